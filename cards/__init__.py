@@ -1,0 +1,1 @@
+"""What a clinician reads: cards, words, rules."""

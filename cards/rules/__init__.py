@@ -1,0 +1,1 @@
+"""Medication rules, one module per family."""

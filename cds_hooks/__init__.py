@@ -1,0 +1,1 @@
+"""The floor that talks to the EHR: HTTP, protocol, services, storage."""

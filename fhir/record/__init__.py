@@ -1,0 +1,1 @@
+"""Facts of one patient: lean types, times, the record."""

@@ -1,0 +1,1 @@
+"""Codes, units and the tables behind them."""

@@ -1,0 +1,1 @@
+"""Predictions: specifications, training, artifacts, runtime."""

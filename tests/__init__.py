@@ -1,0 +1,1 @@
+"""Tests mirror the tree: tests/<floor>/test_<module>.py (tests/README.md)."""

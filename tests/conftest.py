@@ -1,0 +1,34 @@
+"""Shared fixtures: where other people's data lies, and the instant at which the tests take place."""
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def _folder(variable: str, default: Path) -> Path:
+    folder = Path(os.environ.get(variable) or default)
+    if not folder.is_dir():
+        pytest.skip(f"{folder.name} folder of other people's data is not here; set {variable} to its path")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def data_folder() -> Path:
+    """The folder of real patients, training tables and published fixtures; the test is skipped where it is absent."""
+    return _folder("CDS_DATA_DIR", ROOT.parent / "shared" / "data")
+
+
+@pytest.fixture(scope="session")
+def spec_folder() -> Path:
+    """The folder of official examples and the R4 schema; the test is skipped where it is absent."""
+    return _folder("CDS_SPEC_DIR", ROOT.parent / "shared" / "spec")
+
+
+@pytest.fixture
+def as_of() -> datetime:
+    """The instant at which every test without one of its own takes place."""
+    return datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
