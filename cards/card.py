@@ -1,0 +1,208 @@
+"""The wire of a card, as CDS Hooks 2.0.1 states it; what is None or empty is left out of the bytes.
+
+The structs hold what they are given; `check_card` says which sentences of the specification a card breaks. Row numbers
+(CARD-03, SUG-04 ...) are those of the project's CDS Hooks checklist.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, get_args
+from urllib.parse import urlsplit
+
+import msgspec
+
+Indicator = Literal["info", "warning", "critical"]
+SelectionBehavior = Literal["at-most-one", "any"]
+ActionType = Literal["create", "update", "delete"]
+LinkType = Literal["absolute", "smart"]
+
+INDICATORS: tuple[Indicator, ...] = get_args(Indicator)
+SUMMARY_LIMIT = 139
+"""The longest summary in code points: CARD-03 says fewer than 140."""
+
+
+class CardError(ValueError):
+    """A card that the specification forbids; the message lists every fault found."""
+
+
+class Wire(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel", kw_only=True):
+    """Ground of the wire structs: snake_case here, camelCase on the wire."""
+
+
+class Coding(Wire, frozen=True, kw_only=True):
+    """A code of a code system; an override reason must have a display, a topic may (COD-03)."""
+
+    system: str
+    code: str
+    display: str | None = None
+
+
+OverrideReason = Coding
+
+
+class Source(Wire, frozen=True, kw_only=True):
+    """Where the advice comes from: `url` is about the organisation or document, never about this patient (SRC-03)."""
+
+    label: str
+    url: str | None = None
+    icon: str | None = None
+    topic: Coding | None = None
+
+
+class Link(Wire, frozen=True, kw_only=True):
+    """A page or a SMART app that a clinician may open."""
+
+    label: str
+    url: str
+    type: LinkType
+    app_context: str | None = None
+
+
+class Action(Wire, frozen=True, kw_only=True):
+    """One change: `create` and `update` carry the whole resource, `delete` a reference such as 'Type/id' (ACT-08)."""
+
+    type: ActionType
+    description: str
+    resource: dict[str, Any] | None = None
+    resource_id: str | None = None
+
+
+class Suggestion(Wire, frozen=True, kw_only=True):
+    """What can be accepted with one click; all its actions go together."""
+
+    label: str
+    uuid: str
+    is_recommended: bool = False
+    actions: tuple[Action, ...] = ()
+
+
+class Card(Wire, frozen=True, kw_only=True):
+    """One card. `detail` is GitHub Flavored Markdown without HTML."""
+
+    uuid: str
+    summary: str
+    indicator: Indicator
+    source: Source
+    detail: str | None = None
+    suggestions: tuple[Suggestion, ...] = ()
+    selection_behavior: SelectionBehavior | None = None
+    override_reasons: tuple[Coding, ...] = ()
+    links: tuple[Link, ...] = ()
+    extension: dict[str, Any] | None = None
+
+
+def check_card(card: Card) -> Card:
+    """Give the card back, or raise `CardError` with every sentence of CDS Hooks 2.0.1 that it breaks."""
+    faults = [
+        *_card_faults(card),
+        *_source_faults(card.source),
+        *(fault for link in card.links for fault in _link_faults(link)),
+        *(fault for suggestion in card.suggestions for fault in _suggestion_faults(suggestion)),
+    ]
+    if faults:
+        raise CardError("; ".join(faults))
+    return card
+
+
+def _card_faults(card: Card) -> list[str]:
+    faults = []
+    if not card.uuid.strip():
+        faults.append("CARD-01: no uuid, so no feedback can come")
+    if not card.summary.strip():
+        faults.append("CARD-03: summary is blank")
+    if len(card.summary) > SUMMARY_LIMIT:
+        faults.append(f"CARD-03: summary has {len(card.summary)} characters, {SUMMARY_LIMIT} are allowed")
+    if card.detail is not None and not card.detail.strip():
+        faults.append("CARD-04: detail is blank; leave it out")
+    if card.indicator not in INDICATORS:
+        faults.append(f"CARD-08: indicator {card.indicator!r}")
+    faults.extend(_selection_faults(card))
+    for reason in card.override_reasons:
+        faults.extend(_coding_faults(reason, "override reason"))
+        if not (reason.display or "").strip():
+            faults.append("CARD-17: an override reason without display")
+    return faults
+
+
+def _selection_faults(card: Card) -> list[str]:
+    faults = []
+    if card.selection_behavior is not None and card.selection_behavior not in get_args(SelectionBehavior):
+        faults.append(f"CARD-14: selectionBehavior {card.selection_behavior!r}")
+    if card.suggestions and card.selection_behavior is None:
+        faults.append("CARD-13: suggestions without selectionBehavior")
+    recommended = sum(suggestion.is_recommended for suggestion in card.suggestions)
+    if recommended > 1 and card.selection_behavior != "any":
+        faults.append(f"SUG-04: {recommended} suggestions are recommended where at most one can be taken")
+    uuids = [suggestion.uuid for suggestion in card.suggestions]
+    if len(set(uuids)) < len(uuids):
+        faults.append("SUG-02: two suggestions share a uuid")
+    return faults
+
+
+def _coding_faults(coding: Coding, where: str) -> list[str]:
+    return [f"COD: {where} without {name}" for name in ("system", "code") if not getattr(coding, name).strip()]
+
+
+def _source_faults(source: Source) -> list[str]:
+    faults = []
+    if not source.label.strip():
+        faults.append("SRC-01: source without label")
+    for name, url in (("url", source.url), ("icon", source.icon)):
+        if url is not None and not _is_web_address(url):
+            faults.append(f"SRC: source.{name} is not an absolute http(s) address")
+    if source.topic is not None:
+        faults.extend(_coding_faults(source.topic, "source.topic"))
+    return faults
+
+
+def _link_faults(link: Link) -> list[str]:
+    faults = []
+    if not link.label.strip():
+        faults.append("LINK-01: link without label")
+    if not _is_web_address(link.url):
+        faults.append("LINK-02: link.url is not an absolute http(s) address")
+    if link.type not in get_args(LinkType):
+        faults.append(f"LINK-03: link.type {link.type!r}")
+    if link.app_context is not None and link.type != "smart":
+        faults.append("LINK-06: appContext on a link that is not smart")
+    return faults
+
+
+def _suggestion_faults(suggestion: Suggestion) -> list[str]:
+    faults = []
+    if not suggestion.label.strip():
+        faults.append("SUG-01: suggestion without label")
+    if not suggestion.uuid.strip():
+        faults.append("SUG-02: suggestion without uuid, so no feedback can come")
+    for action in suggestion.actions:
+        faults.extend(_action_faults(action))
+    return faults
+
+
+def _action_faults(action: Action) -> list[str]:
+    faults = []
+    if action.type not in get_args(ActionType):
+        faults.append(f"ACT-01: action type {action.type!r}")
+    if not action.description.strip():
+        faults.append("ACT-02: action without description")
+    if action.type == "delete":
+        if action.resource is not None:
+            faults.append("ACT-08: a delete carries a resource")
+        if not _is_relative_reference(action.resource_id):
+            faults.append("ACT-05: a delete needs resourceId in the shape Type/id")
+    else:
+        if not (action.resource or {}).get("resourceType"):
+            faults.append(f"ACT-03: {action.type} needs a resource with resourceType")
+        if action.resource_id is not None:
+            faults.append(f"ACT-08: {action.type} carries a resourceId")
+    return faults
+
+
+def _is_web_address(url: str) -> bool:
+    parts = urlsplit(url)
+    return parts.scheme in ("http", "https") and bool(parts.netloc)
+
+
+def _is_relative_reference(reference: str | None) -> bool:
+    kind, _, identity = (reference or "").partition("/")
+    return kind.isalpha() and kind[:1].isupper() and bool(identity) and "/" not in identity
