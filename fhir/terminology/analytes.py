@@ -1,0 +1,98 @@
+"""What a measured quantity is: its LOINC codes, its canonical unit, the units that convert to it, what is plausible.
+
+Tables: `tables/analytes.csv` (merged from codes/loinc_analytes.csv and medications/labs.csv; where both know an
+analyte the narrower plausible range wins) and `tables/unit_spellings.csv`. Plausible limits are for refusing a value,
+they are not reference ranges.
+"""
+
+import csv
+import re
+from dataclasses import dataclass
+from importlib.resources import files
+
+LOINC = "http://loinc.org"
+UCUM = "http://unitsofmeasure.org"
+
+_FACTOR = re.compile(r"^(?P<factor>[0-9.e]+)(?P<offset>[+-][0-9.]+)?$")
+
+
+@dataclass(frozen=True, slots=True)
+class Conversion:
+    """value in the canonical unit = value * factor + offset."""
+
+    factor: float
+    offset: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Analyte:
+    """One measured quantity; `units` maps every accepted spelling to its conversion into `unit` (UCUM)."""
+
+    key: str
+    words: str
+    kind: str
+    unit: str
+    loinc: tuple[str, ...]
+    plausible_low: float
+    plausible_high: float
+    units: dict[str, Conversion]
+    refused_when_haemolysed: bool
+    source: str
+
+    def conversion(self, unit: str) -> Conversion | None:
+        """How this unit, in any accepted spelling, becomes the canonical one; None when it is not known."""
+        found = self.units.get(unit)
+        return found if found is not None else self.units.get(unit.strip().replace("μ", "µ").lower())
+
+
+def _rows(name: str) -> list[dict[str, str]]:
+    text = (files("fhir.terminology") / "tables" / name).read_text(encoding="utf-8")
+    return list(csv.DictReader(text.splitlines()))
+
+
+def _conversion(text: str) -> Conversion:
+    match = _FACTOR.match(text)
+    if match is None:
+        raise ValueError(f"tables/analytes.csv: {text!r} is no conversion; write factor or factor+offset")
+    return Conversion(float(match["factor"]), float(match["offset"] or 0.0))
+
+
+def _units(column: str, spellings: dict[str, list[str]]) -> dict[str, Conversion]:
+    known: dict[str, Conversion] = {}
+    for item in column.split(";"):
+        ucum, _, factor = item.rpartition("=")
+        for text in (ucum, *spellings.get(ucum, ())):
+            known[text] = _conversion(factor)
+    # People write mmol/l and MEQ/L. Lower case is accepted where it cannot mean two things for this analyte.
+    lower: dict[str, set[Conversion]] = {}
+    for text, conversion in known.items():
+        lower.setdefault(text.lower(), set()).add(conversion)
+    for text, meanings in lower.items():
+        if len(meanings) == 1:
+            known.setdefault(text, next(iter(meanings)))
+    return known
+
+
+def _load() -> dict[str, Analyte]:
+    spellings: dict[str, list[str]] = {}
+    for row in _rows("unit_spellings.csv"):
+        spellings.setdefault(row["ucum"], []).append(row["text"])
+    return {
+        row["key"]: Analyte(
+            key=row["key"],
+            words=row["words"],
+            kind=row["kind"],
+            unit=row["unit"],
+            loinc=tuple(row["loinc"].split(";")),
+            plausible_low=float(row["plausible_low"]),
+            plausible_high=float(row["plausible_high"]),
+            units=_units(row["units"], spellings),
+            refused_when_haemolysed=row["haemolysis"] == "yes",
+            source=row["source"],
+        )
+        for row in _rows("analytes.csv")
+    }
+
+
+ANALYTES: dict[str, Analyte] = _load()
+ANALYTE_BY_LOINC: dict[str, Analyte] = {code: analyte for analyte in ANALYTES.values() for code in analyte.loinc}
