@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Makes both lock files anew (needs uv on the PATH): bash requirements/lock.sh
+# Makes both lock files anew: bash requirements/lock.sh [--upgrade] (needs uv on the PATH; it keeps the versions that still fit)
 # Hash-pinned, universal over platforms, and no registry address in them.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 lock() { uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
     --custom-compile-command "bash requirements/lock.sh" "$@"; }
-lock requirements/dev.in --output-file requirements/dev.txt
+lock requirements/dev.in --output-file requirements/dev.txt "$@"
 # the same versions at run time as in the tests
-lock requirements/runtime.in --constraints requirements/dev.txt --output-file requirements/runtime.txt
+lock requirements/runtime.in --constraints requirements/dev.txt --output-file requirements/runtime.txt "$@"

@@ -1,0 +1,46 @@
+# `make run` shows it at work, `make test` is everything that CI checks; both need only Python >= 3.11 and make.
+PORT ?= 8085
+export PYTHON
+
+bin := .venv/bin
+
+.PHONY: run serve test lint bench clean image-check runtime-environment dev-environment
+
+# Server, a sample patient and a drafted order, their cards; serves until interrupted.
+run: runtime-environment
+	@exec $(bin)/cds-hooks run --port $(PORT)
+
+# Only the server.
+serve: runtime-environment
+	@exec $(bin)/cds-hooks serve --port $(PORT)
+
+# Everything that CI checks, in the order in which mistakes are cheapest to find.
+test: lint
+	$(bin)/pytest --numprocesses 2 --dist loadfile
+	@echo "make test: everything passed (ruff, mypy, import contracts, tests)"
+
+lint: dev-environment
+	$(bin)/ruff check .
+	$(bin)/ruff format --check .
+	$(bin)/mypy
+	$(bin)/lint-imports --no-cache
+	$(bin)/hadolint Dockerfile
+
+# The service against a bare handler, in one run.
+bench: dev-environment
+	@exec $(bin)/python -m benchmarks
+
+# Build the container image and answer one call from inside it; needs root, buildah and debootstrap (Debian packages).
+image-check:
+	@exec bash .ci/image_check.sh
+
+# The environment and the caches; never var/, where the decisions are.
+clean:
+	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+runtime-environment:
+	@sh requirements/environment.sh runtime
+
+dev-environment:
+	@sh requirements/environment.sh dev

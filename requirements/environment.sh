@@ -1,0 +1,53 @@
+#!/bin/sh
+# Makes .venv from a hash-pinned lock and installs the project into it: sh requirements/environment.sh runtime|dev
+# Does nothing where that is already so. PYTHON=/path/to/python chooses the interpreter.
+set -eu
+cd "$(dirname "$0")/.."
+kind=$1
+
+# What an environment was made from; a copy of it inside says that the work was finished.
+# An editable install maps each package of fhir/ by name (docs/decisions/0001), so a new one asks for a new install.
+made_from() {
+    echo fhir/*/__init__.py
+    cat "requirements/$1.txt" pyproject.toml
+}
+
+is_made() {
+    made_from "$1" | cmp -s - ".venv/made-from-$1"
+}
+
+# Scripts name their interpreter by its full path, so an environment does not survive being moved or copied.
+runs_here() {
+    grep -qsF "$(pwd -P)/.venv/" .venv/bin/cds-hooks && .venv/bin/python -c '' 2>/dev/null
+}
+
+# The machine's own python3 goes first; a name on the PATH may be a shim that does not run, so each is tried.
+find_python() {
+    for candidate in ${PYTHON:-python3 python3.13 python3.12 python3.11 python3.14 python}; do
+        if "$candidate" -c 'import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+            echo "$candidate"
+            return
+        fi
+    done
+    echo "This needs Python 3.11 or newer with its venv module, and found none as: ${PYTHON:-python3, python3.11 to python3.14}." >&2
+    echo "Install one (on Debian: python3 and python3-venv) or name it: make PYTHON=/path/to/python3.12 run" >&2
+    return 1
+}
+
+# The development lock holds the runtime one at the same versions, so its environment serves for both.
+if runs_here && { is_made "$kind" || is_made dev; }; then
+    exit 0
+fi
+
+if ! runs_here; then
+    python=$(find_python)
+    echo "Making .venv with $("$python" --version) ..."
+    "$python" -m venv --clear .venv
+fi
+rm -f .venv/made-from-*
+echo "Installing requirements/$kind.txt (by hash; the first time this takes a minute or two) ..."
+# Wheels only: a source package would run its own build, with tools that no lock has pinned.
+.venv/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: \
+    --require-hashes --requirement "requirements/$kind.txt"
+.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-index --no-build-isolation --no-deps --editable .
+made_from "$kind" > ".venv/made-from-$kind"
