@@ -1,19 +1,24 @@
 """From an Observation to a number that may be used, or to the reason why not."""
 
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, TypeAlias
 
 from msgspec import Struct
 
 from fhir.record.refusal import Refusal
 from fhir.record.resources import Observation, ObservationComponent, Quantity
 from fhir.record.time import FhirTime, parse_time
-from fhir.terminology.analytes import Analyte
+from fhir.terminology.analytes import ANALYTE_BY_LOINC, LOINC, Analyte
 
 # README of the medication tables: "newest usable value (unit known, plausible, final, not haemolysed)".
 USABLE_STATUS = frozenset({"final", "amended", "corrected"})
 NEVER_A_FACT = frozenset({"entered-in-error", "cancelled"})
+_UNDATED = float("-inf")
 _HAEMOLYSED = ("hemoly", "haemoly")
 _NOT_HAEMOLYSED = ("no hemoly", "no haemoly", "not hemoly", "not haemoly", "non-hemoly", "non-haemoly", "nonhemoly")
+
+
+CodedPart: TypeAlias = tuple[Observation, Observation | ObservationComponent, str]
 
 
 class Measurement(Struct, frozen=True, gc=False):
@@ -49,10 +54,48 @@ class Candidate(Struct, frozen=True, gc=False):
 
 def effective_time(observation: Observation) -> FhirTime | None:
     """When it was measured: effective[x], a period by its end or else its start; never `issued`, which is later."""
-    text = observation.effectiveDateTime or observation.effectiveInstant
-    if text is None and observation.effectivePeriod is not None:
-        text = observation.effectivePeriod.end or observation.effectivePeriod.start
+    text = observation.effectiveDateTime
+    if text is None:
+        text = observation.effectiveInstant
+        if text is None and observation.effectivePeriod is not None:
+            text = observation.effectivePeriod.end or observation.effectivePeriod.start
     return parse_time(text) if text else None
+
+
+def coded_parts(observations: Iterable[Observation]) -> dict[str, list[CodedPart]]:
+    """Every Observation or component that carries a code of an analyte, by the analyte's key; one pass."""
+    found: dict[str, list[CodedPart]] = {}
+    for observation in observations:
+        _collect(found, observation, observation)
+        for component in observation.component:
+            _collect(found, observation, component)
+    return found
+
+
+def _collect(
+    found: dict[str, list[CodedPart]], observation: Observation, part: Observation | ObservationComponent
+) -> None:
+    for coding in part.code.coding:
+        analyte = ANALYTE_BY_LOINC.get(coding.code)  # type: ignore[arg-type]  # None is simply not in the table
+        if analyte is not None and (coding.system == LOINC or coding.system is None):
+            key = analyte.key
+            if key in found:
+                found[key].append((observation, part, coding.code or ""))
+            else:
+                found[key] = [(observation, part, coding.code or "")]
+            return
+
+
+def newest_first(parts: Iterable[CodedPart]) -> list[Candidate]:
+    """Candidates without a date first (they will be refused and named), then newest first."""
+    candidates = [Candidate(observation, part, code, effective_time(observation)) for observation, part, code in parts]
+    if len(candidates) > 1:
+        candidates.sort(key=_recency)
+    return candidates
+
+
+def _recency(candidate: Candidate) -> float:
+    return -candidate.time.instant if candidate.time is not None else _UNDATED
 
 
 def measure(analyte: Analyte, candidate: Candidate, as_of_epoch: float) -> Measurement | Refusal | None:

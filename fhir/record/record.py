@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any, Literal, TypeVar
 
 from fhir.record.errors import WrongPatient
-from fhir.record.measurement import Candidate, Measurement, effective_time, measure
+from fhir.record.measurement import Candidate, CodedPart, Measurement, coded_parts, measure, newest_first
 from fhir.record.refusal import Refusal
 from fhir.record.resources import (
     AllergyIntolerance,
@@ -23,12 +23,22 @@ from fhir.record.resources import (
 )
 from fhir.record.subject import last_part, names_a_patient, subject_references
 from fhir.record.time import FhirTime, parse_time
-from fhir.terminology.analytes import ANALYTE_BY_LOINC, ANALYTES, LOINC
+from fhir.terminology.analytes import ANALYTES
 
 OnOtherPatient = Literal["stop", "refuse"]
 
 _T = TypeVar("_T")
 
+FACT_TYPES = (
+    Observation,
+    Condition,
+    MedicationRequest,
+    MedicationStatement,
+    AllergyIntolerance,
+    Encounter,
+    Procedure,
+    ServiceRequest,
+)
 _NEVER_STATUS = frozenset({"entered-in-error", "cancelled", "not-done"})
 _NEVER_VERIFICATION = ("entered-in-error", "refuted")
 
@@ -49,20 +59,9 @@ class PatientRecord:
         self.patient: Patient | None = None
         self.refusals: list[Refusal] = []
         self.medications: dict[str, Medication] = {}
-        self._by_type: dict[type[Any], list[Any]] = {
-            kind: []
-            for kind in (
-                Observation,
-                Condition,
-                MedicationRequest,
-                MedicationStatement,
-                AllergyIntolerance,
-                Encounter,
-                Procedure,
-                ServiceRequest,
-            )
-        }
-        self._candidates: dict[str, list[Candidate]] | None = None
+        self._taken: dict[type[Any], list[Any]] = {kind: [] for kind in FACT_TYPES}
+        self._facts_of: dict[type[Any], list[Any]] = {}
+        self._coded: dict[str, list[CodedPart]] | None = None
         self._measured: dict[str, list[Measurement]] = {}
 
     @property
@@ -106,7 +105,10 @@ class PatientRecord:
         return self._facts(ServiceRequest)
 
     def _facts(self, kind: type[_T]) -> list[_T]:
-        return self._by_type[kind]
+        known = self._facts_of.get(kind)
+        if known is None:
+            known = self._facts_of[kind] = list(_distinct_facts(self._taken[kind]))
+        return known
 
     @property
     def birth_date(self) -> FhirTime | None:
@@ -116,7 +118,7 @@ class PatientRecord:
         return None if born is None or born.is_after(self.as_of_epoch) else born
 
     def age_years(self) -> int | None:
-        """Completed years at `as_of` (at death, if that was earlier); None without a birth date with its year and month.
+        """Completed years at `as_of`; None without a birth date that has its year and month.
 
         A year-only birth date gives no age: it would be off by up to a year on either side of a threshold.
         """
@@ -169,29 +171,21 @@ class PatientRecord:
                 self.refusals.append(outcome)
 
     def _candidates_of(self, analyte: str) -> list[Candidate]:
-        if self._candidates is None:
-            self._candidates = _candidates_by_analyte(self._by_type[Observation])
-        found = self._candidates.get(analyte, [])
-        # Without a date first: they are refused and named. Then newest first; equal times keep the order they came in.
-        found.sort(key=lambda candidate: -candidate.time.instant if candidate.time else float("-inf"))
-        return found
+        if self._coded is None:
+            self._coded = coded_parts(self._taken[Observation])
+        return newest_first(self._coded.get(analyte, ()))
 
-    def add(self, resource: Any, full_url: str | None = None) -> None:
-        """Takes one lean resource in, unless its status says that it is not a fact."""
-        if isinstance(resource, Medication):
-            self._add_medication(resource, full_url)
-            return
-        kept = self._by_type.get(type(resource))
-        if kept is None or _is_no_fact(resource):
-            return
-        kept.append(resource)
 
-    def _add_medication(self, medication: Medication, full_url: str | None) -> None:
-        if medication.status == "entered-in-error":
-            return
-        for key in (medication.id, f"Medication/{medication.id}", full_url):
-            if key:
-                self.medications[key] = medication
+def _distinct_facts(resources: Iterable[_T]) -> Iterator[_T]:
+    seen: set[str] = set()
+    for resource in resources:
+        identity = getattr(resource, "id", None)
+        if identity is not None and identity in seen:
+            continue  # the same resource under two prefetch keys is one fact
+        if identity is not None:
+            seen.add(identity)
+        if not _is_no_fact(resource):
+            yield resource
 
 
 def _is_no_fact(resource: Any) -> bool:
@@ -199,20 +193,6 @@ def _is_no_fact(resource: Any) -> bool:
         return True
     verification = getattr(resource, "verificationStatus", None)
     return verification is not None and any(verification.has(code) for code in _NEVER_VERIFICATION)
-
-
-def _candidates_by_analyte(observations: Iterable[Observation]) -> dict[str, list[Candidate]]:
-    found: dict[str, list[Candidate]] = {}
-    by_loinc = ANALYTE_BY_LOINC
-    for observation in observations:
-        for part in (observation, *observation.component):
-            for coding in part.code.coding:
-                analyte = by_loinc.get(coding.code or "")
-                if analyte is not None and coding.system in (LOINC, None):
-                    candidate = Candidate(observation, part, coding.code or "", effective_time(observation))
-                    found.setdefault(analyte.key, []).append(candidate)
-                    break
-    return found
 
 
 def read_record(
@@ -226,60 +206,85 @@ def read_record(
 
     A resource about another patient raises WrongPatient, or with `on_other_patient="refuse"` is refused and named.
     """
-    record = PatientRecord(patient_id, as_of)
-    resources = list(_resources(prefetch.values()))
-    ours = _names_of(patient_id, resources)
-    seen: set[tuple[type[Any], str]] = set()
-    for resource, full_url in resources:
-        if not _is_ours(resource, ours, record, on_other_patient):
-            continue
-        if isinstance(resource, Patient):
-            record.patient = record.patient or resource
-            continue
-        identity = (type(resource), getattr(resource, "id", None) or full_url or "")
-        if identity[1] and identity in seen:
-            continue  # the same resource under two keys is one fact
-        seen.add(identity)
-        record.add(resource, full_url)
-    return record
-
-
-def _resources(values: Iterable[Any]) -> Iterator[tuple[Any, str | None]]:
-    for value in values:
+    reading = _Reading(PatientRecord(patient_id, as_of), on_other_patient)
+    for value in prefetch.values():
         if isinstance(value, Bundle):
-            for entry in value.entry:
-                if isinstance(entry.resource, Bundle):
-                    yield from _resources((entry.resource,))
-                elif entry.resource is not None and not isinstance(entry.resource, OperationOutcome):
-                    yield entry.resource, entry.fullUrl
-        elif value is not None and not isinstance(value, OperationOutcome):
-            yield value, None
+            reading.take_bundle(value)
+        elif value is not None:
+            reading.take(value, None)
+    return reading.finish()
 
 
-def _names_of(patient_id: str, resources: Iterable[tuple[Any, str | None]]) -> frozenset[str]:
-    names = {patient_id}
-    for resource, full_url in resources:
-        if isinstance(resource, Patient) and full_url and resource.id == patient_id:
-            names.add(last_part(full_url))
-    return frozenset(names)
+class _Reading:
+    """Takes resources in, one pass, whoever they are about being checked on the way."""
 
+    def __init__(self, record: PatientRecord, on_other_patient: OnOtherPatient) -> None:
+        self.record = record
+        self.on_other_patient = on_other_patient
+        self.ours = {record.patient_id}
+        # The last reference that was found to be ours: most of a Bundle repeats it.
+        self.usual = f"Patient/{record.patient_id}"
+        self.undecided: list[tuple[Any, str | None]] = []
 
-def _is_ours(resource: Any, ours: frozenset[str], record: PatientRecord, on_other_patient: OnOtherPatient) -> bool:
-    if isinstance(resource, Patient):
-        if resource.id is None or resource.id in ours:
-            return True
-        return _other_patient(resource, record, on_other_patient)
-    for subject in subject_references(resource):
-        reference = subject.reference
-        if reference is None or reference.startswith("#"):
-            continue
-        if not names_a_patient(reference):
-            name = _name_of(resource)
-            record.refusals.append(Refusal(name, "other-subject", f"{name} is not about a patient: not used."))
-            return False
-        if last_part(reference) not in ours:
-            return _other_patient(resource, record, on_other_patient)
-    return True
+    def take_bundle(self, bundle: Bundle) -> None:
+        taken, usual = self.record._taken, self.usual
+        for entry in bundle.entry:
+            resource = entry.resource
+            kept = taken.get(type(resource))
+            # AllergyIntolerance says `patient`, everything else `subject`; the first line of the test is the hot path.
+            subject = getattr(resource, "subject", None)
+            if kept is not None and subject is not None and subject.reference == usual:
+                kept.append(resource)
+            elif resource is not None:
+                self.take(resource, entry.fullUrl)
+
+    def take(self, resource: Any, full_url: str | None) -> None:
+        if isinstance(resource, Patient):
+            self._take_patient(resource, full_url)
+        elif isinstance(resource, Bundle):
+            self.take_bundle(resource)
+        elif not isinstance(resource, OperationOutcome):
+            self.undecided.append((resource, full_url))
+
+    def finish(self) -> PatientRecord:
+        for resource, full_url in self.undecided:  # only now are all names of the patient known
+            if self._is_ours(resource):
+                self._keep(resource, full_url)
+        return self.record
+
+    def _take_patient(self, patient: Patient, full_url: str | None) -> None:
+        record = self.record
+        if patient.id is not None and patient.id != record.patient_id:
+            _other_patient(patient, record, self.on_other_patient)
+            return
+        if full_url:
+            self.ours.add(last_part(full_url))
+        record.patient = record.patient or patient
+
+    def _keep(self, resource: Any, full_url: str | None) -> None:
+        if isinstance(resource, Medication):
+            if resource.status != "entered-in-error":
+                for key in (resource.id, f"Medication/{resource.id}", full_url):
+                    if key:
+                        self.record.medications[key] = resource
+            return
+        kept = self.record._taken.get(type(resource))
+        if kept is not None:
+            kept.append(resource)
+
+    def _is_ours(self, resource: Any) -> bool:
+        for subject in subject_references(resource):
+            reference = subject.reference
+            if reference is None or reference == self.usual or reference.startswith("#"):
+                continue
+            if not names_a_patient(reference):
+                name = _name_of(resource)
+                text = f"{name} is not about a patient: not used."
+                self.record.refusals.append(Refusal(name, "other-subject", text))
+                return False
+            if last_part(reference) not in self.ours:
+                return _other_patient(resource, self.record, self.on_other_patient)
+        return True
 
 
 def _other_patient(resource: Any, record: PatientRecord, on_other_patient: OnOtherPatient) -> bool:

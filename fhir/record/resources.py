@@ -407,7 +407,7 @@ ResearchStudy ResearchSubject RiskAssessment RiskEvidenceSynthesis Schedule Sear
 SpecimenDefinition StructureDefinition StructureMap Subscription Substance SubstanceNucleicAcid SubstancePolymer
 SubstanceProtein SubstanceReferenceInformation SubstanceSourceMaterial SubstanceSpecification SupplyDelivery
 SupplyRequest Task TerminologyCapabilities TestReport TestScript ValueSet VerificationResult VisionPrescription
-""".split()
+"""
 
 
 class OtherResource(Narrowed, frozen=True, gc=False):
@@ -422,7 +422,7 @@ def _unread_type(name: str) -> type[OtherResource]:
     return defstruct(name, [], bases=(OtherResource,), tag=name, frozen=True, gc=False)  # type: ignore[return-value]
 
 
-_OTHERS = tuple(_unread_type(name) for name in _UNREAD)
+_OTHERS = tuple(_unread_type(name) for name in _UNREAD.split())
 
 READ_TYPES: tuple[type[Narrowed], ...] = (
     Patient,

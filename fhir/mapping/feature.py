@@ -1,0 +1,75 @@
+"""What a feature is: one declaration from which the training vector, the bedside vector, prefetch and docs come."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fhir.terminology.analytes import ANALYTES, Analyte
+
+Kind = Literal["age", "sex", "measurement"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Feature:
+    """One input of a model: what it is, in which unit, how old it may be, what a clinician calls it.
+
+    `name` is the column of the training table. `plausible_low` and `plausible_high` bound what is believed at all;
+    the range a model was trained on stands in the model's artifact and is narrower.
+    """
+
+    name: str
+    words: str
+    kind: Kind
+    unit: str
+    plausible_low: float
+    plausible_high: float
+    evidence: str
+    analyte: str | None = None
+    window_days: int | None = None
+    aggregation: Literal["newest"] = "newest"
+
+    @property
+    def measured(self) -> Analyte | None:
+        """The analyte behind it, None for age and sex."""
+        return ANALYTES[self.analyte] if self.analyte else None
+
+    @property
+    def codes(self) -> tuple[str, ...]:
+        """LOINC codes of the analyte, or the FHIR element the value is read from."""
+        if self.measured is not None:
+            return self.measured.loinc
+        return ("Patient.birthDate",) if self.kind == "age" else ("Patient.gender",)
+
+
+@dataclass(slots=True)
+class FeatureValue:
+    """One value of a feature with its evidence: where it was found, when, and as what it was charted."""
+
+    feature: Feature
+    value: float
+    effective: str
+    source: str
+    code: str
+    charted_value: float
+    charted_unit: str
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """A feature without a usable value, and why: `absent`, `stale`, `refused` or `unknown`."""
+
+    feature: Feature
+    reason: Literal["absent", "stale", "refused", "unknown"]
+    text: str
+
+
+@dataclass(slots=True)
+class FeatureVector:
+    """All features of one patient in the order they were asked for; NaN where a value is missing."""
+
+    features: tuple[Feature, ...]
+    values: NDArray[np.float64]
+    evidence: list[FeatureValue | None]
+    missing: list[Missing]

@@ -1,0 +1,78 @@
+"""From a record to a feature vector: the one way, in training from FHIR, at the bedside and in batch."""
+
+import numpy as np
+
+from fhir.mapping.feature import Feature, FeatureValue, FeatureVector, Missing
+from fhir.record.measurement import Measurement
+from fhir.record.record import PatientRecord
+
+
+def map_features(record: PatientRecord, features: tuple[Feature, ...]) -> FeatureVector:
+    """The values of `features` as of `record.as_of`, each with its evidence; a missing one is NaN and named.
+
+    Values are float64 in the feature's unit, shape (len(features),).
+    """
+    values = np.full(len(features), np.nan)
+    evidence: list[FeatureValue | None] = []
+    missing: list[Missing] = []
+    for position, feature in enumerate(features):
+        found = _value_of(record, feature)
+        if isinstance(found, Missing):
+            missing.append(found)
+            evidence.append(None)
+        else:
+            values[position] = found.value
+            evidence.append(found)
+    return FeatureVector(features, values, evidence, missing)
+
+
+def _value_of(record: PatientRecord, feature: Feature) -> FeatureValue | Missing:
+    if feature.kind == "measurement":
+        return _newest_measurement(record, feature)
+    return _age(record, feature) if feature.kind == "age" else _sex(record, feature)
+
+
+def _newest_measurement(record: PatientRecord, feature: Feature) -> FeatureValue | Missing:
+    refused_before = len(record.refusals)
+    measurement = record.newest(feature.analyte or "")
+    if measurement is None:
+        if len(record.refusals) > refused_before:
+            return Missing(feature, "refused", f"{feature.words}: {record.refusals[-1].text}")
+        return Missing(feature, "absent", f"{feature.words} is not recorded.")
+    if feature.window_days is not None and int(measurement.age_days(record.as_of_epoch)) > feature.window_days:
+        return Missing(feature, "stale", _stale(feature, measurement))
+    return FeatureValue(
+        feature,
+        measurement.value,
+        measurement.time.text,
+        measurement.source,
+        measurement.code,
+        measurement.charted_value,
+        measurement.charted_unit,
+    )
+
+
+def _stale(feature: Feature, measurement: Measurement) -> str:
+    return (
+        f"{feature.words} {measurement.charted_value:g} {measurement.charted_unit} is from {measurement.time.date}, "
+        f"older than {feature.window_days} days."
+    )
+
+
+def _age(record: PatientRecord, feature: Feature) -> FeatureValue | Missing:
+    age = record.age_years()
+    if age is None or not feature.plausible_low <= age <= feature.plausible_high:
+        return Missing(feature, "absent", "Age is not known: no usable birth date.")
+    return FeatureValue(feature, float(age), record.as_of.date().isoformat(), _patient(record), "birthDate", age, "a")
+
+
+def _sex(record: PatientRecord, feature: Feature) -> FeatureValue | Missing:
+    sex = record.sex
+    if sex is None:
+        return Missing(feature, "unknown", "Sex is recorded neither as male nor as female.")
+    value = 1.0 if sex == "male" else 0.0
+    return FeatureValue(feature, value, record.as_of.date().isoformat(), _patient(record), "gender", value, sex)
+
+
+def _patient(record: PatientRecord) -> str:
+    return f"Patient/{record.patient_id}"
