@@ -1,0 +1,178 @@
+"""The load generator, a process of its own: `python -m benchmarks.generator` reads an order from stdin, prints a tally.
+
+Python, but not in the way: one asyncio Protocol a connection, ready-made request bytes, a search for the length and
+nothing else on each answer. It keeps every latency (8 bytes each), so percentiles are exact.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import sys
+from array import array
+from collections import Counter
+from pathlib import Path
+from time import perf_counter
+
+import msgspec
+import uvloop
+
+from benchmarks.connection import LoadConnection, request_bytes
+
+_DECISION = re.compile(rb'"decision": ?"([^"]+)"')
+_MODEL_CARD = re.compile(rb'"contributions": ?\[\{')
+
+
+class Order(msgspec.Struct):
+    """What to send where, and for how long."""
+
+    port: int
+    path: str
+    bodies: list[str]  # files; sent in turn
+    seconds: float
+    warm_up_seconds: float = 0.5
+    connections: int = 16
+    core: int | None = None
+    keep_decisions: bool = False  # the ids of all answered calls go into the tally (kill test)
+    sample_every: int = 50  # one answer in so many is looked at
+    expect_decision: bool = False
+
+
+class Tally(msgspec.Struct):
+    """What came back; latencies in nanoseconds, of the answers after the warm-up only."""
+
+    answered: int = 0
+    seconds: float = 0.0
+    p50_ns: int = 0
+    p90_ns: int = 0
+    p99_ns: int = 0
+    max_ns: int = 0
+    errors: dict[str, int] = {}
+    sampled: int = 0
+    sampled_with_model_card: int = 0
+    decisions: list[str] = []
+    generator_cpu_share: float = 0.0
+
+    @property
+    def per_second(self) -> float:
+        """Answers with status 200 per second."""
+        return self.answered / self.seconds if self.seconds else 0.0
+
+
+class Load:
+    """One run of a load: counts, latencies and the decision ids, until the time is over or every connection broke."""
+
+    def __init__(self, order: Order) -> None:
+        self._order = order
+        self._latencies = array("q")
+        self._errors: Counter[str] = Counter()
+        self._decisions: list[str] = []
+        self._sampled = self._with_card = self._seen = 0
+        self._measuring = self._stopping = False
+        self._open = order.connections
+        self._over = asyncio.Event()
+
+    async def run(self) -> Tally:
+        """The tally of the whole run."""
+        loop = asyncio.get_running_loop()
+        requests = [request_bytes(self._order.path, Path(body).read_bytes()) for body in self._order.bodies]
+        for number in range(self._order.connections):
+            turned = requests[number % len(requests) :] + requests[: number % len(requests)]
+            await loop.create_connection(
+                lambda turned=turned: LoadConnection(turned, self._take, self._lose),  # type: ignore[misc] # mypy: default
+                "127.0.0.1",
+                self._order.port,
+            )
+        await self._wait(self._order.warm_up_seconds)
+        self._measuring = True
+        started, cpu = perf_counter(), _cpu_seconds()
+        await self._wait(self._order.seconds)
+        seconds, cpu = perf_counter() - started, _cpu_seconds() - cpu
+        self._measuring, self._stopping = False, True
+        return self._tally(seconds, cpu / seconds if seconds else 0.0)
+
+    async def _wait(self, seconds: float) -> None:
+        """Until the time is over, or every connection is gone."""
+        try:
+            await asyncio.wait_for(self._over.wait(), seconds)
+        except TimeoutError:
+            return
+
+    def _take(self, nanoseconds: int, status: int, body: bytes) -> bool:
+        if status != 200:
+            self._errors[f"status {status}"] += 1
+            return not self._stopping
+        if self._measuring:
+            self._latencies.append(nanoseconds)
+        self._seen += 1
+        if self._order.keep_decisions:
+            self._keep_decision(body)
+        if self._seen % self._order.sample_every == 1:
+            self._look_at(body)
+        return not self._stopping
+
+    def _keep_decision(self, body: bytes) -> None:
+        found = _DECISION.search(body)
+        if found:
+            self._decisions.append(found[1].decode())
+        else:
+            self._errors["answer without decision id"] += 1
+
+    def _look_at(self, body: bytes) -> None:
+        self._sampled += 1
+        try:
+            cards = msgspec.json.decode(body)["cards"]
+        except (msgspec.DecodeError, KeyError, TypeError):
+            self._errors["answer is not JSON with cards"] += 1
+            return
+        self._with_card += bool(cards) and bool(_MODEL_CARD.search(body))
+        if self._order.expect_decision and not _DECISION.search(body):
+            self._errors["answer without decision id"] += 1
+
+    def _lose(self, reason: str) -> None:
+        self._errors[f"connection: {reason}"] += 1
+        self._open -= 1
+        if self._open == 0:
+            self._over.set()
+
+    def _tally(self, seconds: float, cpu_share: float) -> Tally:
+        ordered = sorted(self._latencies)
+        return Tally(
+            answered=len(ordered),
+            seconds=seconds,
+            p50_ns=percentile(ordered, 0.50),
+            p90_ns=percentile(ordered, 0.90),
+            p99_ns=percentile(ordered, 0.99),
+            max_ns=ordered[-1] if ordered else 0,
+            errors=dict(self._errors),
+            sampled=self._sampled,
+            sampled_with_model_card=self._with_card,
+            decisions=self._decisions,
+            generator_cpu_share=cpu_share,
+        )
+
+
+def percentile(ordered: list[int], share: float) -> int:
+    """The nearest-rank percentile of sorted values; 0 where there are none."""
+    if not ordered:
+        return 0
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+
+
+def _cpu_seconds() -> float:
+    times = os.times()
+    return times.user + times.system
+
+
+def main() -> None:
+    """Read the order, send the load, print the tally as JSON."""
+    order = msgspec.json.decode(sys.stdin.buffer.read(), type=Order)
+    if order.core is not None:
+        os.sched_setaffinity(0, {order.core})
+    tally = uvloop.run(Load(order).run())
+    sys.stdout.buffer.write(msgspec.json.encode(tally))
+
+
+if __name__ == "__main__":
+    main()
