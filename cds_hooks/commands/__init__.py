@@ -1,0 +1,1 @@
+"""The commands of `cds-hooks`, one module each."""

@@ -1,0 +1,38 @@
+"""Stores what clinicians did with cards: rare next to decisions, so plain and the same for both databases."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import URL
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DBAPIError
+
+from cds_hooks.storage.database import engine_for
+from cds_hooks.storage.decision import FeedbackItem
+from cds_hooks.storage.identifiers import decision_of
+from cds_hooks.storage.log import RecordUnavailable
+from cds_hooks.storage.tables import feedback
+
+
+def store_feedback(url: URL, items: Sequence[FeedbackItem]) -> int:
+    """Stores all items or none and says how many were new: the same card, outcome and time again are not."""
+    insert = postgresql.insert if url.get_backend_name() == "postgresql" else sqlite.insert
+    engine = engine_for(url)
+    try:
+        with engine.begin() as connection:
+            return sum(
+                connection.execute(insert(feedback).values(_row(item)).on_conflict_do_nothing()).rowcount
+                for item in items
+            )
+    except DBAPIError as error:
+        raise RecordUnavailable(f"feedback could not be stored: {type(error.orig).__name__}") from error
+    finally:
+        engine.dispose()
+
+
+def _row(item: FeedbackItem) -> dict[str, Any]:
+    row = msgspec.structs.asdict(item)
+    row["decision"] = decision_of(item.card)
+    row["accepted_suggestions"] = msgspec.json.encode(item.accepted_suggestions).decode()
+    return row

@@ -1,0 +1,52 @@
+"""Brings a database to the newest schema, once, however many workers start together."""
+
+from pathlib import Path
+
+from sqlalchemy import URL, Connection, inspect, text
+from sqlalchemy.exc import DBAPIError
+
+from cds_hooks.storage.database import engine_for, make_folder, sqlite_file
+from cds_hooks.storage.log import RecordUnavailable
+from cds_hooks.storage.tables import SCHEMA_VERSION
+
+_POSTGRES_LOCK = 0x6364_735F_686F_6F6B  # "cds_hook": one name for all workers that migrate the same database
+
+
+def upgrade(url: URL) -> None:
+    """Every migration is applied when this returns; RecordUnavailable when the database cannot be opened."""
+    is_sqlite = url.get_backend_name() == "sqlite"
+    if is_sqlite:
+        make_folder(sqlite_file(url))
+    engine = engine_for(url)
+    try:
+        with engine.begin() as connection:
+            if not is_sqlite:
+                connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _POSTGRES_LOCK})
+            if schema_version(connection) != SCHEMA_VERSION:
+                _run_migrations(connection)
+    except DBAPIError as error:
+        raise RecordUnavailable(f"the record at {url.render_as_string()} cannot be opened: {_reason(error)}") from error
+    finally:
+        engine.dispose()
+
+
+def schema_version(connection: Connection) -> str | None:
+    """The migration the database is at; None for a database without the record."""
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.scalar(text("SELECT version_num FROM alembic_version"))
+
+
+def _run_migrations(connection: Connection) -> None:
+    # imported here: a database that is up to date does not wait for alembic at each start
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+def _reason(error: DBAPIError) -> str:
+    return str(error.orig).strip().splitlines()[0]

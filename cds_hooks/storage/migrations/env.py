@@ -1,0 +1,9 @@
+"""Alembic's entry: runs the steps inside the transaction that `migrate.upgrade` opened and locked."""
+
+from alembic import context
+
+from cds_hooks.storage.tables import metadata
+
+context.configure(connection=context.config.attributes["connection"], target_metadata=metadata)
+with context.begin_transaction():
+    context.run_migrations()

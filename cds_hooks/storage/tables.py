@@ -1,0 +1,54 @@
+"""The tables of the record, once, for SQLite and PostgreSQL. A change here is a new file in `migrations/versions`."""
+
+from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData, Table, Text, UniqueConstraint
+
+SCHEMA_VERSION = "0001"
+"""The newest migration; a database that is there already is not migrated again at each start."""
+
+metadata = MetaData()
+
+# SQLite appends fastest to a table whose key is the row number; there only INTEGER is one
+_row_number = BigInteger().with_variant(Integer(), "sqlite")
+
+decisions = Table(
+    "decisions",
+    metadata,
+    Column("sequence", _row_number, primary_key=True, autoincrement=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("chain", Text, nullable=False),
+    Column("position", BigInteger, nullable=False),
+    Column("decided_at", BigInteger, nullable=False),
+    Column("hook", Text, nullable=False),
+    Column("service", Text, nullable=False),
+    Column("hook_instance", Text, nullable=False),
+    Column("client", Text, nullable=False),
+    Column("patient", Text, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("input_digest", Text, nullable=False),
+    Column("previous", LargeBinary, nullable=False),
+    Column("hash", LargeBinary, nullable=False),
+    # the large columns last: a list reads the others without touching them
+    Column("models", LargeBinary, nullable=False),
+    Column("response", LargeBinary, nullable=False),
+    Column("basis", LargeBinary, nullable=False),
+    Index("decisions_by_patient", "patient"),
+)
+
+feedback = Table(
+    "feedback",
+    metadata,
+    Column("sequence", _row_number, primary_key=True, autoincrement=True),
+    Column("card", Text, nullable=False),
+    Column("decision", Text),
+    Column("service", Text, nullable=False),
+    Column("client", Text, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("outcome_timestamp", Text, nullable=False),
+    Column("accepted_suggestions", Text, nullable=False),
+    Column("override_reason_code", Text),
+    Column("override_reason_system", Text),
+    Column("user_comment", Text),
+    Column("received_at", BigInteger, nullable=False),
+    UniqueConstraint("card", "outcome", "outcome_timestamp", name="feedback_once"),
+    Index("feedback_by_decision", "decision"),
+)
