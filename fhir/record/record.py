@@ -297,5 +297,5 @@ def _other_patient(resource: Any, record: PatientRecord, on_other_patient: OnOth
 
 
 def _name_of(resource: Any) -> str:
-    kind = type(resource).__struct_config__.tag
+    kind = getattr(resource, "resource_type", None) or type(resource).__struct_config__.tag
     return f"{kind}/{resource.id}" if resource.id else f"a {kind} without id"
