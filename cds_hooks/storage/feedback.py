@@ -18,13 +18,11 @@ from cds_hooks.storage.tables import feedback
 def store_feedback(url: URL, items: Sequence[FeedbackItem]) -> int:
     """Stores all items or none and says how many were new: the same card, outcome and time again are not."""
     insert = postgresql.insert if url.get_backend_name() == "postgresql" else sqlite.insert
+    statement = insert(feedback).on_conflict_do_nothing().returning(feedback.c.sequence)
     engine = engine_for(url)
     try:
         with engine.begin() as connection:
-            return sum(
-                connection.execute(insert(feedback).values(_row(item)).on_conflict_do_nothing()).rowcount
-                for item in items
-            )
+            return sum(len(connection.execute(statement.values(_row(item))).all()) for item in items)
     except DBAPIError as error:
         raise RecordUnavailable(f"feedback could not be stored: {type(error.orig).__name__}") from error
     finally:

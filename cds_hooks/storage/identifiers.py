@@ -1,9 +1,9 @@
 """Ids of decisions, cards and suggestions: one UUID each, and the later two lead back to the first.
 
-A decision's id is a UUID version 7 (RFC 9562): 48 bits of milliseconds and 12 bits of their fraction, which never go back
-within a process, then 46 random bits and 16 bits of zero. A card's uuid puts the card's number, from 1, into the last byte
-but one; a suggestion's uuid puts its own number, from 1, into the last byte. So a card that comes back in feedback names
-its decision without a table of cards, which would cost one more row for every card on every call.
+A decision's id is a UUID version 7 (RFC 9562): 48 bits of milliseconds and 12 bits of their fraction, which never go
+back within a process, then 46 random bits and 16 bits of zero. A card's uuid puts the card's number, from 1, into the
+last byte but one; a suggestion's uuid puts its own number, from 1, into the last byte. So a card that comes back in
+feedback names its decision without a table of cards, which would cost one more row for every card on every call.
 """
 
 import os
@@ -37,7 +37,7 @@ def suggestion_uuid(card: str, suggestion: int) -> str:
 
 
 def decision_of(uuid: str) -> str | None:
-    """The id of the decision that a card's or suggestion's uuid came from; None for a uuid that cannot be one of ours."""
+    """The id of the decision that a card's or suggestion's uuid came from; None for one that cannot be ours."""
     text = uuid.strip().lower().removeprefix("urn:uuid:")
     if len(text) != 36 or text[14] != "7" or any(text[at] != "-" for at in (8, 13, 18, 23)):
         return None

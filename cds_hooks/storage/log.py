@@ -6,7 +6,7 @@ from typing import Protocol
 from cds_hooks.storage.decision import Decision, FeedbackItem
 
 
-class RecordUnavailable(Exception):  # noqa: N818 - says the state, as the 503 does that it becomes
+class RecordUnavailable(Exception):
     """The record cannot be written or read; the message is one sentence for the operator, without patient data."""
 
 

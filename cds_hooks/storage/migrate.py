@@ -34,7 +34,8 @@ def schema_version(connection: Connection) -> str | None:
     """The migration the database is at; None for a database without the record."""
     if not inspect(connection).has_table("alembic_version"):
         return None
-    return connection.scalar(text("SELECT version_num FROM alembic_version"))
+    version = connection.scalar(text("SELECT version_num FROM alembic_version"))
+    return str(version) if version else None
 
 
 def _run_migrations(connection: Connection) -> None:

@@ -7,7 +7,7 @@ from cds_hooks.storage.sqlite import SqliteDecisionLog
 
 
 def open_decision_log(url: str) -> DecisionLog:
-    """The log of an SQLite or PostgreSQL URL, its schema brought up to date first; RecordUnavailable when it cannot be."""
+    """The log of an SQLite or PostgreSQL URL, its schema brought up to date; RecordUnavailable when it cannot be."""
     parsed = parse_url(url)
     upgrade(parsed)
     if parsed.get_backend_name() == "sqlite":
