@@ -47,7 +47,7 @@ fi
 rm -f .venv/made-from-*
 echo "Installing requirements/$kind.txt (by hash; the first time this takes a minute or two) ..."
 # Wheels only: a source package would run its own build, with tools that no lock has pinned.
-.venv/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: \
+.venv/bin/python -m pip install --quiet --quiet --disable-pip-version-check --only-binary :all: \
     --require-hashes --requirement "requirements/$kind.txt"
-.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-index --no-build-isolation --no-deps --editable .
+.venv/bin/python -m pip install --quiet --quiet --disable-pip-version-check --no-index --no-build-isolation --no-deps --editable .
 made_from "$kind" > ".venv/made-from-$kind"

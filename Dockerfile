@@ -1,0 +1,28 @@
+# From the wheel and the lock; without root, and without a shell at run time. docs/operations/container.md says how to run it.
+FROM python:3.11-slim-bookworm AS build
+WORKDIR /build
+RUN python3 -m venv /opt/cds-hooks
+ENV PATH=/opt/cds-hooks/bin:$PATH
+COPY requirements/runtime.txt requirements/
+RUN pip install --no-cache-dir --only-binary :all: --require-hashes --requirement requirements/runtime.txt
+COPY . .
+# What only installs and builds goes again: nothing in the image can bring a package into the environment.
+RUN pip wheel --no-cache-dir --no-index --no-deps --no-build-isolation --wheel-dir /dist . \
+    && pip install --no-cache-dir --no-index --no-deps /dist/*.whl \
+    && pip uninstall --yes --quiet setuptools wheel pip
+
+FROM python:3.11-slim-bookworm
+COPY --from=build /opt/cds-hooks /opt/cds-hooks
+# The one folder that is written to: a volume goes here, everything else can be read-only.
+WORKDIR /var/lib/cds-hooks
+RUN chown 10001:10001 /var/lib/cds-hooks
+USER 10001:10001
+ENV PATH=/opt/cds-hooks/bin:$PATH \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1
+VOLUME /var/lib/cds-hooks
+EXPOSE 8085
+HEALTHCHECK --interval=10s --timeout=3s --start-period=10s --retries=3 \
+    CMD ["/opt/cds-hooks/bin/python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8085/readyz', timeout=2)"]
+ENTRYPOINT ["/opt/cds-hooks/bin/cds-hooks"]
+CMD ["serve", "--port", "8085"]

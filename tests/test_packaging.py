@@ -1,0 +1,135 @@
+"""What is committed: locks that pin by hash, nothing of one machine in the files, nobody else's data."""
+
+import hashlib
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+from tests.conftest import ROOT
+
+PINNED = re.compile(r"^(?P<name>[A-Za-z0-9._-]+)==(?P<version>[^\s;\\]+)(?P<rest>.*)$")
+INSTALLS_THE_PROJECT_ITSELF = {"setuptools", "wheel"}
+# Put together here, so that this file does not name what it looks for.
+REGISTRY_HOSTS = {".".join(name) for name in (("pypi", "org"), ("files", "pythonhosted", "org"), ("npmjs", "org"))}
+OF_ONE_MACHINE = re.compile(r"(?<![\w.~*-])/(?:work|root|home|Users|mnt)/[\w.]")
+
+
+def _tracked() -> list[Path]:
+    if not (ROOT / ".git").exists():
+        pytest.skip("not a git checkout, so there is no list of what is committed")
+    answer = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True)
+    return [path for name in answer.stdout.decode().split("\0") if name and (path := ROOT / name).is_file()]
+
+
+def _texts() -> Iterator[tuple[str, str]]:
+    for path in _tracked():
+        try:
+            yield str(path.relative_to(ROOT)), path.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            continue
+
+
+def _locked(name: str) -> dict[str, set[str]]:
+    """The versions of each package in a lock file; more than one where they differ by the version of Python."""
+    versions: dict[str, set[str]] = {}
+    for line in (ROOT / "requirements" / name).read_text().splitlines():
+        if match := PINNED.match(line):
+            versions.setdefault(canonicalize_name(match["name"]), set()).add(match["version"])
+    return versions
+
+
+def _wanted(name: str) -> list[Requirement]:
+    lines = (ROOT / "requirements" / name).read_text().splitlines()
+    return [Requirement(line) for line in lines if line and not line.startswith(("#", "-r"))]
+
+
+def _project() -> dict[str, list[str]]:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    return {"runtime": project["dependencies"], **project["optional-dependencies"]}
+
+
+@pytest.mark.parametrize("lock", ["runtime.txt", "dev.txt"])
+def test_every_package_in_a_lock_is_pinned_with_its_hashes_and_without_an_address(lock: str) -> None:
+    text = (ROOT / "requirements" / lock).read_text()
+    assert "://" not in text, "a lock records no address"
+    lines = text.replace("\\\n", " ").splitlines()
+    packages = [line for line in lines if line and not line.lstrip().startswith("#")]
+    assert packages
+    unpinned = [line[:60] for line in packages if not (PINNED.match(line) and "--hash=sha256:" in line)]
+    assert unpinned == []
+
+
+def test_the_development_lock_holds_the_runtime_lock_at_the_same_versions() -> None:
+    development = _locked("dev.txt")
+    assert {name: development.get(name) for name in _locked("runtime.txt")} == _locked("runtime.txt")
+
+
+def test_the_runtime_lock_is_made_from_what_pyproject_depends_on() -> None:
+    declared = {str(Requirement(text)) for text in _project()["runtime"]}
+    assert {str(item) for item in _wanted("runtime.in") if item.name not in INSTALLS_THE_PROJECT_ITSELF} == declared
+
+
+def test_the_extras_of_pyproject_are_in_the_development_lock() -> None:
+    extras = {canonicalize_name(Requirement(text).name) for kind in ("train", "postgres") for text in _project()[kind]}
+    assert extras <= _locked("dev.txt").keys()
+
+
+@pytest.mark.parametrize(("source", "lock"), [("runtime.in", "runtime.txt"), ("dev.in", "dev.txt")])
+def test_each_requirement_is_locked_at_a_version_that_it_allows(source: str, lock: str) -> None:
+    locked = _locked(lock)
+    for item in _wanted(source):
+        versions = locked.get(canonicalize_name(item.name), set())
+        assert versions, f"{item.name} is in {source} but not in {lock}: run bash requirements/lock.sh"
+        assert all(item.specifier.contains(Version(version)) for version in versions), item
+
+
+def test_no_file_names_a_package_registry() -> None:
+    hosts = REGISTRY_HOSTS | _configured_hosts()
+    lines = [f"{name}: {host}" for name, text in _texts() for host in hosts if host in text]
+    assert lines == []
+
+
+def _configured_hosts() -> set[str]:
+    """The hosts that this machine's own pip is set to, if any."""
+    answer = subprocess.run(
+        [sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=False
+    )
+    return set(re.findall(r"https?://(?:[^@/\s']*@)?([^/:\s']+)", answer.stdout)) - {"localhost", "127.0.0.1"}
+
+
+def test_no_file_holds_an_absolute_path_of_one_machine() -> None:
+    found = [f"{name}: {match.group()}" for name, text in _texts() for match in OF_ONE_MACHINE.finditer(text)]
+    assert found == []
+
+
+@pytest.mark.outside_data
+def test_no_file_of_the_data_folder_is_committed(data_folder: Path) -> None:
+    theirs = {
+        hashlib.sha256(path.read_bytes()).hexdigest(): path.name
+        for folder in ("fhir", "tabular", "cases")
+        for path in (data_folder / folder).rglob("*")
+        if path.is_file()
+    }
+    assert theirs
+    ours = {hashlib.sha256(path.read_bytes()).hexdigest(): path for path in _tracked()}
+    assert [str(ours[digest].relative_to(ROOT)) for digest in ours.keys() & theirs.keys()] == []
+
+
+@pytest.mark.outside_data
+def test_no_official_example_and_no_schema_of_the_spec_folder_is_committed(spec_folder: Path) -> None:
+    theirs = {hashlib.sha256(path.read_bytes()).hexdigest() for path in spec_folder.rglob("*.json")}
+    assert theirs
+    assert [path for path in _tracked() if hashlib.sha256(path.read_bytes()).hexdigest() in theirs] == []
+
+
+def test_every_folder_of_tests_is_a_package() -> None:
+    folders = {path.parent for path in (ROOT / "tests").rglob("*.py")}
+    assert [str(folder) for folder in folders if not (folder / "__init__.py").is_file()] == []
