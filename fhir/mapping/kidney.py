@@ -1,0 +1,305 @@
+"""Kidney function as the rules use it: the best eGFR and the creatinine clearance, each with its evidence.
+
+shared/data/medications/rules/renal.json, table kidney_function, and rules/CLARIFICATIONS.md. An answer is either a
+`KidneyEstimate` or a `KidneyAbsence` that says why there is none; a value too old to be used stands in the absence.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Literal, TypeAlias
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from fhir.mapping.conditions import has_condition
+from fhir.mapping.kidney_equations import (
+    AGE_YEARS,
+    CKD_EPI_UNIT,
+    COCKCROFT_GAULT_UNIT,
+    WEIGHT_KG,
+    adjusted_weight_kg,
+    ckd_epi_2021,
+    cockcroft_gault,
+    ideal_weight_kg,
+)
+from fhir.mapping.stay import is_inpatient
+from fhir.record.measurement import Measurement
+from fhir.record.record import PatientRecord
+from fhir.record.time import DAY_SECONDS, FhirTime
+from fhir.terminology.analytes import ANALYTES
+
+Method: TypeAlias = Literal["reported", "reported, unit unclear", "CKD-EPI 2021", "Cockcroft-Gault", "dialysis"]
+WeightRule: TypeAlias = Literal["actual", "adjusted"]
+Reason: TypeAlias = Literal["under-18", "no-age", "no-sex", "missing", "stale"]
+
+MAX_AGE_DAYS = 365
+MAX_AGE_DAYS_INPATIENT = 30
+_DISPUTE_SHARE = 0.30
+_ADULT_YEARS = 18
+_OVERWEIGHT = 1.30
+# KDIGO 2012 acute kidney injury: 0.3 mg/dL within 48 hours, or by half within 7 days.
+_RISE_MG_DL = 0.3
+_RISE_SECONDS = 2 * DAY_SECONDS
+_SHARE = 0.5
+_SHARE_SECONDS = 7 * DAY_SECONDS
+_ROUNDING = 1e-9  # 2.4 − 2.1 is 0.3 on paper, not in binary
+
+
+class KidneyValue(Struct, frozen=True, gc=False):
+    """One eGFR of a day: reported by the laboratory, or estimated from a creatinine."""
+
+    value: float
+    method: Method
+    measurement: Measurement
+
+    @property
+    def is_reported(self) -> bool:
+        """Whether the laboratory reported it."""
+        return self.method != "CKD-EPI 2021"
+
+
+class KidneyEstimate(Struct, frozen=True, gc=False):
+    """Kidney function: `value` in `unit`, not rounded.
+
+    `time` is that of the laboratory value (of the condition for dialysis); `sources` are the resources it rests on;
+    `inputs` the measurements; `stale`: older than allowed; `disputed`: the values of that day (`rivals`) disagree by
+    over 30 % and the lowest is given; `unstable`: creatinine is changing or acute kidney injury is active, so no dose
+    may be derived; `instead_of_clearance`: why an eGFR stands where a clearance was asked for.
+    """
+
+    value: float
+    unit: str
+    method: Method
+    time: FhirTime | None
+    sources: tuple[str, ...]
+    inputs: tuple[Measurement, ...] = ()
+    rivals: tuple[KidneyValue, ...] = ()
+    stale: bool = False
+    unstable: bool = False
+    weight_used: Literal["actual", "adjusted"] | None = None
+    instead_of_clearance: str | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def disputed(self) -> bool:
+        """Whether the values of that day contradict each other."""
+        return bool(self.rivals)
+
+
+class KidneyAbsence(Struct, frozen=True, gc=False):
+    """Why there is no kidney function: a reason code, a sentence, the value that is too old, what was refused."""
+
+    reason: Reason
+    text: str
+    old: KidneyEstimate | None = None
+    refused: tuple[str, ...] = ()
+
+
+Kidney: TypeAlias = KidneyEstimate | KidneyAbsence
+
+
+def egfr_best(record: PatientRecord) -> Kidney:
+    """The best eGFR in mL/min/1.73 m2: the newest of reported eGFR and CKD-EPI 2021, on one day the reported one.
+
+    Dialysis counts as 0. None under 18; none older than 365 days (30 in hospital).
+    """
+    special = _dialysis(record, CKD_EPI_UNIT) or _child(record)
+    if special is not None:
+        return special
+    values = _values(record)
+    if not values:
+        return _nothing(record)
+    return _judged(record, _of_best_day(values))
+
+
+def crcl_cockcroft_gault(record: PatientRecord, weight_rule: WeightRule) -> Kidney:
+    """Creatinine clearance in mL/min from the newest creatinine and the newest weight, however old the weight.
+
+    `weight_rule` "actual" is for anticoagulants and dofetilide; "adjusted" takes adjusted body weight when the
+    actual one is over 130 % of ideal. Without weight or creatinine the best eGFR stands in and says so.
+    """
+    special = _dialysis(record, COCKCROFT_GAULT_UNIT) or _child(record)
+    if special is not None:
+        return special
+    creatinine = _newest_creatinine(record)
+    weight = _newest_weight(record)
+    age, sex = record.age_years(), record.sex
+    if creatinine is None or weight is None or age is None or sex is None or age > AGE_YEARS[1]:
+        missing = "creatinine" if creatinine is None else "weight" if weight is None else "age or sex"
+        return _instead(egfr_best(record), missing)
+    kilograms, kind, note = _weight(record, weight, weight_rule)
+    clearance = KidneyEstimate(
+        cockcroft_gault(age, sex, kilograms, creatinine.value),
+        COCKCROFT_GAULT_UNIT,
+        "Cockcroft-Gault",
+        creatinine.time,
+        (creatinine.source, weight.source),
+        (creatinine, weight),
+        weight_used=kind,
+        notes=(note,) if note else (),
+    )
+    if _is_stale(record, creatinine):
+        best = egfr_best(record)
+        return _instead(best, "recent creatinine") if isinstance(best, KidneyEstimate) else replace(best, old=clearance)
+    return _judged(record, clearance)
+
+
+def is_creatinine_unstable(creatinine: Sequence[Measurement]) -> bool:
+    """Whether the newest creatinine (they come newest first) differs from earlier ones as in acute kidney injury.
+
+    By 0.3 mg/dL within 48 hours, or by half of the earlier value within 7 days, up or down.
+    """
+    if not creatinine:
+        return False
+    newest = creatinine[0]
+    for earlier in creatinine[1:]:
+        seconds = newest.time.instant - earlier.time.instant
+        change = abs(newest.value - earlier.value) + _ROUNDING
+        if seconds > _SHARE_SECONDS:
+            return False
+        if (seconds <= _RISE_SECONDS and change >= _RISE_MG_DL) or change >= _SHARE * earlier.value:
+            return True
+    return False
+
+
+def _dialysis(record: PatientRecord, unit: str) -> KidneyEstimate | None:
+    hit = has_condition(record, "dialysis")
+    if hit is None:
+        return None
+    note = "Dialysis is on the record: kidney function counts as 0, and no dose is derived from it."
+    return KidneyEstimate(0.0, unit, "dialysis", hit.time, (hit.source,), notes=(note,))
+
+
+def _child(record: PatientRecord) -> KidneyAbsence | None:
+    age = record.age_years()
+    if age is None or age >= _ADULT_YEARS:
+        return None
+    return KidneyAbsence("under-18", "Under 18 no kidney function is estimated.")
+
+
+def _values(record: PatientRecord) -> list[KidneyValue]:
+    """Every reported and estimated eGFR, those of one instant from worst to best, newest first."""
+    values = [
+        KidneyValue(one.value, "reported" if _is_per_area(one) else "reported, unit unclear", one)
+        for one in record.measurements("egfr")
+    ]
+    age, sex = record.age_years(), record.sex
+    if age is not None and sex is not None and age <= AGE_YEARS[1]:
+        values += [
+            KidneyValue(ckd_epi_2021(age, sex, one.value), "CKD-EPI 2021", one)
+            for one in record.measurements("creatinine")
+        ]
+    # Two values with one timestamp: the worse for the drug in question (CLARIFICATIONS).
+    return sorted(values, key=lambda value: (-value.measurement.time.instant, value.value))
+
+
+def _is_per_area(reported: Measurement) -> bool:
+    # labs.csv: a unit of mL/min "may not be per 1.73 m2".
+    return "1.73" in reported.charted_unit
+
+
+def _of_best_day(values: list[KidneyValue]) -> KidneyEstimate:
+    best = _best(values)
+    day = [one for one in values if one.measurement.time.date == best.measurement.time.date]
+    rivals: tuple[KidneyValue, ...] = ()
+    if any(one.is_reported for one in day) and _disagree(one.value for one in day):
+        rivals = tuple(day)
+        best = min(day, key=lambda one: one.value)
+    notes: tuple[str, ...] = ()
+    if best.method == "reported, unit unclear":
+        notes = ("The eGFR is reported in mL/min: it may not be per 1.73 m2, and no creatinine is there to check it.",)
+    if rivals:
+        notes = ("The values of that day contradict each other; the lowest is used. Repeat the test.",)
+    return KidneyEstimate(
+        best.value,
+        CKD_EPI_UNIT,
+        best.method,
+        best.measurement.time,
+        tuple(dict.fromkeys(one.measurement.source for one in (best, *rivals))),
+        (best.measurement,),
+        rivals,
+        notes=notes,
+    )
+
+
+def _best(values: list[KidneyValue]) -> KidneyValue:
+    newest = values[0].measurement.time.date
+    day = [one for one in values if one.measurement.time.date == newest]
+    # On the same day the reported one; one in mL/min never while there is a creatinine to estimate from.
+    for method in ("reported", "CKD-EPI 2021"):
+        for one in day:
+            if one.method == method:
+                return one
+    return next((one for one in values if one.method != "reported, unit unclear"), values[0])
+
+
+def _disagree(values: Iterable[float]) -> bool:
+    found = list(values)
+    return max(found) - min(found) > _DISPUTE_SHARE * max(found)
+
+
+def _judged(record: PatientRecord, estimate: KidneyEstimate) -> Kidney:
+    acute = has_condition(record, "aki")
+    unstable = is_creatinine_unstable(record.measurements("creatinine")) or (
+        acute is not None and acute.status == "active"
+    )
+    estimate = replace(estimate, unstable=unstable)
+    if not _is_stale(record, estimate.inputs[0]):
+        return estimate
+    months = "30 days (in hospital)" if is_inpatient(record) else "12 months"
+    text = f"No kidney function in the last {months}; the last one is of {estimate.inputs[0].time.date}."
+    return KidneyAbsence("stale", text, replace(estimate, stale=True), _refused(record))
+
+
+def _is_stale(record: PatientRecord, measurement: Measurement) -> bool:
+    limit = MAX_AGE_DAYS_INPATIENT if is_inpatient(record) else MAX_AGE_DAYS
+    return int(measurement.age_days(record.as_of_epoch)) > limit
+
+
+def _nothing(record: PatientRecord) -> KidneyAbsence:
+    refused = _refused(record)
+    if record.measurements("creatinine"):
+        reason: Reason = "no-sex" if record.sex is None else "no-age"
+        text = "Kidney function cannot be estimated from creatinine without the patient's age and sex."
+        return KidneyAbsence(reason, text, refused=refused)
+    if refused:
+        return KidneyAbsence("missing", f"No usable kidney function. {' '.join(refused[:2])}", refused=refused)
+    return KidneyAbsence("missing", "No kidney function on the record.")
+
+
+def _refused(record: PatientRecord) -> tuple[str, ...]:
+    subjects = tuple(f"{ANALYTES[key].words} " for key in ("creatinine", "egfr"))
+    return tuple(refusal.text for refusal in record.refusals if refusal.text.startswith(subjects))
+
+
+def _newest_creatinine(record: PatientRecord) -> Measurement | None:
+    known = record.measurements("creatinine")
+    same_time = [one for one in known if one.time.instant == known[0].time.instant]
+    return max(same_time, key=lambda one: one.value) if same_time else None
+
+
+def _newest_weight(record: PatientRecord) -> Measurement | None:
+    low, high = WEIGHT_KG
+    weight = record.newest("body_weight")
+    return weight if weight is not None and low <= weight.value <= high else None
+
+
+def _weight(
+    record: PatientRecord, weight: Measurement, rule: WeightRule
+) -> tuple[float, Literal["actual", "adjusted"], str]:
+    if rule == "actual":
+        return weight.value, "actual", ""
+    height, sex = record.newest("body_height"), record.sex
+    if height is None or sex is None:
+        return weight.value, "actual", "Height is missing: actual weight used, which may be too high."
+    ideal = ideal_weight_kg(sex, height.value)
+    if ideal <= 0 or weight.value <= _OVERWEIGHT * ideal:
+        return weight.value, "actual", ""
+    return adjusted_weight_kg(weight.value, ideal), "adjusted", "Adjusted body weight: actual is over 130 % of ideal."
+
+
+def _instead(best: Kidney, missing: str) -> Kidney:
+    """The eGFR where a clearance was asked for: labels mean Cockcroft-Gault, and the reader must know."""
+    if isinstance(best, KidneyAbsence):
+        return best
+    said = f"No {missing}: eGFR is used in place of creatinine clearance."
+    return replace(best, instead_of_clearance=missing, notes=(*best.notes, said))

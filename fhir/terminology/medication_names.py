@@ -1,0 +1,172 @@
+"""From a medication's name to its ingredients: brands, salts, combinations and local forms, longest match first.
+
+Names come from tables/ingredients.csv and tables/aliases.csv. A name is matched by whole words, whatever stands
+between them, so that "Hydrocodone-Acetaminophen (5mg-500mg)" is two ingredients and "dexlansoprazole" is not
+lansoprazole. What nothing matches is not recognised: it is never guessed from parts of words.
+"""
+
+import re
+from collections.abc import Mapping
+from functools import cache, lru_cache
+from typing import TypeAlias
+
+from msgspec import Struct
+
+from fhir.terminology.medication_strength import FoundStrength, Strength, find_strengths
+from fhir.terminology.medications import Ingredient, ingredient_by_name, rows
+
+_WORD = re.compile(r"[a-z0-9]+")
+_VOLUME = re.compile(r"^\s*(?:nda\d+\s+)?(?P<volume>\d+(?:\.\d+)?|\.\d+)\s*ml\b", re.IGNORECASE)
+# Things that carry a drug's name without being the drug (README of the tables: the usual false matches).
+_SUPPLY = re.compile(
+    r"\b(needles?|lancets?|swabs?|glucometers?|strips?|insulin syringes?|(?:glucose|sugar) (?:meter|monitor|diagnostic)"
+    r"|blood[- ](?:glucose|sugar)|without ?needle|alcohol prep)\b",
+    re.IGNORECASE,
+)
+# RxNorm dose forms first, then the short ones of hospital systems.
+_FORM = re.compile(
+    r"\b((?:(?:abuse-deterrent|delayed release|extended release|sustained release|immediate release|12 hr|24 hr"
+    r"|orally disintegrating|disintegrating|chewable|sublingual|buccal|vaginal|rectal|topical|ophthalmic|otic|nasal"
+    r"|inhalation|metered dose|dry powder|mucosal|injectable|prefilled|transdermal|medicated|oral|drug|intrauterine"
+    r"|effervescent|auto-)[ -]?)*"
+    r"(?:tablets?|capsules?|tabs?|caps?|solution|suspension|elixir|syrup|suppository|granules|powder|film|lozenge"
+    r"|cream|ointment|gel|lotion|foam|spray|patch|system|implant|ring|inhaler|injection|injector|syringe|strip|pack"
+    r"|packet|enema|liquid|shampoo|paste|drops|vial|bag|neb))\b"
+    r"|\b(ophth|neb|nasal|odt|sl|xl|xr|sr|cr|er|ir|ec|dr|iv|inhaler|patch|mdi)\b",
+    re.IGNORECASE,
+)
+_LOCAL = re.compile(
+    r"\b(creams?|ointments?|oint|gels?|lotions?|shampoo|foam|jelly|topical|ophth\w*|eye|otic|ear|nasal|nostril"
+    r"|nebs?|nebuli\w*|inhal\w*|inh|hfa|mdi|dpi|diskus|handihaler|respimat|flexhaler|actuat\w*|enema|vaginal"
+    r"|intrauterine|irrigation|intrathecal|epidural|intravitreal|intra-?articular|rinse|mouthwash|viscous|oral paste"
+    r"|flush(?! free)|lock|dwell|catheter clearance|priming|iso-osmotic|dental|urojet|glydo)\b",
+    re.IGNORECASE,
+)
+_POWDER = re.compile(r"\bpowder\b", re.IGNORECASE)
+_PATCH = re.compile(r"\b(patch|medicated patch)\b", re.IGNORECASE)
+# Given through the nose, the skin or the mouth's lining for an effect on the whole body (FDA labels of Narcan,
+# Imitrex, Sprix, AndroGel and others): their local-looking form does not make them local.
+_SYSTEMIC_BY_NOSE = frozenset(
+    {"naloxone", "nalmefene", "sumatriptan", "zolmitriptan", "butorphanol", "fentanyl", "ketorolac", "midazolam",
+     "diazepam", "nicotine"}
+)  # fmt: skip
+_SYSTEMIC_BY_SKIN = frozenset({"testosterone", "estradiol", "nitroglycerin", "scopolamine", "oxybutynin"})
+# Named without a form these are anaesthetics or eye, nose and skin drugs in nearly every order.
+_LOCAL_UNLESS_SAID = frozenset({"lidocaine"})
+_LOCAL_PATCH = frozenset({"lidocaine", "diclofenac", "capsaicin"})
+
+Members: TypeAlias = tuple[Ingredient, ...]
+_Phrases: TypeAlias = Mapping[str, list[tuple[tuple[str, ...], Members]]]
+
+
+class NameReading(Struct, frozen=True, gc=False):
+    """What a name says; `strengths` stand beside `ingredients`, None where none is stated or it is not clear whose."""
+
+    ingredients: Members = ()
+    strengths: tuple[Strength | None, ...] = ()
+    dose_form: str | None = None
+    systemic: bool | None = None
+    millilitres: float | None = None
+
+
+class _Mention(Struct, frozen=True, gc=False):
+    start: int
+    end: int
+    members: Members
+
+
+@lru_cache(maxsize=8192)
+def read_name(words: str) -> NameReading:
+    """The ingredients, strengths and form in a name; a reading without ingredients when it is not recognised.
+
+    >>> [i.name for i in read_name("TraZODone 50 mg tab").ingredients]
+    ['trazodone']
+    >>> read_name("insulin needles (disposable)").ingredients
+    ()
+    """
+    if _SUPPLY.search(words):
+        return NameReading()
+    mentions = _mentions(words.lower())
+    members = tuple(dict.fromkeys(member for mention in mentions for member in mention.members))
+    if not members:
+        return NameReading()
+    form, volume = _FORM.search(words), _VOLUME.match(words)
+    return NameReading(
+        members,
+        _strengths(members, mentions, list(find_strengths(words))),
+        form.group(0) if form else None,
+        not is_local(members, words),
+        float(volume["volume"]) if volume else None,
+    )
+
+
+def _mentions(words: str) -> list[_Mention]:
+    found = [(match.group(), match.start(), match.end()) for match in _WORD.finditer(words)]
+    spelled = tuple(word for word, _, _ in found)
+    phrases, mentions, position = _phrases(), [], 0
+    while position < len(found):
+        for tail, members in phrases.get(spelled[position], ()):
+            if spelled[position + 1 : position + 1 + len(tail)] == tail:
+                mentions.append(_Mention(found[position][1], found[position + len(tail)][2], members))
+                position += len(tail)
+                break
+        position += 1
+    return [mention for mention in mentions if mention.members]
+
+
+@cache
+def _phrases() -> _Phrases:
+    known = ingredient_by_name()
+    meanings: dict[tuple[str, ...], Members] = {
+        tuple(_WORD.findall(name)): (ingredient,) for name, ingredient in known.items()
+    }
+    for row in rows("aliases.csv"):
+        # Ingredient names may hold commas but no semicolons; an alias that means nothing is read over.
+        names = [name for name in row["ingredients"].split(";") if name]
+        meanings[tuple(_WORD.findall(row["text"]))] = tuple(known[name] for name in names)
+    phrases: dict[str, list[tuple[tuple[str, ...], Members]]] = {}
+    for phrase in sorted(meanings, key=len, reverse=True):
+        phrases.setdefault(phrase[0], []).append((phrase[1:], meanings[phrase]))
+    return phrases
+
+
+def _strengths(members: Members, mentions: list[_Mention], found: list[FoundStrength]) -> tuple[Strength | None, ...]:
+    if len(members) == 1:
+        return (_nearest(mentions[0], found),)
+    if all(len(mention.members) == 1 for mention in mentions):
+        between = tuple(_between(index, mentions, found) for index in range(len(mentions)))
+        if len(between) == len(members) and all(between):
+            return between
+    if len(found) == len(members):
+        return tuple(one.strength for one in found)
+    return (None,) * len(members)
+
+
+def _nearest(mention: _Mention, found: list[FoundStrength]) -> Strength | None:
+    after = [one.strength for one in found if one.start >= mention.end]
+    if after:
+        return after[0]
+    before = {one.strength for one in found}
+    return before.pop() if len(before) == 1 else None
+
+
+def _between(index: int, mentions: list[_Mention], found: list[FoundStrength]) -> Strength | None:
+    start = mentions[index].end
+    end = mentions[index + 1].start if index + 1 < len(mentions) else float("inf")
+    inside = [one.strength for one in found if start <= one.start < end]
+    return inside[0] if len(inside) == 1 else None
+
+
+def is_local(members: Members, words: str) -> bool:
+    """Whether a product of these ingredients with these words acts where it is put, not on the whole body."""
+    names = {member.name for member in members}
+    if names & _LOCAL_UNLESS_SAID:
+        return True
+    if _PATCH.search(words):
+        return bool(names & _LOCAL_PATCH)
+    local = _LOCAL.search(words)
+    if local is None:
+        return bool(_POWDER.search(words)) and bool(names & {"miconazole", "nystatin", "clotrimazole"})
+    if local.group(0).lower() in ("nasal", "nostril"):
+        return not names & _SYSTEMIC_BY_NOSE
+    return not names & (_SYSTEMIC_BY_SKIN | _SYSTEMIC_BY_NOSE)

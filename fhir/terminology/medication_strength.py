@@ -1,0 +1,134 @@
+"""Strengths in words: "500 MG", "10 MG/ML", "250 mg/5 mL", "0.05 MG/HR", "100 UNITS/ML"."""
+
+import re
+from collections.abc import Iterator
+
+from msgspec import Struct
+
+# Milligrams in one of each unit of mass; the signs are those that UCUM and RxNorm write, and those that people write.
+MILLIGRAMS = {
+    "mg": 1.0,
+    "milligram": 1.0,
+    "milligrams": 1.0,
+    "g": 1000.0,
+    "gm": 1000.0,
+    "gram": 1000.0,
+    "grams": 1000.0,
+    "mcg": 0.001,
+    "ug": 0.001,
+    "µg": 0.001,
+    "microgram": 0.001,
+    "micrograms": 0.001,
+    "kg": 1_000_000.0,
+}
+# Amounts that are not masses: kept in their own unit, never turned into milligrams.
+_OTHER_UNITS = {
+    "unt": "unit",
+    "unit": "unit",
+    "units": "unit",
+    "iu": "unit",
+    "meq": "meq",
+    "mmol": "mmol",
+    "%": "%",
+}
+_PER = {
+    "ml": "mL",
+    "milliliter": "mL",
+    "l": "L",
+    "hr": "h",
+    "h": "h",
+    "hour": "h",
+    "actuat": "actuation",
+    "actuation": "actuation",
+    "puff": "actuation",
+    "spray": "actuation",
+    "inhalation": "actuation",
+    "mg": "mg",
+    "g": "g",
+    "gm": "g",
+    "tablet": "unit",
+    "tab": "unit",
+    "capsule": "unit",
+    "cap": "unit",
+    "dose": "unit",
+    "patch": "unit",
+    "packet": "unit",
+    "suppository": "unit",
+}
+_NUMBER = r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+"
+_STRENGTH = re.compile(
+    rf"(?<![\w.,/])(?P<amount>{_NUMBER})\s*-?"
+    r"(?P<unit>milligrams?|micrograms?|grams?|mcg|mg|µg|μg|ug|gm|kg|g|units?|unt|iu|meq|mmol|%)(?![a-z])"
+    rf"(?:\s*(?:/|per)\s*(?P<count>{_NUMBER})?\s*-?"
+    r"(?P<per>milliliter|ml|actuation|actuat|hour|hr|tablet|tab|capsule|cap|puff|spray|inhalation|dose|patch|packet"
+    r"|suppository|mg|gm|g|h|l)s?(?![a-z]))?",
+    re.IGNORECASE,
+)
+
+
+class Strength(Struct, frozen=True, gc=False):
+    """So much of one ingredient per something.
+
+    `unit` is "mg" for every mass, else "unit", "meq", "mmol" or "%"; `per` is "unit" (one tablet, capsule, vial …),
+    "mL", "h", "actuation" or "mg" (of ointment).
+    """
+
+    amount: float
+    unit: str
+    per: str = "unit"
+
+    @property
+    def milligrams(self) -> float | None:
+        """Milligrams per `per`; None for units, milliequivalents and per cent."""
+        return self.amount if self.unit == "mg" else None
+
+
+class FoundStrength(Struct, frozen=True, gc=False):
+    """A strength and where in the words it stands."""
+
+    start: int
+    end: int
+    strength: Strength
+
+
+def number(text: str) -> float:
+    """The number a person wrote, thousands' commas allowed.
+
+    >>> number("1,000"), number(".5")
+    (1000.0, 0.5)
+    """
+    return float(text.replace(",", ""))
+
+
+def find_strengths(words: str) -> Iterator[FoundStrength]:
+    """Every strength in the words, from left to right.
+
+    >>> [found.strength for found in find_strengths("Amoxicillin 250 mg/5 mL")]
+    [Strength(amount=50.0, unit='mg', per='mL')]
+    """
+    for match in _STRENGTH.finditer(words):
+        strength = _strength(match)
+        if strength is not None:
+            yield FoundStrength(match.start(), match.end(), strength)
+
+
+def read_strengths(words: str) -> list[Strength]:
+    """The strengths in the words, from left to right."""
+    return [found.strength for found in find_strengths(words)]
+
+
+def _strength(match: re.Match[str]) -> Strength | None:
+    amount, unit = number(match["amount"]), match["unit"].lower().replace("μ", "µ")
+    factor = MILLIGRAMS.get(unit)
+    unit = "mg" if factor is not None else _OTHER_UNITS[unit]
+    amount *= factor or 1.0
+    per, count = "unit", number(match["count"]) if match["count"] else 1.0
+    if match["per"]:
+        per = _PER[match["per"].lower()]
+    if not amount or not count:
+        return None
+    if per == "L":
+        per, count = "mL", count * 1000.0
+    elif per == "g":
+        per, count = "mg", count * 1000.0
+    return Strength(amount / count, unit, per)

@@ -1,0 +1,195 @@
+"""What is known of medications by code: ingredients and their classes, products, orderables.
+
+Facts carried from shared/data/medications (its README names the sources: NDF-RT to RxNorm and FDA substance tables,
+ATC codes of WHO, the products of the sample charts). In `tables/ingredients.csv` the column `source` says how a code
+was checked. This product uses publicly available data from the U.S. National Library of Medicine (NLM), National
+Institutes of Health, Department of Health and Human Services; NLM is not responsible for the product and does not
+endorse or recommend this or any other product.
+"""
+
+import csv
+from collections.abc import Mapping
+from functools import cache, lru_cache
+from importlib.resources import files
+
+from msgspec import Struct
+
+from fhir.terminology.medication_strength import Strength, read_strengths
+
+RXNORM = "http://www.nlm.nih.gov/research/umls/rxnorm"
+NDC = "http://hl7.org/fhir/sid/ndc"
+ATC = "http://www.whocc.no/atc"
+_MIMIC = "http://mimic.mit.edu/fhir/mimic/CodeSystem/mimic-medication-"
+MIMIC_NAME = f"{_MIMIC}name"
+
+# The short name of a code system in tables/products.csv, by the addresses it goes by.
+_SYSTEMS = {
+    RXNORM: "rxnorm",
+    "urn:oid:2.16.840.1.113883.6.88": "rxnorm",
+    NDC: "ndc",
+    "urn:oid:2.16.840.1.113883.6.69": "ndc",
+    f"{_MIMIC}ndc": "ndc",
+    f"{_MIMIC}gsn": "gsn",
+    ATC: "atc",
+    "urn:oid:2.16.840.1.113883.6.73": "atc",
+}
+_ATC_LOCAL = ("D", "S", "M02")
+# Segments of a ten-digit NDC and how wide each is in the eleven-digit form (FDA, 21 CFR 207.33; CMS billing form).
+_NDC_SEGMENTS = (5, 4, 2)
+
+
+class Ingredient(Struct, frozen=True, gc=False):
+    """An active ingredient: its RxNorm ingredient code and name."""
+
+    rxcui: str
+    name: str
+
+
+class Product(Struct, frozen=True, gc=False):
+    """What a code stands for; `strengths` stand beside `ingredients`, None where the table has none.
+
+    `name` is the product's RxNorm name where the table carries it: strength and form can be read from it.
+    """
+
+    ingredients: tuple[Ingredient, ...]
+    strengths: tuple[Strength | None, ...]
+    dose_form: str | None = None
+    systemic: bool | None = None
+    name: str | None = None
+
+
+class Orderable(Struct, frozen=True, gc=False):
+    """A product that a suggestion may order."""
+
+    rxcui: str
+    name: str
+    ingredients: tuple[Ingredient, ...]
+
+
+def rows(name: str) -> list[dict[str, str]]:
+    """The rows of one of our tables."""
+    text = (files("fhir.terminology") / "tables" / name).read_text(encoding="utf-8")
+    return list(csv.DictReader(text.splitlines()))
+
+
+@cache
+def ingredients() -> Mapping[str, Ingredient]:
+    """Every known ingredient by its RxNorm code."""
+    return {row["rxcui"]: Ingredient(row["rxcui"], row["name"]) for row in rows("ingredients.csv")}
+
+
+@cache
+def ingredient_by_name() -> Mapping[str, Ingredient]:
+    """Every known ingredient by its name in lower case."""
+    return {ingredient.name: ingredient for ingredient in ingredients().values()}
+
+
+@cache
+def _classes_by_ingredient() -> Mapping[str, frozenset[str]]:
+    return {row["rxcui"]: frozenset(filter(None, row["classes"].split(";"))) for row in rows("ingredients.csv")}
+
+
+@lru_cache(maxsize=4096)
+def classes_of(members: tuple[Ingredient, ...]) -> frozenset[str]:
+    """The classes of all these ingredients together; empty for ingredients that are in none."""
+    known = _classes_by_ingredient()
+    return frozenset().union(*(known.get(member.rxcui, frozenset()) for member in members))
+
+
+@cache
+def class_members() -> Mapping[str, frozenset[str]]:
+    """RxNorm codes of the ingredients of each class; every class of the table is a key."""
+    members: dict[str, set[str]] = {row["class"]: set() for row in rows("medication_classes.csv")}
+    for rxcui, names in _classes_by_ingredient().items():
+        for name in names:
+            members[name].add(rxcui)
+    return {name: frozenset(codes) for name, codes in members.items()}
+
+
+@cache
+def orderables() -> Mapping[str, Orderable]:
+    """Products that rules suggest, by RxNorm code."""
+    known = ingredients()
+    return {
+        row["rxcui"]: Orderable(
+            row["rxcui"], row["name"], tuple(known[code] for code in row["ingredients"].split(";") if code in known)
+        )
+        for row in rows("orderables.csv")
+    }
+
+
+@cache
+def _product_rows() -> Mapping[tuple[str, str], dict[str, str]]:
+    return {(row["system"], row["code"]): row for row in rows("products.csv")}
+
+
+@cache
+def _ingredient_by_atc() -> Mapping[str, Ingredient]:
+    known = ingredients()
+    return {code: known[row["rxcui"]] for row in rows("ingredients.csv") for code in row["atc"].split(";") if code}
+
+
+@lru_cache(maxsize=4096)
+def product_of(system: str | None, code: str | None) -> Product | None:
+    """What this code stands for, as a product, an orderable or an ingredient; None when the tables do not know it.
+
+    >>> [ingredient.name for ingredient in product_of(RXNORM, "1049221").ingredients]
+    ['acetaminophen', 'oxycodone']
+    >>> product_of("urn:other", "1049221") is None
+    True
+    """
+    short = _SYSTEMS.get(system or "")
+    if short is None or not code:
+        return None
+    if short == "atc":
+        return _product_of_atc(code.strip().upper())
+    row = _product_rows().get((short, ndc11(code) if short == "ndc" else code.strip()))
+    if row is not None:
+        return _product_of_row(row)
+    return _product_of_rxnorm(code.strip()) if short == "rxnorm" else None
+
+
+def _product_of_row(row: dict[str, str]) -> Product:
+    known = ingredients()
+    members = tuple(known[code] for code in row["ingredients"].split(";"))
+    strengths = tuple(read_strengths(row["strengths"].replace(";", " / ")))
+    return Product(
+        members,
+        # A mixture with fewer strengths than ingredients does not say whose they are.
+        strengths if len(strengths) == len(members) else (None,) * len(members),
+        row["dose_form"] or None,
+        row["systemic"] == "yes",
+    )
+
+
+def _product_of_rxnorm(code: str) -> Product | None:
+    ingredient = ingredients().get(code)
+    if ingredient is not None:
+        return Product((ingredient,), (None,))
+    orderable = orderables().get(code)
+    if orderable is None:
+        return None
+    return Product(orderable.ingredients, (None,) * len(orderable.ingredients), name=orderable.name)
+
+
+def _product_of_atc(code: str) -> Product | None:
+    known = _ingredient_by_atc()
+    ingredient = known.get(code)
+    if ingredient is None:
+        return None
+    # ATC groups D (skin), S (eye, ear) and M02 (joints, topical) are local, but for drugs that have no other code:
+    # acetazolamide tablets are S01EC01, acitretin capsules D05BB02.
+    elsewhere = any(known[other] == ingredient for other in known if not other.startswith(_ATC_LOCAL))
+    return Product((ingredient,), (None,), systemic=not (code.startswith(_ATC_LOCAL) and elsewhere))
+
+
+def ndc11(code: str) -> str:
+    """An NDC in the eleven-digit form without hyphens; other text comes back as it is.
+
+    >>> ndc11("0002-8215-01"), ndc11("00002821501")
+    ('00002821501', '00002821501')
+    """
+    parts = code.strip().split("-")
+    if len(parts) == len(_NDC_SEGMENTS) and all(part.isdigit() for part in parts):
+        return "".join(part.zfill(width) for part, width in zip(parts, _NDC_SEGMENTS, strict=True))
+    return code.strip()
