@@ -1,0 +1,253 @@
+"""The sample patients are valid FHIR, stay as old as their story says, and carry the facts the index promises."""
+
+import gzip
+import json
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from fhir.resources.R4B import get_fhir_model_class
+from pydantic import ValidationError
+
+from cds_hooks.samples import SHOWCASE_DRAFT, SHOWCASE_PATIENT, Sample, list_samples, load_draft, load_patient
+
+AS_OF = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
+# What the messy record holds on purpose: a string, a text and a number where R4 has an object, a decimal and a string.
+BROKEN = {"messy-record-broken-1", "messy-record-broken-2", "messy-record-broken-3"}
+SAMPLES = pytest.mark.parametrize("sample", list_samples(), ids=lambda sample: sample.id)
+DRAFTS = pytest.mark.parametrize("draft", sorted({order.draft for sample in list_samples() for order in sample.orders}))
+UMOL_PER_MG_DL = 88.4
+KILOGRAMS = {"kg": 1.0, "lbs": 0.45359237}
+
+
+@cache
+def patient_bundle(sample_id: str, as_of: datetime = AS_OF) -> dict[str, Any]:
+    return load_patient(sample_id, as_of)
+
+
+def resources(bundle: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    if bundle["resourceType"] != "Bundle":
+        yield bundle
+        return
+    for entry in bundle["entry"]:
+        yield entry["resource"]
+
+
+def whole_resources(sample: Sample) -> Iterator[dict[str, Any]]:
+    return (resource for resource in resources(patient_bundle(sample.id)) if resource["id"] not in BROKEN)
+
+
+def references(node: Any) -> Iterator[str]:
+    if isinstance(node, dict):
+        if isinstance(node.get("reference"), str):
+            yield node["reference"]
+        for value in node.values():
+            yield from references(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from references(value)
+
+
+@SAMPLES
+def test_fhir_resources_accepts_each_resource(sample: Sample) -> None:
+    for resource in whole_resources(sample):
+        get_fhir_model_class(resource["resourceType"]).model_validate(resource)
+
+
+@DRAFTS
+def test_fhir_resources_accepts_each_draft(draft: str) -> None:
+    for resource in resources(load_draft(draft, AS_OF)):
+        get_fhir_model_class(resource["resourceType"]).model_validate(resource)
+
+
+def test_the_broken_resources_are_broken_and_the_only_ones() -> None:
+    found = {r["id"]: r for sample in list_samples() for r in resources(patient_bundle(sample.id)) if r["id"] in BROKEN}
+    assert set(found) == BROKEN
+    for resource in found.values():
+        with pytest.raises(ValidationError):
+            get_fhir_model_class(resource["resourceType"]).model_validate(resource)
+
+
+def r4_validators(spec_folder: Path) -> dict[str, Any]:
+    """One validator per resource type: the schema's own `oneOf` over 148 types costs a hundred times as much."""
+    schema = json.loads(gzip.decompress((spec_folder / "fhir-r4.schema.json.gz").read_bytes()))
+    kinds = {r["resourceType"] for sample in list_samples() for r in resources(patient_bundle(sample.id))} | {
+        "Medication"
+    }
+    return {
+        kind: jsonschema.Draft6Validator({"$ref": f"#/definitions/{kind}", "definitions": schema["definitions"]})
+        for kind in kinds
+    }
+
+
+@pytest.mark.outside_data
+def test_the_r4_schema_accepts_each_resource_and_each_draft(spec_folder: Path) -> None:
+    validators = r4_validators(spec_folder)
+    drafts = {order.draft for sample in list_samples() for order in sample.orders}
+    subjects = [r for sample in list_samples() for r in whole_resources(sample)]
+    subjects += [r for draft in drafts for r in resources(load_draft(draft, AS_OF))]
+    for resource in subjects:
+        faults = [fault.message for fault in validators[resource["resourceType"]].iter_errors(resource)]
+        assert faults == [], resource["id"]
+    broken = [r for r in resources(patient_bundle("messy-record")) if r["id"] in BROKEN]
+    refused = {r["id"] for r in broken if not validators[r["resourceType"]].is_valid(r)}
+    # The schema says what an object may hold, not that there must be one: it lets the string in broken-1 pass.
+    assert refused == BROKEN - {"messy-record-broken-1"}
+
+
+@SAMPLES
+def test_every_resource_has_its_own_id_and_speaks_of_this_patient(sample: Sample) -> None:
+    bundle = patient_bundle(sample.id)
+    urls = {entry["fullUrl"] for entry in bundle["entry"]}
+    names = [f"{r['resourceType']}/{r['id']}" for r in resources(bundle)]
+    assert len(urls) == len(set(names)) == len(bundle["entry"])
+    assert names[0] == f"Patient/{sample.id}"
+    patient_url = bundle["entry"][0]["fullUrl"]
+    for resource in list(resources(bundle))[1:]:
+        about = resource.get("subject") or resource["patient"]
+        assert about["reference"] in {f"Patient/{sample.id}", patient_url}
+    assert set(references(bundle)) <= urls | set(names)
+
+
+@SAMPLES
+def test_each_draft_is_a_draft_for_this_patient_and_resolves_its_medication(sample: Sample) -> None:
+    known = {f"{r['resourceType']}/{r['id']}" for r in resources(patient_bundle(sample.id))}
+    for order in sample.orders:
+        loaded = load_draft(order.draft, AS_OF)
+        request, *others = resources(loaded)
+        assert (request["resourceType"], request["status"]) == ("MedicationRequest", "draft")
+        assert request["subject"]["reference"] == f"Patient/{sample.id}"
+        inside = {f"#{contained['id']}" for contained in request.get("contained", ())}
+        beside = {f"{other['resourceType']}/{other['id']}" for other in others}
+        assert set(references(loaded)) <= known | inside | beside
+        assert (order.expect == "silent") == (order.rule is None)
+        assert (order.expect == "card") == (order.band is not None)
+
+
+def test_no_file_is_without_a_place_in_the_index() -> None:
+    folder = files("cds_hooks.samples")
+    patients = {file.name for file in folder.joinpath("patients").iterdir()}
+    drafts = {file.name for file in folder.joinpath("drafts").iterdir()}
+    assert patients == {f"{sample.id}.json" for sample in list_samples()}
+    assert drafts == {f"{order.draft}.json" for sample in list_samples() for order in sample.orders}
+    assert {SHOWCASE_PATIENT} <= {sample.id for sample in list_samples()}
+    assert f"{SHOWCASE_DRAFT}.json" in drafts
+
+
+def test_an_unknown_name_is_refused_with_those_there_are() -> None:
+    with pytest.raises(KeyError, match="healthy-adult"):
+        load_patient("nobody", AS_OF)
+    with pytest.raises(KeyError, match="metformin-ckd4-coded"):
+        load_draft("nothing", AS_OF)
+
+
+@SAMPLES
+def test_a_year_later_everything_has_moved_by_a_year(sample: Sample) -> None:
+    """Instants and days move with the clock; birth dates, being counted in years, to the day of that year."""
+    now = patient_bundle(sample.id)
+    later = patient_bundle(sample.id, AS_OF + timedelta(days=364))
+    for before, after in zip(instants(now), instants(later), strict=True):
+        assert datetime.fromisoformat(after) - datetime.fromisoformat(before) == timedelta(days=364)
+
+
+def instants(bundle: dict[str, Any]) -> list[str]:
+    return re.findall(r'"(\d{4}-\d\d-\d\dT[^"]+)"', json.dumps(bundle))
+
+
+@SAMPLES
+def test_nothing_lies_in_the_future_but_what_should(sample: Sample) -> None:
+    meant = {"messy-record": 2, "pregnant-39-weeks": 1}  # a result of tomorrow with its issue; the date of delivery
+    dates = re.findall(r'"(\d{4}-\d\d-\d\d)[T"]', json.dumps(patient_bundle(sample.id)))
+    assert sum(date > AS_OF.date().isoformat() for date in dates) == meant.get(sample.id, 0)
+
+
+@SAMPLES
+@pytest.mark.parametrize("as_of", [AS_OF, datetime(2031, 3, 1, tzinfo=UTC)], ids=["2026", "2031"])
+def test_the_record_carries_the_facts_of_the_index(sample: Sample, as_of: datetime) -> None:
+    """Age, newest creatinine and weight are looked up here by hand, the two estimates computed from their papers."""
+    bundle = patient_bundle(sample.id, as_of)
+    patient = bundle["entry"][0]["resource"]
+    facts = sample.facts
+    if "age_years" in facts:
+        assert completed_years(patient["birthDate"], as_of) == facts["age_years"]
+    if "creatinine_mg_dl" in facts:
+        assert newest_creatinine(bundle, as_of) == pytest.approx(facts["creatinine_mg_dl"], abs=0.001)
+    if "weight_kg" in facts:
+        assert newest_weight(bundle) == pytest.approx(facts["weight_kg"])
+    if "egfr_ckd_epi_2021" in facts:
+        assert ckd_epi_2021(facts, patient["gender"]) == pytest.approx(facts["egfr_ckd_epi_2021"], abs=0.06)
+    if "crcl_cockcroft_gault" in facts:
+        assert cockcroft_gault(facts, patient["gender"]) == pytest.approx(facts["crcl_cockcroft_gault"], abs=0.06)
+
+
+def completed_years(birth_date: str, as_of: datetime) -> int:
+    born = datetime.fromisoformat(birth_date)
+    return as_of.year - born.year - ((as_of.month, as_of.day) < (born.month, born.day))
+
+
+def newest_creatinine(bundle: dict[str, Any], as_of: datetime) -> float:
+    codes = {"2160-0": 1.0, "14682-9": 1 / UMOL_PER_MG_DL}
+    units = {"2160-0": "mg/dL", "14682-9": "umol/L"}
+    values = {}
+    for resource in resources(bundle):
+        if resource["resourceType"] != "Observation" or resource["status"] != "final" or resource["id"] in BROKEN:
+            continue
+        code = resource["code"].get("coding", [{}])[0].get("code")
+        quantity = resource.get("valueQuantity", {})
+        usable = code in codes and quantity.get("unit") == units[code] and quantity["value"] * codes[code] <= 20
+        when = resource.get("effectiveDateTime", "")
+        if usable and when <= as_of.isoformat():
+            values[when] = quantity["value"] * codes[code]
+    return float(values[max(values)])
+
+
+def newest_weight(bundle: dict[str, Any]) -> float:
+    weights = {
+        r["effectiveDateTime"]: r["valueQuantity"]
+        for r in resources(bundle)
+        if r["resourceType"] == "Observation" and r.get("code") and "29463-7" in json.dumps(r["code"])
+    }
+    newest = weights[max(weights)]
+    return float(newest["value"] * KILOGRAMS[newest["unit"]])
+
+
+def ckd_epi_2021(facts: dict[str, float], sex: str) -> float:
+    """Inker et al., N Engl J Med 2021;385:1737-1749, table 2."""
+    kappa, alpha, factor = (0.7, -0.241, 1.012) if sex == "female" else (0.9, -0.302, 1.0)
+    ratio = facts["creatinine_mg_dl"] / kappa
+    power = min(ratio, 1.0) ** alpha * max(ratio, 1.0) ** -1.2
+    return float(142 * power * 0.9938 ** facts["age_years"] * factor)
+
+
+def cockcroft_gault(facts: dict[str, float], sex: str) -> float:
+    """Cockcroft and Gault, Nephron 1976;16:31-41."""
+    clearance = (140 - facts["age_years"]) * facts["weight_kg"] / (72 * facts["creatinine_mg_dl"])
+    return clearance * (0.85 if sex == "female" else 1.0)
+
+
+def test_the_stay_in_intensive_care_is_large_and_always_the_same() -> None:
+    bundle = patient_bundle("icu-stay")
+    observations = [r for r in resources(bundle) if r["resourceType"] == "Observation"]
+    assert 600 <= len(observations) <= 900
+    assert load_patient("icu-stay", AS_OF) == bundle
+
+
+def test_the_stay_ends_inside_the_trained_range() -> None:
+    """shared/data/tabular/README-nhanes.md, known fault 1: what the table cuts off, no model knows."""
+    highest = {"2160-0": 3.5, "2345-7": 305, "6768-6": 264, "6690-2": 19.5}
+    newest: dict[str, tuple[str, float]] = {}
+    for resource in resources(patient_bundle("icu-stay")):
+        if "valueQuantity" in resource:
+            code = resource["code"]["coding"][0]["code"]
+            newest[code] = max(
+                newest.get(code, ("", 0.0)), (resource["effectiveDateTime"], resource["valueQuantity"]["value"])
+            )
+    assert all(newest[code][1] <= limit for code, limit in highest.items())
+    labs = {"1751-7", "6768-6", "3094-0", "2160-0", "2345-7", "1975-2", "6690-2", "789-8", "787-2", "788-0", "736-9"}
+    assert labs <= set(newest)
