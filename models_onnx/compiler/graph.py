@@ -1,0 +1,48 @@
+"""A small writer of ONNX graphs: names nodes and constants, knows the one opset we write."""
+
+from typing import Any
+
+import numpy as np
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
+
+# Fixed, so that the same model gives the same bytes with a newer onnx package; readable since onnxruntime 1.14.
+OPSET = 18
+IR_VERSION = 8
+PRODUCER = "cds-hooks-onnx"
+
+
+class Graph:
+    """Nodes and constants in the order they were added; every method returns the name of a tensor."""
+
+    def __init__(self) -> None:
+        self._nodes: list[NodeProto] = []
+        self._constants: list[TensorProto] = []
+        self._inputs: list[ValueInfoProto] = []
+        self._outputs: list[ValueInfoProto] = []
+
+    def input(self, name: str, kind: int, shape: list[str | int]) -> str:
+        """A graph input of that name."""
+        self._inputs.append(helper.make_tensor_value_info(name, kind, shape))
+        return name
+
+    def output(self, name: str, kind: int, shape: list[str | int]) -> None:
+        """Declares a tensor that is already there as an output of the graph."""
+        self._outputs.append(helper.make_tensor_value_info(name, kind, shape))
+
+    def constant(self, name: str, value: Any, dtype: Any) -> str:
+        """A constant of that name and type."""
+        self._constants.append(numpy_helper.from_array(np.asarray(value, dtype=dtype), name))
+        return name
+
+    def node(self, operator: str, inputs: list[str], name: str, **attributes: Any) -> str:
+        """One operator with one output, which carries the given name."""
+        self._nodes.append(helper.make_node(operator, inputs, [name], name=f"{operator}:{name}", **attributes))
+        return name
+
+    def model(self, name: str, metadata: dict[str, str]) -> ModelProto:
+        """The whole file; metadata in sorted order, no time stamp, no version of the writing software."""
+        graph: GraphProto = helper.make_graph(self._nodes, name, self._inputs, self._outputs, self._constants)
+        opsets = [helper.make_opsetid("", OPSET)]
+        model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name=PRODUCER)
+        helper.set_model_props(model, dict(sorted(metadata.items())))
+        return model

@@ -1,0 +1,73 @@
+"""Errors of the prediction floor.
+
+ModelError
+├── UnknownModel          no specification, or no artifact, of that name
+├── SpecRefused           a specification contradicts itself
+├── ArtifactRefused       an artifact folder that is not served
+│   ├── ManifestRefused       manifest.json is missing, is not JSON or does not fit its schema
+│   ├── HashMismatch          model.onnx is not the file the manifest speaks of
+│   └── UnsafeModel           not readable as ONNX, external data, or operators of an unknown domain
+├── CompileRefused        the compiled file does not say what the fitted model says
+│   ├── ParityRefused         probability or contributions differ from scikit-learn
+│   └── AdditivityRefused     base and contributions do not add up to the margin
+├── PredictionRefused     one call that gives no prediction
+│   ├── WrongShape            not one value per feature
+│   └── ExplanationMismatch   the contributions of this call do not add up: no card, page the operator
+└── TrainingRefused       the table is missing, or not of the form the specification names
+"""
+
+
+class ModelError(Exception):
+    """Something about a model that stops here."""
+
+
+class UnknownModel(ModelError):
+    """No model of that name; the message lists the known ones."""
+
+
+class SpecRefused(ModelError):
+    """A specification that contradicts itself."""
+
+
+class ArtifactRefused(ModelError):
+    """An artifact folder that is not served."""
+
+
+class ManifestRefused(ArtifactRefused):
+    """The manifest is missing, unreadable, or does not fit schemas/manifest.schema.json."""
+
+
+class HashMismatch(ArtifactRefused):
+    """The model file is not the one whose sha256 the manifest gives."""
+
+
+class UnsafeModel(ArtifactRefused):
+    """Not an ONNX file we run: unreadable, external data, or operators outside ai.onnx and ai.onnx.ml."""
+
+
+class CompileRefused(ModelError):
+    """The compiled file does not say what the fitted model says."""
+
+
+class ParityRefused(CompileRefused):
+    """Probability or contributions of the file differ from the library that fitted the model."""
+
+
+class AdditivityRefused(CompileRefused):
+    """Base and contributions of the file do not add up to its margin."""
+
+
+class PredictionRefused(ModelError):
+    """One call that gives no prediction."""
+
+
+class WrongShape(PredictionRefused):
+    """The call does not bring one value per feature."""
+
+
+class ExplanationMismatch(PredictionRefused):
+    """The contributions of this call do not add up to its margin."""
+
+
+class TrainingRefused(ModelError):
+    """The training table is missing or not of the form the specification names."""

@@ -1,0 +1,1 @@
+"""Figures of a model on people it was not trained on; numpy only."""

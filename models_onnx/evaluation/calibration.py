@@ -1,0 +1,64 @@
+"""Calibration: intercept and slope of a logistic recalibration, and the observed rate with its Jeffreys interval."""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+
+def logistic_recalibration(margin: Array, y: NDArray[np.int64]) -> tuple[float, float]:
+    """Intercept and slope of logit P(y) = intercept + slope * margin, by Newton's method to machine precision."""
+    design = np.column_stack([np.ones(len(margin)), margin])
+    beta = np.array([0.0, 1.0])
+    for _ in range(50):
+        p = 1.0 / (1.0 + np.exp(-(design @ beta)))
+        step = np.linalg.solve(design.T @ (design * (p * (1 - p))[:, None]), design.T @ (y - p))
+        beta = beta + step
+        if np.abs(step).max() < 1e-12:
+            break
+    return float(beta[0]), float(beta[1])
+
+
+def jeffreys(events: int, count: int, level: float = 0.95) -> tuple[float, float]:
+    """The interval between the tails of Beta(events + 1/2, count - events + 1/2); 0 and 1 at the ends.
+
+    >>> low, high = jeffreys(23, 100)
+    >>> round(low, 4), round(high, 4)
+    (0.156, 0.3194)
+    """
+    tail = (1.0 - level) / 2.0
+    a, b = events + 0.5, count - events + 0.5
+    low = 0.0 if events == 0 else _beta_quantile(tail, a, b)
+    high = 1.0 if events == count else _beta_quantile(1.0 - tail, a, b)
+    return low, high
+
+
+def _beta_quantile(probability: float, a: float, b: float) -> float:
+    low, high = 0.0, 1.0
+    for _ in range(60):
+        middle = (low + high) / 2.0
+        low, high = (middle, high) if _beta_cdf(middle, a, b) < probability else (low, middle)
+    return (low + high) / 2.0
+
+
+def _beta_cdf(x: float, a: float, b: float) -> float:
+    """Regularised incomplete beta function by Lentz's continued fraction (Abramowitz and Stegun 26.5.8)."""
+    if x <= 0.0 or x >= 1.0:
+        return min(max(x, 0.0), 1.0)
+    if x > (a + 1.0) / (a + b + 2.0):
+        return 1.0 - _beta_cdf(1.0 - x, b, a)
+    front = math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log1p(-x)
+    c, d = 1.0, 1.0 / (1.0 - (a + b) * x / (a + 1.0))
+    fraction = d
+    for m in range(1, 500):
+        for term in (
+            m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m)),
+            -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1)),
+        ):
+            c, d = 1.0 + term / c, 1.0 / (1.0 + term * d)
+            fraction *= c * d
+        if abs(c * d - 1.0) < 1e-15:
+            break
+    return math.exp(front) * fraction / a

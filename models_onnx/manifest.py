@@ -1,0 +1,179 @@
+"""The manifest of an artifact, read: every member is described in schemas/manifest.schema.json, which goes before."""
+
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+
+class File(Struct, frozen=True):
+    """The model file the manifest speaks of."""
+
+    name: str
+    sha256: str
+    bytes: int
+
+
+class Data(Struct, frozen=True):
+    """The table it was trained from."""
+
+    name: str
+    sha256: str
+    rows: int
+
+
+class Outcome(Struct, frozen=True):
+    """What is predicted, over how many years."""
+
+    column: str
+    words: str
+    horizon_years: float
+
+
+class Population(Struct, frozen=True):
+    """Who may be scored."""
+
+    words: str
+    age_low: int
+    exclude_conditions: tuple[str, ...]
+
+
+class Feature(Struct, frozen=True):
+    """One input: what it is and the range the model was trained on; `clip_high`: higher is scored as this."""
+
+    name: str
+    words: str
+    unit: str
+    loinc: tuple[str, ...]
+    fhir: str
+    trained_low: float
+    trained_high: float
+    clip_high: float | None
+    reference_value: float
+    group: str | None
+
+
+class RequiredGroup(Struct, frozen=True):
+    """At least so many of these inputs must be there."""
+
+    name: str
+    words: str
+    members: tuple[str, ...]
+    at_least: int
+
+
+class Required(Struct, frozen=True):
+    """Which inputs must be there for a score."""
+
+    always: tuple[str, ...]
+    groups: tuple[RequiredGroup, ...]
+
+
+class Excluded(Struct, frozen=True):
+    """One step of the cohort."""
+
+    reason: str
+    words: str
+    count: int
+
+
+class Cohort(Struct, frozen=True):
+    """Who was trained on, and who was left out in which step."""
+
+    words: str
+    table_rows: int
+    exclusions: tuple[Excluded, ...]
+    n: int
+    events: int
+
+
+class Period(Struct, frozen=True):
+    """Years of the training data and of the recalibration."""
+
+    training: str
+    recalibration: str
+
+
+class Bin(Struct, frozen=True):
+    """What happened, out of fold, to the reference cohort's people with a probability from `probability_low` on."""
+
+    probability_low: float
+    count: int
+    events: int
+    rate: float
+    low: float
+    high: float
+
+
+class Reference(Struct, frozen=True):
+    """With whom a person is compared."""
+
+    words: str
+    n: int
+    events: int
+    bins: tuple[Bin, ...]
+
+
+class Threshold(Struct, frozen=True):
+    """One capacity: the share of the reference cohort that is alerted, and what that costs and finds."""
+
+    capacity: float
+    percentile: float
+    probability: float
+    alert_rate: float
+    ppv: float
+    sensitivity: float
+    number_needed_to_alert: float
+
+
+class Thresholds(Struct, frozen=True):
+    """The default capacity and the table of what a setting may choose."""
+
+    capacity: float
+    table: tuple[Threshold, ...]
+
+    def at(self, capacity: float) -> Threshold | None:
+        """The row of that capacity; None where the table has none."""
+        return next((row for row in self.table if row.capacity == capacity), None)
+
+
+class Manifest(Struct, frozen=True, kw_only=True):
+    """Everything a server, a card and a reader need to know about one model file."""
+
+    format: str
+    id: str
+    version: str
+    title: str
+    file: File
+    data: Data
+    software: dict[str, str]
+    seed: int
+    outcome: Outcome
+    intended_use: str
+    users: str
+    decision_role: str
+    not_for: tuple[str, ...]
+    cautions: tuple[str, ...]
+    population: Population
+    period: Period
+    cohort: Cohort
+    reference: Reference
+    features: tuple[Feature, ...]
+    required: Required
+    link: str
+    base: float
+    thresholds: Thresholds
+    evaluation: dict[str, Any]
+    parity: dict[str, Any]
+
+    def feature(self, name: str) -> Feature:
+        """The input of that name; KeyError where there is none."""
+        for item in self.features:
+            if item.name == name:
+                return item
+        raise KeyError(name)
+
+
+def encode(manifest: Manifest) -> bytes:
+    """The manifest as it is written: indented JSON with a final newline."""
+    return msgspec.json.format(msgspec.json.encode(manifest), indent=1) + b"\n"

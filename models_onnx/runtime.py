@@ -1,0 +1,89 @@
+"""One model, loaded once; one call, one `session.run`, probability and its exact explanation together."""
+
+import numpy as np
+import onnxruntime
+from msgspec import Struct
+from numpy.typing import NDArray
+
+from models_onnx.artifact import Artifact
+from models_onnx.errors import ExplanationMismatch, WrongShape
+
+ADDITIVITY = 1e-5
+
+_OUTPUTS = [
+    "probability",
+    "margin",
+    "contributions",
+    "missing",
+    "out_of_range",
+    "percentile",
+    "observed_rate",
+    "observed_low",
+    "observed_high",
+    "observed_count",
+]
+
+
+class Prediction(Struct, frozen=True, gc=False):
+    """What one call says.
+
+    margin = base + sum of contributions = logit(probability). `percentile` is the share (0-100) of the reference cohort
+    with a lower margin, in steps of half a percent; `observed_rate` with its 95 % interval is what happened to the
+    `observed_count` people of the reference cohort in the same calibration bin, predicted without having been seen.
+    """
+
+    probability: float
+    margin: float
+    base: float
+    contributions: NDArray[np.float64]
+    missing: NDArray[np.bool_]
+    out_of_range: NDArray[np.bool_]
+    percentile: float
+    observed_rate: float
+    observed_low: float
+    observed_high: float
+    observed_count: int
+
+
+class Model:
+    """A loaded artifact. Thread-safe: onnxruntime's run is, and nothing else is kept between calls."""
+
+    def __init__(self, artifact: Artifact) -> None:
+        self.artifact = artifact
+        self.manifest = artifact.manifest
+        self.features = tuple(item.name for item in artifact.manifest.features)
+        self._base = artifact.manifest.base
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        # From bytes, never from a path: what was hashed is what runs, and no other file can be reached.
+        self._session = onnxruntime.InferenceSession(artifact.content, options, providers=["CPUExecutionProvider"])
+
+    def predict(self, values: NDArray[np.float64]) -> Prediction:
+        """The prediction for one vector in the order of `features`, NaN where missing.
+
+        WrongShape when it is not one value per feature; ExplanationMismatch when |margin - base - sum| is above
+        1e-5 * max(1, |margin|), which no file that passed the compiler should ever do.
+        """
+        if values.shape != (len(self.features),):
+            raise WrongShape(f"{self.manifest.id} takes {len(self.features)} values, got shape {values.shape}")
+        row = values.astype(np.float32).reshape(1, -1)
+        outputs = self._session.run(_OUTPUTS, {"features": row})
+        probability, margin, contributions, missing, out, percentile, rate, low, high, count = outputs
+        margin, contributions = float(margin[0]), contributions[0]
+        if not abs(margin - self._base - float(contributions.sum())) <= ADDITIVITY * max(1.0, abs(margin)):
+            raise ExplanationMismatch(f"{self.manifest.id}: the contributions of this call do not add up to its margin")
+        return Prediction(
+            float(probability[0]),
+            margin,
+            self._base,
+            contributions,
+            missing[0],
+            out[0],
+            float(percentile[0]),
+            float(rate[0]),
+            float(low[0]),
+            float(high[0]),
+            round(float(count[0])),
+        )

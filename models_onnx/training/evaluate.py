@@ -1,0 +1,134 @@
+"""Evaluation of a specification's whole procedure on people it was not trained on, with intervals and subgroups."""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models_onnx.evaluation import metrics
+from models_onnx.evaluation.bootstrap import Estimate, Metric, estimate, gain
+from models_onnx.spec import Floors, ModelSpec
+from models_onnx.training.cohort import Cohort
+from models_onnx.training.crossvalidate import OutOfFold, Progress
+from models_onnx.training.hinges import Array
+
+# responsible-ai 5.2, fairness: fewer events than this in a group is "insufficient", never "passed".
+ENOUGH_EVENTS = 100
+
+WHOLE: Mapping[str, Metric] = {
+    "auroc": metrics.auroc,
+    "auprc": metrics.auprc,
+    "brier": metrics.brier,
+    "calibration_intercept": metrics.calibration_intercept,
+    "calibration_slope": metrics.calibration_slope,
+    "observed_expected": metrics.observed_expected,
+}
+
+Figures = dict[str, Any]
+
+
+class Evaluator:
+    """One cohort, its out-of-fold margins and the threshold; every method gives one block of the evaluation."""
+
+    def __init__(
+        self, spec: ModelSpec, cohort: Cohort, predicted: OutOfFold, threshold: float, replicates: int, seed: int
+    ) -> None:
+        self.spec, self.cohort, self.predicted = spec, cohort, predicted
+        self.replicates, self.seed = replicates, seed
+        self.alerts: Mapping[str, Metric] = {
+            "alert_rate": partial(metrics.alert_rate, threshold=threshold),
+            "ppv": partial(metrics.ppv, threshold=threshold),
+            "sensitivity": partial(metrics.sensitivity, threshold=threshold),
+            "false_positive_rate": partial(metrics.false_positive_rate, threshold=threshold),
+        }
+
+    def block(self, rows: NDArray[np.bool_], wanted: Mapping[str, Metric]) -> Figures:
+        """n, events and the wanted figures with intervals, of these rows."""
+        margin, y = self.predicted.margin[rows], self.cohort.y[rows]
+        estimates = estimate(wanted, margin, y, self.replicates, self.seed)
+        return {"n": len(y), "events": int(y.sum()), **{name: _rounded(e) for name, e in estimates.items()}}
+
+    def simple(self, simple: OutOfFold) -> Figures:
+        """The same procedure with few inputs beside it, and what the others gain, on the same samples."""
+        args = (self.cohort.y, self.replicates, self.seed)
+        alone = estimate({"auroc": metrics.auroc}, simple.margin, *args)["auroc"]
+        more = gain(metrics.auroc, self.predicted.margin, simple.margin, *args)
+        return {"inputs": list(self.spec.simple_inputs), "auroc": _rounded(alone), "gain": _rounded(more)}
+
+    def subgroups(self, progress: Progress) -> list[Figures]:
+        """One block per group of every axis; `sufficient` is false below 100 events."""
+        found = []
+        axes = list(self.spec.subgroups.items())
+        wanted = {"auroc": metrics.auroc, "observed_expected": metrics.observed_expected, **self.alerts}
+        for done, (axis, column_of) in enumerate(axes):
+            progress("subgroups", done, len(axes))
+            column = column_of(self.cohort.rows).to_numpy()
+            for group in sorted(set(column)):
+                rows = column == group
+                latest = rows & self.cohort.recent
+                figures = self.block(rows, wanted)
+                found.append(
+                    {"axis": axis, "group": str(group), "sufficient": figures["events"] >= ENOUGH_EVENTS, **figures}
+                )
+                if latest.any() and not latest[rows].all():
+                    found[-1]["latest"] = self.block(latest, {"observed_expected": metrics.observed_expected})
+        progress("subgroups", len(axes), len(axes))
+        return found
+
+    def panels(self) -> list[Figures]:
+        """What happens to everyone's prediction when a panel of inputs is not there."""
+        found = []
+        recent = self.cohort.recent
+        for words, names in self.spec.panels.items():
+            X = self.cohort.X.copy()
+            X[:, [self.cohort.features.index(name) for name in names]] = np.nan
+            margin = self.predicted.margin_of(X, self.cohort.fold)[recent]
+            wanted = {"auroc": metrics.auroc, "observed_expected": metrics.observed_expected}
+            figures = estimate(wanted, margin, self.cohort.y[recent], self.replicates, self.seed)
+            found.append(
+                {
+                    "words": words,
+                    "missing": list(names),
+                    "scored": self._scored(X),
+                    **{k: _rounded(e) for k, e in figures.items()},
+                }
+            )
+        return found
+
+    def _scored(self, X: Array) -> bool:
+        known: NDArray[np.bool_] = ~np.all(np.isnan(X), axis=0)
+        there = dict(zip(self.cohort.features, known.tolist(), strict=True))
+        return all(sum(there[m] for m in group.members) >= group.at_least for group in self.spec.required_groups)
+
+
+def judge(floors: Floors, whole: Figures, latest: Figures) -> list[Figures]:
+    """Each floor with its figure and whether it holds; O/E and slope where the model claims to be calibrated."""
+    oe, slope = latest["observed_expected"], latest["calibration_slope"]
+    low, high = floors.observed_expected
+    return [
+        _floor(
+            "AUROC, all cycles", whole["auroc"]["value"], f">= {floors.auroc}", whole["auroc"]["value"] >= floors.auroc
+        ),
+        _floor(
+            "calibration slope, latest cycles",
+            slope["value"],
+            f"{floors.slope[0]} to {floors.slope[1]}",
+            floors.slope[0] <= slope["value"] <= floors.slope[1],
+        ),
+        _floor(
+            "O/E, latest cycles",
+            oe["value"],
+            f"interval meets {low} to {high}",
+            oe["low"] <= high and oe["high"] >= low,
+        ),
+    ]
+
+
+def _floor(name: str, value: float, limit: str, passed: bool) -> Figures:
+    return {"name": name, "value": value, "limit": limit, "passed": bool(passed)}
+
+
+def _rounded(figure: Estimate) -> dict[str, float]:
+    return {"value": round(figure.value, 4), "low": round(figure.low, 4), "high": round(figure.high, 4)}

@@ -1,0 +1,50 @@
+"""The piecewise-linear basis: knots at quantiles of each input, hinges max(min(x, top) - knot, 0)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models_onnx.training.rounding import significant
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Hinges:
+    """Knots per input (the first is its lowest value) and the highest value, above which a line is flat."""
+
+    knots: tuple[tuple[float, ...], ...]
+    tops: tuple[float, ...]
+
+    @property
+    def owner(self) -> NDArray[np.int64]:
+        """Which input each column of the basis belongs to."""
+        return np.repeat(np.arange(len(self.knots)), [len(knots) for knots in self.knots])
+
+    def spread(self, X: Array) -> Array:
+        """The basis [n, K]; NaN where the input is missing."""
+        spread = np.minimum(X, self.tops)[:, self.owner]
+        knots = np.concatenate([np.array(knots) for knots in self.knots])
+        return np.where(np.isnan(spread), np.nan, np.maximum(spread - knots, 0.0))
+
+
+def place_knots(X: Array, count: int) -> Hinges:
+    """Lowest value and `count` inner quantiles of each input; an input of two values gets the lowest only."""
+    columns = [x[~np.isnan(x)] for x in X.T]
+    return Hinges(
+        knots=tuple(_knots(column, count) for column in columns),
+        tops=tuple(significant(float(column.max())) for column in columns),
+    )
+
+
+def _knots(column: Array, count: int) -> tuple[float, ...]:
+    low, high = float(column.min()), float(column.max())
+    inner: Sequence[float] = [] if len(np.unique(column)) <= 2 else np.quantile(column, _levels(count)).tolist()
+    rounded = {significant(low), *(significant(x) for x in inner if low < x < high)}
+    return tuple(sorted(rounded))
+
+
+def _levels(count: int) -> Array:
+    return np.linspace(0.0, 1.0, count + 2)[1:-1]

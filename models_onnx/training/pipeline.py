@@ -1,0 +1,115 @@
+"""THE WAY FROM TABLE TO ARTIFACT, one readable function: cohort, folds, fit, reference, compile, evaluate, manifest."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models_onnx.compiler import Agreement, PiecewiseLinear, Reference, compile_model
+from models_onnx.compiler.parity import boundary_rows
+from models_onnx.manifest import Manifest
+from models_onnx.spec import ModelSpec
+from models_onnx.training import documents
+from models_onnx.training.additive import Fitted, to_lines
+from models_onnx.training.cohort import Cohort, Table, build_cohort
+from models_onnx.training.converter import largest_difference
+from models_onnx.training.crossvalidate import OutOfFold, Progress, fit_recalibrated, out_of_fold
+from models_onnx.training.evaluate import WHOLE, Evaluator, judge
+from models_onnx.training.reference import build_reference
+
+PARITY_ROWS = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """The file and the manifest that belongs to it, not yet written."""
+
+    manifest: Manifest
+    content: bytes
+
+
+def train(spec: ModelSpec, table: Table, seed: int, replicates: int, progress: Progress) -> Trained:
+    """The artifact of a specification and a table; the file depends on neither `replicates` nor the clock.
+
+    CompileRefused where the file does not agree with scikit-learn, TrainingRefused where the table does not fit.
+    """
+    cohort = build_cohort(spec, table.rows)
+    predicted = out_of_fold(spec, cohort, spec.feature_names, progress, "cross-validation")
+    fitted, model = _fit_final(spec, cohort, progress)
+    reference = _reference(cohort, model, predicted)
+    described = documents.describe(spec, cohort, table, model, reference, predicted)
+
+    progress("compile and prove", 0, 1)
+    rows = parity_rows(cohort, model, seed)
+    metadata = documents.metadata(spec, described)
+    compiled = compile_model(spec.id, model, reference, metadata, fitted.oracle, rows)
+    second = largest_difference(fitted, rows, fitted.oracle(rows.astype(np.float64))[0])
+    progress("compile and prove", 1, 1)
+
+    evaluation = evaluate(spec, cohort, predicted, _threshold(spec, reference), seed, replicates, progress)
+    parity = documents.parity(compiled.agreement, second)
+    manifest = documents.manifest(described, compiled.content, seed, evaluation, parity)
+    return Trained(manifest, compiled.content)
+
+
+def evaluate(
+    spec: ModelSpec,
+    cohort: Cohort,
+    predicted: OutOfFold,
+    threshold: float,
+    seed: int,
+    replicates: int,
+    progress: Progress,
+) -> dict[str, Any]:
+    """The evaluation block of the manifest, from out-of-fold predictions; `threshold` is a margin."""
+    evaluator = Evaluator(spec, cohort, predicted, threshold, replicates, seed)
+    progress("intervals", 0, 2)
+    whole = evaluator.block(np.ones(len(cohort), dtype=bool), {**WHOLE, **evaluator.alerts})
+    latest = evaluator.block(cohort.recent, {**WHOLE, **evaluator.alerts})
+    simple = out_of_fold(spec, cohort, spec.simple_inputs, lambda *_: None, "")
+    progress("intervals", 2, 2)
+    return {
+        "how": (
+            "Out of fold: knots, fit and recalibration repeated without the person's fold (5 folds by patient). "
+            f"95 % intervals: {replicates} bootstrap samples of people."
+        ),
+        "replicates": replicates,
+        "all": whole,
+        "latest": latest,
+        "simple": evaluator.simple(simple),
+        "subgroups": evaluator.subgroups(progress),
+        "panels": evaluator.panels(),
+        "floors": judge(spec.floors, whole, latest),
+    }
+
+
+def _fit_final(spec: ModelSpec, cohort: Cohort, progress: Progress) -> tuple[Fitted, PiecewiseLinear]:
+    progress("final fit", 0, 1)
+    everyone = np.ones(len(cohort), dtype=bool)
+    fitted = fit_recalibrated(spec, cohort, list(range(len(cohort.features))), everyone)
+    # A clipped input is never too high; its line is flat above the clip.
+    highs = tuple(None if item.clip_high is None else float("inf") for item in spec.inputs)
+    progress("final fit", 1, 1)
+    return fitted, to_lines(fitted, cohort.features, highs)
+
+
+def _reference(cohort: Cohort, model: PiecewiseLinear, predicted: OutOfFold) -> Reference:
+    recent = cohort.recent
+    return build_reference(model.margin(cohort.X[recent]), predicted.margin[recent], cohort.y[recent])
+
+
+def _threshold(spec: ModelSpec, reference: Reference) -> float:
+    return documents.threshold_margin(reference, spec.capacity)
+
+
+def parity_rows(cohort: Cohort, model: PiecewiseLinear, seed: int) -> NDArray[np.float32]:
+    """People of the cohort, the same people with values taken away at random, and rows on and beside every edge."""
+    generator = np.random.default_rng(seed)
+    people = cohort.X[np.linspace(0, len(cohort) - 1, PARITY_ROWS // 2).astype(int)].astype(np.float32)
+    holes = np.where(generator.random(people.shape) < 0.3, np.float32(np.nan), people)
+    edges = [(*line.knots, line.top) for line in model.lines]
+    return np.vstack([people, holes, boundary_rows(np.nanmedian(cohort.X, axis=0), edges)])
+
+
+__all__ = ["Agreement", "Trained", "evaluate", "parity_rows", "train"]
