@@ -58,11 +58,17 @@ class PatientRecord:
         self.as_of_epoch = as_of.timestamp()
         self.patient: Patient | None = None
         self.refusals: list[Refusal] = []
+        # Resource types and analytes that were asked for, found or not; None: everything was.
+        self.known: frozenset[str] | None = None
         self.medications: dict[str, Medication] = {}
         self._taken: dict[type[Any], list[Any]] = {kind: [] for kind in FACT_TYPES}
         self._facts_of: dict[type[Any], list[Any]] = {}
         self._coded: dict[str, list[CodedPart]] | None = None
         self._measured: dict[str, list[Measurement]] = {}
+
+    def knows(self, what: str) -> bool:
+        """Whether this resource type or analyte was asked for: if not, its absence means nothing."""
+        return self.known is None or what in self.known
 
     @property
     def observations(self) -> list[Observation]:

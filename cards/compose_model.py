@@ -1,0 +1,142 @@
+"""The card of a risk model: what, why, from which dated facts, compared with whom, what to do (responsible-ai.md 4.3)."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from cards.card import Action, Card, Coding, Link, Source, Suggestion
+from cards.explain import Factor, factor_lines, in_100, not_known
+from cards.topics import TOPICS
+from fhir.mapping.feature import FeatureValue, FeatureVector
+from models_onnx.manifest import Manifest
+from models_onnx.runtime import Prediction
+
+CODE_SYSTEM = "https://cds-hooks-onnx.org/override-reasons"
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """What a model's card offers: the words of the offer and the order behind it."""
+
+    summary: str
+    label: str
+    description: str
+    order: dict[str, Any]
+
+
+def model_card(
+    manifest: Manifest,
+    prediction: Prediction,
+    vector: FeatureVector,
+    planned: Planned,
+    uuid: str,
+    suggestion_uuid: Callable[[int], str],
+    explain_url: str,
+    as_of: datetime,
+) -> Card:
+    """The card of one prediction. Its contributions and the base add up to the estimate; nothing is rounded there."""
+    factors = _factors(manifest, prediction, vector)
+    return Card(
+        uuid=uuid,
+        summary=planned.summary.format(people=in_100(prediction.probability)),
+        indicator="info",  # responsible-ai.md 4.2: `critical` is not for models
+        detail=_detail(manifest, prediction, vector, factors, explain_url),
+        source=Source(label=f"{manifest.title}, version {manifest.version}", topic=TOPICS["planning"]),
+        suggestions=(
+            Suggestion(
+                label=planned.label,
+                uuid=suggestion_uuid(1),
+                is_recommended=True,
+                actions=(Action(type="create", description=planned.description, resource=planned.order),),
+            ),
+        ),
+        selection_behavior="at-most-one",
+        override_reasons=OVERRIDE_REASONS,
+        links=(Link(label="Why this card", url=explain_url, type="absolute"),),
+        extension={"org.cds-hooks-onnx": _extension(manifest, prediction, vector, factors)},
+    )
+
+
+def _factors(manifest: Manifest, prediction: Prediction, vector: FeatureVector) -> list[Factor]:
+    return [
+        Factor(found, contribution, spoken(found, manifest))
+        for found, contribution in zip(vector.evidence, prediction.contributions.tolist(), strict=True)
+        if found is not None
+    ]
+
+
+def spoken(found: FeatureValue, manifest: Manifest) -> str:
+    """The value as it was charted, with its unit; an age at the study's top is "80 or over"."""
+    feature = found.feature
+    if feature.kind == "sex":
+        return found.charted_unit
+    if feature.kind == "age":
+        top = manifest.feature(feature.name).clip_high
+        return f"{top:g} or over" if top is not None and found.value >= top else f"{found.charted_value:g}"
+    return f"{found.charted_value:.6g} {found.charted_unit}".rstrip()
+
+
+def _detail(
+    manifest: Manifest, prediction: Prediction, vector: FeatureVector, factors: Sequence[Factor], explain_url: str
+) -> str:
+    people = in_100(prediction.probability)
+    low, high = in_100(prediction.observed_low), in_100(prediction.observed_high)
+    return "\n".join(
+        line
+        for line in (
+            f"**About {people} in 100** people with results like these {manifest.outcome.words}; {100 - people} did not. "
+            f"Among {prediction.observed_count:,} people of the study with similar estimates it was {low} to {high} in 100.",
+            f"Higher than {min(99, int(prediction.percentile))} in 100 of {manifest.reference.words}.",
+            "",
+            *factor_lines(factors),
+            "",
+            not_known(vector.missing),
+            f"For planning, not for emergencies. What goes together is not what causes. "
+            f"[How this works and for whom it was tested]({explain_url})",
+        )
+        if line is not None
+    ).replace("\n\n\n", "\n\n")
+
+
+def _extension(
+    manifest: Manifest, prediction: Prediction, vector: FeatureVector, factors: Sequence[Factor]
+) -> dict[str, Any]:
+    return {
+        "model": {"id": manifest.id, "version": manifest.version, "sha256": manifest.file.sha256},
+        "probability": prediction.probability,
+        "link": manifest.link,
+        "base": prediction.base,
+        "contributions": [
+            {
+                "feature": factor.found.feature.name,
+                "value": factor.found.value,
+                "unit": factor.found.feature.unit,
+                "effective": factor.found.effective,
+                "source": factor.found.source,
+                "contribution": factor.contribution,
+            }
+            for factor in factors
+        ],
+        "missing": [gap.feature.name for gap in vector.missing],
+        "percentile": prediction.percentile,
+        "observed": {
+            "rate": prediction.observed_rate,
+            "low": prediction.observed_low,
+            "high": prediction.observed_high,
+            "count": prediction.observed_count,
+        },
+    }
+
+
+# responsible-ai.md 4.2 point 4: reasons that lead to something, in the project's own code system.
+OVERRIDE_REASONS = tuple(
+    Coding(system=CODE_SYSTEM, code=code, display=display)
+    for code, display in (
+        ("patient-ineligible", "Does not fit this patient"),
+        ("action-completed", "Already done"),
+        ("wrong-time-workflow", "Not now"),
+        ("need-more-info", "I need to know more first"),
+        ("recipient-does-not-trust", "I do not trust this estimate"),
+    )
+)

@@ -1,0 +1,9 @@
+"""Static topics of our cards: clients count overrides by them (Epic: at most 100 characters, never changing)."""
+
+from cards.card import Coding
+
+TOPIC_SYSTEM = "https://cds-hooks-onnx.org/topics"
+
+TOPICS = {
+    "planning": Coding(system=TOPIC_SYSTEM, code="planning-conversation", display="Planning conversation"),
+}

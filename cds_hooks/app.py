@@ -1,0 +1,66 @@
+"""The composition root: settings → parts → the ASGI app. The middleware list is the onion."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI, Request, Response
+from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp
+
+from cds_hooks.errors import HookError, MethodNotAllowed, NotFound, operation_outcome
+from cds_hooks.invoke import Parts
+from cds_hooks.logs import configure_logs, log
+from cds_hooks.metrics import Metrics
+from cds_hooks.routes.health import health_routes
+from cds_hooks.routes.hooks import HookRoute
+from cds_hooks.routes.pages import page_routes
+from cds_hooks.routes.protocol import protocol_routes
+from cds_hooks.service import find_services
+from cds_hooks.settings import Settings, settings
+from cds_hooks.storage.opening import open_decision_log
+
+
+def create_app(configured: Settings | None = None) -> ASGIApp:
+    """The server as an ASGI app: services found, models loaded, the record open, before the first call is taken."""
+    configured = configured or settings()
+    configure_logs(configured.log_level)
+    services = find_services()
+    parts = Parts(configured, open_decision_log(configured.database_url), Metrics())
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        log().info("serving", services=len(services))
+        yield
+        await parts.decisions.close()
+
+    rest = FastAPI(title="CDS Hooks server", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+    rest.include_router(protocol_routes(services, parts))
+    rest.include_router(health_routes(services, parts))
+    rest.include_router(page_routes(configured, services, parts))
+    rest.add_exception_handler(HookError, _hook_error)
+    rest.add_exception_handler(HTTPException, _http_error)
+
+    # From the inside out. CDS Hooks 2.0.1 asks for CORS so that clients in a browser can call; no cookies are used.
+    app: ASGIApp = HookRoute(rest, services, parts)
+    return CORSMiddleware(
+        app,
+        allow_origins=configured.origins,
+        allow_methods=("GET", "POST"),
+        allow_headers=("authorization", "content-type"),
+        max_age=600,
+    )
+
+
+async def _hook_error(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HookError)  # noqa: S101 - registered for this class
+    return Response(operation_outcome(error), status_code=error.status, media_type="application/json")
+
+
+async def _http_error(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 - registered for this class
+    if error.status_code == MethodNotAllowed.status:
+        known: HookError = MethodNotAllowed("This address does not answer that method.")
+    else:
+        known = NotFound("There is nothing at this address; GET /cds-services lists the services.")
+    return Response(operation_outcome(known), status_code=known.status, media_type="application/json")

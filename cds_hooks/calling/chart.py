@@ -1,0 +1,77 @@
+"""A chart on disk: a Bundle, a Patient, or a whole CDS Hooks request, plain or gzipped."""
+
+import gzip
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+Resource = dict[str, Any]
+
+
+class ChartError(ValueError):
+    """The file cannot be used; the message says why and what to give instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """One patient's resources in the order of the file, and the drafts of a request file."""
+
+    resources: list[Resource]
+    drafts: list[Resource] = field(default_factory=list)
+
+    @property
+    def patient(self) -> Resource:
+        """The one Patient of the chart."""
+        return next(resource for resource in self.resources if resource.get("resourceType") == "Patient")
+
+
+def read_chart(path: Path) -> Chart:
+    """The chart in a file; ChartError where it is none or holds not exactly one Patient."""
+    document = read_json(path)
+    if "hook" in document and isinstance(document.get("context"), dict):
+        prefetch = [value for value in (document.get("prefetch") or {}).values() if isinstance(value, dict)]
+        drafts = resources_of(document["context"].get("draftOrders") or {})
+        chart = Chart([each for value in prefetch for each in resources_of(value)], drafts)
+    else:
+        chart = Chart(resources_of(document))
+    patients = {resource.get("id") for resource in chart.resources if resource.get("resourceType") == "Patient"}
+    if len(patients) != 1:
+        raise ChartError(f"{path.name} holds {len(patients)} patients; give a Bundle with the chart of exactly one")
+    return chart
+
+
+def read_drafts(path: Path) -> list[Resource]:
+    """The draft orders in a file: one resource, or a Bundle of them with the Medications they refer to."""
+    drafts = resources_of(read_json(path))
+    if not drafts:
+        raise ChartError(f"{path.name} holds no draft order; give a MedicationRequest or a Bundle with one")
+    return drafts
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The JSON object in a file, gunzipped where it is gzipped; ChartError says what is wrong."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ChartError(f"{path} cannot be read: {error.strerror}") from error
+    try:
+        document = orjson.loads(gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content)
+    except (ValueError, EOFError, OSError) as error:
+        raise ChartError(f"{path.name} is not JSON") from error
+    if not isinstance(document, dict):
+        raise ChartError(f"{path.name} is JSON but no object; give a FHIR resource or Bundle")
+    return document
+
+
+def resources_of(document: dict[str, Any]) -> list[Resource]:
+    """The resources of a Bundle, or the one resource it is."""
+    if document.get("resourceType") == "Bundle":
+        entries = document.get("entry") or []
+        return [
+            entry["resource"]
+            for entry in entries
+            if isinstance(entry, dict) and isinstance(entry.get("resource"), dict)
+        ]
+    return [document] if document.get("resourceType") else []

@@ -1,0 +1,37 @@
+"""The command line: `cds-hooks`."""
+
+import sys
+
+import typer
+from pydantic import ValidationError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="A CDS Hooks server with explained risk models and order checks.",
+)
+
+
+def _commands() -> None:
+    from cds_hooks.commands import call, decisions, model, samples, serve, services
+
+    app.command()(serve.run)
+    app.command()(serve.serve)
+    app.command()(call.call)
+    app.command()(services.services)
+    app.add_typer(samples.app, name="samples")
+    app.add_typer(decisions.app, name="decisions")
+    app.add_typer(model.app, name="model")
+
+
+def main() -> None:
+    """Runs the command line; a setting that makes no sense is said in a sentence and ends with exit code 2."""
+    try:
+        _commands()
+        app()
+    except ValidationError as error:
+        for fault in error.errors():
+            name = "CDS_" + "_".join(str(part) for part in fault["loc"]).upper()
+            typer.echo(f"{name}: {fault['msg']}", err=True)
+        sys.exit(2)

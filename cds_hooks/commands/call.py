@@ -1,0 +1,149 @@
+"""`cds-hooks call`: a chart on disk and perhaps a draft order → a hook call → its cards in the terminal."""
+
+import shlex
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import httpx
+import orjson
+import typer
+from rich.console import Console
+
+from cds_hooks.calling.chart import Chart, ChartError, read_chart, read_drafts
+from cds_hooks.calling.dates import days_until, last_event, shifted
+from cds_hooks.calling.drawing import draw_answer, draw_error
+from cds_hooks.calling.request import build_request, draft_from_chart, drafts_for
+from cds_hooks.settings import settings
+
+_URL = "http://127.0.0.1:8085"
+
+
+def call(
+    chart_file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="CHART", help="A patient's Bundle or a CDS Hooks request, JSON or JSON.gz; or sample:ID."
+        ),
+    ],
+    draft: Annotated[
+        list[Path] | None, typer.Option(help="A draft order, or a Bundle with it; may be given again.")
+    ] = None,
+    draft_ref: Annotated[
+        list[str] | None, typer.Option(help="An order of the chart to draft again, as Type/id.")
+    ] = None,
+    hook: Annotated[str | None, typer.Option(help="Call the services of this hook only.")] = None,
+    service: Annotated[str | None, typer.Option(help="Call this service only.")] = None,
+    url: Annotated[str, typer.Option(help="Base address of the server.")] = _URL,
+    shift_dates: Annotated[
+        bool, typer.Option("--shift-dates", help="Move all dates so that the last event is today.")
+    ] = False,
+    as_of: Annotated[
+        datetime | None, typer.Option(help="Move all dates so that this instant is today: the chart as it was then.")
+    ] = None,
+    timings: Annotated[bool, typer.Option("--timings", help="Ask for the time of each stage.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the answers as JSON lines.")] = False,
+    curl: Annotated[bool, typer.Option("--curl", help="Print the calls as curl commands and send nothing.")] = False,
+) -> None:
+    """Send a patient, and perhaps draft orders, through the server's services and draw the cards.
+
+    Without --hook: order-select where there are drafts, else patient-view.
+
+    Exit codes: 0 every call was answered, 1 a call failed, 2 the files or options cannot be used.
+
+    Example: cds-hooks call sample:planning --shift-dates
+    """
+    console = Console(stderr=as_json or curl)
+    try:
+        chart = _chart(chart_file)
+        drafts = chart.drafts + [each for path in draft or [] for each in read_drafts(path)]
+        drafts += [each for reference in draft_ref or [] for each in draft_from_chart(chart, reference)]
+        chart, drafts = _moved(console, chart, drafts, shift_dates, as_of)
+        drafts = drafts_for(chart, drafts)
+        entries = _entries(url, hook or ("order-select" if drafts else "patient-view"), service)
+        requests = [(entry, build_request(entry, chart, drafts, timings)) for entry in entries]
+    except ChartError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from error
+    except httpx.HTTPError as error:
+        typer.echo(
+            f"No answer from {url} ({type(error).__name__}). Is the server running? Start it: cds-hooks serve", err=True
+        )
+        raise typer.Exit(1) from error
+    failed = [_send(console, url, entry, request, as_json, curl) for entry, request in requests]
+    raise typer.Exit(1 if any(failed) else 0)
+
+
+def _chart(path: Path) -> Chart:
+    name = str(path)
+    if not name.startswith("sample:"):
+        return read_chart(path)
+    from cds_hooks.calling.chart import resources_of
+    from cds_hooks.samples import list_samples, load_patient
+
+    sample = name.removeprefix("sample:")
+    if sample not in {each.id for each in list_samples()}:
+        raise ChartError(f"there is no sample {sample}; see: cds-hooks samples list")
+    return Chart(resources_of(load_patient(sample, _now())))
+
+
+def _now() -> datetime:
+    return settings().as_of or datetime.now(UTC)
+
+
+def _moved(
+    console: Console, chart: Chart, drafts: list[dict[str, Any]], to_today: bool, as_of: datetime | None
+) -> tuple[Chart, list[dict[str, Any]]]:
+    if not to_today and as_of is None:
+        return chart, drafts
+    day = as_of.date() if as_of else last_event(chart.resources)
+    if day is None:
+        raise ChartError("the chart has no encounter, result or order with a date, so there is nothing to move it by")
+    days = days_until(day, _now())
+    console.print(f"All dates moved by {days:+,} days, birth dates too: {day} is today.", highlight=False)
+    return Chart(shifted(chart.resources, days)), shifted(drafts, days)
+
+
+def _entries(url: str, hook: str, service: str | None) -> list[dict[str, Any]]:
+    answer = httpx.get(f"{url}/cds-services", timeout=10)
+    answer.raise_for_status()
+    listed = answer.json()["services"]
+    entries = [entry for entry in listed if entry["hook"] == hook and service in (None, entry["id"])]
+    if not entries:
+        raise ChartError(
+            f"the server has no service {service or ''} for {hook}; see: cds-hooks services".replace("  ", " ")
+        )
+    return entries
+
+
+def _send(
+    console: Console, url: str, entry: dict[str, Any], request: dict[str, Any], as_json: bool, curl: bool
+) -> bool:
+    """Sends one request and shows the answer; True when it failed."""
+    address = f"{url}/cds-services/{entry['id']}"
+    if curl:
+        body = orjson.dumps(request).decode()
+        typer.echo(
+            f"curl -sS -X POST -H 'Content-Type: application/json' {shlex.quote(address)} -d {shlex.quote(body)}"
+        )
+        return False
+    title = f"{entry['hook']} → {entry['id']}"
+    try:
+        answer = httpx.post(
+            address, content=orjson.dumps(request), headers={"content-type": "application/json"}, timeout=60
+        )
+        document = answer.json()
+    except (httpx.HTTPError, ValueError) as error:
+        typer.echo(f"{title}: no usable answer ({type(error).__name__})", err=True)
+        return True
+    if as_json:
+        typer.echo(
+            orjson.dumps(
+                {"service": entry["id"], "hook": entry["hook"], "status": answer.status_code, "answer": document}
+            )
+        )
+    elif answer.status_code == 200:
+        draw_answer(console, title, document)
+    else:
+        draw_error(console, title, answer.status_code, document)
+    return answer.status_code != 200

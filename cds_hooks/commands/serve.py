@@ -1,0 +1,131 @@
+"""`cds-hooks serve` and `cds-hooks run`: the server, and the server showing itself at work."""
+
+import socket
+import threading
+from datetime import UTC, datetime
+from time import monotonic, sleep
+from typing import Annotated
+
+import httpx
+import typer
+import uvicorn
+from rich.console import Console
+
+from cds_hooks.calling.chart import Chart, resources_of
+from cds_hooks.calling.drawing import draw_answer, draw_error
+from cds_hooks.calling.request import build_request, drafts_for
+from cds_hooks.samples import SHOWCASE_DRAFT, SHOWCASE_PATIENT, list_samples, load_draft, load_patient
+from cds_hooks.settings import settings
+
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+HostOption = Annotated[str, typer.Option(help="Address to listen on. Only loopback addresses without a trust file.")]
+PortOption = Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")]
+
+
+def serve(
+    host: HostOption = "127.0.0.1",
+    port: PortOption = 8085,
+    workers: Annotated[int, typer.Option(min=1, help="Server processes; one per core is plenty.")] = 1,
+) -> None:
+    """Serve until interrupted.
+
+    Example: cds-hooks serve --port 8085
+    """
+    listening = _listen(host, port)
+    if workers == 1:
+        uvicorn.Server(_config(1)).run(sockets=[listening])
+    else:
+        _serve_with(workers, listening)
+
+
+def _serve_with(workers: int, listening: socket.socket) -> None:
+    from uvicorn.supervisors import Multiprocess
+
+    config = _config(workers)
+    Multiprocess(config, target=uvicorn.Server(config).run, sockets=[listening]).run()
+
+
+def _config(workers: int) -> uvicorn.Config:
+    return uvicorn.Config(
+        "cds_hooks.app:create_app", factory=True, workers=workers, access_log=False, log_level="warning",
+        timeout_graceful_shutdown=10,
+    )  # fmt: skip
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """A bound socket; ends the command with one sentence where that is not possible."""
+    if host not in LOOPBACK and not settings().allow_any_host:
+        typer.echo(
+            f"Without a trust file the server takes unsigned calls, so it listens on this machine only, not on {host}. "
+            "In a container of its own network set CDS_ALLOW_ANY_HOST=1 and publish the port to 127.0.0.1.",
+            err=True,
+        )
+        raise typer.Exit(2)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+        listening.listen(2048)
+    except OSError as error:
+        typer.echo(f"Port {port} on {host} cannot be used ({error.strerror}); choose another with --port.", err=True)
+        raise typer.Exit(1) from error
+    listening.set_inheritable(True)
+    return listening
+
+
+def run(host: HostOption = "127.0.0.1", port: PortOption = 8085) -> None:
+    """Serve, show the cards of a sample patient and of a drafted order, and go on serving until interrupted.
+
+    Example: cds-hooks run
+    """
+    listening = _listen(host, port)
+    address = f"http://{host}:{listening.getsockname()[1]}"
+    server = uvicorn.Server(_config(1))
+    show = threading.Thread(target=_show, args=(address,), daemon=True)
+    show.start()
+    server.run(sockets=[listening])
+
+
+def _show(address: str) -> None:
+    console = Console()
+    _wait_until_ready(address)
+    console.print(f"Serving on {address} (development profile: this machine only, unsigned calls).")
+    as_of = settings().as_of or datetime.now(UTC)
+    with httpx.Client(base_url=address, timeout=30) as client:
+        services = client.get("/cds-services").json()["services"]
+        for hook, patient, draft in (("patient-view", SHOWCASE_PATIENT, None), _showcase_order()):
+            chart = Chart(resources_of(load_patient(patient, as_of)))
+            drafts = drafts_for(chart, resources_of(load_draft(draft, as_of))) if draft else []
+            for entry in services:
+                if entry["hook"] == hook:
+                    _call(client, console, entry, chart, drafts)
+    console.print(f"More patients: cds-hooks samples list. This page: {address}/. Stop with Ctrl-C.")
+
+
+def _showcase_order() -> tuple[str, str, str]:
+    patient = next(
+        sample.id for sample in list_samples() if any(d.draft == SHOWCASE_DRAFT for d in sample.drafted_orders)
+    )
+    return "order-select", patient, SHOWCASE_DRAFT
+
+
+def _call(
+    client: httpx.Client, console: Console, entry: dict[str, str], chart: Chart, drafts: list[dict[str, object]]
+) -> None:
+    answer = client.post(f"/cds-services/{entry['id']}", json=build_request(entry, chart, drafts))
+    title = f"{entry['hook']} → {entry['id']}"
+    if answer.status_code == 200:
+        draw_answer(console, title, answer.json())
+    else:
+        draw_error(console, title, answer.status_code, answer.json())
+
+
+def _wait_until_ready(address: str, seconds: float = 60) -> None:
+    end = monotonic() + seconds
+    while monotonic() < end:
+        try:
+            if httpx.get(f"{address}/readyz", timeout=1).status_code == 200:
+                return
+        except httpx.HTTPError:
+            sleep(0.05)

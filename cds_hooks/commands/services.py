@@ -1,0 +1,25 @@
+"""`cds-hooks services`: what this installation offers."""
+
+from typing import Annotated
+
+import orjson
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from cds_hooks.service import find_services
+
+
+def services(as_json: Annotated[bool, typer.Option("--json", help="Print discovery as JSON.")] = False) -> None:
+    """List the services, their hooks and what they prefetch.
+
+    Example: cds-hooks services --json
+    """
+    entries = [entry for service in find_services().values() for entry in service.discovery()]
+    if as_json:
+        typer.echo(orjson.dumps({"services": entries}, option=orjson.OPT_INDENT_2))
+        return
+    table = Table("id", "hook", "title", "prefetch keys", title="CDS services")
+    for entry in entries:
+        table.add_row(entry["id"], entry["hook"], entry["title"], ", ".join(entry["prefetch"]))
+    Console().print(table)

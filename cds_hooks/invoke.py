@@ -1,0 +1,132 @@
+"""The data's way: from the bytes of a hook call to the bytes of its answer. Read this first."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import count
+from time import perf_counter, time_ns
+
+from cards.rules.finding import Silence
+from cds_hooks.errors import BadRequest, PreconditionFailed, RecordFailed
+from cds_hooks.metrics import Metrics
+from cds_hooks.prefetch import what_was_brought
+from cds_hooks.protocol.request import CDSRequest, read_request
+from cds_hooks.protocol.response import encode_response
+from cds_hooks.service import Service, Situation
+from cds_hooks.settings import Settings
+from cds_hooks.storage.basis import encode_basis, encode_models, input_digest
+from cds_hooks.storage.decision import Decision
+from cds_hooks.storage.identifiers import card_uuid, new_decision_id
+from cds_hooks.storage.log import DecisionLog, RecordUnavailable
+from fhir.record.errors import WrongPatient
+from fhir.record.record import PatientRecord, read_record
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a call needs beside its own bytes; put together once in app.py."""
+
+    settings: Settings
+    decisions: DecisionLog
+    metrics: Metrics
+
+
+async def invoke(body: bytes, service: Service, client: str, parts: Parts) -> bytes:
+    """The response body of one hook call, its decision committed before it is returned.
+
+    Raises a HookError (errors.py says which becomes which HTTP status) when the call cannot be answered; an
+    unanswerable call is never an empty list of cards.
+    """
+    stages = _Stages()
+    as_of = parts.settings.as_of or datetime.now(UTC)
+    decision_id = new_decision_id()
+
+    request = read_request(body, service.hooks)
+    stages.end("decode")
+
+    record = _read_facts(request, service, as_of)
+    stages.end("facts")
+
+    advice = service.decide(_situation(request, record, decision_id, parts.settings))
+    silences = advice.silences + _refusals_as_silences(record)
+    stages.end("decide")
+
+    timings = stages.milliseconds if request.wants_timings else None
+    response = encode_response(advice.cards, decision_id, silences, timings)
+    decision = Decision(
+        id=decision_id,
+        decided_at=time_ns() // 1000,
+        hook=request.hook,
+        service=service.id,
+        hook_instance=request.hook_instance,
+        client=client,
+        patient=record.patient_id,
+        outcome="cards" if advice.cards else "silent",
+        input_digest=input_digest(body),
+        models=encode_models(advice.models),
+        response=response,
+        basis=encode_basis(as_of, advice.features, advice.scores, silences, stages.milliseconds),
+    )
+    stages.end("encode")
+
+    try:
+        await parts.decisions.append(decision)
+    except RecordUnavailable as error:
+        raise RecordFailed("The decision could not be recorded, so no advice is given. Try again later.") from error
+    stages.end("record")
+
+    parts.metrics.answered(service.id, request.hook, advice.cards, silences, stages.seconds)
+    return response
+
+
+def _read_facts(request: CDSRequest, service: Service, as_of: datetime) -> PatientRecord:
+    brought = what_was_brought(request.prefetch, service.templates)
+    if "Patient" not in brought.known:
+        raise PreconditionFailed(
+            "prefetch.patient is missing and cannot be fetched. Send the Patient resource (null if there is none) "
+            "under the keys of GET /cds-services.",
+            "prefetch.patient",
+        )
+    try:
+        record = read_record(request.prefetch, request.context.patient_id, as_of)
+    except WrongPatient as error:
+        raise BadRequest(str(error), "prefetch") from error
+    record.known = brought.known
+    record.refusals.extend(request.refusals)
+    record.refusals.extend(brought.refusals)
+    return record
+
+
+def _situation(request: CDSRequest, record: PatientRecord, decision_id: str, settings: Settings) -> Situation:
+    numbers = count(1)
+    return Situation(
+        request=request,
+        record=record,
+        card_uuid=lambda: card_uuid(decision_id, next(numbers)),
+        alert_share=settings.alert_share,
+        public_url=settings.public_url,
+        decision_id=decision_id,
+    )
+
+
+def _refusals_as_silences(record: PatientRecord) -> list[Silence]:
+    return [Silence(refusal.subject, refusal.reason, refusal.text) for refusal in record.refusals]
+
+
+class _Stages:
+    """How long each stage of one call took."""
+
+    __slots__ = ("_last", "seconds")
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._last = perf_counter()
+
+    def end(self, name: str) -> None:
+        now = perf_counter()
+        self.seconds[name] = now - self._last
+        self._last = now
+
+    @property
+    def milliseconds(self) -> dict[str, float]:
+        """Rounded to microseconds."""
+        return {name: round(seconds * 1000, 3) for name, seconds in self.seconds.items()}

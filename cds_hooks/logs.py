@@ -1,0 +1,54 @@
+"""The operational log: JSON lines of allow-listed fields, so that it cannot hold anything of a patient.
+
+A field that is not in `FIELDS` is dropped before the line is written, and so is a value that is no number, truth value
+or short plain word. Clinical content is in the decision record, which is another place with other doors.
+"""
+
+import logging
+import re
+import sys
+from typing import Any, TextIO
+
+import structlog
+from structlog.typing import EventDict, FilteringBoundLogger
+
+FIELDS = frozenset(
+    {
+        "event", "level", "timestamp", "service", "hook", "status", "milliseconds", "cards", "silences", "client",
+        "reason", "decision", "host", "port", "workers", "services", "models", "profile", "database", "error_type",
+        "bytes", "count",
+    }
+)  # fmt: skip
+_PLAIN = re.compile(r"^[A-Za-z0-9 _.,:;/()*+-]{0,120}$")
+
+
+def allow_listed(_logger: Any, _method: str, event: EventDict) -> EventDict:
+    """Only the fields of `FIELDS`, and only plain values in them."""
+    return {name: value for name, value in event.items() if name in FIELDS and _is_plain(value)}
+
+
+def _is_plain(value: object) -> bool:
+    if value is None or isinstance(value, bool | int | float):
+        return True
+    return isinstance(value, str) and _PLAIN.match(value) is not None
+
+
+def configure_logs(level: str, stream: TextIO | None = None) -> None:
+    """Makes `log()` write JSON lines of at least `level` to standard error (or `stream`)."""
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            allow_listed,
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper(), logging.INFO)),
+        logger_factory=structlog.PrintLoggerFactory(stream or sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+
+
+def log() -> FilteringBoundLogger:
+    """The operational log."""
+    logger: FilteringBoundLogger = structlog.get_logger()
+    return logger

@@ -1,0 +1,1 @@
+"""The CDS Hooks wire: hooks and their contexts, requests, responses, discovery, feedback."""

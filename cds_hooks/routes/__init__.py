@@ -1,0 +1,1 @@
+"""HTTP: hooks, discovery, feedback, health, pages."""

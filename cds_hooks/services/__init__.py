@@ -1,0 +1,1 @@
+"""CDS services: one module declares one, and is found by itself."""

@@ -1,0 +1,149 @@
+"""Who may benefit from a planning conversation: the 5-year mortality model at patient-view."""
+
+from typing import Any
+
+from cards.card import Card
+from cards.compose_model import Planned, model_card
+from cards.rules.finding import Silence
+from cds_hooks.errors import PreconditionFailed
+from cds_hooks.prefetch import Needs
+from cds_hooks.protocol.hooks import PATIENT_VIEW
+from cds_hooks.service import Advice, Service, Situation
+from cds_hooks.storage.identifiers import suggestion_uuid
+from fhir.mapping.feature import FeatureVector
+from fhir.mapping.features import features_named
+from fhir.mapping.vector import map_features
+from fhir.record.record import PatientRecord
+from fhir.mapping.conditions import has_condition
+from models_onnx.eligibility import not_in_population, not_scored
+from models_onnx.registry import load_model
+from models_onnx.runtime import Prediction
+
+MODEL = load_model("mortality_5y")
+FEATURES = features_named(MODEL.features)
+_LABS = frozenset(feature.analyte for feature in FEATURES if feature.analyte) - {"sbp", "dbp", "bmi"}
+_IN_HOSPITAL = frozenset({"IMP", "ACUTE", "NONAC", "EMER", "OBSENC"})
+
+
+def decide(situation: Situation) -> Advice:
+    """One info card where the estimate is among the highest of the reference cohort, else the reason for none."""
+    record = situation.record
+    outside = _outside_population(record)
+    if outside is not None:
+        return Advice(silences=[outside])
+    if not any(record.knows(analyte) for analyte in _LABS):
+        raise PreconditionFailed(
+            "prefetch.labs is missing and cannot be fetched: without laboratory values there is no estimate. "
+            "Send the Bundle of that query, or null if there are none.",
+            "prefetch.labs",
+        )
+    vector = map_features(record, FEATURES)
+    advice = Advice(features=vector, models=(_model_reference(),))
+    refused = not_scored(MODEL.manifest, vector.values)
+    if refused is not None:
+        advice.silences.append(Silence(MODEL.manifest.id, refused.reason, refused.text))
+        return advice
+    prediction = MODEL.predict(vector.values)
+    advice.scores = _scores(prediction)
+    if prediction.percentile < 100 * (1 - situation.alert_share):
+        advice.silences.append(_below_threshold(situation))
+    else:
+        advice.cards.append(_card(situation, prediction, vector))
+    return advice
+
+
+def _outside_population(record: PatientRecord) -> Silence | None:
+    population = MODEL.manifest.population
+    if record.deceased:
+        return _silence("deceased", "The patient has died.")
+    outside = not_in_population(MODEL.manifest, record.age_years())
+    if outside is not None:
+        return _silence(outside.reason, outside.text)
+    for key in population.exclude_conditions:
+        if has_condition(record, key):
+            return _silence("outside-population", f"The model is for {population.words}; {key} is on record.")
+    if has_condition(record, "palliative_or_hospice"):
+        return _silence("already-done", "Palliative or hospice care is on record: the conversation has been held.")
+    if any(stay.class_ is not None and stay.class_.code in _IN_HOSPITAL for stay in _open_encounters(record)):
+        return _silence("outside-population", "The patient is in hospital now; the model is for people living at home.")
+    return None
+
+
+def _open_encounters(record: PatientRecord) -> list[Any]:
+    return [stay for stay in record.encounters if stay.status in ("in-progress", "arrived", "triaged", "onleave")]
+
+
+def _silence(reason: str, text: str) -> Silence:
+    return Silence(MODEL.manifest.id, reason, text)
+
+
+def _below_threshold(situation: Situation) -> Silence:
+    share = round(situation.alert_share * 100)
+    text = f"The estimate is not among the highest {share} in 100 of {MODEL.manifest.reference.words}."
+    return _silence("below-threshold", text)
+
+
+def _model_reference() -> dict[str, str]:
+    manifest = MODEL.manifest
+    return {"id": manifest.id, "version": manifest.version, "sha256": manifest.file.sha256}
+
+
+def _scores(prediction: Prediction) -> dict[str, Any]:
+    return {
+        **_model_reference(),
+        "probability": prediction.probability,
+        "margin": prediction.margin,
+        "base": prediction.base,
+        "contributions": dict(zip(MODEL.features, prediction.contributions.tolist(), strict=True)),
+        "percentile": prediction.percentile,
+        "observed_rate": prediction.observed_rate,
+        "observed_low": prediction.observed_low,
+        "observed_high": prediction.observed_high,
+        "observed_count": prediction.observed_count,
+    }
+
+
+def _card(situation: Situation, prediction: Prediction, vector: FeatureVector) -> Card:
+    record = situation.record
+    uuid = situation.card_uuid()
+    return model_card(
+        MODEL.manifest,
+        prediction,
+        vector,
+        Planned(
+            summary="About {people} in 100 people with results like these died within 5 years. Consider planning ahead.",
+            label="Order a planning conversation",
+            description="Draft order for a planning conversation: goals, screening and prevention, advance care planning.",
+            order=planning_order(record.patient_id, record.as_of.date().isoformat()),
+        ),
+        uuid,
+        lambda number: suggestion_uuid(uuid, number),
+        f"{situation.public_url}/explain/{situation.decision_id}",
+        record.as_of,
+    )
+
+
+def planning_order(patient_id: str, date: str) -> dict[str, Any]:
+    """A draft ServiceRequest (FHIR R4) for the conversation; text only, because no code with a source is at hand."""
+    return {
+        "resourceType": "ServiceRequest",
+        "status": "draft",
+        "intent": "order",
+        "code": {"text": "Planning conversation: goals, screening and prevention, advance care planning"},
+        "subject": {"reference": f"Patient/{patient_id}"},
+        "authoredOn": date,
+    }
+
+
+SERVICE = Service(
+    id="planning-conversation",
+    hooks=(PATIENT_VIEW,),
+    title="Who may benefit from a planning conversation",
+    description=(
+        "Estimates the risk of death within 5 years from ordinary results of adults of 40 and over and, where it is among "
+        "the highest, suggests a planning conversation. For planning, not for emergencies."
+    ),
+    usage_requirements="For physicians, nurses and care managers at an outpatient visit; never shown to patients.",
+    needs=Needs.of(features=FEATURES, resources=("Condition", "Encounter")),
+    decide=decide,
+)

@@ -1,0 +1,74 @@
+"""Settings: the only reader of the environment. Every setting is `CDS_` + its name in capitals (docs/settings.md)."""
+
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class Settings(BaseSettings):
+    """What a site can set; `Settings()` reads the environment and refuses what makes no sense."""
+
+    model_config = SettingsConfigDict(env_prefix="CDS_", extra="ignore")
+
+    database_url: str = Field(
+        "sqlite:///var/decisions.sqlite3",
+        description="Where decisions are recorded: an SQLAlchemy URL, SQLite or PostgreSQL.",
+    )
+    data_dir: Path = Field(
+        ROOT.parent / "shared" / "data",
+        description="Folder of other people's data (patients, training tables, published cases), for training and tests.",
+    )
+    spec_dir: Path = Field(
+        ROOT.parent / "shared" / "spec",
+        description="Folder of the official examples and the FHIR R4 schema, for tests.",
+    )
+    as_of: datetime | None = Field(
+        None,
+        description="An ISO instant that replaces the clock. For tests and replays in the development profile only.",
+    )
+    public_url: str = Field(
+        "http://127.0.0.1:8085",
+        description="The address under which clinicians' browsers reach this server; links on cards start with it.",
+    )
+    cors_origins: str = Field(
+        "*",
+        description="Origins whose browsers may call, separated by commas; * for any (development profile).",
+    )
+    max_body_bytes: int = Field(
+        16 * 1024 * 1024,
+        ge=1024,
+        description="Largest request body that is read, in bytes; larger ones are answered 413.",
+    )
+    alert_share: float = Field(
+        0.10,
+        gt=0,
+        le=0.5,
+        description="Share of the reference cohort whose estimates are high enough for a model card (0.10: the top 10 %).",
+    )
+    allow_any_host: bool = Field(
+        False,
+        description="Listen on other than loopback addresses in the development profile: only in a container whose port is "
+        "published to this machine alone.",
+    )
+    log_level: str = Field("info", description="Least level that is logged: debug, info, warning or error.")
+
+    @field_validator("as_of")
+    @classmethod
+    def _with_zone(cls, value: datetime | None) -> datetime | None:
+        return value.replace(tzinfo=UTC) if value is not None and value.tzinfo is None else value
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """The CORS origins one by one."""
+        return tuple(origin.strip() for origin in self.cors_origins.split(",") if origin.strip())
+
+
+@lru_cache(maxsize=1)
+def settings() -> Settings:
+    """The settings of this process, read once."""
+    return Settings()
