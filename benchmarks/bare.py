@@ -6,6 +6,7 @@ they are for finding hot spots, not for the ratio.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
@@ -61,20 +62,6 @@ async def _send(send: Any, body: bytes) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-async def raw_null(_scope: Any, receive: Any, send: Any) -> None:
-    """Raw ASGI, body joined by hand, not parsed: what HTTP alone costs."""
-    if _scope["type"] == "http":
-        await _body(receive)
-        await _send(send, orjson.dumps(CARD))
-
-
-async def raw_orjson(_scope: Any, receive: Any, send: Any) -> None:
-    """Raw ASGI with `orjson.loads`: what Starlette costs, by difference."""
-    if _scope["type"] == "http":
-        orjson.loads(await _body(receive))
-        await _send(send, orjson.dumps(CARD))
-
-
 class _Call(msgspec.Struct, gc=False):
     hook: str
     prefetch: dict[str, msgspec.Raw]
@@ -85,22 +72,37 @@ class _TypedCall(msgspec.Struct, gc=False):
     prefetch: dict[str, AnyResource | None]
 
 
-async def raw_lean(_scope: Any, receive: Any, send: Any) -> None:
-    """Raw ASGI with the lean decode of every prefetch key on its own (two passes over the bytes)."""
-    if _scope["type"] == "http":
-        call = _call_decoder.decode(await _body(receive))
-        for raw in call.prefetch.values():
-            if bytes(raw) != b"null":
-                decoder.decode(raw)
-        await _send(send, orjson.dumps(CARD))
-
-
-async def raw_typed(_scope: Any, receive: Any, send: Any) -> None:
-    """Raw ASGI with the lean decode of the whole call in one pass: what is left for the rest is `app` less this."""
-    if _scope["type"] == "http":
-        _typed_decoder.decode(await _body(receive))
-        await _send(send, orjson.dumps(CARD))
-
-
 _call_decoder = msgspec.json.Decoder(_Call)
 _typed_decoder = msgspec.json.Decoder(_TypedCall)
+
+
+def decode_by_key(body: bytes) -> None:
+    """The lean decode of every prefetch key on its own: two passes over the bytes."""
+    for raw in _call_decoder.decode(body).prefetch.values():
+        if bytes(raw) != b"null":
+            decoder.decode(raw)
+
+
+def decode_in_one_pass(body: bytes) -> None:
+    """The lean decode of the whole call."""
+    _typed_decoder.decode(body)
+
+
+def _raw(read: Callable[[bytes], object]) -> Callable[..., Awaitable[None]]:
+    """A raw ASGI app that joins the body by hand, reads it so and answers the constant card."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            return
+        body = await _body(receive)
+        if body:  # GET /readyz has none
+            read(body)
+        await _send(send, orjson.dumps(CARD))
+
+    return app
+
+
+raw_null = _raw(len)
+raw_orjson = _raw(orjson.loads)
+raw_lean = _raw(decode_by_key)
+raw_typed = _raw(decode_in_one_pass)

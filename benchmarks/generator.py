@@ -20,6 +20,9 @@ import uvloop
 
 from benchmarks.connection import LoadConnection, request_bytes
 
+LOST = "connection lost"
+"""How the count of broken connections begins among a tally's errors."""
+
 _DECISION = re.compile(rb'"decision": ?"([^"]+)"')
 _MODEL_CARD = re.compile(rb'"contributions": ?\[\{')
 
@@ -35,6 +38,7 @@ class Order(msgspec.Struct):
     connections: int = 16
     core: int | None = None
     keep_decisions: bool = False  # the ids of all answered calls go into the tally (kill test)
+    announce_after: int = 0  # a line on stdout when so many calls have been answered
     sample_every: int = 50  # one answer in so many is looked at
     expect_decision: bool = False
 
@@ -43,6 +47,7 @@ class Tally(msgspec.Struct):
     """What came back; latencies in nanoseconds, of the answers after the warm-up only."""
 
     answered: int = 0
+    answered_in_all: int = 0  # with the warm-up
     seconds: float = 0.0
     p50_ns: int = 0
     p90_ns: int = 0
@@ -106,6 +111,8 @@ class Load:
         if self._measuring:
             self._latencies.append(nanoseconds)
         self._seen += 1
+        if self._seen == self._order.announce_after:
+            print(self._seen, flush=True)
         if self._order.keep_decisions:
             self._keep_decision(body)
         if self._seen % self._order.sample_every == 1:
@@ -131,7 +138,7 @@ class Load:
             self._errors["answer without decision id"] += 1
 
     def _lose(self, reason: str) -> None:
-        self._errors[f"connection: {reason}"] += 1
+        self._errors[f"{LOST}: {reason}"] += 1
         self._open -= 1
         if self._open == 0:
             self._over.set()
@@ -140,6 +147,7 @@ class Load:
         ordered = sorted(self._latencies)
         return Tally(
             answered=len(ordered),
+            answered_in_all=self._seen,
             seconds=seconds,
             p50_ns=percentile(ordered, 0.50),
             p90_ns=percentile(ordered, 0.90),

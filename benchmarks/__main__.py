@@ -1,0 +1,89 @@
+"""`python -m benchmarks`: the service against a bare handler, then `kill -9` under load."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from benchmarks.load import share_out_cores
+from benchmarks.measure import Wanted, measure
+from benchmarks.report import as_json, print_report
+from benchmarks.rounds import Plan
+
+_QUICK_ROUNDS, _QUICK_SECONDS, _QUICK_KILLS = 3, 0.5, 2
+_WIDTH_WITHOUT_TERMINAL = 120
+
+
+def bench(
+    seconds: Annotated[float, typer.Option(help="Length of one side of a round, after its warm-up.")] = 1.5,
+    rounds: Annotated[int, typer.Option(help="Pairs of service and bare handler for each body.")] = 5,
+    connections: Annotated[int, typer.Option(help="Connections; each calls again when it was answered.")] = 16,
+    workers: Annotated[int, typer.Option(help="Server processes, the same number on both sides.")] = 1,
+    sizes: Annotated[str, typer.Option(help="Body sizes in KB; 0 is the Patient only.")] = "0,68,683",
+    times: Annotated[int, typer.Option(help="How often the server is killed; 0 leaves it out.")] = 20,
+    least: Annotated[int, typer.Option(help="Answered calls before each kill.")] = 1000,
+    pin: Annotated[bool, typer.Option(help="One core for the generator, the others for the server.")] = True,
+    quick: Annotated[bool, typer.Option("--quick", help="Short rounds, two kills: does it work?")] = False,
+    kill_only: Annotated[bool, typer.Option("--kill-only", help="Only the kills.")] = False,
+    profile: Annotated[bool, typer.Option("--profile", help="Only: where the time goes in process.")] = False,
+    variants: Annotated[bool, typer.Option("--variants", help="Only: what steps near the bare handler cost.")] = False,
+    granian: Annotated[str | None, typer.Option(help="Only: this granian program beside uvicorn.")] = None,
+    json_file: Annotated[Path, typer.Option("--json", help="Where the figures go.")] = Path("var/bench.json"),
+) -> None:
+    """Measures on loopback, prints tables, writes JSON; exit code 1 when an answer was wrong or a decision lost."""
+    if quick:
+        rounds, seconds, times = _QUICK_ROUNDS, _QUICK_SECONDS, min(times, _QUICK_KILLS)
+    plan = Plan(seconds, 0 if kill_only else rounds, connections, share_out_cores(pin))
+    wanted = Wanted([int(size) for size in sizes.split(",")], plan, workers, times, least)
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=_WIDTH_WITHOUT_TERMINAL)
+    if profile:
+        _profile(wanted, console)
+    elif variants or granian:
+        _variants(wanted, granian, console)
+    else:
+        _measure(wanted, json_file, console)
+
+
+def _measure(wanted: Wanted, json_file: Path, console: Console) -> None:
+    with _progress(console) as progress:
+        measured = measure(wanted, progress)
+    print_report(measured, wanted, console)
+    json_file.parent.mkdir(parents=True, exist_ok=True)
+    json_file.write_text(json.dumps(as_json(measured, wanted), indent=1) + "\n")
+    console.print(f"Figures: {json_file}")
+    raise typer.Exit(1 if measured.faults() else 0)
+
+
+def _profile(wanted: Wanted, console: Console) -> None:
+    # imported here: the benchmark proper knows the service by its address only
+    from benchmarks.profiling import profile
+
+    profile(wanted.sizes_kb, console)
+
+
+def _variants(wanted: Wanted, granian: str | None, console: Console) -> None:
+    from benchmarks.variants import compare_servers, compare_steps, plain_bodies
+
+    bodies = plain_bodies(wanted.sizes_kb)
+    with _progress(console) as progress:
+        if granian:
+            table = compare_servers(granian, bodies, wanted.plan, progress)
+        else:
+            table = compare_steps(bodies, wanted.plan, progress)
+    console.print(f"{wanted.plan.cores.words}; {wanted.plan.connections} connections", table, sep="\n")
+
+
+def _progress(console: Console) -> Progress:
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    return Progress(*columns, console=console)
+
+
+if __name__ == "__main__":
+    typer.run(bench)

@@ -1,0 +1,88 @@
+"""Kills the server under load, many times, and looks for every answered decision in the record."""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+import tempfile
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import sleep
+
+from benchmarks.generator import LOST, Order, Tally
+from benchmarks.load import Cores, RunningLoad
+from benchmarks.servers import running, service_command
+
+_LOAD_SECONDS = 60.0  # never reached: the kill ends the load
+_LONGEST_WAIT_SECONDS = 0.5
+
+
+@dataclass
+class KillResult:
+    """One kill after another: how many calls had been answered each time, and which of them are not in the record."""
+
+    answered: list[int] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+
+
+def kill_many_times(
+    times: int,
+    path: str,
+    bodies: list[str],
+    least_answered: int,
+    cores: Cores,
+    workers: int,
+    advance: Callable[[], None],
+) -> KillResult:
+    """Each time a fresh database, at least `least_answered` answered calls, and `kill -9` at a random moment after."""
+    result = KillResult()
+    for number in range(times):
+        with tempfile.TemporaryDirectory(prefix="cds-kill-") as folder:
+            tally = _kill_once(Path(folder), path, bodies, least_answered, cores, workers)
+            recorded = recorded_decisions(Path(folder) / "decisions.sqlite3")
+        result.answered.append(len(tally.decisions))
+        result.lost += [decision for decision in tally.decisions if decision not in recorded]
+        result.faults += _faults(number, tally, least_answered)
+        advance()
+    return result
+
+
+def _kill_once(folder: Path, path: str, bodies: list[str], least_answered: int, cores: Cores, workers: int) -> Tally:
+    database = f"sqlite:///{folder / 'decisions.sqlite3'}"
+    command = service_command(workers)
+    with running("service", command, folder, cores.server, CDS_DATABASE_URL=database) as server:
+        order = Order(
+            port=server.port,
+            path=path,
+            bodies=bodies,
+            seconds=_LOAD_SECONDS,
+            warm_up_seconds=0.0,
+            core=cores.generator,
+            keep_decisions=True,
+            announce_after=least_answered,
+        )
+        load = RunningLoad(order)
+        load.wait_for_answers()
+        sleep(random.uniform(0.0, _LONGEST_WAIT_SECONDS))
+        server.kill()
+        return load.tally()
+
+
+def _faults(number: int, tally: Tally, least_answered: int) -> list[str]:
+    """What makes a kill worthless as a test; broken connections are what a kill does."""
+    wrong = {text: count for text, count in tally.errors.items() if not text.startswith(LOST)}
+    faults = [f"kill {number + 1}: {text} ({count} times)" for text, count in wrong.items()]
+    if len(tally.decisions) < least_answered:
+        faults.append(f"kill {number + 1}: only {len(tally.decisions)} calls were answered before it")
+    if len(set(tally.decisions)) < len(tally.decisions):
+        faults.append(f"kill {number + 1}: two answers carried the same decision id")
+    return faults
+
+
+def recorded_decisions(database: Path) -> set[str]:
+    """The ids in the record, read with nothing but SQLite, as after a crash: the write-ahead log is recovered."""
+    with closing(sqlite3.connect(database)) as connection:
+        return {identifier for (identifier,) in connection.execute("SELECT id FROM decisions")}

@@ -1,0 +1,75 @@
+"""Where the time of a call goes: what the service itself says of its stages, and the model alone."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from statistics import median
+from time import perf_counter
+
+import numpy as np
+import onnxruntime
+
+from benchmarks.subject import EXTENSION, CallJson
+from models_onnx.registry import load_model, model_ids
+from models_onnx.runtime import Model
+
+_CALLS = 100
+_SUM_OR_COUNT = re.compile(
+    r'^cds_stage_seconds_(sum|count)\{(?=.*service="([^"]*)")(?=.*stage="([^"]*)").*\} (\S+)$', re.MULTILINE
+)
+
+
+def unloaded_stages(call: CallJson, path: str, body: bytes) -> dict[str, float]:
+    """Median microseconds of each stage as the response says it, one call after another; {} when it says nothing."""
+    request = json.loads(body)
+    request["extension"] = {EXTENSION: {"timings": True}}
+    asking = json.dumps(request, separators=(",", ":")).encode()
+    seen: dict[str, list[float]] = {}
+    for _ in range(_CALLS):
+        answer = call("POST", path, asking)
+        for stage, milliseconds in answer.get("extension", {}).get(EXTENSION, {}).get("timings", {}).items():
+            seen.setdefault(stage, []).append(milliseconds * 1000)
+    return {stage: median(values) for stage, values in seen.items()}
+
+
+class LoadedStages:
+    """Mean microseconds of each stage under load, from what /metrics gained between two looks."""
+
+    def __init__(self, read_metrics: Callable[[], str], path: str) -> None:
+        self._read_metrics = read_metrics
+        self._service = path.rpartition("/")[2]
+        self._before = self._look()
+
+    def _look(self) -> dict[tuple[str, str], float]:
+        found = _SUM_OR_COUNT.findall(self._read_metrics())
+        return {(kind, stage): float(value) for kind, service, stage, value in found if service == self._service}
+
+    def means(self) -> dict[str, float]:
+        """By stage; {} when /metrics has no such histogram. With several workers: of the one that answered."""
+        after = self._look()
+        means: dict[str, float] = {}
+        for (kind, stage), total in after.items():
+            calls = after.get(("count", stage), 0.0) - self._before.get(("count", stage), 0.0)
+            if kind == "sum" and calls > 0:
+                means[stage] = 1e6 * (total - self._before.get(("sum", stage), 0.0)) / calls
+        return means
+
+
+def model_alone() -> dict[str, float]:
+    """Median microseconds of one `session.run` (probability and contributions) for each model that is served."""
+    return {name: _session_run_us(load_model(name)) for name in model_ids()}
+
+
+def _session_run_us(model: Model) -> float:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    session = onnxruntime.InferenceSession(model.artifact.content, options, providers=["CPUExecutionProvider"])
+    row = {session.get_inputs()[0].name: np.zeros((1, len(model.features)), np.float32)}
+    taken = []
+    for _ in range(2000):
+        started = perf_counter()
+        session.run(None, row)
+        taken.append(perf_counter() - started)
+    return 1e6 * median(taken)
