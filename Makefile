@@ -23,6 +23,7 @@ lint: dev-environment
 	$(bin)/ruff check .
 	$(bin)/ruff format --check .
 	$(bin)/mypy
+	$(bin)/mypy .ci/*.py
 	$(bin)/lint-imports --no-cache
 	$(bin)/hadolint Dockerfile
 
@@ -32,7 +33,7 @@ bench: dev-environment
 
 # Build the container image and answer one call from inside it; needs root, buildah and debootstrap (Debian packages).
 image-check:
-	@exec bash .ci/image_check.sh
+	@exec python3 .ci/image_check.py
 
 # The environment and the caches; never var/, where the decisions are.
 clean:

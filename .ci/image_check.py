@@ -1,0 +1,175 @@
+"""Builds the container image and answers calls from inside it, without a Docker daemon or an image registry.
+
+    make image-check        (as root; Debian packages buildah and debootstrap; three to five minutes)
+
+The base image is a debootstrap root with Python, committed under the name that the Dockerfile asks for. The built
+image runs as its own user in fresh mount, network and process namespaces: nothing outside loopback can be reached, and
+nothing but the volume and /tmp can be written.
+"""
+
+import fcntl
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+ADDRESS = "http://127.0.0.1:8085"
+IMAGE = "localhost/cds-hooks-onnx"
+DEBIAN = "bookworm"
+# The build reaches the package registry as this machine does: its certificates and its pip settings.
+LENT_TO_THE_BUILD = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pip.conf")
+SAMPLE = "planning-talk"
+SIOCSIFFLAGS, IFF_UP = 0x8914, 1
+
+
+def say(sentence: str) -> None:
+    """One line of the report."""
+    print(f"image-check: {sentence}", flush=True)
+
+
+def main() -> None:
+    """Build, start, ask, end; exits non-zero with a sentence where that cannot be done."""
+    if os.geteuid() != 0:
+        sys.exit("image-check needs root, for chroot and mounts.")
+    if missing := [tool for tool in ("buildah", "debootstrap", "unshare") if not shutil.which(tool)]:
+        sys.exit(f"image-check needs {', '.join(missing)}; on Debian: apt-get install buildah debootstrap util-linux")
+    with tempfile.TemporaryDirectory(prefix="cds-hooks-image-") as folder:
+        storage = Buildah(Path(folder) / "storage")
+        make_base(storage, Path(folder) / "debian")
+        build(storage)
+        container = storage.run("from", "--pull=never", IMAGE)
+        root = storage.run("mount", container)
+        config = json.loads(storage.run("inspect", "--type", "image", IMAGE))["Docker"]["config"]
+        inside = [sys.executable, __file__, root, json.dumps(config)]
+        namespaces = ["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child"]
+        answer = subprocess.run([*namespaces, *inside], check=False)
+        storage.run("umount", container)
+    if answer.returncode != 0:
+        sys.exit("image-check: failed")
+    say("passed")
+
+
+class Buildah:
+    """buildah with a storage of its own, which goes when the check ends."""
+
+    def __init__(self, storage: Path) -> None:
+        self._command = ["buildah", "--root", str(storage / "root"), "--runroot", str(storage / "run")]
+        self._command += ["--storage-driver", "vfs"]
+
+    def run(self, *arguments: str) -> str:
+        """What it printed, without the last line feed."""
+        command = [*self._command, *arguments]
+        return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+
+
+def make_base(storage: Buildah, debian: Path) -> None:
+    """A Debian root with Python, from this machine's own mirror, under the base image's name."""
+    (name,) = set(re.findall(r"^FROM (\S+)", (ROOT / "Dockerfile").read_text(), re.MULTILINE))
+    started = time.monotonic()
+    targets = ["apt-get", "indextargets", "--format", "$(CODENAME) $(REPO_URI)", "Created-By: Packages"]
+    known = subprocess.run(targets, check=True, capture_output=True, text=True).stdout.split("\n")
+    mirror = [line.split()[1] for line in known if line.startswith(f"{DEBIAN} ")][:1]
+    packages = "--include=python3,python3-venv,ca-certificates"
+    command = ["debootstrap", "--variant=minbase", packages, DEBIAN, str(debian), *mirror]
+    with (debian.parent / "debootstrap.log").open("w+") as log:
+        if subprocess.run(command, stdout=log, stderr=log, check=False).returncode != 0:
+            log.seek(0)
+            sys.exit(f"debootstrap failed:\n{log.read()[-2000:]}")
+    shutil.rmtree(debian / "var" / "cache" / "apt")
+    container = storage.run("from", "scratch")
+    storage.run("copy", "--quiet", container, str(debian), "/")
+    storage.run("commit", "--quiet", "--rm", container, name)
+    say(f"base {name} made from Debian {DEBIAN} in {time.monotonic() - started:.0f} s")
+
+
+def build(storage: Buildah) -> None:
+    """The image, from the Dockerfile as it is."""
+    started = time.monotonic()
+    lent = [f"--volume={path}:{path}:ro" for path in LENT_TO_THE_BUILD if Path(path).is_file()]
+    storage.run("bud", "--isolation", "chroot", "--pull=never", "--format", "docker", *lent, "--tag", IMAGE, str(ROOT))
+    say(f"built {IMAGE} in {time.monotonic() - started:.0f} s")
+
+
+def inside_namespaces(root: str, config: dict[str, Any]) -> None:
+    """Starts the image as its configuration says, asks it, ends it. Runs in namespaces of its own."""
+    bring_loopback_up()
+    close_file_system(root, config)
+    healthy = [part for part in config["Healthcheck"]["Test"] if part != "CMD"]
+    server = subprocess.Popen(in_image(root, config, [*config["Entrypoint"], *config["Cmd"]]))
+    started = time.monotonic()
+    while subprocess.run(in_image(root, config, healthy), stderr=subprocess.DEVNULL, check=False).returncode != 0:
+        if server.poll() is not None or time.monotonic() - started > 60:
+            sys.exit(f"image-check: the server did not become healthy (exit code {server.poll()})")
+        time.sleep(0.2)
+    say(f"healthy after {time.monotonic() - started:.1f} s by the image's own HEALTHCHECK, as user {config['User']}")
+    for path in ("/readyz", "/cds-services"):
+        with urllib.request.urlopen(ADDRESS + path, timeout=5) as answer:
+            say(f"GET {path} {answer.status} {answer.read(160).decode()}")
+    call_sample(root, config)
+    try_to_write(root, config)
+    server.send_signal(signal.SIGTERM)
+    code = server.wait(timeout=20)
+    say(f"SIGTERM: ended with exit code {code}")
+    sys.exit(code)
+
+
+def call_sample(root: str, config: dict[str, Any]) -> None:
+    """A sample patient through the image's own client, its card drawn."""
+    call = [*config["Entrypoint"], "call", f"sample:{SAMPLE}", "--url", ADDRESS]
+    if subprocess.run(in_image(root, config, call), check=False).returncode != 0:
+        sys.exit("image-check: the sample call failed")
+
+
+def try_to_write(root: str, config: dict[str, Any]) -> None:
+    """Fails if a file can be made anywhere but in the volume."""
+    for folder in ("/", "/opt/cds-hooks", "/usr/bin", "/etc"):
+        touch = subprocess.run(in_image(root, config, ["touch", f"{folder}/x"]), stderr=subprocess.DEVNULL, check=False)
+        if touch.returncode == 0:
+            sys.exit(f"image-check: {folder} can be written to")
+    say("nothing can be written outside the volume and the temporary folder")
+
+
+def bring_loopback_up() -> None:
+    """A new network namespace has only a loopback that is down."""
+    with socket.socket() as any_socket:
+        fcntl.ioctl(any_socket, SIOCSIFFLAGS, struct.pack("16sh22x", b"lo", IFF_UP))
+
+
+def close_file_system(root: str, config: dict[str, Any]) -> None:
+    """The root read-only; the image's volume and /tmp as they would be mounted; /proc and /dev."""
+    volume = root + next(iter(config["Volumes"]))
+    owner = os.stat(volume)
+    mounts = [
+        ["--bind", root, root],
+        ["-o", "remount,bind,ro", root],
+        ["-t", "tmpfs", "-o", f"uid={owner.st_uid},gid={owner.st_gid},mode=0700", "tmpfs", volume],
+        ["-t", "tmpfs", "tmpfs", f"{root}/tmp"],  # noqa: S108 - the image's own
+        ["-t", "proc", "proc", root + "/proc"],
+        ["--rbind", "/dev", root + "/dev"],
+    ]
+    for mount in mounts:
+        subprocess.run(["mount", *mount], check=True)
+
+
+def in_image(root: str, config: dict[str, Any], command: list[str]) -> list[str]:
+    """The command as a container would run it: in the image's root, as its user, with its environment and folder."""
+    prepared = ["env", "--ignore-environment", f"--chdir={config['WorkingDir']}", *config["Env"]]
+    return ["chroot", f"--userspec={config['User']}", root, *prepared, *command]
+
+
+if __name__ == "__main__":
+    if len(sys.argv) == 3:
+        inside_namespaces(sys.argv[1], json.loads(sys.argv[2]))
+    else:
+        main()
