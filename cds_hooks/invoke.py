@@ -13,7 +13,7 @@ from cds_hooks.protocol.request import CDSRequest, read_request
 from cds_hooks.protocol.response import encode_response
 from cds_hooks.service import Service, Situation
 from cds_hooks.settings import Settings
-from cds_hooks.storage.basis import encode_basis, encode_models, input_digest
+from cds_hooks.storage.basis import digest, encode_basis, encode_models, inputs_of
 from cds_hooks.storage.decision import Decision
 from cds_hooks.storage.identifiers import card_uuid, new_decision_id
 from cds_hooks.storage.log import DecisionLog, RecordUnavailable
@@ -52,6 +52,7 @@ async def invoke(body: bytes, service: Service, client: str, parts: Parts) -> by
 
     timings = stages.milliseconds if request.wants_timings else None
     response = encode_response(advice.cards, decision_id, silences, timings)
+    inputs = inputs_of(as_of, advice.features, advice.orders)
     decision = Decision(
         id=decision_id,
         decided_at=time_ns() // 1000,
@@ -61,10 +62,10 @@ async def invoke(body: bytes, service: Service, client: str, parts: Parts) -> by
         client=client,
         patient=record.patient_id,
         outcome="cards" if advice.cards else "silent",
-        input_digest=input_digest(body),
+        input_digest=digest(inputs),
         models=encode_models(advice.models),
         response=response,
-        basis=encode_basis(as_of, advice.features, advice.scores, silences, stages.milliseconds),
+        basis=encode_basis(inputs, advice.scores, silences, stages.milliseconds),
     )
     stages.end("encode")
 

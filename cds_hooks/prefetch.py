@@ -112,8 +112,12 @@ def _has_failed(value: Any) -> bool:
         return True
     if not isinstance(value, Bundle) or not value.entry:
         return False
-    outcomes = [entry.resource for entry in value.entry if isinstance(entry.resource, OperationOutcome)]
-    return len(outcomes) == len(value.entry) and not all(_says_none_found(outcome) for outcome in outcomes)
+    outcomes: list[OperationOutcome] = []
+    for entry in value.entry:
+        if not isinstance(entry.resource, OperationOutcome):
+            return False  # something was found
+        outcomes.append(entry.resource)
+    return not all(_says_none_found(outcome) for outcome in outcomes)
 
 
 def _says_none_found(outcome: OperationOutcome) -> bool:

@@ -33,6 +33,7 @@ class Advice:
     cards: list[Card] = field(default_factory=list)
     silences: list[Silence] = field(default_factory=list)
     features: FeatureVector | None = None
+    orders: dict[str, Any] | None = None
     models: tuple[dict[str, str], ...] = ()
     scores: dict[str, Any] | None = None
 

@@ -21,7 +21,7 @@ class Settings(BaseSettings):
     )
     data_dir: Path = Field(
         ROOT.parent / "shared" / "data",
-        description="Folder of other people's data (patients, training tables, published cases), for training and tests.",
+        description="Folder of other people's data (patients, training tables, published cases): training and tests.",
     )
     spec_dir: Path = Field(
         ROOT.parent / "shared" / "spec",
@@ -48,12 +48,12 @@ class Settings(BaseSettings):
         0.10,
         gt=0,
         le=0.5,
-        description="Share of the reference cohort whose estimates are high enough for a model card (0.10: the top 10 %).",
+        description="Share of the reference cohort whose estimates are high enough for a model card (0.10: top 10 %).",
     )
     allow_any_host: bool = Field(
         False,
-        description="Listen on other than loopback addresses in the development profile: only in a container whose port is "
-        "published to this machine alone.",
+        description="Listen on other than loopback addresses in the development profile: only in a container whose port "
+        "is published to this machine alone.",
     )
     log_level: str = Field("info", description="Least level that is logged: debug, info, warning or error.")
 

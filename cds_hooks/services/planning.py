@@ -10,11 +10,11 @@ from cds_hooks.prefetch import Needs
 from cds_hooks.protocol.hooks import PATIENT_VIEW
 from cds_hooks.service import Advice, Service, Situation
 from cds_hooks.storage.identifiers import suggestion_uuid
+from fhir.mapping.conditions import has_condition
 from fhir.mapping.feature import FeatureVector
 from fhir.mapping.features import features_named
 from fhir.mapping.vector import map_features
 from fhir.record.record import PatientRecord
-from fhir.mapping.conditions import has_condition
 from models_onnx.eligibility import not_in_population, not_scored
 from models_onnx.registry import load_model
 from models_onnx.runtime import Prediction
@@ -22,6 +22,7 @@ from models_onnx.runtime import Prediction
 MODEL = load_model("mortality_5y")
 FEATURES = features_named(MODEL.features)
 _LABS = frozenset(feature.analyte for feature in FEATURES if feature.analyte) - {"sbp", "dbp", "bmi"}
+SUMMARY = "About {people} in 100 people with results like these died within 5 years. Consider planning ahead."
 _IN_HOSPITAL = frozenset({"IMP", "ACUTE", "NONAC", "EMER", "OBSENC"})
 
 
@@ -39,11 +40,12 @@ def decide(situation: Situation) -> Advice:
         )
     vector = map_features(record, FEATURES)
     advice = Advice(features=vector, models=(_model_reference(),))
-    refused = not_scored(MODEL.manifest, vector.values)
-    if refused is not None:
-        advice.silences.append(Silence(MODEL.manifest.id, refused.reason, refused.text))
-        return advice
     prediction = MODEL.predict(vector.values)
+    if prediction.missing.any() or prediction.out_of_range.any():
+        refused = not_scored(MODEL.manifest, vector.values)
+        if refused is not None:
+            advice.silences.append(Silence(MODEL.manifest.id, refused.reason, refused.text))
+            return advice
     advice.scores = _scores(prediction)
     if prediction.percentile < 100 * (1 - situation.alert_share):
         advice.silences.append(_below_threshold(situation))
@@ -111,9 +113,9 @@ def _card(situation: Situation, prediction: Prediction, vector: FeatureVector) -
         prediction,
         vector,
         Planned(
-            summary="About {people} in 100 people with results like these died within 5 years. Consider planning ahead.",
+            summary=SUMMARY,
             label="Order a planning conversation",
-            description="Draft order for a planning conversation: goals, screening and prevention, advance care planning.",
+            description="Draft order for a planning conversation: goals, screening, prevention, advance care planning.",
             order=planning_order(record.patient_id, record.as_of.date().isoformat()),
         ),
         uuid,
@@ -140,8 +142,8 @@ SERVICE = Service(
     hooks=(PATIENT_VIEW,),
     title="Who may benefit from a planning conversation",
     description=(
-        "Estimates the risk of death within 5 years from ordinary results of adults of 40 and over and, where it is among "
-        "the highest, suggests a planning conversation. For planning, not for emergencies."
+        "Estimates the risk of death within 5 years from ordinary results of adults of 40 and over and, where it is "
+        "among the highest, suggests a planning conversation. For planning, not for emergencies."
     ),
     usage_requirements="For physicians, nurses and care managers at an outpatient visit; never shown to patients.",
     needs=Needs.of(features=FEATURES, resources=("Condition", "Encounter")),

@@ -1,4 +1,4 @@
-"""What a decision was based on, as it goes into the record: features with their evidence, silences, timings."""
+"""What a decision was based on, as it goes into the record: inputs with their evidence, scores, silences, timings."""
 
 import hashlib
 from collections.abc import Sequence
@@ -13,9 +13,27 @@ from fhir.mapping.feature import FeatureVector
 _encoder = msgspec.json.Encoder()
 
 
-def input_digest(body: bytes) -> str:
-    """SHA-256 of the request's body, hexadecimal."""
-    return hashlib.sha256(body).hexdigest()
+def inputs_of(as_of: datetime, vector: FeatureVector | None, orders: dict[str, Any] | None) -> dict[str, Any]:
+    """Everything a decision is computed from: the clock, the features with their evidence, the drafted orders.
+
+    A feature is value, time and resource; its words and unit stand in the model's feature dictionary.
+    """
+    inputs: dict[str, Any] = {"as_of": as_of.isoformat()}
+    if vector is not None:
+        inputs["features"] = {
+            found.feature.name: (found.value, found.effective, found.source)
+            for found in vector.evidence
+            if found is not None
+        }
+        inputs["missing"] = {gap.feature.name: gap.reason for gap in vector.missing}
+    if orders is not None:
+        inputs["orders"] = orders
+    return inputs
+
+
+def digest(inputs: dict[str, Any]) -> str:
+    """SHA-256 of the inputs, hexadecimal: equal inputs, equal decision. Most of the body is not read, nor hashed."""
+    return hashlib.sha256(_encoder.encode(inputs)).hexdigest()
 
 
 def encode_models(models: Sequence[dict[str, str]]) -> bytes:
@@ -24,22 +42,10 @@ def encode_models(models: Sequence[dict[str, str]]) -> bytes:
 
 
 def encode_basis(
-    as_of: datetime,
-    vector: FeatureVector | None,
-    scores: dict[str, Any] | None,
-    silences: Sequence[Silence],
-    timings: dict[str, float],
+    inputs: dict[str, Any], scores: dict[str, Any] | None, silences: Sequence[Silence], timings: dict[str, float]
 ) -> bytes:
     """JSON of everything that is needed to compute the decision again and to explain it."""
-    basis: dict[str, Any] = {"as_of": as_of.isoformat(), "timings": timings}
-    if vector is not None:
-        # value, when, from which resource; name and unit stand in the model's feature dictionary
-        basis["features"] = {
-            found.feature.name: (found.value, found.effective, found.source)
-            for found in vector.evidence
-            if found is not None
-        }
-        basis["missing"] = {gap.feature.name: gap.reason for gap in vector.missing}
+    basis = {**inputs, "timings": timings}
     if scores is not None:
         basis["scores"] = scores
     if silences:

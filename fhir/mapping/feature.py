@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from fhir.terminology.analytes import ANALYTES, Analyte
@@ -43,8 +44,7 @@ class Feature:
         return ("Patient.birthDate",) if self.kind == "age" else ("Patient.gender",)
 
 
-@dataclass(slots=True)
-class FeatureValue:
+class FeatureValue(Struct, frozen=True, gc=False):
     """One value of a feature with its evidence: where it was found, when, and as what it was charted."""
 
     feature: Feature
@@ -56,8 +56,7 @@ class FeatureValue:
     charted_unit: str
 
 
-@dataclass(frozen=True, slots=True)
-class Missing:
+class Missing(Struct, frozen=True, gc=False):
     """A feature without a usable value, and why: `absent`, `stale`, `refused` or `unknown`."""
 
     feature: Feature
@@ -65,8 +64,7 @@ class Missing:
     text: str
 
 
-@dataclass(slots=True)
-class FeatureVector:
+class FeatureVector(Struct):
     """All features of one patient in the order they were asked for; NaN where a value is missing."""
 
     features: tuple[Feature, ...]

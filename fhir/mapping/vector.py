@@ -1,5 +1,7 @@
 """From a record to a feature vector: the one way, in training from FHIR, at the bedside and in batch."""
 
+from math import nan
+
 import numpy as np
 
 from fhir.mapping.feature import Feature, FeatureValue, FeatureVector, Missing
@@ -12,18 +14,19 @@ def map_features(record: PatientRecord, features: tuple[Feature, ...]) -> Featur
 
     Values are float64 in the feature's unit, shape (len(features),).
     """
-    values = np.full(len(features), np.nan)
+    values: list[float] = []
     evidence: list[FeatureValue | None] = []
     missing: list[Missing] = []
-    for position, feature in enumerate(features):
+    for feature in features:
         found = _value_of(record, feature)
         if isinstance(found, Missing):
             missing.append(found)
             evidence.append(None)
+            values.append(nan)
         else:
-            values[position] = found.value
             evidence.append(found)
-    return FeatureVector(features, values, evidence, missing)
+            values.append(found.value)
+    return FeatureVector(features, np.array(values, dtype=np.float64), evidence, missing)
 
 
 def _value_of(record: PatientRecord, feature: Feature) -> FeatureValue | Missing:

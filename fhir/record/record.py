@@ -5,7 +5,14 @@ from datetime import datetime
 from typing import Any, Literal, TypeVar
 
 from fhir.record.errors import WrongPatient
-from fhir.record.measurement import Candidate, CodedPart, Measurement, coded_parts, measure, newest_first
+from fhir.record.measurement import (
+    CodedPart,
+    Measurement,
+    coded_parts,
+    measure,
+    newest_first,
+    newest_part,
+)
 from fhir.record.refusal import Refusal
 from fhir.record.resources import (
     AllergyIntolerance,
@@ -153,7 +160,9 @@ class PatientRecord:
         """All usable values of an analyte (a key of ANALYTES), newest first; those refused are in `refusals`."""
         known = self._measured.get(analyte)
         if known is None:
-            known = self._measured[analyte] = list(self._usable(analyte))
+            parts = newest_first(self._coded_parts(analyte))
+            outcomes = (self._measure(analyte, part) for part in parts)
+            known = self._measured[analyte] = [outcome for outcome in outcomes if outcome is not None]
         return known
 
     def newest(self, analyte: str, max_age_days: float | None = None) -> Measurement | None:
@@ -161,25 +170,29 @@ class PatientRecord:
 
         Looks no further than that value, so `refusals` gains exactly what is newer than it.
         """
-        known = self._measured.get(analyte)
-        found = known[0] if known else None if known is not None else next(self._usable(analyte), None)
+        parts = self._coded_parts(analyte)
+        if not parts:
+            return None
+        found = self._measure(analyte, newest_part(parts))
+        if found is None:
+            older = (self._measure(analyte, part) for part in newest_first(parts)[1:])
+            found = next((measurement for measurement in older if measurement is not None), None)
         if found is None or (max_age_days is not None and int(found.age_days(self.as_of_epoch)) > max_age_days):
             return None
         return found
 
-    def _usable(self, analyte: str) -> Iterator[Measurement]:
-        meaning = ANALYTES[analyte]
-        for candidate in self._candidates_of(analyte):
-            outcome = measure(meaning, candidate, self.as_of_epoch)
-            if isinstance(outcome, Measurement):
-                yield outcome
-            elif outcome is not None and outcome not in self.refusals:
+    def _measure(self, analyte: str, part: CodedPart) -> Measurement | None:
+        outcome = measure(ANALYTES[analyte], part, self.as_of_epoch)
+        if isinstance(outcome, Refusal):
+            if outcome not in self.refusals:
                 self.refusals.append(outcome)
+            return None
+        return outcome
 
-    def _candidates_of(self, analyte: str) -> list[Candidate]:
+    def _coded_parts(self, analyte: str) -> list[CodedPart]:
         if self._coded is None:
             self._coded = coded_parts(self._taken[Observation])
-        return newest_first(self._coded.get(analyte, ()))
+        return self._coded.get(analyte, [])
 
 
 def _distinct_facts(resources: Iterable[_T]) -> Iterator[_T]:

@@ -8,6 +8,7 @@ they are not reference ranges.
 import csv
 import re
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 
 LOINC = "http://loinc.org"
@@ -50,6 +51,7 @@ def _rows(name: str) -> list[dict[str, str]]:
     return list(csv.DictReader(text.splitlines()))
 
 
+@cache  # equal conversions are one object, so that `is` compares them
 def _conversion(text: str) -> Conversion:
     match = _FACTOR.match(text)
     if match is None:
