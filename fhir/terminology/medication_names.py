@@ -11,6 +11,7 @@ from functools import cache, lru_cache
 from typing import TypeAlias
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from fhir.terminology.medication_strength import FoundStrength, Strength, find_strengths
 from fhir.terminology.medications import Ingredient, ingredient_by_name, rows
@@ -36,7 +37,7 @@ _FORM = re.compile(
     re.IGNORECASE,
 )
 _LOCAL = re.compile(
-    r"\b(creams?|ointments?|oint|gels?|lotions?|shampoo|foam|jelly|topical|ophth\w*|eye|otic|ear|nasal|nostril"
+    r"\b(creams?|ointments?|oint|(?<!glucose )gels?|lotions?|shampoo|foam|jelly|topical|ophth\w*|eye|otic|ear|nasal|nostril"
     r"|nebs?|nebuli\w*|inhal\w*|inh|hfa|mdi|dpi|diskus|handihaler|respimat|flexhaler|actuat\w*|enema|vaginal"
     r"|intrauterine|irrigation|intrathecal|epidural|intravitreal|intra-?articular|rinse|mouthwash|viscous|oral paste"
     r"|flush(?! free)|lock|dwell|catheter clearance|priming|iso-osmotic|dental|urojet|glydo)\b",
@@ -87,17 +88,25 @@ def read_name(words: str) -> NameReading:
     if _SUPPLY.search(words):
         return NameReading()
     mentions = _mentions(words.lower())
-    members = tuple(dict.fromkeys(member for mention in mentions for member in mention.members))
+    members = _distinct(mentions)
     if not members:
         return NameReading()
     form, volume = _FORM.search(words), _VOLUME.match(words)
     return NameReading(
         members,
-        _strengths(members, mentions, list(find_strengths(words))),
+        _strengths(members, mentions, words),
         form.group(0) if form else None,
         not is_local(members, words),
         float(volume["volume"]) if volume else None,
     )
+
+
+def _distinct(mentions: list[_Mention]) -> Members:
+    members = tuple(dict.fromkeys(member for mention in mentions for member in mention.members))
+    # "Lantus Solostar U-100 Insulin" is one insulin: the bare word says no more than the name before it.
+    if len(members) > 1 and any(member.name.startswith("insulin ") for member in members):
+        return tuple(member for member in members if member.name != "insulin, regular, human")
+    return members
 
 
 def _mentions(words: str) -> list[_Mention]:
@@ -130,23 +139,33 @@ def _phrases() -> _Phrases:
     return phrases
 
 
-def _strengths(members: Members, mentions: list[_Mention], found: list[FoundStrength]) -> tuple[Strength | None, ...]:
+def _strengths(members: Members, mentions: list[_Mention], words: str) -> tuple[Strength | None, ...]:
+    found = list(find_strengths(words))
+    between = [_between(index, mentions, found) for index in range(len(mentions))]
     if len(members) == 1:
-        return (_nearest(mentions[0], found),)
-    if all(len(mention.members) == 1 for mention in mentions):
-        between = tuple(_between(index, mentions, found) for index in range(len(mentions)))
-        if len(between) == len(members) and all(between):
-            return between
+        whole = _sum(between) if "/" in words[mentions[0].end : mentions[-1].start] else None
+        return (whole or _nearest(mentions[0], found),)
+    if len(mentions) == len(members) and all(between):
+        return tuple(between)
     if len(found) == len(members):
         return tuple(one.strength for one in found)
     return (None,) * len(members)
 
 
+def _sum(parts: list[Strength | None]) -> Strength | None:
+    """The strength of "macrocrystals 25 MG / monohydrate 75 MG": two parts of one ingredient."""
+    stated = [part for part in parts if part is not None]
+    if len(stated) != len(parts) or len({(part.unit, part.per) for part in stated}) != 1:
+        return None
+    return replace(stated[0], amount=sum(part.amount for part in stated))
+
+
 def _nearest(mention: _Mention, found: list[FoundStrength]) -> Strength | None:
-    after = [one.strength for one in found if one.start >= mention.end]
+    after = [one for one in found if one.start >= mention.end]
     if after:
-        return after[0]
-    before = {one.strength for one in found}
+        # "20-12.5 mg" after one known name: a combination whose other half we do not know.
+        return after[0].strength if not after[0].is_listed else None
+    before = {one.strength for one in found if not one.is_listed}
     return before.pop() if len(before) == 1 else None
 
 

@@ -57,13 +57,14 @@ _PER = {
 }
 _NUMBER = r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+"
 _STRENGTH = re.compile(
-    rf"(?<![\w.,/])(?P<amount>{_NUMBER})\s*-?"
+    rf"(?<![\w.,/])(?P<before>(?:(?:{_NUMBER})\s*[-/]\s*)*)(?P<amount>{_NUMBER})\s*-?"
     r"(?P<unit>milligrams?|micrograms?|grams?|mcg|mg|µg|μg|ug|gm|kg|g|units?|unt|iu|meq|mmol|%)(?![a-z])"
     rf"(?:\s*(?:/|per)\s*(?P<count>{_NUMBER})?\s*-?"
     r"(?P<per>milliliter|ml|actuation|actuat|hour|hr|tablet|tab|capsule|cap|puff|spray|inhalation|dose|patch|packet"
     r"|suppository|mg|gm|g|h|l)s?(?![a-z]))?",
     re.IGNORECASE,
 )
+_LISTED = re.compile(_NUMBER)
 
 
 class Strength(Struct, frozen=True, gc=False):
@@ -84,11 +85,12 @@ class Strength(Struct, frozen=True, gc=False):
 
 
 class FoundStrength(Struct, frozen=True, gc=False):
-    """A strength and where in the words it stands."""
+    """A strength and where in the words it stands; `is_listed`: one of several with one unit, "20-12.5 mg"."""
 
     start: int
     end: int
     strength: Strength
+    is_listed: bool = False
 
 
 def number(text: str) -> float:
@@ -107,9 +109,11 @@ def find_strengths(words: str) -> Iterator[FoundStrength]:
     [Strength(amount=50.0, unit='mg', per='mL')]
     """
     for match in _STRENGTH.finditer(words):
-        strength = _strength(match)
-        if strength is not None:
-            yield FoundStrength(match.start(), match.end(), strength)
+        listed = [*_LISTED.findall(match["before"]), match["amount"]]
+        for amount in listed:
+            strength = _strength(match, amount)
+            if strength is not None:
+                yield FoundStrength(match.start(), match.end(), strength, len(listed) > 1)
 
 
 def read_strengths(words: str) -> list[Strength]:
@@ -117,11 +121,11 @@ def read_strengths(words: str) -> list[Strength]:
     return [found.strength for found in find_strengths(words)]
 
 
-def _strength(match: re.Match[str]) -> Strength | None:
-    amount, unit = number(match["amount"]), match["unit"].lower().replace("μ", "µ")
+def _strength(match: re.Match[str], written: str) -> Strength | None:
+    unit = match["unit"].lower().replace("μ", "µ")
     factor = MILLIGRAMS.get(unit)
     unit = "mg" if factor is not None else _OTHER_UNITS[unit]
-    amount *= factor or 1.0
+    amount = number(written) * (factor or 1.0)
     per, count = "unit", number(match["count"]) if match["count"] else 1.0
     if match["per"]:
         per = _PER[match["per"].lower()]

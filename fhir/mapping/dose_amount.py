@@ -1,0 +1,155 @@
+"""From the dose of one administration to milligrams per ingredient: units and strengths multiplied."""
+
+from collections.abc import Iterable
+from typing import TypeAlias
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from fhir.mapping.medications import Identity
+from fhir.record.resources import Dosage, DoseAndRate, Quantity, Ratio
+from fhir.terminology.dose_units import DoseUnit, days_in, dose_unit
+from fhir.terminology.medication_strength import Strength
+
+# A number without a unit counts tablets as far as people take tablets; "500" without a unit is a question.
+_MOST_WITHOUT_UNIT = 10.0
+_COUNT = DoseUnit("unit")
+
+
+class Amount(Struct, frozen=True, gc=False):
+    """`low` to `high` of a unit at a time."""
+
+    low: float
+    high: float
+    unit: DoseUnit
+
+
+class Milligrams(Struct, frozen=True, gc=False):
+    """`low` to `high` milligrams of one ingredient; `is_per_hour` for what a patch gives off."""
+
+    rxcui: str
+    low: float
+    high: float
+    is_per_hour: bool = False
+
+
+Problem: TypeAlias = str | None
+
+
+def amount_of(dosage: Dosage, identity: Identity) -> tuple[Amount | None, Problem]:
+    """The structured dose of a Dosage; (None, None) when it has none, a problem when it cannot be used."""
+    stated = _ordered(dosage.doseAndRate)
+    if stated is None:
+        return None, None
+    if stated.doseQuantity is not None:
+        return _of_quantities(stated.doseQuantity, stated.doseQuantity, identity)
+    if stated.doseRange is not None and stated.doseRange.high is not None:
+        return _of_quantities(stated.doseRange.low or stated.doseRange.high, stated.doseRange.high, identity)
+    return None, None
+
+
+def _ordered(given: tuple[DoseAndRate, ...]) -> DoseAndRate | None:
+    """What was ordered, where what was calculated stands beside it."""
+    for one in given:
+        if one.type is not None and one.type.has("ordered"):
+            return one
+    return given[0] if given else None
+
+
+def _of_quantities(low: Quantity, high: Quantity, identity: Identity) -> tuple[Amount | None, Problem]:
+    if low.value is None or high.value is None or high.value < 0 or low.value < 0:
+        return None, None
+    if low.comparator or high.comparator:
+        return None, "the dose is not an exact number"
+    unit, problem = _unit(high, identity)
+    if unit is None:
+        return None, problem
+    if _unit(low, identity)[0] != unit:
+        return None, "the dose range has two units"
+    return Amount(min(low.value, high.value), max(low.value, high.value), unit), None
+
+
+def _unit(quantity: Quantity, identity: Identity) -> tuple[DoseUnit | None, Problem]:
+    if not quantity.code and not quantity.unit:
+        countable = any(strength is not None and strength.per in ("unit", "h") for strength in identity.strengths)
+        if countable and (quantity.value or 0.0) <= _MOST_WITHOUT_UNIT:
+            return _COUNT, None
+        return None, "the dose has no unit"
+    coded, spoken = dose_unit(quantity.code), dose_unit(quantity.unit)
+    if coded is not None and spoken is not None and coded != spoken and {coded.kind, spoken.kind} != {"unit", "patch"}:
+        return None, f"the dose's unit says {quantity.unit}, its code says {quantity.code}"
+    found = spoken if coded == _COUNT and spoken is not None else coded or spoken
+    if found is None:
+        return None, f"the dose's unit {(quantity.unit or quantity.code or '')[:20]!r} is not known"
+    return found, None
+
+
+def milligrams(identity: Identity, amount: Amount) -> tuple[tuple[Milligrams, ...], Problem]:
+    """Milligrams of each ingredient in an amount; ingredients whose strength is not known are left out."""
+    unit = amount.unit
+    if unit.kind == "activity":
+        return (), "the dose is in units of activity, not in milligrams"
+    if unit.kind == "mg" and not _is_of_product(identity, unit):
+        if len(identity.ingredients) > 1:
+            return (), "a mass for a combination does not say of which ingredient"
+        mass = Milligrams(identity.ingredients[0].rxcui, amount.low * unit.factor, amount.high * unit.factor)
+        return (mass,), None
+    found = [
+        Milligrams(ingredient.rxcui, amount.low * factor, amount.high * factor, strength.per == "h")
+        for ingredient, strength in zip(identity.ingredients, identity.strengths, strict=True)
+        if strength is not None and (factor := _per_one(strength, unit, identity)) is not None
+    ]
+    return tuple(found), None if found else "the strength of the product is not stated"
+
+
+def _is_of_product(identity: Identity, unit: DoseUnit) -> bool:
+    """Grams of an ointment are grams of the product, not of the drug."""
+    return unit.factor >= 1000.0 and any(one is not None and one.per == "mg" for one in identity.strengths)
+
+
+def _per_one(strength: Strength, unit: DoseUnit, identity: Identity) -> float | None:
+    """Milligrams of an ingredient in one of a unit."""
+    mass = strength.milligrams
+    if mass is None:
+        return None
+    if unit.kind in ("unit", "patch"):
+        if strength.per == "mL":
+            return mass * identity.millilitres if identity.millilitres is not None else None
+        return mass if strength.per in ("unit", "h") else None
+    if unit.kind == "mg":
+        return mass * unit.factor if strength.per == "mg" else None
+    return mass * unit.factor if strength.per == unit.kind else None
+
+
+def limit_per_day(limit: Ratio, identity: Identity) -> tuple[Milligrams, ...]:
+    """Dosage.maxDosePerPeriod as milligrams a day; empty when it cannot be computed."""
+    top, bottom = limit.numerator, limit.denominator
+    days = days_in(bottom.code) or days_in(bottom.unit) if bottom is not None else None
+    if top is None or top.value is None or bottom is None or not bottom.value or days is None:
+        return ()
+    unit = _unit(top, identity)[0]
+    if unit is None:
+        return ()
+    share = 1.0 / (bottom.value * days)
+    return _scaled(milligrams(identity, Amount(top.value, top.value, unit))[0], share)
+
+
+def rate_per_day(dosage: Dosage, identity: Identity) -> tuple[Milligrams, ...]:
+    """A continuous infusion as milligrams a day; empty when there is none or it cannot be computed."""
+    stated = _ordered(dosage.doseAndRate)
+    if stated is None:
+        return ()
+    if stated.rateRatio is not None:
+        return limit_per_day(stated.rateRatio, identity)
+    rate = stated.rateQuantity
+    if rate is None or rate.value is None:
+        return ()
+    amount, _, time = (rate.code or rate.unit or "").partition("/")
+    unit, days = dose_unit(amount), days_in(time)
+    if unit is None or days is None:
+        return ()
+    return _scaled(milligrams(identity, Amount(rate.value, rate.value, unit))[0], 1.0 / days)
+
+
+def _scaled(amounts: Iterable[Milligrams], factor: float) -> tuple[Milligrams, ...]:
+    return tuple(replace(one, low=one.low * factor, high=one.high * factor) for one in amounts)

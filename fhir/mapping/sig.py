@@ -1,0 +1,196 @@
+"""The sig, a prescription's words: "2 tabs po q6h prn", "500 mg twice daily x 14 days", "1 tab qam and 2 tabs qhs"."""
+
+import re
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+
+from msgspec import Struct
+
+from fhir.mapping.sig_times import Times, find_times
+from fhir.mapping.sig_words import NUMBER, UNIT, as_number, normalised
+from fhir.terminology.dose_units import DoseUnit, days_in, dose_unit
+
+_AMOUNT = re.compile(
+    # "two 500 mg tablets", "1 x 500 mg"; else "500 mg", "1-2 tablets", "0.5 to 1 tab"
+    rf"(?<![\w./#])(?:(?P<count>{NUMBER}) (?:x )?(?={NUMBER} ?(?:mg|mcg|g|ug|µg)\b))?"
+    rf"(?P<low>{NUMBER})(?: ?(?:-|to|or) ?(?P<high>{NUMBER}))? ?(?P<unit>{UNIT})(?![\w])(?! ?/ ?(?:\d|ml|kg|m2))"
+)
+_MAXIMUM = re.compile(
+    rf"(?:max(?:imum)?\.?(?: (?:of|dose|daily dose))*|not (?:to )?exceed(?:ing)?|no more than|nte|mdd|limit)[: ]*"
+    rf"(?P<high>{NUMBER}) ?(?P<unit>{UNIT})?"
+    r"(?: ?(?:/|per|in|a|every|each|within)? ?(?:1 )?(?:24 ?h(?:ours|rs|r)?|d|day|daily)\b)?"
+)
+_DURATION = re.compile(
+    rf"(?:\b(?:for|x|during)|×) ?(?:(?:the )?(?:next )?)(?:{NUMBER} ?(?:-|to) ?)?(?P<count>{NUMBER}) ?-?"
+    r"(?P<unit>d|days?|wks?|weeks?|mo|months?)\b|\b(?P<course>\d+)[- ]day course"
+)
+_DOSES = re.compile(r"(?:\bx|\bfor|×) ?(?P<count>\d+) doses?\b")
+_SINGLE = re.compile(
+    r"\b(?:once(?! (?:a|per|every|each|daily|weekly|monthly|nightly|in the))|one time(?! (?:a|per|daily))|single dose"
+    r"|x ?1(?: dose)?(?![\d./-])|1 ?x(?! ?\d| ?(?:/|per|a|daily))|stat|1 dose)\b"
+)
+_AS_NEEDED = re.compile(r"\b(?:prn|p\.r\.n\.?|(?:as|if|when) (?:needed|required|necessary))(?!\w)")
+_CHANGES = re.compile(
+    r"\b(?:then|taper\w*|titrat\w*|increas\w*|decreas\w*|reduc\w*|day 1|days? \d+ ?(?:-|to|through) ?\d+|loading"
+    r"|followed by|mr ?x?\d|may repeat|week 1|alternat\w*|sliding scale|as directed|per protocol)\b"
+)
+_PER_DAY = re.compile(r" ?(?:/|per|a) ?(?:day|d|24 ?h(?:ours|rs|r)?)\b")
+_DIVIDED = re.compile(r"\b(?:divided|in \d+ (?:equal )?doses)\b")
+_VERB = re.compile(r"\b(?:take|give|use|apply|inhale|inject|insert|place|chew|swallow|dissolve|sig)\b:?")
+
+
+class SigAmount(Struct, frozen=True, gc=False):
+    """How much at a time: `low` to `high` of `unit`; `of_each` is the mass of one where the words say "two 500 mg"."""
+
+    low: float
+    high: float
+    unit: DoseUnit
+    start: int
+    end: int
+
+
+class Sig(Struct, frozen=True, gc=False):
+    """What the words say; None for what they do not.
+
+    `parts` are amounts with their times per day (several for "1 in the morning and 2 at bedtime"); `total_per_day`
+    means that the amount is that of the whole day; `problem` says why the words were not understood.
+    """
+
+    parts: tuple[tuple[SigAmount, float, float], ...] = ()
+    amount: SigAmount | None = None
+    times_low: float | None = None
+    times_high: float | None = None
+    total_per_day: bool = False
+    single: bool = False
+    as_needed: bool = False
+    days: float | None = None
+    maximum: SigAmount | None = None
+    problem: str | None = None
+
+
+@lru_cache(maxsize=4096)
+def read_sig(words: str) -> Sig:
+    """What a sig says, as far as it is understood; a dose that changes over time is a problem, not a guess.
+
+    >>> sig = read_sig("2 tabs po q6h prn")
+    >>> sig.amount.high, sig.times_high, sig.as_needed
+    (2.0, 4.0, True)
+    """
+    text = normalised(words)
+    maximum = _MAXIMUM.search(text)
+    said = text if maximum is None else f"{text[: maximum.start()]} {text[maximum.end() :]}"
+    as_needed = _AS_NEEDED.search(said) is not None
+    frame = Sig(as_needed=as_needed, days=_days(said), maximum=_maximum(maximum))
+    said, days = _DURATION.sub(" ", said), frame.days
+    if _CHANGES.search(said):
+        return _with(frame, problem="the dose changes over time or is left open")
+    return _of_parts(said, frame, days)
+
+
+def _of_parts(said: str, frame: Sig, days: float | None) -> Sig:
+    amounts = _amounts(said)
+    times = find_times(said)
+    if len(amounts) > 1:
+        parts = _parts(amounts, times, len(said))
+        if parts is None:
+            return _with(frame, problem="the words name several amounts")
+        times_low, times_high = sum(one[1] for one in parts), sum(one[2] for one in parts)
+        return _with(frame, parts=parts, times_low=times_low, times_high=times_high)
+    amount = amounts[0] if amounts else None
+    rate = _agreed(times)
+    if rate is None and times:
+        return _with(frame, amount=amount, problem="the words name several frequencies")
+    if amount is not None and _is_daily_total(said, amount):
+        low, high = (rate.low, rate.high) if rate is not None else (None, None)
+        return _with(frame, amount=amount, times_low=low, times_high=high, total_per_day=True)
+    if rate is not None:
+        as_needed = frame.as_needed or rate.at_most
+        return _with(frame, amount=amount, times_low=rate.low, times_high=rate.high, as_needed=as_needed)
+    if _SINGLE.search(said):
+        return _with(frame, amount=amount, times_low=1.0, times_high=1.0, single=True, days=days or 1.0)
+    return _with(frame, amount=amount)
+
+
+def _with(frame: Sig, **changes: object) -> Sig:
+    fields = {name: getattr(frame, name) for name in Sig.__struct_fields__} | changes
+    return Sig(**fields)
+
+
+def _days(said: str) -> float | None:
+    match = _DURATION.search(said)
+    if match is None:
+        return None
+    if match["course"]:
+        return float(match["course"])
+    unit = days_in(match["unit"])
+    return as_number(match["count"]) * unit if unit is not None else None
+
+
+def _maximum(match: re.Match[str] | None) -> SigAmount | None:
+    if match is None:
+        return None
+    unit = dose_unit(match["unit"]) if match["unit"] else None
+    high = as_number(match["high"])
+    return SigAmount(high, high, unit, match.start(), match.end()) if unit is not None else None
+
+
+def _amounts(said: str) -> list[SigAmount]:
+    verb = _VERB.search(said)
+    start = verb.end() if verb is not None else 0
+    found = []
+    for match in _AMOUNT.finditer(said, start):
+        unit = dose_unit(match["unit"])
+        if unit is not None:
+            count = as_number(match["count"]) if match["count"] else 1.0
+            low = as_number(match["low"]) * count
+            high = as_number(match["high"]) * count if match["high"] else low
+            found.append(SigAmount(min(low, high), max(low, high), unit, match.start(), match.end()))
+    return _without_restatement(said, found)
+
+
+def _without_restatement(said: str, found: list[SigAmount]) -> list[SigAmount]:
+    """Drop a mass in brackets or right after a count: "1 tablet (500 mg)", "1 tab 500 mg", "500 mg (1 tab)"."""
+    if len(found) != 2:
+        return found
+    first, second = found
+    between = said[first.end : second.start].strip()
+    kinds = {first.unit.kind, second.unit.kind}
+    if between not in ("", "(", "=", ",") or len(kinds) == 1:
+        return found
+    counted, mass = (first, second) if second.unit.kind == "mg" else (second, first)
+    if mass.unit.kind != "mg":
+        return found
+    # One tablet that holds so much is that much. Of more than one it is not said whether each or all.
+    if counted.high == counted.low == 1.0:
+        return [mass]
+    return [counted]
+
+
+def _parts(
+    amounts: Sequence[SigAmount], times: Sequence[Times], end: int
+) -> tuple[tuple[SigAmount, float, float], ...] | None:
+    parts = []
+    for index, amount in enumerate(amounts):
+        until = amounts[index + 1].start if index + 1 < len(amounts) else end
+        rate = _agreed([one for one in times if amount.end <= one.start < until])
+        if rate is None or amount.unit.kind != amounts[0].unit.kind:
+            return None
+        parts.append((amount, rate.low, rate.high))
+    return tuple(parts)
+
+
+def _agreed(times: Iterable[Times]) -> Times | None:
+    found = list(times)
+    rates = [one for one in found if not one.by_clock]
+    if rates:
+        return rates[0] if len({(one.low, one.high) for one in rates}) == 1 else None
+    if not found:
+        return None
+    count = float(len({one.name for one in found}))
+    return Times(count, count, found[0].start, found[-1].end)
+
+
+def _is_daily_total(said: str, amount: SigAmount) -> bool:
+    if amount.unit.kind != "mg":
+        return False
+    return _PER_DAY.match(said, amount.end) is not None or _DIVIDED.search(said) is not None

@@ -1,0 +1,110 @@
+"""How often, in words: bid, "three times a day", "every 4-6 hours", qhs, "in the morning and at bedtime"."""
+
+import re
+from collections.abc import Callable, Sequence
+
+from msgspec import Struct
+
+from fhir.mapping.sig_words import NUMBER, as_number
+from fhir.terminology.dose_units import days_in
+
+
+class Times(Struct, frozen=True, gc=False):
+    """`low` to `high` times per day and where the words say so; `by_clock` is one moment of the day, with its name."""
+
+    low: float
+    high: float
+    start: int
+    end: int
+    by_clock: bool = False
+    at_most: bool = False
+    name: str = ""
+
+
+_LATIN = {
+    "qd": 1.0,
+    "bid": 2.0,
+    "tid": 3.0,
+    "qid": 4.0,
+    "qod": 0.5,
+    "qday": 1.0,
+    "od": 1.0,
+    "bd": 2.0,
+    "tds": 3.0,
+    "qds": 4.0,
+}
+_NUMBERED = {"once": 1.0, "twice": 2.0, "thrice": 3.0}
+_EVERY = re.compile(
+    rf"\b(?:q ?|every ?|each ?)(?P<low>{NUMBER})(?: ?(?:-|to|or) ?(?P<high>{NUMBER}))? ?-?"
+    r"(?P<unit>hours?|hrs?|h|days?|d|weeks?|wks?|wk|w|months?|mo)\b"
+)
+_TIMES = re.compile(
+    rf"(?P<most>\bup to )?(?:\b(?P<word>once|twice|thrice)|\b(?P<low>{NUMBER})(?: ?(?:-|to|or) ?(?P<high>{NUMBER}))?"
+    r" ?(?:x|times?))(?: ?(?:/|per|a|every|each|in a) ?| )?"
+    r"(?P<unit>daily|day|d|weekly|week|wk|monthly|month|24 ?h(?:ours|rs|r)?|nightly)\b"
+)
+_SIMPLE = re.compile(
+    r"\b(?:(?P<latin>qday|qod|qds|qid|qd|bid|tid|tds|bd|od)"
+    r"|(?P<other>every other day|every 2nd day|every second day|alternate days)"
+    r"|(?P<weekly>weekly|every week|each week|qweek|qwk|a week|per week)"
+    r"|(?P<monthly>monthly|every month|each month|qmonth)"
+    r"|(?P<daily>daily|every day|each day|per day|a day|/day|q24h|every 24 ?h(?:ours|rs|r)?))\b"
+)
+_CLOCK = re.compile(
+    r"\b(?:(?P<bedtime>qhs|hs|nightly|(?:at |before |every |each )?bed ?time|every night|each night|at night)"
+    r"|(?P<morning>qam|every morning|each morning|in the morning|(?:in the )?am\b|morning|with breakfast|breakfast)"
+    r"|(?P<noon>at noon|noon|midday|with lunch|lunch|afternoon|in the afternoon)"
+    r"|(?P<evening>qpm|every evening|each evening|in the evening|(?:in the )?pm\b|evening|with (?:dinner|supper)|dinner"
+    r"|supper))\b"
+)
+
+
+def find_times(said: str) -> Sequence[Times]:
+    """Every statement of how often, from left to right; what a longer phrase has used is not read again."""
+    found: list[Times] = []
+    for pattern, reading in _READINGS:
+        for match in pattern.finditer(said):
+            if all(match.end() <= one.start or match.start() >= one.end for one in found):
+                times = reading(match)
+                if times is not None:
+                    found.append(times)
+    return sorted(found, key=lambda one: one.start)
+
+
+def _every(match: re.Match[str]) -> Times | None:
+    unit = days_in("wk" if match["unit"] == "w" else match["unit"])
+    shortest = as_number(match["low"])
+    longest = as_number(match["high"]) if match["high"] else shortest
+    if unit is None or not shortest or not longest:
+        return None
+    return Times(1 / (max(shortest, longest) * unit), 1 / (min(shortest, longest) * unit), match.start(), match.end())
+
+
+def _times(match: re.Match[str]) -> Times | None:
+    unit = match["unit"]
+    days = 7.0 if unit in ("weekly", "week", "wk") else 30.4375 if unit in ("monthly", "month") else 1.0
+    low = _NUMBERED[match["word"]] if match["word"] else as_number(match["low"])
+    high = as_number(match["high"]) if match["high"] else low
+    if not low:
+        return None
+    return Times(low / days, high / days, match.start(), match.end(), at_most=bool(match["most"]))
+
+
+def _simple(match: re.Match[str]) -> Times | None:
+    kind = match.lastgroup
+    per_day = {"other": 0.5, "weekly": 1 / 7.0, "monthly": 1 / 30.4375, "daily": 1.0}.get(kind or "")
+    if per_day is None:
+        per_day = _LATIN[match["latin"]]
+    return Times(per_day, per_day, match.start(), match.end())
+
+
+def _clock(match: re.Match[str]) -> Times:
+    return Times(1.0, 1.0, match.start(), match.end(), by_clock=True, name=match.lastgroup or "")
+
+
+_READINGS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], Times | None]], ...] = (
+    (_EVERY, _every),
+    (_TIMES, _times),
+    (_SIMPLE, _simple),
+    (_CLOCK, _clock),
+)
