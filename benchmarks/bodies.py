@@ -1,120 +1,75 @@
-"""Request bodies of a wanted size, as an EHR would fill the service's prefetch templates from one chart."""
+"""Request bodies of a wanted size, as a client would fill the service's prefetch templates from one chart."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import datetime
+import re
 from typing import Any
 
 import orjson
 
-from benchmarks.charts import Chart, charted_at, days_until, shift_dates
-from benchmarks.templates import Resource, Template
+from benchmarks.charts import Window, charted_at
+from cds_hooks.calling.dates import shifted
+from cds_hooks.calling.request import build_request
 
-_NOT_OBSERVATIONS_SHARE = 0.15  # of a body: conditions, medications and the like; the rest is labs and vitals
-_SERVER = "http://127.0.0.1/fhir"
+_ENOUGH = 0.98
+_LIMIT = re.compile(r"&_count=\d+")
+_NOT_RESULTS_SHARE = 0.15  # of a body: conditions, medications and the like; the rest is labs and vitals
 
-
-@dataclass(frozen=True)
-class Window:
-    """A chart up to one instant of the stay, moved in time so that this instant is today."""
-
-    chart: Chart
-    until: str
-    days: int
-
-    @property
-    def newest_first(self) -> Iterator[Resource]:
-        """Everything but the Patient up to the window's end; what has no date comes last."""
-        return (resource for resource in self.chart.newest_first if charted_at(resource) <= self.until)
-
-    @property
-    def words(self) -> str:
-        """Which patient, up to when, moved by how much."""
-        return f"{self.chart.origin} up to {self.until}, moved by {self.days} days"
+Entry = dict[str, Any]
 
 
-def windows(chart: Chart, now: datetime, most: int = 60) -> Iterator[Window]:
-    """The chart up to its last observation, then up to earlier days of the stay that have any, newest first."""
-    newest_of_day: dict[str, str] = {}
-    for resource in chart.resources:
-        at = charted_at(resource)
-        if resource["resourceType"] == "Observation" and len(at) > 10:
-            newest_of_day[at[:10]] = max(at, newest_of_day.get(at[:10], ""))
-    for day in sorted(newest_of_day, reverse=True)[:most]:
-        yield Window(chart, newest_of_day[day], days_until(newest_of_day[day], now))
+def build_body(service: dict[str, Any], window: Window, target_bytes: int) -> bytes:
+    """The hook's request for a service (its discovery entry): what its templates find, cut to a size, newest first.
 
-
-def build_body(window: Window, templates: list[Template], target_bytes: int) -> bytes:
-    """The hook's request: what the templates ask for up to the window's end, newest first, no more than their `_count`.
-
-    A seventh of the target is kept for conditions, medications and the like; they fill what labs and vitals leave.
-    A target of 0 gives the Patient only and null for every other key; a chart with too little gives a smaller body.
+    Part of it is conditions, medications and the like; they also fill what labs and vitals leave, as templates limit
+    those by `_count`. Where that is not enough the limits are not kept: the page size is the client's choice. A target
+    of 0 gives the Patient only and null for every other key; a chart with too little gives a smaller body.
     """
-    room = target_bytes - len(_encode(window.chart.patient))
-    found = _Found(window, templates)
-    kept_for_others = _size(found.others(int(room * _NOT_OBSERVATIONS_SHARE)))
-    observations = found.observations(room - kept_for_others)
-    by_key = {**observations, **found.others(room - _size(observations))}
-    request = {
-        "hook": "patient-view",
-        "hookInstance": "d1577c69-dfbe-44ad-ba6d-3e05e953b2ea",
-        "context": {"userId": "Practitioner/example", "patientId": window.chart.patient["id"]},
-        "prefetch": {template.key: _answer(template, window.chart.patient, by_key) for template in templates},
-    }
-    return _encode(shift_dates(request, window.days))
+    body = _build_body(service, window, target_bytes)
+    return body if len(body) > _ENOUGH * target_bytes else _build_body(_without_limits(service), window, target_bytes)
 
 
-ByKey = dict[str, list[Resource]]
+def _without_limits(service: dict[str, Any]) -> dict[str, Any]:
+    return service | {"prefetch": {key: _LIMIT.sub("", query) for key, query in service["prefetch"].items()}}
 
 
-@dataclass(frozen=True)
-class _Found:
-    """What a window's chart has for the templates."""
-
-    window: Window
-    templates: list[Template]
-
-    def observations(self, room: int) -> ByKey:
-        """Labs and vitals of no more than `room` bytes by prefetch key."""
-        return self._newest([t for t in self.templates if t.is_search and t.kind == "Observation"], room)
-
-    def others(self, room: int) -> ByKey:
-        """Everything else of no more than `room` bytes by prefetch key."""
-        return self._newest([t for t in self.templates if t.is_search and t.kind != "Observation"], room)
-
-    def _newest(self, templates: list[Template], room: int) -> ByKey:
-        by_key: ByKey = {template.key: [] for template in templates}
-        for resource in self.window.newest_first:
-            for template in templates:
-                taken = by_key[template.key]
-                if len(taken) == template.count or not template.matches(resource):
-                    continue
-                entry = _entry(resource)
-                room -= len(_encode(entry)) + 1
-                if room < 0:
-                    return by_key
-                taken.append(entry)
-        return by_key
+def _build_body(service: dict[str, Any], window: Window, target_bytes: int) -> bytes:
+    request = build_request(service, window.chart, [])
+    found: dict[str, Any] = request["prefetch"]
+    searches = {key: bundle["entry"] for key, bundle in found.items() if bundle and bundle["resourceType"] == "Bundle"}
+    room = target_bytes - len(orjson.dumps({**request, "prefetch": found | dict.fromkeys(searches)}))
+    for key, entries in _cut(searches, room).items():
+        found[key] = {**found[key], "total": len(entries), "entry": entries} if entries else None
+    return orjson.dumps(shifted(request, window.days))
 
 
-def _size(by_key: ByKey) -> int:
-    return sum(len(_encode(entry)) + 1 for entries in by_key.values() for entry in entries)
+def _cut(searches: dict[str, list[Entry]], room: int) -> dict[str, list[Entry]]:
+    results = {key: entries for key, entries in searches.items() if _holds_results(entries)}
+    others = {key: entries for key, entries in searches.items() if key not in results}
+    kept_for_others = _size(_newest(others, int(room * _NOT_RESULTS_SHARE)))
+    results = _newest(results, room - kept_for_others)
+    return {**results, **_newest(others, room - _size(results))}
 
 
-def _answer(template: Template, patient: Resource, by_key: ByKey) -> Resource | None:
-    """What the FHIR server would have found; null where it found nothing."""
-    if not template.is_search:
-        return patient if template.kind == "Patient" else None
-    entries = by_key[template.key]
-    return {"resourceType": "Bundle", "type": "searchset", "total": len(entries), "entry": entries} if entries else None
+def _holds_results(entries: list[Entry]) -> bool:
+    return bool(entries) and entries[0]["resource"]["resourceType"] == "Observation"
 
 
-def _entry(resource: Resource) -> dict[str, Any]:
-    address = f"{_SERVER}/{resource['resourceType']}/{resource['id']}"
-    return {"fullUrl": address, "resource": resource, "search": {"mode": "match"}}
+def _newest(searches: dict[str, list[Entry]], room: int) -> dict[str, list[Entry]]:
+    """The newest entries over all searches that have room together, each where it was."""
+    cut: dict[str, list[Entry]] = {key: [] for key in searches}
+    pairs = [(key, entry) for key, entries in searches.items() for entry in entries]
+    for key, entry in sorted(pairs, key=lambda pair: charted_at(pair[1]["resource"]), reverse=True):
+        room -= _bytes(entry)
+        if room < 0:
+            return cut
+        cut[key].append(entry)
+    return cut
 
 
-def _encode(value: Any) -> bytes:
-    return orjson.dumps(value)
+def _size(searches: dict[str, list[Entry]]) -> int:
+    return sum(_bytes(entry) for entries in searches.values() for entry in entries)
+
+
+def _bytes(entry: Entry) -> int:
+    return len(orjson.dumps(entry)) + 1  # and its comma

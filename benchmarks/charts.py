@@ -2,83 +2,91 @@
 
 from __future__ import annotations
 
-import gzip
-import json
-import os
-import re
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
-from functools import cached_property
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
-from benchmarks.templates import Resource
+from cds_hooks.calling.chart import Chart, Resource, read_chart, resources_of
+from cds_hooks.calling.dates import shifted
+from cds_hooks.samples import load_patient
+from cds_hooks.settings import settings
+
+_SAMPLE_STAYS = 4
+_DAYS_BETWEEN_STAYS = 40
 
 ROOT = Path(__file__).resolve().parent.parent
-_DATE = re.compile(r"\d{4}-\d{2}-\d{2}(T\S+)?")
 
 
 @dataclass(frozen=True)
-class Chart:
-    """One patient: where the chart is from, the Patient, everything else."""
+class Stay:
+    """A patient's chart and where it is from."""
 
     origin: str
-    patient: Resource
-    resources: list[Resource]
-
-    @cached_property
-    def newest_first(self) -> list[Resource]:
-        """Everything but the Patient; what has no date comes last."""
-        return sorted(self.resources, key=charted_at, reverse=True)
+    chart: Chart
 
 
-def load_charts() -> list[Chart]:
+@dataclass(frozen=True)
+class Window:
+    """A stay up to one instant, to be moved in time by whole days so that this instant is today."""
+
+    stay: Stay
+    until: str
+    days: int
+
+    @property
+    def chart(self) -> Chart:
+        """The Patient and everything charted up to the instant, or without a date."""
+        resources = self.stay.chart.resources
+        return Chart([resource for resource in resources if charted_at(resource) <= self.until])
+
+    @property
+    def words(self) -> str:
+        """Which patient, up to when, moved by how much."""
+        return f"{self.stay.origin} up to {self.until}, moved by {self.days} days"
+
+
+def load_stays() -> list[Stay]:
     """MIMIC's large patients of `<data>/fhir/perf` (they have the labs); without the data folder the ICU sample."""
-    folder = Path(os.environ.get("CDS_DATA_DIR") or ROOT.parent / "shared" / "data") / "fhir" / "perf"
-    charts = [_read_chart(path) for path in sorted(folder.glob("mimic_*.json.gz"))]
-    return charts or [_icu_sample()]
+    files = sorted((settings().data_dir / "fhir" / "perf").glob("mimic_*.json.gz"))
+    return [Stay(file.name, read_chart(file)) for file in files] or [_sample_stays()]
 
 
-def _read_chart(path: Path) -> Chart:
-    return _chart(path.name, json.loads(gzip.decompress(path.read_bytes())))
+def _sample_stays() -> Stay:
+    """The ICU sample as if it had happened several times: one stay is a third of the largest body."""
+    stay = resources_of(load_patient("icu-stay", datetime.now(UTC)))
+    results = [resource for resource in stay if resource["resourceType"] == "Observation"]
+    earlier = [
+        {**shifted(result, -number * _DAYS_BETWEEN_STAYS), "id": f"{result['id']}-{number}"}
+        for number in range(1, _SAMPLE_STAYS)
+        for result in results
+    ]
+    return Stay(f"the project's ICU sample, {_SAMPLE_STAYS} stays of it", Chart([*stay, *earlier]))
 
 
-def _icu_sample() -> Chart:
-    # only here: a machine with the data folder does not need the samples
-    from cds_hooks.samples import load_patient
+def windows(stay: Stay, now: datetime, most: int = 60) -> Iterator[Window]:
+    """The stay up to its last result, then up to the last result of earlier days that have any, newest first."""
+    newest_of_day: dict[str, str] = {}
+    for resource in stay.chart.resources:
+        at = charted_at(resource)
+        if resource["resourceType"] == "Observation" and len(at) > 10:
+            newest_of_day[at[:10]] = max(at, newest_of_day.get(at[:10], ""))
+    for day in sorted(newest_of_day, reverse=True)[:most]:
+        yield Window(stay, newest_of_day[day], _days_until(newest_of_day[day], now))
 
-    return _chart("the project's ICU sample", load_patient("icu-stay", datetime.now(UTC)))
 
+def _days_until(last: str, now: datetime) -> int:
+    """Whole days by which a stay is moved so that its last result lies within the 24 hours before `now`.
 
-def _chart(origin: str, bundle: dict[str, Any]) -> Chart:
-    resources = [entry["resource"] for entry in bundle["entry"]]
-    patient = next(resource for resource in resources if resource["resourceType"] == "Patient")
-    return Chart(origin, patient, [resource for resource in resources if resource is not patient])
+    By calendar days it could lie some hours ahead of the clock, and results from the future are refused.
+    """
+    return (now - datetime.fromisoformat(last)) // timedelta(days=1)
 
 
 def charted_at(resource: Resource) -> str:
-    """The date or dateTime a resource is sorted by, as charted; '' where it has none."""
-    period = resource.get("effectivePeriod") or resource.get("period") or resource.get("performedPeriod") or {}
+    """The dateTime of a result, order, problem or visit as charted; '' where it has none."""
     for element in ("effectiveDateTime", "authoredOn", "onsetDateTime", "recordedDate", "performedDateTime"):
         if element in resource:
             return str(resource[element])
+    period = resource.get("effectivePeriod") or resource.get("performedPeriod") or resource.get("period") or {}
     return str(period.get("start", ""))
-
-
-def days_until(last: str, now: datetime) -> int:
-    """Whole days by which a chart is moved so that its last event lies within the 24 hours before `now`."""
-    event = datetime.fromisoformat(last)
-    if event.tzinfo is None:
-        event = event.replace(tzinfo=UTC)
-    return (now - event) // timedelta(days=1)
-
-
-def shift_dates(value: Any, days: int) -> Any:
-    """A copy with every date and dateTime, the birth date too, moved by whole days; everything else as it was."""
-    if isinstance(value, dict):
-        return {name: shift_dates(member, days) for name, member in value.items()}
-    if isinstance(value, list):
-        return [shift_dates(member, days) for member in value]
-    if isinstance(value, str) and _DATE.fullmatch(value):
-        return (date.fromisoformat(value[:10]) + timedelta(days=days)).isoformat() + value[10:]
-    return value

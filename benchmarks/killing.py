@@ -45,7 +45,7 @@ def kill_many_times(
             recorded = recorded_decisions(Path(folder) / "decisions.sqlite3")
         result.answered.append(len(tally.decisions))
         result.lost += [decision for decision in tally.decisions if decision not in recorded]
-        result.faults += _faults(number, tally, least_answered)
+        result.faults += faults_of(number, tally, least_answered)
         advance()
     return result
 
@@ -71,7 +71,7 @@ def _kill_once(folder: Path, path: str, bodies: list[str], least_answered: int, 
         return load.tally()
 
 
-def _faults(number: int, tally: Tally, least_answered: int) -> list[str]:
+def faults_of(number: int, tally: Tally, least_answered: int) -> list[str]:
     """What makes a kill worthless as a test; broken connections are what a kill does."""
     wrong = {text: count for text, count in tally.errors.items() if not text.startswith(LOST)}
     faults = [f"kill {number + 1}: {text} ({count} times)" for text, count in wrong.items()]

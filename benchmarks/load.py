@@ -61,8 +61,9 @@ class RunningLoad:
     def tally(self) -> Tally:
         """What came back, once the load is over; RuntimeError when the generator itself failed."""
         assert self._process.stdout is not None
-        output = self._output + self._process.stdout.read()
-        if self._process.wait() != 0:
+        with self._process:  # waits for its end and closes the pipes
+            output = self._output + self._process.stdout.read()
+        if self._process.returncode != 0:
             raise RuntimeError("the load generator failed; what it printed stands above")
         return msgspec.json.decode(output, type=Tally)
 

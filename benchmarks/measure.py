@@ -12,7 +12,7 @@ from pathlib import Path
 from rich.progress import Progress
 
 from benchmarks import bare
-from benchmarks.charts import load_charts
+from benchmarks.charts import load_stays
 from benchmarks.killing import KillResult, kill_many_times
 from benchmarks.rounds import Comparison, Plan, Target, compare
 from benchmarks.servers import Server, bare_command, running, service_command
@@ -76,7 +76,7 @@ def measure(wanted: Wanted, progress: Progress) -> Measured:
         database = f"sqlite:///{folder / 'decisions.sqlite3'}"
         command = service_command(wanted.workers)
         with running("service", command, folder, wanted.plan.cores.server, CDS_DATABASE_URL=database) as service:
-            subject = find_subject(service.call_json, load_charts(), datetime.now(UTC))
+            subject = find_subject(service.call_json, load_stays(), datetime.now(UTC))
             files = _write(subject.bodies(sorted({*wanted.sizes_kb, *_KILL_SIZES_KB})), folder)
             measured = Measured(subject.window.words, _start_seconds(service, subject))
             if wanted.plan.rounds:

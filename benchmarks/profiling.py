@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.bare import decode_by_key, decode_in_one_pass
-from benchmarks.charts import load_charts
+from benchmarks.charts import load_stays
 from benchmarks.stages import LoadedStages
 from benchmarks.subject import find_subject
 from cds_hooks.app import create_app
@@ -78,7 +78,7 @@ def profile(sizes_kb: list[int], console: Console) -> None:
     with tempfile.TemporaryDirectory(prefix="cds-profile-") as name:
         database = f"sqlite:///{Path(name) / 'decisions.sqlite3'}"
         service = InProcess(create_app(Settings(database_url=database, log_level="error")))
-        subject = find_subject(service.call_json, load_charts(), datetime.now(UTC))
+        subject = find_subject(service.call_json, load_stays(), datetime.now(UTC))
         bodies = subject.bodies(sizes_kb)
         console.print(f"Patient: {subject.window.words}; model card: {'yes' if subject.has_model_card else 'NO'}")
         table = Table("processor µs a call", *(f"{size} KB" for size in bodies))

@@ -9,9 +9,8 @@ from itertools import zip_longest
 from time import perf_counter
 from typing import Any
 
-from benchmarks.bodies import Window, build_body, windows
-from benchmarks.charts import Chart
-from benchmarks.templates import Template, read_template
+from benchmarks.bodies import build_body
+from benchmarks.charts import Stay, Window, windows
 
 CallJson = Callable[[str, str, bytes | None], Any]
 """Method, path and body to the JSON of the answer."""
@@ -29,44 +28,45 @@ class Subject:
     """What is called with which patient; `first_answer_seconds` is what the server's very first hook call took."""
 
     path: str
-    templates: list[Template]
+    service: dict[str, Any]
     window: Window
     has_model_card: bool
     first_answer_seconds: float
 
     def bodies(self, sizes_kb: list[int]) -> dict[int, bytes]:
         """A request body for each size."""
-        return {size: build_body(self.window, self.templates, size * 1000) for size in sizes_kb}
+        return {size: build_body(self.service, self.window, size * 1000) for size in sizes_kb}
 
 
-def find_subject(call: CallJson, charts: list[Chart], now: datetime) -> Subject:
+def find_subject(call: CallJson, stays: list[Stay], now: datetime) -> Subject:
     """The first patient and day of the stay whose answer holds a model card, the newest days of all patients first.
 
     Where none has one: the first patient's whole chart, with `has_model_card` False.
     """
-    path, templates = _discover(call)
-    all_windows = list(_newest_windows_first(charts, now))
+    service = _discover(call)
+    path = f"/cds-services/{service['id']}"
+    all_windows = list(_newest_windows_first(stays, now))
     first_answer_seconds = 0.0
     for window in all_windows:
-        body = build_body(window, templates, _PROBE_KB * 1000)
+        body = build_body(service, window, _PROBE_KB * 1000)
         started = perf_counter()
         answer = call("POST", path, body)
         first_answer_seconds = first_answer_seconds or perf_counter() - started
         if has_model_card(answer):
-            return Subject(path, templates, window, True, first_answer_seconds)
-    return Subject(path, templates, all_windows[0], False, first_answer_seconds)
+            return Subject(path, service, window, True, first_answer_seconds)
+    return Subject(path, service, all_windows[0], False, first_answer_seconds)
 
 
-def _newest_windows_first(charts: list[Chart], now: datetime) -> Iterator[Window]:
-    for days in zip_longest(*(windows(chart, now) for chart in charts)):
+def _newest_windows_first(stays: list[Stay], now: datetime) -> Iterator[Window]:
+    for days in zip_longest(*(windows(stay, now) for stay in stays)):
         yield from (window for window in days if window is not None)
 
 
-def _discover(call: CallJson) -> tuple[str, list[Template]]:
-    for service in call("GET", "/cds-services", None)["services"]:
+def _discover(call: CallJson) -> dict[str, Any]:
+    services: list[dict[str, Any]] = call("GET", "/cds-services", None)["services"]
+    for service in services:
         if service["hook"] == "patient-view":
-            templates = [read_template(key, text) for key, text in service.get("prefetch", {}).items()]
-            return f"/cds-services/{service['id']}", templates
+            return service
     raise NoService("GET /cds-services lists no service for patient-view")
 
 

@@ -12,11 +12,10 @@ from rich.progress import Progress
 from rich.table import Table
 
 from benchmarks import bare
-from benchmarks.bodies import build_body, windows
-from benchmarks.charts import load_charts
+from benchmarks.bodies import build_body
+from benchmarks.charts import load_stays, windows
 from benchmarks.rounds import Plan, Side, Target, one_side
 from benchmarks.servers import bare_command, running
-from benchmarks.templates import read_template
 from cds_hooks.prefetch import Needs, templates_for
 from fhir.mapping.features import FEATURES
 
@@ -31,12 +30,10 @@ STEPS = {
 
 def plain_bodies(sizes_kb: list[int]) -> dict[int, bytes]:
     """Bodies of the first chart as it is today, by the templates of the project's features; nothing has to serve."""
-    templates = [
-        read_template(template.key, template.query)
-        for template in templates_for(Needs.of(FEATURES.values(), resources=("Condition",)))
-    ]
-    window = next(windows(load_charts()[0], datetime.now(UTC)))
-    return {size: build_body(window, templates, size * 1000) for size in sizes_kb}
+    templates = templates_for(Needs.of(FEATURES.values(), resources=("Condition",)))
+    service = {"hook": "patient-view", "prefetch": {template.key: template.query for template in templates}}
+    window = next(windows(load_stays()[0], datetime.now(UTC)))
+    return {size: build_body(service, window, size * 1000) for size in sizes_kb}
 
 
 def compare_steps(bodies: dict[int, bytes], plan: Plan, progress: Progress) -> Table:

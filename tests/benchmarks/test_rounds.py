@@ -1,0 +1,39 @@
+"""The ratio and its spread."""
+
+import pytest
+
+from benchmarks.generator import Tally, percentile
+from benchmarks.rounds import Comparison, Side
+
+
+def side(*per_second: int, cpu_us: float = 100.0) -> Side:
+    tallies = [Tally(answered=each, seconds=1.0, sampled=2, sampled_with_model_card=1) for each in per_second]
+    return Side(tallies, [cpu_us] * len(tallies))
+
+
+def test_each_round_gives_one_ratio_of_its_own_pair() -> None:
+    comparison = Comparison(68_000, service=side(300, 200, 100), bare=side(100, 100, 100))
+    assert comparison.ratios == [3.0, 2.0, 1.0]
+
+
+def test_the_processor_ratio_is_how_many_calls_of_ours_fit_into_one_of_the_bare_handler() -> None:
+    comparison = Comparison(68_000, service=side(1, cpu_us=200.0), bare=side(1, cpu_us=300.0))
+    assert comparison.cpu_ratio == pytest.approx(1.5)
+
+
+def test_errors_of_all_rounds_are_added_up() -> None:
+    both = Side([Tally(errors={"status 500": 2}), Tally(errors={"status 500": 1, "status 412": 4})])
+    assert both.errors == {"status 500": 3, "status 412": 4}
+
+
+def test_the_share_of_model_cards_counts_sampled_answers_only() -> None:
+    assert Comparison(0, service=side(10, 10), bare=side(10, 10)).model_card_share == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(("share", "expected"), [(0.5, 51), (0.99, 100), (1.0, 100)])
+def test_percentiles_are_values_that_occurred(share: float, expected: int) -> None:
+    assert percentile(list(range(1, 101)), share) == expected
+
+
+def test_there_is_no_percentile_of_nothing() -> None:
+    assert percentile([], 0.5) == 0
