@@ -1,0 +1,62 @@
+"""Drafted medications against this patient's kidneys: findings with a corrected draft, at order-select and order-sign."""
+
+from typing import Any
+
+import msgspec
+import orjson
+
+from cards.compose import check_orders
+from cards.rules.draft import Draft, read_drafts
+from cards.rules.engine import rule_book
+from cards.rules.finding import Silence
+from cds_hooks.errors import BadRequest
+from cds_hooks.prefetch import Needs
+from cds_hooks.protocol.hooks import ORDER_SELECT, ORDER_SIGN, OrderSelectContext, OrderSignContext
+from cds_hooks.service import Advice, Service, Situation
+from fhir.record.subject import last_part, names_a_patient
+
+
+def decide(situation: Situation) -> Advice:
+    """One card for each drafted order with a finding, and a reason for every rule and draft that says nothing."""
+    context: Any = situation.request.context
+    drafts = _drafts(context, situation.record.patient_id)
+    judged = _selected(context, drafts)
+    outcome = check_orders(situation.record, drafts, judged, situation.card_uuid)
+    advice = Advice(cards=list(outcome.cards), silences=list(outcome.silences))
+    advice.silences += _unknown_selections(context, drafts)
+    advice.orders = {"drafts": msgspec.Raw(bytes(context.draft_orders)), "judged": judged}
+    return advice
+
+
+def _drafts(context: OrderSelectContext | OrderSignContext, patient_id: str) -> list[Draft]:
+    bundle = orjson.loads(bytes(context.draft_orders))
+    entries = bundle.get("entry", []) if isinstance(bundle, dict) and bundle.get("resourceType") == "Bundle" else None
+    if not isinstance(entries, list):
+        raise BadRequest("context.draftOrders is no FHIR Bundle with a list of entries.", "context.draftOrders")
+    drafts = read_drafts(entries)
+    for draft in drafts:
+        subject = draft.resource.get("subject")
+        reference = subject.get("reference") if isinstance(subject, dict) else None
+        if isinstance(reference, str) and names_a_patient(reference) and last_part(reference) != patient_id:
+            raise BadRequest(
+                f"{draft.name} in draftOrders is for another patient than context.patientId; nothing was checked.",
+                "context.draftOrders",
+            )
+    return drafts
+
+
+def _selected(context: OrderSelectContext | OrderSignContext, drafts: list[Draft]) -> list[str]:
+    """The names of the drafts to judge: those selected, or at signing all."""
+    if isinstance(context, OrderSelectContext):
+        return [draft.name for draft in drafts if draft.is_named(context.selections)]
+    return [draft.name for draft in drafts]
+
+
+def _unknown_selections(context: OrderSelectContext | OrderSignContext, drafts: list[Draft]) -> list[Silence]:
+    if not isinstance(context, OrderSelectContext):
+        return []
+    return [
+        Silence(f"selections[{position}]", "not-in-drafts", "A selection names no entry of draftOrders: not judged.")
+        for position, name in enumerate(context.selections)
+        if not any(draft.is_named([name]) for draft in drafts)
+    ]

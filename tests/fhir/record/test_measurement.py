@@ -1,0 +1,132 @@
+"""A value is used with its unit, or refused by name: never guessed."""
+
+from typing import Any
+
+import pytest
+
+from tests.fhir.record.charts import observation, record_of
+
+CREATININE, POTASSIUM, INR, A1C = "2160-0", "2823-3", "6301-6", "59261-8"
+
+
+def _loinc(code: str) -> dict[str, Any]:
+    return {"coding": [{"system": "http://loinc.org", "code": code}]}
+
+
+@pytest.mark.parametrize(
+    ("code", "analyte", "value", "unit", "expected"),
+    [
+        (CREATININE, "creatinine", 1.2, "mg/dL", 1.2),
+        (CREATININE, "creatinine", 106.0, "umol/L", 1.199),
+        (CREATININE, "creatinine", 106.0, "µmol/L", 1.199),
+        (POTASSIUM, "potassium", 4.5, "meq/l", 4.5),
+        (A1C, "hba1c", 53.0, "mmol/mol", 7.0),
+        ("8310-5", "temperature", 98.6, "[degF]", 37.0),
+        (INR, "inr", 2.3, None, 2.3),
+        ("6690-2", "wbc", 7.1, "K/uL", 7.1),
+        ("6690-2", "wbc", 7.1, "10*9/L", 7.1),
+        ("29463-7", "body_weight", 150.0, "lb", 68.04),
+    ],
+)
+def test_a_known_unit_is_converted(code: str, analyte: str, value: float, unit: str | None, expected: float) -> None:
+    found = record_of(observation(code, value, unit)).newest(analyte)
+    assert found is not None
+    assert found.value == pytest.approx(expected, rel=1e-3)
+    assert found.charted_value == value
+
+
+@pytest.mark.parametrize(
+    ("reason", "resource"),
+    [
+        ("implausible", observation(CREATININE, 190.0, "mg/dL")),
+        ("no-unit", observation(CREATININE, 1.2, None)),
+        ("unknown-unit", observation(CREATININE, 1.2, "furlong")),
+        ("future", observation(CREATININE, 1.2, "mg/dL", "2026-12-25")),
+        ("no-date", observation(CREATININE, 1.2, "mg/dL", None)),
+        ("not-final", observation(CREATININE, 1.2, "mg/dL", status="preliminary")),
+        (
+            "not-exact",
+            observation(CREATININE, None, None, valueQuantity={"value": 0.2, "comparator": "<", "unit": "mg/dL"}),
+        ),
+        ("no-quantity", observation(CREATININE, None, None, valueQuantity=None, valueString="1.2 mg/dL")),
+        ("data-absent", observation(CREATININE, None, None, valueQuantity=None, dataAbsentReason={"text": "error"})),
+        ("haemolysed", observation(POTASSIUM, 5.9, "mmol/L", note=[{"text": "Specimen hemolyzed"}])),
+        (
+            "unit-conflict",
+            observation(CREATININE, None, None, valueQuantity={"value": 1.2, "unit": "umol/L", "code": "mg/dL"}),
+        ),
+    ],
+)
+def test_a_value_that_cannot_be_trusted_is_refused_and_named(reason: str, resource: dict[str, Any]) -> None:
+    record = record_of(resource)
+    assert record.newest("creatinine") is None
+    assert record.newest("potassium") is None
+    (refusal,) = record.refusals
+    assert (refusal.reason, refusal.subject) == (reason, f"Observation/{resource['id']}")
+    assert "not used" in refusal.text
+
+
+def test_a_note_that_says_not_haemolysed_does_not_refuse() -> None:
+    record = record_of(observation(POTASSIUM, 4.1, "mmol/L", note=[{"text": "No hemolysis seen"}]))
+    assert record.newest("potassium") is not None
+
+
+def test_the_newest_usable_value_is_taken_and_what_is_newer_and_refused_is_named() -> None:
+    record = record_of(
+        observation(CREATININE, 1.1, "mg/dL", "2026-01-01"),
+        observation(CREATININE, 190.0, "mg/dL", "2026-11-19"),
+        observation(CREATININE, 1.4, "mg/dL", "2026-06-01"),
+        observation(CREATININE, 250.0, "mg/dL", "2025-01-01"),
+    )
+    found = record.newest("creatinine")
+    assert found is not None
+    assert (found.value, found.time.date) == (1.4, "2026-06-01")
+    assert [refusal.reason for refusal in record.refusals] == ["implausible"]
+
+
+def test_instants_with_offsets_are_compared_as_instants() -> None:
+    record = record_of(
+        observation(CREATININE, 1.1, "mg/dL", "2026-11-19T23:30:00-05:00"),
+        observation(CREATININE, 1.4, "mg/dL", "2026-11-20T01:00:00+00:00"),
+    )
+    found = record.newest("creatinine")
+    assert found is not None
+    assert found.value == 1.1
+
+
+def test_a_component_counts_like_an_observation() -> None:
+    systolic = {"code": _loinc("8480-6"), "valueQuantity": {"value": 128, "unit": "mmHg"}}
+    diastolic = {"code": _loinc("8462-4"), "dataAbsentReason": {"text": "error"}}
+    panel = observation("85354-9", None, None, valueQuantity=None, component=[systolic, diastolic])
+    record = record_of(panel)
+    pressure = record.newest("sbp")
+    assert pressure is not None
+    assert pressure.value == 128
+    assert record.newest("dbp") is None
+    assert [refusal.reason for refusal in record.refusals] == ["data-absent"]
+
+
+@pytest.mark.parametrize("status", ["entered-in-error", "cancelled"])
+def test_what_was_entered_in_error_is_no_fact(status: str) -> None:
+    record = record_of(observation(CREATININE, 1.2, "mg/dL", status=status))
+    assert record.newest("creatinine") is None
+    assert record.observations == []
+
+
+def test_a_period_counts_by_its_end() -> None:
+    record = record_of(
+        observation(CREATININE, 1.2, "mg/dL", None, effectivePeriod={"start": "2026-01-01", "end": "2026-02-01"})
+    )
+    found = record.newest("creatinine")
+    assert found is not None
+    assert found.time.date == "2026-02-01"
+
+
+def test_a_code_of_another_system_is_not_taken_for_loinc() -> None:
+    coding = {"coding": [{"system": "http://example.org/local", "code": CREATININE}]}
+    assert record_of(observation(CREATININE, 1.2, "mg/dL", code=coding)).newest("creatinine") is None
+
+
+def test_all_values_come_newest_first() -> None:
+    record = record_of(*(observation(CREATININE, 1.0 + day / 10, "mg/dL", f"2026-11-0{day}") for day in (2, 4, 1, 3)))
+    assert [measured.time.date[-1] for measured in record.measurements("creatinine")] == ["4", "3", "2", "1"]

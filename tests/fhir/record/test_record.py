@@ -1,0 +1,121 @@
+"""The record holds one patient's facts, and says what it refused."""
+
+from typing import Any
+
+import pytest
+
+from fhir.record.errors import WrongPatient
+from fhir.record.record import read_record
+from tests.fhir.record.charts import AS_OF, PATIENT, bundle, lean, observation, record_of
+
+CONDITION: dict[str, Any] = {
+    "resourceType": "Condition",
+    "id": "c1",
+    "code": {"coding": [{"system": "http://snomed.info/sct", "code": "44054006"}]},
+    "subject": {"reference": "Patient/p1"},
+}
+
+
+@pytest.mark.parametrize(
+    "subject",
+    ["Patient/p1", "https://ehr.example/fhir/Patient/p1", "Patient/p1/_history/3", "urn:uuid:p1"],
+)
+def test_the_patient_is_recognised_in_every_form_of_reference(subject: str) -> None:
+    assert len(record_of(CONDITION | {"subject": {"reference": subject}}).conditions) == 1
+
+
+@pytest.mark.parametrize("element", ["subject", "patient"])
+def test_a_resource_about_another_patient_stops_the_call(element: str) -> None:
+    kind = "Condition" if element == "subject" else "AllergyIntolerance"
+    other = {"resourceType": kind, "id": "x", element: {"reference": "Patient/p2"}}
+    with pytest.raises(WrongPatient, match=f"{kind}/x is about another patient"):
+        record_of(other)
+
+
+def test_an_unread_type_about_another_patient_stops_the_call_too() -> None:
+    report = {"resourceType": "DiagnosticReport", "id": "d", "subject": {"reference": "Patient/p2"}}
+    with pytest.raises(WrongPatient):
+        record_of(report)
+
+
+def test_another_patients_patient_resource_stops_the_call_without_naming_who() -> None:
+    with pytest.raises(WrongPatient) as error:
+        read_record({"patient": lean(PATIENT | {"id": "secret-7"})}, "p1", AS_OF)
+    assert "secret-7" not in str(error.value)
+
+
+def test_in_batch_another_patients_resource_is_refused_and_named() -> None:
+    record = record_of(CONDITION | {"subject": {"reference": "Patient/p2"}}, CONDITION, on_other_patient="refuse")
+    assert len(record.conditions) == 1
+    assert [refusal.reason for refusal in record.refusals] == ["other-patient"]
+
+
+def test_the_full_url_of_the_patient_is_another_name_of_the_patient() -> None:
+    chart = {
+        "resourceType": "Bundle",
+        "entry": [
+            {"resource": CONDITION | {"subject": {"reference": "urn:uuid:abc-1"}}},
+            {"fullUrl": "urn:uuid:abc-1", "resource": PATIENT},
+        ],
+    }
+    assert len(read_record({"all": lean(chart)}, "p1", AS_OF).conditions) == 1
+
+
+def test_a_resource_about_a_device_is_refused_and_named() -> None:
+    record = record_of(observation("2160-0", 1.0, "mg/dL", subject={"reference": "Device/7"}))
+    assert record.newest("creatinine") is None
+    assert [refusal.reason for refusal in record.refusals] == ["other-subject"]
+
+
+@pytest.mark.parametrize("status", ["refuted", "entered-in-error"])
+def test_what_was_refuted_is_no_fact(status: str) -> None:
+    verification = {"coding": [{"code": status}]}
+    assert record_of(CONDITION | {"verificationStatus": verification}).conditions == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "status"),
+    [("Procedure", "not-done"), ("Encounter", "cancelled"), ("MedicationRequest", "entered-in-error")],
+)
+def test_what_did_not_happen_is_no_fact(kind: str, status: str) -> None:
+    record = record_of({"resourceType": kind, "id": "x", "status": status, "subject": {"reference": "Patient/p1"}})
+    assert [*record.procedures, *record.encounters, *record.medication_requests] == []
+
+
+def test_the_same_resource_under_two_keys_is_one_fact() -> None:
+    twice = {"one": lean(bundle(CONDITION)), "two": lean(bundle(CONDITION))}
+    assert len(read_record(twice, "p1", AS_OF).conditions) == 1
+
+
+@pytest.mark.parametrize(
+    ("born", "age"),
+    [
+        ("1950-11-20", 76),
+        ("1950-11-21", 75),
+        ("1950-11", 76),
+        ("1950-12", 75),
+        ("1950", None),
+        ("2030-01-01", None),
+        ("x", None),
+    ],
+)
+def test_age_is_counted_at_the_instant_of_the_call(born: str, age: int | None) -> None:
+    record = read_record({"patient": lean(PATIENT | {"birthDate": born})}, "p1", AS_OF)
+    assert record.age_years() == age
+
+
+@pytest.mark.parametrize("death", [{"deceasedBoolean": True}, {"deceasedDateTime": "2020-01-01"}])
+def test_death_is_read_in_both_forms(death: dict[str, Any]) -> None:
+    assert read_record({"patient": lean(PATIENT | death)}, "p1", AS_OF).deceased
+    assert not read_record({"patient": lean(PATIENT | {"deceasedBoolean": False})}, "p1", AS_OF).deceased
+
+
+def test_null_and_empty_values_are_no_error() -> None:
+    record = read_record({"patient": None, "labs": lean(bundle()), "other": None}, "p1", AS_OF)
+    assert record.patient is None
+    assert record.observations == []
+
+
+def test_a_medication_is_found_by_every_name_it_has() -> None:
+    record = record_of({"resourceType": "Medication", "id": "m1"})
+    assert set(record.medications) == {"m1", "Medication/m1", "https://ehr.example/Medication/m1"}
