@@ -57,7 +57,7 @@ _PRESSURE_PANEL = _Course(
 
 
 def icu_observations() -> Iterator[Json]:
-    """About 820 Observations with relative dates, in the order in which they were made on each day's rounds."""
+    """The 818 Observations with relative dates, in the order in which they were made on each day's rounds."""
     yield from _laboratory()
     yield from _bedside()
 

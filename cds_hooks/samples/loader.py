@@ -16,7 +16,7 @@ from cds_hooks.samples.icu import icu_observations
 
 _FOLDER: Traversable = files("cds_hooks.samples")
 _BASE = "https://samples.example/fhir"
-# 820 results would be 670 KB of JSON that nobody reads: they are computed and follow what the file holds.
+# 818 results would be 670 KB of JSON that nobody reads: they are computed and follow what the file holds.
 _COMPUTED = {"icu-stay": icu_observations}
 
 SHOWCASE_PATIENT = "planning-talk"

@@ -1,0 +1,330 @@
+"""Hypothesis strategies for ugly FHIR R4 resources: each is valid (`fhir.resources` takes it), few are pleasant.
+
+They make what feeds really send: no birth date, dates to the year only, future dates, offsets, open periods, units that
+nobody knows, no unit, concepts without a coding, codes without a system, the same result twice, statuses that take a
+resource back or are absent, components that could not be measured, contained resources that point at each other,
+references to nothing, numbers far too large or small, names in every script.
+"""
+
+from __future__ import annotations
+
+from hypothesis import strategies as st
+from hypothesis.strategies import DrawFn, SearchStrategy
+
+from tests.elements import (
+    ABSENT,
+    UCUM,
+    Json,
+    concepts,
+    date_times,
+    dates,
+    dosages,
+    durations,
+    ids,
+    instants,
+    least,
+    never_empty,
+    one_of_elements,
+    periods,
+    quantities,
+    ratios,
+    references,
+    some,
+    statuses,
+    words,
+)
+
+LOINC, SNOMED = "http://loinc.org", "http://snomed.info/sct"
+ICD10, RXNORM = "http://hl7.org/fhir/sid/icd-10-cm", "http://www.nlm.nih.gov/research/umls/rxnorm"
+
+# Codes that the features and rules look for, so that what is made here reaches them and is not only passed over.
+_LAB_CODES = (
+    "2160-0",
+    "14682-9",
+    "3094-0",
+    "2345-7",
+    "1751-7",
+    "6768-6",
+    "1975-2",
+    "6690-2",
+    "789-8",
+    "787-2",
+    "788-0",
+)
+_VITAL_CODES = ("29463-7", "8302-2", "39156-5", "8867-4", "8310-5", "8480-6", "8462-4")
+_CONDITION_CODES = ("431857002", "49436004", "44054006", "385763009", "72892002", "46177005")
+_ICD10_CODES = ("N18.4", "I48.91", "E11.9", "Z95.2", "Z99.2", "N179", "C50")
+_DRUG_CODES = ("861007", "1364445", "1037045", "198014", "1648755", "6809", "316672", "0")
+_DRUG_WORDS = ("metFORMIN 500 mg tab", "Naproxen 500mg", "apixaban", "water tablet", "ибупрофен 200 мг")
+
+
+@st.composite
+def _resource(draw: DrawFn, kind: str, patient_id: str, *parts: SearchStrategy[Json], about: str = "subject") -> Json:
+    """`kind` about the patient, all parts put together, with what no reader asks for beside it."""
+    resource: Json = {"resourceType": kind, "id": draw(ids()), about: {"reference": f"Patient/{patient_id}"}}
+    for part in parts:
+        resource |= draw(part)
+    unread = some(
+        meta=some(versionId=ids(), lastUpdated=instants()).map(lambda meta: meta or {"versionId": "1"}),
+        language=st.just("de-AT"),
+        extension=st.just([{"url": "http://example.org/ours", "valueString": "naïve"}]),
+        implicitRules=st.just("http://example.org/rules"),
+    )
+    return resource | draw(unread)
+
+
+def _status_or_absent(codes: str) -> SearchStrategy[Json]:
+    """A status, or (one time in ten) the extension that R4 allows in its place."""
+    given = st.sampled_from(codes.split()).map(lambda code: {"status": code})
+    absent = st.just({"_status": {"extension": [ABSENT]}})
+    return st.integers(0, 9).flatmap(lambda dice: absent if dice == 0 else given)
+
+
+def patients(patient_id: str = "p") -> SearchStrategy[Json]:
+    names = st.lists(never_empty(some(family=words(), given=st.lists(words(), min_size=1)), {"text": "?"}), min_size=1)
+    plain = least(
+        {"resourceType": "Patient", "id": patient_id},
+        birthDate=dates(),
+        gender=st.sampled_from(("male", "female", "other", "unknown")),
+        name=names,
+        multipleBirthInteger=st.integers(1, 3),
+        link=st.just([{"other": {"reference": f"Patient/{patient_id}"}, "type": "seealso"}]),
+    )
+    died = one_of_elements(deceasedBoolean=st.booleans(), deceasedDateTime=date_times())
+    return st.builds(lambda patient, death: patient | death, plain, died)
+
+
+_OBSERVATION_STATUS = "registered preliminary final final final amended corrected cancelled entered-in-error unknown"
+
+
+def _values() -> SearchStrategy[Json]:
+    return one_of_elements(
+        valueQuantity=quantities(),
+        valueCodeableConcept=concepts(SNOMED, ("10828004", "260385009", "449868002")),
+        valueString=words(),
+        valueInteger=st.integers(-10, 400),
+    )
+
+
+def _absent_reasons() -> SearchStrategy[Json]:
+    return one_of_elements(dataAbsentReason=statuses("unknown error not-performed"))
+
+
+def components() -> SearchStrategy[Json]:
+    code = concepts(LOINC, ("8480-6", "8462-4"))
+    return st.builds(
+        lambda code, value, absent, rest: {"code": code} | value | ({} if value else absent) | rest,
+        code,
+        _values(),
+        _absent_reasons(),
+        some(interpretation=st.lists(statuses("H L N"), min_size=1, max_size=2)),
+    )
+
+
+def observations(patient_id: str = "p") -> SearchStrategy[Json]:
+    codes = concepts(LOINC, (*_LAB_CODES, *_VITAL_CODES, "85354-9"), ("Creatinine", "Kreatinin", "BP"))
+    made = one_of_elements(effectiveDateTime=date_times(), effectiveInstant=instants(), effectivePeriod=periods())
+    return _resource(
+        "Observation",
+        patient_id,
+        _status_or_absent(_OBSERVATION_STATUS),
+        codes.map(lambda code: {"code": code}),
+        made,
+        _values(),
+        some(
+            issued=instants(),
+            interpretation=st.lists(statuses("H L N"), min_size=1, max_size=2),
+            note=st.lists(words().map(lambda text: {"text": text}), min_size=1, max_size=2),
+            component=st.lists(components(), min_size=1, max_size=3),
+            dataAbsentReason=statuses("unknown error"),
+            referenceRange=st.just([{"text": "normal"}]),
+        ),
+    )
+
+
+def conditions(patient_id: str = "p") -> SearchStrategy[Json]:
+    codes = st.one_of(concepts(SNOMED, _CONDITION_CODES), concepts(ICD10, _ICD10_CODES))
+    return _resource(
+        "Condition",
+        patient_id,
+        one_of_elements(onsetDateTime=date_times(), onsetPeriod=periods(), onsetString=words(), onsetAge=_age()),
+        one_of_elements(abatementDateTime=date_times(), abatementPeriod=periods(), abatementString=words()),
+        some(
+            clinicalStatus=statuses("active recurrence inactive remission resolved"),
+            verificationStatus=statuses("unconfirmed provisional confirmed refuted entered-in-error"),
+            code=codes,
+            encounter=references("Encounter/e"),
+            recordedDate=date_times(),
+        ),
+    )
+
+
+def _age() -> SearchStrategy[Json]:
+    return st.integers(0, 100).map(lambda years: {"value": years, "unit": "a", "system": UCUM, "code": "a"})
+
+
+def encounters(patient_id: str = "p") -> SearchStrategy[Json]:
+    classes = st.sampled_from(("AMB", "IMP", "EMER", "HH")).map(lambda code: {"class": {"code": code}})
+    return _resource(
+        "Encounter",
+        patient_id,
+        _status_or_absent("planned arrived triaged in-progress onleave finished cancelled entered-in-error unknown"),
+        classes,
+        some(
+            type=st.lists(concepts(SNOMED, ("185349003", "183452005")), min_size=1, max_size=2),
+            period=periods(),
+            hospitalization=some(dischargeDisposition=statuses("home exp hosp snf")).map(
+                lambda stay: stay or {"extension": [ABSENT]}
+            ),
+        ),
+    )
+
+
+def procedures(patient_id: str = "p") -> SearchStrategy[Json]:
+    return _resource(
+        "Procedure",
+        patient_id,
+        _status_or_absent("preparation in-progress not-done on-hold stopped completed entered-in-error unknown"),
+        one_of_elements(performedDateTime=date_times(), performedPeriod=periods(), performedString=words()),
+        some(code=concepts(SNOMED, ("265764009", "180325003"))),
+    )
+
+
+def service_requests(patient_id: str = "p") -> SearchStrategy[Json]:
+    return _resource(
+        "ServiceRequest",
+        patient_id,
+        _status_or_absent("draft active on-hold revoked completed entered-in-error unknown"),
+        st.just({"intent": "order"}),
+        one_of_elements(occurrenceDateTime=date_times(), occurrencePeriod=periods()),
+        some(code=concepts(LOINC, ("2160-0", "51990-0")), authoredOn=date_times(), doNotPerform=st.booleans()),
+    )
+
+
+def allergies(patient_id: str = "p") -> SearchStrategy[Json]:
+    codes = st.one_of(concepts(SNOMED, ("91936005", "91939003")), concepts(RXNORM, ("1191", "723")))
+    reactions = least(
+        {"manifestation": st.lists(concepts(SNOMED, ("41291007",), ("Hives", "Anaphylaxis")), min_size=1, max_size=2)},
+        substance=codes,
+        severity=st.sampled_from(("mild", "moderate", "severe")),
+        onset=date_times(),
+        description=words(),
+    )
+    return _resource(
+        "AllergyIntolerance",
+        patient_id,
+        one_of_elements(onsetDateTime=date_times(), onsetString=words()),
+        some(
+            clinicalStatus=statuses("active inactive resolved"),
+            verificationStatus=statuses("unconfirmed confirmed refuted entered-in-error"),
+            type=st.sampled_from(("allergy", "intolerance")),
+            category=st.lists(
+                st.sampled_from(("food", "medication", "environment", "biologic")), min_size=1, max_size=2
+            ),
+            criticality=st.sampled_from(("low", "high", "unable-to-assess")),
+            code=codes,
+            recordedDate=date_times(),
+            reaction=st.lists(reactions, min_size=1, max_size=2),
+        ),
+        about="patient",
+    )
+
+
+def _drugs() -> SearchStrategy[Json]:
+    return concepts(RXNORM, _DRUG_CODES, _DRUG_WORDS)
+
+
+def medications(*others: str) -> SearchStrategy[Json]:
+    """A product with a code, a mixture, or an ingredient that points at one of `others` (itself, to make a loop)."""
+    item = st.one_of(
+        _drugs().map(lambda drug: {"itemCodeableConcept": drug}),
+        references(*(others or ("Medication/nowhere",))).map(lambda target: {"itemReference": target}),
+    )
+    rest = some(isActive=st.booleans(), strength=ratios())
+    ingredients = st.lists(st.builds(lambda item, rest: item | rest, item, rest), min_size=1, max_size=3)
+    return least(
+        {"resourceType": "Medication", "id": ids()},
+        code=_drugs(),
+        status=st.sampled_from(("active", "inactive", "entered-in-error")),
+        form=words().map(lambda text: {"text": text}),
+        identifier=st.lists(ids().map(lambda name: {"system": "urn:oid:1.2.3", "value": name}), min_size=1, max_size=2),
+        ingredient=ingredients,
+    )
+
+
+@st.composite
+def _medication_choice(draw: DrawFn) -> Json:
+    """Coded, in words, referenced, or contained: two Medications, either of which may name the other as ingredient."""
+    if draw(st.booleans()):
+        return {"medicationCodeableConcept": draw(_drugs())}
+    if draw(st.booleans()):
+        return {
+            "medicationReference": draw(references("Medication/m", "urn:uuid:5d1f0b3a-0000-4000-8000-000000000001"))
+        }
+    first = draw(medications("#one", "#two")) | {"id": "one"}
+    second = draw(medications("#one", "#two")) | {"id": "two"}
+    return {"contained": [first, second], "medicationReference": draw(references("#one", "#two", "#three"))}
+
+
+def medication_requests(patient_id: str = "p") -> SearchStrategy[Json]:
+    dispense = some(
+        validityPeriod=periods(),
+        numberOfRepeatsAllowed=st.integers(0, 11),
+        quantity=quantities(),
+        expectedSupplyDuration=durations(),
+    )
+    return _resource(
+        "MedicationRequest",
+        patient_id,
+        _status_or_absent("active on-hold cancelled completed entered-in-error stopped draft unknown"),
+        st.sampled_from(("proposal", "plan", "order", "reflex-order")).map(lambda intent: {"intent": intent}),
+        _medication_choice(),
+        some(
+            doNotPerform=st.booleans(),
+            encounter=references("Encounter/e"),
+            authoredOn=date_times(),
+            reasonCode=st.lists(concepts(SNOMED, _CONDITION_CODES), min_size=1, max_size=2),
+            dosageInstruction=st.lists(dosages(), min_size=1, max_size=3),
+            dispenseRequest=never_empty(dispense, {"extension": [ABSENT]}),
+            priorPrescription=references("MedicationRequest/r"),
+        ),
+    )
+
+
+def medication_statements(patient_id: str = "p") -> SearchStrategy[Json]:
+    return _resource(
+        "MedicationStatement",
+        patient_id,
+        _status_or_absent("active completed entered-in-error intended stopped on-hold unknown not-taken"),
+        _medication_choice(),
+        one_of_elements(effectiveDateTime=date_times(), effectivePeriod=periods()),
+        some(dateAsserted=date_times(), dosage=st.lists(dosages(), min_size=1, max_size=3)),
+    )
+
+
+def resources(patient_id: str = "p") -> SearchStrategy[Json]:
+    """Any resource about the patient that the record reads, and Medications, which are about nobody."""
+    made = (observations, conditions, medication_requests, medication_statements, allergies, encounters, procedures)
+    return st.one_of(*(make(patient_id) for make in (*made, service_requests)), medications())
+
+
+@st.composite
+def bundles(draw: DrawFn, patient_id: str = "p", at_most: int = 8) -> Json:
+    """A Patient and resources about them, some twice over, addressed as servers, exporters and nobody do."""
+    held = [draw(patients(patient_id)), *draw(st.lists(resources(patient_id), max_size=at_most))]
+    if draw(st.booleans()):
+        held.append(held[-1])
+    entries = []
+    for number, resource in enumerate(held):
+        address = draw(st.sampled_from(("server", "uuid", "none")))
+        url = {
+            "server": f"https://fhir.example/r4/{resource['resourceType']}/{resource['id']}",
+            "uuid": f"urn:uuid:5d1f0b3a-0000-4000-8000-{number:012}",
+        }.get(address)
+        entries.append({"resource": resource} | ({"fullUrl": url} if url else {}))
+    kind = draw(st.sampled_from(("collection", "searchset")))
+    return {"resourceType": "Bundle", "type": kind, "entry": entries} | draw(_bundle_links())
+
+
+def _bundle_links() -> SearchStrategy[Json]:
+    return st.sampled_from(({}, {"link": [{"relation": "next", "url": "https://fhir.example/r4?page=2"}]}))
