@@ -1,0 +1,226 @@
+"""One patient and one session of drafts: what every rule shares, each derived once and only when asked."""
+
+from collections.abc import Iterable, Iterator
+from functools import cached_property
+
+from msgspec import Struct
+
+from cards.rules import kidney
+from cards.rules.draft import Draft
+from cards.rules.drafted import Drafted
+from cards.rules.rule import LabOrder
+from fhir.mapping.active_medications import active_medications, is_new_start
+from fhir.mapping.allergies import allergies, allergy_to_class, allergy_to_ingredient
+from fhir.mapping.conditions import ConditionHit, has_condition
+from fhir.mapping.kidney import Kidney, KidneyEstimate, crcl_cockcroft_gault, egfr_best
+from fhir.mapping.medications import Identity
+from fhir.mapping.pregnancy import gestation_weeks
+from fhir.mapping.stay import is_inpatient
+from fhir.record.measurement import Measurement
+from fhir.record.record import PatientRecord
+from fhir.record.resources import Medication, ServiceRequest
+from fhir.terminology.analytes import ANALYTE_BY_LOINC, ANALYTES, LOINC
+from fhir.terminology.medications import Ingredient
+
+# labs.csv: weight of an adult at any age (the card shows the date), of a child within 90 days.
+_CHILD_WEIGHT_DAYS = 90
+_ADULT_YEARS = 18
+_OPEN_ORDER = frozenset({"active", "draft", "on-hold"})
+
+
+class Taken(Struct, frozen=True, gc=False):
+    """A medication the patient is on, or another draft of the session."""
+
+    medication: Identity
+    source: str
+    since: str | None
+    key: object
+
+
+class Chart:
+    """The record, and the drafts of the session as medications and as tests."""
+
+    def __init__(self, record: PatientRecord, drafts: Iterable[Draft]) -> None:
+        self.record = record
+        self.drafts = tuple(drafts)
+        self._kidney: dict[str, Kidney] = {}
+        self._new_start: dict[tuple[str, str], bool] = {}
+
+    def with_drafts(self, drafts: Iterable[Draft]) -> "Chart":
+        """The same patient with other drafts; what is known of the patient is kept."""
+        other = Chart(self.record, drafts)
+        other._kidney = self._kidney
+        if "active" in self.__dict__:
+            other.__dict__["active"] = self.active
+        return other
+
+    # Medications
+
+    @cached_property
+    def medications(self) -> dict[str, Medication]:
+        """Medication resources by every name that a reference can use: of the record and of the drafts."""
+        found = dict(self.record.medications)
+        for draft in self.drafts:
+            if isinstance(draft.read, Medication):
+                for name in (draft.reference, draft.full_url, draft.read.id):
+                    if name:
+                        found[name] = draft.read
+        return found
+
+    @cached_property
+    def drafted(self) -> tuple[Drafted, ...]:
+        """The drafts that are medication orders to be given."""
+        return tuple(
+            Drafted(draft, draft.order, self.medications)
+            for draft in self.drafts
+            if draft.order is not None and draft.order.doNotPerform is not True
+        )
+
+    @cached_property
+    def active(self) -> tuple[Taken, ...]:
+        """What the patient is on."""
+        return tuple(
+            Taken(one.identity, one.source, one.authored.text if one.authored is not None else None, one.source)
+            for one in active_medications(self.record)
+        )
+
+    def taken_beside(self, drafted: Drafted) -> Iterator[Taken]:
+        """What the patient is on and the other drafts; neither the draft itself nor the order that it renews."""
+        prior = drafted.order.priorPrescription
+        own = {drafted.draft.reference, prior.reference if prior is not None else None}
+        for one in self.active:
+            if one.source not in own:
+                yield one
+        for other in self.drafted:
+            if other.draft is not drafted.draft:
+                yield Taken(other.medication, other.draft.name, other.order.authoredOn, other.draft.name)
+
+    def is_new_start(self, ingredient: Ingredient, drafted: Drafted) -> bool:
+        """Whether the patient had no order of the ingredient in the last 180 days."""
+        key = (ingredient.rxcui, drafted.draft.name)
+        known = self._new_start.get(key)
+        if known is None:
+            known = is_new_start(self.record, ingredient.rxcui, besides=drafted.draft.reference)
+            self._new_start[key] = known
+        return known
+
+    # The patient
+
+    @property
+    def patient_reference(self) -> str:
+        """The Patient resource."""
+        return f"Patient/{self.record.patient_id}"
+
+    def condition(self, key: str) -> ConditionHit | None:
+        """The newest condition that means the key."""
+        return has_condition(self.record, key)
+
+    def is_allergic_to_ingredient(self, rxcui: str) -> bool:
+        """Whether an allergy or intolerance to the ingredient is on the list."""
+        return allergy_to_ingredient(self.record, rxcui) is not None
+
+    def is_allergic_to_class(self, name: str) -> bool:
+        """Whether an allergy or intolerance to the class or to a member of it is on the list."""
+        return allergy_to_class(self.record, name) is not None
+
+    def is_allergic_to(self, medication: Identity) -> bool:
+        """Whether an allergy or intolerance is on the list to an ingredient of the medication or a class that it is in."""
+        return any(
+            one.allergen.classes & medication.classes
+            or any(medication.has(ingredient.rxcui) for ingredient in one.allergen.ingredients)
+            for one in allergies(self.record)
+        )
+
+    @cached_property
+    def gestation_weeks(self) -> int | None:
+        """Completed weeks of a pregnancy that is going on."""
+        hit = self.condition("pregnancy")
+        return gestation_weeks(self.record, hit.time) if hit is not None else None
+
+    @cached_property
+    def weight(self) -> Measurement | None:
+        """The newest weight; a child's only of the last 90 days."""
+        age = self.record.age_years()
+        is_child = age is not None and age < _ADULT_YEARS
+        return self.record.newest("body_weight", _CHILD_WEIGHT_DAYS if is_child else None)
+
+    def lab(self, analyte: str, max_age_days: float | None) -> Measurement | None:
+        """The newest usable value within so many days; of two with one timestamp the higher one."""
+        newest = self.record.newest(analyte, max_age_days)
+        if newest is None:
+            return None
+        same = [one for one in self.record.measurements(analyte) if one.time.instant == newest.time.instant]
+        # CLARIFICATIONS: two values with one timestamp count as the worse for the drug.
+        return max(same, key=lambda one: one.value)
+
+    # Kidney
+
+    def kidney(self, name: str) -> Kidney:
+        """An estimate of kidney function (a name of ESTIMATES), or why there is none."""
+        known = self._kidney.get(name)
+        if known is None:
+            known = self._kidney[name] = self._derive(name)
+        return known
+
+    def _derive(self, name: str) -> Kidney:
+        if name == "egfr_best":
+            return egfr_best(self.record)
+        return crcl_cockcroft_gault(self.record, "actual" if name == "crcl_actual_weight" else "adjusted")
+
+    @cached_property
+    def unstable_notes(self) -> tuple[str, ...]:
+        """What to say when creatinine is changing or the kidneys are acutely injured."""
+        egfr = self.kidney("egfr_best")
+        known = egfr if isinstance(egfr, KidneyEstimate) else egfr.old
+        if known is None or not known.unstable:
+            return ()
+        return (kidney.unstable_note(self.record.measurements("creatinine")),)
+
+    @property
+    def kidney_window(self) -> str:
+        """How far back kidney function is looked for."""
+        return "30 days" if is_inpatient(self.record) else "12 months"
+
+    def why_no_kidney_function(self, name: str) -> tuple[str, str]:
+        """The reason code and the sentence for a missing estimate."""
+        found = self.kidney(name)
+        if isinstance(found, KidneyEstimate):
+            return "kidney-function-stale", "kidney function is too old."
+        code = {"under-18": "under-18", "stale": "kidney-function-stale"}.get(found.reason, "kidney-function-missing")
+        return code, found.text
+
+    # Tests
+
+    def is_ordered(self, order: LabOrder, where: str) -> bool:
+        """Whether the test is among the drafts or, with "any", the active orders of the record."""
+        codes = self._drafted_tests if where == "draft" else self._drafted_tests | self._active_tests
+        return bool(codes & _codes_that_answer(order))
+
+    @cached_property
+    def _drafted_tests(self) -> frozenset[str]:
+        return _tests(draft.read for draft in self.drafts)
+
+    @cached_property
+    def _active_tests(self) -> frozenset[str]:
+        return _tests(self.record.service_requests)
+
+
+def _tests(resources: Iterable[object]) -> frozenset[str]:
+    """LOINC codes of the tests that are ordered and not done."""
+    return frozenset(
+        coding.code
+        for request in resources
+        if isinstance(request, ServiceRequest)
+        and request.status in _OPEN_ORDER
+        and request.doNotPerform is not True
+        and request.code is not None
+        for coding in request.code.coding
+        if coding.code and coding.system in (LOINC, None)
+    )
+
+
+def _codes_that_answer(order: LabOrder) -> frozenset[str]:
+    """The test's own code, the other codes of the same analyte, the panels that hold it."""
+    analyte = ANALYTE_BY_LOINC.get(order.loinc)
+    same = ANALYTES[analyte.key].loinc if analyte is not None else ()
+    return frozenset({order.loinc, *same, *order.answered_by})

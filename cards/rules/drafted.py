@@ -1,0 +1,29 @@
+"""A drafted medication: what it is and how much of it a day."""
+
+from functools import cached_property
+
+from cards.rules.draft import Draft
+from fhir.mapping.dose import DailyDose, daily_dose
+from fhir.mapping.medications import Identity, Medications, identify
+from fhir.record.resources import MedicationRequest
+
+
+class Drafted:
+    """A draft that is a medication order, its medication identified; the dose is computed when first asked."""
+
+    def __init__(self, draft: Draft, order: MedicationRequest, medications: Medications) -> None:
+        self.draft = draft
+        self.order = order
+        self.medication: Identity = identify(order, medications)
+
+    @cached_property
+    def dose(self) -> DailyDose:
+        """The daily dose with its certainty."""
+        return daily_dose(self.order, self.medication)
+
+    @property
+    def why_no_dose(self) -> tuple[str, str]:
+        """Why the daily dose is not known: nothing entered yet, or something that cannot be computed."""
+        if not self.order.dosageInstruction:
+            return "dose-not-entered", "the dose is not entered yet."
+        return "dose-unknown", f"the daily dose cannot be computed: {self.dose.problem or 'not stated'}."

@@ -1,0 +1,250 @@
+"""Judging one drafted medication: which of its rules speaks, and why the others keep quiet.
+
+A draft meets only the rules of its ingredients and classes. Bands are read from top to bottom and the first true one
+wins; unknown never fires. A value that is too old is still looked at: what fires on it comes one step lower and says
+so, and where nothing fires on it it counts as unknown.
+"""
+
+from collections.abc import Iterable, Iterator
+from functools import cache
+from importlib import import_module
+from importlib.resources import files
+
+from msgspec import Struct
+
+from cards.card import Indicator
+from cards.rules.chart import Chart
+from cards.rules.compiled import (
+    CompiledBand,
+    CompiledMissing,
+    CompiledRule,
+    CompiledSuggestion,
+    compile_family,
+    index,
+)
+from cards.rules.drafted import Drafted
+from cards.rules.family import Family
+from cards.rules.finding import Finding, Offer, Silence
+from cards.rules.predicates import Predicate
+from cards.rules.situation import Situation
+from cards.rules.template import Template
+from cards.rules.words import word_of
+from fhir.mapping.medications import Identity
+from fhir.terminology.medications import Ingredient, classes_of
+
+MISSING = "missing"
+"""The band of a finding that asks for missing data."""
+
+# A client can send any mixture; only so many are remembered.
+_MOST_REMEMBERED = 4096
+_ONE_STEP_LOWER: dict[Indicator, Indicator] = {"critical": "warning", "warning": "info", "info": "info"}
+
+
+class Judgement(Struct, frozen=True):
+    """What the rules of one draft came to."""
+
+    findings: tuple[Finding, ...]
+    silences: tuple[Silence, ...]
+
+
+class RuleBook:
+    """All rules, indexed by ingredient and class."""
+
+    def __init__(self, rules: Iterable[CompiledRule]) -> None:
+        self.rules = tuple(rules)
+        self._by_ingredient, self._by_class = index(list(self.rules))
+        self.uses: frozenset[str] = frozenset().union(*(rule.uses for rule in self.rules))
+
+        self._awake: dict[tuple[str, ...], tuple[tuple[CompiledRule, Ingredient], ...]] = {}
+
+    def rules_for(self, medication: Identity) -> tuple[tuple[CompiledRule, Ingredient], ...]:
+        """The rules that a medication wakes, each once, with the first of its ingredients that does."""
+        known = self._awake.get(medication.rxcuis)
+        if known is None:
+            known = tuple(self._find(medication))
+            if len(self._awake) < _MOST_REMEMBERED:
+                self._awake[medication.rxcuis] = known
+        return known
+
+    def _find(self, medication: Identity) -> Iterator[tuple[CompiledRule, Ingredient]]:
+        found: set[str] = set()
+        for ingredient in medication.ingredients:
+            names = sorted(classes_of((ingredient,)))
+            of_classes = (rule for name in names for rule in self._by_class.get(name, ()))
+            for rule in (*self._by_ingredient.get(ingredient.rxcui, ()), *of_classes):
+                if rule.id not in found:
+                    found.add(rule.id)
+                    yield rule, ingredient
+
+    def judge(self, chart: Chart, drafted: Drafted) -> Judgement:
+        """What every rule of this draft says or why it does not."""
+        answers = [
+            _judge(rule, Situation(chart, drafted, ingredient))
+            for rule, ingredient in self.rules_for(drafted.medication)
+        ]
+        return Judgement(
+            tuple(answer for answer in answers if isinstance(answer, Finding)),
+            tuple(answer for answer in answers if isinstance(answer, Silence)),
+        )
+
+
+def families() -> list[Family]:
+    """Every family: a table in this folder and the module of the same name beside it."""
+    names = sorted(
+        entry.name.removesuffix(".json")
+        for entry in files("cards.rules").iterdir()
+        if entry.name.endswith(".json") and not entry.name.endswith(".schema.json")
+    )
+    found = [import_module(f"cards.rules.{name}").FAMILY for name in names]
+    return [family for family in found if isinstance(family, Family)]
+
+
+@cache
+def rule_book() -> RuleBook:
+    """The rules of every family, read and compiled once."""
+    return RuleBook(rule for family in families() for rule in compile_family(family))
+
+
+def _judge(rule: CompiledRule, situation: Situation) -> Finding | Silence:
+    if situation.medication.systemic is False:
+        return Silence(rule.id, "local-form", f"{rule.declared.title}: a local form does not wake this rule.")
+    for band in rule.bands:
+        if band.when.test(situation) is True:
+            return _speak(rule, band, situation)
+    strict = situation.with_fresh_values_only()
+    unknown = [
+        band for band in rule.bands if band.when.test(strict) is None and _quiet_code(rule, band, strict) is None
+    ]
+    for entry in rule.missing:
+        if entry.when.test(strict) is True and any(band.declared.id in entry.bands for band in unknown):
+            return _ask(rule, entry, strict)
+    return _unspoken(rule, unknown, strict)
+
+
+def _quiet_code(rule: CompiledRule, band: CompiledBand, situation: Situation) -> tuple[str, str] | None:
+    for quiet in rule.quiet:
+        if band.declared.id not in quiet.declared.except_bands and quiet.when.test(situation) is True:
+            return quiet.declared.code.replace("_", "-"), quiet.declared.text
+    return None
+
+
+def _speak(rule: CompiledRule, band: CompiledBand, situation: Situation) -> Finding | Silence:
+    quiet = _quiet_code(rule, band, situation)
+    if quiet is not None:
+        return Silence(rule.id, quiet[0], f"{rule.declared.title}: {quiet[1]}")
+    if band.declared.indicator == "silent":
+        return Silence(rule.id, band.declared.id.replace("_", "-"), f"{rule.declared.title}: {band.declared.detail}")
+    if _is_answered(band.suggestions, situation):
+        return _answered(rule)
+    unsure = situation.is_unsure(band.when.uses, critical=band.declared.indicator == "critical")
+    indicator = _ONE_STEP_LOWER[band.declared.indicator] if unsure else band.declared.indicator
+    summary = band.unsure_summary if unsure and band.unsure_summary is not None else band.summary
+    text = _Text(band.when, summary, band.detail)
+    offers = _offers(rule, band.suggestions, situation, situation.is_doubtful(band.when.uses))
+    return _finding(rule, band.declared.id, indicator, text, offers, situation)
+
+
+def _ask(rule: CompiledRule, entry: CompiledMissing, situation: Situation) -> Finding | Silence:
+    if _is_answered(entry.suggestions, situation):
+        return _answered(rule)
+    text = _Text(entry.when, entry.summary, entry.detail)
+    offers = _offers(rule, entry.suggestions, situation, doubtful=False)
+    return _finding(rule, MISSING, "info", text, offers, situation)
+
+
+def _answered(rule: CompiledRule) -> Silence:
+    return Silence(rule.id, "already-ordered", f"{rule.declared.title}: the test it asks for is already ordered.")
+
+
+def _unspoken(rule: CompiledRule, unknown: list[CompiledBand], situation: Situation) -> Silence:
+    if not unknown:
+        return Silence(rule.id, "within-limits", f"{rule.declared.title}: looked, no limit is reached.")
+    reason, text = situation.why_unknown(frozenset().union(*(band.when.uses for band in unknown)))
+    return Silence(rule.id, reason, f"{rule.declared.title}: {text}")
+
+
+class _Text(Struct, frozen=True):
+    """What is to be said, and the condition whose facts fill it."""
+
+    when: Predicate
+    summary: Template
+    detail: Template
+
+
+def _finding(
+    rule: CompiledRule,
+    band: str,
+    indicator: Indicator,
+    text: _Text,
+    offers: tuple[Offer, ...],
+    situation: Situation,
+) -> Finding:
+    facts = tuple(dict.fromkeys([situation.drafted_fact(), *text.when.facts(situation)]))
+    word = word_of(rule, text.when, facts, situation)
+    asked = (question for question, when in rule.questions if when.test(situation) is True)
+    declared = rule.declared
+    return Finding(
+        rule=rule.id,
+        band=band,
+        indicator=indicator,
+        # A text with an unfilled name is never sent; the title has none.
+        summary=text.summary.fill(word) or f"{declared.title}: please check this order.",
+        detail=text.detail.fill(word) or declared.title,
+        priority=declared.priority,
+        facts=facts,
+        notes=(*situation.notes(text.when.uses), *asked),
+        suggestions=offers,
+        evidence=declared.evidence,
+        override_reasons=rule.override_reasons,
+    )
+
+
+def _offers(
+    rule: CompiledRule, suggestions: Iterable[CompiledSuggestion], situation: Situation, doubtful: bool
+) -> tuple[Offer, ...]:
+    """The suggestions that fit. While the values are doubtful nothing but asking again is preselected."""
+    offers = []
+    for suggestion in suggestions:
+        if _fits(suggestion, situation):
+            recommended = not doubtful and suggestion.recommended.test(situation) is True
+            offers.append(Offer(suggestion, recommended, _open_orders(suggestion, situation)))
+    if doubtful and rule.when_unsure is not None and _open_orders(rule.when_unsure, situation):
+        # On a renewal nothing that takes a drug away is preselected.
+        offers.insert(
+            0, Offer(rule.when_unsure, situation.new_start is True, _open_orders(rule.when_unsure, situation))
+        )
+    return tuple(offers)
+
+
+def _fits(suggestion: CompiledSuggestion, situation: Situation) -> bool:
+    if suggestion.only_if is not None and suggestion.only_if.test(situation) is not True:
+        return False
+    return not (suggestion.declared.from_estimate and situation.gives_no_dose)
+
+
+def _applicable_orders(suggestion: CompiledSuggestion, situation: Situation) -> list[int]:
+    return [
+        position
+        for position, order in enumerate(suggestion.orders)
+        if order.only_if is None or order.only_if.test(situation) is True
+    ]
+
+
+def _open_orders(suggestion: CompiledSuggestion, situation: Situation) -> tuple[int, ...]:
+    """Positions of the tests that apply and are not ordered yet."""
+    where = suggestion.declared.answers or "any"
+    return tuple(
+        position
+        for position in _applicable_orders(suggestion, situation)
+        if not situation.is_ordered(suggestion.orders[position].declared, where)
+    )
+
+
+def _is_answered(suggestions: Iterable[CompiledSuggestion], situation: Situation) -> bool:
+    """Whether the tests that one of the suggestions asks for are ordered already."""
+    return any(
+        suggestion.declared.answers
+        and _applicable_orders(suggestion, situation)
+        and not _open_orders(suggestion, situation)
+        for suggestion in suggestions
+    )

@@ -1,0 +1,40 @@
+"""What judging an order comes to: findings with their facts and evidence, or silences with their reasons."""
+
+from msgspec import Struct
+
+from cards.card import Coding, Indicator
+from cards.rules.compiled import CompiledSuggestion
+from cards.rules.fact import Fact
+from cards.rules.rule import Evidence
+
+
+class Offer(Struct, frozen=True):
+    """A suggestion whose conditions hold; `orders` are the positions of those of its tests that are not ordered yet."""
+
+    suggestion: CompiledSuggestion
+    is_recommended: bool
+    orders: tuple[int, ...]
+
+
+class Finding(Struct, frozen=True):
+    """A rule has spoken: `notes` say how sure the facts are, `suggestions` are the rule's own in its own order."""
+
+    rule: str
+    band: str
+    indicator: Indicator
+    summary: str
+    detail: str
+    priority: int
+    facts: tuple[Fact, ...]
+    notes: tuple[str, ...]
+    suggestions: tuple[Offer, ...]
+    evidence: tuple[Evidence, ...]
+    override_reasons: tuple[Coding, ...]
+
+
+class Silence(Struct, frozen=True, gc=False):
+    """Why nothing was said: `subject` is a rule, a draft or an input, `reason` a code, `text` a sentence."""
+
+    subject: str
+    reason: str
+    text: str

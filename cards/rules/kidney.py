@@ -1,0 +1,124 @@
+"""Kidney function in words: the phrase of a summary, the facts behind it, and how sure it is."""
+
+from collections.abc import Iterable, Sequence
+
+from cards.rules.fact import Fact
+from cards.rules.numbers import show, unit
+from fhir.mapping.kidney import KidneyEstimate, KidneyValue
+from fhir.record.measurement import Measurement
+from fhir.record.time import DAY_SECONDS
+
+# Labels of anticoagulants and dofetilide used the actual weight for clearance; the other drugs take adjusted weight.
+ESTIMATES = ("egfr_best", "crcl_actual_weight", "crcl_adjusted_weight")
+"""The estimates of kidney function that a rule may ask for."""
+
+_CLEARANCE = "mL/min"
+_WEEK_SECONDS = 7 * DAY_SECONDS
+_WORDS = {"creatinine": "creatinine", "body_weight": "weight", "egfr": "reported eGFR"}
+
+
+def phrase(estimate: KidneyEstimate, limits: Iterable[float] = ()) -> str:
+    """What a summary says: "eGFR 28 on 2026-07-30", "CrCl 25.5 mL/min on 2026-07-21", "dialysis (eGFR counts as 0)"."""
+    name = _name(estimate)
+    if estimate.method == "dialysis":
+        return f"dialysis ({name} counts as 0)"
+    number = show(estimate.value, limits)
+    said = f"{name} {number} {_CLEARANCE}" if name == "CrCl" else f"{name} {number}"
+    doubts = [
+        doubt
+        for doubt, holds in (
+            (f"no {estimate.instead_of_clearance} for CrCl", estimate.instead_of_clearance),
+            ("old", estimate.stale),
+            ("disputed", estimate.disputed),
+        )
+        if holds
+    ]
+    doubted = f" ({', '.join(doubts)})" if doubts else ""
+    return f"{said}{doubted}{f' on {estimate.time.date}' if estimate.time else ''}"
+
+
+def facts(estimate: KidneyEstimate) -> list[Fact]:
+    """The estimate with its unit, date and source, then the measurements behind it, which need no text of their own."""
+    return [
+        Fact(
+            "crcl" if _name(estimate) == "CrCl" else "egfr",
+            _statement(estimate),
+            estimate.value,
+            estimate.unit,
+            estimate.time.text if estimate.time else None,
+            estimate.sources[0] if estimate.sources else None,
+        ),
+        *(
+            measured(one)
+            for one in dict.fromkeys(estimate.inputs + tuple(rival.measurement for rival in estimate.rivals))
+        ),
+    ]
+
+
+def measured(measurement: Measurement, text: str = "") -> Fact:
+    """A measurement as a fact."""
+    return Fact(
+        measurement.analyte, text, measurement.value, measurement.unit, measurement.time.text, measurement.source
+    )
+
+
+def say(measurement: Measurement, limits: Iterable[float] = ()) -> str:
+    """A measurement as charted, with its canonical value where that differs: "creatinine 190 umol/L (2.15 mg/dL)"."""
+    name = _WORDS.get(measurement.analyte, measurement.analyte.replace("_", " "))
+    canonical = f"{show(measurement.value, limits, 2)} {unit(measurement.unit)}"
+    if unit(measurement.charted_unit) == unit(measurement.unit) or measurement.charted_value == measurement.value:
+        return f"{name} {canonical}"
+    return f"{name} {show(measurement.charted_value, decimals=2)} {measurement.charted_unit} ({canonical})"
+
+
+def dated(measurement: Measurement) -> str:
+    """A measurement with its date: "weight 42 kg on 2026-07-05"."""
+    return f"{say(measurement)} on {measurement.time.date}"
+
+
+def notes(estimate: KidneyEstimate) -> list[str]:
+    """How sure the estimate is, in sentences."""
+    said = []
+    if estimate.stale and estimate.time:
+        said.append(f"The value of {estimate.time.date} is older than it should be: repeat it.")
+    if estimate.disputed and estimate.time:
+        values = ", ".join(_rival(value) for value in estimate.rivals)
+        said.append(f"Values of {estimate.time.date}: {values} {unit(estimate.rivals[0].measurement.unit)}.")
+    return [*said, *estimate.notes]
+
+
+def unstable_note(creatinine: Sequence[Measurement]) -> str:
+    """That estimates cannot be relied on, with the two values (newest first) of a week that differ most."""
+    said = "Kidney function is unstable"
+    if creatinine:
+        newest, *earlier = creatinine
+        week = [one for one in earlier if newest.time.instant - one.time.instant <= _WEEK_SECONDS]
+        if week:
+            other = max(week, key=lambda one: abs(one.value - newest.value))
+            values = f"{show(other.value, decimals=2)} on {other.time.date}, {show(newest.value, decimals=2)}"
+            said += f" (creatinine {values} {newest.unit} on {newest.time.date})"
+    return f"{said}: estimates are unreliable, no dose is derived from them."
+
+
+def _rival(value: KidneyValue) -> str:
+    if value.is_reported:
+        return f"reported {show(value.value)}"
+    return f"from {say(value.measurement)} {show(value.value)}"
+
+
+def _statement(estimate: KidneyEstimate) -> str:
+    if estimate.method == "dialysis":
+        return f"dialysis on record{f' since {estimate.time.date}' if estimate.time else ''}"
+    dated = f" on {estimate.time.date}" if estimate.time else ""
+    value = f"{_name(estimate)} {show(estimate.value)} {unit(estimate.unit)}{dated}"
+    if estimate.method == "Cockcroft-Gault":
+        inputs = ", ".join(f"{say(one)} of {one.time.date}" for one in estimate.inputs)
+        kind = f", {estimate.weight_used} body weight" if estimate.weight_used == "adjusted" else ""
+        return f"{value} (Cockcroft-Gault{kind}: {inputs})"
+    if estimate.method == "CKD-EPI 2021":
+        return f"{value} (CKD-EPI 2021 from {say(estimate.inputs[0])})"
+    return f"{value} ({estimate.method})"
+
+
+def _name(estimate: KidneyEstimate) -> str:
+    return "CrCl" if estimate.unit == _CLEARANCE and not estimate.instead_of_clearance else "eGFR"

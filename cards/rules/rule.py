@@ -1,0 +1,260 @@
+"""A medication rule as it is declared: the typed form of a family's table, which lies beside the family's module.
+
+The table is JSON. `{"use": NAME}` in a list of suggestions, missing-data entries or quiet conditions stands for the
+family's shared entry of that name, `{"named": NAME}` for a shared predicate. The form is documented in
+docs/rules/README.md and checked by rule.schema.json; what a schema cannot see is checked by cards/rules/lint.py.
+"""
+
+from collections.abc import Mapping
+from importlib.resources import files
+from typing import Any, Literal
+
+import msgspec
+from msgspec import Struct
+
+BandIndicator = Literal["silent", "info", "warning", "critical"]
+Verification = Literal["source read", "search", "knowledge", "needs label check"]
+
+
+class Declared(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Ground of the declared things: a misspelt member stops the start."""
+
+
+class Evidence(Declared, frozen=True):
+    """A document that a rule rests on; `label` is what a card cites, `url` stands only where it is really known."""
+
+    document: str
+    organisation: str
+    year: str
+    section: str
+    label: str
+    grade: str
+    grade_scheme: str
+    basis: str
+    url: str | None = None
+
+
+class Drug(Declared, frozen=True):
+    """An ingredient or a product by its RxNorm code."""
+
+    rxcui: str
+    name: str
+
+
+class Trigger(Declared, frozen=True):
+    """Which drafts wake the rule: any of the ingredients, any of the classes. Local forms never do."""
+
+    ingredients: tuple[Drug, ...] = ()
+    classes: tuple[str, ...] = ()
+
+
+class Sig(Declared, frozen=True):
+    """How a drug is to be taken; without `dose_mg` only the text is given and the dose is left to the clinician."""
+
+    text: str
+    dose_mg: float | None = None
+    dose_mg_high: float | None = None
+    times_per_day: int | None = None
+    every_hours: int | None = None
+    when: str | None = None
+    as_needed: bool = False
+    max_mg_per_day: float | None = None
+
+
+class Product(Declared, frozen=True):
+    """A product to order, with the strength of one unit of it in mg and whether it releases slowly.
+
+    `source` says where the code is from when it is not in fhir/terminology/tables/orderables.csv.
+    """
+
+    rxcui: str
+    name: str
+    strength_mg: float
+    slow_release: bool = False
+    source: str | None = None
+
+
+class Change(Declared, frozen=True):
+    """What is changed in the draft; everything else in it stays.
+
+    A `product` replaces the draft's unless that has the same strength; one of `products_if_split` only where the new
+    dose would be a part of the draft's unit.
+    """
+
+    sig: Sig | None = None
+    product: Product | None = None
+    products_if_split: tuple[Product, ...] = ()
+    duration_days: int | None = None
+    refills: int | None = None
+
+
+class NewOrder(Declared, frozen=True):
+    """A medication order to create."""
+
+    product: Product
+    sig: Sig
+
+
+class LabOrder(Declared, frozen=True):
+    """A test to order, `in_days` from now, where `only_if` holds; panels that `answered_by` names hold it too."""
+
+    loinc: str
+    name: str
+    in_days: int = 0
+    answered_by: tuple[str, ...] = ()
+    only_if: Any = None
+
+
+class SuggestionTemplate(Declared, frozen=True):
+    """What can be offered: some of removing the draft, changing it, ordering something instead, ordering a test.
+
+    Of several orders to `create` the first one that no rule objects to is offered. `from_estimate` marks a dose that
+    is derived from an estimate of kidney function: it is not offered while that is unstable or on dialysis. `answers`
+    says where the tests may already stand so that the finding has been answered and is not shown: among the drafts of
+    this session ("draft"), or also among the active orders of the record ("any").
+    """
+
+    id: str
+    label: str
+    cancel: bool = False
+    change: Change | None = None
+    create: tuple[NewOrder, ...] = ()
+    orders: tuple[LabOrder, ...] = ()
+    recommended: Any = False
+    only_if: Any = None
+    from_estimate: bool = False
+    answers: Literal["", "draft", "any"] = ""
+
+
+class Band(Declared, frozen=True):
+    """One step of a rule. `unsure_summary` is said instead of `summary` when the facts are old or contradict."""
+
+    id: str
+    when: Any
+    indicator: BandIndicator
+    summary: str = ""
+    detail: str = ""
+    unsure_summary: str | None = None
+    suggestions: tuple[SuggestionTemplate, ...] = ()
+
+
+class SilentWhen(Declared, frozen=True):
+    """A reason to keep quiet. Without `when` it says in words what the bands already do."""
+
+    code: str
+    text: str
+    when: Any = None
+    except_bands: tuple[str, ...] = ()
+
+
+class MissingData(Declared, frozen=True):
+    """What is said when one of the bands named in `bands` cannot be decided and `when` holds.
+
+    `bands` ["critical"] means every critical band of the rule.
+    """
+
+    id: str
+    when: Any
+    bands: tuple[str, ...]
+    summary: str
+    detail: str
+    suggestions: tuple[SuggestionTemplate, ...] = ()
+
+
+class Question(Declared, frozen=True):
+    """A condition that no request carries, put to the clinician as a question when `when` holds."""
+
+    text: str
+    when: Any
+
+
+class Audit(Declared, frozen=True):
+    """How the rule was checked and by what, and how our wording of it differs from the file it came from."""
+
+    verified: Verification
+    source: str
+    date: str
+    differs: str | None = None
+
+
+class Rule(Declared, frozen=True):
+    """One medication rule. Bands are read from top to bottom, the first that is true wins."""
+
+    id: str
+    title: str
+    priority: int
+    trigger: Trigger
+    evidence: tuple[Evidence, ...]
+    audit: Audit
+    bands: tuple[Band, ...]
+    silent_when: tuple[SilentWhen, ...] = ()
+    missing_data: tuple[MissingData, ...] = ()
+    questions: tuple[Question, ...] = ()
+
+
+class Reason(Declared, frozen=True):
+    """A reason that a clinician may give for going on."""
+
+    code: str
+    display: str
+
+
+class Table(Declared, frozen=True):
+    """A family of rules. `when_unsure` is offered first where a finding rests on old or contradicting values."""
+
+    family: str
+    title: str
+    reviewed: str
+    status: str
+    source: str
+    override_reasons: tuple[Reason, ...]
+    rules: tuple[Rule, ...]
+    when_unsure: SuggestionTemplate | None = None
+
+
+def read_table(family: str) -> Table:
+    """The family's table with every shared entry put in; refuses an unknown member or name."""
+    return table_of(raw_table(family))
+
+
+def raw_table(family: str) -> dict[str, Any]:
+    """The family's table as it is written."""
+    raw: dict[str, Any] = msgspec.json.decode((files("cards.rules") / f"{family}.json").read_bytes())
+    return raw
+
+
+def table_of(raw: Mapping[str, Any]) -> Table:
+    """The typed table of a written one."""
+    shared = raw.get("shared", {})
+    own = {name: value for name, value in raw.items() if name != "shared"}
+    return msgspec.convert(_filled(own, shared), Table)
+
+
+def _filled(value: Any, shared: Mapping[str, Mapping[str, Any]]) -> Any:
+    if isinstance(value, list):
+        return [_filled(item, shared) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if set(value) == {"named"}:
+        return _filled(_shared(shared, "predicates", value["named"]), shared)
+    if "use" in value:
+        return _used(value, shared)
+    return {name: _filled(item, shared) for name, item in value.items()}
+
+
+def _used(value: Mapping[str, Any], shared: Mapping[str, Mapping[str, Any]]) -> Any:
+    """A shared entry with its name as its id and what stands beside `use` laid over it."""
+    name = value["use"]
+    over = {key: item for key, item in value.items() if key != "use"}
+    for kind in ("suggestions", "missing_data", "silent_when"):
+        if name in shared.get(kind, {}):
+            own_name = "code" if kind == "silent_when" else "id"
+            return _filled({own_name: name} | shared[kind][name] | over, shared)
+    raise ValueError(f"no shared entry is called {name!r}")
+
+
+def _shared(shared: Mapping[str, Mapping[str, Any]], kind: str, name: str) -> Any:
+    try:
+        return shared[kind][name]
+    except KeyError:
+        raise ValueError(f"no shared {kind} entry is called {name!r}") from None

@@ -1,0 +1,98 @@
+"""The words that stand for {names} in the texts of rules."""
+
+from collections.abc import Callable, Mapping
+
+from cards.markdown import plain
+from cards.rules import kidney
+from cards.rules.compiled import CompiledRule
+from cards.rules.fact import Fact
+from cards.rules.kidney import ESTIMATES
+from cards.rules.numbers import show
+from cards.rules.predicates import Predicate
+from cards.rules.situation import Situation
+from fhir.mapping.kidney import KidneyAbsence
+
+_MOST_OTHERS = 2
+
+
+def word_of(
+    rule: CompiledRule, when: Predicate, facts: tuple[Fact, ...], situation: Situation
+) -> Callable[[str], str | None]:
+    """What each {name} becomes in a text about the condition `when` with its facts; None for what cannot be said."""
+
+    def word(name: str) -> str | None:
+        own = rule.family.words.get(name)
+        if own is not None:
+            return own(situation)
+        common = _COMMON.get(name)
+        return common(when, facts, situation) if common is not None else None
+
+    return word
+
+
+def _drug(_when: Predicate, _facts: tuple[Fact, ...], situation: Situation) -> str:
+    return situation.ingredient.name
+
+
+def _drug_capital(_when: Predicate, _facts: tuple[Fact, ...], situation: Situation) -> str:
+    name = situation.ingredient.name
+    return f"{name[:1].upper()}{name[1:]}"
+
+
+def _dose(_when: Predicate, _facts: tuple[Fact, ...], situation: Situation) -> str | None:
+    dose = situation.daily_dose_mg
+    return show(dose) if dose is not None else None
+
+
+def _other(_when: Predicate, facts: tuple[Fact, ...], _situation: Situation) -> str | None:
+    names = list(dict.fromkeys(fact.text for fact in facts if fact.name == "medication"))
+    if not names:
+        return None
+    shown = " and ".join(plain(name, 40) for name in names[:_MOST_OTHERS])
+    return shown if len(names) <= _MOST_OTHERS else f"{plain(names[0], 40)} and {len(names) - 1} others"
+
+
+def _estimate(prefix: str) -> Callable[[Predicate, tuple[Fact, ...], Situation], str | None]:
+    def word(when: Predicate, _facts: tuple[Fact, ...], situation: Situation) -> str | None:
+        for name in ESTIMATES:
+            if name.startswith(prefix) and name in when.uses:
+                estimate = situation.estimate(name)
+                return kidney.phrase(estimate, when.limits) if estimate is not None else None
+        return None
+
+    return word
+
+
+def _window(_when: Predicate, _facts: tuple[Fact, ...], situation: Situation) -> str:
+    return situation.chart.kidney_window
+
+
+def _kidney_history(_when: Predicate, _facts: tuple[Fact, ...], situation: Situation) -> str:
+    """What there is in place of a usable value: an old one, one that was refused, nothing."""
+    found = situation.chart.kidney("egfr_best")
+    if not isinstance(found, KidneyAbsence):
+        return ""
+    if found.old is not None:
+        return f"Last value: {kidney.phrase(found.old)}."
+    return found.text
+
+
+_COMMON: Mapping[str, Callable[[Predicate, tuple[Fact, ...], Situation], str | None]] = {
+    "drug": _drug,
+    "Drug": _drug_capital,
+    "dose": _dose,
+    "other": _other,
+    "egfr": _estimate("egfr"),
+    "crcl": _estimate("crcl"),
+    "window": _window,
+    "kidney_history": _kidney_history,
+}
+
+COMMON_LONGEST: Mapping[str, str] = {
+    "dose": "2,550",
+    "other": "ketoconazole and itraconazole",
+    "egfr": "eGFR 29.96 (old, disputed) on 2026-11-20",
+    "crcl": "CrCl 29.96 mL/min (disputed) on 2026-11-20",
+    "window": "12 months",
+}
+"""The longest that the common words become, for the lint; {drug} depends on the rule's trigger."""
