@@ -1,14 +1,15 @@
-"""The card of a risk model: what, why, from which dated facts, compared with whom, what to do (responsible-ai.md 4.3)."""
+"""The card of a risk model: what, why, from which dated facts, compared with whom, what to do."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from cards.card import Action, Card, Coding, Link, Source, Suggestion
 from cards.explain import Factor, factor_lines, in_100, not_known
+from cards.markdown import escape
 from cards.topics import TOPICS
 from fhir.mapping.feature import FeatureValue, FeatureVector
+from fhir.record.refusal import Refusal
 from models_onnx.manifest import Manifest
 from models_onnx.runtime import Prediction
 
@@ -33,15 +34,15 @@ def model_card(
     uuid: str,
     suggestion_uuid: Callable[[int], str],
     explain_url: str,
-    as_of: datetime,
+    refusals: Sequence[Refusal] = (),
 ) -> Card:
-    """The card of one prediction. Its contributions and the base add up to the estimate; nothing is rounded there."""
+    """The card of one prediction (layout: responsible-ai.md 4.3). Its contributions and the base add up to the estimate; nothing is rounded there."""
     factors = _factors(manifest, prediction, vector)
     return Card(
         uuid=uuid,
         summary=planned.summary.format(people=in_100(prediction.probability)),
         indicator="info",  # responsible-ai.md 4.2: `critical` is not for models
-        detail=_detail(manifest, prediction, vector, factors, explain_url),
+        detail=_detail(manifest, prediction, vector, factors, explain_url, refusals),
         source=Source(label=f"{manifest.title}, version {manifest.version}", topic=TOPICS["planning"]),
         suggestions=(
             Suggestion(
@@ -78,25 +79,37 @@ def spoken(found: FeatureValue, manifest: Manifest) -> str:
 
 
 def _detail(
-    manifest: Manifest, prediction: Prediction, vector: FeatureVector, factors: Sequence[Factor], explain_url: str
+    manifest: Manifest,
+    prediction: Prediction,
+    vector: FeatureVector,
+    factors: Sequence[Factor],
+    explain_url: str,
+    refusals: Sequence[Refusal],
 ) -> str:
     people = in_100(prediction.probability)
     low, high = in_100(prediction.observed_low), in_100(prediction.observed_high)
-    return "\n".join(
-        line
-        for line in (
-            f"**About {people} in 100** people with results like these {manifest.outcome.words}; {100 - people} did not. "
-            f"Among {prediction.observed_count:,} people of the study with similar estimates it was {low} to {high} in 100.",
-            f"Higher than {min(99, int(prediction.percentile))} in 100 of {manifest.reference.words}.",
-            "",
-            *factor_lines(factors),
-            "",
-            not_known(vector.missing),
-            f"For planning, not for emergencies. What goes together is not what causes. "
-            f"[How this works and for whom it was tested]({explain_url})",
-        )
-        if line is not None
-    ).replace("\n\n\n", "\n\n")
+    lines = [
+        f"**About {people} in 100** people with results like these {manifest.outcome.words}; {100 - people} did not. "
+        f"Of {prediction.observed_count:,} people in the study with similar estimates, {low} to {high} in 100 did.",
+        f"Higher than {min(99, int(prediction.percentile))} in 100 of {manifest.reference.words}.",
+        "",
+        *factor_lines(factors),
+        "",
+    ]
+    gaps = not_known(vector.missing)
+    if gaps:
+        lines.append(gaps)
+    if refusals:
+        lines.append(f"**Newer but not used:** {escape(refusals[0].text, 160)}{_and_more(len(refusals) - 1)}")
+    lines.append(
+        "For planning, not for emergencies. What goes together is not what causes. "
+        f"[How this works and for whom it was tested]({explain_url})"
+    )
+    return "\n".join(lines)
+
+
+def _and_more(count: int) -> str:
+    return f" And {count} more." if count > 0 else ""
 
 
 def _extension(

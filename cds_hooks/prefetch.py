@@ -48,7 +48,7 @@ class Needs:
     @staticmethod
     def of(features: Iterable[Feature] = (), analytes: Iterable[str] = (), resources: Iterable[str] = ()) -> "Needs":
         """The needs of these features together with these analytes and resource types."""
-        measured = {feature.analyte for feature in features if feature.analyte}
+        measured = {analyte for feature in features for analyte in feature.analytes}
         return Needs(frozenset(measured | set(analytes)), frozenset(resources))
 
 

@@ -1,4 +1,4 @@
-"""Drafted medications against this patient's kidneys: findings with a corrected draft, at order-select and order-sign."""
+"""Drafted medications against this patient's kidneys, with a corrected draft, at order-select and order-sign."""
 
 from typing import Any
 

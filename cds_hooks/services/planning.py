@@ -21,7 +21,7 @@ from models_onnx.runtime import Prediction
 
 MODEL = load_model("mortality_5y")
 FEATURES = features_named(MODEL.features)
-_LABS = frozenset(feature.analyte for feature in FEATURES if feature.analyte) - {"sbp", "dbp", "bmi"}
+_LABS = frozenset(feature.analyte for feature in FEATURES if feature.measured and feature.measured.kind == "lab")
 SUMMARY = "About {people} in 100 people with results like these died within 5 years. Consider planning ahead."
 _IN_HOSPITAL = frozenset({"IMP", "ACUTE", "NONAC", "EMER", "OBSENC"})
 
@@ -121,7 +121,7 @@ def _card(situation: Situation, prediction: Prediction, vector: FeatureVector) -
         uuid,
         lambda number: suggestion_uuid(uuid, number),
         f"{situation.public_url}/explain/{situation.decision_id}",
-        record.as_of,
+        [refusal for refusal in record.refusals if refusal.subject.startswith("Observation/")],
     )
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from fhir.terminology.analytes import ANALYTES, Analyte
 
-Kind = Literal["age", "sex", "measurement"]
+Kind = Literal["age", "sex", "measurement", "bmi"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,6 +35,12 @@ class Feature:
     def measured(self) -> Analyte | None:
         """The analyte behind it, None for age and sex."""
         return ANALYTES[self.analyte] if self.analyte else None
+
+    @property
+    def analytes(self) -> tuple[str, ...]:
+        """Every analyte it can be read or computed from."""
+        own = (self.analyte,) if self.analyte else ()
+        return (*own, "body_weight", "body_height") if self.kind == "bmi" else own
 
     @property
     def codes(self) -> tuple[str, ...]:

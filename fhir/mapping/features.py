@@ -1,17 +1,19 @@
 """The project's features, one entry each; `FEATURES` is the dictionary a model names them from."""
 
-from fhir.mapping.feature import Feature
+from fhir.mapping.feature import Feature, Kind
 from fhir.terminology.analytes import ANALYTES
 
 YEAR_DAYS = 365
 
 
-def _measured(name: str, analyte: str, evidence: str, window_days: int = YEAR_DAYS, words: str = "") -> Feature:
+def _measured(
+    name: str, analyte: str, evidence: str, window_days: int = YEAR_DAYS, kind: Kind = "measurement"
+) -> Feature:
     meaning = ANALYTES[analyte]
     return Feature(
         name=name,
-        words=words or meaning.words,
-        kind="measurement",
+        words=meaning.words,
+        kind=kind,
         unit=meaning.unit,
         plausible_low=meaning.plausible_low,
         plausible_high=meaning.plausible_high,
@@ -55,7 +57,7 @@ _ALL = (
     _measured("lymphocytes_pct", "lymphocytes_pct", _NHANES),
     _measured("sbp_mmhg", "sbp", _NHANES),
     _measured("dbp_mmhg", "dbp", _NHANES),
-    _measured("bmi_kg_m2", "bmi", _NHANES),
+    _measured("bmi_kg_m2", "bmi", _NHANES, kind="bmi"),
 )
 
 FEATURES: dict[str, Feature] = {feature.name: feature for feature in _ALL}

@@ -11,7 +11,7 @@ def lint_feature(feature: Feature) -> list[str]:
     faults = [f"{feature.name or '(no name)'}: has no {what}" for what, value in _required(feature) if not value]
     if not feature.plausible_low < feature.plausible_high:
         faults.append(f"{feature.name}: plausible range {feature.plausible_low} to {feature.plausible_high} is empty")
-    if feature.kind == "measurement":
+    if feature.kind in ("measurement", "bmi"):
         faults += _lint_measurement(feature)
     return faults
 

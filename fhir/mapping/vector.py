@@ -8,6 +8,9 @@ from fhir.mapping.feature import Feature, FeatureValue, FeatureVector, Missing
 from fhir.record.measurement import Measurement
 from fhir.record.record import PatientRecord
 
+# codes/loinc_analytes.csv: default look-back of body height
+_HEIGHT_WINDOW_DAYS = 1825
+
 
 def map_features(record: PatientRecord, features: tuple[Feature, ...]) -> FeatureVector:
     """The values of `features` as of `record.as_of`, each with its evidence; a missing one is NaN and named.
@@ -32,7 +35,21 @@ def map_features(record: PatientRecord, features: tuple[Feature, ...]) -> Featur
 def _value_of(record: PatientRecord, feature: Feature) -> FeatureValue | Missing:
     if feature.kind == "measurement":
         return _newest_measurement(record, feature)
+    if feature.kind == "bmi":
+        return _body_mass_index(record, feature) or _newest_measurement(record, feature)
     return _age(record, feature) if feature.kind == "age" else _sex(record, feature)
+
+
+def _body_mass_index(record: PatientRecord, feature: Feature) -> FeatureValue | None:
+    """Computed where weight and height are both there (note of codes/loinc_analytes.csv); dated by the weight."""
+    weight = record.newest("body_weight", feature.window_days)
+    height = record.newest("body_height", _HEIGHT_WINDOW_DAYS)
+    if weight is None or height is None:
+        return None
+    value = round(weight.value / (height.value / 100) ** 2, 1)
+    if not feature.plausible_low <= value <= feature.plausible_high:
+        return None
+    return FeatureValue(feature, value, weight.time.text, weight.source, weight.code, value, feature.unit)
 
 
 def _newest_measurement(record: PatientRecord, feature: Feature) -> FeatureValue | Missing:

@@ -1,0 +1,101 @@
+"""What a hook call must hold, and what is said where it does not."""
+
+from typing import Any
+
+import orjson
+import pytest
+
+from cds_hooks.errors import BadRequest, TooDeep
+from cds_hooks.protocol.request import CDSRequest, read_request
+from fhir.record.resources import Bundle, Patient
+
+CALL: dict[str, Any] = {
+    "hook": "patient-view",
+    "hookInstance": "d1577c69-dfbe-44ad-ba6d-3e05e953b2ea",
+    "context": {"userId": "Practitioner/1", "patientId": "p1"},
+    "prefetch": {"patient": {"resourceType": "Patient", "id": "p1"}, "labs": None},
+}
+
+
+def _read(call: dict[str, Any]) -> CDSRequest:
+    return read_request(orjson.dumps(call), ("patient-view",))
+
+
+def test_a_call_is_read_with_its_prefetch_typed() -> None:
+    request = _read(CALL)
+    assert request.context.patient_id == "p1"
+    assert isinstance(request.prefetch["patient"], Patient)
+    assert request.prefetch["labs"] is None
+
+
+@pytest.mark.parametrize(
+    ("path", "place"),
+    [
+        (("hook",), "hook"),
+        (("hookInstance",), "hookInstance"),
+        (("context",), "context"),
+        (("context", "userId"), "userId"),
+        (("context", "patientId"), "patientId"),
+    ],
+)
+def test_a_missing_required_field_is_named(path: tuple[str, ...], place: str) -> None:
+    call = orjson.loads(orjson.dumps(CALL))
+    inside = call
+    for name in path[:-1]:
+        inside = inside[name]
+    del inside[path[-1]]
+    with pytest.raises(BadRequest, match=place):
+        _read(call)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"hook": 5},
+        {"hook": "order-sign"},
+        {"hookInstance": " "},
+        {"context": []},
+        {"context": {"userId": "Practitioner/1", "patientId": 7}},
+        {"context": {"userId": "Practitioner/1", "patientId": ""}},
+        {"prefetch": []},
+    ],
+)
+def test_a_field_of_the_wrong_kind_is_refused(change: dict[str, Any]) -> None:
+    with pytest.raises(BadRequest):
+        _read(CALL | change)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"null", b"[]", b"{", b'{"hook": "patient-view",}', b"\xff\xfe", b'{"hook": NaN}', b'{"hook": "\xff"}'],
+)
+def test_a_body_that_is_no_request_is_refused_without_repeating_it(body: bytes) -> None:
+    with pytest.raises(BadRequest) as error:
+        read_request(body, ("patient-view",))
+    assert "\xff" not in error.value.text
+
+
+def test_a_body_nested_too_deep_is_refused() -> None:
+    deep = b"[" * 100_000 + b"]" * 100_000
+    with pytest.raises(TooDeep):
+        read_request(b'{"hook": "patient-view", "extra": ' + deep + b"}", ("patient-view",))
+
+
+def test_members_that_nobody_knows_are_passed_over() -> None:
+    call = CALL | {"novel": [1], "context": CALL["context"] | {"novel": {}}, "extension": {"x": 1}}
+    assert _read(call).context.user_id == "Practitioner/1"
+
+
+def test_one_broken_resource_does_not_refuse_the_call() -> None:
+    broken = {"resourceType": "Observation", "id": "bad", "status": 5}
+    good = {"resourceType": "Observation", "id": "good", "status": "final", "code": {}}
+    labs = {"resourceType": "Bundle", "entry": [{"resource": broken}, {"resource": good}]}
+    request = _read(CALL | {"prefetch": {"labs": labs}})
+    assert isinstance(request.prefetch["labs"], Bundle)
+    assert [refusal.subject for refusal in request.refusals] == ["Observation/bad"]
+
+
+def test_an_error_never_repeats_a_value() -> None:
+    with pytest.raises(BadRequest) as error:
+        _read(CALL | {"context": {"userId": "Practitioner/1", "patientId": {"name": "Jane Secret"}}})
+    assert "Secret" not in error.value.text
