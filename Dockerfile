@@ -18,6 +18,7 @@ WORKDIR /var/lib/cds-hooks
 RUN chown 10001:10001 /var/lib/cds-hooks
 USER 10001:10001
 ENV PATH=/opt/cds-hooks/bin:$PATH \
+    ORT_DISABLE_TELEMETRY=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1
 VOLUME /var/lib/cds-hooks

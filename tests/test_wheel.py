@@ -1,6 +1,7 @@
 """The wheel: everything it needs is in it, and it serves from an empty folder with the runtime lock alone."""
 
 import importlib.metadata
+import json
 import os
 import shutil
 import signal
@@ -10,7 +11,10 @@ import sys
 import time
 import zipfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -82,22 +86,93 @@ def _link(name: str, packages: Path) -> None:
             target.symlink_to(here.joinpath(*parts))
 
 
-@pytest.fixture
-def served(installed: Path, tmp_path: Path) -> Iterator[tuple[str, Path]]:
-    """The address of a server that runs from the wheel in an empty folder, and that folder."""
+@dataclass(frozen=True)
+class Served:
+    """A server that runs from the wheel in an empty folder, with an empty home folder."""
+
+    program: Path
+    address: str
+    folder: Path
+    home: Path
+    environment: dict[str, str]
+
+    def call(self, *options: str) -> list[dict[str, Any]]:
+        """The cards that `cds-hooks call` brought back."""
+        command = [str(self.program), "call", "--json", "--url", self.address, *options]
+        answer = subprocess.run(
+            command, cwd=self.folder, env=self.environment, capture_output=True, text=True, check=True
+        )
+        return [card for line in answer.stdout.splitlines() for card in json.loads(line)["answer"]["cards"]]
+
+
+@pytest.fixture(scope="module")
+def served(installed: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A running server; it must end with exit code 0 when asked to."""
+    folder, home = tmp_path_factory.mktemp("empty"), tmp_path_factory.mktemp("home")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(("CDS_", "PYTHON"))}
-    command = [str(installed / "bin" / "cds-hooks"), "serve", "--port", str(port)]
-    with (tmp_path / "log").open("w") as log:
-        server = subprocess.Popen(command, cwd=tmp_path, env=clean, stdout=log, stderr=log)
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("CDS_", "PYTHON", "XDG_"))}
+    clean["HOME"] = str(home)
+    program, log = installed / "bin" / "cds-hooks", home.parent / "server.log"
+    with log.open("w") as output:
+        command = [str(program), "serve", "--port", str(port)]
+        server = subprocess.Popen(command, cwd=folder, env=clean, stdout=output, stderr=output)
     try:
-        _wait_until_ready(f"http://127.0.0.1:{port}/readyz", server, tmp_path / "log")
-        yield f"http://127.0.0.1:{port}", tmp_path
+        _wait_until_ready(f"http://127.0.0.1:{port}/readyz", server, log)
+        yield Served(program, f"http://127.0.0.1:{port}", folder, home, clean)
     finally:
         server.send_signal(signal.SIGTERM)
-        assert server.wait(timeout=20) == 0, (tmp_path / "log").read_text()
+        assert server.wait(timeout=20) == 0, log.read_text()
+
+
+def test_the_installed_wheel_is_found_outside_the_sources(installed: Path, tmp_path: Path) -> None:
+    program = "import cds_hooks, cards, models_onnx, fhir.record as f, fhir.resources.R4B.patient; "
+    program += "print(*(module.__file__ for module in (cds_hooks, cards, models_onnx, f)), sep='\\n')"
+    command = [str(installed / "bin" / "python"), "-c", program]
+    answer = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert len(answer.stdout.split()) == 4
+    assert all(Path(line).is_relative_to(installed) for line in answer.stdout.split())
+
+
+def test_discovery_answers_from_an_empty_folder(served: Served) -> None:
+    answer = httpx.get(f"{served.address}/cds-services")
+    assert answer.status_code == 200
+    assert {service["hook"] for service in answer.json()["services"]} >= {"patient-view", "order-select"}
+
+
+def test_a_sample_patient_gets_a_model_card_from_the_wheel(served: Served) -> None:
+    (card,) = served.call("sample:planning-talk")
+    assert card["extension"]["org.cds-hooks-onnx"]["model"]["id"] == "mortality_5y"
+
+
+def test_a_drafted_order_gets_a_card_from_the_wheel(served: Served) -> None:
+    draft = {
+        "resourceType": "MedicationRequest",
+        "status": "draft",
+        "intent": "order",
+        "medicationCodeableConcept": {"text": "metformin 500 mg tablet"},
+        "subject": {"reference": "Patient/any"},
+    }
+    file = served.home / "draft.json"
+    file.write_text(json.dumps(draft))
+    (card,) = served.call("sample:ckd4-metformin", "--draft", str(file))
+    file.unlink()
+    assert card["extension"]["org.cds-hooks-onnx"]["findings"]
+
+
+def test_the_page_behind_a_card_comes_from_the_wheel(served: Served) -> None:
+    (card,) = served.call("sample:planning-talk")
+    page = httpx.get(served.address + urlsplit(card["links"][0]["url"]).path)
+    assert page.status_code == 200
+    assert page.headers["content-type"].startswith("text/html")
+
+
+def test_serving_writes_to_its_own_folder_and_nowhere_else(served: Served) -> None:
+    served.call("sample:planning-talk")
+    assert {path.name for path in served.folder.iterdir()} == {"var"}
+    # onnxruntime leaves a device id here unless it is told not to (models_onnx/__init__.py).
+    assert list(served.home.iterdir()) == []
 
 
 def _wait_until_ready(address: str, server: subprocess.Popen[bytes], log: Path) -> None:
