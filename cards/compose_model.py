@@ -36,7 +36,10 @@ def model_card(
     explain_url: str,
     refusals: Sequence[Refusal] = (),
 ) -> Card:
-    """The card of one prediction (layout: responsible-ai.md 4.3). Its contributions and the base add up to the estimate; nothing is rounded there."""
+    """The card of one prediction, in the layout of responsible-ai.md 4.3.
+
+    The contributions in its extension and the base add up to the estimate; nothing is rounded there.
+    """
     factors = _factors(manifest, prediction, vector)
     return Card(
         uuid=uuid,

@@ -14,7 +14,7 @@ app = typer.Typer(
 
 
 def _commands() -> None:
-    from cds_hooks.commands import call, decisions, model, samples, serve, services
+    from cds_hooks.commands import call, decisions, model, reference, samples, serve, services
 
     app.command()(serve.run)
     app.command()(serve.serve)
@@ -23,6 +23,7 @@ def _commands() -> None:
     app.add_typer(samples.app, name="samples")
     app.add_typer(decisions.app, name="decisions")
     app.add_typer(model.app, name="model")
+    app.add_typer(reference.app, name="reference")
 
 
 def main() -> None:

@@ -16,46 +16,46 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="CDS_", extra="ignore")
 
     database_url: str = Field(
-        "sqlite:///var/decisions.sqlite3",
+        default="sqlite:///var/decisions.sqlite3",
         description="Where decisions are recorded: an SQLAlchemy URL, SQLite or PostgreSQL.",
     )
     data_dir: Path = Field(
-        ROOT.parent / "shared" / "data",
+        default=ROOT.parent / "shared" / "data",
         description="Folder of other people's data (patients, training tables, published cases): training and tests.",
     )
     spec_dir: Path = Field(
-        ROOT.parent / "shared" / "spec",
+        default=ROOT.parent / "shared" / "spec",
         description="Folder of the official examples and the FHIR R4 schema, for tests.",
     )
     as_of: datetime | None = Field(
-        None,
+        default=None,
         description="An ISO instant that replaces the clock. For tests and replays in the development profile only.",
     )
     public_url: str = Field(
-        "http://127.0.0.1:8085",
+        default="http://127.0.0.1:8085",
         description="The address under which clinicians' browsers reach this server; links on cards start with it.",
     )
     cors_origins: str = Field(
-        "*",
+        default="*",
         description="Origins whose browsers may call, separated by commas; * for any (development profile).",
     )
     max_body_bytes: int = Field(
-        16 * 1024 * 1024,
+        default=16 * 1024 * 1024,
         ge=1024,
         description="Largest request body that is read, in bytes; larger ones are answered 413.",
     )
     alert_share: float = Field(
-        0.10,
+        default=0.10,
         gt=0,
         le=0.5,
         description="Share of the reference cohort whose estimates are high enough for a model card (0.10: top 10 %).",
     )
     allow_any_host: bool = Field(
-        False,
-        description="Listen on other than loopback addresses in the development profile: only in a container whose port "
-        "is published to this machine alone.",
+        default=False,
+        description="Listen on other than loopback addresses in the development profile: only in a container whose "
+        "port is published to this machine alone.",
     )
-    log_level: str = Field("info", description="Least level that is logged: debug, info, warning or error.")
+    log_level: str = Field(default="info", description="Least level that is logged: debug, info, warning or error.")
 
     @field_validator("as_of")
     @classmethod

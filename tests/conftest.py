@@ -1,10 +1,13 @@
 """Shared fixtures: where other people's data lies, and the instant at which the tests take place."""
 
 import os
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+
+from tests.live import serving
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -32,3 +35,10 @@ def spec_folder() -> Path:
 def as_of() -> datetime:
     """The instant at which every test without one of its own takes place."""
     return datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a real server with a record of its own, shared by the tests that only call it."""
+    with serving(tmp_path_factory.mktemp("server")) as address:
+        yield address

@@ -10,13 +10,12 @@ import orjson
 import typer
 from rich.console import Console
 
-from cds_hooks.calling.chart import Chart, ChartError, read_chart, read_drafts
+from cds_hooks.calling.chart import Chart, ChartError, read_chart, read_drafts, resources_of
 from cds_hooks.calling.dates import days_until, last_event, shifted
 from cds_hooks.calling.drawing import draw_answer, draw_error
 from cds_hooks.calling.request import build_request, draft_from_chart, drafts_for
+from cds_hooks.samples import list_samples, load_draft, load_patient
 from cds_hooks.settings import settings
-
-_URL = "http://127.0.0.1:8085"
 
 
 def call(
@@ -34,7 +33,7 @@ def call(
     ] = None,
     hook: Annotated[str | None, typer.Option(help="Call the services of this hook only.")] = None,
     service: Annotated[str | None, typer.Option(help="Call this service only.")] = None,
-    url: Annotated[str, typer.Option(help="Base address of the server.")] = _URL,
+    url: Annotated[str | None, typer.Option(help="Base address of the server; else CDS_PUBLIC_URL.")] = None,
     shift_dates: Annotated[
         bool, typer.Option("--shift-dates", help="Move all dates so that the last event is today.")
     ] = False,
@@ -54,9 +53,10 @@ def call(
     Example: cds-hooks call sample:planning --shift-dates
     """
     console = Console(stderr=as_json or curl)
+    url = (url or settings().public_url).rstrip("/")
     try:
         chart = _chart(chart_file)
-        drafts = chart.drafts + [each for path in draft or [] for each in read_drafts(path)]
+        drafts = chart.drafts + [each for path in draft or [] for each in _drafts(path)]
         drafts += [each for reference in draft_ref or [] for each in draft_from_chart(chart, reference)]
         chart, drafts = _moved(console, chart, drafts, shift_dates, as_of)
         drafts = drafts_for(chart, drafts)
@@ -75,16 +75,25 @@ def call(
 
 
 def _chart(path: Path) -> Chart:
-    name = str(path)
-    if not name.startswith("sample:"):
+    sample = _sample_name(path)
+    if sample is None:
         return read_chart(path)
-    from cds_hooks.calling.chart import resources_of
-    from cds_hooks.samples import list_samples, load_patient
-
-    sample = name.removeprefix("sample:")
     if sample not in {each.id for each in list_samples()}:
         raise ChartError(f"there is no sample {sample}; see: cds-hooks samples list")
     return Chart(resources_of(load_patient(sample, _now())))
+
+
+def _drafts(path: Path) -> list[dict[str, Any]]:
+    sample = _sample_name(path)
+    if sample is None:
+        return read_drafts(path)
+    if sample not in {order.draft for each in list_samples() for order in each.orders}:
+        raise ChartError(f"there is no sample draft {sample}; see: cds-hooks samples list --json")
+    return resources_of(load_draft(sample, _now()))
+
+
+def _sample_name(path: Path) -> str | None:
+    return str(path).removeprefix("sample:") if str(path).startswith("sample:") else None
 
 
 def _now() -> datetime:

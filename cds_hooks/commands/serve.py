@@ -41,8 +41,7 @@ def serve(
 def _serve_with(workers: int, listening: socket.socket) -> None:
     from uvicorn.supervisors import Multiprocess
 
-    config = _config(workers)
-    Multiprocess(config, target=uvicorn.Server(config).run, sockets=[listening]).run()
+    Multiprocess(_config(workers), sockets=[listening]).run()
 
 
 def _config(workers: int) -> uvicorn.Config:
@@ -105,7 +104,7 @@ def _show(address: str) -> None:
 
 def _showcase_order() -> tuple[str, str, str]:
     patient = next(
-        sample.id for sample in list_samples() if any(d.draft == SHOWCASE_DRAFT for d in sample.drafted_orders)
+        sample.id for sample in list_samples() if any(order.draft == SHOWCASE_DRAFT for order in sample.orders)
     )
     return "order-select", patient, SHOWCASE_DRAFT
 

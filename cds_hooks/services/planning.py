@@ -21,7 +21,7 @@ from models_onnx.runtime import Prediction
 
 MODEL = load_model("mortality_5y")
 FEATURES = features_named(MODEL.features)
-_LABS = frozenset(feature.analyte for feature in FEATURES if feature.measured and feature.measured.kind == "lab")
+_LABS = frozenset(each.measured.key for each in FEATURES if each.measured and each.measured.kind == "lab")
 SUMMARY = "About {people} in 100 people with results like these died within 5 years. Consider planning ahead."
 _IN_HOSPITAL = frozenset({"IMP", "ACUTE", "NONAC", "EMER", "OBSENC"})
 
