@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import Any, Literal
 
-from msgspec import Struct
 from msgspec import json as msgspec_json
 
 from cds_hooks.samples.dates import place_dates
@@ -23,14 +23,16 @@ SHOWCASE_PATIENT = "planning-talk"
 SHOWCASE_DRAFT = "metformin-ckd4-coded"
 
 
-class PatientView(Struct, frozen=True, forbid_unknown_fields=True):
+@dataclass(frozen=True)
+class PatientView:
     """What the planning service (`mortality_5y`) does with this patient, and why."""
 
     expect: Literal["card", "silent"]
     reason: str
 
 
-class DraftedOrder(Struct, frozen=True, forbid_unknown_fields=True):
+@dataclass(frozen=True)
+class DraftedOrder:
     """A drafted order for this patient and what the renal rules do with it: a card of `rule` and `band`, silence, or
     `missing` (the rule's card that asks for what is not known)."""
 
@@ -41,7 +43,8 @@ class DraftedOrder(Struct, frozen=True, forbid_unknown_fields=True):
     band: str | None = None
 
 
-class Sample(Struct, frozen=True, forbid_unknown_fields=True):
+@dataclass(frozen=True)
+class Sample:
     """One invented patient. `facts` are what a reader must find in the record, on any day it is loaded: age in
     completed years, `creatinine_mg_dl` (newest usable), `weight_kg`, `egfr_ckd_epi_2021` in mL/min/1.73 m2,
     `crcl_cockcroft_gault` in mL/min (actual weight). `later` names what services to come should do."""
@@ -55,7 +58,8 @@ class Sample(Struct, frozen=True, forbid_unknown_fields=True):
     later: str | None = None
 
 
-class _Index(Struct, forbid_unknown_fields=True):
+@dataclass(frozen=True)
+class _Index:
     samples: tuple[Sample, ...]
 
 

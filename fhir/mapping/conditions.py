@@ -40,7 +40,8 @@ _HITS: WeakKeyDictionary[PatientRecord, Mapping[str, ConditionHit]] = WeakKeyDic
 
 
 def has_condition(record: PatientRecord, key: str) -> ConditionHit | None:
-    """The newest condition of the record that means `key` (tables/conditions.csv), None when there is none.
+    """The newest condition of the record that means `key` (tables/conditions.csv), None when there is none; of a
+    pregnancy the earliest entry that belongs to it.
 
     Raises KeyError for a key that the table does not have: a misspelt rule must not be a silent one.
     """
@@ -65,7 +66,7 @@ def _find(record: PatientRecord) -> dict[str, ConditionHit]:
                 if encounters is None:
                     encounters = {f"Encounter/{one.id}": one for one in record.encounters}
                 hit = _hit(key, condition, coding.code or "", encounters, record.as_of_epoch)
-                if _counts(hit, record) and _is_newer(hit, hits.get(key)):
+                if _counts(hit, record) and _is_better(hit, hits.get(key)):
                     hits[key] = hit
     return hits
 
@@ -132,9 +133,12 @@ def _counts_as_pregnancy(hit: ConditionHit, record: PatientRecord) -> bool:
     return hit.status != "past" and is_current_pregnancy(record, hit.time)
 
 
-def _is_newer(hit: ConditionHit, known: ConditionHit | None) -> bool:
+def _is_better(hit: ConditionHit, known: ConditionHit | None) -> bool:
     if known is None:
         return True
+    if hit.key == "pregnancy" and hit.time is not None and known.time is not None:
+        # A complication is charted weeks after the pregnancy began: the earliest entry of this pregnancy dates it.
+        return hit.time.instant < known.time.instant
     # A stated status says more than an unstated one; then the later date.
     return (hit.status == "active", hit.time.instant if hit.time else 0.0) > (
         known.status == "active",

@@ -4,6 +4,7 @@ import gzip
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from importlib.resources import files
@@ -140,6 +141,17 @@ def test_no_file_is_without_a_place_in_the_index() -> None:
     assert drafts == {f"{order.draft}.json" for sample in list_samples() for order in sample.orders}
     assert {SHOWCASE_PATIENT} <= {sample.id for sample in list_samples()}
     assert f"{SHOWCASE_DRAFT}.json" in drafts
+
+
+def test_the_index_is_read_whole() -> None:
+    """A misspelt field of the index would be passed over without a word."""
+    written = json.loads(files("cds_hooks.samples").joinpath("samples.json").read_bytes())["samples"]
+    read = [asdict(sample) for sample in list_samples()]
+    assert json.loads(json.dumps(read), object_hook=without_none) == written
+
+
+def without_none(node: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in node.items() if value is not None}
 
 
 def test_an_unknown_name_is_refused_with_those_there_are() -> None:

@@ -1,0 +1,41 @@
+"""Each drafted order of the samples gets from the rules what the index says: this rule, this band, or silence."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from cards.rules.chart import Chart
+from cards.rules.draft import read_drafts
+from cards.rules.drafted import Drafted
+from cards.rules.engine import MISSING, rule_book
+from cds_hooks.samples import DraftedOrder, list_samples, load_draft, load_patient
+from fhir.record.reader import read_value
+from fhir.record.record import read_record
+
+AS_OF = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
+ORDERS = [(sample.id, order) for sample in list_samples() for order in sample.orders]
+
+
+def entries(draft: dict[str, Any]) -> list[Any]:
+    return draft["entry"] if draft["resourceType"] == "Bundle" else [{"resource": draft}]
+
+
+def expected(order: DraftedOrder) -> list[tuple[str | None, str | None]]:
+    if order.expect == "silent":
+        return []
+    return [(order.rule, MISSING if order.expect == "missing" else order.band)]
+
+
+@pytest.mark.parametrize(("sample_id", "order"), ORDERS, ids=[order.draft for _, order in ORDERS])
+def test_the_kidney_rules_say_what_the_index_promises(sample_id: str, order: DraftedOrder) -> None:
+    bundle, _ = read_value("sample", json.dumps(load_patient(sample_id, AS_OF)).encode())
+    chart = Chart(
+        read_record({"sample": bundle}, sample_id, AS_OF), read_drafts(entries(load_draft(order.draft, AS_OF)))
+    )
+    draft = next(draft for draft in chart.drafts if draft.order is not None)
+    assert draft.order is not None
+    findings = rule_book().judge(chart, Drafted(draft, draft.order, chart.medications)).findings
+    kidney = [(finding.rule, finding.band) for finding in findings if finding.rule.startswith("renal-")]
+    assert kidney == expected(order)
