@@ -2,6 +2,7 @@
 
 import sqlite3
 import threading
+from contextlib import closing, suppress
 from pathlib import Path
 
 from cds_hooks.storage.database import connect_sqlite
@@ -34,20 +35,20 @@ class Checkpointer:
 
     def close(self) -> None:
         """Waits for a checkpoint that is under way."""
+        self._closing = True
+        self._due.set()
         if self._thread is not None:
-            self._closing = True
-            self._due.set()
             self._thread.join()
 
     def _run(self) -> None:
-        connection = connect_sqlite(self._file)
         while True:
             self._due.wait()
             self._due.clear()
             if self._closing:
-                break
-            _checkpoint(connection)
-        connection.close()
+                return
+            # a full disk, say: the writer meets it too and says so; the log is kept until the next time
+            with suppress(sqlite3.Error), closing(connect_sqlite(self._file)) as connection:
+                _checkpoint(connection)
 
 
 def _checkpoint(connection: sqlite3.Connection) -> None:
@@ -56,7 +57,6 @@ def _checkpoint(connection: sqlite3.Connection) -> None:
     Without the second step a log that is written without a pause would grow for ever. A reader that is in the way
     for longer than the wait postpones it to the next time.
     """
-    connection.execute("PRAGMA busy_timeout=0")
     connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
     connection.execute(f"PRAGMA busy_timeout={_RESTART_WAIT_MS}")
     connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()

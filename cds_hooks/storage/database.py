@@ -1,4 +1,4 @@
-"""Where the record is: the SQLAlchemy URL read once, its SQLite file made ready, its engine."""
+"""Where the record is: the SQLAlchemy URL read once, its SQLite file made ready, its engines."""
 
 import sqlite3
 from pathlib import Path
@@ -6,12 +6,14 @@ from typing import Any
 
 from sqlalchemy import URL, Engine, create_engine, event, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.pool import NullPool
 
 from cds_hooks.storage.log import RecordUnavailable
 
-PAGE_BYTES = 4096
+PAGE_BYTES = 8192
+"""Measured in docs/decisions/0004-decision-record.md: three decisions to a page."""
+
 LOCK_WAIT_SECONDS = 5.0
 
 
@@ -19,16 +21,15 @@ def parse_url(text: str) -> URL:
     """The URL of an SQLite file or of PostgreSQL through psycopg 3; RecordUnavailable for anything else."""
     try:
         url = make_url(text)
-    except ArgumentError as error:
-        raise RecordUnavailable(
-            "the database URL is not an SQLAlchemy URL such as sqlite:///var/decisions.sqlite3"
-        ) from error
-    backend = "postgresql" if url.drivername == "postgres" else url.get_backend_name()
-    if backend == "postgresql":
+    except (ArgumentError, ValueError) as error:
+        example = "sqlite:///var/decisions.sqlite3"
+        raise RecordUnavailable(f"the database URL is not an SQLAlchemy URL such as {example}") from error
+    name = url.drivername.partition("+")[0]
+    if name in ("postgresql", "postgres"):
         return url.set(drivername="postgresql+psycopg")
-    if backend == "sqlite" and url.database not in (None, "", ":memory:"):
+    if name == "sqlite" and url.database not in (None, "", ":memory:"):
         return url
-    raise RecordUnavailable(f"the record is kept in an SQLite file or in PostgreSQL, not in {url.drivername}://")
+    raise RecordUnavailable(f"the record is kept in an SQLite file or in PostgreSQL, not in {url.render_as_string()}")
 
 
 def sqlite_file(url: URL) -> Path:
@@ -41,35 +42,54 @@ def make_folder(file: Path) -> None:
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise RecordUnavailable(f"the record's folder {file.parent} cannot be made: {reason}") from error
+        raise RecordUnavailable(f"the record's folder {file.parent} cannot be made: {reason(error)}") from error
 
 
 def connect_sqlite(file: Path) -> sqlite3.Connection:
     """A connection without transactions of its own, on which nobody waits for a lock and nobody checkpoints unasked."""
     # used by one thread at a time, though not always by the one that opened it
     connection = sqlite3.connect(file, isolation_level=None, timeout=0, check_same_thread=False)
-    for statement in ("PRAGMA synchronous=NORMAL", "PRAGMA wal_autocheckpoint=0"):
-        connection.execute(statement)
+    for setting in ("synchronous=NORMAL", "wal_autocheckpoint=0"):
+        connection.execute(f"PRAGMA {setting}")
     return connection
 
 
 def engine_for(url: URL) -> Engine:
-    """An engine whose SQLite transactions take the write lock at once, so that two processes never migrate together."""
+    """An engine to write with: its SQLite transactions take the write lock at once, and wait for it."""
+    engine = _engine(url, f"page_size={PAGE_BYTES}", "journal_mode=WAL", "synchronous=NORMAL")
+    if url.get_backend_name() == "sqlite":
+        event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
+    return engine
+
+
+def reading_engine(url: URL) -> Engine:
+    """An engine that changes nothing and makes no new file; RecordUnavailable where there is no record yet."""
+    if url.get_backend_name() == "sqlite" and not sqlite_file(url).is_file():
+        raise RecordUnavailable(f"there is no record at {sqlite_file(url)} yet; a server makes it when it starts")
+    return _engine(url, "query_only=ON").execution_options(isolation_level="AUTOCOMMIT")
+
+
+def _engine(url: URL, *settings: str) -> Engine:
     if url.get_backend_name() == "postgresql":
         return create_engine(url, poolclass=NullPool)
     engine = create_engine(url, poolclass=NullPool, connect_args={"timeout": LOCK_WAIT_SECONDS})
 
     @event.listens_for(engine, "connect")
     def _set_up(connection: DBAPIConnection, _record: Any) -> None:
-        connection.isolation_level = None
+        connection.isolation_level = None  # SQLAlchemy's own recipe: the driver begins nothing unasked
         cursor = connection.cursor()
-        cursor.execute(f"PRAGMA page_size={PAGE_BYTES}")
-        cursor.execute("PRAGMA journal_mode=WAL")
+        for setting in settings:
+            cursor.execute(f"PRAGMA {setting}")
         cursor.close()
 
-    @event.listens_for(engine, "begin")
-    def _begin(connection: Any) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-
     return engine
+
+
+def reason(error: Exception) -> str:
+    """What the database or the operating system said, in one line; what was to be stored is not in it."""
+    if isinstance(error, DBAPIError):
+        error = error.orig if isinstance(error.orig, Exception) else error
+    if isinstance(error, OSError):
+        return error.strerror or type(error).__name__
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

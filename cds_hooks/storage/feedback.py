@@ -8,10 +8,10 @@ from sqlalchemy import URL
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 
-from cds_hooks.storage.database import engine_for
+from cds_hooks.storage.database import engine_for, reason
 from cds_hooks.storage.decision import FeedbackItem
 from cds_hooks.storage.identifiers import decision_of
-from cds_hooks.storage.log import RecordUnavailable
+from cds_hooks.storage.log import RecordUnavailable, without_nul
 from cds_hooks.storage.tables import feedback
 
 
@@ -19,18 +19,15 @@ def store_feedback(url: URL, items: Sequence[FeedbackItem]) -> int:
     """Stores all items or none and says how many were new: the same card, outcome and time again are not."""
     insert = postgresql.insert if url.get_backend_name() == "postgresql" else sqlite.insert
     statement = insert(feedback).on_conflict_do_nothing().returning(feedback.c.sequence)
-    engine = engine_for(url)
     try:
-        with engine.begin() as connection:
+        with engine_for(url).begin() as connection:
             return sum(len(connection.execute(statement.values(_row(item))).all()) for item in items)
     except DBAPIError as error:
-        raise RecordUnavailable(f"feedback could not be stored: {type(error.orig).__name__}") from error
-    finally:
-        engine.dispose()
+        raise RecordUnavailable(f"feedback cannot be stored: {reason(error)}") from error
 
 
 def _row(item: FeedbackItem) -> dict[str, Any]:
-    row = msgspec.structs.asdict(item)
+    row = msgspec.structs.asdict(without_nul(item))
     row["decision"] = decision_of(item.card)
     row["accepted_suggestions"] = msgspec.json.encode(item.accepted_suggestions).decode()
     return row

@@ -3,41 +3,38 @@
 import asyncio
 from collections.abc import Sequence
 
-import msgspec
 import psycopg
 from sqlalchemy import URL, insert
 from sqlalchemy.dialects.postgresql import psycopg as psycopg_dialect
 
 from cds_hooks.storage.chain import Chain
+from cds_hooks.storage.database import reason
 from cds_hooks.storage.decision import Decision, FeedbackItem
 from cds_hooks.storage.feedback import store_feedback
-from cds_hooks.storage.log import RecordUnavailable
-from cds_hooks.storage.tables import decisions
+from cds_hooks.storage.log import Waiting, answer_all, without_nul
+from cds_hooks.storage.tables import COLUMNS, NEWEST_HASH, decisions
 
-_COLUMNS = [column.name for column in decisions.columns if column.name != "sequence"]
-_DIALECT = psycopg_dialect.dialect(paramstyle="format")  # type: ignore[no-untyped-call]
-_INSERT = str(insert(decisions).inline().compile(dialect=_DIALECT, column_keys=_COLUMNS))
-_NEWEST_HASH = "SELECT hash FROM decisions ORDER BY sequence DESC LIMIT 1"
-
-_Waiting = list[tuple[Decision, asyncio.Future[None]]]
+_DIALECT = psycopg_dialect.dialect(paramstyle="format")  # type: ignore[no-untyped-call] # SQLAlchemy types no dialect
+_INSERT = str(insert(decisions).inline().compile(dialect=_DIALECT, column_keys=COLUMNS))
+_WAIT_SECONDS = 5
 
 
 class PostgresDecisionLog:
     """A `DecisionLog` over one psycopg connection, opened again after it was lost."""
 
     def __init__(self, url: URL) -> None:
-        """The database is migrated; the connection is opened by the first append."""
+        """The database is there and migrated; the connection is opened by the first append."""
         self._url = url
         self._address = url.set(drivername="postgresql").render_as_string(hide_password=False)
-        self._waiting: _Waiting = []
+        self._waiting: Waiting = []
         self._writer: asyncio.Task[None] | None = None
         self._connection: psycopg.AsyncConnection | None = None
-        self._chain = Chain(None)
+        self._chain: Chain | None = None
 
     async def append(self, decision: Decision) -> None:
         """Returns when the decision is committed; RecordUnavailable when it could not be."""
         future = asyncio.get_running_loop().create_future()
-        self._waiting.append((_storable(decision), future))
+        self._waiting.append((without_nul(decision), future))
         if self._writer is None:
             self._writer = asyncio.create_task(self._write())
         await future
@@ -50,55 +47,40 @@ class PostgresDecisionLog:
         """Commits what is waiting and closes the connection."""
         if self._writer is not None:
             await self._writer
-        if self._connection is not None:
-            await self._connection.close()
+        await self._disconnect()
 
     async def _write(self) -> None:
         while self._waiting:
             group, self._waiting = self._waiting, []
-            failure = await self._commit([decision for decision, _ in group])
-            for _, future in group:
-                if future.done():  # its caller went away; the decision is in the record all the same
-                    continue
-                if failure is None:
-                    future.set_result(None)
-                else:
-                    future.set_exception(failure)
+            failure = None
+            try:
+                async with asyncio.timeout(_WAIT_SECONDS):
+                    await self._commit([decision for decision, _ in group])
+            # whatever it was, nobody may be left waiting, and an unforeseen failure is a missing record too
+            except Exception as error:
+                failure = f"the record in PostgreSQL cannot be written: {reason(error)}"
+                # whether the rows arrived is uncertain, so neither connection nor chain goes on
+                await self._disconnect()
+            answer_all(group, failure)
         self._writer = None
 
-    async def _commit(self, group: list[Decision]) -> RecordUnavailable | None:
-        try:
-            connection = await self._open()
-            rows = self._chain.link(group)
-            async with connection.transaction(), connection.cursor() as cursor:
-                await cursor.executemany(_INSERT, rows)
-        except (psycopg.Error, OSError) as error:
-            # whether the commit arrived is uncertain, so neither this connection nor its chain goes on
-            await self._give_up()
-            return RecordUnavailable(f"the record in PostgreSQL cannot be written: {type(error).__name__}")
-        self._chain.moved_to(rows)
-        return None
-
-    async def _open(self) -> psycopg.AsyncConnection:
+    async def _commit(self, group: list[Decision]) -> None:
         if self._connection is None:
-            self._connection = await psycopg.AsyncConnection.connect(self._address, autocommit=True, connect_timeout=5)
-            cursor = await self._connection.execute(_NEWEST_HASH)
-            newest = await cursor.fetchone()
-            self._chain = Chain(bytes(newest[0]) if newest else None)
-        return self._connection
+            self._connection = await psycopg.AsyncConnection.connect(self._address, autocommit=True)
+        connection = self._connection
+        chain = self._chain or await _new_chain(connection)
+        rows = chain.link(group)
+        async with connection.transaction(), connection.cursor() as cursor:
+            await cursor.executemany(_INSERT, rows)
+        chain.moved_to(rows)
+        self._chain = chain
 
-    async def _give_up(self) -> None:
-        connection, self._connection = self._connection, None
+    async def _disconnect(self) -> None:
+        connection, self._connection, self._chain = self._connection, None, None
         if connection is not None:
             await connection.close()
 
 
-def _storable(decision: Decision) -> Decision:
-    """PostgreSQL's text has no NUL, which JSON's has; a client that sends one gets U+FFFD into the record."""
-    named = (decision.hook, decision.service, decision.hook_instance, decision.client, decision.patient)
-    if not any("\0" in text for text in named):
-        return decision
-    hook, service, hook_instance, client, patient = (text.replace("\0", "\N{REPLACEMENT CHARACTER}") for text in named)
-    return msgspec.structs.replace(
-        decision, hook=hook, service=service, hook_instance=hook_instance, client=client, patient=patient
-    )
+async def _new_chain(connection: psycopg.AsyncConnection) -> Chain:
+    newest = await (await connection.execute(NEWEST_HASH)).fetchone()
+    return Chain(newest[0] if newest else None)

@@ -31,7 +31,6 @@ decisions = Table(
     Column("models", LargeBinary, nullable=False),
     Column("response", LargeBinary, nullable=False),
     Column("basis", LargeBinary, nullable=False),
-    Index("decisions_by_patient", "patient"),
 )
 
 feedback = Table(
@@ -52,3 +51,8 @@ feedback = Table(
     UniqueConstraint("card", "outcome", "outcome_timestamp", name="feedback_once"),
     Index("feedback_by_decision", "decision"),
 )
+
+COLUMNS = [column.name for column in decisions.columns if column.name != "sequence"]
+"""What a writer fills in, in the order of `chain.Row`; the database counts `sequence`."""
+
+NEWEST_HASH = "SELECT hash FROM decisions ORDER BY sequence DESC LIMIT 1"

@@ -33,7 +33,6 @@ def upgrade() -> None:
         sa.Column("response", sa.LargeBinary, nullable=False),
         sa.Column("basis", sa.LargeBinary, nullable=False),
     )
-    op.create_index("decisions_by_patient", "decisions", ["patient"])
     op.create_table(
         "feedback",
         sa.Column("sequence", _row_number, primary_key=True, autoincrement=True),
