@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,11 @@ def test_fhir_holds_only_the_shim_and_subpackages() -> None:
     assert "resources" not in entries, "the library fhir.resources owns that name"
     for name in entries - {"__init__.py"}:
         assert (ROOT / "fhir" / name / "__init__.py").is_file(), f"fhir/{name} is not a package"
+
+
+def test_mypy_reads_every_package_of_fhir_because_it_does_not_find_them_by_itself() -> None:
+    packages = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["mypy"]["packages"]
+    assert {f"fhir.{path.parent.name}" for path in (ROOT / "fhir").glob("*/__init__.py")} <= set(packages)
 
 
 def test_the_shim_extends_the_path_and_does_nothing_else() -> None:
