@@ -1,0 +1,208 @@
+"""`cds-hooks decisions`: what was answered, on what basis, and whether the record is as it was written."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import msgspec
+import orjson
+import typer
+from rich import box
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+from rich.text import Text
+
+from cds_hooks.calling.drawing import draw_answer
+from cds_hooks.settings import settings
+from cds_hooks.storage import Decision, FeedbackItem, RecordUnavailable, decision_of
+from cds_hooks.storage.decision import Outcome
+from cds_hooks.storage.reading import feedback_on, get_decision, list_decisions
+from cds_hooks.storage.verification import Verification, verify_chain
+
+app = typer.Typer(no_args_is_help=True, help="Read the record of decisions, and check that nobody changed it.")
+
+Database = Annotated[
+    str | None, typer.Option("--database", metavar="URL", help="SQLAlchemy URL of the record; else CDS_DATABASE_URL.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.command("list")
+def list_(
+    limit: Annotated[int, typer.Option(min=1, help="How many, at most.")] = 20,
+    service: Annotated[str | None, typer.Option(help="Of this service only.")] = None,
+    outcome: Annotated[Outcome | None, typer.Option(help="With this outcome only.")] = None,
+    database: Database = None,
+    as_json: AsJson = False,
+) -> None:
+    """List decisions, the newest first.
+
+    Example: cds-hooks decisions list --limit 5 --outcome cards
+    """
+    with _said_in_a_sentence():
+        found = list_decisions(_url(database), limit, service, outcome)
+    if as_json:
+        _print_json([_summary(decision) for decision in found])
+        return
+    table = Table("decision", "service", "what was said", box=box.SIMPLE_HEAD)
+    table.columns[0].no_wrap = True
+    for decision in found:
+        table.add_row(f"{decision.id}\n{_time(decision)}", decision.service, Text("\n".join(_said(decision))))
+    Console().print(table if found else "No decision in the record is like that.")
+
+
+@app.command()
+def show(
+    decision: Annotated[str, typer.Argument(metavar="ID", help="Of a decision, or the uuid of one of its cards.")],
+    database: Database = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show one decision: its cards, the inputs with their evidence, what was not said and why, timings, feedback.
+
+    Example: cds-hooks decisions show 01a1f851-2afd-7ec4-9e85-272e25f40000
+    """
+    url = _url(database)
+    with _said_in_a_sentence():
+        found = get_decision(url, decision_of(decision) or decision)
+        answers = feedback_on(url, found.id) if found else []
+    if found is None:
+        typer.echo(
+            f"There is no decision {decision} in the record; cds-hooks decisions list shows those there are.", err=True
+        )
+        raise typer.Exit(1)
+    if as_json:
+        _print_json(_everything(found, answers))
+    else:
+        _draw(Console(), _everything(found, answers))
+
+
+@app.command()
+def verify(database: Database = None, as_json: AsJson = False) -> None:
+    """Recompute the hash of every row; exit code 1 where one was changed or taken out.
+
+    Keep what it prints: a later run must reach at least as far in every chain, with the same hash at that row.
+
+    Example: cds-hooks decisions verify --json
+    """
+    with _said_in_a_sentence(), Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("Decisions")
+        found = verify_chain(_url(database), lambda done, total: progress.update(task, completed=done, total=total))
+    if as_json:
+        _print_json({**asdict(found), "chains": [asdict(end) for end in found.chains.values()]})
+    else:
+        _draw_verification(Console(), found)
+    raise typer.Exit(1 if found.broken else 0)
+
+
+def _url(database: str | None) -> str:
+    return database or settings().database_url
+
+
+@contextmanager
+def _said_in_a_sentence() -> Iterator[None]:
+    try:
+        yield
+    except RecordUnavailable as error:
+        typer.echo(f"{str(error)[0].upper()}{str(error)[1:]}.", err=True)
+        raise typer.Exit(1) from error
+
+
+def _print_json(value: Any) -> None:
+    typer.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2))
+
+
+def _time(decision: Decision) -> str:
+    return datetime.fromtimestamp(decision.decided_at / 1e6, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _summary(decision: Decision) -> dict[str, Any]:
+    return {
+        "id": decision.id,
+        "decided_at": _time(decision),
+        "hook": decision.hook,
+        "service": decision.service,
+        "hook_instance": decision.hook_instance,
+        "client": decision.client,
+        "patient": decision.patient,
+        "outcome": decision.outcome,
+        "input_digest": decision.input_digest,
+        "models": orjson.loads(decision.models),
+        "said": _said(decision),
+    }
+
+
+def _said(decision: Decision) -> list[str]:
+    """The cards' summaries, or why there was none."""
+    cards = orjson.loads(decision.response).get("cards") or []
+    if cards:
+        return [card["summary"] for card in cards]
+    return [f"silent: {text}" for _subject, _reason, text in orjson.loads(decision.basis).get("silence", [])]
+
+
+def _everything(decision: Decision, answers: list[FeedbackItem]) -> dict[str, Any]:
+    everything = _summary(decision)
+    del everything["said"]
+    return {
+        **everything,
+        "response": orjson.loads(decision.response),
+        "basis": orjson.loads(decision.basis),
+        "feedback": [msgspec.structs.asdict(item) for item in answers],
+    }
+
+
+def _draw(console: Console, decision: dict[str, Any]) -> None:
+    basis = decision["basis"]
+    facts = Table.grid(padding=(0, 2))
+    for name in ("id", "decided_at", "hook", "service", "hook_instance", "client", "patient", "input_digest"):
+        facts.add_row(name, Text(str(decision[name])))
+    for model in decision["models"]:
+        facts.add_row("model", Text(f"{model['id']} {model['version']}, sha256 {model['sha256']}"))
+    for name in ("as_of", "probability"):
+        if (value := basis.get(name) or (basis.get("scores") or {}).get(name)) is not None:
+            facts.add_row(name, Text(str(value)))
+    console.print(facts)
+    console.print(_features(basis))
+    draw_answer(console, "Answer", {"cards": decision["response"].get("cards")})
+    for subject, reason, text in basis.get("silence", []):
+        console.print(Text(f"  ○ {subject} · {reason}: {text}", style="dim"))
+    stages = ", ".join(f"{stage} {milliseconds:g}" for stage, milliseconds in basis.get("timings", {}).items())
+    console.print(Text(f"Milliseconds: {stages}", style="dim"))
+    for item in decision["feedback"]:
+        console.print(Text(f"Feedback: {_answer(item)}"))
+
+
+def _features(basis: dict[str, Any]) -> Table | str:
+    """What the decision was computed from, each value with its date, its resource and what it contributed."""
+    contributions = (basis.get("scores") or {}).get("contributions") or {}
+    table = Table("input", "value", "dated", "from", "contribution", box=box.SIMPLE_HEAD)
+    for name, (value, effective, source) in basis.get("features", {}).items():
+        contribution = contributions.get(name)
+        table.add_row(name, f"{value:g}", effective, source, "" if contribution is None else f"{contribution:+.4f}")
+    for name, reason in basis.get("missing", {}).items():
+        table.add_row(name, Text(f"missing: {reason}", style="dim"), "", "", "")
+    return table if table.row_count else ""
+
+
+def _answer(item: dict[str, Any]) -> str:
+    reason = item["override_reason_code"] or ""
+    parts = (item["outcome_timestamp"], item["outcome"], reason, item["user_comment"] or "", f"card {item['card']}")
+    return " · ".join(part for part in parts if part)
+
+
+def _draw_verification(console: Console, found: Verification) -> None:
+    for end in found.chains.values():
+        console.print(
+            Text(f"chain {end.chain}: {end.decisions} decisions, up to {end.hash}", style="dim"), soft_wrap=True
+        )
+    if found.broken is None:
+        console.print(f"{found.decisions} decisions in {len(found.chains)} chains, all as they were written.")
+        return
+    at = found.broken
+    console.print(
+        f"The record is broken at decision {at.decision}, row {at.position} of chain {at.chain}: {at.reason}. "
+        f"The {found.decisions} decisions written before it are as they were written.",
+        soft_wrap=True,
+    )
