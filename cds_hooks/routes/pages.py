@@ -1,13 +1,140 @@
-"""Pages for people (being written)."""
+"""Pages for people: the start page, why a decision was as it was, what a model is for."""
 
-from fastapi import APIRouter
+import re
+from functools import cache
+
+import msgspec
+from fastapi import APIRouter, Response
+from sqlalchemy import select
+from sqlalchemy.exc import SQLAlchemyError
 
 from cds_hooks.invoke import Parts
+from cds_hooks.logs import log
 from cds_hooks.service import Service
 from cds_hooks.settings import Settings
+from cds_hooks.storage import Decision, RecordUnavailable, decision_of
+from cds_hooks.storage.database import engine_for, parse_url
+from cds_hooks.storage.tables import decisions
+from cds_hooks.web.explanation import explain
+from cds_hooks.web.pages import (
+    HEADERS,
+    STATIC_TYPES,
+    Failure,
+    Site,
+    explanation_page,
+    failure_page,
+    model_page,
+    start_page,
+    static_file,
+)
+from models_onnx.artifact import read_manifest
+from models_onnx.errors import ModelError
+from models_onnx.manifest import Manifest
+from models_onnx.registry import ARTIFACTS, model_ids
+
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+
+_NO_DECISION = Failure(
+    "No such page",
+    "Not found",
+    "There is no decision of this number on record here.",
+    "Open the page from its card again. If the card is from another server or an older record, ask its operator.",
+)
+_NO_MODEL = Failure(
+    "No such model", "Not found", "No model of this name is served here.", "The start page lists those there are."
+)
+_AWAY = Failure(
+    "The record cannot be read",
+    "Failed",
+    "The record of decisions does not answer at the moment. Nothing was changed.",
+    "Try again in a minute. If it stays so, tell the operator of this server.",
+)
+_OTHER_FORM = Failure(
+    "This record cannot be shown",
+    "Failed",
+    "The decision is on record, but in a form that this version of the server does not read.",
+    "Tell the operator of this server. The card in the chart is not affected.",
+)
 
 
 def page_routes(configured: Settings, services: dict[str, Service], parts: Parts) -> APIRouter:
-    """The pages of this server."""
-    del configured, services, parts
-    return APIRouter()
+    """The pages of this server. They run in worker threads, so that no hook call waits for one."""
+    del parts
+    router = APIRouter()
+    # There is no other profile yet: whoever reaches the address may call.
+    site = Site(development=True, alert_share=configured.alert_share)
+
+    @router.get("/")
+    def start() -> Response:
+        models = [manifest for name in model_ids() if (manifest := manifest_of(name)) is not None]
+        return _page(start_page(site, services.values(), models))
+
+    @router.get("/explain/{decision_id}")
+    def explanation(decision_id: str) -> Response:
+        status, body = _explanation(decision_id, configured.database_url, services, site)
+        return _page(body, status)
+
+    @router.get("/models/{model_id}")
+    def model(model_id: str) -> Response:
+        manifest = manifest_of(model_id)
+        if manifest is None:
+            return _page(failure_page(site, _NO_MODEL), 404)
+        return _page(model_page(site, manifest))
+
+    @router.get("/static/{name}")
+    def static(name: str) -> Response:
+        if name not in STATIC_TYPES:
+            return Response(status_code=404)
+        # pages ask for the style sheet with its hash, so a new one has a new address
+        headers = {**HEADERS, "cache-control": "public, max-age=86400"}
+        return Response(static_file(name), media_type=STATIC_TYPES[name], headers=headers)
+
+    return router
+
+
+def _explanation(decision_id: str, url: str, services: dict[str, Service], site: Site) -> tuple[int, str]:
+    known = decision_of(decision_id) if _UUID.fullmatch(decision_id) else None
+    try:
+        decision = get_decision(url, known) if known is not None else None
+        if decision is None:
+            return 404, failure_page(site, _NO_DECISION)
+        service = services.get(decision.service)
+        return 200, explanation_page(
+            site, explain(decision, service.title if service else decision.service, manifest_of)
+        )
+    except RecordUnavailable:
+        log().error("record away", status=503)
+        return 503, failure_page(site, _AWAY)
+    except msgspec.MsgspecError as error:
+        log().error("record in another form", status=500, error_type=type(error).__name__)
+        return 500, failure_page(site, _OTHER_FORM)
+
+
+def get_decision(url: str, decision_id: str) -> Decision | None:
+    """Temporary, until storage has one."""
+    names = msgspec.structs.fields(Decision)
+    query = select(*(decisions.c[each.name] for each in names)).where(decisions.c.id == decision_id)
+    try:
+        with engine_for(parse_url(url)).connect() as connection:
+            row = connection.execute(query).first()
+    except SQLAlchemyError as error:
+        raise RecordUnavailable(type(error).__name__) from error
+    return Decision(*row) if row is not None else None
+
+
+def manifest_of(model_id: str) -> Manifest | None:
+    """The manifest of a model that is served here; None for any other name."""
+    return _manifest(model_id) if model_id in model_ids() else None
+
+
+@cache
+def _manifest(model_id: str) -> Manifest | None:
+    try:
+        return read_manifest(ARTIFACTS / model_id)
+    except ModelError as error:
+        log().error("manifest refused", error_type=type(error).__name__)
+        return None
+
+
+def _page(body: str, status: int = 200) -> Response:
+    return Response(body, status_code=status, media_type="text/html", headers=HEADERS)

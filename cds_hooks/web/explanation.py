@@ -1,0 +1,163 @@
+"""From a recorded decision to everything its page says; the template only lays it out."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from cards.explain import in_100
+from cds_hooks.web.findings import SentCard, sent_card
+from cds_hooks.web.inputs import AGE, SEX, Input, read_inputs
+from cds_hooks.web.model_facts import Group, Performance, performance
+from cds_hooks.web.numbers import logit, moment, people_range, wilson
+from cds_hooks.web.recorded import ModelFile, RecordedDecision, Scores, read_basis, read_cards, read_models
+from cds_hooks.web.waterfall import Waterfall, waterfall
+from models_onnx.manifest import Manifest
+
+ManifestOf = Callable[[str], Manifest | None]
+"""The manifest of a model id; None where this server does not have it."""
+
+_WHEN = {
+    "patient-view": "when the chart was opened",
+    "order-select": "when an order was selected",
+    "order-sign": "when orders were signed",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """One row of the comparison: how many in 100, with its range in words and, for the drawing, in numbers."""
+
+    who: str
+    people: int
+    range: str
+    low: float
+    middle: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What a model said about this patient: in 100, compared, step by step, and its exact sum."""
+
+    scores: Scores
+    people: int
+    percentile: int
+    near: str
+    bands: tuple[Band, ...]
+    steps: Waterfall
+    total: float
+    logit: float
+
+    @property
+    def beyond(self) -> str:
+        """ "above" or "below" where the estimate is outside what happened to people near it, else ""."""
+        if self.people > in_100(self.scores.observed_high):
+            return "above"
+        return "below" if self.people < in_100(self.scores.observed_low) else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """Why something was not said."""
+
+    subject: str
+    reason: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """One page. `model` is the file that was asked, `manifest` None where this server no longer has that file."""
+
+    decision: str
+    service: str
+    title: str
+    hook: str
+    when: str
+    decided: str
+    as_of: str
+    input_digest: str
+    patient: str
+    age: str
+    sex: str
+    cards: tuple[SentCard, ...]
+    silences: tuple[Silence, ...]
+    model: ModelFile | None
+    manifest: Manifest | None
+    tested: Performance | None
+    groups: list[Group]
+    inputs: list[Input]
+    estimate: Estimate | None
+
+    @property
+    def gaps(self) -> list[Input]:
+        """The inputs without a usable value."""
+        return [item for item in self.inputs if not item.known]
+
+
+def explain(decision: RecordedDecision, service_title: str, manifest_of: ManifestOf) -> Explanation:
+    """The page of one decision; msgspec.DecodeError or ValidationError for a record of another form."""
+    basis = read_basis(decision)
+    scores = basis.model_scores
+    model = next(iter(read_models(decision)), None)
+    manifest = _same_file(model, manifest_of)
+    tested = performance(manifest) if manifest is not None else None
+    inputs = read_inputs(basis, scores, manifest)
+    figures = {item.name: item.figure for item in inputs}
+    age, _, _ = basis.features.get(AGE, (None, "", ""))
+    return Explanation(
+        decision=decision.id,
+        service=decision.service,
+        title=service_title,
+        hook=decision.hook,
+        when=_WHEN.get(decision.hook, ""),
+        decided=moment(decision.decided_at),
+        as_of=moment(int(basis.as_of.timestamp() * 1e6)),
+        input_digest=decision.input_digest,
+        patient=decision.patient,
+        age=figures.get(AGE, ""),
+        sex=figures.get(SEX, ""),
+        cards=tuple(map(sent_card, read_cards(decision))),
+        silences=tuple(Silence(*silence) for silence in basis.silence),
+        model=model,
+        manifest=manifest,
+        tested=tested,
+        groups=tested.groups_of(age, figures.get(SEX, "")) if tested is not None else [],
+        inputs=inputs,
+        estimate=_estimate(scores, inputs, manifest) if scores is not None else None,
+    )
+
+
+def _same_file(model: ModelFile | None, manifest_of: ManifestOf) -> Manifest | None:
+    manifest = manifest_of(model.id) if model is not None else None
+    return manifest if manifest is not None and model is not None and manifest.file.sha256 == model.sha256 else None
+
+
+def _estimate(scores: Scores, inputs: list[Input], manifest: Manifest | None) -> Estimate:
+    return Estimate(
+        scores=scores,
+        people=in_100(scores.probability),
+        percentile=min(99, int(scores.percentile)),
+        near=people_range(scores.observed_low, scores.observed_high),
+        bands=_bands(scores, manifest),
+        steps=waterfall(scores, inputs),
+        total=sum(scores.contributions.values()),
+        logit=logit(scores.probability),
+    )
+
+
+def _bands(scores: Scores, manifest: Manifest | None) -> tuple[Band, ...]:
+    observed = (scores.observed_rate, scores.observed_low, scores.observed_high)
+    near = _band(f"What happened to {scores.observed_count:,} people with estimates near this one", *observed)
+    if manifest is None:
+        return (near,)
+    reference = manifest.reference
+    everyone = _band(
+        f"Everyone in the group: {reference.words}",
+        reference.events / reference.n,
+        *wilson(reference.events, reference.n),
+    )
+    return near, everyone
+
+
+def _band(who: str, rate: float, low: float, high: float) -> Band:
+    return Band(who, in_100(rate), people_range(low, high), 100 * low, 100 * rate, 100 * high)

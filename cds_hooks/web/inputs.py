@@ -1,0 +1,118 @@
+"""Every input of a model as the decision used it: value, unit, date, source, or why there is none."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from cds_hooks.web.numbers import date_of, how_old, spoken_quantity, spoken_unit, spoken_value
+from cds_hooks.web.recorded import Basis, Scores
+from fhir.mapping.features import FEATURES
+from models_onnx.manifest import Feature, Manifest
+
+AGE, SEX = "age_years", "sex_male"
+_SEXES = {1.0: "male", 0.0: "female"}
+
+_REASONS = {
+    "absent": "not recorded",
+    "stale": "too old to be used",
+    "refused": "recorded, but not usable",
+    "unknown": "not known",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """One input: `value` is what a clinician reads, with its unit, or "" and `gap` says why.
+
+    `used` is the same as the model counted it where that differs; `compared` sets it beside the group's average.
+    """
+
+    name: str
+    words: str
+    value: str
+    figure: str
+    unit: str
+    date: str
+    age: str
+    source: str
+    gap: str
+    used: str
+    compared: str
+    average: str
+    contribution: float
+
+    @property
+    def known(self) -> bool:
+        """Whether there was a usable value."""
+        return not self.gap
+
+
+def read_inputs(basis: Basis, scores: Scores | None, manifest: Manifest | None) -> list[Input]:
+    """The inputs in the model's order; without its manifest, with the words and units of our own features."""
+    contributions = scores.contributions if scores is not None else {}
+    if manifest is not None:
+        described: Iterable[Feature] = manifest.features
+    else:
+        described = map(_undescribed, contributions or [*basis.features, *basis.missing])
+    return [_input(feature, basis, contributions.get(feature.name, 0.0)) for feature in described]
+
+
+def _input(feature: Feature, basis: Basis, contribution: float) -> Input:
+    words, unit, average = words_of(feature), spoken_unit(feature.unit), average_of(feature)
+    if feature.name not in basis.features:
+        gap = _REASONS.get(basis.missing.get(feature.name, ""), "not recorded")
+        return Input(feature.name, words, "", "", unit, "", "", "", gap, "", "", average, contribution)
+    value, effective, source = basis.features[feature.name]
+    top = feature.clip_high
+    is_sex = feature.name == SEX
+    figure = _SEXES.get(value, "") if is_sex else spoken_value(value)
+    quantity = figure if is_sex else spoken_quantity(value, feature.unit)
+    return Input(
+        name=feature.name,
+        words=words,
+        value=f"{top:g} or over" if top is not None and value >= top else quantity,
+        figure=figure,
+        unit=unit,
+        date=date_of(effective),
+        age=_age(feature, effective, basis.as_of),
+        source=source,
+        gap="",
+        used=f"counted as {top:g}" if top is not None and value > top else "",
+        compared=_compared(value, feature),
+        average=average,
+        contribution=contribution,
+    )
+
+
+def words_of(feature: Feature) -> str:
+    """What a clinician calls it: the words of our own feature, or the model's where we have none of that name."""
+    return FEATURES[feature.name].words if feature.name in FEATURES else feature.words
+
+
+def average_of(feature: Feature) -> str:
+    """The mean of the reference cohort in words; "" where the model's own dictionary is not at hand."""
+    mean = feature.reference_value
+    if math.isnan(mean):
+        return ""
+    return f"{100 * mean:.0f} in 100 are male" if feature.name == SEX else spoken_quantity(mean, feature.unit)
+
+
+def _undescribed(name: str) -> Feature:
+    known = FEATURES.get(name)
+    words, unit = (known.words, known.unit) if known is not None else (name, "")
+    return Feature(name, words, unit, (), "", math.nan, math.nan, None, math.nan, None)
+
+
+def _age(feature: Feature, effective: str, as_of: datetime) -> str:
+    return "at this call" if feature.name in (AGE, SEX) else how_old(effective, as_of)
+
+
+def _compared(value: float, feature: Feature) -> str:
+    mean = feature.reference_value
+    if math.isnan(mean) or feature.name == SEX:
+        return ""
+    average = spoken_value(mean)
+    if spoken_value(value) == average:
+        return f"average ({average})"
+    return f"{'above' if value > mean else 'below'} average ({average})"

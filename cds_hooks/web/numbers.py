@@ -1,0 +1,132 @@
+"""Numbers, units, dates and ages as the pages write them (LOOK: "Numbers, units, dates, gaps")."""
+
+import math
+import re
+from datetime import UTC, datetime
+
+from cards.explain import in_100
+from cards.rules.numbers import show
+from fhir.record.time import parse_time
+
+_MINUS = "−"
+_Z95 = 1.959964
+_UCUM_SIGNS = (
+    ("mm[Hg]", "mmHg"),
+    ("{1.73_m2}", "1.73 m²"),
+    ("10*3", "10³"),
+    ("10*6", "10⁶"),
+    ("10*9", "10⁹"),
+    ("m2", "m²"),
+)
+_WHOLE_UNITS = {"a": "years", "1": ""}
+_MICRO = re.compile(r"\bu(?=[A-Za-z])")
+
+
+def spoken_value(value: float) -> str:
+    """The number with the decimals a clinician reads at its size; a minus sign that is one.
+
+    >>> spoken_value(1.42), spoken_value(15.94), spoken_value(128.0), spoken_value(-0.5)
+    ('1.42', '15.9', '128', '−0.5')
+    """
+    size = abs(value)
+    return show(value, decimals=2 if size < 10 else 1 if size < 100 else 0).replace("-", _MINUS)
+
+
+def spoken_unit(ucum: str) -> str:
+    """A UCUM unit as it is printed.
+
+    >>> spoken_unit("10*3/uL"), spoken_unit("mm[Hg]"), spoken_unit("kg/m2"), spoken_unit("umol/L")
+    ('10³/µL', 'mmHg', 'kg/m²', 'µmol/L')
+    """
+    if ucum in _WHOLE_UNITS:
+        return _WHOLE_UNITS[ucum]
+    for written, printed in _UCUM_SIGNS:
+        ucum = ucum.replace(written, printed)
+    return _MICRO.sub("µ", ucum)
+
+
+def spoken_quantity(value: float, ucum: str) -> str:
+    """Value and unit together.
+
+    >>> spoken_quantity(6.1, "10*3/uL"), spoken_quantity(79, "a"), spoken_quantity(15.9, "%")
+    ('6.1 × 10³/µL', '79 years', '15.9 %')
+    """
+    unit = spoken_unit(ucum)
+    return f"{spoken_value(value)}{' ×' if unit.startswith('10') else ''} {unit}".rstrip()
+
+
+def signed(value: float, places: int = 3) -> str:
+    """With its sign, for the exact numbers.
+
+    >>> signed(0.357), signed(-0.3), signed(0.0)
+    ('+0.357', '−0.300', '0.000')
+    """
+    text = f"{abs(value):.{places}f}"
+    return text if not float(text) else f"{'+' if value > 0 else _MINUS}{text}"
+
+
+def people_range(low: float, high: float) -> str:
+    """Two proportions as people in 100.
+
+    >>> people_range(0.338, 0.421), people_range(0.081, 0.083)
+    ('34 to 42', '8')
+    """
+    first, last = in_100(low), in_100(high)
+    return f"{first}" if first == last else f"{first} to {last}"
+
+
+def wilson(events: int, count: int) -> tuple[float, float]:
+    """The 95 % interval of a proportion (Wilson 1927); 0 and 1 for nobody.
+
+    >>> low, high = wilson(23, 100)
+    >>> round(low, 3), round(high, 3)
+    (0.158, 0.322)
+    """
+    if not count:
+        return 0.0, 1.0
+    rate, square = events / count, _Z95**2 / count
+    centre = (rate + square / 2) / (1 + square)
+    half = _Z95 * math.sqrt(rate * (1 - rate) / count + square / (4 * count)) / (1 + square)
+    return centre - half, centre + half
+
+
+def logit(probability: float) -> float:
+    """log(p / (1 - p))."""
+    return math.log(probability / (1 - probability))
+
+
+def logistic(margin: float) -> float:
+    """The inverse of `logit`."""
+    return 1 / (1 + math.exp(-margin))
+
+
+def date_of(effective: str) -> str:
+    """The day of an ISO date or dateTime, or the month or year where no day was charted."""
+    return effective[:10]
+
+
+def how_old(effective: str, as_of: datetime) -> str:
+    """The age of a result in words; "" where its date cannot be read.
+
+    >>> as_of = datetime(2026, 11, 20, tzinfo=UTC)
+    >>> how_old("2026-11-11", as_of), how_old("2024-07-20", as_of)
+    ('9 days old', '28 months old')
+    """
+    time = parse_time(effective)
+    if time is None:
+        return ""
+    days = int(time.age_days(as_of.timestamp()))
+    if days == 0:
+        return "today"
+    if days < 60:
+        return "1 day old" if days == 1 else f"{days} days old"
+    return f"{round(days / 30.44)} months old"
+
+
+def moment(microseconds: int) -> str:
+    """A time of the record, to the minute, with its zone.
+
+    >>> moment(1795166040_000_000)
+    '2026-11-20 09:14 UTC'
+    """
+    return f"{datetime.fromtimestamp(microseconds / 1e6, UTC):%Y-%m-%d %H:%M} UTC"

@@ -1,0 +1,124 @@
+"""Page models laid out as HTML: one template environment, one set of headers, our own style sheet."""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+from cards.explain import in_100
+from cds_hooks.web import model_facts, scale
+from cds_hooks.web.explanation import Explanation
+from cds_hooks.web.findings import is_web_address
+from cds_hooks.web.inputs import words_of
+from cds_hooks.web.model_page import calibration_rows, input_rows
+from cds_hooks.web.numbers import signed
+from models_onnx.manifest import Manifest
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+_FOLDER = files("cds_hooks.web")
+
+HEADERS = {
+    "content-security-policy": (
+        "default-src 'none'; style-src 'self'; img-src 'self'; "
+        "base-uri 'none'; frame-ancestors 'none'; form-action 'self'"
+    ),
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+    "cache-control": "no-store",
+}
+"""Nothing but our own style sheet and icon is loaded, no script runs, and a page about a person is never kept."""
+
+STATIC_TYPES = {"look.css": "text/css; charset=utf-8", "icon.svg": "image/svg+xml"}
+"""The files under /static/ and what they are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What a page says instead of an answer: what happened and what to do."""
+
+    title: str
+    sign: str
+    what: str
+    next: str
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What every page of this server knows."""
+
+    development: bool
+    alert_share: float
+
+
+def start_page(site: Site, services: Iterable[Any], models: list[Manifest]) -> str:
+    """What this server is and offers; `services` have id, hooks, title and description."""
+    return _render("start.html", site, root="", services=list(services), models=models)
+
+
+def explanation_page(site: Site, explanation: Explanation) -> str:
+    """Why one decision was as it was."""
+    return _render("explanation.html", site, root="../", it=explanation)
+
+
+def model_page(site: Site, manifest: Manifest) -> str:
+    """What a model is for, for whom it was tested, and how well it does."""
+    return _render(
+        "model.html",
+        site,
+        root="../",
+        manifest=manifest,
+        tested=model_facts.performance(manifest),
+        bins=calibration_rows(manifest),
+        features=input_rows(manifest),
+        alert_share=site.alert_share,
+    )
+
+
+def failure_page(site: Site, failure: Failure) -> str:
+    """That there is no answer, and why; for addresses one folder deep."""
+    return _render("failure.html", site, root="../", failure=failure)
+
+
+@cache
+def static_file(name: str) -> bytes:
+    """The bytes of a file of STATIC_TYPES."""
+    return (_FOLDER / "static" / name).read_bytes()
+
+
+def _render(template: str, site: Site, root: str, **values: Any) -> str:
+    """`root` is the way from the page back to the start page."""
+    return _environment().get_template(template).render(development=site.development, root=root, **values)
+
+
+@cache
+def _environment() -> "Environment":
+    # imported with the first page, because the hooks must answer sooner after a start than anyone opens one
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("cds_hooks.web"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals |= {
+        "look": hashlib.sha256(static_file("look.css")).hexdigest()[:12],
+        "people_scale": scale.PEOPLE,
+        "happened_scale": scale.HAPPENED,
+        "indicator_words": {"info": "Info", "warning": "Warning", "critical": "Critical"},
+        "in_100": in_100,
+        "signed": signed,
+        "is_web_address": is_web_address,
+        "words_of": words_of,
+        "simple_inputs": model_facts.simple_inputs,
+        "least_events": model_facts.LEAST_EVENTS,
+        "outcome_short": model_facts.outcome_short,
+        "happened": model_facts.happened,
+        "otherwise": model_facts.otherwise,
+    }
+    return environment

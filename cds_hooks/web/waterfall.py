@@ -1,0 +1,105 @@
+"""From the average person of the group to this patient, step by step: the rows of the waterfall chart."""
+
+from dataclasses import dataclass
+
+from cards.explain import in_100
+from cds_hooks.web.inputs import Input
+from cds_hooks.web.numbers import logistic
+from cds_hooks.web.recorded import Scores
+from cds_hooks.web.scale import Scale, log_odds_scale
+
+ROWS = 10
+# responsible-ai.md 7.4 point 6 and LOOK "Waterfall": marks by share of the sum of all sizes.
+_MARKS = ((0.30, 3, " a lot"), (0.15, 2, " clearly"), (0.05, 1, ""))
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One row: an input (or the rest together), how it moves the estimate, its bar, and the count after it."""
+
+    title: str
+    value: str
+    note: str
+    date: str
+    marks: str
+    effect: str
+    style: str
+    left: float
+    width: float
+    before: float
+    after: float
+    people: int
+
+
+@dataclass(frozen=True, slots=True)
+class Waterfall:
+    """The chart: `start` and `end` in people in 100 and in percent of the scale, the steps between them."""
+
+    scale: Scale
+    steps: tuple[Step, ...]
+    start_people: int
+    start: float
+    end_people: int
+    end: float
+
+
+def waterfall(scores: Scores, inputs: list[Input]) -> Waterfall:
+    """The ten largest steps, largest first, and all others as one; together they are the whole difference."""
+    ranked = sorted(inputs, key=lambda item: -abs(item.contribution))
+    moves = [(item, item.contribution) for item in ranked[:ROWS]]
+    rest = ranked[ROWS:]
+    sizes = sum(abs(item.contribution) for item in inputs)
+
+    margins = [scores.base]
+    for _, contribution in moves:
+        margins.append(margins[-1] + contribution)
+    scale = log_odds_scale([*margins, scores.margin])
+
+    steps = [
+        _step(item.words, item.value, item.compared, item.date, move, sizes, margins[number], scale)
+        for number, (item, move) in enumerate(moves)
+    ]
+    if rest:
+        unknown = sum(1 for item in rest if not item.known)
+        note = f"{unknown} of them not recorded or not usable" if unknown else ""
+        title = f"{len(rest)} other inputs, together" if len(rest) > 1 else f"1 other input: {rest[0].words}"
+        move = sum(item.contribution for item in rest)
+        steps.append(_step(title, "", note, "", move, sizes, margins[-1], scale))
+    return Waterfall(
+        scale,
+        tuple(steps),
+        in_100(logistic(scores.base)),
+        scale.at(scores.base),
+        in_100(scores.probability),
+        scale.at(scores.margin),
+    )
+
+
+def _step(title: str, value: str, note: str, date: str, move: float, sizes: float, margin: float, scale: Scale) -> Step:
+    marks, effect, style = _effect(move, abs(move) / sizes if sizes else 0.0)
+    before, after = scale.at(margin), scale.at(margin + move)
+    return Step(
+        title=title,
+        value=value,
+        note=note,
+        date=date,
+        marks=marks,
+        effect=effect,
+        style=style,
+        left=min(before, after),
+        width=round(abs(after - before), 2),
+        before=before,
+        after=after,
+        people=in_100(logistic(margin + move)),
+    )
+
+
+def _effect(move: float, share: float) -> tuple[str, str, str]:
+    """Marks, words and class of a step of that share of the whole."""
+    if not move:
+        return "", "no effect", "flat"
+    verb, filled, open_, style = ("raises", "▲", "▵", "up") if move > 0 else ("lowers", "▼", "▿", "down")
+    for least, count, words in _MARKS:
+        if share >= least:
+            return filled * count, verb + words, style
+    return open_, f"{verb} a little", "flat"
