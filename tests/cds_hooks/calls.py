@@ -1,0 +1,42 @@
+"""Calls for tests: the app in process, and hook requests built from sample patients."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from cds_hooks.app import create_app
+from cds_hooks.calling.chart import Chart, resources_of
+from cds_hooks.calling.request import build_request, drafts_for
+from cds_hooks.samples import load_draft, load_patient
+from cds_hooks.service import find_services
+from cds_hooks.settings import Settings
+
+PLANNING = "planning-conversation"
+ORDERS = "order-safety"
+
+
+@asynccontextmanager
+async def client(folder: Path, **settings: Any) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of a fresh app whose record is in `folder`."""
+    configured = Settings(database_url=f"sqlite:///{folder}/decisions.sqlite3", **settings)
+    transport = httpx.ASGITransport(app=create_app(configured), raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as calls:
+        yield calls
+
+
+def request_for(service: str, hook: str, sample: str, as_of: datetime, draft: str | None = None) -> dict[str, Any]:
+    """The request a client would send for a sample patient, built from the service's own templates."""
+    entry = next(each for each in find_services()[service].discovery() if each["hook"] == hook)
+    chart = Chart(resources_of(load_patient(sample, as_of)))
+    drafts = drafts_for(chart, resources_of(load_draft(draft, as_of))) if draft else []
+    return build_request(entry, chart, drafts)
+
+
+def ours(answer: httpx.Response) -> dict[str, Any]:
+    """What the response says beyond the protocol."""
+    extension: dict[str, Any] = answer.json()["extension"]["org.cds-hooks-onnx"]
+    return extension

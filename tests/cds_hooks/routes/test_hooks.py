@@ -1,0 +1,168 @@
+"""The hook endpoint: right answers, honest errors, never a traceback."""
+
+import asyncio
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.cds_hooks.calls import PLANNING, client, ours, request_for
+
+JSON = {"content-type": "application/json"}
+
+
+def _post(folder: Path, path: str, content: bytes, headers: dict[str, str] = JSON, **settings: Any) -> httpx.Response:
+    async def call() -> httpx.Response:
+        async with client(folder, **settings) as calls:
+            return await calls.post(path, content=content, headers=headers)
+
+    return asyncio.run(call())
+
+
+def _outcome(answer: httpx.Response) -> str:
+    document = answer.json()
+    assert document["resourceType"] == "OperationOutcome"
+    text: str = document["issue"][0]["details"]["text"]
+    assert "Traceback" not in text
+    return text
+
+
+@pytest.mark.parametrize(
+    ("content", "status"),
+    [
+        (b"", 400),
+        (b"not json", 400),
+        (b"[]", 400),
+        (b"null", 400),
+        (b'{"hook": "patient-view"}', 400),
+        (b'{"a": NaN}', 400),
+        (b'{"a": "\xff"', 400),
+        (b'{"hook": "\\ud800"}', 400),
+        (b"[" * 200_000, 400),
+        (b'{"a": ' * 50_000 + b"1" + b"}" * 50_000, 400),
+        (b'{"hook": 1e999}', 400),
+    ],
+)
+def test_a_broken_body_is_answered_with_what_is_wrong(tmp_path: Path, content: bytes, status: int) -> None:
+    answer = _post(tmp_path, f"/cds-services/{PLANNING}", content)
+    assert answer.status_code == status
+    assert _outcome(answer)
+
+
+def test_an_unknown_service_is_not_found(tmp_path: Path) -> None:
+    answer = _post(tmp_path, "/cds-services/nobody", b"{}")
+    assert answer.status_code == 404
+    assert "GET /cds-services" in _outcome(answer)
+
+
+def test_a_body_over_the_limit_is_refused(tmp_path: Path) -> None:
+    answer = _post(tmp_path, f"/cds-services/{PLANNING}", b" " * 5000, max_body_bytes=2048)
+    assert answer.status_code == 413
+    assert "2048" in _outcome(answer)
+
+
+def test_a_body_that_is_declared_as_something_else_is_refused(tmp_path: Path) -> None:
+    answer = _post(tmp_path, f"/cds-services/{PLANNING}", b"<a/>", {"content-type": "application/xml"})
+    assert answer.status_code == 415
+    assert _outcome(answer)
+
+
+@pytest.mark.parametrize("kind", ["Application/JSON; charset=UTF-8", "application/fhir+json"])
+def test_json_is_recognised_however_it_is_declared(tmp_path: Path, as_of: datetime, kind: str) -> None:
+    body = json.dumps(request_for(PLANNING, "patient-view", "infant", as_of)).encode()
+    answer = _post(tmp_path, f"/cds-services/{PLANNING}", body, {"content-type": kind}, as_of=as_of)
+    assert answer.status_code == 200
+
+
+def test_a_service_is_not_read_but_called(tmp_path: Path) -> None:
+    async def call() -> httpx.Response:
+        async with client(tmp_path) as calls:
+            return await calls.get(f"/cds-services/{PLANNING}")
+
+    assert asyncio.run(call()).status_code == 405
+
+
+def test_another_patients_resource_stops_the_call(tmp_path: Path, as_of: datetime) -> None:
+    request = request_for(PLANNING, "patient-view", "planning-talk", as_of)
+    request["context"]["patientId"] = "somebody-else"
+    answer = _post(tmp_path, f"/cds-services/{PLANNING}", json.dumps(request).encode(), as_of=as_of)
+    assert answer.status_code == 400
+    assert "another patient" in _outcome(answer)
+    assert "planning-talk" not in answer.text
+
+
+def test_a_missing_patient_is_a_failed_precondition(tmp_path: Path, as_of: datetime) -> None:
+    request = request_for(PLANNING, "patient-view", "planning-talk", as_of) | {"prefetch": {}}
+    answer = _post(tmp_path, f"/cds-services/{PLANNING}", json.dumps(request).encode(), as_of=as_of)
+    assert answer.status_code == 412
+    assert "prefetch.patient" in _outcome(answer)
+
+
+def test_labs_that_were_never_asked_for_are_a_failed_precondition(tmp_path: Path, as_of: datetime) -> None:
+    request = request_for(PLANNING, "patient-view", "planning-talk", as_of)
+    del request["prefetch"]["labs"]
+    answer = _post(tmp_path, f"/cds-services/{PLANNING}", json.dumps(request).encode(), as_of=as_of)
+    assert answer.status_code == 412
+    assert "prefetch.labs" in _outcome(answer)
+
+
+def test_labs_of_which_there_are_none_are_an_answer(tmp_path: Path, as_of: datetime) -> None:
+    request = request_for(PLANNING, "patient-view", "planning-talk", as_of)
+    request["prefetch"] = dict.fromkeys(request["prefetch"]) | {"patient": request["prefetch"]["patient"]}
+    answer = _post(tmp_path, f"/cds-services/{PLANNING}", json.dumps(request).encode(), as_of=as_of)
+    assert answer.status_code == 200
+    assert answer.json()["cards"] == []
+    assert [silence["reason"] for silence in ours(answer)["silence"]] == ["too-few-inputs"]
+
+
+def test_a_client_may_name_its_prefetch_as_it_likes(tmp_path: Path, as_of: datetime) -> None:
+    request = request_for(PLANNING, "patient-view", "planning-talk", as_of)
+    request["prefetch"] = {f"item{n}": value for n, value in enumerate(request["prefetch"].values())}
+    answer = _post(tmp_path, f"/cds-services/{PLANNING}", json.dumps(request).encode(), as_of=as_of)
+    assert len(answer.json()["cards"]) == 1
+
+
+def test_a_prefetch_that_failed_at_the_client_is_not_taken_for_nothing_found(tmp_path: Path, as_of: datetime) -> None:
+    request = request_for(PLANNING, "patient-view", "planning-talk", as_of)
+    issue = {"severity": "error", "code": "exception"}
+    request["prefetch"]["labs"] = {"resourceType": "OperationOutcome", "issue": [issue]}
+    answer = _post(tmp_path, f"/cds-services/{PLANNING}", json.dumps(request).encode(), as_of=as_of)
+    assert answer.status_code == 412
+
+
+def test_timings_come_when_asked_for(tmp_path: Path, as_of: datetime) -> None:
+    request = request_for(PLANNING, "patient-view", "planning-talk", as_of)
+    request["extension"] = {"org.cds-hooks-onnx": {"timings": True}}
+    answer = _post(tmp_path, f"/cds-services/{PLANNING}", json.dumps(request).encode(), as_of=as_of)
+    assert {"decode", "facts", "decide"} <= set(ours(answer)["timings"])
+
+
+def test_an_error_inside_is_an_error_outside_and_says_nothing_of_the_patient(
+    tmp_path: Path, as_of: datetime, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("secret-canary")
+
+    monkeypatch.setattr("cds_hooks.services.planning.map_features", fail)
+    body = json.dumps(request_for(PLANNING, "patient-view", "planning-talk", as_of)).encode()
+    answer = _post(tmp_path, f"/cds-services/{PLANNING}", body, as_of=as_of)
+    assert answer.status_code == 500
+    assert "no advice was given" in _outcome(answer)
+    printed = capfd.readouterr()
+    assert "secret-canary" not in answer.text + printed.out + printed.err
+    assert "RuntimeError" in printed.err
+
+
+def test_a_browser_of_any_origin_may_call_in_the_development_profile(tmp_path: Path) -> None:
+    async def call() -> httpx.Response:
+        async with client(tmp_path) as calls:
+            headers = {"origin": "https://sandbox.example", "access-control-request-method": "POST"}
+            return await calls.options(f"/cds-services/{PLANNING}", headers=headers)
+
+    answer = asyncio.run(call())
+    assert answer.status_code == 200
+    assert answer.headers["access-control-allow-origin"] == "*"
+    assert "access-control-allow-credentials" not in answer.headers

@@ -1,0 +1,129 @@
+"""The planning conversation: for whom, in which words, and why not."""
+
+import asyncio
+import json
+import math
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fhir.resources.R4B.servicerequest import ServiceRequest
+
+from cards.card import Card, check_card
+from cds_hooks.samples import list_samples
+from cds_hooks.services.planning import planning_order
+from tests.cds_hooks.calls import PLANNING, client, ours, request_for
+
+
+def _answer(folder: Path, sample: str, as_of: datetime, change: Any = None, **settings: Any) -> Any:
+    async def call() -> Any:
+        request = request_for(PLANNING, "patient-view", sample, as_of)
+        if change is not None:
+            change(request["prefetch"])
+        async with client(folder, as_of=as_of, **settings) as calls:
+            return await calls.post(f"/cds-services/{PLANNING}", json=request)
+
+    return asyncio.run(call())
+
+
+@pytest.mark.parametrize("sample", list_samples(), ids=lambda sample: sample.id)
+def test_each_sample_gets_what_its_story_says(tmp_path: Path, as_of: datetime, sample: Any) -> None:
+    answer = _answer(tmp_path, sample.id, as_of)
+    assert answer.status_code == 200, answer.text
+    assert len(answer.json()["cards"]) == (1 if sample.patient_view.expect == "card" else 0)
+    if sample.patient_view.expect == "silent":
+        assert ours(answer)["silence"]
+
+
+def test_the_card_keeps_to_the_wire_and_its_contributions_add_up(tmp_path: Path, as_of: datetime) -> None:
+    (card,) = _answer(tmp_path, "planning-talk", as_of).json()["cards"]
+    check_card(_typed(card))
+    said = card["extension"]["org.cds-hooks-onnx"]
+    total = said["base"] + sum(each["contribution"] for each in said["contributions"])
+    assert said["link"] == "logit"
+    assert math.isclose(total, math.log(said["probability"] / (1 - said["probability"])), abs_tol=1e-5)
+    assert card["indicator"] == "info"
+
+
+def _typed(card: dict[str, Any]) -> Card:
+    import msgspec
+
+    return msgspec.json.decode(json.dumps(card), type=Card)
+
+
+def test_the_card_reads_as_a_clinician_would_want_it(tmp_path: Path, as_of: datetime) -> None:
+    (card,) = _answer(tmp_path, "planning-talk", as_of).json()["cards"]
+    assert len(card["summary"]) < 140
+    lines = [line for line in card["detail"].splitlines() if line]
+    assert len(lines) <= 12
+    assert sum(line.startswith("- ▲") or line.startswith("- ▼") for line in lines) <= 5
+    assert "in 100" in card["summary"]
+    assert "Not for emergencies" in card["detail"] or "not for emergencies" in card["detail"]
+    assert "%" not in card["summary"]
+
+
+def test_the_suggested_order_is_a_valid_draft() -> None:
+    order = ServiceRequest.model_validate(planning_order("p1", "2026-11-20"))
+    assert order.status == "draft"
+
+
+def test_a_stricter_setting_silences_the_card(tmp_path: Path, as_of: datetime) -> None:
+    answer = _answer(tmp_path, "cirrhosis", as_of, alert_share=0.001)
+    assert answer.json()["cards"] == []
+    assert [silence["reason"] for silence in ours(answer)["silence"]] == ["below-threshold"]
+
+
+def test_an_age_over_the_studys_top_is_said_so(tmp_path: Path, as_of: datetime) -> None:
+    def older(prefetch: dict[str, Any]) -> None:
+        prefetch["patient"]["birthDate"] = "1936-01-01"
+
+    (card,) = _answer(tmp_path, "planning-talk", as_of, older).json()["cards"]
+    assert "80 or over" in card["detail"]
+
+
+def _replace(prefetch: dict[str, Any], code: str, value: float | None) -> None:
+    for entry in prefetch["labs"]["entry"]:
+        resource = entry["resource"]
+        if any(coding["code"] == code for coding in resource["code"]["coding"]):
+            if value is None:
+                resource["status"] = "entered-in-error"
+            else:
+                resource["valueQuantity"]["value"] = value
+
+
+def test_an_input_outside_the_trained_range_gives_no_score_and_is_named(tmp_path: Path, as_of: datetime) -> None:
+    answer = _answer(tmp_path, "planning-talk", as_of, lambda prefetch: _replace(prefetch, "2345-7", 900.0))
+    (silence,) = ours(answer)["silence"]
+    assert silence["reason"] == "out-of-range"
+    assert "Glucose" in silence["text"]
+
+
+def test_a_missing_input_is_named_on_the_card(tmp_path: Path, as_of: datetime) -> None:
+    (card,) = _answer(tmp_path, "planning-talk", as_of, lambda prefetch: _replace(prefetch, "2345-7", None)).json()[
+        "cards"
+    ]
+    assert "Glucose (not recorded)" in card["detail"]
+    assert card["extension"]["org.cds-hooks-onnx"]["missing"] == ["glucose_mg_dl"]
+
+
+def test_a_refused_newer_value_is_named_on_the_card(tmp_path: Path, as_of: datetime) -> None:
+    def impossible(prefetch: dict[str, Any]) -> None:
+        first = next(
+            entry for entry in prefetch["labs"]["entry"]
+            if any(coding["code"] == "2160-0" for coding in entry["resource"]["code"]["coding"])
+        )  # fmt: skip
+        copy = json.loads(json.dumps(first))
+        copy["resource"] |= {"id": "impossible", "effectiveDateTime": "2026-11-19"}
+        copy["resource"]["valueQuantity"]["value"] = 190
+        prefetch["labs"]["entry"].append(copy)
+
+    (card,) = _answer(tmp_path, "planning-talk", as_of, impossible).json()["cards"]
+    assert "Newer but not used" in card["detail"]
+    assert "190" in card["detail"]
+
+
+def test_the_same_call_gives_the_same_card(tmp_path: Path, as_of: datetime) -> None:
+    one, two = (_answer(tmp_path, "planning-talk", as_of).json()["cards"][0] for _ in range(2))
+    assert one["detail"].rsplit("/", 1)[0] == two["detail"].rsplit("/", 1)[0]
+    assert one["extension"] == two["extension"]
