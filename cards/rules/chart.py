@@ -124,7 +124,7 @@ class Chart:
         return allergy_to_class(self.record, name) is not None
 
     def is_allergic_to(self, medication: Identity) -> bool:
-        """Whether an allergy or intolerance is on the list to an ingredient of the medication or a class that it is in."""
+        """Whether an allergy or intolerance to an ingredient of the medication or a class of it is on the list."""
         return any(
             one.allergen.classes & medication.classes
             or any(medication.has(ingredient.rxcui) for ingredient in one.allergen.ingredients)

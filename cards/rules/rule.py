@@ -78,14 +78,13 @@ class Change(Declared, frozen=True):
     """What is changed in the draft; everything else in it stays.
 
     A `product` replaces the draft's unless that has the same strength; one of `products_if_split` only where the new
-    dose would be a part of the draft's unit.
+    dose would be a part of the draft's unit. `duration_days` is that of the whole course: there are no refills.
     """
 
     sig: Sig | None = None
     product: Product | None = None
     products_if_split: tuple[Product, ...] = ()
     duration_days: int | None = None
-    refills: int | None = None
 
 
 class NewOrder(Declared, frozen=True):

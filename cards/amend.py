@@ -1,0 +1,216 @@
+"""The client's own order with only what must change changed: product, dose, timing, duration, what follows from them.
+
+Works on the decoded JSON, so that extensions and elements nobody here knows come back as they came.
+"""
+
+import copy
+import math
+import re
+from typing import Any
+
+from cards.rules.drafted import Drafted
+from cards.rules.rule import Change, Product, Sig
+from fhir.terminology.analytes import UCUM
+from fhir.terminology.dose_units import dose_unit
+from fhir.terminology.medications import RXNORM
+
+Json = dict[str, Any]
+
+# Parts of Timing.repeat that say how often; the bounds, which say how long, stay.
+_HOW_OFTEN = (
+    "frequency", "frequencyMax", "period", "periodMax", "periodUnit",
+    "dayOfWeek", "timeOfDay", "when", "offset", "count", "countMax",
+)  # fmt: skip
+_HOW_LONG = ("boundsDuration", "boundsRange", "boundsPeriod", "count", "countMax")
+_SLOW = re.compile(r"\b(extended|sustained|prolonged|24 hr|12 hr|xr|er|sr|xl|la)\b", re.IGNORECASE)
+_DURATION_WORDS = re.compile(
+    r"\b(?P<lead>for|x|×|during)\s*\d+\s*-?\s*(?:days?|d|weeks?|wks?|months?)\b", re.IGNORECASE
+)
+_CLOSE = 1e-9
+
+
+def amend(drafted: Drafted, change: Change) -> Json:
+    """A copy of the draft with the change made; nothing else in it differs."""
+    order: Json = copy.deepcopy(drafted.draft.resource)
+    strength = _strength(drafted)
+    product = _product(change, drafted, strength)
+    if product is not None:
+        _set_product(order, product)
+    if change.sig is not None and change.sig.dose_mg is not None:
+        _set_sig(order, change.sig, drafted, product.strength_mg if product is not None else strength)
+        _scale_quantity(order, _units_ratio(change.sig, drafted, strength, product))
+    if change.duration_days is not None:
+        _set_duration(order, change.duration_days, drafted)
+    return order
+
+
+def concept(product: Product) -> Json:
+    """The product as a CodeableConcept."""
+    return {"coding": [{"system": RXNORM, "code": product.rxcui, "display": product.name}], "text": product.name}
+
+
+def milligrams(value: float) -> Json:
+    """A mass as a Quantity."""
+    return {"value": _number(value), "unit": "mg", "system": UCUM, "code": "mg"}
+
+
+def days(value: int) -> Json:
+    """A duration as a Quantity."""
+    return {"value": value, "unit": "days", "system": UCUM, "code": "d"}
+
+
+def _number(value: float) -> float | int:
+    return int(value) if float(value).is_integer() else value
+
+
+# Product
+
+
+def _strength(drafted: Drafted) -> float | None:
+    """Milligrams of one unit of the drafted product; None when it has several ingredients or does not say."""
+    strengths = drafted.medication.strengths
+    only = strengths[0] if len(strengths) == 1 else None
+    return only.milligrams if only is not None and only.per == "unit" else None
+
+
+def _product(change: Change, drafted: Drafted, strength: float | None) -> Product | None:
+    """The product to change to; None when the drafted one can stay."""
+    if change.product is not None:
+        return None if strength == change.product.strength_mg else change.product
+    dose = change.sig.dose_mg if change.sig is not None else None
+    if dose is None or strength is None or _is_whole(dose / strength):
+        return None
+    slow = bool(_SLOW.search(f"{drafted.medication.dose_form or ''} {drafted.medication.words}"))
+    return next((one for one in change.products_if_split if one.slow_release is slow), None)
+
+
+def _is_whole(count: float) -> bool:
+    return count >= 1 and abs(count - round(count)) <= _CLOSE
+
+
+def _set_product(order: Json, product: Product) -> None:
+    reference = order.pop("medicationReference", None)
+    if isinstance(reference, dict):
+        _drop_contained(order, str(reference.get("reference", "")))
+    order["medicationCodeableConcept"] = concept(product)
+
+
+def _drop_contained(order: Json, reference: str) -> None:
+    """Without the Medication that nothing points to any more: FHIR dom-3 wants every contained resource referenced."""
+    if not reference.startswith("#"):
+        return
+    kept = [one for one in order.get("contained", ()) if f"#{one.get('id', '').removeprefix('#')}" != reference]
+    if kept:
+        order["contained"] = kept
+    else:
+        order.pop("contained", None)
+
+
+# Dose and timing
+
+
+def _set_sig(order: Json, sig: Sig, drafted: Drafted, strength: float | None) -> None:
+    """One instruction with the new dose and frequency. Words that would contradict them are replaced."""
+    instructions = order.get("dosageInstruction") or [{}]
+    dosage = instructions[0]
+    order["dosageInstruction"] = [dosage]
+    is_words_only = "doseAndRate" not in dosage
+    for name in ("text", "patientInstruction"):
+        if name in dosage or (name == "text" and is_words_only):
+            dosage[name] = sig.text
+    dosage.pop("maxDosePerPeriod", None)
+    if len(instructions) > 1 or drafted.dose.times_per_day != sig.times_per_day or sig.when is not None:
+        _set_frequency(dosage, sig)
+    _set_amount(dosage, sig, strength)
+
+
+def _set_frequency(dosage: Json, sig: Sig) -> None:
+    timing = dosage.setdefault("timing", {})
+    timing.pop("code", None)
+    timing.pop("event", None)
+    kept = {name: value for name, value in timing.get("repeat", {}).items() if name not in _HOW_OFTEN}
+    timing["repeat"] = {**kept, **repeat(sig)}
+
+
+def repeat(sig: Sig) -> Json:
+    """How often, as a Timing.repeat."""
+    if sig.every_hours is not None:
+        return {"frequency": 1, "period": sig.every_hours, "periodUnit": "h"}
+    often: Json = {"frequency": sig.times_per_day, "period": 1, "periodUnit": "d"}
+    if sig.when is not None:
+        often["when"] = [sig.when]
+    return often
+
+
+def _set_amount(dosage: Json, sig: Sig, strength: float | None) -> None:
+    given = dosage.get("doseAndRate") or [{}]
+    rate = given[0]
+    old = rate.get("doseQuantity") or (rate.get("doseRange") or {}).get("high") or {}
+    for name in ("doseRange", "rateRatio", "rateRange", "rateQuantity"):
+        rate.pop(name, None)
+    rate["doseQuantity"] = _quantity(sig.dose_mg or 0.0, old, strength)
+    dosage["doseAndRate"] = [rate]
+
+
+def _quantity(dose_mg: float, old: Json, strength: float | None) -> Json:
+    """The dose in the unit the client counts in, where that comes out even; else in milligrams."""
+    unit = dose_unit(str(old.get("code") or old.get("unit") or ""))
+    counts = unit is not None and unit.kind == "unit"
+    if counts and strength is not None and _is_whole(dose_mg / strength):
+        return {**old, "value": round(dose_mg / strength)}
+    return milligrams(dose_mg)
+
+
+# Quantity and duration
+
+
+def _units_ratio(sig: Sig, drafted: Drafted, strength: float | None, product: Product | None) -> float | None:
+    """How many units a day for each unit a day before; None when the old number is not known."""
+    rxcuis = drafted.medication.rxcuis
+    daily = drafted.dose.daily(rxcuis[0]) if len(rxcuis) == 1 else None
+    if daily is None or strength is None or not daily.high or sig.dose_mg is None:
+        return None
+    new_strength = product.strength_mg if product is not None else strength
+    return (sig.dose_mg * (sig.times_per_day or 1) / new_strength) / (daily.high / strength)
+
+
+def _scale_quantity(order: Json, ratio: float | None) -> None:
+    dispense = order.get("dispenseRequest")
+    if not isinstance(dispense, dict) or not isinstance(dispense.get("quantity"), dict):
+        return
+    value = dispense["quantity"].get("value")
+    if ratio is None or not isinstance(value, int | float):
+        # A number of tablets for the old dose is worse than none.
+        del dispense["quantity"]
+    elif abs(ratio - 1.0) > _CLOSE:
+        dispense["quantity"]["value"] = math.ceil(value * ratio - _CLOSE)
+
+
+def _set_duration(order: Json, new_days: int, drafted: Drafted) -> None:
+    """The new duration in all, without refills, wherever the order states one, else as the supply."""
+    stated = False
+    for dosage in order.get("dosageInstruction", ()):
+        stated |= _bound(dosage, new_days)
+        for name in ("text", "patientInstruction"):
+            if isinstance(dosage.get(name), str):
+                dosage[name] = _DURATION_WORDS.sub(rf"\g<lead> {new_days} days", dosage[name])
+    dispense = order.get("dispenseRequest", {})
+    if "expectedSupplyDuration" in dispense or not stated:
+        dispense = order.setdefault("dispenseRequest", {})
+        dispense["expectedSupplyDuration"] = days(new_days)
+    # The quantity is that of one fill, the old duration that of all of them.
+    fills = 1 + (dispense.get("numberOfRepeatsAllowed") or 0)
+    if fills > 1:
+        dispense["numberOfRepeatsAllowed"] = 0
+    old_days = drafted.dose.duration_days
+    _scale_quantity(order, new_days * fills / old_days if old_days else None)
+
+
+def _bound(dosage: Json, new_days: int) -> bool:
+    often = dosage.get("timing", {}).get("repeat")
+    if not isinstance(often, dict) or not any(name in often for name in _HOW_LONG):
+        return False
+    for name in _HOW_LONG:
+        often.pop(name, None)
+    often["boundsDuration"] = days(new_days)
+    return True

@@ -1,0 +1,188 @@
+"""Drafted orders to cards: everything found about one order on one card, or the reason why there is none."""
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+
+from msgspec import Struct, to_builtins
+
+from cards.card import SUMMARY_LIMIT, Card, Coding, Source, Suggestion, check_card
+from cards.markdown import escape, plain
+from cards.rules.chart import Chart
+from cards.rules.draft import Draft
+from cards.rules.drafted import Drafted
+from cards.rules.engine import RuleBook, rule_book
+from cards.rules.fact import Fact
+from cards.rules.finding import Finding, Silence
+from cards.suggest import Bench, suggestions_for
+from fhir.record.record import PatientRecord
+
+EXTENSION = "org.cds-hooks-onnx"
+TOPIC = Coding(
+    system="https://cds-hooks-onnx.org/fhir/CodeSystem/topic", code="order-safety", display="Safety of a drafted order"
+)
+MOST_LINES = 5
+MOST_SUGGESTIONS = 4
+_HARM = {"critical": 0, "warning": 1, "info": 2}
+# A Medication among the drafts is part of an order, not one of its own.
+_PARTS = frozenset({"Medication"})
+_TESTS = frozenset({"ServiceRequest"})
+
+
+class OrderOutcome(Struct, frozen=True):
+    """What checking the drafts came to: at most one card for each draft, and a reason for everything not said."""
+
+    cards: tuple[Card, ...]
+    silences: tuple[Silence, ...]
+
+
+def check_orders(
+    record: PatientRecord,
+    drafts: Iterable[Draft],
+    judged: Collection[str] | None,
+    new_uuid: Callable[[], str],
+    book: RuleBook | None = None,
+) -> OrderOutcome:
+    """The cards for the drafts named in `judged` (None: for all); the other drafts count as active orders."""
+    chart = Chart(record, drafts)
+    rules = book if book is not None else rule_book()
+    cards: list[Card] = []
+    silences: list[Silence] = []
+    by_draft = {id(one.draft): one for one in chart.drafted}
+    for draft in chart.drafts:
+        if judged is not None and not draft.is_named(judged):
+            continue
+        drafted = by_draft.get(id(draft))
+        if drafted is None or not drafted.medication.recognised:
+            silences.extend(_passed_over(draft, drafted))
+            continue
+        card, reasons = _check(chart, drafted, rules, new_uuid)
+        silences.extend(reasons)
+        if card is not None:
+            cards.append(card)
+    return OrderOutcome(tuple(cards), tuple(silences))
+
+
+def _passed_over(draft: Draft, drafted: Drafted | None) -> Iterator[Silence]:
+    if drafted is not None:
+        words = plain(drafted.medication.words) or "the drafted medication"
+        yield Silence(draft.name, "not-recognised", f"Not recognised, so not checked: {words}.")
+    elif draft.fault is not None:
+        yield Silence(
+            draft.name, "draft-unreadable", f"{draft.name} cannot be read, so it was not checked: {draft.fault}"
+        )
+    elif draft.order is not None:
+        yield Silence(draft.name, "not-to-be-given", f"{draft.name} says what not to give: nothing to check.")
+    elif draft.kind not in _PARTS:
+        kind = draft.kind or "a resource without a type"
+        yield Silence(draft.name, "not-a-medication", f"{draft.name} is {kind}, no medication order: not checked.")
+
+
+def _check(
+    chart: Chart, drafted: Drafted, book: RuleBook, new_uuid: Callable[[], str]
+) -> tuple[Card | None, list[Silence]]:
+    judgement = book.judge(chart, drafted)
+    silences = list(judgement.silences)
+    name = drafted.draft.name
+    if drafted.medication.doubt:
+        silences.append(Silence(name, "identity-in-doubt", f"{name}: {plain(drafted.medication.doubt, 200)}"))
+    if not judgement.findings:
+        if not silences:
+            silences.append(Silence(name, "no-rule", f"No rule here is about {plain(drafted.medication.name)}."))
+        return None, silences
+    findings = tuple(sorted(judgement.findings, key=_rank))
+    bench = Bench(chart, drafted, findings, book, new_uuid)
+    uuid = new_uuid()
+    suggestions: list[Suggestion] = []
+    for finding in findings:
+        offered, withheld = suggestions_for(finding, bench)
+        suggestions.extend(offered)
+        silences.extend(withheld)
+    return _card(uuid, findings, _distinct(suggestions), drafted), silences
+
+
+def _rank(finding: Finding) -> tuple[int, bool, int]:
+    """By harm, then by how sure the facts are, then by the rule's own priority."""
+    return _HARM[finding.indicator], bool(finding.notes), -finding.priority
+
+
+def _card(uuid: str, findings: Sequence[Finding], suggestions: Sequence[Suggestion], drafted: Drafted) -> Card:
+    first = findings[0]
+    evidence = first.evidence[0]
+    return check_card(
+        Card(
+            uuid=uuid,
+            summary=_summary(first),
+            detail="\n".join(_lines(findings, drafted)),
+            indicator=first.indicator,
+            source=Source(label=evidence.label, url=evidence.url, topic=TOPIC),
+            suggestions=tuple(suggestions),
+            selection_behavior="at-most-one" if suggestions else None,
+            override_reasons=tuple(dict.fromkeys(reason for one in findings for reason in one.override_reasons)),
+            extension={EXTENSION: _extension(findings)},
+        )
+    )
+
+
+def _summary(finding: Finding) -> str:
+    """The summary of the worst finding; the lint sees to its length, a long drug name is cut rather than refused."""
+    summary = finding.summary
+    return summary if len(summary) <= SUMMARY_LIMIT else f"{summary[: SUMMARY_LIMIT - 1]}…"
+
+
+# The detail: at most five lines
+
+
+def _lines(findings: Sequence[Finding], drafted: Drafted) -> Iterator[str]:
+    spoken = findings[: MOST_LINES - 2]
+    yield f"**{_order_words(drafted)}**{_facts_line(findings)}"
+    for finding in spoken:
+        lead = "" if len(findings) == 1 else f"**{escape(finding.summary, SUMMARY_LIMIT)}** "
+        yield f"- {lead}{finding.detail} ({_citation(finding)})"
+    notes = list(dict.fromkeys(note for one in findings for note in one.notes))
+    rest = len(findings) - len(spoken)
+    if rest:
+        notes.append(f"{rest} more in the card's data.")
+    if notes:
+        yield f"- {' '.join(notes)}"
+
+
+def _order_words(drafted: Drafted) -> str:
+    return escape(drafted.medication.words or drafted.medication.name)
+
+
+def _facts_line(findings: Sequence[Finding]) -> str:
+    texts = [_fact_words(fact) for one in findings for fact in one.facts if fact.text and fact.name != "draft"]
+    return f": {'; '.join(dict.fromkeys(texts))}." if texts else ""
+
+
+def _fact_words(fact: Fact) -> str:
+    text = escape(fact.text, 160)
+    if fact.effective and fact.effective[:10] not in fact.text:
+        return f"{text} ({fact.effective[:10]})"
+    return text
+
+
+def _citation(finding: Finding) -> str:
+    return "; ".join(one.label for one in finding.evidence[:2])
+
+
+# The rest
+
+
+def _distinct(suggestions: Iterable[Suggestion]) -> list[Suggestion]:
+    """Each label once, at most one of them recommended: that of the worst finding."""
+    kept: list[Suggestion] = []
+    for suggestion in suggestions:
+        if any(one.label == suggestion.label for one in kept):
+            continue
+        if suggestion.is_recommended and any(one.is_recommended for one in kept):
+            suggestion = Suggestion(label=suggestion.label, uuid=suggestion.uuid, actions=suggestion.actions)
+        kept.append(suggestion)
+    return kept[:MOST_SUGGESTIONS]
+
+
+def _extension(findings: Sequence[Finding]) -> dict[str, object]:
+    facts = dict.fromkeys(fact for one in findings for fact in one.facts)
+    return {
+        "findings": [{"rule": one.rule, "band": one.band} for one in findings],
+        "facts": [to_builtins(fact) for fact in facts],
+    }

@@ -1,0 +1,177 @@
+"""Suggestions that can be accepted: the corrected draft, its removal, another order, a test; judged before offered.
+
+A change or a substitute goes through all rules as if it had been accepted, and is withheld where one of them would
+speak, where the patient is allergic to it or takes it already. What is sent is validated as FHIR R4B: a fault that
+the client's draft already had does not count, a new one does.
+"""
+
+from collections.abc import Callable, Iterator
+from functools import cache
+from typing import Any, TypeAlias
+
+from msgspec import Struct
+
+from cards.amend import amend
+from cards.card import Action, Suggestion
+from cards.markdown import plain
+from cards.new_order import lab_order, medication_order
+from cards.rules.chart import Chart
+from cards.rules.draft import read_draft
+from cards.rules.drafted import Drafted
+from cards.rules.engine import RuleBook
+from cards.rules.finding import Finding, Offer, Silence
+from cards.rules.rule import Change, NewOrder
+
+Json: TypeAlias = dict[str, Any]
+NewUuid: TypeAlias = Callable[[], str]
+
+
+class Bench(Struct, frozen=True):
+    """What the suggestions for one draft are made with: the patient, the draft, what was found, the rules."""
+
+    chart: Chart
+    drafted: Drafted
+    findings: tuple[Finding, ...]
+    book: RuleBook
+    new_uuid: NewUuid
+
+
+class Withheld(Exception):
+    """A suggestion that is not offered; the message says why."""
+
+
+def suggestions_for(finding: Finding, bench: Bench) -> tuple[list[Suggestion], list[Silence]]:
+    """The suggestions of a finding that are safe for this patient, and why the others are withheld."""
+    offered: list[Suggestion] = []
+    withheld: list[Silence] = []
+    for offer in finding.suggestions:
+        label = offer.suggestion.declared.label
+        try:
+            actions = tuple(_actions(offer, finding, bench))
+        except Withheld as reason:
+            withheld.append(Silence(finding.rule, "suggestion-withheld", f"{label}: not offered, {reason}."))
+        else:
+            recommended = offer.is_recommended and not any(one.is_recommended for one in offered)
+            offered.append(Suggestion(label=label, uuid=bench.new_uuid(), is_recommended=recommended, actions=actions))
+    return offered, withheld
+
+
+def _actions(offer: Offer, finding: Finding, bench: Bench) -> Iterator[Action]:
+    declared = offer.suggestion.declared
+    if declared.orders and not offer.orders:
+        raise Withheld("the test is ordered already")
+    if declared.cancel:
+        yield _removal(bench)
+    if declared.change is not None:
+        yield from _correction(declared.change, declared.label, finding, bench)
+    if declared.create:
+        yield _substitute(declared.create, finding, bench)
+    for position in offer.orders:
+        yield _test(offer, position, bench)
+
+
+def _removal(bench: Bench) -> Action:
+    draft = bench.drafted.draft
+    if draft.reference is None:
+        raise Withheld("the draft has no id by which it could be removed")
+    words = plain(bench.drafted.medication.words)
+    return Action(type="delete", description=f"Remove the drafted {words}", resource_id=draft.reference)
+
+
+def _correction(change: Change, label: str, finding: Finding, bench: Bench) -> Iterator[Action]:
+    """An update of a draft that has its own id, else its removal and the corrected order in its place."""
+    original = bench.drafted.draft.resource
+    corrected = amend(bench.drafted, change)
+    _check_valid(corrected, original)
+    product = _check_accepted(corrected, finding, bench)
+    description = f"{label}: {plain(product.medication.words)}"
+    if isinstance(original.get("id"), str):
+        yield Action(type="update", description=description, resource=corrected)
+    else:
+        yield _removal(bench)
+        yield Action(type="create", description=description, resource={**corrected, "id": bench.new_uuid()})
+
+
+def _substitute(alternatives: tuple[NewOrder, ...], finding: Finding, bench: Bench) -> Action:
+    """The first alternative that nothing speaks against."""
+    reasons = []
+    for alternative in alternatives:
+        resource = medication_order(
+            alternative, bench.drafted.draft, bench.chart.record.patient_id, identity=bench.new_uuid()
+        )
+        try:
+            _check_valid(resource, {})
+            _check_fits(_check_accepted(resource, finding, bench), bench)
+        except Withheld as reason:
+            reasons.append(str(reason))
+        else:
+            description = f"Order {alternative.product.name}, {alternative.sig.text}"
+            return Action(type="create", description=description, resource=resource)
+    raise Withheld(reasons[0])
+
+
+def _test(offer: Offer, position: int, bench: Bench) -> Action:
+    declared = offer.suggestion.orders[position].declared
+    record = bench.chart.record
+    resource = lab_order(
+        declared, bench.drafted.draft, record.patient_id, identity=bench.new_uuid(), as_of=record.as_of
+    )
+    _check_valid(resource, {})
+    when = f" in {declared.in_days} days" if declared.in_days else ""
+    return Action(type="create", description=f"Order {declared.name}{when}", resource=resource)
+
+
+# Is it safe
+
+
+def _check_accepted(resource: Json, finding: Finding, bench: Bench) -> Drafted:
+    """The order as it would be judged after acceptance; withheld where a rule would speak that is silent now."""
+    draft = bench.drafted.draft
+    accepted = read_draft(resource, full_url=draft.full_url, position=draft.position)
+    after = bench.chart.with_drafts(accepted if one is draft else one for one in bench.chart.drafts)
+    drafted = next((one for one in after.drafted if one.draft is accepted), None)
+    if drafted is None or not drafted.medication.recognised:
+        raise Withheld("it cannot be judged")
+    before = {(one.rule, one.band) for one in bench.findings if one.rule != finding.rule}
+    for again in bench.book.judge(after, drafted).findings:
+        if (again.rule, again.band) not in before:
+            raise Withheld(f"{again.rule} would speak about it ({again.band})")
+    return drafted
+
+
+def _check_fits(substitute: Drafted, bench: Bench) -> None:
+    """Allergy and duplication, which no substitute may bring about whatever rules there are."""
+    medication = substitute.medication
+    if bench.chart.is_allergic_to(medication):
+        raise Withheld(f"an allergy to {medication.name} or its class is on the list")
+    for taken in bench.chart.taken_beside(bench.drafted):
+        if any(taken.medication.has(rxcui) for rxcui in medication.rxcuis):
+            raise Withheld(f"{medication.name} is on the list already")
+
+
+# Is it valid
+
+
+def _check_valid(resource: Json, original: Json) -> None:
+    new = _faults(resource) - _faults(original) if original else _faults(resource)
+    if new:
+        raise Withheld(f"the order would not be valid FHIR at {', '.join(sorted(place for place, _ in new))}")
+
+
+def _faults(resource: Json) -> set[tuple[str, str]]:
+    """Where the resource breaks FHIR R4B, and how; without the values."""
+    from pydantic import ValidationError  # the library takes a while to load and most answers need no suggestion
+
+    try:
+        _model(str(resource.get("resourceType"))).model_validate(resource)
+    except ValidationError as error:
+        return {(".".join(map(str, one["loc"])), one["type"]) for one in error.errors(include_url=False)}
+    return set()
+
+
+@cache
+def _model(kind: str) -> Any:
+    from fhir.resources.R4B.medicationrequest import MedicationRequest
+    from fhir.resources.R4B.servicerequest import ServiceRequest
+
+    return {"MedicationRequest": MedicationRequest, "ServiceRequest": ServiceRequest}[kind]
