@@ -25,7 +25,7 @@ SHOWCASE_DRAFT = "metformin-ckd4-coded"
 
 @dataclass(frozen=True)
 class PatientView:
-    """What the planning service (`mortality_5y`) does with this patient, and why."""
+    """What the planning service (`mortality_5y`) does with this patient: a card, or silence with this reason code."""
 
     expect: Literal["card", "silent"]
     reason: str
