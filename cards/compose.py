@@ -150,7 +150,13 @@ def _order_words(drafted: Drafted) -> str:
 
 
 def _facts_line(findings: Sequence[Finding]) -> str:
-    texts = [_fact_words(fact) for one in findings for fact in one.facts if fact.text and fact.name != "draft"]
+    said = " ".join(one.detail for one in findings)
+    texts = [
+        _fact_words(fact)
+        for one in findings
+        for fact in one.facts
+        if fact.text and fact.name != "draft" and fact.text not in said
+    ]
     return f": {'; '.join(dict.fromkeys(texts))}." if texts else ""
 
 

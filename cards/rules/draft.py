@@ -36,8 +36,8 @@ class Draft(Struct, frozen=True):
         return self.read if isinstance(self.read, MedicationRequest) else None
 
     def is_named(self, names: Collection[str]) -> bool:
-        """Whether one of the names (a reference, a bare id or a full URL) means this draft."""
-        own = {self.reference, self.full_url, (self.reference or "").partition("/")[2]}
+        """Whether one of the names (a reference, a bare id, a full URL or `name`) means this draft."""
+        own = {self.name, self.reference, self.full_url, (self.reference or "").partition("/")[2]}
         return any(name in own for name in names if name)
 
 

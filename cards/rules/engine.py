@@ -26,6 +26,7 @@ from cards.rules.drafted import Drafted
 from cards.rules.family import Family
 from cards.rules.finding import Finding, Offer, Silence
 from cards.rules.predicates import Predicate
+from cards.rules.needs import needs_of
 from cards.rules.situation import Situation
 from cards.rules.template import Template
 from cards.rules.words import word_of
@@ -53,7 +54,7 @@ class RuleBook:
     def __init__(self, rules: Iterable[CompiledRule]) -> None:
         self.rules = tuple(rules)
         self._by_ingredient, self._by_class = index(list(self.rules))
-        self.uses: frozenset[str] = frozenset().union(*(rule.uses for rule in self.rules))
+        self.needs = needs_of(frozenset().union(*(rule.uses for rule in self.rules)))
 
         self._awake: dict[tuple[str, ...], tuple[tuple[CompiledRule, Ingredient], ...]] = {}
 

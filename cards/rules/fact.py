@@ -7,11 +7,12 @@ class Fact(Struct, frozen=True, omit_defaults=True, gc=False):
     """A fact of the judgement.
 
     `name` says what it is: "egfr", "crcl", "creatinine", "body_weight", "age", "medication", a condition key …; `text`
-    is what a clinician reads; `effective` an ISO date or dateTime; `source` a reference such as 'Observation/1'.
+    is what a clinician reads, empty where another fact says it already; `effective` an ISO date or dateTime; `source`
+    a reference such as 'Observation/1'.
     """
 
     name: str
-    text: str
+    text: str = ""
     value: float | str | None = None
     unit: str | None = None
     effective: str | None = None

@@ -39,20 +39,16 @@ def phrase(estimate: KidneyEstimate, limits: Iterable[float] = ()) -> str:
 
 def facts(estimate: KidneyEstimate) -> list[Fact]:
     """The estimate with its unit, date and source, then the measurements behind it, which need no text of their own."""
-    return [
-        Fact(
-            "crcl" if _name(estimate) == "CrCl" else "egfr",
-            _statement(estimate),
-            estimate.value,
-            estimate.unit,
-            estimate.time.text if estimate.time else None,
-            estimate.sources[0] if estimate.sources else None,
-        ),
-        *(
-            measured(one)
-            for one in dict.fromkeys(estimate.inputs + tuple(rival.measurement for rival in estimate.rivals))
-        ),
-    ]
+    whole = Fact(
+        "crcl" if _name(estimate) == "CrCl" else "egfr",
+        _statement(estimate),
+        estimate.value,
+        estimate.unit,
+        estimate.time.text if estimate.time else None,
+        estimate.sources[0] if estimate.sources else None,
+    )
+    behind = dict.fromkeys((*estimate.inputs, *(rival.measurement for rival in estimate.rivals)))
+    return [whole, *(measured(one) for one in behind if not (one.source == whole.source and one.value == whole.value))]
 
 
 def measured(measurement: Measurement, text: str = "") -> Fact:
@@ -71,9 +67,9 @@ def say(measurement: Measurement, limits: Iterable[float] = ()) -> str:
     return f"{name} {show(measurement.charted_value, decimals=2)} {measurement.charted_unit} ({canonical})"
 
 
-def dated(measurement: Measurement) -> str:
+def dated(measurement: Measurement, limits: Iterable[float] = ()) -> str:
     """A measurement with its date: "weight 42 kg on 2026-07-05"."""
-    return f"{say(measurement)} on {measurement.time.date}"
+    return f"{say(measurement, limits)} on {measurement.time.date}"
 
 
 def notes(estimate: KidneyEstimate) -> list[str]:
@@ -83,7 +79,7 @@ def notes(estimate: KidneyEstimate) -> list[str]:
         said.append(f"The value of {estimate.time.date} is older than it should be: repeat it.")
     if estimate.disputed and estimate.time:
         values = ", ".join(_rival(value) for value in estimate.rivals)
-        said.append(f"Values of {estimate.time.date}: {values} {unit(estimate.rivals[0].measurement.unit)}.")
+        said.append(f"Values of {estimate.time.date} in {unit(estimate.unit)}: {values}.")
     return [*said, *estimate.notes]
 
 
@@ -101,9 +97,8 @@ def unstable_note(creatinine: Sequence[Measurement]) -> str:
 
 
 def _rival(value: KidneyValue) -> str:
-    if value.is_reported:
-        return f"reported {show(value.value)}"
-    return f"from {say(value.measurement)} {show(value.value)}"
+    origin = "reported" if value.is_reported else f"from {say(value.measurement)}"
+    return f"{show(value.value)} {origin}"
 
 
 def _statement(estimate: KidneyEstimate) -> str:

@@ -36,8 +36,7 @@ def _values(situation: Situation, *, dated: bool) -> dict[str, str]:
     }
     for name, (measurement, limit) in measured.items():
         if measurement is not None:
-            said = kidney.say(measurement, [limit])
-            values[name] = f"{said} ({measurement.time.date})" if dated else said
+            values[name] = kidney.dated(measurement, [limit]) if dated else kidney.say(measurement, [limit])
     if situation.has_condition("dialysis"):
         values["creatinine"] = "dialysis"
     return values
@@ -72,7 +71,7 @@ FAMILY = Family(
     },
     longest={
         "criteria": "age 100, weight 59.95 kg, creatinine 132.6 µmol/L (1.5 mg/dL)",
-        "criteria_dated": "age 100, weight 59.95 kg (2026-11-20), creatinine 132.6 µmol/L (1.5 mg/dL) (2026-11-20)",
+        "criteria_dated": "age 100, weight 59.95 kg on 2026-11-20, creatinine 132.6 µmol/L (1.5 mg/dL) on 2026-11-20",
         "n": "1",
         "missing_criteria": "a weight and a creatinine of the last 12 months",
     },
