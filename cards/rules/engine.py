@@ -25,8 +25,8 @@ from cards.rules.compiled import (
 from cards.rules.drafted import Drafted
 from cards.rules.family import Family
 from cards.rules.finding import Finding, Offer, Silence
-from cards.rules.predicates import Predicate
 from cards.rules.needs import needs_of
+from cards.rules.predicates import Predicate
 from cards.rules.situation import Situation
 from cards.rules.template import Template
 from cards.rules.words import word_of
