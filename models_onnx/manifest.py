@@ -95,9 +95,11 @@ class Period(Struct, frozen=True):
 
 
 class Bin(Struct, frozen=True):
-    """What happened, out of fold, to the reference cohort's people with a probability from `probability_low` on."""
+    """What happened to the reference cohort's people from `probability_low` on; `predicted` is their mean estimate."""
 
     probability_low: float
+    percentile_low: float
+    predicted: float
     count: int
     events: int
     rate: float
@@ -119,6 +121,7 @@ class Threshold(Struct, frozen=True):
 
     capacity: float
     percentile: float
+    margin: float
     probability: float
     alert_rate: float
     ppv: float
@@ -132,9 +135,10 @@ class Thresholds(Struct, frozen=True):
     capacity: float
     table: tuple[Threshold, ...]
 
-    def at(self, capacity: float) -> Threshold | None:
-        """The row of that capacity; None where the table has none."""
-        return next((row for row in self.table if row.capacity == capacity), None)
+    @property
+    def default(self) -> Threshold:
+        """The row of the default capacity."""
+        return next(row for row in self.table if row.capacity == self.capacity)
 
 
 class Manifest(Struct, frozen=True, kw_only=True):

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from fhir.terminology.analytes import ANALYTES
+from fhir.mapping.features import FEATURES
 from models_onnx import models
 from models_onnx.errors import SpecRefused, UnknownModel
 
@@ -38,29 +38,23 @@ class Exclusion:
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """One input, by its feature name; words, unit and codes come from the analyte unless it has none.
+    """One input by its feature name; everything else about it stands in `fhir.mapping.features`.
 
     `clip_high`: a higher value is scored as this one (the study stops there) and is not out of range.
     """
 
     name: str
-    analyte: str | None = None
-    words: str = ""
-    unit: str = ""
-    fhir_path: str = ""
     clip_high: float | None = None
 
     def described(self) -> dict[str, Any]:
-        """Name, words, unit, LOINC codes and FHIR path, as the manifest's feature dictionary has them."""
-        if self.analyte is None:
-            return {"name": self.name, "words": self.words, "unit": self.unit, "loinc": [], "fhir": self.fhir_path}
-        analyte = ANALYTES[self.analyte]
+        """Name, words, unit, LOINC codes and FHIR element, as the manifest's feature dictionary has them."""
+        feature = FEATURES[self.name]
         return {
             "name": self.name,
-            "words": self.words or analyte.words,
-            "unit": self.unit or analyte.unit,
-            "loinc": list(analyte.loinc),
-            "fhir": "Observation.value",
+            "words": feature.words,
+            "unit": feature.unit,
+            "loinc": list(feature.codes) if feature.measured else [],
+            "fhir": "Observation.value" if feature.measured else feature.codes[0],
         }
 
 
@@ -145,6 +139,8 @@ class ModelSpec:
 
     def __post_init__(self) -> None:
         known = set(self.feature_names)
+        if strange := sorted(known - set(FEATURES)):
+            raise SpecRefused(f"{self.id}: {', '.join(strange)} is not declared in fhir/mapping/features.py")
         if len(known) != len(self.inputs):
             raise SpecRefused(f"{self.id}: an input is declared twice")
         groups = {member for group in self.required_groups for member in group.members}

@@ -5,9 +5,13 @@ from typing import Any
 import numpy as np
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
+FLOAT, DOUBLE, BOOL, INT64 = TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.BOOL, TensorProto.INT64
+
 # Fixed, so that the same model gives the same bytes with a newer onnx package; readable since onnxruntime 1.14.
 OPSET = 18
 IR_VERSION = 8
+# The name of the constant [1], which every graph has.
+SECOND_AXIS = "second_axis"
 PRODUCER = "cds-hooks-onnx"
 
 
@@ -19,6 +23,7 @@ class Graph:
         self._constants: list[TensorProto] = []
         self._inputs: list[ValueInfoProto] = []
         self._outputs: list[ValueInfoProto] = []
+        self.constant(SECOND_AXIS, [1], np.int64)
 
     def input(self, name: str, kind: int, shape: list[str | int]) -> str:
         """A graph input of that name."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from models_onnx.compiler.graph import Graph
+from models_onnx.compiler.graph import DOUBLE, Graph
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class PiecewiseLinear:
 
         lowest = graph.constant("lowest", self.low, np.float32)
         filled = graph.node("Where", [missing, lowest, features], "filled")
-        wide = graph.node("Cast", [filled], "wide", to=11)
+        wide = graph.node("Cast", [filled], "wide", to=DOUBLE)
         topped = graph.node(
             "Min", [wide, graph.constant("tops", [line.top for line in self.lines], np.float64)], "topped"
         )

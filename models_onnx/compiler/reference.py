@@ -4,18 +4,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models_onnx.compiler.graph import Graph
-
-BINS = ("observed_rate", "observed_low", "observed_high", "observed_count")
+from models_onnx.compiler.graph import DOUBLE, INT64, SECOND_AXIS, Graph
 
 
 @dataclass(frozen=True, slots=True)
 class CalibrationBin:
-    """People not trained on whose margin is at least `margin_low` (and below the next bin's): what happened to them."""
+    """People of the cohort, not trained on, from this quantile up to the next bin's: what happened to them.
 
-    margin_low: float
+    `quantile` is the number of quantiles that have been reached where the bin begins; the first bin has 0.
+    """
+
+    quantile: int
     count: int
     events: int
+    predicted: float
     rate: float
     low: float
     high: float
@@ -23,30 +25,38 @@ class CalibrationBin:
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """`quantiles` of the cohort's margins, evenly spaced and rising; `bins` rising, the first from -infinity."""
+    """`quantiles` of the cohort's margins, evenly spaced and rising; `bins` rising, the first from below them all."""
 
     quantiles: tuple[float, ...]
     bins: tuple[CalibrationBin, ...]
 
     @property
     def step(self) -> float:
-        """Percent between two quantiles."""
+        """Percent of the cohort between two quantiles."""
         return 100.0 / (len(self.quantiles) + 1)
 
-    def write(self, graph: Graph, margin: str) -> None:
-        """Percentile and observed rates of a margin [N, 1]: one comparison with all limits, then one sum of steps."""
-        table = np.array([(b.rate, b.low, b.high, b.count) for b in self.bins])
-        steps = np.zeros((len(self.quantiles) + len(self.bins) - 1, 1 + len(BINS)))
-        steps[: len(self.quantiles), 0] = self.step
-        steps[len(self.quantiles) :, 1:] = np.diff(table, axis=0)
+    def margin_low(self, bin: CalibrationBin) -> float:
+        """The margin where the bin begins; minus infinity for the first."""
+        return self.quantiles[bin.quantile - 1] if bin.quantile else float("-inf")
 
-        limits = [*self.quantiles, *(b.margin_low for b in self.bins[1:])]
-        reached = graph.node("GreaterOrEqual", [margin, graph.constant("limits", limits, np.float64)], "reached")
-        counted = graph.node("Cast", [reached], "counted", to=11)
-        climbed = graph.node("MatMul", [counted, graph.constant("steps", steps, np.float64)], "climbed")
-        start = graph.constant("start", [0.0, *table[0]], np.float64)
-        compared = graph.node("Add", [climbed, start], "compared")
-        for column, name in enumerate(("percentile", *BINS)):
-            index = graph.constant(f"column_{name}", column, np.int64)
-            graph.node("Gather", [compared, index], name, axis=1)
-            graph.output(name, 11, ["N"])
+    def write(self, graph: Graph, margin: str) -> None:
+        """Percentile and observed rates of margins [N, 1]: how many quantiles are reached, then one look per table."""
+        limits = graph.constant("quantiles", self.quantiles, np.float64)
+        reached = graph.node("GreaterOrEqual", [margin, limits], "reached")
+        counted = graph.node("Cast", [reached], "counted", to=INT64)
+        place = graph.node("ReduceSum", [counted, SECOND_AXIS], "place", keepdims=0)
+        for name, table in self._tables().items():
+            graph.node("Gather", [graph.constant(f"{name}_table", table, np.float64), place], name)
+            graph.output(name, DOUBLE, ["N"])
+
+    def _tables(self) -> dict[str, list[float]]:
+        """One entry per number of quantiles reached, from none to all."""
+        places = range(len(self.quantiles) + 1)
+        own = [max(b for b in range(len(self.bins)) if self.bins[b].quantile <= place) for place in places]
+        return {
+            "percentile": [place * self.step for place in places],
+            "observed_rate": [self.bins[b].rate for b in own],
+            "observed_low": [self.bins[b].low for b in own],
+            "observed_high": [self.bins[b].high for b in own],
+            "observed_count": [float(self.bins[b].count) for b in own],
+        }

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from models_onnx.errors import TrainingRefused
 from models_onnx.spec import ModelSpec
 
+NO_FOLD = -1
+
 
 @dataclass(frozen=True, slots=True)
 class Left:
@@ -68,7 +70,7 @@ def build_cohort(spec: ModelSpec, table: pd.DataFrame) -> Cohort:
         features=spec.feature_names,
         X=inputs_of(spec, rows),
         y=rows[spec.outcome.column].to_numpy(dtype=np.int64),
-        fold=rows[spec.fold_column].to_numpy(dtype=np.int64),
+        fold=_folds(spec, rows),
         recent=(rows[spec.recalibration.column] >= spec.recalibration.since).to_numpy(),
         rows=rows,
         table_rows=len(table),
@@ -86,9 +88,16 @@ def inputs_of(spec: ModelSpec, rows: pd.DataFrame) -> NDArray[np.float64]:
     return np.column_stack(columns)
 
 
+def _folds(spec: ModelSpec, rows: pd.DataFrame) -> NDArray[np.int64]:
+    """The fold of each row; NO_FOLD in a table that only serves to evaluate a finished model."""
+    if spec.fold_column not in rows.columns:
+        return np.full(len(rows), NO_FOLD, dtype=np.int64)
+    return np.asarray(rows[spec.fold_column], dtype=np.int64)
+
+
 def _refuse_unusable(spec: ModelSpec, table: pd.DataFrame) -> None:
     needed = {item.name for item in spec.inputs if item.name not in spec.derived}
-    needed |= {spec.outcome.column, spec.fold_column, spec.patient_column, spec.recalibration.column}
+    needed |= {spec.outcome.column, spec.patient_column, spec.recalibration.column}
     if absent := sorted(needed - set(table.columns)):
         raise TrainingRefused(f"{spec.table} has no column {', '.join(absent)}")
     if table[spec.patient_column].duplicated().any():

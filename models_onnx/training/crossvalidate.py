@@ -6,11 +6,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from models_onnx.errors import TrainingRefused
 from models_onnx.evaluation.calibration import logistic_recalibration
 from models_onnx.spec import ModelSpec
 from models_onnx.training.additive import Fitted, fit, recalibrated
-from models_onnx.training.cohort import Cohort
+from models_onnx.training.cohort import NO_FOLD, Cohort
 from models_onnx.training.hinges import Array
+
+# Each fold is predicted by models fitted, and recalibrated out of fold, on the others: two of them at least.
+LEAST_FOLDS = 3
 
 Progress = Callable[[str, int, int], None]
 
@@ -46,6 +50,10 @@ def out_of_fold(spec: ModelSpec, cohort: Cohort, features: tuple[str, ...], prog
     """Cross-validation by the table's fold column (by patient), the whole procedure inside, knots and all."""
     columns = [cohort.features.index(name) for name in features]
     numbers = [int(number) for number in np.unique(cohort.fold)]
+    if NO_FOLD in numbers or len(numbers) < LEAST_FOLDS:
+        raise TrainingRefused(
+            f"{spec.table} needs a column {spec.fold_column} with {LEAST_FOLDS} folds of patients or more"
+        )
     models, margin = {}, np.empty(len(cohort))
     for done, number in enumerate(numbers):
         progress(what, done, len(numbers))

@@ -130,7 +130,9 @@ def _reference(spec: ModelSpec, cohort: Cohort, reference: Reference) -> Documen
         "events": int(cohort.y[cohort.recent].sum()),
         "bins": [
             {
-                "probability_low": round(_probability(b.margin_low), 6),
+                "probability_low": round(_probability(reference.margin_low(b)), 6),
+                "percentile_low": round(b.quantile * reference.step, 1),
+                "predicted": b.predicted,
                 "count": b.count,
                 "events": b.events,
                 "rate": b.rate,
@@ -169,6 +171,7 @@ def _thresholds(spec: ModelSpec, cohort: Cohort, reference: Reference, predicted
             {
                 "capacity": capacity,
                 "percentile": round(100.0 * (1.0 - capacity), 1),
+                "margin": limit,
                 "probability": round(_probability(limit), 4),
                 "alert_rate": round(float(alerted.mean()), 4),
                 "ppv": round(ppv, 4),

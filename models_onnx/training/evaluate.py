@@ -104,26 +104,21 @@ class Evaluator:
 
 
 def judge(floors: Floors, whole: Figures, latest: Figures) -> list[Figures]:
-    """Each floor with its figure and whether it holds; O/E and slope where the model claims to be calibrated."""
-    oe, slope = latest["observed_expected"], latest["calibration_slope"]
+    """Each floor with its figure and whether it holds, on all people and on those of the latest period."""
+    low, high = floors.slope
+    auroc = whole["auroc"]["value"]
+    found = [_floor("AUROC, all", auroc, f"at least {floors.auroc}", auroc >= floors.auroc)]
+    for words, block in (("all", whole), ("latest", latest)):
+        slope, oe = block["calibration_slope"]["value"], block["observed_expected"]
+        found.append(_floor(f"calibration slope, {words}", slope, f"{low} to {high}", low <= slope <= high))
+        found.append(_observed_expected(floors, words, oe))
+    return found
+
+
+def _observed_expected(floors: Floors, words: str, figure: dict[str, float]) -> Figures:
     low, high = floors.observed_expected
-    return [
-        _floor(
-            "AUROC, all cycles", whole["auroc"]["value"], f">= {floors.auroc}", whole["auroc"]["value"] >= floors.auroc
-        ),
-        _floor(
-            "calibration slope, latest cycles",
-            slope["value"],
-            f"{floors.slope[0]} to {floors.slope[1]}",
-            floors.slope[0] <= slope["value"] <= floors.slope[1],
-        ),
-        _floor(
-            "O/E, latest cycles",
-            oe["value"],
-            f"interval meets {low} to {high}",
-            oe["low"] <= high and oe["high"] >= low,
-        ),
-    ]
+    meets = figure["low"] <= high and figure["high"] >= low
+    return _floor(f"O/E, {words}", figure["value"], f"interval meets {low} to {high}", meets)
 
 
 def _floor(name: str, value: float, limit: str, passed: bool) -> Figures:

@@ -1,0 +1,161 @@
+"""What `cds-hooks model train|evaluate|list` do, without any drawing: plain functions with typed results."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from models_onnx.artifact import Artifact, load_artifact, write_artifact
+from models_onnx.errors import ArtifactRefused, TrainingRefused
+from models_onnx.manifest import Manifest
+from models_onnx.registry import ARTIFACTS, load_model
+from models_onnx.runtime import Model
+from models_onnx.spec import ModelSpec, find_specs, get_spec
+from models_onnx.training.cohort import Cohort, build_cohort, read_table
+from models_onnx.training.crossvalidate import OutOfFold, Progress
+from models_onnx.training.evaluate import WHOLE, Evaluator
+from models_onnx.training.pipeline import Trained, train
+
+SEED = 20260101
+REPLICATES = 1000
+
+# Issue 2 point 5: what another processor may change.
+PREDICTIONS_AGREE = 1e-4
+AUROC_AGREES = 0.002
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A model trained again, beside the artifact in the repository: largest differences over everyone in the cohort."""
+
+    same_hash: bool
+    same_data: bool
+    trained_sha256: str
+    committed_sha256: str
+    people: int
+    probability: float
+    auroc: float
+
+    @property
+    def passed(self) -> bool:
+        """Whether predictions agree to 1e-4 and AUROC to 0.002."""
+        return self.probability <= PREDICTIONS_AGREE and self.auroc <= AUROC_AGREES
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One declared model and the state of its artifact: `ready`, `not trained`, or why it is not served."""
+
+    id: str
+    version: str
+    title: str
+    state: str
+    sha256: str | None = None
+    auroc: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OtherRows:
+    """The committed artifact on a table it has not seen: who was left out, figures, subgroups."""
+
+    manifest: Manifest
+    cohort: Cohort
+    whole: dict[str, Any]
+    subgroups: list[dict[str, Any]]
+
+
+def no_progress(_what: str, _done: int, _of: int) -> None:
+    """Shows nothing."""
+
+
+def train_model(
+    name: str,
+    data_folder: Path,
+    out: Path = ARTIFACTS,
+    seed: int = SEED,
+    replicates: int = REPLICATES,
+    progress: Progress = no_progress,
+) -> Trained:
+    """Trains, proves, evaluates, writes `<out>/<name>` and returns what was written; floors are judged in it."""
+    trained = evaluate_model(name, data_folder, seed, replicates, progress)
+    write_artifact(out / name, trained.manifest, trained.content)
+    return trained
+
+
+def evaluate_model(
+    name: str,
+    data_folder: Path,
+    seed: int = SEED,
+    replicates: int = REPLICATES,
+    progress: Progress = no_progress,
+) -> Trained:
+    """The same without writing: figures on people not trained on, as `train_model` would put them into the manifest."""
+    spec = get_spec(name)
+    return train(spec, read_table(spec, data_folder), seed, replicates, progress)
+
+
+def check_model(
+    name: str, data_folder: Path, committed: Path = ARTIFACTS, progress: Progress = no_progress
+) -> Comparison:
+    """Trains again with the artifact's own seed, writes nothing, and compares the two over everyone in the cohort."""
+    artifact = load_artifact(committed / name)
+    spec = get_spec(name)
+    table = read_table(spec, data_folder)
+    trained = train(spec, table, artifact.manifest.seed, 0, progress)
+    people = build_cohort(spec, table.rows).X
+    again = Model(Artifact(trained.manifest, trained.content)).predict_rows(people)
+    before = Model(artifact).predict_rows(people)
+    return Comparison(
+        same_hash=trained.manifest.file.sha256 == artifact.manifest.file.sha256,
+        same_data=trained.manifest.data.sha256 == artifact.manifest.data.sha256,
+        trained_sha256=trained.manifest.file.sha256,
+        committed_sha256=artifact.manifest.file.sha256,
+        people=len(people),
+        probability=float(np.abs(again.probability - before.probability).max()),
+        auroc=abs(_auroc(trained.manifest) - _auroc(artifact.manifest)),
+    )
+
+
+def evaluate_rows(
+    name: str,
+    rows: Path,
+    folder: Path = ARTIFACTS,
+    seed: int = SEED,
+    replicates: int = REPLICATES,
+    progress: Progress = no_progress,
+) -> OtherRows:
+    """The committed artifact on other rows of the same form (no fold needed); every eligible person is predicted."""
+    spec, model = get_spec(name), load_model(name, folder)
+    cohort = build_cohort(spec, _other_table(spec, rows))
+    predicted = OutOfFold(model.predict_rows(cohort.X).margin, {})
+    evaluator = Evaluator(spec, cohort, predicted, model.manifest.thresholds.default.margin, replicates, seed)
+    whole = evaluator.block(np.ones(len(cohort), dtype=bool), {**WHOLE, **evaluator.alerts})
+    return OtherRows(model.manifest, cohort, whole, evaluator.subgroups(progress))
+
+
+def list_models(folder: Path = ARTIFACTS) -> tuple[Listed, ...]:
+    """Every declared model, with the state of its artifact; never raises for a broken one, it says so."""
+    return tuple(_listed(spec, folder / spec.id) for spec in find_specs().values())
+
+
+def _listed(spec: ModelSpec, folder: Path) -> Listed:
+    if not folder.is_dir():
+        return Listed(spec.id, spec.version, spec.title, "not trained")
+    try:
+        manifest = load_artifact(folder).manifest
+    except ArtifactRefused as problem:
+        return Listed(spec.id, spec.version, spec.title, str(problem))
+    state = "ready" if manifest.version == spec.version else f"trained as {manifest.version}"
+    return Listed(spec.id, spec.version, spec.title, state, manifest.file.sha256, _auroc(manifest))
+
+
+def _other_table(spec: ModelSpec, path: Path) -> pd.DataFrame:
+    if not path.is_file():
+        raise TrainingRefused(f"{path} is not there")
+    return pd.read_csv(path, dtype={spec.patient_column: str})
+
+
+def _auroc(manifest: Manifest) -> float:
+    return float(manifest.evaluation["all"]["auroc"]["value"])
