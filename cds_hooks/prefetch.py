@@ -24,7 +24,9 @@ _SEARCHES = {
     "medications": ("MedicationRequest", f"MedicationRequest?{_PATIENT}&_sort=-authoredon&_count=200"),
     "statements": ("MedicationStatement", f"MedicationStatement?{_PATIENT}"),
     "allergies": ("AllergyIntolerance", f"AllergyIntolerance?{_PATIENT}"),
-    "encounters": ("Encounter", f"Encounter?{_PATIENT}&status=in-progress,arrived"),
+    "encounters": ("Encounter", f"Encounter?{_PATIENT}&_sort=-date&_count=50"),
+    "procedures": ("Procedure", f"Procedure?{_PATIENT}&_sort=-date&_count=100"),
+    "tests": ("ServiceRequest", f"ServiceRequest?{_PATIENT}&_sort=-authored&_count=50"),
 }
 
 
@@ -63,6 +65,9 @@ def templates_for(needs: Needs) -> tuple[Template, ...]:
     ):
         if analytes:
             found.append(Template(key, _observations(analytes, count), "Observation", frozenset(analytes)))
+    unknown = needs.resources - {"Patient", "Observation"} - {resource for resource, _ in _SEARCHES.values()}
+    if unknown:
+        raise ValueError(f"no prefetch template brings {', '.join(sorted(unknown))}; add one to _SEARCHES")
     for key, (resource, query) in _SEARCHES.items():
         if resource in needs.resources:
             found.append(Template(key, query, resource))

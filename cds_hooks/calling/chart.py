@@ -66,12 +66,24 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def resources_of(document: dict[str, Any]) -> list[Resource]:
-    """The resources of a Bundle, or the one resource it is."""
-    if document.get("resourceType") == "Bundle":
-        entries = document.get("entry") or []
-        return [
-            entry["resource"]
-            for entry in entries
-            if isinstance(entry, dict) and isinstance(entry.get("resource"), dict)
-        ]
-    return [document] if document.get("resourceType") else []
+    """The resources of a Bundle, or the one resource it is; references by an entry's fullUrl become Type/id.
+
+    That is what a FHIR server does with a Bundle it takes in: no search answer holds a urn:uuid of another Bundle.
+    """
+    if document.get("resourceType") != "Bundle":
+        return [document] if document.get("resourceType") else []
+    entries = [entry for entry in document.get("entry") or [] if isinstance(entry, dict)]
+    found = [(entry.get("fullUrl"), entry["resource"]) for entry in entries if isinstance(entry.get("resource"), dict)]
+    names = {url: f"{r.get('resourceType')}/{r['id']}" for url, r in found if isinstance(url, str) and r.get("id")}
+    return [_renamed(resource, names) for _, resource in found]
+
+
+def _renamed(value: Any, names: dict[str, str]) -> Any:
+    if isinstance(value, dict):
+        return {
+            name: names.get(member, member)
+            if name == "reference" and isinstance(member, str)
+            else _renamed(member, names)
+            for name, member in value.items()
+        }
+    return [_renamed(member, names) for member in value] if isinstance(value, list) else value

@@ -15,6 +15,8 @@ from cds_hooks.protocol.hooks import ORDER_SELECT, ORDER_SIGN, OrderSelectContex
 from cds_hooks.service import Advice, Service, Situation
 from fhir.record.subject import last_part, names_a_patient
 
+NEEDS = rule_book().needs
+
 
 def decide(situation: Situation) -> Advice:
     """One card for each drafted order with a finding, and a reason for every rule and draft that says nothing."""
@@ -60,3 +62,17 @@ def _unknown_selections(context: OrderSelectContext | OrderSignContext, drafts: 
         for position, name in enumerate(context.selections)
         if not any(draft.is_named([name]) for draft in drafts)
     ]
+
+
+SERVICE = Service(
+    id="order-safety",
+    hooks=(ORDER_SELECT, ORDER_SIGN),
+    title="Drafted medications and this patient's kidneys",
+    description=(
+        "Checks drafted medications against kidney function, age, weight and conditions, and offers the corrected "
+        "draft. At order-select only what is selected is judged, at order-sign every draft."
+    ),
+    usage_requirements="For prescribers and pharmacists; not signed off by a human pharmacist.",
+    needs=Needs.of(analytes=NEEDS.analytes, resources=NEEDS.resources),
+    decide=decide,
+)
