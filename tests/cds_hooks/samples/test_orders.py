@@ -1,7 +1,6 @@
 """Each drafted order of the samples gets from the rules what the index says: this rule, this band, or silence."""
 
 import json
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -13,8 +12,8 @@ from cards.rules.engine import MISSING, rule_book
 from cds_hooks.samples import DraftedOrder, list_samples, load_draft, load_patient
 from fhir.record.reader import read_value
 from fhir.record.record import read_record
+from tests.cds_hooks.samples.reading import AS_OF
 
-AS_OF = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
 ORDERS = [(sample.id, order) for sample in list_samples() for order in sample.orders]
 
 

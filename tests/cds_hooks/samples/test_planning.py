@@ -1,17 +1,14 @@
 """The planning service does with each sample patient what the index says, and none stands near its threshold."""
 
 import json
-from datetime import UTC, datetime
-
-import pytest
 
 from cds_hooks.protocol.request import read_request
 from cds_hooks.samples import Sample, list_samples, load_patient
 from cds_hooks.service import Advice, Situation
 from cds_hooks.services.planning import SERVICE
 from fhir.record.record import read_record
+from tests.cds_hooks.samples.reading import AS_OF, EACH_SAMPLE
 
-AS_OF = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
 ALERT_SHARE = 0.10
 
 
@@ -35,7 +32,7 @@ def advice_for(sample: Sample) -> Advice:
     )
 
 
-@pytest.mark.parametrize("sample", list_samples(), ids=lambda sample: sample.id)
+@EACH_SAMPLE
 def test_the_planning_service_does_what_the_index_says(sample: Sample) -> None:
     advice = advice_for(sample)
     assert ("card" if advice.cards else "silent") == sample.patient_view.expect
@@ -43,7 +40,7 @@ def test_the_planning_service_does_what_the_index_says(sample: Sample) -> None:
         assert [silence.reason for silence in advice.silences] == [sample.patient_view.reason]
 
 
-@pytest.mark.parametrize("sample", list_samples(), ids=lambda sample: sample.id)
+@EACH_SAMPLE
 def test_no_sample_stands_near_the_threshold(sample: Sample) -> None:
     """A model trained again moves a percentile by a little: the stories must not depend on that."""
     advice = advice_for(sample)

@@ -1,12 +1,11 @@
-"""The sample patients are valid FHIR, stay as old as their story says, and carry the facts the index promises."""
+"""The sample patients and drafts are valid FHIR, hang together and stay as old as their story says."""
 
 import gzip
 import json
 import re
 from collections.abc import Iterator
 from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
-from functools import cache
+from datetime import datetime, timedelta
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -17,34 +16,10 @@ from fhir.resources.R4B import get_fhir_model_class
 from pydantic import ValidationError
 
 from cds_hooks.samples import SHOWCASE_DRAFT, SHOWCASE_PATIENT, Sample, list_samples, load_draft, load_patient
-from fhir.record.reader import read_value
-from fhir.record.record import read_record
 from fhir.record.resources import READ_TYPES
+from tests.cds_hooks.samples.reading import AS_OF, BROKEN, EACH_SAMPLE, patient_bundle, resources, whole_resources
 
-AS_OF = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
-# What the messy record holds on purpose: a string, a text and a number where R4 has an object, a decimal and a string.
-BROKEN = {"messy-record-broken-1", "messy-record-broken-2", "messy-record-broken-3"}
-SAMPLES = pytest.mark.parametrize("sample", list_samples(), ids=lambda sample: sample.id)
 DRAFTS = pytest.mark.parametrize("draft", sorted({order.draft for sample in list_samples() for order in sample.orders}))
-UMOL_PER_MG_DL = 88.4
-KILOGRAMS = {"kg": 1.0, "lbs": 0.45359237}
-
-
-@cache
-def patient_bundle(sample_id: str, as_of: datetime = AS_OF) -> dict[str, Any]:
-    return load_patient(sample_id, as_of)
-
-
-def resources(bundle: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    if bundle["resourceType"] != "Bundle":
-        yield bundle
-        return
-    for entry in bundle["entry"]:
-        yield entry["resource"]
-
-
-def whole_resources(sample: Sample) -> Iterator[dict[str, Any]]:
-    return (resource for resource in resources(patient_bundle(sample.id)) if resource["id"] not in BROKEN)
 
 
 def references(node: Any) -> Iterator[str]:
@@ -58,7 +33,7 @@ def references(node: Any) -> Iterator[str]:
             yield from references(value)
 
 
-@SAMPLES
+@EACH_SAMPLE
 def test_fhir_resources_accepts_each_resource(sample: Sample) -> None:
     for resource in whole_resources(sample):
         get_fhir_model_class(resource["resourceType"]).model_validate(resource)
@@ -105,7 +80,7 @@ def test_the_r4_schema_accepts_each_resource_and_each_draft(spec_folder: Path) -
     assert refused == BROKEN - {"messy-record-broken-1"}
 
 
-@SAMPLES
+@EACH_SAMPLE
 def test_every_resource_has_its_own_id_and_speaks_of_this_patient(sample: Sample) -> None:
     bundle = patient_bundle(sample.id)
     urls = {entry["fullUrl"] for entry in bundle["entry"]}
@@ -122,7 +97,7 @@ def test_every_resource_has_its_own_id_and_speaks_of_this_patient(sample: Sample
     assert set(references(bundle)) <= urls | set(names) | inside
 
 
-@SAMPLES
+@EACH_SAMPLE
 def test_each_draft_is_a_draft_for_this_patient_and_resolves_its_medication(sample: Sample) -> None:
     known = {f"{r['resourceType']}/{r['id']}" for r in resources(patient_bundle(sample.id))}
     for order in sample.orders:
@@ -170,7 +145,7 @@ def test_an_unknown_name_is_refused_with_those_there_are() -> None:
         load_draft("nothing", AS_OF)
 
 
-@SAMPLES
+@EACH_SAMPLE
 def test_a_year_later_everything_has_moved_by_a_year(sample: Sample) -> None:
     """Instants and days move with the clock; birth dates, being counted in years, to the day of that year."""
     now = patient_bundle(sample.id)
@@ -183,111 +158,12 @@ def instants(bundle: dict[str, Any]) -> list[str]:
     return re.findall(r'"(\d{4}-\d\d-\d\dT[^"]+)"', json.dumps(bundle))
 
 
-@SAMPLES
+@EACH_SAMPLE
 def test_nothing_lies_in_the_future_but_what_should(sample: Sample) -> None:
     # a result from the future and its issue; the date of delivery; the test ordered for next week
     meant = {"messy-record": 2, "pregnant-39-weeks": 1, "going-home": 1}
     dates = re.findall(r'"(\d{4}-\d\d-\d\d)[T"]', json.dumps(patient_bundle(sample.id)))
     assert sum(date > AS_OF.date().isoformat() for date in dates) == meant.get(sample.id, 0)
-
-
-@SAMPLES
-@pytest.mark.parametrize("as_of", [AS_OF, datetime(2031, 3, 1, tzinfo=UTC)], ids=["2026", "2031"])
-def test_the_record_carries_the_facts_of_the_index(sample: Sample, as_of: datetime) -> None:
-    """Age, newest creatinine and weight are looked up here by hand, the two estimates computed from their papers."""
-    bundle = patient_bundle(sample.id, as_of)
-    patient = bundle["entry"][0]["resource"]
-    facts = sample.facts
-    if "age_years" in facts:
-        assert completed_years(patient["birthDate"], as_of) == facts["age_years"]
-    if "creatinine_mg_dl" in facts:
-        assert newest_creatinine(bundle, as_of) == pytest.approx(facts["creatinine_mg_dl"], abs=0.001)
-    if "weight_kg" in facts:
-        assert newest_weight(bundle) == pytest.approx(facts["weight_kg"], abs=0.001)
-    if "egfr_ckd_epi_2021" in facts:
-        assert ckd_epi_2021(facts, patient["gender"]) == pytest.approx(facts["egfr_ckd_epi_2021"], abs=0.06)
-    if "crcl_cockcroft_gault" in facts:
-        assert cockcroft_gault(facts, patient["gender"]) == pytest.approx(facts["crcl_cockcroft_gault"], abs=0.06)
-
-
-@SAMPLES
-def test_the_record_reader_finds_the_same_facts(sample: Sample) -> None:
-    """The whole way of a file through our own reader: age, newest creatinine and weight, nothing refused by mistake."""
-    bundle, unreadable = read_value("sample", json.dumps(patient_bundle(sample.id)).encode())
-    record = read_record({"sample": bundle}, sample.id, AS_OF)
-    facts = sample.facts
-    if "age_years" in facts:
-        assert record.age_years() == facts["age_years"]
-    for key, analyte in (("creatinine_mg_dl", "creatinine"), ("weight_kg", "body_weight")):
-        if key in facts:
-            assert record.measurements(analyte)[0].value == pytest.approx(facts[key], abs=0.002)
-    assert record.deceased == (sample.id == "deceased")
-    if sample.id != "messy-record":
-        assert [*unreadable, *record.refusals] == []
-
-
-def test_the_disorder_is_refused_and_named() -> None:
-    bundle, unreadable = read_value("sample", json.dumps(patient_bundle("messy-record")).encode())
-    record = read_record({"sample": bundle}, "messy-record", AS_OF)
-    assert {refusal.subject.partition("/")[2] for refusal in unreadable} == BROKEN
-    assert [measurement.source for measurement in record.measurements("creatinine")] == [
-        "Observation/messy-record-creatinine-1",
-        "Observation/messy-record-creatinine-9",
-    ]
-    refused = {refusal.subject: refusal.reason for refusal in record.refusals if "creatinine" in refusal.subject}
-    assert refused == {
-        "Observation/messy-record-creatinine-3": "implausible",
-        "Observation/messy-record-creatinine-4": "no-unit",
-        "Observation/messy-record-creatinine-5": "unknown-unit",
-        "Observation/messy-record-creatinine-6": "data-absent",
-        "Observation/messy-record-creatinine-7": "future",
-    }
-
-
-def completed_years(birth_date: str, as_of: datetime) -> int:
-    """A birth date charted to the month counts as its first day."""
-    born = datetime.fromisoformat(birth_date if len(birth_date) == 10 else f"{birth_date}-01")
-    return as_of.year - born.year - ((as_of.month, as_of.day) < (born.month, born.day))
-
-
-def newest_creatinine(bundle: dict[str, Any], as_of: datetime) -> float:
-    codes = {"2160-0": 1.0, "14682-9": 1 / UMOL_PER_MG_DL}
-    units = {"2160-0": "mg/dL", "14682-9": "umol/L"}
-    values = {}
-    for resource in resources(bundle):
-        if resource["resourceType"] != "Observation" or resource["status"] != "final" or resource["id"] in BROKEN:
-            continue
-        code = resource["code"].get("coding", [{}])[0].get("code")
-        quantity = resource.get("valueQuantity", {})
-        usable = code in codes and quantity.get("unit") == units[code] and quantity["value"] * codes[code] <= 20
-        when = resource.get("effectiveDateTime", "")
-        if usable and when <= as_of.isoformat():
-            values[when] = quantity["value"] * codes[code]
-    return float(values[max(values)])
-
-
-def newest_weight(bundle: dict[str, Any]) -> float:
-    weights = {
-        r["effectiveDateTime"]: r["valueQuantity"]
-        for r in resources(bundle)
-        if r["resourceType"] == "Observation" and r.get("code") and "29463-7" in json.dumps(r["code"])
-    }
-    newest = weights[max(weights)]
-    return float(newest["value"] * KILOGRAMS[newest["unit"]])
-
-
-def ckd_epi_2021(facts: dict[str, float], sex: str) -> float:
-    """Inker et al., N Engl J Med 2021;385:1737-1749, table 2."""
-    kappa, alpha, factor = (0.7, -0.241, 1.012) if sex == "female" else (0.9, -0.302, 1.0)
-    ratio = facts["creatinine_mg_dl"] / kappa
-    power = min(ratio, 1.0) ** alpha * max(ratio, 1.0) ** -1.2
-    return float(142 * power * 0.9938 ** facts["age_years"] * factor)
-
-
-def cockcroft_gault(facts: dict[str, float], sex: str) -> float:
-    """Cockcroft and Gault, Nephron 1976;16:31-41."""
-    clearance = (140 - facts["age_years"]) * facts["weight_kg"] / (72 * facts["creatinine_mg_dl"])
-    return clearance * (0.85 if sex == "female" else 1.0)
 
 
 def test_the_stay_in_intensive_care_is_large_and_always_the_same() -> None:

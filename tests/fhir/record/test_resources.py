@@ -97,7 +97,7 @@ def assert_readers_agree(resource: Json) -> None:
     ids=["unit lost", "number changed", "day instead of instant", "one note of two lost"],
 )
 def test_a_reader_that_loses_or_changes_something_is_caught(read: Json) -> None:
-    base = {"resourceType": "Observation", "status": "final", "code": {"text": "creatinine"}}
+    base: Json = {"resourceType": "Observation", "status": "final", "code": {"text": "creatinine"}}
     sent = base | {"valueQuantity": {"value": 1.4, "unit": "mg/dL"}, "effectiveDateTime": "2026-10-06T08:30:00Z"}
     sent |= {"note": [{"text": "twice"}, {"text": "as sent"}]}
     kept = sent | read
