@@ -20,9 +20,9 @@ from fhir.record.resources import (
     Ratio,
     Reference,
 )
-from fhir.terminology.medication_names import NameReading, is_local, read_name
+from fhir.terminology.medication_names import NameReading, is_local, medication_of_code, read_name
 from fhir.terminology.medication_strength import MILLIGRAMS, Strength
-from fhir.terminology.medications import MIMIC_NAME, RXNORM, Ingredient, Product, classes_of, product_of
+from fhir.terminology.medications import MIMIC_GROUP, MIMIC_NAME, RXNORM, Ingredient, Product, classes_of
 from fhir.terminology.routes import is_local_route
 
 Order: TypeAlias = MedicationRequest | MedicationStatement
@@ -94,13 +94,14 @@ def identify_concept(concept: CodeableConcept) -> Identity:
     >>> identify_concept(CodeableConcept((Coding(RXNORM, "861007"),))).name
     'metformin'
     """
-    words = concept.words
+    # A bare code is no words.
+    words = concept.text or next((coding.display for coding in concept.coding if coding.display), None) or ""
     product = rxnorm = None
     for coding in concept.coding:
         if coding.system == RXNORM and rxnorm is None:
             rxnorm = coding.code
         if product is None:
-            product = product_of(coding.system, coding.code)
+            product = medication_of_code(coding.system, coding.code)
     return _identity(product, words, rxnorm) if product is not None else _from_words(concept, words, rxnorm)
 
 
@@ -109,14 +110,15 @@ def _from_words(concept: CodeableConcept, words: str, rxnorm: str | None) -> Ide
         reading = read_name(text)
         if reading.ingredients:
             return _identity_of_reading(reading, words or text, rxnorm)
-    return Identity(words=words, rxnorm=rxnorm)
+    return Identity(words=words or concept.words, rxnorm=rxnorm)
 
 
 def _texts(concept: CodeableConcept) -> Iterator[str]:
     if concept.text:
         yield concept.text
     for coding in concept.coding:
-        if coding.display:
+        # The name of a drug's group ("Glucose Monitoring Test Supplies") is not the name of a drug.
+        if coding.display and coding.system != MIMIC_GROUP:
             yield coding.display
         # In this system the code is the name.
         if coding.system == MIMIC_NAME and coding.code:
@@ -125,18 +127,19 @@ def _texts(concept: CodeableConcept) -> Iterator[str]:
 
 @lru_cache(maxsize=4096)
 def _identity(product: Product, words: str, rxnorm: str | None) -> Identity:
-    reading = read_name(words) if words else NameReading()
-    if not any(product.strengths) and product.name and set(reading.ingredients) != set(product.ingredients):
-        reading = read_name(product.name)
     known = Identity(
-        words or product.name or "",
+        words or product.name or "/".join(member.name for member in product.ingredients),
         product.ingredients,
         product.strengths,
         product.dose_form,
         systemic=product.systemic is not False,
         rxnorm=rxnorm,
     )
-    return _completed(known, reading)
+    # The tables' own name of the product first: it is what the code means. Then what the order says.
+    for name in (product.name, words):
+        if name:
+            known = _completed(known, read_name(name))
+    return known
 
 
 def _completed(known: Identity, reading: NameReading) -> Identity:
@@ -155,7 +158,7 @@ def _completed(known: Identity, reading: NameReading) -> Identity:
         known,
         dose_form=known.dose_form or reading.dose_form,
         systemic=known.systemic and reading.systemic,
-        millilitres=reading.millilitres,
+        millilitres=known.millilitres or reading.millilitres,
     )
 
 
@@ -174,7 +177,7 @@ def _identity_of_reading(reading: NameReading, words: str, rxnorm: str | None = 
 def _identify_reference(
     reference: Reference, medications: Medications, contained: Iterable[object], depth: int
 ) -> Identity:
-    medication = _resolve(reference.reference or "", medications, contained)
+    medication = resolve(reference.reference or "", medications, contained)
     if medication is not None and depth:
         identity = identify_medication(medication, medications, depth - 1)
         if identity.recognised or not reference.display:
@@ -184,7 +187,8 @@ def _identify_reference(
     return _identity_of_reading(reading, words) if reading.ingredients else Identity(words=words)
 
 
-def _resolve(reference: str, medications: Medications, contained: Iterable[object]) -> Medication | None:
+def resolve(reference: str, medications: Medications, contained: Iterable[object]) -> Medication | None:
+    """The Medication a reference points to: "#id" among the contained ones, else by address or 'Medication/id'."""
     if reference.startswith("#"):
         inside = (one for one in contained if isinstance(one, Medication) and one.id in (reference, reference[1:]))
         return next(inside, None)
@@ -212,7 +216,7 @@ def identify_medication(
 
 def _from_identifiers(medication: Medication, unknown: Identity) -> Identity:
     for identifier in medication.identifier:
-        product = product_of(identifier.system, identifier.value)
+        product = medication_of_code(identifier.system, identifier.value)
         if product is not None:
             return _identity(product, unknown.words, None)
     # MIMIC keeps the name here, not in the code.

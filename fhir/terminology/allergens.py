@@ -7,8 +7,8 @@ from functools import cache
 from msgspec import Struct
 
 from fhir.terminology.conditions import SNOMED
-from fhir.terminology.medication_names import read_name
-from fhir.terminology.medications import Ingredient, ingredients, product_of, rows
+from fhir.terminology.medication_names import medication_of_code, read_name
+from fhir.terminology.medications import Ingredient, ingredients, rows
 
 _NEGATED = re.compile(r"\b(?:no known|no history|not allergic|denies|tolerates|nkda|nka)\b", re.IGNORECASE)
 
@@ -28,7 +28,7 @@ def allergen_of_code(system: str | None, code: str | None) -> Allergen:
     """The drugs a code stands for; an empty Allergen for food, pollen and what is not known."""
     if system == SNOMED:
         return _by_snomed().get(code or "", Allergen())
-    product = product_of(system, code)
+    product = medication_of_code(system, code)
     return Allergen(frozenset(product.ingredients)) if product is not None else Allergen()
 
 

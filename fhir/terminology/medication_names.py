@@ -14,7 +14,15 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from fhir.terminology.medication_strength import FoundStrength, Strength, find_strengths
-from fhir.terminology.medications import Ingredient, ingredient_by_name, rows
+from fhir.terminology.medications import (
+    RXNORM_SYSTEMS,
+    Ingredient,
+    Product,
+    ingredient_by_name,
+    product_of,
+    rows,
+    rxnorm_name,
+)
 
 _WORD = re.compile(r"[a-z0-9]+")
 _VOLUME = re.compile(r"^\s*(?:nda\d+\s+)?(?P<volume>\d+(?:\.\d+)?|\.\d+)\s*ml\b", re.IGNORECASE)
@@ -43,6 +51,8 @@ _LOCAL = re.compile(
     r"|flush(?! free)|lock|dwell|catheter clearance|priming|iso-osmotic|dental|urojet|glydo)\b",
     re.IGNORECASE,
 )
+# Said of a brand that is only sold for local use today, these mean another form of it: "Voltaren 75 mg tablet".
+_SWALLOWED = re.compile(r"\b(tab(?:let)?s?|cap(?:sule)?s?|oral(?! rinse| paste)|po|iv|im|injection)\b", re.IGNORECASE)
 _POWDER = re.compile(r"\bpowder\b", re.IGNORECASE)
 _PATCH = re.compile(r"\b(patch|medicated patch)\b", re.IGNORECASE)
 # Given through the nose, the skin or the mouth's lining for an effect on the whole body (FDA labels of Narcan,
@@ -51,13 +61,15 @@ _SYSTEMIC_BY_NOSE = frozenset(
     {"naloxone", "nalmefene", "sumatriptan", "zolmitriptan", "butorphanol", "fentanyl", "ketorolac", "midazolam",
      "diazepam", "nicotine"}
 )  # fmt: skip
+_IN_NOSE = re.compile(r"nasal|nostril|actuat\w*")
+_ON_SKIN = re.compile(r"creams?|ointments?|oint|gels?|lotions?|foam|topical|actuat\w*")
 _SYSTEMIC_BY_SKIN = frozenset({"testosterone", "estradiol", "nitroglycerin", "scopolamine", "oxybutynin"})
 # Named without a form these are anaesthetics or eye, nose and skin drugs in nearly every order.
 _LOCAL_UNLESS_SAID = frozenset({"lidocaine"})
 _LOCAL_PATCH = frozenset({"lidocaine", "diclofenac", "capsaicin"})
 
 Members: TypeAlias = tuple[Ingredient, ...]
-_Phrases: TypeAlias = Mapping[str, list[tuple[tuple[str, ...], Members]]]
+_Phrases: TypeAlias = "Mapping[str, list[tuple[tuple[str, ...], _Meaning]]]"
 
 
 class NameReading(Struct, frozen=True, gc=False):
@@ -70,10 +82,21 @@ class NameReading(Struct, frozen=True, gc=False):
     millilitres: float | None = None
 
 
+class _Meaning(Struct, frozen=True, gc=False):
+    """What a name means; `is_local` for a brand that is only sold as drops, cream or the like."""
+
+    members: Members
+    is_local: bool = False
+
+
 class _Mention(Struct, frozen=True, gc=False):
     start: int
     end: int
-    members: Members
+    meaning: _Meaning
+
+    @property
+    def members(self) -> Members:
+        return self.meaning.members
 
 
 @lru_cache(maxsize=8192)
@@ -96,9 +119,24 @@ def read_name(words: str) -> NameReading:
         members,
         _strengths(members, mentions, words),
         form.group(0) if form else None,
-        not is_local(members, words),
+        not (is_local(members, words) or _is_local_brand(mentions, words)),
         float(volume["volume"]) if volume else None,
     )
+
+
+@lru_cache(maxsize=4096)
+def medication_of_code(system: str | None, code: str | None) -> Product | None:
+    """What a code stands for, by the tables or else by its RxNorm name; None when neither knows it.
+
+    >>> medication_of_code("http://www.nlm.nih.gov/research/umls/rxnorm", "1364447").name
+    'apixaban 5 MG Oral Tablet [Eliquis]'
+    """
+    known = product_of(system, code)
+    name = rxnorm_name(code) if known is None and system in RXNORM_SYSTEMS and code else None
+    if name is None:
+        return known
+    reading = read_name(name)
+    return Product(reading.ingredients, reading.strengths, reading.dose_form, reading.systemic, name)
 
 
 def _distinct(mentions: list[_Mention]) -> Members:
@@ -114,9 +152,9 @@ def _mentions(words: str) -> list[_Mention]:
     spelled = tuple(word for word, _, _ in found)
     phrases, mentions, position = _phrases(), [], 0
     while position < len(found):
-        for tail, members in phrases.get(spelled[position], ()):
+        for tail, meaning in phrases.get(spelled[position], ()):
             if spelled[position + 1 : position + 1 + len(tail)] == tail:
-                mentions.append(_Mention(found[position][1], found[position + len(tail)][2], members))
+                mentions.append(_Mention(found[position][1], found[position + len(tail)][2], meaning))
                 position += len(tail)
                 break
         position += 1
@@ -126,17 +164,19 @@ def _mentions(words: str) -> list[_Mention]:
 @cache
 def _phrases() -> _Phrases:
     known = ingredient_by_name()
-    meanings: dict[tuple[str, ...], Members] = {
-        tuple(_WORD.findall(name)): (ingredient,) for name, ingredient in known.items()
-    }
+    meanings = {tuple(_WORD.findall(name)): _Meaning((ingredient,)) for name, ingredient in known.items()}
     for row in rows("aliases.csv"):
         # Ingredient names may hold commas but no semicolons; an alias that means nothing is read over.
-        names = [name for name in row["ingredients"].split(";") if name]
-        meanings[tuple(_WORD.findall(row["text"]))] = tuple(known[name] for name in names)
-    phrases: dict[str, list[tuple[tuple[str, ...], Members]]] = {}
+        members = tuple(known[name] for name in row["ingredients"].split(";") if name)
+        meanings[tuple(_WORD.findall(row["text"]))] = _Meaning(members, row["local"] == "yes")
+    phrases: dict[str, list[tuple[tuple[str, ...], _Meaning]]] = {}
     for phrase in sorted(meanings, key=len, reverse=True):
         phrases.setdefault(phrase[0], []).append((phrase[1:], meanings[phrase]))
     return phrases
+
+
+def _is_local_brand(mentions: list[_Mention], words: str) -> bool:
+    return any(mention.meaning.is_local for mention in mentions) and _SWALLOWED.search(words) is None
 
 
 def _strengths(members: Members, mentions: list[_Mention], words: str) -> tuple[Strength | None, ...]:
@@ -183,9 +223,11 @@ def is_local(members: Members, words: str) -> bool:
         return True
     if _PATCH.search(words):
         return bool(names & _LOCAL_PATCH)
-    local = _LOCAL.search(words)
-    if local is None:
+    found = {match.lower() for match in _LOCAL.findall(words)}
+    if not found:
         return bool(_POWDER.search(words)) and bool(names & {"miconazole", "nystatin", "clotrimazole"})
-    if local.group(0).lower() in ("nasal", "nostril"):
-        return not names & _SYSTEMIC_BY_NOSE
-    return not names & (_SYSTEMIC_BY_SKIN | _SYSTEMIC_BY_NOSE)
+    if names & _SYSTEMIC_BY_NOSE:
+        found = {word for word in found if not _IN_NOSE.fullmatch(word)}
+    if names & _SYSTEMIC_BY_SKIN:
+        found = {word for word in found if not _ON_SKIN.fullmatch(word)}
+    return bool(found)

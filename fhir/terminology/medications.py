@@ -2,9 +2,11 @@
 
 Facts carried from shared/data/medications (its README names the sources: NDF-RT to RxNorm and FDA substance tables,
 ATC codes of WHO, the products of the sample charts). In `tables/ingredients.csv` the column `source` says how a code
-was checked. This product uses publicly available data from the U.S. National Library of Medicine (NLM), National
-Institutes of Health, Department of Health and Human Services; NLM is not responsible for the product and does not
-endorse or recommend this or any other product.
+was checked. `tables/rxnorm.csv` holds names of RxNorm Current Prescribable Content, release of 2025-10-06, for the
+ingredients that rules know (read from davidanderson3/rxnorm-ingredients@a8fcf13, which lacks the ingredients under A;
+two codes of Eliquis are from public code). This product uses publicly available data from the U.S. National Library
+of Medicine (NLM), National Institutes of Health, Department of Health and Human Services; NLM is not responsible for
+the product and does not endorse or recommend this or any other product.
 """
 
 import csv
@@ -21,6 +23,8 @@ NDC = "http://hl7.org/fhir/sid/ndc"
 ATC = "http://www.whocc.no/atc"
 _MIMIC = "http://mimic.mit.edu/fhir/mimic/CodeSystem/mimic-medication-"
 MIMIC_NAME = f"{_MIMIC}name"
+MIMIC_GROUP = f"{_MIMIC}etc"
+MIMIC_IV_FLUID = f"{_MIMIC}poe-iv"
 
 # The short name of a code system in tables/products.csv, by the addresses it goes by.
 _SYSTEMS = {
@@ -33,6 +37,7 @@ _SYSTEMS = {
     ATC: "atc",
     "urn:oid:2.16.840.1.113883.6.73": "atc",
 }
+RXNORM_SYSTEMS = frozenset(address for address, short in _SYSTEMS.items() if short == "rxnorm")
 _ATC_LOCAL = ("D", "S", "M02")
 # Segments of a ten-digit NDC and how wide each is in the eleven-digit form (FDA, 21 CFR 207.33; CMS billing form).
 _NDC_SEGMENTS = (5, 4, 2)
@@ -170,6 +175,17 @@ def _product_of_rxnorm(code: str) -> Product | None:
     if orderable is None:
         return None
     return Product(orderable.ingredients, (None,) * len(orderable.ingredients), name=orderable.name)
+
+
+def rxnorm_name(code: str) -> str | None:
+    """The RxNorm name of a product, a component, a salt or a brand (tables/rxnorm.csv); None for other codes."""
+    return _rxnorm_names().get(code)
+
+
+@cache
+def _rxnorm_names() -> Mapping[str, str]:
+    text = (files("fhir.terminology") / "tables" / "rxnorm.csv").read_text(encoding="utf-8")
+    return {row[0]: row[1] for row in csv.reader(text.splitlines())}
 
 
 def _product_of_atc(code: str) -> Product | None:
