@@ -87,15 +87,15 @@ def identify(order: Order, medications: Medications = _NO_MEDICATIONS) -> Identi
     return _with_route(identity, dosages) if dosages else identity
 
 
-def identify_concept(concept: CodeableConcept) -> Identity:
-    """The medication a concept names.
+def identify_concept(concept: CodeableConcept, name: str = "") -> Identity:
+    """The medication a concept means; `name` are words from elsewhere for a concept that is only a code.
 
     >>> from fhir.record.resources import Coding
     >>> identify_concept(CodeableConcept((Coding(RXNORM, "861007"),))).name
     'metformin'
     """
     # A bare code is no words.
-    words = concept.text or next((coding.display for coding in concept.coding if coding.display), None) or ""
+    words = concept.text or next((coding.display for coding in concept.coding if coding.display), None) or name
     product = rxnorm = None
     for coding in concept.coding:
         if coding.system == RXNORM and rxnorm is None:
@@ -203,9 +203,11 @@ def identify_medication(
     medication: Medication, medications: Medications = _NO_MEDICATIONS, depth: int = _DEEPEST_REFERENCE
 ) -> Identity:
     """The medication a Medication resource describes: its code, its name among the identifiers, its ingredients."""
-    identity = identify_concept(medication.code) if medication.code is not None else Identity(words="")
+    # MIMIC keeps the name among the identifiers, not in the code.
+    name = next((one.value for one in medication.identifier if one.system == MIMIC_NAME and one.value), "")
+    identity = identify_concept(medication.code or CodeableConcept(), name)
     if not identity.recognised:
-        identity = _from_identifiers(medication, identity)
+        identity = _from_identifiers(medication, name) or identity
     identity = _with_ingredients(identity, medication, medications, depth)
     if medication.form is None or not identity.recognised:
         return identity
@@ -214,18 +216,13 @@ def identify_medication(
     return replace(identity, dose_form=identity.dose_form or form, systemic=identity.systemic and not local)
 
 
-def _from_identifiers(medication: Medication, unknown: Identity) -> Identity:
+def _from_identifiers(medication: Medication, name: str) -> Identity | None:
     for identifier in medication.identifier:
         product = medication_of_code(identifier.system, identifier.value)
         if product is not None:
-            return _identity(product, unknown.words, None)
-    # MIMIC keeps the name here, not in the code.
-    names = [one.value for one in medication.identifier if one.system == MIMIC_NAME and one.value]
-    for name in names:
-        reading = read_name(name)
-        if reading.ingredients:
-            return _identity_of_reading(reading, name)
-    return replace(unknown, words=names[0]) if names else unknown
+            return _identity(product, name, None)
+    reading = read_name(name) if name else NameReading()
+    return _identity_of_reading(reading, name) if reading.ingredients else None
 
 
 def _with_ingredients(identity: Identity, medication: Medication, medications: Medications, depth: int) -> Identity:
