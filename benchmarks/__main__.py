@@ -14,6 +14,8 @@ from benchmarks.load import share_out_cores
 from benchmarks.measure import Wanted, measure
 from benchmarks.report import as_json, print_report
 from benchmarks.rounds import Plan
+from benchmarks.servers import DidNotStart
+from benchmarks.subject import NoService
 
 _QUICK_ROUNDS, _QUICK_SECONDS, _QUICK_KILLS = 3, 0.5, 2
 _WIDTH_WITHOUT_TERMINAL = 120
@@ -43,12 +45,16 @@ def bench(
     console = Console()
     if not console.is_terminal:
         console = Console(width=_WIDTH_WITHOUT_TERMINAL)
-    if profile:
-        _profile(wanted, console)
-    elif variants or granian:
-        _variants(wanted, granian, console)
-    else:
-        _measure(wanted, json_file, console)
+    try:
+        if profile:
+            _profile(wanted, console)
+        elif variants or granian:
+            _variants(wanted, granian, console)
+        else:
+            _measure(wanted, json_file, console)
+    except (DidNotStart, NoService) as error:
+        console.print(str(error), style="red", markup=False)
+        raise typer.Exit(1) from error
 
 
 def _measure(wanted: Wanted, json_file: Path, console: Console) -> None:
@@ -85,5 +91,8 @@ def _progress(console: Console) -> Progress:
     return Progress(*columns, console=console)
 
 
+app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
+app.command()(bench)
+
 if __name__ == "__main__":
-    typer.run(bench)
+    app()

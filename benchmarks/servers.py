@@ -131,13 +131,16 @@ def running(
 
 def _wait_until_ready(server: Server) -> None:
     deadline = perf_counter() + _START_SECONDS
-    while perf_counter() < deadline and server.process.poll() is None:
+    ended = False
+    while perf_counter() < deadline and not ended:
         with suppress(OSError, http.client.HTTPException):
             if server.call("GET", "/readyz")[0] == 200:
                 return
         sleep(0.005)
+        ended = server.process.poll() is not None
+    what = "ended before it was ready" if ended else f"was not ready within {_START_SECONDS:.0f} s"
     printed = server.log.read_text(errors="replace")[-2000:]
-    raise DidNotStart(f"{server.name} was not ready within {_START_SECONDS:.0f} s. It printed:\n{printed}")
+    raise DidNotStart(f"The {server.name} server {what}. It printed:\n{printed}")
 
 
 def service_command(workers: int) -> list[str]:
