@@ -1,0 +1,65 @@
+"""What a row's hash is made of."""
+
+import hashlib
+import json
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cds_hooks.storage.chain import NO_ROW_BEFORE, Chain, row_hash
+from cds_hooks.storage.decision import Decision
+from cds_hooks.storage.tables import COLUMNS
+from tests.cds_hooks.storage.samples import a_decision
+
+_TEXT = st.text(st.characters(codec="utf-8"))
+_MEMBERS: dict[str, st.SearchStrategy[Any]] = {
+    **dict.fromkeys(("id", "hook", "service", "hook_instance", "client", "patient", "outcome"), _TEXT),
+    "input_digest": _TEXT,
+    "decided_at": st.integers(0, 2**62),
+    **dict.fromkeys(("models", "response", "basis"), st.binary()),
+}
+
+
+def _as_documented(previous: bytes, chain: str, position: int, decision: Decision) -> bytes:
+    """The hash as an auditor without this program would compute it, from the docstring of `chain.py`."""
+    d = decision
+    lengths = [len(d.models), len(d.response), len(d.basis)]
+    head = [chain, position, d.id, d.decided_at, d.hook, d.service, d.hook_instance, d.client, d.patient, d.outcome]
+    array = json.dumps([*head, d.input_digest, *lengths], ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(previous + array.encode() + d.models + d.response + d.basis).digest()
+
+
+@given(st.builds(Decision, **_MEMBERS))
+def test_the_hash_can_be_computed_with_the_standard_library_alone(decision: Decision) -> None:
+    previous = bytes(range(32))
+    assert row_hash(previous, "c", 7, decision) == _as_documented(previous, "c", 7, decision)
+
+
+@pytest.mark.parametrize("member", Decision.__struct_fields__)
+def test_every_member_counts(member: str) -> None:
+    decision = a_decision()
+    value: Any = getattr(decision, member)
+    other = value + (1 if isinstance(value, int) else b"." if isinstance(value, bytes) else ".")
+    changed = msgspec.structs.replace(decision, **{member: other})
+    assert row_hash(NO_ROW_BEFORE, "c", 1, changed) != row_hash(NO_ROW_BEFORE, "c", 1, decision)
+
+
+def test_bytes_cannot_be_moved_from_one_member_to_the_next() -> None:
+    one = a_decision(response=b"ab", basis=b"c")
+    other = msgspec.structs.replace(one, response=b"a", basis=b"bc")
+    assert row_hash(NO_ROW_BEFORE, "c", 1, one) != row_hash(NO_ROW_BEFORE, "c", 1, other)
+
+
+def test_rows_that_were_not_committed_are_not_followed() -> None:
+    chain = Chain(None)
+    lost = chain.link([a_decision(), a_decision()])
+    kept = chain.link([a_decision()])
+    assert kept[0][COLUMNS.index("previous")] == NO_ROW_BEFORE
+    chain.moved_to(kept)
+    following = chain.link([a_decision()])[0]
+    assert following[COLUMNS.index("previous")] == kept[0][COLUMNS.index("hash")]
+    assert following[COLUMNS.index("position")] == 2
+    assert len(lost) == 2

@@ -1,0 +1,49 @@
+"""Ids of decisions, cards and suggestions."""
+
+import uuid
+
+import pytest
+
+from cds_hooks.storage import card_uuid, decision_of, new_decision_id, suggestion_uuid
+
+
+def test_ids_are_uuids_of_version_7_in_lower_case() -> None:
+    made = new_decision_id()
+    parsed = uuid.UUID(made)
+    assert str(parsed) == made
+    assert (parsed.version, parsed.variant) == (7, uuid.RFC_4122)
+
+
+def test_ids_are_unique_and_sort_in_the_order_in_which_they_were_made() -> None:
+    made = [new_decision_id() for _ in range(10_000)]
+    assert len(set(made)) == len(made)
+    assert made == sorted(made)
+
+
+def test_cards_and_suggestions_lead_back_to_their_decision() -> None:
+    decision = new_decision_id()
+    cards = [card_uuid(decision, number) for number in range(1, 256)]
+    suggestions = [suggestion_uuid(card, number) for card in cards for number in (1, 2, 255)]
+    everything = [decision, *cards, *suggestions]
+    assert len(set(everything)) == len(everything)
+    assert {decision_of(each) for each in everything} == {decision}
+    assert all(str(uuid.UUID(each)) == each for each in everything)
+
+
+def test_a_card_is_found_however_its_client_writes_the_uuid() -> None:
+    decision = new_decision_id()
+    card = card_uuid(decision, 1)
+    assert decision_of(card.upper()) == decision
+    assert decision_of(f"urn:uuid:{card}") == decision
+    assert decision_of(f" {card} ") == decision
+
+
+@pytest.mark.parametrize("foreign", ["", "card-1", str(uuid.uuid4()), new_decision_id().replace("-", "x"), "7" * 36])
+def test_what_cannot_be_ours_has_no_decision(foreign: str) -> None:
+    assert decision_of(foreign) is None
+
+
+@pytest.mark.parametrize("number", [0, -1, 256])
+def test_numbers_that_do_not_fit_are_refused(number: int) -> None:
+    with pytest.raises(ValueError, match="1 to 255"):
+        card_uuid(new_decision_id(), number)

@@ -1,0 +1,175 @@
+"""What every decision log promises, in SQLite and in PostgreSQL."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import chain
+from pathlib import Path
+
+import pytest
+from sqlalchemy import func, select, text
+from sqlalchemy.exc import DBAPIError
+
+from cds_hooks.storage import open_decision_log
+from cds_hooks.storage.database import engine_for, parse_url
+from cds_hooks.storage.reading import feedback_on, get_decision, read_rows
+from cds_hooks.storage.tables import decisions, feedback
+from cds_hooks.storage.verification import verify_chain
+from tests.cds_hooks.storage.samples import a_decision, some_feedback
+
+_ROOT = Path(__file__).resolve().parents[3]
+
+
+def _ids(url: str) -> list[str]:
+    return [row.id for row in read_rows(url, select(decisions.c.id).order_by(decisions.c.sequence))]
+
+
+@contextmanager
+def _writer(url: str, count: int) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-m", "tests.cds_hooks.storage.writer", url, str(count)]
+    with subprocess.Popen(command, cwd=_ROOT, stdout=subprocess.PIPE, text=True) as process:
+        yield process
+        process.kill()
+
+
+def test_a_decision_is_committed_when_append_returns(url: str) -> None:
+    async def scenario() -> None:
+        log = open_decision_log(url)
+        for decision in (a_decision(), a_decision(outcome="silent", models=b"[]", response=b'{"cards":[]}')):
+            await log.append(decision)
+            assert get_decision(url, decision.id) == decision  # over a connection of its own
+        await log.close()
+
+    asyncio.run(scenario())
+
+
+def test_closing_waits_for_what_was_not_committed_yet(url: str) -> None:
+    async def scenario() -> list[str]:
+        log = open_decision_log(url)
+        given = [a_decision() for _ in range(5)]
+        appended = [asyncio.create_task(log.append(decision)) for decision in given]
+        await asyncio.sleep(0)  # each has begun, none has been written
+        await log.close()
+        assert all(task.done() for task in appended)
+        return [decision.id for decision in given]
+
+    assert asyncio.run(scenario()) == _ids(url)
+
+
+def test_a_caller_that_goes_away_takes_nobody_with_it(url: str) -> None:
+    async def scenario() -> None:
+        log = open_decision_log(url)
+        gone, stays = a_decision(), a_decision()
+        leaving = asyncio.create_task(log.append(gone))
+        staying = asyncio.create_task(log.append(stays))
+        await asyncio.sleep(0)
+        leaving.cancel()
+        await staying
+        await log.close()
+        assert get_decision(url, stays.id) == stays
+
+    asyncio.run(scenario())
+    assert verify_chain(url).broken is None
+
+
+def test_what_a_client_sends_into_the_text_columns_is_kept(url: str) -> None:
+    async def scenario() -> None:
+        log = open_decision_log(url)
+        decision = a_decision(hook_instance="'; DROP TABLE decisions; --\n\x1f", patient="Ω≥\U0001f9ec", client="")
+        await log.append(decision)
+        assert get_decision(url, decision.id) == decision
+        await log.append(a_decision(patient="with\0nul"))
+        await log.close()
+
+    asyncio.run(scenario())
+    assert verify_chain(url).broken is None
+
+
+def test_several_processes_that_start_together_lose_nothing_and_their_chains_hold(url: str) -> None:
+    with _writer(url, 200) as first, _writer(url, 200) as second, _writer(url, 200) as third:
+        printed = [process.communicate()[0].split() for process in (first, second, third)]
+    assert [len(ids) for ids in printed] == [200, 200, 200]
+    assert sorted(chain.from_iterable(printed)) == sorted(_ids(url))
+    found = verify_chain(url)
+    assert found.broken is None
+    assert sorted(end.decisions for end in found.chains.values()) == [200, 200, 200]
+
+
+def test_kill_9_under_load_loses_nothing_that_was_acknowledged(url: str) -> None:
+    with _writer(url, 0) as process:
+        assert process.stdout is not None
+        acknowledged = [process.stdout.readline().strip() for _ in range(1500)]
+        os.kill(process.pid, signal.SIGKILL)
+        # what it had acknowledged before it died is still in the pipe; a line it did not finish was never said
+        acknowledged += [line.strip() for line in process.stdout if line.endswith("\n")]
+    assert set(acknowledged) <= set(_ids(url))
+    assert verify_chain(url).broken is None
+
+
+def test_a_record_goes_on_after_a_crash_in_a_chain_tied_to_the_old_one(url: str) -> None:
+    with _writer(url, 0) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.kill()
+
+    async def scenario() -> None:
+        log = open_decision_log(url)
+        await log.append(a_decision())
+        await log.close()
+
+    asyncio.run(scenario())
+    found = verify_chain(url)
+    assert found.broken is None
+    assert len(found.chains) == 2
+    newest = select(decisions.c.previous, decisions.c.position).order_by(decisions.c.sequence.desc()).limit(1)
+    row = read_rows(url, newest)[0]
+    assert row.position == 1
+    assert row.previous.hex() == next(iter(found.chains.values())).hash
+
+
+def test_feedback_is_stored_once_however_often_it_is_sent(url: str) -> None:
+    async def scenario() -> None:
+        log = open_decision_log(url)
+        decision = a_decision()
+        await log.append(decision)
+        item = some_feedback(decision.id)
+        later = some_feedback(
+            decision.id, outcome="accepted", accepted_suggestions=("a", "b"), outcome_timestamp="2026-11-20T10:00:00Z"
+        )
+        assert await log.append_feedback([item, item]) == 1
+        assert await log.append_feedback([item, later]) == 1
+        assert await log.append_feedback([]) == 0
+        await log.close()
+        assert feedback_on(url, decision.id) == [item, later]
+
+    asyncio.run(scenario())
+
+
+def test_feedback_on_cards_that_are_not_ours_is_kept_too(url: str) -> None:
+    async def scenario() -> None:
+        log = open_decision_log(url)
+        assert await log.append_feedback([some_feedback("x" * 36, card="a card of\0 somebody else")]) == 1
+        await log.close()
+
+    asyncio.run(scenario())
+    assert read_rows(url, select(feedback.c.decision, func.count()).group_by(feedback.c.decision)) == [(None, 1)]
+
+
+@pytest.mark.parametrize("table", ["decisions", "feedback"])
+@pytest.mark.parametrize("change", ["UPDATE {} SET service = 'x'", "DELETE FROM {}"])
+def test_rows_can_neither_be_changed_nor_taken_out(url: str, table: str, change: str) -> None:
+    async def scenario() -> None:
+        log = open_decision_log(url)
+        decision = a_decision()
+        await log.append(decision)
+        await log.append_feedback([some_feedback(decision.id)])
+        await log.close()
+
+    asyncio.run(scenario())
+    with pytest.raises(DBAPIError, match="append-only"), engine_for(parse_url(url)).begin() as connection:
+        connection.execute(text(change.format(table)))
+    assert len(_ids(url)) == 1
