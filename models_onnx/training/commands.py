@@ -1,4 +1,4 @@
-"""What `cds-hooks model train|evaluate|list` do, without any drawing: plain functions with typed results."""
+"""What `cds-hooks model train|evaluate` do, without any drawing: plain functions with typed results."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 
 from models_onnx.artifact import Artifact, load_artifact, write_artifact
-from models_onnx.errors import ArtifactRefused, TrainingRefused
+from models_onnx.errors import TrainingRefused
 from models_onnx.manifest import Manifest
 from models_onnx.registry import ARTIFACTS, load_model
 from models_onnx.runtime import Model
-from models_onnx.spec import ModelSpec, find_specs, get_spec
+from models_onnx.spec import ModelSpec, get_spec
 from models_onnx.training.cohort import Cohort, build_cohort, read_table
 from models_onnx.training.crossvalidate import OutOfFold, Progress
 from models_onnx.training.evaluate import WHOLE, Evaluator
@@ -45,18 +45,6 @@ class Comparison:
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
-    """One declared model and the state of its artifact: `ready`, `not trained`, or why it is not served."""
-
-    id: str
-    version: str
-    title: str
-    state: str
-    sha256: str | None = None
-    auroc: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class OtherRows:
     """The committed artifact on a table it has not seen: who was left out, figures, subgroups."""
 
@@ -78,9 +66,10 @@ def train_model(
     replicates: int = REPLICATES,
     progress: Progress = no_progress,
 ) -> Trained:
-    """Trains, proves, evaluates, writes `<out>/<name>` and returns what was written; floors are judged in it."""
+    """Trains, proves, evaluates and, if its floors hold, writes `<out>/<name>`; returns what was trained."""
     trained = evaluate_model(name, data_folder, seed, replicates, progress)
-    write_artifact(out / name, trained.manifest, trained.content)
+    if trained.passed:
+        write_artifact(out / name, trained.manifest, trained.content)
     return trained
 
 
@@ -133,22 +122,6 @@ def evaluate_rows(
     evaluator = Evaluator(spec, cohort, predicted, model.manifest.thresholds.default.margin, replicates, seed)
     whole = evaluator.block(np.ones(len(cohort), dtype=bool), {**WHOLE, **evaluator.alerts})
     return OtherRows(model.manifest, cohort, whole, evaluator.subgroups(progress))
-
-
-def list_models(folder: Path = ARTIFACTS) -> tuple[Listed, ...]:
-    """Every declared model, with the state of its artifact; never raises for a broken one, it says so."""
-    return tuple(_listed(spec, folder / spec.id) for spec in find_specs().values())
-
-
-def _listed(spec: ModelSpec, folder: Path) -> Listed:
-    if not folder.is_dir():
-        return Listed(spec.id, spec.version, spec.title, "not trained")
-    try:
-        manifest = load_artifact(folder).manifest
-    except ArtifactRefused as problem:
-        return Listed(spec.id, spec.version, spec.title, str(problem))
-    state = "ready" if manifest.version == spec.version else f"trained as {manifest.version}"
-    return Listed(spec.id, spec.version, spec.title, state, manifest.file.sha256, _auroc(manifest))
 
 
 def _other_table(spec: ModelSpec, path: Path) -> pd.DataFrame:

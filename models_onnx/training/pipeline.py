@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models_onnx.compiler import Agreement, PiecewiseLinear, Reference, compile_model
+from models_onnx.compiler import PiecewiseLinear, Reference, compile_model
 from models_onnx.compiler.parity import boundary_rows
 from models_onnx.manifest import Manifest
 from models_onnx.spec import ModelSpec
@@ -27,6 +27,11 @@ class Trained:
 
     manifest: Manifest
     content: bytes
+
+    @property
+    def passed(self) -> bool:
+        """Whether every floor of the specification holds."""
+        return all(floor["passed"] for floor in self.manifest.evaluation["floors"])
 
 
 def train(spec: ModelSpec, table: Table, seed: int, replicates: int, progress: Progress) -> Trained:
@@ -110,6 +115,3 @@ def parity_rows(cohort: Cohort, model: PiecewiseLinear, seed: int) -> NDArray[np
     holes = np.where(generator.random(people.shape) < 0.3, np.float32(np.nan), people)
     edges = [(*line.knots, line.top) for line in model.lines]
     return np.vstack([people, holes, boundary_rows(np.nanmedian(cohort.X, axis=0), edges)])
-
-
-__all__ = ["Agreement", "Trained", "evaluate", "parity_rows", "train"]

@@ -1,0 +1,172 @@
+"""`cds-hooks model`: train, evaluate, list and describe the models. What trains is imported inside the commands."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from cds_hooks.commands.model_tables import print_json, show_comparison, show_evaluation, show_other_rows
+from cds_hooks.settings import settings
+from models_onnx.errors import ModelError
+from models_onnx.registry import ARTIFACTS
+
+app = typer.Typer(no_args_is_help=True, help="Train, evaluate, list and describe the models.")
+
+SEED = 20260101
+REPLICATES = 1000
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The model's id, for example mortality_5y.")]
+Data = Annotated[Path | None, typer.Option(help="The data folder; default: the setting CDS_DATA_DIR.")]
+Seed = Annotated[int, typer.Option(help="Seed of the parity rows and of the bootstrap samples.")]
+Replicates = Annotated[int, typer.Option(min=0, help="Bootstrap samples for the intervals; 0 for none.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+
+
+@app.command()
+def train(
+    name: Name,
+    data: Data = None,
+    out: Annotated[Path, typer.Option(help="Folder of artifacts; the model gets its own in it.")] = ARTIFACTS,
+    seed: Seed = SEED,
+    replicates: Replicates = REPLICATES,
+    check: Annotated[
+        bool, typer.Option("--check", help="Write nothing: train again and compare with the artifact in --out.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Train a model from its table, prove the file against scikit-learn, evaluate it, write the artifact.
+
+    Exit codes: 0 written (with --check: the same to 1e-4), 1 a floor or the comparison failed and nothing was
+    written, 2 the name, the data or the options cannot be used.
+
+    Example: cds-hooks model train mortality_5y --check
+    """
+    with _problems():
+        from models_onnx.training import commands
+
+        folder = data or settings().data_dir
+        with _progress(as_json) as progress:
+            if check:
+                comparison = commands.check_model(name, folder, out, progress)
+            else:
+                trained = commands.train_model(name, folder, out, seed, replicates, progress)
+        if check:
+            show_comparison(comparison, as_json)
+            raise typer.Exit(0 if comparison.passed else 1)
+        show_evaluation(trained.manifest, as_json)
+        if not trained.passed:
+            typer.echo("A floor does not hold: nothing was written.", err=True)
+            raise typer.Exit(1)
+        typer.echo(f"Written: {out / name}", err=True)
+
+
+@app.command()
+def evaluate(
+    name: Name,
+    data: Data = None,
+    rows: Annotated[
+        Path | None, typer.Option(help="Evaluate the artifact on this table instead (same columns, other people).")
+    ] = None,
+    seed: Seed = SEED,
+    replicates: Replicates = REPLICATES,
+    as_json: AsJson = False,
+) -> None:
+    """Figures with 95 % intervals on people the model was not trained on: out of fold, or on the rows of another table.
+
+    Exit codes: 0 every floor holds (with --rows: evaluated), 1 a floor does not hold, 2 the name or the data cannot be
+    used.
+
+    Example: cds-hooks model evaluate mortality_5y
+    """
+    with _problems():
+        from models_onnx.training import commands
+
+        with _progress(as_json) as progress:
+            if rows is None:
+                folder = data or settings().data_dir
+                trained = commands.evaluate_model(name, folder, seed, replicates, progress)
+            else:
+                other = commands.evaluate_rows(name, rows, ARTIFACTS, seed, replicates, progress)
+        if rows is not None:
+            show_other_rows(other, as_json)
+            return
+        show_evaluation(trained.manifest, as_json)
+        raise typer.Exit(0 if trained.passed else 1)
+
+
+@app.command("list")
+def list_(as_json: AsJson = False) -> None:
+    """List the declared models and the state of their artifacts.
+
+    Exit codes: 0 all are ready, 1 one is not.
+
+    Example: cds-hooks model list --json
+    """
+    with _problems():
+        from models_onnx.listing import list_models
+
+        listed = list_models()
+    if as_json:
+        print_json(listed)
+    else:
+        table = Table("id", "version", "title", "state", "AUROC", "sha256", title="Models")
+        for each in listed:
+            auroc = "" if each.auroc is None else f"{each.auroc:.3f}"
+            table.add_row(each.id, each.version, each.title, each.state, auroc, (each.sha256 or "")[:12])
+        Console().print(table)
+    raise typer.Exit(0 if all(each.state == "ready" for each in listed) else 1)
+
+
+@app.command()
+def page(
+    name: Name,
+    out: Annotated[Path | None, typer.Option(help="Write it to this file instead of the terminal.")] = None,
+) -> None:
+    """The model's page in Markdown, written from its manifest.
+
+    Example: cds-hooks model page mortality_5y --out docs/models/mortality_5y.md
+    """
+    with _problems():
+        from models_onnx.page import page as page_of
+        from models_onnx.registry import load_model
+
+        text = page_of(load_model(name).manifest)
+        if out is None:
+            typer.echo(text, nl=False)
+        else:
+            out.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def _problems() -> Iterator[None]:
+    """Says in one sentence what cannot be used, and ends with exit code 2."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        typer.echo(f"{error.name} is not installed; training needs the extra: cds-hooks-onnx[train]", err=True)
+        raise typer.Exit(2) from error
+    except (ModelError, OSError) as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from error
+
+
+@contextmanager
+def _progress(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
+    """A callback that draws one bar per step on standard error; nothing where that is no terminal."""
+    console = Console(stderr=True, quiet=quiet or not sys.stderr.isatty())
+    columns = (TextColumn("{task.description:<18}"), BarColumn(), TextColumn("{task.completed}/{task.total}"))
+    tasks: dict[str, TaskID] = {}
+    with Progress(*columns, TimeElapsedColumn(), console=console) as bars:
+
+        def step(what: str, done: int, of: int) -> None:
+            if what not in tasks:
+                tasks[what] = bars.add_task(what, total=of)
+            bars.update(tasks[what], completed=done)
+
+        yield step

@@ -1,0 +1,170 @@
+"""Tables of what `cds-hooks model` found, for the terminal and as JSON."""
+
+from typing import Any
+
+import msgspec
+import orjson
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from models_onnx.manifest import Manifest
+
+_FIGURES = {
+    "auroc": "AUROC",
+    "auprc": "AUPRC",
+    "brier": "Brier score",
+    "calibration_intercept": "calibration intercept",
+    "calibration_slope": "calibration slope",
+    "observed_expected": "O/E",
+    "alert_rate": "alert rate",
+    "ppv": "PPV",
+    "sensitivity": "sensitivity",
+}
+
+
+def show_comparison(comparison: Any, as_json: bool) -> None:
+    """A model trained again beside the committed one."""
+    if as_json:
+        print_json({**_document(comparison), "passed": comparison.passed})
+        return
+    table = Table("", "trained again", "committed", title="Trained again, compared with the artifact")
+    table.add_row("sha256", comparison.trained_sha256[:16], comparison.committed_sha256[:16])
+    table.add_row("same file", _yes(comparison.same_hash), "")
+    table.add_row("same data", _yes(comparison.same_data), "")
+    table.add_row(f"largest difference, {comparison.people:,} people", f"{comparison.probability:.1e}", "limit 1e-04")
+    table.add_row("AUROC differs by", f"{comparison.auroc:.4f}", "limit 0.002")
+    Console().print(table)
+    typer.echo("Agrees." if comparison.passed else "DOES NOT AGREE with the committed artifact.")
+
+
+def show_evaluation(manifest: Manifest, as_json: bool) -> None:
+    """Cohort, figures, groups, panels, thresholds and floors of a manifest."""
+    if as_json:
+        print_json(manifest)
+        return
+    console, evaluation = Console(), manifest.evaluation
+    console.print(f"{manifest.title} ({manifest.id} {manifest.version}): {manifest.cohort.words}.", highlight=False)
+    _show_cohort(console, manifest)
+    console.print(evaluation["how"], highlight=False)
+    periods = (f"all ({manifest.period.training})", f"latest ({manifest.period.recalibration})")
+    _show_blocks(console, dict(zip(periods, (evaluation["all"], evaluation["latest"]), strict=True)))
+    simple = evaluation["simple"]
+    console.print(
+        f"{' and '.join(simple['inputs'])} alone: AUROC {_figure(simple['auroc'])}; gain {_figure(simple['gain'])}.",
+        highlight=False,
+    )
+    _show_groups(console, evaluation["subgroups"])
+    _show_panels(console, evaluation["panels"])
+    _show_thresholds(console, manifest)
+    _show_floors(console, evaluation["floors"])
+    _show_file(console, manifest)
+
+
+def _show_file(console: Console, manifest: Manifest) -> None:
+    parity = manifest.parity
+    console.print(
+        f"{manifest.file.name}: {manifest.file.bytes:,} bytes, sha256 {manifest.file.sha256}; against scikit-learn "
+        f"over {parity['rows']:,} rows: probability {parity['probability']:.1e}, "
+        f"contributions {parity['contribution']:.1e}, additivity {parity['additivity']:.1e}.",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def _show_cohort(console: Console, manifest: Manifest) -> None:
+    cohort = manifest.cohort
+    table = Table("cohort", "people", title=f"{manifest.data.name}")
+    table.add_row("in the table", f"{cohort.table_rows:,}")
+    for step in cohort.exclusions:
+        table.add_row(f"left out: {step.words}", f"-{step.count:,}")
+    table.add_row("trained and evaluated on", f"{cohort.n:,} ({cohort.events:,} {manifest.outcome.words})")
+    console.print(table)
+
+
+def _show_blocks(console: Console, blocks: dict[str, dict[str, Any]]) -> None:
+    table = Table("", *blocks, title="People not trained on")
+    table.add_row("people (events)", *(f"{b['n']:,} ({b['events']:,})" for b in blocks.values()))
+    for key, words in _FIGURES.items():
+        table.add_row(words, *(_figure(block[key]) for block in blocks.values()))
+    console.print(table)
+
+
+def _show_groups(console: Console, groups: list[dict[str, Any]]) -> None:
+    table = Table("", "group", "people (events)", "AUROC", "O/E, all", "O/E, latest", "PPV", title="Groups")
+    axis = ""
+    for group in groups:
+        table.add_row(
+            group["axis"] if group["axis"] != axis else "",
+            group["group"],
+            f"{group['n']:,} ({group['events']:,})" + ("" if group["sufficient"] else " insufficient"),
+            _figure(group["auroc"]),
+            _figure(group["observed_expected"]),
+            _figure(group["latest"]["observed_expected"]) if "latest" in group else "",
+            _figure(group["ppv"]),
+        )
+        axis = group["axis"]
+    console.print(table)
+
+
+def _show_panels(console: Console, panels: list[dict[str, Any]]) -> None:
+    table = Table("missing", "scored", "AUROC", "O/E", title="Panels taken away")
+    for panel in panels:
+        table.add_row(
+            panel["words"], _yes(panel["scored"]), _figure(panel["auroc"]), _figure(panel["observed_expected"])
+        )
+    console.print(table)
+
+
+def _show_floors(console: Console, floors: list[dict[str, Any]]) -> None:
+    table = Table("floor", "value", "limit", "holds", title="Floors")
+    for floor in floors:
+        table.add_row(floor["name"], f"{floor['value']:.3f}", floor["limit"], _yes(floor["passed"]))
+    console.print(table)
+
+
+def _show_thresholds(console: Console, manifest: Manifest) -> None:
+    table = Table(
+        "top share", "estimate from", "alert rate", "PPV", "sensitivity", "alerts per event", title="Thresholds"
+    )
+    for row in manifest.thresholds.table:
+        table.add_row(
+            f"{row.capacity:.0%}" + (" (default)" if row.capacity == manifest.thresholds.capacity else ""),
+            *(f"{share:.1%}" for share in (row.probability, row.alert_rate, row.ppv, row.sensitivity)),
+            f"{row.number_needed_to_alert:.1f}",
+        )
+    console.print(table)
+
+
+def show_other_rows(other: Any, as_json: bool) -> None:
+    """The committed model on people of another table."""
+    left_out = [{"words": left.words, "count": left.count} for left in other.cohort.left_out]
+    if as_json:
+        model = {"id": other.manifest.id, "version": other.manifest.version, "sha256": other.manifest.file.sha256}
+        print_json({"model": model, "left_out": left_out, "all": other.whole, "subgroups": other.subgroups})
+        return
+    console = Console()
+    for left in left_out:
+        console.print(f"left out: {left['words']}: {left['count']:,}", highlight=False)
+    _show_blocks(console, {"these rows": other.whole})
+    _show_groups(console, other.subgroups)
+
+
+def _figure(figure: dict[str, float | None]) -> str:
+    value, low, high = figure["value"], figure["low"], figure["high"]
+    if value is None or low is None or high is None:
+        return "not computable"
+    return f"{value:.3f} ({low:.3f} to {high:.3f})"
+
+
+def _yes(value: bool) -> str:
+    return "yes" if value else "no"
+
+
+def _document(value: Any) -> Any:
+    return msgspec.to_builtins(value)
+
+
+def print_json(value: Any) -> None:
+    """The value as indented JSON on standard output."""
+    typer.echo(orjson.dumps(_document(value), option=orjson.OPT_INDENT_2))

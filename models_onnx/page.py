@@ -1,0 +1,242 @@
+"""A model's page in docs/models, written from its manifest alone, so that the two cannot say different things."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from models_onnx.manifest import Feature, Manifest, Required
+
+_METRICS = {
+    "auroc": "AUROC",
+    "auprc": "AUPRC",
+    "brier": "Brier score",
+    "calibration_intercept": "Calibration intercept (in the large)",
+    "calibration_slope": "Calibration slope",
+    "observed_expected": "Observed / expected deaths",
+    "alert_rate": "Alert rate at the default threshold",
+    "ppv": "PPV at the default threshold",
+    "sensitivity": "Sensitivity at the default threshold",
+    "false_positive_rate": "False positive rate at the default threshold",
+}
+
+
+def page(manifest: Manifest) -> str:
+    """The page as Markdown, with a final newline."""
+    sections = (
+        _head(manifest),
+        _use(manifest),
+        _data(manifest),
+        _inputs(manifest),
+        _figures(manifest),
+        _groups(manifest),
+        _missing(manifest),
+        _bins(manifest),
+        _thresholds(manifest),
+        _file(manifest),
+    )
+    return "\n\n".join(sections) + "\n"
+
+
+def _head(manifest: Manifest) -> str:
+    source = f"models_onnx/artifacts/{manifest.id}/manifest.json"
+    return (
+        f"# {manifest.title}\n\n"
+        f"<!-- Written from {source}: cds-hooks model page {manifest.id}. Do not edit. -->\n\n"
+        f"`{manifest.id}` version {manifest.version}. The estimate is the probability that a person like this "
+        f"{manifest.outcome.words}."
+    )
+
+
+def _use(manifest: Manifest) -> str:
+    return "\n".join(
+        (
+            "## What it is for, and for whom",
+            "",
+            f"{manifest.intended_use} It {manifest.decision_role}; the clinician decides.",
+            "",
+            f"- **Users**: {manifest.users}.",
+            f"- **Patients**: {manifest.population.words}.",
+            *(f"- **Not for** {use}." for use in manifest.not_for),
+            "",
+            "Known limits:",
+            "",
+            *(f"- {caution}" for caution in manifest.cautions),
+        )
+    )
+
+
+def _data(manifest: Manifest) -> str:
+    cohort, left = manifest.cohort, manifest.cohort.table_rows
+    rows = []
+    for step in cohort.exclusions:
+        left -= step.count
+        rows.append((step.words, f"{step.count:,}", f"{left:,}"))
+    return (
+        f"## What it was built from\n\n{cohort.words[0].upper()}{cohort.words[1:]} (`{manifest.data.name}`, "
+        f"{cohort.table_rows:,} people, {manifest.period.training}).\n\n"
+        + _table(("Left out", "people", "remain"), rows)
+        + f"\n\n**{cohort.n:,} people, {cohort.events:,} of whom {manifest.outcome.words}.** Additive logistic "
+        "regression (piecewise-linear in every input), then intercept and slope re-estimated, out of fold, on "
+        f"{manifest.period.recalibration}. The reference cohort, with which a card compares: "
+        f"{manifest.reference.words} ({manifest.reference.n:,} people, {manifest.reference.events:,} events)."
+    )
+
+
+def _inputs(manifest: Manifest) -> str:
+    rows = [
+        (item.words, item.unit, _range(item), f"{item.reference_value:g}", _source(item)) for item in manifest.features
+    ]
+    return (
+        "## Inputs\n\n"
+        + _table(("Input", "unit (UCUM)", "trained range", "reference mean", "read from"), rows)
+        + f"\n\n{_required(manifest.required)} A missing input is named and contributes 0: it counts as the average of "
+        "the reference cohort. Outside the trained range there is no score, and the reason is said."
+    )
+
+
+def _range(item: Feature) -> str:
+    beyond = "" if item.clip_high is None else f" (higher is scored as {item.clip_high:g})"
+    return f"{item.trained_low:g} to {item.trained_high:g}{beyond}"
+
+
+def _source(item: Feature) -> str:
+    return "LOINC " + ", ".join(item.loinc) if item.loinc else item.fhir
+
+
+def _required(required: Required) -> str:
+    groups = "; ".join(f"at least {g.at_least} of the {len(g.members)} {g.words}" for g in required.groups)
+    return f"Needed for a score: {', '.join(f'`{name}`' for name in required.always)}; {groups}."
+
+
+def _figures(manifest: Manifest) -> str:
+    evaluation = manifest.evaluation
+    whole, latest, simple = evaluation["all"], evaluation["latest"], evaluation["simple"]
+    rows = [("People (events)", _people(whole), _people(latest))]
+    rows += [(words, _figure(whole[name]), _figure(latest[name])) for name, words in _METRICS.items()]
+    names = " and ".join(f"`{name}`" for name in simple["inputs"])
+    floors = [
+        (f["name"], f"{f['value']:.3f}", f["limit"], "yes" if f["passed"] else "**no**") for f in evaluation["floors"]
+    ]
+    return (
+        f"## Figures on people it was not trained on\n\n{evaluation['how']}\n\n"
+        + _table(("", f"all ({manifest.period.training})", f"latest ({manifest.period.recalibration})"), rows)
+        + f"\n\n**Gain**: {names} alone reach an AUROC of {_figure(simple['auroc'])}; the other inputs add "
+        f"{_figure(simple['gain'])}.\n\n" + _table(("Floor", "value", "limit", "holds"), floors)
+    )
+
+
+def _groups(manifest: Manifest) -> str:
+    rows = [
+        (
+            group["axis"] if first else "",
+            group["group"],
+            _people(group) + ("" if group["sufficient"] else ", insufficient"),
+            _figure(group["auroc"], 2),
+            _figure(group["observed_expected"], 2),
+            _figure(group["latest"]["observed_expected"], 2) if "latest" in group else "",
+            _figure(group["ppv"], 2),
+            _figure(group["sensitivity"], 2),
+        )
+        for first, group in _first_of_axis(manifest.evaluation["subgroups"])
+    ]
+    header = (
+        "",
+        "group",
+        "people (events)",
+        "AUROC",
+        "O/E, all",
+        f"O/E, {manifest.period.recalibration}",
+        "PPV",
+        "sensitivity",
+    )
+    return (
+        "## Groups\n\n"
+        + _table(header, rows)
+        + "\n\nRace and ethnicity are not inputs. Fewer than 100 events are marked insufficient: such a row neither "
+        "clears nor accuses the model. O/E below 1 means that fewer died than predicted."
+    )
+
+
+def _missing(manifest: Manifest) -> str:
+    rows = [
+        (panel["words"], _figure(panel["auroc"]), _figure(panel["observed_expected"], 2))
+        for panel in manifest.evaluation["panels"]
+    ]
+    return (
+        f"## What missing inputs do\n\nThe same people ({manifest.period.recalibration}) with a panel taken away:\n\n"
+        + _table(("", "AUROC", "O/E"), rows)
+        + "\n\nO/E above 1: without these values the estimate is too low on the whole."
+    )
+
+
+def _bins(manifest: Manifest) -> str:
+    rows = [
+        (
+            f"{100 * item.probability_low:.1f} %",
+            f"{item.percentile_low:g}",
+            f"{item.count:,} ({item.events})",
+            f"{100 * item.predicted:.1f} %",
+            f"{100 * item.rate:.1f} % ({100 * item.low:.1f} to {100 * item.high:.1f})",
+        )
+        for item in manifest.reference.bins
+    ]
+    return (
+        "## Predicted and observed\n\nThe reference cohort, each person predicted without having been trained on; the "
+        "range is the Jeffreys interval that the card shows.\n\n"
+        + _table(("estimate from", "percentile from", "people (events)", "mean estimate", "observed"), rows)
+    )
+
+
+def _thresholds(manifest: Manifest) -> str:
+    rows = [
+        (
+            f"{100 * item.capacity:g} %" + (" (default)" if item.capacity == manifest.thresholds.capacity else ""),
+            f"{100 * item.probability:.1f} %",
+            f"{100 * item.alert_rate:.1f} %",
+            f"{100 * item.ppv:.1f} %",
+            f"{100 * item.sensitivity:.1f} %",
+            f"{item.number_needed_to_alert:.1f}",
+        )
+        for item in manifest.thresholds.table
+    ]
+    return "## Thresholds by capacity\n\n" + _table(
+        ("top share of the reference cohort", "estimate from", "alert rate", "PPV", "sensitivity", "alerts per event"),
+        rows,
+    )
+
+
+def _file(manifest: Manifest) -> str:
+    parity = manifest.parity
+    software = ", ".join(f"{name} {version}" for name, version in sorted(manifest.software.items()))
+    return (
+        "## The file\n\n"
+        f"`model.onnx`, {manifest.file.bytes:,} bytes, sha256 `{manifest.file.sha256}`; trained from data with sha256 "
+        f"`{manifest.data.sha256}`, seed {manifest.seed}, with {software}.\n\n"
+        f"Largest difference from scikit-learn over {parity['rows']:,} rows ({parity['rows_with_missing']:,} with "
+        "missing values, and every knot and range edge with its float32 neighbours): "
+        f"probability {parity['probability']:.1e}, contributions {parity['contribution']:.1e}; "
+        f"base + contributions miss the margin by at most {parity['additivity']:.1e}; "
+        f"skl2onnx's conversion differs by {parity['skl2onnx']:.1e}. Limit for each: 1e-05."
+    )
+
+
+def _first_of_axis(groups: Sequence[dict[str, Any]]) -> Iterable[tuple[bool, dict[str, Any]]]:
+    axis = None
+    for group in groups:
+        yield group["axis"] != axis, group
+        axis = group["axis"]
+
+
+def _people(block: dict[str, Any]) -> str:
+    return f"{block['n']:,} ({block['events']:,})"
+
+
+def _figure(figure: dict[str, float | None], digits: int = 3) -> str:
+    value, low, high = (figure[name] for name in ("value", "low", "high"))
+    if value is None or low is None or high is None:
+        return "not computable"
+    return f"{value:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
