@@ -62,6 +62,8 @@ def verify_chain(url: str, on_progress: Callable[[int, int], None] | None = None
         walk.found.decisions += 1
         if on_progress is not None and walk.found.decisions % _ROWS_AT_ONCE == 0:
             on_progress(walk.found.decisions, total)
+    if on_progress is not None:
+        on_progress(walk.found.decisions, total)
     return walk.found
 
 

