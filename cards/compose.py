@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 from msgspec import Struct, to_builtins
 
-from cards.card import SUMMARY_LIMIT, Card, Coding, Source, Suggestion, check_card
+from cards.card import SUMMARY_LIMIT, Card, Source, Suggestion, check_card
 from cards.markdown import escape, plain
 from cards.rules.chart import Chart
 from cards.rules.draft import Draft
@@ -13,12 +13,10 @@ from cards.rules.engine import RuleBook, rule_book
 from cards.rules.fact import Fact
 from cards.rules.finding import Finding, Silence
 from cards.suggest import Bench, suggestions_for
+from cards.topics import TOPICS
 from fhir.record.record import PatientRecord
 
 EXTENSION = "org.cds-hooks-onnx"
-TOPIC = Coding(
-    system="https://cds-hooks-onnx.org/fhir/CodeSystem/topic", code="order-safety", display="Safety of a drafted order"
-)
 MOST_LINES = 5
 MOST_SUGGESTIONS = 4
 _HARM = {"critical": 0, "warning": 1, "info": 2}
@@ -70,7 +68,9 @@ def _passed_over(draft: Draft, drafted: Drafted | None) -> Iterator[Silence]:
             draft.name, "draft-unreadable", f"{draft.name} cannot be read, so it was not checked: {draft.fault}"
         )
     elif draft.order is not None:
-        yield Silence(draft.name, "not-to-be-given", f"{draft.name} says what not to give: nothing to check.")
+        yield Silence(
+            draft.name, "not-to-be-given", f"{draft.name} is not to be given (its status or doNotPerform): not checked."
+        )
     elif draft.kind not in _PARTS:
         kind = draft.kind or "a resource without a type"
         yield Silence(draft.name, "not-a-medication", f"{draft.name} is {kind}, no medication order: not checked.")
@@ -101,7 +101,7 @@ def _check(
 
 def _rank(finding: Finding) -> tuple[int, bool, int]:
     """By harm, then by how sure the facts are, then by the rule's own priority."""
-    return _HARM[finding.indicator], bool(finding.notes), -finding.priority
+    return _HARM[finding.indicator], not finding.is_certain, -finding.priority
 
 
 def _card(uuid: str, findings: Sequence[Finding], suggestions: Sequence[Suggestion], drafted: Drafted) -> Card:
@@ -113,7 +113,7 @@ def _card(uuid: str, findings: Sequence[Finding], suggestions: Sequence[Suggesti
             summary=_summary(first),
             detail="\n".join(_lines(findings, drafted)),
             indicator=first.indicator,
-            source=Source(label=evidence.label, url=evidence.url, topic=TOPIC),
+            source=Source(label=evidence.label, url=evidence.url, topic=TOPICS["orders"]),
             suggestions=tuple(suggestions),
             selection_behavior="at-most-one" if suggestions else None,
             override_reasons=tuple(dict.fromkeys(reason for one in findings for reason in one.override_reasons)),

@@ -6,4 +6,5 @@ TOPIC_SYSTEM = "https://cds-hooks-onnx.org/topics"
 
 TOPICS = {
     "planning": Coding(system=TOPIC_SYSTEM, code="planning-conversation", display="Planning conversation"),
+    "orders": Coding(system=TOPIC_SYSTEM, code="order-safety", display="Safety of a drafted order"),
 }

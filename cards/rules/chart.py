@@ -18,13 +18,14 @@ from fhir.mapping.pregnancy import gestation_weeks
 from fhir.mapping.stay import is_inpatient
 from fhir.record.measurement import Measurement
 from fhir.record.record import PatientRecord
-from fhir.record.resources import Medication, ServiceRequest
+from fhir.record.resources import Medication, MedicationRequest, ServiceRequest
 from fhir.terminology.analytes import ANALYTE_BY_LOINC, ANALYTES, LOINC
 from fhir.terminology.medications import Ingredient
 
 # labs.csv: weight of an adult at any age (the card shows the date), of a child within 90 days.
 _CHILD_WEIGHT_DAYS = 90
 _ADULT_YEARS = 18
+_NEVER_GIVEN = frozenset({"cancelled", "entered-in-error", "stopped", "completed"})
 _OPEN_ORDER = frozenset({"active", "draft", "on-hold"})
 
 
@@ -73,7 +74,7 @@ class Chart:
         return tuple(
             Drafted(draft, draft.order, self.medications)
             for draft in self.drafts
-            if draft.order is not None and draft.order.doNotPerform is not True
+            if draft.order is not None and _is_to_be_given(draft.order)
         )
 
     @cached_property
@@ -84,13 +85,15 @@ class Chart:
             for one in active_medications(self.record)
         )
 
-    def taken_beside(self, drafted: Drafted) -> Iterator[Taken]:
-        """What the patient is on and the other drafts; neither the draft itself nor the order that it renews."""
+    def active_beside(self, drafted: Drafted) -> Iterator[Taken]:
+        """What the patient is on; neither the draft itself nor the order that it renews."""
         prior = drafted.order.priorPrescription
         own = {drafted.draft.reference, prior.reference if prior is not None else None}
-        for one in self.active:
-            if one.source not in own:
-                yield one
+        return (one for one in self.active if one.source not in own)
+
+    def taken_beside(self, drafted: Drafted) -> Iterator[Taken]:
+        """What the patient is on and the other drafts."""
+        yield from self.active_beside(drafted)
         for other in self.drafted:
             if other.draft is not drafted.draft:
                 yield Taken(other.medication, other.draft.name, other.order.authoredOn, other.draft.name)
@@ -100,7 +103,8 @@ class Chart:
         key = (ingredient.rxcui, drafted.draft.name)
         known = self._new_start.get(key)
         if known is None:
-            known = is_new_start(self.record, ingredient.rxcui, besides=drafted.draft.reference)
+            # A draft that renews another is no start, whether or not the other one came along.
+            known = drafted.order.priorPrescription is None and is_new_start(self.record, ingredient.rxcui)
             self._new_start[key] = known
         return known
 
@@ -203,6 +207,10 @@ class Chart:
     @cached_property
     def _active_tests(self) -> frozenset[str]:
         return _tests(self.record.service_requests)
+
+
+def _is_to_be_given(order: MedicationRequest) -> bool:
+    return order.doNotPerform is not True and order.status not in _NEVER_GIVEN
 
 
 def _tests(resources: Iterable[object]) -> frozenset[str]:

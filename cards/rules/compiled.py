@@ -1,12 +1,13 @@
 """Rules made ready: every condition a closure, every text a template, once at the start."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from cards.card import Coding
 from cards.rules.family import Family
-from cards.rules.predicates import Predicate, RuleError, compile_predicate
+from cards.rules.predicate import Predicate
+from cards.rules.predicates import RuleError, compile_predicate
 from cards.rules.rule import (
     Band,
     LabOrder,
@@ -87,7 +88,8 @@ class CompiledRule:
     questions: tuple[tuple[str, Predicate], ...]
     when_unsure: CompiledSuggestion | None
     override_reasons: tuple[Coding, ...]
-    uses: frozenset[str] = field(default_factory=frozenset)
+    band_uses: frozenset[str]
+    uses: frozenset[str]
 
     @property
     def id(self) -> str:
@@ -132,6 +134,7 @@ def _compiled(family: Family, table: Table, rule: Rule) -> CompiledRule:
         questions,
         _suggestion(table.when_unsure) if table.when_unsure is not None else None,
         tuple(Coding(system=OVERRIDE_SYSTEM, code=one.code, display=one.display) for one in table.override_reasons),
+        frozenset().union(*(band.when.uses for band in bands)),
         frozenset().union(*(predicate.uses for predicate in predicates)),
     )
 

@@ -26,7 +26,7 @@ from cards.rules.drafted import Drafted
 from cards.rules.family import Family
 from cards.rules.finding import Finding, Offer, Silence
 from cards.rules.needs import needs_of
-from cards.rules.predicates import Predicate
+from cards.rules.predicate import Predicate
 from cards.rules.situation import Situation
 from cards.rules.template import Template
 from cards.rules.words import word_of
@@ -140,17 +140,17 @@ def _speak(rule: CompiledRule, band: CompiledBand, situation: Situation) -> Find
     unsure = situation.is_unsure(band.when.uses, critical=band.declared.indicator == "critical")
     indicator = _ONE_STEP_LOWER[band.declared.indicator] if unsure else band.declared.indicator
     summary = band.unsure_summary if unsure and band.unsure_summary is not None else band.summary
-    text = _Text(band.when, summary, band.detail)
+    text = _Text(band.declared.id, indicator, band.when, summary, band.detail, is_certain=not unsure)
     offers = _offers(rule, band.suggestions, situation, situation.is_doubtful(band.when.uses))
-    return _finding(rule, band.declared.id, indicator, text, offers, situation)
+    return _finding(rule, text, offers, situation)
 
 
 def _ask(rule: CompiledRule, entry: CompiledMissing, situation: Situation) -> Finding | Silence:
     if _is_answered(entry.suggestions, situation):
         return _answered(rule)
-    text = _Text(entry.when, entry.summary, entry.detail)
+    text = _Text(MISSING, "info", entry.when, entry.summary, entry.detail, is_certain=True)
     offers = _offers(rule, entry.suggestions, situation, doubtful=False)
-    return _finding(rule, MISSING, "info", text, offers, situation)
+    return _finding(rule, text, offers, situation)
 
 
 def _answered(rule: CompiledRule) -> Silence:
@@ -159,41 +159,44 @@ def _answered(rule: CompiledRule) -> Silence:
 
 def _unspoken(rule: CompiledRule, unknown: list[CompiledBand], situation: Situation) -> Silence:
     if not unknown:
-        return Silence(rule.id, "within-limits", f"{rule.declared.title}: looked, no limit is reached.")
+        seen = ", ".join(situation.estimate_phrases(rule.band_uses))
+        return Silence(
+            rule.id,
+            "within-limits",
+            f"{rule.declared.title}: looked, no limit is reached{f' ({seen})' if seen else ''}.",
+        )
     reason, text = situation.why_unknown(frozenset().union(*(band.when.uses for band in unknown)))
     return Silence(rule.id, reason, f"{rule.declared.title}: {text}")
 
 
 class _Text(Struct, frozen=True):
-    """What is to be said, and the condition whose facts fill it."""
+    """What is to be said, how loudly, and the condition whose facts fill it."""
 
+    band: str
+    indicator: Indicator
     when: Predicate
     summary: Template
     detail: Template
+    is_certain: bool
 
 
-def _finding(
-    rule: CompiledRule,
-    band: str,
-    indicator: Indicator,
-    text: _Text,
-    offers: tuple[Offer, ...],
-    situation: Situation,
-) -> Finding:
+def _finding(rule: CompiledRule, text: _Text, offers: tuple[Offer, ...], situation: Situation) -> Finding:
     facts = tuple(dict.fromkeys([situation.drafted_fact(), *text.when.facts(situation)]))
     word = word_of(rule, text.when, facts, situation)
-    asked = (question for question, when in rule.questions if when.test(situation) is True)
+    asked = [question for question, when in rule.questions if when.test(situation) is True]
+    running = situation.running_note() if text.indicator != "info" else None
     declared = rule.declared
     return Finding(
         rule=rule.id,
-        band=band,
-        indicator=indicator,
+        band=text.band,
+        indicator=text.indicator,
+        is_certain=text.is_certain,
         # A text with an unfilled name is never sent; the title has none.
         summary=text.summary.fill(word) or f"{declared.title}: please check this order.",
         detail=text.detail.fill(word) or declared.title,
         priority=declared.priority,
         facts=facts,
-        notes=(*situation.notes(text.when.uses), *asked),
+        notes=(*situation.notes(text.when.uses), *asked, *([running] if running else ())),
         suggestions=offers,
         evidence=declared.evidence,
         override_reasons=rule.override_reasons,

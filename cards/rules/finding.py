@@ -17,11 +17,16 @@ class Offer(Struct, frozen=True):
 
 
 class Finding(Struct, frozen=True):
-    """A rule has spoken: `notes` say how sure the facts are, `suggestions` are the rule's own in its own order."""
+    """A rule has spoken.
+
+    `is_certain` is False where it rests on old or contradicting values, which `notes` tell; `suggestions` are the
+    rule's own in its own order.
+    """
 
     rule: str
     band: str
     indicator: Indicator
+    is_certain: bool
     summary: str
     detail: str
     priority: int

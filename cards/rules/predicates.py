@@ -1,22 +1,14 @@
-"""The words of a rule's conditions, each compiled once into a closure with three answers: true, false, unknown (None).
-
-Unknown never fires a band. `all` is false as soon as one part is false, `any` true as soon as one is true; a count is
-unknown only when the unknown parts could change it. A predicate also knows which facts it rests on (`uses`), which
-limits it compares with, and can list the facts of one situation that made it true.
-"""
+"""The words of a rule's conditions, each compiled once into a closure; nothing is interpreted while an order waits."""
 
 import operator
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from cards.rules.fact import Fact
+from cards.rules.predicate import Predicate, Truth, all_of, any_of, at_least, constant, less_than, no_facts, none_of
 from cards.rules.selector import Selector
 from cards.rules.situation import Situation
 
-Truth = bool | None
-Test = Callable[[Situation], Truth]
-Facts = Callable[[Situation], list[Fact]]
 Comparison = Callable[[float | None], Truth]
 
 _OPERATORS: Mapping[str, Callable[[float, float], bool]] = {
@@ -29,20 +21,6 @@ _OPERATORS: Mapping[str, Callable[[float, float], bool]] = {
 
 class RuleError(ValueError):
     """A rule that cannot be compiled; the message names the part that is wrong."""
-
-
-def _no_facts(_situation: Situation) -> list[Fact]:
-    return []
-
-
-@dataclass(frozen=True, slots=True)
-class Predicate:
-    """A compiled condition."""
-
-    test: Test
-    facts: Facts = _no_facts
-    uses: frozenset[str] = frozenset()
-    limits: frozenset[float] = frozenset()
 
 
 def compile_predicate(spec: Any) -> Predicate:
@@ -59,89 +37,33 @@ def compile_predicate(spec: Any) -> Predicate:
 
 
 def _all(spec: Mapping[str, Any]) -> Predicate:
-    parts = _parts(spec, "all")
-    tests = tuple(part.test for part in parts)
-
-    def test(situation: Situation) -> Truth:
-        answer: Truth = True
-        for one in tests:
-            truth = one(situation)
-            if truth is False:
-                return False
-            if truth is None:
-                answer = None
-        return answer
-
-    return _together(test, lambda situation: _facts_of(parts, situation), parts)
+    return all_of(_parts(spec, "all"))
 
 
 def _any(spec: Mapping[str, Any]) -> Predicate:
-    parts = _parts(spec, "any")
-    tests = tuple(part.test for part in parts)
-
-    def test(situation: Situation) -> Truth:
-        answer: Truth = False
-        for one in tests:
-            truth = one(situation)
-            if truth is True:
-                return True
-            if truth is None:
-                answer = None
-        return answer
-
-    return _together(test, lambda situation: _facts_of(_true_parts(parts, situation), situation), parts)
+    return any_of(_parts(spec, "any"))
 
 
 def _not(spec: Mapping[str, Any]) -> Predicate:
-    part = compile_predicate(_only(spec, "not")["not"])
-
-    def test(situation: Situation) -> Truth:
-        truth = part.test(situation)
-        return None if truth is None else not truth
-
-    return Predicate(test, _no_facts, part.uses, part.limits)
+    return none_of(compile_predicate(_only(spec, "not")["not"]))
 
 
 def _always(spec: Mapping[str, Any]) -> Predicate:
-    return Predicate(_constant(_only(spec, "always")["always"] is True))
+    return constant(_only(spec, "always")["always"] is True)
 
 
 def _never(spec: Mapping[str, Any]) -> Predicate:
-    return Predicate(_constant(_only(spec, "never")["never"] is not True))
-
-
-def _constant(answer: bool) -> Test:
-    return lambda _situation: answer
+    return constant(_only(spec, "never")["never"] is not True)
 
 
 def _count_at_least(spec: Mapping[str, Any]) -> Predicate:
-    parts, n = _counted(spec, "count_at_least")
-
-    def test(situation: Situation) -> Truth:
-        true, unknown = _count(parts, situation)
-        return True if true >= n else None if true + unknown >= n else False
-
-    return _together(test, lambda situation: _facts_of(_true_parts(parts, situation), situation), parts)
+    counted = _only(_only(spec, "count_at_least")["count_at_least"], "n", "of")
+    return at_least(int(counted["n"]), _listed(counted["of"]))
 
 
 def _count_less_than(spec: Mapping[str, Any]) -> Predicate:
-    parts, n = _counted(spec, "count_less_than")
-
-    def test(situation: Situation) -> Truth:
-        true, unknown = _count(parts, situation)
-        return False if true >= n else True if true + unknown < n else None
-
-    return _together(test, lambda situation: _facts_of(parts, situation), parts)
-
-
-def _counted(spec: Mapping[str, Any], word: str) -> tuple[tuple[Predicate, ...], int]:
-    counted = _only(spec, word)[word]
-    return _parts({"of": _only(counted, "n", "of")["of"]}, "of"), int(counted["n"])
-
-
-def _count(parts: Iterable[Predicate], situation: Situation) -> tuple[int, int]:
-    answers = [part.test(situation) for part in parts]
-    return answers.count(True), answers.count(None)
+    counted = _only(_only(spec, "count_less_than")["count_less_than"], "n", "of")
+    return less_than(int(counted["n"]), _listed(counted["of"]))
 
 
 # Drugs
@@ -174,7 +96,7 @@ def _new_start(spec: Mapping[str, Any]) -> Predicate:
     def test(situation: Situation) -> Truth:
         return None if situation.new_start is None else situation.new_start is wanted
 
-    return Predicate(test, _no_facts, frozenset({"history"}))
+    return Predicate(test, no_facts, frozenset({"history"}))
 
 
 # Patient
@@ -198,7 +120,7 @@ def _sex(spec: Mapping[str, Any]) -> Predicate:
     def test(situation: Situation) -> Truth:
         return None if situation.sex is None else situation.sex == wanted
 
-    return Predicate(test, _no_facts, frozenset({"sex"}))
+    return Predicate(test, no_facts, frozenset({"sex"}))
 
 
 def _allergy(spec: Mapping[str, Any]) -> Predicate:
@@ -217,7 +139,7 @@ def _allergy(spec: Mapping[str, Any]) -> Predicate:
 
     else:
         raise RuleError(f"allergy: match is {wanted.get('match')!r}")
-    return Predicate(test, _no_facts, frozenset({"allergies"}))
+    return Predicate(test, no_facts, frozenset({"allergies"}))
 
 
 # Numbers
@@ -242,7 +164,7 @@ def _lab_missing(spec: Mapping[str, Any]) -> Predicate:
     def test(situation: Situation) -> Truth:
         return situation.lab_value(key, max_age) is None
 
-    return Predicate(test, _no_facts, frozenset({f"lab:{key}"}))
+    return Predicate(test, no_facts, frozenset({f"lab:{key}"}))
 
 
 def _derived(spec: Mapping[str, Any]) -> Predicate:
@@ -264,7 +186,12 @@ def _derived_missing(spec: Mapping[str, Any]) -> Predicate:
     def test(situation: Situation) -> Truth:
         return situation.lacks_estimate(name)
 
-    return Predicate(test, _no_facts, frozenset({name}))
+    return Predicate(test, no_facts, frozenset({name}))
+
+
+def _kidney_value_wanted(spec: Mapping[str, Any]) -> Predicate:
+    wanted = _only(spec, "kidney_value_wanted")["kidney_value_wanted"]
+    return Predicate(lambda situation: situation.is_kidney_value_wanted() is wanted, no_facts, frozenset({"egfr_best"}))
 
 
 def _estimate_name(spec: Mapping[str, Any], word: str) -> str:
@@ -296,7 +223,7 @@ def _number(word: str, use: str) -> Callable[[Mapping[str, Any]], Predicate]:
 
 def _single_dose(spec: Mapping[str, Any]) -> Predicate:
     wanted = _only(spec, "single_dose")["single_dose"]
-    return Predicate(lambda situation: situation.is_single_dose is wanted, _no_facts, frozenset({"dose"}))
+    return Predicate(lambda situation: situation.is_single_dose is wanted, no_facts, frozenset({"dose"}))
 
 
 def _unknown(spec: Mapping[str, Any]) -> Predicate:
@@ -305,7 +232,7 @@ def _unknown(spec: Mapping[str, Any]) -> Predicate:
     if word not in _NUMBERS:
         raise RuleError(f"unknown: {word!r} is none of {', '.join(_NUMBERS)}")
     read = operator.attrgetter(word)
-    return Predicate(lambda situation: read(situation) is None, _no_facts, frozenset({_NUMBERS[word]}))
+    return Predicate(lambda situation: read(situation) is None, no_facts, frozenset({_NUMBERS[word]}))
 
 
 def _comparison(spec: Mapping[str, Any], *beside: str) -> tuple[Comparison, frozenset[float]]:
@@ -326,32 +253,19 @@ def _comparison(spec: Mapping[str, Any], *beside: str) -> tuple[Comparison, froz
 
 
 def _parts(spec: Mapping[str, Any], word: str) -> tuple[Predicate, ...]:
-    parts = _only(spec, word)[word]
-    if not isinstance(parts, list) or not parts:
-        raise RuleError(f"{word} needs a list of conditions")
-    return tuple(compile_predicate(part) for part in parts)
+    return _listed(_only(spec, word)[word])
+
+
+def _listed(specs: Any) -> tuple[Predicate, ...]:
+    if not isinstance(specs, list) or not specs:
+        raise RuleError(f"{specs!r} is no list of conditions")
+    return tuple(compile_predicate(spec) for spec in specs)
 
 
 def _only(spec: Any, *words: str) -> Mapping[str, Any]:
     if not isinstance(spec, dict) or set(spec) - set(words):
         raise RuleError(f"{spec!r}: only {', '.join(words)} can stand here")
     return spec
-
-
-def _together(test: Test, facts: Facts, parts: Iterable[Predicate]) -> Predicate:
-    uses: frozenset[str] = frozenset()
-    limits: frozenset[float] = frozenset()
-    for part in parts:
-        uses, limits = uses | part.uses, limits | part.limits
-    return Predicate(test, facts, uses, limits)
-
-
-def _facts_of(parts: Iterable[Predicate], situation: Situation) -> list[Fact]:
-    return [fact for part in parts for fact in part.facts(situation)]
-
-
-def _true_parts(parts: Iterable[Predicate], situation: Situation) -> list[Predicate]:
-    return [part for part in parts if part.test(situation) is True]
 
 
 # Numbers by word, with the kind of fact they rest on.
@@ -382,6 +296,7 @@ _WORDS: Mapping[str, Callable[[Mapping[str, Any]], Predicate]] = {
     "lab_missing": _lab_missing,
     "derived": _derived,
     "derived_missing": _derived_missing,
+    "kidney_value_wanted": _kidney_value_wanted,
     "single_dose": _single_dose,
     "unknown": _unknown,
     **{word: _number(word, use) for word, use in _NUMBERS.items()},

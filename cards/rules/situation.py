@@ -165,10 +165,19 @@ class Situation:
         estimate = self.estimate(name)
         return kidney.facts(estimate) if estimate is not None else []
 
+    def estimate_phrases(self, uses: Iterable[str]) -> list[str]:
+        """The estimates among these facts, in words."""
+        return [kidney.phrase(estimate) for estimate in self._estimates(uses)]
+
     def lacks_estimate(self, name: str) -> bool:
         """Whether kidney function should be known and is not; under 18 none is estimated."""
         found = self.chart.kidney(name)
         return not isinstance(found, KidneyEstimate) and found.reason != "under-18" and self.estimate(name) is None
+
+    def is_kidney_value_wanted(self) -> bool:
+        """Whether a new value would give the estimate; without age or sex it would not."""
+        found = self.chart.kidney("egfr_best")
+        return not isinstance(found, KidneyEstimate) and found.reason in ("missing", "stale")
 
     def is_ordered(self, order: LabOrder, where: str) -> bool:
         """Whether the test is among the drafts of this session or, with "any", the active orders of the record."""
@@ -217,6 +226,15 @@ class Situation:
         if used & {*ESTIMATES, "lab:creatinine"}:
             said += self.chart.unstable_notes
         return list(dict.fromkeys(said))
+
+    def running_note(self) -> str | None:
+        """That the drug is on the active list already: whatever is done with the draft, that order goes on."""
+        for one in self.chart.active_beside(self.drafted):
+            if one.medication.has(self.ingredient.rxcui):
+                name = f"{self.ingredient.name[:1].upper()}{self.ingredient.name[1:]}"
+                since = f" (ordered {one.since[:10]})" if one.since else ""
+                return f"{name} is on the active list{since}: that order needs the same decision."
+        return None
 
     def why_unknown(self, uses: Iterable[str]) -> tuple[str, str]:
         """The reason code and the sentence for what is not known."""

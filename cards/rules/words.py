@@ -8,7 +8,7 @@ from cards.rules.compiled import CompiledRule
 from cards.rules.fact import Fact
 from cards.rules.kidney import ESTIMATES
 from cards.rules.numbers import show
-from cards.rules.predicates import Predicate
+from cards.rules.predicate import Predicate
 from cards.rules.situation import Situation
 from fhir.mapping.kidney import KidneyAbsence
 
@@ -24,7 +24,7 @@ def word_of(
         own = rule.family.words.get(name)
         if own is not None:
             return own(situation)
-        common = _COMMON.get(name)
+        common = COMMON_WORDS.get(name)
         return common(when, facts, situation) if common is not None else None
 
     return word
@@ -63,8 +63,10 @@ def _estimate(prefix: str) -> Callable[[Predicate, tuple[Fact, ...], Situation],
     return word
 
 
-def _window(_when: Predicate, _facts: tuple[Fact, ...], situation: Situation) -> str:
-    return situation.chart.kidney_window
+def _kidney_gap(_when: Predicate, _facts: tuple[Fact, ...], situation: Situation) -> str:
+    if situation.is_kidney_value_wanted():
+        return f"no kidney function in the last {situation.chart.kidney_window}"
+    return "kidney function cannot be estimated without age and sex"
 
 
 def _kidney_history(_when: Predicate, _facts: tuple[Fact, ...], situation: Situation) -> str:
@@ -77,14 +79,14 @@ def _kidney_history(_when: Predicate, _facts: tuple[Fact, ...], situation: Situa
     return found.text
 
 
-_COMMON: Mapping[str, Callable[[Predicate, tuple[Fact, ...], Situation], str | None]] = {
+COMMON_WORDS: Mapping[str, Callable[[Predicate, tuple[Fact, ...], Situation], str | None]] = {
     "drug": _drug,
     "Drug": _drug_capital,
     "dose": _dose,
     "other": _other,
     "egfr": _estimate("egfr"),
     "crcl": _estimate("crcl"),
-    "window": _window,
+    "kidney_gap": _kidney_gap,
     "kidney_history": _kidney_history,
 }
 
@@ -93,6 +95,6 @@ COMMON_LONGEST: Mapping[str, str] = {
     "other": "ketoconazole and itraconazole",
     "egfr": "eGFR 29.96 (old, disputed) on 2026-11-20",
     "crcl": "CrCl 29.96 mL/min (disputed) on 2026-11-20",
-    "window": "12 months",
+    "kidney_gap": "kidney function cannot be estimated without age and sex",
 }
 """The longest that the common words become, for the lint; {drug} depends on the rule's trigger."""
