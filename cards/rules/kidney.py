@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from cards.rules.fact import Fact
-from cards.rules.numbers import show, unit
+from cards.rules.figures import show, unit
 from fhir.mapping.kidney import KidneyEstimate, KidneyValue
 from fhir.record.measurement import Measurement
 from fhir.record.time import DAY_SECONDS

@@ -2,7 +2,7 @@
 
 from cards.rules import kidney
 from cards.rules.family import Family
-from cards.rules.numbers import show
+from cards.rules.figures import show
 from cards.rules.situation import Situation
 
 # Apixaban label, 2.1: two of age 80 or over, weight 60 kg or less, creatinine 1.5 mg/dL or more.

@@ -8,7 +8,7 @@ from cards.rules.chart import Chart
 from cards.rules.drafted import Drafted
 from cards.rules.fact import Fact
 from cards.rules.kidney import ESTIMATES
-from cards.rules.numbers import show
+from cards.rules.figures import show
 from cards.rules.rule import LabOrder
 from cards.rules.selector import Selector
 from fhir.mapping.kidney import KidneyEstimate

@@ -7,7 +7,7 @@ from cards.rules import kidney
 from cards.rules.compiled import CompiledRule
 from cards.rules.fact import Fact
 from cards.rules.kidney import ESTIMATES
-from cards.rules.numbers import show
+from cards.rules.figures import show
 from cards.rules.predicate import Predicate
 from cards.rules.situation import Situation
 from fhir.mapping.kidney import KidneyAbsence
