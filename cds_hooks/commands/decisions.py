@@ -47,10 +47,10 @@ def list_(
     if as_json:
         _print_json([_summary(decision) for decision in found])
         return
-    table = Table("decision", "service", "what was said", box=box.SIMPLE_HEAD)
-    table.columns[0].no_wrap = True
+    table = _table("decision", "what was said")
     for decision in found:
-        table.add_row(f"{decision.id}\n{_time(decision)}", decision.service, Text("\n".join(_said(decision))))
+        time = _time(decision).strftime("%Y-%m-%d %H:%M:%S")
+        table.add_row(Text(f"{decision.id}\n{time} {decision.service}"), Text(_said(_summary(decision))))
     Console().print(table if found else "No decision in the record is like that.")
 
 
@@ -97,6 +97,14 @@ def verify(database: Database = None, as_json: AsJson = False) -> None:
     raise typer.Exit(1 if found.broken else 0)
 
 
+def _table(*columns: str) -> Table:
+    """In a narrow terminal the last column goes on in the next line; nothing is cut off."""
+    table = Table(box=box.SIMPLE_HEAD)
+    for column in columns:
+        table.add_column(column, no_wrap=column != columns[-1], overflow="fold")
+    return table
+
+
 def _url(database: str | None) -> str:
     return database or settings().database_url
 
@@ -114,14 +122,15 @@ def _print_json(value: Any) -> None:
     typer.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2))
 
 
-def _time(decision: Decision) -> str:
-    return datetime.fromtimestamp(decision.decided_at / 1e6, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+def _time(decision: Decision) -> datetime:
+    return datetime.fromtimestamp(decision.decided_at / 1e6, UTC)
 
 
 def _summary(decision: Decision) -> dict[str, Any]:
+    basis = orjson.loads(decision.basis)
     return {
         "id": decision.id,
-        "decided_at": _time(decision),
+        "decided_at": _time(decision).isoformat(),
         "hook": decision.hook,
         "service": decision.service,
         "hook_instance": decision.hook_instance,
@@ -130,23 +139,25 @@ def _summary(decision: Decision) -> dict[str, Any]:
         "outcome": decision.outcome,
         "input_digest": decision.input_digest,
         "models": orjson.loads(decision.models),
-        "said": _said(decision),
+        "cards": [card["summary"] for card in orjson.loads(decision.response).get("cards") or []],
+        "silence": [
+            {"subject": subject, "reason": code, "text": text} for subject, code, text in basis.get("silence", [])
+        ],
     }
 
 
-def _said(decision: Decision) -> list[str]:
-    """The cards' summaries, or why there was none."""
-    cards = orjson.loads(decision.response).get("cards") or []
-    if cards:
-        return [card["summary"] for card in cards]
-    return [f"silent: {text}" for _subject, _reason, text in orjson.loads(decision.basis).get("silence", [])]
+def _said(summary: dict[str, Any]) -> str:
+    """The cards' summaries, or the first reason for there being none."""
+    if summary["cards"]:
+        return "\n".join(summary["cards"])
+    reasons = [each["text"] for each in summary["silence"]] or ["no reason was recorded"]
+    more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
+    return f"silent: {reasons[0]}{more}"
 
 
 def _everything(decision: Decision, answers: list[FeedbackItem]) -> dict[str, Any]:
-    everything = _summary(decision)
-    del everything["said"]
     return {
-        **everything,
+        **_summary(decision),
         "response": orjson.loads(decision.response),
         "basis": orjson.loads(decision.basis),
         "feedback": [msgspec.structs.asdict(item) for item in answers],
@@ -165,24 +176,28 @@ def _draw(console: Console, decision: dict[str, Any]) -> None:
             facts.add_row(name, Text(str(value)))
     console.print(facts)
     console.print(_features(basis))
-    draw_answer(console, "Answer", {"cards": decision["response"].get("cards")})
-    for subject, reason, text in basis.get("silence", []):
-        console.print(Text(f"  ○ {subject} · {reason}: {text}", style="dim"))
+    draw_answer(console, "Answer", _as_answered(decision))
     stages = ", ".join(f"{stage} {milliseconds:g}" for stage, milliseconds in basis.get("timings", {}).items())
     console.print(Text(f"Milliseconds: {stages}", style="dim"))
     for item in decision["feedback"]:
         console.print(Text(f"Feedback: {_answer(item)}"))
 
 
+def _as_answered(decision: dict[str, Any]) -> dict[str, Any]:
+    """The cards as they were sent; every reason for silence that was recorded, whether it was sent or not."""
+    ours = {"silence": decision["silence"]}
+    return {"cards": decision["response"].get("cards"), "extension": {"org.cds-hooks-onnx": ours}}
+
+
 def _features(basis: dict[str, Any]) -> Table | str:
     """What the decision was computed from, each value with its date, its resource and what it contributed."""
     contributions = (basis.get("scores") or {}).get("contributions") or {}
-    table = Table("input", "value", "dated", "from", "contribution", box=box.SIMPLE_HEAD)
+    table = _table("input", "value", "contribution" if contributions else "", "dated", "from")
     for name, (value, effective, source) in basis.get("features", {}).items():
-        contribution = contributions.get(name)
-        table.add_row(name, f"{value:g}", effective, source, "" if contribution is None else f"{contribution:+.4f}")
+        contribution = f"{contributions[name]:+.4f}" if name in contributions else ""
+        table.add_row(name, f"{value:g}", contribution, effective[:10], source)
     for name, reason in basis.get("missing", {}).items():
-        table.add_row(name, Text(f"missing: {reason}", style="dim"), "", "", "")
+        table.add_row(name, Text("missing", style="dim"), "", "", Text(reason, style="dim"))
     return table if table.row_count else ""
 
 
@@ -194,11 +209,10 @@ def _answer(item: dict[str, Any]) -> str:
 
 def _draw_verification(console: Console, found: Verification) -> None:
     for end in found.chains.values():
-        console.print(
-            Text(f"chain {end.chain}: {end.decisions} decisions, up to {end.hash}", style="dim"), soft_wrap=True
-        )
+        console.print(Text(f"chain {end.chain}: {end.decisions} rows, up to {end.hash}", style="dim"), soft_wrap=True)
     if found.broken is None:
-        console.print(f"{found.decisions} decisions in {len(found.chains)} chains, all as they were written.")
+        count = f"{found.decisions} decisions in {len(found.chains)} chains"
+        console.print(f"The record is as it was written: {count}.")
         return
     at = found.broken
     console.print(
