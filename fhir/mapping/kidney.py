@@ -139,7 +139,8 @@ def crcl_cockcroft_gault(record: PatientRecord, weight_rule: WeightRule) -> Kidn
     )
     if _is_stale(record, creatinine):
         best = egfr_best(record)
-        return _instead(best, "recent creatinine") if isinstance(best, KidneyEstimate) else replace(best, old=clearance)
+        if isinstance(best, KidneyEstimate):
+            return _instead(best, "recent creatinine")
     return _judged(record, clearance)
 
 
@@ -188,8 +189,9 @@ def _values(record: PatientRecord) -> list[KidneyValue]:
             KidneyValue(ckd_epi_2021(age, sex, one.value), "CKD-EPI 2021", one)
             for one in record.measurements("creatinine")
         ]
-    # Two values with one timestamp: the worse for the drug in question (CLARIFICATIONS).
-    return sorted(values, key=lambda value: (-value.measurement.time.instant, value.value))
+    # One result may arrive under two prefetch keys. Of two values with one timestamp the worse for the drug comes
+    # first (CLARIFICATIONS).
+    return sorted(dict.fromkeys(values), key=lambda value: (-value.measurement.time.instant, value.value))
 
 
 def _is_per_area(reported: Measurement) -> bool:

@@ -1,0 +1,94 @@
+"""Condition keys: SNOMED exactly, ICD by prefix in its own system, and the exceptions that the table's notes make."""
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from fhir.terminology.conditions import SNOMED, condition_keys, ends_pregnancy, keys_of
+
+ICD10 = "http://hl7.org/fhir/sid/icd-10-cm"
+ICD9 = "http://hl7.org/fhir/sid/icd-9-cm"
+MIMIC10 = "http://mimic.mit.edu/fhir/mimic/CodeSystem/mimic-diagnosis-icd10"
+MIMIC9 = "http://mimic.mit.edu/fhir/mimic/CodeSystem/mimic-diagnosis-icd9"
+
+
+@pytest.mark.parametrize(
+    ("system", "code", "keys"),
+    [
+        (SNOMED, "44054006", ("dm2",)),
+        (SNOMED, "4405400", ()),
+        (ICD10, "E11.9", ("dm2",)),
+        (ICD10, "E119", ("dm2",)),
+        (ICD10, "e11.9", ("dm2",)),
+        (MIMIC10, "N184", ("ckd4",)),
+        (MIMIC9, "42731", ("afib",)),
+        (MIMIC9, "V4511", ("ckd5_or_dialysis", "dialysis")),
+        (ICD10, "Z99.2", ("ckd5_or_dialysis", "dialysis")),
+        (ICD10, "N18.5", ("ckd5_or_dialysis",)),
+        (ICD10, "I13.2", ("hf", "hypertension")),
+        (ICD9, "250.00", ("dm2",)),
+        (ICD9, "250.01", ("dm1",)),
+        (ICD9, "250.13", ("dm1",)),
+        (ICD9, "25002", ("dm2",)),
+        (ICD10, "D57.1", ("sickle_cell",)),
+        (ICD10, "D57.3", ()),
+        (ICD10, "C50.9", ("cancer_pain_or_active_cancer",)),
+        (ICD10, "C44.9", ()),
+        (ICD9, "173.3", ()),
+        (ICD10, "Z85.3", ()),
+        (ICD9, "305.1", ()),
+        (ICD9, "305.00", ("substance_use_disorder",)),
+        (ICD9, "304.01", ("opioid_use_disorder",)),
+        (ICD10, "T40.2X1A", ("overdose",)),
+        (ICD10, "T40.2X5A", ()),
+        (ICD10, "T40.2X6A", ()),
+        (ICD10, "R94.31", ()),
+        ("urn:oid:2.16.840.1.113883.6.90", "I48.0", ("afib",)),
+    ],
+)
+def test_a_code_means_these_keys(system: str, code: str, keys: tuple[str, ...]) -> None:
+    assert keys_of(system, code) == keys
+
+
+@pytest.mark.parametrize(
+    ("system", "code"), [(None, "E11.9"), ("urn:other", "E11.9"), (ICD9, "E11.9"), (SNOMED, "E11.9"), (ICD10, None)]
+)
+def test_a_code_counts_only_within_its_own_system(system: str | None, code: str | None) -> None:
+    assert keys_of(system, code) == ()
+
+
+@pytest.mark.parametrize(
+    ("system", "code", "ends"),
+    [
+        (ICD10, "O80", True),
+        (ICD10, "O03.9", True),
+        (ICD10, "Z37.0", True),
+        (ICD10, "O34.2", False),
+        (SNOMED, "19169002", True),
+        (SNOMED, "72892002", False),
+        (None, "O80", False),
+    ],
+)
+def test_delivery_and_loss_end_a_pregnancy(system: str | None, code: str, ends: bool) -> None:
+    assert ends_pregnancy(system, code) is ends
+
+
+def test_the_keys_that_speak_of_history_say_so() -> None:
+    assert {key for key, one in condition_keys().items() if one.when_resolved == "any"} == {
+        "gi_bleed_or_ulcer",
+        "overdose",
+        "urticaria_angioedema",
+    }
+
+
+@pytest.mark.outside_data
+def test_no_code_of_the_given_table_was_lost(data_folder: Path) -> None:
+    text = (data_folder / "medications" / "conditions.csv").read_text(encoding="utf-8")
+    given = list(csv.DictReader(text.splitlines()))
+    assert [row["key"] for row in given] == list(condition_keys())
+    for row in given:
+        for code in filter(None, row["snomed"].split(";")):
+            assert row["key"] in keys_of(SNOMED, code)
+        for code in filter(None, row["icd10_prefix"].split(";")):
+            assert row["key"] in keys_of(ICD10, f"{code}9" if len(code) == 2 else code)

@@ -1,0 +1,188 @@
+"""Names of medications: brands, salts, combinations, local forms, and things that only carry a drug's name."""
+
+import csv
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fhir.terminology.medication_names import medication_of_code, read_name
+from fhir.terminology.medications import RXNORM, rows, rxnorm_name
+
+
+def _names(words: str) -> list[str]:
+    return [ingredient.name for ingredient in read_name(words).ingredients]
+
+
+@pytest.mark.parametrize(
+    ("words", "names"),
+    [
+        ("TraZODone", ["trazodone"]),
+        ("Metformin hydrochloride 500 MG Oral Tablet", ["metformin"]),
+        ("Glucophage XR 500mg", ["metformin"]),
+        ("Simvistatin 10 MG", ["simvastatin"]),
+        ("Hydrocodone-Acetaminophen (5mg-500mg)", ["hydrocodone", "acetaminophen"]),
+        ("amoxicillin-pot clavulanate", ["amoxicillin", "clavulanate"]),
+        ("sitagliptin-metformin 50-1,000 mg", ["sitagliptin", "metformin"]),
+        ("Janumet", ["sitagliptin", "metformin"]),
+        ("Eliquis 5 mg", ["apixaban"]),
+        ("Pradaxa", ["dabigatran"]),
+        ("dabigatran etexilate mesylate", ["dabigatran"]),
+        ("Macrobid", ["nitrofurantoin"]),
+        (
+            "Maalox/Diphenhydramine/Lidocaine",
+            ["aluminum hydroxide", "magnesium hydroxide", "diphenhydramine", "lidocaine"],
+        ),
+        ("Lisinopril-HCTZ", ["lisinopril", "hydrochlorothiazide"]),
+        ("Lantus Solostar U-100 Insulin", ["insulin glargine"]),
+        ("acetaminophen 300 mg / codeine phosphate 30 mg", ["acetaminophen", "codeine"]),
+    ],
+)
+def test_a_name_means_all_its_ingredients(words: str, names: list[str]) -> None:
+    assert _names(words) == names
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "insulin needles (disposable) [BD Insulin Pen Needle UF Short]",
+        "Insulin Syringe U-500",
+        "blood-glucose meter [FreeStyle Freedom Lite]",
+        "blood sugar diagnostic [OneTouch Ultra Test]",
+        "glucose test strips",
+        "alcohol swabs",
+        "lancets",
+        "Kcentra",
+        "digoxin antibodies Fab fragments",
+        "dexlansoprazolex",
+        "water tablet",
+        "",
+        "   ",
+        "🙂",
+    ],
+)
+def test_what_is_not_a_known_drug_is_not_recognised(words: str) -> None:
+    assert _names(words) == []
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Heparin Flush (10 units/ml)",
+        "Erythromycin 0.5% Ophth Oint",
+        "ketorolac ophthalmic solution",
+        "Acular",
+        "diclofenac sodium 0.01 MG/MG Topical Gel",
+        "Voltaren",
+        "diclofenac epolamine 1.3 % Patch",
+        "Albuterol 0.083% Neb Soln",
+        "Lidocaine 5% Patch",
+        "Sodium Chloride 0.9% Flush",
+        "Alteplase (Catheter Clearance)",
+        "Nystatin Cream",
+    ],
+)
+def test_a_local_form_is_not_systemic(words: str) -> None:
+    reading = read_name(words)
+    assert reading.ingredients
+    assert reading.systemic is False
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Voltaren 75 mg tablet",
+        "diclofenac 50 mg tablet",
+        "ketorolac 15.75 MG/ACTUAT Nasal Spray",
+        "naloxone nasal spray",
+        "nitroglycerin 0.4 MG/ACTUAT Mucosal Spray",
+        "72 HR fentanyl 0.025 MG/HR Transdermal System",
+        "fentanyl patch",
+        "testosterone 1% topical gel",
+        "Niacin Flush Free",
+        "indomethacin suppository",
+    ],
+)
+def test_a_form_that_looks_local_can_act_on_the_whole_body(words: str) -> None:
+    assert read_name(words).systemic is True
+
+
+@pytest.mark.parametrize(
+    ("words", "milligrams"),
+    [
+        ("metformin hydrochloride 500 MG Oral Tablet", [500.0]),
+        ("acetaminophen 325 MG / oxycodone 5 MG Oral Tablet", [325.0, 5.0]),
+        ("Hydrocodone-Acetaminophen 5-325 mg", [5.0, 325.0]),
+        ("nitrofurantoin, macrocrystals 25 MG / nitrofurantoin, monohydrate 75 MG Oral Capsule", [100.0]),
+        ("metformin 500 mg (Glucophage 500 mg)", [500.0]),
+        ("24 HR metformin 500 MG Extended Release Oral Tablet", [500.0]),
+        ("Zestoretic 20-12.5 mg", [20.0, 12.5]),
+        ("lisinopril/otherthing 20-12.5 mg", [None]),
+        ("amoxicillin-clavulanate 875 mg", [None, None]),
+        ("metformin", [None]),
+    ],
+)
+def test_a_strength_belongs_to_its_ingredient_or_to_none(words: str, milligrams: list[float | None]) -> None:
+    assert [one.milligrams if one else None for one in read_name(words).strengths] == milligrams
+
+
+def test_the_volume_of_a_syringe_is_read() -> None:
+    assert read_name("0.4 ML enoxaparin sodium 100 MG/ML Prefilled Syringe").millilitres == 0.4
+    assert read_name("enoxaparin sodium 100 MG/ML").millilitres is None
+
+
+def test_a_product_code_without_words_is_known_by_its_rxnorm_name() -> None:
+    product = medication_of_code(RXNORM, "861004")
+    assert product is not None
+    assert [ingredient.name for ingredient in product.ingredients] == ["metformin"]
+    assert product.strengths[0] is not None
+    assert product.strengths[0].milligrams == 1000.0
+    assert rxnorm_name("861004") == "metformin hydrochloride 1000 MG Oral Tablet"
+
+
+def test_the_ingredient_code_of_dabigatran_etexilate_means_dabigatran() -> None:
+    product = medication_of_code(RXNORM, "1037042")
+    assert product is not None
+    assert [ingredient.rxcui for ingredient in product.ingredients] == ["1546356"]
+
+
+def test_every_name_in_the_rxnorm_table_is_recognised() -> None:
+    assert [row["name"] for row in rows("rxnorm.csv") if not read_name(row["name"]).ingredients] == []
+
+
+@given(st.text(max_size=80))
+def test_any_text_can_be_read(words: str) -> None:
+    reading = read_name(words)
+    assert len(reading.strengths) == len(reading.ingredients)
+
+
+@given(st.sampled_from(["metformin", "Eliquis", "Janumet", "hydrocodone-acetaminophen", "insulin glargine"]))
+def test_case_and_blanks_do_not_change_the_meaning(words: str) -> None:
+    expected = _names(words)
+    assert _names(words.upper()) == _names(f"  {words} ") == _names(words.replace("-", " - ")) == expected
+
+
+# Where we read more, or better, than the given table: the table follows "vitamin D" and "flush", and has no Donnatal.
+BETTER = {
+    "ergocalciferol (vitamin D2)", "budesonide [Pulmicort Flexhaler]", "Pulmicort Flexhaler", "Niacin Flush Free",
+    "moxifloxacin [Vigamox]", "D5 1/4NS", "Donnatal",
+}  # fmt: skip
+
+
+@pytest.mark.outside_data
+def test_every_name_of_the_sample_charts_is_read_as_in_the_given_table(data_folder: Path) -> None:
+    text = (data_folder / "medications" / "products.csv").read_text(encoding="utf-8")
+    checked = 0
+    for row in csv.DictReader(text.splitlines()):
+        words = row["display"] or row["code"]
+        if words in BETTER:
+            continue
+        reading = read_name(words)
+        assert {one.rxcui for one in reading.ingredients} == set(filter(None, row["ingredient_rxcuis"].split(";"))), (
+            words
+        )
+        if reading.ingredients:
+            assert reading.systemic is (row["systemic"] == "yes"), words
+        checked += 1
+    assert checked > 2_600

@@ -1,0 +1,143 @@
+"""The medication tables: whole, consistent with each other, and quick to ask."""
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from fhir.terminology.medications import (
+    ATC,
+    NDC,
+    RXNORM,
+    class_members,
+    classes_of,
+    ingredient_by_name,
+    ingredients,
+    ndc11,
+    orderables,
+    product_of,
+    rows,
+)
+
+
+def test_every_class_of_an_ingredient_is_in_the_table_of_classes() -> None:
+    named = {name for row in rows("ingredients.csv") for name in row["classes"].split(";") if name}
+    assert named <= set(class_members())
+    assert all(class_members().values())
+
+
+def test_every_alias_names_known_ingredients() -> None:
+    known = ingredient_by_name()
+    assert [
+        row for row in rows("aliases.csv") for name in row["ingredients"].split(";") if name and name not in known
+    ] == []
+
+
+def test_every_product_and_orderable_names_known_ingredients() -> None:
+    known = ingredients()
+    for table in ("products.csv", "orderables.csv"):
+        for row in rows(table):
+            assert all(code in known for code in row["ingredients"].split(";")), row
+
+
+def test_every_row_says_where_it_is_from() -> None:
+    for table in ("ingredients.csv", "aliases.csv", "dose_units.csv", "allergens.csv"):
+        assert all(row["source"] for row in rows(table)), table
+
+
+def test_ingredients_have_one_code_each() -> None:
+    assert len(ingredients()) == len(ingredient_by_name()) == len(rows("ingredients.csv"))
+
+
+def test_a_code_that_stood_for_another_drug_is_corrected() -> None:
+    # 1551467 is bupropion/naltrexone in RxNorm.
+    assert ingredient_by_name()["naloxegol"].rxcui == "1551777"
+    assert "1551467" not in ingredients()
+
+
+@pytest.mark.parametrize(
+    ("system", "code", "names"),
+    [
+        (RXNORM, "6809", ["metformin"]),
+        ("urn:oid:2.16.840.1.113883.6.88", "6809", ["metformin"]),
+        (RXNORM, "860975", ["metformin"]),
+        (RXNORM, "861007", ["metformin"]),
+        (RXNORM, "1049221", ["acetaminophen", "oxycodone"]),
+        (ATC, "A10BA02", ["metformin"]),
+        ("http://mimic.mit.edu/fhir/mimic/CodeSystem/mimic-medication-gsn", "008208", ["furosemide"]),
+        ("http://mimic.mit.edu/fhir/mimic/CodeSystem/mimic-medication-ndc", "51079045420", ["simvastatin"]),
+        (NDC, "51079-454-20", ["simvastatin"]),
+    ],
+)
+def test_a_code_is_known_in_its_own_system(system: str, code: str, names: list[str]) -> None:
+    product = product_of(system, code)
+    assert product is not None
+    assert [ingredient.name for ingredient in product.ingredients] == names
+
+
+@pytest.mark.parametrize(("system", "code"), [(None, "6809"), ("urn:other", "6809"), (RXNORM, None), (RXNORM, "0")])
+def test_a_code_without_its_system_means_nothing(system: str | None, code: str | None) -> None:
+    assert product_of(system, code) is None
+
+
+def test_an_atc_code_of_the_skin_group_is_local_when_the_drug_has_others() -> None:
+    gel, tablet = product_of(ATC, "M02AA15"), product_of(ATC, "M01AB05")
+    assert gel is not None
+    assert tablet is not None
+    assert (gel.systemic, tablet.systemic) == (False, True)
+    only = product_of(ATC, "S01EC01")  # acetazolamide tablets have no other code
+    assert only is not None
+    assert only.systemic is True
+
+
+@pytest.mark.parametrize(
+    ("written", "eleven"),
+    [
+        ("0002-8215-01", "00002821501"),
+        ("50580-488-10", "50580048810"),
+        ("12345-6789-1", "12345678901"),
+        ("00002821501", "00002821501"),
+        ("word", "word"),
+    ],
+)
+def test_an_ndc_is_brought_to_eleven_digits(written: str, eleven: str) -> None:
+    assert ndc11(written) == eleven
+
+
+def test_a_class_holds_the_drugs_that_rules_name() -> None:
+    assert "7258" in class_members()["nsaid"]
+    assert "1364430" in class_members()["doac"]
+    assert classes_of(()) == frozenset()
+
+
+def test_what_rules_suggest_can_be_ordered() -> None:
+    assert orderables()["1100702"].name == "linagliptin 5 MG Oral Tablet"
+
+
+@pytest.mark.outside_data
+def test_nothing_of_the_given_tables_was_lost(data_folder: Path) -> None:
+    def given(name: str) -> list[dict[str, str]]:
+        return list(csv.DictReader((data_folder / "medications" / name).read_text(encoding="utf-8").splitlines()))
+
+    ours = {row["name"]: row for row in rows("ingredients.csv")}
+    for row in given("ingredients.csv"):
+        assert ours[row["name"]]["classes"] == row["classes"]
+        assert ours[row["name"]]["rxcui"] == row["rxcui"] or row["name"] == "naloxegol"
+    aliases = {row["text"]: row["ingredients"] for row in rows("aliases.csv")}
+    for row in given("aliases.csv"):
+        assert aliases[row["text_lower_case"]] == (row["ingredients"] if row["kind"] == "alias" else "")
+    assert set(orderables()) == {row["rxcui"] for row in given("orderables.csv")}
+
+
+@pytest.mark.outside_data
+def test_every_product_code_of_the_given_table_means_the_same_here(data_folder: Path) -> None:
+    text = (data_folder / "medications" / "products.csv").read_text(encoding="utf-8")
+    checked = 0
+    for row in csv.DictReader(text.splitlines()):
+        if row["system"].endswith(("rxnorm", "-ndc", "-gsn")) and row["ingredient_rxcuis"]:
+            product = product_of(row["system"], row["code"])
+            assert product is not None
+            assert ";".join(ingredient.rxcui for ingredient in product.ingredients) == row["ingredient_rxcuis"]
+            assert product.systemic is (row["systemic"] == "yes")
+            checked += 1
+    assert checked > 1_400
