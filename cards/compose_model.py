@@ -40,12 +40,11 @@ def model_card(
 
     The contributions in its extension and the base add up to the estimate; nothing is rounded there.
     """
-    factors = _factors(manifest, prediction, vector)
     return Card(
         uuid=uuid,
-        summary=planned.summary.format(people=in_100(prediction.probability)),
+        summary=planned.summary.format(people=in_100(prediction.probability), higher=_higher_than(prediction)),
         indicator="info",  # responsible-ai.md 4.2: `critical` is not for models
-        detail=_detail(manifest, prediction, vector, factors, explain_url, refusals),
+        detail=_detail(manifest, prediction, vector, explain_url, refusals),
         source=Source(label=f"{manifest.title}, version {manifest.version}", topic=TOPICS["planning"]),
         suggestions=(
             Suggestion(
@@ -58,16 +57,8 @@ def model_card(
         selection_behavior="at-most-one",
         override_reasons=OVERRIDE_REASONS,
         links=(Link(label="Why this card", url=explain_url, type="absolute"),),
-        extension={"org.cds-hooks-onnx": _extension(manifest, prediction, vector, factors)},
+        extension={"org.cds-hooks-onnx": _extension(manifest, prediction, vector)},
     )
-
-
-def _factors(manifest: Manifest, prediction: Prediction, vector: FeatureVector) -> list[Factor]:
-    return [
-        Factor(found, contribution, spoken(found, manifest))
-        for found, contribution in zip(vector.evidence, prediction.contributions.tolist(), strict=True)
-        if found is not None
-    ]
 
 
 def spoken(found: FeatureValue, manifest: Manifest) -> str:
@@ -85,18 +76,23 @@ def _detail(
     manifest: Manifest,
     prediction: Prediction,
     vector: FeatureVector,
-    factors: Sequence[Factor],
     explain_url: str,
     refusals: Sequence[Refusal],
 ) -> str:
     people = in_100(prediction.probability)
+    known = _known(prediction, vector)
+
+    def describe(position: int) -> str:
+        found = known[position][0]
+        return f"{found.feature.words} **{spoken(found, manifest)}** ({found.effective[:10]})"
+
     low, high = in_100(prediction.observed_low), in_100(prediction.observed_high)
     lines = [
         f"**About {people} in 100** people with results like these {manifest.outcome.words}; {100 - people} did not. "
         f"Of {prediction.observed_count:,} people in the study with similar estimates, {low} to {high} in 100 did.",
-        f"Higher than {min(99, int(prediction.percentile))} in 100 of {manifest.reference.words}.",
+        f"Higher than {_higher_than(prediction)} in 100 of {manifest.reference.words}.",
         "",
-        *factor_lines(factors),
+        *factor_lines([contribution for _, contribution in known], describe),
         "",
     ]
     gaps = not_known(vector.missing)
@@ -111,28 +107,29 @@ def _detail(
     return "\n".join(lines)
 
 
+def _higher_than(prediction: Prediction) -> int:
+    return min(99, int(prediction.percentile))
+
+
 def _and_more(count: int) -> str:
     return f" And {count} more." if count > 0 else ""
 
 
-def _extension(
-    manifest: Manifest, prediction: Prediction, vector: FeatureVector, factors: Sequence[Factor]
-) -> dict[str, Any]:
+def _known(prediction: Prediction, vector: FeatureVector) -> list[tuple[FeatureValue, float]]:
+    """Every input that has a value, with its contribution; a missing one contributes nothing."""
+    pairs = zip(vector.evidence, prediction.contributions.tolist(), strict=True)
+    return [(found, contribution) for found, contribution in pairs if found is not None]
+
+
+def _extension(manifest: Manifest, prediction: Prediction, vector: FeatureVector) -> dict[str, Any]:
     return {
         "model": {"id": manifest.id, "version": manifest.version, "sha256": manifest.file.sha256},
         "probability": prediction.probability,
         "link": manifest.link,
         "base": prediction.base,
         "contributions": [
-            {
-                "feature": factor.found.feature.name,
-                "value": factor.found.value,
-                "unit": factor.found.feature.unit,
-                "effective": factor.found.effective,
-                "source": factor.found.source,
-                "contribution": factor.contribution,
-            }
-            for factor in factors
+            Factor(found.feature.name, found.value, found.feature.unit, found.effective, found.source, contribution)
+            for found, contribution in _known(prediction, vector)
         ],
         "missing": [gap.feature.name for gap in vector.missing],
         "percentile": prediction.percentile,

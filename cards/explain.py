@@ -1,51 +1,53 @@
 """From a prediction and its inputs to the words of a model card: factor lines, ranges, what is not known."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from heapq import nlargest
 
-from fhir.mapping.feature import FeatureValue, Missing
+from msgspec import Struct
 
-# responsible-ai.md 7.4: marks by share of the sum of all sizes. Words always beside the sign (LOOK: a shape and a word).
+from fhir.mapping.feature import Missing
+
+# responsible-ai.md 7.4: marks by share of the sum of all sizes. Words always stand beside the sign (look/LOOK.md).
 _STRENGTHS = ((0.30, 3, "a lot"), (0.15, 2, "clearly"), (0.05, 1, "somewhat"))
 _WEAK = "a little"
 SHOWN = 5
 
 
-@dataclass(frozen=True, slots=True)
-class Factor:
-    """One input with what it adds to the estimate on the model's additive scale."""
+class Factor(Struct, frozen=True, gc=False):
+    """One input with its evidence and what it adds to the estimate on the model's additive scale; goes on the wire."""
 
-    found: FeatureValue
+    feature: str
+    value: float
+    unit: str
+    effective: str
+    source: str
     contribution: float
-    spoken_value: str
 
 
-def strongest(factors: Sequence[Factor]) -> list[Factor]:
-    """The `SHOWN` factors that move the estimate most, largest first."""
-    return sorted(factors, key=lambda factor: -abs(factor.contribution))[:SHOWN]
+def strongest(contributions: Sequence[float]) -> list[int]:
+    """The positions of the `SHOWN` contributions that move the estimate most, largest first."""
+    return nlargest(SHOWN, range(len(contributions)), key=lambda position: abs(contributions[position]))
 
 
-def factor_lines(factors: Sequence[Factor]) -> list[str]:
+def factor_lines(contributions: Sequence[float], describe: Callable[[int], str]) -> list[str]:
     """At most five lines under two headings, and one line for all others together; Markdown.
 
-    The lines' contributions and the rest add up to the whole difference to the reference group.
+    `describe` gives the words of the input at a position. The lines' contributions and the rest add up to the whole
+    difference to the reference group.
     """
-    total = sum(abs(factor.contribution) for factor in factors)
-    shown = strongest(factors)
+    total = sum(map(abs, contributions))
+    shown = strongest(contributions)
+    raising = [position for position in shown if contributions[position] > 0]
+    lowering = [position for position in shown if contributions[position] < 0]
     lines: list[str] = []
-    for heading, sign in (("**Raises the estimate**", 1), ("**Lowers it**", -1)):
-        some = [factor for factor in shown if factor.contribution * sign > 0]
+    for heading, some in (("**Raises the estimate**", raising), ("**Lowers it**", lowering)):
         if some:
-            lines += [heading, *(_line(factor, total) for factor in some)]
-    rest = sum(factor.contribution for factor in factors) - sum(factor.contribution for factor in shown)
-    if len(factors) > len(shown):
-        lines.append(f"- {len(factors) - len(shown)} other inputs, together: {_marked(rest, total)}")
+            lines.append(heading)
+            lines += [f"- {_marked(contributions[position], total)}: {describe(position)}" for position in some]
+    if len(contributions) > len(shown):
+        rest = sum(contributions) - sum(contributions[position] for position in shown)
+        lines.append(f"- {len(contributions) - len(shown)} other inputs, together: {_marked(rest, total)}")
     return lines
-
-
-def _line(factor: Factor, total: float) -> str:
-    found = factor.found
-    return f"- {_marked(factor.contribution, total)}: {found.feature.words} **{factor.spoken_value}** ({found.effective[:10]})"
 
 
 def _marked(contribution: float, total: float) -> str:

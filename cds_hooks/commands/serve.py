@@ -1,5 +1,6 @@
 """`cds-hooks serve` and `cds-hooks run`: the server, and the server showing itself at work."""
 
+import os
 import socket
 import threading
 from datetime import UTC, datetime
@@ -70,6 +71,10 @@ def _listen(host: str, port: int) -> socket.socket:
         typer.echo(f"Port {port} on {host} cannot be used ({error.strerror}); choose another with --port.", err=True)
         raise typer.Exit(1) from error
     listening.set_inheritable(True)
+    if "public_url" not in settings().model_fields_set:
+        # Links on cards lead to where this server really listens; worker processes inherit it.
+        os.environ["CDS_PUBLIC_URL"] = f"http://{host}:{listening.getsockname()[1]}"
+        settings.cache_clear()
     return listening
 
 

@@ -22,7 +22,10 @@ from models_onnx.runtime import Prediction
 MODEL = load_model("mortality_5y")
 FEATURES = features_named(MODEL.features)
 _LABS = frozenset(each.measured.key for each in FEATURES if each.measured and each.measured.kind == "lab")
-SUMMARY = "About {people} in 100 people with results like these died within 5 years. Consider planning ahead."
+SUMMARY = (
+    "Death within 5 years: about {people} in 100 (higher than {higher} in 100 of US adults of 40 and over). "
+    "Consider planning ahead."
+)
 _IN_HOSPITAL = frozenset({"IMP", "ACUTE", "NONAC", "EMER", "OBSENC"})
 
 

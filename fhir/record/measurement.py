@@ -1,14 +1,13 @@
 """From an Observation to a number that may be used, or to the reason why not."""
 
-from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from operator import itemgetter
 from typing import Any, TypeAlias
 
 from msgspec import Struct
 
 from fhir.record.refusal import Refusal
-from fhir.record.resources import Observation, ObservationComponent, Quantity
+from fhir.record.resources import Observation, ObservationCode, ObservationComponent, Quantity
 from fhir.record.time import FhirTime, parse_time
 from fhir.terminology.analytes import ANALYTE_BY_LOINC, LOINC, Analyte
 
@@ -52,47 +51,62 @@ def effective_time(observation: Observation) -> FhirTime | None:
     return parse_time(text) if text else None
 
 
-def coded_parts(observations: Iterable[Observation]) -> dict[str, list[CodedPart]]:
-    """Every Observation or component that carries a code of an analyte, by the analyte's key; one pass.
+def newest_parts(observations: Iterable[Observation]) -> dict[str, CodedPart]:
+    """The newest Observation or component of each analyte, by its key; one without a date goes before all.
 
-    The hot path of a large chart: about 0.3 µs for each Observation.
+    The hot path of a large chart: one pass, and an object is made only for what is newer than what is known.
     """
-    found: dict[str, list[CodedPart]] = defaultdict(list)
+    newest: dict[str, CodedPart] = {}
     analyte_of = ANALYTE_BY_LOINC.get
     for observation in observations:
         for coding in observation.code.coding:
             analyte = analyte_of(coding.code)  # type: ignore[arg-type]  # None is simply not in the table
             if analyte is not None and (coding.system == LOINC or coding.system is None):
-                found[analyte.key].append(_part(observation, observation, coding.code))
+                text = observation.effectiveDateTime
+                time = parse_time(text) if text is not None else effective_time(observation)
+                recency = _UNDATED if time is None else time.instant
+                known = newest.get(analyte.key)
+                if known is None or recency > known[0]:
+                    newest[analyte.key] = (recency, observation, observation, coding.code, time)
                 break
         if observation.component:
-            _collect_components(found, observation)
-    return found
+            for key, part in _component_parts(observation):
+                known = newest.get(key)
+                if known is None or part[0] > known[0]:
+                    newest[key] = part
+    return newest
 
 
-def _collect_components(found: dict[str, list[CodedPart]], observation: Observation) -> None:
+def all_parts(observations: Iterable[Observation], analyte: str) -> list[CodedPart]:
+    """Every Observation or component of one analyte, newest first; equal times keep the order they came in."""
+    found = [part for observation in observations for key, part in _parts(observation) if key == analyte]
+    return sorted(found, key=itemgetter(0), reverse=True)
+
+
+def _parts(observation: Observation) -> Iterator[tuple[str, CodedPart]]:
+    own = _part(observation, observation, observation.code)
+    if own is not None:
+        yield own
+    yield from _component_parts(observation)
+
+
+def _component_parts(observation: Observation) -> Iterator[tuple[str, CodedPart]]:
     for component in observation.component:
-        for coding in component.code.coding:
-            analyte = ANALYTE_BY_LOINC.get(coding.code)  # type: ignore[arg-type]
-            if analyte is not None and (coding.system == LOINC or coding.system is None):
-                found[analyte.key].append(_part(observation, component, coding.code))
-                break
+        found = _part(observation, component, component.code)
+        if found is not None:
+            yield found
 
 
-def _part(observation: Observation, part: Observation | ObservationComponent, code: str | None) -> CodedPart:
-    text = observation.effectiveDateTime
-    time = parse_time(text) if text is not None else effective_time(observation)
-    return (_UNDATED if time is None else time.instant, observation, part, code, time)
-
-
-def newest_part(parts: list[CodedPart]) -> CodedPart:
-    """The newest of at least one; one without a date goes before all (it will be refused and named)."""
-    return parts[0] if len(parts) == 1 else max(parts, key=itemgetter(0))
-
-
-def newest_first(parts: list[CodedPart]) -> list[CodedPart]:
-    """All, newest first; equal times keep the order they came in."""
-    return sorted(parts, key=itemgetter(0), reverse=True)
+def _part(
+    observation: Observation, part: Observation | ObservationComponent, code: ObservationCode
+) -> tuple[str, CodedPart] | None:
+    for coding in code.coding:
+        analyte = ANALYTE_BY_LOINC.get(coding.code or "")
+        if analyte is not None and coding.system in (LOINC, None):
+            time = effective_time(observation)
+            recency = _UNDATED if time is None else time.instant
+            return analyte.key, (recency, observation, part, coding.code, time)
+    return None
 
 
 def measure(analyte: Analyte, coded: CodedPart, as_of_epoch: float) -> Measurement | Refusal | None:

@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from fhir.record.refusal import Refusal
-from fhir.record.resources import Bundle, BundleEntry, BundleLink, OtherResource, Reference, decoder
+from fhir.record.resources import Bundle, BundleEntry, BundleLink, OtherResource, Subject, decoder
 
 
 class BrokenResource(OtherResource, frozen=True, gc=False, tag="(broken)"):
@@ -103,9 +103,9 @@ def _broken(head: _Head) -> BrokenResource:
     )
 
 
-def _reference(value: Any) -> Reference | None:
+def _reference(value: Any) -> Subject | None:
     reference = value.get("reference") if isinstance(value, dict) else None
-    return Reference(reference=reference) if isinstance(reference, str) else None
+    return Subject(reference=reference) if isinstance(reference, str) else None
 
 
 def _refusal(broken: BrokenResource, place: str, error: msgspec.ValidationError) -> Refusal:

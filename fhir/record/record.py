@@ -5,14 +5,7 @@ from datetime import datetime
 from typing import Any, Literal, TypeVar
 
 from fhir.record.errors import WrongPatient
-from fhir.record.measurement import (
-    CodedPart,
-    Measurement,
-    coded_parts,
-    measure,
-    newest_first,
-    newest_part,
-)
+from fhir.record.measurement import CodedPart, Measurement, all_parts, measure, newest_parts
 from fhir.record.refusal import Refusal
 from fhir.record.resources import (
     AllergyIntolerance,
@@ -70,7 +63,7 @@ class PatientRecord:
         self.medications: dict[str, Medication] = {}
         self._taken: dict[type[Any], list[Any]] = {kind: [] for kind in FACT_TYPES}
         self._facts_of: dict[type[Any], list[Any]] = {}
-        self._coded: dict[str, list[CodedPart]] | None = None
+        self._newest: dict[str, CodedPart] | None = None
         self._measured: dict[str, list[Measurement]] = {}
 
     def knows(self, what: str) -> bool:
@@ -160,7 +153,7 @@ class PatientRecord:
         """All usable values of an analyte (a key of ANALYTES), newest first; those refused are in `refusals`."""
         known = self._measured.get(analyte)
         if known is None:
-            parts = newest_first(self._coded_parts(analyte))
+            parts = all_parts(self._taken[Observation], analyte)
             outcomes = (self._measure(analyte, part) for part in parts)
             known = self._measured[analyte] = [outcome for outcome in outcomes if outcome is not None]
         return known
@@ -170,12 +163,14 @@ class PatientRecord:
 
         Looks no further than that value, so `refusals` gains exactly what is newer than it.
         """
-        parts = self._coded_parts(analyte)
-        if not parts:
+        if self._newest is None:
+            self._newest = newest_parts(self._taken[Observation])
+        part = self._newest.get(analyte)
+        if part is None:
             return None
-        found = self._measure(analyte, newest_part(parts))
+        found = self._measure(analyte, part)
         if found is None:
-            older = (self._measure(analyte, part) for part in newest_first(parts)[1:])
+            older = (self._measure(analyte, part) for part in all_parts(self._taken[Observation], analyte))
             found = next((measurement for measurement in older if measurement is not None), None)
         if found is None or (max_age_days is not None and int(found.age_days(self.as_of_epoch)) > max_age_days):
             return None
@@ -188,11 +183,6 @@ class PatientRecord:
                 self.refusals.append(outcome)
             return None
         return outcome
-
-    def _coded_parts(self, analyte: str) -> list[CodedPart]:
-        if self._coded is None:
-            self._coded = coded_parts(self._taken[Observation])
-        return self._coded.get(analyte, [])
 
 
 def _distinct_facts(resources: Iterable[_T]) -> Iterator[_T]:

@@ -45,6 +45,25 @@ class CodeableConcept(Element, frozen=True, gc=False):
         return any(coding.code == code for coding in self.coding)
 
 
+class Symbol(Element, frozen=True, gc=False):
+    """A code without its words: a chart has hundreds of Observations, and nobody reads their displays."""
+
+    system: str | None = None
+    code: str | None = None
+
+
+class ObservationCode(Element, frozen=True, gc=False):
+    """What was measured, as codes."""
+
+    coding: tuple[Symbol, ...] = ()
+
+
+class Subject(Element, frozen=True, gc=False):
+    """A pointer to whom a resource is about."""
+
+    reference: str | None = None
+
+
 class Identifier(Element, frozen=True, gc=False):
     """A business identifier."""
 
@@ -68,12 +87,11 @@ class Period(Element, frozen=True, gc=False):
 
 
 class Quantity(Element, frozen=True, gc=False):
-    """A number with its unit: `code` is UCUM where `system` says so, `unit` is what a person reads."""
+    """A number with its unit: `code` is for machines (UCUM), `unit` is what a person reads."""
 
     value: float | None = None
     comparator: str | None = None
     unit: str | None = None
-    system: str | None = None
     code: str | None = None
 
 
@@ -114,7 +132,7 @@ class Patient(Narrowed, frozen=True, gc=False, tag="Patient"):
 class ObservationComponent(Element, frozen=True, gc=False):
     """One part of a panel, such as the systolic pressure."""
 
-    code: CodeableConcept
+    code: ObservationCode
     valueQuantity: Quantity | None = None
     valueCodeableConcept: CodeableConcept | None = None
     valueString: str | None = None
@@ -127,9 +145,9 @@ class Observation(Narrowed, frozen=True, gc=False, tag="Observation"):
     """A measurement or an answer."""
 
     status: str
-    code: CodeableConcept
+    code: ObservationCode
     id: str | None = None
-    subject: Reference | None = None
+    subject: Subject | None = None
     effectiveDateTime: str | None = None
     effectiveInstant: str | None = None
     effectivePeriod: Period | None = None
@@ -151,7 +169,7 @@ class Condition(Narrowed, frozen=True, gc=False, tag="Condition"):
     clinicalStatus: CodeableConcept | None = None
     verificationStatus: CodeableConcept | None = None
     code: CodeableConcept | None = None
-    subject: Reference | None = None
+    subject: Subject | None = None
     encounter: Reference | None = None
     onsetDateTime: str | None = None
     onsetPeriod: Period | None = None
@@ -253,7 +271,7 @@ class MedicationRequest(Narrowed, frozen=True, gc=False, tag="MedicationRequest"
     doNotPerform: bool | None = None
     medicationCodeableConcept: CodeableConcept | None = None
     medicationReference: Reference | None = None
-    subject: Reference | None = None
+    subject: Subject | None = None
     encounter: Reference | None = None
     authoredOn: str | None = None
     reasonCode: tuple[CodeableConcept, ...] = ()
@@ -270,7 +288,7 @@ class MedicationStatement(Narrowed, frozen=True, gc=False, tag="MedicationStatem
     status: str | None = None
     medicationCodeableConcept: CodeableConcept | None = None
     medicationReference: Reference | None = None
-    subject: Reference | None = None
+    subject: Subject | None = None
     effectiveDateTime: str | None = None
     effectivePeriod: Period | None = None
     dateAsserted: str | None = None
@@ -298,7 +316,7 @@ class AllergyIntolerance(Narrowed, frozen=True, gc=False, tag="AllergyIntoleranc
     category: tuple[str, ...] = ()
     criticality: str | None = None
     code: CodeableConcept | None = None
-    patient: Reference | None = None
+    patient: Subject | None = None
     onsetDateTime: str | None = None
     recordedDate: str | None = None
     reaction: tuple[AllergyReaction, ...] = ()
@@ -317,7 +335,7 @@ class Encounter(Narrowed, frozen=True, gc=False, tag="Encounter"):
     id: str | None = None
     class_: Coding | None = field(default=None, name="class")
     type: tuple[CodeableConcept, ...] = ()
-    subject: Reference | None = None
+    subject: Subject | None = None
     period: Period | None = None
     hospitalization: Hospitalization | None = None
 
@@ -328,7 +346,7 @@ class Procedure(Narrowed, frozen=True, gc=False, tag="Procedure"):
     status: str
     id: str | None = None
     code: CodeableConcept | None = None
-    subject: Reference | None = None
+    subject: Subject | None = None
     performedDateTime: str | None = None
     performedPeriod: Period | None = None
 
@@ -341,7 +359,7 @@ class ServiceRequest(Narrowed, frozen=True, gc=False, tag="ServiceRequest"):
     intent: str | None = None
     doNotPerform: bool | None = None
     code: CodeableConcept | None = None
-    subject: Reference | None = None
+    subject: Subject | None = None
     authoredOn: str | None = None
     occurrenceDateTime: str | None = None
 
@@ -414,8 +432,8 @@ class OtherResource(Narrowed, frozen=True, gc=False):
     """Ground of the types that are not read, beyond whom they are about."""
 
     id: str | None = None
-    subject: Reference | tuple[Reference, ...] | None = None
-    patient: Reference | None = None
+    subject: Subject | tuple[Subject, ...] | None = None
+    patient: Subject | None = None
 
 
 def _unread_type(name: str) -> type[OtherResource]:

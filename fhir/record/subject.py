@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from fhir.record.resources import Reference
+from fhir.record.resources import Subject
 
 
 def last_part(reference: str) -> str:
@@ -11,7 +11,7 @@ def last_part(reference: str) -> str:
     return path.rsplit("/", 1)[-1].rsplit(":", 1)[-1]
 
 
-def subject_references(resource: Any) -> tuple[Reference, ...]:
+def subject_references(resource: Any) -> tuple[Subject, ...]:
     """The references of a lean resource to whom it is about; empty where it names nobody."""
     subject = getattr(resource, "subject", None)
     if subject is None:
