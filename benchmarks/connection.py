@@ -1,4 +1,4 @@
-"""One keep-alive HTTP/1.1 connection that sends the same request again as soon as its answer is there."""
+"""One keep-alive HTTP/1.1 connection that sends its request again as soon as the answer is there."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from time import perf_counter_ns
 from typing import cast
 
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
+_TIME = re.compile(rb"T\d\d:\d\d:(\d\d)")
 _HEADER_END = b"\r\n\r\n"
 
 
@@ -51,15 +52,35 @@ class AnswerReader:
         return True
 
 
+class ChangingRequest:
+    """One request whose times change by seconds each time it is sent.
+
+    A service may remember what it parsed. In a hospital the next call is about another patient, at other times; a
+    benchmark that sends the same bytes again would measure the memory.
+    """
+
+    def __init__(self, request: bytes) -> None:
+        self._request = bytearray(request)
+        self._seconds = [found.start(1) for found in _TIME.finditer(request)]
+        self._sent = 0
+
+    def next(self) -> bytearray:
+        """The bytes to send; they change at the next call, so only after the answer."""
+        self._sent += 1
+        seconds = b"%02d" % (self._sent % 60)
+        for at in self._seconds:
+            self._request[at : at + 2] = seconds
+        return self._request
+
+
 class LoadConnection(asyncio.Protocol):
     """A closed loop of one: the next request leaves when the answer has been handed to `on_answer`."""
 
     def __init__(
-        self, requests: list[bytes], on_answer: Callable[[int, int, bytes], bool], on_lost: Callable[[str], None]
+        self, request: bytes, on_answer: Callable[[int, int, bytes], bool], on_lost: Callable[[str], None]
     ) -> None:
         """`on_answer(nanoseconds, status, body)` says whether to go on; `on_lost(reason)` is told of a broken one."""
-        self._requests = requests
-        self._next = 0
+        self._request = ChangingRequest(request)
         self._on_answer = on_answer
         self._on_lost = on_lost
         self._reader = AnswerReader()
@@ -71,8 +92,7 @@ class LoadConnection(asyncio.Protocol):
         self._send()
 
     def _send(self) -> None:
-        request = self._requests[self._next % len(self._requests)]
-        self._next += 1
+        request = self._request.next()
         self._sent_at = perf_counter_ns()
         self._transport.write(request)
 

@@ -32,7 +32,7 @@ class Order(msgspec.Struct):
 
     port: int
     path: str
-    bodies: list[str]  # files; sent in turn
+    bodies: list[str]  # files; connection n sends the n-th of them, from the start again where there are fewer
     seconds: float
     warm_up_seconds: float = 0.5
     connections: int = 16
@@ -80,15 +80,9 @@ class Load:
 
     async def run(self) -> Tally:
         """The tally of the whole run."""
-        loop = asyncio.get_running_loop()
         requests = [request_bytes(self._order.path, Path(body).read_bytes()) for body in self._order.bodies]
         for number in range(self._order.connections):
-            turned = requests[number % len(requests) :] + requests[: number % len(requests)]
-            await loop.create_connection(
-                lambda turned=turned: LoadConnection(turned, self._take, self._lose),  # type: ignore[misc] # mypy: default
-                "127.0.0.1",
-                self._order.port,
-            )
+            await self._connect(requests[number % len(requests)])
         await self._wait(self._order.warm_up_seconds)
         self._measuring = True
         started, cpu = perf_counter(), _cpu_seconds()
@@ -96,6 +90,11 @@ class Load:
         seconds, cpu = perf_counter() - started, _cpu_seconds() - cpu
         self._measuring, self._stopping = False, True
         return self._tally(seconds, cpu / seconds if seconds else 0.0)
+
+    async def _connect(self, request: bytes) -> None:
+        loop = asyncio.get_running_loop()
+        address = "127.0.0.1", self._order.port
+        await loop.create_connection(lambda: LoadConnection(request, self._take, self._lose), *address)
 
     async def _wait(self, seconds: float) -> None:
         """Until the time is over, or every connection is gone."""

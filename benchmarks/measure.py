@@ -77,19 +77,21 @@ def measure(wanted: Wanted, progress: Progress) -> Measured:
         command = service_command(wanted.workers)
         with running("service", command, folder, wanted.plan.cores.server, CDS_DATABASE_URL=database) as service:
             subject = find_subject(service.call_json, load_stays(), datetime.now(UTC))
-            files = _write(subject.bodies(sorted({*wanted.sizes_kb, *_KILL_SIZES_KB})), folder)
+            files = {size: _write(subject, size, folder) for size in {*wanted.sizes_kb, *_KILL_SIZES_KB}}
             measured = Measured(subject.window.words, _start_seconds(service, subject))
             if wanted.plan.rounds:
                 _compare_all(wanted, measured, service, subject, files, folder, progress)
         if wanted.kills:
-            measured.kills = _kill(wanted, subject, [str(files[size]) for size in _KILL_SIZES_KB], progress)
+            measured.kills = _kill(wanted, subject, _in_turn(*(files[size] for size in _KILL_SIZES_KB)), progress)
     return measured
 
 
-def _write(bodies: dict[int, bytes], folder: Path) -> dict[int, Path]:
-    files = {size: folder / f"{size}kb.json" for size in bodies}
-    for size, body in bodies.items():
-        files[size].write_bytes(body)
+def _write(subject: Subject, size_kb: int, folder: Path) -> list[str]:
+    files = []
+    for number, body in enumerate(subject.bodies(size_kb)):
+        file = folder / f"{size_kb}kb-{number}.json"
+        file.write_bytes(body)
+        files.append(str(file))
     return files
 
 
@@ -103,7 +105,7 @@ def _compare_all(
     measured: Measured,
     service: Server,
     subject: Subject,
-    files: dict[int, Path],
+    files: dict[int, list[str]],
     folder: Path,
     progress: Progress,
 ) -> None:
@@ -117,14 +119,20 @@ def _compare_all(
     measured.model_us = model_alone()
 
 
-def _one_body(targets: tuple[Target, Target], file: Path, plan: Plan, advance: Callable[[], None]) -> BodyMeasured:
+def _one_body(
+    targets: tuple[Target, Target], files: list[str], plan: Plan, advance: Callable[[], None]
+) -> BodyMeasured:
     service, bare_handler = targets
-    body = file.read_bytes()
+    body = Path(files[0]).read_bytes()
     model_card = has_model_card(service.server.call_json("POST", service.path, body))
     unloaded = unloaded_stages(service.server.call_json, service.path, body)
     loaded = LoadedStages(lambda: service.server.call("GET", "/metrics")[1].decode(), service.path)
-    comparison = compare(str(file), len(body), service, bare_handler, plan, advance)
+    comparison = compare(files, len(body), service, bare_handler, plan, advance)
     return BodyMeasured(comparison, model_card, unloaded, loaded.means())
+
+
+def _in_turn(*kinds: list[str]) -> list[str]:
+    return [file for together in zip(*kinds, strict=True) for file in together]
 
 
 def _kill(wanted: Wanted, subject: Subject, files: list[str], progress: Progress) -> KillResult:

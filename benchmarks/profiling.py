@@ -22,6 +22,7 @@ from rich.table import Table
 
 from benchmarks.bare import decode_by_key, decode_in_one_pass
 from benchmarks.charts import load_stays
+from benchmarks.connection import ChangingRequest
 from benchmarks.stages import LoadedStages
 from benchmarks.subject import find_subject
 from cds_hooks.app import create_app
@@ -47,11 +48,11 @@ class InProcess:
         """The JSON of the answer."""
         return json.loads(self.call(method, path, body))
 
-    def many(self, path: str, body: bytes) -> None:
-        """As many calls at once as are in flight under load."""
+    def many(self, path: str, requests: list[ChangingRequest]) -> None:
+        """All requests at once, each at other times than before."""
 
         async def together() -> None:
-            await asyncio.gather(*(self._one("POST", path, body) for _ in range(_TOGETHER)))
+            await asyncio.gather(*(self._one("POST", path, bytes(request.next())) for request in requests))
 
         self._loop.run_until_complete(together())
 
@@ -79,26 +80,32 @@ def profile(sizes_kb: list[int], console: Console) -> None:
         database = f"sqlite:///{Path(name) / 'decisions.sqlite3'}"
         service = InProcess(create_app(Settings(database_url=database, log_level="error")))
         subject = find_subject(service.call_json, load_stays(), datetime.now(UTC))
-        bodies = subject.bodies(sizes_kb)
+        bodies = {size: subject.bodies(size) for size in sizes_kb}
         console.print(f"Patient: {subject.window.words}; model card: {'yes' if subject.has_model_card else 'NO'}")
         table = Table("processor µs a call", *(f"{size} KB" for size in bodies))
         for row, figures in _rows(service, subject.path, bodies).items():
             table.add_row(row, *(f"{figure:,.1f}" for figure in figures))
         console.print(table)
-        for size, body in bodies.items():
+        for size, variants in bodies.items():
             console.print(f"Dearest functions at {size} KB (cProfile: read the order, not the times)")
-            console.print(_dearest(service, subject.path, body), highlight=False)
+            console.print(_dearest(service, subject.path, in_flight(variants)), highlight=False)
 
 
-def _rows(service: InProcess, path: str, bodies: dict[int, bytes]) -> dict[str, list[float]]:
+def in_flight(variants: list[bytes]) -> list[ChangingRequest]:
+    """As many requests as are under way at once under load, from the bodies in turn."""
+    return [ChangingRequest(variants[number % len(variants)]) for number in range(_TOGETHER)]
+
+
+def _rows(service: InProcess, path: str, bodies: dict[int, list[bytes]]) -> dict[str, list[float]]:
     rows: dict[str, list[float]] = {}
-    for body in bodies.values():
+    for variants in bodies.values():
+        requests = in_flight(variants)
         stages = LoadedStages(lambda: service.call("GET", "/metrics").decode(), path)
-        whole = _microseconds(partial(service.many, path, body)) / _TOGETHER
+        whole = _microseconds(partial(service.many, path, requests)) / _TOGETHER
         figures = {f"the call, {_TOGETHER} in flight": whole}
         figures |= {f"  stage {stage} (wall, with waiting)": mean for stage, mean in stages.means().items()}
         for step, function in _YARDSTICKS.items():
-            figures[step] = _microseconds(partial(function, body))
+            figures[step] = _microseconds(partial(function, variants[0]))
         for step, figure in figures.items():
             rows.setdefault(step, []).append(figure)
     return rows
@@ -127,11 +134,11 @@ def _microseconds(function: Callable[[], object]) -> float:
     return 1e6 * best
 
 
-def _dearest(service: InProcess, path: str, body: bytes) -> str:
+def _dearest(service: InProcess, path: str, requests: list[ChangingRequest]) -> str:
     profiler = cProfile.Profile()
     profiler.enable()
     for _ in range(30):
-        service.many(path, body)
+        service.many(path, requests)
     profiler.disable()
     text = StringIO()
     pstats.Stats(profiler, stream=text).strip_dirs().sort_stats("tottime").print_stats(_LINES)

@@ -81,23 +81,23 @@ class Target:
 
 
 def compare(
-    body: str, body_bytes: int, service: Target, bare: Target, plan: Plan, advance: Callable[[], None]
+    bodies: list[str], body_bytes: int, service: Target, bare: Target, plan: Plan, advance: Callable[[], None]
 ) -> Comparison:
-    """All rounds with one body (a file); `advance` is called after each side of a round."""
+    """All rounds with one kind of body (files); `advance` is called after each side of a round."""
     comparison = Comparison(body_bytes)
     for number in range(plan.rounds):
         for target in (service, bare) if number % 2 == 0 else (bare, service):
-            one_side(comparison.service if target.is_service else comparison.bare, target, body, plan)
+            one_side(comparison.service if target.is_service else comparison.bare, target, bodies, plan)
             advance()
     return comparison
 
 
-def one_side(side: Side, target: Target, body: str, plan: Plan) -> None:
+def one_side(side: Side, target: Target, bodies: list[str], plan: Plan) -> None:
     """One load on one server, its tally and processor time added to `side`."""
     order = Order(
         port=target.server.port,
         path=target.path,
-        bodies=[body],
+        bodies=bodies,
         seconds=plan.seconds,
         warm_up_seconds=min(0.5, plan.seconds / 3),
         connections=plan.connections,

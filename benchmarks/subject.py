@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import zip_longest
 from time import perf_counter
@@ -17,6 +17,7 @@ CallJson = Callable[[str, str, bytes | None], Any]
 
 EXTENSION = "org.cds-hooks-onnx"
 _PROBE_KB = 68
+_VARIANTS = 12  # times 60 seconds: more dates than any memory of parsed dates is likely to hold
 
 
 class NoService(Exception):
@@ -33,9 +34,10 @@ class Subject:
     has_model_card: bool
     first_answer_seconds: float
 
-    def bodies(self, sizes_kb: list[int]) -> dict[int, bytes]:
-        """A request body for each size."""
-        return {size: build_body(self.service, self.window, size * 1000) for size in sizes_kb}
+    def bodies(self, size_kb: int) -> list[bytes]:
+        """Request bodies of a size: the same chart, its last result today, a day ago, two days ago and so on."""
+        moved = (replace(self.window, days=self.window.days - days) for days in range(_VARIANTS))
+        return [build_body(self.service, window, size_kb * 1000) for window in moved]
 
 
 def find_subject(call: CallJson, stays: list[Stay], now: datetime) -> Subject:

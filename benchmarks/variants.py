@@ -68,7 +68,7 @@ def _compare(commands: dict[str, list[str]], bodies: dict[int, bytes], plan: Pla
                 names = list(servers)[:: 1 if number % 2 == 0 else -1]
                 for name in names:
                     side = sides.setdefault((name, size), Side())
-                    one_side(side, Target(servers[name], bare.PATH, is_service=False), str(file), plan)
+                    one_side(side, Target(servers[name], bare.PATH, is_service=False), [str(file)], plan)
                     progress.advance(task)
     return _table(list(commands), list(bodies), sides)
 
