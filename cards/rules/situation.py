@@ -7,8 +7,8 @@ from cards.rules import kidney
 from cards.rules.chart import Chart
 from cards.rules.drafted import Drafted
 from cards.rules.fact import Fact
-from cards.rules.kidney import ESTIMATES
 from cards.rules.figures import show
+from cards.rules.kidney import ESTIMATES
 from cards.rules.rule import LabOrder
 from cards.rules.selector import Selector
 from fhir.mapping.kidney import KidneyEstimate
@@ -198,7 +198,9 @@ class Situation:
             text = f"{show(self.duration_days)} days"
             return [Fact("duration", text, self.duration_days, "d", source=self.drafted.draft.name)]
         if word == "gestation_weeks" and self.gestation_weeks is not None:
-            return [Fact("gestation", f"week {self.gestation_weeks}", self.gestation_weeks, "wk")]
+            hit = self.chart.condition("pregnancy")
+            source = hit.source if hit is not None else None
+            return [Fact("gestation", f"week {self.gestation_weeks}", self.gestation_weeks, "wk", source=source)]
         return []
 
     # How sure the facts are

@@ -6,8 +6,8 @@ from cards.markdown import plain
 from cards.rules import kidney
 from cards.rules.compiled import CompiledRule
 from cards.rules.fact import Fact
-from cards.rules.kidney import ESTIMATES
 from cards.rules.figures import show
+from cards.rules.kidney import ESTIMATES
 from cards.rules.predicate import Predicate
 from cards.rules.situation import Situation
 from fhir.mapping.kidney import KidneyAbsence

@@ -1,0 +1,102 @@
+"""Every case of every rule; and every band and every reason for silence has its cases."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+import pytest
+
+from cards.card import check_card
+from cards.rules.engine import rule_book
+from tests.cards.rules.cases import (
+    Case,
+    accepted,
+    all_cases,
+    check,
+    check_case,
+    every_case,
+    findings,
+    reasons,
+    silence_of,
+    texts,
+)
+from tests.cards.rules.patients import draft_of, record_of
+
+BANDS = [(rule.id, band.declared.id) for rule in rule_book().rules for band in rule.bands]
+
+
+def _kinds(rule: str, band: str) -> set[str]:
+    return {case["kind"] for name, case in all_cases() if name == rule and case["about"] == band}
+
+
+@pytest.mark.parametrize(("rule", "band"), BANDS)
+def test_a_band_has_a_firing_a_silent_and_a_missing_data_case(rule: str, band: str) -> None:
+    assert _kinds(rule, band) == {"fires", "silent", "missing"}
+
+
+@pytest.mark.parametrize("rule", [rule.id for rule in rule_book().rules])
+def test_every_reason_for_silence_of_a_rule_has_a_case(rule: str) -> None:
+    declared = next(one.declared for one in rule_book().rules if one.id == rule)
+    covered = {case["quiet"] for name, case in all_cases() if name == rule and "quiet" in case}
+    assert covered == {one.code for one in declared.silent_when}
+
+
+@every_case()
+def test_the_rule_says_what_the_case_says(rule: str, case: Case, as_of: datetime) -> None:
+    outcome = check_case(case, as_of)
+    if "silent" in case:
+        assert findings(outcome) == []
+        assert case["silent"] in [reason for _, reason in reasons(outcome)]
+        return
+    assert findings(outcome) == [(rule, case["band"], case["indicator"])]
+    _says(texts(outcome), case["says"])
+    _says(texts(outcome), case.get("notes", ()))
+    assert [f"{'* ' if one.is_recommended else ''}{one.label}" for one in outcome.cards[0].suggestions] == case[
+        "offers"
+    ]
+    withheld = [one.text for one in outcome.silences if one.reason == "suggestion-withheld"]
+    for label in case.get("withheld", ()):
+        assert any(text.startswith(label) for text in withheld), withheld
+
+
+def _says(said: str, wanted: Iterable[str]) -> None:
+    for words in wanted:
+        assert words.lower() in said.lower()
+
+
+@every_case("fires", "missing")
+def test_a_card_is_short_cited_and_within_the_specification(rule: str, case: Case, as_of: datetime) -> None:
+    for card in check_case(case, as_of).cards:
+        check_card(card)
+        assert len((card.detail or "").splitlines()) <= 5
+        assert card.source.label
+        assert "{" not in f"{card.summary}{card.detail}"
+        assert "None" not in f"{card.summary}{card.detail}"
+
+
+@every_case("fires")
+def test_a_card_names_the_drug_and_the_facts_with_their_sources(rule: str, case: Case, as_of: datetime) -> None:
+    (card,) = check_case(case, as_of).cards
+    facts = (card.extension or {})["org.cds-hooks-onnx"]["facts"]
+    assert facts[0]["name"] == "draft"
+    assert facts[0]["value"].split("/")[0] in f"{card.summary}{card.detail}".lower()
+    for fact in facts:
+        assert "/" in fact["source"]
+        if fact["name"] in ("egfr", "crcl", "creatinine", "body_weight"):
+            assert fact["unit"]
+            assert fact["effective"]
+
+
+@every_case("fires", "missing")
+def test_an_accepted_suggestion_makes_the_next_call_silent(rule: str, case: Case, as_of: datetime) -> None:
+    record = record_of(case["patient"], as_of)
+    before = [draft_of(case["draft"])]
+    for label, after in accepted(check_case(case, as_of), before):
+        assert findings(check(record, after)) == [], label
+
+
+@every_case("silent", "missing")
+def test_a_silent_rule_says_why_in_a_sentence(rule: str, case: Case, as_of: datetime) -> None:
+    outcome = check_case(case, as_of)
+    if "silent" in case:
+        said = silence_of(rule, outcome)
+        assert (said.text if said else outcome.silences[0].text).endswith((".", ")"))
