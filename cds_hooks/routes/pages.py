@@ -5,16 +5,15 @@ from functools import cache
 
 import msgspec
 from fastapi import APIRouter, Response
-from sqlalchemy import select
-from sqlalchemy.exc import SQLAlchemyError
 
+from cards.rules.engine import rule_book
+from cards.rules.rule import Evidence
 from cds_hooks.invoke import Parts
 from cds_hooks.logs import log
 from cds_hooks.service import Service
 from cds_hooks.settings import Settings
-from cds_hooks.storage import Decision, RecordUnavailable, decision_of
-from cds_hooks.storage.database import engine_for, parse_url
-from cds_hooks.storage.tables import decisions
+from cds_hooks.storage import RecordUnavailable, decision_of
+from cds_hooks.storage.reading import get_decision
 from cds_hooks.web.explanation import explain
 from cds_hooks.web.pages import (
     HEADERS,
@@ -99,27 +98,14 @@ def _explanation(decision_id: str, url: str, services: dict[str, Service], site:
         if decision is None:
             return 404, failure_page(site, _NO_DECISION)
         service = services.get(decision.service)
-        return 200, explanation_page(
-            site, explain(decision, service.title if service else decision.service, manifest_of)
-        )
+        title = service.title if service is not None else decision.service
+        return 200, explanation_page(site, explain(decision, title, manifest_of, evidence_of))
     except RecordUnavailable:
         log().error("record away", status=503)
         return 503, failure_page(site, _AWAY)
     except msgspec.MsgspecError as error:
         log().error("record in another form", status=500, error_type=type(error).__name__)
         return 500, failure_page(site, _OTHER_FORM)
-
-
-def get_decision(url: str, decision_id: str) -> Decision | None:
-    """Temporary, until storage has one."""
-    names = msgspec.structs.fields(Decision)
-    query = select(*(decisions.c[each.name] for each in names)).where(decisions.c.id == decision_id)
-    try:
-        with engine_for(parse_url(url)).connect() as connection:
-            row = connection.execute(query).first()
-    except SQLAlchemyError as error:
-        raise RecordUnavailable(type(error).__name__) from error
-    return Decision(*row) if row is not None else None
 
 
 def manifest_of(model_id: str) -> Manifest | None:
@@ -134,6 +120,11 @@ def _manifest(model_id: str) -> Manifest | None:
     except ModelError as error:
         log().error("manifest refused", error_type=type(error).__name__)
         return None
+
+
+def evidence_of(rule_id: str) -> tuple[Evidence, ...]:
+    """The documents behind a rule, as its table names them now; none for a rule that is gone."""
+    return next((tuple(rule.declared.evidence) for rule in rule_book().rules if rule.id == rule_id), ())
 
 
 def _page(body: str, status: int = 200) -> Response:

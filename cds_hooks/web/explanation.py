@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from cards.explain import in_100
-from cds_hooks.web.findings import SentCard, sent_card
+from cds_hooks.web.findings import EvidenceOf, SentCard, sent_card
 from cds_hooks.web.inputs import AGE, SEX, Input, read_inputs
 from cds_hooks.web.model_facts import Group, Performance, performance
 from cds_hooks.web.numbers import logit, moment, people_range, wilson
@@ -94,7 +94,9 @@ class Explanation:
         return [item for item in self.inputs if not item.known]
 
 
-def explain(decision: RecordedDecision, service_title: str, manifest_of: ManifestOf) -> Explanation:
+def explain(
+    decision: RecordedDecision, service_title: str, manifest_of: ManifestOf, evidence_of: EvidenceOf
+) -> Explanation:
     """The page of one decision; msgspec.DecodeError or ValidationError for a record of another form."""
     basis = read_basis(decision)
     scores = basis.model_scores
@@ -116,7 +118,7 @@ def explain(decision: RecordedDecision, service_title: str, manifest_of: Manifes
         patient=decision.patient,
         age=figures.get(AGE, ""),
         sex=figures.get(SEX, ""),
-        cards=tuple(map(sent_card, read_cards(decision))),
+        cards=tuple(sent_card(card, evidence_of) for card in read_cards(decision)),
         silences=tuple(Silence(*silence) for silence in basis.silence),
         model=model,
         manifest=manifest,

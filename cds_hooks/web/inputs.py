@@ -23,9 +23,9 @@ _REASONS = {
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """One input: `value` is what a clinician reads, with its unit, or "" and `gap` says why.
+    """One input: `value` is its `figure` with the unit, or "" and `gap` says why.
 
-    `used` is the same as the model counted it where that differs; `compared` sets it beside the group's average.
+    `used` is what the model counted where that differs, `compared` sets the value beside the group's average.
     """
 
     name: str
@@ -64,21 +64,19 @@ def _input(feature: Feature, basis: Basis, contribution: float) -> Input:
         gap = _REASONS.get(basis.missing.get(feature.name, ""), "not recorded")
         return Input(feature.name, words, "", "", unit, "", "", "", gap, "", "", average, contribution)
     value, effective, source = basis.features[feature.name]
-    top = feature.clip_high
-    is_sex = feature.name == SEX
+    is_sex, top = feature.name == SEX, feature.clip_high
     figure = _SEXES.get(value, "") if is_sex else spoken_value(value)
-    quantity = figure if is_sex else spoken_quantity(value, feature.unit)
     return Input(
         name=feature.name,
         words=words,
-        value=f"{top:g} or over" if top is not None and value >= top else quantity,
+        value=figure if is_sex else spoken_quantity(value, feature.unit),
         figure=figure,
         unit=unit,
         date=date_of(effective),
         age=_age(feature, effective, basis.as_of),
         source=source,
         gap="",
-        used=f"counted as {top:g}" if top is not None and value > top else "",
+        used=f"{top:g} or over" if top is not None and value >= top else "",
         compared=_compared(value, feature),
         average=average,
         contribution=contribution,

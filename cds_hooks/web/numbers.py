@@ -5,7 +5,6 @@ import re
 from datetime import UTC, datetime
 
 from cards.explain import in_100
-from cards.rules.numbers import show
 from fhir.record.time import parse_time
 
 _MINUS = "−"
@@ -28,8 +27,9 @@ def spoken_value(value: float) -> str:
     >>> spoken_value(1.42), spoken_value(15.94), spoken_value(128.0), spoken_value(-0.5)
     ('1.42', '15.9', '128', '−0.5')
     """
-    size = abs(value)
-    return show(value, decimals=2 if size < 10 else 1 if size < 100 else 0).replace("-", _MINUS)
+    places = 2 if abs(value) < 10 else 1 if abs(value) < 100 else 0
+    text = f"{round(value, places) + 0.0:,.{places}f}".replace("-", _MINUS)  # + 0.0: there is no minus zero
+    return text.rstrip("0").rstrip(".") if places else text
 
 
 def spoken_unit(ucum: str) -> str:

@@ -56,7 +56,7 @@ def waterfall(scores: Scores, inputs: list[Input]) -> Waterfall:
     scale = log_odds_scale([*margins, scores.margin])
 
     steps = [
-        _step(item.words, item.value, item.compared, item.date, move, sizes, margins[number], scale)
+        _step(item.words, item.used or item.value, item.compared, item.date, move, sizes, margins[number], scale)
         for number, (item, move) in enumerate(moves)
     ]
     if rest:

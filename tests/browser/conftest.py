@@ -1,0 +1,95 @@
+"""A browser, a running server and decisions in its record; skipped with a sentence where there is no browser."""
+
+import shutil
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx
+import pytest
+import uvicorn
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from cds_hooks.app import create_app
+from cds_hooks.settings import Settings
+from tests.cds_hooks.calls import ORDERS, PLANNING, ours, request_for
+from tests.cds_hooks.web.decisions import AS_OF
+
+_BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Chromium as the system has it; closed with each file, because no other test can have an event loop until then."""
+    program = next((found for name in _BROWSERS if (found := shutil.which(name))), None)
+    if program is None:
+        pytest.skip("no Chromium is installed here; on Debian: apt-get install chromium")
+    with sync_playwright() as playwright:
+        # inside a container root is not allowed Chromium's own sandbox; it only opens our own pages
+        launched = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield launched
+        launched.close()
+
+
+@pytest.fixture(scope="module")
+def base_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The real server on a free port of loopback, its record in a folder of its own."""
+    record = tmp_path_factory.mktemp("record") / "decisions.sqlite3"
+    app = create_app(Settings(database_url=f"sqlite:///{record}", as_of=AS_OF))
+    listening = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", ws="none"))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
+    thread.start()
+    url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+    httpx.get(f"{url}/livez", timeout=20)
+    yield url
+    server.should_exit = True
+    thread.join(20)
+    listening.close()
+
+
+@pytest.fixture(scope="module")
+def pages(base_url: str) -> dict[str, str]:
+    """The address of every kind of page, by a word for it."""
+
+    def decided(sample: str, draft: str | None = None) -> str:
+        service, hook = (ORDERS, "order-select") if draft else (PLANNING, "patient-view")
+        answer = httpx.post(f"{base_url}/cds-services/{service}", json=request_for(service, hook, sample, AS_OF, draft))
+        return f"{base_url}/explain/{ours(answer)['decision']}"
+
+    return {
+        "start": f"{base_url}/",
+        "estimate": decided("planning-talk"),
+        "gaps": decided("ckd3b-metformin"),
+        "silent": decided("infant"),
+        "order": decided("ckd4-metformin", "metformin-ckd4-coded"),
+        "messy": decided("messy-record", "naproxen-messy"),
+        "model": f"{base_url}/models/mortality_5y",
+        "missing": f"{base_url}/explain/nobody",
+    }
+
+
+@pytest.fixture
+def opened(browser: Browser, base_url: str) -> Iterator[Callable[..., Page]]:
+    """Opens an address in a browser of its own; a word on its console or a request to another host fails the test."""
+    contexts: list[BrowserContext] = []
+    heard: list[str] = []
+
+    def open_(url: str, width: int = 1280, **options: Any) -> Page:
+        context = browser.new_context(viewport={"width": width, "height": 900}, **options)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: heard.append(f"error: {error}"))
+        page.on("console", lambda message: heard.append(f"console: {message.text}"))
+        page.on("request", lambda request: heard.append(request.url) if not request.url.startswith(base_url) else None)
+        answer = page.goto(url)
+        assert answer is not None
+        # Chromium itself notes an answer of 404 on the console
+        heard[:] = [each for each in heard if not (answer.status == 404 and "status of 404" in each)]
+        return page
+
+    yield open_
+    for context in contexts:
+        context.close()
+    assert heard == []

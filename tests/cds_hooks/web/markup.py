@@ -1,0 +1,165 @@
+"""A page read as a browser reads it, and what is wrong with it: structure, labels, anything that could run."""
+
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+from itertools import pairwise
+
+_VOID = frozenset({"meta", "link", "br", "img", "input", "hr", "path", "rect", "line", "circle", "use"})
+_LOADS = frozenset({"src", "srcset", "data", "poster", "action", "formaction", "xlink:href"})
+
+
+@dataclass
+class Element:
+    """One element with its attributes and all the text inside it."""
+
+    tag: str
+    attributes: dict[str, str]
+    path: tuple[str, ...]
+    text: str = ""
+
+
+@dataclass
+class Page(HTMLParser):
+    """The elements of a page in the order in which they begin."""
+
+    html: str
+    elements: list[Element] = field(default_factory=list)
+    unbalanced: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        super().__init__()
+        self._open: list[Element] = []
+        self.feed(self.html)
+        self.close()
+        self.unbalanced += [f"<{element.tag}> is not closed" for element in self._open]
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        attributes = {name: value or "" for name, value in attrs}
+        element = Element(tag, attributes, tuple(each.tag for each in self._open))
+        self.elements.append(element)
+        if tag not in _VOID:
+            self._open.append(element)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        if tag not in _VOID:
+            self._open.pop()
+
+    def handle_endtag(self, tag: str) -> None:
+        if self._open and self._open[-1].tag == tag:
+            self._open.pop()
+        else:
+            self.unbalanced.append(f"</{tag}> closes {self._open[-1].tag if self._open else 'nothing'}")
+
+    def handle_data(self, data: str) -> None:
+        for element in self._open:
+            element.text += data
+
+    def all(self, *tags: str) -> list[Element]:
+        """The elements of these kinds."""
+        return [element for element in self.elements if element.tag in tags]
+
+    @property
+    def text(self) -> str:
+        """Everything a reader sees or hears, white space made single."""
+        return " ".join(next(element.text for element in self.elements if element.tag == "body").split())
+
+    def row(self, *words: str) -> str:
+        """The first table row in which all of these stand, its cells parted by bars."""
+        rows: list[list[str]] = []
+        for element in self.all("tr", "th", "td"):
+            if element.tag == "tr":
+                rows.append([])
+            else:
+                rows[-1].append(" ".join(element.text.split()))
+        return next(row for cells in rows if all(word in (row := " | ".join(cells)) for word in words))
+
+
+def faults(html: str) -> list[str]:
+    """Sentences about everything that a page of ours must not be; empty when it is as it should be."""
+    page = Page(html)
+    return [
+        *page.unbalanced,
+        *_frame(page),
+        *_tables(page),
+        *_references(page),
+        *_drawings(page),
+        *_what_could_run(page),
+    ]
+
+
+def _frame(page: Page) -> list[str]:
+    found = []
+    if not page.html.startswith("<!doctype html>"):
+        found.append("does not begin with its doctype")
+    if [each.attributes.get("lang") for each in page.all("html")] != ["en"]:
+        found.append("html has no lang")
+    if len(page.all("h1")) != 1:
+        found.append(f"{len(page.all('h1'))} h1")
+    if len(page.all("main")) != 1 or len(page.all("title")) != 1:
+        found.append("not exactly one main and one title")
+    levels = [int(each.tag[1]) for each in page.all("h1", "h2", "h3", "h4")]
+    if any(after - before > 1 for before, after in pairwise(levels)):
+        found.append(f"heading levels jump: {levels}")
+    found += [
+        f"h{level} is empty"
+        for level, each in zip(levels, page.all("h1", "h2", "h3", "h4"), strict=True)
+        if not each.text.strip()
+    ]
+    return found
+
+
+def _tables(page: Page) -> list[str]:
+    found = [f"a th without scope: {each.text!r}" for each in page.all("th") if not each.attributes.get("scope")]
+    found += [f"a th that says nothing: {each.path}" for each in page.all("th") if not each.text.strip()]
+    if len(page.all("table")) != len(page.all("caption")):
+        found.append("a table without caption")
+    # CSS makes blocks of the rows on a phone, and only a role keeps them rows for a screen reader
+    found += [
+        f"a table of class {each.attributes['class']} without its role"
+        for each in page.all("table")
+        if {"rows", "stack"} & set(each.attributes.get("class", "").split()) and each.attributes.get("role") != "table"
+    ]
+    return found
+
+
+def _references(page: Page) -> list[str]:
+    identities = [each.attributes["id"] for each in page.elements if "id" in each.attributes]
+    found = [f"id {name} stands twice" for name in {name for name in identities if identities.count(name) > 1}]
+    for each in page.elements:
+        for attribute in ("aria-labelledby", "aria-describedby", "for"):
+            if each.attributes.get(attribute) not in (None, *identities):
+                found += [f"{attribute} names {each.attributes[attribute]}, which is not there"]
+        target = each.attributes.get("href", "")
+        if target.startswith("#") and target[1:] not in identities:
+            found.append(f"a link to {target}, which is not there")
+    found += ["an empty link" for each in page.all("a") if not each.text.strip()]
+    found += ["a details without summary" for _ in range(len(page.all("details")) - len(page.all("summary")))]
+    controls = {each.attributes.get("id", "") for each in page.all("input", "select", "textarea")}
+    labelled = {each.attributes.get("for", "") for each in page.all("label")}
+    return found + [f"control {name} has no label" for name in controls - labelled]
+
+
+def _drawings(page: Page) -> list[str]:
+    return [
+        "a drawing that neither is hidden nor has words"
+        for each in page.all("svg")
+        if each.attributes.get("aria-hidden") != "true"
+        and not (each.attributes.get("role") == "img" and each.attributes.get("aria-label"))
+    ]
+
+
+def _what_could_run(page: Page) -> list[str]:
+    found = [
+        f"<{each.tag}>" for each in page.all("script", "style", "iframe", "object", "embed", "base", "foreignobject")
+    ]
+    for each in page.elements:
+        for name, value in each.attributes.items():
+            if name == "style" or name.startswith("on"):
+                found.append(f"{name}={value!r} on <{each.tag}>")
+            loads = name in _LOADS or (name == "href" and each.tag in ("link", "use", "image"))
+            if loads and ("://" in value or value.startswith("//")):
+                found.append(f"<{each.tag}> loads {value}")
+            if name == "href" and ":" in value and not value.startswith(("https://", "http://")):
+                found.append(f"a link to {value}")
+    return found

@@ -1,0 +1,230 @@
+"""The page of a decision: every figure from the record, every gap said, chart text never markup."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cds_hooks.protocol.response import EXTENSION
+from cds_hooks.samples import Sample, list_samples
+from cds_hooks.storage import Decision
+from cds_hooks.web import findings
+from tests.cds_hooks.web.decisions import decided, explained, page_of, rewritten
+from tests.cds_hooks.web.markup import faults
+
+HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)> [x](javascript:alert(3)) {{ 7 * 7 }}"
+TALK = "planning-talk"
+
+
+@pytest.fixture(scope="module")
+def talk(tmp_path_factory: pytest.TempPathFactory) -> Decision:
+    """A decision with a model's card."""
+    return decided(tmp_path_factory.mktemp("talk"), TALK)
+
+
+@pytest.fixture(scope="module")
+def order(tmp_path_factory: pytest.TempPathFactory) -> Decision:
+    """A decision with an order's card."""
+    return decided(tmp_path_factory.mktemp("order"), "ckd4-metformin", "metformin-ckd4-coded")
+
+
+@pytest.mark.parametrize("sample", list_samples(), ids=lambda sample: sample.id)
+def test_every_sample_has_a_page_without_fault(tmp_path: Path, sample: Sample) -> None:
+    decisions = [decided(tmp_path, sample.id)]
+    decisions += [decided(tmp_path, sample.id, each.draft) for each in sample.orders]
+    for decision in decisions:
+        page = page_of(decision)
+        assert faults(page.html) == []
+        for card in explained(decision).cards:
+            assert card.summary in page.text
+        for silence in explained(decision).silences:
+            assert " ".join(silence.text.split()) in page.text
+
+
+def test_the_estimate_is_said_with_both_sides_its_range_and_with_whom_it_is_compared(talk: Decision) -> None:
+    page, estimate = page_of(talk), explained(talk).estimate
+    assert estimate is not None
+    assert f"About {estimate.people} in 100 people with results like these died within 5 years." in page.text
+    assert f"About {100 - estimate.people} in 100 lived." in page.text
+    assert (
+        f"{estimate.scores.observed_count:,} people with estimates near this one, {estimate.near} in 100" in page.text
+    )
+    assert f"higher than for {estimate.percentile} in 100 of" in page.text
+    assert len([each for each in page.all("rect") if each.attributes["class"] == "person on"]) == estimate.people
+
+
+def test_the_steps_lead_from_the_start_to_the_patient_and_each_begins_where_the_last_ended(talk: Decision) -> None:
+    estimate = explained(talk).estimate
+    assert estimate is not None
+    chart = estimate.steps
+    places = [chart.start, *(step.after for step in chart.steps)]
+    assert [step.before for step in chart.steps] == pytest.approx(places[:-1], abs=0.02)
+    assert places[-1] == pytest.approx(chart.end, abs=0.02)
+    sizes = [step.width for step in chart.steps[:10]]
+    assert sizes == sorted(sizes, reverse=True)
+    assert chart.steps[-1].title.endswith("other inputs, together")
+    assert chart.steps[-1].people == chart.end_people == estimate.people
+
+
+def test_base_and_contributions_are_the_logit_of_the_probability_as_printed(talk: Decision) -> None:
+    page, estimate = page_of(talk), explained(talk).estimate
+    assert estimate is not None
+    assert math.isclose(estimate.scores.base + estimate.total, estimate.logit, abs_tol=1e-5)
+    summed, direct = page.row("Base and all inputs").split()[-1], page.row("logit of the probability").split()[-1]
+    assert abs(float(summed.replace("−", "-")) - float(direct.replace("−", "-"))) < 2e-5
+
+
+def test_every_input_stands_with_value_unit_date_and_source(talk: Decision) -> None:
+    page = page_of(talk)
+    inputs = explained(talk).inputs
+    assert len(inputs) == 16
+    for item in inputs:
+        assert item.known
+        assert page.row(f"{item.words} | {item.figure} | {item.unit} | {item.date} | {item.source}")
+
+
+def test_what_is_missing_or_old_is_named_and_counts_as_the_average(talk: Decision) -> None:
+    def without(basis: Any) -> Any:
+        del basis["features"]["bmi_kg_m2"], basis["features"]["albumin_g_dl"]
+        basis["missing"] = {"bmi_kg_m2": "absent", "albumin_g_dl": "stale"}
+        basis["scores"]["contributions"] |= {"bmi_kg_m2": 0.0, "albumin_g_dl": 0.0}
+        return basis
+
+    page = page_of(rewritten(talk, basis=without))
+    assert "Body mass index not recorded: counts as the group’s average" in page.text
+    assert "Albumin too old to be used: counts as the group’s average" in page.text
+    assert "Nothing is missing" not in page.text
+
+
+def test_nothing_missing_is_said_too(talk: Decision) -> None:
+    assert "Nothing is missing and nothing was too old." in page_of(talk).text
+
+
+def test_an_age_above_the_studys_top_is_said_as_it_counts_and_as_it_is(talk: Decision) -> None:
+    def older(basis: Any) -> Any:
+        basis["features"]["age_years"][0] = 87.0
+        return basis
+
+    page = page_of(rewritten(talk, basis=older))
+    assert "Age 80 or over above average" in page.text
+    assert "87 years, counted as 80 or over" in page.text
+    assert "80 and over" in page.text  # the group it was tested in
+
+
+def test_an_estimate_outside_what_happened_near_it_is_called_so(talk: Decision) -> None:
+    def higher(basis: Any) -> Any:
+        basis["scores"] |= {"observed_low": 0.05, "observed_rate": 0.06, "observed_high": 0.07}
+        return basis
+
+    assert "Outside that range" not in page_of(talk).text
+    assert "The estimate is above what happened" in page_of(rewritten(talk, basis=higher)).text
+
+
+def test_who_it_was_tested_on_is_said_in_natural_words_with_intervals_and_for_the_patients_own_groups(
+    talk: Decision,
+) -> None:
+    page, explanation = page_of(talk), explained(talk)
+    assert explanation.tested is not None
+    assert explanation.tested.every.ranking is not None
+    auroc = explanation.tested.every.ranking
+    assert (
+        f"of 100 pairs, the one who died within 5 years had the higher estimate (AUROC {auroc.value:.3f}" in page.text
+    )
+    assert f"{auroc.low:.3f} to {auroc.high:.3f}" in page.text
+    assert [group.name for group in explanation.groups] == ["male", "70-79"]
+    for group in explanation.groups:
+        assert page.row(f"{group.name} | {group.every.people:,}, {group.every.events:,} | ")
+
+
+def test_limits_and_cautions_stand_on_the_page(talk: Decision) -> None:
+    page, manifest = page_of(talk), explained(talk).manifest
+    assert manifest is not None
+    for sentence in (manifest.intended_use, manifest.population.words, *manifest.not_for, *manifest.cautions):
+        assert sentence in page.text
+
+
+def test_a_model_file_that_was_replaced_lends_no_words_to_an_older_estimate(talk: Decision) -> None:
+    other = rewritten(talk, models=lambda models: [{**models[0], "sha256": "0" * 64}])
+    page, explanation = page_of(other), explained(other)
+    assert explanation.manifest is None
+    assert "The model file has changed" in page.text
+    assert "AUROC" not in page.text
+    assert faults(page.html) == []
+    assert "Albumin" in page.text
+
+
+def test_without_a_card_the_reason_is_the_answer(tmp_path: Path) -> None:
+    page = page_of(decided(tmp_path, "healthy-adult"))
+    assert "No card" in page.text
+    assert "below-threshold" in page.text
+    assert "About 1 in 100 people" in page.text  # the estimate is there all the same
+
+
+def test_a_patient_outside_the_population_gets_a_reason_and_no_figure(tmp_path: Path) -> None:
+    page = page_of(decided(tmp_path, "infant"))
+    assert "outside-population" in page.text
+    assert "in 100 people" not in page.text
+
+
+def test_an_orders_page_has_its_facts_with_dates_and_sources_and_the_documents_behind_the_rule(order: Decision) -> None:
+    page, explanation = page_of(order), explained(order)
+    (card,) = explanation.cards
+    assert card.indicator == "critical"
+    assert card.facts
+    for fact in card.facts:
+        assert page.row(fact.words, fact.source or "worked out from the others", fact.date or "not dated")
+    assert card.evidence
+    for document in card.evidence:
+        assert document.document in page.text
+    for suggestion in card.suggestions:
+        assert suggestion.label in page.text
+    assert "renal-metformin" in page.text
+
+
+def test_the_banner_holds_what_the_record_holds_and_the_title_nothing_of_the_patient(talk: Decision) -> None:
+    page = page_of(talk)
+    banner = next(each for each in page.all("section") if each.attributes.get("aria-label") == "Patient")
+    assert " ".join(banner.text.split()) == f"Patient{TALK}Age78 yearsSexmale"
+    (title,) = page.all("title")
+    assert title.text == "Why this answer"
+
+
+def _hostile(value: Any) -> Any:
+    """Every text inside made hostile, as far as it is chart text and no key, code or number of ours."""
+    if isinstance(value, dict):
+        kept = {"indicator", "as_of", "decision", "uuid", "type", "reason", "rule"}
+        return {name: each if name in kept else _hostile(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_hostile(each) for each in value]
+    return HOSTILE if isinstance(value, str) else value
+
+
+def test_no_text_of_the_record_can_become_markup(talk: Decision, order: Decision) -> None:
+    for decision in (talk, order):
+        hostile = rewritten(decision, response=_hostile, basis=lambda basis: basis | {"silence": [[HOSTILE] * 3]})
+        hostile = rewritten(hostile, basis=_hostile_sources)
+        page = page_of(hostile)
+        assert faults(page.html) == []
+        assert "<script>alert(1)</script>" in page.text, "it is shown as the text it is"
+        assert "{{ 7 * 7 }}" in page.text
+
+
+def _hostile_sources(basis: Any) -> Any:
+    basis["features"] = {name: [value, HOSTILE, HOSTILE] for name, (value, _, _) in basis.get("features", {}).items()}
+    return basis
+
+
+def test_hostile_text_in_a_chart_goes_through_the_whole_server_as_text(tmp_path: Path) -> None:
+    def hostile(request: dict[str, Any]) -> None:
+        (entry,) = request["context"]["draftOrders"]["entry"]
+        entry["resource"]["medicationCodeableConcept"]["text"] = HOSTILE
+        entry["resource"]["medicationCodeableConcept"]["coding"][0]["display"] = HOSTILE
+
+    page = page_of(decided(tmp_path, "ckd4-metformin", "metformin-ckd4-coded", hostile))
+    assert faults(page.html) == []
+    assert "alert(1)" in page.text
+
+
+def test_the_extension_has_the_key_under_which_it_is_sent() -> None:
+    assert findings.EXTENSION == EXTENSION
