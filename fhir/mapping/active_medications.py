@@ -53,10 +53,10 @@ def active_medications(record: PatientRecord) -> tuple[ActiveMedication, ...]:
 
 def _active(record: PatientRecord) -> Iterator[ActiveMedication]:
     for request in record.medication_requests:
-        if request.status in _ON_REQUEST and _is_order(request) and not _is_over(request, record.as_of_epoch):
+        if request.status in _ON_REQUEST and _is_order(request) and _is_going_on(request, record):
             yield _entry(request, f"MedicationRequest/{request.id}", request.authoredOn, record)
     for statement in record.medication_statements:
-        if statement.status in _ON_STATEMENT and not _is_over(statement, record.as_of_epoch):
+        if statement.status in _ON_STATEMENT and _is_going_on(statement, record):
             yield _entry(statement, f"MedicationStatement/{statement.id}", _stated(statement), record)
 
 
@@ -68,6 +68,17 @@ def _entry(order: Order, source: str, when: str | None, record: PatientRecord) -
 
 def _is_order(request: MedicationRequest) -> bool:
     return request.intent not in _NO_ORDER and request.doNotPerform is not True
+
+
+def _is_going_on(order: Order, record: PatientRecord) -> bool:
+    """Neither over by its own dates nor written after `as_of`, which a chart that is replayed can hold."""
+    time = _written(order)
+    return not _is_over(order, record.as_of_epoch) and not (time is not None and time.is_after(record.as_of_epoch))
+
+
+def _written(order: Order) -> FhirTime | None:
+    text = order.authoredOn if isinstance(order, MedicationRequest) else order.dateAsserted
+    return parse_time(text) if text else None
 
 
 def _stated(statement: MedicationStatement) -> str | None:
@@ -126,7 +137,8 @@ def _all(record: PatientRecord) -> Iterator[tuple[str, Order]]:
 
 
 def _was_taken(order: Order, record: PatientRecord, rxcui: str) -> bool:
-    if not _is_recent(order, record.as_of_epoch):
+    time = _written(order)
+    if (time is not None and time.is_after(record.as_of_epoch)) or not _is_recent(order, record.as_of_epoch):
         return False
     return identify(order, record.medications).has(rxcui)
 
@@ -140,4 +152,5 @@ def _is_recent(order: Order, as_of_epoch: float) -> bool:
     newest = max([*ends, *([time.instant] if time is not None else [])], default=None)
     if newest is None:
         return False
-    return (as_of_epoch - min(newest, as_of_epoch)) / DAY_SECONDS <= NEW_START_DAYS
+    # Whole days, as the ages of laboratory values are counted.
+    return int((as_of_epoch - min(newest, as_of_epoch)) / DAY_SECONDS) <= NEW_START_DAYS

@@ -57,11 +57,11 @@ _PER = {
 }
 _NUMBER = r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+"
 _STRENGTH = re.compile(
-    rf"(?<![\w.,/])(?P<before>(?:(?:{_NUMBER})\s*[-/]\s*)*)(?P<amount>{_NUMBER})\s*-?"
+    rf"(?<![\w.,])(?P<before>(?:(?:{_NUMBER})\s*[-/]\s*)*)(?P<amount>{_NUMBER})\s*-?"
     r"(?P<unit>milligrams?|micrograms?|grams?|mcg|mg|µg|μg|ug|gm|kg|g|units?|unt|iu|meq|mmol|%)(?![a-z])"
-    rf"(?:\s*(?:/|per)\s*(?P<count>{_NUMBER})?\s*-?"
-    r"(?P<per>milliliter|ml|actuation|actuat|hour|hr|tablet|tab|capsule|cap|puff|spray|inhalation|dose|patch|packet"
-    r"|suppository|mg|gm|g|h|l)s?(?![a-z]))?",
+    # Per a mass only as one of it, "0.01 MG/MG": "5 mg/325 mg" are two strengths.
+    rf"(?:\s*(?:/|per)\s*(?:(?P<count>{_NUMBER})?\s*-?(?P<per>milliliter|ml|actuation|actuat|hour|hr|tablet|tab|capsule"
+    r"|cap|puff|spray|inhalation|dose|patch|packet|suppository|h|l)s?|(?P<mass>mg|gm|g))(?![a-z]))?",
     re.IGNORECASE,
 )
 _LISTED = re.compile(_NUMBER)
@@ -127,8 +127,8 @@ def _strength(match: re.Match[str], written: str) -> Strength | None:
     unit = "mg" if factor is not None else _OTHER_UNITS[unit]
     amount = number(written) * (factor or 1.0)
     per, count = "unit", number(match["count"]) if match["count"] else 1.0
-    if match["per"]:
-        per = _PER[match["per"].lower()]
+    if match["per"] or match["mass"]:
+        per = _PER[(match["per"] or match["mass"]).lower()]
     if not amount or not count:
         return None
     if per == "L":

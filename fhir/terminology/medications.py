@@ -157,7 +157,7 @@ def product_of(system: str | None, code: str | None) -> Product | None:
 def _product_of_row(row: dict[str, str]) -> Product:
     known = ingredients()
     members = tuple(known[code] for code in row["ingredients"].split(";"))
-    strengths = tuple(read_strengths(row["strengths"].replace(";", " / ")))
+    strengths = tuple(one for item in row["strengths"].split(";") for one in read_strengths(item))
     return Product(
         members,
         # A mixture with fewer strengths than ingredients does not say whose they are.

@@ -41,6 +41,10 @@ def test_several_numbers_with_one_unit_are_several_strengths_and_are_marked() ->
     assert all(one.is_listed for one in found)
 
 
+def test_two_masses_with_a_stroke_between_are_two_strengths() -> None:
+    assert [one.amount for one in read_strengths("5mg/325mg Tablet")] == [5.0, 325.0]
+
+
 def test_only_masses_have_milligrams() -> None:
     assert Strength(5.0, "mg").milligrams == 5.0
     assert Strength(5.0, "unit").milligrams is None

@@ -1,0 +1,156 @@
+"""A prescription's words: how much, how often, how long, at most; what is unclear is a problem and not a guess."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fhir.mapping.sig import read_sig
+from fhir.mapping.sig_words import normalised
+
+
+@pytest.mark.parametrize(
+    ("words", "amount", "kind", "low", "high"),
+    [
+        ("2 tabs po q6h prn", 2, "unit", 4, 4),
+        ("500 mg twice daily", 500, "mg", 2, 2),
+        ("1 tablet by mouth BID", 1, "unit", 2, 2),
+        ("take 1 tablet daily", 1, "unit", 1, 1),
+        ("150mg BID", 150, "mg", 2, 2),
+        ("5 mg po daily x 14 days", 5, "mg", 1, 1),
+        ("Take ONE (1) tablet b.i.d.", 1, "unit", 2, 2),
+        ("take 1 tablet (5 mg total) by mouth 2 (two) times daily.", 5, "mg", 2, 2),
+        ("1 tab po t.i.d. with meals", 1, "unit", 3, 3),
+        ("1 cap qid", 1, "unit", 4, 4),
+        ("1 tablet every 12 hours", 1, "unit", 2, 2),
+        ("1 tab q 8 h", 1, "unit", 3, 3),
+        ("1 tab every 4-6 hours as needed", 1, "unit", 4, 6),
+        ("1 tab q4-6h", 1, "unit", 4, 6),
+        ("1 tablet every other day", 1, "unit", 0.5, 0.5),
+        ("1 tab qod", 1, "unit", 0.5, 0.5),
+        ("1 tablet every 3 days", 1, "unit", 1 / 3, 1 / 3),
+        ("15 mg once weekly", 15, "mg", 1 / 7, 1 / 7),
+        ("6 tablets once a week", 6, "unit", 1 / 7, 1 / 7),
+        ("1 tablet 3 times per week", 1, "unit", 3 / 7, 3 / 7),
+        ("20 mg in the morning and at bedtime", 20, "mg", 2, 2),
+        ("1 tablet at bedtime", 1, "unit", 1, 1),
+        ("1 tab qhs", 1, "unit", 1, 1),
+        ("1 tablet once daily with evening meal", 1, "unit", 1, 1),
+        ("Once daily 15 mg", 15, "mg", 1, 1),
+        ("half a tablet every night at bedtime", 0.5, "unit", 1, 1),
+        ("1½ tabs daily", 1.5, "unit", 1, 1),
+        ("1 1/2 tablets twice a day", 1.5, "unit", 2, 2),
+        ("Take two 500 mg tablets three times a day", 1000, "mg", 3, 3),
+        ("1 x 500 mg bid", 500, "mg", 2, 2),
+        ("1,000 mg twice a day", 1000, "mg", 2, 2),
+        ("0.5 g bid", 0.5, "mg", 2, 2),
+        ("5 mL bid x 10 days", 5, "mL", 2, 2),
+        ("10 mg/5 ml: give 5 ml q8h", 5, "mL", 3, 3),
+        ("2 puffs q4h prn wheeze", 2, "actuation", 6, 6),
+        ("Apply 2 g to knee four times daily", 2, "mg", 4, 4),
+        ("1 patch q72h", 1, "patch", 1 / 3, 1 / 3),
+        ("Metformin 500 mg PO BID", 500, "mg", 2, 2),
+        ("400 mg 3 x daily", 400, "mg", 3, 3),
+        ("one tablet thrice daily", 1, "unit", 3, 3),
+    ],
+)
+def test_a_sig_is_understood(words: str, amount: float, kind: str, low: float, high: float) -> None:
+    sig = read_sig(words)
+    assert sig.problem is None
+    assert sig.amount is not None
+    assert (sig.amount.high, sig.amount.unit.kind) == (amount, kind)
+    assert sig.times_low == pytest.approx(low)
+    assert sig.times_high == pytest.approx(high)
+
+
+@pytest.mark.parametrize(
+    ("words", "low", "high"), [("1-2 tablets daily", 1, 2), ("1 to 2 tabs daily", 1, 2), ("0.5 to 1 tab daily", 0.5, 1)]
+)
+def test_an_amount_can_be_a_range(words: str, low: float, high: float) -> None:
+    amount = read_sig(words).amount
+    assert amount is not None
+    assert (amount.low, amount.high) == (low, high)
+
+
+@pytest.mark.parametrize(
+    ("words", "needed"),
+    [("1 tab q6h prn", True), ("1 tab q6h as needed", True), ("1 tab q6h if needed for pain", True),
+     ("1 tab q6h", False), ("up to 3 times a day", True), ("1 tab p.r.n. q6h", True)],
+)  # fmt: skip
+def test_as_needed_is_read(words: str, needed: bool) -> None:
+    assert read_sig(words).as_needed is needed
+
+
+@pytest.mark.parametrize(
+    ("words", "days"),
+    [("1 tab bid x 14 days", 14), ("1 tab bid for 7 days", 7), ("1 tab bid x7d", 7), ("1 tab bid for 2 weeks", 14),
+     ("5 day course, 1 tab bid", 5), ("1 tab bid for 5-7 days", 7), ("1 tab bid", None), ("1 tab bid × 10 days", 10)],
+)  # fmt: skip
+def test_the_duration_is_read(words: str, days: float | None) -> None:
+    assert read_sig(words).days == days
+
+
+@pytest.mark.parametrize(
+    ("words", "most"),
+    [("1-2 tabs q4h prn, max 8 tablets per day", 8), ("1 tab q4h prn, not to exceed 6 tablets in 24 hours", 6),
+     ("1 tab q4h, no more than 4 tabs/day", 4), ("1 tab q4h", None)],
+)  # fmt: skip
+def test_the_maximum_is_read_and_is_no_amount(words: str, most: float | None) -> None:
+    sig = read_sig(words)
+    assert (sig.maximum.high if sig.maximum else None) == most
+    assert sig.amount is not None
+
+
+@pytest.mark.parametrize("words", ["1 tab po x 1", "ONCE", "1X", "2 tabs once", "1 g single dose", "500 mg stat"])
+def test_a_single_dose_is_read(words: str) -> None:
+    assert read_sig(words).single
+
+
+@pytest.mark.parametrize("words", ["once daily", "once a day", "once weekly", "one time a day", "1 tab once every day"])
+def test_once_a_day_is_no_single_dose(words: str) -> None:
+    assert not read_sig(words).single
+
+
+def test_several_amounts_of_a_day_are_parts_of_it() -> None:
+    sig = read_sig("1 tab qam and 2 tabs qhs")
+    assert [(part.high, high) for part, _, high in sig.parts] == [(1.0, 1.0), (2.0, 1.0)]
+    assert sig.times_high == 2.0
+
+
+@pytest.mark.parametrize("words", ["1000 mg/day in 2 divided doses", "1000 mg per day", "1000 mg divided bid"])
+def test_the_amount_of_a_whole_day_is_marked(words: str) -> None:
+    sig = read_sig(words)
+    assert sig.total_per_day
+    assert sig.amount is not None
+    assert sig.amount.high == 1000.0
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "take 2 tablets on day 1 then 1 tablet daily",
+        "taper as directed",
+        "titrate to effect",
+        "1 tablet twice daily three times daily",
+        "sliding scale",
+        "ONCE MR1",
+        "1 tab daily, increase to 2 tabs daily after one week",
+    ],
+)
+def test_what_changes_or_contradicts_itself_is_a_problem(words: str) -> None:
+    assert read_sig(words).problem is not None
+
+
+@pytest.mark.parametrize("words", ["", "use as before", "500 mg Tab", "with food", "drink 8 oz of water", "q", "take"])
+def test_what_does_not_say_how_often_is_not_guessed(words: str) -> None:
+    assert read_sig(words).times_high is None
+
+
+def test_numbers_are_normalised() -> None:
+    assert normalised("Take  TWO (2)  tablets B.I.D.") == "take 2 tablets bid"
+    assert normalised("1/4 tab") == "0.25 tab"
+
+
+@given(st.text(max_size=120))
+def test_any_text_can_be_read(words: str) -> None:
+    sig = read_sig(words)
+    assert sig.amount is None or sig.amount.low <= sig.amount.high

@@ -1,0 +1,38 @@
+"""What an allergy's code or words mean."""
+
+import pytest
+
+from fhir.terminology.allergens import Allergen, allergen_of_code, allergen_of_words
+from fhir.terminology.medications import class_members, ingredients, rows
+
+
+def test_every_row_of_the_table_names_a_known_class_or_ingredient() -> None:
+    for row in rows("allergens.csv"):
+        known = class_members() if row["meaning"] == "class" else ingredients()
+        assert row["value"] in known, row
+
+
+@pytest.mark.parametrize(
+    ("words", "classes"),
+    [
+        ("Sulfa drugs", {"sulfa_antibiotic_allergen"}),
+        ("NSAIDs", {"nsaid_allergen_cox1"}),
+        ("Cephalosporins", {"cephalosporin"}),
+        ("penicillin and sulfa", {"beta_lactam_penicillin_allergen", "sulfa_antibiotic_allergen"}),
+        ("latex", set()),
+        ("denies penicillin allergy", set()),
+    ],
+)
+def test_words_name_classes(words: str, classes: set[str]) -> None:
+    assert allergen_of_words(words).classes == classes
+
+
+def test_a_named_ingredient_goes_before_the_class() -> None:
+    found = allergen_of_words("Penicillin V potassium")
+    assert [one.name for one in found.ingredients] == ["penicillin v"]
+    assert found.classes == frozenset()
+
+
+def test_an_unknown_code_means_nothing() -> None:
+    assert allergen_of_code("http://snomed.info/sct", "418689008") == Allergen()
+    assert allergen_of_code(None, None) == Allergen()
