@@ -15,6 +15,7 @@ from cds_hooks.settings import Settings
 from cds_hooks.storage import RecordUnavailable, decision_of
 from cds_hooks.storage.reading import get_decision
 from cds_hooks.web.explanation import explain
+from cds_hooks.web.numbers import moment
 from cds_hooks.web.pages import (
     HEADERS,
     STATIC_TYPES,
@@ -61,7 +62,8 @@ def page_routes(configured: Settings, services: dict[str, Service], parts: Parts
     del parts
     router = APIRouter()
     # There is no other profile yet: whoever reaches the address may call.
-    site = Site(development=True, alert_share=configured.alert_share)
+    clock = moment(configured.as_of) if configured.as_of else ""
+    site = Site(development=True, alert_share=configured.alert_share, clock=clock)
 
     @router.get("/")
     def start() -> Response:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from cards.explain import in_100
 from cds_hooks.web.findings import EvidenceOf, SentCard, sent_card
@@ -112,8 +113,8 @@ def explain(
         title=service_title,
         hook=decision.hook,
         when=_WHEN.get(decision.hook, ""),
-        decided=moment(decision.decided_at),
-        as_of=moment(int(basis.as_of.timestamp() * 1e6)),
+        decided=moment(datetime.fromtimestamp(decision.decided_at / 1e6, UTC)),
+        as_of=moment(basis.as_of),
         input_digest=decision.input_digest,
         patient=decision.patient,
         age=figures.get(AGE, ""),

@@ -91,8 +91,9 @@ def wilson(events: int, count: int) -> tuple[float, float]:
 
 
 def logit(probability: float) -> float:
-    """log(p / (1 - p))."""
-    return math.log(probability / (1 - probability))
+    """log(p / (1 - p)); of what is 0 or 1 to the last digit, the largest that can be drawn."""
+    inside = min(max(probability, 1e-12), 1 - 1e-12)
+    return math.log(inside / (1 - inside))
 
 
 def logistic(margin: float) -> float:
@@ -123,10 +124,10 @@ def how_old(effective: str, as_of: datetime) -> str:
     return f"{round(days / 30.44)} months old"
 
 
-def moment(microseconds: int) -> str:
-    """A time of the record, to the minute, with its zone.
+def moment(at: datetime) -> str:
+    """A time to the minute, with its zone.
 
-    >>> moment(1795166040_000_000)
+    >>> moment(datetime(2026, 11, 20, 9, 14, 7, tzinfo=UTC))
     '2026-11-20 09:14 UTC'
     """
-    return f"{datetime.fromtimestamp(microseconds / 1e6, UTC):%Y-%m-%d %H:%M} UTC"
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"

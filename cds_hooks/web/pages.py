@@ -52,6 +52,8 @@ class Site:
 
     development: bool
     alert_share: float
+    clock: str = ""
+    """The instant at which the clock was set to stand, in words; "" where it runs."""
 
 
 def start_page(site: Site, services: Iterable[Any], models: list[Manifest]) -> str:
@@ -74,7 +76,6 @@ def model_page(site: Site, manifest: Manifest) -> str:
         tested=model_facts.performance(manifest),
         bins=calibration_rows(manifest),
         features=input_rows(manifest),
-        alert_share=site.alert_share,
     )
 
 
@@ -91,7 +92,7 @@ def static_file(name: str) -> bytes:
 
 def _render(template: str, site: Site, root: str, **values: Any) -> str:
     """`root` is the way from the page back to the start page."""
-    return _environment().get_template(template).render(development=site.development, root=root, **values)
+    return _environment().get_template(template).render(site=site, root=root, **values)
 
 
 @cache

@@ -72,18 +72,11 @@ class Basis(Struct, frozen=True):
         return msgspec.convert(self.scores, Scores)
 
 
-class Action(Struct, frozen=True):
-    """One change behind a suggestion."""
-
-    description: str = ""
-
-
 class Suggestion(Struct, frozen=True, rename="camel"):
     """What could be accepted on the card."""
 
     label: str
     is_recommended: bool = False
-    actions: list[Action] = []
 
 
 class Source(Struct, frozen=True):

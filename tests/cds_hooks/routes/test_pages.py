@@ -9,6 +9,8 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from cds_hooks.calling.chart import read_chart
+from cds_hooks.calling.request import build_request
 from cds_hooks.service import find_services
 from cds_hooks.storage.identifiers import card_uuid, new_decision_id
 from cds_hooks.web.pages import HEADERS
@@ -57,6 +59,11 @@ def test_the_start_page_lists_the_services_the_models_and_the_addresses_for_prog
     links = {each.attributes["href"] for each in page.all("a")}
     assert {"cds-services", "livez", "readyz", "metrics", "models/mortality_5y"} <= links
     assert "Open development profile." in page.text
+
+
+def test_a_clock_that_was_set_is_said_on_every_page(tmp_path: Path) -> None:
+    for answer in _get(tmp_path, "/", "/models/mortality_5y", as_of=AS_OF):
+        assert "The clock stands at 2026-11-20 09:14 UTC." in Page(answer.text).text
 
 
 def test_every_link_of_our_own_leads_to_a_page(tmp_path: Path) -> None:
@@ -164,3 +171,19 @@ def test_no_page_names_the_patient_in_its_title_or_address(tmp_path: Path) -> No
     (title,) = Page(answer.text).all("title")
     assert "planning-talk" not in title.text
     assert not [each for each in Page(answer.text).all("a", "link") if "planning-talk" in each.attributes["href"]]
+
+
+@pytest.mark.outside_data
+def test_real_patients_have_pages_without_fault(tmp_path: Path, data_folder: Path) -> None:
+    entry = find_services()[PLANNING].discovery()[0]
+    files = sorted((data_folder / "fhir").glob("*/*.json*"))[::12]
+    assert len(files) > 5
+
+    async def call() -> list[httpx.Response]:
+        async with client(tmp_path) as calls:
+            requests = [build_request(entry, read_chart(file), []) for file in files]
+            answers = [await calls.post(f"/cds-services/{PLANNING}", json=request) for request in requests]
+            return [await calls.get(f"/explain/{ours(answer)['decision']}") for answer in answers]
+
+    for answer in asyncio.run(call()):
+        _assert_is_a_page(answer, 200)
