@@ -1,12 +1,14 @@
 """One model, loaded once; one call, one `session.run`, probability and its exact explanation together."""
 
+import msgspec
 import numpy as np
 import onnxruntime
 from msgspec import Struct
 from numpy.typing import NDArray
 
 from models_onnx.artifact import Artifact
-from models_onnx.errors import ExplanationMismatch, WrongShape
+from models_onnx.errors import ExplanationMismatch, ManifestRefused, WrongShape
+from models_onnx.manifest import Feature, Manifest
 
 ADDITIVITY = 1e-5
 
@@ -74,6 +76,7 @@ class Model:
         options.log_severity_level = 3
         # From bytes, never from a path: what was hashed is what runs, and no other file can be reached.
         self._session = onnxruntime.InferenceSession(artifact.content, options, providers=["CPUExecutionProvider"])
+        _refuse_other_model(self._session, artifact.manifest)
 
     def predict(self, values: NDArray[np.float64]) -> Prediction:
         """The prediction for one vector in the order of `features`, NaN where missing.
@@ -112,3 +115,20 @@ class Model:
         if not (gap <= ADDITIVITY * np.maximum(1.0, np.abs(found.margin))).all():
             raise ExplanationMismatch(f"{self.manifest.id}: the contributions of a row do not add up to its margin")
         return found
+
+
+def _refuse_other_model(session: onnxruntime.InferenceSession, manifest: Manifest) -> None:
+    """The manifest is not hashed: what decides a score (order, ranges, base) must be what the file itself says."""
+    said = session.get_modelmeta().custom_metadata_map
+    dictionary = msgspec.json.decode(said.get("feature_dictionary", "[]"), type=tuple[Feature, ...])
+    pairs = (
+        ("id", said.get("model_id"), manifest.id),
+        ("version", said.get("model_version"), manifest.version),
+        ("base", said.get("base"), repr(manifest.base)),
+        ("features", dictionary, manifest.features),
+    )
+    for what, file, told in pairs:
+        if file != told:
+            raise ManifestRefused(f"{manifest.id}: manifest.json and model.onnx disagree about {what}; train again")
+    if absent := sorted(set(_OUTPUTS) - {output.name for output in session.get_outputs()}):
+        raise ManifestRefused(f"{manifest.id}: model.onnx does not explain itself, it lacks {', '.join(absent)}")

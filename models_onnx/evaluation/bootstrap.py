@@ -14,7 +14,7 @@ _AT_ONCE = 40
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A figure and its 95 % percentile interval; equal ends when nothing was resampled."""
+    """A figure and its 95 % percentile interval; equal ends when nothing was resampled, NaN where undefined."""
 
     value: float
     low: float
@@ -49,7 +49,11 @@ def estimate(
 def _interval(point: float, figures: list[Array]) -> Estimate:
     if not figures:
         return Estimate(point, point, point)
-    low, high = np.nanpercentile(np.concatenate(figures), [2.5, 97.5])
+    known = np.concatenate(figures)
+    known = known[~np.isnan(known)]
+    if not len(known):
+        return Estimate(point, float("nan"), float("nan"))
+    low, high = np.percentile(known, [2.5, 97.5])
     return Estimate(point, float(low), float(high))
 
 

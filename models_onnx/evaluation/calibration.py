@@ -9,16 +9,30 @@ Array = NDArray[np.float64]
 
 
 def logistic_recalibration(margin: Array, y: NDArray[np.int64]) -> tuple[float, float]:
-    """Intercept and slope of logit P(y) = intercept + slope * margin, by Newton's method to machine precision."""
+    """Intercept and slope of logit P(y) = intercept + slope * margin, by Newton's method to machine precision.
+
+    A step that makes the fit worse is halved: without that, a margin that misleads throws the method off.
+    """
     design = np.column_stack([np.ones(len(margin)), margin])
     beta = np.array([0.0, 1.0])
-    for _ in range(50):
-        p = 1.0 / (1.0 + np.exp(-(design @ beta)))
+    for _ in range(100):
+        p = sigmoid(design @ beta)
         step = np.linalg.solve(design.T @ (design * (p * (1 - p))[:, None]), design.T @ (y - p))
+        while np.abs(step).max() > 1e-12 and _deviance(design @ (beta + step), y) > _deviance(design @ beta, y):
+            step = step / 2.0
         beta = beta + step
         if np.abs(step).max() < 1e-12:
             break
     return float(beta[0]), float(beta[1])
+
+
+def sigmoid(margin: Array) -> Array:
+    """The probability of a margin, without overflow at either end."""
+    return np.asarray(0.5 * (1.0 + np.tanh(0.5 * margin)))
+
+
+def _deviance(margin: Array, y: NDArray[np.int64]) -> float:
+    return float(np.logaddexp(0.0, np.where(y == 1, -margin, margin)).sum())
 
 
 def jeffreys(events: int, count: int, level: float = 0.95) -> tuple[float, float]:

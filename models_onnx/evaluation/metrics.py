@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from models_onnx.evaluation.calibration import sigmoid
+
 Array = NDArray[np.float64]
 
 
@@ -38,11 +40,11 @@ class Ranked:
 
 
 def auroc(ranked: Ranked, weights: Array) -> Array:
-    """Probability that a person with the event is ranked above one without; ties count half."""
+    """Probability that a person with the event is ranked above one without; ties count half; NaN with one kind only."""
     events, others = ranked.groups(weights)
     below = np.cumsum(others, axis=1) - others
     concordant = (events * (below + 0.5 * others)).sum(axis=1)
-    return np.asarray(concordant / (events.sum(axis=1) * others.sum(axis=1)))
+    return _share(concordant, events.sum(axis=1) * others.sum(axis=1))
 
 
 def auprc(ranked: Ranked, weights: Array) -> Array:
@@ -50,24 +52,24 @@ def auprc(ranked: Ranked, weights: Array) -> Array:
     events, others = (group[:, ::-1] for group in ranked.groups(weights))
     true, false = np.cumsum(events, axis=1), np.cumsum(others, axis=1)
     precision = np.divide(true, true + false, out=np.zeros_like(true), where=(true + false) > 0)
-    return np.asarray((precision * events).sum(axis=1) / events.sum(axis=1))
+    return _share((precision * events).sum(axis=1), events.sum(axis=1))
 
 
 def brier(ranked: Ranked, weights: Array) -> Array:
     """Mean squared difference of probability and outcome."""
-    return np.asarray(weights @ (_probability(ranked.margin) - ranked.y) ** 2 / weights.sum(axis=1))
+    return np.asarray(weights @ (sigmoid(ranked.margin) - ranked.y) ** 2 / weights.sum(axis=1))
 
 
 def observed_expected(ranked: Ranked, weights: Array) -> Array:
     """Events observed over events predicted."""
-    return np.asarray((weights @ ranked.y) / (weights @ _probability(ranked.margin)))
+    return np.asarray((weights @ ranked.y) / (weights @ sigmoid(ranked.margin)))
 
 
 def calibration_intercept(ranked: Ranked, weights: Array) -> Array:
     """Calibration in the large: what has to be added to every margin, slope held at 1."""
     intercept = np.zeros(len(weights))
     for _ in range(20):
-        p = _probability(intercept[:, None] + ranked.margin)
+        p = sigmoid(intercept[:, None] + ranked.margin)
         step = (weights * (ranked.y - p)).sum(axis=1) / (weights * p * (1.0 - p)).sum(axis=1)
         intercept = intercept + step
         if np.abs(step).max() < 1e-9:
@@ -79,7 +81,7 @@ def calibration_slope(ranked: Ranked, weights: Array) -> Array:
     """Slope of the logistic recalibration; below 1 the model is too extreme, above 1 too timid."""
     intercept, slope, m = np.zeros(len(weights)), np.ones(len(weights)), ranked.margin
     for _ in range(20):
-        p = _probability(intercept[:, None] + slope[:, None] * m)
+        p = sigmoid(intercept[:, None] + slope[:, None] * m)
         residual, spread = weights * (ranked.y - p), weights * p * (1.0 - p)
         g0, g1 = residual.sum(axis=1), residual @ m
         h00, h01, h11 = spread.sum(axis=1), spread @ m, spread @ (m * m)
@@ -89,10 +91,6 @@ def calibration_slope(ranked: Ranked, weights: Array) -> Array:
         if np.abs(step).max() < 1e-9:
             break
     return slope
-
-
-def _probability(margin: Array) -> Array:
-    return np.asarray(1.0 / (1.0 + np.exp(-margin)))
 
 
 def alert_rate(ranked: Ranked, weights: Array, threshold: float) -> Array:

@@ -1,7 +1,7 @@
 """Out-of-fold predictions: every person is predicted by a model, and a recalibration, that never saw them."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from models_onnx.training.hinges import Array
 # Each fold is predicted by models fitted, and recalibrated out of fold, on the others: two of them at least.
 LEAST_FOLDS = 3
 
+# What is being done, how much of it is done, of how much.
 Progress = Callable[[str, int, int], None]
 
 
@@ -34,31 +35,57 @@ class OutOfFold:
         return margin
 
 
-def fit_recalibrated(spec: ModelSpec, cohort: Cohort, columns: list[int], rows: NDArray[np.bool_]) -> Fitted:
-    """Fitted on `rows`; intercept and slope from their latest period, predicted by inner models without the person."""
-    X, y, fold, recent = cohort.X[:, columns], cohort.y, cohort.fold, cohort.recent
-    inner = np.full(len(y), np.nan)
-    for number in np.unique(fold[rows]):
-        apart = rows & (fold == number)
-        inner[apart] = fit(spec.estimator, X[rows & ~apart], y[rows & ~apart], recent[rows & ~apart]).margin(X[apart])
-    latest = rows & recent
-    intercept, slope = logistic_recalibration(inner[latest], y[latest])
-    return recalibrated(fit(spec.estimator, X[rows], y[rows], recent[rows]), intercept, slope)
+@dataclass(slots=True)
+class Folds:
+    """The fits of one procedure without this or that fold; a fit that two folds need is made once."""
 
+    spec: ModelSpec
+    cohort: Cohort
+    features: tuple[str, ...]
+    X: Array = field(init=False)
+    _fits: dict[frozenset[int], Fitted] = field(default_factory=dict)
 
-def out_of_fold(spec: ModelSpec, cohort: Cohort, features: tuple[str, ...], progress: Progress, what: str) -> OutOfFold:
-    """Cross-validation by the table's fold column (by patient), the whole procedure inside, knots and all."""
-    columns = [cohort.features.index(name) for name in features]
-    numbers = [int(number) for number in np.unique(cohort.fold)]
-    if NO_FOLD in numbers or len(numbers) < LEAST_FOLDS:
-        raise TrainingRefused(
-            f"{spec.table} needs a column {spec.fold_column} with {LEAST_FOLDS} folds of patients or more"
-        )
-    models, margin = {}, np.empty(len(cohort))
-    for done, number in enumerate(numbers):
-        progress(what, done, len(numbers))
-        apart = cohort.fold == number
-        models[number] = fit_recalibrated(spec, cohort, columns, ~apart)
-        margin[apart] = models[number].margin(cohort.X[apart][:, columns])
-    progress(what, len(numbers), len(numbers))
-    return OutOfFold(margin, models)
+    def __post_init__(self) -> None:
+        if NO_FOLD in self.numbers or len(self.numbers) < LEAST_FOLDS:
+            raise TrainingRefused(
+                f"{self.spec.table} needs {LEAST_FOLDS} folds of patients or more in its column {self.spec.fold_column}"
+            )
+        self.X = self.cohort.X[:, [self.cohort.features.index(name) for name in self.features]]
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """The folds, by number."""
+        return tuple(int(number) for number in np.unique(self.cohort.fold))
+
+    def recalibrated_without(self, *left_out: int) -> Fitted:
+        """Fitted on the other folds; intercept and slope from their latest period, each predicted without itself."""
+        inner = np.full(len(self.cohort), np.nan)
+        for number in self.numbers:
+            if number not in left_out:
+                apart = self.cohort.fold == number
+                inner[apart] = self._fit_without(*left_out, number).margin(self.X[apart])
+        latest = self._rows_without(left_out) & self.cohort.recent
+        intercept, slope = logistic_recalibration(inner[latest], self.cohort.y[latest])
+        return recalibrated(self._fit_without(*left_out), intercept, slope)
+
+    def out_of_fold(self, progress: Progress, what: str) -> OutOfFold:
+        """Cross-validation by patient with the whole procedure inside, knots and recalibration and all."""
+        models, margin = {}, np.empty(len(self.cohort))
+        for done, number in enumerate(self.numbers):
+            progress(what, done, len(self.numbers))
+            models[number] = self.recalibrated_without(number)
+            apart = self.cohort.fold == number
+            margin[apart] = models[number].margin(self.X[apart])
+        progress(what, len(self.numbers), len(self.numbers))
+        return OutOfFold(margin, models)
+
+    def _rows_without(self, left_out: tuple[int, ...]) -> NDArray[np.bool_]:
+        return ~np.isin(self.cohort.fold, left_out)
+
+    def _fit_without(self, *left_out: int) -> Fitted:
+        key = frozenset(left_out)
+        if key not in self._fits:
+            rows = self._rows_without(left_out)
+            cohort = self.cohort
+            self._fits[key] = fit(self.spec.estimator, self.X[rows], cohort.y[rows], cohort.recent[rows])
+        return self._fits[key]

@@ -125,5 +125,6 @@ def _floor(name: str, value: float, limit: str, passed: bool) -> Figures:
     return {"name": name, "value": value, "limit": limit, "passed": bool(passed)}
 
 
-def _rounded(figure: Estimate) -> dict[str, float]:
-    return {"value": round(figure.value, 4), "low": round(figure.low, 4), "high": round(figure.high, 4)}
+def _rounded(figure: Estimate) -> dict[str, float | None]:
+    ends = {"value": figure.value, "low": figure.low, "high": figure.high}
+    return {name: None if np.isnan(value) else round(value, 4) for name, value in ends.items()}

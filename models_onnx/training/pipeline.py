@@ -11,10 +11,10 @@ from models_onnx.compiler.parity import boundary_rows
 from models_onnx.manifest import Manifest
 from models_onnx.spec import ModelSpec
 from models_onnx.training import documents
-from models_onnx.training.additive import Fitted, to_lines
+from models_onnx.training.additive import to_lines
 from models_onnx.training.cohort import Cohort, Table, build_cohort
 from models_onnx.training.converter import largest_difference
-from models_onnx.training.crossvalidate import OutOfFold, Progress, fit_recalibrated, out_of_fold
+from models_onnx.training.crossvalidate import Folds, OutOfFold, Progress
 from models_onnx.training.evaluate import WHOLE, Evaluator, judge
 from models_onnx.training.reference import build_reference
 
@@ -40,8 +40,10 @@ def train(spec: ModelSpec, table: Table, seed: int, replicates: int, progress: P
     CompileRefused where the file does not agree with scikit-learn, TrainingRefused where the table does not fit.
     """
     cohort = build_cohort(spec, table.rows)
-    predicted = out_of_fold(spec, cohort, spec.feature_names, progress, "cross-validation")
-    fitted, model = _fit_final(spec, cohort, progress)
+    folds = Folds(spec, cohort, spec.feature_names)
+    predicted = folds.out_of_fold(progress, "cross-validation")
+    fitted = folds.recalibrated_without()
+    model = to_lines(fitted, cohort.features, _highs(spec))
     reference = _reference(cohort, model, predicted)
     described = documents.describe(spec, cohort, table, model, reference, predicted)
 
@@ -72,7 +74,7 @@ def evaluate(
     progress("intervals", 0, 2)
     whole = evaluator.block(np.ones(len(cohort), dtype=bool), {**WHOLE, **evaluator.alerts})
     latest = evaluator.block(cohort.recent, {**WHOLE, **evaluator.alerts})
-    simple = out_of_fold(spec, cohort, spec.simple_inputs, lambda *_: None, "")
+    simple = Folds(spec, cohort, spec.simple_inputs).out_of_fold(lambda *_: None, "")
     progress("intervals", 2, 2)
     return {
         "how": (
@@ -89,14 +91,9 @@ def evaluate(
     }
 
 
-def _fit_final(spec: ModelSpec, cohort: Cohort, progress: Progress) -> tuple[Fitted, PiecewiseLinear]:
-    progress("final fit", 0, 1)
-    everyone = np.ones(len(cohort), dtype=bool)
-    fitted = fit_recalibrated(spec, cohort, list(range(len(cohort.features))), everyone)
+def _highs(spec: ModelSpec) -> tuple[float | None, ...]:
     # A clipped input is never too high; its line is flat above the clip.
-    highs = tuple(None if item.clip_high is None else float("inf") for item in spec.inputs)
-    progress("final fit", 1, 1)
-    return fitted, to_lines(fitted, cohort.features, highs)
+    return tuple(None if item.clip_high is None else float("inf") for item in spec.inputs)
 
 
 def _reference(cohort: Cohort, model: PiecewiseLinear, predicted: OutOfFold) -> Reference:

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models_onnx.compiler.reference import CalibrationBin, Reference
-from models_onnx.evaluation.calibration import jeffreys
+from models_onnx.evaluation.calibration import jeffreys, sigmoid
 from models_onnx.training.hinges import Array
 
 # Steps of half a percent: with 13,391 people 66 of them lie between two limits, so no limit is one person's value.
@@ -32,7 +32,7 @@ def _bins(starts: list[int], place: NDArray[np.int64], margin: Array, y: NDArray
         inside = (place >= start) & (place < end)
         count, events = int(inside.sum()), int(y[inside].sum())
         low, high = jeffreys(events, count)
-        predicted = float((1.0 / (1.0 + np.exp(-margin[inside]))).mean()) if count else 0.0
+        predicted = float(sigmoid(margin[inside]).mean()) if count else 0.0
         rate = events / count if count else 0.0
         bins.append(
             CalibrationBin(start, count, events, round(predicted, 4), round(rate, 6), round(low, 6), round(high, 6))

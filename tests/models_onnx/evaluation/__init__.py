@@ -1,0 +1,1 @@
+"""Tests of the figures against scikit-learn and scipy."""

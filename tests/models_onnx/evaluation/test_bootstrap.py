@@ -1,0 +1,44 @@
+"""Intervals: the same for the same seed, around the figure, and honest about how often they hold."""
+
+import numpy as np
+import pytest
+
+from models_onnx.evaluation import metrics
+from models_onnx.evaluation.bootstrap import Estimate, estimate, gain, samples_of
+from tests.models_onnx.evaluation.test_metrics import people
+
+
+def test_a_sample_has_as_many_people_as_there_are() -> None:
+    assert (samples_of(50, 20, 1).sum(axis=1) == 50).all()
+
+
+def test_the_same_seed_gives_the_same_interval_and_another_seed_another() -> None:
+    margin, y = people()
+    args = ({"auroc": metrics.auroc}, margin, y, 60)
+    assert estimate(*args, 1) == estimate(*args, 1) != estimate(*args, 2)
+
+
+def test_without_samples_the_interval_is_the_figure() -> None:
+    margin, y = people()
+    told = estimate({"oe": metrics.observed_expected}, margin, y, 0, 1)["oe"]
+    assert told == Estimate(told.value, told.value, told.value)
+
+
+def test_the_interval_of_a_rate_is_about_the_textbooks() -> None:
+    y = np.array([1] * 100 + [0] * 300)
+    margin = np.full(400, np.log(1 / 3))
+    told = estimate({"oe": metrics.observed_expected}, margin, y, 2000, 1)["oe"]
+    half = 1.96 * np.sqrt(0.25 * 0.75 / 400) / 0.25
+    assert told.value == pytest.approx(1.0)
+    assert (told.low, told.high) == pytest.approx((1 - half, 1 + half), abs=0.03)
+
+
+def test_the_gain_over_oneself_is_nothing_in_every_sample() -> None:
+    margin, y = people()
+    assert gain(metrics.auroc, margin, margin, y, 40, 1) == Estimate(0.0, 0.0, 0.0)
+
+
+def test_the_gain_over_noise_is_above_nothing() -> None:
+    margin, y = people()
+    noise = np.random.default_rng(9).normal(size=len(y))
+    assert gain(metrics.auroc, margin, noise, y, 100, 1).low > 0.1

@@ -1,0 +1,1 @@
+"""Tests of the declared models and their committed artifacts."""

@@ -1,0 +1,21 @@
+"""The page of every committed model is what its manifest says."""
+
+from pathlib import Path
+
+import pytest
+
+from models_onnx.page import page
+from models_onnx.registry import load_model, model_ids
+
+DOCS = Path(__file__).resolve().parents[2] / "docs" / "models"
+
+
+@pytest.mark.parametrize("name", model_ids())
+def test_the_page_in_the_docs_is_written_from_the_manifest(name: str) -> None:
+    written = (DOCS / f"{name}.md").read_text(encoding="utf-8")
+    assert written == page(load_model(name).manifest), f"run: cds-hooks model page {name} --out docs/models/{name}.md"
+
+
+@pytest.mark.parametrize("name", model_ids())
+def test_the_page_is_linked_from_the_list_of_models(name: str) -> None:
+    assert f"({name}.md)" in (DOCS / "README.md").read_text(encoding="utf-8")

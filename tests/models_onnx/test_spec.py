@@ -1,0 +1,46 @@
+"""Models are found by themselves, and a specification that contradicts itself is refused."""
+
+from dataclasses import replace
+
+import pytest
+
+from models_onnx.errors import SpecRefused, UnknownModel
+from models_onnx.models.mortality_5y import SPEC
+from models_onnx.spec import Input, find_specs, get_spec
+
+
+def test_a_model_is_found_by_its_file() -> None:
+    assert find_specs()["mortality_5y"] is SPEC
+
+
+def test_an_unknown_model_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(UnknownModel, match=r"there are: .*mortality_5y"):
+        get_spec("mortality_50y")
+
+
+def test_an_input_that_is_no_feature_is_refused() -> None:
+    with pytest.raises(SpecRefused, match="horoscope"):
+        replace(SPEC, inputs=(*SPEC.inputs, Input("horoscope")))
+
+
+def test_an_input_declared_twice_is_refused() -> None:
+    with pytest.raises(SpecRefused, match="twice"):
+        replace(SPEC, inputs=(*SPEC.inputs, SPEC.inputs[0]))
+
+
+def test_a_required_input_that_is_not_an_input_is_refused() -> None:
+    with pytest.raises(SpecRefused, match="height"):
+        replace(SPEC, always_required=("height",))
+
+
+def test_the_default_capacity_must_be_one_of_the_capacities() -> None:
+    with pytest.raises(SpecRefused, match=r"0\.5"):
+        replace(SPEC, capacity=0.5)
+
+
+def test_no_input_tells_race_income_or_education() -> None:
+    forbidden = ("race", "ethnic", "income", "poverty", "education", "payer")
+    for spec in find_specs().values():
+        for item in spec.inputs:
+            told = f"{item.name} {item.described()['words']}".lower()
+            assert not any(word in told for word in forbidden), told
