@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fhir.mapping.dose import DailyDose, daily_dose
@@ -13,6 +13,9 @@ from fhir.mapping.medications import identify
 from fhir.record.resources import MedicationRequest, decoder
 from tests.fhir.mapping.charts import coded, order
 from tests.strategies import medication_requests
+
+# No time limit: the first example loads the tables, and the machine may be busy.
+CALM = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 
 METFORMIN = coded("861007", "metformin hydrochloride 500 MG Oral Tablet")
 OXYCODONE_ACETAMINOPHEN = coded("1049221", "acetaminophen 325 MG / oxycodone 5 MG Oral Tablet")
@@ -328,6 +331,7 @@ QUANTITIES: dict[float, list[dict[str, Any]]] = {
 }
 
 
+@settings(deadline=None, max_examples=300)
 @given(st.data(), st.sampled_from(sorted(OFTEN)), st.sampled_from(sorted(MUCH)))
 def test_rewriting_a_sig_does_not_change_the_dose(data: st.DataObject, times: int, count: float) -> None:
     words = f"{data.draw(st.sampled_from(['take ', '', 'Take: ']))}{data.draw(st.sampled_from(MUCH[count]))}"
@@ -345,6 +349,7 @@ def test_rewriting_a_sig_does_not_change_the_dose(data: st.DataObject, times: in
     assert [one.high for one in dose.per_day] == [pytest.approx(500.0 * count * times)]
 
 
+@CALM
 @given(medication_requests())
 def test_any_order_has_a_dose_or_a_reason(resource: dict[str, Any]) -> None:
     draft = decoder.decode(json.dumps(resource))

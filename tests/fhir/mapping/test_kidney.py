@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fhir.mapping.kidney import (
@@ -31,6 +31,9 @@ from tests.fhir.mapping.charts import (
     weight,
 )
 from tests.fhir.record.charts import lean
+
+# No time limit: the first example loads the tables, and the machine may be busy.
+CALM = settings(deadline=None)
 
 CHILD = WOMAN | {"birthDate": "2010-01-01"}
 HEIGHT = observation("8302-2", 160.0, "cm", "2020-01-01")
@@ -283,6 +286,7 @@ class TestClearance:
         assert found.value == cockcroft_gault(70, "male", 60.0, 1.5)
 
 
+@CALM
 @given(st.lists(st.sampled_from([egfr(35.0), egfr(80.0), creatinine(1.5), creatinine(1.2, "2026-10-01")]), max_size=6))
 def test_order_and_repetition_of_results_change_nothing(chart: list[dict[str, Any]]) -> None:
     distinct = {resource["id"]: resource for resource in chart}

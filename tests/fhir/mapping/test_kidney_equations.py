@@ -5,10 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fhir.mapping.kidney_equations import adjusted_weight_kg, ckd_epi_2021, cockcroft_gault, ideal_weight_kg
+
+# No time limit: the first example loads the tables, and the machine may be busy.
+CALM = settings(deadline=None)
 
 CASES = Path(__file__).parents[2] / "cases" / "equations"
 
@@ -54,6 +57,7 @@ def test_a_weight_outside_the_range_is_refused(weight: float) -> None:
         cockcroft_gault(50, "male", weight, 1.0)
 
 
+@CALM
 @given(st.integers(18, 119), st.sampled_from(["male", "female"]), st.floats(0.1, 19.9))
 def test_more_creatinine_or_more_years_never_mean_more_filtration(age: int, sex: Any, creatinine: float) -> None:
     value = ckd_epi_2021(age, sex, creatinine)

@@ -4,13 +4,16 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 
 from fhir.mapping.medications import Identity, identify, identify_medication
 from fhir.record.resources import Medication, MedicationRequest, MedicationStatement, decoder
 from tests.fhir.mapping.charts import RXNORM, coded, identity_of, order, record_of, request, statement
 from tests.fhir.record.charts import lean
 from tests.strategies import medication_requests, medications
+
+# No time limit: the first example loads the tables, and the machine may be busy.
+CALM = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 
 MIMIC = "http://mimic.mit.edu/fhir/mimic/CodeSystem/mimic-medication"
 
@@ -208,6 +211,7 @@ def test_an_intravenous_flush_stays_a_flush() -> None:
     assert identify(order("Heparin Flush (10 units/ml)", {"route": {"text": "intravenous"}})).systemic is False
 
 
+@CALM
 @given(medication_requests())
 def test_any_order_can_be_identified(resource: dict[str, Any]) -> None:
     decoded = decoder.decode(json.dumps(resource))
@@ -215,6 +219,7 @@ def test_any_order_can_be_identified(resource: dict[str, Any]) -> None:
         assert isinstance(identify(decoded).recognised, bool)
 
 
+@CALM
 @given(medications())
 def test_any_medication_can_be_identified(resource: dict[str, Any]) -> None:
     decoded = decoder.decode(json.dumps(resource))

@@ -1,11 +1,14 @@
 """A prescription's words: how much, how often, how long, at most; what is unclear is a problem and not a guess."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fhir.mapping.sig import read_sig
 from fhir.mapping.sig_words import normalised
+
+# No time limit: the first example loads the tables, and the machine may be busy.
+CALM = settings(deadline=None)
 
 
 @pytest.mark.parametrize(
@@ -150,6 +153,7 @@ def test_numbers_are_normalised() -> None:
     assert normalised("1/4 tab") == "0.25 tab"
 
 
+@CALM
 @given(st.text(max_size=120))
 def test_any_text_can_be_read(words: str) -> None:
     sig = read_sig(words)

@@ -4,11 +4,14 @@ import csv
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fhir.terminology.medication_names import medication_of_code, read_name
 from fhir.terminology.medications import RXNORM, rows, rxnorm_name
+
+# No time limit: the first example loads the tables, and the machine may be busy.
+CALM = settings(deadline=None)
 
 
 def _names(words: str) -> list[str]:
@@ -151,12 +154,14 @@ def test_every_name_in_the_rxnorm_table_is_recognised() -> None:
     assert [row["name"] for row in rows("rxnorm.csv") if not read_name(row["name"]).ingredients] == []
 
 
+@CALM
 @given(st.text(max_size=80))
 def test_any_text_can_be_read(words: str) -> None:
     reading = read_name(words)
     assert len(reading.strengths) == len(reading.ingredients)
 
 
+@CALM
 @given(st.sampled_from(["metformin", "Eliquis", "Janumet", "hydrocodone-acetaminophen", "insulin glargine"]))
 def test_case_and_blanks_do_not_change_the_meaning(words: str) -> None:
     expected = _names(words)
