@@ -40,12 +40,8 @@ def lint_table(family: Family, raw: Mapping[str, Any]) -> list[str]:
     if faults:
         return faults
     rules = compile_table(family, table_of(raw))
-    return [
-        *_unique("rule", (rule.id for rule in rules)),
-        *_unused(raw),
-        *_codes(raw),
-        *(f"{rule.id}: {fault}" for rule in rules for fault in _rule_faults(rule)),
-    ]
+    faults = [*_unique("rule", (rule.id for rule in rules)), *_unused(raw), *_codes(raw)]
+    return faults or [f"{rule.id}: {fault}" for rule in rules for fault in _rule_faults(rule)]
 
 
 def _schema() -> Draft202012Validator:

@@ -1,10 +1,13 @@
 """A family's table as a page that a pharmacist can read: docs/rules/*.md are made from it."""
 
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
+from cards.rules.engine import families
 from cards.rules.figures import show
-from cards.rules.rule import Band, Evidence, MissingData, Rule, SuggestionTemplate, Table, Trigger
+from cards.rules.rule import Band, Evidence, MissingData, Rule, SuggestionTemplate, Table, Trigger, read_table
 
 _SIGNS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
 _NUMBERS = {
@@ -156,3 +159,13 @@ _WORDINGS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "unknown": lambda spec: f"{_NUMBERS[spec['unknown']]} not known",
     **{word: _number(word) for word in _NUMBERS},
 }
+
+
+def write_pages(folder: Path) -> None:
+    """Write the page of every family into the folder."""
+    for family in families():
+        (folder / f"{family.name}.md").write_text(family_page(read_table(family.name)), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write_pages(Path(sys.argv[1]))

@@ -1,0 +1,141 @@
+"""What must not matter does not: order, repetition, unrelated resources, other words for the same order."""
+
+import copy
+import random
+from datetime import datetime
+from typing import Any
+
+import orjson
+import pytest
+
+from fhir.record.record import PatientRecord, read_record
+from fhir.record.resources import decoder
+from tests.cards.rules.cases import Case, check, check_case, every_case, findings, reasons
+from tests.cards.rules.patients import PATIENT_ID, bundle_of, draft_of, drafts_of, record_of
+
+Json = dict[str, Any]
+
+
+def _record(bundle: Json, as_of: datetime) -> PatientRecord:
+    return read_record({"all": decoder.decode(orjson.dumps(bundle))}, PATIENT_ID, as_of)
+
+
+def _same(bundle: Json, case: Case, as_of: datetime) -> None:
+    outcome, before = check(_record(bundle, as_of), drafts_of(draft_of(case["draft"]))), check_case(case, as_of)
+    assert findings(outcome) == findings(before)
+    assert sorted(reasons(outcome)) == sorted(reasons(before))
+    assert [card.summary for card in outcome.cards] == [card.summary for card in before.cards]
+    labels = [[one.label for one in card.suggestions] for card in outcome.cards]
+    assert labels == [[one.label for one in card.suggestions] for card in before.cards]
+
+
+@every_case()
+def test_the_order_of_resources_does_not_matter(rule: str, case: Case, as_of: datetime) -> None:
+    bundle = bundle_of(case["patient"], as_of)
+    random.Random(case["id"]).shuffle(bundle["entry"])
+    _same(bundle, case, as_of)
+
+
+@every_case()
+def test_a_resource_that_comes_twice_does_not_matter(rule: str, case: Case, as_of: datetime) -> None:
+    bundle = bundle_of(case["patient"], as_of)
+    bundle["entry"] += copy.deepcopy(bundle["entry"])
+    _same(bundle, case, as_of)
+
+
+UNRELATED: list[Json] = [
+    {
+        "resourceType": "Observation",
+        "id": "unrelated-1",
+        "status": "final",
+        "code": {"coding": [{"system": "http://loinc.org", "code": "2823-3"}]},
+        "subject": {"reference": f"Patient/{PATIENT_ID}"},
+        "effectiveDateTime": "2026-11-01",
+        "valueQuantity": {"value": 4.1, "unit": "mmol/L"},
+    },
+    {
+        "resourceType": "Observation",
+        "id": "entered-in-error",
+        "status": "entered-in-error",
+        "code": {"coding": [{"system": "http://loinc.org", "code": "98979-8"}]},
+        "subject": {"reference": f"Patient/{PATIENT_ID}"},
+        "effectiveDateTime": "2026-11-20",
+        "valueQuantity": {"value": 5, "unit": "mL/min/{1.73_m2}"},
+    },
+    {
+        "resourceType": "Condition",
+        "id": "refuted",
+        "code": {"coding": [{"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": "Z99.2"}]},
+        "verificationStatus": {"coding": [{"code": "refuted"}]},
+        "subject": {"reference": f"Patient/{PATIENT_ID}"},
+    },
+    {
+        "resourceType": "MedicationRequest",
+        "id": "stopped",
+        "status": "cancelled",
+        "intent": "order",
+        "medicationCodeableConcept": {"text": "ketoconazole 200 MG Oral Tablet"},
+        "subject": {"reference": f"Patient/{PATIENT_ID}"},
+        "authoredOn": "2026-11-01",
+    },
+    {"resourceType": "Immunization", "id": "unrelated-2", "patient": {"reference": f"Patient/{PATIENT_ID}"}},
+]
+
+
+@every_case()
+def test_unrelated_and_retracted_resources_do_not_matter(rule: str, case: Case, as_of: datetime) -> None:
+    bundle = bundle_of(case["patient"], as_of)
+    bundle["entry"] += [{"resource": one} for one in UNRELATED]
+    _same(bundle, case, as_of)
+
+
+@every_case()
+def test_a_draft_of_another_kind_beside_it_does_not_matter(rule: str, case: Case, as_of: datetime) -> None:
+    xray = {"resourceType": "ServiceRequest", "id": "x", "status": "draft", "code": {"text": "chest x-ray"}}
+    outcome = check(record_of(case["patient"], as_of), drafts_of(xray, draft_of(case["draft"])))
+    assert findings(outcome) == findings(check_case(case, as_of))
+    assert ("ServiceRequest/x", "not-a-medication") in reasons(outcome)
+
+
+SAME_DRUG = [
+    "metformin hydrochloride 500 MG Oral Tablet",
+    "Metformin 500 mg tablet",
+    "METFORMIN HCL 500MG TAB",
+    "Glucophage 500 mg",
+]
+
+
+@pytest.mark.parametrize("words", SAME_DRUG)
+def test_the_words_for_a_drug_do_not_matter(words: str, as_of: datetime) -> None:
+    case = {
+        "patient": {"labs": [["egfr", 38]], "active": ["861007"]},
+        "draft": {"drug": words, "dose": "2 tablet", "times": 2},
+    }
+    assert findings(check_case(case, as_of)) == [("renal-metformin", "30to45_cont", "warning")]
+
+
+SAME_SIG: list[Json] = [
+    {
+        "timing": {"repeat": {"frequency": 1, "period": 12, "periodUnit": "h"}},
+        "doseAndRate": [{"doseQuantity": {"value": 1, "unit": "g"}}],
+    },
+    {
+        "timing": {"code": {"coding": [{"code": "BID"}]}},
+        "doseAndRate": [{"doseQuantity": {"value": 1000, "unit": "mg"}}],
+    },
+    {
+        "timing": {"repeat": {"timeOfDay": ["08:00:00", "20:00:00"]}},
+        "doseAndRate": [{"doseQuantity": {"value": 2, "unit": "tablet"}}],
+    },
+    {"text": "2 tablets by mouth twice daily"},
+    {"text": "Take 2 tabs po bid"},
+]
+
+
+@pytest.mark.parametrize("dosage", SAME_SIG)
+def test_the_way_a_dose_is_written_does_not_matter(dosage: Json, as_of: datetime) -> None:
+    draft = {"drug": "861007", "more": {"dosageInstruction": [dosage]}}
+    case = {"patient": {"labs": [["egfr", 38]], "active": ["861007"]}, "draft": draft}
+    outcome = check_case(case, as_of)
+    assert findings(outcome) == [("renal-metformin", "30to45_cont", "warning")]
+    assert "2,000 mg/day" in outcome.cards[0].summary

@@ -1,0 +1,159 @@
+"""Drafted orders to cards: what is judged, what is passed over and why, and one card for each order."""
+
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from cards.card import check_card
+from cards.compose import check_orders
+from cards.rules.compiled import compile_table
+from cards.rules.draft import read_draft, read_drafts
+from cards.rules.engine import RuleBook
+from cards.rules.renal import FAMILY
+from cards.rules.rule import raw_table, table_of
+from tests.cards.rules.cases import check, findings, reasons, uuids
+from tests.cards.rules.patients import draft_of, drafts_of, record_of
+
+Json = dict[str, Any]
+
+METFORMIN = {"drug": "861007", "dose": "1 tablet", "times": 2}
+SICK = {"labs": [["egfr", 20]]}
+
+
+def test_only_what_is_named_is_judged(as_of: datetime) -> None:
+    drafts = drafts_of(draft_of(METFORMIN, "a"), draft_of(METFORMIN, "b"))
+    record = record_of(SICK, as_of)
+    for judged, cards in ((["MedicationRequest/b"], 1), (["b"], 1), ([], 0), (None, 2)):
+        outcome = check_orders(record, drafts, judged, uuids())
+        assert len(outcome.cards) == cards
+        named = [card.suggestions[-1].actions[0].resource_id for card in outcome.cards]
+        assert named in (["MedicationRequest/b"], [], ["MedicationRequest/a", "MedicationRequest/b"])
+
+
+def test_other_drafts_count_as_active(as_of: datetime) -> None:
+    apixaban = draft_of({"drug": "1364445", "dose": "1 tablet", "times": 2}, "a")
+    ketoconazole = draft_of({"drug": "ketoconazole 200 MG Oral Tablet"}, "k")
+    outcome = check(record_of({"conditions": ["vte"]}, as_of), drafts_of(apixaban, ketoconazole), ["a"])
+    assert findings(outcome) == [("renal-apixaban", "combined_inhibitor", "warning")]
+
+
+def test_a_draft_is_no_partner_of_itself_nor_of_the_order_it_renews(as_of: datetime) -> None:
+    draft = draft_of(METFORMIN) | {"priorPrescription": {"reference": "MedicationRequest/active-0"}}
+    outcome = check(record_of({"labs": [["egfr", 38]], "active": ["861007"]}, as_of), drafts_of(draft))
+    assert findings(outcome) == []
+    assert ("renal-metformin", "within-limits") in reasons(outcome)
+
+
+NOT_CHECKED: list[tuple[str, Json]] = [
+    ("not-recognised", {"resourceType": "MedicationRequest", "medicationCodeableConcept": {"text": "Zaubertrank <b>"}}),
+    ("not-recognised", {"resourceType": "MedicationRequest"}),
+    ("not-recognised", {"resourceType": "MedicationRequest", "medicationReference": {"reference": "Medication/9"}}),
+    ("not-a-medication", {"resourceType": "ServiceRequest", "status": "draft"}),
+    ("not-a-medication", {"resourceType": "NutritionOrder"}),
+    ("not-a-medication", {"resourceType": ""}),
+    ("not-to-be-given", {"resourceType": "MedicationRequest", "doNotPerform": True}),
+    ("not-to-be-given", {"resourceType": "MedicationRequest", "status": "cancelled"}),
+    ("draft-unreadable", {"resourceType": "MedicationRequest", "dosageInstruction": "two a day"}),
+    ("draft-unreadable", {"resourceType": "MedicationRequest", "medicationCodeableConcept": []}),
+    (
+        "no-rule",
+        {"resourceType": "MedicationRequest", "medicationCodeableConcept": {"text": "loratadine 10 MG Oral Tablet"}},
+    ),
+]
+
+
+@pytest.mark.parametrize(("reason", "resource"), NOT_CHECKED)
+def test_what_is_not_checked_is_said(reason: str, resource: Json, as_of: datetime) -> None:
+    outcome = check(record_of(SICK, as_of), drafts_of(resource))
+    assert outcome.cards == ()
+    ((subject, said),) = reasons(outcome)
+    assert said == reason
+    assert subject == "draftOrders.entry[0]"
+    assert "<" not in outcome.silences[0].text
+
+
+def test_one_broken_draft_does_not_take_the_others_away(as_of: datetime) -> None:
+    broken = {"resourceType": "MedicationRequest", "id": "x", "dispenseRequest": 7}
+    outcome = check(record_of(SICK, as_of), drafts_of(broken, draft_of(METFORMIN)))
+    assert findings(outcome) == [("renal-metformin", "lt30", "critical")]
+    assert ("MedicationRequest/x", "draft-unreadable") in reasons(outcome)
+
+
+@pytest.mark.parametrize("entry", [None, 7, {}, {"resource": None}, {"resource": []}, {"fullUrl": 5, "resource": {}}])
+def test_an_entry_without_a_resource_is_passed_over(entry: Any) -> None:
+    assert all(draft.kind == "" for draft in read_drafts([entry]))
+
+
+@pytest.mark.parametrize(
+    ("identity", "full_url", "reference"),
+    [
+        ("1", None, "MedicationRequest/1"),
+        ("1", "https://x.test/MedicationRequest/2", "MedicationRequest/1"),
+        (None, "https://x.test/MedicationRequest/2", "MedicationRequest/2"),
+        (None, "urn:uuid:abc", "MedicationRequest/abc"),
+        (None, "https://x.test/2", None),
+        (7, None, None),
+    ],
+)
+def test_a_draft_goes_by_its_id_or_its_full_url(identity: Any, full_url: str | None, reference: str | None) -> None:
+    resource = {"resourceType": "MedicationRequest"} | ({"id": identity} if identity is not None else {})
+    assert read_draft(resource, full_url=full_url).reference == reference
+
+
+def test_chart_words_stand_on_the_card_as_text(as_of: datetime) -> None:
+    draft = draft_of(METFORMIN | {"drug": "Metformin 500 mg tablet **<img src=x>** [x](http://x.test)\u202e"})
+    (card,) = check(record_of(SICK, as_of), drafts_of(draft)).cards
+    assert card.detail is not None
+    assert "<img" not in card.detail
+    assert "\u202e" not in card.detail
+    assert "**<" not in card.detail
+    assert r"\[x\](http:\/\/x.test)" in card.detail
+
+
+def test_findings_of_one_order_are_one_card_ranked_by_harm_then_certainty_then_priority(as_of: datetime) -> None:
+    raw = raw_table("renal")
+    rules = {rule["id"]: rule for rule in raw["rules"]}
+    band = {"summary": "s", "detail": "d", "when": {"always": True}}
+
+    def twin(name: str, indicator: str, priority: int) -> Json:
+        metformin: Json = rules["renal-metformin"]
+        return metformin | {
+            "id": name,
+            "priority": priority,
+            "bands": [
+                band
+                | {"id": "b", "indicator": indicator, "summary": f"{name} speaks", "suggestions": [{"use": "cancel"}]}
+            ],
+            "missing_data": [],
+        }
+
+    raw["rules"] = [
+        twin("x-low", "info", 99),
+        twin("x-high", "warning", 10),
+        rules["renal-metformin"],
+        twin("x-mid", "warning", 50),
+    ]
+    book = RuleBook(compile_table(FAMILY, table_of(raw)))
+    (card,) = check_orders(record_of(SICK, as_of), drafts_of(draft_of(METFORMIN)), None, uuids(), book).cards
+    check_card(card)
+    found = [one["rule"] for one in (card.extension or {})["org.cds-hooks-onnx"]["findings"]]
+    assert found == ["renal-metformin", "x-mid", "x-high", "x-low"]
+    assert card.indicator == "critical"
+    assert card.summary.startswith("Metformin is contraindicated")
+    assert len((card.detail or "").splitlines()) <= 5
+    assert "1 more" in (card.detail or "")
+    labels = [(one.label, one.is_recommended) for one in card.suggestions]
+    assert labels == [("Replace by linagliptin 5 mg daily", True), ("Cancel this order", False)], "each offered once"
+
+
+def test_the_same_call_gives_the_same_bytes(as_of: datetime) -> None:
+    drafts = drafts_of(draft_of(METFORMIN))
+    assert check(record_of(SICK, as_of), drafts) == check(record_of(SICK, as_of), drafts)
+
+
+def test_a_code_and_words_that_name_different_drugs_are_said(as_of: datetime) -> None:
+    draft = draft_of(METFORMIN)
+    draft["medicationCodeableConcept"]["text"] = "warfarin sodium 5 MG Oral Tablet"
+    outcome = check(record_of(SICK, as_of), drafts_of(draft))
+    assert ("MedicationRequest/draft-1", "identity-in-doubt") in reasons(outcome)

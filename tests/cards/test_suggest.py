@@ -1,0 +1,293 @@
+"""Suggestions: what a client's own draft keeps, what is changed in it, and what is never offered."""
+
+import copy
+import gzip
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import msgspec
+import pytest
+from fhir.resources.R4B import get_fhir_model_class
+
+from cards.card import Action
+from cards.compose import OrderOutcome
+from cards.rules.draft import read_drafts
+from fhir.record.resources import Medication
+from tests.cards.rules.cases import Case, accepted, all_cases, check, check_case, every_case, findings, reasons
+from tests.cards.rules.patients import draft_of, drafts_of, record_of
+
+Json = dict[str, Any]
+
+SLOW_KIDNEYS = {"labs": [["egfr", 38]], "active": ["861007"]}
+TWO_GRAMS = {"drug": "861007", "dose": "2 tablet", "times": 2}
+APIXABAN = {"age": 86, "conditions": ["afib"], "labs": [["creatinine", 2], ["body_weight", 42]]}
+
+
+def actions_of(outcome: OrderOutcome, label: str) -> tuple[Action, ...]:
+    """The actions of the suggestion with this label."""
+    return next(one.actions for card in outcome.cards for one in card.suggestions if one.label == label)
+
+
+def corrected(patient: Json, resource: Json, label: str, as_of: datetime) -> Json:
+    """The draft as a suggestion updates it, checked to be silent when it comes back."""
+    record = record_of(patient, as_of)
+    outcome = check(record, drafts_of(resource))
+    (action,) = actions_of(outcome, label)
+    assert action.type == "update"
+    for _, after in accepted(outcome, [resource]):
+        assert findings(check(record, after)) == []
+    assert action.resource is not None
+    return action.resource
+
+
+@every_case("fires")
+def test_a_correction_names_the_product_that_the_case_names(rule: str, case: Case, as_of: datetime) -> None:
+    if "product" not in case:
+        return
+    codes = [
+        action.resource["medicationCodeableConcept"]["coding"][0]["code"]
+        for card in check_case(case, as_of).cards
+        for one in card.suggestions
+        for action in one.actions
+        if action.resource is not None and action.resource["resourceType"] == "MedicationRequest"
+    ]
+    assert codes == [case["product"]]
+
+
+def test_only_the_dose_changes_and_everything_else_survives(as_of: datetime) -> None:
+    draft = draft_of(TWO_GRAMS) | {
+        "meta": {"versionId": "7", "profile": ["http://x.test/p"]},
+        "extension": [{"url": "http://x.test/e", "valueString": "kept"}],
+        "_authoredOn": {"extension": [{"url": "http://x.test/a", "valueCode": "kept"}]},
+        "identifier": [{"system": "http://x.test/i", "value": "1"}],
+        "note": [{"text": "kept"}],
+        "unknownElement": {"kept": [1, 2.50, None, "ü"]},
+        "insurance": [{"reference": "Coverage/1"}],
+    }
+    draft["dosageInstruction"][0] |= {
+        "route": {"text": "oral"},
+        "additionalInstruction": [{"text": "with food"}],
+        "extension": [{"url": "http://x.test/d", "valueBoolean": True}],
+    }
+    draft["dosageInstruction"][0]["timing"]["repeat"]["boundsPeriod"] = {"start": "2026-11-20"}
+    draft["dosageInstruction"][0]["doseAndRate"][0]["type"] = {"text": "ordered"}
+    before = copy.deepcopy(draft)
+    after = corrected(SLOW_KIDNEYS, draft, "Reduce to 500 mg twice daily", as_of)
+    assert draft == before, "the client's own draft is not touched"
+    expected = copy.deepcopy(before)
+    expected["dosageInstruction"][0]["doseAndRate"][0]["doseQuantity"]["value"] = 1
+    assert after == expected
+
+
+def test_the_quantity_follows_the_number_of_tablets(as_of: datetime) -> None:
+    dispense = {"quantity": {"value": 360, "unit": "tablet"}, "numberOfRepeatsAllowed": 3, "validityPeriod": {}}
+    draft = draft_of(TWO_GRAMS) | {"dispenseRequest": dispense}
+    after = corrected(SLOW_KIDNEYS, draft, "Reduce to 500 mg twice daily", as_of)
+    assert after["dispenseRequest"] == dispense | {"quantity": {"value": 180, "unit": "tablet"}}
+
+
+def test_words_that_would_contradict_the_new_dose_are_replaced(as_of: datetime) -> None:
+    draft = draft_of(TWO_GRAMS)
+    draft["dosageInstruction"][0] |= {"text": "2 tablets twice daily", "patientInstruction": "Take two, twice a day"}
+    after = corrected(SLOW_KIDNEYS, draft, "Reduce to 500 mg twice daily", as_of)
+    (dosage,) = after["dosageInstruction"]
+    assert dosage["text"] == dosage["patientInstruction"] == "500 mg twice daily"
+
+
+def test_a_sig_in_words_gets_words_and_structure(as_of: datetime) -> None:
+    draft = draft_of({"drug": "861007"}) | {"dosageInstruction": [{"text": "2 tabs po bid"}]}
+    after = corrected(SLOW_KIDNEYS, draft, "Reduce to 500 mg twice daily", as_of)
+    (dosage,) = after["dosageInstruction"]
+    assert dosage["text"] == "500 mg twice daily"
+    assert dosage["doseAndRate"] == [
+        {"doseQuantity": {"value": 500, "unit": "mg", "system": "http://unitsofmeasure.org", "code": "mg"}}
+    ]
+
+
+def test_several_instructions_become_one(as_of: datetime) -> None:
+    morning = {
+        "timing": {"repeat": {"when": ["MORN"]}},
+        "doseAndRate": [{"doseQuantity": {"value": 1000, "unit": "mg"}}],
+    }
+    evening = {
+        "timing": {"repeat": {"when": ["EVE"]}},
+        "doseAndRate": [{"doseQuantity": {"value": 1000, "unit": "mg"}}],
+    }
+    draft = draft_of({"drug": "861007"}) | {"dosageInstruction": [morning, evening]}
+    after = corrected(SLOW_KIDNEYS, draft, "Reduce to 500 mg twice daily", as_of)
+    assert after["dosageInstruction"] == [
+        {
+            "timing": {"repeat": {"frequency": 2, "period": 1, "periodUnit": "d"}},
+            "doseAndRate": [
+                {"doseQuantity": {"value": 500, "unit": "mg", "system": "http://unitsofmeasure.org", "code": "mg"}}
+            ],
+        }
+    ]
+
+
+def test_a_timing_code_does_not_stay_beside_another_frequency(as_of: datetime) -> None:
+    draft = draft_of({"drug": "1232086", "dose": "1 tablet"})
+    draft["dosageInstruction"][0]["timing"] = {"code": {"coding": [{"code": "QD"}], "text": "once daily"}}
+    patient = {"conditions": ["afib"], "crcl": 40}
+    after = corrected(patient, draft, "Change to 15 mg with the evening meal", as_of)
+    assert after["dosageInstruction"][0]["timing"] == {
+        "repeat": {"frequency": 1, "period": 1, "periodUnit": "d", "when": ["CV"]}
+    }
+
+
+def test_a_shorter_course_has_no_refills_and_fewer_tablets(as_of: datetime) -> None:
+    draft = draft_of({"drug": "198014", "dose": "1 tablet", "times": 2, "days": 10, "refills": 2})
+    draft["dispenseRequest"]["quantity"] = {"value": 20, "unit": "tablet"}
+    draft["dosageInstruction"][0]["text"] = "1 tablet twice daily for 10 days with food"
+    after = corrected({"labs": [["egfr", 45]]}, draft, "Limit to 7 days", as_of)
+    assert after["dosageInstruction"][0]["text"] == "1 tablet twice daily for 7 days with food"
+    assert after["dispenseRequest"]["expectedSupplyDuration"]["value"] == 7
+    assert after["dispenseRequest"]["numberOfRepeatsAllowed"] == 0
+    assert after["dispenseRequest"]["quantity"]["value"] == 14
+
+
+def test_a_bounded_course_is_shortened_where_it_is_bounded(as_of: datetime) -> None:
+    draft = draft_of({"drug": "198014", "dose": "1 tablet", "times": 2})
+    bounds = {"start": "2026-11-20", "end": "2026-12-20"}
+    draft["dosageInstruction"][0]["timing"]["repeat"]["boundsPeriod"] = bounds
+    after = corrected({"labs": [["egfr", 45]]}, draft, "Limit to 7 days", as_of)
+    repeat = after["dosageInstruction"][0]["timing"]["repeat"]
+    assert "boundsPeriod" not in repeat
+    assert repeat["boundsDuration"]["value"] == 7
+    assert "dispenseRequest" not in after
+
+
+def _contained(order: Json, code: str, name: str) -> Json:
+    del order["medicationCodeableConcept"]
+    order["contained"] = [_medication(code, name, "m"), {"resourceType": "Practitioner", "id": "p"}]
+    order["requester"] = {"reference": "#p"}
+    order["medicationReference"] = {"reference": "#m"}
+    return order
+
+
+def _medication(code: str, name: str, identity: str) -> Json:
+    coding = {"system": "http://www.nlm.nih.gov/research/umls/rxnorm", "code": code, "display": name}
+    return {"resourceType": "Medication", "id": identity, "code": {"coding": [coding], "text": name}}
+
+
+def test_a_contained_medication_is_replaced_and_other_contained_resources_stay(as_of: datetime) -> None:
+    draft = _contained(
+        draft_of({"drug": "1364445", "dose": "1 tablet", "times": 2}), "1364445", "apixaban 5 MG Oral Tablet"
+    )
+    after = corrected(APIXABAN, draft, "Change to 2.5 mg twice daily", as_of)
+    assert "medicationReference" not in after
+    assert after["medicationCodeableConcept"]["coding"][0]["code"] == "1364435"
+    assert [one["id"] for one in after["contained"]] == ["p"]
+    assert after["requester"] == {"reference": "#p"}
+
+
+@pytest.mark.parametrize("where", ["drafts", "record", "full url"])
+def test_a_referenced_medication_is_read_wherever_it_is(where: str, as_of: datetime) -> None:
+    medication = _medication("1364445", "apixaban 5 MG Oral Tablet", "m1")
+    order = draft_of({"drug": "1364445", "dose": "1 tablet", "times": 2})
+    del order["medicationCodeableConcept"]
+    order["medicationReference"] = {"reference": "urn:uuid:m" if where == "full url" else "Medication/m1"}
+    record = record_of(APIXABAN, as_of)
+    entries: list[Json] = [{"resource": order}]
+    if where == "record":
+        record.medications["Medication/m1"] = msgspec.convert(medication, Medication)
+    else:
+        entries.append({"resource": medication, "fullUrl": "urn:uuid:m"})
+    outcome = check(record, read_drafts(entries))
+    assert findings(outcome) == [("renal-apixaban", "needs_reduction", "warning")]
+    assert outcome.silences == (), "a Medication among the drafts is no order of its own"
+
+
+def test_words_only_are_understood(as_of: datetime) -> None:
+    draft = draft_of({"drug": "Eliquis 5 mg tablet", "dose": "1 tablet", "times": 2})
+    after = corrected(APIXABAN, draft, "Change to 2.5 mg twice daily", as_of)
+    assert after["medicationCodeableConcept"]["coding"][0]["code"] == "1364435"
+
+
+def test_a_draft_known_by_its_full_url_only_is_replaced_not_updated(as_of: datetime) -> None:
+    draft = draft_of({"drug": "1364445", "dose": "1 tablet", "times": 2})
+    del draft["id"]
+    outcome = check(record_of(APIXABAN, as_of), read_drafts([{"fullUrl": "urn:uuid:7", "resource": draft}]))
+    remove, create = actions_of(outcome, "Change to 2.5 mg twice daily")
+    assert (remove.type, remove.resource_id) == ("delete", "MedicationRequest/7")
+    assert create.type == "create"
+    assert create.resource is not None
+    assert create.resource["id"].startswith("uuid-")
+
+
+def test_a_draft_that_nobody_can_name_gets_no_suggestion_that_would_leave_two_orders(as_of: datetime) -> None:
+    draft = draft_of({"drug": "1364445", "dose": "1 tablet", "times": 2})
+    del draft["id"]
+    outcome = check(record_of(APIXABAN, as_of), drafts_of(draft))
+    assert len(outcome.cards) == 1
+    assert outcome.cards[0].suggestions == ()
+    assert ("renal-apixaban", "suggestion-withheld") in reasons(outcome)
+
+
+def test_a_fault_that_the_draft_had_already_does_not_block(as_of: datetime) -> None:
+    draft = draft_of({"drug": "1364445", "dose": "1 tablet", "times": 2}) | {"unknownElement": 1, "priority": "soon"}
+    del draft["intent"]
+    after = corrected(APIXABAN, draft, "Change to 2.5 mg twice daily", as_of)
+    assert after["unknownElement"] == 1
+    assert after["priority"] == "soon"
+
+
+def test_a_new_order_is_for_the_same_patient_encounter_and_requester(as_of: datetime) -> None:
+    draft = draft_of(TWO_GRAMS) | {"encounter": {"reference": "Encounter/9"}}
+    outcome = check(record_of({"labs": [["egfr", 20]]}, as_of), drafts_of(draft))
+    remove, create = actions_of(outcome, "Replace by linagliptin 5 mg daily")
+    assert remove.resource_id == "MedicationRequest/draft-1"
+    assert create.resource is not None
+    for name in ("subject", "encounter", "requester", "authoredOn"):
+        assert create.resource[name] == draft[name]
+    assert (create.resource["status"], create.resource["intent"]) == ("draft", "order")
+
+
+def test_a_reference_into_the_draft_is_not_taken_over(as_of: datetime) -> None:
+    draft = draft_of(TWO_GRAMS) | {"requester": {"reference": "#p"}, "subject": {"reference": "#me"}}
+    outcome = check(record_of({"labs": [["egfr", 20]]}, as_of), drafts_of(draft))
+    _, create = actions_of(outcome, "Replace by linagliptin 5 mg daily")
+    assert create.resource is not None
+    assert create.resource["subject"] == {"reference": "Patient/case"}
+    assert "requester" not in create.resource
+
+
+def test_a_test_in_three_months_carries_its_day(as_of: datetime) -> None:
+    outcome = check(record_of(SLOW_KIDNEYS, as_of), drafts_of(draft_of(TWO_GRAMS)))
+    (action,) = actions_of(outcome, "Order BMP in 3 months")
+    assert action.resource is not None
+    assert action.resource["occurrenceDateTime"] == "2027-02-18"
+    assert action.resource["code"]["coding"][0]["code"] == "51990-0"
+
+
+def test_a_substitute_that_the_patient_takes_already_is_withheld(as_of: datetime) -> None:
+    patient = {"labs": [["egfr", 20]]}
+    drafts = drafts_of(
+        draft_of(TWO_GRAMS), draft_of({"drug": "1100702", "dose": "1 tablet", "times": 1}, identity="draft-2")
+    )
+    outcome = check(record_of(patient, as_of), drafts, ["draft-1"])
+    assert [one.label for one in outcome.cards[0].suggestions] == ["Cancel this order"]
+
+
+@pytest.fixture(scope="module")
+def r4_schema(spec_folder: Path) -> Any:
+    """The official JSON Schema of FHIR R4."""
+    with gzip.open(spec_folder / "fhir-r4.schema.json.gz") as file:
+        return jsonschema.Draft6Validator(json.load(file))
+
+
+def test_every_order_that_is_sent_passes_the_r4_schema_and_r4b(r4_schema: Any, as_of: datetime) -> None:
+    sent = 0
+    for _, case in all_cases():
+        for card in check_case(case, as_of).cards:
+            for action in (action for one in card.suggestions for action in one.actions):
+                if action.resource is not None:
+                    sent += 1
+                    get_fhir_model_class(action.resource["resourceType"]).model_validate(action.resource)
+                    kind = {"$ref": f"#/definitions/{action.resource['resourceType']}"}
+                    narrowed = r4_schema.evolve(schema={**r4_schema.schema, "oneOf": [kind]})
+                    assert [error.message for error in narrowed.iter_errors(action.resource)] == []
+    assert sent > 50
