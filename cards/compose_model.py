@@ -42,7 +42,7 @@ def model_card(
     """
     return Card(
         uuid=uuid,
-        summary=planned.summary.format(people=in_100(prediction.probability), higher=_higher_than(prediction)),
+        summary=planned.summary.format(people=_people(prediction), higher=_higher_than(prediction)),
         indicator="info",  # responsible-ai.md 4.2: `critical` is not for models
         detail=_detail(manifest, prediction, vector, explain_url, refusals),
         source=Source(label=f"{manifest.title}, version {manifest.version}", topic=TOPICS["planning"]),
@@ -79,7 +79,7 @@ def _detail(
     explain_url: str,
     refusals: Sequence[Refusal],
 ) -> str:
-    people = in_100(prediction.probability)
+    people = _people(prediction)
     known = _known(prediction, vector)
 
     def describe(position: int) -> str:
@@ -105,6 +105,14 @@ def _detail(
         f"[How this works and for whom it was tested]({explain_url})"
     )
     return "\n".join(lines)
+
+
+def _people(prediction: Prediction) -> int:
+    """The estimate in 100, but never beyond what was seen among people with similar estimates.
+
+    At the ends few people are alike, and there the model's own figure (in the extension) is the less certain of the two.
+    """
+    return in_100(min(max(prediction.probability, prediction.observed_low), prediction.observed_high))
 
 
 def _higher_than(prediction: Prediction) -> int:

@@ -1,12 +1,13 @@
 """The composition root: settings → parts → the ASGI app. The middleware list is the onion."""
 
+import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from cds_hooks.errors import HookError, MethodNotAllowed, NotFound, operation_outcome
 from cds_hooks.invoke import Parts
@@ -31,6 +32,9 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         log().info("serving", services=len(services))
+        # What was made so far lives as long as the process; the collector need not walk it again and again.
+        gc.collect()
+        gc.freeze()
         yield
         await parts.decisions.close()
 
@@ -42,14 +46,26 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
     rest.add_exception_handler(HTTPException, _http_error)
 
     # From the inside out. CDS Hooks 2.0.1 asks for CORS so that clients in a browser can call; no cookies are used.
-    app: ASGIApp = HookRoute(rest, services, parts)
-    return CORSMiddleware(
-        app,
+    protocol: ASGIApp = CORSMiddleware(
+        HookRoute(rest, services, parts),
         allow_origins=configured.origins,
         allow_methods=("GET", "POST"),
         allow_headers=("authorization", "content-type"),
         max_age=600,
     )
+    return _Split(protocol, rest)
+
+
+class _Split:
+    """The protocol for /cds-services, everything else without CORS: other origins have no business on the pages."""
+
+    def __init__(self, protocol: ASGIApp, rest: ASGIApp) -> None:
+        self.protocol = protocol
+        self.rest = rest
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        app = self.protocol if scope.get("path", "").startswith("/cds-services") else self.rest
+        await app(scope, receive, send)
 
 
 async def _hook_error(_: Request, error: Exception) -> Response:

@@ -25,6 +25,11 @@ class Situation:
     public_url: str
     decision_id: str
 
+    @property
+    def explain_url(self) -> str:
+        """The page that explains this decision."""
+        return f"{self.public_url}/explain/{self.decision_id}"
+
 
 @dataclass(slots=True)
 class Advice:

@@ -4,7 +4,9 @@ from typing import Any
 
 import msgspec
 import orjson
+from msgspec import structs
 
+from cards.card import Link
 from cards.compose import check_orders
 from cards.rules.draft import Draft, read_drafts
 from cards.rules.engine import rule_book
@@ -24,7 +26,9 @@ def decide(situation: Situation) -> Advice:
     drafts = _drafts(context, situation.record.patient_id)
     judged = _selected(context, drafts)
     outcome = check_orders(situation.record, drafts, judged, situation.card_uuid)
-    advice = Advice(cards=list(outcome.cards), silences=list(outcome.silences))
+    why = Link(label="Why this card", url=situation.explain_url, type="absolute")
+    cards = [structs.replace(card, links=(*card.links, why)) for card in outcome.cards]
+    advice = Advice(cards=cards, silences=list(outcome.silences))
     advice.silences += _unknown_selections(context, drafts)
     advice.orders = {"drafts": msgspec.Raw(bytes(context.draft_orders)), "judged": judged}
     return advice

@@ -123,7 +123,7 @@ def _card(situation: Situation, prediction: Prediction, vector: FeatureVector) -
         ),
         uuid,
         lambda number: suggestion_uuid(uuid, number),
-        f"{situation.public_url}/explain/{situation.decision_id}",
+        situation.explain_url,
         [refusal for refusal in record.refusals if refusal.subject.startswith("Observation/")],
     )
 

@@ -166,3 +166,13 @@ def test_a_browser_of_any_origin_may_call_in_the_development_profile(tmp_path: P
     assert answer.status_code == 200
     assert answer.headers["access-control-allow-origin"] == "*"
     assert "access-control-allow-credentials" not in answer.headers
+
+
+def test_a_browser_of_another_origin_cannot_read_the_pages(tmp_path: Path) -> None:
+    async def call() -> httpx.Response:
+        async with client(tmp_path) as calls:
+            return await calls.get("/", headers={"origin": "https://elsewhere.example"})
+
+    answer = asyncio.run(call())
+    assert answer.status_code == 200
+    assert "access-control-allow-origin" not in answer.headers
