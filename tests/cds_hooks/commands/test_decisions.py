@@ -1,0 +1,166 @@
+"""`cds-hooks decisions` over a record on disk."""
+
+import asyncio
+import json
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from cds_hooks.commands.decisions import app
+from cds_hooks.storage import Decision, card_uuid, new_decision_id, open_decision_log
+
+_CARD = {
+    "summary": "About 48 in 100",
+    "indicator": "info",
+    "detail": "**Why**",
+    "source": {"label": "A model"},
+    "suggestions": [{"label": "Order a conversation", "actions": [{"type": "create", "description": "A draft"}]}],
+}
+_BASIS = {
+    "as_of": "2026-11-20T09:00:00+00:00",
+    "features": {"albumin_g_dl": [2.9, "2026-11-19T08:10:00+00:00", "Observation/albumin-1"]},
+    "missing": {"rdw_pct": "absent"},
+    "scores": {"probability": 0.479, "contributions": {"albumin_g_dl": 1.3981}},
+    "silence": [["Observation/7", "implausible", "Diastolic pressure 879 is outside the plausible range: not used."]],
+    "timings": {"decode": 0.122, "facts": 0.042},
+}
+
+
+def _decision(outcome: Any, cards: list[dict[str, Any]], basis: dict[str, Any]) -> Decision:
+    return Decision(
+        id=new_decision_id(),
+        decided_at=1_795_165_200_250_000,
+        hook="patient-view",
+        service="planning" if cards else "order-safety",
+        hook_instance="d1577c69-dfbe-44ad-ba6d-3e05e953b2ea",
+        client="a hospital",
+        patient="patient-1",
+        outcome=outcome,
+        input_digest="ab" * 32,
+        models=b'[{"id":"mortality_5y","version":"1.0.0","sha256":"cafe"}]',
+        response=json.dumps({"cards": cards}).encode(),
+        basis=json.dumps(basis).encode(),
+    )
+
+
+_SPOKEN = _decision("cards", [_CARD], _BASIS)
+_SILENT = _decision("silent", [], {"silence": [["m", "too-few-inputs", "5 of 11 [labs]."], ["x", "y", "Another."]]})
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> str:
+    """A record of one decision with a card, then one without."""
+    url = f"sqlite:///{tmp_path}/decisions.sqlite3"
+
+    async def write() -> None:
+        log = open_decision_log(url)
+        await log.append(_SPOKEN)
+        await log.append(_SILENT)
+        await log.close()
+
+    asyncio.run(write())
+    return url
+
+
+def _run(*arguments: str) -> Result:
+    return CliRunner().invoke(app, arguments, env={"COLUMNS": "80"})
+
+
+def _json(*arguments: str) -> Any:
+    result = _run(*arguments, "--json")
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+def test_list_shows_the_newest_first_with_what_was_said(database: str) -> None:
+    output = _run("list", "--database", database).stdout
+    assert output.index(_SILENT.id) < output.index(_SPOKEN.id)
+    assert "About 48 in 100" in output
+    assert "silent: 5 of 11 [labs]. (and 1" in output
+    assert "2026-11-20 09:00:00 planning" in output
+
+
+def test_list_can_be_narrowed(database: str) -> None:
+    assert [each["id"] for each in _json("list", "--database", database)] == [_SILENT.id, _SPOKEN.id]
+    assert [each["id"] for each in _json("list", "--database", database, "--limit", "1")] == [_SILENT.id]
+    assert [each["id"] for each in _json("list", "--database", database, "--service", "planning")] == [_SPOKEN.id]
+    assert [each["id"] for each in _json("list", "--database", database, "--outcome", "silent")] == [_SILENT.id]
+    assert "No decision" in _run("list", "--database", database, "--service", "no-such").stdout
+
+
+def test_show_draws_cards_inputs_silences_and_timings(database: str) -> None:
+    result = _run("show", _SPOKEN.id, "--database", database)
+    assert result.exit_code == 0
+    for part in (
+        "ⓘ info",
+        "About 48 in 100",
+        "[ Order a conversation ]",
+        "Observation/albumin-1",
+        "+1.3981",
+        "rdw_pct",
+        "implausible",
+        "mortality_5y 1.0.0",
+        "decode 0.122",
+    ):
+        assert part in result.stdout
+
+
+def test_show_prints_everything_as_json(database: str) -> None:
+    shown = _json("show", _SPOKEN.id, "--database", database)
+    assert shown["response"] == {"cards": [_CARD]}
+    assert shown["basis"] == _BASIS
+    assert shown["decided_at"] == "2026-11-20T09:00:00.250000+00:00"
+    assert (shown["patient"], shown["feedback"]) == ("patient-1", [])
+
+
+def test_show_finds_a_decision_by_the_uuid_of_its_card(database: str) -> None:
+    assert _json("show", card_uuid(_SPOKEN.id, 1), "--database", database)["id"] == _SPOKEN.id
+
+
+def test_show_says_that_there_is_no_such_decision(database: str) -> None:
+    for unknown in ("nonsense", new_decision_id()):
+        result = _run("show", unknown, "--database", database)
+        assert result.exit_code == 1
+        assert result.stderr.startswith(f"There is no decision {unknown} in the record")
+
+
+def test_verify_prints_how_far_each_chain_goes(database: str) -> None:
+    result = _run("verify", "--database", database)
+    assert result.exit_code == 0
+    assert "The record is as it was written: 2 decisions" in result.stdout
+    [chain] = _json("verify", "--database", database)["chains"]
+    assert chain["decisions"] == 2
+    assert f"chain {chain['chain']}: 2 rows, up to {chain['hash']}" in result.stdout
+
+
+def test_verify_fails_and_names_the_row_that_was_changed(database: str) -> None:
+    with closing(sqlite3.connect(database.removeprefix("sqlite:///"))) as connection, connection:
+        connection.execute("DROP TRIGGER decisions_refuse_update")
+        connection.execute("UPDATE decisions SET patient = 'another' WHERE id = ?", [_SILENT.id])
+    result = _run("verify", "--database", database)
+    assert result.exit_code == 1
+    assert f"broken at decision {_SILENT.id}, row 2" in result.stdout
+    assert "its content was changed" in result.stdout
+
+
+@pytest.mark.parametrize("command", [["list"], ["show", "x"], ["verify"]])
+def test_a_record_that_is_not_there_is_one_sentence(tmp_path: Path, command: list[str]) -> None:
+    result = _run(*command, "--database", f"sqlite:///{tmp_path}/none.sqlite3")
+    assert result.exit_code == 1
+    assert result.stderr.splitlines()[-1].startswith("There is no record at ")
+    assert "Traceback" not in result.output
+
+
+def test_the_settings_name_the_record_where_no_option_does(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from cds_hooks.settings import settings
+
+    monkeypatch.setenv("CDS_DATABASE_URL", database)
+    settings.cache_clear()
+    try:
+        assert len(_json("list")) == 2
+    finally:
+        settings.cache_clear()
