@@ -1,6 +1,7 @@
 """What the patient is on at the instant of the record, and whether a drug is new to them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from weakref import WeakKeyDictionary
 
 from msgspec import Struct
 
@@ -118,16 +119,30 @@ def _end(period: Period) -> float | None:
     return end.instant + (DAY_SECONDS if end.precision == "day" else 0.0)
 
 
+_HISTORIES: WeakKeyDictionary[PatientRecord, Mapping[str, list[tuple[str, Order]]]] = WeakKeyDictionary()
+
+
 def is_new_start(record: PatientRecord, rxcui: str, *, besides: str | None = None) -> bool:
     """Whether no order or statement of the ingredient that was taken falls in the last 180 days.
 
     An active order counts whenever it was written: it is being taken. `besides` is the source of the draft itself,
     which is no earlier order. An order without a date counts when it is active.
     """
-    return not any(source != besides and _was_taken(order, record, rxcui) for source, order in _all(record))
+    known = _HISTORIES.get(record)
+    if known is None:
+        known = _HISTORIES[record] = _by_ingredient(record)
+    return not any(source != besides and _was_taken(order, record) for source, order in known.get(rxcui, ()))
 
 
-def _all(record: PatientRecord) -> Iterator[tuple[str, Order]]:
+def _by_ingredient(record: PatientRecord) -> dict[str, list[tuple[str, Order]]]:
+    found: dict[str, list[tuple[str, Order]]] = {}
+    for source, order in _ever_taken(record):
+        for rxcui in identify(order, record.medications).rxcuis:
+            found.setdefault(rxcui, []).append((source, order))
+    return found
+
+
+def _ever_taken(record: PatientRecord) -> Iterator[tuple[str, Order]]:
     for request in record.medication_requests:
         if request.status in _WAS_TAKEN_REQUEST and _is_order(request):
             yield f"MedicationRequest/{request.id}", request
@@ -136,11 +151,9 @@ def _all(record: PatientRecord) -> Iterator[tuple[str, Order]]:
             yield f"MedicationStatement/{statement.id}", statement
 
 
-def _was_taken(order: Order, record: PatientRecord, rxcui: str) -> bool:
+def _was_taken(order: Order, record: PatientRecord) -> bool:
     time = _written(order)
-    if (time is not None and time.is_after(record.as_of_epoch)) or not _is_recent(order, record.as_of_epoch):
-        return False
-    return identify(order, record.medications).has(rxcui)
+    return not (time is not None and time.is_after(record.as_of_epoch)) and _is_recent(order, record.as_of_epoch)
 
 
 def _is_recent(order: Order, as_of_epoch: float) -> bool:

@@ -21,7 +21,7 @@ _MAXIMUM = re.compile(
     r"(?: ?(?:/|per|in|a|every|each|within)? ?(?:1 )?(?:24 ?h(?:ours|rs|r)?|d|day|daily)\b)?"
 )
 _DURATION = re.compile(
-    rf"(?:\b(?:for|x|during)|×) ?(?:(?:the )?(?:next )?)(?:{NUMBER} ?(?:-|to) ?)?(?P<count>{NUMBER}) ?-?"
+    rf"(?:\b(?:for|x|during|stop after)|×) ?(?:(?:the )?(?:next )?)(?:{NUMBER} ?(?:-|to) ?)?(?P<count>{NUMBER}) ?-?"
     r"(?P<unit>d|days?|wks?|weeks?|mo|months?)\b|\b(?P<course>\d+)[- ]day course"
 )
 _DOSES = re.compile(r"(?:\bx|\bfor|×) ?(?P<count>\d+) doses?\b")
@@ -36,6 +36,11 @@ _CHANGES = re.compile(
 )
 _PER_DAY = re.compile(r" ?(?:/|per|a) ?(?:day|d|24 ?h(?:ours|rs|r)?)\b")
 _DIVIDED = re.compile(r"\b(?:divided|in \d+ (?:equal )?doses)\b")
+_TOTAL = re.compile(r" ?(?:in )?total\b")
+_DAY_NAMES = re.compile(
+    r"\b(?:mon|tue|tues|wed|thu|thur|thurs|fri|sat|sun)(?:days?|nesday|rsday|urday|sday)?\b|\bweekdays\b"
+)
+_WEEKLY = 1 / 7.0 + 1e-9
 _VERB = re.compile(r"\b(?:take|give|use|apply|inhale|inject|insert|place|chew|swallow|dissolve|sig)\b:?")
 
 
@@ -84,7 +89,18 @@ def read_sig(words: str) -> Sig:
     said, days = _DURATION.sub(" ", said), frame.days
     if _CHANGES.search(said):
         return _with(frame, problem="the dose changes over time or is left open")
-    return _of_parts(said, frame, days)
+    sig = _of_parts(said, frame, days)
+    if sig.times_high is not None and sig.times_high > _WEEKLY and _DAY_NAMES.search(said):
+        return _with(frame, amount=sig.amount, problem="the words name single days of the week")
+    return sig if sig.maximum is not None or maximum is None else _with_counted_maximum(sig, maximum)
+
+
+def _with_counted_maximum(sig: Sig, match: re.Match[str]) -> Sig:
+    """ "Max 6 a day" is six of what is taken."""
+    if match["unit"] or sig.amount is None or sig.amount.unit.kind not in ("unit", "actuation"):
+        return sig
+    high = as_number(match["high"])
+    return _with(sig, maximum=SigAmount(high, high, sig.amount.unit, match.start(), match.end()))
 
 
 def _of_parts(said: str, frame: Sig, days: float | None) -> Sig:
@@ -160,8 +176,8 @@ def _without_restatement(said: str, found: list[SigAmount]) -> list[SigAmount]:
     counted, mass = (first, second) if second.unit.kind == "mg" else (second, first)
     if mass.unit.kind != "mg":
         return found
-    # One tablet that holds so much is that much. Of more than one it is not said whether each or all.
-    if counted.high == counted.low == 1.0:
+    # One tablet that holds so much is that much. Of more than one it is not said whether each or all, but for "total".
+    if counted.high == counted.low == 1.0 or _TOTAL.match(said, mass.end):
         return [mass]
     return [counted]
 

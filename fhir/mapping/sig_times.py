@@ -48,7 +48,7 @@ _SIMPLE = re.compile(
     r"|(?P<other>every other day|every 2nd day|every second day|alternate days)"
     r"|(?P<weekly>weekly|every week|each week|qweek|qwk|a week|per week)"
     r"|(?P<monthly>monthly|every month|each month|qmonth)"
-    r"|(?P<daily>daily|every day|each day|per day|a day|/day|q24h|every 24 ?h(?:ours|rs|r)?))\b"
+    r"|(?P<daily>daily|q day|q daily|every day|each day|per day|a day|/day|q24h|every 24 ?h(?:ours|rs|r)?))\b"
 )
 _CLOCK = re.compile(
     r"\b(?:(?P<bedtime>qhs|hs|nightly|(?:at |before |every |each )?bed ?time|every night|each night|at night)"

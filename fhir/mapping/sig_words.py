@@ -7,7 +7,7 @@ UNIT = (
     r"milligrams?|micrograms?|grams?|mcg|mg|µg|ug|gm|g|ml|milliliters?|cc|tsp|teaspoons?|tbsp|tablespoons?"
     r"|tablets?(?:\(s\))?|tabs?(?:\(s\))?|tbl|capsules?(?:\(s\))?|caps?(?:\(s\))?|pills?|caplets?|gelcaps?|softgels?"
     r"|suppository|suppositories|supp|films?|strips?|packets?|sachets?|vials?|ampules?|syringes?|lozenges?|patch(?:es)?"
-    r"|puffs?|inhalations?|sprays?|units?|iu|meq|mmol"
+    r"|puffs?|inhalations?|sprays?|units?|iu|meq|mmol|each"
 )
 _WORDS = {
     "one-half": "0.5",
@@ -33,6 +33,12 @@ _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}\b)")
 _DOTTED = re.compile(r"\b([a-z])\.\s?([a-z])\.\s?(?:([a-z])\.\s?)?(?:([a-z])\.)?")
 _REPEATED = re.compile(r"\b(\d+) \(\1\)")
 _A_TABLET = re.compile(r"\b(?:an?) (?=(?:" + UNIT + r")\b)")
+_ROMAN = re.compile(r"\b(i{1,3})(?= (?:tab|cap|po\b|by mouth))")
+# "1 po bid": what is taken by mouth and has no unit is counted.
+_UNITLESS = re.compile(
+    rf"(?:^|(?<=take )|(?<=give )|(?<=sig: ))({NUMBER}(?: ?(?:-|to|or) ?{NUMBER})?)(?= (?:po|by mouth|orally)\b)"
+)
+_DISPENSED = re.compile(r"(?:#|\b(?:disp(?:ense)?|qty|quantity)[:.]?) ?\d+(?: (?:tab|cap)\w*)?")
 _BLANKS = re.compile(r"\s+")
 
 
@@ -55,8 +61,10 @@ def normalised(words: str) -> str:
     text = _IN_WORDS.sub(lambda match: _WORDS[match.group()], text)
     text = _AND_A_HALF.sub(lambda match: f"{match[1]}.5", text).replace("½", "0.5").replace("¼", "0.25")
     text = _FRACTION.sub(_decimal, text)
-    text = _BLANKS.sub(" ", text).strip()
-    return _A_TABLET.sub("1 ", _REPEATED.sub(r"\1", text))
+    text = _BLANKS.sub(" ", _DISPENSED.sub(" ", text)).strip()
+    text = _A_TABLET.sub("1 ", _REPEATED.sub(r"\1", text))
+    text = _ROMAN.sub(lambda match: str(len(match[1])), text)
+    return _UNITLESS.sub(r"\1 each", text)
 
 
 def _decimal(match: re.Match[str]) -> str:

@@ -54,6 +54,14 @@ CALM = settings(deadline=None)
         ("Metformin 500 mg PO BID", 500, "mg", 2, 2),
         ("400 mg 3 x daily", 400, "mg", 3, 3),
         ("one tablet thrice daily", 1, "unit", 3, 3),
+        ("1 po bid", 1, "unit", 2, 2),
+        ("i tab po bid", 1, "unit", 2, 2),
+        ("take 1 by mouth twice a day", 1, "unit", 2, 2),
+        ("take 1 tablet po q day", 1, "unit", 1, 1),
+        ("Take 2 tablets (1,000 mg total) by mouth 2 (two) times daily.", 1000, "mg", 2, 2),
+        ("Ibuprofen 600mg #30 1 tab TID", 600, "mg", 3, 3),
+        ("metformin 500 mg 2 tabs bid", 2, "unit", 2, 2),
+        ("3 tablets once a week on Sunday", 3, "unit", 1 / 7, 1 / 7),
     ],
 )
 def test_a_sig_is_understood(words: str, amount: float, kind: str, low: float, high: float) -> None:
@@ -95,7 +103,8 @@ def test_the_duration_is_read(words: str, days: float | None) -> None:
 @pytest.mark.parametrize(
     ("words", "most"),
     [("1-2 tabs q4h prn, max 8 tablets per day", 8), ("1 tab q4h prn, not to exceed 6 tablets in 24 hours", 6),
-     ("1 tab q4h, no more than 4 tabs/day", 4), ("1 tab q4h", None)],
+     ("1 tab q4h, no more than 4 tabs/day", 4), ("1-2 tabs q4h prn. Max 6/day", 6), ("500 mg q4h, max 6/day", None),
+     ("1 tab q4h", None)],
 )  # fmt: skip
 def test_the_maximum_is_read_and_is_no_amount(words: str, most: float | None) -> None:
     sig = read_sig(words)
@@ -135,6 +144,8 @@ def test_the_amount_of_a_whole_day_is_marked(words: str) -> None:
         "titrate to effect",
         "1 tablet twice daily three times daily",
         "sliding scale",
+        "1 tab daily Mon-Fri",
+        "5 mg on Mon/Wed/Fri and 2.5 mg other days",
         "ONCE MR1",
         "1 tab daily, increase to 2 tabs daily after one week",
     ],
