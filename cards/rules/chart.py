@@ -1,7 +1,8 @@
 """One patient and one session of drafts: what every rule shares, each derived once and only when asked."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Mapping
 from functools import cached_property
+from itertools import takewhile
 
 from msgspec import Struct
 
@@ -35,7 +36,7 @@ class Taken(Struct, frozen=True, gc=False):
     medication: Identity
     source: str
     since: str | None
-    key: object
+    draft: Draft | None = None
 
 
 class Chart:
@@ -81,22 +82,34 @@ class Chart:
     def active(self) -> tuple[Taken, ...]:
         """What the patient is on."""
         return tuple(
-            Taken(one.identity, one.source, one.authored.text if one.authored is not None else None, one.source)
+            Taken(one.identity, one.source, one.authored.text if one.authored is not None else None)
             for one in active_medications(self.record)
         )
 
-    def active_beside(self, drafted: Drafted) -> Iterator[Taken]:
-        """What the patient is on; neither the draft itself nor the order that it renews."""
-        prior = drafted.order.priorPrescription
-        own = {drafted.draft.reference, prior.reference if prior is not None else None}
-        return (one for one in self.active if one.source not in own)
+    @cached_property
+    def _taken(self) -> Mapping[str, list[Taken]]:
+        """What is active and what is drafted, by each of its ingredients (RxNorm codes) and classes (names)."""
+        drafted = (Taken(one.medication, one.draft.name, one.order.authoredOn, one.draft) for one in self.drafted)
+        found: dict[str, list[Taken]] = {}
+        for one in (*self.active, *drafted):
+            for key in (*one.medication.rxcuis, *one.medication.classes):
+                found.setdefault(key, []).append(one)
+        return found
 
-    def taken_beside(self, drafted: Drafted) -> Iterator[Taken]:
-        """What the patient is on and the other drafts."""
-        yield from self.active_beside(drafted)
-        for other in self.drafted:
-            if other.draft is not drafted.draft:
-                yield Taken(other.medication, other.draft.name, other.order.authoredOn, other.draft.name)
+    def taken_beside(self, drafted: Drafted, keys: Iterable[str]) -> list[Taken]:
+        """What has one of these ingredients or classes and is active or in another draft, in the order of the chart.
+
+        Neither the draft itself nor the order that it renews.
+        """
+        prior = drafted.order.priorPrescription
+        own = (drafted.draft.reference, prior.reference if prior is not None else None)
+        found = {
+            id(one): one
+            for key in keys
+            for one in self._taken.get(key, ())
+            if one.draft is not drafted.draft and (one.draft is not None or one.source not in own)
+        }
+        return list(found.values())
 
     def is_new_start(self, ingredient: Ingredient, drafted: Drafted) -> bool:
         """Whether the patient had no order of the ingredient in the last 180 days."""
@@ -153,8 +166,8 @@ class Chart:
         newest = self.record.newest(analyte, max_age_days)
         if newest is None:
             return None
-        same = [one for one in self.record.measurements(analyte) if one.time.instant == newest.time.instant]
         # CLARIFICATIONS: two values with one timestamp count as the worse for the drug.
+        same = takewhile(lambda one: one.time.instant == newest.time.instant, self.record.measurements(analyte))
         return max(same, key=lambda one: one.value)
 
     # Kidney

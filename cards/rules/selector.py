@@ -19,6 +19,11 @@ class Selector:
     systemic: bool | None = None
     dose_forms: tuple[str, ...] = ()
 
+    @property
+    def keys(self) -> list[str]:
+        """Its ingredients and classes, always in the same order: a decision must replay bit for bit."""
+        return sorted(self.ingredients | self.classes)
+
     @classmethod
     def read(cls, spec: Any) -> "Selector":
         """The selector of a table entry; refuses a member it does not know and an entry that selects nothing."""

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from cards.markdown import plain
 from cards.rules import kidney
-from cards.rules.chart import Chart
+from cards.rules.chart import Chart, Taken
 from cards.rules.drafted import Drafted
 from cards.rules.fact import Fact
 from cards.rules.figures import show
@@ -118,15 +118,18 @@ class Situation:
 
     def takes(self, selector: Selector) -> bool:
         """Whether such a drug is active or in another draft."""
-        return any(selector.matches(one.medication) for one in self.chart.taken_beside(self.drafted))
+        return bool(self._taken(selector))
 
     def taken_facts(self, selector: Selector) -> list[Fact]:
         """Such drugs with their dates and sources."""
         return [
             Fact("medication", one.medication.name, plain(one.medication.words), effective=one.since, source=one.source)
-            for one in self.chart.taken_beside(self.drafted)
-            if selector.matches(one.medication)
+            for one in self._taken(selector)
         ]
+
+    def _taken(self, selector: Selector) -> list[Taken]:
+        found = self.chart.taken_beside(self.drafted, selector.keys)
+        return [one for one in found if selector.matches(one.medication)]
 
     def is_allergic_to_ingredient(self, rxcui: str) -> bool:
         """Whether an allergy to the ingredient is on the list."""
@@ -231,8 +234,8 @@ class Situation:
 
     def running_note(self) -> str | None:
         """That the drug is on the active list already: whatever is done with the draft, that order goes on."""
-        for one in self.chart.active_beside(self.drafted):
-            if one.medication.has(self.ingredient.rxcui):
+        for one in self.chart.taken_beside(self.drafted, [self.ingredient.rxcui]):
+            if one.draft is None:
                 name = f"{self.ingredient.name[:1].upper()}{self.ingredient.name[1:]}"
                 since = f" (ordered {one.since[:10]})" if one.since else ""
                 return f"{name} is on the active list{since}: that order needs the same decision."
