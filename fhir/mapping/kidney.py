@@ -108,7 +108,8 @@ def egfr_best(record: PatientRecord) -> Kidney:
     values = _values(record)
     if not values:
         return _nothing(record)
-    return _judged(record, _of_best_day(values))
+    fresh = [one for one in values if not _is_stale(record, one.measurement)]
+    return _judged(record, _of_best_day(fresh or values))
 
 
 def crcl_cockcroft_gault(record: PatientRecord, weight_rule: WeightRule) -> Kidney:
@@ -240,16 +241,22 @@ def _disagree(values: Iterable[float]) -> bool:
 
 
 def _judged(record: PatientRecord, estimate: KidneyEstimate) -> Kidney:
-    acute = has_condition(record, "aki")
-    unstable = is_creatinine_unstable(record.measurements("creatinine")) or (
-        acute is not None and acute.status == "active"
-    )
-    estimate = replace(estimate, unstable=unstable)
+    estimate = replace(estimate, unstable=_is_unstable(record, estimate.inputs[0]))
     if not _is_stale(record, estimate.inputs[0]):
         return estimate
     months = "30 days (in hospital)" if is_inpatient(record) else "12 months"
     text = f"No kidney function in the last {months}; the last one is of {estimate.inputs[0].time.date}."
     return KidneyAbsence("stale", text, replace(estimate, stale=True), _refused(record))
+
+
+def _is_unstable(record: PatientRecord, used: Measurement) -> bool:
+    acute = has_condition(record, "aki")
+    if acute is not None and acute.status == "active":
+        return True
+    # A change of creatinine long before the value that is used says nothing about it.
+    since = used.time.instant - _SHARE_SECONDS
+    creatinine = record.measurements("creatinine")
+    return bool(creatinine) and creatinine[0].time.instant >= since and is_creatinine_unstable(creatinine)
 
 
 def _is_stale(record: PatientRecord, measurement: Measurement) -> bool:

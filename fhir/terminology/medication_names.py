@@ -28,8 +28,8 @@ _WORD = re.compile(r"[a-z0-9]+")
 _VOLUME = re.compile(r"^\s*(?:nda\d+\s+)?(?P<volume>\d+(?:\.\d+)?|\.\d+)\s*ml\b", re.IGNORECASE)
 # Things that carry a drug's name without being the drug (README of the tables: the usual false matches).
 _SUPPLY = re.compile(
-    r"\b(needles?|lancets?|swabs?|glucometers?|strips?|insulin syringes?|(?:glucose|sugar) (?:meter|monitor|diagnostic)"
-    r"|blood[- ](?:glucose|sugar)|without ?needle|alcohol prep)\b",
+    r"\b(needles?|lancets?|swabs?|glucometers?|test strips?|insulin syringes?|alcohol prep|blood[- ](?:glucose|sugar)"
+    r"|(?:glucose|sugar) (?:meter|monitor|diagnostic))\b",
     re.IGNORECASE,
 )
 # RxNorm dose forms first, then the short ones of hospital systems.

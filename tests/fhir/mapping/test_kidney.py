@@ -118,6 +118,10 @@ class TestEgfr:
         best = _estimate(egfr_best(record_of(egfr(20.0, unit="mL/min"), creatinine(1.5, "2026-09-01"))))
         assert best.value == ckd_epi_2021(70, "female", 1.5)
 
+    def test_an_egfr_in_ml_min_does_not_give_way_to_a_creatinine_of_years_ago(self) -> None:
+        best = _estimate(egfr_best(record_of(egfr(40.0, unit="mL/min"), creatinine(1.5, "2016-09-01"))))
+        assert (best.value, best.method) == (40.0, "reported, unit unclear")
+
     def test_an_egfr_in_ml_min_alone_is_used_and_said_to_be_unclear(self) -> None:
         best = _estimate(egfr_best(record_of(egfr(40.0, unit="mL/min"))))
         assert best.method == "reported, unit unclear"
@@ -215,6 +219,10 @@ class TestUnstable:
         chart = record_of(creatinine(newest, "2026-11-19T08:00:00Z"), creatinine(earlier, before.isoformat()))
         assert is_creatinine_unstable(chart.measurements("creatinine")) is unstable
         assert _estimate(egfr_best(chart)).unstable is unstable
+
+    def test_a_change_long_before_the_value_that_is_used_does_not_matter(self) -> None:
+        chart = record_of(egfr(50.0), creatinine(1.2, "2026-03-01T08:00:00Z"), creatinine(2.0, "2026-03-02T08:00:00Z"))
+        assert not _estimate(egfr_best(chart)).unstable
 
     def test_active_acute_kidney_injury_is_unstable(self) -> None:
         assert _estimate(egfr_best(record_of(creatinine(1.0), condition("14669001")))).unstable

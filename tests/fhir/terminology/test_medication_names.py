@@ -39,6 +39,7 @@ def _names(words: str) -> list[str]:
         ),
         ("Lisinopril-HCTZ", ["lisinopril", "hydrochlorothiazide"]),
         ("Lantus Solostar U-100 Insulin", ["insulin glargine"]),
+        ("Buprenorphine 2 MG / Naloxone 0.5 MG Oral Strip", ["buprenorphine", "naloxone"]),
         ("acetaminophen 300 mg / codeine phosphate 30 mg", ["acetaminophen", "codeine"]),
     ],
 )
@@ -56,6 +57,7 @@ def test_a_name_means_all_its_ingredients(words: str, names: list[str]) -> None:
         "glucose test strips",
         "alcohol swabs",
         "lancets",
+        "5-ASA",
         "Kcentra",
         "digoxin antibodies Fab fragments",
         "dexlansoprazolex",
