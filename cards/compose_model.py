@@ -110,7 +110,7 @@ def _detail(
 def _people(prediction: Prediction) -> int:
     """The estimate in 100, but never beyond what was seen among people with similar estimates.
 
-    At the ends few people are alike, and there the model's own figure (in the extension) is the less certain of the two.
+    At the ends few people are alike; the model's own figure stays in the extension.
     """
     return in_100(min(max(prediction.probability, prediction.observed_low), prediction.observed_high))
 

@@ -1,6 +1,7 @@
 """`cds-hooks serve` and `cds-hooks run`: the server, and the server showing itself at work."""
 
 import os
+import signal
 import socket
 import threading
 from datetime import UTC, datetime
@@ -17,6 +18,8 @@ from cds_hooks.calling.drawing import draw_answer, draw_error
 from cds_hooks.calling.request import build_request, drafts_for
 from cds_hooks.samples import SHOWCASE_DRAFT, SHOWCASE_PATIENT, list_samples, load_draft, load_patient
 from cds_hooks.settings import settings
+from cds_hooks.storage.log import RecordUnavailable
+from cds_hooks.storage.opening import open_decision_log
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 HostOption = Annotated[str, typer.Option(help="Address to listen on. Only loopback addresses without a trust file.")]
@@ -33,10 +36,21 @@ def serve(
     Example: cds-hooks serve --port 8085
     """
     listening = _listen(host, port)
+    _check_record()
     if workers == 1:
-        uvicorn.Server(_config(1)).run(sockets=[listening])
+        _run_until_stopped(uvicorn.Server(_config(1)), listening)
     else:
         _serve_with(workers, listening)
+
+
+def _run_until_stopped(server: uvicorn.Server, listening: socket.socket) -> None:
+    """Serves; to be stopped by SIGINT or SIGTERM is no failure, not to have started is."""
+    for stop in (signal.SIGINT, signal.SIGTERM):
+        # uvicorn stops in order and then sends itself the signal again, which would end the process as if killed.
+        signal.signal(stop, lambda *_: None)
+    server.run(sockets=[listening])
+    if not server.started:
+        raise typer.Exit(3)
 
 
 def _serve_with(workers: int, listening: socket.socket) -> None:
@@ -78,17 +92,31 @@ def _listen(host: str, port: int) -> socket.socket:
     return listening
 
 
+def _check_record() -> None:
+    """Opens the record once, so that one that cannot be opened is said in a sentence before anything is served."""
+    try:
+        asyncio.run(_open_record())
+    except RecordUnavailable as error:
+        typer.echo(f"The decisions cannot be recorded, so nothing is served: {error}", err=True)
+        raise typer.Exit(1) from error
+
+
+async def _open_record() -> None:
+    await open_decision_log(settings().database_url).close()
+
+
 def run(host: HostOption = "127.0.0.1", port: PortOption = 8085) -> None:
     """Serve, show the cards of a sample patient and of a drafted order, and go on serving until interrupted.
 
     Example: cds-hooks run
     """
     listening = _listen(host, port)
+    _check_record()
     address = f"http://{host}:{listening.getsockname()[1]}"
     server = uvicorn.Server(_config(1))
     show = threading.Thread(target=_show, args=(address,), daemon=True)
     show.start()
-    server.run(sockets=[listening])
+    _run_until_stopped(server, listening)
 
 
 def _show(address: str) -> None:

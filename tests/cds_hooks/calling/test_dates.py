@@ -1,0 +1,47 @@
+"""A chart is moved in time by whole days, and as a whole."""
+
+from datetime import date
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cds_hooks.calling.dates import last_event, shifted
+
+
+def test_every_date_moves_and_times_of_day_stay() -> None:
+    chart = {
+        "birthDate": "1950-01-31",
+        "effectiveDateTime": "2020-02-28T08:00:00-05:00",
+        "period": {"start": "2020-02", "end": "2020-03-01"},
+        "text": "seen on 2020-02-28 by nobody",
+        "valueQuantity": {"value": 2020},
+    }
+    assert shifted(chart, 2) == {
+        "birthDate": "1950-02-02",
+        "effectiveDateTime": "2020-03-01T08:00:00-05:00",
+        "period": {"start": "2020-02", "end": "2020-03-03"},
+        "text": "seen on 2020-02-28 by nobody",
+        "valueQuantity": {"value": 2020},
+    }
+
+
+@given(st.integers(-40_000, 40_000), st.dates(date(1900, 1, 1), date(2200, 1, 1)))
+def test_moving_there_and_back_changes_nothing(days: int, day: date) -> None:
+    text = f"{day.isoformat()}T10:00:00Z"
+    assert shifted(shifted(text, days), -days) == text
+
+
+def test_the_last_event_is_an_encounter_result_or_order_and_not_the_death() -> None:
+    chart: list[dict[str, Any]] = [
+        {"resourceType": "Patient", "deceasedDateTime": "2030-01-01"},
+        {"resourceType": "Observation", "effectiveDateTime": "2021-05-05T10:00:00Z"},
+        {"resourceType": "Encounter", "period": {"start": "2021-06-01", "end": "2021-06-09"}},
+        {"resourceType": "MedicationRequest", "authoredOn": "2021-06-03"},
+    ]
+    assert last_event(chart) == date(2021, 6, 9)
+    assert last_event(chart[:1]) is None
+
+
+def test_what_looks_like_a_date_and_is_none_stays() -> None:
+    assert shifted(["2020-02-31", "2020-13", "12345", ""], 5) == ["2020-02-31", "2020-13", "12345", ""]

@@ -1,0 +1,85 @@
+"""`cds-hooks call` as a person uses it, against a real server."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import ROOT
+
+CALL = [str(ROOT / ".venv/bin/cds-hooks"), "call"]
+
+
+def _call(server: str, *options: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    settings = os.environ | {"CDS_PUBLIC_URL": server} | environment
+    return subprocess.run([*CALL, *options], env=settings, capture_output=True, text=True, timeout=60)
+
+
+def _answers(done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_a_sample_is_called_and_its_card_drawn(server: str) -> None:
+    done = _call(server, "sample:planning-talk")
+    assert done.returncode == 0, done.stderr
+    assert "1 card" in done.stdout
+    assert "Order a planning conversation" in done.stdout
+
+
+def test_a_draft_goes_to_order_select(server: str) -> None:
+    done = _call(server, "sample:ckd4-metformin", "--draft", "sample:metformin-ckd4-coded", "--json")
+    (answer,) = _answers(done)
+    assert (answer["hook"], answer["status"]) == ("order-select", 200)
+    assert answer["answer"]["cards"][0]["indicator"] == "critical"
+
+
+def test_an_order_of_the_chart_can_be_drafted_again(server: str) -> None:
+    done = _call(server, "sample:ckd3b-metformin", "--draft-ref", "MedicationRequest/nobody")
+    assert done.returncode == 2
+    assert "is not in the chart" in done.stderr
+
+
+def test_curl_prints_commands_that_do_the_same(server: str) -> None:
+    printed = _call(server, "sample:planning-talk", "--curl").stdout
+    done = subprocess.run(["bash", "-c", printed], capture_output=True, text=True, timeout=60)
+    assert len(json.loads(done.stdout)["cards"]) == 1
+
+
+def test_an_old_chart_is_moved_to_today_and_it_is_said(server: str, data_folder: Path) -> None:
+    chart = data_folder / "fhir/synthea/diab_renal__Josue_Sipes_7d27f180-98d6-456d-98c0-d91df32cd023.json.gz"
+    done = _call(server, str(chart), "--shift-dates")
+    assert done.returncode == 0, done.stderr
+    assert "2021-03-13 is today" in done.stdout
+
+
+def test_a_chart_can_be_seen_as_it_was(server: str) -> None:
+    done = _call(server, "sample:planning-talk", "--as-of", "2020-01-01")
+    assert done.returncode == 0
+    assert "2020-01-01 is today" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "complaint"),
+    [
+        (["sample:nobody"], 2, "there is no sample"),
+        (["/nowhere.json"], 2, "cannot be read"),
+        (["sample:planning-talk", "--hook", "order-select"], 2, "needs a draft order"),
+        (["sample:planning-talk", "--service", "nobody"], 2, "has no service nobody"),
+        (["sample:planning-talk", "--url", "http://127.0.0.1:9"], 1, "Is the server running?"),
+    ],
+)
+def test_a_mistake_is_answered_with_a_sentence(server: str, options: list[str], code: int, complaint: str) -> None:
+    done = _call(server, *options)
+    assert done.returncode == code
+    assert complaint in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_setting_that_makes_no_sense_is_said(server: str) -> None:
+    done = _call(server, "sample:planning-talk", CDS_ALERT_SHARE="7")
+    assert done.returncode == 2
+    assert "CDS_ALERT_SHARE" in done.stderr
+    assert "Traceback" not in done.stderr
