@@ -1,5 +1,6 @@
 """Tables of what `cds-hooks model` found, for the terminal and as JSON."""
 
+import sys
 from typing import Any
 
 import msgspec
@@ -9,6 +10,8 @@ from rich.console import Console
 from rich.table import Table
 
 from models_onnx.manifest import Manifest
+
+_LOG_WIDTH = 132
 
 _FIGURES = {
     "auroc": "AUROC",
@@ -43,7 +46,7 @@ def show_evaluation(manifest: Manifest, as_json: bool) -> None:
     if as_json:
         print_json(manifest)
         return
-    console, evaluation = Console(), manifest.evaluation
+    console, evaluation = _console(), manifest.evaluation
     console.print(f"{manifest.title} ({manifest.id} {manifest.version}): {manifest.cohort.words}.", highlight=False)
     _show_cohort(console, manifest)
     console.print(evaluation["how"], highlight=False)
@@ -91,20 +94,18 @@ def _show_blocks(console: Console, blocks: dict[str, dict[str, Any]]) -> None:
 
 
 def _show_groups(console: Console, groups: list[dict[str, Any]]) -> None:
-    table = Table("", "group", "people (events)", "AUROC", "O/E, all", "O/E, latest", "PPV", title="Groups")
-    axis = ""
-    for group in groups:
-        table.add_row(
-            group["axis"] if group["axis"] != axis else "",
-            group["group"],
-            f"{group['n']:,} ({group['events']:,})" + ("" if group["sufficient"] else " insufficient"),
-            _figure(group["auroc"]),
-            _figure(group["observed_expected"]),
-            _figure(group["latest"]["observed_expected"]) if "latest" in group else "",
-            _figure(group["ppv"]),
-        )
-        axis = group["axis"]
-    console.print(table)
+    for axis in dict.fromkeys(group["axis"] for group in groups):
+        table = Table(axis, "people (events)", "AUROC", "O/E, all", "O/E, latest", "PPV")
+        for group in (each for each in groups if each["axis"] == axis):
+            table.add_row(
+                group["group"],
+                f"{group['n']:,} ({group['events']:,})" + ("" if group["sufficient"] else " insufficient"),
+                _figure(group["auroc"], 2),
+                _figure(group["observed_expected"], 2),
+                _figure(group["latest"]["observed_expected"], 2) if "latest" in group else "",
+                _figure(group["ppv"], 2),
+            )
+        console.print(table)
 
 
 def _show_panels(console: Console, panels: list[dict[str, Any]]) -> None:
@@ -143,18 +144,23 @@ def show_other_rows(other: Any, as_json: bool) -> None:
         model = {"id": other.manifest.id, "version": other.manifest.version, "sha256": other.manifest.file.sha256}
         print_json({"model": model, "left_out": left_out, "all": other.whole, "subgroups": other.subgroups})
         return
-    console = Console()
+    console = _console()
     for left in left_out:
         console.print(f"left out: {left['words']}: {left['count']:,}", highlight=False)
     _show_blocks(console, {"these rows": other.whole})
     _show_groups(console, other.subgroups)
 
 
-def _figure(figure: dict[str, float | None]) -> str:
+def _console() -> Console:
+    """The terminal; in a pipe or a log wide enough that no figure is broken over two lines."""
+    return Console(width=None if sys.stdout.isatty() else _LOG_WIDTH)
+
+
+def _figure(figure: dict[str, float | None], digits: int = 3) -> str:
     value, low, high = figure["value"], figure["low"], figure["high"]
     if value is None or low is None or high is None:
         return "not computable"
-    return f"{value:.3f} ({low:.3f} to {high:.3f})"
+    return f"{value:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
 
 
 def _yes(value: bool) -> str:

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # comes with scikit-learn, has no types
 
 from models_onnx.compiler.piecewise import Line, PiecewiseLinear
 from models_onnx.spec import AdditiveLogistic
@@ -46,7 +47,9 @@ def fit(estimator: AdditiveLogistic, X: Array, y: NDArray[np.int64], reference: 
     basis = hinges.spread(X)
     scaler = StandardScaler().fit(basis[reference])
     Z = np.nan_to_num(scaler.transform(basis), nan=0.0)
-    return Fitted(hinges, scaler, LogisticRegression(C=estimator.C, **SOLVER).fit(Z, y))
+    # One thread: how a sum is split among threads changes its last bits, and a busy machine waits for its slowest.
+    with threadpool_limits(limits=1):
+        return Fitted(hinges, scaler, LogisticRegression(C=estimator.C, **SOLVER).fit(Z, y))
 
 
 def recalibrated(fitted: Fitted, intercept: float, slope: float) -> Fitted:
