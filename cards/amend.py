@@ -63,6 +63,20 @@ def _number(value: float) -> float | int:
     return int(value) if float(value).is_integer() else value
 
 
+def _there(parent: Json, name: str) -> Json:
+    """The object of that name; an empty one, not put in, where there is none or, against FHIR, null."""
+    value = parent.get(name)
+    return value if isinstance(value, dict) else {}
+
+
+def _made(parent: Json, name: str) -> Json:
+    """The object of that name, put in where there is none."""
+    if not isinstance(parent.get(name), dict):
+        parent[name] = {}
+    made: Json = parent[name]
+    return made
+
+
 # Product
 
 
@@ -99,7 +113,8 @@ def _drop_contained(order: Json, reference: str) -> None:
     """Without the Medication that nothing points to any more: FHIR dom-3 wants every contained resource referenced."""
     if not reference.startswith("#"):
         return
-    kept = [one for one in order.get("contained", ()) if f"#{one.get('id', '').removeprefix('#')}" != reference]
+    inside = order.get("contained") or ()
+    kept = [one for one in inside if f"#{str(one.get('id')).removeprefix('#')}" != reference]
     if kept:
         order["contained"] = kept
     else:
@@ -125,10 +140,10 @@ def _set_sig(order: Json, sig: Sig, drafted: Drafted, strength: float | None) ->
 
 
 def _set_frequency(dosage: Json, sig: Sig) -> None:
-    timing = dosage.setdefault("timing", {})
+    timing = _made(dosage, "timing")
     timing.pop("code", None)
     timing.pop("event", None)
-    kept = {name: value for name, value in timing.get("repeat", {}).items() if name not in _HOW_OFTEN}
+    kept = {name: value for name, value in _there(timing, "repeat").items() if name not in _HOW_OFTEN}
     timing["repeat"] = {**kept, **repeat(sig)}
 
 
@@ -145,7 +160,7 @@ def repeat(sig: Sig) -> Json:
 def _set_amount(dosage: Json, sig: Sig, strength: float | None) -> None:
     given = dosage.get("doseAndRate") or [{}]
     rate = given[0]
-    old = rate.get("doseQuantity") or (rate.get("doseRange") or {}).get("high") or {}
+    old = _there(rate, "doseQuantity") or _there(_there(rate, "doseRange"), "high")
     for name in ("doseRange", "rateRatio", "rateRange", "rateQuantity"):
         rate.pop(name, None)
     rate["doseQuantity"] = _quantity(sig.dose_mg or 0.0, old, strength)
@@ -175,13 +190,11 @@ def _units_ratio(sig: Sig, drafted: Drafted, strength: float | None, product: Pr
 
 
 def _scale_quantity(order: Json, ratio: float | None) -> None:
-    dispense = order.get("dispenseRequest")
-    if not isinstance(dispense, dict) or not isinstance(dispense.get("quantity"), dict):
-        return
-    value = dispense["quantity"].get("value")
+    dispense = _there(order, "dispenseRequest")
+    value = _there(dispense, "quantity").get("value")
     if ratio is None or not isinstance(value, int | float):
         # A number of tablets for the old dose is worse than none.
-        del dispense["quantity"]
+        dispense.pop("quantity", None)
     elif abs(ratio - 1.0) > _CLOSE:
         dispense["quantity"]["value"] = math.ceil(value * ratio - _CLOSE)
 
@@ -189,14 +202,14 @@ def _scale_quantity(order: Json, ratio: float | None) -> None:
 def _set_duration(order: Json, new_days: int, drafted: Drafted) -> None:
     """The new duration in all, without refills, wherever the order states one, else as the supply."""
     stated = False
-    for dosage in order.get("dosageInstruction", ()):
+    for dosage in order.get("dosageInstruction") or ():
         stated |= _bound(dosage, new_days)
         for name in ("text", "patientInstruction"):
             if isinstance(dosage.get(name), str):
                 dosage[name] = _DURATION_WORDS.sub(rf"\g<lead> {new_days} days", dosage[name])
-    dispense = order.get("dispenseRequest", {})
+    dispense = _there(order, "dispenseRequest")
     if "expectedSupplyDuration" in dispense or not stated:
-        dispense = order.setdefault("dispenseRequest", {})
+        dispense = _made(order, "dispenseRequest")
         dispense["expectedSupplyDuration"] = days(new_days)
     # The quantity is that of one fill, the old duration that of all of them.
     fills = 1 + (dispense.get("numberOfRepeatsAllowed") or 0)
@@ -207,8 +220,8 @@ def _set_duration(order: Json, new_days: int, drafted: Drafted) -> None:
 
 
 def _bound(dosage: Json, new_days: int) -> bool:
-    often = dosage.get("timing", {}).get("repeat")
-    if not isinstance(often, dict) or not any(name in often for name in _HOW_LONG):
+    often = _there(_there(dosage, "timing"), "repeat")
+    if not any(name in often for name in _HOW_LONG):
         return False
     for name in _HOW_LONG:
         often.pop(name, None)
