@@ -1,5 +1,6 @@
 """`cds-hooks serve` and `cds-hooks run`: the server, and the server showing itself at work."""
 
+import asyncio
 import os
 import signal
 import socket

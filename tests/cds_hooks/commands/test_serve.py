@@ -60,9 +60,7 @@ def test_a_port_in_use_is_said_in_a_sentence(tmp_path: Path) -> None:
 
 
 def test_without_a_trust_file_only_this_machine_is_served(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [COMMAND, "serve", "--host", "0.0.0.0"], cwd=tmp_path, capture_output=True, text=True, timeout=60
-    )
+    done = _serve(tmp_path, "--host", "192.0.2.1")
     assert done.returncode == 2
     assert "this machine only" in done.stderr
 
