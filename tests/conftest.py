@@ -38,7 +38,13 @@ def as_of() -> datetime:
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def server_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The working folder of the shared server; its record is decisions.sqlite3."""
+    return tmp_path_factory.mktemp("server")
+
+
+@pytest.fixture(scope="session")
+def server(server_folder: Path) -> Iterator[str]:
     """The address of a real server with a record of its own, shared by the tests that only call it."""
-    with serving(tmp_path_factory.mktemp("server")) as address:
+    with serving(server_folder) as address:
         yield address

@@ -31,9 +31,12 @@ def _text() -> str:
 
 
 @pytest.mark.parametrize("command", [each for each in _commands() if each.startswith(".venv/bin/cds-hooks ")])
-def test_every_command_of_the_documentation_runs(command: str, server: str, tmp_path: Path) -> None:
+def test_every_command_of_the_documentation_runs(command: str, server: str, server_folder: Path) -> None:
     words = shlex.split(command.removeprefix(".venv/bin/"))
-    environment = os.environ | {"CDS_PUBLIC_URL": server, "CDS_DATABASE_URL": f"sqlite:///{tmp_path}/record.sqlite3"}
+    environment = os.environ | {
+        "CDS_PUBLIC_URL": server,
+        "CDS_DATABASE_URL": f"sqlite:///{server_folder}/decisions.sqlite3",
+    }
     done = subprocess.run(
         [ROOT / ".venv/bin" / words[0], *words[1:]],
         cwd=ROOT,
