@@ -37,19 +37,21 @@ def sqlite_file(url: URL) -> Path:
     return Path(url.database or "")
 
 
-def make_folder(file: Path) -> None:
-    """The file's folder is there afterwards; RecordUnavailable when it cannot be made."""
+def make_file(file: Path) -> None:
+    """The file is there afterwards, with its folder; RecordUnavailable when it cannot be made."""
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
+        # it will hold patients' data: for this user only, and SQLite gives its other files the same permissions
+        file.touch(mode=0o600)
     except OSError as error:
-        raise RecordUnavailable(f"the record's folder {file.parent} cannot be made: {reason(error)}") from error
+        raise RecordUnavailable(f"the record {file} cannot be made: {reason(error)}") from error
 
 
 def connect_sqlite(file: Path) -> sqlite3.Connection:
     """A connection without transactions of its own, on which nobody waits for a lock and nobody checkpoints unasked."""
     # used by one thread at a time, though not always by the one that opened it
-    connection = sqlite3.connect(file, isolation_level=None, timeout=0, check_same_thread=False)
-    for setting in ("synchronous=NORMAL", "wal_autocheckpoint=0"):
+    connection = sqlite3.connect(file, isolation_level=None, timeout=LOCK_WAIT_SECONDS, check_same_thread=False)
+    for setting in ("synchronous=NORMAL", "wal_autocheckpoint=0", "busy_timeout=0"):
         connection.execute(f"PRAGMA {setting}")
     return connection
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from sqlalchemy import URL, Connection, inspect, text
 from sqlalchemy.exc import DBAPIError
 
-from cds_hooks.storage.database import engine_for, make_folder, reading_engine, reason, sqlite_file
+from cds_hooks.storage.database import engine_for, make_file, reading_engine, reason, sqlite_file
 from cds_hooks.storage.log import RecordUnavailable
 from cds_hooks.storage.tables import SCHEMA_VERSION
 
@@ -16,19 +16,18 @@ def upgrade(url: URL) -> None:
     """Every migration is applied when this returns; RecordUnavailable when the database cannot be opened."""
     is_sqlite = url.get_backend_name() == "sqlite"
     if is_sqlite:
-        make_folder(sqlite_file(url))
+        make_file(sqlite_file(url))
     try:
-        if not is_sqlite or sqlite_file(url).exists():
-            # looked at without a lock: a worker that starts again must not wait for those that write
-            with reading_engine(url).connect() as connection:
-                if schema_version(connection) == SCHEMA_VERSION:
-                    return
+        # looked at without a lock: a worker that starts again must not wait for those that write
+        with reading_engine(url).connect() as connection:
+            if schema_version(connection) == SCHEMA_VERSION:
+                return
         with engine_for(url).begin() as connection:
             if not is_sqlite:
                 connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _POSTGRES_LOCK})
             if schema_version(connection) != SCHEMA_VERSION:
                 _run_migrations(connection)
-    except (DBAPIError, ImportError) as error:
+    except (DBAPIError, ImportError, OSError) as error:
         raise RecordUnavailable(f"the record at {url.render_as_string()} cannot be opened: {reason(error)}") from error
 
 

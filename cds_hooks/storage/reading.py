@@ -44,7 +44,7 @@ def read_rows(url: str, query: Select[Any]) -> Sequence[Any]:
     try:
         with reading_engine(parsed).connect() as connection:
             return connection.execute(query).all()
-    except (DBAPIError, ImportError) as error:
+    except (DBAPIError, ImportError, OSError) as error:
         raise RecordUnavailable(f"the record at {parsed.render_as_string()} cannot be read: {reason(error)}") from error
 
 

@@ -211,9 +211,9 @@ def test_the_write_ahead_log_starts_over_under_a_load_without_a_pause(
 @pytest.mark.parametrize(
     ("url", "sentence"),
     [
-        ("sqlite:////proc/no/decisions.sqlite3", "the record's folder /proc/no cannot be made: "),
-        ("sqlite:////proc/decisions.sqlite3", "unable to open database file"),
-        ("sqlite:////dev/null/decisions.sqlite3", "the record's folder /dev/null cannot be made: "),
+        ("sqlite:////proc/no/decisions.sqlite3", "the record /proc/no/decisions.sqlite3 cannot be made: "),
+        ("sqlite:////proc/decisions.sqlite3", "the record /proc/decisions.sqlite3 cannot be made: "),
+        ("sqlite:////dev/null/decisions.sqlite3", "the record /dev/null/decisions.sqlite3 cannot be made: "),
         ("sqlite://", "the record is kept in an SQLite file or in PostgreSQL, not in sqlite://"),
         ("mysql://root:secret@here/db", "not in mysql://root:***@here/db"),
         ("decisions.sqlite3", "is not an SQLAlchemy URL such as sqlite:///var/decisions.sqlite3"),
@@ -224,6 +224,18 @@ def test_a_record_that_cannot_be_opened_is_said_in_one_sentence(url: str, senten
         open_decision_log(url)
     assert sentence in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+def test_only_the_servers_own_user_can_read_the_record(sqlite_url: str) -> None:
+    async def scenario() -> None:
+        log = _open(sqlite_url)
+        await log.append(a_decision())
+        files = sorted(_file(sqlite_url).parent.iterdir())
+        assert [file.name for file in files] == [f"decisions.sqlite3{end}" for end in ("", "-shm", "-wal")]
+        assert all(file.stat().st_mode & 0o077 == 0 for file in files)
+        await log.close()
+
+    asyncio.run(scenario())
 
 
 def test_a_file_that_is_no_database_is_said(tmp_path: Path) -> None:
