@@ -21,13 +21,13 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
     """The patient's reference. It is in the record, which is the audit store, and never in a log."""
     outcome: Outcome
     input_digest: str
-    """SHA-256 of the request's body, hexadecimal."""
+    """SHA-256 of what the decision was computed from (`basis.digest`), hexadecimal."""
     models: bytes
     """JSON array of `{"id", "version", "sha256"}` of the models that were asked."""
     response: bytes
     """The body exactly as it was sent."""
     basis: bytes
-    """JSON object: `features` with their evidence, `silence`, `refusals`, `timings`."""
+    """JSON object as `basis.encode_basis` makes it: inputs with their evidence, scores, silences, timings."""
 
 
 class FeedbackItem(msgspec.Struct, frozen=True, gc=False):
