@@ -78,9 +78,10 @@ def windows(stay: Stay, now: datetime, most: int = 60) -> Iterator[Window]:
 def _days_until(last: str, now: datetime) -> int:
     """Whole days by which a stay is moved so that its last result lies within the 24 hours before `now`.
 
-    By calendar days it could lie some hours ahead of the clock, and results from the future are refused.
+    By calendar days it could lie some hours ahead of the clock, and results from the future are refused; ten minutes
+    are left for the changing of times (`connection.ChangingRequest`).
     """
-    return (now - datetime.fromisoformat(last)) // timedelta(days=1)
+    return (now - timedelta(minutes=10) - datetime.fromisoformat(last)) // timedelta(days=1)
 
 
 def charted_at(resource: Resource) -> str:

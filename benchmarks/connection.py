@@ -9,7 +9,7 @@ from time import perf_counter_ns
 from typing import cast
 
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
-_TIME = re.compile(rb"T\d\d:\d\d:(\d\d)")
+_TIME = re.compile(rb"T\d\d:\d(\d:\d\d)")
 _HEADER_END = b"\r\n\r\n"
 
 
@@ -53,7 +53,7 @@ class AnswerReader:
 
 
 class ChangingRequest:
-    """One request whose times change by seconds each time it is sent.
+    """One request whose times change by seconds and minutes, less than ten, each time it is sent.
 
     A service may remember what it parsed. In a hospital the next call is about another patient, at other times; a
     benchmark that sends the same bytes again would measure the memory.
@@ -61,15 +61,15 @@ class ChangingRequest:
 
     def __init__(self, request: bytes) -> None:
         self._request = bytearray(request)
-        self._seconds = [found.start(1) for found in _TIME.finditer(request)]
+        self._ends = [found.start(1) for found in _TIME.finditer(request)]
         self._sent = 0
 
     def next(self) -> bytearray:
         """The bytes to send; they change at the next call, so only after the answer."""
         self._sent += 1
-        seconds = b"%02d" % (self._sent % 60)
-        for at in self._seconds:
-            self._request[at : at + 2] = seconds
+        time = b"%d:%02d" % divmod(self._sent % 600, 60)
+        for at in self._ends:
+            self._request[at : at + 4] = time
         return self._request
 
 

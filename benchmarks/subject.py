@@ -17,7 +17,7 @@ CallJson = Callable[[str, str, bytes | None], Any]
 
 EXTENSION = "org.cds-hooks-onnx"
 _PROBE_KB = 68
-_VARIANTS = 12  # times 60 seconds: more dates than any memory of parsed dates is likely to hold
+_VARIANTS = 12  # times ten minutes of seconds: more dates than a memory of parsed dates is likely to hold
 
 
 class NoService(Exception):

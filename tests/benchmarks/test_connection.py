@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks.connection import AnswerReader, BrokenAnswer, request_bytes
+from benchmarks.connection import AnswerReader, BrokenAnswer, ChangingRequest, request_bytes
 
 ANSWER = b'HTTP/1.1 200 OK\r\ndate: today\r\nContent-Length: 12\r\n\r\n{"cards":[]}'
 
@@ -36,3 +36,11 @@ def test_a_request_says_how_long_its_body_is() -> None:
     head, _, body = request.partition(b"\r\n\r\n")
     assert head.startswith(b"POST /cds-services/x HTTP/1.1\r\n")
     assert b"Content-Length: %d" % len(body) in head
+
+
+def test_each_call_is_at_another_time_and_as_long_as_the_first() -> None:
+    request = ChangingRequest(b'{"effectiveDateTime":"2026-11-20T08:41:00-05:00","birthDate":"1962-08-13"}')
+    sent = {bytes(request.next()) for _ in range(600)}
+    assert len(sent) == 600
+    assert {len(each) for each in sent} == {len(request.next())}
+    assert b'{"effectiveDateTime":"2026-11-20T08:42:05-05:00","birthDate":"1962-08-13"}' in sent
