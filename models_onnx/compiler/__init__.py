@@ -1,6 +1,6 @@
 """Fitted model and reference cohort in, one self-explaining ONNX file out; refuses a file that does not agree.
 
->>> from models_onnx.compiler import compile_model  # needs the `train` extra
+Usable alone, with the `train` extra: tests/models_onnx/compiler/test_compile.py compiles a model written by hand.
 """
 
 from models_onnx.compiler.compile import Compiled, compile_model

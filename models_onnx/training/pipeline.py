@@ -54,7 +54,8 @@ def train(spec: ModelSpec, table: Table, seed: int, replicates: int, progress: P
     second = largest_difference(fitted, rows, fitted.oracle(rows.astype(np.float64))[0])
     progress("compile and prove", 1, 1)
 
-    evaluation = evaluate(spec, cohort, predicted, _threshold(spec, reference), seed, replicates, progress)
+    threshold = documents.threshold_margin(reference, spec.capacity)
+    evaluation = evaluate(spec, cohort, predicted, threshold, seed, replicates, progress)
     parity = documents.parity(compiled.agreement, second)
     manifest = documents.manifest(described, compiled.content, seed, evaluation, parity)
     return Trained(manifest, compiled.content)
@@ -71,14 +72,15 @@ def evaluate(
 ) -> dict[str, Any]:
     """The evaluation block of the manifest, from out-of-fold predictions; `threshold` is a margin."""
     evaluator = Evaluator(spec, cohort, predicted, threshold, replicates, seed)
-    progress("intervals", 0, 2)
+    progress("intervals", 0, 1)
     whole = evaluator.block(np.ones(len(cohort), dtype=bool), {**WHOLE, **evaluator.alerts})
     latest = evaluator.block(cohort.recent, {**WHOLE, **evaluator.alerts})
     simple = Folds(spec, cohort, spec.simple_inputs).out_of_fold(lambda *_: None, "")
-    progress("intervals", 2, 2)
+    progress("intervals", 1, 1)
     return {
         "how": (
-            "Out of fold: knots, fit and recalibration repeated without the person's fold (5 folds by patient). "
+            "Out of fold: knots, fit and recalibration repeated without the person's fold "
+            f"({len(predicted.models)} folds by patient). "
             f"95 % intervals: {replicates} bootstrap samples of people."
         ),
         "replicates": replicates,
@@ -99,10 +101,6 @@ def _highs(spec: ModelSpec) -> tuple[float | None, ...]:
 def _reference(cohort: Cohort, model: PiecewiseLinear, predicted: OutOfFold) -> Reference:
     recent = cohort.recent
     return build_reference(model.margin(cohort.X[recent]), predicted.margin[recent], cohort.y[recent])
-
-
-def _threshold(spec: ModelSpec, reference: Reference) -> float:
-    return documents.threshold_margin(reference, spec.capacity)
 
 
 def parity_rows(cohort: Cohort, model: PiecewiseLinear, seed: int) -> NDArray[np.float32]:

@@ -1,12 +1,26 @@
 """Models are found by id, and only by an id that is there."""
 
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from models_onnx.errors import ManifestRefused, UnknownModel
 from models_onnx.registry import load_model, model_ids
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_loading_and_predicting_needs_nothing_that_trains() -> None:
+    program = (
+        "import sys, numpy; from models_onnx.registry import load_model; model = load_model('mortality_5y'); "
+        "model.predict(numpy.zeros(len(model.features))); "
+        "print(*sorted({'sklearn', 'onnx', 'pandas', 'scipy', 'skl2onnx'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
 
 
 def test_the_committed_model_is_listed() -> None:
