@@ -10,11 +10,11 @@ from typing import Literal, TypeAlias
 from msgspec import Struct
 from msgspec.structs import replace
 
-from fhir.mapping.dose_amount import Amount, Milligrams, amount_of, limit_per_day, milligrams, rate_per_day
+from fhir.mapping.dose_amount import Milligrams, milligrams
+from fhir.mapping.instruction import Instruction, read_dosage
 from fhir.mapping.medications import Identity, Order
-from fhir.mapping.schedule import Schedule, quantity_days, read_timing
-from fhir.mapping.sig import Sig, SigAmount, read_sig
-from fhir.record.resources import DispenseRequest, Dosage, MedicationRequest
+from fhir.mapping.schedule import quantity_days
+from fhir.record.resources import DispenseRequest, Dosage, MedicationRequest, Quantity
 from fhir.terminology.dose_units import dose_unit
 
 Certainty: TypeAlias = Literal["exact", "range", "maximum_prn", "unknown"]
@@ -25,8 +25,9 @@ class DailyDose(Struct, frozen=True, gc=False):
 
     `per_day` and `per_dose` hold `low` to `high` milligrams per ingredient; an ingredient whose strength is not known
     is missing from them. As needed, `low` is 0 and `high` the most that may be taken ("maximum_prn").
-    `times_per_day` is the average (1/7 for weekly), its upper end where it is a range. `duration_days` counts the
-    repeats of a dispense. `single` is one dose in all; `from_text`: words were needed.
+    `times_per_day` is the average (1/7 for weekly), its upper end where it is a range. `duration_days` is that of the
+    bounds, else of the supply, the words or the quantity, refills counted. `single` is one dose in all; `from_text`:
+    words were needed for how much or how often.
     """
 
     certainty: Certainty = "unknown"
@@ -48,20 +49,6 @@ class DailyDose(Struct, frozen=True, gc=False):
         return next((one for one in self.per_dose if one.rxcui == rxcui), None)
 
 
-class _Instruction(Struct, frozen=True, gc=False):
-    """One Dosage: so much, so often; `parts` where the words name several amounts of a day."""
-
-    amount: Amount | None
-    schedule: Schedule
-    parts: tuple[tuple[Amount, float, float], ...] = ()
-    total_per_day: bool = False
-    limit: tuple[Milligrams, ...] = ()
-    infused: tuple[Milligrams, ...] = ()
-    as_needed: bool = False
-    from_text: bool = False
-    problem: str | None = None
-
-
 def daily_dose(order: Order, identity: Identity) -> DailyDose:
     """The daily dose an order or a statement means for the medication it was identified as."""
     if not identity.recognised:
@@ -69,62 +56,18 @@ def daily_dose(order: Order, identity: Identity) -> DailyDose:
     dosages = order.dosageInstruction if isinstance(order, MedicationRequest) else order.dosage
     # An order that is words only may carry its sig there: "Metformin 500 mg PO BID".
     given = dosages or (Dosage(text=identity.words),)
-    instructions = [_instruction(dosage, identity) for dosage in given]
-    dose = _together([_dose(one, identity) for one in instructions], _are_sequential(given))
+    instructions = [read_dosage(dosage, identity) for dosage in given]
+    sequential = _are_sequential(given)
+    dose = _together([_dose(one, identity) for one in instructions], sequential)
     if not dosages and dose.certainty == "unknown":
-        dose = DailyDose(problem="no dosage instruction")
-    if dose.duration_days is None and isinstance(order, MedicationRequest) and order.dispenseRequest is not None:
-        return replace(dose, duration_days=_supply_days(order.dispenseRequest, instructions))
-    return dose
+        return DailyDose(problem="no dosage instruction")
+    if dose.duration_days is not None:
+        return dose
+    dispense = order.dispenseRequest if isinstance(order, MedicationRequest) else None
+    return replace(dose, duration_days=_days(dispense, instructions, sequential))
 
 
-def _instruction(dosage: Dosage, identity: Identity) -> _Instruction:
-    amount, problem = amount_of(dosage, identity)
-    schedule = read_timing(dosage.timing) if dosage.timing is not None else Schedule()
-    infused = rate_per_day(dosage, identity) if amount is None and problem is None else ()
-    instruction = _Instruction(
-        amount,
-        schedule,
-        limit=limit_per_day(dosage.maxDosePerPeriod, identity) if dosage.maxDosePerPeriod is not None else (),
-        infused=infused,
-        as_needed=bool(dosage.asNeededBoolean or dosage.asNeededCodeableConcept is not None) or schedule.as_needed,
-        problem=problem or (None if infused else schedule.problem),
-    )
-    words = dosage.text or dosage.patientInstruction
-    if not words or infused or problem or (amount is not None and schedule.is_known):
-        return instruction
-    return _with_words(instruction, read_sig(words), dosage, identity)
-
-
-def _with_words(known: _Instruction, sig: Sig, dosage: Dosage, identity: Identity) -> _Instruction:
-    """What the structure leaves open, from the words; a structured part is never overruled by them."""
-    amount = known.amount or (_amount(sig.amount) if sig.amount is not None else None)
-    schedule = known.schedule
-    parts: tuple[tuple[Amount, float, float], ...] = ()
-    if not schedule.is_known and (schedule.problem is None or sig.times_high is not None):
-        schedule = Schedule(sig.times_low, sig.times_high, sig.single, days=schedule.days or sig.days)
-        parts = tuple((_amount(one), low, high) for one, low, high in sig.parts) if known.amount is None else ()
-    elif schedule.days is None:
-        schedule = replace(schedule, days=sig.days)
-    said_not_needed = dosage.asNeededBoolean is False
-    return replace(
-        known,
-        amount=amount,
-        schedule=schedule,
-        parts=parts,
-        total_per_day=sig.total_per_day and known.amount is None,
-        limit=known.limit or (milligrams(identity, _amount(sig.maximum))[0] if sig.maximum is not None else ()),
-        as_needed=known.as_needed or (sig.as_needed and not said_not_needed),
-        from_text=True,
-        problem=sig.problem if (amount is None and not parts) or not schedule.is_known else None,
-    )
-
-
-def _amount(said: SigAmount) -> Amount:
-    return Amount(said.low, said.high, said.unit)
-
-
-def _dose(instruction: _Instruction, identity: Identity) -> DailyDose:
+def _dose(instruction: Instruction, identity: Identity) -> DailyDose:
     schedule = instruction.schedule
     frame = DailyDose(
         times_per_day=schedule.high,
@@ -144,7 +87,7 @@ def _dose(instruction: _Instruction, identity: Identity) -> DailyDose:
     return _with_certainty(replace(frame, per_dose=per_dose, problem=None), per_day, instruction)
 
 
-def _with_certainty(frame: DailyDose, per_day: Sequence[Milligrams], instruction: _Instruction) -> DailyDose:
+def _with_certainty(frame: DailyDose, per_day: Sequence[Milligrams], instruction: Instruction) -> DailyDose:
     if instruction.as_needed:
         per_day = [replace(one, low=0.0) for one in _capped(per_day, instruction.limit)]
         return replace(frame, certainty="maximum_prn", per_day=tuple(per_day))
@@ -160,7 +103,7 @@ def _capped(per_day: Iterable[Milligrams], limit: Iterable[Milligrams]) -> list[
 
 
 def _sums(
-    instruction: _Instruction, identity: Identity
+    instruction: Instruction, identity: Identity
 ) -> tuple[tuple[Milligrams, ...], tuple[Milligrams, ...], str | None]:
     """Milligrams of one dose, of a day, and what stands in the way."""
     schedule = instruction.schedule
@@ -260,16 +203,30 @@ def _longest(doses: Iterable[DailyDose]) -> float | None:
     return max((one for one in lengths if one is not None), default=None) if None not in lengths else None
 
 
-def _supply_days(dispense: DispenseRequest, instructions: Sequence[_Instruction]) -> float | None:
-    """Days that the dispenses allow, repeats counted; from the quantity where its unit is that of the dose."""
-    fills = 1 + (dispense.numberOfRepeatsAllowed or 0)
-    if dispense.expectedSupplyDuration is not None:
-        days = quantity_days(dispense.expectedSupplyDuration)
-        return days * fills if days is not None else None
-    quantity = dispense.quantity
-    if quantity is None or quantity.value is None or len(instructions) != 1:
+def _days(dispense: DispenseRequest | None, instructions: Sequence[Instruction], sequential: bool) -> float | None:
+    """How long without bounds: the supply, else what the words say, else the quantity; each refill once more."""
+    supply = dispense.expectedSupplyDuration if dispense is not None else None
+    days = quantity_days(supply) if supply is not None else None
+    if days is None:
+        days = _said_days(instructions, sequential)
+    if days is None and dispense is not None and dispense.quantity is not None and len(instructions) == 1:
+        days = _lasts(dispense.quantity, instructions[0])
+    refills = dispense.numberOfRepeatsAllowed if dispense is not None else None
+    return days * (1 + (refills or 0)) if days is not None else None
+
+
+def _said_days(instructions: Sequence[Instruction], sequential: bool) -> float | None:
+    said = [one.said_days for one in instructions if one.said_days is not None]
+    if len(said) != len(instructions):
         return None
-    amount, times = instructions[0].amount, instructions[0].schedule.high
-    if amount is None or not times or not amount.high or dose_unit(quantity.code or quantity.unit) != amount.unit:
+    return sum(said) if sequential else max(said)
+
+
+def _lasts(quantity: Quantity, instruction: Instruction) -> float | None:
+    """Days a quantity lasts where its unit is that of the dose."""
+    amount, times = instruction.amount, instruction.schedule.high
+    if amount is None or not times or not amount.high or quantity.value is None:
         return None
-    return quantity.value * fills / (amount.high * times)
+    if dose_unit(quantity.code or quantity.unit) != amount.unit:
+        return None
+    return quantity.value / (amount.high * times)

@@ -4,44 +4,35 @@ shared/data/medications/rules/renal.json, table kidney_function, and rules/CLARI
 `KidneyEstimate` or a `KidneyAbsence` that says why there is none; a value too old to be used stands in the absence.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Literal, TypeAlias
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from fhir.mapping.conditions import has_condition
+from fhir.mapping.creatinine_change import SHARE_SECONDS, is_creatinine_unstable
+from fhir.mapping.dosing_weight import WeightRule, dosing_weight, newest_weight
 from fhir.mapping.kidney_equations import (
     AGE_YEARS,
     CKD_EPI_UNIT,
     COCKCROFT_GAULT_UNIT,
-    WEIGHT_KG,
-    adjusted_weight_kg,
     ckd_epi_2021,
     cockcroft_gault,
-    ideal_weight_kg,
 )
 from fhir.mapping.stay import is_inpatient
 from fhir.record.measurement import Measurement
 from fhir.record.record import PatientRecord
-from fhir.record.time import DAY_SECONDS, FhirTime
+from fhir.record.time import FhirTime
 from fhir.terminology.analytes import ANALYTES
 
 Method: TypeAlias = Literal["reported", "reported, unit unclear", "CKD-EPI 2021", "Cockcroft-Gault", "dialysis"]
-WeightRule: TypeAlias = Literal["actual", "adjusted"]
 Reason: TypeAlias = Literal["under-18", "no-age", "no-sex", "missing", "stale"]
 
 MAX_AGE_DAYS = 365
 MAX_AGE_DAYS_INPATIENT = 30
 _DISPUTE_SHARE = 0.30
 _ADULT_YEARS = 18
-_OVERWEIGHT = 1.30
-# KDIGO 2012 acute kidney injury: 0.3 mg/dL within 48 hours, or by half within 7 days.
-_RISE_MG_DL = 0.3
-_RISE_SECONDS = 2 * DAY_SECONDS
-_SHARE = 0.5
-_SHARE_SECONDS = 7 * DAY_SECONDS
-_ROUNDING = 1e-9  # 2.4 − 2.1 is 0.3 on paper, not in binary
 
 
 class KidneyValue(Struct, frozen=True, gc=False):
@@ -75,7 +66,7 @@ class KidneyEstimate(Struct, frozen=True, gc=False):
     rivals: tuple[KidneyValue, ...] = ()
     stale: bool = False
     unstable: bool = False
-    weight_used: Literal["actual", "adjusted"] | None = None
+    weight_used: WeightRule | None = None
     instead_of_clearance: str | None = None
     notes: tuple[str, ...] = ()
 
@@ -122,12 +113,12 @@ def crcl_cockcroft_gault(record: PatientRecord, weight_rule: WeightRule) -> Kidn
     if special is not None:
         return special
     creatinine = _newest_creatinine(record)
-    weight = _newest_weight(record)
+    weight = newest_weight(record)
     age, sex = record.age_years(), record.sex
     if creatinine is None or weight is None or age is None or sex is None or age > AGE_YEARS[1]:
         missing = "creatinine" if creatinine is None else "weight" if weight is None else "age or sex"
         return _instead(egfr_best(record), missing)
-    kilograms, kind, note = _weight(record, weight, weight_rule)
+    kilograms, kind, note = dosing_weight(record, weight, weight_rule)
     clearance = KidneyEstimate(
         cockcroft_gault(age, sex, kilograms, creatinine.value),
         COCKCROFT_GAULT_UNIT,
@@ -143,24 +134,6 @@ def crcl_cockcroft_gault(record: PatientRecord, weight_rule: WeightRule) -> Kidn
         if isinstance(best, KidneyEstimate):
             return _instead(best, "recent creatinine")
     return _judged(record, clearance)
-
-
-def is_creatinine_unstable(creatinine: Sequence[Measurement]) -> bool:
-    """Whether the newest creatinine (they come newest first) differs from earlier ones as in acute kidney injury.
-
-    By 0.3 mg/dL within 48 hours, or by half of the earlier value within 7 days, up or down.
-    """
-    if not creatinine:
-        return False
-    newest = creatinine[0]
-    for earlier in creatinine[1:]:
-        seconds = newest.time.instant - earlier.time.instant
-        change = abs(newest.value - earlier.value) + _ROUNDING
-        if seconds > _SHARE_SECONDS:
-            return False
-        if (seconds <= _RISE_SECONDS and change >= _RISE_MG_DL) or change >= _SHARE * earlier.value:
-            return True
-    return False
 
 
 def _dialysis(record: PatientRecord, unit: str) -> KidneyEstimate | None:
@@ -254,7 +227,7 @@ def _is_unstable(record: PatientRecord, used: Measurement) -> bool:
     if acute is not None and acute.status == "active":
         return True
     # A change of creatinine long before the value that is used says nothing about it.
-    since = used.time.instant - _SHARE_SECONDS
+    since = used.time.instant - SHARE_SECONDS
     creatinine = record.measurements("creatinine")
     return bool(creatinine) and creatinine[0].time.instant >= since and is_creatinine_unstable(creatinine)
 
@@ -284,26 +257,6 @@ def _newest_creatinine(record: PatientRecord) -> Measurement | None:
     known = record.measurements("creatinine")
     same_time = [one for one in known if one.time.instant == known[0].time.instant]
     return max(same_time, key=lambda one: one.value) if same_time else None
-
-
-def _newest_weight(record: PatientRecord) -> Measurement | None:
-    low, high = WEIGHT_KG
-    weight = record.newest("body_weight")
-    return weight if weight is not None and low <= weight.value <= high else None
-
-
-def _weight(
-    record: PatientRecord, weight: Measurement, rule: WeightRule
-) -> tuple[float, Literal["actual", "adjusted"], str]:
-    if rule == "actual":
-        return weight.value, "actual", ""
-    height, sex = record.newest("body_height"), record.sex
-    if height is None or sex is None:
-        return weight.value, "actual", "Height is missing: actual weight used, which may be too high."
-    ideal = ideal_weight_kg(sex, height.value)
-    if ideal <= 0 or weight.value <= _OVERWEIGHT * ideal:
-        return weight.value, "actual", ""
-    return adjusted_weight_kg(weight.value, ideal), "adjusted", "Adjusted body weight: actual is over 130 % of ideal."
 
 
 def _instead(best: Kidney, missing: str) -> Kidney:

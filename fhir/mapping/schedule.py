@@ -29,6 +29,7 @@ TIMES_PER_DAY = {
 }
 # EventTiming codes that say "a meal" without saying which: how many meals a person takes is not in the order.
 _ANY_MEAL = frozenset({"C", "AC", "PC"})
+CONTRADICTION = "timing code and repeat contradict each other"
 _CLOSE = 1e-9
 
 
@@ -64,7 +65,7 @@ def read_timing(timing: Timing) -> Schedule:
         return replace(by_code, days=by_repeat.days or by_code.days)
     if _same(by_code, by_repeat):
         return replace(by_repeat, as_needed=by_code.as_needed)
-    return Schedule(problem="timing code and repeat contradict each other", days=by_repeat.days)
+    return Schedule(problem=CONTRADICTION, days=by_repeat.days)
 
 
 def _same(one: Schedule, other: Schedule) -> bool:

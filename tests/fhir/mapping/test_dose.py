@@ -197,6 +197,16 @@ class TestWords:
         dose = _dose(METFORMIN, _amount(1, "tablet") | {"timing": TWICE, "text": "take 3 tablets four times a day"})
         assert (_mg(dose), dose.from_text) == ([(1000.0, 1000.0)], False)
 
+    def test_what_the_structure_leaves_open_beside_dose_and_frequency_is_read_too(self) -> None:
+        words = "1 tablet bid as needed for 14 days, max 1 tablet per day"
+        dose = _dose(METFORMIN, _amount(1, "tablet") | {"timing": TWICE, "text": words})
+        assert (dose.duration_days, dose.as_needed, _mg(dose)) == (14.0, True, [(0.0, 500.0)])
+
+    def test_a_timing_that_contradicts_itself_is_not_settled_by_words(self) -> None:
+        timing = TWICE | {"code": {"coding": [{"code": "TID"}]}}
+        dose = _dose(METFORMIN, _amount(1, "tablet") | {"timing": timing, "text": "1 tablet bid"})
+        assert dose.problem == "timing code and repeat contradict each other"
+
     def test_a_text_only_order_may_carry_its_sig(self) -> None:
         dose = _dose("Metformin 500 mg PO BID x 10 days")
         assert (_mg(dose), dose.duration_days) == ([(1000.0, 1000.0)], 10.0)
@@ -261,6 +271,12 @@ class TestDuration:
     def test_a_quantity_lasts_for_its_days(self) -> None:
         assert self._days({}, quantity={"value": 60, "unit": "tablet"}) == 30.0
         assert self._days({}, quantity={"value": 60, "unit": "mL"}) is None
+
+    def test_the_supply_goes_before_the_words_and_the_words_before_the_quantity(self) -> None:
+        said = {"text": "1 tablet twice daily for 10 days"}
+        assert self._days(said, expectedSupplyDuration={"value": 5, "code": "d"}) == 5.0
+        assert self._days(said, quantity={"value": 60, "unit": "tablet"}) == 10.0
+        assert self._days(said, numberOfRepeatsAllowed=2) == 30.0
 
     def test_a_single_dose_is_one_day(self) -> None:
         once = _dose(METFORMIN, _amount(1, "tablet") | {"timing": {"code": {"text": "once"}}})

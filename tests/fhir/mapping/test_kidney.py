@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fhir.mapping.creatinine_change import is_creatinine_unstable
 from fhir.mapping.kidney import (
     Kidney,
     KidneyAbsence,
     KidneyEstimate,
     crcl_cockcroft_gault,
     egfr_best,
-    is_creatinine_unstable,
 )
 from fhir.mapping.kidney_equations import ckd_epi_2021, cockcroft_gault
 from fhir.record.record import PatientRecord, read_record
@@ -223,6 +223,9 @@ class TestUnstable:
     def test_a_change_long_before_the_value_that_is_used_does_not_matter(self) -> None:
         chart = record_of(egfr(50.0), creatinine(1.2, "2026-03-01T08:00:00Z"), creatinine(2.0, "2026-03-02T08:00:00Z"))
         assert not _estimate(egfr_best(chart)).unstable
+
+    def test_two_results_of_one_instant_are_no_change(self) -> None:
+        assert not is_creatinine_unstable(record_of(creatinine(1.2), creatinine(2.0)).measurements("creatinine"))
 
     def test_active_acute_kidney_injury_is_unstable(self) -> None:
         assert _estimate(egfr_best(record_of(creatinine(1.0), condition("14669001")))).unstable
