@@ -10,6 +10,7 @@ from typing import Any
 
 from cards.rules.drafted import Drafted
 from cards.rules.rule import Change, Product, Sig
+from fhir.mapping.schedule import quantity_days
 from fhir.terminology.analytes import UCUM
 from fhir.terminology.dose_units import dose_unit
 from fhir.terminology.medications import RXNORM
@@ -211,12 +212,20 @@ def _set_duration(order: Json, new_days: int, drafted: Drafted) -> None:
     if "expectedSupplyDuration" in dispense or not stated:
         dispense = _made(order, "dispenseRequest")
         dispense["expectedSupplyDuration"] = days(new_days)
-    # The quantity is that of one fill, the old duration that of all of them.
     fills = 1 + (dispense.get("numberOfRepeatsAllowed") or 0)
     if fills > 1:
         dispense["numberOfRepeatsAllowed"] = 0
-    old_days = drafted.dose.duration_days
-    _scale_quantity(order, new_days * fills / old_days if old_days else None)
+    fill_days = _fill_days(drafted, fills)
+    _scale_quantity(order, new_days / fill_days if fill_days else None)
+
+
+def _fill_days(drafted: Drafted, fills: int) -> float | None:
+    """How long the drafted quantity, which is that of one fill, was to last."""
+    dispense = drafted.order.dispenseRequest
+    if dispense is not None and dispense.expectedSupplyDuration is not None:
+        return quantity_days(dispense.expectedSupplyDuration)
+    days_in_all = drafted.dose.duration_days
+    return days_in_all / fills if days_in_all else None
 
 
 def _bound(dosage: Json, new_days: int) -> bool:

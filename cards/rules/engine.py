@@ -140,7 +140,7 @@ def _speak(rule: CompiledRule, band: CompiledBand, situation: Situation) -> Find
     unsure = situation.is_unsure(band.when.uses, critical=band.declared.indicator == "critical")
     indicator = _ONE_STEP_LOWER[band.declared.indicator] if unsure else band.declared.indicator
     summary = band.unsure_summary if unsure and band.unsure_summary is not None else band.summary
-    text = _Text(band.declared.id, indicator, band.when, summary, band.detail, is_certain=not unsure)
+    text = _Text(band.declared.id, indicator, band.when, summary, band.detail, not unsure, band.declared.cites)
     offers = _offers(rule, band.suggestions, situation, situation.is_doubtful(band.when.uses))
     return _finding(rule, text, offers, situation)
 
@@ -148,7 +148,7 @@ def _speak(rule: CompiledRule, band: CompiledBand, situation: Situation) -> Find
 def _ask(rule: CompiledRule, entry: CompiledMissing, situation: Situation) -> Finding | Silence:
     if _is_answered(entry.suggestions, situation):
         return _answered(rule)
-    text = _Text(MISSING, "info", entry.when, entry.summary, entry.detail, is_certain=True)
+    text = _Text(MISSING, "info", entry.when, entry.summary, entry.detail, is_certain=True, cites=())
     offers = _offers(rule, entry.suggestions, situation, doubtful=False)
     return _finding(rule, text, offers, situation)
 
@@ -178,6 +178,7 @@ class _Text(Struct, frozen=True):
     summary: Template
     detail: Template
     is_certain: bool
+    cites: tuple[int, ...]
 
 
 def _finding(rule: CompiledRule, text: _Text, offers: tuple[Offer, ...], situation: Situation) -> Finding:
@@ -198,7 +199,7 @@ def _finding(rule: CompiledRule, text: _Text, offers: tuple[Offer, ...], situati
         facts=facts,
         notes=(*situation.notes(text.when.uses), *asked, *([running] if running else ())),
         suggestions=offers,
-        evidence=declared.evidence,
+        evidence=tuple(declared.evidence[position] for position in text.cites) or declared.evidence,
         override_reasons=rule.override_reasons,
     )
 

@@ -37,11 +37,11 @@ def phrase(estimate: KidneyEstimate, limits: Iterable[float] = ()) -> str:
     return f"{said}{doubted}{f' on {estimate.time.date}' if estimate.time else ''}"
 
 
-def facts(estimate: KidneyEstimate) -> list[Fact]:
+def facts(estimate: KidneyEstimate, limits: Iterable[float] = ()) -> list[Fact]:
     """The estimate with its unit, date and source, then the measurements behind it, which need no text of their own."""
     whole = Fact(
         "crcl" if _name(estimate) == "CrCl" else "egfr",
-        _statement(estimate),
+        _statement(estimate, limits),
         estimate.value,
         estimate.unit,
         estimate.time.text if estimate.time else None,
@@ -101,11 +101,11 @@ def _rival(value: KidneyValue) -> str:
     return f"{show(value.value)} {origin}"
 
 
-def _statement(estimate: KidneyEstimate) -> str:
+def _statement(estimate: KidneyEstimate, limits: Iterable[float]) -> str:
     if estimate.method == "dialysis":
         return f"dialysis on record{f' since {estimate.time.date}' if estimate.time else ''}"
-    dated = f" on {estimate.time.date}" if estimate.time else ""
-    value = f"{_name(estimate)} {show(estimate.value)} {unit(estimate.unit)}{dated}"
+    on_day = f" on {estimate.time.date}" if estimate.time else ""
+    value = f"{_name(estimate)} {show(estimate.value, limits)} {unit(estimate.unit)}{on_day}"
     if estimate.method == "Cockcroft-Gault":
         inputs = ", ".join(f"{say(one)} of {one.time.date}" for one in estimate.inputs)
         kind = f", {estimate.weight_used} body weight" if estimate.weight_used == "adjusted" else ""

@@ -119,6 +119,8 @@ def _rule_faults(rule: CompiledRule) -> Iterator[str]:
         if not set(quiet.except_bands) <= bands:
             yield f"silent_when {quiet.code}: except_bands names a band that does not exist"
     for band in rule.bands:
+        if not set(band.declared.cites) <= set(range(len(rule.declared.evidence))):
+            yield f"{band.declared.id}: cites a position that the evidence does not have"
         for fault in (*_text_faults(rule, band), *_safety_faults(band), *_suggestion_faults(band.suggestions)):
             yield f"{band.declared.id}: {fault}"
     for entry in rule.missing:

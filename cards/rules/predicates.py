@@ -153,7 +153,7 @@ def _lab(spec: Mapping[str, Any]) -> Predicate:
         return compare(situation.lab_value(key, max_age))
 
     def facts(situation: Situation) -> list[Fact]:
-        return situation.lab_facts(key, max_age)
+        return situation.lab_facts(key, max_age, limits)
 
     return Predicate(test, facts, frozenset({f"lab:{key}"}), limits)
 
@@ -175,7 +175,7 @@ def _derived(spec: Mapping[str, Any]) -> Predicate:
         return compare(situation.estimate_value(name))
 
     def facts(situation: Situation) -> list[Fact]:
-        return situation.estimate_facts(name)
+        return situation.estimate_facts(name, limits)
 
     return Predicate(test, facts, frozenset({name}), limits)
 
@@ -214,7 +214,7 @@ def _number(word: str, use: str) -> Callable[[Mapping[str, Any]], Predicate]:
             return compare(read(situation))
 
         def facts(situation: Situation) -> list[Fact]:
-            return situation.number_facts(word)
+            return situation.number_facts(word, limits)
 
         return Predicate(test, facts, frozenset({use}), limits)
 

@@ -126,7 +126,11 @@ class SuggestionTemplate(Declared, frozen=True):
 
 
 class Band(Declared, frozen=True):
-    """One step of a rule. `unsure_summary` is said instead of `summary` when the facts are old or contradict."""
+    """One step of a rule.
+
+    `unsure_summary` is said instead of `summary` when the facts are old or contradict; `cites` are the positions of the
+    rule's evidence that this band rests on, the first one named as the card's source (none given: all of it).
+    """
 
     id: str
     when: Any
@@ -134,6 +138,7 @@ class Band(Declared, frozen=True):
     summary: str = ""
     detail: str = ""
     unsure_summary: str | None = None
+    cites: tuple[int, ...] = ()
     suggestions: tuple[SuggestionTemplate, ...] = ()
 
 

@@ -146,10 +146,10 @@ class Situation:
         measurement = self.chart.lab(analyte, max_age_days)
         return measurement.value if measurement is not None else None
 
-    def lab_facts(self, analyte: str, max_age_days: float | None) -> list[Fact]:
-        """The newest usable value with its date and source."""
+    def lab_facts(self, analyte: str, max_age_days: float | None, limits: Iterable[float] = ()) -> list[Fact]:
+        """The newest usable value with its date and source, never rounded across a limit."""
         measurement = self.chart.lab(analyte, max_age_days)
-        return [kidney.measured(measurement, kidney.dated(measurement))] if measurement is not None else []
+        return [kidney.measured(measurement, kidney.dated(measurement, limits))] if measurement is not None else []
 
     def estimate(self, name: str) -> KidneyEstimate | None:
         """An estimate of kidney function (a name of ESTIMATES), unless `fresh_only` also from a value too old."""
@@ -163,10 +163,10 @@ class Situation:
         estimate = self.estimate(name)
         return estimate.value if estimate is not None else None
 
-    def estimate_facts(self, name: str) -> list[Fact]:
-        """The estimate and the measurements behind it."""
+    def estimate_facts(self, name: str, limits: Iterable[float] = ()) -> list[Fact]:
+        """The estimate, never rounded across a limit, and the measurements behind it."""
         estimate = self.estimate(name)
-        return kidney.facts(estimate) if estimate is not None else []
+        return kidney.facts(estimate, limits) if estimate is not None else []
 
     def estimate_phrases(self, uses: Iterable[str]) -> list[str]:
         """The estimates among these facts, in words."""
@@ -188,17 +188,17 @@ class Situation:
 
     # Numbers as facts
 
-    def number_facts(self, word: str) -> list[Fact]:
+    def number_facts(self, word: str, limits: Iterable[float] = ()) -> list[Fact]:
         """The number that a condition compared, as a fact."""
         if word == "weight_kg" and self.chart.weight is not None:
-            return [kidney.measured(self.chart.weight, kidney.dated(self.chart.weight))]
+            return [kidney.measured(self.chart.weight, kidney.dated(self.chart.weight, limits))]
         if word == "age_years" and self.age_years is not None:
-            return [Fact("age", f"age {self.age_years}", self.age_years, "a", source=self.chart.patient_reference)]
+            return [Fact("age", "", self.age_years, "a", source=self.chart.patient_reference)]
         if word == "daily_dose_mg" and self.daily_dose_mg is not None:
-            text = f"{show(self.daily_dose_mg)} mg/day"
+            text = f"{show(self.daily_dose_mg, limits)} mg/day"
             return [Fact("daily_dose", text, self.daily_dose_mg, "mg/d", source=self.drafted.draft.name)]
         if word == "duration_days" and self.duration_days is not None:
-            text = f"{show(self.duration_days)} days"
+            text = f"{show(self.duration_days, limits)} days"
             return [Fact("duration", text, self.duration_days, "d", source=self.drafted.draft.name)]
         if word == "gestation_weeks" and self.gestation_weeks is not None:
             hit = self.chart.condition("pregnancy")

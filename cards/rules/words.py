@@ -39,9 +39,9 @@ def _drug_capital(_when: Predicate, _facts: tuple[Fact, ...], situation: Situati
     return f"{name[:1].upper()}{name[1:]}"
 
 
-def _dose(_when: Predicate, _facts: tuple[Fact, ...], situation: Situation) -> str | None:
+def _dose(when: Predicate, _facts: tuple[Fact, ...], situation: Situation) -> str | None:
     dose = situation.daily_dose_mg
-    return show(dose) if dose is not None else None
+    return show(dose, when.limits) if dose is not None else None
 
 
 def _other(_when: Predicate, facts: tuple[Fact, ...], _situation: Situation) -> str | None:

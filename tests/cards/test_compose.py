@@ -165,6 +165,14 @@ sys.stdout.buffer.write(msgspec.json.encode(outcome))
 """
 
 
+def test_the_source_of_a_card_is_what_its_band_rests_on(as_of: datetime) -> None:
+    pregnant = {"age": 30, "sex": "female", "conditions": [["pregnancy", 253]]}
+    nitrofurantoin = {"drug": "1648755", "dose": "1 capsule", "times": 2, "days": 5}
+    (card,) = check(record_of(pregnant, as_of), drafts_of(draft_of(nitrofurantoin))).cards
+    assert card.source.label.startswith("Nitrofurantoin label"), "Beers says nothing about pregnancy"
+    assert "Beers" not in (card.detail or "")
+
+
 def test_the_same_call_gives_the_same_bytes_in_any_process() -> None:
     answers = {
         subprocess.run(
