@@ -1,10 +1,12 @@
 """Condition keys: SNOMED exactly, ICD by prefix in its own system, and the exceptions that the table's notes make."""
 
 import csv
+import gzip
 from pathlib import Path
 
 import pytest
 
+from fhir.record.resources import Condition, decoder
 from fhir.terminology.conditions import SNOMED, condition_keys, ends_pregnancy, keys_of
 
 ICD10 = "http://hl7.org/fhir/sid/icd-10-cm"
@@ -92,3 +94,35 @@ def test_no_code_of_the_given_table_was_lost(data_folder: Path) -> None:
             assert row["key"] in keys_of(SNOMED, code)
         for code in filter(None, row["icd10_prefix"].split(";")):
             assert row["key"] in keys_of(ICD10, f"{code}9" if len(code) == 2 else code)
+
+
+# Where the notes of the table say more than its prefixes: docs/medications.md.
+EXCEPTIONS = {"dm1", "dm2", "substance_use_disorder", "sickle_cell", "cancer_pain_or_active_cancer", "overdose"}
+
+
+@pytest.mark.outside_data
+def test_every_code_of_the_sample_charts_means_what_the_given_prefixes_say(data_folder: Path) -> None:
+    text = (data_folder / "medications" / "conditions.csv").read_text(encoding="utf-8")
+    given = list(csv.DictReader(text.splitlines()))
+    columns = {SNOMED: "snomed", MIMIC10: "icd10_prefix", MIMIC9: "icd9_prefix"}
+    meant = 0
+    for system, code in sorted(_codes_of_charts(data_folder)):
+        expected = set()
+        for row in given:
+            listed = [one.replace(".", "") for one in row[columns[system]].split(";") if one]
+            if code in listed or (system != SNOMED and code.startswith(tuple(listed))):
+                expected.add(row["key"])
+        assert set(keys_of(system, code)) - EXCEPTIONS == expected - EXCEPTIONS, code
+        assert set(keys_of(system, code)) <= expected | {"dm1"}, code
+        meant += bool(expected)
+    assert meant > 300
+
+
+def _codes_of_charts(data_folder: Path) -> set[tuple[str, str]]:
+    found: set[tuple[str, str]] = set()
+    for path in (data_folder / "fhir").glob("*/*.json.gz"):
+        bundle = decoder.decode(gzip.decompress(path.read_bytes()))
+        for entry in bundle.entry:
+            if isinstance(entry.resource, Condition) and entry.resource.code is not None:
+                found |= {(one.system or "", one.code or "") for one in entry.resource.code.coding}
+    return found
