@@ -13,6 +13,10 @@ from fhir.mapping.features import FEATURES
 from models_onnx import models
 from models_onnx.errors import SpecRefused, UnknownModel
 
+# Of every training that is not told otherwise: parity rows and bootstrap samples.
+SEED = 20260101
+REPLICATES = 1000
+
 # A column of a training table; pandas is named only in models_onnx.training, so that serving never needs it.
 Column = Any
 ColumnOf = Callable[[Any], Column]

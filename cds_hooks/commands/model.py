@@ -15,11 +15,9 @@ from cds_hooks.commands.model_tables import print_json, show_comparison, show_ev
 from cds_hooks.settings import settings
 from models_onnx.errors import ModelError
 from models_onnx.registry import ARTIFACTS
+from models_onnx.spec import REPLICATES, SEED
 
 app = typer.Typer(no_args_is_help=True, help="Train, evaluate, list and describe the models.")
-
-SEED = 20260101
-REPLICATES = 1000
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The model's id, for example mortality_5y.")]
 Data = Annotated[Path | None, typer.Option(help="The data folder; default: the setting CDS_DATA_DIR.")]

@@ -12,14 +12,11 @@ from models_onnx.errors import TrainingRefused
 from models_onnx.manifest import Manifest
 from models_onnx.registry import ARTIFACTS, load_model
 from models_onnx.runtime import Model
-from models_onnx.spec import ModelSpec, get_spec
+from models_onnx.spec import REPLICATES, SEED, ModelSpec, get_spec
 from models_onnx.training.cohort import Cohort, build_cohort, read_table
 from models_onnx.training.crossvalidate import OutOfFold, Progress
 from models_onnx.training.evaluate import WHOLE, Evaluator
 from models_onnx.training.pipeline import Trained, train
-
-SEED = 20260101
-REPLICATES = 1000
 
 # Issue 2 point 5: what another processor may change.
 PREDICTIONS_AGREE = 1e-4
