@@ -13,6 +13,7 @@ from cds_hooks.errors import HookError, MethodNotAllowed, NotFound, operation_ou
 from cds_hooks.invoke import Parts
 from cds_hooks.logs import configure_logs, log
 from cds_hooks.metrics import Metrics
+from cds_hooks.predictor import Predictor
 from cds_hooks.routes.health import health_routes
 from cds_hooks.routes.hooks import HookRoute
 from cds_hooks.routes.pages import page_routes
@@ -27,7 +28,7 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
     configured = configured or settings()
     configure_logs(configured.log_level)
     services = find_services()
-    parts = Parts(configured, open_decision_log(configured.database_url), Metrics())
+    parts = Parts(configured, open_decision_log(configured.database_url), Metrics(), Predictor())
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

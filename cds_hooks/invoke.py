@@ -8,6 +8,7 @@ from time import perf_counter, time_ns
 from cards.rules.finding import Silence
 from cds_hooks.errors import BadRequest, PreconditionFailed, RecordFailed
 from cds_hooks.metrics import Metrics
+from cds_hooks.predictor import Predictor
 from cds_hooks.prefetch import what_was_brought
 from cds_hooks.protocol.request import CDSRequest, read_request
 from cds_hooks.protocol.response import encode_response
@@ -28,6 +29,7 @@ class Parts:
     settings: Settings
     decisions: DecisionLog
     metrics: Metrics
+    predictor: Predictor
 
 
 async def invoke(body: bytes, service: Service, client: str, parts: Parts) -> bytes:
@@ -46,7 +48,7 @@ async def invoke(body: bytes, service: Service, client: str, parts: Parts) -> by
     record = _read_facts(request, service, as_of)
     stages.end("facts")
 
-    advice = service.decide(_situation(request, record, decision_id, parts.settings))
+    advice = await service.decide(_situation(request, record, decision_id, parts))
     silences = advice.silences + _refusals_as_silences(record)
     stages.end("decide")
 
@@ -97,15 +99,16 @@ def _read_facts(request: CDSRequest, service: Service, as_of: datetime) -> Patie
     return record
 
 
-def _situation(request: CDSRequest, record: PatientRecord, decision_id: str, settings: Settings) -> Situation:
+def _situation(request: CDSRequest, record: PatientRecord, decision_id: str, parts: Parts) -> Situation:
     numbers = count(1)
     return Situation(
         request=request,
         record=record,
         card_uuid=lambda: card_uuid(decision_id, next(numbers)),
-        alert_share=settings.alert_share,
-        public_url=settings.public_url,
+        alert_share=parts.settings.alert_share,
+        public_url=parts.settings.public_url,
         decision_id=decision_id,
+        predict=parts.predictor.predict,
     )
 
 

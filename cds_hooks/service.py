@@ -2,9 +2,12 @@
 
 import importlib
 import pkgutil
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from cards.card import Card
 from cards.rules.finding import Silence
@@ -12,6 +15,7 @@ from cds_hooks.prefetch import Needs, Template, templates_for
 from cds_hooks.protocol.request import CDSRequest
 from fhir.mapping.feature import FeatureVector
 from fhir.record.record import PatientRecord
+from models_onnx.runtime import Model, Prediction
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +28,7 @@ class Situation:
     alert_share: float
     public_url: str
     decision_id: str
+    predict: Callable[[Model, NDArray[np.float64]], Awaitable[Prediction]]
 
     @property
     def explain_url(self) -> str:
@@ -53,7 +58,7 @@ class Service:
     description: str
     usage_requirements: str
     needs: Needs
-    decide: Callable[[Situation], Advice]
+    decide: Callable[[Situation], Awaitable[Advice]]
     templates: tuple[Template, ...] = ()
 
     def __post_init__(self) -> None:

@@ -20,7 +20,7 @@ from fhir.record.subject import last_part, names_a_patient
 NEEDS = rule_book().needs
 
 
-def decide(situation: Situation) -> Advice:
+async def decide(situation: Situation) -> Advice:
     """One card for each drafted order with a finding, and a reason for every rule and draft that says nothing."""
     context: Any = situation.request.context
     drafts = _drafts(context, situation.record.patient_id)

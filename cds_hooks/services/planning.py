@@ -29,7 +29,7 @@ SUMMARY = (
 _IN_HOSPITAL = frozenset({"IMP", "ACUTE", "NONAC", "EMER", "OBSENC"})
 
 
-def decide(situation: Situation) -> Advice:
+async def decide(situation: Situation) -> Advice:
     """One info card where the estimate is among the highest of the reference cohort, else the reason for none."""
     record = situation.record
     outside = _outside_population(record)
@@ -43,7 +43,7 @@ def decide(situation: Situation) -> Advice:
         )
     vector = map_features(record, FEATURES)
     advice = Advice(features=vector, models=(_model_reference(),))
-    prediction = MODEL.predict(vector.values)
+    prediction = await situation.predict(MODEL, vector.values)
     if prediction.missing.any() or prediction.out_of_range.any():
         refused = not_scored(MODEL.manifest, vector.values)
         if refused is not None:
