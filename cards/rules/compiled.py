@@ -54,6 +54,11 @@ class CompiledBand:
     detail: Template
     suggestions: tuple[CompiledSuggestion, ...]
 
+    @property
+    def tells_a_dose(self) -> bool:
+        """Whether it asks for a dose that is derived from an estimate."""
+        return any(one.declared.from_estimate and one.declared.change is not None for one in self.suggestions)
+
 
 @dataclass(frozen=True, slots=True)
 class CompiledQuiet:
@@ -87,6 +92,7 @@ class CompiledRule:
     missing: tuple[CompiledMissing, ...]
     questions: tuple[tuple[str, Predicate], ...]
     when_unsure: CompiledSuggestion | None
+    unstable_summary: Template | None
     override_reasons: tuple[Coding, ...]
     band_uses: frozenset[str]
     uses: frozenset[str]
@@ -133,6 +139,7 @@ def _compiled(family: Family, table: Table, rule: Rule) -> CompiledRule:
         missing,
         questions,
         _suggestion(table.when_unsure) if table.when_unsure is not None else None,
+        Template(table.unstable_summary) if table.unstable_summary is not None else None,
         tuple(Coding(system=OVERRIDE_SYSTEM, code=one.code, display=one.display) for one in table.override_reasons),
         frozenset().union(*(band.when.uses for band in bands)),
         frozenset().union(*(predicate.uses for predicate in predicates)),

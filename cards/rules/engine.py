@@ -139,10 +139,16 @@ def _speak(rule: CompiledRule, band: CompiledBand, situation: Situation) -> Find
         return _answered(rule)
     unsure = situation.is_unsure(band.when.uses, critical=band.declared.indicator == "critical")
     indicator = _ONE_STEP_LOWER[band.declared.indicator] if unsure else band.declared.indicator
-    summary = band.unsure_summary if unsure and band.unsure_summary is not None else band.summary
+    summary = _summary(rule, band, situation, unsure)
     text = _Text(band.declared.id, indicator, band.when, summary, band.detail, not unsure, band.declared.cites)
     offers = _offers(rule, band.suggestions, situation, situation.is_doubtful(band.when.uses))
     return _finding(rule, text, offers, situation)
+
+
+def _summary(rule: CompiledRule, band: CompiledBand, situation: Situation, unsure: bool) -> Template:
+    if band.tells_a_dose and situation.gives_no_dose and rule.unstable_summary is not None:
+        return rule.unstable_summary
+    return band.unsure_summary if unsure and band.unsure_summary is not None else band.summary
 
 
 def _ask(rule: CompiledRule, entry: CompiledMissing, situation: Situation) -> Finding | Silence:

@@ -24,6 +24,7 @@ from fhir.terminology.medications import class_members, ingredients, orderables
 _REST_ON: Mapping[str, frozenset[str]] = {
     "egfr": frozenset({"egfr_best"}),
     "crcl": frozenset({"crcl_actual_weight", "crcl_adjusted_weight"}),
+    "kidney": frozenset(ESTIMATES),
     "dose": frozenset({"dose"}),
     "other": frozenset({"active"}),
 }
@@ -129,7 +130,8 @@ def _rule_faults(rule: CompiledRule) -> Iterator[str]:
 
 
 def _text_faults(rule: CompiledRule, band: CompiledBand) -> Iterator[str]:
-    summaries = [band.summary, *([band.unsure_summary] if band.unsure_summary else [])]
+    unstable = rule.unstable_summary if band.tells_a_dose else None
+    summaries = [one for one in (band.summary, band.unsure_summary, unstable) if one is not None]
     for template in (*summaries, band.detail):
         yield from _unknown_words(rule, template)
         for name in template.names:

@@ -204,7 +204,11 @@ class Reason(Declared, frozen=True):
 
 
 class Table(Declared, frozen=True):
-    """A family of rules. `when_unsure` is offered first where a finding rests on old or contradicting values."""
+    """A family of rules.
+
+    `when_unsure` is offered first where a finding rests on old or contradicting values; `unstable_summary` is said
+    instead of the summary of a band that changes a dose while kidney function is unstable.
+    """
 
     family: str
     title: str
@@ -214,6 +218,7 @@ class Table(Declared, frozen=True):
     override_reasons: tuple[Reason, ...]
     rules: tuple[Rule, ...]
     when_unsure: SuggestionTemplate | None = None
+    unstable_summary: str | None = None
 
 
 def read_table(family: str) -> Table:

@@ -86,6 +86,7 @@ COMMON_WORDS: Mapping[str, Callable[[Predicate, tuple[Fact, ...], Situation], st
     "other": _other,
     "egfr": _estimate("egfr"),
     "crcl": _estimate("crcl"),
+    "kidney": _estimate(""),
     "kidney_gap": _kidney_gap,
     "kidney_history": _kidney_history,
 }
@@ -95,6 +96,7 @@ COMMON_LONGEST: Mapping[str, str] = {
     "other": "ketoconazole and itraconazole",
     "egfr": "eGFR 29.96 (old, disputed) on 2026-11-20",
     "crcl": "CrCl 29.96 mL/min (disputed) on 2026-11-20",
+    "kidney": "CrCl 29.96 mL/min (disputed) on 2026-11-20",
     "kidney_gap": "kidney function cannot be estimated without age and sex",
 }
 """The longest that the common words become, for the lint; {drug} depends on the rule's trigger."""
