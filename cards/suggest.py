@@ -85,7 +85,7 @@ def _correction(change: Change, label: str, finding: Finding, bench: Bench) -> I
     _check_valid(corrected, original)
     product = _check_accepted(corrected, finding, bench)
     description = f"{label}: {plain(product.medication.words)}"
-    if isinstance(original.get("id"), str):
+    if bench.drafted.draft.reference == f"MedicationRequest/{original.get('id')}":
         yield Action(type="update", description=description, resource=corrected)
     else:
         yield _removal(bench)

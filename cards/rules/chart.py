@@ -26,7 +26,8 @@ from fhir.terminology.medications import Ingredient
 # labs.csv: weight of an adult at any age (the card shows the date), of a child within 90 days.
 _CHILD_WEIGHT_DAYS = 90
 _ADULT_YEARS = 18
-_NEVER_GIVEN = frozenset({"cancelled", "entered-in-error", "stopped", "completed"})
+# What stands among the drafts is to be ordered, whatever its status, unless that says it is not.
+_NEVER_GIVEN = frozenset({"cancelled", "entered-in-error", "stopped"})
 _OPEN_ORDER = frozenset({"active", "draft", "on-hold"})
 
 

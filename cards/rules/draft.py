@@ -1,5 +1,6 @@
 """A drafted order as the client sent it, and as far as it can be read."""
 
+import re
 from collections.abc import Collection, Iterable
 from typing import Any
 
@@ -8,6 +9,8 @@ from msgspec import Struct
 
 from fhir.record.resources import Medication, MedicationRequest, ServiceRequest
 
+# FHIR's id, and what real servers send beyond it; a slash or a blank would make another reference of it.
+_ID = re.compile(r"[^\s/#?]+")
 _READ = {"MedicationRequest": MedicationRequest, "ServiceRequest": ServiceRequest, "Medication": Medication}
 
 
@@ -69,12 +72,11 @@ def read_drafts(entries: Iterable[Any]) -> list[Draft]:
 
 
 def _reference(kind: str, identity: object, full_url: str | None) -> str | None:
-    if isinstance(identity, str) and identity:
+    if isinstance(identity, str) and _ID.fullmatch(identity):
         return f"{kind}/{identity}"
     # A bundle may name an entry by its full URL only: http://server/MedicationRequest/7 or urn:uuid:…
     parts = (full_url or "").rsplit("/", 2)
-    if len(parts) == 3 and parts[1] == kind and parts[2]:
+    if len(parts) == 3 and parts[1] == kind and _ID.fullmatch(parts[2]):
         return f"{kind}/{parts[2]}"
-    if full_url and full_url.startswith("urn:uuid:"):
-        return f"{kind}/{full_url.removeprefix('urn:uuid:')}"
-    return None
+    uuid = (full_url or "").removeprefix("urn:uuid:")
+    return f"{kind}/{uuid}" if full_url != uuid and _ID.fullmatch(uuid) else None

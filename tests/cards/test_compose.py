@@ -98,6 +98,9 @@ def test_an_entry_without_a_resource_is_passed_over(entry: Any) -> None:
         (None, "urn:uuid:abc", "MedicationRequest/abc"),
         (None, "https://x.test/2", None),
         (7, None, None),
+        ("a/b", None, None),
+        (" ", None, None),
+        ("", "urn:uuid:", None),
     ],
 )
 def test_a_draft_goes_by_its_id_or_its_full_url(identity: Any, full_url: str | None, reference: str | None) -> None:

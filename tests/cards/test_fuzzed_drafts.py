@@ -42,7 +42,25 @@ WHOLE: list[Json] = [
     )
 ]
 JUNK: st.SearchStrategy[Any] = st.sampled_from(
-    [None, "", " ", "x", "#m", 0, -1, 1e308, True, [], {}, [None], [{}], {"value": None}, {"reference": "#m"}, "2026"]
+    [
+        None,
+        "",
+        " ",
+        "x",
+        "#m",
+        "a/b",
+        0,
+        -1,
+        1e308,
+        True,
+        [],
+        {},
+        [None],
+        [{}],
+        {"value": None},
+        {"reference": "#m"},
+        "2026",
+    ]
 )
 
 
