@@ -158,7 +158,8 @@ def prepare() -> None:
 
 
 def _check_valid(resource: Json, original: Json) -> None:
-    new = _faults(resource) - _faults(original) if original else _faults(resource)
+    faults = _faults(resource)
+    new = faults - _faults(original) if faults and original else faults
     if new:
         raise Withheld(f"the order would not be valid FHIR at {', '.join(sorted(place for place, _ in new))}")
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from cards.rules.fact import Fact
 from cards.rules.figures import show, unit
+from cards.rules.measured import as_fact, say
 from fhir.mapping.kidney import KidneyEstimate, KidneyValue
 from fhir.record.measurement import Measurement
 from fhir.record.time import DAY_SECONDS
@@ -14,7 +15,6 @@ ESTIMATES = ("egfr_best", "crcl_actual_weight", "crcl_adjusted_weight")
 
 _CLEARANCE = "mL/min"
 _WEEK_SECONDS = 7 * DAY_SECONDS
-_WORDS = {"creatinine": "creatinine", "body_weight": "weight", "egfr": "reported eGFR"}
 
 
 def phrase(estimate: KidneyEstimate, limits: Iterable[float] = ()) -> str:
@@ -48,28 +48,7 @@ def facts(estimate: KidneyEstimate, limits: Iterable[float] = ()) -> list[Fact]:
         estimate.sources[0] if estimate.sources else None,
     )
     behind = dict.fromkeys((*estimate.inputs, *(rival.measurement for rival in estimate.rivals)))
-    return [whole, *(measured(one) for one in behind if not (one.source == whole.source and one.value == whole.value))]
-
-
-def measured(measurement: Measurement, text: str = "") -> Fact:
-    """A measurement as a fact."""
-    return Fact(
-        measurement.analyte, text, measurement.value, measurement.unit, measurement.time.text, measurement.source
-    )
-
-
-def say(measurement: Measurement, limits: Iterable[float] = ()) -> str:
-    """A measurement as charted, with its canonical value where that differs: "creatinine 190 umol/L (2.15 mg/dL)"."""
-    name = _WORDS.get(measurement.analyte, measurement.analyte.replace("_", " "))
-    canonical = f"{show(measurement.value, limits, 2)} {unit(measurement.unit)}"
-    if unit(measurement.charted_unit) == unit(measurement.unit) or measurement.charted_value == measurement.value:
-        return f"{name} {canonical}"
-    return f"{name} {show(measurement.charted_value, decimals=2)} {measurement.charted_unit} ({canonical})"
-
-
-def dated(measurement: Measurement, limits: Iterable[float] = ()) -> str:
-    """A measurement with its date: "weight 42 kg on 2026-07-05"."""
-    return f"{say(measurement, limits)} on {measurement.time.date}"
+    return [whole, *(as_fact(one) for one in behind if not (one.source == whole.source and one.value == whole.value))]
 
 
 def notes(estimate: KidneyEstimate) -> list[str]:

@@ -1,8 +1,8 @@
 """Kidney function: seven rules of renal.json, with the words that only they use."""
 
-from cards.rules import kidney
 from cards.rules.family import Family
 from cards.rules.figures import show
+from cards.rules.measured import dated, say
 from cards.rules.situation import Situation
 
 # Apixaban label, 2.1: two of age 80 or over, weight 60 kg or less, creatinine 1.5 mg/dL or more.
@@ -26,7 +26,7 @@ def _met(situation: Situation) -> dict[str, bool | None]:
     }
 
 
-def _values(situation: Situation, *, dated: bool) -> dict[str, str]:
+def _values(situation: Situation, *, with_dates: bool) -> dict[str, str]:
     values = {}
     if situation.age_years is not None:
         values["age"] = f"age {situation.age_years}"
@@ -36,19 +36,19 @@ def _values(situation: Situation, *, dated: bool) -> dict[str, str]:
     }
     for name, (measurement, limit) in measured.items():
         if measurement is not None:
-            values[name] = kidney.dated(measurement, [limit]) if dated else kidney.say(measurement, [limit])
+            values[name] = dated(measurement, [limit]) if with_dates else say(measurement, [limit])
     if situation.has_condition("dialysis"):
         values["creatinine"] = "dialysis"
     return values
 
 
 def _criteria(situation: Situation) -> str | None:
-    met, values = _met(situation), _values(situation, dated=False)
+    met, values = _met(situation), _values(situation, with_dates=False)
     return ", ".join(values[name] for name in values if met[name]) or None
 
 
 def _criteria_dated(situation: Situation) -> str:
-    return ", ".join(_values(situation, dated=True).values()) or "none"
+    return ", ".join(_values(situation, with_dates=True).values()) or "none"
 
 
 def _count(situation: Situation) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from cards.markdown import plain
-from cards.rules import kidney
+from cards.rules import kidney, measured
 from cards.rules.chart import Chart, Taken
 from cards.rules.drafted import Drafted
 from cards.rules.fact import Fact
@@ -149,7 +149,7 @@ class Situation:
     def lab_facts(self, analyte: str, max_age_days: float | None, limits: Iterable[float] = ()) -> list[Fact]:
         """The newest usable value with its date and source, never rounded across a limit."""
         measurement = self.chart.lab(analyte, max_age_days)
-        return [kidney.measured(measurement, kidney.dated(measurement, limits))] if measurement is not None else []
+        return [measured.as_fact(measurement, measured.dated(measurement, limits))] if measurement is not None else []
 
     def estimate(self, name: str) -> KidneyEstimate | None:
         """An estimate of kidney function (a name of ESTIMATES), unless `fresh_only` also from a value too old."""
@@ -191,7 +191,7 @@ class Situation:
     def number_facts(self, word: str, limits: Iterable[float] = ()) -> list[Fact]:
         """The number that a condition compared, as a fact."""
         if word == "weight_kg" and self.chart.weight is not None:
-            return [kidney.measured(self.chart.weight, kidney.dated(self.chart.weight, limits))]
+            return [measured.as_fact(self.chart.weight, measured.dated(self.chart.weight, limits))]
         if word == "age_years" and self.age_years is not None:
             return [Fact("age", "", self.age_years, "a", source=self.chart.patient_reference)]
         if word == "daily_dose_mg" and self.daily_dose_mg is not None:
