@@ -18,7 +18,6 @@ from cards.rules.compiled import (
     CompiledBand,
     CompiledMissing,
     CompiledRule,
-    CompiledSuggestion,
     compile_family,
     index,
 )
@@ -26,6 +25,7 @@ from cards.rules.drafted import Drafted
 from cards.rules.family import Family
 from cards.rules.finding import Finding, Offer, Silence
 from cards.rules.needs import needs_of
+from cards.rules.offers import is_answered, offers_of
 from cards.rules.predicate import Predicate
 from cards.rules.situation import Situation
 from cards.rules.template import Template
@@ -113,35 +113,38 @@ def _judge(rule: CompiledRule, situation: Situation) -> Finding | Silence:
         if band.when.test(situation) is True:
             return _speak(rule, band, situation)
     strict = situation.with_fresh_values_only()
-    unknown = [
-        band for band in rule.bands if band.when.test(strict) is None and _quiet_code(rule, band, strict) is None
-    ]
+    undecided = [band for band in rule.bands if band.when.test(strict) is None]
+    unknown = [band for band in undecided if _quiet(rule, band, strict) is None]
+    if undecided and not unknown:
+        return _quiet(rule, undecided[0], strict) or _unspoken(rule, unknown, strict)
     for entry in rule.missing:
         if entry.when.test(strict) is True and any(band.declared.id in entry.bands for band in unknown):
             return _ask(rule, entry, strict)
     return _unspoken(rule, unknown, strict)
 
 
-def _quiet_code(rule: CompiledRule, band: CompiledBand, situation: Situation) -> tuple[str, str] | None:
+def _quiet(rule: CompiledRule, band: CompiledBand, situation: Situation) -> Silence | None:
+    """The reason for which the rule keeps quiet about this band."""
     for quiet in rule.quiet:
         if band.declared.id not in quiet.declared.except_bands and quiet.when.test(situation) is True:
-            return quiet.declared.code.replace("_", "-"), quiet.declared.text
+            code = quiet.declared.code.replace("_", "-")
+            return Silence(rule.id, code, f"{rule.declared.title}: {quiet.declared.text}")
     return None
 
 
 def _speak(rule: CompiledRule, band: CompiledBand, situation: Situation) -> Finding | Silence:
-    quiet = _quiet_code(rule, band, situation)
+    quiet = _quiet(rule, band, situation)
     if quiet is not None:
-        return Silence(rule.id, quiet[0], f"{rule.declared.title}: {quiet[1]}")
+        return quiet
     if band.declared.indicator == "silent":
         return Silence(rule.id, band.declared.id.replace("_", "-"), f"{rule.declared.title}: {band.declared.detail}")
-    if _is_answered(band.suggestions, situation):
+    if is_answered(band.suggestions, situation):
         return _answered(rule)
     unsure = situation.is_unsure(band.when.uses, critical=band.declared.indicator == "critical")
     indicator = _ONE_STEP_LOWER[band.declared.indicator] if unsure else band.declared.indicator
     summary = _summary(rule, band, situation, unsure)
     text = _Text(band.declared.id, indicator, band.when, summary, band.detail, not unsure, band.declared.cites)
-    offers = _offers(rule, band.suggestions, situation, situation.is_doubtful(band.when.uses))
+    offers = offers_of(rule, band.suggestions, situation, situation.is_doubtful(band.when.uses))
     return _finding(rule, text, offers, situation)
 
 
@@ -152,10 +155,10 @@ def _summary(rule: CompiledRule, band: CompiledBand, situation: Situation, unsur
 
 
 def _ask(rule: CompiledRule, entry: CompiledMissing, situation: Situation) -> Finding | Silence:
-    if _is_answered(entry.suggestions, situation):
+    if is_answered(entry.suggestions, situation):
         return _answered(rule)
     text = _Text(MISSING, "info", entry.when, entry.summary, entry.detail, is_certain=True, cites=())
-    offers = _offers(rule, entry.suggestions, situation, doubtful=False)
+    offers = offers_of(rule, entry.suggestions, situation, doubtful=False)
     return _finding(rule, text, offers, situation)
 
 
@@ -207,55 +210,4 @@ def _finding(rule: CompiledRule, text: _Text, offers: tuple[Offer, ...], situati
         suggestions=offers,
         evidence=tuple(declared.evidence[position] for position in text.cites) or declared.evidence,
         override_reasons=rule.override_reasons,
-    )
-
-
-def _offers(
-    rule: CompiledRule, suggestions: Iterable[CompiledSuggestion], situation: Situation, doubtful: bool
-) -> tuple[Offer, ...]:
-    """The suggestions that fit. While the values are doubtful nothing but asking again is preselected."""
-    offers = []
-    for suggestion in suggestions:
-        if _fits(suggestion, situation):
-            recommended = not doubtful and suggestion.recommended.test(situation) is True
-            offers.append(Offer(suggestion, recommended, _open_orders(suggestion, situation)))
-    if doubtful and rule.when_unsure is not None and _open_orders(rule.when_unsure, situation):
-        # On a renewal nothing that takes a drug away is preselected.
-        offers.insert(
-            0, Offer(rule.when_unsure, situation.new_start is True, _open_orders(rule.when_unsure, situation))
-        )
-    return tuple(offers)
-
-
-def _fits(suggestion: CompiledSuggestion, situation: Situation) -> bool:
-    if suggestion.only_if is not None and suggestion.only_if.test(situation) is not True:
-        return False
-    return not (suggestion.declared.from_estimate and situation.gives_no_dose)
-
-
-def _applicable_orders(suggestion: CompiledSuggestion, situation: Situation) -> list[int]:
-    return [
-        position
-        for position, order in enumerate(suggestion.orders)
-        if order.only_if is None or order.only_if.test(situation) is True
-    ]
-
-
-def _open_orders(suggestion: CompiledSuggestion, situation: Situation) -> tuple[int, ...]:
-    """Positions of the tests that apply and are not ordered yet."""
-    where = suggestion.declared.answers or "any"
-    return tuple(
-        position
-        for position in _applicable_orders(suggestion, situation)
-        if not situation.is_ordered(suggestion.orders[position].declared, where)
-    )
-
-
-def _is_answered(suggestions: Iterable[CompiledSuggestion], situation: Situation) -> bool:
-    """Whether the tests that one of the suggestions asks for are ordered already."""
-    return any(
-        suggestion.declared.answers
-        and _applicable_orders(suggestion, situation)
-        and not _open_orders(suggestion, situation)
-        for suggestion in suggestions
     )

@@ -1,0 +1,58 @@
+"""Which of a rule's suggestions fit this patient, and whether a finding has been answered by a test already ordered."""
+
+from collections.abc import Iterable
+
+from cards.rules.compiled import CompiledRule, CompiledSuggestion
+from cards.rules.finding import Offer
+from cards.rules.situation import Situation
+
+
+def offers_of(
+    rule: CompiledRule, suggestions: Iterable[CompiledSuggestion], situation: Situation, doubtful: bool
+) -> tuple[Offer, ...]:
+    """The suggestions that fit. While the values are doubtful nothing but asking again is preselected."""
+    offers = []
+    for suggestion in suggestions:
+        if _fits(suggestion, situation):
+            recommended = not doubtful and suggestion.recommended.test(situation) is True
+            offers.append(Offer(suggestion, recommended, _open_orders(suggestion, situation)))
+    if doubtful and rule.when_unsure is not None and _open_orders(rule.when_unsure, situation):
+        # On a renewal nothing that takes a drug away is preselected.
+        offers.insert(
+            0, Offer(rule.when_unsure, situation.new_start is True, _open_orders(rule.when_unsure, situation))
+        )
+    return tuple(offers)
+
+
+def _fits(suggestion: CompiledSuggestion, situation: Situation) -> bool:
+    if suggestion.only_if is not None and suggestion.only_if.test(situation) is not True:
+        return False
+    return not (suggestion.declared.from_estimate and situation.gives_no_dose)
+
+
+def _applicable_orders(suggestion: CompiledSuggestion, situation: Situation) -> list[int]:
+    return [
+        position
+        for position, order in enumerate(suggestion.orders)
+        if order.only_if is None or order.only_if.test(situation) is True
+    ]
+
+
+def _open_orders(suggestion: CompiledSuggestion, situation: Situation) -> tuple[int, ...]:
+    """Positions of the tests that apply and are not ordered yet."""
+    where = suggestion.declared.answers or "any"
+    return tuple(
+        position
+        for position in _applicable_orders(suggestion, situation)
+        if not situation.is_ordered(suggestion.orders[position].declared, where)
+    )
+
+
+def is_answered(suggestions: Iterable[CompiledSuggestion], situation: Situation) -> bool:
+    """Whether the tests that one of the suggestions asks for are ordered already."""
+    return any(
+        suggestion.declared.answers
+        and _applicable_orders(suggestion, situation)
+        and not _open_orders(suggestion, situation)
+        for suggestion in suggestions
+    )
