@@ -22,7 +22,7 @@ from cards.rules.selector import Selector
 from cards.rules.template import Template
 
 # The project's own code system for the reasons that a clinician may give: a name, nothing is served there.
-OVERRIDE_SYSTEM = "https://cds-hooks-onnx.org/fhir/CodeSystem/override-reason"
+OVERRIDE_SYSTEM = "https://cds-hooks-onnx.org/override-reasons"
 
 
 @dataclass(frozen=True, slots=True)
