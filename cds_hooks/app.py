@@ -9,6 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from cards.suggest import prepare as prepare_suggestions
 from cds_hooks.errors import HookError, MethodNotAllowed, NotFound, operation_outcome
 from cds_hooks.invoke import Parts
 from cds_hooks.logs import configure_logs, log
@@ -33,6 +34,7 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         log().info("serving", services=len(services))
+        prepare_suggestions()  # fhir.resources loads now and not with the first corrected draft
         # What was made so far lives as long as the process; the collector need not walk it again and again.
         gc.collect()
         gc.freeze()

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models_onnx.manifest import Feature, Manifest, RequiredGroup
+from models_onnx.runtime import Prediction
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,20 @@ def not_scored(manifest: Manifest, values: NDArray[np.float64]) -> NotScored | N
     """
     there = {item.name: not np.isnan(value) for item, value in zip(manifest.features, values, strict=True)}
     return _missing(manifest, there) or _too_few(manifest, there) or _out_of_range(manifest, values)
+
+
+def may_be_scored(manifest: Manifest, prediction: Prediction) -> bool:
+    """Whether `not_scored` has nothing against this prediction, by the masks that the model file gives with it."""
+    if prediction.out_of_range.any():
+        return False
+    missing = prediction.missing.tolist()
+    if not any(missing):
+        return True
+    absent = {item.name for item, gone in zip(manifest.features, missing, strict=True) if gone}
+    required = manifest.required
+    return absent.isdisjoint(required.always) and all(
+        len(group.members) - len(absent.intersection(group.members)) >= group.at_least for group in required.groups
+    )
 
 
 def out_of_range(feature: Feature, value: float) -> bool:

@@ -15,7 +15,7 @@ from fhir.mapping.feature import FeatureVector
 from fhir.mapping.features import features_named
 from fhir.mapping.vector import map_features
 from fhir.record.record import PatientRecord
-from models_onnx.eligibility import not_in_population, not_scored
+from models_onnx.eligibility import may_be_scored, not_in_population, not_scored
 from models_onnx.registry import load_model
 from models_onnx.runtime import Prediction
 
@@ -44,11 +44,10 @@ async def decide(situation: Situation) -> Advice:
     vector = map_features(record, FEATURES)
     advice = Advice(features=vector, models=(_model_reference(),))
     prediction = await situation.predict(MODEL, vector.values)
-    if prediction.missing.any() or prediction.out_of_range.any():
-        refused = not_scored(MODEL.manifest, vector.values)
-        if refused is not None:
-            advice.silences.append(Silence(MODEL.manifest.id, refused.reason, refused.text))
-            return advice
+    refused = None if may_be_scored(MODEL.manifest, prediction) else not_scored(MODEL.manifest, vector.values)
+    if refused is not None:
+        advice.silences.append(Silence(MODEL.manifest.id, refused.reason, refused.text))
+        return advice
     advice.scores = _scores(prediction)
     if prediction.percentile < 100 * (1 - situation.alert_share):
         advice.silences.append(_below_threshold(situation))

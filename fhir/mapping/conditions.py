@@ -1,6 +1,7 @@
 """Which conditions of the table a patient has: one pass over the record, with the evidence of each."""
 
 from collections.abc import Mapping
+from itertools import chain
 from typing import Literal, TypeAlias
 from weakref import WeakKeyDictionary
 
@@ -36,6 +37,7 @@ class ConditionHit(Struct, frozen=True, gc=False):
     status: Status
 
 
+_CODED: WeakKeyDictionary[PatientRecord, frozenset[str]] = WeakKeyDictionary()
 _HITS: WeakKeyDictionary[PatientRecord, Mapping[str, ConditionHit]] = WeakKeyDictionary()
 
 
@@ -46,7 +48,17 @@ def has_condition(record: PatientRecord, key: str) -> ConditionHit | None:
     Raises KeyError for a key that the table does not have: a misspelt rule must not be a silent one.
     """
     condition_keys()[key]
-    return condition_hits(record).get(key)
+    return condition_hits(record).get(key) if key in _coded_keys(record) else None
+
+
+def _coded_keys(record: PatientRecord) -> frozenset[str]:
+    """Every key that some code of the record means, whether it counts or not: most questions end here."""
+    known = _CODED.get(record)
+    if known is None:
+        codes = (condition.code for condition in record.conditions if condition.code is not None)
+        keys = (keys_of(coding.system, coding.code) for code in codes for coding in code.coding)
+        known = _CODED[record] = frozenset(chain.from_iterable(keys))
+    return known
 
 
 def condition_hits(record: PatientRecord) -> Mapping[str, ConditionHit]:

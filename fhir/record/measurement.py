@@ -1,7 +1,6 @@
 """From an Observation to a number that may be used, or to the reason why not."""
 
 from collections.abc import Iterable, Iterator
-from operator import itemgetter
 from typing import Any, TypeAlias
 
 from msgspec import Struct
@@ -15,13 +14,15 @@ from fhir.terminology.analytes import ANALYTE_BY_LOINC, LOINC, Analyte
 USABLE_STATUS = frozenset({"final", "amended", "corrected"})
 NEVER_A_FACT = frozenset({"entered-in-error", "cancelled"})
 _UNDATED = float("inf")  # before everything else: it is refused and named
+# Where the offset begins in 2026-11-20T09:00:00+01:00; a date alone has none.
+_OFFSET = 19
 _HAEMOLYSED = ("hemoly", "haemoly")
 _NOT_HAEMOLYSED = ("no hemoly", "no haemoly", "not hemoly", "not haemoly", "non-hemoly", "non-haemoly", "nonhemoly")
 
 
-# An Observation, or one component of it, that carries a code of an analyte: when as a number to sort by, the
-# Observation, the part with the value, the code, the time. A plain tuple, because there are hundreds in a chart.
-CodedPart: TypeAlias = tuple[float, Observation, Observation | ObservationComponent, str | None, FhirTime | None]
+# An Observation, or one component of it, that carries a code of an analyte: the Observation, the part with the value,
+# the code. A plain tuple, because there are hundreds in a chart.
+CodedPart: TypeAlias = tuple[Observation, Observation | ObservationComponent, str | None]
 
 
 class Measurement(Struct, frozen=True, gc=False):
@@ -54,7 +55,7 @@ def effective_time(observation: Observation) -> FhirTime | None:
 def newest_parts(observations: Iterable[Observation]) -> dict[str, CodedPart]:
     """The newest Observation or component of each analyte, by its key; one without a date goes before all.
 
-    The hot path of a large chart: one pass, and an object is made only for what is newer than what is known.
+    The hot path of a large chart: one pass, and no date is parsed where two texts can be compared.
     """
     newest: dict[str, CodedPart] = {}
     analyte_of = ANALYTE_BY_LOINC.get
@@ -62,25 +63,34 @@ def newest_parts(observations: Iterable[Observation]) -> dict[str, CodedPart]:
         for coding in observation.code.coding:
             analyte = analyte_of(coding.code)  # type: ignore[arg-type]  # None is simply not in the table
             if analyte is not None and (coding.system == LOINC or coding.system is None):
-                text = observation.effectiveDateTime
-                time = parse_time(text) if text is not None else effective_time(observation)
-                recency = _UNDATED if time is None else time.instant
                 known = newest.get(analyte.key)
-                if known is None or recency > known[0]:
-                    newest[analyte.key] = (recency, observation, observation, coding.code, time)
+                if known is None or _is_newer(observation, known[0]):
+                    newest[analyte.key] = (observation, observation, coding.code)
                 break
         if observation.component:
             for key, part in _component_parts(observation):
                 known = newest.get(key)
-                if known is None or part[0] > known[0]:
+                if known is None or _is_newer(observation, known[0]):
                     newest[key] = part
     return newest
+
+
+def _is_newer(one: Observation, other: Observation) -> bool:
+    text, known = one.effectiveDateTime, other.effectiveDateTime
+    if text is not None and known is not None and len(text) == len(known) and text[_OFFSET:] == known[_OFFSET:]:
+        return text > known  # the same form and the same offset: the order of the texts is the order of the times
+    return _recency(one) > _recency(other)
+
+
+def _recency(observation: Observation) -> float:
+    time = effective_time(observation)
+    return _UNDATED if time is None else time.instant
 
 
 def all_parts(observations: Iterable[Observation], analyte: str) -> list[CodedPart]:
     """Every Observation or component of one analyte, newest first; equal times keep the order they came in."""
     found = [part for observation in observations for key, part in _parts(observation) if key == analyte]
-    return sorted(found, key=itemgetter(0), reverse=True)
+    return sorted(found, key=lambda part: _recency(part[0]), reverse=True)
 
 
 def _parts(observation: Observation) -> Iterator[tuple[str, CodedPart]]:
@@ -103,15 +113,13 @@ def _part(
     for coding in code.coding:
         analyte = ANALYTE_BY_LOINC.get(coding.code or "")
         if analyte is not None and coding.system in (LOINC, None):
-            time = effective_time(observation)
-            recency = _UNDATED if time is None else time.instant
-            return analyte.key, (recency, observation, part, coding.code, time)
+            return analyte.key, (observation, part, coding.code)
     return None
 
 
 def measure(analyte: Analyte, coded: CodedPart, as_of_epoch: float) -> Measurement | Refusal | None:
     """The usable number of a part, or why it is refused; None when there is no value to speak of."""
-    _, observation, part, _, time = coded
+    observation, part, _ = coded
     if observation.status in NEVER_A_FACT:
         return None
     quantity = part.valueQuantity
@@ -119,6 +127,7 @@ def measure(analyte: Analyte, coded: CodedPart, as_of_epoch: float) -> Measureme
         return _without_number(analyte, coded)
     if observation.status not in USABLE_STATUS:
         return _refuse(coded, "not-final", f"{analyte.words} has status {observation.status}, not final")
+    time = effective_time(observation)
     if time is None:
         return _refuse(coded, "no-date", f"{analyte.words} has no readable date")
     if time.is_after(as_of_epoch):
@@ -155,12 +164,12 @@ def _converted(
     if not analyte.plausible_low <= value <= analyte.plausible_high:
         return _refuse(coded, "implausible", f"{analyte.words} {charted:g} {unit} is outside the plausible range")
     return Measurement(
-        analyte.key, value, analyte.unit, time, _source(coded[1]), coded[3] or "", charted, quantity.unit or unit
+        analyte.key, value, analyte.unit, time, _source(coded[0]), coded[2] or "", charted, quantity.unit or unit
     )
 
 
 def _without_number(analyte: Analyte, coded: CodedPart) -> Refusal | None:
-    part: Any = coded[2]
+    part: Any = coded[1]
     if part.valueString or part.valueInteger is not None or part.valueCodeableConcept is not None:
         return _refuse(coded, "no-quantity", f"{analyte.words} has a value that is no number with a unit")
     if part.dataAbsentReason is not None or part.valueQuantity is not None:
@@ -169,9 +178,9 @@ def _without_number(analyte: Analyte, coded: CodedPart) -> Refusal | None:
 
 
 def _refuse(coded: CodedPart, reason: str, text: str) -> Refusal:
-    time = coded[4]
+    time = effective_time(coded[0])
     when = f" on {time.date}" if time is not None and reason != "future" else ""
-    return Refusal(_source(coded[1]), reason, f"{text}{when}: not used.")
+    return Refusal(_source(coded[0]), reason, f"{text}{when}: not used.")
 
 
 def _source(observation: Observation) -> str:
