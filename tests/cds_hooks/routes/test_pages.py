@@ -4,7 +4,6 @@ import asyncio
 import sqlite3
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import httpx
 import pytest
@@ -12,7 +11,7 @@ import pytest
 from cds_hooks.calling.chart import read_chart
 from cds_hooks.calling.request import build_request
 from cds_hooks.service import find_services
-from cds_hooks.storage.identifiers import card_uuid, new_decision_id
+from cds_hooks.storage.identifiers import card_uuid
 from cds_hooks.web.pages import HEADERS
 from tests.cds_hooks.calls import PLANNING, client, ours, request_for
 from tests.cds_hooks.web.decisions import AS_OF
@@ -89,8 +88,8 @@ def test_the_page_of_a_decision_is_found_by_its_id_and_by_the_uuid_of_its_card_i
 @pytest.mark.parametrize(
     "name",
     [
-        new_decision_id(),
-        str(uuid4()),
+        "01a1f871-513f-7b63-a58e-fcb1f8a00000",
+        "89938f15-5883-4d76-b44e-81cfb1a2a47e",
         "x",
         "0" * 36,
         "a" * 5000,

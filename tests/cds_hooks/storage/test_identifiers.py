@@ -38,7 +38,16 @@ def test_a_card_is_found_however_its_client_writes_the_uuid() -> None:
     assert decision_of(f" {card} ") == decision
 
 
-@pytest.mark.parametrize("foreign", ["", "card-1", str(uuid.uuid4()), new_decision_id().replace("-", "x"), "7" * 36])
+@pytest.mark.parametrize(
+    "foreign",
+    [
+        "",
+        "card-1",
+        "41a9e019-07a2-41f2-b3e3-3e630e17e8a1",
+        "01a1f871x5380x77aaxabd2x68dae66d0000",
+        "7" * 36,
+    ],
+)
 def test_what_cannot_be_ours_has_no_decision(foreign: str) -> None:
     assert decision_of(foreign) is None
 
