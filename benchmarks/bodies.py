@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import zip_longest
 from typing import Any
 
 import orjson
@@ -46,9 +47,9 @@ def _build_body(service: dict[str, Any], window: Window, target_bytes: int) -> b
 def _cut(searches: dict[str, list[Entry]], room: int) -> dict[str, list[Entry]]:
     results = {key: entries for key, entries in searches.items() if _holds_results(entries)}
     others = {key: entries for key, entries in searches.items() if key not in results}
-    kept_for_others = _size(_newest(others, int(room * _NOT_RESULTS_SHARE)))
+    kept_for_others = _size(_some_of_each(others, int(room * _NOT_RESULTS_SHARE)))
     results = _newest(results, room - kept_for_others)
-    return {**results, **_newest(others, room - _size(results))}
+    return {**results, **_some_of_each(others, room - _size(results))}
 
 
 def _holds_results(entries: list[Entry]) -> bool:
@@ -57,9 +58,20 @@ def _holds_results(entries: list[Entry]) -> bool:
 
 def _newest(searches: dict[str, list[Entry]], room: int) -> dict[str, list[Entry]]:
     """The newest entries over all searches that have room together, each where it was."""
-    cut: dict[str, list[Entry]] = {key: [] for key in searches}
     pairs = [(key, entry) for key, entries in searches.items() for entry in entries]
-    for key, entry in sorted(pairs, key=lambda pair: charted_at(pair[1]["resource"]), reverse=True):
+    pairs.sort(key=lambda pair: charted_at(pair[1]["resource"]), reverse=True)
+    return _first(pairs, list(searches), room)
+
+
+def _some_of_each(searches: dict[str, list[Entry]], room: int) -> dict[str, list[Entry]]:
+    """The first entry of every search, then the second of every one, as long as there is room: not all have dates."""
+    rows = zip_longest(*([(key, entry) for entry in entries] for key, entries in searches.items()))
+    return _first([pair for row in rows for pair in row if pair is not None], list(searches), room)
+
+
+def _first(pairs: list[tuple[str, Entry]], keys: list[str], room: int) -> dict[str, list[Entry]]:
+    cut: dict[str, list[Entry]] = {key: [] for key in keys}
+    for key, entry in pairs:
         room -= _bytes(entry)
         if room < 0:
             return cut
