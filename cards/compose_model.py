@@ -2,18 +2,22 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from cards.card import Action, Card, Coding, Link, Source, Suggestion
 from cards.explain import Factor, factor_lines, in_100, not_known
 from cards.markdown import escape
 from cards.topics import TOPICS
-from fhir.mapping.feature import FeatureValue, FeatureVector
+from fhir.mapping.feature import FeatureValue, FeatureVector, Missing
 from fhir.record.refusal import Refusal
 from models_onnx.manifest import Manifest
 from models_onnx.runtime import Prediction
 
 CODE_SYSTEM = "https://cds-hooks-onnx.org/override-reasons"
+
+
+Known: TypeAlias = tuple[FeatureValue, float]
+"""An input that has a value, and what it contributes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +44,12 @@ def model_card(
 
     The contributions in its extension and the base add up to the estimate; nothing is rounded there.
     """
+    known = _known(prediction, vector)
     return Card(
         uuid=uuid,
         summary=planned.summary.format(people=_people(prediction), higher=_higher_than(prediction)),
         indicator="info",  # responsible-ai.md 4.2: `critical` is not for models
-        detail=_detail(manifest, prediction, vector, explain_url, refusals),
+        detail=_detail(manifest, prediction, known, vector.missing, explain_url, refusals),
         source=Source(label=f"{manifest.title}, version {manifest.version}", topic=TOPICS["planning"]),
         suggestions=(
             Suggestion(
@@ -57,7 +62,7 @@ def model_card(
         selection_behavior="at-most-one",
         override_reasons=OVERRIDE_REASONS,
         links=(Link(label="Why this card", url=explain_url, type="absolute"),),
-        extension={"org.cds-hooks-onnx": _extension(manifest, prediction, vector)},
+        extension={"org.cds-hooks-onnx": _extension(manifest, prediction, known, vector.missing)},
     )
 
 
@@ -75,12 +80,12 @@ def spoken(found: FeatureValue, manifest: Manifest) -> str:
 def _detail(
     manifest: Manifest,
     prediction: Prediction,
-    vector: FeatureVector,
+    known: Sequence[Known],
+    missing: Sequence[Missing],
     explain_url: str,
     refusals: Sequence[Refusal],
 ) -> str:
     people = _people(prediction)
-    known = _known(prediction, vector)
 
     def describe(position: int) -> str:
         found = known[position][0]
@@ -95,7 +100,7 @@ def _detail(
         *factor_lines([contribution for _, contribution in known], describe),
         "",
     ]
-    gaps = not_known(vector.missing)
+    gaps = not_known(missing)
     if gaps:
         lines.append(gaps)
     if refusals:
@@ -123,13 +128,15 @@ def _and_more(count: int) -> str:
     return f" And {count} more." if count > 0 else ""
 
 
-def _known(prediction: Prediction, vector: FeatureVector) -> list[tuple[FeatureValue, float]]:
+def _known(prediction: Prediction, vector: FeatureVector) -> list[Known]:
     """Every input that has a value, with its contribution; a missing one contributes nothing."""
     pairs = zip(vector.evidence, prediction.contributions.tolist(), strict=True)
     return [(found, contribution) for found, contribution in pairs if found is not None]
 
 
-def _extension(manifest: Manifest, prediction: Prediction, vector: FeatureVector) -> dict[str, Any]:
+def _extension(
+    manifest: Manifest, prediction: Prediction, known: Sequence[Known], missing: Sequence[Missing]
+) -> dict[str, Any]:
     return {
         "model": {"id": manifest.id, "version": manifest.version, "sha256": manifest.file.sha256},
         "probability": prediction.probability,
@@ -137,9 +144,9 @@ def _extension(manifest: Manifest, prediction: Prediction, vector: FeatureVector
         "base": prediction.base,
         "contributions": [
             Factor(found.feature.name, found.value, found.feature.unit, found.effective, found.source, contribution)
-            for found, contribution in _known(prediction, vector)
+            for found, contribution in known
         ],
-        "missing": [gap.feature.name for gap in vector.missing],
+        "missing": [gap.feature.name for gap in missing],
         "percentile": prediction.percentile,
         "observed": {
             "rate": prediction.observed_rate,

@@ -1,7 +1,6 @@
 """From a prediction and its inputs to the words of a model card: factor lines, ranges, what is not known."""
 
 from collections.abc import Callable, Sequence
-from heapq import nlargest
 
 from msgspec import Struct
 
@@ -26,7 +25,8 @@ class Factor(Struct, frozen=True, gc=False):
 
 def strongest(contributions: Sequence[float]) -> list[int]:
     """The positions of the `SHOWN` contributions that move the estimate most, largest first."""
-    return nlargest(SHOWN, range(len(contributions)), key=lambda position: abs(contributions[position]))
+    sizes = [abs(contribution) for contribution in contributions]
+    return sorted(range(len(sizes)), key=sizes.__getitem__, reverse=True)[:SHOWN]
 
 
 def factor_lines(contributions: Sequence[float], describe: Callable[[int], str]) -> list[str]:
