@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from itertools import chain
 from typing import Literal, TypeAlias
-from weakref import WeakKeyDictionary
 
 from msgspec import Struct
 
@@ -37,10 +36,6 @@ class ConditionHit(Struct, frozen=True, gc=False):
     status: Status
 
 
-_CODED: WeakKeyDictionary[PatientRecord, frozenset[str]] = WeakKeyDictionary()
-_HITS: WeakKeyDictionary[PatientRecord, Mapping[str, ConditionHit]] = WeakKeyDictionary()
-
-
 def has_condition(record: PatientRecord, key: str) -> ConditionHit | None:
     """The newest condition of the record that means `key` (tables/conditions.csv), None when there is none; of a
     pregnancy the earliest entry that belongs to it.
@@ -53,19 +48,19 @@ def has_condition(record: PatientRecord, key: str) -> ConditionHit | None:
 
 def _coded_keys(record: PatientRecord) -> frozenset[str]:
     """Every key that some code of the record means, whether it counts or not: most questions end here."""
-    known = _CODED.get(record)
+    known: frozenset[str] | None = record.derived.get("condition keys")
     if known is None:
         codes = (condition.code for condition in record.conditions if condition.code is not None)
         keys = (keys_of(coding.system, coding.code) for code in codes for coding in code.coding)
-        known = _CODED[record] = frozenset(chain.from_iterable(keys))
+        known = record.derived["condition keys"] = frozenset(chain.from_iterable(keys))
     return known
 
 
 def condition_hits(record: PatientRecord) -> Mapping[str, ConditionHit]:
     """Every condition key the record has, made once per record."""
-    known = _HITS.get(record)
+    known: Mapping[str, ConditionHit] | None = record.derived.get("condition hits")
     if known is None:
-        known = _HITS[record] = _find(record)
+        known = record.derived["condition hits"] = _find(record)
     return known
 
 

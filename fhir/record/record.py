@@ -64,6 +64,8 @@ class PatientRecord:
         self._taken: dict[type[Any], list[Any]] = {kind: [] for kind in FACT_TYPES}
         self._facts_of: dict[type[Any], list[Any]] = {}
         self._newest: dict[str, CodedPart] | None = None
+        # What other modules derive from this record once: kept here so that it ends with it.
+        self.derived: dict[str, Any] = {}
         self._measured: dict[str, list[Measurement]] = {}
 
     def knows(self, what: str) -> bool:
