@@ -41,8 +41,10 @@ class Side:
 
     @property
     def errors(self) -> dict[str, int]:
-        """Everything that was not a good answer, over all rounds."""
-        return dict(sum((Counter(tally.errors) for tally in self.tallies), Counter()))
+        """Everything that was not a good answer, over all rounds, and rounds without any answer."""
+        errors = sum((Counter(tally.errors) for tally in self.tallies), Counter[str]())
+        errors["round without an answer: give it more --seconds"] = sum(not tally.answered for tally in self.tallies)
+        return {text: count for text, count in errors.items() if count}
 
 
 @dataclass
@@ -55,9 +57,9 @@ class Comparison:
 
     @property
     def ratios(self) -> list[float]:
-        """Answers per second, service to bare handler, of each round's pair."""
+        """Answers per second, service to bare handler, of each round's pair; 0 where one of them gave no answer."""
         pairs = zip(self.service.tallies, self.bare.tallies, strict=True)
-        return [service.per_second / bare.per_second for service, bare in pairs]
+        return [service.per_second / bare.per_second if bare.answered else 0.0 for service, bare in pairs]
 
     @property
     def cpu_ratio(self) -> float:

@@ -152,6 +152,7 @@ def service_command(workers: int) -> list[str]:
 def bare_command(workers: int, app: str = "benchmarks.bare:app") -> list[str]:
     """The bare handler under the same server program with the same flags."""
     flags = ["--loop", "uvloop", "--http", "httptools", "--no-access-log", "--log-level", "warning"]
+    flags += ["--no-proxy-headers", "--no-server-header"]
     return [sys.executable, "-m", "uvicorn", app, "--host", "127.0.0.1", "--port", "{port}", *flags, *_workers(workers)]
 
 

@@ -22,7 +22,7 @@ def test_the_processor_ratio_is_how_many_calls_of_ours_fit_into_one_of_the_bare_
 
 
 def test_errors_of_all_rounds_are_added_up() -> None:
-    both = Side([Tally(errors={"status 500": 2}), Tally(errors={"status 500": 1, "status 412": 4})])
+    both = Side([Tally(1, errors={"status 500": 2}), Tally(1, errors={"status 500": 1, "status 412": 4})])
     assert both.errors == {"status 500": 3, "status 412": 4}
 
 
@@ -37,3 +37,9 @@ def test_percentiles_are_values_that_occurred(share: float, expected: int) -> No
 
 def test_there_is_no_percentile_of_nothing() -> None:
     assert percentile([], 0.5) == 0
+
+
+def test_a_round_without_an_answer_is_an_error_and_no_division_by_zero() -> None:
+    comparison = Comparison(0, service=side(10), bare=side(0))
+    assert comparison.ratios == [0.0]
+    assert list(comparison.bare.errors.values()) == [1]
