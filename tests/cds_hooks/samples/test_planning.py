@@ -1,7 +1,9 @@
 """The planning service does with each sample patient what the index says, and none stands near its threshold."""
 
+import asyncio
 import json
 
+from cds_hooks.predictor import Predictor
 from cds_hooks.protocol.request import read_request
 from cds_hooks.samples import Sample, list_samples, load_patient
 from cds_hooks.service import Advice, Situation
@@ -13,6 +15,10 @@ ALERT_SHARE = 0.10
 
 
 def advice_for(sample: Sample) -> Advice:
+    return asyncio.run(_decided(sample))
+
+
+async def _decided(sample: Sample) -> Advice:
     body = {
         "hook": "patient-view",
         "hookInstance": "d1577c69-dfbe-44ad-ba6d-3e05e953b2ea",
@@ -20,7 +26,7 @@ def advice_for(sample: Sample) -> Advice:
         "prefetch": {"everything": load_patient(sample.id, AS_OF)},
     }
     request = read_request(json.dumps(body).encode(), SERVICE.hooks)
-    return SERVICE.decide(
+    return await SERVICE.decide(
         Situation(
             request=request,
             record=read_record(request.prefetch, sample.id, AS_OF),
@@ -28,6 +34,7 @@ def advice_for(sample: Sample) -> Advice:
             alert_share=ALERT_SHARE,
             public_url="https://cds.example",
             decision_id="decision",
+            predict=Predictor().predict,
         )
     )
 
