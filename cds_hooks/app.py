@@ -49,25 +49,32 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
     rest.add_exception_handler(HTTPException, _http_error)
 
     # From the inside out. CDS Hooks 2.0.1 asks for CORS so that clients in a browser can call; no cookies are used.
+    hooks: ASGIApp = HookRoute(rest, services, parts)
     protocol: ASGIApp = CORSMiddleware(
-        HookRoute(rest, services, parts),
+        hooks,
         allow_origins=configured.origins,
         allow_methods=("GET", "POST"),
         allow_headers=("authorization", "content-type"),
         max_age=600,
     )
-    return _Split(protocol, rest)
+    return _Split(hooks, protocol, rest)
 
 
 class _Split:
-    """The protocol for /cds-services, everything else without CORS: other origins have no business on the pages."""
+    """Calls of the protocol apart from everything else, and those from browsers through CORS.
 
-    def __init__(self, protocol: ASGIApp, rest: ASGIApp) -> None:
-        self.protocol = protocol
+    Other origins have no business on the pages, and a call without an origin needs no headers for one.
+    """
+
+    def __init__(self, hooks: ASGIApp, browsers: ASGIApp, rest: ASGIApp) -> None:
+        self.hooks = hooks
+        self.browsers = browsers
         self.rest = rest
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        app = self.protocol if scope.get("path", "").startswith("/cds-services") else self.rest
+        app = self.rest
+        if scope.get("path", "").startswith("/cds-services"):
+            app = self.browsers if any(name == b"origin" for name, _ in scope["headers"]) else self.hooks
         await app(scope, receive, send)
 
 
