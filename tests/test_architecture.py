@@ -56,6 +56,28 @@ def test_ours_and_the_library_import_side_by_side_from_the_root_and_from_an_empt
         assert Path(answer.stdout.strip()) == ROOT / "fhir" / "record" / "__init__.py"
 
 
+def test_no_module_imports_a_family_of_rules_because_they_are_found() -> None:
+    """So that families know nothing of each other, and a new one is a file and its table and nothing else."""
+    families = {
+        f"cards.rules.{path.stem}" for path in (ROOT / "cards" / "rules").glob("*.json") if "." not in path.stem
+    }
+    assert families
+    importing = {
+        str(path.relative_to(ROOT)): found for path in _modules() if (found := sorted(families & _imported(path)))
+    }
+    assert importing == {}
+
+
+def _imported(path: Path) -> set[str]:
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+        elif isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+    return names
+
+
 def test_starting_the_command_line_and_the_server_loads_no_training_library(tmp_path: Path) -> None:
     program = (
         "import sys, cds_hooks.cli, cds_hooks.app\n"
