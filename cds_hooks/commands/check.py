@@ -1,0 +1,157 @@
+"""`cds-hooks check` and `check-file`: any CDS Hooks server, or a document on disk, against the checklist."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import orjson
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+
+from cds_hooks.contract.charts import ChartError, chart_in, sample_charts
+from cds_hooks.contract.connection import Connection
+from cds_hooks.contract.dialects import DIALECTS
+from cds_hooks.contract.documents import UnreadableDocument, check_file
+from cds_hooks.contract.drawing import draw
+from cds_hooks.contract.registry import Check
+from cds_hooks.contract.report import Report
+from cds_hooks.contract.run import UnknownRow, check_server, chosen
+from cds_hooks.contract.subjects import Subject
+from cds_hooks.contract.target import Target
+from cds_hooks.contract.writing import as_json as report_as_json
+from cds_hooks.contract.writing import as_junit
+from cds_hooks.settings import settings
+
+_KINDS = {
+    "discovery": Subject.DISCOVERY,
+    "response": Subject.RESPONSE,
+    "card": Subject.CARD,
+    "action": Subject.SUGGESTED_ACTION,
+    "source": Subject.SOURCE,
+}
+
+Only = Annotated[
+    list[str] | None,
+    typer.Option(metavar="ROW|SECTION", help="Only these rows or sections, such as CARD-03 or FB; may be given again."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Junit = Annotated[Path | None, typer.Option(metavar="FILE", help="Write JUnit XML for a CI server.")]
+Rows = Annotated[bool, typer.Option("--rows", help="List every row that was not judged, and why.")]
+DialectName = Annotated[str, typer.Option(metavar="NAME", help="Whose way of calling: standard or epic.")]
+
+
+def check(
+    url: Annotated[
+        str | None, typer.Argument(metavar="URL", help="Base address of the server; else CDS_PUBLIC_URL.")
+    ] = None,
+    dialect: DialectName = "standard",
+    only: Only = None,
+    patient: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="Send this patient's Bundle instead of the samples; may be given again."),
+    ] = None,
+    token: Annotated[str, typer.Option(help="Bearer token of every request.")] = "",
+    token_command: Annotated[
+        str, typer.Option(metavar="PROGRAM", help="Program that prints a token for {url}, run for every request.")
+    ] = "",
+    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds to wait for one answer.")] = 10.0,
+    origin: Annotated[str, typer.Option(help="Web origin that CORS is tried with.")] = "https://sandbox.cds-hooks.org",
+    fhir_host: Annotated[
+        str, typer.Option(metavar="HOST", help="Offer a FHIR server at this name of this machine, to fetch from.")
+    ] = "",
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 for a should, too.")] = False,
+    as_json: AsJson = False,
+    junit: Junit = None,
+    rows: Rows = False,
+) -> None:
+    """Test a CDS Hooks server from outside: discovery, calls, mistakes, feedback, CORS, time.
+
+    Sends invented patients only, and nothing but what the server's own discovery asks for. Feedback it sends is about
+    cards it was given; try it on test systems.
+
+    Exit codes: 0 every must that could be tested holds, 1 a must failed, 2 the server cannot be tested.
+
+    Example: cds-hooks check http://127.0.0.1:8085 --only CARD --only FB
+    """
+    base = (url or settings().public_url).rstrip("/").removesuffix("/cds-services")
+    checks = _checks(only, dialect)
+    if not base.startswith(("http://", "https://")):
+        _stop(f"{base} is no http or https address")
+    as_of = settings().as_of or datetime.now(UTC)
+    try:
+        charts = tuple(chart_in(path) for path in patient) if patient else sample_charts(as_of)
+    except ChartError as error:
+        _stop(str(error))
+    connection = Connection(base, timeout, token, tuple(token_command.split()))
+    target = Target(connection, charts, as_of, DIALECTS[dialect], origin, fhir_host)
+    try:
+        report = _with_progress(target, checks)
+    finally:
+        connection.close()
+    _tell([report], as_json, junit, rows)
+    raise typer.Exit(1 if strict and report.findings and not report.exit_code else report.exit_code)
+
+
+def check_files(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE…", help="Discovery documents or responses, JSON.")],
+    kind: Annotated[
+        str | None, typer.Option(metavar="KIND", help=f"What they are, if not seen: {', '.join(_KINDS)}.")
+    ] = None,
+    dialect: DialectName = "standard",
+    only: Only = None,
+    as_json: AsJson = False,
+    junit: Junit = None,
+    rows: Rows = False,
+) -> None:
+    """Judge documents on disk: a discovery document, a response, or a part of one.
+
+    Exit codes: 0 every must holds, 1 a must failed, 2 a file cannot be judged.
+
+    Example: cds-hooks check-file discovery.json response.json
+    """
+    checks = _checks(only, dialect)
+    if kind is not None and kind not in _KINDS:
+        _stop(f"there is no kind {kind}; there are {', '.join(_KINDS)}")
+    try:
+        reports = [check_file(path, checks, _KINDS[kind] if kind else None) for path in files]
+    except UnreadableDocument as error:
+        _stop(str(error))
+    _tell(reports, as_json, junit, rows)
+    raise typer.Exit(max(report.exit_code for report in reports))
+
+
+def _checks(only: list[str] | None, dialect: str) -> list[Check]:
+    if dialect not in DIALECTS:
+        _stop(f"there is no dialect {dialect}; there are {', '.join(DIALECTS)}")
+    try:
+        return chosen(only or [], dialect)
+    except UnknownRow as error:
+        _stop(str(error))
+
+
+def _with_progress(target: Target, checks: list[Check]) -> Report:
+    columns = (BarColumn(bar_width=24), TextColumn("{task.completed}/{task.total} {task.description}"))
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("discovery", total=None)
+
+        def show(words: str, number: int, count: int) -> None:
+            progress.update(task, description=words, completed=number, total=count)
+
+        return check_server(target, checks, show)
+
+
+def _tell(reports: list[Report], as_json: bool, junit: Path | None, rows: bool) -> None:
+    if junit is not None:
+        junit.write_text(as_junit(reports), encoding="utf-8")
+    if as_json:
+        documents = [report_as_json(report) for report in reports]
+        typer.echo(orjson.dumps(documents[0] if len(documents) == 1 else documents, option=orjson.OPT_INDENT_2))
+        return
+    for report in reports:
+        draw(Console(), report, every_row=rows)
+
+
+def _stop(text: str) -> NoReturn:
+    typer.echo(text, err=True)
+    raise typer.Exit(2)

@@ -1,0 +1,144 @@
+"""Patients to send: the samples that come with the package, or a file."""
+
+import copy
+import gzip
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+from cds_hooks.contract.strict_json import read_json
+from cds_hooks.samples import list_samples, load_draft, load_patient
+
+Resource = dict[str, Any]
+
+USER: Final[Resource] = {
+    "resourceType": "Practitioner",
+    "id": "contract-kit-user",
+    "name": [{"text": "Contract Kit", "family": "Kit", "given": ["Contract"]}],
+}
+
+
+class ChartError(ValueError):
+    """The file holds no patient that can be sent; the message says why."""
+
+
+@dataclass(frozen=True)
+class Drafted:
+    """One drafted order: its name, the order, and the resources it refers to."""
+
+    name: str
+    order: Resource
+    beside: tuple[Resource, ...] = ()
+
+    @property
+    def reference(self) -> str:
+        """Type/id of the order."""
+        return f"{self.order['resourceType']}/{self.order['id']}"
+
+
+@dataclass(frozen=True)
+class Chart:
+    """One patient's resources, and orders that could be drafted for that patient."""
+
+    name: str
+    patient: Resource
+    resources: tuple[Resource, ...]
+    drafts: tuple[Drafted, ...] = field(default=())
+
+    @property
+    def patient_id(self) -> str:
+        """The bare id."""
+        return str(self.patient["id"])
+
+    def of(self, kind: str) -> Iterator[Resource]:
+        """The resources of this type."""
+        return (resource for resource in self.resources if resource["resourceType"] == kind)
+
+
+def sample_charts(as_of: datetime) -> tuple[Chart, ...]:
+    """Every sample patient with its drafted orders, dates counted from `as_of` (aware)."""
+    charts = []
+    for sample in list_samples():
+        resources = _resources(load_patient(sample.id, as_of))
+        drafts = tuple(_drafted(order.draft, _resources(load_draft(order.draft, as_of))) for order in sample.orders)
+        charts.append(_chart(f"sample {sample.id}", resources, drafts))
+    return tuple(charts)
+
+
+def chart_in(path: Path) -> Chart:
+    """The one patient of a file: a Bundle, or a CDS Hooks request with prefetch; JSON, plain or gzipped.
+
+    Raises ChartError where the file cannot be read or holds not exactly one Patient.
+    """
+    try:
+        content = path.read_bytes()
+        document = read_json(gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content)
+    except (OSError, EOFError) as error:
+        raise ChartError(f"{path} cannot be read: {error}") from error
+    if not isinstance(document.value, dict):
+        raise ChartError(f"{path.name} is no JSON object: {document.problem or 'give a Bundle or a request'}")
+    value = document.value
+    if isinstance(value.get("context"), dict) and "hook" in value:
+        held = [each for each in (value.get("prefetch") or {}).values() if isinstance(each, dict)]
+        drafts = [each for each in _resources(value["context"].get("draftOrders") or {}) if each.get("id")]
+        return _chart(path.name, [each for one in held for each in _resources(one)], _orders(drafts))
+    return _chart(path.name, _resources(value))
+
+
+def _chart(name: str, resources: list[Resource], drafts: tuple[Drafted, ...] = ()) -> Chart:
+    patients = {each.get("id"): each for each in resources if each["resourceType"] == "Patient" and each.get("id")}
+    if len(patients) != 1:
+        raise ChartError(f"{name} holds {len(patients)} patients; give the chart of exactly one")
+    patient = next(iter(patients.values()))
+    return Chart(name, patient, tuple(resources), drafts or (_invented_draft(str(patient["id"])),))
+
+
+def _resources(document: Resource) -> list[Resource]:
+    """The resources of a Bundle, or the one; references by fullUrl become Type/id, as a server makes them."""
+    if document.get("resourceType") != "Bundle":
+        return [document] if isinstance(document.get("resourceType"), str) else []
+    entries = [entry for entry in document.get("entry") or [] if isinstance(entry, dict)]
+    found = [(entry.get("fullUrl"), entry["resource"]) for entry in entries if isinstance(entry.get("resource"), dict)]
+    found = [(url, resource) for url, resource in found if isinstance(resource.get("resourceType"), str)]
+    names = {url: f"{each['resourceType']}/{each['id']}" for url, each in found if url and each.get("id")}
+    return [_renamed(resource, names) for _, resource in found]
+
+
+def _renamed(value: Any, names: dict[str, str]) -> Any:
+    if isinstance(value, dict):
+        return {
+            name: names.get(each, each) if name == "reference" and isinstance(each, str) else _renamed(each, names)
+            for name, each in value.items()
+        }
+    return [_renamed(each, names) for each in value] if isinstance(value, list) else value
+
+
+def _drafted(name: str, resources: list[Resource]) -> Drafted:
+    order = next(each for each in resources if each["resourceType"].endswith("Request"))
+    return Drafted(name, order, tuple(each for each in resources if each is not order))
+
+
+def _orders(resources: list[Resource]) -> tuple[Drafted, ...]:
+    orders = [each for each in resources if each["resourceType"].endswith(("Request", "Order"))]
+    beside = tuple(each for each in resources if each not in orders)
+    return tuple(Drafted(str(each["id"]), each, beside) for each in orders)
+
+
+def _invented_draft(patient_id: str) -> Drafted:
+    order = {
+        "resourceType": "MedicationRequest",
+        "id": "contract-kit-draft",
+        "status": "draft",
+        "intent": "order",
+        "medicationCodeableConcept": {"text": "Acetaminophen 500 mg oral tablet"},
+        "subject": {"reference": f"Patient/{patient_id}"},
+        "dosageInstruction": [{"text": "500 mg every 6 hours as needed"}],
+    }
+    return Drafted("acetaminophen", order)
+
+
+def copied(resource: Resource, **changes: Any) -> Resource:
+    """A copy that shares nothing with the original, with these members set."""
+    return copy.deepcopy(resource) | changes

@@ -1,0 +1,1 @@
+"""The checks, grouped by section; a new one is one function with a decorator."""
