@@ -8,7 +8,7 @@ from time import perf_counter, time_ns
 from cards.rules.finding import Silence
 from cds_hooks.errors import BadRequest, PreconditionFailed, RecordFailed
 from cds_hooks.metrics import Metrics
-from cds_hooks.predictor import Predictor
+from cds_hooks.predictor import LARGE_BODY, Predict, Predictor, predict_now
 from cds_hooks.prefetch import what_was_brought
 from cds_hooks.protocol.request import CDSRequest, read_request
 from cds_hooks.protocol.response import encode_response
@@ -48,7 +48,8 @@ async def invoke(body: bytes, service: Service, client: str, parts: Parts) -> by
     record = _read_facts(request, service, as_of)
     stages.end("facts")
 
-    advice = await service.decide(_situation(request, record, decision_id, parts))
+    predict = predict_now if len(body) > LARGE_BODY else parts.predictor.predict
+    advice = await service.decide(_situation(request, record, decision_id, parts.settings, predict))
     silences = advice.silences + _refusals_as_silences(record)
     stages.end("decide")
 
@@ -69,6 +70,9 @@ async def invoke(body: bytes, service: Service, client: str, parts: Parts) -> by
         response=response,
         basis=encode_basis(inputs, advice.scores, silences, stages.milliseconds),
     )
+    hook = request.hook
+    # A large chart is not kept while its decision waits for those of other calls to be committed with it.
+    del body, request, record
     stages.end("encode")
 
     try:
@@ -77,7 +81,7 @@ async def invoke(body: bytes, service: Service, client: str, parts: Parts) -> by
         raise RecordFailed("The decision could not be recorded, so no advice is given. Try again later.") from error
     stages.end("record")
 
-    parts.metrics.answered(service.id, request.hook, advice.cards, silences, stages.seconds)
+    parts.metrics.answered(service.id, hook, advice.cards, silences, stages.seconds)
     return response
 
 
@@ -99,16 +103,18 @@ def _read_facts(request: CDSRequest, service: Service, as_of: datetime) -> Patie
     return record
 
 
-def _situation(request: CDSRequest, record: PatientRecord, decision_id: str, parts: Parts) -> Situation:
+def _situation(
+    request: CDSRequest, record: PatientRecord, decision_id: str, settings: Settings, predict: Predict
+) -> Situation:
     numbers = count(1)
     return Situation(
         request=request,
         record=record,
         card_uuid=lambda: card_uuid(decision_id, next(numbers)),
-        alert_share=parts.settings.alert_share,
-        public_url=parts.settings.public_url,
+        alert_share=settings.alert_share,
+        public_url=settings.public_url,
         decision_id=decision_id,
-        predict=parts.predictor.predict,
+        predict=predict,
     )
 
 

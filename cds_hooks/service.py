@@ -6,16 +6,13 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from cards.card import Card
 from cards.rules.finding import Silence
+from cds_hooks.predictor import Predict
 from cds_hooks.prefetch import Needs, Template, templates_for
 from cds_hooks.protocol.request import CDSRequest
 from fhir.mapping.feature import FeatureVector
 from fhir.record.record import PatientRecord
-from models_onnx.runtime import Model, Prediction
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +25,7 @@ class Situation:
     alert_share: float
     public_url: str
     decision_id: str
-    predict: Callable[[Model, NDArray[np.float64]], Awaitable[Prediction]]
+    predict: Predict
 
     @property
     def explain_url(self) -> str:

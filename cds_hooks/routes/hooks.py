@@ -46,12 +46,14 @@ class HookRoute:
     async def _answer(self, name: str, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             service = self._service(name, scope["method"])
-            body = await read_body(scope, receive, self.parts.settings.max_body_bytes)
-            response = await invoke(body, service, "anonymous", self.parts)
+            limit = self.parts.settings.max_body_bytes
+            # the body is handed over and not kept here, so that invoke can let go of it
+            response = await invoke(await read_body(scope, receive, limit), service, "anonymous", self.parts)
         except HookError as error:
-            self.parts.metrics.refused(name if name in self.services else "", error.status)
+            known = name if name in self.services else ""  # what else stands in a URL may be anything
+            self.parts.metrics.refused(known, error.status)
             await send_json(send, error.status, operation_outcome(error))
-            log().info("call refused", service=name, status=error.status, reason=type(error).__name__)
+            log().info("call refused", service=known, status=error.status, reason=type(error).__name__)
         except Exception as error:
             self.parts.metrics.refused(service.id, 500)
             failure = HookError("The service failed and no advice was given. The operator's log says where.")
