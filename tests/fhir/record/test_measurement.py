@@ -3,6 +3,8 @@
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.fhir.record.charts import observation, record_of
 
@@ -130,3 +132,26 @@ def test_a_code_of_another_system_is_not_taken_for_loinc() -> None:
 def test_all_values_come_newest_first() -> None:
     record = record_of(*(observation(CREATININE, 1.0 + day / 10, "mg/dL", f"2026-11-0{day}") for day in (2, 4, 1, 3)))
     assert [measured.time.date[-1] for measured in record.measurements("creatinine")] == ["4", "3", "2", "1"]
+
+
+def test_the_newest_is_found_whatever_form_the_times_have() -> None:
+    older = observation(CREATININE, 1.0, "mg/dL", None, effectivePeriod={"start": "2026-01-01", "end": "2026-02-01"})
+    newer = observation(CREATININE, 2.0, "mg/dL", None, effectivePeriod={"start": "2026-03-01", "end": "2026-04-01"})
+    day = observation(CREATININE, 3.0, "mg/dL", "2026-03-15")
+    instant = observation(CREATININE, 4.0, "mg/dL", "2026-03-20T10:00:00.5+02:00")
+    for order in ((older, newer, day, instant), (instant, day, newer, older), (day, older, instant, newer)):
+        found = record_of(*order).newest("creatinine")
+        assert found is not None
+        assert found.value == 2.0
+
+
+_TIMES = ["2026-05-01T23:00:00-05:00", "2026-05-02T03:00:00+00:00", "2026-05-02", "2026-05", "2026-04-30T01:00:00Z"]
+
+
+@given(st.permutations(_TIMES))
+def test_the_newest_does_not_depend_on_the_order_of_arrival(times: list[str]) -> None:
+    record = record_of(*(observation(CREATININE, 1.0 + place / 10, "mg/dL", time) for place, time in enumerate(times)))
+    found = record.newest("creatinine")
+    assert found is not None
+    assert found.time.text == "2026-05-01T23:00:00-05:00"
+    assert record.measurements("creatinine")[0] == found
