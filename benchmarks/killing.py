@@ -13,7 +13,7 @@ from time import sleep
 
 from benchmarks.generator import LOST, Order, Tally
 from benchmarks.load import Cores, RunningLoad
-from benchmarks.servers import running, service_command
+from benchmarks.servers import DidNotStart, running, service_command
 
 _LOAD_SECONDS = 60.0  # never reached: the kill ends the load
 _LONGEST_WAIT_SECONDS = 0.5
@@ -37,11 +37,18 @@ def kill_many_times(
     workers: int,
     advance: Callable[[], None],
 ) -> KillResult:
-    """Each time a fresh database, at least `least_answered` answered calls, and `kill -9` at a random moment after."""
+    """Each time a fresh database, at least `least_answered` answered calls, and `kill -9` at a random moment after.
+
+    A server that does not start ends it, as a fault beside what was found so far.
+    """
     result = KillResult()
     for number in range(times):
         with tempfile.TemporaryDirectory(prefix="cds-kill-") as folder:
-            tally = _kill_once(Path(folder), path, bodies, least_answered, cores, workers)
+            try:
+                tally = _kill_once(Path(folder), path, bodies, least_answered, cores, workers)
+            except DidNotStart as error:
+                result.faults.append(f"kill {number + 1}: {error}")
+                return result
             recorded = recorded_decisions(Path(folder) / "decisions.sqlite3")
         result.answered.append(len(tally.decisions))
         result.lost += [decision for decision in tally.decisions if decision not in recorded]

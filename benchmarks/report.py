@@ -10,6 +10,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from benchmarks.killing import KillResult
 from benchmarks.measure import BodyMeasured, Measured, Wanted
@@ -28,7 +29,7 @@ def print_report(measured: Measured, wanted: Wanted, console: Console) -> None:
     if measured.kills:
         console.print(kill_sentence(measured.kills))
     for fault in measured.faults():
-        console.print(f"[red]FAULT[/red] {fault}")
+        console.print(Text("FAULT ", style="red") + Text(fault, style="default"))
 
 
 def _throughput(measured: Measured) -> Table:
@@ -91,6 +92,8 @@ def _print_single_figures(measured: Measured, console: Console) -> None:
 def kill_sentence(kills: KillResult) -> str:
     """How many answered calls were looked for, and how many were not found."""
     answered = kills.answered
+    if not answered:
+        return "kill -9 under load: not once"
     return (
         f"kill -9 under load, {len(answered)} times, {min(answered):,} to {max(answered):,} answered calls each: "
         f"lost = {len(kills.lost)} of {sum(answered):,}"
