@@ -77,7 +77,7 @@ def newest_parts(observations: Iterable[Observation]) -> dict[str, CodedPart]:
 
 
 def _same_form(text: str, other: str) -> bool:
-    """Whether two times are written alike and with the same offset: then the order of the texts is that of the times."""
+    """Whether two times are written alike, with the same offset: the order of the texts is then that of the times."""
     return len(text) == len(other) and text[_OFFSET:] == other[_OFFSET:]
 
 
