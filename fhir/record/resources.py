@@ -378,6 +378,11 @@ class OperationOutcome(Narrowed, frozen=True, gc=False, tag="OperationOutcome"):
 
     issue: tuple[OperationOutcomeIssue, ...] = ()
 
+    @property
+    def says_none_found(self) -> bool:
+        """Whether it only remarks on a search that found nothing: Epic sends such an entry (code 4101)."""
+        return all(issue.severity in ("warning", "information") for issue in self.issue)
+
 
 class BundleLink(Element, frozen=True, gc=False):
     """A page of a search."""
@@ -393,9 +398,16 @@ class BundleEntry(Element, frozen=True, gc=False):
     resource: AnyResource | None = None
 
 
+class BundleMeta(Element, frozen=True, gc=False):
+    """When a server put a Bundle together: for a search, when it was run."""
+
+    lastUpdated: str | None = None
+
+
 class Bundle(Narrowed, frozen=True, gc=False, tag="Bundle"):
     """Several resources."""
 
+    meta: BundleMeta | None = None
     type: str | None = None
     total: int | None = None
     link: tuple[BundleLink, ...] = ()

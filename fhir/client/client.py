@@ -1,0 +1,199 @@
+"""Reads and searches on one FHIR server. The token, and where it may go, is the business of the HTTP client given.
+
+No clock here: how much time is left is asked of whoever set the deadline.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import msgspec
+
+from fhir.client.bounds import Bounds
+from fhir.client.errors import (
+    Busy,
+    Elsewhere,
+    FetchError,
+    Forbidden,
+    OutOfTime,
+    ServerFailed,
+    TooLarge,
+    Unauthorized,
+    Unreachable,
+    Unreadable,
+)
+from fhir.client.pages import next_page
+from fhir.client.query import Query, Read, Search
+from fhir.client.retry import RETRIED, seconds_to_wait
+from fhir.record.reader import read_value
+from fhir.record.refusal import Refusal
+from fhir.record.resources import Bundle, BundleEntry, OperationOutcome
+
+_ERRORS: dict[int, type[FetchError]] = {401: Unauthorized, 403: Forbidden, 429: Busy, 503: Busy}
+_NO_SUCH_RESOURCE = (404, 410)
+_FORM = {"content-type": "application/x-www-form-urlencoded"}
+_MOST_ATTEMPTS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a query brought: a lean resource, a Bundle of all its pages, or None where a read finds nothing.
+
+    `ended` says why it is not all of it, where it is not; `refusals` name what in it could not be read.
+    """
+
+    value: Any
+    refusals: tuple[Refusal, ...]
+    pages: int
+    bytes: int
+    ended: FetchError | None = None
+
+
+class FhirClient:
+    """Asks one FHIR server, within the time that is left."""
+
+    def __init__(self, http: httpx.AsyncClient, remaining: Callable[[], float], bounds: Bounds | None = None) -> None:
+        """`http` has the server's base address and, where there is one, the token; `remaining` gives seconds."""
+        self._http = http
+        self._base = http.base_url
+        self._remaining = remaining
+        self._bounds = bounds or Bounds()
+
+    async def fetch(self, query: Query, name: str) -> Found:
+        """What the query brings; FetchError where it brings nothing that can be used. `name` stands in refusals."""
+        return await (self._read(query, name) if isinstance(query, Read) else self._search(query, name))
+
+    async def fetch_rest(self, first: Bundle, name: str) -> Found:
+        """A Bundle together with the pages after it, as far as they can be had."""
+        return await self._with_the_rest(_Pages(first), name)
+
+    async def _read(self, query: Read, name: str) -> Found:
+        status, body = await self._send(self._http.build_request("GET", query.path), self._bounds.bytes)
+        if status in _NO_SUCH_RESOURCE:
+            return Found(None, (), 1, len(body))
+        value, refusals = _decoded(status, body, name)
+        if value is None or _type_of(value) != query.type:
+            raise Unreadable
+        return Found(value, tuple(refusals), 1, len(body))
+
+    async def _search(self, query: Search, name: str) -> Found:
+        if query.is_long:
+            content = query.form.encode()
+            request = self._http.build_request("POST", f"{query.type}/_search", content=content, headers=_FORM)
+        else:
+            request = self._http.build_request("GET", query.path)
+        pages = _Pages()
+        await self._take_page(pages, request, name)
+        return await self._with_the_rest(pages, name)
+
+    async def _with_the_rest(self, pages: "_Pages", name: str) -> Found:
+        seen: set[str] = set()
+        try:
+            while pages.next is not None:
+                address = next_page(pages.next, self._base)
+                if str(address) in seen:
+                    raise Unreadable("the FHIR server's pages go in a circle")
+                seen.add(str(address))
+                if pages.count >= self._bounds.pages:
+                    raise TooLarge
+                await self._take_page(pages, self._http.build_request("GET", address), name)
+        except FetchError as error:
+            return pages.found(error)
+        return pages.found()
+
+    async def _take_page(self, pages: "_Pages", request: httpx.Request, name: str) -> None:
+        status, body = await self._send(request, self._bounds.bytes - pages.bytes)
+        value, refusals = _decoded(status, body, name)
+        if not isinstance(value, Bundle):
+            raise Unreadable
+        _require_results(value)
+        pages.take(value, refusals, len(body))
+
+    async def _send(self, request: httpx.Request, most_bytes: int) -> tuple[int, bytes]:
+        """Status and body; waits and tries again after 429 and 503, and after nothing else."""
+        remaining = self._remaining()
+        if remaining <= 0:
+            raise OutOfTime
+        try:
+            async with asyncio.timeout(remaining):
+                for attempt in range(_MOST_ATTEMPTS):
+                    response, body = await self._once(request, most_bytes)
+                    if response.status_code not in RETRIED:
+                        break
+                    seconds = seconds_to_wait(response.headers, attempt)
+                    if seconds >= self._remaining():
+                        raise Busy
+                    await asyncio.sleep(seconds)
+        except (TimeoutError, httpx.TimeoutException) as error:
+            raise OutOfTime from error
+        except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL) as error:
+            raise Unreachable from error
+        return response.status_code, body
+
+    async def _once(self, request: httpx.Request, most_bytes: int) -> tuple[httpx.Response, bytes]:
+        # What is compressed can grow without bound when it is unpacked: asked for plain, taken plain only.
+        request.headers["accept-encoding"] = "identity"
+        response = await self._http.send(request, stream=True, follow_redirects=False)
+        try:
+            if 300 <= response.status_code < 400:
+                raise Elsewhere
+            if response.headers.get("content-encoding", "identity").lower() != "identity":
+                raise Unreadable
+            parts: list[bytes] = []
+            async for part in response.aiter_raw():
+                parts.append(part)
+                most_bytes -= len(part)
+                if most_bytes < 0:
+                    raise TooLarge
+        finally:
+            await response.aclose()
+        return response, b"".join(parts)
+
+
+class _Pages:
+    """The pages of one search, put together."""
+
+    def __init__(self, first: Bundle | None = None) -> None:
+        self._entries: list[BundleEntry] = []
+        self._refusals: list[Refusal] = []
+        self._total: int | None = None
+        self.next: str | None = None
+        self.count = 0
+        self.bytes = 0
+        if first is not None:
+            self.take(first, [], 0)
+
+    def take(self, page: Bundle, refusals: list[Refusal], size: int) -> None:
+        self._entries += page.entry
+        self._refusals += refusals
+        self._total = page.total if self._total is None else self._total
+        self.next = next((link.url for link in page.link if link.relation == "next"), None)
+        self.count += 1
+        self.bytes += size
+
+    def found(self, ended: FetchError | None = None) -> Found:
+        value = Bundle(type="searchset", total=self._total, entry=tuple(self._entries))
+        return Found(value, tuple(self._refusals), self.count, self.bytes, ended)
+
+
+def _decoded(status: int, body: bytes, name: str) -> tuple[Any, list[Refusal]]:
+    if status >= 400 or status == 204:
+        raise _ERRORS.get(status, ServerFailed)
+    try:
+        return read_value(name, body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Unreadable from error
+
+
+def _require_results(page: Bundle) -> None:
+    """ServerFailed where the Bundle holds nothing but OperationOutcomes that tell of an error."""
+    outcomes = [entry.resource for entry in page.entry if isinstance(entry.resource, OperationOutcome)]
+    if len(outcomes) == len(page.entry) and any(not outcome.says_none_found for outcome in outcomes):
+        raise ServerFailed
+
+
+def _type_of(value: Any) -> str:
+    named: str | None = getattr(value, "resource_type", None)
+    return named or str(type(value).__struct_config__.tag)
