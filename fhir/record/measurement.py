@@ -58,34 +58,28 @@ def newest_parts(observations: Iterable[Observation]) -> dict[str, CodedPart]:
     The hot path of a large chart: one pass, and no date is parsed where two texts can be compared.
     """
     newest: dict[str, CodedPart] = {}
-    times: dict[str, str] = {}
     analyte_of = ANALYTE_BY_LOINC.get
     for observation in observations:
         for coding in observation.code.coding:
             analyte = analyte_of(coding.code)  # type: ignore[arg-type]  # None is simply not in the table
             if analyte is not None and (coding.system == LOINC or coding.system is None):
-                key, text = analyte.key, observation.effectiveDateTime or ""
-                known = times.get(key)
-                # Most often the newest comes first, in one form and with one offset: then this is all there is to do.
-                if known is None or not text or text > known or not _same_form(text, known):
-                    _keep_newer(newest, times, key, (observation, observation, coding.code))
+                known = newest.get(analyte.key)
+                if known is None or _is_newer(observation, known[0]):
+                    newest[analyte.key] = (observation, observation, coding.code)
                 break
         if observation.component:
             for key, part in _component_parts(observation):
-                _keep_newer(newest, times, key, part)
+                known = newest.get(key)
+                if known is None or _is_newer(observation, known[0]):
+                    newest[key] = part
     return newest
 
 
-def _same_form(text: str, other: str) -> bool:
-    """Whether two times are written alike, with the same offset: the order of the texts is then that of the times."""
-    return len(text) == len(other) and text[_OFFSET:] == other[_OFFSET:]
-
-
-def _keep_newer(newest: dict[str, CodedPart], times: dict[str, str], key: str, part: CodedPart) -> None:
-    known = newest.get(key)
-    if known is None or _recency(part[0]) > _recency(known[0]):
-        newest[key] = part
-        times[key] = part[0].effectiveDateTime or ""
+def _is_newer(one: Observation, other: Observation) -> bool:
+    text, known = one.effectiveDateTime, other.effectiveDateTime
+    if text is not None and known is not None and len(text) == len(known) and text[_OFFSET:] == known[_OFFSET:]:
+        return text > known  # written alike and with the same offset: the order of the texts is that of the times
+    return _recency(one) > _recency(other)
 
 
 def _recency(observation: Observation) -> float:
