@@ -1,0 +1,18 @@
+"""Both sides run under one server program with the same flags, or the ratio says nothing."""
+
+from uvicorn.main import main as uvicorn_command
+
+from benchmarks.servers import bare_command
+from cds_hooks.commands.serve import _config
+
+_THAT_COST_SOMETHING = ("access_log", "proxy_headers", "server_header", "date_header", "timeout_keep_alive", "backlog")
+
+
+def test_the_bare_handler_is_served_with_the_flags_of_the_service() -> None:
+    arguments = [part.replace("{port}", "0") for part in bare_command(workers=1)[3:]]
+    bare = uvicorn_command.make_context("uvicorn", arguments).params
+    service = _config(1)
+    for flag in _THAT_COST_SOMETHING:
+        assert bare[flag] == getattr(service, flag), flag
+    assert (bare["loop"], bare["http"]) == ("uvloop", "httptools")
+    assert (service.loop, service.http) == ("auto", "auto")  # which takes these two where they are installed
