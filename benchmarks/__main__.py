@@ -14,7 +14,7 @@ from benchmarks.load import share_out_cores
 from benchmarks.measure import Wanted, measure
 from benchmarks.report import as_json, print_report
 from benchmarks.rounds import Plan
-from benchmarks.servers import DidNotStart
+from benchmarks.servers import DidNotStart, WrongAnswer
 from benchmarks.subject import NoService
 
 _QUICK_ROUNDS, _QUICK_SECONDS, _QUICK_KILLS = 3, 0.5, 2
@@ -52,7 +52,7 @@ def bench(
             _variants(wanted, granian, console)
         else:
             _measure(wanted, json_file, console)
-    except (DidNotStart, NoService) as error:
+    except (DidNotStart, NoService, WrongAnswer) as error:
         console.print(str(error), style="red", markup=False)
         raise typer.Exit(1) from error
 

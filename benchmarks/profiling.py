@@ -23,6 +23,7 @@ from rich.table import Table
 from benchmarks.bare import decode_by_key, decode_in_one_pass
 from benchmarks.charts import load_stays
 from benchmarks.connection import ChangingRequest
+from benchmarks.servers import WrongAnswer
 from benchmarks.stages import LoadedStages
 from benchmarks.subject import find_subject
 from cds_hooks.app import create_app
@@ -41,7 +42,7 @@ class InProcess:
         self._loop = asyncio.new_event_loop()
 
     def call(self, method: str, path: str, body: bytes | None = None) -> bytes:
-        """The body of the answer; ValueError when its status is not 200."""
+        """The body of the answer; WrongAnswer when its status is not 200."""
         return self._loop.run_until_complete(self._one(method, path, body or b""))
 
     def call_json(self, method: str, path: str, body: bytes | None = None) -> Any:
@@ -70,7 +71,7 @@ class InProcess:
         await self._app(scope, receive, send)
         answer = b"".join(message.get("body", b"") for message in sent)
         if sent[0]["status"] != 200:
-            raise ValueError(f"{method} {path} was answered {sent[0]['status']}: {answer[:500].decode()}")
+            raise WrongAnswer(f"{method} {path} was answered {sent[0]['status']}: {answer[:500].decode()}")
         return answer
 
 

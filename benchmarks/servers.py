@@ -26,6 +26,10 @@ class DidNotStart(Exception):
     """The server ended, or was not ready in time; the message holds the end of what it printed."""
 
 
+class WrongAnswer(Exception):
+    """A call was not answered with 200; the message holds the start of the answer."""
+
+
 @dataclass
 class Server:
     """A running server process with its workers."""
@@ -72,10 +76,10 @@ class Server:
             connection.close()
 
     def call_json(self, method: str, path: str, body: bytes | None = None) -> Any:
-        """The JSON of an answer; ValueError with the start of the answer when its status is not 200."""
+        """The JSON of an answer; WrongAnswer when its status is not 200."""
         status, answer = self.call(method, path, body)
         if status != 200:
-            raise ValueError(f"{method} {path} was answered {status}: {answer[:500].decode(errors='replace')}")
+            raise WrongAnswer(f"{method} {path} was answered {status}: {answer[:500].decode(errors='replace')}")
         return json.loads(answer)
 
     def kill(self) -> None:
