@@ -1,0 +1,110 @@
+"""A call's body in two parts, the small head and the large prefetch, and what a body is refused for before it is read.
+
+JSON in which a member stands twice is read in two ways by two readers, and whoever checked one reading has not checked
+the other. No decoder here sees it: the last one wins. In the head it is found by its length, which costs 1 µs: what the
+members come to, written without spaces, is as long as the head or the head holds something more.
+"""
+
+import json
+import re
+from typing import Any, Final
+
+import msgspec
+from msgspec import Raw
+
+from cds_hooks.errors import BadRequest
+
+_PREFETCH: Final = re.compile(rb'"prefetch"\s*:\s*')
+_PERHAPS_TOO_LARGE: Final = re.compile(rb"[0-9]{19}|[eE]\+?[0-9]{3}")
+_MEMBERS: Final = msgspec.json.Decoder(dict[str, Raw])
+_WORTH_CUTTING_OUT: Final = 1000
+
+
+def check_text(body: bytes) -> None:
+    """BadRequest where the body is not UTF-8, or starts with a byte order mark (RFC 8259, section 8.1)."""
+    if body.isascii():
+        return
+    if body.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
+        raise BadRequest("The body starts with a byte order mark. Send UTF-8 without one.")
+    try:
+        body.decode()
+    except UnicodeDecodeError as error:
+        raise BadRequest(f"The body is not UTF-8 (byte {error.start}).") from error
+
+
+def split_off_prefetch(body: bytes) -> tuple[bytes, memoryview] | None:
+    """The body without its last member, and that member's value; None unless the last member is `prefetch`.
+
+    Where both parts are JSON, the first an object, they are the body and nothing of it is missing.
+    """
+    found = _PREFETCH.search(body)
+    body = body.rstrip()
+    if found is None or not body.endswith(b"}"):
+        return None
+    head = body[: found.start()].rstrip()
+    if head.endswith(b","):
+        head = head[:-1]
+    elif head.strip() != b"{":
+        return None
+    return head + b"}", memoryview(body)[found.end() : -1]
+
+
+def check_head(head: bytes) -> None:
+    """BadRequest where a member stands twice in the head or in its context, or a number is larger than 64 bits.
+
+    Raises what msgspec raises where the head is no JSON object or its context none.
+    """
+    members = _MEMBERS.decode(head)
+    context = members.get("context")
+    once = _has_no_more(head, members) and (context is None or _has_no_more(context, _MEMBERS.decode(context)))
+    if not once or _PERHAPS_TOO_LARGE.search(head):
+        _check_slowly(head)
+
+
+def check_whole(body: bytes) -> None:
+    """The same for a body that is JSON and cannot be split; what is in `prefetch` is not looked at."""
+    prefetch = _MEMBERS.decode(body).get("prefetch")
+    if prefetch is not None and len(prefetch) > _WORTH_CUTTING_OUT:
+        body = body.replace(bytes(prefetch), b"0", 1)
+    _check_slowly(body)
+
+
+def _has_no_more(text: bytes | Raw, members: dict[str, Raw]) -> bool:
+    """Whether the text is these members, colons, commas, quotes and braces, and not a byte more.
+
+    Spaces, escapes and characters beyond ASCII make the text longer than that as well, never shorter.
+    """
+    return sum(map(len, members)) + sum(map(len, members.values())) + 4 * len(members) + 1 == len(text)
+
+
+class _Object(list[tuple[str, Any]]):
+    """The members of a JSON object as they stand."""
+
+
+def _check_slowly(text: bytes) -> None:
+    body = _DECODER.decode(text.decode())
+    _refuse_doubled(body, None)
+    for name, value in body:
+        if name == "context" and isinstance(value, _Object):
+            _refuse_doubled(value, "context")
+
+
+def _refuse_doubled(members: _Object, place: str | None) -> None:
+    if len(dict(members)) < len(members):
+        raise BadRequest(f"A member stands twice in {place or 'the body'}; each may stand there once.", place)
+
+
+def _whole_number(digits: str) -> int:
+    if len(digits) > 20 or not -(2**63) <= int(digits) < 2**64:
+        raise BadRequest("A number in the body is larger than 64 bits.")
+    return int(digits)
+
+
+def _number(digits: str) -> float:
+    value = float(digits)
+    if value in (float("inf"), float("-inf")):
+        raise BadRequest("A number in the body is larger than 64 bits can hold.")
+    return value
+
+
+_DECODER: Final = json.JSONDecoder(object_pairs_hook=_Object, parse_int=_whole_number, parse_float=_number)
