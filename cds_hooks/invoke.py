@@ -42,7 +42,7 @@ async def invoke(body: bytes, service: Service, client: str, parts: Parts) -> by
     as_of = parts.settings.as_of or datetime.now(UTC)
     decision_id = new_decision_id()
 
-    request = read_request(body, service.hooks)
+    request = read_request(body, service.answers)
     stages.end("decode")
 
     record = _read_facts(request, service, as_of)

@@ -2,7 +2,7 @@
 
 import importlib
 import pkgutil
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +10,7 @@ from cards.card import Card
 from cards.rules.finding import Silence
 from cds_hooks.predictor import Predict
 from cds_hooks.prefetch import Needs, Template, templates_for
+from cds_hooks.protocol.hooks import LIBRARY, Hook
 from cds_hooks.protocol.request import CDSRequest
 from fhir.mapping.feature import FeatureVector
 from fhir.record.record import PatientRecord
@@ -57,9 +58,12 @@ class Service:
     needs: Needs
     decide: Callable[[Situation], Awaitable[Advice]]
     templates: tuple[Template, ...] = ()
+    answers: Mapping[str, Hook] = field(default_factory=dict)
+    """How the context of each of its hooks is read."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "templates", templates_for(self.needs))
+        object.__setattr__(self, "answers", {name: self.answers.get(name) or LIBRARY[name] for name in self.hooks})
 
     def discovery(self) -> list[dict[str, Any]]:
         """Its entries in GET /cds-services, one for each hook."""

@@ -1,15 +1,21 @@
 """From the bytes of a hook call to a typed request; what is wrong is said with its place, never with its value."""
 
-from typing import Any, Final
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeAlias
 
 import msgspec
 from msgspec import Raw, Struct
 
-from cds_hooks.errors import BadRequest, TooDeep
-from cds_hooks.protocol.hooks import CONTEXTS, Context
+from cds_hooks.errors import BadRequest, PayloadTooLarge, TooDeep
+from cds_hooks.protocol.hooks import LIBRARY, REPLACED, Context, Hook
+from cds_hooks.protocol.mending import mended_bytes
+from cds_hooks.protocol.parts import check_head, check_text, check_whole, split_off_prefetch
 from fhir.record.reader import read_value
 from fhir.record.refusal import Refusal
-from fhir.record.resources import AnyResource
+from fhir.record.resources import AnyResource, Bundle
+
+MOST_ENTRIES: Final = 20_000
+"""The most that a call's prefetch may hold: Bundle entries of all its keys together, and keys."""
 
 
 class _Wire(Struct, frozen=True, gc=False):
@@ -43,35 +49,103 @@ class CDSRequest(Struct, frozen=True, gc=False):
     wants_timings: bool
 
 
+HookMeant: TypeAlias = Callable[[str, Raw], str]
+"""What a vendor means by a hook and the request's `extension`: the name of a hook, the same one mostly."""
+
+_NULL: Final = b"null"
+# Up to CDS Hooks 1.0 these stood beside `hook`; today they are context.userId and the like (checklist row REQ-17).
+_BEFORE_1_0: Final = {"user": "userId", "patient": "patientId", "encounter": "encounterId"}
+
 _quick: Final = msgspec.json.Decoder(_Wire)
+_quick_prefetch: Final = msgspec.json.Decoder(dict[str, AnyResource | None] | None)
 _careful: Final = msgspec.json.Decoder(_WireUnread)
 
 
-def read_request(body: bytes, hooks: tuple[str, ...]) -> CDSRequest:
+def read_request(body: bytes, hooks: Mapping[str, Hook], hook_meant: HookMeant | None = None) -> CDSRequest:
     """The typed request; BadRequest where a required field is missing or of the wrong type, or the hook is another one.
 
-    Resources in prefetch that cannot be read are not an error: they are in `refusals`.
+    Resources in prefetch that cannot be read are not an error: they are in `refusals`. `hook_meant` is the client's
+    dialect, asked only about a hook that is not among `hooks`.
     """
+    try:
+        return _read(body, hooks, hook_meant)
+    except BadRequest as error:
+        advice = _advice(body)
+        if advice is None:
+            raise
+        raise BadRequest(f"{error.text} {advice}", error.expression) from error
+
+
+def _read(body: bytes, hooks: Mapping[str, Hook], hook_meant: HookMeant | None) -> CDSRequest:
     wire, prefetch, refusals = _decode(body)
+    _check_entries(prefetch)
     if not wire.hookInstance.strip():
         raise BadRequest("hookInstance is blank; send a UUID that is unique to this call.", "hookInstance")
-    if wire.hook not in hooks:
-        raise BadRequest(
-            f"This service answers {' and '.join(hooks)}; the body says another hook. See GET /cds-services.", "hook"
-        )
+    extension = bytes(wire.extension)
+    if extension != _NULL and not extension.startswith(b"{"):
+        raise BadRequest("extension is no JSON object.", "extension")
+    hook = hooks.get(wire.hook)
+    if hook is None and hook_meant is not None:
+        hook = hooks.get(hook_meant(wire.hook, wire.extension))
+    if hook is None:
+        raise _other_hook(wire.hook, hooks)
     return CDSRequest(
-        hook=wire.hook,
+        hook=hook.name,
         hook_instance=wire.hookInstance,
-        context=_read_context(wire.hook, wire.context),
+        context=hook.read(wire.context),
         prefetch=prefetch,
         refusals=refusals,
-        wants_timings=b'"timings"' in bytes(wire.extension),
+        wants_timings=b'"timings"' in extension,
     )
 
 
+def _check_entries(prefetch: dict[str, Any]) -> None:
+    entries = sum(len(value.entry) for value in prefetch.values() if isinstance(value, Bundle) and value.entry)
+    if entries > MOST_ENTRIES or len(prefetch) > MOST_ENTRIES:
+        raise PayloadTooLarge(
+            f"prefetch holds more than {MOST_ENTRIES} entries. Send what GET /cds-services asks for.", "prefetch"
+        )
+
+
+def _other_hook(name: str, hooks: Mapping[str, Hook]) -> BadRequest:
+    answered = f"This service answers {' and '.join(hooks)}"
+    if name in REPLACED:
+        return BadRequest(f"{name} was replaced in the CDS Hooks library: use {REPLACED[name]}. {answered}.", "hook")
+    said = name if name in LIBRARY else "another hook"
+    return BadRequest(f"{answered}; the body says {said}. See GET /cds-services.", "hook")
+
+
+def _advice(body: bytes) -> str | None:
+    """What to do about members of the time before CDS Hooks 1.0, which may be why something is missing."""
+    try:
+        members = msgspec.json.decode(body, type=dict[str, Raw])
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    moved = [f"{old} is context.{new}" for old, new in _BEFORE_1_0.items() if old in members]
+    return f"Since CDS Hooks 1.0 {' and '.join(moved)}." if moved else None
+
+
 def _decode(body: bytes) -> tuple[_Wire | _WireUnread, dict[str, Any], list[Refusal]]:
+    check_text(body)
+    return _decode_in_two(body) or _decode_whole(body)
+
+
+def _decode_in_two(body: bytes) -> tuple[_Wire, dict[str, Any], list[Refusal]] | None:
+    parts = split_off_prefetch(body)
+    if parts is None:
+        return None
+    head, prefetch = parts
+    try:
+        check_head(head)
+        return _quick.decode(head), _quick_prefetch.decode(prefetch) or {}, []
+    except (msgspec.DecodeError, RecursionError):
+        return None  # the whole body shows where it is wrong
+
+
+def _decode_whole(body: bytes) -> tuple[_Wire | _WireUnread, dict[str, Any], list[Refusal]]:
     try:
         wire = _quick.decode(body)
+        check_whole(body)
     except msgspec.ValidationError:
         return _decode_carefully(body)
     except RecursionError as error:
@@ -86,8 +160,9 @@ def _decode_carefully(body: bytes) -> tuple[_WireUnread, dict[str, Any], list[Re
     refusals: list[Refusal] = []
     try:
         wire = _careful.decode(body)
+        check_whole(body)
         for key, raw in (wire.prefetch or {}).items():
-            prefetch[key], refused = read_value(key, raw)
+            prefetch[key], refused = _read_mended(key, raw)
             refusals += refused
     except msgspec.ValidationError as error:
         raise BadRequest(f"The body is not a CDS Hooks request: {_plain(error)}.", _place(error)) from error
@@ -98,16 +173,13 @@ def _decode_carefully(body: bytes) -> tuple[_WireUnread, dict[str, Any], list[Re
     return wire, prefetch, refusals
 
 
-def _read_context(hook: str, raw: Raw) -> Context:
-    try:
-        context: Context = CONTEXTS[hook].decode(raw)
-    except msgspec.ValidationError as error:
-        place = _place(error, "context")
-        raise BadRequest(f"context does not fit {hook}: {_plain(error)} (in context).", place) from error
-    for name, value in (("userId", context.user_id), ("patientId", context.patient_id)):
-        if not value.strip():
-            raise BadRequest(f"context.{name} is blank; it is required for {hook}.", f"context.{name}")
-    return context
+def _read_mended(key: str, raw: Raw) -> tuple[Any, list[Refusal]]:
+    """The value as it is, or mended where that can be read better."""
+    value, refused = read_value(key, raw)
+    if not refused:
+        return value, refused
+    mended, refused_still = read_value(key, mended_bytes(raw))
+    return (mended, refused_still) if len(refused_still) < len(refused) else (value, refused)
 
 
 def _plain(error: Exception) -> str:
@@ -116,7 +188,6 @@ def _plain(error: Exception) -> str:
     return str(error).replace("`", "").replace("$.", "").replace("JSON is malformed: ", "")
 
 
-def _place(error: Exception, root: str = "") -> str | None:
+def _place(error: Exception) -> str | None:
     _, _, place = str(error).partition(" - at `$")
-    path = place.rstrip("`").lstrip(".")
-    return ".".join(part for part in (root, path) if part) or None
+    return place.rstrip("`").lstrip(".") or None

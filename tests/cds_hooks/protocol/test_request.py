@@ -6,9 +6,11 @@ import orjson
 import pytest
 
 from cds_hooks.errors import BadRequest, TooDeep
+from cds_hooks.protocol.hooks import LIBRARY
 from cds_hooks.protocol.request import CDSRequest, read_request
 from fhir.record.resources import Bundle, Patient
 
+HOOKS = {"patient-view": LIBRARY["patient-view"]}
 CALL: dict[str, Any] = {
     "hook": "patient-view",
     "hookInstance": "d1577c69-dfbe-44ad-ba6d-3e05e953b2ea",
@@ -18,7 +20,7 @@ CALL: dict[str, Any] = {
 
 
 def _read(call: dict[str, Any]) -> CDSRequest:
-    return read_request(orjson.dumps(call), ("patient-view",))
+    return read_request(orjson.dumps(call), HOOKS)
 
 
 def test_a_call_is_read_with_its_prefetch_typed() -> None:
@@ -71,14 +73,14 @@ def test_a_field_of_the_wrong_kind_is_refused(change: dict[str, Any]) -> None:
 )
 def test_a_body_that_is_no_request_is_refused_without_repeating_it(body: bytes) -> None:
     with pytest.raises(BadRequest) as error:
-        read_request(body, ("patient-view",))
+        read_request(body, HOOKS)
     assert "\xff" not in error.value.text
 
 
 def test_a_body_nested_too_deep_is_refused() -> None:
     deep = b"[" * 100_000 + b"]" * 100_000
     with pytest.raises(TooDeep):
-        read_request(b'{"hook": "patient-view", "extra": ' + deep + b"}", ("patient-view",))
+        read_request(b'{"hook": "patient-view", "extra": ' + deep + b"}", HOOKS)
 
 
 def test_members_that_nobody_knows_are_passed_over() -> None:

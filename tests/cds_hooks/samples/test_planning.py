@@ -25,7 +25,7 @@ async def _decided(sample: Sample) -> Advice:
         "context": {"userId": "Practitioner/okoro", "patientId": sample.id},
         "prefetch": {"everything": load_patient(sample.id, AS_OF)},
     }
-    request = read_request(json.dumps(body).encode(), SERVICE.hooks)
+    request = read_request(json.dumps(body).encode(), SERVICE.answers)
     return await SERVICE.decide(
         Situation(
             request=request,

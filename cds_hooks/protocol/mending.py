@@ -1,0 +1,79 @@
+"""Resources as some clients send them, brought into the shape of FHIR R4: only for what the typed reader refused.
+
+Single values where R4 has a list (Epic's `category`), null members and null lists, a status as a bare code (STU3), a
+resource inside `{"resource": …}` (CDS Hooks before 1.0; TRAP-05, TRAP-37, TRAP-40). No value is changed or made up.
+"""
+
+from functools import cache
+from types import NoneType
+from typing import Any, Final, get_args, get_origin
+
+import msgspec
+from msgspec import Raw, Struct, structs
+
+from fhir.record.resources import AnyResource, Bundle, CodeableConcept
+
+Json = Any
+
+_LEAN: Final[dict[str, type[Struct]]] = {str(kind.__struct_config__.tag): kind for kind in get_args(AnyResource)}
+
+
+def mended_bytes(raw: bytes | Raw) -> bytes:
+    """The JSON bytes of a resource or Bundle with its resources mended."""
+    return msgspec.json.encode(mended(msgspec.json.decode(raw)))
+
+
+def mended(value: Json) -> Json:
+    """A decoded resource or Bundle, taken out of its wrapper and mended; anything else as it came."""
+    if not isinstance(value, dict):
+        return value
+    if "resourceType" not in value and isinstance(value.get("resource"), dict):
+        return mended(value["resource"])
+    kind = _LEAN.get(str(value.get("resourceType")))
+    return value if kind is None else _object(value, kind)
+
+
+def _object(value: dict[str, Json], kind: type[Struct]) -> dict[str, Json]:
+    fields = _fields(kind)
+    return {
+        name: _member(member, fields[name]) if name in fields else member
+        for name, member in value.items()
+        if not (member is None and name in fields)
+    }
+
+
+def _member(value: Json, wanted: Any) -> Json:
+    if get_origin(wanted) is tuple:
+        items = value if isinstance(value, list) else [value]
+        each = get_args(wanted)[0]
+        return [_code_of(item) if each is str else _member(item, each) for item in items if item is not None]
+    if isinstance(value, list) and len(value) == 1:
+        value = value[0]
+    if wanted is CodeableConcept and isinstance(value, str):
+        return {"coding": [{"code": value}]}
+    if not isinstance(value, dict):
+        return value
+    if isinstance(wanted, type) and issubclass(wanted, Struct) and wanted is not Bundle:
+        return _object(value, wanted)
+    return mended(value)
+
+
+def _code_of(concept: Json) -> Json:
+    """The code of a concept that stands in a list of bare codes."""
+    if not isinstance(concept, dict):
+        return concept
+    coding = concept.get("coding")
+    first = coding[0] if isinstance(coding, list) and coding else coding
+    code = first.get("code") if isinstance(first, dict) else concept.get("code") or concept.get("text")
+    return code if isinstance(code, str) else concept
+
+
+@cache
+def _fields(kind: type[Struct]) -> dict[str, Any]:
+    """What each member is wanted as; a union of resources stays one, to be told apart by `resourceType`."""
+    return {each.encode_name: _wanted(each.type) for each in structs.fields(kind)}
+
+
+def _wanted(annotation: Any) -> Any:
+    options = [each for each in get_args(annotation) if each is not NoneType]
+    return options[0] if NoneType in get_args(annotation) and len(options) == 1 else annotation
