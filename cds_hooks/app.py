@@ -15,8 +15,10 @@ from cds_hooks.invoke import Parts
 from cds_hooks.logs import configure_logs, log
 from cds_hooks.metrics import Metrics
 from cds_hooks.predictor import Predictor
+from cds_hooks.routes.contained import contained
 from cds_hooks.routes.health import health_routes
 from cds_hooks.routes.hooks import HookRoute
+from cds_hooks.routes.intake import Intake
 from cds_hooks.routes.pages import page_routes
 from cds_hooks.routes.protocol import protocol_routes
 from cds_hooks.service import find_services
@@ -30,6 +32,7 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
     configure_logs(configured.log_level)
     services = find_services()
     parts = Parts(configured, open_decision_log(configured.database_url), Metrics(), Predictor())
+    intake = Intake(configured.max_body_bytes, configured.body_seconds)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -42,14 +45,17 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
         await parts.decisions.close()
 
     rest = FastAPI(title="CDS Hooks server", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
-    rest.include_router(protocol_routes(services, parts))
+    rest.include_router(protocol_routes(services, parts, intake))
     rest.include_router(health_routes(services, parts))
     rest.include_router(page_routes(configured, services, parts))
     rest.add_exception_handler(HookError, _hook_error)
     rest.add_exception_handler(HTTPException, _http_error)
 
+    # Nothing that fails in there comes out in words.
+    others = contained(rest)
+
     # From the inside out. CDS Hooks 2.0.1 asks for CORS so that clients in a browser can call; no cookies are used.
-    hooks: ASGIApp = HookRoute(rest, services, parts)
+    hooks: ASGIApp = HookRoute(others, services, parts, intake)
     protocol: ASGIApp = CORSMiddleware(
         hooks,
         allow_origins=configured.origins,
@@ -57,7 +63,7 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
         allow_headers=("authorization", "content-type"),
         max_age=600,
     )
-    return _Split(hooks, protocol, rest)
+    return _Split(hooks, protocol, others)
 
 
 class _Split:
@@ -80,7 +86,8 @@ class _Split:
 
 async def _hook_error(_: Request, error: Exception) -> Response:
     assert isinstance(error, HookError)  # noqa: S101 - registered for this class
-    return Response(operation_outcome(error), status_code=error.status, media_type="application/json")
+    headers = {name.decode(): value.decode() for name, value in error.headers}
+    return Response(operation_outcome(error), error.status, headers, media_type="application/json")
 
 
 async def _http_error(_: Request, error: Exception) -> Response:
@@ -89,4 +96,4 @@ async def _http_error(_: Request, error: Exception) -> Response:
         known: HookError = MethodNotAllowed("This address does not answer that method.")
     else:
         known = NotFound("There is nothing at this address; GET /cds-services lists the services.")
-    return Response(operation_outcome(known), status_code=known.status, media_type="application/json")
+    return Response(operation_outcome(known), known.status, error.headers, media_type="application/json")

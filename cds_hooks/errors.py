@@ -5,9 +5,11 @@ HookError
 │   └── TooDeep           400   nested deeper than anything real
 ├── NotFound              404   no service of this id, no page
 ├── MethodNotAllowed      405
+├── RequestTimeout        408   the body came too slowly
 ├── PreconditionFailed    412   required data is neither in prefetch nor obtainable
 ├── PayloadTooLarge       413
 ├── UnsupportedMediaType  415
+├── TooManyCalls          429   more calls of one client at the same time than it may have
 └── RecordFailed          503   the decision could not be recorded, so no advice is given
 """
 
@@ -21,6 +23,8 @@ class HookError(Exception):
 
     status: ClassVar[int] = 500
     code: ClassVar[str] = "exception"
+    headers: ClassVar[tuple[tuple[bytes, bytes], ...]] = ()
+    """What the status needs beside the body; names in lower case."""
 
     def __init__(self, text: str, expression: str | None = None) -> None:
         super().__init__(text)
@@ -53,6 +57,15 @@ class MethodNotAllowed(HookError):
 
     status = 405
     code = "not-supported"
+    headers = ((b"allow", b"POST"),)
+
+
+class RequestTimeout(HookError):
+    """The body did not arrive in time."""
+
+    status = 408
+    code = "timeout"
+    headers = ((b"connection", b"close"),)
 
 
 class PreconditionFailed(HookError):
@@ -67,6 +80,7 @@ class PayloadTooLarge(HookError):
 
     status = 413
     code = "too-long"
+    headers = ((b"connection", b"close"),)  # what is still on its way is not waited for
 
 
 class UnsupportedMediaType(HookError):
@@ -74,6 +88,14 @@ class UnsupportedMediaType(HookError):
 
     status = 415
     code = "not-supported"
+
+
+class TooManyCalls(HookError):
+    """The client has as many calls under way as it may have."""
+
+    status = 429
+    code = "throttled"
+    headers = ((b"retry-after", b"1"),)
 
 
 class RecordFailed(HookError):

@@ -44,6 +44,18 @@ class Settings(BaseSettings):
         ge=1024,
         description="Largest request body that is read, in bytes; larger ones are answered 413.",
     )
+    body_seconds: float = Field(
+        default=10,
+        gt=0,
+        le=600,
+        description="Longest time in which a request body arrives, in seconds; slower ones are answered 408.",
+    )
+    concurrent_calls: int = Field(
+        default=256,
+        ge=1,
+        description="Calls of one client under way at the same time in one server process, where no trust file "
+        "says how many; more are answered 429.",
+    )
     alert_share: float = Field(
         default=0.10,
         gt=0,

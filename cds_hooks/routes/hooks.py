@@ -1,36 +1,30 @@
 """POST /cds-services/{id}: the hot path, plain ASGI so that nothing stands between the socket and invoke."""
 
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any, Final
 
-from cds_hooks.errors import (
-    HookError,
-    MethodNotAllowed,
-    NotFound,
-    PayloadTooLarge,
-    UnsupportedMediaType,
-    operation_outcome,
-)
+from cds_hooks.errors import HookError, MethodNotAllowed, NotFound, operation_outcome
 from cds_hooks.invoke import Parts, invoke
 from cds_hooks.logs import log
+from cds_hooks.routes.intake import JSON, Intake, Receive
 from cds_hooks.service import Service
 
 Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 PREFIX: Final = "/cds-services/"
-JSON: Final = b"application/json"
+ANONYMOUS: Final = "anonymous"
 
 
 class HookRoute:
     """Answers hook calls and hands every other request on to `rest`."""
 
-    def __init__(self, rest: App, services: dict[str, Service], parts: Parts) -> None:
+    def __init__(self, rest: App, services: dict[str, Service], parts: Parts, intake: Intake) -> None:
         self.rest = rest
         self.services = services
         self.parts = parts
+        self.intake = intake
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path: str = scope.get("path", "")
@@ -46,13 +40,11 @@ class HookRoute:
     async def _answer(self, name: str, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             service = self._service(name, scope["method"])
-            limit = self.parts.settings.max_body_bytes
-            # the body is handed over and not kept here, so that invoke can let go of it
-            response = await invoke(await read_body(scope, receive, limit), service, "anonymous", self.parts)
+            response = await self._invoke(service, scope, receive)
         except HookError as error:
             known = name if name in self.services else ""  # what else stands in a URL may be anything
             self.parts.metrics.refused(known, error.status)
-            await send_json(send, error.status, operation_outcome(error))
+            await send_json(send, error.status, operation_outcome(error), error.headers)
             log().info("call refused", service=known, status=error.status, reason=type(error).__name__)
         except Exception as error:
             self.parts.metrics.refused(service.id, 500)
@@ -61,6 +53,15 @@ class HookRoute:
             log().error("call failed", service=service.id, status=500, error_type=type(error).__name__)
         else:
             await send_json(send, 200, response)
+
+    async def _invoke(self, service: Service, scope: Scope, receive: Receive) -> bytes:
+        self.intake.enter(ANONYMOUS, self.parts.settings.concurrent_calls)
+        try:
+            # the body is handed over and not kept here, so that invoke can let go of it
+            body = self.intake.body(scope["headers"], receive)
+            return await invoke(await body, service, ANONYMOUS, self.parts)
+        finally:
+            self.intake.leave(ANONYMOUS)
 
     def _service(self, name: str, method: str) -> Service:
         service = self.services.get(name)
@@ -71,35 +72,8 @@ class HookRoute:
         return service
 
 
-async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
-    """The request body; PayloadTooLarge over `limit` bytes, UnsupportedMediaType where it is declared as no JSON."""
-    for name, value in scope["headers"]:
-        if name == b"content-length" and value.isdigit() and int(value) > limit:
-            raise PayloadTooLarge(f"The body is larger than the {limit} bytes that are read here.")
-        if name == b"content-type" and not _is_json(value):
-            raise UnsupportedMediaType("Send the body as application/json.")
-    message = await receive()
-    body: bytes = message.get("body", b"")
-    if not message.get("more_body"):
-        return body
-    chunks, size = [body], len(body)
-    while message.get("more_body"):
-        message = await receive()
-        chunk: bytes = message.get("body", b"")
-        size += len(chunk)
-        if size > limit:
-            raise PayloadTooLarge(f"The body is larger than the {limit} bytes that are read here.")
-        chunks.append(chunk)
-    return b"".join(chunks)
-
-
-def _is_json(content_type: bytes) -> bool:
-    kind = content_type.split(b";", 1)[0].strip().lower()
-    return kind == JSON or (kind.startswith(b"application/") and kind.endswith(b"+json"))
-
-
-async def send_json(send: Send, status: int, body: bytes) -> None:
-    """One complete JSON response."""
-    headers = [(b"content-type", JSON), (b"content-length", b"%d" % len(body)), (b"cache-control", b"no-store")]
+async def send_json(send: Send, status: int, body: bytes, more: Iterable[tuple[bytes, bytes]] = ()) -> None:
+    """One complete JSON response, with `more` headers."""
+    headers = [(b"content-type", JSON), (b"content-length", b"%d" % len(body)), (b"cache-control", b"no-store"), *more]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

@@ -7,12 +7,12 @@ from fastapi import APIRouter, Request, Response
 from cds_hooks.errors import NotFound, RecordFailed
 from cds_hooks.invoke import Parts
 from cds_hooks.protocol.feedback import read_feedback
-from cds_hooks.routes.hooks import read_body
+from cds_hooks.routes.intake import Intake
 from cds_hooks.service import Service
 from cds_hooks.storage.log import RecordUnavailable
 
 
-def protocol_routes(services: dict[str, Service], parts: Parts) -> APIRouter:
+def protocol_routes(services: dict[str, Service], parts: Parts, intake: Intake) -> APIRouter:
     """Discovery of these services, and feedback on their cards."""
     router = APIRouter()
 
@@ -24,7 +24,7 @@ def protocol_routes(services: dict[str, Service], parts: Parts) -> APIRouter:
     async def feedback(service_id: str, request: Request) -> Response:
         if service_id not in services:
             raise NotFound("There is no service of this id; GET /cds-services lists those there are.")
-        body = await read_body(request.scope, request.receive, parts.settings.max_body_bytes)
+        body = await intake.body(request.scope["headers"], request.receive)
         items = read_feedback(body, service_id, "anonymous", time_ns() // 1000)
         try:
             await parts.decisions.append_feedback(items)
