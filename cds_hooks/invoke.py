@@ -6,7 +6,7 @@ from itertools import count
 from time import perf_counter, time_ns
 
 from cards.rules.finding import Silence
-from cds_hooks.errors import BadRequest, PreconditionFailed, RecordFailed
+from cds_hooks.errors import BadRequest, RecordFailed
 from cds_hooks.metrics import Metrics
 from cds_hooks.predictor import LARGE_BODY, Predict, Predictor, predict_now
 from cds_hooks.prefetch import what_was_brought
@@ -86,13 +86,8 @@ async def invoke(body: bytes, service: Service, client: str, parts: Parts) -> by
 
 
 def _read_facts(request: CDSRequest, service: Service, as_of: datetime) -> PatientRecord:
-    brought = what_was_brought(request.prefetch, service.templates)
-    if "Patient" not in brought.known:
-        raise PreconditionFailed(
-            "prefetch.patient is missing and cannot be fetched. Send the Patient resource (null if there is none) "
-            "under the keys of GET /cds-services.",
-            "prefetch.patient",
-        )
+    brought = what_was_brought(request.prefetch, service.templates, as_of.timestamp())
+    brought.require("patient")
     try:
         record = read_record(request.prefetch, request.context.patient_id, as_of)
     except WrongPatient as error:

@@ -9,7 +9,7 @@ from typing import Any
 from cards.card import Card
 from cards.rules.finding import Silence
 from cds_hooks.predictor import Predict
-from cds_hooks.prefetch import Needs, Template, templates_for
+from cds_hooks.prefetch import Needs, Templates, templates_for
 from cds_hooks.protocol.hooks import LIBRARY, Hook
 from cds_hooks.protocol.request import CDSRequest
 from fhir.mapping.feature import FeatureVector
@@ -57,7 +57,7 @@ class Service:
     usage_requirements: str
     needs: Needs
     decide: Callable[[Situation], Awaitable[Advice]]
-    templates: tuple[Template, ...] = ()
+    templates: Templates = field(default_factory=Templates)
     answers: Mapping[str, Hook] = field(default_factory=dict)
     """How the context of each of its hooks is read."""
 

@@ -1,0 +1,99 @@
+"""From what a service reads to the templates that bring it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from math import ceil
+
+from cds_hooks.prefetch.template import PRESSURE, PRESSURE_PANELS, Policy, Template, Templates
+from fhir.mapping.feature import Feature
+from fhir.mapping.pregnancy import LONGEST_DAYS
+from fhir.terminology.analytes import ANALYTES, LOINC
+
+_PATIENT = "patient={{context.patientId}}"
+_BODY = frozenset({"bmi", "body_weight", "body_height"})
+
+_REQUIRED = Policy("fail")
+# Without the deliveries a pregnancy goes on for longer, without the tests one is suggested twice: nothing unsafe.
+_UNSAID = Policy("omit")
+
+_SEARCHES = (
+    Template("conditions", f"Condition?{_PATIENT}", "Condition", "problems"),
+    Template(
+        "medications",
+        f"MedicationRequest?{_PATIENT}&_sort=-authoredon&_count=200",
+        "MedicationRequest",
+        "medication orders",
+    ),
+    Template("statements", f"MedicationStatement?{_PATIENT}", "MedicationStatement", "medications taken"),
+    Template("allergies", f"AllergyIntolerance?{_PATIENT}", "AllergyIntolerance", "allergies"),
+    Template("encounters", f"Encounter?{_PATIENT}&_sort=-date&_count=50", "Encounter", "visits and stays"),
+    Template(
+        "procedures",
+        f"Procedure?{_PATIENT}&_sort=-date&_count=100",
+        "Procedure",
+        "procedures",
+        policy=_UNSAID,
+        # only the end of a pregnancy is read from them (a test watches that)
+        since=("date", ceil(LONGEST_DAYS)),
+    ),
+    Template(
+        "tests",
+        f"ServiceRequest?{_PATIENT}&_sort=-authored&_count=50",
+        "ServiceRequest",
+        "ordered tests",
+        policy=_UNSAID,
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What a service reads: analytes (keys of ANALYTES) and resource types, beyond the Patient.
+
+    `required` are the prefetch keys without which it gives no advice; it asks for them with `Brought.require` at the
+    point where it needs them. The Patient is always required.
+    """
+
+    analytes: frozenset[str]
+    resources: frozenset[str]
+    required: frozenset[str] = frozenset()
+
+    @staticmethod
+    def of(
+        features: Iterable[Feature] = (),
+        analytes: Iterable[str] = (),
+        resources: Iterable[str] = (),
+        required: Iterable[str] = (),
+    ) -> "Needs":
+        """The needs of these features together with these analytes and resource types."""
+        measured = {analyte for feature in features for analyte in feature.analytes}
+        return Needs(frozenset(measured | set(analytes)), frozenset(resources), frozenset(required))
+
+
+def templates_for(needs: Needs) -> Templates:
+    """The templates that bring what is needed, `patient` first."""
+    found = [Template("patient", "Patient/{{context.patientId}}", "Patient", "the patient", policy=_REQUIRED)]
+    labs = needs.analytes - _BODY - PRESSURE
+    for key, words, analytes, count in (
+        ("labs", "laboratory results", labs, 500),
+        ("pressures", "blood pressures", needs.analytes & PRESSURE, 50),
+        ("body", "weight and height", needs.analytes & _BODY, 50),
+    ):
+        if analytes:
+            found.append(Template(key, _observations(analytes, count), "Observation", words, frozenset(analytes)))
+    unknown = needs.resources - {"Patient", "Observation"} - {each.resource for each in _SEARCHES}
+    if unknown:
+        raise ValueError(f"no prefetch template brings {', '.join(sorted(unknown))}; add one to _SEARCHES")
+    found += [each for each in _SEARCHES if each.resource in needs.resources]
+    not_there = needs.required - {each.key for each in found}
+    if not_there:
+        raise ValueError(f"{', '.join(sorted(not_there))}: required, but no template of this service")
+    return Templates(replace(each, policy=_REQUIRED) if each.key in needs.required else each for each in found)
+
+
+def _observations(analytes: Iterable[str], count: int) -> str:
+    codes = [code for key in sorted(analytes) for code in ANALYTES[key].loinc]
+    if PRESSURE & set(analytes):
+        codes = [*PRESSURE_PANELS, *codes]
+    tokens = ",".join(f"{LOINC}|{code}" for code in codes)
+    return f"Observation?{_PATIENT}&code={tokens}&_sort=-date&_count={count}"
