@@ -1,0 +1,226 @@
+"""Epic: hooks told apart by a trigger, one action a suggestion, topics that remember overrides.
+
+Source: "CDS Hooks Tutorial", Epic on FHIR (fhir.epic.com, Documentation, docId=cds-hooks), read in a public Markdown
+copy in 2026; and the project's note on EHR dialects, section 1.
+"""
+
+import re
+from collections.abc import Iterator
+from hashlib import sha256
+from typing import Any, Final
+
+import msgspec
+from msgspec import Raw, structs
+
+from cards.card import Action, Card, Suggestion
+from cards.markdown import escape
+from cds_hooks.dialects.shaping.dialect import Dialect, Markdown, Sheet
+from cds_hooks.protocol.hooks import ENCOUNTER_DISCHARGE, ENCOUNTER_START, ORDER_SELECT, ORDER_SIGN, PATIENT_VIEW
+from cds_hooks.protocol.response import EXTENSION
+
+TRIGGER: Final = "com.epic.cdshooks.request.bpa-trigger-action"
+TRIGGERS: Final = {
+    "5": "General OPA section",
+    "6": "Enter problem",
+    "7": "Enter diagnosis",
+    "18": "Enter order",
+    "23": "Sign orders",
+    "26": "IP Admission OPA section",
+    "27": "IP Discharge OPA section",
+    "29": "IP Transfer OPA section",
+    "60": "Open patient chart",
+}
+# Workflows for which Epic has no hook of its own and reuses patient-view. The others lack what their hook requires.
+_MEANT: Final = {"26": ENCOUNTER_START, "27": ENCOUNTER_DISCHARGE}
+# "Order overrides are NOT set with information from the service response": what Epic can place is the order alone.
+_PLACED: Final = frozenset({"MedicationRequest", "ServiceRequest"})
+_CONTENT_TYPE: Final = "com.epic.cdshooks.card.detail.content-type"
+_CONTENT_TYPES: Final[dict[Markdown, str]] = {
+    "full": "text/markdown; variant=GitHub",
+    "basic": "text/markdown; variant=CommonMark",
+    "plain": "text/plain",
+}
+MOST_OF_A_TOPIC: Final = 100
+_WORD: Final = re.compile(r"[A-Za-z0-9]+")
+
+
+class _Extension(msgspec.Struct):
+    trigger: str | int | None = msgspec.field(default=None, name=TRIGGER)
+
+
+_extension: Final = msgspec.json.Decoder(_Extension)
+
+
+def hook_meant(hook: str, extension: Raw) -> str:
+    """The hook behind a native trigger that Epic sends as patient-view; any other hook as it is."""
+    if hook != PATIENT_VIEW or bytes(extension) == b"null":
+        return hook
+    try:
+        trigger = _extension.decode(extension).trigger
+    except msgspec.ValidationError:
+        return hook
+    return _MEANT.get(str(trigger), hook)
+
+
+def shape(card: Card, markdown: Markdown) -> Card:
+    """The card with a topic that stays, suggestions of one action each, and what Epic cannot place said in words."""
+    suggestions, unplaced = _suggestions(card)
+    detail = "\n".join([card.detail or "", *(_in_words(each, markdown) for each in unplaced)]).strip()
+    source = card.source
+    if source.topic is not None:
+        source = structs.replace(source, topic=structs.replace(source.topic, code=topic_code(card)))
+    return structs.replace(
+        card,
+        source=source,
+        detail=detail or None,
+        suggestions=suggestions,
+        selection_behavior="any" if suggestions else None,
+        extension={**(card.extension or {}), _CONTENT_TYPE: _CONTENT_TYPES[markdown]},
+    )
+
+
+# Topics
+
+
+def topic_code(card: Card) -> str:
+    """Letters and digits, at most 100: the same for the same advice, another for other advice.
+
+    Epic keeps an override by this code, so it names the rules and bands that spoke: a contraindication is not hidden
+    by the override of a milder advice, or of another drug.
+    """
+    findings = ((card.extension or {}).get(EXTENSION) or {}).get("findings") or []
+    codes = sorted({finding_topic(each["rule"], each["band"]) for each in findings})
+    if not codes:
+        return _in_one_word(card.source.topic.code) if card.source.topic is not None else ""
+    code = "And".join(codes)
+    if len(code) <= MOST_OF_A_TOPIC:
+        return code
+    digest = sha256(code.encode()).hexdigest()[:16]
+    return f"{codes[0][: MOST_OF_A_TOPIC - 19]}And{digest}"
+
+
+def finding_topic(rule: str, band: str) -> str:
+    """The topic code of a card with this one finding."""
+    return _in_one_word(f"{rule} {band}")
+
+
+def _in_one_word(text: str) -> str:
+    return "".join(word[:1].upper() + word[1:] for word in _WORD.findall(text))
+
+
+# Suggestions
+
+
+def _suggestions(card: Card) -> tuple[tuple[Suggestion, ...], list[str]]:
+    """One action each, and the words of those that Epic has no way to place."""
+    kept: dict[str, Suggestion] = {}
+    unplaced: list[str] = []
+    for suggestion in card.suggestions:
+        actions = [single for action in suggestion.actions for single in _placeable(action)]
+        if not actions or any(not _can_be_placed(action) for action in actions):
+            unplaced.append(_said(suggestion, [each.description for each in suggestion.actions]))
+            continue
+        for action in actions:
+            single = _single(suggestion, action, len(kept), is_alone=len(actions) == 1)
+            # Two alternatives may both remove the draft: that is offered once.
+            key = action.resource_id or single.uuid
+            known = kept.get(key)
+            if known is None or (single.is_recommended and not known.is_recommended):
+                kept[key] = structs.replace(single, uuid=known.uuid) if known is not None else single
+    return tuple(kept.values()), unplaced
+
+
+def _placeable(action: Action) -> Iterator[Action]:
+    """An update of a draft as its removal and a new order: Epic updates no unsigned medication order."""
+    resource = action.resource or {}
+    if action.type != "update" or resource.get("status") != "draft":
+        yield action
+        return
+    yield Action(
+        type="delete",
+        description="Remove the order as drafted",
+        resource_id=f"{resource['resourceType']}/{resource['id']}",
+    )
+    yield Action(type="create", description=action.description, resource=resource)
+
+
+def _can_be_placed(action: Action) -> bool:
+    kind = action.resource_id or str((action.resource or {}).get("resourceType"))
+    return action.type in ("create", "delete") and kind.partition("/")[0] in _PLACED
+
+
+def _single(suggestion: Suggestion, action: Action, number: int, *, is_alone: bool) -> Suggestion:
+    """A suggestion of this action; the last byte of its uuid, from 128, keeps it apart from what services number."""
+    uuid = suggestion.uuid if is_alone else f"{suggestion.uuid[:-2]}{128 + number % 128:02x}"
+    said = _said(suggestion, [action.description])
+    if action.type == "create" and not is_alone:
+        action = structs.replace(action, resource={**_resource(action), "id": uuid})
+    return Suggestion(
+        label=suggestion.label,
+        uuid=uuid,
+        is_recommended=suggestion.is_recommended,
+        actions=(structs.replace(action, description=said),),
+    )
+
+
+def _resource(action: Action) -> dict[str, Any]:
+    return action.resource or {}
+
+
+def _said(suggestion: Suggestion, descriptions: list[str]) -> str:
+    """What is read of a suggestion there: the description, for labels are not shown."""
+    said = "; ".join(descriptions)
+    return said if said.startswith(suggestion.label) else f"{suggestion.label}: {said}" if said else suggestion.label
+
+
+def _in_words(said: str, markdown: Markdown) -> str:
+    return f"- To do in the chart: {said if markdown == 'plain' else escape(said, 400)}"
+
+
+DIALECT = Dialect(
+    "epic",
+    "Epic",
+    hook_meant=hook_meant,
+    shape=shape,
+    topic=topic_code,
+    sheet=Sheet(
+        reads_discovery="Epic does not read discovery: prefetch keys and queries are typed into the LGL record.",
+        authentication=(
+            ("alg", "RS384 by default; ES384 is accepted too"),
+            ("jku", "the organization's key set; we compare it with the registered one and fetch only that"),
+            ("kid", "of a key in that set; it may hold + / ="),
+            ("aud", "the URL of the service, typed in by hand in the External Endpoint Configuration record"),
+            ("iss", "the organization's FHIR base URL"),
+            ("sub", "our CDS Hooks client ID"),
+            ("exp", "at most an hour after iat; Epic's default is 15 minutes"),
+            ("nbf", "usually 5 minutes before iat"),
+            ("jti", "used once"),
+        ),
+        notes=(
+            "The URL of a service must equal the Endpoint URI of the client ID to the letter, or the call arrives "
+            "without the data it needs.",
+            "Suggestions carry one action each and `selectionBehavior` is always `any`. What is read is the action's "
+            "description; labels are not shown. A replacement arrives as two suggestions, remove and order, which "
+            "belong together.",
+            "Order details come from the defaults of the medication, procedure or preference list record, whatever "
+            "the resource says: the description states dose and frequency. Map the codes below to such records.",
+            "Removing a draft is sent as `resourceId` (CDS Hooks 2.0); check in the sandbox that the draft goes.",
+            "Overrides are counted and remembered by `source.topic.code`. The codes below never change; a card with "
+            "several findings joins their codes with `And`, and is shortened by a digest over 100 characters.",
+            "Links: reference links need no entry; those to SMART apps must be on the allow list.",
+            "Feedback goes to the service URL with `/feedback` appended; turn it on, at once or in batches.",
+            "`fhirAuthorization` and scopes: a drafted order is sent only to a client that is authorized for "
+            "the unsigned order APIs below.",
+        ),
+        apis=(
+            "MedicationRequest.Read, .Create and .Delete (Unsigned Order) (R4)",
+            "ServiceRequest.Read and .Create (Unsigned Order) (R4)",
+        ),
+        hook_notes={
+            PATIENT_VIEW: "Open patient chart (60) or General OPA section (5), behind native criteria.",
+            ORDER_SELECT: "Enter order (18).",
+            ORDER_SIGN: "Sign orders (23).",
+            ENCOUNTER_DISCHARGE: "IP Discharge OPA section (27). Sent as patient-view, read as encounter-discharge.",
+        },
+    ),
+)

@@ -1,0 +1,47 @@
+"""What one vendor's module declares: how its requests are read and its cards are written."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias, get_args
+
+from cards.card import Card
+from cds_hooks.protocol.request import HookMeant
+
+Markdown = Literal["full", "basic", "plain"]
+"""What a client draws of `detail`: GitHub's Markdown, bold and lists only, or no markup at all."""
+
+Version = Literal["1.0", "1.1", "2.0", "3.0-ballot", "3.0"]
+"""The version of CDS Hooks that a client speaks; 2.0 stands for 2.0.1, 1.1 for the ballot that became 2.0."""
+
+MARKDOWN: tuple[Markdown, ...] = get_args(Markdown)
+VERSIONS: tuple[Version, ...] = get_args(Version)
+
+ShapeCard: TypeAlias = Callable[[Card, Markdown], Card]
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """What the analyst's sheet says of this vendor: facts with their sources, all in Markdown."""
+
+    reads_discovery: str
+    authentication: tuple[tuple[str, str], ...]
+    notes: tuple[str, ...]
+    apis: tuple[str, ...] = ()
+    """Names of the vendor's own permissions, where it has such beside SMART scopes."""
+    hook_notes: dict[str, str] = field(default_factory=dict)
+    """How a hook is configured there, by the hook's name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """One vendor. What is None costs nothing: the card or the hook goes through as it is."""
+
+    id: str
+    title: str
+    version: Version = "2.0"
+    markdown: Markdown = "full"
+    hook_meant: HookMeant | None = None
+    shape: ShapeCard | None = None
+    topic: Callable[[Card], str] | None = None
+    """The topic code that this vendor gets for a card; None: the card's own."""
+    sheet: Sheet | None = None
