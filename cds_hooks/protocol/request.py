@@ -4,13 +4,14 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeAlias
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import UNSET, Raw, Struct, UnsetType
 
 from cds_hooks.errors import BadRequest, PayloadTooLarge, TooDeep
+from cds_hooks.protocol.authorization import FhirAuthorization, check_authorization
 from cds_hooks.protocol.hooks import LIBRARY, REPLACED, Context, Hook
 from cds_hooks.protocol.mending import mended_bytes
 from cds_hooks.protocol.parts import check_head, check_text, check_whole, split_off_prefetch
-from fhir.record.reader import read_value
+from fhir.record.reader import BrokenResource, read_value
 from fhir.record.refusal import Refusal
 from fhir.record.resources import AnyResource, Bundle
 
@@ -23,6 +24,7 @@ class _Wire(Struct, frozen=True, gc=False):
     hookInstance: str
     context: Raw
     fhirServer: str | None = None
+    fhirAuthorization: FhirAuthorization | UnsetType = UNSET
     prefetch: dict[str, AnyResource | None] | None = None
     extension: Raw = Raw(b"null")
 
@@ -34,6 +36,7 @@ class _WireUnread(Struct, frozen=True):
     hookInstance: str
     context: Raw
     fhirServer: str | None = None
+    fhirAuthorization: FhirAuthorization | UnsetType = UNSET
     prefetch: dict[str, Raw] | None = None
     extension: Raw = Raw(b"null")
 
@@ -47,6 +50,8 @@ class CDSRequest(Struct, frozen=True, gc=False):
     prefetch: dict[str, Any]
     refusals: list[Refusal]
     wants_timings: bool
+    fhir_server: str | None = None
+    fhir_authorization: FhirAuthorization | None = None
 
 
 HookMeant: TypeAlias = Callable[[str, Raw], str]
@@ -89,13 +94,18 @@ def _read(body: bytes, hooks: Mapping[str, Hook], hook_meant: HookMeant | None) 
         hook = hooks.get(hook_meant(wire.hook, wire.extension))
     if hook is None:
         raise _other_hook(wire.hook, hooks)
+    context = hook.read(wire.context)
+    authorization = wire.fhirAuthorization or None
+    check_authorization(authorization, wire.fhirServer, context.patient_id)
     return CDSRequest(
         hook=hook.name,
         hook_instance=wire.hookInstance,
-        context=hook.read(wire.context),
+        context=context,
         prefetch=prefetch,
         refusals=refusals,
         wants_timings=b'"timings"' in extension,
+        fhir_server=wire.fhirServer,
+        fhir_authorization=authorization,
     )
 
 
@@ -162,7 +172,9 @@ def _decode_carefully(body: bytes) -> tuple[_WireUnread, dict[str, Any], list[Re
         wire = _careful.decode(body)
         check_whole(body)
         for key, raw in (wire.prefetch or {}).items():
-            prefetch[key], refused = _read_mended(key, raw)
+            value, refused = _read_mended(key, raw)
+            # null says "asked, none found"; something that is no FHIR resource does not
+            prefetch[key] = BrokenResource() if value is None and refused else value
             refusals += refused
     except msgspec.ValidationError as error:
         raise BadRequest(f"The body is not a CDS Hooks request: {_plain(error)}.", _place(error)) from error
