@@ -10,11 +10,13 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from cards.suggest import prepare as prepare_suggestions
+from cds_hooks.dialects import DEVELOPMENT, ClientProfile, profile_for
 from cds_hooks.errors import HookError, MethodNotAllowed, NotFound, operation_outcome
 from cds_hooks.invoke import Parts
 from cds_hooks.logs import configure_logs, log
 from cds_hooks.metrics import Metrics
 from cds_hooks.predictor import Predictor
+from cds_hooks.protocol.hooks import read_declarations
 from cds_hooks.routes.contained import contained
 from cds_hooks.routes.health import health_routes
 from cds_hooks.routes.hooks import HookRoute
@@ -30,8 +32,10 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
     """The server as an ASGI app: services found, models loaded, the record open, before the first call is taken."""
     configured = configured or settings()
     configure_logs(configured.log_level)
-    services = find_services()
-    parts = Parts(configured, open_decision_log(configured.database_url), Metrics(), Predictor())
+    services = find_services(read_declarations(configured.hooks_file) if configured.hooks_file else ())
+    parts = Parts(
+        configured, open_decision_log(configured.database_url), Metrics(), Predictor(), _development_client(configured)
+    )
     intake = Intake(configured.max_body_bytes, configured.body_seconds)
 
     @asynccontextmanager
@@ -64,6 +68,16 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
         max_age=600,
     )
     return _Split(hooks, protocol, others)
+
+
+def _development_client(configured: Settings) -> ClientProfile:
+    return profile_for(
+        DEVELOPMENT.name,
+        configured.dialect,
+        version=configured.protocol_version,
+        link_hosts=configured.hosts,
+        action_selection_behavior=configured.action_selection_behavior,
+    )
 
 
 class _Split:

@@ -6,6 +6,7 @@ from itertools import count
 from time import perf_counter, time_ns
 
 from cards.rules.finding import Silence
+from cds_hooks.dialects import DEVELOPMENT, ClientProfile, shape_cards
 from cds_hooks.errors import BadRequest, RecordFailed
 from cds_hooks.metrics import Metrics
 from cds_hooks.predictor import LARGE_BODY, Predict, Predictor, predict_now
@@ -30,9 +31,11 @@ class Parts:
     decisions: DecisionLog
     metrics: Metrics
     predictor: Predictor
+    client: ClientProfile = DEVELOPMENT
+    """Whoever calls in the development profile."""
 
 
-async def invoke(body: bytes, service: Service, client: str, parts: Parts) -> bytes:
+async def invoke(body: bytes, service: Service, client: ClientProfile, parts: Parts) -> bytes:
     """The response body of one hook call, its decision committed before it is returned.
 
     Raises a HookError (errors.py says which becomes which HTTP status) when the call cannot be answered; an
@@ -42,7 +45,7 @@ async def invoke(body: bytes, service: Service, client: str, parts: Parts) -> by
     as_of = parts.settings.as_of or datetime.now(UTC)
     decision_id = new_decision_id()
 
-    request = read_request(body, service.answers)
+    request = read_request(body, service.answers, client.dialect.hook_meant)
     stages.end("decode")
 
     record = _read_facts(request, service, as_of)
@@ -54,7 +57,7 @@ async def invoke(body: bytes, service: Service, client: str, parts: Parts) -> by
     stages.end("decide")
 
     timings = stages.milliseconds if request.wants_timings else None
-    response = encode_response(advice.cards, decision_id, silences, timings)
+    response = encode_response(shape_cards(advice.cards, client), decision_id, silences, timings)
     inputs = inputs_of(as_of, advice.features, advice.orders)
     decision = Decision(
         id=decision_id,
@@ -62,7 +65,7 @@ async def invoke(body: bytes, service: Service, client: str, parts: Parts) -> by
         hook=request.hook,
         service=service.id,
         hook_instance=request.hook_instance,
-        client=client,
+        client=client.name,
         patient=record.patient_id,
         outcome="cards" if advice.cards else "silent",
         input_digest=digest(inputs),

@@ -2,15 +2,16 @@
 
 import importlib
 import pkgutil
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from cards.card import Card
 from cards.rules.finding import Silence
+from cds_hooks.dialects import DEVELOPMENT, ClientProfile, is_offered, published_entry
 from cds_hooks.predictor import Predict
 from cds_hooks.prefetch import Needs, Templates, templates_for
-from cds_hooks.protocol.hooks import LIBRARY, Hook
+from cds_hooks.protocol.hooks import LIBRARY, DeclaredHook, Hook, WrongDeclaration
 from cds_hooks.protocol.request import CDSRequest
 from fhir.mapping.feature import FeatureVector
 from fhir.record.record import PatientRecord
@@ -65,23 +66,31 @@ class Service:
         object.__setattr__(self, "templates", templates_for(self.needs))
         object.__setattr__(self, "answers", {name: self.answers.get(name) or LIBRARY[name] for name in self.hooks})
 
-    def discovery(self) -> list[dict[str, Any]]:
-        """Its entries in GET /cds-services, one for each hook."""
-        return [
-            {
-                "hook": hook,
-                "id": self.id,
-                "title": self.title,
-                "description": self.description,
-                "usageRequirements": self.usage_requirements,
-                "prefetch": {template.key: template.query for template in self.templates},
-            }
-            for hook in self.hooks
-        ]
+    def discovery(self, client: ClientProfile = DEVELOPMENT) -> list[dict[str, Any]]:
+        """Its entries in GET /cds-services as this client gets them, one for each hook."""
+        entry = {
+            "id": self.id,
+            "title": self.title,
+            "description": self.description,
+            "usageRequirements": self.usage_requirements,
+            "prefetch": {template.key: template.query_for(client.version) for template in self.templates},
+        }
+        offered = [hook for hook in self.answers.values() if is_offered(hook, client)]
+        return [published_entry({"hook": hook.name, **entry}, hook, client) for hook in offered]
+
+    def answering(self, declared: DeclaredHook) -> "Service":
+        """The same service for one hook more; WrongDeclaration where it does not answer the hook this one extends."""
+        if declared.like not in self.hooks:
+            raise WrongDeclaration(f"{declared.hook.name}: {self.id} does not answer {declared.like}.")
+        name = declared.hook.name
+        return replace(self, hooks=(*self.hooks, name), answers={**self.answers, name: declared.hook})
 
 
-def find_services() -> dict[str, Service]:
-    """Every service of `cds_hooks/services/`, by id; one module declares one `SERVICE`."""
+def find_services(declared: Iterable[DeclaredHook] = ()) -> dict[str, Service]:
+    """Every service of `cds_hooks/services/`, by id; one module declares one `SERVICE`.
+
+    With hooks that a site declares, WrongDeclaration where they name a service that cannot answer them.
+    """
     import cds_hooks.services as package
 
     found: dict[str, Service] = {}
@@ -90,4 +99,9 @@ def find_services() -> dict[str, Service]:
         if service.id in found:
             raise ValueError(f"two services have the id {service.id}")
         found[service.id] = service
+    for hook in declared:
+        for name in hook.services:
+            if name not in found:
+                raise WrongDeclaration(f"{hook.hook.name}: there is no service {name}; there are {', '.join(found)}.")
+            found[name] = found[name].answering(hook)
     return found

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -62,6 +63,27 @@ class Settings(BaseSettings):
         le=0.5,
         description="Share of the reference cohort whose estimates are high enough for a model card (0.10: top 10 %).",
     )
+    dialect: Literal["standard", "epic", "oracle", "sandbox"] = Field(
+        default="standard",
+        description="How callers of the development profile speak: standard, epic, oracle or sandbox.",
+    )
+    protocol_version: Literal["1.0", "1.1", "2.0", "2.0.1", "3.0-ballot", "3.0"] | None = Field(
+        default=None,
+        description="Version of CDS Hooks that callers of the development profile speak: 1.0, 1.1, 2.0, 3.0-ballot or "
+        "3.0; else that of their dialect (2.0, and 1.0 for oracle).",
+    )
+    link_hosts: str | None = Field(
+        default=None,
+        description="Hosts that cards may link to in the development profile, separated by commas; else any.",
+    )
+    action_selection_behavior: bool = Field(
+        default=False,
+        description="Whether callers of the development profile support actionSelectionBehavior (CDS Hooks 3.0).",
+    )
+    hooks_file: Path | None = Field(
+        default=None,
+        description="TOML or JSON file of hooks that the site defines itself (docs/hooks.md).",
+    )
     allow_any_host: bool = Field(
         default=False,
         description="Listen on other than loopback addresses in the development profile: only in a container whose "
@@ -73,6 +95,11 @@ class Settings(BaseSettings):
     @classmethod
     def _with_zone(cls, value: datetime | None) -> datetime | None:
         return value.replace(tzinfo=UTC) if value is not None and value.tzinfo is None else value
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """The hosts of links one by one."""
+        return tuple(host.strip() for host in (self.link_hosts or "").split(",") if host.strip())
 
     @property
     def origins(self) -> tuple[str, ...]:

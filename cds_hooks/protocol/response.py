@@ -14,7 +14,10 @@ _encoder = msgspec.json.Encoder()
 
 
 def encode_response(
-    cards: Sequence[Card], decision_id: str, silences: Sequence[Silence], timings: dict[str, float] | None
+    cards: Sequence[Card | dict[str, Any]],
+    decision_id: str,
+    silences: Sequence[Silence],
+    timings: dict[str, float] | None,
 ) -> bytes:
     """The response body (CDS Hooks 2.0.1): `cards` is always there, `extension` holds decision and silences."""
     ours: dict[str, Any] = {"decision": decision_id}

@@ -14,7 +14,6 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 PREFIX: Final = "/cds-services/"
-ANONYMOUS: Final = "anonymous"
 
 
 class HookRoute:
@@ -55,13 +54,14 @@ class HookRoute:
             await send_json(send, 200, response)
 
     async def _invoke(self, service: Service, scope: Scope, receive: Receive) -> bytes:
-        self.intake.enter(ANONYMOUS, self.parts.settings.concurrent_calls)
+        client = self.parts.client
+        self.intake.enter(client.name, self.parts.settings.concurrent_calls)
         try:
             # the body is handed over and not kept here, so that invoke can let go of it
             body = self.intake.body(scope["headers"], receive)
-            return await invoke(await body, service, ANONYMOUS, self.parts)
+            return await invoke(await body, service, client, self.parts)
         finally:
-            self.intake.leave(ANONYMOUS)
+            self.intake.leave(client.name)
 
     def _service(self, name: str, method: str) -> Service:
         service = self.services.get(name)

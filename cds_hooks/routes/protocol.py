@@ -18,14 +18,14 @@ def protocol_routes(services: dict[str, Service], parts: Parts, intake: Intake) 
 
     @router.get("/cds-services")
     async def discovery() -> dict[str, object]:
-        return {"services": [entry for service in services.values() for entry in service.discovery()]}
+        return {"services": [entry for service in services.values() for entry in service.discovery(parts.client)]}
 
     @router.post("/cds-services/{service_id}/feedback")
     async def feedback(service_id: str, request: Request) -> Response:
         if service_id not in services:
             raise NotFound("There is no service of this id; GET /cds-services lists those there are.")
         body = await intake.body(request.scope["headers"], request.receive)
-        items = read_feedback(body, service_id, "anonymous", time_ns() // 1000)
+        items = read_feedback(body, service_id, parts.client.name, time_ns() // 1000)
         try:
             await parts.decisions.append_feedback(items)
         except RecordUnavailable as error:

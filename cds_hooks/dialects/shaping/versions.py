@@ -1,4 +1,4 @@
-"""What the versions of CDS Hooks differ in: members of a card, entries of discovery (checklist section 6.2)."""
+"""Which members of a card the versions of CDS Hooks have (checklist section 6.2)."""
 
 from typing import Any, Final, TypeAlias
 
@@ -12,8 +12,6 @@ WireCard: TypeAlias = dict[str, Any]
 
 # CARD-01, CARD-16, SRC-07, SUG-03: all of them came with 1.1.
 _CARD_SINCE_1_1: Final = ("uuid", "overrideReasons")
-_PUBLISHED: Final = {"3.0-ballot": "STU3", "3.0": "3.0.0"}
-"""What `version` says in discovery: the ballot's codes and the later build's numbers differ (DISC-10, TRAP-15)."""
 
 
 def for_version(card: Card, client: ClientProfile) -> Card | WireCard:
@@ -54,8 +52,3 @@ def _with_selection(card: Card) -> WireCard:
 def _are_tests(suggestion: Suggestion) -> bool:
     kinds = {(each.type, (each.resource or {}).get("resourceType")) for each in suggestion.actions}
     return len(suggestion.actions) > 1 and kinds == {("create", "ServiceRequest")}
-
-
-def published_version(client: ClientProfile) -> str | None:
-    """The `version` of a discovery entry; None for clients of the time before it (checklist row DISC-10)."""
-    return _PUBLISHED.get(client.version)

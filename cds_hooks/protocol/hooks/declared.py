@@ -39,7 +39,7 @@ class DeclaredHook:
     """A hook of the site's own, the hook of the library it extends, and the ids of the services that answer it."""
 
     hook: Hook
-    like: str | None
+    like: str
     services: tuple[str, ...]
 
 
@@ -78,7 +78,7 @@ def _entries(path: Path) -> list[Any]:
 
 
 def _declared(entry: Any, place: str) -> DeclaredHook:
-    members = _members(entry, _HOOK_MEMBERS, {"name", "version", "services"}, place)
+    members = _members(entry, _HOOK_MEMBERS, {"name", "version", "like", "services"}, place)
     name = _text(members, "name", place)
     if name in LIBRARY or not _NAME.fullmatch(name):
         raise WrongDeclaration(
@@ -87,17 +87,15 @@ def _declared(entry: Any, place: str) -> DeclaredHook:
     version = _text(members, "version", name)
     if not _VERSION.fullmatch(version):
         raise WrongDeclaration(f"{name}: version is a number such as 1.0.")
-    like = _text(members, "like", name) if "like" in members else None
-    if like is not None and like not in LIBRARY:
+    like = _text(members, "like", name)
+    if like not in LIBRARY:
         raise WrongDeclaration(f"{name}: like names a hook of the library: {', '.join(LIBRARY)}.")
     services = members["services"]
     if not isinstance(services, list) or not services or not all(isinstance(each, str) for each in services):
         raise WrongDeclaration(f"{name}: services is a list of the ids of those that answer it.")
     fields = _fields(members.get("field", []), name)
-    base = LIBRARY[like].context if like is not None else Context
-    tokens = frozenset(each.name for each in fields if each.token)
-    inherited = LIBRARY[like].tokens if like is not None else frozenset({"patientId"})
-    hook = Hook(name, _context_of(name, base, fields), version, tokens=tokens | inherited)
+    tokens = LIBRARY[like].tokens | {each.name for each in fields if each.token}
+    hook = Hook(name, _context_of(name, LIBRARY[like].context, fields), version, tokens=tokens)
     return DeclaredHook(hook, like, tuple(services))
 
 
