@@ -64,15 +64,14 @@ def _passed_over(draft: Draft, drafted: Drafted | None) -> Iterator[Silence]:
         words = plain(drafted.medication.words) or "the drafted medication"
         yield Silence(draft.name, "not-recognised", f"Not recognised, so not checked: {words}.")
     elif draft.fault is not None:
-        yield Silence(
-            draft.name, "draft-unreadable", f"{draft.name} cannot be read, so it was not checked: {draft.fault}"
-        )
+        fault = plain(draft.fault.replace("`", "").replace("$.", ""), 120)
+        yield Silence(draft.name, "draft-unreadable", f"{draft.name} cannot be read ({fault}): not checked.")
     elif draft.order is not None:
         yield Silence(
             draft.name, "not-to-be-given", f"{draft.name} is not to be given (its status or doNotPerform): not checked."
         )
     elif draft.kind not in _PARTS:
-        kind = draft.kind or "a resource without a type"
+        kind = f"a {plain(draft.kind)}" if draft.kind else "a resource without a type"
         yield Silence(draft.name, "not-a-medication", f"{draft.name} is {kind}, no medication order: not checked.")
 
 

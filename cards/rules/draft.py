@@ -39,9 +39,12 @@ class Draft(Struct, frozen=True):
         return self.read if isinstance(self.read, MedicationRequest) else None
 
     def is_named(self, names: Collection[str]) -> bool:
-        """Whether one of the names (a reference, a bare id, a full URL or `name`) means this draft."""
+        """Whether one of the names (a reference, a bare id, a full URL or `name`) means this draft.
+
+        A reference may name a server and a version: http://server/MedicationRequest/7/_history/2.
+        """
         own = {self.name, self.reference, self.full_url, (self.reference or "").partition("/")[2]}
-        return any(name in own for name in names if name)
+        return any(name in own or (self.reference and _relative(name) == self.reference) for name in names if name)
 
 
 def read_draft(resource: dict[str, Any], *, full_url: str | None = None, position: int = 0) -> Draft:
@@ -80,3 +83,7 @@ def _reference(kind: str, identity: object, full_url: str | None) -> str | None:
         return f"{kind}/{parts[2]}"
     uuid = (full_url or "").removeprefix("urn:uuid:")
     return f"{kind}/{uuid}" if full_url != uuid and _ID.fullmatch(uuid) else None
+
+
+def _relative(reference: str) -> str:
+    return "/".join(reference.split("/_history/", 1)[0].rsplit("/", 2)[-2:])

@@ -8,16 +8,21 @@ from msgspec import structs
 
 from cards.card import Link
 from cards.compose import check_orders
-from cards.rules.draft import Draft, read_drafts
+from cards.rules.draft import Draft, read_draft, read_drafts
 from cards.rules.engine import rule_book
 from cards.rules.finding import Silence
-from cds_hooks.errors import BadRequest
+from cds_hooks.errors import BadRequest, TooDeep
 from cds_hooks.prefetch import Needs
 from cds_hooks.protocol.hooks import ORDER_SELECT, ORDER_SIGN, OrderSelectContext, OrderSignContext
+from cds_hooks.protocol.mending import mended
 from cds_hooks.service import Advice, Service, Situation
 from fhir.record.subject import last_part, names_a_patient
 
 NEEDS = rule_book().needs
+# A draft is copied and validated member by member, which takes Python's stack; real orders are not 20 deep.
+_DEEPEST = 64
+_WHOSE = ("subject", "patient", "for")
+"""Where orders of any type say whom they are for: NutritionOrder and VisionPrescription `patient`, Task `for`."""
 
 
 async def decide(situation: Situation) -> Advice:
@@ -30,25 +35,54 @@ async def decide(situation: Situation) -> Advice:
     cards = [structs.replace(card, links=(*card.links, why)) for card in outcome.cards]
     advice = Advice(cards=cards, silences=list(outcome.silences))
     advice.silences += _unknown_selections(context, drafts)
+    if not cards and not advice.silences:
+        text = "Nothing is selected" if drafts and not judged else "draftOrders holds no order"
+        advice.silences.append(Silence("draftOrders", "nothing-to-judge", f"{text}: nothing was judged."))
     advice.orders = {"drafts": msgspec.Raw(bytes(context.draft_orders)), "judged": judged}
     return advice
 
 
 def _drafts(context: OrderSelectContext | OrderSignContext, patient_id: str) -> list[Draft]:
-    bundle = orjson.loads(bytes(context.draft_orders))
+    try:
+        bundle = orjson.loads(bytes(context.draft_orders))
+    except orjson.JSONDecodeError as error:
+        raise BadRequest("context.draftOrders is not valid JSON.", "context.draftOrders") from error
+    if _is_deeper(bundle, _DEEPEST):
+        raise TooDeep("The drafts are nested deeper than any order; nothing was checked.", "context.draftOrders")
     entries = bundle.get("entry", []) if isinstance(bundle, dict) and bundle.get("resourceType") == "Bundle" else None
     if not isinstance(entries, list):
         raise BadRequest("context.draftOrders is no FHIR Bundle with a list of entries.", "context.draftOrders")
-    drafts = read_drafts(entries)
+    drafts = [_mended(draft) for draft in read_drafts(entries)]
     for draft in drafts:
-        subject = draft.resource.get("subject")
-        reference = subject.get("reference") if isinstance(subject, dict) else None
-        if isinstance(reference, str) and names_a_patient(reference) and last_part(reference) != patient_id:
+        if any(_is_other_patient(draft.resource.get(name), patient_id) for name in _WHOSE):
             raise BadRequest(
                 f"{draft.name} in draftOrders is for another patient than context.patientId; nothing was checked.",
                 "context.draftOrders",
             )
     return drafts
+
+
+def _is_deeper(value: Any, limit: int) -> bool:
+    level = [value] if isinstance(value, dict | list) else []
+    for _ in range(limit):
+        children = (each.values() if isinstance(each, dict) else each for each in level)
+        level = [child for some in children for child in some if isinstance(child, dict | list)]
+        if not level:
+            return False
+    return True
+
+
+def _mended(draft: Draft) -> Draft:
+    """A draft that cannot be read, with single values in lists and nulls left out where it then can be."""
+    if draft.fault is None:
+        return draft
+    again = read_draft(mended(draft.resource), full_url=draft.full_url, position=draft.position)
+    return again if again.fault is None else draft
+
+
+def _is_other_patient(subject: Any, patient_id: str) -> bool:
+    reference = subject.get("reference") if isinstance(subject, dict) else None
+    return isinstance(reference, str) and names_a_patient(reference) and last_part(reference) != patient_id
 
 
 def _selected(context: OrderSelectContext | OrderSignContext, drafts: list[Draft]) -> list[str]:

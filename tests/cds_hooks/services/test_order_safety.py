@@ -1,0 +1,116 @@
+"""Drafted orders over HTTP: what is judged, whose they are, and what happens to drafts in odd shapes."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.cds_hooks.calls import ORDERS, client, ours, request_for
+
+Json = dict[str, Any]
+Change = Callable[[Json], object]
+
+
+def _answer(folder: Path, as_of: datetime, change: Change, hook: str = "order-select") -> httpx.Response:
+    """The answer to metformin drafted for the sample with an eGFR under 30, its context changed."""
+
+    async def call() -> httpx.Response:
+        request = request_for(ORDERS, hook, "ckd4-metformin", as_of, "metformin-ckd4-coded")
+        change(request["context"])
+        async with client(folder, as_of=as_of) as calls:
+            return await calls.post(f"/cds-services/{ORDERS}", json=request)
+
+    return asyncio.run(call())
+
+
+def _first(context: Json) -> Json:
+    resource: Json = context["draftOrders"]["entry"][0]["resource"]
+    return resource
+
+
+def _rules(answer: httpx.Response) -> list[str]:
+    cards = answer.json()["cards"]
+    return [each["rule"] for card in cards for each in card["extension"]["org.cds-hooks-onnx"]["findings"]]
+
+
+@pytest.mark.parametrize(
+    "form", ["{0}", "MedicationRequest/{0}", "https://ehr.test/fhir/MedicationRequest/{0}/_history/2"]
+)
+def test_a_selection_names_its_draft_by_id_by_reference_or_by_address(
+    tmp_path: Path, as_of: datetime, form: str
+) -> None:
+    def select(context: Json) -> None:
+        context["selections"] = [form.format(_first(context)["id"])]
+
+    assert _rules(_answer(tmp_path, as_of, select)) == ["renal-metformin"]
+
+
+@pytest.mark.parametrize(
+    ("hook", "change"),
+    [
+        ("order-select", lambda context: context.update(selections=[])),
+        ("order-select", lambda context: context.update(selections=["MedicationRequest/other"])),
+        ("order-select", lambda context: context["draftOrders"].update(entry=[])),
+        ("order-sign", lambda context: context["draftOrders"].update(entry=[])),
+        (
+            "order-sign",
+            lambda context: context["draftOrders"].update(entry=[{"resource": {"resourceType": "Medication"}}]),
+        ),
+    ],
+)
+def test_where_nothing_is_judged_that_is_said(tmp_path: Path, as_of: datetime, hook: str, change: Change) -> None:
+    answer = _answer(tmp_path, as_of, change, hook)
+    assert answer.json()["cards"] == []
+    assert ours(answer)["silence"]
+
+
+@pytest.mark.parametrize("member", ["subject", "patient", "for"])
+def test_a_draft_of_another_type_for_another_patient_stops_the_call(
+    tmp_path: Path, as_of: datetime, member: str
+) -> None:
+    def other(context: Json) -> None:
+        order = {"resourceType": "NutritionOrder", "id": "n", member: {"reference": "Patient/somebody-else"}}
+        context["draftOrders"]["entry"].append({"resource": order})
+
+    answer = _answer(tmp_path, as_of, other)
+    assert answer.status_code == 400
+    assert "another patient" in answer.text
+    assert "somebody-else" not in answer.text
+
+
+@pytest.mark.parametrize("depth", [70, 200, 700])
+def test_a_draft_nested_too_deep_is_refused(tmp_path: Path, as_of: datetime, depth: int) -> None:
+    def deepen(context: Json) -> None:
+        inner: Json = {"url": "https://ehr.test/x", "valueString": "x"}
+        for _ in range(depth // 2):
+            inner = {"url": "https://ehr.test/x", "extension": [inner]}
+        _first(context)["extension"] = [inner]
+
+    answer = _answer(tmp_path, as_of, deepen)
+    assert answer.status_code == 400, answer.text
+    assert answer.json()["resourceType"] == "OperationOutcome"
+
+
+@pytest.mark.parametrize("drafts", [5, "x", [], {}, {"resourceType": "Bundle", "entry": "x"}])
+def test_drafts_that_are_no_bundle_are_refused(tmp_path: Path, as_of: datetime, drafts: Any) -> None:
+    assert _answer(tmp_path, as_of, lambda context: context.update(draftOrders=drafts)).status_code == 400
+
+
+@pytest.mark.parametrize(
+    "dosage", [{"text": "1 tablet daily"}, [None], [{"doseAndRate": {"doseQuantity": {"value": 1}}}]]
+)
+def test_a_draft_with_a_single_value_for_a_list_is_judged(tmp_path: Path, as_of: datetime, dosage: Any) -> None:
+    answer = _answer(tmp_path, as_of, lambda context: _first(context).update(dosageInstruction=dosage))
+    assert _rules(answer) == ["renal-metformin"]
+
+
+def test_a_draft_that_cannot_be_read_is_named_with_the_reason(tmp_path: Path, as_of: datetime) -> None:
+    answer = _answer(tmp_path, as_of, lambda context: _first(context).update(status=5))
+    (silence,) = ours(answer)["silence"]
+    assert silence["reason"] == "draft-unreadable"
+    assert "status" in silence["text"]
+    assert "`" not in silence["text"]
