@@ -1,0 +1,1 @@
+"""Who may call, and where the server may call: trust file, tokens, addresses."""

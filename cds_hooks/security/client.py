@@ -1,0 +1,99 @@
+"""A client as the trust file registers it: who it is, how it proves it, what it may do, where its FHIR server is."""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from cds_hooks.dialects import DEVELOPMENT, ClientProfile
+from cds_hooks.security.keys import Keys
+from cds_hooks.security.reach import Reach
+from cds_hooks.security.untrusted import NotAllowed
+from cds_hooks.security.urls import Url
+
+ANY: Final = frozenset[str]()
+"""An empty set of hooks, services, subjects: no restriction."""
+
+DEFAULT_ALGORITHMS: Final = ("ES384", "RS384")
+"""What CDS Hooks recommends (checklist row SEC-22)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Budgets:
+    """How much of everything a client gets."""
+
+    max_lifetime_seconds: int = 3600
+    """Longest accepted `exp` − `iat` (checklist row SEC-25: no more than about an hour)."""
+    skew_seconds: int = 30
+    """How far the client's clock may be off."""
+    fetch_milliseconds: int = 400
+    """For everything that one call fetches from the FHIR server, together."""
+    concurrency: int = 64
+    """Calls at the same time, per server process."""
+    max_response_bytes: int = 10 * 1024 * 1024
+    """Of one response of the FHIR server."""
+    max_pages: int = 20
+    """Of one search."""
+    max_requests: int = 100
+    """To the FHIR server, for one call."""
+
+
+@dataclass(frozen=True, slots=True)
+class RegisteredBase:
+    """A FHIR base URL of the trust file."""
+
+    url: Url
+    reach: Reach
+
+
+@dataclass(frozen=True, slots=True)
+class KeySetUrl:
+    """Where a client publishes its keys."""
+
+    url: Url
+    reach: Reach
+
+
+@dataclass(frozen=True, slots=True)
+class PinnedKeys:
+    """Keys that were exchanged out of band."""
+
+    keys: Keys = field(default_factory=Keys)
+
+
+@dataclass(frozen=True, slots=True)
+class TrustedClient:
+    """One `[[client]]` of the trust file. A set that is empty does not restrict."""
+
+    name: str
+    issuers: frozenset[str] = ANY
+    subjects: frozenset[str] = ANY
+    tenant: str | None = None
+    key_source: KeySetUrl | PinnedKeys = field(default_factory=PinnedKeys)
+    jku: str | None = None
+    """What the token's header may name as `jku`; it is compared and never called."""
+    algorithms: frozenset[str] = frozenset(DEFAULT_ALGORITHMS)
+    audiences: frozenset[str] = ANY
+    """Accepted beside the URL that is called."""
+    fhir: tuple[RegisteredBase, ...] = ()
+    fhir_client_id: str | None = None
+    """Our id at the client's authorization server: `fhirAuthorization.subject` must be it, where it is set."""
+    hooks: frozenset[str] = ANY
+    services: frozenset[str] = ANY
+    cors_origins: frozenset[str] = ANY
+    profile: ClientProfile = DEVELOPMENT
+    """What it speaks and draws: dialect, version, link hosts, override reasons."""
+    budgets: Budgets = field(default_factory=Budgets)
+
+    def may_call(self, service: str, hook: str | None = None) -> bool:
+        """Whether the client is registered for a service, and for a hook where one is given."""
+        return (not self.services or service in self.services) and (
+            hook is None or not self.hooks or hook in self.hooks
+        )
+
+    def require(self, service: str, hook: str | None = None) -> None:
+        """NotAllowed (403) where the client is not registered for the service or the hook."""
+        if not self.may_call(service, hook):
+            raise NotAllowed("This client is not registered for this service or hook.")
+
+
+ANONYMOUS: Final = TrustedClient(name=DEVELOPMENT.name, budgets=Budgets(concurrency=10_000))
+"""Every caller in the development profile."""

@@ -1,0 +1,126 @@
+"""A client's key set that is fetched: kept, refreshed, used through an outage for a while, never hammered for."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from time import monotonic
+from typing import Final
+
+from cds_hooks.logs import log
+from cds_hooks.security.client import KeySetUrl
+from cds_hooks.security.json_object import read_object
+from cds_hooks.security.keys import Keys, VerificationKey, read_key_set
+
+Fetch = Callable[[KeySetUrl], Awaitable[bytes]]
+"""Brings the bytes of a key set, or raises."""
+
+UNKNOWN_KID_SECONDS: Final = 60.0
+"""At most once in this time is a key set fetched because a token names a key that is not in it."""
+
+_FIRST_PAUSE_SECONDS: Final = 5.0
+_LONGEST_PAUSE_SECONDS: Final = 60.0
+_MOST_WAITING: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Keeping:
+    """How long a key set is kept."""
+
+    refresh_seconds: float = 900.0
+    outage_seconds: float = 86400.0
+
+
+class RemoteKeys:
+    """The keys behind one URL, for one process; one fetch at a time, however many calls wait for it."""
+
+    def __init__(
+        self, source: KeySetUrl, fetch: Fetch, keeping: Keeping, clock: Callable[[], float] = monotonic
+    ) -> None:
+        """Nothing is fetched before the first token; `clock` gives seconds that never go back."""
+        self.source = source
+        self._fetch = fetch
+        self.keeping = keeping
+        self._clock = clock
+        self._keys = Keys()
+        self._fetched_at: float | None = None
+        self._asked_for_unknown_at: float | None = None
+        self._pause = 0.0
+        self._not_before = 0.0
+        self._fetching: asyncio.Task[None] | None = None
+        self._waiting = 0
+
+    @property
+    def usable(self) -> bool:
+        """Whether there are keys that are not older than an outage may last."""
+        return self._fetched_at is not None and self._age() <= self.keeping.outage_seconds
+
+    def key(self, kid: str) -> VerificationKey | None:
+        """The key of this name in the set that is kept; an old set is refreshed meanwhile."""
+        if self._fetched_at is None:
+            return None
+        if self._age() > self.keeping.refresh_seconds and self._may_fetch():
+            self._start()
+        return self._keys.by_kid.get(kid) if self.usable else None
+
+    async def key_after_fetching(self, kid: str) -> VerificationKey | None:
+        """The key of this name after the set was fetched, where that is allowed now; None where there is none."""
+        if self._fetching is None and not self._start_for(kid):
+            return self.key(kid)
+        if self._fetching is not None and self._waiting < _MOST_WAITING:
+            self._waiting += 1
+            try:
+                # whoever goes away must not end the fetch for the others
+                await asyncio.shield(self._fetching)
+            finally:
+                self._waiting -= 1
+        return self.key(kid)
+
+    def cancel(self) -> None:
+        """Ends a fetch that is under way."""
+        if self._fetching is not None:
+            self._fetching.cancel()
+
+    def _age(self) -> float:
+        return self._clock() - (self._fetched_at or 0.0)
+
+    def _may_fetch(self) -> bool:
+        return self._fetching is None and self._clock() >= self._not_before
+
+    def _start_for(self, kid: str) -> bool:
+        """Starts a fetch for a key that is not there, if one is due; says whether it did."""
+        if not self._may_fetch():
+            return False
+        if self.usable and kid not in self._keys.by_kid:
+            now = self._clock()
+            if self._asked_for_unknown_at is not None and now - self._asked_for_unknown_at < UNKNOWN_KID_SECONDS:
+                return False
+            self._asked_for_unknown_at = now
+        self._start()
+        return True
+
+    def _start(self) -> None:
+        self._fetching = asyncio.get_running_loop().create_task(self._refresh())
+
+    async def _refresh(self) -> None:
+        try:
+            keys, left_out = read_key_set(read_object(await self._fetch(self.source)))
+        # whatever it was, the calls that wait go on with the keys there are, and an operator reads what it was
+        except Exception as error:
+            self._failed(type(error).__name__)
+        else:
+            if keys.by_kid:
+                self._keys, self._fetched_at = keys, self._clock()
+                self._pause = self._not_before = 0.0
+                log().info("key set fetched", count=len(keys.by_kid))
+            else:
+                self._failed("NoKeys")
+            if left_out:
+                log().warning("keys left out", count=len(left_out))
+        finally:
+            self._fetching = None
+
+    def _failed(self, kind: str) -> None:
+        """The old keys stay; the next attempt waits, longer each time."""
+        self._pause = min(max(self._pause * 2, _FIRST_PAUSE_SECONDS), _LONGEST_PAUSE_SECONDS)
+        self._not_before = self._clock() + self._pause
+        log().warning("key set not fetched", error_type=kind)

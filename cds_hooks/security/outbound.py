@@ -1,0 +1,180 @@
+"""The only way out: addresses of the list, checked when they are called, with a bound on what comes back.
+
+Everything is enforced where a request leaves, in the transport under a plain `httpx.AsyncClient`: whoever holds the
+client cannot go around it, whatever address a server's answer made him call.
+"""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Final
+
+import httpcore
+import httpx
+
+from cds_hooks.security.client import Budgets, KeySetUrl
+from cds_hooks.security.connections import Pools, Resolver, system_resolver
+from cds_hooks.security.keys import MOST_KEY_SET_BYTES
+from cds_hooks.security.reach import Reach
+from cds_hooks.security.refused import Refused
+from cds_hooks.security.urls import BadUrl, Url, parse_url
+
+_CONNECT_SECONDS: Final = 2.0
+_KEY_SET_MILLISECONDS: Final = 3000
+_TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")  # RFC 6750, section 2.1
+_OURS: Final = frozenset({b"authorization", b"host", b"accept-encoding", b"cookie", b"proxy-authorization"})
+
+
+@dataclass(frozen=True, slots=True)
+class FhirBase:
+    """A FHIR server that may be called, and what below it may be."""
+
+    url: Url
+    """As the call gave it, without `/` at the end: queries are relative to it."""
+    registered: Url
+    """As the trust file gives it: links may lead anywhere below it, and nowhere else."""
+    reach: Reach
+    budgets: Budgets = field(default_factory=Budgets)
+
+    def check(self, address: str) -> Url:
+        """The parts of an absolute address below the registered base; Refused for any other (`next` links as well)."""
+        try:
+            url = parse_url(address)
+        except BadUrl as error:
+            raise Refused("malformed", f"The address is not called: {error}.") from error
+        if not is_below(url, self.registered):
+            raise Refused("not-registered", "The address is not below a FHIR server registered for this client.")
+        return url
+
+
+def is_below(url: Url, base: Url) -> bool:
+    """Whether scheme, host and port are the base's, and the path is the base's or goes on from it after a `/`."""
+    prefix = base.path.rstrip("/")
+    return url.origin == base.origin and (url.path == prefix or url.path.startswith(prefix + "/"))
+
+
+class OutboundClient:
+    """Makes HTTP clients that can call one FHIR server each; the connections behind them are kept and shared."""
+
+    def __init__(self, resolver: Resolver = system_resolver) -> None:
+        """`resolver` gives the addresses of a name; each is checked, and the connection goes to one of these."""
+        self._pools = Pools(resolver)
+
+    def open(self, base: FhirBase, token: str | None = None) -> httpx.AsyncClient:
+        """A client for one hook call, to be used in `async with`; paths are relative to the base.
+
+        The token goes with every request, and with none to another place. Refused (an httpx.TransportError) is raised
+        by a request that may not be made or whose answer is larger than the budget.
+        """
+        if token is not None and not _TOKEN.fullmatch(token):
+            raise Refused("token", "The access token is not one that can stand in a header.")
+        seconds = base.budgets.fetch_milliseconds / 1000
+        return httpx.AsyncClient(
+            base_url=f"{base.url}/",
+            transport=_Bound(base, token, self._pools),
+            headers={"accept": "application/fhir+json"},
+            timeout=httpx.Timeout(seconds, connect=min(seconds, _CONNECT_SECONDS)),
+            follow_redirects=False,
+            trust_env=False,
+        )
+
+    async def fetch(self, source: KeySetUrl) -> bytes:
+        """The bytes behind the URL of a key set; an httpx.HTTPError or TimeoutError where it cannot be had in time."""
+        budgets = Budgets(fetch_milliseconds=_KEY_SET_MILLISECONDS, max_response_bytes=MOST_KEY_SET_BYTES)
+        base = FhirBase(source.url, source.url, source.reach, budgets)
+        async with asyncio.timeout(_KEY_SET_MILLISECONDS / 1000), self.open(base) as http:
+            answer = await http.get(str(source.url), headers={"accept": "application/json"})
+            return answer.raise_for_status().content
+
+    async def aclose(self) -> None:
+        """Closes the connections that are kept."""
+        await self._pools.aclose()
+
+
+class _Bound(httpx.AsyncBaseTransport):
+    """Lets a request pass that stays below its base, reads only, and brings back no more than the budget."""
+
+    def __init__(self, base: FhirBase, token: str | None, pools: Pools) -> None:
+        self._base = base
+        self._token = token
+        self._pools = pools
+        self._requests = 0
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """The response, its body not yet read; Refused where the request may not be made."""
+        url = self._base.check(str(request.url))
+        _require_reading(request.method, url)
+        self._requests += 1
+        if self._requests > self._base.budgets.max_requests:
+            raise Refused("too-many", "This call has made as many requests to the FHIR server as it may.")
+        pool = self._pools.pool(self._base.reach)
+        with _as_httpx():
+            answer = await pool.handle_async_request(self._outgoing(request, url))
+        try:
+            _require_plain(answer, self._base.budgets.max_response_bytes)
+        except Refused:
+            await answer.aclose()
+            raise
+        body = _Counted(answer, self._base.budgets.max_response_bytes)
+        return httpx.Response(answer.status, headers=answer.headers, stream=body, extensions=answer.extensions)
+
+    def _outgoing(self, request: httpx.Request, url: Url) -> httpcore.Request:
+        """The request as it leaves: made from the parts that were checked, not from what came in."""
+        headers = [(name, value) for name, value in request.headers.raw if name.lower() not in _OURS]
+        headers += [(b"host", url.authority.encode()), (b"accept-encoding", b"identity")]
+        if self._token is not None:
+            headers.append((b"authorization", b"Bearer " + self._token.encode()))
+        return httpcore.Request(
+            request.method,
+            httpcore.URL(scheme=url.scheme, host=url.host, port=url.port, target=url.target),
+            headers=headers,
+            content=request.stream,
+            extensions={"timeout": request.extensions.get("timeout", {})},
+        )
+
+
+def _require_reading(method: str, url: Url) -> None:
+    if method == "GET" or (method == "POST" and url.path.endswith("/_search")):
+        return
+    raise Refused("not-reading", "Only reads and searches are sent to a FHIR server.")
+
+
+def _require_plain(answer: httpcore.Response, most_bytes: int) -> None:
+    headers = {name.lower(): value for name, value in answer.headers}
+    # asked for `identity`: what is compressed all the same could grow without bound
+    if headers.get(b"content-encoding", b"identity").lower() != b"identity":
+        raise Refused("encoded", "The FHIR server sends a compressed answer that was not asked for.")
+    length = headers.get(b"content-length", b"0")
+    if length.isdigit() and int(length) > most_bytes:
+        raise Refused("too-large", f"The answer is larger than the {most_bytes} bytes that are read.")
+
+
+class _Counted(httpx.AsyncByteStream):
+    """A response body that ends with Refused where it grows beyond the bound."""
+
+    def __init__(self, answer: httpcore.Response, most_bytes: int) -> None:
+        self._answer = answer
+        self._most_bytes = most_bytes
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        count = 0
+        with _as_httpx():
+            async for part in self._answer.aiter_stream():
+                count += len(part)
+                if count > self._most_bytes:
+                    raise Refused("too-large", f"The answer is larger than the {self._most_bytes} bytes that are read.")
+                yield part
+
+    async def aclose(self) -> None:
+        await self._answer.aclose()
+
+
+@contextmanager
+def _as_httpx() -> Iterator[None]:
+    """Errors of the connection under the names that a user of httpx knows; httpcore's differ in their module only."""
+    try:
+        yield
+    except (httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError) as error:
+        raise getattr(httpx, type(error).__name__)(str(error)) from error
