@@ -45,3 +45,4 @@ class FeedbackItem(msgspec.Struct, frozen=True, gc=False):
     override_reason_system: str | None = None
     user_comment: str | None = None
     """The clinician's own words: may hold patient data, so it is in the record only."""
+    override_reason_display: str | None = None

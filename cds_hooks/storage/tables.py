@@ -2,7 +2,7 @@
 
 from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData, Table, Text, UniqueConstraint
 
-SCHEMA_VERSION = "0001"
+SCHEMA_VERSION = "0002"
 """The newest migration; a database that is there already is not migrated again at each start."""
 
 metadata = MetaData()
@@ -48,7 +48,8 @@ feedback = Table(
     Column("override_reason_system", Text),
     Column("user_comment", Text),
     Column("received_at", BigInteger, nullable=False),
-    UniqueConstraint("card", "outcome", "outcome_timestamp", name="feedback_once"),
+    Column("override_reason_display", Text),
+    UniqueConstraint("card", "outcome", "outcome_timestamp", "accepted_suggestions", name="feedback_once"),
     Index("feedback_by_decision", "decision"),
 )
 
