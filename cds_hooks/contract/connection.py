@@ -10,15 +10,19 @@ from urllib.parse import urlsplit
 import httpx
 
 from cds_hooks.contract.exchange import Exchange, Purpose
+from cds_hooks.contract.finding import NotTested
 
 JSON: Final = {"content-type": "application/json"}
 _LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
 _PATIENCE: Final = 3  # times a request is sent again after 429
+_GIVEN_UP: Final = 6  # requests in a row without an answer
 _LONGEST_WAIT_SECONDS: Final = 10.0
 
 
 class Connection:
     """Requests go one after another over kept-alive connections; redirects are not followed.
+
+    After several requests in a row without an answer no more are sent: `send` then raises NotTested.
 
     `token` is sent as bearer. `token_command` is a program (a list of words) that prints a token for the URL put in
     place of `{url}`: for servers that take each token once only.
@@ -32,7 +36,11 @@ class Connection:
         self.token_command = token_command
         self.log: list[Exchange] = []
         self.on_exchange: Callable[[Exchange], None] = lambda _: None
-        self._client = httpx.Client(timeout=timeout_seconds, follow_redirects=False, trust_env=False)
+        headers = {"accept": "application/json", "user-agent": "cds-hooks-contract-kit"}
+        self._unanswered = 0
+        # Reading the certificates of all authorities takes longer than many a run; http needs none of them.
+        verified = base.startswith("https:")
+        self._client = httpx.Client(timeout=timeout_seconds, trust_env=False, headers=headers, verify=verified)
 
     @property
     def authenticates(self) -> bool:
@@ -74,11 +82,14 @@ class Connection:
                 request.headers[name] = value
             else:
                 request.headers.pop(name, None)
+        if self._unanswered >= _GIVEN_UP:
+            raise NotTested("the server no longer answers")
         for _ in range(_PATIENCE):
             status, answered, body, seconds, failure = self._answer(request)
             if status != 429:
                 break
             sleep(_wait(answered))
+        self._unanswered = 0 if status else self._unanswered + 1
         exchange = Exchange(what, purpose, broken, method, path, status, answered, body, seconds, failure, patient)
         self.log.append(exchange)
         self.on_exchange(exchange)
@@ -87,10 +98,17 @@ class Connection:
     def _answer(self, request: httpx.Request) -> tuple[int, Mapping[str, str], bytes, float, str]:
         start = perf_counter()
         try:
-            response = self._client.send(request)
+            response = self._sent(request)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             return 0, {}, b"", perf_counter() - start, _said(error)
         return response.status_code, response.headers, response.content, perf_counter() - start, ""
+
+    def _sent(self, request: httpx.Request) -> httpx.Response:
+        try:
+            return self._client.send(request)
+        except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
+            # A server may close a kept-alive connection just when it is used again: that is no fault of its own.
+            return self._client.send(request)
 
     @property
     def is_local(self) -> bool:

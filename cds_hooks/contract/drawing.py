@@ -45,7 +45,8 @@ def _finding(finding: Finding) -> Group:
 
 
 def _sections(report: Report) -> Table:
-    table = Table("section", "rows", "held", "✗ must", "△ should", "untested", "unseen", box=box.SIMPLE_HEAD)
+    headings = ("section", "rows", "held", "✗ must", "△ should", "untested", "unseen")
+    table = Table(*headings, box=box.SIMPLE_HEAD, pad_edge=False)
     table.columns[0].no_wrap = True
     for column in table.columns[1:]:
         column.justify = "right"

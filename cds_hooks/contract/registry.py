@@ -33,7 +33,10 @@ class Way(Enum):
 
 @dataclass(frozen=True)
 class Check:
-    """One check; `dialect` names the only dialect it is for, empty for every one."""
+    """One check; `dialect` names the only dialect it is for, empty for every one.
+
+    `everything`: it weighs the answers to every other check's requests, not only those to conformant calls.
+    """
 
     name: str
     rows: tuple[str, ...]
@@ -43,6 +46,7 @@ class Check:
     advice: str
     group: str
     dialect: str = ""
+    everything: bool = False
 
     @property
     def row(self) -> str:
@@ -65,9 +69,11 @@ def judges(
     return _registered(subject, rows, level, dialect)
 
 
-def weighs(*rows: str, level: Level = MUST) -> Callable[[Callable[[Exchange], Faults]], Callable[[Exchange], Faults]]:
-    """Registers a check of every exchange there was."""
-    return _registered(Way.EXCHANGE, rows, level, "")
+def weighs(
+    *rows: str, level: Level = MUST, everything: bool = False
+) -> Callable[[Callable[[Exchange], Faults]], Callable[[Exchange], Faults]]:
+    """Registers a check of every exchange; `everything` where conformant calls alone do not show the fault."""
+    return _registered(Way.EXCHANGE, rows, level, everything=everything)
 
 
 def tries(
@@ -79,14 +85,16 @@ def tries(
 
 def tries_server(*rows: str, level: Level = MUST) -> Callable[[Callable[[Target], Faults]], Callable[[Target], Faults]]:
     """Registers a check that is made once for the whole server."""
-    return _registered(Way.SERVER, rows, level, "")
+    return _registered(Way.SERVER, rows, level)
 
 
-def _registered(of: Subject | Way, rows: tuple[str, ...], level: Level, dialect: str) -> Callable[[Any], Any]:
+def _registered(
+    of: Subject | Way, rows: tuple[str, ...], level: Level, dialect: str = "", everything: bool = False
+) -> Callable[[Any], Any]:
     def register(function: Any) -> Any:
         advice = " ".join((function.__doc__ or "").split())
         group = function.__module__.rpartition(".")[2]
-        _checks.append(Check(function.__name__, rows, level, of, function, advice, group, dialect))
+        _checks.append(Check(function.__name__, rows, level, of, function, advice, group, dialect, everything))
         return function
 
     return register

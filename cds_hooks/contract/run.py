@@ -1,6 +1,7 @@
 """Runs the checks: on a server over HTTP, or on a document."""
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from time import perf_counter
 from typing import Any
@@ -61,14 +62,15 @@ def check_server(target: Target, checks: Sequence[Check], progress: Progress = l
 
 
 def _call(target: Target, checks: Sequence[Check], outcomes: dict[Check, Outcome], progress: Progress) -> None:
-    """Makes the calls. Answers are judged afterwards, so checks of answers need those of every other check."""
-    needed = all_checks() if any(check.of is Way.EXCHANGE for check in checks) else checks
+    """Makes the calls; answers are judged afterwards."""
+    needed = all_checks() if any(check.everything for check in checks) else checks
     needed = [check for check in needed if check.dialect in ("", target.dialect.name)]
     steps = [(check, subject) for check in needed for subject in _subjects(check, target)]
-    if any(isinstance(check.of, Subject) for check in checks):
+    if any(isinstance(check.of, Subject) or check.of is Way.EXCHANGE for check in checks):
         for service in target.services:
             progress(f"{service.id}: calls for {service.hook}", 0, len(steps))
-            _ = service.calls
+            with suppress(NotTested):
+                _ = service.calls
     for number, (check, subject) in enumerate(steps, 1):
         progress(check.words, number, len(steps))
         _try(check, subject, outcomes.get(check, Outcome(check)))

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from typing import Any
+from typing import Any, Final
 
 from cds_hooks.contract.calls import new_instance, requests_for
 from cds_hooks.contract.charts import Chart
@@ -16,6 +16,8 @@ from cds_hooks.contract.dialects import Dialect, Request
 from cds_hooks.contract.exchange import Exchange, Purpose
 from cds_hooks.contract.finding import NotTested
 from cds_hooks.contract.hooks import HOOKS
+
+_ENOUGH_SILENCE: Final = 3  # calls in a row without an answer: the next would wait in vain, too
 
 
 @dataclass(frozen=True)
@@ -66,9 +68,14 @@ class Service:
         return tuple(self._calls())
 
     def _calls(self) -> Iterator[Call]:
+        silent = 0
         for chart in self.charts:
             for about, request in requests_for(self.entry, chart, self.as_of):
-                yield Call(about, chart, request, self.send(request, f"{self.hook} for {about}"))
+                exchange = self.send(request, f"{self.hook} for {about}")
+                yield Call(about, chart, request, exchange)
+                silent = 0 if exchange.status else silent + 1
+                if silent == _ENOUGH_SILENCE:
+                    return
 
     @cached_property
     def _base(self) -> Call:

@@ -33,7 +33,7 @@ def a_conformant_call_is_answered_with_200(exchange: Exchange) -> Faults:
         yield exchange.fault(f"{exchange.answer} without a cards array")
 
 
-@weighs("RESP-03")
+@weighs("RESP-03", "RESP-01")
 def nothing_to_say_is_said_with_200(exchange: Exchange) -> Faults:
     """Answer 200 with {"cards": []} where there is no advice: not 204, not an empty body."""
     if exchange.purpose is Purpose.CALL and (exchange.status == 204 or (exchange.ok and not exchange.body.strip())):
@@ -62,21 +62,21 @@ def an_answer_is_declared_as_json(exchange: Exchange) -> Faults:
         yield exchange.fault(f"content-type is {declared or 'missing'}")
 
 
-@weighs("RESP-04", level=SHOULD)
+@weighs("RESP-04", level=SHOULD, everything=True)
 def a_mistake_of_the_client_is_a_4xx(exchange: Exchange) -> Faults:
     """Answer what is wrong with the request with a 4xx: a 5xx says that the service is broken, and clients retry it."""
     if exchange.broken and exchange.status >= 500 and exchange.status != 501:
         yield exchange.fault(exchange.answer)
 
 
-@weighs("RESP-04", level=SHOULD)
+@weighs("RESP-04", level=SHOULD, everything=True)
 def a_conformant_request_is_not_failed_on(exchange: Exchange) -> Faults:
     """Look into the server's log: a request without a mistake must not end in a 5xx."""
     if not exchange.broken and exchange.status >= 500 and exchange.purpose is not Purpose.OTHER:
         yield exchange.fault(exchange.answer)
 
 
-@weighs("RESP-06", level=SHOULD)
+@weighs("RESP-06", level=SHOULD, everything=True)
 def an_error_carries_an_operation_outcome(exchange: Exchange) -> Faults:
     """Send an OperationOutcome with severity and code with each error: integrators read it first."""
     if exchange.status < 400 or exchange.purpose is Purpose.OTHER:
@@ -89,14 +89,14 @@ def an_error_carries_an_operation_outcome(exchange: Exchange) -> Faults:
         yield exchange.fault("an issue lacks severity or code")
 
 
-@weighs("RESP-06", level=SHOULD)
+@weighs("RESP-06", level=SHOULD, everything=True)
 def an_error_does_not_tell_where_it_was_made(exchange: Exchange) -> Faults:
     """Keep stack traces in the log: outside they help nobody but an attacker."""
     if exchange.status >= 400 and _TRACE.search(exchange.body.decode("utf-8", "replace")):
         yield exchange.fault("the error holds a stack trace")
 
 
-@weighs("RESP-06", level=SHOULD)
+@weighs("RESP-06", level=SHOULD, everything=True)
 def an_error_does_not_name_the_patient(exchange: Exchange) -> Faults:
     """Leave patient data out of errors: they end in logs of many parties."""
     if exchange.status >= 400 and _names_patient(exchange.body.decode("utf-8", "replace"), exchange):

@@ -165,7 +165,7 @@ def a_listed_service_can_be_called(service: Service) -> Faults:
             yield call.exchange.fault(call.exchange.answer)
 
 
-@tries_server("DISC-13")
+@tries_server("DISC-13", "DISC-07")
 def an_id_answers_every_hook_it_is_listed_for(target: Target) -> Faults:
     """Route by hook and id together: a registry keyed by id alone loses all entries but one."""
     listed = Counter(service.id for service in target.services)

@@ -1,0 +1,107 @@
+"""Faults of how calls, feedback and tokens are taken."""
+
+from tests.cds_hooks.contract.planting import Planted, habit
+
+CALLS = tuple(
+    habit(row, what)
+    for row, what in (
+        ("RESP-01", "never answers"),
+        ("RESP-01", "mixes patients"),
+        ("PRE-17", "slow"),
+        ("GEN-10", "unknown members refused"),
+        ("GEN-11", "charset refused"),
+        ("GEN-11", "accept needed"),
+        ("EXT-01", "an object as extension refused"),
+        ("EXT-01", "any extension is taken"),
+        ("REQ-03", "hookInstance only once"),
+        ("REQ-03", "hookInstance lower case only"),
+        ("REQ-07", "FHIR access refused"),
+        ("HK-patient-view-userId", "practitioners only"),
+        ("HK-patient-view-encounterId", "encounter needed"),
+        ("HK-order-select-draftOrders", "drafts need a Bundle type"),
+        ("REQ-14", "long ids fail"),
+        ("HK-order-select-selections", "selections must be there"),
+        ("REQ-02", "hook may be missing"),
+        ("REQ-03", "hookInstance may be missing"),
+        ("REQ-08", "context may be missing"),
+        ("HK-patient-view-patientId", "required context may be missing"),
+        ("HK-patient-view-patientId", "context of any type"),
+        ("REQ-15", "an unknown hook is answered"),
+        ("REQ-17", "before 1.0 is answered"),
+        ("REQ-05", "any fhirAuthorization is taken"),
+        ("FHIR-03", "any fhirAuthorization is taken"),
+        ("FHIR-04", "any fhirAuthorization is taken"),
+        ("FHIR-05", "any fhirAuthorization is taken"),
+        ("GEN-01", "broken JSON is answered"),
+        ("GEN-01", "XML is answered"),
+        ("REQ-01", "GET on a service answered"),
+        ("REQ-01", "an unknown service is answered"),
+        ("RESP-04", "broken JSON is 500"),
+        ("RESP-06", "errors as text"),
+        ("RESP-06", "errors without severity"),
+        ("RESP-06", "errors name the patient"),
+        ("RESP-06", "stack trace"),
+        ("PRE-02", "one missing key is 400"),
+        ("PRE-05", "unknown keys refused"),
+        ("PRE-06", "any prefetch is taken"),
+        ("PRE-06", "a wrapper is 500"),
+        ("PRE-06", "no resource is 500"),
+        ("PRE-10", "null is missing"),
+        ("PRE-10", "an empty Bundle is 500"),
+        ("PRE-11", "an outcome is 500"),
+        ("PRE-13", "missing data is 400"),
+        ("RESP-05", "missing data is 400"),
+        ("PRE-14", "a next link is 400"),
+        ("PRE-04", "any patient is taken"),
+        ("PRE-12", "nothing is fetched"),
+        ("PRE-12", "fetches what it has"),
+        ("PRE-15", "fetched data changes the advice"),
+        ("FHIR-01", "nothing is fetched"),
+        ("FHIR-02", "no token at FHIR"),
+        ("FHIR-20", "401 at FHIR is 500"),
+        ("FHIR-21", "foreign pages are followed"),
+        ("PRE-14", "one page only"),
+        ("CORS-01", "no CORS"),
+        ("CORS-01", "any origin with credentials"),
+        ("CORS-02", "preflight needs a token"),
+        ("CORS-02", "authorization not allowed"),
+        ("CORS-03", "errors without CORS"),
+    )
+)
+
+FEEDBACK = tuple(
+    habit(row, what)
+    for row, what in (
+        ("FB-01", "feedback is 500"),
+        ("FB-01", "any feedback address"),
+        ("FB-04", "feedback is never read"),
+        ("FB-04", "feedback as bare item"),
+        ("FB-05", "card may be missing"),
+        ("FB-06", "any outcome"),
+        ("FB-07", "nothing accepted"),
+        ("FB-07", "accepted is refused"),
+        ("FB-08", "suggestions of any kind"),
+        ("FB-09", "a reason is needed"),
+        ("FB-10", "display needed"),
+        ("FB-10", "any reason"),
+        ("FB-11", "no comment alone"),
+        ("FB-12", "any timestamp"),
+        ("FB-12", "no fractions"),
+        ("FB-15", "one item a call"),
+        ("FB-17", "unknown cards refused"),
+        ("FB-19", "an empty reason"),
+        ("GEN-10", "feedback without unknown members"),
+    )
+)
+
+SECURITY = tuple(
+    Planted(row, what, token=True)
+    for row, what in (
+        ("SEC-01", "no token needed"),
+        ("SEC-02", "feedback without token"),
+        ("SEC-04", "signature not checked"),
+        ("SEC-20", "alg none taken"),
+        ("SEC-21", "HS256 taken"),
+        ("SEC-29", "errors say why"),
+    )
+)

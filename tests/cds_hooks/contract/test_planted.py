@@ -1,0 +1,60 @@
+"""Each fault that is planted in a good server is found by the check of its row; the good server is left in peace."""
+
+from collections import Counter
+
+import pytest
+
+from cds_hooks.contract.charts import sample_charts
+from cds_hooks.contract.report import Result
+from tests.cds_hooks.contract.conftest import AS_OF, Run, token
+from tests.cds_hooks.contract.good_server import GoodServer
+from tests.cds_hooks.contract.planted import ALL
+from tests.cds_hooks.contract.planting import Planted
+
+# What takes a certificate, a public address or a token to see.
+OUT_OF_REACH = {"GEN-02", "SEC-32"}
+NEEDS_A_TOKEN = {"DISC-16", "SEC-01", "SEC-02", "SEC-04", "SEC-20", "SEC-21", "SEC-29"}
+
+
+def _name(planted: Planted) -> str:
+    return f"{planted.row} {planted.what}"
+
+
+@pytest.mark.parametrize("planted", ALL, ids=_name)
+def test_a_planted_fault_is_found_by_the_check_of_its_row(planted: Planted, good: GoodServer, run: Run) -> None:
+    good.fault = planted.what
+    good.on_discovery = planted.discovery or good.on_discovery
+    good.on_response = planted.response or good.on_response
+    good.token = token() if planted.token else ""
+    report = run(planted.row, dialect=planted.dialect)
+    rows = {row for finding in report.findings for row in (finding.row.id, *finding.check.rows)}
+    assert planted.row in rows, f"found {rows or 'nothing'}; {[each.reason for each in report.rows]}"
+    assert all(finding.faults[0].found and finding.check.advice.endswith(".") for finding in report.findings)
+
+
+@pytest.mark.parametrize("dialect", ["standard", "epic"])
+def test_a_server_without_fault_is_left_in_peace_and_nearly_everything_is_tested(dialect: str, run: Run) -> None:
+    report = run(dialect=dialect, charts=sample_charts(AS_OF))
+    assert [(each.row.id, each.faults) for each in report.findings] == []
+    assert report.exit_code == 0
+    untested = {each.row.id for each in report.rows if each.result is Result.NOT_TESTED}
+    assert untested == OUT_OF_REACH | NEEDS_A_TOKEN
+
+
+def test_a_server_that_asks_for_a_token_is_left_in_peace(good: GoodServer, run: Run) -> None:
+    good.token = token()
+    report = run()
+    assert [(each.row.id, each.faults) for each in report.findings] == []
+    assert {each.row.id for each in report.rows if each.result is Result.NOT_TESTED} == OUT_OF_REACH
+
+
+def test_faults_are_planted_for_every_row_that_has_a_check() -> None:
+    from cds_hooks.contract.registry import all_checks
+
+    planted = {each.row for each in ALL}
+    checked = {check.row for check in all_checks()}
+    assert checked - planted - OUT_OF_REACH == set()
+
+
+def test_no_fault_is_planted_twice() -> None:
+    assert [name for name, times in Counter(_name(each) for each in ALL).items() if times > 1] == []
