@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -48,6 +49,7 @@ class Measured:
     """Everything one run found; what was not asked for is empty."""
 
     patient: str
+    load_before: float  # processes that wanted to run, mean of the minute before; other people's work
     start_seconds: dict[str, float]
     bodies: dict[int, BodyMeasured] = field(default_factory=dict)
     resident_mb: dict[str, list[float]] = field(default_factory=dict)
@@ -71,6 +73,7 @@ class Measured:
 
 def measure(wanted: Wanted, progress: Progress) -> Measured:
     """Starts the service on a fresh record, finds its subject, compares on every body, then kills."""
+    load_before = os.getloadavg()[0]
     with tempfile.TemporaryDirectory(prefix="cds-bench-") as name:
         folder = Path(name)
         database = f"sqlite:///{folder / 'decisions.sqlite3'}"
@@ -78,7 +81,7 @@ def measure(wanted: Wanted, progress: Progress) -> Measured:
         with running("service", command, folder, wanted.plan.cores.server, CDS_DATABASE_URL=database) as service:
             subject = find_subject(service.call_json, load_stays(), datetime.now(UTC))
             files = {size: _write(subject, size, folder) for size in {*wanted.sizes_kb, *_KILL_SIZES_KB}}
-            measured = Measured(subject.window.words, _start_seconds(service, subject))
+            measured = Measured(subject.window.words, load_before, _start_seconds(service, subject))
             if wanted.plan.rounds:
                 _compare_all(wanted, measured, service, subject, files, folder, progress)
         if wanted.kills:

@@ -16,6 +16,7 @@ from benchmarks.killing import KillResult
 from benchmarks.measure import BodyMeasured, Measured, Wanted
 from benchmarks.rounds import Side
 
+_QUIET = 0.5
 GOALS = {68: 1.0, 683: 1.5}
 
 
@@ -23,6 +24,9 @@ def print_report(measured: Measured, wanted: Wanted, console: Console) -> None:
     """Everything for a person to read; faults last, where they are seen."""
     console.print(f"Patient: {measured.patient}")
     console.print(f"{wanted.plan.cores.words}; {wanted.workers} worker(s), {wanted.plan.connections} connections")
+    if measured.load_before > _QUIET:
+        busy = f"The machine was busy before the run (load {measured.load_before:.1f} on {os.cpu_count()} cores)"
+        console.print(f"{busy}: believe the CPU ratio more than the ratio, and measure again when it is quiet.")
     if measured.bodies:
         console.print(_throughput(measured), _latency(measured), _stages(measured), sep="\n")
         _print_single_figures(measured, console)
@@ -108,6 +112,7 @@ def as_json(measured: Measured, wanted: Wanted) -> dict[str, Any]:
             name: version(name) for name in ("uvicorn", "uvloop", "httptools", "starlette", "orjson", "msgspec")
         },
         "patient": measured.patient,
+        "load_before": measured.load_before,
         "cores": wanted.plan.cores.words,
         "workers": wanted.workers,
         "connections": wanted.plan.connections,
