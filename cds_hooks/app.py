@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from cards.suggest import prepare as prepare_suggestions
 from cds_hooks.dialects import DEVELOPMENT, ClientProfile, profile_for
 from cds_hooks.errors import HookError, MethodNotAllowed, NotFound, operation_outcome
+from cds_hooks.fetching import Fetching
 from cds_hooks.invoke import Parts
 from cds_hooks.logs import configure_logs, log
 from cds_hooks.metrics import Metrics
@@ -23,6 +24,7 @@ from cds_hooks.routes.hooks import HookRoute
 from cds_hooks.routes.intake import Intake
 from cds_hooks.routes.pages import page_routes
 from cds_hooks.routes.protocol import protocol_routes
+from cds_hooks.security.trust import DevelopmentTrust
 from cds_hooks.service import find_services
 from cds_hooks.settings import Settings, settings
 from cds_hooks.storage.opening import open_decision_log
@@ -33,8 +35,14 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
     configured = configured or settings()
     configure_logs(configured.log_level)
     services = find_services(read_declarations(configured.hooks_file) if configured.hooks_file else ())
+    trust = DevelopmentTrust()
     parts = Parts(
-        configured, open_decision_log(configured.database_url), Metrics(), Predictor(), _development_client(configured)
+        configured,
+        open_decision_log(configured.database_url),
+        Metrics(),
+        Predictor(),
+        Fetching(trust, configured.fetch_milliseconds),
+        _development_client(configured),
     )
     intake = Intake(configured.max_body_bytes, configured.body_seconds)
 
@@ -47,6 +55,7 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
         gc.freeze()
         yield
         await parts.decisions.close()
+        await trust.aclose()
 
     rest = FastAPI(title="CDS Hooks server", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     rest.include_router(protocol_routes(services, parts, intake))
@@ -94,7 +103,7 @@ class _Split:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         app = self.rest
         if scope.get("path", "").startswith("/cds-services"):
-            app = self.browsers if any(name == b"origin" for name, _ in scope["headers"]) else self.hooks
+            app = self.browsers if b"origin" in dict(scope["headers"]) else self.hooks
         await app(scope, receive, send)
 
 

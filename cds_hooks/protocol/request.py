@@ -15,7 +15,7 @@ from fhir.record.reader import BrokenResource, read_value
 from fhir.record.refusal import Refusal
 from fhir.record.resources import AnyResource, Bundle
 
-MOST_ENTRIES: Final = 20_000
+MOST_ENTRIES: Final = 30_000
 """The most that a call's prefetch may hold: Bundle entries of all its keys together, and keys."""
 
 
@@ -83,7 +83,8 @@ def read_request(body: bytes, hooks: Mapping[str, Hook], hook_meant: HookMeant |
 
 def _read(body: bytes, hooks: Mapping[str, Hook], hook_meant: HookMeant | None) -> CDSRequest:
     wire, prefetch, refusals = _decode(body)
-    _check_entries(prefetch)
+    if len(body) > MOST_ENTRIES * len("{},"):
+        _check_entries(prefetch)
     if not wire.hookInstance.strip():
         raise BadRequest("hookInstance is blank; send a UUID that is unique to this call.", "hookInstance")
     extension = bytes(wire.extension)

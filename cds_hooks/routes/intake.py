@@ -44,14 +44,16 @@ class Intake:
             raise RequestTimeout(f"The body did not arrive within {self._seconds:g} seconds.") from error
 
     def _check(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
-        for name, value in headers:
-            if name == b"content-length" and value.isdigit() and int(value) > self._most_bytes:
-                raise self._too_large()
-            if name == b"content-type" and value != JSON and not _is_json(value):
-                raise UnsupportedMediaType("Send the body as application/json.")
-            if name == b"content-encoding" and value.strip().lower() not in (b"", b"identity"):
-                # A few kilobytes can be made to unpack to gigabytes, and no client of CDS Hooks needs to pack.
-                raise UnsupportedMediaType("Send the body as it is: a Content-Encoding is not read here.")
+        given = dict(headers)
+        length = given.get(b"content-length", b"")
+        if length.isdigit() and int(length) > self._most_bytes:
+            raise self._too_large()
+        kind = given.get(b"content-type", JSON)
+        if kind != JSON and not _is_json(kind):
+            raise UnsupportedMediaType("Send the body as application/json.")
+        if given.get(b"content-encoding", b"identity").strip().lower() != b"identity":
+            # A few kilobytes can be made to unpack to gigabytes, and no client of CDS Hooks needs to pack.
+            raise UnsupportedMediaType("Send the body as it is: a Content-Encoding is not read here.")
 
     async def _read(self, receive: Receive) -> bytes:
         chunks: list[bytes] = []
