@@ -22,7 +22,7 @@ GOALS = {68: 1.0, 683: 1.5}
 
 def print_report(measured: Measured, wanted: Wanted, console: Console) -> None:
     """Everything for a person to read; faults last, where they are seen."""
-    console.print(f"Patient: {measured.patient}")
+    console.print(f"Patient: {measured.patient}", markup=False)
     console.print(f"{wanted.plan.cores.words}; {wanted.workers} worker(s), {wanted.plan.connections} connections")
     if measured.load_before > _QUIET:
         busy = f"The machine was busy before the run (load {measured.load_before:.1f} on {os.cpu_count()} cores)"
