@@ -8,11 +8,13 @@ from time import perf_counter, time_ns
 from cards.rules.finding import Silence
 from cds_hooks.dialects import DEVELOPMENT, ClientProfile, shape_cards
 from cds_hooks.errors import BadRequest, RecordFailed
+from cds_hooks.fetching import Fetching, Filled, refers_elsewhere
 from cds_hooks.metrics import Metrics
 from cds_hooks.predictor import LARGE_BODY, Predict, Predictor, predict_now
-from cds_hooks.prefetch import what_was_brought
+from cds_hooks.prefetch import Brought, noted, what_was_brought
 from cds_hooks.protocol.request import CDSRequest, read_request
 from cds_hooks.protocol.response import encode_response
+from cds_hooks.security.client import ANONYMOUS
 from cds_hooks.service import Service, Situation
 from cds_hooks.settings import Settings
 from cds_hooks.storage.basis import digest, encode_basis, encode_models, inputs_of
@@ -31,6 +33,7 @@ class Parts:
     decisions: DecisionLog
     metrics: Metrics
     predictor: Predictor
+    fetching: Fetching
     client: ClientProfile = DEVELOPMENT
     """Whoever calls in the development profile."""
 
@@ -48,16 +51,24 @@ async def invoke(body: bytes, service: Service, client: ClientProfile, parts: Pa
     request = read_request(body, service.answers, client.dialect.hook_meant)
     stages.end("decode")
 
-    record = _read_facts(request, service, as_of)
+    filled = Filled(request.prefetch, what_was_brought(request.prefetch, service.templates, as_of.timestamp()))
+    if filled.brought.gaps or refers_elsewhere(request, service.templates):
+        filled = await parts.fetching.fill(request, filled.brought, ANONYMOUS, as_of.date(), client.version)
+        stages.end("fetch")
+    brought = filled.brought
+    parts.metrics.prefetched(client.name, service.id, brought.summary, brought.milliseconds / 1000)
+    brought.require("patient")
+
+    record = _read_facts(request, filled, as_of)
     stages.end("facts")
 
     predict = predict_now if len(body) > LARGE_BODY else parts.predictor.predict
-    advice = await service.decide(_situation(request, record, decision_id, parts.settings, predict))
+    advice = await service.decide(_situation(request, record, brought, decision_id, parts.settings, predict))
     silences = advice.silences + _refusals_as_silences(record)
     stages.end("decide")
 
     timings = stages.milliseconds if request.wants_timings else None
-    response = encode_response(shape_cards(advice.cards, client), decision_id, silences, timings)
+    response = encode_response(shape_cards(noted(advice.cards, brought), client), decision_id, silences, timings)
     inputs = inputs_of(as_of, advice.features, advice.orders)
     decision = Decision(
         id=decision_id,
@@ -71,11 +82,11 @@ async def invoke(body: bytes, service: Service, client: ClientProfile, parts: Pa
         input_digest=digest(inputs),
         models=encode_models(advice.models),
         response=response,
-        basis=encode_basis(inputs, advice.scores, silences, stages.milliseconds),
+        basis=encode_basis(inputs, advice.scores, silences, stages.milliseconds, brought.basis),
     )
     hook = request.hook
     # A large chart is not kept while its decision waits for those of other calls to be committed with it.
-    del body, request, record
+    del body, request, filled, record
     stages.end("encode")
 
     try:
@@ -88,21 +99,25 @@ async def invoke(body: bytes, service: Service, client: ClientProfile, parts: Pa
     return response
 
 
-def _read_facts(request: CDSRequest, service: Service, as_of: datetime) -> PatientRecord:
-    brought = what_was_brought(request.prefetch, service.templates, as_of.timestamp())
-    brought.require("patient")
+def _read_facts(request: CDSRequest, filled: Filled, as_of: datetime) -> PatientRecord:
     try:
-        record = read_record(request.prefetch, request.context.patient_id, as_of)
+        record = read_record(filled.values, request.context.patient_id, as_of)
     except WrongPatient as error:
         raise BadRequest(str(error), "prefetch") from error
-    record.known = brought.known
+    record.known = filled.brought.known
     record.refusals.extend(request.refusals)
-    record.refusals.extend(brought.refusals)
+    record.refusals.extend(filled.refusals)
+    record.refusals.extend(filled.brought.refusals)
     return record
 
 
 def _situation(
-    request: CDSRequest, record: PatientRecord, decision_id: str, settings: Settings, predict: Predict
+    request: CDSRequest,
+    record: PatientRecord,
+    brought: Brought,
+    decision_id: str,
+    settings: Settings,
+    predict: Predict,
 ) -> Situation:
     numbers = count(1)
     return Situation(
@@ -113,6 +128,7 @@ def _situation(
         public_url=settings.public_url,
         decision_id=decision_id,
         predict=predict,
+        prefetch=brought,
     )
 
 

@@ -35,6 +35,9 @@ def _is_plain(value: object) -> bool:
 
 def configure_logs(level: str, stream: TextIO | None = None) -> None:
     """Makes `log()` write JSON lines of at least `level` to standard error (or `stream`)."""
+    for library in ("httpx", "httpcore"):
+        # They write addresses with their queries, and headers: patients' ids and more.
+        logging.getLogger(library).disabled = True
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,

@@ -22,6 +22,7 @@ _HELP = {
     "cds_cards": ("Cards by service and indicator.", ("service", "indicator")),
     "cds_silences": ("Reasons for saying nothing, by service and reason code.", ("service", "reason")),
     "cds_feedback": ("Clinicians' answers to cards, by service and outcome.", ("service", "outcome")),
+    "cds_feedback_unmatched": ("Answers to no card that this client got from this service.", ("service", "reason")),
 }
 
 
@@ -31,6 +32,7 @@ class Metrics(Collector):
     def __init__(self) -> None:
         self._counts: Counter[tuple[str, ...]] = Counter()
         self._stages: dict[tuple[str, str], _Distribution] = {}
+        self._fetches: dict[tuple[str, str], _Distribution] = {}
         self._registry = CollectorRegistry()
         self._registry.register(self)
 
@@ -50,6 +52,12 @@ class Metrics(Collector):
                 distribution = self._stages[service, stage] = _Distribution()
             distribution.observe(seconds)
 
+    def prefetched(self, client: str, service: str, summary: str, seconds: float) -> None:
+        """Counts what one call brought (`key=state`, divided by spaces), and the time that fetching the rest took."""
+        self._counts["cds_prefetch", client, service, summary] += 1
+        if seconds:
+            self._fetches.setdefault((client, service), _Distribution()).observe(seconds)
+
     def refused(self, service: str, status: int) -> None:
         """Counts one call that was answered with an error."""
         self._counts["cds_requests", service, "", str(status)] += 1
@@ -57,6 +65,10 @@ class Metrics(Collector):
     def feedback(self, service: str, outcome: str) -> None:
         """Counts one answer to a card."""
         self._counts["cds_feedback", service, outcome] += 1
+
+    def unmatched_feedback(self, service: str, reason: str) -> None:
+        """Counts one answer, or one suggestion of it, that belongs to no card of ours."""
+        self._counts["cds_feedback_unmatched", service, reason] += 1
 
     def page(self) -> bytes:
         """The text that Prometheus reads."""
@@ -70,10 +82,32 @@ class Metrics(Collector):
                 if key[0] == name:
                     family.add_metric(key[1:], count)
             yield family
-        times = HistogramMetricFamily("cds_stage_seconds", "Time of one stage of a call.", labels=("service", "stage"))
-        for labels, distribution in self._stages.items():
-            times.add_metric(labels, distribution.buckets(), distribution.total)
-        yield times
+        yield self._prefetch()
+        yield _histogram("cds_stage_seconds", "Time of one stage of a call.", ("service", "stage"), self._stages)
+        text = "Time of reading from the client's FHIR server in one call, of calls that did."
+        yield _histogram("cds_fetch_seconds", text, ("client", "service"), self._fetches)
+
+    def _prefetch(self) -> CounterMetricFamily:
+        """The calls that brought the same are counted together; by key they are told apart here."""
+        by_key: Counter[tuple[str, ...]] = Counter()
+        for name, *labels in list(self._counts):
+            if name == "cds_prefetch":
+                for state in labels[2].split():
+                    by_key[*labels[:2], *state.split("=")] += self._counts[name, *labels]
+        text = "Prefetch keys by client, service and what came of them: given, null, failed, fetched, unobtainable."
+        family = CounterMetricFamily("cds_prefetch", text, labels=("client", "service", "key", "state"))
+        for each, count in by_key.items():
+            family.add_metric(each, count)
+        return family
+
+
+def _histogram(
+    name: str, text: str, labels: tuple[str, str], distributions: "dict[tuple[str, str], _Distribution]"
+) -> HistogramMetricFamily:
+    family = HistogramMetricFamily(name, text, labels=labels)
+    for values, distribution in distributions.items():
+        family.add_metric(values, distribution.buckets(), distribution.total)
+    return family
 
 
 class _Distribution:

@@ -10,7 +10,7 @@ from cards.card import Card
 from cards.rules.finding import Silence
 from cds_hooks.dialects import DEVELOPMENT, ClientProfile, is_offered, published_entry
 from cds_hooks.predictor import Predict
-from cds_hooks.prefetch import Needs, Templates, templates_for
+from cds_hooks.prefetch import NOTHING_ASKED, Brought, Needs, Templates, templates_for
 from cds_hooks.protocol.hooks import LIBRARY, DeclaredHook, Hook, WrongDeclaration
 from cds_hooks.protocol.request import CDSRequest
 from fhir.mapping.feature import FeatureVector
@@ -28,6 +28,8 @@ class Situation:
     public_url: str
     decision_id: str
     predict: Predict
+    prefetch: Brought = NOTHING_ASKED
+    """What is known of the patient and what is not; a service asks for what it cannot do without (`require`)."""
 
     @property
     def explain_url(self) -> str:

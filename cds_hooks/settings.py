@@ -57,6 +57,13 @@ class Settings(BaseSettings):
         description="Calls of one client under way at the same time in one server process, where no trust file "
         "says how many; more are answered 429.",
     )
+    fetch_milliseconds: int = Field(
+        default=400,
+        ge=1,
+        le=60_000,
+        description="Longest time in which one call reads from the client's FHIR server what its prefetch lacks, in "
+        "milliseconds, where no trust file says how long.",
+    )
     alert_share: float = Field(
         default=0.10,
         gt=0,

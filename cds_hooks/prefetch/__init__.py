@@ -7,6 +7,7 @@ subset of CDS Hooks 2.0.1 (`lint.py` says to what; a test holds every template t
 from cds_hooks.prefetch.brought import NOTHING_ASKED, Brought, Cost, KeyState, State
 from cds_hooks.prefetch.look import what_was_brought
 from cds_hooks.prefetch.needs import Needs, templates_for
+from cds_hooks.prefetch.notes import noted
 from cds_hooks.prefetch.template import Policy, Template, Templates
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "State",
     "Template",
     "Templates",
+    "noted",
     "templates_for",
     "what_was_brought",
 ]

@@ -102,9 +102,9 @@ class Brought:
         return msgspec.Raw(_encode({each.template.key: _recorded(each) for each in self.states}))
 
     @cached_property
-    def summary(self) -> tuple[tuple[str, State], ...]:
-        """Key and state, for counting."""
-        return tuple((each.template.key, each.state) for each in self.states)
+    def summary(self) -> str:
+        """Keys and their states, for counting: `patient=given labs=null`."""
+        return " ".join(f"{each.template.key}={each.state}" for each in self.states)
 
     def require(self, key: str) -> None:
         """PreconditionFailed (412) where this key is not known; it says what is missing, why, and what to send."""

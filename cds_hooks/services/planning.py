@@ -5,7 +5,6 @@ from typing import Any
 from cards.card import Card
 from cards.compose_model import Planned, model_card
 from cards.rules.finding import Silence
-from cds_hooks.errors import PreconditionFailed
 from cds_hooks.prefetch import Needs
 from cds_hooks.protocol.hooks import PATIENT_VIEW
 from cds_hooks.service import Advice, Service, Situation
@@ -21,7 +20,6 @@ from models_onnx.runtime import Prediction
 
 MODEL = load_model("mortality_5y")
 FEATURES = features_named(MODEL.features)
-_LABS = frozenset(each.measured.key for each in FEATURES if each.measured and each.measured.kind == "lab")
 SUMMARY = (
     "Death within 5 years: about {people} in 100 (higher than {higher} in 100 of US adults of 40 and over). "
     "Consider planning ahead."
@@ -35,12 +33,7 @@ async def decide(situation: Situation) -> Advice:
     outside = _outside_population(record)
     if outside is not None:
         return Advice(silences=[outside])
-    if not any(record.knows(analyte) for analyte in _LABS):
-        raise PreconditionFailed(
-            "prefetch.labs is missing and cannot be fetched: without laboratory values there is no estimate. "
-            "Send the Bundle of that query, or null if there are none.",
-            "prefetch.labs",
-        )
+    situation.prefetch.require("labs")
     vector = map_features(record, FEATURES)
     advice = Advice(features=vector, models=(_model_reference(),))
     prediction = await situation.predict(MODEL, vector.values)
@@ -148,6 +141,6 @@ SERVICE = Service(
         "among the highest, suggests a planning conversation. For planning, not for emergencies."
     ),
     usage_requirements="For physicians, nurses and care managers at an outpatient visit; never shown to patients.",
-    needs=Needs.of(features=FEATURES, resources=("Condition", "Encounter")),
+    needs=Needs.of(features=FEATURES, resources=("Condition", "Encounter"), required=("labs",)),
     decide=decide,
 )

@@ -42,10 +42,19 @@ def encode_models(models: Sequence[dict[str, str]]) -> bytes:
 
 
 def encode_basis(
-    inputs: dict[str, Any], scores: dict[str, Any] | None, silences: Sequence[Silence], timings: dict[str, float]
+    inputs: dict[str, Any],
+    scores: dict[str, Any] | None,
+    silences: Sequence[Silence],
+    timings: dict[str, float],
+    prefetch: msgspec.Raw | None = None,
 ) -> bytes:
-    """JSON of everything that is needed to compute the decision again and to explain it."""
+    """JSON of everything that is needed to compute the decision again and to explain it.
+
+    `prefetch` is JSON already: the state of each key of the prefetch.
+    """
     basis = {**inputs, "timings": timings}
+    if prefetch is not None:
+        basis["prefetch"] = prefetch
     if scores is not None:
         basis["scores"] = scores
     if silences:

@@ -1,0 +1,99 @@
+"""Medications that orders refer to and nobody sent: drafts and charts often carry only `Medication/…` (Epic's do)."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+
+from cds_hooks.prefetch import Templates
+from cds_hooks.protocol.request import CDSRequest
+from fhir.client.query import Search, escaped
+from fhir.record.resources import Bundle, Medication, MedicationRequest, MedicationStatement, Reference
+
+REFERRED_TO: Final = "(medications referred to)"
+"""Under which they stand beside the prefetch; no client's key, for it is no key of a template either."""
+
+MOST: Final = 200
+"""Of them in one search."""
+
+ORDER_TYPES: Final = frozenset({"MedicationRequest", "MedicationStatement"})
+_ORDERS: Final = (MedicationRequest, MedicationStatement)
+
+
+class _Draft(Struct, frozen=True):
+    resourceType: str | None = None
+    id: Any = None
+    medicationReference: Reference | None = None
+
+
+class _DraftEntry(Struct, frozen=True):
+    fullUrl: Any = None
+    resource: _Draft | None = None
+
+
+class _Drafts(Struct, frozen=True):
+    entry: tuple[_DraftEntry, ...] = ()
+
+
+_drafts = msgspec.json.Decoder(_Drafts)
+
+
+def refers_elsewhere(request: CDSRequest, templates: Templates) -> bool:
+    """Whether a FHIR server came with the call, and an order refers to a Medication that did not."""
+    return (
+        request.fhir_authorization is not None
+        and any(template.resource in ORDER_TYPES for template in templates)
+        and bool(missing_medications(request, request.prefetch))
+    )
+
+
+def missing_medications(request: CDSRequest, values: Mapping[str, Any]) -> list[str]:
+    """The ids of Medications that are referred to and not there, in order of appearance."""
+    there: set[str] = set()
+    wanted: dict[str, None] = {}
+    for resource in _resources(values.values()):
+        if isinstance(resource, Medication):
+            there.add(resource.id or "")
+            references = [part.itemReference for part in resource.ingredient]
+        elif isinstance(resource, _ORDERS):
+            references = [resource.medicationReference]
+        else:
+            continue
+        wanted.update(dict.fromkeys(_ids(references)))
+    for entry in _draft_entries(request):
+        draft = entry.resource
+        if draft is not None and draft.resourceType == "Medication":
+            there |= {str(draft.id), str(entry.fullUrl).rsplit("/", 1)[-1]}
+        elif draft is not None:
+            wanted.update(dict.fromkeys(_ids([draft.medicationReference])))
+    return [each for each in wanted if each not in there]
+
+
+def search_for(ids: list[str]) -> Search:
+    """One search for all of them; `_id` is in the restricted subset of queries."""
+    return Search("Medication", (("_id", ",".join(escaped(each) for each in ids)), ("_count", str(len(ids)))))
+
+
+def _resources(values: Iterable[Any]) -> Iterator[Any]:
+    for value in values:
+        if isinstance(value, Bundle):
+            yield from _resources(entry.resource for entry in value.entry)
+        else:
+            yield value
+
+
+def _ids(references: Iterable[Reference | None]) -> Iterator[str]:
+    for reference in references:
+        # `#…` is inside the resource itself; a `urn:` names an entry of a Bundle and nothing on a server
+        parts = ((reference.reference if reference else None) or "").split("/_history/", 1)[0].split("/")
+        if len(parts) > 1 and parts[-2] == "Medication" and parts[-1]:
+            yield parts[-1]
+
+
+def _draft_entries(request: CDSRequest) -> tuple[_DraftEntry, ...]:
+    raw = getattr(request.context, "draft_orders", None) or getattr(request.context, "medications", None)
+    try:
+        return _drafts.decode(raw).entry if raw is not None else ()
+    except msgspec.DecodeError:
+        return ()  # the service says what is wrong with its drafts
