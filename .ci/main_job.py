@@ -72,12 +72,15 @@ class Job:
         """Calls twice: to show the cards as a clinician sees them, and as JSON to check them."""
         print(f"\n--- {hook}: {title}", flush=True)
         command = [self._program, "call", str(chart), "--url", self._address, "--hook", hook, *options]
-        drawn = subprocess.run(command, cwd=self._folder, check=False)
-        answer = subprocess.run([*command, "--json"], cwd=self._folder, capture_output=True, text=True, check=False)
+        with subprocess.Popen(
+            [*command, "--json"], cwd=self._folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as checked:
+            drawn = subprocess.run(command, cwd=self._folder, check=False)
+            answer, complaint = checked.communicate()
         self.calls[hook] += 1
-        if drawn.returncode != 0 or answer.returncode != 0 or not answer.stdout.strip():
-            self.faults.append(f"{title}: exit codes {drawn.returncode} and {answer.returncode} {answer.stderr}")
-        for line in answer.stdout.splitlines():
+        if drawn.returncode != 0 or checked.returncode != 0 or not answer.strip():
+            self.faults.append(f"{title}: exit codes {drawn.returncode} and {checked.returncode} {complaint}")
+        for line in answer.splitlines():
             for card in json.loads(line)["answer"].get("cards", ()):
                 self._check(title, card)
 
