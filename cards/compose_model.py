@@ -89,22 +89,23 @@ def _detail(
 
     def describe(position: int) -> str:
         found = known[position][0]
-        return f"{found.feature.words} **{spoken(found, manifest)}** ({found.effective[:10]})"
+        value = spoken(found, manifest).replace("*", "\\*")  # 10*3/uL; its unit is one of the table's spellings
+        return f"{found.feature.words} **{value}** ({found.effective[:10]})"
 
     low, high = in_100(prediction.observed_low), in_100(prediction.observed_high)
     lines = [
         f"**About {people} in 100** people with results like these {manifest.outcome.words}; {100 - people} did not. "
-        f"Of {prediction.observed_count:,} people in the study with similar estimates, {low} to {high} in 100 did.",
+        f"Of {prediction.observed_count:,} people in the study with similar estimates, {low} to {high} in 100 did. "
         f"Higher than {_higher_than(prediction)} in 100 of {manifest.reference.words}.",
-        "",
         *factor_lines([contribution for _, contribution in known], describe),
         "",
     ]
     gaps = not_known(missing)
+    if refusals:
+        newer = f"**Newer but not used:** {escape(refusals[0].text, 160)}{_and_more(len(refusals) - 1)}"
+        gaps = f"{gaps} {newer}".lstrip()
     if gaps:
         lines.append(gaps)
-    if refusals:
-        lines.append(f"**Newer but not used:** {escape(refusals[0].text, 160)}{_and_more(len(refusals) - 1)}")
     lines.append(
         "For planning, not for emergencies. What goes together is not what causes. "
         f"[How this works and for whom it was tested]({explain_url})"

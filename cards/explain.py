@@ -30,10 +30,11 @@ def strongest(contributions: Sequence[float]) -> list[int]:
 
 
 def factor_lines(contributions: Sequence[float], describe: Callable[[int], str]) -> list[str]:
-    """At most five lines under two headings, and one line for all others together; Markdown.
+    """A Markdown list of two headings with at most five lines under them, and one line for all others together.
 
     `describe` gives the words of the input at a position. The lines' contributions and the rest add up to the whole
-    difference to the reference group.
+    difference to the reference group. The headings are items, too: a line after a list that is none would be read as
+    the last item's continuation.
     """
     total = sum(map(abs, contributions))
     shown = strongest(contributions)
@@ -42,8 +43,8 @@ def factor_lines(contributions: Sequence[float], describe: Callable[[int], str])
     lines: list[str] = []
     for heading, some in (("**Raises the estimate**", raising), ("**Lowers it**", lowering)):
         if some:
-            lines.append(heading)
-            lines += [f"- {_marked(contributions[position], total)}: {describe(position)}" for position in some]
+            lines.append(f"- {heading}")
+            lines += [f"  - {_marked(contributions[position], total)}: {describe(position)}" for position in some]
     if len(contributions) > len(shown):
         rest = sum(contributions) - sum(contributions[position] for position in shown)
         lines.append(f"- {len(contributions) - len(shown)} other inputs, together: {_marked(rest, total)}")

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from cards.markdown import plain
+from cards.markdown import escape, plain
 from cards.rules import kidney
 from cards.rules.compiled import CompiledRule
 from cards.rules.fact import Fact
@@ -76,7 +76,7 @@ def _kidney_history(_when: Predicate, _facts: tuple[Fact, ...], situation: Situa
         return ""
     if found.old is not None:
         return f"Last value: {kidney.phrase(found.old)}."
-    return found.text
+    return escape(found.text, 200)  # it may repeat a unit as it was charted
 
 
 COMMON_WORDS: Mapping[str, Callable[[Predicate, tuple[Fact, ...], Situation], str | None]] = {

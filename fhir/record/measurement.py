@@ -142,8 +142,11 @@ def _converted(
 ) -> Measurement | Refusal:
     unit = quantity.code if quantity.code is not None else quantity.unit or ""
     conversion = analyte.conversion(unit)
+    charted_unit = unit
     if quantity.unit is not None and quantity.unit != unit:
         spoken = analyte.conversion(quantity.unit)
+        if spoken is not None and quantity.unit:
+            charted_unit = quantity.unit  # any other text beside a code that is known is not repeated
         if conversion is None:
             conversion, unit = spoken, quantity.unit
         elif spoken is not None and spoken is not conversion:
@@ -163,9 +166,7 @@ def _converted(
     value = charted * conversion.factor + conversion.offset
     if not analyte.plausible_low <= value <= analyte.plausible_high:
         return _refuse(coded, "implausible", f"{analyte.words} {charted:g} {unit} is outside the plausible range")
-    return Measurement(
-        analyte.key, value, analyte.unit, time, _source(coded[0]), coded[2] or "", charted, quantity.unit or unit
-    )
+    return Measurement(analyte.key, value, analyte.unit, time, _source(coded[0]), coded[2] or "", charted, charted_unit)
 
 
 def _without_number(analyte: Analyte, coded: CodedPart) -> Refusal | None:

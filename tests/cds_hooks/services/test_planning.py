@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from fhir.resources.R4B.servicerequest import ServiceRequest
+from markdown_it import MarkdownIt
 
 from cards.card import Card, check_card
 from cds_hooks.samples import list_samples
@@ -55,9 +56,9 @@ def _typed(card: dict[str, Any]) -> Card:
 def test_the_card_reads_as_a_clinician_would_want_it(tmp_path: Path, as_of: datetime) -> None:
     (card,) = _answer(tmp_path, "planning-talk", as_of).json()["cards"]
     assert len(card["summary"]) < 140
-    lines = [line for line in card["detail"].splitlines() if line]
+    lines = card["detail"].splitlines()
     assert len(lines) <= 12
-    assert sum(line.startswith("- ▲") or line.startswith("- ▼") for line in lines) <= 5
+    assert 1 <= sum(line.startswith("  - ") for line in lines) <= 5
     assert "in 100" in card["summary"]
     assert "Not for emergencies" in card["detail"] or "not for emergencies" in card["detail"]
     assert "%" not in card["summary"]
@@ -121,6 +122,29 @@ def test_a_refused_newer_value_is_named_on_the_card(tmp_path: Path, as_of: datet
     (card,) = _answer(tmp_path, "planning-talk", as_of, impossible).json()["cards"]
     assert "Newer but not used" in card["detail"]
     assert "190" in card["detail"]
+
+
+def test_a_client_that_draws_markdown_shows_each_heading_and_factor_on_its_own(tmp_path: Path, as_of: datetime) -> None:
+    def younger(prefetch: dict[str, Any]) -> None:
+        prefetch["patient"]["birthDate"] = "1976-01-01"
+
+    (card,) = _answer(tmp_path, "cirrhosis", as_of, younger).json()["cards"]
+    assert "Lowers it" in card["detail"]
+    drawn = MarkdownIt().render(card["detail"]).splitlines()
+    assert sum("<strong>Raises the estimate</strong>" in line for line in drawn) == 1
+    assert "<li><strong>Lowers it</strong>" in drawn
+    assert sum(line.startswith("<li>") and ("raises" in line or "lowers" in line) for line in drawn) == 6
+    assert drawn[-1].startswith(("<p>For planning", "For planning"))
+
+
+def test_nothing_of_a_unit_as_it_was_charted_becomes_markup(tmp_path: Path, as_of: datetime) -> None:
+    def marked(prefetch: dict[str, Any]) -> None:
+        for entry in prefetch["labs"]["entry"]:
+            entry["resource"]["valueQuantity"]["unit"] = "<img src=x onerror=alert(1)> [x](https://evil.test)"
+
+    (card,) = _answer(tmp_path, "planning-talk", as_of, marked).json()["cards"]
+    assert "<img" not in card["detail"]
+    assert "evil.test" not in card["detail"]
 
 
 def test_the_same_call_gives_the_same_card(tmp_path: Path, as_of: datetime) -> None:

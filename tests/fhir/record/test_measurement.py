@@ -68,6 +68,13 @@ def test_a_value_that_cannot_be_trusted_is_refused_and_named(reason: str, resour
     assert "not used" in refusal.text
 
 
+def test_a_text_beside_a_known_code_is_not_repeated_as_the_unit() -> None:
+    quantity = {"value": 1.2, "unit": "<b>mg</b> per dL", "code": "mg/dL"}
+    found = record_of(observation(CREATININE, None, None, valueQuantity=quantity)).newest("creatinine")
+    assert found is not None
+    assert found.charted_unit == "mg/dL"
+
+
 def test_a_note_that_says_not_haemolysed_does_not_refuse() -> None:
     record = record_of(observation(POTASSIUM, 4.1, "mmol/L", note=[{"text": "No hemolysis seen"}]))
     assert record.newest("potassium") is not None
