@@ -2,7 +2,7 @@
 
 import json
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from time import perf_counter, sleep
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -35,7 +35,6 @@ class Connection:
         self.token = token
         self.token_command = token_command
         self.log: list[Exchange] = []
-        self.on_exchange: Callable[[Exchange], None] = lambda _: None
         headers = {"accept": "application/json", "user-agent": "cds-hooks-contract-kit"}
         self._unanswered = 0
         # Reading the certificates of all authorities takes longer than many a run; http needs none of them.
@@ -92,7 +91,6 @@ class Connection:
         self._unanswered = 0 if status else self._unanswered + 1
         exchange = Exchange(what, purpose, broken, method, path, status, answered, body, seconds, failure, patient)
         self.log.append(exchange)
-        self.on_exchange(exchange)
         return exchange
 
     def _answer(self, request: httpx.Request) -> tuple[int, Mapping[str, str], bytes, float, str]:

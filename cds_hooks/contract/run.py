@@ -82,9 +82,10 @@ def _subjects(check: Check, target: Target) -> Sequence[Any]:
     return (target,) if check.of is Way.SERVER else ()
 
 
-def _try(check: Check, subject: Any, outcome: Outcome) -> None:
+def _try(check: Check, subject: Any, outcome: Outcome, request: str = "") -> None:
     try:
-        outcome.faults.extend(check.run(subject))
+        for fault in check.run(subject):
+            outcome.faults.append(fault if fault.request else replace(fault, request=request))
         outcome.judged += 1
     except NotTested as reason:
         outcome.reasons.append(str(reason))
@@ -111,5 +112,4 @@ def judge(subject: Subject, document: Node, outcomes: Iterable[Outcome], request
             by_subject.setdefault(outcome.check.of, []).append(outcome)
     for part, node in parts_of(subject, document):
         for outcome in by_subject.get(part, ()):
-            outcome.judged += 1
-            outcome.faults.extend(replace(fault, request=request) for fault in outcome.check.run(node))
+            _try(outcome.check, node, outcome, request)

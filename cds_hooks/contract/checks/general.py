@@ -84,7 +84,8 @@ def a_card_has_only_defined_members(card: Node) -> Faults:
 
 
 def _undefined(subject: Subject, node: Node) -> Faults:
-    strange = sorted(set(node.value) - DEFINED[subject]) if subject in DEFINED else []
+    members = set(node.value) if isinstance(node.value, dict) else set()
+    strange = sorted(members - DEFINED[subject]) if subject in DEFINED else []
     for name in strange:
         yield node.at(name).fault(f"{name} is not defined for a {subject}")
 

@@ -1,0 +1,50 @@
+"""The kit judges our own server too, so it shares no code with it: only the sample patients' data."""
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+
+ALLOWED = {"httpx", "msgspec", "jsonschema", "rich"}
+OURS = {"cds_hooks", "cards", "models_onnx", "fhir"}
+MODULES = sorted((ROOT / "cds_hooks" / "contract").rglob("*.py"))
+
+
+def _imported(path: Path) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            names.add(str(node.module))
+    return names
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
+def test_a_module_of_the_kit_imports_nothing_of_ours_but_the_samples(path: Path) -> None:
+    for name in _imported(path):
+        floor = name.partition(".")[0]
+        if floor in OURS:
+            assert name.startswith("cds_hooks.contract") or name == "cds_hooks.samples", name
+        else:
+            assert floor in sys.stdlib_module_names | ALLOWED, name
+
+
+def test_the_samples_bring_nothing_of_the_server_with_them() -> None:
+    for path in (ROOT / "cds_hooks" / "samples").rglob("*.py"):
+        ours = {name for name in _imported(path) if name.partition(".")[0] in OURS}
+        assert all(name.startswith("cds_hooks.samples") for name in ours), path
+
+
+def test_only_its_own_command_imports_the_kit() -> None:
+    others = [
+        path
+        for floor in OURS
+        for path in (ROOT / floor).rglob("*.py")
+        if path not in MODULES and any(name.startswith("cds_hooks.contract") for name in _imported(path))
+    ]
+    assert others == [ROOT / "cds_hooks" / "commands" / "check.py"]
