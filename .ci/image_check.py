@@ -135,7 +135,9 @@ def try_to_write(root: str, config: dict[str, Any]) -> None:
     """Fails if even root can make a file outside the volume."""
     as_root = {**config, "User": "0:0"}
     for folder in ("/", "/opt/cds-hooks", "/usr/bin", "/etc"):
-        touch = subprocess.run(in_image(root, as_root, ["touch", f"{folder}/x"]), stderr=subprocess.DEVNULL, check=False)
+        touch = subprocess.run(
+            in_image(root, as_root, ["touch", f"{folder}/x"]), stderr=subprocess.DEVNULL, check=False
+        )
         if touch.returncode == 0:
             sys.exit(f"image-check: {folder} can be written to")
     say("not even root can write outside the volume and the temporary folder")

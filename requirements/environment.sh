@@ -1,6 +1,6 @@
 #!/bin/sh
 # Makes .venv from a hash-pinned lock and installs the project into it: sh requirements/environment.sh runtime|dev
-# Does nothing where that is already so. PYTHON=/path/to/python chooses the interpreter.
+# Does nothing where that is already so. PYTHON=/path/to/python is what a new one is made with.
 set -eu
 cd "$(dirname "$0")/.."
 kind=$1
@@ -13,12 +13,18 @@ made_from() {
 }
 
 is_made() {
-    made_from "$1" | cmp -s - ".venv/made-from-$1"
+    made_from "$1" | cmp -s - ".venv/made-from-$1" 2> /dev/null
 }
 
 # Scripts name their interpreter by its full path, so an environment does not survive being moved or copied.
-runs_here() {
-    grep -qsF "$(pwd -P)/.venv/" .venv/bin/cds-hooks && .venv/bin/python -c '' 2>/dev/null
+is_of_this_folder() {
+    grep -qsF " $(pwd -P)/.venv" .venv/pyvenv.cfg && .venv/bin/python -m pip --version > /dev/null 2>&1
+}
+
+# The development lock holds the runtime one at the same versions, so its environment serves for both.
+is_ready() {
+    { is_made "$kind" || is_made dev; } &&
+        .venv/bin/python -c '' 2> /dev/null && grep -qsF "$(pwd -P)/.venv/" .venv/bin/cds-hooks
 }
 
 # The machine's own python3 goes first; a name on the PATH may be a shim that does not run, so each is tried.
@@ -34,12 +40,23 @@ find_python() {
     return 1
 }
 
-# The development lock holds the runtime one at the same versions, so its environment serves for both.
-if runs_here && { is_made "$kind" || is_made dev; }; then
+if is_ready; then
     exit 0
 fi
 
-if ! runs_here; then
+[ -w . ] || { echo "$PWD cannot be written to, and the environment goes into its .venv." >&2; exit 1; }
+# Of two at once the second waits, and then finds it done.
+until ln -s "$$" .venv.lock 2> /dev/null; do
+    kill -0 "$(readlink .venv.lock)" 2> /dev/null || rm -f .venv.lock
+    sleep 1
+done
+trap 'rm -f .venv.lock' EXIT
+trap 'exit 130' INT TERM
+if is_ready; then
+    exit 0
+fi
+
+if ! is_of_this_folder; then
     python=$(find_python)
     echo "Making .venv with $("$python" --version) ..."
     "$python" -m venv --clear .venv
