@@ -6,5 +6,6 @@ TOPIC_SYSTEM = "https://cds-hooks-onnx.org/topics"
 
 TOPICS = {
     "planning": Coding(system=TOPIC_SYSTEM, code="planning-conversation", display="Planning conversation"),
+    "discharge": Coding(system=TOPIC_SYSTEM, code="discharge-medications", display="Medications at discharge"),
     "orders": Coding(system=TOPIC_SYSTEM, code="order-safety", display="Safety of a drafted order"),
 }

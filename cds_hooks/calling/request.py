@@ -10,11 +10,13 @@ USER = "Practitioner/cds-hooks-call"
 
 
 def build_request(entry: dict[str, Any], chart: Chart, drafts: list[Resource], timings: bool = False) -> dict[str, Any]:
-    """The request for this discovery entry; ChartError where its hook needs draft orders and there are none."""
+    """The request for this discovery entry; ChartError where its hook needs what the chart and the drafts lack."""
     patient_id = str(chart.patient.get("id") or "")
     context: dict[str, Any] = {"userId": USER, "patientId": patient_id}
     if entry["hook"] in ("order-select", "order-sign"):
         context |= _order_context(entry["hook"], drafts)
+    if entry["hook"] in ("encounter-start", "encounter-discharge"):
+        context["encounterId"] = _newest_encounter(entry["hook"], chart)
     request = {
         "hook": entry["hook"],
         "hookInstance": str(uuid4()),
@@ -24,6 +26,13 @@ def build_request(entry: dict[str, Any], chart: Chart, drafts: list[Resource], t
     if timings:
         request["extension"] = {"org.cds-hooks-onnx": {"timings": True}}
     return request
+
+
+def _newest_encounter(hook: str, chart: Chart) -> str:
+    stays = [each for each in chart.resources if each.get("resourceType") == "Encounter" and each.get("id")]
+    if not stays:
+        raise ChartError(f"{hook} needs an Encounter in the chart")
+    return str(max(stays, key=lambda each: str((each.get("period") or {}).get("start") or ""))["id"])
 
 
 def _order_context(hook: str, drafts: list[Resource]) -> dict[str, Any]:

@@ -1,12 +1,27 @@
-"""POST /cds-services/{id}/feedback: what clinicians did with cards (CDS Hooks 2.0.1, feedback)."""
+"""POST /cds-services/{id}/feedback: what clinicians did with cards, in the published form and in those the field sends.
 
-from typing import Literal
+Read beside the published form (CDS Hooks 2.0.1, feedback): one bare item; `overrideReasons` for `overrideReason`
+(Epic), also as a list; a reason that the client configured itself (Epic's extension); the flat reason of the drafts of
+2020. Clients registered for 1.0 or 1.1 may also name suggestions by bare strings and leave out the time zone.
+"""
+
+import re
+from datetime import UTC, datetime
+from typing import Any, Final, Literal
 
 import msgspec
-from msgspec import Struct
+from msgspec import Raw, Struct
 
-from cds_hooks.errors import BadRequest
+from cds_hooks.errors import BadRequest, PayloadTooLarge, TooDeep
+from cds_hooks.protocol.parts import check_text, check_whole
 from cds_hooks.storage.decision import FeedbackItem
+
+MOST_ITEMS: Final = 1000
+"""The most that one report may hold; a batch of a day is sent in parts."""
+
+_EPIC_REASON: Final = "com.epic.cdshooks.feedback.overrideReason"
+# RFC 3339 section 5.6; the zone may be left out in the ballot that became 2.0 ("ISO timestamp").
+_INSTANT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(?P<zone>Z|[+-]\d\d:\d\d)?", re.IGNORECASE)
 
 
 class _Coding(Struct, frozen=True):
@@ -15,12 +30,28 @@ class _Coding(Struct, frozen=True):
     display: str | None = None
 
 
-class _OverrideReason(Struct, frozen=True):
+class _Override(Struct, frozen=True):
     reason: _Coding | None = None
     userComment: str | None = None
+    extension: dict[str, Any] | None = None
+    code: str | None = None
+    system: str | None = None
+    display: str | None = None
+
+    @property
+    def coding(self) -> _Coding | None:
+        """The reason: as published, flat, or as Epic tells one of its own."""
+        if self.reason is not None:
+            return self.reason
+        if self.code is not None:
+            return _Coding(self.code, self.system, self.display)
+        found = {name: value for name, value in (self.extension or {}).items() if isinstance(value, str)}
+        title = found.get(f"{_EPIC_REASON}.reasonDisplay") or found.get(f"{_EPIC_REASON}.reasonTitle")
+        category = found.get(f"{_EPIC_REASON}.reasonCategory") or title
+        return None if category is None else _Coding(category, f"{_EPIC_REASON}.reasonCategory", title)
 
 
-class _AcceptedSuggestion(Struct, frozen=True):
+class _Accepted(Struct, frozen=True):
     id: str
 
 
@@ -28,44 +59,94 @@ class _Item(Struct, frozen=True):
     card: str
     outcome: Literal["accepted", "overridden"]
     outcomeTimestamp: str
-    acceptedSuggestions: tuple[_AcceptedSuggestion, ...] = ()
-    overrideReason: _OverrideReason | None = None
+    acceptedSuggestions: tuple[_Accepted | str, ...] | None = None
+    overrideReason: _Override | None = None
+    overrideReasons: _Override | tuple[_Override, ...] | None = None
+
+    @property
+    def override(self) -> _Override | None:
+        """The reason by whichever name; of several the first."""
+        if self.overrideReason is not None or not isinstance(self.overrideReasons, tuple):
+            return self.overrideReason or self.overrideReasons  # type: ignore[return-value] # no tuple is left
+        return self.overrideReasons[0] if self.overrideReasons else None
 
 
-class _Body(Struct, frozen=True):
-    feedback: tuple[_Item, ...]
+_members: Final = msgspec.json.Decoder(dict[str, Raw])
+_item: Final = msgspec.json.Decoder(_Item)
+_list: Final = msgspec.json.Decoder(tuple[_Item, ...])
 
 
-_decoder = msgspec.json.Decoder(_Body)
+def read_feedback(
+    body: bytes, service: str, client: str, received_at: int, *, old_forms: bool = False
+) -> list[FeedbackItem]:
+    """The items of one report, all or none: BadRequest where one of them is not what is read here.
+
+    `received_at`: epoch microseconds; `old_forms`: the client is registered for CDS Hooks 1.0 or 1.1.
+    """
+    check_text(body)
+    items = _decode(body)
+    return [_checked(item, f"feedback[{n}]", service, client, received_at, old_forms) for n, item in enumerate(items)]
 
 
-def read_feedback(body: bytes, service: str, client: str, received_at: int) -> list[FeedbackItem]:
-    """The items to store; BadRequest where the body is not the published form. `received_at`: epoch microseconds."""
+def _decode(body: bytes) -> tuple[_Item, ...]:
     try:
-        items = _decoder.decode(body).feedback
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        members = _members.decode(body)
+        check_whole(body)
+        if "feedback" not in members and "card" in members:
+            return (_item.decode(body),)
+        items = _list.decode(members.get("feedback", b"null"))
+    except RecursionError as error:
+        raise TooDeep("The body is nested deeper than any feedback; nothing was read.") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         text = str(error).replace("`", "").replace("$.", "")
-        raise BadRequest(f"The body is not CDS Hooks feedback: {text}.") from error
+        raise BadRequest(f'The body is not CDS Hooks feedback, an object {{"feedback": [...]}}: {text}.') from error
     if not items:
         raise BadRequest("feedback is an empty list; send at least one item.", "feedback")
-    for position, item in enumerate(items):
-        if item.outcome == "accepted" and not item.acceptedSuggestions:
-            place = f"feedback[{position}].acceptedSuggestions"
-            raise BadRequest("An accepted card names the suggestions that were accepted.", place)
-    return [_stored(item, service, client, received_at) for item in items]
+    if len(items) > MOST_ITEMS:
+        raise PayloadTooLarge(f"feedback has more than {MOST_ITEMS} items; send it in parts.", "feedback")
+    return items
 
 
-def _stored(item: _Item, service: str, client: str, received_at: int) -> FeedbackItem:
-    override = item.overrideReason or _OverrideReason()
+def _checked(item: _Item, place: str, service: str, client: str, received_at: int, old_forms: bool) -> FeedbackItem:
+    accepted = item.acceptedSuggestions or ()
+    if item.outcome == "accepted" and not accepted:
+        raise BadRequest("An accepted card names the suggestions that were accepted.", f"{place}.acceptedSuggestions")
+    if not old_forms and any(isinstance(each, str) for each in accepted):
+        raise BadRequest('A suggestion is named by an object {"id": ...}.', f"{place}.acceptedSuggestions")
+    if not item.card.strip():
+        raise BadRequest("card is blank; it is the uuid of the card.", f"{place}.card")
+    override = item.override or _Override()
+    coding = override.coding
+    if item.override is not None and coding is None and override.userComment is None:
+        raise BadRequest("overrideReason has neither reason nor userComment; leave it out.", f"{place}.overrideReason")
     return FeedbackItem(
-        card=item.card,
+        card=plain_uuid(item.card),
         service=service,
         client=client,
         outcome=item.outcome,
-        outcome_timestamp=item.outcomeTimestamp,
+        outcome_timestamp=_instant(item.outcomeTimestamp, f"{place}.outcomeTimestamp", old_forms),
         received_at=received_at,
-        accepted_suggestions=tuple(suggestion.id for suggestion in item.acceptedSuggestions),
-        override_reason_code=override.reason.code if override.reason else None,
-        override_reason_system=override.reason.system if override.reason else None,
+        accepted_suggestions=tuple(plain_uuid(each if isinstance(each, str) else each.id) for each in accepted),
+        override_reason_code=coding.code if coding else None,
+        override_reason_system=coding.system if coding else None,
+        override_reason_display=coding.display if coding else None,
         user_comment=override.userComment,
     )
+
+
+def plain_uuid(text: str) -> str:
+    """As we wrote it: lower case, without the `urn:uuid:` that some put in front (TRAP-25)."""
+    return text.strip().lower().removeprefix("urn:uuid:")
+
+
+def _instant(text: str, place: str, old_forms: bool) -> str:
+    """The instant in UTC, so that the same one is the same however it was written."""
+    found = _INSTANT.fullmatch(text)
+    if found is None or (found["zone"] is None and not old_forms):
+        raise BadRequest("outcomeTimestamp is no instant such as 2026-11-20T09:05:31Z (RFC 3339).", place)
+    try:
+        moment = datetime.fromisoformat(text.upper())
+        utc = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise BadRequest("outcomeTimestamp names no instant that there is.", place) from error
+    return utc.isoformat().replace("+00:00", "Z")

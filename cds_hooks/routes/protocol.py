@@ -1,5 +1,6 @@
 """GET /cds-services and POST /cds-services/{id}/feedback."""
 
+import asyncio
 from time import time_ns
 
 from fastapi import APIRouter, Request, Response
@@ -7,9 +8,11 @@ from fastapi import APIRouter, Request, Response
 from cds_hooks.errors import NotFound, RecordFailed
 from cds_hooks.invoke import Parts
 from cds_hooks.protocol.feedback import read_feedback
+from cds_hooks.protocol.matching import decisions_named, match_feedback
 from cds_hooks.routes.intake import Intake
 from cds_hooks.service import Service
 from cds_hooks.storage.log import RecordUnavailable
+from cds_hooks.storage.reading import get_decisions
 
 
 def protocol_routes(services: dict[str, Service], parts: Parts, intake: Intake) -> APIRouter:
@@ -25,13 +28,19 @@ def protocol_routes(services: dict[str, Service], parts: Parts, intake: Intake) 
         if service_id not in services:
             raise NotFound("There is no service of this id; GET /cds-services lists those there are.")
         body = await intake.body(request.scope["headers"], request.receive)
-        items = read_feedback(body, service_id, parts.client.name, time_ns() // 1000)
+        client = parts.client
+        old_forms = client.version in ("1.0", "1.1")
+        items = read_feedback(body, service_id, client.name, time_ns() // 1000, old_forms=old_forms)
         try:
-            await parts.decisions.append_feedback(items)
+            url = parts.settings.database_url
+            matched = match_feedback(items, await asyncio.to_thread(get_decisions, url, decisions_named(items)))
+            await parts.decisions.append_feedback(matched.items)
         except RecordUnavailable as error:
             raise RecordFailed("The feedback could not be stored. Send it again later.") from error
-        for item in items:
+        for item in matched.items:
             parts.metrics.feedback(service_id, item.outcome)
-        return Response(status_code=200)
+        for reason in matched.unmatched:
+            parts.metrics.unmatched_feedback(service_id, reason)
+        return Response(b"{}", media_type="application/json")
 
     return router

@@ -1,6 +1,6 @@
 """Reads decisions and feedback back out of the record."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import msgspec
@@ -30,6 +30,14 @@ def get_decision(url: str, decision_id: str) -> Decision | None:
     """The decision of this id, None where there is none; RecordUnavailable where there is no record."""
     rows = read_rows(url, select(*_DECISION).where(decisions.c.id == decision_id))
     return Decision(*rows[0]) if rows else None
+
+
+def get_decisions(url: str, ids: Collection[str]) -> dict[str, Decision]:
+    """Those of these decisions that are on record, by id; RecordUnavailable where there is no record."""
+    if not ids:
+        return {}
+    rows = read_rows(url, select(*_DECISION).where(decisions.c.id.in_(ids)))
+    return {row.id: Decision(*row) for row in rows}
 
 
 def feedback_on(url: str, decision_id: str) -> list[FeedbackItem]:
