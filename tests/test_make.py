@@ -48,7 +48,7 @@ def test_clean_never_touches_the_folder_of_decisions() -> None:
 
 
 def test_without_a_python_that_is_new_enough_a_sentence_says_what_to_do(tmp_path: Path) -> None:
-    for name in ("requirements/environment.sh", "requirements/runtime.txt", "pyproject.toml"):
+    for name in (*(f"requirements/{file}" for file in ("environment.sh", "runtime.txt", "dev.txt")), "pyproject.toml"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)
     answer = subprocess.run(
