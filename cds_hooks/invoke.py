@@ -19,7 +19,7 @@ from cds_hooks.service import Service, Situation
 from cds_hooks.settings import Settings
 from cds_hooks.storage.basis import digest, encode_basis, encode_models, inputs_of
 from cds_hooks.storage.decision import Decision
-from cds_hooks.storage.identifiers import card_uuid, new_decision_id
+from cds_hooks.storage.identifiers import new_decision_id, numbered_uuid
 from cds_hooks.storage.log import DecisionLog, RecordUnavailable
 from fhir.record.errors import WrongPatient
 from fhir.record.record import PatientRecord, read_record
@@ -123,7 +123,7 @@ def _situation(
     return Situation(
         request=request,
         record=record,
-        card_uuid=lambda: card_uuid(decision_id, next(numbers)),
+        card_uuid=lambda: numbered_uuid(decision_id, next(numbers)),
         alert_share=settings.alert_share,
         public_url=settings.public_url,
         decision_id=decision_id,

@@ -18,6 +18,7 @@ from cards.rules.draft import Draft
 from cards.rules.engine import rule_book
 from cards.rules.finding import Silence
 from cards.topics import TOPICS
+from cds_hooks.errors import PayloadTooLarge
 from cds_hooks.prefetch import Needs
 from cds_hooks.protocol.hooks import ENCOUNTER_DISCHARGE, EncounterDischargeContext
 from cds_hooks.protocol.mending import mended
@@ -32,6 +33,8 @@ NEEDS = rule_book().needs
 # FHIR R4, value set medicationrequest-category: what is only `inpatient` ends with the stay.
 CATEGORIES: Final = "http://terminology.hl7.org/CodeSystem/medicationrequest-category"
 _AT_HOME: Final = frozenset({"discharge", "community", "outpatient"})
+# Each corrected order is judged beside all others.
+_MOST_ORDERS = 250
 _NO_JSON = "the order itself did not come with this call, so no corrected order can be offered"
 
 
@@ -58,6 +61,8 @@ async def decide(situation: Situation) -> Advice:
         return Advice(silences=[Silence("patient", "deceased", "The patient has died.")])
     situation.prefetch.require("medications")
     active = list(_active_orders(situation))
+    if len(active) > _MOST_ORDERS:
+        raise PayloadTooLarge(f"There are more than {_MOST_ORDERS} active medication orders; nothing was judged.")
     judged = [each for each in active if _goes_home(each.draft.resource)]
     drafts = [each.draft for each in active]
     outcome = check_orders(record, drafts, [each.name for each in (one.draft for one in judged)], situation.card_uuid)

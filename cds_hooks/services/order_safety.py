@@ -11,7 +11,7 @@ from cards.compose import check_orders
 from cards.rules.draft import Draft, read_draft, read_drafts
 from cards.rules.engine import rule_book
 from cards.rules.finding import Silence
-from cds_hooks.errors import BadRequest, TooDeep
+from cds_hooks.errors import BadRequest, PayloadTooLarge, TooDeep
 from cds_hooks.prefetch import Needs
 from cds_hooks.protocol.hooks import ORDER_SELECT, ORDER_SIGN, OrderSelectContext, OrderSignContext
 from cds_hooks.protocol.mending import mended
@@ -21,6 +21,8 @@ from fhir.record.subject import last_part, names_a_patient
 NEEDS = rule_book().needs
 # A draft is copied and validated member by member, which takes Python's stack; real orders are not 20 deep.
 _DEEPEST = 64
+# Each corrected draft is judged beside all others; no session has as many, and 240 take half a second.
+_MOST_DRAFTS = 250
 _WHOSE = ("subject", "patient", "for")
 """Where orders of any type say whom they are for: NutritionOrder and VisionPrescription `patient`, Task `for`."""
 
@@ -52,6 +54,8 @@ def _drafts(context: OrderSelectContext | OrderSignContext, patient_id: str) -> 
     entries = bundle.get("entry", []) if isinstance(bundle, dict) and bundle.get("resourceType") == "Bundle" else None
     if not isinstance(entries, list):
         raise BadRequest("context.draftOrders is no FHIR Bundle with a list of entries.", "context.draftOrders")
+    if len(entries) > _MOST_DRAFTS:
+        raise PayloadTooLarge(f"draftOrders holds more than {_MOST_DRAFTS} entries.", "context.draftOrders")
     drafts = [_mended(draft) for draft in read_drafts(entries)]
     for draft in drafts:
         if any(_is_other_patient(draft.resource.get(name), patient_id) for name in _WHOSE):

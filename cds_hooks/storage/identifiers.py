@@ -12,6 +12,7 @@ import time
 _VERSION = 7 << 76
 _VARIANT = 2 << 62
 _LARGEST = 255
+_ROUNDS = 128
 
 _last_tick = 0
 
@@ -34,6 +35,17 @@ def card_uuid(decision_id: str, card: int) -> str:
 def suggestion_uuid(card: str, suggestion: int) -> str:
     """The uuid of a card's suggestion, the first being 1; ValueError beyond 255."""
     return card[:-2] + _byte(suggestion)
+
+
+def numbered_uuid(decision_id: str, number: int) -> str:
+    """The uuid of the n-th thing that a decision names, cards, suggestions and new orders counted through from 1.
+
+    Up to 255 they are `card_uuid`; then the last byte counts on, below 128. ValueError where that is not enough.
+    """
+    rounds, position = divmod(number - 1, _LARGEST)
+    if not 0 <= rounds < _ROUNDS:
+        raise ValueError(f"a decision names up to {_LARGEST * _ROUNDS} things, not {number}")
+    return decision_id[:-4] + _byte(position + 1) + f"{rounds:02x}"
 
 
 def decision_of(uuid: str) -> str | None:

@@ -5,6 +5,7 @@ import uuid
 import pytest
 
 from cds_hooks.storage import card_uuid, decision_of, new_decision_id, suggestion_uuid
+from cds_hooks.storage.identifiers import numbered_uuid
 
 
 def test_ids_are_uuids_of_version_7_in_lower_case() -> None:
@@ -56,3 +57,14 @@ def test_what_cannot_be_ours_has_no_decision(foreign: str) -> None:
 def test_numbers_that_do_not_fit_are_refused(number: int) -> None:
     with pytest.raises(ValueError, match="1 to 255"):
         card_uuid(new_decision_id(), number)
+
+
+def test_more_than_255_things_of_a_decision_have_uuids_of_their_own() -> None:
+    decision = new_decision_id()
+    made = [numbered_uuid(decision, number) for number in range(1, 32_641)]
+    assert made[:255] == [card_uuid(decision, number) for number in range(1, 256)]
+    assert len(set(made)) == len(made)
+    assert {decision_of(each) for each in made} == {decision}
+    for number in (0, 32_641):
+        with pytest.raises(ValueError, match="32640"):
+            numbered_uuid(decision, number)
