@@ -14,12 +14,27 @@ app = typer.Typer(
 
 
 def _commands() -> None:
-    from cds_hooks.commands import call, decisions, model, reference, samples, serve, services
+    from cds_hooks.commands import (
+        call,
+        check,
+        decisions,
+        fhir_server,
+        model,
+        prefetch,
+        reference,
+        samples,
+        serve,
+        services,
+    )
 
     app.command()(serve.run)
     app.command()(serve.serve)
     app.command()(call.call)
     app.command()(services.services)
+    app.command("fhir-server")(fhir_server.serve_fhir)
+    app.add_typer(prefetch.app, name="prefetch")
+    app.command()(check.check)
+    app.command("check-file")(check.check_files)
     app.add_typer(samples.app, name="samples")
     app.add_typer(decisions.app, name="decisions")
     app.add_typer(model.app, name="model")

@@ -1,11 +1,10 @@
 """Answers prefetch templates from a chart on disk, as a client's FHIR server would."""
 
 from typing import Any
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import parse_qsl
 
 from cds_hooks.calling.chart import Chart, Resource
-
-_DATES = ("effectiveDateTime", "authoredOn", "performedDateTime", "recordedDate", "onsetDateTime", "dateAsserted")
+from cds_hooks.calling.matching import BadSearch, find
 
 
 def prefetch_from(chart: Chart, templates: dict[str, str], context: dict[str, Any]) -> dict[str, Any]:
@@ -22,44 +21,28 @@ def _filled(template: str, context: dict[str, Any]) -> str:
 
 
 def _answer(chart: Chart, query: str) -> Any:
-    path, _, parameters = query.partition("?")
+    kind, _, parameters = query.partition("?")
     if not parameters:
-        kind, _, identity = path.partition("/")
+        kind, _, identity = kind.partition("/")
         return next((r for r in chart.resources if r.get("resourceType") == kind and r.get("id") == identity), None)
-    found = [resource for resource in chart.resources if resource.get("resourceType") == path]
-    limit = None
-    for name, value in parse_qsl(parameters):
-        if name == "_count":
-            limit = int(value)
-        elif name == "_sort":
-            found.sort(key=_date, reverse=value.startswith("-"))
-        elif name in ("code", "status"):
-            found = [resource for resource in found if _has_token(resource, name, unquote(value))]
-    found = found[:limit]
+    pairs = [(name, value) for name, value in parse_qsl(parameters) if _usable(kind, name, value)]
+    limit = next((int(value) for name, value in pairs if name == "_count"), None)
+    found = find(chart.resources, kind, pairs)[:limit]
     medications = _medications_of(chart, found)
     entries = [{"fullUrl": f"urn:uuid:{r['id']}", "resource": r} if r.get("id") else {"resource": r} for r in found]
     entries += [{"resource": medication, "search": {"mode": "include"}} for medication in medications]
     return {"resourceType": "Bundle", "type": "searchset", "total": len(found), "entry": entries}
 
 
-def _date(resource: Resource) -> str:
-    for name in _DATES:
-        if isinstance(resource.get(name), str):
-            return str(resource[name])
-    period = resource.get("effectivePeriod") or resource.get("period") or {}
-    return str(period.get("start") or "")
-
-
-def _has_token(resource: Resource, name: str, tokens: str) -> bool:
-    wanted = set(tokens.split(","))
-    value = resource.get(name)
-    if isinstance(value, str):
-        return value in wanted
-    codings = (value or {}).get("coding") or []
-    return any(
-        f"{coding.get('system', '')}|{coding.get('code')}" in wanted or coding.get("code") in wanted
-        for coding in codings
-    )
+def _usable(kind: str, name: str, value: str) -> bool:
+    """Whether the parameter can be searched by; a chart has one patient, so nothing is looked for by that."""
+    if name in ("patient", "subject"):
+        return False
+    try:
+        find((), kind, [(name, value)])
+    except BadSearch:
+        return False
+    return True
 
 
 def _medications_of(chart: Chart, resources: list[Resource]) -> list[Resource]:

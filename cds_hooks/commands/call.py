@@ -10,11 +10,12 @@ import orjson
 import typer
 from rich.console import Console
 
-from cds_hooks.calling.chart import Chart, ChartError, read_chart, read_drafts, resources_of
+from cds_hooks.calling.chart import Chart, ChartError
 from cds_hooks.calling.dates import days_until, last_event, shifted
 from cds_hooks.calling.drawing import draw_answer, draw_error
+from cds_hooks.calling.fhir_source import with_fhir_server, without_keys
+from cds_hooks.calling.opening import open_chart, open_drafts
 from cds_hooks.calling.request import build_request, draft_from_chart, drafts_for
-from cds_hooks.samples import list_samples, load_draft, load_patient
 from cds_hooks.settings import settings
 
 
@@ -40,6 +41,15 @@ def call(
     as_of: Annotated[
         datetime | None, typer.Option(help="Move all dates so that this instant is today: the chart as it was then.")
     ] = None,
+    fhir_server: Annotated[
+        str | None, typer.Option(metavar="URL", help="Send this FHIR server and a token for it instead of prefetch.")
+    ] = None,
+    fhir_token: Annotated[
+        str | None, typer.Option(help="Access token for the FHIR server; else a made-up one.")
+    ] = None,
+    omit: Annotated[
+        list[str] | None, typer.Option(metavar="KEY", help="Leave out this prefetch key only; may be given again.")
+    ] = None,
     timings: Annotated[bool, typer.Option("--timings", help="Ask for the time of each stage.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the answers as JSON lines.")] = False,
     curl: Annotated[bool, typer.Option("--curl", help="Print the calls as curl commands and send nothing.")] = False,
@@ -55,13 +65,14 @@ def call(
     console = Console(stderr=as_json or curl)
     url = (url or settings().public_url).rstrip("/")
     try:
-        chart = _chart(chart_file)
-        drafts = chart.drafts + [each for path in draft or [] for each in _drafts(path)]
+        chart = open_chart(chart_file, _now())
+        drafts = chart.drafts + [each for path in draft or [] for each in open_drafts(path, _now())]
         drafts += [each for reference in draft_ref or [] for each in draft_from_chart(chart, reference)]
         chart, drafts = _moved(console, chart, drafts, shift_dates, as_of)
         drafts = drafts_for(chart, drafts)
         entries = _entries(url, hook or ("order-select" if drafts else "patient-view"), service)
         requests = [(entry, build_request(entry, chart, drafts, timings)) for entry in entries]
+        requests = [(entry, _sourced(each, fhir_server, fhir_token, omit or [])) for entry, each in requests]
     except ChartError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from error
@@ -74,26 +85,9 @@ def call(
     raise typer.Exit(1 if any(failed) else 0)
 
 
-def _chart(path: Path) -> Chart:
-    sample = _sample_name(path)
-    if sample is None:
-        return read_chart(path)
-    if sample not in {each.id for each in list_samples()}:
-        raise ChartError(f"there is no sample {sample}; see: cds-hooks samples list")
-    return Chart(resources_of(load_patient(sample, _now())))
-
-
-def _drafts(path: Path) -> list[dict[str, Any]]:
-    sample = _sample_name(path)
-    if sample is None:
-        return read_drafts(path)
-    if sample not in {order.draft for each in list_samples() for order in each.orders}:
-        raise ChartError(f"there is no sample draft {sample}; see: cds-hooks samples list --json")
-    return resources_of(load_draft(sample, _now()))
-
-
-def _sample_name(path: Path) -> str | None:
-    return str(path).removeprefix("sample:") if str(path).startswith("sample:") else None
+def _sourced(request: dict[str, Any], server: str | None, token: str | None, omitted: list[str]) -> dict[str, Any]:
+    """The request with its data from where the options say."""
+    return with_fhir_server(request, server, token, omitted) if server else without_keys(request, omitted)
 
 
 def _now() -> datetime:

@@ -1,0 +1,93 @@
+"""Hit rates: what a client sends of what was asked for, and what fetching the rest costs, from the decision record."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+
+SENT: Final = ("given", "null")
+_USUALLY: Final = 0.5
+
+
+class _Recorded(msgspec.Struct):
+    """What of a decision's basis is read here."""
+
+    prefetch: dict[str, str | dict[str, Any]] = msgspec.field(default_factory=dict)
+    timings: dict[str, float] = msgspec.field(default_factory=dict)
+
+
+_decoder: Final = msgspec.json.Decoder(_Recorded)
+
+
+@dataclass(slots=True)
+class KeyRates:
+    """One key of one service with one client: how often which state, and the milliseconds of every fetch."""
+
+    key: str
+    states: Counter[str] = field(default_factory=Counter)
+    reasons: Counter[str] = field(default_factory=Counter)
+    milliseconds: list[float] = field(default_factory=list)
+
+    @property
+    def calls(self) -> int:
+        """All calls that asked for it."""
+        return self.states.total()
+
+    @property
+    def is_sent(self) -> bool:
+        """Whether the client sends it in at least half of its calls; null is an answer too."""
+        return sum(self.states[each] for each in SENT) >= _USUALLY * self.calls
+
+
+@dataclass(slots=True)
+class ClientRates:
+    """One client and service; `milliseconds` are of whole calls that fetched something."""
+
+    client: str
+    service: str
+    calls: int = 0
+    keys: dict[str, KeyRates] = field(default_factory=dict)
+    milliseconds: list[float] = field(default_factory=list)
+
+    @property
+    def sentence(self) -> str:
+        """What a site asks in week one."""
+        sent = sum(key.is_sent for key in self.keys.values())
+        cost = f"fetching costs {quantile(self.milliseconds, 50):.0f} ms" if self.milliseconds else "nothing is fetched"
+        return f"{self.client} sends {sent} of {len(self.keys)} keys of {self.service}; {cost}."
+
+
+def rates(decisions: Iterable[tuple[str, str, bytes]]) -> list[ClientRates]:
+    """By client and service, from the client, service and basis of each decision."""
+    found: dict[tuple[str, str], ClientRates] = {}
+    for client, service, basis in decisions:
+        recorded = _decoder.decode(basis)
+        if recorded.prefetch:
+            _count(found.setdefault((client, service), ClientRates(client, service)), recorded)
+    return [found[each] for each in sorted(found)]
+
+
+def _count(to: ClientRates, recorded: _Recorded) -> None:
+    to.calls += 1
+    has_fetched = False
+    for name, state in recorded.prefetch.items():
+        key = to.keys.setdefault(name, KeyRates(name))
+        if isinstance(state, str):
+            key.states[state] += 1
+            continue
+        key.states[state["state"]] += 1
+        if "reason" in state:
+            key.reasons[state["reason"]] += 1
+        if "milliseconds" in state:
+            has_fetched = True
+            key.milliseconds.append(state["milliseconds"])
+    if has_fetched:
+        to.milliseconds.append(recorded.timings["fetch"])
+
+
+def quantile(values: list[float], percent: float) -> float:
+    """The value below which so many percent lie."""
+    return float(np.percentile(values, percent))
