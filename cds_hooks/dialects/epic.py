@@ -5,7 +5,7 @@ copy in 2026; and the project's note on EHR dialects, section 1.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from hashlib import sha256
 from typing import Any, Final
 
@@ -41,6 +41,7 @@ _CONTENT_TYPES: Final[dict[Markdown, str]] = {
     "plain": "text/plain",
 }
 MOST_OF_A_TOPIC: Final = 100
+_DIGEST: Final = 16
 _WORD: Final = re.compile(r"[A-Za-z0-9]+")
 
 
@@ -68,7 +69,8 @@ def shape(card: Card, markdown: Markdown) -> Card:
     detail = "\n".join([card.detail or "", *(_in_words(each, markdown) for each in unplaced)]).strip()
     source = card.source
     if source.topic is not None:
-        source = structs.replace(source, topic=structs.replace(source.topic, code=topic_code(card)))
+        code = topic_code(source.topic.code, _findings(card))
+        source = structs.replace(source, topic=structs.replace(source.topic, code=code))
     return structs.replace(
         card,
         source=source,
@@ -82,29 +84,26 @@ def shape(card: Card, markdown: Markdown) -> Card:
 # Topics
 
 
-def topic_code(card: Card) -> str:
+def topic_code(topic: str, findings: Iterable[tuple[str, str]]) -> str:
     """Letters and digits, at most 100: the same for the same advice, another for other advice.
 
-    Epic keeps an override by this code, so it names the rules and bands that spoke: a contraindication is not hidden
-    by the override of a milder advice, or of another drug.
+    Epic keeps an override by this code, so it names the service and the rules and bands that spoke: a
+    contraindication is not hidden by the override of a milder advice, or of the same one at another step.
     """
-    findings = ((card.extension or {}).get(EXTENSION) or {}).get("findings") or []
-    codes = sorted({finding_topic(each["rule"], each["band"]) for each in findings})
-    if not codes:
-        return _in_one_word(card.source.topic.code) if card.source.topic is not None else ""
-    code = "And".join(codes)
+    code = in_one_word(topic) + "And".join(sorted({in_one_word(f"{rule} {band}") for rule, band in findings}))
     if len(code) <= MOST_OF_A_TOPIC:
         return code
-    digest = sha256(code.encode()).hexdigest()[:16]
-    return f"{codes[0][: MOST_OF_A_TOPIC - 19]}And{digest}"
+    digest = sha256(code.encode()).hexdigest()[:_DIGEST]
+    return f"{code[: MOST_OF_A_TOPIC - _DIGEST]}{digest}"
 
 
-def finding_topic(rule: str, band: str) -> str:
-    """The topic code of a card with this one finding."""
-    return _in_one_word(f"{rule} {band}")
+def _findings(card: Card) -> list[tuple[str, str]]:
+    ours = (card.extension or {}).get(EXTENSION) or {}
+    return [(each["rule"], each["band"]) for each in ours.get("findings", ())]
 
 
-def _in_one_word(text: str) -> str:
+def in_one_word(text: str) -> str:
+    """Its letters and digits, each word with a capital: all that Epic takes as a topic."""
     return "".join(word[:1].upper() + word[1:] for word in _WORD.findall(text))
 
 
@@ -206,7 +205,7 @@ DIALECT = Dialect(
             "the resource says: the description states dose and frequency. Map the codes below to such records.",
             "Removing a draft is sent as `resourceId` (CDS Hooks 2.0); check in the sandbox that the draft goes.",
             "Overrides are counted and remembered by `source.topic.code`. The codes below never change; a card with "
-            "several findings joins their codes with `And`, and is shortened by a digest over 100 characters.",
+            "several findings joins their codes with `And`; over 100 characters its end is a digest.",
             "Links: reference links need no entry; those to SMART apps must be on the allow list.",
             "Feedback goes to the service URL with `/feedback` appended; turn it on, at once or in batches.",
             "`fhirAuthorization` and scopes: a drafted order is sent only to a client that is authorized for "

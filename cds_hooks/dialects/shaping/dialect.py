@@ -1,6 +1,6 @@
 """What one vendor's module declares: how its requests are read and its cards are written."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias, get_args
 
@@ -42,6 +42,6 @@ class Dialect:
     markdown: Markdown = "full"
     hook_meant: HookMeant | None = None
     shape: ShapeCard | None = None
-    topic: Callable[[Card], str] | None = None
-    """The topic code that this vendor gets for a card; None: the card's own."""
+    topic: Callable[[str, Iterable[tuple[str, str]]], str] | None = None
+    """The topic code that this vendor gets for a card's own and its findings (rule, band); None: the card's own."""
     sheet: Sheet | None = None
