@@ -27,7 +27,8 @@ def browser() -> Iterator[Browser]:
         pytest.skip("no Chromium is installed here; on Debian: apt-get install chromium")
     with sync_playwright() as playwright:
         # inside a container root is not allowed Chromium's own sandbox; it only opens our own pages
-        launched = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        options = ["--no-sandbox", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"]
+        launched = playwright.chromium.launch(executable_path=program, args=options)
         yield launched
         launched.close()
 
