@@ -10,7 +10,7 @@ from cds_hooks.dialects import DEVELOPMENT, ClientProfile, shape_cards
 from cds_hooks.errors import BadRequest, RecordFailed
 from cds_hooks.fetching import Fetching, Filled, refers_elsewhere
 from cds_hooks.metrics import Metrics
-from cds_hooks.predictor import LARGE_BODY, Predict, Predictor, predict_now
+from cds_hooks.predictor import Predictor
 from cds_hooks.prefetch import Brought, noted, what_was_brought
 from cds_hooks.protocol.request import CDSRequest, read_request
 from cds_hooks.protocol.response import encode_response
@@ -62,8 +62,11 @@ async def invoke(body: bytes, service: Service, client: ClientProfile, parts: Pa
     record = _read_facts(request, filled, as_of)
     stages.end("facts")
 
-    predict = predict_now if len(body) > LARGE_BODY else parts.predictor.predict
-    advice = await service.decide(_situation(request, record, brought, decision_id, parts.settings, predict))
+    # What is large is not kept while the call waits for others, here and at the record: the record has the resources
+    # now, and a service that waits lets it go.
+    request.prefetch.clear()
+    del body, filled
+    advice = await service.decide(_situation(request, record, brought, decision_id, parts))
     silences = advice.silences + _refusals_as_silences(record)
     stages.end("decide")
 
@@ -85,8 +88,7 @@ async def invoke(body: bytes, service: Service, client: ClientProfile, parts: Pa
         basis=encode_basis(inputs, advice.scores, silences, stages.milliseconds, brought.basis),
     )
     hook = request.hook
-    # A large chart is not kept while its decision waits for those of other calls to be committed with it.
-    del body, request, filled, record
+    del request, record
     stages.end("encode")
 
     try:
@@ -116,18 +118,17 @@ def _situation(
     record: PatientRecord,
     brought: Brought,
     decision_id: str,
-    settings: Settings,
-    predict: Predict,
+    parts: Parts,
 ) -> Situation:
     numbers = count(1)
     return Situation(
         request=request,
         record=record,
         card_uuid=lambda: numbered_uuid(decision_id, next(numbers)),
-        alert_share=settings.alert_share,
-        public_url=settings.public_url,
+        alert_share=parts.settings.alert_share,
+        public_url=parts.settings.public_url,
         decision_id=decision_id,
-        predict=predict,
+        predict=parts.predictor.predict,
         prefetch=brought,
     )
 

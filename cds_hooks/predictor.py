@@ -15,16 +15,7 @@ from models_onnx.runtime import Model, Prediction
 
 Predict: TypeAlias = Callable[[Model, NDArray[np.float64]], Awaitable[Prediction]]
 
-# Waiting for others means that all their charts are in memory at once. For charts of some hundred kilobytes that costs
-# more than one run for all of them saves (measured: decoding 683 KB takes twice as long with 16 charts kept).
-LARGE_BODY = 200_000
-
 _Waiting = list[tuple[NDArray[np.float64], asyncio.Future[Prediction]]]
-
-
-async def predict_now(model: Model, values: NDArray[np.float64]) -> Prediction:
-    """The prediction for one vector, without waiting for other calls."""
-    return model.predict(values)
 
 
 class Predictor:

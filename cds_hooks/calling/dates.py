@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 _DAY = re.compile(r"^(\d{4})-(\d{2})-(\d{2})(?=$|T)")
@@ -24,22 +24,31 @@ _EVENTS = {
 }
 
 
-def last_event(resources: Iterable[dict[str, Any]]) -> date | None:
-    """The day of the last encounter, result, procedure or order; None when the chart has none."""
-    days = [
-        day
+def last_event(resources: Iterable[dict[str, Any]]) -> datetime | None:
+    """The time of the last encounter, result, procedure or order; None when the chart has none with a date.
+
+    A day without a time begins at midnight UTC.
+    """
+    times = [
+        time
         for resource in resources
         for path in _EVENTS.get(str(resource.get("resourceType")), ())
-        if (day := _day_at(resource, path)) is not None
+        if (time := _time_at(resource, path)) is not None
     ]
-    return max(days, default=None)
+    return max(times, default=None)
 
 
-def _day_at(resource: dict[str, Any], path: tuple[str, ...]) -> date | None:
+def _time_at(resource: dict[str, Any], path: tuple[str, ...]) -> datetime | None:
     value: Any = resource
     for name in path:
         value = value.get(name) if isinstance(value, dict) else None
-    return _day(value) if isinstance(value, str) else None
+    if not isinstance(value, str) or _day(value) is None:
+        return None
+    try:
+        time = datetime.fromisoformat(value)
+    except ValueError:
+        return None
+    return time if time.tzinfo is not None else time.replace(tzinfo=UTC)
 
 
 def _day(text: str) -> date | None:
@@ -72,6 +81,6 @@ def _shifted_text(text: str, days: int) -> str:
     return (day + timedelta(days=days)).isoformat() + text[10:]
 
 
-def days_until(day: date, now: datetime) -> int:
-    """Whole days from a day to today."""
-    return (now.date() - day).days
+def days_until(time: datetime, now: datetime) -> int:
+    """Whole days by which to move so that `time` falls into the last 24 hours, and nothing lies in the future."""
+    return (now - time) // timedelta(days=1)

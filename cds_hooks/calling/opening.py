@@ -32,10 +32,10 @@ def open_drafts(path: Path, now: datetime) -> list[Resource]:
 
 def days_to_today(chart: Chart, now: datetime) -> int:
     """By how many days the chart is to be moved so that its last event is today; ChartError where it has none."""
-    day = last_event(chart.resources)
-    if day is None:
+    time = last_event(chart.resources)
+    if time is None:
         raise ChartError("the chart has no encounter, result or order with a date, so there is nothing to move it by")
-    return days_until(day, now)
+    return days_until(time, now)
 
 
 def moved(chart: Chart, days: int) -> Chart:

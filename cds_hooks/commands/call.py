@@ -1,7 +1,7 @@
 """`cds-hooks call`: a chart on disk and perhaps a draft order → a hook call → its cards in the terminal."""
 
 import shlex
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -99,12 +99,17 @@ def _moved(
 ) -> tuple[Chart, list[dict[str, Any]]]:
     if not to_today and as_of is None:
         return chart, drafts
-    day = as_of.date() if as_of else last_event(chart.resources)
-    if day is None:
+    time = _aware(as_of) if as_of else last_event(chart.resources)
+    if time is None:
         raise ChartError("the chart has no encounter, result or order with a date, so there is nothing to move it by")
-    days = days_until(day, _now())
-    console.print(f"All dates moved by {days:+,} days, birth dates too: {day} is today.", highlight=False)
+    days = days_until(time, _now())
+    then, now = time.date(), (time + timedelta(days=days)).date()
+    console.print(f"All dates moved by {days:+,} days, birth dates too: {then} is now {now}.", highlight=False)
     return Chart(shifted(chart.resources, days)), shifted(drafts, days)
+
+
+def _aware(time: datetime) -> datetime:
+    return time if time.tzinfo is not None else time.replace(tzinfo=UTC)
 
 
 def _entries(url: str, hook: str, service: str | None) -> list[dict[str, Any]]:

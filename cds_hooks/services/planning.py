@@ -36,6 +36,7 @@ async def decide(situation: Situation) -> Advice:
     situation.prefetch.require("labs")
     vector = map_features(record, FEATURES)
     advice = Advice(features=vector, models=(_model_reference(),))
+    record.let_go()
     prediction = await situation.predict(MODEL, vector.values)
     refused = None if may_be_scored(MODEL.manifest, prediction) else not_scored(MODEL.manifest, vector.values)
     if refused is not None:

@@ -68,6 +68,18 @@ class PatientRecord:
         self.derived: dict[str, Any] = {}
         self._measured: dict[str, list[Measurement]] = {}
 
+    def let_go(self) -> None:
+        """Gives the resources' memory back; who, when, `known` and `refusals` stay. There are no facts after this.
+
+        For a caller that has what it needs and will wait: sixteen charts kept while their calls wait together cost
+        more, in memory gone cold, than everything that is computed from them.
+        """
+        for kept in self._taken.values():
+            kept.clear()
+        self._facts_of.clear()
+        self._newest = None
+        self._measured.clear()
+
     def knows(self, what: str) -> bool:
         """Whether this resource type or analyte was asked for: if not, its absence means nothing."""
         return self.known is None or what in self.known

@@ -58,7 +58,8 @@ class _Server:
 
         async def respond(request: Request) -> Response:
             form = (await request.body()).decode("utf-8", "replace")
-            status, document, headers = await self._misbehaving(request, form) or await answer(request)
+            with self.log.under_way():
+                status, document, headers = await self._misbehaving(request, form) or await answer(request)
             token = request.headers.get("authorization", "").startswith("Bearer ")
             self.log.add(Asked(request.method, request.url.path, request.url.query, form, token, status))
             body = b"<html>Maintenance" if self.behaviour.mode == "garbage" else orjson.dumps(document)

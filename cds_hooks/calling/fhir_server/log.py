@@ -1,6 +1,7 @@
 """What the server was asked, in order: so that a test can count, and a person can look."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -19,10 +20,22 @@ class Asked:
 
 @dataclass(slots=True)
 class RequestLog:
-    """All requests since the start; `tell` is called with each one."""
+    """All requests since the start, and how many were under way at the same time; `tell` is called with each one."""
 
     tell: Callable[[Asked], None] = lambda _: None
     asked: list[Asked] = field(default_factory=list)
+    most_at_once: int = 0
+    _under_way: int = 0
+
+    @contextmanager
+    def under_way(self) -> Iterator[None]:
+        """While one request is being answered."""
+        self._under_way += 1
+        self.most_at_once = max(self.most_at_once, self._under_way)
+        try:
+            yield
+        finally:
+            self._under_way -= 1
 
     def add(self, asked: Asked) -> None:
         """One more."""
@@ -31,4 +44,4 @@ class RequestLog:
 
     def as_json(self) -> dict[str, Any]:
         """For `GET /requests`."""
-        return {"requests": [asdict(each) for each in self.asked]}
+        return {"most_at_once": self.most_at_once, "requests": [asdict(each) for each in self.asked]}

@@ -1,12 +1,12 @@
 """A chart is moved in time by whole days, and as a whole."""
 
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cds_hooks.calling.dates import last_event, shifted
+from cds_hooks.calling.dates import days_until, last_event, shifted
 
 
 def test_every_date_moves_and_times_of_day_stay() -> None:
@@ -39,9 +39,17 @@ def test_the_last_event_is_an_encounter_result_or_order_and_not_the_death() -> N
         {"resourceType": "Encounter", "period": {"start": "2021-06-01", "end": "2021-06-09"}},
         {"resourceType": "MedicationRequest", "authoredOn": "2021-06-03"},
     ]
-    assert last_event(chart) == date(2021, 6, 9)
+    assert last_event(chart) == datetime(2021, 6, 9, tzinfo=UTC)
     assert last_event(chart[:1]) is None
 
 
 def test_what_looks_like_a_date_and_is_none_stays() -> None:
     assert shifted(["2020-02-31", "2020-13", "12345", ""], 5) == ["2020-02-31", "2020-13", "12345", ""]
+
+
+def test_the_last_event_is_moved_into_the_last_day_and_never_into_the_future() -> None:
+    now = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
+    for hour in range(24):
+        event = datetime(2021, 3, 13, hour, 30, tzinfo=UTC)
+        moved = event + timedelta(days=days_until(event, now))
+        assert timedelta(0) <= now - moved < timedelta(days=1)

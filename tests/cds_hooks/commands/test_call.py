@@ -52,13 +52,13 @@ def test_an_old_chart_is_moved_to_today_and_it_is_said(server: str, data_folder:
     chart = data_folder / "fhir/synthea/diab_renal__Josue_Sipes_7d27f180-98d6-456d-98c0-d91df32cd023.json.gz"
     done = _call(server, str(chart), "--shift-dates")
     assert done.returncode == 0, done.stderr
-    assert "2021-03-13 is today" in done.stdout
+    assert "2021-03-13 is now" in done.stdout
 
 
 def test_a_chart_can_be_seen_as_it_was(server: str) -> None:
     done = _call(server, "sample:planning-talk", "--as-of", "2020-01-01")
     assert done.returncode == 0
-    assert "2020-01-01 is today" in done.stdout
+    assert "2020-01-01 is now" in done.stdout
 
 
 @pytest.mark.parametrize(
