@@ -83,11 +83,11 @@ class Service:
         if not answered:
             known = "" if self.hook in HOOKS else f"; the context of {self.hook} is not in the hook library"
             raise NotTested(f"{self.id} answered no conformant {self.hook} call with 200 and cards{known}")
-        return max(answered, key=lambda call: (bool(call.exchange.cards), len(call.sent.get("prefetch", {}))))
+        return max(answered, key=_worth)
 
     @property
     def base(self) -> Call:
-        """The call that others are made from: one that was answered, with cards where there is one.
+        """The call that others are made from: answered, if possible with cards and data under each key, and small.
 
         Raises NotTested where no call was answered: then the refusal of a changed one says nothing.
         """
@@ -114,3 +114,9 @@ class Service:
         """Sends feedback."""
         path = f"{self.path}/feedback"
         return self.connection.post(path, body, what, purpose=Purpose.FEEDBACK, broken=broken, **more)
+
+
+def _worth(call: Call) -> tuple[bool, int, int]:
+    """How well a call serves to make others from."""
+    sizes = [len(value.get("entry", [])) for value in call.sent.get("prefetch", {}).values() if isinstance(value, dict)]
+    return bool(call.exchange.cards), sum(1 for size in sizes if size), -sum(sizes)
