@@ -17,6 +17,7 @@ from cds_hooks.errors import BadRequest
 _PREFETCH: Final = re.compile(rb'"prefetch"\s*:\s*')
 _NO_STRING: Final = re.compile(rb":\s*[\[{0-9-]")
 _PERHAPS_TOO_LARGE: Final = re.compile(rb"[0-9]{19}|[eE]\+?[0-9]{3}")
+_NUL: Final = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _MEMBERS: Final = msgspec.json.Decoder(dict[str, Raw])
 _WORTH_CUTTING_OUT: Final = 1000
 
@@ -54,11 +55,14 @@ def split_off_prefetch(body: bytes) -> tuple[bytes, memoryview] | None:
 
 
 def check_head(head: bytes) -> None:
-    """BadRequest where a member stands twice in the head or in its context, or a number is larger than 64 bits.
+    """BadRequest where a member stands twice in the head or its context, a number is larger than 64 bits, or U+0000.
 
     Raises what msgspec raises where the head is no JSON object or its context none.
     """
     members = _MEMBERS.decode(head)
+    if "prefetch" in members:
+        raise _twice(None)
+    _check_characters(head)
     context = members.get("context")
     once = _has_no_more(head, members) and (context is None or _has_no_more(context, _MEMBERS.decode(context)))
     # the one member that must be no string is the context; the second search is dear
@@ -71,7 +75,13 @@ def check_whole(body: bytes) -> None:
     prefetch = _MEMBERS.decode(body).get("prefetch")
     if prefetch is not None and len(prefetch) > _WORTH_CUTTING_OUT:
         body = body.replace(bytes(prefetch), b"0", 1)
+    _check_characters(body)
     _check_slowly(body)
+
+
+def _check_characters(text: bytes) -> None:
+    if b"\\u0000" in text and _NUL.search(text):
+        raise BadRequest("A string holds the character U+0000, which no string of FHIR may hold.")
 
 
 def _has_no_more(text: bytes | Raw, members: dict[str, Raw]) -> bool:
@@ -96,7 +106,11 @@ def _check_slowly(text: bytes) -> None:
 
 def _refuse_doubled(members: _Object, place: str | None) -> None:
     if len(dict(members)) < len(members):
-        raise BadRequest(f"A member stands twice in {place or 'the body'}; each may stand there once.", place)
+        raise _twice(place)
+
+
+def _twice(place: str | None) -> BadRequest:
+    return BadRequest(f"A member stands twice in {place or 'the body'}; each may stand there once.", place)
 
 
 def _whole_number(digits: str) -> int:
