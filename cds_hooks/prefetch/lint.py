@@ -72,7 +72,9 @@ def _wrong_read(path: str) -> Iterator[str]:
 
 def _wrong_parameter(name: str, value: str) -> Iterator[str]:
     base, colon, modifier = name.partition(":")
-    if colon and (modifier != "in" or base not in _TOKENS):
+    if "context.userId" in value:
+        yield "TRAP-09: context.userId has its type inside"
+    elif colon and (modifier != "in" or base not in _TOKENS):
         yield f"QRY-05: {name}: no modifier but :in, and that on a token"
     elif base == "_count":
         if not value.isdigit() or int(value) < 1:
@@ -86,8 +88,5 @@ def _wrong_parameter(name: str, value: str) -> Iterator[str]:
     elif base in _TOKENS:
         if base == "code" and not _SYSTEM_AND_CODE.fullmatch(value):
             yield f"TRAP-10: {name}: codes come with their system"
-    elif base in _REFERENCES:
-        if "context.userId" in value:
-            yield "TRAP-09: context.userId has its type inside"
-    else:
+    elif base not in _REFERENCES:
         yield f"QRY-10: {name} is outside the subset"

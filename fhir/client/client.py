@@ -169,7 +169,7 @@ class _Pages:
         self._entries += page.entry
         self._refusals += refusals
         self._total = page.total if self._total is None else self._total
-        self.next = next((link.url for link in page.link if link.relation == "next"), None)
+        self.next = next((link.url for link in page.link if link.relation == "next" and link.url), None)
         self.count += 1
         self.bytes += size
 

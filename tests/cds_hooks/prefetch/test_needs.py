@@ -1,0 +1,52 @@
+"""Templates come from what is needed, and carry what is to be done without them."""
+
+from pathlib import Path
+
+import pytest
+
+from cds_hooks.prefetch import Needs, templates_for
+from cds_hooks.service import find_services
+from tests.conftest import ROOT
+
+SERVICES = find_services()
+
+
+def test_only_what_is_needed_is_asked_for() -> None:
+    templates = templates_for(Needs.of(analytes=("creatinine",), resources=("Condition",)))
+    assert [template.key for template in templates] == ["patient", "labs", "conditions"]
+
+
+def test_what_no_template_brings_is_refused() -> None:
+    with pytest.raises(ValueError, match="Coverage"):
+        templates_for(Needs.of(resources=("Coverage",)))
+
+
+def test_a_key_that_is_required_has_to_be_one_of_the_service() -> None:
+    with pytest.raises(ValueError, match="labs"):
+        templates_for(Needs.of(resources=("Condition",), required=("labs",)))
+
+
+@pytest.mark.parametrize("name", sorted(SERVICES))
+def test_every_key_of_a_service_has_words_a_policy_and_a_type(name: str) -> None:
+    for template in SERVICES[name].templates:
+        assert template.words
+        assert template.policy.required == (template.policy.if_missing == "fail")
+        assert template.type.__name__ == template.resource
+    assert SERVICES[name].templates[0].policy.required
+
+
+def test_a_client_of_3_0_is_asked_for_no_older_procedures_than_are_read() -> None:
+    procedures = next(template for template in SERVICES["order-safety"].templates if template.key == "procedures")
+    assert procedures.query_for("2.0") == procedures.query_for("1.1") == procedures.query
+    assert procedures.query_for("3.0") == f"{procedures.query}&date=ge{{{{today() - 310 days}}}}"
+
+
+def test_procedures_are_read_for_the_end_of_a_pregnancy_only() -> None:
+    """Whoever reads older ones takes `since` out of the template."""
+    sources = [path for floor in ("fhir", "cards", "cds_hooks", "models_onnx") for path in (ROOT / floor).rglob("*.py")]
+    readers = {_name(path) for path in sources if ".procedures" in path.read_text()}
+    assert readers == {"fhir/mapping/pregnancy.py"}
+
+
+def _name(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()

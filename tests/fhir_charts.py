@@ -1,0 +1,77 @@
+"""A FHIR server over made charts in a thread of its own, for tests over real HTTP."""
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from time import sleep
+from typing import Any
+
+import uvicorn
+
+from cds_hooks.calling.chart import Chart, resources_of
+from cds_hooks.calling.fhir_server import Behaviour, RequestLog, fhir_server
+from cds_hooks.calling.fhir_server.app import BASE
+from cds_hooks.samples import load_patient
+
+PATIENT: dict[str, Any] = {"resourceType": "Patient", "id": "p1", "birthDate": "1950-01-01", "gender": "female"}
+
+
+@dataclass(frozen=True)
+class Running:
+    """A server that runs: its base address and what it was asked."""
+
+    base: str
+    log: RequestLog
+
+    @property
+    def queries(self) -> list[str]:
+        """Path below the base with query or form, in the order of asking."""
+        return [f"{each.path.removeprefix(BASE)}?{each.query}{each.form}".rstrip("?") for each in self.log.asked]
+
+    @property
+    def types(self) -> list[str]:
+        """The resource types that were asked for, sorted."""
+        return sorted(each.path.removeprefix(f"{BASE}/").partition("/")[0] for each in self.log.asked)
+
+
+@contextmanager
+def serving_fhir(charts: Sequence[Chart], **behaviour: Any) -> Iterator[Running]:
+    """A FHIR server on a port of its own until the block ends."""
+    log = RequestLog()
+    app = fhir_server(charts, Behaviour(**behaviour), log)
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="critical", timeout_graceful_shutdown=1))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        sleep(0.01)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    try:
+        yield Running(f"http://127.0.0.1:{port}{BASE}", log)
+    finally:
+        server.should_exit = True
+        thread.join(timeout=10)
+
+
+def chart_of(*resources: dict[str, Any]) -> Chart:
+    """A chart of patient p1 with these resources."""
+    return Chart([PATIENT, *resources])
+
+
+def sample_chart(sample: str, as_of: datetime) -> Chart:
+    """A sample patient's chart."""
+    return Chart(resources_of(load_patient(sample, as_of)))
+
+
+def lab(number: int, code: str = "2160-0", patient: str = "p1") -> dict[str, Any]:
+    """A laboratory result of so many days before the tests' instant."""
+    return {
+        "resourceType": "Observation",
+        "id": f"o{number}",
+        "status": "final",
+        "code": {"coding": [{"system": "http://loinc.org", "code": code}]},
+        "subject": {"reference": f"Patient/{patient}"},
+        "effectiveDateTime": f"2026-{11 - number // 28:02}-{number % 28 + 1:02}",
+        "valueQuantity": {"value": 1.0, "unit": "mg/dL", "code": "mg/dL", "system": "http://unitsofmeasure.org"},
+    }
