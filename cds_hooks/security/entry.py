@@ -96,7 +96,7 @@ class Entry:
         return None
 
     def _reach(self) -> Reach:
-        return Reach(AddressRule(self._networks()), self._ca_file())
+        return Reach(AddressRule(self._networks()), self._authorities())
 
     def _networks(self) -> tuple[Network, ...]:
         found: list[Network] = []
@@ -112,17 +112,18 @@ class Entry:
             found.append(network)
         return tuple(found)
 
-    def _ca_file(self) -> str | None:
+    def _authorities(self) -> str | None:
         if "ca_file" not in self.document:
             return None
         file = self.folder / self.document["ca_file"]
         self.files.append(file)
         try:
-            ssl.create_default_context(cafile=str(file))
-        except (OSError, ssl.SSLError):
+            text: str = file.read_text(encoding="ascii")
+            ssl.create_default_context(cadata=text)
+        except (OSError, UnicodeDecodeError, ssl.SSLError):
             self._wrong(["ca_file"], f"{file} holds no certificates that can be read (PEM)")
             return None
-        return str(file)
+        return text
 
     def _url(self, where: list[str | int], text: str) -> Url | None:
         try:

@@ -12,8 +12,8 @@ class Reach:
     """The way to one host."""
 
     rule: AddressRule = field(default_factory=AddressRule)
-    ca_file: str | None = None
-    """PEM file of a site's own certificate authority, believed beside the public ones."""
+    authorities: str | None = None
+    """A site's own certificate authorities as PEM, believed beside the public ones."""
 
 
 def is_loopback(url: Url) -> bool:

@@ -1,0 +1,262 @@
+"""`cds-hooks trust`: makes, fills, shows and checks the trust file; keys and tokens for trying it out."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import orjson
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from cds_hooks.security.client import KeySetUrl, TrustedClient
+from cds_hooks.security.reaching import reach_clients
+from cds_hooks.security.signing import (
+    SigningAlgorithm,
+    SigningKeyError,
+    new_key,
+    read_key_file,
+    sign_token,
+    write_key,
+)
+from cds_hooks.security.trust_file import Known, TrustFile, TrustFileError, read_trust_file
+from cds_hooks.security.writing import add_client, write_beginning
+from cds_hooks.service import find_services
+
+app = typer.Typer(no_args_is_help=True, help="Say who may call, and which FHIR servers are read for them.")
+
+File = Annotated[
+    Path, typer.Option("--file", envvar="CDS_TRUST_FILE", help="The trust file.", metavar="PATH", show_default=True)
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+_DEFAULT = Path("trust.toml")
+
+
+@app.command()
+def init(file: File = _DEFAULT) -> None:
+    """Make a trust file without clients. Exit code 1 where there is a file already.
+
+    Example: cds-hooks trust init --file trust.toml
+    """
+    try:
+        write_beginning(file)
+    except OSError as error:
+        typer.echo(f"{file} cannot be made: {error.strerror}.", err=True)
+        raise typer.Exit(1) from error
+    typer.echo(
+        f"{file} is there, with no client yet. Next: cds-hooks trust add --help. Serve with it: CDS_TRUST_FILE={file}"
+    )
+
+
+@app.command()
+def add(
+    name: Annotated[str, typer.Argument(help="The client's name, as it will stand in the log and the record.")],
+    issuer: Annotated[list[str], typer.Option(help="iss of its tokens, exactly; may be given again.")],
+    jwks_url: Annotated[str | None, typer.Option(help="https address of its key set.")] = None,
+    jwks_file: Annotated[Path | None, typer.Option(help="File with its key set.")] = None,
+    jku: Annotated[str | None, typer.Option(help="jku that its tokens name, if not --jwks-url.")] = None,
+    algorithm: Annotated[list[str] | None, typer.Option(help="ES384 and RS384 unless given; again for more.")] = None,
+    subject: Annotated[list[str] | None, typer.Option(help="sub of its tokens; again for more.")] = None,
+    tenant: Annotated[str | None, typer.Option(help="tenant of its tokens.")] = None,
+    audience: Annotated[
+        list[str] | None, typer.Option(help="aud that is accepted beside the called URL; again for more.")
+    ] = None,
+    fhir: Annotated[list[str] | None, typer.Option(help="Base URL of its FHIR server; again for more.")] = None,
+    network: Annotated[
+        list[str] | None, typer.Option(help="Private network of its servers, as 10.20.0.0/16; again for more.")
+    ] = None,
+    hook: Annotated[list[str] | None, typer.Option(help="Hook it may call, else all; again for more.")] = None,
+    service: Annotated[list[str] | None, typer.Option(help="Service it may call, else all; again for more.")] = None,
+    dialect: Annotated[str | None, typer.Option(help="standard, epic, oracle or sandbox.")] = None,
+    protocol_version: Annotated[str | None, typer.Option(help="Version of CDS Hooks it speaks.")] = None,
+    cors_origin: Annotated[
+        list[str] | None, typer.Option(help="Origin whose browsers may call; again for more.")
+    ] = None,
+    link_host: Annotated[list[str] | None, typer.Option(help="Host that cards may link to; again for more.")] = None,
+    file: File = _DEFAULT,
+) -> None:
+    """Add a client at the end of the trust file. Exit code 1, and the file as it was, where that would be wrong.
+
+    A running server has it within a second. Budgets, override reasons and a ca_file are written into the file by hand.
+
+    Example: cds-hooks trust add "Epic test" --issuer https://ehr.example.org/fhir
+    --jwks-url https://ehr.example.org/jwks --algorithm RS384 --fhir https://ehr.example.org/fhir --dialect epic
+    """
+    settings = {
+        "name": name,
+        "issuers": issuer,
+        "subjects": subject,
+        "tenant": tenant,
+        "jwks_url": jwks_url,
+        "jwks_file": _from_folder_of(file, jwks_file) if jwks_file else None,
+        "jku": jku,
+        "algorithms": algorithm,
+        "audiences": audience,
+        "fhir": fhir,
+        "networks": network,
+        "hooks": hook,
+        "services": service,
+        "dialect": dialect,
+        "protocol_version": protocol_version,
+        "cors_origins": cors_origin,
+        "link_hosts": link_host,
+    }
+    with _said_in_sentences():
+        found = add_client(file, settings, _known())
+    typer.echo(f"{file} has {_counted(found)}; {name} is the last.")
+
+
+@app.command("list")
+def list_(file: File = _DEFAULT, as_json: AsJson = False) -> None:
+    """List the clients of the trust file.
+
+    Example: cds-hooks trust list --json
+    """
+    with _said_in_sentences():
+        found = read_trust_file(file)
+    rows = [_facts(client) for client in found.clients]
+    if as_json:
+        typer.echo(orjson.dumps(rows, option=orjson.OPT_INDENT_2))
+        return
+    table = Table("client", "tokens", "FHIR servers", "may call", title=str(file))
+    for row in rows:
+        tokens = [*row["issuers"], f"keys: {row['keys']}", ", ".join(row["algorithms"])]
+        allowed = [", ".join(row["services"]) or "all services", ", ".join(row["hooks"]) or "all hooks"]
+        cells = (f"{row['name']}\n{row['dialect']}", "\n".join(tokens), "\n".join(row["fhir"]), "\n".join(allowed))
+        table.add_row(*(Text(cell, overflow="fold") for cell in cells))
+    Console().print(table if rows else f"{file} has no client: nobody may call.")
+
+
+@app.command()
+def check(
+    file: File = _DEFAULT,
+    online: Annotated[bool, typer.Option("--online", help="Fetch key sets and ask each FHIR server, too.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Check the trust file: every mistake as a sentence with its place. Exit code 1 where there is one.
+
+    With --online also whether key sets and FHIR servers can be reached under the rules of the file.
+
+    Example: cds-hooks trust check --file trust.toml --online
+    """
+    try:
+        found = read_trust_file(file, _known())
+    except TrustFileError as error:
+        _print_check(file, list(error.problems), [], as_json)
+        raise typer.Exit(1) from error
+    reached = reach_clients(found) if online else []
+    failed = [each for each in reached if not each.reached]
+    if as_json:
+        _print_check(file, [], reached, as_json)
+    else:
+        typer.echo(f"{file} can be used: {_counted(found)}.")
+        for each in reached:
+            typer.echo(str(each))
+    raise typer.Exit(1 if failed else 0)
+
+
+@app.command("dev-key")
+def dev_key(
+    out: Annotated[Path, typer.Option(help="New file for the private key; only you can read it.")] = Path(
+        "dev-key.json"
+    ),
+    issuer: Annotated[str, typer.Option(help="iss of the tokens that it signs.")] = "https://dev.invalid/cds-client",
+    algorithm: Annotated[SigningAlgorithm, typer.Option(help="Signature algorithm.")] = "ES384",
+    kid: Annotated[str | None, typer.Option(help="Name of the key; made up unless given.")] = None,
+) -> None:
+    """Make a key pair for trying out: the private key into a file, the public key set to standard output.
+
+    Exit code 1 where the file is there already.
+
+    Example: cds-hooks trust dev-key --out dev-key.json > dev-jwks.json
+    """
+    key = new_key(issuer, algorithm, kid)
+    try:
+        write_key(key, out)
+    except OSError as error:
+        typer.echo(f"{out} cannot be made: {error.strerror}.", err=True)
+        raise typer.Exit(1) from error
+    typer.echo(orjson.dumps(key.key_set(), option=orjson.OPT_INDENT_2))
+    typer.echo(
+        f"The private key is in {out}; keep it to yourself. With the key set above as dev-jwks.json:\n"
+        f"cds-hooks trust add dev --issuer {issuer} --jwks-file dev-jwks.json --algorithm {algorithm}",
+        err=True,
+    )
+
+
+@app.command("test-token")
+def token(
+    url: Annotated[str, typer.Argument(help="The URL that will be called: it becomes aud.")],
+    key: Annotated[Path, typer.Option(help="Private key of cds-hooks trust dev-key.")] = Path("dev-key.json"),
+    subject: Annotated[str | None, typer.Option(help="sub.")] = None,
+    tenant: Annotated[str | None, typer.Option(help="tenant.")] = None,
+    lifetime: Annotated[int, typer.Option(min=1, max=3600, help="Seconds until it expires.")] = 300,
+) -> None:
+    """Print a token for one call. Exit code 1 where the key cannot be used.
+
+    Example: curl -H "Authorization: Bearer $(cds-hooks trust test-token http://127.0.0.1:8085/cds-services)"
+    http://127.0.0.1:8085/cds-services
+    """
+    try:
+        signing = read_key_file(key)
+    except SigningKeyError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from error
+    typer.echo(sign_token(signing, url, subject=subject, tenant=tenant, lifetime_seconds=lifetime))
+
+
+@contextmanager
+def _said_in_sentences() -> Iterator[None]:
+    try:
+        yield
+    except TrustFileError as error:
+        for problem in error.problems:
+            typer.echo(f"{error.path}: {problem}", err=True)
+        raise typer.Exit(1) from error
+
+
+def _counted(found: TrustFile) -> str:
+    return f"{len(found.clients)} client{'s' if len(found.clients) != 1 else ''}"
+
+
+def _from_folder_of(file: Path, path: Path) -> str:
+    """A path as it is typed, made one from the trust file's folder, from which the server reads it."""
+    return str(path) if path.is_absolute() else os.path.relpath(path.absolute(), file.absolute().parent)
+
+
+def _known() -> Known:
+    return Known(services=find_services())
+
+
+def _facts(client: TrustedClient) -> dict[str, Any]:
+    source = client.key_source
+    keys = str(source.url) if isinstance(source, KeySetUrl) else ", ".join(sorted(source.keys.by_kid))
+    return {
+        "name": client.name,
+        "issuers": sorted(client.issuers),
+        "subjects": sorted(client.subjects),
+        "tenant": client.tenant,
+        "keys": keys,
+        "jku": client.jku,
+        "algorithms": sorted(client.algorithms),
+        "audiences": sorted(client.audiences),
+        "fhir": [str(base.url) for base in client.fhir],
+        "hooks": sorted(client.hooks),
+        "services": sorted(client.services),
+        "dialect": client.profile.dialect.id,
+        "protocol_version": client.profile.version,
+        "cors_origins": sorted(client.cors_origins),
+        "link_hosts": sorted(client.profile.link_hosts),
+    }
+
+
+def _print_check(file: Path, problems: list[str], reached: list[Any], as_json: bool) -> None:
+    if as_json:
+        document = {"file": str(file), "problems": problems, "reached": [each.facts() for each in reached]}
+        typer.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2))
+        return
+    for problem in problems:
+        typer.echo(f"{file}: {problem}", err=True)

@@ -1,0 +1,135 @@
+"""A token is taken once: by all processes, after a restart, after a kill, until it has expired."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cds_hooks.security.replay import SqliteReplayStore, replay_file, token_id
+from cds_hooks.security.untrusted import ReplayStoreFailed
+from tests.cds_hooks.security.trusting import run
+from tests.conftest import ROOT
+
+NOW = 1_795_000_000.0
+
+_WORKER = """
+import asyncio, os, sys
+from pathlib import Path
+from cds_hooks.security.replay import SqliteReplayStore
+
+async def main():
+    store = SqliteReplayStore(Path(sys.argv[1]))
+    print("ready", flush=True)
+    sys.stdin.readline()
+    print(sum([await store.first_use("https://ehr", f"jti-{at}", 2e9, 1.7e9) for at in range(300)]), flush=True)
+    sys.stdin.readline()
+
+asyncio.run(main())
+"""
+
+
+def _worker(file: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", _WORKER, file], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+
+
+def _say(worker: subprocess.Popen[str]) -> None:
+    assert worker.stdin
+    worker.stdin.write("\n")
+    worker.stdin.flush()
+
+
+def _hear(worker: subprocess.Popen[str]) -> str:
+    assert worker.stdout
+    return worker.stdout.readline().strip()
+
+
+def test_processes_that_get_the_same_tokens_at_once_take_each_once(tmp_path: Path) -> None:
+    workers = [_worker(tmp_path / "used.sqlite3") for _ in range(3)]
+    assert [_hear(worker) for worker in workers] == ["ready"] * 3
+    for worker in workers:
+        _say(worker)
+    assert sum(int(_hear(worker)) for worker in workers) == 300
+    for worker in workers:
+        _say(worker)
+        worker.communicate(timeout=20)
+
+
+def test_a_token_that_was_used_before_a_kill_is_not_taken_after_it(tmp_path: Path) -> None:
+    worker = _worker(tmp_path / "used.sqlite3")
+    assert _hear(worker) == "ready"
+    _say(worker)
+    assert _hear(worker) == "300"
+    worker.kill()
+    worker.communicate(timeout=20)
+
+    async def again() -> bool:
+        store = SqliteReplayStore(tmp_path / "used.sqlite3")
+        first = await store.first_use("https://ehr", "jti-7", 2e9, 1.7e9)
+        await store.aclose()
+        return first
+
+    assert run(again()) is False
+
+
+def test_the_same_jti_of_another_issuer_is_another_token(tmp_path: Path) -> None:
+    async def use() -> list[bool]:
+        store = SqliteReplayStore(tmp_path / "used.sqlite3")
+        pairs = [("https://a", "x"), ("https://b", "x"), ("https://a", "y"), ("https://a", "x"), ("https://ax", "")]
+        used = [await store.first_use(*pair, NOW + 60, NOW) for pair in pairs]
+        await store.aclose()
+        return used
+
+    assert run(use()) == [True, True, True, False, True]
+
+
+def test_two_pairs_never_have_one_id() -> None:
+    pairs = [("a", "bc"), ("ab", "c"), ("abc", ""), ("", "abc"), ("1:a", "bc"), ("a", "b\0c"), ("a\0b", "c")]
+    assert len({token_id(*pair) for pair in pairs}) == len(pairs)
+
+
+def test_what_has_expired_is_forgotten_and_nothing_else(tmp_path: Path) -> None:
+    async def use() -> tuple[int, int, bool]:
+        store = SqliteReplayStore(tmp_path / "used.sqlite3")
+        for at in range(500):
+            await store.first_use("https://ehr", f"old-{at}", NOW + 10, NOW)
+        for at in range(64 * 256):  # once around the table
+            await store.first_use("https://ehr", f"new-{at}", NOW + 3600, NOW + 20)
+        rows = store._connection.execute("SELECT count(*), min(expires) FROM used").fetchone()
+        still = await store.first_use("https://ehr", "new-0", NOW + 3600, NOW + 20)
+        await store.aclose()
+        return rows[0], rows[1], still
+
+    count, earliest, still = run(use())
+    assert (count, still) == (64 * 256, False)
+    assert earliest > NOW + 20
+
+
+def test_a_store_that_cannot_be_opened_or_written_says_so(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(ReplayStoreFailed):
+        SqliteReplayStore(tmp_path / "folder")
+
+    async def use() -> None:
+        store = SqliteReplayStore(tmp_path / "used.sqlite3")
+        store._connection.execute("PRAGMA query_only=ON")
+        with pytest.raises(ReplayStoreFailed) as failed:
+            await store.first_use("https://ehr", "x", NOW + 60, NOW)
+        assert failed.value.status == 503
+        await store.aclose()
+
+    run(use())
+
+
+@pytest.mark.parametrize(
+    ("url", "file"),
+    [
+        ("sqlite:///var/decisions.sqlite3", "var/used-tokens.sqlite3"),
+        ("sqlite:////srv/cds/record.db", "/srv/cds/used-tokens.sqlite3"),
+        ("postgresql://cds@db.example.org/cds", "var/used-tokens.sqlite3"),
+    ],
+)
+def test_the_store_lies_beside_the_record(url: str, file: str) -> None:
+    assert replay_file(url) == Path(file)
