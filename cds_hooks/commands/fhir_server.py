@@ -23,7 +23,7 @@ def serve_fhir(
     charts: Annotated[
         list[Path], typer.Argument(metavar="CHART...", help="A patient's Bundle, JSON or JSON.gz; or sample:ID.")
     ],
-    port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")] = 8090,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = 8090,
     token: Annotated[str | None, typer.Option(help="Access token that every request must carry; else none.")] = None,
     page_size: Annotated[int, typer.Option(min=1, help="Most entries of one page, whatever _count says.")] = 50,
     mode: Annotated[Mode, typer.Option(help="How the server behaves.")] = "normal",

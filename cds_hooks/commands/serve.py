@@ -24,7 +24,7 @@ from cds_hooks.storage.opening import open_decision_log
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 HostOption = Annotated[str, typer.Option(help="Address to listen on. Only loopback addresses without a trust file.")]
-PortOption = Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")]
+PortOption = Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")]
 
 
 def serve(
