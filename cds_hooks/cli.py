@@ -15,6 +15,7 @@ app = typer.Typer(
 
 def _commands() -> None:
     from cds_hooks.commands import (
+        build_sheet,
         call,
         check,
         decisions,
@@ -35,6 +36,7 @@ def _commands() -> None:
     app.add_typer(prefetch.app, name="prefetch")
     app.command()(check.check)
     app.command("check-file")(check.check_files)
+    app.command()(build_sheet.build_sheet)
     app.add_typer(samples.app, name="samples")
     app.add_typer(decisions.app, name="decisions")
     app.add_typer(model.app, name="model")

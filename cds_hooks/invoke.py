@@ -65,8 +65,9 @@ async def invoke(body: bytes, service: Service, client: ClientProfile, parts: Pa
     # What is large is not kept while the call waits for others, here and at the record: the record has the resources
     # now, and a service that waits lets it go.
     request.prefetch.clear()
+    sent = body if service.reads_body else b""
     del body, filled
-    advice = await service.decide(_situation(request, record, brought, decision_id, parts))
+    advice = await service.decide(_situation(request, record, brought, decision_id, parts, sent))
     silences = advice.silences + _refusals_as_silences(record)
     stages.end("decide")
 
@@ -88,7 +89,7 @@ async def invoke(body: bytes, service: Service, client: ClientProfile, parts: Pa
         basis=encode_basis(inputs, advice.scores, silences, stages.milliseconds, brought.basis),
     )
     hook = request.hook
-    del request, record
+    del request, record, sent
     stages.end("encode")
 
     try:
@@ -119,6 +120,7 @@ def _situation(
     brought: Brought,
     decision_id: str,
     parts: Parts,
+    sent: bytes,
 ) -> Situation:
     numbers = count(1)
     return Situation(
@@ -130,6 +132,7 @@ def _situation(
         decision_id=decision_id,
         predict=parts.predictor.predict,
         prefetch=brought,
+        sent=sent,
     )
 
 

@@ -30,6 +30,8 @@ class Situation:
     predict: Predict
     prefetch: Brought = NOTHING_ASKED
     """What is known of the patient and what is not; a service asks for what it cannot do without (`require`)."""
+    sent: bytes = b""
+    """The body of the call, for services that read it."""
 
     @property
     def explain_url(self) -> str:
@@ -60,6 +62,8 @@ class Service:
     usage_requirements: str
     needs: Needs
     decide: Callable[[Situation], Awaitable[Advice]]
+    reads_body: bool = False
+    """Whether it gives the client's own resources back changed, for which it needs them as they came."""
     templates: Templates = field(default_factory=Templates)
     answers: Mapping[str, Hook] = field(default_factory=dict)
     """How the context of each of its hooks is read."""

@@ -215,6 +215,7 @@ DIALECT = Dialect(
             "MedicationRequest.Read, .Create and .Delete (Unsigned Order) (R4)",
             "ServiceRequest.Read and .Create (Unsigned Order) (R4)",
         ),
+        shows_labels=False,
         hook_notes={
             PATIENT_VIEW: "Open patient chart (60) or General OPA section (5), behind native criteria.",
             ORDER_SELECT: "Enter order (18).",

@@ -52,8 +52,6 @@ class CDSRequest(Struct, frozen=True, gc=False):
     wants_timings: bool
     fhir_server: str | None = None
     fhir_authorization: FhirAuthorization | None = None
-    body: bytes = b""
-    """As it came, for services that give the client its own resources back."""
 
 
 HookMeant: TypeAlias = Callable[[str, Raw], str]
@@ -109,7 +107,6 @@ def _read(body: bytes, hooks: Mapping[str, Hook], hook_meant: HookMeant | None) 
         wants_timings=b'"timings"' in extension,
         fhir_server=wire.fhirServer,
         fhir_authorization=authorization,
-        body=body,
     )
 
 

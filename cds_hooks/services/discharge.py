@@ -22,10 +22,9 @@ from cds_hooks.errors import PayloadTooLarge
 from cds_hooks.prefetch import Needs
 from cds_hooks.protocol.hooks import ENCOUNTER_DISCHARGE, EncounterDischargeContext
 from cds_hooks.protocol.mending import mended
-from cds_hooks.protocol.request import CDSRequest
 from cds_hooks.service import Advice, Service, Situation
 from fhir.mapping.active_medications import ActiveMedication, active_medications
-from fhir.record.resources import Bundle, MedicationRequest
+from fhir.record.resources import MedicationRequest
 
 Json = dict[str, Any]
 
@@ -39,7 +38,7 @@ _NO_JSON = "the order itself did not come with this call, so no corrected order 
 
 
 class _Body(msgspec.Struct):
-    prefetch: dict[str, Raw]
+    prefetch: dict[str, Raw] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +81,7 @@ async def decide(situation: Situation) -> Advice:
 
 
 def _active_orders(situation: Situation) -> Iterator[_Active]:
-    charted = _charted(situation.request)
+    charted = _charted(situation.sent)
     for position, medication in enumerate(active_medications(situation.record)):
         order = medication.order
         if isinstance(order, MedicationRequest):
@@ -91,26 +90,20 @@ def _active_orders(situation: Situation) -> Iterator[_Active]:
             yield _Active(medication, Draft(resource, "MedicationRequest", reference, position, read=order))
 
 
-def _charted(request: CDSRequest) -> dict[str, Json]:
+def _charted(body: bytes) -> dict[str, Json]:
     """The client's own JSON of its medication orders, by id: a corrected order keeps everything it carried."""
-    keys = [key for key, value in request.prefetch.items() if _holds_orders(value)]
-    raw = msgspec.json.decode(request.body, type=_Body).prefetch if keys else {}
-    resources = (each for key in keys for each in _resources(mended(msgspec.json.decode(raw[key]))))
-    return {
-        each["id"]: each for each in resources if each.get("resourceType") == "MedicationRequest" and each.get("id")
-    }
+    values = (msgspec.json.decode(body, type=_Body).prefetch or {}).values()
+    holding = [mended(msgspec.json.decode(raw)) for raw in values if b'"MedicationRequest"' in bytes(raw)]
+    orders = (each for value in holding for each in _resources(value))
+    return {each["id"]: each for each in orders if each.get("resourceType") == "MedicationRequest" and each.get("id")}
 
 
-def _holds_orders(value: Any) -> bool:
-    resources = [entry.resource for entry in value.entry] if isinstance(value, Bundle) else [value]
-    return any(isinstance(each, MedicationRequest) for each in resources)
-
-
-def _resources(value: Json) -> Iterator[Json]:
+def _resources(value: Any) -> Iterator[Json]:
+    if not isinstance(value, dict):
+        return
     if value.get("resourceType") != "Bundle":
         yield value
-        return
-    for entry in value.get("entry", ()):
+    for entry in value.get("entry") or ():
         if isinstance(entry, dict) and isinstance(entry.get("resource"), dict):
             yield entry["resource"]
 
@@ -123,8 +116,9 @@ def _goes_home(resource: Json) -> bool:
 
 
 def _not_judged(active: Iterable[_Active], judged: list[_Active], situation: Situation) -> Iterator[Silence]:
+    names = {each.draft.name for each in judged}
     for each in active:
-        if each not in judged:
+        if each.draft.name not in names:
             text = f"{each.draft.name} is an order of the stay only: not judged at discharge."
             yield Silence(each.draft.name, "inpatient-order", text)
     if not judged:
@@ -204,4 +198,5 @@ SERVICE = Service(
     usage_requirements="For prescribers and pharmacists at discharge; not signed off by a human pharmacist.",
     needs=Needs.of(analytes=NEEDS.analytes, resources=NEEDS.resources, required=("medications",)),
     decide=decide,
+    reads_body=True,
 )

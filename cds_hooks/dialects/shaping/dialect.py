@@ -28,6 +28,8 @@ class Sheet:
     notes: tuple[str, ...]
     apis: tuple[str, ...] = ()
     """Names of the vendor's own permissions, where it has such beside SMART scopes."""
+    shows_labels: bool = True
+    """Whether the label of a suggestion is shown, or only the descriptions of its actions."""
     hook_notes: dict[str, str] = field(default_factory=dict)
     """How a hook is configured there, by the hook's name."""
 

@@ -1,0 +1,162 @@
+"""What stands in the analyst's sheet of one vendor."""
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from typing import Any
+
+from cards.compose_model import OVERRIDE_REASONS
+from cards.rules.engine import MISSING, rule_book
+from cards.topics import TOPICS
+from cds_hooks.commands.sheet.document import Block, Heading, Points, Rows, Shown, Words
+from cds_hooks.commands.sheet.specimens import SPECIMENS, cards_of
+from cds_hooks.dialects import ClientProfile, Dialect
+from cds_hooks.dialects.shaping.dialect import Sheet
+from cds_hooks.dialects.shaping.links import host_of
+from cds_hooks.dialects.shaping.scopes import scopes_for
+from cds_hooks.service import Service
+
+_WITHOUT = {"fail": "no advice (412)", "say": "said on the card", "omit": "changes no advice"}
+_CODE = frozenset(
+    {"Key", "Query", "Address", "Code", "System", "Host", "Claim", "Scopes, SMART v1", "Scopes, SMART v2"}
+)
+
+
+def sheet_blocks(
+    dialect: Dialect, sheet: Sheet, services: Iterable[Service], public_url: str, as_of: datetime
+) -> Iterator[Block]:
+    """The whole sheet; its cards are those of sample patients at `as_of`."""
+    services = list(services)
+    client = ClientProfile("sheet", dialect, dialect.version, dialect.markdown)
+    yield Heading(1, f"CDS Hooks build sheet: {dialect.title}")
+    yield Words(f"For the analyst who sets the services of {public_url} up. {sheet.reads_discovery}")
+    yield from _endpoints(services, sheet, public_url, client)
+    yield from _prefetch(services, client)
+    yield from _authentication(services, sheet, public_url)
+    yield from _scopes(services, sheet, client)
+    yield from _links(public_url)
+    yield from _topics(dialect)
+    yield from _override_reasons()
+    yield Heading(2, f"What is particular to {dialect.title}")
+    yield Points(sheet.notes)
+    yield from _cards(dialect, sheet, public_url, as_of)
+
+
+def _endpoints(services: list[Service], sheet: Sheet, public_url: str, client: ClientProfile) -> Iterator[Block]:
+    yield Heading(2, "Services")
+    yield Rows(
+        ("Service", "Hook", "Address", "Trigger"),
+        tuple(
+            (
+                service.title,
+                entry["hook"],
+                f"{public_url}/cds-services/{service.id}",
+                sheet.hook_notes.get(entry["hook"], ""),
+            )
+            for service in services
+            for entry in service.discovery(client)
+        ),
+        _CODE,
+    )
+    yield Points(tuple(f"`{service.id}`: {service.description} {service.usage_requirements}" for service in services))
+
+
+def _prefetch(services: list[Service], client: ClientProfile) -> Iterator[Block]:
+    yield Heading(2, "Prefetch")
+    yield Words(
+        "Each key with its query, letter by letter. Other names of keys are understood as well: what arrives is "
+        "recognised by what it holds."
+    )
+    for service in services:
+        yield Heading(3, f"Prefetch of {service.id}")
+        prefetch = service.discovery(client)[0]["prefetch"]
+        without = {template.key: _WITHOUT[template.policy.if_missing] for template in service.templates}
+        yield Rows(
+            ("Key", "Query", "Without it"),
+            tuple((key, query, without.get(key, "read without it")) for key, query in prefetch.items()),
+            _CODE,
+        )
+
+
+def _authentication(services: list[Service], sheet: Sheet, public_url: str) -> Iterator[Block]:
+    yield Heading(2, "The token of each call (JWT)")
+    yield Words("Sent as `Authorization: Bearer`. A call whose token fails one of these checks is answered 401.")
+    yield Rows(("Claim", "What it must be"), sheet.authentication, _CODE)
+    yield Rows(
+        ("Service", "Address"),
+        tuple((f"aud for {service.id}", f"{public_url}/cds-services/{service.id}") for service in services)
+        + tuple(
+            (f"aud for feedback on {service.id}", f"{public_url}/cds-services/{service.id}/feedback")
+            for service in services
+        ),
+        _CODE,
+    )
+
+
+def _scopes(services: list[Service], sheet: Sheet, client: ClientProfile) -> Iterator[Block]:
+    yield Heading(2, "Scopes of the access token (`fhirAuthorization`)")
+    yield Words("The least that is needed to read what prefetch did not bring; nothing is ever written.")
+    rows = []
+    for service in services:
+        queries = service.discovery(client)[0]["prefetch"].values()
+        rows.append((service.id, " ".join(scopes_for(queries, 1)), " ".join(scopes_for(queries, 2))))
+    yield Rows(("Service", "Scopes, SMART v1", "Scopes, SMART v2"), tuple(rows), _CODE)
+    if sheet.apis:
+        yield Words("And the vendor's own:")
+        yield Points(sheet.apis)
+
+
+def _links(public_url: str) -> Iterator[Block]:
+    hosts = {host_of(public_url): "why a card is there: one page for each decision"}
+    for rule in rule_book().rules:
+        for evidence in rule.declared.evidence:
+            if evidence.url is not None:
+                hosts.setdefault(host_of(evidence.url), f"document behind a rule: {evidence.label}")
+    yield Heading(2, "Links that cards carry")
+    yield Rows(("Host", "What for"), tuple(hosts.items()), _CODE)
+
+
+def _topics(dialect: Dialect) -> Iterator[Block]:
+    yield Heading(2, "Topic codes (`source.topic.code`)")
+    yield Words(f"System `{TOPICS['orders'].system}`. A code stays as it is as long as the advice does.")
+    rows: list[tuple[str, ...]] = []
+    for topic in TOPICS.values():
+        if topic.code == "planning-conversation" or dialect.topic is None:
+            rows.append((_topic(dialect, topic.code, ()), topic.display or "", ""))
+            continue
+        for rule, band, indicator in _bands():
+            rows.append((_topic(dialect, topic.code, ((rule, band),)), f"{topic.display}: {rule}, {band}", indicator))
+    yield Rows(("Code", "About", "Indicator"), tuple(rows), _CODE)
+
+
+def _topic(dialect: Dialect, code: str, findings: Iterable[tuple[str, str]]) -> str:
+    return dialect.topic(code, findings) if dialect.topic is not None else code
+
+
+def _bands() -> Iterator[tuple[str, str, str]]:
+    for rule in rule_book().rules:
+        for band in rule.declared.bands:
+            if band.indicator != "silent":
+                yield rule.id, band.id, band.indicator
+        if rule.declared.missing_data:
+            yield rule.id, MISSING, "info"
+
+
+def _override_reasons() -> Iterator[Block]:
+    reasons = dict.fromkeys(OVERRIDE_REASONS)
+    for rule in rule_book().rules:
+        reasons |= dict.fromkeys(rule.override_reasons)
+    yield Heading(2, "Override reasons")
+    yield Words("Map them to the reasons that exist there; others may be sent back and are kept.")
+    rows = tuple((reason.code, reason.display or "", reason.system) for reason in reasons)
+    yield Rows(("Code", "Shown", "System"), rows, _CODE)
+
+
+def _cards(dialect: Dialect, sheet: Sheet, public_url: str, as_of: datetime) -> Iterator[Block]:
+    yield Heading(2, "What the cards look like")
+    yield Words("Invented patients of this release, written as this client gets them.")
+    shown: list[tuple[Any, list[dict[str, Any]]]] = list(
+        zip(SPECIMENS, cards_of(dialect.id, as_of, public_url), strict=True)
+    )
+    for specimen, cards in shown:
+        yield Heading(3, f"{specimen.service} at {specimen.hook}: {specimen.story}")
+        yield from (Shown(card, sheet.shows_labels) for card in cards)

@@ -1,0 +1,69 @@
+"""Cards of our sample patients as one client gets them, from a server that keeps no record."""
+
+import asyncio
+import tempfile
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+
+from cds_hooks.app import create_app
+from cds_hooks.calling.chart import Chart, resources_of
+from cds_hooks.calling.request import build_request, drafts_for
+from cds_hooks.samples import load_draft, load_patient
+from cds_hooks.service import find_services
+from cds_hooks.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Specimen:
+    """One sample patient at one hook."""
+
+    service: str
+    hook: str
+    patient: str
+    draft: str | None
+    story: str
+
+
+SPECIMENS: Final = (
+    Specimen("planning-conversation", "patient-view", "planning-talk", None, "among the highest estimates"),
+    Specimen("order-safety", "order-select", "ckd4-metformin", "metformin-ckd4-coded", "metformin, eGFR under 30"),
+    Specimen("order-safety", "order-sign", "ckd3b-metformin", "metformin-renewal-2000", "metformin 2,000 mg, eGFR 37"),
+    Specimen("order-safety", "order-sign", "nsaid-egfr-25", "naproxen-egfr-25", "naproxen, eGFR 25"),
+    Specimen("discharge-medications", "encounter-discharge", "ckd3b-metformin", None, "going home on metformin"),
+)
+"""One card at least for each service, with each way of helping: a new order, a change, a removal, a test."""
+
+
+def cards_of(dialect: str, as_of: datetime, public_url: str, version: str | None = None) -> list[list[dict[str, Any]]]:
+    """The cards of each specimen, in the order of SPECIMENS, as a client of this dialect and version gets them."""
+    with tempfile.TemporaryDirectory() as folder:
+        changes = {
+            "database_url": f"sqlite:///{Path(folder) / 'sheet.sqlite3'}",
+            "dialect": dialect,
+            "protocol_version": version,
+            "as_of": as_of,
+            "public_url": public_url,
+            "link_hosts": None,
+            "hooks_file": None,
+        }
+        return asyncio.run(_answers(Settings().model_copy(update=changes), as_of))
+
+
+async def _answers(configured: Settings, as_of: datetime) -> list[list[dict[str, Any]]]:
+    transport = httpx.ASGITransport(app=create_app(configured))
+    async with httpx.AsyncClient(transport=transport, base_url="http://sheet") as client:
+        return [await _cards(client, specimen, as_of) for specimen in SPECIMENS]
+
+
+async def _cards(client: httpx.AsyncClient, specimen: Specimen, as_of: datetime) -> list[dict[str, Any]]:
+    entries = find_services()[specimen.service].discovery()
+    entry = next(each for each in entries if each["hook"] == specimen.hook)
+    chart = Chart(resources_of(load_patient(specimen.patient, as_of)))
+    drafts = drafts_for(chart, resources_of(load_draft(specimen.draft, as_of))) if specimen.draft else []
+    answer = await client.post(f"/cds-services/{specimen.service}", json=build_request(entry, chart, drafts))
+    cards: list[dict[str, Any]] = answer.raise_for_status().json()["cards"]
+    return cards
