@@ -137,13 +137,18 @@ def _context_of(hook: str, base: type[Context], fields: list[_Field]) -> type[Co
                 raise WrongDeclaration(f"{hook}: {each.name} is of another type in the hook that it extends.")
             if known.required and not each.required:
                 raise WrongDeclaration(f"{hook}: {each.name} is required and cannot be made optional.")
-        own.append((attribute, declared) if each.required else (attribute, declared | None, None))
+        own.append((attribute, declared) if each.required else _optional(attribute, declared))
     wire = {attribute: name for name, attribute in _attributes(inherited, fields)}
     context = msgspec.defstruct(
         "DeclaredContext", own, bases=(base,), module=__name__, frozen=True, kw_only=True, rename=wire
     )
     assert issubclass(context, Context)  # noqa: S101 - made from it one line above
     return context
+
+
+def _optional(attribute: str, declared: Any) -> tuple[str, Any, Any]:
+    # msgspec reads `Raw | None` as null only
+    return (attribute, Raw, Raw(b"null")) if declared is Raw else (attribute, declared | None, None)
 
 
 def _attributes(inherited: dict[str, Any], fields: list[_Field]) -> list[tuple[str, str]]:

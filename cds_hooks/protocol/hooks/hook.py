@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Final, get_args
+from typing import Any, Final
 
 import msgspec
 from msgspec import Raw, structs
@@ -39,9 +39,9 @@ class Hook:
         for attribute, name in self._texts:
             if not getattr(context, attribute).strip():
                 raise BadRequest(f"context.{name} is blank; it is required for {self.name}.", f"context.{name}")
-        for attribute, name in self._objects:
-            raw = getattr(context, attribute)
-            if raw is not None and not bytes(raw).startswith(b"{"):
+        for attribute, name, required in self._objects:
+            value = bytes(getattr(context, attribute))
+            if not value.startswith(b"{") and (required or value != b"null"):
                 raise BadRequest(f"context.{name} is no JSON object, as {self.name} has it.", f"context.{name}")
         return context if "/" not in context.patient_id + (context.encounter_id or "") else _with_bare_ids(context)
 
@@ -59,9 +59,9 @@ class Hook:
         return tuple((each.name, each.encode_name) for each in structs.fields(self.context) if _is_text(each))
 
     @cached_property
-    def _objects(self) -> tuple[tuple[str, str], ...]:
-        found = [each for each in structs.fields(self.context) if each.type is Raw or Raw in get_args(each.type)]
-        return tuple((each.name, each.encode_name) for each in found)
+    def _objects(self) -> tuple[tuple[str, str, bool], ...]:
+        found = [each for each in structs.fields(self.context) if each.type is Raw]
+        return tuple((each.name, each.encode_name, each.required) for each in found)
 
     def _refused(self, error: msgspec.ValidationError) -> BadRequest:
         text = str(error).replace("`", "").replace("$.", "")

@@ -36,9 +36,12 @@ MEDICATION_REFILL: Final = "medication-refill"
 MEDICATION_VERIFY: Final = "medication-verify"
 
 
+_ABSENT: Final = Raw(b"null")
+
+
 class _Wrapper(msgspec.Struct):
     resourceType: str | None = None
-    resource: Raw | None = None
+    resource: Raw = _ABSENT
 
 
 class _Bundle(msgspec.Struct):
@@ -81,14 +84,14 @@ def _unwrapped(members: Members, name: str) -> Members:
         found = _wrapper.decode(members.get(name, b"{}"))
     except msgspec.ValidationError:
         return members  # no object at all, which the decoder of the context says
-    if found.resourceType is None and found.resource is not None:
+    if found.resourceType is None and found.resource is not _ABSENT:
         members[name] = found.resource
     return members
 
 
 def _resources_of(raw: Raw) -> list[Raw]:
     try:
-        return [each.resource for each in _bundle.decode(raw).entry if each.resource is not None]
+        return [each.resource for each in _bundle.decode(raw).entry if each.resource is not _ABSENT]
     except msgspec.ValidationError:
         return []
 

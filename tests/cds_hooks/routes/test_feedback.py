@@ -1,0 +1,144 @@
+"""Feedback over HTTP: joined to the card and the suggestion that were sent, once, and only by who got them."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from cds_hooks.storage.reading import feedback_on
+from tests.cds_hooks.calls import ORDERS, PLANNING, client, ours, request_for
+
+Make = Callable[[dict[str, Any]], Any]
+
+
+def _item(card: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    return {"card": card["uuid"], "outcome": "overridden", "outcomeTimestamp": "2026-11-20T09:05:00Z"} | changes
+
+
+def _accepted(card: dict[str, Any], *ids: str) -> dict[str, Any]:
+    suggestions = [{"id": each} for each in ids or [card["suggestions"][0]["uuid"]]]
+    return _item(card, outcome="accepted", acceptedSuggestions=suggestions)
+
+
+def _report(
+    folder: Path, as_of: datetime, make: Make, service: str = PLANNING, **settings: Any
+) -> tuple[list[httpx.Response], str, list[Any], str]:
+    """Calls planning, sends the reports that `make` gives for its card; answers, decision, what is stored, metrics."""
+
+    async def run() -> tuple[list[httpx.Response], str, str]:
+        async with client(folder, as_of=as_of, **settings) as calls:
+            request = request_for(PLANNING, "patient-view", "planning-talk", as_of)
+            answer = await calls.post(f"/cds-services/{PLANNING}", json=request)
+            card = answer.json()["cards"][0]
+            reports = make(card)
+            answers = [await calls.post(f"/cds-services/{service}/feedback", json=each) for each in reports]
+            return answers, ours(answer)["decision"], (await calls.get("/metrics")).text
+
+    answers, decision, metrics = asyncio.run(run())
+    url = f"sqlite:///{folder}/decisions.sqlite3"
+    return answers, decision, feedback_on(url, decision), metrics
+
+
+def test_an_acceptance_is_joined_to_its_card_and_suggestion(tmp_path: Path, as_of: datetime) -> None:
+    answers, decision, stored, metrics = _report(tmp_path, as_of, lambda card: [{"feedback": [_accepted(card)]}])
+    assert [(each.status_code, each.json()) for each in answers] == [(200, {})]
+    (item,) = stored
+    assert item.card.startswith(decision[:-4])
+    assert [each.startswith(item.card[:-2]) for each in item.accepted_suggestions] == [True]
+    assert f'cds_feedback_total{{outcome="accepted",service="{PLANNING}"}} 1.0' in metrics
+
+
+def test_a_reason_is_stored_in_the_form_that_epic_sends(tmp_path: Path, as_of: datetime) -> None:
+    reason = {"reason": {"code": "need-more-info", "system": "https://cds-hooks-onnx.org/override-reasons"}}
+    _, _, stored, _ = _report(tmp_path, as_of, lambda card: [_item(card, overrideReasons=reason)])
+    assert [item.override_reason_code for item in stored] == ["need-more-info"]
+
+
+def test_the_same_report_again_is_stored_once(tmp_path: Path, as_of: datetime) -> None:
+    def twice(card: dict[str, Any]) -> list[Any]:
+        elsewhere = _item(card, outcomeTimestamp="2026-11-20T10:05:00+01:00")
+        return [{"feedback": [_item(card), _item(card)]}, {"feedback": [elsewhere]}]
+
+    answers, _, stored, _ = _report(tmp_path, as_of, twice)
+    assert [each.status_code for each in answers] == [200, 200]
+    assert len(stored) == 1
+
+
+@pytest.mark.parametrize("foreign", ["4e0a3a1e-3283-4575-ab82-028d55fe2719", "card-1"])
+def test_a_card_that_nobody_knows_does_not_fail_the_batch_and_is_counted(
+    tmp_path: Path, as_of: datetime, foreign: str
+) -> None:
+    answers, _, stored, metrics = _report(
+        tmp_path, as_of, lambda card: [{"feedback": [_item(card) | {"card": foreign}, _item(card)]}]
+    )
+    assert answers[0].status_code == 200
+    assert len(stored) == 1
+    assert f'cds_feedback_unmatched_total{{reason="unknown-card",service="{PLANNING}"}} 1.0' in metrics
+
+
+def test_a_card_of_the_decision_that_was_never_sent_is_unknown(tmp_path: Path, as_of: datetime) -> None:
+    def other(card: dict[str, Any]) -> list[Any]:
+        return [_item(card) | {"card": card["uuid"][:-4] + "0700"}]
+
+    _, _, stored, metrics = _report(tmp_path, as_of, other)
+    assert stored == []
+    assert 'reason="unknown-card"' in metrics
+
+
+def test_a_suggestion_of_another_card_is_not_counted_as_accepted(tmp_path: Path, as_of: datetime) -> None:
+    def strange(card: dict[str, Any]) -> list[Any]:
+        ours = card["suggestions"][0]["uuid"]
+        return [_accepted(card, "4e0a3a1e-3283-4575-ab82-028d55fe2719"), _accepted(card, ours, "x")]
+
+    _, _, stored, metrics = _report(tmp_path, as_of, strange)
+    assert [len(item.accepted_suggestions) for item in stored] == [1]
+    assert f'cds_feedback_unmatched_total{{reason="unknown-suggestion",service="{PLANNING}"}} 2.0' in metrics
+
+
+def test_feedback_at_another_service_is_not_counted(tmp_path: Path, as_of: datetime) -> None:
+    answers, _, stored, metrics = _report(tmp_path, as_of, lambda card: [_item(card)], service=ORDERS)
+    assert answers[0].status_code == 200
+    assert stored == []
+    assert f'cds_feedback_unmatched_total{{reason="other-service",service="{ORDERS}"}} 1.0' in metrics
+
+
+def test_a_bad_item_refuses_the_whole_report(tmp_path: Path, as_of: datetime) -> None:
+    answers, _, stored, _ = _report(
+        tmp_path, as_of, lambda card: [{"feedback": [_item(card), _item(card, outcome="ignored")]}]
+    )
+    assert answers[0].status_code == 400
+    assert answers[0].json()["resourceType"] == "OperationOutcome"
+    assert stored == []
+
+
+def test_two_suggestions_accepted_in_the_same_second_are_both_stored(tmp_path: Path, as_of: datetime) -> None:
+    async def run() -> str:
+        async with client(tmp_path, as_of=as_of, dialect="epic") as calls:
+            request = request_for(ORDERS, "order-select", "ckd4-metformin", as_of, "metformin-ckd4-coded")
+            answer = await calls.post(f"/cds-services/{ORDERS}", json=request)
+            (card,) = answer.json()["cards"]
+            for suggestion in card["suggestions"]:
+                await calls.post(f"/cds-services/{ORDERS}/feedback", json=_accepted(card, suggestion["uuid"]))
+            decision: str = ours(answer)["decision"]
+            return decision
+
+    decision = asyncio.run(run())
+    stored = feedback_on(f"sqlite:///{tmp_path}/decisions.sqlite3", decision)
+    assert len({item.accepted_suggestions for item in stored}) == 2
+
+
+def test_the_old_forms_are_for_clients_of_1_x(tmp_path: Path, as_of: datetime) -> None:
+    def strings(card: dict[str, Any]) -> list[Any]:
+        return [json.loads(json.dumps(_accepted(card)).replace("[{", "[").replace('"id": ', "").replace("}]", "]"))]
+
+    for version, status in (("1.1", 200), ("2.0", 400)):
+        folder = tmp_path / version
+        folder.mkdir()
+        answers, _, stored, _ = _report(folder, as_of, strings, protocol_version=version)
+        assert answers[0].status_code == status
+        assert len(stored) == (1 if status == 200 else 0)
