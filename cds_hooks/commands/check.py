@@ -1,5 +1,6 @@
 """`cds-hooks check` and `check-file`: any CDS Hooks server, or a document on disk, against the checklist."""
 
+import shlex
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -55,6 +56,9 @@ def check(
     token_command: Annotated[
         str, typer.Option(metavar="PROGRAM", help="Program that prints a token for {url}, run for every request.")
     ] = "",
+    ca: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Trust this authority's certificate (PEM) as well.")
+    ] = None,
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds to wait for one answer.")] = 10.0,
     origin: Annotated[str, typer.Option(help="Web origin that CORS is tried with.")] = "https://sandbox.cds-hooks.org",
     fhir_host: Annotated[
@@ -81,9 +85,9 @@ def check(
     as_of = settings().as_of or datetime.now(UTC)
     try:
         charts = tuple(chart_in(path) for path in patient) if patient else sample_charts(as_of)
-    except ChartError as error:
+        connection = Connection(base, timeout, token, tuple(shlex.split(token_command)), ca)
+    except (ChartError, OSError) as error:
         _stop(str(error))
-    connection = Connection(base, timeout, token, tuple(token_command.split()))
     target = Target(connection, charts, as_of, DIALECTS[dialect], origin, fhir_host)
     try:
         report = _with_progress(target, checks)

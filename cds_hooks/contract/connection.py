@@ -1,8 +1,10 @@
 """Sends requests to the server under test and keeps every exchange."""
 
 import json
+import ssl
 import subprocess
 from collections.abc import Mapping
+from pathlib import Path
 from time import perf_counter, sleep
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -25,11 +27,17 @@ class Connection:
     After several requests in a row without an answer no more are sent: `send` then raises NotTested.
 
     `token` is sent as bearer. `token_command` is a program (a list of words) that prints a token for the URL put in
-    place of `{url}`: for servers that take each token once only.
+    place of `{url}`: for servers that take each token once only. `authority` is a file with the certificate of an
+    authority to trust besides the public ones; OSError or ssl.SSLError where it cannot be used.
     """
 
     def __init__(
-        self, base: str, timeout_seconds: float = 10.0, token: str = "", token_command: tuple[str, ...] = ()
+        self,
+        base: str,
+        timeout_seconds: float = 10.0,
+        token: str = "",
+        token_command: tuple[str, ...] = (),
+        authority: Path | None = None,
     ) -> None:
         self.base = base
         self.token = token
@@ -38,8 +46,8 @@ class Connection:
         headers = {"accept": "application/json", "user-agent": "cds-hooks-contract-kit"}
         self._unanswered = 0
         # Reading the certificates of all authorities takes longer than many a run; http needs none of them.
-        verified = base.startswith("https:")
-        self._client = httpx.Client(timeout=timeout_seconds, trust_env=False, headers=headers, verify=verified)
+        verify = _trusted(authority) if base.startswith("https:") else False
+        self._client = httpx.Client(timeout=timeout_seconds, trust_env=False, headers=headers, verify=verify)
 
     @property
     def authenticates(self) -> bool:
@@ -121,6 +129,13 @@ class Connection:
         # The tester's own program, named on the tester's command line.
         done = subprocess.run(words, capture_output=True, text=True, check=True, timeout=30)  # noqa: S603
         return done.stdout.strip()
+
+
+def _trusted(authority: Path | None) -> ssl.SSLContext:
+    context = httpx.create_ssl_context()
+    if authority is not None:
+        context.load_verify_locations(authority)
+    return context
 
 
 def _patient(body: Any) -> str:

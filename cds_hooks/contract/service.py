@@ -17,6 +17,7 @@ from cds_hooks.contract.exchange import Exchange, Purpose
 from cds_hooks.contract.finding import NotTested
 from cds_hooks.contract.hooks import HOOKS
 
+_HUGE: Final = 200  # resources in one call
 _ENOUGH_SILENCE: Final = 3  # calls in a row without an answer: the next would wait in vain, too
 
 
@@ -87,7 +88,7 @@ class Service:
 
     @property
     def base(self) -> Call:
-        """The call that others are made from: answered, if possible with cards and data under each key, and small.
+        """The call that others are made from: answered, if possible with cards and much data, and not huge.
 
         Raises NotTested where no call was answered: then the refusal of a changed one says nothing.
         """
@@ -116,7 +117,8 @@ class Service:
         return self.connection.post(path, body, what, purpose=Purpose.FEEDBACK, broken=broken, **more)
 
 
-def _worth(call: Call) -> tuple[bool, int, int]:
-    """How well a call serves to make others from."""
-    sizes = [len(value.get("entry", [])) for value in call.sent.get("prefetch", {}).values() if isinstance(value, dict)]
-    return bool(call.exchange.cards), sum(1 for size in sizes if size), -sum(sizes)
+def _worth(call: Call) -> tuple[bool, int, int, int]:
+    """How well a call serves to make others from: with cards, not huge, data under many keys, several under one."""
+    values = [value for value in call.sent.get("prefetch", {}).values() if isinstance(value, dict)]
+    sizes = [len(value.get("entry", [])) for value in values]
+    return bool(call.exchange.cards), -(sum(sizes) // _HUGE), sum(map(bool, sizes)), sum(size > 1 for size in sizes)

@@ -11,7 +11,8 @@ from cds_hooks.contract.node import Node
 from cds_hooks.contract.registry import Faults, weighs
 
 _TRACE: Final = re.compile(
-    r"Traceback \(most recent|\bat [\w.$]+\([\w.]+\.(?:java|kt|js|ts):\d+\)|File \"[^\"]+\", line \d"
+    r"Traceback \(most recent|File \"[^\"]+\", line \d|\bat [\w.$<>]+ ?\([^)]*\.(?:java|kt|js|ts):\d+"
+    r"|\bat .+ in .+:line \d+|goroutine \d+ \[running\]"
 )
 _SUBJECTS: Final = ("subject", "patient", "beneficiary", "for")
 _SHORTEST_TELLING_ID: Final = 4
@@ -120,6 +121,14 @@ def _resources(exchange: Exchange) -> Iterator[Node]:
     for holder, name in [*((each, "actions") for each in suggestions), (document, "systemActions")]:
         for action in holder.objects(name):
             yield action.at("resource")
+
+
+@weighs("CARD-01", "FB-14", level=SHOULD)
+def a_card_has_a_uuid(exchange: Exchange) -> Faults:
+    """Give each card a uuid: without it no client sends feedback on it."""
+    for card in _cards(exchange):
+        if not card.has("uuid"):
+            yield exchange.fault("card without uuid: no feedback will come", card.place)
 
 
 @weighs("SRC-03", level=SHOULD)

@@ -5,6 +5,7 @@ from cds_hooks.contract.dialects import Request
 from cds_hooks.contract.expecting import answered, answered_or_412, not_failed, of_field
 from cds_hooks.contract.finding import SHOULD, NotTested
 from cds_hooks.contract.hooks import HOOKS, fields_of
+from cds_hooks.contract.node import Node
 from cds_hooks.contract.registry import Faults, tries
 from cds_hooks.contract.service import Service
 
@@ -25,6 +26,18 @@ def a_conformant_call_is_answered(service: Service) -> Faults:
     for call in service.calls:
         if not call.exchange.ok:
             yield call.exchange.fault(call.exchange.answer)
+
+
+@tries("CARD-01", "SUG-02", level=SHOULD)
+def a_uuid_is_never_used_again(service: Service) -> Faults:
+    """Make a new uuid for each card and suggestion of each answer: feedback names nothing else."""
+    owners: dict[str, str] = {}
+    for call in service.calls:
+        for card in Node({"cards": call.exchange.cards or []}).objects("cards"):
+            for node in (card, *card.objects("suggestions")):
+                owner = owners.setdefault(node.text("uuid"), call.about)
+                if node.text("uuid") and owner != call.about:
+                    yield call.exchange.fault(f"also used for {owner}", node.at("uuid").place)
 
 
 @tries("GEN-10", level=SHOULD)

@@ -14,6 +14,7 @@ from cds_hooks.contract.subjects import Subject
 from cds_hooks.contract.target import Target
 
 _URL_SAFE = re.compile(r"[A-Za-z0-9\-._~]+")
+_OWN_HOOK = re.compile(r"[a-z0-9-]+(\.[A-Za-z0-9_-]+)+")
 _SPECIFICATION_VERSION = re.compile(r"STU[123]|\d+\.\d+(\.\d+)?(-[A-Za-z0-9.]+)?")
 
 
@@ -70,6 +71,14 @@ def discovery_holds_an_array_of_services(document: Node) -> Faults:
 def a_service_names_its_hook(entry: Node) -> Faults:
     """Give each entry the hook that triggers it."""
     yield from required(entry, "hook")
+
+
+@judges(Subject.ENTRY, "DISC-04", level=SHOULD)
+def a_hook_is_published_or_named_by_its_owner(entry: Node) -> Faults:
+    """Spell the hook as its definition does, and name one of your own in reverse domain notation."""
+    hook = entry.text("hook")
+    if hook.strip() and hook not in HOOKS and not _OWN_HOOK.fullmatch(hook):
+        yield entry.at("hook").fault(f"{hook!r} is neither in the hook library nor like com.example.name")
 
 
 @judges(Subject.ENTRY, "DISC-05", level=SHOULD)

@@ -141,6 +141,19 @@ def another_patient_is_refused(service: Service) -> Faults:
 
 
 @tries("PRE-04", level=SHOULD)
+def the_drafts_of_another_patient_are_refused(service: Service) -> Faults:
+    """Refuse a call whose draft orders are for another patient than context.patientId."""
+    request = service.request()
+    bundle = request["context"].get("draftOrders") if service.hook in ("order-select", "order-sign") else None
+    if not isinstance(bundle, dict):
+        raise NotTested(f"{service.hook} has no draftOrders")
+    for entry in bundle["entry"]:
+        if "subject" in entry["resource"]:
+            entry["resource"]["subject"] = {"reference": f"Patient/{_STRANGER}"}
+    yield from refused(service.send(request, "draftOrders are for another patient", broken=True))
+
+
+@tries("PRE-04", level=SHOULD)
 def the_results_of_another_patient_are_refused(service: Service) -> Faults:
     """Refuse a call with a result, condition or order of another patient, or leave that resource out of the advice."""
     for key in _searches(service):

@@ -86,12 +86,13 @@ def tokens_are_those_of_2_0_1(template: Node) -> Faults:
     """Use first-level context fields with a simple value; offer FHIRPath only to clients of 3.0, under another id."""
     if _is_three(template):
         return
-    tokens = {field.name: field.token and field.type == "string" for field in fields_of(_hook(template))}
+    fields = {f"context.{field.name}": field for field in fields_of(_hook(template))}
     for token in tokens_in(template.value):
+        field = fields.get(token)
         if _needs_three(token):
             yield template.fault(f"{_key(template)}: {{{{{token}}}}} needs 3.0")
-        elif _FIELD.fullmatch(token) and not tokens.get(token.partition(".")[2], True):
-            yield template.fault(f"{_key(template)}: {{{{{token}}}}} is not marked as prefetch token")
+        elif field and not (field.token and field.type == "string"):
+            yield template.fault(f"{_key(template)}: {{{{{token}}}}} is no simple value marked as prefetch token")
 
 
 @judges(Subject.TEMPLATE, "TOK-18")

@@ -19,7 +19,7 @@ def advice(habits: Habits, call: Json, prefetch: Json) -> Json:
         conditions += 1
     told = text if habits.has("text of the chart is raw") else re.sub(r"([\\<\[\]])", r"\\\1", text)
     card: Json = {
-        "uuid": str(uuid4()),
+        "uuid": "6a2e7a3e-5b8f-4bd7-9b0e-0f6d6f5a1c11" if habits.has("uuids are used again") else str(uuid4()),
         "summary": f"{conditions} problems on the list",
         "indicator": "info",
         "detail": f"**Patient** {told}\n\n| a | b |\n|---|---|\n| `<b>` | <https://good.example> |",

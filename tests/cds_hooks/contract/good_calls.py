@@ -116,6 +116,10 @@ def _check_drafts(habits: Habits, context: Json) -> None:
     entries = [each for each in bundle.get("entry", []) if isinstance(each, dict)]
     if habits.has("drafts need a Bundle type") and bundle and "type" not in bundle:
         raise Refusal(422, "Bundle.type")
+    subjects = {str(each["resource"].get("subject", {}).get("reference", "")) for each in entries}
+    strangers = subjects - {"", f"Patient/{context['patientId']}"}
+    if strangers and not habits.has("anybody's drafts are taken"):
+        raise Refusal(400, "a draft is for another patient")
     if habits.has("long ids fail") and any(len(each["resource"].get("id", "")) > 64 for each in entries):
         raise Refusal(500, "value too long")
     if habits.has("selections must be there"):

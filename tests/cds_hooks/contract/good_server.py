@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import uvicorn
@@ -202,16 +203,24 @@ def _header(token: str) -> str:
 
 
 @contextmanager
-def running() -> Iterator[GoodServer]:
-    """The server in a thread, on a port of its own, until the block ends."""
+def running(certificate: Path | None = None, key: Path | None = None) -> Iterator[GoodServer]:
+    """The server in a thread, on a port of its own, until the block ends; over HTTPS where it has a certificate."""
     good = GoodServer()
-    config = uvicorn.Config(good.app(), port=0, log_level="critical", ws="none", lifespan="off")
+    config = uvicorn.Config(
+        good.app(),
+        port=0,
+        log_level="critical",
+        ws="none",
+        lifespan="off",
+        ssl_certfile=str(certificate) if certificate else None,
+        ssl_keyfile=str(key) if key else None,
+    )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     while not server.started:
         time.sleep(0.005)
-    good.base = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    good.base = f"{'https' if certificate else 'http'}://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     try:
         yield good
     finally:

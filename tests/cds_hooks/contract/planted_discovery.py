@@ -31,6 +31,7 @@ DISCOVERY = (
     Planted("DISC-02", "a string among services", discovery=put("services.0", "greeter")),
     discovery("DISC-04", "no hook", "hook", GONE),
     discovery("DISC-04", "a number as hook", "hook", 3),
+    discovery("DISC-04", "a hook with a typing error", "hook", "patient_view"),
     discovery("DISC-05", "no title", "title", GONE),
     discovery("DISC-05", "a number as title", "title", 3),
     discovery("DISC-06", "no description", "description", GONE),

@@ -53,6 +53,8 @@ CALLS = tuple(
         ("RESP-05", "missing data is 400"),
         ("PRE-14", "a next link is 400"),
         ("PRE-04", "any patient is taken"),
+        ("PRE-04", "anybody's drafts are taken"),
+        ("CARD-01", "uuids are used again"),
         ("PRE-12", "nothing is fetched"),
         ("PRE-12", "fetches what it has"),
         ("PRE-15", "fetched data changes the advice"),

@@ -33,6 +33,7 @@ RESPONSES = (
     card("GEN-08", "a quantity as a string", "suggestions.0.actions.0.resource.quantityQuantity.value", "1"),
     card("GEN-08", "a coding that is no array", "suggestions.0.actions.0.resource.code", {"coding": {"code": "1"}}),
     card("CARD-01", "a number as uuid", "uuid", 5),
+    card("CARD-01", "no uuid", "uuid", GONE),
     card("CARD-01", "words as uuid", "uuid", "card-1"),
     card("CARD-01", "an upper-case uuid", "uuid", lambda uuid: uuid.upper()),
     Planted("CARD-01", "two cards with one uuid", response=_same_uuid),
