@@ -56,7 +56,9 @@ async def _key_set(outbound: OutboundClient, client: TrustedClient, source: KeyS
     except (httpx.HTTPError, NotAnObject, TimeoutError) as error:
         return Reached(client.name, str(source.url), False, _why(error))
     usable = [key for key in keys.by_kid.values() if not client.algorithms.isdisjoint(key.algorithms)]
-    said = f"{len(usable)} usable keys" + "".join(f"; {sentence}" for sentence in left_out)
+    said = f"{len(usable)} usable key{'s' if len(usable) != 1 else ''}" + "".join(
+        f"; {sentence}" for sentence in left_out
+    )
     return Reached(client.name, str(source.url), bool(usable), said)
 
 

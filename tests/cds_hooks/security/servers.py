@@ -68,7 +68,7 @@ def answering(answer: Answer) -> Iterator[Seen]:
             self.send_response(status)
             for name, value in headers.items():
                 self.send_header(name, value)
-            if "content-length" not in headers:
+            if "transfer-encoding" not in headers:
                 self.send_header("content-length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)

@@ -1,0 +1,177 @@
+"""`cds-hooks trust`: a file made, filled, shown and checked; keys that only their owner reads; tokens that work."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from cds_hooks.commands.trust import app
+from cds_hooks.security.replay import SqliteReplayStore
+from cds_hooks.security.trust import FileTrust
+from cds_hooks.security.trust_file import read_trust_file
+from tests.cds_hooks.security.servers import answering, fhir
+from tests.cds_hooks.security.trusting import run
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Each test works in a folder of its own, without a trust file set."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("CDS_TRUST_FILE", raising=False)
+    return tmp_path
+
+
+def _do(*words: str) -> Result:
+    return CliRunner().invoke(app, words)
+
+
+def _set_up(*more: str) -> None:
+    assert _do("init").exit_code == 0
+    made = _do("dev-key", "--algorithm", "ES256")
+    Path("dev-jwks.json").write_text(made.stdout)
+    added = _do(
+        "add",
+        "dev",
+        "--issuer",
+        "https://dev.invalid/cds-client",
+        "--jwks-file",
+        "dev-jwks.json",
+        "--algorithm",
+        "ES256",
+        *more,
+    )
+    assert added.exit_code == 0, added.stderr
+
+
+def test_five_commands_from_nothing_to_a_call_that_is_trusted(folder: Path) -> None:
+    _set_up()
+    url = "http://127.0.0.1:8085/cds-services/order-safety"
+    token = _do("test-token", url, "--lifetime", "60").stdout.strip()
+
+    async def call() -> str:
+        replays = SqliteReplayStore(folder / "used.sqlite3")
+        trust = FileTrust(folder / "trust.toml", "http://127.0.0.1:8085", replays)
+        headers = [(b"authorization", b"Bearer " + token.encode())]
+        client = await trust.client_of(headers, "/cds-services/order-safety")
+        await trust.aclose()
+        return client.name
+
+    assert run(call()) == "dev"
+
+
+def test_a_beginning_is_a_file_that_can_be_used_and_is_not_written_over() -> None:
+    assert _do("init", "--file", "a.toml").exit_code == 0
+    assert read_trust_file(Path("a.toml")).clients == ()
+    again = _do("init", "--file", "a.toml")
+    assert (again.exit_code, "File exists" in again.stderr) == (1, True)
+    assert "nobody may call" in _do("list", "--file", "a.toml").stdout
+
+
+def test_the_private_key_is_for_its_owner_and_is_printed_nowhere() -> None:
+    made = _do("dev-key", "--out", "key.json", "--kid", "mine")
+    file = Path("key.json")
+    private = json.loads(file.read_text())["key"]["d"]
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert private not in made.output
+    assert json.loads(made.stdout)["keys"][0].keys() == {"kty", "crv", "x", "y", "kid", "alg", "use"}
+    assert _do("dev-key", "--out", "key.json").exit_code == 1
+    assert json.loads(file.read_text())["key"]["d"] == private
+    assert private not in _do("test-token", "https://x", "--key", "key.json").output
+
+
+@pytest.mark.parametrize("content", ["{}", "[]", "nonsense", '{"issuer": "x", "key": {"alg": "ES384"}}', None])
+def test_what_is_no_key_signs_nothing(content: str | None) -> None:
+    if content is not None:
+        Path("dev-key.json").write_text(content)
+    done = _do("test-token", "https://x")
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert "dev-key.json" in done.stderr
+
+
+def test_a_client_that_would_make_the_file_wrong_is_not_added() -> None:
+    _set_up()
+    before = Path("trust.toml").read_text()
+    for words, says in (
+        (
+            ("dev", "--issuer", "https://other", "--jwks-file", "dev-jwks.json", "--algorithm", "ES256"),
+            "a name is given once only",
+        ),
+        (
+            ("b", "--issuer", "https://other", "--jwks-file", "dev-jwks.json", "--algorithm", "HS256"),
+            "none and the HS algorithms",
+        ),
+        (("b", "--issuer", "https://other", "--jwks-url", "http://ehr.example.org"), "must start with https://"),
+        (("b", "--issuer", "https://other"), "needs its keys in one place"),
+        (("b", "--issuer", 'a"]\n[[client]]', "--jwks-file", "nowhere.json"), "cannot be read"),
+        (
+            ("b", "--issuer", "https://other", "--jwks-file", "dev-jwks.json", "--service", "nope"),
+            "there is no service",
+        ),
+    ):
+        done = _do("add", *words)
+        assert (done.exit_code, says in done.stderr) == (1, True), done.stderr
+        assert Path("trust.toml").read_text() == before
+    assert sorted(path.name for path in Path().iterdir()) == ["dev-jwks.json", "dev-key.json", "trust.toml"]
+
+
+def test_a_file_from_another_folder_finds_its_key_set() -> None:
+    Path("etc").mkdir()
+    _do("init", "--file", "etc/trust.toml")
+    Path("jwks.json").write_text(_do("dev-key").stdout)
+    done = _do("add", "a", "--issuer", "https://a", "--jwks-file", "jwks.json", "--file", "etc/trust.toml")
+    assert done.exit_code == 0, done.stderr
+    assert 'jwks_file = "../jwks.json"' in Path("etc/trust.toml").read_text()
+
+
+def test_what_is_typed_stands_in_the_file_and_in_the_list() -> None:
+    words = [
+        "--fhir",
+        "https://fhir.example.org/r4",
+        "--hook",
+        "order-sign",
+        "--dialect",
+        "epic",
+        "--subject",
+        'a "b" \\ ü',
+    ]
+    _set_up(*words)
+    listed: list[dict[str, Any]] = json.loads(_do("list", "--json").stdout)
+    (client,) = listed
+    assert client["fhir"] == ["https://fhir.example.org/r4"]
+    assert (client["hooks"], client["dialect"], client["subjects"]) == (["order-sign"], "epic", ['a "b" \\ ü'])
+    assert "https://fhir.example.org" in _do("list").stdout
+
+
+def test_check_says_every_mistake_and_ends_with_1() -> None:
+    _set_up()
+    file = Path("trust.toml")
+    assert (_do("check").exit_code, _do("check").stdout) == (0, "trust.toml can be used: 1 client.\n")
+    file.write_text(file.read_text() + 'networks = ["x1"]\nfhir = ["http://fhir.example.org"]\n')
+    done = _do("check")
+    assert done.exit_code == 1
+    assert len(done.stderr.splitlines()) == 2
+    assert len(json.loads(_do("check", "--json").stdout)["problems"]) == 2
+    assert _do("check", "--file", "nowhere.toml").exit_code == 1
+
+
+def test_check_online_tries_key_sets_and_fhir_servers_under_the_rules_of_the_file() -> None:
+    _do("init")
+    key_set = _do("dev-key").stdout.encode()
+    with answering(lambda path: (200, {}, key_set) if path == "/jwks" else fhir(path)) as seen:
+        words = ("a", "--issuer", "https://a", "--jwks-url", f"{seen.base}/jwks", "--fhir", f"{seen.base}/r4")
+        assert _do("add", *words).exit_code == 0
+        done = _do("check", "--online")
+        assert done.exit_code == 0, done.output
+        assert "1 usable key" in done.stdout
+        assert "GET metadata answers 200" in done.stdout
+        assert seen.paths == ["/jwks", "/r4/metadata"]
+    done = _do("check", "--online", "--json")
+    assert done.exit_code == 1
+    assert [each["reached"] for each in json.loads(done.stdout)["reached"]] == [False, False]
+
+
+@pytest.mark.parametrize("command", ["init", "add", "list", "check", "dev-key", "test-token"])
+def test_every_command_shows_an_example(command: str) -> None:
+    assert "Example" in _do(command, "--help").stdout

@@ -1,0 +1,308 @@
+"""Who calls, whom it may call, whose browser may ask: the trust of a file, and the development profile."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+from starlette.middleware.cors import CORSMiddleware
+
+from cds_hooks.security import open_trust
+from cds_hooks.security.client import ANONYMOUS, TrustedClient
+from cds_hooks.security.keys import read_key_set
+from cds_hooks.security.refused import Refused
+from cds_hooks.security.signing import SigningKey, sign_token
+from cds_hooks.security.token import read_token
+from cds_hooks.security.trust import DevelopmentTrust
+from cds_hooks.security.untrusted import NotAllowed, Untrusted
+from tests.cds_hooks.security.forging import Forger
+from tests.cds_hooks.security.trusting import CLIENT, PUBLIC_URL, SERVICE, Clock, Site, call, run
+
+Token = Callable[..., str]
+
+
+@pytest.fixture
+def token(signing_keys: dict[str, SigningKey], attacker: SigningKey, clock: Clock) -> Token:
+    """A good token with these claims changed."""
+
+    def make(**claims: Any) -> str:
+        return Forger(signing_keys, attacker, clock.now).token({"claims": claims})
+
+    return make
+
+
+def _name(site: Site, token: str, path: str = SERVICE) -> str:
+    async def ask() -> str:
+        trust = site.open()
+        try:
+            return (await call(trust, token, path=path)).name
+        except Untrusted as refused:
+            return refused.reason
+        finally:
+            await trust.aclose()
+
+    return run(ask())
+
+
+SECOND = CLIENT.replace("version = 1\n", "").replace("Example", "Second")
+
+
+@pytest.mark.parametrize(
+    ("claims", "client"),
+    [
+        ({}, "issuer"),
+        ({"sub": "north"}, "Example"),
+        ({"sub": "south"}, "Second"),
+        ({"sub": "North"}, "issuer"),
+        ({"sub": "north", "tenant": "whatever"}, "Example"),
+    ],
+)
+def test_clients_of_one_issuer_are_told_apart_by_subject(
+    site: Site, token: Token, claims: dict[str, str], client: str
+) -> None:
+    site.write(CLIENT + 'subjects = ["north"]\n' + SECOND + 'subjects = ["south"]\n')
+    assert _name(site, token(**claims)) == client
+
+
+@pytest.mark.parametrize(
+    ("claims", "client"),
+    [({}, "issuer"), ({"tenant": "north"}, "Example"), ({"tenant": "south"}, "Second"), ({"tenant": "x"}, "issuer")],
+)
+def test_clients_of_one_issuer_are_told_apart_by_tenant(
+    site: Site, token: Token, claims: dict[str, str], client: str
+) -> None:
+    site.write(CLIENT + 'tenant = "north"\n' + SECOND + 'tenant = "south"\n')
+    assert _name(site, token(**claims)) == client
+
+
+@pytest.mark.parametrize(
+    "aud",
+    [
+        PUBLIC_URL + SERVICE,
+        [PUBLIC_URL + SERVICE],
+        ["https://other.example", PUBLIC_URL + SERVICE],
+        "https://old.example.org/cds-services/order-safety",
+    ],
+    ids=str,
+)
+def test_the_audience_is_the_called_url_or_a_registered_one(site: Site, token: Token, aud: str | list[str]) -> None:
+    site.write(CLIENT + 'audiences = ["https://old.example.org/cds-services/order-safety"]\n')
+    assert _name(site, token(aud=aud)) == "Example"
+
+
+@pytest.mark.parametrize(
+    ("path", "aud", "said"),
+    [
+        ("/cds-services", "/cds-services", "Example"),
+        ("/cds-services", SERVICE, "audience"),
+        (f"{SERVICE}/feedback", f"{SERVICE}/feedback", "Example"),
+        (f"{SERVICE}/feedback", SERVICE, "Example"),
+        (SERVICE, f"{SERVICE}/feedback", "audience"),
+        (f"{SERVICE}/feedback", "/cds-services/other", "audience"),
+    ],
+)
+def test_discovery_service_and_feedback_have_audiences_of_their_own(
+    site: Site, token: Token, path: str, aud: str, said: str
+) -> None:
+    assert _name(site, token(aud=PUBLIC_URL + aud), path) == said
+
+
+@pytest.mark.parametrize(
+    ("claims", "said"),
+    [
+        ({"exp": "@-29", "iat": "@-300"}, "Example"),
+        ({"exp": "@-30", "iat": "@-300"}, "expired"),
+        ({"iat": "@+30", "exp": "@+300"}, "Example"),
+        ({"nbf": "@+30"}, "Example"),
+        ({"nbf": "@-300"}, "Example"),
+        ({"nbf": "@+31"}, "not-yet"),
+        ({"exp": "@+3600"}, "Example"),
+        ({"exp": 1795000100.5, "iat": 1794999999.25}, "Example"),
+        ({"unknown": {"claims": ["are", None]}, "sub": "x"}, "Example"),
+        ({"jti": "0123456789abcdef" * 4}, "Example"),
+        ({"jti": "ü/+= \n"}, "Example"),
+    ],
+    ids=str,
+)
+def test_times_have_a_small_skew_and_other_claims_are_tolerated(
+    site: Site, token: Token, claims: dict[str, Any], said: str
+) -> None:
+    assert _name(site, token(**claims)) == said
+
+
+@pytest.mark.parametrize("kid", ["a+b/c=", "ключ", "key 1", "x" * 500, "'"])
+def test_a_kid_is_any_text(site: Site, signing_keys: dict[str, SigningKey], clock: Clock, kid: str) -> None:
+    key = SigningKey({**signing_keys["ES384"].jwk, "kid": kid}, signing_keys["ES384"].issuer)
+    (site.folder / "jwks.json").write_text(json.dumps(key.key_set()))
+    assert _name(site, sign_token(key, PUBLIC_URL + SERVICE, now=clock.now)) == "Example"
+
+
+def test_a_jku_that_is_the_registered_one_is_no_hindrance(
+    site: Site, signing_keys: dict[str, SigningKey], attacker: SigningKey, clock: Clock
+) -> None:
+    forger = Forger(signing_keys, attacker, clock.now)
+    row = {"header": {"jku": "https://ehr.example.org/jwks"}}
+    assert _name(site, forger.token(row)) == "Example"
+    site.write(CLIENT.replace('jku = "https://ehr.example.org/jwks"\n', ""))
+    assert _name(site, forger.token(row)) == "jku", "none registered: none is right"
+
+
+def test_the_three_names_of_this_machine_are_one_audience(site: Site, token: Token) -> None:
+    async def ask(aud: str) -> str:
+        trust = site.open()
+        trust._public_url = "http://127.0.0.1:8085"
+        try:
+            return (await call(trust, token(aud=aud))).name
+        except Untrusted as refused:
+            return refused.reason
+        finally:
+            await trust.aclose()
+
+    for host in ("127.0.0.1", "localhost", "[::1]"):
+        assert run(ask(f"http://{host}:8085{SERVICE}")) == "Example"
+    assert run(ask(f"http://127.0.0.1:8086{SERVICE}")) == "audience"
+    assert run(ask(f"http://127.0.0.2:8085{SERVICE}")) == "audience"
+
+
+def test_discovery_needs_a_token_unless_the_file_says_otherwise(site: Site) -> None:
+    async def discover() -> str:
+        trust = site.open()
+        try:
+            return (await trust.client_of([], "/cds-services")).name
+        except Untrusted as refused:
+            return refused.reason
+        finally:
+            await trust.aclose()
+
+    assert run(discover()) == "no-token"
+    site.write(CLIENT.replace("version = 1", "version = 1\ndiscovery_needs_token = false"))
+    assert run(discover()) == "anonymous"
+
+
+def test_a_second_process_and_a_restarted_one_know_the_tokens_of_the_first(site: Site, token: Token) -> None:
+    async def play() -> list[str]:
+        first, second = site.open(), site.open()
+        one = token()
+        said = [(await call(first, one)).name]
+        for trust in (second, first):
+            with pytest.raises(Untrusted) as refused:
+                await call(trust, one)
+            said.append(refused.value.reason)
+        await first.aclose()
+        await second.aclose()
+        restarted = site.open()
+        with pytest.raises(Untrusted) as refused:
+            await call(restarted, one)
+        await restarted.aclose()
+        return [*said, refused.value.reason]
+
+    assert run(play()) == ["Example", "replayed", "replayed", "replayed"]
+
+
+def test_a_token_that_is_refused_is_not_used_up(site: Site, token: Token) -> None:
+    one = token()
+    head, body, signature = one.split(".")
+    assert _name(site, f"{head}.{body}.{'A' * len(signature)}") == "signature"
+    assert _name(site, one) == "Example"
+
+
+def test_a_client_is_registered_for_services_and_hooks() -> None:
+    client = TrustedClient("A", services=frozenset({"order-safety"}), hooks=frozenset({"order-sign"}))
+    client.require("order-safety")
+    client.require("order-safety", "order-sign")
+    for service, hook in (("planning", None), ("order-safety", "order-select"), ("planning", "order-sign")):
+        with pytest.raises(NotAllowed) as refused:
+            client.require(service, hook)
+        assert refused.value.status == 403
+    assert ANONYMOUS.may_call("anything", "any-hook")
+
+
+@pytest.mark.parametrize(
+    ("server", "is_registered"),
+    [
+        ("https://fhir.example.org/r4", True),
+        ("https://fhir.example.org/r4/", True),
+        ("HTTPS://FHIR.example.org:443/r4", True),
+        ("https://fhir.example.org/r4/tenant-1", True),
+        ("https://fhir.example.org/R4", False),
+        ("https://fhir.example.org/", False),
+        ("https://fhir.example.org/r4?x", False),
+    ],
+)
+def test_a_fhir_server_is_the_registered_one_or_below_it(site: Site, server: str, is_registered: bool) -> None:
+    trust = site.open()
+    client = trust._live.register().clients[0]
+    if is_registered:
+        base = trust.may_fetch(client, server)
+        assert (base.url.origin, str(base.registered)) == (
+            ("https", "fhir.example.org", 443),
+            "https://fhir.example.org/r4",
+        )
+        assert base.check("https://fhir.example.org/r4/Patient?_page=2&code=http://loinc.org|1").query
+    else:
+        with pytest.raises(Refused):
+            trust.may_fetch(client, server)
+    with pytest.raises(Refused):
+        trust.may_fetch(TrustedClient("without any"), server)
+    run(trust.aclose())
+
+
+def test_origins_follow_the_file_under_a_middleware_that_was_made_once(site: Site) -> None:
+    async def browse() -> None:
+        trust = site.open()
+        app = CORSMiddleware(Starlette(), allow_origins=trust.origins, allow_methods=("GET", "POST"))
+        asking = {"origin": "https://ehr.example.org", "access-control-request-method": "POST"}
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=PUBLIC_URL) as browser:
+            assert allowed not in (await browser.options("/", headers=asking)).headers
+            site.write(CLIENT + 'cors_origins = ["https://ehr.example.org"]\n')
+            trust._live._looked_at -= 1
+            assert (await browser.options("/", headers=asking)).headers[allowed] == "https://ehr.example.org"
+            other = {**asking, "origin": "https://evil.example"}
+            assert allowed not in (await browser.options("/", headers=other)).headers
+            assert allowed not in (await browser.get("/", headers={"origin": "null"})).headers
+        assert (list(trust.origins), len(trust.origins)) == (["https://ehr.example.org"], 1)
+        await trust.aclose()
+
+    allowed = "access-control-allow-origin"
+    run(browse())
+
+
+def test_without_a_file_everyone_on_this_machine_is_anonymous(tmp_path: Path) -> None:
+    trust = open_trust(None, "http://127.0.0.1:8085", f"sqlite:///{tmp_path}/record.sqlite3")
+    assert (trust.development, list(trust.origins)) == (True, ["*"])
+    assert run(trust.client_of([(b"authorization", b"Bearer nonsense")], SERVICE)) is ANONYMOUS
+    for server in ("http://127.0.0.1:9000/r4", "http://localhost/fhir", "https://[::1]:1/x", "http://127.9.9.9"):
+        assert not trust.may_fetch(ANONYMOUS, server).reach.rule.allows("8.8.8.8")
+    for server in (
+        "https://fhir.example.org/r4",
+        "http://10.0.0.1/r4",
+        "http://127.0.0.1.nip.io/",
+        "http://127.1/",
+        "",
+    ):
+        with pytest.raises(Refused):
+            trust.may_fetch(ANONYMOUS, server)
+    run(trust.aclose())
+    assert list(tmp_path.iterdir()) == [], "no store of tokens where none is asked for"
+
+
+def test_a_file_opens_the_store_beside_the_record(site: Site, tmp_path: Path) -> None:
+    trust = open_trust(site.file, PUBLIC_URL, f"sqlite:///{tmp_path}/var/record.sqlite3")
+    assert not trust.development
+    assert not isinstance(trust, DevelopmentTrust)
+    assert (tmp_path / "var" / "used-tokens.sqlite3").is_file()
+    run(trust.aclose())
+
+
+@pytest.mark.outside_data
+@pytest.mark.parametrize("name", ["jwt-compact.json", "jwt-compact-1.0.json"])
+def test_the_specifications_sample_token_verifies_with_its_sample_key(spec_folder: Path, name: str) -> None:
+    examples = spec_folder / "examples"
+    keys, left_out = read_key_set(json.loads((examples / "jwt-jwks.json").read_text()))
+    token = read_token(json.loads((examples / name).read_text())["jwt"].encode())
+    assert left_out == []
+    assert keys.by_kid[token.header.kid].verifies("ES384", token.signed, token.signature)
+    assert token.claims.aud == ("https://cds.example.org/cds-services/some-service",)

@@ -1,0 +1,160 @@
+"""The trust file: read into clients, or refused with a sentence for each mistake and its place."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from cds_hooks.security.addresses import AddressRule
+from cds_hooks.security.client import Budgets, KeySetUrl, PinnedKeys
+from cds_hooks.security.sentences import schema
+from cds_hooks.security.signing import SigningKey, new_key
+from cds_hooks.security.trust_file import Known, TrustFileError, read_trust_file
+from tests.cds_hooks.security.conftest import DATA
+from tests.cds_hooks.security.trusting import CLIENT, Site
+
+FULL = """\
+version = 1
+discovery_needs_token = false
+
+[jwks]
+refresh_seconds = 300
+outage_seconds = 3600
+
+[[client]]
+name = "Epic test"
+issuers = ["https://ehr.example.org/fhir"]
+subjects = ["client-1"]
+tenant = "north"
+jwks_url = "https://keys.example.org/jwks"
+jku = "https://ehr.example.org/jwks"
+algorithms = ["RS384"]
+audiences = ["https://old.example.org/cds-services/order-safety"]
+fhir = ["https://ehr.example.org/fhir/", "http://127.0.0.1:9000/r4"]
+fhir_client_id = "us"
+networks = ["10.20.0.0/16"]
+hooks = ["order-select"]
+services = ["order-safety"]
+dialect = "epic"
+protocol_version = "1.1"
+markdown = "plain"
+cors_origins = ["https://ehr.example.org"]
+link_hosts = ["apps.example.org"]
+override_reasons = [{ code = "1", system = "urn:site", display = "Not now" }]
+
+[client.budgets]
+max_lifetime_seconds = 300
+skew_seconds = 60
+fetch_milliseconds = 250
+concurrency = 8
+max_response_bytes = 2048
+max_pages = 3
+max_requests = 9
+"""
+
+
+def _problems(site: Site, text: str, known: Known | None = None) -> list[str]:
+    site.write(text)
+    with pytest.raises(TrustFileError) as refused:
+        read_trust_file(site.file, known or Known())
+    return list(refused.value.problems)
+
+
+def test_everything_that_can_be_said_is_read(site: Site) -> None:
+    site.write(FULL)
+    file = read_trust_file(site.file, Known(services=["order-safety"], hooks=["order-select"]))
+    client = file.clients[0]
+    assert (file.discovery_needs_token, file.refresh_seconds, file.outage_seconds) == (False, 300, 3600)
+    assert isinstance(client.key_source, KeySetUrl)
+    assert str(client.key_source.url) == "https://keys.example.org/jwks"
+    assert client.key_source.reach.rule.allows("10.20.3.4")
+    assert not client.key_source.reach.rule.allows("10.21.3.4")
+    assert client.jku == "https://ehr.example.org/jwks"
+    assert (client.name, client.tenant, client.fhir_client_id) == ("Epic test", "north", "us")
+    assert client.issuers == {"https://ehr.example.org/fhir"}
+    sets = (client.subjects, client.algorithms, client.hooks, client.services)
+    assert [list(each) for each in sets] == [["client-1"], ["RS384"], ["order-select"], ["order-safety"]]
+    assert client.audiences == {"https://old.example.org/cds-services/order-safety"}
+    assert [str(base.url) for base in client.fhir] == ["https://ehr.example.org/fhir/", "http://127.0.0.1:9000/r4"]
+    assert not client.fhir[1].reach.rule.allows("10.20.3.4"), "loopback leads to loopback"
+    profile = client.profile
+    assert (profile.dialect.id, profile.version, profile.markdown) == ("epic", "1.1", "plain")
+    assert (*profile.link_hosts, profile.override_reasons[0].code) == ("apps.example.org", "1")
+    assert client.cors_origins == {"https://ehr.example.org"}
+    assert client.budgets == Budgets(300, 60, 250, 8, 2048, 3, 9)
+
+
+def test_what_is_left_out_has_the_default_that_the_schema_names(site: Site) -> None:
+    client = read_trust_file(site.file).clients[0]
+    named = schema()["$defs"]["client"]["properties"]
+    budgets = {name: each["default"] for name, each in named["budgets"]["properties"].items()}
+    assert client.budgets == Budgets(**budgets) == Budgets()
+    assert named["dialect"]["default"] == client.profile.dialect.id
+    site.write(CLIENT.replace('algorithms = ["ES384", "RS384", "ES256", "RS256", "EdDSA"]\n', ""))
+    with pytest.raises(TrustFileError):
+        read_trust_file(site.file)  # the key set has keys for which there is then no algorithm
+    top = schema()["properties"]
+    file = read_trust_file(_written(site, CLIENT))
+    assert file.discovery_needs_token is top["discovery_needs_token"]["default"]
+    assert file.refresh_seconds == top["jwks"]["properties"]["refresh_seconds"]["default"]
+    assert file.outage_seconds == top["jwks"]["properties"]["outage_seconds"]["default"]
+
+
+def _written(site: Site, text: str) -> Path:
+    site.write(text)
+    return site.file
+
+
+def test_keys_are_pinned_in_the_file_itself(site: Site, signing_keys: dict[str, SigningKey]) -> None:
+    jwk = signing_keys["ES384"].key_set()["keys"][0]
+    table = "[[client.keys]]\n" + "\n".join(f"{name} = {json.dumps(value)}" for name, value in jwk.items())
+    site.write(
+        f'version = 1\n[[client]]\nname = "A"\nissuers = ["https://a.example"]\nalgorithms = ["ES384"]\n{table}\n'
+    )
+    source = read_trust_file(site.file).clients[0].key_source
+    assert isinstance(source, PinnedKeys)
+    assert list(source.keys.by_kid) == ["key-ES384"]
+
+
+def test_the_schema_is_one_and_describes_every_setting() -> None:
+    jsonschema.Draft202012Validator.check_schema(schema())
+    properties = schema()["$defs"]["client"]["properties"]
+    assert [name for name, each in properties.items() if "description" not in each] == []
+
+
+ROWS: list[dict[str, Any]] = [json.loads(line) for line in (DATA / "trust-files.jsonl").read_text().splitlines()]
+
+
+@pytest.mark.parametrize("row", ROWS, ids=[row["name"] for row in ROWS])
+def test_a_mistake_is_said_with_its_place(row: dict[str, Any], site: Site) -> None:
+    text = CLIENT.replace(row["replace"], row["with"]) if "replace" in row else CLIENT + row.get("append", "")
+    problems = _problems(site, row.get("text", text), Known(services=["order-safety"], hooks=["patient-view"]))
+    assert any(row["says"] in problem for problem in problems), problems
+
+
+def test_the_bytes_of_a_key_are_in_no_sentence(site: Site) -> None:
+    secret = "c2VjcmV0LW9mLXRoZS1zaXRl"  # noqa: S105 - invented
+    key = f'{{ kty = "oct", kid = "x", k = "{secret}" }}'
+    table = f'\n[[client]]\nname = "B"\nissuers = ["https://b"]\nkeys = [{key}]\n'
+    assert secret not in " ".join(_problems(site, CLIENT + table))
+    assert secret not in " ".join(_problems(site, CLIENT + table.replace(f"[{key}]", f'["{secret}"]')))
+
+
+def test_a_private_key_in_place_of_the_public_one_is_refused(site: Site) -> None:
+    key = new_key("https://ehr.example.org", "ES384")
+    (site.folder / "jwks.json").write_text(json.dumps({"keys": [key.jwk]}))
+    problems = _problems(site, CLIENT)
+    assert any("private" in problem for problem in problems)
+    assert key.jwk["d"] not in " ".join(problems)
+
+
+def test_all_mistakes_are_said_at_once(site: Site) -> None:
+    text = CLIENT.replace("https://fhir.example.org/r4", "http://fhir.example.org/r4") + 'networks = ["10.0.0.1/8"]\n'
+    assert len(_problems(site, text)) == 2
+
+
+def test_an_empty_rule_reaches_public_addresses_only() -> None:
+    assert AddressRule().allows("8.8.8.8")
+    assert not AddressRule().allows("10.0.0.1")
