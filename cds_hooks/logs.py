@@ -19,6 +19,7 @@ FIELDS = frozenset(
         "bytes", "count",
     }
 )  # fmt: skip
+_SILENT = logging.CRITICAL + 1
 _PLAIN = re.compile(r"^[A-Za-z0-9 _.,:;/()*+-]{0,120}$")
 
 
@@ -37,7 +38,7 @@ def configure_logs(level: str, stream: TextIO | None = None) -> None:
     """Makes `log()` write JSON lines of at least `level` to standard error (or `stream`)."""
     for library in ("httpx", "httpcore"):
         # They write addresses with their queries, and headers: patients' ids and more.
-        logging.getLogger(library).disabled = True
+        logging.getLogger(library).setLevel(_SILENT)
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,

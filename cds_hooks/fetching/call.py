@@ -73,11 +73,12 @@ class Call:
 
     def _take(self, job: _Job, found: Found, milliseconds: float) -> None:
         self.refusals += found.refusals
-        cost = Cost(round(milliseconds, 1), found.pages, found.bytes, _count(found.value))
+        given = 1 if isinstance(job.what, Bundle) else 0  # the page that the client sent
+        cost = Cost(round(milliseconds, 1), found.pages - given, found.bytes, _count(found.value))
         for state in job.states:
-            if isinstance(job.what, Bundle):
+            if given:
                 self.values[state.sent_as] = found.value
-                state = replace(state, state="given", cost=cost, reason="", cause="")
+                state = replace(state, state="given", cost=cost if found.bytes else None, reason="", cause="")
             else:
                 self.values[state.template.key] = found.value
                 state = replace(state, state="fetched", cost=cost, reason="", cause="", text="the first pages only")

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal
 
-from fhir.record import resources
+from fhir.record.resources import TYPES
 from fhir.terminology.analytes import ANALYTES
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Template:
     type: type[object] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "type", getattr(resources, self.resource))
+        object.__setattr__(self, "type", TYPES[self.resource])
 
     def query_for(self, protocol: str) -> str:
         """The query as a client of this version of CDS Hooks gets it in discovery: dates by tokens only from 3.0 on."""

@@ -469,6 +469,9 @@ READ_TYPES: tuple[type[Narrowed], ...] = (
     Bundle,
 )
 
+TYPES: dict[str, type[Narrowed]] = {str(each.__struct_config__.tag): each for each in (*READ_TYPES, *_OTHERS)}
+"""Every resource type of FHIR R4 by its name."""
+
 AnyResource: Any = None
 for _type in (*READ_TYPES, *_OTHERS):
     AnyResource = _type if AnyResource is None else AnyResource | _type

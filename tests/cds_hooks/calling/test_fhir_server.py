@@ -1,0 +1,113 @@
+"""The server for tests is a FHIR server: what it answers, refuses and links to."""
+
+from datetime import datetime
+
+import httpx
+import pytest
+from fhir.resources.R4B.bundle import Bundle
+from fhir.resources.R4B.capabilitystatement import CapabilityStatement
+from fhir.resources.R4B.operationoutcome import OperationOutcome
+
+from tests.fhir_charts import chart_of, lab, sample_chart, serving_fhir
+
+CHART = chart_of(*(lab(number) for number in range(1, 8)), lab(20, patient="p2"))
+
+
+def _codes(url: str, **options: object) -> int:
+    return httpx.get(url, **options).status_code  # type: ignore[arg-type] # options of httpx
+
+
+def test_pages_are_linked_until_the_last() -> None:
+    with serving_fhir([CHART], page_size=3) as running:
+        url: str | None = f"{running.base}/Observation?patient=p1&_sort=-date&_count=500"
+        sizes, found = [], []
+        while url:
+            page = httpx.get(url).json()
+            Bundle.model_validate(page)
+            assert page["total"] == 7
+            sizes.append(len(page["entry"]))
+            found += [entry["resource"]["id"] for entry in page["entry"]]
+            url = next((link["url"] for link in page["link"] if link["relation"] == "next"), None)
+    assert sizes == [3, 3, 1]
+    assert found == ["o7", "o6", "o5", "o4", "o3", "o2", "o1"]
+
+
+def test_a_search_by_post_finds_the_same() -> None:
+    with serving_fhir([CHART]) as running:
+        form = {"patient": "p1", "_sort": "-date"}
+        by_post = httpx.post(f"{running.base}/Observation/_search", data=form).json()
+        by_get = httpx.get(f"{running.base}/Observation", params=form).json()
+        assert by_post["entry"] == by_get["entry"]
+        assert httpx.post(f"{running.base}/Observation/_search", json=form).status_code == 415
+
+
+def test_an_empty_search_is_an_empty_bundle() -> None:
+    with serving_fhir([CHART]) as running:
+        page = httpx.get(f"{running.base}/Condition?patient=p1").json()
+    assert page["total"] == 0
+    assert "entry" not in page
+
+
+def test_errors_are_operation_outcomes() -> None:
+    with serving_fhir([CHART], token="t") as running:  # noqa: S106 - a test's own
+        ours = {"headers": {"authorization": "Bearer t"}}
+        for path, status, options in (
+            ("/Patient/nobody", 404, ours),
+            ("/Observation?value-quantity=5", 400, ours),
+            ("/Observation?_count=x", 400, ours),
+            ("?_getpages=gone", 410, ours),
+            ("/Patient/p1", 401, {}),
+            ("/Patient/p1", 401, {"headers": {"authorization": "Bearer u"}}),
+        ):
+            answer = httpx.get(f"{running.base}{path}", **options)  # type: ignore[arg-type] # options of httpx
+            assert answer.status_code == status
+            OperationOutcome.model_validate(answer.json())
+        assert httpx.delete(f"{running.base}/Patient/p1", **ours).status_code == 405  # type: ignore[arg-type] # as above
+        assert httpx.get(f"{running.base}/Patient/p1", **ours).json()["id"] == "p1"  # type: ignore[arg-type] # as above
+
+
+def test_it_says_what_it_can_do(as_of: datetime) -> None:
+    with serving_fhir([sample_chart("planning-talk", as_of)]) as running:
+        statement = httpx.get(f"{running.base}/metadata").json()
+    CapabilityStatement.model_validate(statement)
+    observation = next(each for each in statement["rest"][0]["resource"] if each["type"] == "Observation")
+    assert {"patient", "code", "date", "_id"} <= {each["name"] for each in observation["searchParam"]}
+
+
+def test_patients_of_several_charts_are_kept_apart(as_of: datetime) -> None:
+    with serving_fhir([CHART, sample_chart("planning-talk", as_of)]) as running:
+        page = httpx.get(f"{running.base}/Observation?patient=planning-talk").json()
+    assert {entry["resource"]["subject"]["reference"] for entry in page["entry"]} == {"Patient/planning-talk"}
+
+
+@pytest.mark.parametrize(
+    ("mode", "status", "header"),
+    [
+        ("401", 401, "www-authenticate"),
+        ("403", 403, "content-type"),
+        ("429", 429, "retry-after"),
+        ("503", 503, "retry-after"),
+        ("redirect", 302, "location"),
+        ("garbage", 200, "content-type"),
+    ],
+)
+def test_it_misbehaves_as_it_is_told(mode: str, status: int, header: str) -> None:
+    with serving_fhir([CHART], mode=mode) as running:
+        answer = httpx.get(f"{running.base}/Patient/p1")
+    assert answer.status_code == status
+    assert header in answer.headers
+
+
+def test_a_busy_server_can_recover() -> None:
+    with serving_fhir([CHART], mode="503", failures=1) as running:
+        assert [_codes(f"{running.base}/Patient/p1") for _ in range(2)] == [503, 200]
+        assert _codes(f"{running.base}/Observation?patient=p1") == 503
+
+
+def test_what_was_asked_can_be_looked_at() -> None:
+    with serving_fhir([CHART]) as running:
+        httpx.get(f"{running.base}/Patient/p1", headers={"authorization": "Bearer secret"})
+        seen = httpx.get(f"{running.base.removesuffix('/fhir')}/requests")
+    (request,) = seen.json()["requests"]
+    assert (request["path"], request["token"], request["status"]) == ("/fhir/Patient/p1", True, 200)
+    assert "secret" not in seen.text

@@ -1,0 +1,84 @@
+"""`cds-hooks fhir-server`, `call --fhir-server` and `prefetch stats` as a person uses them together."""
+
+import json
+import os
+import re
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.conftest import ROOT
+from tests.live import serving
+
+PROGRAM = str(ROOT / ".venv/bin/cds-hooks")
+
+
+@contextmanager
+def _fhir_server(*options: str) -> Iterator[str]:
+    command = [PROGRAM, "fhir-server", *options, "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        address = re.search(r"http://\S+/fhir", line)
+        assert address, line
+        try:
+            yield address[0]
+        finally:
+            process.terminate()
+
+
+def _run(server: str, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    settings = os.environ | {"CDS_PUBLIC_URL": server} | environment
+    return subprocess.run([PROGRAM, *words], env=settings, capture_output=True, text=True, timeout=60)
+
+
+def test_a_call_reads_from_the_server_and_the_record_says_what_it_cost(tmp_path: Path) -> None:
+    database = f"sqlite:///{tmp_path}/decisions.sqlite3"
+    with (
+        serving(tmp_path, CDS_FETCH_MILLISECONDS="20000") as server,
+        _fhir_server("sample:planning-talk", "--token", "t", "--page-size", "10") as fhir,
+    ):
+        source = ["call", "sample:planning-talk", "--fhir-server", fhir, "--fhir-token"]
+        fetched = _run(server, *source, "t")
+        refused = _run(server, *source, "wrong")
+        in_part = _run(server, *source, "t", "--omit", "labs")
+        asked = httpx.get(fhir.replace("/fhir", "/requests")).json()["requests"]
+    assert "1 card" in fetched.stdout
+    assert "1 card" in in_part.stdout
+    assert refused.returncode == 1
+    assert "failed with HTTP 412" in refused.stdout
+    assert asked
+    assert all(each["token"] for each in asked)
+    stats = _run("", "prefetch", "stats", "--json", CDS_DATABASE_URL=database)
+    (rates,) = json.loads(stats.stdout)
+    labs = next(key for key in rates["keys"] if key["key"] == "labs")
+    assert (rates["calls"], labs["fetched"], labs["given"]) == (2, 2, 0)
+    assert rates["says"].startswith("anonymous sends 5 of 6 keys of planning-conversation; fetching costs ")
+    table = _run("", "prefetch", "stats", CDS_DATABASE_URL=database, COLUMNS="80").stdout
+    assert re.search(r"labs +100%", table)
+    assert rates["says"] in table
+
+
+def test_stats_without_a_record_are_a_sentence(tmp_path: Path) -> None:
+    done = _run("", "prefetch", "stats", "--database", f"sqlite:///{tmp_path}/none.sqlite3")
+    assert done.returncode == 1
+    assert "there is no record" in done.stderr.lower()
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "complaint"),
+    [
+        (["sample:nobody"], 2, "there is no sample"),
+        (["/nowhere.json"], 2, "cannot be read"),
+        (["sample:infant", "--mode", "sulking"], 2, "sulking"),
+    ],
+)
+def test_a_mistake_is_answered_with_a_sentence(options: list[str], code: int, complaint: str) -> None:
+    done = _run("", "fhir-server", *options, "--port", "0")
+    assert done.returncode == code
+    assert complaint in done.stderr
+    assert "Traceback" not in done.stderr
