@@ -7,6 +7,11 @@ from typing import Any
 
 _DAY = re.compile(r"^(\d{4})-(\d{2})-(\d{2})(?=$|T)")
 _MONTH = re.compile(r"^\d{4}-\d{2}$")
+_YEAR = re.compile(r"^\d{4}$")
+# Four digits may be anything; in these members of FHIR R4 they are a year.
+_MEMBER_WITH_DATE = re.compile(r"(date|datetime|authoredOn|dateAsserted|start|end)$", re.IGNORECASE)
+_YEAR_DAYS = 365.2425
+_OPEN_END = date(9999, 1, 1)
 
 # What happened to the patient; not the death, not when a record was made.
 _EVENTS = {
@@ -42,7 +47,8 @@ def _time_at(resource: dict[str, Any], path: tuple[str, ...]) -> datetime | None
     value: Any = resource
     for name in path:
         value = value.get(name) if isinstance(value, dict) else None
-    if not isinstance(value, str) or _day(value) is None:
+    day = _day(value) if isinstance(value, str) else None
+    if day is None or day >= _OPEN_END:
         return None
     try:
         time = datetime.fromisoformat(value)
@@ -59,19 +65,27 @@ def _day(text: str) -> date | None:
         return None
 
 
-def shifted(value: Any, days: int) -> Any:
-    """A copy of any JSON value with every date in it moved by whole days; times of day and offsets stay.
+def shifted(value: Any, days: int, name: str = "") -> Any:
+    """A copy of any JSON value (the member `name` of its parent) with every date in it moved by whole days.
 
-    A month without a day moves with its first day; a year alone moves by whole years.
+    Times of day and offsets stay. A month without a day moves with its first day, a year alone by whole years. What
+    would leave the calendar stays, such as the open end 9999-12-31.
     """
     if isinstance(value, dict):
-        return {name: shifted(member, days) for name, member in value.items()}
+        return {member: shifted(each, days, member) for member, each in value.items()}
     if isinstance(value, list):
-        return [shifted(member, days) for member in value]
-    return _shifted_text(value, days) if isinstance(value, str) else value
+        return [shifted(each, days, name) for each in value]
+    if not isinstance(value, str):
+        return value
+    try:
+        return _shifted_text(value, days, name)
+    except (OverflowError, ValueError):
+        return value
 
 
-def _shifted_text(text: str, days: int) -> str:
+def _shifted_text(text: str, days: int, name: str) -> str:
+    if _YEAR.match(text) and _MEMBER_WITH_DATE.search(name):
+        return date(int(text) + round(days / _YEAR_DAYS), 1, 1).isoformat()[:4]
     if _MONTH.match(text):
         first = _day(f"{text}-01")
         return (first + timedelta(days=days)).isoformat()[:7] if first else text

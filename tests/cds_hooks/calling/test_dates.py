@@ -53,3 +53,22 @@ def test_the_last_event_is_moved_into_the_last_day_and_never_into_the_future() -
         event = datetime(2021, 3, 13, hour, 30, tzinfo=UTC)
         moved = event + timedelta(days=days_until(event, now))
         assert timedelta(0) <= now - moved < timedelta(days=1)
+
+
+def test_a_year_alone_moves_by_whole_years_where_it_is_a_date() -> None:
+    chart = {"birthDate": "1950", "onsetDateTime": "2001", "period": {"start": "2010"}, "postalCode": "1950"}
+    moved = {"birthDate": "1951", "onsetDateTime": "2002", "period": {"start": "2011"}, "postalCode": "1950"}
+    assert shifted(chart, 366) == moved
+    assert shifted(moved, -366) == chart
+
+
+def test_what_would_leave_the_calendar_stays() -> None:
+    dates = ["9999-12-31", "9999-12-31T23:59:59Z", "9999-12", "0001-01-01"]
+    assert shifted(dates[:3], 400) == dates[:3]
+    assert shifted(dates[3], -400) == dates[3]
+    assert shifted({"end": "9999"}, 400) == {"end": "9999"}
+
+
+def test_an_open_end_is_no_event() -> None:
+    stay = {"resourceType": "Encounter", "period": {"start": "2021-06-01", "end": "9999-12-31"}}
+    assert last_event([stay]) == datetime(2021, 6, 1, tzinfo=UTC)
