@@ -14,6 +14,8 @@ from fhir.mapping.feature import FeatureVector
 from fhir.mapping.features import features_named
 from fhir.mapping.vector import map_features
 from fhir.record.record import PatientRecord
+from fhir.record.resources import Encounter
+from fhir.record.time import parse_time
 from models_onnx.eligibility import may_be_scored, not_in_population, not_scored
 from models_onnx.registry import load_model
 from models_onnx.runtime import Prediction
@@ -25,6 +27,7 @@ SUMMARY = (
     "Consider planning ahead."
 )
 _IN_HOSPITAL = frozenset({"IMP", "ACUTE", "NONAC", "EMER", "OBSENC"})
+_GOING_ON = frozenset({"in-progress", "arrived", "triaged", "onleave"})
 
 
 async def decide(situation: Situation) -> Advice:
@@ -67,8 +70,14 @@ def _outside_population(record: PatientRecord) -> Silence | None:
     return None
 
 
-def _open_encounters(record: PatientRecord) -> list[Any]:
-    return [stay for stay in record.encounters if stay.status in ("in-progress", "arrived", "triaged", "onleave")]
+def _open_encounters(record: PatientRecord) -> list[Encounter]:
+    """Those going on; one that nobody closed but that has an end in the past is over."""
+    return [stay for stay in record.encounters if stay.status in _GOING_ON and not _is_over(stay, record)]
+
+
+def _is_over(stay: Encounter, record: PatientRecord) -> bool:
+    end = parse_time(stay.period.end) if stay.period is not None and stay.period.end else None
+    return end is not None and end.age_days(record.as_of_epoch) > (0.0 if end.precision == "instant" else 1.0)
 
 
 def _silence(reason: str, text: str) -> Silence:
