@@ -1,0 +1,106 @@
+"""Bodies that come slowly, connections that end, and more calls at the same time than a client may have."""
+
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from time import sleep
+
+import httpx
+import pytest
+
+from tests.cds_hooks.calls import PLANNING, request_for
+from tests.hardening.raw import Connection
+from tests.live import serving
+
+PATH = f"/cds-services/{PLANNING}"
+SECONDS, CALLS = 1.0, 3
+AS_OF = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def bounded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A server that waits a second for a body and answers three calls of a client at the same time."""
+    folder = tmp_path_factory.mktemp("bounded")
+    bounds = {"CDS_BODY_SECONDS": str(SECONDS), "CDS_CONCURRENT_CALLS": str(CALLS), "CDS_AS_OF": AS_OF.isoformat()}
+    with serving(folder, **bounds) as address:
+        yield address
+
+
+@pytest.fixture
+def body() -> bytes:
+    """A call that is answered with a card."""
+    return json.dumps(request_for(PLANNING, "patient-view", "planning-talk", AS_OF)).encode()
+
+
+@pytest.mark.parametrize("path", [PATH, f"{PATH}/feedback"])
+def test_a_body_that_does_not_come_is_answered_408_and_the_connection_closed(bounded: str, path: str) -> None:
+    with Connection(bounded) as connection:
+        connection.post(path, b'{"hook":', "Content-Length: 1000")
+        answer = connection.answer()
+        assert answer.status == 408
+        assert json.loads(answer.body)["issue"][0]["code"] == "timeout"
+        assert connection.is_closed()
+
+
+def test_a_body_that_trickles_is_not_waited_for_longer(bounded: str) -> None:
+    with Connection(bounded) as connection:
+        connection.post(PATH, b"", "Transfer-Encoding: chunked")
+        for _ in range(8):
+            sleep(SECONDS / 4)
+            try:
+                connection.send(b"1\r\n{\r\n")
+            except ConnectionError:
+                break
+        assert connection.answer().status == 408
+
+
+def test_a_body_in_pieces_that_comes_in_time_is_answered(bounded: str, body: bytes) -> None:
+    with Connection(bounded) as connection:
+        connection.post(PATH, body[:100], f"Content-Length: {len(body)}")
+        sleep(SECONDS / 4)
+        connection.send(body[100:])
+        assert connection.answer().status == 200
+
+
+def test_a_connection_that_ends_within_the_body_hurts_nobody(bounded: str, body: bytes) -> None:
+    for _ in range(20):
+        with Connection(bounded) as connection:
+            connection.post(PATH, body[:100], f"Content-Length: {len(body)}")
+    assert httpx.post(f"{bounded}{PATH}", content=body, headers={"content-type": "application/json"}).status_code == 200
+
+
+def test_more_calls_at_the_same_time_than_a_client_may_have_are_told_to_wait(bounded: str, body: bytes) -> None:
+    with ExitStack() as stack:
+        slow = [stack.enter_context(Connection(bounded)) for _ in range(CALLS)]
+        for connection in slow:
+            connection.post(PATH, body[:100], f"Content-Length: {len(body)}")
+        sleep(0.2)
+        with Connection(bounded) as one_more:
+            one_more.post(PATH, body)
+            answer = one_more.answer()
+        assert answer.status == 429
+        assert int(answer.headers["retry-after"]) >= 1
+        assert json.loads(answer.body)["issue"][0]["code"] == "throttled"
+        for connection in slow:
+            connection.send(body[100:])
+        assert [connection.answer().status for connection in slow] == [200] * CALLS
+    with Connection(bounded) as later:
+        later.post(PATH, body)
+        assert later.answer().status == 200
+
+
+@pytest.mark.parametrize(
+    "request_line",
+    [
+        b"GARBAGE\r\n\r\n",
+        b"POST /cds-services/x HTTP/9.9\r\n\r\n",
+        b"\x16\x03\x01\x02\x00",
+        b"GET / HTTP/1.1\r\n: x\r\n\r\n",
+    ],
+)
+def test_what_is_no_http_ends_that_connection_only(bounded: str, request_line: bytes) -> None:
+    with Connection(bounded, timeout=5) as connection:
+        connection.send(request_line)
+        assert connection.answer().status in (0, 400, 404)
+    assert httpx.get(f"{bounded}/livez").status_code == 200
