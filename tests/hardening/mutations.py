@@ -81,7 +81,7 @@ def _mutate(draw: DrawFn, tree: Json, place: tuple[str | int, ...]) -> None:
     last = place[-1]
     what = draw(st.sampled_from(("replace", "replace", "delete", "wrap", "double", "rename")))
     if what == "replace":
-        holder[last] = draw(values)
+        holder[last] = copy.deepcopy(draw(values))
     elif what == "delete":
         del holder[last]
     elif what == "wrap":

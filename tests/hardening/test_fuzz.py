@@ -101,8 +101,8 @@ def test_bodies_with_bytes_gone_or_changed(calls: httpx.Client, path: str, body:
     _send(calls, path, body)
 
 
-@FUZZ
-@given(chart=bundles("p"), drafts=st.lists(medication_requests("p"), min_size=1, max_size=3))
+@settings(FUZZ, max_examples=40)
+@given(chart=bundles("p", at_most=3), drafts=st.lists(medication_requests("p"), min_size=1, max_size=3))
 def test_ugly_charts_and_drafts_that_are_valid_fhir(calls: httpx.Client, chart: Json, drafts: list[Json]) -> None:
     patient = chart["entry"][0]["resource"]
     prefetch = {"patient": patient} | {f"k{n}": each["resource"] for n, each in enumerate(chart["entry"][1:])}
