@@ -5,10 +5,9 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Final, Protocol
 
-from sqlalchemy import make_url
-
 from cds_hooks.security.untrusted import ReplayStoreFailed
 from cds_hooks.storage.checkpoint import Checkpointer
+from cds_hooks.storage.database import parse_url, sqlite_file
 
 _TABLE: Final = "CREATE TABLE IF NOT EXISTS used (id BLOB PRIMARY KEY, expires INTEGER NOT NULL) WITHOUT ROWID"
 _INSERT: Final = "INSERT OR IGNORE INTO used VALUES (?, ?)"
@@ -77,9 +76,15 @@ def token_id(iss: str, jti: str) -> bytes:
     return blake2b(text, digest_size=16).digest()
 
 
-def replay_file(database_url: str) -> Path:
-    """Where the store of a decision record lies: beside its SQLite file, else in `var/` of the working folder."""
-    url = make_url(database_url)
-    if url.get_backend_name() == "sqlite" and url.database:
-        return Path(url.database).with_name("used-tokens.sqlite3")
-    return Path("var", "used-tokens.sqlite3")
+def open_replay_store(database_url: str) -> ReplayStore:
+    """The store beside a decision record: in its PostgreSQL, or in a file beside its SQLite file.
+
+    ReplayStoreFailed where the file cannot be opened, RecordUnavailable where the URL is of neither.
+    """
+    url = parse_url(database_url)
+    if url.get_backend_name() == "postgresql":
+        # imported here: psycopg comes with the extra `postgres` only
+        from cds_hooks.security.replay_postgres import PostgresReplayStore
+
+        return PostgresReplayStore(url)
+    return SqliteReplayStore(sqlite_file(url).with_name("used-tokens.sqlite3"))

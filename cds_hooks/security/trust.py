@@ -11,7 +11,7 @@ from cds_hooks.security.outbound import FhirBase, OutboundClient, is_below
 from cds_hooks.security.reach import Reach, is_loopback, reach_of
 from cds_hooks.security.refused import Refused
 from cds_hooks.security.register import LiveRegister
-from cds_hooks.security.replay import ReplayStore, SqliteReplayStore, replay_file
+from cds_hooks.security.replay import ReplayStore, open_replay_store
 from cds_hooks.security.token import Token, bearer, read_token
 from cds_hooks.security.trust_file import ANYTHING, Known
 from cds_hooks.security.untrusted import Untrusted
@@ -58,7 +58,7 @@ def open_trust(
     """
     if file is None:
         return DevelopmentTrust(development)
-    return FileTrust(file, public_url, SqliteReplayStore(replay_file(database_url)), known)
+    return FileTrust(file, public_url, open_replay_store(database_url), known)
 
 
 class DevelopmentTrust:

@@ -38,6 +38,8 @@ class Untrusted(HookError):
 
     status = 401
     code = "login"
+    # RFC 9110, section 15.5.2; without `error=`, which would say why
+    headers = ((b"www-authenticate", b"Bearer"),)
 
     def __init__(self, reason: Reason, client: str = "") -> None:
         """`client` is the name in the trust file that the token claims to be, where it got that far."""
@@ -62,6 +64,3 @@ class ReplayStoreFailed(HookError):
 
 UNTRUSTED_BODY: Final = operation_outcome(Untrusted("no-token"))
 """The one body of every 401."""
-
-UNTRUSTED_HEADERS: Final = ((b"www-authenticate", b"Bearer"),)
-"""What goes with it (RFC 9110, section 15.5.2); without `error=`, which would say why."""

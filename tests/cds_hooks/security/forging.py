@@ -21,19 +21,22 @@ _numbers = count(1)
 class Forger:
     """Makes tokens of the client, or what a row of the corpus makes of one."""
 
-    def __init__(self, keys: dict[str, SigningKey], attacker: SigningKey, now: float) -> None:
+    def __init__(
+        self, keys: dict[str, SigningKey], attacker: SigningKey, now: float, audience: str = PUBLIC_URL + SERVICE
+    ) -> None:
         self.keys = keys
         self.attacker = attacker
         self.now = int(now)
+        self.audience = audience
 
     def good_claims(self) -> dict[str, Any]:
         """Claims of a good token, with a `jti` of its own."""
         return {
             "iss": "https://ehr.example.org",
-            "aud": PUBLIC_URL + SERVICE,
+            "aud": self.audience,
             "iat": self.now,
             "exp": self.now + 300,
-            "jti": f"jti-{next(_numbers)}",
+            "jti": f"jti-{self.now}-{next(_numbers)}",
         }
 
     def token(self, row: dict[str, Any]) -> str:

@@ -1,12 +1,14 @@
 """A token is taken once: by all processes, after a restart, after a kill, until it has expired."""
 
+import asyncio
 import subprocess
 import sys
 from pathlib import Path
 
+import psycopg
 import pytest
 
-from cds_hooks.security.replay import SqliteReplayStore, replay_file, token_id
+from cds_hooks.security.replay import SqliteReplayStore, open_replay_store, token_id
 from cds_hooks.security.untrusted import ReplayStoreFailed
 from tests.cds_hooks.security.trusting import run
 from tests.conftest import ROOT
@@ -123,13 +125,50 @@ def test_a_store_that_cannot_be_opened_or_written_says_so(tmp_path: Path) -> Non
     run(use())
 
 
-@pytest.mark.parametrize(
-    ("url", "file"),
-    [
-        ("sqlite:///var/decisions.sqlite3", "var/used-tokens.sqlite3"),
-        ("sqlite:////srv/cds/record.db", "/srv/cds/used-tokens.sqlite3"),
-        ("postgresql://cds@db.example.org/cds", "var/used-tokens.sqlite3"),
-    ],
-)
-def test_the_store_lies_beside_the_record(url: str, file: str) -> None:
-    assert replay_file(url) == Path(file)
+@pytest.mark.parametrize("name", ["decisions.sqlite3", "other.db"])
+def test_the_store_lies_beside_the_record(tmp_path: Path, name: str) -> None:
+    store = open_replay_store(f"sqlite:///{tmp_path}/var/{name}")
+    run(store.aclose())
+    assert (tmp_path / "var" / "used-tokens.sqlite3").is_file()
+
+
+def test_machines_that_share_a_postgresql_take_each_token_once(postgres_url: str) -> None:
+    async def play() -> tuple[int, bool, bool]:
+        machines = [open_replay_store(postgres_url) for _ in range(3)]
+        asked = [each.first_use("https://ehr", f"jti-{at}", NOW + 60, NOW) for at in range(100) for each in machines]
+        twice = [machines[0].first_use("https://ehr", "twice", NOW + 60, NOW) for _ in range(2)]
+        answers = await asyncio.gather(*asked, *twice)
+        for machine in machines:
+            await machine.aclose()
+        restarted = open_replay_store(postgres_url)
+        again = await restarted.first_use("https://ehr", "jti-7", NOW + 60, NOW)
+        new = await restarted.first_use("https://ehr", "new", NOW + 60, NOW)
+        await restarted.aclose()
+        return sum(answers), again, new
+
+    assert run(play()) == (101, False, True)
+
+
+def test_what_has_expired_is_forgotten_in_postgresql_too(postgres_url: str) -> None:
+    async def play() -> None:
+        store = open_replay_store(postgres_url)
+        await store.first_use("https://ehr", "old", NOW + 10, NOW)
+        await asyncio.gather(*(store.first_use("https://ehr", f"new-{at}", NOW + 3600, NOW + 20) for at in range(1000)))
+        await store.first_use("https://ehr", "last", NOW + 3600, NOW + 20)
+        await store.aclose()
+
+    run(play())
+    with psycopg.connect(postgres_url) as connection:
+        rows = connection.execute("SELECT count(*), min(expires) FROM used_tokens").fetchone()
+    assert rows == (1001, int(NOW) + 3601)
+
+
+def test_without_its_postgresql_nobody_is_let_in_and_nobody_waits() -> None:
+    async def play() -> None:
+        store = open_replay_store("postgresql://nobody@127.0.0.1:1/nothing")
+        for _ in range(2):
+            with pytest.raises(ReplayStoreFailed):
+                await store.first_use("https://ehr", "x", NOW + 60, NOW)
+        await store.aclose()
+
+    run(play())
