@@ -138,7 +138,7 @@ def _known(prediction: Prediction, vector: FeatureVector) -> list[Known]:
 def _extension(
     manifest: Manifest, prediction: Prediction, known: Sequence[Known], missing: Sequence[Missing]
 ) -> dict[str, Any]:
-    return {
+    said: dict[str, Any] = {
         "model": {"id": manifest.id, "version": manifest.version, "sha256": manifest.file.sha256},
         "probability": prediction.probability,
         "link": manifest.link,
@@ -147,7 +147,6 @@ def _extension(
             Factor(found.feature.name, found.value, found.feature.unit, found.effective, found.source, contribution)
             for found, contribution in known
         ],
-        "missing": [gap.feature.name for gap in missing],
         "percentile": prediction.percentile,
         "observed": {
             "rate": prediction.observed_rate,
@@ -156,6 +155,9 @@ def _extension(
             "count": prediction.observed_count,
         },
     }
+    if missing:  # CDS Hooks sends no empty list (checklist row GEN-04)
+        said["missing"] = [gap.feature.name for gap in missing]
+    return said
 
 
 # responsible-ai.md 4.2 point 4: reasons that lead to something, in the project's own code system.

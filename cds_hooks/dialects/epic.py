@@ -7,7 +7,7 @@ copy in 2026; and the project's note on EHR dialects, section 1.
 import re
 from collections.abc import Iterable, Iterator
 from hashlib import sha256
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 from msgspec import Raw, structs
@@ -17,6 +17,7 @@ from cards.markdown import escape
 from cds_hooks.dialects.shaping.dialect import Dialect, Markdown, Sheet
 from cds_hooks.protocol.hooks import ENCOUNTER_DISCHARGE, ENCOUNTER_START, ORDER_SELECT, ORDER_SIGN, PATIENT_VIEW
 from cds_hooks.protocol.response import EXTENSION
+from cds_hooks.storage.identifiers import part_uuid
 
 TRIGGER: Final = "com.epic.cdshooks.request.bpa-trigger-action"
 TRIGGERS: Final = {
@@ -117,16 +118,24 @@ def _suggestions(card: Card) -> tuple[tuple[Suggestion, ...], list[str]]:
     for suggestion in card.suggestions:
         actions = [single for action in suggestion.actions for single in _placeable(action)]
         if not actions or any(not _can_be_placed(action) for action in actions):
-            unplaced.append(_said(suggestion, [each.description for each in suggestion.actions]))
+            unplaced.append(_said(suggestion.label, *(each.description for each in suggestion.actions)))
             continue
         for action in actions:
             single = _single(suggestion, action, len(kept), is_alone=len(actions) == 1)
-            # Two alternatives may both remove the draft: that is offered once.
             key = action.resource_id or single.uuid
-            known = kept.get(key)
-            if known is None or (single.is_recommended and not known.is_recommended):
-                kept[key] = structs.replace(single, uuid=known.uuid) if known is not None else single
+            kept[key] = _merged(kept[key], single, action) if key in kept else single
     return tuple(kept.values()), unplaced
+
+
+def _merged(one: Suggestion, other: Suggestion, removal: Action) -> Suggestion:
+    """Two alternatives that both remove the draft: that is offered once, under both labels."""
+    label = f"{one.label} / {other.label}"
+    return structs.replace(
+        one,
+        label=label,
+        is_recommended=one.is_recommended or other.is_recommended,
+        actions=(structs.replace(removal, description=_said(label, removal.description)),),
+    )
 
 
 def _placeable(action: Action) -> Iterator[Action]:
@@ -149,27 +158,18 @@ def _can_be_placed(action: Action) -> bool:
 
 
 def _single(suggestion: Suggestion, action: Action, number: int, *, is_alone: bool) -> Suggestion:
-    """A suggestion of this action; the last byte of its uuid, from 128, keeps it apart from what services number."""
-    uuid = suggestion.uuid if is_alone else f"{suggestion.uuid[:-2]}{128 + number % 128:02x}"
-    said = _said(suggestion, [action.description])
+    """A suggestion of this action alone; what was one suggestion keeps its uuid."""
+    uuid = suggestion.uuid if is_alone else part_uuid(suggestion.uuid, number)
+    action = structs.replace(action, description=_said(suggestion.label, action.description))
     if action.type == "create" and not is_alone:
-        action = structs.replace(action, resource={**_resource(action), "id": uuid})
-    return Suggestion(
-        label=suggestion.label,
-        uuid=uuid,
-        is_recommended=suggestion.is_recommended,
-        actions=(structs.replace(action, description=said),),
-    )
+        action = structs.replace(action, resource={**(action.resource or {}), "id": uuid})
+    return structs.replace(suggestion, uuid=uuid, actions=(action,))
 
 
-def _resource(action: Action) -> dict[str, Any]:
-    return action.resource or {}
-
-
-def _said(suggestion: Suggestion, descriptions: list[str]) -> str:
+def _said(label: str, *descriptions: str) -> str:
     """What is read of a suggestion there: the description, for labels are not shown."""
     said = "; ".join(descriptions)
-    return said if said.startswith(suggestion.label) else f"{suggestion.label}: {said}" if said else suggestion.label
+    return said if said.startswith(label) else f"{label}: {said}" if said else label
 
 
 def _in_words(said: str, markdown: Markdown) -> str:

@@ -21,7 +21,9 @@ MOST_ITEMS: Final = 1000
 
 _EPIC_REASON: Final = "com.epic.cdshooks.feedback.overrideReason"
 # RFC 3339 section 5.6; the zone may be left out in the ballot that became 2.0 ("ISO timestamp").
-_INSTANT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(?P<zone>Z|[+-]\d\d:\d\d)?", re.IGNORECASE)
+_INSTANT: Final = re.compile(
+    r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(?P<zone>Z|[+-]\d\d:\d\d)?", re.IGNORECASE | re.ASCII
+)
 
 
 class _Coding(Struct, frozen=True):

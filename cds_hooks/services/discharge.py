@@ -33,7 +33,7 @@ NEEDS = rule_book().needs
 CATEGORIES: Final = "http://terminology.hl7.org/CodeSystem/medicationrequest-category"
 _AT_HOME: Final = frozenset({"discharge", "community", "outpatient"})
 # Each corrected order is judged beside all others.
-_MOST_ORDERS = 250
+_MOST_ORDERS = 200
 _NO_JSON = "the order itself did not come with this call, so no corrected order can be offered"
 
 

@@ -21,8 +21,8 @@ from fhir.record.subject import last_part, names_a_patient
 NEEDS = rule_book().needs
 # A draft is copied and validated member by member, which takes Python's stack; real orders are not 20 deep.
 _DEEPEST = 64
-# Each corrected draft is judged beside all others; no session has as many, and 240 take half a second.
-_MOST_DRAFTS = 250
+# Each corrected draft is judged beside all others; no session has as many, and 200 take a third of a second.
+_MOST_DRAFTS = 200
 _WHOSE = ("subject", "patient", "for")
 """Where orders of any type say whom they are for: NutritionOrder and VisionPrescription `patient`, Task `for`."""
 

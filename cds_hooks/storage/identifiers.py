@@ -12,7 +12,8 @@ import time
 _VERSION = 7 << 76
 _VARIANT = 2 << 62
 _LARGEST = 255
-_ROUNDS = 128
+_ROUNDS = 8
+_PARTS = 16
 
 _last_tick = 0
 
@@ -40,12 +41,20 @@ def suggestion_uuid(card: str, suggestion: int) -> str:
 def numbered_uuid(decision_id: str, number: int) -> str:
     """The uuid of the n-th thing that a decision names, cards, suggestions and new orders counted through from 1.
 
-    Up to 255 they are `card_uuid`; then the last byte counts on, below 128. ValueError where that is not enough.
+    Up to 255 they are `card_uuid`; then the last byte counts on, below 8, which leaves room for the parts of what a
+    dialect takes apart (`part_uuid`). ValueError beyond 2,040.
     """
     rounds, position = divmod(number - 1, _LARGEST)
     if not 0 <= rounds < _ROUNDS:
         raise ValueError(f"a decision names up to {_LARGEST * _ROUNDS} things, not {number}")
     return decision_id[:-4] + _byte(position + 1) + f"{rounds:02x}"
+
+
+def part_uuid(uuid: str, part: int) -> str:
+    """The uuid of a part, from 0 to 15, of what `numbered_uuid` or `card_uuid` named; like no other of the decision."""
+    if not 0 <= part < _PARTS:
+        raise ValueError(f"what is named has up to {_PARTS} parts, not {part + 1}")
+    return uuid[:-2] + _byte(128 + int(uuid[-2:], 16) % _ROUNDS * _PARTS + part)
 
 
 def decision_of(uuid: str) -> str | None:

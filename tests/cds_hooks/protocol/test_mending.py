@@ -42,7 +42,8 @@ def test_an_order_with_objects_for_lists_and_null_for_a_list_is_read() -> None:
     (entry,) = request.prefetch["medications"].entry
     assert request.refusals == []
     assert isinstance(entry.resource, MedicationRequest)
-    assert entry.resource.dosageInstruction[0].timing.repeat.when == ("MORN",)
+    timing: Any = entry.resource.dosageInstruction[0].timing
+    assert timing.repeat.when == ("MORN",)
 
 
 @pytest.mark.parametrize("category", ["medication", ["medication"], {"coding": [{"code": "medication"}]}])
@@ -63,7 +64,7 @@ def test_a_resource_is_taken_out_of_the_wrapper_of_the_time_before_1_0(wrapper: 
 
 
 def test_what_is_beyond_mending_is_refused_as_before() -> None:
-    broken = {"resourceType": "Observation", "id": "bad", "status": None, "code": {}}
+    broken: dict[str, Any] = {"resourceType": "Observation", "id": "bad", "status": None, "code": {}}
     request = _read({"labs": {"resourceType": "Bundle", "entry": [{"resource": broken}, {"resource": EPIC_ORDER}]}})
     assert [refusal.subject for refusal in request.refusals] == ["Observation/bad"]
     assert isinstance(request.prefetch["labs"], Bundle)

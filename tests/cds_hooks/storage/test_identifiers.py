@@ -5,7 +5,7 @@ import uuid
 import pytest
 
 from cds_hooks.storage import card_uuid, decision_of, new_decision_id, suggestion_uuid
-from cds_hooks.storage.identifiers import numbered_uuid
+from cds_hooks.storage.identifiers import numbered_uuid, part_uuid
 
 
 def test_ids_are_uuids_of_version_7_in_lower_case() -> None:
@@ -61,10 +61,13 @@ def test_numbers_that_do_not_fit_are_refused(number: int) -> None:
 
 def test_more_than_255_things_of_a_decision_have_uuids_of_their_own() -> None:
     decision = new_decision_id()
-    made = [numbered_uuid(decision, number) for number in range(1, 32_641)]
+    made = [numbered_uuid(decision, number) for number in range(1, 2041)]
     assert made[:255] == [card_uuid(decision, number) for number in range(1, 256)]
-    assert len(set(made)) == len(made)
-    assert {decision_of(each) for each in made} == {decision}
-    for number in (0, 32_641):
-        with pytest.raises(ValueError, match="32640"):
+    parts = [part_uuid(each, part) for each in made for part in range(16)]
+    assert len({*made, *parts}) == len(made) + len(parts)
+    assert {decision_of(each) for each in (*made, *parts)} == {decision}
+    for number in (0, 2041):
+        with pytest.raises(ValueError, match="2040"):
             numbered_uuid(decision, number)
+    with pytest.raises(ValueError, match="16"):
+        part_uuid(made[0], 16)

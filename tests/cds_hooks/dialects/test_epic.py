@@ -1,0 +1,248 @@
+"""Epic: one action a suggestion, topics that stay, triggers read as the hooks they stand for."""
+
+import asyncio
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+from msgspec import Raw
+
+from cards.card import Action, Card, Coding, Source, Suggestion, check_card
+from cds_hooks.dialects import profile_for, shape_cards
+from cds_hooks.dialects.epic import MOST_OF_A_TOPIC, TRIGGER, TRIGGERS, hook_meant, shape, topic_code
+from cds_hooks.protocol.hooks import LIBRARY
+from tests.cds_hooks.calls import ORDERS, PLANNING, client, ours, request_for
+from tests.cds_hooks.dialects.sent import every_card
+
+DISCHARGE = "discharge-medications"
+DRAFT = {"resourceType": "MedicationRequest", "id": "d1", "status": "draft", "subject": {"reference": "Patient/p"}}
+REMOVE = Action(type="delete", description="Remove the drafted ibuprofen", resource_id="MedicationRequest/d1")
+ORDER = Action(type="create", description="Order acetaminophen 500 mg", resource={**DRAFT, "id": "n1"})
+CHANGE = Action(
+    type="update", description="Change to 7 days: ibuprofen", resource={**DRAFT, "note": [{"text": "kept"}]}
+)
+TEST = Action(type="create", description="Order creatinine", resource={"resourceType": "ServiceRequest", "id": "t1"})
+
+
+def _card(*suggestions: Suggestion, findings: tuple[tuple[str, str], ...] = (("renal-nsaid", "lt30"),)) -> Card:
+    said = [{"rule": rule, "band": band} for rule, band in findings]
+    return Card(
+        uuid="01a1f845-4e95-75a9-93e4-433f36c90100",
+        summary="eGFR 25",
+        indicator="warning",
+        detail="**eGFR 25**",
+        source=Source(label="KDIGO", topic=Coding(system="https://x.example", code="order-safety")),
+        suggestions=suggestions,
+        selection_behavior="at-most-one" if suggestions else None,
+        extension={"org.cds-hooks-onnx": {"findings": said}},
+    )
+
+
+def _suggestion(label: str, *actions: Action, number: int = 1, is_recommended: bool = False) -> Suggestion:
+    uuid = f"01a1f845-4e95-75a9-93e4-433f36c9{number:02x}00"
+    return Suggestion(label=label, uuid=uuid, is_recommended=is_recommended, actions=actions)
+
+
+def test_every_sample_card_is_one_that_epic_takes() -> None:
+    cards = every_card("epic")
+    assert len(cards) >= 5
+    for card in cards:
+        code = card["source"]["topic"]["code"]
+        assert code.isalnum()
+        assert code.isascii()
+        assert len(code) <= MOST_OF_A_TOPIC
+        assert card["extension"]["com.epic.cdshooks.card.detail.content-type"] == "text/markdown; variant=GitHub"
+        assert card.get("selectionBehavior", "any") == "any"
+        for suggestion in card.get("suggestions", ()):
+            (action,) = suggestion["actions"]
+            assert action["type"] in ("create", "delete")
+            assert suggestion["label"] in action["description"]
+
+
+def test_a_replacement_becomes_two_suggestions_that_are_both_advised() -> None:
+    card = shape(_card(_suggestion("Replace by acetaminophen", REMOVE, ORDER, is_recommended=True)), "full")
+    assert [each.actions[0].type for each in card.suggestions] == ["delete", "create"]
+    assert [each.is_recommended for each in card.suggestions] == [True, True]
+    assert [each.actions[0].description for each in card.suggestions] == [
+        "Replace by acetaminophen: Remove the drafted ibuprofen",
+        "Replace by acetaminophen: Order acetaminophen 500 mg",
+    ]
+    check_card(card)
+
+
+def test_a_change_of_a_draft_is_its_removal_and_a_new_order_with_all_it_carried() -> None:
+    card = shape(_card(_suggestion("Limit to 7 days", CHANGE)), "full")
+    remove, order = (each.actions[0] for each in card.suggestions)
+    assert (remove.type, remove.resource_id) == ("delete", "MedicationRequest/d1")
+    assert order.type == "create"
+    assert order.resource is not None
+    assert order.resource["note"] == [{"text": "kept"}]
+    assert order.resource["id"] != "d1"
+    assert "Change to 7 days" in order.description
+
+
+def test_one_removal_serves_two_alternatives() -> None:
+    card = shape(
+        _card(
+            _suggestion("Replace by acetaminophen", REMOVE, ORDER),
+            _suggestion("Cancel this order", REMOVE, number=2, is_recommended=True),
+        ),
+        "full",
+    )
+    removals = [each for each in card.suggestions if each.actions[0].type == "delete"]
+    assert [each.is_recommended for each in removals] == [True]
+    assert removals[0].actions[0].description == (
+        "Replace by acetaminophen / Cancel this order: Remove the drafted ibuprofen"
+    )
+    assert len({each.uuid for each in card.suggestions}) == len(card.suggestions) == 2
+    check_card(card)
+
+
+def test_what_epic_cannot_place_is_said_in_the_detail() -> None:
+    stopped = Action(type="update", description="Stop ibuprofen*", resource={**DRAFT, "status": "stopped"})
+    card = shape(_card(_suggestion("Stop this order", stopped), _suggestion("Order a test", TEST, number=2)), "full")
+    assert card.detail == "**eGFR 25**\n- To do in the chart: Stop this order: Stop ibuprofen\\*"
+    assert [each.label for each in card.suggestions] == ["Order a test"]
+    plain = shape(_card(_suggestion("Stop this order", stopped)), "plain")
+    assert plain.detail is not None
+    assert plain.detail.endswith("Stop ibuprofen*")
+    assert (plain.suggestions, plain.selection_behavior) == ((), None)
+
+
+def test_a_label_that_the_description_begins_with_is_not_said_twice() -> None:
+    card = shape(_card(_suggestion("Order creatinine", TEST)), "full")
+    assert card.suggestions[0].actions[0].description == "Order creatinine"
+
+
+def test_many_suggestions_have_uuids_of_their_own() -> None:
+    many = [_suggestion(f"Replace by {n}", REMOVE, ORDER, number=1) for n in range(1, 5)]
+    uuids = [each.uuid for each in shape(_card(*many), "full").suggestions]
+    assert len(set(uuids)) == len(uuids)
+
+
+def test_a_card_without_suggestions_has_no_selection_behavior() -> None:
+    assert shape(_card(), "full").selection_behavior is None
+
+
+# Topics
+
+
+def test_a_topic_is_the_same_for_the_same_advice_and_another_for_other_advice() -> None:
+    metformin = topic_code("order-safety", [("renal-metformin", "lt30")])
+    assert metformin == "OrderSafetyRenalMetforminLt30"
+    others = [
+        topic_code("order-safety", [("renal-metformin", "30to45_new")]),
+        topic_code("discharge-medications", [("renal-metformin", "lt30")]),
+        topic_code("order-safety", [("renal-metformin", "lt30"), ("renal-nsaid", "lt30")]),
+        topic_code("order-safety", []),
+    ]
+    assert len({metformin, *others}) == 5
+
+
+def test_the_order_of_findings_does_not_matter() -> None:
+    one, two = ("renal-metformin", "lt30"), ("renal-nsaid", "lt30")
+    assert topic_code("order-safety", [one, two]) == topic_code("order-safety", [two, one, two])
+
+
+def test_a_long_topic_is_cut_and_told_apart_by_a_digest() -> None:
+    rules = [(f"renal-drug-{n}", "a_long_band") for n in range(9)]
+    codes = {topic_code("order-safety", rules[:n]) for n in range(4, 9)}
+    assert len(codes) == 5
+    assert all(len(code) <= MOST_OF_A_TOPIC and code.isalnum() for code in codes)
+
+
+def test_two_patients_get_the_same_topic_for_the_same_advice(tmp_path: Path, as_of: datetime) -> None:
+    answers = [
+        _call(tmp_path, as_of, request_for(ORDERS, "order-select", sample, as_of, draft))
+        for sample, draft in (("ckd4-metformin", "metformin-ckd4-coded"), ("ckd4-metformin", "metformin-ckd4-text"))
+    ]
+    codes = {answer.json()["cards"][0]["source"]["topic"]["code"] for answer in answers}
+    assert codes == {"OrderSafetyRenalMetforminLt30"}
+
+
+# Reading
+
+
+@pytest.mark.parametrize(
+    ("trigger", "meant"),
+    [("26", "encounter-start"), ("27", "encounter-discharge"), (27, "encounter-discharge"), ("999", "patient-view")]
+    + [(each, "patient-view") for each in TRIGGERS if each not in ("26", "27")],
+)  # fmt: skip
+def test_a_trigger_without_a_hook_of_its_own_is_read_as_the_hook_it_stands_for(trigger: Any, meant: str) -> None:
+    assert hook_meant("patient-view", Raw(json.dumps({TRIGGER: trigger, "novel": 1}).encode())) == meant
+    assert meant in LIBRARY
+
+
+@pytest.mark.parametrize("extension", [{}, {TRIGGER: None}, {TRIGGER: [27]}, {TRIGGER: {}}, None])
+def test_an_extension_of_any_form_leaves_the_hook_as_it_is(extension: Any) -> None:
+    assert hook_meant("patient-view", Raw(json.dumps(extension).encode())) == "patient-view"
+    assert hook_meant("order-sign", Raw(json.dumps({TRIGGER: "27"}).encode())) == "order-sign"
+
+
+def _call(folder: Path, as_of: datetime, request: dict[str, Any], dialect: str = "epic") -> httpx.Response:
+    service = {"order-select": ORDERS, "order-sign": ORDERS}.get(request["hook"], request.pop("service", PLANNING))
+
+    async def call() -> httpx.Response:
+        async with client(folder, as_of=as_of, dialect=dialect) as calls:
+            headers = {"content-type": "application/json; charset=utf-8"}
+            return await calls.post(f"/cds-services/{service}", content=json.dumps(request), headers=headers)
+
+    return asyncio.run(call())
+
+
+def _as_epic(request: dict[str, Any], trigger: str) -> dict[str, Any]:
+    """The request as Epic's page shows one: extension object, one category as an object, 4101 for nothing found."""
+    issue = {"severity": "warning", "code": "processing", "details": {"coding": [{"code": "4101"}]}}
+    nothing = {"resource": {"resourceType": "OperationOutcome", "issue": [issue]}, "search": {"mode": "outcome"}}
+    for value in request["prefetch"].values():
+        if isinstance(value, dict) and value.get("resourceType") == "Bundle" and not value.get("entry"):
+            value |= {"total": 0, "entry": [nothing]}
+        for entry in (value or {}).get("entry", ()):
+            if isinstance(entry["resource"].get("category"), list):
+                entry["resource"]["category"] = entry["resource"]["category"][0]
+    return request | {
+        "fhirServer": "https://ehr.example/interconnect/api/FHIR/R4",
+        "extension": {TRIGGER: trigger, "internal.epic.cdshooks.request.epic-emp-id": "17805"},
+    }
+
+
+def test_a_discharge_arrives_as_patient_view_and_is_answered_as_discharge(tmp_path: Path, as_of: datetime) -> None:
+    request = _as_epic(request_for(DISCHARGE, "encounter-discharge", "ckd3b-metformin", as_of), "27")
+    request |= {"hook": "patient-view", "service": DISCHARGE}
+    answer = _call(tmp_path, as_of, dict(request))
+    assert answer.status_code == 200, answer.text
+    assert len(answer.json()["cards"]) == 1
+    assert _call(tmp_path, as_of, dict(request), dialect="standard").status_code == 400
+    open_chart = request | {"extension": {TRIGGER: "60"}}
+    assert _call(tmp_path, as_of, dict(open_chart)).status_code == 400
+
+
+def test_a_patient_view_stays_one_for_a_service_that_answers_it(tmp_path: Path, as_of: datetime) -> None:
+    request = _as_epic(request_for(PLANNING, "patient-view", "planning-talk", as_of), "27")
+    answer = _call(tmp_path, as_of, request)
+    assert len(answer.json()["cards"]) == 1
+
+
+@pytest.mark.parametrize("dialect", ["standard", "epic", "oracle", "sandbox"])
+def test_a_request_as_epic_sends_it_is_read_as_the_published_one(tmp_path: Path, as_of: datetime, dialect: str) -> None:
+    published = request_for(ORDERS, "order-sign", "ckd3b-metformin", as_of, "metformin-renewal-2000")
+    plain = _call(tmp_path, as_of, json.loads(json.dumps(published)), dialect)
+    epic = _call(tmp_path, as_of, _as_epic(published, "23"), dialect)
+    assert epic.status_code == 200, epic.text
+    facts = [[card["extension"]["org.cds-hooks-onnx"] for card in each.json()["cards"]] for each in (plain, epic)]
+    assert facts[0] == facts[1] != []
+    assert not [each for each in ours(epic).get("silence", []) if each["reason"] in ("unreadable", "prefetch-failed")]
+
+
+def test_the_plain_profile_says_so_and_has_no_markup() -> None:
+    card = _card(_suggestion("Order creatinine", TEST))
+    (plain,) = shape_cards([card], profile_for("x", "epic", markdown="plain"))
+    assert isinstance(plain, Card)
+    assert plain.detail == "eGFR 25"
+    assert plain.extension is not None
+    assert plain.extension["com.epic.cdshooks.card.detail.content-type"] == "text/plain"
+    assert msgspec.json.encode(plain)

@@ -1,0 +1,100 @@
+"""A client's profile: its dialect, version, links and reasons; the published client costs nothing."""
+
+import asyncio
+from datetime import datetime
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+
+from cards.card import Card, Coding, Link, Source
+from cds_hooks.dialects import DEVELOPMENT, UnknownDialect, find_dialects, profile_for, shape_cards
+from cds_hooks.settings import Settings
+from tests.cds_hooks.calls import ORDERS, PLANNING, client, request_for
+
+CARD = Card(
+    uuid="u",
+    summary="s",
+    indicator="info",
+    source=Source(label="FDA", url="https://www.fda.gov/label"),
+    detail="[Why](https://cds.example/explain/1) [Elsewhere](http://other.example:8080/a)",
+    override_reasons=(Coding(system="https://ours.example", code="ours", display="Ours"),),
+    links=(
+        Link(label="Why", url="https://CDS.example/explain/1", type="absolute"),
+        Link(label="Elsewhere", url="http://other.example:8080/a", type="absolute"),
+    ),
+)
+
+
+def _shaped(**words: Any) -> Card:
+    (card,) = shape_cards([CARD], profile_for("a hospital", **words))
+    assert isinstance(card, Card)
+    return card
+
+
+def test_cards_for_a_client_of_the_published_protocol_are_not_touched() -> None:
+    cards = [CARD]
+    assert shape_cards(cards, DEVELOPMENT) is cards
+    assert shape_cards(cards, profile_for("x", "standard", version="2.0.1")) is cards
+
+
+def test_links_are_kept_to_the_hosts_of_the_list() -> None:
+    card = _shaped(link_hosts=["cds.example"])
+    assert [link.label for link in card.links] == ["Why"]
+    assert card.detail == "[Why](https://cds.example/explain/1) Elsewhere"
+    assert card.source == Source(label="FDA")
+
+
+@pytest.mark.parametrize("host", ["other.example", "other.example:8080", "OTHER.example"])
+def test_a_host_is_named_with_or_without_its_port(host: str) -> None:
+    assert [link.label for link in _shaped(link_hosts=[host]).links] == ["Elsewhere"]
+
+
+@pytest.mark.parametrize("host", ["other.example:80", "example", "ther.example", "other.example.evil"])
+def test_another_host_is_another_host(host: str) -> None:
+    assert _shaped(link_hosts=[host]).links == ()
+
+
+def test_a_site_may_have_reasons_of_its_own() -> None:
+    own = Coding(system="https://site.example", code="protocol", display="By protocol")
+    assert _shaped(override_reasons=[own]).override_reasons == (own,)
+    assert _shaped(link_hosts=["cds.example"]).override_reasons == CARD.override_reasons
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ({"dialect": "cerner"}, "there are epic, oracle, sandbox, standard"),
+        ({"version": "4.0"}, "there are 1.0, 1.1, 2.0"),
+        ({"markdown": "html"}, "full, basic, plain"),
+    ],
+)
+def test_what_is_not_there_is_refused_with_what_is(words: dict[str, str], said: str) -> None:
+    with pytest.raises(UnknownDialect, match=said):
+        profile_for("x", **words)  # type: ignore[arg-type] # wrong on purpose
+
+
+def test_the_dialect_gives_version_and_markdown_unless_they_are_said() -> None:
+    assert (profile_for("x", "oracle").version, profile_for("x", "oracle").markdown) == ("1.0", "basic")
+    assert profile_for("x", "oracle", version="2.0", markdown="full").version == "2.0"
+
+
+def test_the_settings_know_every_dialect() -> None:
+    assert set(get_args(Settings.model_fields["dialect"].annotation)) == set(find_dialects())
+
+
+@pytest.mark.parametrize("dialect", ["standard", "epic", "oracle", "sandbox"])
+def test_the_settings_hosts_reach_the_cards(tmp_path: Path, as_of: datetime, dialect: str) -> None:
+    async def call() -> Any:
+        async with client(tmp_path, as_of=as_of, dialect=dialect, link_hosts="nowhere.example") as calls:
+            planning = request_for(PLANNING, "patient-view", "planning-talk", as_of)
+            order = request_for(ORDERS, "order-select", "ckd4-metformin", as_of, "metformin-ckd4-coded")
+            return [
+                (await calls.post(f"/cds-services/{service}", json=request)).json()["cards"]
+                for service, request in ((PLANNING, planning), (ORDERS, order))
+            ]
+
+    for cards in asyncio.run(call()):
+        for card in cards:
+            assert "links" not in card
+            assert "http" not in card["detail"]

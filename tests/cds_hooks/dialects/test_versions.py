@@ -1,0 +1,154 @@
+"""What a client of each version of CDS Hooks gets: members of cards, entries of discovery."""
+
+import asyncio
+import re
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cards.card import Action, Card, Coding, Source, Suggestion
+from cds_hooks.contract.hooks import HOOK_VERSIONS
+from cds_hooks.dialects import is_offered, profile_for, shape_cards
+from cds_hooks.protocol.hooks import LIBRARY
+from cds_hooks.service import find_services
+from tests.cds_hooks.calls import ORDERS, client, request_for
+from tests.cds_hooks.dialects.sent import sent
+
+TEST = Action(type="create", description="Order creatinine", resource={"resourceType": "ServiceRequest"})
+REMOVE = Action(type="delete", description="Remove it", resource_id="MedicationRequest/d1")
+CARD = Card(
+    uuid="u",
+    summary="s",
+    indicator="info",
+    source=Source(label="KDIGO", topic=Coding(system="https://x.example", code="t")),
+    override_reasons=(Coding(system="https://x.example", code="r", display="R"),),
+    suggestions=(
+        Suggestion(label="Both tests", uuid="s1", is_recommended=True, actions=(TEST, TEST)),
+        Suggestion(label="Hold it", uuid="s2", actions=(REMOVE, TEST)),
+    ),
+    selection_behavior="any",
+)
+
+
+def _wire(version: str, **words: Any) -> Any:
+    (card,) = shape_cards([CARD], profile_for("x", version=version, **words))
+    return card
+
+
+def test_a_client_of_1_0_gets_what_1_0_knows() -> None:
+    card = _wire("1.0")
+    assert set(card) == {"summary", "indicator", "source", "suggestions", "selectionBehavior"}
+    assert set(card["source"]) == {"label"}
+    assert card["selectionBehavior"] == "at-most-one"
+    assert [set(each) for each in card["suggestions"]] == [{"label", "uuid", "actions"}] * 2
+    assert card["suggestions"][1]["actions"][0] == {
+        "type": "delete",
+        "description": "Remove it",
+        "resource": "MedicationRequest/d1",
+    }
+
+
+def test_a_client_of_1_1_gets_all_but_the_reference_of_a_delete() -> None:
+    card = _wire("1.1")
+    assert {"uuid", "overrideReasons"} <= set(card)
+    assert card["selectionBehavior"] == "any"
+    assert card["suggestions"][1]["actions"][0]["resource"] == "MedicationRequest/d1"
+
+
+@pytest.mark.parametrize("version", ["3.0", "3.0-ballot"])
+def test_actions_are_chosen_one_by_one_only_where_the_client_said_it_can(version: str) -> None:
+    assert isinstance(_wire(version), Card)
+    card = _wire(version, action_selection_behavior=True)
+    assert [each.get("actionSelectionBehavior") for each in card["suggestions"]] == ["any", None]
+    assert isinstance(_wire("2.0", action_selection_behavior=True), Card)
+
+
+def test_the_samples_for_1_0_and_1_1_hold_no_reference_of_a_delete() -> None:
+    for version in ("1.0", "1.1"):
+        for cards in sent("standard", version).values():
+            for card in cards:
+                for suggestion in card.get("suggestions", ()):
+                    for action in suggestion["actions"]:
+                        assert "resourceId" not in action
+                        assert (action["type"] == "delete") is isinstance(action["resource"], str)
+
+
+# Discovery
+
+
+def _entries(version: str) -> list[dict[str, Any]]:
+    client = profile_for("x", version=version)
+    return [entry for service in find_services().values() for entry in service.discovery(client)]
+
+
+@pytest.mark.parametrize("version", ["1.0", "1.1", "2.0"])
+def test_up_to_2_0_1_no_entry_has_what_came_with_3_0(version: str) -> None:
+    for entry in _entries(version):
+        assert not {"version", "hookVersion"} & set(entry)
+        tokens = [token for query in entry["prefetch"].values() for token in re.findall(r"\{\{(.*?)\}\}", query)]
+        assert set(tokens) <= {f"context.{name}" for name in LIBRARY[entry["hook"]].tokens}
+
+
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+def test_usage_requirements_came_with_2_0(version: str) -> None:
+    assert all("usageRequirements" not in entry for entry in _entries(version))
+    assert all("usageRequirements" in entry for entry in _entries("2.0"))
+
+
+def test_in_3_0_version_and_hook_version_are_told_and_match_the_hooks_page() -> None:
+    for entry in _entries("3.0"):
+        assert entry["version"] == "3.0.0"
+        assert entry["hookVersion"] in HOOK_VERSIONS[entry["hook"]]
+    assert {entry["version"] for entry in _entries("3.0-ballot")} == {"STU3"}
+    assert all("hookVersion" not in entry for entry in _entries("3.0-ballot"))
+
+
+@pytest.mark.parametrize("version", ["3.0", "3.0-ballot"])
+def test_in_3_0_a_key_that_needs_another_stands_behind_it(version: str) -> None:
+    paths = 0
+    for entry in _entries(version):
+        keys = list(entry["prefetch"])
+        for key, query in entry["prefetch"].items():
+            for token in re.findall(r"\{\{(.*?)\}\}", query):
+                needed = re.match(r"%([A-Za-z]+)\.", token)
+                if needed:
+                    assert keys.index(needed[1]) < keys.index(key)
+                paths += "(" in token
+    assert paths >= 4
+
+
+def test_every_2_0_key_is_there_in_3_0_too() -> None:
+    for old, new in zip(_entries("2.0"), _entries("3.0"), strict=True):
+        assert set(old["prefetch"]) <= set(new["prefetch"])
+
+
+def test_hooks_of_2_0_are_not_offered_to_earlier_clients() -> None:
+    for name, hook in LIBRARY.items():
+        offered = is_offered(hook, profile_for("x", version="1.0"))
+        assert offered is (name not in ("order-dispatch", "medication-refill"))
+        assert is_offered(hook, profile_for("x"))
+
+
+def test_the_setting_reaches_discovery_and_products_of_a_3_0_client_are_read(tmp_path: Path, as_of: datetime) -> None:
+    request = request_for(ORDERS, "order-select", "uti-crcl-25", as_of, "nitrofurantoin-referenced")
+    drafts = request["context"]["draftOrders"]["entry"]
+    product = next(each for each in drafts if each["resource"]["resourceType"] == "Medication")
+    drafts.remove(product)
+    for draft in drafts:
+        del draft["resource"]["medicationReference"]["display"]
+    beside = {"resourceType": "Bundle", "type": "searchset", "entry": [product]}
+
+    async def call() -> tuple[Any, Any, Any]:
+        async with client(tmp_path, as_of=as_of, protocol_version="3.0") as calls:
+            listed = (await calls.get("/cds-services")).json()["services"]
+            without = await calls.post(f"/cds-services/{ORDERS}", json=request)
+            request["prefetch"]["draftedProducts"] = beside
+            return listed, without.json(), (await calls.post(f"/cds-services/{ORDERS}", json=request)).json()
+
+    listed, without, answer = asyncio.run(call())
+    assert {each["version"] for each in listed} == {"3.0.0"}
+    assert any("draftedProducts" in each["prefetch"] for each in listed)
+    assert without["cards"] == []
+    assert len(answer["cards"]) == 1
