@@ -3,6 +3,7 @@
 import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
@@ -10,7 +11,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from cards.suggest import prepare as prepare_suggestions
-from cds_hooks.dialects import DEVELOPMENT, ClientProfile, profile_for
+from cds_hooks.dialects import DEVELOPMENT, profile_for
 from cds_hooks.errors import HookError, MethodNotAllowed, NotFound, operation_outcome
 from cds_hooks.fetching import Fetching
 from cds_hooks.invoke import Parts
@@ -24,7 +25,7 @@ from cds_hooks.routes.hooks import HookRoute
 from cds_hooks.routes.intake import Intake
 from cds_hooks.routes.pages import page_routes
 from cds_hooks.routes.protocol import protocol_routes
-from cds_hooks.security.trust import DevelopmentTrust
+from cds_hooks.security import ANONYMOUS, Known, TrustedClient, Untrusted, open_trust
 from cds_hooks.service import find_services
 from cds_hooks.settings import Settings, settings
 from cds_hooks.storage.opening import open_decision_log
@@ -35,14 +36,20 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
     configured = configured or settings()
     configure_logs(configured.log_level)
     services = find_services(read_declarations(configured.hooks_file) if configured.hooks_file else ())
-    trust = DevelopmentTrust()
+    hook_names = {hook for service in services.values() for hook in service.answers}
+    trust = open_trust(
+        configured.trust_file,
+        configured.public_url,
+        configured.database_url,
+        known=Known(services, hook_names),
+        development=_development_client(configured),
+    )
     parts = Parts(
         configured,
         open_decision_log(configured.database_url),
         Metrics(),
         Predictor(),
         Fetching(trust, configured.fetch_milliseconds),
-        _development_client(configured),
     )
     intake = Intake(configured.max_body_bytes, configured.body_seconds)
 
@@ -58,7 +65,7 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
         await trust.aclose()
 
     rest = FastAPI(title="CDS Hooks server", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
-    rest.include_router(protocol_routes(services, parts, intake))
+    rest.include_router(protocol_routes(services, parts, intake, trust))
     rest.include_router(health_routes(services, parts))
     rest.include_router(page_routes(configured, services, parts))
     rest.add_exception_handler(HookError, _hook_error)
@@ -68,10 +75,10 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
     others = contained(rest)
 
     # From the inside out. CDS Hooks 2.0.1 asks for CORS so that clients in a browser can call; no cookies are used.
-    hooks: ASGIApp = HookRoute(others, services, parts, intake)
+    hooks: ASGIApp = HookRoute(others, services, parts, intake, trust)
     protocol: ASGIApp = CORSMiddleware(
         hooks,
-        allow_origins=configured.origins,
+        allow_origins=configured.origins if trust.development else trust.origins,
         allow_methods=("GET", "POST"),
         allow_headers=("authorization", "content-type"),
         max_age=600,
@@ -79,14 +86,15 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
     return _Split(hooks, protocol, others)
 
 
-def _development_client(configured: Settings) -> ClientProfile:
-    return profile_for(
+def _development_client(configured: Settings) -> TrustedClient:
+    profile = profile_for(
         DEVELOPMENT.name,
         configured.dialect,
         version=configured.protocol_version,
         link_hosts=configured.hosts,
         action_selection_behavior=configured.action_selection_behavior,
     )
+    return replace(ANONYMOUS, profile=profile)
 
 
 class _Split:
@@ -109,6 +117,8 @@ class _Split:
 
 async def _hook_error(_: Request, error: Exception) -> Response:
     assert isinstance(error, HookError)  # noqa: S101 - registered for this class
+    if isinstance(error, Untrusted):
+        log().info("call refused", status=error.status, reason=error.reason, client=error.client)
     headers = {name.decode(): value.decode() for name, value in error.headers}
     return Response(operation_outcome(error), error.status, headers, media_type="application/json")
 

@@ -26,6 +26,7 @@ def _commands() -> None:
         samples,
         serve,
         services,
+        trust,
     )
 
     app.command()(serve.run)
@@ -41,6 +42,7 @@ def _commands() -> None:
     app.add_typer(decisions.app, name="decisions")
     app.add_typer(model.app, name="model")
     app.add_typer(reference.app, name="reference")
+    app.add_typer(trust.app, name="trust")
 
 
 def main() -> None:

@@ -6,7 +6,7 @@ from itertools import count
 from time import perf_counter, time_ns
 
 from cards.rules.finding import Silence
-from cds_hooks.dialects import DEVELOPMENT, ClientProfile, shape_cards
+from cds_hooks.dialects import shape_cards
 from cds_hooks.errors import BadRequest, RecordFailed
 from cds_hooks.fetching import Fetching, Filled, refers_elsewhere
 from cds_hooks.metrics import Metrics
@@ -14,7 +14,7 @@ from cds_hooks.predictor import Predictor
 from cds_hooks.prefetch import Brought, noted, what_was_brought
 from cds_hooks.protocol.request import CDSRequest, read_request
 from cds_hooks.protocol.response import encode_response
-from cds_hooks.security.client import ANONYMOUS
+from cds_hooks.security import TrustedClient
 from cds_hooks.service import Service, Situation
 from cds_hooks.settings import Settings
 from cds_hooks.storage.basis import digest, encode_basis, encode_models, inputs_of
@@ -34,11 +34,9 @@ class Parts:
     metrics: Metrics
     predictor: Predictor
     fetching: Fetching
-    client: ClientProfile = DEVELOPMENT
-    """Whoever calls in the development profile."""
 
 
-async def invoke(body: bytes, service: Service, client: ClientProfile, parts: Parts) -> bytes:
+async def invoke(body: bytes, service: Service, client: TrustedClient, parts: Parts) -> bytes:
     """The response body of one hook call, its decision committed before it is returned.
 
     Raises a HookError (errors.py says which becomes which HTTP status) when the call cannot be answered; an
@@ -48,12 +46,13 @@ async def invoke(body: bytes, service: Service, client: ClientProfile, parts: Pa
     as_of = parts.settings.as_of or datetime.now(UTC)
     decision_id = new_decision_id()
 
-    request = read_request(body, service.answers, client.dialect.hook_meant)
+    request = read_request(body, service.answers, client.profile.dialect.hook_meant)
+    client.require(service.id, request.hook)
     stages.end("decode")
 
     filled = Filled(request.prefetch, what_was_brought(request.prefetch, service.templates, as_of.timestamp()))
     if filled.brought.gaps or refers_elsewhere(request, service.templates):
-        filled = await parts.fetching.fill(request, filled.brought, ANONYMOUS, as_of.date(), client.version)
+        filled = await parts.fetching.fill(request, filled.brought, client, as_of.date(), client.profile.version)
         stages.end("fetch")
     brought = filled.brought
     parts.metrics.prefetched(client.name, service.id, brought.summary, brought.milliseconds / 1000)
@@ -72,7 +71,8 @@ async def invoke(body: bytes, service: Service, client: ClientProfile, parts: Pa
     stages.end("decide")
 
     timings = stages.milliseconds if request.wants_timings else None
-    response = encode_response(shape_cards(noted(advice.cards, brought), client), decision_id, silences, timings)
+    cards = shape_cards(noted(advice.cards, brought), client.profile)
+    response = encode_response(cards, decision_id, silences, timings)
     inputs = inputs_of(as_of, advice.features, advice.orders)
     decision = Decision(
         id=decision_id,

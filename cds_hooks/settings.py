@@ -28,6 +28,11 @@ class Settings(BaseSettings):
         default=ROOT.parent / "shared" / "spec",
         description="Folder of the official examples and the FHIR R4 schema, for tests.",
     )
+    trust_file: Path | None = Field(
+        default=None,
+        description="The file that says which clients may call and which FHIR servers may be read "
+        "(docs/operations/trust.md). Without it: the development profile.",
+    )
     as_of: datetime | None = Field(
         default=None,
         description="An ISO instant that replaces the clock. For tests and replays in the development profile only.",

@@ -21,15 +21,14 @@ def without_keys(request: dict[str, Any], keys: Collection[str]) -> dict[str, An
 
 def with_fhir_server(request: dict[str, Any], url: str, token: str | None, omitted: Collection[str]) -> dict[str, Any]:
     """The request with `fhirServer` and a token instead of prefetch, or instead of the `omitted` keys of it."""
-    made = without_keys(request, omitted) if omitted else {k: v for k, v in request.items() if k != "prefetch"}
-    return made | {
-        "fhirServer": url,
-        "fhirAuthorization": {
-            "access_token": token or OPEN_SERVER_TOKEN,
-            "token_type": "Bearer",
-            "expires_in": _SECONDS,
-            "scope": "patient/*.read",
-            "subject": _SUBJECT,
-            "patient": request["context"]["patientId"],
-        },
+    prefetch = {"prefetch": without_keys(request, omitted)["prefetch"]} if omitted else {}
+    granted = {
+        "access_token": token or OPEN_SERVER_TOKEN,
+        "token_type": "Bearer",
+        "expires_in": _SECONDS,
+        "scope": "patient/*.read",
+        "subject": _SUBJECT,
+        "patient": request["context"]["patientId"],
     }
+    others = {name: member for name, member in request.items() if name != "prefetch"}
+    return others | {"fhirServer": url, "fhirAuthorization": granted} | prefetch

@@ -10,12 +10,14 @@ import orjson
 import typer
 from rich.console import Console
 
+from cds_hooks.calling.answering import Answer, SignedCalls, feedback_on
 from cds_hooks.calling.chart import Chart, ChartError
 from cds_hooks.calling.dates import days_until, last_event, shifted
 from cds_hooks.calling.drawing import draw_answer, draw_error
 from cds_hooks.calling.fhir_source import with_fhir_server, without_keys
 from cds_hooks.calling.opening import open_chart, open_drafts
 from cds_hooks.calling.request import build_request, draft_from_chart, drafts_for
+from cds_hooks.security.signing import SigningKeyError, read_key_file
 from cds_hooks.settings import settings
 
 
@@ -50,6 +52,10 @@ def call(
     omit: Annotated[
         list[str] | None, typer.Option(metavar="KEY", help="Leave out this prefetch key only; may be given again.")
     ] = None,
+    key: Annotated[Path | None, typer.Option(help="Sign each call with this key of cds-hooks trust dev-key.")] = None,
+    feedback: Annotated[
+        Answer | None, typer.Option(help="Tell the server that every card was accepted or overridden.")
+    ] = None,
     timings: Annotated[bool, typer.Option("--timings", help="Ask for the time of each stage.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the answers as JSON lines.")] = False,
     curl: Annotated[bool, typer.Option("--curl", help="Print the calls as curl commands and send nothing.")] = False,
@@ -65,15 +71,16 @@ def call(
     console = Console(stderr=as_json or curl)
     url = (url or settings().public_url).rstrip("/")
     try:
+        caller = httpx.Client(base_url=url, timeout=60, auth=SignedCalls(read_key_file(key)) if key else None)
         chart = open_chart(chart_file, _now())
         drafts = chart.drafts + [each for path in draft or [] for each in open_drafts(path, _now())]
         drafts += [each for reference in draft_ref or [] for each in draft_from_chart(chart, reference)]
         chart, drafts = _moved(console, chart, drafts, shift_dates, as_of)
         drafts = drafts_for(chart, drafts)
-        entries = _entries(url, hook or ("order-select" if drafts else "patient-view"), service)
+        entries = _entries(caller, hook or ("order-select" if drafts else "patient-view"), service)
         requests = [(entry, build_request(entry, chart, drafts, timings)) for entry in entries]
         requests = [(entry, _sourced(each, fhir_server, fhir_token, omit or [])) for entry, each in requests]
-    except ChartError as error:
+    except (ChartError, SigningKeyError) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from error
     except httpx.HTTPError as error:
@@ -81,7 +88,7 @@ def call(
             f"No answer from {url} ({type(error).__name__}). Is the server running? Start it: cds-hooks serve", err=True
         )
         raise typer.Exit(1) from error
-    failed = [_send(console, url, entry, request, as_json, curl) for entry, request in requests]
+    failed = [_send(console, caller, entry, request, as_json, curl, feedback) for entry, request in requests]
     raise typer.Exit(1 if any(failed) else 0)
 
 
@@ -112,46 +119,57 @@ def _aware(time: datetime) -> datetime:
     return time if time.tzinfo is not None else time.replace(tzinfo=UTC)
 
 
-def _entries(url: str, hook: str, service: str | None) -> list[dict[str, Any]]:
-    answer = httpx.get(f"{url}/cds-services", timeout=10)
-    answer.raise_for_status()
+def _entries(caller: httpx.Client, hook: str, service: str | None) -> list[dict[str, Any]]:
+    answer = caller.get("/cds-services")
+    if answer.status_code != 200:
+        raise ChartError(f"discovery was answered with HTTP {answer.status_code}; a trusted server wants --key FILE")
     listed = answer.json()["services"]
     entries = [entry for entry in listed if entry["hook"] == hook and service in (None, entry["id"])]
     if not entries:
-        raise ChartError(
-            f"the server has no service {service or ''} for {hook}; see: cds-hooks services".replace("  ", " ")
-        )
+        named = f"{service} for {hook}" if service else f"for {hook}"
+        raise ChartError(f"the server has no service {named}; see: cds-hooks services")
     return entries
 
 
 def _send(
-    console: Console, url: str, entry: dict[str, Any], request: dict[str, Any], as_json: bool, curl: bool
+    console: Console,
+    caller: httpx.Client,
+    entry: dict[str, Any],
+    request: dict[str, Any],
+    as_json: bool,
+    curl: bool,
+    feedback: Answer | None,
 ) -> bool:
     """Sends one request and shows the answer; True when it failed."""
-    address = f"{url}/cds-services/{entry['id']}"
+    path = f"/cds-services/{entry['id']}"
     if curl:
         body = orjson.dumps(request).decode()
-        typer.echo(
-            f"curl -sS -X POST -H 'Content-Type: application/json' {shlex.quote(address)} -d {shlex.quote(body)}"
-        )
+        address = shlex.quote(f"{str(caller.base_url).rstrip('/')}{path}")
+        typer.echo(f"curl -sS -X POST -H 'Content-Type: application/json' {address} -d {shlex.quote(body)}")
         return False
     title = f"{entry['hook']} → {entry['id']}"
     try:
-        answer = httpx.post(
-            address, content=orjson.dumps(request), headers={"content-type": "application/json"}, timeout=60
-        )
+        answer = caller.post(path, content=orjson.dumps(request), headers={"content-type": "application/json"})
         document = answer.json()
     except (httpx.HTTPError, ValueError) as error:
         typer.echo(f"{title}: no usable answer ({type(error).__name__})", err=True)
         return True
     if as_json:
-        typer.echo(
-            orjson.dumps(
-                {"service": entry["id"], "hook": entry["hook"], "status": answer.status_code, "answer": document}
-            )
-        )
+        shown = {"service": entry["id"], "hook": entry["hook"], "status": answer.status_code, "answer": document}
+        typer.echo(orjson.dumps(shown))
     elif answer.status_code == 200:
         draw_answer(console, title, document)
     else:
         draw_error(console, title, answer.status_code, document)
+    if answer.status_code == 200 and feedback is not None:
+        return _send_feedback(console, caller, path, document, feedback)
     return answer.status_code != 200
+
+
+def _send_feedback(console: Console, caller: httpx.Client, path: str, document: dict[str, Any], answer: Answer) -> bool:
+    body = feedback_on(document, answer, datetime.now(UTC))
+    if not body["feedback"]:
+        return False
+    reply = caller.post(f"{path}/feedback", json=body)
+    console.print(f"  feedback ({answer.value}) on {len(body['feedback'])} cards: HTTP {reply.status_code}")
+    return reply.status_code != 200

@@ -18,6 +18,7 @@ from cds_hooks.calling.chart import Chart, resources_of
 from cds_hooks.calling.drawing import draw_answer, draw_error
 from cds_hooks.calling.request import build_request, drafts_for
 from cds_hooks.samples import SHOWCASE_DRAFT, SHOWCASE_PATIENT, list_samples, load_draft, load_patient
+from cds_hooks.security import ReplayStoreFailed, TrustFileError, open_trust
 from cds_hooks.settings import settings
 from cds_hooks.storage.log import RecordUnavailable
 from cds_hooks.storage.opening import open_decision_log
@@ -37,7 +38,7 @@ def serve(
     Example: cds-hooks serve --port 8085
     """
     listening = _listen(host, port)
-    _check_record()
+    _check_start()
     if workers == 1:
         _run_until_stopped(uvicorn.Server(_config(1)), listening)
     else:
@@ -77,7 +78,7 @@ def _config(workers: int) -> uvicorn.Config:
 
 def _listen(host: str, port: int) -> socket.socket:
     """A bound socket; ends the command with one sentence where that is not possible."""
-    if host not in LOOPBACK and not settings().allow_any_host:
+    if host not in LOOPBACK and settings().trust_file is None and not settings().allow_any_host:
         typer.echo(
             f"Without a trust file the server takes unsigned calls, so it listens on this machine only, not on {host}. "
             "In a container of its own network set CDS_ALLOW_ANY_HOST=1 and publish the port to 127.0.0.1.",
@@ -101,17 +102,22 @@ def _listen(host: str, port: int) -> socket.socket:
     return listening
 
 
-def _check_record() -> None:
-    """Opens the record once, so that one that cannot be opened is said in a sentence before anything is served."""
+def _check_start() -> None:
+    """Opens record and trust file once: what cannot be opened is said in a sentence before anything is served."""
     try:
-        asyncio.run(_open_record())
-    except RecordUnavailable as error:
+        asyncio.run(_open_all())
+    except (RecordUnavailable, ReplayStoreFailed) as error:
         typer.echo(f"The decisions cannot be recorded, so nothing is served: {error}", err=True)
+        raise typer.Exit(1) from error
+    except TrustFileError as error:
+        typer.echo(f"The trust file cannot be used, so nothing is served. {error}", err=True)
         raise typer.Exit(1) from error
 
 
-async def _open_record() -> None:
-    await open_decision_log(settings().database_url).close()
+async def _open_all() -> None:
+    configured = settings()
+    await open_decision_log(configured.database_url).close()
+    await open_trust(configured.trust_file, configured.public_url, configured.database_url).aclose()
 
 
 def run(host: HostOption = "127.0.0.1", port: PortOption = 8085) -> None:
@@ -120,7 +126,7 @@ def run(host: HostOption = "127.0.0.1", port: PortOption = 8085) -> None:
     Example: cds-hooks run
     """
     listening = _listen(host, port)
-    _check_record()
+    _check_start()
     address = f"http://{host}:{listening.getsockname()[1]}"
     server = uvicorn.Server(_config(1))
     show = threading.Thread(target=_show, args=(address,), daemon=True)

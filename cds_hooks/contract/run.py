@@ -52,7 +52,8 @@ def check_server(target: Target, checks: Sequence[Check], progress: Progress = l
     if target.discovery.status in (401, 403) and not target.connection.authenticates:
         stopped = f"discovery {target.discovery.answer}: give a token (--token)"
         return Report(target.connection.base, list(outcomes.values()), 1, stopped=stopped)
-    judge(Subject.DISCOVERY, target.document, outcomes.values())
+    if not target.discovery.document.problem:
+        judge(Subject.DISCOVERY, target.document, outcomes.values())
     _call(target, checks, outcomes, progress)
     exchanges = target.connection.log
     _weigh(exchanges, outcomes.values())

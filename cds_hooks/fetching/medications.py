@@ -18,7 +18,7 @@ MOST: Final = 200
 """Of them in one search."""
 
 ORDER_TYPES: Final = frozenset({"MedicationRequest", "MedicationStatement"})
-_ORDERS: Final = (MedicationRequest, MedicationStatement)
+_READ: Final = frozenset({MedicationRequest, MedicationStatement, Medication})
 
 
 class _Draft(Struct, frozen=True):
@@ -51,22 +51,20 @@ def refers_elsewhere(request: CDSRequest, templates: Templates) -> bool:
 def missing_medications(request: CDSRequest, values: Mapping[str, Any]) -> list[str]:
     """The ids of Medications that are referred to and not there, in order of appearance."""
     there: set[str] = set()
-    wanted: dict[str, None] = {}
+    referred: list[Reference] = []
     for resource in _resources(values.values()):
         if isinstance(resource, Medication):
             there.add(resource.id or "")
-            references = [part.itemReference for part in resource.ingredient]
-        elif isinstance(resource, _ORDERS):
-            references = [resource.medicationReference]
-        else:
-            continue
-        wanted.update(dict.fromkeys(_ids(references)))
+            referred += [part.itemReference for part in resource.ingredient if part.itemReference is not None]
+        elif resource.medicationReference is not None:
+            referred.append(resource.medicationReference)
     for entry in _draft_entries(request):
         draft = entry.resource
         if draft is not None and draft.resourceType == "Medication":
             there |= {str(draft.id), str(entry.fullUrl).rsplit("/", 1)[-1]}
-        elif draft is not None:
-            wanted.update(dict.fromkeys(_ids([draft.medicationReference])))
+        elif draft is not None and draft.medicationReference is not None:
+            referred.append(draft.medicationReference)
+    wanted = dict.fromkeys(identity for each in referred if (identity := _medication_id(each)))
     return [each for each in wanted if each not in there]
 
 
@@ -76,19 +74,20 @@ def search_for(ids: list[str]) -> Search:
 
 
 def _resources(values: Iterable[Any]) -> Iterator[Any]:
+    """Orders, statements and Medications; a chart has hundreds of other resources beside them."""
     for value in values:
-        if isinstance(value, Bundle):
-            yield from _resources(entry.resource for entry in value.entry)
-        else:
+        if type(value) is Bundle:
+            for entry in value.entry:
+                if type(entry.resource) in _READ:
+                    yield entry.resource
+        elif type(value) in _READ:
             yield value
 
 
-def _ids(references: Iterable[Reference | None]) -> Iterator[str]:
-    for reference in references:
-        # `#…` is inside the resource itself; a `urn:` names an entry of a Bundle and nothing on a server
-        parts = ((reference.reference if reference else None) or "").split("/_history/", 1)[0].split("/")
-        if len(parts) > 1 and parts[-2] == "Medication" and parts[-1]:
-            yield parts[-1]
+def _medication_id(reference: Reference) -> str:
+    """The id of the Medication on a server; empty for `#…`, which is inside the resource itself, and for a `urn:`."""
+    *_, kind, identity = ["", *(reference.reference or "").split("/_history/", 1)[0].split("/")]
+    return identity if kind == "Medication" else ""
 
 
 def _draft_entries(request: CDSRequest) -> tuple[_DraftEntry, ...]:

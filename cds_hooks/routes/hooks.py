@@ -7,6 +7,7 @@ from cds_hooks.errors import HookError, MethodNotAllowed, NotFound, operation_ou
 from cds_hooks.invoke import Parts, invoke
 from cds_hooks.logs import log
 from cds_hooks.routes.intake import JSON, Intake, Receive
+from cds_hooks.security import Trust, Untrusted
 from cds_hooks.service import Service
 
 Scope = MutableMapping[str, Any]
@@ -19,11 +20,12 @@ PREFIX: Final = "/cds-services/"
 class HookRoute:
     """Answers hook calls and hands every other request on to `rest`."""
 
-    def __init__(self, rest: App, services: dict[str, Service], parts: Parts, intake: Intake) -> None:
+    def __init__(self, rest: App, services: dict[str, Service], parts: Parts, intake: Intake, trust: Trust) -> None:
         self.rest = rest
         self.services = services
         self.parts = parts
         self.intake = intake
+        self.trust = trust
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path: str = scope.get("path", "")
@@ -44,7 +46,9 @@ class HookRoute:
             known = name if name in self.services else ""  # what else stands in a URL may be anything
             self.parts.metrics.refused(known, error.status)
             await send_json(send, error.status, operation_outcome(error), error.headers)
-            log().info("call refused", service=known, status=error.status, reason=type(error).__name__)
+            # why a caller is not trusted is for the operator only; the caller always hears the same
+            reason = error.reason if isinstance(error, Untrusted) else type(error).__name__
+            log().info("call refused", service=known, status=error.status, reason=reason)
         except Exception as error:
             self.parts.metrics.refused(service.id, 500)
             failure = HookError("The service failed and no advice was given. The operator's log says where.")
@@ -54,8 +58,8 @@ class HookRoute:
             await send_json(send, 200, response)
 
     async def _invoke(self, service: Service, scope: Scope, receive: Receive) -> bytes:
-        client = self.parts.client
-        self.intake.enter(client.name, self.parts.settings.concurrent_calls)
+        client = await self.trust.client_of(scope["headers"], scope["path"])
+        self.intake.enter(client.name, min(client.budgets.concurrency, self.parts.settings.concurrent_calls))
         try:
             # the body is handed over and not kept here, so that invoke can let go of it
             body = self.intake.body(scope["headers"], receive)

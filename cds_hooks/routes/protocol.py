@@ -10,26 +10,30 @@ from cds_hooks.invoke import Parts
 from cds_hooks.protocol.feedback import read_feedback
 from cds_hooks.protocol.matching import decisions_named, match_feedback
 from cds_hooks.routes.intake import Intake
+from cds_hooks.security import Trust
 from cds_hooks.service import Service
 from cds_hooks.storage.log import RecordUnavailable
 from cds_hooks.storage.reading import get_decisions
 
 
-def protocol_routes(services: dict[str, Service], parts: Parts, intake: Intake) -> APIRouter:
+def protocol_routes(services: dict[str, Service], parts: Parts, intake: Intake, trust: Trust) -> APIRouter:
     """Discovery of these services, and feedback on their cards."""
     router = APIRouter()
 
     @router.get("/cds-services")
-    async def discovery() -> dict[str, object]:
-        return {"services": [entry for service in services.values() for entry in service.discovery(parts.client)]}
+    async def discovery(request: Request) -> dict[str, object]:
+        client = await trust.client_of(request.scope["headers"], request.scope["path"])
+        listed = [service for service in services.values() if client.may_call(service.id)]
+        return {"services": [entry for service in listed for entry in service.discovery(client.profile)]}
 
     @router.post("/cds-services/{service_id}/feedback")
     async def feedback(service_id: str, request: Request) -> Response:
         if service_id not in services:
             raise NotFound("There is no service of this id; GET /cds-services lists those there are.")
+        client = await trust.client_of(request.scope["headers"], request.scope["path"])
+        client.require(service_id)
         body = await intake.body(request.scope["headers"], request.receive)
-        client = parts.client
-        old_forms = client.version in ("1.0", "1.1")
+        old_forms = client.profile.version in ("1.0", "1.1")
         items = read_feedback(body, service_id, client.name, time_ns() // 1000, old_forms=old_forms)
         try:
             url = parts.settings.database_url

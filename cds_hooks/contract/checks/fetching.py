@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
 
 from cds_hooks.contract.dialects import Request
 from cds_hooks.contract.exchange import Exchange
@@ -11,16 +12,20 @@ from cds_hooks.contract.finding import SHOULD, NotTested
 from cds_hooks.contract.registry import Faults, tries
 from cds_hooks.contract.service import Service
 
+_PATIENCE: Final = 3
+
 
 @tries("PRE-12", "FHIR-01")
 def missing_keys_are_fetched(service: Service) -> Faults:
     """Run the templates that the client did not satisfy against fhirServer, with the token it gave."""
     with _offered(service) as stub:
-        exchange = _ask(service, stub, {}, "nothing prefetched, FHIR access offered")
-        if not stub.asked:
-            yield exchange.fault(f"{exchange.answer}; nothing was fetched")
-        elif exchange.cards is None:
-            yield exchange.fault(exchange.answer)
+        for exchange in _asked(service, stub):
+            if not stub.asked:
+                yield exchange.fault(f"{exchange.answer}; nothing was fetched")
+                return
+            if exchange.cards is not None:
+                return
+        yield exchange.fault(exchange.answer)
 
 
 @tries("PRE-12")
@@ -45,10 +50,11 @@ def only_missing_keys_are_fetched(service: Service) -> Faults:
 def fetched_data_gives_the_same_advice(service: Service) -> Faults:
     """Come to the same advice from prefetch and from the FHIR server."""
     with _offered(service) as stub:
-        exchange = _ask(service, stub, {}, "nothing prefetched, FHIR access offered")
-        _fetched(stub)
-        if exchange.cards is not None and exchange.said != service.base.exchange.said:
-            yield exchange.fault("the cards differ from those with full prefetch")
+        for exchange in _asked(service, stub):
+            _fetched(stub)
+            if exchange.cards is None or exchange.said == service.base.exchange.said:
+                return
+        yield exchange.fault("the cards differ from those with full prefetch")
 
 
 @tries("FHIR-02")
@@ -104,6 +110,12 @@ def _offered(service: Service) -> Iterator[FhirStub]:
         raise NotTested(f"{service.id} asks for no prefetch that can be filled")
     with serving_fhir(service.base.chart, service.fhir_host) as stub:
         yield stub
+
+
+def _asked(service: Service, stub: FhirStub) -> Iterator[Exchange]:
+    """The same call a few times: on a busy machine a service may run out of the time it gives itself for fetching."""
+    for _ in range(_PATIENCE):
+        yield _ask(service, stub, {}, "nothing prefetched, FHIR access offered")
 
 
 def _ask(service: Service, stub: FhirStub, prefetch: Request, what: str) -> Exchange:
