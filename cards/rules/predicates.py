@@ -106,7 +106,8 @@ def _condition_any(spec: Mapping[str, Any]) -> Predicate:
     keys = tuple(_only(spec, "condition_any")["condition_any"])
 
     def test(situation: Situation) -> Truth:
-        return any(situation.has_condition(key) for key in keys)
+        found = [situation.has_condition(key) for key in keys]
+        return True if True in found else None if None in found else False
 
     def facts(situation: Situation) -> list[Fact]:
         return [fact for key in keys for fact in situation.condition_facts(key)]

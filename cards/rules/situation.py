@@ -104,9 +104,16 @@ class Situation:
         """Completed weeks of a pregnancy that is going on."""
         return self.chart.gestation_weeks
 
-    def has_condition(self, key: str) -> bool:
-        """Whether the condition is on the list."""
-        return self.chart.condition(key) is not None
+    def has_condition(self, key: str) -> bool | None:
+        """Whether the condition is on the list; None where the list is not known, so that its silence means nothing."""
+        if self.chart.condition(key) is not None:
+            return True
+        return False if self.knows_conditions else None
+
+    @property
+    def knows_conditions(self) -> bool:
+        """Whether the problem list was asked for."""
+        return self.chart.record.knows("Condition")
 
     def condition_facts(self, key: str) -> list[Fact]:
         """The condition with its date and source."""
@@ -252,6 +259,8 @@ class Situation:
         for use, (attribute, code, text) in _UNKNOWN.items():
             if use in used and getattr(self, attribute) is None:
                 return code, text
+        if "conditions" in used and not self.knows_conditions:
+            return "conditions-missing", "the problem list is not known."
         labs = sorted(use.removeprefix("lab:") for use in used if use.startswith("lab:"))
         return "data-missing", f"not known: {', '.join(labs) or 'a fact that it needs'}."
 

@@ -64,15 +64,21 @@ def _estimate(prefix: str) -> Callable[[Predicate, tuple[Fact, ...], Situation],
 
 
 def _kidney_gap(_when: Predicate, _facts: tuple[Fact, ...], situation: Situation) -> str:
+    if not _asked_for_results(situation):
+        return "kidney function did not come with this call"
     if situation.is_kidney_value_wanted():
         return f"no kidney function in the last {situation.chart.kidney_window}"
     return "kidney function cannot be estimated without age and sex"
 
 
+def _asked_for_results(situation: Situation) -> bool:
+    return any(situation.chart.record.knows(analyte) for analyte in ("creatinine", "egfr"))
+
+
 def _kidney_history(_when: Predicate, _facts: tuple[Fact, ...], situation: Situation) -> str:
     """What there is in place of a usable value: an old one, one that was refused, nothing."""
     found = situation.chart.kidney("egfr_best")
-    if not isinstance(found, KidneyAbsence):
+    if not isinstance(found, KidneyAbsence) or not _asked_for_results(situation):
         return ""
     if found.old is not None:
         return f"Last value: {kidney.phrase(found.old)}."

@@ -49,6 +49,33 @@ def test_a_draft_is_no_partner_of_itself_nor_of_the_order_it_renews(as_of: datet
     assert ("renal-metformin", "within-limits") in reasons(outcome)
 
 
+def test_a_problem_list_that_did_not_come_is_not_an_empty_one(as_of: datetime) -> None:
+    apixaban = drafts_of(draft_of({"drug": "1364445", "dose": "1 tablet", "times": 2}))
+    record = record_of({"age": 86, "labs": [["creatinine", 1.8], ["body_weight", 70]]}, as_of)
+    assert ("renal-apixaban", "within-limits") in reasons(check(record, apixaban))
+    record.known = frozenset({"Patient", "creatinine", "egfr", "body_weight", "MedicationRequest"})
+    outcome = check(record, apixaban)
+    assert findings(outcome) == []
+    assert ("renal-apixaban", "conditions-missing") in reasons(outcome)
+
+
+def test_what_rests_on_the_problem_list_is_not_offered_without_it(as_of: datetime) -> None:
+    record = record_of(SICK, as_of)
+    record.known = frozenset({"Patient", "creatinine", "egfr"})
+    (card,) = check(record, drafts_of(draft_of(METFORMIN))).cards
+    assert card.indicator == "critical"
+    assert [suggestion.label for suggestion in card.suggestions] == ["Cancel this order"]
+
+
+def test_results_that_did_not_come_are_not_said_to_be_missing_for_a_year(as_of: datetime) -> None:
+    record = record_of({}, as_of)
+    record.known = frozenset({"Patient", "Condition"})
+    (card,) = check(record, drafts_of(draft_of(METFORMIN))).cards
+    assert card.summary == "Kidney function did not come with this call; metformin needs it."
+    assert "12 months" not in (card.detail or "")
+    assert "on the record" not in (card.detail or "")
+
+
 NOT_CHECKED: list[tuple[str, Json]] = [
     ("not-recognised", {"resourceType": "MedicationRequest", "medicationCodeableConcept": {"text": "Zaubertrank <b>"}}),
     ("not-recognised", {"resourceType": "MedicationRequest"}),
