@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Makes both lock files anew: bash requirements/lock.sh [--upgrade] (needs uv on the PATH; it keeps the versions that still fit)
-# Hash-pinned, universal over platforms, and no registry address in them.
+# Hash-pinned, universal over platforms, one version of each package for every Python (the same types to check, the same
+# trained model), and no registry address in them.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-lock() { uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+lock() { uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest --generate-hashes --no-emit-index-url \
     --custom-compile-command "bash requirements/lock.sh" "$@"; }
 lock requirements/dev.in --output-file requirements/dev.txt "$@"
 # the same versions at run time as in the tests

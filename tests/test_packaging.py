@@ -38,7 +38,7 @@ def _texts() -> Iterator[tuple[str, str]]:
 
 
 def _locked(name: str) -> dict[str, set[str]]:
-    """The versions of each package in a lock file; more than one where they differ by the version of Python."""
+    """The versions of each package in a lock file."""
     versions: dict[str, set[str]] = {}
     for line in (ROOT / "requirements" / name).read_text().splitlines():
         if match := PINNED.match(line):
@@ -65,6 +65,11 @@ def test_every_package_in_a_lock_is_pinned_with_its_hashes_and_without_an_addres
     assert packages
     unpinned = [line[:60] for line in packages if not (PINNED.match(line) and "--hash=sha256:" in line)]
     assert unpinned == []
+
+
+@pytest.mark.parametrize("lock", ["runtime.txt", "dev.txt"])
+def test_a_package_has_one_version_for_every_python(lock: str) -> None:
+    assert {name: versions for name, versions in _locked(lock).items() if len(versions) > 1} == {}
 
 
 def test_the_development_lock_holds_the_runtime_lock_at_the_same_versions() -> None:
