@@ -43,3 +43,7 @@ class Silence(Struct, frozen=True, gc=False):
     subject: str
     reason: str
     text: str
+
+    def of_a_whole_order(self) -> "Silence":
+        """The same about an order that is complete: what it lacks will not be entered any more."""
+        return Silence(self.subject, self.reason, self.text.replace(" is not entered yet.", " is not stated."))

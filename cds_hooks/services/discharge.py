@@ -65,7 +65,7 @@ async def decide(situation: Situation) -> Advice:
     judged = [each for each in active if _goes_home(each.draft.resource)]
     drafts = [each.draft for each in active]
     outcome = check_orders(record, drafts, [each.name for each in (one.draft for one in judged)], situation.card_uuid)
-    advice = Advice(silences=list(outcome.silences))
+    advice = Advice(silences=[silence.of_a_whole_order() for silence in outcome.silences])
     by_name = {each.draft.name: each for each in judged}
     for card in outcome.cards:
         advice.cards.append(_at_discharge(card, by_name, situation, advice.silences))
@@ -109,9 +109,10 @@ def _resources(value: Any) -> Iterator[Json]:
 
 
 def _goes_home(resource: Json) -> bool:
-    concepts = [each for each in resource.get("category", ()) if isinstance(each, dict)]
-    codings = [coding for each in concepts for coding in each.get("coding") or () if isinstance(coding, dict)]
-    codes = {coding.get("code") for coding in codings}
+    category = resource.get("category") or ()
+    concepts = [category] if isinstance(category, dict) else category  # Epic sends one where R4 has a list
+    codings = [coding for each in concepts if isinstance(each, dict) for coding in each.get("coding") or ()]
+    codes = {coding.get("code") for coding in codings if isinstance(coding, dict)}
     return "inpatient" not in codes or bool(codes & _AT_HOME)
 
 

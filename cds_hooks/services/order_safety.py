@@ -35,7 +35,9 @@ async def decide(situation: Situation) -> Advice:
     outcome = check_orders(situation.record, drafts, judged, situation.card_uuid)
     why = Link(label="Why this card", url=situation.explain_url, type="absolute")
     cards = [structs.replace(card, links=(*card.links, why)) for card in outcome.cards]
-    advice = Advice(cards=cards, silences=list(outcome.silences))
+    # At order-select a dose may still come; at signing what is not there was left out.
+    is_final = isinstance(context, OrderSignContext)
+    advice = Advice(cards=cards, silences=[each.of_a_whole_order() if is_final else each for each in outcome.silences])
     advice.silences += _unknown_selections(context, drafts)
     if not cards and not advice.silences:
         text = "Nothing is selected" if drafts and not judged else "draftOrders holds no order"

@@ -114,3 +114,54 @@ def test_a_draft_that_cannot_be_read_is_named_with_the_reason(tmp_path: Path, as
     assert silence["reason"] == "draft-unreadable"
     assert "status" in silence["text"]
     assert "`" not in silence["text"]
+
+
+def _texts(answer: httpx.Response, reason: str) -> list[str]:
+    return [each["text"] for each in ours(answer).get("silence", []) if each["reason"] == reason]
+
+
+def test_what_could_not_be_decided_when_it_was_picked_is_decided_at_signing(tmp_path: Path, as_of: datetime) -> None:
+    """Duke's pilot: order-select is too early where the dose is not entered yet."""
+
+    def call(hook: str, has_dose: bool) -> httpx.Response:
+        request = request_for(ORDERS, hook, "ckd3b-metformin", as_of, "metformin-renewal-2000")
+        if not has_dose:
+            del _first(request["context"])["dosageInstruction"]
+
+        async def send() -> httpx.Response:
+            async with client(tmp_path, as_of=as_of) as calls:
+                return await calls.post(f"/cds-services/{ORDERS}", json=request)
+
+        return asyncio.run(send())
+
+    picked = call("order-select", has_dose=False)
+    assert picked.json()["cards"] == []
+    assert _texts(picked, "dose-not-entered")[0].endswith("the dose is not entered yet.")
+    assert _rules(call("order-sign", has_dose=True)) == ["renal-metformin"]
+    signed = call("order-sign", has_dose=False)
+    assert _texts(signed, "dose-not-entered")[0].endswith("the dose is not stated.")
+
+
+def test_at_signing_every_draft_is_judged_and_at_picking_only_what_was_picked(tmp_path: Path, as_of: datetime) -> None:
+    def second(context: Json) -> None:
+        context["draftOrders"]["entry"].append({"resource": _first(context) | {"id": "second", "status": "active"}})
+
+    assert _rules(_answer(tmp_path, as_of, second)) == ["renal-metformin"]
+    assert _rules(_answer(tmp_path, as_of, second, "order-sign")) == ["renal-metformin"] * 2
+
+
+def test_more_drafts_than_any_session_has_are_refused(tmp_path: Path, as_of: datetime) -> None:
+    def many(context: Json) -> None:
+        context["draftOrders"]["entry"] = [{"resource": _first(context) | {"id": f"d{n}"}} for n in range(201)]
+
+    assert _answer(tmp_path, as_of, many, "order-sign").status_code == 413
+
+
+def test_what_a_hundred_drafts_are_told_has_uuids_of_its_own(tmp_path: Path, as_of: datetime) -> None:
+    def many(context: Json) -> None:
+        context["draftOrders"]["entry"] = [{"resource": _first(context) | {"id": f"d{n}"}} for n in range(100)]
+
+    cards = _answer(tmp_path, as_of, many, "order-sign").json()["cards"]
+    named = [each["uuid"] for card in cards for each in (card, *card["suggestions"])]
+    assert len(cards) == 100
+    assert len(set(named)) == len(named)
