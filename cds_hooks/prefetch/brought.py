@@ -73,7 +73,7 @@ class Brought:
     @cached_property
     def known(self) -> frozenset[str]:
         """Resource types and analytes that were asked for, found or not."""
-        return frozenset().union(*(each.template.brings for each in self.states if each.known or _is_there(each)))
+        return frozenset().union(*(each.template.brings for each in self.states if each.known))
 
     @cached_property
     def gaps(self) -> tuple[KeyState, ...]:

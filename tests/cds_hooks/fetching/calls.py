@@ -67,7 +67,7 @@ def at_server(request: Request, base: str, token: str | None = TOKEN, **authoriz
         "token_type": "Bearer",
         "expires_in": 300,
         "scope": "patient/*.read",
-        "subject": "s",
+        "subject": "service",
     }
     return request | {"fhirServer": base, "fhirAuthorization": granted | authorization}
 
