@@ -1,0 +1,162 @@
+"""The analyst's sheet: everything that is typed in stands in it, and what stands in it is so."""
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner, Result
+
+from cds_hooks.commands.build_sheet import build_sheet
+from cds_hooks.commands.sheet.document import Heading, Points, Rows, Words, as_html, as_markdown
+from cds_hooks.dialects import find_dialects, profile_for
+from cds_hooks.dialects.shaping.scopes import scopes_for
+from cds_hooks.service import find_services
+from tests.cds_hooks.dialects.sent import every_card
+
+VENDORS = [name for name, dialect in find_dialects().items() if dialect.sheet is not None]
+ADDRESS = "https://cds.hospital.example"
+
+
+def _run(*arguments: str) -> Result:
+    """The command as typed after `cds-hooks build-sheet`."""
+    app = typer.Typer()
+    app.command()(build_sheet)
+    return CliRunner().invoke(app, [*arguments, "--url", ADDRESS])
+
+
+@pytest.fixture(scope="module")
+def sheets(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder with the sheets of every vendor."""
+    folder = tmp_path_factory.mktemp("sheets")
+    for vendor in VENDORS:
+        done = _run("--for", vendor, "--out", str(folder))
+        assert done.exit_code == 0, done.output
+    return folder
+
+
+def test_there_is_a_sheet_for_epic_and_for_oracle() -> None:
+    assert VENDORS == ["epic", "oracle"]
+
+
+@pytest.mark.parametrize("vendor", VENDORS)
+def test_every_service_has_its_address_its_prefetch_and_its_audience(sheets: Path, vendor: str) -> None:
+    text = (sheets / f"build-sheet-{vendor}.md").read_text()
+    for service in find_services().values():
+        assert f"`{ADDRESS}/cds-services/{service.id}`" in text
+        for entry in service.discovery(profile_for("x", vendor)):
+            for key, query in entry["prefetch"].items():
+                assert f"| `{key}` | `{query.replace('|', chr(92) + '|')}` |" in text
+
+
+@pytest.mark.parametrize("vendor", VENDORS)
+def test_scopes_links_reasons_and_token_facts_are_there(sheets: Path, vendor: str) -> None:
+    text = (sheets / f"build-sheet-{vendor}.md").read_text()
+    for piece in (
+        "user/Observation.read",
+        "user/Observation.rs",
+        "user/Patient.r ",
+        "`cds.hospital.example`",
+        "`patient-ineligible`",
+        "| `aud` |",
+        "| `iss` |",
+    ):
+        assert piece in text, piece
+
+
+@pytest.mark.parametrize("vendor", VENDORS)
+def test_the_topics_of_the_cards_are_on_the_list(sheets: Path, vendor: str) -> None:
+    text = (sheets / f"build-sheet-{vendor}.md").read_text()
+    listed = set(re.findall(r"^\| `([A-Za-z0-9-]+)` \|", text, re.MULTILINE))
+    for card in every_card(vendor):
+        if "topic" in card["source"]:
+            assert card["source"]["topic"]["code"] in listed
+
+
+@pytest.mark.parametrize("vendor", VENDORS)
+def test_each_card_of_the_samples_is_drawn(sheets: Path, vendor: str) -> None:
+    text = (sheets / f"build-sheet-{vendor}.md").read_text()
+    for card in every_card(vendor):
+        for suggestion in card.get("suggestions", ()):
+            assert suggestion["actions"][0]["description"] in text
+    assert text.count("> **") >= len(every_card(vendor))
+
+
+class _Balance(HTMLParser):
+    """Whether every tag that is opened is closed, and nothing is loaded."""
+
+    _VOID = frozenset({"meta"})
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.loaded: list[str] = []
+        self.cells: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag not in self._VOID:
+            self.open.append(tag)
+        self.loaded += [name for name, _ in attrs if name in ("src", "onclick", "style")]
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] == "code":
+            self.cells.append(data)
+
+
+@pytest.mark.parametrize("vendor", VENDORS)
+def test_the_html_says_the_same_and_loads_nothing(sheets: Path, vendor: str) -> None:
+    page = _Balance()
+    page.feed((sheets / f"build-sheet-{vendor}.html").read_text())
+    assert (page.open, page.loaded) == ([], [])
+    for service in find_services().values():
+        for query in service.discovery(profile_for("x", vendor))[0]["prefetch"].values():
+            assert query in page.cells
+
+
+def test_without_a_folder_the_markdown_is_printed() -> None:
+    done = _run("--for", "oracle")
+    assert done.exit_code == 0
+    assert done.stdout.startswith("# CDS Hooks build sheet: Oracle Health")
+
+
+@pytest.mark.parametrize("vendor", ["standard", "sandbox", "cerner", ""])
+def test_another_vendor_is_refused_with_those_there_are(vendor: str) -> None:
+    done = _run("--for", vendor)
+    assert done.exit_code == 2
+    assert "there are epic, oracle" in done.output
+
+
+def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = _run("--for", "oracle", "--out", str(tmp_path / "file"))
+    assert done.exit_code == 2
+    assert "cannot be written" in done.output
+
+
+def test_what_is_not_ours_stays_text_in_both_forms() -> None:
+    blocks = [
+        Heading(2, "<b>"),
+        Words("a `x|y` <i>"),
+        Points(("<u>",)),
+        Rows(("Key",), (("a|b",),), frozenset({"Key"})),
+    ]
+    assert "`a\\|b`" in as_markdown(blocks)
+    page = as_html("<t>", blocks)
+    assert "<code>a|b</code>" in page
+    for tag in ("<b>", "<i>", "<u>", "<t>"):
+        assert tag not in page
+
+
+def test_scopes_name_each_type_once() -> None:
+    queries = ["Patient/{{context.patientId}}", "Observation?a", "Observation?b", "MedicationRequest?a"]
+    assert scopes_for(queries, 1) == [
+        "user/Patient.read",
+        "user/Observation.read",
+        "user/MedicationRequest.read",
+        "user/Medication.read",
+    ]
+    assert scopes_for(queries, 2, "patient")[:2] == ["patient/Patient.r", "patient/Observation.rs"]
