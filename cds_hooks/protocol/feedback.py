@@ -14,6 +14,7 @@ from msgspec import Raw, Struct
 
 from cds_hooks.errors import BadRequest, PayloadTooLarge, TooDeep
 from cds_hooks.protocol.parts import check_text, check_whole
+from cds_hooks.protocol.wording import plain_words
 from cds_hooks.storage.decision import FeedbackItem
 
 MOST_ITEMS: Final = 1000
@@ -100,7 +101,7 @@ def _decode(body: bytes) -> tuple[_Item, ...]:
     except RecursionError as error:
         raise TooDeep("The body is nested deeper than any feedback; nothing was read.") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        text = str(error).replace("`", "").replace("$.", "")
+        text = plain_words(error)
         raise BadRequest(f'The body is not CDS Hooks feedback, an object {{"feedback": [...]}}: {text}.') from error
     if not items:
         raise BadRequest("feedback is an empty list; send at least one item.", "feedback")

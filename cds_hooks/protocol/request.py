@@ -11,6 +11,7 @@ from cds_hooks.protocol.authorization import FhirAuthorization, check_authorizat
 from cds_hooks.protocol.hooks import LIBRARY, REPLACED, Context, Hook
 from cds_hooks.protocol.mending import mended_bytes
 from cds_hooks.protocol.parts import check_head, check_text, check_whole, split_off_prefetch
+from cds_hooks.protocol.wording import place_in, plain_words
 from fhir.record.reader import BrokenResource, read_value
 from fhir.record.refusal import Refusal
 from fhir.record.resources import AnyResource, Bundle
@@ -162,7 +163,7 @@ def _decode_whole(body: bytes) -> tuple[_Wire | _WireUnread, dict[str, Any], lis
     except RecursionError as error:
         raise TooDeep("The body is nested deeper than any FHIR resource; nothing was read.") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise BadRequest(f"The body is not valid JSON ({_plain(error)}).") from error
+        raise BadRequest(f"The body is not valid JSON ({plain_words(error)}).") from error
     return wire, wire.prefetch or {}, []
 
 
@@ -178,11 +179,11 @@ def _decode_carefully(body: bytes) -> tuple[_WireUnread, dict[str, Any], list[Re
             prefetch[key] = BrokenResource() if value is None and refused else value
             refusals += refused
     except msgspec.ValidationError as error:
-        raise BadRequest(f"The body is not a CDS Hooks request: {_plain(error)}.", _place(error)) from error
+        raise BadRequest(f"The body is not a CDS Hooks request: {plain_words(error)}.", place_in(error)) from error
     except RecursionError as error:
         raise TooDeep("The body is nested deeper than any FHIR resource; nothing was read.") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise BadRequest(f"The body is not valid JSON ({_plain(error)}).") from error
+        raise BadRequest(f"The body is not valid JSON ({plain_words(error)}).") from error
     return wire, prefetch, refusals
 
 
@@ -193,14 +194,3 @@ def _read_mended(key: str, raw: Raw) -> tuple[Any, list[Refusal]]:
         return value, refused
     mended, refused_still = read_value(key, mended_bytes(raw))
     return (mended, refused_still) if len(refused_still) < len(refused) else (value, refused)
-
-
-def _plain(error: Exception) -> str:
-    if isinstance(error, UnicodeDecodeError):
-        return "a string is not UTF-8"
-    return str(error).replace("`", "").replace("$.", "").replace("JSON is malformed: ", "")
-
-
-def _place(error: Exception) -> str | None:
-    _, _, place = str(error).partition(" - at `$")
-    return place.rstrip("`").lstrip(".") or None

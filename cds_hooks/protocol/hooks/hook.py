@@ -12,6 +12,7 @@ from msgspec import Raw, structs
 
 from cds_hooks.errors import BadRequest
 from cds_hooks.protocol.hooks.context import Context
+from cds_hooks.protocol.wording import place_in, plain_words
 
 Members = dict[str, Raw]
 Modernise = Callable[[Members], Members]
@@ -64,10 +65,8 @@ class Hook:
         return tuple((each.name, each.encode_name, each.required) for each in found)
 
     def _refused(self, error: msgspec.ValidationError) -> BadRequest:
-        text = str(error).replace("`", "").replace("$.", "")
-        _, _, path = str(error).partition(" - at `$")
-        place = ".".join(part for part in ("context", path.rstrip("`").lstrip(".")) if part)
-        return BadRequest(f"context does not fit {self.name}: {text} (in context).", place)
+        text = f"context does not fit {self.name}: {plain_words(error)} (in context)."
+        return BadRequest(text, place_in(error, "context"))
 
 
 def _renamed(members: Raw, modernise: Modernise) -> bytes:

@@ -28,7 +28,7 @@ def test_the_patient_is_recognised_in_every_form_of_reference(subject: str) -> N
 def test_a_resource_about_another_patient_stops_the_call(element: str) -> None:
     kind = "Condition" if element == "subject" else "AllergyIntolerance"
     other = {"resourceType": kind, "id": "x", element: {"reference": "Patient/p2"}}
-    with pytest.raises(WrongPatient, match=f"{kind}/x is about another patient"):
+    with pytest.raises(WrongPatient, match=f"One {kind} is about another patient"):
         record_of(other)
 
 
