@@ -18,10 +18,10 @@ _WEEK_SECONDS = 7 * DAY_SECONDS
 
 
 def phrase(estimate: KidneyEstimate, limits: Iterable[float] = ()) -> str:
-    """What a summary says: "eGFR 28 on 2026-07-30", "CrCl 25.5 mL/min on 2026-07-21", "dialysis (eGFR counts as 0)"."""
+    """What a summary says: "eGFR 28 on 2026-07-30", "CrCl 25.5 mL/min on 2026-07-21", "eGFR 0 on dialysis"."""
     name = _name(estimate)
     if estimate.method == "dialysis":
-        return f"dialysis ({name} counts as 0)"
+        return f"{name} 0 on dialysis"
     number = show(estimate.value, limits)
     said = f"{name} {number} {_CLEARANCE}" if name == "CrCl" else f"{name} {number}"
     doubts = [
@@ -57,7 +57,7 @@ def notes(estimate: KidneyEstimate) -> list[str]:
     if estimate.stale and estimate.time:
         said.append(f"The value of {estimate.time.date} is older than it should be: repeat it.")
     if estimate.disputed and estimate.time:
-        values = ", ".join(_rival(value) for value in estimate.rivals)
+        values = ", ".join(dict.fromkeys(_rival(value) for value in estimate.rivals))
         said.append(f"Values of {estimate.time.date} in {unit(estimate.unit)}: {values}.")
     return [*said, *estimate.notes]
 

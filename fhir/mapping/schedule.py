@@ -107,8 +107,14 @@ def _rate(repeat: TimingRepeat) -> tuple[float | None, float | None, str | None]
         said = "frequency without a period" if repeat.frequency else "timing does not say how often"
         return None, None, said
     unit = days_in(repeat.periodUnit)
-    if unit is None or repeat.period <= 0:
-        return None, None, f"unit of the period is {repeat.periodUnit or 'missing'}"
+    if unit is None:
+        return (
+            None,
+            None,
+            f"the unit of the period is {repr(repeat.periodUnit[:20]) if repeat.periodUnit else 'missing'}",
+        )
+    if repeat.period <= 0:
+        return None, None, "the period is 0 or less"
     times = repeat.frequency or 1
     high = max(times, repeat.frequencyMax or times) / (repeat.period * unit)
     low = times / (max(repeat.period, repeat.periodMax or 0.0) * unit)

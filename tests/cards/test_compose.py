@@ -76,6 +76,20 @@ def test_results_that_did_not_come_are_not_said_to_be_missing_for_a_year(as_of: 
     assert "on the record" not in (card.detail or "")
 
 
+NAPROXEN = {"drug": "198014", "dose": "1 tablet", "times": 2, "days": 10}
+
+
+def test_dialysis_is_said_in_a_summary_that_reads_well(as_of: datetime) -> None:
+    (card,) = check(record_of({"conditions": ["dialysis"]}, as_of), drafts_of(draft_of(NAPROXEN))).cards
+    assert card.summary == "Naproxen with eGFR 0 on dialysis (under 30): consider avoiding NSAIDs."
+
+
+def test_values_that_contradict_each_other_are_named_once_each(as_of: datetime) -> None:
+    labs = [["egfr", 20, 3], ["creatinine", 0.8, 3], ["creatinine", 0.8, 3]]
+    (card,) = check(record_of({"labs": labs}, as_of), drafts_of(draft_of(NAPROXEN))).cards
+    assert (card.detail or "").count("from creatinine 0.8 mg/dL") == 1
+
+
 NOT_CHECKED: list[tuple[str, Json]] = [
     ("not-recognised", {"resourceType": "MedicationRequest", "medicationCodeableConcept": {"text": "Zaubertrank <b>"}}),
     ("not-recognised", {"resourceType": "MedicationRequest"}),

@@ -102,6 +102,10 @@ def test_a_repeat_that_does_not_say_how_often_is_not_guessed(repeat: dict[str, A
     assert schedule.problem
 
 
+def test_a_period_of_nothing_is_said_so() -> None:
+    assert _schedule(repeat={"frequency": 2, "period": 0, "periodUnit": "d"}).problem == "the period is 0 or less"
+
+
 @pytest.mark.parametrize(
     ("bounds", "days"),
     [
