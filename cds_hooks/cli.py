@@ -1,54 +1,52 @@
-"""The command line: `cds-hooks`."""
+"""The command line: `cds-hooks`. Only the module of the command that was typed is loaded."""
 
 import sys
+from importlib import import_module
 
 import typer
 from pydantic import ValidationError
 
-app = typer.Typer(
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    help="A CDS Hooks server with explained risk models and order checks.",
-)
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+# The command → its module in cds_hooks/commands and the function or typer app there, in the order of --help.
+COMMANDS = {
+    "run": ("serve", "run"),
+    "serve": ("serve", "serve"),
+    "call": ("call", "call"),
+    "services": ("services", "services"),
+    "samples": ("samples", "app"),
+    "decisions": ("decisions", "app"),
+    "model": ("model", "app"),
+    "medications": ("medications", "app"),
+    "check": ("check", "check"),
+    "check-file": ("check", "check_files"),
+    "fhir-server": ("fhir_server", "serve_fhir"),
+    "prefetch": ("prefetch", "app"),
+    "trust": ("trust", "app"),
+    "build-sheet": ("build_sheet", "build_sheet"),
+    "reference": ("reference", "app"),
+}
 
 
-def _commands() -> None:
-    from cds_hooks.commands import (
-        build_sheet,
-        call,
-        check,
-        decisions,
-        fhir_server,
-        model,
-        prefetch,
-        reference,
-        samples,
-        serve,
-        services,
-        trust,
-    )
+@app.callback()
+def _root() -> None:
+    """A CDS Hooks server with explained risk models and order checks."""
 
-    app.command()(serve.run)
-    app.command()(serve.serve)
-    app.command()(call.call)
-    app.command()(services.services)
-    app.command("fhir-server")(fhir_server.serve_fhir)
-    app.add_typer(prefetch.app, name="prefetch")
-    app.command()(check.check)
-    app.command("check-file")(check.check_files)
-    app.command()(build_sheet.build_sheet)
-    app.add_typer(samples.app, name="samples")
-    app.add_typer(decisions.app, name="decisions")
-    app.add_typer(model.app, name="model")
-    app.add_typer(reference.app, name="reference")
-    app.add_typer(trust.app, name="trust")
+
+def _add(name: str) -> None:
+    module, attribute = COMMANDS[name]
+    command = getattr(import_module(f"cds_hooks.commands.{module}"), attribute)
+    if isinstance(command, typer.Typer):
+        app.add_typer(command, name=name)
+    else:
+        app.command(name)(command)
 
 
 def main() -> None:
     """Runs the command line; a setting that makes no sense is said in a sentence and ends with exit code 2."""
     try:
-        _commands()
+        for name in sys.argv[1:2] if sys.argv[1:2] and sys.argv[1] in COMMANDS else COMMANDS:
+            _add(name)
         app()
     except ValidationError as error:
         for fault in error.errors():
