@@ -27,6 +27,9 @@ class DecisionLog(Protocol):
     async def append_feedback(self, items: Sequence[FeedbackItem]) -> int:
         """Stores all items or none, and says how many were new: the same card, outcome and time again are not."""
 
+    async def check(self) -> None:
+        """Returns within 2 seconds when the database answers; RecordUnavailable when it does not. Writes nothing."""
+
     async def close(self) -> None:
         """Commits what is waiting and closes the database."""
 

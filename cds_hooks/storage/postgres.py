@@ -11,12 +11,13 @@ from cds_hooks.storage.chain import Chain
 from cds_hooks.storage.database import reason
 from cds_hooks.storage.decision import Decision, FeedbackItem
 from cds_hooks.storage.feedback import store_feedback
-from cds_hooks.storage.log import Waiting, answer_all, without_nul
+from cds_hooks.storage.log import RecordUnavailable, Waiting, answer_all, without_nul
 from cds_hooks.storage.tables import COLUMNS, NEWEST_HASH, decisions
 
 _DIALECT = psycopg_dialect.dialect(paramstyle="format")  # type: ignore[no-untyped-call] # SQLAlchemy types no dialect
 _INSERT = str(insert(decisions).inline().compile(dialect=_DIALECT, column_keys=COLUMNS))
 _WAIT_SECONDS = 5
+_CHECK_SECONDS = 1.5
 
 
 class PostgresDecisionLog:
@@ -42,6 +43,15 @@ class PostgresDecisionLog:
     async def append_feedback(self, items: Sequence[FeedbackItem]) -> int:
         """Stores all items or none, and says how many were new."""
         return await asyncio.to_thread(store_feedback, self._url, items)
+
+    async def check(self) -> None:
+        """RecordUnavailable where a new connection is not answered; the writer's own is left alone."""
+        try:
+            async with asyncio.timeout(_CHECK_SECONDS):
+                async with await psycopg.AsyncConnection.connect(self._address) as connection:
+                    await connection.execute(NEWEST_HASH)
+        except (psycopg.Error, OSError) as error:
+            raise RecordUnavailable(f"the record in PostgreSQL does not answer: {reason(error)}") from error
 
     async def close(self) -> None:
         """Commits what is waiting and closes the connection."""

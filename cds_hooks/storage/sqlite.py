@@ -57,6 +57,14 @@ class SqliteDecisionLog:
         """Stores all items or none, and says how many were new."""
         return await asyncio.to_thread(store_feedback, self._url, items)
 
+    async def check(self) -> None:
+        """RecordUnavailable where the file is not the one that was opened, or cannot be read."""
+        try:
+            self._check_file()
+            self._connection.execute(NEWEST_HASH).fetchone()
+        except (sqlite3.Error, OSError) as error:
+            raise RecordUnavailable(self._reason(error)) from error
+
     async def close(self) -> None:
         """Commits what is waiting and closes the file."""
         while self._waiting:
@@ -96,9 +104,7 @@ class SqliteDecisionLog:
         answer_all(waiting, failure)
 
     def _commit(self, group: list[Decision]) -> None:
-        # SQLite would go on writing into a file that was deleted
-        if _identity(self._file) != self._identity:
-            raise FileNotFoundError(0, "the file was replaced while the server ran; restart the server")
+        self._check_file()
         connection = self._connection
         chain = self._chain or self._new_chain()
         rows = chain.link(group)
@@ -111,6 +117,11 @@ class SqliteDecisionLog:
         chain.moved_to(rows)
         self._chain = chain
         self._checkpointer.written(len(rows))
+
+    def _check_file(self) -> None:
+        # SQLite would go on writing into a file that was deleted
+        if _identity(self._file) != self._identity:
+            raise FileNotFoundError(0, "the file was replaced while the server ran; restart the server")
 
     def _new_chain(self) -> Chain:
         newest = self._connection.execute(NEWEST_HASH).fetchone()

@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import make_url
 
 from cds_hooks.storage import RecordUnavailable, open_decision_log
+from cds_hooks.storage.postgres import PostgresDecisionLog
 from cds_hooks.storage.verification import verify_chain
 from tests.cds_hooks.storage.samples import a_decision, append_together
 
@@ -53,6 +54,18 @@ def test_a_decision_that_cannot_be_stored_leaves_nobody_waiting(postgres_url: st
 
     asyncio.run(scenario())
     assert verify_chain(postgres_url).decisions == 2
+
+
+def test_a_check_asks_the_database_itself(postgres_url: str) -> None:
+    async def scenario() -> None:
+        log = open_decision_log(postgres_url)
+        await log.check()
+        await log.close()
+        away = PostgresDecisionLog(make_url("postgresql+psycopg://user:secret@127.0.0.1:1/record"))
+        with pytest.raises(RecordUnavailable, match="does not answer"):
+            await away.check()
+
+    asyncio.run(scenario())
 
 
 def test_a_server_that_is_not_there_is_said_in_one_sentence_without_the_password() -> None:

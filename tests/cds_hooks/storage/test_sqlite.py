@@ -162,8 +162,11 @@ def test_a_file_that_was_moved_away_under_the_server_is_said(sqlite_url: str) ->
     async def scenario() -> None:
         log = _open(sqlite_url)
         await append_together(log, 2)
+        await log.check()
         _file(sqlite_url).rename(_file(sqlite_url).with_suffix(".old"))
         await _fails(log, "No such file")
+        with pytest.raises(RecordUnavailable, match="No such file"):
+            await log.check()
         _file(sqlite_url).touch()
         await _fails(log, "replaced while the server ran")
         await log.close()
