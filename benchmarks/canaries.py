@@ -1,0 +1,104 @@
+"""`python -m benchmarks.canaries`: marks in every string, header and address of thousands of calls; none may come out.
+
+A mark is planted wherever a client, its user or its FHIR server could put something of a patient. Looked through for
+marks: what the server prints, /metrics, the bodies of errors and every response header. A card may hold what the chart
+holds (it goes back to who sent it), and the record is there to hold it.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from typing import Annotated
+
+import httpx
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.planting import MARK, Planter, Shot, fhir_of_marks
+from benchmarks.servers import running, service_command
+
+_SECONDS = 30
+_SHOWN = 20
+
+
+@dataclass
+class Found:
+    """What was sent and answered, and where marks came out."""
+
+    sent: Counter[str] = field(default_factory=Counter)
+    statuses: Counter[int] = field(default_factory=Counter)
+    planted: int = 0
+    searched: Counter[str] = field(default_factory=Counter)
+    """Bytes looked through, by place."""
+    leaks: list[str] = field(default_factory=list)
+
+    def search(self, place: str, data: bytes, about: str = "") -> None:
+        """Looks for marks, whatever their letter case."""
+        self.searched[place] += len(data)
+        low = data.lower()
+        if MARK.encode() in low:
+            at = low.index(MARK.encode())
+            self.leaks.append(f"{place} {about}: …{data[max(0, at - 60) : at + 40].decode(errors='replace')}…")
+
+
+def hunt(count: int, seed: int, folder: Path) -> Found:
+    """The findings of `count` calls to a fresh server that works in `folder`."""
+    found = Found()
+    environment = {"CDS_DATABASE_URL": f"sqlite:///{folder}/decisions.sqlite3", "CDS_LOG_LEVEL": "debug"}
+    with fhir_of_marks() as fhir, running("canaries", service_command(1), folder, None, **environment) as server:
+        address = f"http://127.0.0.1:{server.port}"
+        planter = Planter(Random(seed), fhir)
+        with httpx.Client(base_url=address, timeout=_SECONDS) as client:
+            for _ in range(count):
+                _shoot(client, planter.shot(), found)
+            found.search("metrics", client.get("/metrics").content)
+        log = server.log
+    found.planted = planter.planted
+    found.search("stdout and stderr", log.read_bytes())
+    return found
+
+
+def _shoot(client: httpx.Client, shot: Shot, found: Found) -> None:
+    answer = client.request(shot.method, shot.path, content=shot.body, headers=shot.headers)
+    found.sent[shot.kind] += 1
+    found.statuses[answer.status_code] += 1
+    headers = b"\n".join(name + b": " + value for name, value in answer.headers.raw)
+    found.search("response headers", headers, shot.kind)
+    if answer.status_code >= 400:
+        found.search("error bodies", answer.content, f"{shot.kind} {answer.status_code}")
+
+
+def canaries(
+    count: Annotated[int, typer.Option(help="How many calls.")] = 10_000,
+    seed: Annotated[int, typer.Option(help="Another seed plants elsewhere.")] = 1,
+) -> None:
+    """Plants, calls, searches; exit code 1 when a mark came out."""
+    console = Console(width=120)
+    with tempfile.TemporaryDirectory(prefix="cds-canaries-") as name:
+        found = hunt(count, seed, Path(name))
+    console.print(f"{sum(found.sent.values()):,} calls, {found.planted:,} marks planted (seed {seed})")
+    console.print(_table("kind of call", found.sent), _table("status", found.statuses), sep="\n")
+    console.print(_table("looked through, bytes", found.searched))
+    for leak in found.leaks[:_SHOWN]:
+        console.print(leak, style="red", markup=False)
+    console.print(f"Marks that came out: {len(found.leaks)}")
+    raise typer.Exit(1 if found.leaks else 0)
+
+
+def _table(title: str, counts: Counter[str] | Counter[int]) -> Table:
+    table = Table(title, "number")
+    for name, number in sorted(counts.items(), key=lambda item: -item[1]):
+        table.add_row(str(name), f"{number:,}")
+    return table
+
+
+app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
+app.command()(canaries)
+
+if __name__ == "__main__":
+    app()
