@@ -9,7 +9,7 @@ import typer
 from typer.testing import CliRunner, Result
 
 from cds_hooks.commands.build_sheet import build_sheet
-from cds_hooks.commands.sheet.document import Heading, Points, Rows, Words, as_html, as_markdown
+from cds_hooks.commands.sheet.document import Block, Heading, Points, Rows, Words, as_html, as_markdown
 from cds_hooks.dialects import find_dialects, profile_for
 from cds_hooks.dialects.shaping.scopes import scopes_for
 from cds_hooks.service import find_services
@@ -138,7 +138,7 @@ def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
 
 
 def test_what_is_not_ours_stays_text_in_both_forms() -> None:
-    blocks = [
+    blocks: list[Block] = [
         Heading(2, "<b>"),
         Words("a `x|y` <i>"),
         Points(("<u>",)),
