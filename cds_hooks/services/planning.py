@@ -14,6 +14,7 @@ from fhir.mapping.feature import FeatureVector
 from fhir.mapping.features import features_named
 from fhir.mapping.vector import map_features
 from fhir.record.record import PatientRecord
+from fhir.record.refusal import Refusal
 from fhir.record.resources import Encounter
 from fhir.record.time import parse_time
 from models_onnx.eligibility import may_be_scored, not_in_population, not_scored
@@ -126,8 +127,13 @@ def _card(situation: Situation, prediction: Prediction, vector: FeatureVector) -
         uuid,
         lambda number: suggestion_uuid(uuid, number),
         situation.explain_url,
-        [refusal for refusal in record.refusals if refusal.subject.startswith("Observation/")],
+        [refusal for refusal in record.refusals if _is_a_result(refusal)],
     )
+
+
+def _is_a_result(refusal: Refusal) -> bool:
+    """Whether it is about a value that a reader of the chart would see; what cannot even be read is not dated."""
+    return refusal.subject.startswith("Observation/") and refusal.reason not in ("unreadable", "other-subject")
 
 
 def planning_order(patient_id: str, date: str) -> dict[str, Any]:

@@ -147,6 +147,19 @@ def test_nothing_of_a_unit_as_it_was_charted_becomes_markup(tmp_path: Path, as_o
     assert "evil.test" not in card["detail"]
 
 
+def test_a_resource_that_cannot_be_read_is_named_in_the_extension_and_not_on_the_card(
+    tmp_path: Path, as_of: datetime
+) -> None:
+    def broken(prefetch: dict[str, Any]) -> None:
+        first = json.loads(json.dumps(prefetch["labs"]["entry"][0]["resource"]))
+        first |= {"id": "broken", "code": 5}
+        prefetch["labs"]["entry"].append({"resource": first})
+
+    answer = _answer(tmp_path, "planning-talk", as_of, broken)
+    assert [silence["subject"] for silence in ours(answer)["silence"]] == ["Observation/broken"]
+    assert "cannot be read" not in answer.json()["cards"][0]["detail"]
+
+
 @pytest.mark.parametrize(("end", "cards"), [(None, 0), ("2027-01-05", 0), ("2026-11-20", 0), ("2010-01-05", 1)])
 def test_a_stay_that_nobody_closed_is_over_after_its_end(
     tmp_path: Path, as_of: datetime, end: str | None, cards: int
