@@ -18,7 +18,7 @@ class WrongPatient(FactsError):
     def __init__(self, resource: str) -> None:
         kind = resource.partition("/")[0]
         super().__init__(
-            f"One {kind if kind.isalpha() else 'resource'} is about another patient than context.patientId; nothing was "
-            "computed. Send only this patient's resources in prefetch."
+            f"One {kind if kind.isalpha() else 'resource'} is about another patient than context.patientId; nothing "
+            "was computed. Send only this patient's resources in prefetch."
         )
         self.resource = resource

@@ -1,7 +1,6 @@
 """Marks planted in every string, name, header and address of some hundred calls: none comes out where it must not."""
 
 import logging
-from pathlib import Path
 
 import pytest
 
