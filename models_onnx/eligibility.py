@@ -28,7 +28,8 @@ OUT_OF_RANGE = "out-of-range"
 def not_in_population(manifest: Manifest, age_years: float | None) -> NotScored | None:
     """Whether the age keeps the person out; None where it does not. Conditions are the caller's to look up."""
     if age_years is None or np.isnan(age_years):
-        return NotScored(UNKNOWN_AGE, f"{manifest.title}: no score, because no usable date of birth is on record (year and month at least).")
+        text = f"{manifest.title}: no score, because no usable date of birth is on record (year and month at least)."
+        return NotScored(UNKNOWN_AGE, text)
     if age_years < manifest.population.age_low:
         return NotScored(
             OUTSIDE_POPULATION,
