@@ -4,6 +4,7 @@ import json
 import os
 import secrets
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from time import time
 from typing import Any, Final, Literal
@@ -24,13 +25,18 @@ class SigningKeyError(Exception):
     """The file is not a key that tokens can be signed with; the message is a sentence without the key."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SigningKey:
     """A private key, and whose tokens it signs."""
 
     jwk: dict[str, Any]
     """RFC 7517, with the private members, `kid` and `alg`."""
     issuer: str
+
+    @cached_property
+    def private(self) -> Any:
+        """The key itself; to read one of RSA takes a tenth of a second, because its primes are checked."""
+        return get_default_algorithms()[self.jwk["alg"]].from_jwk(self.jwk)
 
     def key_set(self) -> dict[str, Any]:
         """The JWK Set that the server is given: the public part only."""
@@ -85,9 +91,7 @@ def sign_token(
         "jti": secrets.token_urlsafe(18),
     }
     claims |= {name: value for name, value in (("sub", subject), ("tenant", tenant)) if value is not None}
-    algorithm = key.jwk["alg"]
-    private = get_default_algorithms()[algorithm].from_jwk(key.jwk)
-    return jwt.encode(claims, private, algorithm=algorithm, headers={"kid": key.jwk["kid"], "typ": "JWT"})
+    return jwt.encode(claims, key.private, algorithm=key.jwk["alg"], headers={"kid": key.jwk["kid"], "typ": "JWT"})
 
 
 def _private(algorithm: str) -> Any:

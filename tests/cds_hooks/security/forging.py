@@ -128,7 +128,7 @@ class Forger:
     @staticmethod
     def _signed_by(key: SigningKey, algorithm: str, signed: bytes) -> bytes:
         signer = get_default_algorithms()[algorithm]
-        signature: bytes = signer.sign(signed, signer.from_jwk(key.jwk))
+        signature: bytes = signer.sign(signed, key.private)
         return signature
 
     def mangled(self, how: str, header: bytes, claims: bytes, signature: bytes) -> str:
