@@ -49,6 +49,7 @@ def cards_of(dialect: str, as_of: datetime, public_url: str, version: str | None
             "public_url": public_url,
             "link_hosts": None,
             "hooks_file": None,
+            "trust_file": None,
         }
         return asyncio.run(_answers(Settings().model_copy(update=changes), as_of))
 

@@ -17,6 +17,7 @@ from cds_hooks.protocol.wording import place_in, plain_words
 Members = dict[str, Raw]
 Modernise = Callable[[Members], Members]
 
+_BRACE: Final = ord("{")
 _members: Final = msgspec.json.Decoder(Members)
 
 
@@ -41,10 +42,12 @@ class Hook:
             if not getattr(context, attribute).strip():
                 raise BadRequest(f"context.{name} is blank; it is required for {self.name}.", f"context.{name}")
         for attribute, name, required in self._objects:
-            value = bytes(getattr(context, attribute))
-            if not value.startswith(b"{") and (required or value != b"null"):
+            value = memoryview(getattr(context, attribute))
+            if value[0] != _BRACE and (required or bytes(value) != b"null"):
                 raise BadRequest(f"context.{name} is no JSON object, as {self.name} has it.", f"context.{name}")
-        return context if "/" not in context.patient_id + (context.encounter_id or "") else _with_bare_ids(context)
+        if "/" in context.patient_id or (context.encounter_id is not None and "/" in context.encounter_id):
+            return _with_bare_ids(context)
+        return context
 
     @cached_property
     def fields(self) -> Mapping[str, bool]:
