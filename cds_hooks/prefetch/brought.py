@@ -1,6 +1,6 @@
 """What a call has brought of what was asked for: a state for each key, and what follows from all of them."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final, Literal
@@ -89,12 +89,13 @@ class Brought:
     @cached_property
     def note(self) -> str | None:
         """The line that each card carries where something was not to be had; None where all was."""
-        without = _grouped(each for each in self.states if each.said and not each.known)
-        in_part = _grouped(each for each in self.states if each.said and each.known)
-        parts = [f"**Checked without** {text}." for text in without] + [
-            f"**Not complete:** {text}." for text in in_part
-        ]
-        return " ".join(parts) or None
+        said = [each for each in self.states if each.said]
+        lines = (
+            f"**{start}** {_grouped(lacking)}."
+            for lack, (start, _) in _SPOKEN.items()
+            if (lacking := [each for each in said if _lacks(each) == lack])
+        )
+        return " ".join(lines) or None
 
     @cached_property
     def basis(self) -> msgspec.Raw:
@@ -127,19 +128,28 @@ def _is_there(state: KeyState) -> bool:
     return state.cause == "not-recognised"
 
 
+_SPOKEN: Final = {
+    "unknown": ("Checked without", "are not known"),
+    "partial": ("Not complete:", "are not complete"),
+    "old": ("Not from today:", "are not from today"),
+}
+
+
+def _lacks(state: KeyState) -> str:
+    return state.reason if state.known else "unknown"
+
+
 def _sentence(state: KeyState) -> str:
     words = state.template.words
-    start = f"{words[0].upper()}{words[1:]}"
-    return f"{start} {'are not complete' if state.known else 'are not known'}: {state.text}."
+    return f"{words[0].upper()}{words[1:]} {_SPOKEN[_lacks(state)][1]}: {state.text}."
 
 
-def _grouped(states: Iterable[KeyState]) -> Iterator[str]:
-    """Words of keys with the same reason together: "problems and allergies (not sent by the client)"."""
+def _grouped(states: Iterable[KeyState]) -> str:
+    """Words of keys with the same reason together: "problems and allergies (not sent by the EHR)"."""
     by_text: dict[str, list[str]] = {}
     for each in states:
         by_text.setdefault(each.text, []).append(each.template.words)
-    for text, words in by_text.items():
-        yield f"{_listed(words)} ({text})"
+    return ", ".join(f"{_listed(words)} ({text})" for text, words in by_text.items())
 
 
 def _listed(words: list[str]) -> str:

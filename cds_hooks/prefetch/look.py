@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from cds_hooks.prefetch.brought import Brought, KeyState
+from cds_hooks.prefetch.brought import Brought, KeyState, State
 from cds_hooks.prefetch.template import Template, Templates
 from fhir.record.reader import BrokenResource
 from fhir.record.refusal import Refusal
@@ -14,12 +14,12 @@ _ABSENT: Final = object()
 _MOST_REMEMBERED: Final = 4096
 _HOUR_SECONDS: Final = 3600.0
 
-_NOT_SENT: Final = "not sent by the client"
-_NOT_RECOGNISED: Final = "not found under the client's own keys"
-_FAILED: Final = "the client reports that it could not get them"
-_NO_RESOURCE: Final = "the client sent something that is no FHIR resource"
-_OTHER_KIND: Final = "the client sent something of another kind"
-_FIRST_PAGE: Final = "the client sent the first page only"
+_NOT_SENT: Final = "not sent by the EHR"
+_NOT_RECOGNISED: Final = "not found in what the EHR sent"
+_FAILED: Final = "the EHR reports that it could not get them"
+_NO_RESOURCE: Final = "the EHR sent something that is no FHIR resource"
+_OTHER_KIND: Final = "the EHR sent something of another kind"
+_FIRST_PAGE: Final = "the EHR sent the first page only"
 
 
 def what_was_brought(prefetch: Mapping[str, Any], templates: Templates, as_of_epoch: float) -> Brought:
@@ -53,10 +53,10 @@ def _letter(value: Any, template: Template, as_of_epoch: float) -> str:
     entries = value.entry
     if value.link and _next_of(value) is not None:
         return "?"
-    if value.meta is not None and _age_hours(value, as_of_epoch) > (template.policy.fresh_hours or 1e9):
+    if value.meta is not None and template.policy.is_old(_age_hours(value, as_of_epoch)):
         return "?"
     if not entries:
-        return "n"
+        return "?" if value.total else "n"
     if type(entries[0].resource) is not template.type or (value.total or 0) > len(entries):
         return "?"
     return "g"
@@ -67,7 +67,10 @@ def _states(prefetch: Mapping[str, Any], templates: Templates, as_of_epoch: floa
     others = {key: value for key, value in prefetch.items() if key not in keys}
     for template in templates:
         value = prefetch.get(template.key, _ABSENT)
-        yield _not_sent(template, others) if value is _ABSENT else _sent(template, value, as_of_epoch)
+        if value is _ABSENT:
+            yield _not_sent(template, others, as_of_epoch)
+        else:
+            yield _sent(template, value, as_of_epoch)
 
 
 def _sent(template: Template, value: Any, as_of_epoch: float) -> KeyState:
@@ -84,7 +87,7 @@ def _sent(template: Template, value: Any, as_of_epoch: float) -> KeyState:
     return _whole(template, value, "given", as_of_epoch)
 
 
-def _whole(template: Template, value: Any, state: Any, as_of_epoch: float, sent_as: str | None = None) -> KeyState:
+def _whole(template: Template, value: Any, state: State, as_of_epoch: float, sent_as: str | None = None) -> KeyState:
     """The state of an answer that is there: complete, or a part of it, or run too long ago."""
     sent_as = sent_as or template.key
     if not isinstance(value, Bundle):
@@ -92,23 +95,23 @@ def _whole(template: Template, value: Any, state: Any, as_of_epoch: float, sent_
     if _next_of(value) is not None:
         return KeyState(template, state, "partial", "next-page", _FIRST_PAGE, sent_as)
     if (value.total or 0) > len(value.entry):
-        text = f"the client sent {len(value.entry)} of {value.total}"
+        text = f"the EHR sent {len(value.entry)} of {value.total}"
         return KeyState(template, state, "partial", "cut", text, sent_as)
     hours = _age_hours(value, as_of_epoch) if value.meta is not None else 0.0
-    if hours > (template.policy.fresh_hours or 1e9):
-        text = f"the client asked for it {_ago(hours)} ago"
+    if template.policy.is_old(hours):
+        text = f"the EHR looked it up {_ago(hours)} ago"
         return KeyState(template, state, "old", "", text, sent_as)
     return KeyState(template, state, sent_as=sent_as)
 
 
-def _not_sent(template: Template, others: Mapping[str, Any]) -> KeyState:
+def _not_sent(template: Template, others: Mapping[str, Any], as_of_epoch: float) -> KeyState:
     """What a client's own key names bring of it, by content."""
     same_type = False
     for key, value in others.items():
         if not _holds(template, value):
             continue
         if not template.analytes or _holds_analytes(template, value):
-            return _whole(template, value, "given", 0.0, key)
+            return _whole(template, value, "given", as_of_epoch, key)
         same_type = True
     if same_type:
         return KeyState(template, "unobtainable", "not-sent", "not-recognised", _NOT_RECOGNISED)

@@ -37,6 +37,10 @@ class Policy:
         """Whether there is no advice without it."""
         return self.if_missing == "fail"
 
+    def is_old(self, hours: float) -> bool:
+        """Whether a search that was run so long ago has to be run again."""
+        return self.fresh_hours is not None and hours > self.fresh_hours
+
 
 @dataclass(frozen=True, slots=True)
 class Template:

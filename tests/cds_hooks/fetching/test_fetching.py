@@ -95,12 +95,12 @@ def test_what_cannot_be_had_is_said_where_it_is_not_needed_and_412_where_it_is(
         required = post(tmp_path, PLANNING, at_server(without(planning, "labs"), running.base), **settings)
         nothing = post(tmp_path, PLANNING, at_server(without(planning), running.base), **settings)
     assert silences(optional) == {"prefetch.conditions": reason}
-    assert "**Checked without** problems (not sent by the client; " in optional.json()["cards"][0]["detail"]
+    assert "**Checked without** problems (not sent by the EHR; " in optional.json()["cards"][0]["detail"]
     for answer, key in ((required, "labs"), (nothing, "patient")):
         assert answer.status_code == 412
         (issue,) = answer.json()["issue"]
         assert issue["expression"] == [f"prefetch.{key}"]
-        assert "not sent by the client; " in issue["details"]["text"]
+        assert "not sent by the EHR; " in issue["details"]["text"]
 
 
 @pytest.mark.parametrize(
@@ -180,7 +180,7 @@ def test_a_paged_prefetch_that_cannot_be_continued_is_a_part(
     assert silences(answer)["prefetch.labs"] == "partial"
     assert _states(tmp_path)["labs"] == {"state": "given", "reason": "partial", "cause": reason}
     for card in answer.json()["cards"]:
-        assert "**Not complete:** laboratory results (the client sent the first page only; " in card["detail"]
+        assert "**Not complete:** laboratory results (the EHR sent the first page only; " in card["detail"]
 
 
 def test_a_search_whose_next_page_is_elsewhere_is_a_part(

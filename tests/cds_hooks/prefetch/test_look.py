@@ -87,6 +87,7 @@ def test_a_page_that_is_not_the_last_is_a_part() -> None:
 
 def test_fewer_entries_than_the_total_are_a_part() -> None:
     assert _state(_bundle(CONDITION, total=7)) == ("given", "partial", "cut")
+    assert _state(_bundle(total=7)) == ("null", "partial", "cut")
 
 
 @pytest.mark.parametrize(
@@ -122,7 +123,7 @@ def test_what_is_required_and_missing_is_a_failed_precondition_that_says_what_to
         _brought(patient=PATIENT).require("labs")
     assert raised.value.expression == "prefetch.labs"
     assert "laboratory results" in raised.value.text
-    assert "not sent by the client" in raised.value.text
+    assert "not sent by the EHR" in raised.value.text
     for value in (None, _bundle(), _bundle(lab(1))):
         _brought(labs=value).require("labs")
 
@@ -130,7 +131,7 @@ def test_what_is_required_and_missing_is_a_failed_precondition_that_says_what_to
 def test_what_is_missing_is_said_unless_its_policy_is_to_omit_it() -> None:
     brought = _brought(patient=PATIENT, labs=None, body=None)
     assert [refusal.subject for refusal in brought.refusals] == ["prefetch.conditions", "prefetch.medications"]
-    assert brought.note == "**Checked without** problems and medication orders (not sent by the client)."
+    assert brought.note == "**Checked without** problems and medication orders (not sent by the EHR)."
     assert b'"procedures":{"state":"unobtainable","reason":"not-sent"}' in bytes(brought.basis)
 
 
@@ -146,7 +147,14 @@ def test_a_part_is_said_as_a_part() -> None:
         medications=_bundle(medication, link=link),
     )
     assert [(each.subject, each.reason) for each in brought.refusals] == [("prefetch.medications", "partial")]
-    assert brought.note == "**Not complete:** medication orders (the client sent the first page only)."
+    assert brought.note == "**Not complete:** medication orders (the EHR sent the first page only)."
+
+
+def test_what_is_old_is_said_as_old() -> None:
+    others = dict.fromkeys(("labs", "body", "conditions", "procedures", "medications"), None)
+    old = _bundle(CONDITION, meta={"lastUpdated": "2026-11-17T09:00:00Z"})
+    brought = _brought(**others | {"patient": PATIENT, "conditions": old})
+    assert brought.note == "**Not from today:** problems (the EHR looked it up 3 days ago)."
 
 
 def test_known_is_what_was_asked_for_found_or_not() -> None:
