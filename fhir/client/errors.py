@@ -59,14 +59,14 @@ class Unauthorized(FetchError):
     """The token is not accepted; there is no other (CDS Hooks has no refresh, checklist row FHIR-20)."""
 
     reason = "unauthorized"
-    words = "the FHIR server does not accept the access token (401)"
+    words = "the FHIR server refuses the access token with 401"
 
 
 class Forbidden(FetchError):
     """The data is outside what the user or the client may see."""
 
     reason = "forbidden"
-    words = "the FHIR server does not give it to this user or client (403)"
+    words = "the FHIR server refuses this user or client with 403"
 
 
 class ServerFailed(FetchError):
