@@ -12,7 +12,9 @@ from cds_hooks.storage.database import parse_url, sqlite_file
 _TABLE: Final = "CREATE TABLE IF NOT EXISTS used (id BLOB PRIMARY KEY, expires INTEGER NOT NULL) WITHOUT ROWID"
 _INSERT: Final = "INSERT OR IGNORE INTO used VALUES (?, ?)"
 _FORGET: Final = "DELETE FROM used WHERE id >= ? AND id < ? AND expires < ?"
-_WAIT_SECONDS: Final = 5.0
+_OPENING_SECONDS: Final = 5.0
+# for another process's insert, which takes microseconds; longer waits would hold up every call of this process
+_WAIT_MILLISECONDS: Final = 250
 # Ids are spread evenly, so one value of the first byte is 1/256 of the table. An index on `expires` would cost every
 # insert 5 µs more (18 against 13); this costs a slice every 64 inserts, and what has expired is gone 16,384 later.
 _INSERTS_PER_SLICE: Final = 64
@@ -37,10 +39,11 @@ class SqliteReplayStore:
         self._inserts = 0
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
-            self._connection = sqlite3.connect(file, isolation_level=None, timeout=_WAIT_SECONDS)
+            self._connection = sqlite3.connect(file, isolation_level=None, timeout=_OPENING_SECONDS)
             for setting in ("journal_mode=WAL", "synchronous=NORMAL", "wal_autocheckpoint=0"):
                 self._connection.execute(f"PRAGMA {setting}")
             self._connection.execute(_TABLE)
+            self._connection.execute(f"PRAGMA busy_timeout={_WAIT_MILLISECONDS}")
         except (sqlite3.Error, OSError) as error:
             raise ReplayStoreFailed(f"The store of used tokens cannot be opened: {error}.") from error
         self._checkpointer = Checkpointer(file)

@@ -5,6 +5,7 @@ from pathlib import Path
 from time import time
 from typing import Final, Protocol
 
+from cds_hooks.logs import log
 from cds_hooks.security.authentication import claimed_client, endpoints_of
 from cds_hooks.security.client import ANONYMOUS, PinnedKeys, TrustedClient
 from cds_hooks.security.outbound import FhirBase, OutboundClient, is_below
@@ -111,6 +112,9 @@ class FileTrust:
         self.outbound = outbound or OutboundClient()
         self._live = LiveRegister(file, known, self.outbound.fetch)
         self._public_url = public_url
+        if _is_plain(public_url):
+            # checklist row GEN-02; where a proxy speaks https in front, it is its address that tokens should name
+            log().warning("tokens name a plain http address", reason="public-url")
         self._replays = replays
         self._clock = clock
         self._origins = _Origins(self._live)
@@ -178,6 +182,14 @@ class _Origins(Collection[str]):
 
     def __len__(self) -> int:
         return len(self._live.register().origins)
+
+
+def _is_plain(public_url: str) -> bool:
+    try:
+        url = parse_url(public_url)
+    except BadUrl:
+        return False
+    return url.scheme == "http" and not is_loopback(url)
 
 
 def _base_url(fhir_server: str) -> Url:

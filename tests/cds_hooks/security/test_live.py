@@ -54,7 +54,8 @@ def _token(key: SigningKey, url: str) -> list[bytes]:
 def test_a_good_token_is_let_through_to_the_service(address: str, signing_keys: dict[str, SigningKey]) -> None:
     for key in signing_keys.values():
         # the empty body is then what is wrong with the call
-        assert _post(address, _token(key, address + SERVICE)).status_code == 400
+        answer = _post(address, _token(key, address + SERVICE))
+        assert (answer.status_code, answer.headers["cache-control"]) == (400, "no-store")
 
 
 @pytest.mark.parametrize("row", ROWS, ids=[row["name"] for row in ROWS])
@@ -75,7 +76,7 @@ def test_a_forged_token_gets_the_one_answer(
     if answer.status_code in (400, 431) and not answer.content.startswith(b"{"):
         pytest.skip("the HTTP server itself refuses this header")
     assert (answer.status_code, answer.content) == (401, UNTRUSTED_BODY)
-    assert answer.headers["www-authenticate"] == "Bearer"
+    assert (answer.headers["www-authenticate"], answer.headers["cache-control"]) == ("Bearer", "no-store")
 
 
 def test_a_token_is_taken_once_by_both_processes(address: str, signing_keys: dict[str, SigningKey]) -> None:

@@ -9,6 +9,7 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 from starlette.middleware.cors import CORSMiddleware
+from structlog.testing import capture_logs
 
 from cds_hooks.security import open_trust
 from cds_hooks.security.client import ANONYMOUS, TrustedClient
@@ -287,6 +288,17 @@ def test_without_a_file_everyone_on_this_machine_is_anonymous(tmp_path: Path) ->
             trust.may_fetch(ANONYMOUS, server)
     run(trust.aclose())
     assert list(tmp_path.iterdir()) == [], "no store of tokens where none is asked for"
+
+
+@pytest.mark.parametrize(
+    ("url", "is_said"),
+    [("http://cds.example.org", True), (PUBLIC_URL, False), ("http://127.0.0.1:8085", False), ("http://[::1]", False)],
+)
+def test_a_public_address_without_tls_is_said(site: Site, tmp_path: Path, url: str, is_said: bool) -> None:
+    with capture_logs() as lines:
+        trust = open_trust(site.file, url, f"sqlite:///{tmp_path}/record.sqlite3")
+    assert [line["reason"] for line in lines] == ["public-url"] * is_said
+    run(trust.aclose())
 
 
 def test_a_file_opens_the_store_beside_the_record(site: Site, tmp_path: Path) -> None:
