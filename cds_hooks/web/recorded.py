@@ -103,7 +103,6 @@ class Reason(Struct, frozen=True):
 class Card(Struct, frozen=True, rename="camel"):
     """A card as it was sent, as far as a page repeats it."""
 
-    uuid: str
     summary: str
     indicator: str
     source: Source
@@ -111,7 +110,7 @@ class Card(Struct, frozen=True, rename="camel"):
     suggestions: list[Suggestion] = []
     links: list[Link] = []
     override_reasons: list[Reason] = []
-    extension: dict[str, dict[str, Any]] = field(default_factory=dict)
+    extension: dict[str, Any] = field(default_factory=dict)
 
 
 class Response(Struct, frozen=True):
