@@ -19,7 +19,8 @@ UNKNOWN_KID_SECONDS: Final = 60.0
 
 _FIRST_PAUSE_SECONDS: Final = 5.0
 _LONGEST_PAUSE_SECONDS: Final = 60.0
-_MOST_WAITING: Final = 64
+_MOST_WAITING: Final = 256
+_LEFT_BEHIND: Final = 2.0  # times refresh_seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,30 +56,42 @@ class RemoteKeys:
         return self._fetched_at is not None and self._age() <= self.keeping.outage_seconds
 
     def key(self, kid: str) -> VerificationKey | None:
-        """The key of this name in the set that is kept; an old set is refreshed meanwhile."""
+        """The key of this name in the set that is kept, without waiting; None where there is something to wait for.
+
+        A set that is due is refreshed meanwhile. One that nobody asked for in a long time is not believed before it
+        was fetched again: a key may have been withdrawn long ago.
+        """
         if self._fetched_at is None:
             return None
-        if self._age() > self.keeping.refresh_seconds and self._may_fetch():
+        age = self._age()
+        if age > self.keeping.refresh_seconds and self._may_fetch():
             self._start()
-        return self._keys.by_kid.get(kid) if self.usable else None
+        if self._fetching is not None and age > self.keeping.refresh_seconds * _LEFT_BEHIND:
+            return None
+        return self._kept(kid)
 
     async def key_after_fetching(self, kid: str) -> VerificationKey | None:
         """The key of this name after the set was fetched, where that is allowed now; None where there is none."""
         if self._fetching is None and not self._start_for(kid):
-            return self.key(kid)
-        if self._fetching is not None and self._waiting < _MOST_WAITING:
+            return self._kept(kid)
+        if self._fetching is not None:
+            if self._waiting >= _MOST_WAITING:
+                return None
             self._waiting += 1
             try:
                 # whoever goes away must not end the fetch for the others
                 await asyncio.shield(self._fetching)
             finally:
                 self._waiting -= 1
-        return self.key(kid)
+        return self._kept(kid)
 
     def cancel(self) -> None:
         """Ends a fetch that is under way."""
         if self._fetching is not None:
             self._fetching.cancel()
+
+    def _kept(self, kid: str) -> VerificationKey | None:
+        return self._keys.by_kid.get(kid) if self.usable else None
 
     def _age(self) -> float:
         return self._clock() - (self._fetched_at or 0.0)
