@@ -90,13 +90,14 @@ def _detail(
     def describe(position: int) -> str:
         found = known[position][0]
         value = spoken(found, manifest).replace("*", "\\*")  # 10*3/uL; its unit is one of the table's spellings
-        return f"{found.feature.words} **{value}** ({found.effective[:10]})"
+        dated = f" ({found.effective[:10]})" if found.feature.measured else ""  # age and sex are of today
+        return f"{found.feature.words} **{value}**{dated}"
 
     low, high = in_100(prediction.observed_low), in_100(prediction.observed_high)
     lines = [
         f"**About {people} in 100** people with results like these {manifest.outcome.words}; {100 - people} did not. "
         f"Of {prediction.observed_count:,} people in the study with similar estimates, {low} to {high} in 100 did. "
-        f"Higher than {_higher_than(prediction)} in 100 of {manifest.reference.words}.",
+        f"{_overstated(prediction)}Higher than {_higher_than(prediction)} in 100 of {manifest.reference.words}.",
         *factor_lines([contribution for _, contribution in known], describe),
         "",
     ]
@@ -114,11 +115,19 @@ def _detail(
 
 
 def _people(prediction: Prediction) -> int:
-    """The estimate in 100, but never beyond what was seen among people with similar estimates.
+    """The estimate in 100, but never above what was seen among people with similar estimates.
 
-    At the ends few people are alike; the model's own figure stays in the extension.
+    At the upper end few people are alike and the model overstates; its own figure stays in the extension, and
+    `_overstated` says that it was not taken.
     """
-    return in_100(min(max(prediction.probability, prediction.observed_low), prediction.observed_high))
+    return in_100(min(prediction.probability, prediction.observed_high))
+
+
+def _overstated(prediction: Prediction) -> str:
+    if in_100(prediction.probability) <= _people(prediction):
+        return ""
+    said = in_100(prediction.probability)
+    return f"The model itself says {said}; so high up it overstates, so the top of what was seen is given. "
 
 
 def _higher_than(prediction: Prediction) -> int:

@@ -101,7 +101,9 @@ class Settings(BaseSettings):
         description="Listen on other than loopback addresses in the development profile: only in a container whose "
         "port is published to this machine alone.",
     )
-    log_level: str = Field(default="info", description="Least level that is logged: debug, info, warning or error.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="Least level that is logged: debug, info, warning or error."
+    )
 
     @field_validator("as_of")
     @classmethod
