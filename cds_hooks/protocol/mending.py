@@ -1,7 +1,8 @@
 """Resources as some clients send them, brought into the shape of FHIR R4: only for what the typed reader refused.
 
-Single values where R4 has a list (Epic's `category`), null members and null lists, a status as a bare code (STU3), a
-resource inside `{"resource": …}` (CDS Hooks before 1.0; TRAP-05, TRAP-37, TRAP-40). No value is changed or made up.
+Single values where R4 has a list (Epic's `category`), null members and null lists, a status as a bare code and a dose
+beside its instruction (STU3), a resource inside `{"resource": …}` (CDS Hooks before 1.0; TRAP-05, TRAP-37, TRAP-40). No
+value is changed or made up.
 """
 
 from functools import cache
@@ -11,10 +12,11 @@ from typing import Any, Final, get_args, get_origin
 import msgspec
 from msgspec import Raw, Struct, structs
 
-from fhir.record.resources import AnyResource, Bundle, CodeableConcept
+from fhir.record.resources import AnyResource, Bundle, CodeableConcept, Dosage
 
 Json = Any
 
+_DOSE_OF_STU3: Final = frozenset({"doseQuantity", "doseRange", "rateQuantity", "rateRange", "rateRatio"})
 _LEAN: Final[dict[str, type[Struct]]] = {str(kind.__struct_config__.tag): kind for kind in get_args(AnyResource)}
 
 
@@ -33,13 +35,30 @@ def mended(value: Json) -> Json:
     return value if kind is None else _object(value, kind)
 
 
+def has_dose_of_stu3(resource: dict[str, Json]) -> bool:
+    """Whether an order says its dose where STU3 had it: readable, but the dose is not seen there."""
+    instructions = resource.get("dosageInstruction")
+    return isinstance(instructions, list) and any(
+        isinstance(each, dict) and not each.get("doseAndRate") and not _DOSE_OF_STU3.isdisjoint(each)
+        for each in instructions
+    )
+
+
 def _object(value: dict[str, Json], kind: type[Struct]) -> dict[str, Json]:
     fields = _fields(kind)
+    if kind is Dosage and not value.get("doseAndRate"):
+        value = _with_dose_of_r4(value)
     return {
         name: _member(member, fields[name]) if name in fields else member
         for name, member in value.items()
         if not (member is None and name in fields)
     }
+
+
+def _with_dose_of_r4(dosage: dict[str, Json]) -> dict[str, Json]:
+    dose = {name: value for name, value in dosage.items() if name in _DOSE_OF_STU3}
+    rest = {name: value for name, value in dosage.items() if name not in _DOSE_OF_STU3}
+    return {**rest, "doseAndRate": [dose]} if dose else rest
 
 
 def _member(value: Json, wanted: Any) -> Json:

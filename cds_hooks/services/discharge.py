@@ -14,7 +14,7 @@ from msgspec import Raw, structs
 from cards.card import Action, Card, Link, Suggestion
 from cards.compose import check_orders
 from cards.markdown import plain
-from cards.rules.draft import Draft
+from cards.rules.draft import Draft, read_draft
 from cards.rules.engine import rule_book
 from cards.rules.finding import Silence
 from cards.topics import TOPICS
@@ -87,7 +87,8 @@ def _active_orders(situation: Situation) -> Iterator[_Active]:
         if isinstance(order, MedicationRequest):
             resource = charted.get(order.id or "", {})
             reference = f"MedicationRequest/{order.id}" if order.id else None
-            yield _Active(medication, Draft(resource, "MedicationRequest", reference, position, read=order))
+            read = read_draft(resource).order or order
+            yield _Active(medication, Draft(resource, "MedicationRequest", reference, position, read=read))
 
 
 def _charted(body: bytes) -> dict[str, Json]:

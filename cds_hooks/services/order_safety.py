@@ -14,7 +14,7 @@ from cards.rules.finding import Silence
 from cds_hooks.errors import BadRequest, PayloadTooLarge, TooDeep
 from cds_hooks.prefetch import Needs
 from cds_hooks.protocol.hooks import ORDER_SELECT, ORDER_SIGN, OrderSelectContext, OrderSignContext
-from cds_hooks.protocol.mending import mended
+from cds_hooks.protocol.mending import has_dose_of_stu3, mended
 from cds_hooks.service import Advice, Service, Situation
 from fhir.record.subject import last_part, names_a_patient
 
@@ -62,7 +62,8 @@ def _drafts(context: OrderSelectContext | OrderSignContext, patient_id: str) -> 
     for draft in drafts:
         if any(_is_other_patient(draft.resource.get(name), patient_id) for name in _WHOSE):
             raise BadRequest(
-                f"{draft.name} in draftOrders is for another patient than context.patientId; nothing was checked.",
+                f"Entry {draft.position + 1} of draftOrders is for another patient than context.patientId; nothing was "
+                "checked.",
                 "context.draftOrders",
             )
     return drafts
@@ -79,8 +80,8 @@ def _is_deeper(value: Any, limit: int) -> bool:
 
 
 def _mended(draft: Draft) -> Draft:
-    """A draft that cannot be read, with single values in lists and nulls left out where it then can be."""
-    if draft.fault is None:
+    """A draft that cannot be read as it is meant, brought into R4's shape where it then can be."""
+    if draft.fault is None and not has_dose_of_stu3(draft.resource):
         return draft
     again = read_draft(mended(draft.resource), full_url=draft.full_url, position=draft.position)
     return again if again.fault is None else draft

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from cds_hooks.protocol.hooks import LIBRARY
-from cds_hooks.protocol.mending import mended, mended_bytes
+from cds_hooks.protocol.mending import has_dose_of_stu3, mended, mended_bytes
 from cds_hooks.protocol.request import CDSRequest, read_request
 from fhir.record.resources import AllergyIntolerance, Bundle, MedicationRequest, decoder
 
@@ -84,3 +84,17 @@ def test_a_resource_that_needs_no_mending_is_not_changed() -> None:
 def test_two_values_where_one_belongs_are_not_chosen_from() -> None:
     request = _read({"condition": {"resourceType": "Condition", "id": "c", "code": [{"text": "a"}, {"text": "b"}]}})
     assert [refusal.reason for refusal in request.refusals] == ["unreadable"]
+
+
+def test_a_dose_where_stu3_had_it_is_moved_to_where_r4_has_it() -> None:
+    dose = {"value": 400, "unit": "mg"}
+    old = {"resourceType": "MedicationRequest", "dosageInstruction": [{"text": "q6h", "doseQuantity": dose}]}
+    new = {
+        "resourceType": "MedicationRequest",
+        "dosageInstruction": [{"text": "q6h", "doseAndRate": [{"doseQuantity": dose}]}],
+    }
+    assert mended(old) == new
+    assert mended(new) == new
+    assert has_dose_of_stu3(old)
+    for order in (new, {}, {"dosageInstruction": None}, {"dosageInstruction": [None, {"text": "x"}]}):
+        assert not has_dose_of_stu3(order)
