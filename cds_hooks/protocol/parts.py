@@ -74,9 +74,17 @@ def check_whole(body: bytes) -> None:
     """The same for a body that is JSON and cannot be split; what is in `prefetch` is not looked at."""
     prefetch = _MEMBERS.decode(body).get("prefetch")
     if prefetch is not None and len(prefetch) > _WORTH_CUTTING_OUT:
-        body = body.replace(bytes(prefetch), b"0", 1)
+        body = _without(body, bytes(prefetch))
     _check_characters(body)
     _check_slowly(body)
+
+
+def _without(body: bytes, prefetch: bytes) -> bytes:
+    """The body with 0 as the value of `prefetch`; looked for behind its name, for `replace` takes 2 ms for 683 KB."""
+    for name in _PREFETCH.finditer(body):
+        if body.startswith(prefetch, name.end()):
+            return body[: name.end()] + b"0" + body[name.end() + len(prefetch) :]
+    return body
 
 
 def _check_characters(text: bytes) -> None:
