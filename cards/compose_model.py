@@ -56,7 +56,7 @@ def model_card(
                 label=planned.label,
                 uuid=suggestion_uuid(1),
                 is_recommended=True,
-                actions=(Action(type="create", description=planned.description, resource=planned.order),),
+                actions=(Action(type="create", description=planned.description, resource=_order(planned, uuid)),),
             ),
         ),
         selection_behavior="at-most-one",
@@ -64,6 +64,11 @@ def model_card(
         links=(Link(label="Why this card", url=explain_url, type="absolute"),),
         extension={"org.cds-hooks-onnx": _extension(manifest, prediction, known, vector.missing)},
     )
+
+
+def _order(planned: Planned, card: str) -> dict[str, Any]:
+    """The order with an id, without which the FHIR validator takes no resource in an action (ACT-03, TRAP-20)."""
+    return {"resourceType": planned.order["resourceType"], "id": card, **planned.order}
 
 
 def spoken(found: FeatureValue, manifest: Manifest) -> str:
