@@ -20,6 +20,7 @@ from cards.rules.finding import Silence
 from cards.topics import TOPICS
 from cds_hooks.errors import PayloadTooLarge
 from cds_hooks.prefetch import Needs
+from cds_hooks.protocol.depth import is_deeper
 from cds_hooks.protocol.hooks import ENCOUNTER_DISCHARGE, EncounterDischargeContext
 from cds_hooks.protocol.mending import mended
 from cds_hooks.service import Advice, Service, Situation
@@ -85,7 +86,7 @@ def _active_orders(situation: Situation) -> Iterator[_Active]:
     for position, medication in enumerate(active_medications(situation.record)):
         order = medication.order
         if isinstance(order, MedicationRequest):
-            resource = charted.get(order.id or "", {})
+            resource = mended(charted.get(order.id or "", {}))
             reference = f"MedicationRequest/{order.id}" if order.id else None
             read = read_draft(resource).order or order
             yield _Active(medication, Draft(resource, "MedicationRequest", reference, position, read=read))
@@ -94,27 +95,39 @@ def _active_orders(situation: Situation) -> Iterator[_Active]:
 def _charted(body: bytes) -> dict[str, Json]:
     """The client's own JSON of its medication orders, by id: a corrected order keeps everything it carried."""
     values = (msgspec.json.decode(body, type=_Body).prefetch or {}).values()
-    holding = [mended(msgspec.json.decode(raw)) for raw in values if b'"MedicationRequest"' in bytes(raw)]
+    holding = [_decoded(raw) for raw in values if b'"MedicationRequest"' in bytes(raw)]
     orders = (each for value in holding for each in _resources(value))
-    return {each["id"]: each for each in orders if each.get("resourceType") == "MedicationRequest" and each.get("id")}
+    return {each["id"]: each for each in orders if isinstance(each.get("id"), str)}
+
+
+def _decoded(raw: Raw) -> Any:
+    """The JSON; None where an element that nobody read so far is none, or is too deep."""
+    try:
+        value = msgspec.json.decode(raw)
+    except (msgspec.DecodeError, RecursionError):
+        return None
+    return None if is_deeper(value) else value
 
 
 def _resources(value: Any) -> Iterator[Json]:
     if not isinstance(value, dict):
         return
-    if value.get("resourceType") != "Bundle":
+    if "resourceType" in value and value["resourceType"] != "Bundle":
         yield value
-    for entry in value.get("entry") or ():
-        if isinstance(entry, dict) and isinstance(entry.get("resource"), dict):
-            yield entry["resource"]
+        return
+    for entry in [*_dicts(value.get("entry")), value]:  # before CDS Hooks 1.0 the value itself was a wrapper
+        yield from _resources(entry.get("resource"))
 
 
 def _goes_home(resource: Json) -> bool:
-    category = resource.get("category") or ()
-    concepts = [category] if isinstance(category, dict) else category  # Epic sends one where R4 has a list
-    codings = [coding for each in concepts if isinstance(each, dict) for coding in each.get("coding") or ()]
-    codes = {coding.get("code") for coding in codings if isinstance(coding, dict)}
-    return "inpatient" not in codes or bool(codes & _AT_HOME)
+    # Epic sends one concept where R4 has a list
+    codings = [coding for concept in _dicts(resource.get("category")) for coding in _dicts(concept.get("coding"))]
+    codes = [coding.get("code") for coding in codings]
+    return "inpatient" not in codes or any(code in codes for code in _AT_HOME)
+
+
+def _dicts(value: Any) -> list[Json]:
+    return [each for each in (value if isinstance(value, list) else [value]) if isinstance(each, dict)]
 
 
 def _not_judged(active: Iterable[_Active], judged: list[_Active], situation: Situation) -> Iterator[Silence]:

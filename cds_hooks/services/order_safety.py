@@ -13,14 +13,13 @@ from cards.rules.engine import rule_book
 from cards.rules.finding import Silence
 from cds_hooks.errors import BadRequest, PayloadTooLarge, TooDeep
 from cds_hooks.prefetch import Needs
+from cds_hooks.protocol.depth import is_deeper
 from cds_hooks.protocol.hooks import ORDER_SELECT, ORDER_SIGN, OrderSelectContext, OrderSignContext
 from cds_hooks.protocol.mending import has_dose_of_stu3, mended
 from cds_hooks.service import Advice, Service, Situation
 from fhir.record.subject import last_part, names_a_patient
 
 NEEDS = rule_book().needs
-# A draft is copied and validated member by member, which takes Python's stack; real orders are not 20 deep.
-_DEEPEST = 64
 # Each corrected draft is judged beside all others; no session has as many, and 200 take a third of a second.
 _MOST_DRAFTS = 200
 _WHOSE = ("subject", "patient", "for")
@@ -51,7 +50,7 @@ def _drafts(context: OrderSelectContext | OrderSignContext, patient_id: str) -> 
         bundle = orjson.loads(bytes(context.draft_orders))
     except orjson.JSONDecodeError as error:
         raise BadRequest("context.draftOrders is not valid JSON.", "context.draftOrders") from error
-    if _is_deeper(bundle, _DEEPEST):
+    if is_deeper(bundle):
         raise TooDeep("The drafts are nested deeper than any order; nothing was checked.", "context.draftOrders")
     entries = bundle.get("entry", []) if isinstance(bundle, dict) and bundle.get("resourceType") == "Bundle" else None
     if not isinstance(entries, list):
@@ -67,16 +66,6 @@ def _drafts(context: OrderSelectContext | OrderSignContext, patient_id: str) -> 
                 "context.draftOrders",
             )
     return drafts
-
-
-def _is_deeper(value: Any, limit: int) -> bool:
-    level = [value] if isinstance(value, dict | list) else []
-    for _ in range(limit):
-        children = (each.values() if isinstance(each, dict) else each for each in level)
-        level = [child for some in children for child in some if isinstance(child, dict | list)]
-        if not level:
-            return False
-    return True
 
 
 def _mended(draft: Draft) -> Draft:
