@@ -23,6 +23,10 @@ pytestmark = pytest.mark.skipif(
 )
 
 
+# one for all: each new client reads the certificates of all authorities first
+_http = httpx.Client(timeout=10)
+
+
 @pytest.fixture(scope="module")
 def live_site(tmp_path_factory: pytest.TempPathFactory, signing_keys: dict[str, SigningKey]) -> Site:
     return make_site(tmp_path_factory.mktemp("live"), signing_keys, Clock())
@@ -31,12 +35,8 @@ def live_site(tmp_path_factory: pytest.TempPathFactory, signing_keys: dict[str, 
 @pytest.fixture(scope="module")
 def address(live_site: Site) -> Iterator[str]:
     """Two server processes that trust one client."""
-    with serving(live_site.folder, "--workers", "2", CDS_TRUST_FILE=str(live_site.file)) as running:
+    with _http, serving(live_site.folder, "--workers", "2", CDS_TRUST_FILE=str(live_site.file)) as running:
         yield running
-
-
-# one for all: each new client reads the certificates of all authorities first
-_http = httpx.Client(timeout=10)
 
 
 def _post(address: str, authorizations: list[bytes], path: str = SERVICE, *, alone: bool = False) -> httpx.Response:
