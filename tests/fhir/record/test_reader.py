@@ -24,7 +24,7 @@ def test_a_broken_resource_is_named_and_the_rest_stands() -> None:
 def test_a_broken_resource_about_another_patient_still_stops_the_call() -> None:
     broken = GOOD | {"subject": {"reference": "Patient/p2"}, "status": 5}
     value, _ = read_value("labs", orjson.dumps(bundle(broken)))
-    with pytest.raises(WrongPatient, match="Observation/"):
+    with pytest.raises(WrongPatient, match="One Observation is about another patient"):
         read_record({"patient": lean(PATIENT), "labs": value}, "p1", AS_OF)
 
 
