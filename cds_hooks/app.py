@@ -18,7 +18,6 @@ from cds_hooks.invoke import Parts
 from cds_hooks.logs import configure_logs, log
 from cds_hooks.metrics import Metrics
 from cds_hooks.predictor import Predictor
-from cds_hooks.protocol.hooks import read_declarations
 from cds_hooks.routes.contained import contained
 from cds_hooks.routes.health import health_routes
 from cds_hooks.routes.hooks import HookRoute
@@ -26,7 +25,7 @@ from cds_hooks.routes.intake import Intake
 from cds_hooks.routes.pages import page_routes
 from cds_hooks.routes.protocol import protocol_routes
 from cds_hooks.security import ANONYMOUS, Known, TrustedClient, Untrusted, open_trust
-from cds_hooks.service import find_services
+from cds_hooks.service import services_with
 from cds_hooks.settings import Settings, settings
 from cds_hooks.storage.opening import open_decision_log
 
@@ -35,7 +34,7 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
     """The server as an ASGI app: services found, models loaded, the record open, before the first call is taken."""
     configured = configured or settings()
     configure_logs(configured.log_level)
-    services = find_services(read_declarations(configured.hooks_file) if configured.hooks_file else ())
+    services = services_with(configured.hooks_file)
     hook_names = {hook for service in services.values() for hook in service.answers}
     trust = open_trust(
         configured.trust_file,

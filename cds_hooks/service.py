@@ -4,6 +4,7 @@ import importlib
 import pkgutil
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from cards.card import Card
@@ -11,7 +12,7 @@ from cards.rules.finding import Silence
 from cds_hooks.dialects import DEVELOPMENT, ClientProfile, is_offered, published_entry
 from cds_hooks.predictor import Predict
 from cds_hooks.prefetch import NOTHING_ASKED, Brought, Needs, Templates, templates_for
-from cds_hooks.protocol.hooks import LIBRARY, DeclaredHook, Hook, WrongDeclaration
+from cds_hooks.protocol.hooks import LIBRARY, DeclaredHook, Hook, WrongDeclaration, read_declarations
 from cds_hooks.protocol.request import CDSRequest
 from fhir.mapping.feature import FeatureVector
 from fhir.record.record import PatientRecord
@@ -111,3 +112,8 @@ def find_services(declared: Iterable[DeclaredHook] = ()) -> dict[str, Service]:
                 raise WrongDeclaration(f"{hook.hook.name}: there is no service {name}; there are {', '.join(found)}.")
             found[name] = found[name].answering(hook)
     return found
+
+
+def services_with(hooks_file: Path | None) -> dict[str, Service]:
+    """Every service, also for the hooks that a site's file declares; WrongDeclaration where it cannot be used."""
+    return find_services(read_declarations(hooks_file) if hooks_file is not None else ())

@@ -9,8 +9,8 @@ import typer
 from cds_hooks.commands.sheet.content import sheet_blocks
 from cds_hooks.commands.sheet.document import as_html, as_markdown
 from cds_hooks.dialects import find_dialects
-from cds_hooks.protocol.hooks import WrongDeclaration, read_declarations
-from cds_hooks.service import find_services
+from cds_hooks.protocol.hooks import WrongDeclaration
+from cds_hooks.service import services_with
 from cds_hooks.settings import settings
 
 
@@ -36,7 +36,7 @@ def build_sheet(
     configured = settings()
     address = (url or configured.public_url).rstrip("/")
     try:
-        services = find_services(read_declarations(configured.hooks_file) if configured.hooks_file else ())
+        services = services_with(configured.hooks_file)
     except WrongDeclaration as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from error

@@ -17,8 +17,10 @@ from rich.console import Console
 from cds_hooks.calling.chart import Chart, resources_of
 from cds_hooks.calling.drawing import draw_answer, draw_error
 from cds_hooks.calling.request import build_request, drafts_for
+from cds_hooks.protocol.hooks import WrongDeclaration
 from cds_hooks.samples import SHOWCASE_DRAFT, SHOWCASE_PATIENT, list_samples, load_draft, load_patient
 from cds_hooks.security import ReplayStoreFailed, TrustFileError, open_trust
+from cds_hooks.service import services_with
 from cds_hooks.settings import settings
 from cds_hooks.storage.log import RecordUnavailable
 from cds_hooks.storage.opening import open_decision_log
@@ -103,7 +105,7 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def _check_start() -> None:
-    """Opens record and trust file once: what cannot be opened is said in a sentence before anything is served."""
+    """Opens everything that the server needs once: what is wrong is said in a sentence before anything is served."""
     try:
         asyncio.run(_open_all())
     except (RecordUnavailable, ReplayStoreFailed) as error:
@@ -112,10 +114,15 @@ def _check_start() -> None:
     except TrustFileError as error:
         typer.echo(f"The trust file cannot be used, so nothing is served. {error}", err=True)
         raise typer.Exit(1) from error
+    except WrongDeclaration as error:
+        typer.echo(f"The hooks that are declared cannot be used, so nothing is served. {error}", err=True)
+        raise typer.Exit(1) from error
 
 
 async def _open_all() -> None:
     configured = settings()
+    if configured.hooks_file is not None:  # without one there is nothing to find out, and models take a while to load
+        services_with(configured.hooks_file)
     await open_decision_log(configured.database_url).close()
     await open_trust(configured.trust_file, configured.public_url, configured.database_url).aclose()
 

@@ -7,7 +7,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from cds_hooks.service import find_services
+from cds_hooks.protocol.hooks import WrongDeclaration
+from cds_hooks.service import services_with
+from cds_hooks.settings import settings
 
 
 def services(as_json: Annotated[bool, typer.Option("--json", help="Print discovery as JSON.")] = False) -> None:
@@ -15,7 +17,12 @@ def services(as_json: Annotated[bool, typer.Option("--json", help="Print discove
 
     Example: cds-hooks services --json
     """
-    entries = [entry for service in find_services().values() for entry in service.discovery()]
+    try:
+        services = services_with(settings().hooks_file)
+    except WrongDeclaration as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from error
+    entries = [entry for service in services.values() for entry in service.discovery()]
     if as_json:
         typer.echo(orjson.dumps({"services": entries}, option=orjson.OPT_INDENT_2))
         return

@@ -20,17 +20,6 @@ from cds_hooks.protocol.response import EXTENSION
 from cds_hooks.storage.identifiers import part_uuid
 
 TRIGGER: Final = "com.epic.cdshooks.request.bpa-trigger-action"
-TRIGGERS: Final = {
-    "5": "General OPA section",
-    "6": "Enter problem",
-    "7": "Enter diagnosis",
-    "18": "Enter order",
-    "23": "Sign orders",
-    "26": "IP Admission OPA section",
-    "27": "IP Discharge OPA section",
-    "29": "IP Transfer OPA section",
-    "60": "Open patient chart",
-}
 # Workflows for which Epic has no hook of its own and reuses patient-view. The others lack what their hook requires.
 _MEANT: Final = {"26": ENCOUNTER_START, "27": ENCOUNTER_DISCHARGE}
 # "Order overrides are NOT set with information from the service response": what Epic can place is the order alone.
@@ -186,7 +175,7 @@ DIALECT = Dialect(
         reads_discovery="Epic does not read discovery: prefetch keys and queries are typed into the LGL record.",
         authentication=(
             ("alg", "RS384 by default; ES384 is accepted too"),
-            ("jku", "the organization's key set; we compare it with the registered one and fetch only that"),
+            ("jku", "the address of the organization's key set; compared with the registered one, never followed"),
             ("kid", "of a key in that set; it may hold + / ="),
             ("aud", "the URL of the service, typed in by hand in the External Endpoint Configuration record"),
             ("iss", "the organization's FHIR base URL"),
@@ -203,7 +192,8 @@ DIALECT = Dialect(
             "belong together.",
             "Order details come from the defaults of the medication, procedure or preference list record, whatever "
             "the resource says: the description states dose and frequency. Map the codes below to such records.",
-            "Removing a draft is sent as `resourceId` (CDS Hooks 2.0); check in the sandbox that the draft goes.",
+            "Removing a draft is sent as `resourceId` (CDS Hooks 2.0); check in the sandbox that the draft goes. With "
+            "`protocol_version` 1.1 in the client's profile it is sent as `resource`.",
             "Overrides are counted and remembered by `source.topic.code`. The codes below never change; a card with "
             "several findings joins their codes with `And`; over 100 characters its end is a digest.",
             "Links: reference links need no entry; those to SMART apps must be on the allow list.",

@@ -16,7 +16,7 @@ DIALECT = Dialect(
         reads_discovery="Services are registered one by one with the facts below.",
         authentication=(
             ("iss", "https://cds-hooks.cerner.com"),
-            ("jku", "one of the list at https://authorization.cerner.com/jwk; ours holds the registered one"),
+            ("jku", "one of the list at https://authorization.cerner.com/jwk: the one that is registered here"),
             ("aud", "the URL of the service"),
             ("exp", "at most an hour after iat"),
             ("jti", "used once"),

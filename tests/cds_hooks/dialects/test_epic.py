@@ -13,7 +13,7 @@ from msgspec import Raw
 
 from cards.card import Action, Card, Coding, Source, Suggestion, check_card
 from cds_hooks.dialects import profile_for, shape_cards
-from cds_hooks.dialects.epic import MOST_OF_A_TOPIC, TRIGGER, TRIGGERS, hook_meant, shape, topic_code
+from cds_hooks.dialects.epic import MOST_OF_A_TOPIC, TRIGGER, hook_meant, shape, topic_code
 from cds_hooks.protocol.hooks import LIBRARY
 from tests.cds_hooks.calls import ORDERS, PLANNING, client, ours, request_for
 from tests.cds_hooks.dialects.sent import every_card
@@ -170,7 +170,7 @@ def test_two_patients_get_the_same_topic_for_the_same_advice(tmp_path: Path, as_
 @pytest.mark.parametrize(
     ("trigger", "meant"),
     [("26", "encounter-start"), ("27", "encounter-discharge"), (27, "encounter-discharge"), ("999", "patient-view")]
-    + [(each, "patient-view") for each in TRIGGERS if each not in ("26", "27")],
+    + [(each, "patient-view") for each in ("5", "6", "7", "18", "23", "29", "60")],
 )  # fmt: skip
 def test_a_trigger_without_a_hook_of_its_own_is_read_as_the_hook_it_stands_for(trigger: Any, meant: str) -> None:
     assert hook_meant("patient-view", Raw(json.dumps({TRIGGER: trigger, "novel": 1}).encode())) == meant
