@@ -5,11 +5,10 @@ from collections.abc import Callable, Sequence
 from msgspec import Struct
 
 from fhir.mapping.feature import Missing
+from models_onnx.explain import SHOWN, marks
 
-# responsible-ai.md 7.4: marks by share of the sum of all sizes. Words always stand beside the sign (look/LOOK.md).
-_STRENGTHS = ((0.30, 3, "a lot"), (0.15, 2, "clearly"), (0.05, 1, "somewhat"))
-_WEAK = "a little"
-SHOWN = 5
+# Words by the number of marks; they always stand beside the signs (look/LOOK.md).
+_WORDS = ("a little", "somewhat", "clearly", "a lot")
 
 
 class Factor(Struct, frozen=True, gc=False):
@@ -52,12 +51,15 @@ def factor_lines(contributions: Sequence[float], describe: Callable[[int], str])
 
 
 def _marked(contribution: float, total: float) -> str:
-    share = abs(contribution) / total if total else 0.0
-    sign, verb = ("▲", "raises") if contribution > 0 else ("▼", "lowers")
-    for least, count, words in _STRENGTHS:
-        if share >= least:
-            return f"{sign * count} {verb} {words}"
-    return f"{'▵' if contribution > 0 else '▿'} {verb} {_WEAK}"
+    signs, words = strength(contribution, total)
+    return f"{signs} {words}"
+
+
+def strength(contribution: float, total: float) -> tuple[str, str]:
+    """Signs and words for a contribution, by its share of `total`, the sum of all sizes: ('▲▲', 'raises clearly')."""
+    filled, open_, verb = ("▲", "▵", "raises") if contribution > 0 else ("▼", "▿", "lowers")
+    count = marks(contribution, total)
+    return filled * count or open_, f"{verb} {_WORDS[count]}"
 
 
 def in_100(probability: float) -> int:

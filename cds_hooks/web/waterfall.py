@@ -2,15 +2,13 @@
 
 from dataclasses import dataclass
 
-from cards.explain import in_100
+from cards.explain import in_100, strength
 from cds_hooks.web.inputs import Input
 from cds_hooks.web.numbers import logistic
 from cds_hooks.web.recorded import Scores
 from cds_hooks.web.scale import Scale, log_odds_scale
 
 ROWS = 10
-# responsible-ai.md 7.4 point 6 and LOOK "Waterfall": marks by share of the sum of all sizes.
-_MARKS = ((0.30, 3, " a lot"), (0.15, 2, " clearly"), (0.05, 1, ""))
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +74,7 @@ def waterfall(scores: Scores, inputs: list[Input]) -> Waterfall:
 
 
 def _step(title: str, value: str, note: str, date: str, move: float, sizes: float, margin: float, scale: Scale) -> Step:
-    marks, effect, style = _effect(move, abs(move) / sizes if sizes else 0.0)
+    marks, effect, style = _effect(move, sizes)
     before, after = scale.at(margin), scale.at(margin + move)
     return Step(
         title=title,
@@ -94,12 +92,10 @@ def _step(title: str, value: str, note: str, date: str, move: float, sizes: floa
     )
 
 
-def _effect(move: float, share: float) -> tuple[str, str, str]:
-    """Marks, words and class of a step of that share of the whole."""
+def _effect(move: float, sizes: float) -> tuple[str, str, str]:
+    """Marks, words and class of a step, the sizes of all steps together given: the words are those of the card."""
     if not move:
         return "", "no effect", "flat"
-    verb, filled, open_, style = ("raises", "▲", "▵", "up") if move > 0 else ("lowers", "▼", "▿", "down")
-    for least, count, words in _MARKS:
-        if share >= least:
-            return filled * count, verb + words, style
-    return open_, f"{verb} a little", "flat"
+    signs, words = strength(move, sizes)
+    style = "flat" if signs in ("▵", "▿") else "up" if move > 0 else "down"
+    return signs, words, style

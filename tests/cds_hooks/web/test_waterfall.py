@@ -36,7 +36,7 @@ def test_every_chart_is_inside_its_column_and_leads_to_the_patient(base: float, 
     [
         ([0.40, 0.60], "▲▲▲", "raises a lot"),
         ([0.20, 0.80], "▲▲", "raises clearly"),
-        ([0.06, 0.94], "▲", "raises"),
+        ([0.06, 0.94], "▲", "raises somewhat"),
         ([0.04, 0.96], "▵", "raises a little"),
         ([-0.40, 0.60], "▼▼▼", "lowers a lot"),
         ([-0.04, 0.96], "▿", "lowers a little"),
