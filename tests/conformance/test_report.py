@@ -1,0 +1,41 @@
+"""Every row is tested or stated, no row is invented, and the page says so."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.conformance.report import PAGE, page
+from tests.conformance.rows import NUMBERED, binding, exists, shown, stated
+
+
+@pytest.mark.parametrize("name", list(binding()))
+def test_a_row_that_binds_a_service_is_tested_or_there_is_a_reason(name: str) -> None:
+    assert name in shown() or stated().get(name, "").strip(), f"{name} has neither a test nor a reason"
+
+
+def test_no_test_and_no_reason_is_for_a_row_that_does_not_exist() -> None:
+    assert [name for name in (*shown(), *stated()) if not exists(name)] == []
+
+
+def test_a_reason_is_for_a_row_without_a_test() -> None:
+    assert set(stated()) & set(shown()) == set()
+    assert set(stated()) <= set(binding())
+
+
+def test_157_of_266_rows_bind_a_service() -> None:
+    assert len(binding()) == 157
+    assert sum(NUMBERED.values()) == 266
+
+
+@pytest.mark.outside_data
+def test_the_rows_are_those_of_the_checklist(spec_folder: Path) -> None:
+    rows = json.loads((spec_folder / "cds-hooks-checklist.json").read_text())["rows"]
+    assert {row["id"] for row in rows if row["binds"] in ("S", "both")} == set(binding())
+    assert all(exists(row["id"]) for row in rows)
+    assert sum(not row["id"].startswith("HK-") for row in rows) == sum(NUMBERED.values())
+
+
+def test_the_page_is_what_the_tests_make_of_it() -> None:
+    """`python -m tests.conformance.report` makes it."""
+    assert PAGE.read_text(encoding="utf-8") == page({})
