@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 import uvicorn
-from starlette.applications import Starlette
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp
 
 from cds_hooks.calling.chart import Chart, ChartError
 from cds_hooks.calling.fhir_server import Behaviour, Mode, RequestLog, fhir_server
@@ -35,6 +36,9 @@ def serve_fhir(
     shift_dates: Annotated[
         bool, typer.Option("--shift-dates", help="Move each chart's dates so that its last event is today.")
     ] = False,
+    browsers: Annotated[
+        bool, typer.Option("--browsers", help="Let pages of any origin read it, as clients in a browser must.")
+    ] = False,
 ) -> None:
     """Serve patients' charts as a FHIR R4 server on this machine, until interrupted.
 
@@ -53,7 +57,10 @@ def serve_fhir(
     count = sum(len(chart.resources) for chart in opened)
     address = f"http://{_HOST}:{listening.getsockname()[1]}{BASE}"
     typer.echo(f"FHIR server on {address}: {len(opened)} patients, {count} resources, mode {mode}. Stop with Ctrl-C.")
-    _run(fhir_server(opened, behaviour, RequestLog(_tell)), listening)
+    app: ASGIApp = fhir_server(opened, behaviour, RequestLog(_tell))
+    if browsers:
+        app = CORSMiddleware(app, allow_origins=("*",), allow_methods=("*",), allow_headers=("*",))
+    _run(app, listening)
 
 
 def _opened(path: Path, now: datetime, shift_dates: bool) -> Chart:
@@ -72,7 +79,7 @@ def _listen(port: int) -> socket.socket:
     return listening
 
 
-def _run(app: Starlette, listening: socket.socket) -> None:
+def _run(app: ASGIApp, listening: socket.socket) -> None:
     config = uvicorn.Config(app, access_log=False, log_level="warning", timeout_graceful_shutdown=2)
     uvicorn.Server(config).run(sockets=[listening])
 

@@ -1,8 +1,14 @@
 """The public sandbox of CDS Hooks, a client that is not ours, works with this server; docs/testers.md says how."""
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
+from typing import Any
 from urllib.parse import urlencode
 
 import pytest
@@ -11,11 +17,10 @@ from playwright.sync_api import Browser, Locator, Page, expect
 from cds_hooks.service import find_services
 from cds_hooks.storage.decision import FeedbackItem
 from cds_hooks.storage.reading import feedback_on, list_decisions
-from tests.browser.fhir_server import serving_files, serving_samples
 from tests.cds_hooks.web.decisions import AS_OF
 from tests.live import serving
 
-PATIENTS = ("planning-talk", "nsaid-egfr-25", "healthy-adult")
+PATIENTS = ("sample:planning-talk", "sample:nsaid-egfr-25", "sample:healthy-adult")
 NAPROXEN = "Naproxen 500 MG Oral Tablet"
 _LOADS = 60_000  # milliseconds: five megabytes of script on a busy machine
 
@@ -28,8 +33,17 @@ def sandbox() -> Iterator[str]:
     folder = Path(os.environ.get("CDS_SANDBOX_DIR") or "nowhere")
     if not (folder / "app.bundle.js").is_file():
         pytest.skip("no built sandbox is here; set CDS_SANDBOX_DIR to the folder with its index.html and app.bundle.js")
-    with serving_files(folder) as address:
-        yield address
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Files, directory=str(folder))) as files:
+        thread = Thread(target=files.serve_forever, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{files.server_port}"
+        files.shutdown()
+        thread.join(10)
+
+
+class _Files(SimpleHTTPRequestHandler):
+    def log_message(self, *_: Any) -> None:
+        """Says nothing."""
 
 
 @pytest.fixture(scope="module")
@@ -48,8 +62,14 @@ def server(record: Path) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def fhir() -> Iterator[str]:
     """The FHIR server of the sandbox's patients."""
-    with serving_samples(AS_OF, *PATIENTS) as base:
-        yield base
+    command = [sys.executable, "-m", "cds_hooks", "fhir-server", *PATIENTS, "--port", "0", "--browsers"]
+    environment = os.environ | {"CDS_AS_OF": AS_OF.isoformat()}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
+        assert process.stdout is not None
+        first = process.stdout.readline()
+        yield first.split(" on ")[1].split(": ")[0]
+        process.terminate()
+        process.stdout.read()
 
 
 @pytest.fixture
