@@ -8,7 +8,7 @@ from benchmarks.canaries import Found, hunt
 from benchmarks.planting import MARK
 from cds_hooks.logs import configure_logs, log
 
-CALLS = 400
+CALLS = 300
 
 
 @pytest.fixture(scope="module")
