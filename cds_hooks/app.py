@@ -1,7 +1,7 @@
 """The composition root: settings → parts → the ASGI app. The middleware list is the onion."""
 
 import gc
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
@@ -67,7 +67,7 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
     rest.include_router(protocol_routes(services, parts, intake, trust))
     rest.include_router(health_routes(services, parts))
     rest.include_router(page_routes(configured, services, parts))
-    rest.add_exception_handler(HookError, _hook_error)
+    rest.add_exception_handler(HookError, _hook_error(parts.metrics))
     rest.add_exception_handler(HTTPException, _http_error)
 
     # Nothing that fails in there comes out in words.
@@ -114,12 +114,16 @@ class _Split:
         await app(scope, receive, send)
 
 
-async def _hook_error(_: Request, error: Exception) -> Response:
-    assert isinstance(error, HookError)  # noqa: S101 - registered for this class
-    if isinstance(error, Untrusted):
-        log().info("call refused", status=error.status, reason=error.reason, client=error.client)
-    headers = {name.decode(): value.decode() for name, value in error.headers}
-    return Response(operation_outcome(error), error.status, headers, media_type="application/json")
+def _hook_error(metrics: Metrics) -> Callable[[Request, Exception], Awaitable[Response]]:
+    async def answer(_: Request, error: Exception) -> Response:
+        assert isinstance(error, HookError)  # noqa: S101 - registered for this class
+        if isinstance(error, Untrusted):
+            metrics.untrusted(error.reason)
+            log().info("call refused", status=error.status, reason=error.reason, client=error.client)
+        headers = {name.decode(): value.decode() for name, value in error.headers}
+        return Response(operation_outcome(error), error.status, headers, media_type="application/json")
+
+    return answer
 
 
 async def _http_error(_: Request, error: Exception) -> Response:

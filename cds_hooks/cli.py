@@ -62,6 +62,6 @@ def main() -> None:
         app()
     except ValidationError as error:
         for fault in error.errors():
-            name = "CDS_" + "_".join(str(part) for part in fault["loc"]).upper()
-            typer.echo(f"{name}: {fault['msg']}", err=True)
+            name = "CDS_" + "_".join(str(part) for part in fault["loc"]).upper() + ": " if fault["loc"] else ""
+            typer.echo(f"{name}{fault['msg'].removeprefix('Value error, ')}", err=True)
         sys.exit(2)

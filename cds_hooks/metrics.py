@@ -21,6 +21,7 @@ _HELP = {
     "cds_requests": ("Calls by service, hook and HTTP status.", ("service", "hook", "status")),
     "cds_cards": ("Cards by service and indicator.", ("service", "indicator")),
     "cds_silences": ("Reasons for saying nothing, by service and reason code.", ("service", "reason")),
+    "cds_untrusted": ("Calls whose caller is not trusted, by reason class.", ("reason",)),
     "cds_feedback": ("Clinicians' answers to cards, by service and outcome.", ("service", "outcome")),
     "cds_feedback_unmatched": ("Answers to no card that this client got from this service.", ("service", "reason")),
 }
@@ -61,6 +62,10 @@ class Metrics(Collector):
     def refused(self, service: str, status: int) -> None:
         """Counts one call that was answered with an error."""
         self._counts["cds_requests", service, "", str(status)] += 1
+
+    def untrusted(self, reason: str) -> None:
+        """Counts one call that no trusted client is shown to have made."""
+        self._counts["cds_untrusted", reason] += 1
 
     def feedback(self, service: str, outcome: str) -> None:
         """Counts one answer to a card."""

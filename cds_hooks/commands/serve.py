@@ -106,6 +106,9 @@ def _listen(host: str, port: int) -> socket.socket:
 
 def _check_start() -> None:
     """Opens everything that the server needs once: what is wrong is said in a sentence before anything is served."""
+    if settings().trust_file is not None and settings().as_of is not None:
+        typer.echo("CDS_AS_OF is for the development profile: with CDS_TRUST_FILE the real time counts.", err=True)
+        raise typer.Exit(2)
     try:
         asyncio.run(_open_all())
     except (RecordUnavailable, ReplayStoreFailed) as error:

@@ -7,7 +7,7 @@ from cds_hooks.errors import HookError, MethodNotAllowed, NotFound, operation_ou
 from cds_hooks.invoke import Parts, invoke
 from cds_hooks.logs import log
 from cds_hooks.routes.intake import JSON, Intake, Receive
-from cds_hooks.security import Trust, Untrusted
+from cds_hooks.security import Trust, TrustedClient, Untrusted
 from cds_hooks.service import Service
 
 Scope = MutableMapping[str, Any]
@@ -39,26 +39,29 @@ class HookRoute:
         await self._answer(name, scope, receive, send)
 
     async def _answer(self, name: str, scope: Scope, receive: Receive, send: Send) -> None:
+        known = name if name in self.services else ""  # what else stands in a URL may be anything
         try:
-            service = self._service(name, scope["method"])
-            response = await self._invoke(service, scope, receive)
+            client = await self.trust.client_of(scope["headers"], scope["path"])  # before anything is said of services
+            response = await self._invoke(self._service(name, scope["method"]), client, scope, receive)
+        except Untrusted as error:
+            # why a caller is not trusted is for the operator only; the caller always hears the same
+            self.parts.metrics.refused(known, error.status)
+            self.parts.metrics.untrusted(error.reason)
+            await send_json(send, error.status, operation_outcome(error), error.headers)
+            log().info("call refused", service=known, status=error.status, reason=error.reason, client=error.client)
         except HookError as error:
-            known = name if name in self.services else ""  # what else stands in a URL may be anything
             self.parts.metrics.refused(known, error.status)
             await send_json(send, error.status, operation_outcome(error), error.headers)
-            # why a caller is not trusted is for the operator only; the caller always hears the same
-            reason = error.reason if isinstance(error, Untrusted) else type(error).__name__
-            log().info("call refused", service=known, status=error.status, reason=reason)
+            log().info("call refused", service=known, status=error.status, reason=type(error).__name__)
         except Exception as error:
-            self.parts.metrics.refused(service.id, 500)
+            self.parts.metrics.refused(known, 500)
             failure = HookError("The service failed and no advice was given. The operator's log says where.")
             await send_json(send, 500, operation_outcome(failure))
-            log().error("call failed", service=service.id, status=500, error_type=type(error).__name__)
+            log().error("call failed", service=known, status=500, error_type=type(error).__name__)
         else:
             await send_json(send, 200, response)
 
-    async def _invoke(self, service: Service, scope: Scope, receive: Receive) -> bytes:
-        client = await self.trust.client_of(scope["headers"], scope["path"])
+    async def _invoke(self, service: Service, client: TrustedClient, scope: Scope, receive: Receive) -> bytes:
         self.intake.enter(client.name, min(client.budgets.concurrency, self.parts.settings.concurrent_calls))
         try:
             # the body is handed over and not kept here, so that invoke can let go of it

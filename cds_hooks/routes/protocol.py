@@ -28,9 +28,9 @@ def protocol_routes(services: dict[str, Service], parts: Parts, intake: Intake, 
 
     @router.post("/cds-services/{service_id}/feedback")
     async def feedback(service_id: str, request: Request) -> Response:
+        client = await trust.client_of(request.scope["headers"], request.scope["path"])
         if service_id not in services:
             raise NotFound("There is no service of this id; GET /cds-services lists those there are.")
-        client = await trust.client_of(request.scope["headers"], request.scope["path"])
         client.require(service_id)
         body = await intake.body(request.scope["headers"], request.receive)
         old_forms = client.profile.version in ("1.0", "1.1")

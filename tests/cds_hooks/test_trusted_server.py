@@ -112,3 +112,10 @@ def test_why_a_call_was_refused_is_for_the_operator(trusted: tuple[str, Path]) -
     address, folder = trusted
     _post(address, PLANNING, {})
     assert '"no-token"' in (folder / "server.log").read_text()
+    assert 'cds_untrusted_total{reason="no-token"}' in httpx.get(f"{address}/metrics").text
+
+
+def test_without_a_token_nobody_learns_which_services_there_are(trusted: tuple[str, Path]) -> None:
+    answers = [httpx.post(f"{trusted[0]}/cds-services/{name}", json={}) for name in (PLANNING, "nobody")]
+    assert [answer.status_code for answer in answers] == [401, 401]
+    assert answers[0].content == answers[1].content
