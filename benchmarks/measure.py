@@ -19,6 +19,7 @@ from benchmarks.rounds import Comparison, Plan, Target, compare
 from benchmarks.servers import Server, bare_command, running, service_command
 from benchmarks.stages import LoadedStages, model_alone, unloaded_stages
 from benchmarks.subject import Subject, find_subject, has_model_card
+from benchmarks.trust import measure_trust
 
 _KILL_SIZES_KB = [0, 68]
 
@@ -54,6 +55,8 @@ class Measured:
     bodies: dict[int, BodyMeasured] = field(default_factory=dict)
     resident_mb: dict[str, list[float]] = field(default_factory=dict)
     model_us: dict[str, float] = field(default_factory=dict)
+    trust_us: dict[str, float] = field(default_factory=dict)
+    """Median of the whole trust check of a signed call, key known, by algorithm (benchmarks/trust.py)."""
     kills: KillResult | None = None
 
     def faults(self) -> list[str]:
@@ -120,6 +123,7 @@ def _compare_all(
             measured.bodies[size] = _one_body(targets, files[size], plan, partial(progress.advance, task))
         measured.resident_mb = {"service": service.resident_mb(), "bare handler": bare_server.resident_mb()}
     measured.model_us = model_alone()
+    measured.trust_us = {each.algorithm: each.median for each in measure_trust()}
 
 
 def _one_body(

@@ -91,6 +91,9 @@ def _print_single_figures(measured: Measured, console: Console) -> None:
         console.print(f"Resident memory of the {name}: {', '.join(f'{each:.0f}' for each in resident)} MB")
     for name, microseconds in measured.model_us.items():
         console.print(f"Model {name} alone, one session.run: {microseconds:.0f} µs")
+    checks = ", ".join(f"{name} {microseconds:.0f}" for name, microseconds in measured.trust_us.items())
+    if checks:
+        console.print(f"Trust check of a signed call, key known, µs: {checks}")
 
 
 def kill_sentence(kills: KillResult) -> str:
@@ -122,6 +125,7 @@ def as_json(measured: Measured, wanted: Wanted) -> dict[str, Any]:
         "bodies": {f"{size} KB": _body_json(body) for size, body in measured.bodies.items()},
         "resident_mb": measured.resident_mb,
         "model_us": measured.model_us,
+        "trust_us": measured.trust_us,
         "kills": _kills_json(measured.kills),
         "faults": measured.faults(),
     }
