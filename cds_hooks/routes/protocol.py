@@ -32,7 +32,11 @@ def protocol_routes(services: dict[str, Service], parts: Parts, intake: Intake, 
         if service_id not in services:
             raise NotFound("There is no service of this id; GET /cds-services lists those there are.")
         client.require(service_id)
-        body = await intake.body(request.scope["headers"], request.receive)
+        intake.enter(client.name, min(client.budgets.concurrency, parts.settings.concurrent_calls))
+        try:
+            body = await intake.body(request.scope["headers"], request.receive)
+        finally:
+            intake.leave(client.name)
         old_forms = client.profile.version in ("1.0", "1.1")
         items = read_feedback(body, service_id, client.name, time_ns() // 1000, old_forms=old_forms)
         try:

@@ -70,24 +70,28 @@ def test_a_connection_that_ends_within_the_body_hurts_nobody(bounded: str, body:
     assert httpx.post(f"{bounded}{PATH}", content=body, headers={"content-type": "application/json"}).status_code == 200
 
 
-def test_more_calls_at_the_same_time_than_a_client_may_have_are_told_to_wait(bounded: str, body: bytes) -> None:
+@pytest.mark.parametrize("path", [PATH, f"{PATH}/feedback"])
+def test_more_calls_at_the_same_time_than_a_client_may_have_are_told_to_wait(
+    bounded: str, body: bytes, path: str
+) -> None:
+    status = 200 if path == PATH else 400  # a call is no feedback
     with ExitStack() as stack:
         slow = [stack.enter_context(Connection(bounded)) for _ in range(CALLS)]
         for connection in slow:
-            connection.post(PATH, body[:100], f"Content-Length: {len(body)}")
+            connection.post(path, body[:100], f"Content-Length: {len(body)}")
         sleep(0.2)
         with Connection(bounded) as one_more:
-            one_more.post(PATH, body)
+            one_more.post(path, body)
             answer = one_more.answer()
         assert answer.status == 429
         assert int(answer.headers["retry-after"]) >= 1
         assert json.loads(answer.body)["issue"][0]["code"] == "throttled"
         for connection in slow:
             connection.send(body[100:])
-        assert [connection.answer().status for connection in slow] == [200] * CALLS
+        assert [connection.answer().status for connection in slow] == [status] * CALLS
     with Connection(bounded) as later:
-        later.post(PATH, body)
-        assert later.answer().status == 200
+        later.post(path, body)
+        assert later.answer().status == status
 
 
 @pytest.mark.parametrize(
