@@ -94,9 +94,9 @@ def test_a_member_that_stands_twice_in_context_is_refused_with_its_place(how: in
     assert caught.value.expression == "context"
 
 
-@pytest.mark.parametrize("number", ["99999999999999999999", "-9223372036854775809", "1e400", "-1E+999", "1" * 5000])
+@pytest.mark.parametrize("number", ["99999999999999999999", "-9223372036854775809", "1" * 5000])
 @pytest.mark.parametrize("how", range(3))
-def test_a_number_beyond_64_bits_is_refused(number: str, how: int) -> None:
+def test_an_integer_beyond_64_bits_is_refused(number: str, how: int) -> None:
     for text in (f'{{"expires_in":{number},', f'{{"zzz":{{"a":[{number}]}},'):
         with pytest.raises(BadRequest, match="64 bits"):
             _check(text.encode() + _spelled(how).strip()[1:])
