@@ -10,14 +10,22 @@ from typing import Literal, TypeAlias
 from msgspec import Struct
 from msgspec.structs import replace
 
-from fhir.mapping.dose_amount import Milligrams, milligrams
+from fhir.mapping.dose_amount import Amount, Milligrams, milligrams, with_said_strength
 from fhir.mapping.instruction import Instruction, read_dosage
 from fhir.mapping.medications import Identity, Order
 from fhir.mapping.schedule import quantity_days
-from fhir.record.resources import DispenseRequest, Dosage, MedicationRequest, Quantity
+from fhir.mapping.sig import LEFT_OPEN
+from fhir.record.resources import DispenseRequest, Dosage, MedicationRequest, MedicationStatement, Quantity
 from fhir.terminology.dose_units import dose_unit
 
 Certainty: TypeAlias = Literal["exact", "range", "maximum_prn", "unknown"]
+
+NO_DOSAGE = "no dosage instruction"
+_NO_DOSE = "the dose is not stated"
+_NO_FREQUENCY = "the frequency is not stated"
+_NEEDED_WITHOUT_FREQUENCY = "as needed without a frequency"
+# What is open, not contradictory and not changing over time: a quantity and the days it is to last may fill it.
+_LEFT_OPEN = frozenset({NO_DOSAGE, _NO_DOSE, _NO_FREQUENCY, _NEEDED_WITHOUT_FREQUENCY, LEFT_OPEN})
 
 
 class DailyDose(Struct, frozen=True, gc=False):
@@ -27,7 +35,8 @@ class DailyDose(Struct, frozen=True, gc=False):
     is missing from them. As needed, `low` is 0 and `high` the most that may be taken ("maximum_prn").
     `times_per_day` is the average (1/7 for weekly), its upper end where it is a range. `duration_days` is that of the
     bounds, else of the supply, the words or the quantity, refills counted. `single` is one dose in all; `from_text`:
-    words were needed for how much or how often.
+    words were needed for how much or how often; `from_supply`: the average of a quantity over the days it is to last,
+    because nothing else says how much. `on_days` are the days of the week that the order names.
     """
 
     certainty: Certainty = "unknown"
@@ -38,7 +47,16 @@ class DailyDose(Struct, frozen=True, gc=False):
     single: bool = False
     as_needed: bool = False
     from_text: bool = False
+    from_supply: bool = False
+    on_days: frozenset[str] = frozenset()
     problem: str | None = None
+
+    @property
+    def times_per_week(self) -> float | None:
+        """Doses a week; what falls on one named day of the week (2.5 mg three times on Mondays) counts once."""
+        if self.on_days:
+            return float(len(self.on_days))
+        return self.times_per_day * 7.0 if self.times_per_day is not None else None
 
     def daily(self, rxcui: str) -> Milligrams | None:
         """Milligrams of one ingredient a day; None when unknown."""
@@ -49,22 +67,47 @@ class DailyDose(Struct, frozen=True, gc=False):
         return next((one for one in self.per_dose if one.rxcui == rxcui), None)
 
 
-def daily_dose(order: Order, identity: Identity) -> DailyDose:
-    """The daily dose an order or a statement means for the medication it was identified as."""
+def daily_dose(order: Order, identity: Identity, weight_kg: float | None = None) -> DailyDose:
+    """The daily dose an order or a statement means for the medication it was identified as.
+
+    `weight_kg` is needed only where the dose is for each kilogram; without it such a dose is unknown.
+    """
     if not identity.recognised:
         return DailyDose(problem="the medication is not recognised")
-    dosages = order.dosageInstruction if isinstance(order, MedicationRequest) else order.dosage
+    dosages = order.dosage if isinstance(order, MedicationStatement) else order.dosageInstruction
     # An order that is words only may carry its sig there: "Metformin 500 mg PO BID".
     given = dosages or (Dosage(text=identity.words),)
-    instructions = [read_dosage(dosage, identity) for dosage in given]
+    instructions = [read_dosage(dosage, identity, weight_kg) for dosage in given]
     sequential = _are_sequential(given)
-    dose = _together([_dose(one, identity) for one in instructions], sequential)
+    said = [with_said_strength(identity, dosage) for dosage in given]
+    dose = _together([_dose(one, what) for one, what in zip(instructions, said, strict=True)], sequential)
     if not dosages and dose.certainty == "unknown":
-        return DailyDose(problem="no dosage instruction")
-    if dose.duration_days is not None:
-        return dose
+        dose = DailyDose(problem=NO_DOSAGE)
     dispense = order.dispenseRequest if isinstance(order, MedicationRequest) else None
-    return replace(dose, duration_days=_days(dispense, instructions, sequential))
+    if dose.duration_days is None:
+        dose = replace(dose, duration_days=_days(dispense, instructions, sequential))
+    if dose.problem in _LEFT_OPEN and dispense is not None and len(given) == 1:
+        return _of_supply(dose, dispense, said[0]) or dose
+    return dose
+
+
+def _of_supply(dose: DailyDose, dispense: DispenseRequest, identity: Identity) -> DailyDose | None:
+    """60 tablets for 30 days: 2 a day on average. None where one of the two, or the strength, is not stated."""
+    quantity = dispense.quantity
+    days = quantity_days(dispense.expectedSupplyDuration) if dispense.expectedSupplyDuration is not None else None
+    if quantity is None or quantity.value is None or quantity.comparator or not days or dose.single:
+        return None
+    unit = dose_unit(quantity.code or quantity.unit)
+    if unit is None or unit.kind not in ("unit", "mL") or unit.by_weight or unit.span_days is not None:
+        return None
+    a_day = quantity.value / days
+    per_day, problem = milligrams(identity, Amount(a_day, a_day, unit))
+    if problem or any(one.is_per_hour for one in per_day):
+        return None
+    if dose.as_needed:
+        per_day = tuple(replace(one, low=0.0) for one in per_day)
+    certainty: Certainty = "maximum_prn" if dose.as_needed else "exact"
+    return replace(dose, certainty=certainty, per_day=per_day, from_supply=True, problem=None)
 
 
 def _dose(instruction: Instruction, identity: Identity) -> DailyDose:
@@ -75,6 +118,7 @@ def _dose(instruction: Instruction, identity: Identity) -> DailyDose:
         single=schedule.single,
         as_needed=instruction.as_needed,
         from_text=instruction.from_text,
+        on_days=schedule.on_days,
         problem=instruction.problem,
     )
     if instruction.infused:
@@ -83,7 +127,7 @@ def _dose(instruction: Instruction, identity: Identity) -> DailyDose:
     if not per_day and instruction.limit and instruction.as_needed:
         per_day = tuple(replace(one, low=0.0) for one in instruction.limit)
     if not per_day:
-        return replace(frame, per_dose=per_dose, problem=frame.problem or problem or "the dose is not stated")
+        return replace(frame, per_dose=per_dose, problem=frame.problem or problem or _NO_DOSE)
     return _with_certainty(replace(frame, per_dose=per_dose, problem=None), per_day, instruction)
 
 
@@ -128,11 +172,17 @@ def _sums(
             tuple(replace(one, low=one.low * 24.0, high=one.high * 24.0, is_per_hour=False) for one in worn),
             None,
         )
+    span = instruction.amount.unit.span_days
+    if span is not None:
+        # "12 mcg/h" and "30 mg/kg/day" are so much in so long, however often it is given.
+        total = tuple(replace(one, low=one.low / span, high=one.high / span) for one in each)
+        share = 1.0 / schedule.high if schedule.high else None
+        return _times(total, share, share) if share is not None else (), total, None
     if instruction.total_per_day:
         share = 1.0 / schedule.high if schedule.high else 1.0
         return _times(each, share, share) if schedule.high else (), each, None
     if schedule.low is None or schedule.high is None:
-        return each, (), "as needed without a frequency" if instruction.as_needed else "the frequency is not stated"
+        return each, (), _NEEDED_WITHOUT_FREQUENCY if instruction.as_needed else _NO_FREQUENCY
     return each, _times(each, schedule.low, schedule.high), None
 
 
@@ -195,6 +245,7 @@ def _joined(
         duration_days=days,
         as_needed=as_needed,
         from_text=any(dose.from_text for dose in doses),
+        on_days=frozenset().union(*named) if all(named := [dose.on_days for dose in doses]) else frozenset(),
     )
 
 

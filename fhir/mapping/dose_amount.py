@@ -1,5 +1,6 @@
 """From the dose of one administration to milligrams per ingredient: units and strengths multiplied."""
 
+import re
 from collections.abc import Iterable
 from typing import TypeAlias
 
@@ -9,7 +10,7 @@ from msgspec.structs import replace
 from fhir.mapping.medications import Identity
 from fhir.record.resources import Dosage, DoseAndRate, Quantity, Ratio
 from fhir.terminology.dose_units import DoseUnit, days_in, dose_unit
-from fhir.terminology.medication_strength import Strength
+from fhir.terminology.medication_strength import Strength, read_strengths
 
 # A number without a unit counts tablets as far as people take tablets; "500" without a unit is a question.
 _MOST_WITHOUT_UNIT = 10.0
@@ -84,9 +85,39 @@ def _unit(quantity: Quantity, identity: Identity) -> tuple[DoseUnit | None, Prob
     return found, None
 
 
+# Words that are a product's and not a sig's: "5mg Tablet", "20mg/mL Vial".
+_PRODUCT_WORDS = re.compile(r"[\d.,]+ ?(?:mg|mcg|g)(?: ?/ ?[\d.]* ?ml)?(?: [a-z]+){1,3}", re.IGNORECASE)
+_PART_OF_ONE = re.compile(r"\b(?:half|quarter)\b", re.IGNORECASE)
+
+
+def with_said_strength(identity: Identity, dosage: Dosage) -> Identity:
+    """The identity with the strength that stands in the dosage's words, where the product's own is not known.
+
+    "1 TAB" of oxycodone beside the words "5mg Tablet" is 5 mg.
+    """
+    words = (dosage.text or "").strip()
+    if identity.strengths != (None,) or not dosage.doseAndRate or not _PRODUCT_WORDS.fullmatch(words):
+        return identity
+    found = read_strengths(words)
+    if len(found) != 1 or found[0].milligrams is None or _PART_OF_ONE.search(words):
+        return identity
+    return replace(identity, strengths=(found[0],))
+
+
+def weighed(amount: Amount, weight_kg: float | None) -> tuple[Amount | None, Problem]:
+    """An amount for each kilogram as one for this patient; other amounts come back as they are."""
+    if not amount.unit.by_weight:
+        return amount, None
+    if weight_kg is None:
+        return None, "the dose is for each kilogram and no weight is known"
+    return Amount(amount.low * weight_kg, amount.high * weight_kg, replace(amount.unit, by_weight=False)), None
+
+
 def milligrams(identity: Identity, amount: Amount) -> tuple[tuple[Milligrams, ...], Problem]:
     """Milligrams of each ingredient in an amount; ingredients whose strength is not known are left out."""
     unit = amount.unit
+    if unit.by_weight:
+        return (), "the dose is for each kilogram and no weight is known"
     if unit.kind == "activity":
         return (), "the dose is in units of activity, not in milligrams"
     if unit.kind == "mg" and not _is_of_product(identity, unit):
@@ -121,7 +152,7 @@ def _per_one(strength: Strength, unit: DoseUnit, identity: Identity) -> float | 
     return mass * unit.factor if strength.per == unit.kind else None
 
 
-def limit_per_day(limit: Ratio, identity: Identity) -> tuple[Milligrams, ...]:
+def limit_per_day(limit: Ratio, identity: Identity, weight_kg: float | None = None) -> tuple[Milligrams, ...]:
     """Dosage.maxDosePerPeriod as milligrams a day; empty when it cannot be computed."""
     top, bottom = limit.numerator, limit.denominator
     days = days_in(bottom.code) or days_in(bottom.unit) if bottom is not None else None
@@ -131,24 +162,31 @@ def limit_per_day(limit: Ratio, identity: Identity) -> tuple[Milligrams, ...]:
     if unit is None:
         return ()
     share = 1.0 / (bottom.value * days)
-    return _scaled(milligrams(identity, Amount(top.value, top.value, unit))[0], share)
+    return _scaled(_of_patient(identity, Amount(top.value, top.value, unit), weight_kg), share)
 
 
-def rate_per_day(dosage: Dosage, identity: Identity) -> tuple[Milligrams, ...]:
+def rate_per_day(dosage: Dosage, identity: Identity, weight_kg: float | None = None) -> tuple[Milligrams, ...]:
     """A continuous infusion as milligrams a day; empty when there is none or it cannot be computed."""
     stated = _ordered(dosage.doseAndRate)
     if stated is None:
         return ()
     if stated.rateRatio is not None:
-        return limit_per_day(stated.rateRatio, identity)
-    rate = stated.rateQuantity
-    if rate is None or rate.value is None:
+        return limit_per_day(stated.rateRatio, identity, weight_kg)
+    low = high = stated.rateQuantity
+    if stated.rateRange is not None:
+        low, high = stated.rateRange.low or stated.rateRange.high, stated.rateRange.high
+    if low is None or high is None or low.value is None or high.value is None:
         return ()
-    amount, _, time = (rate.code or rate.unit or "").partition("/")
-    unit, days = dose_unit(amount), days_in(time)
-    if unit is None or days is None:
+    unit = dose_unit(high.code or high.unit)
+    if unit is None or unit.span_days is None or dose_unit(low.code or low.unit) != unit:
         return ()
-    return _scaled(milligrams(identity, Amount(rate.value, rate.value, unit))[0], 1.0 / days)
+    each = _of_patient(identity, Amount(low.value, high.value, unit), weight_kg)
+    return _scaled(each, 1.0 / unit.span_days)
+
+
+def _of_patient(identity: Identity, amount: Amount, weight_kg: float | None) -> tuple[Milligrams, ...]:
+    known, _ = weighed(amount, weight_kg)
+    return milligrams(identity, known)[0] if known is not None else ()
 
 
 def _scaled(amounts: Iterable[Milligrams], factor: float) -> tuple[Milligrams, ...]:

@@ -36,7 +36,8 @@ _CLOSE = 1e-9
 class Schedule(Struct, frozen=True, gc=False):
     """How often: `low` to `high` times per day on average, None when not stated; `problem` says why not.
 
-    `single` is one dose in all. `days` is how long, where the timing says so.
+    `single` is one dose in all. `days` is how long, where the timing says so; `on_days` are the days of the week it
+    names ("mon"), empty where it names none.
     """
 
     low: float | None = None
@@ -45,6 +46,7 @@ class Schedule(Struct, frozen=True, gc=False):
     as_needed: bool = False
     days: float | None = None
     problem: str | None = None
+    on_days: frozenset[str] = frozenset()
 
     @property
     def is_known(self) -> bool:
@@ -62,7 +64,7 @@ def read_timing(timing: Timing) -> Schedule:
         return replace(by_repeat, as_needed=by_code.as_needed, problem=by_repeat.problem or by_code.problem)
     if not by_repeat.is_known:
         # FHIR Timing.code: the code says it all, but for the bounds.
-        return replace(by_code, days=by_repeat.days or by_code.days)
+        return replace(by_code, days=by_repeat.days or by_code.days, on_days=by_code.on_days or by_repeat.on_days)
     if _same(by_code, by_repeat):
         return replace(by_repeat, as_needed=by_code.as_needed)
     return Schedule(problem=CONTRADICTION, days=by_repeat.days)
@@ -83,7 +85,7 @@ def _of_code(code: CodeableConcept) -> Schedule:
         sig = read_sig(text) if text else None
         if sig is not None and (sig.times_high is not None or sig.single):
             days = 1.0 if sig.single else sig.days
-            return Schedule(sig.times_low, sig.times_high, sig.single, sig.as_needed, days)
+            return Schedule(sig.times_low, sig.times_high, sig.single, sig.as_needed, days, on_days=sig.on_days)
     return Schedule()
 
 
@@ -96,7 +98,7 @@ def _of_repeat(repeat: TimingRepeat) -> Schedule:
         return Schedule(days=days, problem=problem)
     if days is None and repeat.count:
         days = (repeat.countMax or repeat.count) / high
-    return Schedule(low, high, days=days, problem=problem)
+    return Schedule(low, high, days=days, problem=problem, on_days=frozenset(repeat.dayOfWeek))
 
 
 def _rate(repeat: TimingRepeat) -> tuple[float | None, float | None, str | None]:

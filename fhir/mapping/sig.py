@@ -6,14 +6,17 @@ from functools import lru_cache
 
 from msgspec import Struct
 
-from fhir.mapping.sig_times import Times, find_times
+from fhir.mapping.sig_times import Times, find_times, named_days, without_days
 from fhir.mapping.sig_words import NUMBER, UNIT, as_number, normalised
 from fhir.terminology.dose_units import DoseUnit, days_in, dose_unit
 
 _AMOUNT = re.compile(
     # "two 500 mg tablets", "1 x 500 mg"; else "500 mg", "1-2 tablets", "0.5 to 1 tab"
     rf"(?<![\w./#])(?:(?P<count>{NUMBER}) (?:x )?(?={NUMBER} ?(?:mg|mcg|g|ug|µg)\b))?"
-    rf"(?P<low>{NUMBER})(?: ?(?:-|to|or) ?(?P<high>{NUMBER}))? ?(?P<unit>{UNIT})(?![\w])(?! ?/ ?(?:\d|ml|kg|m2))"
+    rf"(?P<low>{NUMBER})(?: ?(?:-|to|or) ?(?P<high>{NUMBER}))? ?(?P<unit>{UNIT})(?![\w])"
+    # "15 mg/kg", "30 mg/kg/day", "30 mg per kg per day"
+    r"(?P<by_weight> ?(?:/|per) ?kg\b(?:(?: ?/ ?| per )(?P<span>dose|day|d|24 ?h(?:ours|rs|r)?)\b)?)?"
+    r"(?! ?/ ?(?:\d|ml|m2))"
 )
 _MAXIMUM = re.compile(
     rf"(?:max(?:imum)?\.?(?: (?:of|dose|daily dose))*|not (?:to )?exceed(?:ing)?|no more than|nte|mdd|limit)[: ]*"
@@ -32,15 +35,15 @@ _SINGLE = re.compile(
 _AS_NEEDED = re.compile(r"\b(?:prn|p\.r\.n\.?|(?:as|if|when) (?:needed|required|necessary))(?!\w)")
 _CHANGES = re.compile(
     r"\b(?:then|taper\w*|titrat\w*|increas\w*|decreas\w*|reduc\w*|day 1|days? \d+ ?(?:-|to|through) ?\d+|loading"
-    r"|followed by|mr ?x?\d|may repeat|week 1|alternat\w*|sliding scale|as directed|per protocol)\b"
+    r"|followed by|mr ?x?\d|may repeat|week 1|alternat\w*|sliding scale|per protocol)\b"
 )
+_AS_DIRECTED = re.compile(r"\b(?:(?:as|use) directed|ud|asdir)\b")
 _PER_DAY = re.compile(r" ?(?:/|per|a) ?(?:day|d|24 ?h(?:ours|rs|r)?)\b")
 _DIVIDED = re.compile(r"\b(?:divided|in \d+ (?:equal )?doses)\b")
 _TOTAL = re.compile(r" ?(?:in )?total\b")
-_DAY_NAMES = re.compile(
-    r"\b(?:mon|tue|tues|wed|thu|thur|thurs|fri|sat|sun)(?:days?|nesday|rsday|urday|sday)?\b|\bweekdays\b"
-)
-_WEEKLY = 1 / 7.0 + 1e-9
+_DAYS_UNCLEAR = "the words name single days of the week"
+_CHANGING = "the dose changes over time or is left open"
+LEFT_OPEN = "the words leave the dose open"
 _VERB = re.compile(r"\b(?:take|give|use|apply|inhale|inject|insert|place|chew|swallow|dissolve|sig)\b:?")
 
 
@@ -58,7 +61,8 @@ class Sig(Struct, frozen=True, gc=False):
     """What the words say; None for what they do not.
 
     `parts` are amounts with their times per day (several for "1 in the morning and 2 at bedtime"); `total_per_day`
-    means that the amount is that of the whole day; `problem` says why the words were not understood.
+    means that the amount is that of the whole day; `on_days` are the days of the week that are named ("mon");
+    `problem` says why the words were not understood.
     """
 
     parts: tuple[tuple[SigAmount, float, float], ...] = ()
@@ -70,6 +74,7 @@ class Sig(Struct, frozen=True, gc=False):
     as_needed: bool = False
     days: float | None = None
     maximum: SigAmount | None = None
+    on_days: frozenset[str] = frozenset()
     problem: str | None = None
 
 
@@ -88,11 +93,33 @@ def read_sig(words: str) -> Sig:
     frame = Sig(as_needed=as_needed, days=_days(said), maximum=_maximum(maximum))
     said, days = _DURATION.sub(" ", said), frame.days
     if _CHANGES.search(said):
-        return _with(frame, problem="the dose changes over time or is left open")
-    sig = _of_parts(said, frame, days)
-    if sig.times_high is not None and sig.times_high > _WEEKLY and _DAY_NAMES.search(said):
-        return _with(frame, amount=sig.amount, problem="the words name single days of the week")
+        return _with(frame, problem=_CHANGING)
+    on_days = named_days(said)
+    if on_days is None:
+        return _with(frame, problem="the words name days of the week that are left out or differ")
+    sig = _of_parts(without_days(said) if on_days else said, frame, days)
+    if on_days:
+        sig = _on_named_days(sig, on_days)
+    if sig.amount is None and sig.times_high is None and not sig.parts and _AS_DIRECTED.search(said):
+        return _with(sig, problem=sig.problem or LEFT_OPEN)
     return sig if sig.maximum is not None or maximum is None else _with_counted_maximum(sig, maximum)
+
+
+def _on_named_days(sig: Sig, on_days: frozenset[str]) -> Sig:
+    """ "10 mg on Mondays" is once a week, "1 tablet twice daily on Sat and Sun" four times."""
+    if sig.parts or sig.single or sig.problem:
+        return _with(sig, parts=(), times_low=None, times_high=None, problem=sig.problem or _DAYS_UNCLEAR)
+    if sig.times_high is None or sig.times_low is None:
+        return _with(sig, times_low=len(on_days) / 7.0, times_high=len(on_days) / 7.0, on_days=on_days)
+    if sig.times_high < 1.0:
+        # "Once weekly on Monday", "three times a week, Mon, Wed, Fri": the days say which.
+        a_week = round(sig.times_high * 7.0)
+        same = sig.times_low == sig.times_high and a_week in (1, len(on_days)) and len(on_days) in (1, a_week)
+        return (
+            _with(sig, on_days=on_days) if same else _with(sig, times_low=None, times_high=None, problem=_DAYS_UNCLEAR)
+        )
+    share = len(on_days) / 7.0
+    return _with(sig, times_low=sig.times_low * share, times_high=sig.times_high * share, on_days=on_days)
 
 
 def _with_counted_maximum(sig: Sig, match: re.Match[str]) -> Sig:
@@ -105,7 +132,7 @@ def _with_counted_maximum(sig: Sig, match: re.Match[str]) -> Sig:
 
 def _of_parts(said: str, frame: Sig, days: float | None) -> Sig:
     amounts = _amounts(said)
-    times = find_times(said)
+    times = find_times(_without_amounts(said, amounts))
     if len(amounts) > 1:
         parts = _parts(amounts, times, len(said))
         if parts is None:
@@ -125,6 +152,13 @@ def _of_parts(said: str, frame: Sig, days: float | None) -> Sig:
     if _SINGLE.search(said):
         return _with(frame, amount=amount, times_low=1.0, times_high=1.0, single=True, days=days or 1.0)
     return _with(frame, amount=amount)
+
+
+def _without_amounts(said: str, amounts: Iterable[SigAmount]) -> str:
+    """The words with a blank for each letter of an amount: the day of "mg/kg/day" says nothing about how often."""
+    for amount in amounts:
+        said = f"{said[: amount.start]}{' ' * (amount.end - amount.start)}{said[amount.end :]}"
+    return said
 
 
 def _with(frame: Sig, **changes: object) -> Sig:
@@ -155,13 +189,20 @@ def _amounts(said: str) -> list[SigAmount]:
     start = verb.end() if verb is not None else 0
     found = []
     for match in _AMOUNT.finditer(said, start):
-        unit = dose_unit(match["unit"])
+        unit = _unit(match)
         if unit is not None:
             count = as_number(match["count"]) if match["count"] else 1.0
             low = as_number(match["low"]) * count
             high = as_number(match["high"]) * count if match["high"] else low
             found.append(SigAmount(min(low, high), max(low, high), unit, match.start(), match.end()))
     return _without_restatement(said, found)
+
+
+def _unit(match: re.Match[str]) -> DoseUnit | None:
+    if not match["by_weight"]:
+        return dose_unit(match["unit"])
+    span = "" if match["span"] in (None, "dose") else "/day"
+    return dose_unit(f"{match['unit']}/kg{span}")
 
 
 def _without_restatement(said: str, found: list[SigAmount]) -> list[SigAmount]:

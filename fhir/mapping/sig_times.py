@@ -59,6 +59,33 @@ _CLOCK = re.compile(
 )
 
 
+_DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_DAY = r"(?:mon|tues?|wed|thu(?:rs?)?|fri|sat|sun)(?:days?|nesdays?|urdays?)?"
+_DAY_RANGE = re.compile(rf"\b(?P<first>{_DAY}) ?(?:-|to|through|thru) ?(?P<last>{_DAY})\b")
+_DAY_NAME = re.compile(rf"\b{_DAY}\b")
+_WEEK_PARTS = re.compile(r"\b(?:week ?days?|weekends?)\b")
+_LEFT_OUT = re.compile(r"\b(?:except|other days?|all other|rest of the week|but not|skip\w*|not on)\b")
+
+
+def named_days(said: str) -> frozenset[str] | None:
+    """The days of the week that the words name, as "mon"; empty when none, None when some are left out or differ."""
+    found: set[str] = set()
+    for match in _DAY_RANGE.finditer(said):
+        first, last = _DAYS.index(match["first"][:3]), _DAYS.index(match["last"][:3])
+        found.update(_DAYS[index % 7] for index in range(first, last + (7 if last < first else 0) + 1))
+    found.update(match.group()[:3] for match in _DAY_NAME.finditer(said))
+    for match in _WEEK_PARTS.finditer(said):
+        found.update(_DAYS[5:] if match.group().startswith("weekend") else _DAYS[:5])
+    if not found:
+        return frozenset()
+    return None if _LEFT_OUT.search(said) else frozenset(found)
+
+
+def without_days(said: str) -> str:
+    """The words without the names of days."""
+    return _WEEK_PARTS.sub(" ", _DAY_NAME.sub(" ", _DAY_RANGE.sub(" ", said)))
+
+
 def find_times(said: str) -> Sequence[Times]:
     """Every statement of how often, from left to right; what a longer phrase has used is not read again."""
     found: list[Times] = []

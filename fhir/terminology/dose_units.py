@@ -1,7 +1,8 @@
 """Units in which a dose is written (tables/dose_units.csv): masses, tablets, millilitres, puffs; and units of time."""
 
+import re
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, lru_cache
 from typing import Literal, TypeAlias
 
 from msgspec import Struct
@@ -16,10 +17,14 @@ class DoseUnit(Struct, frozen=True, gc=False):
     """What a unit counts, and how many of it one is: 1 g is 1,000 of kind "mg".
 
     "unit" is a thing that holds the product's strength (a tablet); "activity" is what has no mass (units, mEq).
+    `by_weight`: for each kilogram of the patient; `span_days`: so much in so many days ("mg/day" 1, "mcg/h" 1/24),
+    None for so much at a time.
     """
 
     kind: Kind
     factor: float = 1.0
+    by_weight: bool = False
+    span_days: float | None = None
 
 
 @cache
@@ -49,13 +54,52 @@ DAYS: dict[str, float] = {
 }
 
 
+# What may stand after the slash beside a time: the kilogram, and "dose", which says only that it is one.
+_BY_WEIGHT = frozenset({"kg"})
+_ONE_DOSE = frozenset({"dose", "doses", "{dose}"})
+
+
 def dose_unit(text: str | None) -> DoseUnit | None:
     """What a dose's unit means; None when it is not known, which is never to be guessed.
 
-    >>> dose_unit("TAB"), dose_unit("mg/kg") is None
-    (DoseUnit(kind='unit', factor=1.0), True)
+    >>> dose_unit("TAB")
+    DoseUnit(kind='unit', factor=1.0, by_weight=False, span_days=None)
+    >>> dose_unit("mcg/kg/day")
+    DoseUnit(kind='mg', factor=0.001, by_weight=True, span_days=1.0)
+    >>> dose_unit("mg/m2") is None
+    True
     """
-    return _units().get((text or "").strip().lower().replace("μ", "µ"))
+    name = (text or "").strip().lower().replace("μ", "µ")
+    known = _units().get(name)
+    return known if known is not None or "/" not in name else _composed(name)
+
+
+@lru_cache(maxsize=512)
+def _composed(name: str) -> DoseUnit | None:
+    """ "mg/kg/day": a unit, by weight, in a time; each at most once, in any order."""
+    first, *rest = (part.strip() for part in name.split("/"))
+    unit = _units().get(first)
+    if unit is None or unit.kind not in ("mg", "mL", "activity"):
+        return None
+    by_weight, span = False, None
+    for part in rest:
+        if part in _BY_WEIGHT and not by_weight:
+            by_weight = True
+        elif span is None and (days := _span(part)) is not None:
+            span = days
+        elif part not in _ONE_DOSE:
+            return None
+    return DoseUnit(unit.kind, unit.factor, by_weight, span)
+
+
+def _span(text: str) -> float | None:
+    """How many days "24h", "24 hr" or "d" is."""
+    match = _COUNTED_TIME.fullmatch(text)
+    days = days_in(match["unit"]) if match is not None else None
+    return days * float(match["count"] or 1) if match is not None and days is not None else None
+
+
+_COUNTED_TIME = re.compile(r"(?P<count>\d+)? ?(?P<unit>[a-z]+)")
 
 
 def days_in(unit: str | None) -> float | None:

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -69,7 +69,8 @@ class TestUnits:
         [
             (_amount(500), "no unit"),
             (_amount(1, "blob"), "'blob' is not known"),
-            (_amount(5, "mg/kg"), "is not known"),
+            (_amount(5, "mg/m2"), "is not known"),
+            (_amount(5, "mg/kg"), "for each kilogram and no weight"),
             (_amount(5, "mL"), "strength"),
             (_amount(10, "units"), "units of activity"),
             (_amount(1, "tablet", "mg"), "unit says tablet, its code says mg"),
@@ -122,6 +123,131 @@ class TestUnits:
     def test_grams_of_a_gel_are_grams_of_the_product(self) -> None:
         gel = "diclofenac sodium 0.01 MG/MG Topical Gel"
         assert _mg(_dose(gel, _amount(2, "g") | {"timing": TWICE})) == [(40.0, 40.0)]
+
+
+class TestByWeight:
+    """Doses for each kilogram and in a time."""
+
+    @pytest.mark.parametrize(
+        "dosage",
+        [
+            _amount(15, "mg/kg", "mg/kg") | {"timing": SIX_HOURLY},
+            _amount(15, "mg/kg/dose") | {"timing": SIX_HOURLY},
+            _amount(60, "mg/kg/day", "mg/kg/d") | {"timing": SIX_HOURLY},
+            _amount(60, "mg/kg/24h"),
+            _amount(15000, "mcg/kg") | {"timing": SIX_HOURLY},
+            {"text": "15 mg/kg every 6 hours"},
+            {"text": "give 15 mg per kg q6h"},
+            {"text": "60 mg/kg/day divided every 6 hours"},
+            {"text": "60 mg/kg per day in 4 divided doses"},
+        ],
+    )
+    def test_a_dose_by_weight_is_that_of_the_patient(self, dosage: dict[str, Any]) -> None:
+        draft = order("acetaminophen 160 mg/5 mL suspension", dosage)
+        identity = identify(draft)
+        assert _mg(daily_dose(draft, identity, 20.0)) == [(1200.0, 1200.0)]
+        assert daily_dose(draft, identity).problem == "the dose is for each kilogram and no weight is known"
+
+    def test_its_maximum_may_be_by_weight_too(self) -> None:
+        limit = {"numerator": {"value": 45, "unit": "mg/kg"}, "denominator": {"value": 1, "unit": "day"}}
+        written = _amount(15, "mg/kg") | {"timing": SIX_HOURLY, "asNeededBoolean": True, "maxDosePerPeriod": limit}
+        draft = order("acetaminophen 160 mg/5 mL suspension", written)
+        assert _mg(daily_dose(draft, identify(draft), 20.0)) == [(0.0, 900.0)]
+
+    @pytest.mark.parametrize(("value", "unit"), [(25, "mcg/h"), (25, "ug/hr"), (0.6, "mg/day"), (0.6, "mg/24h")])
+    def test_a_patch_may_be_ordered_by_what_it_gives_off(self, value: float, unit: str) -> None:
+        assert _mg(_dose("fentanyl patch", _amount(value, unit))) == [(pytest.approx(0.6), pytest.approx(0.6))]
+
+    @pytest.mark.parametrize(
+        "rate",
+        [
+            {"rateQuantity": {"value": 2, "unit": "mg/h"}},
+            {"rateRatio": {"numerator": {"value": 2, "unit": "mg"}, "denominator": {"value": 1, "unit": "h"}}},
+            {"rateQuantity": {"value": 0.1, "unit": "mg/kg/h"}},
+            {"rateRange": {"low": {"value": 2, "unit": "mg/h"}, "high": {"value": 2, "unit": "mg/h"}}},
+        ],
+    )
+    def test_an_infusion_runs_all_day(self, rate: dict[str, Any]) -> None:
+        draft = order("morphine", {"doseAndRate": [rate]})
+        assert _mg(daily_dose(draft, identify(draft), 20.0)) == [(48.0, 48.0)]
+
+
+class TestWeek:
+    """Doses of a week."""
+
+    @pytest.mark.parametrize(
+        "dosage",
+        [
+            _amount(6, "tablet") | {"timing": {"repeat": {"frequency": 1, "period": 1, "periodUnit": "wk"}}},
+            _amount(6, "tablet") | {"timing": {"repeat": {"frequency": 1, "period": 7, "periodUnit": "d"}}},
+            _amount(6, "tablet") | {"timing": {"repeat": {"dayOfWeek": ["mon"]}}},
+            _amount(6, "tablet")
+            | {"timing": {"repeat": {"frequency": 1, "period": 1, "periodUnit": "d", "dayOfWeek": ["mon"]}}},
+            _amount(6, "tablet") | {"timing": {"code": {"coding": [{"code": "WK"}]}}},
+            _amount(15, "mg") | {"text": "once weekly"},
+            _amount(2, "tablet")
+            | {"timing": {"repeat": {"frequency": 3, "period": 1, "periodUnit": "wk", "dayOfWeek": ["sat"]}}},
+            {"text": "6 tablets every week"},
+            {"text": "15 mg weekly on Sunday"},
+            {"text": "six tabs on Mondays"},
+            {"text": "15 mg q7days"},
+        ],
+    )
+    def test_a_weekly_dose(self, dosage: dict[str, Any]) -> None:
+        dose = _dose(coded("105585", "methotrexate 2.5 MG Oral Tablet"), dosage)
+        assert [one.high * 7 for one in dose.per_day] == [pytest.approx(15.0)]
+        assert dose.times_per_week == pytest.approx(1.0)
+
+    @pytest.mark.parametrize(("often", "a_week"), [("daily", 7), ("twice a week", 2), ("on Mon and Thu", 2)])
+    def test_more_than_once_a_week(self, often: str, a_week: float) -> None:
+        dose = _dose(coded("105585", "methotrexate 2.5 MG Oral Tablet"), {"text": f"3 tablets {often}"})
+        assert dose.times_per_week == pytest.approx(a_week)
+        assert [one.high * 7 for one in dose.per_day] == [pytest.approx(7.5 * a_week)]
+
+
+class TestSupply:
+    """A quantity over the days it is to last, where nothing else says how much."""
+
+    SUPPLY: ClassVar[dict[str, Any]] = {
+        "quantity": {"value": 120, "unit": "tablet"},
+        "expectedSupplyDuration": {"value": 30, "unit": "days", "code": "d"},
+    }
+
+    @pytest.mark.parametrize("dosage", [{"text": "take as directed"}, _amount(1, "tablet"), {}])
+    def test_it_gives_the_average_of_a_day(self, dosage: dict[str, Any]) -> None:
+        dose = _dose(METFORMIN, dosage, dispenseRequest=self.SUPPLY)
+        assert (_mg(dose), dose.certainty, dose.from_supply) == ([(2000.0, 2000.0)], "exact", True)
+
+    def test_as_needed_it_is_the_most(self) -> None:
+        dose = _dose(METFORMIN, _amount(1, "tablet") | {"asNeededBoolean": True}, dispenseRequest=self.SUPPLY)
+        assert (_mg(dose), dose.certainty) == ([(0.0, 2000.0)], "maximum_prn")
+
+    @pytest.mark.parametrize(
+        "dosage",
+        [
+            {"text": "taper over 2 weeks"},
+            _amount(1, "tablet") | {"timing": TWICE | {"code": {"coding": [{"code": "TID"}]}}},
+            _amount(1, "blob"),
+        ],
+    )
+    def test_it_does_not_settle_what_changes_or_contradicts_itself(self, dosage: dict[str, Any]) -> None:
+        assert _dose(METFORMIN, dosage, dispenseRequest=self.SUPPLY).certainty == "unknown"
+
+    def test_what_is_stated_goes_before(self) -> None:
+        dose = _dose(METFORMIN, _amount(1, "tablet") | {"timing": TWICE}, dispenseRequest=self.SUPPLY)
+        assert (_mg(dose), dose.from_supply) == ([(1000.0, 1000.0)], False)
+
+    @pytest.mark.parametrize("left_out", ["quantity", "expectedSupplyDuration"])
+    def test_one_of_the_two_says_nothing(self, left_out: str) -> None:
+        supply = {name: value for name, value in self.SUPPLY.items() if name != left_out}
+        assert _dose(METFORMIN, {"text": "as directed"}, dispenseRequest=supply).certainty == "unknown"
+
+
+def test_the_words_of_the_product_that_stand_in_the_sig_give_its_strength() -> None:
+    tablet = _amount(2, "TAB", "TAB") | {"timing": TWICE, "text": "5mg Tablet"}
+    assert _mg(_dose("Oxycodone", tablet)) == [(20.0, 20.0)]
+    assert _dose("Oxycodone", tablet | {"text": "5 mg Half Tablet"}).certainty == "unknown"
+    assert _dose("Oxycodone", tablet | {"text": "Syringe"}).certainty == "unknown"
 
 
 class TestRange:

@@ -144,7 +144,9 @@ def test_the_amount_of_a_whole_day_is_marked(words: str) -> None:
         "titrate to effect",
         "1 tablet twice daily three times daily",
         "sliding scale",
-        "1 tab daily Mon-Fri",
+        "1 tab daily except Sunday",
+        "5 mg weekly on Mon and Thu",
+        "5 mg once on Monday",
         "5 mg on Mon/Wed/Fri and 2.5 mg other days",
         "ONCE MR1",
         "1 tab daily, increase to 2 tabs daily after one week",
@@ -152,6 +154,36 @@ def test_the_amount_of_a_whole_day_is_marked(words: str) -> None:
 )
 def test_what_changes_or_contradicts_itself_is_a_problem(words: str) -> None:
     assert read_sig(words).problem is not None
+
+
+@pytest.mark.parametrize(
+    ("words", "a_week", "days"),
+    [
+        ("15 mg weekly on Monday", 1, {"mon"}),
+        ("15 mg once a week on Mondays", 1, {"mon"}),
+        ("take 6 tablets every Sunday", 1, {"sun"}),
+        ("6 tablets on Sundays", 1, {"sun"}),
+        ("1 tab daily Mon-Fri", 5, {"mon", "tue", "wed", "thu", "fri"}),
+        ("1 tab daily on weekdays", 5, {"mon", "tue", "wed", "thu", "fri"}),
+        ("1 tab Mon, Wed and Fri", 3, {"mon", "wed", "fri"}),
+        ("1 tab three times a week, Mon Wed Fri", 3, {"mon", "wed", "fri"}),
+        ("1 tab bid on Sat/Sun", 4, {"sat", "sun"}),
+        ("1 tab bid on weekends", 4, {"sat", "sun"}),
+        ("1 tab daily Sat to Mon", 3, {"sat", "sun", "mon"}),
+        ("1 patch every 72 hours", 7 / 3, set()),
+        ("1 patch q3days", 7 / 3, set()),
+        ("1 tab 3x weekly", 3, set()),
+    ],
+)
+def test_days_of_the_week_say_how_often(words: str, a_week: float, days: set[str]) -> None:
+    sig = read_sig(words)
+    assert (sig.problem, sig.on_days) == (None, days)
+    assert sig.times_high == pytest.approx(a_week / 7)
+
+
+@pytest.mark.parametrize("words", ["use as directed", "take as directed", "1 tab as directed"])
+def test_as_directed_leaves_open_how_often(words: str) -> None:
+    assert read_sig(words).times_high is None
 
 
 @pytest.mark.parametrize("words", ["", "use as before", "500 mg Tab", "with food", "drink 8 oz of water", "q", "take"])
