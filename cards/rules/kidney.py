@@ -22,7 +22,7 @@ def phrase(estimate: KidneyEstimate, limits: Iterable[float] = ()) -> str:
     name = _name(estimate)
     if estimate.method == "dialysis":
         return f"{name} 0 on dialysis"
-    number = show(estimate.value, limits)
+    number = _number(estimate, limits)
     said = f"{name} {number} {_CLEARANCE}" if name == "CrCl" else f"{name} {number}"
     doubts = [
         doubt
@@ -42,11 +42,13 @@ def facts(estimate: KidneyEstimate, limits: Iterable[float] = ()) -> list[Fact]:
     whole = Fact(
         "crcl" if _name(estimate) == "CrCl" else "egfr",
         _statement(estimate, limits),
-        estimate.value,
+        estimate.value if estimate.side is None else _number(estimate, ()),
         estimate.unit,
         estimate.time.text if estimate.time else None,
         estimate.sources[0] if estimate.sources else None,
     )
+    if estimate.side is not None:
+        return [whole]
     behind = dict.fromkeys((*estimate.inputs, *(rival.measurement for rival in estimate.rivals)))
     return [whole, *(as_fact(one) for one in behind if not (one.source == whole.source and one.value == whole.value))]
 
@@ -84,7 +86,7 @@ def _statement(estimate: KidneyEstimate, limits: Iterable[float]) -> str:
     if estimate.method == "dialysis":
         return f"dialysis on record{f' since {estimate.time.date}' if estimate.time else ''}"
     on_day = f" on {estimate.time.date}" if estimate.time else ""
-    value = f"{_name(estimate)} {show(estimate.value, limits)} {unit(estimate.unit)}{on_day}"
+    value = f"{_name(estimate)} {_number(estimate, limits)} {unit(estimate.unit)}{on_day}"
     if estimate.method == "Cockcroft-Gault":
         inputs = ", ".join(f"{say(one)} of {one.time.date}" for one in estimate.inputs)
         kind = f", {estimate.weight_used} body weight" if estimate.weight_used == "adjusted" else ""
@@ -92,6 +94,11 @@ def _statement(estimate: KidneyEstimate, limits: Iterable[float]) -> str:
     if estimate.method == "CKD-EPI 2021":
         return f"{value} (CKD-EPI 2021 from {say(estimate.inputs[0])})"
     return f"{value} ({estimate.method})"
+
+
+def _number(estimate: KidneyEstimate, limits: Iterable[float]) -> str:
+    """The number, with the side on which the truth lies where only that was reported: ">60"."""
+    return f"{estimate.side or ''}{show(estimate.value, limits)}"
 
 
 def _name(estimate: KidneyEstimate) -> str:

@@ -21,6 +21,7 @@ from fhir.mapping.kidney_equations import (
     cockcroft_gault,
 )
 from fhir.mapping.stay import is_inpatient
+from fhir.record.bound import Bound, Side
 from fhir.record.measurement import Measurement
 from fhir.record.record import PatientRecord
 from fhir.record.time import FhirTime
@@ -32,6 +33,8 @@ Reason: TypeAlias = Literal["under-18", "no-age", "no-sex", "missing", "stale"]
 MAX_AGE_DAYS = 365
 MAX_AGE_DAYS_INPATIENT = 30
 _DISPUTE_SHARE = 0.30
+# A result of one side only is refused as a number for these reasons.
+_NO_NUMBER = frozenset({"not-exact", "no-quantity"})
 _ADULT_YEARS = 18
 
 
@@ -53,7 +56,8 @@ class KidneyEstimate(Struct, frozen=True, gc=False):
 
     `time` is that of the laboratory value (of the condition for dialysis); `sources` are the resources it rests on;
     `inputs` the measurements; `stale`: older than allowed; `disputed`: the values of that day (`rivals`) disagree by
-    over 30 % and the lowest is given; `unstable`: creatinine is changing or acute kidney injury is active, so no dose
+    over 30 % and the lowest is given; `side`: the laboratory reported only ">60", so the value is a limit that lies
+    below (or above) the truth; `unstable`: creatinine is changing or acute kidney injury is active, so no dose
     may be derived; `instead_of_clearance`: why an eGFR stands where a clearance was asked for.
     """
 
@@ -64,6 +68,7 @@ class KidneyEstimate(Struct, frozen=True, gc=False):
     sources: tuple[str, ...]
     inputs: tuple[Measurement, ...] = ()
     rivals: tuple[KidneyValue, ...] = ()
+    side: Side | None = None
     stale: bool = False
     unstable: bool = False
     weight_used: WeightRule | None = None
@@ -97,10 +102,36 @@ def egfr_best(record: PatientRecord) -> Kidney:
     if special is not None:
         return special
     values = _values(record)
+    fresh = [one for one in values if not _is_stale(record, one.measurement)]
+    bound = _newer_bound(record, fresh or values, is_fresh=bool(fresh))
+    if bound is not None:
+        return _judged(record, _of_bound(bound))
     if not values:
         return _nothing(record)
-    fresh = [one for one in values if not _is_stale(record, one.measurement)]
     return _judged(record, _of_best_day(fresh or values))
+
+
+def _newer_bound(record: PatientRecord, values: list[KidneyValue], *, is_fresh: bool) -> Bound | None:
+    """A reported ">60" that is of a later day than every number; "<15" only where it says more than the numbers."""
+    if not any(refusal.reason in _NO_NUMBER for refusal in record.refusals):
+        return None
+    for bound in record.bounds("egfr"):
+        limit = bound.limit
+        if not _is_per_area(limit) or (is_fresh and _is_stale(record, limit)):
+            continue
+        if values and limit.time.date <= values[0].measurement.time.date:
+            return None
+        if bound.side in (">", ">=") or not is_fresh or limit.value <= min(one.value for one in values):
+            return bound
+    return None
+
+
+def _of_bound(bound: Bound) -> KidneyEstimate:
+    limit = bound.limit
+    note = f"The laboratory reports eGFR only as {bound.side}{limit.value:g}."
+    return KidneyEstimate(
+        limit.value, CKD_EPI_UNIT, "reported", limit.time, (limit.source,), (limit,), side=bound.side, notes=(note,)
+    )
 
 
 def crcl_cockcroft_gault(record: PatientRecord, weight_rule: WeightRule) -> Kidney:

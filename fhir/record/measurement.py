@@ -181,7 +181,9 @@ def _without_number(analyte: Analyte, coded: CodedPart) -> Refusal | None:
 def _refuse(coded: CodedPart, reason: str, text: str) -> Refusal:
     time = effective_time(coded[0])
     when = f" on {time.date}" if time is not None and reason != "future" else ""
-    return Refusal(_source(coded[0]), reason, f"{text}{when}: not used.")
+    # One side of a limit may still be decided by it (fhir/record/bound.py).
+    used = "not used as a number" if reason == "not-exact" else "not used"
+    return Refusal(_source(coded[0]), reason, f"{text}{when}: {used}.")
 
 
 def _source(observation: Observation) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, Literal, TypeVar
 
+from fhir.record.bound import Bound, bounds
 from fhir.record.errors import WrongPatient
 from fhir.record.measurement import CodedPart, Measurement, all_parts, measure, newest_parts
 from fhir.record.refusal import Refusal
@@ -171,6 +172,10 @@ class PatientRecord:
             outcomes = (self._measure(analyte, part) for part in parts)
             known = self._measured[analyte] = [outcome for outcome in outcomes if outcome is not None]
         return known
+
+    def bounds(self, analyte: str) -> list[Bound]:
+        """Results that say only on which side of a number they lie, newest first."""
+        return list(bounds(self._facts(Observation), ANALYTES[analyte], self.as_of_epoch))
 
     def newest(self, analyte: str, max_age_days: float | None = None) -> Measurement | None:
         """The newest usable value, or None when there is none that young.

@@ -35,6 +35,7 @@ from tests.fhir.record.charts import lean
 # No time limit: the first example loads the tables, and the machine may be busy.
 CALM = settings(deadline=None)
 
+PER_AREA = "mL/min/{1.73_m2}"
 CHILD = WOMAN | {"birthDate": "2010-01-01"}
 HEIGHT = observation("8302-2", 160.0, "cm", "2020-01-01")
 STAY = {
@@ -46,6 +47,77 @@ STAY = {
 def _estimate(found: Kidney) -> KidneyEstimate:
     assert isinstance(found, KidneyEstimate), found
     return found
+
+
+def _reported(text: str, when: str = "2026-11-10T08:00:00Z", **more: Any) -> dict[str, Any]:
+    """An eGFR in words."""
+    return (
+        observation("98979-8", None, None, when, id=f"words-{text}-{when}", valueQuantity=None, valueString=text) | more
+    )
+
+
+def _compared(
+    comparator: str, value: float, when: str = "2026-11-10T08:00:00Z", unit: str = PER_AREA
+) -> dict[str, Any]:
+    """An eGFR with a comparator."""
+    quantity = {"value": value, "comparator": comparator, "unit": unit, "code": unit}
+    return observation("98979-8", value, unit, when, id=f"{comparator}{value}-{when}", valueQuantity=quantity)
+
+
+class TestOneSide:
+    """An eGFR of which the laboratory says only on which side of a number it lies."""
+
+    @pytest.mark.parametrize(
+        ("result", "side", "limit"),
+        [
+            (_compared(">", 60), ">", 60.0),
+            (_compared(">=", 90), ">=", 90.0),
+            (_compared("<", 15), "<", 15.0),
+            (_reported(">60"), ">", 60.0),
+            (_reported("> 60 mL/min/1.73m2"), ">", 60.0),
+            (_reported("≥90"), ">=", 90.0),
+            (_reported("<15"), "<", 15.0),
+        ],
+    )
+    def test_it_is_used_as_a_limit(self, result: dict[str, Any], side: str, limit: float) -> None:
+        found = _estimate(egfr_best(record_of(result)))
+        assert (found.side, found.value, found.stale) == (side, limit, False)
+
+    @pytest.mark.parametrize(
+        "result",
+        [
+            _reported("normal"),
+            _reported("60"),
+            _reported(">60 mmol/L"),
+            _compared(">", 60, unit="mL/min"),
+            _compared(">", 60) | {"status": "preliminary"},
+            _compared(">", 600),
+        ],
+    )
+    def test_what_cannot_be_read_is_not_used(self, result: dict[str, Any]) -> None:
+        assert _absence(egfr_best(record_of(result))).reason == "missing"
+
+    def test_a_number_of_the_same_day_or_later_goes_before_it(self) -> None:
+        for when in ("2026-11-10T08:00:00Z", "2026-11-12T08:00:00Z"):
+            assert _estimate(egfr_best(record_of(_compared(">", 60), creatinine(1.2, when)))).side is None
+
+    def test_it_goes_before_an_older_number(self) -> None:
+        older = creatinine(2.0, "2026-10-01T08:00:00Z")
+        assert _estimate(egfr_best(record_of(_compared(">", 60), older))).side == ">"
+
+    def test_under_a_limit_says_less_than_a_low_number(self) -> None:
+        low, high = egfr(12.0, "2026-10-01T08:00:00Z"), egfr(40.0, "2026-10-01T08:00:00Z")
+        assert _estimate(egfr_best(record_of(_compared("<", 15), low))).value == 12.0
+        assert _estimate(egfr_best(record_of(_compared("<", 15), high))).side == "<"
+
+    def test_it_grows_old_too(self) -> None:
+        old = _absence(egfr_best(record_of(_compared(">", 60, "2024-11-10T08:00:00Z")))).old
+        assert old is not None
+        assert (old.side, old.stale) == (">", True)
+
+    def test_it_stands_in_for_a_clearance(self) -> None:
+        found = _estimate(crcl_cockcroft_gault(record_of(_compared(">", 60)), "actual"))
+        assert (found.side, found.instead_of_clearance) == (">", "creatinine")
 
 
 def _absence(found: Kidney) -> KidneyAbsence:
