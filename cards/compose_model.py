@@ -38,18 +38,20 @@ def model_card(
     uuid: str,
     suggestion_uuid: Callable[[int], str],
     explain_url: str,
+    how_url: str,
     refusals: Sequence[Refusal] = (),
 ) -> Card:
     """The card of one prediction, in the layout of responsible-ai.md 4.3.
 
-    The contributions in its extension and the base add up to the estimate; nothing is rounded there.
+    `explain_url` explains this decision, `how_url` the model. The contributions in its extension and the base add up
+    to the estimate; nothing is rounded there.
     """
     known = _known(prediction, vector)
     return Card(
         uuid=uuid,
         summary=planned.summary.format(people=_people(prediction), higher=_higher_than(prediction)),
         indicator="info",  # responsible-ai.md 4.2: `critical` is not for models
-        detail=_detail(manifest, prediction, known, vector.missing, explain_url, refusals),
+        detail=_detail(manifest, prediction, known, vector.missing, how_url, refusals),
         source=Source(label=f"{manifest.title}, version {manifest.version}", topic=TOPICS["planning"]),
         suggestions=(
             Suggestion(
@@ -87,7 +89,7 @@ def _detail(
     prediction: Prediction,
     known: Sequence[Known],
     missing: Sequence[Missing],
-    explain_url: str,
+    how_url: str,
     refusals: Sequence[Refusal],
 ) -> str:
     people = _people(prediction)
@@ -114,7 +116,7 @@ def _detail(
         lines.append(gaps)
     lines.append(
         "For planning, not for emergencies. What goes together is not what causes. "
-        f"[How this works and for whom it was tested]({explain_url})"
+        f"[How this works and for whom it was tested]({how_url})"
     )
     return "\n".join(lines)
 

@@ -1,5 +1,6 @@
 """The composition root: settings → parts → the ASGI app. The middleware list is the onion."""
 
+import asyncio
 import gc
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -17,6 +18,7 @@ from cds_hooks.fetching import Fetching
 from cds_hooks.invoke import Parts
 from cds_hooks.logs import configure_logs, log
 from cds_hooks.metrics import Metrics
+from cds_hooks.metrics_folder import MetricsFolder
 from cds_hooks.predictor import Predictor
 from cds_hooks.routes.contained import contained
 from cds_hooks.routes.health import health_routes
@@ -24,6 +26,7 @@ from cds_hooks.routes.hooks import HookRoute
 from cds_hooks.routes.intake import Intake
 from cds_hooks.routes.pages import page_routes
 from cds_hooks.routes.protocol import protocol_routes
+from cds_hooks.routes.visitors import Visitors
 from cds_hooks.security import ANONYMOUS, Known, TrustedClient, Untrusted, open_trust
 from cds_hooks.service import services_with
 from cds_hooks.settings import Settings, settings
@@ -50,6 +53,8 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
         Predictor(),
         Fetching(trust, configured.fetch_milliseconds),
     )
+    visitors = Visitors(configured)
+    counted = MetricsFolder(parts.metrics, configured.metrics_dir)
     intake = Intake(configured.max_body_bytes, configured.body_seconds)
 
     @asynccontextmanager
@@ -59,14 +64,17 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
         # What was made so far lives as long as the process; the collector need not walk it again and again.
         gc.collect()
         gc.freeze()
+        writing = asyncio.create_task(counted.keep_writing())
         yield
+        writing.cancel()
+        await asyncio.gather(writing, return_exceptions=True)
         await parts.decisions.close()
         await trust.aclose()
 
     rest = FastAPI(title="CDS Hooks server", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     rest.include_router(protocol_routes(services, parts, intake, trust))
-    rest.include_router(health_routes(services, parts))
-    rest.include_router(page_routes(configured, services, parts))
+    rest.include_router(health_routes(services, parts, counted, visitors))
+    rest.include_router(page_routes(configured, services, visitors))
     rest.add_exception_handler(HookError, _hook_error(parts.metrics))
     rest.add_exception_handler(HTTPException, _http_error)
 

@@ -3,6 +3,7 @@
 HookError
 ├── BadRequest            400   the body is not what the hook prescribes
 │   └── TooDeep           400   nested deeper than anything real
+├── Forbidden             403   for the operator only
 ├── NotFound              404   no service of this id, no page
 ├── MethodNotAllowed      405
 ├── RequestTimeout        408   the body came too slowly
@@ -43,6 +44,13 @@ class TooDeep(BadRequest):
     """The body is nested deeper than any FHIR resource."""
 
     code = "too-long"
+
+
+class Forbidden(HookError):
+    """Only the operator of this server may see this."""
+
+    status = 403
+    code = "forbidden"
 
 
 class NotFound(HookError):

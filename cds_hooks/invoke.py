@@ -1,13 +1,17 @@
 """The data's way: from the bytes of a hook call to the bytes of its answer. Read this first."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import count
 from time import perf_counter, time_ns
 
+from msgspec import structs
+
+from cards.card import Card
 from cards.rules.finding import Silence
 from cds_hooks.dialects import shape_cards
-from cds_hooks.errors import BadRequest, RecordFailed
+from cds_hooks.errors import BadRequest, PreconditionFailed, RecordFailed, operation_outcome
 from cds_hooks.fetching import Fetching, Filled, refers_elsewhere
 from cds_hooks.metrics import Metrics
 from cds_hooks.predictor import Predictor
@@ -50,28 +54,34 @@ async def invoke(body: bytes, service: Service, client: TrustedClient, parts: Pa
     client.require(service.id, request.hook)
     stages.end("decode")
 
-    filled = Filled(request.prefetch, what_was_brought(request.prefetch, service.templates, as_of.timestamp()))
-    if filled.brought.gaps or refers_elsewhere(request, service.templates):
+    templates = service.templates
+    filled = Filled(request.prefetch, what_was_brought(request.prefetch, templates, as_of.timestamp()))
+    if filled.brought.gaps or refers_elsewhere(request, templates):
         filled = await parts.fetching.fill(request, filled.brought, client, as_of.date(), client.profile.version)
         stages.end("fetch")
     brought = filled.brought
     parts.metrics.prefetched(client.name, service.id, brought.summary, brought.milliseconds / 1000)
-    brought.require("patient")
+    try:
+        brought.require("patient")
+        record = _read_facts(request, filled, as_of)
+        stages.end("facts")
 
-    record = _read_facts(request, filled, as_of)
-    stages.end("facts")
-
-    # What is large is not kept while the call waits for others, here and at the record: the record has the resources
-    # now, and a service that waits lets it go.
-    request.prefetch.clear()
-    sent = body if service.reads_body else b""
-    del body, filled
-    advice = await service.decide(_situation(request, record, brought, decision_id, parts, sent))
+        # What is large is not kept while the call waits for others, here and at the record: the record has the
+        # resources now, and a service that waits lets it go.
+        request.prefetch.clear()
+        sent = body if service.reads_body else b""
+        del body, filled
+        situation = _situation(request, record, brought, decision_id, parts, sent)
+        advice = await service.decide(situation)
+    except PreconditionFailed as error:
+        await _record_what_lacked(error, as_of, decision_id, request, service, client, brought, stages, parts)
+        raise
     silences = advice.silences + _refusals_as_silences(record)
     stages.end("decide")
 
     timings = stages.milliseconds if request.wants_timings else None
-    cards = shape_cards(noted(advice.cards, brought), client.profile)
+    said = advice.cards if parts.settings.shows_pages else _without_link(advice.cards, situation.explain_url)
+    cards = shape_cards(noted(said, brought), client.profile)
     response = encode_response(cards, decision_id, silences, timings)
     inputs = inputs_of(as_of, advice.features, advice.orders)
     decision = Decision(
@@ -89,17 +99,51 @@ async def invoke(body: bytes, service: Service, client: TrustedClient, parts: Pa
         basis=encode_basis(inputs, advice.scores, silences, stages.milliseconds, brought.basis),
     )
     hook = request.hook
-    del request, record, sent
+    del request, record, sent, situation
     stages.end("encode")
 
-    try:
-        await parts.decisions.append(decision)
-    except RecordUnavailable as error:
-        raise RecordFailed("The decision could not be recorded, so no advice is given. Try again later.") from error
+    await _commit(decision, parts)
     stages.end("record")
 
     parts.metrics.answered(service.id, hook, advice.cards, silences, stages.seconds)
     return response
+
+
+async def _commit(decision: Decision, parts: Parts) -> None:
+    try:
+        await parts.decisions.append(decision)
+    except RecordUnavailable as error:
+        raise RecordFailed("The decision could not be recorded, so no advice is given. Try again later.") from error
+
+
+async def _record_what_lacked(
+    error: PreconditionFailed,
+    as_of: datetime,
+    decision_id: str,
+    request: CDSRequest,
+    service: Service,
+    client: TrustedClient,
+    brought: Brought,
+    stages: "_Stages",
+    parts: Parts,
+) -> None:
+    """Required data that is not there is on record too: what a client never sends is seen in `prefetch stats`."""
+    inputs = inputs_of(as_of, None, None)
+    refusal = Decision(
+        id=decision_id,
+        decided_at=time_ns() // 1000,
+        hook=request.hook,
+        service=service.id,
+        hook_instance=request.hook_instance,
+        client=client.name,
+        patient=request.context.patient_id,
+        outcome="error",
+        input_digest=digest(inputs),
+        models=encode_models(()),
+        response=operation_outcome(error),
+        basis=encode_basis(inputs, None, (), stages.milliseconds, brought.basis),
+    )
+    await _commit(refusal, parts)
 
 
 def _read_facts(request: CDSRequest, filled: Filled, as_of: datetime) -> PatientRecord:
@@ -112,6 +156,11 @@ def _read_facts(request: CDSRequest, filled: Filled, as_of: datetime) -> Patient
     record.refusals.extend(filled.refusals)
     record.refusals.extend(filled.brought.refusals)
     return record
+
+
+def _without_link(cards: Sequence[Card], url: str) -> list[Card]:
+    """No link to a page that the reader may not open."""
+    return [structs.replace(card, links=tuple(link for link in card.links if link.url != url)) for card in cards]
 
 
 def _situation(

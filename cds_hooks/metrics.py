@@ -6,8 +6,9 @@ needs about ten of them. What Prometheus reads is made from them by the library 
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
+from msgspec import Struct
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
@@ -25,6 +26,14 @@ _HELP = {
     "cds_feedback": ("Clinicians' answers to cards, by service and outcome.", ("service", "outcome")),
     "cds_feedback_unmatched": ("Answers to no card that this client got from this service.", ("service", "reason")),
 }
+
+
+class Counted(Struct, frozen=True, array_like=True):
+    """What one worker counted: counts by name and labels, times by two labels with buckets and sum."""
+
+    counts: list[tuple[tuple[str, ...], int]]
+    stages: list[tuple[str, str, list[int], float]]
+    fetches: list[tuple[str, str, list[int], float]]
 
 
 class Metrics(Collector):
@@ -75,9 +84,27 @@ class Metrics(Collector):
         """Counts one answer, or one suggestion of it, that belongs to no card of ours."""
         self._counts["cds_feedback_unmatched", service, reason] += 1
 
-    def page(self) -> bytes:
-        """The text that Prometheus reads."""
-        return generate_latest(self._registry)
+    def page(self, others: Iterable["Counted"] = ()) -> bytes:
+        """The text that Prometheus reads: what was counted here and by other workers of the same server."""
+        whole = Metrics()
+        for counted in (self.counted(), *others):
+            whole._add(counted)
+        return generate_latest(whole._registry)
+
+    def counted(self) -> "Counted":
+        """Everything counted so far, in a form that can be written down."""
+        return Counted(
+            list(self._counts.items()),
+            [(*labels, *each.state()) for labels, each in self._stages.items()],
+            [(*labels, *each.state()) for labels, each in self._fetches.items()],
+        )
+
+    def _add(self, counted: "Counted") -> None:
+        for key, count in counted.counts:
+            self._counts[tuple(key)] += count
+        for kept, told in ((self._stages, counted.stages), (self._fetches, counted.fetches)):
+            for first, second, buckets, total in told:
+                kept.setdefault((first, second), _Distribution()).add(buckets, total)
 
     def collect(self) -> Iterator[Metric]:
         """What was counted so far, for the library."""
@@ -127,6 +154,15 @@ class _Distribution:
     def observe(self, seconds: float) -> None:
         self._counts[bisect_left(_SECONDS, seconds)] += 1
         self.total += seconds
+
+    def state(self) -> tuple[list[int], float]:
+        """Counts by bucket and the sum, to be added elsewhere."""
+        return list(self._counts), self.total
+
+    def add(self, counts: Iterable[int], total: float) -> None:
+        """Adds what another counted."""
+        self._counts = [mine + theirs for mine, theirs in zip(self._counts, counts, strict=True)]
+        self.total += total
 
     def buckets(self) -> list[tuple[str, float]]:
         """Cumulative counts by upper bound, as Prometheus wants them."""

@@ -39,6 +39,10 @@ class Situation:
         """The page that explains this decision."""
         return f"{self.public_url}/explain/{self.decision_id}"
 
+    def model_url(self, model_id: str) -> str:
+        """The page that says how a model works and for whom it was tested; it holds nothing of a patient."""
+        return f"{self.public_url}/models/{model_id}"
+
 
 @dataclass(slots=True)
 class Advice:

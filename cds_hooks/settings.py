@@ -5,7 +5,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -32,6 +32,22 @@ class Settings(BaseSettings):
         default=None,
         description="The file that says which clients may call and which FHIR servers may be read "
         "(docs/operations/trust.md). Without it: the development profile.",
+    )
+    operator_token: SecretStr | None = Field(
+        default=None,
+        min_length=16,
+        description="Bearer token with which other machines read /metrics and the pages of decisions, where there is "
+        "a trust file; without it only this machine itself can.",
+    )
+    explain_pages: Literal["operator", "everyone"] = Field(
+        default="operator",
+        description="Who reads the pages of decisions, where there is a trust file: the operator alone, or everyone "
+        "who reaches this address, because the site has its own access control in front of it. Cards link to these "
+        "pages only where everyone can open them.",
+    )
+    metrics_dir: Path | None = Field(
+        default=None,
+        description="Folder in which several workers share what they counted; `cds-hooks serve --workers` makes one.",
     )
     as_of: datetime | None = Field(
         default=None,
@@ -109,6 +125,11 @@ class Settings(BaseSettings):
     @classmethod
     def _with_zone(cls, value: datetime | None) -> datetime | None:
         return value.replace(tzinfo=UTC) if value is not None and value.tzinfo is None else value
+
+    @property
+    def shows_pages(self) -> bool:
+        """Whether whoever reaches this address may read the pages of decisions."""
+        return self.trust_file is None or self.explain_pages == "everyone"
 
     @property
     def hosts(self) -> tuple[str, ...]:

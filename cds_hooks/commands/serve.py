@@ -6,6 +6,7 @@ import signal
 import socket
 import threading
 from datetime import UTC, datetime
+from tempfile import TemporaryDirectory
 from time import monotonic, sleep
 from typing import Annotated
 
@@ -60,7 +61,11 @@ def _run_until_stopped(server: uvicorn.Server, listening: socket.socket) -> None
 def _serve_with(workers: int, listening: socket.socket) -> None:
     from uvicorn.supervisors import Multiprocess
 
-    Multiprocess(_config(workers), sockets=[listening]).run()
+    with TemporaryDirectory(prefix="cds-hooks-metrics-") as folder:
+        if "metrics_dir" not in settings().model_fields_set:
+            os.environ["CDS_METRICS_DIR"] = folder
+            settings.cache_clear()
+        Multiprocess(_config(workers), sockets=[listening]).run()
 
 
 def _config(workers: int) -> uvicorn.Config:

@@ -1,14 +1,17 @@
 """/livez, /readyz and /metrics."""
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 
+from cds_hooks.errors import Forbidden
 from cds_hooks.invoke import Parts
 from cds_hooks.logs import log
+from cds_hooks.metrics_folder import MetricsFolder
+from cds_hooks.routes.visitors import Visitors
 from cds_hooks.service import Service
 from cds_hooks.storage.log import RecordUnavailable
 
 
-def health_routes(services: dict[str, Service], parts: Parts) -> APIRouter:
+def health_routes(services: dict[str, Service], parts: Parts, counted: MetricsFolder, visitors: Visitors) -> APIRouter:
     """Whether the process lives, whether it can answer, and what it counted."""
     router = APIRouter()
 
@@ -29,7 +32,11 @@ def health_routes(services: dict[str, Service], parts: Parts) -> APIRouter:
         return {"status": "ok", "services": len(services)}
 
     @router.get("/metrics")
-    async def metrics() -> Response:
-        return Response(parts.metrics.page(), media_type="text/plain; version=0.0.4; charset=utf-8")
+    async def metrics(request: Request) -> Response:
+        if not visitors.may_see_metrics(request):
+            raise Forbidden(
+                "/metrics is for the operator: ask from this machine, or with CDS_OPERATOR_TOKEN as bearer."
+            )
+        return Response(counted.page(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     return router

@@ -4,12 +4,12 @@ import re
 from functools import cache
 
 import msgspec
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 
 from cards.rules.engine import rule_book
 from cards.rules.rule import Evidence
-from cds_hooks.invoke import Parts
 from cds_hooks.logs import log
+from cds_hooks.routes.visitors import Visitors
 from cds_hooks.service import Service
 from cds_hooks.settings import Settings
 from cds_hooks.storage import RecordUnavailable, decision_of
@@ -40,6 +40,12 @@ _NO_DECISION = Failure(
     "There is no decision of this number on record here.",
     "Open the page from its card again. If the card is from another server or an older record, ask its operator.",
 )
+_OPERATOR_ONLY = Failure(
+    "Not for this address",
+    "Refused",
+    "Why a decision was as it was is shown to the operator of this server only.",
+    "Ask the operator. The card in the chart says what it rests on.",
+)
 _NO_MODEL = Failure(
     "No such model", "Not found", "No model of this name is served here.", "The start page lists those there are."
 )
@@ -57,13 +63,11 @@ _OTHER_FORM = Failure(
 )
 
 
-def page_routes(configured: Settings, services: dict[str, Service], parts: Parts) -> APIRouter:
+def page_routes(configured: Settings, services: dict[str, Service], visitors: Visitors) -> APIRouter:
     """The pages of this server. They run in worker threads, so that no hook call waits for one."""
-    del parts
     router = APIRouter()
-    # There is no other profile yet: whoever reaches the address may call.
     clock = moment(configured.as_of) if configured.as_of else ""
-    site = Site(development=True, alert_share=configured.alert_share, clock=clock)
+    site = Site(development=configured.trust_file is None, alert_share=configured.alert_share, clock=clock)
 
     @router.get("/")
     def start() -> Response:
@@ -71,7 +75,9 @@ def page_routes(configured: Settings, services: dict[str, Service], parts: Parts
         return _page(start_page(site, services.values(), models))
 
     @router.get("/explain/{decision_id}")
-    def explanation(decision_id: str) -> Response:
+    def explanation(decision_id: str, request: Request) -> Response:
+        if not visitors.may_see_decisions(request):
+            return _page(failure_page(site, _OPERATOR_ONLY), 403)
         status, body = _explanation(decision_id, configured.database_url, services, site)
         return _page(body, status)
 

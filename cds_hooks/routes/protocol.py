@@ -42,10 +42,10 @@ def protocol_routes(services: dict[str, Service], parts: Parts, intake: Intake, 
         try:
             url = parts.settings.database_url
             matched = match_feedback(items, await asyncio.to_thread(get_decisions, url, decisions_named(items)))
-            await parts.decisions.append_feedback(matched.items)
+            new = await parts.decisions.append_feedback(matched.items)
         except RecordUnavailable as error:
             raise RecordFailed("The feedback could not be stored. Send it again later.") from error
-        for item in matched.items:
+        for item in new:
             parts.metrics.feedback(service_id, item.outcome)
         for reason in matched.unmatched:
             parts.metrics.unmatched_feedback(service_id, reason)

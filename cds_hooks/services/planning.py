@@ -127,6 +127,7 @@ def _card(situation: Situation, prediction: Prediction, vector: FeatureVector) -
         uuid,
         lambda number: suggestion_uuid(uuid, number),
         situation.explain_url,
+        situation.model_url(MODEL.manifest.id),
         [refusal for refusal in record.refusals if _is_a_result(refusal)],
     )
 

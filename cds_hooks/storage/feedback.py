@@ -15,13 +15,13 @@ from cds_hooks.storage.log import RecordUnavailable, without_nul
 from cds_hooks.storage.tables import feedback
 
 
-def store_feedback(url: URL, items: Sequence[FeedbackItem]) -> int:
-    """Stores all items or none and says how many were new: the same card, outcome and time again are not."""
+def store_feedback(url: URL, items: Sequence[FeedbackItem]) -> list[FeedbackItem]:
+    """Stores all items or none and returns those that are new: the same card, outcome and time again are not."""
     insert = postgresql.insert if url.get_backend_name() == "postgresql" else sqlite.insert
     statement = insert(feedback).on_conflict_do_nothing().returning(feedback.c.sequence)
     try:
         with engine_for(url).begin() as connection:
-            return sum(len(connection.execute(statement.values(_row(item))).all()) for item in items)
+            return [item for item in items if connection.execute(statement.values(_row(item))).all()]
     except DBAPIError as error:
         raise RecordUnavailable(f"feedback cannot be stored: {reason(error)}") from error
 

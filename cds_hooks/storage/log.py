@@ -24,8 +24,8 @@ class DecisionLog(Protocol):
     async def append(self, decision: Decision) -> None:
         """Returns when the decision is committed, never before; RecordUnavailable when it could not be."""
 
-    async def append_feedback(self, items: Sequence[FeedbackItem]) -> int:
-        """Stores all items or none, and says how many were new: the same card, outcome and time again are not."""
+    async def append_feedback(self, items: Sequence[FeedbackItem]) -> list[FeedbackItem]:
+        """Stores all items or none and returns those that are new: the same card, outcome and time again are not."""
 
     async def check(self) -> None:
         """Returns within 2 seconds when the database answers; RecordUnavailable when it does not. Writes nothing."""

@@ -40,8 +40,8 @@ class PostgresDecisionLog:
             self._writer = asyncio.create_task(self._write())
         await future
 
-    async def append_feedback(self, items: Sequence[FeedbackItem]) -> int:
-        """Stores all items or none, and says how many were new."""
+    async def append_feedback(self, items: Sequence[FeedbackItem]) -> list[FeedbackItem]:
+        """Stores all items or none and returns those that are new."""
         return await asyncio.to_thread(store_feedback, self._url, items)
 
     async def check(self) -> None:

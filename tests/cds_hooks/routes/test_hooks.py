@@ -9,6 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
+from cds_hooks.prefetch.statistics import rates
+from cds_hooks.storage.reading import list_decisions
 from tests.cds_hooks.calls import PLANNING, client, ours, request_for
 
 JSON = {"content-type": "application/json"}
@@ -107,6 +109,10 @@ def test_labs_that_were_never_asked_for_are_a_failed_precondition(tmp_path: Path
     answer = _post(tmp_path, f"/cds-services/{PLANNING}", json.dumps(request).encode(), as_of=as_of)
     assert answer.status_code == 412
     assert "prefetch.labs" in _outcome(answer)
+    (kept,) = list_decisions(f"sqlite:///{tmp_path}/decisions.sqlite3")
+    assert (kept.outcome, kept.response) == ("error", answer.content)
+    (rates_of_it,) = rates([(kept.client, kept.service, kept.basis)])
+    assert rates_of_it.keys["labs"].states == {"unobtainable": 1}
 
 
 def test_labs_of_which_there_are_none_are_an_answer(tmp_path: Path, as_of: datetime) -> None:

@@ -140,9 +140,9 @@ def test_feedback_is_stored_once_however_often_it_is_sent(url: str) -> None:
         later = some_feedback(
             decision.id, outcome="accepted", accepted_suggestions=("a", "b"), outcome_timestamp="2026-11-20T10:00:00Z"
         )
-        assert await log.append_feedback([item, item]) == 1
-        assert await log.append_feedback([item, later]) == 1
-        assert await log.append_feedback([]) == 0
+        assert await log.append_feedback([item, item]) == [item]
+        assert await log.append_feedback([item, later]) == [later]
+        assert await log.append_feedback([]) == []
         await log.close()
         assert feedback_on(url, decision.id) == [item, later]
 
@@ -152,7 +152,7 @@ def test_feedback_is_stored_once_however_often_it_is_sent(url: str) -> None:
 def test_feedback_on_cards_that_are_not_ours_is_kept_too(url: str) -> None:
     async def scenario() -> None:
         log = open_decision_log(url)
-        assert await log.append_feedback([some_feedback("x" * 36, card="a card of\0 somebody else")]) == 1
+        assert len(await log.append_feedback([some_feedback("x" * 36, card="a card of\0 somebody else")])) == 1
         await log.close()
 
     asyncio.run(scenario())
