@@ -130,7 +130,7 @@ def observations(patient_id: str = "p") -> SearchStrategy[Json]:
         _status_or_absent(_OBSERVATION_STATUS),
         codes.map(lambda code: {"code": code}),
         made,
-        _values(),
+        st.one_of(_values(), date_times().map(lambda when: {"valueDateTime": when})),
         some(
             issued=instants(),
             interpretation=st.lists(statuses("H L N"), min_size=1, max_size=2),
@@ -173,6 +173,7 @@ def encounters(patient_id: str = "p") -> SearchStrategy[Json]:
         some(
             type=st.lists(concepts(SNOMED, ("185349003", "183452005")), min_size=1, max_size=2),
             period=periods(),
+            reasonCode=st.lists(concepts(SNOMED, _CONDITION_CODES), min_size=1, max_size=2),
             hospitalization=some(dischargeDisposition=statuses("home exp hosp snf")).map(
                 lambda stay: stay or {"extension": [ABSENT]}
             ),
@@ -224,6 +225,7 @@ def allergies(patient_id: str = "p") -> SearchStrategy[Json]:
             criticality=st.sampled_from(("low", "high", "unable-to-assess")),
             code=codes,
             recordedDate=date_times(),
+            note=st.lists(words().map(lambda text: {"text": text}), min_size=1, max_size=2),
             reaction=st.lists(reactions, min_size=1, max_size=2),
         ),
         about="patient",
@@ -302,10 +304,28 @@ def medication_statements(patient_id: str = "p") -> SearchStrategy[Json]:
     )
 
 
+def medication_dispenses(patient_id: str = "p") -> SearchStrategy[Json]:
+    return _resource(
+        "MedicationDispense",
+        patient_id,
+        _status_or_absent("preparation in-progress cancelled on-hold completed entered-in-error stopped declined"),
+        _medication_choice(),
+        some(
+            authorizingPrescription=st.lists(references("MedicationRequest/r"), min_size=1, max_size=2),
+            quantity=quantities(),
+            daysSupply=durations(),
+            whenPrepared=date_times(),
+            whenHandedOver=date_times(),
+            dosageInstruction=st.lists(dosages(), min_size=1, max_size=3),
+        ),
+    )
+
+
 def resources(patient_id: str = "p") -> SearchStrategy[Json]:
     """Any resource about the patient that the record reads, and Medications, which are about nobody."""
     made = (observations, conditions, medication_requests, medication_statements, allergies, encounters, procedures)
-    return st.one_of(*(make(patient_id) for make in (*made, service_requests)), medications())
+    orders = (service_requests, medication_dispenses)
+    return st.one_of(*(make(patient_id) for make in (*made, *orders)), medications())
 
 
 @st.composite

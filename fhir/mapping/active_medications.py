@@ -3,12 +3,14 @@
 from collections.abc import Iterator, Mapping
 from weakref import WeakKeyDictionary
 
+import msgspec
 from msgspec import Struct
 
 from fhir.mapping.dose import DailyDose, daily_dose
 from fhir.mapping.medications import Identity, Order, identify
+from fhir.mapping.schedule import quantity_days
 from fhir.record.record import PatientRecord
-from fhir.record.resources import Dosage, MedicationRequest, MedicationStatement, Period
+from fhir.record.resources import Dosage, MedicationDispense, MedicationRequest, MedicationStatement, Period
 from fhir.record.time import DAY_SECONDS, FhirTime, parse_time
 
 # FHIR R4 medicationrequest-status: active "actionable"; on-hold "temporarily suspended, expected to continue later";
@@ -25,17 +27,27 @@ _NO_ORDER = frozenset({"proposal", "plan", "option"})
 _WAS_TAKEN_REQUEST = frozenset({"active", "on-hold", "completed", "stopped", "unknown"})
 _WAS_TAKEN_STATEMENT = frozenset({"active", "completed", "stopped", "on-hold", "unknown", "intended"})
 
+# medicationdispense-status: only completed says that the patient got it.
+_GIVEN_OUT = frozenset({"completed"})
+# A supply of unknown length: the longest one that is usual (a fill of 90 days).
+_LONGEST_SUPPLY_DAYS = 90.0
+
 NEW_START_DAYS = 180
 
 
 class ActiveMedication(Struct, frozen=True, gc=False):
-    """One medication the patient is on: what it is, where it stands, when it was ordered, how much."""
+    """One medication the patient is on: what it is, where it stands, when it was ordered; `ended` where it is over."""
 
     identity: Identity
     source: str
     authored: FhirTime | None
-    dose: DailyDose
     order: Order
+    ended: FhirTime | None = None
+
+    @property
+    def dose(self) -> DailyDose:
+        """How much; computed when asked."""
+        return daily_dose(self.order, self.identity)
 
     @property
     def name(self) -> str:
@@ -46,25 +58,84 @@ class ActiveMedication(Struct, frozen=True, gc=False):
 def active_medications(record: PatientRecord) -> tuple[ActiveMedication, ...]:
     """What the patient is on, as ordered and as stated, whether recognised or not.
 
-    Not on it: what is stopped, completed, held, not taken, only planned or not to be given, and what ended before
-    `as_of` by its own bounds or its dispense's validity.
+    Not on it: what is stopped, completed, held, not taken, only planned or not to be given, replaced by a later order,
+    and what ended before `as_of` by its own bounds or its dispense's validity. What a pharmacy gave out counts while
+    the supply lasts, where no order or statement tells of that drug.
     """
-    return tuple(_active(record))
+    ordered = tuple(_active(record))
+    return (*ordered, *_dispensed(record, ordered)) if record.medication_dispenses else ordered
 
 
 def _active(record: PatientRecord) -> Iterator[ActiveMedication]:
+    replaced = _replaced(record)
     for request in record.medication_requests:
         if request.status in _ON_REQUEST and _is_order(request) and _is_going_on(request, record):
+            if f"MedicationRequest/{request.id}" in replaced:
+                continue
             yield _entry(request, f"MedicationRequest/{request.id}", request.authoredOn, record)
     for statement in record.medication_statements:
         if statement.status in _ON_STATEMENT and _is_going_on(statement, record):
-            yield _entry(statement, f"MedicationStatement/{statement.id}", _stated(statement), record)
+            yield _entry(statement, f"MedicationStatement/{statement.id}", _since(statement), record)
+
+
+def _replaced(record: PatientRecord) -> frozenset[str]:
+    """Orders that a later order names as the one before it."""
+    later = (one for one in record.medication_requests if one.priorPrescription is not None)
+    return frozenset(
+        one.priorPrescription.reference
+        for one in later
+        if one.priorPrescription is not None
+        and one.priorPrescription.reference
+        and one.status in _WAS_TAKEN_REQUEST
+        and _is_order(one)
+    )
+
+
+def _dispensed(record: PatientRecord, ordered: tuple[ActiveMedication, ...]) -> Iterator[ActiveMedication]:
+    """What was given out for an order that is not on the record, and is not taken by another order or statement."""
+    told = {frozenset(one.identity.rxcuis) for one in ordered if one.identity.recognised}
+    known = {f"MedicationRequest/{request.id}" for request in record.medication_requests}
+    for dispense in record.medication_dispenses:
+        if dispense.status not in _GIVEN_OUT or any(one.reference in known for one in dispense.authorizingPrescription):
+            continue
+        if _written(dispense) is None or not _is_going_on(dispense, record):
+            continue
+        found = _entry(dispense, f"MedicationDispense/{dispense.id}", _since(dispense), record)
+        if frozenset(found.identity.rxcuis) not in told:
+            told.add(frozenset(found.identity.rxcuis) or frozenset({found.source}))
+            yield found
+
+
+def ended_medications(record: PatientRecord, within_days: float) -> tuple[ActiveMedication, ...]:
+    """What the patient took until a known day of the last `within_days`, and is not on any more.
+
+    FHIR R4 says of a stopped order not when it was stopped; only an end of its own period is known.
+    """
+    earliest = record.as_of_epoch - within_days * DAY_SECONDS
+    return tuple(_ended(record, earliest))
+
+
+def _ended(record: PatientRecord, earliest: float) -> Iterator[ActiveMedication]:
+    for source, order in _ever_taken(record):
+        ends = [period.end for period in _periods(order) if period.end]
+        last = max((time for end in ends if (time := parse_time(end)) is not None), key=_instant, default=None)
+        if last is not None and earliest <= last.instant <= record.as_of_epoch and not _is_on(order, record):
+            when = _since(order)
+            yield msgspec.structs.replace(_entry(order, source, when, record), ended=last)
+
+
+def _instant(time: FhirTime) -> float:
+    return time.instant
+
+
+def _is_on(order: Order, record: PatientRecord) -> bool:
+    on = _ON_REQUEST if isinstance(order, MedicationRequest) else _ON_STATEMENT
+    return order.status in on and _is_going_on(order, record)
 
 
 def _entry(order: Order, source: str, when: str | None, record: PatientRecord) -> ActiveMedication:
-    identity = identify(order, record.medications)
     time = parse_time(when) if when else None
-    return ActiveMedication(identity, source, time, daily_dose(order, identity), order)
+    return ActiveMedication(identify(order, record.medications), source, time, order)
 
 
 def _is_order(request: MedicationRequest) -> bool:
@@ -78,23 +149,40 @@ def _is_going_on(order: Order, record: PatientRecord) -> bool:
 
 
 def _written(order: Order) -> FhirTime | None:
-    text = order.authoredOn if isinstance(order, MedicationRequest) else order.dateAsserted
+    text = order.dateAsserted if isinstance(order, MedicationStatement) else _since(order)
     return parse_time(text) if text else None
 
 
-def _stated(statement: MedicationStatement) -> str | None:
-    period = statement.effectivePeriod
-    return statement.effectiveDateTime or (period.start if period is not None else None) or statement.dateAsserted
+def _since(order: Order) -> str | None:
+    """When it was ordered, taken from, or handed over."""
+    if isinstance(order, MedicationRequest):
+        return order.authoredOn
+    if isinstance(order, MedicationDispense):
+        return order.whenHandedOver or order.whenPrepared
+    period = order.effectivePeriod
+    return order.effectiveDateTime or (period.start if period is not None else None) or order.dateAsserted
 
 
 def _is_over(order: Order, as_of_epoch: float) -> bool:
+    if isinstance(order, MedicationDispense):
+        return _supply_end(order) < as_of_epoch
     ends = [_end(period) for period in _periods(order)]
     known = [end for end in ends if end is not None]
     # Over when every end there is lies in the past; one instruction without an end goes on.
     return bool(known) and len(known) == len(ends) and max(known) < as_of_epoch
 
 
+def _supply_end(dispense: MedicationDispense) -> float:
+    given = _written(dispense)
+    days = quantity_days(dispense.daysSupply) if dispense.daysSupply is not None else None
+    # The day of the last dose is still one of the supply.
+    lasts = (days if days is not None else _LONGEST_SUPPLY_DAYS) + 1.0
+    return given.instant + lasts * DAY_SECONDS if given is not None else 0.0
+
+
 def _periods(order: Order) -> Iterator[Period]:
+    if isinstance(order, MedicationDispense):
+        return
     if isinstance(order, MedicationStatement):
         if order.effectivePeriod is not None:
             yield order.effectivePeriod
@@ -128,10 +216,34 @@ def is_new_start(record: PatientRecord, rxcui: str, *, besides: str | None = Non
     An active order counts whenever it was written: it is being taken. `besides` is the source of the draft itself,
     which is no earlier order. An order without a date counts when it is active.
     """
+    return not any(source != besides and _was_taken(order, record) for source, order in _history(record, rxcui))
+
+
+def is_recent_start(record: PatientRecord, rxcui: str, days: float) -> bool | None:
+    """Whether the ingredient was begun in the last `days`: no order of it that was taken then is older.
+
+    None where an order has no date and none is known to be older. Orders that ended over 180 days ago do not count.
+    """
+    taken = [order for _, order in _history(record, rxcui) if _was_taken(order, record)]
+    starts = [_started(order) for order in taken]
+    if any(start is not None and start.age_days(record.as_of_epoch) > days for start in starts):
+        return False
+    return None if None in starts else True
+
+
+def _started(order: Order) -> FhirTime | None:
+    text = _since(order)
+    starts = [period.start for period in _periods(order) if period.start]
+    times = [time for start in (text, *starts) if start and (time := parse_time(start)) is not None]
+    return min(times, key=_instant, default=None)
+
+
+def _history(record: PatientRecord, rxcui: str) -> list[tuple[str, Order]]:
+    """Every order of the ingredient that was ever taken, with its source."""
     known = _HISTORIES.get(record)
     if known is None:
         known = _HISTORIES[record] = _by_ingredient(record)
-    return not any(source != besides and _was_taken(order, record) for source, order in known.get(rxcui, ()))
+    return known.get(rxcui, [])
 
 
 def _by_ingredient(record: PatientRecord) -> dict[str, list[tuple[str, Order]]]:
@@ -149,6 +261,9 @@ def _ever_taken(record: PatientRecord) -> Iterator[tuple[str, Order]]:
     for statement in record.medication_statements:
         if statement.status in _WAS_TAKEN_STATEMENT:
             yield f"MedicationStatement/{statement.id}", statement
+    for dispense in record.medication_dispenses:
+        if dispense.status in _GIVEN_OUT and _written(dispense) is not None:
+            yield f"MedicationDispense/{dispense.id}", dispense
 
 
 def _was_taken(order: Order, record: PatientRecord) -> bool:
@@ -159,7 +274,7 @@ def _was_taken(order: Order, record: PatientRecord) -> bool:
 def _is_recent(order: Order, as_of_epoch: float) -> bool:
     if order.status == "active" and not _is_over(order, as_of_epoch):
         return True
-    when = order.authoredOn if isinstance(order, MedicationRequest) else _stated(order)
+    when = _since(order)
     ends = [end for period in _periods(order) if (end := _end(period)) is not None]
     time = parse_time(when) if when else None
     newest = max([*ends, *([time.instant] if time is not None else [])], default=None)

@@ -6,7 +6,7 @@ from typing import Literal, TypeAlias
 
 from msgspec import Struct
 
-from fhir.mapping.pregnancy import is_current_pregnancy
+from fhir.mapping.pregnancy import is_current_pregnancy, observed_pregnancy
 from fhir.record.record import PatientRecord
 from fhir.record.refusal import Refusal
 from fhir.record.resources import Condition, Encounter
@@ -25,7 +25,7 @@ class ConditionHit(Struct, frozen=True, gc=False):
     """A condition that counts: the key it means, the chart's words and code, where it stands, since when.
 
     `status` is "unstated" for encounter diagnoses without a clinical status; `time` is onset, else the recorded
-    date, else the start of the encounter it was made in.
+    date, else the start of the encounter it was made in; `is_onset` says that it is the onset.
     """
 
     key: str
@@ -34,6 +34,7 @@ class ConditionHit(Struct, frozen=True, gc=False):
     source: str
     time: FhirTime | None
     status: Status
+    is_onset: bool = False
 
 
 def has_condition(record: PatientRecord, key: str) -> ConditionHit | None:
@@ -43,7 +44,16 @@ def has_condition(record: PatientRecord, key: str) -> ConditionHit | None:
     Raises KeyError for a key that the table does not have: a misspelt rule must not be a silent one.
     """
     condition_keys()[key]
-    return condition_hits(record).get(key) if key in _coded_keys(record) else None
+    hit = condition_hits(record).get(key) if key in _coded_keys(record) else None
+    return _observed_pregnancy(record) if hit is None and key == "pregnancy" else hit
+
+
+def _observed_pregnancy(record: PatientRecord) -> ConditionHit | None:
+    """A pregnancy that a test, a status, a due date or a visit tells."""
+    found = observed_pregnancy(record)
+    if found is None:
+        return None
+    return ConditionHit("pregnancy", found.words, found.code, found.source, found.time, "active")
 
 
 def _coded_keys(record: PatientRecord) -> frozenset[str]:
@@ -83,9 +93,9 @@ def _hit(
 ) -> ConditionHit:
     words = condition.code.words if condition.code is not None else ""
     source = f"Condition/{condition.id}" if condition.id else "Condition without id"
-    return ConditionHit(
-        key, words, code, source, condition_time(condition, encounters), _status(condition, as_of_epoch)
-    )
+    time = condition_time(condition, encounters)
+    is_onset = bool(condition.onsetDateTime or condition.onsetPeriod)
+    return ConditionHit(key, words, code, source, time, _status(condition, as_of_epoch), is_onset)
 
 
 def condition_time(condition: Condition, encounters: Mapping[str, Encounter]) -> FhirTime | None:

@@ -14,6 +14,7 @@ from fhir.record.resources import (
     CodeableConcept,
     Dosage,
     Medication,
+    MedicationDispense,
     MedicationIngredient,
     MedicationRequest,
     MedicationStatement,
@@ -25,7 +26,7 @@ from fhir.terminology.medication_strength import MILLIGRAMS, Strength
 from fhir.terminology.medications import MIMIC_GROUP, MIMIC_NAME, RXNORM, Ingredient, Product, classes_of
 from fhir.terminology.routes import is_local_route
 
-Order: TypeAlias = MedicationRequest | MedicationStatement
+Order: TypeAlias = MedicationRequest | MedicationStatement | MedicationDispense
 Medications: TypeAlias = Mapping[str, Medication]
 _NO_MEDICATIONS: Medications = {}
 # A Medication may name a Medication that names a Medication; nobody needs more, and a circle must end.
@@ -83,7 +84,7 @@ def identify(order: Order, medications: Medications = _NO_MEDICATIONS) -> Identi
         identity = _identify_reference(order.medicationReference, medications, order.contained, _DEEPEST_REFERENCE)
     else:
         return Identity(words="")
-    dosages = order.dosageInstruction if isinstance(order, MedicationRequest) else order.dosage
+    dosages = order.dosage if isinstance(order, MedicationStatement) else order.dosageInstruction
     return _with_route(identity, dosages) if dosages else identity
 
 

@@ -1,16 +1,43 @@
-"""Whether a pregnancy on the record is still going on, and how far it is."""
+"""Whether a pregnancy is going on, how it is known, what speaks against it, and how far it is.
 
+shared/data/medications/rules/pregnancy.json, tables status and gestation. A condition comes first
+(`fhir/mapping/conditions.py` asks here whether it still counts); then what was observed: a pregnancy status, a due
+date, a gestational age, a positive test, the reason of a visit.
+"""
+
+import re
 from collections.abc import Iterator
+from typing import Literal
 
+from msgspec import Struct
+
+from fhir.mapping.pregnancy_signs import Sign, signs_of
 from fhir.record.record import PatientRecord
-from fhir.record.resources import CodeableConcept
+from fhir.record.resources import CodeableConcept, Condition
 from fhir.record.time import DAY_SECONDS, FhirTime, parse_time
-from fhir.terminology.conditions import ends_pregnancy
+from fhir.terminology.conditions import keys_of
+from fhir.terminology.pregnancy import ends_pregnancy, weeks_of_code
 
 # shared/data/medications/conditions.csv: "a finished pregnancy is often left active in charts".
 LONGEST_DAYS = 310.0
+# The same table: "Observation hCG positive within 60 days".
+_TEST_DAYS = 60.0
 # tables of the pregnancy rules: gestational age from "onset date of the condition minus two weeks".
 _WEEKS_BEFORE_ONSET = 2.0
+_WEEKS_AT_TERM = 40.0
+# "unless the text says otherwise": "20 weeks gestation", "32w pregnant".
+_WEEKS_IN_WORDS = re.compile(r"\b(\d{1,2})\s*(?:weeks?|wks?|w)\b", re.IGNORECASE)
+_CHILD_YEARS = 12
+
+
+class Observed(Struct, frozen=True, gc=False):
+    """A pregnancy that no condition names: how it is known, the chart's words, where it stands, since when."""
+
+    how: Literal["status", "due", "gestation", "hcg", "visit"]
+    words: str
+    code: str
+    source: str
+    time: FhirTime
 
 
 def is_current_pregnancy(record: PatientRecord, since: FhirTime | None) -> bool:
@@ -20,32 +47,147 @@ def is_current_pregnancy(record: PatientRecord, since: FhirTime | None) -> bool:
     """
     if since is None or since.age_days(record.as_of_epoch) > LONGEST_DAYS:
         return False
-    return not any(since.instant <= end.instant <= record.as_of_epoch for end in _ends(record))
+    return not _ended(record, since.instant)
+
+
+def observed_pregnancy(record: PatientRecord) -> Observed | None:
+    """A pregnancy known without a condition that counts, the surest sign first; never of a man or a small child."""
+    age = record.age_years()
+    if record.sex == "male" or (age is not None and age < _CHILD_YEARS):
+        return None
+    signs = signs_of(record)
+    for sign in (*signs.pregnant, *signs.due, *signs.gestation, *signs.positive, *signs.visits):
+        if _is_going_on(sign, record):
+            return Observed(sign.how, sign.words, sign.code, sign.source, sign.time)
+    return None
+
+
+def _is_going_on(sign: Sign, record: PatientRecord) -> bool:
+    longest = _TEST_DAYS if sign.how == "hcg" else LONGEST_DAYS
+    began = _beginning(sign)
+    if sign.how == "due":
+        # "estimated date of delivery in the future"; no more than a whole pregnancy away.
+        return _weeks_by(sign, record) is not None and not _ended(record, began)
+    # Whole days, as the ages of laboratory values are counted.
+    if int((record.as_of_epoch - began) / DAY_SECONDS) > longest:
+        return False
+    return not _ended(record, began) and not (sign.how == "hcg" and _tested_negative_since(record, sign.time))
+
+
+def _beginning(sign: Sign) -> float:
+    """The first day it may have begun: what ended before it was another pregnancy."""
+    if sign.how == "due" and sign.due is not None:
+        return sign.due.instant - _WEEKS_AT_TERM * 7.0 * DAY_SECONDS
+    return sign.time.instant - (sign.weeks or 0.0) * 7.0 * DAY_SECONDS
+
+
+def _tested_negative_since(record: PatientRecord, time: FhirTime) -> bool:
+    return any(negative.time.instant >= time.instant for negative in signs_of(record).negative)
+
+
+def negative_test_since(record: PatientRecord, since: FhirTime | None) -> Sign | None:
+    """The newest negative test after the day a pregnancy was charted: it speaks against it."""
+    if since is None:
+        return None
+    newest = next(iter(signs_of(record).negative), None)
+    return newest if newest is not None and newest.time.instant >= since.instant + DAY_SECONDS else None
+
+
+# How far it is
 
 
 def gestation_weeks(record: PatientRecord, since: FhirTime | None) -> int | None:
-    """Completed weeks of a pregnancy charted `since` then; None without the day it began.
+    """Completed weeks of a pregnancy that is going on; None where nothing tells them.
 
-    The onset counts as two weeks into the pregnancy, as the rule tables say.
+    By the estimated due date, else a gestational age that was measured or charted as ICD-10 Z3A or in the words of a
+    condition, else the onset `since` of the condition, which counts as two weeks into the pregnancy.
     """
+    signs = signs_of(record)
+    for sign in (*signs.due, *signs.gestation, *_charted_weeks(record)):
+        weeks = _weeks_by(sign, record)
+        if weeks is not None and not _ended(record, _beginning(sign)):
+            return int(weeks)
     if since is None or since.precision not in ("day", "instant"):
         return None
     days = (record.as_of_epoch - since.instant) / DAY_SECONDS
     return int(days / 7.0 + _WEEKS_BEFORE_ONSET) if days >= 0 else None
 
 
+def _weeks_by(sign: Sign, record: PatientRecord) -> float | None:
+    if sign.how == "due":
+        if sign.due is None or sign.due.precision not in ("day", "instant"):
+            return None
+        weeks = _WEEKS_AT_TERM - (sign.due.instant - record.as_of_epoch) / DAY_SECONDS / 7.0
+        # A due date is over with the longest pregnancy; the day itself is not yet over.
+        return weeks if 0 <= weeks <= LONGEST_DAYS / 7.0 else None
+    if sign.weeks is None or sign.time.precision not in ("day", "instant"):
+        return None
+    weeks = sign.weeks + (record.as_of_epoch - sign.time.instant) / DAY_SECONDS / 7.0
+    return weeks if 0 <= weeks <= LONGEST_DAYS / 7.0 else None
+
+
+def _charted_weeks(record: PatientRecord) -> list[Sign]:
+    """Weeks that a condition names by ICD-10 Z3A or in its words, the newest first."""
+    found = [sign for condition in record.conditions for sign in _weeks_of(condition, record)]
+    return sorted(found, key=lambda sign: sign.time.instant, reverse=True)
+
+
+def _weeks_of(condition: Condition, record: PatientRecord) -> Iterator[Sign]:
+    if condition.code is None:
+        return
+    time = parse_time(condition.recordedDate or condition.onsetDateTime or "") or _visit_time(condition, record)
+    if time is None:
+        return
+    coded = [weeks_of_code(coding.system, coding.code) for coding in condition.code.coding]
+    weeks = next((one for one in coded if one is not None), None)
+    if weeks is None and any("pregnancy" in keys_of(coding.system, coding.code) for coding in condition.code.coding):
+        said = _WEEKS_IN_WORDS.search(condition.code.words)
+        weeks = int(said[1]) if said is not None else None
+    if weeks is not None:
+        yield Sign("gestation", condition.code.words, "", f"Condition/{condition.id}", time, weeks=float(weeks))
+
+
+def _visit_time(condition: Condition, record: PatientRecord) -> FhirTime | None:
+    visit = (condition.encounter.reference or "").rpartition("/")[2] if condition.encounter is not None else ""
+    period = next((one.period for one in record.encounters if visit and one.id == visit), None)
+    return parse_time(period.start) if period is not None and period.start else None
+
+
+# How it ends
+
+
+def _ended(record: PatientRecord, began: float) -> bool:
+    return any(began <= end <= record.as_of_epoch for end in _all_ends(record))
+
+
+def _all_ends(record: PatientRecord) -> tuple[float, ...]:
+    known: tuple[float, ...] | None = record.derived.get("pregnancy ends")
+    if known is None:
+        known = record.derived["pregnancy ends"] = tuple(sorted(end.instant for end in _ends(record)))
+    return known
+
+
 def _ends(record: PatientRecord) -> Iterator[FhirTime]:
     for condition in record.conditions:
         if _ends_it(condition.code):
             yield from _time(condition.onsetDateTime or condition.recordedDate)
+        elif condition.code is not None and _is_pregnancy(condition.code):
+            yield from _time(condition.abatementDateTime)
     for procedure in record.procedures:
         if procedure.status == "completed" and _ends_it(procedure.code):
             period = procedure.performedPeriod
             yield from _time(procedure.performedDateTime or (period.start if period is not None else None))
+    yield from (sign.time for sign in signs_of(record).not_pregnant)
 
 
 def _ends_it(concept: CodeableConcept | None) -> bool:
-    return concept is not None and any(ends_pregnancy(coding.system, coding.code) for coding in concept.coding)
+    return concept is not None and any(
+        ends_pregnancy(coding.system, coding.code, coding.display or concept.words) for coding in concept.coding
+    )
+
+
+def _is_pregnancy(concept: CodeableConcept) -> bool:
+    return any("pregnancy" in keys_of(coding.system, coding.code) for coding in concept.coding)
 
 
 def _time(text: str | None) -> Iterator[FhirTime]:

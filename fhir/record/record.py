@@ -14,6 +14,7 @@ from fhir.record.resources import (
     Condition,
     Encounter,
     Medication,
+    MedicationDispense,
     MedicationRequest,
     MedicationStatement,
     Observation,
@@ -35,6 +36,7 @@ FACT_TYPES = (
     Condition,
     MedicationRequest,
     MedicationStatement,
+    MedicationDispense,
     AllergyIntolerance,
     Encounter,
     Procedure,
@@ -104,6 +106,11 @@ class PatientRecord:
     def medication_statements(self) -> list[MedicationStatement]:
         """What the patient is said to take or have taken."""
         return self._facts(MedicationStatement)
+
+    @property
+    def medication_dispenses(self) -> list[MedicationDispense]:
+        """What a pharmacy gave out."""
+        return self._facts(MedicationDispense)
 
     @property
     def allergies(self) -> list[AllergyIntolerance]:

@@ -156,6 +156,7 @@ class Observation(Narrowed, frozen=True, gc=False, tag="Observation"):
     valueCodeableConcept: CodeableConcept | None = None
     valueString: str | None = None
     valueInteger: int | None = None
+    valueDateTime: str | None = None
     dataAbsentReason: CodeableConcept | None = None
     interpretation: tuple[CodeableConcept, ...] = ()
     note: tuple[Annotation, ...] = ()
@@ -296,6 +297,23 @@ class MedicationStatement(Narrowed, frozen=True, gc=False, tag="MedicationStatem
     contained: tuple[AnyResource, ...] = ()
 
 
+class MedicationDispense(Narrowed, frozen=True, gc=False, tag="MedicationDispense"):
+    """What a pharmacy gave out; whether the patient takes it is not said."""
+
+    id: str | None = None
+    status: str | None = None
+    medicationCodeableConcept: CodeableConcept | None = None
+    medicationReference: Reference | None = None
+    subject: Subject | None = None
+    authorizingPrescription: tuple[Reference, ...] = ()
+    quantity: Quantity | None = None
+    daysSupply: Quantity | None = None
+    whenPrepared: str | None = None
+    whenHandedOver: str | None = None
+    dosageInstruction: tuple[Dosage, ...] = ()
+    contained: tuple[AnyResource, ...] = ()
+
+
 class AllergyReaction(Element, frozen=True, gc=False):
     """What happened on exposure."""
 
@@ -319,6 +337,7 @@ class AllergyIntolerance(Narrowed, frozen=True, gc=False, tag="AllergyIntoleranc
     patient: Subject | None = None
     onsetDateTime: str | None = None
     recordedDate: str | None = None
+    note: tuple[Annotation, ...] = ()
     reaction: tuple[AllergyReaction, ...] = ()
 
 
@@ -337,6 +356,7 @@ class Encounter(Narrowed, frozen=True, gc=False, tag="Encounter"):
     type: tuple[CodeableConcept, ...] = ()
     subject: Subject | None = None
     period: Period | None = None
+    reasonCode: tuple[CodeableConcept, ...] = ()
     hospitalization: Hospitalization | None = None
 
 
@@ -426,7 +446,7 @@ DiagnosticReport DocumentManifest DocumentReference EffectEvidenceSynthesis Endp
 EnrollmentResponse EpisodeOfCare EventDefinition Evidence EvidenceVariable ExampleScenario ExplanationOfBenefit
 FamilyMemberHistory Flag Goal GraphDefinition Group GuidanceResponse HealthcareService ImagingStudy Immunization
 ImmunizationEvaluation ImmunizationRecommendation ImplementationGuide InsurancePlan Invoice Library Linkage List
-Location Measure MeasureReport Media MedicationAdministration MedicationDispense MedicationKnowledge
+Location Measure MeasureReport Media MedicationAdministration MedicationKnowledge
 MedicinalProduct MedicinalProductAuthorization MedicinalProductContraindication MedicinalProductIndication
 MedicinalProductIngredient MedicinalProductInteraction MedicinalProductManufactured MedicinalProductPackaged
 MedicinalProductPharmaceutical MedicinalProductUndesirableEffect MessageDefinition MessageHeader MolecularSequence
@@ -460,6 +480,7 @@ READ_TYPES: tuple[type[Narrowed], ...] = (
     Condition,
     MedicationRequest,
     MedicationStatement,
+    MedicationDispense,
     Medication,
     AllergyIntolerance,
     Encounter,

@@ -17,7 +17,7 @@ from fhir.terminology.medications import rows
 SNOMED = "http://snomed.info/sct"
 _MIMIC = "http://mimic.mit.edu/fhir/mimic/CodeSystem/mimic-diagnosis-"
 # The addresses of the three code systems (terminology.hl7.org; OIDs of the HL7 registry; MIMIC on FHIR).
-_SYSTEMS: Mapping[str, Literal["snomed", "icd10", "icd9"]] = {
+SYSTEMS: Mapping[str, Literal["snomed", "icd10", "icd9"]] = {
     SNOMED: "snomed",
     "urn:oid:2.16.840.1.113883.6.96": "snomed",
     "http://hl7.org/fhir/sid/icd-10": "icd10",
@@ -32,20 +32,6 @@ _SYSTEMS: Mapping[str, Literal["snomed", "icd10", "icd9"]] = {
     "urn:oid:2.16.840.1.113883.6.103": "icd9",
     f"{_MIMIC}icd9": "icd9",
 }
-
-# conditions.csv, row pregnancy: "Z33.2, O00-O08 (abortive outcome), O80-O82 (delivery), Z37, Z39 end it".
-_PREGNANCY_ENDS_ICD10 = re.compile("Z332|O0[0-8]|O8[0-2]|Z37|Z39")
-# As charted in shared/data/fhir/synthea.
-_PREGNANCY_ENDS_SNOMED = frozenset(
-    {
-        "19169002",  # miscarriage in first trimester
-        "35999006",  # blighted ovum
-        "66348005",  # childbirth
-        "11466000",  # Cesarean section
-        "236974004",  # instrumental delivery
-        "5880005",  # physical examination following birth or abortion
-    }
-)
 
 
 class ConditionKey(Struct, frozen=True, gc=False):
@@ -77,7 +63,7 @@ def keys_of(system: str | None, code: str | None) -> tuple[str, ...]:
     >>> keys_of("http://hl7.org/fhir/sid/icd-10-cm", "N18.4"), keys_of("urn:other", "N18.4")
     (('ckd4',), ())
     """
-    short = _SYSTEMS.get(system or "")
+    short = SYSTEMS.get(system or "")
     if short is None or not code:
         return ()
     if short == "snomed":
@@ -88,14 +74,6 @@ def keys_of(system: str | None, code: str | None) -> tuple[str, ...]:
         for pattern, excepted, key in _codes().prefixes[short]
         if pattern.match(bare) and not (excepted and excepted.match(bare))
     )
-
-
-def ends_pregnancy(system: str | None, code: str | None) -> bool:
-    """Whether a code says that a pregnancy is over: delivery, miscarriage, abortion, care after birth."""
-    short = _SYSTEMS.get(system or "")
-    if short == "snomed":
-        return code in _PREGNANCY_ENDS_SNOMED
-    return short == "icd10" and _PREGNANCY_ENDS_ICD10.match((code or "").replace(".", "").upper()) is not None
 
 
 @cache

@@ -17,7 +17,8 @@ WOMAN = {"resourceType": "Patient", "id": "p1", "gender": "female", "birthDate":
 MAN = WOMAN | {"gender": "male"}
 
 __all__ = [
-    "AS_OF", "ICD10", "MAN", "RXNORM", "SNOMED", "SUBJECT", "WOMAN", "coded", "condition", "creatinine", "egfr",
+    "AS_OF", "ICD10", "MAN", "RXNORM", "SNOMED", "SUBJECT", "WOMAN", "coded", "condition", "creatinine", "dispense",
+    "egfr",
     "identity_of", "observation", "order", "record_of", "request", "statement", "weight",
 ]  # fmt: skip
 
@@ -99,3 +100,17 @@ def identity_of(words: str | None = None, code: str | None = None) -> Identity:
     """What an order by these words and this RxNorm code is identified as."""
     coding = (Coding(RXNORM, code),) if code else ()
     return identify(MedicationRequest(medicationCodeableConcept=CodeableConcept(coding, words)))
+
+
+def dispense(medication: dict[str, Any] | str, identifier: str = "d1", **more: Any) -> dict[str, Any]:
+    """A completed dispense of 2026-11-01 for 30 days; a text is a medication by its words."""
+    concept = {"text": medication} if isinstance(medication, str) else medication
+    return {
+        "resourceType": "MedicationDispense",
+        "id": identifier,
+        "status": "completed",
+        "medicationCodeableConcept": concept,
+        "subject": SUBJECT,
+        "whenHandedOver": "2026-11-01",
+        "daysSupply": {"value": 30, "unit": "days", "system": "http://unitsofmeasure.org", "code": "d"},
+    } | more

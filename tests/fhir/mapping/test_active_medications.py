@@ -9,7 +9,7 @@ import pytest
 
 from fhir.mapping.active_medications import active_medications, is_new_start
 from fhir.record.record import read_record
-from tests.fhir.mapping.charts import coded, record_of, request, statement
+from tests.fhir.mapping.charts import coded, dispense, record_of, request, statement
 from tests.fhir.record.charts import lean
 
 METFORMIN = coded("861007", "metformin hydrochloride 500 MG Oral Tablet")
@@ -85,6 +85,68 @@ def test_one_instruction_that_goes_on_keeps_the_order() -> None:
 
 def test_what_was_written_after_the_instant_of_the_record_is_not_there_yet() -> None:
     assert _names(request(METFORMIN, authoredOn="2026-12-01")) == []
+
+
+@pytest.mark.parametrize("status", ["active", "completed", "stopped"])
+def test_an_order_that_a_later_one_replaces_is_not_on_the_list(status: str) -> None:
+    later = request(METFORMIN, "m2", status=status, priorPrescription={"reference": "MedicationRequest/m1"})
+    found = active_medications(record_of(request(METFORMIN), later))
+    assert [one.source for one in found] == (["MedicationRequest/m2"] if status == "active" else [])
+
+
+def test_a_draft_or_a_plan_replaces_nothing_yet() -> None:
+    for more in ({"status": "draft"}, {"intent": "plan"}):
+        later = request(METFORMIN, "m2", priorPrescription={"reference": "MedicationRequest/m1"}, **more)
+        assert "MedicationRequest/m1" in [
+            one.source for one in active_medications(record_of(request(METFORMIN), later))
+        ]
+
+
+class TestDispenses:
+    """What a pharmacy gave out counts while the supply lasts, where no order tells of it."""
+
+    def test_a_dispense_is_on_the_list_with_its_source_and_day(self) -> None:
+        (found,) = active_medications(record_of(dispense(METFORMIN, dosageInstruction=[{"text": "1 tablet bid"}])))
+        assert (found.source, found.name) == ("MedicationDispense/d1", "metformin")
+        assert found.authored is not None
+        assert found.authored.date == "2026-11-01"
+        assert found.dose.per_day[0].high == 1000.0
+
+    @pytest.mark.parametrize(
+        ("given", "days", "active"),
+        [
+            ("2026-11-01", 18, False),
+            ("2026-11-01", 19, True),
+            ("2026-08-23", None, True),
+            ("2026-08-20", None, False),
+            ("2026-11-25", 30, False),
+        ],
+    )
+    def test_it_counts_while_the_supply_lasts(self, given: str, days: int | None, active: bool) -> None:
+        given_out = dispense(METFORMIN, whenHandedOver=given)
+        given_out["daysSupply"] = {"value": days, "code": "d"} if days else {}
+        assert bool(_names(given_out)) is active
+
+    @pytest.mark.parametrize("status", ["preparation", "in-progress", "cancelled", "stopped", "declined", "on-hold"])
+    def test_only_what_was_handed_over_counts(self, status: str) -> None:
+        assert _names(dispense(METFORMIN, status=status)) == []
+
+    def test_one_without_a_day_says_nothing_about_today(self) -> None:
+        assert _names({key: one for key, one in dispense(METFORMIN).items() if key != "whenHandedOver"}) == []
+
+    @pytest.mark.parametrize("status", ["active", "stopped", "completed"])
+    def test_the_order_it_was_given_out_for_goes_first(self, status: str) -> None:
+        given_out = dispense(METFORMIN, authorizingPrescription=[{"reference": "MedicationRequest/m1"}])
+        found = active_medications(record_of(request(METFORMIN, status=status), given_out))
+        assert [one.source for one in found] == (["MedicationRequest/m1"] if status == "active" else [])
+
+    def test_a_drug_that_an_order_tells_is_not_counted_twice(self) -> None:
+        assert _names(request("metformin"), dispense(METFORMIN)) == ["metformin"]
+        assert _names(dispense(METFORMIN), dispense(METFORMIN, "d2")) == ["metformin"]
+
+    def test_it_makes_a_renewal(self) -> None:
+        assert not is_new_start(record_of(dispense(METFORMIN, whenHandedOver="2026-06-01")), RXCUI)
+        assert is_new_start(record_of(dispense(METFORMIN, whenHandedOver="2026-05-01")), RXCUI)
 
 
 class TestNewStart:

@@ -1,19 +1,229 @@
-"""How far a pregnancy is."""
+"""Whether a pregnancy goes on, by what it is known, and how far it is."""
+
+from typing import Any
 
 import pytest
 
-from fhir.mapping.pregnancy import gestation_weeks
+from fhir.mapping.conditions import has_condition
+from fhir.mapping.pregnancy import gestation_weeks, negative_test_since
 from fhir.record.time import parse_time
-from tests.fhir.mapping.charts import record_of
+from tests.fhir.mapping.charts import ICD10, SNOMED, SUBJECT, condition, observation, record_of
+
+WOMAN = {"resourceType": "Patient", "id": "p1", "gender": "female", "birthDate": "1996-05-05"}
+LOINC = "http://loinc.org"
+PREGNANT = {"coding": [{"system": LOINC, "code": "LA15173-0"}]}
+NOT_PREGNANT = {"coding": [{"system": SNOMED, "code": "60001007"}]}
+POSITIVE = {"coding": [{"system": SNOMED, "code": "10828004"}]}
+NEGATIVE = {"coding": [{"system": SNOMED, "code": "260385009"}]}
+
+
+def seen(code: str, when: str = "2026-11-10", **value: Any) -> dict[str, Any]:
+    return observation(code, None, None, when, valueQuantity=None, **value)
+
+
+def visit(start: str, code: str = "72892002") -> dict[str, Any]:
+    reason = {"coding": [{"system": SNOMED, "code": code}], "text": "Normal pregnancy"}
+    return {
+        "resourceType": "Encounter",
+        "id": "v1",
+        "status": "finished",
+        "class": {"code": "AMB"},
+        "subject": SUBJECT,
+        "period": {"start": start},
+        "reasonCode": [reason],
+    }
+
+
+def birth(when: str) -> dict[str, Any]:
+    code = {"coding": [{"system": SNOMED, "code": "66348005"}]}
+    return {
+        "resourceType": "Procedure",
+        "id": "b1",
+        "status": "completed",
+        "code": code,
+        "subject": SUBJECT,
+        "performedDateTime": when,
+    }
+
+
+def source(*resources: dict[str, Any], patient: dict[str, Any] = WOMAN) -> str | None:
+    hit = has_condition(record_of(*resources, patient=patient), "pregnancy")
+    return hit.source if hit is not None else None
+
+
+def weeks(*resources: dict[str, Any]) -> int | None:
+    record = record_of(*resources, patient=WOMAN)
+    hit = has_condition(record, "pregnancy")
+    assert hit is not None
+    return gestation_weeks(record, hit.time if hit.is_onset else None)
 
 
 @pytest.mark.parametrize(
-    ("onset", "weeks"),
+    "sign",
+    [
+        seen("82810-3", valueCodeableConcept=PREGNANT),
+        seen("82810-3", valueCodeableConcept={"text": "Pregnant"}),
+        seen("2106-3", valueCodeableConcept=POSITIVE),
+        seen("2106-3", valueString="POSITIVE"),
+        seen("2118-8", valueString="detected"),
+        seen("2106-3", interpretation=[{"coding": [{"code": "POS"}]}]),
+        observation("19080-1", 25, "mIU/mL", "2026-11-10"),
+        seen("11778-8", valueDateTime="2027-03-01"),
+        seen("11779-6", valueDateTime="2027-03-01T00:00:00Z"),
+        observation("11884-4", 20, "wk", "2026-11-10"),
+        observation("18185-9", 140, "d", "2026-11-10"),
+        visit("2026-10-01"),
+        condition("72892002", onsetDateTime="2026-06-01"),
+        condition("Z34.01", ICD10, status=None, recordedDate="2026-09-01"),
+    ],
+)
+def test_each_sign_tells_of_a_pregnancy_with_its_source(sign: dict[str, Any]) -> None:
+    assert source(sign) == f"{sign['resourceType']}/{sign['id']}"
+
+
+@pytest.mark.parametrize(
+    "sign",
+    [
+        seen("82810-3", valueCodeableConcept=NOT_PREGNANT),
+        seen("82810-3", valueCodeableConcept={"coding": [{"system": LOINC, "code": "LA4489-6"}]}),
+        seen("82810-3", "2026-01-01", valueCodeableConcept=PREGNANT),
+        seen("2106-3", valueCodeableConcept=NEGATIVE),
+        seen("2106-3", valueString="not detected"),
+        seen("2106-3", "2026-09-20", valueCodeableConcept=POSITIVE),
+        seen("2106-3", valueCodeableConcept=POSITIVE, status="preliminary"),
+        seen("2106-3", valueCodeableConcept=POSITIVE, status="entered-in-error"),
+        seen("2106-3", valueCodeableConcept={"text": "invalid"}),
+        seen("2106-3", "2026-12-24", valueCodeableConcept=POSITIVE),
+        observation("19080-1", 24.9, "mIU/mL", "2026-11-10"),
+        observation("19080-1", 2500, "ng/mL", "2026-11-10"),
+        observation("19080-1", 5, "mIU/mL", "2026-11-10", valueQuantity={"value": 5, "comparator": "<"}),
+        seen("11778-8", valueDateTime="2026-10-01"),
+        seen("11778-8", valueDateTime="2028-03-01"),
+        observation("11884-4", 20, "wk", "2026-01-10"),
+        observation("11884-4", 20, "furlong", "2026-11-10"),
+        visit("2025-10-01"),
+        visit("2026-10-01", "44054006"),
+    ],
+)
+def test_what_is_old_unclear_or_says_no_tells_of_none(sign: dict[str, Any]) -> None:
+    assert source(sign) is None
+
+
+@pytest.mark.parametrize(("when", "is_pregnant"), [("2026-09-21", True), ("2026-09-20", False)])
+def test_a_test_counts_for_sixty_days(when: str, is_pregnant: bool) -> None:
+    assert (source(seen("2106-3", when, valueCodeableConcept=POSITIVE)) is not None) is is_pregnant
+
+
+@pytest.mark.parametrize("patient", [WOMAN | {"gender": "male"}, WOMAN | {"birthDate": "2026-11-01"}])
+def test_signs_on_the_chart_of_a_man_or_a_newborn_are_not_used(patient: dict[str, Any]) -> None:
+    assert source(observation("18185-9", 39, "wk", "2026-11-01"), patient=patient) is None
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        birth("2026-11-12"),
+        condition("O80", ICD10, onsetDateTime="2026-11-12"),
+        seen("82810-3", "2026-11-12", valueCodeableConcept=NOT_PREGNANT),
+    ],
+)
+@pytest.mark.parametrize(
+    "sign",
+    [
+        condition("72892002", onsetDateTime="2026-02-20"),
+        visit("2026-11-01"),
+        seen("2106-3", "2026-11-01", valueCodeableConcept=POSITIVE),
+        seen("11778-8", "2026-04-01", valueDateTime="2026-11-28"),
+        observation("11884-4", 38, "wk", "2026-11-01"),
+        seen("82810-3", "2026-11-01", valueCodeableConcept=PREGNANT),
+    ],
+)
+def test_the_end_of_it_ends_every_sign_before(sign: dict[str, Any], end: dict[str, Any]) -> None:
+    assert source(sign) is not None
+    assert source(sign, end) is None
+
+
+def test_a_condition_that_is_over_ends_the_visits_in_it() -> None:
+    over = condition("72892002", status="resolved", onsetDateTime="2026-02-01", abatementDateTime="2026-11-05")
+    assert source(visit("2026-10-01"), over) is None
+
+
+def test_the_end_of_the_last_pregnancy_does_not_end_this_one() -> None:
+    assert source(condition("72892002", onsetDateTime="2026-06-01"), birth("2025-12-01")) == "Condition/c-72892002"
+
+
+def test_the_first_examination_in_a_pregnancy_does_not_end_it() -> None:
+    first = birth("2026-06-20")
+    first["code"] = {"coding": [{"system": SNOMED, "code": "5880005", "display": "Physical examination of mother"}]}
+    assert source(condition("72892002", onsetDateTime="2026-06-01"), first) is not None
+    after = {"coding": [{"system": SNOMED, "code": "5880005", "display": "Physical examination following birth"}]}
+    assert source(condition("72892002", onsetDateTime="2026-06-01"), first | {"code": after}) is None
+
+
+def test_a_negative_test_takes_a_positive_one_back() -> None:
+    positive = seen("2106-3", "2026-11-01", valueCodeableConcept=POSITIVE)
+    assert source(positive, seen("2106-3", "2026-11-03", valueCodeableConcept=NEGATIVE)) is None
+    assert source(positive, seen("2106-3", "2026-10-20", valueCodeableConcept=NEGATIVE)) is not None
+
+
+def test_a_negative_test_speaks_against_a_charted_pregnancy_but_does_not_end_it() -> None:
+    charted = condition("72892002", onsetDateTime="2026-10-01")
+    negative = seen("2106-3", "2026-11-03", valueCodeableConcept=NEGATIVE)
+    assert source(charted, negative) is not None
+    record = record_of(charted, negative, patient=WOMAN)
+    assert negative_test_since(record, parse_time("2026-10-01")) is not None
+    assert negative_test_since(record, parse_time("2026-11-03")) is None
+    assert negative_test_since(record, None) is None
+
+
+@pytest.mark.parametrize(
+    ("onset", "expected"),
     [("2026-11-20", 2), ("2026-03-13", 38), ("2026-03-14", 37), ("2026-03", None), ("2026-11-25", None)],
 )
-def test_the_onset_counts_as_two_weeks(onset: str, weeks: int | None) -> None:
-    assert gestation_weeks(record_of(), parse_time(onset)) == weeks
+def test_the_onset_counts_as_two_weeks(onset: str, expected: int | None) -> None:
+    assert gestation_weeks(record_of(), parse_time(onset)) == expected
 
 
 def test_without_an_onset_the_week_is_not_known() -> None:
     assert gestation_weeks(record_of(), None) is None
+
+
+PREGNANCY = condition("72892002", onsetDateTime="2026-09-01")
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        ([], 13),
+        ([seen("11778-8", valueDateTime="2027-04-09")], 20),
+        ([seen("11778-8", valueDateTime="2027-04-10")], 19),
+        ([seen("11778-8", "2026-10-01", valueDateTime="2027-05-09"), seen("11778-8", valueDateTime="2027-04-09")], 20),
+        ([observation("11884-4", 18, "wk", "2026-11-06")], 20),
+        ([observation("49052-4", 126, "d", "2026-11-06")], 20),
+        ([condition("Z3A.18", ICD10, status=None, recordedDate="2026-11-06")], 20),
+        ([seen("11778-8", valueDateTime="2027-04-09"), observation("11884-4", 30, "wk", "2026-11-06")], 20),
+    ],
+)
+def test_due_date_goes_before_measured_and_charted_weeks_and_those_before_the_onset(
+    more: list[dict[str, Any]], expected: int
+) -> None:
+    assert weeks(PREGNANCY, *more) == expected
+
+
+def test_the_words_of_the_condition_may_say_the_week() -> None:
+    said = condition("72892002", recordedDate="2026-11-06")
+    said["code"]["text"] = "Pregnancy, 18 weeks"
+    assert weeks(said) == 20
+
+
+def test_the_day_a_condition_was_recorded_is_not_its_onset() -> None:
+    assert weeks(condition("72892002", recordedDate="2026-09-01")) is None
+
+
+def test_a_positive_test_does_not_tell_the_week() -> None:
+    assert weeks(seen("2106-3", valueCodeableConcept=POSITIVE)) is None
+
+
+def test_the_weeks_of_the_last_pregnancy_are_not_those_of_this_one() -> None:
+    earlier = observation("11884-4", 30, "wk", "2026-07-01")
+    assert weeks(PREGNANCY, earlier, birth("2026-07-20")) == 13

@@ -137,6 +137,7 @@ MADE: dict[str, SearchStrategy[Json]] = {
     "Condition": strategies.conditions(),
     "MedicationRequest": strategies.medication_requests(),
     "MedicationStatement": strategies.medication_statements(),
+    "MedicationDispense": strategies.medication_dispenses(),
     "Medication": strategies.medications(),
     "AllergyIntolerance": strategies.allergies(),
     "Encounter": strategies.encounters(),

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from fhir.record.resources import Condition, decoder
-from fhir.terminology.conditions import SNOMED, condition_keys, ends_pregnancy, keys_of
+from fhir.terminology.conditions import SNOMED, condition_keys, keys_of
 
 ICD10 = "http://hl7.org/fhir/sid/icd-10-cm"
 ICD9 = "http://hl7.org/fhir/sid/icd-9-cm"
@@ -58,22 +58,6 @@ def test_a_code_means_these_keys(system: str, code: str, keys: tuple[str, ...]) 
 )
 def test_a_code_counts_only_within_its_own_system(system: str | None, code: str | None) -> None:
     assert keys_of(system, code) == ()
-
-
-@pytest.mark.parametrize(
-    ("system", "code", "ends"),
-    [
-        (ICD10, "O80", True),
-        (ICD10, "O03.9", True),
-        (ICD10, "Z37.0", True),
-        (ICD10, "O34.2", False),
-        (SNOMED, "19169002", True),
-        (SNOMED, "72892002", False),
-        (None, "O80", False),
-    ],
-)
-def test_delivery_and_loss_end_a_pregnancy(system: str | None, code: str, ends: bool) -> None:
-    assert ends_pregnancy(system, code) is ends
 
 
 def test_the_keys_that_speak_of_history_say_so() -> None:

@@ -1,0 +1,156 @@
+"""What observations and visits say about a pregnancy, read once: tests, status, due date, gestational age."""
+
+import re
+from collections.abc import Iterator
+from typing import Literal, TypeAlias
+
+from msgspec import Struct
+
+from fhir.record.measurement import USABLE_STATUS, effective_time
+from fhir.record.record import PatientRecord
+from fhir.record.resources import CodeableConcept, Encounter, Observation
+from fhir.record.time import FhirTime, parse_time
+from fhir.terminology.conditions import keys_of
+from fhir.terminology.pregnancy import Use, use_of
+
+How: TypeAlias = Literal["status", "due", "gestation", "hcg", "visit"]
+
+# Serum hCG in mIU/mL: under 5 none, from 25 a pregnancy (NAVMED P-5139, quoted by GLOWM: "non-pregnant <24, positive
+# >25"; under 5 negative: American Pregnancy Association). Between them nothing is said.
+_HCG_NEGATIVE, _HCG_POSITIVE = 5.0, 25.0
+_HCG_UNITS = frozenset({"m[IU]/mL", "mIU/mL", "[IU]/L", "IU/L", "U/L"})
+_NEGATIVE = re.compile(r"\bneg|\bnot (?:detected|pregnant|reactive)|\bnon-?reactive|\babsent\b|\bnone\b", re.IGNORECASE)
+_POSITIVE = re.compile(r"\bpos|\bdetected\b|\breactive\b|\bpresent\b|\bpregnant\b", re.IGNORECASE)
+_WEEKS_PER = {"wk": 1.0, "week": 1.0, "weeks": 1.0, "w": 1.0, "d": 1 / 7.0, "day": 1 / 7.0, "days": 1 / 7.0}
+
+
+class Sign(Struct, frozen=True, gc=False):
+    """One thing that was seen: when, where it stands, the due date or the weeks it names."""
+
+    how: How
+    words: str
+    code: str
+    source: str
+    time: FhirTime
+    due: FhirTime | None = None
+    weeks: float | None = None
+
+
+class Signs(Struct, frozen=True, gc=False):
+    """Everything that was seen, each list newest first."""
+
+    pregnant: tuple[Sign, ...]
+    not_pregnant: tuple[Sign, ...]
+    due: tuple[Sign, ...]
+    gestation: tuple[Sign, ...]
+    positive: tuple[Sign, ...]
+    negative: tuple[Sign, ...]
+    visits: tuple[Sign, ...]
+
+
+def signs_of(record: PatientRecord) -> Signs:
+    """What the record holds, made once."""
+    known: Signs | None = record.derived.get("pregnancy signs")
+    if known is None:
+        known = record.derived["pregnancy signs"] = _signs(record)
+    return known
+
+
+def _signs(record: PatientRecord) -> Signs:
+    found: dict[str, list[Sign]] = {name: [] for name in Signs.__struct_fields__}
+    for observation in record.observations:
+        for coding in observation.code.coding:
+            use = use_of(coding.system, coding.code)
+            if use is not None:
+                _sort_in(found, use, observation, coding.code or "", record)
+                break
+    for visit in record.encounters:
+        found["visits"] += _visit(visit, record)
+    newest = {name: tuple(sorted(all_, key=lambda one: one.time.instant, reverse=True)) for name, all_ in found.items()}
+    return Signs(**newest)
+
+
+def _sort_in(found: dict[str, list[Sign]], use: Use, seen: Observation, code: str, record: PatientRecord) -> None:
+    time = effective_time(seen)
+    if seen.status not in USABLE_STATUS or time is None or time.is_after(record.as_of_epoch):
+        return
+    source = f"Observation/{seen.id}" if seen.id else "Observation without id"
+    if use == "due":
+        due = parse_time(seen.valueDateTime or seen.valueString or "")
+        found["due"] += [Sign("due", "due date", code, source, time, due=due)] if due is not None else []
+    elif use == "gestation":
+        weeks = _weeks(seen)
+        found["gestation"] += [Sign("gestation", "gestational age", code, source, time, weeks=weeks)] if weeks else []
+    elif use == "status":
+        names = {True: ("pregnant", "pregnant"), False: ("not_pregnant", "not pregnant")}
+        for name, words in [names[answer] for answer in (_answer(seen),) if answer is not None]:
+            found[name].append(Sign("status", f"pregnancy status: {words}", code, source, time))
+    elif use == "hcg":
+        results = {True: ("positive", "pregnancy test positive"), False: ("negative", "pregnancy test negative")}
+        for name, words in [results[answer] for answer in (_answer(seen),) if answer is not None]:
+            found[name].append(Sign("hcg", words, code, source, time))
+
+
+def _weeks(seen: Observation) -> float | None:
+    quantity = seen.valueQuantity
+    if quantity is None or quantity.value is None:
+        return None
+    per = _WEEKS_PER.get(quantity.code or "") or _WEEKS_PER.get((quantity.unit or "").strip().lower())
+    weeks = quantity.value * per if per is not None else None
+    return weeks if weeks is not None and 0 < weeks < 45 else None
+
+
+def _answer(seen: Observation) -> bool | None:
+    """Whether the answer is yes: by its code, its words, its number or its interpretation; None for neither."""
+    said = _of_concept(seen.valueCodeableConcept)
+    if said is None and seen.valueString:
+        said = _of_words(seen.valueString)
+    if said is None:
+        said = _of_number(seen)
+    if said is None and seen.valueQuantity is None:
+        said = next((one for one in map(_of_interpretation, seen.interpretation) if one is not None), None)
+    return said
+
+
+def _of_concept(concept: CodeableConcept | None) -> bool | None:
+    if concept is None:
+        return None
+    for coding in concept.coding:
+        use = use_of(coding.system, coding.code)
+        if use in ("positive", "negative"):
+            return use == "positive"
+    return _of_words(concept.words)
+
+
+def _of_words(words: str) -> bool | None:
+    if _NEGATIVE.search(words):
+        return False
+    return True if _POSITIVE.search(words) else None
+
+
+def _of_interpretation(concept: CodeableConcept) -> bool | None:
+    if concept.has("NEG") or concept.has("POS"):
+        return concept.has("POS")
+    return None
+
+
+def _of_number(seen: Observation) -> bool | None:
+    quantity = seen.valueQuantity
+    if quantity is None or quantity.value is None or not {quantity.code, quantity.unit} & _HCG_UNITS:
+        return None
+    if quantity.comparator in ("<", "<="):
+        return False if quantity.value <= _HCG_NEGATIVE else None
+    if quantity.value >= _HCG_POSITIVE:
+        return True
+    return False if quantity.value < _HCG_NEGATIVE and not quantity.comparator else None
+
+
+def _visit(visit: Encounter, record: PatientRecord) -> Iterator[Sign]:
+    time = parse_time(visit.period.start) if visit.period is not None and visit.period.start else None
+    if time is None or time.is_after(record.as_of_epoch):
+        return
+    for concept in visit.reasonCode:
+        for coding in concept.coding:
+            if "pregnancy" in keys_of(coding.system, coding.code):
+                yield Sign("visit", concept.words, coding.code or "", f"Encounter/{visit.id}", time)
+                return
