@@ -1,5 +1,6 @@
-"""`cds-hooks medications`: how many medications of real charts are recognised."""
+"""`cds-hooks medications`: how many medications of real charts are recognised, and how many of their doses read."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cds_hooks.settings import settings
+from fhir.mapping.dose_coverage import DoseCoverage, dose_coverage
 from fhir.mapping.medication_coverage import Coverage, medication_coverage
 
 app = typer.Typer(no_args_is_help=True, help="What is known of medications.")
@@ -40,6 +42,44 @@ def coverage(
         typer.echo(msgspec.json.format(msgspec.json.encode(found)))
     else:
         Console().print(_table(found))
+
+
+@app.command()
+def doses(
+    data: Annotated[Path | None, typer.Option(help="Folder of other people's data; else CDS_DATA_DIR.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+) -> None:
+    """Count the orders of the charts in the data folder that have a daily dose, and say why the others have none.
+
+    Exit code 2 where there are no charts.
+
+    Example: cds-hooks medications doses
+    """
+    folder = data or settings().data_dir
+    found = dose_coverage(folder)
+    if not found:
+        typer.echo(f"there are no charts in {folder / 'fhir'}; give a folder with --data or CDS_DATA_DIR", err=True)
+        raise typer.Exit(2)
+    if as_json:
+        typer.echo(msgspec.json.format(msgspec.json.encode(found)))
+    else:
+        Console().print(_dose_table(found))
+        for line in _dose_problems(found):
+            typer.echo(line)
+
+
+def _dose_table(found: tuple[DoseCoverage, ...]) -> Table:
+    table = Table("source", "orders", "with a dosage", "exact", "range", "as needed", "unknown", title="Daily doses")
+    for each in found:
+        counts = [f"{each.certainties.get(name, 0):,}" for name in ("exact", "range", "maximum_prn", "unknown")]
+        table.add_row(each.source, f"{each.orders:,}", f"{each.instructed:,}", *counts)
+    return table
+
+
+def _dose_problems(found: tuple[DoseCoverage, ...]) -> Iterator[str]:
+    for each in found:
+        for problem, count in each.problems[:_SHOWN]:
+            yield f"{each.source}: {count:,} unknown because {problem}"
 
 
 def _table(found: tuple[Coverage, ...]) -> Table:

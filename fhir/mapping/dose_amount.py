@@ -15,6 +15,8 @@ from fhir.terminology.medication_strength import Strength, read_strengths
 # A number without a unit counts tablets as far as people take tablets; "500" without a unit is a question.
 _MOST_WITHOUT_UNIT = 10.0
 _COUNT = DoseUnit("unit")
+# Sodium chloride and glucose carry another drug in an infusion.
+_CARRIERS = frozenset({"9863", "4850"})
 
 
 class Amount(Struct, frozen=True, gc=False):
@@ -121,9 +123,11 @@ def milligrams(identity: Identity, amount: Amount) -> tuple[tuple[Milligrams, ..
     if unit.kind == "activity":
         return (), "the dose is in units of activity, not in milligrams"
     if unit.kind == "mg" and not _is_of_product(identity, unit):
-        if len(identity.ingredients) > 1:
+        # "2 g of calcium gluconate in 0.9 % sodium chloride" is 2 g of calcium gluconate.
+        active = [one for one in identity.ingredients if one.rxcui not in _CARRIERS] or identity.ingredients
+        if len(active) > 1:
             return (), "a mass for a combination does not say of which ingredient"
-        mass = Milligrams(identity.ingredients[0].rxcui, amount.low * unit.factor, amount.high * unit.factor)
+        mass = Milligrams(active[0].rxcui, amount.low * unit.factor, amount.high * unit.factor)
         return (mass,), None
     found = [
         Milligrams(ingredient.rxcui, amount.low * factor, amount.high * factor, strength.per == "h")

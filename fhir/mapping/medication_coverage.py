@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from fhir.mapping.medications import Identity, Medications, identify, resolve
+from fhir.mapping.medications import Identity, Medications, Order, identify, resolve
 from fhir.record.resources import (
     Bundle,
     CodeableConcept,
@@ -45,11 +45,16 @@ def medication_coverage(data_folder: Path) -> tuple[Coverage, ...]:
     Fluids without a drug ("IV therapy") are counted by themselves: they have no ingredient by nature.
     """
     counts: dict[str, Counter[tuple[str, bool]]] = {}
-    for path in sorted((data_folder / "fhir").glob("*/*.json*")):
-        for kind, identity in _identities(path):
-            label = f"{path.parent.name} {kind}"
-            counts.setdefault(label, Counter())[identity.words, identity.recognised] += 1
+    for label, _, identity in identified_orders(data_folder):
+        counts.setdefault(label, Counter())[identity.words, identity.recognised] += 1
     return tuple(_coverage(label, found) for label, found in counts.items())
+
+
+def identified_orders(data_folder: Path) -> Iterator[tuple[str, Order, Identity]]:
+    """Every order and statement of every Bundle with its folder and kind, and the medication that it means."""
+    for path in sorted((data_folder / "fhir").glob("*/*.json*")):
+        for kind, order, identity in _identities(path):
+            yield f"{path.parent.name} {kind}", order, identity
 
 
 def _coverage(label: str, found: Counter[tuple[str, bool]]) -> Coverage:
@@ -64,7 +69,7 @@ def _coverage(label: str, found: Counter[tuple[str, bool]]) -> Coverage:
     )
 
 
-def _identities(path: Path) -> Iterator[tuple[str, Identity]]:
+def _identities(path: Path) -> Iterator[tuple[str, Order, Identity]]:
     opened = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     try:
         bundle = decoder.decode(opened)
@@ -81,9 +86,9 @@ def _identities(path: Path) -> Iterator[tuple[str, Identity]]:
         order = entry.resource
         if isinstance(order, MedicationRequest):
             kind = "IV fluids without drug" if _is_fluid(order, medications) else "requests"
-            yield kind, identify(order, medications)
+            yield kind, order, identify(order, medications)
         elif isinstance(order, MedicationStatement):
-            yield "statements", identify(order, medications)
+            yield "statements", order, identify(order, medications)
 
 
 def _is_fluid(order: MedicationRequest, medications: Medications) -> bool:

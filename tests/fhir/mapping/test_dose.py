@@ -99,6 +99,10 @@ class TestUnits:
         dose = _dose(OXYCODONE_ACETAMINOPHEN, _amount(5, "mg") | {"timing": SIX_HOURLY})
         assert "combination" in (dose.problem or "")
 
+    def test_a_mass_of_an_infusion_is_that_of_the_drug_in_it(self) -> None:
+        dose = _dose("vancomycin; 0.9% sodium chloride", _amount(1, "g") | {"timing": TWICE})
+        assert {one.rxcui: one.high for one in dose.per_day} == {"11124": 2000.0}
+
     @pytest.mark.parametrize(("quantity", "milligrams"), [(_amount(5, "mL"), 500), (_amount(1, "tsp"), 500)])
     def test_a_liquid_is_multiplied_with_its_concentration(self, quantity: dict[str, Any], milligrams: float) -> None:
         assert _mg(_dose("amoxicillin 250 mg/5 mL suspension", quantity | {"timing": TWICE})) == [
