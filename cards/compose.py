@@ -9,10 +9,11 @@ from cards.markdown import escape, plain
 from cards.rules.chart import Chart
 from cards.rules.draft import Draft
 from cards.rules.drafted import Drafted
-from cards.rules.engine import RuleBook, rule_book
+from cards.rules.engine import Judgement, RuleBook, rule_book
 from cards.rules.fact import Fact
 from cards.rules.finding import Finding, Silence
-from cards.suggest import Bench, suggestions_for
+from cards.rules.together import each_once
+from cards.suggest import Bench, Found, suggestions_for
 from cards.topics import TOPICS
 from fhir.record.record import PatientRecord
 
@@ -39,20 +40,27 @@ def check_orders(
     new_uuid: Callable[[], str],
     book: RuleBook | None = None,
 ) -> OrderOutcome:
-    """The cards for the drafts named in `judged` (None: for all); the other drafts count as active orders."""
-    chart = Chart(record, drafts)
-    rules = book if book is not None else rule_book()
-    cards: list[Card] = []
+    """The cards for the drafts named in `judged` (None: for all); the other drafts count as active orders.
+
+    What is found about two drafts together stands on one card: on the draft that the rule can do most about.
+    """
+    check = _Check(Chart(record, drafts), book if book is not None else rule_book(), new_uuid)
     silences: list[Silence] = []
-    by_draft = {id(one.draft): one for one in chart.drafted}
-    for draft in chart.drafts:
+    by_draft = {id(one.draft): one for one in check.chart.drafted}
+    asked = []
+    for draft in check.chart.drafts:
         if judged is not None and not draft.is_named(judged):
             continue
         drafted = by_draft.get(id(draft))
         if drafted is None or not drafted.medication.recognised:
             silences.extend(_passed_over(draft, drafted))
-            continue
-        card, reasons = _check(chart, drafted, rules, new_uuid)
+        else:
+            asked.append(drafted)
+    findings, told_elsewhere = each_once([(one.draft.name, check.judge(one).findings) for one in asked])
+    silences.extend(told_elsewhere)
+    cards: list[Card] = []
+    for drafted, found in zip(asked, findings, strict=True):
+        card, reasons = check.card(drafted, found)
         silences.extend(reasons)
         if card is not None:
             cards.append(card)
@@ -75,27 +83,42 @@ def _passed_over(draft: Draft, drafted: Drafted | None) -> Iterator[Silence]:
         yield Silence(draft.name, "not-a-medication", f"{draft.name} is {kind}, no medication order: not checked.")
 
 
-def _check(
-    chart: Chart, drafted: Drafted, book: RuleBook, new_uuid: Callable[[], str]
-) -> tuple[Card | None, list[Silence]]:
-    judgement = book.judge(chart, drafted)
-    silences = list(judgement.silences)
-    name = drafted.draft.name
-    if drafted.medication.doubt:
-        silences.append(Silence(name, "identity-in-doubt", f"{name}: {plain(drafted.medication.doubt, 200)}"))
-    if not judgement.findings:
-        if not silences:
-            silences.append(Silence(name, "no-rule", f"No rule here is about {plain(drafted.medication.name)}."))
-        return None, silences
-    findings = tuple(sorted(judgement.findings, key=_rank))
-    bench = Bench(chart, drafted, findings, book, new_uuid)
-    uuid = new_uuid()
-    suggestions: list[Suggestion] = []
-    for finding in findings:
-        offered, withheld = suggestions_for(finding, bench)
-        suggestions.extend(offered)
-        silences.extend(withheld)
-    return _card(uuid, findings, _distinct(suggestions), drafted), silences
+class _Check:
+    """One call: the patient with the drafts, and what was found about each of them, judged once."""
+
+    def __init__(self, chart: Chart, book: RuleBook, new_uuid: Callable[[], str]) -> None:
+        self.chart = chart
+        self.book = book
+        self.new_uuid = new_uuid
+        self._judged: dict[int, Judgement] = {}
+
+    def judge(self, drafted: Drafted) -> Judgement:
+        known = self._judged.get(id(drafted))
+        if known is None:
+            known = self._judged[id(drafted)] = self.book.judge(self.chart, drafted)
+        return known
+
+    def found(self, drafted: Drafted) -> Found:
+        return frozenset((one.rule, one.band) for one in self.judge(drafted).findings)
+
+    def card(self, drafted: Drafted, found: Sequence[Finding]) -> tuple[Card | None, list[Silence]]:
+        silences = list(self.judge(drafted).silences)
+        name = drafted.draft.name
+        if drafted.medication.doubt:
+            silences.append(Silence(name, "identity-in-doubt", f"{name}: {plain(drafted.medication.doubt, 200)}"))
+        if not found:
+            if not silences and not self.judge(drafted).findings:
+                silences.append(Silence(name, "no-rule", f"No rule here is about {plain(drafted.medication.name)}."))
+            return None, silences
+        findings = tuple(sorted(found, key=_rank))
+        bench = Bench(self.chart, drafted, self.found, self.book, self.new_uuid)
+        uuid = self.new_uuid()
+        suggestions: list[Suggestion] = []
+        for finding in findings:
+            offered, withheld = suggestions_for(finding, bench)
+            suggestions.extend(offered)
+            silences.extend(withheld)
+        return _card(uuid, findings, _distinct(suggestions), drafted), silences
 
 
 def _rank(finding: Finding) -> tuple[int, bool, int]:

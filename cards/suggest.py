@@ -1,11 +1,12 @@
 """Suggestions that can be accepted: the corrected draft, its removal, another order, a test; judged before offered.
 
-A change or a substitute goes through all rules as if it had been accepted, and is withheld where one of them would
-speak, where the patient is allergic to it or takes it already. What is sent is validated as FHIR R4B: a fault that
-the client's draft already had does not count, a new one does.
+A change, a substitute or an addition goes through all rules as if it had been accepted, and so do the other drafts
+beside it; it is withheld where one of them would speak that is silent now, where the patient is allergic to it or takes
+it already. What is sent is validated as FHIR R4B: a fault that the client's draft already had does not count, a new one
+does.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Set
 from functools import cache
 from typing import Any, TypeAlias
 
@@ -24,14 +25,18 @@ from cards.rules.rule import Change, NewOrder
 
 Json: TypeAlias = dict[str, Any]
 NewUuid: TypeAlias = Callable[[], str]
+Found: TypeAlias = frozenset[tuple[str, str]]
 
 
 class Bench(Struct, frozen=True):
-    """What the suggestions for one draft are made with: the patient, the draft, what was found, the rules."""
+    """What the suggestions for one draft are made with: the patient, the draft, what is found, the rules.
+
+    `found` gives the rule and band of everything that is found about a draft as the drafts are now.
+    """
 
     chart: Chart
     drafted: Drafted
-    findings: tuple[Finding, ...]
+    found: Callable[[Drafted], Found]
     book: RuleBook
     new_uuid: NewUuid
 
@@ -65,7 +70,7 @@ def _actions(offer: Offer, finding: Finding, bench: Bench) -> Iterator[Action]:
     if declared.change is not None:
         yield from _correction(declared.change, declared.label, finding, bench)
     if declared.create:
-        yield _substitute(declared.create, finding, bench)
+        yield _new_order(declared.create, finding, bench, in_place=declared.cancel)
     for position in offer.orders:
         yield _test(offer, position, bench)
 
@@ -83,7 +88,7 @@ def _correction(change: Change, label: str, finding: Finding, bench: Bench) -> I
     original = bench.drafted.draft.resource
     corrected = amend(bench.drafted, change)
     _check_valid(corrected, original)
-    product = _check_accepted(corrected, finding, bench)
+    product = _check_accepted(corrected, finding, bench, in_place=True)
     description = f"{label}: {plain(product.medication.words)}"
     if bench.drafted.draft.reference == f"MedicationRequest/{original.get('id')}":
         yield Action(type="update", description=description, resource=corrected)
@@ -92,8 +97,8 @@ def _correction(change: Change, label: str, finding: Finding, bench: Bench) -> I
         yield Action(type="create", description=description, resource={**corrected, "id": bench.new_uuid()})
 
 
-def _substitute(alternatives: tuple[NewOrder, ...], finding: Finding, bench: Bench) -> Action:
-    """The first alternative that nothing speaks against."""
+def _new_order(alternatives: tuple[NewOrder, ...], finding: Finding, bench: Bench, *, in_place: bool) -> Action:
+    """The first alternative that nothing speaks against, in place of the draft or beside it."""
     reasons = []
     for alternative in alternatives:
         resource = medication_order(
@@ -101,7 +106,7 @@ def _substitute(alternatives: tuple[NewOrder, ...], finding: Finding, bench: Ben
         )
         try:
             _check_valid(resource, {})
-            _check_fits(_check_accepted(resource, finding, bench), bench)
+            _check_fits(_check_accepted(resource, finding, bench, in_place=in_place), bench)
         except Withheld as reason:
             reasons.append(str(reason))
         else:
@@ -124,19 +129,39 @@ def _test(offer: Offer, position: int, bench: Bench) -> Action:
 # Is it safe
 
 
-def _check_accepted(resource: Json, finding: Finding, bench: Bench) -> Drafted:
-    """The order as it would be judged after acceptance; withheld where a rule would speak that is silent now."""
+def _check_accepted(resource: Json, finding: Finding, bench: Bench, *, in_place: bool) -> Drafted:
+    """The order as it would be judged after acceptance.
+
+    Withheld where a rule would speak that is silent now, about it or about another draft beside it.
+    """
     draft = bench.drafted.draft
-    accepted = read_draft(resource, full_url=draft.full_url, position=draft.position)
-    after = bench.chart.with_drafts(accepted if one is draft else one for one in bench.chart.drafts)
+    accepted = read_draft(resource, full_url=draft.full_url if in_place else None, position=draft.position)
+    if in_place:
+        after = bench.chart.with_drafts(accepted if one is draft else one for one in bench.chart.drafts)
+    else:
+        after = bench.chart.with_drafts((*bench.chart.drafts, accepted))
     drafted = next((one for one in after.drafted if one.draft is accepted), None)
     if drafted is None or not drafted.medication.recognised:
         raise Withheld("it cannot be judged")
-    before = {(one.rule, one.band) for one in bench.findings if one.rule != finding.rule}
-    for again in bench.book.judge(after, drafted).findings:
+    before = {one for one in bench.found(bench.drafted) if one[0] != finding.rule} if in_place else set()
+    _check_nothing_new(bench.book.judge(after, drafted).findings, before)
+    if drafted.medication.rxcuis != bench.drafted.medication.rxcuis:
+        _check_beside(after, drafted, bench)
+    return drafted
+
+
+def _check_beside(after: Chart, accepted: Drafted, bench: Bench) -> None:
+    """No other draft may be worse off with another drug beside it."""
+    before = {id(one.draft): one for one in bench.chart.drafted}
+    for other in after.drafted:
+        if other is not accepted and other.medication.recognised:
+            _check_nothing_new(bench.book.judge(after, other).findings, bench.found(before[id(other.draft)]))
+
+
+def _check_nothing_new(findings: Iterable[Finding], before: Set[tuple[str, str]]) -> None:
+    for again in findings:
         if (again.rule, again.band) not in before:
             raise Withheld(f"{again.rule} would speak about it ({again.band})")
-    return drafted
 
 
 def _check_fits(substitute: Drafted, bench: Bench) -> None:

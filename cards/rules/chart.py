@@ -4,40 +4,72 @@ from collections.abc import Iterable, Mapping
 from functools import cached_property
 from itertools import takewhile
 
-from msgspec import Struct
-
 from cards.rules import kidney
 from cards.rules.draft import Draft
 from cards.rules.drafted import Drafted
 from cards.rules.rule import LabOrder
-from fhir.mapping.active_medications import active_medications, is_new_start
+from cards.rules.selector import Selector
+from fhir.mapping.active_medications import (
+    ActiveMedication,
+    active_medications,
+    ended_medications,
+    is_new_start,
+    is_recent_start,
+)
 from fhir.mapping.allergies import allergies, allergy_to_class, allergy_to_ingredient
 from fhir.mapping.conditions import ConditionHit, has_condition
+from fhir.mapping.dose import DailyDose, daily_dose
 from fhir.mapping.kidney import Kidney, KidneyEstimate, crcl_cockcroft_gault, egfr_best
-from fhir.mapping.medications import Identity
+from fhir.mapping.medications import Identity, Order
 from fhir.mapping.pregnancy import gestation_weeks
 from fhir.mapping.stay import is_inpatient
 from fhir.record.measurement import Measurement
 from fhir.record.record import PatientRecord
 from fhir.record.resources import Medication, MedicationRequest, ServiceRequest
+from fhir.record.time import FhirTime
 from fhir.terminology.analytes import ANALYTE_BY_LOINC, ANALYTES, LOINC
 from fhir.terminology.medications import Ingredient
 
 # labs.csv: weight of an adult at any age (the card shows the date), of a child within 90 days.
 _CHILD_WEIGHT_DAYS = 90
 _ADULT_YEARS = 18
+# Fluoxetine before an MAO inhibitor (labels of both): 5 weeks.
+LONGEST_WASHOUT_DAYS = 35.0
+"""No drug acts longer after its end than this."""
 # What stands among the drafts is to be ordered, whatever its status, unless that says it is not.
 _NEVER_GIVEN = frozenset({"cancelled", "entered-in-error", "stopped"})
 _OPEN_ORDER = frozenset({"active", "draft", "on-hold"})
 
 
-class Taken(Struct, frozen=True, gc=False):
-    """A medication the patient is on, or another draft of the session."""
+class Taken:
+    """A medication the patient is on, or one of the drafts (`drafted`); `ended` is its end where it is over."""
 
-    medication: Identity
-    source: str
-    since: str | None
-    draft: Draft | None = None
+    def __init__(
+        self,
+        medication: Identity,
+        source: str,
+        since: str | None,
+        order: Order,
+        *,
+        drafted: Drafted | None = None,
+        ended: FhirTime | None = None,
+    ) -> None:
+        self.medication = medication
+        self.source = source
+        self.since = since
+        self.order = order
+        self.drafted = drafted
+        self.ended = ended
+
+    @property
+    def draft(self) -> Draft | None:
+        """The draft that it is, None for what is on the record."""
+        return self.drafted.draft if self.drafted is not None else None
+
+    @cached_property
+    def dose(self) -> DailyDose:
+        """How much of it."""
+        return self.drafted.dose if self.drafted is not None else daily_dose(self.order, self.medication)
 
 
 class Chart:
@@ -53,7 +85,11 @@ class Chart:
         """The same patient with other drafts; what is known of the patient is kept."""
         other = Chart(self.record, drafts)
         other._kidney = self._kidney
-        if "active" in self.__dict__:
+        if "_ended" in self.__dict__:
+            other.__dict__["_ended"] = self._ended
+        if "active" in self.__dict__ and {one.reference for one in self.drafts} == {
+            one.reference for one in other.drafts
+        }:
             other.__dict__["active"] = self.active
         return other
 
@@ -82,15 +118,21 @@ class Chart:
     @cached_property
     def active(self) -> tuple[Taken, ...]:
         """What the patient is on."""
-        return tuple(
-            Taken(one.identity, one.source, one.authored.text if one.authored is not None else None)
-            for one in active_medications(self.record)
-        )
+        # A draft with the id of an active order is that order as it shall be: changed, or stopped.
+        drafted = {draft.reference for draft in self.drafts}
+        return tuple(_as_taken(one) for one in active_medications(self.record) if one.source not in drafted)
+
+    @cached_property
+    def _ended(self) -> tuple[Taken, ...]:
+        """What ended so lately that it may still act."""
+        return tuple(_as_taken(one) for one in ended_medications(self.record, LONGEST_WASHOUT_DAYS))
 
     @cached_property
     def _taken(self) -> Mapping[str, list[Taken]]:
         """What is active and what is drafted, by each of its ingredients (RxNorm codes) and classes (names)."""
-        drafted = (Taken(one.medication, one.draft.name, one.order.authoredOn, one.draft) for one in self.drafted)
+        drafted = (
+            Taken(one.medication, one.draft.name, one.order.authoredOn, one.order, drafted=one) for one in self.drafted
+        )
         found: dict[str, list[Taken]] = {}
         for one in (*self.active, *drafted):
             for key in (*one.medication.rxcuis, *one.medication.classes):
@@ -111,6 +153,37 @@ class Chart:
             if one.draft is not drafted.draft and (one.draft is not None or one.source not in own)
         }
         return list(found.values())
+
+    @cached_property
+    def _taken_keys(self) -> frozenset[str]:
+        """Every ingredient and class that is active or drafted."""
+        return frozenset(self._taken)
+
+    def partners_of(self, drafted: Drafted, selectors: Iterable[Selector]) -> list[Taken]:
+        """What one of the selectors means and is active, in another draft, or ended within its washout.
+
+        Each drug once as active, once as draft, once as ended; never the drug that is drafted.
+        """
+        found: dict[tuple[object, ...], Taken] = {}
+        own = frozenset(drafted.medication.rxcuis)
+        for selector in selectors:
+            if not selector.keyed.isdisjoint(self._taken_keys):
+                for one in self.taken_beside(drafted, selector.keys):
+                    if selector.matches(one.medication) and not own.issuperset(_codes(selector, one)):
+                        found.setdefault((one.medication.rxcuis, one.drafted is not None), one)
+            if selector.washout_days:
+                for one in self._ended:
+                    in_time = (
+                        one.ended is not None and one.ended.age_days(self.record.as_of_epoch) <= selector.washout_days
+                    )
+                    if in_time and selector.matches(one.medication) and not own.issuperset(_codes(selector, one)):
+                        found.setdefault((one.medication.rxcuis, False), one)
+        return list(found.values())
+
+    def is_recent_start(self, medication: Identity, days: float) -> bool | None:
+        """Whether an ingredient of the medication was begun in the last `days`."""
+        answers = [is_recent_start(self.record, rxcui, days) for rxcui in medication.rxcuis]
+        return True if True in answers else None if None in answers else False
 
     def is_new_start(self, ingredient: Ingredient, drafted: Drafted) -> bool:
         """Whether the patient had no order of the ingredient in the last 180 days."""
@@ -221,6 +294,15 @@ class Chart:
     @cached_property
     def _active_tests(self) -> frozenset[str]:
         return _tests(self.record.service_requests)
+
+
+def _as_taken(one: ActiveMedication) -> Taken:
+    since = one.authored.text if one.authored is not None else None
+    return Taken(one.identity, one.source, since, one.order, ended=one.ended)
+
+
+def _codes(selector: Selector, one: Taken) -> frozenset[str]:
+    return frozenset(part.rxcui for part in selector.members(one.medication))
 
 
 def _is_to_be_given(order: MedicationRequest) -> bool:

@@ -1,25 +1,28 @@
 """Rules made ready: every condition a closure, every text a template, once at the start."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from cards.card import Coding
 from cards.rules.family import Family
 from cards.rules.predicate import Predicate
-from cards.rules.predicates import RuleError, compile_predicate
+from cards.rules.predicates import NO_WORDS, Own, compile_predicate
 from cards.rules.rule import (
     Band,
     LabOrder,
     MissingData,
     Rule,
+    RuleError,
     SilentWhen,
     SuggestionTemplate,
     Table,
     read_table,
 )
-from cards.rules.selector import Selector
 from cards.rules.template import Template
+from cards.rules.trigger import CompiledTrigger
+from fhir.mapping.medications import Identity
+from fhir.terminology.medications import classes_of
 
 # The project's own code system for the reasons that a clinician may give: a name, nothing is served there.
 OVERRIDE_SYSTEM = "https://cds-hooks-onnx.org/override-reasons"
@@ -86,7 +89,7 @@ class CompiledRule:
 
     declared: Rule
     family: Family
-    trigger: Selector
+    trigger: CompiledTrigger
     bands: tuple[CompiledBand, ...]
     quiet: tuple[CompiledQuiet, ...]
     missing: tuple[CompiledMissing, ...]
@@ -121,10 +124,13 @@ def _rule(family: Family, table: Table, rule: Rule) -> CompiledRule:
 
 
 def _compiled(family: Family, table: Table, rule: Rule) -> CompiledRule:
-    bands = tuple(_band(band) for band in rule.bands)
-    missing = tuple(_missing(entry, rule) for entry in rule.missing_data)
-    quiet = tuple(CompiledQuiet(one, compile_predicate(one.when)) for one in rule.silent_when if one.when is not None)
-    questions = tuple((one.text, compile_predicate(one.when)) for one in rule.questions)
+    own = family.conditions
+    bands = tuple(_band(band, own) for band in rule.bands)
+    missing = tuple(_missing(entry, rule, own) for entry in rule.missing_data)
+    quiet = tuple(
+        CompiledQuiet(one, compile_predicate(one.when, own)) for one in rule.silent_when if one.when is not None
+    )
+    questions = tuple((one.text, compile_predicate(one.when, own)) for one in rule.questions)
     suggestions = [one for band in bands for one in band.suggestions]
     suggestions += [one for entry in missing for one in entry.suggestions]
     predicates = [band.when for band in bands] + [entry.when for entry in missing] + [one.when for one in quiet]
@@ -133,39 +139,35 @@ def _compiled(family: Family, table: Table, rule: Rule) -> CompiledRule:
     return CompiledRule(
         rule,
         family,
-        _trigger(rule),
+        CompiledTrigger.read(rule.trigger),
         bands,
         quiet,
         missing,
         questions,
-        _suggestion(table.when_unsure) if table.when_unsure is not None else None,
+        _suggestion(table.when_unsure, own) if table.when_unsure is not None else None,
         Template(table.unstable_summary) if table.unstable_summary is not None else None,
         tuple(Coding(system=OVERRIDE_SYSTEM, code=one.code, display=one.display) for one in table.override_reasons),
         frozenset().union(*(band.when.uses for band in bands)),
-        frozenset().union(*(predicate.uses for predicate in predicates)),
+        frozenset().union(*(predicate.uses for predicate in predicates), _uses_of(rule)),
     )
 
 
-def _trigger(rule: Rule) -> Selector:
-    ingredients = frozenset(drug.rxcui for drug in rule.trigger.ingredients)
-    classes = frozenset(rule.trigger.classes)
-    if not ingredients and not classes:
-        raise RuleError("a trigger without ingredients and classes wakes nothing")
-    return Selector(ingredients, classes)
+def _uses_of(rule: Rule) -> frozenset[str]:
+    return frozenset({"active", "history"}) if rule.trigger.pair else frozenset()
 
 
-def _band(band: Band) -> CompiledBand:
+def _band(band: Band, own: Own) -> CompiledBand:
     return CompiledBand(
         band,
-        compile_predicate(band.when),
+        compile_predicate(band.when, own),
         Template(band.summary),
         Template(band.unsure_summary) if band.unsure_summary is not None else None,
         Template(band.detail),
-        tuple(_suggestion(one) for one in band.suggestions),
+        tuple(_suggestion(one, own) for one in band.suggestions),
     )
 
 
-def _missing(entry: MissingData, rule: Rule) -> CompiledMissing:
+def _missing(entry: MissingData, rule: Rule, own: Own) -> CompiledMissing:
     critical = frozenset(band.id for band in rule.bands if band.indicator == "critical")
     named = frozenset(entry.bands)
     bands = critical if named == {"critical"} else named
@@ -173,26 +175,26 @@ def _missing(entry: MissingData, rule: Rule) -> CompiledMissing:
         raise RuleError(f"{entry.id}: a band of {sorted(named)} does not exist")
     return CompiledMissing(
         entry,
-        compile_predicate(entry.when),
+        compile_predicate(entry.when, own),
         bands,
         Template(entry.summary),
         Template(entry.detail),
-        tuple(_suggestion(one) for one in entry.suggestions),
+        tuple(_suggestion(one, own) for one in entry.suggestions),
     )
 
 
-def _suggestion(declared: SuggestionTemplate) -> CompiledSuggestion:
+def _suggestion(declared: SuggestionTemplate, own: Own) -> CompiledSuggestion:
     recommended = declared.recommended
     return CompiledSuggestion(
         declared,
-        _optional(declared.only_if),
-        compile_predicate({"always": recommended} if isinstance(recommended, bool) else recommended),
-        tuple(CompiledOrder(order, _optional(order.only_if)) for order in declared.orders),
+        _optional(declared.only_if, own),
+        compile_predicate({"always": recommended} if isinstance(recommended, bool) else recommended, own),
+        tuple(CompiledOrder(order, _optional(order.only_if, own)) for order in declared.orders),
     )
 
 
-def _optional(spec: Any) -> Predicate | None:
-    return None if spec is None else compile_predicate(spec)
+def _optional(spec: Any, own: Own = NO_WORDS) -> Predicate | None:
+    return None if spec is None else compile_predicate(spec, own)
 
 
 def _suggestion_predicates(suggestion: CompiledSuggestion) -> list[Predicate]:
@@ -200,15 +202,21 @@ def _suggestion_predicates(suggestion: CompiledSuggestion) -> list[Predicate]:
     return [suggestion.recommended, *(one for one in conditions if one is not None)]
 
 
-def index(
-    rules: list[CompiledRule],
-) -> tuple[Mapping[str, tuple[CompiledRule, ...]], Mapping[str, tuple[CompiledRule, ...]]]:
-    """The rules by ingredient and by class, so that a draft meets only its own."""
-    by_ingredient: dict[str, tuple[CompiledRule, ...]] = {}
-    by_class: dict[str, tuple[CompiledRule, ...]] = {}
-    for rule in rules:
-        for rxcui in rule.trigger.ingredients:
-            by_ingredient[rxcui] = (*by_ingredient.get(rxcui, ()), rule)
-        for name in rule.trigger.classes:
-            by_class[name] = (*by_class.get(name, ()), rule)
-    return by_ingredient, by_class
+class Index:
+    """The rules by what wakes them, so that a draft meets only its own."""
+
+    def __init__(self, rules: Iterable[CompiledRule]) -> None:
+        self._by_key: dict[str, tuple[CompiledRule, ...]] = {}
+        self._for_any: tuple[CompiledRule, ...] = ()
+        for rule in rules:
+            selectors = tuple(rule.trigger.selectors())
+            for key in sorted(frozenset().union(*(one.keyed for one in selectors))):
+                self._by_key[key] = (*self._by_key.get(key, ()), rule)
+            if any(one.any_drug for one in selectors):
+                self._for_any = (*self._for_any, rule)
+
+    def of(self, medication: Identity) -> Iterator[CompiledRule]:
+        """The rules that name an ingredient or a class of the medication, each once."""
+        keys = (key for one in medication.ingredients for key in (one.rxcui, *sorted(classes_of((one,)))))
+        named = (rule for key in keys for rule in self._by_key.get(key, ()))
+        yield from {rule.id: rule for rule in (*named, *self._for_any)}.values()

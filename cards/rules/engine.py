@@ -1,25 +1,29 @@
 """Judging one drafted medication: which of its rules speaks, and why the others keep quiet.
 
-A draft meets only the rules of its ingredients and classes. Bands are read from top to bottom and the first true one
-wins; unknown never fires. A value that is too old is still looked at: what fires on it comes one step lower and says
-so, and where nothing fires on it it counts as unknown.
+A draft meets only the rules of its ingredients and classes, a rule about a pair only where the other side is taken or
+drafted; it is then judged before each partner, and the worst is said. Bands are read from top to bottom and the first
+true one wins; unknown never fires. A value that is too old is still looked at: what fires on it comes one step lower
+and says so, and where nothing fires on it it counts as unknown.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from functools import cache
 from importlib import import_module
 from importlib.resources import files
+from typing import NamedTuple
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from cards.card import Indicator
-from cards.rules.chart import Chart
+from cards.markdown import plain
+from cards.rules.chart import Chart, Taken
 from cards.rules.compiled import (
     CompiledBand,
     CompiledMissing,
     CompiledRule,
+    Index,
     compile_family,
-    index,
 )
 from cards.rules.drafted import Drafted
 from cards.rules.family import Family
@@ -29,9 +33,9 @@ from cards.rules.offers import is_answered, offers_of
 from cards.rules.predicate import Predicate
 from cards.rules.situation import Situation
 from cards.rules.template import Template
+from cards.rules.trigger import Call
 from cards.rules.words import word_of
 from fhir.mapping.medications import Identity
-from fhir.terminology.medications import Ingredient, classes_of
 
 MISSING = "missing"
 """The band of a finding that asks for missing data."""
@@ -48,45 +52,47 @@ class Judgement(Struct, frozen=True):
     silences: tuple[Silence, ...]
 
 
+class Wake(NamedTuple):
+    """A rule that a draft wakes, and how."""
+
+    rule: CompiledRule
+    call: Call
+
+
 class RuleBook:
     """All rules, indexed by ingredient and class."""
 
     def __init__(self, rules: Iterable[CompiledRule]) -> None:
         self.rules = tuple(rules)
-        self._by_ingredient, self._by_class = index(list(self.rules))
         self.needs = needs_of(frozenset().union(*(rule.uses for rule in self.rules)))
+        self._index = Index(self.rules)
+        self._awake: dict[tuple[object, ...], tuple[Wake, ...]] = {}
 
-        self._awake: dict[tuple[str, ...], tuple[tuple[CompiledRule, Ingredient], ...]] = {}
-
-    def rules_for(self, medication: Identity) -> tuple[tuple[CompiledRule, Ingredient], ...]:
-        """The rules that a medication wakes, each once, with the first of its ingredients that does."""
-        known = self._awake.get(medication.rxcuis)
+    def rules_for(self, medication: Identity) -> tuple[Wake, ...]:
+        """The rules that a medication wakes."""
+        key = (medication.rxcuis, medication.systemic, medication.dose_form, medication.route)
+        known = self._awake.get(key)
         if known is None:
-            known = tuple(self._find(medication))
+            of_drug = ((rule, rule.trigger.call(medication)) for rule in self._index.of(medication))
+            known = tuple(Wake(rule, call) for rule, call in of_drug if call is not None)
             if len(self._awake) < _MOST_REMEMBERED:
-                self._awake[medication.rxcuis] = known
+                self._awake[key] = known
         return known
-
-    def _find(self, medication: Identity) -> Iterator[tuple[CompiledRule, Ingredient]]:
-        found: set[str] = set()
-        for ingredient in medication.ingredients:
-            names = sorted(classes_of((ingredient,)))
-            of_classes = (rule for name in names for rule in self._by_class.get(name, ()))
-            for rule in (*self._by_ingredient.get(ingredient.rxcui, ()), *of_classes):
-                if rule.id not in found:
-                    found.add(rule.id)
-                    yield rule, ingredient
 
     def judge(self, chart: Chart, drafted: Drafted) -> Judgement:
         """What every rule of this draft says or why it does not."""
-        answers = [
-            _judge(rule, Situation(chart, drafted, ingredient))
-            for rule, ingredient in self.rules_for(drafted.medication)
-        ]
-        return Judgement(
-            tuple(answer for answer in answers if isinstance(answer, Finding)),
-            tuple(answer for answer in answers if isinstance(answer, Silence)),
-        )
+        answers = [_answer(wake, chart, drafted) for wake in self.rules_for(drafted.medication)]
+        silences = [answer for answer in answers if isinstance(answer, Silence)]
+        alone = answers.count(None)
+        if alone:
+            looked = f"looked for {alone} interaction{'s' if alone > 1 else ''}: none of the partner drugs is taken."
+            silences.append(Silence(drafted.draft.name, "no-partner", f"{_capital(drafted)}: {looked}"))
+        return Judgement(tuple(answer for answer in answers if isinstance(answer, Finding)), tuple(silences))
+
+
+def _capital(drafted: Drafted) -> str:
+    name = plain(drafted.medication.name)
+    return f"{name[:1].upper()}{name[1:]}"
 
 
 def families() -> list[Family]:
@@ -106,21 +112,66 @@ def rule_book() -> RuleBook:
     return RuleBook(rule for family in families() for rule in compile_family(family))
 
 
-def _judge(rule: CompiledRule, situation: Situation) -> Finding | Silence:
-    if situation.medication.systemic is False:
+def _answer(wake: Wake, chart: Chart, drafted: Drafted) -> Finding | Silence | None:
+    """What one rule says; None where it is about a pair and the other side is not there."""
+    rule, call = wake
+    if call.is_local:
         return Silence(rule.id, "local-form", f"{rule.declared.title}: a local form does not wake this rule.")
-    for band in rule.bands:
+    alone = Situation(chart, drafted, call.ingredient, trigger=rule.trigger)
+    partners = chart.partners_of(drafted, call.partners) if call.partners else ()
+    if partners:
+        return _worst(rule, alone, partners)
+    return _spoken(rule, _decide(rule, alone)) if call.alone else None
+
+
+def _worst(rule: CompiledRule, alone: Situation, partners: Iterable[Taken]) -> Finding | Silence:
+    """The worst that the rule says about one of the partners, said of all for whom it says it."""
+    decided = [_decide(rule, alone.with_partners((one,))) for one in partners]
+    verdicts = [one for one in decided if isinstance(one, _Verdict)]
+    if not verdicts:
+        return next(one for one in decided if isinstance(one, Silence))
+    worst = min(verdicts, key=lambda one: one.rank)
+    same = tuple(one.situation.partners[0] for one in verdicts if one.rank == worst.rank)
+    others = [one.situation.partner_names()[0] for one in verdicts if one.rank != worst.rank]
+    if len(same) > 1:
+        worst = replace(worst, situation=worst.situation.with_partners(same))
+    return _spoken(rule, replace(worst, less=tuple(dict.fromkeys(others))) if others else worst)
+
+
+class _Verdict(Struct, frozen=True):
+    """What a rule is going to say: a band, or an entry for missing data; `less` names partners of milder bands."""
+
+    situation: Situation
+    rank: tuple[int, int]
+    says: CompiledBand | CompiledMissing
+    less: tuple[str, ...] = ()
+
+
+_HARM = {"critical": 0, "warning": 1, "info": 2, "silent": 3}
+
+
+def _decide(rule: CompiledRule, situation: Situation) -> _Verdict | Silence:
+    for position, band in enumerate(rule.bands):
         if band.when.test(situation) is True:
-            return _speak(rule, band, situation)
+            quiet = _quiet(rule, band, situation)
+            return quiet or _Verdict(situation, (_HARM[band.declared.indicator], position), band)
     strict = situation.with_fresh_values_only()
     undecided = [band for band in rule.bands if band.when.test(strict) is None]
     unknown = [band for band in undecided if _quiet(rule, band, strict) is None]
     if undecided and not unknown:
         return _quiet(rule, undecided[0], strict) or _unspoken(rule, unknown, strict)
-    for entry in rule.missing:
+    for position, entry in enumerate(rule.missing):
         if entry.when.test(strict) is True and any(band.declared.id in entry.bands for band in unknown):
-            return _ask(rule, entry, strict)
+            return _Verdict(strict, (_HARM["info"], len(rule.bands) + position), entry)
     return _unspoken(rule, unknown, strict)
+
+
+def _spoken(rule: CompiledRule, decided: _Verdict | Silence) -> Finding | Silence:
+    if isinstance(decided, Silence):
+        return decided
+    if isinstance(decided.says, CompiledMissing):
+        return _ask(rule, decided.says, decided.situation)
+    return _speak(rule, decided.says, decided.situation, decided.less)
 
 
 def _quiet(rule: CompiledRule, band: CompiledBand, situation: Situation) -> Silence | None:
@@ -132,10 +183,9 @@ def _quiet(rule: CompiledRule, band: CompiledBand, situation: Situation) -> Sile
     return None
 
 
-def _speak(rule: CompiledRule, band: CompiledBand, situation: Situation) -> Finding | Silence:
-    quiet = _quiet(rule, band, situation)
-    if quiet is not None:
-        return quiet
+def _speak(
+    rule: CompiledRule, band: CompiledBand, situation: Situation, less: tuple[str, ...] = ()
+) -> Finding | Silence:
     if band.declared.indicator == "silent":
         return Silence(rule.id, band.declared.id.replace("_", "-"), f"{rule.declared.title}: {band.declared.detail}")
     if is_answered(band.suggestions, situation):
@@ -145,7 +195,8 @@ def _speak(rule: CompiledRule, band: CompiledBand, situation: Situation) -> Find
     summary = _summary(rule, band, situation, unsure)
     text = _Text(band.declared.id, indicator, band.when, summary, band.detail, not unsure, band.declared.cites)
     offers = offers_of(rule, band.suggestions, situation, situation.is_doubtful(band.when.uses))
-    return _finding(rule, text, offers, situation)
+    also = (f"The same rule, milder: {', '.join(less)}.",) if less else ()
+    return _finding(rule, text, offers, situation, also)
 
 
 def _summary(rule: CompiledRule, band: CompiledBand, situation: Situation, unsure: bool) -> Template:
@@ -174,8 +225,15 @@ def _unspoken(rule: CompiledRule, unknown: list[CompiledBand], situation: Situat
             "within-limits",
             f"{rule.declared.title}: looked, no limit is reached{f' ({seen})' if seen else ''}.",
         )
-    reason, text = situation.why_unknown(frozenset().union(*(band.when.uses for band in unknown)))
+    uses = frozenset().union(*(band.when.uses for band in unknown))
+    reason, text = _own_gap(rule, uses, situation) or situation.why_unknown(uses)
     return Silence(rule.id, reason, f"{rule.declared.title}: {text}")
+
+
+def _own_gap(rule: CompiledRule, uses: frozenset[str], situation: Situation) -> tuple[str, str] | None:
+    """Why a fact is not known that only this rule's family knows about."""
+    gaps = (gap(situation) for use, gap in rule.family.gaps.items() if use in uses)
+    return next((gap for gap in gaps if gap is not None), None)
 
 
 class _Text(Struct, frozen=True):
@@ -190,8 +248,11 @@ class _Text(Struct, frozen=True):
     cites: tuple[int, ...]
 
 
-def _finding(rule: CompiledRule, text: _Text, offers: tuple[Offer, ...], situation: Situation) -> Finding:
-    facts = tuple(dict.fromkeys([situation.drafted_fact(), *text.when.facts(situation)]))
+def _finding(
+    rule: CompiledRule, text: _Text, offers: tuple[Offer, ...], situation: Situation, also: tuple[str, ...] = ()
+) -> Finding:
+    found = [situation.drafted_fact(), *situation.partner_facts(), *text.when.facts(situation)]
+    facts = tuple(dict.fromkeys(found))
     word = word_of(rule, text.when, facts, situation)
     asked = [question for question, when in rule.questions if when.test(situation) is True]
     running = situation.running_note() if text.indicator != "info" else None
@@ -206,7 +267,7 @@ def _finding(rule: CompiledRule, text: _Text, offers: tuple[Offer, ...], situati
         detail=text.detail.fill(word) or declared.title,
         priority=declared.priority,
         facts=facts,
-        notes=(*situation.notes(text.when.uses), *asked, *([running] if running else ())),
+        notes=(*situation.notes(text.when.uses), *also, *asked, *([running] if running else ())),
         suggestions=offers,
         evidence=tuple(declared.evidence[position] for position in text.cites) or declared.evidence,
         override_reasons=rule.override_reasons,

@@ -13,6 +13,7 @@ from cards.rules.compiled import CompiledBand, CompiledMissing, CompiledRule, Co
 from cards.rules.family import Family
 from cards.rules.kidney import ESTIMATES
 from cards.rules.rule import Product, raw_table, table_of
+from cards.rules.selector import Selector
 from cards.rules.template import Template
 from cards.rules.words import COMMON_LONGEST, COMMON_WORDS
 from fhir.terminology.analytes import ANALYTES
@@ -28,6 +29,8 @@ _REST_ON: Mapping[str, frozenset[str]] = {
     "dose": frozenset({"dose"}),
     "other": frozenset({"active"}),
 }
+# Of a rule that any drug wakes.
+_LONG_DRUG = "phenoxymethylpenicillin"
 
 
 def lint_family(family: Family) -> list[str]:
@@ -37,7 +40,8 @@ def lint_family(family: Family) -> list[str]:
 
 def lint_table(family: Family, raw: Mapping[str, Any]) -> list[str]:
     """Every fault of a table as it is written."""
-    faults = [f"{'/'.join(map(str, error.absolute_path))}: {error.message}" for error in _schema().iter_errors(raw)]
+    errors = _schema(family).iter_errors(raw)
+    faults = [f"{'/'.join(map(str, error.absolute_path))}: {error.message}" for error in errors]
     if faults:
         return faults
     rules = compile_table(family, table_of(raw))
@@ -45,8 +49,12 @@ def lint_table(family: Family, raw: Mapping[str, Any]) -> list[str]:
     return faults or [f"{rule.id}: {fault}" for rule in rules for fault in _rule_faults(rule)]
 
 
-def _schema() -> Draft202012Validator:
+def _schema(family: Family) -> Draft202012Validator:
     schema = json.loads((files("cards.rules") / "rule.schema.json").read_text(encoding="utf-8"))
+    predicate = schema["$defs"]["predicate"]
+    # A family's own word goes before a common one of that name.
+    kept = [one for one in predicate["oneOf"] if not set(one["required"]) & set(family.conditions)]
+    predicate["oneOf"] = [*kept, *(one.schema_of(word) for word, one in family.conditions.items())]
     return Draft202012Validator(schema)
 
 
@@ -135,10 +143,14 @@ def _text_faults(rule: CompiledRule, band: CompiledBand) -> Iterator[str]:
     for template in (*summaries, band.detail):
         yield from _unknown_words(rule, template)
         for name in template.names:
-            if name in _REST_ON and not _REST_ON[name] & band.when.uses:
+            if name in _REST_ON and not _REST_ON[name] & (band.when.uses | _of_pair(rule)):
                 yield f"{{{name}}} is said, but the condition rests on no such fact"
     for template in summaries:
         yield from _too_long(rule, template)
+
+
+def _of_pair(rule: CompiledRule) -> frozenset[str]:
+    return frozenset({"active"}) if rule.trigger.sides else frozenset()
 
 
 def _missing_text_faults(rule: CompiledRule, entry: CompiledMissing) -> Iterator[str]:
@@ -155,7 +167,13 @@ def _unknown_words(rule: CompiledRule, template: Template) -> Iterator[str]:
 
 def _too_long(rule: CompiledRule, template: Template) -> Iterator[str]:
     drug = max(_drug_names(rule), key=len)
-    longest = {**COMMON_LONGEST, **rule.family.longest, "drug": drug, "Drug": drug.capitalize()}
+    longest = {
+        **COMMON_LONGEST,
+        **_longest_of_sides(rule),
+        **rule.family.longest,
+        "drug": drug,
+        "Drug": drug.capitalize(),
+    }
     filled = template.fill(longest.get)
     if filled is None:
         yield f"the longest of {', '.join(set(template.names) - set(longest))} is not known"
@@ -164,8 +182,18 @@ def _too_long(rule: CompiledRule, template: Template) -> Iterator[str]:
 
 
 def _drug_names(rule: CompiledRule) -> list[str]:
-    of_classes = (code for name in rule.trigger.classes for code in class_members()[name])
-    return [ingredients()[code].name for code in (*rule.trigger.ingredients, *of_classes)]
+    return [name for one in rule.trigger.selectors() for name in _selected_names(one)] or [_LONG_DRUG]
+
+
+def _selected_names(selector: Selector) -> list[str]:
+    of_classes = (code for name in selector.classes for code in class_members()[name])
+    return [ingredients()[code].name for code in (*selector.ingredients, *of_classes)]
+
+
+def _longest_of_sides(rule: CompiledRule) -> dict[str, str]:
+    """What {first} and {second} become: the longest name of either side."""
+    names = [max((name for one in side for name in _selected_names(one)), key=len) for side in rule.trigger.sides]
+    return {word: f"{name} and 1 more" for word, name in zip(("first", "second"), names, strict=False)}
 
 
 def _safety_faults(band: CompiledBand) -> Iterator[str]:

@@ -47,4 +47,6 @@ def needs_of(uses: frozenset[str]) -> RuleNeeds:
         if use.startswith("lab:"):
             analytes.add(use.removeprefix("lab:"))
             resources.add("Observation")
+        if use.startswith("resource:"):
+            resources.add(use.removeprefix("resource:"))
     return RuleNeeds(frozenset(analytes), frozenset(resources | _ALWAYS))

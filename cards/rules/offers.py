@@ -49,10 +49,18 @@ def _open_orders(suggestion: CompiledSuggestion, situation: Situation) -> tuple[
 
 
 def is_answered(suggestions: Iterable[CompiledSuggestion], situation: Situation) -> bool:
-    """Whether the tests that one of the suggestions asks for are ordered already."""
-    return any(
-        suggestion.declared.answers
-        and _applicable_orders(suggestion, situation)
-        and not _open_orders(suggestion, situation)
-        for suggestion in suggestions
-    )
+    """Whether what one of the suggestions asks for, tests and added drugs, is ordered already."""
+    return any(suggestion.declared.answers and _is_done(suggestion, situation) for suggestion in suggestions)
+
+
+def _is_done(suggestion: CompiledSuggestion, situation: Situation) -> bool:
+    applicable = _applicable_orders(suggestion, situation)
+    if not applicable and not suggestion.declared.create:
+        return False
+    return not _open_orders(suggestion, situation) and _is_added(suggestion, situation)
+
+
+def _is_added(suggestion: CompiledSuggestion, situation: Situation) -> bool:
+    """Whether one of the drugs to add is there; nothing to add is there always."""
+    codes = [order.product.rxcui for order in suggestion.declared.create]
+    return not codes or any(situation.is_beside(code, suggestion.declared.answers) for code in codes)

@@ -2,31 +2,31 @@
 
 import operator
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
+from cards.rules.condition import Condition, comparison, floor_comparison, only
 from cards.rules.fact import Fact
 from cards.rules.predicate import Predicate, Truth, all_of, any_of, at_least, constant, less_than, no_facts, none_of
+from cards.rules.rule import RuleError
 from cards.rules.selector import Selector
 from cards.rules.situation import Situation
 
-Comparison = Callable[[float | None], Truth]
-
-_OPERATORS: Mapping[str, Callable[[float, float], bool]] = {
-    "lt": operator.lt,
-    "le": operator.le,
-    "gt": operator.gt,
-    "ge": operator.ge,
-}
+Own = Mapping[str, Condition]
+"""The words that a family brings along."""
+NO_WORDS: Own = MappingProxyType({})
 
 
-class RuleError(ValueError):
-    """A rule that cannot be compiled; the message names the part that is wrong."""
-
-
-def compile_predicate(spec: Any) -> Predicate:
+def compile_predicate(spec: Any, own: Own = NO_WORDS) -> Predicate:
     """The closure of a condition as a table writes it; refuses a word that is not known."""
     if not isinstance(spec, dict) or not spec:
         raise RuleError(f"{spec!r} is no condition")
+    for word, joiner in _LOGIC.items():
+        if word in spec:
+            return joiner(spec, own)
+    for word, condition in own.items():
+        if word in spec:
+            return condition.read(spec)
     for word, compiler in _WORDS.items():
         if word in spec:
             return compiler(spec)
@@ -36,41 +36,41 @@ def compile_predicate(spec: Any) -> Predicate:
 # Logic
 
 
-def _all(spec: Mapping[str, Any]) -> Predicate:
-    return all_of(_parts(spec, "all"))
+def _all(spec: Mapping[str, Any], own: Own) -> Predicate:
+    return all_of(_listed(only(spec, "all")["all"], own))
 
 
-def _any(spec: Mapping[str, Any]) -> Predicate:
-    return any_of(_parts(spec, "any"))
+def _any(spec: Mapping[str, Any], own: Own) -> Predicate:
+    return any_of(_listed(only(spec, "any")["any"], own))
 
 
-def _not(spec: Mapping[str, Any]) -> Predicate:
-    return none_of(compile_predicate(_only(spec, "not")["not"]))
+def _not(spec: Mapping[str, Any], own: Own) -> Predicate:
+    return none_of(compile_predicate(only(spec, "not")["not"], own))
 
 
 def _always(spec: Mapping[str, Any]) -> Predicate:
-    return constant(_only(spec, "always")["always"] is True)
+    return constant(only(spec, "always")["always"] is True)
 
 
 def _never(spec: Mapping[str, Any]) -> Predicate:
-    return constant(_only(spec, "never")["never"] is not True)
+    return constant(only(spec, "never")["never"] is not True)
 
 
-def _count_at_least(spec: Mapping[str, Any]) -> Predicate:
-    counted = _only(_only(spec, "count_at_least")["count_at_least"], "n", "of")
-    return at_least(int(counted["n"]), _listed(counted["of"]))
+def _count_at_least(spec: Mapping[str, Any], own: Own) -> Predicate:
+    counted = only(only(spec, "count_at_least")["count_at_least"], "n", "of")
+    return at_least(int(counted["n"]), _listed(counted["of"], own))
 
 
-def _count_less_than(spec: Mapping[str, Any]) -> Predicate:
-    counted = _only(_only(spec, "count_less_than")["count_less_than"], "n", "of")
-    return less_than(int(counted["n"]), _listed(counted["of"]))
+def _count_less_than(spec: Mapping[str, Any], own: Own) -> Predicate:
+    counted = only(only(spec, "count_less_than")["count_less_than"], "n", "of")
+    return less_than(int(counted["n"]), _listed(counted["of"], own))
 
 
 # Drugs
 
 
 def _draft(spec: Mapping[str, Any]) -> Predicate:
-    matches = Selector.read(_only(spec, "draft")["draft"]).matches
+    matches = Selector.read(only(spec, "draft")["draft"]).matches
 
     def test(situation: Situation) -> Truth:
         return matches(situation.medication)
@@ -79,7 +79,7 @@ def _draft(spec: Mapping[str, Any]) -> Predicate:
 
 
 def _active(spec: Mapping[str, Any]) -> Predicate:
-    selector = Selector.read(_only(spec, "active")["active"])
+    selector = Selector.read(only(spec, "active")["active"])
 
     def test(situation: Situation) -> Truth:
         return situation.takes(selector)
@@ -91,7 +91,7 @@ def _active(spec: Mapping[str, Any]) -> Predicate:
 
 
 def _new_start(spec: Mapping[str, Any]) -> Predicate:
-    wanted = _only(spec, "new_start")["new_start"]
+    wanted = only(spec, "new_start")["new_start"]
 
     def test(situation: Situation) -> Truth:
         return None if situation.new_start is None else situation.new_start is wanted
@@ -99,11 +99,61 @@ def _new_start(spec: Mapping[str, Any]) -> Predicate:
     return Predicate(test, no_facts, frozenset({"history"}))
 
 
+def _partner_on(spec: Mapping[str, Any]) -> Predicate:
+    """True when the draft or the partner that is looked at is such a drug."""
+    selector = Selector.read(only(spec, "partner_on")["partner_on"])
+
+    def test(situation: Situation) -> Truth:
+        return situation.pair_has(selector)
+
+    return Predicate(test, no_facts, frozenset({"active"}))
+
+
+def _partner_new(spec: Mapping[str, Any]) -> Predicate:
+    wanted = only(spec, "partner_new")["partner_new"]
+
+    def test(situation: Situation) -> Truth:
+        is_new = situation.pair_is_new
+        return None if is_new is None else is_new is wanted
+
+    return Predicate(test, no_facts, frozenset({"active", "history"}))
+
+
+def _drug_daily_mg(spec: Mapping[str, Any]) -> Predicate:
+    """The daily dose of a drug that is drafted, else of the active one: the highest of several orders."""
+    inner = only(spec, "drug_daily_mg")["drug_daily_mg"]
+    rxcui = str(inner["ingredient"]["rxcui"])
+    compare, limits = comparison(inner, "ingredient")
+
+    def test(situation: Situation) -> Truth:
+        return compare(situation.drug_daily_mg(rxcui))
+
+    def facts(situation: Situation) -> list[Fact]:
+        return situation.drug_facts(rxcui)
+
+    return Predicate(test, facts, frozenset({"active", "dose", "drug_dose"}), limits)
+
+
+def _daily_total_mg(spec: Mapping[str, Any]) -> Predicate:
+    """The sum over the draft, the other drafts and what is active; an unknown part is unknown, never nothing."""
+    inner = only(spec, "daily_total_mg")["daily_total_mg"]
+    rxcui = str(inner["ingredient"]["rxcui"])
+    compare, limits = floor_comparison(inner, "ingredient")
+
+    def test(situation: Situation) -> Truth:
+        return compare(*situation.daily_total_mg(rxcui))
+
+    def facts(situation: Situation) -> list[Fact]:
+        return situation.drug_facts(rxcui)
+
+    return Predicate(test, facts, frozenset({"active", "dose", "drug_dose"}), limits)
+
+
 # Patient
 
 
 def _condition_any(spec: Mapping[str, Any]) -> Predicate:
-    keys = tuple(_only(spec, "condition_any")["condition_any"])
+    keys = tuple(only(spec, "condition_any")["condition_any"])
 
     def test(situation: Situation) -> Truth:
         found = [situation.has_condition(key) for key in keys]
@@ -116,7 +166,7 @@ def _condition_any(spec: Mapping[str, Any]) -> Predicate:
 
 
 def _sex(spec: Mapping[str, Any]) -> Predicate:
-    wanted = _only(spec, "sex")["sex"]
+    wanted = only(spec, "sex")["sex"]
 
     def test(situation: Situation) -> Truth:
         return None if situation.sex is None else situation.sex == wanted
@@ -125,15 +175,15 @@ def _sex(spec: Mapping[str, Any]) -> Predicate:
 
 
 def _allergy(spec: Mapping[str, Any]) -> Predicate:
-    wanted = _only(spec, "allergy")["allergy"]
+    wanted = only(spec, "allergy")["allergy"]
     if wanted.get("match") == "ingredient":
-        rxcui = str(_only(wanted, "match", "ingredient")["ingredient"]["rxcui"])
+        rxcui = str(only(wanted, "match", "ingredient")["ingredient"]["rxcui"])
 
         def test(situation: Situation) -> Truth:
             return situation.is_allergic_to_ingredient(rxcui)
 
     elif wanted.get("match") == "class":
-        name = str(_only(wanted, "match", "class")["class"])
+        name = str(only(wanted, "match", "class")["class"])
 
         def test(situation: Situation) -> Truth:
             return situation.is_allergic_to_class(name)
@@ -148,7 +198,7 @@ def _allergy(spec: Mapping[str, Any]) -> Predicate:
 
 def _lab(spec: Mapping[str, Any]) -> Predicate:
     key, max_age = str(spec["lab"]), spec.get("max_age_days")
-    compare, limits = _comparison(spec, "lab", "max_age_days")
+    compare, limits = comparison(spec, "lab", "max_age_days")
 
     def test(situation: Situation) -> Truth:
         return compare(situation.lab_value(key, max_age))
@@ -160,7 +210,7 @@ def _lab(spec: Mapping[str, Any]) -> Predicate:
 
 
 def _lab_missing(spec: Mapping[str, Any]) -> Predicate:
-    key, max_age = str(spec["lab_missing"]), _only(spec, "lab_missing", "max_age_days").get("max_age_days")
+    key, max_age = str(spec["lab_missing"]), only(spec, "lab_missing", "max_age_days").get("max_age_days")
 
     def test(situation: Situation) -> Truth:
         return situation.lab_value(key, max_age) is None
@@ -170,7 +220,7 @@ def _lab_missing(spec: Mapping[str, Any]) -> Predicate:
 
 def _derived(spec: Mapping[str, Any]) -> Predicate:
     name = _estimate_name(spec, "derived")
-    compare, limits = _comparison(spec, "derived", "weight")
+    compare, limits = comparison(spec, "derived", "weight")
 
     def test(situation: Situation) -> Truth:
         return compare(situation.estimate_value(name))
@@ -182,7 +232,7 @@ def _derived(spec: Mapping[str, Any]) -> Predicate:
 
 
 def _derived_missing(spec: Mapping[str, Any]) -> Predicate:
-    name = _estimate_name(_only(spec, "derived_missing", "weight"), "derived_missing")
+    name = _estimate_name(only(spec, "derived_missing", "weight"), "derived_missing")
 
     def test(situation: Situation) -> Truth:
         return situation.lacks_estimate(name)
@@ -191,7 +241,7 @@ def _derived_missing(spec: Mapping[str, Any]) -> Predicate:
 
 
 def _kidney_value_wanted(spec: Mapping[str, Any]) -> Predicate:
-    wanted = _only(spec, "kidney_value_wanted")["kidney_value_wanted"]
+    wanted = only(spec, "kidney_value_wanted")["kidney_value_wanted"]
     return Predicate(lambda situation: situation.is_kidney_value_wanted() is wanted, no_facts, frozenset({"egfr_best"}))
 
 
@@ -204,12 +254,12 @@ def _estimate_name(spec: Mapping[str, Any], word: str) -> str:
     raise RuleError(f"{dict(spec)!r}: egfr_best, or crcl_cockcroft_gault with weight actual or adjusted")
 
 
-def _number(word: str, use: str) -> Callable[[Mapping[str, Any]], Predicate]:
+def _number(word: str, uses: frozenset[str]) -> Callable[[Mapping[str, Any]], Predicate]:
     """A word that compares one number of the situation: its attribute has the word's own name."""
     read = operator.attrgetter(word)
 
     def compiler(spec: Mapping[str, Any]) -> Predicate:
-        compare, limits = _comparison(_only(spec, word)[word])
+        compare, limits = comparison(only(spec, word)[word])
 
         def test(situation: Situation) -> Truth:
             return compare(read(situation))
@@ -217,79 +267,66 @@ def _number(word: str, use: str) -> Callable[[Mapping[str, Any]], Predicate]:
         def facts(situation: Situation) -> list[Fact]:
             return situation.number_facts(word, limits)
 
-        return Predicate(test, facts, frozenset({use}), limits)
+        return Predicate(test, facts, uses, limits)
 
     return compiler
 
 
 def _single_dose(spec: Mapping[str, Any]) -> Predicate:
-    wanted = _only(spec, "single_dose")["single_dose"]
+    wanted = only(spec, "single_dose")["single_dose"]
     return Predicate(lambda situation: situation.is_single_dose is wanted, no_facts, frozenset({"dose"}))
 
 
 def _unknown(spec: Mapping[str, Any]) -> Predicate:
     """True when a number of the order or the patient is not known: what a missing-data entry asks."""
-    word = _only(spec, "unknown")["unknown"]
+    word = only(spec, "unknown")["unknown"]
     if word not in _NUMBERS:
         raise RuleError(f"unknown: {word!r} is none of {', '.join(_NUMBERS)}")
     read = operator.attrgetter(word)
-    return Predicate(lambda situation: read(situation) is None, no_facts, frozenset({_NUMBERS[word]}))
-
-
-def _comparison(spec: Mapping[str, Any], *beside: str) -> tuple[Comparison, frozenset[float]]:
-    """Compares with every limit of the spec; None stays unknown."""
-    limits = {word: float(spec[word]) for word in _OPERATORS if word in spec}
-    _only(spec, *beside, *limits)
-    if not limits:
-        raise RuleError(f"{dict(spec)!r} compares with nothing")
-    checks = tuple((_OPERATORS[word], limit) for word, limit in limits.items())
-
-    def compare(value: float | None) -> Truth:
-        return None if value is None else all(check(value, limit) for check, limit in checks)
-
-    return compare, frozenset(limits.values())
+    return Predicate(lambda situation: read(situation) is None, no_facts, _NUMBERS[word])
 
 
 # Parts
 
 
-def _parts(spec: Mapping[str, Any], word: str) -> tuple[Predicate, ...]:
-    return _listed(_only(spec, word)[word])
-
-
-def _listed(specs: Any) -> tuple[Predicate, ...]:
+def _listed(specs: Any, own: Own) -> tuple[Predicate, ...]:
     if not isinstance(specs, list) or not specs:
         raise RuleError(f"{specs!r} is no list of conditions")
-    return tuple(compile_predicate(spec) for spec in specs)
-
-
-def _only(spec: Any, *words: str) -> Mapping[str, Any]:
-    if not isinstance(spec, dict) or set(spec) - set(words):
-        raise RuleError(f"{spec!r}: only {', '.join(words)} can stand here")
-    return spec
+    return tuple(compile_predicate(spec, own) for spec in specs)
 
 
 # Numbers by word, with the kind of fact they rest on.
-_NUMBERS: Mapping[str, str] = {
-    "age_years": "age",
-    "weight_kg": "weight",
-    "daily_dose_mg": "dose",
-    "times_per_day": "frequency",
-    "duration_days": "duration",
-    "gestation_weeks": "gestation",
+_NUMBERS: Mapping[str, frozenset[str]] = {
+    "age_years": frozenset({"age"}),
+    "weight_kg": frozenset({"weight"}),
+    "daily_dose_mg": frozenset({"dose"}),
+    "weekly_dose_mg": frozenset({"dose"}),
+    "dose_mg_per_kg": frozenset({"each_dose", "weight"}),
+    "dose_mg_per_kg_per_day": frozenset({"dose", "weight"}),
+    "times_per_day": frozenset({"frequency"}),
+    "times_per_week": frozenset({"frequency"}),
+    "duration_days": frozenset({"duration"}),
+    "gestation_weeks": frozenset({"gestation"}),
 }
 
-_WORDS: Mapping[str, Callable[[Mapping[str, Any]], Predicate]] = {
+_LOGIC: Mapping[str, Callable[[Mapping[str, Any], Own], Predicate]] = {
     "all": _all,
     "any": _any,
     "not": _not,
-    "always": _always,
-    "never": _never,
     "count_at_least": _count_at_least,
     "count_less_than": _count_less_than,
+}
+
+_WORDS: Mapping[str, Callable[[Mapping[str, Any]], Predicate]] = {
+    "always": _always,
+    "never": _never,
     "draft": _draft,
     "active": _active,
     "new_start": _new_start,
+    "partner_on": _partner_on,
+    "partner_new": _partner_new,
+    "drug_daily_mg": _drug_daily_mg,
+    "daily_total_mg": _daily_total_mg,
     "condition_any": _condition_any,
     "sex": _sex,
     "allergy": _allergy,
@@ -302,4 +339,5 @@ _WORDS: Mapping[str, Callable[[Mapping[str, Any]], Predicate]] = {
     "unknown": _unknown,
     **{word: _number(word, use) for word, use in _NUMBERS.items()},
 }
-WORDS = tuple(_WORDS)
+WORDS = (*_LOGIC, *_WORDS)
+"""Every word that any family may use."""

@@ -16,6 +16,10 @@ BandIndicator = Literal["silent", "info", "warning", "critical"]
 Verification = Literal["source read", "search", "knowledge", "needs label check"]
 
 
+class RuleError(ValueError):
+    """A rule that cannot be compiled; the message names the part that is wrong."""
+
+
 class Declared(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Ground of the declared things: a misspelt member stops the start."""
 
@@ -41,11 +45,32 @@ class Drug(Declared, frozen=True):
     name: str
 
 
-class Trigger(Declared, frozen=True):
-    """Which drafts wake the rule: any of the ingredients, any of the classes. Local forms never do."""
+class Selected(Declared, frozen=True):
+    """A drug selector: any of the ingredients, any of the classes (or `any_drug`), narrowed by the rest.
+
+    `washout_days`, of a pair's side only: it counts so long after its end, where the end is known.
+    """
 
     ingredients: tuple[Drug, ...] = ()
     classes: tuple[str, ...] = ()
+    exclude_classes: tuple[str, ...] = ()
+    systemic: bool | None = None
+    route: Literal["oral", "injected", "not injected"] | None = None
+    dose_form_any: tuple[str, ...] = ()
+    washout_days: float | None = None
+    any_drug: bool = False
+
+
+class Trigger(Declared, frozen=True):
+    """Which drafts wake the rule: one that any of `draft` selects; or a drug of one side of `pair` where a drug of the
+    other side is taken or drafted, one finding for all partners of the worst band.
+
+    Local forms never do unless the selector says `"systemic": false`, or the trigger `local_forms`.
+    """
+
+    draft: tuple[Selected, ...] = ()
+    pair: tuple[tuple[Selected, ...], ...] = ()
+    local_forms: bool = False
 
 
 class Sig(Declared, frozen=True):
@@ -109,8 +134,8 @@ class SuggestionTemplate(Declared, frozen=True):
 
     Of several orders to `create` the first one that no rule objects to is offered. `from_estimate` marks a dose that
     is derived from an estimate of kidney function: it is not offered while that is unstable or on dialysis. `answers`
-    says where the tests may already stand so that the finding has been answered and is not shown: among the drafts of
-    this session ("draft"), or also among the active orders of the record ("any").
+    says where its tests and added medications may already stand so that the finding has been answered and is not shown:
+    among the drafts of this session ("draft"), or also among the active orders of the record ("any").
     """
 
     id: str

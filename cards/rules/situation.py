@@ -11,12 +11,16 @@ from cards.rules.figures import show
 from cards.rules.kidney import ESTIMATES
 from cards.rules.rule import LabOrder
 from cards.rules.selector import Selector
+from cards.rules.trigger import CompiledTrigger
 from fhir.mapping.kidney import KidneyEstimate
 from fhir.mapping.medications import Identity
-from fhir.terminology.medications import Ingredient
+from fhir.record.resources import MedicationStatement
+from fhir.terminology.medication_names import medication_of_code
+from fhir.terminology.medications import RXNORM, Ingredient
 
 # What a missing number means to whoever entered the order: the attribute, the reason code, the sentence.
 _UNKNOWN = {
+    "each_dose": ("dose_mg", "dose-not-entered", "the dose is not entered yet."),
     "frequency": ("times_per_day", "dose-not-entered", "the frequency is not entered yet."),
     "duration": ("duration_days", "duration-not-entered", "the duration is not entered yet."),
     "weight": ("weight_kg", "weight-missing", "no weight on record."),
@@ -26,23 +30,48 @@ _UNKNOWN = {
 }
 
 
+RECENT_START_DAYS = 30.0
+"""What began within so many days is new to the patient (README of the rule tables, partner_new)."""
+
+
 class Situation:
     """The facts of one draft and of the ingredient in it that woke a rule. Numbers are None when they are not known.
 
-    With `fresh_only` kidney values that are too old count as unknown.
+    `partners` are the drugs of the other side of a pair that it stands before, the first of them the one that
+    conditions ask about; with `fresh_only` kidney values that are too old count as unknown.
     """
 
-    __slots__ = ("chart", "drafted", "fresh_only", "ingredient")
+    __slots__ = ("chart", "drafted", "fresh_only", "ingredient", "partners", "trigger")
 
-    def __init__(self, chart: Chart, drafted: Drafted, ingredient: Ingredient, *, fresh_only: bool = False) -> None:
+    def __init__(
+        self,
+        chart: Chart,
+        drafted: Drafted,
+        ingredient: Ingredient,
+        *,
+        fresh_only: bool = False,
+        partners: tuple[Taken, ...] = (),
+        trigger: CompiledTrigger | None = None,
+    ) -> None:
         self.chart = chart
         self.drafted = drafted
         self.ingredient = ingredient
         self.fresh_only = fresh_only
+        self.partners = partners
+        self.trigger = trigger
 
     def with_fresh_values_only(self) -> "Situation":
         """The same with old kidney values counted as unknown."""
-        return Situation(self.chart, self.drafted, self.ingredient, fresh_only=True)
+        return self._again(fresh_only=True, partners=self.partners)
+
+    def with_partners(self, partners: tuple[Taken, ...]) -> "Situation":
+        """The same before these drugs of the other side."""
+        return self._again(fresh_only=self.fresh_only, partners=partners)
+
+    def _again(self, *, fresh_only: bool, partners: tuple[Taken, ...]) -> "Situation":
+        return Situation(
+            self.chart, self.drafted, self.ingredient, fresh_only=fresh_only, partners=partners, trigger=self.trigger
+        )
 
     # The order
 
@@ -68,6 +97,38 @@ class Situation:
         return self.drafted.dose.duration_days
 
     @property
+    def weekly_dose_mg(self) -> float | None:
+        """Milligrams a week of the ingredient."""
+        daily = self.daily_dose_mg
+        return round(daily * 7.0, 6) if daily is not None else None
+
+    @property
+    def times_per_week(self) -> float | None:
+        """Doses a week on average."""
+        times = self.times_per_day
+        return round(times * 7.0, 6) if times is not None else None
+
+    @property
+    def dose_mg(self) -> float | None:
+        """Milligrams of the ingredient in one dose, the upper end of a range."""
+        each = self.drafted.dose.each(self.ingredient.rxcui)
+        return each.high if each is not None else None
+
+    @property
+    def dose_mg_per_kg(self) -> float | None:
+        """Milligrams of one dose for each kilogram."""
+        return self._per_kg(self.dose_mg)
+
+    @property
+    def dose_mg_per_kg_per_day(self) -> float | None:
+        """Milligrams a day for each kilogram."""
+        return self._per_kg(self.daily_dose_mg)
+
+    def _per_kg(self, milligrams: float | None) -> float | None:
+        weight = self.weight_kg
+        return milligrams / weight if milligrams is not None and weight else None
+
+    @property
     def is_single_dose(self) -> bool:
         """Whether it is one dose in all."""
         return self.drafted.dose.single
@@ -76,6 +137,97 @@ class Situation:
     def new_start(self) -> bool | None:
         """Whether the patient had no order of the ingredient in the last 180 days."""
         return self.chart.is_new_start(self.ingredient, self.drafted)
+
+    # The other side of a pair
+
+    def pair_has(self, selector: Selector) -> bool:
+        """Whether the draft or the partner that is looked at is such a drug."""
+        if selector.matches(self.medication):
+            return True
+        return bool(self.partners) and selector.matches(self.partners[0].medication)
+
+    @property
+    def pair_is_new(self) -> bool | None:
+        """Whether the draft or the partner was begun in the last 30 days; a renewal is no beginning."""
+        answers = [self._is_recent(self.medication, self.drafted)]
+        answers += [self._is_recent(one.medication, one.drafted) for one in self.partners[:1] if one.ended is None]
+        return True if True in answers else None if None in answers else False
+
+    def _is_recent(self, medication: Identity, drafted: Drafted | None) -> bool | None:
+        if drafted is not None and drafted.order.priorPrescription is not None:
+            return False
+        return self.chart.is_recent_start(medication, RECENT_START_DAYS)
+
+    def partner_facts(self) -> list[Fact]:
+        """The partners with their dates and sources, the name of the ingredient that is meant as the value."""
+        return [_taken_fact(one, self._partner_name(one)) for one in self.partners]
+
+    def partner_names(self) -> list[str]:
+        """The ingredients of the partners that are meant, each once."""
+        return list(dict.fromkeys(self._partner_name(one) for one in self.partners))
+
+    def _partner_name(self, partner: Taken) -> str:
+        if self.trigger is None or not self.trigger.sides:
+            return partner.medication.name
+        own = self.medication.rxcuis
+        for mine, other in ((0, 1), (1, 0)):
+            if self.trigger.is_on(mine, self.medication):
+                meant = [one for one in self.trigger.members(other, partner.medication) if one.rxcui not in own]
+                if meant:
+                    return "/".join(one.name for one in meant)
+        return partner.medication.name
+
+    def side_names(self, position: int) -> list[str]:
+        """What stands on one side of the pair (0 or 1), by ingredient: the draft, or the partners."""
+        if self.trigger is None or not self.partners:
+            return []
+        other = self.trigger.members(1 - position, self.partners[0].medication)
+        is_draft = self.trigger.is_on(position, self.medication) and any(
+            one.rxcui not in self.medication.rxcuis for one in other
+        )
+        if is_draft:
+            return [one.name for one in self.trigger.members(position, self.medication)][:1]
+        return self.partner_names()
+
+    # Doses of a drug, drafted or active
+
+    def drug_daily_mg(self, rxcui: str) -> float | None:
+        """Milligrams a day of a drug: of the drafted order, else the most of one active order."""
+        own = self.drafted.dose.daily(rxcui)
+        if self.medication.has(rxcui):
+            return own.high if own is not None else None
+        doses = [self._daily_of(one, rxcui) for one in self.chart.taken_beside(self.drafted, (rxcui,))]
+        known = [one for one in doses if one is not None]
+        return max(known) if known and len(known) == len(doses) else None
+
+    def daily_total_mg(self, rxcui: str) -> tuple[float, bool]:
+        """Milligrams a day of a drug in the draft and all that is taken beside it, and whether that is all of it."""
+        doses = [self._daily_of(one, rxcui) for one in self.chart.taken_beside(self.drafted, (rxcui,))]
+        if self.medication.has(rxcui):
+            own = self.drafted.dose.daily(rxcui)
+            doses.append(own.high if own is not None else None)
+        return sum(one for one in doses if one is not None), None not in doses
+
+    def _daily_of(self, taken: Taken, rxcui: str) -> float | None:
+        daily = taken.dose.daily(rxcui)
+        if daily is not None:
+            return daily.high
+        if taken.drafted is not None or taken.dose.certainty != "unknown" or _has_dosage(taken):
+            return None
+        # The rule tables: an active order without a dosage counts as one unit of its product a day.
+        for ingredient, strength in zip(taken.medication.ingredients, taken.medication.strengths, strict=True):
+            if ingredient.rxcui == rxcui and strength is not None and strength.per == "unit":
+                return strength.milligrams
+        return None
+
+    def drug_facts(self, rxcui: str) -> list[Fact]:
+        """Every order of the drug beside the draft, with its date, source and daily dose."""
+        facts = []
+        for one in self.chart.taken_beside(self.drafted, (rxcui,)):
+            dose = self._daily_of(one, rxcui)
+            said = f", {show(dose)} mg/day" if dose is not None else ""
+            facts.append(_taken_fact(one, one.medication.name, said))
+        return facts
 
     def drafted_fact(self) -> Fact:
         """The draft itself."""
@@ -129,10 +281,7 @@ class Situation:
 
     def taken_facts(self, selector: Selector) -> list[Fact]:
         """Such drugs with their dates and sources."""
-        return [
-            Fact("medication", one.medication.name, plain(one.medication.words), effective=one.since, source=one.source)
-            for one in self._taken(selector)
-        ]
+        return [_taken_fact(one, _meant(selector, one)) for one in self._taken(selector)]
 
     def _taken(self, selector: Selector) -> list[Taken]:
         found = self.chart.taken_beside(self.drafted, selector.keys)
@@ -193,6 +342,13 @@ class Situation:
         """Whether the test is among the drafts of this session or, with "any", the active orders of the record."""
         return self.chart.is_ordered(order, where)
 
+    def is_beside(self, product: str, where: str) -> bool:
+        """Whether the product's drug (RxNorm code) is another draft of this session or, with "any", active."""
+        known = medication_of_code(RXNORM, product)
+        rxcuis = [one.rxcui for one in known.ingredients] if known is not None else []
+        beside = self.chart.taken_beside(self.drafted, rxcuis)
+        return any(where == "any" or one.drafted is not None for one in beside)
+
     # Numbers as facts
 
     def number_facts(self, word: str, limits: Iterable[float] = ()) -> list[Fact]:
@@ -207,6 +363,16 @@ class Situation:
         if word == "duration_days" and self.duration_days is not None:
             text = f"{show(self.duration_days, limits)} days"
             return [Fact("duration", text, self.duration_days, "d", source=self.drafted.draft.name)]
+        if word in ("dose_mg_per_kg", "dose_mg_per_kg_per_day"):
+            value: float | None = getattr(self, word)
+            unit = "mg/kg" if word == "dose_mg_per_kg" else "mg/kg/day"
+            if value is None or self.chart.weight is None:
+                return []
+            of = f"{show(value, limits)} {unit} at {measured.dated(self.chart.weight)}"
+            return [Fact(word, of, value, unit, source=self.chart.weight.source)]
+        if word == "weekly_dose_mg" and self.weekly_dose_mg is not None:
+            text = f"{show(self.weekly_dose_mg, limits)} mg/week"
+            return [Fact("weekly_dose", text, self.weekly_dose_mg, "mg/wk", source=self.drafted.draft.name)]
         if word == "gestation_weeks" and self.gestation_weeks is not None:
             hit = self.chart.condition("pregnancy")
             source = hit.source if hit is not None else None
@@ -266,3 +432,20 @@ class Situation:
 
     def _estimates(self, uses: Iterable[str]) -> list[KidneyEstimate]:
         return [found for name in ESTIMATES if name in uses and (found := self.estimate(name)) is not None]
+
+
+def _taken_fact(one: Taken, name: str, more: str = "") -> Fact:
+    """`name` is what stands in a sentence; the text has the chart's words."""
+    ended = f" (ended {one.ended.date})" if one.ended is not None else ""
+    return Fact(
+        "medication", f"{plain(one.medication.words)}{more}{ended}", name, effective=one.since, source=one.source
+    )
+
+
+def _meant(selector: Selector, one: Taken) -> str:
+    return "/".join(part.name for part in selector.members(one.medication)) or one.medication.name
+
+
+def _has_dosage(taken: Taken) -> bool:
+    order = taken.order
+    return bool(order.dosage if isinstance(order, MedicationStatement) else order.dosageInstruction)

@@ -13,6 +13,7 @@ from cards.rules.situation import Situation
 from fhir.mapping.kidney import KidneyAbsence
 
 _MOST_OTHERS = 2
+_LONGEST_OTHERS = 30
 
 
 def word_of(
@@ -44,12 +45,29 @@ def _dose(when: Predicate, _facts: tuple[Fact, ...], situation: Situation) -> st
     return show(dose, when.limits) if dose is not None else None
 
 
-def _other(_when: Predicate, facts: tuple[Fact, ...], _situation: Situation) -> str | None:
-    names = list(dict.fromkeys(fact.text for fact in facts if fact.name == "medication"))
+def _other(_when: Predicate, facts: tuple[Fact, ...], situation: Situation) -> str | None:
+    """The partners of a pair; else the drugs that an `active` condition found."""
+    names = situation.partner_names() or [str(fact.value) for fact in facts if fact.name == "medication"]
+    return _together(list(dict.fromkeys(names)))
+
+
+def _together(names: list[str]) -> str | None:
     if not names:
         return None
-    shown = " and ".join(plain(name, 40) for name in names[:_MOST_OTHERS])
-    return shown if len(names) <= _MOST_OTHERS else f"{plain(names[0], 40)} and {len(names) - 1} others"
+    both = " and ".join(names)
+    return both if len(names) <= _MOST_OTHERS and len(both) <= _LONGEST_OTHERS else _and_more(names)
+
+
+def _and_more(names: list[str]) -> str:
+    first = plain(names[0], _LONGEST_OTHERS)
+    return first if len(names) == 1 else f"{first} and {len(names) - 1} more"
+
+
+def _side(position: int) -> Callable[[Predicate, tuple[Fact, ...], Situation], str | None]:
+    def word(_when: Predicate, _facts: tuple[Fact, ...], situation: Situation) -> str | None:
+        return _together(situation.side_names(position))
+
+    return word
 
 
 def _estimate(prefix: str) -> Callable[[Predicate, tuple[Fact, ...], Situation], str | None]:
@@ -90,6 +108,8 @@ COMMON_WORDS: Mapping[str, Callable[[Predicate, tuple[Fact, ...], Situation], st
     "Drug": _drug_capital,
     "dose": _dose,
     "other": _other,
+    "first": _side(0),
+    "second": _side(1),
     "egfr": _estimate("egfr"),
     "crcl": _estimate("crcl"),
     "kidney": _estimate(""),
@@ -100,6 +120,8 @@ COMMON_WORDS: Mapping[str, Callable[[Predicate, tuple[Fact, ...], Situation], st
 COMMON_LONGEST: Mapping[str, str] = {
     "dose": "2,550",
     "other": "ketoconazole and itraconazole",
+    "first": "acetaminophen",
+    "second": "acetaminophen",
     "egfr": "eGFR 29.96 (old, disputed) on 2026-11-20",
     "crcl": "CrCl 29.96 mL/min (disputed) on 2026-11-20",
     "kidney": "CrCl 29.96 mL/min (disputed) on 2026-11-20",

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from functools import cache
 from itertools import count
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 from cards.compose import OrderOutcome, check_orders
 from cards.rules.draft import Draft, read_drafts
+from cards.rules.engine import RuleBook, rule_book
 from cards.rules.finding import Silence
 from fhir.record.record import PatientRecord
 from tests.cards.rules.patients import draft_of, drafts_of, record_of
@@ -18,6 +20,8 @@ from tests.conftest import ROOT
 
 FOLDER = ROOT / "tests" / "cases" / "rules"
 Case = dict[str, Any]
+JUDGED = ["MedicationRequest/draft-1"]
+"""The draft of a case; those beside it count as partners only."""
 
 
 def all_cases() -> list[tuple[str, Case]]:
@@ -39,14 +43,34 @@ def uuids() -> Callable[[], str]:
     return lambda: f"uuid-{next(numbers)}"
 
 
-def check(record: PatientRecord, drafts: list[Draft], judged: list[str] | None = None) -> OrderOutcome:
-    """The outcome for all drafts, or those named."""
-    return check_orders(record, drafts, judged, uuids())
+@cache
+def family_book(rule: str) -> RuleBook:
+    """The rules of one rule's family: what a case says is not changed by a rule of another family."""
+    family = next(one.family.name for one in rule_book().rules if one.id == rule)
+    return RuleBook(one for one in rule_book().rules if one.family.name == family)
 
 
-def check_case(case: Case, as_of: datetime) -> OrderOutcome:
+def check(
+    record: PatientRecord, drafts: list[Draft], judged: list[str] | None = None, book: RuleBook | None = None
+) -> OrderOutcome:
+    """The outcome for all drafts, or those named, by all rules or those of the book."""
+    return check_orders(record, drafts, judged, uuids(), book)
+
+
+def check_case(case: Case, as_of: datetime, book: RuleBook | None = None) -> OrderOutcome:
     """The outcome of a case."""
-    return check(record_of(case["patient"], as_of), drafts_of(draft_of(case["draft"])))
+    return check(record_of(case["patient"], as_of), drafts_of_case(case), JUDGED, book)
+
+
+def resources_of_case(case: Case) -> list[dict[str, Any]]:
+    """The draft that is judged, then those beside it."""
+    beside = (draft_of(one, f"beside-{position}") for position, one in enumerate(case.get("beside", ())))
+    return [draft_of(case["draft"]), *beside]
+
+
+def drafts_of_case(case: Case) -> list[Draft]:
+    """The same as they arrive."""
+    return drafts_of(*resources_of_case(case))
 
 
 def findings(outcome: OrderOutcome) -> list[tuple[str, str, str]]:

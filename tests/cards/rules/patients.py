@@ -1,6 +1,9 @@
 """Small patients and drafts from the compact form of tests/cases/rules, as the FHIR a client would send."""
 
+import csv
 from datetime import datetime, timedelta
+from functools import cache
+from importlib.resources import files
 from typing import Any
 
 import orjson
@@ -8,6 +11,7 @@ import orjson
 from cards.rules.draft import Draft, read_drafts
 from fhir.record.record import PatientRecord, read_record
 from fhir.record.resources import decoder
+from fhir.terminology.analytes import ANALYTES
 from fhir.terminology.medications import orderables
 
 Json = dict[str, Any]
@@ -15,25 +19,15 @@ Json = dict[str, Any]
 PATIENT_ID = "case"
 _RXNORM = "http://www.nlm.nih.gov/research/umls/rxnorm"
 _UCUM = "http://unitsofmeasure.org"
-_LOINC = {
-    "creatinine": ("2160-0", "mg/dL"),
-    "egfr": ("98979-8", "mL/min/{1.73_m2}"),
-    "body_weight": ("29463-7", "kg"),
-    "body_height": ("8302-2", "cm"),
-}
-# One code of conditions.csv for each key that the cases use.
-_CONDITIONS = {
-    "afib": ("http://snomed.info/sct", "49436004"),
-    "vte": ("http://snomed.info/sct", "59282003"),
-    "hf": ("http://snomed.info/sct", "84114007"),
-    "aki": ("http://snomed.info/sct", "14669001"),
-    "dm1": ("http://snomed.info/sct", "46635009"),
-    "cirrhosis": ("http://snomed.info/sct", "19943007"),
-    "pregnancy": ("http://snomed.info/sct", "72892002"),
-    "dialysis": ("http://hl7.org/fhir/sid/icd-10-cm", "Z99.2"),
-    "mechanical_valve": ("http://hl7.org/fhir/sid/icd-10-cm", "Z95.2"),
-    "mitral_stenosis": ("http://snomed.info/sct", "79619009"),
-}
+_SYSTEMS = {"snomed": "http://snomed.info/sct", "icd10": "http://hl7.org/fhir/sid/icd-10-cm"}
+
+
+@cache
+def _code_of(key: str) -> tuple[str, str]:
+    """One code of conditions.csv for the key."""
+    table = files("fhir.terminology") / "tables" / "conditions.csv"
+    row = next(one for one in csv.DictReader(table.read_text(encoding="utf-8").splitlines()) if one["key"] == key)
+    return next((_SYSTEMS[column], row[column].split(";")[0]) for column in ("snomed", "icd10") if row[column])
 
 
 def record_of(patient: Json, as_of: datetime) -> PatientRecord:
@@ -57,10 +51,11 @@ def _resources(patient: Json, as_of: datetime) -> list[Json]:
         found.append(_observation(position, analyte, value, rest, as_of))
     for key, days_ago in _dated(whole.get("conditions", ())):
         found.append(_condition(key, days_ago, as_of))
-    for position, (drug, days_ago) in enumerate(_dated(whole.get("active", ()))):
-        found.append(_active(position, drug, days_ago, as_of))
-    for position, words in enumerate(whole.get("allergies", ())):
-        found.append(_allergy(position, words))
+    for position, entry in enumerate(whole.get("active", ())):
+        found.append(_active(position, entry, as_of))
+    for position, allergy in enumerate(whole.get("allergies", ())):
+        found.append(_allergy(position, allergy))
+    found.extend(whole.get("more", ()))
     for position, loinc in enumerate(whole.get("ordered", ())):
         found.append(_service_request(position, loinc))
     if whole.get("inpatient"):
@@ -93,7 +88,7 @@ def _person(patient: Json, as_of: datetime) -> Json:
 def _observation(position: int, analyte: str, value: float, rest: list[Any], as_of: datetime) -> Json:
     """`[analyte, value, days ago, unit, status]`, the last three optional."""
     days_ago, unit, status = ([*rest, None, None, None])[:3]
-    code, usual = _LOINC[analyte]
+    code, usual = ANALYTES[analyte].loinc[0], ANALYTES[analyte].unit
     when = as_of - timedelta(days=3 if days_ago is None else days_ago)
     return {
         "resourceType": "Observation",
@@ -109,7 +104,7 @@ def _observation(position: int, analyte: str, value: float, rest: list[Any], as_
 def _condition(key: str, days_ago: int | str, as_of: datetime) -> Json:
     """`days_ago` may be a FHIR date instead."""
     onset = days_ago if isinstance(days_ago, str) else (as_of - timedelta(days=days_ago)).date().isoformat()
-    system, code = _CONDITIONS[key]
+    system, code = _code_of(key)
     active = {"system": "http://terminology.hl7.org/CodeSystem/condition-clinical", "code": "active"}
     return {
         "resourceType": "Condition",
@@ -121,25 +116,29 @@ def _condition(key: str, days_ago: int | str, as_of: datetime) -> Json:
     }
 
 
-def _active(position: int, drug: str, days_ago: int, as_of: datetime) -> Json:
-    return {
-        "resourceType": "MedicationRequest",
-        "id": f"active-{position}",
-        "status": "active",
-        "intent": "order",
-        "medicationCodeableConcept": concept_of(drug),
-        "subject": _subject(),
-        "authoredOn": (as_of - timedelta(days=days_ago)).date().isoformat(),
-    }
+def _active(position: int, entry: Any, as_of: datetime) -> Json:
+    """A name, [name, days ago], or a draft's members with `days_ago`, `status` and `ended` (days ago) beside them."""
+    if not isinstance(entry, dict):
+        ((drug, days_ago),) = _dated([entry])
+        entry = {"drug": drug, "days_ago": days_ago}
+    order = draft_of({"more": {}, **entry}, f"active-{position}")
+    written = as_of - timedelta(days=entry.get("days_ago", 60))
+    order |= {"status": entry.get("status", "active"), "authoredOn": written.date().isoformat()}
+    if "ended" in entry:
+        end = (as_of - timedelta(days=entry["ended"])).isoformat()
+        order["dispenseRequest"] = {"validityPeriod": {"start": written.date().isoformat(), "end": end}}
+    return {name: value for name, value in order.items() if name != "requester"}
 
 
-def _allergy(position: int, words: str) -> Json:
+def _allergy(position: int, allergy: Any) -> Json:
+    """Words alone are an allergy with hives; an object is laid over that."""
+    more = allergy if isinstance(allergy, dict) else {"code": {"text": allergy}}
     return {
         "resourceType": "AllergyIntolerance",
         "id": f"allergy-{position}",
-        "code": {"text": words},
         "patient": _subject(),
         "reaction": [{"manifestation": [{"text": "hives"}]}],
+        **more,
     }
 
 

@@ -10,8 +10,18 @@ import pytest
 
 from fhir.record.record import PatientRecord, read_record
 from fhir.record.resources import decoder
-from tests.cards.rules.cases import Case, check, check_case, every_case, findings, reasons
-from tests.cards.rules.patients import PATIENT_ID, bundle_of, draft_of, drafts_of, record_of
+from tests.cards.rules.cases import (
+    JUDGED,
+    Case,
+    check,
+    check_case,
+    drafts_of_case,
+    every_case,
+    findings,
+    reasons,
+    resources_of_case,
+)
+from tests.cards.rules.patients import PATIENT_ID, bundle_of, drafts_of, record_of
 
 Json = dict[str, Any]
 
@@ -21,7 +31,7 @@ def _record(bundle: Json, as_of: datetime) -> PatientRecord:
 
 
 def _same(bundle: Json, case: Case, as_of: datetime) -> None:
-    outcome, before = check(_record(bundle, as_of), drafts_of(draft_of(case["draft"]))), check_case(case, as_of)
+    outcome, before = check(_record(bundle, as_of), drafts_of_case(case), JUDGED), check_case(case, as_of)
     assert findings(outcome) == findings(before)
     assert sorted(reasons(outcome)) == sorted(reasons(before))
     assert [card.summary for card in outcome.cards] == [card.summary for card in before.cards]
@@ -92,7 +102,8 @@ def test_unrelated_and_retracted_resources_do_not_matter(rule: str, case: Case, 
 @every_case()
 def test_a_draft_of_another_kind_beside_it_does_not_matter(rule: str, case: Case, as_of: datetime) -> None:
     xray = {"resourceType": "ServiceRequest", "id": "x", "status": "draft", "code": {"text": "chest x-ray"}}
-    outcome = check(record_of(case["patient"], as_of), drafts_of(xray, draft_of(case["draft"])))
+    drafts = drafts_of(xray, *resources_of_case(case))
+    outcome = check(record_of(case["patient"], as_of), drafts, [*JUDGED, "ServiceRequest/x"])
     assert findings(outcome) == findings(check_case(case, as_of))
     assert ("ServiceRequest/x", "not-a-medication") in reasons(outcome)
 

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cards.rules.chart import Chart
-from cards.rules.predicates import RuleError, compile_predicate
+from cards.rules.predicates import compile_predicate
+from cards.rules.rule import RuleError
 from cards.rules.situation import Situation
 from tests.cards.rules.patients import draft_of, drafts_of, record_of
 

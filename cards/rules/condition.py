@@ -1,0 +1,78 @@
+"""What a word of a rule's conditions is made of: its reader, its schema, its wording; and how numbers are compared."""
+
+import operator
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from cards.rules.predicate import Predicate, Truth
+from cards.rules.rule import RuleError
+
+Comparison: TypeAlias = Callable[[float | None], Truth]
+Spec: TypeAlias = Mapping[str, Any]
+
+_OPERATORS: Mapping[str, Callable[[float, float], bool]] = {
+    "lt": operator.lt,
+    "le": operator.le,
+    "gt": operator.gt,
+    "ge": operator.ge,
+}
+COMPARED = {"$ref": "#/$defs/comparison"}
+"""The schema of a value such as {"ge": 50}."""
+SELECTED = {"$ref": "#/$defs/selector"}
+"""The schema of a drug selector."""
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A word of conditions that a family or a subject brings along; its own name is the key it is declared under.
+
+    `read` compiles {word: value, ...}; `schema` is the JSON Schema of the value, `beside` of members that stand beside
+    the word; `wording` says it on the family's page.
+    """
+
+    read: Callable[[Spec], Predicate]
+    schema: Mapping[str, Any]
+    wording: Callable[[Spec], str]
+    beside: Mapping[str, Mapping[str, Any]] | None = None
+
+    def schema_of(self, word: str) -> dict[str, Any]:
+        """The schema of the whole condition, as rule.schema.json has one for each word."""
+        properties = {word: self.schema, **(self.beside or {})}
+        return {"type": "object", "required": [word], "properties": properties, "additionalProperties": False}
+
+
+def only(spec: Any, *words: str) -> Spec:
+    """The spec; refuses one that has other members than these."""
+    if not isinstance(spec, dict) or set(spec) - set(words):
+        raise RuleError(f"{spec!r}: only {', '.join(words)} can stand here")
+    return spec
+
+
+def comparison(spec: Spec, *beside: str) -> tuple[Comparison, frozenset[float]]:
+    """Compares with every limit of the spec (lt, le, gt, ge); None stays unknown. The limits come along."""
+    limits = {word: float(spec[word]) for word in _OPERATORS if word in spec}
+    only(spec, *beside, *limits)
+    if not limits:
+        raise RuleError(f"{dict(spec)!r} compares with nothing")
+    checks = tuple((_OPERATORS[word], limit) for word, limit in limits.items())
+    if len(checks) == 1:
+        (one, against) = checks[0]
+        return (lambda value: None if value is None else one(value, against)), frozenset(limits.values())
+
+    def compare(value: float | None) -> Truth:
+        return None if value is None else all(check(value, limit) for check, limit in checks)
+
+    return compare, frozenset(limits.values())
+
+
+def floor_comparison(spec: Spec, *beside: str) -> tuple[Callable[[float, bool], Truth], frozenset[float]]:
+    """Compares a sum of which perhaps only a part is known: true as soon as the known part is over the limit."""
+    compare, limits = comparison(spec, *beside)
+    is_floor = not {"lt", "le"} & set(spec)
+
+    def of_sum(known: float, is_whole: bool) -> Truth:
+        answer = compare(known)
+        return answer if is_whole or (is_floor and answer) else None
+
+    return of_sum, limits

@@ -1,0 +1,106 @@
+"""What wakes a rule: a drafted drug, or a drafted drug beside another that is taken or drafted."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from msgspec import to_builtins
+
+from cards.rules.rule import RuleError, Selected, Trigger
+from cards.rules.selector import Selector
+from fhir.mapping.medications import Identity
+from fhir.terminology.medications import Ingredient
+
+Side = tuple[Selector, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """How a draft wakes a rule.
+
+    `ingredient` is the first that does; `partners` select the other side of the pair, none where no partner is
+    needed; `alone`: it wakes the rule without a partner too; `is_local`: it would, were it not a local form.
+    """
+
+    ingredient: Ingredient
+    partners: Side = ()
+    alone: bool = True
+    is_local: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledTrigger:
+    """A trigger ready to meet drafts."""
+
+    singles: Side
+    sides: tuple[Side, ...]
+
+    @classmethod
+    def read(cls, trigger: Trigger) -> "CompiledTrigger":
+        """Refuses a trigger that wakes nothing, a pair of other than two sides, a washout outside a pair."""
+        systemic = None if trigger.local_forms else True
+        singles = _side(trigger.draft, systemic)
+        sides = tuple(_side(side, systemic) for side in trigger.pair)
+        if not singles and not sides:
+            raise RuleError("a trigger without draft and pair wakes nothing")
+        if sides and (len(sides) != 2 or not all(sides)):
+            raise RuleError("a pair has two sides, each with a selector")
+        if any(one.washout_days for one in singles):
+            raise RuleError("washout_days is for the sides of a pair")
+        return cls(singles, sides)
+
+    def selectors(self) -> Iterator[Selector]:
+        """Every selector that a draft may meet."""
+        yield from self.singles
+        for side in self.sides:
+            yield from side
+
+    def call(self, medication: Identity) -> Call | None:
+        """How the medication wakes the rule, None when it does not."""
+        single = _first(self.singles, medication)
+        partners = self._partners(medication)
+        if single is not None or partners:
+            ingredient = single if single is not None else _first(_joined(self.sides), medication)
+            return Call(ingredient, partners, single is not None) if ingredient is not None else None
+        if medication.systemic is False:
+            of_that_drug = (ingredient for one in self.selectors() for ingredient in one.members(medication))
+            ingredient = next(of_that_drug, None)
+            return Call(ingredient, is_local=True) if ingredient is not None else None
+        return None
+
+    def _partners(self, medication: Identity) -> Side:
+        found: dict[Selector, None] = {}
+        for own, other in zip(self.sides, reversed(self.sides), strict=True):
+            if any(selector.matches(medication) for selector in own):
+                found |= dict.fromkeys(other)
+        return tuple(found)
+
+    def is_on(self, position: int, medication: Identity) -> bool:
+        """Whether the medication is of that side (0 or 1) of the pair, whatever its form."""
+        return any(one.members(medication) for one in self.sides[position])
+
+    def members(self, position: int, medication: Identity) -> tuple[Ingredient, ...]:
+        """The ingredients of the medication that are of that side of the pair."""
+        return tuple(dict.fromkeys(part for one in self.sides[position] for part in one.members(medication)))
+
+
+def _side(selected: tuple[Selected, ...], systemic: bool | None) -> Side:
+    return tuple(_selector(one, systemic) for one in selected)
+
+
+def _selector(selected: Selected, systemic: bool | None) -> Selector:
+    spec: dict[str, Any] = to_builtins(selected)
+    return Selector.read(spec, systemic=systemic)
+
+
+def _joined(sides: tuple[Side, ...]) -> Side:
+    return tuple(one for side in sides for one in side)
+
+
+def _first(selectors: Side, medication: Identity) -> Ingredient | None:
+    """The first ingredient of the medication that one of the selectors means, None when none matches."""
+    for ingredient in medication.ingredients if selectors else ():
+        for selector in selectors:
+            if ingredient in selector.members(medication) and selector.matches(medication):
+                return ingredient
+    return None
