@@ -19,6 +19,7 @@ COMMANDS = {
     "samples": ("samples", "app"),
     "decisions": ("decisions", "app"),
     "model": ("model", "app"),
+    "equation": ("equation", "app"),
     "medications": ("medications", "app"),
     "check": ("check", "check"),
     "check-file": ("check", "check_files"),

@@ -20,7 +20,7 @@ _CM_PER_INCH = 2.54
 _FIVE_FEET_INCHES = 60.0
 
 
-def ckd_epi_2021(age_years: int, sex: Sex, creatinine_mg_dl: float) -> float:
+def ckd_epi_2021(age_years: float, sex: Sex, creatinine_mg_dl: float) -> float:
     """eGFR in mL/min/1.73 m2, without race (Inker 2021, doi 10.1056/NEJMoa2102953).
 
     >>> round(ckd_epi_2021(55, "male", 1.5))
@@ -35,7 +35,7 @@ def ckd_epi_2021(age_years: int, sex: Sex, creatinine_mg_dl: float) -> float:
     return value * 1.012 if female else value
 
 
-def cockcroft_gault(age_years: int, sex: Sex, weight_kg: float, creatinine_mg_dl: float) -> float:
+def cockcroft_gault(age_years: float, sex: Sex, weight_kg: float, creatinine_mg_dl: float) -> float:
     """Creatinine clearance in mL/min (Cockcroft 1976, doi 10.1159/000180580); which weight is the caller's choice.
 
     >>> cockcroft_gault(30, "male", 90.0, 1.1)

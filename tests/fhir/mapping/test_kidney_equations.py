@@ -17,8 +17,8 @@ CASES = Path(__file__).parents[2] / "cases" / "equations"
 
 
 def _vectors(name: str) -> list[dict[str, Any]]:
-    vectors: list[dict[str, Any]] = json.loads((CASES / f"{name}.json").read_text(encoding="utf-8"))["vectors"]
-    return vectors
+    vectors = json.loads((CASES / f"{name}.json").read_text(encoding="utf-8"))["vectors"]
+    return [{**vector, **vector["inputs"]} for vector in vectors]
 
 
 @pytest.mark.parametrize("vector", _vectors("ckd_epi_2021_creatinine"), ids=lambda vector: vector["id"])

@@ -1,0 +1,143 @@
+"""`cds-hooks equation`: the published equations: list them, work one out, check one against a file of vectors."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import orjson
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from cds_hooks.commands.equation_output import listed, show_checked, show_results
+from models_onnx.calculation.calculate import Result, calculate, calculate_all
+from models_onnx.calculation.errors import EquationRefused
+from models_onnx.calculation.finding import find_equations, get_equation
+from models_onnx.calculation.inputs import Quantity
+from models_onnx.calculation.vectors import check_vectors, read_vectors
+from models_onnx.errors import ModelError
+
+app = typer.Typer(no_args_is_help=True, help="The published equations: list, work out, check.")
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
+
+
+@app.command("list")
+def list_(as_json: AsJson = False) -> None:
+    """List the equations; with --json also inputs, bands, cautions and the 13 source attributes.
+
+    Example: cds-hooks equation list
+    """
+    equations = find_equations().values()
+    if as_json:
+        typer.echo(orjson.dumps([listed(each) for each in equations], option=orjson.OPT_INDENT_2))
+        return
+    table = Table("id", "title", "version", "outputs", "on cards", title="Published equations")
+    for each in equations:
+        outputs = ", ".join(output.id for output in each.outputs)
+        table.add_row(each.id, each.title, each.version, outputs, "no" if each.not_on_cards else "yes")
+    Console().print(table)
+
+
+@app.command()
+def run(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The equation's id; see: cds-hooks equation list.")],
+    given: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="INPUT=VALUE", help="An input, as in age=60 or creatinine='120 umol/L'; again for each."
+        ),
+    ] = None,
+    inputs: Annotated[
+        str | None, typer.Option(help="Inputs as a JSON object, a file with one, or - for standard input.")
+    ] = None,
+    output: Annotated[str | None, typer.Option(help="One output only, for example 'ascvd|10y'.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Work an equation out and show its value, its band and how each input contributes.
+
+    Exit codes: 0 every output asked for has a value, 1 one was refused and says why, 2 the name or the inputs cannot
+    be used.
+
+    Example: cds-hooks equation run fib4 age=57 ast=85 alt=60 platelets=90
+    """
+    try:
+        equation = get_equation(name)
+        values = {**_json_inputs(inputs), **_named_inputs(given or [])}
+        if output is not None and output not in {each.id for each in equation.outputs}:
+            raise ValueError(f"{name} has no output {output!r}; it has: {', '.join(o.id for o in equation.outputs)}")
+        if strange := sorted(set(values) - {each.name for each in equation.inputs}):
+            known = ", ".join(each.name for each in equation.inputs)
+            raise ValueError(f"{name} has no input {', '.join(strange)}; it has: {known}")
+    except (ModelError, ValueError, OSError) as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from error
+    results = _one(equation, values, output) if output is not None else calculate_all(equation, values)
+    show_results(equation, results, as_json)
+    raise typer.Exit(1 if any(isinstance(each, EquationRefused) for each in results) else 0)
+
+
+@app.command()
+def check(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="JSON in the format of shared/data/equations.")],
+    as_json: AsJson = False,
+    every: Annotated[bool, typer.Option("--all", help="Go on after the first disagreement.")] = False,
+) -> None:
+    """Check an equation against the test vectors of a file: to 1e-3 of the expected value, whole numbers exactly.
+
+    A vector whose `expected` is null expects a refusal. Inputs may state their unit.
+
+    Exit codes: 0 every vector agrees, 1 one does not and is named with both values, 2 the file cannot be used.
+
+    Example: cds-hooks equation check vectors/fib4.json
+    """
+    try:
+        equation, vectors = read_vectors(file)
+    except ModelError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from error
+    results = []
+    for each in check_vectors(equation, vectors):
+        results.append(each)
+        if not each.agrees and not every:
+            break
+    show_checked(equation, results, len(vectors), as_json)
+    raise typer.Exit(0 if all(each.agrees for each in results) else 1)
+
+
+def _one(equation: Any, values: dict[str, Any], output: str) -> list[Result | EquationRefused]:
+    try:
+        return [calculate(equation, values, output)]
+    except EquationRefused as refused:
+        return [refused]
+
+
+def _json_inputs(text: str | None) -> dict[str, Any]:
+    if text is None:
+        return {}
+    content = sys.stdin.read() if text == "-" else text if text.lstrip().startswith("{") else Path(text).read_text()
+    try:
+        document = orjson.loads(content)
+    except orjson.JSONDecodeError as error:
+        raise ValueError(f"--inputs is not JSON: {error}") from error
+    if not isinstance(document, dict):
+        raise ValueError("--inputs is no JSON object of inputs by name")
+    return {name: _quantity(value) for name, value in document.items()}
+
+
+def _quantity(value: Any) -> Any:
+    if isinstance(value, dict) and "value" in value:
+        return Quantity(value["value"], str(value["unit"])) if value.get("unit") else value["value"]
+    return value
+
+
+def _named_inputs(given: list[str]) -> dict[str, Any]:
+    return dict(_named_input(each) for each in given)
+
+
+def _named_input(text: str) -> tuple[str, Any]:
+    name, separator, value = text.partition("=")
+    if not separator or not name.strip():
+        raise ValueError(f"{text!r} is not INPUT=VALUE, for example age=60")
+    number, _, unit = value.strip().partition(" ")
+    return name.strip(), Quantity(number, unit.strip()) if unit.strip() else number

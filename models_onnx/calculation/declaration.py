@@ -1,0 +1,204 @@
+"""What one published equation declares: inputs, outputs, population, bands with their source, how it is worked out."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from fhir.terminology.analytes import ANALYTES
+from models_onnx.calculation.errors import EquationMisdeclared
+from models_onnx.calculation.result import Value, Working
+
+InputKind = Literal["quantity", "whole", "yes-no", "choice"]
+OutputKind = Literal["probability", "quantity", "integer", "code"]
+Values = Mapping[str, Value]
+
+CHECKED = "2026-11-20"
+"""The day on which the sources of the bands were looked up (`verified` of shared/data/equations)."""
+
+_SEX_NOTE = "SNOMED CT 248152002 female, 248153007 male; anything else gives no score"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Input:
+    """One input: what it is called, in which unit, between which limits, and which feature of the record fills it.
+
+    `analyte` is a key of fhir.terminology.analytes, which knows its LOINC codes and the units that convert. Limits are
+    the equation's own and belong to it; both ends are inside. `for_outputs` names the outputs that need it (all when
+    empty); where it is given it must be in range for every output.
+    """
+
+    name: str
+    words: str
+    kind: InputKind = "quantity"
+    unit: str = "1"
+    low: float | None = None
+    high: float | None = None
+    analyte: str | None = None
+    feature: str | None = None
+    choices: tuple[str, ...] = ()
+    for_outputs: tuple[str, ...] = ()
+    note: str = ""
+
+    @property
+    def loinc(self) -> tuple[str, ...]:
+        """LOINC codes of the analyte; none for age, sex and conditions."""
+        return ANALYTES[self.analyte].loinc if self.analyte else ()
+
+    def is_needed_for(self, output: str) -> bool:
+        """Whether this output cannot be had without it."""
+        return not self.for_outputs or output in self.for_outputs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Output:
+    """One result: `kind` says how it reads, `words` end the sentence 'About 12 in 100 people like this …'."""
+
+    id: str
+    words: str
+    kind: OutputKind
+    unit: str = "1"
+    horizon_years: float | None = None
+    decimals: int = 0
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """One band of an output: from `low` on (or above it, where `strictly`), up to the next band."""
+
+    id: str
+    words: str
+    low: float | None = None
+    strictly: bool = False
+
+    def is_reached(self, value: float) -> bool:
+        """Whether the value is not below this band; compared unrounded."""
+        if self.low is None:
+            return True
+        return value > self.low if self.strictly else value >= self.low
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BandTable:
+    """The bands of one output, rising, with the guideline that gives them and what of it was read."""
+
+    output: str
+    bands: tuple[Band, ...]
+    source: str
+    verified: str
+    note: str = ""
+    applies: Callable[[Values], bool] | None = None
+    """For whom these bands are; None for everybody."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rates:
+    """What was observed by score in a published cohort: `of` score → rate, in the words of `unit`."""
+
+    of: Mapping[int, float]
+    words: str
+    source: str
+    verified: str
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Exclusion:
+    """Whom it is not for: in words, and the feature of the record that says so where one does."""
+
+    words: str
+    features: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Equation:
+    """Everything about one published equation.
+
+    `work` gives the working of one output for values that are complete and in range, and refuses with EquationRefused
+    what the limits alone do not say. `reference` says whom contributions are measured against.
+    """
+
+    id: str
+    title: str
+    version: str
+    citation: str
+    doi: str | None
+    published: str
+    inputs: tuple[Input, ...]
+    outputs: tuple[Output, ...]
+    population: str
+    exclusions: tuple[Exclusion, ...]
+    cautions: tuple[str, ...]
+    reference: str
+    work: Callable[[Values, str], Working]
+    bands: tuple[BandTable, ...] = ()
+    rates: tuple[Rates, ...] = ()
+    not_on_cards: str | None = None
+    """Why it is never shown on a card; None where it may be."""
+
+    def __post_init__(self) -> None:
+        names = [each.name for each in self.inputs]
+        outputs = [each.id for each in self.outputs]
+        if len(set(names)) < len(names) or len(set(outputs)) < len(outputs) or not outputs:
+            raise EquationMisdeclared(f"{self.id}: an input or output is declared twice, or there is no output")
+        named = {each.output for each in self.bands} | {one for each in self.inputs for one in each.for_outputs}
+        if strange := sorted(named - set(outputs)):
+            raise EquationMisdeclared(f"{self.id}: {', '.join(strange)} is named but is no output")
+        if wrong := [each.name for each in self.inputs if (each.kind == "choice") != bool(each.choices)]:
+            raise EquationMisdeclared(f"{self.id}: {', '.join(wrong)}: choices belong to inputs of that kind only")
+
+    def input(self, name: str) -> Input:
+        """The input of that name; KeyError where there is none."""
+        return {each.name: each for each in self.inputs}[name]
+
+    def output(self, name: str | None = None) -> Output:
+        """The output of that id, the first one for None; KeyError where there is none."""
+        return self.outputs[0] if name is None else {each.id: each for each in self.outputs}[name]
+
+    def band(self, output: str, value: float, values: Values) -> tuple[BandTable, Band] | None:
+        """The band of a value and the table it is in; None where the output has no bands or none is for this person."""
+        for table in self.bands:
+            if table.output == output and (table.applies is None or table.applies(values)):
+                return table, [each for each in table.bands if each.is_reached(value)][-1]
+        return None
+
+
+def age(low: float, high: float) -> Input:
+    """Age in years, as nearly every equation takes it."""
+    note = "completed years at the date of scoring, from Patient.birthDate"
+    return Input(name="age", words="Age", unit="a", low=low, high=high, feature="age_years", note=note)
+
+
+def sex() -> Input:
+    """Female or male."""
+    return Input(name="sex", words="Sex", kind="choice", choices=("female", "male"), feature="sex_male", note=_SEX_NOTE)
+
+
+def measured(
+    name: str,
+    analyte: str,
+    low: float,
+    high: float,
+    *,
+    feature: str | None = None,
+    words: str | None = None,
+    note: str = "",
+) -> Input:
+    """A laboratory value or vital sign, in the analyte's own unit."""
+    meaning = ANALYTES[analyte]
+    return Input(
+        name=name,
+        words=words or meaning.words,
+        unit=meaning.unit,
+        low=low,
+        high=high,
+        analyte=analyte,
+        feature=feature,
+        note=note,
+    )
+
+
+def yes_no(name: str, words: str, feature: str | None = None, note: str = "") -> Input:
+    """A fact that is there or is not."""
+    return Input(name=name, words=words, kind="yes-no", feature=feature, note=note)

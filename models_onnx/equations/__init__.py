@@ -1,0 +1,1 @@
+"""One module per published equation, its coefficients beside it as JSON."""

@@ -1,0 +1,100 @@
+"""`cds-hooks equation`: list, run and check, with what they print and how they end."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from cds_hooks.commands.equation import app
+from models_onnx.calculation.finding import find_equations
+from tests.conftest import ROOT
+
+CASES = ROOT / "tests" / "cases" / "equations"
+FIB4 = ["age=57", "ast=85", "alt=60", "platelets=90"]
+
+
+def _run(*arguments: str, given: str | None = None) -> Result:
+    return CliRunner().invoke(app, list(arguments), input=given)
+
+
+def test_every_equation_is_listed_with_its_attributes() -> None:
+    listed = json.loads(_run("list", "--json").stdout)
+    assert [each["id"] for each in listed] == list(find_equations())
+    assert all(len(each["attributes"]) == 13 for each in listed)
+    assert "fib4" in _run("list").stdout
+
+
+def test_a_value_comes_with_its_band_and_parts() -> None:
+    done = _run("run", "fib4", *FIB4, "--json")
+    assert done.exit_code == 0
+    (result,) = json.loads(done.stdout)
+    assert result["value"] == pytest.approx(6.94985, abs=1e-4)
+    assert result["band"]["id"] == "high"
+    assert {each["input"] for each in result["contributions"]} == {"age", "ast", "alt", "platelets"}
+    assert "high" in _run("run", "fib4", *FIB4).stdout
+
+
+@pytest.mark.parametrize("inputs", ["-", "{...}", "file"])
+def test_inputs_come_as_json_too(tmp_path: Path, inputs: str) -> None:
+    text = json.dumps({"age": 57, "ast": 85, "alt": 60, "platelets": {"value": 90000, "unit": "/uL"}})
+    (tmp_path / "inputs.json").write_text(text)
+    given = {"-": "-", "{...}": text, "file": str(tmp_path / "inputs.json")}[inputs]
+    done = _run("run", "fib4", "--inputs", given, "--json", given=text)
+    assert json.loads(done.stdout)[0]["value"] == pytest.approx(6.94985, abs=1e-4)
+
+
+def test_another_unit_is_converted() -> None:
+    done = _run("run", "ckd_epi_2021_creatinine", "age=55", "sex=male", "creatinine=132.6 umol/L", "--json")
+    assert json.loads(done.stdout)[0]["value"] == pytest.approx(54.64, abs=0.01)
+
+
+def test_what_is_refused_is_said_and_ends_with_1() -> None:
+    done = _run("run", "fib4", "age=30", "ast=85", "alt=60", "platelets=90")
+    assert done.exit_code == 1
+    assert "Age 30 a is outside 35 to 120" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["fib5"],
+        ["fib4", "age"],
+        ["fib4", "weight=70"],
+        ["fib4", "--output", "5y"],
+        ["fib4", "--inputs", "{no"],
+        ["fib4", "--inputs", "[1]"],
+        ["fib4", "--inputs", "no-such-file"],
+    ],
+)
+def test_a_name_or_input_that_cannot_be_used_ends_with_2(arguments: list[str]) -> None:
+    done = _run("run", *arguments)
+    assert done.exit_code == 2
+    assert done.stderr.strip()
+
+
+@pytest.mark.parametrize("name", find_equations())
+def test_the_carried_vectors_all_agree(name: str) -> None:
+    done = _run("check", str(CASES / f"{name}.json"), "--json")
+    assert done.exit_code == 0
+    told = json.loads(done.stdout)
+    assert told["agree"] == told["checked"] == told["vectors"] > 0
+
+
+def test_the_first_disagreement_is_named_with_both_values_and_ends_the_check(tmp_path: Path) -> None:
+    document = json.loads((CASES / "fib4.json").read_text())
+    for position in (1, 3):
+        document["vectors"][position]["expected"] = 9.5
+    path = tmp_path / "fib4.json"
+    path.write_text(json.dumps(document))
+    done = _run("check", str(path))
+    assert done.exit_code == 1
+    assert "DISAGREES fib4-003: expected 9.5, found 1.9445436482630056" in done.stderr
+    assert "stopped after 2" in done.stdout
+    every = _run("check", str(path), "--all", "--json")
+    assert every.exit_code == 1
+    assert len(json.loads(every.stdout)["disagreements"]) == 2
+
+
+def test_a_file_that_is_none_ends_with_2(tmp_path: Path) -> None:
+    assert _run("check", str(tmp_path / "none.json")).exit_code == 2

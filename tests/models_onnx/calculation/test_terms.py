@@ -1,0 +1,61 @@
+"""Sums of products: shares of an interaction add up and treat equal inputs alike; choices are counted first."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models_onnx.calculation.linear import Chosen, Linear
+from models_onnx.calculation.points import steps
+from models_onnx.calculation.result import linked, unlinked
+from models_onnx.calculation.terms import Factor, Term, contributions, margin
+
+NUMBERS = st.floats(-50, 50)
+A, B, C = Factor("a"), Factor("b", centre=3, scale=2), Factor("c", low=0, high=10)
+TERMS = (Term(2.0, (A,)), Term(-0.5, (A, B)), Term(0.25, (A, B, C)), Term(1.5, (Factor("c", squared=True),)))
+
+
+@given(NUMBERS, NUMBERS, NUMBERS, NUMBERS, NUMBERS, NUMBERS)
+def test_the_shares_add_up_to_the_difference(a: float, b: float, c: float, d: float, e: float, f: float) -> None:
+    values, reference = {"a": a, "b": b, "c": c}, {"a": d, "b": e, "c": f}
+    total = sum(each.contribution for each in contributions(TERMS, values, reference))
+    assert total == pytest.approx(margin(1.0, TERMS, values) - margin(1.0, TERMS, reference), abs=1e-6)
+
+
+@given(NUMBERS, NUMBERS)
+def test_two_inputs_that_do_the_same_get_the_same(value: float, reference: float) -> None:
+    term = Term(3.0, (Factor("a"), Factor("b")))
+    one, other = contributions((term,), {"a": value, "b": value}, {"a": reference, "b": reference})
+    assert one.contribution == pytest.approx(other.contribution)
+
+
+def test_an_input_at_the_reference_contributes_nothing() -> None:
+    parts = contributions(TERMS, {"a": 1, "b": 5, "c": 2}, {"a": 4, "b": 5, "c": 2})
+    assert {each.input: each.contribution for each in parts}["b"] == 0.0
+
+
+def test_limits_of_a_factor_are_applied_before_the_logarithm() -> None:
+    assert Factor("x", low=1, ln=True).of(0.2) == 0.0
+    assert Factor("x", high=110, centre=110, scale=20).of(90) == -1.0
+
+
+def test_a_word_is_no_number() -> None:
+    with pytest.raises(TypeError):
+        Factor("x").of("male")
+
+
+def test_what_is_chosen_by_is_counted_first_and_one_base_holds_for_everybody() -> None:
+    sets = (Chosen({"sex": "f"}, 1.0, (Term(2.0, (A,)),)), Chosen({"sex": "m"}, 4.0, (Term(3.0, (A,)),)))
+    linear = Linear("identity", ("sex",), sets, {"sex": "f", "a": 0.0})
+    worked = linear.work({"sex": "m", "a": 5.0})
+    assert (worked.base, worked.value, worked.margin) == (1.0, 19.0, 19.0)
+    assert [(each.input, each.contribution) for each in worked.contributions] == [("sex", 3.0), ("a", 15.0)]
+
+
+@pytest.mark.parametrize("link", ["logit", "cloglog", "log", "identity"])
+def test_a_link_and_its_inverse_undo_each_other(link: str) -> None:
+    assert linked(link, unlinked(link, -1.25)) == pytest.approx(-1.25)  # type: ignore[arg-type]  # a Link by parameter
+
+
+def test_steps_begin_at_their_edge() -> None:
+    item = steps("age", 0, (65, 1), (75, 2))
+    assert [item.points(age) for age in (64.9, 65, 74.9, 75)] == [0, 1, 1, 2]
