@@ -1,79 +1,153 @@
-"""An artifact folder: model.onnx and manifest.json, checked before anything is run."""
+"""An artifact folder: model.onnx, manifest.json, card.json and release.json, checked before anything is run."""
 
 import hashlib
 import json
+import shutil
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import msgspec
 
-from models_onnx.errors import HashMismatch, ManifestRefused, UnsafeModel
+from models_onnx.errors import HashMismatch, ManifestRefused, SignatureRefused, UnsafeModel
 from models_onnx.manifest import Manifest, encode
 from models_onnx.onnx_file import refuse_unsafe
+from models_onnx.signing.keys import Keys, maintainers
+from models_onnx.signing.release import RELEASE, Release, parse_release, read_release, refuse_other_file
 
 MANIFEST = "manifest.json"
 MODEL = "model.onnx"
+CARD = "card.json"
 LARGEST_BYTES = 64 * 1024 * 1024
+# Other versions of a model lie beside it, as <id>@<version>.
+VERSION_SIGN = "@"
 
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """A checked model file and what its manifest says about it."""
+    """A checked model file, what its manifest says about it, and the release it was signed in (None: a draft)."""
 
     manifest: Manifest
     content: bytes
+    release: Release | None = None
 
 
-def load_artifact(folder: Path) -> Artifact:
-    """The artifact of that folder; ManifestRefused, HashMismatch or UnsafeModel where it must not be served."""
+def load_artifact(folder: Path, keys: Keys | None = None, signed: bool = False) -> Artifact:
+    """The artifact of that folder; an ArtifactRefused where it must not be served.
+
+    Where there is a release.json its signature must be by one of `keys` (default: the maintainers') and every file the
+    one that was signed. A folder without one is a draft, which is refused where `signed` is asked for.
+    """
+    if (folder / RELEASE).exists() or signed:
+        return _load_signed(folder, maintainers() if keys is None else keys)
     manifest = read_manifest(folder)
-    content = _read_model(folder, manifest)
-    digest = hashlib.sha256(content).hexdigest()
-    if digest != manifest.file.sha256:
-        raise HashMismatch(
-            f"{folder.name}/{manifest.file.name} has sha256 {digest[:12]}…, its manifest says "
-            f"{manifest.file.sha256[:12]}…: the file was changed after training; restore it or train again"
-        )
+    content = _read_model(folder, manifest.file.name)
+    _refuse_other_model(folder, manifest, content)
     refuse_unsafe(content)
     return Artifact(manifest, content)
 
 
 def read_manifest(folder: Path) -> Manifest:
     """The manifest of that folder, valid against its schema; ManifestRefused otherwise."""
-    path = folder / MANIFEST
+    content = _read_manifest(folder)
     try:
-        document = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        raise ManifestRefused(f"{folder.name} has no {MANIFEST}; a model without one is not served") from None
+        document = json.loads(content)
     except ValueError as problem:
         raise ManifestRefused(f"{folder.name}/{MANIFEST} is not JSON: {problem}") from problem
-    if error := jsonschema.exceptions.best_match(_validator().iter_errors(document)):
+    from jsonschema.exceptions import best_match
+
+    if error := best_match(_validator().iter_errors(document)):
         raise ManifestRefused(f"{folder.name}/{MANIFEST}: {error.json_path} {error.message[:200]}")
     return msgspec.convert(document, Manifest)
 
 
 def write_artifact(folder: Path, manifest: Manifest, content: bytes) -> None:
-    """Writes both files and reads them back as the server would; nothing invalid stays unnoticed."""
+    """Writes both files and reads them back; nothing invalid stays unnoticed. Publishing makes a release of them.
+
+    A published artifact of another version that lies there is kept beside it first, as <id>@<version>.
+    """
+    _keep_other_version(folder, manifest)
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / RELEASE).unlink(missing_ok=True)
     (folder / MODEL).write_bytes(content)
     (folder / MANIFEST).write_bytes(encode(manifest))
     load_artifact(folder)
 
 
-def _read_model(folder: Path, manifest: Manifest) -> bytes:
-    path = folder / manifest.file.name
+def _load_signed(folder: Path, keys: Keys) -> Artifact:
+    """Cheap, because it is done at every start: one signature, one hash per file, no schema.
+
+    What a trusted key signed was valid against the schema when it was published.
+    """
+    release = read_release(folder, keys)
+    for name in sorted(release.files):
+        refuse_other_file(release, folder.name, name, _read_named(folder, name))
+    try:
+        manifest = msgspec.json.decode(_read_manifest(folder), type=Manifest)
+    except msgspec.DecodeError as problem:
+        raise ManifestRefused(f"{folder.name}/{MANIFEST}: {problem}") from problem
+    if (release.id, release.version) != (manifest.id, manifest.version):
+        raise ManifestRefused(
+            f"{folder.name}: the release is of {release.id} {release.version}, the manifest of {manifest.id} "
+            f"{manifest.version}"
+        )
+    content = _read_model(folder, manifest.file.name)
+    refuse_other_file(release, folder.name, manifest.file.name, content)
+    _refuse_other_model(folder, manifest, content)
+    refuse_unsafe(content)
+    return Artifact(manifest, content, release)
+
+
+def _refuse_other_model(folder: Path, manifest: Manifest, content: bytes) -> None:
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != manifest.file.sha256:
+        raise HashMismatch(
+            f"{folder.name}/{manifest.file.name} has sha256 {digest[:12]}…, its manifest says "
+            f"{manifest.file.sha256[:12]}…: the file was changed after training; restore it or train again"
+        )
+
+
+def _read_manifest(folder: Path) -> bytes:
+    try:
+        return (folder / MANIFEST).read_bytes()
+    except FileNotFoundError:
+        raise ManifestRefused(f"{folder.name} has no {MANIFEST}; a model without one is not served") from None
+
+
+def _read_named(folder: Path, name: str) -> bytes:
+    if name != Path(name).name:
+        raise SignatureRefused(f"{folder.name}/{RELEASE} names {name!r}, which is not a file of its folder")
+    if name == MANIFEST:
+        return _read_manifest(folder)
+    return _read_model(folder, name)
+
+
+def _read_model(folder: Path, name: str) -> bytes:
+    path = folder / name
     if not path.is_file():
-        raise HashMismatch(f"{folder.name} has no {manifest.file.name}, which its manifest names")
+        raise HashMismatch(f"{folder.name} has no {name}, which its manifest names")
     if path.stat().st_size > LARGEST_BYTES:
-        raise UnsafeModel(f"{folder.name}/{manifest.file.name} is larger than {LARGEST_BYTES // 2**20} MB")
+        raise UnsafeModel(f"{folder.name}/{name} is larger than {LARGEST_BYTES // 2**20} MB")
     return path.read_bytes()
+
+
+def _keep_other_version(folder: Path, manifest: Manifest) -> None:
+    try:
+        before = parse_release(folder)
+    except SignatureRefused:
+        return
+    if before.state == "draft" or before.version == manifest.version:
+        return
+    kept = folder.with_name(f"{before.id}{VERSION_SIGN}{before.version}")
+    if not kept.exists():
+        shutil.copytree(folder, kept)
 
 
 @cache
 def _validator() -> Any:
+    import jsonschema
+
     schema = json.loads((files("models_onnx") / "schemas" / "manifest.schema.json").read_bytes())
     return jsonschema.Draft202012Validator(schema)

@@ -6,7 +6,10 @@ ModelError
 ├── ArtifactRefused       an artifact folder that is not served
 │   ├── ManifestRefused       manifest.json is missing, is not JSON or does not fit its schema
 │   ├── HashMismatch          model.onnx is not the file the manifest speaks of
-│   └── UnsafeModel           not readable as ONNX, external data, or operators of an unknown domain
+│   ├── UnsafeModel           not readable as ONNX, external data, or operators of an unknown domain
+│   ├── CardIncomplete        the model card is missing, blank in an attribute, or not the one in the file
+│   ├── SignatureRefused      release.json is missing, changed, or signed by a key that is not trusted
+│   └── NotReleased           the state of the model does not allow what is asked of it
 ├── CompileRefused        the compiled file does not say what the fitted model says
 │   ├── ParityRefused         probability or contributions differ from scikit-learn
 │   └── AdditivityRefused     base and contributions do not add up to the margin
@@ -43,6 +46,18 @@ class HashMismatch(ArtifactRefused):
 
 class UnsafeModel(ArtifactRefused):
     """Not an ONNX file we run: unreadable, external data, or operators outside ai.onnx and ai.onnx.ml."""
+
+
+class CardIncomplete(ArtifactRefused):
+    """The model card is missing, leaves an attribute blank, or is not the one inside the model file."""
+
+
+class SignatureRefused(ArtifactRefused):
+    """The release is not signed, was changed after it was signed, or was signed by a key that is not trusted here."""
+
+
+class NotReleased(ArtifactRefused):
+    """The state of the release, or a gate that is not green, does not allow what is asked."""
 
 
 class CompileRefused(ModelError):

@@ -52,6 +52,18 @@ def inspect(content: bytes) -> FileFacts:
     return facts
 
 
+def top_fields(content: bytes) -> Iterator[tuple[int, int, int, memoryview | None]]:
+    """Every field of a message: its number, where it starts and ends, and what it holds if that has a length.
+
+    UnsafeModel where the bytes are no message.
+    """
+    try:
+        for number, start, end, value in _placed(memoryview(content)):
+            yield number, start, end, value if isinstance(value, memoryview) else None
+    except (IndexError, ValueError) as problem:
+        raise UnsafeModel(f"the file is not a readable ONNX model: {problem}") from problem
+
+
 def refuse_unsafe(content: bytes) -> None:
     """UnsafeModel for external data or for operators outside ai.onnx and ai.onnx.ml."""
     facts = inspect(content)
@@ -78,13 +90,19 @@ def _visit(message: str, content: memoryview, facts: FileFacts, depth: int) -> N
 
 
 def _fields(content: memoryview) -> Iterator[tuple[int, int | memoryview]]:
+    for number, _, _, value in _placed(content):
+        yield number, value
+
+
+def _placed(content: memoryview) -> Iterator[tuple[int, int, int, int | memoryview]]:
     at = 0
     while at < len(content):
+        start = at
         tag, at = _varint(content, at)
         number, wire = tag >> 3, tag & 7
         if wire == _VARINT:
             value, at = _varint(content, at)
-            yield number, value
+            yield number, start, at, value
             continue
         if wire == _BYTES:
             size, at = _varint(content, at)
@@ -94,7 +112,7 @@ def _fields(content: memoryview) -> Iterator[tuple[int, int | memoryview]]:
             raise ValueError(f"wire type {wire} at byte {at}")
         if at + size > len(content):
             raise ValueError("it ends in the middle of a field")
-        yield number, content[at : at + size]
+        yield number, start, at + size, content[at : at + size]
         at += size
 
 

@@ -1,0 +1,162 @@
+"""The card of a model: what can be computed from its manifest, and for the rest the words declared beside it.
+
+Declared words lie in `models_onnx/models/<id>.card.json`; what is the same for all models of this project in
+`models_onnx/card/house.card.json`. A declared attribute that is also computed is put after the computed one, never in
+its place: a figure is not overwritten by a sentence.
+"""
+
+import json
+from importlib.resources import files
+from typing import Any
+
+from models_onnx.card import figures
+from models_onnx.card.attributes import EVIDENCE, PREDICTIVE, Attribute
+from models_onnx.card.check import FORMAT, Card
+from models_onnx.card.uses import NINE, Read, use_of, uses, uses_in_words
+from models_onnx.errors import CardIncomplete
+from models_onnx.manifest import Manifest
+
+HOURS_PER_YEAR = 8766.0  # 365.25 days
+
+Words = dict[str, Any]
+
+
+def words_of(model_id: str) -> Words:
+    """What is declared beside the model, on top of the words of the house; CardIncomplete where nothing is."""
+    place = files("models_onnx") / "models" / f"{model_id}.card.json"
+    if not place.is_file():
+        raise CardIncomplete(f"models_onnx/models/{model_id}.card.json is not there; the words of the card stand in it")
+    return merged(_house(), json.loads(place.read_text(encoding="utf-8")))
+
+
+def merged(house: Words, own: Words) -> Words:
+    """The house's words, and over them the model's own."""
+    return {part: {**house.get(part, {}), **own.get(part, {})} for part in ("attributes", "product")}
+
+
+def build_card(manifest: Manifest, words: Words, core_sha256: str) -> Card:
+    """The predictive card, whole or not; `check.problems` says what is missing."""
+    computed = _computed(manifest)
+    card: Card = {
+        "format": FORMAT,
+        "kind": "predictive",
+        "model": {
+            "id": manifest.id,
+            "version": manifest.version,
+            "title": manifest.title,
+            "core_sha256": core_sha256,
+        },
+    }
+    for attribute in PREDICTIVE:
+        value = _joined(attribute, computed.get(attribute.place), words["attributes"].get(attribute.place))
+        card.setdefault(attribute.section, {})[attribute.key] = value
+    card["product"] = {**_product(manifest), **words["product"]}
+    return card
+
+
+def evidence_card(
+    model: dict[str, str], declared: dict[str, str], features: tuple[Read, ...], product: Words | None = None
+) -> Card:
+    """The card of an evidence-based intervention: four attributes declared, nine computed from its inputs.
+
+    `model` has id, version and title; `declared` citation, developer, funding and dates, and for any of the nine a
+    sentence that goes before what is computed.
+    """
+    found = uses(features)
+    section: dict[str, Any] = {}
+    for attribute in EVIDENCE:
+        said = declared.get(attribute.key)
+        computed = use_of(attribute.key, found[attribute.key]) if attribute.key in NINE else None
+        section[attribute.key] = _joined(attribute, computed, said)
+    house = _house()["product"]
+    return {
+        "format": FORMAT,
+        "kind": "evidence-based",
+        "model": {**model},
+        "evidence": section,
+        "product": {**house, **(product or {})},
+    }
+
+
+def _house() -> Words:
+    text = (files("models_onnx") / "card" / "house.card.json").read_text(encoding="utf-8")
+    found: Words = json.loads(text)
+    return found
+
+
+def _joined(attribute: Attribute, computed: dict[str, Any] | None, declared: Any) -> dict[str, Any]:
+    if isinstance(declared, dict):
+        return {**declared}
+    if computed is None:
+        return {"words": declared or "", "from": "declared"}
+    if not declared:
+        return computed
+    return {**computed, "words": f"{computed['words']} {declared}", "from": "computed and declared"}
+
+
+def _computed(manifest: Manifest) -> dict[str, dict[str, Any]]:
+    found = uses(manifest.features)
+    return {
+        "details.output_value": _said(
+            f"The probability (0 to 1) that a person like this {manifest.outcome.words}; on a card as people in 100. "
+            f"Base rate in the reference cohort: {manifest.reference.events:,} of {manifest.reference.n:,} "
+            f"({manifest.reference.words}). {_threshold(manifest)}"
+        ),
+        "purpose.intended_use": _said(manifest.intended_use),
+        "purpose.population": _said(
+            f"{_capital(manifest.population.words)}. Outside it, under {manifest.population.age_low} years"
+            f"{_conditions(manifest)} and without the required inputs, there is no score and the reason is given.",
+            {
+                "age_low": manifest.population.age_low,
+                "exclude_conditions": list(manifest.population.exclude_conditions),
+            },
+        ),
+        "purpose.users": _said(f"{_capital(manifest.users)}; never patients."),
+        "purpose.decision_role": _said(f"{_capital(manifest.decision_role)}; the clinician decides."),
+        "cautions.out_of_scope": _said(f"Not for {'; not for '.join(manifest.not_for)}.", list(manifest.not_for)),
+        "cautions.known_risks": _said(" ".join(manifest.cautions), list(manifest.cautions)),
+        "development.criteria": _said(figures.cohort_in_words(manifest), figures.cohort(manifest)),
+        "development.uses": _said(uses_in_words(found), found),
+        "development.representativeness": _said(
+            figures.representation_in_words(manifest), figures.representation(manifest)
+        ),
+        "performance.internal_validity": _said(figures.validity_in_words(manifest), figures.validity(manifest)),
+        "performance.internal_fairness": _said(figures.fairness_in_words(manifest), figures.fairness(manifest)),
+    }
+
+
+def _said(words: str, found: Any = None) -> dict[str, Any]:
+    return {"words": words, "from": "computed"} | ({} if found is None else {"figures": found})
+
+
+def _threshold(manifest: Manifest) -> str:
+    row = manifest.thresholds.default
+    return (
+        f"A card by default for the top {100 * row.capacity:g} in 100 of the reference cohort (from "
+        f"{100 * row.probability:.0f} in 100); of those, {100 * row.ppv:.0f} in 100 had the outcome."
+    )
+
+
+def _conditions(manifest: Manifest) -> str:
+    conditions = manifest.population.exclude_conditions
+    return f", with {' or '.join(conditions)} on record" if conditions else ""
+
+
+def _capital(words: str) -> str:
+    return words[:1].upper() + words[1:]
+
+
+def _product(manifest: Manifest) -> Words:
+    return {
+        "horizon_hours": round(manifest.outcome.horizon_years * HOURS_PER_YEAR, 1),
+        "reference_cohort": f"{manifest.reference.words} ({manifest.reference.n:,} people)",
+        "training_data": {
+            "name": manifest.data.name,
+            "sha256": manifest.data.sha256,
+            "period": manifest.period.training,
+        },
+        "thresholds": [
+            {"capacity": row.capacity, "probability": row.probability, "ppv": row.ppv, "sensitivity": row.sensitivity}
+            for row in manifest.thresholds.table
+        ],
+    }

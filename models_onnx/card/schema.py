@@ -1,0 +1,155 @@
+"""The JSON Schema of the card, written from the table of attributes; schemas/card.schema.json is its output."""
+
+from typing import Any
+
+from models_onnx.card.attributes import ATTRIBUTES, Attribute, Kind
+from models_onnx.card.check import FORMAT
+
+Schema = dict[str, Any]
+
+_TEXT: Schema = {"type": "string", "minLength": 1}
+_SHA256: Schema = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
+_DATE: Schema = {"type": "string", "format": "date"}
+_SAID: Schema = {
+    "type": "object",
+    "properties": {
+        "words": {"type": "string", "minLength": 3, "description": "The answer in sentences; Markdown is not used."},
+        "figures": {"description": "The same as data, where there are figures."},
+        "from": {"enum": ["computed", "declared", "computed and declared"]},
+    },
+    "required": ["words"],
+    "additionalProperties": False,
+}
+_NOT_AVAILABLE: Schema = {
+    "type": "object",
+    "properties": {"not_available": {"type": "string", "minLength": 3}, "as_of": _DATE},
+    "required": ["not_available", "as_of"],
+    "additionalProperties": False,
+}
+_WAIVER: Schema = {
+    "type": "object",
+    "properties": {
+        "gate": {"type": "string", "pattern": "^G([1-9]|1[0-8])$"},
+        "covers": {"type": "array", "items": _TEXT, "description": "Beginnings of what it covers, e.g. an axis."},
+        "reason": {"type": "string", "minLength": 20},
+        "by": _TEXT,
+        "granted": _DATE,
+        "expires": _DATE,
+    },
+    "required": ["gate", "covers", "reason", "by", "granted", "expires"],
+    "additionalProperties": False,
+}
+_LABEL: Schema = {
+    "type": "object",
+    "properties": {
+        "kind": {"enum": ["outcome", "utilisation", "cost", "judgement"]},
+        "words": _TEXT,
+        "stands_for": _TEXT,
+        "audit": {
+            "type": "object",
+            "properties": {"need": _TEXT, "words": _TEXT, "axis": _TEXT},
+            "required": ["need", "words", "axis"],
+            "additionalProperties": False,
+        },
+    },
+    "required": ["kind", "words", "stands_for"],
+    "additionalProperties": False,
+}
+_RISKS = ("validity", "reliability", "robustness", "fairness", "intelligibility", "safety", "security", "privacy")
+_IRM: Schema = {
+    "type": "object",
+    "description": "Intervention risk management: the eight characteristics and when they were last reviewed.",
+    "properties": {"reviewed": _DATE, "by": _TEXT, **dict.fromkeys(_RISKS, _TEXT)},
+    "required": ["reviewed", "by", *_RISKS],
+    "additionalProperties": False,
+}
+_PRODUCT: Schema = {
+    "type": "object",
+    "description": "What the rule does not ask for but the gates and the page need (responsible-ai.md 1.4).",
+    "properties": {
+        "horizon_hours": {"type": "number", "exclusiveMinimum": 0},
+        "acting_window_hours": {"type": "number", "exclusiveMinimum": 0},
+        "time_critical": {"type": "boolean"},
+        "output_type": {"enum": ["score", "alarm", "classification", "list"]},
+        "indications": {"type": "array", "items": _TEXT, "minItems": 1},
+        "device_status": {"enum": ["non-device-cds", "enforcement-discretion", "cleared", "administrative"]},
+        "clearance": {"type": ["string", "null"]},
+        "signals": {"type": "array", "items": _TEXT, "description": "Signals, images or sequences used as inputs."},
+        "setting": {"enum": ["outpatient", "discharge", "inpatient", "population"]},
+        "data_last_year": {"type": "integer", "minimum": 1900},
+        "label": _LABEL,
+        "fairness_axes": {"type": "object", "additionalProperties": {"enum": ["all", "calibration", "none"]}},
+        "stress_move_at_most": {"type": "number", "exclusiveMinimum": 0, "maximum": 1},
+        "waivers": {"type": "array", "items": _WAIVER},
+        "explanation": {"type": "object"},
+        "irm": _IRM,
+        **dict.fromkeys(("section_1557", "statement", "security"), {"type": "string", "minLength": 10}),
+    },
+}
+_PREDICTIVE_PRODUCT = [
+    "horizon_hours",
+    "acting_window_hours",
+    "time_critical",
+    "output_type",
+    "indications",
+    "device_status",
+    "setting",
+    "data_last_year",
+    "label",
+    "explanation",
+    "irm",
+    "section_1557",
+    "statement",
+    "security",
+]
+
+
+def schema() -> Schema:
+    """The schema of both kinds of card."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Model card",
+        "description": "31 attributes of a predictive or 13 of an evidence-based intervention "
+        "(45 CFR 170.315(b)(11)(iv), HTI-1), and what the gates need. Written by models_onnx/card/schema.py.",
+        "type": "object",
+        "oneOf": [_kind("predictive"), _kind("evidence-based")],
+    }
+
+
+def _kind(kind: Kind) -> Schema:
+    sections: dict[str, list[Attribute]] = {}
+    for attribute in ATTRIBUTES[kind]:
+        sections.setdefault(attribute.section, []).append(attribute)
+    model = {"id": _TEXT, "version": _TEXT, "title": _TEXT, "core_sha256": _SHA256}
+    product = {**_PRODUCT, "required": _PREDICTIVE_PRODUCT if kind == "predictive" else []}
+    return {
+        "type": "object",
+        "properties": {
+            "format": {"const": FORMAT},
+            "kind": {"const": kind},
+            "model": {
+                "type": "object",
+                "properties": model,
+                "required": ["id", "version", "title"],
+                "additionalProperties": False,
+            },
+            **{name: _section(attributes) for name, attributes in sections.items()},
+            "product": product,
+        },
+        "required": ["format", "kind", "model", *sections, "product"],
+        "additionalProperties": False,
+    }
+
+
+def _section(attributes: list[Attribute]) -> Schema:
+    return {
+        "type": "object",
+        "properties": {each.key: _attribute(each) for each in attributes},
+        "required": [each.key for each in attributes],
+        "additionalProperties": False,
+    }
+
+
+def _attribute(attribute: Attribute) -> Schema:
+    described = {"description": f"{attribute.number} {attribute.cite}: {attribute.title}"}
+    return described | ({"oneOf": [_SAID, _NOT_AVAILABLE]} if attribute.may_be_unavailable else _SAID)

@@ -1,0 +1,119 @@
+"""From a draft (model.onnx, manifest.json) to a signed release: card into the file, hashes, signature."""
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from models_onnx.artifact import CARD, MANIFEST, MODEL, read_manifest
+from models_onnx.card.build import build_card, words_of
+from models_onnx.card.check import Card, refuse_incomplete
+from models_onnx.card.embed import core_digest, embedded
+from models_onnx.errors import HashMismatch, ManifestRefused
+from models_onnx.manifest import Manifest
+from models_onnx.manifest import encode as encode_manifest
+from models_onnx.onnx_file import refuse_unsafe
+from models_onnx.signing.keys import Signer
+from models_onnx.signing.release import (
+    ADDRESSED,
+    FORMAT,
+    RELEASE,
+    FileFact,
+    GateSummary,
+    Release,
+    Step,
+    digest_of,
+    encode,
+    fact_of,
+    signed,
+)
+
+GATES = "gates.json"
+STATE_AT_FIRST = "draft"
+
+
+def publish(folder: Path, signer: Signer, words: dict[str, Any] | None = None) -> Release:
+    """Writes card, manifest and release of a trained draft; what was signed before loses its state and its report.
+
+    `words` are those of the card (default: the sidecar beside the model's declaration). CardIncomplete where the card
+    is not whole, UnsafeModel or ManifestRefused where the draft must not be published.
+    """
+    manifest = read_manifest(folder)
+    content = (folder / MODEL).read_bytes()
+    refuse_unsafe(content)
+    card = build_card(manifest, words or words_of(manifest.id), core_digest(content))
+    return publish_with(folder, manifest, content, card, signer)
+
+
+def publish_with(folder: Path, manifest: Manifest, content: bytes, card: Card, signer: Signer) -> Release:
+    """The same with a card that is there already (an imported model's)."""
+    refuse_incomplete(card)
+    _refuse_other_card(manifest, card, content)
+    complete = embedded(content, card)
+    fact = fact_of(complete)
+    file = msgspec.structs.replace(manifest.file, sha256=fact.sha256, bytes=fact.bytes)
+    manifest = msgspec.structs.replace(manifest, file=file)
+    (folder / MODEL).write_bytes(complete)
+    (folder / MANIFEST).write_bytes(encode_manifest(manifest))
+    (folder / CARD).write_bytes(encode_card(card))
+    (folder / GATES).unlink(missing_ok=True)
+    return sign_folder(folder, manifest.id, manifest.version, signer)
+
+
+def sign_folder(folder: Path, model_id: str, version: str, signer: Signer) -> Release:
+    """A new release of the files as they lie there: a draft without a report."""
+    files = {name: fact_of((folder / name).read_bytes()) for name in ADDRESSED if (folder / name).is_file()}
+    return write_release(
+        folder,
+        Release(
+            format=FORMAT,
+            id=model_id,
+            version=version,
+            state=STATE_AT_FIRST,
+            digest=digest_of(files),
+            files=files,
+            gates=None,
+            history=(),
+            key="",
+        ),
+        signer,
+    )
+
+
+def write_release(folder: Path, release: Release, signer: Signer) -> Release:
+    """Signs and writes."""
+    release = signed(release, signer)
+    (folder / RELEASE).write_bytes(encode(release))
+    return release
+
+
+def record_gates(folder: Path, release: Release, report: bytes, summary: GateSummary, signer: Signer) -> Release:
+    """Adds a gate report to the release; a gate that turned red takes the model back to where it may be."""
+    (folder / GATES).write_bytes(report)
+    files: dict[str, FileFact] = {**release.files, GATES: fact_of(report)}
+    return write_release(folder, msgspec.structs.replace(release, files=files, gates=summary), signer)
+
+
+def record_state(folder: Path, release: Release, signer: Signer) -> Release:
+    """Writes a release whose state was changed by `states.moved`."""
+    return write_release(folder, release, signer)
+
+
+def step(state: str, at: str, by: str, role: str, why: str = "") -> Step:
+    """One entry of the history."""
+    return Step(state, at, by, role, why)
+
+
+def encode_card(card: Card) -> bytes:
+    """card.json as it is written."""
+    return msgspec.json.format(msgspec.json.encode(card), indent=1) + b"\n"
+
+
+def _refuse_other_card(manifest: Manifest, card: Card, content: bytes) -> None:
+    model = card["model"]
+    if (model["id"], model["version"]) != (manifest.id, manifest.version):
+        raise ManifestRefused(
+            f"the card is of {model['id']} {model['version']}, not of {manifest.id} {manifest.version}"
+        )
+    if model.get("core_sha256") != core_digest(content):
+        raise HashMismatch(f"the card of {manifest.id} was written for another model file (core_sha256)")

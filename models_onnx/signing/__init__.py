@@ -1,0 +1,1 @@
+"""Releases: which files belong together, in which state they are, and who signed that."""

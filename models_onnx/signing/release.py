@@ -1,0 +1,148 @@
+"""release.json: the files of one model version by hash, its state and history, signed as a whole."""
+
+import base64
+import binascii
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from models_onnx.errors import HashMismatch, SignatureRefused
+from models_onnx.signing.keys import Keys, Signer
+
+RELEASE = "release.json"
+FORMAT = "cds-hooks-onnx/release/1"
+# The content address is of what decides a score and how it is described; reports about it come and go.
+ADDRESSED = ("card.json", "manifest.json", "model.onnx")
+
+
+class FileFact(Struct, frozen=True):
+    """One file of the release."""
+
+    sha256: str
+    bytes: int
+
+
+class Step(Struct, frozen=True):
+    """One change of state: to which, when, by whom in which role, and why."""
+
+    state: str
+    at: str
+    by: str
+    role: str
+    why: str
+
+
+class GateSummary(Struct, frozen=True):
+    """What the gate report in gates.json came to."""
+
+    green: tuple[str, ...]
+    red: tuple[str, ...]
+    waived: tuple[str, ...] = ()
+
+
+class Release(Struct, frozen=True, kw_only=True):
+    """What is signed. `digest` is the content address: SHA-256 over names and hashes of the addressed files."""
+
+    format: str
+    id: str
+    version: str
+    state: str
+    digest: str
+    files: dict[str, FileFact]
+    gates: GateSummary | None
+    history: tuple[Step, ...]
+    key: str
+    signature: str = ""
+
+
+def fact_of(content: bytes) -> FileFact:
+    """Hash and size."""
+    return FileFact(hashlib.sha256(content).hexdigest(), len(content))
+
+
+def digest_of(files: dict[str, FileFact]) -> str:
+    """The content address of these files."""
+    lines = "".join(f"{files[name].sha256}  {name}\n" for name in ADDRESSED if name in files)
+    return hashlib.sha256(lines.encode()).hexdigest()
+
+
+def signed(release: Release, signer: Signer) -> Release:
+    """The same, signed by this key."""
+    unsigned = msgspec.structs.replace(release, key=signer.public.id, signature="")
+    signature = base64.b64encode(signer.sign(_message(unsigned))).decode()
+    return msgspec.structs.replace(unsigned, signature=signature)
+
+
+def encode(release: Release) -> bytes:
+    """release.json as it is written."""
+    return msgspec.json.format(msgspec.json.encode(release), indent=1) + b"\n"
+
+
+def read_release(folder: Path, keys: Keys) -> Release:
+    """The release of that folder, its signature verified; SignatureRefused otherwise."""
+    release = parse_release(folder)
+    _refuse_unsigned(release, folder.name, keys)
+    return release
+
+
+def parse_release(folder: Path) -> Release:
+    """The release without a look at its signature; SignatureRefused where it is not one."""
+    try:
+        content = (folder / RELEASE).read_bytes()
+    except OSError:
+        raise SignatureRefused(
+            f"{folder.name} has no {RELEASE}: it was never published; cds-hooks model sign {folder.name}"
+        ) from None
+    try:
+        release = msgspec.json.decode(content, type=Release)
+    except msgspec.DecodeError as problem:
+        raise SignatureRefused(f"{folder.name}/{RELEASE} is not a release: {problem}") from problem
+    if release.format != FORMAT:
+        raise SignatureRefused(
+            f"{folder.name}/{RELEASE} has the format {release.format!r}; this version reads {FORMAT}"
+        )
+    return release
+
+
+def refuse_other_file(release: Release, folder: str, name: str, content: bytes) -> None:
+    """HashMismatch where the file is not the one that was signed."""
+    fact = release.files.get(name)
+    if fact is None:
+        raise HashMismatch(f"{folder}/{name} is not part of the signed release")
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != fact.sha256:
+        raise HashMismatch(
+            f"{folder}/{name} has sha256 {digest[:12]}…, its signed release says {fact.sha256[:12]}…: "
+            "the file was changed after training; restore it or train again"
+        )
+
+
+def _refuse_unsigned(release: Release, folder: str, keys: Keys) -> None:
+    key = keys.get(release.key)
+    if key is None:
+        raise SignatureRefused(
+            f"{folder} is signed by key {release.key or '(none)'}, which is not trusted here; trusted are "
+            f"{', '.join(f'{each.id} ({each.name})' for each in keys.values()) or 'none'}. "
+            "If it is yours, name its public key file in CDS_MODEL_KEYS"
+        )
+    try:
+        signature = base64.b64decode(release.signature, validate=True)
+    except binascii.Error:
+        signature = b""
+    if not key.verifies(signature, _message(msgspec.structs.replace(release, signature=""))):
+        raise SignatureRefused(
+            f"{folder}/{RELEASE} was changed after it was signed, or the signature is not by {key.name}"
+        )
+    if release.digest != digest_of(release.files):
+        raise SignatureRefused(f"{folder}/{RELEASE}: its digest is not that of its files")
+
+
+def _message(release: Release) -> bytes:
+    """The bytes that are signed: canonical JSON, without the signature itself."""
+    document: dict[str, Any] = msgspec.to_builtins(release)
+    document.pop("signature")
+    return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode()
