@@ -1,7 +1,7 @@
 """Which drugs the patient reacts to, how badly, and whether a drug or a class is among them."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Literal, TypeAlias
 from weakref import WeakKeyDictionary
 
@@ -9,22 +9,39 @@ from msgspec import Struct
 
 from fhir.record.record import PatientRecord
 from fhir.record.resources import AllergyIntolerance, CodeableConcept
-from fhir.terminology.allergens import Allergen, allergen_of_code, allergen_of_words
+from fhir.record.time import FhirTime, parse_time
+from fhir.terminology.allergens import Allergen, allergen_of_code, allergen_of_words, reaction_words
 from fhir.terminology.medications import class_members
 
 Severity: TypeAlias = Literal["critical", "warning", "info"]
+Grade: TypeAlias = Literal["severe", "mild", "unknown"]
 
-# shared/data/medications/rules/allergy.json, table matching, row severity; only the words of the manifestation count.
+# shared/data/medications/rules/allergy.json, table matching, row severity: anaphylaxis, angioedema, SJS/TEN/DRESS and
+# haemolysis are critical; swelling of face, tongue or throat is angioedema in other words (rule allergy-class-nsaid).
 _CRITICAL = re.compile(
-    r"anaphyla|angio-?o?edema|stevens|toxic epidermal|\bten\b|\bdress\b|h(?:a)?emoly|bronchospasm", re.IGNORECASE
+    r"anaphyla|angio-?o?edema|stevens|\bsjs\b|toxic epidermal|lyell|\bten\b|\bdress\b|drug reaction with eosin"
+    r"|h(?:a)?emoly|bronchospasm|cardiorespiratory arrest|o?edema of (?:the )?larynx"
+    r"|(?:fac(?:e|ial)|tongue|lips?|throat|larynge?al|larynx|airway)\W+(?:swell|o?edema|clos|tight)"
+    r"|swell\w* (?:of|in) (?:the |my |his |her )?(?:face|tongue|lips?|throat)",
+    re.IGNORECASE,
 )
-_WARNING = re.compile(r"hives|urticaria|rash|exanthem|swelling|wheez", re.IGNORECASE)
+# "nausea, headache": what is no allergy.
+_NO_ALLERGY = re.compile(
+    r"nausea|vomit|emesis|diarrh|constipat|stomach|gastr|\bgi\b|dyspeps|indigest|abdom|heartburn|headache|dizz|drows"
+    r"|fatigue|dry mouth",
+    re.IGNORECASE,
+)
+_MILD = re.compile(r"hives|urticaria|rash|exanthem|eruption|itch|prurit", re.IGNORECASE)
+_UNSURE = re.compile(r"\?|\b(?:possible|possibly|questionable|suspected|unsure|unclear|maybe)\b", re.IGNORECASE)
+_LOWER: dict[Severity, Severity] = {"critical": "warning", "warning": "info", "info": "info"}
 
 
 class Allergy(Struct, frozen=True, gc=False):
-    """A drug allergy or intolerance: what of, the chart's words, how severe, where it stands.
+    """A drug allergy or intolerance: what of, the chart's words, how severe, when recorded, where it stands.
 
-    `kind` is None when the chart does not say which of the two it is: then it counts as an allergy.
+    `kind` is None when the chart does not say which of the two it is: then it counts as an allergy. `severity` is that
+    of the rule table, lowered where criticality is low, where it is an intolerance, or where the words are unsure;
+    `grade` is how bad the reaction itself was. `reactions` are the manifestations, else the words of the entry.
     """
 
     allergen: Allergen
@@ -32,14 +49,24 @@ class Allergy(Struct, frozen=True, gc=False):
     source: str
     kind: Literal["allergy", "intolerance"] | None
     severity: Severity
+    grade: Grade
     reactions: tuple[str, ...] = ()
     criticality: str | None = None
     is_confirmed: bool = False
+    is_unsure: bool = False
+    recorded: FhirTime | None = None
 
     @property
     def is_intolerance(self) -> bool:
         """Whether the chart says that it is an intolerance, not an allergy."""
         return self.kind == "intolerance"
+
+    @property
+    def is_no_allergy(self) -> bool:
+        """Whether nothing but nausea, headache and the like was seen, or an intolerance of which nothing is said."""
+        if self.reactions:
+            return all(_NO_ALLERGY.search(one) and not _CRITICAL.search(one) for one in self.reactions)
+        return self.is_intolerance
 
 
 _ALLERGIES: WeakKeyDictionary[PatientRecord, tuple[Allergy, ...]] = WeakKeyDictionary()
@@ -58,7 +85,12 @@ def allergies(record: PatientRecord) -> tuple[Allergy, ...]:
 
 def allergy_to_ingredient(record: PatientRecord, rxcui: str) -> Allergy | None:
     """The worst allergy or intolerance to this very ingredient, None when there is none."""
-    return _worst(one for one in allergies(record) if any(each.rxcui == rxcui for each in one.allergen.ingredients))
+    return worst(allergies_to_ingredient(record, rxcui))
+
+
+def allergies_to_ingredient(record: PatientRecord, rxcui: str) -> list[Allergy]:
+    """Every allergy or intolerance to this very ingredient."""
+    return [one for one in allergies(record) if any(each.rxcui == rxcui for each in one.allergen.ingredients)]
 
 
 def allergy_to_class(record: PatientRecord, name: str) -> Allergy | None:
@@ -66,17 +98,23 @@ def allergy_to_class(record: PatientRecord, name: str) -> Allergy | None:
 
     Raises KeyError for a class that the tables do not have.
     """
+    return worst(allergies_to_class(record, name))
+
+
+def allergies_to_class(record: PatientRecord, name: str) -> list[Allergy]:
+    """Every allergy or intolerance to a class of drugs, or to an ingredient of it; KeyError as above."""
     members = class_members()[name]
-    return _worst(
+    return [
         one
         for one in allergies(record)
         if name in one.allergen.classes or any(each.rxcui in members for each in one.allergen.ingredients)
-    )
+    ]
 
 
-def _worst(found: Iterator[Allergy]) -> Allergy | None:
+def worst(found: Iterable[Allergy]) -> Allergy | None:
+    """The worst of them, allergies before intolerances."""
     order = ("critical", "warning", "info")
-    return min(found, key=lambda one: (one.is_intolerance, order.index(one.severity)), default=None)
+    return min(found, key=lambda one: (one.is_intolerance, order.index(one.severity), one.source), default=None)
 
 
 def _drug_allergies(record: PatientRecord) -> Iterator[Allergy]:
@@ -109,17 +147,44 @@ def _meaning(concept: CodeableConcept) -> Allergen:
 
 
 def _allergy(resource: AllergyIntolerance, allergen: Allergen) -> Allergy:
-    reactions = tuple(concept.words for reaction in resource.reaction for concept in reaction.manifestation)
+    reactions = _reactions(resource)
+    kind = _kind(resource.type)
+    grade = _grade(resource, reactions)
+    words = resource.code.words if resource.code is not None else ""
+    unsure = _UNSURE.search(words) is not None
+    recorded = resource.recordedDate or resource.onsetDateTime
     return Allergy(
         allergen,
-        resource.code.words if resource.code is not None else "",
+        words,
         f"AllergyIntolerance/{resource.id}" if resource.id else "AllergyIntolerance without id",
-        _kind(resource.type),
-        _severity(resource, reactions),
+        kind,
+        "info" if unsure else _severity(resource, kind, reactions),
+        grade,
         reactions,
         resource.criticality,
         resource.verificationStatus is not None and resource.verificationStatus.has("confirmed"),
+        unsure,
+        parse_time(recorded) if recorded else None,
     )
+
+
+def _reactions(resource: AllergyIntolerance) -> tuple[str, ...]:
+    """The manifestations in words; where none is charted, the description of a reaction, else the note."""
+    said = [_manifestation(concept) for reaction in resource.reaction for concept in reaction.manifestation]
+    described = [reaction.description or "" for reaction in resource.reaction]
+    noted = [note.text or "" for note in resource.note]
+    for texts in (said, described, noted):
+        found = tuple(text for text in texts if text)
+        if found:
+            return found
+    return ()
+
+
+def _manifestation(concept: CodeableConcept) -> str:
+    if concept.text or any(coding.display for coding in concept.coding):
+        return concept.words
+    known = (reaction_words(coding.code) for coding in concept.coding)
+    return next((words for words in known if words), "")
 
 
 def _kind(stated: str | None) -> Literal["allergy", "intolerance"] | None:
@@ -128,18 +193,26 @@ def _kind(stated: str | None) -> Literal["allergy", "intolerance"] | None:
     return "intolerance" if stated == "intolerance" else None
 
 
-def _severity(resource: AllergyIntolerance, reactions: tuple[str, ...]) -> Severity:
-    texts = (*reactions, *(reaction.description or "" for reaction in resource.reaction))
-    if any(_CRITICAL.search(text) for text in texts):
+def _is_severe(resource: AllergyIntolerance) -> bool:
+    return any(reaction.severity == "severe" for reaction in resource.reaction)
+
+
+def _grade(resource: AllergyIntolerance, reactions: tuple[str, ...]) -> Grade:
+    if _is_severe(resource) or any(_CRITICAL.search(text) for text in reactions):
+        return "severe"
+    return "mild" if reactions else "unknown"
+
+
+def _severity(
+    resource: AllergyIntolerance, kind: Literal["allergy", "intolerance"] | None, reactions: tuple[str, ...]
+) -> Severity:
+    if any(_CRITICAL.search(text) for text in reactions):
         severity: Severity = "critical"
-    elif any(_WARNING.search(text) for text in texts):
-        severity = "warning"
-    elif resource.criticality == "high":
-        # "nausea, headache, unknown reaction with low criticality" are info; an unknown one that is high is not.
-        return "warning"
+    elif reactions and all(_NO_ALLERGY.search(text) for text in reactions):
+        severity = "info"
     else:
-        return "info" if resource.criticality == "low" or texts else "warning"
-    # The same table: low criticality lowers one step.
-    if resource.criticality == "low":
-        return "warning" if severity == "critical" else "info"
-    return severity
+        # Hives, a rash, what the table does not name, and what is not recorded: "reaction missing: never critical".
+        is_named = any(_MILD.search(text) for text in reactions)
+        severity = "critical" if reactions and _is_severe(resource) and not is_named else "warning"
+    # The same table: low criticality lowers one step; an intolerance is no allergy.
+    return _LOWER[severity] if resource.criticality == "low" or kind == "intolerance" else severity

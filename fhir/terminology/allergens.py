@@ -45,6 +45,16 @@ def allergen_of_words(words: str) -> Allergen:
     return Allergen(found, classes)
 
 
+def reaction_words(code: str | None) -> str | None:
+    """What a SNOMED CT code of a manifestation says, where the chart gives no words."""
+    return _reactions().get(code or "")
+
+
+@cache
+def _reactions() -> Mapping[str, str]:
+    return {row["code"]: row["value"] for row in rows("allergens.csv") if row["kind"] == "reaction"}
+
+
 @cache
 def _by_snomed() -> Mapping[str, Allergen]:
     return {row["code"]: _meaning(row) for row in rows("allergens.csv") if row["kind"] == "snomed"}

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from fhir.mapping.allergies import allergies, allergy_to_class, allergy_to_ingredient
+from fhir.mapping.allergies import Allergy, allergies, allergy_to_class, allergy_to_ingredient
 from tests.fhir.mapping.charts import RXNORM, SNOMED, record_of
 
 PENICILLINS = "beta_lactam_penicillin_allergen"
@@ -122,3 +122,86 @@ def test_an_intolerance_is_told_from_an_allergy_and_stands_behind_it() -> None:
     alone = allergy_to_class(record_of(mild), PENICILLINS)
     assert alone is not None
     assert alone.is_intolerance
+
+
+def _penicillin(**more: Any) -> Allergy:
+    found = allergy_to_class(record_of(_allergy("Penicillin", **more)), PENICILLINS)
+    assert found is not None
+    return found
+
+
+def _reacted(*manifestations: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {"reaction": [{"manifestation": list(manifestations)} | more]}
+
+
+@pytest.mark.parametrize(
+    ("words", "severity", "grade"),
+    [
+        ("throat swelling", "critical", "severe"),
+        ("Facial edema", "critical", "severe"),
+        ("swelling of the tongue", "critical", "severe"),
+        ("SJS", "critical", "severe"),
+        ("Drug reaction with eosinophilia", "critical", "severe"),
+        ("haemolytic anaemia", "critical", "severe"),
+        ("leg swelling", "warning", "mild"),
+        ("shortness of breath", "warning", "mild"),
+        ("Vomiting", "info", "mild"),
+        ("stomach upset", "info", "mild"),
+    ],
+)
+def test_the_words_of_a_reaction_say_how_bad_it_was(words: str, severity: str, grade: str) -> None:
+    found = _penicillin(**_reacted({"text": words}))
+    assert (found.severity, found.grade) == (severity, grade)
+
+
+def test_one_reaction_that_is_allergic_among_others_counts() -> None:
+    found = _penicillin(**_reacted({"text": "nausea"}, {"text": "hives"}))
+    assert (found.severity, found.is_no_allergy) == ("warning", False)
+    assert _penicillin(**_reacted({"text": "nausea"}, {"text": "headache"})).is_no_allergy
+
+
+def test_a_manifestation_that_is_only_a_code_is_read() -> None:
+    found = _penicillin(**_reacted({"coding": [{"system": SNOMED, "code": "39579001"}]}))
+    assert (found.severity, found.reactions) == ("critical", ("anaphylaxis",))
+
+
+def test_without_a_manifestation_the_description_or_the_note_is_read() -> None:
+    unknown = {"coding": [{"system": SNOMED, "code": "123"}]}
+    assert _penicillin(**_reacted(unknown, description="anaphylactic shock in 2010")).severity == "critical"
+    assert _penicillin(note=[{"text": "wheezing and hives"}]).reactions == ("wheezing and hives",)
+    assert _penicillin(**_reacted({"text": "rash"}, description="no anaphylaxis")).severity == "warning"
+
+
+@pytest.mark.parametrize(
+    ("manifestation", "severity", "grade"),
+    [
+        ([], "warning", "severe"),
+        ([{"text": "hives"}], "warning", "severe"),
+        ([{"text": "hypotension"}], "critical", "severe"),
+        ([{"text": "nausea"}], "info", "severe"),
+    ],
+)
+def test_a_severe_reaction_is_critical_only_where_it_says_what_happened(
+    manifestation: list[dict[str, Any]], severity: str, grade: str
+) -> None:
+    found = _penicillin(**_reacted(*manifestation, severity="severe"))
+    assert (found.severity, found.grade) == (severity, grade)
+
+
+@pytest.mark.parametrize(("words", "severity"), [("anaphylaxis", "warning"), ("hives", "info"), (None, "info")])
+def test_an_intolerance_is_one_step_lower(words: str | None, severity: str) -> None:
+    found = _penicillin(type="intolerance", **(_reacted({"text": words}) if words else {}))
+    assert found.severity == severity
+    assert found.is_no_allergy is (words is None)
+
+
+@pytest.mark.parametrize("words", ["Penicillin?", "possible penicillin allergy", "Questionable PCN"])
+def test_words_that_are_unsure_are_info(words: str) -> None:
+    found = allergy_to_class(record_of(_allergy(words, **_reacted({"text": "anaphylaxis"}))), PENICILLINS)
+    assert found is not None
+    assert (found.severity, found.is_unsure) == ("info", True)
+
+
+def test_the_day_it_was_recorded_comes_along() -> None:
+    assert _penicillin(recordedDate="2015-03-02").recorded is not None
+    assert _penicillin().recorded is None

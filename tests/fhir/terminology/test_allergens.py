@@ -2,12 +2,14 @@
 
 import pytest
 
-from fhir.terminology.allergens import Allergen, allergen_of_code, allergen_of_words
+from fhir.terminology.allergens import Allergen, allergen_of_code, allergen_of_words, reaction_words
 from fhir.terminology.medications import class_members, ingredients, rows
 
 
 def test_every_row_of_the_table_names_a_known_class_or_ingredient() -> None:
     for row in rows("allergens.csv"):
+        if row["kind"] == "reaction":
+            continue
         known = class_members() if row["meaning"] == "class" else ingredients()
         assert row["value"] in known, row
 
@@ -36,3 +38,14 @@ def test_a_named_ingredient_goes_before_the_class() -> None:
 def test_an_unknown_code_means_nothing() -> None:
     assert allergen_of_code("http://snomed.info/sct", "418689008") == Allergen()
     assert allergen_of_code(None, None) == Allergen()
+
+
+@pytest.mark.parametrize("words", ["Sulfites", "sodium metabisulfite", "sulfates"])
+def test_sulfites_and_sulfates_are_no_sulfonamides(words: str) -> None:
+    assert allergen_of_words(words).classes == frozenset()
+
+
+def test_a_reaction_by_its_code_has_words() -> None:
+    assert reaction_words("39579001") == "anaphylaxis"
+    assert reaction_words("1") is None
+    assert reaction_words(None) is None

@@ -1,0 +1,86 @@
+"""Whether a pregnancy can begin and nothing on record prevents it: what a boxed warning asks before a drug is started.
+
+shared/data/medications/rules/pregnancy.json, table status, row childbearing: "female, age 12 to 50, no hysterectomy, no
+sterilisation, no long-acting contraceptive"; CLARIFICATIONS: "no contraceptive of any kind on the list".
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+
+from fhir.mapping.conditions import has_condition
+from fhir.mapping.medications import Identity
+from fhir.record.record import PatientRecord
+from fhir.record.resources import CodeableConcept
+from fhir.record.time import FhirTime, parse_time
+from fhir.terminology.pregnancy import Use, contraceptives, use_of
+
+_FIRST_YEAR, _LAST_YEAR = 12, 50
+# By mouth it is given for other reasons; ATC G03AC06 is the injection.
+_ONLY_INJECTED = "6691"
+_SWALLOWED = re.compile(r"\boral\b|\btab|\bpo\b|by mouth", re.IGNORECASE)
+_IN_WORDS = re.compile(
+    r"contracepti|birth control|\biuds?\b|intrauterine (?:device|system)|\bdepo-?provera", re.IGNORECASE
+)
+
+
+def childbearing_no_contraception(record: PatientRecord, taken: Iterable[Identity]) -> bool | None:
+    """Whether a pregnancy can begin: a woman of 12 to 50, not pregnant, nothing on record that prevents one.
+
+    `taken` is what she is on and what is drafted beside. None where sex, age, problem list or medications are not
+    known: their silence means nothing.
+    """
+    age = record.age_years()
+    if record.sex == "male" or (age is not None and not _FIRST_YEAR <= age <= _LAST_YEAR):
+        return False
+    if any(is_contraceptive(one) for one in taken) or _is_prevented(record):
+        return False
+    if has_condition(record, "pregnancy") is not None:
+        return False
+    known = record.knows("Condition") and record.knows("MedicationRequest")
+    return True if record.sex == "female" and age is not None and known else None
+
+
+def is_contraceptive(medication: Identity) -> bool:
+    """Whether a medication prevents a pregnancy: by its ingredients, or by its words where it is not recognised."""
+    found = contraceptives().intersection(medication.rxcuis)
+    if found == {_ONLY_INJECTED}:
+        return _SWALLOWED.search(f"{medication.words} {medication.dose_form or ''} {medication.route or ''}") is None
+    return bool(found) or _IN_WORDS.search(medication.words) is not None
+
+
+def _is_prevented(record: PatientRecord) -> bool:
+    placed = removed = None
+    for use, time in _said(record):
+        if use == "infertile":
+            return True
+        if use == "contraception":
+            placed = _later(placed, time)
+        elif use == "contraception_ends":
+            removed = _later(removed, time)
+    return placed is not None and (removed is None or removed.instant < placed.instant)
+
+
+def _later(known: FhirTime | None, other: FhirTime) -> FhirTime:
+    return other if known is None or other.instant > known.instant else known
+
+
+def _said(record: PatientRecord) -> Iterator[tuple[Use, FhirTime]]:
+    """What conditions and procedures say, with the day; without one it counts as long ago."""
+    for condition in record.conditions:
+        yield from _uses(condition.code, condition.onsetDateTime or condition.recordedDate, record)
+    for procedure in record.procedures:
+        if procedure.status == "completed":
+            period = procedure.performedPeriod
+            when = procedure.performedDateTime or (period.start if period is not None else None)
+            yield from _uses(procedure.code, when, record)
+
+
+_LONG_AGO = FhirTime(0.0, "", "year")
+
+
+def _uses(concept: CodeableConcept | None, when: str | None, record: PatientRecord) -> Iterator[tuple[Use, FhirTime]]:
+    time = (parse_time(when) if when else None) or _LONG_AGO
+    for coding in concept.coding if concept is not None else ():
+        use = use_of(coding.system, coding.code)
+        if use is not None and not time.is_after(record.as_of_epoch):
+            yield use, time
