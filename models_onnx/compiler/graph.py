@@ -10,6 +10,8 @@ FLOAT, DOUBLE, BOOL, INT64 = TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.
 # Fixed, so that the same model gives the same bytes with a newer onnx package; readable since onnxruntime 1.14.
 OPSET = 18
 IR_VERSION = 8
+# TreeEnsembleRegressor as onnxruntime has had it since 1.11.
+ML_DOMAIN, ML_OPSET = "ai.onnx.ml", 3
 # The name of the constant [1], which every graph has.
 SECOND_AXIS = "second_axis"
 PRODUCER = "cds-hooks-onnx"
@@ -35,8 +37,14 @@ class Graph:
         self._outputs.append(helper.make_tensor_value_info(name, kind, shape))
 
     def constant(self, name: str, value: Any, dtype: Any) -> str:
-        """A constant of that name and type."""
-        self._constants.append(numpy_helper.from_array(np.asarray(value, dtype=dtype), name))
+        """A constant of that name and type; the same name again is the same constant."""
+        tensor = numpy_helper.from_array(np.asarray(value, dtype=dtype), name)
+        known = next((each for each in self._constants if each.name == name), None)
+        if known is not None:
+            if known != tensor:
+                raise ValueError(f"two constants of the name {name!r}")
+            return name
+        self._constants.append(tensor)
         return name
 
     def node(self, operator: str, inputs: list[str], name: str, **attributes: Any) -> str:
@@ -48,6 +56,8 @@ class Graph:
         """The whole file; metadata in sorted order, no time stamp, no version of the writing software."""
         graph: GraphProto = helper.make_graph(self._nodes, name, self._inputs, self._outputs, self._constants)
         opsets = [helper.make_opsetid("", OPSET)]
+        if any(node.domain == ML_DOMAIN for node in self._nodes):
+            opsets.append(helper.make_opsetid(ML_DOMAIN, ML_OPSET))
         model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name=PRODUCER)
         helper.set_model_props(model, dict(sorted(metadata.items())))
         return model

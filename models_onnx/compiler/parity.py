@@ -7,6 +7,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from models_onnx.compiler.link import LOGIT, Link
 from models_onnx.errors import AdditivityRefused, CompileRefused, ParityRefused
 
 TOLERANCE = 1e-5
@@ -29,7 +30,7 @@ class Agreement:
     additivity: float
 
 
-def verify(content: bytes, base: float, oracle: Oracle, rows: NDArray[np.float32]) -> Agreement:
+def verify(content: bytes, base: float, oracle: Oracle, rows: NDArray[np.float32], link: Link = LOGIT) -> Agreement:
     """Largest differences; refuses above 1e-5, with fewer than 1,000 rows, or without a row that misses something."""
     with_missing = int(np.isnan(rows).any(axis=1).sum())
     if len(rows) < LEAST_ROWS or not with_missing:
@@ -42,13 +43,13 @@ def verify(content: bytes, base: float, oracle: Oracle, rows: NDArray[np.float32
     parity = _largest(probability - expected)
     explained = _largest(contributions - expected_contributions)
     additive = _largest((margin - base - contributions.sum(axis=1)) / np.maximum(1.0, np.abs(margin)))
-    linked = _largest(probability - 1.0 / (1.0 + np.exp(-margin)))
+    linked = _largest(probability - link.probability(margin))
     if not parity <= TOLERANCE:
         raise ParityRefused(f"probabilities differ from the fitted model by up to {parity:.2e} (limit {TOLERANCE:g})")
     if not additive <= TOLERANCE:
         raise AdditivityRefused(f"base + contributions miss the margin by up to {additive:.2e} (limit {TOLERANCE:g})")
     if not linked <= TOLERANCE:
-        raise AdditivityRefused(f"the probability is not the logistic of the margin: up to {linked:.2e} off")
+        raise AdditivityRefused(f"the probability does not follow from the margin by {link.name}: {linked:.2e} off")
     if not explained <= TOLERANCE:
         raise ParityRefused(
             f"contributions differ from the fitted model by up to {explained:.2e} (limit {TOLERANCE:g})"

@@ -1,11 +1,13 @@
 """Additive piecewise-linear models: every input has a broken line, written as hinges max(x - knot, 0)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models_onnx.compiler.graph import DOUBLE, Graph
+from models_onnx.compiler.link import LOGIT, Link
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +27,15 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class PiecewiseLinear:
-    """base + one broken line per input, centred so that the mean of the reference cohort contributes 0."""
+    """base + one broken line per input, centred so that the mean of the reference cohort contributes 0.
+
+    For a Cox model: `link=Survival.at({1.0: H1, 5.0: H5}, main=5.0)` and a base of `link.log_hazard` + the mean linear
+    predictor of the reference cohort.
+    """
 
     lines: tuple[Line, ...]
     base: float
+    link: Link = field(default=LOGIT)
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -44,6 +51,19 @@ class PiecewiseLinear:
     def high(self) -> tuple[float, ...]:
         """Highest value of each input in training; infinite where higher values are scored as the highest."""
         return tuple(line.high for line in self.lines)
+
+    @property
+    def edges(self) -> tuple[tuple[float, ...], ...]:
+        """Knots and top of each line."""
+        return tuple((*line.knots, line.top) for line in self.lines)
+
+    def recalibrated(self, intercept: float, slope: float) -> Self:
+        """margin = intercept + slope * margin, multiplied into the weights."""
+        lines = tuple(
+            replace(line, weights=tuple(slope * w for w in line.weights), centre=slope * line.centre)
+            for line in self.lines
+        )
+        return replace(self, lines=lines, base=intercept + slope * self.base)
 
     def contributions(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
         """The same sums in numpy, for the reference cohort's margins; a missing input contributes 0."""
@@ -75,4 +95,4 @@ class PiecewiseLinear:
         sums = graph.node("MatMul", [hinges, graph.constant("weights", weights, np.float64)], "sums")
         centres = graph.constant("centres", [line.centre for line in self.lines], np.float64)
         centred = graph.node("Sub", [sums, centres], "centred")
-        return graph.node("Where", [missing, graph.constant("nothing", 0.0, np.float64), centred], "contributions")
+        return graph.node("Where", [missing, graph.constant("nothing", 0.0, np.float64), centred], "of_inputs")

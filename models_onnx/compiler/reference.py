@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from models_onnx.compiler.familiarity import Familiarity
 from models_onnx.compiler.graph import DOUBLE, INT64, SECOND_AXIS, Graph
 
 
@@ -25,10 +26,14 @@ class CalibrationBin:
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """`quantiles` of the cohort's margins, evenly spaced and rising; `bins` rising, the first from below them all."""
+    """`quantiles` of the cohort's margins, evenly spaced and rising; `bins` rising, the first from below them all.
+
+    `familiarity`: the cohort's own distances, for the out-of-distribution flag; without it the file has none.
+    """
 
     quantiles: tuple[float, ...]
     bins: tuple[CalibrationBin, ...]
+    familiarity: Familiarity | None = None
 
     @property
     def step(self) -> float:

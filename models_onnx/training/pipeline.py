@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models_onnx.compiler import PiecewiseLinear, Reference, compile_model
+from models_onnx.compiler import PiecewiseLinear, Reference, compile_fitted
 from models_onnx.compiler.parity import boundary_rows
 from models_onnx.manifest import Manifest
 from models_onnx.spec import ModelSpec
@@ -50,7 +50,7 @@ def train(spec: ModelSpec, table: Table, seed: int, replicates: int, progress: P
     progress("compile and prove", 0, 1)
     rows = parity_rows(cohort, model, seed)
     metadata = documents.metadata(spec, described)
-    compiled = compile_model(spec.id, model, reference, metadata, fitted.oracle, rows)
+    compiled = compile_fitted(spec.id, model, reference, metadata, fitted.oracle, rows)
     second = largest_difference(fitted, rows, fitted.oracle(rows.astype(np.float64))[0])
     progress("compile and prove", 1, 1)
 

@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 from onnx import checker, load_from_string
 
-from models_onnx.compiler import CalibrationBin, Oracle, PiecewiseLinear, Reference, compile_model, verify
+from models_onnx.compiler import CalibrationBin, Oracle, PiecewiseLinear, Reference, compile_fitted, verify
 from models_onnx.compiler.compile import write_file
 from models_onnx.compiler.graph import Graph
 from models_onnx.compiler.parity import boundary_rows
@@ -54,17 +54,17 @@ def rows() -> NDArray[np.float32]:
 
 def refused_by(model: PiecewiseLinear, truth: Oracle = oracle) -> None:
     """Compiles, which must be refused."""
-    compile_model("broken", model, REFERENCE, {}, truth, rows())
+    compile_fitted("broken", model, REFERENCE, {}, truth, rows())
 
 
 def test_a_faithful_file_is_compiled_and_its_agreement_told() -> None:
-    compiled = compile_model("faithful", MODEL, REFERENCE, {"hint": "x"}, oracle, rows())
+    compiled = compile_fitted("faithful", MODEL, REFERENCE, {"hint": "x"}, oracle, rows())
     assert compiled.agreement.probability < 1e-12
     assert compiled.agreement.rows > 1200
     proto = load_from_string(compiled.content)
     checker.check_model(proto, full_check=True)
     assert {node.domain for node in proto.graph.node} <= {"", "ai.onnx.ml"}
-    assert {prop.key: prop.value for prop in proto.metadata_props} == {"base": "-2.0", "hint": "x"}
+    assert {prop.key: prop.value for prop in proto.metadata_props} == {"base": "-2.0", "hint": "x", "link": "logit"}
 
 
 def test_the_same_model_gives_the_same_bytes() -> None:

@@ -1,0 +1,143 @@
+"""From the margin, on which contributions add up, to the probability: logistic, as it is, or survival (Cox)."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models_onnx.compiler.graph import DOUBLE, SECOND_AXIS, Graph
+from models_onnx.errors import CompileRefused
+
+Array = NDArray[np.float64]
+
+
+class Link(Protocol):
+    """link(probability) = margin = base + sum of contributions."""
+
+    @property
+    def name(self) -> str:
+        """`logit`, `identity` or `cloglog`, as it stands in manifest and metadata."""
+        ...
+
+    def probability(self, margin: Array) -> Array:
+        """The probability of each margin."""
+        ...
+
+    def write(self, graph: Graph, margin: str) -> None:
+        """Writes and declares the outputs that follow from margins [N]; `probability` [N] among them."""
+        ...
+
+    def metadata(self) -> dict[str, str]:
+        """What a reader of the file needs beside the name; empty where the name says all."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Logit:
+    """probability = 1 / (1 + exp(-margin))."""
+
+    name: str = "logit"
+
+    def probability(self, margin: Array) -> Array:
+        """The logistic, without overflow at either end."""
+        return np.asarray(0.5 * (1.0 + np.tanh(0.5 * margin)))
+
+    def write(self, graph: Graph, margin: str) -> None:
+        """One operator."""
+        graph.node("Sigmoid", [margin], "probability")
+        graph.output("probability", DOUBLE, ["N"])
+
+    def metadata(self) -> dict[str, str]:
+        """Nothing more to say."""
+        return {}
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """The margin is the probability: an average of probabilities, as of a random forest."""
+
+    name: str = "identity"
+
+    def probability(self, margin: Array) -> Array:
+        """Clipped to 0-1: a sum of contributions may miss an end by the last bit."""
+        return np.clip(margin, 0.0, 1.0)
+
+    def write(self, graph: Graph, margin: str) -> None:
+        """One operator."""
+        ends = [graph.constant("none", 0.0, np.float64), graph.constant("certain", 1.0, np.float64)]
+        graph.node("Clip", [margin, *ends], "probability")
+        graph.output("probability", DOUBLE, ["N"])
+
+    def metadata(self) -> dict[str, str]:
+        """Nothing more to say."""
+        return {}
+
+
+@dataclass(frozen=True, slots=True)
+class Survival:
+    """Proportional hazards: margin = log H0(main) + linear predictor; risk(t) = 1 - exp(-H0(t)/H0(main) exp(margin)).
+
+    H0 is the cumulative baseline hazard: that of a linear predictor of 0. `probability` is the risk at `main`, so
+    log(-log(1 - probability)) = margin; `risk` and `survival` [N, H] are given at every horizon.
+    """
+
+    horizons: tuple[float, ...]
+    hazards: tuple[float, ...]
+    main: float
+    unit: str = "years"
+    name: str = "cloglog"
+
+    @classmethod
+    def at(cls, hazards: Mapping[float, float], main: float, unit: str = "years") -> Self:
+        """Of cumulative baseline hazards by horizon; refuses a `main` that is none of them, and hazards that fall."""
+        pairs = sorted((float(t), float(h)) for t, h in hazards.items())
+        rising = all(h > 0.0 for _, h in pairs) and all(a[1] <= b[1] for a, b in pairwise(pairs))
+        if not rising or not all(math.isfinite(number) and number > 0 for pair in pairs for number in pair):
+            raise CompileRefused("cumulative baseline hazards are positive and never fall from one horizon to the next")
+        if float(main) not in dict(pairs):
+            raise CompileRefused(f"the main horizon {main:g} is not one of {', '.join(f'{t:g}' for t, _ in pairs)}")
+        return cls(tuple(t for t, _ in pairs), tuple(h for _, h in pairs), float(main), unit)
+
+    @property
+    def log_hazard(self) -> float:
+        """log H0(main): what a base needs beside the mean linear predictor of the reference cohort."""
+        return math.log(self.hazards[self.horizons.index(self.main)])
+
+    @property
+    def shifts(self) -> Array:
+        """log H0(t) - log H0(main) for every horizon."""
+        return np.asarray(np.log(np.array(self.hazards)) - self.log_hazard)
+
+    def probability(self, margin: Array) -> Array:
+        """The risk at the main horizon."""
+        return np.asarray(-np.expm1(-np.exp(np.minimum(margin, 700.0))))
+
+    def risk(self, margin: Array) -> Array:
+        """The risk [N, H] at every horizon."""
+        return self.probability(np.asarray(margin)[:, None] + self.shifts)
+
+    def write(self, graph: Graph, margin: str) -> None:
+        """Survival at every horizon from one exponential; the probability is one of its columns."""
+        column = graph.node("Unsqueeze", [margin, SECOND_AXIS], "margin_at_horizons")
+        shifted = graph.node("Add", [column, graph.constant("horizon_shift", self.shifts, np.float64)], "log_hazards")
+        hazard = graph.node("Exp", [shifted], "cumulative_hazard")
+        survival = graph.node("Exp", [graph.node("Neg", [hazard], "minus_hazard")], "survival")
+        risk = graph.node("Sub", [graph.constant("certain", 1.0, np.float64), survival], "risk")
+        main = graph.constant("main_horizon", self.horizons.index(self.main), np.int64)
+        graph.node("Gather", [risk, main], "probability", axis=1)
+        graph.output("probability", DOUBLE, ["N"])
+        graph.output("survival", DOUBLE, ["N", len(self.horizons)])
+        graph.output("risk", DOUBLE, ["N", len(self.horizons)])
+
+    def metadata(self) -> dict[str, str]:
+        """The horizons of the columns of `risk` and `survival`, their unit, and that of `probability`."""
+        listed = ",".join(repr(t) for t in self.horizons)
+        return {"horizons": f"[{listed}]", "horizon": repr(self.main), "horizon_unit": self.unit}
+
+
+LOGIT = Logit()
+IDENTITY = Identity()

@@ -1,0 +1,198 @@
+"""Boosted trees and forests with exact contributions: questions, patterns of answers, one look into a table, sums."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models_onnx.compiler.graph import DOUBLE, Graph
+from models_onnx.compiler.link import Link
+from models_onnx.compiler.shapley import Block, blocks, directly
+from models_onnx.compiler.trees import ZERO, Ensemble, limits
+from models_onnx.errors import CompileRefused
+
+Array = NDArray[np.float64]
+# responsible-ai 7.4: a limit of governance, it keeps explanations short and tables small; 6 by waiver.
+DEEPEST = 4
+DEEPEST_BY_WAIVER = 6
+# responsible-ai 7.3: averages over fewer people could tell of one of them.
+LEAST_COHORT = 20
+# Looked-up numbers of one input are added sixteen at a time, then the sums: few zeros to pad with, a small matrix.
+_TOGETHER = 16
+
+
+@dataclass(frozen=True, slots=True)
+class ShapleyTrees:
+    """An ensemble and the cohort it is explained against (float32, as the trees see it); not kept in the file."""
+
+    ensemble: Ensemble
+    cohort: NDArray[np.float32]
+    parts: tuple[Block, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+
+    @classmethod
+    def of(
+        cls,
+        ensemble: Ensemble,
+        cohort: Array,
+        low: Sequence[float] | None = None,
+        high: Sequence[float] | None = None,
+        deepest: int = DEEPEST,
+    ) -> Self:
+        """Against the whole cohort [n, F]; the trained range is the cohort's where it is not given.
+
+        CompileRefused for trees deeper than `deepest` (at most 6), and for a cohort of fewer than 20.
+        """
+        most = min(deepest, DEEPEST_BY_WAIVER)
+        if ensemble.depth > most:
+            raise CompileRefused(
+                f"the trees are {ensemble.depth} deep, up to {most} are explained exactly: train with max_depth={most}"
+            )
+        if len(cohort) < LEAST_COHORT:
+            raise CompileRefused(f"a reference cohort has {LEAST_COHORT} rows or more, {len(cohort)} were given")
+        seen = ensemble.seen(cohort)
+        parts = tuple(block for tree in ensemble.trees for block in blocks(tree, seen))
+        lowest, highest = limits(cohort)
+        return cls(ensemble, seen, parts, tuple(low or lowest), tuple(high or highest))
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """Names of the inputs, in the order of the vector."""
+        return self.ensemble.features
+
+    @property
+    def link(self) -> Link:
+        """The ensemble's."""
+        return self.ensemble.link
+
+    @property
+    def base(self) -> float:
+        """Mean margin of the cohort."""
+        return self.ensemble.start + sum(part.base for part in self.parts)
+
+    @property
+    def edges(self) -> tuple[tuple[float, ...], ...]:
+        """Every threshold."""
+        return self.ensemble.thresholds()
+
+    def margin(self, X: Array) -> Array:
+        """By walking the trees."""
+        return self.ensemble.margin(X)
+
+    def contributions(self, X: Array) -> Array:
+        """Leaf by leaf, another way than the file's."""
+        seen, count = self.ensemble.seen(X), len(self.features)
+        parts = (directly(tree, seen, self.cohort, count) for tree in self.ensemble.trees)
+        return sum(parts, np.zeros((len(X), count)))
+
+    def recalibrated(self, intercept: float, slope: float) -> Self:
+        """margin = intercept + slope * margin: leaves and tables are multiplied, both are linear in them."""
+        parts = tuple(replace(part, table=slope * part.table, base=slope * part.base) for part in self.parts)
+        return replace(self, ensemble=self.ensemble.scaled(intercept, slope), parts=parts)
+
+    def write_contributions(self, graph: Graph, features: str, missing: str) -> str:
+        """Questions → patterns → tables → sums; float64 from the tables on."""
+        codes = self._write_codes(graph, features, missing)
+        entries = sorted((j, number, slot) for number, p in enumerate(self.parts) for slot, j in enumerate(p.inputs))
+        if not entries:
+            nothing = graph.node("Cast", [missing], "no_trees", to=DOUBLE)
+            return graph.node("Mul", [nothing, graph.constant("nothing", 0.0, np.float64)], "of_inputs")
+        chunks, owners = _chunks(entries)
+        tables, starts = self._tables()
+        block = [[number for _, number, _ in chunk] + [0] * (_TOGETHER - len(chunk)) for chunk in chunks]
+        start = [[starts[n, s] for _, n, s in chunk] + [-1] * (_TOGETHER - len(chunk)) for chunk in chunks]
+        mine = graph.node("Gather", [codes, graph.constant("block_of_entry", block, np.int32)], "code_of_entry", axis=1)
+        place = graph.node("Add", [mine, self._padded_starts(graph, start)], "place_of_entry")
+        padded = graph.node("Max", [place, graph.constant("first_place", 0, np.int32)], "place_or_none")
+        values = graph.node("Gather", [graph.constant("shapley", tables, np.float64), padded], "of_entries", axis=0)
+        sums = graph.node("ReduceSum", [values, graph.constant("last_axis", [2], np.int64)], "of_chunks", keepdims=0)
+        matrix = np.zeros((len(chunks), len(self.features)))
+        matrix[np.arange(len(chunks)), owners] = 1.0
+        return graph.node("MatMul", [sums, graph.constant("input_of_chunk", matrix, np.float64)], "of_inputs")
+
+    def _padded_starts(self, graph: Graph, start: list[list[int]]) -> str:
+        # A padded entry looks up place 0, which holds 0, whatever the code of block 0 is.
+        none = -(2**30)
+        return graph.constant("start_of_entry", [[s if s >= 0 else none for s in row] for row in start], np.int32)
+
+    def _tables(self) -> tuple[Array, dict[tuple[int, int], int]]:
+        starts, columns, place = {}, [np.zeros(1)], 1
+        for number, part in enumerate(self.parts):
+            for slot in range(len(part.inputs)):
+                starts[number, slot] = place
+                columns.append(part.table[:, slot])
+                place += len(part.table)
+        return np.concatenate(columns), starts
+
+    def _write_codes(self, graph: Graph, features: str, missing: str) -> str:
+        """The pattern of answers of every block, int32 [N, blocks]."""
+        width = max(1, max((len(part.questions) for part in self.parts), default=1))
+        column = np.zeros((len(self.parts), width), dtype=np.int32)
+        threshold = np.zeros((len(self.parts), width), dtype=np.float32)
+        power = np.zeros((len(self.parts), width), dtype=np.int32)
+        versions = _Versions(len(self.features))
+        for number, part in enumerate(self.parts):
+            for bit, node in enumerate(part.questions):
+                tree = part.tree
+                column[number, bit] = versions.column(
+                    int(tree.feature[node]), bool(tree.nan_left[node]), bool(tree.zero_missing[node])
+                )
+                threshold[number, bit] = tree.threshold[node]
+                power[number, bit] = 1 << bit
+        wide = versions.write(graph, self.ensemble, features, missing)
+        asked = graph.node("Gather", [wide, graph.constant("asked_input", column, np.int32)], "asked", axis=1)
+        left = graph.node("LessOrEqual", [asked, graph.constant("thresholds", threshold, np.float32)], "goes_left")
+        bits = graph.node(
+            "Where", [left, graph.constant("bits", power, np.int32), graph.constant("no_bit", 0, np.int32)], "bits_set"
+        )
+        return graph.node("ReduceSum", [bits, graph.constant("last_axis", [2], np.int64)], "codes", keepdims=0)
+
+
+class _Versions:
+    """The vector as questions need it: NaN fails every comparison, so it goes right as it is, left as -infinity."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._used: dict[tuple[bool, bool], int] = {(False, False): 0}
+
+    def column(self, feature: int, nan_left: bool, zero_missing: bool) -> int:
+        """Where this input stands in the widened vector."""
+        version = self._used.setdefault((nan_left, zero_missing), len(self._used))
+        return version * self._count + feature
+
+    def write(self, graph: Graph, ensemble: Ensemble, features: str, missing: str) -> str:
+        """The versions that are used, side by side."""
+        if ensemble.fill is not None:
+            fill = graph.constant("fill", ensemble.fill, np.float32)
+            features = graph.node("Where", [missing, fill, features], "filled")
+            missing = graph.node("IsNaN", [features], "still_missing")
+        names = []
+        for nan_left, zero_missing in self._used:
+            gone, source = missing, features
+            if zero_missing:
+                small = graph.node("Abs", [features], f"size_{nan_left}")
+                zero = graph.node("LessOrEqual", [small, graph.constant("zero", ZERO, np.float32)], f"zero_{nan_left}")
+                gone = graph.node("Or", [missing, zero], f"gone_{nan_left}")
+            if zero_missing or nan_left:
+                side = graph.constant("left_side" if nan_left else "right_side", _side(nan_left), np.float32)
+                source = graph.node("Where", [gone, side, features], f"version_{nan_left}_{zero_missing}")
+            names.append(source)
+        return names[0] if len(names) == 1 else graph.node("Concat", names, "versions", axis=1)
+
+
+def _side(nan_left: bool) -> float:
+    return float("-inf") if nan_left else float("nan")
+
+
+def _chunks(entries: list[tuple[int, int, int]]) -> tuple[list[list[tuple[int, int, int]]], list[int]]:
+    """Entries (input, block, slot) of one input, sixteen at a time, and the input of each chunk."""
+    chunks, owners = [], []
+    for feature in dict.fromkeys(j for j, _, _ in entries):
+        own = [entry for entry in entries if entry[0] == feature]
+        for first in range(0, len(own), _TOGETHER):
+            chunks.append(own[first : first + _TOGETHER])
+            owners.append(feature)
+    return chunks, owners
