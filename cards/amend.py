@@ -8,8 +8,11 @@ import math
 import re
 from typing import Any
 
+from msgspec.structs import replace
+
 from cards.rules.drafted import Drafted
-from cards.rules.rule import Change, Product, Sig
+from cards.rules.figures import show
+from cards.rules.rule import Change, Part, Product, Sig
 from fhir.mapping.schedule import quantity_days
 from fhir.terminology.analytes import UCUM
 from fhir.terminology.dose_units import dose_unit
@@ -30,8 +33,14 @@ _DURATION_WORDS = re.compile(
 _CLOSE = 1e-9
 
 
+class NotChangeable(ValueError):
+    """A change that this order does not allow; the message says why."""
+
+
 def amend(drafted: Drafted, change: Change) -> Json:
-    """A copy of the draft with the change made; nothing else in it differs."""
+    """A copy of the draft with the change made; nothing else in it differs. May raise NotChangeable."""
+    if change.part is not None:
+        change = replace(change, sig=_part_of(change.part, drafted), part=None)
     order: Json = copy.deepcopy(drafted.draft.resource)
     strength = _strength(drafted)
     product = _product(change, drafted, strength)
@@ -76,6 +85,24 @@ def _made(parent: Json, name: str) -> Json:
         parent[name] = {}
     made: Json = parent[name]
     return made
+
+
+# A part of the dose
+
+_OFTEN = {1: "once", 2: "twice", 3: "three times", 4: "four times"}
+
+
+def _part_of(part: Part, drafted: Drafted) -> Sig:
+    """The sig with the reduced dose, as often as it was ordered."""
+    rxcuis, dose = drafted.medication.rxcuis, drafted.dose
+    each = dose.each(rxcuis[0]) if len(rxcuis) == 1 else None
+    times = dose.times_per_day
+    if each is None or each.low != each.high or times not in _OFTEN or dose.as_needed:
+        raise NotChangeable("the drafted dose is not exactly known")
+    reduced = math.floor(each.high * part.most / part.step_mg + _CLOSE) * part.step_mg
+    if reduced < each.high * part.least - _CLOSE:
+        raise NotChangeable("no tablet gives so little")
+    return Sig(f"{show(reduced, decimals=4)} mg {_OFTEN[int(times)]} daily", reduced, times_per_day=int(times))
 
 
 # Product

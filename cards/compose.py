@@ -13,7 +13,7 @@ from cards.rules.engine import Judgement, RuleBook, rule_book
 from cards.rules.fact import Fact
 from cards.rules.finding import Finding, Silence
 from cards.rules.together import each_once
-from cards.suggest import Bench, Found, suggestions_for
+from cards.suggest import Bench, Found, Original, suggestions_for
 from cards.topics import TOPICS
 from fhir.record.record import PatientRecord
 
@@ -39,12 +39,15 @@ def check_orders(
     judged: Collection[str] | None,
     new_uuid: Callable[[], str],
     book: RuleBook | None = None,
+    original: Original = lambda _reference: None,
 ) -> OrderOutcome:
     """The cards for the drafts named in `judged` (None: for all); the other drafts count as active orders.
 
+    `original` gives the client's own JSON of an active order, for suggestions that stop or change it.
+
     What is found about two drafts together stands on one card: on the draft that the rule can do most about.
     """
-    check = _Check(Chart(record, drafts), book if book is not None else rule_book(), new_uuid)
+    check = _Check(Chart(record, drafts), book if book is not None else rule_book(), new_uuid, original)
     silences: list[Silence] = []
     by_draft = {id(one.draft): one for one in check.chart.drafted}
     asked = []
@@ -86,10 +89,11 @@ def _passed_over(draft: Draft, drafted: Drafted | None) -> Iterator[Silence]:
 class _Check:
     """One call: the patient with the drafts, and what was found about each of them, judged once."""
 
-    def __init__(self, chart: Chart, book: RuleBook, new_uuid: Callable[[], str]) -> None:
+    def __init__(self, chart: Chart, book: RuleBook, new_uuid: Callable[[], str], original: Original) -> None:
         self.chart = chart
         self.book = book
         self.new_uuid = new_uuid
+        self.original = original
         self._judged: dict[int, Judgement] = {}
 
     def judge(self, drafted: Drafted) -> Judgement:
@@ -111,7 +115,7 @@ class _Check:
                 silences.append(Silence(name, "no-rule", f"No rule here is about {plain(drafted.medication.name)}."))
             return None, silences
         findings = tuple(sorted(found, key=_rank))
-        bench = Bench(self.chart, drafted, self.found, self.book, self.new_uuid)
+        bench = Bench(self.chart, drafted, self.found, self.original, self.book, self.new_uuid)
         uuid = self.new_uuid()
         suggestions: list[Suggestion] = []
         for finding in findings:

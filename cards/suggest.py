@@ -12,11 +12,11 @@ from typing import Any, TypeAlias
 
 from msgspec import Struct
 
-from cards.amend import amend
+from cards.amend import NotChangeable, amend
 from cards.card import Action, Suggestion
 from cards.markdown import plain
 from cards.new_order import lab_order, medication_order
-from cards.rules.chart import Chart
+from cards.rules.chart import Chart, Taken
 from cards.rules.draft import read_draft
 from cards.rules.drafted import Drafted
 from cards.rules.engine import RuleBook
@@ -26,17 +26,20 @@ from cards.rules.rule import Change, NewOrder
 Json: TypeAlias = dict[str, Any]
 NewUuid: TypeAlias = Callable[[], str]
 Found: TypeAlias = frozenset[tuple[str, str]]
+Original: TypeAlias = Callable[[str], Json | None]
 
 
 class Bench(Struct, frozen=True):
     """What the suggestions for one draft are made with: the patient, the draft, what is found, the rules.
 
-    `found` gives the rule and band of everything that is found about a draft as the drafts are now.
+    `found` gives the rule and band of everything that is found about a draft as the drafts are now; `original` the
+    client's own JSON of an active order ('MedicationRequest/7'), None where it is not at hand.
     """
 
     chart: Chart
     drafted: Drafted
     found: Callable[[Drafted], Found]
+    original: Original
     book: RuleBook
     new_uuid: NewUuid
 
@@ -65,14 +68,28 @@ def _actions(offer: Offer, finding: Finding, bench: Bench) -> Iterator[Action]:
     declared = offer.suggestion.declared
     if declared.orders and not offer.orders:
         raise Withheld("the test is ordered already")
+    plan = _Plan(finding, bench, is_removed=declared.cancel)
     if declared.cancel:
         yield _removal(bench)
+    if declared.stop_partner or declared.change_partner is not None:
+        yield from (_partner_action(partner, declared.change_partner, plan) for partner in finding.partners)
     if declared.change is not None:
-        yield from _correction(declared.change, declared.label, finding, bench)
+        yield from _correction(declared.change, declared.label, plan)
     if declared.create:
-        yield _new_order(declared.create, finding, bench, in_place=declared.cancel)
+        yield _new_order(declared.create, plan)
     for position in offer.orders:
         yield _test(offer, position, bench)
+
+
+class _Plan:
+    """What the drafts are when the suggestion's actions so far have been carried out."""
+
+    def __init__(self, finding: Finding, bench: Bench, *, is_removed: bool) -> None:
+        self.finding = finding
+        self.bench = bench
+        self.is_removed = is_removed
+        draft = bench.drafted.draft
+        self.drafts = [one for one in bench.chart.drafts if not (is_removed and one is draft)]
 
 
 def _removal(bench: Bench) -> Action:
@@ -83,12 +100,13 @@ def _removal(bench: Bench) -> Action:
     return Action(type="delete", description=f"Remove the drafted {words}", resource_id=draft.reference)
 
 
-def _correction(change: Change, label: str, finding: Finding, bench: Bench) -> Iterator[Action]:
+def _correction(change: Change, label: str, plan: _Plan) -> Iterator[Action]:
     """An update of a draft that has its own id, else its removal and the corrected order in its place."""
+    bench = plan.bench
     original = bench.drafted.draft.resource
-    corrected = amend(bench.drafted, change)
+    corrected = _amended(bench.drafted, change)
     _check_valid(corrected, original)
-    product = _check_accepted(corrected, finding, bench, in_place=True)
+    product = _check_accepted(corrected, plan, in_place=True)
     description = f"{label}: {plain(product.medication.words)}"
     if bench.drafted.draft.reference == f"MedicationRequest/{original.get('id')}":
         yield Action(type="update", description=description, resource=corrected)
@@ -97,8 +115,41 @@ def _correction(change: Change, label: str, finding: Finding, bench: Bench) -> I
         yield Action(type="create", description=description, resource={**corrected, "id": bench.new_uuid()})
 
 
-def _new_order(alternatives: tuple[NewOrder, ...], finding: Finding, bench: Bench, *, in_place: bool) -> Action:
+def _amended(drafted: Drafted, change: Change) -> Json:
+    try:
+        return amend(drafted, change)
+    except NotChangeable as error:
+        raise Withheld(str(error)) from error
+
+
+def _partner_action(partner: Taken, change: Change | None, plan: _Plan) -> Action:
+    """The order on the other side of the pair stopped or changed: the whole resource as its owner wrote it."""
+    if partner.draft is not None and change is None:
+        if partner.draft.reference is None:
+            raise Withheld("the other draft has no id by which it could be removed")
+        plan.drafts.remove(partner.draft)
+        words = plain(partner.medication.words)
+        return Action(type="delete", description=f"Remove the drafted {words}", resource_id=partner.draft.reference)
+    original = partner.draft.resource if partner.draft is not None else plan.bench.original(partner.source)
+    if original is None or original.get("resourceType") != "MedicationRequest":
+        raise Withheld("the other order did not come whole with this call")
+    before = read_draft(original)
+    if change is None:
+        after = {**original, "status": "stopped"}
+    elif before.order is not None:
+        after = _amended(Drafted(before, before.order, plan.bench.chart.medications), change)
+    else:
+        raise Withheld("the other order cannot be read")
+    _check_valid(after, original)
+    plan.drafts = [one for one in plan.drafts if one is not partner.draft]
+    plan.drafts.append(read_draft(after))
+    verb = "Stop" if change is None else "Change"
+    return Action(type="update", description=f"{verb} the active {plain(partner.medication.words)}", resource=after)
+
+
+def _new_order(alternatives: tuple[NewOrder, ...], plan: _Plan) -> Action:
     """The first alternative that nothing speaks against, in place of the draft or beside it."""
+    bench = plan.bench
     reasons = []
     for alternative in alternatives:
         resource = medication_order(
@@ -106,7 +157,7 @@ def _new_order(alternatives: tuple[NewOrder, ...], finding: Finding, bench: Benc
         )
         try:
             _check_valid(resource, {})
-            _check_fits(_check_accepted(resource, finding, bench, in_place=in_place), bench)
+            _check_fits(_check_accepted(resource, plan, in_place=False), bench)
         except Withheld as reason:
             reasons.append(str(reason))
         else:
@@ -129,21 +180,21 @@ def _test(offer: Offer, position: int, bench: Bench) -> Action:
 # Is it safe
 
 
-def _check_accepted(resource: Json, finding: Finding, bench: Bench, *, in_place: bool) -> Drafted:
+def _check_accepted(resource: Json, plan: _Plan, *, in_place: bool) -> Drafted:
     """The order as it would be judged after acceptance.
 
     Withheld where a rule would speak that is silent now, about it or about another draft beside it.
     """
+    bench = plan.bench
     draft = bench.drafted.draft
     accepted = read_draft(resource, full_url=draft.full_url if in_place else None, position=draft.position)
-    if in_place:
-        after = bench.chart.with_drafts(accepted if one is draft else one for one in bench.chart.drafts)
-    else:
-        after = bench.chart.with_drafts((*bench.chart.drafts, accepted))
+    drafts = [accepted if in_place and one is draft else one for one in plan.drafts]
+    after = bench.chart.with_drafts(drafts if in_place else [*drafts, accepted])
     drafted = next((one for one in after.drafted if one.draft is accepted), None)
     if drafted is None or not drafted.medication.recognised:
         raise Withheld("it cannot be judged")
-    before = {one for one in bench.found(bench.drafted) if one[0] != finding.rule} if in_place else set()
+    replaces = in_place or plan.is_removed
+    before = {one for one in bench.found(bench.drafted) if one[0] != plan.finding.rule} if replaces else set()
     _check_nothing_new(bench.book.judge(after, drafted).findings, before)
     if drafted.medication.rxcuis != bench.drafted.medication.rxcuis:
         _check_beside(after, drafted, bench)
@@ -152,10 +203,10 @@ def _check_accepted(resource: Json, finding: Finding, bench: Bench, *, in_place:
 
 def _check_beside(after: Chart, accepted: Drafted, bench: Bench) -> None:
     """No other draft may be worse off with another drug beside it."""
-    before = {id(one.draft): one for one in bench.chart.drafted}
+    before = {id(one.draft): bench.found(one) for one in bench.chart.drafted}
     for other in after.drafted:
         if other is not accepted and other.medication.recognised:
-            _check_nothing_new(bench.book.judge(after, other).findings, bench.found(before[id(other.draft)]))
+            _check_nothing_new(bench.book.judge(after, other).findings, before.get(id(other.draft), frozenset()))
 
 
 def _check_nothing_new(findings: Iterable[Finding], before: Set[tuple[str, str]]) -> None:

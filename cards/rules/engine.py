@@ -269,6 +269,7 @@ def _finding(
         facts=facts,
         notes=(*situation.notes(text.when.uses), *also, *asked, *([running] if running else ())),
         suggestions=offers,
+        partners=situation.partners,
         evidence=tuple(declared.evidence[position] for position in text.cites) or declared.evidence,
         override_reasons=rule.override_reasons,
     )

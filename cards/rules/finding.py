@@ -3,6 +3,7 @@
 from msgspec import Struct
 
 from cards.card import Coding, Indicator
+from cards.rules.chart import Taken
 from cards.rules.compiled import CompiledSuggestion
 from cards.rules.fact import Fact
 from cards.rules.rule import Evidence
@@ -20,7 +21,7 @@ class Finding(Struct, frozen=True):
     """A rule has spoken.
 
     `is_certain` is False where it rests on old or contradicting values, which `notes` tell; `suggestions` are the
-    rule's own in its own order.
+    rule's own in its own order; `partners` is what stands on the other side of a pair.
     """
 
     rule: str
@@ -33,6 +34,7 @@ class Finding(Struct, frozen=True):
     facts: tuple[Fact, ...]
     notes: tuple[str, ...]
     suggestions: tuple[Offer, ...]
+    partners: tuple[Taken, ...]
     evidence: tuple[Evidence, ...]
     override_reasons: tuple[Coding, ...]
 

@@ -212,9 +212,13 @@ def _suggestion_faults(suggestions: Iterable[CompiledSuggestion]) -> Iterator[st
         yield "two suggestions are always recommended"
     for suggestion in offered:
         declared = suggestion.declared
-        if not (declared.cancel or declared.change or declared.create or declared.orders):
+        of_partner = declared.stop_partner or declared.change_partner is not None
+        if not (declared.cancel or declared.change or declared.create or declared.orders or of_partner):
             yield f"{declared.id} does nothing"
-        changed = [declared.change.product, *declared.change.products_if_split] if declared.change else []
+        if of_partner and declared.recommended is not False:
+            yield f"{declared.id} is about another order: it is never recommended"
+        changes = [one for one in (declared.change, declared.change_partner) if one is not None]
+        changed = [product for one in changes for product in (one.product, *one.products_if_split)]
         for product in (*changed, *(order.product for order in declared.create)):
             if product is not None:
                 yield from _product_faults(product)

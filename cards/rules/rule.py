@@ -99,6 +99,17 @@ class Product(Declared, frozen=True):
     source: str | None = None
 
 
+class Part(Declared, frozen=True):
+    """A part of the drafted dose, at the same times: the greatest multiple of `step_mg` that is at most that share.
+
+    Not offered where that is under `least` of the drafted dose, or where that dose is not exactly known.
+    """
+
+    most: float
+    least: float
+    step_mg: float
+
+
 class Change(Declared, frozen=True):
     """What is changed in the draft; everything else in it stays.
 
@@ -107,6 +118,7 @@ class Change(Declared, frozen=True):
     """
 
     sig: Sig | None = None
+    part: Part | None = None
     product: Product | None = None
     products_if_split: tuple[Product, ...] = ()
     duration_days: int | None = None
@@ -135,13 +147,16 @@ class SuggestionTemplate(Declared, frozen=True):
     Of several orders to `create` the first one that no rule objects to is offered. `from_estimate` marks a dose that
     is derived from an estimate of kidney function: it is not offered while that is unstable or on dialysis. `answers`
     says where its tests and added medications may already stand so that the finding has been answered and is not shown:
-    among the drafts of this session ("draft"), or also among the active orders of the record ("any").
+    among the drafts of this session ("draft"), or also among the active orders of the record ("any"). `stop_partner`
+    and `change_partner` are about the order on the other side of a pair; such a suggestion is never preselected.
     """
 
     id: str
     label: str
     cancel: bool = False
     change: Change | None = None
+    stop_partner: bool = False
+    change_partner: Change | None = None
     create: tuple[NewOrder, ...] = ()
     orders: tuple[LabOrder, ...] = ()
     recommended: Any = False
@@ -207,7 +222,10 @@ class Audit(Declared, frozen=True):
 
 
 class Rule(Declared, frozen=True):
-    """One medication rule. Bands are read from top to bottom, the first that is true wins."""
+    """One medication rule. Bands are read from top to bottom, the first that is true wins.
+
+    `quiet_days`: for how long a clinician's answer to a finding counts, where that is shorter than usual.
+    """
 
     id: str
     title: str
@@ -219,6 +237,7 @@ class Rule(Declared, frozen=True):
     silent_when: tuple[SilentWhen, ...] = ()
     missing_data: tuple[MissingData, ...] = ()
     questions: tuple[Question, ...] = ()
+    quiet_days: int | None = None
 
 
 class Reason(Declared, frozen=True):
