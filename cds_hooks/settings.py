@@ -33,6 +33,11 @@ class Settings(BaseSettings):
         description="The file that says which clients may call and which FHIR servers may be read "
         "(docs/operations/trust.md). Without it: the development profile.",
     )
+    rules_file: Path | None = Field(
+        default=None,
+        description="TOML file of what this site says of the medication rules: which versions are approved, which are "
+        "switched off (docs/rules/governance.md).",
+    )
     operator_token: SecretStr | None = Field(
         default=None,
         min_length=16,
@@ -90,6 +95,21 @@ class Settings(BaseSettings):
         gt=0,
         le=0.5,
         description="Share of the reference cohort whose estimates are high enough for a model card (0.10: top 10 %).",
+    )
+    model_keys: Path | None = Field(
+        default=None,
+        description="File of public keys whose signed models are trusted beside the maintainers' "
+        "(docs/models/registry.md); whoever trains models names the .pub.json file of the own key here.",
+    )
+    model_signing_key: Path | None = Field(
+        default=None,
+        description="The private key that signs models trained here; default var/model-signing-key.pem, made at the "
+        "first training.",
+    )
+    model_state: Literal["validated", "approved", "active"] = Field(
+        default="validated",
+        description="Lowest release state in which a model shows cards, with every gate green or waived: validated, "
+        "approved (by two people) or active.",
     )
     dialect: Literal["standard", "epic", "oracle", "sandbox"] = Field(
         default="standard",

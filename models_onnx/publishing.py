@@ -1,5 +1,6 @@
 """From a draft (model.onnx, manifest.json) to a signed release: card into the file, hashes, signature."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from models_onnx.artifact import CARD, MANIFEST, MODEL, read_manifest
 from models_onnx.card.build import build_card, words_of
 from models_onnx.card.check import Card, refuse_incomplete
 from models_onnx.card.embed import core_digest, embedded
-from models_onnx.errors import HashMismatch, ManifestRefused
+from models_onnx.errors import HashMismatch, ManifestRefused, NotReleased
 from models_onnx.manifest import Manifest
 from models_onnx.manifest import encode as encode_manifest
 from models_onnx.onnx_file import refuse_unsafe
@@ -27,6 +28,7 @@ from models_onnx.signing.release import (
     fact_of,
     signed,
 )
+from models_onnx.signing.states import moved
 
 GATES = "gates.json"
 STATE_AT_FIRST = "draft"
@@ -94,14 +96,14 @@ def record_gates(folder: Path, release: Release, report: bytes, summary: GateSum
     return write_release(folder, msgspec.structs.replace(release, files=files, gates=summary), signer)
 
 
-def record_state(folder: Path, release: Release, signer: Signer) -> Release:
-    """Writes a release whose state was changed by `states.moved`."""
-    return write_release(folder, release, signer)
-
-
-def step(state: str, at: str, by: str, role: str, why: str = "") -> Step:
-    """One entry of the history."""
-    return Step(state, at, by, role, why)
+def move_release(
+    folder: Path, release: Release, to: str, at: str, people: Sequence[tuple[str, str]], why: str, signer: Signer
+) -> Release:
+    """The release in its new state, signed and written; `people` are names and roles. NotReleased where not allowed."""
+    steps = [Step(to, at, by, role, why) for by, role in people]
+    if not steps:
+        raise NotReleased("say who moves it and in which role: --by NAME --role ROLE")
+    return write_release(folder, moved(release, steps), signer)
 
 
 def encode_card(card: Card) -> bytes:

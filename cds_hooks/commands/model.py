@@ -1,23 +1,24 @@
 """`cds-hooks model`: train, evaluate, list and describe the models. What trains is imported inside the commands."""
 
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from cds_hooks.commands import model_card, model_gates, model_import, model_release
+from cds_hooks.commands.model_console import problems, progress_bars
 from cds_hooks.commands.model_tables import print_json, show_comparison, show_evaluation, show_other_rows
 from cds_hooks.settings import settings
-from models_onnx.errors import ModelError
 from models_onnx.registry import ARTIFACTS
 from models_onnx.spec import REPLICATES, SEED
 
 app = typer.Typer(no_args_is_help=True, help="Train, evaluate, list and describe the models.")
+model_gates.register(app)
+model_card.register(app)
+model_release.register(app)
+model_import.register(app)
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The model's id, for example mortality_5y.")]
 Data = Annotated[Path | None, typer.Option(help="The data folder; default: the setting CDS_DATA_DIR.")]
@@ -45,11 +46,11 @@ def train(
 
     Example: cds-hooks model train mortality_5y --check
     """
-    with _problems():
+    with problems():
         from models_onnx.training import commands
 
         folder = data or settings().data_dir
-        with _progress(as_json) as progress:
+        with progress_bars(as_json) as progress:
             if check:
                 comparison = commands.check_model(name, folder, out, progress)
             else:
@@ -62,6 +63,7 @@ def train(
             typer.echo("A floor does not hold: nothing was written.", err=True)
             raise typer.Exit(1)
         typer.echo(f"Written: {out / name}", err=True)
+        model_release.publish_trained(out / name)
 
 
 @app.command()
@@ -82,10 +84,10 @@ def evaluate(
 
     Example: cds-hooks model evaluate mortality_5y
     """
-    with _problems():
+    with problems():
         from models_onnx.training import commands
 
-        with _progress(as_json) as progress:
+        with progress_bars(as_json) as progress:
             if rows is None:
                 folder = data or settings().data_dir
                 trained = commands.evaluate_model(name, folder, seed, replicates, progress)
@@ -106,7 +108,7 @@ def list_(as_json: AsJson = False) -> None:
 
     Example: cds-hooks model list --json
     """
-    with _problems():
+    with problems():
         from models_onnx.listing import list_models
 
         listed = list_models()
@@ -130,7 +132,7 @@ def page(
 
     Example: cds-hooks model page mortality_5y --out docs/models/mortality_5y.md
     """
-    with _problems():
+    with problems():
         from models_onnx.page import page as page_of
         from models_onnx.registry import load_model
 
@@ -139,32 +141,3 @@ def page(
             typer.echo(text, nl=False)
         else:
             out.write_text(text, encoding="utf-8")
-
-
-@contextmanager
-def _problems() -> Iterator[None]:
-    """Says in one sentence what cannot be used, and ends with exit code 2."""
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        typer.echo(f"{error.name} is not installed; training needs the extra: cds-hooks-onnx[train]", err=True)
-        raise typer.Exit(2) from error
-    except (ModelError, OSError) as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(2) from error
-
-
-@contextmanager
-def _progress(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
-    """A callback that draws one bar per step on standard error; nothing where that is no terminal."""
-    console = Console(stderr=True, quiet=quiet or not sys.stderr.isatty())
-    columns = (TextColumn("{task.description:<18}"), BarColumn(), TextColumn("{task.completed}/{task.total}"))
-    tasks: dict[str, TaskID] = {}
-    with Progress(*columns, TimeElapsedColumn(), console=console) as bars:
-
-        def step(what: str, done: int, of: int) -> None:
-            if what not in tasks:
-                tasks[what] = bars.add_task(what, total=of)
-            bars.update(tasks[what], completed=done)
-
-        yield step

@@ -10,7 +10,7 @@ from importlib.resources import files
 from typing import Any
 
 from models_onnx.card import figures
-from models_onnx.card.attributes import EVIDENCE, PREDICTIVE, Attribute
+from models_onnx.card.attributes import EVIDENCE, PREDICTIVE
 from models_onnx.card.check import FORMAT, Card
 from models_onnx.card.uses import NINE, Read, use_of, uses, uses_in_words
 from models_onnx.errors import CardIncomplete
@@ -48,7 +48,7 @@ def build_card(manifest: Manifest, words: Words, core_sha256: str) -> Card:
         },
     }
     for attribute in PREDICTIVE:
-        value = _joined(attribute, computed.get(attribute.place), words["attributes"].get(attribute.place))
+        value = _joined(computed.get(attribute.place), words["attributes"].get(attribute.place))
         card.setdefault(attribute.section, {})[attribute.key] = value
     card["product"] = {**_product(manifest), **words["product"]}
     return card
@@ -66,8 +66,8 @@ def evidence_card(
     section: dict[str, Any] = {}
     for attribute in EVIDENCE:
         said = declared.get(attribute.key)
-        computed = use_of(attribute.key, found[attribute.key]) if attribute.key in NINE else None
-        section[attribute.key] = _joined(attribute, computed, said)
+        computed = use_of(found[attribute.key]) if attribute.key in NINE else None
+        section[attribute.key] = _joined(computed, said)
     house = _house()["product"]
     return {
         "format": FORMAT,
@@ -84,7 +84,7 @@ def _house() -> Words:
     return found
 
 
-def _joined(attribute: Attribute, computed: dict[str, Any] | None, declared: Any) -> dict[str, Any]:
+def _joined(computed: dict[str, Any] | None, declared: Any) -> dict[str, Any]:
     if isinstance(declared, dict):
         return {**declared}
     if computed is None:

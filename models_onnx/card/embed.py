@@ -1,8 +1,9 @@
 """The card inside the ONNX file: one entry of metadata_props, appended or taken out, byte for byte.
 
-A protobuf message is the list of its fields, and a repeated field may stand anywhere in it (protobuf encoding guide), so
-a file with a card is the file without it and one more field 14 (ModelProto.metadata_props of onnx.proto3). Nothing but
-the standard library, and the file without its card stays the same to the bit: `core_digest` is what retraining compares.
+A protobuf message is the list of its fields, and a repeated field may stand anywhere in it (protobuf encoding guide),
+so a file with a card is the file without it and one more field 14 (ModelProto.metadata_props of onnx.proto3). Nothing
+but the standard library, and the file without its card stays the same to the bit: `core_digest` is what retraining
+compares.
 """
 
 import hashlib

@@ -36,8 +36,8 @@ def cohort_in_words(manifest: Manifest) -> str:
     found = manifest.cohort
     steps = "; ".join(f"{step.words}: {step.count:,}" for step in found.exclusions)
     return (
-        f"{found.words[:1].upper()}{found.words[1:]}, {manifest.period.training}: {found.table_rows:,} rows. Left out in "
-        f"this order: {steps}. Remaining {found.n:,}, of whom {found.events:,} {manifest.outcome.words}. "
+        f"{found.words[:1].upper()}{found.words[1:]}, {manifest.period.training}: {found.table_rows:,} rows. "
+        f"Left out in this order: {steps}. Remaining {found.n:,}, of whom {found.events:,} {manifest.outcome.words}. "
         f"Recalibrated on {manifest.period.recalibration}."
     )
 

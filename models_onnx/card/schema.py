@@ -83,7 +83,7 @@ _PRODUCT: Schema = {
         "waivers": {"type": "array", "items": _WAIVER},
         "explanation": {"type": "object"},
         "irm": _IRM,
-        **dict.fromkeys(("section_1557", "statement", "security"), {"type": "string", "minLength": 10}),
+        **{key: {"type": "string", "minLength": 10} for key in ("section_1557", "statement", "security")},
     },
 }
 _PREDICTIVE_PRODUCT = [

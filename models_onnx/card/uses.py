@@ -1,7 +1,7 @@
 """Which of the nine demographic and social variables a model uses, worked out from where its inputs are read.
 
-The nine: race, ethnicity, language, sexual orientation, gender identity, sex, date of birth, social determinants, health
-status assessments, as in 45 CFR 170.213 (USCDI v3: data classes Patient Demographics, Social Determinants of Health,
+The nine: race, ethnicity, language, sexual orientation, gender identity, sex, date of birth, social determinants,
+health status assessments, as in 45 CFR 170.213 (USCDI v3: data classes Patient Demographics, Social Determinants of Health,
 Health Status Assessments, to which smoking status belongs).
 """
 
@@ -125,7 +125,7 @@ def uses_in_words(found: dict[str, list[str]]) -> str:
     )
 
 
-def use_of(element: str, inputs: list[str]) -> dict[str, Any]:
+def use_of(inputs: list[str]) -> dict[str, Any]:
     """The attribute of one of the nine, as an evidence-based card has it."""
     words = f"Used: {', '.join(inputs)}." if inputs else "Not used."
     return {"words": words, "figures": {"inputs": inputs}, "from": "computed"}

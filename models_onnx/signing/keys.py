@@ -86,7 +86,7 @@ def public_key(raw: bytes, name: str) -> PublicKey:
 
 
 def local_signer(path: Path, name: str) -> tuple[Signer, bool]:
-    """The key in that file, made if there is none yet (second value: whether it was); its public half lies beside it."""
+    """The key in that file, made if there is none (second value: whether it was); its public half lies beside it."""
     if path.is_file():
         return read_signer(path, name), False
     from cryptography.hazmat.primitives import serialization

@@ -1,0 +1,117 @@
+"""`cds-hooks model sign|verify|state`: publish what was trained, check what was published, move it on."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from cds_hooks.commands.model_console import problems
+from cds_hooks.commands.model_tables import print_json
+from cds_hooks.settings import settings
+from cds_hooks.trusted_models import own_keys, signing_key
+from models_onnx.registry import ARTIFACTS, find_version, versions
+from models_onnx.signing.keys import Signer, local_signer, maintainers, public_file
+from models_onnx.signing.states import why_no_cards
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The model's id, or id@version, or id@ and its digest.")]
+Folder = Annotated[Path, typer.Option("--folder", help="Folder of artifacts; each model has its own in it.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands of this module."""
+    app.command()(sign)
+    app.command()(verify)
+    app.command()(state)
+
+
+def publish_trained(folder: Path) -> None:
+    """Puts the card into a model trained here and signs it; says by which key and what follows from it."""
+    from models_onnx.publishing import publish
+
+    signer = _signer()
+    release = publish(folder, signer)
+    typer.echo(f"Published: {release.id} {release.version}, digest {release.digest[:16]}, state draft.", err=True)
+    if signer.public.id not in maintainers():
+        typer.echo(
+            f"Signed by your own key {signer.public.id}. A server takes it where CDS_MODEL_KEYS names "
+            f"{public_file(signing_key())}.",
+            err=True,
+        )
+    typer.echo(f"Next: cds-hooks model gates {release.id} --record", err=True)
+
+
+def sign(name: Name, folder: Folder = ARTIFACTS) -> None:
+    """Publish an artifact again: card from its manifest and words, hashes, signature by the local key. A new draft.
+
+    Example: cds-hooks model sign mortality_5y --folder models
+    """
+    with problems():
+        publish_trained(find_version(name, folder).folder)
+
+
+def verify(name: Name, folder: Folder = ARTIFACTS, as_json: AsJson = False) -> None:
+    """Check signature, hashes, operators and card of every version of a model; say which may show cards.
+
+    Exit codes: 0 every version holds, 1 one does not, 2 there is no such model.
+
+    Example: cds-hooks model verify mortality_5y
+    """
+    with problems():
+        from models_onnx.verifying import verify_version
+
+        found = find_version(name, folder)
+        each = versions(found.id, folder) if "@" not in name else (found,)
+        checked = [verify_version(version, own_keys()) for version in each]
+    if as_json:
+        print_json(checked)
+    else:
+        table = Table("version", "state", "digest", "signed by", "holds", "cards", title=name)
+        for version in checked:
+            holds = "yes" if version.problem is None else f"no: {version.problem}"
+            cards = "yes" if version.no_cards is None else f"no: {version.no_cards}"
+            table.add_row(version.version, version.state, version.digest[:12], version.signed_by, holds, cards)
+        Console().print(table)
+    raise typer.Exit(0 if all(version.problem is None for version in checked) else 1)
+
+
+def state(
+    name: Name,
+    to: Annotated[str | None, typer.Option(help="draft, validated, approved, shadow, active or retired.")] = None,
+    by: Annotated[list[str] | None, typer.Option(help="Who decides; twice for approved.")] = None,
+    role: Annotated[list[str] | None, typer.Option(help="In which role; as often as --by.")] = None,
+    why: Annotated[str, typer.Option(help="Why, for the record.")] = "",
+    folder: Folder = ARTIFACTS,
+) -> None:
+    """Show the state and history of a release, or move it on: draft, validated, approved, shadow, active, retired.
+
+    Exit codes: 0 shown or moved, 2 the model is not there or the move is not allowed.
+
+    Example: cds-hooks model state mortality_5y
+    """
+    with problems():
+        from models_onnx.publishing import move_release
+        from models_onnx.signing.release import read_release
+
+        found = find_version(name, folder)
+        release = read_release(found.folder, own_keys())
+        if to is not None:
+            at = (settings().as_of or datetime.now(UTC)).isoformat(timespec="seconds")
+            release = move_release(
+                found.folder, release, to, at, list(zip(by or [], role or [], strict=False)), why, _signer()
+            )
+    reason = why_no_cards(release, settings().model_state)
+    typer.echo(f"{release.id} {release.version} is {release.state}; cards: {reason or 'shown'}")
+    for step in release.history:
+        typer.echo(f"  {step.at} {step.state} by {step.by} ({step.role}){': ' + step.why if step.why else ''}")
+
+
+def _signer() -> Signer:
+    path = signing_key()
+    signer, made = local_signer(path, "trained here")
+    if made:
+        typer.echo(f"Made a signing key: {path}. Keep it; it belongs into no repository.", err=True)
+    return signer
