@@ -11,7 +11,7 @@ from cards.card import Card
 from cards.rules.finding import Silence
 from cds_hooks.dialects import DEVELOPMENT, ClientProfile, is_offered, published_entry
 from cds_hooks.predictor import Predict
-from cds_hooks.prefetch import NOTHING_ASKED, Brought, Needs, Templates, templates_for
+from cds_hooks.prefetch import NOTHING_ASKED, TOKENS_OF_3, Brought, Needs, Templates, templates_for
 from cds_hooks.protocol.hooks import LIBRARY, DeclaredHook, Hook, WrongDeclaration, read_declarations
 from cds_hooks.protocol.request import CDSRequest
 from fhir.mapping.feature import FeatureVector
@@ -70,12 +70,21 @@ class Service:
     reads_body: bool = False
     """Whether it gives the client's own resources back changed, for which it needs them as they came."""
     templates: Templates = field(default_factory=Templates)
+    """What a client up to CDS Hooks 2.0.1 is asked for; one of 3.0 for `templates_of_3`."""
+    templates_of_3: Templates = field(default_factory=Templates)
     answers: Mapping[str, Hook] = field(default_factory=dict)
     """How the context of each of its hooks is read."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "templates", templates_for(self.needs))
-        object.__setattr__(self, "answers", {name: self.answers.get(name) or LIBRARY[name] for name in self.hooks})
+        answers = {name: self.answers.get(name) or LIBRARY[name] for name in self.hooks}
+        of_3 = templates_for(self.needs, has_drafts=all(_has_drafts(hook) for hook in answers.values()))
+        object.__setattr__(self, "answers", answers)
+        object.__setattr__(self, "templates_of_3", of_3)
+        object.__setattr__(self, "templates", of_3.for_protocol("2.0"))
+
+    def asks(self, version: str) -> Templates:
+        """What a client of this version of CDS Hooks is asked for."""
+        return self.templates_of_3 if version.startswith(TOKENS_OF_3) else self.templates
 
     def discovery(self, client: ClientProfile = DEVELOPMENT) -> list[dict[str, Any]]:
         """Its entries in GET /cds-services as this client gets them, one for each hook."""
@@ -84,7 +93,7 @@ class Service:
             "title": self.title,
             "description": self.description,
             "usageRequirements": self.usage_requirements,
-            "prefetch": {template.key: template.query_for(client.version) for template in self.templates},
+            "prefetch": {template.key: template.query_for(client.version) for template in self.asks(client.version)},
         }
         offered = [hook for hook in self.answers.values() if is_offered(hook, client)]
         return [published_entry({"hook": hook.name, **entry}, hook, client) for hook in offered]
@@ -95,6 +104,10 @@ class Service:
             raise WrongDeclaration(f"{declared.hook.name}: {self.id} does not answer {declared.like}.")
         name = declared.hook.name
         return replace(self, hooks=(*self.hooks, name), answers={**self.answers, name: declared.hook})
+
+
+def _has_drafts(hook: Hook) -> bool:
+    return "draft_orders" in hook.context.__struct_fields__
 
 
 def find_services(declared: Iterable[DeclaredHook] = ()) -> dict[str, Service]:

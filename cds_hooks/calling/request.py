@@ -1,5 +1,6 @@
 """Builds a CDS Hooks request from a chart, a service's discovery entry and draft orders."""
 
+from datetime import UTC, date, datetime
 from typing import Any
 from uuid import uuid4
 
@@ -9,8 +10,13 @@ from cds_hooks.calling.search import prefetch_from
 USER = "Practitioner/cds-hooks-call"
 
 
-def build_request(entry: dict[str, Any], chart: Chart, drafts: list[Resource], timings: bool = False) -> dict[str, Any]:
-    """The request for this discovery entry; ChartError where its hook needs what the chart and the drafts lack."""
+def build_request(
+    entry: dict[str, Any], chart: Chart, drafts: list[Resource], timings: bool = False, today: date | None = None
+) -> dict[str, Any]:
+    """The request for this discovery entry; ChartError where its hook needs what the chart and the drafts lack.
+
+    `today` is for dates in templates: this machine's unless given.
+    """
     patient_id = str(chart.patient.get("id") or "")
     context: dict[str, Any] = {"userId": USER, "patientId": patient_id}
     if entry["hook"] in ("order-select", "order-sign"):
@@ -21,7 +27,7 @@ def build_request(entry: dict[str, Any], chart: Chart, drafts: list[Resource], t
         "hook": entry["hook"],
         "hookInstance": str(uuid4()),
         "context": context,
-        "prefetch": prefetch_from(chart, entry.get("prefetch") or {}, context),
+        "prefetch": prefetch_from(chart, entry.get("prefetch") or {}, context, today or datetime.now(UTC).date()),
     }
     if timings:
         request["extension"] = {"org.cds-hooks-onnx": {"timings": True}}

@@ -1,33 +1,38 @@
 """Answers prefetch templates from a chart on disk, as a client's FHIR server would."""
 
+from datetime import date
 from typing import Any
-from urllib.parse import parse_qsl
 
 from cds_hooks.calling.chart import Chart, Resource
 from cds_hooks.calling.matching import BadSearch, find
+from cds_hooks.prefetch.tokens import NoValue, Values, filled
+from fhir.client.errors import NotAQuery
+from fhir.client.query import Query, Read
 
 
-def prefetch_from(chart: Chart, templates: dict[str, str], context: dict[str, Any]) -> dict[str, Any]:
-    """A value for every template: a resource, a searchset Bundle, or None where a read finds nothing."""
-    return {key: _answer(chart, _filled(template, context)) for key, template in templates.items()}
+def prefetch_from(chart: Chart, templates: dict[str, str], context: dict[str, Any], today: date) -> dict[str, Any]:
+    """A value for every template that can be filled: a resource, a searchset Bundle, or None for a read in vain.
+
+    One after another, as a later one may need what an earlier one brought (CDS Hooks 3.0). A key whose tokens have no
+    value here is left out, as clients do.
+    """
+    found: dict[str, Any] = {}
+    for key, template in templates.items():
+        try:
+            query = filled(template, Values(context, today, found))
+        except (NoValue, NotAQuery):
+            continue
+        found[key] = _answer(chart, query)
+    return found
 
 
-def _filled(template: str, context: dict[str, Any]) -> str:
-    filled = template
-    for name, value in context.items():
-        if isinstance(value, str):
-            filled = filled.replace("{{context." + name + "}}", value)
-    return filled
-
-
-def _answer(chart: Chart, query: str) -> Any:
-    kind, _, parameters = query.partition("?")
-    if not parameters:
-        kind, _, identity = kind.partition("/")
-        return next((r for r in chart.resources if r.get("resourceType") == kind and r.get("id") == identity), None)
-    pairs = [(name, value) for name, value in parse_qsl(parameters) if _usable(kind, name, value)]
+def _answer(chart: Chart, query: Query) -> Any:
+    if isinstance(query, Read):
+        wanted = (query.type, query.id)
+        return next((r for r in chart.resources if (r.get("resourceType"), r.get("id")) == wanted), None)
+    pairs = [(name, value) for name, value in query.parameters if _usable(query.type, name, value)]
     limit = next((int(value) for name, value in pairs if name == "_count"), None)
-    found = find(chart.resources, kind, pairs)[:limit]
+    found = find(chart.resources, query.type, pairs)[:limit]
     medications = _medications_of(chart, found)
     entries = [{"fullUrl": f"urn:uuid:{r['id']}", "resource": r} if r.get("id") else {"resource": r} for r in found]
     entries += [{"resource": medication, "search": {"mode": "include"}} for medication in medications]

@@ -78,7 +78,7 @@ def call(
         chart, drafts = _moved(console, chart, drafts, shift_dates, as_of)
         drafts = drafts_for(chart, drafts)
         entries = _entries(caller, hook or ("order-select" if drafts else "patient-view"), service)
-        requests = [(entry, build_request(entry, chart, drafts, timings)) for entry in entries]
+        requests = [(entry, build_request(entry, chart, drafts, timings, _now().date())) for entry in entries]
         requests = [(entry, _sourced(each, fhir_server, fhir_token, omit or [])) for entry, each in requests]
     except (ChartError, SigningKeyError) as error:
         typer.echo(str(error), err=True)

@@ -31,7 +31,7 @@ def _prefetch(entry: dict[str, Any], chart: Chart, context: dict[str, Any], as_o
     templates = entry.get("prefetch")
     found: dict[str, Any] = {}
     for key, template in templates.items() if isinstance(templates, dict) else ():
-        query = fill(template, context, as_of.date()) if isinstance(template, str) else None
+        query = fill(template, context, as_of.date(), found) if isinstance(template, str) else None
         if query is not None:
             found[key] = answer(query, chart, FHIR_BASE)
     return found

@@ -7,9 +7,12 @@ from typing import Any, Final
 from urllib.parse import parse_qsl
 
 from cds_hooks.contract.charts import USER, Chart, Resource
+from cds_hooks.contract.navigation import values_of
 
 _TOKEN: Final = re.compile(r"\{\{\s*(.*?)\s*\}\}")
 _TODAY: Final = re.compile(r"today\(\)(?:\s*([+-])\s*(\d+)\s*days?)?")
+_NEEDS_THREE: Final = re.compile(r"[%(|]|context\.\w+\.")
+_NONE: Final[Mapping[str, Any]] = {}
 _DATES: Final = {
     "date": ("effectiveDateTime", "effectivePeriod", "effectiveInstant", "period", "performedDateTime", "start"),
     "authoredon": ("authoredOn",),
@@ -28,8 +31,11 @@ _CODES: Final = {
 }
 
 
-def fill(template: str, context: Mapping[str, Any], today: date) -> str | None:
-    """The query, every token replaced; None where a token has no value here, as the specification has it."""
+def fill(template: str, context: Mapping[str, Any], today: date, answers: Mapping[str, Any] = _NONE) -> str | None:
+    """The query, every token replaced; None where a token has no value here, as the specification has it.
+
+    `answers` are those of the templates before this one, which tokens of 3.0 may name.
+    """
     user = str(context.get("userId", ""))
     kind, _, bare = user.partition("/")
     tokens = {f"user{kind}Id": bare} if kind and bare else {}
@@ -38,12 +44,18 @@ def fill(template: str, context: Mapping[str, Any], today: date) -> str | None:
 
     def value_of(match: re.Match[str]) -> str:
         nonlocal missing
-        value = tokens.get(match[1], _day(match[1], today))
+        value = tokens.get(match[1]) or _day(match[1], today) or _path(match[1], context, answers)
         missing = missing or value is None
         return str(value)
 
     query = _TOKEN.sub(value_of, template)
     return None if missing else query
+
+
+def _path(token: str, context: Mapping[str, Any], answers: Mapping[str, Any]) -> str | None:
+    """The values a FHIRPath token finds, as alternatives of a search (TOK-13)."""
+    found = values_of(token, context, answers) if _NEEDS_THREE.search(token) else None
+    return ",".join(found) if found else None
 
 
 def _day(token: str, today: date) -> str | None:

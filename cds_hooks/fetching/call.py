@@ -1,17 +1,18 @@
-"""What one call fetches: each query once, all at the same time, and what came of it for each key."""
+"""What one call fetches: each query once, as many as can be at the same time, and what came of it for each key."""
 
 import asyncio
 from dataclasses import dataclass, field, replace
+from datetime import date
 from time import perf_counter
 from typing import Any, Final
 
+from cds_hooks.fetching.asking import known_values, question, still
 from cds_hooks.fetching.medications import MOST, ORDER_TYPES, REFERRED_TO, missing_medications, search_for
 from cds_hooks.fetching.reasons import Why, why
 from cds_hooks.prefetch import Brought, Cost, KeyState
-from cds_hooks.prefetch.tokens import NoValue, Values, filled
 from cds_hooks.protocol.request import CDSRequest
 from fhir.client import FetchError, FhirClient, Found, Query
-from fhir.client.errors import NotAQuery
+from fhir.client.query import Search
 from fhir.record.refusal import Refusal
 from fhir.record.resources import Bundle
 
@@ -30,32 +31,39 @@ class _Job:
 class Call:
     """The prefetch of one call while its gaps are being filled."""
 
-    def __init__(self, fhir: FhirClient, request: CDSRequest, brought: Brought, tokens: Values, protocol: str) -> None:
+    def __init__(self, fhir: FhirClient, request: CDSRequest, brought: Brought, today: date, protocol: str) -> None:
         self._fhir = fhir
         self._request = request
-        self._tokens = tokens
+        self._today = today
         self._protocol = protocol
         self.values: dict[str, Any] = dict(request.prefetch)
         self.states: dict[str, KeyState] = {each.template.key: each for each in brought.states}
         self.refusals: list[Refusal] = []
+        self._products_asked: set[str] = set()
+        self._products_ended: Why | None = None
 
     async def fill_keys(self) -> None:
-        """Asks for everything that is missing at the same time."""
-        jobs: dict[Query | str, _Job] = {}
-        for gap in [each for each in self.states.values() if each.is_gap]:
-            try:
-                key, what = self._asked_for(gap)
-            except (NoValue, NotAQuery) as error:
-                self._keep(still(gap, why(error)))
-            else:
-                jobs.setdefault(key, _Job(what)).states.append(gap)
-        await asyncio.gather(*(self._run(job) for job in jobs.values()))
+        """Asks for everything that is missing at the same time; then for what could only be looked up by that."""
+        waiting = [each for each in self.states.values() if each.is_gap]
+        while waiting:
+            names = {each.template.key for each in waiting}
+            ready = [each for each in waiting if names.isdisjoint(each.template.needs)]
+            waiting = [each for each in waiting if not names.isdisjoint(each.template.needs)]
+            await self._fill(ready)
 
-    def _asked_for(self, gap: KeyState) -> tuple[Query | str, Query | Bundle]:
-        if gap.cause == "next-page":
-            return gap.sent_as, self._request.prefetch[gap.sent_as]
-        query = filled(gap.template.query_for(self._protocol), self._tokens)
-        return query, query
+    async def _fill(self, gaps: list[KeyState]) -> None:
+        values = known_values(self._request, self.states.values(), self.values, self._today)
+        jobs: dict[Query | str, _Job] = {}
+        for gap in gaps:
+            if gap.cause == "next-page":
+                jobs.setdefault(gap.sent_as, _Job(self._request.prefetch[gap.sent_as])).states.append(gap)
+                continue
+            found = question(gap, values, self._protocol)
+            if isinstance(found, KeyState):
+                self._keep(found)
+            else:
+                jobs.setdefault(found, _Job(found)).states.append(gap)
+        await asyncio.gather(*(self._run(job) for job in jobs.values()))
 
     async def _run(self, job: _Job) -> None:
         started = perf_counter()
@@ -66,9 +74,11 @@ class Call:
             else:
                 found = await self._fhir.fetch(job.what, name)
         except FetchError as error:
+            self._remember_products(job, error)
             for state in job.states:
                 self._keep(still(state, why(error)))
         else:
+            self._remember_products(job, found.ended)
             self._take(job, found, (perf_counter() - started) * 1000)
 
     def _take(self, job: _Job, found: Found, milliseconds: float) -> None:
@@ -84,13 +94,23 @@ class Call:
                 state = replace(state, state="fetched", cost=cost, reason="", cause="", text="the first pages only")
             self._keep(state if found.ended is None else _in_part(state, why(found.ended)))
 
+    def _remember_products(self, job: _Job, error: FetchError | None) -> None:
+        """A client of 3.0 has keys for the Medications that orders refer to: these are not asked for twice."""
+        if isinstance(job.what, Search) and job.what.type == "Medication":
+            self._products_asked.update(*(value.split(",") for name, value in job.what.parameters if name == "_id"))
+            self._products_ended = self._products_ended if error is None else why(error)
+
     def _keep(self, state: KeyState) -> None:
         self.states[state.template.key] = state
 
     async def fill_medications(self) -> None:
         """The Medications that orders, drafts and mixtures refer to: one search for each depth."""
         orders = [each for each in self.states.values() if each.template.resource in ORDER_TYPES]
-        asked: set[str] = set()
+        asked = self._products_asked
+        missing = [each for each in missing_medications(self._request, self.values) if each in asked]
+        if missing and self._products_ended is not None:
+            self._only_referred_to(len(missing), orders, self._products_ended)
+            return
         for depth in range(_DEEPEST_MIXTURE if orders else 0):
             ids = [each for each in missing_medications(self._request, self.values) if each not in asked][:MOST]
             if not ids:
@@ -98,11 +118,14 @@ class Call:
             asked.update(ids)
             ended = await self._fetch_medications(ids, f"{REFERRED_TO} {depth + 1}")
             if ended is not None:
-                text = f"{len(ids)} medications are only referred to"
-                for state in orders:
-                    if state.known and not state.reason:
-                        self._keep(_in_part(replace(state, text=text), ended))
+                self._only_referred_to(len(ids), orders, ended)
                 return
+
+    def _only_referred_to(self, count: int, orders: list[KeyState], ended: Why) -> None:
+        text = f"{count} medications are only referred to"
+        for state in orders:
+            if state.known and not state.reason:
+                self._keep(_in_part(replace(state, text=text), ended))
 
     async def _fetch_medications(self, ids: list[str], key: str) -> Why | None:
         try:
@@ -112,14 +135,6 @@ class Call:
         self.refusals += found.refusals
         self.values[key] = found.value
         return why(found.ended) if found.ended is not None else None
-
-
-def still(state: KeyState, reason: Why) -> KeyState:
-    """The same gap, with why it could not be filled."""
-    text = f"{state.text}; {reason.text}"
-    if state.state == "unobtainable":
-        return replace(state, reason=reason.code, text=text)
-    return replace(state, cause=reason.code, text=text)
 
 
 def _in_part(state: KeyState, reason: Why) -> KeyState:

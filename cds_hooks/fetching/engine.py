@@ -6,10 +6,11 @@ from datetime import date
 from time import perf_counter
 from typing import Any
 
-from cds_hooks.fetching.call import Call, still
+from cds_hooks.fetching.asking import settled, still
+from cds_hooks.fetching.call import Call
+from cds_hooks.fetching.medications import missing_medications
 from cds_hooks.fetching.reasons import NO_SERVER, NO_TOKEN, OTHER_SUBJECT, Why, why_refused
 from cds_hooks.prefetch import Brought
-from cds_hooks.prefetch.tokens import Values
 from cds_hooks.protocol.request import CDSRequest
 from cds_hooks.security.client import TrustedClient
 from cds_hooks.security.outbound import FhirBase
@@ -44,6 +45,9 @@ class Fetching:
         Never an error: what cannot be had has its reason in the key's state, and the keys' policies judge by that.
         `today` and `protocol` (the client's version of CDS Hooks) are for templates with dates.
         """
+        brought = settled(request, brought, today, protocol)
+        if not brought.gaps and not missing_medications(request, request.prefetch):
+            return Filled(request.prefetch, brought)
         try:
             base, token = self._server(request, client)
             http = self._trust.outbound.open(base, token)
@@ -56,7 +60,7 @@ class Fetching:
         async with http:
             bounds = Bounds(base.budgets.max_pages, base.budgets.max_response_bytes)
             fhir = FhirClient(http, lambda: end - perf_counter(), bounds)
-            call = Call(fhir, request, brought, Values(request.context, today), protocol)
+            call = Call(fhir, request, brought, today, protocol)
             await call.fill_keys()
             await call.fill_medications()
         milliseconds = round((perf_counter() - started) * 1000, 1)

@@ -11,7 +11,8 @@ from fhir.client.errors import FetchError
 @dataclass(frozen=True, slots=True)
 class Why:
     """What stood in the way. The codes beside those of `fhir/client/errors.py` are no-server, no-token, not-allowed,
-    no-value and those of `security/refused.py`."""
+    no-value,
+    needs-another and those of `security/refused.py`."""
 
     code: str
     text: str
@@ -21,6 +22,7 @@ NO_SERVER: Final = Why("no-server", "no FHIR server came with the call")
 NO_TOKEN: Final = Why("no-token", "no access token for the FHIR server came with the call")
 OTHER_SUBJECT: Final = Why("not-allowed", "the access token that came with the call is for another client than us")
 NO_VALUE: Final = Why("no-value", "the call has no value for a token of its query")
+NOT_KNOWN_BEFORE: Final = Why("needs-another", "what it is looked up by is not known")
 
 # What the way out says of an address that is not this client's.
 _NOT_ALLOWED: Final = frozenset({"not-registered", "malformed", "address"})
@@ -35,7 +37,7 @@ def why_refused(error: Refused) -> Why:
 def why(error: FetchError | NoValue) -> Why:
     """Of a query that brought nothing, or not everything."""
     if isinstance(error, NoValue):
-        return NO_VALUE
+        return NOT_KNOWN_BEFORE if error.unknown else NO_VALUE
     # what the way out refuses reaches the FHIR client as a connection that was not to be had
     if isinstance(error.__cause__, Refused):
         return why_refused(error.__cause__)

@@ -8,10 +8,11 @@ from cds_hooks.prefetch.brought import NOTHING_ASKED, Brought, Cost, KeyState, S
 from cds_hooks.prefetch.look import what_was_brought
 from cds_hooks.prefetch.needs import Needs, templates_for
 from cds_hooks.prefetch.notes import noted
-from cds_hooks.prefetch.template import Policy, Template, Templates
+from cds_hooks.prefetch.template import TOKENS_OF_3, Policy, Template, Templates
 
 __all__ = [
     "NOTHING_ASKED",
+    "TOKENS_OF_3",
     "Brought",
     "Cost",
     "KeyState",

@@ -4,8 +4,8 @@ import re
 from collections.abc import Collection, Iterable, Iterator
 from typing import Final
 
+from cds_hooks.prefetch.paths import TOKEN, Union, WrongToken, needs_3, read_token
 from cds_hooks.prefetch.template import TOKENS_OF_3, Template
-from cds_hooks.prefetch.tokens import TODAY, TOKEN, USER_TOKENS
 
 _TYPE: Final = re.compile(r"[A-Z][A-Za-z]+")
 _DATE: Final = re.compile(r"(?:eq|lt|gt|ge|le)?(?:\d{4}(?:-\d\d(?:-\d\d)?)?|\{\{.*\}\})")
@@ -48,16 +48,15 @@ def _wrong_tokens(query: str, tokens: Collection[str], protocol: str) -> Iterato
     if query.count("{{") != query.count("}}") or "{" in TOKEN.sub("", query):
         yield "TOK-01: a token starts with {{ and ends with }}"
     for match in TOKEN.finditer(query):
-        token = match[1]
-        if token in USER_TOKENS:
+        try:
+            token = read_token(match[1])
+        except WrongToken as error:
+            yield str(error)
             continue
-        if token.startswith("context."):
-            if token.removeprefix("context.") not in tokens:
-                yield f"TOK-04: {token} is no field that this hook gives to tokens"
-        elif not TODAY.fullmatch(token):
-            yield f"TOK-02, TOK-03: {token} is no token"
-        elif not protocol.startswith(TOKENS_OF_3):
-            yield f"TOK-19: {token} is for clients of CDS Hooks 3.0"
+        if needs_3(token) and not protocol.startswith(TOKENS_OF_3):
+            yield f"TOK-04, TOK-19: {match[1]} is for clients of CDS Hooks 3.0"
+        elif isinstance(token, Union) and token.paths[0].field not in (None, *tokens):
+            yield f"TOK-04: {match[1]} is no field that this hook gives to tokens"
 
 
 def _wrong_read(path: str) -> Iterator[str]:

@@ -13,7 +13,8 @@ _PATIENT = "patient={{context.patientId}}"
 _BODY = frozenset({"bmi", "body_weight", "body_height"})
 
 _REQUIRED = Policy("fail")
-# Without the deliveries a pregnancy goes on for longer, without the tests one is suggested twice: nothing unsafe.
+# Without the deliveries a pregnancy goes on for longer, without the tests one is suggested twice: nothing unsafe. An
+# order whose product is not known is named by the rules themselves.
 _UNSAID = Policy("omit")
 
 _SEARCHES = (
@@ -45,6 +46,24 @@ _SEARCHES = (
     ),
 )
 
+# The products behind orders that name them by reference, as Epic's do (TOK-08 to 14). Up to 2.0.1 no template can ask
+# for them, and a client that cannot follow the path leaves the key out: then they are fetched by their ids.
+_PRODUCT = "ofType(MedicationRequest).medication.resolve().ofType(Medication).id"
+_ORDERED = Template(
+    "orderedProducts",
+    f"Medication?_id={{{{%medications.entry.resource.{_PRODUCT}}}}}",
+    "Medication",
+    "products that orders refer to",
+    policy=_UNSAID,
+)
+_DRAFTED = Template(
+    "draftedProducts",
+    f"Medication?_id={{{{context.draftOrders.entry.resource.{_PRODUCT}}}}}",
+    "Medication",
+    "products that drafts refer to",
+    policy=_UNSAID,
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Needs:
@@ -70,8 +89,11 @@ class Needs:
         return Needs(frozenset(measured | set(analytes)), frozenset(resources), frozenset(required))
 
 
-def templates_for(needs: Needs) -> Templates:
-    """The templates that bring what is needed, `patient` first."""
+def templates_for(needs: Needs, *, has_drafts: bool = False) -> Templates:
+    """The templates that bring what is needed, `patient` first; those that need others last.
+
+    `has_drafts`: whether the context of every hook of the service brings draft orders.
+    """
     found = [Template("patient", "Patient/{{context.patientId}}", "Patient", "the patient", policy=_REQUIRED)]
     labs = needs.analytes - _BODY - PRESSURE
     for key, words, analytes, count in (
@@ -85,6 +107,8 @@ def templates_for(needs: Needs) -> Templates:
     if unknown:
         raise ValueError(f"no prefetch template brings {', '.join(sorted(unknown))}; add one to _SEARCHES")
     found += [each for each in _SEARCHES if each.resource in needs.resources]
+    if "MedicationRequest" in needs.resources:
+        found += [_ORDERED, _DRAFTED] if has_drafts else [_ORDERED]
     not_there = needs.required - {each.key for each in found}
     if not_there:
         raise ValueError(f"{', '.join(sorted(not_there))}: required, but no template of this service")

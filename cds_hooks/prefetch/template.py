@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal
 
+from cds_hooks.prefetch.paths import TOKEN, Member, Path, Union, keys_in, needs_3, read_token
+from cds_hooks.prefetch.walking import reads
 from fhir.record.resources import TYPES
 from fhir.terminology.analytes import ANALYTES
 
@@ -55,9 +57,16 @@ class Template:
     since: tuple[str, int] | None = None
     """Date parameter and days: what is older is never read. Clients of CDS Hooks 3.0 are asked for no more (TOK-09)."""
     type: type[object] = field(init=False, repr=False)
+    needs: tuple[str, ...] = field(init=False, repr=False)
+    """The keys that are to be answered before (TOK-14); WrongToken for a query whose tokens cannot be read."""
+    is_of_3: bool = field(init=False, repr=False)
+    """Whether its tokens are for clients of CDS Hooks 3.0 only: nobody else is asked for it (TOK-19)."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "type", TYPES[self.resource])
+        object.__setattr__(self, "needs", keys_in(self.query))
+        tokens = (read_token(match[1]) for match in TOKEN.finditer(self.query))
+        object.__setattr__(self, "is_of_3", any(needs_3(each) for each in tokens))
 
     def query_for(self, protocol: str) -> str:
         """The query as a client of this version of CDS Hooks gets it in discovery: dates by tokens only from 3.0 on."""
@@ -84,7 +93,53 @@ class Templates(tuple[Template, ...]):
     whole: dict[str, Brought]
 
     def __new__(cls, templates: Iterable[Template] = ()) -> Templates:
-        """The templates in the order in which they are published (TOK-15 gives it meaning)."""
+        """The templates in the order in which they are published (TOK-15 gives it meaning).
+
+        ValueError where one needs a key that does not stand before it, or goes through what is not read.
+        """
         made = super().__new__(cls, templates)
         made.whole = {}
+        before: dict[str, Template] = {}
+        for template in made:
+            _check(template, before, made)
+            before[template.key] = template
         return made
+
+    def for_protocol(self, version: str) -> Templates:
+        """Those that a client of this version of CDS Hooks is asked for."""
+        if version.startswith(TOKENS_OF_3):
+            return self
+        return Templates(each for each in self if not each.is_of_3)
+
+
+def _check(template: Template, before: Mapping[str, Template], every: Iterable[Template]) -> None:
+    for key in template.needs:
+        if key in before:
+            continue
+        if key == template.key or any(each.key == key and _reaches(each, template.key, every) for each in every):
+            raise ValueError(f"{template.key}: TOK-16: it needs {key}, and {key} needs it")
+        raise ValueError(f"{template.key}: TOK-14, TOK-15: {key}, which it needs, does not stand before it")
+    tokens = (read_token(match[1]) for match in TOKEN.finditer(template.query))
+    for path in (path for token in tokens if isinstance(token, Union) for path in token.paths if path.is_key):
+        element = _first_element(path, before[path.root])
+        if element is not None and not reads(before[path.root].type, element):
+            raise ValueError(f"{template.key}: {element} of {before[path.root].resource} is not read by this server")
+
+
+def _reaches(start: Template, goal: str, every: Iterable[Template]) -> bool:
+    by_key = {each.key: each for each in every}
+    waiting, seen = list(start.needs), set[str]()
+    while waiting:
+        key = waiting.pop()
+        if key not in seen:
+            seen.add(key)
+            waiting += by_key[key].needs if key in by_key else ()
+    return goal in seen
+
+
+def _first_element(path: Path, template: Template) -> str | None:
+    """The element of its resource that a path goes through first; None where it goes on from the resource itself."""
+    names = [step.name for step in path.steps if isinstance(step, Member)]
+    if "?" in template.query:  # a searchset: entry.resource comes first
+        names = names[2:]
+    return names[0] if names else None

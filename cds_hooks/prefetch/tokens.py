@@ -1,71 +1,78 @@
 """Prefetch tokens: a template and the values of one call give a query; no value can become part of its syntax."""
 
-import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import date, timedelta
-from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 from urllib.parse import unquote
 
-from msgspec import Struct, structs
-
-from cds_hooks.protocol.hooks import Context
+from cds_hooks.prefetch.paths import TOKEN, Today, Union, User, WrongToken, read_token
+from cds_hooks.prefetch.walking import Walk
 from fhir.client.errors import NotAQuery
 from fhir.client.query import Query, Read, Search, escaped
 
-TOKEN: Final = re.compile(r"\{\{\s*(.*?)\s*\}\}")
-TODAY: Final = re.compile(r"today\(\)(?:\s*([+-])\s*(\d{1,6})\s*days?)?")
-USER_TOKENS: Final[Mapping[str, str]] = {
-    "userPractitionerId": "Practitioner",
-    "userPractitionerRoleId": "PractitionerRole",
-    "userPatientId": "Patient",
-    "userRelatedPersonId": "RelatedPerson",
-}
+MOST_VALUES: Final = 200
+"""Of one token: what is beyond makes a query that no server takes."""
 
 
 class NoValue(Exception):
-    """A token has no value in this call: a context field that was not sent, or a user of another type (TOK-06)."""
+    """A token has no value in this call: a context field that was not sent, a user of another type (TOK-06), a path
+    that finds nothing. `unknown` are the keys that it reads and that are not known themselves."""
 
-    def __init__(self, token: str) -> None:
+    def __init__(self, token: str, unknown: tuple[str, ...] = ()) -> None:
         super().__init__(f"this call has no value for {{{{{token}}}}}")
         self.token = token
+        self.unknown = unknown
 
 
 @dataclass(frozen=True, slots=True)
 class Values:
-    """What tokens stand for in one call."""
+    """What tokens stand for in one call: its context, a struct or JSON, and what earlier keys were answered with.
 
-    context: Context
+    A key that is not in `answers` is not known; null is an answer.
+    """
+
+    context: Any
     today: date
+    answers: Mapping[str, Any] = field(default_factory=dict)
 
-    def of(self, token: str) -> str:
-        """The value of what stands between the braces; NoValue where there is none."""
-        if token.startswith("context."):
-            return self._field(token)
-        if token in USER_TOKENS:
-            kind, _, identity = (self.context.user_id or "").rpartition("/")
-            if not identity or kind.rpartition("/")[2] != USER_TOKENS[token]:
-                raise NoValue(token)
-            return identity
-        moment = TODAY.fullmatch(token)
-        if moment is None:
-            raise NoValue(token)
-        sign, days = moment.groups()
+    def of(self, text: str) -> tuple[str, ...]:
+        """The values of what stands between the braces, each once; NoValue where there is none."""
         try:
-            return (self.today + timedelta(days=int(f"{sign}{days}") if sign else 0)).isoformat()
-        except OverflowError as error:
-            raise NoValue(token) from error
+            token = read_token(text)
+        except WrongToken as error:
+            raise NoValue(text) from error
+        if isinstance(token, Union):
+            found = tuple(dict.fromkeys(self._found(token)))[:MOST_VALUES]
+            if not found:
+                raise NoValue(text, tuple(key for key in token.keys if key not in self.answers))
+            return found
+        return (self._day(token, text) if isinstance(token, Today) else self._user(token, text),)
 
-    def _field(self, token: str) -> str:
-        attribute = _attributes(type(self.context)).get(token.removeprefix("context."))
-        value = getattr(self.context, attribute) if attribute else None
-        # Up to 2.0.1 only fields of the first level with a primitive value (TOK-04).
-        if isinstance(value, bool):
-            return str(value).lower()
-        if not isinstance(value, str | int | float) or not str(value).strip():
-            raise NoValue(token)
-        return str(value)
+    def are_in_hand(self, query: Query) -> bool:
+        """Whether a search by nothing but ids would bring only what came with the call, or was fetched already."""
+        if not isinstance(query, Search) or len(query.parameters) != 1 or query.parameters[0][0] != "_id":
+            return False
+        walk = Walk(self.context, self.answers)
+        return all(walk.has(query.type, identity) for identity in query.parameters[0][1].split(","))
+
+    def _found(self, union: Union) -> Iterator[str]:
+        walk = Walk(self.context, self.answers)
+        for path in union.paths:
+            yield from walk.values(path) if path.field is None else walk.field(path.field)
+
+    def _day(self, token: Today, text: str) -> str:
+        try:
+            return (self.today + timedelta(days=token.days)).isoformat()
+        except OverflowError as error:
+            raise NoValue(text) from error
+
+    def _user(self, token: User, text: str) -> str:
+        user = next(Walk(self.context, {}).field("userId"), "")
+        kind, _, identity = user.rpartition("/")
+        if not identity or kind.rpartition("/")[2] != token.type:
+            raise NoValue(text)
+        return identity
 
 
 def filled(template: str, values: Values) -> Query:
@@ -84,17 +91,20 @@ def filled(template: str, values: Values) -> Query:
 
 
 def _plain(text: str, values: Values) -> str:
-    return TOKEN.sub(lambda match: values.of(match[1]), text)
-
-
-def _escaped(text: str, values: Values) -> str:
-    """The template's own separators stay what they are, those in a value do not become any."""
     parts = TOKEN.split(text)
-    parts[::2] = [unquote(literal) for literal in parts[::2]]
-    parts[1::2] = [escaped(values.of(token)) for token in parts[1::2]]
+    parts[1::2] = [_one(values.of(token)) for token in parts[1::2]]
     return "".join(parts)
 
 
-@lru_cache(maxsize=64)
-def _attributes(context: type[Struct]) -> dict[str, str]:
-    return {each.encode_name: each.name for each in structs.fields(context)}
+def _one(found: tuple[str, ...]) -> str:
+    if len(found) != 1:
+        raise NotAQuery  # several ids are a search, no read
+    return found[0]
+
+
+def _escaped(text: str, values: Values) -> str:
+    """The template's own separators stay; those in a value do not become any. Several values mean "or" (TOK-13)."""
+    parts = TOKEN.split(text)
+    parts[::2] = [unquote(literal) for literal in parts[::2]]
+    parts[1::2] = [",".join(escaped(value) for value in values.of(token)) for token in parts[1::2]]
+    return "".join(parts)

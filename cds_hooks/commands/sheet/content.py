@@ -69,10 +69,10 @@ def _prefetch(services: list[Service], client: ClientProfile) -> Iterator[Block]
     for service in services:
         yield Heading(3, f"Prefetch of {service.id}")
         prefetch = service.discovery(client)[0]["prefetch"]
-        without = {template.key: _WITHOUT[template.policy.if_missing] for template in service.templates}
+        without = {template.key: _WITHOUT[template.policy.if_missing] for template in service.asks(client.version)}
         yield Rows(
             ("Key", "Query", "Without it"),
-            tuple((key, query, without.get(key, "read without it")) for key, query in prefetch.items()),
+            tuple((key, query, without[key]) for key, query in prefetch.items()),
             _CODE,
         )
 

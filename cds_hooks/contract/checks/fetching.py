@@ -131,8 +131,9 @@ def _fetched(stub: FhirStub) -> None:
 
 def _query(service: Service, key: str) -> str:
     """The query of this key, filled: what the FHIR server would be asked."""
-    context = service.base.sent["context"]
-    return _normal(fill(service.entry["prefetch"][key], context, service.as_of.date()) or "")
+    sent = service.base.sent
+    template = service.entry["prefetch"][key]
+    return _normal(fill(template, sent["context"], service.as_of.date(), sent["prefetch"]) or "")
 
 
 def _normal(query: str) -> str:

@@ -4,20 +4,13 @@ from typing import Any, Final
 
 from cds_hooks.dialects.shaping.client import ClientProfile
 from cds_hooks.dialects.shaping.dialect import Version
-from cds_hooks.protocol.hooks import MEDICATION_REFILL, ORDER_DISPATCH, ORDER_SELECT, ORDER_SIGN, Hook
+from cds_hooks.protocol.hooks import MEDICATION_REFILL, ORDER_DISPATCH, Hook
 
 # Their pages say specificationVersion 2.0: not to be offered to earlier clients (HOOK-07).
 _SINCE_2_0: Final = frozenset({ORDER_DISPATCH, MEDICATION_REFILL})
 _BEFORE_2_0: Final = frozenset({"1.0", "1.1"})
-_WITH_DRAFTS: Final = frozenset({ORDER_SELECT, ORDER_SIGN})
 _PUBLISHED: Final[dict[Version, str]] = {"3.0-ballot": "STU3", "3.0": "3.0.0"}
 """What `version` says: the ballot's codes and the later build's numbers differ (DISC-10, TRAP-15)."""
-
-# TOK-10 to TOK-14, for 3.0 only (TOK-19): the products behind orders that name them by reference. The one that needs
-# `medications` stands behind it (TOK-15). A client that cannot follow the path leaves the key out, and we fetch.
-_PRODUCT: Final = "resource.ofType(MedicationRequest).medication.resolve().ofType(Medication).id"
-_ORDERED_PRODUCTS: Final = f"Medication?_id={{{{%medications.entry.{_PRODUCT}}}}}"
-_DRAFTED_PRODUCTS: Final = f"Medication?_id={{{{context.draftOrders.entry.{_PRODUCT}}}}}"
 
 
 def is_offered(hook: Hook, client: ClientProfile) -> bool:
@@ -31,11 +24,6 @@ def published_entry(entry: dict[str, Any], hook: Hook, client: ClientProfile) ->
         return {name: value for name, value in entry.items() if name != "usageRequirements"}  # DISC-09
     if client.version not in _PUBLISHED:
         return entry
-    prefetch = dict(entry["prefetch"])
-    if "medications" in prefetch:
-        prefetch["orderedProducts"] = _ORDERED_PRODUCTS
-    if hook.name in _WITH_DRAFTS:
-        prefetch["draftedProducts"] = _DRAFTED_PRODUCTS
-    entry = {**entry, "prefetch": prefetch, "version": _PUBLISHED[client.version]}
+    entry = {**entry, "version": _PUBLISHED[client.version]}
     # The ballot has no hookVersion yet (checklist section 6.2).
     return entry if client.version == "3.0-ballot" else {**entry, "hookVersion": hook.version}

@@ -1,10 +1,12 @@
 """The caller answers templates as a FHIR server would."""
 
+from datetime import date
 from typing import Any
 
 from cds_hooks.calling.chart import Chart
 from cds_hooks.calling.search import prefetch_from
 
+TODAY = date(2024, 9, 13)
 PATIENT = {"resourceType": "Patient", "id": "p1"}
 
 
@@ -15,7 +17,7 @@ def _lab(number: int, code: str, system: str = "http://loinc.org") -> dict[str, 
 
 
 def _answer(template: str, *resources: dict[str, Any]) -> Any:
-    return prefetch_from(Chart([PATIENT, *resources]), {"key": template}, {"patientId": "p1"})["key"]
+    return prefetch_from(Chart([PATIENT, *resources]), {"key": template}, {"patientId": "p1"}, TODAY)["key"]
 
 
 def _ids(bundle: Any) -> list[str]:
@@ -55,3 +57,25 @@ def test_medications_come_with_the_orders_that_refer_to_them() -> None:
     bundle = _answer("MedicationRequest?patient={{context.patientId}}", order, mix, part, other)
     assert sorted(_ids(bundle)) == ["mix", "part", "r"]
     assert bundle["total"] == 1
+
+
+def test_a_key_that_needs_another_is_answered_after_it() -> None:
+    order = {"resourceType": "MedicationRequest", "id": "r", "medicationReference": {"reference": "Medication/a"}}
+    templates = {
+        "orders": "MedicationRequest?patient={{context.patientId}}",
+        "products": "Medication?_id={{%orders.entry.resource.medication.resolve().ofType(Medication).id}}",
+        "nothing": "Practitioner?_id={{%orders.entry.resource.requester.resolve().id}}",
+        "user": "Patient/{{userPatientId}}",
+    }
+    chart = Chart([PATIENT, order, *({"resourceType": "Medication", "id": name} for name in "ab")])
+    context = {"patientId": "p1", "userId": "Practitioner/1"}
+    found = prefetch_from(chart, templates, context, TODAY)
+    assert list(found) == ["orders", "products"]
+    assert _ids(found["products"]) == ["a"]
+
+
+def test_a_date_is_counted_from_today() -> None:
+    labs = [_lab(number, "2160-0") for number in (1, 2, 3)]
+    query = {"labs": "Observation?patient={{context.patientId}}&date=ge{{today() - 90 days}}"}
+    found = prefetch_from(Chart([PATIENT, *labs]), query, {"patientId": "p1"}, date(2026, 4, 2))
+    assert _ids(found["labs"]) == ["o2", "o3"]

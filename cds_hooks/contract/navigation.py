@@ -1,0 +1,92 @@
+"""Evaluates a FHIRPath token of CDS Hooks 3.0 over JSON, as a client does that fills prefetch templates."""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+_NAMED: Final = re.compile(r"%?context|%`([^`]+)`|%([\w-]+)")
+_PART: Final = re.compile(r"\.([A-Za-z_]\w*)(?:\(\s*([^()]*?)\s*\))?")
+_REFERENCE: Final = re.compile(r"(?:.*/)?([A-Z][A-Za-z]+)/([^/]+?)(?:/_history/.*)?")
+
+
+def values_of(token: str, context: Mapping[str, Any], answers: Mapping[str, Any]) -> list[str] | None:
+    """What the token finds, each once; None where it is no path of the subset or names a key without an answer."""
+    found: dict[str, None] = {}
+    for path in token.split("|"):
+        nodes = _follow(path.strip(), context, answers)
+        if nodes is None:
+            return None
+        found.update(dict.fromkeys(text for node in nodes if (text := _written(node))))
+    return list(found)
+
+
+def _follow(path: str, context: Mapping[str, Any], answers: Mapping[str, Any]) -> list[Any] | None:
+    start = _NAMED.match(path)
+    if start is None:
+        return None
+    key = start[1] or start[2]
+    if start[0].endswith("context") and (key is None or key == "context"):
+        nodes: list[Any] = [context]
+    elif key in answers:
+        nodes = [answers[key]]
+    else:
+        return None
+    position = start.end()
+    everything = [context, *answers.values()]
+    while position < len(path):
+        part = _PART.match(path, position)
+        if part is None:
+            return None
+        position = part.end()
+        stepped = _step(nodes, part[1], part[2], everything)
+        if stepped is None:
+            return None
+        nodes = stepped
+    return nodes
+
+
+def _step(nodes: list[Any], name: str, argument: str | None, everything: Iterable[Any]) -> list[Any] | None:
+    if argument is None:
+        return [value for node in nodes for value in _children(node, name)]
+    if name == "ofType" and argument:
+        return [node for node in nodes if isinstance(node, dict) and node.get("resourceType") == argument]
+    if name == "resolve" and not argument:
+        return [resource for node in nodes for resource in _resolved(node, everything)]
+    return None
+
+
+def _children(node: Any, name: str) -> list[Any]:
+    if not isinstance(node, dict):
+        return []
+    # A choice such as medication[x] has the type behind its name in JSON.
+    choice = re.compile(rf"{name}(?:[A-Z]\w*)?")
+    value = node.get(name, next((node[each] for each in sorted(node) if choice.fullmatch(each)), None))
+    return value if isinstance(value, list) else [] if value is None else [value]
+
+
+def _resolved(node: Any, everything: Iterable[Any]) -> list[Any]:
+    """The resource, where it is at hand; else what its reference says of it: type and id."""
+    text = node.get("reference") if isinstance(node, dict) else node
+    match = _REFERENCE.fullmatch(text) if isinstance(text, str) else None
+    if match is None:
+        return []
+    named = {"resourceType": match[1], "id": match[2]}
+    return [next((each for each in _resources(everything) if named.items() <= each.items()), named)]
+
+
+def _resources(values: Iterable[Any]) -> Iterable[dict[str, Any]]:
+    for value in values:
+        if isinstance(value, dict):
+            if "resourceType" in value:
+                yield value
+            yield from _resources(value.values())
+        elif isinstance(value, list):
+            yield from _resources(value)
+
+
+def _written(node: Any) -> str:
+    if isinstance(node, dict):
+        node = node.get("reference", "")
+    if isinstance(node, bool):
+        return str(node).lower()
+    return str(node) if isinstance(node, str | int | float) else ""

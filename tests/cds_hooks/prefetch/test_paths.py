@@ -1,0 +1,206 @@
+"""Tokens of CDS Hooks 3.0: what is in the subset and what is not, and what a path finds."""
+
+import json
+from contextlib import suppress
+from datetime import date
+from pathlib import Path as File
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cds_hooks.contract.navigation import values_of
+from cds_hooks.prefetch.paths import (
+    Member,
+    OfType,
+    Path,
+    Resolve,
+    Today,
+    Union,
+    User,
+    WrongToken,
+    keys_in,
+    needs_3,
+    read_token,
+)
+from cds_hooks.prefetch.tokens import NoValue, Values, filled
+from cds_hooks.protocol.hooks import OrderSignContext
+from fhir.client.query import Search
+from fhir.record.resources import decoder
+
+TODAY = date(2024, 9, 13)
+ORDERS = {
+    "resourceType": "Bundle",
+    "type": "searchset",
+    "entry": [
+        {"resource": {"resourceType": "MedicationRequest", "medicationReference": {"reference": "Medication/a"}}},
+        {"resource": {"resourceType": "MedicationRequest", "medicationCodeableConcept": {"text": "x"}}},
+        {
+            "resource": {
+                "resourceType": "MedicationRequest",
+                "medicationReference": {"reference": "https://ehr.example/fhir/Medication/b/_history/2"},
+            }
+        },
+        {"resource": {"resourceType": "MedicationRequest", "medicationReference": {"reference": "#inside"}}},
+        {"resource": {"resourceType": "MedicationRequest", "medicationReference": {"reference": "Medication/a"}}},
+    ],
+}
+PRODUCTS = "%orders.entry.resource.ofType(MedicationRequest).medication.resolve().ofType(Medication).id"
+
+
+def test_each_form_of_a_token_is_told_from_the_others() -> None:
+    assert read_token("today() + 1 day") == Today(1)
+    assert read_token("userPatientId") == User("Patient")
+    assert read_token("context.patientId") == Union((Path("context", False, (Member("patientId"),)),))
+    assert read_token("%context.encounterId") == read_token("context.encounterId")  # TRAP-11
+    assert read_token("%a.resolve( ) | %`b-c`.ofType( Patient ).id") == Union(
+        (Path("a", True, (Resolve(),)), Path("b-c", True, (OfType("Patient"), Member("id"))))
+    )
+
+
+@pytest.mark.parametrize(
+    ("token", "row"),
+    [
+        ("", "TOK-02"),
+        ("patientId", "TOK-03"),
+        ("%orders", "TOK-02"),
+        ("context.", "TOK-18"),
+        ("context..id", "TOK-18"),
+        ("context.draftOrders.entry.where(id = 1)", "TOK-18"),
+        ("context.draftOrders.entry[0]", "TOK-18"),
+        ("context.a.extension('http://example.org')", "TOK-18"),
+        ("context.a.ofType(Robot).id", "TOK-11"),
+        ("context.a.ofType().id", "TOK-18"),
+        ("context.patientId|", "TOK-02"),
+        ("today() - 90 months", "TOK-02"),
+        ("now()", "TOK-02"),
+    ],
+)
+def test_what_is_outside_the_subset_is_named_with_its_row(token: str, row: str) -> None:
+    with pytest.raises(WrongToken, match=row):
+        read_token(token)
+
+
+def test_only_what_2_0_has_is_for_everyone() -> None:
+    assert not any(needs_3(read_token(each)) for each in ("context.patientId", "userPractitionerId", "context.userId"))
+    newer = ("today()", PRODUCTS, "context.draftOrders.id", "context.patientId | context.encounterId")
+    assert all(needs_3(read_token(each)) for each in newer)
+
+
+def test_a_template_says_which_keys_it_needs() -> None:
+    assert keys_in("Location?_id={{%a.b.id|%c.d.id|%a.e.id}}&patient={{context.patientId}}") == ("a", "c")
+
+
+@pytest.mark.parametrize("lean", [False, True])
+def test_references_of_another_answer_become_one_search(lean: bool) -> None:
+    orders = decoder.decode(json.dumps(ORDERS)) if lean else ORDERS
+    query = filled(f"Medication?_id={{{{{PRODUCTS}}}}}", Values({}, TODAY, {"orders": orders}))
+    assert query == Search("Medication", (("_id", "a,b"),))
+
+
+def test_a_key_without_an_answer_is_named_and_one_that_found_nothing_is_not() -> None:
+    with pytest.raises(NoValue) as nothing_known:
+        filled(f"Medication?_id={{{{{PRODUCTS}}}}}", Values({}, TODAY))
+    assert nothing_known.value.unknown == ("orders",)
+    with pytest.raises(NoValue) as none_found:
+        filled(f"Medication?_id={{{{{PRODUCTS}}}}}", Values({}, TODAY, {"orders": None}))
+    assert none_found.value.unknown == ()
+
+
+def test_a_value_cannot_become_two() -> None:
+    order = {"resourceType": "Task", "id": "a,b|c"}
+    query = filled("Task?_id={{%task.id}}", Values({}, TODAY, {"task": order}))
+    assert query == Search("Task", (("_id", r"a\,b\|c"),))
+
+
+def test_a_path_goes_on_into_what_is_at_hand() -> None:
+    condition = {"resourceType": "Condition", "id": "c", "asserter": {"reference": "PractitionerRole/7"}}
+    drafts = {
+        "resourceType": "Bundle",
+        "entry": [{"resource": {"resourceType": "ServiceRequest", "reasonReference": [{"reference": "Condition/c"}]}}],
+    }
+    path = "context.draftOrders.entry.resource.ofType(ServiceRequest).reasonReference.resolve().asserter.resolve().id"
+    problems = {"resourceType": "Bundle", "entry": [{"resource": condition}]}
+    values = Values({"draftOrders": drafts}, TODAY, {"problems": problems})
+    assert values.of(path) == ("7",)
+    with pytest.raises(NoValue):
+        Values({"draftOrders": drafts}, TODAY).of(path)
+
+
+def test_drafts_that_are_kept_as_they_came_are_read_and_broken_ones_are_empty() -> None:
+    path = "context.draftOrders.entry.resource.medication.resolve().id"
+    for body, found in ((json.dumps(ORDERS), ("a", "b")), ("{]", ())):
+        context = OrderSignContext(user_id="Practitioner/1", patient_id="p", draft_orders=msgspec.Raw(body.encode()))
+        if found:
+            assert Values(context, TODAY).of(path) == found
+        else:
+            with pytest.raises(NoValue):
+                Values(context, TODAY).of(path)
+
+
+def test_the_example_of_3_0_gives_the_ids_of_its_drafts(spec_folder: File) -> None:
+    context = json.loads((spec_folder / "examples/order-sign-context-fhirpath.json").read_text())["context"]
+    templates = json.loads((spec_folder / "examples/discovery-prefetch-8.json").read_text())["prefetch"]
+    values = Values(context, TODAY)
+    ids = "eVBXvKwrWZIkPmaGwY.s1hQ3,emvpHliA4OaUxXJ4wp6N.Ig3"
+    assert filled(templates["meds"], values) == Search("Medication", (("_id", ids),))
+    with pytest.raises(NoValue):  # no draft has a requester (TRAP-11)
+        filled(templates["prescriber"], values)
+    upcoming = (("patient", context["patientId"]), ("date", "gt2024-09-13"), ("date", "lt2025-09-13"))
+    assert filled(templates["appointments-upcoming"], values) == Search("Appointment", upcoming)
+
+
+def test_the_queries_of_a_large_real_service_are_read_but_for_what_is_outside_the_subset(spec_folder: File) -> None:
+    """Da Vinci CRD 2.2 uses extension(), which 3.0 does not have (TRAP-11)."""
+    document = json.loads((spec_folder / "examples/discovery-response-crd.json").read_text())
+    queries = [query for each in document["services"] for query in each.get("prefetch", {}).values()]
+    refused = []
+    for query in queries:
+        try:
+            keys_in(query)
+        except WrongToken as error:
+            refused.append((query, str(error)))
+    assert len(queries) > 40
+    assert refused
+    assert all("extension(" in query and "TOK-18" in said for query, said in refused)
+
+
+# Any path over any JSON: no failure, and the kit's own reading of it is the same.
+
+NAMES = st.sampled_from(["entry", "resource", "subject", "medication", "id", "value"])
+KINDS = st.sampled_from(["Patient", "Medication"])
+REFERENCES = st.sampled_from(
+    ["Patient/1", "Medication/2", "https://x.example/Patient/3", "#x", "urn:uuid:1", "Patient/"]
+)
+LEAVES = st.sampled_from(["1", "2", " ", 7, 1.5, True, None]) | REFERENCES
+NODES = st.recursive(
+    LEAVES | REFERENCES.map(lambda each: {"reference": each}),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(NAMES | st.just("medicationReference"), inner, max_size=3)
+        | st.builds(lambda kind, more: {"resourceType": kind, **more}, KINDS, st.dictionaries(NAMES, inner, max_size=3))
+    ),
+    max_leaves=12,
+)
+STEPS = NAMES.map(lambda name: f".{name}") | KINDS.map(lambda kind: f".ofType({kind})") | st.just(".resolve()")
+
+
+@given(st.sampled_from(["%a", "context.b"]), st.lists(STEPS, min_size=1, max_size=5), NODES)
+def test_any_path_over_any_json_finds_what_the_kit_finds(root: str, steps: list[str], node: Any) -> None:
+    path = root + "".join(steps)
+    context, answers = ({}, {"a": node}) if root == "%a" else ({"b": node}, {})
+    try:
+        found: tuple[str, ...] = Values(context, TODAY, answers).of(path)
+    except NoValue:
+        found = ()
+    theirs = values_of(path, context, answers)
+    assert theirs is not None
+    assert list(found) == [each for each in theirs if each.strip()]
+
+
+@given(st.text(alphabet="%context.abofType()resolve|`[]'{} 01-+today", max_size=40))
+def test_any_text_is_a_token_or_said_to_be_none(text: str) -> None:
+    with suppress(WrongToken):
+        read_token(text)
