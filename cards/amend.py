@@ -46,12 +46,18 @@ def amend(drafted: Drafted, change: Change) -> Json:
     product = _product(change, drafted, strength)
     if product is not None:
         _set_product(order, product)
-    if change.sig is not None and change.sig.dose_mg is not None:
+    if change.sig is not None and _says_a_dose(change.sig):
         _set_sig(order, change.sig, drafted, product.strength_mg if product is not None else strength)
         _scale_quantity(order, _units_ratio(change.sig, drafted, strength, product))
+    elif change.sig is not None:
+        _set_words(order, change.sig.text)
     if change.duration_days is not None:
         _set_duration(order, change.duration_days, drafted)
     return order
+
+
+def _says_a_dose(sig: Sig) -> bool:
+    return sig.dose_mg is not None or sig.dose_share is not None
 
 
 def concept(product: Product) -> Json:
@@ -162,9 +168,18 @@ def _set_sig(order: Json, sig: Sig, drafted: Drafted, strength: float | None) ->
         if name in dosage or (name == "text" and is_words_only):
             dosage[name] = sig.text
     dosage.pop("maxDosePerPeriod", None)
-    if len(instructions) > 1 or drafted.dose.times_per_day != sig.times_per_day or sig.when is not None:
+    same_often = sig.times_per_week is None and drafted.dose.times_per_day == sig.times_per_day
+    if len(instructions) > 1 or not same_often or sig.when is not None:
         _set_frequency(dosage, sig)
     _set_amount(dosage, sig, strength)
+
+
+def _set_words(order: Json, words: str) -> None:
+    """The words of the first instruction; dose and timing stay, they say where it begins."""
+    instructions = order.get("dosageInstruction") or [{}]
+    instructions[0]["text"] = words
+    instructions[0].pop("patientInstruction", None)
+    order["dosageInstruction"] = instructions
 
 
 def _set_frequency(dosage: Json, sig: Sig) -> None:
@@ -179,6 +194,9 @@ def repeat(sig: Sig) -> Json:
     """How often, as a Timing.repeat."""
     if sig.every_hours is not None:
         return {"frequency": 1, "period": sig.every_hours, "periodUnit": "h"}
+    if sig.times_per_week is not None:
+        weekly: Json = {"frequency": sig.times_per_week, "period": 1, "periodUnit": "wk"}
+        return weekly if sig.weekday is None else {**weekly, "dayOfWeek": [sig.weekday]}
     often: Json = {"frequency": sig.times_per_day, "period": 1, "periodUnit": "d"}
     if sig.when is not None:
         often["when"] = [sig.when]
@@ -191,7 +209,11 @@ def _set_amount(dosage: Json, sig: Sig, strength: float | None) -> None:
     old = _there(rate, "doseQuantity") or _there(_there(rate, "doseRange"), "high")
     for name in ("doseRange", "rateRatio", "rateRange", "rateQuantity"):
         rate.pop(name, None)
-    rate["doseQuantity"] = _quantity(sig.dose_mg or 0.0, old, strength)
+    value = old.get("value")
+    if sig.dose_share is not None and isinstance(value, int | float):
+        rate["doseQuantity"] = {**old, "value": _number(round(value * sig.dose_share, 6))}
+    else:
+        rate["doseQuantity"] = _quantity(sig.dose_mg or 0.0, old, strength)
     dosage["doseAndRate"] = [rate]
 
 
@@ -210,11 +232,21 @@ def _quantity(dose_mg: float, old: Json, strength: float | None) -> Json:
 def _units_ratio(sig: Sig, drafted: Drafted, strength: float | None, product: Product | None) -> float | None:
     """How many units a day for each unit a day before; None when the old number is not known."""
     rxcuis = drafted.medication.rxcuis
+    a_day = _times_per_day(sig)
+    if sig.dose_share is not None:
+        before = drafted.dose.times_per_day
+        return sig.dose_share * a_day / before if before else None
     daily = drafted.dose.daily(rxcuis[0]) if len(rxcuis) == 1 else None
-    if daily is None or strength is None or not daily.high or sig.dose_mg is None:
-        return None
     new_strength = product.strength_mg if product is not None else strength
-    return (sig.dose_mg * (sig.times_per_day or 1) / new_strength) / (daily.high / strength)
+    if daily is None or not strength or not new_strength or not daily.high or sig.dose_mg is None:
+        return None
+    return (sig.dose_mg * a_day / new_strength) / (daily.high / strength)
+
+
+def _times_per_day(sig: Sig) -> float:
+    if sig.times_per_week is not None:
+        return sig.times_per_week / 7.0
+    return 24.0 / sig.every_hours if sig.every_hours is not None else sig.times_per_day or 1
 
 
 def _scale_quantity(order: Json, ratio: float | None) -> None:

@@ -40,14 +40,18 @@ def check_orders(
     new_uuid: Callable[[], str],
     book: RuleBook | None = None,
     original: Original = lambda _reference: None,
+    *,
+    signing: bool = False,
 ) -> OrderOutcome:
     """The cards for the drafts named in `judged` (None: for all); the other drafts count as active orders.
 
     `original` gives the client's own JSON of an active order, for suggestions that stop or change it.
 
+    `signing`: nothing more will be entered, so that what is missing is asked for and not waited for.
+
     What is found about two drafts together stands on one card: on the draft that the rule can do most about.
     """
-    check = _Check(Chart(record, drafts), book if book is not None else rule_book(), new_uuid, original)
+    check = _Check(Chart(record, drafts, signing=signing), book if book is not None else rule_book(), new_uuid, original)
     silences: list[Silence] = []
     by_draft = {id(one.draft): one for one in check.chart.drafted}
     asked = []

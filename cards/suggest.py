@@ -73,8 +73,8 @@ def _actions(offer: Offer, finding: Finding, bench: Bench) -> Iterator[Action]:
         yield _removal(bench)
     if declared.stop_partner or declared.change_partner is not None:
         yield from (_partner_action(partner, declared.change_partner, plan) for partner in finding.partners)
-    if declared.change is not None:
-        yield from _correction(declared.change, declared.label, plan)
+    if offer.change is not None:
+        yield from _correction(offer.change, declared.label, plan)
     if declared.create:
         yield _new_order(declared.create, plan)
     for position in offer.orders:

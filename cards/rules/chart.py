@@ -75,15 +75,16 @@ class Taken:
 class Chart:
     """The record, and the drafts of the session as medications and as tests."""
 
-    def __init__(self, record: PatientRecord, drafts: Iterable[Draft]) -> None:
+    def __init__(self, record: PatientRecord, drafts: Iterable[Draft], *, signing: bool = False) -> None:
         self.record = record
+        self.signing = signing
         self.drafts = tuple(drafts)
         self._kidney: dict[str, Kidney] = {}
         self._new_start: dict[tuple[str, str], bool] = {}
 
     def with_drafts(self, drafts: Iterable[Draft]) -> "Chart":
         """The same patient with other drafts; what is known of the patient is kept."""
-        other = Chart(self.record, drafts)
+        other = Chart(self.record, drafts, signing=self.signing)
         other._kidney = self._kidney
         if "_ended" in self.__dict__:
             other.__dict__["_ended"] = self._ended
@@ -110,7 +111,7 @@ class Chart:
     def drafted(self) -> tuple[Drafted, ...]:
         """The drafts that are medication orders to be given."""
         return tuple(
-            Drafted(draft, draft.order, self.medications)
+            Drafted(draft, draft.order, self.medications, lambda: self.weight)
             for draft in self.drafts
             if draft.order is not None and _is_to_be_given(draft.order)
         )

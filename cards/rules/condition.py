@@ -76,3 +76,31 @@ def floor_comparison(spec: Spec, *beside: str) -> tuple[Callable[[float, bool], 
         return answer if is_whole or (is_floor and answer) else None
 
     return of_sum, limits
+
+
+def side_comparison(spec: Spec) -> Callable[[float, str], Truth]:
+    """Compares a value of which only the side of a number is known (">" 60): true or false where that settles it."""
+    checks = [_side_check(word, float(spec[word])) for word in _OPERATORS if word in spec]
+
+    def compare(number: float, side: str) -> Truth:
+        answers = [check(number, side) for check in checks]
+        return False if False in answers else None if None in answers else True
+
+    return compare
+
+
+def _side_check(word: str, limit: float) -> Callable[[float, str], Truth]:
+    """ "> 60" is 60 or more whatever comes; of two numbers on its side the nearest decides what can be decided."""
+    asks_over = word in ("ge", "gt")
+
+    def check(number: float, side: str) -> Truth:
+        lies_over = side in (">", ">=")
+        nearest = _OPERATORS[word](number, limit)
+        if side in (">", "<") and number == limit:
+            # Strictly on its side: 60 itself is not among the values.
+            return lies_over if asks_over else not lies_over
+        if asks_over == lies_over:
+            return True if nearest else None
+        return None if nearest else False
+
+    return check

@@ -6,7 +6,7 @@ true one wins; unknown never fires. A value that is too old is still looked at: 
 and says so, and where nothing fires on it it counts as unknown.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cache
 from importlib import import_module
 from importlib.resources import files
@@ -31,6 +31,7 @@ from cards.rules.finding import Finding, Offer, Silence
 from cards.rules.needs import needs_of
 from cards.rules.offers import is_answered, offers_of
 from cards.rules.predicate import Predicate
+from cards.rules.rule import SilentWhen
 from cards.rules.situation import Situation
 from cards.rules.template import Template
 from cards.rules.trigger import Call
@@ -176,11 +177,19 @@ def _spoken(rule: CompiledRule, decided: _Verdict | Silence) -> Finding | Silenc
 
 def _quiet(rule: CompiledRule, band: CompiledBand, situation: Situation) -> Silence | None:
     """The reason for which the rule keeps quiet about this band."""
-    for quiet in rule.quiet:
-        if band.declared.id not in quiet.declared.except_bands and quiet.when.test(situation) is True:
-            code = quiet.declared.code.replace("_", "-")
-            return Silence(rule.id, code, f"{rule.declared.title}: {quiet.declared.text}")
+    for quiet in _reasons(rule, band, situation, "silence"):
+        code = quiet.code.replace("_", "-")
+        return Silence(rule.id, code, f"{rule.declared.title}: {quiet.text}")
     return None
+
+
+def _reasons(rule: CompiledRule, band: CompiledBand, situation: Situation, instead: str) -> Iterator[SilentWhen]:
+    """The rule's reasons to keep quiet, or to say it as info only, that hold for this band."""
+    for quiet in rule.quiet:
+        declared = quiet.declared
+        is_meant = declared.instead == instead and band.declared.id not in declared.except_bands
+        if is_meant and quiet.when.test(situation) is True:
+            yield declared
 
 
 def _speak(
@@ -192,10 +201,12 @@ def _speak(
         return _answered(rule)
     unsure = situation.is_unsure(band.when.uses, critical=band.declared.indicator == "critical")
     indicator = _ONE_STEP_LOWER[band.declared.indicator] if unsure else band.declared.indicator
+    milder = tuple(reason.text for reason in _reasons(rule, band, situation, "info"))
     summary = _summary(rule, band, situation, unsure)
+    indicator = "info" if milder else indicator
     text = _Text(band.declared.id, indicator, band.when, summary, band.detail, not unsure, band.declared.cites)
     offers = offers_of(rule, band.suggestions, situation, situation.is_doubtful(band.when.uses))
-    also = (f"The same rule, milder: {', '.join(less)}.",) if less else ()
+    also = (*milder, *((f"The same rule, milder: {', '.join(less)}.",) if less else ()))
     return _finding(rule, text, offers, situation, also)
 
 

@@ -6,15 +6,19 @@ from cards.card import Coding, Indicator
 from cards.rules.chart import Taken
 from cards.rules.compiled import CompiledSuggestion
 from cards.rules.fact import Fact
-from cards.rules.rule import Evidence
+from cards.rules.rule import Change, Evidence
 
 
 class Offer(Struct, frozen=True):
-    """A suggestion whose conditions hold; `orders` are the positions of those of its tests that are not ordered yet."""
+    """A suggestion whose conditions hold; `orders` are the positions of those of its tests that are not ordered yet.
+
+    `change` is what is changed in this draft, worked out where the rule says only how.
+    """
 
     suggestion: CompiledSuggestion
     is_recommended: bool
     orders: tuple[int, ...]
+    change: Change | None = None
 
 
 class Finding(Struct, frozen=True):

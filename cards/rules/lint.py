@@ -226,10 +226,14 @@ def _suggestion_faults(suggestions: Iterable[CompiledSuggestion]) -> Iterator[st
 
 def _product_faults(product: Product) -> Iterator[str]:
     known = orderables().get(product.rxcui)
-    if known is None and product.source is None:
+    if known is None and product.source is None and product.strength_mg is not None:
         yield f"product {product.rxcui} is not in orderables.csv and names no source"
     if known is not None and known.name != product.name:
         yield f"product {product.rxcui} is called {known.name}, not {product.name}"
     stated = [strength.milligrams for strength in read_strengths(product.name)]
-    if stated != [product.strength_mg]:
+    if product.strength_mg is None:
+        known_drug = ingredients().get(product.rxcui)
+        if known_drug is None or known_drug.name != product.name:
+            yield f"product {product.rxcui} {product.name} is no ingredient of our table and says no strength"
+    elif stated != [product.strength_mg]:
         yield f"product {product.name}: strength {product.strength_mg:g} mg is not what its name says"

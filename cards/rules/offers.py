@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from cards.rules.compiled import CompiledRule, CompiledSuggestion
 from cards.rules.finding import Offer
+from cards.rules.rule import Change
 from cards.rules.situation import Situation
 
 
@@ -15,13 +16,22 @@ def offers_of(
     for suggestion in suggestions:
         if _fits(suggestion, situation):
             recommended = not doubtful and suggestion.recommended.test(situation) is True
-            offers.append(Offer(suggestion, recommended, _open_orders(suggestion, situation)))
+            change = _change(rule, suggestion, situation)
+            if change is not None or suggestion.declared.change is None:
+                offers.append(Offer(suggestion, recommended, _open_orders(suggestion, situation), change))
     if doubtful and rule.when_unsure is not None and _open_orders(rule.when_unsure, situation):
         # On a renewal nothing that takes a drug away is preselected.
         offers.insert(
             0, Offer(rule.when_unsure, situation.new_start is True, _open_orders(rule.when_unsure, situation))
         )
     return tuple(offers)
+
+
+def _change(rule: CompiledRule, suggestion: CompiledSuggestion, situation: Situation) -> Change | None:
+    declared = suggestion.declared.change
+    if declared is None or declared.computed is None:
+        return declared
+    return rule.family.changes[declared.computed](situation)
 
 
 def _fits(suggestion: CompiledSuggestion, situation: Situation) -> bool:

@@ -43,7 +43,7 @@ def _rule(rule: Rule, own: Own) -> Iterator[str]:
     yield from (_band(band, own) for band in rule.bands)
     yield from (_missing(entry, own) for entry in rule.missing_data)
     yield ""
-    yield from (f"- Silent: {one.text}" for one in rule.silent_when)
+    yield from (f"- {'Only info' if one.instead == 'info' else 'Silent'}: {one.text}" for one in rule.silent_when)
     yield from (f"- Asks: {one.text}" for one in rule.questions)
     yield ""
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from cards.rules.condition import Condition, comparison, floor_comparison, only
+from cards.rules.condition import Condition, comparison, floor_comparison, only, side_comparison
 from cards.rules.fact import Fact
 from cards.rules.predicate import Predicate, Truth, all_of, any_of, at_least, constant, less_than, no_facts, none_of
 from cards.rules.rule import RuleError
@@ -221,9 +221,13 @@ def _lab_missing(spec: Mapping[str, Any]) -> Predicate:
 def _derived(spec: Mapping[str, Any]) -> Predicate:
     name = _estimate_name(spec, "derived")
     compare, limits = comparison(spec, "derived", "weight")
+    compare_side = side_comparison(spec)
 
     def test(situation: Situation) -> Truth:
-        return compare(situation.estimate_value(name))
+        estimate = situation.estimate(name)
+        if estimate is None or estimate.side is None:
+            return compare(estimate.value if estimate is not None else None)
+        return compare_side(estimate.value, estimate.side)
 
     def facts(situation: Situation) -> list[Fact]:
         return situation.estimate_facts(name, limits)
@@ -270,6 +274,11 @@ def _number(word: str, uses: frozenset[str]) -> Callable[[Mapping[str, Any]], Pr
         return Predicate(test, facts, uses, limits)
 
     return compiler
+
+
+def _signing(spec: Mapping[str, Any]) -> Predicate:
+    wanted = only(spec, "signing")["signing"]
+    return Predicate(lambda situation: situation.is_signing is wanted)
 
 
 def _single_dose(spec: Mapping[str, Any]) -> Predicate:
@@ -335,6 +344,7 @@ _WORDS: Mapping[str, Callable[[Mapping[str, Any]], Predicate]] = {
     "derived": _derived,
     "derived_missing": _derived_missing,
     "kidney_value_wanted": _kidney_value_wanted,
+    "signing": _signing,
     "single_dose": _single_dose,
     "unknown": _unknown,
     **{word: _number(word, use) for word, use in _NUMBERS.items()},

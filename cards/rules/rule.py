@@ -74,10 +74,16 @@ class Trigger(Declared, frozen=True):
 
 
 class Sig(Declared, frozen=True):
-    """How a drug is to be taken; without `dose_mg` only the text is given and the dose is left to the clinician."""
+    """How a drug is to be taken; without a dose only the text is given and the dose is left to the clinician.
+
+    `dose_share` is a part of the drafted dose, in the unit in which that was written; `times_per_week` on `weekday`.
+    """
 
     text: str
     dose_mg: float | None = None
+    dose_share: float | None = None
+    times_per_week: int | None = None
+    weekday: str | None = None
     dose_mg_high: float | None = None
     times_per_day: int | None = None
     every_hours: int | None = None
@@ -87,14 +93,15 @@ class Sig(Declared, frozen=True):
 
 
 class Product(Declared, frozen=True):
-    """A product to order, with the strength of one unit of it in mg and whether it releases slowly.
+    """A product to order, with the strength of one unit of it in mg (None: an ingredient, the product is left to the
+    clinician) and whether it releases slowly.
 
     `source` says where the code is from when it is not in fhir/terminology/tables/orderables.csv.
     """
 
     rxcui: str
     name: str
-    strength_mg: float
+    strength_mg: float | None = None
     slow_release: bool = False
     source: str | None = None
 
@@ -115,6 +122,7 @@ class Change(Declared, frozen=True):
 
     A `product` replaces the draft's unless that has the same strength; one of `products_if_split` only where the new
     dose would be a part of the draft's unit. `duration_days` is that of the whole course: there are no refills.
+    `computed` names the family's function that works the change out for this draft; the rest stays empty then.
     """
 
     sig: Sig | None = None
@@ -122,6 +130,7 @@ class Change(Declared, frozen=True):
     product: Product | None = None
     products_if_split: tuple[Product, ...] = ()
     duration_days: int | None = None
+    computed: str | None = None
 
 
 class NewOrder(Declared, frozen=True):
@@ -183,12 +192,16 @@ class Band(Declared, frozen=True):
 
 
 class SilentWhen(Declared, frozen=True):
-    """A reason to keep quiet. Without `when` it says in words what the bands already do."""
+    """A reason to keep quiet. Without `when` it says in words what the bands already do.
+
+    `instead` "info": the finding is shown, as info only, with the text beside it.
+    """
 
     code: str
     text: str
     when: Any = None
     except_bands: tuple[str, ...] = ()
+    instead: Literal["silence", "info"] = "silence"
 
 
 class MissingData(Declared, frozen=True):

@@ -104,9 +104,9 @@ class Situation:
 
     @property
     def times_per_week(self) -> float | None:
-        """Doses a week on average."""
-        times = self.times_per_day
-        return round(times * 7.0, 6) if times is not None else None
+        """Doses a week on average; those of one named day of the week count once."""
+        times = self.drafted.dose.times_per_week
+        return round(times, 6) if times is not None else None
 
     @property
     def dose_mg(self) -> float | None:
@@ -127,6 +127,11 @@ class Situation:
     def _per_kg(self, milligrams: float | None) -> float | None:
         weight = self.weight_kg
         return milligrams / weight if milligrams is not None and weight else None
+
+    @property
+    def is_signing(self) -> bool:
+        """Whether nothing more will be entered."""
+        return self.chart.signing
 
     @property
     def is_single_dose(self) -> bool:
@@ -418,8 +423,11 @@ class Situation:
         """The reason code and the sentence for what is not known."""
         used = frozenset(uses)
         for name in ESTIMATES:
-            if name in used and self.estimate(name) is None:
+            estimate = self.estimate(name) if name in used else None
+            if name in used and estimate is None:
                 return self.chart.why_no_kidney_function(name)
+            if estimate is not None and estimate.side is not None:
+                return "kidney-function-not-exact", f"{kidney.phrase(estimate)} does not settle it."
         if "dose" in used and self.daily_dose_mg is None:
             return self.drafted.why_no_dose
         for use, (attribute, code, text) in _UNKNOWN.items():

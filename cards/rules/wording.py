@@ -108,6 +108,7 @@ _WORDINGS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "condition_any": lambda spec: " or ".join(spec["condition_any"]),
     "allergy": _allergy,
     "sex": lambda spec: str(spec["sex"]),
+    "signing": lambda spec: "at signing" if spec["signing"] else "before signing",
     "single_dose": lambda _spec: "a single dose",
     "lab": lambda spec: compared(spec["lab"], spec),
     "lab_missing": lambda spec: f"no {spec['lab_missing']} in {spec.get('max_age_days', 'any number of')} days",

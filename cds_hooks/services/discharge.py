@@ -65,7 +65,8 @@ async def decide(situation: Situation) -> Advice:
         raise PayloadTooLarge(f"There are more than {_MOST_ORDERS} active medication orders; nothing was judged.")
     judged = [each for each in active if _goes_home(each.draft.resource)]
     drafts = [each.draft for each in active]
-    outcome = check_orders(record, drafts, [each.name for each in (one.draft for one in judged)], situation.card_uuid)
+    names = [each.draft.name for each in judged]
+    outcome = check_orders(record, drafts, names, situation.card_uuid, signing=True)
     advice = Advice(silences=[silence.of_a_whole_order() for silence in outcome.silences])
     by_name = {each.draft.name: each for each in judged}
     for card in outcome.cards:

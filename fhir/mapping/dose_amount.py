@@ -15,6 +15,8 @@ from fhir.terminology.medication_strength import Strength, read_strengths
 # A number without a unit counts tablets as far as people take tablets; "500" without a unit is a question.
 _MOST_WITHOUT_UNIT = 10.0
 _COUNT = DoseUnit("unit")
+NO_WEIGHT = "the dose is for each kilogram and no weight is known"
+"""The problem of a dose by weight for a patient whose weight is not on record."""
 # Sodium chloride and glucose carry another drug in an infusion.
 _CARRIERS = frozenset({"9863", "4850"})
 
@@ -111,7 +113,7 @@ def weighed(amount: Amount, weight_kg: float | None) -> tuple[Amount | None, Pro
     if not amount.unit.by_weight:
         return amount, None
     if weight_kg is None:
-        return None, "the dose is for each kilogram and no weight is known"
+        return None, NO_WEIGHT
     return Amount(amount.low * weight_kg, amount.high * weight_kg, replace(amount.unit, by_weight=False)), None
 
 
@@ -119,7 +121,7 @@ def milligrams(identity: Identity, amount: Amount) -> tuple[tuple[Milligrams, ..
     """Milligrams of each ingredient in an amount; ingredients whose strength is not known are left out."""
     unit = amount.unit
     if unit.by_weight:
-        return (), "the dose is for each kilogram and no weight is known"
+        return (), NO_WEIGHT
     if unit.kind == "activity":
         return (), "the dose is in units of activity, not in milligrams"
     if unit.kind == "mg" and not _is_of_product(identity, unit):
