@@ -12,6 +12,7 @@ from cards.rules.drafted import Drafted
 from cards.rules.engine import Judgement, RuleBook, rule_book
 from cards.rules.fact import Fact
 from cards.rules.finding import Finding, Silence
+from cards.rules.governance import Quiet, never_quiet
 from cards.rules.together import each_once
 from cards.suggest import Bench, Found, Original, suggestions_for
 from cards.topics import TOPICS
@@ -40,18 +41,22 @@ def check_orders(
     new_uuid: Callable[[], str],
     book: RuleBook | None = None,
     original: Original = lambda _reference: None,
+    quiet: Quiet = never_quiet,
     *,
     signing: bool = False,
 ) -> OrderOutcome:
     """The cards for the drafts named in `judged` (None: for all); the other drafts count as active orders.
 
-    `original` gives the client's own JSON of an active order, for suggestions that stop or change it.
+    `original` gives the client's own JSON of an active order, for suggestions that stop or change it; `quiet` says why
+    a finding is not shown here. What is not shown is judged all the same: no suggestion can go against it.
 
     `signing`: nothing more will be entered, so that what is missing is asked for and not waited for.
 
     What is found about two drafts together stands on one card: on the draft that the rule can do most about.
     """
-    check = _Check(Chart(record, drafts, signing=signing), book if book is not None else rule_book(), new_uuid, original)
+    check = _Check(
+        Chart(record, drafts, signing=signing), book if book is not None else rule_book(), new_uuid, original
+    )
     silences: list[Silence] = []
     by_draft = {id(one.draft): one for one in check.chart.drafted}
     asked = []
@@ -63,7 +68,8 @@ def check_orders(
             silences.extend(_passed_over(draft, drafted))
         else:
             asked.append(drafted)
-    findings, told_elsewhere = each_once([(one.draft.name, check.judge(one).findings) for one in asked])
+    shown = [(one.draft.name, _said(check.judge(one).findings, quiet, silences)) for one in asked]
+    findings, told_elsewhere = each_once(shown)
     silences.extend(told_elsewhere)
     cards: list[Card] = []
     for drafted, found in zip(asked, findings, strict=True):
@@ -72,6 +78,18 @@ def check_orders(
         if card is not None:
             cards.append(card)
     return OrderOutcome(tuple(cards), tuple(silences))
+
+
+def _said(findings: Iterable[Finding], quiet: Quiet, silences: list[Silence]) -> tuple[Finding, ...]:
+    """The findings that are shown; the reasons against the others go to the silences."""
+    said = []
+    for finding in findings:
+        why_not = quiet(finding)
+        if why_not is None:
+            said.append(finding)
+        else:
+            silences.append(why_not)
+    return tuple(said)
 
 
 def _passed_over(draft: Draft, drafted: Drafted | None) -> Iterator[Silence]:

@@ -3,7 +3,7 @@
 import asyncio
 import gc
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 
 from fastapi import FastAPI, Request, Response
@@ -15,6 +15,7 @@ from cards.suggest import prepare as prepare_suggestions
 from cds_hooks.dialects import DEVELOPMENT, profile_for
 from cds_hooks.errors import HookError, MethodNotAllowed, NotFound, operation_outcome
 from cds_hooks.fetching import Fetching
+from cds_hooks.governance import Governance
 from cds_hooks.invoke import Parts
 from cds_hooks.logs import configure_logs, log
 from cds_hooks.metrics import Metrics
@@ -30,6 +31,7 @@ from cds_hooks.routes.visitors import Visitors
 from cds_hooks.security import ANONYMOUS, Known, TrustedClient, Untrusted, open_trust
 from cds_hooks.service import services_with
 from cds_hooks.settings import Settings, settings
+from cds_hooks.storage.log import RecordUnavailable
 from cds_hooks.storage.opening import open_decision_log
 
 
@@ -52,6 +54,7 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
         Metrics(),
         Predictor(),
         Fetching(trust, configured.fetch_milliseconds),
+        Governance(configured.rules_file, needs_approval=not trust.development),
     )
     visitors = Visitors(configured)
     counted = MetricsFolder(parts.metrics, configured.metrics_dir)
@@ -64,10 +67,14 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
         # What was made so far lives as long as the process; the collector need not walk it again and again.
         gc.collect()
         gc.freeze()
-        writing = asyncio.create_task(counted.keep_writing())
+        with suppress(RecordUnavailable):  # the record says so itself, to every call
+            await asyncio.to_thread(parts.governance.read_answers, configured.database_url)
+        beside = [asyncio.create_task(counted.keep_writing())]
+        beside.append(asyncio.create_task(parts.governance.keep_reading(configured.database_url)))
         yield
-        writing.cancel()
-        await asyncio.gather(writing, return_exceptions=True)
+        for task in beside:
+            task.cancel()
+        await asyncio.gather(*beside, return_exceptions=True)
         await parts.decisions.close()
         await trust.aclose()
 

@@ -13,6 +13,7 @@ from cards.rules.finding import Silence
 from cds_hooks.dialects import shape_cards
 from cds_hooks.errors import BadRequest, PreconditionFailed, RecordFailed, operation_outcome
 from cds_hooks.fetching import Fetching, Filled, refers_elsewhere
+from cds_hooks.governance import Governance
 from cds_hooks.metrics import Metrics
 from cds_hooks.predictor import Predictor
 from cds_hooks.prefetch import Brought, noted, what_was_brought
@@ -25,6 +26,7 @@ from cds_hooks.storage.basis import digest, encode_basis, encode_models, inputs_
 from cds_hooks.storage.decision import Decision
 from cds_hooks.storage.identifiers import new_decision_id, numbered_uuid
 from cds_hooks.storage.log import DecisionLog, RecordUnavailable
+from fhir.mapping.stay import care_units
 from fhir.record.errors import WrongPatient
 from fhir.record.record import PatientRecord, read_record
 
@@ -38,6 +40,7 @@ class Parts:
     metrics: Metrics
     predictor: Predictor
     fetching: Fetching
+    governance: Governance
 
 
 async def invoke(body: bytes, service: Service, client: TrustedClient, parts: Parts) -> bytes:
@@ -54,7 +57,7 @@ async def invoke(body: bytes, service: Service, client: TrustedClient, parts: Pa
     client.require(service.id, request.hook)
     stages.end("decode")
 
-    templates = service.templates
+    templates = service.asks(client.profile.version)
     filled = Filled(request.prefetch, what_was_brought(request.prefetch, templates, as_of.timestamp()))
     if filled.brought.gaps or refers_elsewhere(request, templates):
         filled = await parts.fetching.fill(request, filled.brought, client, as_of.date(), client.profile.version)
@@ -71,7 +74,7 @@ async def invoke(body: bytes, service: Service, client: TrustedClient, parts: Pa
         request.prefetch.clear()
         sent = body if service.reads_body else b""
         del body, filled
-        situation = _situation(request, record, brought, decision_id, parts, sent)
+        situation = _situation(request, record, brought, decision_id, client, parts, sent)
         advice = await service.decide(situation)
     except PreconditionFailed as error:
         await _record_what_lacked(error, as_of, decision_id, request, service, client, brought, stages, parts)
@@ -168,6 +171,7 @@ def _situation(
     record: PatientRecord,
     brought: Brought,
     decision_id: str,
+    client: TrustedClient,
     parts: Parts,
     sent: bytes,
 ) -> Situation:
@@ -180,6 +184,7 @@ def _situation(
         public_url=parts.settings.public_url,
         decision_id=decision_id,
         predict=parts.predictor.predict,
+        quiet=parts.governance.hearing(client.name, record.patient_id, lambda: care_units(record), record.as_of_epoch),
         prefetch=brought,
         sent=sent,
     )

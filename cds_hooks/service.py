@@ -9,6 +9,7 @@ from typing import Any
 
 from cards.card import Card
 from cards.rules.finding import Silence
+from cards.rules.governance import Quiet, never_quiet
 from cds_hooks.dialects import DEVELOPMENT, ClientProfile, is_offered, published_entry
 from cds_hooks.predictor import Predict
 from cds_hooks.prefetch import NOTHING_ASKED, TOKENS_OF_3, Brought, Needs, Templates, templates_for
@@ -29,6 +30,8 @@ class Situation:
     public_url: str
     decision_id: str
     predict: Predict
+    quiet: Quiet = never_quiet
+    """Why a finding of the medication rules is not shown to this client."""
     prefetch: Brought = NOTHING_ASKED
     """What is known of the patient and what is not; a service asks for what it cannot do without (`require`)."""
     sent: bytes = b""

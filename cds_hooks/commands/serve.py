@@ -18,6 +18,7 @@ from rich.console import Console
 from cds_hooks.calling.chart import Chart, resources_of
 from cds_hooks.calling.drawing import draw_answer, draw_error
 from cds_hooks.calling.request import build_request, drafts_for
+from cds_hooks.governance import RulesFileError, read_rules_file
 from cds_hooks.protocol.hooks import WrongDeclaration
 from cds_hooks.samples import SHOWCASE_DRAFT, SHOWCASE_PATIENT, list_samples, load_draft, load_patient
 from cds_hooks.security import ReplayStoreFailed, TrustFileError, open_trust
@@ -122,6 +123,9 @@ def _check_start() -> None:
     except TrustFileError as error:
         typer.echo(f"The trust file cannot be used, so nothing is served. {error}", err=True)
         raise typer.Exit(1) from error
+    except RulesFileError as error:
+        typer.echo(f"The rules file cannot be used, so nothing is served. {error}", err=True)
+        raise typer.Exit(1) from error
     except WrongDeclaration as error:
         typer.echo(f"The hooks that are declared cannot be used, so nothing is served. {error}", err=True)
         raise typer.Exit(1) from error
@@ -131,6 +135,8 @@ async def _open_all() -> None:
     configured = settings()
     if configured.hooks_file is not None:  # without one there is nothing to find out, and models take a while to load
         services_with(configured.hooks_file)
+    if configured.rules_file is not None:
+        read_rules_file(configured.rules_file)
     await open_decision_log(configured.database_url).close()
     await open_trust(configured.trust_file, configured.public_url, configured.database_url).aclose()
 

@@ -12,6 +12,7 @@ from cds_hooks.protocol.matching import decisions_named, match_feedback
 from cds_hooks.routes.intake import Intake
 from cds_hooks.security import Trust
 from cds_hooks.service import Service
+from cds_hooks.storage.identifiers import decision_of
 from cds_hooks.storage.log import RecordUnavailable
 from cds_hooks.storage.reading import get_decisions
 
@@ -38,17 +39,25 @@ def protocol_routes(services: dict[str, Service], parts: Parts, intake: Intake, 
         finally:
             intake.leave(client.name)
         old_forms = client.profile.version in ("1.0", "1.1")
-        items = read_feedback(body, service_id, client.name, time_ns() // 1000, old_forms=old_forms)
+        items = read_feedback(body, service_id, client.name, _now(parts), old_forms=old_forms)
         try:
             url = parts.settings.database_url
-            matched = match_feedback(items, await asyncio.to_thread(get_decisions, url, decisions_named(items)))
+            decisions = await asyncio.to_thread(get_decisions, url, decisions_named(items))
+            matched = match_feedback(items, decisions)
             new = await parts.decisions.append_feedback(matched.items)
         except RecordUnavailable as error:
             raise RecordFailed("The feedback could not be stored. Send it again later.") from error
         for item in new:
             parts.metrics.feedback(service_id, item.outcome)
+            parts.governance.remember(decisions[decision_of(item.card) or ""], item)
         for reason in matched.unmatched:
             parts.metrics.unmatched_feedback(service_id, reason)
         return Response(b"{}", media_type="application/json")
 
     return router
+
+
+def _now(parts: Parts) -> int:
+    """Microseconds since 1970 by the clock that calls are answered by."""
+    as_of = parts.settings.as_of
+    return time_ns() // 1000 if as_of is None else int(as_of.timestamp() * 1e6)

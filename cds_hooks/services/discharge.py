@@ -66,7 +66,7 @@ async def decide(situation: Situation) -> Advice:
     judged = [each for each in active if _goes_home(each.draft.resource)]
     drafts = [each.draft for each in active]
     names = [each.draft.name for each in judged]
-    outcome = check_orders(record, drafts, names, situation.card_uuid, signing=True)
+    outcome = check_orders(record, drafts, names, situation.card_uuid, quiet=situation.quiet, signing=True)
     advice = Advice(silences=[silence.of_a_whole_order() for silence in outcome.silences])
     by_name = {each.draft.name: each for each in judged}
     for card in outcome.cards:
@@ -152,8 +152,9 @@ def _at_discharge(card: Card, active: dict[str, _Active], situation: Situation, 
     order = next(active[each["source"]] for each in _facts(card) if each.get("name") == "draft")
     suggestions = []
     for suggestion in card.suggestions:
-        if order.draft.resource or not any(_needs_json(each) for each in suggestion.actions):
-            suggestions.append(_for_active(suggestion, order, situation))
+        meant = [active.get(each.resource_id or "", order) for each in suggestion.actions if _needs_json(each)]
+        if all(each.draft.resource for each in meant):
+            suggestions.append(_for_active(suggestion, active, situation))
         else:
             silences.append(
                 Silence(order.draft.name, "suggestion-withheld", f"{suggestion.label}: not offered, {_NO_JSON}.")
@@ -177,15 +178,16 @@ def _needs_json(action: Action) -> bool:
     return action.type in ("update", "delete")
 
 
-def _for_active(suggestion: Suggestion, order: _Active, situation: Situation) -> Suggestion:
+def _for_active(suggestion: Suggestion, active: dict[str, _Active], situation: Situation) -> Suggestion:
     label = suggestion.label.replace("Cancel this order", "Stop this order")
-    actions = tuple(_action(each, order, situation) for each in suggestion.actions)
+    actions = tuple(_action(each, active, situation) for each in suggestion.actions)
     return structs.replace(suggestion, label=label, actions=actions)
 
 
-def _action(action: Action, order: _Active, situation: Situation) -> Action:
+def _action(action: Action, active: dict[str, _Active], situation: Situation) -> Action:
     """A draft is deleted, an active order is stopped; what is new is ordered here and now."""
     if action.type == "delete":
+        order = active[action.resource_id or ""]
         stopped = {**order.draft.resource, "status": "stopped"}
         return Action(type="update", description=f"Stop {order.words}", resource=stopped)
     if action.type == "update":

@@ -33,7 +33,9 @@ async def decide(situation: Situation) -> Advice:
     judged = _selected(context, drafts)
     # At order-select a dose may still come; at signing what is not there was left out.
     is_final = isinstance(context, OrderSignContext)
-    outcome = check_orders(situation.record, drafts, judged, situation.card_uuid, signing=is_final)
+    outcome = check_orders(
+        situation.record, drafts, judged, situation.card_uuid, quiet=situation.quiet, signing=is_final
+    )
     why = Link(label="Why this card", url=situation.explain_url, type="absolute")
     cards = [structs.replace(card, links=(*card.links, why)) for card in outcome.cards]
     advice = Advice(cards=cards, silences=[each.of_a_whole_order() if is_final else each for each in outcome.silences])

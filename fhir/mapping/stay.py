@@ -2,6 +2,7 @@
 
 from fhir.record.record import PatientRecord
 from fhir.record.resources import Encounter
+from fhir.record.subject import last_part
 from fhir.record.time import parse_time
 
 # HL7 v3 ActCode: inpatient encounter, inpatient acute, inpatient non-acute.
@@ -26,3 +27,15 @@ def _covers(encounter: Encounter, as_of_epoch: float) -> bool:
         return encounter.status in _GOING_ON
     # An end given as a day lasts until that day is over.
     return start is not None and end.instant + (0.0 if end.precision == "instant" else 86_400.0) >= as_of_epoch
+
+
+def care_units(record: PatientRecord) -> frozenset[str]:
+    """Where the patient is seen now: ids and names of the locations and the provider of visits in progress."""
+    going_on = (visit for visit in record.encounters if visit.status in _GOING_ON)
+    places = [
+        place for visit in going_on for place in (visit.serviceProvider, *(one.location for one in visit.location))
+    ]
+    names = {
+        name for place in places if place is not None for name in (place.display, last_part(place.reference or ""))
+    }
+    return frozenset(name for name in names if name)

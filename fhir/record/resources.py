@@ -342,9 +342,16 @@ class AllergyIntolerance(Narrowed, frozen=True, gc=False, tag="AllergyIntoleranc
 
 
 class Hospitalization(Element, frozen=True, gc=False):
-    """How a stay ended."""
+    """How a stay began and ended."""
 
+    admitSource: CodeableConcept | None = None
     dischargeDisposition: CodeableConcept | None = None
+
+
+class EncounterLocation(Element, frozen=True, gc=False):
+    """Where the visit takes place."""
+
+    location: Reference | None = None
 
 
 class Encounter(Narrowed, frozen=True, gc=False, tag="Encounter"):
@@ -354,10 +361,13 @@ class Encounter(Narrowed, frozen=True, gc=False, tag="Encounter"):
     id: str | None = None
     class_: Coding | None = field(default=None, name="class")
     type: tuple[CodeableConcept, ...] = ()
+    priority: CodeableConcept | None = None
     subject: Subject | None = None
     period: Period | None = None
     reasonCode: tuple[CodeableConcept, ...] = ()
     hospitalization: Hospitalization | None = None
+    location: tuple[EncounterLocation, ...] = ()
+    serviceProvider: Reference | None = None
 
 
 class Procedure(Narrowed, frozen=True, gc=False, tag="Procedure"):

@@ -1,0 +1,200 @@
+"""Which rules speak at a site: what it has approved, what it has switched off, what a clinician answered lately.
+
+A rule speaks in a version: the digest of its declaration. Where approval is asked for, a version that the site has not
+approved runs in shadow: it is judged and counted, and nothing is shown. A switch can silence the quieter bands of a
+rule; its critical bands only go with the whole rule, and only with a note that says why.
+"""
+
+import hashlib
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from functools import cache
+from typing import Final, Literal, TypeAlias
+
+import msgspec
+
+from cards.card import Indicator
+from cards.rules.engine import families
+from cards.rules.finding import Finding, Silence
+from cards.rules.rule import Rule, Table, read_table
+
+Quiet: TypeAlias = Callable[[Finding], Silence | None]
+"""Why a finding is not said; None where it is."""
+
+SHADOW: Final = "shadow"
+SWITCHED_OFF: Final = "switched-off"
+ACKNOWLEDGED: Final = "acknowledged"
+
+HARM: Final[Mapping[str, int]] = {"info": 0, "warning": 1, "critical": 2}
+QUIET_DAYS: Final[Mapping[str, int]] = {"info": 90, "warning": 30, "critical": 1}
+"""How long a clinician's answer to a finding counts, where neither the rule nor the site says otherwise.
+
+No document gives such a period. These are the project's own: an answer to a critical finding counts for the session,
+a warning is repeated with the next month's prescription, and an information with the next quarter's.
+"""
+
+_DIGITS: Final = 16
+
+
+def never_quiet(_finding: Finding) -> Silence | None:
+    """Everything is said."""
+    return None
+
+
+def digest_of(rule: Rule, table: Table) -> str:
+    """The version of a rule: 16 hexadecimal digits of SHA-256 over what it declares and what its family adds to it."""
+    declared = (rule, table.override_reasons, table.when_unsure, table.unstable_summary)
+    return hashlib.sha256(msgspec.json.encode(declared, order="deterministic")).hexdigest()[:_DIGITS]
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """A site has read a version of a rule and lets it speak."""
+
+    rule: str
+    digest: str
+    by: str
+    role: str
+    on: date
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """What a site takes away from a rule, for some clients and units or for all.
+
+    `off` silences the whole rule, `speak_from` what is quieter, `bands_off` these bands unless they are critical.
+    """
+
+    rule: str
+    note: str
+    off: bool = False
+    speak_from: Indicator | None = None
+    bands_off: frozenset[str] = frozenset()
+    clients: frozenset[str] = frozenset()
+    units: frozenset[str] = frozenset()
+
+    def holds_for(self, client: str, units: Collection[str]) -> bool:
+        """Whether a call of this client from one of these units is meant."""
+        return (not self.clients or client in self.clients) and (not self.units or not self.units.isdisjoint(units))
+
+    def silences(self, finding: Finding) -> bool:
+        """Whether this finding is not to be said."""
+        if self.off:
+            return True
+        if finding.indicator == "critical":
+            return False
+        quieter = self.speak_from is not None and HARM[finding.indicator] < HARM[self.speak_from]
+        return quieter or finding.band in self.bands_off
+
+
+@dataclass(frozen=True, slots=True)
+class SiteRules:
+    """What a site says of the rules: approvals by rule, switches by rule, and for how many days an answer counts."""
+
+    approvals: Mapping[str, Approval] = field(default_factory=dict)
+    switches: Mapping[str, tuple[Switch, ...]] = field(default_factory=dict)
+    quiet_days: Mapping[str, int] = field(default_factory=dict)
+
+    def is_approved(self, rule: str, digest: str) -> bool:
+        """Whether this version of the rule is approved."""
+        approval = self.approvals.get(rule)
+        return approval is not None and approval.digest == digest
+
+    def days_of(self, rule: Rule | None, indicator: Indicator) -> int:
+        """For how many days an answer to such a finding of the rule counts; never longer than what is usual."""
+        usual = self.quiet_days.get(indicator, QUIET_DAYS[indicator])
+        return usual if rule is None or rule.quiet_days is None else min(usual, rule.quiet_days)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a clinician answered to a finding: when (epoch seconds), how loud it was, and the reason in words."""
+
+    at: float
+    indicator: Indicator
+    reason: str
+
+
+Answers: TypeAlias = Mapping[tuple[str, str], Answer]
+"""By rule and band."""
+
+
+class Hearing:
+    """What of the findings about one patient is said, for one call."""
+
+    def __init__(
+        self,
+        site: SiteRules,
+        versions: Mapping[str, "Version"],
+        *,
+        needs_approval: bool,
+        client: str,
+        units: Callable[[], Collection[str]],
+        answers: Answers,
+        as_of: float,
+    ) -> None:
+        self._site = site
+        self._versions = versions
+        self._needs_approval = needs_approval
+        self._client = client
+        self._units = units
+        self._answers = answers
+        self._as_of = as_of
+
+    def __call__(self, finding: Finding) -> Silence | None:
+        """Why the finding is not said: switched off, not approved, answered lately; None where it is said."""
+        return self._switched_off(finding) or self._in_shadow(finding) or self._answered(finding)
+
+    def _switched_off(self, finding: Finding) -> Silence | None:
+        for switch in self._site.switches.get(finding.rule, ()):
+            if switch.holds_for(self._client, self._units()) and switch.silences(finding):
+                return self._silence(finding, SWITCHED_OFF, f"this site has switched it off: {switch.note}")
+        return None
+
+    def _in_shadow(self, finding: Finding) -> Silence | None:
+        if not self._needs_approval:
+            return None
+        if self._site.is_approved(finding.rule, self._versions[finding.rule].digest):
+            return None
+        was = self._site.approvals.get(finding.rule)
+        why = "only another version of it is approved here" if was else "it is not approved here"
+        return self._silence(finding, SHADOW, f"it would have spoken ({finding.band}, {finding.indicator}), but {why}.")
+
+    def _answered(self, finding: Finding) -> Silence | None:
+        answer = self._answers.get((finding.rule, finding.band))
+        if answer is None or HARM[finding.indicator] > HARM[answer.indicator]:
+            return None
+        days = self._site.days_of(self._versions[finding.rule].rule, finding.indicator)
+        if not 0 <= self._as_of - answer.at <= days * 86400:
+            return None
+        text = f"it was answered with “{answer.reason}” within the last {days} days, and nothing is worse."
+        return self._silence(finding, ACKNOWLEDGED, text)
+
+    def _silence(self, finding: Finding, reason: str, text: str) -> Silence:
+        return Silence(finding.rule, reason, f"{self._versions[finding.rule].rule.title}: {text}")
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A rule with its digest and the table that it stands in."""
+
+    rule: Rule
+    table: Table
+    digest: str
+
+
+def versions_of(tables: Iterable[Table]) -> dict[str, Version]:
+    """Every rule of these tables with its version, by id."""
+    return {rule.id: Version(rule, table, digest_of(rule, table)) for table in tables for rule in table.rules}
+
+
+NEEDS_NOTE: Final[Literal["needs label check"]] = "needs label check"
+"""A rule with this verification status is approved only with a note that says how the label was checked."""
+
+
+@cache
+def every_version() -> Mapping[str, Version]:
+    """Every rule of the project with its version, by id."""
+    return versions_of(read_table(family.name) for family in families())

@@ -1,0 +1,87 @@
+"""What clinicians answered to findings: read from the record at the start and now and then, so that all workers know.
+
+An override with a reason is an answer; one without is not. The answers of a patient are found by the client and its
+patient id, both of which only the record holds.
+"""
+
+from collections import defaultdict
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+from sqlalchemy import select
+
+from cards.card import Indicator
+from cards.rules.governance import HARM, Answer, Answers
+from cds_hooks.storage.reading import read_rows
+from cds_hooks.storage.tables import decisions, feedback
+
+_NO_ANSWERS: Final[Answers] = {}
+
+
+class _Finding(Struct):
+    rule: str
+    band: str
+
+
+class _Ours(Struct):
+    findings: tuple[_Finding, ...] = ()
+
+
+class _Extension(Struct, rename={"ours": "org.cds-hooks-onnx"}):
+    ours: _Ours = msgspec.field(default_factory=_Ours)
+
+
+class _Card(Struct):
+    uuid: str = ""
+    indicator: Indicator = "info"
+    extension: _Extension = msgspec.field(default_factory=_Extension)
+
+
+class _Response(Struct):
+    cards: tuple[_Card, ...] = ()
+
+
+_decoder: Final = msgspec.json.Decoder(_Response)
+
+
+class Memory:
+    """All answers on record, by client and patient; how long one counts is the rules' business."""
+
+    def __init__(self) -> None:
+        self._answers: defaultdict[tuple[str, str], dict[tuple[str, str], Answer]] = defaultdict(dict)
+        self._read_to = 0
+
+    def of_patient(self, client: str, patient: str) -> Answers:
+        """The newest answer to each finding of this client's patient."""
+        return self._answers.get((client, patient), _NO_ANSWERS)
+
+    def remember(self, client: str, patient: str, response: bytes, card: str, reason: str, at: float) -> None:
+        """Takes the reason (words) that was given at `at` (epoch seconds) against a card of this response."""
+        sent = next((one for one in _decoder.decode(response).cards if one.uuid == card), None)
+        if sent is None:
+            return
+        answer = Answer(at, sent.indicator, reason)
+        known = self._answers[client, patient]
+        for finding in sent.extension.ours.findings:
+            before = known.get((finding.rule, finding.band))
+            if before is None or (answer.at, HARM[answer.indicator]) >= (before.at, HARM[before.indicator]):
+                known[finding.rule, finding.band] = answer
+
+    def read(self, url: str) -> None:
+        """Takes what was stored since the last time; RecordUnavailable where it cannot be read."""
+        for row in read_rows(url, self._query()):
+            self._read_to = max(self._read_to, row.sequence)
+            reason = row.override_reason_display or row.override_reason_code
+            if reason:
+                self.remember(row.client, row.patient, row.response, row.card, reason, row.received_at / 1e6)
+
+    def _query(self) -> Any:
+        answer = [feedback.c[name] for name in ("sequence", "card", "override_reason_code", "override_reason_display")]
+        about = [decisions.c[name] for name in ("client", "patient", "response")]
+        return (
+            select(*answer, feedback.c.received_at, *about)
+            .join(decisions, decisions.c.id == feedback.c.decision)
+            .where(feedback.c.sequence > self._read_to, feedback.c.outcome == "overridden")
+            .order_by(feedback.c.sequence)
+        )

@@ -1,0 +1,87 @@
+"""The rules file of a site: what it may say, what is refused with a sentence, and how an approval gets into it."""
+
+from datetime import date
+from pathlib import Path
+
+import pytest
+from msgspec import structs
+
+from cards.rules.governance import Approval, Version, every_version
+from cds_hooks.governance.rules_file import RulesFileError, read_rules_file, write_approval
+
+RULE = "renal-metformin"
+ZEROS = "0" * 16
+CRITICAL = next(band.id for band in every_version()[RULE].rule.bands if band.indicator == "critical")
+
+
+def approval(note: str = "") -> Approval:
+    return Approval(RULE, every_version()[RULE].digest, 'A. "Person"', "pharmacist", date(2026, 11, 20), note)
+
+
+def test_an_approval_that_is_written_is_read_again(tmp_path: Path) -> None:
+    file = tmp_path / "rules.toml"
+    write_approval(file, approval("read on the ward"))
+    assert read_rules_file(file).approvals == {RULE: approval("read on the ward")}
+
+
+def test_an_approval_is_added_to_what_the_file_says_already(tmp_path: Path) -> None:
+    file = tmp_path / "rules.toml"
+    file.write_text('# ours\nversion = 1\n\n[[switch]]\nrule = "renal-nsaid"\noff = true\nnote = "not here"\n')
+    write_approval(file, approval())
+    write_approval(file, approval("again"))
+    assert file.read_text().startswith("# ours")
+    site = read_rules_file(file)
+    assert site.approvals[RULE].note == "again"
+    assert site.switches["renal-nsaid"][0].off
+
+
+def test_another_version_than_the_one_that_is_there_cannot_be_approved(tmp_path: Path) -> None:
+    with pytest.raises(RulesFileError, match="read it again"):
+        write_approval(tmp_path / "rules.toml", structs_replaced(digest=ZEROS))
+    assert not (tmp_path / "rules.toml").exists()
+
+
+def structs_replaced(**changes: str) -> Approval:
+    whole = approval()
+    members = {name: getattr(whole, name) for name in ("rule", "digest", "by", "role", "on", "note")}
+    return Approval(**(members | changes))
+
+
+def test_a_rule_that_needs_a_label_check_is_approved_only_with_a_note(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version = every_version()[RULE]
+    unchecked = structs.replace(version.rule, audit=structs.replace(version.rule.audit, verified="needs label check"))
+    versions = {**every_version(), RULE: Version(unchecked, version.table, version.digest)}
+    monkeypatch.setattr("cds_hooks.governance.rules_file.every_version", lambda: versions)
+    with pytest.raises(RulesFileError, match="label"):
+        write_approval(tmp_path / "rules.toml", approval())
+    write_approval(tmp_path / "rules.toml", approval("label of 2025 read, section 2.2"))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("version = 2", "1 was expected"),
+        ("version = ", "is no TOML"),
+        ('version = 1\n[[switch]]\nrule = "renal-metformin"\noff = true', "'note' is a required property"),
+        ('version = 1\n[[switch]]\nrule = "nothing"\noff = true\nnote = "x"', "there is no rule nothing"),
+        (f'version = 1\n[[switch]]\nrule = "{RULE}"\nbands_off = ["x"]\nnote = "x"', "has no band x"),
+        (f'version = 1\n[[switch]]\nrule = "{RULE}"\nbands_off = ["{CRITICAL}"]\nnote = "x"', "is critical"),
+        (f'version = 1\n[[switch]]\nrule = "{RULE}"\nnote = "x"', "is not valid under any"),
+        ("version = 1\n[quiet_days]\ncritical = 400", "greater than the maximum"),
+        (
+            f'version = 1\n[[approval]]\nrule = "{RULE}"\ndigest = "{ZEROS}"\nby = "x"\nrole = "x"\non = "2026-13-40"',
+            "is no date",
+        ),
+    ],
+)
+def test_what_makes_no_sense_is_refused_in_a_sentence(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "rules.toml").write_text(text)
+    with pytest.raises(RulesFileError, match=said):
+        read_rules_file(tmp_path / "rules.toml")
+
+
+def test_a_file_that_is_not_there_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(RulesFileError, match="cannot be read"):
+        read_rules_file(tmp_path / "none.toml")
