@@ -6,6 +6,7 @@ Works on the decoded JSON, so that extensions and elements nobody here knows com
 import copy
 import math
 import re
+from datetime import datetime, timedelta
 from typing import Any
 
 from msgspec.structs import replace
@@ -37,7 +38,7 @@ class NotChangeable(ValueError):
     """A change that this order does not allow; the message says why."""
 
 
-def amend(drafted: Drafted, change: Change) -> Json:
+def amend(drafted: Drafted, change: Change, as_of: datetime) -> Json:
     """A copy of the draft with the change made; nothing else in it differs. May raise NotChangeable."""
     if change.part is not None:
         change = replace(change, sig=_part_of(change.part, drafted), part=None)
@@ -53,6 +54,8 @@ def amend(drafted: Drafted, change: Change) -> Json:
         _set_words(order, change.sig.text)
     if change.duration_days is not None:
         _set_duration(order, change.duration_days, drafted)
+    if change.start_in_hours is not None:
+        _set_start(order, as_of + timedelta(hours=change.start_in_hours))
     return order
 
 
@@ -192,6 +195,8 @@ def _set_frequency(dosage: Json, sig: Sig) -> None:
 
 def repeat(sig: Sig) -> Json:
     """How often, as a Timing.repeat."""
+    if sig.once:
+        return {"count": 1}
     if sig.every_hours is not None:
         return {"frequency": 1, "period": sig.every_hours, "periodUnit": "h"}
     if sig.times_per_week is not None:
@@ -276,6 +281,16 @@ def _set_duration(order: Json, new_days: int, drafted: Drafted) -> None:
         dispense["numberOfRepeatsAllowed"] = 0
     fill_days = _fill_days(drafted, fills)
     _scale_quantity(order, new_days / fill_days if fill_days else None)
+
+
+def _set_start(order: Json, start: datetime) -> None:
+    """The day and hour of the first dose, on every instruction; bounds of another kind leave no place for it."""
+    dosages = order.setdefault("dosageInstruction", [{}])
+    for dosage in dosages:
+        often = _made(_made(dosage, "timing"), "repeat")
+        if any(name in often for name in _HOW_LONG if name != "boundsPeriod"):
+            raise NotChangeable("the draft says how long in a way that has no start")
+        often["boundsPeriod"] = {**_there(often, "boundsPeriod"), "start": start.isoformat(timespec="seconds")}
 
 
 def _fill_days(drafted: Drafted, fills: int) -> float | None:

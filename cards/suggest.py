@@ -21,7 +21,7 @@ from cards.rules.draft import read_draft
 from cards.rules.drafted import Drafted
 from cards.rules.engine import RuleBook
 from cards.rules.finding import Finding, Offer, Silence
-from cards.rules.rule import Change, NewOrder
+from cards.rules.rule import Change, NewOrder, SuggestionTemplate
 
 Json: TypeAlias = dict[str, Any]
 NewUuid: TypeAlias = Callable[[], str]
@@ -71,8 +71,10 @@ def _actions(offer: Offer, finding: Finding, bench: Bench) -> Iterator[Action]:
     plan = _Plan(finding, bench, is_removed=declared.cancel)
     if declared.cancel:
         yield _removal(bench)
-    if declared.stop_partner or declared.change_partner is not None:
-        yield from (_partner_action(partner, declared.change_partner, plan) for partner in finding.partners)
+    if declared.cancel and declared.create:
+        yield from _stopped_with_it(plan)
+    if declared.stop_partner is not None or declared.change_partner is not None:
+        yield from (_partner_action(partner, declared, plan) for partner in finding.partners)
     if offer.change is not None:
         yield from _correction(offer.change, declared.label, plan)
     if declared.create:
@@ -104,7 +106,7 @@ def _correction(change: Change, label: str, plan: _Plan) -> Iterator[Action]:
     """An update of a draft that has its own id, else its removal and the corrected order in its place."""
     bench = plan.bench
     original = bench.drafted.draft.resource
-    corrected = _amended(bench.drafted, change)
+    corrected = _amended(bench.drafted, change, bench)
     _check_valid(corrected, original)
     product = _check_accepted(corrected, plan, in_place=True)
     description = f"{label}: {plain(product.medication.words)}"
@@ -115,15 +117,33 @@ def _correction(change: Change, label: str, plan: _Plan) -> Iterator[Action]:
         yield Action(type="create", description=description, resource={**corrected, "id": bench.new_uuid()})
 
 
-def _amended(drafted: Drafted, change: Change) -> Json:
+def _amended(drafted: Drafted, change: Change, bench: Bench) -> Json:
     try:
-        return amend(drafted, change)
+        return amend(drafted, change, bench.chart.record.as_of)
     except NotChangeable as error:
         raise Withheld(str(error)) from error
 
 
-def _partner_action(partner: Taken, change: Change | None, plan: _Plan) -> Action:
+def _stopped_with_it(plan: _Plan) -> Iterator[Action]:
+    """Active orders of the drug that is replaced: left running, the patient would be on both."""
+    bench = plan.bench
+    for one in bench.chart.taken_beside(bench.drafted, bench.drafted.medication.rxcuis):
+        original = bench.original(one.source) if one.draft is None else None
+        if original is not None and original.get("resourceType") == "MedicationRequest":
+            yield _with_status(original, "stopped", one, plan)
+
+
+def _with_status(original: Json, status: str, taken: Taken, plan: _Plan) -> Action:
+    after = {**original, "status": status}
+    _check_valid(after, original)
+    plan.drafts.append(read_draft(after))
+    verb = "Stop" if status == "stopped" else "Hold"
+    return Action(type="update", description=f"{verb} the active {plain(taken.medication.words)}", resource=after)
+
+
+def _partner_action(partner: Taken, declared: SuggestionTemplate, plan: _Plan) -> Action:
     """The order on the other side of the pair stopped or changed: the whole resource as its owner wrote it."""
+    change = declared.change_partner
     if partner.draft is not None and change is None:
         if partner.draft.reference is None:
             raise Withheld("the other draft has no id by which it could be removed")
@@ -133,18 +153,16 @@ def _partner_action(partner: Taken, change: Change | None, plan: _Plan) -> Actio
     original = partner.draft.resource if partner.draft is not None else plan.bench.original(partner.source)
     if original is None or original.get("resourceType") != "MedicationRequest":
         raise Withheld("the other order did not come whole with this call")
-    before = read_draft(original)
-    if change is None:
-        after = {**original, "status": "stopped"}
-    elif before.order is not None:
-        after = _amended(Drafted(before, before.order, plan.bench.chart.medications), change)
-    else:
-        raise Withheld("the other order cannot be read")
-    _check_valid(after, original)
     plan.drafts = [one for one in plan.drafts if one is not partner.draft]
+    if change is None:
+        return _with_status(original, declared.stop_partner or "stopped", partner, plan)
+    before = read_draft(original)
+    if before.order is None:
+        raise Withheld("the other order cannot be read")
+    after = _amended(Drafted(before, before.order, plan.bench.chart.medications), change, plan.bench)
+    _check_valid(after, original)
     plan.drafts.append(read_draft(after))
-    verb = "Stop" if change is None else "Change"
-    return Action(type="update", description=f"{verb} the active {plain(partner.medication.words)}", resource=after)
+    return Action(type="update", description=f"Change {plain(partner.medication.words)}", resource=after)
 
 
 def _new_order(alternatives: tuple[NewOrder, ...], plan: _Plan) -> Action:

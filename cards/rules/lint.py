@@ -212,7 +212,7 @@ def _suggestion_faults(suggestions: Iterable[CompiledSuggestion]) -> Iterator[st
         yield "two suggestions are always recommended"
     for suggestion in offered:
         declared = suggestion.declared
-        of_partner = declared.stop_partner or declared.change_partner is not None
+        of_partner = declared.stop_partner is not None or declared.change_partner is not None
         if not (declared.cancel or declared.change or declared.create or declared.orders or of_partner):
             yield f"{declared.id} does nothing"
         if of_partner and declared.recommended is not False:

@@ -89,6 +89,7 @@ class Sig(Declared, frozen=True):
     every_hours: int | None = None
     when: str | None = None
     as_needed: bool = False
+    once: bool = False
     max_mg_per_day: float | None = None
 
 
@@ -121,7 +122,8 @@ class Change(Declared, frozen=True):
     """What is changed in the draft; everything else in it stays.
 
     A `product` replaces the draft's unless that has the same strength; one of `products_if_split` only where the new
-    dose would be a part of the draft's unit. `duration_days` is that of the whole course: there are no refills.
+    dose would be a part of the draft's unit. `duration_days` is that of the whole course: there are no refills;
+    `start_in_hours` counts from the instant of the call.
     `computed` names the family's function that works the change out for this draft; the rest stays empty then.
     """
 
@@ -130,6 +132,7 @@ class Change(Declared, frozen=True):
     product: Product | None = None
     products_if_split: tuple[Product, ...] = ()
     duration_days: int | None = None
+    start_in_hours: int | None = None
     computed: str | None = None
 
 
@@ -164,7 +167,7 @@ class SuggestionTemplate(Declared, frozen=True):
     label: str
     cancel: bool = False
     change: Change | None = None
-    stop_partner: bool = False
+    stop_partner: Literal["stopped", "on-hold"] | None = None
     change_partner: Change | None = None
     create: tuple[NewOrder, ...] = ()
     orders: tuple[LabOrder, ...] = ()
@@ -194,20 +197,21 @@ class Band(Declared, frozen=True):
 class SilentWhen(Declared, frozen=True):
     """A reason to keep quiet. Without `when` it says in words what the bands already do.
 
-    `instead` "info": the finding is shown, as info only, with the text beside it.
+    `instead` "info": the finding is shown, as info only, with the text beside it; "warning": the same, as a warning
+    where it would be critical.
     """
 
     code: str
     text: str
     when: Any = None
     except_bands: tuple[str, ...] = ()
-    instead: Literal["silence", "info"] = "silence"
+    instead: Literal["silence", "info", "warning"] = "silence"
 
 
 class MissingData(Declared, frozen=True):
     """What is said when one of the bands named in `bands` cannot be decided and `when` holds.
 
-    `bands` ["critical"] means every critical band of the rule.
+    `bands` ["critical"] means every critical band of the rule; info unless `indicator` says otherwise.
     """
 
     id: str
@@ -216,6 +220,7 @@ class MissingData(Declared, frozen=True):
     summary: str
     detail: str
     suggestions: tuple[SuggestionTemplate, ...] = ()
+    indicator: Literal["info", "warning"] = "info"
 
 
 class Question(Declared, frozen=True):

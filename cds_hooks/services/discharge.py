@@ -68,7 +68,7 @@ async def decide(situation: Situation) -> Advice:
     names = [each.draft.name for each in judged]
     outcome = check_orders(record, drafts, names, situation.card_uuid, quiet=situation.quiet, signing=True)
     advice = Advice(silences=[silence.of_a_whole_order() for silence in outcome.silences])
-    by_name = {each.draft.name: each for each in judged}
+    by_name = {each.draft.name: each for each in active}
     for card in outcome.cards:
         advice.cards.append(_at_discharge(card, by_name, situation, advice.silences))
     advice.silences += _not_judged(active, judged, situation)

@@ -15,7 +15,7 @@ from cards.rules.draft import Draft, read_drafts
 from cards.rules.engine import RuleBook, rule_book
 from cards.rules.finding import Silence
 from fhir.record.record import PatientRecord
-from tests.cards.rules.patients import draft_of, drafts_of, record_of
+from tests.cards.rules.patients import bundle_of, draft_of, drafts_of, record_of
 from tests.conftest import ROOT
 
 FOLDER = ROOT / "tests" / "cases" / "rules"
@@ -57,9 +57,17 @@ def check(
     return check_orders(record, drafts, judged, uuids(), book)
 
 
+def originals(bundle: dict[str, Any]) -> Callable[[str], dict[str, Any] | None]:
+    """The resources of a Bundle by their reference."""
+    whole = [entry["resource"] for entry in bundle.get("entry", ())]
+    return {f"{one['resourceType']}/{one.get('id')}": one for one in whole}.get
+
+
 def check_case(case: Case, as_of: datetime, book: RuleBook | None = None) -> OrderOutcome:
     """The outcome of a case."""
-    return check(record_of(case["patient"], as_of), drafts_of_case(case), JUDGED, book)
+    bundle = bundle_of(case["patient"], as_of)
+    record = record_of(case["patient"], as_of)
+    return check_orders(record, drafts_of_case(case), JUDGED, uuids(), book, originals(bundle))
 
 
 def resources_of_case(case: Case) -> list[dict[str, Any]]:
@@ -106,8 +114,9 @@ def accepted(outcome: OrderOutcome, resources: list[dict[str, Any]]) -> Iterator
                 if action.type == "delete":
                     after = [one for one in after if f"{one['resourceType']}/{one.get('id')}" != action.resource_id]
                 elif action.type == "update":
+                    # An active order that is changed or stopped is a draft of the session until it is signed.
                     updated = action.resource or {}
-                    after = [updated if one.get("id") == updated["id"] else one for one in after]
+                    after = [one for one in after if one.get("id") != updated["id"]] + [updated]
                 else:
                     after.append(action.resource or {})
             wire = msgspec.json.decode(msgspec.json.encode(after))
