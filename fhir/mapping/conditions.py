@@ -82,20 +82,21 @@ def _find(record: PatientRecord) -> dict[str, ConditionHit]:
             for key in keys_of(coding.system, coding.code):
                 if encounters is None:
                     encounters = {f"Encounter/{one.id}": one for one in record.encounters}
-                hit = _hit(key, condition, coding.code or "", encounters, record.as_of_epoch)
-                if _counts(hit, record) and _is_better(hit, hits.get(key)):
+                hit = hit_of(key, condition, coding.code or "", encounters, record.as_of_epoch)
+                if _counts(hit, record) and is_better(hit, hits.get(key)):
                     hits[key] = hit
     return hits
 
 
-def _hit(
+def hit_of(
     key: str, condition: Condition, code: str, encounters: Mapping[str, Encounter], as_of_epoch: float
 ) -> ConditionHit:
+    """What one condition is as a hit of `key`, whether it counts or not; encounters by 'Encounter/id' may date it."""
     words = condition.code.words if condition.code is not None else ""
     source = f"Condition/{condition.id}" if condition.id else "Condition without id"
     time = condition_time(condition, encounters)
     is_onset = bool(condition.onsetDateTime or condition.onsetPeriod)
-    return ConditionHit(key, words, code, source, time, _status(condition, as_of_epoch), is_onset)
+    return ConditionHit(key, words, code, source, time, condition_status(condition, as_of_epoch), is_onset)
 
 
 def condition_time(condition: Condition, encounters: Mapping[str, Encounter]) -> FhirTime | None:
@@ -108,7 +109,8 @@ def condition_time(condition: Condition, encounters: Mapping[str, Encounter]) ->
     return parse_time(text) if text else None
 
 
-def _status(condition: Condition, as_of_epoch: float) -> Status:
+def condition_status(condition: Condition, as_of_epoch: float) -> Status:
+    """Whether it goes on, is over, or does not say."""
     if _is_abated(condition, as_of_epoch):
         return "past"
     stated = condition.clinicalStatus
@@ -150,7 +152,8 @@ def _counts_as_pregnancy(hit: ConditionHit, record: PatientRecord) -> bool:
     return hit.status != "past" and is_current_pregnancy(record, hit.time)
 
 
-def _is_better(hit: ConditionHit, known: ConditionHit | None) -> bool:
+def is_better(hit: ConditionHit, known: ConditionHit | None) -> bool:
+    """Whether a hit says more than the one known so far, if any."""
     if known is None:
         return True
     if hit.key == "pregnancy" and hit.time is not None and known.time is not None:

@@ -19,9 +19,21 @@ def _row(feature: Feature) -> str:
         f"`{feature.name}`",
         feature.words,
         feature.unit,
-        ", ".join(feature.codes),
+        _read_from(feature),
         window,
         plausible,
         feature.evidence,
     )
     return f"| {' | '.join(cells)} |"
+
+
+def _read_from(feature: Feature) -> str:
+    """Codes or elements; for a yes or no the groups, the classes and the limit that say yes."""
+    parts = [", ".join(feature.codes)]
+    if feature.groups:
+        parts.append(f"condition groups {', '.join(feature.groups)}")
+    if feature.classes:
+        parts.append(f"classes {', '.join(feature.classes)}")
+    if feature.limit is not None:
+        parts.append(f"{'over' if feature.strictly else 'from'} {feature.limit:g}")
+    return "; ".join(parts)

@@ -9,7 +9,21 @@ from numpy.typing import NDArray
 
 from fhir.terminology.analytes import ANALYTES, Analyte
 
-Kind = Literal["age", "sex", "measurement", "bmi"]
+Kind = Literal[
+    "age",
+    "sex",
+    "measurement",
+    "bmi",
+    "egfr",
+    "condition",
+    "pregnancy",
+    "medication",
+    "smoker",
+    "over",
+    "stay",
+    "comorbidity",
+]
+YES_NO = frozenset({"condition", "pregnancy", "medication", "smoker", "over"})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,6 +44,18 @@ class Feature:
     analyte: str | None = None
     window_days: int | None = None
     aggregation: Literal["newest"] = "newest"
+    groups: tuple[str, ...] = ()
+    """Condition groups (tables/condition_groups.csv), any of which is a yes."""
+    classes: tuple[str, ...] = ()
+    """Classes of medicines (tables/medication_classes.csv), an active one of any of which is a yes."""
+    limit: float | None = None
+    """For a measured value that counts as a yes from here on, or above it where `strictly`."""
+    strictly: bool = False
+
+    @property
+    def is_yes_no(self) -> bool:
+        """Whether it is 1 for yes and 0 for what was looked for and not found in the chart."""
+        return self.kind in YES_NO
 
     @property
     def measured(self) -> Analyte | None:
@@ -40,14 +66,36 @@ class Feature:
     def analytes(self) -> tuple[str, ...]:
         """Every analyte it can be read or computed from."""
         own = (self.analyte,) if self.analyte else ()
+        if self.kind == "egfr":
+            return (*own, "creatinine")
         return (*own, "body_weight", "body_height") if self.kind == "bmi" else own
+
+    @property
+    def resources(self) -> frozenset[str]:
+        """The resource types it is read from beside Patient and Observation, which the analytes say."""
+        found = {"Condition", "Encounter"} if self.groups or self.kind in ("pregnancy", "comorbidity") else set()
+        found |= {"MedicationRequest", "MedicationStatement"} if self.classes else set()
+        found |= {"Encounter", "Procedure"} if self.kind == "stay" else set()
+        return frozenset(found)
 
     @property
     def codes(self) -> tuple[str, ...]:
         """LOINC codes of the analyte, or the FHIR element the value is read from."""
         if self.measured is not None:
             return self.measured.loinc
-        return ("Patient.birthDate",) if self.kind == "age" else ("Patient.gender",)
+        if self.kind in ("age", "sex"):
+            return ("Patient.birthDate",) if self.kind == "age" else ("Patient.gender",)
+        return _ELEMENTS[self.kind]
+
+
+_ELEMENTS: dict[Kind, tuple[str, ...]] = {
+    "condition": ("Condition.code",),
+    "pregnancy": ("Condition.code",),
+    "comorbidity": ("Condition.code",),
+    "medication": ("MedicationRequest.medication", "MedicationStatement.medication"),
+    "smoker": ("Observation.value", "Condition.code"),
+    "stay": ("Encounter.period", "Encounter.class"),
+}
 
 
 class FeatureValue(Struct, frozen=True, gc=False):
@@ -60,6 +108,8 @@ class FeatureValue(Struct, frozen=True, gc=False):
     code: str
     charted_value: float
     charted_unit: str
+    found: bool = True
+    """False for a yes-or-no that was looked for and not found in the chart; it counts as no and is said so."""
 
 
 class Missing(Struct, frozen=True, gc=False):

@@ -1,5 +1,6 @@
 """The project's features, one entry each; `FEATURES` is the dictionary a model names them from."""
 
+from fhir.mapping.equation_features import EQUATION_FEATURES
 from fhir.mapping.feature import Feature, Kind
 from fhir.terminology.analytes import ANALYTES
 
@@ -60,7 +61,7 @@ _ALL = (
     _measured("bmi_kg_m2", "bmi", _NHANES, kind="bmi"),
 )
 
-FEATURES: dict[str, Feature] = {feature.name: feature for feature in _ALL}
+FEATURES: dict[str, Feature] = {feature.name: feature for feature in (*_ALL, *EQUATION_FEATURES)}
 
 
 def features_named(names: tuple[str, ...]) -> tuple[Feature, ...]:

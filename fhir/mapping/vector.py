@@ -1,15 +1,20 @@
 """From a record to a feature vector: the one way, in training from FHIR, at the bedside and in batch."""
 
+from collections.abc import Callable
 from math import nan
 
 import numpy as np
 
-from fhir.mapping.feature import Feature, FeatureValue, FeatureVector, Missing
+from fhir.mapping.chart_facts import comorbidity, condition, medication, past_limit, pregnancy, smoker
+from fhir.mapping.feature import Feature, FeatureValue, FeatureVector, Kind, Missing
+from fhir.mapping.hospital_use import hospital_use
+from fhir.mapping.kidney_equations import AGE_YEARS, ckd_epi_2021
 from fhir.record.measurement import Measurement
 from fhir.record.record import PatientRecord
 
 # codes/loinc_analytes.csv: default look-back of body height
 _HEIGHT_WINDOW_DAYS = 1825
+CKD_EPI_2021_LOINC = "98979-8"
 
 
 def map_features(record: PatientRecord, features: tuple[Feature, ...]) -> FeatureVector:
@@ -35,9 +40,11 @@ def map_features(record: PatientRecord, features: tuple[Feature, ...]) -> Featur
 def _value_of(record: PatientRecord, feature: Feature) -> FeatureValue | Missing:
     if feature.kind == "measurement":
         return _newest_measurement(record, feature)
-    if feature.kind == "bmi":
-        return _body_mass_index(record, feature) or _newest_measurement(record, feature)
-    return _age(record, feature) if feature.kind == "age" else _sex(record, feature)
+    return _READERS[feature.kind](record, feature)
+
+
+def _bmi(record: PatientRecord, feature: Feature) -> FeatureValue | Missing:
+    return _body_mass_index(record, feature) or _newest_measurement(record, feature)
 
 
 def _body_mass_index(record: PatientRecord, feature: Feature) -> FeatureValue | None:
@@ -50,6 +57,38 @@ def _body_mass_index(record: PatientRecord, feature: Feature) -> FeatureValue | 
     if not feature.plausible_low <= value <= feature.plausible_high:
         return None
     return FeatureValue(feature, value, weight.time.text, weight.source, weight.code, value, feature.unit)
+
+
+def _egfr(record: PatientRecord, feature: Feature) -> FeatureValue | Missing:
+    """CKD-EPI 2021 from the newest creatinine; without one, an eGFR that was reported by this equation.
+
+    The creatinine is what was charted; a reported MDRD value is never taken in its place.
+    """
+    creatinine = record.newest("creatinine", feature.window_days)
+    age, sex = record.age_years(), record.sex
+    if creatinine is not None and age is not None and sex is not None and AGE_YEARS[0] <= age <= AGE_YEARS[1]:
+        value = ckd_epi_2021(age, sex, creatinine.value)
+        when, where = creatinine.time.text, creatinine.source
+        return FeatureValue(
+            feature, value, when, where, creatinine.code, creatinine.charted_value, creatinine.charted_unit
+        )
+    for reported in record.measurements("egfr"):
+        is_fresh = feature.window_days is None or reported.age_days(record.as_of_epoch) <= feature.window_days
+        if reported.code == CKD_EPI_2021_LOINC and is_fresh:
+            when, where = reported.time.text, reported.source
+            return FeatureValue(
+                feature, reported.value, when, where, reported.code, reported.charted_value, reported.charted_unit
+            )
+    return _newest_missing(record, feature, "creatinine")
+
+
+def _newest_missing(record: PatientRecord, feature: Feature, analyte: str) -> Missing:
+    newest = record.newest(analyte)
+    if newest is None:
+        return Missing(feature, "absent", f"{feature.words} is not recorded.")
+    if record.age_years() is None or record.sex is None:
+        return Missing(feature, "unknown", f"{feature.words} needs age and sex.")
+    return Missing(feature, "stale", _stale(feature, newest))
 
 
 def _newest_measurement(record: PatientRecord, feature: Feature) -> FeatureValue | Missing:
@@ -92,6 +131,21 @@ def _sex(record: PatientRecord, feature: Feature) -> FeatureValue | Missing:
         return Missing(feature, "unknown", "Sex is recorded neither as male nor as female.")
     value = 1.0 if sex == "male" else 0.0
     return FeatureValue(feature, value, record.as_of.date().isoformat(), _patient(record), "gender", value, sex)
+
+
+_READERS: dict[Kind, Callable[[PatientRecord, Feature], FeatureValue | Missing]] = {
+    "age": _age,
+    "sex": _sex,
+    "bmi": _bmi,
+    "egfr": _egfr,
+    "condition": condition,
+    "pregnancy": pregnancy,
+    "comorbidity": comorbidity,
+    "medication": medication,
+    "smoker": smoker,
+    "over": past_limit,
+    "stay": hospital_use,
+}
 
 
 def _patient(record: PatientRecord) -> str:

@@ -63,6 +63,8 @@ class PatientRecord:
         self.refusals: list[Refusal] = []
         # Resource types and analytes that were asked for, found or not; None: everything was.
         self.known: frozenset[str] | None = None
+        # The stay that the call is about, where it names one.
+        self.encounter_id: str | None = None
         self.medications: dict[str, Medication] = {}
         self._taken: dict[type[Any], list[Any]] = {kind: [] for kind in FACT_TYPES}
         self._facts_of: dict[type[Any], list[Any]] = {}
