@@ -5,8 +5,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from cards.rules.predicate import Predicate, Truth
+from cards.rules.predicate import Facts, Predicate, Test, Truth, no_facts
 from cards.rules.rule import RuleError
+from cards.rules.situation import Situation
 
 Comparison: TypeAlias = Callable[[float | None], Truth]
 Spec: TypeAlias = Mapping[str, Any]
@@ -76,6 +77,21 @@ def floor_comparison(spec: Spec, *beside: str) -> tuple[Callable[[float, bool], 
         return answer if is_whole or (is_floor and answer) else None
 
     return of_sum, limits
+
+
+def flag(word: str, read: Test, said: str, uses: frozenset[str] = frozenset(), facts: Facts = no_facts) -> Condition:
+    """A word that is true or false of a situation: {word: true} or {word: false}. `said` is its wording when true."""
+
+    def compiler(spec: Spec) -> Predicate:
+        wanted = only(spec, word)[word]
+
+        def test(situation: Situation) -> Truth:
+            truth = read(situation)
+            return None if truth is None else truth is wanted
+
+        return Predicate(test, facts, uses)
+
+    return Condition(compiler, {"type": "boolean"}, lambda spec: said if spec[word] else f"not ({said})")
 
 
 def side_comparison(spec: Spec) -> Callable[[float, str], Truth]:

@@ -26,6 +26,7 @@ from cards.rules.compiled import (
     compile_family,
 )
 from cards.rules.drafted import Drafted
+from cards.rules.fact import Fact
 from cards.rules.family import Family
 from cards.rules.finding import Finding, Offer, Silence
 from cards.rules.needs import needs_of
@@ -133,19 +134,21 @@ def _worst(rule: CompiledRule, alone: Situation, partners: Iterable[Taken]) -> F
         return next(one for one in decided if isinstance(one, Silence))
     worst = min(verdicts, key=lambda one: one.rank)
     same = tuple(one.situation.partners[0] for one in verdicts if one.rank == worst.rank)
-    others = [one.situation.partner_names()[0] for one in verdicts if one.rank != worst.rank]
+    less = tuple(
+        one.situation.partners[0] for one in verdicts if one.rank != worst.rank and one.rank[0] != _HARM["silent"]
+    )
     if len(same) > 1:
         worst = replace(worst, situation=worst.situation.with_partners(same))
-    return _spoken(rule, replace(worst, less=tuple(dict.fromkeys(others))) if others else worst)
+    return _spoken(rule, replace(worst, less=less) if less else worst)
 
 
 class _Verdict(Struct, frozen=True):
-    """What a rule is going to say: a band, or an entry for missing data; `less` names partners of milder bands."""
+    """What a rule is going to say: a band, or an entry for missing data; `less` are partners of milder bands."""
 
     situation: Situation
     rank: tuple[int, int]
     says: CompiledBand | CompiledMissing
-    less: tuple[str, ...] = ()
+    less: tuple[Taken, ...] = ()
 
 
 _HARM = {"critical": 0, "warning": 1, "info": 2, "silent": 3}
@@ -163,7 +166,7 @@ def _decide(rule: CompiledRule, situation: Situation) -> _Verdict | Silence:
         return _quiet(rule, undecided[0], strict) or _unspoken(rule, unknown, strict)
     for position, entry in enumerate(rule.missing):
         if entry.when.test(strict) is True and any(band.declared.id in entry.bands for band in unknown):
-            return _Verdict(strict, (_HARM["info"], len(rule.bands) + position), entry)
+            return _Verdict(strict, (_HARM[entry.declared.indicator], len(rule.bands) + position), entry)
     return _unspoken(rule, unknown, strict)
 
 
@@ -193,7 +196,7 @@ def _reasons(rule: CompiledRule, band: CompiledBand, situation: Situation, inste
 
 
 def _speak(
-    rule: CompiledRule, band: CompiledBand, situation: Situation, less: tuple[str, ...] = ()
+    rule: CompiledRule, band: CompiledBand, situation: Situation, less: tuple[Taken, ...] = ()
 ) -> Finding | Silence:
     if band.declared.indicator == "silent":
         return Silence(rule.id, band.declared.id.replace("_", "-"), f"{rule.declared.title}: {band.declared.detail}")
@@ -202,16 +205,18 @@ def _speak(
     unsure = situation.is_unsure(band.when.uses, critical=band.declared.indicator == "critical")
     indicator = _ONE_STEP_LOWER[band.declared.indicator] if unsure else band.declared.indicator
     milder = tuple(reason.text for reason in _reasons(rule, band, situation, "info"))
+    lower = tuple(reason.text for reason in _reasons(rule, band, situation, "warning"))
     summary = _summary(rule, band, situation, unsure)
-    indicator = "info" if milder else indicator
+    indicator = "info" if milder else "warning" if lower and indicator == "critical" else indicator
     text = _Text(band.declared.id, indicator, band.when, summary, band.detail, not unsure, band.declared.cites)
     offers = offers_of(rule, band.suggestions, situation, situation.is_doubtful(band.when.uses))
-    also = (*milder, *((f"The same rule, milder: {', '.join(less)}.",) if less else ()))
-    return _finding(rule, text, offers, situation, also)
+    also = situation.with_partners(less)
+    named = (f"The same rule, milder: {', '.join(also.partner_names())}.",) if less else ()
+    return _finding(rule, text, offers, situation, (*milder, *lower, *named), also.partner_facts())
 
 
 def _summary(rule: CompiledRule, band: CompiledBand, situation: Situation, unsure: bool) -> Template:
-    if band.tells_a_dose and situation.gives_no_dose and rule.unstable_summary is not None:
+    if band.tells_a_dose and situation.is_unstable and rule.unstable_summary is not None:
         return rule.unstable_summary
     return band.unsure_summary if unsure and band.unsure_summary is not None else band.summary
 
@@ -219,7 +224,7 @@ def _summary(rule: CompiledRule, band: CompiledBand, situation: Situation, unsur
 def _ask(rule: CompiledRule, entry: CompiledMissing, situation: Situation) -> Finding | Silence:
     if is_answered(entry.suggestions, situation):
         return _answered(rule)
-    text = _Text(MISSING, "info", entry.when, entry.summary, entry.detail, is_certain=True, cites=())
+    text = _Text(MISSING, entry.declared.indicator, entry.when, entry.summary, entry.detail, is_certain=True, cites=())
     offers = offers_of(rule, entry.suggestions, situation, doubtful=False)
     return _finding(rule, text, offers, situation)
 
@@ -260,9 +265,14 @@ class _Text(Struct, frozen=True):
 
 
 def _finding(
-    rule: CompiledRule, text: _Text, offers: tuple[Offer, ...], situation: Situation, also: tuple[str, ...] = ()
+    rule: CompiledRule,
+    text: _Text,
+    offers: tuple[Offer, ...],
+    situation: Situation,
+    also: tuple[str, ...] = (),
+    beside: Iterable[Fact] = (),
 ) -> Finding:
-    found = [situation.drafted_fact(), *situation.partner_facts(), *text.when.facts(situation)]
+    found = [situation.drafted_fact(), *situation.partner_facts(), *text.when.facts(situation), *beside]
     facts = tuple(dict.fromkeys(found))
     word = word_of(rule, text.when, facts, situation)
     asked = [question for question, when in rule.questions if when.test(situation) is True]
