@@ -21,7 +21,8 @@ from fhir.mapping.conditions import ConditionHit, has_condition
 from fhir.mapping.dose import DailyDose, daily_dose
 from fhir.mapping.kidney import Kidney, KidneyEstimate, crcl_cockcroft_gault, egfr_best
 from fhir.mapping.medications import Identity, Order
-from fhir.mapping.pregnancy import gestation_weeks
+from fhir.mapping.pregnancy import Gestation, gestation, negative_test_since
+from fhir.mapping.pregnancy_signs import Sign
 from fhir.mapping.stay import is_inpatient
 from fhir.record.measurement import Measurement
 from fhir.record.record import PatientRecord
@@ -224,10 +225,18 @@ class Chart:
         )
 
     @cached_property
-    def gestation_weeks(self) -> int | None:
-        """Completed weeks of a pregnancy that is going on."""
+    def gestation(self) -> Gestation | None:
+        """How far a pregnancy is that is going on."""
         hit = self.condition("pregnancy")
-        return gestation_weeks(self.record, hit.time) if hit is not None else None
+        if hit is None:
+            return None
+        return gestation(self.record, hit.time if hit.is_onset else None, hit.source)
+
+    @cached_property
+    def pregnancy_doubt(self) -> Sign | None:
+        """A negative test that came after the pregnancy was charted."""
+        hit = self.condition("pregnancy")
+        return negative_test_since(self.record, hit.time) if hit is not None else None
 
     @cached_property
     def weight(self) -> Measurement | None:
@@ -244,6 +253,14 @@ class Chart:
         # CLARIFICATIONS: two values with one timestamp count as the worse for the drug.
         same = takewhile(lambda one: one.time.instant == newest.time.instant, self.record.measurements(analyte))
         return max(same, key=lambda one: one.value)
+
+    def lowest(self, analyte: str, max_age_days: float | None) -> Measurement | None:
+        """The same where the lower one of two with one timestamp is the worse."""
+        newest = self.record.newest(analyte, max_age_days)
+        if newest is None:
+            return None
+        same = takewhile(lambda one: one.time.instant == newest.time.instant, self.record.measurements(analyte))
+        return min(same, key=lambda one: one.value)
 
     # Kidney
 

@@ -11,6 +11,8 @@ from cards.rules.predicates import Own
 from cards.rules.rule import Band, Evidence, MissingData, Rule, Selected, SuggestionTemplate, Table, Trigger, read_table
 from cards.rules.wording import condition, selected
 
+_INSTEAD = {"silence": "Silent", "info": "Only info", "warning": "Only a warning"}
+
 
 def family_page(table: Table, own: Own) -> str:
     """The page in Markdown; `own` are the family's own words of conditions."""
@@ -25,6 +27,13 @@ def family_page(table: Table, own: Own) -> str:
     for rule in sorted(table.rules, key=lambda one: -one.priority):
         lines += _rule(rule, own)
     return "\n".join(lines).rstrip() + "\n"
+
+
+def rule_page(rule: Rule, table: Table) -> str:
+    """One rule of a family in Markdown."""
+    own = next(family.conditions for family in families() if family.name == table.family)
+    head = [f"Family {table.family}. Reviewed {table.reviewed}. Status: {table.status}.", ""]
+    return "\n".join([*head, *_rule(rule, own)]).rstrip()
 
 
 def _rule(rule: Rule, own: Own) -> Iterator[str]:
@@ -43,7 +52,7 @@ def _rule(rule: Rule, own: Own) -> Iterator[str]:
     yield from (_band(band, own) for band in rule.bands)
     yield from (_missing(entry, own) for entry in rule.missing_data)
     yield ""
-    yield from (f"- {'Only info' if one.instead == 'info' else 'Silent'}: {one.text}" for one in rule.silent_when)
+    yield from (f"- {_INSTEAD[one.instead]}: {one.text}" for one in rule.silent_when)
     yield from (f"- Asks: {one.text}" for one in rule.questions)
     yield ""
 
@@ -77,7 +86,7 @@ def _missing(entry: MissingData, own: Own) -> str:
     when = f"{condition(entry.when, own)}, and {' or '.join(entry.bands)} cannot be decided"
     cells = (
         f"`missing` ({entry.id})",
-        "info",
+        entry.indicator,
         when,
         f"**{entry.summary}** {entry.detail}",
         _offers(entry.suggestions, own),

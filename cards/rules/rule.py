@@ -76,7 +76,8 @@ class Trigger(Declared, frozen=True):
 class Sig(Declared, frozen=True):
     """How a drug is to be taken; without a dose only the text is given and the dose is left to the clinician.
 
-    `dose_share` is a part of the drafted dose, in the unit in which that was written; `times_per_week` on `weekday`.
+    `dose_share` is a part of the drafted dose, in the unit in which that was written; `times_per_week` on `weekday`;
+    `is_written`: the text is put into the order also where that had none.
     """
 
     text: str
@@ -84,6 +85,7 @@ class Sig(Declared, frozen=True):
     dose_share: float | None = None
     times_per_week: int | None = None
     weekday: str | None = None
+    is_written: bool = False
     dose_mg_high: float | None = None
     times_per_day: int | None = None
     every_hours: int | None = None

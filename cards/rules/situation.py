@@ -259,7 +259,8 @@ class Situation:
     @property
     def gestation_weeks(self) -> int | None:
         """Completed weeks of a pregnancy that is going on."""
-        return self.chart.gestation_weeks
+        gestation = self.chart.gestation
+        return gestation.weeks if gestation is not None else None
 
     def has_condition(self, key: str) -> bool | None:
         """Whether the condition is on the list; None where the list is not known, so that its silence means nothing."""
@@ -278,7 +279,9 @@ class Situation:
         if hit is None:
             return []
         date = hit.time.text if hit.time is not None else None
-        return [Fact(key, plain(hit.words), hit.code, effective=date, source=hit.source)]
+        # A pregnancy is always shown with its date, whatever else is said about pregnancy.
+        words = f"{plain(hit.words)} on record" if key == "pregnancy" else plain(hit.words)
+        return [Fact(key, words, hit.code, effective=date, source=hit.source)]
 
     def takes(self, selector: Selector) -> bool:
         """Whether such a drug is active or in another draft."""
@@ -379,8 +382,7 @@ class Situation:
             text = f"{show(self.weekly_dose_mg, limits)} mg/week"
             return [Fact("weekly_dose", text, self.weekly_dose_mg, "mg/wk", source=self.drafted.draft.name)]
         if word == "gestation_weeks" and self.gestation_weeks is not None:
-            hit = self.chart.condition("pregnancy")
-            source = hit.source if hit is not None else None
+            source = self.chart.gestation.source if self.chart.gestation is not None else None
             return [Fact("gestation", f"week {self.gestation_weeks}", self.gestation_weeks, "wk", source=source)]
         return []
 
@@ -393,6 +395,8 @@ class Situation:
     def is_unsure(self, uses: Iterable[str], *, critical: bool) -> bool:
         """Whether what rests on them is said one step lower; a critical finding also where eGFR stands in for CrCl."""
         used = frozenset(uses)
+        if "condition:pregnancy" in used and self.chart.pregnancy_doubt is not None:
+            return True
         return self.is_doubtful(used) or (critical and any(one.instead_of_clearance for one in self._estimates(used)))
 
     @property
@@ -402,12 +406,21 @@ class Situation:
         known = egfr if isinstance(egfr, KidneyEstimate) else egfr.old
         return known is not None and (known.unstable or known.method == "dialysis")
 
+    @property
+    def is_unstable(self) -> bool:
+        """Whether kidney function is changing, so that no estimate can be relied on."""
+        egfr = self.chart.kidney("egfr_best")
+        known = egfr if isinstance(egfr, KidneyEstimate) else egfr.old
+        return known is not None and known.unstable
+
     def notes(self, uses: Iterable[str]) -> list[str]:
         """Sentences about how sure the facts are."""
         used = frozenset(uses)
         said = [note for estimate in self._estimates(used) for note in kidney.notes(estimate)]
         if used & {*ESTIMATES, "lab:creatinine"}:
             said += self.chart.unstable_notes
+        if "condition:pregnancy" in used and self.chart.pregnancy_doubt is not None:
+            said.append(f"A pregnancy test on {self.chart.pregnancy_doubt.time.date} was negative.")
         return list(dict.fromkeys(said))
 
     def running_note(self) -> str | None:

@@ -96,21 +96,36 @@ def negative_test_since(record: PatientRecord, since: FhirTime | None) -> Sign |
 # How far it is
 
 
-def gestation_weeks(record: PatientRecord, since: FhirTime | None) -> int | None:
-    """Completed weeks of a pregnancy that is going on; None where nothing tells them.
+class Gestation(Struct, frozen=True, gc=False):
+    """How far a pregnancy is: completed weeks, what tells them in words, and where that stands."""
+
+    weeks: int
+    words: str
+    source: str | None
+
+
+def gestation(record: PatientRecord, since: FhirTime | None, source: str | None = None) -> Gestation | None:
+    """How far a pregnancy is that is going on; None where nothing tells it.
 
     By the estimated due date, else a gestational age that was measured or charted as ICD-10 Z3A or in the words of a
-    condition, else the onset `since` of the condition, which counts as two weeks into the pregnancy.
+    condition, else the onset `since` of the condition (`source`), which counts as two weeks into the pregnancy.
     """
     signs = signs_of(record)
     for sign in (*signs.due, *signs.gestation, *_charted_weeks(record)):
         weeks = _weeks_by(sign, record)
         if weeks is not None and not _ended(record, _beginning(sign)):
-            return int(weeks)
+            date = sign.due.date if sign.due is not None else sign.time.date
+            return Gestation(int(weeks), f"{'due' if sign.how == 'due' else 'gestational age of'} {date}", sign.source)
     if since is None or since.precision not in ("day", "instant"):
         return None
     days = (record.as_of_epoch - since.instant) / DAY_SECONDS
-    return int(days / 7.0 + _WEEKS_BEFORE_ONSET) if days >= 0 else None
+    return Gestation(int(days / 7.0 + _WEEKS_BEFORE_ONSET), f"onset {since.date}", source) if days >= 0 else None
+
+
+def gestation_weeks(record: PatientRecord, since: FhirTime | None) -> int | None:
+    """The completed weeks alone."""
+    found = gestation(record, since)
+    return found.weeks if found is not None else None
 
 
 def _weeks_by(sign: Sign, record: PatientRecord) -> float | None:
