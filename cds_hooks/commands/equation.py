@@ -1,16 +1,27 @@
 """`cds-hooks equation`: the published equations: list them, work one out, check one against a file of vectors."""
 
 import sys
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
+import msgspec
 import orjson
 import typer
 from rich.console import Console
 from rich.table import Table
 
+from cds_hooks.calling.chart import ChartError
+from cds_hooks.calling.opening import open_chart
 from cds_hooks.commands.equation_output import listed, show_checked, show_results
-from models_onnx.calculation.calculate import Result, calculate, calculate_all
+from cds_hooks.settings import settings
+from fhir.record.record import read_record
+from fhir.record.resources import decoder
+from models_onnx.calculation.calculate import Result
+from models_onnx.calculation.chart import Charted, read_chart
+from models_onnx.calculation.declaration import Equation
 from models_onnx.calculation.errors import EquationRefused
 from models_onnx.calculation.finding import find_equations, get_equation
 from models_onnx.calculation.inputs import Quantity
@@ -51,6 +62,9 @@ def run(
     inputs: Annotated[
         str | None, typer.Option(help="Inputs as a JSON object, a file with one, or - for standard input.")
     ] = None,
+    patient: Annotated[
+        Path | None, typer.Option(help="Take the inputs from this chart: a Bundle, or sample:ID; what is given wins.")
+    ] = None,
     output: Annotated[str | None, typer.Option(help="One output only, for example 'ascvd|10y'.")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -60,6 +74,8 @@ def run(
     be used.
 
     Example: cds-hooks equation run fib4 age=57 ast=85 alt=60 platelets=90
+
+    Example: cds-hooks equation run kfre_4 calibration=north_america --patient sample:ckd-uacr
     """
     try:
         equation = get_equation(name)
@@ -69,11 +85,13 @@ def run(
         if strange := sorted(set(values) - {each.name for each in equation.inputs}):
             known = ", ".join(each.name for each in equation.inputs)
             raise ValueError(f"{name} has no input {', '.join(strange)}; it has: {known}")
-    except (ModelError, ValueError, OSError) as error:
+        charted = _charted(equation, patient)
+    except (ModelError, ChartError, ValueError, OSError) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from error
-    results = _one(equation, values, output) if output is not None else calculate_all(equation, values)
-    show_results(equation, results, as_json)
+    outputs = [output] if output is not None else [each.id for each in equation.outputs]
+    results = [_worked_out(charted, values, each) for each in outputs]
+    show_results(equation, results, charted.not_found, as_json)
     raise typer.Exit(1 if any(isinstance(each, EquationRefused) for each in results) else 0)
 
 
@@ -105,11 +123,28 @@ def check(
     raise typer.Exit(0 if all(each.agrees for each in results) else 1)
 
 
-def _one(equation: Any, values: dict[str, Any], output: str) -> list[Result | EquationRefused]:
+def _charted(equation: Equation, patient: Path | None) -> Charted:
+    """The inputs of the chart; none without one."""
+    if patient is None:
+        return Charted(equation, {}, {}, {}, (), None)
+    now = settings().as_of or datetime.now(UTC)
+    chart = open_chart(patient, now)
+    resources: dict[str, Any] = {}
+    for position, resource in enumerate(chart.resources):
+        with suppress(
+            msgspec.DecodeError
+        ):  # what cannot be read is no fact; the server says so, a value does not need it
+            resources[str(position)] = decoder.decode(orjson.dumps(resource))
+    return read_chart(equation, read_record(resources, chart.patient["id"], now))
+
+
+def _worked_out(charted: Charted, given: dict[str, Any], output: str) -> Result | EquationRefused:
+    """The result from what was given, else from the chart."""
+    absent = {name: gap for name, gap in charted.missing.items() if name not in given}
     try:
-        return [calculate(equation, values, output)]
+        return replace(charted, given={**charted.given, **given}, missing=absent).calculate(output)
     except EquationRefused as refused:
-        return [refused]
+        return refused
 
 
 def _json_inputs(text: str | None) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """What `cds-hooks equation` found, for the terminal and as JSON."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
@@ -11,6 +12,7 @@ from models_onnx.calculation.attributes import attributes
 from models_onnx.calculation.calculate import Result
 from models_onnx.calculation.declaration import BandTable, Equation, Input
 from models_onnx.calculation.errors import EquationRefused
+from models_onnx.calculation.result import Value
 from models_onnx.calculation.vectors import Checked
 
 
@@ -67,10 +69,15 @@ def _table(table: BandTable) -> dict[str, Any]:
     }
 
 
-def show_results(equation: Equation, results: list[Result | EquationRefused], as_json: bool) -> None:
-    """Each output with its working, or the sentence why there is none."""
+def show_results(
+    equation: Equation, results: list[Result | EquationRefused], not_found: Sequence[Input], as_json: bool
+) -> None:
+    """Each output with its working, or the sentence why there is none; what a chart does not say counts as no."""
     if as_json:
-        typer.echo(orjson.dumps([_result(each) for each in results], option=orjson.OPT_INDENT_2))
+        absent = [each.name for each in not_found]
+        typer.echo(
+            orjson.dumps([{**_result(each), "not_found": absent} for each in results], option=orjson.OPT_INDENT_2)
+        )
         return
     console = Console()
     console.print(f"{equation.title}, {equation.version} ({equation.id})", highlight=False)
@@ -79,6 +86,9 @@ def show_results(equation: Equation, results: list[Result | EquationRefused], as
             console.print(f"No value: {each.text}", highlight=False)
         else:
             console.print(_drawn(each))
+    if not_found:
+        words = ", ".join(each.words.lower() for each in not_found)
+        console.print(f"Not found in the chart, so counted as no: {words}.", highlight=False)
     console.print(f"Compared with: {equation.reference}.", highlight=False)
 
 
@@ -88,10 +98,16 @@ def _drawn(result: Result) -> Table:
     for part in sorted(result.working.contributions, key=lambda each: -abs(each.contribution)):
         item = result.equation.input(part.input)
         unit = "" if item.unit == "1" else f" {item.unit}"
-        value = f"{part.value:g}{unit}" if not isinstance(part.value, str | bool) else str(part.value)
+        value = _value(part.value, unit)
         table.add_row(item.words, value, f"{part.contribution:+.4f}")
     table.add_row("reference", "", f"{result.working.base:+.4f}")
     return table
+
+
+def _value(value: Value, unit: str) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return value if isinstance(value, str) else f"{value:g}{unit}"
 
 
 def _said(result: Result) -> str:

@@ -11,6 +11,7 @@ from fhir.terminology.analytes import ANALYTES, LOINC
 
 _PATIENT = "patient={{context.patientId}}"
 _BODY = frozenset({"bmi", "body_weight", "body_height"})
+_TOBACCO = frozenset({"smoking_status"})
 
 _REQUIRED = Policy("fail")
 # Without the deliveries a pregnancy goes on for longer, without the tests one is suggested twice: nothing unsafe. An
@@ -85,8 +86,10 @@ class Needs:
         required: Iterable[str] = (),
     ) -> "Needs":
         """The needs of these features together with these analytes and resource types."""
-        measured = {analyte for feature in features for analyte in feature.analytes}
-        return Needs(frozenset(measured | set(analytes)), frozenset(resources), frozenset(required))
+        asked = tuple(features)
+        measured = {analyte for feature in asked for analyte in feature.analytes}
+        read = {resource for feature in asked for resource in feature.resources}
+        return Needs(frozenset(measured | set(analytes)), frozenset(read | set(resources)), frozenset(required))
 
 
 def templates_for(needs: Needs, *, has_drafts: bool = False) -> Templates:
@@ -95,11 +98,12 @@ def templates_for(needs: Needs, *, has_drafts: bool = False) -> Templates:
     `has_drafts`: whether the context of every hook of the service brings draft orders.
     """
     found = [Template("patient", "Patient/{{context.patientId}}", "Patient", "the patient", policy=_REQUIRED)]
-    labs = needs.analytes - _BODY - PRESSURE
+    labs = needs.analytes - _BODY - PRESSURE - _TOBACCO
     for key, words, analytes, count in (
         ("labs", "laboratory results", labs, 500),
         ("pressures", "blood pressures", needs.analytes & PRESSURE, 50),
         ("body", "weight and height", needs.analytes & _BODY, 50),
+        ("tobacco", "tobacco use", needs.analytes & _TOBACCO, 10),
     ):
         if analytes:
             found.append(Template(key, _observations(analytes, count), "Observation", words, frozenset(analytes)))

@@ -96,7 +96,7 @@ def smoker(record: PatientRecord, feature: Feature) -> FeatureValue | Missing:
     if answers:
         time, source, code, words, is_current = answers[0]
         return FeatureValue(feature, 1.0 if is_current else 0.0, time.text, source, code, float(is_current), words)
-    if not record.knows("Condition"):
+    if not (record.knows("Condition") and record.knows("smoking_status")):
         return _not_asked(feature)
     hit = has_group(record, *feature.groups)
     return _of_condition(record, feature, hit) if hit is not None else not_found(record, feature)

@@ -149,6 +149,7 @@ _CONDITIONS = (
         f"{_PREVENT}; LOINC 72166-2, else the problem list",
         kind="smoker",
         groups=("tobacco_use",),
+        analyte="smoking_status",
         window_days=_TWO_YEARS,
     ),
 )

@@ -134,6 +134,8 @@ class Equation:
     work: Callable[[Values, str], Working]
     bands: tuple[BandTable, ...] = ()
     rates: tuple[Rates, ...] = ()
+    only_with: tuple[str, ...] = ()
+    """Features of the record, any of which must be a yes: whom it is for at all."""
     not_on_cards: str | None = None
     """Why it is never shown on a card; None where it may be."""
 

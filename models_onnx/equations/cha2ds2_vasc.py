@@ -69,6 +69,7 @@ EQUATION = Equation(
     ),
     reference="a man under 65 with none of the conditions: 0 points",
     work=work,
+    only_with=("has_atrial_fibrillation",),
     bands=(
         BandTable(
             output="score",

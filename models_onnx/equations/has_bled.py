@@ -71,6 +71,7 @@ EQUATION = Equation(
     ),
     reference="a person of 65 or younger with none of the nine: 0 points",
     work=work,
+    only_with=("has_atrial_fibrillation",),
     bands=(
         BandTable(
             output="score",

@@ -102,6 +102,7 @@ EQUATION = Equation(
     ),
     reference="a man with bilirubin, INR and creatinine 1.0, sodium 137, albumin 3.5: 6 points",
     work=work,
+    only_with=("has_cirrhosis",),
     rates=(
         Rates(
             of={14: 0.981, 15: 0.977, 26: 0.855, 28: 0.791},

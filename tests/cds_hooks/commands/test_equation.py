@@ -98,3 +98,43 @@ def test_the_first_disagreement_is_named_with_both_values_and_ends_the_check(tmp
 
 def test_a_file_that_is_none_ends_with_2(tmp_path: Path) -> None:
     assert _run("check", str(tmp_path / "none.json")).exit_code == 2
+
+
+def test_the_inputs_come_from_a_chart_and_what_it_does_not_say_is_named() -> None:
+    done = _run("run", "kfre_4", "calibration=north_america", "--patient", "sample:ckd-uacr", "--json")
+    assert done.exit_code == 0, done.stderr
+    two, five = json.loads(done.stdout)
+    assert (two["value"], five["value"]) == (pytest.approx(0.0278, abs=1e-3), pytest.approx(0.0841, abs=1e-3))
+    stroke = _run("run", "cha2ds2_vasc", "--patient", "sample:af-no-anticoagulant")
+    assert "score: 7" in stroke.stdout
+    assert "Not found in the chart, so counted as no: heart failure, vascular disease." in " ".join(
+        stroke.stdout.split()
+    )
+
+
+def test_what_is_given_wins_over_the_chart() -> None:
+    done = _run(
+        "run", "kfre_4", "calibration=north_america", "uacr=3 mg/mmol", "--patient", "sample:ckd-uacr",
+        "--output", "5y", "--json",
+    )  # fmt: skip
+    (five,) = json.loads(done.stdout)
+    assert five["value"] < 0.03
+
+
+@pytest.mark.parametrize(
+    ("name", "sample", "reason"),
+    [
+        ("prevent_base", "planning-talk", "excluded"),
+        ("kfre_4", "dialysis", "excluded"),
+        ("cha2ds2_vasc", "healthy-adult", "outside-population"),
+        ("prevent_base", "sparse-record", "input-missing"),
+    ],
+)
+def test_whom_an_equation_is_not_for_gets_no_value(name: str, sample: str, reason: str) -> None:
+    done = _run("run", name, "--patient", f"sample:{sample}", "--json")
+    assert done.exit_code == 1
+    assert {each["refused"] for each in json.loads(done.stdout)} == {reason}
+
+
+def test_a_chart_that_is_not_there_ends_with_2() -> None:
+    assert _run("run", "fib4", "--patient", "sample:nobody").exit_code == 2

@@ -1,0 +1,116 @@
+"""An equation's inputs from a patient's record, each with its evidence, and the calculation on them.
+
+What the record was searched for and does not hold counts as no and is named: "not found in the chart". What could not
+be searched, and who is excluded, gives no value.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from fhir.mapping.feature import Feature, FeatureValue, Missing
+from fhir.mapping.features import FEATURES, features_named
+from fhir.mapping.vector import map_features
+from fhir.record.record import PatientRecord
+from models_onnx.calculation.calculate import Result, calculate
+from models_onnx.calculation.declaration import Equation, Input
+from models_onnx.calculation.errors import EquationRefused
+from models_onnx.calculation.result import Value
+
+
+@dataclass(frozen=True, slots=True)
+class Charted:
+    """The inputs of one equation as one record has them.
+
+    `given` are the values by name; `evidence` where each was found; `missing` why an input has none; `not_found` the
+    yes-or-no inputs that were looked for and not found (they are given as no); `excluded` says who this is not for.
+    """
+
+    equation: Equation
+    given: Mapping[str, Value]
+    evidence: Mapping[str, FeatureValue]
+    missing: Mapping[str, Missing]
+    not_found: tuple[Input, ...]
+    excluded: EquationRefused | None
+
+    def calculate(self, output: str | None = None) -> Result:
+        """The result; EquationRefused where somebody is excluded, or an input is missing or out of range.
+
+        A missing input is refused with the reason the record gives: not recorded, too old, not usable.
+        """
+        if self.excluded is not None:
+            raise self.excluded
+        wanted = self.equation.output(output).id
+        for item in self.equation.inputs:
+            if item.name in self.missing and item.is_needed_for(wanted):
+                text = f"{self.equation.title}: {self.missing[item.name].text}"
+                raise EquationRefused("input-missing", text, (item.name,))
+        return calculate(self.equation, self.given, output)
+
+    def lacks(self, output: str | None = None) -> tuple[str, ...]:
+        """The names of the inputs of this output that the record does not give."""
+        wanted = self.equation.output(output).id
+        return tuple(
+            item.name for item in self.equation.inputs if item.name in self.missing and item.is_needed_for(wanted)
+        )
+
+
+def features_of(*equations: Equation) -> tuple[Feature, ...]:
+    """Every feature that these equations read from a record: inputs and exclusions, each once."""
+    names = [item.feature for each in equations for item in each.inputs if item.feature is not None]
+    names += [name for each in equations for exclusion in each.exclusions for name in exclusion.features]
+    names += [name for each in equations for name in each.only_with]
+    return features_named(tuple(dict.fromkeys(names)))
+
+
+def read_chart(equation: Equation, record: PatientRecord, site: Mapping[str, Value] | None = None) -> Charted:
+    """The inputs as the record has them; `site` gives those that are of the place, not of the patient."""
+    features = features_of(equation)
+    vector = map_features(record, features)
+    found = {feature.name: each for feature, each in zip(features, vector.evidence, strict=True)}
+    gaps = {each.feature.name: each for each in vector.missing}
+    given: dict[str, Value] = dict(site or {})
+    evidence: dict[str, FeatureValue] = {}
+    missing: dict[str, Missing] = {}
+    not_found: list[Input] = []
+    for item in equation.inputs:
+        if item.name in given:
+            continue
+        known = found.get(item.feature or "")
+        if known is not None:
+            given[item.name], evidence[item.name] = _value(item, known), known
+            not_found += [item] if not known.found else []
+        elif item.feature in gaps:
+            missing[item.name] = gaps[item.feature]
+        elif item.kind == "yes-no":  # nothing in a record says it
+            given[item.name] = False
+            not_found.append(item)
+    return Charted(equation, given, evidence, missing, tuple(not_found), _excluded(equation, found, gaps))
+
+
+def _value(item: Input, known: FeatureValue) -> Value:
+    if item.kind == "choice":  # sex is the only one that a record gives
+        return "male" if known.value else "female"
+    return bool(known.value) if item.kind == "yes-no" else known.value
+
+
+def _excluded(
+    equation: Equation, found: Mapping[str, FeatureValue | None], gaps: Mapping[str, Missing]
+) -> EquationRefused | None:
+    for exclusion in equation.exclusions:
+        for name in exclusion.features:
+            known = found.get(name)
+            if known is not None and known.value:
+                text = f"{equation.title} is not for {exclusion.words}: {FEATURES[name].words.lower()} is on record."
+                return EquationRefused("excluded", text, (name,))
+            if name in gaps:
+                text = f"{equation.title} is not for {exclusion.words}, and {gaps[name].text}"
+                return EquationRefused("excluded", text, (name,))
+    return _not_for(equation, found)
+
+
+def _not_for(equation: Equation, found: Mapping[str, FeatureValue | None]) -> EquationRefused | None:
+    if not equation.only_with or any(known is not None and known.value for known in map(found.get, equation.only_with)):
+        return None
+    words = " or ".join(FEATURES[name].words.lower() for name in equation.only_with)
+    text = f"{equation.title} is for {equation.population}; {words} is not found in the chart."
+    return EquationRefused("outside-population", text, equation.only_with)
