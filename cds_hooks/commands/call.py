@@ -1,6 +1,7 @@
 """`cds-hooks call`: a chart on disk and perhaps a draft order → a hook call → its cards in the terminal."""
 
 import shlex
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
@@ -88,7 +89,8 @@ def call(
             f"No answer from {url} ({type(error).__name__}). Is the server running? Start it: cds-hooks serve", err=True
         )
         raise typer.Exit(1) from error
-    failed = [_send(console, caller, entry, request, as_json, curl, feedback) for entry, request in requests]
+    with closing(caller):
+        failed = [_send(console, caller, entry, request, as_json, curl, feedback) for entry, request in requests]
     raise typer.Exit(1 if any(failed) else 0)
 
 

@@ -18,10 +18,12 @@ from cds_hooks.contract.drawing import draw
 from cds_hooks.contract.registry import Check
 from cds_hooks.contract.report import Report
 from cds_hooks.contract.run import UnknownRow, check_server, chosen
+from cds_hooks.contract.signer import Signer
 from cds_hooks.contract.subjects import Subject
 from cds_hooks.contract.target import Target
 from cds_hooks.contract.writing import as_json as report_as_json
 from cds_hooks.contract.writing import as_junit
+from cds_hooks.security.signing import SigningKeyError, algorithms_of, read_key_file, sign_claims
 from cds_hooks.settings import settings
 
 _KINDS = {
@@ -56,6 +58,12 @@ def check(
     token_command: Annotated[
         str, typer.Option(metavar="PROGRAM", help="Program that prints a token for {url}, run for every request.")
     ] = "",
+    key: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Sign every request with this key of cds-hooks trust dev-key."),
+    ] = None,
+    subject: Annotated[str, typer.Option(help="sub of the tokens that are signed.")] = "",
+    tenant: Annotated[str, typer.Option(help="tenant of the tokens that are signed.")] = "",
     ca: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Trust this authority's certificate (PEM) as well.")
     ] = None,
@@ -85,8 +93,9 @@ def check(
     as_of = settings().as_of or datetime.now(UTC)
     try:
         charts = tuple(chart_in(path) for path in patient) if patient else sample_charts(as_of)
-        connection = Connection(base, timeout, token, tuple(shlex.split(token_command)), ca)
-    except (ChartError, OSError) as error:
+        signer = _signer(key, subject, tenant) if key else None
+        connection = Connection(base, timeout, token, tuple(shlex.split(token_command)), ca, signer)
+    except (ChartError, SigningKeyError, OSError) as error:
         _stop(str(error))
     target = Target(connection, charts, as_of, DIALECTS[dialect], origin, fhir_host)
     try:
@@ -132,6 +141,20 @@ def _checks(only: list[str] | None, dialect: str) -> list[Check]:
         return chosen(only or [], dialect)
     except UnknownRow as error:
         _stop(str(error))
+
+
+def _signer(key: Path, subject: str, tenant: str) -> Signer:
+    """SigningKeyError where the file is no key."""
+    signing = read_key_file(key)
+    return Signer(
+        signing.issuer,
+        signing.jwk["alg"],
+        signing.jwk["kid"],
+        lambda header, claims: sign_claims(signing, header, claims),
+        subject,
+        tenant,
+        algorithms_of(signing),
+    )
 
 
 def _with_progress(target: Target, checks: list[Check]) -> Report:

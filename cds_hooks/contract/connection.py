@@ -13,6 +13,7 @@ import httpx
 
 from cds_hooks.contract.exchange import Exchange, Purpose
 from cds_hooks.contract.finding import NotTested
+from cds_hooks.contract.signer import Signer
 
 JSON: Final = {"content-type": "application/json"}
 _LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
@@ -27,8 +28,9 @@ class Connection:
     After several requests in a row without an answer no more are sent: `send` then raises NotTested.
 
     `token` is sent as bearer. `token_command` is a program (a list of words) that prints a token for the URL put in
-    place of `{url}`: for servers that take each token once only. `authority` is a file with the certificate of an
-    authority to trust besides the public ones; OSError or ssl.SSLError where it cannot be used.
+    place of `{url}`, and `signer` signs one for every request: for servers that take each token once only. `authority`
+    is a file with the certificate of an authority to trust besides the public ones; OSError or ssl.SSLError where it
+    cannot be used.
     """
 
     def __init__(
@@ -38,8 +40,10 @@ class Connection:
         token: str = "",
         token_command: tuple[str, ...] = (),
         authority: Path | None = None,
+        signer: Signer | None = None,
     ) -> None:
         self.base = base
+        self.signer = signer
         self.token = token
         self.token_command = token_command
         self.log: list[Exchange] = []
@@ -52,7 +56,7 @@ class Connection:
     @property
     def authenticates(self) -> bool:
         """Whether requests carry a token."""
-        return bool(self.token or self.token_command)
+        return bool(self.token or self.token_command or self.signer)
 
     def close(self) -> None:
         """Closes the connections."""
@@ -123,6 +127,8 @@ class Connection:
 
     def bearer(self, path: str) -> str:
         """The token for a request to this path; empty where there is none."""
+        if self.signer is not None:
+            return self.signer.token(f"{self.base}{path}")
         if not self.token_command:
             return self.token
         words = [word.replace("{url}", f"{self.base}{path}") for word in self.token_command]

@@ -50,7 +50,7 @@ def check_server(target: Target, checks: Sequence[Check], progress: Progress = l
         stopped = f"no answer from {target.connection.base}: {target.discovery.failure}"
         return Report(target.connection.base, list(outcomes.values()), 1, stopped=stopped)
     if target.discovery.status in (401, 403) and not target.connection.authenticates:
-        stopped = f"discovery {target.discovery.answer}: give a token (--token)"
+        stopped = f"discovery {target.discovery.answer}: give a key or a token (--key, --token)"
         return Report(target.connection.base, list(outcomes.values()), 1, stopped=stopped)
     if not target.discovery.document.problem:
         judge(Subject.DISCOVERY, target.document, outcomes.values())

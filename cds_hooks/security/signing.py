@@ -3,6 +3,8 @@
 import json
 import os
 import secrets
+from base64 import urlsafe_b64encode
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +20,7 @@ from cds_hooks.security.keys import ALGORITHMS
 
 SigningAlgorithm = Literal["ES256", "ES384", "ES512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "EdDSA"]
 _RSA_BITS: Final = 3072
+_RSA: Final = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512")
 _ONLY_PUBLIC: Final = frozenset({"kty", "kid", "alg", "use", "crv", "x", "y", "n", "e"})
 
 
@@ -92,6 +95,23 @@ def sign_token(
     }
     claims |= {name: value for name, value in (("sub", subject), ("tenant", tenant)) if value is not None}
     return jwt.encode(claims, key.private, algorithm=key.jwk["alg"], headers={"kid": key.jwk["kid"], "typ": "JWT"})
+
+
+def sign_claims(key: SigningKey, header: Mapping[str, Any], claims: Mapping[str, Any]) -> str:
+    """A token with exactly this header and these claims, right or wrong: for trying out what a server refuses."""
+    algorithm = get_default_algorithms()[header.get("alg", key.jwk["alg"])]
+    parts = [_encoded(json.dumps(part, separators=(",", ":")).encode()) for part in (dict(header), dict(claims))]
+    signature = algorithm.sign(".".join(parts).encode(), key.private)
+    return ".".join([*parts, _encoded(signature)])
+
+
+def algorithms_of(key: SigningKey) -> tuple[str, ...]:
+    """Every algorithm that a key of its kind can sign with, its own among them."""
+    return _RSA if key.jwk["alg"] in _RSA else (key.jwk["alg"],)
+
+
+def _encoded(data: bytes) -> str:
+    return urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
 def _private(algorithm: str) -> Any:

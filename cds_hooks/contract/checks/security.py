@@ -1,4 +1,4 @@
-"""Transport and tokens, as far as they can be tried without a key of the client."""
+"""Transport and tokens, as far as they can be tried without a key of the client (`signed.py` is for the rest)."""
 
 import base64
 import hashlib

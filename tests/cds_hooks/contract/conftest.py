@@ -14,6 +14,7 @@ from cds_hooks.contract.report import Report
 from cds_hooks.contract.run import check_server, chosen
 from cds_hooks.contract.target import Target
 from tests.cds_hooks.contract.good_server import GoodServer, running
+from tests.cds_hooks.contract.good_tokens import signer
 
 AS_OF = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
 Run = Callable[..., Report]
@@ -52,7 +53,8 @@ def run(good: GoodServer, few_charts: tuple[Chart, ...]) -> Run:
     """Runs the checks of some rows (all, where none is named) on the good server as it is at the moment."""
 
     def run_kit(*rows: str, dialect: str = "standard", charts: tuple[Chart, ...] = few_charts) -> Report:
-        connection = Connection(good.base, timeout_seconds=1.0, token=good.token)
+        keyed = signer() if good.signed else None
+        connection = Connection(good.base, timeout_seconds=1.0, token=good.token, signer=keyed)
         try:
             target = Target(connection, charts, AS_OF, DIALECTS[dialect], fhir_host="127.0.0.1")
             return check_server(target, chosen(rows, dialect))

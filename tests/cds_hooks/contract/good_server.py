@@ -26,6 +26,7 @@ from tests.cds_hooks.contract.good_advice import advice
 from tests.cds_hooks.contract.good_calls import read_call
 from tests.cds_hooks.contract.good_feedback import take_feedback
 from tests.cds_hooks.contract.good_prefetch import read_prefetch
+from tests.cds_hooks.contract.good_tokens import is_good
 from tests.cds_hooks.contract.habits import PREFETCH, Habits, Json, Refusal
 from tests.cds_hooks.contract.icon import png
 
@@ -65,7 +66,7 @@ class GoodServer(Habits):
             return Response(status_code=500 if self.has("HEAD fails") else 200)
         if request.method != "GET" and not self.has("POST on discovery answered"):
             return self._error(request, 405, "GET only")
-        if self.token and not self._knows(request):
+        if self._asks and not self._knows(request):
             return self._error(request, 401, "unauthorized")
         if self.has("discovery is 404"):
             return self._error(request, 404, "not here")
@@ -122,7 +123,7 @@ class GoodServer(Habits):
             if self.has("an unknown service is answered"):
                 return {"cards": []}
             raise Refusal(404, "no such service")
-        if self.token and not self._knows(request):
+        if self._asks and not self._knows(request):
             raise Refusal(401, "unauthorized")
         if self.has("registry by id alone"):
             hooks["orders"] = ["order-sign"]
@@ -145,7 +146,7 @@ class GoodServer(Habits):
         """POST /cds-services/{id}/feedback."""
         if request.method == "OPTIONS":
             return self._preflight(request)
-        if self.token and not self._knows(request) and not self.has("feedback without token"):
+        if self._asks and not self._knows(request) and not self.has("feedback without token"):
             return self._error(request, 401, "unauthorized")
         if request.path_params["name"] not in ("greeter", "orders", "silent") and not self.has("any feedback address"):
             return self._error(request, 404, "no such service")
@@ -155,8 +156,14 @@ class GoodServer(Habits):
             return self._error(request, refusal.status, refusal.text)
         return self._cors(request, Response("{}", media_type="application/json"))
 
+    @property
+    def _asks(self) -> bool:
+        return bool(self.token) or self.signed
+
     def _knows(self, request: Request) -> bool:
         given = request.headers.get("authorization", "").removeprefix("Bearer ")
+        if self.signed:
+            return is_good(self, given, f"{self.base}{request.url.path}")
         if self.has("signature not checked"):
             return given.split(".")[0] == self.token.split(".")[0]
         if self.has("alg none taken") and given:

@@ -33,6 +33,8 @@ class Habits:
 
     base: str = ""
     token: str = ""
+    signed: bool = False
+    """Whether tokens are checked as signed ones; else `token` is compared as a whole."""
     fault: str = ""
     on_discovery: Change = lambda document: document
     on_response: Change = lambda document: document
@@ -41,7 +43,7 @@ class Habits:
 
     def heal(self) -> None:
         """Takes the planted fault out."""
-        self.fault, self.token = "", ""
+        self.fault, self.token, self.signed = "", "", False
         self.on_discovery = self.on_response = lambda document: document
         self.seen.clear()
 

@@ -107,3 +107,24 @@ SECURITY = tuple(
         ("SEC-29", "errors say why"),
     )
 )
+
+SIGNED = tuple(
+    Planted(row, what, signed=True)
+    for row, what in (
+        ("SEC-15", "expired tokens taken"),
+        ("SEC-16", "tokens of tomorrow taken"),
+        ("SEC-25", "tokens live long"),
+        ("SEC-17", "tokens taken twice"),
+        ("SEC-12", "any issuer taken"),
+        ("SEC-19", "any jku taken"),
+        ("SEC-14", "any audience taken"),
+        ("SEC-13", "aud as text only"),
+        ("SEC-28", "unknown claims refused"),
+        ("SEC-28", "nbf not read"),
+        ("SEC-06", "kid not read"),
+        ("SEC-07", "typ not read"),
+        ("SEC-23", "any algorithm taken"),
+        ("SEC-24", "claims may be missing"),
+        ("DISC-16", "discovery with any token"),
+    )
+)

@@ -17,6 +17,7 @@ class Planted:
     discovery: Change | None = None
     response: Change | None = None
     token: bool = False
+    signed: bool = False
     dialect: str = "standard"
 
 

@@ -14,6 +14,7 @@ from tests.cds_hooks.contract.planting import Planted
 # What takes a certificate, a public address or a token to see.
 OUT_OF_REACH = {"GEN-02", "SEC-32"}
 NEEDS_A_TOKEN = {"DISC-16", "SEC-01", "SEC-02", "SEC-04", "SEC-20", "SEC-21", "SEC-29"}
+NEEDS_A_KEY = {f"SEC-{number}" for number in ("05", "06", "07", *range(12, 18), 19, 23, 24, 25, 28)}
 
 
 def _name(planted: Planted) -> str:
@@ -26,6 +27,7 @@ def test_a_planted_fault_is_found_by_the_check_of_its_row(planted: Planted, good
     good.on_discovery = planted.discovery or good.on_discovery
     good.on_response = planted.response or good.on_response
     good.token = token() if planted.token else ""
+    good.signed = planted.signed
     report = run(planted.row, dialect=planted.dialect)
     rows = {row for finding in report.findings for row in (finding.row.id, *finding.check.rows)}
     assert planted.row in rows, f"found {rows or 'nothing'}; {[each.reason for each in report.rows]}"
@@ -38,14 +40,25 @@ def test_a_server_without_fault_is_left_in_peace_and_nearly_everything_is_tested
     assert [(each.row.id, each.faults) for each in report.findings] == []
     assert report.exit_code == 0
     untested = {each.row.id for each in report.rows if each.result is Result.NOT_TESTED}
-    assert untested == OUT_OF_REACH | NEEDS_A_TOKEN
+    assert untested == OUT_OF_REACH | NEEDS_A_TOKEN | NEEDS_A_KEY
 
 
 def test_a_server_that_asks_for_a_token_is_left_in_peace(good: GoodServer, run: Run) -> None:
     good.token = token()
     report = run()
     assert [(each.row.id, each.faults) for each in report.findings] == []
-    assert {each.row.id for each in report.rows if each.result is Result.NOT_TESTED} == OUT_OF_REACH
+    untested = {each.row.id for each in report.rows if each.result is Result.NOT_TESTED}
+    assert untested == OUT_OF_REACH | NEEDS_A_KEY
+
+
+def test_a_server_that_checks_signed_tokens_is_left_in_peace_and_every_row_on_them_is_tested(
+    good: GoodServer, run: Run
+) -> None:
+    good.signed = True
+    report = run("SEC", "DISC", "FB")
+    assert [(each.row.id, each.faults) for each in report.findings] == []
+    rows = {each.row.id for each in report.rows if each.result is Result.NOT_TESTED}
+    assert rows & (NEEDS_A_KEY | NEEDS_A_TOKEN) == set()
 
 
 def test_faults_are_planted_for_every_row_that_has_a_check() -> None:
