@@ -21,6 +21,7 @@ COMMANDS = {
     "model": ("model", "app"),
     "equation": ("equation", "app"),
     "medications": ("medications", "app"),
+    "rules": ("rules", "app"),
     "check": ("check", "check"),
     "check-file": ("check", "check_files"),
     "fhir-server": ("fhir_server", "serve_fhir"),

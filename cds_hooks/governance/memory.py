@@ -45,6 +45,12 @@ class _Response(Struct):
 _decoder: Final = msgspec.json.Decoder(_Response)
 
 
+def findings_of(response: bytes) -> dict[str, list[tuple[str, str]]]:
+    """Rule and band of each finding of each card, by the card's uuid."""
+    cards = _decoder.decode(response).cards
+    return {card.uuid: [(one.rule, one.band) for one in card.extension.ours.findings] for card in cards}
+
+
 class Memory:
     """All answers on record, by client and patient; how long one counts is the rules' business."""
 

@@ -1,0 +1,1 @@
+"""Cases of the medication rules: small patients and drafts with what is right to say about them."""

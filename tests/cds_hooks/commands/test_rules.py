@@ -1,0 +1,154 @@
+"""`cds-hooks rules`: read, check, try, approve, count."""
+
+import asyncio
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+from cards.rules.governance import every_version
+from cds_hooks.commands.rules import app
+from cds_hooks.governance import read_rules_file
+from tests.cds_hooks.calls import ORDERS, client, request_for
+from tests.conftest import ROOT
+
+RULE = "renal-metformin"
+VERSION = every_version()[RULE].digest
+CASES = ROOT / "tests" / "cases" / "rules"
+
+
+def run(*words: str) -> Result:
+    return CliRunner().invoke(app, list(words))
+
+
+def test_each_rule_is_listed_with_its_sources_its_check_and_its_review() -> None:
+    listed = json.loads(run("list", "--json").stdout)
+    assert [each["id"] for each in listed] == list(every_version())
+    for each in listed:
+        assert each["evidence"]
+        assert each["verified"] in ("source read", "search", "knowledge", "needs label check")
+        assert each["reviewed"]
+        assert each["here"].startswith("not approved")
+    said = run("list", "--family", "renal").stdout
+    assert f"{RULE} (c w" in said
+    assert "Metformin label" in said
+
+
+def test_a_rule_is_shown_with_its_bands_and_version() -> None:
+    shown = run("show", RULE).stdout
+    assert "| `lt30` | critical |" in shown
+    assert VERSION in shown
+    assert json.loads(run("show", RULE, "--json").stdout)["declared"]["id"] == RULE
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("show", "nothing"), "There is no rule nothing"),
+        (("list", "--family", "nothing"), "There is no family nothing"),
+        (("list", "--file", "nothing.toml"), "cannot be read"),
+    ],
+)
+def test_what_is_not_there_is_said_in_a_sentence(words: tuple[str, ...], said: str) -> None:
+    done = run(*words)
+    assert done.exit_code == 1
+    assert said in done.output
+
+
+def test_an_approval_is_one_command(tmp_path: Path) -> None:
+    file = str(tmp_path / "rules.toml")
+    who = ("--name", "A. Person", "--role", "pharmacist", "--file", file)
+    assert run("approve", RULE, "--version", "0" * 16, *who).exit_code == 1
+    done = run("approve", RULE, "--version", VERSION, *who)
+    assert done.exit_code == 0
+    assert read_rules_file(Path(file)).is_approved(RULE, VERSION)
+    assert "approved by A. Person (pharmacist)" in run("list", "--file", file).stdout
+
+
+def test_cases_are_checked_and_a_wrong_one_is_named(tmp_path: Path) -> None:
+    good = run("check", str(CASES / f"{RULE}.json"))
+    assert (good.exit_code, " 0 wrong." in good.stdout) == (0, True)
+    cases = json.loads((CASES / f"{RULE}.json").read_text())
+    wrong = [case | {"indicator": "info"} if case.get("band") == "lt30" else case for case in cases]
+    (tmp_path / f"{RULE}.json").write_text(json.dumps(wrong))
+    bad = run("check", str(tmp_path), "--json")
+    assert bad.exit_code == 1
+    faults = [each["faults"] for each in json.loads(bad.stdout)["cases"] if each["faults"]]
+    assert any("expected renal-metformin/lt30/info" in fault for each in faults for fault in each)
+
+
+def test_a_band_without_its_cases_fails_the_check(tmp_path: Path) -> None:
+    cases = json.loads((CASES / f"{RULE}.json").read_text())
+    (tmp_path / f"{RULE}.json").write_text(json.dumps([case for case in cases if case["kind"] != "missing"]))
+    done = run("check", str(tmp_path))
+    assert done.exit_code == 1
+    assert "no missing case of lt30" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("x.json", "{}", "holds neither"),
+        ("x.json", "{", "is no JSON"),
+        ("x.json", '[{"kind": "fires"}]', "there is none called x"),
+        (f"{RULE}.json", '[{"kind": "fires", "about": "lt30"}]', "cannot be read"),
+    ],
+)
+def test_a_file_that_holds_no_case_is_said(tmp_path: Path, name: str, text: str, said: str) -> None:
+    (tmp_path / name).write_text(text)
+    done = run("check", str(tmp_path / name))
+    assert done.exit_code == 1
+    assert said in done.stdout
+
+
+def _request_case(as_of: datetime, **expected: Any) -> str:
+    request = request_for(ORDERS, "order-sign", "ckd4-metformin", as_of, "metformin-ckd4-coded")
+    return json.dumps({"id": "ours", "as_of": as_of.isoformat(), "request": request, "expected": expected})
+
+
+def test_a_complete_request_goes_through_the_server(tmp_path: Path, as_of: datetime) -> None:
+    file = tmp_path / "case.json"
+    finding = {"rule": RULE, "band": "lt30", "indicator": "critical"}
+    file.write_text(_request_case(as_of, findings=[finding]))
+    assert run("check", str(file)).exit_code == 0
+    file.write_text(_request_case(as_of, findings=[finding | {"band": "30to44_new"}]))
+    assert "no finding renal-metformin/30to44_new" in run("check", str(file)).stdout
+    file.write_text(_request_case(as_of, findings=[], silent=True))
+    assert "must not speak" in run("check", str(file)).stdout
+
+
+def test_a_folder_of_charts_is_simulated(tmp_path: Path, data_folder: Path) -> None:
+    folder = str(data_folder / "fhir" / "synthea")
+    said = json.loads(run("simulate", folder, "--orders", "1", "--json").stdout)
+    assert said["orders"] > 20
+    assert said["cards_per_100_orders"] <= 100
+    assert run("simulate", str(tmp_path)).exit_code == 2
+
+
+def test_what_was_said_and_answered_is_counted_by_rule(tmp_path: Path, as_of: datetime) -> None:
+    async def call() -> None:
+        async with client(tmp_path, as_of=as_of) as calls:
+            request = request_for(ORDERS, "order-sign", "ckd4-metformin", as_of, "metformin-ckd4-coded")
+            answer = await calls.post(f"/cds-services/{ORDERS}", json=request)
+            (card,) = answer.json()["cards"]
+            item = {
+                "card": card["uuid"],
+                "outcome": "overridden",
+                "outcomeTimestamp": "2026-11-20T09:05:00Z",
+                "overrideReason": {"reason": card["overrideReasons"][0]},
+            }
+            await calls.post(f"/cds-services/{ORDERS}/feedback", json={"feedback": [item]})
+            await calls.post(f"/cds-services/{ORDERS}", json=request)
+
+    asyncio.run(call())
+    database = f"sqlite:///{tmp_path}/decisions.sqlite3"
+    (counted,) = json.loads(run("stats", "--database", database, "--json").stdout)
+    assert counted["rule"] == RULE
+    assert (counted["spoke"], counted["overridden"], counted["acknowledged"]) == (1, 1, 1)
+    assert sum(counted["reasons"].values()) == 1
+    assert RULE[:8] in run("stats", "--database", database).stdout
+    assert run("stats", "--database", f"sqlite:///{tmp_path}/none.sqlite3").exit_code == 1

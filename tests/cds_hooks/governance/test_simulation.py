@@ -1,0 +1,100 @@
+"""Orders put back to the moment they were written: nothing of later, and what had not ended then was going on."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from cds_hooks.governance.charts import chart_files, patients_of
+from cds_hooks.governance.simulation import Simulation, simulate
+
+Json = dict[str, Any]
+WHOSE = {"reference": "Patient/p"}
+
+
+def creatinine(date: str, value: float) -> Json:
+    return {
+        "resourceType": "Observation",
+        "id": f"lab-{date}",
+        "status": "final",
+        "subject": WHOSE,
+        "code": {"coding": [{"system": "http://loinc.org", "code": "2160-0"}]},
+        "effectiveDateTime": date,
+        "valueQuantity": {"value": value, "unit": "mg/dL", "system": "http://unitsofmeasure.org", "code": "mg/dL"},
+    }
+
+
+def metformin(date: str, status: str = "completed") -> Json:
+    return {
+        "resourceType": "MedicationRequest",
+        "id": f"order-{date}",
+        "status": status,
+        "intent": "order",
+        "subject": WHOSE,
+        "authoredOn": date,
+        "medicationCodeableConcept": {"text": "metformin 500 MG Oral Tablet"},
+        "dosageInstruction": [{"text": "500 mg twice daily"}],
+    }
+
+
+def chart(*more: Json) -> list[Json]:
+    patient = {"resourceType": "Patient", "id": "p", "gender": "male", "birthDate": "1950-01-01"}
+    return [patient, {"resourceType": "Condition", "id": "c", "subject": WHOSE, "code": {"text": "gout"}}, *more]
+
+
+def run(*more: Json, orders: int = 10) -> Simulation:
+    simulation = Simulation()
+    simulate(simulation, chart(*more), orders)
+    return simulation
+
+
+def test_a_result_of_later_changes_nothing() -> None:
+    before = run(creatinine("2020-01-01", 1.0), metformin("2020-02-01"))
+    later = run(creatinine("2020-01-01", 1.0), creatinine("2020-03-01", 6.0), metformin("2020-02-01"))
+    assert before == later
+    assert before.with_card == 0
+
+
+def test_what_was_known_then_counts() -> None:
+    simulation = run(creatinine("2020-01-20", 6.0), metformin("2020-02-01"))
+    assert (simulation.orders, simulation.with_card) == (1, 1)
+    (spoken,) = simulation.spoken["renal-metformin"]
+    assert (spoken.band, spoken.indicator) == ("lt30", "critical")
+    assert simulation.per_100(1) == 100
+
+
+def test_orders_that_were_never_given_and_charts_without_orders_are_left_out() -> None:
+    assert run(metformin("2020-02-01", "cancelled")) == Simulation()
+    assert run() == Simulation()
+
+
+def test_many_orders_are_chosen_evenly_over_time() -> None:
+    simulation = run(*(metformin(f"2020-{month:02}-01") for month in range(1, 13)), orders=4)
+    assert simulation.orders == 4
+
+
+def test_charts_are_found_as_bundles_and_as_ndjson_of_several_patients(tmp_path: Path) -> None:
+    bundle = {"resourceType": "Bundle", "type": "collection", "entry": [{"resource": one} for one in chart()]}
+    (tmp_path / "one.json").write_text(json.dumps(bundle))
+    other = [{"resourceType": "Patient", "id": "q"}, {"resourceType": "Medication", "id": "m"}]
+    (tmp_path / "all.ndjson").write_bytes(b"\n".join(map(orjson.dumps, [*chart(), *other])))
+    (tmp_path / "notes.txt").write_text("no chart")
+    (tmp_path / "broken.json").write_text("{")
+    found = {path.name: [len(each) for each in patients_of(path)] for path in chart_files(tmp_path)}
+    assert found == {"all.ndjson": [3, 2], "broken.json": [], "one.json": [2]}
+
+
+def test_real_orders_are_judged_without_a_fault(data_folder: Path) -> None:
+    simulation = Simulation()
+    for path in chart_files(data_folder / "fhir" / "mimic-iv-demo")[:6]:
+        for resources in patients_of(path):
+            simulate(simulation, resources, 5)
+    assert simulation.orders == 30
+
+
+@pytest.mark.parametrize("line", ["3", "[]", '"x"', '{"prefetch": 3}', '{"resourceType": "Bundle", "entry": 3}'])
+def test_what_is_no_chart_holds_no_patient(tmp_path: Path, line: str) -> None:
+    (tmp_path / "x.json").write_text(line)
+    assert list(patients_of(tmp_path / "x.json")) == []
