@@ -132,7 +132,8 @@ def _product(change: Change, drafted: Drafted, strength: float | None) -> Produc
     if dose is None or strength is None or _is_whole(dose / strength):
         return None
     slow = bool(_SLOW.search(f"{drafted.medication.dose_form or ''} {drafted.medication.words}"))
-    return next((one for one in change.products_if_split if one.slow_release is slow), None)
+    fitting = (one for one in change.products_if_split if one.slow_release is slow and one.strength_mg != strength)
+    return next(fitting, None)
 
 
 def _is_whole(count: float) -> bool:
@@ -168,7 +169,7 @@ def _set_sig(order: Json, sig: Sig, drafted: Drafted, strength: float | None) ->
     order["dosageInstruction"] = [dosage]
     is_words_only = "doseAndRate" not in dosage
     for name in ("text", "patientInstruction"):
-        if name in dosage or (name == "text" and is_words_only):
+        if name in dosage or (name == "text" and (is_words_only or sig.is_written)):
             dosage[name] = sig.text
     dosage.pop("maxDosePerPeriod", None)
     same_often = sig.times_per_week is None and drafted.dose.times_per_day == sig.times_per_day

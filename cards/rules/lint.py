@@ -12,7 +12,7 @@ from cards.card import SUMMARY_LIMIT
 from cards.rules.compiled import CompiledBand, CompiledMissing, CompiledRule, CompiledSuggestion, compile_table
 from cards.rules.family import Family
 from cards.rules.kidney import ESTIMATES
-from cards.rules.rule import Product, raw_table, table_of
+from cards.rules.rule import Product, Sig, raw_table, table_of
 from cards.rules.selector import Selector
 from cards.rules.template import Template
 from cards.rules.words import COMMON_LONGEST, COMMON_WORDS
@@ -26,7 +26,7 @@ _REST_ON: Mapping[str, frozenset[str]] = {
     "egfr": frozenset({"egfr_best"}),
     "crcl": frozenset({"crcl_actual_weight", "crcl_adjusted_weight"}),
     "kidney": frozenset(ESTIMATES),
-    "dose": frozenset({"dose"}),
+    "dose": frozenset({"dose", "each_dose"}),
     "other": frozenset({"active"}),
 }
 # Of a rule that any drug wakes.
@@ -202,8 +202,13 @@ def _safety_faults(band: CompiledBand) -> Iterator[str]:
         yield "a critical band on an estimate needs an unsure_summary"
     for suggestion in band.suggestions:
         change = suggestion.declared.change
-        if on_estimate and change is not None and change.sig is not None and not suggestion.declared.from_estimate:
+        tells = change is not None and (change.computed is not None or _says_a_dose(change.sig))
+        if on_estimate and tells and not suggestion.declared.from_estimate:
             yield f"{suggestion.declared.id} changes a dose by an estimate: from_estimate must say so"
+
+
+def _says_a_dose(sig: Sig | None) -> bool:
+    return sig is not None and (sig.dose_mg is not None or sig.dose_share is not None)
 
 
 def _suggestion_faults(suggestions: Iterable[CompiledSuggestion]) -> Iterator[str]:

@@ -2,9 +2,12 @@
 
 from collections.abc import Iterable
 
+from cards.markdown import escape
 from cards.rules.fact import Fact
 from cards.rules.figures import show, unit
 from fhir.record.measurement import Measurement
+from fhir.record.record import PatientRecord
+from fhir.terminology.analytes import ANALYTES
 
 _WORDS = {"creatinine": "creatinine", "body_weight": "weight", "egfr": "reported eGFR"}
 
@@ -28,3 +31,13 @@ def say(measurement: Measurement, limits: Iterable[float] = ()) -> str:
 def dated(measurement: Measurement, limits: Iterable[float] = ()) -> str:
     """A measurement with its date: "weight 42 kg on 2026-07-05"."""
     return f"{say(measurement, limits)} on {measurement.time.date}"
+
+
+def history(record: PatientRecord, analyte: str) -> str:
+    """What there is in place of a usable value: an old one, one that was refused; empty where there is nothing."""
+    newest = record.newest(analyte)
+    said = [f"Last value: {dated(newest)}."] if newest is not None else []
+    words = f"{ANALYTES[analyte].words} "
+    # A refusal may repeat a unit as it was charted.
+    said += [escape(refusal.text, 160) for refusal in record.refusals if refusal.text.startswith(words)][:1]
+    return " ".join(said)

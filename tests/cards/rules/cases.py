@@ -51,10 +51,15 @@ def family_book(rule: str) -> RuleBook:
 
 
 def check(
-    record: PatientRecord, drafts: list[Draft], judged: list[str] | None = None, book: RuleBook | None = None
+    record: PatientRecord,
+    drafts: list[Draft],
+    judged: list[str] | None = None,
+    book: RuleBook | None = None,
+    *,
+    signing: bool = True,
 ) -> OrderOutcome:
-    """The outcome for all drafts, or those named, by all rules or those of the book."""
-    return check_orders(record, drafts, judged, uuids(), book)
+    """The outcome for all drafts, or those named, by all rules or those of the book, at signing or at selection."""
+    return check_orders(record, drafts, judged, uuids(), book, signing=signing)
 
 
 def originals(bundle: dict[str, Any]) -> Callable[[str], dict[str, Any] | None]:
@@ -67,7 +72,8 @@ def check_case(case: Case, as_of: datetime, book: RuleBook | None = None) -> Ord
     """The outcome of a case."""
     bundle = bundle_of(case["patient"], as_of)
     record = record_of(case["patient"], as_of)
-    return check_orders(record, drafts_of_case(case), JUDGED, uuids(), book, originals(bundle))
+    signing = case.get("hook") != "order-select"
+    return check_orders(record, drafts_of_case(case), JUDGED, uuids(), book, originals(bundle), signing=signing)
 
 
 def resources_of_case(case: Case) -> list[dict[str, Any]]:

@@ -43,7 +43,7 @@ def _outcome(case: Json) -> tuple[OrderOutcome, list[Json], Any]:
     prefetch = {key: decoder.decode(orjson.dumps(value)) for key, value in request["prefetch"].items() if value}
     record = read_record(prefetch, request["context"]["patientId"], datetime.fromisoformat(case["as_of"]))
     drafts = read_drafts(request["context"]["draftOrders"]["entry"])
-    return check(record, drafts), [draft.resource for draft in drafts], record
+    return check(record, drafts, signing=request["hook"] == "order-sign"), [draft.resource for draft in drafts], record
 
 
 def _expected(case: Json) -> set[tuple[str, str, str]]:
