@@ -60,7 +60,9 @@ async def invoke(body: bytes, service: Service, client: TrustedClient, parts: Pa
     templates = service.asks(client.profile.version)
     filled = Filled(request.prefetch, what_was_brought(request.prefetch, templates, as_of.timestamp()))
     if filled.brought.gaps or refers_elsewhere(request, templates):
-        filled = await parts.fetching.fill(request, filled.brought, client, as_of.date(), client.profile.version)
+        filled = await parts.fetching.fill(
+            request, filled.brought, client, as_of.date(), client.profile.version, service.gives_back
+        )
         stages.end("fetch")
     brought = filled.brought
     parts.metrics.prefetched(client.name, service.id, brought.summary, brought.milliseconds / 1000)
@@ -72,7 +74,7 @@ async def invoke(body: bytes, service: Service, client: TrustedClient, parts: Pa
         # What is large is not kept while the call waits for others, here and at the record: the record has the
         # resources now, and a service that waits lets it go.
         request.prefetch.clear()
-        sent = body if service.reads_body else b""
+        sent = (body, *filled.bodies) if service.gives_back else ()
         del body, filled
         situation = _situation(request, record, brought, decision_id, client, parts, sent)
         advice = await service.decide(situation)
@@ -173,7 +175,7 @@ def _situation(
     decision_id: str,
     client: TrustedClient,
     parts: Parts,
-    sent: bytes,
+    sent: tuple[bytes, ...],
 ) -> Situation:
     numbers = count(1)
     return Situation(

@@ -34,8 +34,8 @@ class Situation:
     """Why a finding of the medication rules is not shown to this client."""
     prefetch: Brought = NOTHING_ASKED
     """What is known of the patient and what is not; a service asks for what it cannot do without (`require`)."""
-    sent: bytes = b""
-    """The body of the call, for services that read it."""
+    sent: tuple[bytes, ...] = ()
+    """The body of the call, and what the FHIR server sent, for services that give resources back changed."""
 
     @property
     def explain_url(self) -> str:
@@ -70,8 +70,8 @@ class Service:
     usage_requirements: str
     needs: Needs
     decide: Callable[[Situation], Awaitable[Advice]]
-    reads_body: bool = False
-    """Whether it gives the client's own resources back changed, for which it needs them as they came."""
+    gives_back: frozenset[str] = frozenset()
+    """Resource types that it gives back changed, for which it needs them as they came."""
     templates: Templates = field(default_factory=Templates)
     """What a client up to CDS Hooks 2.0.1 is asked for; one of 3.0 for `templates_of_3`."""
     templates_of_3: Templates = field(default_factory=Templates)

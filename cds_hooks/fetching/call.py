@@ -1,6 +1,7 @@
 """What one call fetches: each query once, as many as can be at the same time, and what came of it for each key."""
 
 import asyncio
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from datetime import date
 from time import perf_counter
@@ -31,8 +32,18 @@ class _Job:
 class Call:
     """The prefetch of one call while its gaps are being filled."""
 
-    def __init__(self, fhir: FhirClient, request: CDSRequest, brought: Brought, today: date, protocol: str) -> None:
+    def __init__(
+        self,
+        fhir: FhirClient,
+        request: CDSRequest,
+        brought: Brought,
+        today: date,
+        protocol: str,
+        keeping: Collection[str] = (),
+    ) -> None:
         self._fhir = fhir
+        self._keeping = keeping
+        self.bodies: list[bytes] = []
         self._request = request
         self._today = today
         self._protocol = protocol
@@ -67,12 +78,13 @@ class Call:
 
     async def _run(self, job: _Job) -> None:
         started = perf_counter()
-        name = job.states[0].template.key
+        template = job.states[0].template
+        keeps = template.resource in self._keeping
         try:
             if isinstance(job.what, Bundle):
-                found = await self._fhir.fetch_rest(job.what, name)
+                found = await self._fhir.fetch_rest(job.what, template.key, keeps=keeps)
             else:
-                found = await self._fhir.fetch(job.what, name)
+                found = await self._fhir.fetch(job.what, template.key, keeps=keeps)
         except FetchError as error:
             self._remember_products(job, error)
             for state in job.states:
@@ -83,6 +95,7 @@ class Call:
 
     def _take(self, job: _Job, found: Found, milliseconds: float) -> None:
         self.refusals += found.refusals
+        self.bodies += found.bodies
         given = 1 if isinstance(job.what, Bundle) else 0  # the page that the client sent
         cost = Cost(round(milliseconds, 1), found.pages - given, found.bytes, _count(found.value))
         for state in job.states:

@@ -1,6 +1,6 @@
 """Reads what a call did not bring from the FHIR server that came with it, if there is one that may be read."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from time import perf_counter
@@ -22,11 +22,15 @@ from fhir.record.refusal import Refusal
 
 @dataclass(frozen=True, slots=True)
 class Filled:
-    """The prefetch with what was fetched, the state of every key, and what of it could not be read."""
+    """The prefetch with what was fetched, the state of every key, and what of it could not be read.
+
+    `bodies` are pages of the FHIR server as they came, of the types that were to be kept.
+    """
 
     values: Mapping[str, Any]
     brought: Brought
     refusals: tuple[Refusal, ...] = ()
+    bodies: tuple[bytes, ...] = ()
 
 
 class Fetching:
@@ -38,12 +42,19 @@ class Fetching:
         self._milliseconds = milliseconds
 
     async def fill(
-        self, request: CDSRequest, brought: Brought, client: TrustedClient, today: date, protocol: str
+        self,
+        request: CDSRequest,
+        brought: Brought,
+        client: TrustedClient,
+        today: date,
+        protocol: str,
+        keeping: Collection[str] = (),
     ) -> Filled:
         """Everything that is still missing, as far as it can be had in time.
 
         Never an error: what cannot be had has its reason in the key's state, and the keys' policies judge by that.
         `today` and `protocol` (the client's version of CDS Hooks) are for templates with dates.
+        `keeping` are the resource types whose JSON is to be kept as it came.
         """
         brought = settled(request, brought, today, protocol)
         if not brought.gaps and not missing_medications(request, request.prefetch):
@@ -60,12 +71,13 @@ class Fetching:
         async with http:
             bounds = Bounds(base.budgets.max_pages, base.budgets.max_response_bytes)
             fhir = FhirClient(http, lambda: end - perf_counter(), bounds)
-            call = Call(fhir, request, brought, today, protocol)
+            call = Call(fhir, request, brought, today, protocol, keeping)
             await call.fill_keys()
             await call.fill_medications()
         milliseconds = round((perf_counter() - started) * 1000, 1)
         states = tuple(call.states.values())
-        return Filled(call.values, replace(brought, states=states, milliseconds=milliseconds), tuple(call.refusals))
+        brought = replace(brought, states=states, milliseconds=milliseconds)
+        return Filled(call.values, brought, tuple(call.refusals), tuple(call.bodies))
 
     def _server(self, request: CDSRequest, client: TrustedClient) -> tuple[FhirBase, str]:
         authorization = request.fhir_authorization

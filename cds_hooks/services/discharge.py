@@ -35,7 +35,7 @@ CATEGORIES: Final = "http://terminology.hl7.org/CodeSystem/medicationrequest-cat
 _AT_HOME: Final = frozenset({"discharge", "community", "outpatient"})
 # Each corrected order is judged beside all others.
 _MOST_ORDERS = 200
-_NO_JSON = "the order itself did not come with this call, so no corrected order can be offered"
+_NO_JSON = "the order has no id by which its own JSON is found, so it cannot be given back corrected"
 
 
 class _Body(msgspec.Struct):
@@ -93,15 +93,21 @@ def _active_orders(situation: Situation) -> Iterator[_Active]:
             yield _Active(medication, Draft(resource, "MedicationRequest", reference, position, read=read))
 
 
-def _charted(body: bytes) -> dict[str, Json]:
-    """The client's own JSON of its medication orders, by id: a corrected order keeps everything it carried."""
-    values = (msgspec.json.decode(body, type=_Body).prefetch or {}).values()
-    holding = [_decoded(raw) for raw in values if b'"MedicationRequest"' in bytes(raw)]
+def _charted(sent: tuple[bytes, ...]) -> dict[str, Json]:
+    """The client's own JSON of its medication orders, by id: a corrected order keeps everything it carried.
+
+    `sent` is the call's body, and pages of the client's FHIR server after it.
+    """
+    if not sent:
+        return {}
+    body, *pages = sent
+    values = [bytes(raw) for raw in (msgspec.json.decode(body, type=_Body).prefetch or {}).values()]
+    holding = [_decoded(raw) for raw in (*values, *pages) if b'"MedicationRequest"' in raw]
     orders = (each for value in holding for each in _resources(value))
     return {each["id"]: each for each in orders if isinstance(each.get("id"), str)}
 
 
-def _decoded(raw: Raw) -> Any:
+def _decoded(raw: bytes) -> Any:
     """The JSON; None where an element that nobody read so far is none, or is too deep."""
     try:
         value = msgspec.json.decode(raw)
@@ -216,5 +222,5 @@ SERVICE = Service(
     usage_requirements="For prescribers and pharmacists at discharge; not signed off by a human pharmacist.",
     needs=Needs.of(analytes=NEEDS.analytes, resources=NEEDS.resources, required=("medications",)),
     decide=decide,
-    reads_body=True,
+    gives_back=frozenset({"MedicationRequest"}),
 )

@@ -41,7 +41,8 @@ _MOST_ATTEMPTS = 8
 class Found:
     """What a query brought: a lean resource, a Bundle of all its pages, or None where a read finds nothing.
 
-    `ended` says why it is not all of it, where it is not; `refusals` name what in it could not be read.
+    `ended` says why it is not all of it, where it is not; `refusals` name what in it could not be read; `bodies` are
+    the pages as they came, where they are to be kept.
     """
 
     value: Any
@@ -49,6 +50,7 @@ class Found:
     pages: int
     bytes: int
     ended: FetchError | None = None
+    bodies: tuple[bytes, ...] = ()
 
 
 class FhirClient:
@@ -61,30 +63,32 @@ class FhirClient:
         self._remaining = remaining
         self._bounds = bounds or Bounds()
 
-    async def fetch(self, query: Query, name: str) -> Found:
+    async def fetch(self, query: Query, name: str, *, keeps: bool = False) -> Found:
         """What the query brings; FetchError where it brings nothing that can be used. `name` stands in refusals."""
-        return await (self._read(query, name) if isinstance(query, Read) else self._search(query, name))
+        if isinstance(query, Read):
+            return await self._read(query, name, keeps)
+        return await self._search(query, name, keeps)
 
-    async def fetch_rest(self, first: Bundle, name: str) -> Found:
+    async def fetch_rest(self, first: Bundle, name: str, *, keeps: bool = False) -> Found:
         """A Bundle together with the pages after it, as far as they can be had."""
-        return await self._with_the_rest(_Pages(first), name)
+        return await self._with_the_rest(_Pages(first, keeps=keeps), name)
 
-    async def _read(self, query: Read, name: str) -> Found:
+    async def _read(self, query: Read, name: str, keeps: bool) -> Found:
         status, body = await self._send(self._http.build_request("GET", query.path), self._bounds.bytes)
         if status in _NO_SUCH_RESOURCE:
             return Found(None, (), 1, len(body))
         value, refusals = _decoded(status, body, name)
         if value is None or _type_of(value) != query.type:
             raise Unreadable
-        return Found(value, tuple(refusals), 1, len(body))
+        return Found(value, tuple(refusals), 1, len(body), bodies=(body,) if keeps else ())
 
-    async def _search(self, query: Search, name: str) -> Found:
+    async def _search(self, query: Search, name: str, keeps: bool) -> Found:
         if query.is_long:
             content = query.form.encode()
             request = self._http.build_request("POST", f"{query.type}/_search", content=content, headers=_FORM)
         else:
             request = self._http.build_request("GET", query.path)
-        pages = _Pages()
+        pages = _Pages(keeps=keeps)
         await self._take_page(pages, request, name)
         return await self._with_the_rest(pages, name)
 
@@ -109,7 +113,7 @@ class FhirClient:
         if not isinstance(value, Bundle):
             raise Unreadable
         _require_results(value)
-        pages.take(value, refusals, len(body))
+        pages.take(value, refusals, body)
 
     async def _send(self, request: httpx.Request, most_bytes: int) -> tuple[int, bytes]:
         """Status and body; waits and tries again after 429 and 503, and after nothing else."""
@@ -155,7 +159,9 @@ class FhirClient:
 class _Pages:
     """The pages of one search, put together."""
 
-    def __init__(self, first: Bundle | None = None) -> None:
+    def __init__(self, first: Bundle | None = None, *, keeps: bool = False) -> None:
+        self._keeps = keeps
+        self._bodies: list[bytes] = []
         self._entries: list[BundleEntry] = []
         self._refusals: list[Refusal] = []
         self._total: int | None = None
@@ -163,19 +169,21 @@ class _Pages:
         self.count = 0
         self.bytes = 0
         if first is not None:
-            self.take(first, [], 0)
+            self.take(first, [], b"")
 
-    def take(self, page: Bundle, refusals: list[Refusal], size: int) -> None:
+    def take(self, page: Bundle, refusals: list[Refusal], body: bytes) -> None:
         self._entries += page.entry
         self._refusals += refusals
         self._total = page.total if self._total is None else self._total
         self.next = next((link.url for link in page.link if link.relation == "next" and link.url), None)
         self.count += 1
-        self.bytes += size
+        self.bytes += len(body)
+        if self._keeps and body:
+            self._bodies.append(body)
 
     def found(self, ended: FetchError | None = None) -> Found:
         value = Bundle(type="searchset", total=self._total, entry=tuple(self._entries))
-        return Found(value, tuple(self._refusals), self.count, self.bytes, ended)
+        return Found(value, tuple(self._refusals), self.count, self.bytes, ended, tuple(self._bodies))
 
 
 def _decoded(status: int, body: bytes, name: str) -> tuple[Any, list[Refusal]]:
