@@ -7,9 +7,11 @@
 from models_onnx.compiler.additive_trees import AdditiveTrees, Term, additive, steps_of
 from models_onnx.compiler.compile import Compiled, compile_fitted
 from models_onnx.compiler.ebm import terms_of
+from models_onnx.compiler.entry import CompiledModel, Report, compile_model
 from models_onnx.compiler.familiarity import Familiarity
 from models_onnx.compiler.fitted import FittedModel
 from models_onnx.compiler.groups import Groups
+from models_onnx.compiler.linear import CoxModel
 from models_onnx.compiler.link import IDENTITY, LOGIT, Link, Survival
 from models_onnx.compiler.parity import Agreement, Oracle, verify
 from models_onnx.compiler.piecewise import PiecewiseLinear
@@ -25,6 +27,8 @@ __all__ = [
     "Agreement",
     "CalibrationBin",
     "Compiled",
+    "CompiledModel",
+    "CoxModel",
     "Ensemble",
     "Familiarity",
     "FittedModel",
@@ -33,12 +37,14 @@ __all__ = [
     "Oracle",
     "PiecewiseLinear",
     "Reference",
+    "Report",
     "ShapleyTrees",
     "Survival",
     "Term",
     "Tree",
     "additive",
     "compile_fitted",
+    "compile_model",
     "from_forest",
     "from_gradient_boosting",
     "from_hist_gradient_boosting",

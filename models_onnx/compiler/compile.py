@@ -56,7 +56,8 @@ def write_file(
     features = graph.input("features", FLOAT, ["N", count])
     missing = graph.node("IsNaN", [features], "missing")
     _write_range(graph, model, features)
-    written = groups.write(graph, model.write_contributions(graph, features, missing))
+    with graph.under("terms/"):
+        written = groups.write(graph, model.write_contributions(graph, features, missing))
     contributions = graph.node("Identity", [written], "contributions")
     margin = _write_margin(graph, model, contributions)
     graph.output("contributions", DOUBLE, ["N", len(groups.names)])

@@ -1,5 +1,7 @@
 """A small writer of ONNX graphs: names nodes and constants, knows the one opset we write."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -25,7 +27,15 @@ class Graph:
         self._constants: list[TensorProto] = []
         self._inputs: list[ValueInfoProto] = []
         self._outputs: list[ValueInfoProto] = []
+        self._prefix = ""
         self.constant(SECOND_AXIS, [1], np.int64)
+
+    @contextmanager
+    def under(self, prefix: str) -> Iterator[None]:
+        """What is written inside carries this prefix, so that the same part can be written twice."""
+        before, self._prefix = self._prefix, self._prefix + prefix
+        yield
+        self._prefix = before
 
     def input(self, name: str, kind: int, shape: list[str | int]) -> str:
         """A graph input of that name."""
@@ -38,6 +48,7 @@ class Graph:
 
     def constant(self, name: str, value: Any, dtype: Any) -> str:
         """A constant of that name and type; the same name again is the same constant."""
+        name = self._prefix + name
         tensor = numpy_helper.from_array(np.asarray(value, dtype=dtype), name)
         known = next((each for each in self._constants if each.name == name), None)
         if known is not None:
@@ -49,6 +60,7 @@ class Graph:
 
     def node(self, operator: str, inputs: list[str], name: str, **attributes: Any) -> str:
         """One operator with one output, which carries the given name."""
+        name = self._prefix + name
         self._nodes.append(helper.make_node(operator, inputs, [name], name=f"{operator}:{name}", **attributes))
         return name
 

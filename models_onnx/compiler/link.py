@@ -14,6 +14,10 @@ from models_onnx.errors import CompileRefused
 
 Array = NDArray[np.float64]
 
+# The runtime works through exponentials eight at a time and through what is left over one by one, which differs in the
+# last bit: a row would get another probability alone than among others (gate G4). So a row brings whole eights of them.
+_AT_ONCE = 8
+
 
 class Link(Protocol):
     """link(probability) = margin = base + sum of contributions."""
@@ -47,8 +51,11 @@ class Logit:
         return np.asarray(0.5 * (1.0 + np.tanh(0.5 * margin)))
 
     def write(self, graph: Graph, margin: str) -> None:
-        """One operator."""
-        graph.node("Sigmoid", [margin], "probability")
+        """The same for a row alone and among others: eight equal columns, of which one is taken."""
+        column = graph.node("Unsqueeze", [margin, SECOND_AXIS], "margin_once")
+        eight = graph.constant("eight_times", np.zeros(_AT_ONCE), np.float64)
+        sigmoid = graph.node("Sigmoid", [graph.node("Add", [column, eight], "margin_eight_times")], "probabilities")
+        graph.node("Gather", [sigmoid, graph.constant("first", 0, np.int64)], "probability", axis=1)
         graph.output("probability", DOUBLE, ["N"])
 
     def metadata(self) -> dict[str, str]:
@@ -123,9 +130,13 @@ class Survival:
     def write(self, graph: Graph, margin: str) -> None:
         """Survival at every horizon from one exponential; the probability is one of its columns."""
         column = graph.node("Unsqueeze", [margin, SECOND_AXIS], "margin_at_horizons")
-        shifted = graph.node("Add", [column, graph.constant("horizon_shift", self.shifts, np.float64)], "log_hazards")
+        count = len(self.horizons)
+        shifts = np.pad(self.shifts, (0, -count % _AT_ONCE))
+        shifted = graph.node("Add", [column, graph.constant("horizon_shift", shifts, np.float64)], "log_hazards")
         hazard = graph.node("Exp", [shifted], "cumulative_hazard")
-        survival = graph.node("Exp", [graph.node("Neg", [hazard], "minus_hazard")], "survival")
+        padded = graph.node("Exp", [graph.node("Neg", [hazard], "minus_hazard")], "survival_padded")
+        own = graph.constant("own_horizons", np.arange(count), np.int64)
+        survival = graph.node("Gather", [padded, own], "survival", axis=1)
         risk = graph.node("Sub", [graph.constant("certain", 1.0, np.float64), survival], "risk")
         main = graph.constant("main_horizon", self.horizons.index(self.main), np.int64)
         graph.node("Gather", [risk, main], "probability", axis=1)

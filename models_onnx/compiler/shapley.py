@@ -116,22 +116,23 @@ def _leaves(tree: Tree, node: int, way: Way) -> Iterator[tuple[int, Way]]:
 def directly(tree: Tree, X: NDArray[np.float32], cohort: NDArray[np.float32], count: int) -> Array:
     """The same contributions [N, count] leaf by leaf, without blocks or tables: for the proof."""
     found = np.zeros((len(X), count))
+    of_rows, of_cohort = ({int(n): tree.answers(rows, int(n)) for n in tree.inner} for rows in (X, cohort))
     for leaf, way in tree.leaves():
         own = tuple(dict.fromkeys(int(tree.feature[node]) for node, _ in way))
         if not own:
             continue
-        frequency = np.bincount(_satisfied(tree, way, own, cohort), minlength=2 ** len(own)) / len(cohort)
+        frequency = np.bincount(_satisfied(tree, way, own, of_cohort), minlength=2 ** len(own)) / len(cohort)
         of_pattern = tree.value[leaf] * np.einsum("xrj,r->xj", weights(len(own)), frequency)
-        found[:, own] += of_pattern[_satisfied(tree, way, own, X)]
+        found[:, own] += of_pattern[_satisfied(tree, way, own, of_rows)]
     return found
 
 
-def _satisfied(tree: Tree, way: Way, own: tuple[int, ...], X: NDArray[np.float32]) -> NDArray[np.int64]:
-    found = np.zeros(len(X), dtype=np.int64)
+def _satisfied(tree: Tree, way: Way, own: tuple[int, ...], answers: dict[int, NDArray[np.bool_]]) -> NDArray[np.int64]:
+    found = np.zeros(len(answers[way[0][0]]), dtype=np.int64)
     for bit, feature in enumerate(own):
-        satisfied = np.ones(len(X), dtype=bool)
+        satisfied = np.ones(len(found), dtype=bool)
         for node, left in way:
             if tree.feature[node] == feature:
-                satisfied &= tree.answers(X, node) == left
+                satisfied &= answers[node] == left
         found += satisfied.astype(np.int64) << bit
     return found

@@ -22,13 +22,11 @@ def from_hist_gradient_boosting(model: Any, features: Sequence[str]) -> Ensemble
     A missing value goes the way that was learned, also at nodes that ask only whether it is missing.
     """
     _refuse_other_than_two_classes(model)
+    categorical = getattr(model, "is_categorical_", None)
+    if categorical is not None and np.any(categorical):
+        names = ", ".join(name for name, own in zip(features, categorical, strict=True) if own)
+        raise CompileRefused(f"categorical splits on {names} are not compiled: use one-hot columns")
     nodes = [rounds[0].nodes for rounds in model._predictors]
-    for own in nodes:
-        if own["is_categorical"].any():
-            names = sorted({features[j] for j in own["feature_idx"][own["is_categorical"] == 1]})
-            raise CompileRefused(f"categorical splits on {', '.join(names)} are not compiled: use one-hot columns")
-    if getattr(model, "_preprocessor", None) is not None:
-        raise CompileRefused("categorical_features reorders the columns; train on one-hot columns instead")
     start = float(np.asarray(model._baseline_prediction).ravel()[0])
     return Ensemble(tuple(features), tuple(_histogram_tree(own) for own in nodes), start, LOGIT)
 

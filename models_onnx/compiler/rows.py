@@ -1,0 +1,93 @@
+"""Rows of inputs as callers have them: arrays or data frames, numbers or texts, and back again for the library."""
+
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models_onnx.compiler.sklearn_columns import Inputs
+from models_onnx.errors import CompileRefused
+
+Array = NDArray[np.float64]
+
+
+def is_frame(rows: Any) -> bool:
+    """Whether these rows have named columns (pandas), without importing pandas."""
+    return hasattr(rows, "columns") and hasattr(rows, "iloc")
+
+
+def inputs_of(rows: Any, known: Sequence[str] | None, given: Sequence[str] | None, text_allowed: bool) -> Inputs:
+    """The inputs in the model's order: its own names, those given, or the frame's; refuses what does not fit."""
+    columns = [str(name) for name in rows.columns] if is_frame(rows) else None
+    width = len(columns) if columns is not None else np.asarray(rows).shape[1]
+    names = tuple(given or known or columns or [f"x{j}" for j in range(width)])
+    if known is not None and len(names) != len(known):
+        raise CompileRefused(f"the model has {len(known)} inputs, {len(names)} names were given")
+    if len(set(names)) != len(names):
+        raise CompileRefused("two inputs have the same name")
+    if columns is not None and (absent := [name for name in names if name not in columns]):
+        raise CompileRefused(f"the reference rows have no column {', '.join(absent)}")
+    if columns is None and width != len(names):
+        raise CompileRefused(f"the reference rows have {width} columns, the model {len(names)} inputs")
+    text = frozenset(name for name in names if is_frame(rows) and _is_text(rows[name]))
+    if text and not text_allowed:
+        raise CompileRefused(f"{', '.join(sorted(text))} is text; trees and EBM are compiled on numbers, so code it")
+    return Inputs(names, text, {})
+
+
+def _is_text(column: Any) -> bool:
+    return any(isinstance(value, str) for value in column)
+
+
+def as_numbers(rows: Any, inputs: Inputs) -> Array:
+    """The rows [n, F] as the file takes them, NaN where missing; a text is the position among its categories."""
+    if not is_frame(rows):
+        return np.array(rows, dtype=np.float64)
+    columns = []
+    for name in inputs.names:
+        if name in inputs.text:
+            codes = {text: float(code) for code, text in enumerate(inputs.categories.get(name, ()))}
+            columns.append(np.array([codes.get(value, np.nan) for value in rows[name]], dtype=np.float64))
+        else:
+            columns.append(np.asarray(rows[name].to_numpy(dtype=np.float64, na_value=np.nan)))
+    return np.column_stack(columns)
+
+
+def library(predict: Callable[[Any], Any], rows: Any, inputs: Inputs, framed: bool) -> Callable[[Array], Array]:
+    """The library's probability of rows [n, F] of numbers, asked with what it was fitted on: a frame or an array."""
+
+    def probability(X: Array) -> Array:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # unknown categories, names of columns: asked on purpose
+            told = np.asarray(predict(_frame(rows, X, inputs) if framed else X), dtype=np.float64)
+        return told[:, 1] if told.ndim == 2 else told
+
+    return probability
+
+
+def _frame(rows: Any, X: Array, inputs: Inputs) -> Any:
+    columns: dict[str, Any] = {}
+    for name, x in zip(inputs.names, X.T, strict=True):
+        if name in inputs.text:
+            texts = inputs.categories.get(name, ())
+            columns[name] = [texts[int(code)] if not np.isnan(code) else None for code in x]
+        else:
+            columns[name] = x
+    if not is_frame(rows):
+        import pandas as pd
+
+        return pd.DataFrame(columns)
+    return type(rows)(columns)
+
+
+def known_codes(X: Array, inputs: Inputs) -> NDArray[np.bool_]:
+    """Rows whose text inputs are codes of a category, or missing: only those can be said as text."""
+    fits = np.ones(len(X), dtype=bool)
+    for j, name in enumerate(inputs.names):
+        if name in inputs.text:
+            count = len(inputs.categories.get(name, ()))
+            code = X[:, j]
+            fits &= np.isnan(code) | ((code >= 0) & (code < count) & (code == np.floor(code)))
+    return fits
