@@ -310,6 +310,7 @@ _NUMBERS: Mapping[str, frozenset[str]] = {
     "weight_kg": frozenset({"weight"}),
     "daily_dose_mg": frozenset({"dose"}),
     "weekly_dose_mg": frozenset({"dose"}),
+    "dose_mg": frozenset({"each_dose"}),
     "dose_mg_per_kg": frozenset({"each_dose", "weight"}),
     "dose_mg_per_kg_per_day": frozenset({"dose", "weight"}),
     "times_per_day": frozenset({"frequency"}),

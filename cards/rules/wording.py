@@ -12,6 +12,7 @@ _NUMBERS = {
     "weight_kg": "weight in kg",
     "daily_dose_mg": "mg a day",
     "weekly_dose_mg": "mg a week",
+    "dose_mg": "mg in one dose",
     "dose_mg_per_kg": "mg/kg in one dose",
     "dose_mg_per_kg_per_day": "mg/kg a day",
     "times_per_day": "doses a day",

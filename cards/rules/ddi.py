@@ -1,0 +1,250 @@
+"""Interactions: 24 rules of ddi.json, most of them about a pair, with the words that only they use."""
+
+from collections.abc import Callable, Sequence
+
+from cards.rules.ddi_conditions import (
+    BOTH_TREATMENT_DOSES,
+    HIGH_DOSE_NSAID,
+    MAINTENANCE_FLUID,
+    NSAID,
+    NSAID_COUNT,
+    THIOPURINE_DOSE_REDUCED,
+    high_dose,
+    nsaids,
+)
+from cards.rules.family import Family, Word
+from cards.rules.figures import show
+from cards.rules.kidney import phrase
+from cards.rules.measured import dated
+from cards.rules.pair_times import ANY_NEW, BOTH_UNCHANGED_FOR, ONE_BEGUN_WITHIN
+from cards.rules.qt_points import NOT_LOOKED_FOR, TISDALE_POINTS, points
+from cards.rules.selector import Selector
+from cards.rules.situation import Situation
+
+_STEROID_OR_MRA = Selector(classes=frozenset({"corticosteroid", "mra"}), systemic=True)
+_RAAS = Selector(classes=frozenset({"raas"}), systemic=True)
+_DIURETIC = Selector(classes=frozenset({"loop_diuretic", "thiazide", "mra"}), systemic=True)
+_LOOP = Selector(classes=frozenset({"loop_diuretic"}))
+_PPI = Selector(classes=frozenset({"ppi"}))
+_CITALOPRAM, _SIMVASTATIN = "2556", "36567"
+_CITALOPRAM_INHIBITORS = Selector(frozenset({"2541", "7646", "283742", "4450", "121243", "42355"}))
+_ZIPRASIDONE = "ziprasidone"
+_INR_DAYS = 90
+_LEVEL_DAYS = 30
+
+Risks = Callable[[Situation], list[str]]
+
+
+def _first_of(risks: Risks) -> Word:
+    """The first risk, and how many more there are: for a summary."""
+
+    def word(situation: Situation) -> str | None:
+        found = risks(situation)
+        more = f" and {len(found) - 1} more risk{'s' if len(found) > 2 else ''}" if len(found) > 1 else ""
+        return f"{found[0]}{more}" if found else None
+
+    return word
+
+
+def _all_of(risks: Risks) -> Word:
+    return lambda situation: ", ".join(risks(situation)) or None
+
+
+def _names(selector: Selector, situation: Situation) -> list[str]:
+    """Such drugs by ingredient, drafted and taken."""
+    own = [one.name for one in selector.members(situation.medication)] if selector.matches(situation.medication) else []
+    return list(dict.fromkeys([*own, *(str(fact.value) for fact in situation.taken_facts(selector))]))
+
+
+def _drugs(selector: Selector) -> Word:
+    def word(situation: Situation) -> str | None:
+        names = _names(selector, situation)
+        return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more" if names else None
+
+    return word
+
+
+def _conditions(situation: Situation, words: Sequence[tuple[str, str]]) -> list[str]:
+    return [said for key, said in words if situation.has_condition(key)]
+
+
+# Bleeding
+
+
+def _bleeding_risks(situation: Situation) -> list[str]:
+    age = situation.age_years
+    risks = [f"age {age}"] if age is not None and age > 65 else []
+    risks += _conditions(situation, [("gi_bleed_or_ulcer", "a past GI bleed or ulcer")])
+    risks += _names(_STEROID_OR_MRA, situation)
+    taken = nsaids(situation)
+    others = [f"{name} too" for name in taken if name not in situation.side_names(1)]
+    if len(taken) > 1:
+        risks += others[:1] or ["two NSAIDs"]
+    over = high_dose(situation)
+    return [*risks, *([f"{over[0]} {show(over[1])} mg/day"] if over is not None else [])]
+
+
+def _gastroprotection(situation: Situation) -> str:
+    names = _names(_PPI, situation)
+    return f"{names[0]} is taken" if names else "No PPI or misoprostol on the list"
+
+
+# Laboratory
+
+
+def _lab(analyte: str, days: float, limits: Sequence[float], missing: str | None = None) -> Word:
+    """A value with its date, never rounded across a limit; what is said where there is none."""
+
+    def word(situation: Situation) -> str | None:
+        measurement = situation.chart.lab(analyte, days)
+        return dated(measurement, limits) if measurement is not None else missing
+
+    return word
+
+
+def _digoxin_risks(situation: Situation) -> list[str]:
+    risks = []
+    estimate = situation.estimate("egfr_best")
+    if estimate is not None and estimate.value < 60:
+        risks.append(phrase(estimate, [60]))
+    low = (("potassium", 90, 3.5), ("magnesium", 30, 1.7))
+    for analyte, days, limit in low:
+        value = situation.chart.lab(analyte, days)
+        if value is not None and value.value < limit:
+            risks.append(dated(value, [limit]))
+    calcium = situation.chart.lab("calcium", 90)
+    if calcium is not None and calcium.value > 10.2:
+        risks.append(dated(calcium, [10.2]))
+    if situation.takes(_LOOP) and situation.chart.lab("potassium", 30) is None:
+        risks.append("a loop diuretic without a potassium")
+    return risks
+
+
+def _potassium_risks(situation: Situation) -> list[str]:
+    risks = [f"age {situation.age_years}"] if situation.age_years is not None and situation.age_years >= 65 else []
+    estimate = situation.estimate("egfr_best")
+    return [*risks, *([phrase(estimate, [60])] if estimate is not None and estimate.value < 60 else [])]
+
+
+def _kidney_said(situation: Situation) -> str:
+    estimate = situation.estimate("egfr_best")
+    if estimate is None:
+        return "No kidney function is on record."
+    said = phrase(estimate)
+    return f"{said[:1].upper() if not said.startswith('eGFR') else said[:1]}{said[1:]}."
+
+
+def _egfr_or_list(situation: Situation) -> str | None:
+    estimate = situation.estimate("egfr_best")
+    return phrase(estimate, [60]) if estimate is not None else None
+
+
+# Doses
+
+
+def _dose_of(rxcui: str) -> Word:
+    def word(situation: Situation) -> str | None:
+        dose = situation.drug_daily_mg(rxcui)
+        return show(dose) if dose is not None else None
+
+    return word
+
+
+def _citalopram_partner(situation: Situation) -> str | None:
+    names = _names(_CITALOPRAM_INHIBITORS, situation)
+    return names[0] if names else None
+
+
+# QT
+
+
+def _other_than_ziprasidone(situation: Situation) -> str | None:
+    names = [*situation.partner_names(), situation.ingredient.name]
+    return next((name for name in names if name != _ZIPRASIDONE), None)
+
+
+def _qt_risks(situation: Situation) -> list[str]:
+    return list(points(situation).risks)
+
+
+def _qt_points(situation: Situation) -> str:
+    found = points(situation)
+    return str(found.known) if found.is_whole else f"at least {found.known}"
+
+
+def _qt_limits(situation: Situation) -> str:
+    unknown = [name for name, days in (("potassium", 90), ("qtc", 90)) if situation.chart.lab(name, days) is None]
+    missing = f"No {' and no '.join('QTc' if one == 'qtc' else one for one in unknown)} in 90 days; " if unknown else ""
+    said = f"{missing}{NOT_LOOKED_FOR}."
+    return f"{said[:1].upper()}{said[1:]}"
+
+
+def _dose_gap(situation: Situation) -> tuple[str, str] | None:
+    """Where a condition needs the dose of either side: which one is not known."""
+    if not situation.drafted.dose.per_day:
+        return situation.drafted.why_no_dose
+    if any(not one.dose.per_day for one in situation.partners):
+        return "partner-dose-unknown", "the dose of the other drug is not known."
+    return None
+
+
+_LONG_RISK = "creatinine clearance"
+_DATED = "on 2026-11-20"
+
+FAMILY = Family(
+    "ddi",
+    words={
+        "bleeding_risk": _first_of(_bleeding_risks),
+        "bleeding_risks": _all_of(_bleeding_risks),
+        "gastroprotection": _gastroprotection,
+        "digoxin_level": _lab("digoxin_level", _LEVEL_DAYS, [0.9, 2.0]),
+        "digoxin_risk": _first_of(_digoxin_risks),
+        "digoxin_risks": _all_of(_digoxin_risks),
+        "Inr": _lab("inr", _INR_DAYS, [], "No INR in 90 days"),
+        "potassium": _lab("potassium", 30, [5.0]),
+        "potassium_risk": _first_of(_potassium_risks),
+        "kidney_said": _kidney_said,
+        "egfr_or_list": _egfr_or_list,
+        "simvastatin_dose": _dose_of(_SIMVASTATIN),
+        "citalopram_dose": _dose_of(_CITALOPRAM),
+        "citalopram_partner": _citalopram_partner,
+        "nsaid": _drugs(NSAID),
+        "raas": _drugs(_RAAS),
+        "diuretic": _drugs(_DIURETIC),
+        "qtc": _lab("qtc", 30, [500]),
+        "other_than_ziprasidone": _other_than_ziprasidone,
+        "qt_risk": _first_of(_qt_risks),
+        "qt_risks": _all_of(_qt_risks),
+        "qt_points": _qt_points,
+        "qt_limits": _qt_limits,
+    },
+    longest={
+        "bleeding_risk": "a past GI bleed or ulcer and 3 more risks",
+        "digoxin_level": f"Digoxin level 2.01 ng/mL {_DATED}",
+        "digoxin_risk": f"potassium 3.45 mmol/L {_DATED} and 2 more risks",
+        "Inr": f"INR 10.5 {_DATED}",
+        "potassium": f"potassium 5.05 mmol/L {_DATED}",
+        "potassium_risk": "age 100 and 1 more risk",
+        "egfr_or_list": f"eGFR 29.96 (old, disputed) {_DATED}",
+        "simvastatin_dose": "80",
+        "citalopram_dose": "60",
+        "citalopram_partner": "esomeprazole",
+        "raas": "hydrochlorothiazide",
+        "diuretic": "hydrochlorothiazide",
+        "qtc": f"QTc 500.5 ms {_DATED}",
+        "other_than_ziprasidone": "hydroxychloroquine",
+        "qt_risk": "potassium 3.45 and 4 more risks",
+    },
+    conditions={
+        "nsaid_count": NSAID_COUNT,
+        "high_dose_nsaid": HIGH_DOSE_NSAID,
+        "thiopurine_dose_reduced": THIOPURINE_DOSE_REDUCED,
+        "both_treatment_doses": BOTH_TREATMENT_DOSES,
+        "maintenance_fluid": MAINTENANCE_FLUID,
+        "one_begun_within": ONE_BEGUN_WITHIN,
+        "both_unchanged_for": BOTH_UNCHANGED_FOR,
+        "any_new": ANY_NEW,
+        "tisdale_points": TISDALE_POINTS,
+    },
+    gaps={"pair_dose": _dose_gap},
+)
