@@ -22,6 +22,15 @@ def show(value: float, limits: Iterable[float] = (), decimals: int = 1) -> str:
     return _text(value, _MOST_DECIMALS)
 
 
+def show_dose(milligrams: float, limits: Iterable[float] = ()) -> str:
+    """A dose: a part of a milligram with all its digits.
+
+    >>> show_dose(0.0625), show_dose(0.25, [0.125]), show_dose(1300.0)
+    ('0.0625', '0.25', '1,300')
+    """
+    return show(milligrams, limits, 1 if milligrams >= 1 else 4)
+
+
 def unit(ucum: str) -> str:
     """The unit as a clinician writes it."""
     return UNITS.get(ucum, ucum)

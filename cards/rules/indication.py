@@ -1,9 +1,10 @@
-"""The condition `indication`: what the draft says it is for, or what is on the problem list, by code or words."""
+"""The condition `indication`: what the draft says that it is for, or what is on the problem list."""
 
 import re
 from collections.abc import Iterator
 
 from cards.rules.condition import Condition, Spec, only
+from cards.rules.order_words import order_words
 from cards.rules.predicate import Predicate, Truth, no_facts
 from cards.rules.rule import RuleError
 from cards.rules.situation import Situation
@@ -31,8 +32,11 @@ def _read(spec: Spec) -> Predicate:
         return words.search(concept.words) is not None
 
     def test(situation: Situation) -> Truth:
+        order = situation.drafted.order
+        if words.search(order_words(order)) is not None:
+            return True
         listed = () if of_draft_only else _problems(situation)
-        return any(is_meant(concept) for concept in (*situation.drafted.order.reasonCode, *listed))
+        return any(is_meant(concept) for concept in (*order.reasonCode, *listed))
 
     return Predicate(test, no_facts, frozenset() if of_draft_only else frozenset({"conditions"}))
 

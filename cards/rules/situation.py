@@ -7,7 +7,7 @@ from cards.rules import kidney, measured
 from cards.rules.chart import Chart, Taken
 from cards.rules.drafted import Drafted
 from cards.rules.fact import Fact
-from cards.rules.figures import show
+from cards.rules.figures import show, show_dose
 from cards.rules.kidney import ESTIMATES
 from cards.rules.rule import LabOrder
 from cards.rules.selector import Selector
@@ -285,13 +285,14 @@ class Situation:
 
     def takes(self, selector: Selector) -> bool:
         """Whether such a drug is active or in another draft."""
-        return bool(self._taken(selector))
+        return bool(self.taken(selector))
 
     def taken_facts(self, selector: Selector) -> list[Fact]:
         """Such drugs with their dates and sources."""
-        return [_taken_fact(one, _meant(selector, one)) for one in self._taken(selector)]
+        return [_taken_fact(one, _meant(selector, one)) for one in self.taken(selector)]
 
-    def _taken(self, selector: Selector) -> list[Taken]:
+    def taken(self, selector: Selector) -> list[Taken]:
+        """Such drugs that are active or in another draft."""
         found = self.chart.taken_beside(self.drafted, selector.keys)
         return [one for one in found if selector.matches(one.medication)]
 
@@ -366,7 +367,7 @@ class Situation:
         if word == "age_years" and self.age_years is not None:
             return [Fact("age", "", self.age_years, "a", source=self.chart.patient_reference)]
         if word == "daily_dose_mg" and self.daily_dose_mg is not None:
-            text = f"{show(self.daily_dose_mg, limits)} mg/day"
+            text = f"{show_dose(self.daily_dose_mg, limits)} mg/day"
             return [Fact("daily_dose", text, self.daily_dose_mg, "mg/d", source=self.drafted.draft.name)]
         if word == "duration_days" and self.duration_days is not None:
             text = f"{show(self.duration_days, limits)} days"

@@ -6,7 +6,7 @@ from cards.markdown import escape, plain
 from cards.rules import kidney
 from cards.rules.compiled import CompiledRule
 from cards.rules.fact import Fact
-from cards.rules.figures import show
+from cards.rules.figures import show_dose
 from cards.rules.kidney import ESTIMATES
 from cards.rules.predicate import Predicate
 from cards.rules.situation import Situation
@@ -42,7 +42,7 @@ def _drug_capital(_when: Predicate, _facts: tuple[Fact, ...], situation: Situati
 
 def _dose(when: Predicate, _facts: tuple[Fact, ...], situation: Situation) -> str | None:
     dose = situation.daily_dose_mg
-    return show(dose, when.limits) if dose is not None else None
+    return show_dose(dose, when.limits) if dose is not None else None
 
 
 def _other(_when: Predicate, facts: tuple[Fact, ...], situation: Situation) -> str | None:
