@@ -81,7 +81,7 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
     rest = FastAPI(title="CDS Hooks server", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     rest.include_router(protocol_routes(services, parts, intake, trust))
     rest.include_router(health_routes(services, parts, counted, visitors))
-    rest.include_router(page_routes(configured, services, visitors))
+    rest.include_router(page_routes(configured, services, parts.governance, visitors))
     rest.add_exception_handler(HookError, _hook_error(parts.metrics))
     rest.add_exception_handler(HTTPException, _http_error)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from cards.card import Card
+from cards.card import Card, Link
 from cards.rules.finding import Silence
 from cards.rules.governance import Quiet, never_quiet
 from cds_hooks.dialects import DEVELOPMENT, ClientProfile, is_offered, published_entry
@@ -30,6 +30,10 @@ class Situation:
     public_url: str
     decision_id: str
     predict: Predict
+    kfre_region: str = "north_america"
+    """The calibration of the kidney failure risk equation that this site uses."""
+    referral_risk: float = 0.03
+    """The 5-year risk of kidney failure from which this site discusses a referral."""
     quiet: Quiet = never_quiet
     """Why a finding of the medication rules is not shown to this client."""
     prefetch: Brought = NOTHING_ASKED
@@ -41,6 +45,16 @@ class Situation:
     def explain_url(self) -> str:
         """The page that explains this decision."""
         return f"{self.public_url}/explain/{self.decision_id}"
+
+    def links_of(self, card: Card) -> tuple[Link, ...]:
+        """The links of a card of the medication rules: its first rule with its sources, and this decision."""
+        (ours,) = (card.extension or {}).values()
+        rule = f"{self.public_url}/rules/{ours['findings'][0]['rule']}"
+        return (
+            *card.links,
+            Link(label="The rule and its sources", url=rule, type="absolute"),
+            Link(label="Why this card", url=self.explain_url, type="absolute"),
+        )
 
     def model_url(self, model_id: str) -> str:
         """The page that says how a model works and for whom it was tested; it holds nothing of a patient."""

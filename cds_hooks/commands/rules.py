@@ -23,6 +23,7 @@ from cds_hooks.governance.counts import RuleCounts, count_rules
 from cds_hooks.governance.rules_file import write_approval
 from cds_hooks.settings import settings
 from cds_hooks.storage.log import RecordUnavailable
+from cds_hooks.web.rule_facts import said_here
 
 app = typer.Typer(no_args_is_help=True, help="Read, check, try out and approve the medication rules.")
 app.command("check")(check)
@@ -155,28 +156,13 @@ def _summary(version: Version, site: SiteRules) -> dict[str, Any]:
         "verified_on": rule.audit.date,
         "reviewed": version.table.reviewed,
         "status": version.table.status,
-        "here": _here(version, site),
+        "here": said_here(version, site, needs_approval=settings().trust_file is not None),
         "bands": [{"id": band.id, "indicator": band.indicator} for band in rule.bands],
         "evidence": [
             {"label": one.label, "document": one.document, "organisation": one.organisation, "year": one.year}
             for one in rule.evidence
         ],
     }
-
-
-def _here(version: Version, site: SiteRules) -> str:
-    rule = version.rule.id
-    switches = site.switches.get(rule, ())
-    if any(each.off and not each.clients and not each.units for each in switches):
-        return "switched off"
-    approval = site.approvals.get(rule)
-    if approval is None:
-        said = "not approved: shadow where there is a trust file"
-    elif approval.digest == version.digest:
-        said = f"approved by {approval.by} ({approval.role}) on {approval.on}"
-    else:
-        said = f"only version {approval.digest} is approved: shadow where there is a trust file"
-    return f"{said}; partly switched off" if switches else said
 
 
 def _counted(each: RuleCounts) -> dict[str, Any]:

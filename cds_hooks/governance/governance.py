@@ -34,7 +34,7 @@ class Governance:
     def hearing(self, client: str, patient: str, units: Callable[[], Collection[str]], as_of: float) -> Hearing:
         """What is said in a call of this client about this patient, seen in these units; `as_of` in epoch seconds."""
         return Hearing(
-            self._current(),
+            self.site,
             every_version(),
             needs_approval=self._needs_approval,
             client=client,
@@ -61,7 +61,9 @@ class Governance:
         """Takes the answers that are on record; RecordUnavailable where they cannot be read."""
         self._memory.read(url)
 
-    def _current(self) -> SiteRules:
+    @property
+    def site(self) -> SiteRules:
+        """What the rules file says, as of at most a second ago."""
         now = self._clock()
         if self._file is not None and now - self._looked_at >= _LOOK_SECONDS:
             self._looked_at = now

@@ -7,7 +7,9 @@ import msgspec
 from fastapi import APIRouter, Request, Response
 
 from cards.rules.engine import rule_book
+from cards.rules.governance import every_version
 from cards.rules.rule import Evidence
+from cds_hooks.governance import Governance
 from cds_hooks.logs import log
 from cds_hooks.routes.visitors import Visitors
 from cds_hooks.service import Service
@@ -24,9 +26,11 @@ from cds_hooks.web.pages import (
     explanation_page,
     failure_page,
     model_page,
+    rule_page,
     start_page,
     static_file,
 )
+from cds_hooks.web.rule_facts import rule_entries, rule_facts
 from models_onnx.artifact import read_manifest
 from models_onnx.errors import ModelError
 from models_onnx.manifest import Manifest
@@ -49,6 +53,9 @@ _OPERATOR_ONLY = Failure(
 _NO_MODEL = Failure(
     "No such model", "Not found", "No model of this name is served here.", "The start page lists those there are."
 )
+_NO_RULE = Failure(
+    "No such rule", "Not found", "No medication rule of this name is here.", "The start page lists those there are."
+)
 _AWAY = Failure(
     "The record cannot be read",
     "Failed",
@@ -63,7 +70,9 @@ _OTHER_FORM = Failure(
 )
 
 
-def page_routes(configured: Settings, services: dict[str, Service], visitors: Visitors) -> APIRouter:
+def page_routes(
+    configured: Settings, services: dict[str, Service], governance: Governance, visitors: Visitors
+) -> APIRouter:
     """The pages of this server. They run in worker threads, so that no hook call waits for one."""
     router = APIRouter()
     clock = moment(configured.as_of) if configured.as_of else ""
@@ -72,7 +81,7 @@ def page_routes(configured: Settings, services: dict[str, Service], visitors: Vi
     @router.get("/")
     def start() -> Response:
         models = [manifest for name in model_ids() if (manifest := manifest_of(name)) is not None]
-        return _page(start_page(site, services.values(), models))
+        return _page(start_page(site, services.values(), models, rule_entries()))
 
     @router.get("/explain/{decision_id}")
     def explanation(decision_id: str, request: Request) -> Response:
@@ -87,6 +96,14 @@ def page_routes(configured: Settings, services: dict[str, Service], visitors: Vi
         if manifest is None:
             return _page(failure_page(site, _NO_MODEL), 404)
         return _page(model_page(site, manifest))
+
+    @router.get("/rules/{rule_id}")
+    def rule(rule_id: str) -> Response:
+        version = every_version().get(rule_id)
+        if version is None:
+            return _page(failure_page(site, _NO_RULE), 404)
+        facts = rule_facts(version, governance.site, needs_approval=configured.trust_file is not None)
+        return _page(rule_page(site, facts))
 
     @router.get("/static/{name}")
     def static(name: str) -> Response:

@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Raw, structs
 
-from cards.card import Action, Card, Link, Suggestion
+from cards.card import Action, Card, Suggestion
 from cards.compose import check_orders
 from cards.markdown import plain
 from cards.rules.draft import Draft, read_draft
@@ -170,7 +170,7 @@ def _at_discharge(card: Card, active: dict[str, _Active], situation: Situation, 
         source=structs.replace(card.source, topic=TOPICS["discharge"]),
         suggestions=tuple(suggestions),
         selection_behavior=card.selection_behavior if suggestions else None,
-        links=(*card.links, Link(label="Why this card", url=situation.explain_url, type="absolute")),
+        links=situation.links_of(card),
     )
 
 

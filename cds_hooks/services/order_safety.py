@@ -6,7 +6,6 @@ import msgspec
 import orjson
 from msgspec import structs
 
-from cards.card import Link
 from cards.compose import check_orders
 from cards.rules.draft import Draft, read_draft, read_drafts
 from cards.rules.engine import rule_book
@@ -36,8 +35,7 @@ async def decide(situation: Situation) -> Advice:
     outcome = check_orders(
         situation.record, drafts, judged, situation.card_uuid, quiet=situation.quiet, signing=is_final
     )
-    why = Link(label="Why this card", url=situation.explain_url, type="absolute")
-    cards = [structs.replace(card, links=(*card.links, why)) for card in outcome.cards]
+    cards = [structs.replace(card, links=situation.links_of(card)) for card in outcome.cards]
     advice = Advice(cards=cards, silences=[each.of_a_whole_order() if is_final else each for each in outcome.silences])
     advice.silences += _unknown_selections(context, drafts)
     if not cards and not advice.silences:

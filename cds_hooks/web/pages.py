@@ -14,6 +14,7 @@ from cds_hooks.web.findings import is_web_address
 from cds_hooks.web.inputs import words_of
 from cds_hooks.web.model_page import calibration_rows, input_rows
 from cds_hooks.web.numbers import signed
+from cds_hooks.web.rule_facts import RuleEntry, RulePage
 from models_onnx.manifest import Manifest
 
 if TYPE_CHECKING:
@@ -56,9 +57,14 @@ class Site:
     """The instant at which the clock was set to stand, in words; "" where it runs."""
 
 
-def start_page(site: Site, services: Iterable[Any], models: list[Manifest]) -> str:
+def start_page(site: Site, services: Iterable[Any], models: list[Manifest], rules: list[RuleEntry]) -> str:
     """What this server is and offers; `services` have id, hooks, title and description."""
-    return _render("start.html", site, root="", services=list(services), models=models)
+    return _render("start.html", site, root="", services=list(services), models=models, rules=rules)
+
+
+def rule_page(site: Site, rule: RulePage) -> str:
+    """What a medication rule says, on what it rests, and whether it speaks here."""
+    return _render("rule.html", site, root="../", it=rule)
 
 
 def explanation_page(site: Site, explanation: Explanation) -> str:

@@ -117,9 +117,9 @@ def test_a_changed_file_counts_without_a_restart_and_a_broken_one_changes_nothin
     governance = Governance(rules, needs_approval=True, clock=lambda: now)
     approval = Approval(RULE, every_version()[RULE].digest, "A. Person", "pharmacist", date(2026, 11, 20))
     write_approval(rules, approval)
-    assert not governance._current().approvals
+    assert not governance.site.approvals
     now = 2.0
-    assert governance._current().approvals == {RULE: approval}
+    assert governance.site.approvals == {RULE: approval}
     rules.write_text("version = 3\n")
     now = 4.0
-    assert governance._current().approvals == {RULE: approval}
+    assert governance.site.approvals == {RULE: approval}

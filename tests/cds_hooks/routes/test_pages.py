@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from cards.rules.governance import every_version
 from cds_hooks.calling.chart import read_chart
 from cds_hooks.calling.request import build_request
 from cds_hooks.service import find_services
@@ -186,3 +187,21 @@ def test_real_patients_have_pages_without_fault(tmp_path: Path, data_folder: Pat
 
     for answer in asyncio.run(call()):
         _assert_is_a_page(answer, 200)
+
+
+def test_the_page_of_a_rule_says_what_it_rests_on_and_whether_it_speaks_here(tmp_path: Path) -> None:
+    found, missing = _get(tmp_path, "/rules/renal-metformin", "/rules/nothing")
+    page = _assert_is_a_page(found, 200)
+    assert "Metformin" in page.text
+    assert "not approved" in page.text
+    assert "Reviewed" in page.text
+    _assert_is_a_page(missing, 404)
+
+
+def test_every_rule_has_a_page_and_a_link_on_the_start_page(tmp_path: Path) -> None:
+    paths = [f"/rules/{rule}" for rule in every_version()]
+    start, *answers = _get(tmp_path, "/", *paths)
+    links = {each.attributes["href"] for each in Page(start.text).all("a")}
+    for path, answer in zip(paths, answers, strict=True):
+        _assert_is_a_page(answer, 200)
+        assert path.removeprefix("/") in links

@@ -50,7 +50,7 @@ def test_an_active_order_over_its_kidney_dose_gets_a_card(tmp_path: Path, as_of:
     (card,) = _answer(tmp_path, as_of).json()["cards"]
     assert card["summary"].startswith("Metformin 2,000 mg/day with eGFR 37.2")
     assert card["source"]["topic"]["code"] == DISCHARGE
-    assert [link["label"] for link in card["links"]] == ["Why this card"]
+    assert [link["label"] for link in card["links"]] == ["The rule and its sources", "Why this card"]
 
 
 def test_the_correction_is_the_clients_own_order_with_only_the_dose_changed(tmp_path: Path, as_of: datetime) -> None:
