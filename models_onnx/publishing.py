@@ -26,9 +26,10 @@ from models_onnx.signing.release import (
     digest_of,
     encode,
     fact_of,
+    parse_release,
     signed,
 )
-from models_onnx.signing.states import moved
+from models_onnx.signing.states import moved, state_after_gates
 
 GATES = "gates.json"
 STATE_AT_FIRST = "draft"
@@ -89,11 +90,18 @@ def write_release(folder: Path, release: Release, signer: Signer) -> Release:
     return release
 
 
-def record_gates(folder: Path, release: Release, report: bytes, summary: GateSummary, signer: Signer) -> Release:
-    """Adds a gate report to the release; a gate that turned red takes the model back to where it may be."""
+def record_gates(folder: Path, report: bytes, summary: GateSummary, at: str, signer: Signer) -> Release:
+    """Adds a gate report to the release: a draft may become validated by it, and what turned red goes back."""
     (folder / GATES).write_bytes(report)
-    files: dict[str, FileFact] = {**release.files, GATES: fact_of(report)}
-    return write_release(folder, msgspec.structs.replace(release, files=files, gates=summary), signer)
+    before = parse_release(folder)
+    files: dict[str, FileFact] = {**before.files, GATES: fact_of(report)}
+    release = msgspec.structs.replace(before, files=files, gates=summary)
+    state = state_after_gates(release)
+    if state != release.state:
+        why = f"gates: {', '.join(summary.red)} not green" if summary.red else "gates: all green or waived"
+        step = Step(state, at, "cds-hooks model gates", "gates", why)
+        release = msgspec.structs.replace(release, state=state, history=(*release.history, step))
+    return write_release(folder, release, signer)
 
 
 def move_release(

@@ -28,7 +28,7 @@ class Verified:
 
 
 def verify_version(version: Version, keys: Keys) -> Verified:
-    """Signature, hashes, operators, schema of the manifest, the card and its copy in the file; never raises for these."""
+    """Signature, hashes, operators, schema of the manifest, card and its copy in the file; never raises for these."""
     try:
         release = _verify(version, keys)
     except ArtifactRefused as problem:

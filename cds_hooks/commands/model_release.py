@@ -32,12 +32,12 @@ def publish_trained(folder: Path) -> None:
     """Puts the card into a model trained here and signs it; says by which key and what follows from it."""
     from models_onnx.publishing import publish
 
-    signer = _signer()
-    release = publish(folder, signer)
+    own = signer()
+    release = publish(folder, own)
     typer.echo(f"Published: {release.id} {release.version}, digest {release.digest[:16]}, state draft.", err=True)
-    if signer.public.id not in maintainers():
+    if own.public.id not in maintainers():
         typer.echo(
-            f"Signed by your own key {signer.public.id}. A server takes it where CDS_MODEL_KEYS names "
+            f"Signed by your own key {own.public.id}. A server takes it where CDS_MODEL_KEYS names "
             f"{public_file(signing_key())}.",
             err=True,
         )
@@ -101,7 +101,7 @@ def state(
         if to is not None:
             at = (settings().as_of or datetime.now(UTC)).isoformat(timespec="seconds")
             release = move_release(
-                found.folder, release, to, at, list(zip(by or [], role or [], strict=False)), why, _signer()
+                found.folder, release, to, at, list(zip(by or [], role or [], strict=False)), why, signer()
             )
     reason = why_no_cards(release, settings().model_state)
     typer.echo(f"{release.id} {release.version} is {release.state}; cards: {reason or 'shown'}")
@@ -109,9 +109,10 @@ def state(
         typer.echo(f"  {step.at} {step.state} by {step.by} ({step.role}){': ' + step.why if step.why else ''}")
 
 
-def _signer() -> Signer:
+def signer() -> Signer:
+    """The key that signs what is published here, made at the first use, which is said."""
     path = signing_key()
-    signer, made = local_signer(path, "trained here")
+    own, made = local_signer(path, "trained here")
     if made:
         typer.echo(f"Made a signing key: {path}. Keep it; it belongs into no repository.", err=True)
-    return signer
+    return own

@@ -1,8 +1,8 @@
 """Which of the nine demographic and social variables a model uses, worked out from where its inputs are read.
 
 The nine: race, ethnicity, language, sexual orientation, gender identity, sex, date of birth, social determinants,
-health status assessments, as in 45 CFR 170.213 (USCDI v3: data classes Patient Demographics, Social Determinants of Health,
-Health Status Assessments, to which smoking status belongs).
+health status assessments, as in 45 CFR 170.213 (USCDI v3: data classes Patient Demographics, Social Determinants of
+Health, Health Status Assessments, to which smoking status belongs).
 """
 
 from collections.abc import Iterable, Sequence

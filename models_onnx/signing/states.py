@@ -38,6 +38,17 @@ def moved(release: Release, steps: Sequence[Step]) -> Release:
     return msgspec.structs.replace(release, state=target, history=(*release.history, *steps), signature="")
 
 
+def state_after_gates(release: Release) -> str:
+    """Where a new gate report puts a release: a draft whose file, figures and papers are in order is validated; one
+    that had come further and turned red goes back to validated, or to draft."""
+    red = set(release.gates.red) if release.gates is not None else set(FOR_VALIDATED)
+    if release.state == "retired":
+        return release.state
+    if red & FOR_VALIDATED:
+        return "draft"
+    return "validated" if red or release.state == "draft" else release.state
+
+
 def shows_cards(release: Release, least: str = "validated") -> bool:
     """Whether its cards may be shown: a showing state, not below `least`, and every gate green or waived."""
     return why_no_cards(release, least) is None

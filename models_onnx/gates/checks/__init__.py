@@ -1,0 +1,1 @@
+"""One module per gate or small group of gates, found by itself: a module declares `GATES`."""

@@ -1,0 +1,117 @@
+"""G1: is the file safe and the one that was signed. G17: is there anything in the folder that should not be."""
+
+import re
+from pathlib import Path
+
+from models_onnx.artifact import CARD, LARGEST_BYTES, MANIFEST, MODEL, read_manifest
+from models_onnx.errors import ArtifactRefused
+from models_onnx.gates.gate import Gate
+from models_onnx.gates.result import NotRun, Verdict
+from models_onnx.gates.subject import Evidence, Subject
+from models_onnx.imported import Imported
+from models_onnx.onnx_file import refuse_unsafe
+from models_onnx.probing import probe
+from models_onnx.signing.release import RELEASE, Release, read_release, refuse_other_file
+
+GATES_FILE = "gates.json"
+EXPECTED = frozenset({MODEL, MANIFEST, CARD, RELEASE, GATES_FILE})
+_SUFFIXES = frozenset({".onnx", ".json"})
+
+# Signs of what has no place in a published model: secrets, people's addresses and paths of somebody's machine.
+_FORBIDDEN = (
+    ("a private key", re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----")),
+    ("an access token", re.compile(rb"\b(?:eyJ[\w-]{20,}\.[\w-]{20,}|gh[pousr]_\w{30,}|AKIA[0-9A-Z]{16})")),
+    ("a social security number", re.compile(rb"\b\d{3}-\d{2}-\d{4}\b")),
+    ("an e-mail address of a person", re.compile(rb"[\w.+-]+@(?!example\.)[\w-]+\.[a-z]{2,}", re.IGNORECASE)),
+    ("a path of somebody's machine", re.compile(rb"(?:/home/|/Users/|[A-Z]:\\\\Users\\\\)[\w.-]+")),
+    ("pickled Python", re.compile(rb"\x80\x04\x95.{8}\x8c|c__builtin__\n|csklearn\.", re.DOTALL)),
+)
+# Licences that responsible-ai.md 5.7 keeps out of what we ship or train with.
+_LICENCES_OUT = re.compile(r"\b(?:AGPL|GPL|Business Source|BSL-1\.1|BUSL)", re.IGNORECASE)
+
+
+def check_file(subject: Subject, _evidence: Evidence) -> Verdict:
+    """Signature, hashes, size, operators, no external data, and a first load in a process of its own."""
+    try:
+        release = read_release(subject.folder, subject.keys)
+        _refuse_changed(subject.folder, release)
+        refuse_unsafe(subject.content)
+        if subject.manifest is not None:
+            read_manifest(subject.folder)
+        signature = probe(subject.content)
+    except ArtifactRefused as problem:
+        return Verdict("", (str(problem),))
+    return Verdict(
+        f"Signed by {subject.keys[release.key].name}; {len(subject.content):,} bytes, standard operators only; it "
+        "loads and runs in a process of its own.",
+        figures={
+            "digest": release.digest,
+            "bytes": len(subject.content),
+            "inputs": [name for name, _, _ in signature.inputs],
+            "outputs": [name for name, _, _ in signature.outputs],
+        },
+    )
+
+
+def check_contents(subject: Subject, evidence: Evidence) -> Verdict:
+    """Only the files a release has; no secret, person or code in them; the libraries it was made with, and licences."""
+    if evidence.installed is None:
+        raise NotRun(evidence.why_absent("installed", "Nobody looked up the libraries it was made with."))
+    faults = [*_strange_files(subject.folder), *_found_inside(subject.folder)]
+    bill, unknown = _bill(subject, evidence)
+    faults += unknown
+    return Verdict(
+        f"{len(bill)} components, none under a licence that is kept out; no secret, person or program in the files.",
+        tuple(faults),
+        figures={"components": len(bill)},
+        rows=bill,
+    )
+
+
+def _refuse_changed(folder: Path, release: Release) -> None:
+    for name in release.files:
+        path = folder / Path(name).name
+        if path.is_file() and path.stat().st_size <= LARGEST_BYTES:
+            refuse_other_file(release, folder.name, name, path.read_bytes())
+        else:
+            raise ArtifactRefused(f"{folder.name} lacks {name}, or it is larger than {LARGEST_BYTES // 2**20} MB")
+
+
+def _strange_files(folder: Path) -> list[str]:
+    strange = sorted(path.name for path in folder.iterdir() if path.name not in EXPECTED)
+    return [f"{name} is no part of a release" for name in strange]
+
+
+def _found_inside(folder: Path) -> list[str]:
+    found = []
+    for path in sorted(folder.iterdir()):
+        if path.is_file() and path.suffix in _SUFFIXES and path.name != GATES_FILE:
+            content = path.read_bytes()
+            found += [f"{path.name} holds {what}" for what, pattern in _FORBIDDEN if pattern.search(content)]
+    return found
+
+
+def _bill(subject: Subject, evidence: Evidence) -> tuple[list[dict[str, str]], list[str]]:
+    """The bill of materials: the model itself, its data, and every library named in the manifest."""
+    rows = [
+        {"component": subject.id, "kind": "machine-learning model", "version": subject.about.version, "licence": ""}
+    ]
+    if isinstance(subject.about, Imported):
+        rows.append({"component": subject.about.came_from, "kind": "origin", "version": "", "licence": ""})
+        return rows, []
+    faults = []
+    rows.append({"component": subject.about.data.name, "kind": "data", "version": subject.about.data.sha256[:12],
+                 "licence": ""})  # fmt: skip
+    for name, version in sorted(subject.about.software.items()):
+        known = evidence.installed(name) if evidence.installed is not None else None
+        licence = known[1] if known is not None else ""
+        rows.append({"component": name, "kind": "library", "version": version, "licence": licence})
+        if _LICENCES_OUT.search(licence):
+            faults.append(f"{name} is under {licence}, which is kept out")
+    return rows, faults
+
+
+GATES = (
+    Gate("G1", "File is safe", "Is it the signed file, and does running it do nothing but compute?", check_file, False),
+    Gate("G17", "Contents and components", "Is there anything in it that should not be?", check_contents, False),
+)

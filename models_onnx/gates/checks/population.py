@@ -1,0 +1,112 @@
+"""G12: people it is not for get no score, and the people it was built on are not a world that is gone."""
+
+import numpy as np
+
+from models_onnx.eligibility import may_be_scored, not_in_population, not_scored
+from models_onnx.gates.gate import Gate
+from models_onnx.gates.result import Verdict
+from models_onnx.gates.rows import ordinary
+from models_onnx.gates.subject import Evidence, Subject
+from models_onnx.manifest import Manifest
+from models_onnx.runtime import Prediction
+
+# Our own limits, for want of a published one; docs/models/gates.md says why.
+OLDEST_YEARS = 20
+# The hooks of this server are planned contacts; who lies acutely ill in a ward cannot be told from its records.
+SETTINGS = frozenset({"outpatient", "discharge", "population"})
+
+
+def check_population(subject: Subject, evidence: Evidence) -> Verdict:
+    """Age, required inputs and trained ranges keep people out; setting and age of the data fit the place of use."""
+    faults = _data_faults(subject, evidence)
+    if subject.manifest is None:
+        faults.append("an imported file has no machine-checked population, so nobody would be kept out")
+        return Verdict("", tuple(faults))
+    faults += _age_faults(subject.manifest)
+    faults += _required_faults(subject)
+    faults += _range_faults(subject)
+    last = subject.product.get("data_last_year")
+    said = "Too young, of unknown age, too few inputs, outside the range: no score, and the reason is said. "
+    return Verdict(
+        f"{said}Data until {last}.", tuple(faults), {"setting": subject.product.get("setting"), "last": last}
+    )
+
+
+def _data_faults(subject: Subject, evidence: Evidence) -> list[str]:
+    faults = []
+    last, setting = subject.product.get("data_last_year"), subject.product.get("setting")
+    if not isinstance(last, int):
+        faults.append("the card does not say from which year the newest data are")
+    elif evidence.as_of.year - last > OLDEST_YEARS:
+        faults.append(
+            f"its newest data are of {last}, {evidence.as_of.year - last} years ago (limit {OLDEST_YEARS}): "
+            "the people and the care it knows are not those of today"
+        )
+    if setting not in SETTINGS:
+        faults.append(
+            f"its population is {setting or 'not said'}; this server's hooks are of planned contacts and cannot tell "
+            "such patients from others, so nobody would be kept out"
+        )
+    return faults
+
+
+def _age_faults(manifest: Manifest) -> list[str]:
+    low = manifest.population.age_low
+    faults = []
+    if low <= 0:
+        faults.append("no lowest age is declared, so children would be scored")
+    for age, words in ((low - 1.0, f"of {low - 1}"), (None, "of unknown age"), (float("nan"), "without a number")):
+        if not_in_population(manifest, age) is None:
+            faults.append(f"a person {words} gets a score; it is for {manifest.population.words}")
+    return faults
+
+
+def _required_faults(subject: Subject) -> list[str]:
+    manifest = subject.manifest
+    assert manifest is not None  # noqa: S101 - told to mypy; the caller looked
+    person = ordinary(subject.features, 1)[0]
+    places = {item.name: place for place, item in enumerate(subject.features)}
+    faults = []
+    for name in manifest.required.always:
+        gone = person.copy()
+        gone[places[name]] = np.nan
+        if not_scored(manifest, gone) is None:
+            faults.append(f"without {name}, which must be there, a person gets a score")
+    for group in manifest.required.groups:
+        gone = person.copy()
+        gone[[places[name] for name in group.members[: len(group.members) - group.at_least + 1]]] = np.nan
+        if not_scored(manifest, gone) is None:
+            faults.append(f"with fewer than {group.at_least} of the {group.words} a person gets a score")
+    return faults
+
+
+def _range_faults(subject: Subject) -> list[str]:
+    """Every input just outside its trained range: the file marks it, and the rule refuses it."""
+    manifest = subject.manifest
+    assert manifest is not None  # noqa: S101 - told to mypy; the caller looked
+    person = ordinary(subject.features, 1)[0]
+    faults = []
+    for place, item in enumerate(subject.features):
+        beyond = [item.trained_low - max(0.01, 0.01 * abs(item.trained_low))]
+        if item.clip_high is None:
+            beyond.append(item.trained_high + max(0.01, 0.01 * abs(item.trained_high)))
+        for value in beyond:
+            row = person.copy()
+            row[place] = value
+            if not_scored(manifest, row) is None or _file_lets_through(subject, manifest, row):
+                faults.append(f"{item.name} {value:g} is outside what it was built on, and is scored")
+    return faults
+
+
+def _file_lets_through(subject: Subject, manifest: Manifest, row: np.ndarray) -> bool:
+    answers = subject.answers(row.reshape(1, -1))
+    if answers.missing is None or answers.out_of_range is None or answers.contributions is None:
+        return True
+    nothing = Prediction(
+        float(answers.probability[0]), 0.0, 0.0, answers.contributions[0], answers.missing[0], answers.out_of_range[0],
+        0.0, 0.0, 0.0, 0.0, 0,
+    )  # fmt: skip
+    return may_be_scored(manifest, nothing)
+
+
+GATES = (Gate("G12", "Population guard", "Do people it is not for get no score?", check_population),)

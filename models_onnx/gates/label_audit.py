@@ -1,0 +1,111 @@
+"""The label-choice audit: at an equal score, does one group need more than another?
+
+Obermeyer et al., Science 2019;366:447: a score that predicts cost ranks people right by cost and wrong by need, where a
+group gets less care for the same need. No figure on the label itself shows it. So people of a group are compared with
+the others of the same score, in what they need, not in what was predicted.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+# responsible-ai.md 5.2: ratio of mean need at an equal score; act where 0.8 to 1.25 is left. The interval must also lie
+# outside 0.9 to 1.1, so that a small group is not accused by chance; the published gap of 26 % is well beyond both.
+ACT = (0.8, 1.25)
+WARN = (0.9, 1.1)
+BANDS = 20
+TOP_BANDS = 2  # the top tenth, where programmes enrol
+ENOUGH_PEOPLE = 200
+ENOUGH_NEED = 50.0
+REPLICATES = 200
+
+
+@dataclass(frozen=True, slots=True)
+class GroupNeed:
+    """One group against all others of the same score: ratio of mean need with its 95 % interval, everywhere and at
+    the top; `sufficient` says whether there are enough people and need to judge."""
+
+    group: str
+    people: int
+    ratio: float
+    low: float
+    high: float
+    top_ratio: float
+    top_low: float
+    top_high: float
+    sufficient: bool
+
+    @property
+    def fault(self) -> str | None:
+        """What is wrong, in one sentence; None where nothing is, or where there are too few to say."""
+        if not self.sufficient:
+            return None
+        for where, ratio, low, high in (
+            ("", self.ratio, self.low, self.high),
+            (" in the top tenth", self.top_ratio, self.top_low, self.top_high),
+        ):
+            if (ratio > ACT[1] and low > WARN[1]) or (ratio < ACT[0] and high < WARN[0]):
+                times = f"{ratio:.2f} ({low:.2f} to {high:.2f}) times"
+                return f"at an equal score{where}, {self.group} need {times} as much as others"
+        return None
+
+
+def audit_label(score: Array, group: NDArray[Any], need: Array, seed: int = 20260101) -> list[GroupNeed]:
+    """One row per group; the ratio is exactly 1 where need depends on the score alone."""
+    keep = ~(np.isnan(score) | np.isnan(need))
+    score, group, need = score[keep], group[keep], need[keep]
+    band = _bands(score)
+    draws = _draws(len(score), seed)
+    return [_group(name, group == name, band, need, draws) for name in sorted(set(group.tolist()), key=str)]
+
+
+def _bands(score: Array) -> NDArray[np.int64]:
+    limits = np.quantile(score, np.arange(1, BANDS) / BANDS)
+    return np.searchsorted(limits, score, side="right").astype(np.int64)
+
+
+def _draws(count: int, seed: int) -> list[NDArray[np.int64]]:
+    draw = np.random.default_rng(seed)
+    return [draw.integers(0, count, count) for _ in range(REPLICATES)]
+
+
+def _group(
+    name: Any, own: NDArray[np.bool_], band: NDArray[np.int64], need: Array, draws: list[NDArray[np.int64]]
+) -> GroupNeed:
+    ratio, top = _ratios(own, band, need)
+    samples = np.array([_ratios(own[rows], band[rows], need[rows]) for rows in draws])
+    low, high = np.nanpercentile(samples, [2.5, 97.5], axis=0)
+    at_top = own & (band >= BANDS - TOP_BANDS)
+    sufficient = own.sum() >= ENOUGH_PEOPLE and need[own].sum() >= ENOUGH_NEED and need[at_top].sum() > 0
+    return GroupNeed(
+        str(name),
+        int(own.sum()),
+        ratio,
+        float(low[0]),
+        float(high[0]),
+        top,
+        float(low[1]),
+        float(high[1]),
+        bool(sufficient),
+    )
+
+
+def _ratios(own: NDArray[np.bool_], band: NDArray[np.int64], need: Array) -> tuple[float, float]:
+    """Need of the group over the need it would have if, at each score, it needed what the others do."""
+    mine = np.bincount(band[own], minlength=BANDS).astype(np.float64)
+    have = np.bincount(band[own], weights=need[own], minlength=BANDS)
+    count = np.bincount(band[~own], minlength=BANDS)
+    theirs = np.bincount(band[~own], weights=need[~own], minlength=BANDS)
+    usable = count > 0
+    mean = np.divide(theirs, count, out=np.zeros(BANDS), where=usable)
+    everywhere = _share(have[usable].sum(), (mine * mean)[usable].sum())
+    top = usable & (np.arange(BANDS) >= BANDS - TOP_BANDS)
+    return everywhere, _share(have[top].sum(), (mine * mean)[top].sum())
+
+
+def _share(part: float, whole: float) -> float:
+    return float(part / whole) if whole > 0 else float("nan")

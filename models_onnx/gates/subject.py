@@ -1,0 +1,168 @@
+"""What the gates look at: the candidate as it lies in its folder, and the evidence brought from elsewhere."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from models_onnx.artifact import CARD, MANIFEST
+from models_onnx.errors import ManifestRefused
+from models_onnx.gates.answers import Answers, Runner, Wiring
+from models_onnx.imported import Imported, is_imported
+from models_onnx.manifest import Feature, Manifest
+from models_onnx.signing.keys import Keys
+
+Array = NDArray[np.float64]
+
+
+@dataclass(slots=True, kw_only=True)
+class Subject:
+    """The candidate. Nothing is refused while it is read: to refuse is the gates' work."""
+
+    folder: Path
+    keys: Keys
+    content: bytes
+    about: Manifest | Imported
+    card: dict[str, Any]
+    _runner: Runner | None = None
+
+    @property
+    def id(self) -> str:
+        """The model's id."""
+        return self.about.id
+
+    @property
+    def manifest(self) -> Manifest | None:
+        """The manifest of a model of ours; None for an imported file."""
+        return self.about if isinstance(self.about, Manifest) else None
+
+    @property
+    def features(self) -> tuple[Feature, ...]:
+        """The inputs in the order of the vector."""
+        return self.about.features
+
+    @property
+    def evaluation(self) -> dict[str, Any]:
+        """The stored evaluation; empty where there is none."""
+        return self.about.evaluation
+
+    @property
+    def parity(self) -> dict[str, Any]:
+        """The stored comparison with the library that trained it; empty where there is none."""
+        return self.about.parity
+
+    @property
+    def product(self) -> dict[str, Any]:
+        """What the card says beyond its attributes."""
+        found = self.card.get("product")
+        return found if isinstance(found, dict) else {}
+
+    @property
+    def always(self) -> frozenset[str]:
+        """Inputs without which there is no score."""
+        return frozenset(self.about.required.always) if self.about.required is not None else frozenset()
+
+    def answers(self, rows: NDArray[Any]) -> Answers:
+        """What the file answers for these rows; the session is opened once."""
+        if self._runner is None:
+            wiring = self.about.wiring if isinstance(self.about, Imported) else Wiring()
+            self._runner = Runner(self.content, wiring)
+        return self._runner.answers(np.asarray(rows, dtype=np.float32))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retrained:
+    """The same specification trained again from its pinned data and seed."""
+
+    same_file: bool
+    same_data: bool
+    auroc_difference: float
+    answers: Callable[[NDArray[np.float32]], Answers]
+    trained: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Audit:
+    """One row per person for the label-choice audit: score, group, and how much the person needs."""
+
+    score: Array
+    group: NDArray[Any]
+    need: Array
+    words: str
+    seed: int = 20260101
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComposedCard:
+    """A card as a clinician would see it, and what went into it."""
+
+    summary: str
+    detail: str
+    indicator: str
+    options: tuple[str, ...]
+    links: tuple[str, ...]
+    missing: tuple[str, ...]
+    margin: float
+    base: float
+    contributions: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paired:
+    """Margins of candidate and active model for the same people, and what happened to them."""
+
+    margin: Array
+    active_margin: Array
+    y: NDArray[np.int64]
+    threshold: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What is brought from elsewhere; None means that it is not at hand and the gate that needs it is not run."""
+
+    as_of: date
+    timer: Callable[[], float]
+    people: Array | None = None
+    retrained: Retrained | None = None
+    audit: Audit | None = None
+    cards: Callable[[Array], Sequence[ComposedCard]] | None = None
+    active: "Subject | None" = None
+    paired: Paired | None = None
+    installed: Callable[[str], tuple[str, str] | None] | None = None
+    """Version and licence of an installed library, for G17."""
+    absent: dict[str, str] | None = None
+    """Why a piece of evidence is not at hand, by its name."""
+
+    def why_absent(self, name: str, otherwise: str) -> str:
+        """The reason given for a missing piece, or this one."""
+        return (self.absent or {}).get(name, otherwise)
+
+
+def read_subject(folder: Path, keys: Keys) -> Subject:
+    """The candidate in that folder; ManifestRefused where there is nothing that could be looked at."""
+    try:
+        described = (folder / MANIFEST).read_bytes()
+        about: Manifest | Imported
+        if is_imported(described):
+            about = msgspec.json.decode(described, type=Imported)
+        else:
+            about = msgspec.json.decode(described, type=Manifest)
+        content = (folder / about.file.name).read_bytes()
+    except (OSError, msgspec.DecodeError) as problem:
+        raise ManifestRefused(f"{folder.name} holds no model that gates could look at: {problem}") from problem
+    return Subject(folder=folder, keys=keys, content=content, about=about, card=_card(folder))
+
+
+def _card(folder: Path) -> dict[str, Any]:
+    try:
+        found = json.loads((folder / CARD).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
