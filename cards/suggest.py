@@ -69,6 +69,8 @@ def _actions(offer: Offer, finding: Finding, bench: Bench) -> Iterator[Action]:
     if declared.orders and not offer.orders:
         raise Withheld("the test is ordered already")
     plan = _Plan(finding, bench, is_removed=declared.cancel)
+    tests = [_test(offer, position, bench) for position in offer.orders]
+    plan.drafts += [read_draft(test.resource) for test in tests if test.resource is not None]
     if declared.cancel:
         yield _removal(bench)
     if declared.cancel and declared.create:
@@ -79,8 +81,7 @@ def _actions(offer: Offer, finding: Finding, bench: Bench) -> Iterator[Action]:
         yield from _correction(offer.change, declared.label, plan)
     if declared.create:
         yield _new_order(declared.create, plan)
-    for position in offer.orders:
-        yield _test(offer, position, bench)
+    yield from tests
 
 
 class _Plan:

@@ -9,7 +9,17 @@ from fhir.record.measurement import Measurement
 from fhir.record.record import PatientRecord
 from fhir.terminology.analytes import ANALYTES
 
-_WORDS = {"creatinine": "creatinine", "body_weight": "weight", "egfr": "reported eGFR"}
+_WORDS = {
+    "creatinine": "creatinine",
+    "body_weight": "weight",
+    "egfr": "reported eGFR",
+    "qtc": "QTc",
+    "inr": "INR",
+    "tsh": "TSH",
+    "alt": "ALT",
+    "neutrophils_abs": "neutrophils",
+    "lithium_level": "lithium",
+}
 
 
 def as_fact(measurement: Measurement, text: str = "") -> Fact:

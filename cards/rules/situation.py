@@ -379,6 +379,11 @@ class Situation:
                 return []
             of = f"{show(value, limits)} {unit} at {measured.dated(self.chart.weight)}"
             return [Fact(word, of, value, unit, source=self.chart.weight.source)]
+        if word in ("times_per_week", "times_per_day"):
+            often: float | None = getattr(self, word)
+            a, unit = ("week", "/wk") if word == "times_per_week" else ("day", "/d")
+            said = f"{show(often, limits)} doses a {a}" if often is not None else ""
+            return [Fact(word, said, often, unit, source=self.drafted.draft.name)] if said else []
         if word == "weekly_dose_mg" and self.weekly_dose_mg is not None:
             text = f"{show(self.weekly_dose_mg, limits)} mg/week"
             return [Fact("weekly_dose", text, self.weekly_dose_mg, "mg/wk", source=self.drafted.draft.name)]

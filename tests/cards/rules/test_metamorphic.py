@@ -60,10 +60,10 @@ UNRELATED: list[Json] = [
         "resourceType": "Observation",
         "id": "unrelated-1",
         "status": "final",
-        "code": {"coding": [{"system": "http://loinc.org", "code": "2823-3"}]},
+        "code": {"coding": [{"system": "http://loinc.org", "code": "2093-3"}]},
         "subject": {"reference": f"Patient/{PATIENT_ID}"},
         "effectiveDateTime": "2026-11-01",
-        "valueQuantity": {"value": 4.1, "unit": "mmol/L"},
+        "valueQuantity": {"value": 190, "unit": "mg/dL"},
     },
     {
         "resourceType": "Observation",
