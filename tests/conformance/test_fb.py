@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -174,6 +175,23 @@ def test_what_one_client_says_of_another_clients_card_does_not_count(tmp_path: P
         assert _unmatched(site.server) == 1
         assert site.call(f"{PLANNING}/feedback", body).status_code == 200
         assert [each.client for each in _stored(site.server, decision)] == ["ehr"]
+
+
+@row("FB-17", "FB-18")
+def test_nobody_learns_from_the_answer_whether_a_card_of_another_client_is_there(tmp_path: Path) -> None:
+    with Site(tmp_path, as_of=AS_OF) as site:
+        answer = site.call(PLANNING, request_for(PLANNING, "patient-view", "planning-talk", AS_OF))
+        card = answer.json()["cards"][0]
+        accepted = {"outcome": "accepted", "outcomeTimestamp": "2026-11-20T09:00:00Z"}
+        taken = [accepted | {"acceptedSuggestions": [{"id": each["uuid"]}]} for each in card["suggestions"]]
+        for said in (OVERRIDDEN, *taken):
+            theirs, nobodys = (
+                site.call(f"{PLANNING}/feedback", {"feedback": [said | {"card": uuid}]}, OTHER_KEY)
+                for uuid in (card["uuid"], str(uuid4()))
+            )
+            assert (theirs.status_code, theirs.content) == (nobodys.status_code, nobodys.content) == (200, b"{}")
+            assert set(theirs.headers) == set(nobodys.headers)
+        assert _stored(site.server, ours(answer)["decision"]) == []
 
 
 @row("FB-19")
