@@ -1,6 +1,7 @@
 """One model, loaded once; one call, one `session.run`, probability and its exact explanation together."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -26,14 +27,26 @@ _OUTPUTS = [
     "observed_high",
     "observed_count",
 ]
+# In files of the compiler of issue 4: the distance from what the reference cohort knows; with Cox, the horizons.
+_FAMILIAR = ["distance", "out_of_distribution"]
+_RISK = ["risk"]
+
+
+class Group(Struct, frozen=True):
+    """Inputs that are explained as one: a column of the contributions."""
+
+    name: str
+    members: tuple[str, ...]
 
 
 class Prediction(Struct, frozen=True, gc=False):
     """What one call says.
 
-    margin = base + sum of contributions = logit(probability). `percentile` is the share (0-100) of the reference cohort
+    margin = base + sum of contributions = link(probability). `percentile` is the share (0-100) of the reference cohort
     with a lower margin, in steps of half a percent; `observed_rate` with its 95 % interval is what happened to the
     `observed_count` people of the reference cohort in the same calibration bin, predicted without having been seen.
+    `out_of_distribution`: the values together are unlike the cohort's, `distance` being a multiple of its limit; both
+    are None where the file does not tell. `risk` is the probability at each of the model's `horizons`.
     """
 
     probability: float
@@ -47,6 +60,9 @@ class Prediction(Struct, frozen=True, gc=False):
     observed_low: float
     observed_high: float
     observed_count: int
+    distance: float | None = None
+    out_of_distribution: bool | None = None
+    risk: tuple[float, ...] = ()
 
 
 class Predictions(Struct, frozen=True):
@@ -62,10 +78,16 @@ class Predictions(Struct, frozen=True):
     observed_low: NDArray[np.float64]
     observed_high: NDArray[np.float64]
     observed_count: NDArray[np.float64]
+    distance: NDArray[np.float32] | None = None
+    out_of_distribution: NDArray[np.bool_] | None = None
+    risk: NDArray[np.float64] | None = None
 
 
 class Model:
-    """A loaded artifact. Thread-safe: onnxruntime's run is, and nothing else is kept between calls."""
+    """A loaded artifact. Thread-safe: onnxruntime's run is, and nothing else is kept between calls.
+
+    `groups` says what the columns of the contributions are where they are not the inputs one by one; empty otherwise.
+    """
 
     def __init__(self, artifact: Artifact) -> None:
         self.artifact = artifact
@@ -78,7 +100,13 @@ class Model:
         options.log_severity_level = 3
         # From bytes, never from a path: what was hashed is what runs, and no other file can be reached.
         self._session = onnxruntime.InferenceSession(artifact.content, options, providers=["CPUExecutionProvider"])
-        _refuse_other_model(self._session, artifact.manifest)
+        said = self._session.get_modelmeta().custom_metadata_map
+        _refuse_other_model(self._session, said, artifact.manifest)
+        self.groups = msgspec.json.decode(said["groups"], type=tuple[Group, ...]) if "groups" in said else ()
+        self.horizons = msgspec.json.decode(said.get("horizons", "[]"), type=tuple[float, ...])
+        there = {output.name for output in self._session.get_outputs()}
+        self._familiar, self._several = there.issuperset(_FAMILIAR), there.issuperset(_RISK)
+        self._outputs = [*_OUTPUTS, *(_FAMILIAR if self._familiar else ()), *(_RISK if self._several else ())]
 
     def predict(self, values: NDArray[np.float64]) -> Prediction:
         """The prediction for one vector in the order of `features`, NaN where missing.
@@ -88,8 +116,8 @@ class Model:
         """
         if values.shape != (len(self.features),):
             raise WrongShape(f"{self.manifest.id} takes {len(self.features)} values, got shape {values.shape}")
-        outputs = self._session.run(_OUTPUTS, {"features": values.astype(np.float32).reshape(1, -1)})
-        probability, margin, contributions, missing, out, percentile, rate, low, high, count = outputs
+        outputs = self._session.run(self._outputs, {"features": values.astype(np.float32).reshape(1, -1)})
+        probability, margin, contributions, missing, out, percentile, rate, low, high, count, *more = outputs
         total = margin.item()
         # Adding sixteen floats is faster than asking numpy to; the order of the sum is the same on every call.
         if not abs(total - self._base - sum(contributions[0].tolist())) <= ADDITIVITY * max(1.0, abs(total)):
@@ -106,6 +134,7 @@ class Model:
             low.item(),
             high.item(),
             int(count.item()),
+            *self._further(more, 0),
         )
 
     def predict_each(self, vectors: Sequence[NDArray[np.float64]]) -> list[Prediction]:
@@ -114,6 +143,8 @@ class Model:
         scalars = (found.probability, found.margin, found.percentile, found.observed_rate)
         bounds = (found.observed_low, found.observed_high, found.observed_count)
         columns = [column.tolist() for column in (*scalars, *bounds)]
+        more: list[Any] = [found.distance, found.out_of_distribution] if self._familiar else []
+        more += [found.risk] if self._several else []
         return [
             Prediction(
                 probability,
@@ -127,6 +158,7 @@ class Model:
                 low,
                 high,
                 int(count),
+                *self._further(more, row),
             )
             for row, (probability, margin, percentile, rate, low, high, count) in enumerate(zip(*columns, strict=True))
         ]
@@ -135,16 +167,24 @@ class Model:
         """The same for rows [N, F], in one run and with the same checks."""
         if values.ndim != 2 or values.shape[1] != len(self.features):
             raise WrongShape(f"{self.manifest.id} takes rows of {len(self.features)} values, got shape {values.shape}")
-        found = Predictions(*self._session.run(_OUTPUTS, {"features": values.astype(np.float32)}))
+        outputs = self._session.run(self._outputs, {"features": values.astype(np.float32)})
+        known = len(_OUTPUTS)
+        found = Predictions(*outputs[:known], **dict(zip(self._outputs[known:], outputs[known:], strict=True)))
         gap = np.abs(found.margin - self._base - found.contributions.sum(axis=1))
         if not (gap <= ADDITIVITY * np.maximum(1.0, np.abs(found.margin))).all():
             raise ExplanationMismatch(f"{self.manifest.id}: the contributions of a row do not add up to its margin")
         return found
 
+    def _further(self, more: Sequence[Any], row: int) -> tuple[float | None, bool | None, tuple[float, ...]]:
+        """Distance, whether it is beyond the limit, and risks by horizon, of one row; empty where there are none."""
+        familiar = (more[0][row].item(), more[1][row].item()) if self._familiar else (None, None)
+        return *familiar, tuple(more[-1][row].tolist()) if self._several else ()
 
-def _refuse_other_model(session: onnxruntime.InferenceSession, manifest: Manifest) -> None:
+
+def _refuse_other_model(session: onnxruntime.InferenceSession, said: Mapping[str, str], manifest: Manifest) -> None:
     """The manifest is not hashed: what decides a score (order, ranges, base) must be what the file itself says."""
-    said = session.get_modelmeta().custom_metadata_map
+    if said.get("explained") == "false":
+        raise ManifestRefused(f"{manifest.id}: model.onnx was converted without an explanation; no card may show it")
     dictionary = msgspec.json.decode(said.get("feature_dictionary", "[]"), type=tuple[Feature, ...])
     pairs = (
         ("id", said.get("model_id"), manifest.id),

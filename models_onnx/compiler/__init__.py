@@ -7,7 +7,7 @@
 from models_onnx.compiler.additive_trees import AdditiveTrees, Term, additive, steps_of
 from models_onnx.compiler.compile import Compiled, compile_fitted
 from models_onnx.compiler.ebm import terms_of
-from models_onnx.compiler.entry import CompiledModel, Report, compile_model
+from models_onnx.compiler.entry import compile_model
 from models_onnx.compiler.familiarity import Familiarity
 from models_onnx.compiler.fitted import FittedModel
 from models_onnx.compiler.groups import Groups
@@ -16,8 +16,10 @@ from models_onnx.compiler.link import IDENTITY, LOGIT, Link, Survival
 from models_onnx.compiler.parity import Agreement, Oracle, verify
 from models_onnx.compiler.piecewise import PiecewiseLinear
 from models_onnx.compiler.reference import CalibrationBin, Reference
+from models_onnx.compiler.report import CompiledModel, Report
 from models_onnx.compiler.shapley_trees import ShapleyTrees
 from models_onnx.compiler.sklearn_trees import from_forest, from_gradient_boosting, from_hist_gradient_boosting
+from models_onnx.compiler.source import NoExactExplanation
 from models_onnx.compiler.trees import Ensemble, Tree
 
 __all__ = [
@@ -34,6 +36,7 @@ __all__ = [
     "FittedModel",
     "Groups",
     "Link",
+    "NoExactExplanation",
     "Oracle",
     "PiecewiseLinear",
     "Reference",

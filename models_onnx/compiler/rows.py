@@ -72,7 +72,8 @@ def _frame(rows: Any, X: Array, inputs: Inputs) -> Any:
     for name, x in zip(inputs.names, X.T, strict=True):
         if name in inputs.text:
             texts = inputs.categories.get(name, ())
-            columns[name] = [texts[int(code)] if not np.isnan(code) else None for code in x]
+            gone = next((value for value in rows[name] if not isinstance(value, str)), np.nan)
+            columns[name] = [texts[int(code)] if not np.isnan(code) else gone for code in x]
         else:
             columns[name] = x
     if not is_frame(rows):

@@ -246,9 +246,13 @@ def _when_missing(category: Any, fill: str | None, categories: list[Any], step: 
     """1 where this column stands for the missing; no answer where the encoder refuses what it does not know."""
     if fill is not None:
         return float(category == fill)
-    if any(isinstance(each, float) and np.isnan(each) for each in categories):
-        return float(isinstance(category, float) and bool(np.isnan(category)))
+    if any(_gone(each) for each in categories):
+        return float(_gone(category))
     return 0.0 if step.handle_unknown in ("ignore", "infrequent_if_exist", "warn") else NAN
+
+
+def _gone(category: Any) -> bool:
+    return category is None or (isinstance(category, float) and bool(np.isnan(category)))
 
 
 def _only_at(value: float | None, missing: float) -> Curve:

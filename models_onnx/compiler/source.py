@@ -37,7 +37,11 @@ class Source:
     form: str
     features: tuple[str, ...] | None
     explained: Callable[[Array, Inputs], FittedModel]
-    text_allowed: bool = False
+    preparation: Any = None
+
+    def columns(self, inputs: Inputs) -> list[Column]:
+        """What reaches the model behind its preparation; settles the categories of text inputs on the way."""
+        return inputs.start() if self.preparation is None else through(self.preparation, inputs.start(), inputs)
 
 
 def read_file(path: Path) -> Ensemble:
@@ -65,7 +69,7 @@ def open_source(model: Any, deepest: int = DEEPEST) -> Source:
     if isinstance(model, str | Path):
         return _of_ensemble(read_file(Path(model)), deepest)
     if isinstance(model, CoxModel):
-        return Source("Cox", _names(model.preparation), lambda X, inputs: _cox(model, X, inputs), text_allowed=True)
+        return Source("Cox", _names(model.preparation), lambda X, i: _cox(model, X, i), model.preparation)
     if text := _booster_text(model):
         return _of_ensemble(_read_text(*text), deepest)
     if type(model).__name__ == "ExplainableBoostingClassifier":
@@ -73,14 +77,12 @@ def open_source(model: Any, deepest: int = DEEPEST) -> Source:
     preparation, last = _split(model)
     name = type(last).__name__
     if name in LOGISTIC:
-        return Source("logistic", _names(model), lambda X, i: _logistic(preparation, last, X, i), text_allowed=True)
+        return Source("logistic", _names(model), lambda X, i: _logistic(preparation, last, X, i), preparation)
     if reader := _tree_reader(last):
         form = "forest" if name in FORESTS else "boosted trees"
-        return Source(
-            form, _names(model), lambda X, i: _trees(preparation, reader, X, i, deepest), text_allowed=bool(preparation)
-        )
+        return Source(form, _names(model), lambda X, i: _trees(preparation, reader, X, i, deepest), preparation)
     raise NoExactExplanation(
-        f"{name} has no exact explanation here; convert(...) writes it without one, and no card shows such a model"
+        f"{name} has no exact explanation here; unexplained=True converts it, and no card shows such a model"
     )
 
 
