@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
-from msgspec import Struct, to_builtins
+from msgspec import Struct, structs, to_builtins
 
 from cards.card import SUMMARY_LIMIT, Card, Source, Suggestion, check_card
 from cards.markdown import escape, plain
@@ -142,6 +142,9 @@ class _Check:
         suggestions: list[Suggestion] = []
         for finding in findings:
             offered, withheld = suggestions_for(finding, bench)
+            # What is only worth monitoring must not be preselected on an order that should not stand.
+            if finding.indicator != findings[0].indicator:
+                offered = [structs.replace(one, is_recommended=False) for one in offered]
             suggestions.extend(offered)
             silences.extend(withheld)
         return _card(uuid, findings, _distinct(suggestions), drafted), silences
@@ -180,17 +183,36 @@ def _summary(finding: Finding) -> str:
 
 
 def _lines(findings: Sequence[Finding], drafted: Drafted) -> Iterator[str]:
-    spoken = findings[: MOST_LINES - 2]
     yield f"**{_order_words(drafted)}**{_facts_line(findings)}"
-    for finding in spoken:
-        lead = "" if len(findings) == 1 else f"**{escape(finding.summary, SUMMARY_LIMIT)}** "
-        yield f"- {lead}{finding.detail} ({_citation(finding)})"
+    spoken, rest = _spoken(findings)
+    for group in spoken:
+        first, *others = group
+        # The card's own summary is not said twice.
+        lead = "" if first is findings[0] else f"**{_inline(first)}** "
+        also = "".join(f" Also: **{_inline(one)}**" for one in others)
+        yield f"- {lead}{first.detail}{also} ({_citation(group)})"
     notes = list(dict.fromkeys(note for one in findings for note in one.notes))
-    rest = len(findings) - len(spoken)
-    if rest:
-        notes.append(f"{rest} more in the card's data.")
+    notes = [f"Also: {_inline(one)}" for one in rest] + notes
     if notes:
         yield f"- {' '.join(notes)}"
+
+
+def _spoken(findings: Sequence[Finding]) -> tuple[list[list[Finding]], list[Finding]]:
+    """The findings by line, and those for which no line is left.
+
+    Each has a line of its own where there is room, else those of one merge group share the line of their worst.
+    """
+    if len(findings) <= MOST_LINES - 2:
+        return [[one] for one in findings], []
+    groups: dict[str, list[Finding]] = {}
+    for finding in findings:
+        groups.setdefault(finding.group, []).append(finding)
+    lines = list(groups.values())
+    return lines[: MOST_LINES - 2], [one for group in lines[MOST_LINES - 2 :] for one in group]
+
+
+def _inline(finding: Finding) -> str:
+    return escape(finding.summary, SUMMARY_LIMIT)
 
 
 def _order_words(drafted: Drafted) -> str:
@@ -199,13 +221,20 @@ def _order_words(drafted: Drafted) -> str:
 
 def _facts_line(findings: Sequence[Finding]) -> str:
     said = " ".join(one.detail for one in findings)
-    texts = [
-        _fact_words(fact)
-        for one in findings
-        for fact in one.facts
-        if fact.text and fact.name != "draft" and fact.text not in said
-    ]
-    return f": {'; '.join(dict.fromkeys(texts))}." if texts else ""
+    facts = [fact for one in findings for fact in one.facts if fact.text and fact.name != "draft"]
+    texts = dict.fromkeys(_fact_words(fact) for fact in _fullest(facts) if fact.text not in said)
+    return f": {'; '.join(texts)}." if texts else ""
+
+
+def _fullest(facts: Iterable[Fact]) -> Iterable[Fact]:
+    """One fact about each thing of the chart: of those with the same name and source the one that says most."""
+    found: dict[tuple[object, ...], Fact] = {}
+    for fact in facts:
+        key = (fact.name, fact.source or fact.text)
+        known = found.get(key)
+        if known is None or len(fact.text) > len(known.text):
+            found[key] = fact
+    return found.values()
 
 
 def _fact_words(fact: Fact) -> str:
@@ -215,23 +244,31 @@ def _fact_words(fact: Fact) -> str:
     return text
 
 
-def _citation(finding: Finding) -> str:
-    return "; ".join(one.label for one in finding.evidence[:2])
+def _citation(findings: Sequence[Finding]) -> str:
+    """What the findings of a line rest on: two documents of one finding, the first of each of several."""
+    if len(findings) == 1:
+        return "; ".join(one.label for one in findings[0].evidence[:2])
+    return "; ".join(dict.fromkeys(one.evidence[0].label for one in findings))
 
 
 # The rest
 
 
 def _distinct(suggestions: Iterable[Suggestion]) -> list[Suggestion]:
-    """Each label once, at most one of them recommended: that of the worst finding."""
+    """Each label and each thing that is done once, at most one of them recommended."""
     kept: list[Suggestion] = []
     for suggestion in suggestions:
-        if any(one.label == suggestion.label for one in kept):
+        if any(one.label == suggestion.label or _done(one) == _done(suggestion) for one in kept):
             continue
         if suggestion.is_recommended and any(one.is_recommended for one in kept):
-            suggestion = Suggestion(label=suggestion.label, uuid=suggestion.uuid, actions=suggestion.actions)
+            suggestion = structs.replace(suggestion, is_recommended=False)
         kept.append(suggestion)
     return kept[:MOST_SUGGESTIONS]
+
+
+def _done(suggestion: Suggestion) -> list[tuple[object, ...]]:
+    """What accepting it does, without the names of new orders."""
+    return [(action.type, action.resource_id, {**(action.resource or {}), "id": None}) for action in suggestion.actions]
 
 
 def _extension(findings: Sequence[Finding]) -> dict[str, object]:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from cards.rules.ddi_conditions import (
+    BESIDE_DRAFTED,
     BOTH_TREATMENT_DOSES,
     HIGH_DOSE_NSAID,
     MAINTENANCE_FLUID,
@@ -236,6 +237,7 @@ FAMILY = Family(
         "qt_risk": "potassium 3.45 and 4 more risks",
     },
     conditions={
+        "beside_drafted": BESIDE_DRAFTED,
         "nsaid_count": NSAID_COUNT,
         "high_dose_nsaid": HIGH_DOSE_NSAID,
         "thiopurine_dose_reduced": THIOPURINE_DOSE_REDUCED,

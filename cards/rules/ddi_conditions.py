@@ -4,14 +4,14 @@ import re
 from collections.abc import Iterator
 
 from cards.rules.chart import Taken
-from cards.rules.condition import COMPARED, Condition, Spec, comparison, flag, only
+from cards.rules.condition import COMPARED, SELECTED, Condition, Spec, comparison, flag, only
 from cards.rules.drafted import Drafted
 from cards.rules.fact import Fact
 from cards.rules.figures import show
 from cards.rules.predicate import Predicate, Truth
 from cards.rules.selector import Selector
 from cards.rules.situation import Situation
-from cards.rules.wording import compared
+from cards.rules.wording import compared, selected
 from fhir.mapping.dose import DailyDose
 from fhir.mapping.medications import Identity
 
@@ -25,6 +25,23 @@ def _both(situation: Situation) -> tuple[Drafted | Taken, ...]:
     """The draft and the partner that is looked at."""
     return situation.drafted, *situation.partners[:1]
 
+
+# Other drafts
+
+
+def _beside_drafted(spec: Spec) -> Predicate:
+    selector = Selector.read(only(spec, "beside_drafted")["beside_drafted"], systemic=True)
+
+    def test(situation: Situation) -> Truth:
+        beside = situation.chart.taken_beside(situation.drafted, selector.keys)
+        return any(one.drafted is not None and selector.matches(one.medication) for one in beside)
+
+    return Predicate(test, uses=frozenset({"active"}))
+
+
+BESIDE_DRAFTED = Condition(
+    _beside_drafted, SELECTED, lambda spec: f"{selected(spec['beside_drafted'])} is drafted along with it"
+)
 
 # NSAIDs
 

@@ -291,6 +291,7 @@ def _finding(
         notes=(*situation.notes(text.when.uses), *also, *asked, *([running] if running else ())),
         suggestions=offers,
         partners=situation.partners,
+        group=declared.merge_group or rule.family.name,
         evidence=tuple(declared.evidence[position] for position in text.cites) or declared.evidence,
         override_reasons=rule.override_reasons,
     )

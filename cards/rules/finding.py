@@ -25,7 +25,8 @@ class Finding(Struct, frozen=True):
     """A rule has spoken.
 
     `is_certain` is False where it rests on old or contradicting values, which `notes` tell; `suggestions` are the
-    rule's own in its own order; `partners` is what stands on the other side of a pair.
+    rule's own in its own order; `partners` is what stands on the other side of a pair; findings of one `group` can
+    share a line.
     """
 
     rule: str
@@ -41,6 +42,7 @@ class Finding(Struct, frozen=True):
     partners: tuple[Taken, ...]
     evidence: tuple[Evidence, ...]
     override_reasons: tuple[Coding, ...]
+    group: str = ""
 
 
 class Silence(Struct, frozen=True, gc=False):

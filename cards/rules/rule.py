@@ -244,7 +244,8 @@ class Audit(Declared, frozen=True):
 class Rule(Declared, frozen=True):
     """One medication rule. Bands are read from top to bottom, the first that is true wins.
 
-    `quiet_days`: for how long a clinician's answer to a finding counts, where that is shorter than usual.
+    `quiet_days`: for how long a clinician's answer to a finding counts, where that is shorter than usual. On a card
+    with many findings those of one `merge_group` (none given: the family) share a line.
     """
 
     id: str
@@ -258,6 +259,7 @@ class Rule(Declared, frozen=True):
     missing_data: tuple[MissingData, ...] = ()
     questions: tuple[Question, ...] = ()
     quiet_days: int | None = None
+    merge_group: str | None = None
 
 
 class Reason(Declared, frozen=True):
