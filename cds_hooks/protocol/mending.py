@@ -5,6 +5,7 @@ beside its instruction (STU3), a resource inside `{"resource": …}` (CDS Hooks 
 value is changed or made up.
 """
 
+import re
 from functools import cache
 from types import NoneType
 from typing import Any, Final, get_args, get_origin
@@ -17,6 +18,10 @@ from fhir.record.resources import AnyResource, Bundle, CodeableConcept, Dosage
 Json = Any
 
 _DOSE_OF_STU3: Final = frozenset({"doseQuantity", "doseRange", "rateQuantity", "rateRange", "rateRatio"})
+_QUANTITIES: Final = frozenset({"low", "high", "numerator", "denominator"})
+_COUNTS: Final = frozenset({"frequency", "frequencyMax", "period", "periodMax", "count", "countMax"})
+# Three digits behind a point could as well be thousands, digits behind a comma a fraction: such a text stays a text.
+_PLAIN_NUMBER: Final = re.compile(r"(?:0|[1-9]\d{0,5})(?:\.\d{1,2})?")
 _LEAN: Final[dict[str, type[Struct]]] = {str(kind.__struct_config__.tag): kind for kind in get_args(AnyResource)}
 
 
@@ -42,6 +47,32 @@ def has_dose_of_stu3(resource: dict[str, Json]) -> bool:
         isinstance(each, dict) and not each.get("doseAndRate") and not _DOSE_OF_STU3.isdisjoint(each)
         for each in instructions
     )
+
+
+def with_numbers_of_doses(resource: dict[str, Json]) -> tuple[dict[str, Json], bool]:
+    """An order with the numbers of its doses that came as text read as numbers, and whether there was one.
+
+    >>> with_numbers_of_doses({"dosageInstruction": [{"doseAndRate": [{"doseQuantity": {"value": "500"}}]}]})
+    ({'dosageInstruction': [{'doseAndRate': [{'doseQuantity': {'value': 500}}]}]}, True)
+    """
+    instructions = resource.get("dosageInstruction")
+    read = _with_numbers(instructions, "")
+    return ({**resource, "dosageInstruction": read}, True) if read != instructions else (resource, False)
+
+
+def _with_numbers(value: Json, under: str) -> Json:
+    if isinstance(value, list):
+        return [_with_numbers(each, under) for each in value]
+    if not isinstance(value, dict):
+        return value
+    numeric = {"value"} if under.endswith("Quantity") or under in _QUANTITIES else _COUNTS if under == "repeat" else ()
+    return {name: _number(member) if name in numeric else _with_numbers(member, name) for name, member in value.items()}
+
+
+def _number(value: Json) -> Json:
+    if not isinstance(value, str) or not _PLAIN_NUMBER.fullmatch(value):
+        return value
+    return float(value) if "." in value else int(value)
 
 
 def _object(value: dict[str, Json], kind: type[Struct]) -> dict[str, Json]:

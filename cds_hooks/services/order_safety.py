@@ -1,5 +1,6 @@
 """Drafted medications against this patient's kidneys, with a corrected draft, at order-select and order-sign."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -14,7 +15,7 @@ from cds_hooks.errors import BadRequest, PayloadTooLarge, TooDeep
 from cds_hooks.prefetch import Needs
 from cds_hooks.protocol.depth import is_deeper
 from cds_hooks.protocol.hooks import ORDER_SELECT, ORDER_SIGN, OrderSelectContext, OrderSignContext
-from cds_hooks.protocol.mending import has_dose_of_stu3, mended
+from cds_hooks.protocol.mending import has_dose_of_stu3, mended, with_numbers_of_doses
 from cds_hooks.service import Advice, Service, Situation
 from fhir.record.subject import last_part, names_a_patient
 
@@ -28,7 +29,7 @@ _WHOSE = ("subject", "patient", "for")
 async def decide(situation: Situation) -> Advice:
     """One card for each drafted order with a finding, and a reason for every rule and draft that says nothing."""
     context: Any = situation.request.context
-    drafts = _drafts(context, situation.record.patient_id)
+    drafts, from_text = _drafts(context, situation.record.patient_id)
     judged = _selected(context, drafts)
     # At order-select a dose may still come; at signing what is not there was left out.
     is_final = isinstance(context, OrderSignContext)
@@ -38,6 +39,7 @@ async def decide(situation: Situation) -> Advice:
     cards = [structs.replace(card, links=situation.links_of(card)) for card in outcome.cards]
     advice = Advice(cards=cards, silences=[each.of_a_whole_order() if is_final else each for each in outcome.silences])
     advice.silences += _unknown_selections(context, drafts)
+    advice.silences += _numbers_from_text(name for name in judged if name in from_text)
     if not cards and not advice.silences:
         text = "Nothing is selected" if drafts and not judged else "draftOrders holds no order"
         advice.silences.append(Silence("draftOrders", "nothing-to-judge", f"{text}: nothing was judged."))
@@ -45,7 +47,8 @@ async def decide(situation: Situation) -> Advice:
     return advice
 
 
-def _drafts(context: OrderSelectContext | OrderSignContext, patient_id: str) -> list[Draft]:
+def _drafts(context: OrderSelectContext | OrderSignContext, patient_id: str) -> tuple[list[Draft], set[str]]:
+    """The drafts, and the names of those with a number that came as text."""
     try:
         bundle = orjson.loads(bytes(context.draft_orders))
     except orjson.JSONDecodeError as error:
@@ -57,7 +60,8 @@ def _drafts(context: OrderSelectContext | OrderSignContext, patient_id: str) -> 
         raise BadRequest("context.draftOrders is no FHIR Bundle with a list of entries.", "context.draftOrders")
     if len(entries) > _MOST_DRAFTS:
         raise PayloadTooLarge(f"draftOrders holds more than {_MOST_DRAFTS} entries.", "context.draftOrders")
-    drafts = [_mended(draft) for draft in read_drafts(entries)]
+    from_text: set[str] = set()
+    drafts = [_mended(draft, from_text) for draft in read_drafts(entries)]
     for draft in drafts:
         if any(_is_other_patient(draft.resource.get(name), patient_id) for name in _WHOSE):
             raise BadRequest(
@@ -65,15 +69,26 @@ def _drafts(context: OrderSelectContext | OrderSignContext, patient_id: str) -> 
                 "checked.",
                 "context.draftOrders",
             )
-    return drafts
+    return drafts, from_text
 
 
-def _mended(draft: Draft) -> Draft:
+def _mended(draft: Draft, from_text: set[str]) -> Draft:
     """A draft that cannot be read as it is meant, brought into R4's shape where it then can be."""
     if draft.fault is None and not has_dose_of_stu3(draft.resource):
         return draft
-    again = read_draft(mended(draft.resource), full_url=draft.full_url, position=draft.position)
-    return again if again.fault is None else draft
+    resource, has_text = with_numbers_of_doses(mended(draft.resource))
+    again = read_draft(resource, full_url=draft.full_url, position=draft.position)
+    if again.fault is not None:
+        return draft
+    if has_text:
+        from_text.add(again.name)
+    return again
+
+
+def _numbers_from_text(names: Iterable[str]) -> list[Silence]:
+    """Said, because it is our reading of what the client meant."""
+    text = "A number of its dose came as text and was read as the number that it plainly is."
+    return [Silence(name, "number-as-text", text) for name in names]
 
 
 def _is_other_patient(subject: Any, patient_id: str) -> bool:

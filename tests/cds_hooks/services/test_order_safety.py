@@ -180,3 +180,33 @@ def test_a_dose_where_stu3_had_it_is_read(tmp_path: Path, as_of: datetime, hook:
             return await calls.post(f"/cds-services/{ORDERS}", json=request)
 
     assert _rules(asyncio.run(call())) == ["renal-metformin"]
+
+
+def _reasons(answer: httpx.Response) -> set[str]:
+    return {each["reason"] for each in ours(answer).get("silence", [])}
+
+
+def _dose(context: Json, value: object) -> None:
+    _first(context)["dosageInstruction"][0]["doseAndRate"][0]["doseQuantity"]["value"] = value
+
+
+@pytest.mark.parametrize(("text", "number"), [("1000", 1000), ("850", 850), ("0.5", 0.5)])
+def test_a_plain_number_that_came_as_text_is_read_and_that_is_said(
+    tmp_path: Path, as_of: datetime, text: str, number: float
+) -> None:
+    as_text = _answer(tmp_path, as_of, lambda context: _dose(context, text), "order-sign")
+    as_number = _answer(tmp_path, as_of, lambda context: _dose(context, number), "order-sign")
+    assert [card["summary"] for card in as_text.json()["cards"]] == [
+        card["summary"] for card in as_number.json()["cards"]
+    ]
+    said, before = (_reasons(each) for each in (as_text, as_number))
+    assert said - before == {"number-as-text"}
+
+
+@pytest.mark.parametrize("text", ["1.000", "1,5", "1e3", "500 mg", " 500", "05", "", "-1", "٥٠٠", "CANARY-1"])
+def test_a_text_that_could_be_another_number_is_not_read(tmp_path: Path, as_of: datetime, text: str) -> None:
+    answer = _answer(tmp_path, as_of, lambda context: _dose(context, text), "order-sign")
+    assert answer.status_code == 200
+    assert answer.json()["cards"] == []
+    assert "number-as-text" not in _reasons(answer)
+    assert "CANARY" not in answer.text
