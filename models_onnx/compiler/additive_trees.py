@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from models_onnx.compiler.graph import DOUBLE, Graph
 from models_onnx.compiler.link import LOGIT, Link
 from models_onnx.compiler.tree_writer import TreeWriter
-from models_onnx.compiler.trees import Ensemble, limits
+from models_onnx.compiler.trees import Ensemble, as_float32, limits
 from models_onnx.errors import CompileRefused
 
 Array = NDArray[np.float64]
@@ -75,7 +75,7 @@ class AdditiveTrees:
         `missing_is_neutral`: a missing input contributes 0, as in the additive models of this project, whatever was
         learned about it; a pair contributes 0 where either of its inputs is missing.
         """
-        seen = _float32(cohort)
+        seen = as_float32(cohort)
         found = tuple(_centred(term, seen, missing_is_neutral) for term in terms)
         lowest, highest = limits(cohort)
         base = start + sum(term.centre for term in found)
@@ -92,7 +92,7 @@ class AdditiveTrees:
 
     def of_terms(self, X: Array) -> Array:
         """The centred value of every term [N, T]."""
-        seen = _float32(X)
+        seen = as_float32(X)
         return np.column_stack([term.of(seen) for term in self.terms]) if self.terms else np.zeros((len(X), 0))
 
     def contributions(self, X: Array) -> Array:
@@ -144,7 +144,6 @@ def steps_of(ensemble: Ensemble) -> tuple[tuple[Term, ...], float]:
             continue
         rows = np.zeros((len(own) + 2, len(edges)), dtype=np.float32)
         rows[:, j] = [*own, np.inf, np.nan]
-        rows[-1, j] = np.nan if ensemble.fill is None else ensemble.fill[j]
         terms.append(Term((j,), (own,), sum((t.values(rows) for t in trees), np.zeros(len(rows)))))
     start += sum(float(tree.value[0]) for tree in ensemble.trees if not len(tree.inner))
     return tuple(terms), start
@@ -159,8 +158,3 @@ def _centred(term: Term, cohort: NDArray[np.float32], missing_is_neutral: bool) 
         for axis in range(values.ndim):
             np.moveaxis(values, axis, 0)[-1] = 0.0
     return replace(term, values=values, centre=centre)
-
-
-def _float32(X: Array) -> NDArray[np.float32]:
-    with np.errstate(over="ignore"):
-        return np.asarray(X, dtype=np.float32)

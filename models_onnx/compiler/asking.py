@@ -37,7 +37,7 @@ class Asked:
     count: int
 
 
-def ask(model: Any, fitted: FittedModel, reference: Any, rows: NDArray[np.float32], inputs: Inputs) -> Asked:
+def ask(model: Any, fitted: FittedModel, rows: NDArray[np.float32], inputs: Inputs) -> Asked:
     """The library's probabilities where it takes the row (missing, infinite), the margins walked in numpy elsewhere.
 
     ParityRefused where the two disagree: then the model was read wrongly.
@@ -46,7 +46,7 @@ def ask(model: Any, fitted: FittedModel, reference: Any, rows: NDArray[np.float3
     told = fitted.link.probability(fitted.margin(X))
     if not hasattr(model, "predict_proba"):
         return Asked(told, 0)
-    probability = library_of(model, reference, inputs)
+    probability = library(model, inputs)
     fits = known_codes(X, inputs) & ~_not_taken(probability, X, inputs)
     there = probability(X[fits])
     difference = float(np.abs(there - told[fits]).max()) if fits.any() else 0.0
@@ -54,12 +54,6 @@ def ask(model: Any, fitted: FittedModel, reference: Any, rows: NDArray[np.float3
         raise ParityRefused(f"read wrongly: the library's probability differs by up to {difference:.2e}")
     told[fits] = there
     return Asked(told, int(fits.sum()))
-
-
-def library_of(model: Any, reference: Any, inputs: Inputs) -> Callable[[Array], Array]:
-    """The model's own probability of rows of numbers: asked by frame where scikit-learn was fitted on one."""
-    framed = getattr(model, "feature_names_in_", None) is not None and type(model).__module__.startswith("sklearn")
-    return library(model.predict_proba, reference, inputs, framed)
 
 
 def _not_taken(probability: Callable[[Array], Array], X: Array, inputs: Inputs) -> NDArray[np.bool_]:

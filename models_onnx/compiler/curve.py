@@ -45,6 +45,11 @@ class Curve:
         return len(self.breaks) == 0 and self.coefficients.shape[1] <= 2
 
     @property
+    def rising(self) -> bool:
+        """Whether it is the input itself, perhaps scaled: one straight line upwards."""
+        return self.straight and self.line[0] > 0
+
+    @property
     def line(self) -> tuple[float, float]:
         """Slope and intercept of a straight curve."""
         row = [*self.coefficients[0].tolist(), 0.0]

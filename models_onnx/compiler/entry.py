@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models_onnx.compiler.asking import ask, library_of, proof_rows
+from models_onnx.compiler.asking import ask, proof_rows
 from models_onnx.compiler.calibrated import calibrated, unwrap
 from models_onnx.compiler.compile import compile_fitted
 from models_onnx.compiler.converted import convert
@@ -16,7 +16,7 @@ from models_onnx.compiler.fitted import FittedModel
 from models_onnx.compiler.groups import Groups
 from models_onnx.compiler.observed import observed
 from models_onnx.compiler.report import CompiledModel, Report, Told, digest, explanation, form_of
-from models_onnx.compiler.rows import as_numbers, inputs_of
+from models_onnx.compiler.rows import as_numbers, inputs_of, library
 from models_onnx.compiler.shapley_trees import DEEPEST
 from models_onnx.compiler.sklearn_columns import Inputs
 from models_onnx.compiler.source import open_source
@@ -64,7 +64,7 @@ def compile_model(
         if not unexplained or isinstance(model, str | Path):
             raise
         return _unexplained(model, reference, features, told)
-    return _explained(read, model, reference, outcomes, calibration, groups or {}, told)
+    return _explained(read, model, outcomes, calibration, groups or {}, told)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,6 @@ def _read(model: Any, reference: Any, features: Sequence[str] | None, deepest: i
 def _explained(
     read: _Read,
     model: Any,
-    reference: Any,
     outcomes: Any,
     calibration: tuple[float, float] | None,
     groups: Mapping[str, Sequence[str]],
@@ -99,7 +98,7 @@ def _explained(
     inputs, X = read.inputs, read.X
     fitted = read.fitted if calibration is None else read.fitted.recalibrated(*calibration)
     rows = proof_rows(X, fitted)
-    asked = ask(model, read.fitted, reference, rows, inputs)
+    asked = ask(model, read.fitted, rows, inputs)
 
     def oracle(values: Array) -> tuple[Array, Array]:
         probability = asked.probability if calibration is None else fitted.link.probability(fitted.margin(values))
@@ -137,9 +136,7 @@ def _unexplained(model: Any, reference: Any, features: Sequence[str] | None, tol
     names = getattr(model, "feature_names_in_", None)
     inputs = inputs_of(reference, None if names is None else tuple(map(str, names)), features, text_allowed=False)
     X = _checked(as_numbers(reference, inputs))
-    content = convert(
-        model, len(inputs.names), X, library_of(model, reference, inputs), told.metadata(inputs, *limits(X), len(X))
-    )
+    content = convert(model, len(inputs.names), X, library(model, inputs), told.metadata(inputs, *limits(X), len(X)))
     report = Report(
         form="converted",
         link="none",

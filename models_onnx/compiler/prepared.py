@@ -1,19 +1,19 @@
 """A model behind preparing steps: imputed and one-hot columns are computed in the file, then the model's own terms."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models_onnx.compiler.curve import Curve
+from models_onnx.compiler.curve import LARGEST, Curve
 from models_onnx.compiler.fitted import FittedModel
 from models_onnx.compiler.graph import FLOAT, Graph
 from models_onnx.compiler.link import Link
 from models_onnx.compiler.polynomial import PiecewisePolynomial
 from models_onnx.compiler.sklearn_columns import Column
-from models_onnx.errors import CompileRefused
+from models_onnx.compiler.trees import Cuts
 
 Array = NDArray[np.float64]
 
@@ -88,22 +88,61 @@ def prepare(columns: Sequence[Column], X: Array) -> Array:
         return np.column_stack(found).astype(np.float32).astype(np.float64)
 
 
-def refuse_scaled(columns: Sequence[Column], names: Sequence[str]) -> None:
-    """A scaler before trees changes nothing but roundings, which could flip a threshold: refused by name."""
-    for column in columns:
-        if column.curve.coefficients.shape[1] > 1 and not _as_it_is(column.curve):
-            raise CompileRefused(
-                f"{names[column.input]} is scaled before trees, which need no scaling: train without the scaler"
-            )
-
-
 def plain(columns: Sequence[Column], count: int) -> bool:
-    """Whether the columns are the inputs, in order, unchanged."""
-    return len(columns) == count and all(
-        column.input == j and _as_it_is(column.curve) and bool(np.isnan(column.curve.missing))
-        for j, column in enumerate(columns)
-    )
+    """Whether the columns are the inputs, in order, as they are or scaled."""
+    return len(columns) == count and all(column.input == j and column.curve.rising for j, column in enumerate(columns))
 
 
-def _as_it_is(curve: Curve) -> bool:
-    return curve.straight and curve.line == (1.0, 0.0)
+def unscaled(columns: Sequence[Column]) -> tuple[Column, ...]:
+    """The columns with the input itself wherever one is the input scaled: its thresholds are moved instead."""
+    return tuple(replace(column, curve=Curve.identity()) if column.curve.rising else column for column in columns)
+
+
+def moved_cuts(
+    columns: Sequence[Column],
+    asked: Sequence[tuple[int, float]],
+    transform: Callable[[Array], Array],
+    typical: Sequence[float],
+    narrow: bool,
+) -> Cuts:
+    """Thresholds of scaled columns on the inputs themselves: the largest float32 that the library still sends left.
+
+    Found by bisection through the library's own `transform`, so that its roundings decide. `narrow`: its trees see
+    float32.
+    """
+    missing = [column.curve.missing if column.curve.rising else float("nan") for column in columns]
+    moved: dict[tuple[int, float], np.float32] = {}
+    for c, column in enumerate(columns):
+        own = [threshold for number, threshold in asked if number == c]
+        if not own or not column.curve.rising or column.curve.line == (1.0, 0.0):
+            continue
+
+        def goes_left(x: NDArray[np.float32], j: int = column.input, c: int = c, own: list[float] = own) -> Any:
+            rows = np.tile(np.array(typical, dtype=np.float64), (len(x), 1))
+            rows[:, j] = x
+            z = transform(rows)[:, c]
+            with np.errstate(over="ignore"):
+                return (z.astype(np.float32).astype(np.float64) if narrow else z) <= np.array(own)
+
+        moved |= {(c, threshold): x for threshold, x in zip(own, _largest(goes_left, len(own)), strict=True)}
+    seen = [float(np.float32(value)) for value in missing] if narrow else missing
+    return Cuts(tuple(seen), moved)
+
+
+def _largest(goes_left: Callable[[NDArray[np.float32]], Any], count: int) -> NDArray[np.float32]:
+    """For each of `count` questions the largest finite float32 that goes left, the float below all where none does."""
+    low, high = np.full(count, -_ORDER - 1), np.full(count, _ORDER)
+    while (low < high).any():
+        middle = (low + high + 1) // 2
+        left = goes_left(_float(middle))
+        low, high = np.where(left, middle, low), np.where(left, high, middle - 1)
+    return _float(low)
+
+
+# Floats in order as integers: the largest finite one, and minus infinity below the smallest.
+_ORDER = int(np.float32(LARGEST).view(np.int32))
+
+
+def _float(order: NDArray[np.int64]) -> NDArray[np.float32]:
+    size = np.abs(order).astype(np.int32).view(np.float32)
+    return np.where(order < 0, -size, size).astype(np.float32)

@@ -34,7 +34,8 @@ def inputs_of(rows: Any, known: Sequence[str] | None, given: Sequence[str] | Non
     text = frozenset(name for name in names if is_frame(rows) and _is_text(rows[name]))
     if text and not text_allowed:
         raise CompileRefused(f"{', '.join(sorted(text))} is text; trees and EBM are compiled on numbers, so code it")
-    return Inputs(names, text, {})
+    gone = next((value for name in sorted(text) for value in rows[name] if not isinstance(value, str)), float("nan"))
+    return Inputs(names, text, {}, gone)
 
 
 def _is_text(column: Any) -> bool:
@@ -55,32 +56,29 @@ def as_numbers(rows: Any, inputs: Inputs) -> Array:
     return np.column_stack(columns)
 
 
-def library(predict: Callable[[Any], Any], rows: Any, inputs: Inputs, framed: bool) -> Callable[[Array], Array]:
-    """The library's probability of rows [n, F] of numbers, asked with what it was fitted on: a frame or an array."""
+def library(model: Any, inputs: Inputs) -> Callable[[Array], Array]:
+    """The model's own probability of rows [n, F] of numbers."""
 
     def probability(X: Array) -> Array:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # unknown categories, names of columns: asked on purpose
-            told = np.asarray(predict(_frame(rows, X, inputs) if framed else X), dtype=np.float64)
-        return told[:, 1] if told.ndim == 2 else told
+            told = np.asarray(model.predict_proba(framed(model, X, inputs)), dtype=np.float64)
+        return told[:, 1]
 
     return probability
 
 
-def _frame(rows: Any, X: Array, inputs: Inputs) -> Any:
+def framed(model: Any, X: Array, inputs: Inputs) -> Any:
+    """The rows as this scikit-learn object was fitted on them: a data frame, texts again, where it knows names."""
+    if getattr(model, "feature_names_in_", None) is None or not type(model).__module__.startswith("sklearn"):
+        return X
+    import pandas as pd
+
     columns: dict[str, Any] = {}
     for name, x in zip(inputs.names, X.T, strict=True):
-        if name in inputs.text:
-            texts = inputs.categories.get(name, ())
-            gone = next((value for value in rows[name] if not isinstance(value, str)), np.nan)
-            columns[name] = [texts[int(code)] if not np.isnan(code) else gone for code in x]
-        else:
-            columns[name] = x
-    if not is_frame(rows):
-        import pandas as pd
-
-        return pd.DataFrame(columns)
-    return type(rows)(columns)
+        texts = inputs.categories.get(name, ())
+        columns[name] = [texts[int(c)] if not np.isnan(c) else inputs.gone for c in x] if name in inputs.text else x
+    return pd.DataFrame(columns)
 
 
 def known_codes(X: Array, inputs: Inputs) -> NDArray[np.bool_]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from models_onnx.compiler.graph import DOUBLE, Graph
 from models_onnx.compiler.link import Link
 from models_onnx.compiler.shapley import Block, blocks, directly
-from models_onnx.compiler.trees import ZERO, Ensemble, limits
+from models_onnx.compiler.trees import ZERO, Ensemble, as_float32, limits
 from models_onnx.errors import CompileRefused
 
 Array = NDArray[np.float64]
@@ -53,7 +53,7 @@ class ShapleyTrees:
             )
         if len(cohort) < LEAST_COHORT:
             raise CompileRefused(f"a reference cohort has {LEAST_COHORT} rows or more, {len(cohort)} were given")
-        seen = ensemble.seen(cohort)
+        seen = as_float32(cohort)
         parts = tuple(block for tree in ensemble.trees for block in blocks(tree, seen))
         lowest, highest = limits(cohort)
         return cls(ensemble, seen, parts, tuple(low or lowest), tuple(high or highest))
@@ -84,7 +84,7 @@ class ShapleyTrees:
 
     def contributions(self, X: Array) -> Array:
         """Leaf by leaf, another way than the file's."""
-        seen, count = self.ensemble.seen(X), len(self.features)
+        seen, count = as_float32(X), len(self.features)
         parts = (directly(tree, seen, self.cohort, count) for tree in self.ensemble.trees)
         return sum(parts, np.zeros((len(X), count)))
 
@@ -142,7 +142,7 @@ class ShapleyTrees:
                 )
                 threshold[number, bit] = tree.threshold[node]
                 power[number, bit] = 1 << bit
-        wide = versions.write(graph, self.ensemble, features, missing)
+        wide = versions.write(graph, features, missing)
         asked = graph.node("Gather", [wide, graph.constant("asked_input", column, np.int32)], "asked", axis=1)
         left = graph.node("LessOrEqual", [asked, graph.constant("thresholds", threshold, np.float32)], "goes_left")
         bits = graph.node(
@@ -163,12 +163,8 @@ class _Versions:
         version = self._used.setdefault((nan_left, zero_missing), len(self._used))
         return version * self._count + feature
 
-    def write(self, graph: Graph, ensemble: Ensemble, features: str, missing: str) -> str:
+    def write(self, graph: Graph, features: str, missing: str) -> str:
         """The versions that are used, side by side."""
-        if ensemble.fill is not None:
-            fill = graph.constant("fill", ensemble.fill, np.float32)
-            features = graph.node("Where", [missing, fill, features], "filled")
-            missing = graph.node("IsNaN", [features], "still_missing")
         names = []
         for nan_left, zero_missing in self._used:
             gone, source = missing, features

@@ -34,11 +34,15 @@ class Column:
 
 @dataclass(slots=True)
 class Inputs:
-    """The inputs by name; `categories` gives the texts of a text input, whose position in it is the input's value."""
+    """The inputs by name; `categories` gives the texts of a text input, whose position in it is the input's value.
+
+    `gone` is what stands for a missing text in the caller's rows.
+    """
 
     names: tuple[str, ...]
     text: frozenset[str]
     categories: dict[str, tuple[str, ...]]
+    gone: Any = NAN
 
     def start(self) -> list[Column]:
         """Each input as it is."""
@@ -163,7 +167,7 @@ def _splines(step: Any, columns: list[Column], inputs: Inputs) -> list[Column]:
         if column.curve.coefficients.shape[1] == 1:
             plain = _spline(step, spline, replace(column, curve=Curve.identity()))
             own = [replace(column, curve=each.curve.behind(column.curve)) for each in plain]
-        elif column.curve.straight and column.curve.line[0] > 0:
+        elif column.curve.rising:
             own = _spline(step, spline, column)
         else:
             raise CompileRefused("SplineTransformer is compiled behind imputers and scalers only")

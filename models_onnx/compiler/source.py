@@ -17,11 +17,17 @@ from models_onnx.compiler.lightgbm_file import read_lightgbm
 from models_onnx.compiler.linear import LOGISTIC, CoxModel, logistic, weighted
 from models_onnx.compiler.link import LOGIT
 from models_onnx.compiler.polynomial import PiecewisePolynomial
-from models_onnx.compiler.prepared import Prepared, plain, prepare, refuse_scaled
+from models_onnx.compiler.prepared import Prepared, moved_cuts, plain, prepare, unscaled
+from models_onnx.compiler.rows import framed
 from models_onnx.compiler.shapley_trees import DEEPEST, ShapleyTrees
 from models_onnx.compiler.sklearn_columns import Column, Inputs, through
-from models_onnx.compiler.sklearn_trees import from_forest, from_gradient_boosting, from_hist_gradient_boosting
-from models_onnx.compiler.trees import Ensemble, limits
+from models_onnx.compiler.sklearn_trees import (
+    from_forest,
+    from_gradient_boosting,
+    from_hist_gradient_boosting,
+    thresholds_of,
+)
+from models_onnx.compiler.trees import Cuts, Ensemble, limits
 from models_onnx.compiler.xgboost_file import read_xgboost
 from models_onnx.errors import CompileRefused
 
@@ -80,7 +86,7 @@ def open_source(model: Any, deepest: int = DEEPEST) -> Source:
         return Source("logistic", _names(model), lambda X, i: _logistic(preparation, last, X, i), preparation)
     if reader := _tree_reader(last):
         form = "forest" if name in FORESTS else "boosted trees"
-        return Source(form, _names(model), lambda X, i: _trees(preparation, reader, X, i, deepest), preparation)
+        return Source(form, _names(model), lambda X, i: _trees(preparation, last, reader, X, i, deepest), preparation)
     raise NoExactExplanation(
         f"{name} has no exact explanation here; unexplained=True converts it, and no card shows such a model"
     )
@@ -157,18 +163,18 @@ def _ebm(model: Any, X: Array, inputs: Inputs) -> FittedModel:
     return AdditiveTrees.centred(inputs.names, terms, start, X, LOGIT)
 
 
-TreeReader = Callable[[Sequence[str], Sequence[float]], Ensemble]
+TreeReader = Callable[[Sequence[str], Cuts], Ensemble]
 
 
 def _tree_reader(last: Any) -> TreeReader | None:
-    """How the ensemble of this object is read, given names of columns and what fills a missing one."""
+    """How the ensemble of this object is read, given names of its columns and how its questions are asked."""
     name = type(last).__name__
     if name == "HistGradientBoostingClassifier":
-        return lambda names, _: from_hist_gradient_boosting(last, names)
+        return lambda names, cuts: from_hist_gradient_boosting(last, names, cuts)
     if name == "GradientBoostingClassifier":
-        return lambda names, fill: from_gradient_boosting(last, names, fill)
+        return lambda names, cuts: from_gradient_boosting(last, names, (), cuts)
     if name in FORESTS:
-        return lambda names, fill: from_forest(last, names, None if _takes_nan(last, len(names)) else fill)
+        return lambda names, cuts: from_forest(last, names, (), cuts)
     return None
 
 
@@ -182,16 +188,31 @@ def _takes_nan(model: Any, count: int) -> bool:
     return True
 
 
-def _trees(preparation: Any, reader: TreeReader, X: Array, inputs: Inputs, deepest: int) -> FittedModel:
+def _trees(preparation: Any, last: Any, reader: TreeReader, X: Array, inputs: Inputs, deepest: int) -> FittedModel:
     columns = _columns(preparation, inputs)
+    narrow = type(last).__name__ != "HistGradientBoostingClassifier"
+    asked = thresholds_of(last)
+
+    def transform(rows: Array) -> Array:
+        return np.asarray(preparation.transform(framed(preparation, rows, inputs)), dtype=np.float64)
+
+    cuts = moved_cuts(columns, asked, transform, _typical(X, inputs), narrow)
+    own = unscaled(columns)
+    seen = prepare(own, X)
+    if not _takes_nan(last, len(columns)):
+        # Such trees know nothing missing: where nothing was imputed before them, the cohort's middle value is.
+        middle = medians(seen)
+        cuts = replace(cuts, missing=tuple(m if np.isnan(v) else v for v, m in zip(cuts.missing, middle, strict=True)))
     if plain(columns, len(inputs.names)):
-        return from_ensemble(reader(inputs.names, medians(X)), X, deepest)
-    refuse_scaled(columns, inputs.names)
-    seen = prepare(columns, X)
+        return from_ensemble(reader(inputs.names, cuts), X, deepest)
     names = [f"{inputs.names[column.input]}#{number}" for number, column in enumerate(columns)]
-    inner = from_ensemble(reader(names, medians(seen)), seen, deepest)
-    low, high = limits(X)
-    return Prepared(inputs.names, tuple(columns), inner, low, high)
+    inner = from_ensemble(reader(names, cuts), seen, deepest)
+    return Prepared(inputs.names, own, inner, *limits(X))
+
+
+def _typical(X: Array, inputs: Inputs) -> tuple[float, ...]:
+    """A row without anything missing; a text is its first category."""
+    return tuple(0.0 if name in inputs.text else m for name, m in zip(inputs.names, medians(X), strict=True))
 
 
 def medians(X: Array) -> tuple[float, ...]:

@@ -1,7 +1,7 @@
 """Decision trees as all our readers give them: a value goes left where it is at most a float32 threshold."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 import numpy as np
@@ -91,30 +91,21 @@ class Tree:
 
 @dataclass(frozen=True, slots=True)
 class Ensemble:
-    """margin = start + sum of the trees. `fill`: what takes the place of a missing value before any tree sees it."""
+    """margin = start + sum of the trees."""
 
     features: tuple[str, ...]
     trees: tuple[Tree, ...]
     start: float
     link: Link
-    fill: tuple[float, ...] | None = None
 
     @property
     def depth(self) -> int:
         """Questions on the longest way of any tree."""
         return max((tree.height() for tree in self.trees), default=0)
 
-    def seen(self, X: Array) -> NDArray[np.float32]:
-        """The rows as the trees see them: float32, like the file's input, and filled."""
-        with np.errstate(over="ignore"):
-            values = np.asarray(X, dtype=np.float32)
-        if self.fill is None:
-            return values
-        return np.where(np.isnan(values), np.array(self.fill, dtype=np.float32), values)
-
     def margin(self, X: Array) -> Array:
         """The margin of each row."""
-        values = self.seen(X)
+        values = as_float32(X)
         return np.asarray(self.start + sum((tree.values(values) for tree in self.trees), np.zeros(len(X))))
 
     def scaled(self, intercept: float, slope: float) -> Self:
@@ -131,6 +122,38 @@ class Ensemble:
                 if tree.zero_missing[node]:
                     found[tree.feature[node]] |= {float(np.nextafter(-ZERO, np.float32(-1))), float(ZERO)}
         return tuple(tuple(sorted(values)) for values in found)
+
+
+@dataclass(frozen=True, slots=True)
+class Cuts:
+    """How a library's float64 questions are asked of the file's inputs.
+
+    `missing`: what stands for a missing value in each column before the trees see it, NaN where they see it missing.
+    `moved`: the threshold on the input itself, where the column is the input scaled.
+    """
+
+    missing: tuple[float, ...]
+    moved: Mapping[tuple[int, float], np.float32] = field(default_factory=dict)
+
+    @classmethod
+    def as_they_are(cls, columns: int) -> Self:
+        """Columns are inputs, and a missing value goes where the trees learned."""
+        return cls((float("nan"),) * columns)
+
+    def threshold(self, column: int, threshold: float) -> np.float32:
+        """The largest float32 of the input that goes left."""
+        return self.moved.get((column, threshold), at_most(threshold))
+
+    def nan_left(self, column: int, threshold: float, learned: bool) -> bool:
+        """Whether a missing value goes left."""
+        value = self.missing[column]
+        return learned if np.isnan(value) else value <= threshold
+
+
+def as_float32(X: Array) -> NDArray[np.float32]:
+    """The rows as the file is given them; beyond float32 is infinity."""
+    with np.errstate(over="ignore"):
+        return np.asarray(X, dtype=np.float32)
 
 
 def limits(X: Array) -> tuple[tuple[float, ...], tuple[float, ...]]:
