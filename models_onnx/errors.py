@@ -10,6 +10,7 @@ ModelError
 │   ├── CardIncomplete        the model card is missing, blank in an attribute, or not the one in the file
 │   ├── SignatureRefused      release.json is missing, changed, or signed by a key that is not trusted
 │   └── NotReleased           the state of the model does not allow what is asked of it
+├── ImportRefused         a third party's model that cannot be taken in as it is described
 ├── CompileRefused        the compiled file does not say what the fitted model says
 │   ├── ParityRefused         probability or contributions differ from scikit-learn
 │   └── AdditivityRefused     base and contributions do not add up to the margin
@@ -58,6 +59,10 @@ class SignatureRefused(ArtifactRefused):
 
 class NotReleased(ArtifactRefused):
     """The state of the release, or a gate that is not green, does not allow what is asked."""
+
+
+class ImportRefused(ModelError):
+    """A model of a third party that cannot be taken in: not there, or not as its feature map says."""
 
 
 class CompileRefused(ModelError):

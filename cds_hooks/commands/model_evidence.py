@@ -224,8 +224,12 @@ def _installed(name: str) -> tuple[str, str] | None:
         found = metadata.metadata(name)
     except metadata.PackageNotFoundError:
         return None
-    licence = found.get("License-Expression") or found.get("License") or ""
+    licence = _field(found, "License-Expression") or _field(found, "License")
     if not licence or len(licence) > _LICENCE_LENGTH:
         named = [line.rpartition(" :: ")[2] for line in found.get_all("Classifier") or [] if "License ::" in line]
         licence = ", ".join(named) or licence[:_LICENCE_LENGTH]
     return found["Version"], licence
+
+
+def _field(found: metadata.PackageMetadata, name: str) -> str:
+    return str(found[name]) if name in found else ""

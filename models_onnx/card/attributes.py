@@ -12,7 +12,7 @@ Kind = Literal["predictive", "evidence-based"]
 
 @dataclass(frozen=True, slots=True)
 class Attribute:
-    """One attribute: `section.key` is its place in the card; `may_be_unavailable` if the rule lets it be so."""
+    """One attribute: `section.key` is its place in the card (a key may have two steps, `uses.race`)."""
 
     number: str
     cite: str
@@ -70,15 +70,15 @@ _EVIDENCE = (
     ("evidence.developer", "Who made the intervention from it"),
     ("evidence.funding", "Who paid for the technical implementation"),
     ("evidence.dates", "Release and revision dates"),
-    ("evidence.race", "Use of race"),
-    ("evidence.ethnicity", "Use of ethnicity"),
-    ("evidence.language", "Use of language"),
-    ("evidence.sexual_orientation", "Use of sexual orientation"),
-    ("evidence.gender_identity", "Use of gender identity"),
-    ("evidence.sex", "Use of sex"),
-    ("evidence.date_of_birth", "Use of date of birth"),
-    ("evidence.sdoh", "Use of social determinants of health"),
-    ("evidence.health_status", "Use of health status assessments"),
+    ("evidence.uses.race", "Use of race"),
+    ("evidence.uses.ethnicity", "Use of ethnicity"),
+    ("evidence.uses.language", "Use of language"),
+    ("evidence.uses.sexual_orientation", "Use of sexual orientation"),
+    ("evidence.uses.gender_identity", "Use of gender identity"),
+    ("evidence.uses.sex", "Use of sex"),
+    ("evidence.uses.date_of_birth", "Use of date of birth"),
+    ("evidence.uses.sdoh", "Use of social determinants of health"),
+    ("evidence.uses.health_status", "Use of health status assessments"),
 )
 
 

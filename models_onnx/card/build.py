@@ -12,7 +12,7 @@ from typing import Any
 from models_onnx.card import figures
 from models_onnx.card.attributes import EVIDENCE, PREDICTIVE
 from models_onnx.card.check import FORMAT, Card
-from models_onnx.card.uses import NINE, Read, use_of, uses, uses_in_words
+from models_onnx.card.uses import uses, uses_in_words
 from models_onnx.errors import CardIncomplete
 from models_onnx.manifest import Manifest
 
@@ -49,33 +49,28 @@ def build_card(manifest: Manifest, words: Words, core_sha256: str) -> Card:
     }
     for attribute in PREDICTIVE:
         value = _joined(computed.get(attribute.place), words["attributes"].get(attribute.place))
-        card.setdefault(attribute.section, {})[attribute.key] = value
+        _place(card, attribute.place, value)
     card["product"] = {**_product(manifest), **words["product"]}
     return card
 
 
-def evidence_card(
-    model: dict[str, str], declared: dict[str, str], features: tuple[Read, ...], product: Words | None = None
-) -> Card:
-    """The card of an evidence-based intervention: four attributes declared, nine computed from its inputs.
-
-    `model` has id, version and title; `declared` citation, developer, funding and dates, and for any of the nine a
-    sentence that goes before what is computed.
-    """
-    found = uses(features)
-    section: dict[str, Any] = {}
+def evidence_card(model: dict[str, str], words: dict[str, str], product: Words | None = None) -> Card:
+    """The card of an evidence-based intervention: `model` has id, version and title, `words` one entry per attribute,
+    by its place (`evidence.uses.race`)."""
+    card: Card = {"format": FORMAT, "kind": "evidence-based", "model": {**model}}
     for attribute in EVIDENCE:
-        said = declared.get(attribute.key)
-        computed = use_of(found[attribute.key]) if attribute.key in NINE else None
-        section[attribute.key] = _joined(computed, said)
+        _place(card, attribute.place, {"words": words.get(attribute.place, ""), "from": "declared"})
     house = _house()["product"]
-    return {
-        "format": FORMAT,
-        "kind": "evidence-based",
-        "model": {**model},
-        "evidence": section,
-        "product": {**house, **(product or {})},
-    }
+    card["product"] = {**{name: house[name] for name in ("section_1557", "statement", "security")}, **(product or {})}
+    return card
+
+
+def _place(card: Card, place: str, value: dict[str, Any]) -> None:
+    *steps, last = place.split(".")
+    part = card
+    for step in steps:
+        part = part.setdefault(step, {})
+    part[last] = value
 
 
 def _house() -> Words:

@@ -45,8 +45,9 @@ def refuse_incomplete(card: Card) -> None:
 
 def attribute_of(card: Card, attribute: Attribute) -> dict[str, Any]:
     """The attribute as the card holds it; empty where it does not."""
-    section = card.get(attribute.section)
-    value = section.get(attribute.key) if isinstance(section, dict) else None
+    value: Any = card
+    for step in attribute.place.split("."):
+        value = value.get(step) if isinstance(value, dict) else None
     return value if isinstance(value, dict) else {}
 
 

@@ -145,12 +145,19 @@ def _kind(kind: Kind) -> Schema:
 
 
 def _section(attributes: list[Attribute]) -> Schema:
-    return {
-        "type": "object",
-        "properties": {each.key: _attribute(each) for each in attributes},
-        "required": [each.key for each in attributes],
-        "additionalProperties": False,
-    }
+    properties: dict[str, Schema] = {}
+    for each in attributes:
+        first, _, second = each.key.partition(".")
+        if second:
+            properties.setdefault(first, _object({}))["properties"][second] = _attribute(each)
+            properties[first]["required"].append(second)
+        else:
+            properties[first] = _attribute(each)
+    return _object(properties)
+
+
+def _object(properties: dict[str, Schema]) -> Schema:
+    return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
 
 
 def _attribute(attribute: Attribute) -> Schema:

@@ -6,7 +6,7 @@ Health, Health Status Assessments, to which smoking status belongs).
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 NINE: dict[str, str] = {
     "race": "race",
@@ -123,9 +123,3 @@ def uses_in_words(found: dict[str, list[str]]) -> str:
         f"Used as inputs: {'; '.join(used) if used else 'none of the nine'}. "
         f"Not used: {', '.join(unused) if unused else 'none'}."
     )
-
-
-def use_of(inputs: list[str]) -> dict[str, Any]:
-    """The attribute of one of the nine, as an evidence-based card has it."""
-    words = f"Used: {', '.join(inputs)}." if inputs else "Not used."
-    return {"words": words, "figures": {"inputs": inputs}, "from": "computed"}

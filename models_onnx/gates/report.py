@@ -11,7 +11,7 @@ from models_onnx.gates.run import Report
 # A sign, a word and a colour: none of them alone says how a gate stands.
 _SIGNS = {"passed": "✓", "waived": "◐", "failed": "✗", "not run": "–", "insufficient": "?"}
 
-_STYLE = (files("models_onnx") / "gates" / "report.css").read_text(encoding="utf-8")
+_STYLE = (files("models_onnx") / "card" / "page.css").read_text(encoding="utf-8")
 
 
 def html(report: Report) -> str:
