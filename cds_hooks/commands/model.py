@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from cds_hooks.commands import model_card, model_gates, model_import, model_release
+from cds_hooks.commands import model_card, model_compile, model_gates, model_import, model_release
 from cds_hooks.commands.model_console import problems, progress_bars
 from cds_hooks.commands.model_tables import print_json, show_comparison, show_evaluation, show_other_rows
 from cds_hooks.settings import settings
@@ -19,6 +19,7 @@ model_gates.register(app)
 model_card.register(app)
 model_release.register(app)
 model_import.register(app)
+model_compile.register(app)
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The model's id, for example mortality_5y.")]
 Data = Annotated[Path | None, typer.Option(help="The data folder; default: the setting CDS_DATA_DIR.")]
