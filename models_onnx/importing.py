@@ -91,7 +91,7 @@ def _feature(item: Any) -> dict[str, Any]:
     if not isinstance(item, dict):
         raise ImportRefused("each feature of the map is an object")
     renamed = {"low": "trained_low", "high": "trained_high", "reference": "reference_value"}
-    told = {renamed.get(name, name): value for name, value in item.items()}
+    told = {renamed.get(str(name), str(name)): value for name, value in item.items()}
     given: dict[str, Any] = {"loinc": [], "fhir": "", "clip_high": None, "group": None, **told}
     for name in ("trained_low", "trained_high", "reference_value"):
         if isinstance(given.get(name), int):

@@ -1,8 +1,8 @@
 """A model folder as MLflow logs it, read without MLflow: the file MLmodel and the ONNX model it names.
 
-Layout: https://mlflow.org/docs/latest/ml/model/ (MLmodel is YAML with `flavors`, and `signature` whose members are JSON
-in quotes). Only what is needed is read: mappings by indentation, and scalars, also quoted ones over several lines. Every
-flavour but onnx is a pickle or a program, and is refused.
+Layout: https://mlflow.org/docs/latest/ml/model/ (MLmodel is YAML with `flavors`, and `signature` whose members are
+JSON in quotes). Only what is needed is read: mappings by indentation, and scalars, also quoted ones over several lines.
+Every flavour but onnx is a pickle or a program, and is refused.
 """
 
 import json

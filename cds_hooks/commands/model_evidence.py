@@ -131,19 +131,21 @@ def _audit(subject: Subject, spec: Any, cohort: Any) -> Audit | None:
         group=spec.subgroups[axis](cohort.rows).to_numpy(dtype=str),
         need=np.asarray(column, dtype=np.float64),
         words=declared["words"],
+        weight=np.asarray(cohort.weight, dtype=np.float64),
     )
 
 
 def _paired(subject: Subject, active: Subject | None, cohort: Any) -> Paired | None:
     if active is None or subject.manifest is None or active.features != subject.features:
         return None
-    mine, theirs = subject.answers(cohort.X), active.answers(cohort.X)
+    known = cohort.weight > 0  # who was not followed to the horizon says nothing here
+    mine, theirs = subject.answers(cohort.X[known]), active.answers(cohort.X[known])
     if mine.margin is None or theirs.margin is None:
         return None
     return Paired(
         margin=mine.margin,
         active_margin=theirs.margin,
-        y=np.asarray(cohort.y, dtype=np.int64),
+        y=np.asarray(cohort.y[known], dtype=np.int64),
         threshold=subject.manifest.thresholds.default.margin,
     )
 

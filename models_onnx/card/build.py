@@ -1,6 +1,7 @@
 """The card of a model: what can be computed from its manifest, and for the rest the words declared beside it.
 
-Declared words lie in `models_onnx/models/<id>.card.json`; what is the same for all models of this project in
+Declared words lie in `models_onnx/models/<id>.card.json` (a twin `extends` those of the model it is a twin of); what is
+the same for all models of this project in
 `models_onnx/card/house.card.json`. A declared attribute that is also computed is put after the computed one, never in
 its place: a figure is not overwritten by a sentence.
 """
@@ -23,10 +24,18 @@ Words = dict[str, Any]
 
 def words_of(model_id: str) -> Words:
     """What is declared beside the model, on top of the words of the house; CardIncomplete where nothing is."""
+    own = _declared(model_id)
+    if other := own.get("extends"):
+        own = merged(_declared(other), own)
+    return merged(_house(), own)
+
+
+def _declared(model_id: str) -> Words:
     place = files("models_onnx") / "models" / f"{model_id}.card.json"
     if not place.is_file():
         raise CardIncomplete(f"models_onnx/models/{model_id}.card.json is not there; the words of the card stand in it")
-    return merged(_house(), json.loads(place.read_text(encoding="utf-8")))
+    found: Words = json.loads(place.read_text(encoding="utf-8"))
+    return found
 
 
 def merged(house: Words, own: Words) -> Words:

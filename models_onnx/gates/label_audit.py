@@ -54,13 +54,23 @@ class GroupNeed:
         return None
 
 
-def audit_label(score: Array, group: NDArray[Any], need: Array, seed: int = 20260101) -> list[GroupNeed]:
-    """One row per group; the ratio is exactly 1 where need depends on the score alone."""
-    keep = ~(np.isnan(score) | np.isnan(need))
-    score, group, need = score[keep], group[keep], need[keep]
-    band = _bands(score)
-    draws = _draws(len(score), seed)
-    return [_group(name, group == name, band, need, draws) for name in sorted(set(group.tolist()), key=str)]
+def audit_label(
+    score: Array, group: NDArray[Any], need: Array, weight: Array | None = None, seed: int = 20260101
+) -> list[GroupNeed]:
+    """One row per group; the ratio is 1 where need depends on the score alone. `weight`: of whom each person counts."""
+    weight = np.ones(len(score)) if weight is None else weight
+    keep = ~(np.isnan(score) | np.isnan(need)) & (weight > 0)
+    people = _People(_bands(score[keep]), need[keep], weight[keep])
+    groups = group[keep]
+    draws = _draws(len(groups), seed)
+    return [_group(name, groups == name, people, draws) for name in sorted(set(groups.tolist()), key=str)]
+
+
+@dataclass(frozen=True, slots=True)
+class _People:
+    band: NDArray[np.int64]
+    need: Array
+    weight: Array
 
 
 def _bands(score: Array) -> NDArray[np.int64]:
@@ -73,33 +83,25 @@ def _draws(count: int, seed: int) -> list[NDArray[np.int64]]:
     return [draw.integers(0, count, count) for _ in range(REPLICATES)]
 
 
-def _group(
-    name: Any, own: NDArray[np.bool_], band: NDArray[np.int64], need: Array, draws: list[NDArray[np.int64]]
-) -> GroupNeed:
-    ratio, top = _ratios(own, band, need)
-    samples = np.array([_ratios(own[rows], band[rows], need[rows]) for rows in draws])
-    low, high = np.nanpercentile(samples, [2.5, 97.5], axis=0)
-    at_top = own & (band >= BANDS - TOP_BANDS)
-    sufficient = own.sum() >= ENOUGH_PEOPLE and need[own].sum() >= ENOUGH_NEED and need[at_top].sum() > 0
-    return GroupNeed(
-        str(name),
-        int(own.sum()),
-        ratio,
-        float(low[0]),
-        float(high[0]),
-        top,
-        float(low[1]),
-        float(high[1]),
-        bool(sufficient),
+def _group(name: Any, own: NDArray[np.bool_], people: _People, draws: list[NDArray[np.int64]]) -> GroupNeed:
+    ratio, top = _ratios(own, people)
+    samples = np.array(
+        [_ratios(own[rows], _People(people.band[rows], people.need[rows], people.weight[rows])) for rows in draws]
     )
+    low, high = np.nanpercentile(samples, [2.5, 97.5], axis=0)
+    at_top = own & (people.band >= BANDS - TOP_BANDS)
+    sufficient = own.sum() >= ENOUGH_PEOPLE and people.need[own].sum() >= ENOUGH_NEED and people.need[at_top].sum() > 0
+    ends = (float(low[0]), float(high[0])), (float(low[1]), float(high[1]))
+    return GroupNeed(str(name), int(own.sum()), ratio, *ends[0], top, *ends[1], bool(sufficient))
 
 
-def _ratios(own: NDArray[np.bool_], band: NDArray[np.int64], need: Array) -> tuple[float, float]:
+def _ratios(own: NDArray[np.bool_], people: _People) -> tuple[float, float]:
     """Need of the group over the need it would have if, at each score, it needed what the others do."""
-    mine = np.bincount(band[own], minlength=BANDS).astype(np.float64)
-    have = np.bincount(band[own], weights=need[own], minlength=BANDS)
-    count = np.bincount(band[~own], minlength=BANDS)
-    theirs = np.bincount(band[~own], weights=need[~own], minlength=BANDS)
+    needed = people.need * people.weight
+    mine = np.bincount(people.band[own], weights=people.weight[own], minlength=BANDS)
+    have = np.bincount(people.band[own], weights=needed[own], minlength=BANDS)
+    count = np.bincount(people.band[~own], weights=people.weight[~own], minlength=BANDS)
+    theirs = np.bincount(people.band[~own], weights=needed[~own], minlength=BANDS)
     usable = count > 0
     mean = np.divide(theirs, count, out=np.zeros(BANDS), where=usable)
     everywhere = _share(have[usable].sum(), (mine * mean)[usable].sum())

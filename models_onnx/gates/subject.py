@@ -95,6 +95,7 @@ class Audit:
     group: NDArray[Any]
     need: Array
     words: str
+    weight: Array | None = None
     seed: int = 20260101
 
 

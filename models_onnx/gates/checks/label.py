@@ -17,7 +17,8 @@ def check_label(subject: Subject, evidence: Evidence) -> Verdict:
         return Verdict("", ("the label is cost: it stands in for need and was not audited against it",))
     if evidence.audit is None:
         raise NotRun(evidence.why_absent("audit", "The label was not audited: there are no people to audit it on."))
-    groups = audit_label(evidence.audit.score, evidence.audit.group, evidence.audit.need, evidence.audit.seed)
+    asked = evidence.audit
+    groups = audit_label(asked.score, asked.group, asked.need, asked.weight, asked.seed)
     rows = [asdict(group) for group in groups]
     if sum(group.sufficient for group in groups) < 2:
         raise Insufficient(f"Fewer than two groups have enough people and {evidence.audit.words} to compare.")

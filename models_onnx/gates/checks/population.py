@@ -52,13 +52,14 @@ def _data_faults(subject: Subject, evidence: Evidence) -> list[str]:
 
 def _age_faults(manifest: Manifest) -> list[str]:
     low = manifest.population.age_low
-    faults = []
-    if low <= 0:
-        faults.append("no lowest age is declared, so children would be scored")
-    for age, words in ((low - 1.0, f"of {low - 1}"), (None, "of unknown age"), (float("nan"), "without a number")):
-        if not_in_population(manifest, age) is None:
-            faults.append(f"a person {words} gets a score; it is for {manifest.population.words}")
-    return faults
+    tried: list[tuple[float | None, str]] = [(None, "of unknown age"), (float("nan"), "whose age is no number")]
+    if low > 0:
+        tried.append((low - 1.0, f"of {low - 1}"))
+    return [
+        f"a person {words} gets a score; it is for {manifest.population.words}"
+        for age, words in tried
+        if not_in_population(manifest, age) is None
+    ]
 
 
 def _required_faults(subject: Subject) -> list[str]:
