@@ -27,13 +27,14 @@ def faults_of_case(rule: str, case: Case) -> list[str]:
         for card in outcome.cards
         for finding in (card.extension or {})["org.cds-hooks-onnx"]["findings"]
     ]
+    also = set(case.get("also", ()))
+    found = [one for one in found if f"{one[0]}/{one[1]}" not in also]
     reasons = [silence.reason for silence in outcome.silences]
     if "silent" in case:
         faults = [f"{name}/{band} spoke" for name, band, _ in found]
         return faults if case["silent"] in reasons else [*faults, f"no silence for the reason {case['silent']}"]
     expected = (rule, case["band"], case["indicator"])
-    also = set(case.get("also", ()))
-    if [one for one in found if f"{one[0]}/{one[1]}" not in also] != [expected]:
+    if found != [expected]:
         return [f"expected {'/'.join(expected)}, found {', '.join(map('/'.join, found)) or 'nothing'}"]
     return list(_text_faults(case, outcome))
 

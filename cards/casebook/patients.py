@@ -127,7 +127,8 @@ def _active(position: int, entry: Any, as_of: datetime) -> Json:
     if "ended" in entry:
         end = (as_of - timedelta(days=entry["ended"])).isoformat()
         order["dispenseRequest"] = {"validityPeriod": {"start": written.date().isoformat(), "end": end}}
-    return {name: value for name, value in order.items() if name != "requester"}
+    left_out = {"requester", *(["authoredOn"] if entry.get("undated") else [])}
+    return {name: value for name, value in order.items() if name not in left_out}
 
 
 def _allergy(position: int, allergy: Any) -> Json:

@@ -12,6 +12,7 @@ from cards.rules.selector import Selector
 from fhir.mapping.active_medications import (
     ActiveMedication,
     active_medications,
+    end_of,
     ended_medications,
     is_new_start,
     is_recent_start,
@@ -27,7 +28,7 @@ from fhir.mapping.stay import is_inpatient
 from fhir.record.measurement import Measurement
 from fhir.record.record import PatientRecord
 from fhir.record.resources import Medication, MedicationRequest, ServiceRequest
-from fhir.record.time import FhirTime
+from fhir.record.time import DAY_SECONDS, FhirTime, parse_time
 from fhir.terminology.analytes import ANALYTE_BY_LOINC, ANALYTES, LOINC
 from fhir.terminology.medications import Ingredient
 
@@ -38,7 +39,7 @@ _ADULT_YEARS = 18
 LONGEST_WASHOUT_DAYS = 35.0
 """No drug acts longer after its end than this."""
 # What stands among the drafts is to be ordered, whatever its status, unless that says it is not.
-_NEVER_GIVEN = frozenset({"cancelled", "entered-in-error", "stopped"})
+_NEVER_GIVEN = frozenset({"cancelled", "entered-in-error", "stopped", "on-hold", "completed"})
 _OPEN_ORDER = frozenset({"active", "draft", "on-hold"})
 
 
@@ -80,6 +81,8 @@ class Chart:
         self.record = record
         self.signing = signing
         self.drafts = tuple(drafts)
+        # What families derive once of this patient with these drafts.
+        self.derived: dict[object, object] = {}
         self._kidney: dict[str, Kidney] = {}
         self._new_start: dict[tuple[str, str], bool] = {}
 
@@ -155,6 +158,17 @@ class Chart:
             if one.draft is not drafted.draft and (one.draft is not None or one.source not in own)
         }
         return list(found.values())
+
+    def days_left(self, taken: Taken) -> float:
+        """Days that what is taken still goes on by its own end or its supply; infinite where neither is known."""
+        dose = taken.dose
+        if taken.drafted is not None:
+            return 1.0 if dose.single else dose.duration_days if dose.duration_days is not None else float("inf")
+        end = end_of(taken.order)
+        if end is None and taken.since and dose.duration_days is not None:
+            started = parse_time(taken.since)
+            end = started.instant + dose.duration_days * DAY_SECONDS if started is not None else None
+        return (end - self.record.as_of_epoch) / DAY_SECONDS if end is not None else float("inf")
 
     @cached_property
     def _taken_keys(self) -> frozenset[str]:

@@ -180,17 +180,25 @@ def _qt_limits(situation: Situation) -> str:
     return f"{said[:1].upper()}{said[1:]}"
 
 
+_PARTNER_DOSE = ("partner-dose-unknown", "the dose of the other drug is not known.")
+
+
 def _dose_gap(situation: Situation) -> tuple[str, str] | None:
     """Where a condition needs the dose of either side: which one is not known."""
     if not situation.drafted.dose.per_day:
         return situation.drafted.why_no_dose
     if any(not one.dose.per_day for one in situation.partners):
-        return "partner-dose-unknown", "the dose of the other drug is not known."
+        return _PARTNER_DOSE
     return None
 
 
-_LONG_RISK = "creatinine clearance"
 _DATED = "on 2026-11-20"
+
+
+def _drug_dose_gap(situation: Situation) -> tuple[str, str] | None:
+    """Where a condition needs the dose of a drug that is not the draft."""
+    return None if not situation.drafted.dose.per_day else _PARTNER_DOSE
+
 
 FAMILY = Family(
     "ddi",
@@ -248,5 +256,5 @@ FAMILY = Family(
         "any_new": ANY_NEW,
         "tisdale_points": TISDALE_POINTS,
     },
-    gaps={"pair_dose": _dose_gap},
+    gaps={"pair_dose": _dose_gap, "drug_dose": _drug_dose_gap},
 )

@@ -32,7 +32,7 @@ def as_fact(measurement: Measurement, text: str = "") -> Fact:
 def say(measurement: Measurement, limits: Iterable[float] = ()) -> str:
     """A measurement as charted, with its canonical value where that differs: "creatinine 190 umol/L (2.15 mg/dL)"."""
     name = _WORDS.get(measurement.analyte, measurement.analyte.replace("_", " "))
-    canonical = f"{show(measurement.value, limits, 2)} {unit(measurement.unit)}"
+    canonical = f"{show(measurement.value, limits, 2)} {unit(measurement.unit)}".rstrip()
     if unit(measurement.charted_unit) == unit(measurement.unit) or measurement.charted_value == measurement.value:
         return f"{name} {canonical}"
     return f"{name} {show(measurement.charted_value, decimals=2)} {measurement.charted_unit} ({canonical})"

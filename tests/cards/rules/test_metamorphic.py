@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
+from cards.compose import check_orders
 from fhir.record.record import PatientRecord, read_record
 from fhir.record.resources import decoder
 from tests.cards.rules.cases import (
@@ -18,8 +19,10 @@ from tests.cards.rules.cases import (
     drafts_of_case,
     every_case,
     findings,
+    originals,
     reasons,
     resources_of_case,
+    uuids,
 )
 from tests.cards.rules.patients import PATIENT_ID, bundle_of, drafts_of, record_of
 
@@ -32,7 +35,8 @@ def _record(bundle: Json, as_of: datetime) -> PatientRecord:
 
 def _same(bundle: Json, case: Case, as_of: datetime) -> None:
     signing = case.get("hook") != "order-select"
-    outcome = check(_record(bundle, as_of), drafts_of_case(case), JUDGED, signing=signing)
+    record = _record(bundle, as_of)
+    outcome = check_orders(record, drafts_of_case(case), JUDGED, uuids(), original=originals(bundle), signing=signing)
     before = check_case(case, as_of)
     assert findings(outcome) == findings(before)
     assert sorted(reasons(outcome)) == sorted(reasons(before))
