@@ -183,6 +183,8 @@ def _situation(
         record=record,
         card_uuid=lambda: numbered_uuid(decision_id, next(numbers)),
         alert_share=parts.settings.alert_share,
+        kfre_region=parts.settings.kfre_region,
+        referral_risk=parts.settings.referral_risk,
         public_url=parts.settings.public_url,
         decision_id=decision_id,
         predict=parts.predictor.predict,

@@ -111,6 +111,17 @@ class Settings(BaseSettings):
         description="Lowest release state in which a model shows cards, with every gate green or waived: validated, "
         "approved (by two people) or active.",
     )
+    kfre_region: Literal["north_america", "non_north_america"] = Field(
+        default="north_america",
+        description="Calibration of the kidney failure risk equation for this site: north_america or non_north_america.",
+    )
+    referral_risk: float = Field(
+        default=0.03,
+        ge=0.03,
+        le=0.05,
+        description="5-year risk of kidney failure from which a referral to nephrology is discussed: KDIGO 2024 gives "
+        "0.03 to 0.05 and lets the site choose.",
+    )
     dialect: Literal["standard", "epic", "oracle", "sandbox"] = Field(
         default="standard",
         description="How callers of the development profile speak: standard, epic, oracle or sandbox.",

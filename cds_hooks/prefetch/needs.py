@@ -12,6 +12,7 @@ from fhir.terminology.analytes import ANALYTES, LOINC
 _PATIENT = "patient={{context.patientId}}"
 _BODY = frozenset({"bmi", "body_weight", "body_height"})
 _TOBACCO = frozenset({"smoking_status"})
+_PROCEDURE_DAYS = max(ceil(LONGEST_DAYS), 3 * 366)
 
 _REQUIRED = Policy("fail")
 # Without the deliveries a pregnancy goes on for longer, without the tests one is suggested twice: nothing unsafe. An
@@ -35,8 +36,8 @@ _SEARCHES = (
         "Procedure",
         "procedures",
         policy=_UNSAID,
-        # only the end of a pregnancy is read from them (a test watches that)
-        since=("date", ceil(LONGEST_DAYS)),
+        # Who reads them is known (a test watches that): the end of a pregnancy, this stay, a liver assessment.
+        since=("date", _PROCEDURE_DAYS),
     ),
     Template(
         "tests",

@@ -44,10 +44,19 @@ class DraftedOrder:
 
 
 @dataclass(frozen=True)
+class Spoken:
+    """A service of a published equation that shows a card for this patient, and what it says."""
+
+    service: str
+    says: str
+
+
+@dataclass(frozen=True)
 class Sample:
     """One invented patient. `facts` are what a reader must find in the record, on any day it is loaded: age in
     completed years, `creatinine_mg_dl` (newest usable), `weight_kg`, `egfr_ckd_epi_2021` in mL/min/1.73 m2,
-    `crcl_cockcroft_gault` in mL/min (actual weight). `later` names what services to come should do."""
+    `crcl_cockcroft_gault` in mL/min (actual weight). `services` are those of published equations that speak, all others are silent; `later` names
+    what services to come should do."""
 
     id: str
     title: str
@@ -55,6 +64,7 @@ class Sample:
     facts: dict[str, float]
     patient_view: PatientView
     orders: tuple[DraftedOrder, ...] = ()
+    services: tuple[Spoken, ...] | None = None
     later: str | None = None
 
 

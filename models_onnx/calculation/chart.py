@@ -4,10 +4,11 @@ What the record was searched for and does not hold counts as no and is named: "n
 be searched, and who is excluded, gives no value.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from itertools import product
 
-from fhir.mapping.feature import Feature, FeatureValue, Missing
+from fhir.mapping.feature import Feature, FeatureValue, FeatureVector, Missing
 from fhir.mapping.features import FEATURES, features_named
 from fhir.mapping.vector import map_features
 from fhir.record.record import PatientRecord
@@ -31,6 +32,8 @@ class Charted:
     missing: Mapping[str, Missing]
     not_found: tuple[Input, ...]
     excluded: EquationRefused | None
+    vector: FeatureVector | None = None
+    """Everything that was read for it, as the record of a decision keeps it."""
 
     def calculate(self, output: str | None = None) -> Result:
         """The result; EquationRefused where somebody is excluded, or an input is missing or out of range.
@@ -45,6 +48,25 @@ class Charted:
                 text = f"{self.equation.title}: {self.missing[item.name].text}"
                 raise EquationRefused("input-missing", text, (item.name,))
         return calculate(self.equation, self.given, output)
+
+    def might(self, output: str, reaches: Callable[[Result], bool]) -> bool:
+        """Whether the result might be one that `reaches`, whatever the missing inputs turn out to be.
+
+        Tried at both ends of the limits of each missing number: every equation here rises or falls along each input.
+        """
+        names = self.lacks(output)
+        limits = [(self.equation.input(name).low, self.equation.input(name).high) for name in names]
+        known = [(low, high) for low, high in limits if low is not None and high is not None]
+        if len(known) < len(names):
+            return True
+        for ends in product(*known):
+            tried = replace(self, given={**self.given, **dict(zip(names, ends, strict=True))}, missing={})
+            try:
+                if reaches(tried.calculate(output)):
+                    return True
+            except EquationRefused:
+                continue
+        return False
 
     def lacks(self, output: str | None = None) -> tuple[str, ...]:
         """The names of the inputs of this output that the record does not give."""
@@ -62,11 +84,18 @@ def features_of(*equations: Equation) -> tuple[Feature, ...]:
     return features_named(tuple(dict.fromkeys(names)))
 
 
-def read_chart(equation: Equation, record: PatientRecord, site: Mapping[str, Value] | None = None) -> Charted:
-    """The inputs as the record has them; `site` gives those that are of the place, not of the patient."""
-    features = features_of(equation)
-    vector = map_features(record, features)
-    found = {feature.name: each for feature, each in zip(features, vector.evidence, strict=True)}
+def read_chart(
+    equation: Equation,
+    record: PatientRecord,
+    site: Mapping[str, Value] | None = None,
+    vector: FeatureVector | None = None,
+) -> Charted:
+    """The inputs as the record has them; `site` gives those that are of the place, not of the patient.
+
+    `vector` holds at least the features of this equation, where they were read already.
+    """
+    vector = vector if vector is not None else map_features(record, features_of(equation))
+    found = {feature.name: each for feature, each in zip(vector.features, vector.evidence, strict=True)}
     gaps = {each.feature.name: each for each in vector.missing}
     given: dict[str, Value] = dict(site or {})
     evidence: dict[str, FeatureValue] = {}
@@ -84,7 +113,7 @@ def read_chart(equation: Equation, record: PatientRecord, site: Mapping[str, Val
         elif item.kind == "yes-no":  # nothing in a record says it
             given[item.name] = False
             not_found.append(item)
-    return Charted(equation, given, evidence, missing, tuple(not_found), _excluded(equation, found, gaps))
+    return Charted(equation, given, evidence, missing, tuple(not_found), _excluded(equation, found, gaps), vector)
 
 
 def _value(item: Input, known: FeatureValue) -> Value:
@@ -100,10 +129,10 @@ def _excluded(
         for name in exclusion.features:
             known = found.get(name)
             if known is not None and known.value:
-                text = f"{equation.title} is not for {exclusion.words}: {FEATURES[name].words.lower()} is on record."
+                text = f"{equation.title}: not for {exclusion.words}; {FEATURES[name].words.lower()} is on record."
                 return EquationRefused("excluded", text, (name,))
             if name in gaps:
-                text = f"{equation.title} is not for {exclusion.words}, and {gaps[name].text}"
+                text = f"{equation.title}: not for {exclusion.words}, and that cannot be told. {gaps[name].text}"
                 return EquationRefused("excluded", text, (name,))
     return _not_for(equation, found)
 
@@ -112,5 +141,5 @@ def _not_for(equation: Equation, found: Mapping[str, FeatureValue | None]) -> Eq
     if not equation.only_with or any(known is not None and known.value for known in map(found.get, equation.only_with)):
         return None
     words = " or ".join(FEATURES[name].words.lower() for name in equation.only_with)
-    text = f"{equation.title} is for {equation.population}; {words} is not found in the chart."
+    text = f"{equation.title}: for {equation.population}; {words} is not found in the chart."
     return EquationRefused("outside-population", text, equation.only_with)

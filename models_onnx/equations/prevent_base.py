@@ -187,7 +187,7 @@ EQUATION = Equation(
                 Band("intermediate", "intermediate", 0.05),
                 Band("high", "high", 0.10),
             ),
-            source="2026 ACC/AHA multisociety dyslipidemia guideline (March 2026)",
+            source="2026 ACC/AHA multisociety dyslipidemia guideline, March 2026",
             verified="search: two summaries agree; the guideline text was not read",
             note="PREVENT-ASCVD, ages 30 to 79",
         ),

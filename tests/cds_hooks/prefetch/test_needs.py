@@ -38,14 +38,14 @@ def test_every_key_of_a_service_has_words_a_policy_and_a_type(name: str) -> None
 def test_a_client_of_3_0_is_asked_for_no_older_procedures_than_are_read() -> None:
     procedures = next(template for template in SERVICES["order-safety"].templates if template.key == "procedures")
     assert procedures.query_for("2.0") == procedures.query_for("1.1") == procedures.query
-    assert procedures.query_for("3.0") == f"{procedures.query}&date=ge{{{{today() - 310 days}}}}"
+    assert procedures.query_for("3.0") == f"{procedures.query}&date=ge{{{{today() - 1098 days}}}}"
 
 
-def test_procedures_are_read_for_the_end_of_a_pregnancy_only() -> None:
+def test_procedures_are_read_for_a_pregnancy_a_stay_and_the_last_three_years_only() -> None:
     """Whoever reads older ones takes `since` out of the template."""
     sources = [path for floor in ("fhir", "cards", "cds_hooks", "models_onnx") for path in (ROOT / floor).rglob("*.py")]
     readers = {_name(path) for path in sources if ".procedures" in path.read_text()}
-    assert readers == {"fhir/mapping/pregnancy.py"}
+    assert readers == {"fhir/mapping/pregnancy.py", "fhir/mapping/hospital_use.py", "cds_hooks/advising.py"}
 
 
 def _name(path: Path) -> str:

@@ -1,0 +1,206 @@
+"""The card of a published equation: what it gives, from which dated facts, against whom, what may be done."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cards.card import Action, Card, Coding, Link, Source, Suggestion
+from cards.compose_model import OVERRIDE_REASONS
+from cards.explain import factor_lines, in_100
+from cards.markdown import escape
+from fhir.mapping.feature import FeatureValue
+from models_onnx.calculation.calculate import Result
+from models_onnx.calculation.chart import Charted
+from models_onnx.calculation.declaration import Equation
+from models_onnx.calculation.identity import reference_to
+from models_onnx.calculation.result import Contribution
+
+EXTENSION = "org.cds-hooks-onnx"
+_NOT_CAUSES = "What goes together is not what causes."
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """One option: its words and the order behind it."""
+
+    label: str
+    description: str
+    order: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """What is particular about one card: its summary, the lines before and after the reasons, what it offers."""
+
+    summary: str
+    opening: str
+    topic: Coding
+    offers: tuple[Offer, ...] = ()
+    beside: tuple[str, ...] = ()
+    closing: str = ""
+    more: Mapping[str, Any] | None = None
+    """Members beside those of the result in the extension."""
+
+
+@dataclass(frozen=True, slots=True)
+class Naming:
+    """How a card, its suggestions and its page are called."""
+
+    uuid: str
+    suggestion_uuid: Callable[[int], str]
+    explain_url: str
+
+
+def equation_card(charted: Charted, result: Result, said: Said, naming: Naming) -> Card:
+    """The card of one result, in the layout of responsible-ai.md 4.3.
+
+    `base` and the contributions in its extension add up to the link of the value; nothing is rounded there.
+    """
+    lines = [said.opening, *_reasons(charted, result), "", *said.beside]
+    lines += [line for line in (_not_found(charted), _closing(result, said)) if line]
+    extension = {**extension_of(charted, result), **(said.more or {})}
+    return _card(result.equation, said, naming, "\n".join(lines), extension)
+
+
+def missing_card(equation: Equation, said: Said, naming: Naming, lacking: Sequence[str]) -> Card:
+    """The card that says what is missing for a result and offers the one test that would give it."""
+    extension = {"model": reference_to(equation), "missing": list(lacking)}
+    return _card(equation, said, naming, "\n\n".join([said.opening, *said.beside, said.closing]), extension)
+
+
+def extension_of(charted: Charted, result: Result) -> dict[str, Any]:
+    """What the card says beyond the protocol: model, value, link, base, contributions with their evidence."""
+    working = result.working
+    told: dict[str, Any] = {"model": reference_to(result.equation), "output": result.output.id}
+    told["probability" if result.output.kind == "probability" else "value"] = result.value
+    told |= {
+        "link": working.link,
+        # What is of the site and not of the patient belongs to the base.
+        "base": working.base + sum(part.contribution for part in working.contributions if _is_of_site(charted, part)),
+        "contributions": [_contribution(charted, part) for part in working.contributions if _is_known(charted, part)],
+        "reference": result.equation.reference,
+    }
+    if result.band is not None and result.table is not None:
+        told["band"] = {"id": result.band.id, "source": result.table.source}
+    if charted.not_found:
+        told["not_found"] = [item.name for item in charted.not_found]
+    return told
+
+
+def charted_value(charted: Charted, name: str) -> str:
+    """One input as a reader of the chart knows it: its words, the value with its unit, and the date."""
+    item, found = charted.equation.input(name), charted.evidence.get(name)
+    if found is None:
+        return f"{item.words} **{escape(str(charted.given[name]))}**"
+    if item.kind == "yes-no":
+        return f"**{item.words}**{_from(found)}"
+    return f"{item.words} **{escape(_as_charted(found), 40)}**{_dated(found)}"
+
+
+def _card(equation: Equation, said: Said, naming: Naming, detail: str, extension: dict[str, Any]) -> Card:
+    return Card(
+        uuid=naming.uuid,
+        summary=said.summary,
+        indicator="info",  # responsible-ai.md 4.2: the default tier
+        detail=detail,
+        source=Source(
+            label=f"{equation.title}, {equation.version}",
+            url=f"https://doi.org/{equation.doi}" if equation.doi else None,
+            topic=said.topic,
+        ),
+        suggestions=tuple(_suggestion(offer, number, naming) for number, offer in enumerate(said.offers, start=1)),
+        selection_behavior="any" if said.offers else None,
+        override_reasons=OVERRIDE_REASONS,
+        links=(Link(label="Why this card", url=naming.explain_url, type="absolute"),),
+        extension={EXTENSION: extension},
+    )
+
+
+def _suggestion(offer: Offer, number: int, naming: Naming) -> Suggestion:
+    # With an id, without which the FHIR validator takes no resource in an action (ACT-03, TRAP-20).
+    identity = naming.suggestion_uuid(number)
+    resource = {"resourceType": offer.order["resourceType"], "id": identity, **offer.order}
+    action = Action(type="create", description=offer.description, resource=resource)
+    return Suggestion(label=offer.label, uuid=identity, is_recommended=number == 1, actions=(action,))
+
+
+def _reasons(charted: Charted, result: Result) -> list[str]:
+    told = [part for part in result.working.contributions if part.contribution and _is_known(charted, part)]
+    if result.output.kind == "integer":
+        return _point_lines(charted, told)
+    return factor_lines(
+        [part.contribution for part in told], lambda position: charted_value(charted, told[position].input)
+    )
+
+
+def _point_lines(charted: Charted, told: Sequence[Contribution]) -> list[str]:
+    ranked = sorted(told, key=lambda part: -part.contribution)
+    return [f"- {_points(part.contribution)}: {charted_value(charted, part.input)}" for part in ranked]
+
+
+def _points(points: float) -> str:
+    return f"{points:g} point{'' if points == 1 else 's'}"
+
+
+def _is_known(charted: Charted, part: Contribution) -> bool:
+    """Not what was looked for and not found: it is named on a line of its own and contributes nothing."""
+    return not _is_of_site(charted, part) and all(item.name != part.input for item in charted.not_found)
+
+
+def _is_of_site(charted: Charted, part: Contribution) -> bool:
+    return part.input not in charted.evidence and all(item.name != part.input for item in charted.not_found)
+
+
+def _contribution(charted: Charted, part: Contribution) -> dict[str, Any]:
+    found = charted.evidence[part.input]
+    return {
+        "feature": part.input,
+        "value": float(part.value) if isinstance(part.value, bool) else part.value,
+        "unit": charted.equation.input(part.input).unit,
+        "effective": found.effective,
+        "source": found.source,
+        "contribution": part.contribution,
+    }
+
+
+def _as_charted(found: FeatureValue) -> str:
+    kind = found.feature.kind
+    if kind == "egfr" and found.charted_unit != found.feature.unit:
+        return f"{found.value:.0f} (creatinine {found.charted_value:.6g} {found.charted_unit})"
+    if kind == "sex":
+        return found.charted_unit
+    if kind in ("age", "stay", "comorbidity"):
+        return f"{found.charted_value:g}"
+    return f"{found.charted_value:.6g} {found.charted_unit}".rstrip()
+
+
+def _dated(found: FeatureValue) -> str:
+    return f" ({found.effective[:10]})" if found.feature.measured is not None else ""
+
+
+def _from(found: FeatureValue) -> str:
+    words = escape(found.charted_unit, 60)
+    if found.feature.limit is not None and found.code and found.feature.analyte and found.value:
+        words = escape(f"{found.charted_value:.6g} {found.charted_unit}".strip(), 40)
+    return f" ({words}, {found.effective[:10]})" if words else f" ({found.effective[:10]})"
+
+
+def _not_found(charted: Charted) -> str:
+    if not charted.not_found:
+        return ""
+    words = ", ".join(_inside_a_sentence(item.words) for item in charted.not_found)
+    return f"**Not found in the chart, so counted as no:** {words}."
+
+
+def _inside_a_sentence(words: str) -> str:
+    return words if words[1:2].isupper() else f"{words[0].lower()}{words[1:]}"
+
+
+def _closing(result: Result, said: Said) -> str:
+    compared = "" if result.output.kind == "integer" else f"Compared with {result.equation.reference}. "
+    return f"{compared}{said.closing} {_NOT_CAUSES}".strip()
+
+
+def people_in_100(result: Result) -> int:
+    """A probability as people in 100, whole, never 0 or 100."""
+    return in_100(result.number)

@@ -1,0 +1,175 @@
+"""Whom to see soon after discharge: HOSPITAL, and LACE beside it, at encounter-discharge.
+
+The seam for a trained model is `ESTIMATES`: what is asked first comes first, and the first that can be worked out
+speaks. Bands: HOSPITAL high from 7 points (JAMA Intern Med 2016), LACE high from 10.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from cards.compose_equation import Offer, Said
+from cards.orderable_tests import service_order
+from cards.topics import TOPICS
+from cds_hooks.advising import Question, answer, named_in_chart, nobody_to_advise, silent, today
+from cds_hooks.prefetch import Needs
+from cds_hooks.protocol.hooks import ENCOUNTER_DISCHARGE, EncounterDischargeContext
+from cds_hooks.service import Advice, Service, Situation
+from fhir.mapping.hospital_use import current_stay
+from fhir.mapping.vector import map_features
+from models_onnx.calculation.calculate import Result
+from models_onnx.calculation.chart import Charted, features_of, read_chart
+from models_onnx.calculation.declaration import Equation
+from models_onnx.calculation.errors import EquationRefused
+from models_onnx.calculation.finding import get_equation
+
+HOSPITAL, LACE = get_equation("hospital_score"), get_equation("lace")
+FEATURES = features_of(HOSPITAL, LACE)
+FOLLOW_UP_WORDS = ("follow-up", "follow up", "post-discharge", "transition of care", "transitional care")
+_FOLLOW_UP_DAYS = 7
+_NOT_HOME = ("hosp", "exp", "snf", "long", "rehab", "psy", "aadvice")
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """One way to tell who comes back: the equation, the words of its opening line, and from when on it speaks."""
+
+    equation: Equation
+    opening: Callable[[Result], str]
+
+
+def _hospital_opening(result: Result) -> str:
+    return (
+        f"**HOSPITAL {int(result.number)} of 13**: high. About **23 in 100** people with 7 points or more came back to "
+        "hospital within 30 days for a reason that might have been avoided (JAMA Intern Med 2016)."
+    )
+
+
+def _lace_opening(result: Result) -> str:
+    return (
+        f"**LACE {int(result.number)} of 19**: high (10 or more). Expected to die or to come back unplanned within 30 "
+        "days: 2 in 100 at 0 points, 44 in 100 at 19 (van Walraven 2010)."
+    )
+
+
+ESTIMATES = (Estimate(HOSPITAL, _hospital_opening), Estimate(LACE, _lace_opening))
+
+
+async def decide(situation: Situation) -> Advice:
+    """One card where a score is high and no follow-up is arranged, else the reason for none."""
+    record, context = situation.record, situation.request.context
+    assert isinstance(context, EncounterDischargeContext)  # noqa: S101 - the only hook of this service
+    record.encounter_id = context.encounter_id
+    past = nobody_to_advise(record, HOSPITAL.id, at_home=False)
+    if past is not None:
+        return past
+    outside = _goes_elsewhere(situation)
+    if outside is not None:
+        return outside
+    arranged = named_in_chart(record, FOLLOW_UP_WORDS, _days_of_stay(situation))
+    if arranged is not None:
+        return silent(HOSPITAL.id, "already-done", f"A follow-up is arranged ({arranged}).")
+    return _first_that_speaks(situation)
+
+
+def _first_that_speaks(situation: Situation) -> Advice:
+    vector = map_features(situation.record, FEATURES)
+    charts = [(each, read_chart(each.equation, situation.record, vector=vector)) for each in ESTIMATES]
+    advices = [answer(situation, charted, _question(situation, each, charts)) for each, charted in charts]
+    speaking = next((advice for advice in advices if advice.cards), None)
+    if speaking is not None:
+        return speaking
+    first = advices[0]
+    first.silences = [silence for advice in advices for silence in advice.silences]
+    first.models = tuple(model for advice in advices for model in advice.models)
+    return first
+
+
+def _goes_elsewhere(situation: Situation) -> Advice | None:
+    stay = current_stay(situation.record)
+    if stay is None:
+        return silent(HOSPITAL.id, "outside-population", "No stay in hospital is on the chart that could end.")
+    hospitalization = stay.encounter.hospitalization
+    disposition = hospitalization.dischargeDisposition if hospitalization is not None else None
+    if disposition is not None and any(disposition.has(code) for code in _NOT_HOME):
+        return silent(
+            HOSPITAL.id, "outside-population", "The patient does not go home: the scores are for discharge home."
+        )
+    return None
+
+
+def _days_of_stay(situation: Situation) -> float:
+    stay = current_stay(situation.record)
+    return stay.start.age_days(situation.record.as_of_epoch) if stay is not None else 0.0
+
+
+def _question(situation: Situation, estimate: Estimate, charts: list[tuple[Estimate, Charted]]) -> Question:
+    def said(_: Charted, result: Result) -> Said:
+        beside = [charted for each, charted in charts if each.equation is not estimate.equation]
+        return _said(situation, estimate, result, beside)
+
+    below = f"{estimate.equation.title} is not high."
+    return Question("score", _is_high, below, said)
+
+
+def _is_high(result: Result) -> bool:
+    return result.band is not None and result.band.id == "high"
+
+
+def _said(situation: Situation, estimate: Estimate, result: Result, beside: list[Charted]) -> Said:
+    record = situation.record
+    due = (record.as_of + timedelta(days=_FOLLOW_UP_DAYS)).date().isoformat()
+    context = situation.request.context
+    encounter = getattr(context, "encounter_id", None)
+    more = {"encounter": {"reference": f"Encounter/{encounter}"}} if encounter else {}
+    return Said(
+        summary=(
+            f"{estimate.equation.title} {int(result.number)}: high risk of coming back within 30 days. Consider a "
+            "visit within a week of discharge."
+        ),
+        opening=estimate.opening(result),
+        topic=TOPICS["follow-up"],
+        offers=(
+            Offer(
+                "Order a visit within 7 days",
+                "Draft order for a follow-up visit within 7 days of discharge.",
+                service_order(
+                    "Follow-up visit within 7 days of discharge",
+                    record.patient_id,
+                    today(situation),
+                    occurrenceDateTime=due,
+                    **more,
+                ),
+            ),
+            Offer(
+                "Order a call within 3 days",
+                "Draft order for a telephone call within 3 days of discharge: medicines, symptoms, appointments.",
+                service_order("Follow-up call within 3 days of discharge", record.patient_id, today(situation), **more),
+            ),
+        ),
+        beside=tuple(line for charted in beside if (line := _beside_line(charted))),
+        closing="A chart of one site counts too few earlier stays and visits. Not for emergencies.",
+    )
+
+
+def _beside_line(charted: Charted) -> str:
+    try:
+        result = charted.calculate()
+    except EquationRefused:
+        return ""
+    band = f" ({result.band.words})" if result.band is not None else ""
+    return f"**{charted.equation.title} {int(result.number)}**{band}."
+
+
+SERVICE = Service(
+    id="discharge-follow-up",
+    hooks=(ENCOUNTER_DISCHARGE,),
+    title="Whom to see soon after discharge",
+    description=(
+        "HOSPITAL and LACE of adults who go home: where one is high and no follow-up is arranged, suggests a visit "
+        "within a week."
+    ),
+    usage_requirements="For physicians, nurses and care managers at discharge; never shown to patients.",
+    needs=Needs.of(features=FEATURES, resources=("Condition", "Encounter", "Procedure", "ServiceRequest")),
+    decide=decide,
+)
