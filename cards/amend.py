@@ -127,13 +127,18 @@ def _strength(drafted: Drafted) -> float | None:
 def _product(change: Change, drafted: Drafted, strength: float | None) -> Product | None:
     """The product to change to; None when the drafted one can stay."""
     if change.product is not None:
-        return None if strength == change.product.strength_mg else change.product
+        same = strength == change.product.strength_mg and _is_slow(drafted) is change.product.slow_release
+        return None if same else change.product
     dose = change.sig.dose_mg if change.sig is not None else None
     if dose is None or strength is None or _is_whole(dose / strength):
         return None
-    slow = bool(_SLOW.search(f"{drafted.medication.dose_form or ''} {drafted.medication.words}"))
+    slow = _is_slow(drafted)
     fitting = (one for one in change.products_if_split if one.slow_release is slow and one.strength_mg != strength)
     return next(fitting, None)
+
+
+def _is_slow(drafted: Drafted) -> bool:
+    return bool(_SLOW.search(f"{drafted.medication.dose_form or ''} {drafted.medication.words}"))
 
 
 def _is_whole(count: float) -> bool:
@@ -172,6 +177,8 @@ def _set_sig(order: Json, sig: Sig, drafted: Drafted, strength: float | None) ->
         if name in dosage or (name == "text" and (is_words_only or sig.is_written)):
             dosage[name] = sig.text
     dosage.pop("maxDosePerPeriod", None)
+    if sig.as_needed and "asNeededCodeableConcept" not in dosage:
+        dosage["asNeededBoolean"] = True
     same_often = sig.times_per_week is None and drafted.dose.times_per_day == sig.times_per_day
     if len(instructions) > 1 or not same_often or sig.when is not None:
         _set_frequency(dosage, sig)
@@ -216,6 +223,8 @@ def _set_amount(dosage: Json, sig: Sig, strength: float | None) -> None:
     for name in ("doseRange", "rateRatio", "rateRange", "rateQuantity"):
         rate.pop(name, None)
     value = old.get("value")
+    if sig.dose_share is not None and not isinstance(value, int | float):
+        raise NotChangeable("the drafted dose stands in words only")
     if sig.dose_share is not None and isinstance(value, int | float):
         rate["doseQuantity"] = {**old, "value": _number(round(value * sig.dose_share, 6))}
     else:

@@ -89,7 +89,8 @@ def _members(value: Any) -> Iterator[tuple[str, Any]]:
 def _codes(raw: Mapping[str, Any]) -> Iterator[str]:
     """Names and codes that the project's tables do not know, or know otherwise."""
     for drug in _drugs(raw):
-        known = ingredients().get(drug["rxcui"])
+        # A product without a strength has the same two members as an ingredient.
+        known = ingredients().get(drug["rxcui"]) or orderables().get(drug["rxcui"])
         if known is None or known.name != drug["name"]:
             yield f"ingredient {drug['rxcui']} {drug['name']}: our table says {known.name if known else 'nothing'}"
     closed = {
@@ -238,7 +239,7 @@ def _product_faults(product: Product) -> Iterator[str]:
     stated = [strength.milligrams for strength in read_strengths(product.name)]
     if product.strength_mg is None:
         known_drug = ingredients().get(product.rxcui)
-        if known_drug is None or known_drug.name != product.name:
+        if known is None and (known_drug is None or known_drug.name != product.name):
             yield f"product {product.rxcui} {product.name} is no ingredient of our table and says no strength"
     elif stated != [product.strength_mg]:
         yield f"product {product.name}: strength {product.strength_mg:g} mg is not what its name says"

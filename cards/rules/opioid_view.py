@@ -1,0 +1,240 @@
+"""The opioids of a draft and beside it: milligrams of oral morphine a day, tolerance, rescue naloxone, release."""
+
+import re
+from collections.abc import Iterable, Iterator
+
+from msgspec import Struct
+
+from cards.rules.chart import Chart, Taken
+from cards.rules.drafted import Drafted
+from cards.rules.selector import is_injected
+from fhir.mapping.active_medications import ended_medications
+from fhir.mapping.dose import DailyDose, daily_dose
+from fhir.mapping.medications import Identity, Order, identify
+from fhir.mapping.opioids import OpioidDose, is_patch, opioid_doses
+from fhir.record.record import PatientRecord
+from fhir.record.resources import MedicationDispense, MedicationRequest, MedicationStatement
+from fhir.record.time import FhirTime, parse_time
+from fhir.terminology.opioids import METHADONE, is_opioid, is_partial_agonist
+
+# shared/data/medications/rules/opioid.json: tolerance needs a week, within the last 14 days.
+TOLERANCE_DAYS = 7
+TOLERANCE_LOOK_BACK_DAYS = 14
+_UNCHANGED_DAYS = 30
+UNDER_MME = 50.0
+"""CDC 2022, recommendation 4: from 50 MME a day on many patients gain nothing while the risk rises."""
+_TAKEN = frozenset({"active", "completed", "unknown", "on-hold", "stopped", "in-progress", "intended"})
+_NALOXONE = frozenset({"7242", "31479"})
+_LONG_ACTING = re.compile(
+    r"extended|sustained|prolonged|\b(?:12 hr|24 hr|er|xr|sr|cr|la|xl)\b|oxycontin|ms contin|kadian|opana er|exalgo"
+    r"|nucynta er|hysingla|zohydro|xtampza|arymo|morphabond|embeda|avinza|conzip|duragesic|contin\b",
+    re.IGNORECASE,
+)
+
+
+class Part(Struct, frozen=True, gc=False):
+    """One opioid of one order: its dose, where it stands, whether it is a draft of the session."""
+
+    dose: OpioidDose
+    kind: str
+    source: str
+    since: FhirTime | None
+    is_draft: bool = False
+    is_order: bool = True
+
+
+def release_of(identity: Identity) -> str:
+    """ "patch", "slow" or "fast": orders of one ingredient and one release replace each other."""
+    if is_patch(identity):
+        return "patch"
+    return "slow" if _LONG_ACTING.search(f"{identity.dose_form or ''} {identity.words}") else "fast"
+
+
+def is_long_acting(identity: Identity) -> bool:
+    """Whether it is an opioid for round the clock: extended release, patch, methadone; buprenorphine is none."""
+    full = [one for one in identity.rxcuis if is_opioid(one) and not is_partial_agonist(one)]
+    return bool(full) and not is_injected(identity) and (METHADONE in full or release_of(identity) != "fast")
+
+
+class OpioidView:
+    """The opioids of one draft of one chart."""
+
+    def __init__(self, chart: Chart, drafted: Drafted) -> None:
+        self._chart = chart
+        self._drafted = drafted
+        own = tuple(self._of(drafted.medication, drafted.dose, drafted.draft.name, None, is_draft=True))
+        beside = tuple(self._beside())
+        replaced = {_key(part) for part in own} | {_key(part) for part in beside if part.is_draft}
+        charted = tuple(part for part in beside if not part.is_draft)
+        # What the draft, or another draft, takes the place of is not added to it.
+        self.parts = (*own, *(part for part in beside if part.is_draft or _key(part) not in replaced))
+        self._before = (*charted, *self._replaced_by_reference(), *_lately(chart.record, _UNCHANGED_DAYS, charted))
+
+    @property
+    def total(self) -> tuple[float, bool]:
+        """Milligrams of oral morphine a day that are known, and whether that is all."""
+        return _sum(self.parts)
+
+    @property
+    def problems(self) -> list[str]:
+        """Why the rest is not known, each once."""
+        return list(dict.fromkeys(part.dose.problem for part in self.parts if part.dose.problem is not None))
+
+    @property
+    def is_not_raised(self) -> bool | None:
+        """Whether the total is that of the last 30 days or lower; None when either is not known."""
+        total, whole = self.total
+        before, known = _sum(self._before)
+        if not self._before:
+            return False
+        return total <= before + 1e-9 if whole and known else None
+
+    @property
+    def is_tolerant(self) -> bool | None:
+        """Whether the patient has had, for a week or longer, the daily dose that makes tolerant.
+
+        As needed may be nothing, so that it makes neither sure; an opioid whose dose is not known neither.
+        """
+        record = self._chart.record
+        taken = [part for part in self._before_draft() if not part.is_draft]
+        dated = [part.since for part in taken if part.since is not None]
+        long_enough = [one for one in dated if one.age_days(record.as_of_epoch) >= TOLERANCE_DAYS]
+        if not taken or (dated and len(dated) == len(taken) and not long_enough):
+            return False
+        known = [part.dose for part in taken if part.dose.problem is None]
+        if sum(dose.tolerance_low for dose in known) >= 1.0 - 1e-9 and long_enough:
+            return True
+        all_known = len(known) == len(taken)
+        return False if all_known and sum(dose.tolerance_high for dose in known) < 1.0 - 1e-9 else None
+
+    def _before_draft(self) -> Iterator[Part]:
+        charted = tuple(part for part in self._beside() if not part.is_draft)
+        yield from _ordered(charted)
+        yield from self._replaced_by_reference()
+        yield from _lately(self._chart.record, TOLERANCE_LOOK_BACK_DAYS, charted)
+
+    def _beside(self) -> Iterator[Part]:
+        taken = self._chart.taken_beside(self._drafted, ("opioid",))
+        based_on = _based_on(self._drafted)
+        parts = [part for one in taken if one.source not in based_on for part in self._of_taken(one)]
+        yield from _ordered(parts)
+
+    def _replaced_by_reference(self) -> Iterator[Part]:
+        """The orders that the draft says it renews: they are no part of the new total."""
+        prior = self._drafted.order.priorPrescription
+        named = {prior.reference if prior is not None else None, *_based_on(self._drafted)}
+        for one in self._chart.active:
+            if one.source in named:
+                yield from self._of_taken(one)
+
+    def _of_taken(self, one: Taken) -> Iterator[Part]:
+        since = parse_time(one.since) if one.since else None
+        is_order = not isinstance(one.order, MedicationStatement | MedicationDispense)
+        for part in self._of(one.medication, one.dose, one.source, since, is_draft=one.drafted is not None):
+            yield part if is_order else _as_statement(part)
+
+    @staticmethod
+    def _of(
+        medication: Identity, dose: DailyDose, source: str, since: FhirTime | None, *, is_draft: bool
+    ) -> Iterator[Part]:
+        for one in opioid_doses(medication, dose, injected=is_injected(medication)):
+            yield Part(one, release_of(medication), source, since, is_draft)
+
+
+def opioid_view(chart: Chart, drafted: Drafted) -> OpioidView:
+    """The opioids of the draft, derived once: a draft belongs to one chart."""
+    key = ("opioids", drafted.draft.name)
+    known = chart.derived.get(key)
+    if not isinstance(known, OpioidView):
+        known = chart.derived[key] = OpioidView(chart, drafted)
+    return known
+
+
+def has_rescue_naloxone(chart: Chart, within_days: float) -> bool:
+    """Whether naloxone or nalmefene by itself was ordered, given out, stated or drafted in that time."""
+    if any(_is_rescue(one.medication) for one in chart.drafted):
+        return True
+    if any(_is_rescue(one.medication) for one in chart.active):
+        return True
+    record = chart.record
+    for order in _orders(record):
+        since = _since(order)
+        in_time = since is not None and since.age_days(record.as_of_epoch) <= within_days
+        if in_time and order.status in _TAKEN and _is_rescue(identify(order, record.medications)):
+            return True
+    return False
+
+
+def _is_rescue(identity: Identity) -> bool:
+    """Combinations with an opioid do not count; without a stated form it counts (CLARIFICATIONS)."""
+    return bool(identity.rxcuis) and _NALOXONE.issuperset(identity.rxcuis)
+
+
+def _key(part: Part) -> tuple[str, str]:
+    return part.dose.ingredient.rxcui, part.kind
+
+
+def _sum(parts: Iterable[Part]) -> tuple[float, bool]:
+    known = [part.dose.high for part in parts]
+    return round(sum(one for one in known if one is not None), 6), None not in known
+
+
+def _ordered(parts: Iterable[Part]) -> Iterator[Part]:
+    """Without what a statement or a dispense repeats of an order."""
+    listed = list(parts)
+    ordered = {_key(part) for part in listed if part.is_order}
+    seen: set[tuple[str, str]] = set()
+    for part in listed:
+        if part.is_order:
+            yield part
+        elif _key(part) not in ordered | seen:
+            seen.add(_key(part))
+            yield part
+
+
+def _as_statement(part: Part) -> Part:
+    return Part(part.dose, part.kind, part.source, part.since, part.is_draft, is_order=False)
+
+
+def _lately(record: PatientRecord, days: float, active: Iterable[Part]) -> Iterator[Part]:
+    """Opioids of orders that are over and were taken in so many days, unless the same goes on."""
+    going_on = {_key(part) for part in active}
+    sources = {part.source for part in active}
+    ended = {one.source for one in ended_medications(record, days)}
+    seen: set[tuple[str, str]] = set()
+    for order in _orders(record):
+        source = f"{type(order).__struct_config__.tag}/{order.id}"
+        since = _since(order)
+        recent = since is not None and 0 <= since.age_days(record.as_of_epoch) <= days and order.status == "completed"
+        if source in sources or not (recent or source in ended):
+            continue
+        medication = identify(order, record.medications)
+        doses = opioid_doses(medication, daily_dose(order, medication), injected=is_injected(medication))
+        for dose in doses:
+            part = Part(dose, release_of(medication), source, since)
+            if _key(part) not in going_on | seen:
+                seen.add(_key(part))
+                yield part
+
+
+def _orders(record: PatientRecord) -> Iterator[Order]:
+    yield from record.medication_requests
+    yield from record.medication_statements
+    yield from record.medication_dispenses
+
+
+def _since(order: Order) -> FhirTime | None:
+    if isinstance(order, MedicationRequest):
+        text = order.authoredOn
+    elif isinstance(order, MedicationDispense):
+        text = order.whenHandedOver or order.whenPrepared
+    else:
+        period = order.effectivePeriod
+        text = order.effectiveDateTime or (period.start if period is not None else None) or order.dateAsserted
+    return parse_time(text) if text else None
+
+
+def _based_on(drafted: Drafted) -> frozenset[str]:
+    listed = drafted.draft.resource.get("basedOn")
+    found = (one.get("reference") for one in listed if isinstance(one, dict)) if isinstance(listed, list) else ()
+    return frozenset(str(one) for one in found if one)
