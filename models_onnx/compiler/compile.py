@@ -59,7 +59,7 @@ def write_file(
     with graph.under("terms/"):
         written = groups.write(graph, model.write_contributions(graph, features, missing))
     contributions = graph.node("Identity", [written], "contributions")
-    margin = _write_margin(graph, model, contributions)
+    margin = _write_margin(graph, model, contributions, len(groups.names))
     graph.output("contributions", DOUBLE, ["N", len(groups.names)])
     for output in ("missing", "out_of_range"):
         graph.output(output, BOOL, ["N", count])
@@ -84,11 +84,11 @@ def _write_range(graph: Graph, model: FittedModel, features: str) -> None:
     graph.node("Or", [below, above], "out_of_range")
 
 
-def _write_margin(graph: Graph, model: FittedModel, contributions: str) -> str:
+def _write_margin(graph: Graph, model: FittedModel, contributions: str, count: int) -> str:
     # The margin stays a column for the comparison with the quantiles: onnxruntime is slow the other way round.
-    total = graph.node("ReduceSum", [contributions, SECOND_AXIS], "total", keepdims=1)
+    total = graph.row_sums(contributions, count, "total")
     column = graph.node("Add", [total, graph.constant("base", model.base, np.float64)], "margin_column")
-    margin = graph.node("Squeeze", [column, SECOND_AXIS], "margin")
+    graph.node("Squeeze", [column, SECOND_AXIS], "margin")
     graph.output("margin", DOUBLE, ["N"])
-    model.link.write(graph, margin)
+    model.link.write(graph, column)
     return column

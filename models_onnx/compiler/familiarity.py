@@ -59,9 +59,9 @@ class Familiarity:
         scaled = graph.node("Div", [away, graph.constant("spread_scale", self.scale, np.float64)], "scaled")
         z = graph.node("Clip", [scaled, low, high], "standardised")
         metric = graph.constant("metric", np.array(self.metric) / np.sqrt(self.limit), np.float64)
-        length = graph.node(
-            "ReduceL2", [graph.node("MatMul", [z, metric], "turned"), SECOND_AXIS], "length", keepdims=0
-        )
+        turned = graph.node("MatMul", [z, metric], "turned")
+        squares = graph.row_sums(graph.node("Mul", [turned, turned], "squares"), len(self.centre), "sum_of_squares")
+        length = graph.node("Sqrt", [graph.node("Squeeze", [squares, SECOND_AXIS], "squared")], "length")
         graph.node("Cast", [length], "distance", to=FLOAT)
         graph.node("Greater", [length, graph.constant("one", 1.0, np.float64)], "out_of_distribution")
         graph.output("distance", FLOAT, ["N"])

@@ -64,6 +64,14 @@ class Graph:
         self._nodes.append(helper.make_node(operator, inputs, [name], name=f"{operator}:{name}", **attributes))
         return name
 
+    def row_sums(self, matrix: str, columns: int, name: str) -> str:
+        """Sums [N, 1] of a float64 [N, columns] as a product with ones.
+
+        ReduceSum adds in another order where a row does not begin at an even place, so that a row would get other last
+        bits in another batch; a matrix product does not.
+        """
+        return self.node("MatMul", [matrix, self.constant(f"ones_{columns}", np.ones((columns, 1)), np.float64)], name)
+
     def model(self, name: str, metadata: dict[str, str]) -> ModelProto:
         """The whole file; metadata in sorted order, no time stamp, no version of the writing software."""
         graph: GraphProto = helper.make_graph(self._nodes, name, self._inputs, self._outputs, self._constants)

@@ -32,7 +32,7 @@ class Link(Protocol):
         ...
 
     def write(self, graph: Graph, margin: str) -> None:
-        """Writes and declares the outputs that follow from margins [N]; `probability` [N] among them."""
+        """Writes and declares the outputs that follow from margins [N, 1]; `probability` [N] among them."""
         ...
 
     def metadata(self) -> dict[str, str]:
@@ -52,9 +52,8 @@ class Logit:
 
     def write(self, graph: Graph, margin: str) -> None:
         """The same for a row alone and among others: eight equal columns, of which one is taken."""
-        column = graph.node("Unsqueeze", [margin, SECOND_AXIS], "margin_once")
         eight = graph.constant("eight_times", np.zeros(_AT_ONCE), np.float64)
-        sigmoid = graph.node("Sigmoid", [graph.node("Add", [column, eight], "margin_eight_times")], "probabilities")
+        sigmoid = graph.node("Sigmoid", [graph.node("Add", [margin, eight], "margin_eight_times")], "probabilities")
         graph.node("Gather", [sigmoid, graph.constant("first", 0, np.int64)], "probability", axis=1)
         graph.output("probability", DOUBLE, ["N"])
 
@@ -74,9 +73,9 @@ class Identity:
         return np.clip(margin, 0.0, 1.0)
 
     def write(self, graph: Graph, margin: str) -> None:
-        """One operator."""
+        """One operator on the margin [N]."""
         ends = [graph.constant("none", 0.0, np.float64), graph.constant("certain", 1.0, np.float64)]
-        graph.node("Clip", [margin, *ends], "probability")
+        graph.node("Clip", [graph.node("Squeeze", [margin, SECOND_AXIS], "average"), *ends], "probability")
         graph.output("probability", DOUBLE, ["N"])
 
     def metadata(self) -> dict[str, str]:
@@ -129,10 +128,9 @@ class Survival:
 
     def write(self, graph: Graph, margin: str) -> None:
         """Survival at every horizon from one exponential; the probability is one of its columns."""
-        column = graph.node("Unsqueeze", [margin, SECOND_AXIS], "margin_at_horizons")
         count = len(self.horizons)
         shifts = np.pad(self.shifts, (0, -count % _AT_ONCE))
-        shifted = graph.node("Add", [column, graph.constant("horizon_shift", shifts, np.float64)], "log_hazards")
+        shifted = graph.node("Add", [margin, graph.constant("horizon_shift", shifts, np.float64)], "log_hazards")
         hazard = graph.node("Exp", [shifted], "cumulative_hazard")
         padded = graph.node("Exp", [graph.node("Neg", [hazard], "minus_hazard")], "survival_padded")
         own = graph.constant("own_horizons", np.arange(count), np.int64)

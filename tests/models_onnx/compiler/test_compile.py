@@ -111,7 +111,9 @@ class TermDropped(PiecewiseLinear):
 def test_contributions_that_do_not_add_up_are_refused() -> None:
     proto = load_from_string(write_file("dropped", TermDropped(MODEL.lines, MODEL.base), REFERENCE, {}))
     for node in proto.graph.node:
-        node.output[:] = [{"contributions": "all", "terms/told": "contributions"}.get(name, name) for name in node.output]
+        node.output[:] = [
+            {"contributions": "all", "terms/told": "contributions"}.get(name, name) for name in node.output
+        ]
         node.input[:] = [{"contributions": "all"}.get(name, name) for name in node.input]
     with pytest.raises(AdditivityRefused, match="miss the margin"):
         verify(proto.SerializeToString(), MODEL.base, oracle, rows())

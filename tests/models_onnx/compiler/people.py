@@ -1,0 +1,74 @@
+"""Invented people for the compiler's tests: numbers, gaps, values on a grid; and what a compiled file says of rows."""
+
+from itertools import combinations
+from math import comb
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+NAMES = ("age", "lab", "pressure", "weight", "count")
+
+
+def invented(people: int = 600, gaps: float = 0.1, seed: int = 3, grid: int | None = 2) -> tuple[Array, NDArray[Any]]:
+    """Inputs [n, 5] that are float32 exactly, with gaps, and an outcome that they drive together."""
+    draw = np.random.default_rng(seed)
+    X = draw.normal(size=(people, 5))
+    X[:, 4] = draw.integers(0, 4, people)
+    margin = X[:, 0] * X[:, 1] + X[:, 2] + 0.5 * X[:, 4] - 0.8
+    y = (draw.random(people) < 1 / (1 + np.exp(-margin))).astype(np.int64)
+    if grid is not None:
+        X = X.round(grid)
+    X = X.astype(np.float32).astype(np.float64)
+    X[draw.random(X.shape) < gaps] = np.nan
+    return X, y
+
+
+def says(content: bytes, X: Array) -> dict[str, NDArray[Any]]:
+    """Every output of the file for these rows."""
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+    with np.errstate(over="ignore"):
+        told = session.run(names, {"features": X.astype(np.float32)})
+    return dict(zip(names, (np.asarray(each) for each in told), strict=True))
+
+
+def beside(X: Array, edges: tuple[tuple[float, ...], ...], infinite: bool = True, missing: bool = True) -> Array:
+    """Rows of X with one value put on, one float32 below and one above each edge; and what breaks readers."""
+    draw = np.random.default_rng(1)
+    odd = [0.0, -0.0, 1e-35, -1e-35, 1e-36, -1e-36, 2e-35, -2e-35]
+    odd += [np.inf, -np.inf] if infinite else []
+    odd += [np.nan] if missing else []
+    rows = []
+    for j, own in enumerate(edges):
+        for edge in own:
+            at = np.float32(edge)
+            around = (at, np.nextafter(at, np.float32(-np.inf)), np.nextafter(at, np.float32(np.inf)))
+            rows += [_with(X[draw.integers(len(X))], j, float(value)) for value in around if np.isfinite(value)]
+        rows += [_with(X[draw.integers(len(X))], j, value) for value in odd for _ in range(5)]
+    return np.array(rows).astype(np.float32).astype(np.float64)
+
+
+def _with(row: Array, column: int, value: float) -> Array:
+    changed = row.copy()
+    changed[column] = value
+    return changed
+
+
+def by_coalitions(margin: Any, x: Array, background: Array) -> Array:
+    """Interventional Shapley values of one row by their definition: every coalition, the whole background."""
+    count = len(x)
+    coalitions = [own for size in range(count + 1) for own in combinations(range(count), size)]
+    mixed = np.tile(background, (len(coalitions), 1, 1))
+    for number, coalition in enumerate(coalitions):
+        mixed[number][:, list(coalition)] = x[list(coalition)]
+    told = np.asarray(margin(mixed.reshape(-1, count))).reshape(len(coalitions), -1)
+    worth = dict(zip(coalitions, told.mean(axis=1).tolist(), strict=True))
+    found = np.zeros(count)
+    for coalition, value in worth.items():
+        for j in set(range(count)) - set(coalition):
+            gain = worth[tuple(sorted((*coalition, j)))] - value
+            found[j] += gain / (count * comb(count - 1, len(coalition)))
+    return found
