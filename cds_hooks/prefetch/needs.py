@@ -28,6 +28,13 @@ _SEARCHES = (
         "medication orders",
     ),
     Template("statements", f"MedicationStatement?{_PATIENT}", "MedicationStatement", "medications taken"),
+    Template(
+        "dispenses",
+        f"MedicationDispense?{_PATIENT}&_count=100",
+        "MedicationDispense",
+        "medications given out",
+        policy=_UNSAID,
+    ),
     Template("allergies", f"AllergyIntolerance?{_PATIENT}", "AllergyIntolerance", "allergies"),
     Template("encounters", f"Encounter?{_PATIENT}&_sort=-date&_count=50", "Encounter", "visits and stays"),
     Template(

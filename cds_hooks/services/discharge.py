@@ -8,8 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-import msgspec
-from msgspec import Raw, structs
+from msgspec import structs
 
 from cards.card import Action, Card, Suggestion
 from cards.compose import check_orders
@@ -20,7 +19,7 @@ from cards.rules.finding import Silence
 from cards.topics import TOPICS
 from cds_hooks.errors import PayloadTooLarge
 from cds_hooks.prefetch import Needs
-from cds_hooks.protocol.depth import is_deeper
+from cds_hooks.protocol.charted import ChartedOrders, dicts
 from cds_hooks.protocol.hooks import ENCOUNTER_DISCHARGE, EncounterDischargeContext
 from cds_hooks.protocol.mending import mended
 from cds_hooks.service import Advice, Service, Situation
@@ -36,10 +35,6 @@ _AT_HOME: Final = frozenset({"discharge", "community", "outpatient"})
 # Each corrected order is judged beside all others.
 _MOST_ORDERS = 200
 _NO_JSON = "the order has no id by which its own JSON is found, so it cannot be given back corrected"
-
-
-class _Body(msgspec.Struct):
-    prefetch: dict[str, Raw] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +78,7 @@ async def decide(situation: Situation) -> Advice:
 
 
 def _active_orders(situation: Situation) -> Iterator[_Active]:
-    charted = _charted(situation.sent)
+    charted = ChartedOrders(situation.sent).by_id
     for position, medication in enumerate(active_medications(situation.record)):
         order = medication.order
         if isinstance(order, MedicationRequest):
@@ -93,48 +88,11 @@ def _active_orders(situation: Situation) -> Iterator[_Active]:
             yield _Active(medication, Draft(resource, "MedicationRequest", reference, position, read=read))
 
 
-def _charted(sent: tuple[bytes, ...]) -> dict[str, Json]:
-    """The client's own JSON of its medication orders, by id: a corrected order keeps everything it carried.
-
-    `sent` is the call's body, and pages of the client's FHIR server after it.
-    """
-    if not sent:
-        return {}
-    body, *pages = sent
-    values = [bytes(raw) for raw in (msgspec.json.decode(body, type=_Body).prefetch or {}).values()]
-    holding = [_decoded(raw) for raw in (*values, *pages) if b'"MedicationRequest"' in raw]
-    orders = (each for value in holding for each in _resources(value))
-    return {each["id"]: each for each in orders if isinstance(each.get("id"), str)}
-
-
-def _decoded(raw: bytes) -> Any:
-    """The JSON; None where an element that nobody read so far is none, or is too deep."""
-    try:
-        value = msgspec.json.decode(raw)
-    except (msgspec.DecodeError, RecursionError):
-        return None
-    return None if is_deeper(value) else value
-
-
-def _resources(value: Any) -> Iterator[Json]:
-    if not isinstance(value, dict):
-        return
-    if "resourceType" in value and value["resourceType"] != "Bundle":
-        yield value
-        return
-    for entry in [*_dicts(value.get("entry")), value]:  # before CDS Hooks 1.0 the value itself was a wrapper
-        yield from _resources(entry.get("resource"))
-
-
 def _goes_home(resource: Json) -> bool:
     # Epic sends one concept where R4 has a list
-    codings = [coding for concept in _dicts(resource.get("category")) for coding in _dicts(concept.get("coding"))]
+    codings = [coding for concept in dicts(resource.get("category")) for coding in dicts(concept.get("coding"))]
     codes = [coding.get("code") for coding in codings]
     return "inpatient" not in codes or any(code in codes for code in _AT_HOME)
-
-
-def _dicts(value: Any) -> list[Json]:
-    return [each for each in (value if isinstance(value, list) else [value]) if isinstance(each, dict)]
 
 
 def _not_judged(active: Iterable[_Active], judged: list[_Active], situation: Situation) -> Iterator[Silence]:

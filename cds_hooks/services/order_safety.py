@@ -13,6 +13,7 @@ from cards.rules.engine import rule_book
 from cards.rules.finding import Silence
 from cds_hooks.errors import BadRequest, PayloadTooLarge, TooDeep
 from cds_hooks.prefetch import Needs
+from cds_hooks.protocol.charted import ChartedOrders
 from cds_hooks.protocol.depth import is_deeper
 from cds_hooks.protocol.hooks import ORDER_SELECT, ORDER_SIGN, OrderSelectContext, OrderSignContext
 from cds_hooks.protocol.mending import has_dose_of_stu3, mended, with_numbers_of_doses
@@ -34,7 +35,13 @@ async def decide(situation: Situation) -> Advice:
     # At order-select a dose may still come; at signing what is not there was left out.
     is_final = isinstance(context, OrderSignContext)
     outcome = check_orders(
-        situation.record, drafts, judged, situation.card_uuid, quiet=situation.quiet, signing=is_final
+        situation.record,
+        drafts,
+        judged,
+        situation.card_uuid,
+        original=ChartedOrders(situation.sent).original,
+        quiet=situation.quiet,
+        signing=is_final,
     )
     cards = [structs.replace(card, links=situation.links_of(card)) for card in outcome.cards]
     advice = Advice(cards=cards, silences=[each.of_a_whole_order() if is_final else each for each in outcome.silences])

@@ -146,8 +146,11 @@ def test_at_signing_every_draft_is_judged_and_at_picking_only_what_was_picked(tm
     def second(context: Json) -> None:
         context["draftOrders"]["entry"].append({"resource": _first(context) | {"id": "second", "status": "active"}})
 
-    assert _rules(_answer(tmp_path, as_of, second)) == ["renal-metformin"]
-    assert _rules(_answer(tmp_path, as_of, second, "order-sign")) == ["renal-metformin"] * 2
+    def about_kidneys(hook: str) -> list[str]:
+        return [rule for rule in _rules(_answer(tmp_path, as_of, second, hook)) if rule.startswith("renal-")]
+
+    assert about_kidneys("order-select") == ["renal-metformin"]
+    assert about_kidneys("order-sign") == ["renal-metformin"] * 2
 
 
 def test_more_drafts_than_any_session_has_are_refused(tmp_path: Path, as_of: datetime) -> None:
