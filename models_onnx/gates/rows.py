@@ -10,7 +10,7 @@ from models_onnx.manifest import Feature
 Array = NDArray[np.float64]
 SEED = 20260101
 _HOLES = 0.15
-_SPREAD = 8.0
+_SPREAD = 3.0
 
 
 def ordinary(features: tuple[Feature, ...], count: int, seed: int = SEED) -> Array:
@@ -57,8 +57,9 @@ def _column(draw: np.random.Generator, item: Feature, count: int) -> Array:
         return (draw.random(count) < middle).astype(np.float64)
     if not low < high:
         return np.full(count, low)
-    # Trained ranges reach five standard deviations out (README-nhanes, fault 1): most people are near the middle.
-    return np.clip(draw.normal(middle, (high - low) / _SPREAD, count), low, high)
+    # Trained ranges reach far out, mostly upwards: most people are near the middle, as far as the nearer end lets tell.
+    nearer = min(middle - low, high - middle) or high - low
+    return np.clip(draw.normal(middle, nearer / _SPREAD, count), low, high)
 
 
 def _edge_values(item: Feature) -> list[Any]:
