@@ -76,7 +76,9 @@ def _actions(offer: Offer, finding: Finding, bench: Bench) -> Iterator[Action]:
     if declared.cancel and declared.create:
         yield from _stopped_with_it(plan)
     if declared.stop_partner is not None or declared.change_partner is not None:
-        yield from (_partner_action(partner, declared, plan) for partner in finding.partners)
+        yield from [_partner_action(partner, declared, plan) for partner in finding.partners]
+        if not declared.cancel and offer.change is None:
+            _check_draft_stays(plan)
     if offer.change is not None:
         yield from _correction(offer.change, declared.label, plan)
     if declared.create:
@@ -218,6 +220,15 @@ def _check_accepted(resource: Json, plan: _Plan, *, in_place: bool) -> Drafted:
     if drafted.medication.rxcuis != bench.drafted.medication.rxcuis:
         _check_beside(after, drafted, bench)
     return drafted
+
+
+def _check_draft_stays(plan: _Plan) -> None:
+    """The draft must be no worse off without the other drug: a stopped opioid takes the tolerance away."""
+    bench = plan.bench
+    after = bench.chart.with_drafts(plan.drafts)
+    drafted = next((one for one in after.drafted if one.draft is bench.drafted.draft), None)
+    if drafted is not None:
+        _check_nothing_new(bench.book.judge(after, drafted).findings, bench.found(bench.drafted))
 
 
 def _check_beside(after: Chart, accepted: Drafted, bench: Bench) -> None:

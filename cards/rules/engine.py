@@ -42,6 +42,9 @@ from fhir.mapping.medications import Identity
 MISSING = "missing"
 """The band of a finding that asks for missing data."""
 
+WITHIN_LIMITS = "within-limits"
+"""The reason of a rule that looked and found nothing."""
+
 # A client can send any mixture; only so many are remembered.
 _MOST_REMEMBERED = 4096
 _ONE_STEP_LOWER: dict[Indicator, Indicator] = {"critical": "warning", "warning": "info", "info": "info"}
@@ -83,13 +86,20 @@ class RuleBook:
 
     def judge(self, chart: Chart, drafted: Drafted) -> Judgement:
         """What every rule of this draft says or why it does not."""
-        answers = [_answer(wake, chart, drafted) for wake in self.rules_for(drafted.medication)]
-        silences = [answer for answer in answers if isinstance(answer, Silence)]
+        awake = self.rules_for(drafted.medication)
+        answers = [_answer(wake, chart, drafted) for wake in awake]
+        said = zip(awake, answers, strict=True)
+        silences = [answer for wake, answer in said if isinstance(answer, Silence) and not _is_no_news(wake, answer)]
         alone = answers.count(None)
         if alone:
             looked = f"looked for {alone} interaction{'s' if alone > 1 else ''}: none of the partner drugs is taken."
             silences.append(Silence(drafted.draft.name, "no-partner", f"{_capital(drafted)}: {looked}"))
         return Judgement(tuple(answer for answer in answers if isinstance(answer, Finding)), tuple(silences))
+
+
+def _is_no_news(wake: Wake, silence: Silence) -> bool:
+    """A rule about every drug has looked, as it always does, and found nothing."""
+    return wake.rule.trigger.is_for_any and silence.reason == WITHIN_LIMITS
 
 
 def _capital(drafted: Drafted) -> str:
@@ -120,10 +130,16 @@ def _answer(wake: Wake, chart: Chart, drafted: Drafted) -> Finding | Silence | N
     if call.is_local:
         return Silence(rule.id, "local-form", f"{rule.declared.title}: a local form does not wake this rule.")
     alone = Situation(chart, drafted, call.ingredient, trigger=rule.trigger)
-    partners = chart.partners_of(drafted, call.partners) if call.partners else ()
+    partners = _partners(call, chart, drafted)
     if partners:
         return _worst(rule, alone, partners)
     return _spoken(rule, _decide(rule, alone)) if call.alone else None
+
+
+def _partners(call: Call, chart: Chart, drafted: Drafted) -> list[Taken]:
+    if call.same_ingredient:
+        return chart.taken_beside(drafted, drafted.medication.rxcuis)
+    return chart.partners_of(drafted, call.partners) if call.partners else []
 
 
 def _worst(rule: CompiledRule, alone: Situation, partners: Iterable[Taken]) -> Finding | Silence:
@@ -205,9 +221,11 @@ def _speak(
     unsure = situation.is_unsure(band.when.uses, critical=band.declared.indicator == "critical")
     indicator = _ONE_STEP_LOWER[band.declared.indicator] if unsure else band.declared.indicator
     milder = tuple(reason.text for reason in _reasons(rule, band, situation, "info"))
-    lower = tuple(reason.text for reason in _reasons(rule, band, situation, "warning"))
+    lower: tuple[str, ...] = ()
+    if indicator == "critical" and not milder:
+        lower = tuple(reason.text for reason in _reasons(rule, band, situation, "warning"))
     summary = _summary(rule, band, situation, unsure)
-    indicator = "info" if milder else "warning" if lower and indicator == "critical" else indicator
+    indicator = "info" if milder else "warning" if lower else indicator
     text = _Text(band.declared.id, indicator, band.when, summary, band.detail, not unsure, band.declared.cites)
     offers = offers_of(rule, band.suggestions, situation, situation.is_doubtful(band.when.uses))
     also = situation.with_partners(less)
@@ -238,7 +256,7 @@ def _unspoken(rule: CompiledRule, unknown: list[CompiledBand], situation: Situat
         seen = ", ".join(situation.estimate_phrases(rule.band_uses))
         return Silence(
             rule.id,
-            "within-limits",
+            WITHIN_LIMITS,
             f"{rule.declared.title}: looked, no limit is reached{f' ({seen})' if seen else ''}.",
         )
     uses = frozenset().union(*(band.when.uses for band in unknown))
@@ -276,7 +294,7 @@ def _finding(
     facts = tuple(dict.fromkeys(found))
     word = word_of(rule, text.when, facts, situation)
     asked = [question for question, when in rule.questions if when.test(situation) is True]
-    running = situation.running_note() if text.indicator != "info" else None
+    running = situation.running_note() if text.indicator != "info" and not rule.trigger.same_ingredient else None
     declared = rule.declared
     return Finding(
         rule=rule.id,

@@ -100,6 +100,7 @@ def _codes(raw: Mapping[str, Any]) -> Iterator[str]:
         "lab": ANALYTES,
         "lab_missing": ANALYTES,
         "class": class_members(),
+        "to_class": class_members(),
     }
     for member, value in _members(raw):
         if member in closed:

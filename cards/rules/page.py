@@ -62,6 +62,8 @@ def _trigger(trigger: Trigger) -> str:
     if trigger.pair:
         first, second = map(_side, trigger.pair)
         ways.append(f"a draft of {first} with {second} taken or drafted, or the other way round")
+    if trigger.same_ingredient:
+        ways.append("beside each other order that holds the same ingredient")
     local = "a local form too" if trigger.local_forms else "never a local form"
     return f"{'; by '.join(ways)}; {local}"
 

@@ -65,12 +65,14 @@ class Trigger(Declared, frozen=True):
     """Which drafts wake the rule: one that any of `draft` selects; or a drug of one side of `pair` where a drug of the
     other side is taken or drafted, one finding for all partners of the worst band.
 
-    Local forms never do unless the selector says `"systemic": false`, or the trigger `local_forms`.
+    Local forms never do unless the selector says `"systemic": false`, or the trigger `local_forms`. With
+    `same_ingredient` the partners of a draft are what else holds an ingredient of it.
     """
 
     draft: tuple[Selected, ...] = ()
     pair: tuple[tuple[Selected, ...], ...] = ()
     local_forms: bool = False
+    same_ingredient: bool = False
 
 
 class Sig(Declared, frozen=True):
@@ -126,10 +128,12 @@ class Change(Declared, frozen=True):
     A `product` replaces the draft's unless that has the same strength; one of `products_if_split` only where the new
     dose would be a part of the draft's unit. `duration_days` is that of the whole course: there are no refills;
     `start_in_hours` counts from the instant of the call.
-    `computed` names the family's function that works the change out for this draft; the rest stays empty then.
+    `computed` names the family's function that works the change out for this draft; the rest stays empty then. It may
+    give a `second` instruction beside the first: 400 mg and 200 mg on alternate days.
     """
 
     sig: Sig | None = None
+    second: Sig | None = None
     part: Part | None = None
     product: Product | None = None
     products_if_split: tuple[Product, ...] = ()

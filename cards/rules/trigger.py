@@ -19,13 +19,15 @@ class Call:
     """How a draft wakes a rule.
 
     `ingredient` is the first that does; `partners` select the other side of the pair, none where no partner is
-    needed; `alone`: it wakes the rule without a partner too; `is_local`: it would, were it not a local form.
+    needed; `alone`: it wakes the rule without a partner too; `is_local`: it would, were it not a local form;
+    `same_ingredient`: the partners are what else holds an ingredient of the draft.
     """
 
     ingredient: Ingredient
     partners: Side = ()
     alone: bool = True
     is_local: bool = False
+    same_ingredient: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,7 @@ class CompiledTrigger:
 
     singles: Side
     sides: tuple[Side, ...]
+    same_ingredient: bool = False
 
     @classmethod
     def read(cls, trigger: Trigger) -> "CompiledTrigger":
@@ -47,7 +50,12 @@ class CompiledTrigger:
             raise RuleError("a pair has two sides, each with a selector")
         if any(one.washout_days for one in singles):
             raise RuleError("washout_days is for the sides of a pair")
-        return cls(singles, sides)
+        return cls(singles, sides, trigger.same_ingredient)
+
+    @property
+    def is_for_any(self) -> bool:
+        """Whether every drug wakes it."""
+        return any(one.any_drug for one in self.singles)
 
     def selectors(self) -> Iterator[Selector]:
         """Every selector that a draft may meet."""
@@ -61,7 +69,9 @@ class CompiledTrigger:
         partners = self._partners(medication)
         if single is not None or partners:
             ingredient = single if single is not None else _first(_joined(self.sides), medication)
-            return Call(ingredient, partners, single is not None) if ingredient is not None else None
+            if ingredient is None:
+                return None
+            return Call(ingredient, partners, single is not None, same_ingredient=self.same_ingredient)
         if medication.systemic is False:
             of_that_drug = (ingredient for one in self.selectors() for ingredient in one.members(medication))
             ingredient = next(of_that_drug, None)

@@ -164,12 +164,18 @@ def _since(order: Order) -> str | None:
 
 
 def _is_over(order: Order, as_of_epoch: float) -> bool:
+    # Over when every end there is lies in the past; one instruction without an end goes on.
+    end = end_of(order)
+    return end is not None and end < as_of_epoch
+
+
+def end_of(order: Order) -> float | None:
+    """The epoch second at which an order ends by its own bounds, its validity or its supply; None when it goes on."""
     if isinstance(order, MedicationDispense):
-        return _supply_end(order) < as_of_epoch
+        return _supply_end(order)
     ends = [_end(period) for period in _periods(order)]
     known = [end for end in ends if end is not None]
-    # Over when every end there is lies in the past; one instruction without an end goes on.
-    return bool(known) and len(known) == len(ends) and max(known) < as_of_epoch
+    return max(known) if known and len(known) == len(ends) else None
 
 
 def _supply_end(dispense: MedicationDispense) -> float:
@@ -244,6 +250,14 @@ def _history(record: PatientRecord, rxcui: str) -> list[tuple[str, Order]]:
     if known is None:
         known = _HISTORIES[record] = _by_ingredient(record)
     return known.get(rxcui, [])
+
+
+def taken_since(record: PatientRecord, rxcui: str, day: FhirTime) -> FhirTime | None:
+    """The last time that the ingredient was ordered and taken after that day and before that of the record."""
+    yesterday = record.as_of_epoch - DAY_SECONDS
+    times = [time for _, order in _history(record, rxcui) if (time := _written(order)) is not None]
+    later = [time for time in times if day.instant + DAY_SECONDS <= time.instant <= yesterday]
+    return max(later, key=_instant, default=None)
 
 
 def _by_ingredient(record: PatientRecord) -> dict[str, list[tuple[str, Order]]]:

@@ -62,6 +62,11 @@ class Allergy(Struct, frozen=True, gc=False):
         return self.kind == "intolerance"
 
     @property
+    def is_rash_only(self) -> bool:
+        """Whether hives, a rash or itching is all that was seen."""
+        return bool(self.reactions) and all(_MILD.search(one) and not _CRITICAL.search(one) for one in self.reactions)
+
+    @property
     def is_no_allergy(self) -> bool:
         """Whether nothing but nausea, headache and the like was seen, or an intolerance of which nothing is said."""
         if self.reactions:

@@ -26,7 +26,7 @@ SICK = {"labs": [["egfr", 20]]}
 
 
 def test_only_what_is_named_is_judged(as_of: datetime) -> None:
-    drafts = drafts_of(draft_of(METFORMIN, "a"), draft_of(METFORMIN, "b"))
+    drafts = drafts_of(draft_of(METFORMIN, "a"), draft_of({"drug": "198014", "dose": "1 tablet", "times": 2}, "b"))
     record = record_of(SICK, as_of)
     for judged, cards in ((["MedicationRequest/b"], 1), (["b"], 1), ([], 0), (None, 2)):
         outcome = check_orders(record, drafts, judged, uuids())

@@ -54,7 +54,7 @@ def test_a_correction_names_the_product_that_the_case_names(rule: str, case: Cas
         for action in one.actions
         if action.resource is not None and action.resource["resourceType"] == "MedicationRequest"
     ]
-    assert codes == [case["product"]]
+    assert codes[:1] == [case["product"]]  # the worst finding first; another may stop the order that is there
 
 
 def test_only_the_dose_changes_and_everything_else_survives(as_of: datetime) -> None:

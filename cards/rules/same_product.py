@@ -1,0 +1,46 @@
+"""Whether two orders are of one product, and how long they run side by side."""
+
+import re
+
+from cards.rules.selector import is_injected
+from cards.rules.situation import Situation
+from fhir.mapping.medications import Identity
+
+_SLOW = re.compile(r"\b(extended|sustained|prolonged|controlled|24 ?hr|12 ?hr|xr|er|sr|xl|la|cr)\b", re.IGNORECASE)
+
+
+def is_slow(medication: Identity) -> bool:
+    """Whether its form or its words say that it releases slowly."""
+    return _SLOW.search(f"{medication.dose_form or ''} {medication.words}") is not None
+
+
+def is_other_release(one: Identity, other: Identity) -> bool:
+    """Whether one of them releases slowly and the other does not."""
+    return is_slow(one) is not is_slow(other)
+
+
+def is_other_way(one: Identity, other: Identity) -> bool:
+    """Whether they are given in different ways: on the skin and by mouth, by mouth and injected."""
+    if (one.systemic is False) is not (other.systemic is False):
+        return True
+    return is_injected(one) is not is_injected(other)
+
+
+def is_same_product(one: Identity, other: Identity) -> bool:
+    """Whether they are the same drugs of the same strength given in the same way; a strength not stated fits."""
+    if one.rxnorm is not None and one.rxnorm == other.rxnorm:
+        return True
+    if set(one.rxcuis) != set(other.rxcuis) or is_other_way(one, other) or is_other_release(one, other):
+        return False
+    mine = dict(zip(one.rxcuis, one.strengths, strict=True))
+    theirs = dict(zip(other.rxcuis, other.strengths, strict=True))
+    pairs = ((strength, theirs[rxcui]) for rxcui, strength in mine.items())
+    return all(mine_ is None or theirs_ is None or mine_ == theirs_ for mine_, theirs_ in pairs)
+
+
+def overlap_days(situation: Situation) -> float:
+    """Days that the draft and the partner run together; without a known end as long as the other one does."""
+    dose = situation.drafted.dose
+    own = 1.0 if dose.single else dose.duration_days
+    left = situation.chart.days_left(situation.partners[0])
+    return min(own if own is not None else float("inf"), left)
