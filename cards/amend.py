@@ -50,6 +50,8 @@ def amend(drafted: Drafted, change: Change, as_of: datetime) -> Json:
     if change.sig is not None and _says_a_dose(change.sig):
         _set_sig(order, change.sig, drafted, product.strength_mg if product is not None else strength)
         _scale_quantity(order, _units_ratio(change.sig, drafted, strength, product))
+        if change.second is not None:
+            _add_instruction(order, change.second)
     elif change.sig is not None:
         _set_words(order, change.sig.text)
     if change.duration_days is not None:
@@ -183,6 +185,18 @@ def _set_sig(order: Json, sig: Sig, drafted: Drafted, strength: float | None) ->
     if len(instructions) > 1 or not same_often or sig.when is not None:
         _set_frequency(dosage, sig)
     _set_amount(dosage, sig, strength)
+
+
+def _add_instruction(order: Json, sig: Sig) -> None:
+    """A second instruction like the first, with its own dose and words."""
+    first = order["dosageInstruction"][0]
+    dosage = copy.deepcopy(first)
+    dosage["timing"] = {"repeat": repeat(sig)}
+    dosage["doseAndRate"] = [{"doseQuantity": milligrams(sig.dose_mg or 0.0)}]
+    if "text" in dosage:
+        dosage["text"] = sig.text
+    dosage.pop("patientInstruction", None)
+    order["dosageInstruction"] = [first, dosage]
 
 
 def _set_words(order: Json, words: str) -> None:

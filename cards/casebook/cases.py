@@ -44,7 +44,11 @@ def missing_cases(rule: str, cases: Sequence[Case]) -> list[str]:
     declared = next(one.declared for one in rule_book().rules if one.id == rule)
     kinds = {(case["about"], case["kind"]) for case in cases}
     lacking = [
-        f"no {kind} case of {band.id}" for band in declared.bands for kind in _KINDS if (band.id, kind) not in kinds
+        f"no {kind} case of {band.id}"
+        for band in declared.bands
+        # A band that is silence on purpose cannot fire.
+        for kind in (_KINDS if band.indicator != "silent" else ("silent",))
+        if (band.id, kind) not in kinds
     ]
     quiet = {case["quiet"] for case in cases if "quiet" in case}
     return lacking + [f"no case of the silence {one.code}" for one in declared.silent_when if one.code not in quiet]

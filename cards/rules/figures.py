@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-UNITS = {"mL/min/{1.73_m2}": "mL/min/1.73 m²", "{INR}": "", "10*3/uL": "×10³/µL"}
+UNITS = {"mL/min/{1.73_m2}": "mL/min/1.73 m²", "{INR}": "", "10*3/uL": "×10³/µL", "m[IU]/L": "mIU/L"}
 """UCUM units whose sign is not what a clinician writes."""
 
 _MOST_DECIMALS = 6

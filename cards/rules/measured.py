@@ -29,9 +29,14 @@ def as_fact(measurement: Measurement, text: str = "") -> Fact:
     )
 
 
+def name_of(analyte: str) -> str:
+    """What a sentence calls the analyte."""
+    return _WORDS.get(analyte, analyte.replace("_", " "))
+
+
 def say(measurement: Measurement, limits: Iterable[float] = ()) -> str:
     """A measurement as charted, with its canonical value where that differs: "creatinine 190 umol/L (2.15 mg/dL)"."""
-    name = _WORDS.get(measurement.analyte, measurement.analyte.replace("_", " "))
+    name = name_of(measurement.analyte)
     canonical = f"{show(measurement.value, limits, 2)} {unit(measurement.unit)}".rstrip()
     if unit(measurement.charted_unit) == unit(measurement.unit) or measurement.charted_value == measurement.value:
         return f"{name} {canonical}"

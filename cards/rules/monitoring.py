@@ -1,0 +1,133 @@
+"""Tests that a drug needs: the rules of monitoring.json, with the words and conditions that only they use."""
+
+import re
+
+from cards.rules.condition import flag
+from cards.rules.family import Family, Word
+from cards.rules.figures import show
+from cards.rules.measured import dated, name_of
+from cards.rules.order_words import order_words
+from cards.rules.rule import Change, Sig
+from cards.rules.situation import Situation
+from fhir.record.measurement import Measurement
+
+# ASH 2018: up to 12 weeks when stable. Warfarin label 2.2: INR 2 to 3, with a mechanical valve 2.5 to 3.5.
+_STABLE_DAYS = 84
+_INR_RANGE = (2.0, 3.0)
+_INR_RANGE_VALVE = (2.5, 3.5)
+_IN_A_ROW = 3
+_INR_HIGH = 4.5
+# AAO 2016: 5 mg/kg of real weight; tablets of 200 mg, taken daily or on alternate days.
+_MOST_PER_KG = 5.0
+_TABLET_MG = 200.0
+_MALARIA = re.compile(r"malaria|prophyla", re.IGNORECASE)
+
+
+def _inr_is_stable(situation: Situation) -> bool:
+    """Whether the last three INRs were in range and the newest is at most 12 weeks old."""
+    record = situation.chart.record
+    last = record.measurements("inr")[:_IN_A_ROW]
+    low, high = _INR_RANGE_VALVE if situation.has_condition("mechanical_valve") else _INR_RANGE
+    in_range = len(last) == _IN_A_ROW and all(low <= one.value <= high for one in last)
+    return in_range and int(last[0].age_days(record.as_of_epoch)) <= _STABLE_DAYS
+
+
+def _for_malaria(situation: Situation) -> bool:
+    weekly = situation.times_per_week is not None and situation.times_per_week <= 1.0
+    return weekly or bool(_MALARIA.search(order_words(situation.drafted.order)))
+
+
+def _inr(situation: Situation) -> str | None:
+    found = situation.chart.lab("inr", 7)
+    return f"INR {show(found.value, [_INR_HIGH, 10.0])} on {found.time.date}" if found is not None else None
+
+
+def _lithium(situation: Situation) -> str | None:
+    return _dated(situation.chart.lab("lithium_level", 14), (1.5,))
+
+
+def _neutrophils(situation: Situation) -> str | None:
+    return _dated(situation.chart.lowest("neutrophils_abs", 14), (0.5, 1.0, 1.5))
+
+
+def _dated(found: Measurement | None, limits: tuple[float, ...]) -> str | None:
+    if found is None:
+        return None
+    said = dated(found, limits)
+    return f"{said[:1].upper()}{said[1:]}"
+
+
+def _mg_per_kg(situation: Situation) -> str | None:
+    value = situation.dose_mg_per_kg_per_day
+    return show(value, [_MOST_PER_KG]) if value is not None else None
+
+
+def _weight(situation: Situation) -> str | None:
+    weight = situation.chart.weight
+    return f"{show(weight.value)} kg on {weight.time.date}" if weight is not None else None
+
+
+def _last(*analytes: str) -> Word:
+    """When each of the tests was last done, or that it is not on record."""
+
+    def word(situation: Situation) -> str:
+        record = situation.chart.record
+        newest = {analyte: record.newest(analyte) for analyte in analytes}
+        said = [
+            dated(found) if found is not None else f"no {name_of(analyte)} on record"
+            for analyte, found in newest.items()
+        ]
+        return f"Last: {', '.join(said)}."
+
+    return word
+
+
+def _by_weight(situation: Situation) -> Change | None:
+    """The greatest average of a day in tablets of 200 mg that is 5 mg/kg or less, daily or on alternate days."""
+    if situation.weight_kg is None:
+        return None
+    room = _MOST_PER_KG * situation.weight_kg
+    if room >= 2 * _TABLET_MG:
+        return Change(sig=Sig("400 mg once daily", 2 * _TABLET_MG, times_per_day=1))
+    if room >= 1.5 * _TABLET_MG:
+        text = "400 mg and 200 mg on alternate days"
+        first, second = (Sig(f"{text}: {mg:g} mg every other day", mg, every_hours=48) for mg in (400.0, 200.0))
+        return Change(sig=first, second=second)
+    if room >= _TABLET_MG:
+        return Change(sig=Sig("200 mg once daily", _TABLET_MG, times_per_day=1))
+    if room >= 0.5 * _TABLET_MG:
+        return Change(sig=Sig("200 mg every other day", _TABLET_MG, every_hours=48))
+    return None
+
+
+FAMILY = Family(
+    "monitoring",
+    words={
+        "inr": _inr,
+        "lithium": _lithium,
+        "neutrophils": _neutrophils,
+        "mg_per_kg": _mg_per_kg,
+        "weight": _weight,
+        "last_inr": _last("inr"),
+        "last_amiodarone": _last("tsh", "alt"),
+        "last_lithium": _last("lithium_level"),
+        "last_methotrexate": _last("hemoglobin", "alt", "creatinine"),
+        "last_raas": _last("potassium", "creatinine"),
+        "last_count": _last("neutrophils_abs"),
+    },
+    longest={
+        "inr": "INR 10.55 on 2026-11-20",
+        "lithium": "Lithium 1.55 mmol/L on 2026-11-20",
+        "neutrophils": "Neutrophils 0.4995 ×10³/µL on 2026-11-20",
+        "mg_per_kg": "15.55",
+        "weight": "100.5 kg on 2026-11-20",
+    },
+    conditions={
+        "inr_stable": flag(
+            "inr_stable", _inr_is_stable, "the last three INRs were in range, the newest in 12 weeks",
+            frozenset({"lab:inr"}),
+        ),
+        "for_malaria": flag("for_malaria", _for_malaria, "for malaria, or weekly", frozenset({"frequency"})),
+    },
+    changes={"hydroxychloroquine_by_weight": _by_weight},
+)  # fmt: skip
