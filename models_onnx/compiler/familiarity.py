@@ -1,9 +1,11 @@
 """Is this a combination of values that the reference cohort knows? A distance, with the cohort's own limit.
 
-Each input is standardised on the cohort (median, standard deviation of the values within five of them), a missing one
-is put at the median, and the length of the vector is taken in the metric of the cohort's correlations, shrunk by a
-tenth towards none so that inputs which nearly repeat each other stay finite. It is the Mahalanobis distance, robust
-against wild values in the cohort, and says nothing about why: the range check names single inputs, this one the rest.
+Each input is standardised on the cohort (median, standard deviation of the values within five of them; an input of two
+values in steps of one), a missing one is put at the median, one that is farther than six is put at six, and the length
+of the vector is taken in the metric of the cohort's correlations, shrunk by a tenth towards none so that inputs which
+nearly repeat each other stay finite, with variances of a quarter at least, so that a rare yes is not strange by itself.
+It is the Mahalanobis distance, robust against wild values, and says nothing about why: the range check names single
+inputs, this one looks at how they go together.
 """
 
 from dataclasses import dataclass
@@ -17,8 +19,9 @@ from models_onnx.compiler.graph import BOOL, DOUBLE, FLOAT, SECOND_AXIS, Graph
 LEVEL = 0.999
 SHRINK = 0.1
 # In standard deviations: beyond it a single value says no more than that it is wild; also keeps infinity out of sums.
-FARTHEST = 20.0
+FARTHEST = 6.0
 _NEAR = 5.0
+_LEAST_VARIANCE = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +40,9 @@ class Familiarity:
         scale = np.array([_spread(x, middle) for x, middle in zip(cohort.T, centre, strict=True)])
         z = _standardised(cohort, centre, scale)
         covariance = np.cov(np.clip(z, -_NEAR, _NEAR), rowvar=False).reshape(len(scale), len(scale))
-        variance = np.maximum(np.diag(covariance), 1e-6)
-        shrunk = (1.0 - SHRINK) * covariance + SHRINK * np.diag(variance) + 1e-6 * np.eye(len(variance))
+        variance = np.diag(covariance)
+        lifted = covariance + np.diag(np.maximum(0.0, _LEAST_VARIANCE - variance))
+        shrunk = (1.0 - SHRINK) * lifted + SHRINK * np.diag(np.diag(lifted))
         metric = np.linalg.cholesky(np.linalg.inv(shrunk))
         limit = float(np.quantile(((z @ metric) ** 2).sum(axis=1), level))
         rows = tuple(tuple(float(f"{x:.6e}") for x in row) for row in metric.tolist())
@@ -76,6 +80,8 @@ def _spread(x: NDArray[np.float64], middle: float) -> float:
     known = x[np.isfinite(x)]
     if len(known) < 2 or known.std() == 0.0:
         return 1.0
+    if len(np.unique(known)) == 2:
+        return float(known.max() - known.min())
     near = known[np.abs(known - middle) <= _NEAR * known.std()]
     return float(near.std()) or float(known.std())
 
