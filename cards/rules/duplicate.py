@@ -10,7 +10,13 @@ from cards.rules.family import Family
 from cards.rules.figures import show, show_dose
 from cards.rules.predicate import Predicate, Truth, no_facts
 from cards.rules.rule import Change, RuleError, Sig
-from cards.rules.same_product import is_other_release, is_other_way, is_same_product, overlap_days
+from cards.rules.same_product import (
+    is_other_release,
+    is_other_way,
+    is_same_product,
+    is_topical_and_swallowed,
+    overlap_days,
+)
 from cards.rules.selector import Selector
 from cards.rules.situation import Situation
 from cards.rules.wording import compared
@@ -311,6 +317,10 @@ FAMILY = Family(
         "other_way": _of_partner(
             "other_way",
             lambda situation: is_other_way(situation.medication, situation.partners[0].medication),
+        ),
+        "topical_and_swallowed": _of_partner(
+            "topical_and_swallowed",
+            lambda situation: is_topical_and_swallowed(situation.medication, situation.partners[0].medication),
         ),
         "both_local": _of_partner(
             "both_local",

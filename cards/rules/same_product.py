@@ -8,6 +8,8 @@ from fhir.mapping.medications import Identity
 
 _SLOW = re.compile(r"\b(extended|sustained|prolonged|controlled|24 ?hr|12 ?hr|xr|er|sr|xl|la|cr)\b", re.IGNORECASE)
 
+_FLUSH = re.compile(r"flush|lock|dwell|irrigat|priming|dialys", re.IGNORECASE)
+
 
 def is_slow(medication: Identity) -> bool:
     """Whether its form or its words say that it releases slowly."""
@@ -24,6 +26,13 @@ def is_other_way(one: Identity, other: Identity) -> bool:
     if (one.systemic is False) is not (other.systemic is False):
         return True
     return is_injected(one) is not is_injected(other)
+
+
+def is_topical_and_swallowed(one: Identity, other: Identity) -> bool:
+    """Whether one acts where it is put and the other is taken by mouth; a flush of a catheter is neither."""
+    local, systemic = (one, other) if one.systemic is False else (other, one)
+    flush = _FLUSH.search(f"{local.words} {local.route or ''}") is not None
+    return local.systemic is False and systemic.systemic is not False and not is_injected(systemic) and not flush
 
 
 def is_same_product(one: Identity, other: Identity) -> bool:
