@@ -9,11 +9,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from rich.progress import Progress
 
 from benchmarks import bare
 from benchmarks.charts import load_stays
+from benchmarks.explaining import measure_explaining
 from benchmarks.killing import KillResult, kill_many_times
 from benchmarks.rounds import Comparison, Plan, Target, compare
 from benchmarks.servers import Server, bare_command, running, service_command
@@ -57,6 +59,8 @@ class Measured:
     model_us: dict[str, float] = field(default_factory=dict)
     trust_us: dict[str, float] = field(default_factory=dict)
     """Median of the whole trust check of a signed call, key known, by algorithm (benchmarks/trust.py)."""
+    explaining: list[dict[str, Any]] = field(default_factory=list)
+    """One explained prediction by form of model, next to shap on the same model (benchmarks/explaining.py)."""
     kills: KillResult | None = None
 
     def faults(self) -> list[str]:
@@ -124,6 +128,7 @@ def _compare_all(
         measured.resident_mb = {"service": service.resident_mb(), "bare handler": bare_server.resident_mb()}
     measured.model_us = model_alone()
     measured.trust_us = {each.algorithm: each.median for each in measure_trust()}
+    measured.explaining = measure_explaining()
 
 
 def _one_body(

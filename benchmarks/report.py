@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from benchmarks.explaining import table_of as explaining_table
 from benchmarks.killing import KillResult
 from benchmarks.measure import BodyMeasured, Measured, Wanted
 from benchmarks.rounds import Side
@@ -30,6 +31,8 @@ def print_report(measured: Measured, wanted: Wanted, console: Console) -> None:
     if measured.bodies:
         console.print(_throughput(measured), _latency(measured), _stages(measured), sep="\n")
         _print_single_figures(measured, console)
+    if measured.explaining:
+        console.print(explaining_table(measured.explaining))
     if measured.kills:
         console.print(kill_sentence(measured.kills))
     for fault in measured.faults():
@@ -126,6 +129,7 @@ def as_json(measured: Measured, wanted: Wanted) -> dict[str, Any]:
         "resident_mb": measured.resident_mb,
         "model_us": measured.model_us,
         "trust_us": measured.trust_us,
+        "explaining": measured.explaining,
         "kills": _kills_json(measured.kills),
         "faults": measured.faults(),
     }
