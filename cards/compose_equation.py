@@ -12,7 +12,7 @@ from fhir.mapping.feature import FeatureValue
 from models_onnx.calculation.calculate import Result
 from models_onnx.calculation.chart import Charted
 from models_onnx.calculation.declaration import Equation
-from models_onnx.calculation.identity import reference_to
+from models_onnx.calculation.identity import reference_of, reference_to
 from models_onnx.calculation.result import Contribution
 
 EXTENSION = "org.cds-hooks-onnx"
@@ -62,16 +62,16 @@ def equation_card(charted: Charted, result: Result, said: Said, naming: Naming) 
     return _card(result.equation, said, naming, "\n".join(lines), extension)
 
 
-def missing_card(equation: Equation, said: Said, naming: Naming, lacking: Sequence[str]) -> Card:
+def missing_card(equation: Equation, output: str, said: Said, naming: Naming, lacking: Sequence[str]) -> Card:
     """The card that says what is missing for a result and offers the one test that would give it."""
-    extension = {"model": reference_to(equation), "missing": list(lacking)}
+    extension = {"model": reference_to(equation, output), "missing": list(lacking)}
     return _card(equation, said, naming, "\n\n".join([said.opening, *said.beside, said.closing]), extension)
 
 
 def extension_of(charted: Charted, result: Result) -> dict[str, Any]:
     """What the card says beyond the protocol: model, value, link, base, contributions with their evidence."""
     working = result.working
-    told: dict[str, Any] = {"model": reference_to(result.equation), "output": result.output.id}
+    told: dict[str, Any] = {"model": reference_of(result), "output": result.output.id}
     told["probability" if result.output.kind == "probability" else "value"] = result.value
     told |= {
         "link": working.link,

@@ -18,8 +18,9 @@ from fhir.record.resources import CodeableConcept
 from fhir.record.time import FhirTime, parse_time
 from models_onnx.calculation.calculate import Result
 from models_onnx.calculation.chart import Charted
+from models_onnx.calculation.compiled import confirmed
 from models_onnx.calculation.errors import EquationRefused
-from models_onnx.calculation.identity import reference_to
+from models_onnx.calculation.identity import reference_of, reference_to
 
 # FHIR R4 request-status and event-status: asked for, under way or done.
 _NOT_ASKED_FOR = frozenset({"revoked", "cancelled", "entered-in-error", "unknown", "not-done", "draft"})
@@ -40,9 +41,9 @@ class Question:
 def answer(situation: Situation, charted: Charted, question: Question) -> Advice:
     """One card where the result reaches what the service speaks from; else the reason, or the test that is missing."""
     equation = charted.equation
-    advice = Advice(features=charted.vector, models=(reference_to(equation),))
+    advice = Advice(features=charted.vector, models=(reference_to(equation, question.output),))
     try:
-        result = charted.calculate(question.output)
+        result = confirmed(charted.calculate(question.output))
     except EquationRefused as refused:
         card = _asking(situation, charted, question) if refused.reason == "input-missing" else None
         if card is not None:
@@ -125,7 +126,8 @@ def _asking(situation: Situation, charted: Charted, question: Question) -> Card 
         or not charted.might(question.output, question.reaches)
     ):
         return None
-    return missing_card(charted.equation, question.asks(charted, test), _naming(situation), lacking)
+    said = question.asks(charted, test)
+    return missing_card(charted.equation, question.output, said, _naming(situation), lacking)
 
 
 def _naming(situation: Situation) -> Naming:
@@ -136,7 +138,7 @@ def _naming(situation: Situation) -> Naming:
 def _scores(result: Result) -> dict[str, Any]:
     working = result.working
     return {
-        **reference_to(result.equation),
+        **reference_of(result),
         "output": result.output.id,
         "value": result.value,
         "link": working.link,

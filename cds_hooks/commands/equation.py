@@ -2,7 +2,7 @@
 
 import sys
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -21,10 +21,12 @@ from fhir.record.record import read_record
 from fhir.record.resources import decoder
 from models_onnx.calculation.calculate import Result
 from models_onnx.calculation.chart import Charted, read_chart
+from models_onnx.calculation.compiled import COMPILED, compiled_name
 from models_onnx.calculation.declaration import Equation
 from models_onnx.calculation.errors import EquationRefused
-from models_onnx.calculation.finding import find_equations, get_equation
+from models_onnx.calculation.finding import compilable, find_equations, get_equation
 from models_onnx.calculation.inputs import Quantity
+from models_onnx.calculation.people import TABLE, prevent_on_people
 from models_onnx.calculation.vectors import check_vectors, read_vectors
 from models_onnx.errors import ModelError
 
@@ -121,6 +123,71 @@ def check(
             break
     show_checked(equation, results, len(vectors), as_json)
     raise typer.Exit(0 if all(each.agrees for each in results) else 1)
+
+
+@app.command("compile")
+def compile_(
+    out: Annotated[Path | None, typer.Option(help="Folder for the files; default: beside the equations.")] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Write nothing: compare with the files that are there.")
+    ] = False,
+) -> None:
+    """Write the self-explaining ONNX files of the equations that are linear or points, each proven to 1e-5.
+
+    Exit codes: 0 written (with --check: the same to the byte), 1 a file differs or does not agree with its equation.
+
+    Example: cds-hooks equation compile --check
+    """
+    try:
+        from models_onnx.compiler.equation import compile_equation, verify_equation
+    except ModuleNotFoundError as error:
+        typer.echo(f"{error.name} is not installed; this needs the extra: cds-hooks-onnx[train]", err=True)
+        raise typer.Exit(2) from error
+    folder, differing = out or COMPILED, 0
+    for equation, output in compilable():
+        content = compile_equation(equation, output)
+        try:
+            gap = verify_equation(equation, output, content)
+        except ModelError as error:
+            typer.echo(str(error), err=True)
+            raise typer.Exit(1) from error
+        path = folder / compiled_name(equation.id, output)
+        is_same = path.is_file() and path.read_bytes() == content
+        differing += not is_same
+        if not check:
+            path.write_bytes(content)
+        said = "the same" if is_same else "DIFFERS" if check else "written"
+        typer.echo(f"{path.name}: {len(content):,} bytes, largest difference {gap:.1e}, {said}")
+    raise typer.Exit(1 if check and differing else 0)
+
+
+@app.command()
+def people(
+    data: Annotated[Path | None, typer.Option(help="The data folder; default: the setting CDS_DATA_DIR.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """PREVENT over the people of the NHANES prevention table: mean 10-year risk, and how it ranks deaths of the heart.
+
+    Events are not recorded in the table: this checks the arithmetic and the ranking, not calibration. Exit code 2
+    where the table is not there.
+
+    Example: cds-hooks equation people
+    """
+    table = (data or settings().data_dir) / TABLE
+    try:
+        found = prevent_on_people(table)
+    except OSError as error:
+        typer.echo(f"{table} cannot be read: {error.strerror}", err=True)
+        raise typer.Exit(2) from error
+    if as_json:
+        typer.echo(orjson.dumps(asdict(found), option=orjson.OPT_INDENT_2))
+        return
+    typer.echo(
+        f"{found.scored:,} of {found.followed:,} people followed for 10 years are inside the ranges of PREVENT.\n"
+        f"Mean 10-year risk of total cardiovascular disease: {found.mean:.2%} (women {found.mean_women:.2%}, men "
+        f"{found.mean_men:.2%}).\n"
+        f"Ranking of {found.heart_deaths} deaths of the heart within 10 years: AUROC {found.auroc_heart_death:.3f}."
+    )
 
 
 def _charted(equation: Equation, patient: Path | None) -> Charted:

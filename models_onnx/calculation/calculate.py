@@ -44,6 +44,11 @@ def calculate(equation: Equation, given: Mapping[str, Any], output: str | None =
     """
     wanted = equation.output(output)
     values = read_inputs(equation, given, wanted)
+    for each in equation.narrower:
+        value = values.get(each.input)
+        if value is not None and each.leaves_out(wanted.id, float(value)):
+            text = f"{equation.title}: {each.words}; here it is {value:g}."
+            raise EquationRefused("outside-population", text, (each.input,))
     working = equation.work(values, wanted.id)
     found = equation.band(wanted.id, _banded(working), values)
     table, band = found if found is not None else (None, None)

@@ -1,11 +1,13 @@
 """What one published equation declares: inputs, outputs, population, bands with their source, how it is worked out."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from fhir.terminology.analytes import ANALYTES
 from models_onnx.calculation.errors import EquationMisdeclared
+from models_onnx.calculation.linear import Linear
+from models_onnx.calculation.points import Item
 from models_onnx.calculation.result import Value, Working
 
 InputKind = Literal["quantity", "whole", "yes-no", "choice"]
@@ -15,6 +17,7 @@ Values = Mapping[str, Value]
 CHECKED = "2026-11-20"
 """The day on which the sources of the bands were looked up (`verified` of shared/data/equations)."""
 
+SEXES = ("female", "male")
 _SEX_NOTE = "SNOMED CT 248152002 female, 248153007 male; anything else gives no score"
 
 
@@ -104,6 +107,21 @@ class Rates:
 
 
 @dataclass(frozen=True, slots=True)
+class Narrower:
+    """Outputs that are for fewer people than the limits of an input allow: up to `limit`, or `under` it."""
+
+    outputs: tuple[str, ...]
+    input: str
+    limit: float
+    words: str
+    under: bool = False
+
+    def leaves_out(self, output: str, value: float) -> bool:
+        """Whether somebody with this value is outside."""
+        return output in self.outputs and (value >= self.limit if self.under else value > self.limit)
+
+
+@dataclass(frozen=True, slots=True)
 class Exclusion:
     """Whom it is not for: in words, and the feature of the record that says so where one does."""
 
@@ -134,6 +152,11 @@ class Equation:
     work: Callable[[Values, str], Working]
     bands: tuple[BandTable, ...] = ()
     rates: tuple[Rates, ...] = ()
+    narrower: tuple[Narrower, ...] = ()
+    linear: Mapping[str, Linear] = field(default_factory=dict)
+    """The linear form of each output that has one: what is compiled to ONNX."""
+    items: tuple[Item, ...] = ()
+    """The items of a score that is nothing but points: what is compiled to ONNX."""
     only_with: tuple[str, ...] = ()
     """Features of the record, any of which must be a yes: whom it is for at all."""
     not_on_cards: str | None = None
@@ -174,7 +197,7 @@ def age(low: float, high: float) -> Input:
 
 def sex() -> Input:
     """Female or male."""
-    return Input(name="sex", words="Sex", kind="choice", choices=("female", "male"), feature="sex_male", note=_SEX_NOTE)
+    return Input(name="sex", words="Sex", kind="choice", choices=SEXES, feature="sex_male", note=_SEX_NOTE)
 
 
 def measured(

@@ -26,6 +26,16 @@ def find_equations() -> Mapping[str, Equation]:
     return found
 
 
+def compilable() -> list[tuple[Equation, str]]:
+    """Every equation and output that is linear or nothing but points, so that it has an ONNX file."""
+    return [
+        (each, output.id)
+        for each in find_equations().values()
+        for output in each.outputs
+        if output.id in each.linear or each.items
+    ]
+
+
 def get_equation(name: str) -> Equation:
     """The equation of that id; UnknownEquation otherwise."""
     found = find_equations()

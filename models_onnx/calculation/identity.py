@@ -2,19 +2,25 @@
 
 import hashlib
 from functools import cache
-from importlib.resources import files
 
+from models_onnx.calculation.calculate import Result
+from models_onnx.calculation.compiled import COMPILED, compiled_name
 from models_onnx.calculation.declaration import Equation
 
 
 @cache
-def digest_of(equation_id: str) -> str:
-    """SHA-256 over the module of the equation and the coefficients beside it, hexadecimal."""
-    folder = files("models_onnx.equations")
-    parts = [folder / f"{equation_id}.py", folder / f"{equation_id}.json"]
-    return hashlib.sha256(b"".join(part.read_bytes() for part in parts if part.is_file())).hexdigest()
+def digest_of(equation_id: str, output: str) -> str:
+    """SHA-256, hexadecimal: of the ONNX file where there is one, else of the module that computes it."""
+    file = COMPILED / compiled_name(equation_id, output)
+    path = file if file.is_file() else COMPILED / f"{equation_id}.py"
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def reference_to(equation: Equation) -> dict[str, str]:
+def reference_to(equation: Equation, output: str) -> dict[str, str]:
     """Id, version and digest, as the record and the extension of a card have them."""
-    return {"id": equation.id, "version": equation.version, "sha256": digest_of(equation.id)}
+    return {"id": equation.id, "version": equation.version, "sha256": digest_of(equation.id, output)}
+
+
+def reference_of(result: Result) -> dict[str, str]:
+    """The same of the equation and output of a result."""
+    return reference_to(result.equation, result.output.id)

@@ -5,7 +5,7 @@ compared with the reference of the same choice. So base + sum of contributions =
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from models_onnx.calculation.result import Contribution, Link, Value, Working, unlinked
 from models_onnx.calculation.terms import Factor, Term, contributions, margin
@@ -32,6 +32,8 @@ class Linear:
     by: tuple[str, ...]
     sets: tuple[Chosen, ...]
     reference: Mapping[str, Value]
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    """The input of the equation behind a number that the terms name otherwise ("male" for the sex)."""
 
     def work(self, values: Mapping[str, Value]) -> Working:
         """The value and its working; KeyError for a choice without a set."""

@@ -1,6 +1,7 @@
 """CHA2DS2-VASc: stroke risk in atrial fibrillation, 0 to 9 points."""
 
 from models_onnx.calculation.declaration import (
+    SEXES,
     Band,
     BandTable,
     Equation,
@@ -22,7 +23,7 @@ ITEMS = (
     present("diabetes", 1),
     present("stroke_tia_te", 2),
     present("vascular_disease", 1),
-    Item("sex", lambda value: 1 if value == "female" else 0),
+    Item("sex", 1, ((1, 0),), choices=SEXES),
 )
 
 
@@ -69,6 +70,7 @@ EQUATION = Equation(
     ),
     reference="a man under 65 with none of the conditions: 0 points",
     work=work,
+    items=ITEMS,
     only_with=("has_atrial_fibrillation",),
     bands=(
         BandTable(

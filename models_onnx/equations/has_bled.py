@@ -1,10 +1,8 @@
 """HAS-BLED: risk of major bleeding in atrial fibrillation, 0 to 9 points."""
 
 from models_onnx.calculation.declaration import Band, BandTable, Equation, Output, Rates, Values, age, yes_no
-from models_onnx.calculation.points import Item, present, work_points
+from models_onnx.calculation.points import over, present, work_points
 from models_onnx.calculation.result import Working
-
-_OLDER = 65  # over 65 here, from 65 on in CHA2DS2-VASc
 
 ITEMS = (
     present("hypertension_uncontrolled", 1),
@@ -13,7 +11,7 @@ ITEMS = (
     present("stroke", 1),
     present("bleeding_or_predisposition", 1),
     present("labile_inr", 1),
-    Item("age", lambda value: 1 if float(value) > _OLDER else 0),
+    over("age", 0, (65, 1)),  # from 65 on in CHA2DS2-VASc
     present("drugs_antiplatelet_nsaid", 1),
     present("alcohol_excess", 1),
 )
@@ -71,6 +69,7 @@ EQUATION = Equation(
     ),
     reference="a person of 65 or younger with none of the nine: 0 points",
     work=work,
+    items=ITEMS,
     only_with=("has_atrial_fibrillation",),
     bands=(
         BandTable(

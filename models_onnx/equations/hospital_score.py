@@ -11,15 +11,13 @@ from models_onnx.calculation.declaration import (
     measured,
     yes_no,
 )
-from models_onnx.calculation.points import Item, present, steps, work_points
+from models_onnx.calculation.points import present, steps, work_points
 from models_onnx.calculation.result import Working
 
-_LOW_HEMOGLOBIN, _LOW_SODIUM = 12, 135
-
 ITEMS = (
-    Item("hemoglobin_discharge", lambda value: 1 if float(value) < _LOW_HEMOGLOBIN else 0),
+    steps("hemoglobin_discharge", 1, (12, 0)),
     present("oncology_discharge", 2),
-    Item("sodium_discharge", lambda value: 1 if float(value) < _LOW_SODIUM else 0),
+    steps("sodium_discharge", 1, (135, 0)),
     present("procedure_in_stay", 1),
     present("urgent_admission", 1),
     steps("admissions_12m", 0, (2, 2), (6, 5)),
@@ -76,6 +74,7 @@ EQUATION = Equation(
     ),
     reference="a planned stay of under 5 days, haemoglobin 12, sodium 135, at most one stay in the year: 0 points",
     work=work,
+    items=ITEMS,
     bands=(
         BandTable(
             output="score",

@@ -13,19 +13,18 @@ from models_onnx.calculation.declaration import (
     Equation,
     Exclusion,
     Input,
+    Narrower,
     Output,
     Values,
     age,
     measured,
     sex,
 )
-from models_onnx.calculation.errors import EquationRefused
 from models_onnx.calculation.linear import Chosen, Linear
 from models_onnx.calculation.result import Contribution, Working
 from models_onnx.calculation.terms import Factor, Term
 
 REGIONS = ("north_america", "non_north_america")
-_EGFR_TOO_GOOD = 60
 
 _OURS = read_coefficients("kfre_4")
 _PARTS = _OURS["terms"]
@@ -51,6 +50,7 @@ LINEAR = {
             Chosen({"calibration": region}, log(-log(_OURS["survival"][region][horizon])), _TERMS) for region in REGIONS
         ),
         REFERENCE,
+        {"male": "sex"},
     )
     for horizon in ("2y", "5y")
 }
@@ -58,9 +58,6 @@ LINEAR = {
 
 def work(values: Values, output: str) -> Working:
     """The risk over one horizon."""
-    if float(values["egfr"]) >= _EGFR_TOO_GOOD:
-        text = f"Kidney failure risk: for eGFR under {_EGFR_TOO_GOOD}; here it is {values['egfr']:g}."
-        raise EquationRefused("outside-population", text, ("egfr",))
     worked = LINEAR[output].work({**values, "male": 1.0 if values["sex"] == "male" else 0.0})
     parts = tuple(
         Contribution("sex", values["sex"], each.contribution) if each.input == "male" else each
@@ -129,6 +126,8 @@ EQUATION = Equation(
     ),
     reference="the equation's own centre: age 70, 56 in 100 men, eGFR 36, UACR 170 mg/g; North America",
     work=work,
+    linear=LINEAR,
+    narrower=(Narrower(("2y", "5y"), "egfr", 60, "for an eGFR under 60", under=True),),
     bands=(
         BandTable(
             output="5y",

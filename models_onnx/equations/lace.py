@@ -1,22 +1,15 @@
 """LACE index, 2010: death or unplanned readmission within 30 days of discharge, 0 to 19 points."""
 
-from math import floor
-
 from models_onnx.calculation.declaration import Band, BandTable, Equation, Exclusion, Input, Output, Values, yes_no
-from models_onnx.calculation.points import Item, present, steps, work_points
+from models_onnx.calculation.points import present, steps, work_points
 from models_onnx.calculation.result import Working
 
-_MOST_VISITS = 4
-
 ITEMS = (
-    Item(
-        "length_of_stay_days",
-        # Whole days: a stay of one and a half days is one day.
-        lambda value: steps("days", 0, (1, 1), (2, 2), (3, 3), (4, 4), (7, 5), (14, 7)).points(floor(float(value))),
-    ),
+    # Whole days: a stay of one and a half days is one day.
+    steps("length_of_stay_days", 0, (1, 1), (2, 2), (3, 3), (4, 4), (7, 5), (14, 7)),
     present("acute_admission", 3),
-    Item("charlson_lace", lambda value: int(value) if float(value) < _MOST_VISITS else 5),
-    Item("ed_visits_6m", lambda value: min(int(value), _MOST_VISITS)),
+    steps("charlson_lace", 0, (1, 1), (2, 2), (3, 3), (4, 5)),
+    steps("ed_visits_6m", 0, (1, 1), (2, 2), (3, 3), (4, 4)),
 )
 
 
@@ -80,6 +73,7 @@ EQUATION = Equation(
     ),
     reference="a planned stay of under a day, no comorbidity, no emergency visit: 0 points",
     work=work,
+    items=ITEMS,
     bands=(
         BandTable(
             output="score",

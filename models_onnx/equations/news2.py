@@ -11,43 +11,33 @@ from models_onnx.calculation.declaration import (
     measured,
     yes_no,
 )
-from models_onnx.calculation.points import Item, present, work_points
-from models_onnx.calculation.result import Value, Working
+from models_onnx.calculation.points import Item, over, present, work_points
+from models_onnx.calculation.result import Working
 
-# On each scale: up to this value (included) the points beside it; above the last one the last points.
-_RESPIRATION = ((8, 3), (11, 1), (20, 0), (24, 2), (None, 3))
-_PRESSURE = ((90, 3), (100, 2), (110, 1), (219, 0), (None, 3))
-_PULSE = ((40, 3), (50, 1), (90, 0), (110, 1), (130, 2), (None, 3))
-_TEMPERATURE = ((35.0, 3), (36.0, 1), (38.0, 0), (39.0, 1), (None, 2))
-_SATURATION_1 = ((91, 3), (93, 2), (95, 1), (None, 0))
-_SATURATION_2_AIR = ((83, 3), (85, 2), (87, 1), (None, 0))
-_SATURATION_2_OXYGEN = ((83, 3), (85, 2), (87, 1), (92, 0), (94, 1), (96, 2), (None, 3))
-_Scale = tuple[tuple[float | None, int], ...]
-
-
-def _points(scale: _Scale, value: Value) -> int:
-    return next(points for limit, points in scale if limit is None or float(value) <= limit)
-
-
-def _saturation(values: Values) -> _Scale:
-    if not values["spo2_scale_2"]:
-        return _SATURATION_1
-    return _SATURATION_2_OXYGEN if values["supplemental_oxygen"] else _SATURATION_2_AIR
+_CONSCIOUSNESS = ("A", "C", "V", "P", "U")
+_SATURATION_1 = over("spo2", 3, (91, 2), (93, 1), (95, 0))
+_SATURATION_2_AIR = over("spo2", 3, (83, 2), (85, 1), (87, 0))
+_SATURATION_2_OXYGEN = over("spo2", 3, (83, 2), (85, 1), (87, 0), (92, 1), (94, 2), (96, 3))
 
 
 def work(values: Values, output: str) -> Working:  # noqa: ARG001 - there is one output
     """The points."""
-    saturation = _saturation(values)
     items = (
-        Item("respiratory_rate", lambda value: _points(_RESPIRATION, value)),
-        Item("spo2", lambda value: _points(saturation, value)),
+        over("respiratory_rate", 3, (8, 1), (11, 0), (20, 2), (24, 3)),
+        _saturation(values),
         present("supplemental_oxygen", 2),
-        Item("sbp", lambda value: _points(_PRESSURE, value)),
-        Item("heart_rate", lambda value: _points(_PULSE, value)),
-        Item("consciousness", lambda value: 0 if value == "A" else 3),
-        Item("temperature", lambda value: _points(_TEMPERATURE, value)),
+        over("sbp", 3, (90, 2), (100, 1), (110, 0), (219, 3)),
+        over("heart_rate", 3, (40, 1), (50, 0), (90, 1), (110, 2), (130, 3)),
+        Item("consciousness", 0, ((1, 3),), choices=_CONSCIOUSNESS),
+        over("temperature", 3, (35.0, 1), (36.0, 0), (38.0, 1), (39.0, 2)),
     )
     return work_points(items, values)
+
+
+def _saturation(values: Values) -> Item:
+    if not values["spo2_scale_2"]:
+        return _SATURATION_1
+    return _SATURATION_2_OXYGEN if values["supplemental_oxygen"] else _SATURATION_2_AIR
 
 
 EQUATION = Equation(
@@ -70,7 +60,7 @@ EQUATION = Equation(
             name="consciousness",
             words="Consciousness",
             kind="choice",
-            choices=("A", "C", "V", "P", "U"),
+            choices=_CONSCIOUSNESS,
             note="LOINC 67775-7: A alert; C new confusion, V voice, P pain, U unresponsive",
         ),
         measured("temperature", "temperature", 30, 43),

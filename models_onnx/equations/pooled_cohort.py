@@ -131,6 +131,7 @@ EQUATION = Equation(
         "tobacco, no diabetes; sex and then race group are counted first"
     ),
     work=work,
+    linear={"ascvd|10y": LINEAR},
     bands=(
         BandTable(
             output="ascvd|10y",

@@ -14,6 +14,7 @@ from models_onnx.calculation.declaration import (
     Equation,
     Exclusion,
     Input,
+    Narrower,
     Output,
     Values,
     age,
@@ -21,7 +22,6 @@ from models_onnx.calculation.declaration import (
     sex,
     yes_no,
 )
-from models_onnx.calculation.errors import EquationRefused
 from models_onnx.calculation.linear import Chosen, Linear, terms_of
 from models_onnx.calculation.result import Working
 from models_onnx.calculation.terms import Factor
@@ -93,9 +93,6 @@ LINEAR = {output: _linear(by_sex) for output, by_sex in read_coefficients("preve
 
 def work(values: Values, output: str) -> Working:
     """The log odds of one outcome over one horizon."""
-    if output.endswith("30y") and float(values["age"]) > _AGE_HIGH_30Y:
-        text = f"PREVENT: the 30-year risk is for ages 30 to {_AGE_HIGH_30Y}; this person is {values['age']:g}."
-        raise EquationRefused("outside-population", text, ("age",))
     return LINEAR[output].work(values)
 
 
@@ -178,6 +175,15 @@ EQUATION = Equation(
         "index 25, no diabetes, no tobacco, no blood pressure medicine, no statin; sex is counted first"
     ),
     work=work,
+    linear=LINEAR,
+    narrower=(
+        Narrower(
+            tuple(output for output in LINEAR if output.endswith("30y")),
+            "age",
+            _AGE_HIGH_30Y,
+            f"the 30-year risk is for ages 30 to {_AGE_HIGH_30Y}",
+        ),
+    ),
     bands=(
         BandTable(
             output="ascvd|10y",

@@ -138,3 +138,20 @@ def test_whom_an_equation_is_not_for_gets_no_value(name: str, sample: str, reaso
 
 def test_a_chart_that_is_not_there_ends_with_2() -> None:
     assert _run("run", "fib4", "--patient", "sample:nobody").exit_code == 2
+
+
+def test_the_committed_files_are_what_the_compiler_writes(tmp_path: Path) -> None:
+    assert _run("compile", "--check").exit_code == 0
+    assert _run("compile", "--check", "--out", str(tmp_path)).exit_code == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.outside_data
+def test_prevent_over_people_prints_what_is_known(data_folder: Path) -> None:
+    done = _run("people", "--data", str(data_folder))
+    assert "Mean 10-year risk of total cardiovascular disease: 6.20% (women 5.26%, men 7.08%)." in done.stdout
+    assert "AUROC 0.826" in done.stdout
+
+
+def test_people_without_the_table_ends_with_2(tmp_path: Path) -> None:
+    assert _run("people", "--data", str(tmp_path)).exit_code == 2
