@@ -49,6 +49,7 @@ CLASSES = {
     "triptan": "triptans",
     "corticosteroid": "systemic corticosteroids",
 }
+_CHECKED = frozenset({*CLASSES, "opioid"})
 _LONG_ACTING_OPIOID = Selector(classes=frozenset({"opioid"}), dose_forms=("extended release", "transdermal system"))
 # Left out of the ingredient rule: fluids, insulin, electrolytes, vitamins and laxatives (CLARIFICATIONS).
 _NOT_DUPLICATES = frozenset({"electrolyte_fluid", "insulin", "potassium", "vitamin", "laxative"})
@@ -65,6 +66,8 @@ def shared_class(situation: Situation) -> tuple[str, str] | None:
     An ingredient that both hold is no second drug of its class.
     """
     partner = situation.partners[0].medication
+    if partner.systemic is False or _CHECKED.isdisjoint(situation.medication.classes & partner.classes):
+        return None
     mine = [one for one in situation.medication.ingredients if not partner.has(one.rxcui)]
     theirs = [one for one in partner.ingredients if not situation.medication.has(one.rxcui)]
     for name, words in CLASSES.items():

@@ -139,6 +139,8 @@ def _answer(wake: Wake, chart: Chart, drafted: Drafted) -> Finding | Silence | N
 def _partners(call: Call, chart: Chart, drafted: Drafted) -> list[Taken]:
     if call.same_ingredient:
         return chart.taken_beside(drafted, drafted.medication.rxcuis)
+    if call.same_class:
+        return chart.taken_beside(drafted, sorted(call.same_class))
     return chart.partners_of(drafted, call.partners) if call.partners else []
 
 

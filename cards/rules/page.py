@@ -64,6 +64,8 @@ def _trigger(trigger: Trigger) -> str:
         ways.append(f"a draft of {first} with {second} taken or drafted, or the other way round")
     if trigger.same_ingredient:
         ways.append("beside each other order that holds the same ingredient")
+    if trigger.same_class:
+        ways = [f"{way}, beside another order of the same class" for way in ways]
     local = "a local form too" if trigger.local_forms else "never a local form"
     return f"{'; by '.join(ways)}; {local}"
 

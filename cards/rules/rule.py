@@ -66,13 +66,15 @@ class Trigger(Declared, frozen=True):
     other side is taken or drafted, one finding for all partners of the worst band.
 
     Local forms never do unless the selector says `"systemic": false`, or the trigger `local_forms`. With
-    `same_ingredient` the partners of a draft are what else holds an ingredient of it.
+    `same_ingredient` the partners of a draft are what else holds an ingredient of it, with `same_class` what else is of
+    a class that the selectors name; of the latter there is nothing to say without a partner.
     """
 
     draft: tuple[Selected, ...] = ()
     pair: tuple[tuple[Selected, ...], ...] = ()
     local_forms: bool = False
     same_ingredient: bool = False
+    same_class: bool = False
 
 
 class Sig(Declared, frozen=True):

@@ -20,7 +20,8 @@ class Call:
 
     `ingredient` is the first that does; `partners` select the other side of the pair, none where no partner is
     needed; `alone`: it wakes the rule without a partner too; `is_local`: it would, were it not a local form;
-    `same_ingredient`: the partners are what else holds an ingredient of the draft.
+    `same_ingredient`: the partners are what else holds an ingredient of the draft, `same_class`: what else is of one of
+    these classes of it.
     """
 
     ingredient: Ingredient
@@ -28,6 +29,7 @@ class Call:
     alone: bool = True
     is_local: bool = False
     same_ingredient: bool = False
+    same_class: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,7 @@ class CompiledTrigger:
     singles: Side
     sides: tuple[Side, ...]
     same_ingredient: bool = False
+    same_class: bool = False
 
     @classmethod
     def read(cls, trigger: Trigger) -> "CompiledTrigger":
@@ -50,7 +53,11 @@ class CompiledTrigger:
             raise RuleError("a pair has two sides, each with a selector")
         if any(one.washout_days for one in singles):
             raise RuleError("washout_days is for the sides of a pair")
-        return cls(singles, sides, trigger.same_ingredient)
+        return cls(singles, sides, trigger.same_ingredient, trigger.same_class)
+
+    @property
+    def _named_classes(self) -> frozenset[str]:
+        return frozenset().union(*(one.classes for one in self.singles))
 
     @property
     def is_for_any(self) -> bool:
@@ -71,7 +78,9 @@ class CompiledTrigger:
             ingredient = single if single is not None else _first(_joined(self.sides), medication)
             if ingredient is None:
                 return None
-            return Call(ingredient, partners, single is not None, same_ingredient=self.same_ingredient)
+            classes = self._named_classes & medication.classes if self.same_class else frozenset()
+            alone = single is not None and not self.same_class
+            return Call(ingredient, partners, alone, same_ingredient=self.same_ingredient, same_class=classes)
         if medication.systemic is False:
             of_that_drug = (ingredient for one in self.selectors() for ingredient in one.members(medication))
             ingredient = next(of_that_drug, None)
