@@ -67,7 +67,8 @@ async def invoke(body: bytes, service: Service, client: TrustedClient, parts: Pa
     brought = filled.brought
     parts.metrics.prefetched(client.name, service.id, brought.summary, brought.milliseconds / 1000)
     try:
-        brought.require("patient")
+        if service.needs_patient(request):
+            brought.require("patient")
         record = _read_facts(request, filled, as_of)
         stages.end("facts")
 

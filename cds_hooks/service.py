@@ -86,6 +86,8 @@ class Service:
     decide: Callable[[Situation], Awaitable[Advice]]
     gives_back: frozenset[str] = frozenset()
     """Resource types that it gives back changed, for which it needs them as they came."""
+    needs_patient: Callable[[CDSRequest], bool] = lambda _request: True
+    """Whether a call can be answered only with the Patient at hand."""
     templates: Templates = field(default_factory=Templates)
     """What a client up to CDS Hooks 2.0.1 is asked for; one of 3.0 for `templates_of_3`."""
     templates_of_3: Templates = field(default_factory=Templates)

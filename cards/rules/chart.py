@@ -21,7 +21,7 @@ from fhir.mapping.allergies import allergies, allergy_to_class, allergy_to_ingre
 from fhir.mapping.conditions import ConditionHit, has_condition
 from fhir.mapping.dose import DailyDose, daily_dose
 from fhir.mapping.kidney import Kidney, KidneyEstimate, crcl_cockcroft_gault, egfr_best
-from fhir.mapping.medications import Identity, Order
+from fhir.mapping.medications import Identity, Order, identify
 from fhir.mapping.pregnancy import Gestation, gestation, negative_test_since
 from fhir.mapping.pregnancy_signs import Sign
 from fhir.mapping.stay import is_inpatient
@@ -124,8 +124,16 @@ class Chart:
     def active(self) -> tuple[Taken, ...]:
         """What the patient is on."""
         # A draft with the id of an active order is that order as it shall be: changed, or stopped.
-        drafted = {draft.reference for draft in self.drafts}
-        return tuple(_as_taken(one) for one in active_medications(self.record) if one.source not in drafted)
+        known = (_as_taken(one) for one in active_medications(self.record))
+        return tuple(one for one in known if not self._is_drafted_again(one))
+
+    def _is_drafted_again(self, taken: Taken) -> bool:
+        """Whether a draft carries its id and its drug: an id alone is used twice by some clients."""
+        for draft in self.drafts:
+            if draft.reference == taken.source and draft.order is not None:
+                again = identify(draft.order, self.medications)
+                return not again.recognised or bool({*again.rxcuis} & {*taken.medication.rxcuis})
+        return False
 
     @cached_property
     def _ended(self) -> tuple[Taken, ...]:
@@ -150,12 +158,12 @@ class Chart:
         Neither the draft itself nor the order that it renews.
         """
         prior = drafted.order.priorPrescription
-        own = (drafted.draft.reference, prior.reference if prior is not None else None)
+        own = prior.reference if prior is not None else None
         found = {
             id(one): one
             for key in keys
             for one in self._taken.get(key, ())
-            if one.draft is not drafted.draft and (one.draft is not None or one.source not in own)
+            if one.drafted is not drafted and (one.drafted is not None or one.source != own)
         }
         return list(found.values())
 

@@ -62,6 +62,12 @@ _NULL: Final = b"null"
 # Up to CDS Hooks 1.0 these stood beside `hook`; today they are context.userId and the like (checklist row REQ-17).
 _BEFORE_1_0: Final = {"user": "userId", "patient": "patientId", "encounter": "encounterId"}
 
+_USER_BESIDE_HOOK: Final = Refusal(
+    "context.userId",
+    "misplaced",
+    "The user stood beside hook and was taken from there: since 1.0 it is context.userId.",
+)
+
 _quick: Final = msgspec.json.Decoder(_Wire)
 _quick_prefetch: Final = msgspec.json.Decoder(dict[str, AnyResource | None] | None)
 _careful: Final = msgspec.json.Decoder(_WireUnread)
@@ -76,6 +82,11 @@ def read_request(body: bytes, hooks: Mapping[str, Hook], hook_meant: HookMeant |
     try:
         return _read(body, hooks, hook_meant)
     except BadRequest as error:
+        moved = _with_user_in_context(body)
+        if moved is not None:
+            request = _read(moved, hooks, hook_meant)
+            request.refusals.append(_USER_BESIDE_HOOK)
+            return request
         advice = _advice(body)
         if advice is None:
             raise
@@ -125,6 +136,23 @@ def _other_hook(name: str, hooks: Mapping[str, Hook]) -> BadRequest:
         return BadRequest(f"{name} was replaced in the CDS Hooks library: use {REPLACED[name]}. {answered}.", "hook")
     said = name if name in LIBRARY else "another hook"
     return BadRequest(f"{answered}; the body says {said}. See GET /cds-services.", "hook")
+
+
+def _with_user_in_context(body: bytes) -> bytes | None:
+    """The body of a client that sends a context of today and the user beside `hook`, the user put where it belongs.
+
+    None where the body is another one. Published requests are like that (HL7/PDDI-CDS, cqframework/opioid-cds).
+    """
+    try:
+        members = msgspec.json.decode(body, type=dict[str, Raw])
+        context = msgspec.json.decode(members["context"], type=dict[str, Raw])
+        user = msgspec.json.decode(members.get("userId") or members["user"], type=str)
+    except (KeyError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    if "patientId" not in context or "userId" in context or "/" not in user:
+        return None
+    inside = {**context, "userId": Raw(msgspec.json.encode(user))}
+    return msgspec.json.encode({**members, "context": Raw(msgspec.json.encode(inside))})
 
 
 def _advice(body: bytes) -> str | None:

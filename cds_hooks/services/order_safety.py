@@ -17,12 +17,14 @@ from cds_hooks.protocol.charted import ChartedOrders
 from cds_hooks.protocol.depth import is_deeper
 from cds_hooks.protocol.hooks import ORDER_SELECT, ORDER_SIGN, OrderSelectContext, OrderSignContext
 from cds_hooks.protocol.mending import has_dose_of_stu3, mended, with_numbers_of_doses
+from cds_hooks.protocol.request import CDSRequest
 from cds_hooks.service import Advice, Service, Situation
 from fhir.record.subject import last_part, names_a_patient
 
 NEEDS = rule_book().needs
 # Each corrected draft is judged beside all others; no session has as many, and 200 take a third of a second.
 _MOST_DRAFTS = 200
+_SINGLE = frozenset({"MedicationRequest", "ServiceRequest"})
 _WHOSE = ("subject", "patient", "for")
 """Where orders of any type say whom they are for: NutritionOrder and VisionPrescription `patient`, Task `for`."""
 
@@ -62,7 +64,7 @@ def _drafts(context: OrderSelectContext | OrderSignContext, patient_id: str) -> 
         raise BadRequest("context.draftOrders is not valid JSON.", "context.draftOrders") from error
     if is_deeper(bundle):
         raise TooDeep("The drafts are nested deeper than any order; nothing was checked.", "context.draftOrders")
-    entries = bundle.get("entry", []) if isinstance(bundle, dict) and bundle.get("resourceType") == "Bundle" else None
+    entries = _entries(bundle)
     if not isinstance(entries, list):
         raise BadRequest("context.draftOrders is no FHIR Bundle with a list of entries.", "context.draftOrders")
     if len(entries) > _MOST_DRAFTS:
@@ -77,6 +79,25 @@ def _drafts(context: OrderSelectContext | OrderSignContext, patient_id: str) -> 
                 "context.draftOrders",
             )
     return drafts, from_text
+
+
+def _entries(bundle: Any) -> Any:
+    """The entries of the Bundle; None where it is none. Of the time before Bundles an order stands for itself."""
+    if not isinstance(bundle, dict):
+        return None
+    if bundle.get("resourceType") in _SINGLE:
+        return [{"resource": bundle}]
+    return bundle.get("entry", []) if bundle.get("resourceType") == "Bundle" else None
+
+
+def _needs_patient(request: CDSRequest) -> bool:
+    """Whether the call cannot be answered without the Patient.
+
+    Without a drafted medication nothing is judged. Where other resources of the chart came along, what they show is
+    judged (warfarin beside an NSAID needs no age), and the card says that the Patient did not come.
+    """
+    context: Any = request.context
+    return b"Medication" in bytes(context.draft_orders) and not any(request.prefetch.values())
 
 
 def _mended(draft: Draft, from_text: set[str]) -> Draft:
@@ -131,4 +152,6 @@ SERVICE = Service(
     usage_requirements="For prescribers and pharmacists; not signed off by a human pharmacist.",
     needs=Needs.of(analytes=NEEDS.analytes, resources=NEEDS.resources),
     decide=decide,
+    gives_back=frozenset({"MedicationRequest"}),
+    needs_patient=_needs_patient,
 )
