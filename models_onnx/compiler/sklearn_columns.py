@@ -286,3 +286,8 @@ _STEPS: dict[str, Callable[..., list[Column]]] = {
     "SplineTransformer": _splines,
     "OneHotEncoder": _one_hot,
 }
+
+
+def steps_read() -> tuple[str, ...]:
+    """The transformers that are read, by name; feature selectors too, by their `get_support`."""
+    return tuple(_STEPS)

@@ -1,0 +1,86 @@
+"""`cds-hooks model compile`: a file of another library in, an explained one out, or a sentence and nothing."""
+
+import json
+import warnings
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+from typer.testing import CliRunner, Result
+
+from cds_hooks.commands.model import app
+
+NAMES = ("age_years", "bun_mg_dl", "sbp_mmhg")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A LightGBM file, reference rows and a card."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import lightgbm
+    made = tmp_path_factory.mktemp("compile")
+    draw = np.random.default_rng(5)
+    X = draw.normal(size=(400, 3)).round(2)
+    y = (X[:, 0] + draw.normal(size=400) > 0).astype(int)
+    settings = {"objective": "binary", "max_depth": 3, "verbose": -1, "num_threads": 1}
+    booster = lightgbm.train(settings, lightgbm.Dataset(X, y, feature_name=list(NAMES)), 10)
+    booster.save_model(made / "model.txt")
+    lines = [",".join([*NAMES, "died"]), *(f"{a},{b},{c},{d}" for (a, b, c), d in zip(X, y, strict=True))]
+    (made / "rows.csv").write_text("\n".join(lines) + "\n")
+    (made / "card.json").write_text('{"title": "Invented"}')
+    return made
+
+
+def run(folder: Path, model: str = "model.txt", *more: str) -> Result:
+    """The command with the folder's files."""
+    files = ["--reference", str(folder / "rows.csv"), "--card", str(folder / "card.json")]
+    return CliRunner().invoke(app, ["compile", str(folder / model), *files, "--out", str(folder / "out.onnx"), *more])
+
+
+def test_a_file_is_written_that_says_what_it_is_and_why(folder: Path) -> None:
+    told = run(folder, "model.txt", "--outcome", "died", "--group", "rest=bun_mg_dl,sbp_mmhg", "--json")
+    assert told.exit_code == 0, told.stderr
+    report = json.loads(told.stdout)
+    assert report["groups"] == ["age_years", "rest"]
+    assert report["agreement"]["contribution"] < 1e-5
+    session = onnxruntime.InferenceSession(folder / "out.onnx", providers=["CPUExecutionProvider"])
+    said = session.get_modelmeta().custom_metadata_map
+    assert json.loads(said["model_card"]) == {"title": "Invented"}
+    assert said["model_id"] == "out"
+    assert report["sha256"] in run(folder).stdout or "sha256" in run(folder).stdout
+
+
+@pytest.mark.parametrize(
+    ("model", "more", "word"),
+    [
+        ("card.json", (), "not an XGBoost model"),
+        ("none.txt", (), "not there"),
+        ("model.txt", ("--outcome", "age"), "no column age"),
+        ("model.txt", ("--group", "rest"), "NAME=INPUT"),
+        ("model.txt", ("--deepest", "1"), "up to 1 are explained"),
+    ],
+)
+def test_what_cannot_be_used_is_said_and_nothing_is_written(
+    model: str, more: tuple[str, ...], word: str, folder: Path
+) -> None:
+    (folder / "out.onnx").unlink(missing_ok=True)
+    told = run(folder, model, *more)
+    assert told.exit_code == 2
+    assert word in told.stderr
+    assert not (folder / "out.onnx").exists()
+
+
+def test_a_pickle_is_refused_in_a_sentence(folder: Path) -> None:
+    (folder / "model.pkl").write_bytes(b"\x80\x04\x95")
+    told = run(folder, "model.pkl")
+    assert told.exit_code == 2
+    assert "pickle" in told.stderr
+
+
+def test_an_empty_card_is_refused(folder: Path) -> None:
+    (folder / "empty.json").write_text("{}")
+    told = run(folder, "model.txt", "--card", str(folder / "empty.json"))
+    assert told.exit_code == 2
+    assert "model card" in told.stderr
