@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from cards.rules.draft import Draft, read_drafts
-from fhir.record.record import PatientRecord, read_record
+from fhir.record.record import FACT_TYPES, PatientRecord, read_record
 from fhir.record.resources import decoder
 from fhir.terminology.analytes import ANALYTES
 from fhir.terminology.medications import orderables
@@ -32,7 +32,16 @@ def _code_of(key: str) -> tuple[str, str]:
 
 def record_of(patient: Json, as_of: datetime) -> PatientRecord:
     """The record of a compact patient."""
-    return read_record({"all": decoder.decode(orjson.dumps(bundle_of(patient, as_of)))}, PATIENT_ID, as_of)
+    record = read_record({"all": decoder.decode(orjson.dumps(bundle_of(patient, as_of)))}, PATIENT_ID, as_of)
+    return without(record, patient)
+
+
+def without(record: PatientRecord, patient: Json) -> PatientRecord:
+    """The record of a call with which the patient's `not_sent` (analytes, resource types) did not come."""
+    if "not_sent" in patient:
+        kinds = {str(kind.__struct_config__.tag) for kind in FACT_TYPES}
+        record.known = frozenset({*ANALYTES, *kinds} - set(patient["not_sent"]))
+    return record
 
 
 def bundle_of(patient: Json, as_of: datetime) -> Json:

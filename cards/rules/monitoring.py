@@ -2,11 +2,12 @@
 
 import re
 
-from cards.rules.condition import flag
+from cards.rules.condition import Condition, Spec, flag, only
 from cards.rules.family import Family, Word
 from cards.rules.figures import show
 from cards.rules.measured import dated, name_of
 from cards.rules.order_words import order_words
+from cards.rules.predicate import Predicate, Truth, no_facts
 from cards.rules.rule import Change, Sig
 from cards.rules.situation import Situation
 from fhir.record.measurement import Measurement
@@ -30,6 +31,16 @@ def _inr_is_stable(situation: Situation) -> bool:
     low, high = _INR_RANGE_VALVE if situation.has_condition("mechanical_valve") else _INR_RANGE
     in_range = len(last) == _IN_A_ROW and all(low <= one.value <= high for one in last)
     return in_range and int(last[0].age_days(record.as_of_epoch)) <= _STABLE_DAYS
+
+
+def _results_known(spec: Spec) -> Predicate:
+    """Whether the results of these tests were asked for: where they were not, their absence means nothing."""
+    analytes = tuple(only(spec, "results_known")["results_known"])
+
+    def test(situation: Situation) -> Truth:
+        return all(situation.chart.record.knows(analyte) for analyte in analytes)
+
+    return Predicate(test, no_facts, frozenset(f"lab:{analyte}" for analyte in analytes))
 
 
 def _for_malaria(situation: Situation) -> bool:
@@ -126,6 +137,11 @@ FAMILY = Family(
         "inr_stable": flag(
             "inr_stable", _inr_is_stable, "the last three INRs were in range, the newest in 12 weeks",
             frozenset({"lab:inr"}),
+        ),
+        "results_known": Condition(
+            _results_known,
+            {"type": "array", "items": {"type": "string", "minLength": 1}, "minItems": 1},
+            lambda spec: f"results of {' and '.join(spec['results_known'])} came with the call",
         ),
         "for_malaria": flag("for_malaria", _for_malaria, "for malaria, or weekly", frozenset({"frequency"})),
     },

@@ -147,6 +147,12 @@ def _procedure_recent(spec: Spec) -> Predicate:
 # Words
 
 
+def _list_gap(situation: Situation) -> str:
+    if situation.chart.record.knows("MedicationRequest"):
+        return "Opioids from elsewhere are not seen here."
+    return "The list of medications did not come with this call."
+
+
 def _age(situation: Situation) -> str | None:
     return str(situation.age_years) if situation.age_years is not None else None
 
@@ -191,6 +197,7 @@ FAMILY = Family(
         "mme_problem": _mme_problem,
         "mme_problems": _mme_problems,
         "mme_known": _mme_known,
+        "list_gap": _list_gap,
         "age": _age,
         "risk": _risk,
         "risks": _risks,

@@ -11,9 +11,12 @@ from cards.rules.predicate import Predicate, Truth, no_facts
 from cards.rules.situation import Situation
 from fhir.mapping.medications import Identity
 from fhir.mapping.stay import is_inpatient
+from fhir.record.subject import last_part
 from fhir.terminology.opioids import METHADONE, is_opioid, is_partial_agonist
 
+# HL7 v3 ActCode: emergency, inpatient, observation, short stay.
 _EMERGENCY = "EMER"
+_HOSPITAL = frozenset({_EMERGENCY, "IMP", "ACUTE", "NONAC", "OBSENC", "SS"})
 
 # How long it acts
 
@@ -56,12 +59,16 @@ _LOWER_START = re.compile(r"lower start|half (?:of )?the usual", re.IGNORECASE)
 
 
 def in_hospital(situation: Situation) -> Truth:
-    record = situation.chart.record
-    emergency = any(
-        one.class_ is not None and one.class_.code == _EMERGENCY and one.status == "in-progress"
+    """Whether it is ordered in a hospital or an emergency department: by its visit, its category, or the stay now."""
+    record, order = situation.chart.record, situation.drafted.order
+    visit = last_part(order.encounter.reference or "") if order.encounter is not None else ""
+    of_visit = any(
+        one.class_ is not None
+        and one.class_.code in _HOSPITAL
+        and (one.id == visit or (one.class_.code == _EMERGENCY and one.status == "in-progress"))
         for one in record.encounters
     )
-    return emergency or is_inpatient(record) or "inpatient" in _categories(situation)
+    return of_visit or is_inpatient(record) or "inpatient" in _categories(situation)
 
 
 def _categories(situation: Situation) -> set[str]:
