@@ -41,12 +41,15 @@ def import_model(
     origin = read_origin(path)
     content = without_card(origin.content)
     refuse_unsafe(content)
-    signature = probe(content)
-    imported = _wired(_described(feature_map, origin), signature)
-    _refuse_other_tensors(imported, signature, origin)
-    complete = _complete(card, imported, content)
+    described = _described(feature_map, origin)
+    complete = _complete(card, described, content)
     refuse_incomplete(complete)
-    return _write(out / imported.id, imported, content, complete, signer)
+    home = out / described.id
+    if home.exists():
+        raise ImportRefused(f"{home} is there already; another version goes into another folder (--out)")
+    signature = probe(content)
+    _refuse_other_tensors(described, signature, origin)
+    return _write(home, _wired(described, signature), content, complete, signer)
 
 
 def read_origin(path: Path) -> Origin:
@@ -145,8 +148,6 @@ def _complete(card: Card, imported: Imported, content: bytes) -> Card:
 
 
 def _write(folder: Path, imported: Imported, content: bytes, card: Card, signer: Signer) -> tuple[Imported, Release]:
-    if folder.exists():
-        raise ImportRefused(f"{folder} is there already; another version goes into another folder (--out)")
     complete = embedded(content, card)
     fact = fact_of(complete)
     imported = msgspec.structs.replace(imported, file=File(MODEL, fact.sha256, fact.bytes))

@@ -23,7 +23,7 @@ _RANGE = re.compile(r"\b\d+ ?(?:to|–|-) ?\d+ in 100\b")
 _CONSIDER = re.compile(r"\bconsider\b|\bmay\b", re.IGNORECASE)
 # A directive takes the decision away: criterion 3 of the FDA's guidance, responsible-ai.md 2.
 _DIRECTIVE = re.compile(
-    r"(?:^|[.!?:;]\s+|\n\s*[-*]\s*)(?:please )?(?:give|start|stop|do(?! not)|administer|discontinue|prescribe|order|"
+    r"(?:^|[.!?:;)]\s+|\n\s*[-*]\s*)(?:please )?(?:give|start|stop|do(?! not)|administer|discontinue|prescribe|order|"
     r"admit|discharge|refer|increase|decrease|withhold|deny)\b"
     r"|\b(?:you|patients?) (?:must|shall|have to|needs? to)\b"
     r"|\bmust be (?:given|started|stopped|admitted|denied)\b",
@@ -94,7 +94,7 @@ def _detail(card: ComposedCard) -> Iterator[str]:
 
 def _safety(text: str) -> Iterator[str]:
     if found := _DIRECTIVE.search(text):
-        yield f"it directs instead of offering: '{found.group().strip(' .:;-*')}'"
+        yield f"it directs instead of offering: '{found.group().strip(' .:;)-*')}'"
     if found := _CAUSAL.search(text):
         yield f"it claims an effect: '{found.group()}'"
     if found := _ALARM.search(_NOT_EMERGENCY.sub("", text)):

@@ -190,7 +190,7 @@ def test_a_new_version_keeps_the_published_one_beside_it(artifact: Path) -> None
     _state(artifact, "validated")
     loaded = load_artifact(artifact, KEYS)
     newer = read_manifest(artifact)
-    write_artifact(artifact, _version(newer, "2.0.0"), loaded.content)
+    write_artifact(artifact, _version(newer, "99.0.0"), loaded.content)
     kept = artifact.with_name(f"mortality_5y@{loaded.manifest.version}")
     assert load_artifact(kept, KEYS, signed=True).manifest.version == loaded.manifest.version
     assert not (artifact / "release.json").exists()
@@ -198,7 +198,7 @@ def test_a_new_version_keeps_the_published_one_beside_it(artifact: Path) -> None
 
 def test_a_draft_is_written_over(artifact: Path) -> None:
     loaded = load_artifact(artifact, KEYS)
-    write_artifact(artifact, _version(loaded.manifest, "2.0.0"), loaded.content)
+    write_artifact(artifact, _version(loaded.manifest, "99.0.0"), loaded.content)
     assert [path.name for path in artifact.parent.iterdir()] == ["mortality_5y"]
 
 

@@ -99,4 +99,4 @@ def subject(folder: Path, **changes: Any) -> Subject:
 
 def evidence(**pieces: Any) -> Evidence:
     """Evidence with a clock and a day, and these pieces."""
-    return Evidence(as_of=AS_OF, timer=perf_counter, **pieces)
+    return Evidence(**{"as_of": AS_OF, "timer": perf_counter, **pieces})

@@ -1,6 +1,7 @@
 """G1 safe file, G2 dictionary, G3 parity, G4 determinism, G5 latency, G16 reproducible, G17 contents: good and bad."""
 
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +31,9 @@ def add_to_probability(proto: ModelProto, node: Any, *constants: TensorProto) ->
 
 
 def test_the_committed_model_passes_the_gates_of_the_file(good: Subject) -> None:
-    for gate in ("G1", "G2", "G3", "G5"):
-        result = judge(good, gate)
+    seconds = count(0.0, 1e-5)  # a clock that says 10 µs for every call, whatever else this machine does
+    for gate in ("G1", "G2", "G3", "G4", "G5"):
+        result = judge(good, gate, evidence(timer=lambda: next(seconds)))
         assert result.status == "passed", result.why
 
 

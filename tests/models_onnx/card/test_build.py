@@ -1,0 +1,79 @@
+"""What can be computed is computed from the manifest; the rest stands in the words beside the model."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from models_onnx.calculation.finding import find_equations
+from models_onnx.card.build import build_card, merged, words_of
+from models_onnx.card.check import problems
+from models_onnx.errors import CardIncomplete
+from models_onnx.evidence_cards import equation_card
+from models_onnx.manifest import Manifest
+from models_onnx.spec import find_specs
+from tests.models_onnx.workshop import good_manifest
+
+
+@pytest.fixture
+def manifest() -> Manifest:
+    """The committed manifest."""
+    return msgspec.convert(good_manifest(), Manifest)
+
+
+def built(manifest: Manifest) -> dict[str, Any]:
+    """Its card."""
+    return build_card(manifest, words_of(manifest.id), "0" * 64)
+
+
+def test_the_card_says_in_figures_what_the_manifest_says(manifest: Manifest) -> None:
+    card = built(manifest)
+    cohort = card["development"]["criteria"]["figures"]
+    assert (cohort["people"], cohort["events"]) == (manifest.cohort.n, manifest.cohort.events)
+    validity = card["performance"]["internal_validity"]
+    assert validity["figures"]["all"]["auroc"] == manifest.evaluation["all"]["auroc"]
+    assert f"{manifest.evaluation['all']['auroc']['value']:.3f}" in validity["words"]
+    assert len(card["performance"]["internal_fairness"]["figures"]) == len(manifest.evaluation["subgroups"])
+
+
+def test_each_axis_of_representativeness_adds_up_to_the_cohort(manifest: Manifest) -> None:
+    for axis, groups in built(manifest)["development"]["representativeness"]["figures"].items():
+        assert sum(group["people"] for group in groups.values()) == manifest.cohort.n, axis
+        assert "not recorded" in groups
+
+
+def test_a_group_with_too_few_events_gives_no_figure_in_words(manifest: Manifest) -> None:
+    manifest.evaluation["subgroups"][0]["sufficient"] = False
+    assert "too few to judge" in built(manifest)["performance"]["internal_fairness"]["words"]
+
+
+def test_an_attribute_that_nobody_declared_is_blank(manifest: Manifest) -> None:
+    words = words_of(manifest.id)
+    del words["attributes"]["fairness.approach"]
+    found = problems(build_card(manifest, words, "0" * 64))
+    assert found == [
+        "attribute 15 (B)(5)(i) fairness.approach (How the output was made fair) is blank",
+    ]
+
+
+@pytest.mark.parametrize("name", sorted(find_specs()))
+def test_every_declared_model_has_words_for_its_card(name: str) -> None:
+    words = words_of(name)
+    assert words["attributes"]["development.relevance"]
+    assert words["product"]["label"]["stands_for"]
+    assert 0.5 < words["product"]["auroc_floor"] < 1
+
+
+def test_a_model_without_words_is_refused() -> None:
+    with pytest.raises(CardIncomplete, match=r"models/no_such\.card\.json is not there"):
+        words_of("no_such")
+
+
+def test_own_words_go_over_those_of_the_house() -> None:
+    both = merged({"attributes": {"a": "1", "b": "2"}, "product": {}}, {"attributes": {"b": "3"}})
+    assert both == {"attributes": {"a": "1", "b": "3"}, "product": {}}
+
+
+@pytest.mark.parametrize("name", sorted(find_equations()))
+def test_every_published_equation_has_a_whole_card(name: str) -> None:
+    assert problems(equation_card(name)) == []
