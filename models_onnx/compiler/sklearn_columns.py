@@ -218,6 +218,27 @@ def _one_hot(step: Any, columns: list[Column], inputs: Inputs) -> list[Column]:
     return found
 
 
+def _bins(step: Any, columns: list[Column], inputs: Inputs) -> list[Column]:
+    """Bins as they are coded: one column of 0 and 1 for each, or their number."""
+    _refuse_text(step, columns, inputs)
+    found = []
+    for column, edges in zip(columns, step.bin_edges_, strict=True):
+        if not column.curve.straight or column.curve.line != (1.0, 0.0):
+            raise CompileRefused(
+                f"KBinsDiscretizer is compiled for inputs as they are; {inputs.names[column.input]} is not"
+            )
+        inner = list(edges[1:-1])
+        count = len(inner) + 1
+        coded = [np.arange(count)] if step.encode == "ordinal" else list(np.eye(count))
+        place = int(np.searchsorted(inner, column.curve.missing, side="right"))
+        gone = [NAN if np.isnan(column.curve.missing) else float(values[place]) for values in coded]
+        found += [
+            replace(column, curve=Curve.steps(inner, values.tolist(), missing))
+            for values, missing in zip(coded, gone, strict=True)
+        ]
+    return found
+
+
 def _text_codes(column: Column, categories: list[Any], drop: int | None, step: Any, inputs: Inputs) -> list[Column]:
     name = inputs.names[column.input]
     texts = tuple(str(each) for each in categories if isinstance(each, str))
@@ -285,6 +306,7 @@ _STEPS: dict[str, Callable[..., list[Column]]] = {
     "MaxAbsScaler": _affine(_max_abs),
     "SplineTransformer": _splines,
     "OneHotEncoder": _one_hot,
+    "KBinsDiscretizer": _bins,
 }
 
 

@@ -65,14 +65,15 @@ def from_gradient_boosting(
 def from_forest(
     model: Any, features: Sequence[str], fill: Sequence[float] | None, cuts: Cuts | None = None
 ) -> Ensemble:
-    """A fitted RandomForest- or ExtraTreesClassifier of two classes, on the probability scale (link `identity`).
+    """A fitted RandomForest-, ExtraTrees- or DecisionTreeClassifier of two classes, on the probability scale (link
+    `identity`).
 
     Without `fill` a missing value goes the way the forest has for it, otherwise `fill` takes its place.
     """
     _refuse_other_than_two_classes(model)
     cuts = cuts or (Cuts.as_they_are(len(features)) if fill is None else Cuts(tuple(fill)))
-    share = 1.0 / len(model.estimators_)
-    trees = tuple(_tree(own.tree_, share, cuts, probability=True) for own in model.estimators_)
+    grown = getattr(model, "estimators_", [model])
+    trees = tuple(_tree(own.tree_, 1.0 / len(grown), cuts, probability=True) for own in grown)
     return Ensemble(tuple(features), trees, 0.0, IDENTITY)
 
 
@@ -113,7 +114,7 @@ def thresholds_of(model: Any) -> list[tuple[int, float]]:
         nodes = [rounds[0].nodes[rounds[0].nodes["is_leaf"] == 0] for rounds in model._predictors]
         asked = [(own["feature_idx"], own["num_threshold"]) for own in nodes]
     else:
-        trees = [own.tree_ for own in np.asarray(model.estimators_, dtype=object).ravel()]
+        trees = [own.tree_ for own in np.asarray(getattr(model, "estimators_", [model]), dtype=object).ravel()]
         asked = [(own.feature[own.feature >= 0], own.threshold[own.feature >= 0]) for own in trees]
     return sorted({(int(j), float(t)) for columns, limits in asked for j, t in zip(columns, limits, strict=True)})
 

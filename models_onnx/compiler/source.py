@@ -32,7 +32,7 @@ from models_onnx.compiler.xgboost_file import read_xgboost
 from models_onnx.errors import CompileRefused
 
 Array = NDArray[np.float64]
-FORESTS = ("RandomForestClassifier", "ExtraTreesClassifier")
+FORESTS = ("RandomForestClassifier", "ExtraTreesClassifier", "DecisionTreeClassifier")
 _PICKLES = (".pkl", ".pickle", ".joblib", ".sav", ".skops", ".dill")
 
 
@@ -51,7 +51,7 @@ class Source:
 
 
 def read_file(path: Path) -> Ensemble:
-    """The ensemble of a LightGBM (text) or XGBoost (JSON) file; a pickle is refused, whatever it holds."""
+    """The ensemble of a LightGBM (text) or XGBoost (JSON, UBJ) file; a pickle is refused, whatever it holds."""
     if not path.is_file():
         raise CompileRefused(f"{path} is not there")
     start = path.read_bytes()[:64]
@@ -64,7 +64,7 @@ def read_file(path: Path) -> Ensemble:
         return read_lightgbm(path)
     if start.lstrip().startswith(b"{"):
         return read_xgboost(path)
-    raise CompileRefused(f"{path.name} is neither a LightGBM text file nor an XGBoost JSON file (UBJ: save as .json)")
+    raise CompileRefused(f"{path.name} is neither a LightGBM text file nor an XGBoost JSON or UBJ file")
 
 
 def open_source(model: Any, deepest: int = DEEPEST) -> Source:

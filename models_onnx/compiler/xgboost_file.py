@@ -1,4 +1,4 @@
-"""Reads an XGBoost model file (JSON, version 1.0 to 3.x) without XGBoost."""
+"""Reads an XGBoost model file (JSON or UBJ, version 1.0 to 3.x) without XGBoost."""
 
 import json
 import math
@@ -10,6 +10,7 @@ import numpy as np
 
 from models_onnx.compiler.link import LOGIT
 from models_onnx.compiler.trees import LEAF, Ensemble, Tree
+from models_onnx.compiler.ubjson import decode
 from models_onnx.errors import CompileRefused
 
 _OBJECTIVES = ("binary:logistic", "reg:logistic")
@@ -24,13 +25,19 @@ def read_xgboost(path: Path) -> Ensemble:
 
     XGBoost goes left where x < threshold, both float32: here where x <= the float32 below it.
     """
+    content = path.read_bytes()
     try:
-        learner = json.loads(path.read_bytes())["learner"]
-        return _ensemble(path.name, learner)
-    except (KeyError, ValueError, IndexError, TypeError) as problem:
+        document = json.loads(content) if is_json(content) else decode(content)
+        return _ensemble(path.name, document["learner"])
+    except (KeyError, ValueError, IndexError, TypeError, AttributeError) as problem:
         raise CompileRefused(
             f"{path.name} is not an XGBoost model in JSON ({problem!r}); write it with Booster.save_model('model.json')"
         ) from problem
+
+
+def is_json(content: bytes) -> bool:
+    """Whether an XGBoost file is text; in UBJ the length of a key follows the brace, in JSON a quote or a blank."""
+    return content.lstrip()[1:].lstrip()[:1] in (b'"', b"}")
 
 
 def _ensemble(name: str, learner: dict[str, Any]) -> Ensemble:

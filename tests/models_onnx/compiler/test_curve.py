@@ -4,7 +4,7 @@ import doctest
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models_onnx.compiler import curve, groups, trees
@@ -36,6 +36,7 @@ def test_a_sum_is_the_sum_of_its_values(first: Curve, second: Curve) -> None:
     assert np.allclose((first + second).values(X), first.values(X) + second.values(X), atol=1e-9)
 
 
+@settings(max_examples=20)
 @given(curves(), curves())
 def test_the_file_says_what_numpy_says(first: Curve, second: Curve) -> None:
     model = PiecewisePolynomial(("a", "b"), (first, second), 0.5, (-7.0, -7.0), (7.0, 7.0))

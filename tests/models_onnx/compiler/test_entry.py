@@ -25,6 +25,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.tree import DecisionTreeClassifier
 
 from models_onnx.compiler import NoExactExplanation, compile_model
 from models_onnx.errors import CompileRefused, ParityRefused
@@ -129,6 +130,7 @@ def test_without_outcomes_nothing_is_said_to_have_been_observed() -> None:
         boosting(init="zero"),
         RandomForestClassifier(8, max_depth=4, random_state=0),
         ExtraTreesClassifier(8, max_depth=4, random_state=0),
+        DecisionTreeClassifier(max_depth=4, random_state=0),
         make_pipeline(SimpleImputer(add_indicator=True), boosting()),
         make_pipeline(SimpleImputer(), StandardScaler(), boosting()),
         make_pipeline(StandardScaler(), HistGradientBoostingClassifier(max_iter=10, max_depth=3)),

@@ -14,6 +14,7 @@ from sklearn.linear_model import LogisticRegression, LogisticRegressionCV, SGDCl
 from sklearn.pipeline import Pipeline, make_pipeline, make_union
 from sklearn.preprocessing import (
     FunctionTransformer,
+    KBinsDiscretizer,
     MaxAbsScaler,
     MinMaxScaler,
     OneHotEncoder,
@@ -90,6 +91,10 @@ def coded(rows: pd.DataFrame) -> Array:
         make_union(SimpleImputer(), MissingIndicator(features="all")),
         make_pipeline(SimpleImputer(), SelectKBest(k=3)),
         SplineTransformer(degree=1, n_knots=4, knots="quantile", handle_missing="zeros"),
+        make_pipeline(
+            SimpleImputer(), KBinsDiscretizer(4, encode="onehot-dense", quantile_method="averaged_inverted_cdf")
+        ),
+        make_pipeline(SimpleImputer(), KBinsDiscretizer(3, encode="ordinal", strategy="uniform")),
         FunctionTransformer(),
         "passthrough",
     ],

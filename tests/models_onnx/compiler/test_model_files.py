@@ -186,6 +186,19 @@ def test_a_base_score_is_read_as_a_number_and_as_a_list(tmp_path: Path) -> None:
         read_file(path)
 
 
+def test_the_binary_form_of_xgboost_says_the_same_as_its_text(tmp_path: Path) -> None:
+    booster, path = extreme(tmp_path)
+    booster.save_model(tmp_path / "model.ubj")
+    text, binary = read_file(path), read_file(tmp_path / "model.ubj")
+    X, _ = with_zeros()
+    assert (text.margin(X) == binary.margin(X)).all()
+    content = (tmp_path / "model.ubj").read_bytes()
+    for broken in (content[: len(content) // 2], content + b"x", content[:40] + b"?" + content[41:]):
+        (tmp_path / "model.ubj").write_bytes(broken)
+        with pytest.raises(CompileRefused, match="not an XGBoost model"):
+            read_file(tmp_path / "model.ubj")
+
+
 def test_rounds_after_the_best_leave_open_which_model_is_meant(tmp_path: Path) -> None:
     booster, path = extreme(tmp_path)
     booster.set_attr(best_iteration="4")
