@@ -15,7 +15,14 @@ from fhir.mapping.instruction import Instruction, read_dosage
 from fhir.mapping.medications import Identity, Order
 from fhir.mapping.schedule import quantity_days
 from fhir.mapping.sig import LEFT_OPEN
-from fhir.record.resources import DispenseRequest, Dosage, MedicationRequest, MedicationStatement, Quantity
+from fhir.record.resources import (
+    DispenseRequest,
+    Dosage,
+    MedicationDispense,
+    MedicationRequest,
+    MedicationStatement,
+    Quantity,
+)
 from fhir.terminology.dose_units import dose_unit
 
 Certainty: TypeAlias = Literal["exact", "range", "maximum_prn", "unknown"]
@@ -83,12 +90,21 @@ def daily_dose(order: Order, identity: Identity, weight_kg: float | None = None)
     dose = _together([_dose(one, what) for one, what in zip(instructions, said, strict=True)], sequential)
     if not dosages and dose.certainty == "unknown":
         dose = DailyDose(problem=NO_DOSAGE)
-    dispense = order.dispenseRequest if isinstance(order, MedicationRequest) else None
+    dispense = _supply(order)
     if dose.duration_days is None:
         dose = replace(dose, duration_days=_days(dispense, instructions, sequential))
     if dose.problem in _LEFT_OPEN and dispense is not None and len(given) == 1:
         return _of_supply(dose, dispense, said[0]) or dose
     return dose
+
+
+def _supply(order: Order) -> DispenseRequest | None:
+    """What the pharmacy is asked for, or gave out."""
+    if isinstance(order, MedicationRequest):
+        return order.dispenseRequest
+    if isinstance(order, MedicationDispense):
+        return DispenseRequest(quantity=order.quantity, expectedSupplyDuration=order.daysSupply)
+    return None
 
 
 def _of_supply(dose: DailyDose, dispense: DispenseRequest, identity: Identity) -> DailyDose | None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from fhir.mapping.dose import DailyDose, daily_dose
 from fhir.mapping.medications import identify
-from fhir.record.resources import MedicationRequest, decoder
+from fhir.record.resources import MedicationDispense, MedicationRequest, decoder
 from tests.fhir.mapping.charts import coded, order
 from tests.strategies import medication_requests
 
@@ -240,6 +240,18 @@ class TestSupply:
     def test_what_is_stated_goes_before(self) -> None:
         dose = _dose(METFORMIN, _amount(1, "tablet") | {"timing": TWICE}, dispenseRequest=self.SUPPLY)
         assert (_mg(dose), dose.from_supply) == ([(1000.0, 1000.0)], False)
+
+    def test_a_dispense_says_it_too(self) -> None:
+        given = {
+            "resourceType": "MedicationDispense",
+            "medicationCodeableConcept": METFORMIN,
+            "quantity": {"value": 120, "unit": "tablet"},
+            "daysSupply": {"value": 30, "unit": "days", "code": "d"},
+        }
+        dispense = decoder.decode(json.dumps(given))
+        assert isinstance(dispense, MedicationDispense)
+        dose = daily_dose(dispense, identify(dispense))
+        assert (_mg(dose), dose.duration_days) == ([(2000.0, 2000.0)], 30.0)
 
     @pytest.mark.parametrize("left_out", ["quantity", "expectedSupplyDuration"])
     def test_one_of_the_two_says_nothing(self, left_out: str) -> None:
