@@ -1,0 +1,131 @@
+"""What checking an order-sign call costs beyond decoding it: 30 active medications, 10 drafts, 300 laboratory results.
+
+Run alone with `python -m benchmarks.order_sign`; `make bench` prints its table too. Nothing is kept between the calls
+but what every call of the service has (tables, compiled rules, remembered identities); each call decodes anew.
+"""
+
+from __future__ import annotations
+
+import gc
+from datetime import UTC, datetime
+from statistics import median, quantiles
+from time import perf_counter
+from typing import Any, NamedTuple
+
+import orjson
+from rich.console import Console
+from rich.table import Table
+
+from cards.casebook.patients import bundle_of, draft_of
+from cards.rules.chart import Chart
+from cards.rules.draft import Draft, read_drafts
+from cards.rules.engine import RuleBook, rule_book
+from fhir.record.record import read_record
+from fhir.record.resources import decoder
+
+Json = dict[str, Any]
+
+AS_OF = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
+ACTIVE, DRAFTS, LABS = 30, 10, 300
+_CALLS = 300
+# What a man of 74 with heart failure, gout and a transplant may be on, and what is drafted for him: drugs of the rules.
+_TAKEN = (
+    "855332", "197604", "314076", "313096", "312961", "314200", "310431", "197319", "833528", "200371", "197552",
+    "197388", "105585", "198440", "furosemide 40 MG Oral Tablet", "amlodipine 5 MG Oral Tablet", "312615",
+    "metoprolol succinate 50 MG Extended Release Oral Tablet", "896758", "docusate sodium 100 MG Oral Capsule",
+    "sennosides 8.6 MG Oral Tablet", "aspirin 81 MG Oral Tablet", "clopidogrel 75 MG Oral Tablet", "311372",
+    "tamsulosin 0.4 MG Oral Capsule", "levothyroxine 0.05 MG Oral Tablet", "854873", "835603",
+    "potassium chloride 20 MEQ Extended Release Oral Tablet", "cholecalciferol 1000 UNT Oral Tablet",
+)  # fmt: skip
+_DRAFTED = (
+    "197806", "197517", "198334", "861007", "1364445", "314229", "198051", "1049221", "312938", "309112",
+)  # fmt: skip
+_ANALYTES = (
+    "creatinine", "potassium", "sodium", "inr", "magnesium", "calcium", "hemoglobin", "platelets", "alt", "albumin",
+)  # fmt: skip
+_USUAL = {"creatinine": 1.3, "potassium": 4.4, "sodium": 139, "inr": 2.4, "magnesium": 2.0, "calcium": 9.4,
+          "hemoglobin": 12.1, "platelets": 210, "alt": 24, "albumin": 3.9}  # fmt: skip
+
+
+class Call(NamedTuple):
+    """The bytes of one call's prefetch, by key, and of its drafts."""
+
+    prefetch: bytes
+    drafts: bytes
+
+
+def build_call(active: int = ACTIVE, drafts: int = DRAFTS, labs: int = LABS) -> Call:
+    """A call of that size; more than there are drugs repeats them."""
+    patient: Json = {
+        "age": 74,
+        "conditions": ["afib", "hf", "hypertension", "dm2", "transplant"],
+        "allergies": ["penicillin", "sulfa"],
+        "active": [
+            {"drug": _TAKEN[n % len(_TAKEN)], "dose": "1 tablet", "times": 1 + n % 3, "days_ago": 20 + 7 * n}
+            for n in range(active)
+        ],
+        "labs": [[_ANALYTES[n % len(_ANALYTES)], _USUAL[_ANALYTES[n % len(_ANALYTES)]], n % 80] for n in range(labs)]
+        + [["body_weight", 81, 20], ["body_height", 178, 20], ["qtc", 440, 20]],
+    }
+    bundle = bundle_of(patient, AS_OF)
+    drawn = [
+        draft_of({"drug": _DRAFTED[n % len(_DRAFTED)], "dose": "1 tablet", "times": 2, "days": 10}, f"draft-{n}")
+        for n in range(drafts)
+    ]
+    entries = [{"resource": one} for one in drawn]
+    return Call(orjson.dumps(bundle), orjson.dumps({"resourceType": "Bundle", "entry": entries}))
+
+
+class Taken(NamedTuple):
+    """Seconds of one call's parts."""
+
+    decode: float
+    facts: float
+    check: float
+    findings: int
+
+
+def run_once(call: Call, book: RuleBook) -> Taken:
+    """Decode the call, read its facts, check every draft by all rules."""
+    started = perf_counter()
+    prefetch = {"all": decoder.decode(call.prefetch)}
+    drafts: list[Draft] = read_drafts(orjson.loads(call.drafts)["entry"])
+    decoded = perf_counter()
+    record = read_record(prefetch, "case", AS_OF)
+    read = perf_counter()
+    chart = Chart(record, drafts)
+    found = [finding for drafted in chart.drafted for finding in book.judge(chart, drafted).findings]
+    return Taken(decoded - started, read - decoded, perf_counter() - read, len(found))
+
+
+def measure(call: Call, calls: int = _CALLS) -> list[Taken]:
+    """So many calls after a warm-up, as in a server: nothing that was there before is walked by the collector."""
+    book = rule_book()
+    for _ in range(30):
+        run_once(call, book)
+    gc.collect()
+    gc.freeze()
+    return [run_once(call, book) for _ in range(calls)]
+
+
+def table() -> Table:
+    """The figures of the size that is promised, and of half and twice the drafts and medications."""
+    shown = Table(title="order-sign: checking beyond decoding, ms")
+    for head in ("active", "drafts", "labs", "findings", "decode p50", "facts p50", "checking p50", "checking p95"):
+        shown.add_column(head, justify="right")
+    for active, drafts, labs in ((30, 5, 300), (30, 10, 300), (30, 20, 300), (60, 10, 300)):
+        taken = measure(build_call(active, drafts, labs))
+        check = [1000 * (one.facts + one.check) for one in taken]
+        figures = [
+            1000 * median(one.decode for one in taken),
+            1000 * median(one.facts for one in taken),
+            median(check),
+            quantiles(check, n=20)[-1],
+        ]
+        cells = [str(active), str(drafts), str(labs), str(taken[0].findings), *(f"{one:.3f}" for one in figures)]
+        shown.add_row(*cells)
+    return shown
+
+
+if __name__ == "__main__":
+    Console(width=120).print(table())
