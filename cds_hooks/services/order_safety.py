@@ -24,7 +24,7 @@ from fhir.record.subject import last_part, names_a_patient
 NEEDS = rule_book().needs
 # Each corrected draft is judged beside all others; no session has as many, and 200 take a third of a second.
 _MOST_DRAFTS = 200
-_SINGLE = frozenset({"MedicationRequest", "ServiceRequest"})
+_SINGLE = ("MedicationRequest", "ServiceRequest")  # no set: what is looked for in it may be of any JSON type
 _WHOSE = ("subject", "patient", "for")
 """Where orders of any type say whom they are for: NutritionOrder and VisionPrescription `patient`, Task `for`."""
 
