@@ -98,7 +98,7 @@ class OpioidView:
         record = self._chart.record
         taken = [part for part in self._before_draft() if not part.is_draft]
         dated = [part.since for part in taken if part.since is not None]
-        long_enough = [one for one in dated if one.age_days(record.as_of_epoch) >= TOLERANCE_DAYS]
+        long_enough = [one for one in dated if int(one.age_days(record.as_of_epoch)) >= TOLERANCE_DAYS]
         if not taken or (dated and len(dated) == len(taken) and not long_enough):
             return False
         known = [part.dose for part in taken if part.dose.problem is None]
@@ -159,7 +159,7 @@ def has_rescue_naloxone(chart: Chart, within_days: float) -> bool:
     record = chart.record
     for order in _orders(record):
         since = _since(order)
-        in_time = since is not None and since.age_days(record.as_of_epoch) <= within_days
+        in_time = since is not None and int(since.age_days(record.as_of_epoch)) <= within_days
         if in_time and order.status in _TAKEN and _is_rescue(identify(order, record.medications)):
             return True
     return False
@@ -205,7 +205,12 @@ def _lately(record: PatientRecord, days: float, active: Iterable[Part]) -> Itera
     for order in _orders(record):
         source = f"{type(order).__struct_config__.tag}/{order.id}"
         since = _since(order)
-        recent = since is not None and 0 <= since.age_days(record.as_of_epoch) <= days and order.status == "completed"
+        recent = (
+            since is not None
+            and not since.is_after(record.as_of_epoch)
+            and int(since.age_days(record.as_of_epoch)) <= days
+            and order.status == "completed"
+        )
         if source in sources or not (recent or source in ended):
             continue
         medication = identify(order, record.medications)
