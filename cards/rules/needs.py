@@ -21,6 +21,8 @@ _ANALYTES: Mapping[str, tuple[str, ...]] = {
     "crcl_actual_weight": ("creatinine", "egfr", "body_weight"),
     "crcl_adjusted_weight": ("creatinine", "egfr", "body_weight", "body_height"),
     "weight": ("body_weight",),
+    "condition:pregnancy": ("pregnancy_signs",),
+    "gestation": ("pregnancy_signs",),
 }
 _RESOURCES: Mapping[str, tuple[str, ...]] = {
     "egfr_best": _KIDNEY,
@@ -29,8 +31,8 @@ _RESOURCES: Mapping[str, tuple[str, ...]] = {
     "weight": ("Observation",),
     "conditions": ("Condition",),
     # A delivery ends a pregnancy.
-    "condition:pregnancy": ("Procedure",),
-    "gestation": ("Condition", "Procedure"),
+    "condition:pregnancy": ("Procedure", "Encounter", "Observation"),
+    "gestation": ("Condition", "Procedure", "Encounter", "Observation"),
     "active": _MEDICATIONS,
     "history": _MEDICATIONS,
     "allergies": ("AllergyIntolerance",),

@@ -12,6 +12,7 @@ from fhir.terminology.analytes import ANALYTES, LOINC
 _PATIENT = "patient={{context.patientId}}"
 _BODY = frozenset({"bmi", "body_weight", "body_height"})
 _TOBACCO = frozenset({"smoking_status"})
+_PREGNANCY = frozenset({"pregnancy_signs"})
 _PROCEDURE_DAYS = max(ceil(LONGEST_DAYS), 3 * 366)
 
 _REQUIRED = Policy("fail")
@@ -106,7 +107,7 @@ def templates_for(needs: Needs, *, has_drafts: bool = False) -> Templates:
     `has_drafts`: whether the context of every hook of the service brings draft orders.
     """
     found = [Template("patient", "Patient/{{context.patientId}}", "Patient", "the patient", policy=_REQUIRED)]
-    labs = needs.analytes - _BODY - PRESSURE - _TOBACCO
+    labs = needs.analytes - _BODY - PRESSURE - _TOBACCO - _PREGNANCY
     for key, words, analytes, count in (
         ("labs", "laboratory results", labs, 500),
         ("pressures", "blood pressures", needs.analytes & PRESSURE, 50),
@@ -115,6 +116,10 @@ def templates_for(needs: Needs, *, has_drafts: bool = False) -> Templates:
     ):
         if analytes:
             found.append(Template(key, _observations(analytes, count), "Observation", words, frozenset(analytes)))
+    if signs := needs.analytes & _PREGNANCY:
+        # A pregnancy is on the problem list first; these tell of one that is not there yet, and its week.
+        words = "pregnancy tests and dates"
+        found.append(Template("pregnancy", _observations(signs, 30), "Observation", words, signs, policy=_UNSAID))
     unknown = needs.resources - {"Patient", "Observation"} - {each.resource for each in _SEARCHES}
     if unknown:
         raise ValueError(f"no prefetch template brings {', '.join(sorted(unknown))}; add one to _SEARCHES")

@@ -42,10 +42,19 @@ def test_a_client_of_3_0_is_asked_for_no_older_procedures_than_are_read() -> Non
 
 
 def test_procedures_are_read_for_a_pregnancy_a_stay_and_the_last_three_years_only() -> None:
-    """Whoever reads older ones takes `since` out of the template."""
+    """Whoever reads older ones takes `since` out of the template.
+
+    A hysterectomy of longer ago is told by the problem list too (`childbearing`), and only keeps a card away.
+    """
     sources = [path for floor in ("fhir", "cards", "cds_hooks", "models_onnx") for path in (ROOT / floor).rglob("*.py")]
     readers = {_name(path) for path in sources if ".procedures" in path.read_text()}
-    assert readers == {"fhir/mapping/pregnancy.py", "fhir/mapping/hospital_use.py", "cds_hooks/advising.py"}
+    assert readers == {
+        "fhir/mapping/pregnancy.py",
+        "fhir/mapping/childbearing.py",
+        "fhir/mapping/hospital_use.py",
+        "cards/rules/opioid.py",
+        "cds_hooks/advising.py",
+    }
 
 
 def _name(path: Path) -> str:
