@@ -14,7 +14,7 @@ from models_onnx.compiler.compile import write_file
 from models_onnx.compiler.source import read_file
 from models_onnx.errors import CompileRefused
 from tests.models_onnx.compiler.oracles import BACKGROUND, tree_shap
-from tests.models_onnx.compiler.people import beside, invented, says
+from tests.models_onnx.compiler.people import beside, by_coalitions, invented, says
 from tests.models_onnx.compiler.test_compile import REFERENCE
 
 with warnings.catch_warnings():
@@ -105,6 +105,16 @@ def test_contributions_of_both_agree_with_shap(tmp_path: Path) -> None:
         told = says(write_file("m", model, REFERENCE, {}), X[100:300])["contributions"]
         assert np.abs(told - expected).max() < 1e-5
         assert model.base == pytest.approx(base, abs=1e-5)
+
+
+@pytest.mark.parametrize("extra", [{"zero_as_missing": True}, {"use_missing": False}], ids=str)
+def test_where_shap_does_not_know_lightgbms_rules_the_definition_decides(extra: dict[str, Any], tmp_path: Path) -> None:
+    X, _ = with_zeros()
+    booster, path = light(tmp_path, **extra)
+    told = says(write_file("m", ShapleyTrees.of(read_file(path), X[:50]), REFERENCE, {}), X[50:60])["contributions"]
+    for row, own in zip(X[50:60], told, strict=True):
+        expected = by_coalitions(lambda mixed: booster.predict(mixed, raw_score=True), row, X[:50])
+        assert np.abs(own - expected).max() < 1e-12
 
 
 def test_stumps_contribute_what_the_libraries_own_contributions_say(tmp_path: Path) -> None:
