@@ -23,11 +23,12 @@ class Data(Struct, frozen=True):
 
 
 class Outcome(Struct, frozen=True):
-    """What is predicted, over how many years."""
+    """What is predicted, over how many years, and over how many days where that is how one thinks of it."""
 
     column: str
     words: str
     horizon_years: float
+    horizon_days: float | None = None
 
 
 class Population(Struct, frozen=True):
@@ -51,6 +52,15 @@ class Feature(Struct, frozen=True):
     clip_high: float | None
     reference_value: float
     group: str | None
+    choices: tuple[str, ...] = ()
+    """What each value means, for an input that is a code: the first is 0."""
+
+
+class Twin(Struct, frozen=True):
+    """The model that takes over where this one refuses for what is missing, and when that is."""
+
+    id: str
+    words: str
 
 
 class RequiredGroup(Struct, frozen=True):
@@ -169,6 +179,11 @@ class Manifest(Struct, frozen=True, kw_only=True):
     thresholds: Thresholds
     evaluation: dict[str, Any]
     parity: dict[str, Any]
+    estimator: str = "additive logistic regression (piecewise-linear in every input)"
+    row_words: str = "people"
+    twin: Twin | None = None
+    horizons_years: tuple[float, ...] = ()
+    """The columns of the outputs `risk` and `survival`, where the file has them."""
 
     def feature(self, name: str) -> Feature:
         """The input of that name; KeyError where there is none."""

@@ -11,7 +11,8 @@ _METRICS = {
     "brier": "Brier score",
     "calibration_intercept": "Calibration intercept (in the large)",
     "calibration_slope": "Calibration slope",
-    "observed_expected": "Observed / expected deaths",
+    "observed_expected": "Observed / expected",
+    "c_index": "C-index over the follow-up",
     "alert_rate": "Alert rate at the default threshold",
     "ppv": "PPV at the default threshold",
     "sensitivity": "Sensitivity at the default threshold",
@@ -41,9 +42,15 @@ def _head(manifest: Manifest) -> str:
     return (
         f"# {manifest.title}\n\n"
         f"<!-- Written from {source}: cds-hooks model page {manifest.id}. Do not edit. -->\n\n"
-        f"`{manifest.id}` version {manifest.version}. The estimate is the probability that a person like this "
-        f"{manifest.outcome.words}."
+        f"`{manifest.id}` version {manifest.version}. The estimate says how many of 100 {manifest.row_words} like "
+        f"this {manifest.outcome.words}.{_twin(manifest)}"
     )
+
+
+def _twin(manifest: Manifest) -> str:
+    if manifest.twin is None:
+        return ""
+    return f" Its twin [`{manifest.twin.id}`]({manifest.twin.id}.md) {manifest.twin.words}."
 
 
 def _use(manifest: Manifest) -> str:
@@ -72,18 +79,30 @@ def _data(manifest: Manifest) -> str:
         rows.append((step.words, f"{step.count:,}", f"{left:,}"))
     return (
         f"## What it was built from\n\n{cohort.words[0].upper()}{cohort.words[1:]} (`{manifest.data.name}`, "
-        f"{cohort.table_rows:,} people, {manifest.period.training}).\n\n"
-        + _table(("Left out", "people", "remain"), rows)
-        + f"\n\n**{cohort.n:,} people, {cohort.events:,} of whom {manifest.outcome.words}.** Additive logistic "
-        "regression (piecewise-linear in every input), then intercept and slope re-estimated, out of fold, on "
-        f"{manifest.period.recalibration}. The reference cohort, with which a card compares: "
-        f"{manifest.reference.words} ({manifest.reference.n:,} people, {manifest.reference.events:,} events)."
+        f"{cohort.table_rows:,} {manifest.row_words}, {manifest.period.training}).\n\n"
+        + _table(("Left out", manifest.row_words, "remain"), rows)
+        + f"\n\n**{cohort.n:,} {manifest.row_words}, {cohort.events:,} of whom {manifest.outcome.words}.** "
+        f"{_capital(manifest.estimator)}{_recalibrated(manifest)}. The reference cohort, with which a card compares: "
+        f"{manifest.reference.words} ({manifest.reference.n:,} {manifest.row_words}, "
+        f"{manifest.reference.events:,} events)."
     )
+
+
+def _recalibrated(manifest: Manifest) -> str:
+    if not _has_latest(manifest):
+        return ""
+    return f", then intercept and slope re-estimated, out of fold, on {manifest.period.recalibration}"
+
+
+def _has_latest(manifest: Manifest) -> bool:
+    """Whether the latest period is a part of the whole."""
+    return manifest.period.recalibration != manifest.period.training
 
 
 def _inputs(manifest: Manifest) -> str:
     rows = [
-        (item.words, item.unit, _range(item), f"{item.reference_value:g}", _source(item)) for item in manifest.features
+        (item.words, "code" if item.choices else item.unit, _range(item), _reference(item), _source(item))
+        for item in manifest.features
     ]
     return (
         "## Inputs\n\n"
@@ -93,7 +112,13 @@ def _inputs(manifest: Manifest) -> str:
     )
 
 
+def _reference(item: Feature) -> str:
+    return "" if item.choices else f"{item.reference_value:g}"
+
+
 def _range(item: Feature) -> str:
+    if item.choices:
+        return "; ".join(f"{place} {words}" for place, words in enumerate(item.choices))
     beyond = "" if item.clip_high is None else f" (higher is scored as {item.clip_high:g})"
     return f"{item.trained_low:g} to {item.trained_high:g}{beyond}"
 
@@ -103,22 +128,32 @@ def _source(item: Feature) -> str:
 
 
 def _required(required: Required) -> str:
-    groups = "; ".join(f"at least {g.at_least} of the {len(g.members)} {g.words}" for g in required.groups)
-    return f"Needed for a score: {', '.join(f'`{name}`' for name in required.always)}; {groups}."
+    always = ", ".join(f"`{name}`" for name in required.always)
+    groups = [f"at least {g.at_least} of the {len(g.members)} {g.words}" for g in required.groups]
+    return f"Needed for a score: {'; '.join([always, *groups])}."
 
 
 def _figures(manifest: Manifest) -> str:
     evaluation = manifest.evaluation
-    whole, latest, simple = evaluation["all"], evaluation["latest"], evaluation["simple"]
-    rows = [("People (events)", _people(whole), _people(latest))]
-    rows += [(words, _figure(whole[name]), _figure(latest[name])) for name, words in _METRICS.items()]
+    simple = evaluation["simple"]
+    blocks = {f"all ({manifest.period.training})": evaluation["all"]}
+    if _has_latest(manifest):
+        blocks[f"latest ({manifest.period.recalibration})"] = evaluation["latest"]
+    rows: list[tuple[str, ...]] = [
+        (f"{_capital(manifest.row_words)} (events)", *(_people(block) for block in blocks.values()))
+    ]
+    rows += [
+        (words, *(_figure(block[name]) if name in block else "" for block in blocks.values()))
+        for name, words in _METRICS.items()
+        if name in evaluation["all"]
+    ]
     names = " and ".join(f"`{name}`" for name in simple["inputs"])
     floors = [
         (f["name"], f"{f['value']:.3f}", f["limit"], "yes" if f["passed"] else "**no**") for f in evaluation["floors"]
     ]
     return (
         f"## Figures on people it was not trained on\n\n{evaluation['how']}\n\n"
-        + _table(("", f"all ({manifest.period.training})", f"latest ({manifest.period.recalibration})"), rows)
+        + _table(("", *blocks), rows)
         + f"\n\n**Gain**: {names} alone reach an AUROC of {_figure(simple['auroc'])}; the other inputs add "
         f"{_figure(simple['gain'])}.\n\n" + _table(("Floor", "value", "limit", "holds"), floors)
     )
@@ -141,18 +176,18 @@ def _groups(manifest: Manifest) -> str:
     header = (
         "",
         "group",
-        "people (events)",
+        f"{manifest.row_words} (events)",
         "AUROC",
         "O/E, all",
-        f"O/E, {manifest.period.recalibration}",
+        f"O/E, {manifest.period.recalibration}" if _has_latest(manifest) else "",
         "PPV",
         "sensitivity",
     )
     return (
         "## Groups\n\n"
         + _table(header, rows)
-        + "\n\nRace and ethnicity are not inputs. Fewer than 100 events are marked insufficient: such a row neither "
-        "clears nor accuses the model. O/E below 1 means that fewer died than predicted."
+        + "\n\nRace, ethnicity and payer are not inputs. Fewer than 100 events are marked insufficient: such a row "
+        "neither clears nor accuses the model. O/E below 1 means that it happened to fewer than predicted."
     )
 
 
@@ -162,7 +197,8 @@ def _missing(manifest: Manifest) -> str:
         for panel in manifest.evaluation["panels"]
     ]
     return (
-        f"## What missing inputs do\n\nThe same people ({manifest.period.recalibration}) with a panel taken away:\n\n"
+        f"## What missing inputs do\n\nThe same {manifest.row_words} ({manifest.period.recalibration}) with a panel "
+        "taken away:\n\n"
         + _table(("", "AUROC", "O/E"), rows)
         + "\n\nO/E above 1: without these values the estimate is too low on the whole."
     )
@@ -180,9 +216,11 @@ def _bins(manifest: Manifest) -> str:
         for item in manifest.reference.bins
     ]
     return (
-        "## Predicted and observed\n\nThe reference cohort, each person predicted without having been trained on; the "
-        "range is the Jeffreys interval that the card shows.\n\n"
-        + _table(("estimate from", "percentile from", "people (events)", "mean estimate", "observed"), rows)
+        "## Predicted and observed\n\nThe reference cohort, each predicted without having been trained on; the range "
+        "is the Jeffreys interval that the card shows.\n\n"
+        + _table(
+            ("estimate from", "percentile from", f"{manifest.row_words} (events)", "mean estimate", "observed"), rows
+        )
     )
 
 
@@ -211,12 +249,20 @@ def _file(manifest: Manifest) -> str:
         "## The file\n\n"
         f"`model.onnx`, {manifest.file.bytes:,} bytes, sha256 `{manifest.file.sha256}`; trained from data with sha256 "
         f"`{manifest.data.sha256}`, seed {manifest.seed}, with {software}.\n\n"
-        f"Largest difference from scikit-learn over {parity['rows']:,} rows ({parity['rows_with_missing']:,} with "
+        f"Largest difference from what fitted it over {parity['rows']:,} rows ({parity['rows_with_missing']:,} with "
         "missing values, and every knot and range edge with its float32 neighbours): "
         f"probability {parity['probability']:.1e}, contributions {parity['contribution']:.1e}; "
-        f"base + contributions miss the margin by at most {parity['additivity']:.1e}; "
-        f"skl2onnx's conversion differs by {parity['skl2onnx']:.1e}. Limit for each: 1e-05."
+        f"base + contributions miss the margin by at most {parity['additivity']:.1e}{_second(parity)}. "
+        "Limit for each: 1e-05."
     )
+
+
+def _second(parity: dict[str, Any]) -> str:
+    return f"; skl2onnx's conversion differs by {parity['skl2onnx']:.1e}" if "skl2onnx" in parity else ""
+
+
+def _capital(words: str) -> str:
+    return words[:1].upper() + words[1:]
 
 
 def _first_of_axis(groups: Sequence[dict[str, Any]]) -> Iterable[tuple[bool, dict[str, Any]]]:

@@ -1,21 +1,28 @@
 """What one model declares: outcome, cohort, inputs, estimator, calibration, thresholds, words.
 
-One module in `models_onnx/models/` with one `SPEC` is one model; nothing else has to be told about it.
+One module in `models_onnx/models/` with one `SPEC` is one model; nothing else has to be told about it. A module may
+also declare its `TWIN`: the model that takes over where too much is missing for the first. Declarations outside the
+package are found in the folder that the commands are given with `--specs`.
 """
 
 import importlib
+import importlib.util
 import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from fhir.mapping.features import FEATURES
 from models_onnx import models
 from models_onnx.errors import SpecRefused, UnknownModel
+from models_onnx.estimator import AdditiveLogistic, Estimator
 
 # Of every training that is not told otherwise: parity rows and bootstrap samples.
 SEED = 20260101
 REPLICATES = 1000
+DAYS_PER_YEAR = 365.25
 
 # A column of a training table; pandas is named only in models_onnx.training, so that serving never needs it.
 Column = Any
@@ -23,32 +30,60 @@ ColumnOf = Callable[[Any], Column]
 
 
 @dataclass(frozen=True, slots=True)
+class FollowUp:
+    """How long each row was followed and whether the event ended it; in units of which a year has `per_year`.
+
+    With it, who was followed for less than the horizon counts through the time there was.
+    """
+
+    time: ColumnOf
+    event: ColumnOf
+    per_year: float
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
-    """What is predicted: the table's 0/1 column, the horizon, and the words a card uses."""
+    """What is predicted: the table's 0/1 column (or how it is told from the table), the horizon, a card's words."""
 
     column: str
     words: str
-    horizon_years: float
+    horizon_days: float
+    of: ColumnOf | None = None
+    follow_up: FollowUp | None = None
+
+    @property
+    def horizon_years(self) -> float:
+        """The horizon in years of 365.25 days."""
+        return self.horizon_days / DAYS_PER_YEAR
 
 
 @dataclass(frozen=True, slots=True)
 class Exclusion:
-    """One step of the cohort: `leaves_out` marks the rows that go; counted in the order declared."""
+    """One step of the cohort: `leaves_out` marks the rows that go; counted in the order declared.
+
+    `at_score` is the reason code with which `model score` leaves such a row without a score; None where the step is
+    only about training (not followed up, say).
+    """
 
     reason: str
     words: str
     leaves_out: ColumnOf
+    at_score: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Input:
     """One input by its feature name; everything else about it stands in `fhir.mapping.features`.
 
-    `clip_high`: a higher value is scored as this one (the study stops there) and is not out of range.
+    `clip_high`: a higher value is scored as this one (the study stops there) and is not out of range. `knots`: where
+    its line bends, instead of at quantiles; for a code each value is a knot. `rises`: +1 where the risk may only rise
+    with it, -1 where it may only fall; kept by the tree models.
     """
 
     name: str
     clip_high: float | None = None
+    knots: tuple[float, ...] | None = None
+    rises: int = 0
 
     def described(self) -> dict[str, Any]:
         """Name, words, unit, LOINC codes and FHIR element, as the manifest's feature dictionary has them."""
@@ -74,19 +109,11 @@ class RequiredGroup:
 
 @dataclass(frozen=True, slots=True)
 class Population:
-    """Who may be scored, in words and as far as the record can be asked."""
+    """Who may be scored, in words and as far as the record can be asked; `age_low` 0 where there is no limit."""
 
     words: str
     age_low: int
     exclude_conditions: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class AdditiveLogistic:
-    """Logistic regression on piecewise-linear inputs: `knots` at quantiles of each, L2 penalty `C` of scikit-learn."""
-
-    knots: int
-    C: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +132,7 @@ class Floors:
     auroc: float
     slope: tuple[float, float]
     observed_expected: tuple[float, float]
+    c_index: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,9 +156,9 @@ class ModelSpec:
     inputs: tuple[Input, ...]
     derived: Mapping[str, ColumnOf]
     always_required: tuple[str, ...]
-    required_groups: tuple[RequiredGroup, ...]
-    estimator: AdditiveLogistic
-    recalibration: Recalibration
+    required_groups: tuple[RequiredGroup, ...] = ()
+    estimator: Estimator
+    recalibration: Recalibration | None = None
     reference_words: str
     capacity: float
     capacities: tuple[float, ...]
@@ -138,8 +166,19 @@ class ModelSpec:
     floors: Floors
     subgroups: Mapping[str, ColumnOf]
     panels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    row_words: str = "people"
+    """What a row of the table is, in the plural: people, stays."""
+    row_column: str | None = None
+    """The table's key of a row, where it is not the patient."""
     patient_column: str = "participant_id"
     fold_column: str = "fold"
+    text: bool = False
+    """Whether the table is read as text throughout, its codes with leading zeros and its "?" among it."""
+    never_inputs: tuple[str, ...] = ()
+    """Columns of the table that know the outcome, or stand for who pays: named so that a check can look for them."""
+    twin: str | None = None
+    """The id of the model that takes over where this one refuses for what is missing."""
+    twin_words: str = ""
 
     def __post_init__(self) -> None:
         known = set(self.feature_names)
@@ -152,10 +191,13 @@ class ModelSpec:
             *self.always_required,
             *self.simple_inputs,
             *groups,
+            *self.derived,
             *(n for panel in self.panels.values() for n in panel),
         }
         if unknown := sorted(named - known):
             raise SpecRefused(f"{self.id}: {', '.join(unknown)} is named but is not an input")
+        if leaked := sorted(known & set(self.never_inputs)):
+            raise SpecRefused(f"{self.id}: {', '.join(leaked)} is an input and may never be one")
         if self.capacity not in self.capacities:
             raise SpecRefused(f"{self.id}: capacity {self.capacity} is not one of its capacities {self.capacities}")
 
@@ -164,25 +206,74 @@ class ModelSpec:
         """The inputs by name, in the order of the model's vector."""
         return tuple(item.name for item in self.inputs)
 
+    @property
+    def key(self) -> str:
+        """The table's column that names a row."""
+        return self.row_column or self.patient_column
 
-def find_specs() -> dict[str, ModelSpec]:
-    """Every model declared in `models_onnx/models/`, by id; refuses a module without a SPEC or of another name."""
+
+def find_specs(folder: Path | None = None) -> dict[str, ModelSpec]:
+    """Every model declared in `models_onnx/models/` and in `folder`, by id; refuses a module without a SPEC."""
     found: dict[str, ModelSpec] = {}
-    for module in pkgutil.iter_modules(models.__path__):
-        spec = getattr(importlib.import_module(f"{models.__name__}.{module.name}"), "SPEC", None)
+    for module in _modules(folder):
+        name = module.__name__.rpartition(".")[2]
+        spec, twin = getattr(module, "SPEC", None), getattr(module, "TWIN", None)
         if not isinstance(spec, ModelSpec):
-            raise SpecRefused(f"models_onnx/models/{module.name}.py declares no SPEC")
-        if spec.id != module.name:
-            raise SpecRefused(
-                f"models_onnx/models/{module.name}.py declares {spec.id!r}; name the file after the model"
-            )
-        found[spec.id] = spec
+            raise SpecRefused(f"{name}.py declares no SPEC")
+        if spec.id != name:
+            raise SpecRefused(f"{name}.py declares {spec.id!r}; name the file after the model")
+        if (twin.id if isinstance(twin, ModelSpec) else None) != spec.twin:
+            raise SpecRefused(f"{name}.py: its TWIN is not the model {spec.twin!r} that its SPEC names")
+        for each in (spec, twin):
+            if isinstance(each, ModelSpec):
+                if each.id in found:
+                    raise SpecRefused(f"two models are called {each.id}")
+                found[each.id] = each
     return found
 
 
-def get_spec(name: str) -> ModelSpec:
+def get_spec(name: str, folder: Path | None = None) -> ModelSpec:
     """The specification of that id; UnknownModel otherwise."""
-    specs = find_specs()
+    specs = find_specs(folder)
     if name not in specs:
         raise UnknownModel(f"no model is called {name!r}; there are: {', '.join(sorted(specs))}")
     return specs[name]
+
+
+def _modules(folder: Path | None) -> list[ModuleType]:
+    own = [
+        importlib.import_module(f"{models.__name__}.{module.name}") for module in pkgutil.iter_modules(models.__path__)
+    ]
+    return own + [_module(path) for path in sorted(folder.glob("*.py"))] if folder is not None else own
+
+
+def _module(path: Path) -> ModuleType:
+    """The module of a file outside the package: code of whoever runs the command, which nobody else may write."""
+    found = importlib.util.spec_from_file_location(path.stem, path)
+    if found is None or found.loader is None:
+        raise SpecRefused(f"{path.name} is no Python module")
+    module = importlib.util.module_from_spec(found)
+    try:
+        found.loader.exec_module(module)
+    except Exception as problem:
+        raise SpecRefused(f"{path.name} cannot be read: {problem}") from problem
+    return module
+
+
+__all__ = [
+    "REPLICATES",
+    "SEED",
+    "AdditiveLogistic",
+    "Estimator",
+    "Exclusion",
+    "Floors",
+    "FollowUp",
+    "Input",
+    "ModelSpec",
+    "Outcome",
+    "Population",
+    "Recalibration",
+    "RequiredGroup",
+    "find_specs",
+    "get_spec",
+]

@@ -7,8 +7,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from cds_hooks.commands import model_card, model_compile, model_gates, model_import, model_release
+from cds_hooks.commands import model_card, model_compile, model_gates, model_import, model_release, model_score
 from cds_hooks.commands.model_console import problems, progress_bars
+from cds_hooks.commands.model_options import AsJson, Data, Name, Replicates, Seed, Specs
 from cds_hooks.commands.model_tables import print_json, show_comparison, show_evaluation, show_other_rows
 from cds_hooks.settings import settings
 from models_onnx.registry import ARTIFACTS
@@ -21,11 +22,7 @@ model_release.register(app)
 model_import.register(app)
 model_compile.register(app)
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="The model's id, for example mortality_5y.")]
-Data = Annotated[Path | None, typer.Option(help="The data folder; default: the setting CDS_DATA_DIR.")]
-Seed = Annotated[int, typer.Option(help="Seed of the parity rows and of the bootstrap samples.")]
-Replicates = Annotated[int, typer.Option(min=0, help="Bootstrap samples for the intervals; 0 for none.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+model_score.register(app)
 
 
 @app.command()
@@ -38,6 +35,7 @@ def train(
     check: Annotated[
         bool, typer.Option("--check", help="Write nothing: train again and compare with the artifact in --out.")
     ] = False,
+    specs: Specs = None,
     as_json: AsJson = False,
 ) -> None:
     """Train a model from its table, prove the file against scikit-learn, evaluate it, write the artifact.
@@ -53,9 +51,9 @@ def train(
         folder = data or settings().data_dir
         with progress_bars(as_json) as progress:
             if check:
-                comparison = commands.check_model(name, folder, out, progress)
+                comparison = commands.check_model(name, folder, out, progress, specs)
             else:
-                trained = commands.train_model(name, folder, out, seed, replicates, progress)
+                trained = commands.train_model(name, folder, out, seed, replicates, progress, specs)
         if check:
             show_comparison(comparison, as_json)
             raise typer.Exit(0 if comparison.passed else 1)
@@ -64,7 +62,7 @@ def train(
             typer.echo("A floor does not hold: nothing was written.", err=True)
             raise typer.Exit(1)
         typer.echo(f"Written: {out / name}", err=True)
-        model_release.publish_trained(out / name)
+        model_release.publish_trained(out / name, specs)
 
 
 @app.command()
@@ -76,6 +74,7 @@ def evaluate(
     ] = None,
     seed: Seed = SEED,
     replicates: Replicates = REPLICATES,
+    specs: Specs = None,
     as_json: AsJson = False,
 ) -> None:
     """Figures with 95 % intervals on people the model was not trained on: out of fold, or on the rows of another table.
@@ -91,9 +90,9 @@ def evaluate(
         with progress_bars(as_json) as progress:
             if rows is None:
                 folder = data or settings().data_dir
-                trained = commands.evaluate_model(name, folder, seed, replicates, progress)
+                trained = commands.evaluate_model(name, folder, seed, replicates, progress, specs)
             else:
-                other = commands.evaluate_rows(name, rows, ARTIFACTS, seed, replicates, progress)
+                other = commands.evaluate_rows(name, rows, ARTIFACTS, seed, replicates, progress, specs)
         if rows is not None:
             show_other_rows(other, as_json)
             return

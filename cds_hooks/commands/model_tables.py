@@ -20,6 +20,7 @@ _FIGURES = {
     "calibration_intercept": "calibration intercept",
     "calibration_slope": "calibration slope",
     "observed_expected": "O/E",
+    "c_index": "C-index",
     "alert_rate": "alert rate",
     "ppv": "PPV",
     "sensitivity": "sensitivity",
@@ -50,8 +51,10 @@ def show_evaluation(manifest: Manifest, as_json: bool) -> None:
     console.print(f"{manifest.title} ({manifest.id} {manifest.version}): {manifest.cohort.words}.", highlight=False)
     _show_cohort(console, manifest)
     console.print(evaluation["how"], highlight=False)
-    periods = (f"all ({manifest.period.training})", f"latest ({manifest.period.recalibration})")
-    _show_blocks(console, dict(zip(periods, (evaluation["all"], evaluation["latest"]), strict=True)))
+    blocks = {f"all ({manifest.period.training})": evaluation["all"]}
+    if manifest.period.recalibration != manifest.period.training:
+        blocks[f"latest ({manifest.period.recalibration})"] = evaluation["latest"]
+    _show_blocks(console, blocks)
     simple = evaluation["simple"]
     console.print(
         f"{' and '.join(simple['inputs'])} alone: AUROC {_figure(simple['auroc'])}; gain {_figure(simple['gain'])}.",
@@ -67,7 +70,7 @@ def show_evaluation(manifest: Manifest, as_json: bool) -> None:
 def _show_file(console: Console, manifest: Manifest) -> None:
     parity = manifest.parity
     console.print(
-        f"{manifest.file.name}: {manifest.file.bytes:,} bytes, sha256 {manifest.file.sha256}; against scikit-learn "
+        f"{manifest.file.name}: {manifest.file.bytes:,} bytes, sha256 {manifest.file.sha256}; against what fitted it "
         f"over {parity['rows']:,} rows: probability {parity['probability']:.1e}, "
         f"contributions {parity['contribution']:.1e}, additivity {parity['additivity']:.1e}.",
         highlight=False,
@@ -89,7 +92,8 @@ def _show_blocks(console: Console, blocks: dict[str, dict[str, Any]]) -> None:
     table = Table("", *blocks, title="People not trained on")
     table.add_row("people (events)", *(f"{b['n']:,} ({b['events']:,})" for b in blocks.values()))
     for key, words in _FIGURES.items():
-        table.add_row(words, *(_figure(block[key]) for block in blocks.values()))
+        if any(key in block for block in blocks.values()):
+            table.add_row(words, *(_figure(block[key]) if key in block else "" for block in blocks.values()))
     console.print(table)
 
 

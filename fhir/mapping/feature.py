@@ -22,8 +22,14 @@ Kind = Literal[
     "over",
     "stay",
     "comorbidity",
+    "stay_condition",
+    "destination",
+    "mean_pressure",
+    "coma",
+    "admission_disease",
+    "comorbidity_count",
 ]
-YES_NO = frozenset({"condition", "pregnancy", "medication", "smoker", "over"})
+YES_NO = frozenset({"condition", "pregnancy", "medication", "smoker", "over", "stay_condition"})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,6 +57,8 @@ class Feature:
     limit: float | None = None
     """For a measured value that counts as a yes from here on, or above it where `strictly`."""
     strictly: bool = False
+    choices: tuple[str, ...] = ()
+    """What each value means, for a feature that is a code: the first is 0."""
 
     @property
     def is_yes_no(self) -> bool:
@@ -68,14 +76,17 @@ class Feature:
         own = (self.analyte,) if self.analyte else ()
         if self.kind == "egfr":
             return (*own, "creatinine")
+        if self.kind == "mean_pressure":
+            return ("sbp", "dbp")
         return (*own, "body_weight", "body_height") if self.kind == "bmi" else own
 
     @property
     def resources(self) -> frozenset[str]:
         """The resource types it is read from beside Patient and Observation, which the analytes say."""
-        found = {"Condition", "Encounter"} if self.groups or self.kind in ("pregnancy", "comorbidity") else set()
+        found = {"Condition", "Encounter"} if self.groups or self.kind in _FROM_CONDITIONS else set()
         found |= {"MedicationRequest", "MedicationStatement"} if self.classes else set()
         found |= {"Encounter", "Procedure"} if self.kind == "stay" else set()
+        found |= {"Encounter"} if self.kind == "destination" else set()
         return frozenset(found)
 
     @property
@@ -88,6 +99,7 @@ class Feature:
         return _ELEMENTS[self.kind]
 
 
+_FROM_CONDITIONS = ("pregnancy", "comorbidity", "comorbidity_count", "admission_disease")
 _ELEMENTS: dict[Kind, tuple[str, ...]] = {
     "condition": ("Condition.code",),
     "pregnancy": ("Condition.code",),
@@ -95,6 +107,12 @@ _ELEMENTS: dict[Kind, tuple[str, ...]] = {
     "medication": ("MedicationRequest.medication", "MedicationStatement.medication"),
     "smoker": ("Observation.value", "Condition.code"),
     "stay": ("Encounter.period", "Encounter.class"),
+    "stay_condition": ("Condition.code",),
+    "destination": ("Encounter.hospitalization.dischargeDisposition",),
+    "mean_pressure": ("Observation.component",),
+    "coma": ("Observation.value",),
+    "admission_disease": ("Condition.code",),
+    "comorbidity_count": ("Condition.code",),
 }
 
 

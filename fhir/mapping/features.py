@@ -2,6 +2,7 @@
 
 from fhir.mapping.equation_features import EQUATION_FEATURES
 from fhir.mapping.feature import Feature, Kind
+from fhir.mapping.stay_features import STAY_FEATURES
 from fhir.terminology.analytes import ANALYTES
 
 YEAR_DAYS = 365
@@ -61,7 +62,7 @@ _ALL = (
     _measured("bmi_kg_m2", "bmi", _NHANES, kind="bmi"),
 )
 
-FEATURES: dict[str, Feature] = {feature.name: feature for feature in (*_ALL, *EQUATION_FEATURES)}
+FEATURES: dict[str, Feature] = {feature.name: feature for feature in (*_ALL, *EQUATION_FEATURES, *STAY_FEATURES)}
 
 
 def features_named(names: tuple[str, ...]) -> tuple[Feature, ...]:

@@ -4,9 +4,10 @@ The stay that is judged is the one going on at `as_of`, else the newest that end
 often written before the visit is closed. Emergency visits that led to it are part of it and are not counted before it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 
 from fhir.mapping.feature import Feature, FeatureValue, Missing
 from fhir.record.record import PatientRecord
@@ -15,7 +16,9 @@ from fhir.record.time import DAY_SECONDS, FhirTime, parse_time
 
 # HL7 v3 ActCode: inpatient encounter, inpatient acute, inpatient non-acute; emergency.
 _INPATIENT = frozenset({"IMP", "ACUTE", "NONAC"})
-_EMERGENCY = "EMER"
+_EMERGENCY = frozenset({"EMER"})
+# Ambulatory, virtual and home visits.
+_OUTPATIENT = frozenset({"AMB", "VR", "HH"})
 # terminology.hl7.org admit-source: from accident/emergency department. v3 ActPriority: emergency, urgent, stat.
 _FROM_EMERGENCY = "emd"
 _URGENT = ("EM", "UR", "S", "E", "UD")
@@ -44,12 +47,13 @@ class Stay:
 
 def current_stay(record: PatientRecord) -> Stay | None:
     """The stay that the call is about; else the one going on, else the newest that ended in the last day, else None."""
-    named = [stay for stay in _stays(record, _INPATIENT) if stay.encounter.id == record.encounter_id]
+    stays = stays_in_hospital(record)
+    named = [stay for stay in stays if stay.encounter.id == record.encounter_id]
     if record.encounter_id is not None and named:
         return named[0]
     known = [
         stay
-        for stay in _stays(record, _INPATIENT)
+        for stay in stays
         if (stay.end is None and stay.encounter.status in _GOING_ON)
         or (stay.end is not None and stay.end.instant + DAY_SECONDS * (1.0 + _width(stay.end)) >= record.as_of_epoch)
     ]
@@ -92,20 +96,25 @@ def _as_emergency(record: PatientRecord, stay: Stay) -> _Read:
     return 0.0, "not charted as an emergency", stay.source
 
 
-def _visits_before(record: PatientRecord, stay: Stay) -> _Read:
+def _visits_before(record: PatientRecord, stay: Stay, days: float = _HALF_YEAR_DAYS) -> _Read:
     led = _emergency_that_led(record, stay)
     visits = [
         visit
-        for visit in _stays(record, frozenset({_EMERGENCY}))
-        if (led is None or visit.encounter is not led.encounter) and _is_within(visit, stay, _HALF_YEAR_DAYS)
+        for visit in _visits(record, _EMERGENCY)
+        if (led is None or visit.encounter is not led.encounter) and _is_within(visit, stay, days)
     ]
     return float(len(visits)), "emergency visits", visits[0].source if visits else stay.source
+
+
+def _outpatient_visits(record: PatientRecord, stay: Stay) -> _Read:
+    visits = [visit for visit in _visits(record, _OUTPATIENT) if _is_within(visit, stay, _YEAR_DAYS)]
+    return float(len(visits)), "outpatient visits", visits[0].source if visits else stay.source
 
 
 def _stays_before(record: PatientRecord, stay: Stay) -> _Read:
     before = [
         each
-        for each in _stays(record, _INPATIENT)
+        for each in stays_in_hospital(record)
         if each.encounter is not stay.encounter and _is_within(each, stay, _YEAR_DAYS)
     ]
     return float(len(before)), "stays", before[0].source if before else stay.source
@@ -129,27 +138,68 @@ _READERS: dict[str, Callable[[PatientRecord, Stay], _Read]] = {
     "length_of_stay_days": _length,
     "admitted_as_emergency": _as_emergency,
     "ed_visits_6m": _visits_before,
+    "ed_visits_12m": partial(_visits_before, days=_YEAR_DAYS),
+    "outpatient_visits_12m": _outpatient_visits,
     "admissions_12m": _stays_before,
     "procedure_in_stay": _procedure,
 }
 
 
-def _stays(record: PatientRecord, classes: frozenset[str]) -> list[Stay]:
-    """The stays of these classes that have begun, newest first; one in two prefetch keys is one (record.encounters)."""
-    found = []
+def stays_in_hospital(record: PatientRecord) -> list[Stay]:
+    """Inpatient stays that have begun, newest first; a part of a stay (its days in intensive care) is none of its own.
+
+    An encounter of another class that has a discharge disposition and lasted a day or more is one too: MIMIC charts
+    every admission through the emergency department as EMER.
+    """
+    stays = [stay for stay in _begun(record) if _is_inpatient(stay, record.as_of_epoch)]
+    return [stay for stay in stays if not any(_contains(other, stay, record.as_of_epoch) for other in stays)]
+
+
+def _visits(record: PatientRecord, classes: frozenset[str]) -> list[Stay]:
+    """Visits of these classes that have begun and are no stay, newest first."""
+    return [
+        visit
+        for visit in _begun(record)
+        if visit.encounter.class_ is not None
+        and visit.encounter.class_.code in classes
+        and not _is_inpatient(visit, record.as_of_epoch)
+    ]
+
+
+def _begun(record: PatientRecord) -> list[Stay]:
+    """Everything that has begun, newest first; one in two prefetch keys is one (record.encounters)."""
+    return sorted(_starts(record), key=lambda stay: stay.start.instant, reverse=True)
+
+
+def _starts(record: PatientRecord) -> Iterator[Stay]:
     for encounter in record.encounters:
-        if encounter.class_ is None or encounter.class_.code not in classes or encounter.status in _NEVER_TOOK_PLACE:
+        if encounter.class_ is None or encounter.status in _NEVER_TOOK_PLACE:
             continue
         start = parse_time(encounter.period.start or "") if encounter.period is not None else None
         end = parse_time(encounter.period.end or "") if encounter.period is not None else None
         if start is not None and not start.is_after(record.as_of_epoch):
-            found.append(Stay(encounter, start, end))
-    return sorted(found, key=lambda stay: stay.start.instant, reverse=True)
+            yield Stay(encounter, start, end)
+
+
+def _is_inpatient(stay: Stay, as_of_epoch: float) -> bool:
+    encounter = stay.encounter
+    if encounter.class_ is not None and encounter.class_.code in _INPATIENT:
+        return True
+    hospitalization = encounter.hospitalization
+    has_disposition = hospitalization is not None and hospitalization.dischargeDisposition is not None
+    return has_disposition and stay.until(as_of_epoch) - stay.start.instant >= DAY_SECONDS
+
+
+def _contains(other: Stay, stay: Stay, as_of_epoch: float) -> bool:
+    """Whether `stay` lies within a longer one; it may be closed up to a day later."""
+    begin, end = other.start.instant, other.until(as_of_epoch)
+    inside = begin <= stay.start.instant < end and stay.until(as_of_epoch) <= end + DAY_SECONDS
+    return inside and end - begin > stay.until(as_of_epoch) - stay.start.instant
 
 
 def _emergency_that_led(record: PatientRecord, stay: Stay) -> Stay | None:
     """The emergency visit that ended in this stay: begun before it, ended in the day before it or later."""
-    for visit in _stays(record, frozenset({_EMERGENCY})):
+    for visit in _visits(record, _EMERGENCY):
         end = visit.end.instant + DAY_SECONDS * _width(visit.end) if visit.end is not None else visit.start.instant
         day = DAY_SECONDS * (1.0 + _width(stay.start))
         begun = visit.start.instant <= stay.start.instant + DAY_SECONDS * _width(stay.start)

@@ -9,6 +9,14 @@ from fhir.mapping.chart_facts import comorbidity, condition, medication, past_li
 from fhir.mapping.feature import Feature, FeatureValue, FeatureVector, Kind, Missing
 from fhir.mapping.hospital_use import hospital_use
 from fhir.mapping.kidney_equations import AGE_YEARS, ckd_epi_2021
+from fhir.mapping.stay_facts import (
+    admission_disease,
+    coma,
+    comorbidity_count,
+    destination,
+    mean_pressure,
+    stay_condition,
+)
 from fhir.record.measurement import Measurement
 from fhir.record.record import PatientRecord
 
@@ -88,7 +96,8 @@ def _newest_missing(record: PatientRecord, feature: Feature, analyte: str) -> Mi
         return Missing(feature, "absent", f"{feature.words} is not recorded.")
     if record.age_years() is None or record.sex is None:
         return Missing(feature, "unknown", f"{feature.words} needs age and sex.")
-    return Missing(feature, "stale", _stale(feature, newest))
+    words = f"creatinine {newest.charted_value:g} {newest.charted_unit} is from {newest.time.date}"
+    return Missing(feature, "stale", f"{feature.words}: {words}, older than {feature.window_days} days.")
 
 
 def _newest_measurement(record: PatientRecord, feature: Feature) -> FeatureValue | Missing:
@@ -145,6 +154,12 @@ _READERS: dict[Kind, Callable[[PatientRecord, Feature], FeatureValue | Missing]]
     "smoker": smoker,
     "over": past_limit,
     "stay": hospital_use,
+    "stay_condition": stay_condition,
+    "destination": destination,
+    "mean_pressure": mean_pressure,
+    "coma": coma,
+    "admission_disease": admission_disease,
+    "comorbidity_count": comorbidity_count,
 }
 
 

@@ -1,6 +1,6 @@
 """Figures with 95 % intervals, by resampling people with a fixed seed."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,29 +21,75 @@ class Estimate:
     high: float
 
 
-def samples_of(count: int, replicates: int, seed: int) -> NDArray[np.uint16]:
-    """How often each of `count` people is in each bootstrap sample [replicates, count]."""
-    generator = np.random.default_rng(seed)
-    drawn = np.empty((replicates, count), dtype=np.uint16)
-    for number in range(replicates):
-        drawn[number] = np.bincount(generator.integers(0, count, count), minlength=count)
-    return drawn
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Whose rows they are and how many people each speaks for; without it every row is a patient of its own."""
+
+    patient: NDArray[np.int64]
+    weight: Array
+
+    @classmethod
+    def alone(cls, count: int) -> "Rows":
+        """Every row a patient of its own, speaking for itself."""
+        return cls(np.arange(count), np.ones(count))
+
+    def of(self, rows: NDArray[np.bool_]) -> "Rows":
+        """Some of the rows."""
+        return Rows(self.patient[rows], self.weight[rows])
+
+    def samples(self, replicates: int, seed: int) -> Iterator[Array]:
+        """Weights [up to 40, n] of bootstrap samples of patients, all rows of one together, until there are enough."""
+        place = np.unique(self.patient, return_inverse=True)[1]
+        count = int(place.max()) + 1 if len(place) else 0
+        generator = np.random.default_rng(seed)
+        for start in range(0, replicates, _AT_ONCE):
+            drawn = [
+                np.bincount(generator.integers(0, count, count), minlength=count)[place] * self.weight
+                for _ in range(min(_AT_ONCE, replicates - start))
+            ]
+            yield np.array(drawn, dtype=np.float64)
 
 
 def estimate(
-    metrics: Mapping[str, Metric], margin: Array, y: NDArray[np.int64], replicates: int, seed: int
+    metrics: Mapping[str, Metric],
+    margin: Array,
+    y: NDArray[np.int64],
+    replicates: int,
+    seed: int,
+    rows: Rows | None = None,
 ) -> dict[str, Estimate]:
-    """Each metric on the people themselves, with its interval over `replicates` samples of them."""
+    """Each metric on the people themselves, with its interval over `replicates` samples of patients."""
+    rows = rows or Rows.alone(len(y))
     ranked = Ranked.of(margin, y)
-    whole = np.ones((1, len(y)))
+    whole = rows.weight[None, ranked.order]
     points = {name: float(metric(ranked, whole)[0]) for name, metric in metrics.items()}
-    drawn = samples_of(len(y), replicates, seed)[:, ranked.order]
     figures: dict[str, list[Array]] = {name: [] for name in metrics}
-    for start in range(0, replicates, _AT_ONCE):
-        weights = drawn[start : start + _AT_ONCE].astype(np.float64)
+    for drawn in rows.samples(replicates, seed):
+        weights = drawn[:, ranked.order]
         for name, metric in metrics.items():
             figures[name].append(metric(ranked, weights))
     return {name: _interval(points[name], figures[name]) for name in metrics}
+
+
+def gain(
+    metric: Metric,
+    margin: Array,
+    other: Array,
+    y: NDArray[np.int64],
+    replicates: int,
+    seed: int,
+    rows: Rows | None = None,
+) -> Estimate:
+    """metric(margin) - metric(other), both on the same samples of patients."""
+    rows = rows or Rows.alone(len(y))
+    mine, theirs = Ranked.of(margin, y), Ranked.of(other, y)
+    figures = [
+        metric(mine, drawn[:, mine.order]) - metric(theirs, drawn[:, theirs.order])
+        for drawn in rows.samples(replicates, seed)
+    ]
+    whole = rows.weight[None, :]
+    point = metric(mine, whole[:, mine.order])[0] - metric(theirs, whole[:, theirs.order])[0]
+    return _interval(float(point), figures)
 
 
 def _interval(point: float, figures: list[Array]) -> Estimate:
@@ -55,15 +101,3 @@ def _interval(point: float, figures: list[Array]) -> Estimate:
         return Estimate(point, float("nan"), float("nan"))
     low, high = np.percentile(known, [2.5, 97.5])
     return Estimate(point, float(low), float(high))
-
-
-def gain(metric: Metric, margin: Array, other: Array, y: NDArray[np.int64], replicates: int, seed: int) -> Estimate:
-    """metric(margin) - metric(other), both on the same samples of people."""
-    drawn = samples_of(len(y), replicates, seed)
-    mine, theirs = Ranked.of(margin, y), Ranked.of(other, y)
-    whole = np.ones((1, len(y)))
-    figures = []
-    for start in range(0, replicates, _AT_ONCE):
-        weights = drawn[start : start + _AT_ONCE].astype(np.float64)
-        figures.append(metric(mine, weights[:, mine.order]) - metric(theirs, weights[:, theirs.order]))
-    return _interval(float(metric(mine, whole)[0] - metric(theirs, whole)[0]), figures)

@@ -1,15 +1,19 @@
 """Reads a training table and leaves out whom the specification leaves out, counting each step."""
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from fhir.mapping.features import FEATURES
 from models_onnx.errors import TrainingRefused
 from models_onnx.spec import ModelSpec
+from models_onnx.training.follow_up import Observed, observe
 
 NO_FOLD = -1
 
@@ -34,44 +38,93 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Cohort:
-    """Inputs X [n, F] with NaN, outcome y, fold and the rows' other columns (for subgroups), in the table's order."""
+    """Inputs X [n, F] with NaN, what was observed, fold and the rows' other columns, in the table's order.
+
+    `patient` numbers the patients, of whom one may have several rows; `recent` marks the reference cohort.
+    """
 
     features: tuple[str, ...]
     X: NDArray[np.float64]
-    y: NDArray[np.int64]
+    observed: Observed
     fold: NDArray[np.int64]
     recent: NDArray[np.bool_]
+    patient: NDArray[np.int64]
     rows: pd.DataFrame
     table_rows: int
     left_out: tuple[Left, ...]
 
     def __len__(self) -> int:
-        return len(self.y)
+        return len(self.fold)
+
+    @property
+    def y(self) -> NDArray[np.int64]:
+        """Whether the outcome happened within the horizon, as far as it was seen."""
+        return self.observed.y
+
+    @property
+    def weight(self) -> NDArray[np.float64]:
+        """How many people each row speaks for; 0 where its outcome is not known."""
+        return self.observed.weight
 
 
 def read_table(spec: ModelSpec, data_folder: Path) -> Table:
     """The table the specification names, from `<data_folder>/tabular`; TrainingRefused where it is not there."""
     path = data_folder / "tabular" / spec.table
     if not path.is_file():
-        raise TrainingRefused(f"{spec.table} is not in {path.parent}; give the data folder with --data or CDS_DATA_DIR")
-    content = path.read_bytes()
-    return Table(spec.table, hashlib.sha256(content).hexdigest(), pd.read_csv(path, dtype={spec.patient_column: str}))
+        path = data_folder / spec.table
+    if not path.is_file():
+        raise TrainingRefused(
+            f"{spec.table} is not in {data_folder / 'tabular'}; give the data folder with --data or CDS_DATA_DIR"
+        )
+    return Table(spec.table, hashlib.sha256(path.read_bytes()).hexdigest(), read_rows(spec, path))
+
+
+def read_rows(spec: ModelSpec, path: Path) -> pd.DataFrame:
+    """A table of the specification's form; codes and keys stay text."""
+    if not path.is_file():
+        raise TrainingRefused(f"{path} is not there")
+    (rows,) = read_chunks(spec, path, None)
+    return rows
+
+
+def read_chunks(spec: ModelSpec, path: Path, at_once: int | None) -> Iterator[pd.DataFrame]:
+    """The table in parts of so many rows; one part where that is None."""
+    how: dict[str, Any] = {"dtype": dict.fromkeys(_keys(spec), str)}
+    if spec.text:
+        how = {"dtype": str, "keep_default_na": False}
+    try:
+        if at_once is None:
+            yield _compact(spec, pd.read_csv(path, **how))
+        else:
+            with pd.read_csv(path, chunksize=at_once, **how) as parts:
+                yield from (_compact(spec, part) for part in parts)
+    except (ValueError, OSError, EOFError) as problem:
+        raise TrainingRefused(f"{path.name} cannot be read as a table: {problem}") from problem
+
+
+def _compact(spec: ModelSpec, rows: pd.DataFrame) -> pd.DataFrame:
+    """Texts as categories: each is looked at once, however often it stands in the table."""
+    if not spec.text:
+        return rows
+    return rows.astype({name: "category" for name in rows.columns if name not in _keys(spec)})
 
 
 def build_cohort(spec: ModelSpec, table: pd.DataFrame) -> Cohort:
-    """The rows that are left, as inputs and outcome; refuses a table that lacks a column or has a patient twice."""
+    """The rows that are left, as inputs and outcome; refuses a table that lacks a column or has a row twice."""
     _refuse_unusable(spec, table)
     rows, left_out = table, []
     for exclusion in spec.exclusions:
         out = np.asarray(exclusion.leaves_out(rows), dtype=bool)
         left_out.append(Left(exclusion.reason, exclusion.words, int(out.sum())))
         rows = rows[~out]
+    recent = _recent(spec, rows)
     return Cohort(
         features=spec.feature_names,
-        X=inputs_of(spec, rows),
-        y=rows[spec.outcome.column].to_numpy(dtype=np.int64),
+        X=believed(spec, inputs_of(spec, rows)),
+        observed=observe(spec.outcome, rows, recent),
         fold=_folds(spec, rows),
-        recent=(rows[spec.recalibration.column] >= spec.recalibration.since).to_numpy(),
+        recent=recent,
+        patient=pd.factorize(rows[spec.patient_column])[0].astype(np.int64),
         rows=rows,
         table_rows=len(table),
         left_out=tuple(left_out),
@@ -79,13 +132,46 @@ def build_cohort(spec: ModelSpec, table: pd.DataFrame) -> Cohort:
 
 
 def inputs_of(spec: ModelSpec, rows: pd.DataFrame) -> NDArray[np.float64]:
-    """The inputs [n, F] in the order declared, NaN where missing; clipped where the study stops."""
+    """The inputs [n, F] in the order declared, NaN where missing or no number; clipped where the study stops.
+
+    A column that the table does not have at all is missing throughout.
+    """
     columns = []
     for item in spec.inputs:
-        column = spec.derived[item.name](rows) if item.name in spec.derived else rows[item.name]
-        values = column.to_numpy(dtype=np.float64)
-        columns.append(values if item.clip_high is None else np.minimum(values, item.clip_high))
+        column = _column(spec, item.name, rows)
+        columns.append(column if item.clip_high is None else np.minimum(column, item.clip_high))
     return np.column_stack(columns)
+
+
+def believed(spec: ModelSpec, X: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Without what the mapping would not believe at the bedside: nothing is learned from such a value."""
+    low = np.array([FEATURES[name].plausible_low for name in spec.feature_names])
+    high = np.array([FEATURES[name].plausible_high for name in spec.feature_names])
+    with np.errstate(invalid="ignore"):
+        return np.where((low > X) | (high < X), np.nan, X)
+
+
+def _column(spec: ModelSpec, name: str, rows: pd.DataFrame) -> NDArray[np.float64]:
+    try:
+        found = spec.derived[name](rows) if name in spec.derived else rows[name]
+    except KeyError:
+        return np.full(len(rows), np.nan)
+    if isinstance(found.dtype, pd.CategoricalDtype):
+        # One conversion per category: a text that is no number becomes missing.
+        numbers = np.append(np.asarray(pd.to_numeric(found.cat.categories, errors="coerce"), dtype=np.float64), np.nan)
+        return np.asarray(numbers[found.cat.codes])
+    return np.asarray(pd.to_numeric(found, errors="coerce"), dtype=np.float64)
+
+
+def _keys(spec: ModelSpec) -> tuple[str, ...]:
+    return (spec.patient_column, spec.key)
+
+
+def _recent(spec: ModelSpec, rows: pd.DataFrame) -> NDArray[np.bool_]:
+    """The latest period; everybody where there is none."""
+    if spec.recalibration is None:
+        return np.ones(len(rows), dtype=bool)
+    return np.asarray(rows[spec.recalibration.column] >= spec.recalibration.since, dtype=bool)
 
 
 def _folds(spec: ModelSpec, rows: pd.DataFrame) -> NDArray[np.int64]:
@@ -97,8 +183,12 @@ def _folds(spec: ModelSpec, rows: pd.DataFrame) -> NDArray[np.int64]:
 
 def _refuse_unusable(spec: ModelSpec, table: pd.DataFrame) -> None:
     needed = {item.name for item in spec.inputs if item.name not in spec.derived}
-    needed |= {spec.outcome.column, spec.patient_column, spec.recalibration.column}
+    needed |= {spec.patient_column, spec.key}
+    needed |= {spec.outcome.column} if spec.outcome.of is None and spec.outcome.follow_up is None else set()
+    needed |= {spec.recalibration.column} if spec.recalibration is not None else set()
     if absent := sorted(needed - set(table.columns)):
         raise TrainingRefused(f"{spec.table} has no column {', '.join(absent)}")
-    if table[spec.patient_column].duplicated().any():
-        raise TrainingRefused(f"{spec.table} has a {spec.patient_column} twice; rows must be people, or folds leak")
+    if table[spec.key].duplicated().any():
+        raise TrainingRefused(f"{spec.table} has a {spec.key} twice; the same row in two folds would leak")
+    if spec.fold_column in table.columns and table.groupby(spec.patient_column)[spec.fold_column].nunique().max() > 1:
+        raise TrainingRefused(f"{spec.table} has a {spec.patient_column} in two folds: folds are by patient")

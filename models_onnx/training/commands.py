@@ -5,16 +5,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from models_onnx.artifact import Artifact, load_artifact, write_artifact
 from models_onnx.card.embed import core_digest
-from models_onnx.errors import TrainingRefused
+from models_onnx.evaluation.calibration import logit
 from models_onnx.manifest import Manifest
 from models_onnx.registry import ARTIFACTS, load_model
 from models_onnx.runtime import Model
-from models_onnx.spec import REPLICATES, SEED, ModelSpec, get_spec
-from models_onnx.training.cohort import Cohort, build_cohort, read_table
+from models_onnx.spec import REPLICATES, SEED, get_spec
+from models_onnx.training.cohort import Cohort, build_cohort, read_rows, read_table
 from models_onnx.training.crossvalidate import OutOfFold, Progress
 from models_onnx.training.evaluate import WHOLE, Evaluator
 from models_onnx.training.pipeline import Trained, train
@@ -63,9 +62,10 @@ def train_model(
     seed: int = SEED,
     replicates: int = REPLICATES,
     progress: Progress = no_progress,
+    specs: Path | None = None,
 ) -> Trained:
     """Trains, proves, evaluates and, if its floors hold, writes `<out>/<name>`; returns what was trained."""
-    trained = evaluate_model(name, data_folder, seed, replicates, progress)
+    trained = evaluate_model(name, data_folder, seed, replicates, progress, specs)
     if trained.passed:
         write_artifact(out / name, trained.manifest, trained.content)
     return trained
@@ -77,18 +77,23 @@ def evaluate_model(
     seed: int = SEED,
     replicates: int = REPLICATES,
     progress: Progress = no_progress,
+    specs: Path | None = None,
 ) -> Trained:
     """The same without writing: figures on people not trained on, as `train_model` would put them into the manifest."""
-    spec = get_spec(name)
+    spec = get_spec(name, specs)
     return train(spec, read_table(spec, data_folder), seed, replicates, progress)
 
 
 def check_model(
-    name: str, data_folder: Path, committed: Path = ARTIFACTS, progress: Progress = no_progress
+    name: str,
+    data_folder: Path,
+    committed: Path = ARTIFACTS,
+    progress: Progress = no_progress,
+    specs: Path | None = None,
 ) -> Comparison:
     """Trains again with the artifact's own seed, writes nothing, and compares the two over everyone in the cohort."""
     artifact = load_artifact(committed / name)
-    spec = get_spec(name)
+    spec = get_spec(name, specs)
     table = read_table(spec, data_folder)
     trained = train(spec, table, artifact.manifest.seed, 0, progress)
     people = build_cohort(spec, table.rows).X
@@ -113,20 +118,18 @@ def evaluate_rows(
     seed: int = SEED,
     replicates: int = REPLICATES,
     progress: Progress = no_progress,
+    specs: Path | None = None,
 ) -> OtherRows:
     """The committed artifact on other rows of the same form (no fold needed); every eligible person is predicted."""
-    spec, model = get_spec(name), load_model(name, folder)
-    cohort = build_cohort(spec, _other_table(spec, rows))
-    predicted = OutOfFold(model.predict_rows(cohort.X).margin, {})
-    evaluator = Evaluator(spec, cohort, predicted, model.manifest.thresholds.default.margin, replicates, seed)
+    spec, model = get_spec(name, specs), load_model(name, folder)
+    cohort = build_cohort(spec, read_rows(spec, rows))
+    told = model.predict_rows(cohort.X)
+    odds = logit(told.probability)
+    limit = float(logit(np.array([model.manifest.thresholds.default.probability]))[0])
+    predicted = OutOfFold(told.margin, odds, {})
+    evaluator = Evaluator(spec, cohort, predicted, limit, replicates, seed)
     whole = evaluator.block(np.ones(len(cohort), dtype=bool), {**WHOLE, **evaluator.alerts})
     return OtherRows(model.manifest, cohort, whole, evaluator.subgroups(progress))
-
-
-def _other_table(spec: ModelSpec, path: Path) -> pd.DataFrame:
-    if not path.is_file():
-        raise TrainingRefused(f"{path} is not there")
-    return pd.read_csv(path, dtype={spec.patient_column: str})
 
 
 def _auroc(manifest: Manifest) -> float:

@@ -8,7 +8,7 @@ from skl2onnx.common.data_types import DoubleTensorType
 from sklearn.pipeline import make_pipeline
 
 from models_onnx.errors import ParityRefused
-from models_onnx.training.additive import Fitted
+from models_onnx.training.additive import Linear
 from models_onnx.training.hinges import Array
 
 # skl2onnx 1.20 converts StandardScaler + LogisticRegression, but not the basis, nor a missing input without imputation.
@@ -16,7 +16,7 @@ from models_onnx.training.hinges import Array
 TOLERANCE = 1e-5
 
 
-def largest_difference(fitted: Fitted, rows: NDArray[np.float32], probability: Array) -> float:
+def largest_difference(fitted: Linear, rows: NDArray[np.float32], probability: Array) -> float:
     """Largest difference of `probability` from skl2onnx's conversion; ParityRefused above 1e-5."""
     pipeline = make_pipeline(fitted.scaler, fitted.regression)
     basis = fitted.hinges.spread(rows.astype(np.float64))

@@ -6,12 +6,16 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from models_onnx.compiler import Link
 from models_onnx.errors import TrainingRefused
-from models_onnx.evaluation.calibration import logistic_recalibration
+from models_onnx.estimator import Estimator
+from models_onnx.evaluation.calibration import cloglog_recalibration, logistic_recalibration, logit
 from models_onnx.spec import ModelSpec
-from models_onnx.training.additive import Fitted, fit, recalibrated
 from models_onnx.training.cohort import NO_FOLD, Cohort
+from models_onnx.training.families import Fitted, fit
+from models_onnx.training.follow_up import Observed
 from models_onnx.training.hinges import Array
+from models_onnx.training.people import People
 
 # Each fold is predicted by models fitted, and recalibrated out of fold, on the others: two of them at least.
 LEAST_FOLDS = 3
@@ -22,17 +26,31 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class OutOfFold:
-    """Out-of-fold margins of the recalibrated models, and the model of each fold for stress tests on its people."""
+    """Out-of-fold margins, and the model of each fold for stress tests on its people.
+
+    `margin` is on the scale of the model's link, `logit` always that of the log odds, which the figures are about.
+    """
 
     margin: Array
+    logit: Array
     models: dict[int, Fitted]
 
-    def margin_of(self, X: Array, fold: NDArray[np.int64]) -> Array:
-        """Margins of changed inputs (a panel taken away, say), each person by the model that never saw them."""
-        margin = np.empty(len(X))
+    @classmethod
+    def of(cls, margin: Array, link: Link, models: dict[int, Fitted]) -> "OutOfFold":
+        """With the log odds worked out from the link."""
+        return cls(margin, log_odds(link, margin), models)
+
+    def logit_of(self, X: Array, fold: NDArray[np.int64]) -> Array:
+        """Log odds of changed inputs (a panel taken away, say), each person by the model that never saw them."""
+        odds = np.empty(len(X))
         for number, model in self.models.items():
-            margin[fold == number] = model.margin(X[fold == number])
-        return margin
+            odds[fold == number] = log_odds(model.link, model.margin(X[fold == number]))
+        return odds
+
+
+def log_odds(link: Link, margin: Array) -> Array:
+    """Margins of any link as log odds."""
+    return margin if link.name == "logit" else logit(link.probability(margin))
 
 
 @dataclass(slots=True)
@@ -42,6 +60,7 @@ class Folds:
     spec: ModelSpec
     cohort: Cohort
     features: tuple[str, ...]
+    estimator: Estimator | None = None
     X: Array = field(init=False)
     _fits: dict[frozenset[int], Fitted] = field(default_factory=dict)
 
@@ -58,15 +77,22 @@ class Folds:
         return tuple(int(number) for number in np.unique(self.cohort.fold))
 
     def recalibrated_without(self, *left_out: int) -> Fitted:
-        """Fitted on the other folds; intercept and slope from their latest period, each predicted without itself."""
+        """Fitted on the other folds; intercept and slope from their latest period, each predicted without itself.
+
+        Without a latest period the fit is left as it is: its own people are the reference.
+        """
+        fitted = self._fit_without(*left_out)
+        if self.spec.recalibration is None:
+            return fitted
         inner = np.full(len(self.cohort), np.nan)
         for number in self.numbers:
             if number not in left_out:
                 apart = self.cohort.fold == number
                 inner[apart] = self._fit_without(*left_out, number).margin(self.X[apart])
-        latest = self._rows_without(left_out) & self.cohort.recent
-        intercept, slope = logistic_recalibration(inner[latest], self.cohort.y[latest])
-        return recalibrated(self._fit_without(*left_out), intercept, slope)
+        latest = self._rows_without(left_out) & self.cohort.recent & (self.cohort.weight > 0)
+        recalibrate = logistic_recalibration if fitted.link.name == "logit" else cloglog_recalibration
+        intercept, slope = recalibrate(inner[latest], self.cohort.y[latest], self.cohort.weight[latest])
+        return fitted.recalibrated(intercept, slope)
 
     def out_of_fold(self, progress: Progress, what: str) -> OutOfFold:
         """Cross-validation by patient with the whole procedure inside, knots and recalibration and all."""
@@ -77,7 +103,11 @@ class Folds:
             apart = self.cohort.fold == number
             margin[apart] = models[number].margin(self.X[apart])
         progress(what, len(self.numbers), len(self.numbers))
-        return OutOfFold(margin, models)
+        odds = np.empty(len(margin))
+        for number, model in models.items():
+            apart = self.cohort.fold == number
+            odds[apart] = log_odds(model.link, margin[apart])
+        return OutOfFold(margin, odds, models)
 
     def _rows_without(self, left_out: tuple[int, ...]) -> NDArray[np.bool_]:
         return ~np.isin(self.cohort.fold, left_out)
@@ -85,7 +115,12 @@ class Folds:
     def _fit_without(self, *left_out: int) -> Fitted:
         key = frozenset(left_out)
         if key not in self._fits:
-            rows = self._rows_without(left_out)
-            cohort = self.cohort
-            self._fits[key] = fit(self.spec.estimator, self.X[rows], cohort.y[rows], cohort.recent[rows])
+            people = self._people(self._rows_without(left_out))
+            self._fits[key] = fit(self.estimator or self.spec.estimator, people, self.spec.outcome.horizon_years)
         return self._fits[key]
+
+    def _people(self, rows: NDArray[np.bool_]) -> People:
+        inputs = tuple(item for name in self.features for item in self.spec.inputs if item.name == name)
+        observed = self.cohort.observed
+        part = Observed(observed.y[rows], observed.weight[rows], observed.years[rows], observed.event[rows])
+        return People(inputs, self.X[rows], part, self.cohort.recent[rows])

@@ -9,8 +9,9 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from fhir.mapping.features import FEATURES
 from models_onnx.artifact import MODEL
-from models_onnx.compiler import Agreement, PiecewiseLinear, Reference
+from models_onnx.compiler import Agreement, FittedModel, Reference, Survival
 from models_onnx.manifest import Manifest
 from models_onnx.spec import ModelSpec
 from models_onnx.training.cohort import Cohort, Table
@@ -24,7 +25,7 @@ Document = dict[str, Any]
 
 
 def describe(
-    spec: ModelSpec, cohort: Cohort, table: Table, model: PiecewiseLinear, reference: Reference, predicted: OutOfFold
+    spec: ModelSpec, cohort: Cohort, table: Table, model: FittedModel, reference: Reference, predicted: OutOfFold
 ) -> Document:
     """Everything about the model that does not depend on resampling; manifest and metadata are made from it."""
     return {
@@ -36,6 +37,7 @@ def describe(
             "column": spec.outcome.column,
             "words": spec.outcome.words,
             "horizon_years": spec.outcome.horizon_years,
+            "horizon_days": spec.outcome.horizon_days,
         },
         "intended_use": spec.intended_use,
         "users": spec.users,
@@ -47,9 +49,12 @@ def describe(
             "age_low": spec.population.age_low,
             "exclude_conditions": list(spec.population.exclude_conditions),
         },
-        "period": {"training": spec.period, "recalibration": spec.recalibration.words},
+        "period": {
+            "training": spec.period,
+            "recalibration": spec.recalibration.words if spec.recalibration else spec.period,
+        },
         "cohort": _cohort(spec, cohort),
-        "reference": _reference(spec, cohort, reference),
+        "reference": _reference(spec, cohort, reference, model),
         "features": _features(spec, cohort, model),
         "required": {
             "always": list(spec.always_required),
@@ -58,9 +63,13 @@ def describe(
                 for g in spec.required_groups
             ],
         },
-        "link": "logit",
+        "link": model.link.name,
         "base": model.base,
-        "thresholds": _thresholds(spec, cohort, reference, predicted),
+        "thresholds": _thresholds(spec, cohort, reference, predicted, model),
+        "estimator": spec.estimator.words,
+        "row_words": spec.row_words,
+        "twin": {"id": spec.twin, "words": spec.twin_words} if spec.twin else None,
+        "horizons_years": list(model.link.horizons) if isinstance(model.link, Survival) else [],
     }
 
 
@@ -70,7 +79,6 @@ def metadata(spec: ModelSpec, described: Document) -> dict[str, str]:
     return {
         "model_id": spec.id,
         "model_version": spec.version,
-        "link": "logit",
         "features": json.dumps(list(spec.feature_names)),
         "feature_dictionary": _compact(described["features"]),
         "model_card": _compact(card),
@@ -91,8 +99,9 @@ def manifest(described: Document, content: bytes, seed: int, evaluation: Documen
     return msgspec.convert(document, Manifest)
 
 
-def parity(agreement: Agreement, skl2onnx_difference: float) -> Document:
-    """Largest differences, to two digits: what lies below is noise of the machine."""
+def parity(agreement: Agreement, skl2onnx_difference: float | None) -> Document:
+    """Largest differences, to two digits: what lies below is noise of the machine; skl2onnx knows logistic models."""
+    second = {} if skl2onnx_difference is None else {"skl2onnx": significant(skl2onnx_difference, 2)}
     return {
         "rows": agreement.rows,
         "rows_with_missing": agreement.rows_with_missing,
@@ -100,7 +109,7 @@ def parity(agreement: Agreement, skl2onnx_difference: float) -> Document:
         "probability": significant(agreement.probability, 2),
         "contribution": significant(agreement.contribution, 2),
         "additivity": significant(agreement.additivity, 2),
-        "skl2onnx": significant(skl2onnx_difference, 2),
+        **second,
     }
 
 
@@ -123,14 +132,17 @@ def _cohort(spec: ModelSpec, cohort: Cohort) -> Document:
     }
 
 
-def _reference(spec: ModelSpec, cohort: Cohort, reference: Reference) -> Document:
+def _reference(spec: ModelSpec, cohort: Cohort, reference: Reference, model: FittedModel) -> Document:
+    def probability(margin: float) -> float:
+        return float(model.link.probability(np.array([margin]))[0])
+
     return {
         "words": spec.reference_words,
         "n": int(cohort.recent.sum()),
         "events": int(cohort.y[cohort.recent].sum()),
         "bins": [
             {
-                "probability_low": round(_probability(reference.margin_low(b)), 6),
+                "probability_low": round(probability(reference.margin_low(b)), 6),
                 "percentile_low": round(b.quantile * reference.step, 1),
                 "predicted": b.predicted,
                 "count": b.count,
@@ -144,43 +156,45 @@ def _reference(spec: ModelSpec, cohort: Cohort, reference: Reference) -> Documen
     }
 
 
-def _features(spec: ModelSpec, cohort: Cohort, model: PiecewiseLinear) -> list[Document]:
+def _features(spec: ModelSpec, cohort: Cohort, model: FittedModel) -> list[Document]:
     groups = {member: group.name for group in spec.required_groups for member in group.members}
     means = np.nanmean(cohort.X[cohort.recent], axis=0)
+    highest = np.nanmax(cohort.X, axis=0)
     return [
         {
             **item.described(),
-            "trained_low": line.knots[0],
-            "trained_high": line.top,
+            "trained_low": low,
+            "trained_high": significant(float(top)) if high == float("inf") else high,
             "clip_high": item.clip_high,
             "reference_value": significant(float(mean), 4),
             "group": groups.get(item.name),
+            "choices": list(FEATURES[item.name].choices),
         }
-        for item, line, mean in zip(spec.inputs, model.lines, means, strict=True)
+        for item, low, high, top, mean in zip(spec.inputs, model.low, model.high, highest, means, strict=True)
     ]
 
 
-def _thresholds(spec: ModelSpec, cohort: Cohort, reference: Reference, predicted: OutOfFold) -> Document:
-    margin, y = predicted.margin[cohort.recent], cohort.y[cohort.recent]
+def _thresholds(
+    spec: ModelSpec, cohort: Cohort, reference: Reference, predicted: OutOfFold, model: FittedModel
+) -> Document:
+    known = cohort.recent & (cohort.weight > 0)
+    margin, y, weight = predicted.margin[known], cohort.y[known], cohort.weight[known]
     table = []
     for capacity in spec.capacities:
         limit = threshold_margin(reference, capacity)
         alerted = margin >= limit
-        ppv = float(y[alerted].mean())
+        found = float((weight * y)[alerted].sum())
+        ppv = found / max(float(weight[alerted].sum()), 1e-12)
         table.append(
             {
                 "capacity": capacity,
                 "percentile": round(100.0 * (1.0 - capacity), 1),
                 "margin": limit,
-                "probability": round(_probability(limit), 4),
-                "alert_rate": round(float(alerted.mean()), 4),
+                "probability": round(float(model.link.probability(np.array([limit]))[0]), 4),
+                "alert_rate": round(float(weight[alerted].sum() / weight.sum()), 4),
                 "ppv": round(ppv, 4),
-                "sensitivity": round(float(y[alerted].sum() / y.sum()), 4),
-                "number_needed_to_alert": round(1.0 / ppv, 2),
+                "sensitivity": round(found / float((weight * y).sum()), 4),
+                "number_needed_to_alert": round(1.0 / ppv, 2) if ppv else 1e9,
             }
         )
     return {"capacity": spec.capacity, "table": table}
-
-
-def _probability(margin: float) -> float:
-    return float(1.0 / (1.0 + np.exp(-margin)))

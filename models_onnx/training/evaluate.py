@@ -5,17 +5,21 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from models_onnx.evaluation import metrics
-from models_onnx.evaluation.bootstrap import Estimate, Metric, estimate, gain
+from models_onnx.evaluation.bootstrap import Estimate, Metric, Rows, estimate, gain
 from models_onnx.spec import Floors, ModelSpec
 from models_onnx.training.cohort import Cohort
 from models_onnx.training.crossvalidate import OutOfFold, Progress
+from models_onnx.training.follow_up import Observed, c_index
 from models_onnx.training.hinges import Array
 
 # responsible-ai 5.2, fairness: fewer events than this in a group is "insufficient", never "passed".
 ENOUGH_EVENTS = 100
+# Pairs of people take long to count: as many samples as give the second digit of an interval.
+C_REPLICATES = 20
 
 WHOLE: Mapping[str, Metric] = {
     "auroc": metrics.auroc,
@@ -30,13 +34,18 @@ Figures = dict[str, Any]
 
 
 class Evaluator:
-    """One cohort, its out-of-fold margins and the threshold; every method gives one block of the evaluation."""
+    """One cohort, its out-of-fold predictions and the threshold (log odds); each method gives one block.
+
+    Rows whose outcome is not known count through the weights of the others.
+    """
 
     def __init__(
         self, spec: ModelSpec, cohort: Cohort, predicted: OutOfFold, threshold: float, replicates: int, seed: int
     ) -> None:
         self.spec, self.cohort, self.predicted = spec, cohort, predicted
         self.replicates, self.seed = replicates, seed
+        self.known = cohort.weight > 0
+        self.rows = Rows(cohort.patient, cohort.weight)
         self.alerts: Mapping[str, Metric] = {
             "alert_rate": partial(metrics.alert_rate, threshold=threshold),
             "ppv": partial(metrics.ppv, threshold=threshold),
@@ -46,15 +55,34 @@ class Evaluator:
 
     def block(self, rows: NDArray[np.bool_], wanted: Mapping[str, Metric]) -> Figures:
         """n, events and the wanted figures with intervals, of these rows."""
-        margin, y = self.predicted.margin[rows], self.cohort.y[rows]
-        estimates = estimate(wanted, margin, y, self.replicates, self.seed)
-        return {"n": len(y), "events": int(y.sum()), **{name: _rounded(e) for name, e in estimates.items()}}
+        known = rows & self.known
+        y = self.cohort.y[known]
+        estimates = estimate(wanted, self.predicted.logit[known], y, self.replicates, self.seed, self.rows.of(known))
+        return {"n": int(rows.sum()), "events": int(y.sum()), **{name: _rounded(e) for name, e in estimates.items()}}
+
+    def c_index(self, rows: NDArray[np.bool_]) -> Figures:
+        """Harrell's C over the follow-up to the horizon, with an interval over samples of patients."""
+        observed, margin = self.cohort.observed, self.predicted.logit
+        horizon = self.spec.outcome.horizon_years
+        point = c_index(margin[rows], _part(observed, rows), horizon)
+        drawn = []
+        places = np.flatnonzero(rows)
+        generator = np.random.default_rng(self.seed)
+        for _ in range(min(C_REPLICATES, self.replicates)):
+            sample = places[generator.integers(0, len(places), len(places))]
+            drawn.append(c_index(margin[sample], _part(observed, sample), horizon))
+        # Few samples give a spread, not percentiles.
+        spread = 1.96 * float(np.std(drawn, ddof=1)) if len(drawn) > 1 else 0.0
+        return _rounded(Estimate(point, point - spread, point + spread))
 
     def simple(self, simple: OutOfFold) -> Figures:
         """The same procedure with few inputs beside it, and what the others gain, on the same samples."""
-        args = (self.cohort.y, self.replicates, self.seed)
-        alone = estimate({"auroc": metrics.auroc}, simple.margin, *args)["auroc"]
-        more = gain(metrics.auroc, self.predicted.margin, simple.margin, *args)
+        known = self.known
+        y, rows = self.cohort.y[known], self.rows.of(known)
+        alone = estimate({"auroc": metrics.auroc}, simple.logit[known], y, self.replicates, self.seed, rows)["auroc"]
+        more = gain(
+            metrics.auroc, self.predicted.logit[known], simple.logit[known], y, self.replicates, self.seed, rows
+        )
         return {"inputs": list(self.spec.simple_inputs), "auroc": _rounded(alone), "gain": _rounded(more)}
 
     def subgroups(self, progress: Progress) -> list[Figures]:
@@ -65,14 +93,16 @@ class Evaluator:
         for done, (axis, column_of) in enumerate(axes):
             progress("subgroups", done, len(axes))
             column = column_of(self.cohort.rows).to_numpy()
-            for group in sorted(set(column)):
+            for group in sorted({each for each in column if not pd.isna(each)}):
                 rows = column == group
-                latest = rows & self.cohort.recent
+                if not (rows & self.known).any():
+                    continue
                 figures = self.block(rows, wanted)
                 found.append(
                     {"axis": axis, "group": str(group), "sufficient": figures["events"] >= ENOUGH_EVENTS, **figures}
                 )
-                if latest.any() and not latest[rows].all():
+                latest = rows & self.cohort.recent
+                if (latest & self.known).any() and not latest[rows].all():
                     found[-1]["latest"] = self.block(latest, {"observed_expected": metrics.observed_expected})
         progress("subgroups", len(axes), len(axes))
         return found
@@ -80,13 +110,13 @@ class Evaluator:
     def panels(self) -> list[Figures]:
         """What happens to everyone's prediction when a panel of inputs is not there."""
         found = []
-        recent = self.cohort.recent
+        known = self.cohort.recent & self.known
         for words, names in self.spec.panels.items():
             X = self.cohort.X.copy()
             X[:, [self.cohort.features.index(name) for name in names]] = np.nan
-            margin = self.predicted.margin_of(X, self.cohort.fold)[recent]
+            odds = self.predicted.logit_of(X, self.cohort.fold)[known]
             wanted = {"auroc": metrics.auroc, "observed_expected": metrics.observed_expected}
-            figures = estimate(wanted, margin, self.cohort.y[recent], self.replicates, self.seed)
+            figures = estimate(wanted, odds, self.cohort.y[known], self.replicates, self.seed, self.rows.of(known))
             found.append(
                 {
                     "words": words,
@@ -100,7 +130,9 @@ class Evaluator:
     def _scored(self, X: Array) -> bool:
         known: NDArray[np.bool_] = ~np.all(np.isnan(X), axis=0)
         there = dict(zip(self.cohort.features, known.tolist(), strict=True))
-        return all(sum(there[m] for m in group.members) >= group.at_least for group in self.spec.required_groups)
+        return all(there[name] for name in self.spec.always_required) and all(
+            sum(there[m] for m in group.members) >= group.at_least for group in self.spec.required_groups
+        )
 
 
 def judge(floors: Floors, whole: Figures, latest: Figures) -> list[Figures]:
@@ -108,11 +140,19 @@ def judge(floors: Floors, whole: Figures, latest: Figures) -> list[Figures]:
     low, high = floors.slope
     auroc = whole["auroc"]["value"]
     found = [_floor("AUROC, all", auroc, f"at least {floors.auroc}", auroc >= floors.auroc)]
-    for words, block in (("all", whole), ("latest", latest)):
+    if floors.c_index is not None:
+        value = whole["c_index"]["value"]
+        found.append(_floor("C-index, all", value, f"at least {floors.c_index}", value >= floors.c_index))
+    blocks = {"all": whole} if latest is whole else {"all": whole, "latest": latest}
+    for words, block in blocks.items():
         slope, oe = block["calibration_slope"]["value"], block["observed_expected"]
         found.append(_floor(f"calibration slope, {words}", slope, f"{low} to {high}", low <= slope <= high))
         found.append(_observed_expected(floors, words, oe))
     return found
+
+
+def _part(observed: Observed, rows: NDArray[Any]) -> Observed:
+    return Observed(observed.y[rows], observed.weight[rows], observed.years[rows], observed.event[rows])
 
 
 def _observed_expected(floors: Floors, words: str, figure: dict[str, float]) -> Figures:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from models_onnx.training.rounding import significant
+from models_onnx.training.rounding import at_least, at_most, significant
 
 Array = NDArray[np.float64]
 
@@ -30,21 +30,29 @@ class Hinges:
         return np.where(np.isnan(spread), np.nan, np.maximum(spread - knots, 0.0))
 
 
-def place_knots(X: Array, count: int) -> Hinges:
-    """Lowest value and `count` inner quantiles of each input; an input of two values gets the lowest only."""
+def place_knots(X: Array, count: int, declared: Sequence[Sequence[float] | None] | None = None) -> Hinges:
+    """Lowest value and `count` inner quantiles of each input, or the knots declared for it.
+
+    An input of two values gets the lowest only.
+    """
     columns = [x[~np.isnan(x)] for x in X.T]
+    wanted = declared or [None] * len(columns)
     return Hinges(
-        knots=tuple(_knots(column, count) for column in columns),
-        tops=tuple(significant(float(column.max())) for column in columns),
+        knots=tuple(_knots(column, count, own) for column, own in zip(columns, wanted, strict=True)),
+        tops=tuple(at_least(float(column.max())) for column in columns),
     )
 
 
-def _knots(column: Array, count: int) -> tuple[float, ...]:
+def _knots(column: Array, count: int, declared: Sequence[float] | None) -> tuple[float, ...]:
     low, high = float(column.min()), float(column.max())
-    inner: Sequence[float] = [] if len(np.unique(column)) <= 2 else np.quantile(column, _levels(count)).tolist()
-    rounded = {significant(low), *(significant(x) for x in inner if low < x < high)}
+    inner: Sequence[float] = declared if declared is not None else _quantiles(column, count)
+    rounded = {at_most(low), *(significant(x) for x in inner if low < x < high)}
     return tuple(sorted(rounded))
 
 
-def _levels(count: int) -> Array:
-    return np.linspace(0.0, 1.0, count + 2)[1:-1]
+def _quantiles(column: Array, count: int) -> Sequence[float]:
+    if len(np.unique(column)) <= 2:
+        return ()
+    levels = np.linspace(0.0, 1.0, count + 2)[1:-1]
+    found: list[float] = np.quantile(column, levels).tolist()
+    return found

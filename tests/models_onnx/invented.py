@@ -56,6 +56,10 @@ def invented_table(seed: int = 7, people: int = PEOPLE) -> pd.DataFrame:
         pregnant=np.where((age < 45) & (draw.random(people) < 0.05), 1.0, 0.0),
         race_ethnicity=draw.choice(["a", "b", "c"], people),
         cycle_start=cycle,
+        linked=np.where(draw.random(people) < 0.02, 0, 1),
+        # Half of those who died did so in the second half; who lived was followed as long as the cycle allows.
+        followup_months=np.where(death == 1, draw.integers(1, 60, people), np.where(cycle > 2013, 40, 130)),
+        death=np.where((cycle > 2013) & (draw.random(people) < 0.4), 0.0, death),
         death_5y=np.where(cycle > 2013, np.nan, death),
         fold=draw.integers(0, 5, people),
     )

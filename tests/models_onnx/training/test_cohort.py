@@ -1,5 +1,6 @@
 """Who is trained on, who is left out in which step, and which tables are refused."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,13 +9,13 @@ import pytest
 
 from models_onnx.errors import TrainingRefused
 from models_onnx.models.mortality_5y import LABS
-from models_onnx.training.cohort import Cohort, build_cohort, read_table
+from models_onnx.training.cohort import Cohort, believed, build_cohort, inputs_of, read_table
 from tests.models_onnx.invented import INVENTED
 
 
 def test_every_row_is_either_left_out_in_one_step_or_trained_on(rows: pd.DataFrame, cohort: Cohort) -> None:
     assert cohort.table_rows == len(rows) == sum(left.count for left in cohort.left_out) + len(cohort)
-    assert [left.reason for left in cohort.left_out] == ["under-40", "pregnant", "not-followed", "few-labs"]
+    assert [left.reason for left in cohort.left_out] == ["under-40", "pregnant", "not-linked", "few-labs"]
     assert all(left.count > 0 for left in cohort.left_out)
 
 
@@ -22,7 +23,7 @@ def test_nobody_in_the_cohort_should_have_been_left_out(cohort: Cohort) -> None:
     kept = cohort.rows
     assert kept["age_years"].min() >= 40
     assert not (kept["pregnant"] == 1).any()
-    assert kept["death_5y"].notna().all()
+    assert (kept["linked"] == 1).all()
     assert kept[list(LABS)].notna().sum(axis=1).min() >= 8
 
 
@@ -40,6 +41,28 @@ def test_missing_values_stay_missing(cohort: Cohort) -> None:
 def test_a_person_twice_is_refused_because_folds_would_leak(rows: pd.DataFrame) -> None:
     with pytest.raises(TrainingRefused, match="twice"):
         build_cohort(INVENTED, pd.concat([rows, rows.iloc[:1]]))
+
+
+def test_a_patient_in_two_folds_is_refused(rows: pd.DataFrame) -> None:
+    stays = replace(INVENTED, row_column="stay")
+    twice = rows.iloc[:2].assign(participant_id="one", fold=[0, 1])
+    with pytest.raises(TrainingRefused, match="two folds"):
+        build_cohort(stays, pd.concat([rows, twice]).assign(stay=range(len(rows) + 2)))
+
+
+def test_nothing_is_learned_from_a_value_that_the_bedside_would_refuse(rows: pd.DataFrame) -> None:
+    wild = rows.assign(dbp_mmhg=rows["dbp_mmhg"].where(np.arange(len(rows)) > 0, 5000.0))
+    X = inputs_of(INVENTED, wild)
+    column = INVENTED.feature_names.index("dbp_mmhg")
+    assert X[0, column] == 5000.0
+    assert np.isnan(believed(INVENTED, X)[0, column])
+
+
+def test_text_that_is_no_number_is_missing(rows: pd.DataFrame) -> None:
+    column = INVENTED.feature_names.index("albumin_g_dl")
+    X = inputs_of(INVENTED, rows.assign(albumin_g_dl=rows["albumin_g_dl"].astype(object).where(rows.index > 0, "<0.1")))
+    assert np.isnan(X[0, column])
+    assert np.array_equal(X[1:], inputs_of(INVENTED, rows)[1:], equal_nan=True)
 
 
 def test_a_table_without_an_input_is_refused_by_name(rows: pd.DataFrame) -> None:

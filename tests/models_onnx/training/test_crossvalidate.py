@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from models_onnx.errors import TrainingRefused
+from models_onnx.training.additive import Linear
 from models_onnx.training.cohort import Cohort
 from models_onnx.training.commands import no_progress
 from models_onnx.training.crossvalidate import Folds
@@ -19,7 +20,7 @@ def margins(cohort: Cohort) -> np.ndarray:
 
 def test_a_folds_own_outcomes_do_not_move_its_predictions(cohort: Cohort) -> None:
     mine = cohort.fold == 2
-    lied = replace(cohort, y=np.where(mine, 1 - cohort.y, cohort.y))
+    lied = replace(cohort, observed=replace(cohort.observed, y=np.where(mine, 1 - cohort.y, cohort.y)))
     before, after = margins(cohort), margins(lied)
     assert (before[mine] == after[mine]).all()
     assert not np.allclose(before[~mine], after[~mine], atol=1e-3)
@@ -31,18 +32,21 @@ def test_a_folds_own_values_do_not_move_knots_or_scaling_of_its_model(cohort: Co
     X[mine] = X[mine] * 3 + 1
     changed = Folds(INVENTED, replace(cohort, X=X), INVENTED.feature_names).recalibrated_without(0)
     same = Folds(INVENTED, cohort, INVENTED.feature_names).recalibrated_without(0)
+    assert isinstance(changed, Linear)
+    assert isinstance(same, Linear)
     assert changed.hinges == same.hinges
-    assert (changed.regression.coef_ == same.regression.coef_).all()
+    assert (changed.coefficients == same.coefficients).all()
 
 
 def test_margins_of_unchanged_inputs_are_the_out_of_fold_margins(cohort: Cohort) -> None:
     predicted = Folds(INVENTED, cohort, INVENTED.feature_names).out_of_fold(no_progress, "")
-    assert (predicted.margin_of(cohort.X, cohort.fold) == predicted.margin).all()
+    assert (predicted.logit_of(cohort.X, cohort.fold) == predicted.logit).all()
 
 
 def test_the_latest_period_is_calibrated(cohort: Cohort) -> None:
     probability = 1 / (1 + np.exp(-margins(cohort)[cohort.recent]))
-    assert cohort.y[cohort.recent].sum() / probability.sum() == pytest.approx(1.0, abs=0.05)
+    weight, y = cohort.weight[cohort.recent], cohort.y[cohort.recent]
+    assert (weight * y).sum() / (weight * probability).sum() == pytest.approx(1.0, abs=0.05)
 
 
 def test_a_table_without_folds_cannot_be_cross_validated(cohort: Cohort) -> None:

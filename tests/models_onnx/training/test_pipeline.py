@@ -6,13 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from models_onnx.artifact import Artifact
 from models_onnx.compiler.piecewise import PiecewiseLinear
 from models_onnx.errors import ParityRefused
+from models_onnx.estimator import AdditiveCox, AdditiveTrees, Estimator, ShallowTrees
 from models_onnx.runtime import Model
 from models_onnx.spec import Floors
-from models_onnx.training import pipeline
-from models_onnx.training.additive import to_lines
-from models_onnx.training.cohort import Cohort
+from models_onnx.training.additive import Linear
+from models_onnx.training.cohort import Cohort, build_cohort
 from models_onnx.training.commands import no_progress
 from models_onnx.training.crossvalidate import Folds
 from models_onnx.training.pipeline import Trained, train
@@ -34,6 +35,7 @@ def test_the_file_agrees_with_scikit_learn_on_the_rows_of_the_proof(
     trained: Trained, cohort: Cohort, invented_model: Model
 ) -> None:
     fitted = Folds(INVENTED, cohort, INVENTED.feature_names).recalibrated_without()
+    assert isinstance(fitted, Linear)
     probability, contributions = fitted.oracle(cohort.X)
     told = invented_model.predict_rows(cohort.X)
     assert np.abs(told.probability - probability).max() <= 1e-5
@@ -45,14 +47,44 @@ def test_the_file_agrees_with_scikit_learn_on_the_rows_of_the_proof(
 
 
 def test_lines_that_differ_from_the_fit_stop_the_training(rows: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
+    written = Linear.form
+
     def bent(*args: object) -> PiecewiseLinear:
-        model = to_lines(*args)  # type: ignore[arg-type]  # passed on as they come
+        model = written(*args)  # type: ignore[arg-type]  # passed on as they come
         first = replace(model.lines[0], weights=(model.lines[0].weights[0] * 1.01, *model.lines[0].weights[1:]))
         return replace(model, lines=(first, *model.lines[1:]))
 
-    monkeypatch.setattr(pipeline, "to_lines", bent)
+    monkeypatch.setattr(Linear, "form", bent)
     with pytest.raises(ParityRefused):
         train(INVENTED, as_table(rows), 1, 0, no_progress)
+
+
+FAMILIES = (
+    AdditiveCox(knots=2, penalty=5.0, horizons_years=(1, 2)),
+    AdditiveTrees(rounds=10, rate=0.2, leaf=30),
+    ShallowTrees(depth=2, rounds=10, rate=0.2, leaf=30),
+)
+
+
+@pytest.mark.parametrize("estimator", FAMILIES, ids=lambda each: type(each).__name__)
+def test_every_family_becomes_a_file_that_explains_itself(estimator: Estimator, rows: pd.DataFrame) -> None:
+    spec = replace(INVENTED, estimator=estimator, subgroups={}, panels={})
+    told = train(spec, as_table(rows), 1, 0, no_progress)
+    model = Model(Artifact(told.manifest, told.content))
+    cohort = build_cohort(spec, rows)
+    found = model.predict_rows(cohort.X)
+    assert told.manifest.estimator == estimator.words
+    assert told.manifest.link == ("cloglog" if isinstance(estimator, AdditiveCox) else "logit")
+    assert told.manifest.horizons_years == ((1.0, 2.0, 5.0) if isinstance(estimator, AdditiveCox) else ())
+    assert ((found.probability > 0) & (found.probability < 1)).all()
+    assert np.abs(found.margin - model.manifest.base - found.contributions.sum(axis=1)).max() <= 1e-5
+    assert told.manifest.evaluation["all"]["auroc"]["value"] > 0.6
+    if isinstance(estimator, AdditiveTrees):
+        ages = np.full((41, len(spec.inputs)), np.nan)
+        ages[:, 0] = np.arange(40, 81)
+        rising = model.predict_rows(ages).margin
+        assert (np.diff(rising) >= 0).all()
+        assert rising[-1] > rising[0]
 
 
 def test_a_floor_that_does_not_hold_is_said(rows: pd.DataFrame) -> None:
