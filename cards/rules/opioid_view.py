@@ -2,19 +2,21 @@
 
 import re
 from collections.abc import Iterable, Iterator
+from functools import cached_property, lru_cache
 
 from msgspec import Struct
 
 from cards.rules.chart import Chart, Taken
 from cards.rules.drafted import Drafted
 from cards.rules.selector import is_injected
-from fhir.mapping.active_medications import ended_medications
+from fhir.mapping.active_medications import ended_medications, orders_ever_taken
 from fhir.mapping.dose import DailyDose, daily_dose
 from fhir.mapping.medications import Identity, Order, identify
 from fhir.mapping.opioids import OpioidDose, is_patch, opioid_doses
 from fhir.record.record import PatientRecord
 from fhir.record.resources import MedicationDispense, MedicationRequest, MedicationStatement
 from fhir.record.time import FhirTime, parse_time
+from fhir.terminology.medications import class_members
 from fhir.terminology.opioids import METHADONE, is_opioid, is_partial_agonist
 
 # shared/data/medications/rules/opioid.json: tolerance needs a week, within the last 14 days.
@@ -23,7 +25,6 @@ TOLERANCE_LOOK_BACK_DAYS = 14
 _UNCHANGED_DAYS = 30
 UNDER_MME = 50.0
 """CDC 2022, recommendation 4: from 50 MME a day on many patients gain nothing while the risk rises."""
-_TAKEN = frozenset({"active", "completed", "unknown", "on-hold", "stopped", "in-progress", "intended"})
 _NALOXONE = frozenset({"7242", "31479"})
 _LONG_ACTING = re.compile(
     r"extended|sustained|prolonged|\b(?:12 hr|24 hr|er|xr|sr|cr|la|xl)\b|oxycontin|ms contin|kadian|opana er|exalgo"
@@ -47,7 +48,12 @@ def release_of(identity: Identity) -> str:
     """ "patch", "slow" or "fast": orders of one ingredient and one release replace each other."""
     if is_patch(identity):
         return "patch"
-    return "slow" if _LONG_ACTING.search(f"{identity.dose_form or ''} {identity.words}") else "fast"
+    return "slow" if _says_long_acting(f"{identity.dose_form or ''} {identity.words}") else "fast"
+
+
+@lru_cache(maxsize=1024)
+def _says_long_acting(words: str) -> bool:
+    return _LONG_ACTING.search(words) is not None
 
 
 def is_long_acting(identity: Identity) -> bool:
@@ -68,9 +74,15 @@ class OpioidView:
         charted = tuple(part for part in beside if not part.is_draft)
         # What the draft, or another draft, takes the place of is not added to it.
         self.parts = (*own, *(part for part in beside if part.is_draft or _key(part) not in replaced))
-        self._before = (*charted, *self._replaced_by_reference(), *_lately(chart.record, _UNCHANGED_DAYS, charted))
+        self._charted = charted
 
-    @property
+    @cached_property
+    def _before(self) -> tuple[Part, ...]:
+        """The opioids of the last 30 days, without the drafts of the session."""
+        lately = _lately(self._chart.record, _UNCHANGED_DAYS, self._charted)
+        return (*self._charted, *self._replaced_by_reference(), *lately)
+
+    @cached_property
     def total(self) -> tuple[float, bool]:
         """Milligrams of oral morphine a day that are known, and whether that is all."""
         return _sum(self.parts)
@@ -89,7 +101,7 @@ class OpioidView:
             return False
         return total <= before + 1e-9 if whole and known else None
 
-    @property
+    @cached_property
     def is_tolerant(self) -> bool | None:
         """Whether the patient has had, for a week or longer, the daily dose that makes tolerant.
 
@@ -108,10 +120,9 @@ class OpioidView:
         return False if all_known and sum(dose.tolerance_high for dose in known) < 1.0 - 1e-9 else None
 
     def _before_draft(self) -> Iterator[Part]:
-        charted = tuple(part for part in self._beside() if not part.is_draft)
-        yield from _ordered(charted)
+        yield from self._charted
         yield from self._replaced_by_reference()
-        yield from _lately(self._chart.record, TOLERANCE_LOOK_BACK_DAYS, charted)
+        yield from _lately(self._chart.record, TOLERANCE_LOOK_BACK_DAYS, self._charted)
 
     def _beside(self) -> Iterator[Part]:
         taken = self._chart.taken_beside(self._drafted, ("opioid",))
@@ -152,16 +163,25 @@ def opioid_view(chart: Chart, drafted: Drafted) -> OpioidView:
 
 def has_rescue_naloxone(chart: Chart, within_days: float) -> bool:
     """Whether naloxone or nalmefene by itself was ordered, given out, stated or drafted in that time."""
-    if any(_is_rescue(one.medication) for one in chart.drafted):
-        return True
-    if any(_is_rescue(one.medication) for one in chart.active):
+    key = ("rescue naloxone", within_days)
+    known = chart.derived.get(key)
+    if not isinstance(known, bool):
+        known = chart.derived[key] = _has_rescue(chart, within_days)
+    return known
+
+
+def _has_rescue(chart: Chart, within_days: float) -> bool:
+    drafted = (one.medication for one in chart.drafted)
+    active = (one.medication for one in chart.active)
+    if any(_is_rescue(medication) for medication in (*drafted, *active)):
         return True
     record = chart.record
-    for order in _orders(record):
-        since = _since(order)
-        in_time = since is not None and int(since.age_days(record.as_of_epoch)) <= within_days
-        if in_time and order.status in _TAKEN and _is_rescue(identify(order, record.medications)):
-            return True
+    for rxcui in sorted(_NALOXONE):
+        for _, order in orders_ever_taken(record, rxcui):
+            since = _since(order)
+            in_time = since is not None and int(since.age_days(record.as_of_epoch)) <= within_days
+            if in_time and _is_rescue(identify(order, record.medications)):
+                return True
     return False
 
 
@@ -202,8 +222,7 @@ def _lately(record: PatientRecord, days: float, active: Iterable[Part]) -> Itera
     sources = {part.source for part in active}
     ended = {one.source for one in ended_medications(record, days)}
     seen: set[tuple[str, str]] = set()
-    for order in _orders(record):
-        source = f"{type(order).__struct_config__.tag}/{order.id}"
+    for source, order in _opioid_orders(record):
         since = _since(order)
         recent = (
             since is not None
@@ -222,10 +241,14 @@ def _lately(record: PatientRecord, days: float, active: Iterable[Part]) -> Itera
                 yield part
 
 
-def _orders(record: PatientRecord) -> Iterator[Order]:
-    yield from record.medication_requests
-    yield from record.medication_statements
-    yield from record.medication_dispenses
+def _opioid_orders(record: PatientRecord) -> Iterator[tuple[str, Order]]:
+    """Every order of an opioid that was ever taken, each once."""
+    found = {
+        source: order
+        for rxcui in sorted(class_members()["opioid"])
+        for source, order in orders_ever_taken(record, rxcui)
+    }
+    yield from found.items()
 
 
 def _since(order: Order) -> FhirTime | None:

@@ -252,6 +252,11 @@ def _history(record: PatientRecord, rxcui: str) -> list[tuple[str, Order]]:
     return known.get(rxcui, [])
 
 
+def orders_ever_taken(record: PatientRecord, rxcui: str) -> tuple[tuple[str, Order], ...]:
+    """Every order, statement and dispense of the ingredient that means it was taken, with its source."""
+    return tuple(_history(record, rxcui))
+
+
 def taken_since(record: PatientRecord, rxcui: str, day: FhirTime) -> FhirTime | None:
     """The last time that the ingredient was ordered and taken after that day and before that of the record."""
     yesterday = record.as_of_epoch - DAY_SECONDS

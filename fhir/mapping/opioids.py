@@ -6,6 +6,7 @@ and buprenorphine are not counted; what has no factor is named and never guessed
 """
 
 import re
+from functools import lru_cache
 
 from msgspec import Struct
 
@@ -49,8 +50,14 @@ def opioid_doses(identity: Identity, dose: DailyDose, *, injected: bool) -> tupl
 
 def is_patch(identity: Identity) -> bool:
     """Whether it is worn on the skin and acts on the whole body."""
-    worn = any(strength is not None and strength.per == "h" for strength in identity.strengths)
-    return worn or bool(_PATCH.search(f"{identity.dose_form or ''} {identity.route or ''} {identity.words}"))
+    if any(strength is not None and strength.per == "h" for strength in identity.strengths):
+        return True
+    return _says_patch(f"{identity.dose_form or ''} {identity.route or ''} {identity.words}")
+
+
+@lru_cache(maxsize=1024)
+def _says_patch(words: str) -> bool:
+    return _PATCH.search(words) is not None
 
 
 def _opioid_dose(ingredient: Ingredient, identity: Identity, dose: DailyDose) -> OpioidDose:
