@@ -127,6 +127,7 @@ def check(
 
 @app.command("compile")
 def compile_(
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="One equation only.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the files; default: beside the equations.")] = None,
     check: Annotated[
         bool, typer.Option("--check", help="Write nothing: compare with the files that are there.")
@@ -134,7 +135,8 @@ def compile_(
 ) -> None:
     """Write the self-explaining ONNX files of the equations that are linear or points, each proven to 1e-5.
 
-    Exit codes: 0 written (with --check: the same to the byte), 1 a file differs or does not agree with its equation.
+    Exit codes: 0 written (with --check: the same to the byte), 1 a file differs or does not agree with its equation,
+    2 there is no such equation.
 
     Example: cds-hooks equation compile --check
     """
@@ -144,7 +146,11 @@ def compile_(
         typer.echo(f"{error.name} is not installed; this needs the extra: cds-hooks-onnx[train]", err=True)
         raise typer.Exit(2) from error
     folder, differing = out or COMPILED, 0
-    for equation, output in compilable():
+    chosen = [each for each in compilable() if name in (None, each[0].id)]
+    if not chosen:
+        typer.echo(f"{name} is not compiled; these are: {', '.join(sorted({e.id for e, _ in compilable()}))}", err=True)
+        raise typer.Exit(2)
+    for equation, output in chosen:
         content = compile_equation(equation, output)
         try:
             gap = verify_equation(equation, output, content)

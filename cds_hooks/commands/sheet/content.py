@@ -115,12 +115,16 @@ def _links(public_url: str) -> Iterator[Block]:
     yield Rows(("Host", "What for"), tuple(hosts.items()), _CODE)
 
 
+# Whose cards carry findings of rules, which Epic's topics name.
+_OF_RULES = ("discharge", "orders")
+
+
 def _topics(dialect: Dialect) -> Iterator[Block]:
     yield Heading(2, "Topic codes (`source.topic.code`)")
     yield Words(f"System `{TOPICS['orders'].system}`. A code stays as it is as long as the advice does.")
     rows: list[tuple[str, ...]] = []
-    for topic in TOPICS.values():
-        if topic.code == "planning-conversation" or dialect.topic is None:
+    for name, topic in TOPICS.items():
+        if name not in _OF_RULES or dialect.topic is None:
             rows.append((_topic(dialect, topic.code, ()), topic.display or "", ""))
             continue
         for rule, band, indicator in _bands():

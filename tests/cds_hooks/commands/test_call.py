@@ -43,7 +43,7 @@ def test_an_order_of_the_chart_can_be_drafted_again(server: str) -> None:
 
 
 def test_curl_prints_commands_that_do_the_same(server: str) -> None:
-    printed = _call(server, "sample:planning-talk", "--curl").stdout
+    printed = _call(server, "sample:planning-talk", "--service", "planning-conversation", "--curl").stdout
     done = subprocess.run(["bash", "-c", printed], capture_output=True, text=True, timeout=60)
     assert len(json.loads(done.stdout)["cards"]) == 1
 

@@ -141,9 +141,10 @@ def test_a_chart_that_is_not_there_ends_with_2() -> None:
 
 
 def test_the_committed_files_are_what_the_compiler_writes(tmp_path: Path) -> None:
-    assert _run("compile", "--check").exit_code == 0
-    assert _run("compile", "--check", "--out", str(tmp_path)).exit_code == 1
+    assert _run("compile", "lace", "--check").exit_code == 0
+    assert _run("compile", "lace", "--check", "--out", str(tmp_path)).exit_code == 1
     assert list(tmp_path.iterdir()) == []
+    assert _run("compile", "fib4").exit_code == 2
 
 
 @pytest.mark.outside_data

@@ -42,7 +42,8 @@ def test_a_call_reads_from_the_server_and_the_record_says_what_it_cost(tmp_path:
         serving(tmp_path, CDS_FETCH_MILLISECONDS="20000") as server,
         _fhir_server("sample:planning-talk", "--token", "t", "--page-size", "10") as fhir,
     ):
-        source = ["call", "sample:planning-talk", "--fhir-server", fhir, "--fhir-token"]
+        source = ["call", "sample:planning-talk", "--service", "planning-conversation", "--fhir-server", fhir]
+        source.append("--fhir-token")
         fetched = _run(server, *source, "t")
         refused = _run(server, *source, "wrong")
         in_part = _run(server, *source, "t", "--omit", "labs")
