@@ -15,6 +15,7 @@ from cds_hooks.predictor import Predict
 from cds_hooks.prefetch import NOTHING_ASKED, TOKENS_OF_3, Brought, Needs, Templates, templates_for
 from cds_hooks.protocol.hooks import LIBRARY, DeclaredHook, Hook, WrongDeclaration, read_declarations
 from cds_hooks.protocol.request import CDSRequest
+from cds_hooks.trusted_models import trust_site_keys
 from fhir.mapping.feature import FeatureVector
 from fhir.record.record import PatientRecord
 
@@ -136,6 +137,7 @@ def find_services(declared: Iterable[DeclaredHook] = ()) -> dict[str, Service]:
     """
     import cds_hooks.services as package
 
+    trust_site_keys()  # before a service loads its model
     found: dict[str, Service] = {}
     for module in sorted(pkgutil.iter_modules(package.__path__), key=lambda each: each.name):
         service: Service = importlib.import_module(f"{package.__name__}.{module.name}").SERVICE

@@ -14,7 +14,7 @@ import msgspec
 from models_onnx.errors import HashMismatch, ManifestRefused, SignatureRefused, UnsafeModel
 from models_onnx.manifest import Manifest, encode
 from models_onnx.onnx_file import refuse_unsafe
-from models_onnx.signing.keys import Keys, maintainers
+from models_onnx.signing.keys import Keys, default_keys
 from models_onnx.signing.release import RELEASE, Release, parse_release, read_release, refuse_other_file
 
 MANIFEST = "manifest.json"
@@ -37,11 +37,11 @@ class Artifact:
 def load_artifact(folder: Path, keys: Keys | None = None, signed: bool = False) -> Artifact:
     """The artifact of that folder; an ArtifactRefused where it must not be served.
 
-    Where there is a release.json its signature must be by one of `keys` (default: the maintainers') and every file the
+    Where there is a release.json its signature must be by one of `keys` (default: `default_keys`) and every file the
     one that was signed. A folder without one is a draft, which is refused where `signed` is asked for.
     """
     if (folder / RELEASE).exists() or signed:
-        return _load_signed(folder, maintainers() if keys is None else keys)
+        return _load_signed(folder, default_keys() if keys is None else keys)
     manifest = read_manifest(folder)
     content = _read_model(folder, manifest.file.name)
     _refuse_other_model(folder, manifest, content)

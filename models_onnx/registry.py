@@ -66,7 +66,7 @@ def find_version(reference: str, folder: Path = ARTIFACTS) -> Version:
 def load_model(name: str, folder: Path = ARTIFACTS, keys: Keys | None = None) -> Model:
     """The model of that reference, checked and ready to predict; UnknownModel or ArtifactRefused otherwise.
 
-    Signatures must be by one of `keys` (default: the maintainers'). A draft, which nobody signed, is only loaded from
+    Signatures must be by one of `keys` (default: `default_keys`). A draft, which nobody signed, is only loaded from
     a folder of one's own: what the server finds by default is signed.
     """
     return Model(_artifact(find_version(name, folder), folder, keys))

@@ -11,6 +11,7 @@ from cards.rules.governance import every_version
 from cards.rules.rule import Evidence
 from cds_hooks.governance import Governance
 from cds_hooks.logs import log
+from cds_hooks.routes.model_cards import card_as, card_of_model, release_of_model
 from cds_hooks.routes.visitors import Visitors
 from cds_hooks.service import Service
 from cds_hooks.settings import Settings
@@ -95,7 +96,14 @@ def page_routes(
         manifest = manifest_of(model_id)
         if manifest is None:
             return _page(failure_page(site, _NO_MODEL), 404)
-        return _page(model_page(site, manifest))
+        return _page(model_page(site, manifest, card_of_model(model_id), release_of_model(model_id)))
+
+    @router.get("/models/{model_id}/card.{form}")
+    def model_card(model_id: str, form: str) -> Response:
+        found = card_as(model_id, form, configured)
+        if found is None:
+            return Response(status_code=404)
+        return Response(found[0], media_type=found[1], headers=HEADERS)
 
     @router.get("/rules/{rule_id}")
     def rule(rule_id: str) -> Response:

@@ -15,7 +15,9 @@ from cds_hooks.web.inputs import words_of
 from cds_hooks.web.model_page import calibration_rows, input_rows
 from cds_hooks.web.numbers import signed
 from cds_hooks.web.rule_facts import RuleEntry, RulePage
+from cds_hooks.web.source_attributes import attribute_sections, standing
 from models_onnx.manifest import Manifest
+from models_onnx.signing.release import Release
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -72,8 +74,10 @@ def explanation_page(site: Site, explanation: Explanation) -> str:
     return _render("explanation.html", site, root="../", it=explanation)
 
 
-def model_page(site: Site, manifest: Manifest) -> str:
-    """What a model is for, for whom it was tested, and how well it does."""
+def model_page(
+    site: Site, manifest: Manifest, card: dict[str, Any] | None = None, release: Release | None = None
+) -> str:
+    """What a model is for, for whom it was tested, and how well it does; with its card, where there is one."""
     return _render(
         "model.html",
         site,
@@ -82,6 +86,8 @@ def model_page(site: Site, manifest: Manifest) -> str:
         tested=model_facts.performance(manifest),
         bins=calibration_rows(manifest),
         features=input_rows(manifest),
+        attributes=attribute_sections(card) if card else [],
+        standing=standing(release) if release else None,
     )
 
 

@@ -8,6 +8,7 @@ its place: a figure is not overwritten by a sentence.
 
 import json
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 from models_onnx.card import figures
@@ -22,19 +23,35 @@ HOURS_PER_YEAR = 8766.0  # 365.25 days
 Words = dict[str, Any]
 
 
-def words_of(model_id: str) -> Words:
-    """What is declared beside the model, on top of the words of the house; CardIncomplete where nothing is."""
-    own = _declared(model_id)
+def words_of(model_id: str, folder: Path | None = None) -> Words:
+    """What is declared beside the model, on top of the words of the house; CardIncomplete where nothing is.
+
+    `folder` is that of declarations outside the package, which is looked into first.
+    """
+    own = _declared(model_id, folder)
     if other := own.get("extends"):
-        own = merged(_declared(other), own)
+        own = merged(_declared(other, folder), own)
     return merged(_house(), own)
 
 
-def _declared(model_id: str) -> Words:
-    place = files("models_onnx") / "models" / f"{model_id}.card.json"
-    if not place.is_file():
-        raise CardIncomplete(f"models_onnx/models/{model_id}.card.json is not there; the words of the card stand in it")
-    found: Words = json.loads(place.read_text(encoding="utf-8"))
+def _declared(model_id: str, folder: Path | None) -> Words:
+    name = f"{model_id}.card.json"
+    places = [*([folder / name] if folder is not None else []), Path(str(files("models_onnx") / "models" / name))]
+    for place in places:
+        if place.is_file():
+            return _read(place, name)
+    raise CardIncomplete(
+        f"{places[0].parent.name}/{name} is not there; the words of the card stand in it, as docs/models/card.md says"
+    )
+
+
+def _read(place: Path, name: str) -> Words:
+    try:
+        found = json.loads(place.read_text(encoding="utf-8"))
+    except ValueError as problem:
+        raise CardIncomplete(f"{name} is not JSON: {problem}") from problem
+    if not isinstance(found, dict):
+        raise CardIncomplete(f"{name} holds no object")
     return found
 
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Iterator
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -16,7 +17,7 @@ Card = dict[str, Any]
 FORMAT = "cds-hooks-onnx/model-card/1"
 # An answer that says nothing is blank: the rule wants content, not a filled field.
 _NOTHING = re.compile(
-    r"\W*(?:to ?do|tbd|tba|n/?a|none|null|unknown|not (?:applicable|available|specified|known)|xxx+|fixme|"
+    r"\W*(?:(?:to ?do|tbd|fixme)\b.*|tba|n/?a|none|null|unknown|not (?:applicable|available|specified|known)|xxx+|"
     r"lorem ipsum.*|placeholder.*|fill (?:me )?in.*|<[^>]*>)?\W*",
     re.IGNORECASE | re.DOTALL,
 )
@@ -30,6 +31,7 @@ def problems(card: Card) -> list[str]:
     if kind not in ATTRIBUTES:
         return [f"the card says kind {kind!r}; it is 'predictive' or 'evidence-based'"]
     blanks = [problem for attribute in ATTRIBUTES[kind] if (problem := _blank(attribute, card)) is not None]
+    blanks += [f"product.{place} is still to do" for place in _to_do(card.get("product"), "")]
     if blanks:
         return blanks
     errors = sorted(_validator(kind).iter_errors(card), key=lambda error: str(error.json_path))
@@ -49,6 +51,17 @@ def attribute_of(card: Card, attribute: Attribute) -> dict[str, Any]:
     for step in attribute.place.split("."):
         value = value.get(step) if isinstance(value, dict) else None
     return value if isinstance(value, dict) else {}
+
+
+def _to_do(part: Any, place: str) -> Iterator[str]:
+    if isinstance(part, dict):
+        for name, value in part.items():
+            yield from _to_do(value, f"{place}.{name}" if place else str(name))
+    elif isinstance(part, list):
+        for value in part:
+            yield from _to_do(value, place)
+    elif isinstance(part, str) and part.startswith("TODO"):
+        yield place
 
 
 def _blank(attribute: Attribute, card: Card) -> str | None:

@@ -8,7 +8,7 @@ from models_onnx.card.attributes import ATTRIBUTES, Attribute
 from models_onnx.card.check import Card, attribute_of
 
 _STYLE = (files("models_onnx") / "card" / "page.css").read_text(encoding="utf-8")
-_SECTIONS = {
+SECTIONS = {
     "details": "What it is and what comes out",
     "purpose": "What for, for whom, by whom",
     "cautions": "What it is not for, and its risks",
@@ -55,7 +55,7 @@ def card_html(card: Card) -> str:
 
 def _section(card: Card, name: str, attributes: list[Attribute]) -> str:
     rows = "".join(_attribute(each, attribute_of(card, each)) for each in attributes)
-    return f"<section><h2>{escape(_SECTIONS[name])}</h2><dl>{rows}</dl></section>"
+    return f"<section><h2>{escape(SECTIONS[name])}</h2><dl>{rows}</dl></section>"
 
 
 def _attribute(attribute: Attribute, value: dict[str, Any]) -> str:

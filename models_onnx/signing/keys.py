@@ -67,6 +67,19 @@ def maintainers() -> Keys:
     return _read((files("models_onnx") / "signing" / "maintainers.json").read_bytes(), "maintainers.json")
 
 
+_ALSO: dict[str, PublicKey] = {}
+
+
+def trust_also(keys: Keys) -> None:
+    """Adds keys to those this process trusts where a caller names none; done once, by what reads the settings."""
+    _ALSO.update(keys)
+
+
+def default_keys() -> Keys:
+    """The maintainers' keys and those the site trusts."""
+    return {**maintainers(), **_ALSO}
+
+
 def trusted(*also: Path) -> Keys:
     """The maintainers' keys and those in these files; SignatureRefused where a file cannot be read."""
     found = dict(maintainers())

@@ -1,5 +1,6 @@
 """What can be computed is computed from the manifest; the rest stands in the words beside the model."""
 
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -8,6 +9,7 @@ import pytest
 from models_onnx.calculation.finding import find_equations
 from models_onnx.card.build import build_card, merged, words_of
 from models_onnx.card.check import problems
+from models_onnx.card.template import template
 from models_onnx.errors import CardIncomplete
 from models_onnx.evidence_cards import equation_card
 from models_onnx.manifest import Manifest
@@ -67,6 +69,21 @@ def test_every_declared_model_has_words_for_its_card(name: str) -> None:
 def test_a_model_without_words_is_refused() -> None:
     with pytest.raises(CardIncomplete, match=r"models/no_such\.card\.json is not there"):
         words_of("no_such")
+
+
+def test_a_template_asks_for_what_nobody_can_compute_and_is_refused_as_it_is(manifest: Manifest) -> None:
+    words = merged(words_of("mortality_5y"), template())
+    found = problems(build_card(manifest, words, "0" * 64))
+    assert [problem.split()[1] for problem in found[:3]] == ["14", "15", "16"]
+    assert "product.label.stands_for is still to do" in found
+
+
+def test_words_beside_a_declaration_of_ones_own_come_first(tmp_path: Path) -> None:
+    (tmp_path / "mine.card.json").write_text('{"attributes": {"details.funding": "A grant."}, "product": {}}')
+    assert words_of("mine", tmp_path)["attributes"]["details.funding"] == "A grant."
+    (tmp_path / "mine.card.json").write_text("{")
+    with pytest.raises(CardIncomplete, match="not JSON"):
+        words_of("mine", tmp_path)
 
 
 def test_own_words_go_over_those_of_the_house() -> None:
