@@ -40,14 +40,14 @@ class FromTable:
     paired: Paired | None
 
 
-def gather(subject: Subject, keys: Keys, data: Path | None, progress: Progress) -> Evidence:
+def gather(subject: Subject, keys: Keys, data: Path | None, progress: Progress, specs: Path | None = None) -> Evidence:
     """Everything that is at hand; what is not is left out with its reason, and its gate is not run."""
     active = _in_use(subject, keys)
     absent: dict[str, str] = {}
     table = None
     if subject.manifest is not None:
         try:
-            table = _from_table(subject, active, data, progress)
+            table = _from_table(subject, active, data, progress, specs)
         except (ModelError, ModuleNotFoundError) as problem:
             absent = dict.fromkeys(("retrained", "audit", "people"), f"Not without the training table: {problem}.")
     cards = _composer(subject)
@@ -86,7 +86,9 @@ def _in_use(subject: Subject, keys: Keys) -> Subject | None:
     return None
 
 
-def _from_table(subject: Subject, active: Subject | None, data: Path | None, progress: Progress) -> FromTable | None:
+def _from_table(
+    subject: Subject, active: Subject | None, data: Path | None, progress: Progress, specs: Path | None
+) -> FromTable | None:
     from models_onnx.card.embed import core_digest
     from models_onnx.gates.answers import Runner, Wiring
     from models_onnx.spec import get_spec
@@ -96,7 +98,7 @@ def _from_table(subject: Subject, active: Subject | None, data: Path | None, pro
     manifest = subject.manifest
     if manifest is None:
         return None
-    spec = get_spec(subject.id)
+    spec = get_spec(subject.id, specs)
     table = read_table(spec, data or settings().data_dir)
     cohort = build_cohort(spec, table.rows)
     trained = train(spec, table, manifest.seed, 0, progress)

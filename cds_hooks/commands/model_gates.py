@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cds_hooks.commands.model_console import problems, progress_bars
+from cds_hooks.commands.model_options import Specs
 from cds_hooks.commands.model_release import signer
 from cds_hooks.commands.model_tables import print_json
 from cds_hooks.trusted_models import own_keys
@@ -28,6 +29,7 @@ def gates(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The model's id, or id@version.")],
     data: Annotated[Path | None, typer.Option(help="The data folder; default: the setting CDS_DATA_DIR.")] = None,
     folder: Annotated[Path, typer.Option("--folder", help="Folder of artifacts; each model has its own.")] = ARTIFACTS,
+    specs: Specs = None,
     only: Annotated[list[str] | None, typer.Option(help="Run only this gate, for example G9; may be repeated.")] = None,
     html: Annotated[Path | None, typer.Option(help="Write the report as an HTML page to this file.")] = None,
     record: Annotated[
@@ -50,7 +52,7 @@ def gates(
         keys = own_keys()
         subject = read_subject(find_version(name, folder).folder, keys)
         with progress_bars(as_json) as progress:
-            evidence = gather(subject, keys, data, progress)
+            evidence = gather(subject, keys, data, progress, specs)
             report = run_gates(subject, evidence, progress, frozenset(only) if only else None)
         if html is not None:
             html.write_text(page(report), encoding="utf-8")

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cds_hooks.commands.model_console import problems
+from cds_hooks.commands.model_options import Specs
 from cds_hooks.commands.model_tables import print_json
 from cds_hooks.settings import settings
 from cds_hooks.trusted_models import own_keys, signing_key
@@ -28,12 +29,16 @@ def register(app: typer.Typer) -> None:
     app.command()(state)
 
 
-def publish_trained(folder: Path) -> None:
-    """Puts the card into a model trained here and signs it; says by which key and what follows from it."""
+def publish_trained(folder: Path, specs: Path | None = None) -> None:
+    """Puts the card into a model trained here and signs it; says by which key and what follows from it.
+
+    `specs` is the folder of declarations outside the package, in which the words of its card stand.
+    """
+    from models_onnx.card.build import words_of
     from models_onnx.publishing import publish
 
     own = signer()
-    release = publish(folder, own)
+    release = publish(folder, own, words_of(folder.name.partition("@")[0], specs))
     typer.echo(f"Published: {release.id} {release.version}, digest {release.digest[:16]}, state draft.", err=True)
     if own.public.id not in maintainers():
         typer.echo(
@@ -44,13 +49,13 @@ def publish_trained(folder: Path) -> None:
     typer.echo(f"Next: cds-hooks model gates {release.id} --record", err=True)
 
 
-def sign(name: Name, folder: Folder = ARTIFACTS) -> None:
+def sign(name: Name, folder: Folder = ARTIFACTS, specs: Specs = None) -> None:
     """Publish an artifact again: card from its manifest and words, hashes, signature by the local key. A new draft.
 
     Example: cds-hooks model sign mortality_5y --folder models
     """
     with problems():
-        publish_trained(find_version(name, folder).folder)
+        publish_trained(find_version(name, folder).folder, specs)
 
 
 def verify(name: Name, folder: Folder = ARTIFACTS, as_json: AsJson = False) -> None:

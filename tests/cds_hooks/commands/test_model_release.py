@@ -1,0 +1,177 @@
+"""`cds-hooks model card|gates|label-audit|import|sign|verify|state`: what they print, write, and end with."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+from typer.testing import CliRunner, Result
+
+from cds_hooks.commands.model import app
+from cds_hooks.settings import settings
+from models_onnx.card.build import words_of
+from models_onnx.signing.keys import key_file
+from models_onnx.signing.release import parse_release
+from tests.models_onnx.workshop import SIGNER, build, good_card
+
+
+@pytest.fixture
+def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder with one model signed by the tests' key, which this site trusts; a signing key of one's own."""
+    (tmp_path / "keys.json").write_text(key_file(SIGNER.public))
+    monkeypatch.setenv("CDS_MODEL_KEYS", str(tmp_path / "keys.json"))
+    monkeypatch.setenv("CDS_MODEL_SIGNING_KEY", str(tmp_path / "own" / "key.pem"))
+    settings.cache_clear()
+    build(tmp_path / "shelf")
+    yield tmp_path / "shelf"
+    settings.cache_clear()
+
+
+def run(*arguments: str) -> Result:
+    """The command as typed after `cds-hooks model`."""
+    return CliRunner().invoke(app, list(arguments))
+
+
+@pytest.mark.parametrize(
+    ("form", "begins"), [("json", "{"), ("html", "<!doctype html>"), ("fhir", "{"), ("chai", "<?xml")]
+)
+def test_card_is_written_in_the_form_asked_for(shelf: Path, tmp_path: Path, form: str, begins: str) -> None:
+    out = tmp_path / "card"
+    told = run("card", "mortality_5y", "--folder", str(shelf), "--format", form, "--out", str(out))
+    assert told.exit_code == 0, told.stderr
+    assert out.read_text(encoding="utf-8").startswith(begins)
+
+
+def test_card_check_counts_and_equations_have_a_card_too(shelf: Path) -> None:
+    told = run("card", "mortality_5y", "--folder", str(shelf), "--check")
+    assert (told.exit_code, told.stdout) == (0, "The card is complete.\n")
+    equation = run("card", "kfre_4", "--folder", str(shelf))
+    assert json.loads(equation.stdout)["kind"] == "evidence-based"
+    assert run("card", "no_such", "--folder", str(shelf)).exit_code == 2
+
+
+def test_gates_without_the_table_are_red_and_say_why(shelf: Path, tmp_path: Path) -> None:
+    page = tmp_path / "gates.html"
+    told = run(
+        "gates",
+        "mortality_5y",
+        "--folder",
+        str(shelf),
+        "--data",
+        str(tmp_path),
+        "--json",
+        "--html",
+        str(page),
+        "--record",
+    )
+    assert told.exit_code == 1, told.exception
+    document = json.loads(told.stdout)
+    states = {each["gate"]: each for each in document["report"]["results"]}
+    assert not document["green"]
+    assert states["G16"]["status"] == "not run"
+    assert "Not without the training table" in states["G16"]["why"]
+    assert states["G13"]["status"] == "passed", states["G13"]["why"]
+    assert "<svg" in page.read_text(encoding="utf-8")
+    assert "gates.json" in parse_release(shelf / "mortality_5y").files
+
+
+def test_one_gate_alone_leaves_the_others_red(shelf: Path, tmp_path: Path) -> None:
+    told = run("gates", "mortality_5y", "--folder", str(shelf), "--data", str(tmp_path), "--only", "G15")
+    assert told.exit_code == 1
+    assert "Not green: G1, G2" in told.stdout
+    assert "G15" not in told.stdout.splitlines()[-1]
+
+
+def test_the_label_audit_shows_the_published_case_and_judges_any_table(tmp_path: Path) -> None:
+    told = run("label-audit", "--json")
+    assert told.exit_code == 0
+    assert set(json.loads(told.stdout)) == {"label: cost", "label: active chronic conditions"}
+    draw = np.random.default_rng(2)
+    score, group = draw.random(3000), np.where(draw.random(3000) < 0.5, "a", "b")
+    need = draw.poisson(3 * score * np.where(group == "b", 2, 1))
+    table = tmp_path / "people.csv"
+    rows = "\n".join(f"{s:.4f},{g},{n}" for s, g, n in zip(score, group, need, strict=True))
+    table.write_text(f"risk,race,conditions\n{rows}\n")
+    columns = ("--score", "risk", "--group", "race", "--need", "conditions")
+    assert run("label-audit", str(table), *columns).exit_code == 1
+    wrong = run("label-audit", str(table))
+    assert wrong.exit_code == 2
+    assert "it has risk, race, conditions" in wrong.stderr
+
+
+def test_verify_holds_for_what_was_signed_and_names_what_was_changed(shelf: Path) -> None:
+    good = run("verify", "mortality_5y", "--folder", str(shelf), "--json")
+    assert good.exit_code == 0
+    assert json.loads(good.stdout)[0]["problem"] is None
+    content = bytearray((shelf / "mortality_5y" / "model.onnx").read_bytes())
+    content[100] ^= 1
+    (shelf / "mortality_5y" / "model.onnx").write_bytes(content)
+    bad = run("verify", "mortality_5y", "--folder", str(shelf), "--json")
+    assert bad.exit_code == 1
+    assert "changed after training" in json.loads(bad.stdout)[0]["problem"]
+
+
+def test_sign_makes_a_key_once_and_says_what_follows_from_an_own_key(shelf: Path, tmp_path: Path) -> None:
+    first = run("sign", "mortality_5y", "--folder", str(shelf))
+    assert first.exit_code == 0, first.stderr
+    assert "Made a signing key" in first.stderr
+    assert "CDS_MODEL_KEYS" in first.stderr
+    again = run("sign", "mortality_5y", "--folder", str(shelf))
+    assert "Made a signing key" not in again.stderr
+    assert (tmp_path / "own" / "key.pub.json").is_file()
+    assert run("verify", "mortality_5y", "--folder", str(shelf)).exit_code == 0
+
+
+def test_sign_without_words_for_the_card_says_which_file_is_missing(shelf: Path) -> None:
+    shutil.move(shelf / "mortality_5y", shelf / "stranger")
+    manifest = shelf / "stranger" / "manifest.json"
+    manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "id": "stranger"}))
+    told = run("sign", "stranger", "--folder", str(shelf))
+    assert told.exit_code == 2
+    assert "stranger.card.json is not there" in told.stderr
+    assert words_of("mortality_5y")["attributes"]
+
+
+def test_state_shows_where_a_model_is_and_refuses_a_jump(shelf: Path) -> None:
+    told = run("state", "mortality_5y", "--folder", str(shelf))
+    assert told.exit_code == 0
+    assert "is draft; cards: " in told.stdout
+    jump = run("state", "mortality_5y", "--folder", str(shelf), "--to", "active", "--by", "Ann", "--role", "owner")
+    assert jump.exit_code == 2
+    assert "is draft; from there it goes to validated, retired" in jump.stderr
+
+
+def test_import_takes_in_a_file_and_its_gates_refuse_it_for_cards(shelf: Path, tmp_path: Path) -> None:
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 1])
+    y = helper.make_tensor_value_info("p", TensorProto.FLOAT, ["N", 1])
+    tenth = numpy_helper.from_array(np.array([[0.1]], np.float32), "tenth")
+    nodes = [helper.make_node("MatMul", ["x", "tenth"], ["m"]), helper.make_node("Sigmoid", ["m"], ["p"])]
+    graph = helper.make_graph(nodes, "g", [x], [y], [tenth])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
+    (tmp_path / "theirs.onnx").write_bytes(model.SerializeToString())
+    card = good_card()
+    card["model"] = {"id": "theirs", "version": "1.0", "title": "Their model"}
+    (tmp_path / "card.json").write_text(json.dumps(card))
+    feature = {"name": "age_years", "words": "Age", "unit": "a", "fhir": "Patient.birthDate", "low": 18, "high": 90,
+               "reference": 50}  # fmt: skip
+    features = {
+        "id": "theirs", "version": "1.0", "title": "Their model",
+        "outcome": {"column": "y", "words": "had the event within 2 years", "horizon_years": 2},
+        "population": {"words": "adults", "age_low": 18, "exclude_conditions": []},
+        "features": [feature], "tensors": {"input": "x", "probability": "p"},
+    }  # fmt: skip
+    (tmp_path / "map.json").write_text(json.dumps(features))
+    out = str(tmp_path / "imported")
+    told = run(
+        "import", str(tmp_path / "theirs.onnx"), "--card", str(tmp_path / "card.json"), "--features",
+        str(tmp_path / "map.json"), "--out", out,
+    )  # fmt: skip
+    assert told.exit_code == 0, told.stderr
+    assert "It does not explain itself: not for cards (gate G6)." in told.stdout
+    gates = run("gates", "theirs", "--folder", out, "--json")
+    assert gates.exit_code == 1
+    states = {each["gate"]: each["status"] for each in json.loads(gates.stdout)["report"]["results"]}
+    assert (states["G1"], states["G6"]) == ("passed", "failed")
