@@ -125,7 +125,7 @@ class _Check:
         return known
 
     def found(self, drafted: Drafted) -> Found:
-        return frozenset((one.rule, one.band) for one in self.judge(drafted).findings)
+        return self.judge(drafted).found
 
     def card(self, drafted: Drafted, found: Sequence[Finding]) -> tuple[Card | None, list[Silence]]:
         silences = list(self.judge(drafted).silences)
@@ -133,7 +133,7 @@ class _Check:
         if drafted.medication.doubt:
             silences.append(Silence(name, "identity-in-doubt", f"{name}: {plain(drafted.medication.doubt, 200)}"))
         if not found:
-            if not silences and not self.judge(drafted).findings:
+            if not silences and not self.judge(drafted).found:
                 silences.append(Silence(name, "no-rule", f"No rule here is about {plain(drafted.medication.name)}."))
             return None, silences
         findings = tuple(sorted(found, key=_rank))

@@ -20,6 +20,8 @@ def plain(text: str, limit: int = LIMIT) -> str:
     >>> plain("Metformin\\u202e\\n <b>500</b> mg")
     'Metformin ‹b›500‹/b› mg'
     """
+    if text.isascii() and text.isprintable() and len(text) <= limit and "<" not in text and ">" not in text:
+        return " ".join(text.split())
     seen = "".join(" " if sign.isspace() else sign for sign in text if sign.isspace() or not _is_unseen(sign))
     line = " ".join(seen.split()).translate(_ANGLES)
     return line if len(line) <= limit else f"{line[: limit - 1].rstrip()}…"

@@ -6,7 +6,7 @@ it already. What is sent is validated as FHIR R4B: a fault that the client's dra
 does.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Set
+from collections.abc import Callable, Iterator, Set
 from functools import cache
 from typing import Any, TypeAlias
 
@@ -216,7 +216,7 @@ def _check_accepted(resource: Json, plan: _Plan, *, in_place: bool) -> Drafted:
         raise Withheld("it cannot be judged")
     replaces = in_place or plan.is_removed
     before = {one for one in bench.found(bench.drafted) if one[0] != plan.finding.rule} if replaces else set()
-    _check_nothing_new(bench.book.judge(after, drafted).findings, before)
+    _check_nothing_new(bench.book.judge(after, drafted).found, before)
     if drafted.medication.rxcuis != bench.drafted.medication.rxcuis:
         _check_beside(after, drafted, bench)
     return drafted
@@ -228,7 +228,7 @@ def _check_draft_stays(plan: _Plan) -> None:
     after = bench.chart.with_drafts(plan.drafts)
     drafted = next((one for one in after.drafted if one.draft is bench.drafted.draft), None)
     if drafted is not None:
-        _check_nothing_new(bench.book.judge(after, drafted).findings, bench.found(bench.drafted))
+        _check_nothing_new(bench.book.judge(after, drafted).found, bench.found(bench.drafted))
 
 
 def _check_beside(after: Chart, accepted: Drafted, bench: Bench) -> None:
@@ -236,13 +236,12 @@ def _check_beside(after: Chart, accepted: Drafted, bench: Bench) -> None:
     before = {id(one.draft): bench.found(one) for one in bench.chart.drafted}
     for other in after.drafted:
         if other is not accepted and other.medication.recognised:
-            _check_nothing_new(bench.book.judge(after, other).findings, before.get(id(other.draft), frozenset()))
+            _check_nothing_new(bench.book.judge(after, other).found, before.get(id(other.draft), frozenset()))
 
 
-def _check_nothing_new(findings: Iterable[Finding], before: Set[tuple[str, str]]) -> None:
-    for again in findings:
-        if (again.rule, again.band) not in before:
-            raise Withheld(f"{again.rule} would speak about it ({again.band})")
+def _check_nothing_new(found: Found, before: Set[tuple[str, str]]) -> None:
+    for rule, band in sorted(found - before):
+        raise Withheld(f"{rule} would speak about it ({band})")
 
 
 def _check_fits(substitute: Drafted, bench: Bench) -> None:

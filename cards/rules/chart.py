@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping
 from functools import cached_property
-from itertools import takewhile
 
 from cards.rules import kidney
 from cards.rules.draft import Draft
@@ -148,7 +147,7 @@ class Chart:
         )
         found: dict[str, list[Taken]] = {}
         for one in (*self.active, *drafted):
-            for key in (*one.medication.rxcuis, *one.medication.classes):
+            for key in one.medication.keys:
                 found.setdefault(key, []).append(one)
         return found
 
@@ -261,6 +260,11 @@ class Chart:
         return negative_test_since(self.record, hit.time) if hit is not None else None
 
     @cached_property
+    def age_years(self) -> int | None:
+        """Completed years."""
+        return self.record.age_years()
+
+    @cached_property
     def weight(self) -> Measurement | None:
         """The newest weight; a child's only of the last 90 days."""
         age = self.record.age_years()
@@ -269,20 +273,12 @@ class Chart:
 
     def lab(self, analyte: str, max_age_days: float | None) -> Measurement | None:
         """The newest usable value within so many days; of two with one timestamp the higher one."""
-        newest = self.record.newest(analyte, max_age_days)
-        if newest is None:
-            return None
         # CLARIFICATIONS: two values with one timestamp count as the worse for the drug.
-        same = takewhile(lambda one: one.time.instant == newest.time.instant, self.record.measurements(analyte))
-        return max(same, key=lambda one: one.value)
+        return max(self.record.newest_together(analyte, max_age_days), key=_value, default=None)
 
     def lowest(self, analyte: str, max_age_days: float | None) -> Measurement | None:
         """The same where the lower one of two with one timestamp is the worse."""
-        newest = self.record.newest(analyte, max_age_days)
-        if newest is None:
-            return None
-        same = takewhile(lambda one: one.time.instant == newest.time.instant, self.record.measurements(analyte))
-        return min(same, key=lambda one: one.value)
+        return min(self.record.newest_together(analyte, max_age_days), key=_value, default=None)
 
     # Kidney
 
@@ -343,6 +339,10 @@ def _as_taken(one: ActiveMedication) -> Taken:
 
 def _codes(selector: Selector, one: Taken) -> frozenset[str]:
     return frozenset(part.rxcui for part in selector.members(one.medication))
+
+
+def _value(measurement: Measurement) -> float:
+    return measurement.value
 
 
 def _is_to_be_given(order: MedicationRequest) -> bool:

@@ -6,6 +6,7 @@ from typing import Any
 
 from cards.card import Coding
 from cards.rules.family import Family
+from cards.rules.kidney import ESTIMATES
 from cards.rules.predicate import Predicate
 from cards.rules.predicates import NO_WORDS, Own, compile_predicate
 from cards.rules.rule import (
@@ -99,6 +100,7 @@ class CompiledRule:
     override_reasons: tuple[Coding, ...]
     band_uses: frozenset[str]
     uses: frozenset[str]
+    estimates: tuple[str, ...]
 
     @property
     def id(self) -> str:
@@ -149,6 +151,7 @@ def _compiled(family: Family, table: Table, rule: Rule) -> CompiledRule:
         tuple(Coding(system=OVERRIDE_SYSTEM, code=one.code, display=one.display) for one in table.override_reasons),
         frozenset().union(*(band.when.uses for band in bands)),
         frozenset().union(*(predicate.uses for predicate in predicates), _uses_of(rule)),
+        tuple(name for name in ESTIMATES if any(name in band.when.uses for band in bands)),
     )
 
 

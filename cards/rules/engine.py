@@ -6,55 +6,63 @@ true one wins; unknown never fires. A value that is too old is still looked at: 
 and says so, and where nothing fires on it it counts as unknown.
 """
 
-from collections.abc import Iterable, Iterator
-from functools import cache
+from collections.abc import Iterable, Sequence
+from functools import cache, cached_property
 from importlib import import_module
 from importlib.resources import files
 from typing import NamedTuple
 
-from msgspec import Struct
-from msgspec.structs import replace
-
-from cards.card import Indicator
 from cards.markdown import plain
 from cards.rules.chart import Chart, Taken
-from cards.rules.compiled import (
-    CompiledBand,
-    CompiledMissing,
-    CompiledRule,
-    Index,
-    compile_family,
-)
+from cards.rules.compiled import CompiledRule, Index, compile_family
+from cards.rules.deciding import Decided, Nothing, Verdict, decide, decide_worst
 from cards.rules.drafted import Drafted
-from cards.rules.fact import Fact
 from cards.rules.family import Family
-from cards.rules.finding import Finding, Offer, Silence
+from cards.rules.finding import Finding, Silence
 from cards.rules.needs import needs_of
-from cards.rules.offers import is_answered, offers_of
-from cards.rules.predicate import Predicate
-from cards.rules.rule import SilentWhen
+from cards.rules.saying import MISSING, WITHIN_LIMITS, band_of, finding_of, silence_of
 from cards.rules.situation import Situation
-from cards.rules.template import Template
 from cards.rules.trigger import Call
-from cards.rules.words import word_of
 from fhir.mapping.medications import Identity
 
-MISSING = "missing"
-"""The band of a finding that asks for missing data."""
-
-WITHIN_LIMITS = "within-limits"
-"""The reason of a rule that looked and found nothing."""
+__all__ = ["MISSING", "WITHIN_LIMITS", "Judgement", "RuleBook", "Wake", "families", "rule_book"]
 
 # A client can send any mixture; only so many are remembered.
 _MOST_REMEMBERED = 4096
-_ONE_STEP_LOWER: dict[Indicator, Indicator] = {"critical": "warning", "warning": "info", "info": "info"}
 
 
-class Judgement(Struct, frozen=True):
-    """What the rules of one draft came to."""
+class Judgement:
+    """What the rules of one draft came to; the words are written when somebody asks for them."""
 
-    findings: tuple[Finding, ...]
-    silences: tuple[Silence, ...]
+    def __init__(self, drafted: Drafted, decided: Sequence[Decided], alone: int) -> None:
+        self._drafted = drafted
+        self._decided = decided
+        self._alone = alone
+
+    @cached_property
+    def found(self) -> frozenset[tuple[str, str]]:
+        """Rule and band of every finding."""
+        return frozenset((one.rule.id, band_of(one)) for one in self._decided if isinstance(one, Verdict))
+
+    @cached_property
+    def findings(self) -> tuple[Finding, ...]:
+        """What is said."""
+        return tuple(finding_of(one) for one in self._decided if isinstance(one, Verdict))
+
+    @cached_property
+    def silences(self) -> tuple[Silence, ...]:
+        """Why the other rules say nothing; one about every drug that looked, as it always does, is no news."""
+        silences = []
+        for one in self._decided:
+            if isinstance(one, Silence):
+                silences.append(one)
+            elif isinstance(one, Nothing) and (one.unknown or not one.rule.trigger.is_for_any):
+                silences.append(silence_of(one))
+        if self._alone:
+            looked = f"looked for {self._alone} interaction{'s' if self._alone > 1 else ''}"
+            text = f"{_capital(self._drafted)}: {looked}: none of the partner drugs is taken."
+            silences.append(Silence(self._drafted.draft.name, "no-partner", text))
+        return tuple(silences)
 
 
 class Wake(NamedTuple):
@@ -86,20 +94,9 @@ class RuleBook:
 
     def judge(self, chart: Chart, drafted: Drafted) -> Judgement:
         """What every rule of this draft says or why it does not."""
-        awake = self.rules_for(drafted.medication)
-        answers = [_answer(wake, chart, drafted) for wake in awake]
-        said = zip(awake, answers, strict=True)
-        silences = [answer for wake, answer in said if isinstance(answer, Silence) and not _is_no_news(wake, answer)]
-        alone = answers.count(None)
-        if alone:
-            looked = f"looked for {alone} interaction{'s' if alone > 1 else ''}: none of the partner drugs is taken."
-            silences.append(Silence(drafted.draft.name, "no-partner", f"{_capital(drafted)}: {looked}"))
-        return Judgement(tuple(answer for answer in answers if isinstance(answer, Finding)), tuple(silences))
-
-
-def _is_no_news(wake: Wake, silence: Silence) -> bool:
-    """A rule about every drug has looked, as it always does, and found nothing."""
-    return wake.rule.trigger.is_for_any and silence.reason == WITHIN_LIMITS
+        answers = [_answer(wake, chart, drafted) for wake in self.rules_for(drafted.medication)]
+        decided = [answer for answer in answers if answer is not None]
+        return Judgement(drafted, decided, len(answers) - len(decided))
 
 
 def _capital(drafted: Drafted) -> str:
@@ -124,7 +121,7 @@ def rule_book() -> RuleBook:
     return RuleBook(rule for family in families() for rule in compile_family(family))
 
 
-def _answer(wake: Wake, chart: Chart, drafted: Drafted) -> Finding | Silence | None:
+def _answer(wake: Wake, chart: Chart, drafted: Drafted) -> Decided | None:
     """What one rule says; None where it is about a pair and the other side is not there."""
     rule, call = wake
     if call.is_local:
@@ -132,8 +129,8 @@ def _answer(wake: Wake, chart: Chart, drafted: Drafted) -> Finding | Silence | N
     alone = Situation(chart, drafted, call.ingredient, trigger=rule.trigger)
     partners = _partners(call, chart, drafted)
     if partners:
-        return _worst(rule, alone, partners)
-    return _spoken(rule, _decide(rule, alone)) if call.alone else None
+        return decide_worst(rule, alone, partners)
+    return decide(rule, alone) if call.alone else None
 
 
 def _partners(call: Call, chart: Chart, drafted: Drafted) -> list[Taken]:
@@ -142,176 +139,3 @@ def _partners(call: Call, chart: Chart, drafted: Drafted) -> list[Taken]:
     if call.same_class:
         return chart.taken_beside(drafted, sorted(call.same_class))
     return chart.partners_of(drafted, call.partners) if call.partners else []
-
-
-def _worst(rule: CompiledRule, alone: Situation, partners: Iterable[Taken]) -> Finding | Silence:
-    """The worst that the rule says about one of the partners, said of all for whom it says it."""
-    decided = [_decide(rule, alone.with_partners((one,))) for one in partners]
-    verdicts = [one for one in decided if isinstance(one, _Verdict)]
-    if not verdicts:
-        return next(one for one in decided if isinstance(one, Silence))
-    worst = min(verdicts, key=lambda one: one.rank)
-    same = tuple(one.situation.partners[0] for one in verdicts if one.rank == worst.rank)
-    less = tuple(
-        one.situation.partners[0] for one in verdicts if one.rank != worst.rank and one.rank[0] != _HARM["silent"]
-    )
-    if len(same) > 1:
-        worst = replace(worst, situation=worst.situation.with_partners(same))
-    return _spoken(rule, replace(worst, less=less) if less else worst)
-
-
-class _Verdict(Struct, frozen=True):
-    """What a rule is going to say: a band, or an entry for missing data; `less` are partners of milder bands."""
-
-    situation: Situation
-    rank: tuple[int, int]
-    says: CompiledBand | CompiledMissing
-    less: tuple[Taken, ...] = ()
-
-
-_HARM = {"critical": 0, "warning": 1, "info": 2, "silent": 3}
-
-
-def _decide(rule: CompiledRule, situation: Situation) -> _Verdict | Silence:
-    for position, band in enumerate(rule.bands):
-        if band.when.test(situation) is True:
-            quiet = _quiet(rule, band, situation)
-            return quiet or _Verdict(situation, (_HARM[band.declared.indicator], position), band)
-    strict = situation.with_fresh_values_only()
-    undecided = [band for band in rule.bands if band.when.test(strict) is None]
-    unknown = [band for band in undecided if _quiet(rule, band, strict) is None]
-    if undecided and not unknown:
-        return _quiet(rule, undecided[0], strict) or _unspoken(rule, unknown, strict)
-    for position, entry in enumerate(rule.missing):
-        if entry.when.test(strict) is True and any(band.declared.id in entry.bands for band in unknown):
-            return _Verdict(strict, (_HARM[entry.declared.indicator], len(rule.bands) + position), entry)
-    return _unspoken(rule, unknown, strict)
-
-
-def _spoken(rule: CompiledRule, decided: _Verdict | Silence) -> Finding | Silence:
-    if isinstance(decided, Silence):
-        return decided
-    if isinstance(decided.says, CompiledMissing):
-        return _ask(rule, decided.says, decided.situation)
-    return _speak(rule, decided.says, decided.situation, decided.less)
-
-
-def _quiet(rule: CompiledRule, band: CompiledBand, situation: Situation) -> Silence | None:
-    """The reason for which the rule keeps quiet about this band."""
-    for quiet in _reasons(rule, band, situation, "silence"):
-        code = quiet.code.replace("_", "-")
-        return Silence(rule.id, code, f"{rule.declared.title}: {quiet.text}")
-    return None
-
-
-def _reasons(rule: CompiledRule, band: CompiledBand, situation: Situation, instead: str) -> Iterator[SilentWhen]:
-    """The rule's reasons to keep quiet, or to say it as info only, that hold for this band."""
-    for quiet in rule.quiet:
-        declared = quiet.declared
-        is_meant = declared.instead == instead and band.declared.id not in declared.except_bands
-        if is_meant and quiet.when.test(situation) is True:
-            yield declared
-
-
-def _speak(
-    rule: CompiledRule, band: CompiledBand, situation: Situation, less: tuple[Taken, ...] = ()
-) -> Finding | Silence:
-    if band.declared.indicator == "silent":
-        return Silence(rule.id, band.declared.id.replace("_", "-"), f"{rule.declared.title}: {band.declared.detail}")
-    if is_answered(band.suggestions, situation):
-        return _answered(rule)
-    unsure = situation.is_unsure(band.when.uses, critical=band.declared.indicator == "critical")
-    indicator = _ONE_STEP_LOWER[band.declared.indicator] if unsure else band.declared.indicator
-    milder = tuple(reason.text for reason in _reasons(rule, band, situation, "info"))
-    lower: tuple[str, ...] = ()
-    if indicator == "critical" and not milder:
-        lower = tuple(reason.text for reason in _reasons(rule, band, situation, "warning"))
-    summary = _summary(rule, band, situation, unsure)
-    indicator = "info" if milder else "warning" if lower else indicator
-    text = _Text(band.declared.id, indicator, band.when, summary, band.detail, not unsure, band.declared.cites)
-    offers = offers_of(rule, band.suggestions, situation, situation.is_doubtful(band.when.uses))
-    also = situation.with_partners(less)
-    named = (f"The same rule, milder: {', '.join(also.partner_names())}.",) if less else ()
-    return _finding(rule, text, offers, situation, (*milder, *lower, *named), also.partner_facts())
-
-
-def _summary(rule: CompiledRule, band: CompiledBand, situation: Situation, unsure: bool) -> Template:
-    if band.tells_a_dose and situation.is_unstable and rule.unstable_summary is not None:
-        return rule.unstable_summary
-    return band.unsure_summary if unsure and band.unsure_summary is not None else band.summary
-
-
-def _ask(rule: CompiledRule, entry: CompiledMissing, situation: Situation) -> Finding | Silence:
-    if is_answered(entry.suggestions, situation):
-        return _answered(rule)
-    text = _Text(MISSING, entry.declared.indicator, entry.when, entry.summary, entry.detail, is_certain=True, cites=())
-    offers = offers_of(rule, entry.suggestions, situation, doubtful=False)
-    return _finding(rule, text, offers, situation)
-
-
-def _answered(rule: CompiledRule) -> Silence:
-    return Silence(rule.id, "already-ordered", f"{rule.declared.title}: the test it asks for is already ordered.")
-
-
-def _unspoken(rule: CompiledRule, unknown: list[CompiledBand], situation: Situation) -> Silence:
-    if not unknown:
-        seen = ", ".join(situation.estimate_phrases(rule.band_uses))
-        return Silence(
-            rule.id,
-            WITHIN_LIMITS,
-            f"{rule.declared.title}: looked, no limit is reached{f' ({seen})' if seen else ''}.",
-        )
-    uses = frozenset().union(*(band.when.uses for band in unknown))
-    reason, text = _own_gap(rule, uses, situation) or situation.why_unknown(uses)
-    return Silence(rule.id, reason, f"{rule.declared.title}: {text}")
-
-
-def _own_gap(rule: CompiledRule, uses: frozenset[str], situation: Situation) -> tuple[str, str] | None:
-    """Why a fact is not known that only this rule's family knows about."""
-    gaps = (gap(situation) for use, gap in rule.family.gaps.items() if use in uses)
-    return next((gap for gap in gaps if gap is not None), None)
-
-
-class _Text(Struct, frozen=True):
-    """What is to be said, how loudly, and the condition whose facts fill it."""
-
-    band: str
-    indicator: Indicator
-    when: Predicate
-    summary: Template
-    detail: Template
-    is_certain: bool
-    cites: tuple[int, ...]
-
-
-def _finding(
-    rule: CompiledRule,
-    text: _Text,
-    offers: tuple[Offer, ...],
-    situation: Situation,
-    also: tuple[str, ...] = (),
-    beside: Iterable[Fact] = (),
-) -> Finding:
-    found = [situation.drafted_fact(), *situation.partner_facts(), *text.when.facts(situation), *beside]
-    facts = tuple(dict.fromkeys(found))
-    word = word_of(rule, text.when, facts, situation)
-    asked = [question for question, when in rule.questions if when.test(situation) is True]
-    running = situation.running_note() if text.indicator != "info" and not rule.trigger.same_ingredient else None
-    declared = rule.declared
-    return Finding(
-        rule=rule.id,
-        band=text.band,
-        indicator=text.indicator,
-        is_certain=text.is_certain,
-        # A text with an unfilled name is never sent; the title has none.
-        summary=text.summary.fill(word) or f"{declared.title}: please check this order.",
-        detail=text.detail.fill(word) or declared.title,
-        priority=declared.priority,
-        facts=facts,
-        notes=(*situation.notes(text.when.uses), *also, *asked, *([running] if running else ())),
-        suggestions=offers,
-        partners=situation.partners,
-        group=declared.merge_group or rule.family.name,
-        evidence=tuple(declared.evidence[position] for position in text.cites) or declared.evidence,
-        override_reasons=rule.override_reasons,
-    )

@@ -243,7 +243,7 @@ class Situation:
     @property
     def age_years(self) -> int | None:
         """Completed years."""
-        return self.chart.record.age_years()
+        return self.chart.age_years
 
     @property
     def sex(self) -> str | None:
@@ -322,6 +322,14 @@ class Situation:
         if isinstance(found, KidneyEstimate):
             return found
         return None if self.fresh_only else found.old
+
+    def has_old_estimate(self, names: Iterable[str]) -> bool:
+        """Whether one of these estimates is there only as a value too old."""
+        return any(
+            not isinstance(found, KidneyEstimate) and found.old is not None
+            for name in names
+            if (found := self.chart.kidney(name)) is not None
+        )
 
     def estimate_value(self, name: str) -> float | None:
         """The estimate as a number."""

@@ -4,7 +4,7 @@ What nothing matches comes back with `recognised` False and its words, so that w
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import TypeAlias
 
 from msgspec import Struct
@@ -33,7 +33,7 @@ _NO_MEDICATIONS: Medications = {}
 _DEEPEST_REFERENCE = 4
 
 
-class Identity(Struct, frozen=True, gc=False):
+class Identity(Struct, frozen=True, dict=True):
     """What a medication is.
 
     `strengths` stand beside `ingredients` (None: not stated); `systemic` is False for local forms and routes, None
@@ -56,24 +56,29 @@ class Identity(Struct, frozen=True, gc=False):
         """Whether at least one ingredient was found."""
         return bool(self.ingredients)
 
-    @property
+    @cached_property
     def classes(self) -> frozenset[str]:
         """The classes of all its ingredients (tables/medication_classes.csv)."""
         return classes_of(self.ingredients)
 
-    @property
+    @cached_property
     def rxcuis(self) -> tuple[str, ...]:
         """The RxNorm codes of its ingredients."""
         return tuple(ingredient.rxcui for ingredient in self.ingredients)
 
-    @property
+    @cached_property
     def name(self) -> str:
         """The names of its ingredients, or its words when it is not recognised."""
         return "/".join(ingredient.name for ingredient in self.ingredients) or self.words
 
+    @cached_property
+    def keys(self) -> tuple[str, ...]:
+        """The RxNorm codes of its ingredients and the names of its classes."""
+        return (*self.rxcuis, *sorted(self.classes))
+
     def has(self, rxcui: str) -> bool:
         """Whether this ingredient is in it."""
-        return any(ingredient.rxcui == rxcui for ingredient in self.ingredients)
+        return rxcui in self.rxcuis
 
 
 def identify(order: Order, medications: Medications = _NO_MEDICATIONS) -> Identity:
@@ -95,6 +100,22 @@ def identify_concept(concept: CodeableConcept, name: str = "") -> Identity:
     >>> identify_concept(CodeableConcept((Coding(RXNORM, "861007"),))).name
     'metformin'
     """
+    key = (concept.text, name, *((coding.system, coding.code, coding.display) for coding in concept.coding))
+    known = _KNOWN.get(key)
+    if known is None:
+        known = _identify_concept(concept, name)
+        # The names of drugs repeat from call to call; a client can send any text, so only so many short ones are kept.
+        if len(_KNOWN) < _MOST_KNOWN and len(known.words) <= _LONGEST_KNOWN:
+            _KNOWN[key] = known
+    return known
+
+
+_MOST_KNOWN = 8192
+_LONGEST_KNOWN = 160
+_KNOWN: dict[tuple[object, ...], Identity] = {}
+
+
+def _identify_concept(concept: CodeableConcept, name: str) -> Identity:
     # A bare code is no words.
     words = concept.text or next((coding.display for coding in concept.coding if coding.display), None) or name
     product = rxnorm = None

@@ -1,6 +1,6 @@
 """From an Observation to a number that may be used, or to the reason why not."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeAlias
 
 from msgspec import Struct
@@ -52,27 +52,42 @@ def effective_time(observation: Observation) -> FhirTime | None:
     return parse_time(text) if text else None
 
 
-def newest_parts(observations: Iterable[Observation]) -> dict[str, CodedPart]:
-    """The newest Observation or component of each analyte, by its key; one without a date goes before all.
+def parts_by_analyte(observations: Iterable[Observation]) -> dict[str, list[CodedPart]]:
+    """Every Observation or component by the key of its analyte, in the order they came.
 
-    The hot path of a large chart: one pass, and no date is parsed where two texts can be compared.
+    The hot path of a large chart: one pass, and nothing is parsed or compared before somebody asks.
     """
-    newest: dict[str, CodedPart] = {}
+    parts: dict[str, list[CodedPart]] = {}
     analyte_of = ANALYTE_BY_LOINC.get
     for observation in observations:
         for coding in observation.code.coding:
             analyte = analyte_of(coding.code)  # type: ignore[arg-type]  # None is simply not in the table
             if analyte is not None and (coding.system == LOINC or coding.system is None):
-                known = newest.get(analyte.key)
-                if known is None or _is_newer(observation, known[0]):
-                    newest[analyte.key] = (observation, observation, coding.code)
+                part = (observation, observation, coding.code)
+                known = parts.get(analyte.key)
+                if known is None:
+                    parts[analyte.key] = [part]
+                else:
+                    known.append(part)
                 break
         if observation.component:
-            for key, part in _component_parts(observation):
-                known = newest.get(key)
-                if known is None or _is_newer(observation, known[0]):
-                    newest[key] = part
+            for key, inner in _component_parts(observation):
+                parts.setdefault(key, []).append(inner)
+    return parts
+
+
+def newest_part(parts: Sequence[CodedPart]) -> CodedPart:
+    """The newest of them, of equal ones the first; one without a date goes before all others."""
+    newest = parts[0]
+    for part in parts[1:]:
+        if _is_newer(part[0], newest[0]):
+            newest = part
     return newest
+
+
+def newest_first(parts: Iterable[CodedPart]) -> list[CodedPart]:
+    """Newest first; equal times keep the order they came in."""
+    return sorted(parts, key=lambda part: _recency(part[0]), reverse=True)
 
 
 def _is_newer(one: Observation, other: Observation) -> bool:
@@ -90,7 +105,7 @@ def _recency(observation: Observation) -> float:
 def all_parts(observations: Iterable[Observation], analyte: str) -> list[CodedPart]:
     """Every Observation or component of one analyte, newest first; equal times keep the order they came in."""
     found = [part for observation in observations for key, part in _parts(observation) if key == analyte]
-    return sorted(found, key=lambda part: _recency(part[0]), reverse=True)
+    return newest_first(found)
 
 
 def _parts(observation: Observation) -> Iterator[tuple[str, CodedPart]]:

@@ -1,12 +1,20 @@
 """The patient record: the facts of one patient at one instant, and what was refused on the way."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal, TypeVar
 
 from fhir.record.bound import Bound, bounds
 from fhir.record.errors import WrongPatient
-from fhir.record.measurement import CodedPart, Measurement, all_parts, measure, newest_parts
+from fhir.record.measurement import (
+    CodedPart,
+    Measurement,
+    effective_time,
+    measure,
+    newest_first,
+    newest_part,
+    parts_by_analyte,
+)
 from fhir.record.refusal import Refusal
 from fhir.record.resources import (
     AllergyIntolerance,
@@ -68,7 +76,8 @@ class PatientRecord:
         self.medications: dict[str, Medication] = {}
         self._taken: dict[type[Any], list[Any]] = {kind: [] for kind in FACT_TYPES}
         self._facts_of: dict[type[Any], list[Any]] = {}
-        self._newest: dict[str, CodedPart] | None = None
+        self._by_analyte: dict[str, list[CodedPart]] | None = None
+        self._newest: dict[str, Measurement | None] = {}
         # What other modules derive from this record once: kept here so that it ends with it.
         self.derived: dict[str, Any] = {}
         self._measured: dict[str, list[Measurement]] = {}
@@ -82,7 +91,8 @@ class PatientRecord:
         for kept in self._taken.values():
             kept.clear()
         self._facts_of.clear()
-        self._newest = None
+        self._by_analyte = None
+        self._newest.clear()
         self._measured.clear()
 
     def knows(self, what: str) -> bool:
@@ -177,32 +187,52 @@ class PatientRecord:
         """All usable values of an analyte (a key of ANALYTES), newest first; those refused are in `refusals`."""
         known = self._measured.get(analyte)
         if known is None:
-            parts = all_parts(self._taken[Observation], analyte)
-            outcomes = (self._measure(analyte, part) for part in parts)
+            outcomes = (self._measure(analyte, part) for part in newest_first(self._parts(analyte)))
             known = self._measured[analyte] = [outcome for outcome in outcomes if outcome is not None]
         return known
 
     def bounds(self, analyte: str) -> list[Bound]:
         """Results that say only on which side of a number they lie, newest first."""
-        return list(bounds(self._facts(Observation), ANALYTES[analyte], self.as_of_epoch))
+        observations = {part[0].id or id(part[0]): part[0] for part in self._parts(analyte)}
+        return list(bounds(observations.values(), ANALYTES[analyte], self.as_of_epoch))
 
     def newest(self, analyte: str, max_age_days: float | None = None) -> Measurement | None:
         """The newest usable value, or None when there is none that young.
 
         Looks no further than that value, so `refusals` gains exactly what is newer than it.
         """
-        if self._newest is None:
-            self._newest = newest_parts(self._taken[Observation])
-        part = self._newest.get(analyte)
-        if part is None:
-            return None
-        found = self._measure(analyte, part)
-        if found is None:
-            older = (self._measure(analyte, part) for part in all_parts(self._taken[Observation], analyte))
-            found = next((measurement for measurement in older if measurement is not None), None)
+        if analyte in self._newest:
+            found = self._newest[analyte]
+        else:
+            found = self._newest[analyte] = self._find_newest(analyte)
         if found is None or (max_age_days is not None and int(found.age_days(self.as_of_epoch)) > max_age_days):
             return None
         return found
+
+    def newest_together(self, analyte: str, max_age_days: float | None = None) -> list[Measurement]:
+        """The newest usable value and the others of the same instant; none when it is older than that."""
+        newest = self.newest(analyte, max_age_days)
+        if newest is None:
+            return []
+        at_once = [part for part in self._parts(analyte) if _is_of(part[0], newest.time)]
+        if len(at_once) == 1:
+            return [newest]
+        return [one for part in at_once if (one := self._measure(analyte, part)) is not None]
+
+    def _parts(self, analyte: str) -> Sequence[CodedPart]:
+        if self._by_analyte is None:
+            self._by_analyte = parts_by_analyte(self._taken[Observation])
+        return self._by_analyte.get(analyte, ())
+
+    def _find_newest(self, analyte: str) -> Measurement | None:
+        parts = self._parts(analyte)
+        if not parts:
+            return None
+        found = self._measure(analyte, newest_part(parts))
+        if found is not None:
+            return found
+        older = (self._measure(analyte, part) for part in newest_first(parts))
+        return next((measurement for measurement in older if measurement is not None), None)
 
     def _measure(self, analyte: str, part: CodedPart) -> Measurement | None:
         outcome = measure(ANALYTES[analyte], part, self.as_of_epoch)
@@ -211,6 +241,13 @@ class PatientRecord:
                 self.refusals.append(outcome)
             return None
         return outcome
+
+
+def _is_of(observation: Observation, time: FhirTime) -> bool:
+    if observation.effectiveDateTime == time.text:
+        return True
+    own = effective_time(observation)
+    return own is not None and own.instant == time.instant
 
 
 def _distinct_facts(resources: Iterable[_T]) -> Iterator[_T]:
