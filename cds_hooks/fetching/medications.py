@@ -9,7 +9,14 @@ from msgspec import Struct
 from cds_hooks.prefetch import Templates
 from cds_hooks.protocol.request import CDSRequest
 from fhir.client.query import Search, escaped
-from fhir.record.resources import Bundle, Medication, MedicationRequest, MedicationStatement, Reference
+from fhir.record.resources import (
+    Bundle,
+    Medication,
+    MedicationDispense,
+    MedicationRequest,
+    MedicationStatement,
+    Reference,
+)
 
 REFERRED_TO: Final = "(medications referred to)"
 """Under which they stand beside the prefetch; no client's key, for it is no key of a template either."""
@@ -17,8 +24,8 @@ REFERRED_TO: Final = "(medications referred to)"
 MOST: Final = 200
 """Of them in one search."""
 
-ORDER_TYPES: Final = frozenset({"MedicationRequest", "MedicationStatement"})
-_READ: Final = frozenset({MedicationRequest, MedicationStatement, Medication})
+ORDER_TYPES: Final = frozenset({"MedicationRequest", "MedicationStatement", "MedicationDispense"})
+_READ: Final = frozenset({MedicationRequest, MedicationStatement, MedicationDispense, Medication})
 
 
 class _Draft(Struct, frozen=True):

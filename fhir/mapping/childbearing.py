@@ -12,14 +12,20 @@ from fhir.mapping.medications import Identity
 from fhir.record.record import PatientRecord
 from fhir.record.resources import CodeableConcept
 from fhir.record.time import FhirTime, parse_time
-from fhir.terminology.pregnancy import Use, contraceptives, use_of
+from fhir.terminology.pregnancy import Use, contraceptive_words, contraceptives, use_of
 
 _FIRST_YEAR, _LAST_YEAR = 12, 50
 # By mouth it is given for other reasons; ATC G03AC06 is the injection.
 _ONLY_INJECTED = "6691"
 _SWALLOWED = re.compile(r"\boral\b|\btab|\bpo\b|by mouth", re.IGNORECASE)
 _IN_WORDS = re.compile(
-    r"contracepti|birth control|\biuds?\b|intrauterine (?:device|system)|\bdepo-?provera", re.IGNORECASE
+    "|".join(
+        (
+            r"contracepti|birth control|\biuds?\b|intrauterine (?:device|system)|\b(?:21|28|84|91) day pack\b",
+            *(rf"\b{re.escape(word)}\b" for word in contraceptive_words()),
+        )
+    ),
+    re.IGNORECASE,
 )
 
 

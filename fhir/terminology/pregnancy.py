@@ -77,12 +77,22 @@ def weeks_of_code(system: str | None, code: str | None) -> int | None:
 @cache
 def contraceptives() -> frozenset[str]:
     """RxNorm codes of the ingredients that prevent a pregnancy."""
-    return frozenset(row["code"] for row in rows("pregnancy.csv") if row["use"] == "contraceptive")
+    return frozenset(_contraceptives("rxnorm"))
+
+
+@cache
+def contraceptive_words() -> tuple[str, ...]:
+    """Brand names of what prevents a pregnancy and is in no other table."""
+    return tuple(_contraceptives("words"))
+
+
+def _contraceptives(system: str) -> list[str]:
+    return [row["code"] for row in rows("pregnancy.csv") if (row["use"], row["system"]) == ("contraceptive", system)]
 
 
 @cache
 def _exact() -> Mapping[tuple[str, str], Use]:
-    chosen = (row for row in rows("pregnancy.csv") if row["system"] not in (*_BY_PREFIX, "rxnorm"))
+    chosen = (row for row in rows("pregnancy.csv") if row["system"] not in (*_BY_PREFIX, "rxnorm", "words"))
     return {(row["system"], row["code"]): row["use"] for row in chosen}  # type: ignore[misc]  # table
 
 

@@ -58,6 +58,10 @@ def test_only_a_woman_is_meant_and_nothing_is_guessed(gender: str, answer: bool 
         "Paragard IUD",
         "oral contraceptive",
         "birth control pill",
+        "Natazia 28 Day Pack",
+        "Errin 28 Day Pack",
+        "Nexplanon 68 MG Drug Implant",
+        "Depo-SubQ Provera 104",
     ],
 )
 def test_a_contraceptive_of_any_kind_is_one(words: str) -> None:
