@@ -11,6 +11,9 @@ from cds_hooks.web.model_facts import Group, Performance, performance
 from cds_hooks.web.numbers import logit, moment, people_range, wilson
 from cds_hooks.web.recorded import ModelFile, RecordedDecision, Scores, read_basis, read_cards, read_models
 from cds_hooks.web.waterfall import Waterfall, waterfall
+from models_onnx.calculation.declaration import Equation
+from models_onnx.calculation.finding import find_equations
+from models_onnx.calculation.identity import digest_of
 from models_onnx.manifest import Manifest
 
 ManifestOf = Callable[[str], Manifest | None]
@@ -88,6 +91,15 @@ class Explanation:
     groups: list[Group]
     inputs: list[Input]
     estimate: Estimate | None
+
+    @property
+    def equation(self) -> Equation | None:
+        """The published equation that was asked, where this server still computes it in the same way."""
+        known = find_equations().get(self.model.id) if self.model is not None else None
+        if known is None or self.model is None:
+            return None
+        same = any(digest_of(known.id, output.id) == self.model.sha256 for output in known.outputs)
+        return known if same else None
 
     @property
     def gaps(self) -> list[Input]:

@@ -65,11 +65,12 @@ def _input(feature: Feature, basis: Basis, contribution: float) -> Input:
         return Input(feature.name, words, "", "", unit, "", "", "", gap, "", "", average, contribution)
     value, effective, source = basis.features[feature.name]
     is_sex, top = feature.name == SEX, feature.clip_high
-    figure = _SEXES.get(value, "") if is_sex else spoken_value(value)
+    answer = _SEXES.get(value, "") if is_sex else _yes_or_no(feature.name, value, source)
+    figure = answer or spoken_value(value)
     return Input(
         name=feature.name,
         words=words,
-        value=figure if is_sex else spoken_quantity(value, feature.unit),
+        value=answer or spoken_quantity(value, feature.unit),
         figure=figure,
         unit=unit,
         date=date_of(effective),
@@ -81,6 +82,13 @@ def _input(feature: Feature, basis: Basis, contribution: float) -> Input:
         average=average,
         contribution=contribution,
     )
+
+
+def _yes_or_no(name: str, value: float, source: str) -> str:
+    """The answer of a yes-or-no feature, "" for all others; what was not found has the patient as its source."""
+    if name not in FEATURES or not FEATURES[name].is_yes_no:
+        return ""
+    return "yes" if value else "not found in the chart" if source.startswith("Patient/") else "no"
 
 
 def words_of(feature: Feature) -> str:
