@@ -59,7 +59,8 @@ def active_medications(record: PatientRecord) -> tuple[ActiveMedication, ...]:
     """What the patient is on, as ordered and as stated, whether recognised or not.
 
     Not on it: what is stopped, completed, held, not taken, only planned or not to be given, replaced by a later order,
-    and what ended before `as_of` by its own bounds or its dispense's validity. What a pharmacy gave out counts while
+    and what ended before `as_of` by its own bounds or its dispense's validity. A statement that repeats an order (the
+    same drugs, no other strength) is that order: its dose must not count twice. What a pharmacy gave out counts while
     the supply lasts, where no order or statement tells of that drug.
     """
     ordered = tuple(_active(record))
@@ -68,14 +69,28 @@ def active_medications(record: PatientRecord) -> tuple[ActiveMedication, ...]:
 
 def _active(record: PatientRecord) -> Iterator[ActiveMedication]:
     replaced = _replaced(record)
+    ordered: list[Identity] = []
     for request in record.medication_requests:
         if request.status in _ON_REQUEST and _is_order(request) and _is_going_on(request, record):
             if f"MedicationRequest/{request.id}" in replaced:
                 continue
-            yield _entry(request, f"MedicationRequest/{request.id}", request.authoredOn, record)
+            found = _entry(request, f"MedicationRequest/{request.id}", request.authoredOn, record)
+            ordered.append(found.identity)
+            yield found
     for statement in record.medication_statements:
         if statement.status in _ON_STATEMENT and _is_going_on(statement, record):
-            yield _entry(statement, f"MedicationStatement/{statement.id}", _since(statement), record)
+            found = _entry(statement, f"MedicationStatement/{statement.id}", _since(statement), record)
+            if not any(_repeats(found.identity, one) for one in ordered):
+                yield found
+
+
+def _repeats(stated: Identity, ordered: Identity) -> bool:
+    """Whether what is stated is what was ordered: the same drugs, given alike, and no other strength."""
+    if not stated.recognised or set(stated.rxcuis) != set(ordered.rxcuis) or stated.systemic is not ordered.systemic:
+        return False
+    theirs = dict(zip(ordered.rxcuis, ordered.strengths, strict=True))
+    pairs = ((one, theirs[rxcui]) for rxcui, one in zip(stated.rxcuis, stated.strengths, strict=True))
+    return all(mine is None or other is None or mine == other for mine, other in pairs)
 
 
 def _replaced(record: PatientRecord) -> frozenset[str]:

@@ -87,6 +87,21 @@ def test_what_was_written_after_the_instant_of_the_record_is_not_there_yet() -> 
     assert _names(request(METFORMIN, authoredOn="2026-12-01")) == []
 
 
+@pytest.mark.parametrize(
+    ("stated", "sources"),
+    [
+        ("metformin", ["MedicationRequest/m1"]),
+        ("metformin 500 mg tablet", ["MedicationRequest/m1"]),
+        ("metformin 850 mg tablet", ["MedicationRequest/m1", "MedicationStatement/s1"]),
+        ("Janumet", ["MedicationRequest/m1", "MedicationStatement/s1"]),
+        ("herbal drops", ["MedicationRequest/m1", "MedicationStatement/s1"]),
+    ],
+)
+def test_a_statement_that_repeats_an_order_is_that_order(stated: str, sources: list[str]) -> None:
+    found = active_medications(record_of(request(METFORMIN), statement(stated)))
+    assert [one.source for one in found] == sources
+
+
 @pytest.mark.parametrize("status", ["active", "completed", "stopped"])
 def test_an_order_that_a_later_one_replaces_is_not_on_the_list(status: str) -> None:
     later = request(METFORMIN, "m2", status=status, priorPrescription={"reference": "MedicationRequest/m1"})
