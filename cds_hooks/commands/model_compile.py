@@ -22,6 +22,10 @@ def compile_file(
     reference: Annotated[Path, typer.Option(help="Rows of the reference cohort, CSV or CSV.gz with a header.")],
     card: Annotated[Path, typer.Option(help="The model card, a JSON object; written into the file.")],
     out: Annotated[Path, typer.Option(help="Where the ONNX file goes.")],
+    features: Annotated[
+        str | None,
+        typer.Option(help="Columns of the reference rows in the model's order, where the model file has no names."),
+    ] = None,
     outcome: Annotated[
         str | None, typer.Option(help="Column of the reference rows with 0 or 1: gives the observed rates.")
     ] = None,
@@ -42,14 +46,15 @@ def compile_file(
     """
     with problems():
         from models_onnx.compiler import compile_model
-        from models_onnx.compiler.source import read_file
         from models_onnx.compiler.table import read_rows
+        from models_onnx.compiler.tree_source import read_file
 
-        ensemble = read_file(model_file)
-        rows = read_rows(reference, ensemble.features, outcome)
+        names = features.split(",") if features else read_file(model_file).features
+        rows = read_rows(reference, names, outcome)
         compiled = compile_model(
             model_file,
             rows.X,
+            features=names,
             outcomes=rows.outcomes,
             name=name or out.stem,
             version=version,

@@ -10,9 +10,8 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # c
 
 from models_onnx.compiler.fitted import FittedModel
 from models_onnx.compiler.parity import TOLERANCE, boundary_rows
-from models_onnx.compiler.rows import known_codes, library
+from models_onnx.compiler.rows import known_codes, library, medians
 from models_onnx.compiler.sklearn_columns import Inputs
-from models_onnx.compiler.source import medians
 from models_onnx.errors import ParityRefused
 
 Array = NDArray[np.float64]

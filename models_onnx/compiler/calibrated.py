@@ -21,13 +21,15 @@ class Line:
 
 
 def unwrap(model: Any) -> tuple[Any, Line | None]:
-    """The model inside a fitted CalibratedClassifierCV and its line; any other object as it is.
+    """The model inside a fitted CalibratedClassifierCV and its line, the best of a search; any other object as it is.
 
     Refused: isotonic calibration (it bends the margin, so that no sum of contributions gives the probability), and an
     average of several calibrated models (cv, ensemble=True), which is no sum on the margin either.
     """
     if type(model).__name__ == "FrozenEstimator":
         return unwrap(model.estimator)
+    if hasattr(model, "best_estimator_"):  # of a search over settings
+        return unwrap(model.best_estimator_)
     if type(model).__name__ != "CalibratedClassifierCV":
         return model, None
     if len(model.calibrated_classifiers_) != 1:

@@ -17,7 +17,7 @@ from models_onnx.compiler.groups import Groups
 from models_onnx.compiler.observed import observed
 from models_onnx.compiler.report import CompiledModel, Report, Told, digest, explanation, form_of
 from models_onnx.compiler.rows import as_numbers, inputs_of, library
-from models_onnx.compiler.shapley_trees import DEEPEST
+from models_onnx.compiler.shapley_trees import DEEPEST, LEAST_COHORT
 from models_onnx.compiler.sklearn_columns import Inputs
 from models_onnx.compiler.source import open_source
 from models_onnx.compiler.trees import limits
@@ -157,8 +157,8 @@ def _unexplained(model: Any, reference: Any, features: Sequence[str] | None, tol
 
 
 def _checked(X: Array) -> Array:
-    if X.ndim != 2 or not len(X):
-        raise CompileRefused("the reference cohort is rows of inputs [n, F]")
+    if len(X) < LEAST_COHORT:
+        raise CompileRefused(f"a reference cohort has {LEAST_COHORT} rows or more, {len(X)} were given")
     if np.isinf(X).any():
         raise CompileRefused("the reference cohort holds infinite values; a missing value is NaN")
     return X

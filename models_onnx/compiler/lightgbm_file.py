@@ -5,7 +5,6 @@ left, bits 2-3 what is missing (0 nothing: NaN counts as 0; 1 zero and NaN, `zer
 """
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 
@@ -20,18 +19,15 @@ _NOTHING_MISSING, _ZERO_MISSING = 0, 1
 Section = dict[str, str]
 
 
-def read_lightgbm(path: Path) -> Ensemble:
-    """The model of that file; CompileRefused names what is not compiled: objective, dart, categorical or linear trees.
+def parse_lightgbm(name: str, text: str) -> Ensemble:
+    """The model of that text; CompileRefused names what is not compiled: objective, dart, categorical or linear trees.
 
     A threshold is rounded down to float32: for every float32 value `x <= threshold` then says what float64 said.
     """
-    text = path.read_text(encoding="utf-8")
-    if not text.startswith("tree\n"):
-        raise CompileRefused(f"{path.name} is not a LightGBM model file; write it with Booster.save_model")
     try:
-        return _ensemble(path.name, text)
+        return _ensemble(name, text)
     except (KeyError, ValueError, IndexError) as problem:
-        raise CompileRefused(f"{path.name} is not a whole LightGBM model file: {problem!r}") from problem
+        raise CompileRefused(f"{name} is not a whole LightGBM model file: {problem!r}") from problem
 
 
 def _ensemble(name: str, text: str) -> Ensemble:

@@ -65,6 +65,8 @@ def logistic(model: Any) -> tuple[Array, float]:
     """Coefficients and intercept of a fitted logistic regression of two classes; refuses other losses."""
     if type(model).__name__ == "SGDClassifier" and model.loss != "log_loss":
         raise CompileRefused(f"SGDClassifier with the loss {model.loss!r} gives no probability; use loss='log_loss'")
+    if not hasattr(model, "coef_"):
+        raise CompileRefused(f"{type(model).__name__} is not fitted")
     if len(model.classes_) != 2:
         raise CompileRefused(f"{type(model).__name__} has {len(model.classes_)} classes; models of two are compiled")
     return np.asarray(model.coef_, dtype=np.float64)[0], float(np.asarray(model.intercept_).ravel()[0])

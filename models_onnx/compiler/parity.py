@@ -68,7 +68,8 @@ def boundary_rows(typical: NDArray[np.float64], edges: Sequence[Sequence[float]]
     for column, values in enumerate(edges):
         for value in values:
             x = np.float32(value)
-            beside = (x, np.nextafter(x, np.float32(-np.inf)), np.nextafter(x, np.float32(np.inf)))
+            with np.errstate(over="ignore"):
+                beside = (x, np.nextafter(x, np.float32(-np.inf)), np.nextafter(x, np.float32(np.inf)))
             rows.extend(_with(typical, column, near) for near in beside)
         rows.extend(_with(typical, column, np.float32(x)) for x in _EXTREME)
     return np.array(rows, dtype=np.float32)

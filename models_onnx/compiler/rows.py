@@ -1,5 +1,6 @@
 """Rows of inputs as callers have them: arrays or data frames, numbers or texts, and back again for the library."""
 
+import re
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -11,6 +12,8 @@ from models_onnx.compiler.sklearn_columns import Inputs
 from models_onnx.errors import CompileRefused
 
 Array = NDArray[np.float64]
+# What LightGBM and XGBoost call columns that have no names.
+_PLACE = re.compile(r"Column_\d+|f\d+")
 
 
 def is_frame(rows: Any) -> bool:
@@ -21,7 +24,11 @@ def is_frame(rows: Any) -> bool:
 def inputs_of(rows: Any, known: Sequence[str] | None, given: Sequence[str] | None, text_allowed: bool) -> Inputs:
     """The inputs in the model's order: its own names, those given, or the frame's; refuses what does not fit."""
     columns = [str(name) for name in rows.columns] if is_frame(rows) else None
+    if columns is None and np.ndim(rows) != 2:
+        raise CompileRefused("the reference cohort is rows of inputs: a data frame, or an array [n, F]")
     width = len(columns) if columns is not None else np.asarray(rows).shape[1]
+    if known is not None and columns is not None and len(columns) == len(known) and all(map(_PLACE.fullmatch, known)):
+        known = None if set(known) - set(columns) else known  # numbered by a library that was given no names
     names = tuple(given or known or columns or [f"x{j}" for j in range(width)])
     if known is not None and len(names) != len(known):
         raise CompileRefused(f"the model has {len(known)} inputs, {len(names)} names were given")
@@ -90,3 +97,8 @@ def known_codes(X: Array, inputs: Inputs) -> NDArray[np.bool_]:
             code = X[:, j]
             fits &= np.isnan(code) | ((code >= 0) & (code < count) & (code == np.floor(code)))
     return fits
+
+
+def medians(X: Array) -> tuple[float, ...]:
+    """The middle value of each input, as float32; 0 where there is none."""
+    return tuple(float(np.float32(np.nanmedian(x))) if not np.isnan(x).all() else 0.0 for x in X.T)

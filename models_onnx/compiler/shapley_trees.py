@@ -103,23 +103,19 @@ class ShapleyTrees:
         chunks, owners = _chunks(entries)
         tables, starts = self._tables()
         block = [[number for _, number, _ in chunk] + [0] * (_TOGETHER - len(chunk)) for chunk in chunks]
-        start = [[starts[n, s] for _, n, s in chunk] + [-1] * (_TOGETHER - len(chunk)) for chunk in chunks]
+        start = [[starts[n, s] for _, n, s in chunk] + [0] * (_TOGETHER - len(chunk)) for chunk in chunks]
         mine = graph.node("Gather", [codes, graph.constant("block_of_entry", block, np.int32)], "code_of_entry", axis=1)
-        place = graph.node("Add", [mine, self._padded_starts(graph, start)], "place_of_entry")
-        padded = graph.node("Max", [place, graph.constant("first_place", 0, np.int32)], "place_or_none")
-        values = graph.node("Gather", [graph.constant("shapley", tables, np.float64), padded], "of_entries", axis=0)
+        place = graph.node("Add", [mine, graph.constant("start_of_entry", start, np.int32)], "place_of_entry")
+        values = graph.node("Gather", [graph.constant("shapley", tables, np.float64), place], "of_entries", axis=0)
         sums = graph.node("ReduceSum", [values, graph.constant("last_axis", [2], np.int64)], "of_chunks", keepdims=0)
         matrix = np.zeros((len(chunks), len(self.features)))
         matrix[np.arange(len(chunks)), owners] = 1.0
         return graph.node("MatMul", [sums, graph.constant("input_of_chunk", matrix, np.float64)], "of_inputs")
 
-    def _padded_starts(self, graph: Graph, start: list[list[int]]) -> str:
-        # A padded entry looks up place 0, which holds 0, whatever the code of block 0 is.
-        none = -(2**30)
-        return graph.constant("start_of_entry", [[s if s >= 0 else none for s in row] for row in start], np.int32)
-
     def _tables(self) -> tuple[Array, dict[tuple[int, int], int]]:
-        starts, columns, place = {}, [np.zeros(1)], 1
+        """All tables in a row, and where each begins; first zeros for whatever code a padded entry looks up."""
+        zeros = np.zeros(len(self.parts[0].table))
+        starts, columns, place = {}, [zeros], len(zeros)
         for number, part in enumerate(self.parts):
             for slot in range(len(part.inputs)):
                 starts[number, slot] = place

@@ -1,6 +1,6 @@
 """Decision trees as all our readers give them: a value goes left where it is at most a float32 threshold."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Self
 
@@ -112,6 +112,18 @@ class Ensemble:
         """intercept + slope * margin."""
         trees = tuple(replace(tree, value=slope * tree.value) for tree in self.trees)
         return replace(self, trees=trees, start=intercept + slope * self.start)
+
+    def with_stand_ins(self, missing: Sequence[float]) -> Self:
+        """Missing values go where these would, column by column; NaN leaves them where the trees learned."""
+        row = np.array([missing], dtype=np.float32)
+        trees = []
+        for tree in self.trees:
+            sides = tree.nan_left.copy()
+            for node in tree.inner:
+                if not np.isnan(row[0, tree.feature[node]]):
+                    sides[node] = tree.answers(row, int(node))[0]
+            trees.append(replace(tree, nan_left=sides))
+        return replace(self, trees=tuple(trees))
 
     def thresholds(self) -> tuple[tuple[float, ...], ...]:
         """The values of each input at which a tree asks, rising."""

@@ -3,7 +3,6 @@
 import json
 import math
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,18 +19,17 @@ _ADVICE = {
 }
 
 
-def read_xgboost(path: Path) -> Ensemble:
-    """The model of that file; CompileRefused names what is not compiled: objective, booster, categorical splits.
+def parse_xgboost(name: str, content: bytes) -> Ensemble:
+    """The model of those bytes; CompileRefused names what is not compiled: objective, booster, categorical splits.
 
     XGBoost goes left where x < threshold, both float32: here where x <= the float32 below it.
     """
-    content = path.read_bytes()
     try:
         document = json.loads(content) if is_json(content) else decode(content)
-        return _ensemble(path.name, document["learner"])
+        return _ensemble(name, document["learner"])
     except (KeyError, ValueError, IndexError, TypeError, AttributeError) as problem:
         raise CompileRefused(
-            f"{path.name} is not an XGBoost model in JSON ({problem!r}); write it with Booster.save_model('model.json')"
+            f"{name} is not an XGBoost model in JSON ({problem!r}); write it with Booster.save_model('model.json')"
         ) from problem
 
 

@@ -72,6 +72,15 @@ def test_what_cannot_be_used_is_said_and_nothing_is_written(
     assert not (folder / "out.onnx").exists()
 
 
+def test_a_file_without_names_takes_them_from_the_command_line(folder: Path) -> None:
+    text = (folder / "model.txt").read_text()
+    (folder / "unnamed.txt").write_text(text.replace(" ".join(NAMES), "Column_0 Column_1 Column_2"))
+    assert "no column Column_0" in run(folder, "unnamed.txt").stderr
+    told = run(folder, "unnamed.txt", "--features", ",".join(NAMES), "--json")
+    assert json.loads(told.stdout)["features"] == list(NAMES)
+    assert run(folder, "unnamed.txt", "--features", "age_years").exit_code == 2
+
+
 def test_a_pickle_is_refused_in_a_sentence(folder: Path) -> None:
     (folder / "model.pkl").write_bytes(b"\x80\x04\x95")
     told = run(folder, "model.pkl")

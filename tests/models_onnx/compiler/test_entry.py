@@ -239,10 +239,18 @@ def test_reference_rows_that_do_not_fit_are_refused_with_a_sentence() -> None:
         (X[:, :3], {"features": NAMES}, "3 columns"),
         (X, {"features": ["a", "a", "b", "c", "d"]}, "same name"),
         (np.where(X > 2, np.inf, X), {}, "infinite"),
+        (X[:19], {}, "20 rows or more"),
+        (X[0], {}, "rows of inputs"),
         (table().assign(age="old"), {}, "text"),
     ):
         with pytest.raises(CompileRefused, match=word):
             compile_model(fitted() if isinstance(rows, pd.DataFrame) else plain, rows, **extra)
+
+
+def test_a_model_that_is_not_fitted_is_refused() -> None:
+    for model in (LogisticRegression(), HistGradientBoostingClassifier(), RandomForestClassifier()):
+        with pytest.raises(CompileRefused, match=r"not.*fitted"):
+            compile_model(model, invented()[0])
 
 
 def test_categorical_splits_are_refused_by_the_inputs_name() -> None:

@@ -7,14 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
+from sklearn.impute import SimpleImputer
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
-from models_onnx.compiler import ShapleyTrees
+from models_onnx.compiler import ShapleyTrees, compile_model
 from models_onnx.compiler.compile import write_file
-from models_onnx.compiler.source import read_file
+from models_onnx.compiler.tree_source import read_file
 from models_onnx.errors import CompileRefused
 from tests.models_onnx.compiler.oracles import BACKGROUND, tree_shap
-from tests.models_onnx.compiler.people import beside, by_coalitions, invented, says
+from tests.models_onnx.compiler.people import NAMES, beside, by_coalitions, invented, says
 from tests.models_onnx.compiler.test_compile import REFERENCE
 
 with warnings.catch_warnings():
@@ -207,6 +212,32 @@ def test_the_binary_form_of_xgboost_says_the_same_as_its_text(tmp_path: Path) ->
         (tmp_path / "model.ubj").write_bytes(broken)
         with pytest.raises(CompileRefused, match="not an XGBoost model"):
             read_file(tmp_path / "model.ubj")
+
+
+def test_a_model_without_names_takes_those_of_the_frame(tmp_path: Path) -> None:
+    for _, path in (light(tmp_path), extreme(tmp_path)):
+        X, _ = with_zeros()
+        named = pd.DataFrame(X, columns=list(NAMES))
+        assert compile_model(path, named).report.features == NAMES
+        with pytest.raises(CompileRefused, match="no column"):
+            compile_model(path, named.assign(other=1.0))
+
+
+@pytest.mark.parametrize("kind", [lightgbm.LGBMClassifier, xgboost.XGBClassifier], ids=lambda kind: kind.__name__)
+def test_a_booster_in_a_pipeline_or_a_search_is_read_like_its_file(kind: Any) -> None:
+    X, y = with_zeros()
+    settings = {"n_estimators": 8, "max_depth": 3, "n_jobs": 1} | ({"verbose": -1} if "LGBM" in kind.__name__ else {})
+    imputed = make_pipeline(SimpleImputer(add_indicator=True), kind(**settings))
+    search = GridSearchCV(kind(**settings), {"max_depth": [3]}, cv=2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for model in (imputed.fit(X, y), search.fit(X, y)):
+            compiled = compile_model(model, X)
+            assert compiled.report.rows_asked_of_library > 1000
+            told = says(compiled.content, X)["probability"]
+            assert np.abs(told - model.predict_proba(X)[:, 1]).max() < 1e-6
+        with pytest.raises(CompileRefused, match="behind a scaler"):
+            compile_model(make_pipeline(StandardScaler(), kind(**settings)).fit(X, y), X)
 
 
 def test_rounds_after_the_best_leave_open_which_model_is_meant(tmp_path: Path) -> None:

@@ -17,7 +17,8 @@ def test_at_most_decides_as_the_double_threshold_does(x: float, threshold: float
 @given(FLOAT32)
 def test_a_threshold_that_is_a_float32_stays_what_it_is(threshold: float) -> None:
     for beside in (-np.inf, np.inf):
-        x = float(np.nextafter(np.float32(threshold), np.float32(beside)))
+        with np.errstate(over="ignore"):
+            x = float(np.nextafter(np.float32(threshold), np.float32(beside)))
         assert (np.float32(x) <= at_most(threshold)) == (x <= threshold)
 
 
