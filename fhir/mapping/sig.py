@@ -16,6 +16,8 @@ _AMOUNT = re.compile(
     rf"(?P<low>{NUMBER})(?: ?(?:-|to|or) ?(?P<high>{NUMBER}))? ?(?P<unit>{UNIT})(?![\w])"
     # "15 mg/kg", "30 mg/kg/day", "30 mg per kg per day"
     r"(?P<by_weight> ?(?:/|per) ?kg\b(?:(?: ?/ ?| per )(?P<span>dose|day|d|24 ?h(?:ours|rs|r)?)\b)?)?"
+    # What a patch gives off: "25 mcg/hr".
+    r"(?P<an_hour> ?/ ?h(?:(?:ou)?r)?\b)?"
     r"(?! ?/ ?(?:\d|ml|m2))"
 )
 _MAXIMUM = re.compile(
@@ -199,6 +201,8 @@ def _amounts(said: str) -> list[SigAmount]:
 
 
 def _unit(match: re.Match[str]) -> DoseUnit | None:
+    if match["an_hour"] and not match["by_weight"]:
+        return dose_unit(f"{match['unit']}/h")
     if not match["by_weight"]:
         return dose_unit(match["unit"])
     span = "" if match["span"] in (None, "dose") else "/day"
@@ -215,6 +219,8 @@ def _without_restatement(said: str, found: list[SigAmount]) -> list[SigAmount]:
     if between not in ("", "(", "=", ",") or len(kinds) == 1:
         return found
     counted, mass = (first, second) if second.unit.kind == "mg" else (second, first)
+    if mass.unit.span_days is not None and counted.unit.kind in ("patch", "unit"):
+        return [counted]
     if mass.unit.kind != "mg":
         return found
     # One tablet that holds so much is that much. Of more than one it is not said whether each or all, but for "total".

@@ -46,6 +46,7 @@ _TIMES = re.compile(
 _SIMPLE = re.compile(
     r"\b(?:(?P<latin>qday|qod|qds|qid|qd|bid|tid|tds|bd|od)"
     r"|(?P<other>every other day|every 2nd day|every second day|alternate days)"
+    r"|(?P<third>every (?:3rd|third) day)"
     r"|(?P<weekly>weekly|every week|each week|qweek|qwk|a week|per week)"
     r"|(?P<monthly>monthly|every month|each month|qmonth)"
     r"|(?P<daily>daily|q day|q daily|every day|each day|per day|a day|/day|q24h|every 24 ?h(?:ours|rs|r)?))\b"
@@ -119,7 +120,7 @@ def _times(match: re.Match[str]) -> Times | None:
 
 def _simple(match: re.Match[str]) -> Times | None:
     kind = match.lastgroup
-    per_day = {"other": 0.5, "weekly": 1 / 7.0, "monthly": 1 / 30.4375, "daily": 1.0}.get(kind or "")
+    per_day = {"other": 0.5, "third": 1 / 3.0, "weekly": 1 / 7.0, "monthly": 1 / 30.4375, "daily": 1.0}.get(kind or "")
     if per_day is None:
         per_day = _LATIN[match["latin"]]
     return Times(per_day, per_day, match.start(), match.end())
