@@ -35,6 +35,7 @@ _ERRORS: dict[int, type[FetchError]] = {401: Unauthorized, 403: Forbidden, 429: 
 _NO_SUCH_RESOURCE = (404, 410)
 _FORM = {"content-type": "application/x-www-form-urlencoded"}
 _MOST_ATTEMPTS = 8
+_Body = bytes  # by another name inside Found, which has a member `bytes`
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ class Found:
     pages: int
     bytes: int
     ended: FetchError | None = None
-    bodies: tuple[bytes, ...] = ()
+    bodies: tuple[_Body, ...] = ()
 
 
 class FhirClient:
