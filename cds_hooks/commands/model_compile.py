@@ -45,10 +45,12 @@ def compile_file(
     Example: cds-hooks model compile model.txt --reference cohort.csv.gz --card card.json --out model.onnx
     """
     with problems():
+        from models_onnx.card.check import problems as problems_of
         from models_onnx.compiler import compile_model
         from models_onnx.compiler.table import read_rows
         from models_onnx.compiler.tree_source import read_file
 
+        written = _card(card)
         names = features.split(",") if features else read_file(model_file).features
         rows = read_rows(reference, names, outcome)
         compiled = compile_model(
@@ -59,14 +61,19 @@ def compile_file(
             name=name or out.stem,
             version=version,
             groups=_groups(group or []),
-            card=_card(card),
+            card=written,
             deepest=deepest,
         )
         compiled.save(out)
+        missing = problems_of(written)
     if as_json:
         typer.echo(json.dumps(compiled.report.as_dict(), indent=1))
     else:
         _show(compiled.report.as_dict(), out)
+    if missing:
+        typer.echo(
+            f"The card is not whole, `cds-hooks model import` will refuse it: {'; '.join(missing[:3])}", err=True
+        )
 
 
 def _groups(declared: list[str]) -> dict[str, list[str]]:
