@@ -5,7 +5,7 @@ speaks. Bands: HOSPITAL high from 7 points (JAMA Intern Med 2016), LACE high fro
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from cards.compose_equation import Offer, Said
@@ -15,8 +15,10 @@ from cds_hooks.advising import Question, answer, named_in_chart, nobody_to_advis
 from cds_hooks.prefetch import Needs
 from cds_hooks.protocol.hooks import ENCOUNTER_DISCHARGE, EncounterDischargeContext
 from cds_hooks.service import Advice, Service, Situation
-from fhir.mapping.hospital_use import current_stay
+from fhir.mapping.feature import Missing
+from fhir.mapping.hospital_use import Stay, current_stay
 from fhir.mapping.vector import map_features
+from fhir.record.time import DAY_SECONDS, parse_time
 from models_onnx.calculation.calculate import Result
 from models_onnx.calculation.chart import Charted, features_of, read_chart
 from models_onnx.calculation.declaration import Equation
@@ -74,7 +76,10 @@ async def decide(situation: Situation) -> Advice:
 
 def _first_that_speaks(situation: Situation) -> Advice:
     vector = map_features(situation.record, FEATURES)
-    charts = [(each, read_chart(each.equation, situation.record, vector=vector)) for each in ESTIMATES]
+    charts = [
+        (each, _of_this_stay(situation, read_chart(each.equation, situation.record, vector=vector)))
+        for each in ESTIMATES
+    ]
     advices = [answer(situation, charted, _question(situation, each, charts)) for each, charted in charts]
     speaking = next((advice for advice in advices if advice.cards), None)
     if speaking is not None:
@@ -83,6 +88,27 @@ def _first_that_speaks(situation: Situation) -> Advice:
     first.silences = [silence for advice in advices for silence in advice.silences]
     first.models = tuple(model for advice in advices for model in advice.models)
     return first
+
+
+def _of_this_stay(situation: Situation, charted: Charted) -> Charted:
+    """Without laboratory values from before the stay: HOSPITAL asks for the last ones before discharge."""
+    stay = current_stay(situation.record)
+    if stay is None:
+        return charted
+    old = {
+        name: Missing(
+            found.feature, "stale", f"{found.feature.words} is from before this stay ({found.effective[:10]})."
+        )
+        for name, found in charted.evidence.items()
+        if found.feature.kind == "measurement" and _is_before(found.effective, stay)
+    }
+    given = {name: value for name, value in charted.given.items() if name not in old}
+    return replace(charted, given=given, missing={**charted.missing, **old})
+
+
+def _is_before(effective: str, stay: Stay) -> bool:
+    time = parse_time(effective)
+    return time is not None and time.instant + DAY_SECONDS < stay.start.instant
 
 
 def _goes_elsewhere(situation: Situation) -> Advice | None:

@@ -21,21 +21,30 @@ NOT_FOUND = "not found in the chart"
 
 
 def condition(record: PatientRecord, feature: Feature) -> FeatureValue | Missing:
-    """Whether the record has a condition of the feature's groups; with an analyte and limit, a value past it too."""
+    """Whether the record has a condition of the feature's groups; with an analyte and limit, a value past it too.
+
+    With a window alone: what has no clinical status counts only as long, as a diagnosis of an earlier stay has none.
+    """
+    hit = has_group(record, *feature.groups)
+    if hit is not None and _is_current(record, feature, hit):
+        return _of_condition(record, feature, hit)
     if not record.knows("Condition"):
         return _not_asked(feature)
-    hit = has_group(record, *feature.groups)
-    if hit is not None:
-        return _of_condition(record, feature, hit)
     return past_limit(record, feature) if feature.limit is not None else not_found(record, feature)
+
+
+def _is_current(record: PatientRecord, feature: Feature, hit: ConditionHit) -> bool:
+    if feature.window_days is None or feature.limit is not None or hit.status == "active" or hit.time is None:
+        return True
+    return hit.time.age_days(record.as_of_epoch) <= feature.window_days
 
 
 def pregnancy(record: PatientRecord, feature: Feature) -> FeatureValue | Missing:
     """Whether a pregnancy is going on."""
-    if not record.knows("Condition"):
-        return _not_asked(feature)
     hit = has_condition(record, "pregnancy")
-    return _of_condition(record, feature, hit) if hit is not None else not_found(record, feature)
+    if hit is not None:
+        return _of_condition(record, feature, hit)
+    return not_found(record, feature) if record.knows("Condition") else _not_asked(feature)
 
 
 def comorbidity(record: PatientRecord, feature: Feature) -> FeatureValue | Missing:
@@ -59,21 +68,19 @@ def _first(groups: tuple[str, ...], hits: object) -> str:
 
 def medication(record: PatientRecord, feature: Feature) -> FeatureValue | Missing:
     """Whether a medicine of the feature's classes is active, ordered or stated, and goes into the body."""
-    if not record.knows("MedicationRequest"):
-        return _not_asked(feature)
     wanted = set(feature.classes)
     for each in active_medications(record):
         if each.identity.classes & wanted and each.identity.systemic is not False:
             when = each.authored.text if each.authored is not None else _today(record)
             return FeatureValue(feature, 1.0, when, each.source, "", 1.0, each.name)
-    return not_found(record, feature)
+    return not_found(record, feature) if record.knows("MedicationRequest") else _not_asked(feature)
 
 
 def past_limit(record: PatientRecord, feature: Feature) -> FeatureValue | Missing:
     """Whether the newest value of the analyte within the window has reached the limit (is over it where strictly)."""
     newest = record.newest(feature.analyte or "", feature.window_days)
     if newest is None:
-        return not_found(record, feature)
+        return not_found(record, feature) if record.knows(feature.analyte or "") else _not_asked(feature)
     limit = feature.limit or 0.0
     is_past = newest.value > limit if feature.strictly else newest.value >= limit
     return FeatureValue(

@@ -67,11 +67,13 @@ def read_vectors(path: Path) -> tuple[Equation, list[Vector]]:
         raise VectorsRefused(f"{path}: not an object with `id` and `test_vectors`")
     name = document.get("id") or document.get("equation") or path.stem
     given = document.get("test_vectors", document.get("vectors"))
-    if not isinstance(given, list) or not given:
+    apart = _refusals_apart(document)
+    if not isinstance(given or apart, list) or not (given or apart):
         raise VectorsRefused(f"{path}: no `test_vectors`; an empty check proves nothing")
     equation = get_equation(str(name))
     units = _units_of_file(document)
-    return equation, [_read(position, each, equation, units, path) for position, each in enumerate(given, start=1)]
+    every = [*(given or []), *apart]
+    return equation, [_read(position, each, equation, units, path) for position, each in enumerate(every, start=1)]
 
 
 def check_vectors(equation: Equation, vectors: list[Vector]) -> Iterator[Checked]:
@@ -105,15 +107,27 @@ def _read(position: int, given: Any, equation: Equation, units: Mapping[str, str
     expects_refusal = _expects_refusal(given, equation, output)
     if not expects_refusal and "expected" not in given:
         raise VectorsRefused(f"{path}: {name} has neither `expected` nor a refusal")
-    own = {**units, **_texts(given.get("units"))}
+    beside = {name.removesuffix("_unit"): each for name, each in _texts(inputs).items() if name.endswith("_unit")}
+    own = {**units, **beside, **_texts(given.get("units"))}
     quantities = {key: _quantity(value, own.get(key), equation, key) for key, value in inputs.items()}
     expected = None if expects_refusal else given["expected"]
     return Vector(name, quantities, output, expected, _about(given, equation) if expects_refusal else ())
 
 
+def _refusals_apart(document: Mapping[str, Any]) -> list[Any]:
+    """Vectors in a list of their own whose name speaks of refusals: each expects one."""
+    lists = [value for key, value in document.items() if "refus" in key.lower() and isinstance(value, list)]
+    return [
+        {"expected": None, **each} for some in lists for each in some if isinstance(each, dict) and "inputs" in each
+    ]
+
+
 def _expects_refusal(given: Mapping[str, Any], equation: Equation, output: str | None) -> bool:
     if "expected" not in given:
-        return any(given.get(key) for key in _REFUSAL_KEYS)
+        said = [
+            f"{key} {value}".lower() for key, value in given.items() if key not in ("inputs", "note", "source", "id")
+        ]
+        return any(given.get(key) for key in _REFUSAL_KEYS) or any("refus" in each for each in said)
     expected = given["expected"]
     if expected is None or isinstance(expected, dict):
         return True

@@ -43,6 +43,8 @@ def test_the_text_of_a_disagreement_names_the_vector_and_both_values(tmp_path: P
         {"refused": True},
         {"refusal": "age"},
         {"expected": None, "reason": "under 35"},
+        {"expect": "refusal"},
+        {"refused_because": "age"},
     ],
 )
 def test_an_expected_refusal_agrees_with_a_refusal_and_not_with_a_value(
@@ -67,6 +69,7 @@ def test_a_refusal_where_a_value_is_expected_does_not_agree(tmp_path: Path) -> N
     [
         ({"inputs": {**SOUND, "platelets": {"value": 180000, "unit": "/uL"}}}, {}),
         ({"inputs": {**SOUND, "platelets": 180000}, "units": {"platelets": "/uL"}}, {}),
+        ({"inputs": {**SOUND, "platelets": 180000, "platelets_unit": "/uL"}}, {}),
         ({"inputs": {**SOUND, "platelets": 180000}}, {"units": {"platelets": "/uL"}}),
         ({"inputs": {**SOUND, "platelets": 180000}}, {"inputs": [{"name": "platelets", "ucum": "/uL"}]}),
     ],
@@ -75,6 +78,13 @@ def test_another_unit_is_converted_wherever_it_is_stated(
     tmp_path: Path, vector: dict[str, Any], members: dict[str, Any]
 ) -> None:
     assert _agrees(tmp_path, {**vector, "expected": EXPECTED}, **members)
+
+
+def test_refusals_in_a_list_of_their_own_are_checked_too(tmp_path: Path) -> None:
+    found = _check(
+        tmp_path, {"inputs": SOUND, "expected": EXPECTED}, refusal_vectors=[{"inputs": {**SOUND, "age": 20}}]
+    )
+    assert [each.agrees for each in found] == [True, True]
 
 
 def test_whole_numbers_must_be_equal(tmp_path: Path) -> None:
