@@ -21,12 +21,13 @@ _AMOUNT = re.compile(
     r"(?! ?/ ?(?:\d|ml|m2))"
 )
 _MAXIMUM = re.compile(
-    rf"(?:max(?:imum)?\.?(?: (?:of|dose|daily dose))*|not (?:to )?exceed(?:ing)?|no more than|nte|mdd|limit)[: ]*"
+    rf"(?:max(?:imum)?\.?(?: (?:of|dose|daily|amount))*|not (?:to )?exceed(?:ing)?|no more than|nte|mdd|limit)[: ]*"
     rf"(?P<high>{NUMBER}) ?(?P<unit>{UNIT})?"
     r"(?: ?(?:/|per|in|a|every|each|within)? ?(?:1 )?(?:24 ?h(?:ours|rs|r)?|d|day|daily)\b)?"
 )
 _DURATION = re.compile(
-    rf"(?:\b(?:for|x|during|stop after)|×) ?(?:(?:the )?(?:next )?)(?:{NUMBER} ?(?:-|to) ?)?(?P<count>{NUMBER}) ?-?"
+    rf"(?:\b(?:for|x|during|stop after)|×) ?(?:up to )?(?:(?:the )?(?:next )?)(?:{NUMBER} ?(?:-|to) ?)?"
+    rf"(?P<count>{NUMBER}) ?-?"
     r"(?P<unit>d|days?|wks?|weeks?|mo|months?)\b|\b(?P<course>\d+)[- ]day course"
 )
 _DOSES = re.compile(r"(?:\bx|\bfor|×) ?(?P<count>\d+) doses?\b")
@@ -211,22 +212,33 @@ def _unit(match: re.Match[str]) -> DoseUnit | None:
 
 def _without_restatement(said: str, found: list[SigAmount]) -> list[SigAmount]:
     """Drop a mass in brackets or right after a count: "1 tablet (500 mg)", "1 tab 500 mg", "500 mg (1 tab)"."""
-    if len(found) != 2:
-        return found
-    first, second = found
+    kept: list[SigAmount] = []
+    pairs = len(found) > 2
+    for amount in found:
+        one = _said_once(said, kept[-1], amount, of_several=pairs) if kept else None
+        if one is None:
+            kept.append(amount)
+        else:
+            kept[-1] = one
+    return kept
+
+
+def _said_once(said: str, first: SigAmount, second: SigAmount, *, of_several: bool) -> SigAmount | None:
+    """The one amount that two of them say; None where they are two."""
     between = said[first.end : second.start].strip()
     kinds = {first.unit.kind, second.unit.kind}
-    if between not in ("", "(", "=", ",") or len(kinds) == 1:
-        return found
     counted, mass = (first, second) if second.unit.kind == "mg" else (second, first)
+    if between not in ("", "(", "=", ",") or len(kinds) == 1 or mass.unit.kind != "mg":
+        return None
     if mass.unit.span_days is not None and counted.unit.kind in ("patch", "unit"):
-        return [counted]
-    if mass.unit.kind != "mg":
-        return found
-    # One tablet that holds so much is that much. Of more than one it is not said whether each or all, but for "total".
-    if counted.high == counted.low == 1.0 or _TOTAL.match(said, mass.end):
-        return [mass]
-    return [counted]
+        chosen = counted
+    elif _TOTAL.match(said, mass.end):
+        chosen = mass
+    else:
+        # One tablet that holds so much is that much. Of more than one it is not said whether each or all, and among
+        # several amounts all are counted alike.
+        chosen = mass if counted.high == counted.low == 1.0 and not of_several else counted
+    return SigAmount(chosen.low, chosen.high, chosen.unit, first.start, second.end)
 
 
 def _parts(

@@ -27,7 +27,9 @@ _WORDS = {
     "twelve": "12",
 }
 _IN_WORDS = re.compile(r"\b(?:" + "|".join(sorted(_WORDS, key=len, reverse=True)) + r")\b")
-_AND_A_HALF = re.compile(r"\b(\d+)(?: and a half| and 0\.5|-0\.5| 0\.5|½)")
+_AND_A_HALF = re.compile(r"\b(\d+)(?: and a half| and a 0\.5| and 0\.5|-0\.5| 0\.5|½)")
+# A warning is no frequency.
+_NOT_DAILY = re.compile(r"\b(?:do )?not (?:to be )?(?:take[n]? |use[d]? )?(?:it |this )?(?:daily|every day)\b")
 _FRACTION = re.compile(r"(?<![\d.])(?:(\d+) )?(\d)/([2348])(?![\d/])")
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}\b)")
 _DOTTED = re.compile(r"\b([a-z])\.\s?([a-z])\.\s?(?:([a-z])\.\s?)?(?:([a-z])\.)?")
@@ -64,7 +66,7 @@ def normalised(words: str) -> str:
     text = _BLANKS.sub(" ", _DISPENSED.sub(" ", text)).strip()
     text = _A_TABLET.sub("1 ", _REPEATED.sub(r"\1", text))
     text = _ROMAN.sub(lambda match: str(len(match[1])), text)
-    return _UNITLESS.sub(r"\1 each", text)
+    return _UNITLESS.sub(r"\1 each", _NOT_DAILY.sub(" ", text))
 
 
 def _decimal(match: re.Match[str]) -> str:

@@ -253,6 +253,35 @@ def test_a_sig_as_it_is_written(words: str, amount: float | None, times: float) 
     assert (sig.amount.high * sig.amount.unit.factor if sig.amount is not None else None) == amount
 
 
+def test_a_maximum_and_a_duration_as_systems_append_them() -> None:
+    words = (
+        "Take 1 tablet (50 mg total) by mouth every 6 (six) hours as needed for severe pain (7-10) for up to 7 days. "
+        "Max Daily Amount: 200 mg"
+    )
+    sig = read_sig(words)
+    assert sig.amount is not None
+    assert sig.maximum is not None
+    assert (sig.amount.high, sig.times_high, sig.days, sig.maximum.high) == (50.0, 4.0, 7.0, 200.0)
+
+
+@pytest.mark.parametrize(
+    "words", ["one and a half tablets daily", "1 and a half tabs qd", "1½ tablets daily", "1.5 tab qd"]
+)
+def test_one_and_a_half_is_not_a_half(words: str) -> None:
+    sig = read_sig(words)
+    assert sig.amount is not None
+    assert sig.amount.high == 1.5
+
+
+def test_a_warning_is_no_frequency() -> None:
+    assert read_sig("4 tablets once a week on Fridays. Do NOT take daily.").times_high == pytest.approx(1 / 7)
+
+
+def test_the_mass_of_each_part_is_no_part_of_its_own() -> None:
+    sig = read_sig("Take 1 tablet (5 mg) in the morning and 2 tablets (10 mg) at bedtime")
+    assert [(part.high, high) for part, _, high in sig.parts] == [(1.0, 1.0), (2.0, 1.0)]
+
+
 @pytest.mark.parametrize("words", ["use as directed", "take as directed", "1 tab as directed"])
 def test_as_directed_leaves_open_how_often(words: str) -> None:
     assert read_sig(words).times_high is None
