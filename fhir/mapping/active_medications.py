@@ -31,6 +31,7 @@ _WAS_TAKEN_STATEMENT = frozenset({"active", "completed", "stopped", "on-hold", "
 _GIVEN_OUT = frozenset({"completed"})
 # A supply of unknown length: the longest one that is usual (a fill of 90 days).
 _LONGEST_SUPPLY_DAYS = 90.0
+_WITHOUT_STATUS_DAYS = 365
 
 NEW_START_DAYS = 180
 
@@ -71,7 +72,7 @@ def _active(record: PatientRecord) -> Iterator[ActiveMedication]:
     replaced = _replaced(record)
     ordered: list[Identity] = []
     for request in record.medication_requests:
-        if request.status in _ON_REQUEST and _is_order(request) and _is_going_on(request, record):
+        if _is_active(request, record) and _is_order(request) and _is_going_on(request, record):
             if f"MedicationRequest/{request.id}" in replaced:
                 continue
             found = _entry(request, f"MedicationRequest/{request.id}", request.authoredOn, record)
@@ -82,6 +83,14 @@ def _active(record: PatientRecord) -> Iterator[ActiveMedication]:
             found = _entry(statement, f"MedicationStatement/{statement.id}", _since(statement), record)
             if not any(_repeats(found.identity, one) for one in ordered):
                 yield found
+
+
+def _is_active(request: MedicationRequest, record: PatientRecord) -> bool:
+    """By its status; one that came without a status counts for a year (rules/duplicate.json, dates_missing)."""
+    if request.status is not None:
+        return request.status in _ON_REQUEST
+    written = _written(request)
+    return written is not None and int(written.age_days(record.as_of_epoch)) <= _WITHOUT_STATUS_DAYS
 
 
 def _repeats(stated: Identity, ordered: Identity) -> bool:

@@ -46,6 +46,13 @@ def test_the_status_of_an_order_decides(status: str, active: bool) -> None:
     assert bool(_names(request(METFORMIN, status=status))) is active
 
 
+@pytest.mark.parametrize(("when", "active"), [("2025-11-20", True), ("2025-11-19", False), (None, False)])
+def test_an_order_without_a_status_counts_for_a_year(when: str | None, active: bool) -> None:
+    order = request(METFORMIN, authoredOn=when)
+    given = {key: value for key, value in order.items() if key != "status" and value is not None}
+    assert bool(_names(given)) is active
+
+
 @pytest.mark.parametrize(
     ("status", "active"),
     [("active", True), ("intended", True), ("completed", False), ("entered-in-error", False), ("stopped", False),
