@@ -9,12 +9,12 @@ from collections.abc import Iterable, Iterator
 
 from fhir.mapping.conditions import has_condition
 from fhir.mapping.medications import Identity
+from fhir.mapping.pregnancy import FIRST_YEAR, LAST_YEAR
 from fhir.record.record import PatientRecord
 from fhir.record.resources import CodeableConcept
 from fhir.record.time import FhirTime, parse_time
 from fhir.terminology.pregnancy import Use, contraceptive_words, contraceptives, use_of
 
-_FIRST_YEAR, _LAST_YEAR = 12, 50
 # By mouth it is given for other reasons; ATC G03AC06 is the injection.
 _ONLY_INJECTED = "6691"
 _SWALLOWED = re.compile(r"\boral\b|\btab|\bpo\b|by mouth", re.IGNORECASE)
@@ -36,7 +36,7 @@ def childbearing_no_contraception(record: PatientRecord, taken: Iterable[Identit
     known: their silence means nothing.
     """
     age = record.age_years()
-    if record.sex == "male" or (age is not None and not _FIRST_YEAR <= age <= _LAST_YEAR):
+    if record.sex == "male" or (age is not None and not FIRST_YEAR <= age <= LAST_YEAR):
         return False
     if any(is_contraceptive(one) for one in taken) or _is_prevented(record):
         return False

@@ -27,7 +27,8 @@ _WEEKS_BEFORE_ONSET = 2.0
 _WEEKS_AT_TERM = 40.0
 # "unless the text says otherwise": "20 weeks gestation", "32w pregnant".
 _WEEKS_IN_WORDS = re.compile(r"\b(\d{1,2})\s*(?:weeks?|wks?|w)\b", re.IGNORECASE)
-_CHILD_YEARS = 12
+# The table's childbearing age; hCG rises without a pregnancy after it, and a newborn's chart has a gestational age too.
+FIRST_YEAR, LAST_YEAR = 12, 50
 
 
 class Observed(Struct, frozen=True, gc=False):
@@ -51,9 +52,9 @@ def is_current_pregnancy(record: PatientRecord, since: FhirTime | None) -> bool:
 
 
 def observed_pregnancy(record: PatientRecord) -> Observed | None:
-    """A pregnancy known without a condition that counts, the surest sign first; never of a man or a small child."""
+    """A pregnancy known without a condition that counts, the surest sign first; only of a woman of 12 to 50."""
     age = record.age_years()
-    if record.sex == "male" or (age is not None and age < _CHILD_YEARS):
+    if record.sex == "male" or (age is not None and not FIRST_YEAR <= age <= LAST_YEAR):
         return None
     signs = signs_of(record)
     for sign in (*signs.pregnant, *signs.due, *signs.gestation, *signs.positive, *signs.visits):

@@ -114,8 +114,10 @@ def test_a_test_counts_for_sixty_days(when: str, is_pregnant: bool) -> None:
     assert (source(seen("2106-3", when, valueCodeableConcept=POSITIVE)) is not None) is is_pregnant
 
 
-@pytest.mark.parametrize("patient", [WOMAN | {"gender": "male"}, WOMAN | {"birthDate": "2026-11-01"}])
-def test_signs_on_the_chart_of_a_man_or_a_newborn_are_not_used(patient: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    "patient", [WOMAN | {"gender": "male"}, WOMAN | {"birthDate": "2026-11-01"}, WOMAN | {"birthDate": "1970-01-01"}]
+)
+def test_signs_on_the_chart_of_a_man_a_newborn_or_after_the_age_of_50_are_not_used(patient: dict[str, Any]) -> None:
     assert source(observation("18185-9", 39, "wk", "2026-11-01"), patient=patient) is None
 
 
