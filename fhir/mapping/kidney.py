@@ -4,6 +4,7 @@ shared/data/medications/rules/renal.json, table kidney_function, and rules/CLARI
 `KidneyEstimate` or a `KidneyAbsence` that says why there is none; a value too old to be used stands in the absence.
 """
 
+import math
 from collections.abc import Iterable
 from typing import Literal, TypeAlias
 
@@ -24,7 +25,7 @@ from fhir.mapping.stay import is_inpatient
 from fhir.record.bound import Bound, Side
 from fhir.record.measurement import Measurement
 from fhir.record.record import PatientRecord
-from fhir.record.time import FhirTime
+from fhir.record.time import DAY_SECONDS, FhirTime
 from fhir.terminology.analytes import ANALYTES
 
 Method: TypeAlias = Literal["reported", "reported, unit unclear", "CKD-EPI 2021", "Cockcroft-Gault", "dialysis"]
@@ -33,6 +34,7 @@ Reason: TypeAlias = Literal["under-18", "no-age", "no-sex", "missing", "stale"]
 MAX_AGE_DAYS = 365
 MAX_AGE_DAYS_INPATIENT = 30
 _DISPUTE_SHARE = 0.30
+_UNIT_UNCLEAR = "The eGFR is reported in mL/min: it may not be per 1.73 m2, and no creatinine is there to check it."
 # A result of one side only is refused as a number for these reasons.
 _NO_NUMBER = frozenset({"not-exact", "no-quantity"})
 _ADULT_YEARS = 18
@@ -101,7 +103,7 @@ def egfr_best(record: PatientRecord) -> Kidney:
     special = _dialysis(record, CKD_EPI_UNIT) or _child(record)
     if special is not None:
         return special
-    values = _values(record)
+    values = _newest_values(record)
     fresh = [one for one in values if not _is_stale(record, one.measurement)]
     bound = _newer_bound(record, fresh or values, is_fresh=bool(fresh))
     if bound is not None:
@@ -117,7 +119,8 @@ def _newer_bound(record: PatientRecord, values: list[KidneyValue], *, is_fresh: 
         return None
     for bound in record.bounds("egfr"):
         limit = bound.limit
-        if not _is_per_area(limit) or (is_fresh and _is_stale(record, limit)):
+        # In mL/min it may not be per 1.73 m2: only where there is nothing else.
+        if (values and not _is_per_area(limit)) or (is_fresh and _is_stale(record, limit)):
             continue
         if values and limit.time.date <= values[0].measurement.time.date:
             return None
@@ -128,9 +131,14 @@ def _newer_bound(record: PatientRecord, values: list[KidneyValue], *, is_fresh: 
 
 def _of_bound(bound: Bound) -> KidneyEstimate:
     limit = bound.limit
-    note = f"The laboratory reports eGFR only as {bound.side}{limit.value:g}."
+    notes = [f"The laboratory reports eGFR only as {bound.side}{limit.value:g}."]
+    method: Method = "reported"
+    if not _is_per_area(limit):
+        method = "reported, unit unclear"
+        notes.append(_UNIT_UNCLEAR)
+    source = (limit.source,)
     return KidneyEstimate(
-        limit.value, CKD_EPI_UNIT, "reported", limit.time, (limit.source,), (limit,), side=bound.side, notes=(note,)
+        limit.value, CKD_EPI_UNIT, method, limit.time, source, (limit,), side=bound.side, notes=tuple(notes)
     )
 
 
@@ -182,21 +190,42 @@ def _child(record: PatientRecord) -> KidneyAbsence | None:
     return KidneyAbsence("under-18", "Under 18 no kidney function is estimated.")
 
 
-def _values(record: PatientRecord) -> list[KidneyValue]:
-    """Every reported and estimated eGFR, those of one instant from worst to best, newest first."""
-    values = [
-        KidneyValue(one.value, "reported" if _is_per_area(one) else "reported, unit unclear", one)
-        for one in record.measurements("egfr")
-    ]
+def _newest_values(record: PatientRecord) -> list[KidneyValue]:
+    """The eGFR values of the newest day and, where none of it has a clear unit, of the newest day that has one.
+
+    Those of one instant from worst to best, newest first. No other day can become the best value; where the
+    laboratory says only ">60", every value is compared with that.
+    """
     age, sex = record.age_years(), record.sex
-    if age is not None and sex is not None and age <= AGE_YEARS[1]:
-        values += [
-            KidneyValue(ckd_epi_2021(age, sex, one.value), "CKD-EPI 2021", one)
-            for one in record.measurements("creatinine")
-        ]
+    can_estimate = age is not None and sex is not None and age <= AGE_YEARS[1]
+    newest = [one for one in (record.newest("creatinine") if can_estimate else None, record.newest("egfr")) if one]
+    compares_all = any(refusal.reason in _NO_NUMBER for refusal in record.refusals)
+    # A day as it is charted can lie a day off in another zone.
+    since = -math.inf if compares_all or not newest else min(map(_instant, newest)) - 2 * DAY_SECONDS
+    clear = record.measurements_from("creatinine", since) if can_estimate else []
+    unclear: list[Measurement] = []
+    for one in record.measurements_from("egfr", since):
+        (clear if _is_per_area(one) else unclear).append(one)
+    wanted = [*clear, *unclear]
+    if not compares_all:
+        days = {max(each, key=_instant).time.date for each in (wanted, clear) if each}
+        wanted = [one for one in wanted if one.time.date in days]
     # One result may arrive under two prefetch keys. Of two values with one timestamp the worse for the drug comes
     # first (CLARIFICATIONS).
-    return sorted(dict.fromkeys(values), key=lambda value: (-value.measurement.time.instant, value.value))
+    values = dict.fromkeys(_value_of(record, one) for one in wanted)
+    return sorted(values, key=lambda value: (-value.measurement.time.instant, value.value))
+
+
+def _value_of(record: PatientRecord, one: Measurement) -> KidneyValue:
+    if one.analyte == "egfr":
+        return KidneyValue(one.value, "reported" if _is_per_area(one) else "reported, unit unclear", one)
+    age, sex = record.age_years(), record.sex
+    assert age is not None and sex is not None  # noqa: S101 PT018 - without them no creatinine is taken
+    return KidneyValue(ckd_epi_2021(age, sex, one.value), "CKD-EPI 2021", one)
+
+
+def _instant(measurement: Measurement) -> float:
+    return measurement.time.instant
 
 
 def _is_per_area(reported: Measurement) -> bool:
@@ -213,7 +242,7 @@ def _of_best_day(values: list[KidneyValue]) -> KidneyEstimate:
         best = min(day, key=lambda one: one.value)
     notes: tuple[str, ...] = ()
     if best.method == "reported, unit unclear":
-        notes = ("The eGFR is reported in mL/min: it may not be per 1.73 m2, and no creatinine is there to check it.",)
+        notes = (_UNIT_UNCLEAR,)
     if rivals:
         notes = ("The values of that day contradict each other; the lowest is used. Repeat the test.",)
     return KidneyEstimate(
@@ -259,8 +288,10 @@ def _is_unstable(record: PatientRecord, used: Measurement) -> bool:
         return True
     # A change of creatinine long before the value that is used says nothing about it.
     since = used.time.instant - SHARE_SECONDS
-    creatinine = record.measurements("creatinine")
-    return bool(creatinine) and creatinine[0].time.instant >= since and is_creatinine_unstable(creatinine)
+    newest = record.newest("creatinine")
+    if newest is None or newest.time.instant < since:
+        return False
+    return is_creatinine_unstable(record.measurements_from("creatinine", newest.time.instant - SHARE_SECONDS))
 
 
 def _is_stale(record: PatientRecord, measurement: Measurement) -> bool:

@@ -89,13 +89,18 @@ class TestOneSide:
             _reported("normal"),
             _reported("60"),
             _reported(">60 mmol/L"),
-            _compared(">", 60, unit="mL/min"),
             _compared(">", 60) | {"status": "preliminary"},
             _compared(">", 600),
         ],
     )
     def test_what_cannot_be_read_is_not_used(self, result: dict[str, Any]) -> None:
         assert _absence(egfr_best(record_of(result))).reason == "missing"
+
+    def test_in_ml_min_it_is_used_only_where_there_is_nothing_else(self) -> None:
+        unclear = _compared(">", 60, unit="mL/min")
+        found = _estimate(egfr_best(record_of(unclear)))
+        assert (found.side, found.method) == (">", "reported, unit unclear")
+        assert _estimate(egfr_best(record_of(unclear, creatinine(2.0, "2026-10-01T08:00:00Z")))).side is None
 
     def test_a_number_of_the_same_day_or_later_goes_before_it(self) -> None:
         for when in ("2026-11-10T08:00:00Z", "2026-11-12T08:00:00Z"):
