@@ -49,6 +49,12 @@ class Naming:
     uuid: str
     suggestion_uuid: Callable[[int], str]
     explain_url: str
+    equation_url: str
+
+    @property
+    def how(self) -> str:
+        """The link to the page of the equation."""
+        return f"[How this works and for whom it is]({self.equation_url})"
 
 
 def equation_card(charted: Charted, result: Result, said: Said, naming: Naming) -> Card:
@@ -57,7 +63,7 @@ def equation_card(charted: Charted, result: Result, said: Said, naming: Naming) 
     `base` and the contributions in its extension add up to the link of the value; nothing is rounded there.
     """
     lines = [said.opening, *_reasons(charted, result), "", *said.beside]
-    lines += [line for line in (_not_found(charted), _closing(result, said)) if line]
+    lines += [line for line in (_not_found(charted), _closing(result, said, naming)) if line]
     extension = {**extension_of(charted, result), **(said.more or {})}
     return _card(result.equation, said, naming, "\n".join(lines), extension)
 
@@ -65,7 +71,8 @@ def equation_card(charted: Charted, result: Result, said: Said, naming: Naming) 
 def missing_card(equation: Equation, output: str, said: Said, naming: Naming, lacking: Sequence[str]) -> Card:
     """The card that says what is missing for a result and offers the one test that would give it."""
     extension = {"model": reference_to(equation, output), "missing": list(lacking)}
-    return _card(equation, said, naming, "\n\n".join([said.opening, *said.beside, said.closing]), extension)
+    detail = "\n\n".join([said.opening, *said.beside, f"{said.closing} {naming.how}"])
+    return _card(equation, said, naming, detail, extension)
 
 
 def extension_of(charted: Charted, result: Result) -> dict[str, Any]:
@@ -196,9 +203,9 @@ def _inside_a_sentence(words: str) -> str:
     return words if words[1:2].isupper() else f"{words[0].lower()}{words[1:]}"
 
 
-def _closing(result: Result, said: Said) -> str:
+def _closing(result: Result, said: Said, naming: Naming) -> str:
     compared = "" if result.output.kind == "integer" else f"Compared with {result.equation.reference}. "
-    return f"{compared}{said.closing} {_NOT_CAUSES}".strip()
+    return f"{compared}{said.closing} {_NOT_CAUSES} {naming.how}".strip()
 
 
 def people_in_100(result: Result) -> int:

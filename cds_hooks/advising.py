@@ -19,6 +19,7 @@ from fhir.record.time import FhirTime, parse_time
 from models_onnx.calculation.calculate import Result
 from models_onnx.calculation.chart import Charted
 from models_onnx.calculation.compiled import confirmed
+from models_onnx.calculation.declaration import Equation
 from models_onnx.calculation.errors import EquationRefused
 from models_onnx.calculation.identity import reference_of, reference_to
 
@@ -53,7 +54,9 @@ def answer(situation: Situation, charted: Charted, question: Question) -> Advice
         return advice
     advice.scores = _scores(result)
     if question.reaches(result):
-        advice.cards.append(equation_card(charted, result, question.said(charted, result), _naming(situation)))
+        advice.cards.append(
+            equation_card(charted, result, question.said(charted, result), _naming(situation, equation))
+        )
     else:
         advice.silences.append(Silence(equation.id, "below-threshold", question.below))
     return advice
@@ -127,12 +130,13 @@ def _asking(situation: Situation, charted: Charted, question: Question) -> Card 
     ):
         return None
     said = question.asks(charted, test)
-    return missing_card(charted.equation, question.output, said, _naming(situation), lacking)
+    return missing_card(charted.equation, question.output, said, _naming(situation, charted.equation), lacking)
 
 
-def _naming(situation: Situation) -> Naming:
+def _naming(situation: Situation, equation: Equation) -> Naming:
     uuid = situation.card_uuid()
-    return Naming(uuid, lambda number: suggestion_uuid(uuid, number), situation.explain_url)
+    page = situation.equation_url(equation.id)
+    return Naming(uuid, lambda number: suggestion_uuid(uuid, number), situation.explain_url, page)
 
 
 def _scores(result: Result) -> dict[str, Any]:

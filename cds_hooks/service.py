@@ -61,6 +61,10 @@ class Situation:
         """The page that says how a model works and for whom it was tested; it holds nothing of a patient."""
         return f"{self.public_url}/models/{model_id}"
 
+    def equation_url(self, equation_id: str) -> str:
+        """The page of a published equation: for whom it is, what goes in, its source attributes."""
+        return f"{self.public_url}/equations/{equation_id}"
+
 
 @dataclass(slots=True)
 class Advice:

@@ -4,6 +4,7 @@ import re
 from functools import cache
 
 import msgspec
+import orjson
 from fastapi import APIRouter, Request, Response
 
 from cards.rules.engine import rule_book
@@ -24,6 +25,7 @@ from cds_hooks.web.pages import (
     STATIC_TYPES,
     Failure,
     Site,
+    equation_page,
     explanation_page,
     failure_page,
     model_page,
@@ -33,7 +35,9 @@ from cds_hooks.web.pages import (
 )
 from cds_hooks.web.rule_facts import rule_entries, rule_facts
 from models_onnx.artifact import read_manifest
+from models_onnx.calculation.finding import find_equations
 from models_onnx.errors import ModelError
+from models_onnx.evidence_cards import equation_card
 from models_onnx.manifest import Manifest
 from models_onnx.registry import ARTIFACTS, model_ids
 
@@ -53,6 +57,9 @@ _OPERATOR_ONLY = Failure(
 )
 _NO_MODEL = Failure(
     "No such model", "Not found", "No model of this name is served here.", "The start page lists those there are."
+)
+_NO_EQUATION = Failure(
+    "No such equation", "Not found", "No equation of this name is here.", "The start page lists those there are."
 )
 _NO_RULE = Failure(
     "No such rule", "Not found", "No medication rule of this name is here.", "The start page lists those there are."
@@ -82,7 +89,7 @@ def page_routes(
     @router.get("/")
     def start() -> Response:
         models = [manifest for name in model_ids() if (manifest := manifest_of(name)) is not None]
-        return _page(start_page(site, services.values(), models, rule_entries()))
+        return _page(start_page(site, services.values(), models, rule_entries(), find_equations().values()))
 
     @router.get("/explain/{decision_id}")
     def explanation(decision_id: str, request: Request) -> Response:
@@ -104,6 +111,18 @@ def page_routes(
         if found is None:
             return Response(status_code=404)
         return Response(found[0], media_type=found[1], headers=HEADERS)
+
+    @router.get("/equations/{equation_id}")
+    def equation(equation_id: str) -> Response:
+        known = find_equations().get(equation_id)
+        return _page(equation_page(site, known)) if known is not None else _page(failure_page(site, _NO_EQUATION), 404)
+
+    @router.get("/equations/{equation_id}/card.json")
+    def card_of_equation(equation_id: str) -> Response:
+        if equation_id not in find_equations():
+            return Response(status_code=404)
+        body = orjson.dumps(equation_card(equation_id), option=orjson.OPT_INDENT_2)
+        return Response(body, media_type="application/json", headers=HEADERS)
 
     @router.get("/rules/{rule_id}")
     def rule(rule_id: str) -> Response:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from cards.explain import in_100
 from cds_hooks.web import model_facts, scale
+from cds_hooks.web.equation_facts import equation_inputs
 from cds_hooks.web.explanation import Explanation
 from cds_hooks.web.findings import is_web_address
 from cds_hooks.web.inputs import words_of
@@ -16,6 +17,8 @@ from cds_hooks.web.model_page import calibration_rows, input_rows
 from cds_hooks.web.numbers import signed
 from cds_hooks.web.rule_facts import RuleEntry, RulePage
 from cds_hooks.web.source_attributes import attribute_sections, standing
+from models_onnx.calculation.attributes import attributes
+from models_onnx.calculation.declaration import Equation
 from models_onnx.manifest import Manifest
 from models_onnx.signing.release import Release
 
@@ -59,9 +62,16 @@ class Site:
     """The instant at which the clock was set to stand, in words; "" where it runs."""
 
 
-def start_page(site: Site, services: Iterable[Any], models: list[Manifest], rules: list[RuleEntry]) -> str:
+def start_page(
+    site: Site,
+    services: Iterable[Any],
+    models: list[Manifest],
+    rules: list[RuleEntry],
+    equations: Iterable[Equation] = (),
+) -> str:
     """What this server is and offers; `services` have id, hooks, title and description."""
-    return _render("start.html", site, root="", services=list(services), models=models, rules=rules)
+    told = {"services": list(services), "models": models, "rules": rules, "equations": list(equations)}
+    return _render("start.html", site, root="", **told)
 
 
 def rule_page(site: Site, rule: RulePage) -> str:
@@ -89,6 +99,12 @@ def model_page(
         attributes=attribute_sections(card) if card else [],
         standing=standing(release) if release else None,
     )
+
+
+def equation_page(site: Site, equation: Equation) -> str:
+    """What a published equation is for, what goes in, how it is read, and its source attributes."""
+    inputs, told = equation_inputs(equation), attributes(equation)
+    return _render("equation.html", site, root="../", it=equation, inputs=inputs, attributes=told)
 
 
 def failure_page(site: Site, failure: Failure) -> str:

@@ -5,8 +5,11 @@ import re
 import httpx
 import pytest
 
+from models_onnx.calculation.attributes import attributes
+from models_onnx.calculation.finding import find_equations
 from tests.cds_hooks.calls import ours
 from tests.cds_hooks.services.equation_calls import answer
+from tests.cds_hooks.web.markup import faults
 
 
 @pytest.mark.parametrize(
@@ -32,3 +35,25 @@ def test_a_yes_is_a_yes_and_what_was_not_found_is_said(server: str) -> None:
     text = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", httpx.get(f"{server}/explain/{decision}").text))
     assert "Smokes yes" in text
     assert "Statin not found in the chart" in text
+
+
+@pytest.mark.parametrize("name", find_equations())
+def test_each_equation_has_a_page_with_its_thirteen_attributes_and_a_card_as_json(server: str, name: str) -> None:
+    page = httpx.get(f"{server}/equations/{name}")
+    assert page.status_code == 200
+    assert faults(page.text) == []
+    assert "use of race" in page.text
+    card = httpx.get(f"{server}/equations/{name}/card.json")
+    assert card.status_code == 200
+    assert len(attributes(find_equations()[name])) == 13
+
+
+def test_an_equation_that_there_is_not_has_no_page(server: str) -> None:
+    assert httpx.get(f"{server}/equations/nothing").status_code == 404
+    assert httpx.get(f"{server}/equations/nothing/card.json").status_code == 404
+
+
+def test_the_card_and_the_start_page_lead_to_the_page_of_the_equation(server: str) -> None:
+    (card,) = answer(server, "nephrology-referral", "ckd-uacr").json()["cards"]
+    assert f"({server}/equations/kfre_4)" in card["detail"]
+    assert 'href="equations/kfre_4"' in httpx.get(server).text
