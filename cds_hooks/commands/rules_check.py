@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.progress import track
 
-from cds_hooks.governance.casebook import CaseFault, Checked, check_file
+from cds_hooks.casebook import CaseFault, Checked, check_file
 
 
 def check(
