@@ -6,7 +6,6 @@ from functools import cached_property
 from cards.rules import kidney
 from cards.rules.draft import Draft
 from cards.rules.drafted import Drafted
-from cards.rules.rule import LabOrder
 from cards.rules.selector import Selector
 from fhir.mapping.active_medications import (
     ActiveMedication,
@@ -28,7 +27,7 @@ from fhir.record.measurement import Measurement
 from fhir.record.record import PatientRecord
 from fhir.record.resources import Medication, MedicationRequest, ServiceRequest
 from fhir.record.time import DAY_SECONDS, FhirTime, parse_time
-from fhir.terminology.analytes import ANALYTE_BY_LOINC, ANALYTES, LOINC
+from fhir.terminology.analytes import LOINC
 from fhir.terminology.medications import Ingredient
 
 # labs.csv: weight of an adult at any age (the card shows the date), of a child within 90 days.
@@ -84,6 +83,10 @@ class Chart:
         self.derived: dict[object, object] = {}
         self._kidney: dict[str, Kidney] = {}
         self._new_start: dict[tuple[str, str], bool] = {}
+        self._selected: dict[int, list[Taken]] = {}
+        self._conditions: dict[str, ConditionHit | None] = {}
+        self._labs: dict[tuple[str, float | None], list[Measurement]] = {}
+        self._recent: dict[tuple[tuple[str, ...], float], bool | None] = {}
 
     def with_drafts(self, drafts: Iterable[Draft]) -> "Chart":
         """The same patient with other drafts; what is known of the patient is kept."""
@@ -123,8 +126,9 @@ class Chart:
     def active(self) -> tuple[Taken, ...]:
         """What the patient is on."""
         # A draft with the id of an active order is that order as it shall be: changed, or stopped.
+        again = {draft.reference for draft in self.drafts if draft.order is not None}
         known = (_as_taken(one) for one in active_medications(self.record))
-        return tuple(one for one in known if not self._is_drafted_again(one))
+        return tuple(one for one in known if one.source not in again or not self._is_drafted_again(one))
 
     def _is_drafted_again(self, taken: Taken) -> bool:
         """Whether a draft carries its id and its drug: an id alone is used twice by some clients."""
@@ -152,19 +156,25 @@ class Chart:
         return found
 
     def taken_beside(self, drafted: Drafted, keys: Iterable[str]) -> list[Taken]:
-        """What has one of these ingredients or classes and is active or in another draft, in the order of the chart.
+        """What has one of these ingredients or classes and is active or in another draft.
 
         Neither the draft itself nor the order that it renews.
         """
-        prior = drafted.order.priorPrescription
-        own = prior.reference if prior is not None else None
-        found = {
-            id(one): one
-            for key in keys
-            for one in self._taken.get(key, ())
-            if one.drafted is not drafted and (one.drafted is not None or one.source != own)
-        }
-        return list(found.values())
+        found = {id(one): one for key in keys for one in self._taken.get(key, ())}
+        return [one for one in found.values() if is_beside(one, drafted)]
+
+    def selected(self, selector: Selector) -> list[Taken]:
+        """What the selector means and is active or drafted, found once for all drafts."""
+        known = self._selected.get(selector.number)
+        if known is None:
+            known = self._selected[selector.number] = self._select(selector)
+        return known
+
+    def _select(self, selector: Selector) -> list[Taken]:
+        if selector.keyed.isdisjoint(self._taken_keys):
+            return []
+        found = {id(one): one for key in selector.keys for one in self._taken.get(key, ())}
+        return [one for one in found.values() if selector.matches(one.medication)]
 
     def days_left(self, taken: Taken) -> float:
         """Days that what is taken still goes on by its own end or its supply; infinite where neither is known."""
@@ -190,23 +200,26 @@ class Chart:
         found: dict[tuple[object, ...], Taken] = {}
         own = frozenset(drafted.medication.rxcuis)
         for selector in selectors:
-            if not selector.keyed.isdisjoint(self._taken_keys):
-                for one in self.taken_beside(drafted, selector.keys):
-                    if selector.matches(one.medication) and not own.issuperset(_codes(selector, one)):
-                        found.setdefault((one.medication.rxcuis, one.drafted is not None), one)
+            for one in self.selected(selector):
+                if is_beside(one, drafted) and not own.issuperset(_codes(selector, one)):
+                    found.setdefault((one.medication.rxcuis, one.drafted is not None), one)
             if selector.washout_days:
                 for one in self._ended:
-                    in_time = (
-                        one.ended is not None and one.ended.age_days(self.record.as_of_epoch) <= selector.washout_days
-                    )
-                    if in_time and selector.matches(one.medication) and not own.issuperset(_codes(selector, one)):
+                    if self._acts_still(one, selector) and not own.issuperset(_codes(selector, one)):
                         found.setdefault((one.medication.rxcuis, False), one)
         return list(found.values())
 
+    def _acts_still(self, one: Taken, selector: Selector) -> bool:
+        days = one.ended.age_days(self.record.as_of_epoch) if one.ended is not None else None
+        return days is not None and days <= selector.washout_days and selector.matches(one.medication)
+
     def is_recent_start(self, medication: Identity, days: float) -> bool | None:
         """Whether an ingredient of the medication was begun in the last `days`."""
-        answers = [is_recent_start(self.record, rxcui, days) for rxcui in medication.rxcuis]
-        return True if True in answers else None if None in answers else False
+        key = (medication.rxcuis, days)
+        if key not in self._recent:
+            answers = [is_recent_start(self.record, rxcui, days) for rxcui in medication.rxcuis]
+            self._recent[key] = True if True in answers else None if None in answers else False
+        return self._recent[key]
 
     def is_new_start(self, ingredient: Ingredient, drafted: Drafted) -> bool:
         """Whether the patient had no order of the ingredient in the last 180 days."""
@@ -227,7 +240,9 @@ class Chart:
 
     def condition(self, key: str) -> ConditionHit | None:
         """The newest condition that means the key."""
-        return has_condition(self.record, key)
+        if key not in self._conditions:
+            self._conditions[key] = has_condition(self.record, key)
+        return self._conditions[key]
 
     def is_allergic_to_ingredient(self, rxcui: str) -> bool:
         """Whether an allergy or intolerance to the ingredient is on the list."""
@@ -274,11 +289,18 @@ class Chart:
     def lab(self, analyte: str, max_age_days: float | None) -> Measurement | None:
         """The newest usable value within so many days; of two with one timestamp the higher one."""
         # CLARIFICATIONS: two values with one timestamp count as the worse for the drug.
-        return max(self.record.newest_together(analyte, max_age_days), key=_value, default=None)
+        return max(self._together(analyte, max_age_days), key=_value, default=None)
 
     def lowest(self, analyte: str, max_age_days: float | None) -> Measurement | None:
         """The same where the lower one of two with one timestamp is the worse."""
-        return min(self.record.newest_together(analyte, max_age_days), key=_value, default=None)
+        return min(self._together(analyte, max_age_days), key=_value, default=None)
+
+    def _together(self, analyte: str, max_age_days: float | None) -> list[Measurement]:
+        key = (analyte, max_age_days)
+        known = self._labs.get(key)
+        if known is None:
+            known = self._labs[key] = self.record.newest_together(analyte, max_age_days)
+        return known
 
     # Kidney
 
@@ -318,10 +340,11 @@ class Chart:
 
     # Tests
 
-    def is_ordered(self, order: LabOrder, where: str) -> bool:
-        """Whether the test is among the drafts or, with "any", the active orders of the record."""
-        codes = self._drafted_tests if where == "draft" else self._drafted_tests | self._active_tests
-        return bool(codes & _codes_that_answer(order))
+    def is_ordered(self, codes: frozenset[str], where: str) -> bool:
+        """Whether a test of these codes is among the drafts or, with "any", the active orders of the record."""
+        return not codes.isdisjoint(self._drafted_tests) or (
+            where != "draft" and not codes.isdisjoint(self._active_tests)
+        )
 
     @cached_property
     def _drafted_tests(self) -> frozenset[str]:
@@ -335,6 +358,11 @@ class Chart:
 def _as_taken(one: ActiveMedication) -> Taken:
     since = one.authored.text if one.authored is not None else None
     return Taken(one.identity, one.source, since, one.order, ended=one.ended)
+
+
+def is_beside(one: Taken, drafted: Drafted) -> bool:
+    """Whether it is neither the draft itself nor the order that it renews."""
+    return one.source != drafted.renews if one.drafted is None else one.drafted is not drafted
 
 
 def _codes(selector: Selector, one: Taken) -> frozenset[str]:
@@ -361,10 +389,3 @@ def _tests(resources: Iterable[object]) -> frozenset[str]:
         for coding in request.code.coding
         if coding.code and coding.system in (LOINC, None)
     )
-
-
-def _codes_that_answer(order: LabOrder) -> frozenset[str]:
-    """The test's own code, the other codes of the same analyte, the panels that hold it."""
-    analyte = ANALYTE_BY_LOINC.get(order.loinc)
-    same = ANALYTES[analyte.key].loinc if analyte is not None else ()
-    return frozenset({order.loinc, *same, *order.answered_by})

@@ -23,6 +23,7 @@ from cards.rules.rule import (
 from cards.rules.template import Template
 from cards.rules.trigger import CompiledTrigger
 from fhir.mapping.medications import Identity
+from fhir.terminology.analytes import ANALYTE_BY_LOINC, ANALYTES
 from fhir.terminology.medications import classes_of
 
 # The project's own code system for the reasons that a clinician may give: a name, nothing is served there.
@@ -35,6 +36,8 @@ class CompiledOrder:
 
     declared: LabOrder
     only_if: Predicate | None
+    codes: frozenset[str]
+    """Its own code, the other codes of the same analyte, the panels that hold it: any of them answers it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,8 +195,16 @@ def _suggestion(declared: SuggestionTemplate, own: Own) -> CompiledSuggestion:
         declared,
         _optional(declared.only_if, own),
         compile_predicate({"always": recommended} if isinstance(recommended, bool) else recommended, own),
-        tuple(CompiledOrder(order, _optional(order.only_if, own)) for order in declared.orders),
+        tuple(
+            CompiledOrder(order, _optional(order.only_if, own), _codes_that_answer(order)) for order in declared.orders
+        ),
     )
+
+
+def _codes_that_answer(order: LabOrder) -> frozenset[str]:
+    analyte = ANALYTE_BY_LOINC.get(order.loinc)
+    same = ANALYTES[analyte.key].loinc if analyte is not None else ()
+    return frozenset({order.loinc, *same, *order.answered_by})
 
 
 def _optional(spec: Any, own: Own = NO_WORDS) -> Predicate | None:

@@ -18,7 +18,7 @@ from cards.rules.figures import show
 from cards.rules.kidney import phrase
 from cards.rules.measured import dated
 from cards.rules.pair_times import ANY_NEW, BOTH_UNCHANGED_FOR, ONE_BEGUN_WITHIN
-from cards.rules.qt_points import NOT_LOOKED_FOR, TISDALE_POINTS, points
+from cards.rules.qt_points import NOT_LOOKED_FOR, TISDALE_POINTS, points, risks
 from cards.rules.selector import Selector
 from cards.rules.situation import Situation
 
@@ -164,10 +164,6 @@ def _other_than_ziprasidone(situation: Situation) -> str | None:
     return next((name for name in names if name != _ZIPRASIDONE), None)
 
 
-def _qt_risks(situation: Situation) -> list[str]:
-    return list(points(situation).risks)
-
-
 def _qt_points(situation: Situation) -> str:
     found = points(situation)
     return str(found.known) if found.is_whole else f"at least {found.known}"
@@ -222,8 +218,8 @@ FAMILY = Family(
         "diuretic": _drugs(_DIURETIC),
         "qtc": _lab("qtc", 30, [500]),
         "other_than_ziprasidone": _other_than_ziprasidone,
-        "qt_risk": _first_of(_qt_risks),
-        "qt_risks": _all_of(_qt_risks),
+        "qt_risk": _first_of(risks),
+        "qt_risks": _all_of(risks),
         "qt_points": _qt_points,
         "qt_limits": _qt_limits,
     },

@@ -25,6 +25,8 @@ class Drafted:
         self.order = order
         self._weigh = weigh
         self.medication: Identity = identify(order, medications)
+        prior = order.priorPrescription
+        self.renews = prior.reference if prior is not None else None
 
     @cached_property
     def dose(self) -> DailyDose:

@@ -54,7 +54,7 @@ def _open_orders(suggestion: CompiledSuggestion, situation: Situation) -> tuple[
     return tuple(
         position
         for position in _applicable_orders(suggestion, situation)
-        if not situation.is_ordered(suggestion.orders[position].declared, where)
+        if not situation.is_ordered(suggestion.orders[position].codes, where)
     )
 
 

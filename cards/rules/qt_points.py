@@ -1,6 +1,6 @@
 """Tisdale's points for QT prolongation (Circ Cardiovasc Qual Outcomes 2013;6:479), as far as a chart tells them."""
 
-from msgspec import Struct
+from typing import NamedTuple
 
 from cards.rules.condition import COMPARED, Condition, Spec, floor_comparison, only
 from cards.rules.fact import Fact
@@ -10,6 +10,7 @@ from cards.rules.predicate import Predicate, Truth
 from cards.rules.selector import Selector
 from cards.rules.situation import Situation
 from cards.rules.wording import compared
+from fhir.record.measurement import Measurement
 
 _QT_DRUG = Selector(classes=frozenset({"qt_label_warning"}), systemic=True)
 _LOOP = Selector(classes=frozenset({"loop_diuretic"}), systemic=True)
@@ -20,57 +21,67 @@ NOT_LOOKED_FOR = "sepsis and acute myocardial infarction were not looked for"
 """No group of condition codes has them yet (rules/CLARIFICATIONS.md of the source): their points count as 0."""
 
 
-class Points(Struct, frozen=True):
-    """Points that are sure, the words and facts for each, and whether a missing value could add more."""
+class Points(NamedTuple):
+    """Points that are sure, and whether a missing value could add more."""
 
     known: int
     is_whole: bool
-    risks: tuple[str, ...]
-    facts: tuple[Fact, ...]
 
 
 def points(situation: Situation) -> Points:
     """The points of a draft of a QT-prolonging drug beside all that is taken."""
-    risks: list[tuple[int, str, list[Fact]]] = []
-    if situation.age_years is not None and situation.age_years >= _AGE_YEARS:
-        risks.append((1, f"age {situation.age_years}", situation.number_facts("age_years")))
-    if situation.sex == "female":
-        risks.append((1, "female", []))
-    if situation.takes(_LOOP):
-        risks.append((1, "a loop diuretic", situation.taken_facts(_LOOP)))
-    if situation.has_condition("hf"):
-        risks.append((3, "heart failure", situation.condition_facts("hf")))
-    risks += _low_potassium(situation) + _long_qtc(situation)
-    drugs = _drug_points(situation)
-    return Points(
-        drugs + sum(one[0] for one in risks),
-        _is_whole(situation),
-        tuple(one[1] for one in risks),
-        tuple(fact for one in risks for fact in one[2]),
+    age = situation.age_years
+    known = (
+        _drug_points(situation)
+        + (age is not None and age >= _AGE_YEARS)
+        + (situation.sex == "female")
+        + situation.takes(_LOOP)
+        + 3 * (situation.has_condition("hf") is True)
+        + 2 * (_low_potassium(situation) is not None)
+        + 2 * (_long_qtc(situation) is not None)
     )
+    return Points(known, _is_whole(situation))
+
+
+def risks(situation: Situation) -> list[str]:
+    """The points beside those of the drugs, in words."""
+    age, potassium, qtc = situation.age_years, _low_potassium(situation), _long_qtc(situation)
+    said = [f"age {age}"] if age is not None and age >= _AGE_YEARS else []
+    said += ["female"] if situation.sex == "female" else []
+    said += ["a loop diuretic"] if situation.takes(_LOOP) else []
+    said += ["heart failure"] if situation.has_condition("hf") else []
+    said += [f"potassium {show(potassium.value, [_POTASSIUM_MMOL_L])}"] if potassium is not None else []
+    return [*said, *([f"QTc {show(qtc.value, [_QTC_MS])} ms"] if qtc is not None else [])]
+
+
+def _facts(situation: Situation) -> list[Fact]:
+    """What the points rest on."""
+    age = situation.age_years
+    facts = situation.number_facts("age_years") if age is not None and age >= _AGE_YEARS else []
+    facts = [*facts, *situation.taken_facts(_LOOP), *situation.condition_facts("hf")]
+    for measurement, limit in ((_low_potassium(situation), _POTASSIUM_MMOL_L), (_long_qtc(situation), _QTC_MS)):
+        if measurement is not None:
+            facts.append(as_fact(measurement, dated(measurement, [limit])))
+    return facts
 
 
 def _drug_points(situation: Situation) -> int:
     # 3 for one drug, 3 more for two or more.
-    own = _QT_DRUG.matches(situation.medication)
-    others = [name for fact in situation.taken_facts(_QT_DRUG) if (name := fact.value) != situation.ingredient.name]
-    return 3 * min(2, int(own) + len(set(others)))
+    drugs = {part.rxcui for one in situation.taken(_QT_DRUG) for part in _QT_DRUG.members(one.medication)}
+    if _QT_DRUG.matches(situation.medication):
+        drugs |= {part.rxcui for part in _QT_DRUG.members(situation.medication)}
+    return 3 * min(2, len(drugs))
 
 
-def _low_potassium(situation: Situation) -> list[tuple[int, str, list[Fact]]]:
+def _low_potassium(situation: Situation) -> Measurement | None:
     # Of two values with one timestamp the lower one is the worse here.
     newest = situation.chart.lowest("potassium", _POTASSIUM_DAYS)
-    if newest is None or newest.value > _POTASSIUM_MMOL_L:
-        return []
-    fact = as_fact(newest, dated(newest, [_POTASSIUM_MMOL_L]))
-    return [(2, f"potassium {show(newest.value, [_POTASSIUM_MMOL_L])}", [fact])]
+    return newest if newest is not None and newest.value <= _POTASSIUM_MMOL_L else None
 
 
-def _long_qtc(situation: Situation) -> list[tuple[int, str, list[Fact]]]:
+def _long_qtc(situation: Situation) -> Measurement | None:
     qtc = situation.chart.lab("qtc", _QTC_DAYS)
-    if qtc is None or qtc.value < _QTC_MS:
-        return []
-    return [(2, f"QTc {show(qtc.value, [_QTC_MS])} ms", [as_fact(qtc, dated(qtc, [_QTC_MS]))])]
+    return qtc if qtc is not None and qtc.value >= _QTC_MS else None
 
 
 def _is_whole(situation: Situation) -> bool:
@@ -90,11 +101,8 @@ def _read(spec: Spec) -> Predicate:
         found = points(situation)
         return compare(found.known, found.is_whole)
 
-    def facts(situation: Situation) -> list[Fact]:
-        return list(points(situation).facts)
-
     uses = frozenset({"age", "sex", "active", "conditions", "lab:potassium", "lab:qtc", "tisdale_points"})
-    return Predicate(test, facts, uses, limits)
+    return Predicate(test, _facts, uses, limits)
 
 
 TISDALE_POINTS = Condition(_read, COMPARED, lambda spec: compared("Tisdale points", spec["tisdale_points"]))

@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+from itertools import count
 from typing import Any
 
 from fhir.mapping.medications import Identity
@@ -16,6 +17,8 @@ _INJECTED = re.compile(
     r"inject|infus|intraven|intramusc|subcut|prefilled syringe|\b(?:iv|im|sc|sq|subq|iv drip|ivpb)\b", re.IGNORECASE
 )
 _NOT_ORAL = re.compile(r"transderm|patch|rectal|suppositor|vaginal|implant", re.IGNORECASE)
+
+_NUMBERS = count()
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,8 @@ class Selector:
     dose_forms: tuple[str, ...] = ()
     washout_days: float = 0.0
     any_drug: bool = False
+    number: int = field(default_factory=_NUMBERS.__next__, compare=False)
+    """Its own, by which a medication remembers whether it is meant."""
 
     @cached_property
     def keyed(self) -> frozenset[str]:
@@ -68,6 +73,12 @@ class Selector:
 
     def matches(self, identity: Identity) -> bool:
         """Whether the medication is one that is meant; one that is not recognised never is."""
+        known = identity.selected.get(self.number)
+        if known is None:
+            known = identity.selected[self.number] = self._matches(identity)
+        return known
+
+    def _matches(self, identity: Identity) -> bool:
         if not (self.classes & identity.classes or self.ingredients.intersection(identity.rxcuis) or self.any_drug):
             return False
         return not self.exclude_classes & identity.classes and self.fits(identity)
@@ -103,4 +114,9 @@ def _is_given(route: str, identity: Identity) -> bool:
 
 def is_injected(identity: Identity) -> bool:
     """Whether route or form say that it is injected or infused; the route that is ordered goes first."""
-    return bool(_INJECTED.search(identity.route or identity.dose_form or ""))
+    return _says_injected(identity.route or identity.dose_form or "")
+
+
+@lru_cache(maxsize=1024)
+def _says_injected(words: str) -> bool:
+    return bool(_INJECTED.search(words))

@@ -4,12 +4,11 @@ from collections.abc import Iterable
 
 from cards.markdown import plain
 from cards.rules import kidney, measured
-from cards.rules.chart import Chart, Taken
+from cards.rules.chart import Chart, Taken, is_beside
 from cards.rules.drafted import Drafted
 from cards.rules.fact import Fact
 from cards.rules.figures import show, show_dose
 from cards.rules.kidney import ESTIMATES
-from cards.rules.rule import LabOrder
 from cards.rules.selector import Selector
 from cards.rules.trigger import CompiledTrigger
 from fhir.mapping.kidney import KidneyEstimate
@@ -293,8 +292,7 @@ class Situation:
 
     def taken(self, selector: Selector) -> list[Taken]:
         """Such drugs that are active or in another draft."""
-        found = self.chart.taken_beside(self.drafted, selector.keys)
-        return [one for one in found if selector.matches(one.medication)]
+        return [one for one in self.chart.selected(selector) if is_beside(one, self.drafted)]
 
     def is_allergic_to_ingredient(self, rxcui: str) -> bool:
         """Whether an allergy to the ingredient is on the list."""
@@ -355,9 +353,9 @@ class Situation:
         found = self.chart.kidney("egfr_best")
         return not isinstance(found, KidneyEstimate) and found.reason in ("missing", "stale")
 
-    def is_ordered(self, order: LabOrder, where: str) -> bool:
-        """Whether the test is among the drafts of this session or, with "any", the active orders of the record."""
-        return self.chart.is_ordered(order, where)
+    def is_ordered(self, codes: frozenset[str], where: str) -> bool:
+        """Whether a test of these codes is among the drafts of this session or, with "any", the active orders."""
+        return self.chart.is_ordered(codes, where)
 
     def is_beside(self, product: str, where: str) -> bool:
         """Whether the product's drug (RxNorm code) is another draft of this session or, with "any", active."""

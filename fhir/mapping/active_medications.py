@@ -159,7 +159,16 @@ def _is_on(order: Order, record: PatientRecord) -> bool:
 
 def _entry(order: Order, source: str, when: str | None, record: PatientRecord) -> ActiveMedication:
     time = parse_time(when) if when else None
-    return ActiveMedication(identify(order, record.medications), source, time, order)
+    return ActiveMedication(_identity(order, record), source, time, order)
+
+
+def _identity(order: Order, record: PatientRecord) -> Identity:
+    """What it is, found once for each order of the record."""
+    known: dict[int, Identity] = record.derived.setdefault("identities", {})
+    found = known.get(id(order))
+    if found is None:
+        found = known[id(order)] = identify(order, record.medications)
+    return found
 
 
 def _is_order(request: MedicationRequest) -> bool:
@@ -292,7 +301,7 @@ def taken_since(record: PatientRecord, rxcui: str, day: FhirTime) -> FhirTime | 
 def _by_ingredient(record: PatientRecord) -> dict[str, list[tuple[str, Order]]]:
     found: dict[str, list[tuple[str, Order]]] = {}
     for source, order in _ever_taken(record):
-        for rxcui in identify(order, record.medications).rxcuis:
+        for rxcui in _identity(order, record).rxcuis:
             found.setdefault(rxcui, []).append((source, order))
     return found
 

@@ -76,6 +76,16 @@ class Identity(Struct, frozen=True, dict=True):
         """The RxNorm codes of its ingredients and the names of its classes."""
         return (*self.rxcuis, *sorted(self.classes))
 
+    @cached_property
+    def by_route(self) -> "dict[tuple[object, ...], Identity]":
+        """The same given by another route, as far as that was asked; a memory of `identify`."""
+        return {}
+
+    @cached_property
+    def selected(self) -> dict[int, bool]:
+        """Whether a drug selector of the rules means it, by the selector's number; a memory of theirs."""
+        return {}
+
     def has(self, rxcui: str) -> bool:
         """Whether this ingredient is in it."""
         return rxcui in self.rxcuis
@@ -110,7 +120,8 @@ def identify_concept(concept: CodeableConcept, name: str = "") -> Identity:
     return known
 
 
-_MOST_KNOWN = 8192
+_MOST_KNOWN = 2048
+_MOST_ROUTES = 16
 _LONGEST_KNOWN = 160
 _KNOWN: dict[tuple[object, ...], Identity] = {}
 
@@ -298,9 +309,16 @@ def _with_route(identity: Identity, dosages: tuple[Dosage, ...]) -> Identity:
     routes = [dosage.route for dosage in dosages if dosage.route is not None]
     if not routes:
         return identity
-    # Several instructions: local only when every one of them is.
-    local = len(routes) == len(dosages) and all(_is_local(route) for route in routes)
-    return replace(identity, route=routes[0].words, systemic=identity.systemic and not local)
+    codes = (coding for route in routes for coding in route.coding)
+    key = (len(dosages), *(route.text for route in routes), *((one.system, one.code, one.display) for one in codes))
+    known = identity.by_route.get(key)
+    if known is None:
+        # Several instructions: local only when every one of them is.
+        local = len(routes) == len(dosages) and all(_is_local(route) for route in routes)
+        known = replace(identity, route=routes[0].words, systemic=identity.systemic and not local)
+        if len(identity.by_route) < _MOST_ROUTES:
+            identity.by_route[key] = known
+    return known
 
 
 def _is_local(route: CodeableConcept) -> bool:

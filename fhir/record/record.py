@@ -1,5 +1,6 @@
 """The patient record: the facts of one patient at one instant, and what was refused on the way."""
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal, TypeVar
@@ -191,6 +192,13 @@ class PatientRecord:
             known = self._measured[analyte] = [outcome for outcome in outcomes if outcome is not None]
         return known
 
+    def measurements_from(self, analyte: str, instant: float) -> list[Measurement]:
+        """Those of them that were measured at that epoch second or later."""
+        if analyte in self._measured:
+            return [one for one in self._measured[analyte] if one.time.instant >= instant]
+        late = [part for part in self._parts(analyte) if _instant(part[0]) >= instant]
+        return [one for part in newest_first(late) if (one := self._measure(analyte, part)) is not None]
+
     def bounds(self, analyte: str) -> list[Bound]:
         """Results that say only on which side of a number they lie, newest first."""
         observations = {part[0].id or id(part[0]): part[0] for part in self._parts(analyte)}
@@ -241,6 +249,11 @@ class PatientRecord:
                 self.refusals.append(outcome)
             return None
         return outcome
+
+
+def _instant(observation: Observation) -> float:
+    time = effective_time(observation)
+    return time.instant if time is not None else -math.inf
 
 
 def _is_of(observation: Observation, time: FhirTime) -> bool:
