@@ -28,6 +28,13 @@ _IN_WORDS = re.compile(
     re.IGNORECASE,
 )
 
+# The table: "no hysterectomy, no sterilisation"; charts say it in words as often as by a code.
+_INFERTILE_IN_WORDS = re.compile(
+    r"hysterectomy|tubal (?:ligation|occlusion)|\bsterili[sz]ation|bilateral (?:salpingectomy|oophorectomy)"
+    r"|\b(?:post-?)?menopaus",
+    re.IGNORECASE,
+)
+
 
 def childbearing_no_contraception(record: PatientRecord, taken: Iterable[Identity]) -> bool | None:
     """Whether a pregnancy can begin: a woman of 12 to 50, not pregnant, nothing on record that prevents one.
@@ -86,7 +93,11 @@ _LONG_AGO = FhirTime(0.0, "", "year")
 
 def _uses(concept: CodeableConcept | None, when: str | None, record: PatientRecord) -> Iterator[tuple[Use, FhirTime]]:
     time = (parse_time(when) if when else None) or _LONG_AGO
-    for coding in concept.coding if concept is not None else ():
+    if concept is None or time.is_after(record.as_of_epoch):
+        return
+    if _INFERTILE_IN_WORDS.search(concept.words):
+        yield "infertile", time
+    for coding in concept.coding:
         use = use_of(coding.system, coding.code)
-        if use is not None and not time.is_after(record.as_of_epoch):
+        if use is not None:
             yield use, time
