@@ -32,6 +32,8 @@ from models_onnx.signing.release import (
 from models_onnx.signing.states import moved, state_after_gates
 
 GATES = "gates.json"
+# The champion report of a model that was chosen among several, written by training.
+COMPARISON = "comparison.json"
 STATE_AT_FIRST = "draft"
 
 
@@ -65,7 +67,8 @@ def publish_with(folder: Path, manifest: Manifest, content: bytes, card: Card, s
 
 def sign_folder(folder: Path, model_id: str, version: str, signer: Signer) -> Release:
     """A new release of the files as they lie there: a draft without a report."""
-    files = {name: fact_of((folder / name).read_bytes()) for name in ADDRESSED if (folder / name).is_file()}
+    named = (*ADDRESSED, COMPARISON)
+    files = {name: fact_of((folder / name).read_bytes()) for name in named if (folder / name).is_file()}
     return write_release(
         folder,
         Release(

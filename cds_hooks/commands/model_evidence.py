@@ -133,6 +133,7 @@ def _audit(subject: Subject, spec: Any, cohort: Any) -> Audit | None:
         group=spec.subgroups[axis](cohort.rows).to_numpy(dtype=str),
         need=np.asarray(column, dtype=np.float64),
         words=declared["words"],
+        own_label=need == spec.outcome.column,
         weight=np.asarray(cohort.weight, dtype=np.float64),
     )
 
@@ -171,13 +172,13 @@ def _composer(subject: Subject) -> Callable[[Array], Sequence[ComposedCard]] | N
 
 
 def _planned(model_id: str) -> Planned | None:
+    """The words of the service that holds this model in its module, as its own or as a twin; None where none does."""
     for module in iter_modules(services.__path__):
-        found = import_module(f"{services.__name__}.{module.name}")
-        model = getattr(found, "MODEL", None)
-        if isinstance(model, Model) and model.manifest.id == model_id and hasattr(found, "SUMMARY"):
-            return Planned(
-                summary=found.SUMMARY, label="Order", description="Draft order", order={"resourceType": "Task"}
-            )
+        found = vars(import_module(f"{services.__name__}.{module.name}"))
+        held = {value.manifest.id for value in found.values() if isinstance(value, Model)}
+        if model_id in held and "SUMMARY" in found:
+            order = {"resourceType": "Task"}
+            return Planned(summary=found["SUMMARY"], label="Order", description="Draft order", order=order)
     return None
 
 

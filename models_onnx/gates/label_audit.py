@@ -20,7 +20,7 @@ WARN = (0.9, 1.1)
 BANDS = 20
 TOP_BANDS = 2  # the top tenth, where programmes enrol
 ENOUGH_PEOPLE = 200
-ENOUGH_NEED = 50.0
+ENOUGH_NEED = 100.0  # responsible-ai.md 5.2: fewer positives in a group say nothing
 REPLICATES = 200
 
 
@@ -38,6 +38,8 @@ class GroupNeed:
     top_low: float
     top_high: float
     sufficient: bool
+    own_label: bool = False
+    """Whether need is the label itself: then the ratio is calibration by group, judged as G9 judges O/E."""
 
     @property
     def fault(self) -> str | None:
@@ -48,14 +50,20 @@ class GroupNeed:
             ("", self.ratio, self.low, self.high),
             (" in the top tenth", self.top_ratio, self.top_low, self.top_high),
         ):
-            if (ratio > ACT[1] and low > WARN[1]) or (ratio < ACT[0] and high < WARN[0]):
+            inner = ACT if self.own_label else WARN
+            if (ratio > ACT[1] and low > inner[1]) or (ratio < ACT[0] and high < inner[0]):
                 times = f"{ratio:.2f} ({low:.2f} to {high:.2f}) times"
                 return f"at an equal score{where}, {self.group} need {times} as much as others"
         return None
 
 
 def audit_label(
-    score: Array, group: NDArray[Any], need: Array, weight: Array | None = None, seed: int = 20260101
+    score: Array,
+    group: NDArray[Any],
+    need: Array,
+    weight: Array | None = None,
+    seed: int = 20260101,
+    own_label: bool = False,
 ) -> list[GroupNeed]:
     """One row per group; the ratio is 1 where need depends on the score alone. `weight`: of whom each person counts."""
     weight = np.ones(len(score)) if weight is None else weight
@@ -63,7 +71,7 @@ def audit_label(
     people = _People(_bands(score[keep]), need[keep], weight[keep])
     groups = group[keep]
     draws = _draws(len(groups), seed)
-    return [_group(name, groups == name, people, draws) for name in sorted(set(groups.tolist()), key=str)]
+    return [_group(name, groups == name, people, draws, own_label) for name in sorted(set(groups.tolist()), key=str)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +91,9 @@ def _draws(count: int, seed: int) -> list[NDArray[np.int64]]:
     return [draw.integers(0, count, count) for _ in range(REPLICATES)]
 
 
-def _group(name: Any, own: NDArray[np.bool_], people: _People, draws: list[NDArray[np.int64]]) -> GroupNeed:
+def _group(
+    name: Any, own: NDArray[np.bool_], people: _People, draws: list[NDArray[np.int64]], own_label: bool
+) -> GroupNeed:
     ratio, top = _ratios(own, people)
     samples = np.array(
         [_ratios(own[rows], _People(people.band[rows], people.need[rows], people.weight[rows])) for rows in draws]
@@ -92,7 +102,7 @@ def _group(name: Any, own: NDArray[np.bool_], people: _People, draws: list[NDArr
     at_top = own & (people.band >= BANDS - TOP_BANDS)
     sufficient = own.sum() >= ENOUGH_PEOPLE and people.need[own].sum() >= ENOUGH_NEED and people.need[at_top].sum() > 0
     ends = (float(low[0]), float(high[0])), (float(low[1]), float(high[1]))
-    return GroupNeed(str(name), int(own.sum()), ratio, *ends[0], top, *ends[1], bool(sufficient))
+    return GroupNeed(str(name), int(own.sum()), ratio, *ends[0], top, *ends[1], bool(sufficient), own_label)
 
 
 def _ratios(own: NDArray[np.bool_], people: _People) -> tuple[float, float]:

@@ -96,6 +96,7 @@ class Audit:
     need: Array
     words: str
     weight: Array | None = None
+    own_label: bool = False
     seed: int = 20260101
 
 

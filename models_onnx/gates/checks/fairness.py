@@ -13,6 +13,8 @@ GAP = 0.10
 RATIO_ACT = (0.8, 1.25)
 ENOUGH_FOR_ERRORS = 100
 ENOUGH_FOR_RATIO = 50
+# People of whom it is not known are no group that could be treated unfairly as one; their row is shown all the same.
+NO_GROUP = frozenset({"not recorded", "unknown"})
 _ERRORS = {"sensitivity": "sensitivity", "false_positive_rate": "false positive rate"}
 
 Group = Mapping[str, Any]
@@ -34,9 +36,10 @@ def check_fairness(subject: Subject, _evidence: Evidence) -> Verdict:
         members = [group for group in groups if group["axis"] == axis]
         if what == "none":
             continue
-        faults += _ratio_faults(axis, members)
+        known = [group for group in members if group["group"] not in NO_GROUP]
+        faults += _ratio_faults(axis, known)
         if what == "all":
-            faults += _gap_faults(axis, members)
+            faults += _gap_faults(axis, known)
         rows += [_row(axis, group) for group in members]
     judged = {axis for axis in declared for group in groups if group["axis"] == axis and _enough(group)}
     if not judged:

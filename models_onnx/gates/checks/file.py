@@ -11,10 +11,11 @@ from models_onnx.gates.subject import Evidence, Subject
 from models_onnx.imported import Imported
 from models_onnx.onnx_file import refuse_unsafe
 from models_onnx.probing import probe
+from models_onnx.publishing import COMPARISON
+from models_onnx.publishing import GATES as GATES_FILE
 from models_onnx.signing.release import RELEASE, Release, read_release, refuse_other_file
 
-GATES_FILE = "gates.json"
-EXPECTED = frozenset({MODEL, MANIFEST, CARD, RELEASE, GATES_FILE})
+EXPECTED = frozenset({MODEL, MANIFEST, CARD, RELEASE, GATES_FILE, COMPARISON})
 _SUFFIXES = frozenset({".onnx", ".json"})
 
 # Signs of what has no place in a published model: secrets, people's addresses and paths of somebody's machine.

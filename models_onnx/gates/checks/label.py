@@ -18,7 +18,7 @@ def check_label(subject: Subject, evidence: Evidence) -> Verdict:
     if evidence.audit is None:
         raise NotRun(evidence.why_absent("audit", "The label was not audited: there are no people to audit it on."))
     asked = evidence.audit
-    groups = audit_label(asked.score, asked.group, asked.need, asked.weight, asked.seed)
+    groups = audit_label(asked.score, asked.group, asked.need, asked.weight, asked.seed, asked.own_label)
     rows = [asdict(group) for group in groups]
     if sum(group.sufficient for group in groups) < 2:
         raise Insufficient(f"Fewer than two groups have enough people and {evidence.audit.words} to compare.")
