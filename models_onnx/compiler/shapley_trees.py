@@ -94,34 +94,36 @@ class ShapleyTrees:
         return replace(self, ensemble=self.ensemble.scaled(intercept, slope), parts=parts)
 
     def write_contributions(self, graph: Graph, features: str, missing: str) -> str:
-        """Questions → patterns → tables → sums; float64 from the tables on."""
-        codes = self._write_codes(graph, features, missing)
-        entries = sorted((j, number, slot) for number, p in enumerate(self.parts) for slot, j in enumerate(p.inputs))
-        if not entries:
+        """Questions → patterns → rows of the tables → sums by input; float64 from the tables on."""
+        if not any(part.inputs for part in self.parts):
             nothing = graph.node("Cast", [missing], "no_trees", to=DOUBLE)
             return graph.node("Mul", [nothing, graph.constant("nothing", 0.0, np.float64)], "of_inputs")
-        chunks, owners = _chunks(entries)
-        tables, starts = self._tables()
-        block = [[number for _, number, _ in chunk] + [0] * (_TOGETHER - len(chunk)) for chunk in chunks]
-        start = [[starts[n, s] for _, n, s in chunk] + [0] * (_TOGETHER - len(chunk)) for chunk in chunks]
-        mine = graph.node("Gather", [codes, graph.constant("block_of_entry", block, np.int32)], "code_of_entry", axis=1)
-        place = graph.node("Add", [mine, graph.constant("start_of_entry", start, np.int32)], "place_of_entry")
-        values = graph.node("Gather", [graph.constant("shapley", tables, np.float64), place], "of_entries", axis=0)
-        sums = graph.node("ReduceSum", [values, graph.constant("last_axis", [2], np.int64)], "of_chunks", keepdims=0)
+        width = 1 + max(len(part.inputs) for part in self.parts)
+        codes = self._write_codes(graph, features, missing)
+        starts = np.cumsum([0, *(len(part.table) for part in self.parts[:-1])])
+        place = graph.node("Add", [codes, graph.constant("table_starts", starts, np.int32)], "place")
+        table = np.vstack([np.pad(part.table, ((0, 0), (0, width - len(part.inputs)))) for part in self.parts])
+        rows = graph.node("Gather", [graph.constant("tables", table, np.float64), place], "of_blocks", axis=0)
+        flat = graph.constant("one_row", [-1, len(self.parts) * width], np.int64)
+        return self._write_sums(graph, graph.node("Reshape", [rows, flat], "of_entries"), width)
+
+    def _write_sums(self, graph: Graph, entries: str, width: int) -> str:
+        """Entries of one input side by side, sixteen at a time, then the chunks of each input."""
+        chunks, owners = [], []
+        for j in range(len(self.features)):
+            own = [n * width + p.inputs.index(j) for n, p in enumerate(self.parts) if j in p.inputs]
+            for first in range(0, len(own), _TOGETHER):
+                chunk = own[first : first + _TOGETHER]
+                # The last column of every table is empty: what pads a chunk is 0.
+                chunks.append(chunk + [width - 1] * (_TOGETHER - len(chunk)))
+                owners.append(j)
+        order = graph.constant("by_input", chunks, np.int32)
+        sorted_entries = graph.node("Gather", [entries, order], "entries_by_input", axis=1)
+        last = graph.constant("last_axis", [2], np.int64)
+        sums = graph.node("ReduceSum", [sorted_entries, last], "of_chunks", keepdims=0)
         matrix = np.zeros((len(chunks), len(self.features)))
         matrix[np.arange(len(chunks)), owners] = 1.0
         return graph.node("MatMul", [sums, graph.constant("input_of_chunk", matrix, np.float64)], "of_inputs")
-
-    def _tables(self) -> tuple[Array, dict[tuple[int, int], int]]:
-        """All tables in a row, and where each begins; first zeros for whatever code a padded entry looks up."""
-        zeros = np.zeros(len(self.parts[0].table))
-        starts, columns, place = {}, [zeros], len(zeros)
-        for number, part in enumerate(self.parts):
-            for slot in range(len(part.inputs)):
-                starts[number, slot] = place
-                columns.append(part.table[:, slot])
-                place += len(part.table)
-        return np.concatenate(columns), starts
 
     def _write_codes(self, graph: Graph, features: str, missing: str) -> str:
         """The pattern of answers of every block, int32 [N, blocks]."""
@@ -177,14 +179,3 @@ class _Versions:
 
 def _side(nan_left: bool) -> float:
     return float("-inf") if nan_left else float("nan")
-
-
-def _chunks(entries: list[tuple[int, int, int]]) -> tuple[list[list[tuple[int, int, int]]], list[int]]:
-    """Entries (input, block, slot) of one input, sixteen at a time, and the input of each chunk."""
-    chunks, owners = [], []
-    for feature in dict.fromkeys(j for j, _, _ in entries):
-        own = [entry for entry in entries if entry[0] == feature]
-        for first in range(0, len(own), _TOGETHER):
-            chunks.append(own[first : first + _TOGETHER])
-            owners.append(feature)
-    return chunks, owners
