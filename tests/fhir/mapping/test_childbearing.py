@@ -84,8 +84,8 @@ def test_one_that_was_stopped_counts_no_more() -> None:
     [
         condition("Z90.710", ICD10),
         condition("Z98.51", ICD10),
-        condition("161800001", code={"text": "History of hysterectomy"}),
-        condition("1", code={"text": "Postmenopausal state"}),
+        condition("161800001") | {"code": {"text": "History of hysterectomy"}},
+        condition("1") | {"code": {"text": "Postmenopausal state"}},
         condition("N95.1", ICD10),
         condition("Z97.5", ICD10),
         condition("627.2", "http://hl7.org/fhir/sid/icd-9-cm"),
