@@ -8,6 +8,8 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 
+from models_onnx.errors import ArtifactRefused
+
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
 # The command → its module in cds_hooks/commands and the function or typer app there, in the order of --help.
@@ -57,7 +59,8 @@ def _add(name: str) -> None:
 
 
 def main() -> None:
-    """Runs the command line; a setting that makes no sense is said in a sentence and ends with exit code 2."""
+    """Runs the command line; a setting that makes no sense is said in a sentence and ends with exit code 2, a model
+    that was changed or is not trusted with exit code 1."""
     try:
         for name in sys.argv[1:2] if sys.argv[1:2] and sys.argv[1] in COMMANDS else COMMANDS:
             _add(name)
@@ -67,3 +70,7 @@ def main() -> None:
             name = "CDS_" + "_".join(str(part) for part in fault["loc"]).upper() + ": " if fault["loc"] else ""
             typer.echo(f"{name}{fault['msg'].removeprefix('Value error, ')}", err=True)
         sys.exit(2)
+    except ArtifactRefused as error:
+        # Services load their models when they are found, so any command that needs them stops here.
+        typer.echo(f"A model of a service cannot be used, so nothing is served: {error}", err=True)
+        sys.exit(1)

@@ -1,7 +1,10 @@
 """`cds-hooks model card|gates|label-audit|import|sign|verify|state`: what they print, write, and end with."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +18,7 @@ from cds_hooks.settings import settings
 from models_onnx.card.build import words_of
 from models_onnx.signing.keys import key_file
 from models_onnx.signing.release import parse_release
+from tests.conftest import ROOT
 from tests.models_onnx.workshop import SIGNER, build, good_card
 
 
@@ -175,3 +179,15 @@ def test_import_takes_in_a_file_and_its_gates_refuse_it_for_cards(shelf: Path, t
     assert gates.exit_code == 1
     states = {each["gate"]: each["status"] for each in json.loads(gates.stdout)["report"]["results"]}
     assert (states["G1"], states["G6"]) == ("passed", "failed")
+
+
+def test_what_cannot_be_trusted_is_said_in_a_sentence_before_anything_is_served(tmp_path: Path) -> None:
+    """A damaged file of keys, as a changed model, stops every command that needs the services."""
+    (tmp_path / "keys.json").write_text("{")
+    environment = {**os.environ, "CDS_MODEL_KEYS": str(tmp_path / "keys.json")}
+    done = subprocess.run(
+        [sys.executable, "-m", "cds_hooks", "services"], cwd=ROOT, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("A model of a service cannot be used, so nothing is served: keys.json is no file of")
+    assert "Traceback" not in done.stderr
