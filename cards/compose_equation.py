@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cards.card import Action, Card, Coding, Link, Source, Suggestion
+from cards.card import Action, Card, CardError, Coding, Link, Source, Suggestion
 from cards.compose_model import OVERRIDE_REASONS
 from cards.explain import factor_lines, in_100
 from cards.markdown import escape
@@ -105,6 +105,8 @@ def charted_value(charted: Charted, name: str) -> str:
 
 
 def _card(equation: Equation, said: Said, naming: Naming, detail: str, extension: dict[str, Any]) -> Card:
+    if equation.not_on_cards is not None:
+        raise CardError(f"{equation.id} is never shown on a card: {equation.not_on_cards}")
     return Card(
         uuid=naming.uuid,
         summary=said.summary,

@@ -41,7 +41,7 @@ TESTS = (
 )
 
 
-def test_that_answers(lacking: Collection[str]) -> OrderableTest | None:
+def the_test_for(lacking: Collection[str]) -> OrderableTest | None:
     """The one test that answers everything that is lacking; None where there is none, or nothing is lacking."""
     if not lacking:
         return None

@@ -6,7 +6,7 @@ from typing import Any
 
 from cards.card import Card
 from cards.compose_equation import Naming, Offer, Said, equation_card, missing_card
-from cards.orderable_tests import OrderableTest, is_ordered, order_of_test, test_that_answers
+from cards.orderable_tests import OrderableTest, is_ordered, order_of_test, the_test_for
 from cards.rules.finding import Silence
 from cds_hooks.service import Advice, Situation
 from cds_hooks.storage.identifiers import suggestion_uuid
@@ -121,7 +121,7 @@ def _age(time: FhirTime, record: PatientRecord) -> float:
 def _asking(situation: Situation, charted: Charted, question: Question) -> Card | None:
     """The card that offers the one test that would settle it; None where more is missing, or it is ordered."""
     lacking = charted.lacks(question.output)
-    test = test_that_answers(lacking)
+    test = the_test_for(lacking)
     if (
         test is None
         or question.asks is None

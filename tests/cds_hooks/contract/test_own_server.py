@@ -68,7 +68,8 @@ def test_every_row_on_tokens_holds_with_a_key_that_the_server_knows(trusted: tup
     rows = {each["row"]: each["result"] for each in json.loads(answer.stdout)["rows"]}
     assert {row for row in SEEN_WITH_A_KEY if rows[row] != "held"} == set()
 
-    called = _command("call", "sample:planning-talk", "--url", address, "--key", str(key), "--json")
+    asked = ("sample:planning-talk", "--service", "planning-conversation")
+    called = _command("call", *asked, "--url", address, "--key", str(key), "--json")
     assert called.exit_code == 0, called.output
     assert json.loads(called.stdout)["status"] == 200
 

@@ -1,0 +1,46 @@
+"""The card of a published equation: never of one that must not be shown, and the tests that can be ordered."""
+
+import pytest
+
+from cards.card import CardError
+from cards.compose_equation import Naming, Said, missing_card
+from cards.orderable_tests import LIPIDS, TESTS, order_of_test, the_test_for
+from cards.topics import TOPICS
+from models_onnx.calculation.finding import find_equations
+
+NAMING = Naming("uuid", lambda number: f"suggestion-{number}", "https://cds.example/explain/1", "https://cds.example/e")
+SAID = Said(summary="Something is missing.", opening="It is.", topic=TOPICS["statin"])
+
+
+@pytest.mark.parametrize("name", ["news2", "pooled_cohort"])
+def test_an_equation_that_must_not_be_shown_gets_no_card(name: str) -> None:
+    equation = find_equations()[name]
+    with pytest.raises(CardError, match="never shown"):
+        missing_card(equation, equation.outputs[0].id, SAID, NAMING, ["age"])
+
+
+@pytest.mark.parametrize(
+    ("lacking", "loinc"),
+    [
+        (["total_cholesterol", "hdl_cholesterol"], "57698-3"),
+        (["uacr"], "9318-7"),
+        (["ast"], "24325-3"),
+        (["uacr", "egfr"], None),
+        (["sbp"], None),
+        ([], None),
+    ],
+)
+def test_one_test_answers_everything_or_none_is_offered(lacking: list[str], loinc: str | None) -> None:
+    test = the_test_for(lacking)
+    assert (test.loinc if test else None) == loinc
+
+
+def test_every_input_that_a_test_answers_is_one_of_an_equation() -> None:
+    known = {item.name for equation in find_equations().values() for item in equation.inputs}
+    assert set().union(*(test.inputs for test in TESTS)) <= known
+
+
+def test_the_order_of_a_test_carries_its_code() -> None:
+    drafted = order_of_test(LIPIDS, "p1", "2026-11-20")
+    assert drafted["code"]["coding"] == [{"system": "http://loinc.org", "code": "57698-3", "display": "Lipid panel"}]
+    assert (drafted["status"], drafted["intent"]) == ("draft", "order")
