@@ -1,23 +1,21 @@
-"""Allergies: four rules of allergy.json, with the words and conditions that only they use."""
-
-import re
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+"""Allergies: four rules of allergy.json, with the words that only their texts use."""
 
 from cards.markdown import plain
-from cards.rules.condition import Condition, Spec, only
-from cards.rules.fact import Fact
+from cards.rules.allergy_entries import (
+    ALLERGY_CONDITIONS,
+    CLASS_NAMES,
+    LONGEST_NAME,
+    LONGEST_REACTION,
+    given_since,
+    name_of,
+    reaction_of,
+    reaction_pattern,
+    to_draft,
+)
 from cards.rules.family import Family, Word
-from cards.rules.predicate import Predicate, Truth, no_facts
-from cards.rules.rule import RuleError
 from cards.rules.situation import Situation
-from fhir.mapping.active_medications import taken_since
-from fhir.mapping.allergies import Allergy, allergies_to_class, allergies_to_ingredient, worst
-from fhir.record.time import FhirTime
+from fhir.mapping.allergies import Allergy, allergies_to_class, worst
 
-_LONGEST_REACTION, _LONGEST_NAME = 40, 30
-_MEMBERS = ("to_draft", "to_class", "to_ingredient", "grade", "reaction_any", "allergic", "other_ingredient", "worst")
-_NOT_RECORDED = "reaction not recorded"
 # rules/allergy.json, rule allergy-class-betalactam, band scar.
 SEVERE_DELAYED = (
     "Stevens-Johnson", "toxic epidermal necrolysis", "DRESS", "AGEP", "haemolytic anaemia", "serum sickness",
@@ -26,158 +24,7 @@ SEVERE_DELAYED = (
 )  # fmt: skip
 
 
-# Which entries are meant
-
-
-def to_draft(situation: Situation) -> list[Allergy]:
-    """The entries about an ingredient of the draft."""
-    record = situation.chart.record
-    found = (one for rxcui in situation.medication.rxcuis for one in allergies_to_ingredient(record, rxcui))
-    return list({one.source: one for one in found}.values())
-
-
-def _entries(wanted: Mapping[str, Any]) -> Callable[[Situation], list[Allergy]]:
-    if wanted.get("to_draft"):
-        return to_draft
-    if "to_class" in wanted:
-        name = str(wanted["to_class"])
-        return lambda situation: allergies_to_class(situation.chart.record, name)
-    if "to_ingredient" in wanted:
-        rxcui = str(wanted["to_ingredient"]["rxcui"])
-        return lambda situation: allergies_to_ingredient(situation.chart.record, rxcui)
-    raise RuleError(f"reacts: {dict(wanted)!r} names nothing to react to")
-
-
-def _is_of_another(one: Allergy, situation: Situation) -> bool:
-    """Whether the entry means more than the drafted ingredient itself."""
-    own = set(situation.medication.rxcuis)
-    return bool(one.allergen.classes) or not own.issuperset(each.rxcui for each in one.allergen.ingredients)
-
-
-def reaction_pattern(words: Iterable[str]) -> re.Pattern[str]:
-    """Any of the words; an abbreviation in capitals as a whole word."""
-    parts = (rf"\b{re.escape(word)}\b" if word.isupper() else re.escape(word) for word in words)
-    return re.compile("|".join(parts), re.IGNORECASE)
-
-
-def _reacts(spec: Spec) -> Predicate:
-    wanted = only(only(spec, "reacts")["reacts"], *_MEMBERS)
-    entries = _entries(wanted)
-    grades = frozenset(wanted.get("grade", ()))
-    pattern = reaction_pattern(wanted["reaction_any"]) if "reaction_any" in wanted else None
-
-    def meant(situation: Situation) -> list[Allergy]:
-        return [
-            one
-            for one in entries(situation)
-            if not (grades and one.grade not in grades)
-            and not (wanted.get("allergic") and one.is_no_allergy)
-            and not (wanted.get("other_ingredient") and not _is_of_another(one, situation))
-        ]
-
-    def matching(situation: Situation) -> list[Allergy]:
-        found = meant(situation)
-        if pattern is not None:
-            found = [one for one in found if any(pattern.search(text) for text in one.reactions)]
-        if "worst" in wanted:
-            first = worst(found)
-            return [first] if first is not None and first.severity == wanted["worst"] else []
-        return found
-
-    def test(situation: Situation) -> Truth:
-        if matching(situation):
-            return True
-        if not situation.chart.record.knows("AllergyIntolerance"):
-            return None
-        is_open = pattern is not None and any(not one.reactions and not one.is_no_allergy for one in meant(situation))
-        return None if is_open else False
-
-    def facts(situation: Situation) -> list[Fact]:
-        return [_fact(one) for one in matching(situation)]
-
-    return Predicate(test, facts, frozenset({"allergies"}))
-
-
-def _fact(one: Allergy) -> Fact:
-    date = one.recorded.text if one.recorded is not None else None
-    return Fact("allergy", plain(f"{one.words}: {_reaction(one)}", 80), _name(one), effective=date, source=one.source)
-
-
-def _rash_only(spec: Spec) -> Predicate:
-    name = str(only(only(spec, "rash_only")["rash_only"], "to_class")["to_class"])
-
-    def test(situation: Situation) -> Truth:
-        seen = [one for one in allergies_to_class(situation.chart.record, name) if one.reactions]
-        return bool(seen) and all(one.is_rash_only or one.is_no_allergy for one in seen)
-
-    return Predicate(test, no_facts, frozenset({"allergies"}))
-
-
-def _low_criticality(spec: Spec) -> Predicate:
-    name = str(only(only(spec, "low_criticality")["low_criticality"], "to_class")["to_class"])
-
-    def test(situation: Situation) -> Truth:
-        found = allergies_to_class(situation.chart.record, name)
-        return bool(found) and all(one.criticality == "low" or one.is_intolerance for one in found)
-
-    return Predicate(test, no_facts, frozenset({"allergies"}))
-
-
-def _reaction_unknown(spec: Spec) -> Predicate:
-    name = str(only(only(spec, "reaction_unknown")["reaction_unknown"], "to_class")["to_class"])
-
-    def test(situation: Situation) -> Truth:
-        found = allergies_to_class(situation.chart.record, name)
-        return any(not one.reactions and not one.is_no_allergy for one in found)
-
-    def facts(situation: Situation) -> list[Fact]:
-        found = allergies_to_class(situation.chart.record, name)
-        return [_fact(one) for one in found if not one.reactions and not one.is_no_allergy]
-
-    return Predicate(test, facts, frozenset({"allergies"}))
-
-
-def _given_since(situation: Situation) -> FhirTime | None:
-    """When the drafted ingredient was last ordered and taken after the newest entry about it was made."""
-    dated = [one for one in to_draft(situation) if one.recorded is not None]
-    newest = max((one.recorded for one in dated if one.recorded is not None), key=lambda one: one.instant, default=None)
-    if newest is None or len(dated) < len(to_draft(situation)):
-        return None
-    meant = {each.rxcui for one in dated for each in one.allergen.ingredients} & set(situation.medication.rxcuis)
-    times = [taken_since(situation.chart.record, rxcui, newest) for rxcui in meant]
-    return max((time for time in times if time is not None), key=lambda one: one.instant, default=None)
-
-
-def _tolerated_since(spec: Spec) -> Predicate:
-    wanted = only(spec, "tolerated_since")["tolerated_since"]
-    uses = frozenset({"allergies", "history"})
-    return Predicate(lambda situation: (_given_since(situation) is not None) is wanted, no_facts, uses)
-
-
 # Words
-
-
-def _reaction(one: Allergy | None) -> str:
-    if one is None or not one.reactions:
-        return _NOT_RECORDED
-    said = plain(one.reactions[0], _LONGEST_REACTION)
-    # "Anaphylaxis" in the middle of a sentence, but "SJS" and "Stevens-Johnson".
-    is_name = said[:2].isupper() or said.startswith(("Stevens", "Lyell"))
-    return said if is_name else f"{said[:1].lower()}{said[1:]}"
-
-
-_CLASS_NAMES = {
-    "beta_lactam_penicillin_allergen": "penicillin",
-    "cephalosporin": "cephalosporins",
-    "sulfa_antibiotic_allergen": "sulfonamide antibiotics",
-    "nsaid_allergen_cox1": "aspirin/NSAID",
-}
-
-
-def _name(one: Allergy) -> str:
-    names = sorted({each.name for each in one.allergen.ingredients})
-    names += [_CLASS_NAMES.get(name, name.replace("_", " ")) for name in sorted(one.allergen.classes)]
-    return plain("/".join(names[:2]), _LONGEST_NAME)
 
 
 def _ingredient(situation: Situation) -> str | None:
@@ -190,7 +37,7 @@ def _ingredient(situation: Situation) -> str | None:
 
 
 def _draft_reaction(situation: Situation) -> str:
-    return _reaction(worst(to_draft(situation)))
+    return reaction_of(worst(to_draft(situation)))
 
 
 def _when(situation: Situation) -> str:
@@ -207,29 +54,29 @@ def _entry(situation: Situation) -> str:
 
 
 def _since(situation: Situation) -> str:
-    given = _given_since(situation)
+    given = given_since(situation)
     return f" It was ordered again on {given.date}." if given is not None else ""
 
 
 def _of_class(name: str) -> Word:
-    return lambda situation: _reaction(worst(allergies_to_class(situation.chart.record, name)))
+    return lambda situation: reaction_of(worst(allergies_to_class(situation.chart.record, name)))
 
 
 def _scar(situation: Situation) -> Allergy | None:
     pattern = reaction_pattern(SEVERE_DELAYED)
-    found = (one for name in list(_CLASS_NAMES)[:2] for one in allergies_to_class(situation.chart.record, name))
+    found = (one for name in list(CLASS_NAMES)[:2] for one in allergies_to_class(situation.chart.record, name))
     return worst(one for one in found if any(pattern.search(text) for text in one.reactions))
 
 
 def _scar_allergen(situation: Situation) -> str | None:
     first = _scar(situation)
-    return _name(first) if first is not None else None
+    return name_of(first) if first is not None else None
 
 
 def _class_allergen(name: str) -> Word:
     def word(situation: Situation) -> str | None:
         first = worst(allergies_to_class(situation.chart.record, name))
-        return _name(first) if first is not None else None
+        return name_of(first) if first is not None else None
 
     return word
 
@@ -238,42 +85,6 @@ def _gap(situation: Situation) -> tuple[str, str] | None:
     if not situation.chart.record.knows("AllergyIntolerance"):
         return "allergies-missing", "the allergy list is not known."
     return "reaction-missing", "what the reaction was is not recorded."
-
-
-_TO_CLASS: Mapping[str, Any] = {
-    "type": "object",
-    "required": ["to_class"],
-    "properties": {"to_class": {"type": "string", "minLength": 1}},
-    "additionalProperties": False,
-}
-_TEXTS: Mapping[str, Any] = {"type": "array", "items": {"type": "string", "minLength": 1}, "minItems": 1}
-_REACTS: Mapping[str, Any] = {
-    "type": "object",
-    "properties": {
-        "to_draft": {"const": True},
-        "to_class": {"type": "string", "minLength": 1},
-        "to_ingredient": {"$ref": "#/$defs/drug"},
-        "grade": {"type": "array", "items": {"enum": ["severe", "mild", "unknown"]}, "minItems": 1},
-        "reaction_any": _TEXTS,
-        "allergic": {"const": True},
-        "other_ingredient": {"const": True},
-        "worst": {"enum": ["critical", "warning", "info"]},
-    },
-    "additionalProperties": False,
-}
-
-
-def _wording(spec: Spec) -> str:
-    wanted = spec["reacts"]
-    to = wanted.get("to_class") or wanted.get("to_ingredient", {}).get("name") or "the drafted ingredient"
-    said = f"allergy to {to}"
-    if "grade" in wanted:
-        said += f" ({' or '.join(wanted['grade'])})"
-    if "reaction_any" in wanted:
-        said += f" with {', '.join(wanted['reaction_any'])}"
-    if "worst" in wanted:
-        said += f", {wanted['worst']} at worst"
-    return said + (", of another drug" if "other_ingredient" in wanted else "")
 
 
 FAMILY = Family(
@@ -290,32 +101,22 @@ FAMILY = Family(
         "nsaid_reaction": _of_class("nsaid_allergen_cox1"),
         "penicillin_allergen": _class_allergen("beta_lactam_penicillin_allergen"),
         "cephalosporin_allergen": _class_allergen("cephalosporin"),
-        "scar_reaction": lambda situation: _reaction(_scar(situation)),
+        "scar_reaction": lambda situation: reaction_of(_scar(situation)),
         "scar_allergen": _scar_allergen,
     },
     longest={
         "ingredient": "sulfamethoxazole",
-        "reaction": "r" * _LONGEST_REACTION,
+        "reaction": LONGEST_REACTION,
         "when": ", 2015",
-        "penicillin_reaction": "r" * _LONGEST_REACTION,
-        "cephalosporin_reaction": "r" * _LONGEST_REACTION,
-        "sulfa_reaction": "r" * _LONGEST_REACTION,
-        "nsaid_reaction": "r" * _LONGEST_REACTION,
-        "penicillin_allergen": "a" * _LONGEST_NAME,
-        "cephalosporin_allergen": "a" * _LONGEST_NAME,
-        "scar_reaction": "r" * _LONGEST_REACTION,
-        "scar_allergen": "a" * _LONGEST_NAME,
+        "penicillin_reaction": LONGEST_REACTION,
+        "cephalosporin_reaction": LONGEST_REACTION,
+        "sulfa_reaction": LONGEST_REACTION,
+        "nsaid_reaction": LONGEST_REACTION,
+        "penicillin_allergen": LONGEST_NAME,
+        "cephalosporin_allergen": LONGEST_NAME,
+        "scar_reaction": LONGEST_REACTION,
+        "scar_allergen": LONGEST_NAME,
     },
     gaps={"allergies": _gap},
-    conditions={
-        "reacts": Condition(_reacts, _REACTS, _wording),
-        "rash_only": Condition(_rash_only, _TO_CLASS, lambda _spec: "nothing but hives, a rash or itching was seen"),
-        "low_criticality": Condition(
-            _low_criticality, _TO_CLASS, lambda _spec: "of low criticality, or an intolerance"
-        ),
-        "reaction_unknown": Condition(_reaction_unknown, _TO_CLASS, lambda _spec: "the reaction is not recorded"),
-        "tolerated_since": Condition(
-            _tolerated_since, {"type": "boolean"}, lambda _spec: "ordered again after the entry was made"
-        ),
-    },
+    conditions=ALLERGY_CONDITIONS,
 )

@@ -3,13 +3,12 @@
 from collections.abc import Callable
 
 from cards.markdown import plain
-from cards.rules.chart import Taken
-from cards.rules.condition import Condition, Spec, floor_comparison, only
-from cards.rules.fact import Fact
+from cards.rules.condition import Condition, Spec, only
+from cards.rules.daily_sum import ACETAMINOPHEN, DAILY_TOTAL, MOST_MG, counted, to_three_grams, total_mg
 from cards.rules.family import Family
-from cards.rules.figures import show, show_dose
+from cards.rules.figures import show
 from cards.rules.predicate import Predicate, Truth, no_facts
-from cards.rules.rule import Change, RuleError, Sig
+from cards.rules.rule import RuleError
 from cards.rules.same_product import (
     is_other_release,
     is_other_way,
@@ -19,12 +18,8 @@ from cards.rules.same_product import (
 )
 from cards.rules.selector import Selector
 from cards.rules.situation import Situation
-from cards.rules.wording import compared
-from fhir.mapping.dose import DailyDose
 from fhir.terminology.medications import classes_of
 
-ACETAMINOPHEN = "161"
-_MOST_MG, _GOAL_MG, _LARGEST_DOSE_MG = 4000.0, 3000.0, 1000.0
 # rules/duplicate.json, table scope, classes_checked; what each is called in a sentence.
 CLASSES = {
     "nsaid": "NSAIDs",
@@ -122,89 +117,15 @@ def _is_switch(situation: Situation) -> bool:
     return situation.chart.days_left(situation.partners[0]) <= _SWITCH_DAYS
 
 
-# The daily sum
-
-
-def _counted(situation: Situation, rxcui: str) -> list[Taken]:
-    """What holds the ingredient beside the draft, without the order that the draft renews or changes."""
-    beside = situation.chart.taken_beside(situation.drafted, (rxcui,))
-    return [
-        one for one in beside if one.drafted is not None or not is_same_product(situation.medication, one.medication)
-    ]
-
-
-def _high(dose: DailyDose, rxcui: str) -> float | None:
-    daily = dose.daily(rxcui)
-    return daily.high if daily is not None else None
-
-
-def total_mg(situation: Situation, rxcui: str) -> tuple[float, bool]:
-    """Milligrams a day of the draft and what is taken beside it, and whether that is all of it."""
-    doses = [_high(one.dose, rxcui) for one in _counted(situation, rxcui) if not one.dose.single]
-    doses.append(_high(situation.drafted.dose, rxcui))
-    return sum(one for one in doses if one is not None), None not in doses
-
-
-def _daily_total_mg(spec: Spec) -> Predicate:
-    inner = only(spec, "daily_total_mg")["daily_total_mg"]
-    rxcui = str(inner["ingredient"]["rxcui"])
-    compare, limits = floor_comparison(inner, "ingredient")
-
-    def test(situation: Situation) -> Truth:
-        return compare(*total_mg(situation, rxcui)) if situation.medication.has(rxcui) else False
-
-    def facts(situation: Situation) -> list[Fact]:
-        own = situation.number_facts("daily_dose_mg") if situation.ingredient.rxcui == rxcui else []
-        return [*own, *(_dose_fact(one, rxcui) for one in _counted(situation, rxcui))]
-
-    return Predicate(test, facts, frozenset({"active", "dose", "drug_dose"}), limits)
-
-
-def _dose_fact(one: Taken, rxcui: str) -> Fact:
-    high = _high(one.dose, rxcui)
-    said = f", {show(high)} mg/day" if high is not None else ""
-    return Fact("medication", f"{plain(one.medication.words)}{said}", one.medication.name, None, one.since, one.source)
-
-
-def _to_three_grams(situation: Situation) -> Change | None:
-    """Fewer or smaller doses of the same product, so that the sum is at most 3 g; None where it cannot be."""
-    if situation.medication.rxcuis != (ACETAMINOPHEN,):
-        return None
-    known, is_whole = total_mg(situation, ACETAMINOPHEN)
-    own = _high(situation.drafted.dose, ACETAMINOPHEN)
-    if own is None or not is_whole:
-        return None
-    left = _GOAL_MG - (known - own)
-    unit = _unit_mg(situation)
-    choices = [
-        (dose * times, times, dose)
-        for dose in (unit, 2 * unit)
-        for times in (1, 2, 3, 4)
-        if dose <= _LARGEST_DOSE_MG and dose * times <= left
-    ]
-    if not choices:
-        return None
-    _, times, dose = max(choices)
-    often = {1: "once a day", 2: "twice a day"}.get(times, f"{times} times a day")
-    return Change(sig=Sig(f"{show_dose(dose)} mg {often}", dose, times_per_day=times))
-
-
-def _unit_mg(situation: Situation) -> float:
-    """The strength of one unit of the product, 500 mg where it does not say."""
-    strength = situation.medication.strengths[0]
-    milligrams = strength.milligrams if strength is not None and strength.per == "unit" else None
-    return milligrams or 500.0
-
-
 # Words
 
 
 def _total(situation: Situation) -> str:
-    return show(total_mg(situation, ACETAMINOPHEN)[0], [_MOST_MG])
+    return show(total_mg(situation, ACETAMINOPHEN)[0], [MOST_MG])
 
 
 def _count(situation: Situation) -> str:
-    number = 1 + len(_counted(situation, ACETAMINOPHEN))
+    number = 1 + len(counted(situation, ACETAMINOPHEN))
     return "1 order" if number == 1 else f"{number} orders"
 
 
@@ -212,7 +133,7 @@ def _is_in_the_sum(situation: Situation) -> bool:
     """Whether acetaminophen is all that they share, in different mixtures, and its known sum is within the limit."""
     mine, theirs = set(situation.medication.rxcuis), set(situation.partners[0].medication.rxcuis)
     total, is_whole = total_mg(situation, ACETAMINOPHEN)
-    return mine & theirs == {ACETAMINOPHEN} and mine != theirs and is_whole and total <= _MOST_MG
+    return mine & theirs == {ACETAMINOPHEN} and mine != theirs and is_whole and total <= MOST_MG
 
 
 def _shared(situation: Situation) -> str | None:
@@ -296,18 +217,7 @@ FAMILY = Family(
                 )
             ),
         ),
-        "daily_total_mg": Condition(
-            _daily_total_mg,
-            {
-                "type": "object",
-                "required": ["ingredient", "gt"],
-                "properties": {"ingredient": {"$ref": "#/$defs/drug"}, "gt": {"type": "number"}},
-                "additionalProperties": False,
-            },
-            lambda spec: compared(
-                f"mg a day of {spec['daily_total_mg']['ingredient']['name']} in all", spec["daily_total_mg"]
-            ),
-        ),
+        "daily_total_mg": DAILY_TOTAL,
         "same_product": _of_partner(
             "same_product",
             lambda situation: is_same_product(situation.medication, situation.partners[0].medication),
@@ -341,5 +251,5 @@ FAMILY = Family(
         ),
         "switch_in_progress": _of_partner("switch_in_progress", _is_switch),
     },
-    changes={"to_three_grams": _to_three_grams},
+    changes={"to_three_grams": to_three_grams},
 )

@@ -1,0 +1,227 @@
+"""What the allergy rules ask of the allergy list: which entries are meant, how bad they are, what was given since."""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from cards.markdown import plain
+from cards.rules.condition import Condition, Spec, only
+from cards.rules.fact import Fact
+from cards.rules.predicate import Predicate, Truth, no_facts
+from cards.rules.rule import RuleError
+from cards.rules.situation import Situation
+from fhir.mapping.active_medications import taken_since
+from fhir.mapping.allergies import Allergy, allergies_to_class, allergies_to_ingredient, worst
+from fhir.record.time import FhirTime
+
+_LONGEST_REACTION, _LONGEST_NAME = 40, 30
+LONGEST_REACTION, LONGEST_NAME = "r" * _LONGEST_REACTION, "a" * _LONGEST_NAME
+"""The longest that a reaction and the name of an allergen become."""
+_MEMBERS = ("to_draft", "to_class", "to_ingredient", "grade", "reaction_any", "allergic", "other_ingredient", "worst")
+_NOT_RECORDED = "reaction not recorded"
+
+
+# Which entries are meant
+
+
+def to_draft(situation: Situation) -> list[Allergy]:
+    """The entries about an ingredient of the draft."""
+    record = situation.chart.record
+    found = (one for rxcui in situation.medication.rxcuis for one in allergies_to_ingredient(record, rxcui))
+    return list({one.source: one for one in found}.values())
+
+
+def _entries(wanted: Mapping[str, Any]) -> Callable[[Situation], list[Allergy]]:
+    if wanted.get("to_draft"):
+        return to_draft
+    if "to_class" in wanted:
+        name = str(wanted["to_class"])
+        return lambda situation: allergies_to_class(situation.chart.record, name)
+    if "to_ingredient" in wanted:
+        rxcui = str(wanted["to_ingredient"]["rxcui"])
+        return lambda situation: allergies_to_ingredient(situation.chart.record, rxcui)
+    raise RuleError(f"reacts: {dict(wanted)!r} names nothing to react to")
+
+
+def _is_of_another(one: Allergy, situation: Situation) -> bool:
+    """Whether the entry means more than the drafted ingredient itself."""
+    own = set(situation.medication.rxcuis)
+    return bool(one.allergen.classes) or not own.issuperset(each.rxcui for each in one.allergen.ingredients)
+
+
+def reaction_pattern(words: Iterable[str]) -> re.Pattern[str]:
+    """Any of the words; an abbreviation in capitals as a whole word."""
+    parts = (rf"\b{re.escape(word)}\b" if word.isupper() else re.escape(word) for word in words)
+    return re.compile("|".join(parts), re.IGNORECASE)
+
+
+def _reacts(spec: Spec) -> Predicate:
+    wanted = only(only(spec, "reacts")["reacts"], *_MEMBERS)
+    entries = _entries(wanted)
+    grades = frozenset(wanted.get("grade", ()))
+    pattern = reaction_pattern(wanted["reaction_any"]) if "reaction_any" in wanted else None
+
+    def meant(situation: Situation) -> list[Allergy]:
+        return [
+            one
+            for one in entries(situation)
+            if not (grades and one.grade not in grades)
+            and not (wanted.get("allergic") and one.is_no_allergy)
+            and not (wanted.get("other_ingredient") and not _is_of_another(one, situation))
+        ]
+
+    def matching(situation: Situation) -> list[Allergy]:
+        found = meant(situation)
+        if pattern is not None:
+            found = [one for one in found if any(pattern.search(text) for text in one.reactions)]
+        if "worst" in wanted:
+            first = worst(found)
+            return [first] if first is not None and first.severity == wanted["worst"] else []
+        return found
+
+    def test(situation: Situation) -> Truth:
+        if matching(situation):
+            return True
+        if not situation.chart.record.knows("AllergyIntolerance"):
+            return None
+        is_open = pattern is not None and any(not one.reactions and not one.is_no_allergy for one in meant(situation))
+        return None if is_open else False
+
+    def facts(situation: Situation) -> list[Fact]:
+        return [_fact(one) for one in matching(situation)]
+
+    return Predicate(test, facts, frozenset({"allergies"}))
+
+
+def _fact(one: Allergy) -> Fact:
+    date = one.recorded.text if one.recorded is not None else None
+    return Fact(
+        "allergy", plain(f"{one.words}: {reaction_of(one)}", 80), name_of(one), effective=date, source=one.source
+    )
+
+
+def _rash_only(spec: Spec) -> Predicate:
+    name = str(only(only(spec, "rash_only")["rash_only"], "to_class")["to_class"])
+
+    def test(situation: Situation) -> Truth:
+        seen = [one for one in allergies_to_class(situation.chart.record, name) if one.reactions]
+        return bool(seen) and all(one.is_rash_only or one.is_no_allergy for one in seen)
+
+    return Predicate(test, no_facts, frozenset({"allergies"}))
+
+
+def _low_criticality(spec: Spec) -> Predicate:
+    name = str(only(only(spec, "low_criticality")["low_criticality"], "to_class")["to_class"])
+
+    def test(situation: Situation) -> Truth:
+        found = allergies_to_class(situation.chart.record, name)
+        return bool(found) and all(one.criticality == "low" or one.is_intolerance for one in found)
+
+    return Predicate(test, no_facts, frozenset({"allergies"}))
+
+
+def _reaction_unknown(spec: Spec) -> Predicate:
+    name = str(only(only(spec, "reaction_unknown")["reaction_unknown"], "to_class")["to_class"])
+
+    def test(situation: Situation) -> Truth:
+        found = allergies_to_class(situation.chart.record, name)
+        return any(not one.reactions and not one.is_no_allergy for one in found)
+
+    def facts(situation: Situation) -> list[Fact]:
+        found = allergies_to_class(situation.chart.record, name)
+        return [_fact(one) for one in found if not one.reactions and not one.is_no_allergy]
+
+    return Predicate(test, facts, frozenset({"allergies"}))
+
+
+def given_since(situation: Situation) -> FhirTime | None:
+    """When the drafted ingredient was last ordered and taken after the newest entry about it was made."""
+    dated = [one for one in to_draft(situation) if one.recorded is not None]
+    newest = max((one.recorded for one in dated if one.recorded is not None), key=lambda one: one.instant, default=None)
+    if newest is None or len(dated) < len(to_draft(situation)):
+        return None
+    meant = {each.rxcui for one in dated for each in one.allergen.ingredients} & set(situation.medication.rxcuis)
+    times = [taken_since(situation.chart.record, rxcui, newest) for rxcui in meant]
+    return max((time for time in times if time is not None), key=lambda one: one.instant, default=None)
+
+
+def _tolerated_since(spec: Spec) -> Predicate:
+    wanted = only(spec, "tolerated_since")["tolerated_since"]
+    uses = frozenset({"allergies", "history"})
+    return Predicate(lambda situation: (given_since(situation) is not None) is wanted, no_facts, uses)
+
+
+# In words
+
+
+def reaction_of(one: Allergy | None) -> str:
+    """The reaction as it stands in the middle of a sentence, or that none is recorded."""
+    if one is None or not one.reactions:
+        return _NOT_RECORDED
+    said = plain(one.reactions[0], _LONGEST_REACTION)
+    # "Anaphylaxis" in the middle of a sentence, but "SJS" and "Stevens-Johnson".
+    is_name = said[:2].isupper() or said.startswith(("Stevens", "Lyell"))
+    return said if is_name else f"{said[:1].lower()}{said[1:]}"
+
+
+# What a class of allergens is called in a sentence.
+CLASS_NAMES = {
+    "beta_lactam_penicillin_allergen": "penicillin",
+    "cephalosporin": "cephalosporins",
+    "sulfa_antibiotic_allergen": "sulfonamide antibiotics",
+    "nsaid_allergen_cox1": "aspirin/NSAID",
+}
+
+
+def name_of(one: Allergy) -> str:
+    """What the entry is about: its ingredients and classes by name."""
+    names = sorted({each.name for each in one.allergen.ingredients})
+    names += [CLASS_NAMES.get(name, name.replace("_", " ")) for name in sorted(one.allergen.classes)]
+    return plain("/".join(names[:2]), _LONGEST_NAME)
+
+
+_TO_CLASS: Mapping[str, Any] = {
+    "type": "object",
+    "required": ["to_class"],
+    "properties": {"to_class": {"type": "string", "minLength": 1}},
+    "additionalProperties": False,
+}
+_TEXTS: Mapping[str, Any] = {"type": "array", "items": {"type": "string", "minLength": 1}, "minItems": 1}
+_REACTS: Mapping[str, Any] = {
+    "type": "object",
+    "properties": {
+        "to_draft": {"const": True},
+        "to_class": {"type": "string", "minLength": 1},
+        "to_ingredient": {"$ref": "#/$defs/drug"},
+        "grade": {"type": "array", "items": {"enum": ["severe", "mild", "unknown"]}, "minItems": 1},
+        "reaction_any": _TEXTS,
+        "allergic": {"const": True},
+        "other_ingredient": {"const": True},
+        "worst": {"enum": ["critical", "warning", "info"]},
+    },
+    "additionalProperties": False,
+}
+
+
+def _wording(spec: Spec) -> str:
+    wanted = spec["reacts"]
+    to = wanted.get("to_class") or wanted.get("to_ingredient", {}).get("name") or "the drafted ingredient"
+    said = f"allergy to {to}"
+    if "grade" in wanted:
+        said += f" ({' or '.join(wanted['grade'])})"
+    if "reaction_any" in wanted:
+        said += f" with {', '.join(wanted['reaction_any'])}"
+    if "worst" in wanted:
+        said += f", {wanted['worst']} at worst"
+    return said + (", of another drug" if "other_ingredient" in wanted else "")
+
+
+ALLERGY_CONDITIONS: Mapping[str, Condition] = {
+    "reacts": Condition(_reacts, _REACTS, _wording),
+    "rash_only": Condition(_rash_only, _TO_CLASS, lambda _spec: "nothing but hives, a rash or itching was seen"),
+    "low_criticality": Condition(_low_criticality, _TO_CLASS, lambda _spec: "of low criticality, or an intolerance"),
+    "reaction_unknown": Condition(_reaction_unknown, _TO_CLASS, lambda _spec: "the reaction is not recorded"),
+    "tolerated_since": Condition(
+        _tolerated_since, {"type": "boolean"}, lambda _spec: "ordered again after the entry was made"
+    ),
+}
