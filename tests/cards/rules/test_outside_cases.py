@@ -1,49 +1,102 @@
-"""The published order cases whose rule is ours, re-sent as order-select with every draft selected."""
+"""The published order cases: findings, bands, indicators, silences and suggestions as they state them."""
 
 import json
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
 
-from cards.compose import OrderOutcome
-from cards.rules.draft import read_drafts
+from cards.compose import OrderOutcome, check_orders
+from cards.rules.draft import Draft, read_drafts
 from cards.rules.engine import rule_book
 from fhir.record.record import read_record
 from fhir.record.resources import decoder
-from tests.cards.rules.cases import accepted, check, findings, texts
+from tests.cards.rules.cases import accepted, check, findings, originals, texts, uuids
 
 Json = dict[str, Any]
 
 OURS = {rule.id for rule in rule_book().rules}
 # Bands that the case itself allows in place of the one it names.
 ALTERNATIVES = {"oc-019": ("renal-metformin", "lt30", "warning")}
-CODES = {
-    "oc-012": "1100702",
-    "oc-017": "2160-0",
-    "oc-018": "2160-0",
-    "oc-021": "1364445",
-    "oc-022": "1364435",
-    "oc-023": "1232082",
-    "oc-028": "309112",
-    "oc-029": "198440",
+# What accepting one of the suggestions does, by type and code, as each case states it. Four states of kidney function
+# give no dose (table kidney_function of the source, "unstable"; an eGFR under 30 for methotrexate): there the order is
+# named and no dose is offered.
+STATED: dict[str, set[tuple[str, str]]] = {
+    "oc-001": {("update", "1049621"), ("create", "1725059")},
+    "oc-005": {("delete", "draft-1")},
+    "oc-008": {("delete", "draft-1"), ("create", "1725059")},
+    "oc-010": {("delete", "draft-1"), ("create", "161")},
+    "oc-011": {("update", "1049621")},
+    "oc-012": {("create", "1100702")},
+    "oc-017": {("create", "2160-0")},
+    "oc-018": {("delete", "draft-1"), ("create", "2160-0")},
+    "oc-021": {("update", "1364445")},
+    "oc-022": {("update", "1364435")},
+    "oc-023": {("update", "1232082")},
+    "oc-028": {("delete", "draft-1"), ("create", "309112")},
+    "oc-029": {("delete", "draft-1"), ("create", "198440")},
+    "oc-032": {("delete", "draft-1")},
+    "oc-034": {("delete", "draft-1"), ("create", "2823-3")},
+    "oc-036": {("create", "2823-3")},
+    "oc-039": {("delete", "draft-1")},
+    "oc-040": {("create", "198440"), ("create", "314200")},
+    "oc-043": {("update", "198014"), ("create", "198440"), ("create", "314200")},
+    "oc-044": {("update", "314231")},
+    "oc-046": {("create", "617311")},
+    "oc-047": {("delete", "draft-1"), ("update", "314231")},
+    "oc-049": {("delete", "draft-1")},
+    "oc-050": {("delete", "draft-1")},
+    "oc-051": {("delete", "draft-1")},  # acetaminophen, which the case names, is on the list already
+    "oc-053": {("delete", "draft-1"), ("create", "314200")},
+    "oc-055": {("create", "6301-6"), ("delete", "draft-1")},
+    "oc-057": {("create", "11524-6"), ("create", "2823-3"), ("create", "19123-9")},
+    "oc-058": {("create", "10535-3"), ("create", "51990-0")},
+    "oc-059": {("delete", "draft-1"), ("create", "896758")},
+    "oc-061": {("delete", "draft-1")},
+    "oc-064": {("delete", "draft-1"), ("create", "198440")},
+    "oc-066": {("delete", "draft-1"), ("create", "311372")},
+    "oc-069": {("delete", "draft-1"), ("create", "310490")},
+    "oc-070": {("update", "197604")},
+    "oc-076": {("delete", "draft-1")},
+    "oc-077": {("update", "198440")},
+    "oc-078": {("create", "6301-6")},
+    "oc-080": {("update", "316672")},
 }
+NO_DOSE = {"oc-024", "oc-030", "oc-038"}
 
 
 @pytest.fixture(scope="module")
 def outside(data_folder: Path) -> list[Json]:
     """Every published case."""
-    return [json.loads(path.read_text()) for path in sorted((data_folder / "cases" / "order-select").glob("oc-*.json"))]
+    folder = data_folder / "cases" / "order-select"
+    return [json.loads(path.read_text()) | {"folder": folder} for path in sorted(folder.glob("oc-*.json"))]
 
 
-def _outcome(case: Json) -> tuple[OrderOutcome, list[Json], Any]:
+@cache
+def _judged(identity: str, folder: Path) -> tuple[OrderOutcome, list[Json], Any]:
+    case = json.loads((folder / f"{identity}.json").read_text())
     request = case["request"]
     prefetch = {key: decoder.decode(orjson.dumps(value)) for key, value in request["prefetch"].items() if value}
     record = read_record(prefetch, request["context"]["patientId"], datetime.fromisoformat(case["as_of"]))
     drafts = read_drafts(request["context"]["draftOrders"]["entry"])
-    return check(record, drafts, signing=request["hook"] == "order-sign"), [draft.resource for draft in drafts], record
+    bundles = [value for value in request["prefetch"].values() if value]
+    entries = [entry for value in bundles for entry in value.get("entry", [{"resource": value}])]
+    outcome = check_orders(
+        record,
+        drafts,
+        request["context"].get("selections"),
+        uuids(),
+        original=originals({"entry": entries}),
+        signing=request["hook"] == "order-sign",
+    )
+    return outcome, [draft.resource for draft in drafts], record
+
+
+def _outcome(case: Json) -> tuple[OrderOutcome, list[Json], Any]:
+    return _judged(case["id"], case["folder"])
 
 
 def _expected(case: Json) -> set[tuple[str, str, str]]:
@@ -83,22 +136,37 @@ def test_every_case_of_our_rules_is_answered_as_published(outside: list[Json]) -
         if pairs - found or more or silent or fired or not loud:
             wrong.append((case["id"], expected, findings(outcome)))
     assert wrong == []
-    assert ours >= 18
+    assert len(outside) >= 82
+    assert ours >= 75
 
 
-def test_the_suggestion_carries_the_code_that_the_case_names(outside: list[Json]) -> None:
+def _done(outcome: OrderOutcome) -> set[tuple[str, str]]:
+    actions = [action for card in outcome.cards for one in card.suggestions for action in one.actions]
+    done = {("delete", (action.resource_id or "").partition("/")[2]) for action in actions if action.type == "delete"}
+    for action in actions:
+        resource = action.resource or {}
+        concept = resource.get("medicationCodeableConcept") or resource.get("code") or {}
+        done |= {(action.type, coding["code"]) for coding in concept.get("coding", ())}
+    return done
+
+
+def test_the_suggestion_does_what_the_case_states(outside: list[Json]) -> None:
+    wrong = []
     for case in outside:
-        if case["id"] in CODES:
-            outcome, _, _ = _outcome(case)
-            codes = {
-                coding["code"]
-                for card in outcome.cards
-                for one in card.suggestions
-                for action in one.actions
-                if action.resource is not None
-                for coding in (action.resource.get("medicationCodeableConcept") or action.resource["code"])["coding"]
-            }
-            assert CODES[case["id"]] in codes, case["id"]
+        outcome, _, _ = _outcome(case)
+        states_one = any(one.get("suggestion_gist") for one in case["expected"]["findings"])
+        assert states_one == (case["id"] in STATED or case["id"] in NO_DOSE), case["id"]
+        done = _done(outcome)
+        if STATED.get(case["id"], set()) - done or (case["id"] in NO_DOSE and any(one == "update" for one, _ in done)):
+            wrong.append((case["id"], STATED.get(case["id"]), done))
+    assert wrong == []
+
+
+def test_what_a_case_forbids_is_not_offered(outside: list[Json]) -> None:
+    by_id = {case["id"]: _outcome(case)[0] for case in outside}
+    assert ("create", "1725059") not in _done(by_id["oc-011"]), "naloxone is on the list"
+    assert not {code for kind, code in _done(by_id["oc-047"]) if kind == "create"} & {"617310", "617311", "904475"}
+    assert not any(one.is_recommended for one in by_id["oc-049"].cards[0].suggestions)
 
 
 def test_contradicting_values_are_both_on_the_card(outside: list[Json]) -> None:
@@ -110,6 +178,15 @@ def test_contradicting_values_are_both_on_the_card(outside: list[Json]) -> None:
     assert "unstable" in said["oc-022"]
 
 
+def _judged_again(case: Json, after: list[Draft]) -> list[str] | None:
+    """At selection only what was selected, and what has come since."""
+    background = {f"MedicationRequest/{one['id']}" for one in _outcome(case)[1]} - set(
+        case["request"]["context"].get("selections", ())
+    )
+    is_selection = case["request"]["hook"] == "order-select"
+    return [one.name for one in after if one.name not in background] if is_selection else None
+
+
 def test_each_suggestion_accepted_silences_the_real_patient_too(outside: list[Json]) -> None:
     tried = 0
     for case in outside:
@@ -117,6 +194,6 @@ def test_each_suggestion_accepted_silences_the_real_patient_too(outside: list[Js
         for label, after in accepted(outcome, resources):
             tried += 1
             # One suggestion answers one finding; what else was found about the order may stay, nothing may come.
-            again = {one[:2] for one in findings(check(record, after))}
+            again = {one[:2] for one in findings(check(record, after, _judged_again(case, after)))}
             assert again < {one[:2] for one in findings(outcome)}, f"{case['id']}: {label}"
     assert tried >= 20
