@@ -28,6 +28,11 @@ class Planned:
     label: str
     description: str
     order: dict[str, Any]
+    remark: str = ""
+    """A sentence before everything that is not known: that a twin with fewer inputs speaks, say."""
+    topic: Coding = TOPICS["planning"]
+    alike: str = "people with results like these"
+    purpose: str = "For planning, not for emergencies."
 
 
 def model_card(
@@ -51,8 +56,8 @@ def model_card(
         uuid=uuid,
         summary=planned.summary.format(people=_people(prediction), higher=_higher_than(prediction)),
         indicator="info",  # responsible-ai.md 4.2: `critical` is not for models
-        detail=_detail(manifest, prediction, known, vector.missing, how_url, refusals),
-        source=Source(label=f"{manifest.title}, version {manifest.version}", topic=TOPICS["planning"]),
+        detail=_detail(manifest, prediction, known, vector.missing, planned, how_url, refusals),
+        source=Source(label=f"{manifest.title}, version {manifest.version}", topic=planned.topic),
         suggestions=(
             Suggestion(
                 label=planned.label,
@@ -76,8 +81,10 @@ def _order(planned: Planned, card: str) -> dict[str, Any]:
 def spoken(found: FeatureValue, manifest: Manifest) -> str:
     """The value as it was charted, with its unit; an age at the study's top is "80 or over"."""
     feature = found.feature
-    if feature.kind == "sex":
+    if feature.kind == "sex" or feature.choices:
         return found.charted_unit
+    if feature.is_yes_no:
+        return "yes" if found.value else found.charted_unit if not found.found else "no"
     if feature.kind == "age":
         top = manifest.feature(feature.name).clip_high
         return f"{top:g} or over" if top is not None and found.value >= top else f"{found.charted_value:g}"
@@ -89,6 +96,7 @@ def _detail(
     prediction: Prediction,
     known: Sequence[Known],
     missing: Sequence[Missing],
+    planned: Planned,
     how_url: str,
     refusals: Sequence[Refusal],
 ) -> str:
@@ -102,20 +110,21 @@ def _detail(
 
     low, high = in_100(prediction.observed_low), in_100(prediction.observed_high)
     lines = [
-        f"**About {people} in 100** people with results like these {manifest.outcome.words}; {100 - people} did not. "
-        f"Of {prediction.observed_count:,} people in the study with similar estimates, {low} to {high} in 100 did. "
+        f"**About {people} in 100** {planned.alike} {manifest.outcome.words}; {100 - people} did not. "
+        f"Of {prediction.observed_count:,} {manifest.row_words} in the study with similar estimates, {low} to {high} "
+        "in 100 did. "
         f"{_overstated(prediction)}Higher than {_higher_than(prediction)} in 100 of {manifest.reference.words}.",
         *factor_lines([contribution for _, contribution in known], describe),
         "",
     ]
-    gaps = not_known(missing)
+    gaps = f"{planned.remark} {not_known(missing)}".strip()
     if refusals:
         newer = f"**Newer but not used:** {escape(refusals[0].text, 160)}{_and_more(len(refusals) - 1)}"
         gaps = f"{gaps} {newer}".lstrip()
     if gaps:
         lines.append(gaps)
     lines.append(
-        "For planning, not for emergencies. What goes together is not what causes. "
+        f"{planned.purpose} What goes together is not what causes. "
         f"[How this works and for whom it was tested]({how_url})"
     )
     return "\n".join(lines)

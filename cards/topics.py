@@ -12,5 +12,6 @@ TOPICS = {
     "anticoagulation": Coding(system=TOPIC_SYSTEM, code="anticoagulation-discussion", display="Anticoagulation"),
     "liver": Coding(system=TOPIC_SYSTEM, code="liver-assessment", display="Liver assessment"),
     "follow-up": Coding(system=TOPIC_SYSTEM, code="discharge-follow-up", display="Follow-up after discharge"),
+    "readmission": Coding(system=TOPIC_SYSTEM, code="readmission-follow-up", display="Follow-up after a stay"),
     "orders": Coding(system=TOPIC_SYSTEM, code="order-safety", display="Safety of a drafted order"),
 }

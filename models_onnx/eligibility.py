@@ -23,6 +23,7 @@ OUTSIDE_POPULATION = "outside-population"
 INPUT_MISSING = "input-missing"
 TOO_FEW_INPUTS = "too-few-inputs"
 OUT_OF_RANGE = "out-of-range"
+WHAT_IS_MISSING = (INPUT_MISSING, TOO_FEW_INPUTS)
 
 
 def not_in_population(manifest: Manifest, age_years: float | None) -> NotScored | None:
@@ -46,6 +47,11 @@ def not_scored(manifest: Manifest, values: NDArray[np.float64]) -> NotScored | N
     """
     there = {item.name: not np.isnan(value) for item, value in zip(manifest.features, values, strict=True)}
     return _missing(manifest, there) or _too_few(manifest, there) or _out_of_range(manifest, values)
+
+
+def twin_may_take_over(manifest: Manifest, refused: NotScored | None) -> bool:
+    """Whether the model is refused for what is missing, and has a twin that needs less."""
+    return refused is not None and manifest.twin is not None and refused.reason in WHAT_IS_MISSING
 
 
 def may_be_scored(manifest: Manifest, prediction: Prediction) -> bool:

@@ -1,9 +1,13 @@
 """A model's page in docs/models, written from its manifest alone, so that the two cannot say different things."""
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from models_onnx.manifest import Feature, Manifest, Required
+from models_onnx.registry import ARTIFACTS
 
 _METRICS = {
     "auroc": "AUROC",
@@ -20,14 +24,15 @@ _METRICS = {
 }
 
 
-def page(manifest: Manifest) -> str:
-    """The page as Markdown, with a final newline."""
+def page(manifest: Manifest, comparison: dict[str, Any] | None = None) -> str:
+    """The page as Markdown, with a final newline; with the report of `cds-hooks model compare` where there is one."""
     sections = (
         _head(manifest),
         _use(manifest),
         _data(manifest),
         _inputs(manifest),
         _figures(manifest),
+        *([_families(comparison)] if comparison is not None else []),
         _groups(manifest),
         _missing(manifest),
         _bins(manifest),
@@ -156,6 +161,34 @@ def _figures(manifest: Manifest) -> str:
         + _table(("", *blocks), rows)
         + f"\n\n**Gain**: {names} alone reach an AUROC of {_figure(simple['auroc'])}; the other inputs add "
         f"{_figure(simple['gain'])}.\n\n" + _table(("Floor", "value", "limit", "holds"), floors)
+    )
+
+
+def read_comparison(name: str, folder: Path = ARTIFACTS) -> dict[str, Any] | None:
+    """The report of the comparison that lies beside the artifact; None where there is none."""
+    path = folder / name / "comparison.json"
+    if not path.is_file():
+        return None
+    found: dict[str, Any] = msgspec.json.decode(path.read_bytes())
+    return found
+
+
+def _families(comparison: dict[str, Any]) -> str:
+    rows = [
+        (
+            block["words"] + (" **(champion)**" if block["family"] == comparison["champion"] else ""),
+            _figure(block["auroc"]),
+            _figure(block["behind_the_best"]),
+            _figure(block["calibration_slope"], 2),
+            _figure(block["observed_expected"], 2),
+            f"{block['c_index']:.3f}" if "c_index" in block else "",
+        )
+        for block in comparison["families"]
+    ]
+    return (
+        f"## Why this family\n\nThe same inputs and folds, plain settings; {comparison['rule']} wins, for it can be "
+        f"read and explained (`cds-hooks model compare {comparison['id']}`, {comparison['n']:,} rows).\n\n"
+        + _table(("family", "AUROC", "behind the best", "slope", "O/E", "C-index"), rows)
     )
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal
 
 from fhir.mapping.features import FEATURES
 from models_onnx import models
@@ -55,6 +55,17 @@ class Outcome:
     def horizon_years(self) -> float:
         """The horizon in years of 365.25 days."""
         return self.horizon_days / DAYS_PER_YEAR
+
+
+@dataclass(frozen=True, slots=True)
+class FromCharts:
+    """How rows come from charts: from which instant one predicts, and what may happen after it.
+
+    `visit`: the first outpatient visit a year or more after the chart begins; `discharge`: the end of each stay in hospital; `third-day`: of the first stay.
+    """
+
+    index: Literal["visit", "discharge", "third-day"]
+    event: Literal["death", "readmission"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +187,8 @@ class ModelSpec:
     """Whether the table is read as text throughout, its codes with leading zeros and its "?" among it."""
     never_inputs: tuple[str, ...] = ()
     """Columns of the table that know the outcome, or stand for who pays: named so that a check can look for them."""
+    charts: FromCharts | None = None
+    """How it is trained from FHIR instead of its table; None where it is not."""
     twin: str | None = None
     """The id of the model that takes over where this one refuses for what is missing."""
     twin_words: str = ""
@@ -268,6 +281,7 @@ __all__ = [
     "Exclusion",
     "Floors",
     "FollowUp",
+    "FromCharts",
     "Input",
     "ModelSpec",
     "Outcome",

@@ -7,7 +7,16 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from cds_hooks.commands import model_card, model_compile, model_gates, model_import, model_release, model_score
+from cds_hooks.commands import (
+    model_card,
+    model_compare,
+    model_compile,
+    model_dataset,
+    model_gates,
+    model_import,
+    model_release,
+    model_score,
+)
 from cds_hooks.commands.model_console import problems, progress_bars
 from cds_hooks.commands.model_options import AsJson, Data, Name, Replicates, Seed, Specs
 from cds_hooks.commands.model_tables import print_json, show_comparison, show_evaluation, show_other_rows
@@ -21,8 +30,9 @@ model_card.register(app)
 model_release.register(app)
 model_import.register(app)
 model_compile.register(app)
-
 model_score.register(app)
+model_compare.register(app)
+model_dataset.register(app)
 
 
 @app.command()
@@ -35,6 +45,9 @@ def train(
     check: Annotated[
         bool, typer.Option("--check", help="Write nothing: train again and compare with the artifact in --out.")
     ] = False,
+    fhir: Annotated[
+        Path | None, typer.Option(help="Train from this folder of FHIR (bundles or NDJSON) instead of the table.")
+    ] = None,
     specs: Specs = None,
     as_json: AsJson = False,
 ) -> None:
@@ -52,6 +65,8 @@ def train(
         with progress_bars(as_json) as progress:
             if check:
                 comparison = commands.check_model(name, folder, out, progress, specs)
+            elif fhir is not None:
+                trained = commands.train_from_charts(name, fhir, out, seed, replicates, progress, specs)
             else:
                 trained = commands.train_model(name, folder, out, seed, replicates, progress, specs)
         if check:
@@ -134,9 +149,10 @@ def page(
     """
     with problems():
         from models_onnx.page import page as page_of
+        from models_onnx.page import read_comparison
         from models_onnx.registry import load_model
 
-        text = page_of(load_model(name).manifest)
+        text = page_of(load_model(name).manifest, read_comparison(name))
         if out is None:
             typer.echo(text, nl=False)
         else:

@@ -47,7 +47,7 @@ def show_evaluation(manifest: Manifest, as_json: bool) -> None:
     if as_json:
         print_json(manifest)
         return
-    console, evaluation = _console(), manifest.evaluation
+    console, evaluation = wide_console(), manifest.evaluation
     console.print(f"{manifest.title} ({manifest.id} {manifest.version}): {manifest.cohort.words}.", highlight=False)
     _show_cohort(console, manifest)
     console.print(evaluation["how"], highlight=False)
@@ -57,7 +57,7 @@ def show_evaluation(manifest: Manifest, as_json: bool) -> None:
     _show_blocks(console, blocks)
     simple = evaluation["simple"]
     console.print(
-        f"{' and '.join(simple['inputs'])} alone: AUROC {_figure(simple['auroc'])}; gain {_figure(simple['gain'])}.",
+        f"{' and '.join(simple['inputs'])} alone: AUROC {figure(simple['auroc'])}; gain {figure(simple['gain'])}.",
         highlight=False,
     )
     _show_groups(console, evaluation["subgroups"])
@@ -93,7 +93,7 @@ def _show_blocks(console: Console, blocks: dict[str, dict[str, Any]]) -> None:
     table.add_row("people (events)", *(f"{b['n']:,} ({b['events']:,})" for b in blocks.values()))
     for key, words in _FIGURES.items():
         if any(key in block for block in blocks.values()):
-            table.add_row(words, *(_figure(block[key]) if key in block else "" for block in blocks.values()))
+            table.add_row(words, *(figure(block[key]) if key in block else "" for block in blocks.values()))
     console.print(table)
 
 
@@ -104,10 +104,10 @@ def _show_groups(console: Console, groups: list[dict[str, Any]]) -> None:
             table.add_row(
                 group["group"],
                 f"{group['n']:,} ({group['events']:,})" + ("" if group["sufficient"] else " insufficient"),
-                _figure(group["auroc"], 2),
-                _figure(group["observed_expected"], 2),
-                _figure(group["latest"]["observed_expected"], 2) if "latest" in group else "",
-                _figure(group["ppv"], 2),
+                figure(group["auroc"], 2),
+                figure(group["observed_expected"], 2),
+                figure(group["latest"]["observed_expected"], 2) if "latest" in group else "",
+                figure(group["ppv"], 2),
             )
         console.print(table)
 
@@ -115,9 +115,7 @@ def _show_groups(console: Console, groups: list[dict[str, Any]]) -> None:
 def _show_panels(console: Console, panels: list[dict[str, Any]]) -> None:
     table = Table("missing", "scored", "AUROC", "O/E", title="Panels taken away")
     for panel in panels:
-        table.add_row(
-            panel["words"], _yes(panel["scored"]), _figure(panel["auroc"]), _figure(panel["observed_expected"])
-        )
+        table.add_row(panel["words"], _yes(panel["scored"]), figure(panel["auroc"]), figure(panel["observed_expected"]))
     console.print(table)
 
 
@@ -148,20 +146,21 @@ def show_other_rows(other: Any, as_json: bool) -> None:
         model = {"id": other.manifest.id, "version": other.manifest.version, "sha256": other.manifest.file.sha256}
         print_json({"model": model, "left_out": left_out, "all": other.whole, "subgroups": other.subgroups})
         return
-    console = _console()
+    console = wide_console()
     for left in left_out:
         console.print(f"left out: {left['words']}: {left['count']:,}", highlight=False)
     _show_blocks(console, {"these rows": other.whole})
     _show_groups(console, other.subgroups)
 
 
-def _console() -> Console:
+def wide_console() -> Console:
     """The terminal; in a pipe or a log wide enough that no figure is broken over two lines."""
     return Console(width=None if sys.stdout.isatty() else _LOG_WIDTH)
 
 
-def _figure(figure: dict[str, float | None], digits: int = 3) -> str:
-    value, low, high = figure["value"], figure["low"], figure["high"]
+def figure(found: dict[str, float | None], digits: int = 3) -> str:
+    """The figure with its interval, or that it cannot be computed."""
+    value, low, high = found["value"], found["low"], found["high"]
     if value is None or low is None or high is None:
         return "not computable"
     return f"{value:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"

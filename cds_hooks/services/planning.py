@@ -5,28 +5,28 @@ from typing import Any
 from cards.card import Card
 from cards.compose_model import Planned, model_card
 from cards.rules.finding import Silence
+from cds_hooks.estimating import Estimated, estimate
 from cds_hooks.prefetch import Needs
 from cds_hooks.protocol.hooks import PATIENT_VIEW
 from cds_hooks.service import Advice, Service, Situation
 from cds_hooks.storage.identifiers import suggestion_uuid
 from fhir.mapping.conditions import has_condition
-from fhir.mapping.feature import FeatureVector
 from fhir.mapping.features import features_named
 from fhir.mapping.vector import map_features
 from fhir.record.record import PatientRecord
 from fhir.record.refusal import Refusal
 from fhir.record.resources import Encounter
 from fhir.record.time import parse_time
-from models_onnx.eligibility import may_be_scored, not_in_population, not_scored
+from models_onnx.eligibility import not_in_population
 from models_onnx.registry import load_model
-from models_onnx.runtime import Prediction
 
-MODEL = load_model("mortality_5y")
+MODEL, TWIN = load_model("mortality_5y"), load_model("mortality_5y_small")
 FEATURES = features_named(MODEL.features)
 SUMMARY = (
     "Death within 5 years: about {people} in 100 (higher than {higher} in 100 of US adults of 40 and over). "
     "Consider planning ahead."
 )
+SMALL_PANEL = "**The small panel speaks**: too many of the 11 laboratory values are missing for the full one."
 _IN_HOSPITAL = frozenset({"IMP", "ACUTE", "NONAC", "EMER", "OBSENC"})
 _GOING_ON = frozenset({"in-progress", "arrived", "triaged", "onleave"})
 
@@ -39,18 +39,18 @@ async def decide(situation: Situation) -> Advice:
         return Advice(silences=[outside])
     situation.prefetch.require("labs")
     vector = map_features(record, FEATURES)
-    advice = Advice(features=vector, models=(_model_reference(),))
     record.let_go()
-    prediction = await situation.predict(MODEL, vector.values)
-    refused = None if may_be_scored(MODEL.manifest, prediction) else not_scored(MODEL.manifest, vector.values)
-    if refused is not None:
-        advice.silences.append(Silence(MODEL.manifest.id, refused.reason, refused.text))
+    found = await estimate(situation.predict, vector, MODEL, TWIN)
+    advice = Advice(features=vector, models=(found.reference,))
+    if found.is_recorded:
+        advice.scores = found.scores
+    if found.refused is not None:
+        advice.silences.append(_silence(found.refused.reason, found.refused.text))
         return advice
-    advice.scores = _scores(prediction)
-    if prediction.percentile < 100 * (1 - situation.alert_share):
-        advice.silences.append(_below_threshold(situation))
+    if found.prediction.percentile < 100 * (1 - situation.alert_share):
+        advice.silences.append(_below_threshold(situation, found))
     else:
-        advice.cards.append(_card(situation, prediction, vector))
+        advice.cards.append(_card(situation, found))
     return advice
 
 
@@ -85,49 +85,30 @@ def _silence(reason: str, text: str) -> Silence:
     return Silence(MODEL.manifest.id, reason, text)
 
 
-def _below_threshold(situation: Situation) -> Silence:
+def _below_threshold(situation: Situation, found: Estimated) -> Silence:
     share = round(situation.alert_share * 100)
-    text = f"The estimate is not among the highest {share} in 100 of {MODEL.manifest.reference.words}."
-    return _silence("below-threshold", text)
+    text = f"The estimate is not among the highest {share} in 100 of {found.manifest.reference.words}."
+    return Silence(found.manifest.id, "below-threshold", text)
 
 
-def _model_reference() -> dict[str, str]:
-    manifest = MODEL.manifest
-    return {"id": manifest.id, "version": manifest.version, "sha256": manifest.file.sha256}
-
-
-def _scores(prediction: Prediction) -> dict[str, Any]:
-    return {
-        **_model_reference(),
-        "probability": prediction.probability,
-        "margin": prediction.margin,
-        "base": prediction.base,
-        "contributions": dict(zip(MODEL.features, prediction.contributions.tolist(), strict=True)),
-        "percentile": prediction.percentile,
-        "observed_rate": prediction.observed_rate,
-        "observed_low": prediction.observed_low,
-        "observed_high": prediction.observed_high,
-        "observed_count": prediction.observed_count,
-    }
-
-
-def _card(situation: Situation, prediction: Prediction, vector: FeatureVector) -> Card:
+def _card(situation: Situation, found: Estimated) -> Card:
     record = situation.record
     uuid = situation.card_uuid()
     return model_card(
-        MODEL.manifest,
-        prediction,
-        vector,
+        found.manifest,
+        found.prediction,
+        found.vector,
         Planned(
             summary=SUMMARY,
             label="Order a planning conversation",
             description="Draft order for a planning conversation: goals, screening, prevention, advance care planning.",
             order=planning_order(record.patient_id, record.as_of.date().isoformat()),
+            remark=SMALL_PANEL if found.model is TWIN else "",
         ),
         uuid,
         lambda number: suggestion_uuid(uuid, number),
         situation.explain_url,
-        situation.model_url(MODEL.manifest.id),
+        situation.model_url(found.manifest.id),
         [refusal for refusal in record.refusals if _is_a_result(refusal)],
     )
 

@@ -1,5 +1,6 @@
 """What a feature is: one declaration from which the training vector, the bedside vector, prefetch and docs come."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -145,3 +146,14 @@ class FeatureVector(Struct):
     values: NDArray[np.float64]
     evidence: list[FeatureValue | None]
     missing: list[Missing]
+
+    def only(self, names: Sequence[str]) -> "FeatureVector":
+        """The same with some of the features, in the order of `names`; KeyError where one is not in it."""
+        place = {feature.name: position for position, feature in enumerate(self.features)}
+        chosen = [place[name] for name in names]
+        return FeatureVector(
+            tuple(self.features[position] for position in chosen),
+            self.values[chosen],
+            [self.evidence[position] for position in chosen],
+            [gap for gap in self.missing if gap.feature.name in names],
+        )

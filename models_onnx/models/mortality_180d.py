@@ -6,7 +6,17 @@ Source of the data and its traps: SUPPORT2, 1989-1994, README-support2.md of the
 from collections.abc import Callable
 from typing import Any
 
-from models_onnx.spec import AdditiveLogistic, Exclusion, Floors, Input, ModelSpec, Outcome, Population, RequiredGroup
+from models_onnx.spec import (
+    AdditiveLogistic,
+    Exclusion,
+    Floors,
+    FromCharts,
+    Input,
+    ModelSpec,
+    Outcome,
+    Population,
+    RequiredGroup,
+)
 
 # Our input → the study's column; a 0 is a gap in these (no one has a heart rate of 0), in the others it is a value.
 _MEASURED = {
@@ -141,6 +151,7 @@ SPEC = ModelSpec(
     },
     row_words="patients",
     patient_column="patient_id",
+    charts=FromCharts(index="third-day", event="death"),
     never_inputs=(
         "sps",
         "aps",

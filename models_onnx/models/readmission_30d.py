@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from fhir.terminology.condition_groups import groups_of
-from models_onnx.spec import AdditiveLogistic, Exclusion, Floors, Input, ModelSpec, Outcome, Population
+from models_onnx.spec import AdditiveLogistic, Exclusion, Floors, FromCharts, Input, ModelSpec, Outcome, Population
 
 ICD9 = "http://hl7.org/fhir/sid/icd-9-cm"
 DIED = ("11", "19", "20", "21")
@@ -201,6 +201,7 @@ SPEC = ModelSpec(
     patient_column="patient_nbr",
     text=True,
     never_inputs=("readmitted", "race", "payer_code", "patient_nbr", "encounter_id"),
+    charts=FromCharts(index="discharge", event="readmission"),
     twin="readmission_30d_early",
     twin_words="takes over where it is not known yet where the stay ends",
 )

@@ -8,6 +8,7 @@ import numpy as np
 
 from models_onnx.artifact import Artifact, load_artifact, write_artifact
 from models_onnx.card.embed import core_digest
+from models_onnx.errors import TrainingRefused
 from models_onnx.evaluation.calibration import logit
 from models_onnx.manifest import Manifest
 from models_onnx.registry import ARTIFACTS, load_model
@@ -15,6 +16,7 @@ from models_onnx.runtime import Model
 from models_onnx.spec import REPLICATES, SEED, get_spec
 from models_onnx.training.cohort import Cohort, build_cohort, read_rows, read_table
 from models_onnx.training.crossvalidate import OutOfFold, Progress
+from models_onnx.training.dataset import spec_of_charts, table_of_charts
 from models_onnx.training.evaluate import WHOLE, Evaluator
 from models_onnx.training.pipeline import Trained, train
 
@@ -82,6 +84,26 @@ def evaluate_model(
     """The same without writing: figures on people not trained on, as `train_model` would put them into the manifest."""
     spec = get_spec(name, specs)
     return train(spec, read_table(spec, data_folder), seed, replicates, progress)
+
+
+def train_from_charts(
+    name: str,
+    charts: Path,
+    out: Path,
+    seed: int = SEED,
+    replicates: int = REPLICATES,
+    progress: Progress = no_progress,
+    specs: Path | None = None,
+) -> Trained:
+    """The same from a folder of FHIR; refuses to write over the artifacts that come with the project."""
+    if out == ARTIFACTS:
+        raise TrainingRefused("a model of your own charts goes into a folder of your own: give --out")
+    spec = get_spec(name, specs)
+    table = table_of_charts(spec, charts, lambda done: progress("charts", done, done))
+    trained = train(spec_of_charts(spec), table, seed, replicates, progress)
+    if trained.passed:
+        write_artifact(out / name, trained.manifest, trained.content)
+    return trained
 
 
 def check_model(

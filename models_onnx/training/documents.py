@@ -191,7 +191,8 @@ def _thresholds(
                 "percentile": round(100.0 * (1.0 - capacity), 1),
                 "margin": limit,
                 "probability": round(float(model.link.probability(np.array([limit]))[0]), 4),
-                "alert_rate": round(float(weight[alerted].sum() / weight.sum()), 4),
+                # Of everybody in the reference cohort, also of those whose outcome is not known yet.
+                "alert_rate": round(float((predicted.margin[cohort.recent] >= limit).mean()), 4),
                 "ppv": round(ppv, 4),
                 "sensitivity": round(found / float((weight * y).sum()), 4),
                 "number_needed_to_alert": round(1.0 / ppv, 2) if ppv else 1e9,

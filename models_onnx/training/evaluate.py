@@ -58,7 +58,7 @@ class Evaluator:
         known = rows & self.known
         y = self.cohort.y[known]
         estimates = estimate(wanted, self.predicted.logit[known], y, self.replicates, self.seed, self.rows.of(known))
-        return {"n": int(rows.sum()), "events": int(y.sum()), **{name: _rounded(e) for name, e in estimates.items()}}
+        return {"n": int(rows.sum()), "events": int(y.sum()), **{name: rounded(e) for name, e in estimates.items()}}
 
     def c_index(self, rows: NDArray[np.bool_]) -> Figures:
         """Harrell's C over the follow-up to the horizon, with an interval over samples of patients."""
@@ -73,7 +73,7 @@ class Evaluator:
             drawn.append(c_index(margin[sample], _part(observed, sample), horizon))
         # Few samples give a spread, not percentiles.
         spread = 1.96 * float(np.std(drawn, ddof=1)) if len(drawn) > 1 else 0.0
-        return _rounded(Estimate(point, point - spread, point + spread))
+        return rounded(Estimate(point, point - spread, point + spread))
 
     def simple(self, simple: OutOfFold) -> Figures:
         """The same procedure with few inputs beside it, and what the others gain, on the same samples."""
@@ -83,7 +83,7 @@ class Evaluator:
         more = gain(
             metrics.auroc, self.predicted.logit[known], simple.logit[known], y, self.replicates, self.seed, rows
         )
-        return {"inputs": list(self.spec.simple_inputs), "auroc": _rounded(alone), "gain": _rounded(more)}
+        return {"inputs": list(self.spec.simple_inputs), "auroc": rounded(alone), "gain": rounded(more)}
 
     def subgroups(self, progress: Progress) -> list[Figures]:
         """One block per group of every axis; `sufficient` is false below 100 events."""
@@ -122,7 +122,7 @@ class Evaluator:
                     "words": words,
                     "missing": list(names),
                     "scored": self._scored(X),
-                    **{k: _rounded(e) for k, e in figures.items()},
+                    **{k: rounded(e) for k, e in figures.items()},
                 }
             )
         return found
@@ -165,6 +165,7 @@ def _floor(name: str, value: float, limit: str, passed: bool) -> Figures:
     return {"name": name, "value": value, "limit": limit, "passed": bool(passed)}
 
 
-def _rounded(figure: Estimate) -> dict[str, float | None]:
+def rounded(figure: Estimate) -> dict[str, float | None]:
+    """A figure as it is written: four decimals, None where it cannot be computed."""
     ends = {"value": figure.value, "low": figure.low, "high": figure.high}
     return {name: None if np.isnan(value) else round(value, 4) for name, value in ends.items()}

@@ -13,7 +13,7 @@ import orjson
 import pandas as pd
 from numpy.typing import NDArray
 
-from models_onnx.eligibility import INPUT_MISSING, TOO_FEW_INPUTS, not_in_population, not_scored
+from models_onnx.eligibility import WHAT_IS_MISSING, not_in_population, not_scored
 from models_onnx.errors import TrainingRefused
 from models_onnx.registry import ARTIFACTS, load_model
 from models_onnx.runtime import Model
@@ -67,7 +67,7 @@ class Scorer:
         if self.twin is None:
             return scored
         codes = np.array([str(reason).partition(":")[0] for reason in scored.reason], dtype=object)
-        gone = np.isin(codes, (INPUT_MISSING, TOO_FEW_INPUTS))
+        gone = np.isin(codes, WHAT_IS_MISSING)
         if gone.any():
             _replace(scored, gone, self.twin.score(rows[gone]), self.model.features, self.twin.model.features)
         return scored

@@ -1,19 +1,36 @@
-"""The committed 5-year mortality model: what it reaches, that it can be made again, and that it is small."""
+"""The committed 5-year mortality models: what they reach, that they can be made again, the traps of their data."""
 
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
-from models_onnx.models.mortality_5y import SPEC
-from models_onnx.registry import ARTIFACTS
+from models_onnx.models.mortality_5y import LABS, SPEC, TWIN
+from models_onnx.registry import ARTIFACTS, load_model
 from models_onnx.runtime import Model
+from models_onnx.training.cohort import Cohort, build_cohort, inputs_of, read_table
 from models_onnx.training.commands import Comparison, check_model
+from models_onnx.training.score import Scorer
 
 
 @pytest.fixture(scope="module")
 def comparison(data_folder: Path) -> Comparison:
     """The model trained again from the table, beside the committed one."""
     return check_model("mortality_5y", data_folder)
+
+
+@pytest.fixture(scope="module")
+def real(data_folder: Path) -> pd.DataFrame:
+    """The study's table."""
+    return read_table(SPEC, data_folder).rows
+
+
+@pytest.fixture(scope="module")
+def people(real: pd.DataFrame) -> Cohort:
+    """Its cohort."""
+    return build_cohort(SPEC, real)
 
 
 @pytest.mark.outside_data
@@ -23,10 +40,12 @@ def test_training_again_gives_the_committed_model(comparison: Comparison) -> Non
     assert comparison.auroc <= 0.002
 
 
-def test_the_floors_hold_and_are_those_of_the_issue(mortality: Model) -> None:
-    evaluation = mortality.manifest.evaluation
+@pytest.mark.parametrize("name", ["mortality_5y", "mortality_5y_small"])
+def test_the_floors_hold_and_are_those_of_the_issue(name: str) -> None:
+    evaluation = load_model(name).manifest.evaluation
     assert all(floor["passed"] for floor in evaluation["floors"])
-    assert evaluation["all"]["auroc"]["value"] >= 0.855
+    assert evaluation["all"]["auroc"]["value"] >= (0.85 if name == SPEC.id else 0.825)
+    assert evaluation["all"]["c_index"]["value"] >= 0.815
     assert 0.9 <= evaluation["all"]["calibration_slope"]["value"] <= 1.1
     for block in (evaluation["all"], evaluation["latest"]):
         assert block["observed_expected"]["low"] <= 1.05
@@ -42,12 +61,12 @@ def test_the_gain_over_age_and_sex_is_there_and_above_nothing(mortality: Model) 
 
 def test_the_cohort_is_counted(mortality: Model) -> None:
     cohort = mortality.manifest.cohort
-    assert (cohort.table_rows, cohort.n, cohort.events) == (59148, 27692, 2900)
+    assert (cohort.table_rows, cohort.n, cohort.events) == (59148, 33237, 3171)
     assert {step.reason: step.count for step in cohort.exclusions} == {
         "under-40": 20931,
         "pregnant": 31,
-        "not-followed": 6233,
-        "few-labs": 4261,
+        "not-linked": 75,
+        "few-labs": 4874,
     }
 
 
@@ -62,7 +81,7 @@ def test_the_default_threshold_alerts_a_tenth_at_a_ppv_that_may_be_shown(mortali
 
 def test_the_artifact_is_small_and_of_the_declared_version(mortality: Model) -> None:
     folder = ARTIFACTS / SPEC.id
-    assert sum(path.stat().st_size for path in folder.iterdir()) < 300_000
+    assert sum(path.stat().st_size for path in folder.iterdir()) < 400_000
     assert mortality.manifest.version == SPEC.version
     assert mortality.features == SPEC.feature_names
 
@@ -71,3 +90,88 @@ def test_the_caution_about_the_top_is_true(mortality: Model) -> None:
     top = mortality.manifest.reference.bins[-1]
     assert top.probability_low > 0.65
     assert top.predicted > top.rate
+
+
+# The traps of README-nhanes.md
+
+
+@pytest.mark.outside_data
+def test_cycles_that_could_not_all_be_followed_count_through_their_time(people: Cohort, real: pd.DataFrame) -> None:
+    late = (people.rows["cycle_start"] >= 2015).to_numpy()
+    assert late.sum() > 5000
+    assert people.y[late].sum() > 250
+    # Naive labels make every labelled person of those cycles a death: prevalence 1.
+    labelled = real[(real["cycle_start"] >= 2015) & ((real["death"] == 1) | (real["followup_months"] >= 120))]
+    assert labelled["death"].mean() == 1.0
+    share = (people.weight * people.y)[late].sum() / people.weight.sum()
+    assert share < 0.05
+    assert people.weight.sum() == pytest.approx(len(people), rel=0.001)
+
+
+@pytest.mark.outside_data
+def test_every_cause_of_death_counts(people: Cohort) -> None:
+    died = people.rows[people.y == 1]
+    # Accidents, influenza and "other" were alive in one of the copies (known fault 2).
+    assert died["cause_leading_code"].isin([4, 8, 10]).mean() > 0.2
+
+
+@pytest.mark.outside_data
+def test_nobody_without_any_lab_is_trained_on(people: Cohort, real: pd.DataFrame) -> None:
+    bare = real[list(LABS)].isna().all(axis=1) & (real["age_years"] >= 40)
+    assert bare.sum() > 3000
+    assert real.loc[bare, "death_5y"].mean() > 1.5 * real.loc[~bare & (real["age_years"] >= 40), "death_5y"].mean()
+    assert not set(people.rows.index) & set(real.index[bare])
+
+
+@pytest.mark.outside_data
+def test_ages_over_80_are_one_age(real: pd.DataFrame) -> None:
+    old = real[real["age_years"] > 80].head(200)
+    assert old["age_years"].max() >= 90
+    assert (inputs_of(SPEC, old)[:, 0] == 80.0).all()
+
+
+def test_no_input_is_the_crp_whose_unit_differs_or_a_smoking_habit_that_is_not_there() -> None:
+    assert not {"crp_mg_dl", "smoking", "self_rated_health"} & set(SPEC.feature_names)
+
+
+@pytest.mark.outside_data
+@pytest.mark.parametrize("spec", [SPEC, TWIN], ids=lambda spec: spec.id)
+def test_no_input_reads_a_column_that_knows_the_outcome(spec: object, real: pd.DataFrame) -> None:
+    assert spec in (SPEC, TWIN)
+    rows = real.head(500)
+    told = inputs_of(SPEC, rows)
+    blind = rows.drop(columns=[name for name in SPEC.never_inputs if name in rows.columns])
+    assert np.array_equal(told, inputs_of(SPEC, blind), equal_nan=True)
+
+
+@pytest.mark.outside_data
+def test_a_creatinine_in_the_wrong_unit_gives_no_score_and_says_why(real: pd.DataFrame) -> None:
+    rows = real[(real["age_years"] >= 40) & real["creatinine_mg_dl"].notna()].head(400)
+    wrong = rows.assign(creatinine_mg_dl=rows["creatinine_mg_dl"].where(np.arange(400) % 5 > 0, other=88.4))
+    scored = Scorer.of("mortality_5y").score(wrong)
+    faulty = np.arange(400) % 5 == 0
+    assert np.isnan(scored.probability[faulty]).all()
+    reasons = [str(reason) for reason in scored.reason[faulty]]
+    assert sum(reason.startswith("out-of-range") and "Creatinine" in reason for reason in reasons) > 60
+
+
+@pytest.mark.outside_data
+def test_the_small_panel_takes_over_and_does_not_underpredict(real: pd.DataFrame) -> None:
+    gone = [name for name in LABS if name not in TWIN.feature_names]
+    rows = real[(real["age_years"] >= 40) & real["death_5y"].notna()].assign(**dict.fromkeys(gone, np.nan))
+    scored = Scorer.of("mortality_5y").score(rows)
+    by_twin = scored.model == TWIN.id
+    assert by_twin.sum() > 25_000
+    assert not (scored.model == SPEC.id).any()
+    ratio = rows["death_5y"].to_numpy()[by_twin].sum() / scored.probability[by_twin].sum()
+    assert 0.95 < ratio < 1.15
+    # The full model without those labs would say a fifth too little.
+    X = inputs_of(SPEC, rows)[by_twin]
+    alone = load_model("mortality_5y").predict_rows(X).probability
+    assert rows["death_5y"].to_numpy()[by_twin].sum() / alone.sum() > ratio + 0.05
+
+
+def test_the_twins_know_each_other() -> None:
+    assert SPEC.twin == TWIN.id == load_model("mortality_5y").manifest.twin.id  # type: ignore[union-attr]  # it has one
+    assert set(TWIN.feature_names) < set(SPEC.feature_names)
+    assert replace(SPEC, twin=None, twin_words="").twin is None
