@@ -28,6 +28,10 @@ class Imported(Struct, frozen=True, kw_only=True):
     evaluation: dict[str, Any] = {}
     parity: dict[str, Any] = {}
 
+    def feature(self, name: str) -> Feature:
+        """The input of that name; KeyError where there is none."""
+        return {item.name: item for item in self.features}[name]
+
 
 def is_imported(content: bytes) -> bool:
     """Whether this manifest.json is that of an import."""

@@ -18,6 +18,7 @@ from cds_hooks.settings import settings
 from fhir.mapping.feature import Feature, FeatureValue, FeatureVector, Missing
 from fhir.mapping.features import features_named
 from models_onnx.errors import ModelError
+from models_onnx.gates.rows_file import read_rows
 from models_onnx.gates.subject import Audit, ComposedCard, Evidence, Paired, Retrained, Subject, read_subject
 from models_onnx.registry import versions
 from models_onnx.runtime import Model, Prediction
@@ -40,12 +41,20 @@ class FromTable:
     paired: Paired | None
 
 
-def gather(subject: Subject, keys: Keys, data: Path | None, progress: Progress, specs: Path | None = None) -> Evidence:
+def gather(
+    subject: Subject,
+    keys: Keys,
+    data: Path | None,
+    progress: Progress,
+    specs: Path | None = None,
+    rows: Path | None = None,
+) -> Evidence:
     """Everything that is at hand; what is not is left out with its reason, and its gate is not run."""
     active = _in_use(subject, keys)
     absent: dict[str, str] = {}
     table = None
-    if subject.manifest is not None:
+    given = read_rows(subject, rows) if rows is not None else None
+    if subject.manifest is not None and given is None:
         try:
             table = _from_table(subject, active, data, progress, specs)
         except (ModelError, ModuleNotFoundError) as problem:
@@ -56,9 +65,10 @@ def gather(subject: Subject, keys: Keys, data: Path | None, progress: Progress, 
     return Evidence(
         as_of=today(),
         timer=perf_counter,
-        people=table.people if table else None,
+        people=table.people if table else given.people if given else None,
         retrained=table.retrained if table else None,
-        audit=table.audit if table else None,
+        audit=table.audit if table else given.audit if given else None,
+        library=given.library if given else None,
         cards=cards,
         active=active,
         paired=table.paired if table else None,

@@ -30,6 +30,9 @@ def gates(
     data: Annotated[Path | None, typer.Option(help="The data folder; default: the setting CDS_DATA_DIR.")] = None,
     folder: Annotated[Path, typer.Option("--folder", help="Folder of artifacts; each model has its own.")] = ARTIFACTS,
     specs: Specs = None,
+    rows: Annotated[
+        Path | None, typer.Option(help="People of one's own as CSV, for a model from elsewhere (docs/models/gates.md).")
+    ] = None,
     only: Annotated[list[str] | None, typer.Option(help="Run only this gate, for example G9; may be repeated.")] = None,
     html: Annotated[Path | None, typer.Option(help="Write the report as an HTML page to this file.")] = None,
     record: Annotated[
@@ -52,7 +55,7 @@ def gates(
         keys = own_keys()
         subject = read_subject(find_version(name, folder).folder, keys)
         with progress_bars(as_json) as progress:
-            evidence = gather(subject, keys, data, progress, specs)
+            evidence = gather(subject, keys, data, progress, specs, rows)
             report = run_gates(subject, evidence, progress, frozenset(only) if only else None)
         if html is not None:
             html.write_text(page(report), encoding="utf-8")

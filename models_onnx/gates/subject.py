@@ -100,6 +100,14 @@ class Audit:
     seed: int = 20260101
 
 
+@dataclass(frozen=True, slots=True)
+class Library:
+    """What the library that trained the model says for these rows."""
+
+    rows: Array
+    probability: Array
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComposedCard:
     """A card as a clinician would see it, and what went into it."""
@@ -134,6 +142,7 @@ class Evidence:
     people: Array | None = None
     retrained: Retrained | None = None
     audit: Audit | None = None
+    library: Library | None = None
     cards: Callable[[Array], Sequence[ComposedCard]] | None = None
     active: "Subject | None" = None
     paired: Paired | None = None

@@ -5,7 +5,7 @@ import numpy as np
 from models_onnx.gates.gate import Gate
 from models_onnx.gates.result import NotRun, Verdict
 from models_onnx.gates.rows import all_kinds
-from models_onnx.gates.subject import Evidence, Subject
+from models_onnx.gates.subject import Evidence, Library, Subject
 
 LIMIT = 1e-5
 LEAST_ROWS = 1000
@@ -13,9 +13,11 @@ AUROC_AGREES = 0.002
 
 
 def check_parity(subject: Subject, evidence: Evidence) -> Verdict:
-    """Against the model trained again where there is one, else the stored comparison of the compiler."""
+    """Against the model trained again or the library's own numbers, else the stored comparison of the compiler."""
     if evidence.retrained is not None:
         return _against_retrained(subject, evidence)
+    if evidence.library is not None:
+        return _against_library(subject, evidence.library)
     stored = subject.parity
     if not stored:
         raise NotRun("There is no comparison with the library that trained it, neither stored nor made now.")
@@ -50,6 +52,18 @@ def _against_retrained(subject: Subject, evidence: Evidence) -> Verdict:
         tuple(faults),
         figures={"where": "trained again now", "rows": len(rows), "largest": largest, "stored": subject.parity},
     )
+
+
+def _against_library(subject: Subject, library: Library) -> Verdict:
+    largest = float(np.abs(subject.answers(library.rows).probability - library.probability).max())
+    count, missing = len(library.rows), int(np.isnan(library.rows).any(axis=1).sum())
+    faults = []
+    if count < LEAST_ROWS:
+        faults.append(f"only {count} rows were compared; {LEAST_ROWS} are needed")
+    if not largest <= LIMIT:
+        faults.append(f"it differs by {largest:.1e} from what the library says for the same rows (limit 1e-05)")
+    said = f"Against the library's own numbers over {count:,} rows, {missing:,} with missing values: {largest:.1e}."
+    return Verdict(said, tuple(faults), {"where": "numbers given", "rows": count, "largest": largest})
 
 
 def check_reproducible(_subject: Subject, evidence: Evidence) -> Verdict:

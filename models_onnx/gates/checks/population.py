@@ -1,5 +1,7 @@
 """G12: people it is not for get no score, and the people it was built on are not a world that is gone."""
 
+from typing import cast
+
 import numpy as np
 
 from models_onnx.eligibility import may_be_scored, not_in_population, not_scored
@@ -19,12 +21,14 @@ SETTINGS = frozenset({"outpatient", "discharge", "population"})
 def check_population(subject: Subject, evidence: Evidence) -> Verdict:
     """Age, required inputs and trained ranges keep people out; setting and age of the data fit the place of use."""
     faults = _data_faults(subject, evidence)
-    if subject.manifest is None:
-        faults.append("an imported file has no machine-checked population, so nobody would be kept out")
+    if subject.about.required is None:
+        faults.append("it does not say which inputs must be there (required), so nobody would be kept out")
         return Verdict("", tuple(faults))
-    faults += _age_faults(subject.manifest)
-    faults += _required_faults(subject)
-    faults += _range_faults(subject)
+    # An import says population, inputs and what is required in the same words, and is asked in the same way.
+    manifest = cast("Manifest", subject.about)
+    faults += _age_faults(manifest)
+    faults += _required_faults(subject, manifest)
+    faults += _range_faults(subject, manifest)
     last = subject.product.get("data_last_year")
     said = "Too young, of unknown age, too few inputs, outside the range: no score, and the reason is said. "
     return Verdict(
@@ -62,9 +66,7 @@ def _age_faults(manifest: Manifest) -> list[str]:
     ]
 
 
-def _required_faults(subject: Subject) -> list[str]:
-    manifest = subject.manifest
-    assert manifest is not None  # noqa: S101 - told to mypy; the caller looked
+def _required_faults(subject: Subject, manifest: Manifest) -> list[str]:
     person = ordinary(subject.features, 1)[0]
     places = {item.name: place for place, item in enumerate(subject.features)}
     faults = []
@@ -81,10 +83,8 @@ def _required_faults(subject: Subject) -> list[str]:
     return faults
 
 
-def _range_faults(subject: Subject) -> list[str]:
+def _range_faults(subject: Subject, manifest: Manifest) -> list[str]:
     """Every input just outside its trained range: the file marks it, and the rule refuses it."""
-    manifest = subject.manifest
-    assert manifest is not None  # noqa: S101 - told to mypy; the caller looked
     person = ordinary(subject.features, 1)[0]
     faults = []
     for place, item in enumerate(subject.features):
@@ -102,7 +102,7 @@ def _range_faults(subject: Subject) -> list[str]:
 def _file_lets_through(subject: Subject, manifest: Manifest, row: np.ndarray) -> bool:
     answers = subject.answers(row.reshape(1, -1))
     if answers.missing is None or answers.out_of_range is None or answers.contributions is None:
-        return True
+        return subject.manifest is not None  # a file from elsewhere marks nothing; the rule alone keeps people out
     nothing = Prediction(
         float(answers.probability[0]), 0.0, 0.0, answers.contributions[0], answers.missing[0], answers.out_of_range[0],
         0.0, 0.0, 0.0, 0.0, 0,
