@@ -34,6 +34,12 @@ SPECIMENS: Final = (
     Specimen("order-safety", "order-sign", "ckd3b-metformin", "metformin-renewal-2000", "metformin 2,000 mg, eGFR 37"),
     Specimen("order-safety", "order-sign", "nsaid-egfr-25", "naproxen-egfr-25", "naproxen, eGFR 25"),
     Specimen("discharge-medications", "encounter-discharge", "ckd3b-metformin", None, "going home on metformin"),
+    Specimen("statin-discussion", "patient-view", "diabetes-no-statin", None, "high risk, no statin"),
+    Specimen("nephrology-referral", "patient-view", "ckd-uacr", None, "risk of kidney failure over the threshold"),
+    Specimen("nephrology-referral", "patient-view", "ckd3b-metformin", None, "the albumin/creatinine ratio is missing"),
+    Specimen("anticoagulation-discussion", "patient-view", "af-no-anticoagulant", None, "CHA2DS2-VASc 7, none active"),
+    Specimen("liver-assessment", "patient-view", "fatty-liver", None, "FIB-4 high"),
+    Specimen("discharge-follow-up", "encounter-discharge", "going-home", None, "HOSPITAL and LACE high"),
 )
 """One card at least for each service, with each way of helping: a new order, a change, a removal, a test."""
 

@@ -108,5 +108,10 @@ def test_the_samples_hold_every_kind_of_action() -> None:
         "planning-conversation",
         "order-safety",
         "discharge-medications",
+        "statin-discussion",
+        "nephrology-referral",
+        "anticoagulation-discussion",
+        "liver-assessment",
+        "discharge-follow-up",
     }
     assert json.dumps(every_card("standard"))
