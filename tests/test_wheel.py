@@ -142,8 +142,15 @@ def test_discovery_answers_from_an_empty_folder(served: Served) -> None:
 
 
 def test_a_sample_patient_gets_a_model_card_from_the_wheel(served: Served) -> None:
-    (card,) = served.call("sample:planning-talk")
+    (card,) = served.call("sample:planning-talk", "--service", "planning-conversation")
     assert card["extension"]["org.cds-hooks-onnx"]["model"]["id"] == "mortality_5y"
+
+
+def test_a_published_equation_and_its_file_come_with_the_wheel(served: Served) -> None:
+    (card,) = served.call("sample:diabetes-no-statin", "--service", "statin-discussion")
+    assert card["extension"]["org.cds-hooks-onnx"]["model"]["id"] == "prevent_base"
+    page = httpx.get(f"{served.address}/equations/prevent_base")
+    assert page.status_code == 200
 
 
 def test_a_drafted_order_gets_a_card_from_the_wheel(served: Served) -> None:
@@ -162,7 +169,7 @@ def test_a_drafted_order_gets_a_card_from_the_wheel(served: Served) -> None:
 
 
 def test_the_page_behind_a_card_comes_from_the_wheel(served: Served) -> None:
-    (card,) = served.call("sample:planning-talk")
+    (card,) = served.call("sample:planning-talk", "--service", "planning-conversation")
     page = httpx.get(served.address + urlsplit(card["links"][0]["url"]).path)
     assert page.status_code == 200
     assert page.headers["content-type"].startswith("text/html")

@@ -96,7 +96,8 @@ def test_only_registered_origins_may_call_from_a_browser(trusted: tuple[str, Pat
 
 def test_the_command_line_signs_its_calls_and_sends_feedback(trusted: tuple[str, Path]) -> None:
     address, folder = trusted
-    command = [str(ROOT / ".venv/bin/cds-hooks"), "call", "sample:planning-talk", "--key", str(folder / "key.json")]
+    command = [str(ROOT / ".venv/bin/cds-hooks"), "call", "sample:planning-talk"]
+    command += ["--service", "planning-conversation", "--key", str(folder / "key.json")]
     done = subprocess.run(
         [*command, "--feedback", "accepted"],
         env=os.environ | {"CDS_PUBLIC_URL": address},
