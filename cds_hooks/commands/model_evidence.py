@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime
 from importlib import import_module, metadata
 from pathlib import Path
 from pkgutil import iter_modules
-from time import perf_counter
+from time import thread_time
 from typing import Any
 
 import numpy as np
@@ -64,7 +64,7 @@ def gather(
         absent["cards"] = f"No service of this server shows {subject.id} on a card, so there is no card to read."
     return Evidence(
         as_of=today(),
-        timer=perf_counter,
+        timer=thread_time,
         people=table.people if table else given.people if given else None,
         retrained=table.retrained if table else None,
         audit=table.audit if table else given.audit if given else None,

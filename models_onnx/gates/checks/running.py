@@ -15,7 +15,8 @@ LIMIT_SECONDS = 1e-3
 CALLS = 1000
 FEWEST = 50
 LONGEST_SECONDS = 0.1
-# A machine that is busy with something else is not the model's fault: the quietest of a few measurements counts.
+# A machine that is busy with something else is not the model's fault: the time is that of the processor, and the
+# quietest of a few measurements counts.
 ATTEMPTS = 5
 
 
