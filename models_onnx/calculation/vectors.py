@@ -72,7 +72,7 @@ def read_vectors(path: Path) -> tuple[Equation, list[Vector]]:
         raise VectorsRefused(f"{path}: no `test_vectors`; an empty check proves nothing")
     equation = get_equation(str(name))
     units = _units_of_file(document)
-    every = [*(given or []), *apart]
+    every = [one for each in (*(given or []), *apart) for one in _each_output(each, equation)]
     return equation, [_read(position, each, equation, units, path) for position, each in enumerate(every, start=1)]
 
 
@@ -112,6 +112,17 @@ def _read(position: int, given: Any, equation: Equation, units: Mapping[str, str
     quantities = {key: _quantity(value, own.get(key), equation, key) for key, value in inputs.items()}
     expected = None if expects_refusal else given["expected"]
     return Vector(name, quantities, output, expected, _about(given, equation) if expects_refusal else ())
+
+
+def _each_output(given: Any, equation: Equation) -> list[Any]:
+    """A vector that gives several outputs at once, as one vector each; a quantity as its number."""
+    expected = given.get("expected") if isinstance(given, dict) else None
+    if not isinstance(expected, dict):
+        return [given]
+    if "value" in expected:
+        return [{**given, "expected": expected["value"]}]
+    outputs = [output.id for output in equation.outputs if output.id in expected]
+    return [{**given, "output": output, "expected": expected[output]} for output in outputs] or [given]
 
 
 def _refusals_apart(document: Mapping[str, Any]) -> list[Any]:

@@ -80,6 +80,15 @@ def test_another_unit_is_converted_wherever_it_is_stated(
     assert _agrees(tmp_path, {**vector, "expected": EXPECTED}, **members)
 
 
+def test_a_quantity_and_several_outputs_at_once_are_read(tmp_path: Path) -> None:
+    assert _agrees(tmp_path, {"inputs": SOUND, "expected": {"value": EXPECTED, "unit": "1"}})
+    path = tmp_path / "both.json"
+    inputs = {"age": 65, "sex": "male", "egfr": 19, "uacr": 30, "calibration": "north_america"}
+    both = {"2y": 0.09283767055041114, "5y": 0.2622811100179675}
+    path.write_text(json.dumps({"id": "kfre_4", "test_vectors": [{"inputs": inputs, "expected": both}]}))
+    assert [each.agrees for each in check_vectors(*read_vectors(path))] == [True, True]
+
+
 def test_refusals_in_a_list_of_their_own_are_checked_too(tmp_path: Path) -> None:
     found = _check(
         tmp_path, {"inputs": SOUND, "expected": EXPECTED}, refusal_vectors=[{"inputs": {**SOUND, "age": 20}}]
