@@ -101,7 +101,8 @@ def _add(simulation: Simulation, resources: Sequence[Resource], order: Resource,
         return
     draft = read_draft({**order, "status": "draft"}, position=0)
     numbers = count(1)
-    outcome = check_orders(record, [draft], None, lambda: f"simulated-{next(numbers)}", quiet=quiet)
+    # Orders that were written are orders that were signed: nothing more was entered.
+    outcome = check_orders(record, [draft], None, lambda: f"simulated-{next(numbers)}", quiet=quiet, signing=True)
     simulation.orders += 1
     simulation.not_recognised += any(one.reason == "not-recognised" for one in outcome.silences)
     simulation.silent.update((one.subject, one.reason) for one in outcome.silences if one.subject in every_version())
