@@ -98,7 +98,7 @@ def _explained(
     inputs, X = read.inputs, read.X
     fitted = read.fitted if calibration is None else read.fitted.recalibrated(*calibration)
     rows = proof_rows(X, fitted)
-    asked = ask(model, read.fitted, rows, inputs)
+    asked = ask(model, read.fitted, rows, X, inputs)
 
     def oracle(values: Array) -> tuple[Array, Array]:
         probability = asked.probability if calibration is None else fitted.link.probability(fitted.margin(values))
@@ -125,6 +125,7 @@ def _explained(
         explanation=said,
         reference_rows=len(X),
         rows_asked_of_library=asked.count,
+        rows_moved_by_float32=asked.moved,
         agreement=done.agreement,
         bytes=len(done.content),
         sha256=digest(done.content),
@@ -149,6 +150,7 @@ def _unexplained(model: Any, reference: Any, features: Sequence[str] | None, tol
         explanation="None: the model was converted, and says nothing about why.",
         reference_rows=len(X),
         rows_asked_of_library=len(X),
+        rows_moved_by_float32=0,
         agreement=None,
         bytes=len(content),
         sha256=digest(content),

@@ -23,6 +23,9 @@ class Report:
 
     `categories`: texts of a text input, in the order of their codes. `rows_asked_of_library`: rows of the proof whose
     probability came from the library that fitted the model; the others from the model as it was read.
+    `rows_moved_by_float32`: rows of the reference cohort that the library itself answers otherwise (by more than 1e-5)
+    once their values are float32, as the file takes them: a value like 27.35 that is exactly a threshold. Fit and
+    compile on X.astype(numpy.float32), and there are none.
     """
 
     form: str
@@ -36,6 +39,7 @@ class Report:
     explanation: str
     reference_rows: int
     rows_asked_of_library: int
+    rows_moved_by_float32: int
     agreement: Agreement | None
     bytes: int
     sha256: str

@@ -104,6 +104,12 @@ def trees_behind(
 
 
 def _cuts(columns: Sequence[Column], preparation: Any, last: Any, X: Array, inputs: Inputs) -> Cuts:
+    for column in columns:
+        if not column.curve.rising and column.curve.coefficients.shape[1] > 1:
+            raise CompileRefused(
+                f"{inputs.names[column.input]} reaches the trees as a curve (a spline), which no threshold can follow "
+                "to the last bit: give trees the input itself"
+            )
     boosted_elsewhere = booster_of(last) is not None
     if boosted_elsewhere and any(column.curve.rising and column.curve.line != (1.0, 0.0) for column in columns):
         raise CompileRefused(f"{type(last).__name__} behind a scaler is not compiled; its trees need no scaler")

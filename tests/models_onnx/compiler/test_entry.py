@@ -24,7 +24,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.preprocessing import OneHotEncoder, SplineTransformer, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
 from models_onnx.compiler import NoExactExplanation, compile_model
@@ -149,6 +149,25 @@ def test_trees_say_what_scikit_learn_says_on_every_edge(model: Any) -> None:
     assert agreement.probability < 1e-9
     assert agreement.contribution < 1e-9
     assert compiled.report.rows_asked_of_library > 500
+
+
+def test_rows_that_float32_puts_on_the_other_side_of_a_threshold_are_counted() -> None:
+    draw = np.random.default_rng(8)
+    X = draw.normal(size=(2000, 2)).round(3)  # few of these are float32 values, and thresholds lie on them
+    y = (X[:, 0] + 0.3 * draw.normal(size=2000) > 0).astype(int)
+    loose, exact = (
+        compile_model(HistGradientBoostingClassifier(max_iter=10, max_depth=3).fit(rows, y), rows)
+        for rows in (X, X.astype(np.float32))
+    )
+    assert loose.report.rows_moved_by_float32 > 0
+    assert exact.report.rows_moved_by_float32 == 0
+
+
+def test_a_spline_before_trees_is_refused() -> None:
+    X, y = invented(gaps=0.0)
+    model = make_pipeline(SplineTransformer(), boosting()).fit(X, y)
+    with pytest.raises(CompileRefused, match="spline"):
+        compile_model(model, X)
 
 
 def test_where_a_library_takes_nothing_missing_the_cohorts_middle_value_stands_in() -> None:
