@@ -1,7 +1,8 @@
 """Whom to see soon after discharge: HOSPITAL, and LACE beside it, at encounter-discharge.
 
-The seam for a trained model is `ESTIMATES`: what is asked first comes first, and the first that can be worked out
-speaks. Bands: HOSPITAL high from 7 points (JAMA Intern Med 2016), LACE high from 10.
+`ESTIMATES` are asked in their order, and the first that can be worked out and is high speaks. The trained model has a
+service of its own beside this one, for stays with diabetes (`readmission.py`). Bands: HOSPITAL high from 7 points (JAMA
+Intern Med 2016), LACE high from 10.
 """
 
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from cds_hooks.protocol.hooks import ENCOUNTER_DISCHARGE, EncounterDischargeCont
 from cds_hooks.service import Advice, Service, Situation
 from fhir.mapping.feature import Missing
 from fhir.mapping.hospital_use import Stay, current_stay
+from fhir.mapping.stay_facts import discharge_destination
 from fhir.mapping.vector import map_features
 from fhir.record.time import DAY_SECONDS, parse_time
 from models_onnx.calculation.calculate import Result
@@ -29,7 +31,8 @@ HOSPITAL, LACE = get_equation("hospital_score"), get_equation("lace")
 FEATURES = features_of(HOSPITAL, LACE)
 FOLLOW_UP_WORDS = ("follow-up", "follow up", "post-discharge", "transition of care", "transitional care")
 _FOLLOW_UP_DAYS = 7
-_NOT_HOME = ("hosp", "exp", "snf", "long", "rehab", "psy", "aadvice")
+# fhir/terminology/tables/discharge_destinations.csv: LACE and HOSPITAL are for people who go home.
+_HOME = frozenset({"home", "home_health", "home_infusion"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,12 +115,10 @@ def _is_before(effective: str, stay: Stay) -> bool:
 
 
 def _goes_elsewhere(situation: Situation) -> Advice | None:
-    stay = current_stay(situation.record)
-    if stay is None:
+    if current_stay(situation.record) is None:
         return silent(HOSPITAL.id, "outside-population", "No stay in hospital is on the chart that could end.")
-    hospitalization = stay.encounter.hospitalization
-    disposition = hospitalization.dischargeDisposition if hospitalization is not None else None
-    if disposition is not None and any(disposition.has(code) for code in _NOT_HOME):
+    known = discharge_destination(situation.record)
+    if known is not None and known[0].key not in _HOME:
         return silent(
             HOSPITAL.id, "outside-population", "The patient does not go home: the scores are for discharge home."
         )

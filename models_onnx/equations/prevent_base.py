@@ -162,6 +162,8 @@ EQUATION = Equation(
             "known cardiovascular disease (coronary, stroke, heart failure)",
             ("has_coronary_disease", "has_had_stroke_tia", "has_heart_failure"),
         ),
+        # Not named in the paper's list, but clinical ASCVD: nobody assesses the risk of having what is there.
+        Exclusion("known disease of other arteries", ("has_peripheral_artery_disease",)),
     ),
     cautions=(
         "Race is not an input.",

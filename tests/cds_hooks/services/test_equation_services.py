@@ -123,6 +123,7 @@ HOME = ("discharge-follow-up", "going-home")
         (STATIN, added("medications", order("diabetes-no-statin", "83367", "atorvastatin")), "already-done"),
         (STATIN, added("conditions", condition("diabetes-no-statin", "I25.10")), "excluded"),
         (STATIN, added("conditions", condition("diabetes-no-statin", "I50.9")), "excluded"),
+        (STATIN, added("conditions", condition("diabetes-no-statin", "I73.9")), "excluded"),
         (STATIN, added("conditions", condition("diabetes-no-statin", "Z51.5")), "palliative"),
         (STATIN, valued("2093-3", 390), "out-of-range"),
         (STATIN, _hidden("medications"), "input-missing"),
