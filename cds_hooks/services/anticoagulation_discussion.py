@@ -103,8 +103,8 @@ def _bleeding(bleeding: Charted) -> tuple[str, dict[str, Any]]:
     items = f" ({', '.join(_OVER_65 if words == 'Age' else words.lower() for words in counted)})" if counted else ""
     known = "".join(f", about {rate:.1f} major bleeds in 100 people a year" for _, rate in result.rates())
     line = (
-        f"**HAS-BLED {int(result.number)} of 9**{items}{known}; what is not in the chart counts as no. It shows what can "
-        "be changed; it is no reason to withhold."
+        f"**HAS-BLED {int(result.number)} of 9**{items}{known}; what is not in the chart counts as no. It shows what "
+        "can be changed; it is no reason to withhold."
     )
     return line, {"beside": [extension_of(bleeding, result)]}
 
