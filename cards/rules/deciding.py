@@ -51,7 +51,7 @@ def decide(rule: CompiledRule, situation: Situation) -> Decided:
 
 def decide_worst(rule: CompiledRule, alone: Situation, partners: Iterable[Taken]) -> Decided:
     """The worst that the rule says about one of the partners, said of all for whom it says it."""
-    decided = [_decide(rule, alone.with_partners((one,))) for one in partners]
+    decided = [_decide(rule, alone.before((one,), rule.trigger)) for one in partners]
     verdicts = [one for one in decided if isinstance(one, Verdict)]
     if not verdicts:
         return decided[0]

@@ -24,6 +24,7 @@ from cards.rules.saying import MISSING, WITHIN_LIMITS, band_of, finding_of, sile
 from cards.rules.situation import Situation
 from cards.rules.trigger import Call
 from fhir.mapping.medications import Identity
+from fhir.terminology.medications import Ingredient
 
 __all__ = ["MISSING", "WITHIN_LIMITS", "Judgement", "RuleBook", "Wake", "families", "rule_book"]
 
@@ -94,7 +95,15 @@ class RuleBook:
 
     def judge(self, chart: Chart, drafted: Drafted) -> Judgement:
         """What every rule of this draft says or why it does not."""
-        answers = [_answer(wake, chart, drafted) for wake in self.rules_for(drafted.medication)]
+        # The rules of one ingredient look at the same situation: what one has worked out the next one has.
+        alone: dict[Ingredient, Situation] = {}
+        answers = []
+        for wake in self.rules_for(drafted.medication):
+            ingredient = wake.call.ingredient
+            situation = alone.get(ingredient)
+            if situation is None:
+                situation = alone[ingredient] = Situation(chart, drafted, ingredient)
+            answers.append(_answer(wake, situation))
         decided = [answer for answer in answers if answer is not None]
         return Judgement(drafted, decided, len(answers) - len(decided))
 
@@ -121,13 +130,12 @@ def rule_book() -> RuleBook:
     return RuleBook(rule for family in families() for rule in compile_family(family))
 
 
-def _answer(wake: Wake, chart: Chart, drafted: Drafted) -> Decided | None:
+def _answer(wake: Wake, alone: Situation) -> Decided | None:
     """What one rule says; None where it is about a pair and the other side is not there."""
     rule, call = wake
     if call.is_local:
         return Silence(rule.id, "local-form", f"{rule.declared.title}: a local form does not wake this rule.")
-    alone = Situation(chart, drafted, call.ingredient, trigger=rule.trigger)
-    partners = _partners(call, chart, drafted)
+    partners = _partners(call, alone.chart, alone.drafted)
     if partners:
         return decide_worst(rule, alone, partners)
     return decide(rule, alone) if call.alone else None

@@ -67,6 +67,12 @@ class Situation:
         """The same before these drugs of the other side."""
         return self._again(fresh_only=self.fresh_only, partners=partners)
 
+    def before(self, partners: tuple[Taken, ...], trigger: CompiledTrigger) -> "Situation":
+        """The same before these drugs of the other side of the rule's pair."""
+        return Situation(
+            self.chart, self.drafted, self.ingredient, fresh_only=self.fresh_only, partners=partners, trigger=trigger
+        )
+
     def _again(self, *, fresh_only: bool, partners: tuple[Taken, ...]) -> "Situation":
         return Situation(
             self.chart, self.drafted, self.ingredient, fresh_only=fresh_only, partners=partners, trigger=self.trigger

@@ -1,7 +1,6 @@
 """What the patient is on at the instant of the record, and whether a drug is new to them."""
 
 from collections.abc import Iterator, Mapping
-from weakref import WeakKeyDictionary
 
 import msgspec
 from msgspec import Struct
@@ -246,9 +245,6 @@ def _end(period: Period) -> float | None:
     return end.instant + (DAY_SECONDS if end.precision == "day" else 0.0)
 
 
-_HISTORIES: WeakKeyDictionary[PatientRecord, Mapping[str, list[tuple[str, Order]]]] = WeakKeyDictionary()
-
-
 def is_new_start(record: PatientRecord, rxcui: str, *, besides: str | None = None) -> bool:
     """Whether no order or statement of the ingredient that was taken falls in the last 180 days.
 
@@ -279,9 +275,9 @@ def _started(order: Order) -> FhirTime | None:
 
 def _history(record: PatientRecord, rxcui: str) -> list[tuple[str, Order]]:
     """Every order of the ingredient that was ever taken, with its source."""
-    known = _HISTORIES.get(record)
+    known: Mapping[str, list[tuple[str, Order]]] | None = record.derived.get("history")
     if known is None:
-        known = _HISTORIES[record] = _by_ingredient(record)
+        known = record.derived["history"] = _by_ingredient(record)
     return known.get(rxcui, [])
 
 

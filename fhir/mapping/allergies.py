@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterable, Iterator
 from typing import Literal, TypeAlias
-from weakref import WeakKeyDictionary
 
 from msgspec import Struct
 
@@ -74,17 +73,14 @@ class Allergy(Struct, frozen=True, gc=False):
         return self.is_intolerance
 
 
-_ALLERGIES: WeakKeyDictionary[PatientRecord, tuple[Allergy, ...]] = WeakKeyDictionary()
-
-
 def allergies(record: PatientRecord) -> tuple[Allergy, ...]:
     """The drug allergies and intolerances of the record, made once per record.
 
     Neither resolved or inactive ones, nor food and pollen; refuted ones are not facts of the record.
     """
-    known = _ALLERGIES.get(record)
+    known: tuple[Allergy, ...] | None = record.derived.get("allergies")
     if known is None:
-        known = _ALLERGIES[record] = tuple(_drug_allergies(record))
+        known = record.derived["allergies"] = tuple(_drug_allergies(record))
     return known
 
 

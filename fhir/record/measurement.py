@@ -52,23 +52,25 @@ def effective_time(observation: Observation) -> FhirTime | None:
     return parse_time(text) if text else None
 
 
+_KEY_BY_LOINC = {code: analyte.key for code, analyte in ANALYTE_BY_LOINC.items()}
+
+
 def parts_by_analyte(observations: Iterable[Observation]) -> dict[str, list[CodedPart]]:
     """Every Observation or component by the key of its analyte, in the order they came.
 
     The hot path of a large chart: one pass, and nothing is parsed or compared before somebody asks.
     """
     parts: dict[str, list[CodedPart]] = {}
-    analyte_of = ANALYTE_BY_LOINC.get
+    key_of, known = _KEY_BY_LOINC.get, parts.get
     for observation in observations:
         for coding in observation.code.coding:
-            analyte = analyte_of(coding.code)  # type: ignore[arg-type]  # None is simply not in the table
-            if analyte is not None and (coding.system == LOINC or coding.system is None):
-                part = (observation, observation, coding.code)
-                known = parts.get(analyte.key)
-                if known is None:
-                    parts[analyte.key] = [part]
-                else:
-                    known.append(part)
+            code = coding.code
+            key = key_of(code)  # type: ignore[arg-type]  # None is simply not in the table
+            if key is not None and (coding.system == LOINC or coding.system is None):
+                there = known(key)
+                if there is None:
+                    there = parts[key] = []
+                there.append((observation, observation, code))
                 break
         if observation.component:
             for key, inner in _component_parts(observation):
