@@ -17,6 +17,7 @@ from benchmarks import bare
 from benchmarks.charts import load_stays
 from benchmarks.explaining import measure_explaining
 from benchmarks.killing import KillResult, kill_many_times
+from benchmarks.order_sign import figures as order_sign_figures
 from benchmarks.rounds import Comparison, Plan, Target, compare
 from benchmarks.servers import Server, bare_command, running, service_command
 from benchmarks.stages import LoadedStages, model_alone, unloaded_stages
@@ -61,6 +62,8 @@ class Measured:
     """Median of the whole trust check of a signed call, key known, by algorithm (benchmarks/trust.py)."""
     explaining: list[dict[str, Any]] = field(default_factory=list)
     """One explained prediction by form of model, next to shap on the same model (benchmarks/explaining.py)."""
+    order_sign: list[dict[str, float]] = field(default_factory=list)
+    """What checking drafted orders costs beyond decoding (benchmarks/order_sign.py)."""
     kills: KillResult | None = None
 
     def faults(self) -> list[str]:
@@ -129,6 +132,7 @@ def _compare_all(
     measured.model_us = model_alone()
     measured.trust_us = {each.algorithm: each.median for each in measure_trust()}
     measured.explaining = measure_explaining()
+    measured.order_sign = order_sign_figures()
 
 
 def _one_body(

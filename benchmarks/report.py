@@ -15,6 +15,7 @@ from rich.text import Text
 from benchmarks.explaining import table_of as explaining_table
 from benchmarks.killing import KillResult
 from benchmarks.measure import BodyMeasured, Measured, Wanted
+from benchmarks.order_sign import table as order_sign_table
 from benchmarks.rounds import Side
 
 _QUIET = 0.5
@@ -33,6 +34,8 @@ def print_report(measured: Measured, wanted: Wanted, console: Console) -> None:
         _print_single_figures(measured, console)
     if measured.explaining:
         console.print(explaining_table(measured.explaining))
+    if measured.order_sign:
+        console.print(order_sign_table(measured.order_sign))
     if measured.kills:
         console.print(kill_sentence(measured.kills))
     for fault in measured.faults():
@@ -130,6 +133,7 @@ def as_json(measured: Measured, wanted: Wanted) -> dict[str, Any]:
         "model_us": measured.model_us,
         "trust_us": measured.trust_us,
         "explaining": measured.explaining,
+        "order_sign": measured.order_sign,
         "kills": _kills_json(measured.kills),
         "faults": measured.faults(),
     }
