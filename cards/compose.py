@@ -6,6 +6,7 @@ from msgspec import Struct, structs, to_builtins
 
 from cards.card import SUMMARY_LIMIT, Card, Source, Suggestion, check_card
 from cards.markdown import escape, plain
+from cards.proofs import Proofs
 from cards.rules.chart import Chart
 from cards.rules.draft import Draft
 from cards.rules.drafted import Drafted
@@ -42,6 +43,7 @@ def check_orders(
     book: RuleBook | None = None,
     original: Original = lambda _reference: None,
     quiet: Quiet = never_quiet,
+    proofs: Proofs | None = None,
     *,
     signing: bool = False,
 ) -> OrderOutcome:
@@ -50,13 +52,14 @@ def check_orders(
     `original` gives the client's own JSON of an active order, for suggestions that stop or change it; `quiet` says why
     a finding is not shown here. What is not shown is judged all the same: no suggestion can go against it.
 
+    `proofs` remembers between calls which orders are valid FHIR.
+
     `signing`: nothing more will be entered, so that what is missing is asked for and not waited for.
 
     What is found about two drafts together stands on one card: on the draft that the rule can do most about.
     """
-    check = _Check(
-        Chart(record, drafts, signing=signing), book if book is not None else rule_book(), new_uuid, original
-    )
+    chart = Chart(record, drafts, signing=signing)
+    check = _Check(chart, book if book is not None else rule_book(), new_uuid, original, proofs or Proofs())
     silences: list[Silence] = []
     by_draft = {id(one.draft): one for one in check.chart.drafted}
     asked = []
@@ -111,11 +114,14 @@ def _passed_over(draft: Draft, drafted: Drafted | None) -> Iterator[Silence]:
 class _Check:
     """One call: the patient with the drafts, and what was found about each of them, judged once."""
 
-    def __init__(self, chart: Chart, book: RuleBook, new_uuid: Callable[[], str], original: Original) -> None:
+    def __init__(
+        self, chart: Chart, book: RuleBook, new_uuid: Callable[[], str], original: Original, proofs: Proofs
+    ) -> None:
         self.chart = chart
         self.book = book
         self.new_uuid = new_uuid
         self.original = original
+        self.proofs = proofs
         self._judged: dict[int, Judgement] = {}
 
     def judge(self, drafted: Drafted) -> Judgement:
@@ -137,7 +143,7 @@ class _Check:
                 silences.append(Silence(name, "no-rule", f"No rule here is about {plain(drafted.medication.name)}."))
             return None, silences
         findings = tuple(sorted(found, key=_rank))
-        bench = Bench(self.chart, drafted, self.found, self.original, self.book, self.new_uuid)
+        bench = Bench(self.chart, drafted, self.found, self.original, self.book, self.new_uuid, self.proofs)
         uuid = self.new_uuid()
         suggestions: list[Suggestion] = []
         for finding in findings:

@@ -16,6 +16,7 @@ from cards.amend import NotChangeable, amend
 from cards.card import Action, Suggestion
 from cards.markdown import plain
 from cards.new_order import lab_order, medication_order
+from cards.proofs import Proofs
 from cards.rules.chart import Chart, Taken
 from cards.rules.draft import read_draft
 from cards.rules.drafted import Drafted
@@ -33,7 +34,8 @@ class Bench(Struct, frozen=True):
     """What the suggestions for one draft are made with: the patient, the draft, what is found, the rules.
 
     `found` gives the rule and band of everything that is found about a draft as the drafts are now; `original` the
-    client's own JSON of an active order ('MedicationRequest/7'), None where it is not at hand.
+    client's own JSON of an active order ('MedicationRequest/7'), None where it is not at hand; `proofs` what was
+    proven in this session.
     """
 
     chart: Chart
@@ -42,6 +44,7 @@ class Bench(Struct, frozen=True):
     original: Original
     book: RuleBook
     new_uuid: NewUuid
+    proofs: Proofs
 
 
 class Withheld(Exception):
@@ -110,7 +113,7 @@ def _correction(change: Change, label: str, plan: _Plan) -> Iterator[Action]:
     bench = plan.bench
     original = bench.drafted.draft.resource
     corrected = _amended(bench.drafted, change, bench)
-    _check_valid(corrected, original)
+    _check_valid(corrected, original, bench)
     product = _check_accepted(corrected, plan, in_place=True)
     description = f"{label}: {plain(product.medication.words)}"
     if bench.drafted.draft.reference == f"MedicationRequest/{original.get('id')}":
@@ -138,7 +141,7 @@ def _stopped_with_it(plan: _Plan) -> Iterator[Action]:
 
 def _with_status(original: Json, status: str, taken: Taken, plan: _Plan) -> Action:
     after = {**original, "status": status}
-    _check_valid(after, original)
+    _check_valid(after, original, plan.bench)
     plan.drafts.append(read_draft(after))
     verb = "Stop" if status == "stopped" else "Hold"
     return Action(type="update", description=f"{verb} the active {plain(taken.medication.words)}", resource=after)
@@ -163,7 +166,7 @@ def _partner_action(partner: Taken, declared: SuggestionTemplate, plan: _Plan) -
     if before.order is None:
         raise Withheld("the other order cannot be read")
     after = _amended(Drafted(before, before.order, plan.bench.chart.medications), change, plan.bench)
-    _check_valid(after, original)
+    _check_valid(after, original, plan.bench)
     plan.drafts.append(read_draft(after))
     return Action(type="update", description=f"Change {plain(partner.medication.words)}", resource=after)
 
@@ -177,7 +180,7 @@ def _new_order(alternatives: tuple[NewOrder, ...], plan: _Plan) -> Action:
             alternative, bench.drafted.draft, bench.chart.record.patient_id, identity=bench.new_uuid()
         )
         try:
-            _check_valid(resource, {})
+            _check_valid(resource, {}, bench)
             _check_fits(_check_accepted(resource, plan, in_place=False), bench)
         except Withheld as reason:
             reasons.append(str(reason))
@@ -193,7 +196,7 @@ def _test(offer: Offer, position: int, bench: Bench) -> Action:
     resource = lab_order(
         declared, bench.drafted.draft, record.patient_id, identity=bench.new_uuid(), as_of=record.as_of
     )
-    _check_valid(resource, {})
+    _check_valid(resource, {}, bench)
     when = f" in {declared.in_days} days" if declared.in_days else ""
     return Action(type="create", description=f"Order {declared.name}{when}", resource=resource)
 
@@ -262,9 +265,9 @@ def prepare() -> None:
     _faults({})
 
 
-def _check_valid(resource: Json, original: Json) -> None:
-    faults = _faults(resource)
-    new = faults - _faults(original) if faults and original else faults
+def _check_valid(resource: Json, original: Json, bench: Bench) -> None:
+    faults = bench.proofs.faults(resource, _faults)
+    new = faults - bench.proofs.faults(original, _faults) if faults and original else faults
     if new:
         raise Withheld(f"the order would not be valid FHIR at {', '.join(sorted(place for place, _ in new))}")
 

@@ -21,6 +21,7 @@ from cds_hooks.logs import configure_logs, log
 from cds_hooks.metrics import Metrics
 from cds_hooks.metrics_folder import MetricsFolder
 from cds_hooks.predictor import Predictor
+from cds_hooks.reuse import Reuse
 from cds_hooks.routes.contained import contained
 from cds_hooks.routes.health import health_routes
 from cds_hooks.routes.hooks import HookRoute
@@ -55,6 +56,7 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
         Predictor(),
         Fetching(trust, configured.fetch_milliseconds),
         Governance(configured.rules_file, needs_approval=not trust.development),
+        Reuse(),
     )
     visitors = Visitors(configured)
     counted = MetricsFolder(parts.metrics, configured.metrics_dir)

@@ -19,6 +19,7 @@ from cds_hooks.predictor import Predictor
 from cds_hooks.prefetch import Brought, noted, what_was_brought
 from cds_hooks.protocol.request import CDSRequest, read_request
 from cds_hooks.protocol.response import encode_response
+from cds_hooks.reuse import Reuse
 from cds_hooks.security import TrustedClient
 from cds_hooks.service import Service, Situation
 from cds_hooks.settings import Settings
@@ -41,6 +42,7 @@ class Parts:
     predictor: Predictor
     fetching: Fetching
     governance: Governance
+    reuse: Reuse
 
 
 async def invoke(body: bytes, service: Service, client: TrustedClient, parts: Parts) -> bytes:
@@ -189,6 +191,7 @@ def _situation(
         public_url=parts.settings.public_url,
         decision_id=decision_id,
         predict=parts.predictor.predict,
+        proofs=parts.reuse.proofs(client.name, record.patient_id, request.context.user_id or "", record.as_of_epoch),
         quiet=parts.governance.hearing(client.name, record.patient_id, lambda: care_units(record), record.as_of_epoch),
         prefetch=brought,
         sent=sent,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cards.card import Card, Link
+from cards.proofs import Proofs
 from cards.rules.finding import Silence
 from cards.rules.governance import Quiet, never_quiet
 from cds_hooks.dialects import DEVELOPMENT, ClientProfile, is_offered, published_entry
@@ -35,6 +36,8 @@ class Situation:
     """The calibration of the kidney failure risk equation that this site uses."""
     referral_risk: float = 0.03
     """The 5-year risk of kidney failure from which this site discusses a referral."""
+    proofs: Proofs = field(default_factory=Proofs)
+    """What was proven about this user's orders for this patient in the last minutes."""
     quiet: Quiet = never_quiet
     """Why a finding of the medication rules is not shown to this client."""
     prefetch: Brought = NOTHING_ASKED

@@ -1,4 +1,4 @@
-"""What the patient goes home with, against this patient's kidneys: the rules for orders over the active medications.
+"""What the patient goes home with: the rules for orders over the active medications.
 
 A planning estimate has no place here: its population lives at home (models_onnx/models/mortality_5y.py). What can be
 decided at discharge with sources at hand is the dose of what goes home, by the kidney function of this stay.
@@ -172,10 +172,10 @@ def _action(action: Action, active: dict[str, _Active], situation: Situation) ->
 SERVICE = Service(
     id="discharge-medications",
     hooks=(ENCOUNTER_DISCHARGE,),
-    title="Medications at discharge and this patient's kidneys",
+    title="Medications at discharge checked against this patient",
     description=(
-        "Checks the active medication orders that go home against kidney function, age, weight and conditions, as the "
-        "stay has left them, and offers the corrected order."
+        "Checks the active medication orders that go home against kidney function, each other, age, pregnancy, "
+        "allergies, opioid load and overdue tests, as the stay has left them, and offers the corrected order."
     ),
     usage_requirements="For prescribers and pharmacists at discharge; not signed off by a human pharmacist.",
     needs=Needs.of(analytes=NEEDS.analytes, resources=NEEDS.resources, required=("medications",)),

@@ -1,4 +1,4 @@
-"""Drafted medications against this patient's kidneys, with a corrected draft, at order-select and order-sign."""
+"""Drafted medications against this patient, with a corrected draft, at order-select and order-sign."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -43,6 +43,7 @@ async def decide(situation: Situation) -> Advice:
         situation.card_uuid,
         original=ChartedOrders(situation.sent).original,
         quiet=situation.quiet,
+        proofs=situation.proofs,
         signing=is_final,
     )
     cards = [structs.replace(card, links=situation.links_of(card)) for card in outcome.cards]
@@ -144,10 +145,11 @@ def _unknown_selections(context: OrderSelectContext | OrderSignContext, drafts: 
 SERVICE = Service(
     id="order-safety",
     hooks=(ORDER_SELECT, ORDER_SIGN),
-    title="Drafted medications and this patient's kidneys",
+    title="Drafted medications checked against this patient",
     description=(
-        "Checks drafted medications against kidney function, age, weight and conditions, and offers the corrected "
-        "draft. At order-select only what is selected is judged, at order-sign every draft."
+        "Checks drafted medications against kidney function, other medications, age, pregnancy, allergies, opioid load "
+        "and overdue tests, and offers the corrected draft. At order-select only what is selected is judged, at "
+        "order-sign every draft."
     ),
     usage_requirements="For prescribers and pharmacists; not signed off by a human pharmacist.",
     needs=Needs.of(analytes=NEEDS.analytes, resources=NEEDS.resources),
