@@ -1,0 +1,62 @@
+"""The drafts of our cases before real patients: an accepted suggestion brings nothing new."""
+
+import gzip
+import json
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from cards.compose import check_orders
+from fhir.record.record import PatientRecord, read_record
+from fhir.record.resources import decoder
+from tests.cards.rules.cases import accepted, all_cases, findings, originals, uuids
+from tests.cards.rules.patients import draft_of, drafts_of
+
+Json = dict[str, Any]
+
+FAMILIES = ("age-", "allergy-", "dup-", "preg-")
+READ = {
+    "Patient", "Condition", "MedicationRequest", "MedicationStatement", "Medication", "AllergyIntolerance", "Procedure",
+    "Encounter",
+}  # fmt: skip
+CHARTS = (
+    "synthea/afib_warfarin__*", "synthea/dementia__*", "synthea/pregnant_now__*", "synthea/osteoporosis__*",
+    "mimic-iv-demo/100159*", "mimic-iv-demo/10037928*",
+)  # fmt: skip
+
+
+def _drafts() -> list[Json]:
+    cases = (case for rule, case in all_cases() if rule.startswith(FAMILIES) and case["kind"] == "fires")
+    return list({json.dumps(case["draft"], sort_keys=True): case["draft"] for case in cases}.values())
+
+
+def _chart(path: Path) -> tuple[Json, PatientRecord]:
+    """The whole chart an hour after its last order."""
+    resources = [entry["resource"] for entry in json.loads(gzip.decompress(path.read_bytes()))["entry"]]
+    kept = [one for one in resources if one["resourceType"] in READ]
+    ordered = [one["authoredOn"] for one in kept if one["resourceType"] == "MedicationRequest" and "authoredOn" in one]
+    as_of = max(datetime.fromisoformat(when) for when in ordered) + timedelta(hours=1)
+    patient = next(one["id"] for one in kept if one["resourceType"] == "Patient")
+    bundle = {"resourceType": "Bundle", "type": "searchset", "entry": [{"resource": one} for one in kept]}
+    record = read_record({"all": decoder.decode(orjson.dumps(bundle))}, patient, as_of, on_other_patient="refuse")
+    return bundle, record
+
+
+@pytest.mark.outside_data
+@pytest.mark.parametrize("pattern", CHARTS)
+def test_an_accepted_suggestion_answers_its_finding_and_brings_no_other(pattern: str, data_folder: Path) -> None:
+    bundle, record = _chart(sorted((data_folder / "fhir").glob(pattern))[0])
+    whole = originals(bundle)
+    tried = 0
+    for draft in _drafts():
+        resource = draft_of(draft) | {"subject": {"reference": f"Patient/{record.patient_id}"}}
+        outcome = check_orders(record, drafts_of(resource), None, uuids(), original=whole, signing=True)
+        before = {one[:2] for one in findings(outcome)}
+        for label, after in accepted(outcome, [resource]):
+            tried += 1
+            again = findings(check_orders(record, after, None, uuids(), original=whole, signing=True))
+            assert {one[:2] for one in again} < before, label
+    assert tried > 3
