@@ -30,12 +30,33 @@ def all_cases() -> list[tuple[str, Case]]:
     return [(path.stem, case) for path in sorted(FOLDER.glob("*.json")) for case in json.loads(path.read_text())]
 
 
-def every_case(*kinds: str) -> pytest.MarkDecorator:
-    """Parametrizes a test over the cases of these kinds ("fires", "silent", "missing"; none: all)."""
-    chosen = [(rule, case) for rule, case in all_cases() if not kinds or case["kind"] in kinds]
-    return pytest.mark.parametrize(
-        ("rule", "case"), chosen, ids=[f"{rule}/{case['about']}: {case['id']}" for rule, case in chosen]
-    )
+CaseTest = Callable[[str, Case, datetime], None]
+
+
+def every_case(*kinds: str) -> Callable[[CaseTest], Callable[[str, datetime], None]]:
+    """Runs a test over the cases of these kinds ("fires", "silent", "missing"; none: all), one test for each rule.
+
+    What fails names its case.
+    """
+    chosen: dict[str, list[Case]] = {}
+    for rule, case in all_cases():
+        if not kinds or case["kind"] in kinds:
+            chosen.setdefault(rule, []).append(case)
+
+    def decorate(test: CaseTest) -> Callable[[str, datetime], None]:
+        @pytest.mark.parametrize("rule", sorted(chosen))
+        def of_rule(rule: str, as_of: datetime) -> None:
+            for case in chosen[rule]:
+                try:
+                    test(rule, case, as_of)
+                except Exception as error:
+                    error.add_note(f"{rule}/{case['about']}: {case['id']}")
+                    raise
+
+        of_rule.__doc__ = test.__doc__
+        return of_rule
+
+    return decorate
 
 
 def uuids() -> Callable[[], str]:
