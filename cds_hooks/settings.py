@@ -113,7 +113,7 @@ class Settings(BaseSettings):
     )
     kfre_region: Literal["north_america", "non_north_america"] = Field(
         default="north_america",
-        description="Calibration of the kidney failure risk equation for this site: north_america or non_north_america.",
+        description="Calibration of the kidney failure risk equation at this site: north_america or non_north_america.",
     )
     referral_risk: float = Field(
         default=0.03,

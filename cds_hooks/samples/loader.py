@@ -55,8 +55,8 @@ class Spoken:
 class Sample:
     """One invented patient. `facts` are what a reader must find in the record, on any day it is loaded: age in
     completed years, `creatinine_mg_dl` (newest usable), `weight_kg`, `egfr_ckd_epi_2021` in mL/min/1.73 m2,
-    `crcl_cockcroft_gault` in mL/min (actual weight). `services` are those of published equations that speak, all others are silent; `later` names
-    what services to come should do."""
+    `crcl_cockcroft_gault` in mL/min (actual weight). `services` are those of published equations that speak, all others
+    are silent; `later` names what services to come should do."""
 
     id: str
     title: str

@@ -105,20 +105,25 @@ class CompiledEquation:
 def confirmed(result: Result) -> Result:
     """The same result as its ONNX file gives it, in one run; the result itself where it has no file.
 
-    ExplanationMismatch where the file and the equation's own arithmetic differ: such a result is not shown.
+    ExplanationMismatch where value or contributions of the file differ from the equation's own: it is not shown.
     """
     file = COMPILED / compiled_name(result.equation.id, result.output.id)
     if not _is_there(file):
         return result
     worked = load_compiled(result.equation.id, result.output.id).work(result.values)
-    if worked is None or not abs(float(worked.value) - result.number) <= PARITY * max(1.0, abs(result.number)):
-        raise ExplanationMismatch(
-            f"{result.equation.id} {result.output.id}: the file does not say what the equation says"
-        )
+    if worked is None or not _agree(worked, result):
+        name = f"{result.equation.id} {result.output.id}"
+        raise ExplanationMismatch(f"{name}: the file does not say what the equation says")
     used = {part.input for part in result.working.contributions}
-    return replace(
-        result, working=replace(worked, contributions=tuple(p for p in worked.contributions if p.input in used))
-    )
+    parts = tuple(part for part in worked.contributions if part.input in used)
+    return replace(result, working=replace(worked, contributions=parts))
+
+
+def _agree(worked: Working, result: Result) -> bool:
+    own = {part.input: part.contribution for part in result.working.contributions}
+    gaps = [abs(part.contribution - own.get(part.input, 0.0)) for part in worked.contributions]
+    gaps += [abs(float(worked.value) - result.number), abs(worked.base - result.working.base)]
+    return max(gaps) <= PARITY * max(1.0, abs(result.number))
 
 
 @cache

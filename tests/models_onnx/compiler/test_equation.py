@@ -97,6 +97,10 @@ def test_a_result_that_the_file_does_not_confirm_is_not_shown() -> None:
     changed = replace(result, working=replace(result.working, value=float(result.value) + 0.01))
     with pytest.raises(ExplanationMismatch):
         confirmed(changed)
+    first, *others = result.working.contributions
+    other_parts = (replace(first, contribution=first.contribution + 0.5), *others)
+    with pytest.raises(ExplanationMismatch):
+        confirmed(replace(result, working=replace(result.working, contributions=other_parts)))
 
 
 def test_bytes_that_are_no_model_and_rows_of_another_shape_are_refused() -> None:
