@@ -82,8 +82,7 @@ def _load_signed(folder: Path, keys: Keys) -> Artifact:
     What a trusted key signed was valid against the schema when it was published.
     """
     release = read_release(folder, keys)
-    for name in sorted(release.files):
-        refuse_other_file(release, folder.name, name, _read_named(folder, name))
+    refuse_other_files(folder, release)
     try:
         manifest = msgspec.json.decode(_read_manifest(folder), type=Manifest)
     except msgspec.DecodeError as problem:
@@ -98,6 +97,12 @@ def _load_signed(folder: Path, keys: Keys) -> Artifact:
     _refuse_other_model(folder, manifest, content)
     refuse_unsafe(content)
     return Artifact(manifest, content, release)
+
+
+def refuse_other_files(folder: Path, release: Release) -> None:
+    """HashMismatch for the first file that is missing or not the one that was signed."""
+    for name in sorted(release.files):
+        refuse_other_file(release, folder.name, name, _read_named(folder, name))
 
 
 def _refuse_other_model(folder: Path, manifest: Manifest, content: bytes) -> None:

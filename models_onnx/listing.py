@@ -3,15 +3,24 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from models_onnx.artifact import load_artifact
+import msgspec
+
+from models_onnx.artifact import MANIFEST, load_artifact
 from models_onnx.errors import ArtifactRefused
-from models_onnx.registry import ARTIFACTS
+from models_onnx.imported import Imported
+from models_onnx.registry import ARTIFACTS, model_ids
+from models_onnx.signing.release import parse_release
 from models_onnx.spec import ModelSpec, find_specs
+
+READY, IMPORTED = "ready", "imported"
 
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """One declared model and the state of its artifact: `ready`, `not trained`, or why it is not served."""
+    """One model and the state of its artifact: `ready`, `not trained`, `imported`, or why it is not served.
+
+    `release` is where its release stands: draft, validated, approved, shadow, active or retired.
+    """
 
     id: str
     version: str
@@ -19,11 +28,17 @@ class Listed:
     state: str
     sha256: str | None = None
     auroc: float | None = None
+    release: str = ""
 
 
 def list_models(folder: Path = ARTIFACTS) -> tuple[Listed, ...]:
-    """Every declared model, with the state of its artifact; never raises for a broken one, it says so."""
-    return tuple(_listed(spec, folder / spec.id) for spec in find_specs().values())
+    """Every declared model and every imported one, with the state of its artifact; a broken one is said, not raised."""
+    specs = find_specs()
+    imported = [name for name in model_ids(folder) if name not in specs]
+    return (
+        *(_listed(spec, folder / spec.id) for spec in specs.values()),
+        *(_imported(name, folder / name) for name in imported),
+    )
 
 
 def _listed(spec: ModelSpec, folder: Path) -> Listed:
@@ -33,7 +48,7 @@ def _listed(spec: ModelSpec, folder: Path) -> Listed:
         manifest = load_artifact(folder).manifest
     except ArtifactRefused as problem:
         return Listed(spec.id, spec.version, spec.title, str(problem))
-    state = "ready" if manifest.version == spec.version else f"trained as {manifest.version}"
+    state = READY if manifest.version == spec.version else f"trained as {manifest.version}"
     return Listed(
         spec.id,
         spec.version,
@@ -41,4 +56,20 @@ def _listed(spec: ModelSpec, folder: Path) -> Listed:
         state,
         manifest.file.sha256,
         float(manifest.evaluation["all"]["auroc"]["value"]),
+        _release_state(folder),
     )
+
+
+def _imported(name: str, folder: Path) -> Listed:
+    try:
+        about = msgspec.json.decode((folder / MANIFEST).read_bytes(), type=Imported)
+    except (OSError, msgspec.DecodeError) as problem:
+        return Listed(name, "?", name, f"neither declared nor imported: {problem}")
+    return Listed(name, about.version, about.title, IMPORTED, about.file.sha256, release=_release_state(folder))
+
+
+def _release_state(folder: Path) -> str:
+    try:
+        return parse_release(folder).state
+    except ArtifactRefused:
+        return "draft"

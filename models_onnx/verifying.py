@@ -2,15 +2,17 @@
 
 from dataclasses import dataclass
 
-from models_onnx.artifact import CARD, load_artifact, read_manifest
+from models_onnx.artifact import CARD, MANIFEST, MODEL, load_artifact, read_manifest, refuse_other_files
 from models_onnx.card.check import refuse_incomplete
 from models_onnx.card.embed import card_of, core_digest
 from models_onnx.errors import ArtifactRefused, CardIncomplete, HashMismatch
+from models_onnx.imported import is_imported
+from models_onnx.onnx_file import refuse_unsafe
 from models_onnx.probing import probe
 from models_onnx.publishing import encode_card
 from models_onnx.registry import Version
 from models_onnx.signing.keys import Keys
-from models_onnx.signing.release import Release
+from models_onnx.signing.release import Release, read_release
 from models_onnx.signing.states import why_no_cards
 
 
@@ -39,15 +41,21 @@ def verify_version(version: Version, keys: Keys) -> Verified:
 
 
 def _verify(version: Version, keys: Keys) -> Release:
-    artifact = load_artifact(version.folder, keys, signed=True)
-    if artifact.release is None:
-        raise HashMismatch(f"{version.folder.name} is not signed")
-    read_manifest(version.folder)
-    card = card_of(artifact.content)
-    if (version.folder / CARD).read_bytes() != encode_card(card):
-        raise CardIncomplete(f"{version.folder.name}/{CARD} is not the card inside the model file")
+    folder = version.folder
+    release = read_release(folder, keys)
+    described = (folder / MANIFEST).read_bytes() if (folder / MANIFEST).is_file() else b""
+    if is_imported(described):
+        refuse_other_files(folder, release)
+    else:
+        load_artifact(folder, keys, signed=True)
+        read_manifest(folder)
+    content = (folder / MODEL).read_bytes()
+    card = card_of(content)
+    if (folder / CARD).read_bytes() != encode_card(card):
+        raise CardIncomplete(f"{folder.name}/{CARD} is not the card inside the model file")
     refuse_incomplete(card)
-    if card["model"].get("core_sha256") != core_digest(artifact.content):
-        raise HashMismatch(f"the card of {version.folder.name} was written for another model file (core_sha256)")
-    probe(artifact.content)
-    return artifact.release
+    if card["model"].get("core_sha256") != core_digest(content):
+        raise HashMismatch(f"the card of {folder.name} was written for another model file (core_sha256)")
+    refuse_unsafe(content)
+    probe(content)
+    return release

@@ -14,6 +14,7 @@ from cds_hooks.commands import (
     model_dataset,
     model_gates,
     model_import,
+    model_new,
     model_release,
     model_score,
 )
@@ -33,6 +34,7 @@ model_compile.register(app)
 model_score.register(app)
 model_compare.register(app)
 model_dataset.register(app)
+model_new.register(app)
 
 
 @app.command()
@@ -116,26 +118,26 @@ def evaluate(
 
 
 @app.command("list")
-def list_(as_json: AsJson = False) -> None:
-    """List the declared models and the state of their artifacts.
+def list_(folder: model_release.Folder = ARTIFACTS, as_json: AsJson = False) -> None:
+    """List the declared and the imported models, the state of their artifacts and where their releases stand.
 
     Exit codes: 0 all are ready, 1 one is not.
 
     Example: cds-hooks model list --json
     """
     with problems():
-        from models_onnx.listing import list_models
+        from models_onnx.listing import IMPORTED, READY, list_models
 
-        listed = list_models()
+        listed = list_models(folder)
     if as_json:
         print_json(listed)
     else:
-        table = Table("id", "version", "title", "state", "AUROC", "sha256", title="Models")
+        table = Table("id", "version", "title", "state", "release", "AUROC", "sha256", title="Models")
         for each in listed:
             auroc = "" if each.auroc is None else f"{each.auroc:.3f}"
-            table.add_row(each.id, each.version, each.title, each.state, auroc, (each.sha256 or "")[:12])
+            table.add_row(each.id, each.version, each.title, each.state, each.release, auroc, (each.sha256 or "")[:12])
         Console().print(table)
-    raise typer.Exit(0 if all(each.state == "ready" for each in listed) else 1)
+    raise typer.Exit(0 if all(each.state in (READY, IMPORTED) for each in listed) else 1)
 
 
 @app.command()

@@ -50,9 +50,10 @@ def card(
 
 def _card(name: str, folder: Path) -> tuple[dict[str, Any], str, str]:
     """The card, the release state and the file's hash; of an equation, if a model of that name is not there."""
-    from models_onnx.artifact import load_artifact
+    from models_onnx.artifact import MODEL, refuse_other_files
     from models_onnx.card.embed import card_of
     from models_onnx.errors import UnknownModel
+    from models_onnx.signing.release import read_release
 
     try:
         found = find_version(name, folder)
@@ -62,8 +63,10 @@ def _card(name: str, folder: Path) -> tuple[dict[str, Any], str, str]:
         if not has_equation(name):
             raise
         return equation_card(name), "active", ""
-    artifact = load_artifact(found.folder, own_keys())
-    return card_of(artifact.content), found.state, artifact.manifest.file.sha256
+    release = read_release(found.folder, own_keys())
+    refuse_other_files(found.folder, release)
+    card = card_of((found.folder / MODEL).read_bytes())
+    return card, release.state, release.files[MODEL].sha256
 
 
 def _written(document: dict[str, Any], format: Format, state: str, sha256: str) -> bytes:

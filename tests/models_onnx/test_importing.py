@@ -17,7 +17,10 @@ from models_onnx.errors import CardIncomplete, ImportRefused, ManifestRefused, U
 from models_onnx.gates.run import run_gates
 from models_onnx.gates.subject import read_subject
 from models_onnx.importing import import_model, read_json
+from models_onnx.listing import list_models
+from models_onnx.registry import versions
 from models_onnx.signing.release import read_release
+from models_onnx.verifying import verify_version
 from tests.models_onnx.workshop import KEYS, SIGNER, evidence, good_card
 
 Document = dict[str, Any]
@@ -84,6 +87,16 @@ def test_the_same_gates_refuse_it_for_cards_because_it_does_not_explain_itself(t
     for gate in ("G1", "G2", "G5", "G14"):
         assert results[gate].status == "passed", (gate, results[gate].why)
     assert not report.green
+
+
+def test_it_is_listed_verified_and_its_card_read_like_ours(tmp_path: Path, theirs: bytes) -> None:
+    home = take_in(tmp_path, theirs)
+    listed = {each.id: each for each in list_models(home.parent)}
+    assert (listed["their_model"].state, listed["their_model"].release) == ("imported", "draft")
+    version = versions("their_model", home.parent)[0]
+    assert verify_version(version, KEYS).problem is None
+    (home / "card.json").write_text("{}")
+    assert "card.json has sha256" in str(verify_version(version, KEYS).problem)
 
 
 def test_it_is_not_served_as_one_of_ours(tmp_path: Path, theirs: bytes) -> None:

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from models_onnx.artifact import CARD, LARGEST_BYTES, MANIFEST, MODEL, read_manifest
+from models_onnx.artifact import CARD, MANIFEST, MODEL, read_manifest, refuse_other_files
 from models_onnx.errors import ArtifactRefused
 from models_onnx.gates.gate import Gate
 from models_onnx.gates.result import NotRun, Verdict
@@ -13,7 +13,7 @@ from models_onnx.onnx_file import refuse_unsafe
 from models_onnx.probing import probe
 from models_onnx.publishing import COMPARISON
 from models_onnx.publishing import GATES as GATES_FILE
-from models_onnx.signing.release import RELEASE, Release, read_release, refuse_other_file
+from models_onnx.signing.release import RELEASE, read_release
 
 EXPECTED = frozenset({MODEL, MANIFEST, CARD, RELEASE, GATES_FILE, COMPARISON})
 _SUFFIXES = frozenset({".onnx", ".json"})
@@ -35,7 +35,7 @@ def check_file(subject: Subject, _evidence: Evidence) -> Verdict:
     """Signature, hashes, size, operators, no external data, and a first load in a process of its own."""
     try:
         release = read_release(subject.folder, subject.keys)
-        _refuse_changed(subject.folder, release)
+        refuse_other_files(subject.folder, release)
         refuse_unsafe(subject.content)
         if subject.manifest is not None:
             read_manifest(subject.folder)
@@ -67,15 +67,6 @@ def check_contents(subject: Subject, evidence: Evidence) -> Verdict:
         figures={"components": len(bill)},
         rows=bill,
     )
-
-
-def _refuse_changed(folder: Path, release: Release) -> None:
-    for name in release.files:
-        path = folder / Path(name).name
-        if path.is_file() and path.stat().st_size <= LARGEST_BYTES:
-            refuse_other_file(release, folder.name, name, path.read_bytes())
-        else:
-            raise ArtifactRefused(f"{folder.name} lacks {name}, or it is larger than {LARGEST_BYTES // 2**20} MB")
 
 
 def _strange_files(folder: Path) -> list[str]:
