@@ -39,6 +39,7 @@ class FromTable:
     retrained: Retrained | None
     audit: Audit | None
     paired: Paired | None
+    alone: dict[str, float]
 
 
 def gather(
@@ -69,6 +70,7 @@ def gather(
         retrained=table.retrained if table else None,
         audit=table.audit if table else given.audit if given else None,
         library=given.library if given else None,
+        alone=table.alone if table else None,
         cards=cards,
         active=active,
         paired=table.paired if table else None,
@@ -126,7 +128,23 @@ def _from_table(
         retrained=retrained,
         audit=_audit(subject, spec, cohort),
         paired=_paired(subject, active, cohort),
+        alone=_alone(cohort),
     )
+
+
+def _alone(cohort: Any) -> dict[str, float]:
+    """The AUROC of each input by itself, whichever way round; a missing value counts as the middle one."""
+    from models_onnx.evaluation.metrics import Ranked, auroc
+
+    known = cohort.weight > 0
+    everybody, y = np.ones((1, int(known.sum()))), np.asarray(cohort.y[known], dtype=np.int64)
+    found = {}
+    for place, name in enumerate(cohort.features):
+        column = cohort.X[known, place]
+        ranked = Ranked.of(np.where(np.isnan(column), np.nanmedian(column), column), y)
+        value = float(auroc(ranked, everybody)[0])
+        found[name] = max(value, 1.0 - value)
+    return found
 
 
 def _audit(subject: Subject, spec: Any, cohort: Any) -> Audit | None:

@@ -143,6 +143,8 @@ class Evidence:
     retrained: Retrained | None = None
     audit: Audit | None = None
     library: Library | None = None
+    alone: dict[str, float] | None = None
+    """How well each input alone ranks the people of the table (AUROC, 0.5 to 1)."""
     cards: Callable[[Array], Sequence[ComposedCard]] | None = None
     active: "Subject | None" = None
     paired: Paired | None = None

@@ -134,6 +134,13 @@ def test_g7_poor_unknown_or_unproven_discrimination_is_red(
     assert said in result.why
 
 
+def test_g7_an_input_that_knows_the_outcome_fails_by_its_name(good: Subject) -> None:
+    assert judge(good, "G7", evidence(alone={"age_years": 0.80})).status == "passed"
+    result = judge(good, "G7", evidence(alone={"age_years": 0.80, "days_to_death": 0.99}))
+    assert result.status == "failed"
+    assert "days_to_death alone reaches an AUROC of 0.99: it knows the outcome (a leak)" in result.why
+
+
 def test_g7_without_a_declared_floor_is_not_run(tmp_path: Path) -> None:
     result = judge(subject(tmp_path, card=lambda d: d["product"].pop("auroc_floor")), "G7")
     assert result.status == "not run"
