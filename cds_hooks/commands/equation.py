@@ -77,7 +77,7 @@ def run(
 
     Example: cds-hooks equation run fib4 age=57 ast=85 alt=60 platelets=90
 
-    Example: cds-hooks equation run kfre_4 calibration=north_america --patient sample:ckd-uacr
+    Example: cds-hooks equation run kfre_4 --patient sample:ckd-uacr
     """
     try:
         equation = get_equation(name)
@@ -208,7 +208,8 @@ def _charted(equation: Equation, patient: Path | None) -> Charted:
             msgspec.DecodeError
         ):  # what cannot be read is no fact; the server says so, a value does not need it
             resources[str(position)] = decoder.decode(orjson.dumps(resource))
-    return read_chart(equation, read_record(resources, chart.patient["id"], now))
+    of_site = {"calibration": settings().kfre_region} if any(i.name == "calibration" for i in equation.inputs) else {}
+    return read_chart(equation, read_record(resources, chart.patient["id"], now), of_site)
 
 
 def _worked_out(charted: Charted, given: dict[str, Any], output: str) -> Result | EquationRefused:

@@ -86,10 +86,14 @@ def show_results(
             console.print(f"No value: {each.text}", highlight=False)
         else:
             console.print(_drawn(each))
-    if not_found:
-        words = ", ".join(each.words.lower() for each in not_found)
+    if not_found and not all(isinstance(each, EquationRefused) for each in results):
+        words = ", ".join(_inside_a_sentence(each.words) for each in not_found)
         console.print(f"Not found in the chart, so counted as no: {words}.", highlight=False)
     console.print(f"Compared with: {equation.reference}.", highlight=False)
+
+
+def _inside_a_sentence(words: str) -> str:
+    return words if words[1:2].isupper() else f"{words[0].lower()}{words[1:]}"
 
 
 def _drawn(result: Result) -> Table:

@@ -101,7 +101,7 @@ def test_a_file_that_is_none_ends_with_2(tmp_path: Path) -> None:
 
 
 def test_the_inputs_come_from_a_chart_and_what_it_does_not_say_is_named() -> None:
-    done = _run("run", "kfre_4", "calibration=north_america", "--patient", "sample:ckd-uacr", "--json")
+    done = _run("run", "kfre_4", "--patient", "sample:ckd-uacr", "--json")
     assert done.exit_code == 0, done.stderr
     two, five = json.loads(done.stdout)
     assert (two["value"], five["value"]) == (pytest.approx(0.0278, abs=1e-3), pytest.approx(0.0841, abs=1e-3))
