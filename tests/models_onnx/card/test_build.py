@@ -9,7 +9,6 @@ import pytest
 from models_onnx.calculation.finding import find_equations
 from models_onnx.card.build import build_card, merged, words_of
 from models_onnx.card.check import problems
-from models_onnx.card.template import template
 from models_onnx.errors import CardIncomplete
 from models_onnx.evidence_cards import equation_card
 from models_onnx.manifest import Manifest
@@ -71,11 +70,10 @@ def test_a_model_without_words_is_refused() -> None:
         words_of("no_such")
 
 
-def test_a_template_asks_for_what_nobody_can_compute_and_is_refused_as_it_is(manifest: Manifest) -> None:
-    words = merged(words_of("mortality_5y"), template())
-    found = problems(build_card(manifest, words, "0" * 64))
-    assert [problem.split()[1] for problem in found[:3]] == ["14", "15", "16"]
-    assert "product.label.stands_for is still to do" in found
+def test_what_is_still_to_do_is_named_by_its_place(manifest: Manifest) -> None:
+    words = words_of("mortality_5y")
+    words["product"]["label"]["stands_for"] = "TODO: which need"
+    assert problems(build_card(manifest, words, "0" * 64)) == ["product.label.stands_for is still to do"]
 
 
 def test_words_beside_a_declaration_of_ones_own_come_first(tmp_path: Path) -> None:
