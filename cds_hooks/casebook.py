@@ -71,20 +71,39 @@ def _faults_of_request(case: Json) -> list[str]:
         for one in card["extension"][_EXTENSION].get("findings", ())
     }
     expected = case["expected"]
-    rules = {(one["rule"], one["band"]) for one in expected.get("findings", ())}
+    wanted = [_bands(one) for one in expected.get("findings", ())]
+    rules = {pair for bands in wanted for pair in bands}
+    pairs = {one[:2] for one in found}
     # Findings about one order share a card, whose indicator is that of the worst of them.
-    faults = [f"no finding {rule}/{band}" for rule, band in rules if (rule, band) not in {one[:2] for one in found}]
+    faults = [f"no finding {'/'.join(bands[0])}" for bands in wanted if not pairs.intersection(bands)]
     loudest = {one["indicator"] for one in expected.get("findings", ())}
     if "critical" in loudest and "critical" not in {one[2] for one in found}:
         faults.append("no critical card")
-    never = {each.split()[0] for each in expected.get("must_not_fire", ())}
     also = set(expected.get("allowed_also", ()))
+    alone = len(found) == 1
     for rule, band, indicator in sorted(found):
         if (rule, band) in rules:
             continue
-        if rule in never or (expected.get("silent") and rule not in also):
+        never = any(_forbids(each, rule, band, indicator, alone=alone) for each in expected.get("must_not_fire", ()))
+        if never or (expected.get("silent") and not {rule, f"{rule}/{band}"} & also):
             faults.append(f"{rule}/{band} ({indicator}) must not speak")
     return faults
+
+
+def _bands(expected: Json) -> list[tuple[str, str]]:
+    """The band that a case names, and those it allows in its place ("lt30 shown as warning")."""
+    others = (each.split()[0] for each in expected.get("band_alternatives", ()))
+    return [(expected["rule"], band) for band in (expected["band"], *others)]
+
+
+def _forbids(words: str, rule: str, band: str, indicator: str, *, alone: bool) -> bool:
+    """Whether "rule", "rule/band", "rule critical" or "rule as a separate card" means this finding."""
+    name, _, rest = words.partition(" ")
+    if name not in (rule, f"{rule}/{band}"):
+        return False
+    if "separate card" in rest:
+        return alone
+    return indicator == "critical" if rest.startswith("critical") else True
 
 
 async def _answer(case: Json) -> httpx.Response:
