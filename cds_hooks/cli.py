@@ -21,6 +21,7 @@ COMMANDS = {
     "samples": ("samples", "app"),
     "decisions": ("decisions", "app"),
     "model": ("model", "app"),
+    "data": ("data", "app"),
     "equation": ("equation", "app"),
     "medications": ("medications", "app"),
     "rules": ("rules", "app"),

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from cds_hooks.commands import (
@@ -20,7 +19,7 @@ from cds_hooks.commands import (
 )
 from cds_hooks.commands.model_console import problems, progress_bars
 from cds_hooks.commands.model_options import AsJson, Data, Name, Replicates, Seed, Specs
-from cds_hooks.commands.model_tables import print_json, show_comparison, show_evaluation, show_other_rows
+from cds_hooks.commands.model_tables import print_json, show_comparison, show_evaluation, show_other_rows, wide_console
 from cds_hooks.settings import settings
 from models_onnx.registry import ARTIFACTS
 from models_onnx.spec import REPLICATES, SEED
@@ -136,7 +135,7 @@ def list_(folder: model_release.Folder = ARTIFACTS, as_json: AsJson = False) -> 
         for each in listed:
             auroc = "" if each.auroc is None else f"{each.auroc:.3f}"
             table.add_row(each.id, each.version, each.title, each.state, each.release, auroc, (each.sha256 or "")[:12])
-        Console().print(table)
+        wide_console().print(table)
     raise typer.Exit(0 if all(each.state in (READY, IMPORTED) for each in listed) else 1)
 
 

@@ -8,6 +8,7 @@ import typer
 from cds_hooks.commands.model_console import problems, progress_bars
 from cds_hooks.commands.model_options import AsJson, Name, Specs
 from cds_hooks.commands.model_tables import print_json
+from cds_hooks.trusted_models import own_keys
 from models_onnx.registry import ARTIFACTS
 
 
@@ -39,7 +40,7 @@ def score(
     with problems():
         from models_onnx.training.score import Scorer, score_file
 
-        scorer = Scorer.of(name, folder, specs)
+        scorer = Scorer.of(name, folder, specs, own_keys())
         with progress_bars(as_json) as progress:
             tally = score_file(scorer, rows, out, explain, lambda done: progress("rows", done, done))
     for column in tally.absent_columns:

@@ -17,6 +17,7 @@ from models_onnx.eligibility import WHAT_IS_MISSING, not_in_population, not_scor
 from models_onnx.errors import TrainingRefused
 from models_onnx.registry import ARTIFACTS, load_model
 from models_onnx.runtime import Model
+from models_onnx.signing.keys import Keys
 from models_onnx.spec import ModelSpec, get_spec
 from models_onnx.training.cohort import inputs_of, read_chunks
 
@@ -55,11 +56,11 @@ class Scorer:
         self.spec, self.model, self.twin = spec, model, twin
 
     @classmethod
-    def of(cls, name: str, folder: Path = ARTIFACTS, specs: Path | None = None) -> "Scorer":
-        """The scorer of that model as it stands in the folder of artifacts, its twin with it."""
+    def of(cls, name: str, folder: Path = ARTIFACTS, specs: Path | None = None, keys: Keys | None = None) -> "Scorer":
+        """The scorer of that model as it stands in the folder of artifacts, its twin with it; signed by `keys`."""
         spec = get_spec(name, specs)
-        twin = cls.of(spec.twin, folder, specs) if spec.twin is not None else None
-        return cls(spec, load_model(name, folder), twin)
+        twin = cls.of(spec.twin, folder, specs, keys) if spec.twin is not None else None
+        return cls(spec, load_model(name, folder, keys), twin)
 
     def score(self, rows: pd.DataFrame) -> Scored:
         """One line for each of the rows, in their order."""
@@ -141,13 +142,13 @@ def score_file(
     """Writes one line per row to `out`; TrainingRefused where the table has no key or cannot be read."""
     tally = Tally()
     with out.open("w", encoding="utf-8", newline="") as file:
+        file.write(",".join(_header(scorer, explain)) + "\n")
         for part in _parts(scorer, rows, tally):
-            scored = scorer.score(part)
-            _write(file, scorer, scored, explain, first=not tally.rows)
-            _count(tally, scored)
-            progress(tally.rows)
-        if not tally.rows:
-            file.write(",".join(_header(scorer, explain)) + "\n")
+            if len(part):
+                scored = scorer.score(part)
+                _write(file, scored, explain)
+                _count(tally, scored)
+                progress(tally.rows)
     return tally
 
 
@@ -175,10 +176,8 @@ def _header(scorer: Scorer, explain: bool) -> list[str]:
     return [*own, "base", *(f"contribution_{name}" for name in scorer.model.features)] if explain else own
 
 
-def _write(file: IO[str], scorer: Scorer, scored: Scored, explain: bool, first: bool) -> None:
+def _write(file: IO[str], scored: Scored, explain: bool) -> None:
     """Numbers by orjson, which writes a float in the fewest digits that mean it, and many times as fast as str."""
-    if first:
-        file.write(",".join(_header(scorer, explain)) + "\n")
     probability = _numbers(scored.probability[:, None])
     texts = zip(scored.key, probability, scored.reason, scored.model, strict=True)
     lines = [f"{_field(key)},{number},{_field(reason)},{model}" for key, number, reason, model in texts]

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from models_onnx.models.mortality_5y import LABS, SPEC
-from models_onnx.spec import Floors
+from models_onnx.spec import AdditiveLogistic, Floors
 from models_onnx.training.cohort import Table
 
 PEOPLE = 1500
@@ -33,7 +33,7 @@ _SHAPES = {
 # The real model's whole way, with fewer knots, and floors that an invented table may miss.
 INVENTED = replace(
     SPEC,
-    estimator=replace(SPEC.estimator, knots=2),
+    estimator=AdditiveLogistic(knots=2, C=0.3),
     floors=Floors(auroc=0.5, slope=(0.1, 5.0), observed_expected=(0.1, 5.0)),
 )
 

@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 from statsmodels.duration.hazard_regression import PHReg
 
-from models_onnx.estimator import AdditiveCox
+from models_onnx.estimator import AdditiveCox, AdditiveLogistic
 from models_onnx.training.additive import Linear, fit_cox_model, fit_logistic
 from models_onnx.training.cohort import Cohort
 from models_onnx.training.cox import fit_cox
@@ -26,6 +26,7 @@ def fitted(request: pytest.FixtureRequest, cohort: Cohort) -> Linear:
     """Either model on the invented cohort."""
     if request.param == "cox":
         return fit_cox_model(COX, people(cohort), 5.0)
+    assert isinstance(INVENTED.estimator, AdditiveLogistic)
     return fit_logistic(INVENTED.estimator, people(cohort))
 
 

@@ -1,7 +1,7 @@
 """Who was followed for less than the horizon counts through the time there was: weights, refusals, Harrell's C."""
 
-from collections.abc import Sequence
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,7 +19,7 @@ OUTCOME = Outcome(
 )
 
 
-def observed(months: Sequence[float], died: Sequence[float]) -> Observed:
+def observed(months: Any, died: Any) -> Observed:
     """What is seen of these people."""
     return observe(OUTCOME, pd.DataFrame({"months": months, "died": died}), np.ones(len(months), dtype=bool))
 

@@ -1,0 +1,54 @@
+"""`cds-hooks data check`: what is wrong with a table or a folder of FHIR before anything is learned from it."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from cds_hooks.commands.model_console import problems
+from cds_hooks.commands.model_tables import print_json, wide_console
+
+app = typer.Typer(no_args_is_help=True, help="Look at data before a model is trained on it.")
+
+
+@app.callback()
+def _group() -> None:
+    """Keeps `check` a subcommand while there is one only."""
+
+
+@app.command()
+def check(
+    where: Annotated[Path, typer.Argument(metavar="TABLE|FOLDER", help="A model's table, or a folder of FHIR.")],
+    model: Annotated[str | None, typer.Option(help="Whose table it is, where its name does not say it.")] = None,
+    specs: Annotated[Path | None, typer.Option(help="Folder with declarations of models of your own.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+) -> None:
+    """Check a table (columns, keys, folds, values, units, look-ahead) or a folder of FHIR (codes, units, times).
+
+    Counts and examples without identifiers. Exit codes: 0 no error (there may be warnings), 1 an error, 2 it cannot be
+    read.
+
+    Example: cds-hooks data check rows.csv.gz --model mortality_5y
+    """
+    with problems():
+        from models_onnx.training.check_charts import check_charts
+        from models_onnx.training.check_table import check_table, spec_of_table
+
+        report = check_charts(where) if where.is_dir() else check_table(spec_of_table(where, model, specs), where)
+    if as_json:
+        told = {"name": report.name, "kind": report.kind, "counts": report.counts, "passed": report.passed}
+        print_json({**told, "findings": report.findings})
+    else:
+        _show(report)
+    raise typer.Exit(0 if report.passed else 1)
+
+
+def _show(report: Any) -> None:
+    counts = ", ".join(f"{count:,} {what}" for what, count in report.counts.items())
+    table = Table("", "what", "where", "how often", "examples", title=f"{report.name} ({report.kind}): {counts}")
+    for finding in report.findings:
+        what = f"{finding.kind}: {finding.text}"
+        table.add_row(finding.severity, what, finding.where, f"{finding.count:,}", "; ".join(finding.examples))
+    wide_console().print(table)
+    typer.echo("No error." if report.passed else "There are errors.")

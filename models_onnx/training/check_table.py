@@ -1,0 +1,161 @@
+"""Checks a training table against the model that is trained on it: columns, keys, folds, values, units, look-ahead."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from fhir.mapping.features import FEATURES
+from models_onnx.artifact import read_manifest
+from models_onnx.errors import ArtifactRefused, TrainingRefused
+from models_onnx.manifest import Manifest
+from models_onnx.registry import ARTIFACTS
+from models_onnx.spec import ModelSpec, find_specs
+from models_onnx.training.cohort import inputs_of, read_rows
+from models_onnx.training.data_check import Report, Severity
+
+# responsible-ai 5.2, unit or scale shift: a warning from 2 on. The reference is a mean, and of a skewed value
+# (bilirubin) it lies well above the middle: an error from 4 on. Most units differ by more: 10, 17, 18, 88, 1000.
+_SHIFTED, _CERTAINLY = 2.0, 4.0
+# So many values outside what was trained on are no patients, they are a column.
+_MANY_OUTSIDE = 0.02
+_ENOUGH = 50
+
+
+def spec_of_table(path: Path, name: str | None, specs: Path | None = None) -> ModelSpec:
+    """The model that is trained on this table: the one that is named, else the first whose table is called so."""
+    known = find_specs(specs)
+    if name is not None:
+        if name not in known:
+            raise TrainingRefused(f"no model is called {name!r}; there are: {', '.join(sorted(known))}")
+        return known[name]
+    stem = path.name.partition(".")[0]
+    for spec in known.values():
+        if spec.table.partition(".")[0] == stem:
+            return spec
+    tables = ", ".join(sorted({spec.table for spec in known.values()}))
+    raise TrainingRefused(f"{path.name} is the table of no model ({tables}); say which with --model")
+
+
+def check_table(spec: ModelSpec, path: Path) -> Report:
+    """What is wrong with the rows as rows of that model's table."""
+    rows = read_rows(spec, path)
+    report = Report(path.name, f"table of {spec.id}", {"rows": len(rows), "columns": len(rows.columns)})
+    _columns(spec, rows, report)
+    _keys(spec, rows, report)
+    _look_ahead(spec, rows, report)
+    X = inputs_of(spec, _served(spec, rows))
+    trained = _trained(spec)
+    for column, name in enumerate(spec.feature_names):
+        _values(name, X[:, column], trained, report)
+    _outcome(spec, rows, report)
+    return report
+
+
+def _served(spec: ModelSpec, rows: pd.DataFrame) -> pd.DataFrame:
+    """Those whom the model is for: the others are outside its ranges by right."""
+    for exclusion in spec.exclusions:
+        if exclusion.at_score is not None:
+            try:
+                rows = rows[~np.asarray(exclusion.leaves_out(rows), dtype=bool)]
+            except KeyError:
+                continue
+    return rows
+
+
+def _columns(spec: ModelSpec, rows: pd.DataFrame, report: Report) -> None:
+    needed = {item.name for item in spec.inputs if item.name not in spec.derived} | {spec.key, spec.patient_column}
+    report.add("missing-column", "error", "columns", "the model needs it", sorted(needed - set(rows.columns)))
+    for name, of in spec.derived.items():
+        try:
+            of(rows.head(1))
+        except KeyError as absent:
+            report.add("missing-column", "error", name, "this input is read from it", [str(absent).strip("'")])
+    report.add("duplicate-rows", "warning", "rows", "rows that repeat another in every column", _repeated(rows))
+
+
+def _repeated(rows: pd.DataFrame) -> int:
+    return int(rows.duplicated().sum())
+
+
+def _keys(spec: ModelSpec, rows: pd.DataFrame, report: Report) -> None:
+    if spec.key in rows:
+        text = "the key of a row stands more than once: the same row in two folds leaks"
+        report.add("duplicate-key", "error", spec.key, text, int(rows[spec.key].duplicated().sum()))
+        report.add("empty-key", "error", spec.key, "rows without a key", int(rows[spec.key].isin(["", "nan"]).sum()))
+    if spec.fold_column not in rows or spec.patient_column not in rows:
+        text = "no folds: the table can be scored, not trained on"
+        report.add("no-folds", "note", spec.fold_column, text, int(spec.fold_column not in rows))
+        return
+    folds = rows.groupby(spec.patient_column, observed=True)[spec.fold_column].nunique()
+    report.add("patient-in-two-folds", "error", spec.fold_column, "folds are by patient", int((folds > 1).sum()))
+    repeats = int(rows[spec.patient_column].duplicated().sum())
+    if spec.key != spec.patient_column:
+        text = "rows of patients who have another: resample by patient, not by row"
+        report.add("several-rows-per-patient", "note", spec.patient_column, text, repeats)
+
+
+def _look_ahead(spec: ModelSpec, rows: pd.DataFrame, report: Report) -> None:
+    present = [name for name in spec.never_inputs if name in rows.columns]
+    text = "knows the outcome or stands for who pays; in the table, not an input"
+    report.add("look-ahead-column", "note", "columns", text, present)
+    if not present:
+        return
+    told = inputs_of(spec, rows)
+    blind = inputs_of(spec, rows.drop(columns=present))
+    changed = [n for n, a, b in zip(spec.feature_names, told.T, blind.T, strict=True) if not _same(a, b)]
+    report.add("look-ahead", "error", "inputs", "the input is read from such a column", changed)
+
+
+def _same(a: np.ndarray, b: np.ndarray) -> bool:
+    return bool(np.array_equal(a, b, equal_nan=True))
+
+
+def _trained(spec: ModelSpec) -> Manifest | None:
+    try:
+        return read_manifest(ARTIFACTS / spec.id)
+    except ArtifactRefused:
+        return None
+
+
+def _values(name: str, x: np.ndarray, trained: Manifest | None, report: Report) -> None:
+    feature, known = FEATURES[name], x[~np.isnan(x)]
+    low, high = feature.plausible_low, feature.plausible_high
+    outside = known[(known < low) | (known > high)]
+    text = f"outside {low:g} to {high:g} {feature.unit}: at the bedside not believed"
+    report.add("implausible-value", "warning", name, text, [f"{value:.5g}" for value in outside])
+    if len(x) and not len(known):
+        report.add("always-missing", "warning", name, "no row has a value", len(x))
+    if trained is None or name not in {item.name for item in trained.features} or len(known) < _ENOUGH:
+        return
+    item = trained.feature(name)
+    beyond = known[(known < item.trained_low) | ((known > item.trained_high) & (item.clip_high is None))]
+    share = len(beyond) / len(known)
+    text = f"outside the trained range {item.trained_low:g} to {item.trained_high:g}: no score"
+    severity: Severity = "error" if share > _MANY_OUTSIDE else "note"
+    report.add("out-of-range", severity, name, f"{text} ({share:.1%})", [f"{value:.5g}" for value in beyond])
+    _shift(name, known, item.reference_value, bool(item.choices) or feature.is_yes_no, report)
+
+
+def _shift(name: str, known: np.ndarray, reference: float, is_code: bool, report: Report) -> None:
+    """Another unit of the whole column moves its middle; one of a part of it is seen by the range alone."""
+    middle = float(np.median(known))
+    if is_code or reference <= 0 or middle <= 0 or FEATURES[name].measured is None:
+        return
+    ratio = middle / reference
+    apart = max(ratio, 1 / ratio)
+    if apart > _SHIFTED:
+        severity: Severity = "error" if apart > _CERTAINLY else "warning"
+        text = f"its middle is {ratio:.2g} times that of the reference: another unit?"
+        report.add("unit-shift", severity, name, text, [f"median {middle:.4g}, reference mean {reference:.4g}"])
+
+
+def _outcome(spec: ModelSpec, rows: pd.DataFrame, report: Report) -> None:
+    follow = spec.outcome.follow_up
+    if follow is None or not {"followup_months", "death"} <= set(rows.columns):
+        return
+    time = np.asarray(follow.time(rows), dtype=np.float64)
+    report.add("impossible-follow-up", "error", spec.outcome.column, "a time below zero", int((time < 0).sum()))
+    short = (time < spec.outcome.horizon_years * follow.per_year) & (np.asarray(follow.event(rows)) == 0)
+    text = "followed for less than the horizon: count through their time, not as survivors"
+    report.add("short-follow-up", "note", spec.outcome.column, text, int(short.sum()))

@@ -1,0 +1,172 @@
+"""One line per row, in order, with a score or a reason; the same numbers as the server gives for the same facts."""
+
+import asyncio
+import csv
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pandas as pd
+import pytest
+
+from cds_hooks.estimating import estimate
+from fhir.mapping.features import features_named
+from fhir.mapping.vector import map_features
+from fhir.record.reader import read_value
+from fhir.record.record import read_record
+from fhir.terminology.analytes import LOINC
+from models_onnx.models.mortality_5y import SPEC, TWIN
+from models_onnx.registry import load_model
+from models_onnx.runtime import Model, Prediction
+from models_onnx.training import score
+from models_onnx.training.score import Scorer, score_file
+
+LIVER_AND_WIDTH = ("albumin_g_dl", "alp_u_l", "bilirubin_total_mg_dl", "rdw_pct")
+OUTCOMES = ["death_5y", "followup_months", "death", "fold", "linked", "cycle_start"]
+
+
+@pytest.fixture(scope="module")
+def scorer() -> Scorer:
+    """The committed models."""
+    return Scorer.of("mortality_5y")
+
+
+def lines(path: Path) -> list[dict[str, str]]:
+    """The lines as a reader of CSV gets them."""
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def scored(scorer: Scorer, rows: pd.DataFrame, folder: Path, explain: bool = False) -> list[dict[str, str]]:
+    """The lines for these rows."""
+    table, out = folder / "rows.csv.gz", folder / "scores.csv"
+    rows.to_csv(table, index=False)
+    score_file(scorer, table, out, explain)
+    return lines(out)
+
+
+def test_every_row_has_its_line_in_order_also_without_outcomes(
+    scorer: Scorer, rows: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(score, "AT_ONCE", 400)
+    told = scored(scorer, rows.drop(columns=OUTCOMES), tmp_path)
+    assert [line["id"] for line in told] == rows["participant_id"].tolist()
+    assert list(told[0]) == ["id", "probability", "reason", "model"]
+    for line in told:
+        assert bool(line["probability"]) != bool(line["reason"])
+        assert bool(line["model"]) == bool(line["probability"])
+    kinds = {line["reason"].partition(":")[0] for line in told if line["reason"]}
+    assert {"outside-population", "too-few-inputs"} <= kinds
+
+
+def test_explained_lines_add_up(scorer: Scorer, rows: pd.DataFrame, tmp_path: Path) -> None:
+    told = [line for line in scored(scorer, rows.head(300), tmp_path, explain=True) if line["probability"]]
+    for line in told:
+        parts = [float(v) for name, v in line.items() if name.startswith("contribution_") and v]
+        margin = float(line["base"]) + sum(parts)
+        assert 1 / (1 + np.exp(-margin)) == pytest.approx(float(line["probability"]), abs=1e-9)
+
+
+def test_the_small_panel_takes_over_where_too_much_is_missing(
+    scorer: Scorer, rows: pd.DataFrame, tmp_path: Path
+) -> None:
+    few = rows.drop(columns=["albumin_g_dl", "alp_u_l", "bilirubin_total_mg_dl", "rdw_pct", "lymphocytes_pct"])
+    told = scored(scorer, few.head(400), tmp_path, explain=True)
+    assert {line["model"] for line in told if line["probability"]} == {TWIN.id}
+    (line,) = [line for line in told if line["model"]][:1]
+    assert line["contribution_rdw_pct"] == ""
+    assert line["contribution_mcv_fl"] != ""
+
+
+def test_an_empty_table_gives_a_header_and_nothing_more(scorer: Scorer, rows: pd.DataFrame, tmp_path: Path) -> None:
+    assert scored(scorer, rows.head(0), tmp_path) == []
+    assert (tmp_path / "scores.csv").read_text() == "id,probability,reason,model\n"
+
+
+@pytest.mark.parametrize(("value", "kind"), [(350.0, "out-of-range"), (float("inf"), "out-of-range")])
+def test_a_value_outside_the_trained_range_is_named(
+    scorer: Scorer, rows: pd.DataFrame, tmp_path: Path, value: float, kind: str
+) -> None:
+    person = dict.fromkeys(rows, 0.0) | typical()
+    told = scored(scorer, pd.DataFrame([person | {"glucose_mg_dl": value}]), tmp_path)
+    assert told[0]["reason"].startswith(kind)
+    assert "Glucose" in told[0]["reason"]
+
+
+def typical() -> dict[str, Any]:
+    """A person in the study's columns."""
+    measured = {
+        "albumin_g_dl": 4.1,
+        "alp_u_l": 80.0,
+        "bun_mg_dl": 18.0,
+        "creatinine_mg_dl": 1.1,
+        "glucose_mg_dl": 110.0,
+        "bilirubin_total_mg_dl": 0.6,
+        "wbc_10e3_ul": 7.5,
+        "rbc_10e6_ul": 4.4,
+        "mcv_fl": 91.0,
+        "rdw_pct": 13.9,
+        "lymphocytes_pct": 27.0,
+        "sbp_mmhg": 138.0,
+        "dbp_mmhg": 76.0,
+        "bmi_kg_m2": 28.4,
+    }
+    return {"participant_id": "p1", "age_years": 71, "sex": "male", "pregnant": 0, **measured}
+
+
+def chart_of(person: dict[str, Any], without: tuple[str, ...]) -> dict[str, Any]:
+    """The same facts as FHIR."""
+    patient = {"resourceType": "Patient", "id": "p1", "gender": person["sex"], "birthDate": "1955-06-01"}
+    entries: list[dict[str, Any]] = [patient]
+    for name in SPEC.feature_names[2:]:
+        (feature,) = features_named((name,))
+        if name in without or feature.measured is None:
+            continue
+        entries.append(
+            {
+                "resourceType": "Observation",
+                "id": name.replace("_", "-"),
+                "status": "final",
+                "code": {"coding": [{"system": LOINC, "code": feature.measured.loinc[0]}]},
+                "subject": {"reference": "Patient/p1"},
+                "effectiveDateTime": "2026-10-01",
+                "valueQuantity": {"value": person[name], "code": feature.unit, "unit": feature.unit},
+            }
+        )
+    return {"resourceType": "Bundle", "type": "collection", "entry": [{"resource": each} for each in entries]}
+
+
+@pytest.mark.parametrize(
+    "without",
+    [
+        (),
+        ("rdw_pct", "bmi_kg_m2"),
+        ("albumin_g_dl", "alp_u_l", "bilirubin_total_mg_dl", "rdw_pct"),
+        SPEC.feature_names[2:],
+    ],
+    ids=["all", "two missing", "small panel", "nothing"],
+)
+def test_a_row_is_scored_as_the_server_scores_the_same_facts(without: tuple[str, ...], scorer: Scorer) -> None:
+    person = typical() | dict.fromkeys(without, np.nan)
+    row = scorer.score(pd.DataFrame([person]))
+    bundle, _ = read_value("chart", msgspec.json.encode(chart_of(person, without)))
+    record = read_record({"chart": bundle}, "p1", datetime(2026, 11, 20, 9, tzinfo=UTC))
+
+    async def predict(model: Model, values: np.ndarray) -> Prediction:
+        return model.predict(values)
+
+    model, twin = load_model("mortality_5y"), load_model("mortality_5y_small")
+    vector = map_features(record, features_named(model.features))
+    own = model.predict(vector.values)
+    found = asyncio.run(estimate(predict, vector, model, twin))
+    if not without or len(without) == 2:
+        assert row.probability[0] == own.probability
+        assert np.array_equal(row.contributions[0], own.contributions)
+    elif len(without) == 4:
+        assert row.model[0] == TWIN.id
+        assert row.probability[0] == twin.predict(vector.only(twin.features).values).probability
+    else:
+        assert found.refused is not None
+        assert row.reason[0] == f"{found.refused.reason}: {found.refused.text}"
