@@ -23,12 +23,14 @@ _AMOUNT = re.compile(
 _MAXIMUM = re.compile(
     rf"(?:max(?:imum)?\.?(?: (?:of|dose|daily|amount))*|not (?:to )?exceed(?:ing)?|no more than|nte|mdd|limit)[: ]*"
     rf"(?P<high>{NUMBER}) ?(?P<unit>{UNIT})?"
+    r"(?: (?:of )?(?:acetaminophen|apap|tylenol))?"
     r"(?: ?(?:/|per|in|a|every|each|within)? ?(?:1 )?(?:24 ?h(?:ours|rs|r)?|d|day|daily)\b)?"
 )
 _DURATION = re.compile(
     rf"(?:\b(?:for|x|during|stop after)|×) ?(?:up to )?(?:(?:the )?(?:next )?)(?:{NUMBER} ?(?:-|to) ?)?"
     rf"(?P<count>{NUMBER}) ?-?"
-    r"(?P<unit>d|days?|wks?|weeks?|mo|months?)\b|\b(?P<course>\d+)[- ]day course"
+    r"(?P<unit>d|days?|wks?|weeks?|mo|months?)\b(?! ?(?:/|per|a|each|every|in a) ?w(?:ee)?k)"
+    r"|\b(?P<course>\d+)[- ]day course"
 )
 _DOSES = re.compile(r"(?:\bx|\bfor|×) ?(?P<count>\d+) doses?\b")
 _SINGLE = re.compile(
@@ -38,13 +40,23 @@ _SINGLE = re.compile(
 _AS_NEEDED = re.compile(r"\b(?:prn|p\.r\.n\.?|(?:as|if|when) (?:needed|required|necessary))(?!\w)")
 _CHANGES = re.compile(
     r"\b(?:then|taper\w*|titrat\w*|increas\w*|decreas\w*|reduc\w*|day 1|days? \d+ ?(?:-|to|through) ?\d+|loading"
-    r"|followed by|mr ?x?\d|may repeat|week 1|alternat\w*|sliding scale|per protocol)\b"
+    r"|followed by|mr ?x?\d|may repeat|week 1|alternat\w*|sliding scale|per protocol|additional|another"
+    r"|extra(?!.strength)|\d (?:days?|weeks?) (?:on|off)|weeks (?:a|per|out of))\b"
 )
+# "1 tablet in the morning, 1 at noon and 2 at bedtime": a count of what was named before.
+_COUNTED_ON = re.compile(
+    rf"(?P<joined>(?:\band|[,;&+]|\bplus) ?)?(?<![\w./-])(?<!at )(?P<count>{NUMBER}) (?=(?:nightly|qhs|qam|qpm|hs"
+    r"|(?:at|in|every|each|before|with) (?:the )?(?:bed ?time|night|morning|noon|midday|breakfast|lunch|dinner|supper"
+    r"|evening|afternoon|am|pm))\b)"
+)
+_MEALS = re.compile(r"\b(?:meals|(?:each|every) meal)\b")
+_HOUR = re.compile(r"\bat \d")
 _AS_DIRECTED = re.compile(r"\b(?:(?:as|use) directed|ud|asdir)\b")
 _PER_DAY = re.compile(r" ?(?:/|per|a) ?(?:day|d|24 ?h(?:ours|rs|r)?)\b")
 _DIVIDED = re.compile(r"\b(?:divided|in \d+ (?:equal )?doses)\b")
 _TOTAL = re.compile(r" ?(?:in )?total\b")
 _DAYS_UNCLEAR = "the words name single days of the week"
+_SEVERAL = "the words name several amounts"
 _CHANGING = "the dose changes over time or is left open"
 LEFT_OPEN = "the words leave the dose open"
 _VERB = re.compile(r"\b(?:take|give|use|apply|inhale|inject|insert|place|chew|swallow|dissolve|sig)\b:?")
@@ -134,23 +146,26 @@ def _with_counted_maximum(sig: Sig, match: re.Match[str]) -> Sig:
 
 
 def _of_parts(said: str, frame: Sig, days: float | None) -> Sig:
-    amounts = _amounts(said)
+    amounts = _counted_on(said, _amounts(said))
+    if amounts is None:
+        return _with(frame, problem=_SEVERAL)
     times = find_times(_without_amounts(said, amounts))
     if len(amounts) > 1:
         parts = _parts(amounts, times, len(said))
         if parts is None:
-            return _with(frame, problem="the words name several amounts")
+            return _with(frame, problem=_SEVERAL)
         times_low, times_high = sum(one[1] for one in parts), sum(one[2] for one in parts)
         return _with(frame, parts=parts, times_low=times_low, times_high=times_high)
     amount = amounts[0] if amounts else None
     rate = _agreed(times)
-    if rate is None and times:
+    if times and (rate is None or (_MEALS.search(said) and all(one.by_clock for one in times))):
+        # "Before meals and at bedtime" is more often than at bedtime.
         return _with(frame, amount=amount, problem="the words name several frequencies")
     if amount is not None and _is_daily_total(said, amount):
         low, high = (rate.low, rate.high) if rate is not None else (None, None)
         return _with(frame, amount=amount, times_low=low, times_high=high, total_per_day=True)
     if rate is not None:
-        as_needed = frame.as_needed or rate.at_most
+        as_needed = frame.as_needed or rate.at_most or (amount is not None and said[: amount.start].endswith("up to "))
         return _with(frame, amount=amount, times_low=rate.low, times_high=rate.high, as_needed=as_needed)
     if _SINGLE.search(said):
         return _with(frame, amount=amount, times_low=1.0, times_high=1.0, single=True, days=days or 1.0)
@@ -199,6 +214,20 @@ def _amounts(said: str) -> list[SigAmount]:
             high = as_number(match["high"]) * count if match["high"] else low
             found.append(SigAmount(min(low, high), max(low, high), unit, match.start(), match.end()))
     return _without_restatement(said, found)
+
+
+def _counted_on(said: str, amounts: list[SigAmount]) -> list[SigAmount] | None:
+    """The amounts with the counts that go on from them; None where it is not clear what is counted."""
+    counts = list(_COUNTED_ON.finditer(said)) if amounts else []
+    if not counts:
+        return amounts
+    unit = amounts[0].unit
+    alike = all(one.unit.kind == unit.kind and one.start < counts[0].start() for one in amounts)
+    # "1 (500 mg) … and 2 …": of a mass it is not said whether the number is of milligrams or of tablets.
+    if not alike or unit.kind == "mg" or _HOUR.search(said) or not all(each["joined"] for each in counts):
+        return None
+    values = [(as_number(each["count"]), each) for each in counts]
+    return amounts + [SigAmount(value, value, unit, each.start("count"), each.end("count")) for value, each in values]
 
 
 def _unit(match: re.Match[str]) -> DoseUnit | None:
@@ -257,11 +286,15 @@ def _parts(
 def _agreed(times: Iterable[Times]) -> Times | None:
     found = list(times)
     rates = [one for one in found if not one.by_clock]
+    moments = {one.name for one in found if one.by_clock}
+    count = float(len(moments))
     if rates:
-        return rates[0] if len({(one.low, one.high) for one in rates}) == 1 else None
+        rate = rates[0]
+        # "Three times a day and at bedtime" is four times, "weekly in the morning and evening" not once a week.
+        fits = count <= max(rate.high, 1.0) and not (moments == {"bedtime"} and 2.0 <= rate.high <= 3.0)
+        return rate if len({(one.low, one.high) for one in rates}) == 1 and fits else None
     if not found:
         return None
-    count = float(len({one.name for one in found}))
     return Times(count, count, found[0].start, found[-1].end)
 
 

@@ -43,6 +43,10 @@ _TIMES = re.compile(
     r" ?(?:x|times?))(?: ?(?:/|per|a|every|each|in a) ?| )?"
     r"(?P<unit>daily|day|d|weekly|week|wk|monthly|month|24 ?h(?:ours|rs|r)?|nightly)\b"
 )
+_DAYS_A_WEEK = re.compile(
+    rf"\b(?P<low>{NUMBER})(?: ?(?:-|to|or) ?(?P<high>{NUMBER}))? ?days? ?(?:/|per|a|each|every|in a|out of the) ?"
+    r"(?P<unit>week|wk)\b"
+)
 _SIMPLE = re.compile(
     r"\b(?:(?P<latin>qday|qod|qds|qid|qd|bid|tid|tds|bd|od)"
     r"|(?P<other>every other day|every 2nd day|every second day|alternate days)"
@@ -118,6 +122,12 @@ def _times(match: re.Match[str]) -> Times | None:
     return Times(low / days, high / days, match.start(), match.end(), at_most=bool(match["most"]))
 
 
+def _days_a_week(match: re.Match[str]) -> Times | None:
+    low = as_number(match["low"])
+    high = as_number(match["high"]) if match["high"] else low
+    return Times(low / 7.0, high / 7.0, match.start(), match.end()) if low else None
+
+
 def _simple(match: re.Match[str]) -> Times | None:
     kind = match.lastgroup
     per_day = {"other": 0.5, "third": 1 / 3.0, "weekly": 1 / 7.0, "monthly": 1 / 30.4375, "daily": 1.0}.get(kind or "")
@@ -133,6 +143,7 @@ def _clock(match: re.Match[str]) -> Times:
 _READINGS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], Times | None]], ...] = (
     (_EVERY, _every),
     (_TIMES, _times),
+    (_DAYS_A_WEEK, _days_a_week),
     (_SIMPLE, _simple),
     (_CLOCK, _clock),
 )

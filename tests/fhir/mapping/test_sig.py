@@ -242,6 +242,9 @@ WRITTEN = [
     ("Take 1 tablet weekly", 1, 1 / 7),
     ("Take 1 tablet by mouth q day", 1, 1),
     ("Take 1 tablet by mouth q.d.", 1, 1),
+    ("Take 1 tablet 5 days a week", 1, 5 / 7),
+    ("1 tab 3 days/week", 1, 3 / 7),
+    ("1 tablet q6h prn, max 3000 mg acetaminophen per day", 1, 4),
 ]
 
 
@@ -302,3 +305,45 @@ def test_numbers_are_normalised() -> None:
 def test_any_text_can_be_read(words: str) -> None:
     sig = read_sig(words)
     assert sig.amount is None or sig.amount.low <= sig.amount.high
+
+
+@pytest.mark.parametrize(
+    ("words", "a_day"),
+    [
+        ("Take 1 capsule in the morning, 1 at noon and 2 at bedtime", 4),
+        ("1 tablet bid and 2 qhs", 4),
+        ("5 mL every morning and 10 every evening", 15),
+        ("1 tab with breakfast; 0.5 with dinner", 1.5),
+    ],
+)
+def test_a_count_goes_on_from_what_was_named_before(words: str, a_day: float) -> None:
+    assert sum(part.high * high for part, _, high in read_sig(words).parts) == pytest.approx(a_day)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "2 in the morning and 1 tablet at bedtime",
+        "500 mg in the morning and 2 at bedtime",
+        "take 1 tablet (500 mg) in the morning and 2 at bedtime",
+        "1 tablet at 8 in the morning and 10 at night",
+        "1 tablet three times daily and at bedtime",
+        "1 tablet daily and an additional tablet at bedtime",
+        "6 tablets weekly in the morning and evening",
+        "1 tablet before meals and at bedtime",
+        "1 tablet daily for 5 days a week",
+        "1 tablet daily 3 weeks a month",
+        "1 tablet daily, 21 days on, 7 days off",
+    ],
+)
+def test_what_may_be_more_than_it_seems_is_not_guessed(words: str) -> None:
+    sig = read_sig(words)
+    assert sig.problem is not None
+    assert sig.times_high is None
+
+
+def test_up_to_so_many_a_day_is_at_most_that() -> None:
+    sig = read_sig("take up to 3 tablets daily")
+    assert sig.as_needed
+    assert sig.amount is not None
+    assert sig.amount.high == 3.0
