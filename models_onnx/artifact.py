@@ -132,7 +132,7 @@ def _read_named(folder: Path, name: str) -> bytes:
 def _read_model(folder: Path, name: str) -> bytes:
     path = folder / name
     if not path.is_file():
-        raise HashMismatch(f"{folder.name} has no {name}, which its manifest names")
+        raise HashMismatch(f"{folder.name} has no {name}, which belongs to it; restore it or train again")
     if path.stat().st_size > LARGEST_BYTES:
         raise UnsafeModel(f"{folder.name}/{name} is larger than {LARGEST_BYTES // 2**20} MB")
     return path.read_bytes()

@@ -20,13 +20,13 @@ def forest(title: str, rows: Sequence[dict[str, Any]], reference: float, low: fl
         return ""
     ends = [low, high, *(row[end] for row in drawn for end in ("low", "high") if row[end] > 0)]
     least, most = min(ends) * 0.95, max(ends) * 1.05
-    height = _TOP + _ROW * len(rows) + 34
+    height = _TOP + _ROW * len(rows) + 48
 
     def x(value: float) -> float:
         share = (log(max(value, least)) - log(least)) / (log(most) - log(least))
         return _LEFT + share * (_WIDTH - _LEFT - _RIGHT)
 
-    bottom = height - 28
+    bottom = height - 42
     width, tall = x(high) - x(low), bottom - _TOP + 8
     parts = [
         f'<rect class="band" x="{x(low):.1f}" y="{_TOP - 8}" width="{width:.1f}" height="{tall}"/>',

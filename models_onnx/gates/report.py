@@ -95,7 +95,8 @@ def _table(result: Result) -> str:
     if not result.rows:
         return ""
     names = list(dict.fromkeys(name for row in result.rows for name in row))
-    head = "".join(f"<th scope='col'>{_label(name)}</th>" for name in names)
+    first = result.rows[0]
+    head = "".join(f"<th scope='col'{_side(first.get(name))}>{_label(name)}</th>" for name in names)
     body = "".join(f"<tr>{''.join(_td(row.get(name)) for name in names)}</tr>" for row in result.rows)
     # Focusable, so that a wide table can be scrolled by keyboard.
     return (
@@ -105,7 +106,12 @@ def _table(result: Result) -> str:
 
 
 def _td(value: Any) -> str:
-    return f'<td class="n">{_cell(value)}</td>' if isinstance(value, float | int) else f"<td>{_cell(value)}</td>"
+    return f"<td{_side(value)}>{_cell(value)}</td>"
+
+
+def _side(value: Any) -> str:
+    """Numbers stand on the right, under their heading."""
+    return ' class="n"' if isinstance(value, float | int) and not isinstance(value, bool) else ""
 
 
 def _cell(value: Any) -> str:
