@@ -26,6 +26,7 @@ _HARM = {"critical": 0, "warning": 1, "info": 2}
 # A Medication among the drafts is part of an order, not one of its own.
 _PARTS = frozenset({"Medication"})
 _TESTS = frozenset({"ServiceRequest"})
+_MOST_NAMED = 5
 
 
 class OrderOutcome(Struct, frozen=True):
@@ -71,6 +72,8 @@ def check_orders(
             silences.extend(_passed_over(draft, drafted))
         else:
             asked.append(drafted)
+    if asked:
+        silences.extend(_unknown_on_list(chart))
     shown = [(one.draft.name, _said(check.judge(one).findings, quiet, silences)) for one in asked]
     findings, told_elsewhere = each_once(shown)
     silences.extend(told_elsewhere)
@@ -109,6 +112,18 @@ def _passed_over(draft: Draft, drafted: Drafted | None) -> Iterator[Silence]:
     elif draft.kind not in _PARTS:
         kind = f"a {plain(draft.kind)}" if draft.kind else "a resource without a type"
         yield Silence(draft.name, "not-a-medication", f"{draft.name} is {kind}, no medication order: not checked.")
+
+
+def _unknown_on_list(chart: Chart) -> Iterator[Silence]:
+    """What the patient takes and no table knows: no draft was checked against it."""
+    words = {plain(one.medication.words) for one in chart.active if not one.medication.recognised}
+    named = sorted(words - {""})
+    if words:
+        more = len(words) - len(named[:_MOST_NAMED])
+        said = "; ".join(named[:_MOST_NAMED]) or "a medication without a name"
+        also = f" and {more} more" if more and named else ""
+        text = f"On the medication list, not recognised, so nothing was checked against it: {said}{also}."
+        yield Silence("medications", "not-recognised", text)
 
 
 class _Check:

@@ -104,7 +104,9 @@ def _add(simulation: Simulation, resources: Sequence[Resource], order: Resource,
     # Orders that were written are orders that were signed: nothing more was entered.
     outcome = check_orders(record, [draft], None, lambda: f"simulated-{next(numbers)}", quiet=quiet, signing=True)
     simulation.orders += 1
-    simulation.not_recognised += any(one.reason == "not-recognised" for one in outcome.silences)
+    simulation.not_recognised += any(
+        one.reason == "not-recognised" and one.subject == draft.name for one in outcome.silences
+    )
     simulation.silent.update((one.subject, one.reason) for one in outcome.silences if one.subject in every_version())
     for card in outcome.cards:
         simulation.with_card += 1
