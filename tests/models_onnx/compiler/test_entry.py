@@ -139,7 +139,7 @@ def test_without_outcomes_nothing_is_said_to_have_been_observed() -> None:
             HistGradientBoostingClassifier(max_iter=10, max_depth=3),
         ),
     ],
-    ids=lambda model: type(model[-1] if hasattr(model, "steps") else model).__name__ + str(id(model))[-3:],
+    ids=lambda model: type(model[-1] if hasattr(model, "steps") else model).__name__,
 )
 def test_trees_say_what_scikit_learn_says_on_every_edge(model: Any) -> None:
     X, y = invented(gaps=0.1 if hasattr(model, "steps") or hasattr(model, "n_jobs") else 0.0)
