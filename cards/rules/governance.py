@@ -35,6 +35,7 @@ a warning is repeated with the next month's prescription, and an information wit
 """
 
 _DIGITS: Final = 16
+_MEDICATIONS: Final = frozenset({"draft", "medication"})
 
 
 def never_quiet(_finding: Finding) -> Silence | None:
@@ -110,15 +111,25 @@ class SiteRules:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a clinician answered to a finding: when (epoch seconds), how loud it was, and the reason in words."""
+    """What a clinician answered to a finding: when (epoch seconds), how loud it was, and the reason in words.
+
+    `about` are the ingredients of the card, drafted and taken: an answer to one drug is none to another.
+    """
 
     at: float
     indicator: Indicator
     reason: str
+    about: frozenset[str] = frozenset()
 
 
-Answers: TypeAlias = Mapping[tuple[str, str], Answer]
+Answers: TypeAlias = Mapping[tuple[str, str], Collection[Answer]]
 """By rule and band."""
+
+
+def about(facts: Iterable[tuple[str, object]]) -> frozenset[str]:
+    """The ingredients that facts (name, value) are about: of the draft, and of what is taken beside it."""
+    named = (str(value).split("/") for name, value in facts if name in _MEDICATIONS and value is not None)
+    return frozenset(ingredient for each in named for ingredient in each)
 
 
 class Hearing:
@@ -163,14 +174,17 @@ class Hearing:
         return self._silence(finding, SHADOW, f"it would have spoken ({finding.band}, {finding.indicator}), but {why}.")
 
     def _answered(self, finding: Finding) -> Silence | None:
-        answer = self._answers.get((finding.rule, finding.band))
-        if answer is None or HARM[finding.indicator] > HARM[answer.indicator]:
+        answers = self._answers.get((finding.rule, finding.band))
+        if not answers:
             return None
+        found = about((fact.name, fact.value) for fact in finding.facts)
         days = self._site.days_of(self._versions[finding.rule].rule, finding.indicator)
-        if not 0 <= self._as_of - answer.at <= days * 86400:
-            return None
-        text = f"it was answered with “{answer.reason}” within the last {days} days, and nothing is worse."
-        return self._silence(finding, ACKNOWLEDGED, text)
+        for answer in answers:
+            is_recent = 0 <= self._as_of - answer.at <= days * 86400
+            if is_recent and HARM[finding.indicator] <= HARM[answer.indicator] and found <= answer.about:
+                text = f"it was answered with “{answer.reason}” within the last {days} days, and nothing is worse."
+                return self._silence(finding, ACKNOWLEDGED, text)
+        return None
 
     def _silence(self, finding: Finding, reason: str, text: str) -> Silence:
         return Silence(finding.rule, reason, f"{self._versions[finding.rule].rule.title}: {text}")

@@ -12,7 +12,7 @@ from msgspec import Struct
 from sqlalchemy import select
 
 from cards.card import Indicator
-from cards.rules.governance import HARM, Answer, Answers
+from cards.rules.governance import HARM, Answer, Answers, about
 from cds_hooks.storage.reading import read_rows
 from cds_hooks.storage.tables import decisions, feedback
 
@@ -24,8 +24,14 @@ class _Finding(Struct):
     band: str
 
 
+class _Fact(Struct):
+    name: str
+    value: float | str | None = None
+
+
 class _Ours(Struct):
     findings: tuple[_Finding, ...] = ()
+    facts: tuple[_Fact, ...] = ()
 
 
 class _Extension(Struct, rename={"ours": "org.cds-hooks-onnx"}):
@@ -55,11 +61,11 @@ class Memory:
     """All answers on record, by client and patient; how long one counts is the rules' business."""
 
     def __init__(self) -> None:
-        self._answers: defaultdict[tuple[str, str], dict[tuple[str, str], Answer]] = defaultdict(dict)
+        self._answers: defaultdict[tuple[str, str], dict[tuple[str, str], list[Answer]]] = defaultdict(dict)
         self._read_to = 0
 
     def of_patient(self, client: str, patient: str) -> Answers:
-        """The newest answer to each finding of this client's patient."""
+        """The answers to each finding of this client's patient."""
         return self._answers.get((client, patient), _NO_ANSWERS)
 
     def remember(self, client: str, patient: str, response: bytes, card: str, reason: str, at: float) -> None:
@@ -67,12 +73,13 @@ class Memory:
         sent = next((one for one in _decoder.decode(response).cards if one.uuid == card), None)
         if sent is None:
             return
-        answer = Answer(at, sent.indicator, reason)
+        drugs = about((fact.name, fact.value) for fact in sent.extension.ours.facts)
+        answer = Answer(at, sent.indicator, reason, drugs)
         known = self._answers[client, patient]
         for finding in sent.extension.ours.findings:
-            before = known.get((finding.rule, finding.band))
-            if before is None or (answer.at, HARM[answer.indicator]) >= (before.at, HARM[before.indicator]):
-                known[finding.rule, finding.band] = answer
+            answers = known.setdefault((finding.rule, finding.band), [])
+            if answer not in answers:
+                answers[:] = [one for one in answers if not _is_replaced(one, answer)] + [answer]
 
     def read(self, url: str) -> None:
         """Takes what was stored since the last time; RecordUnavailable where it cannot be read."""
@@ -91,3 +98,9 @@ class Memory:
             .where(feedback.c.sequence > self._read_to, feedback.c.outcome == "overridden")
             .order_by(feedback.c.sequence)
         )
+
+
+def _is_replaced(answer: Answer, newer: Answer) -> bool:
+    """Whether what was answered later counts for all that the earlier answer counts for."""
+    is_wider = answer.about <= newer.about and HARM[answer.indicator] <= HARM[newer.indicator]
+    return is_wider and answer.at <= newer.at

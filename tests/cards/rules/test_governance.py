@@ -6,6 +6,7 @@ import pytest
 from msgspec import structs
 
 from cards.card import Indicator
+from cards.rules.fact import Fact
 from cards.rules.finding import Finding
 from cards.rules.governance import (
     Answer,
@@ -14,6 +15,7 @@ from cards.rules.governance import (
     Hearing,
     SiteRules,
     Switch,
+    about,
     digest_of,
     every_version,
 )
@@ -124,15 +126,34 @@ def test_a_switch_takes_away_what_it_names_and_no_critical_band_alone(
 def test_an_answer_counts_for_its_time_and_not_for_anything_worse(
     days: float, before: Indicator, now: Indicator, reason: str | None
 ) -> None:
-    answers = {(RULE, "30to44_new"): Answer(NOW - days * DAY, before, "Benefit outweighs risk")}
+    answers = {(RULE, "30to44_new"): [Answer(NOW - days * DAY, before, "Benefit outweighs risk")]}
     assert hear(finding(now), answers=answers) == reason
 
 
 def test_an_answer_to_one_band_is_none_to_another() -> None:
-    answers = {(RULE, "another"): Answer(NOW - DAY, "warning", "Benefit outweighs risk")}
+    answers = {(RULE, "another"): [Answer(NOW - DAY, "warning", "Benefit outweighs risk")]}
     assert hear(finding(), answers=answers) is None
 
 
 def test_a_site_can_let_answers_count_for_less() -> None:
-    answers = {(RULE, "30to44_new"): Answer(NOW - 10 * DAY, "warning", "Benefit outweighs risk")}
+    answers = {(RULE, "30to44_new"): [Answer(NOW - 10 * DAY, "warning", "Benefit outweighs risk")]}
     assert hear(finding(), SiteRules(quiet_days={"warning": 7}), answers=answers) is None
+
+
+@pytest.mark.parametrize(
+    ("facts", "reason"),
+    [
+        ((Fact("draft", value="warfarin"), Fact("medication", value="ibuprofen")), "acknowledged"),
+        # The same pair from its other side.
+        (
+            (Fact("draft", value="ibuprofen"), Fact("medication", value="warfarin"), Fact("egfr", value=50)),
+            "acknowledged",
+        ),
+        ((Fact("draft", value="warfarin"), Fact("medication", value="naproxen")), None),
+        ((Fact("draft", value="codeine/acetaminophen"),), None),
+    ],
+)
+def test_an_answer_is_none_to_another_drug(facts: tuple[Fact, ...], reason: str | None) -> None:
+    drugs = about([("draft", "warfarin"), ("medication", "ibuprofen"), ("age", 70)])
+    answers = {(RULE, "30to44_new"): [Answer(NOW - DAY, "warning", "Benefit outweighs risk", drugs)]}
+    assert hear(structs.replace(finding(), facts=facts), answers=answers) == reason
