@@ -15,7 +15,7 @@ from cards.rules.fact import Fact
 from cards.rules.finding import Finding, Silence
 from cards.rules.governance import Quiet, never_quiet
 from cards.rules.together import each_once
-from cards.suggest import Bench, Found, Original, suggestions_for
+from cards.suggest import Allowance, Bench, Found, Original, suggestions_for
 from cards.topics import TOPICS
 from fhir.record.record import PatientRecord
 
@@ -132,6 +132,7 @@ class _Check:
     def __init__(
         self, chart: Chart, book: RuleBook, new_uuid: Callable[[], str], original: Original, proofs: Proofs
     ) -> None:
+        self.allowance = Allowance()
         self.chart = chart
         self.book = book
         self.new_uuid = new_uuid
@@ -158,7 +159,9 @@ class _Check:
                 silences.append(Silence(name, "no-rule", f"No rule here is about {plain(drafted.medication.name)}."))
             return None, silences
         findings = tuple(sorted(found, key=_rank))
-        bench = Bench(self.chart, drafted, self.found, self.original, self.book, self.new_uuid, self.proofs)
+        bench = Bench(
+            self.chart, drafted, self.found, self.original, self.book, self.new_uuid, self.proofs, self.allowance
+        )
         uuid = self.new_uuid()
         suggestions: list[Suggestion] = []
         for finding in findings:

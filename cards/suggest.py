@@ -30,12 +30,28 @@ Found: TypeAlias = frozenset[tuple[str, str]]
 Original: TypeAlias = Callable[[str], Json | None]
 
 
+class Allowance:
+    """How many judgements the suggestions of one call may cost: drafts judge each other, and a client can send many.
+
+    Ten drafts with two substitutes each take two hundred.
+    """
+
+    def __init__(self, judgements: int = 500) -> None:
+        self._left = judgements
+
+    def take(self) -> None:
+        """One judgement; raises Withheld where none is left: what was not judged is not offered."""
+        if self._left <= 0:
+            raise Withheld("too many drafts came together to judge it beside all of them")
+        self._left -= 1
+
+
 class Bench(Struct, frozen=True):
     """What the suggestions for one draft are made with: the patient, the draft, what is found, the rules.
 
     `found` gives the rule and band of everything that is found about a draft as the drafts are now; `original` the
     client's own JSON of an active order ('MedicationRequest/7'), None where it is not at hand; `proofs` what was
-    proven in this session.
+    proven in this session; `allowance` bounds the work of the whole call.
     """
 
     chart: Chart
@@ -45,6 +61,12 @@ class Bench(Struct, frozen=True):
     book: RuleBook
     new_uuid: NewUuid
     proofs: Proofs
+    allowance: Allowance
+
+    def judge(self, after: Chart, drafted: Drafted) -> Found:
+        """What would be found about a draft after acceptance."""
+        self.allowance.take()
+        return self.book.judge(after, drafted).found
 
 
 class Withheld(Exception):
@@ -219,7 +241,7 @@ def _check_accepted(resource: Json, plan: _Plan, *, in_place: bool) -> Drafted:
         raise Withheld("it cannot be judged")
     replaces = in_place or plan.is_removed
     before = {one for one in bench.found(bench.drafted) if one[0] != plan.finding.rule} if replaces else set()
-    _check_nothing_new(bench.book.judge(after, drafted).found, before)
+    _check_nothing_new(bench.judge(after, drafted), before)
     if drafted.medication.rxcuis != bench.drafted.medication.rxcuis:
         _check_beside(after, drafted, bench)
     return drafted
@@ -231,7 +253,7 @@ def _check_draft_stays(plan: _Plan) -> None:
     after = bench.chart.with_drafts(plan.drafts)
     drafted = next((one for one in after.drafted if one.draft is bench.drafted.draft), None)
     if drafted is not None:
-        _check_nothing_new(bench.book.judge(after, drafted).found, bench.found(bench.drafted))
+        _check_nothing_new(bench.judge(after, drafted), bench.found(bench.drafted))
 
 
 def _check_beside(after: Chart, accepted: Drafted, bench: Bench) -> None:
@@ -239,7 +261,7 @@ def _check_beside(after: Chart, accepted: Drafted, bench: Bench) -> None:
     before = {id(one.draft): bench.found(one) for one in bench.chart.drafted}
     for other in after.drafted:
         if other is not accepted and other.medication.recognised:
-            _check_nothing_new(bench.book.judge(after, other).found, before.get(id(other.draft), frozenset()))
+            _check_nothing_new(bench.judge(after, other), before.get(id(other.draft), frozenset()))
 
 
 def _check_nothing_new(found: Found, before: Set[tuple[str, str]]) -> None:

@@ -83,6 +83,7 @@ class Chart:
         self.derived: dict[object, object] = {}
         self._kidney: dict[str, Kidney] = {}
         self._new_start: dict[tuple[str, str], bool] = {}
+        self._known: dict[int, Drafted] = {}
         self._selected: dict[int, list[Taken]] = {}
         self._conditions: dict[str, ConditionHit | None] = {}
         self._labs: dict[tuple[str, float | None], list[Measurement]] = {}
@@ -92,6 +93,9 @@ class Chart:
         """The same patient with other drafts; what is known of the patient is kept."""
         other = Chart(self.record, drafts, signing=self.signing)
         other._kidney = self._kidney
+        # What is drafted still is what it was; a Medication among the drafts may be another one.
+        if self.medications.keys() == other.medications.keys():
+            other._known = {id(one.draft): one for one in self.drafted}
         if "_ended" in self.__dict__:
             other.__dict__["_ended"] = self._ended
         if "active" in self.__dict__ and {one.reference for one in self.drafts} == {
@@ -117,7 +121,7 @@ class Chart:
     def drafted(self) -> tuple[Drafted, ...]:
         """The drafts that are medication orders to be given."""
         return tuple(
-            Drafted(draft, draft.order, self.medications, lambda: self.weight)
+            self._known.get(id(draft)) or Drafted(draft, draft.order, self.medications, lambda: self.weight)
             for draft in self.drafts
             if draft.order is not None and _is_to_be_given(draft.order)
         )

@@ -30,6 +30,8 @@ __all__ = ["MISSING", "WITHIN_LIMITS", "Judgement", "RuleBook", "Wake", "familie
 
 # A client can send any mixture; only so many are remembered.
 _MOST_REMEMBERED = 4096
+# No patient takes as many partners of one drug; a session of 200 drafts of one drug must not cost 40,000 decisions.
+_MOST_PARTNERS = 24
 
 
 class Judgement:
@@ -143,7 +145,7 @@ def _answer(wake: Wake, alone: Situation) -> Decided | None:
 
 def _partners(call: Call, chart: Chart, drafted: Drafted) -> list[Taken]:
     if call.same_ingredient:
-        return chart.taken_beside(drafted, drafted.medication.rxcuis)
+        return chart.taken_beside(drafted, drafted.medication.rxcuis)[:_MOST_PARTNERS]
     if call.same_class:
-        return chart.taken_beside(drafted, sorted(call.same_class))
-    return chart.partners_of(drafted, call.partners) if call.partners else []
+        return chart.taken_beside(drafted, sorted(call.same_class))[:_MOST_PARTNERS]
+    return chart.partners_of(drafted, call.partners)[:_MOST_PARTNERS] if call.partners else []

@@ -109,3 +109,10 @@ def test_a_draft_meets_only_the_rules_of_its_drugs(drafts: int, as_of: datetime)
     chart = Chart(record_of({}, as_of), drafts_of(*(draft_of({"drug": "198440"}, f"d{n}") for n in range(drafts))))
     woken = {wake.rule.id for one in chart.drafted for wake in rule_book().rules_for(one.medication)}
     assert woken <= {"allergy-same-ingredient", "dup-same-ingredient", "dup-acetaminophen-dose"}
+
+
+def test_many_drafts_of_one_drug_cost_a_bounded_number_of_judgements(as_of: datetime) -> None:
+    drafts = drafts_of(*(draft_of(IBUPROFEN, f"d{number}") for number in range(60)))
+    outcome = check(record_of({"age": 70, "active": ["855332"]}, as_of), drafts)
+    assert len(outcome.cards) == 60
+    assert any("too many drafts came together" in one.text for one in outcome.silences)
