@@ -1,6 +1,6 @@
 """Looks over the prefetch of a call: what is there, what was asked for in vain, what is missing."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final
 
 from cds_hooks.prefetch.brought import Brought, KeyState, State
@@ -68,7 +68,9 @@ def _states(prefetch: Mapping[str, Any], templates: Templates, as_of_epoch: floa
     for template in templates:
         value = prefetch.get(template.key, _ABSENT)
         if value is _ABSENT:
-            yield _not_sent(template, others, as_of_epoch)
+            yield _sent_among_others(template, prefetch, templates, as_of_epoch) or _not_sent(
+                template, others, as_of_epoch
+            )
         else:
             yield _sent(template, value, as_of_epoch)
 
@@ -104,13 +106,24 @@ def _whole(template: Template, value: Any, state: State, as_of_epoch: float, sen
     return KeyState(template, state, sent_as=sent_as)
 
 
+def _sent_among_others(
+    template: Template, prefetch: Mapping[str, Any], templates: Templates, as_of_epoch: float
+) -> KeyState | None:
+    """What another of our keys brings of it that it was not asked for: weights among the laboratory results."""
+    for other in templates:
+        value = prefetch.get(other.key, _ABSENT)
+        if value is not _ABSENT and template.analytes and _holds_any(value, template.codes - other.codes):
+            return _whole(template, value, "given", as_of_epoch, other.key)
+    return None
+
+
 def _not_sent(template: Template, others: Mapping[str, Any], as_of_epoch: float) -> KeyState:
     """What a client's own key names bring of it, by content."""
     same_type = False
     for key, value in others.items():
         if not _holds(template, value):
             continue
-        if not template.analytes or _holds_analytes(template, value):
+        if not template.analytes or _holds_any(value, template.codes):
             return _whole(template, value, "given", as_of_epoch, key)
         same_type = True
     if same_type:
@@ -141,8 +154,7 @@ def _holds(template: Template, value: Any) -> bool:
     )
 
 
-def _holds_analytes(template: Template, value: Any) -> bool:
-    codes = template.codes
+def _holds_any(value: Any, codes: Collection[str]) -> bool:
     return any(
         coding.code in codes
         for each in _resources(value)

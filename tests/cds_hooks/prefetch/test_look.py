@@ -118,6 +118,14 @@ def test_results_under_another_key_are_of_the_template_whose_codes_they_have() -
     brought.require("labs")  # insufficient, but not absent: no 412 (TRAP-07)
 
 
+def test_weights_among_the_laboratory_results_are_there() -> None:
+    brought = _brought(labs=_bundle(lab(1), lab(70, "29463-7")))
+    states = {each.template.key: each for each in brought.states}
+    assert (states["body"].state, states["body"].sent_as) == ("given", "labs")
+    assert "body_weight" in brought.known
+    assert {each.template.key: each for each in _brought(labs=_bundle(lab(1))).states}["body"].state == "unobtainable"
+
+
 def test_what_is_required_and_missing_is_a_failed_precondition_that_says_what_to_do() -> None:
     with pytest.raises(PreconditionFailed) as raised:
         _brought(patient=PATIENT).require("labs")
