@@ -44,6 +44,8 @@ _OPEN_ORDER = frozenset({"active", "draft", "on-hold"})
 class Taken:
     """A medication the patient is on, or one of the drafts (`drafted`); `ended` is its end where it is over."""
 
+    __slots__ = ("_dose", "drafted", "ended", "medication", "order", "since", "source")
+
     def __init__(
         self,
         medication: Identity,
@@ -60,16 +62,20 @@ class Taken:
         self.order = order
         self.drafted = drafted
         self.ended = ended
+        self._dose: DailyDose | None = None
 
     @property
     def draft(self) -> Draft | None:
         """The draft that it is, None for what is on the record."""
         return self.drafted.draft if self.drafted is not None else None
 
-    @cached_property
+    @property
     def dose(self) -> DailyDose:
         """How much of it."""
-        return self.drafted.dose if self.drafted is not None else daily_dose(self.order, self.medication)
+        if self._dose is None:
+            drafted = self.drafted
+            self._dose = drafted.dose if drafted is not None else daily_dose(self.order, self.medication)
+        return self._dose
 
 
 class Chart:
