@@ -1,0 +1,120 @@
+"""Whole requests of tests/cases/requests, written from the rules' sources by one who did not write the rules.
+
+`cds-hooks rules check tests/cases/requests` asks the server the same; here every finding and its loudness must be as
+stated, and accepting a suggestion must leave less to say.
+"""
+
+import json
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from cards.compose import OrderOutcome
+from cards.rules.draft import read_drafts
+from cards.rules.finding import Silence
+from fhir.record.record import PatientRecord, read_record
+from fhir.record.resources import decoder
+from tests.cards.rules.cases import accepted, check, findings
+from tests.conftest import ROOT
+
+Json = dict[str, Any]
+FILES = sorted((ROOT / "tests" / "cases" / "requests").glob("*.json"))
+every_request = pytest.mark.parametrize("path", FILES, ids=[path.stem for path in FILES])
+
+
+@cache
+def _case(path: Path) -> Json:
+    case: Json = json.loads(path.read_text())
+    return case
+
+
+def _record(case: Json) -> PatientRecord:
+    request = case["request"]
+    prefetch = {key: decoder.decode(orjson.dumps(value)) for key, value in request["prefetch"].items()}
+    return read_record(prefetch, request["context"]["patientId"], datetime.fromisoformat(case["as_of"]))
+
+
+def _drafts(case: Json) -> list[Json]:
+    return [entry["resource"] for entry in case["request"]["context"]["draftOrders"]["entry"]]
+
+
+@cache
+def _outcome(path: Path) -> OrderOutcome:
+    case = _case(path)
+    drafts = read_drafts([{"resource": one} for one in _drafts(case)])
+    return check(_record(case), drafts, signing=case["request"]["hook"] == "order-sign")
+
+
+@every_request
+def test_what_is_found_is_what_the_source_says(path: Path) -> None:
+    expected = {(one["rule"], one["band"], one["indicator"]) for one in _case(path)["expected"]["findings"]}
+    assert set(findings(_outcome(path))) == expected
+
+
+def test_accepting_a_suggestion_leaves_less_to_say_and_nothing_new() -> None:
+    tried = 0
+    for path in FILES:
+        case, outcome = _case(path), _outcome(path)
+        before = {one[:2] for one in findings(outcome)}
+        signing = case["request"]["hook"] == "order-sign"
+        for label, after in accepted(outcome, _drafts(case)):
+            tried += 1
+            left = {one[:2] for one in findings(check(_record(case), after, signing=signing))}
+            assert left < before, (path.stem, label)
+    assert tried >= 100
+
+
+def test_all_families_are_asked() -> None:
+    families = {one["rule"].split("-")[0] for path in FILES for one in _case(path)["expected"]["findings"]}
+    assert families >= {"opioid", "renal", "ddi", "preg", "age", "allergy", "dup", "mon"}
+
+
+def _with_on_list(words: str, draft: str = "sertraline 50 mg tablet") -> OrderOutcome:
+    taken: Json = {
+        "resourceType": "MedicationRequest",
+        "id": "taken",
+        "status": "active",
+        "intent": "order",
+        "subject": {"reference": "Patient/other-patient"},
+        "authoredOn": "2026-11-01",
+        "medicationCodeableConcept": {"text": words},
+    }
+    daily = {"text": "1 tablet daily"}
+    drafted: Json = {**taken, "id": "drafted", "status": "draft", "medicationCodeableConcept": {"text": draft}}
+    drafted["dosageInstruction"] = [daily]
+    patient = {"resourceType": "Patient", "id": "other-patient", "gender": "male", "birthDate": "1970-01-01"}
+    bundle = {"resourceType": "Bundle", "type": "searchset", "entry": [{"resource": taken}, {"resource": patient}]}
+    as_of = datetime.fromisoformat("2026-11-20T09:00:00+00:00")
+    record = read_record({"all": decoder.decode(orjson.dumps(bundle))}, "other-patient", as_of)
+    return check(record, read_drafts([{"resource": drafted}]))
+
+
+def _not_recognised(outcome: OrderOutcome) -> list[Silence]:
+    return [one for one in outcome.silences if one.reason == "not-recognised"]
+
+
+def test_what_is_taken_and_not_recognised_is_said() -> None:
+    (said,) = _not_recognised(_with_on_list("Zaubertrank 5 mg"))
+    assert said.subject == "medications"
+    assert "Zaubertrank 5 mg" in said.text
+    assert not _not_recognised(_with_on_list("lisinopril 10 mg tablet"))
+    # Where the draft is not known nothing was checked against the list: its own reason says so.
+    (own,) = _not_recognised(_with_on_list("Zaubertrank 5 mg", "Wundersalbe"))
+    assert own.subject == "MedicationRequest/drafted"
+
+
+@pytest.mark.parametrize(
+    ("brand", "draft", "rule"),
+    [
+        ("Norvasc 5 mg", "simvastatin 40 mg tablet", "ddi-simvastatin-cyp3a4"),
+        ("Imdur 30 mg", "sildenafil 50 mg tablet", "ddi-nitrate-pde5"),
+        ("Xanax 0.5 mg", "oxycodone 5 mg tablet", "opioid-benzo"),
+        ("Pacerone 200 mg", "warfarin 5 mg tablet", "ddi-warfarin-antiinfective"),
+    ],
+)
+def test_brands_on_the_list_are_known(brand: str, draft: str, rule: str) -> None:
+    assert rule in {one[0] for one in findings(_with_on_list(brand, draft))}
