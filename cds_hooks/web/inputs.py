@@ -65,7 +65,7 @@ def _input(feature: Feature, basis: Basis, contribution: float) -> Input:
         return Input(feature.name, words, "", "", unit, "", "", "", gap, "", "", average, contribution)
     value, effective, source = basis.features[feature.name]
     is_sex, top = feature.name == SEX, feature.clip_high
-    answer = _SEXES.get(value, "") if is_sex else _yes_or_no(feature.name, value, source)
+    answer = _SEXES.get(value, "") if is_sex else _answer(feature, value, source)
     figure = answer or spoken_value(value)
     return Input(
         name=feature.name,
@@ -84,11 +84,18 @@ def _input(feature: Feature, basis: Basis, contribution: float) -> Input:
     )
 
 
-def _yes_or_no(name: str, value: float, source: str) -> str:
-    """The answer of a yes-or-no feature, "" for all others; what was not found has the patient as its source."""
-    if name not in FEATURES or not FEATURES[name].is_yes_no:
+def _answer(feature: Feature, value: float, source: str) -> str:
+    """The words of a code or of a yes or no, "" for all others; what was not found has the patient as its source."""
+    if feature.choices:
+        place = int(value)
+        return feature.choices[place] if 0 <= place < len(feature.choices) else ""
+    if not _is_yes_no(feature):
         return ""
     return "yes" if value else "not found in the chart" if source.startswith("Patient/") else "no"
+
+
+def _is_yes_no(feature: Feature) -> bool:
+    return feature.name in FEATURES and FEATURES[feature.name].is_yes_no
 
 
 def words_of(feature: Feature) -> str:
@@ -99,8 +106,10 @@ def words_of(feature: Feature) -> str:
 def average_of(feature: Feature) -> str:
     """The mean of the reference cohort in words; "" where the model's own dictionary is not at hand."""
     mean = feature.reference_value
-    if math.isnan(mean):
+    if math.isnan(mean) or feature.choices:
         return ""
+    if _is_yes_no(feature):
+        return f"{100 * mean:.0f} in 100: yes"
     return f"{100 * mean:.0f} in 100 are male" if feature.name == SEX else spoken_quantity(mean, feature.unit)
 
 
@@ -116,7 +125,7 @@ def _age(feature: Feature, effective: str, as_of: datetime) -> str:
 
 def _compared(value: float, feature: Feature) -> str:
     mean = feature.reference_value
-    if math.isnan(mean) or feature.name == SEX:
+    if math.isnan(mean) or feature.name == SEX or feature.choices or _is_yes_no(feature):
         return ""
     average = spoken_value(mean)
     if spoken_value(value) == average:
