@@ -12,10 +12,7 @@ from typing import TypeAlias
 
 @dataclass(frozen=True, slots=True)
 class AdditiveLogistic:
-    """Logistic regression on piecewise-linear inputs: `knots` at quantiles of each, L2 penalty `C` of scikit-learn.
-
-    `horizons_years` beside the outcome's own are not known to it.
-    """
+    """Logistic regression on piecewise-linear inputs: `knots` at quantiles of each, L2 penalty `C` of scikit-learn."""
 
     knots: int
     C: float
