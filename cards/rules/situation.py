@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from cards.markdown import plain
 from cards.rules import kidney, measured
+from cards.rules.beside import Beside, taken_fact
 from cards.rules.chart import Chart, Taken, is_beside
 from cards.rules.drafted import Drafted
 from cards.rules.fact import Fact
@@ -12,8 +13,6 @@ from cards.rules.kidney import ESTIMATES
 from cards.rules.selector import Selector
 from cards.rules.trigger import CompiledTrigger
 from fhir.mapping.kidney import KidneyEstimate
-from fhir.mapping.medications import Identity
-from fhir.record.resources import MedicationStatement
 from fhir.terminology.medication_names import medication_of_code
 from fhir.terminology.medications import RXNORM, Ingredient
 
@@ -29,18 +28,14 @@ _UNKNOWN = {
 }
 
 
-RECENT_START_DAYS = 30.0
-"""What began within so many days is new to the patient (README of the rule tables, partner_new)."""
-
-
-class Situation:
+class Situation(Beside):
     """The facts of one draft and of the ingredient in it that woke a rule. Numbers are None when they are not known.
 
     `partners` are the drugs of the other side of a pair that it stands before, the first of them the one that
     conditions ask about; with `fresh_only` kidney values that are too old count as unknown.
     """
 
-    __slots__ = ("chart", "drafted", "fresh_only", "ingredient", "partners", "trigger")
+    __slots__ = ("fresh_only", "ingredient")
 
     def __init__(
         self,
@@ -79,11 +74,6 @@ class Situation:
         )
 
     # The order
-
-    @property
-    def medication(self) -> Identity:
-        """What is drafted."""
-        return self.drafted.medication
 
     @property
     def daily_dose_mg(self) -> float | None:
@@ -148,97 +138,6 @@ class Situation:
         """Whether the patient had no order of the ingredient in the last 180 days."""
         return self.chart.is_new_start(self.ingredient, self.drafted)
 
-    # The other side of a pair
-
-    def pair_has(self, selector: Selector) -> bool:
-        """Whether the draft or the partner that is looked at is such a drug."""
-        if selector.matches(self.medication):
-            return True
-        return bool(self.partners) and selector.matches(self.partners[0].medication)
-
-    @property
-    def pair_is_new(self) -> bool | None:
-        """Whether the draft or the partner was begun in the last 30 days; a renewal is no beginning."""
-        answers = [self._is_recent(self.medication, self.drafted)]
-        answers += [self._is_recent(one.medication, one.drafted) for one in self.partners[:1] if one.ended is None]
-        return True if True in answers else None if None in answers else False
-
-    def _is_recent(self, medication: Identity, drafted: Drafted | None) -> bool | None:
-        if drafted is not None and drafted.order.priorPrescription is not None:
-            return False
-        return self.chart.is_recent_start(medication, RECENT_START_DAYS)
-
-    def partner_facts(self) -> list[Fact]:
-        """The partners with their dates and sources, the name of the ingredient that is meant as the value."""
-        return [_taken_fact(one, self._partner_name(one)) for one in self.partners]
-
-    def partner_names(self) -> list[str]:
-        """The ingredients of the partners that are meant, each once."""
-        return list(dict.fromkeys(self._partner_name(one) for one in self.partners))
-
-    def _partner_name(self, partner: Taken) -> str:
-        if self.trigger is None or not self.trigger.sides:
-            return partner.medication.name
-        own = self.medication.rxcuis
-        for mine, other in ((0, 1), (1, 0)):
-            if self.trigger.is_on(mine, self.medication):
-                meant = [one for one in self.trigger.members(other, partner.medication) if one.rxcui not in own]
-                if meant:
-                    return "/".join(one.name for one in meant)
-        return partner.medication.name
-
-    def side_names(self, position: int) -> list[str]:
-        """What stands on one side of the pair (0 or 1), by ingredient: the draft, or the partners."""
-        if self.trigger is None or not self.partners:
-            return []
-        other = self.trigger.members(1 - position, self.partners[0].medication)
-        is_draft = self.trigger.is_on(position, self.medication) and any(
-            one.rxcui not in self.medication.rxcuis for one in other
-        )
-        if is_draft:
-            return [one.name for one in self.trigger.members(position, self.medication)][:1]
-        return self.partner_names()
-
-    # Doses of a drug, drafted or active
-
-    def drug_daily_mg(self, rxcui: str) -> float | None:
-        """Milligrams a day of a drug: of the drafted order, else the most of one active order."""
-        own = self.drafted.dose.daily(rxcui)
-        if self.medication.has(rxcui):
-            return own.high if own is not None else None
-        doses = [self._daily_of(one, rxcui) for one in self.chart.taken_beside(self.drafted, (rxcui,))]
-        known = [one for one in doses if one is not None]
-        return max(known) if known and len(known) == len(doses) else None
-
-    def daily_total_mg(self, rxcui: str) -> tuple[float, bool]:
-        """Milligrams a day of a drug in the draft and all that is taken beside it, and whether that is all of it."""
-        doses = [self._daily_of(one, rxcui) for one in self.chart.taken_beside(self.drafted, (rxcui,))]
-        if self.medication.has(rxcui):
-            own = self.drafted.dose.daily(rxcui)
-            doses.append(own.high if own is not None else None)
-        return sum(one for one in doses if one is not None), None not in doses
-
-    def _daily_of(self, taken: Taken, rxcui: str) -> float | None:
-        daily = taken.dose.daily(rxcui)
-        if daily is not None:
-            return daily.high
-        if taken.drafted is not None or taken.dose.certainty != "unknown" or _has_dosage(taken):
-            return None
-        # The rule tables: an active order without a dosage counts as one unit of its product a day.
-        for ingredient, strength in zip(taken.medication.ingredients, taken.medication.strengths, strict=True):
-            if ingredient.rxcui == rxcui and strength is not None and strength.per == "unit":
-                return strength.milligrams
-        return None
-
-    def drug_facts(self, rxcui: str) -> list[Fact]:
-        """Every order of the drug beside the draft, with its date, source and daily dose."""
-        facts = []
-        for one in self.chart.taken_beside(self.drafted, (rxcui,)):
-            dose = self._daily_of(one, rxcui)
-            said = f", {show(dose)} mg/day" if dose is not None else ""
-            facts.append(_taken_fact(one, one.medication.name, said))
-        return facts
-
     def drafted_fact(self) -> Fact:
         """The draft itself."""
         return Fact("draft", plain(self.medication.words), self.medication.name, source=self.drafted.draft.name)
@@ -294,7 +193,7 @@ class Situation:
 
     def taken_facts(self, selector: Selector) -> list[Fact]:
         """Such drugs with their dates and sources."""
-        return [_taken_fact(one, _meant(selector, one)) for one in self.taken(selector)]
+        return [taken_fact(one, _meant(selector, one)) for one in self.taken(selector)]
 
     def taken(self, selector: Selector) -> list[Taken]:
         """Such drugs that are active or in another draft."""
@@ -473,18 +372,5 @@ class Situation:
         return [found for name in ESTIMATES if name in uses and (found := self.estimate(name)) is not None]
 
 
-def _taken_fact(one: Taken, name: str, more: str = "") -> Fact:
-    """`name` is what stands in a sentence; the text has the chart's words."""
-    ended = f" (ended {one.ended.date})" if one.ended is not None else ""
-    return Fact(
-        "medication", f"{plain(one.medication.words)}{more}{ended}", name, effective=one.since, source=one.source
-    )
-
-
 def _meant(selector: Selector, one: Taken) -> str:
     return "/".join(part.name for part in selector.members(one.medication)) or one.medication.name
-
-
-def _has_dosage(taken: Taken) -> bool:
-    order = taken.order
-    return bool(order.dosage if isinstance(order, MedicationStatement) else order.dosageInstruction)
