@@ -17,12 +17,13 @@ from cards.card import Action, Suggestion
 from cards.markdown import plain
 from cards.new_order import lab_order, medication_order
 from cards.proofs import Proofs
-from cards.rules.chart import Chart, Taken
+from cards.rules.chart import Chart
 from cards.rules.draft import read_draft
 from cards.rules.drafted import Drafted
 from cards.rules.engine import RuleBook
 from cards.rules.finding import Finding, Offer, Silence
 from cards.rules.rule import Change, NewOrder, SuggestionTemplate
+from cards.rules.taken import Taken
 
 Json: TypeAlias = dict[str, Any]
 NewUuid: TypeAlias = Callable[[], str]
@@ -190,7 +191,7 @@ def _partner_action(partner: Taken, declared: SuggestionTemplate, plan: _Plan) -
     after = _amended(Drafted(before, before.order, plan.bench.chart.medications), change, plan.bench)
     _check_valid(after, original, plan.bench)
     plan.drafts.append(read_draft(after))
-    return Action(type="update", description=f"Change {plain(partner.medication.words)}", resource=after)
+    return Action(type="update", description=f"{declared.label}: {plain(partner.medication.words)}", resource=after)
 
 
 def _new_order(alternatives: tuple[NewOrder, ...], plan: _Plan) -> Action:

@@ -1,7 +1,6 @@
 """Older adults: twelve rules of age.json, with the words and conditions that only they use."""
 
 from cards.markdown import plain
-from cards.rules.chart import Taken
 from cards.rules.condition import COMPARED, SELECTED, Condition, Spec, comparison, only
 from cards.rules.fact import Fact
 from cards.rules.family import Family
@@ -10,6 +9,7 @@ from cards.rules.order_conditions import AS_NEEDED, LONG_TERM
 from cards.rules.predicate import Predicate, Truth
 from cards.rules.selector import Selector
 from cards.rules.situation import Situation
+from cards.rules.taken import Taken
 from cards.rules.wording import compared, selected
 from fhir.mapping.dose import DailyDose
 

@@ -1,11 +1,12 @@
 """What stands beside a drafted drug: the other side of a pair, and the other orders of a drug with their doses."""
 
 from cards.markdown import plain
-from cards.rules.chart import Chart, Taken
+from cards.rules.chart import Chart
 from cards.rules.drafted import Drafted
 from cards.rules.fact import Fact
 from cards.rules.figures import show
 from cards.rules.selector import Selector
+from cards.rules.taken import Taken
 from cards.rules.trigger import CompiledTrigger
 from fhir.mapping.medications import Identity
 from fhir.record.resources import MedicationStatement

@@ -7,6 +7,7 @@ from cards.rules import kidney
 from cards.rules.draft import Draft
 from cards.rules.drafted import Drafted
 from cards.rules.selector import Selector
+from cards.rules.taken import Taken, is_beside
 from fhir.mapping.active_medications import (
     ActiveMedication,
     active_medications,
@@ -17,16 +18,15 @@ from fhir.mapping.active_medications import (
 )
 from fhir.mapping.allergies import allergies, allergy_to_class, allergy_to_ingredient
 from fhir.mapping.conditions import ConditionHit, has_condition
-from fhir.mapping.dose import DailyDose, daily_dose
 from fhir.mapping.kidney import Kidney, KidneyEstimate, crcl_cockcroft_gault, egfr_best
-from fhir.mapping.medications import Identity, Order, identify
+from fhir.mapping.medications import Identity, identify
 from fhir.mapping.pregnancy import Gestation, gestation, negative_test_since
 from fhir.mapping.pregnancy_signs import Sign
 from fhir.mapping.stay import is_inpatient
 from fhir.record.measurement import Measurement
 from fhir.record.record import PatientRecord
 from fhir.record.resources import Medication, MedicationRequest, ServiceRequest
-from fhir.record.time import DAY_SECONDS, FhirTime, parse_time
+from fhir.record.time import DAY_SECONDS, parse_time
 from fhir.terminology.analytes import LOINC
 from fhir.terminology.medications import Ingredient
 
@@ -39,43 +39,6 @@ LONGEST_WASHOUT_DAYS = 35.0
 # What stands among the drafts is to be ordered, whatever its status, unless that says it is not.
 _NEVER_GIVEN = frozenset({"cancelled", "entered-in-error", "stopped", "on-hold", "completed"})
 _OPEN_ORDER = frozenset({"active", "draft", "on-hold"})
-
-
-class Taken:
-    """A medication the patient is on, or one of the drafts (`drafted`); `ended` is its end where it is over."""
-
-    __slots__ = ("_dose", "drafted", "ended", "medication", "order", "since", "source")
-
-    def __init__(
-        self,
-        medication: Identity,
-        source: str,
-        since: str | None,
-        order: Order,
-        *,
-        drafted: Drafted | None = None,
-        ended: FhirTime | None = None,
-    ) -> None:
-        self.medication = medication
-        self.source = source
-        self.since = since
-        self.order = order
-        self.drafted = drafted
-        self.ended = ended
-        self._dose: DailyDose | None = None
-
-    @property
-    def draft(self) -> Draft | None:
-        """The draft that it is, None for what is on the record."""
-        return self.drafted.draft if self.drafted is not None else None
-
-    @property
-    def dose(self) -> DailyDose:
-        """How much of it."""
-        if self._dose is None:
-            drafted = self.drafted
-            self._dose = drafted.dose if drafted is not None else daily_dose(self.order, self.medication)
-        return self._dose
 
 
 class Chart:
@@ -368,11 +331,6 @@ class Chart:
 def _as_taken(one: ActiveMedication) -> Taken:
     since = one.authored.text if one.authored is not None else None
     return Taken(one.identity, one.source, since, one.order, ended=one.ended)
-
-
-def is_beside(one: Taken, drafted: Drafted) -> bool:
-    """Whether it is neither the draft itself nor the order that it renews."""
-    return one.source != drafted.renews if one.drafted is None else one.drafted is not drafted
 
 
 def _codes(selector: Selector, one: Taken) -> frozenset[str]:

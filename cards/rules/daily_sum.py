@@ -1,7 +1,6 @@
 """The daily sum of a drug over the draft and what is taken beside it, and acetaminophen brought back to 3 g."""
 
 from cards.markdown import plain
-from cards.rules.chart import Taken
 from cards.rules.condition import Condition, Spec, floor_comparison, only
 from cards.rules.fact import Fact
 from cards.rules.figures import show, show_dose
@@ -9,6 +8,7 @@ from cards.rules.predicate import Predicate, Truth
 from cards.rules.rule import Change, Sig
 from cards.rules.same_product import is_same_product
 from cards.rules.situation import Situation
+from cards.rules.taken import Taken
 from cards.rules.wording import compared
 from fhir.mapping.dose import DailyDose
 

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterator
 
-from cards.rules.chart import Taken
 from cards.rules.condition import COMPARED, SELECTED, Condition, Spec, comparison, flag, only
 from cards.rules.drafted import Drafted
 from cards.rules.fact import Fact
@@ -11,6 +10,7 @@ from cards.rules.figures import show
 from cards.rules.predicate import Predicate, Truth
 from cards.rules.selector import Selector
 from cards.rules.situation import Situation
+from cards.rules.taken import Taken
 from cards.rules.wording import compared, selected
 from fhir.mapping.dose import DailyDose
 from fhir.mapping.medications import Identity

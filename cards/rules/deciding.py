@@ -10,12 +10,12 @@ from typing import TypeAlias
 from msgspec import Struct
 from msgspec.structs import replace
 
-from cards.rules.chart import Taken
 from cards.rules.compiled import CompiledBand, CompiledMissing, CompiledRule
 from cards.rules.finding import Silence
 from cards.rules.offers import is_answered
 from cards.rules.rule import SilentWhen
 from cards.rules.situation import Situation
+from cards.rules.taken import Taken
 
 _HARM = {"critical": 0, "warning": 1, "info": 2, "silent": 3}
 

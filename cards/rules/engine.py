@@ -13,7 +13,7 @@ from importlib.resources import files
 from typing import NamedTuple
 
 from cards.markdown import plain
-from cards.rules.chart import Chart, Taken
+from cards.rules.chart import Chart
 from cards.rules.compiled import CompiledRule, Index, compile_family
 from cards.rules.deciding import Decided, Nothing, Verdict, decide, decide_worst
 from cards.rules.drafted import Drafted
@@ -22,6 +22,7 @@ from cards.rules.finding import Finding, Silence
 from cards.rules.needs import needs_of
 from cards.rules.saying import MISSING, WITHIN_LIMITS, band_of, finding_of, silence_of
 from cards.rules.situation import Situation
+from cards.rules.taken import Taken
 from cards.rules.trigger import Call
 from fhir.mapping.medications import Identity
 from fhir.terminology.medications import Ingredient

@@ -3,10 +3,10 @@
 from msgspec import Struct
 
 from cards.card import Coding, Indicator
-from cards.rules.chart import Taken
 from cards.rules.compiled import CompiledSuggestion
 from cards.rules.fact import Fact
 from cards.rules.rule import Change, Evidence
+from cards.rules.taken import Taken
 
 
 class Offer(Struct, frozen=True):

@@ -6,9 +6,10 @@ from functools import cached_property, lru_cache
 
 from msgspec import Struct
 
-from cards.rules.chart import Chart, Taken
+from cards.rules.chart import Chart
 from cards.rules.drafted import Drafted
 from cards.rules.selector import is_injected
+from cards.rules.taken import Taken
 from fhir.mapping.active_medications import ended_medications, orders_ever_taken
 from fhir.mapping.dose import DailyDose, daily_dose
 from fhir.mapping.medications import Identity, Order, identify

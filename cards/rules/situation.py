@@ -5,12 +5,13 @@ from collections.abc import Iterable
 from cards.markdown import plain
 from cards.rules import kidney, measured
 from cards.rules.beside import Beside, taken_fact
-from cards.rules.chart import Chart, Taken, is_beside
+from cards.rules.chart import Chart
 from cards.rules.drafted import Drafted
 from cards.rules.fact import Fact
 from cards.rules.figures import show, show_dose
 from cards.rules.kidney import ESTIMATES
 from cards.rules.selector import Selector
+from cards.rules.taken import Taken, is_beside
 from cards.rules.trigger import CompiledTrigger
 from fhir.mapping.kidney import KidneyEstimate
 from fhir.terminology.medication_names import medication_of_code
