@@ -1,5 +1,6 @@
-"""What was found wrong with an order's form, remembered by the order's digest: what is proven at selection is not
-proven again at signing. Nothing clinical is remembered; every order is judged anew on every call.
+"""What was found wrong with an order's form, by its digest: what is proven at selection is not proven at signing again.
+
+Nothing clinical is remembered; every order is judged anew on every call.
 """
 
 import hashlib
