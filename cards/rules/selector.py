@@ -14,7 +14,8 @@ _MEMBERS = frozenset(
     {"ingredients", "classes", "exclude_classes", "systemic", "route", "dose_form_any", "washout_days", "any_drug"}
 )
 _INJECTED = re.compile(
-    r"inject|infus|intraven|intramusc|subcut|prefilled syringe|\b(?:iv|im|sc|sq|subq|iv drip|ivpb)\b", re.IGNORECASE
+    r"inject|infus|intraven|intramusc|subcut|prefilled syringe|\b(?:iv|im|sc|sq|subq|iv drip|ivpb|ivp|ivpca|pca)\b",
+    re.IGNORECASE,
 )
 _NOT_ORAL = re.compile(r"transderm|patch|rectal|suppositor|vaginal|implant", re.IGNORECASE)
 
