@@ -185,8 +185,10 @@ def _risk(situation: Situation) -> str | None:
     return None if not found else found[0] if len(found) == 1 else f"{found[0]} and {len(found) - 1} more"
 
 
-def _risks(situation: Situation) -> str | None:
-    return ", ".join(_risk_list(situation)) or None
+def _risks(situation: Situation) -> str:
+    """All of them, where the summary could not name all."""
+    found = _risk_list(situation)
+    return f"Risk factors found: {', '.join(found)}. " if len(found) > 1 else ""
 
 
 FAMILY = Family(
