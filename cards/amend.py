@@ -15,6 +15,7 @@ from cards.rules.drafted import Drafted
 from cards.rules.figures import show
 from cards.rules.rule import Change, Part, Product, Sig
 from fhir.mapping.schedule import quantity_days
+from fhir.mapping.sig import read_sig
 from fhir.terminology.analytes import UCUM
 from fhir.terminology.dose_units import dose_unit
 from fhir.terminology.medications import RXNORM
@@ -32,6 +33,8 @@ _DURATION_WORDS = re.compile(
     r"\b(?P<lead>for|x|×|during)\s*\d+\s*-?\s*(?:days?|d|weeks?|wks?|months?)\b", re.IGNORECASE
 )
 _CLOSE = 1e-9
+_NOTHING_SAID = read_sig("")
+_NUMBER = re.compile(r"\d|\b(?:one|two|three|four|half|double|dose)\b", re.IGNORECASE)
 
 
 class NotChangeable(ValueError):
@@ -169,15 +172,23 @@ def _drop_contained(order: Json, reference: str) -> None:
 # Dose and timing
 
 
+def _says_how_much(words: Any) -> bool:
+    """Whether words for the patient speak of dose or frequency; "with food" and "do not crush" do not."""
+    if not isinstance(words, str):
+        return words is not None
+    return read_sig(words) != _NOTHING_SAID or _NUMBER.search(words) is not None
+
+
 def _set_sig(order: Json, sig: Sig, drafted: Drafted, strength: float | None) -> None:
     """One instruction with the new dose and frequency. Words that would contradict them are replaced."""
     instructions = order.get("dosageInstruction") or [{}]
     dosage = instructions[0]
     order["dosageInstruction"] = [dosage]
     is_words_only = "doseAndRate" not in dosage
-    for name in ("text", "patientInstruction"):
-        if name in dosage or (name == "text" and (is_words_only or sig.is_written)):
-            dosage[name] = sig.text
+    if "text" in dosage or is_words_only or sig.is_written:
+        dosage["text"] = sig.text
+    if _says_how_much(dosage.get("patientInstruction")):
+        dosage["patientInstruction"] = sig.text
     dosage.pop("maxDosePerPeriod", None)
     if sig.as_needed and "asNeededCodeableConcept" not in dosage:
         dosage["asNeededBoolean"] = True

@@ -97,6 +97,14 @@ def test_words_that_would_contradict_the_new_dose_are_replaced(as_of: datetime) 
     assert dosage["text"] == dosage["patientInstruction"] == "500 mg twice daily"
 
 
+@pytest.mark.parametrize("words", ["Take with food", "Do not crush or chew", "Avoid alcohol"])
+def test_words_for_the_patient_that_say_no_dose_stay(words: str, as_of: datetime) -> None:
+    draft = draft_of(TWO_GRAMS)
+    draft["dosageInstruction"][0] |= {"text": "2 tablets twice daily", "patientInstruction": words}
+    (dosage,) = corrected(SLOW_KIDNEYS, draft, "Reduce to 500 mg twice daily", as_of)["dosageInstruction"]
+    assert (dosage["text"], dosage["patientInstruction"]) == ("500 mg twice daily", words)
+
+
 def test_a_sig_in_words_gets_words_and_structure(as_of: datetime) -> None:
     draft = draft_of({"drug": "861007"}) | {"dosageInstruction": [{"text": "2 tabs po bid"}]}
     after = corrected(SLOW_KIDNEYS, draft, "Reduce to 500 mg twice daily", as_of)
