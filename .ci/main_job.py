@@ -20,7 +20,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,13 @@ import httpx
 EXTENSION = "org.cds-hooks-onnx"
 FEWEST_CARDS = 5
 TOLERANCE = 1e-5
+# What a card says its contributions add up to: base + sum = link(probability, or value).
+LINKS: dict[str, Callable[[float], float]] = {
+    "logit": lambda value: math.log(value / (1 - value)),
+    "cloglog": lambda value: math.log(-math.log(1 - value)),
+    "log": math.log,
+    "identity": lambda value: value,
+}
 
 # Ten old and ill with many results; the others dead, young, few results, results out of range, or at low risk: silent.
 PATIENTS = (
@@ -86,16 +93,18 @@ class Job:
 
     def _check(self, title: str, card: dict[str, Any]) -> None:
         said = card["extension"][EXTENSION]
-        kind = "model" if "model" in said else "order"
+        kind = "order" if "findings" in said else "model" if "contributions" in said else "asking"
         self.cards[kind] += 1
-        if kind == "order":
-            if not said["findings"]:
-                self.faults.append(f"{title}: a card without the rule that made it")
-            return
-        total = said["base"] + sum(part["contribution"] for part in said["contributions"])
-        gap = abs(total - math.log(said["probability"] / (1 - said["probability"])))
-        if said["link"] != "logit" or gap > TOLERANCE:
-            self.faults.append(f"{title}: base and contributions miss the prediction by {gap:.1e}")
+        if kind == "order" and not said["findings"]:
+            self.faults.append(f"{title}: a card without the rule that made it")
+        if kind == "asking" and not said["missing"]:
+            self.faults.append(f"{title}: a card that neither tells nor asks")
+        if kind == "model":
+            total = said["base"] + sum(part["contribution"] for part in said["contributions"])
+            told = said["probability"] if "probability" in said else said["value"]
+            gap = abs(total - LINKS[said["link"]](told))
+            if gap > TOLERANCE:
+                self.faults.append(f"{title}: base and contributions miss the prediction by {gap:.1e}")
 
 
 def main() -> None:
