@@ -58,8 +58,8 @@ def _step(nodes: list[Any], name: str, argument: str | None, everything: Iterabl
 def _children(node: Any, name: str) -> list[Any]:
     if not isinstance(node, dict):
         return []
-    # A choice such as medication[x] has the type behind its name in JSON.
-    choice = re.compile(rf"{name}(?:[A-Z]\w*)?")
+    # A choice such as medication[x] has the type behind its name in JSON; resourceType is none of `resource`.
+    choice = re.compile(rf"(?!resourceType$){name}(?:[A-Z]\w*)?")
     value = node.get(name, next((node[each] for each in sorted(node) if choice.fullmatch(each)), None))
     return value if isinstance(value, list) else [] if value is None else [value]
 
