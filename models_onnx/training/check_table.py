@@ -11,7 +11,13 @@ from models_onnx.errors import ArtifactRefused, TrainingRefused
 from models_onnx.manifest import Manifest
 from models_onnx.registry import ARTIFACTS
 from models_onnx.spec import ModelSpec, find_specs
-from models_onnx.training.cohort import inputs_of, read_rows
+from models_onnx.training.cohort import (
+    inputs_of,
+    read_rows,
+    reads_what_it_may_not,
+    texts_among_numbers,
+    without_texts,
+)
 from models_onnx.training.data_check import Report, Severity
 
 # responsible-ai 5.2, unit or scale shift: a warning from 2 on. The reference is a mean, and of a skewed value
@@ -39,8 +45,12 @@ def spec_of_table(path: Path, name: str | None, specs: Path | None = None) -> Mo
 
 def check_table(spec: ModelSpec, path: Path) -> Report:
     """What is wrong with the rows as rows of that model's table."""
-    rows = read_rows(spec, path)
+    rows = read_rows(spec, path, as_it_is=True)
     report = Report(path.name, f"table of {spec.id}", {"rows": len(rows), "columns": len(rows.columns)})
+    texts = texts_among_numbers(spec, rows)
+    for where, found in texts.items():
+        report.add("not-a-number", "warning", where, "texts among numbers: they count as missing", found)
+    rows = without_texts(rows, texts)
     _columns(spec, rows, report)
     _keys(spec, rows, report)
     _look_ahead(spec, rows, report)
@@ -58,7 +68,7 @@ def _served(spec: ModelSpec, rows: pd.DataFrame) -> pd.DataFrame:
         if exclusion.at_score is not None:
             try:
                 rows = rows[~np.asarray(exclusion.leaves_out(rows), dtype=bool)]
-            except KeyError:
+            except (KeyError, TypeError):
                 continue
     return rows
 
@@ -99,16 +109,8 @@ def _look_ahead(spec: ModelSpec, rows: pd.DataFrame, report: Report) -> None:
     present = [name for name in spec.never_inputs if name in rows.columns]
     text = "knows the outcome or stands for who pays; in the table, not an input"
     report.add("look-ahead-column", "note", "columns", text, present)
-    if not present:
-        return
-    told = inputs_of(spec, rows)
-    blind = inputs_of(spec, rows.drop(columns=present))
-    changed = [n for n, a, b in zip(spec.feature_names, told.T, blind.T, strict=True) if not _same(a, b)]
+    changed = reads_what_it_may_not(spec, rows)
     report.add("look-ahead", "error", "inputs", "the input is read from such a column", changed)
-
-
-def _same(a: np.ndarray, b: np.ndarray) -> bool:
-    return bool(np.array_equal(a, b, equal_nan=True))
 
 
 def _trained(spec: ModelSpec) -> Manifest | None:

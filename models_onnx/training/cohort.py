@@ -1,8 +1,9 @@
 """Reads a training table and leaves out whom the specification leaves out, counting each step."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -79,39 +80,79 @@ def read_table(spec: ModelSpec, data_folder: Path) -> Table:
     return Table(spec.table, hashlib.sha256(path.read_bytes()).hexdigest(), read_rows(spec, path))
 
 
-def read_rows(spec: ModelSpec, path: Path) -> pd.DataFrame:
-    """A table of the specification's form; codes and keys stay text."""
+def read_rows(spec: ModelSpec, path: Path, as_it_is: bool = False) -> pd.DataFrame:
+    """A table of the specification's form; codes and keys stay text, and `as_it_is` texts among numbers too."""
     if not path.is_file():
         raise TrainingRefused(f"{path} is not there")
-    (rows,) = read_chunks(spec, path, None)
+    (rows,) = read_chunks(spec, path, None, as_it_is)
     return rows
 
 
-def read_chunks(spec: ModelSpec, path: Path, at_once: int | None) -> Iterator[pd.DataFrame]:
+def read_chunks(spec: ModelSpec, path: Path, at_once: int | None, as_it_is: bool = False) -> Iterator[pd.DataFrame]:
     """The table in parts of so many rows; one part where that is None."""
-    how: dict[str, Any] = {"dtype": dict.fromkeys(_keys(spec), str)}
+    form = partial(_named if as_it_is else _compact, spec)
+    how: dict[str, Any] = {"dtype": dict.fromkeys(_keys(spec), str), "low_memory": False}
     if spec.text:
         how = {"dtype": str, "keep_default_na": False}
     try:
+        how["compression"] = _compression(path)
         if at_once is None:
-            yield _compact(spec, pd.read_csv(path, **how))
+            yield form(pd.read_csv(path, **how))
         else:
             with pd.read_csv(path, chunksize=at_once, **how) as parts:
-                yield from (_compact(spec, part) for part in parts)
+                yield from map(form, parts)
     except (ValueError, OSError, EOFError) as problem:
         raise TrainingRefused(f"{path.name} cannot be read as a table: {problem}") from problem
+
+
+def texts_among_numbers(spec: ModelSpec, rows: pd.DataFrame) -> dict[str, tuple[str, ...]]:
+    """Columns that hold numbers by most of what is in them, each with the texts between them, which count as missing.
+
+    Without this one text would make a whole column text, and change how everybody else is read.
+    """
+    found = {}
+    for name in () if spec.text else rows.columns.difference(_keys(spec)):
+        if pd.api.types.is_numeric_dtype(rows[name]):
+            continue
+        given = rows[name].dropna()
+        texts = given[pd.to_numeric(given, errors="coerce").isna()]
+        if len(texts) * 2 < len(given):
+            found[str(name)] = tuple(map(str, texts))
+    return found
+
+
+def without_texts(rows: pd.DataFrame, texts: Mapping[str, tuple[str, ...]]) -> pd.DataFrame:
+    """The rows with those columns as numbers, NaN where a text was."""
+    return rows.assign(**{name: pd.to_numeric(rows[name], errors="coerce") for name in texts})
+
+
+def _named(spec: ModelSpec, rows: pd.DataFrame) -> pd.DataFrame:
+    """An empty key is an empty text, not a number that is none."""
+    return rows.assign(**{name: rows[name].fillna("") for name in _keys(spec) if name in rows.columns})
+
+
+def _compression(path: Path) -> str | None:
+    """By the file's first bytes, whatever it is called; by its name where they are not those of gzip."""
+    with path.open("rb") as file:
+        if file.read(2) == b"\x1f\x8b":
+            return "gzip"
+    return None if path.suffix == ".gz" else "infer"
 
 
 def _compact(spec: ModelSpec, rows: pd.DataFrame) -> pd.DataFrame:
     """Texts as categories: each is looked at once, however often it stands in the table."""
     if not spec.text:
-        return rows
+        rows = _named(spec, rows)
+        return without_texts(rows, texts_among_numbers(spec, rows))
     return rows.astype({name: "category" for name in rows.columns if name not in _keys(spec)})
 
 
 def build_cohort(spec: ModelSpec, table: pd.DataFrame) -> Cohort:
     """The rows that are left, as inputs and outcome; refuses a table that lacks a column or has a row twice."""
     _refuse_unusable(spec, table)
+    if leaks := reads_what_it_may_not(spec, table):
+        columns = ", ".join(name for name in spec.never_inputs if name in table.columns)
+        raise TrainingRefused(f"{spec.id}: {', '.join(leaks)} is read from a column that no input may be ({columns})")
     rows, left_out = table, []
     for exclusion in spec.exclusions:
         out = np.asarray(exclusion.leaves_out(rows), dtype=bool)
@@ -149,6 +190,16 @@ def believed(spec: ModelSpec, X: NDArray[np.float64]) -> NDArray[np.float64]:
     high = np.array([FEATURES[name].plausible_high for name in spec.feature_names])
     with np.errstate(invalid="ignore"):
         return np.where((low > X) | (high < X), np.nan, X)
+
+
+def reads_what_it_may_not(spec: ModelSpec, rows: pd.DataFrame) -> list[str]:
+    """The inputs that change when the columns are gone that know the outcome or stand for who pays."""
+    present = [name for name in spec.never_inputs if name in rows.columns]
+    if not present:
+        return []
+    told, blind = inputs_of(spec, rows), inputs_of(spec, rows.drop(columns=present))
+    pairs = zip(spec.feature_names, told.T, blind.T, strict=True)
+    return [name for name, a, b in pairs if not np.array_equal(a, b, equal_nan=True)]
 
 
 def _column(spec: ModelSpec, name: str, rows: pd.DataFrame) -> NDArray[np.float64]:

@@ -102,7 +102,7 @@ class Scorer:
                 continue
             try:
                 out = np.asarray(exclusion.leaves_out(rows), dtype=bool)
-            except KeyError:
+            except (KeyError, TypeError):  # no such column, or a column that should be numbers and is words
                 continue
             reason[out & (reason == "")] = f"{exclusion.at_score}: {exclusion.words}"
 
@@ -139,22 +139,32 @@ class Scorer:
 def score_file(
     scorer: Scorer, rows: Path, out: Path, explain: bool, progress: Callable[[int], None] = lambda _: None
 ) -> Tally:
-    """Writes one line per row to `out`; TrainingRefused where the table has no key or cannot be read."""
+    """Writes one line per row to `out`; TrainingRefused where the table has no key or cannot be read.
+
+    A table that cannot be read to its end leaves no file: half of the lines would look like all of them.
+    """
     tally = Tally()
-    with out.open("w", encoding="utf-8", newline="") as file:
-        file.write(",".join(_header(scorer, explain)) + "\n")
-        for part in _parts(scorer, rows, tally):
-            if len(part):
-                scored = scorer.score(part)
-                _write(file, scored, explain)
-                _count(tally, scored)
-                progress(tally.rows)
+    if not rows.is_file():
+        raise TrainingRefused(f"{rows} is not there")
+    if out.exists() and out.samefile(rows):
+        raise TrainingRefused(f"{out} is the table itself; write the scores to another file")
+    try:
+        with out.open("w", encoding="utf-8", newline="") as file:
+            file.write(",".join(_header(scorer, explain)) + "\n")
+            for part in _parts(scorer, rows, tally):
+                if len(part):
+                    scored = scorer.score(part)
+                    _write(file, scored, explain)
+                    _count(tally, scored)
+                    progress(tally.rows)
+    except TrainingRefused:
+        if out.is_file():
+            out.unlink()
+        raise
     return tally
 
 
 def _parts(scorer: Scorer, rows: Path, tally: Tally) -> Iterator[pd.DataFrame]:
-    if not rows.is_file():
-        raise TrainingRefused(f"{rows} is not there")
     for part in read_chunks(scorer.spec, rows, AT_ONCE):
         if scorer.spec.key not in part.columns:
             raise TrainingRefused(f"{rows.name} has no column {scorer.spec.key}, by which a line names its row")

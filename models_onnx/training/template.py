@@ -77,6 +77,7 @@ SPEC = ModelSpec(
     subgroups={"sex": lambda table: table["sex"]},
     panels={"without the laboratory values (not scored)": LABS},
     patient_column="patient",
+    # Where a patient may have several rows: row_column="id", the column that names a row and is the id of its score.
     # Columns that know the outcome or stand for who pays: no input may read them.
     never_inputs=("event",),
 )

@@ -82,3 +82,9 @@ def test_a_table_is_read_with_the_digest_of_its_bytes(rows: pd.DataFrame, tmp_pa
     table = read_table(INVENTED, tmp_path)
     assert len(table.rows) == len(rows)
     assert len(table.sha256) == 64
+
+
+def test_an_input_that_is_read_from_the_outcome_is_not_trained_on(rows: pd.DataFrame) -> None:
+    leaking = replace(INVENTED, derived={**INVENTED.derived, "dbp_mmhg": lambda table: 60 + 40 * table["death"]})
+    with pytest.raises(TrainingRefused, match="dbp_mmhg is read from a column that no input may be"):
+        build_cohort(leaking, rows)

@@ -17,6 +17,7 @@ from fhir.mapping.vector import map_features
 from fhir.record.reader import read_value
 from fhir.record.record import read_record
 from fhir.terminology.analytes import LOINC
+from models_onnx.errors import TrainingRefused
 from models_onnx.models.mortality_5y import SPEC, TWIN
 from models_onnx.registry import load_model
 from models_onnx.runtime import Model, Prediction
@@ -170,3 +171,47 @@ def test_a_row_is_scored_as_the_server_scores_the_same_facts(without: tuple[str,
     else:
         assert found.refused is not None
         assert row.reason[0] == f"{found.refused.reason}: {found.refused.text}"
+
+
+@pytest.mark.parametrize("column", ["age_years", "pregnant", "creatinine_mg_dl"])
+def test_one_text_among_numbers_is_missing_and_changes_nobody_else(
+    scorer: Scorer, rows: pd.DataFrame, tmp_path: Path, column: str
+) -> None:
+    people = rows.head(300)
+    plain = scored(scorer, people, tmp_path)
+    spoiled = people.astype({column: object})
+    spoiled.loc[people.index[7], column] = "see note"
+    told = scored(scorer, spoiled, tmp_path)
+    assert told[:7] + told[8:] == plain[:7] + plain[8:]
+    assert column != "age_years" or told[7]["reason"].startswith("age-unknown")
+
+
+def test_a_column_of_words_where_numbers_should_be_is_missing_throughout(scorer: Scorer, tmp_path: Path) -> None:
+    told = scored(scorer, pd.DataFrame([typical() | {"age_years": "seventy"}]), tmp_path)
+    assert told[0]["reason"].startswith("age-unknown")
+
+
+@pytest.mark.parametrize("key", ["", "007", 'a,"b"'])
+def test_a_key_stays_what_it_is_in_the_table(scorer: Scorer, tmp_path: Path, key: str) -> None:
+    told = scored(scorer, pd.DataFrame([typical() | {"participant_id": key}]), tmp_path)
+    assert [line["id"] for line in told] == [key]
+
+
+def test_a_table_is_read_by_what_it_is_not_by_its_name(scorer: Scorer, tmp_path: Path) -> None:
+    table = pd.DataFrame([typical()])
+    plain, packed, out = tmp_path / "plain.csv.gz", tmp_path / "packed.csv", tmp_path / "scores.csv"
+    table.to_csv(plain, index=False, compression=None)
+    table.to_csv(packed, index=False, compression="gzip")
+    assert score_file(scorer, plain, out, False).scored == score_file(scorer, packed, out, False).scored == {SPEC.id: 1}
+
+
+def test_a_table_that_breaks_off_leaves_no_scores(scorer: Scorer, rows: pd.DataFrame, tmp_path: Path) -> None:
+    table, out = tmp_path / "rows.csv.gz", tmp_path / "scores.csv"
+    rows.to_csv(table, index=False)
+    table.write_bytes(table.read_bytes()[:-2000])
+    with pytest.raises(TrainingRefused, match="cannot be read"):
+        score_file(scorer, table, out, False)
+    assert not out.exists()
+    with pytest.raises(TrainingRefused, match="the table itself"):
+        score_file(scorer, table, table, False)
+    assert table.is_file()
