@@ -1,4 +1,4 @@
-"""What is measured: the patient-view service, found through discovery, and a patient that it has a model card for."""
+"""What is measured: the service of the trained model at patient-view, and a patient that it has a model card for."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ CallJson = Callable[[str, str, bytes | None], Any]
 """Method, path and body to the JSON of the answer."""
 
 EXTENSION = "org.cds-hooks-onnx"
+MEASURED = "planning-conversation"
 _PROBE_KB = 68
 _VARIANTS = 12  # times ten minutes of seconds: more dates than a memory of parsed dates is likely to hold
 
 
 class NoService(Exception):
-    """Discovery lists no service for patient-view."""
+    """Discovery does not list the service that is measured."""
 
 
 @dataclass(frozen=True)
@@ -67,9 +68,9 @@ def _newest_windows_first(stays: list[Stay], now: datetime) -> Iterator[Window]:
 def _discover(call: CallJson) -> dict[str, Any]:
     services: list[dict[str, Any]] = call("GET", "/cds-services", None)["services"]
     for service in services:
-        if service["hook"] == "patient-view":
+        if service["id"] == MEASURED:
             return service
-    raise NoService("GET /cds-services lists no service for patient-view")
+    raise NoService(f"GET /cds-services does not list {MEASURED}")
 
 
 def has_model_card(answer: Any) -> bool:
