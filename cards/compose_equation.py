@@ -211,5 +211,10 @@ def _closing(result: Result, said: Said, naming: Naming) -> str:
 
 
 def people_in_100(result: Result) -> int:
-    """A probability as people in 100, whole, never 0 or 100."""
-    return in_100(result.number)
+    """A probability as people in 100, whole, never 0 or 100, and never in a band that it does not reach (9.8 of 10)."""
+    people = in_100(result.number)
+    bands = () if result.table is None else result.table.bands
+    crossed = any(
+        band.low is not None and not band.is_reached(result.number) and people >= 100 * band.low for band in bands
+    )
+    return people - 1 if crossed else people

@@ -23,6 +23,8 @@ from models_onnx.calculation.declaration import Equation
 from models_onnx.calculation.errors import EquationRefused
 from models_onnx.calculation.identity import reference_of, reference_to
 
+_PALLIATIVE_WORDS = ("hospice", "palliative care")
+_A_YEAR_DAYS = 365
 # FHIR R4 request-status and event-status: asked for, under way or done.
 _NOT_ASKED_FOR = frozenset({"revoked", "cancelled", "entered-in-error", "unknown", "not-done", "draft"})
 
@@ -73,6 +75,8 @@ def nobody_to_advise(record: PatientRecord, subject: str, *, at_home: bool = Tru
         return silent(subject, "deceased", "The patient has died.")
     if has_condition(record, "palliative_or_hospice") or has_group(record, "palliative_or_dnr"):
         return silent(subject, "palliative", "Palliative care is on record: nothing is said.")
+    if (cared := named_in_chart(record, _PALLIATIVE_WORDS, _A_YEAR_DAYS)) is not None:
+        return silent(subject, "palliative", f"Palliative care is on the chart ({cared}): nothing is said.")
     if at_home and is_inpatient(record):
         return silent(subject, "outside-population", "The patient is in hospital now; this is for people at home.")
     return None
@@ -97,6 +101,12 @@ def offer_of(test: OrderableTest, situation: Situation) -> Offer:
 def today(situation: Situation) -> str:
     """The date on which something is drafted."""
     return situation.record.as_of.date().isoformat()
+
+
+def talk_planned(record: PatientRecord, subject: str, talk: str) -> Advice | None:
+    """Why the talk is not suggested again: within a year it was ordered in the words of our own draft; else None."""
+    planned = named_in_chart(record, (talk.lower(),), _A_YEAR_DAYS)
+    return None if planned is None else silent(subject, "already-done", f"The talk is planned or was held ({planned}).")
 
 
 def _things_done(record: PatientRecord) -> Iterator[tuple[str, CodeableConcept, FhirTime | None]]:

@@ -241,7 +241,11 @@ def _quantity(value: Any) -> Any:
 
 
 def _named_inputs(given: list[str]) -> dict[str, Any]:
-    return dict(_named_input(each) for each in given)
+    named = [_named_input(each) for each in given]
+    names = [name for name, _ in named]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f"{', '.join(twice)} is given twice")
+    return dict(named)
 
 
 def _named_input(text: str) -> tuple[str, Any]:

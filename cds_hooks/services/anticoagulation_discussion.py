@@ -9,7 +9,7 @@ from typing import Any
 from cards.compose_equation import Offer, Said, extension_of
 from cards.orderable_tests import service_order
 from cards.topics import TOPICS
-from cds_hooks.advising import Question, answer, nobody_to_advise, silent, today
+from cds_hooks.advising import Question, answer, nobody_to_advise, silent, talk_planned, today
 from cds_hooks.prefetch import Needs
 from cds_hooks.protocol.hooks import PATIENT_VIEW
 from cds_hooks.service import Advice, Service, Situation
@@ -25,13 +25,14 @@ EQUATION = get_equation("cha2ds2_vasc")
 BESIDE = get_equation("has_bled")
 FEATURES = (*features_of(EQUATION, BESIDE), *features_named(("takes_anticoagulant",)))
 OUTPUT = "score"
+TALK = "Shared decision: anticoagulation in atrial fibrillation"
 _OVER_65 = "age over 65"
 
 
 async def decide(situation: Situation) -> Advice:
     """One card where the yearly risk of stroke is 2 % or more and no anticoagulant is active, else the reason."""
     record = situation.record
-    past = nobody_to_advise(record, EQUATION.id)
+    past = nobody_to_advise(record, EQUATION.id) or talk_planned(record, EQUATION.id, TALK)
     if past is not None:
         return past
     vector = map_features(record, FEATURES)
@@ -77,9 +78,7 @@ def _said(situation: Situation, result: Result, bleeding: Charted) -> Said:
             Offer(
                 "Plan a talk about anticoagulation",
                 "Draft order for a talk about benefits, bleeding and wishes concerning an anticoagulant.",
-                service_order(
-                    "Shared decision: anticoagulation in atrial fibrillation", record.patient_id, today(situation)
-                ),
+                service_order(TALK, record.patient_id, today(situation)),
             ),
         ),
         beside=(line,),

@@ -7,7 +7,7 @@ to 79). It speaks from intermediate on.
 from cards.compose_equation import Offer, Said, people_in_100
 from cards.orderable_tests import LIPIDS, OrderableTest, order_of_test, service_order
 from cards.topics import TOPICS
-from cds_hooks.advising import Question, answer, nobody_to_advise, offer_of, silent, today
+from cds_hooks.advising import Question, answer, nobody_to_advise, offer_of, silent, talk_planned, today
 from cds_hooks.prefetch import Needs
 from cds_hooks.protocol.hooks import PATIENT_VIEW
 from cds_hooks.service import Advice, Service, Situation
@@ -21,6 +21,7 @@ from models_onnx.calculation.finding import get_equation
 EQUATION = get_equation("prevent_base")
 FEATURES = features_of(EQUATION)
 OUTPUT = "ascvd|10y"
+TALK = "Shared decision: statin for primary prevention"
 _SPOKEN = frozenset({"intermediate", "high"})
 _LIPIDS_OLD_DAYS = 365
 _FROM = {"intermediate": "5 to under 10 in 100", "high": "10 in 100 or more"}
@@ -29,7 +30,7 @@ _FROM = {"intermediate": "5 to under 10 in 100", "high": "10 in 100 or more"}
 async def decide(situation: Situation) -> Advice:
     """One card where the risk is intermediate or high and no statin is active, else the reason for none."""
     record = situation.record
-    past = nobody_to_advise(record, EQUATION.id)
+    past = nobody_to_advise(record, EQUATION.id) or talk_planned(record, EQUATION.id, TALK)
     if past is not None:
         return past
     if has_condition(record, "pregnancy"):
@@ -80,9 +81,7 @@ def _said(situation: Situation, result: Result) -> Said:
             Offer(
                 "Plan a talk about a statin",
                 "Draft order for a talk about benefits, harms and wishes concerning a statin.",
-                service_order(
-                    "Shared decision: statin for primary prevention", situation.record.patient_id, today(situation)
-                ),
+                service_order(TALK, situation.record.patient_id, today(situation)),
             ),
             *_lipid_offer(situation),
         ),

@@ -3,10 +3,11 @@
 import pytest
 
 from cards.card import CardError
-from cards.compose_equation import Naming, Said, missing_card
+from cards.compose_equation import Naming, Said, missing_card, people_in_100
 from cards.orderable_tests import LIPIDS, TESTS, order_of_test, the_test_for
 from cards.topics import TOPICS
-from models_onnx.calculation.finding import find_equations
+from models_onnx.calculation.calculate import calculate
+from models_onnx.calculation.finding import find_equations, get_equation
 
 NAMING = Naming("uuid", lambda number: f"suggestion-{number}", "https://cds.example/explain/1", "https://cds.example/e")
 SAID = Said(summary="Something is missing.", opening="It is.", topic=TOPICS["statin"])
@@ -44,3 +45,12 @@ def test_the_order_of_a_test_carries_its_code() -> None:
     drafted = order_of_test(LIPIDS, "p1", "2026-11-20")
     assert drafted["code"]["coding"] == [{"system": "http://loinc.org", "code": "57698-3", "display": "Lipid panel"}]
     assert (drafted["status"], drafted["intent"]) == ("draft", "order")
+
+
+@pytest.mark.parametrize("systolic", range(140, 165))
+def test_people_in_100_are_never_in_a_band_that_is_not_reached(systolic: int) -> None:
+    given = {"age": 60, "sex": "male", "total_cholesterol": 220, "hdl_cholesterol": 40, "sbp": systolic, "bmi": 28}
+    yes_no = {"diabetes": False, "current_smoker": True, "bp_medication": False, "statin": False}
+    result = calculate(get_equation("prevent_base"), {**given, **yes_no, "egfr": 86}, "ascvd|10y")
+    assert result.band is not None
+    assert (people_in_100(result) >= 10) == (result.band.id == "high")

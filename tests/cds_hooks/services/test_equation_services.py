@@ -14,6 +14,7 @@ from markdown_it import MarkdownIt
 
 from cards.card import Card, check_card
 from cds_hooks.samples import Sample, list_samples
+from cds_hooks.services import anticoagulation_discussion, statin_discussion
 from models_onnx.calculation.result import linked
 from tests.cds_hooks.calls import ours
 from tests.cds_hooks.services.equation_calls import (
@@ -125,6 +126,8 @@ HOME = ("discharge-follow-up", "going-home")
         (STATIN, added("conditions", condition("diabetes-no-statin", "I50.9")), "excluded"),
         (STATIN, added("conditions", condition("diabetes-no-statin", "I73.9")), "excluded"),
         (STATIN, added("conditions", condition("diabetes-no-statin", "Z51.5")), "palliative"),
+        (STATIN, added("tests", service_request("diabetes-no-statin", "Hospice care")), "palliative"),
+        (STATIN, added("tests", service_request("diabetes-no-statin", statin_discussion.TALK)), "already-done"),
         (STATIN, valued("2093-3", 390), "out-of-range"),
         (STATIN, _hidden("medications"), "input-missing"),
         (STATIN, _hidden("conditions"), "excluded"),
@@ -136,6 +139,7 @@ HOME = ("discharge-follow-up", "going-home")
         (KIDNEY, valued("2160-0", 0.8), "out-of-range"),
         (AF, added("medications", order("af-no-anticoagulant", "1364430", "apixaban")), "already-done"),
         (AF, added("conditions", condition("af-no-anticoagulant", "Z95.2")), "excluded"),
+        (AF, added("tests", service_request("af-no-anticoagulant", anticoagulation_discussion.TALK)), "already-done"),
         (AF, _hidden("medications"), "input-missing"),
         (LIVER, added("conditions", condition("fatty-liver", "K74.60")), "already-done"),
         (LIVER, added("tests", service_request("fatty-liver", "Liver elastography")), "already-done"),
