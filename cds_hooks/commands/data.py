@@ -32,16 +32,25 @@ def check(
     Example: cds-hooks data check rows.csv.gz --model mortality_5y
     """
     with problems():
-        from models_onnx.training.check_charts import check_charts
-        from models_onnx.training.check_table import check_table, spec_of_table
-
-        report = check_charts(where) if where.is_dir() else check_table(spec_of_table(where, model, specs), where)
+        report = _report(where, model, specs)
     if as_json:
         told = {"name": report.name, "kind": report.kind, "counts": report.counts, "passed": report.passed}
         print_json({**told, "findings": report.findings})
     else:
         _show(report)
     raise typer.Exit(0 if report.passed else 1)
+
+
+def _report(where: Path, model: str | None, specs: Path | None) -> Any:
+    from models_onnx.training.check_charts import check_charts
+    from models_onnx.training.check_people import check_people, is_people_table
+    from models_onnx.training.check_table import check_table, spec_of_table
+
+    if where.is_dir():
+        return check_charts(where)
+    if model is None and is_people_table(where):
+        return check_people(where)
+    return check_table(spec_of_table(where, model, specs), where)
 
 
 def _show(report: Any) -> None:

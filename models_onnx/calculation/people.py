@@ -17,7 +17,7 @@ from models_onnx.calculation.compiled import load_compiled
 TABLE = Path("tabular") / "nhanes_prevention.csv.gz"
 _OUTPUT = "total_cvd|10y"
 # The table's column of each input; `diabetes` counts self-report, HbA1c or medicine.
-_NUMBERS = {
+COLUMNS = {
     "age": "age_years",
     "total_cholesterol": "chol_total_mg_dl",
     "hdl_cholesterol": "hdl_mg_dl",
@@ -78,7 +78,7 @@ def _rows(table: Path) -> Iterator[dict[str, str]]:
 
 
 def _inputs(row: dict[str, str]) -> list[float]:
-    given = {name: float(row[column]) if row[column] else float("nan") for name, column in _NUMBERS.items()}
+    given = {name: float(row[column]) if row[column] else float("nan") for name, column in COLUMNS.items()}
     given["sex"] = float(row["sex"] == "male")
     given["current_smoker"] = float(row["smoking"] == "current")  # nine did not answer: not found counts as no
     return [given[item.name] for item in load_compiled("prevent_base", _OUTPUT).inputs]
