@@ -35,6 +35,7 @@ a warning is repeated with the next month's prescription, and an information wit
 """
 
 _DIGITS: Final = 16
+_MOVED: Final = 0.2
 _MEDICATIONS: Final = frozenset({"draft", "medication"})
 
 
@@ -113,17 +114,35 @@ class SiteRules:
 class Answer:
     """What a clinician answered to a finding: when (epoch seconds), how loud it was, and the reason in words.
 
-    `about` are the ingredients of the card, drafted and taken: an answer to one drug is none to another.
+    `about` are the ingredients of the card, drafted and taken: an answer to one drug is none to another. `numbers` are
+    the card's values by name: when one of them has moved by more than a fifth, the finding is said again.
     """
 
     at: float
     indicator: Indicator
     reason: str
     about: frozenset[str] = frozenset()
+    numbers: Mapping[str, float] = field(default_factory=dict)
+
+    def counts_for(self, finding: Finding) -> bool:
+        """Whether the finding is about the same drugs, no louder, and its values are about the same."""
+        if HARM[finding.indicator] > HARM[self.indicator]:
+            return False
+        told = [(fact.name, fact.value) for fact in finding.facts]
+        return about(told) <= self.about and all(
+            abs(value - self.numbers[name]) <= _MOVED * abs(self.numbers[name])
+            for name, value in numbers(told).items()
+            if name in self.numbers
+        )
 
 
 Answers: TypeAlias = Mapping[tuple[str, str], Collection[Answer]]
 """By rule and band."""
+
+
+def numbers(facts: Iterable[tuple[str, object]]) -> dict[str, float]:
+    """The values that are numbers, by name; of several with one name the last."""
+    return {name: float(value) for name, value in facts if isinstance(value, int | float)}
 
 
 def about(facts: Iterable[tuple[str, object]]) -> frozenset[str]:
@@ -177,11 +196,10 @@ class Hearing:
         answers = self._answers.get((finding.rule, finding.band))
         if not answers:
             return None
-        found = about((fact.name, fact.value) for fact in finding.facts)
         days = self._site.days_of(self._versions[finding.rule].rule, finding.indicator)
         for answer in answers:
             is_recent = 0 <= self._as_of - answer.at <= days * 86400
-            if is_recent and HARM[finding.indicator] <= HARM[answer.indicator] and found <= answer.about:
+            if is_recent and answer.counts_for(finding):
                 text = f"it was answered with “{answer.reason}” within the last {days} days, and nothing is worse."
                 return self._silence(finding, ACKNOWLEDGED, text)
         return None

@@ -12,7 +12,7 @@ from msgspec import Struct
 from sqlalchemy import select
 
 from cards.card import Indicator
-from cards.rules.governance import HARM, Answer, Answers, about
+from cards.rules.governance import HARM, Answer, Answers, about, numbers
 from cds_hooks.storage.reading import read_rows
 from cds_hooks.storage.tables import decisions, feedback
 
@@ -73,8 +73,8 @@ class Memory:
         sent = next((one for one in _decoder.decode(response).cards if one.uuid == card), None)
         if sent is None:
             return
-        drugs = about((fact.name, fact.value) for fact in sent.extension.ours.facts)
-        answer = Answer(at, sent.indicator, reason, drugs)
+        facts = [(fact.name, fact.value) for fact in sent.extension.ours.facts]
+        answer = Answer(at, sent.indicator, reason, about(facts), numbers(facts))
         known = self._answers[client, patient]
         for finding in sent.extension.ours.findings:
             answers = known.setdefault((finding.rule, finding.band), [])

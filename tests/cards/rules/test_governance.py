@@ -157,3 +157,12 @@ def test_an_answer_is_none_to_another_drug(facts: tuple[Fact, ...], reason: str 
     drugs = about([("draft", "warfarin"), ("medication", "ibuprofen"), ("age", 70)])
     answers = {(RULE, "30to44_new"): [Answer(NOW - DAY, "warning", "Benefit outweighs risk", drugs)]}
     assert hear(structs.replace(finding(), facts=facts), answers=answers) == reason
+
+
+@pytest.mark.parametrize(
+    ("egfr", "reason"), [(44.0, "acknowledged"), (36.0, "acknowledged"), (34.0, None), (60.0, None)]
+)
+def test_an_answer_does_not_count_when_a_value_has_moved_by_more_than_a_fifth(egfr: float, reason: str | None) -> None:
+    said = structs.replace(finding(), facts=(Fact("egfr", "", egfr, "mL/min"),))
+    answers = {(RULE, "30to44_new"): [Answer(NOW - DAY, "warning", "Will monitor", numbers={"egfr": 44.0})]}
+    assert hear(said, answers=answers) == reason
