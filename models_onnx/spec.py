@@ -61,7 +61,8 @@ class Outcome:
 class FromCharts:
     """How rows come from charts: from which instant one predicts, and what may happen after it.
 
-    `visit`: the first outpatient visit a year or more after the chart begins; `discharge`: the end of each stay in hospital; `third-day`: of the first stay.
+    `visit`: the first outpatient visit a year or more after the chart begins; `discharge`: the end of each stay in
+    hospital; `third-day`: of the first stay.
     """
 
     index: Literal["visit", "discharge", "third-day"]

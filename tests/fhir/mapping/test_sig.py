@@ -177,7 +177,8 @@ def test_what_changes_or_contradicts_itself_is_a_problem(words: str) -> None:
 )
 def test_days_of_the_week_say_how_often(words: str, a_week: float, days: set[str]) -> None:
     sig = read_sig(words)
-    assert (sig.problem, sig.on_days) == (None, days)
+    assert sig.problem is None
+    assert sig.on_days == days
     assert sig.times_high == pytest.approx(a_week / 7)
 
 
