@@ -1,7 +1,7 @@
 """Charts of a folder of FHIR: bundles or NDJSON, sorted by patient; every resource as it came, as a dictionary."""
 
 import gzip
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -41,14 +41,24 @@ def files_of(folder: Path) -> list[Path]:
     return found
 
 
-def read_charts(folder: Path) -> Iterator[Chart]:
-    """Every patient's chart; bundles one by one, NDJSON files together, because there each type has its own file."""
+def read_charts(folder: Path, unreadable: Callable[[TrainingRefused], None] | None = None) -> Iterator[Chart]:
+    """Every patient's chart; bundles one by one, NDJSON files together, because there each type has its own file.
+
+    A file that cannot be read is refused, or told to `unreadable` and left out.
+    """
     lines: list[tuple[Json, str | None]] = []
     for path in files_of(folder):
-        if ".ndjson" in path.name:
-            lines += [(resource, None) for resource in read_ndjson(path)]
-        else:
-            yield from by_patient(list(read_bundle(path)))
+        try:
+            if ".ndjson" in path.name:
+                lines += [(resource, None) for resource in read_ndjson(path)]
+                continue
+            bundle = list(read_bundle(path))
+        except TrainingRefused as problem:
+            if unreadable is None:
+                raise
+            unreadable(problem)
+            continue
+        yield from by_patient(bundle)
     yield from by_patient(lines)
 
 

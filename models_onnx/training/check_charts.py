@@ -13,6 +13,7 @@ from fhir.record.time import parse_time
 from fhir.terminology.analytes import ANALYTE_BY_LOINC, ANALYTES, LOINC
 from fhir.terminology.condition_groups import groups_of
 from fhir.terminology.conditions import SYSTEMS, keys_of
+from models_onnx.errors import TrainingRefused
 from models_onnx.training.charts import Chart, Json, read_charts
 from models_onnx.training.data_check import Report
 
@@ -25,8 +26,11 @@ def check_charts(folder: Path) -> Report:
     """What is wrong with the charts of the folder, counted over all patients."""
     report = Report(folder.name, "folder of FHIR", {})
     seen = _Seen()
-    for chart in read_charts(folder):
+    unreadable: list[TrainingRefused] = []
+    for chart in read_charts(folder, unreadable.append):
         seen.take(chart)
+    # A count only: a file is often called after its patient.
+    report.add("unreadable-file", "error", "files", "files that are no JSON, left out here", len(unreadable))
     report.counts = {"patients": seen.patients, **dict(sorted(seen.resources.items()))}
     seen.tell(report)
     return report

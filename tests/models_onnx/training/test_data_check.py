@@ -137,3 +137,13 @@ def test_charts_are_counted_and_their_faults_named_without_anybodys_name(tmp_pat
     for secret in ("secret-name", "1950", "2019", "2021"):
         assert secret not in told
     assert not report.passed
+
+
+def test_a_file_that_is_no_json_is_counted_and_the_others_are_looked_at(tmp_path: Path) -> None:
+    person = {"resourceType": "Patient", "id": "p", "birthDate": "1950-01-01"}
+    (tmp_path / "one.json").write_text(json.dumps(person))
+    (tmp_path / "two.json").write_text("{nope")
+    report = check_charts(tmp_path)
+    assert errors(report) == {("unreadable-file", "files")}
+    assert report.counts["patients"] == 1
+    assert "two" not in str(report)
