@@ -1,7 +1,7 @@
 """What the allergy rules ask of the allergy list: which entries are meant, how bad they are, what was given since."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from cards.markdown import plain
@@ -31,7 +31,7 @@ def to_draft(situation: Situation) -> list[Allergy]:
     return list({one.source: one for one in found}.values())
 
 
-def _entries(wanted: Mapping[str, Any]) -> Callable[[Situation], list[Allergy]]:
+def _entries(wanted: Mapping[str, Any]) -> Callable[[Situation], Sequence[Allergy]]:
     if wanted.get("to_draft"):
         return to_draft
     if "to_class" in wanted:

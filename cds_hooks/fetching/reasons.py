@@ -10,16 +10,18 @@ from fhir.client.errors import FetchError
 
 @dataclass(frozen=True, slots=True)
 class Why:
-    """What stood in the way. The codes beside those of `fhir/client/errors.py` are no-server, no-token, not-allowed,
-    no-value,
-    needs-another and those of `security/refused.py`."""
+    """What stood in the way.
+
+    The codes are no-server, no-token, not-allowed, no-value, needs-another, and those of `fhir/client/errors.py` and
+    `security/refused.py`.
+    """
 
     code: str
     text: str
 
 
-NO_SERVER: Final = Why("no-server", "no FHIR server came with the call")
-NO_TOKEN: Final = Why("no-token", "no access token for the FHIR server came with the call")
+NO_SERVER: Final = Why("no-server", "the EHR did not send them and named no server to ask")
+NO_TOKEN: Final = Why("no-token", "the EHR did not send them and gave no token to ask with")
 OTHER_SUBJECT: Final = Why("not-allowed", "the access token that came with the call is for another client than us")
 NO_VALUE: Final = Why("no-value", "the call has no value for a token of its query")
 NOT_KNOWN_BEFORE: Final = Why("needs-another", "what it is looked up by is not known")

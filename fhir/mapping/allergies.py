@@ -102,14 +102,21 @@ def allergy_to_class(record: PatientRecord, name: str) -> Allergy | None:
     return worst(allergies_to_class(record, name))
 
 
-def allergies_to_class(record: PatientRecord, name: str) -> list[Allergy]:
-    """Every allergy or intolerance to a class of drugs, or to an ingredient of it; KeyError as above."""
-    members = class_members()[name]
-    return [
-        one
-        for one in allergies(record)
-        if name in one.allergen.classes or any(each.rxcui in members for each in one.allergen.ingredients)
-    ]
+def allergies_to_class(record: PatientRecord, name: str) -> tuple[Allergy, ...]:
+    """Every allergy or intolerance to a class of drugs, or to an ingredient of it; KeyError as above.
+
+    Found once per record: many rules ask of the same few classes, and most charts have no such entry.
+    """
+    by_class: dict[str, tuple[Allergy, ...]] = record.derived.setdefault("allergies by class", {})
+    known = by_class.get(name)
+    if known is None:
+        members = class_members()[name]
+        known = by_class[name] = tuple(
+            one
+            for one in allergies(record)
+            if name in one.allergen.classes or any(each.rxcui in members for each in one.allergen.ingredients)
+        )
+    return known
 
 
 def worst(found: Iterable[Allergy]) -> Allergy | None:
