@@ -6,7 +6,7 @@ from typing import Any
 from cds_hooks.predictor import Predict
 from cds_hooks.trusted_models import held_back, is_in_shadow
 from fhir.mapping.feature import FeatureVector
-from models_onnx.eligibility import NotScored, may_be_scored, not_scored, twin_may_take_over
+from models_onnx.eligibility import OUT_OF_RANGE, NotScored, may_be_scored, not_scored, twin_may_take_over
 from models_onnx.manifest import Manifest
 from models_onnx.runtime import Model, Prediction
 
@@ -70,9 +70,21 @@ async def estimate(predict: Predict, vector: FeatureVector, model: Model, twin: 
     return own if other.refused is not None else other
 
 
+def _out_of_all_range(model: Model, vector: FeatureVector) -> NotScored | None:
+    """A value that nobody can have says that something is wrong with the chart: it does not count as missing."""
+    strange = [gap for gap in vector.missing if gap.implausible and gap.feature.name in model.features]
+    if not strange:
+        return None
+    named = " ".join(gap.text for gap in strange)
+    text = f"{model.manifest.title}: no score, outside the range the model was built on. {named}"
+    return NotScored(OUT_OF_RANGE, text, tuple(gap.feature.name for gap in strange))
+
+
 async def _by(predict: Predict, vector: FeatureVector, model: Model) -> Estimated:
     prediction = await predict(model, vector.values)
     refused = None if may_be_scored(model.manifest, prediction) else not_scored(model.manifest, vector.values)
+    if refused is None:
+        refused = _out_of_all_range(model, vector)
     if refused is None and (held := held_back(model)) is not None:
         refused = NotScored(NOT_RELEASED, held)
     return Estimated(model, prediction, vector, refused)

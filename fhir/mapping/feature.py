@@ -132,11 +132,15 @@ class FeatureValue(Struct, frozen=True, gc=False):
 
 
 class Missing(Struct, frozen=True, gc=False):
-    """A feature without a usable value, and why: `absent`, `stale`, `refused` or `unknown`."""
+    """A feature without a usable value, and why: `absent`, `stale`, `refused` or `unknown`.
+
+    `implausible`: the only value on record is one that nobody can have, as a wrong unit makes it.
+    """
 
     feature: Feature
     reason: Literal["absent", "stale", "refused", "unknown"]
     text: str
+    implausible: bool = False
 
 
 class FeatureVector(Struct):

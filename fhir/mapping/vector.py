@@ -105,7 +105,8 @@ def _newest_measurement(record: PatientRecord, feature: Feature) -> FeatureValue
     measurement = record.newest(feature.analyte or "")
     if measurement is None:
         if len(record.refusals) > refused_before:
-            return Missing(feature, "refused", f"{feature.words}: {record.refusals[-1].text}")
+            why = record.refusals[-1]
+            return Missing(feature, "refused", f"{feature.words}: {why.text}", why.reason == "implausible")
         return Missing(feature, "absent", f"{feature.words} is not recorded.")
     if feature.window_days is not None and int(measurement.age_days(record.as_of_epoch)) > feature.window_days:
         return Missing(feature, "stale", _stale(feature, measurement))

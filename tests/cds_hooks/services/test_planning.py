@@ -100,6 +100,14 @@ def test_an_input_outside_the_trained_range_gives_no_score_and_is_named(tmp_path
     assert "Glucose" in silence["text"]
 
 
+def test_an_input_that_nobody_can_have_gives_no_score_either(tmp_path: Path, as_of: datetime) -> None:
+    # 40 g/dL is 40 g/L with the wrong unit: not a missing albumin, but a chart that cannot be trusted
+    answer = _answer(tmp_path, "planning-talk", as_of, lambda prefetch: _replace(prefetch, "1751-7", 40.0))
+    assert answer.json()["cards"] == []
+    (silence,) = (each for each in ours(answer)["silence"] if each["reason"] == "out-of-range")
+    assert "Albumin" in silence["text"]
+
+
 def test_a_missing_input_is_named_on_the_card(tmp_path: Path, as_of: datetime) -> None:
     (card,) = _answer(tmp_path, "planning-talk", as_of, lambda prefetch: _replace(prefetch, "2345-7", None)).json()[
         "cards"
