@@ -5,6 +5,7 @@ from typing import Any
 from cards.card import Card
 from cards.compose_model import Planned, model_card
 from cards.rules.finding import Silence
+from cds_hooks.advising import named_in_chart
 from cds_hooks.estimating import Estimated, estimate
 from cds_hooks.prefetch import Needs
 from cds_hooks.protocol.hooks import PATIENT_VIEW
@@ -27,6 +28,8 @@ SUMMARY = (
     "Consider planning ahead."
 )
 SMALL_PANEL = "**The small panel speaks**: too many of the 11 laboratory values are missing for the full one."
+_TALK = "Planning conversation"
+_A_YEAR_DAYS = 365.0
 _IN_HOSPITAL = frozenset({"IMP", "ACUTE", "NONAC", "EMER", "OBSENC"})
 _GOING_ON = frozenset({"in-progress", "arrived", "triaged", "onleave"})
 
@@ -66,6 +69,9 @@ def _outside_population(record: PatientRecord) -> Silence | None:
             return _silence("outside-population", f"The model is for {population.words}; {key} is on record.")
     if has_condition(record, "palliative_or_hospice"):
         return _silence("already-done", "Palliative or hospice care is on record: the conversation has been held.")
+    planned = named_in_chart(record, (_TALK.lower(),), _A_YEAR_DAYS)
+    if planned is not None:
+        return _silence("already-done", f"The conversation is planned or was held ({planned}).")
     if any(stay.class_ is not None and stay.class_.code in _IN_HOSPITAL for stay in _open_encounters(record)):
         return _silence("outside-population", "The patient is in hospital now; the model is for people living at home.")
     return None
@@ -124,7 +130,7 @@ def planning_order(patient_id: str, date: str) -> dict[str, Any]:
         "resourceType": "ServiceRequest",
         "status": "draft",
         "intent": "order",
-        "code": {"text": "Planning conversation: goals, screening and prevention, advance care planning"},
+        "code": {"text": f"{_TALK}: goals, screening and prevention, advance care planning"},
         "subject": {"reference": f"Patient/{patient_id}"},
         "authoredOn": date,
     }
@@ -139,6 +145,6 @@ SERVICE = Service(
         "among the highest, suggests a planning conversation. For planning, not for emergencies."
     ),
     usage_requirements="For physicians, nurses and care managers at an outpatient visit; never shown to patients.",
-    needs=Needs.of(features=FEATURES, resources=("Condition", "Encounter"), required=("labs",)),
+    needs=Needs.of(features=FEATURES, resources=("Condition", "Encounter", "ServiceRequest"), required=("labs",)),
     decide=decide,
 )
