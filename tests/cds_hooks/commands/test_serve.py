@@ -33,7 +33,7 @@ def test_run_shows_both_cards_and_ends_on_interrupt(tmp_path: Path) -> None:
         )
         try:
             for _ in range(300):
-                if "Stop with Ctrl-C" in (tmp_path / "out").read_text():
+                if "Ctrl-C" in (tmp_path / "out").read_text():
                     break
                 sleep(0.1)
             assert httpx.get(f"http://127.0.0.1:{port}/livez").status_code == 200
