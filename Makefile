@@ -16,7 +16,7 @@ serve: runtime-environment
 
 # Everything that CI checks, in the order in which mistakes are cheapest to find.
 test: lint
-	$(bin)/pytest --numprocesses 3 --dist loadfile
+	$(bin)/pytest --numprocesses 2 --dist loadfile
 	@echo "make test: everything passed (ruff, mypy, import contracts, tests)"
 
 lint: dev-environment
