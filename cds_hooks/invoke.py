@@ -137,6 +137,7 @@ async def _record_what_lacked(
 ) -> None:
     """Required data that is not there is on record too: what a client never sends is seen in `prefetch stats`."""
     inputs = inputs_of(as_of, None, None)
+    lacked = [Silence(error.expression or "prefetch", "required-data-missing", error.text)]
     refusal = Decision(
         id=decision_id,
         decided_at=time_ns() // 1000,
@@ -149,7 +150,7 @@ async def _record_what_lacked(
         input_digest=digest(inputs),
         models=encode_models(()),
         response=operation_outcome(error),
-        basis=encode_basis(inputs, None, (), stages.milliseconds, brought.basis),
+        basis=encode_basis(inputs, None, lacked, stages.milliseconds, brought.basis),
     )
     await _commit(refusal, parts)
 

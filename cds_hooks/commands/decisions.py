@@ -176,7 +176,8 @@ def _draw(console: Console, decision: dict[str, Any]) -> None:
             facts.add_row(name, Text(str(value)))
     console.print(facts)
     console.print(_features(basis))
-    draw_answer(console, "Answer", _as_answered(decision))
+    title = "Refused, nothing was looked at" if decision["outcome"] == "error" else "Answer"
+    draw_answer(console, title, _as_answered(decision))
     stages = ", ".join(f"{stage} {milliseconds:g}" for stage, milliseconds in basis.get("timings", {}).items())
     console.print(Text(f"Milliseconds: {stages}", style="dim"))
     for item in decision["feedback"]:

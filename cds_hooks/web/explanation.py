@@ -9,7 +9,7 @@ from cds_hooks.web.findings import EvidenceOf, SentCard, sent_card
 from cds_hooks.web.inputs import AGE, SEX, Input, read_inputs
 from cds_hooks.web.model_facts import Group, Performance, performance
 from cds_hooks.web.numbers import logit, moment, people_range, wilson
-from cds_hooks.web.recorded import ModelFile, RecordedDecision, Scores, read_basis, read_cards, read_models
+from cds_hooks.web.recorded import ModelFile, RecordedDecision, Scores, is_refused, read_basis, read_cards, read_models
 from cds_hooks.web.waterfall import Waterfall, waterfall
 from models_onnx.calculation.declaration import Equation
 from models_onnx.calculation.finding import find_equations
@@ -83,6 +83,7 @@ class Explanation:
     patient: str
     age: str
     sex: str
+    refused: bool
     cards: tuple[SentCard, ...]
     silences: tuple[Silence, ...]
     model: ModelFile | None
@@ -131,6 +132,7 @@ def explain(
         patient=decision.patient,
         age=figures.get(AGE, ""),
         sex=figures.get(SEX, ""),
+        refused=is_refused(decision),
         cards=tuple(sent_card(card, evidence_of) for card in read_cards(decision)),
         silences=tuple(Silence(*silence) for silence in basis.silence),
         model=model,

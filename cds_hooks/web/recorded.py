@@ -21,6 +21,8 @@ class RecordedDecision(Protocol):
     @property
     def patient(self) -> str: ...
     @property
+    def outcome(self) -> str: ...
+    @property
     def input_digest(self) -> str: ...
     @property
     def models(self) -> bytes: ...
@@ -135,5 +137,10 @@ def read_models(decision: RecordedDecision) -> list[ModelFile]:
 
 
 def read_cards(decision: RecordedDecision) -> list[Card]:
-    """Its cards; msgspec.DecodeError for a record of another form."""
-    return _response.decode(decision.response).cards
+    """Its cards, none where the call was refused; msgspec.DecodeError for a record of another form."""
+    return [] if is_refused(decision) else _response.decode(decision.response).cards
+
+
+def is_refused(decision: RecordedDecision) -> bool:
+    """Whether the call was answered with an error: nothing was looked at."""
+    return decision.outcome == "error"

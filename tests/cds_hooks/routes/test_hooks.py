@@ -115,6 +115,23 @@ def test_labs_that_were_never_asked_for_are_a_failed_precondition(tmp_path: Path
     assert rates_of_it.keys["labs"].states == {"unobtainable": 1}
 
 
+def test_the_page_of_a_refused_call_does_not_look_like_nothing_found(tmp_path: Path, as_of: datetime) -> None:
+    request = request_for(PLANNING, "patient-view", "planning-talk", as_of)
+    del request["prefetch"]["labs"]
+
+    async def page() -> httpx.Response:
+        async with client(tmp_path, as_of=as_of) as calls:
+            await calls.post(f"/cds-services/{PLANNING}", json=request)
+            (kept,) = list_decisions(f"sqlite:///{tmp_path}/decisions.sqlite3")
+            return await calls.get(f"/explain/{kept.id}")
+
+    answer = asyncio.run(page())
+    assert answer.status_code == 200
+    assert "prefetch.labs" in answer.text
+    assert "nothing was looked at" in answer.text
+    assert "had nothing to say" not in answer.text
+
+
 def test_labs_of_which_there_are_none_are_an_answer(tmp_path: Path, as_of: datetime) -> None:
     request = request_for(PLANNING, "patient-view", "planning-talk", as_of)
     request["prefetch"] = dict.fromkeys(request["prefetch"]) | {"patient": request["prefetch"]["patient"]}
