@@ -10,11 +10,11 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from cards.rules.finding import Finding, Silence
 from cards.rules.governance import Hearing, SiteRules, every_version
-from cds_hooks.governance.charts import chart_files, patients_of
 from cds_hooks.governance.rules_file import RulesFileError, read_rules_file
 from cds_hooks.governance.simulation import Simulation, simulate
+from models_onnx.errors import TrainingRefused
+from models_onnx.training.charts import read_charts
 
 
 def simulate_folder(
@@ -40,9 +40,14 @@ def simulate_folder(
         raise typer.Exit(1) from error
     simulation = Simulation()
     console = Console(stderr=True)
-    for path in track(chart_files(folder), "charts", console=console, disable=as_json or not console.is_terminal):
-        for resources in patients_of(path):
-            simulate(simulation, resources, orders, _quiet(site))
+    hearing = Hearing(site, every_version(), needs_approval=False, client="", units=tuple, answers={}, as_of=0.0)
+    try:
+        charts = read_charts(folder, unreadable=lambda problem: typer.echo(f"Left out: {problem}.", err=True))
+        for chart in track(charts, "charts", console=console, disable=as_json or not console.is_terminal):
+            simulate(simulation, [chart.patient, *chart.resources], orders, hearing)
+    except TrainingRefused as problem:
+        typer.echo(f"{str(problem)[0].upper()}{str(problem)[1:]}.", err=True)
+        raise typer.Exit(2) from problem
     if not simulation.orders:
         typer.echo(f"{folder} holds no chart with dated medication orders.", err=True)
         raise typer.Exit(2)
@@ -50,15 +55,6 @@ def simulate_folder(
         typer.echo(orjson.dumps(_as_json(simulation, examples), option=orjson.OPT_INDENT_2))
     else:
         _draw(simulation, examples)
-
-
-def _quiet(site: SiteRules) -> Any:
-    hearing = Hearing(site, every_version(), needs_approval=False, client="", units=tuple, answers={}, as_of=0.0)
-
-    def quiet(finding: Finding) -> Silence | None:
-        return hearing(finding)
-
-    return quiet
 
 
 def _draw(simulation: Simulation, examples: int) -> None:

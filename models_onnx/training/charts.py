@@ -68,7 +68,8 @@ def read_bundle(path: Path) -> Iterator[tuple[Json, str | None]]:
     if document.get("resourceType") != "Bundle":
         yield document, None
         return
-    for entry in document.get("entry") or ():
+    entries = document.get("entry")
+    for entry in entries if isinstance(entries, list) else ():
         resource = entry.get("resource") if isinstance(entry, dict) else None
         if isinstance(resource, dict):
             yield resource, entry.get("fullUrl")
@@ -96,7 +97,7 @@ def by_patient(resources: list[tuple[Json, str | None]]) -> Iterator[Chart]:
 
     What names no patient of these is left out.
     """
-    names = {url: f"{each['resourceType']}/{each['id']}" for each, url in resources if url and each.get("id")}
+    names = {url: f"{each.get('resourceType')}/{each['id']}" for each, url in resources if url and each.get("id")}
     charts = {
         each["id"]: Chart(each)
         for each, _ in resources

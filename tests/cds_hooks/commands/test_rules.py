@@ -128,6 +128,29 @@ def test_a_folder_of_charts_is_simulated(tmp_path: Path, data_folder: Path) -> N
     assert run("simulate", str(tmp_path)).exit_code == 2
 
 
+def test_an_export_with_a_file_for_each_type_is_one_set_of_charts(tmp_path: Path) -> None:
+    order = {
+        "resourceType": "MedicationRequest",
+        "id": "o",
+        "status": "completed",
+        "intent": "order",
+        "subject": {"reference": "Patient/p"},
+        "authoredOn": "2020-02-01",
+        "medicationCodeableConcept": {"text": "metformin 500 MG Oral Tablet"},
+    }
+    (tmp_path / "Patient.ndjson").write_text('{"resourceType": "Patient", "id": "p", "birthDate": "1950-01-01"}\n')
+    (tmp_path / "MedicationRequest.ndjson").write_text(json.dumps(order))
+    (tmp_path / "broken.json").write_text("{")
+    (tmp_path / "strange.json").write_text('{"resourceType": "Bundle", "entry": 3}')
+    (tmp_path / "typeless.json").write_text(
+        '{"resourceType": "Bundle", "entry": [{"fullUrl": "x", "resource": {"id": "x"}}]}'
+    )
+    done = run("simulate", str(tmp_path))
+    assert done.exit_code == 0
+    assert "1 orders of 1 patients" in done.output
+    assert "Left out: broken.json is no JSON" in done.output
+
+
 def test_what_was_said_and_answered_is_counted_by_rule(tmp_path: Path, as_of: datetime) -> None:
     async def call() -> None:
         async with client(tmp_path, as_of=as_of) as calls:

@@ -1,14 +1,10 @@
 """Orders put back to the moment they were written: nothing of later, and what had not ended then was going on."""
 
-import json
 from pathlib import Path
 from typing import Any
 
-import orjson
-import pytest
-
-from cds_hooks.governance.charts import chart_files, patients_of
 from cds_hooks.governance.simulation import Simulation, simulate
+from models_onnx.training.charts import by_patient, files_of, read_bundle
 
 Json = dict[str, Any]
 WHOSE = {"reference": "Patient/p"}
@@ -39,14 +35,14 @@ def metformin(date: str, status: str = "completed") -> Json:
     }
 
 
-def chart(*more: Json) -> list[Json]:
+def resources_of(*more: Json) -> list[Json]:
     patient = {"resourceType": "Patient", "id": "p", "gender": "male", "birthDate": "1950-01-01"}
     return [patient, {"resourceType": "Condition", "id": "c", "subject": WHOSE, "code": {"text": "gout"}}, *more]
 
 
 def run(*more: Json, orders: int = 10) -> Simulation:
     simulation = Simulation()
-    simulate(simulation, chart(*more), orders)
+    simulate(simulation, resources_of(*more), orders)
     return simulation
 
 
@@ -75,26 +71,9 @@ def test_many_orders_are_chosen_evenly_over_time() -> None:
     assert simulation.orders == 4
 
 
-def test_charts_are_found_as_bundles_and_as_ndjson_of_several_patients(tmp_path: Path) -> None:
-    bundle = {"resourceType": "Bundle", "type": "collection", "entry": [{"resource": one} for one in chart()]}
-    (tmp_path / "one.json").write_text(json.dumps(bundle))
-    other = [{"resourceType": "Patient", "id": "q"}, {"resourceType": "Medication", "id": "m"}]
-    (tmp_path / "all.ndjson").write_bytes(b"\n".join(map(orjson.dumps, [*chart(), *other])))
-    (tmp_path / "notes.txt").write_text("no chart")
-    (tmp_path / "broken.json").write_text("{")
-    found = {path.name: [len(each) for each in patients_of(path)] for path in chart_files(tmp_path)}
-    assert found == {"all.ndjson": [3, 2], "broken.json": [], "one.json": [2]}
-
-
 def test_real_orders_are_judged_without_a_fault(data_folder: Path) -> None:
     simulation = Simulation()
-    for path in chart_files(data_folder / "fhir" / "mimic-iv-demo")[:6]:
-        for resources in patients_of(path):
-            simulate(simulation, resources, 5)
+    for path in files_of(data_folder / "fhir" / "mimic-iv-demo")[:6]:
+        for chart in by_patient(list(read_bundle(path))):
+            simulate(simulation, [chart.patient, *chart.resources], 5)
     assert simulation.orders == 30
-
-
-@pytest.mark.parametrize("line", ["3", "[]", '"x"', '{"prefetch": 3}', '{"resourceType": "Bundle", "entry": 3}'])
-def test_what_is_no_chart_holds_no_patient(tmp_path: Path, line: str) -> None:
-    (tmp_path / "x.json").write_text(line)
-    assert list(patients_of(tmp_path / "x.json")) == []
