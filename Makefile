@@ -1,10 +1,10 @@
-# `make run` shows it at work, `make test` is everything that CI checks; both need only Python >= 3.11 and make.
+# `make run` shows it at work, `make test` is what CI checks first; both need only Python >= 3.11 and make.
 PORT ?= 8085
 export PYTHON
 
 bin := .venv/bin
 
-.PHONY: run serve test lint bench clean image-check runtime-environment dev-environment
+.PHONY: run serve test test-slow test-all lint bench clean image-check runtime-environment dev-environment
 
 # Server, a sample patient and a drafted order, their cards; serves until interrupted.
 run: runtime-environment
@@ -14,10 +14,19 @@ run: runtime-environment
 serve: runtime-environment
 	@exec $(bin)/cds-hooks serve --port $(PORT)
 
-# Everything that CI checks, in the order in which mistakes are cheapest to find.
+# Python may keep what it compiled: pytest then reads the test modules in a third of the time the next time.
+test test-slow: export PYTHONDONTWRITEBYTECODE =
+
+# The checks of every change, in the order in which mistakes are cheapest to find.
 test: lint
-	$(bin)/pytest --numprocesses 2 --dist loadfile
+	$(bin)/pytest --numprocesses 2 --dist loadfile -m "not slow"
 	@echo "make test: everything passed (ruff, mypy, import contracts, tests)"
+
+# The tests that take a browser, several processes, the wheel or a training: .ci/run runs them after `make test`.
+test-slow: dev-environment
+	$(bin)/pytest --numprocesses 2 --dist loadfile -m slow
+
+test-all: test test-slow
 
 lint: dev-environment
 	$(bin)/ruff check .

@@ -65,6 +65,8 @@ OWN_ORDERS = (
     ("diab_renal__Josue", "metformin"),
 )
 
+_KINDS = {"order": "findings", "model": "contributions", "vaccines": "vaccines"}
+
 
 class Job:
     """The calls of one run, and what came back."""
@@ -93,12 +95,12 @@ class Job:
 
     def _check(self, title: str, card: dict[str, Any]) -> None:
         said = card["extension"][EXTENSION]
-        kind = "order" if "findings" in said else "model" if "contributions" in said else "asking"
+        kind = next((kind for kind, member in _KINDS.items() if member in said), "asking")
         self.cards[kind] += 1
         if kind == "order" and not said["findings"]:
             self.faults.append(f"{title}: a card without the rule that made it")
-        if kind == "asking" and not said["missing"]:
-            self.faults.append(f"{title}: a card that neither tells nor asks")
+        if kind == "asking" and not (said.get("missing") or said.get("guideline") or card["source"].get("url")):
+            self.faults.append(f"{title}: a card that neither tells nor asks nor names its guideline")
         if kind == "model":
             total = said["base"] + sum(part["contribution"] for part in said["contributions"])
             told = said["probability"] if "probability" in said else said["value"]

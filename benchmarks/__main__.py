@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: the service against a bare handler, then `kill -9` under load."""
+"""`python -m benchmarks`: every service against a bare handler, and what else a call costs."""
 
 from __future__ import annotations
 
@@ -11,37 +11,58 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from benchmarks.load import share_out_cores
-from benchmarks.measure import Wanted, measure
+from benchmarks.measure import PARTS, Wanted, measure
 from benchmarks.report import as_json, print_report
 from benchmarks.rounds import Plan
-from benchmarks.servers import DidNotStart, WrongAnswer
-from benchmarks.subject import NoService
+from benchmarks.servers import DidNotStart
+from benchmarks.subject import NoService, WrongAnswer
 
-_QUICK_ROUNDS, _QUICK_SECONDS, _QUICK_KILLS = 3, 0.5, 2
-_WIDTH_WITHOUT_TERMINAL = 120
+_QUICK_ROUNDS, _QUICK_SECONDS, _QUICK_KILLS, _QUICK_CALLS, _QUICK_RATE_SECONDS, _QUICK_STARTS = 2, 0.4, 2, 5000, 5.0, 2
+_WIDTH_WITHOUT_TERMINAL = 170
 
 
 def bench(
-    seconds: Annotated[float, typer.Option(help="Length of one side of a round, after its warm-up.")] = 1.5,
+    service: Annotated[list[str] | None, typer.Option(help="Only this service; may be given again.")] = None,
+    only: Annotated[
+        list[str] | None, typer.Option(help=f"Only this part ({', '.join(PARTS)}); may be given again.")
+    ] = None,
+    seconds: Annotated[float, typer.Option(help="Length of one side of a round, after its warm-up.")] = 0.8,
     rounds: Annotated[int, typer.Option(help="Pairs of service and bare handler for each body.")] = 5,
-    connections: Annotated[int, typer.Option(help="Connections; each calls again when it was answered.")] = 16,
+    connections: Annotated[int, typer.Option(help="Connections; each calls again when it was answered.")] = 8,
     workers: Annotated[int, typer.Option(help="Server processes, the same number on both sides.")] = 1,
-    sizes: Annotated[str, typer.Option(help="Body sizes in KB; 0 is the Patient only.")] = "0,68,683",
+    sizes: Annotated[
+        str, typer.Option(help="Body sizes in KB; 3 and less: as small as the answer allows.")
+    ] = "3,68,683",
     times: Annotated[int, typer.Option(help="How often the server is killed; 0 leaves it out.")] = 20,
     least: Annotated[int, typer.Option(help="Answered calls before each kill.")] = 1000,
+    calls: Annotated[int, typer.Option(help="Distinct calls over which memory is watched.")] = 100_000,
     pin: Annotated[bool, typer.Option(help="One core for the generator, the others for the server.")] = True,
-    quick: Annotated[bool, typer.Option("--quick", help="Short rounds, two kills: does it work?")] = False,
-    kill_only: Annotated[bool, typer.Option("--kill-only", help="Only the kills.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Short rounds: for a look while developing.")] = False,
     profile: Annotated[bool, typer.Option("--profile", help="Only: where the time goes in process.")] = False,
     variants: Annotated[bool, typer.Option("--variants", help="Only: what steps near the bare handler cost.")] = False,
     granian: Annotated[str | None, typer.Option(help="Only: this granian program beside uvicorn.")] = None,
     json_file: Annotated[Path, typer.Option("--json", help="Where the figures go.")] = Path("var/bench.json"),
 ) -> None:
     """Measures on loopback, prints tables, writes JSON; exit code 1 when an answer was wrong or a decision lost."""
+    rate_seconds, starts = 30.0, 5
     if quick:
         rounds, seconds, times = _QUICK_ROUNDS, _QUICK_SECONDS, min(times, _QUICK_KILLS)
-    plan = Plan(seconds, 0 if kill_only else rounds, connections, share_out_cores(pin))
-    wanted = Wanted([int(size) for size in sizes.split(",")], plan, workers, times, least)
+        calls, rate_seconds, starts = min(calls, _QUICK_CALLS), _QUICK_RATE_SECONDS, _QUICK_STARTS
+    unknown = set(only or ()) - set(PARTS)
+    if unknown:
+        raise typer.BadParameter(f"There is no part {', '.join(sorted(unknown))}.")
+    wanted = Wanted(
+        parts=frozenset(only or (("ratios",) if service else PARTS)),
+        services=service or [],
+        sizes_kb=[int(size) for size in sizes.split(",")],
+        plan=Plan(seconds, rounds, connections, share_out_cores(pin)),
+        workers=workers,
+        kills=times,
+        least_answered=least,
+        memory_calls=calls,
+        rate_seconds=rate_seconds,
+        starts=starts,
+    )
     console = Console()
     if not console.is_terminal:
         console = Console(width=_WIDTH_WITHOUT_TERMINAL)
@@ -71,7 +92,7 @@ def _profile(wanted: Wanted, console: Console) -> None:
     # imported here: the benchmark proper knows the service by its address only
     from benchmarks.profiling import profile
 
-    profile(wanted.sizes_kb, console)
+    profile(wanted.services, wanted.sizes_kb, console)
 
 
 def _variants(wanted: Wanted, granian: str | None, console: Console) -> None:

@@ -1,47 +1,88 @@
-"""Request bodies of a wanted size, as a client would fill the service's prefetch templates from one chart."""
+"""Request bodies of a wanted size, as a client would fill a service's prefetch templates from one chart."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterator, Sequence
 from itertools import zip_longest
 from typing import Any
 
 import orjson
 
-from benchmarks.charts import Window, charted_at
-from cds_hooks.calling.dates import shifted
-from cds_hooks.calling.request import build_request
+from benchmarks.charts import Patient, charted_at
+from benchmarks.connection import NUMBER_MARK
+from cds_hooks.simulator.chart import Chart, Resource
+from cds_hooks.simulator.request import build_request
 
 _ENOUGH = 0.98
 _LIMIT = re.compile(r"&_count=\d+")
 _NOT_RESULTS_SHARE = 0.15  # of a body: conditions, medications and the like; the rest is labs and vitals
+# Elements that no service reads: a small body does without them.
+_NOT_NEEDED = ("meta", "text", "fullUrl", "identifier", "telecom", "address", "communication", "issued", "search")
+_FIRST_INSTANCE = "5ca1ab1e-0000-4000-8000-000000000000"
 
 Entry = dict[str, Any]
+Request = dict[str, Any]
 
 
-def build_body(service: dict[str, Any], window: Window, target_bytes: int) -> bytes:
-    """The hook's request for a service (its discovery entry): what its templates find, cut to a size, newest first.
+def build_body(
+    service: dict[str, Any], patient: Patient, filler: Sequence[Resource] = (), target_bytes: int = 0
+) -> bytes:
+    """The request for a discovery entry: the patient's own resources, and as much of the filler as there is room for.
 
-    Part of it is conditions, medications and the like; they also fill what labs and vitals leave, as templates limit
-    those by `_count`. Where that is not enough the limits are not kept: the page size is the client's choice. A target
-    of 0 gives the Patient only and null for every other key; a chart with too little gives a smaller body.
+    The filler's results are taken newest first. A part of the body is conditions, medications and the like. Where that
+    is not enough the limits of the templates (`_count`) are not kept: the page size is the client's choice. A chart
+    with too little gives a smaller body. Raises ChartError where the hook needs what the chart does not have.
     """
-    body = _build_body(service, window, target_bytes)
-    return body if len(body) > _ENOUGH * target_bytes else _build_body(_without_limits(service), window, target_bytes)
+    body = _build_body(service, patient, filler, target_bytes)
+    if len(body) > _ENOUGH * target_bytes:
+        return body
+    return _build_body(_without_limits(service), patient, filler, target_bytes)
+
+
+def small_body(
+    service: dict[str, Any], patient: Patient, target_bytes: int, alike: Callable[[bytes], bool]
+) -> bytes | None:
+    """The smallest request with the same kind of answer (`alike`) that single removals lead to, or the first that fits.
+
+    None where even the patient's own resources do not give that answer.
+    """
+    request = _slim(build_request(service, Chart(patient.own), patient.drafts))
+    if not alike(_encoded(request)):
+        return None
+    for smaller in _without_one_entry(request):
+        if len(_encoded(request)) <= target_bytes:
+            break
+        if alike(_encoded(smaller())):
+            request["prefetch"] = smaller()["prefetch"]
+    return _encoded(request)
+
+
+def _encoded(request: Request) -> bytes:
+    return orjson.dumps(with_marked_ids({**request, "hookInstance": _FIRST_INSTANCE}))
 
 
 def _without_limits(service: dict[str, Any]) -> dict[str, Any]:
     return service | {"prefetch": {key: _LIMIT.sub("", query) for key, query in service["prefetch"].items()}}
 
 
-def _build_body(service: dict[str, Any], window: Window, target_bytes: int) -> bytes:
-    request = build_request(service, window.chart, [])
+# A body of a size
+
+
+def _build_body(service: dict[str, Any], patient: Patient, filler: Sequence[Resource], target_bytes: int) -> bytes:
+    request = build_request(service, Chart([*patient.own, *filler]), patient.drafts)
     found: dict[str, Any] = request["prefetch"]
     searches = {key: bundle["entry"] for key, bundle in found.items() if bundle and bundle["resourceType"] == "Bundle"}
-    room = target_bytes - len(orjson.dumps({**request, "prefetch": found | dict.fromkeys(searches)}))
-    for key, entries in _cut(searches, room).items():
+    own = {id(resource) for resource in patient.own}
+    kept = {key: [entry for entry in entries if id(entry["resource"]) in own] for key, entries in searches.items()}
+    others = {
+        key: [entry for entry in entries if id(entry["resource"]) not in own] for key, entries in searches.items()
+    }
+    room = target_bytes - len(_encoded({**request, "prefetch": found | kept}))
+    for key, entries in _cut(others, room).items():
+        entries = kept[key] + entries
         found[key] = {**found[key], "total": len(entries), "entry": entries} if entries else None
-    return orjson.dumps(shifted(request, window.days))
+    return _encoded(request)
 
 
 def _cut(searches: dict[str, list[Entry]], room: int) -> dict[str, list[Entry]]:
@@ -84,4 +125,71 @@ def _size(searches: dict[str, list[Entry]]) -> int:
 
 
 def _bytes(entry: Entry) -> int:
-    return len(orjson.dumps(entry)) + 1  # and its comma
+    """Its length as JSON with its comma and the marks of its ids (its own, its patient's and its visit's)."""
+    return len(orjson.dumps(entry)) + 1 + 3 * len(_SUFFIX)
+
+
+# The smallest body
+
+
+def _slim(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _slim(each) for name, each in value.items() if name not in _NOT_NEEDED}
+    return [_slim(each) for each in value] if isinstance(value, list) else value
+
+
+def _without_one_entry(request: Request) -> Iterator[Callable[[], Request]]:
+    """For every entry of every search, from the last: what makes the request (as it is then) without it."""
+    for key, bundle in request["prefetch"].items():
+        for number in reversed(range(len((bundle or {}).get("entry") or ()))):
+            yield lambda key=key, number=number: _without(request, key, number)  # type: ignore[misc]
+
+
+def _without(request: Request, key: str, number: int) -> Request:
+    bundle = request["prefetch"][key]
+    entries = bundle["entry"][:number] + bundle["entry"][number + 1 :]
+    left = {**bundle, "total": len(entries), "entry": entries} if entries else None
+    return {**request, "prefetch": {**request["prefetch"], key: left}}
+
+
+# Ids that can change from call to call
+
+_SUFFIX = f"--{NUMBER_MARK}"
+_WITH_ID = frozenset({"id", "reference", "fullUrl", "patientId", "encounterId", "selections"})
+
+
+def with_marked_ids(request: Request) -> Request:
+    """The request with a number (`connection.ChangingRequest`) behind every resource's id and every reference to it."""
+    ids = set(_ids_of(request))
+    marked: Request = _marked(request, ids, "")
+    return marked
+
+
+def _ids_of(value: Any) -> Iterator[str]:
+    if isinstance(value, list):
+        for each in value:
+            yield from _ids_of(each)
+    elif isinstance(value, dict):
+        if "resourceType" in value and isinstance(value.get("id"), str):
+            yield value["id"]
+        for name, each in value.items():
+            if name != "contained":
+                yield from _ids_of(each)
+
+
+def _marked(value: Any, ids: set[str], name: str) -> Any:
+    if isinstance(value, dict):
+        return {member: _marked(each, ids, member) for member, each in value.items()}
+    if isinstance(value, list):
+        return [_marked(each, ids, name) for each in value]
+    if name in _WITH_ID and isinstance(value, str) and re.split("[/:]", value)[-1] in ids:
+        return value + _SUFFIX
+    return value
+
+
+_TEXT = re.compile(rb'("text":"(?:[^"\\]|\\.)*)"')
+
+
+def with_own_texts(body: bytes) -> bytes:
+    """The body with a number behind each text in words, which changes from call to call as the ids do."""
+    return _TEXT.sub(rb"\1 " + _SUFFIX.encode() + rb'"', body)

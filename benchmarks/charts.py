@@ -1,87 +1,122 @@
-"""The charts the bodies are made of: real patients of the data folder, or the project's own ICU sample."""
+"""The patients the bodies are made of: the project's samples, and the real charts of the data folder where it is."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
+from typing import Any
 
-from cds_hooks.calling.chart import Chart, Resource, read_chart, resources_of
-from cds_hooks.calling.dates import shifted
-from cds_hooks.samples import load_patient
+from cds_hooks.samples import list_samples, load_draft, load_patient
 from cds_hooks.settings import settings
-
-_SAMPLE_STAYS = 4
-_DAYS_BETWEEN_STAYS = 40
+from cds_hooks.simulator.chart import Chart, Resource, read_chart, resources_of
+from cds_hooks.simulator.dates import last_event, move_dates
+from cds_hooks.simulator.request import drafts_for
 
 ROOT = Path(__file__).resolve().parent.parent
 
+_REPEATS = 4
+_DAYS_BETWEEN_REPEATS = 200
+_FILLED_UNTIL_DAYS_AGO = (60, 400)
+_DRAFT_OF_EVERYONE = "naproxen-after-icu"
+_LONGEST_HISTORY = 6000
+_NOT_IN_HISTORY = frozenset({"Patient", "AllergyIntolerance"})
+_SUBJECTS = ("subject", "patient")
+
 
 @dataclass(frozen=True)
-class Stay:
-    """A patient's chart and where it is from."""
+class Patient:
+    """A patient whose chart ends today.
+
+    `own` is in every body above the smallest. Each of the `histories` (newest first, perhaps of somebody else) can
+    fill a body up to its size.
+    """
 
     origin: str
-    chart: Chart
+    own: list[Resource]
+    histories: list[list[Resource]]
+    drafts: list[Resource]
 
-
-@dataclass(frozen=True)
-class Window:
-    """A stay up to one instant, to be moved in time by whole days so that this instant is today."""
-
-    stay: Stay
-    until: str
-    days: int
-
-    @property
-    def chart(self) -> Chart:
-        """The Patient and everything charted up to the instant, or without a date."""
-        resources = self.stay.chart.resources
-        return Chart([resource for resource in resources if charted_at(resource) <= self.until])
+    def fillers(self) -> Iterator[list[Resource]]:
+        """The histories as this patient's."""
+        subject = {"reference": f"Patient/{Chart(self.own).patient['id']}"}
+        for history in self.histories:
+            yield [each | {name: subject for name in _SUBJECTS if name in each} for each in history]
 
     @property
-    def words(self) -> str:
-        """Which patient, up to when, moved by how much."""
-        return f"{self.stay.origin} up to {self.until}, moved by {self.days} days"
+    def is_sample(self) -> bool:
+        """Whether the patient's own resources are a whole story; of a real chart they are the Patient only."""
+        return len(self.own) > 1
 
 
-def load_stays() -> list[Stay]:
-    """MIMIC's large patients of `<data>/fhir/perf` (they have the labs); without the data folder the ICU sample."""
-    files = sorted((settings().data_dir / "fhir" / "perf").glob("mimic_*.json.gz"))
-    return [Stay(file.name, read_chart(file)) for file in files] or [_sample_stays()]
+def load_patients(now: datetime) -> Iterator[Patient]:
+    """Real charts first, then every sample with the history of a larger chart behind its own."""
+    for name, chart in _real_charts():
+        resources = _moved_to(chart.resources, now)
+        own = [each for each in resources if each["resourceType"] == "Patient"]
+        others = [each for each in resources if each["resourceType"] != "Patient"]
+        yield Patient(name, own, [_newest_first(others)], _drafts(own, [_DRAFT_OF_EVERYONE], now))
+    histories = list(_histories(now))
+    for sample in list_samples():
+        own = resources_of(load_patient(sample.id, now))
+        ordered = [order.draft for order in sample.orders[:2]] or [_DRAFT_OF_EVERYONE]
+        yield Patient(f"sample {sample.id}", own, histories, _drafts(own, ordered, now))
 
 
-def _sample_stays() -> Stay:
-    """The ICU sample as if it had happened several times: one stay is a third of the largest body."""
-    stay = resources_of(load_patient("icu-stay", datetime.now(UTC)))
-    results = [resource for resource in stay if resource["resourceType"] == "Observation"]
-    earlier = [
-        {**shifted(result, -number * _DAYS_BETWEEN_STAYS), "id": f"{result['id']}-{number}"}
-        for number in range(1, _SAMPLE_STAYS)
-        for result in results
-    ]
-    return Stay(f"the project's ICU sample, {_SAMPLE_STAYS} stays of it", Chart([*stay, *earlier]))
+def _drafts(own: list[Resource], names: list[str], now: datetime) -> list[Resource]:
+    return drafts_for(Chart(own), [each for name in names for each in resources_of(load_draft(name, now))])
 
 
-def windows(stay: Stay, now: datetime, most: int = 60) -> Iterator[Window]:
-    """The stay up to its last result, then up to the last result of earlier days that have any, newest first."""
-    newest_of_day: dict[str, str] = {}
-    for resource in stay.chart.resources:
-        at = charted_at(resource)
-        if resource["resourceType"] == "Observation" and len(at) > 10:
-            newest_of_day[at[:10]] = max(at, newest_of_day.get(at[:10], ""))
-    for day in sorted(newest_of_day, reverse=True)[:most]:
-        yield Window(stay, newest_of_day[day], _days_until(newest_of_day[day], now))
+def _histories(now: datetime) -> Iterator[list[Resource]]:
+    """The newest part of other charts, several times over; it ends before the samples' own results."""
+    histories = [chart.resources for _, chart in _real_charts()] or [_sample_results()]
+    for days in _FILLED_UNTIL_DAYS_AGO:
+        for history in (histories[0], histories[-1]) if len(histories) > 1 else histories:
+            newest = _newest_first([each for each in history if each["resourceType"] not in _NOT_IN_HISTORY])
+            yield _repeated(_moved_to(newest[:_LONGEST_HISTORY], now - timedelta(days=days)))
 
 
-def _days_until(last: str, now: datetime) -> int:
-    """Whole days by which a stay is moved so that its last result lies within the 24 hours before `now`.
+def _repeated(history: list[Resource]) -> list[Resource]:
+    earlier = (
+        {**move_dates(each, -number * _DAYS_BETWEEN_REPEATS), "id": f"{each['id']}-{number}"}
+        for number in range(1, _REPEATS)
+        for each in history
+    )
+    return [*history, *earlier]
 
-    By calendar days it could lie some hours ahead of the clock, and results from the future are refused; ten minutes
-    are left for the changing of times (`connection.ChangingRequest`).
+
+def _newest_first(resources: list[Resource]) -> list[Resource]:
+    return sorted(resources, key=charted_at, reverse=True)
+
+
+def _moved_to(resources: list[Resource], end: datetime) -> list[Resource]:
+    """The chart moved by whole days so that its last event lies in the 24 hours before `end`.
+
+    Ten minutes are left for the changing of times (`connection.ChangingRequest`): results from the future are refused.
     """
-    return (now - timedelta(minutes=10) - datetime.fromisoformat(last)) // timedelta(days=1)
+    last = last_event(resources)
+    days = (end - timedelta(minutes=10) - last) // timedelta(days=1) if last else 0
+    moved: list[Resource] = move_dates(resources, days)
+    return moved
+
+
+@cache
+def _read(file: Path) -> Chart:
+    return read_chart(file)
+
+
+def _real_charts() -> Iterator[tuple[str, Chart]]:
+    """The large patients of `<data>/fhir/perf`: MIMIC's have the results, Synthea's the conditions."""
+    for file in sorted((settings().data_dir / "fhir" / "perf").glob("*.json.gz")):
+        yield file.name.partition(".")[0][:40], _read(file)
+
+
+def _sample_results() -> list[Resource]:
+    """The results of the ICU sample."""
+    stay = resources_of(load_patient("icu-stay", datetime.now(UTC)))
+    return [resource for resource in stay if resource["resourceType"] == "Observation"]
 
 
 def charted_at(resource: Resource) -> str:
@@ -89,5 +124,7 @@ def charted_at(resource: Resource) -> str:
     for element in ("effectiveDateTime", "authoredOn", "onsetDateTime", "recordedDate", "performedDateTime"):
         if element in resource:
             return str(resource[element])
-    period = resource.get("effectivePeriod") or resource.get("performedPeriod") or resource.get("period") or {}
+    period: dict[str, Any] = (
+        resource.get("effectivePeriod") or resource.get("performedPeriod") or resource.get("period") or {}
+    )
     return str(period.get("start", ""))

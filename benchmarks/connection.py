@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections import deque
 from collections.abc import Callable
+from itertools import count
+from random import randrange
 from time import perf_counter_ns
 from typing import cast
 
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
-_TIME = re.compile(rb"T\d\d:\d(\d:\d\d)")
+_TIME = re.compile(rb"(T\d\d:\d)\d:\d\d")
+_INSTANCE = re.compile(rb'("hookInstance": ?"[0-9a-f-]{29})\d{7}')
+# Control characters never stand in JSON, so what they mark is found again by a plain search; as long as what they mark.
+_CHANGING_TIME, _CHANGING_NUMBER = b"\x01" * 4, b"\x02" * 7
+NUMBER_MARK = "0000000"
+"""What stands behind the ids of a body until it is sent."""
+_numbers = count(randrange(1_000_000))
 _HEADER_END = b"\r\n\r\n"
 
 
@@ -53,31 +62,37 @@ class AnswerReader:
 
 
 class ChangingRequest:
-    """One request whose times change by seconds and minutes, less than ten, each time it is sent.
+    """One request whose times and ids are others each time it is sent.
 
     A service may remember what it parsed. In a hospital the next call is about another patient, at other times; a
-    benchmark that sends the same bytes again would measure the memory.
+    benchmark that sends the same bytes again would measure the memory. Times change by less than ten minutes; the ids
+    that `bodies.with_marked_ids` marked, and the hookInstance, end in the number of the call.
     """
 
     def __init__(self, request: bytes) -> None:
-        self._request = bytearray(request)
-        self._ends = [found.start(1) for found in _TIME.finditer(request)]
-        self._sent = 0
+        request = _TIME.sub(rb"\1" + _CHANGING_TIME, request)
+        request = request.replace(b"--" + NUMBER_MARK.encode(), b"--" + _CHANGING_NUMBER)
+        self._request = _INSTANCE.sub(rb"\1" + _CHANGING_NUMBER, request)
 
-    def next(self) -> bytearray:
-        """The bytes to send; they change at the next call, so only after the answer."""
-        self._sent += 1
-        time = b"%d:%02d" % divmod(self._sent % 600, 60)
-        for at in self._ends:
-            self._request[at : at + 4] = time
-        return self._request
+    def next(self) -> bytes:
+        """The bytes to send."""
+        number = next(_numbers)
+        time = b"%d:%02d" % divmod(number % 600, 60)
+        return self._request.replace(_CHANGING_TIME, time).replace(_CHANGING_NUMBER, b"%07d" % (number % 10_000_000))
 
 
 class LoadConnection(asyncio.Protocol):
-    """A closed loop of one: the next request leaves when the answer has been handed to `on_answer`."""
+    """A closed loop of one: the next request leaves when the answer has been handed to `on_answer`.
+
+    With `waits` the next request leaves when somebody says so (`send_due`), and the one before was answered.
+    """
 
     def __init__(
-        self, request: bytes, on_answer: Callable[[int, int, bytes], bool], on_lost: Callable[[str], None]
+        self,
+        request: bytes,
+        on_answer: Callable[[int, int, bytes], bool],
+        on_lost: Callable[[str], None],
+        waits: bool = False,
     ) -> None:
         """`on_answer(nanoseconds, status, body)` says whether to go on; `on_lost(reason)` is told of a broken one."""
         self._request = ChangingRequest(request)
@@ -85,16 +100,23 @@ class LoadConnection(asyncio.Protocol):
         self._on_lost = on_lost
         self._reader = AnswerReader()
         self._sent_at = 0
+        self._waits, self._busy, self._due = waits, False, deque[int]()
         self._done = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's own type is not derived from asyncio's
-        self._send()
+        if not self._waits:
+            self._send(perf_counter_ns())
 
-    def _send(self) -> None:
-        request = self._request.next()
-        self._sent_at = perf_counter_ns()
-        self._transport.write(request)
+    def send_due(self, due_ns: int) -> None:
+        """Sends the request now, or as soon as the one before was answered; its time runs from when it was due."""
+        self._due.append(due_ns)
+        if not self._busy:
+            self._send(self._due.popleft())
+
+    def _send(self, at: int) -> None:
+        self._sent_at, self._busy = at, True
+        self._transport.write(self._request.next())
 
     def data_received(self, data: bytes) -> None:
         try:
@@ -103,9 +125,14 @@ class LoadConnection(asyncio.Protocol):
             return self._stop(str(error))
         if answer is None:
             return None
-        if self._on_answer(perf_counter_ns() - self._sent_at, *answer):
-            return self._send()
-        return self._stop(None)
+        self._busy = False
+        if not self._on_answer(perf_counter_ns() - self._sent_at, *answer):
+            return self._stop(None)
+        if not self._waits:
+            self._send(perf_counter_ns())
+        elif self._due:
+            self._send(self._due.popleft())
+        return None
 
     def _stop(self, reason: str | None) -> None:
         self._done = True

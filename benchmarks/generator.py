@@ -13,7 +13,7 @@ import sys
 from array import array
 from collections import Counter
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, perf_counter_ns
 
 import msgspec
 import uvloop
@@ -24,7 +24,6 @@ LOST = "connection lost"
 """How the count of broken connections begins among a tally's errors."""
 
 _DECISION = re.compile(rb'"decision": ?"([^"]+)"')
-_MODEL_CARD = re.compile(rb'"contributions": ?\[\{')
 
 
 class Order(msgspec.Struct):
@@ -34,8 +33,10 @@ class Order(msgspec.Struct):
     path: str
     bodies: list[str]  # files; connection n sends the n-th of them, from the start again where there are fewer
     seconds: float
+    paths: list[str] = []  # where each body goes, where that is not `path` for all
+    per_second: float = 0.0  # calls started per second, whatever became of those before; 0: each connection in turn
     warm_up_seconds: float = 0.5
-    connections: int = 16
+    connections: int = 8
     core: int | None = None
     keep_decisions: bool = False  # the ids of all answered calls go into the tally (kill test)
     announce_after: int = 0  # a line on stdout when so many calls have been answered
@@ -55,7 +56,7 @@ class Tally(msgspec.Struct):
     max_ns: int = 0
     errors: dict[str, int] = {}
     sampled: int = 0
-    sampled_with_model_card: int = 0
+    sampled_with_cards: int = 0
     decisions: list[str] = []
     generator_cpu_share: float = 0.0
 
@@ -77,16 +78,22 @@ class Load:
         self._measuring = self._stopping = False
         self._open = order.connections
         self._over = asyncio.Event()
+        self._connections: list[LoadConnection] = []
 
     async def run(self) -> Tally:
         """The tally of the whole run."""
-        requests = [request_bytes(self._order.path, Path(body).read_bytes()) for body in self._order.bodies]
+        bodies = self._order.bodies
+        paths = self._order.paths or [self._order.path] * len(bodies)
+        requests = [request_bytes(path, Path(body).read_bytes()) for path, body in zip(paths, bodies, strict=True)]
         for number in range(self._order.connections):
             await self._connect(requests[number % len(requests)])
+        pacing = asyncio.ensure_future(self._pace()) if self._order.per_second else None
         await self._wait(self._order.warm_up_seconds)
         self._measuring = True
         started, cpu = perf_counter(), _cpu_seconds()
         await self._wait(self._order.seconds)
+        if pacing:
+            pacing.cancel()
         seconds, cpu = perf_counter() - started, _cpu_seconds() - cpu
         self._measuring, self._stopping = False, True
         return self._tally(seconds, cpu / seconds if seconds else 0.0)
@@ -94,7 +101,21 @@ class Load:
     async def _connect(self, request: bytes) -> None:
         loop = asyncio.get_running_loop()
         address = "127.0.0.1", self._order.port
-        await loop.create_connection(lambda: LoadConnection(request, self._take, self._lose), *address)
+        paced = self._order.per_second > 0
+        _, connection = await loop.create_connection(
+            lambda: LoadConnection(request, self._take, self._lose, waits=paced), *address
+        )
+        self._connections.append(connection)
+
+    async def _pace(self) -> None:
+        """Starts calls at even distances, in turn over the connections; a late start counts as waiting."""
+        started, number = perf_counter_ns(), 0
+        while True:
+            due = started + int(1e9 * number / self._order.per_second)
+            await asyncio.sleep(max(0.0, (due - perf_counter_ns()) / 1e9))
+            connection = self._connections[number % len(self._connections)]
+            connection.send_due(due)
+            number += 1
 
     async def _wait(self, seconds: float) -> None:
         """Until the time is over, or every connection is gone."""
@@ -132,7 +153,7 @@ class Load:
         except (msgspec.DecodeError, KeyError, TypeError):
             self._errors["answer is not JSON with cards"] += 1
             return
-        self._with_card += bool(cards) and bool(_MODEL_CARD.search(body))
+        self._with_card += bool(cards)
         if self._order.expect_decision and not _DECISION.search(body):
             self._errors["answer without decision id"] += 1
 
@@ -154,7 +175,7 @@ class Load:
             max_ns=ordered[-1] if ordered else 0,
             errors=dict(self._errors),
             sampled=self._sampled,
-            sampled_with_model_card=self._with_card,
+            sampled_with_cards=self._with_card,
             decisions=self._decisions,
             generator_cpu_share=cpu_share,
         )

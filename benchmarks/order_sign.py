@@ -1,4 +1,6 @@
-"""What checking an order-sign call costs beyond decoding it: 30 active medications, 10 drafts, 300 laboratory results.
+"""What an order-sign call costs: 30 active medications, 10 drafts, 300 laboratory results.
+
+Twice: checking beyond decoding, and the whole call from its bytes to the bytes of the answer, decision committed.
 
 Run alone with `python -m benchmarks.order_sign`; `make bench` prints its table too. Nothing is kept between the calls
 but what every call of the service has (tables, compiled rules, remembered identities); each call decodes anew.
@@ -9,18 +11,24 @@ from __future__ import annotations
 import gc
 from datetime import UTC, datetime
 from statistics import median, quantiles
-from time import perf_counter
+from time import process_time
 from typing import Any, NamedTuple
 
 import orjson
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.bodies import with_marked_ids
+from benchmarks.connection import ChangingRequest
+from benchmarks.in_process import InProcess, service_in_process
+from benchmarks.subject import discover
 from cards.casebook.patients import bundle_of, draft_of
-from cards.rules.chart import Chart
-from cards.rules.draft import Draft, read_drafts
-from cards.rules.engine import RuleBook, rule_book
-from fhir.record.record import read_record
+from cards.rules.engine.rule_book import RuleBook, rule_book
+from cards.rules.patient.orders import DraftOrder, read_drafts
+from cards.rules.patient.session import PatientSession
+from cds_hooks.simulator.chart import Chart, resources_of
+from cds_hooks.simulator.request import build_request, drafts_for
+from fhir.record.reading import read_record
 from fhir.record.resources import decoder
 
 Json = dict[str, Any]
@@ -68,6 +76,12 @@ class Call(NamedTuple):
     prefetch: bytes
     drafts: bytes
 
+    def body(self, service: Json) -> bytes:
+        """The request for the service's discovery entry."""
+        chart = Chart(resources_of(orjson.loads(self.prefetch)))
+        request = build_request(service, chart, drafts_for(chart, resources_of(orjson.loads(self.drafts))))
+        return orjson.dumps(with_marked_ids(request))
+
 
 def build_call(active: int = ACTIVE, drafts: int = DRAFTS, labs: int = LABS, *, trouble: bool = False) -> Call:
     """A call of that size; more than there are drugs repeats them. `trouble`: every drug is one of the rules."""
@@ -104,19 +118,19 @@ class Taken(NamedTuple):
 
 def run_once(call: Call, book: RuleBook) -> Taken:
     """Decode the call, read its facts, check every draft by all rules, then write down what was found and why not."""
-    started = perf_counter()
+    started = process_time()
     prefetch = {"all": decoder.decode(call.prefetch)}
-    drafts: list[Draft] = read_drafts(orjson.loads(call.drafts)["entry"])
-    decoded = perf_counter()
+    drafts: list[DraftOrder] = read_drafts(orjson.loads(call.drafts)["entry"])
+    decoded = process_time()
     record = read_record(prefetch, "case", AS_OF)
-    read = perf_counter()
-    chart = Chart(record, drafts)
-    judged = [book.judge(chart, drafted) for drafted in chart.drafted]
+    read = process_time()
+    chart = PatientSession(record, drafts)
+    judged = [book.evaluate(chart, drafted) for drafted in chart.drafted]
     found = sum(len(one.found) for one in judged)
-    checked = perf_counter()
+    checked = process_time()
     for one in judged:
         _ = one.findings, one.silences
-    return Taken(decoded - started, read - decoded, checked - read, perf_counter() - checked, found)
+    return Taken(decoded - started, read - decoded, checked - read, process_time() - checked, found)
 
 
 def measure(call: Call, calls: int = _CALLS) -> list[Taken]:
@@ -129,6 +143,25 @@ def measure(call: Call, calls: int = _CALLS) -> list[Taken]:
     return [run_once(call, book) for _ in range(calls)]
 
 
+def whole_call_ms(call: Call, calls: int = _CALLS) -> list[float]:
+    """Processor milliseconds of so many order-sign calls in process, each with its own ids and times."""
+    with service_in_process() as service:
+        entry = next(each for each in discover(service.call_json) if each["hook"] == "order-sign")
+        path = f"/cds-services/{entry['id']}"
+        request = ChangingRequest(call.body(entry))
+        for _ in range(30):
+            service.call("POST", path, request.next())
+        gc.collect()
+        gc.freeze()
+        return [_processor_ms(service, path, request.next()) for _ in range(calls)]
+
+
+def _processor_ms(service: InProcess, path: str, body: bytes) -> float:
+    started = process_time()
+    service.call("POST", path, body)
+    return 1000 * (process_time() - started)
+
+
 _SIZES = ((30, 10, False), (30, 5, False), (30, 20, False), (60, 10, False), (30, 10, True))
 
 
@@ -136,7 +169,8 @@ def figures() -> list[dict[str, float]]:
     """Milliseconds at the median for the size that is promised, for half and twice the drafts, and for the worst."""
     rows = []
     for active, drafts, trouble in _SIZES:
-        taken = measure(build_call(active, drafts, trouble=trouble))
+        call = build_call(active, drafts, trouble=trouble)
+        taken, whole = measure(call), whole_call_ms(call)
         check = [1000 * (one.facts + one.check) for one in taken]
         rows.append(
             {
@@ -148,6 +182,8 @@ def figures() -> list[dict[str, float]]:
                 "checking_ms": median(check),
                 "checking_p95_ms": quantiles(check, n=20)[-1],
                 "words_ms": 1000 * median(one.say for one in taken),
+                "whole_call_ms": median(whole),
+                "whole_call_p95_ms": quantiles(whole, n=20)[-1],
             }
         )
     return rows
@@ -155,8 +191,19 @@ def figures() -> list[dict[str, float]]:
 
 def table(rows: list[dict[str, float]]) -> Table:
     """The figures as a table."""
-    shown = Table(title="order-sign: checking beyond decoding, ms (p50; the last row: nothing but drugs of the rules)")
-    for head in ("active", "drafts", "labs", "findings", "decode", "checking", "checking p95", "its words"):
+    shown = Table(title="order-sign, processor ms (p50; the last row: nothing but drugs of the rules)")
+    for head in (
+        "active",
+        "drafts",
+        "labs",
+        "findings",
+        "decode",
+        "checking",
+        "checking p95",
+        "its words",
+        "whole call",
+        "whole p95",
+    ):
         shown.add_column(head, justify="right")
     for row in rows:
         shown.add_row(*(f"{value:.3f}" if isinstance(value, float) else str(value) for value in row.values()))

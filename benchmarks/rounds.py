@@ -67,10 +67,10 @@ class Comparison:
         return median(self.bare.cpu_us) / median(self.service.cpu_us) if all(self.service.cpu_us) else 0.0
 
     @property
-    def model_card_share(self) -> float:
-        """Share of the sampled answers of the service that held a model card."""
+    def card_share(self) -> float:
+        """Share of the sampled answers of the service that held a card."""
         sampled = sum(tally.sampled for tally in self.service.tallies)
-        return sum(tally.sampled_with_model_card for tally in self.service.tallies) / sampled if sampled else 0.0
+        return sum(tally.sampled_with_cards for tally in self.service.tallies) / sampled if sampled else 0.0
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ def one_side(side: Side, target: Target, bodies: list[str], plan: Plan) -> None:
         path=target.path,
         bodies=bodies,
         seconds=plan.seconds,
-        warm_up_seconds=min(0.5, plan.seconds / 3),
+        warm_up_seconds=min(0.3, plan.seconds / 3),
         connections=plan.connections,
         core=plan.cores.generator,
         expect_decision=target.is_service,

@@ -17,6 +17,7 @@ from time import perf_counter, sleep
 from typing import Any
 
 from benchmarks.charts import ROOT
+from benchmarks.subject import WrongAnswer
 
 _START_SECONDS = 30.0
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -24,10 +25,6 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 class DidNotStart(Exception):
     """The server ended, or was not ready in time; the message holds the end of what it printed."""
-
-
-class WrongAnswer(Exception):
-    """A call was not answered with 200; the message holds the start of the answer."""
 
 
 @dataclass
@@ -81,6 +78,10 @@ class Server:
         if status != 200:
             raise WrongAnswer(f"{method} {path} was answered {status}: {answer[:500].decode(errors='replace')}")
         return json.loads(answer)
+
+    def metrics(self) -> str:
+        """What GET /metrics says."""
+        return self.call("GET", "/metrics")[1].decode()
 
     def kill(self) -> None:
         """`kill -9` for the process and all its workers at once; they have no say."""
@@ -147,10 +148,14 @@ def _wait_until_ready(server: Server) -> None:
     raise DidNotStart(f"The {server.name} server {what}. It printed:\n{printed}")
 
 
+def program() -> str:
+    """Where the command `cds-hooks` of this environment is."""
+    return str(Path(sys.executable).with_name("cds-hooks"))
+
+
 def service_command(workers: int) -> list[str]:
     """The real service, as `make serve` starts it."""
-    program = str(Path(sys.executable).with_name("cds-hooks"))
-    return [program, "serve", "--host", "127.0.0.1", "--port", "{port}", *_workers(workers)]
+    return [program(), "serve", "--host", "127.0.0.1", "--port", "{port}", *_workers(workers)]
 
 
 def bare_command(workers: int, app: str = "benchmarks.bare:app") -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
 from statistics import median
@@ -11,9 +10,9 @@ from time import perf_counter
 import numpy as np
 import onnxruntime
 
-from benchmarks.subject import EXTENSION, CallJson
-from models_onnx.registry import load_model, model_ids
-from models_onnx.runtime import Model
+from benchmarks.subject import EXTENSION, CallJson, asking_for_timings
+from models_onnx.serving.registry import load_model, model_ids
+from models_onnx.serving.runtime import Model
 
 _CALLS = 100
 _SUM_OR_COUNT = re.compile(
@@ -23,9 +22,7 @@ _SUM_OR_COUNT = re.compile(
 
 def unloaded_stages(call: CallJson, path: str, body: bytes) -> dict[str, float]:
     """Median microseconds of each stage as the response says it, one call after another; {} when it says nothing."""
-    request = json.loads(body)
-    request["extension"] = {EXTENSION: {"timings": True}}
-    asking = json.dumps(request, separators=(",", ":")).encode()
+    asking = asking_for_timings(body)
     seen: dict[str, list[float]] = {}
     for _ in range(_CALLS):
         answer = call("POST", path, asking)

@@ -1,78 +1,129 @@
-"""What is measured: the service of the trained model at patient-view, and a patient that it has a model card for."""
+"""What is measured: every service that discovery lists, with a patient it has a card for and one it is silent about."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from datetime import datetime
-from itertools import zip_longest
-from time import perf_counter
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
 
-from benchmarks.bodies import build_body
-from benchmarks.charts import Stay, Window, windows
+import orjson
+
+from benchmarks.bodies import build_body, small_body
+from benchmarks.charts import Patient
+from cds_hooks.simulator.chart import ChartError
 
 CallJson = Callable[[str, str, bytes | None], Any]
-"""Method, path and body to the JSON of the answer."""
+"""Method, path and body to the JSON of the answer; raises WrongAnswer when the status is not 200."""
+Outcome = Literal["card", "silent"]
 
 EXTENSION = "org.cds-hooks-onnx"
-MEASURED = "planning-conversation"
+OUTCOMES: tuple[Outcome, ...] = ("card", "silent")
+SMALL_KB = 3
+"""Bodies of this size and under are made as small as the answer allows."""
 _PROBE_KB = 68
-_VARIANTS = 12  # times ten minutes of seconds: more dates than a memory of parsed dates is likely to hold
+_MOST_PATIENTS = 6
+_NEAR = 0.1
 
 
 class NoService(Exception):
-    """Discovery does not list the service that is measured."""
+    """Discovery lists no service of that name."""
+
+
+class WrongAnswer(Exception):
+    """A call was not answered with 200; the message holds the start of the answer."""
 
 
 @dataclass(frozen=True)
 class Subject:
-    """What is called with which patient; `first_answer_seconds` is what the server's very first hook call took."""
+    """A service at one hook, the outcome that its bodies have, and the patients that have it, the best first."""
 
-    path: str
     service: dict[str, Any]
-    window: Window
-    has_model_card: bool
-    first_answer_seconds: float
+    outcome: Outcome
+    patients: list[Patient]
 
-    def bodies(self, size_kb: int) -> list[bytes]:
-        """Request bodies of a size: the same chart, its last result today, a day ago, two days ago and so on."""
-        moved = (replace(self.window, days=self.window.days - days) for days in range(_VARIANTS))
-        return [build_body(self.service, window, size_kb * 1000) for window in moved]
+    @property
+    def path(self) -> str:
+        """Where it is called."""
+        return f"/cds-services/{self.service['id']}"
+
+    @property
+    def name(self) -> str:
+        """The service, with its hook where it answers several."""
+        return f"{self.service['id']} ({self.service['hook']}), {self.outcome}"
+
+    def body(self, call: CallJson, size_kb: int) -> bytes | None:
+        """A body of about this size that has the outcome; the nearest in size, or None where no patient's has."""
+        nearest = None
+        for body in self._bodies(call, size_kb):
+            if nearest is None or _distance(body, size_kb) < _distance(nearest, size_kb):
+                nearest = body
+            if _distance(nearest, size_kb) <= _NEAR:
+                break
+        return nearest
+
+    def _bodies(self, call: CallJson, size_kb: int) -> Iterator[bytes]:
+        def alike(body: bytes) -> bool:
+            return _outcome(call("POST", self.path, body)) == self.outcome
+
+        for patient in self.patients:
+            if size_kb > SMALL_KB:
+                for filler in patient.fillers():
+                    body = build_body(self.service, patient, filler, 1000 * size_kb)
+                    if alike(body):
+                        yield body
+            elif patient.is_sample and (small := small_body(self.service, patient, 1000 * size_kb, alike)):
+                yield small
 
 
-def find_subject(call: CallJson, stays: list[Stay], now: datetime) -> Subject:
-    """The first patient and day of the stay whose answer holds a model card, the newest days of all patients first.
+def _distance(body: bytes, size_kb: int) -> float:
+    return abs(len(body) / 1000 / size_kb - 1)
 
-    Where none has one: the first patient's whole chart, with `has_model_card` False.
+
+def discover(call: CallJson, wanted: Iterable[str] = ()) -> list[dict[str, Any]]:
+    """The discovery entries of all services, or of those that are wanted; NoService where one is not listed."""
+    entries: list[dict[str, Any]] = call("GET", "/cds-services", None)["services"]
+    wanted = set(wanted)
+    missing = wanted - {entry["id"] for entry in entries}
+    if missing:
+        raise NoService(f"GET /cds-services does not list {', '.join(sorted(missing))}")
+    return [entry for entry in entries if not wanted or entry["id"] in wanted]
+
+
+def find_subjects(service: dict[str, Any], call: CallJson, patients: Iterable[Patient]) -> list[Subject]:
+    """The service with patients it has a card for, and with patients it is silent about.
+
+    Among the silent ones the patients come first whose decision takes longest: an early "not for this patient" would
+    flatter.
     """
-    service = _discover(call)
-    path = f"/cds-services/{service['id']}"
-    all_windows = list(_newest_windows_first(stays, now))
-    first_answer_seconds = 0.0
-    for window in all_windows:
-        body = build_body(service, window, _PROBE_KB * 1000)
-        started = perf_counter()
-        answer = call("POST", path, body)
-        first_answer_seconds = first_answer_seconds or perf_counter() - started
-        if has_model_card(answer):
-            return Subject(path, service, window, True, first_answer_seconds)
-    return Subject(path, service, all_windows[0], False, first_answer_seconds)
+    found: dict[Outcome, list[tuple[float, Patient]]] = {"card": [], "silent": []}
+    for patient in patients:
+        outcome, milliseconds = _probe(service, patient, call)
+        if outcome is not None:
+            found[outcome].append((milliseconds, patient))
+    found["silent"].sort(key=lambda pair: -pair[0])
+    return [
+        Subject(service, outcome, [patient for _, patient in found[outcome][:_MOST_PATIENTS]])
+        for outcome in OUTCOMES
+        if found[outcome]
+    ]
 
 
-def _newest_windows_first(stays: list[Stay], now: datetime) -> Iterator[Window]:
-    for days in zip_longest(*(windows(stay, now) for stay in stays)):
-        yield from (window for window in days if window is not None)
+def _probe(service: dict[str, Any], patient: Patient, call: CallJson) -> tuple[Outcome | None, float]:
+    """The outcome and the milliseconds of the deciding; None where the service cannot be asked about the patient."""
+    filler, size = ((), 0) if patient.is_sample else (next(patient.fillers()), 1000 * _PROBE_KB)
+    try:
+        body = asking_for_timings(build_body(service, patient, filler, size))
+        answer = call("POST", f"/cds-services/{service['id']}", body)
+    except (ChartError, WrongAnswer):
+        return None, 0.0
+    timings = answer.get("extension", {}).get(EXTENSION, {}).get("timings", {})
+    return _outcome(answer), sum(timings.get(stage, 0.0) for stage in ("facts", "decide"))
 
 
-def _discover(call: CallJson) -> dict[str, Any]:
-    services: list[dict[str, Any]] = call("GET", "/cds-services", None)["services"]
-    for service in services:
-        if service["id"] == MEASURED:
-            return service
-    raise NoService(f"GET /cds-services does not list {MEASURED}")
+def asking_for_timings(body: bytes) -> bytes:
+    """The same request, asking for what each stage took."""
+    return orjson.dumps({**orjson.loads(body), "extension": {EXTENSION: {"timings": True}}})
 
 
-def has_model_card(answer: Any) -> bool:
-    """Whether a card of the response says the contributions of a model."""
-    return any(card.get("extension", {}).get(EXTENSION, {}).get("contributions") for card in answer["cards"])
+def _outcome(answer: dict[str, Any]) -> Outcome:
+    return "card" if answer["cards"] else "silent"

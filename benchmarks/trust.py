@@ -16,8 +16,8 @@ import uvloop
 
 from cds_hooks.security import Trust, open_trust
 from cds_hooks.security.keys import read_key
-from cds_hooks.security.signing import SigningAlgorithm, SigningKey, new_key, sign_token
 from cds_hooks.security.token import read_token
+from cds_hooks.simulator.signing import SigningAlgorithm, SigningKey, new_key, sign_token
 
 _CALLS = 2000
 _PATH = "/cds-services/order-safety"

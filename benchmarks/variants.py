@@ -13,11 +13,11 @@ from rich.table import Table
 
 from benchmarks import bare
 from benchmarks.bodies import build_body
-from benchmarks.charts import load_stays, windows
+from benchmarks.charts import load_patients
 from benchmarks.rounds import Plan, Side, Target, one_side
 from benchmarks.servers import bare_command, running
 from cds_hooks.prefetch import Needs, templates_for
-from fhir.mapping.features import FEATURES
+from fhir.mapping.features.catalog import FEATURES
 
 STEPS = {
     "bare handler": "benchmarks.bare:app",
@@ -32,8 +32,9 @@ def plain_bodies(sizes_kb: list[int]) -> dict[int, bytes]:
     """Bodies of the first chart as it is today, by the templates of the project's features; nothing has to serve."""
     templates = templates_for(Needs.of(FEATURES.values(), resources=("Condition",)))
     service = {"hook": "patient-view", "prefetch": {template.key: template.query for template in templates}}
-    window = next(windows(load_stays()[0], datetime.now(UTC)))
-    return {size: build_body(service, window, size * 1000) for size in sizes_kb}
+    patient = next(load_patients(datetime.now(UTC)))
+    filler = next(patient.fillers())
+    return {size: build_body(service, patient, filler, size * 1000) for size in sizes_kb}
 
 
 def compare_steps(bodies: dict[int, bytes], plan: Plan, progress: Progress) -> Table:

@@ -11,13 +11,13 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from cards.rules.drafted import Drafted
-from cards.rules.figures import show
-from cards.rules.rule import Change, Part, Product, Sig
-from fhir.mapping.schedule import quantity_days
-from fhir.mapping.sig import read_sig
+from cards.rules.language.rule import DosePart, OrderChange, Product, Sig
+from cards.rules.patient.orders import DraftMedication
+from cards.text import format_number
+from fhir.mapping.medications.sig import read_sig
+from fhir.mapping.medications.timing import quantity_days
 from fhir.terminology.analytes import UCUM
-from fhir.terminology.dose_units import dose_unit
+from fhir.terminology.dosing import dose_unit
 from fhir.terminology.medications import RXNORM
 
 Json = dict[str, Any]
@@ -41,7 +41,7 @@ class NotChangeable(ValueError):
     """A change that this order does not allow; the message says why."""
 
 
-def amend(drafted: Drafted, change: Change, as_of: datetime) -> Json:
+def amend(drafted: DraftMedication, change: OrderChange, as_of: datetime) -> Json:
     """A copy of the draft with the change made; nothing else in it differs. May raise NotChangeable."""
     if change.part is not None:
         change = replace(change, sig=_part_of(change.part, drafted), part=None)
@@ -106,7 +106,7 @@ def _made(parent: Json, name: str) -> Json:
 _OFTEN = {1: "once", 2: "twice", 3: "three times", 4: "four times"}
 
 
-def _part_of(part: Part, drafted: Drafted) -> Sig:
+def _part_of(part: DosePart, drafted: DraftMedication) -> Sig:
     """The sig with the reduced dose, as often as it was ordered."""
     rxcuis, dose = drafted.medication.rxcuis, drafted.dose
     each = dose.each(rxcuis[0]) if len(rxcuis) == 1 else None
@@ -116,20 +116,20 @@ def _part_of(part: Part, drafted: Drafted) -> Sig:
     reduced = math.floor(each.high * part.most / part.step_mg + _CLOSE) * part.step_mg
     if reduced < each.high * part.least - _CLOSE:
         raise NotChangeable("no tablet gives so little")
-    return Sig(f"{show(reduced, decimals=4)} mg {_OFTEN[int(times)]} daily", reduced, times_per_day=int(times))
+    return Sig(f"{format_number(reduced, decimals=4)} mg {_OFTEN[int(times)]} daily", reduced, times_per_day=int(times))
 
 
 # Product
 
 
-def _strength(drafted: Drafted) -> float | None:
+def _strength(drafted: DraftMedication) -> float | None:
     """Milligrams of one unit of the drafted product; None when it has several ingredients or does not say."""
     strengths = drafted.medication.strengths
     only = strengths[0] if len(strengths) == 1 else None
     return only.milligrams if only is not None and only.per == "unit" else None
 
 
-def _product(change: Change, drafted: Drafted, strength: float | None) -> Product | None:
+def _product(change: OrderChange, drafted: DraftMedication, strength: float | None) -> Product | None:
     """The product to change to; None when the drafted one can stay."""
     if change.product is not None:
         same = strength == change.product.strength_mg and _is_slow(drafted) is change.product.slow_release
@@ -142,7 +142,7 @@ def _product(change: Change, drafted: Drafted, strength: float | None) -> Produc
     return next(fitting, None)
 
 
-def _is_slow(drafted: Drafted) -> bool:
+def _is_slow(drafted: DraftMedication) -> bool:
     return bool(_SLOW.search(f"{drafted.medication.dose_form or ''} {drafted.medication.words}"))
 
 
@@ -179,7 +179,7 @@ def _says_how_much(words: Any) -> bool:
     return read_sig(words) != _NOTHING_SAID or _NUMBER.search(words) is not None
 
 
-def _set_sig(order: Json, sig: Sig, drafted: Drafted, strength: float | None) -> None:
+def _set_sig(order: Json, sig: Sig, drafted: DraftMedication, strength: float | None) -> None:
     """One instruction with the new dose and frequency. Words that would contradict them are replaced."""
     instructions = order.get("dosageInstruction") or [{}]
     dosage = instructions[0]
@@ -269,7 +269,7 @@ def _quantity(dose_mg: float, old: Json, strength: float | None) -> Json:
 # Quantity and duration
 
 
-def _units_ratio(sig: Sig, drafted: Drafted, strength: float | None, product: Product | None) -> float | None:
+def _units_ratio(sig: Sig, drafted: DraftMedication, strength: float | None, product: Product | None) -> float | None:
     """How many units a day for each unit a day before; None when the old number is not known."""
     rxcuis = drafted.medication.rxcuis
     a_day = _times_per_day(sig)
@@ -299,7 +299,7 @@ def _scale_quantity(order: Json, ratio: float | None) -> None:
         dispense["quantity"]["value"] = math.ceil(value * ratio - _CLOSE)
 
 
-def _set_duration(order: Json, new_days: int, drafted: Drafted) -> None:
+def _set_duration(order: Json, new_days: int, drafted: DraftMedication) -> None:
     """The new duration in all, without refills, wherever the order states one, else as the supply."""
     stated = False
     for dosage in order.get("dosageInstruction") or ():
@@ -328,7 +328,7 @@ def _set_start(order: Json, start: datetime) -> None:
         often["boundsPeriod"] = {**_there(often, "boundsPeriod"), "start": start.isoformat(timespec="seconds")}
 
 
-def _fill_days(drafted: Drafted, fills: int) -> float | None:
+def _fill_days(drafted: DraftMedication, fills: int) -> float | None:
     """How long the drafted quantity, which is that of one fill, was to last."""
     dispense = drafted.order.dispenseRequest
     if dispense is not None and dispense.expectedSupplyDuration is not None:

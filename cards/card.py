@@ -6,16 +6,21 @@ The structs hold what they are given; `check_card` says which sentences of the s
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal, get_args
 from urllib.parse import urlsplit
 
 import msgspec
+
+from cards.extension import EXTENSION_KEY, NOTHING_SAID, CardExtension
 
 Indicator = Literal["info", "warning", "critical"]
 SelectionBehavior = Literal["at-most-one", "any"]
 ActionType = Literal["create", "update", "delete"]
 LinkType = Literal["absolute", "smart"]
 
+SEVERITY: Mapping[str, int] = {"silent": 0, "info": 1, "warning": 2, "critical": 3}
+"""The one scale of severity: a higher number is worse. "silent" is a band of a rule that shows nothing."""
 INDICATORS: tuple[Indicator, ...] = get_args(Indicator)
 SUMMARY_LIMIT = 139
 """The longest summary in code points: CARD-03 says fewer than 140."""
@@ -89,6 +94,12 @@ class Card(Wire, frozen=True, kw_only=True):
     override_reasons: tuple[Coding, ...] = ()
     links: tuple[Link, ...] = ()
     extension: dict[str, Any] | None = None
+
+    @property
+    def own_extension(self) -> CardExtension:
+        """What this project says on the card beyond the protocol; empty where it says nothing."""
+        found = (self.extension or {}).get(EXTENSION_KEY, NOTHING_SAID)
+        return found if isinstance(found, CardExtension) else msgspec.convert(found, CardExtension)
 
 
 def check_card(card: Card) -> Card:

@@ -8,30 +8,28 @@ does.
 
 from collections.abc import Callable, Iterator, Set
 from functools import cache
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from msgspec import Struct
 
 from cards.amend import NotChangeable, amend
 from cards.card import Action, Suggestion
-from cards.markdown import plain
-from cards.new_order import lab_order, medication_order
-from cards.proofs import Proofs
-from cards.rules.chart import Chart
-from cards.rules.draft import read_draft
-from cards.rules.drafted import Drafted
-from cards.rules.engine import RuleBook
-from cards.rules.finding import Finding, Offer, Silence
-from cards.rules.rule import Change, NewOrder, SuggestionTemplate
-from cards.rules.taken import Taken
+from cards.new_orders import lab_order, medication_order
+from cards.rules.engine.finding import Finding, OfferedSuggestion, Silence
+from cards.rules.engine.rule_book import RuleBook
+from cards.rules.language.rule import NewOrder, OrderChange, SuggestionTemplate
+from cards.rules.patient.orders import CurrentMedication, DraftMedication, read_draft
+from cards.rules.patient.session import PatientSession
+from cards.text import plain
+from cards.validation_cache import ValidationCache, ValidationFault, ValidShapes
 
 Json: TypeAlias = dict[str, Any]
 NewUuid: TypeAlias = Callable[[], str]
-Found: TypeAlias = frozenset[tuple[str, str]]
-Original: TypeAlias = Callable[[str], Json | None]
+FoundBands: TypeAlias = frozenset[tuple[str, str]]
+FindOriginal: TypeAlias = Callable[[str], Json | None]
 
 
-class Allowance:
+class EvaluationBudget:
     """How many judgements the suggestions of one call may cost: drafts judge each other, and a client can send many.
 
     Ten drafts with two substitutes each take two hundred.
@@ -43,11 +41,11 @@ class Allowance:
     def take(self) -> None:
         """One judgement; raises Withheld where none is left: what was not judged is not offered."""
         if self._left <= 0:
-            raise Withheld("too many drafts came together to judge it beside all of them")
+            raise SuggestionWithheld("too many drafts came together to judge it beside all of them")
         self._left -= 1
 
 
-class Bench(Struct, frozen=True):
+class SuggestionContext(Struct, frozen=True):
     """What the suggestions for one draft are made with: the patient, the draft, what is found, the rules.
 
     `found` gives the rule and band of everything that is found about a draft as the drafts are now; `original` the
@@ -55,55 +53,59 @@ class Bench(Struct, frozen=True):
     proven in this session; `allowance` bounds the work of the whole call.
     """
 
-    chart: Chart
-    drafted: Drafted
-    found: Callable[[Drafted], Found]
-    original: Original
+    session: PatientSession
+    drafted: DraftMedication
+    found: Callable[[DraftMedication], FoundBands]
+    original: FindOriginal
     book: RuleBook
     new_uuid: NewUuid
-    proofs: Proofs
-    allowance: Allowance
+    validation_cache: ValidationCache
+    allowance: EvaluationBudget
 
-    def judge(self, after: Chart, drafted: Drafted) -> Found:
+    def evaluate(self, after: PatientSession, drafted: DraftMedication) -> FoundBands:
         """What would be found about a draft after acceptance."""
         self.allowance.take()
-        return self.book.judge(after, drafted).found
+        return self.book.evaluate(after, drafted).found
 
 
-class Withheld(Exception):
+class SuggestionWithheld(Exception):
     """A suggestion that is not offered; the message says why."""
 
 
-def suggestions_for(finding: Finding, bench: Bench) -> tuple[list[Suggestion], list[Silence]]:
+def suggestions_for(finding: Finding, context: SuggestionContext) -> tuple[list[Suggestion], list[Silence]]:
     """The suggestions of a finding that are safe for this patient, and why the others are withheld."""
     offered: list[Suggestion] = []
     withheld: list[Silence] = []
     for offer in finding.suggestions:
-        label = offer.suggestion.declared.label
+        label = offer.suggestion.declared.label_of(is_active=context.session.active_orders)
         try:
-            actions = tuple(_actions(offer, finding, bench))
-        except Withheld as reason:
+            actions = tuple(_actions(offer, finding, context))
+        except SuggestionWithheld as reason:
             withheld.append(Silence(finding.rule, "suggestion-withheld", f"{label}: not offered, {reason}."))
         else:
             recommended = offer.is_recommended and not any(one.is_recommended for one in offered)
-            offered.append(Suggestion(label=label, uuid=bench.new_uuid(), is_recommended=recommended, actions=actions))
+            offered.append(
+                Suggestion(label=label, uuid=context.new_uuid(), is_recommended=recommended, actions=actions)
+            )
     return offered, withheld
 
 
-def _actions(offer: Offer, finding: Finding, bench: Bench) -> Iterator[Action]:
+def _actions(offer: OfferedSuggestion, finding: Finding, context: SuggestionContext) -> Iterator[Action]:
     declared = offer.suggestion.declared
     if declared.orders and not offer.orders:
-        raise Withheld("the test is ordered already")
-    plan = _Plan(finding, bench, is_removed=declared.cancel)
-    tests = [_test(offer, position, bench) for position in offer.orders]
+        raise SuggestionWithheld("the test is ordered already")
+    plan = _Plan(finding, context, is_removed=declared.takes_draft_away)
+    tests = [_test(offer, position, context) for position in offer.orders]
     plan.drafts += [read_draft(test.resource) for test in tests if test.resource is not None]
     if declared.cancel:
-        yield _removal(bench)
+        yield _removal(context)
+    if declared.hold:
+        yield from _held(context)
     if declared.cancel and declared.create:
         yield from _stopped_with_it(plan)
     if declared.stop_partner is not None or declared.change_partner is not None:
         yield from [_partner_action(partner, declared, plan) for partner in finding.partners]
-        if not declared.cancel and offer.change is None:
+        if not declared.takes_draft_away and offer.change is None:
             _check_draft_stays(plan)
     if offer.change is not None:
         yield from _correction(offer.change, declared.label, plan)
@@ -115,111 +117,124 @@ def _actions(offer: Offer, finding: Finding, bench: Bench) -> Iterator[Action]:
 class _Plan:
     """What the drafts are when the suggestion's actions so far have been carried out."""
 
-    def __init__(self, finding: Finding, bench: Bench, *, is_removed: bool) -> None:
+    def __init__(self, finding: Finding, context: SuggestionContext, *, is_removed: bool) -> None:
         self.finding = finding
-        self.bench = bench
+        self.context = context
         self.is_removed = is_removed
-        draft = bench.drafted.draft
-        self.drafts = [one for one in bench.chart.drafts if not (is_removed and one is draft)]
+        draft = context.drafted.draft
+        self.drafts = [one for one in context.session.drafts if not (is_removed and one is draft)]
 
 
-def _removal(bench: Bench) -> Action:
-    draft = bench.drafted.draft
+def _removal(context: SuggestionContext) -> Action:
+    draft = context.drafted.draft
     if draft.reference is None:
-        raise Withheld("the draft has no id by which it could be removed")
-    words = plain(bench.drafted.medication.words)
+        raise SuggestionWithheld("the draft has no id by which it could be removed")
+    words = plain(context.drafted.medication.words)
     return Action(type="delete", description=f"Remove the drafted {words}", resource_id=draft.reference)
 
 
-def _correction(change: Change, label: str, plan: _Plan) -> Iterator[Action]:
+def _held(context: SuggestionContext) -> Iterator[Action]:
+    """The draft with the status on-hold: nothing is given until somebody releases it, and nothing is lost."""
+    original = context.drafted.draft.resource
+    held = {**original, "status": "on-hold"}
+    _check_valid(held, original, context)
+    description = f"Hold {plain(context.drafted.medication.words)}"
+    if context.drafted.draft.reference == f"MedicationRequest/{original.get('id')}":
+        yield Action(type="update", description=description, resource=held)
+    else:
+        yield _removal(context)
+        yield Action(type="create", description=description, resource={**held, "id": context.new_uuid()})
+
+
+def _correction(change: OrderChange, label: str, plan: _Plan) -> Iterator[Action]:
     """An update of a draft that has its own id, else its removal and the corrected order in its place."""
-    bench = plan.bench
-    original = bench.drafted.draft.resource
-    corrected = _amended(bench.drafted, change, bench)
-    _check_valid(corrected, original, bench)
+    context = plan.context
+    original = context.drafted.draft.resource
+    corrected = _amended(context.drafted, change, context)
+    _check_valid(corrected, original, context)
     product = _check_accepted(corrected, plan, in_place=True)
     description = f"{label}: {plain(product.medication.words)}"
-    if bench.drafted.draft.reference == f"MedicationRequest/{original.get('id')}":
+    if context.drafted.draft.reference == f"MedicationRequest/{original.get('id')}":
         yield Action(type="update", description=description, resource=corrected)
     else:
-        yield _removal(bench)
-        yield Action(type="create", description=description, resource={**corrected, "id": bench.new_uuid()})
+        yield _removal(context)
+        yield Action(type="create", description=description, resource={**corrected, "id": context.new_uuid()})
 
 
-def _amended(drafted: Drafted, change: Change, bench: Bench) -> Json:
+def _amended(drafted: DraftMedication, change: OrderChange, context: SuggestionContext) -> Json:
     try:
-        return amend(drafted, change, bench.chart.record.as_of)
+        return amend(drafted, change, context.session.record.as_of)
     except NotChangeable as error:
-        raise Withheld(str(error)) from error
+        raise SuggestionWithheld(str(error)) from error
 
 
 def _stopped_with_it(plan: _Plan) -> Iterator[Action]:
     """Active orders of the drug that is replaced: left running, the patient would be on both."""
-    bench = plan.bench
-    for one in bench.chart.taken_beside(bench.drafted, bench.drafted.medication.rxcuis):
-        original = bench.original(one.source) if one.draft is None else None
+    context = plan.context
+    for one in context.session.medications_beside(context.drafted, context.drafted.medication.rxcuis):
+        original = context.original(one.source) if one.draft is None else None
         if original is not None and original.get("resourceType") == "MedicationRequest":
             yield _with_status(original, "stopped", one, plan)
 
 
-def _with_status(original: Json, status: str, taken: Taken, plan: _Plan) -> Action:
+def _with_status(original: Json, status: str, taken: CurrentMedication, plan: _Plan) -> Action:
     after = {**original, "status": status}
-    _check_valid(after, original, plan.bench)
+    _check_valid(after, original, plan.context)
     plan.drafts.append(read_draft(after))
     verb = "Stop" if status == "stopped" else "Hold"
     return Action(type="update", description=f"{verb} the active {plain(taken.medication.words)}", resource=after)
 
 
-def _partner_action(partner: Taken, declared: SuggestionTemplate, plan: _Plan) -> Action:
+def _partner_action(partner: CurrentMedication, declared: SuggestionTemplate, plan: _Plan) -> Action:
     """The order on the other side of the pair stopped or changed: the whole resource as its owner wrote it."""
     change = declared.change_partner
     if partner.draft is not None and change is None:
         if partner.draft.reference is None:
-            raise Withheld("the other draft has no id by which it could be removed")
+            raise SuggestionWithheld("the other draft has no id by which it could be removed")
         plan.drafts.remove(partner.draft)
         words = plain(partner.medication.words)
         return Action(type="delete", description=f"Remove the drafted {words}", resource_id=partner.draft.reference)
-    original = partner.draft.resource if partner.draft is not None else plan.bench.original(partner.source)
+    original = partner.draft.resource if partner.draft is not None else plan.context.original(partner.source)
     if original is None or original.get("resourceType") != "MedicationRequest":
-        raise Withheld("the other order did not come whole with this call")
+        raise SuggestionWithheld("the other order did not come whole with this call")
     plan.drafts = [one for one in plan.drafts if one is not partner.draft]
     if change is None:
         return _with_status(original, declared.stop_partner or "stopped", partner, plan)
     before = read_draft(original)
     if before.order is None:
-        raise Withheld("the other order cannot be read")
-    after = _amended(Drafted(before, before.order, plan.bench.chart.medications), change, plan.bench)
-    _check_valid(after, original, plan.bench)
+        raise SuggestionWithheld("the other order cannot be read")
+    after = _amended(DraftMedication(before, before.order, plan.context.session.medications), change, plan.context)
+    _check_valid(after, original, plan.context)
     plan.drafts.append(read_draft(after))
     return Action(type="update", description=f"{declared.label}: {plain(partner.medication.words)}", resource=after)
 
 
 def _new_order(alternatives: tuple[NewOrder, ...], plan: _Plan) -> Action:
-    """The first alternative that nothing speaks against, in place of the draft or beside it."""
-    bench = plan.bench
+    """The first alternative that no rule objects to, in place of the draft or beside it."""
+    context = plan.context
     reasons = []
     for alternative in alternatives:
         resource = medication_order(
-            alternative, bench.drafted.draft, bench.chart.record.patient_id, identity=bench.new_uuid()
+            alternative, context.drafted.draft, context.session.record.patient_id, identity=context.new_uuid()
         )
         try:
-            _check_valid(resource, {}, bench)
-            _check_fits(_check_accepted(resource, plan, in_place=False), bench)
-        except Withheld as reason:
+            _check_valid(resource, {}, context)
+            _check_fits(_check_accepted(resource, plan, in_place=False), context)
+        except SuggestionWithheld as reason:
             reasons.append(str(reason))
         else:
             description = f"Order {alternative.product.name}, {alternative.sig.text}"
             return Action(type="create", description=description, resource=resource)
-    raise Withheld(reasons[0])
+    raise SuggestionWithheld(reasons[0])
 
 
-def _test(offer: Offer, position: int, bench: Bench) -> Action:
+def _test(offer: OfferedSuggestion, position: int, context: SuggestionContext) -> Action:
     declared = offer.suggestion.orders[position].declared
-    record = bench.chart.record
+    record = context.session.record
     resource = lab_order(
-        declared, bench.drafted.draft, record.patient_id, identity=bench.new_uuid(), as_of=record.as_of
+        declared, context.drafted.draft, record.patient_id, identity=context.new_uuid(), as_of=record.as_of
     )
-    _check_valid(resource, {}, bench)
+    _check_valid(resource, {}, context)
     when = f" in {declared.in_days} days" if declared.in_days else ""
     return Action(type="create", description=f"Order {declared.name}{when}", resource=resource)
 
@@ -227,72 +242,79 @@ def _test(offer: Offer, position: int, bench: Bench) -> Action:
 # Is it safe
 
 
-def _check_accepted(resource: Json, plan: _Plan, *, in_place: bool) -> Drafted:
+def _check_accepted(resource: Json, plan: _Plan, *, in_place: bool) -> DraftMedication:
     """The order as it would be judged after acceptance.
 
     Withheld where a rule would speak that is silent now, about it or about another draft beside it.
     """
-    bench = plan.bench
-    draft = bench.drafted.draft
+    context = plan.context
+    draft = context.drafted.draft
     accepted = read_draft(resource, full_url=draft.full_url if in_place else None, position=draft.position)
     drafts = [accepted if in_place and one is draft else one for one in plan.drafts]
-    after = bench.chart.with_drafts(drafts if in_place else [*drafts, accepted])
+    after = context.session.with_drafts(drafts if in_place else [*drafts, accepted])
     drafted = next((one for one in after.drafted if one.draft is accepted), None)
     if drafted is None or not drafted.medication.recognised:
-        raise Withheld("it cannot be judged")
+        raise SuggestionWithheld("it cannot be judged")
     replaces = in_place or plan.is_removed
-    before = {one for one in bench.found(bench.drafted) if one[0] != plan.finding.rule} if replaces else set()
-    _check_nothing_new(bench.judge(after, drafted), before)
-    if drafted.medication.rxcuis != bench.drafted.medication.rxcuis:
-        _check_beside(after, drafted, bench)
+    before = {one for one in context.found(context.drafted) if one[0] != plan.finding.rule} if replaces else set()
+    _check_nothing_new(context.evaluate(after, drafted), before)
+    if drafted.medication.rxcuis != context.drafted.medication.rxcuis:
+        _check_beside(after, drafted, context)
     return drafted
 
 
 def _check_draft_stays(plan: _Plan) -> None:
     """The draft must be no worse off without the other drug: a stopped opioid takes the tolerance away."""
-    bench = plan.bench
-    after = bench.chart.with_drafts(plan.drafts)
-    drafted = next((one for one in after.drafted if one.draft is bench.drafted.draft), None)
+    context = plan.context
+    after = context.session.with_drafts(plan.drafts)
+    drafted = next((one for one in after.drafted if one.draft is context.drafted.draft), None)
     if drafted is not None:
-        _check_nothing_new(bench.judge(after, drafted), bench.found(bench.drafted))
+        _check_nothing_new(context.evaluate(after, drafted), context.found(context.drafted))
 
 
-def _check_beside(after: Chart, accepted: Drafted, bench: Bench) -> None:
+def _check_beside(after: PatientSession, accepted: DraftMedication, context: SuggestionContext) -> None:
     """No other draft may be worse off with another drug beside it."""
-    before = {id(one.draft): bench.found(one) for one in bench.chart.drafted}
+    before = {id(one.draft): context.found(one) for one in context.session.drafted}
     for other in after.drafted:
         if other is not accepted and other.medication.recognised:
-            _check_nothing_new(bench.judge(after, other), before.get(id(other.draft), frozenset()))
+            _check_nothing_new(context.evaluate(after, other), before.get(id(other.draft), frozenset()))
 
 
-def _check_nothing_new(found: Found, before: Set[tuple[str, str]]) -> None:
+def _check_nothing_new(found: FoundBands, before: Set[tuple[str, str]]) -> None:
     for rule, band in sorted(found - before):
-        raise Withheld(f"{rule} would speak about it ({band})")
+        raise SuggestionWithheld(f"{rule} would speak about it ({band})")
 
 
-def _check_fits(substitute: Drafted, bench: Bench) -> None:
+def _check_fits(substitute: DraftMedication, context: SuggestionContext) -> None:
     """Allergy and duplication, which no substitute may bring about whatever rules there are."""
     medication = substitute.medication
-    if bench.chart.is_allergic_to(medication):
-        raise Withheld(f"an allergy to {medication.name} or its class is on the list")
-    if bench.chart.taken_beside(bench.drafted, medication.rxcuis):
-        raise Withheld(f"{medication.name} is on the list already")
+    if context.session.is_allergic_to(medication):
+        raise SuggestionWithheld(f"an allergy to {medication.name} or its class is on the list")
+    if context.session.medications_beside(context.drafted, medication.rxcuis):
+        raise SuggestionWithheld(f"{medication.name} is on the list already")
 
 
 # Is it valid
 
 
-def prepare() -> None:
+def load_fhir_models() -> None:
     """Load the FHIR models now (a third of a second) instead of with the first suggestion."""
     _model("MedicationRequest")
     _faults({})
 
 
-def _check_valid(resource: Json, original: Json, bench: Bench) -> None:
-    faults = bench.proofs.faults(resource, _faults)
-    new = faults - bench.proofs.faults(original, _faults) if faults and original else faults
+def _check_valid(resource: Json, original: Json, context: SuggestionContext) -> None:
+    faults = context.validation_cache.faults(resource, _known_faults)
+    new = faults - context.validation_cache.faults(original, _known_faults) if faults and original else faults
     if new:
-        raise Withheld(f"the order would not be valid FHIR at {', '.join(sorted(place for place, _ in new))}")
+        raise SuggestionWithheld(f"the order would not be valid FHIR at {', '.join(sorted(place for place, _ in new))}")
+
+
+_shapes: Final = ValidShapes()
+
+
+def _known_faults(resource: Json) -> set[ValidationFault]:
+    return set(_shapes.faults(resource, _faults))
 
 
 def _faults(resource: Json) -> set[tuple[str, str]]:

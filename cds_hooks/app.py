@@ -1,105 +1,133 @@
-"""The composition root: settings → parts → the ASGI app. The middleware list is the onion."""
+"""Builds the server from its settings: services, models, record, routes and middleware, each once."""
 
 import asyncio
-import gc
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
+from time import time
 
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from cards.suggest import prepare as prepare_suggestions
+from cards.suggest import load_fhir_models as prepare_suggestions
+from cds_hooks.audit.sealing import Sealing
 from cds_hooks.dialects import DEVELOPMENT, profile_for
-from cds_hooks.errors import HookError, MethodNotAllowed, NotFound, operation_outcome
-from cds_hooks.fetching import Fetching
+from cds_hooks.edge import EdgeLimits, connections_within
+from cds_hooks.errors import HookError
 from cds_hooks.governance import Governance
-from cds_hooks.invoke import Parts
+from cds_hooks.invoke import ServerComponents
 from cds_hooks.logs import configure_logs, log
-from cds_hooks.metrics import Metrics
-from cds_hooks.metrics_folder import MetricsFolder
-from cds_hooks.predictor import Predictor
-from cds_hooks.reuse import Reuse
-from cds_hooks.routes.contained import contained
-from cds_hooks.routes.health import health_routes
-from cds_hooks.routes.hooks import HookRoute
-from cds_hooks.routes.intake import Intake
+from cds_hooks.metrics import Metrics, MetricsFolder
+from cds_hooks.prefetch.fetch import PrefetchFetcher
+from cds_hooks.process_memory import settle_memory
+from cds_hooks.routes.browsers import HostCheck, refuse_host
+from cds_hooks.routes.discovery import protocol_routes
+from cds_hooks.routes.failures import answer_hook_error, answer_http_error, contain_failures
+from cds_hooks.routes.hooks import HookRoute, RequestLimits
+from cds_hooks.routes.openapi import TITLE, describe, documentation_routes
+from cds_hooks.routes.operations import OperatorAccess, health_routes
 from cds_hooks.routes.pages import page_routes
-from cds_hooks.routes.protocol import protocol_routes
-from cds_hooks.routes.visitors import Visitors
-from cds_hooks.security import ANONYMOUS, Known, TrustedClient, Untrusted, open_trust
-from cds_hooks.service import services_with
+from cds_hooks.security import ANONYMOUS, RegistrableNames, TrustedClient, open_trust
+from cds_hooks.services import ValidationSessions, services_for
+from cds_hooks.services._model import Predictor
 from cds_hooks.settings import Settings, settings
-from cds_hooks.storage.log import RecordUnavailable
+from cds_hooks.storage.decision import RecordUnavailable
 from cds_hooks.storage.opening import open_decision_log
+from cds_hooks.storage.site_keys import use_site_keys
+from cds_hooks.storage.user_hash import open_user_names
 
 
 def create_app(configured: Settings | None = None) -> ASGIApp:
     """The server as an ASGI app: services found, models loaded, the record open, before the first call is taken."""
     configured = configured or settings()
     configure_logs(configured.log_level)
-    services = services_with(configured.hooks_file)
+    use_site_keys(configured)
+    services = services_for(configured)
     hook_names = {hook for service in services.values() for hook in service.answers}
     trust = open_trust(
         configured.trust_file,
         configured.public_url,
         configured.database_url,
-        known=Known(services, hook_names),
+        known=RegistrableNames(services, hook_names),
         development=_development_client(configured),
     )
-    parts = Parts(
+    components = ServerComponents(
         configured,
         open_decision_log(configured.database_url),
         Metrics(),
         Predictor(),
-        Fetching(trust, configured.fetch_milliseconds),
-        Governance(configured.rules_file, needs_approval=not trust.development),
-        Reuse(),
+        PrefetchFetcher(trust, configured.fetch_milliseconds),
+        Governance(configured.rules_file, needs_approval=not trust.development, now=_clock_of(configured)),
+        ValidationSessions(),
+        open_user_names(configured.record_user, configured.user_keys),
     )
-    visitors = Visitors(configured)
-    counted = MetricsFolder(parts.metrics, configured.metrics_dir)
-    intake = Intake(configured.max_body_bytes, configured.body_seconds)
+    trust.outbound.count_with(components.metrics.outbound)
+    edge = EdgeLimits(
+        connections_within(configured.connections),
+        configured.head_seconds,
+        configured.answer_seconds,
+        components.metrics.edge_refused,
+    )
+    sealing = Sealing(configured)
+    visitors = OperatorAccess(configured)
+    components.metrics.record_failures = lambda: components.decisions.health.failures
+    counted = MetricsFolder(components.metrics, configured.metrics_dir)
+    intake = RequestLimits(configured.max_body_bytes, configured.body_seconds)
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        log().info("serving", services=len(services))
+    async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, object]]:
         prepare_suggestions()  # fhir.resources loads now and not with the first corrected draft
-        # What was made so far lives as long as the process; the collector need not walk it again and again.
-        gc.collect()
-        gc.freeze()
+        settle_memory()
+        rules = components.governance.approval_counts()
+        if rules is not None and rules["not_approved"]:
+            log().warning(
+                "rules are not approved and run in shadow", count=rules["not_approved"], reason="not-approved"
+            )
         with suppress(RecordUnavailable):  # the record says so itself, to every call
-            await asyncio.to_thread(parts.governance.read_answers, configured.database_url)
-        beside = [asyncio.create_task(counted.keep_writing())]
-        beside.append(asyncio.create_task(parts.governance.keep_reading(configured.database_url)))
-        yield
+            await asyncio.to_thread(components.governance.read_answers, configured.database_url)
+        beside = [asyncio.create_task(counted.keep_writing()), asyncio.create_task(edge.keep_sweeping())]
+        beside.append(asyncio.create_task(components.governance.keep_reading(configured.database_url)))
+        beside.append(asyncio.create_task(sealing.keep_sealing()))
+        yield {"services": len(services)}
         for task in beside:
             task.cancel()
         await asyncio.gather(*beside, return_exceptions=True)
-        await parts.decisions.close()
+        await components.decisions.close()
         await trust.aclose()
 
-    rest = FastAPI(title="CDS Hooks server", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
-    rest.include_router(protocol_routes(services, parts, intake, trust))
-    rest.include_router(health_routes(services, parts, counted, visitors))
-    rest.include_router(page_routes(configured, services, parts.governance, visitors))
-    rest.add_exception_handler(HookError, _hook_error(parts.metrics))
-    rest.add_exception_handler(HTTPException, _http_error)
+    document = "/openapi.json" if configured.shows_api_docs else None
+    rest = FastAPI(title=TITLE, lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=document)
+    rest.include_router(protocol_routes(services, components, intake, trust))
+    rest.include_router(health_routes(services, components, counted, visitors))
+    rest.include_router(page_routes(configured, services, components.governance, visitors))
+    if configured.shows_api_docs:
+        describe(rest, services)
+        rest.include_router(documentation_routes())
+    rest.add_exception_handler(HookError, answer_hook_error(components.metrics))
+    rest.add_exception_handler(HTTPException, answer_http_error)
 
     # Nothing that fails in there comes out in words.
-    others = contained(rest)
+    others = contain_failures(rest)
 
     # From the inside out. CDS Hooks 2.0.1 asks for CORS so that clients in a browser can call; no cookies are used.
-    hooks: ASGIApp = HookRoute(others, services, parts, intake, trust)
+    hooks: ASGIApp = HookRoute(others, services, components, intake, trust)
     protocol: ASGIApp = CORSMiddleware(
         hooks,
         allow_origins=configured.origins if trust.development else trust.origins,
+        allow_origin_regex=configured.origin_pattern if trust.development else None,
         allow_methods=("GET", "POST"),
         allow_headers=("authorization", "content-type"),
         max_age=600,
     )
-    return _Split(hooks, protocol, others)
+    return _Split(hooks, protocol, others, edge, HostCheck(configured.public_url) if trust.development else None)
+
+
+def _clock_of(configured: Settings) -> Callable[[], float]:
+    """Epoch seconds by the clock that calls are answered by."""
+    as_of = configured.as_of
+    return time if as_of is None else as_of.timestamp
 
 
 def _development_client(configured: Settings) -> TrustedClient:
@@ -119,34 +147,23 @@ class _Split:
     Other origins have no business on the pages, and a call without an origin needs no headers for one.
     """
 
-    def __init__(self, hooks: ASGIApp, browsers: ASGIApp, rest: ASGIApp) -> None:
+    def __init__(
+        self, hooks: ASGIApp, browsers: ASGIApp, rest: ASGIApp, edge: EdgeLimits, hosts: HostCheck | None
+    ) -> None:
+        """`edge` is for the protocol of the server (cds_hooks/edge.py), which finds it here."""
+        self.edge = edge
+        self.known_hosts = hosts
         self.hooks = hooks
         self.browsers = browsers
         self.rest = rest
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         app = self.rest
-        if scope.get("path", "").startswith("/cds-services"):
-            app = self.browsers if b"origin" in dict(scope["headers"]) else self.hooks
+        if scope["type"] == "http":
+            headers = dict(scope["headers"])
+            if self.known_hosts is not None and not self.known_hosts.allows(headers.get(b"host", b"localhost")):
+                await refuse_host(send)
+                return
+            if scope["path"].startswith("/cds-services"):
+                app = self.browsers if b"origin" in headers else self.hooks
         await app(scope, receive, send)
-
-
-def _hook_error(metrics: Metrics) -> Callable[[Request, Exception], Awaitable[Response]]:
-    async def answer(_: Request, error: Exception) -> Response:
-        assert isinstance(error, HookError)  # noqa: S101 - registered for this class
-        if isinstance(error, Untrusted):
-            metrics.untrusted(error.reason)
-            log().info("call refused", status=error.status, reason=error.reason, client=error.client)
-        headers = {name.decode(): value.decode() for name, value in error.headers}
-        return Response(operation_outcome(error), error.status, headers, media_type="application/json")
-
-    return answer
-
-
-async def _http_error(_: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)  # noqa: S101 - registered for this class
-    if error.status_code == MethodNotAllowed.status:
-        known: HookError = MethodNotAllowed("This address does not answer that method.")
-    else:
-        known = NotFound("There is nothing at this address; GET /cds-services lists the services.")
-    return Response(operation_outcome(known), known.status, error.headers, media_type="application/json")

@@ -1,42 +1,64 @@
-"""The command line: `cds-hooks`. Only the module of the command that was typed is loaded."""
+"""The command line: `cds-hooks`. Only the module of the command that was typed is imported."""
 
 import sys
-from importlib import import_module
-from importlib.metadata import version as installed_version
 from typing import Annotated
 
 import typer
-from pydantic import ValidationError
 
-from models_onnx.errors import ArtifactRefused
+from cds_hooks.commands.lazy import Lazy, lazy_group
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-
-# The command → its module in cds_hooks/commands and the function or typer app there, in the order of --help.
 COMMANDS = {
-    "run": ("serve", "run"),
-    "serve": ("serve", "serve"),
-    "call": ("call", "call"),
-    "services": ("services", "services"),
-    "samples": ("samples", "app"),
-    "decisions": ("decisions", "app"),
-    "model": ("model", "app"),
-    "data": ("data", "app"),
-    "equation": ("equation", "app"),
-    "medications": ("medications", "app"),
-    "rules": ("rules", "app"),
-    "check": ("check", "check"),
-    "check-file": ("check", "check_files"),
-    "fhir-server": ("fhir_server", "serve_fhir"),
-    "prefetch": ("prefetch", "app"),
-    "trust": ("trust", "app"),
-    "build-sheet": ("build_sheet", "build_sheet"),
-    "reference": ("reference", "app"),
+    "run": Lazy(
+        "serve",
+        "run",
+        "Serve, show the cards of a sample patient and of a drafted order, and go on serving until interrupted.",
+    ),
+    "serve": Lazy("serve", "serve", "Serve until interrupted."),
+    "call": Lazy(
+        "call", "call", "Send a patient, and perhaps draft orders, through the server's services and draw the cards."
+    ),
+    "services": Lazy("services", "services", "List the services, their hooks and what they prefetch."),
+    "samples": Lazy("samples", "app", "Invented sample patients, always as old as their story says."),
+    "decisions": Lazy("decisions", "app", "Read the record of decisions, and check that nobody changed it."),
+    "audit": Lazy("audit", "app", "Seal the record with a key outside the database, and verify the seals."),
+    "record": Lazy("record", "app", "Back up, restore and export the record."),
+    "model": Lazy("model.main", "app", "Train, evaluate, list and describe the models."),
+    "data": Lazy("data", "app", "Look at data before a model is trained on it."),
+    "equation": Lazy("equation.main", "app", "The published equations: list, work out, check."),
+    "medications": Lazy("medications", "app", "What is known of medications."),
+    "rules": Lazy("rules.main", "app", "Read, check, try out and approve the medication rules."),
+    "vaccines": Lazy("vaccines", "app", "Check and update what is known of vaccination."),
+    "check": Lazy(
+        "check", "check", "Test a CDS Hooks server from outside: discovery, calls, mistakes, feedback, CORS, time."
+    ),
+    "check-file": Lazy(
+        "check", "check_files", "Judge documents on disk: a discovery document, a response, or a part of one."
+    ),
+    "fhir-server": Lazy(
+        "fhir_server", "serve_fhir", "Serve patients' charts as a FHIR R4 server on this machine, until interrupted."
+    ),
+    "prefetch": Lazy("prefetch", "app", "See what clients send of what the services ask for."),
+    "trust": Lazy("trust", "app", "Say who may call, and which FHIR servers are read for them."),
+    "build-sheet": Lazy(
+        "build_sheet.main",
+        "build_sheet",
+        "Write the sheet for the analyst who sets our services up in an EHR that does not read discovery.",
+    ),
+    "settings": Lazy(
+        "settings",
+        "show_settings",
+        "Print every setting that is in force, and where it comes from; secrets and passwords are hidden.",
+    ),
+    "reference": Lazy("reference", "app", "Print the pages of docs/ that are made from declarations."),
 }
+
+app = typer.Typer(cls=lazy_group(COMMANDS), no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
 
 def _print_version(wanted: bool) -> None:
     if wanted:
+        from importlib.metadata import version as installed_version
+
         typer.echo(f"cds-hooks {installed_version('cds-hooks-onnx')}")
         raise typer.Exit
 
@@ -50,28 +72,38 @@ def _root(
     """A CDS Hooks server with explained risk models and order checks."""
 
 
-def _add(name: str) -> None:
-    module, attribute = COMMANDS[name]
-    command = getattr(import_module(f"cds_hooks.commands.{module}"), attribute)
-    if isinstance(command, typer.Typer):
-        app.add_typer(command, name=name)
-    else:
-        app.command(name)(command)
-
-
 def main() -> None:
-    """Runs the command line; a setting that makes no sense is said in a sentence and ends with exit code 2, a model
-    that was changed or is not trusted with exit code 1."""
+    """Runs the command line.
+
+    A setting that makes no sense is reported in a sentence and ends with exit code 2, a model that was changed or is
+    not trusted with exit code 1.
+    """
     try:
-        for name in sys.argv[1:2] if sys.argv[1:2] and sys.argv[1] in COMMANDS else COMMANDS:
-            _add(name)
         app()
-    except ValidationError as error:
-        for fault in error.errors():
-            name = "CDS_" + "_".join(str(part) for part in fault["loc"]).upper() + ": " if fault["loc"] else ""
-            typer.echo(f"{name}{fault['msg'].removeprefix('Value error, ')}", err=True)
-        sys.exit(2)
-    except ArtifactRefused as error:
-        # Services load their models when they are found, so any command that needs them stops here.
-        typer.echo(f"A model of a service cannot be used, so nothing is served: {error}", err=True)
-        sys.exit(1)
+    except Exception as error:
+        # These classes are imported only here: neither pydantic nor rules and models are needed to start.
+        from pydantic import ValidationError
+
+        from cards.rules.language.rule import RuleError
+        from cds_hooks.setting_checks import UnknownSetting
+        from models_onnx.errors import ArtifactRefused, DeclarationError
+
+        if isinstance(error, ValidationError):
+            for fault in error.errors():
+                name = "CDS_" + "_".join(str(part) for part in fault["loc"]).upper() + ": " if fault["loc"] else ""
+                typer.echo(f"{name}{fault['msg'].removeprefix('Value error, ')}", err=True)
+            sys.exit(2)
+        if isinstance(error, UnknownSetting):
+            typer.echo(str(error), err=True)
+            sys.exit(2)
+        if isinstance(error, DeclarationError):
+            typer.echo(f"A file that declares something cannot be used: {error}", err=True)
+            sys.exit(1)
+        if isinstance(error, RuleError):
+            typer.echo(f"A medication rule cannot be used: {error}", err=True)
+            sys.exit(1)
+        if isinstance(error, ArtifactRefused):
+            # Services load their models when they are found, so any command that needs them stops here.
+            typer.echo(f"A model of a service cannot be used, so nothing is served: {error}", err=True)
+            sys.exit(1)
+        raise

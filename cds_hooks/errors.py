@@ -1,20 +1,26 @@
-"""What can go wrong with a call, and what the client hears: HTTP status and OperationOutcome.
+"""The errors of a call, and what the caller gets for each: an HTTP status and an OperationOutcome.
 
 HookError
 ├── BadRequest            400   the body is not what the hook prescribes
-│   └── TooDeep           400   nested deeper than anything real
-├── Forbidden             403   for the operator only
-├── NotFound              404   no service of this id, no page
+│   └── TooDeep           400   the body is nested deeper than any FHIR resource
+├── Untrusted             401   the token of the call does not show a client of the trust file
+├── Forbidden             403   only the operator may see this
+├── NotAllowed            403   the client is known, but not registered for this service or hook
+├── NotFound              404   there is no service of this id, or no page
 ├── MethodNotAllowed      405
 ├── RequestTimeout        408   the body came too slowly
 ├── PreconditionFailed    412   required data is neither in prefetch nor obtainable
 ├── PayloadTooLarge       413
 ├── UnsupportedMediaType  415
-├── TooManyCalls          429   more calls of one client at the same time than it may have
-└── RecordFailed          503   the decision could not be recorded, so no advice is given
+├── MisdirectedRequest    421   the Host header is of another name (development profile)
+├── TooManyCalls          429   the client has as many calls under way as it may have
+├── RecordFailed          503   the decision could not be recorded, so no advice is given
+└── ReplayStoreFailed     503   whether the token was used before cannot be checked
+
+Any other exception is answered 500 (`routes/failures.py`).
 """
 
-from typing import ClassVar
+from typing import ClassVar, Final, Literal
 
 import msgspec
 
@@ -98,6 +104,13 @@ class UnsupportedMediaType(HookError):
     code = "not-supported"
 
 
+class MisdirectedRequest(HookError):
+    """The Host header is of a name that this server does not answer to (development profile)."""
+
+    status = 421
+    code = "forbidden"
+
+
 class TooManyCalls(HookError):
     """The client has as many calls under way as it may have."""
 
@@ -111,10 +124,18 @@ class RecordFailed(HookError):
 
     status = 503
     code = "transient"
+    headers = ((b"retry-after", b"5"),)
 
 
-def operation_outcome(error: HookError) -> bytes:
-    """The FHIR OperationOutcome a client reads, as JSON bytes."""
+CALL_ID: Final = b"x-call-id"
+"""Header of every refusal: the id under which the operator's log has the call."""
+
+
+def operation_outcome(error: HookError, call_id: str | None = None) -> bytes:
+    """The FHIR OperationOutcome a client reads, as JSON bytes; its `id` is that of the call, where one is given.
+
+    That of a 401 never has one, so that all have the same body: there the id is in the header `x-call-id` alone.
+    """
     issue: dict[str, object] = {
         "severity": "error" if error.status < 500 else "fatal",
         "code": error.code,
@@ -123,4 +144,64 @@ def operation_outcome(error: HookError) -> bytes:
     }
     if error.expression:
         issue["expression"] = [error.expression]
-    return msgspec.json.encode({"resourceType": "OperationOutcome", "issue": [issue]})
+    outcome: dict[str, object] = {"resourceType": "OperationOutcome"}
+    if call_id is not None and error.status != Untrusted.status:
+        outcome["id"] = call_id
+    return msgspec.json.encode(outcome | {"issue": [issue]})
+
+
+UntrustedReason = Literal[
+    "algorithm",
+    "audience",
+    "claims",
+    "expired",
+    "header",
+    "issuer",
+    "jku",
+    "key",
+    "keys-away",
+    "lifetime",
+    "malformed",
+    "no-token",
+    "not-yet",
+    "replayed",
+    "scheme",
+    "signature",
+    "too-long",
+    "two-tokens",
+]
+"""Counter label and log field; docs/security.md says what each means and what to do."""
+
+
+class Untrusted(HookError):
+    """The token is missing or does not hold; `reason` is for the log and the counters, never for the caller."""
+
+    status = 401
+    code = "login"
+    # RFC 9110, section 15.5.2; without `error=`, which would say why
+    headers = ((b"www-authenticate", b"Bearer"),)
+
+    def __init__(self, reason: UntrustedReason, client: str = "") -> None:
+        """`client` is the name in the trust file that the token claims to be, where it got that far."""
+        super().__init__("This call does not come from a client that is trusted here.")
+        self.reason: UntrustedReason = reason
+        self.client = client
+
+
+class NotAllowed(HookError):
+    """A trusted client calls what it is not registered for."""
+
+    status = 403
+    code = "forbidden"
+
+
+class ReplayStoreFailed(HookError):
+    """The store of used tokens cannot be read or written."""
+
+    status = 503
+    code = "transient"
+    headers = ((b"retry-after", b"5"),)
+
+
+UNTRUSTED_BODY: Final = operation_outcome(Untrusted("no-token"))
+"""The one body of every 401."""

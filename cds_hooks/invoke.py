@@ -1,7 +1,10 @@
-"""The data's way: from the bytes of a hook call to the bytes of its answer. Read this first."""
+"""Answers one hook call: from the bytes of the request to the bytes of the response. Read this module first.
+
+docs/architecture.md draws the same steps with the files behind them.
+"""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import count
 from time import perf_counter, time_ns
@@ -9,89 +12,107 @@ from time import perf_counter, time_ns
 from msgspec import structs
 
 from cards.card import Card
-from cards.rules.finding import Silence
+from cards.rules.engine.finding import Silence
 from cds_hooks.dialects import shape_cards
 from cds_hooks.errors import BadRequest, PreconditionFailed, RecordFailed, operation_outcome
-from cds_hooks.fetching import Fetching, Filled, refers_elsewhere
 from cds_hooks.governance import Governance
 from cds_hooks.metrics import Metrics
-from cds_hooks.predictor import Predictor
-from cds_hooks.prefetch import Brought, noted, what_was_brought
+from cds_hooks.prefetch import PrefetchState, inspect_prefetch, with_prefetch_note
+from cds_hooks.prefetch.fetch import FilledPrefetch, PrefetchFetcher
+from cds_hooks.prefetch.medications import has_missing_medications
 from cds_hooks.protocol.request import CDSRequest, read_request
 from cds_hooks.protocol.response import encode_response
-from cds_hooks.reuse import Reuse
 from cds_hooks.security import TrustedClient
-from cds_hooks.service import Service, Situation
+from cds_hooks.services import Service, ServiceInput, ValidationSessions
+from cds_hooks.services._model import Predictor
 from cds_hooks.settings import Settings
-from cds_hooks.storage.basis import digest, encode_basis, encode_models, inputs_of
-from cds_hooks.storage.decision import Decision
-from cds_hooks.storage.identifiers import new_decision_id, numbered_uuid
-from cds_hooks.storage.log import DecisionLog, RecordUnavailable
-from fhir.mapping.stay import care_units
-from fhir.record.errors import WrongPatient
-from fhir.record.record import PatientRecord, read_record
+from cds_hooks.storage.decision import (
+    Decision,
+    DecisionLog,
+    RecordUnavailable,
+    encode_basis,
+    encode_models,
+    input_digest_of,
+    inputs_of,
+    new_decision_id,
+    numbered_uuid,
+)
+from cds_hooks.storage.user_hash import UserNames
+from fhir.mapping.stays import care_units
+from fhir.record.reading import read_record
+from fhir.record.record import PatientRecord
+from fhir.record.refusal import WrongPatient, shorten_refusals
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
-    """What a call needs beside its own bytes; put together once in app.py."""
+class ServerComponents:
+    """The parts of the server that every call uses; `app.py` puts them together once."""
 
     settings: Settings
     decisions: DecisionLog
     metrics: Metrics
     predictor: Predictor
-    fetching: Fetching
+    fetching: PrefetchFetcher
     governance: Governance
-    reuse: Reuse
+    sessions: ValidationSessions
+    users: UserNames = field(default_factory=lambda: UserNames("none"))
 
 
-async def invoke(body: bytes, service: Service, client: TrustedClient, parts: Parts) -> bytes:
-    """The response body of one hook call, its decision committed before it is returned.
+async def invoke(
+    body: bytes, service: Service, client: TrustedClient, components: ServerComponents, decision_id: str | None = None
+) -> bytes:
+    """Answer one hook call and commit its decision before the response body is returned.
 
-    Raises a HookError (errors.py says which becomes which HTTP status) when the call cannot be answered; an
-    unanswerable call is never an empty list of cards.
+    `decision_id` is the id under which the call is recorded and a failure is logged; a new one where none is given.
+
+    Raises:
+        HookError: The call cannot be answered; `errors.py` maps each subclass to an HTTP status. A call that cannot be
+            answered is never an empty list of cards.
     """
     stages = _Stages()
-    as_of = parts.settings.as_of or datetime.now(UTC)
-    decision_id = new_decision_id()
+    as_of = components.settings.as_of or datetime.now(UTC)
+    decision_id = decision_id or new_decision_id()
 
-    request = read_request(body, service.answers, client.profile.dialect.hook_meant)
+    request = read_request(body, service.answers, client.profile.dialect.actual_hook)
     client.require(service.id, request.hook)
     stages.end("decode")
 
-    templates = service.asks(client.profile.version)
-    filled = Filled(request.prefetch, what_was_brought(request.prefetch, templates, as_of.timestamp()))
-    if filled.brought.gaps or refers_elsewhere(request, templates):
-        filled = await parts.fetching.fill(
-            request, filled.brought, client, as_of.date(), client.profile.version, service.gives_back
+    templates = service.templates_for_version(client.profile.version)
+    filled = FilledPrefetch(request.prefetch, inspect_prefetch(request.prefetch, templates, as_of.timestamp()))
+    if filled.state.gaps or has_missing_medications(request, templates):
+        filled = await components.fetching.fill(
+            request, filled.state, client, as_of.date(), client.profile.version, service.returns_resources
         )
         stages.end("fetch")
-    brought = filled.brought
-    parts.metrics.prefetched(client.name, service.id, brought.summary, brought.milliseconds / 1000)
+    prefetch = filled.state
+    components.metrics.prefetched(client.name, service.id, prefetch.summary, prefetch.milliseconds / 1000)
     try:
         if service.needs_patient(request):
-            brought.require("patient")
+            prefetch.require("patient")
         record = _read_facts(request, filled, as_of)
         stages.end("facts")
 
-        # What is large is not kept while the call waits for others, here and at the record: the record has the
-        # resources now, and a service that waits lets it go.
+        # Large objects are not kept while this call waits for the database or for a model: the record holds the
+        # resources now, and a service that waits releases it.
         request.prefetch.clear()
-        sent = (body, *filled.bodies) if service.gives_back else ()
+        sent = (body, *filled.bodies) if service.returns_resources else ()
         del body, filled
-        situation = _situation(request, record, brought, decision_id, client, parts, sent)
-        advice = await service.decide(situation)
+        service_input = _service_input(request, record, prefetch, decision_id, client, components, sent)
+        advice = await service.decide(service_input)
     except PreconditionFailed as error:
-        await _record_what_lacked(error, as_of, decision_id, request, service, client, brought, stages, parts)
+        await _record_missing_data(error, as_of, decision_id, request, service, client, prefetch, stages, components)
         raise
-    silences = advice.silences + _refusals_as_silences(record)
+    said = components.governance.said_once
+    advice.cards, repeated = said.without_said(client.name, record.patient_id, advice.cards)
+    silences = advice.silences + repeated + _refusals_as_silences(record)
     stages.end("decide")
 
     timings = stages.milliseconds if request.wants_timings else None
-    said = advice.cards if parts.settings.shows_pages else _without_link(advice.cards, situation.explain_url)
-    cards = shape_cards(noted(said, brought), client.profile)
-    response = encode_response(cards, decision_id, silences, timings)
-    inputs = inputs_of(as_of, advice.features, advice.orders)
+    allowed = components.settings.shows_pages
+    cards = advice.cards if allowed else _without_link(advice.cards, service_input.explain_url)
+    shaped = shape_cards(with_prefetch_note(cards, prefetch), client.profile)
+    response = encode_response(shaped, decision_id, silences, timings)
+    inputs = inputs_of(as_of, advice.features, advice.orders, advice.vaccinations)
     decision = Decision(
         id=decision_id,
         decided_at=time_ns() // 1000,
@@ -101,43 +122,44 @@ async def invoke(body: bytes, service: Service, client: TrustedClient, parts: Pa
         client=client.name,
         patient=record.patient_id,
         outcome="cards" if advice.cards else "silent",
-        input_digest=digest(inputs),
+        input_digest=input_digest_of(inputs),
         models=encode_models(advice.models),
         response=response,
-        basis=encode_basis(inputs, advice.scores, silences, stages.milliseconds, brought.basis),
+        basis=encode_basis(inputs, advice.scores, silences, stages.milliseconds, prefetch.basis),
+        user_id=components.users.recorded(client.name, request.context.user_id),
     )
     hook = request.hook
-    del request, record, sent, situation
+    del request, record, sent, service_input
     stages.end("encode")
 
-    await _commit(decision, parts)
+    await _commit(decision, components)
     stages.end("record")
 
-    parts.metrics.answered(service.id, hook, advice.cards, silences, stages.seconds)
+    components.metrics.answered(service.id, hook, advice.cards, silences, stages.seconds)
     return response
 
 
-async def _commit(decision: Decision, parts: Parts) -> None:
+async def _commit(decision: Decision, components: ServerComponents) -> None:
     try:
-        await parts.decisions.append(decision)
+        await components.decisions.append(decision)
     except RecordUnavailable as error:
         raise RecordFailed("The decision could not be recorded, so no advice is given. Try again later.") from error
 
 
-async def _record_what_lacked(
+async def _record_missing_data(
     error: PreconditionFailed,
     as_of: datetime,
     decision_id: str,
     request: CDSRequest,
     service: Service,
     client: TrustedClient,
-    brought: Brought,
+    prefetch: PrefetchState,
     stages: "_Stages",
-    parts: Parts,
+    components: ServerComponents,
 ) -> None:
-    """Required data that is not there is on record too: what a client never sends is seen in `prefetch stats`."""
+    """Record a call that lacked required data, so that `cds-hooks prefetch stats` shows what a client never sends."""
     inputs = inputs_of(as_of, None, None)
-    lacked = [Silence(error.expression or "prefetch", "required-data-missing", error.text)]
+    missing = [Silence(error.expression or "prefetch", "required-data-missing", error.text)]
     refusal = Decision(
         id=decision_id,
         decided_at=time_ns() // 1000,
@@ -147,60 +169,69 @@ async def _record_what_lacked(
         client=client.name,
         patient=request.context.patient_id,
         outcome="error",
-        input_digest=digest(inputs),
+        input_digest=input_digest_of(inputs),
         models=encode_models(()),
-        response=operation_outcome(error),
-        basis=encode_basis(inputs, None, lacked, stages.milliseconds, brought.basis),
+        response=operation_outcome(error, decision_id),
+        basis=encode_basis(inputs, None, missing, stages.milliseconds, prefetch.basis),
+        user_id=components.users.recorded(client.name, request.context.user_id),
     )
-    await _commit(refusal, parts)
+    await _commit(refusal, components)
 
 
-def _read_facts(request: CDSRequest, filled: Filled, as_of: datetime) -> PatientRecord:
+def _read_facts(request: CDSRequest, filled: FilledPrefetch, as_of: datetime) -> PatientRecord:
     try:
-        record = read_record(filled.values, request.context.patient_id, as_of)
+        return read_record(
+            filled.values,
+            request.context.patient_id,
+            as_of,
+            requested=filled.state.known,
+            encounter_id=request.context.encounter_id,
+            refusals=(*request.refusals, *filled.refusals, *filled.state.refusals),
+        )
     except WrongPatient as error:
         raise BadRequest(str(error), "prefetch") from error
-    record.known = filled.brought.known
-    record.refusals.extend(request.refusals)
-    record.refusals.extend(filled.refusals)
-    record.refusals.extend(filled.brought.refusals)
-    return record
 
 
 def _without_link(cards: Sequence[Card], url: str) -> list[Card]:
-    """No link to a page that the reader may not open."""
+    """The cards without links to this page, which the reader may not open."""
     return [structs.replace(card, links=tuple(link for link in card.links if link.url != url)) for card in cards]
 
 
-def _situation(
+def _service_input(
     request: CDSRequest,
     record: PatientRecord,
-    brought: Brought,
+    prefetch: PrefetchState,
     decision_id: str,
     client: TrustedClient,
-    parts: Parts,
+    components: ServerComponents,
     sent: tuple[bytes, ...],
-) -> Situation:
+) -> ServiceInput:
     numbers = count(1)
-    return Situation(
+    return ServiceInput(
         request=request,
         record=record,
         card_uuid=lambda: numbered_uuid(decision_id, next(numbers)),
-        alert_share=parts.settings.alert_share,
-        kfre_region=parts.settings.kfre_region,
-        referral_risk=parts.settings.referral_risk,
-        public_url=parts.settings.public_url,
+        alert_share=components.settings.alert_share,
+        kfre_region=components.settings.kfre_region,
+        referral_risk=components.settings.referral_risk,
+        public_url=components.settings.public_url,
         decision_id=decision_id,
-        predict=parts.predictor.predict,
-        proofs=parts.reuse.proofs(client.name, record.patient_id, request.context.user_id or "", record.as_of_epoch),
-        quiet=parts.governance.hearing(client.name, record.patient_id, lambda: care_units(record), record.as_of_epoch),
-        prefetch=brought,
+        predict=components.predictor.predict,
+        model_state=components.settings.model_state,
+        validation_cache=components.sessions.cache_of(
+            client.name, record.patient_id, request.context.user_id or "", record.as_of_epoch
+        ),
+        suppress=components.governance.suppression_policy(
+            client.name, record.patient_id, lambda: care_units(record), record.as_of_epoch
+        ),
+        prefetch=prefetch,
         sent=sent,
     )
 
 
 def _refusals_as_silences(record: PatientRecord) -> list[Silence]:
-    return [Silence(refusal.subject, refusal.reason, refusal.text) for refusal in record.refusals]
+    refusals = shorten_refusals(record.refusals)
+    return [Silence(refusal.subject, refusal.reason, refusal.text) for refusal in refusals]
 
 
 class _Stages:

@@ -1,21 +1,29 @@
-"""Counters and histograms for /metrics; no label can hold anything of a patient.
+"""Counters and histograms for /metrics, in one process or over several workers. No label can hold patient data.
 
-The counting itself is plain dictionaries: prometheus-client's own `labels().inc()` costs 1 to 2 µs each and a call
-needs about ten of them. What Prometheus reads is made from them by the library when it asks.
+A call needs about twenty counts. They are counted in plain dictionaries (4 µs a call, measured on 20 November 2026) and
+handed to prometheus-client when the page is read, or once a second to its multiprocess files: counting with the library
+itself takes 18 µs a call in one process and 37 µs with its multiprocess mode.
 """
 
+import asyncio
+import os
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
 
-from msgspec import Struct
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
+from prometheus_client.mmap_dict import MmapedDict, mmap_key
+from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 from cards.card import Card
-from cards.rules.finding import Silence
+from cards.rules.engine.finding import Silence
+from cds_hooks.process_metrics import ProcessMetrics, workers_of
 
 _SECONDS = (0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
 _HELP = {
@@ -23,17 +31,21 @@ _HELP = {
     "cds_cards": ("Cards by service and indicator.", ("service", "indicator")),
     "cds_silences": ("Reasons for saying nothing, by service and reason code.", ("service", "reason")),
     "cds_untrusted": ("Calls whose caller is not trusted, by reason class.", ("reason",)),
+    "cds_edge_refused": (
+        "Connections that were refused or ended before a request was answered, by reason (docs/security.md).",
+        ("reason",),
+    ),
+    "cds_outbound": (
+        "Requests to FHIR servers (fhir) and key sets (keys) that ended by time (timeout), and connection pools that "
+        "were replaced because requests timed out one after another (pool-replaced).",
+        ("client", "purpose", "event"),
+    ),
     "cds_feedback": ("Clinicians' answers to cards, by service and outcome.", ("service", "outcome")),
     "cds_feedback_unmatched": ("Answers to no card that this client got from this service.", ("service", "reason")),
 }
 
 
-class Counted(Struct, frozen=True, array_like=True):
-    """What one worker counted: counts by name and labels, times by two labels with buckets and sum."""
-
-    counts: list[tuple[tuple[str, ...], int]]
-    stages: list[tuple[str, str, list[int], float]]
-    fetches: list[tuple[str, str, list[int], float]]
+_WRITE_SECONDS: Final = 1.0
 
 
 class Metrics(Collector):
@@ -45,6 +57,9 @@ class Metrics(Collector):
         self._fetches: dict[tuple[str, str], _Distribution] = {}
         self._registry = CollectorRegistry()
         self._registry.register(self)
+        self._registry.register(ProcessMetrics())
+        self.record_failures: Callable[[], int] = lambda: 0
+        """Decisions that could not be committed so far; the record counts them itself."""
 
     def answered(
         self, service: str, hook: str, cards: Sequence[Card], silences: Sequence[Silence], stages: dict[str, float]
@@ -76,6 +91,14 @@ class Metrics(Collector):
         """Counts one call that no trusted client is shown to have made."""
         self._counts["cds_untrusted", reason] += 1
 
+    def edge_refused(self, reason: str) -> None:
+        """Counts a connection that was refused or ended at the edge."""
+        self._counts["cds_edge_refused", reason] += 1
+
+    def outbound(self, client: str, purpose: str, event: str) -> None:
+        """Counts a request to a FHIR server or for a key set that timed out, or a pool that was replaced for it."""
+        self._counts["cds_outbound", client, purpose, event] += 1
+
     def feedback(self, service: str, outcome: str) -> None:
         """Counts one answer to a card."""
         self._counts["cds_feedback", service, outcome] += 1
@@ -84,27 +107,9 @@ class Metrics(Collector):
         """Counts one answer, or one suggestion of it, that belongs to no card of ours."""
         self._counts["cds_feedback_unmatched", service, reason] += 1
 
-    def page(self, others: Iterable["Counted"] = ()) -> bytes:
-        """The text that Prometheus reads: what was counted here and by other workers of the same server."""
-        whole = Metrics()
-        for counted in (self.counted(), *others):
-            whole._add(counted)
-        return generate_latest(whole._registry)
-
-    def counted(self) -> "Counted":
-        """Everything counted so far, in a form that can be written down."""
-        return Counted(
-            list(self._counts.items()),
-            [(*labels, *each.state()) for labels, each in self._stages.items()],
-            [(*labels, *each.state()) for labels, each in self._fetches.items()],
-        )
-
-    def _add(self, counted: "Counted") -> None:
-        for key, count in counted.counts:
-            self._counts[tuple(key)] += count
-        for kept, told in ((self._stages, counted.stages), (self._fetches, counted.fetches)):
-            for first, second, buckets, total in told:
-                kept.setdefault((first, second), _Distribution()).add(buckets, total)
+    def page(self) -> bytes:
+        """The text that Prometheus reads: what this process counted."""
+        return generate_latest(self._registry)
 
     def collect(self) -> Iterator[Metric]:
         """What was counted so far, for the library."""
@@ -114,6 +119,9 @@ class Metrics(Collector):
                 if key[0] == name:
                     family.add_metric(key[1:], count)
             yield family
+        yield CounterMetricFamily(
+            "cds_record_failures", "Decisions and probes that could not be committed.", value=self.record_failures()
+        )
         yield self._prefetch()
         yield _histogram("cds_stage_seconds", "Time of one stage of a call.", ("service", "stage"), self._stages)
         text = "Time of reading from the client's FHIR server in one call, of calls that did."
@@ -155,15 +163,6 @@ class _Distribution:
         self._counts[bisect_left(_SECONDS, seconds)] += 1
         self.total += seconds
 
-    def state(self) -> tuple[list[int], float]:
-        """Counts by bucket and the sum, to be added elsewhere."""
-        return list(self._counts), self.total
-
-    def add(self, counts: Iterable[int], total: float) -> None:
-        """Adds what another counted."""
-        self._counts = [mine + theirs for mine, theirs in zip(self._counts, counts, strict=True)]
-        self.total += total
-
     def buckets(self) -> list[tuple[str, float]]:
         """Cumulative counts by upper bound, as Prometheus wants them."""
         running = 0
@@ -172,3 +171,74 @@ class _Distribution:
             running += count
             cumulative.append((bound, running))
         return cumulative
+
+
+class MetricsFolder:
+    """Adds up the counts of several workers with prometheus-client's own multiprocess files.
+
+    Each worker writes its counts into files of the library's form once a second, and the one that is asked for the page
+    lets the library add them up. The files of a worker that ended stay, so that no counter falls while the server runs.
+    """
+
+    def __init__(self, metrics: Metrics, folder: Path | None) -> None:
+        """Without a folder this process is the only worker."""
+        self._metrics = metrics
+        self._folder = folder
+        self._files: dict[str, MmapedDict] = {}
+
+    def page(self) -> bytes:
+        """The text that Prometheus reads, of all workers; what others counted is up to a second old."""
+        if self._folder is None:
+            return self._metrics.page()
+        self._write(self._folder)
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry, str(self._folder))  # type: ignore[no-untyped-call] # the library types no module of it
+        pids = {int(file.stem.rpartition("_")[2]) for file in self._folder.glob("counter_*.db")}
+        registry.register(ProcessMetrics(workers_of(os.getppid(), pids)))
+        return generate_latest(registry)
+
+    async def keep_writing(self) -> None:
+        """Writes what this worker counted once a second until cancelled, and then a last time."""
+        if self._folder is None:
+            return
+        try:
+            while True:
+                self._write(self._folder)
+                await asyncio.sleep(_WRITE_SECONDS)
+        finally:
+            self._write(self._folder)
+            self.close()
+
+    def close(self) -> None:
+        """Closes this worker's files; what they hold stays for the others."""
+        for file in self._files.values():
+            file.close()  # type: ignore[no-untyped-call] # the library types no method of it
+        self._files.clear()
+
+    def _write(self, folder: Path) -> None:
+        with suppress(OSError):  # counting never stands in the way of answering
+            for metric in self._metrics.collect():
+                file = self._file(folder, metric.type)
+                for name, labels, value in _own_samples(metric):
+                    names, values = list(labels), list(labels.values())
+                    key = mmap_key(metric.name, name, names, values, metric.documentation)
+                    file.write_value(key, value, 0.0)  # type: ignore[no-untyped-call] # as below
+
+    def _file(self, folder: Path, kind: str) -> "MmapedDict":
+        if kind not in self._files:
+            self._files[kind] = MmapedDict(  # type: ignore[no-untyped-call] # as below
+                str(folder / f"{kind}_{os.getpid()}.db")
+            )
+        return self._files[kind]
+
+
+def _own_samples(metric: Metric) -> Iterator[tuple[str, dict[str, str], float]]:
+    """The samples as the library's files hold them: each bucket by itself, without the count over all buckets."""
+    below = 0.0
+    for sample in metric.samples:
+        if sample.name.endswith("_bucket"):
+            below = 0.0 if sample.labels["le"] == str(_SECONDS[0]) else below
+            yield sample.name, sample.labels, sample.value - below
+            below = sample.value
+        elif metric.type != "histogram" or sample.name.endswith("_sum"):
+            yield sample.name, sample.labels, sample.value

@@ -1,14 +1,22 @@
 """Settings: the only reader of the environment. Every setting is `CDS_` + its name in capitals (docs/settings.md)."""
 
+import os
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from cds_hooks.setting_checks import HOST, address_fault, listen_address, refuse_unknown
+
+ModelState = Literal["validated", "approved", "active"]
+"""The release states from which a model may show cards, from the lowest to the highest."""
+
 ROOT = Path(__file__).resolve().parent.parent
+LOOPBACK_ORIGINS = "loopback"
+_LOOPBACK_PATTERN = r"https?://(localhost|127\.\d{1,3}\.\d{1,3}\.\d{1,3}|\[::1\])(:\d{1,5})?"
 
 
 class Settings(BaseSettings):
@@ -19,6 +27,44 @@ class Settings(BaseSettings):
     database_url: str = Field(
         default="sqlite:///var/decisions.sqlite3",
         description="Where decisions are recorded: an SQLAlchemy URL, SQLite or PostgreSQL.",
+    )
+    record_user: Literal["hashed", "clear", "none"] = Field(
+        default="hashed",
+        description="How the user to whom cards are shown stands in the record: as a keyed hash, in the clear, or not "
+        "at all (docs/operations/evidence.md).",
+    )
+    user_keys: Path = Field(
+        default=Path("var/user-keys.txt"),
+        description="File of the keys for the hash of users, the newest first; made at the first start. Several "
+        "machines that share a record share this file.",
+    )
+    content_key: SecretStr | None = Field(
+        default=None,
+        description="Key that encrypts the content of the record with AES-256-GCM, 64 hexadecimal digits; older keys "
+        "after it, separated by spaces. Without it or CDS_CONTENT_KEYS nothing is encrypted.",
+    )
+    content_keys: Path | None = Field(
+        default=None,
+        description="File of the keys that encrypt the content of the record, one a line, the newest first.",
+    )
+    seal_key: Path | None = Field(
+        default=None,
+        description="Ed25519 private key (PEM) with which the record is sealed while the server runs; without it "
+        "nothing is sealed (docs/operations/evidence.md).",
+    )
+    seal_file: Path = Field(
+        default=Path("var/seals.ndjson"),
+        description="File to which each seal is added, one line each.",
+    )
+    seal_seconds: float = Field(
+        default=60, ge=1, le=86_400, description="Time between two seals, in seconds; nothing new, no seal."
+    )
+    seal_command: str | None = Field(
+        default=None,
+        description="Command that gets each seal on its standard input, to send it off the machine.",
+    )
+    seal_url: str | None = Field(
+        default=None, description="Address to which each seal is sent by POST; https, or http on loopback."
     )
     data_dir: Path = Field(
         default=ROOT.parent / "shared" / "data",
@@ -42,13 +88,23 @@ class Settings(BaseSettings):
         default=None,
         min_length=16,
         description="Bearer token with which other machines read /metrics and the pages of decisions, where there is "
-        "a trust file; without it only this machine itself can.",
+        "a trust file.",
+    )
+    operator_listen: str | None = Field(
+        default=None,
+        description="A second address to listen on, as 127.0.0.1:9085 or unix:/run/cds-hooks/operator.sock: whoever "
+        "reaches it reads /metrics and the pages of decisions without the token, where there is a trust file.",
     )
     explain_pages: Literal["operator", "everyone"] = Field(
         default="operator",
         description="Who reads the pages of decisions, where there is a trust file: the operator alone, or everyone "
         "who reaches this address, because the site has its own access control in front of it. Cards link to these "
         "pages only where everyone can open them.",
+    )
+    api_docs: bool = Field(
+        default=False,
+        description="Show the OpenAPI document (/openapi.json) and its page (/docs) where there is a trust file, too; "
+        "in the development profile they are always shown.",
     )
     metrics_dir: Path | None = Field(
         default=None,
@@ -63,8 +119,11 @@ class Settings(BaseSettings):
         description="The address under which clinicians' browsers reach this server; links on cards start with it.",
     )
     cors_origins: str = Field(
-        default="*",
-        description="Origins whose browsers may call, separated by commas; * for any (development profile).",
+        default=LOOPBACK_ORIGINS,
+        description=(
+            "Origins whose pages may call, separated by commas (development profile): loopback for pages of this "
+            "machine, an origin such as https://sandbox.cds-hooks.org, or * for any page that a browser here opens."
+        ),
     )
     max_body_bytes: int = Field(
         default=16 * 1024 * 1024,
@@ -82,6 +141,31 @@ class Settings(BaseSettings):
         ge=1,
         description="Calls of one client under way at the same time in one server process, where no trust file "
         "says how many; more are answered 429.",
+    )
+    calls_per_second: int = Field(
+        default=10_000,
+        ge=1,
+        description="Calls of one client that begin in a second in one server process; more are answered 429 with "
+        "Retry-After. A trust file can say less for a client.",
+    )
+    connections: int = Field(
+        default=10_000,
+        ge=16,
+        description="Connections that are open at the same time in one server process, at most three quarters of the "
+        "file descriptors it may have; beyond it those that have waited the longest without a request are closed.",
+    )
+    head_seconds: float = Field(
+        default=10,
+        gt=0,
+        le=600,
+        description="Longest time in which the head of a request arrives, in seconds, counted from when the connection "
+        "was opened or the last answer given; slower ones are answered 408.",
+    )
+    answer_seconds: float = Field(
+        default=30,
+        gt=0,
+        le=600,
+        description="Longest time in which a client takes an answer, in seconds; then the connection is cut.",
     )
     fetch_milliseconds: int = Field(
         default=400,
@@ -106,7 +190,7 @@ class Settings(BaseSettings):
         description="The private key that signs models trained here; default var/model-signing-key.pem, made at the "
         "first training.",
     )
-    model_state: Literal["validated", "approved", "active"] = Field(
+    model_state: ModelState = Field(
         default="validated",
         description="Lowest release state in which a model shows cards, with every gate green or waived: validated, "
         "approved (by two people) or active.",
@@ -122,9 +206,10 @@ class Settings(BaseSettings):
         description="5-year risk of kidney failure from which a referral to nephrology is discussed: KDIGO 2024 gives "
         "0.03 to 0.05 and lets the site choose.",
     )
-    dialect: Literal["standard", "epic", "oracle", "sandbox"] = Field(
+    dialect: str = Field(
         default="standard",
-        description="How callers of the development profile speak: standard, epic, oracle or sandbox.",
+        description="How callers of the development profile speak: standard, epic, oracle, sandbox, or another of "
+        "`cds_hooks/dialects`.",
     )
     protocol_version: Literal["1.0", "1.1", "2.0", "2.0.1", "3.0-ballot", "3.0"] | None = Field(
         default=None,
@@ -148,6 +233,13 @@ class Settings(BaseSettings):
         description="Listen on other than loopback addresses in the development profile: only in a container whose "
         "port is published to this machine alone.",
     )
+    drain_seconds: float = Field(
+        default=3,
+        ge=0,
+        le=300,
+        description="How long a server that got SIGTERM goes on answering, with 503 at /readyz and closing "
+        "connections, before it ends, in seconds: as long as the load balancer needs to notice. Ctrl-C does not wait.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="Least level that is logged: debug, info, warning or error."
     )
@@ -157,10 +249,50 @@ class Settings(BaseSettings):
     def _with_zone(cls, value: datetime | None) -> datetime | None:
         return value.replace(tzinfo=UTC) if value is not None and value.tzinfo is None else value
 
+    @field_validator("public_url")
+    @classmethod
+    def _is_address(cls, value: str) -> str:
+        if fault := address_fault(value):
+            raise ValueError(f"{fault}; write it as https://cds.example.org")
+        return value.rstrip("/")
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _are_origins(cls, value: str) -> str:
+        for origin in filter(None, map(str.strip, value.split(","))):
+            if origin not in ("*", LOOPBACK_ORIGINS) and (fault := address_fault(origin, origin=True)):
+                raise ValueError(f"{fault}; write an origin as https://ehr.example.org, without a path")
+        return value
+
+    @field_validator("link_hosts")
+    @classmethod
+    def _are_hosts(cls, value: str | None) -> str | None:
+        for host in filter(None, map(str.strip, (value or "").split(","))):
+            if not HOST.fullmatch(host):
+                raise ValueError("a host is written as www.example.org, without scheme, port and path")
+        return value
+
+    @field_validator("operator_listen")
+    @classmethod
+    def _can_be_listened_on(cls, value: str | None) -> str | None:
+        if value is not None and listen_address(value) is None:
+            raise ValueError("write it as 127.0.0.1:9085, [::1]:9085 or unix:/run/cds-hooks/operator.sock")
+        return value
+
+    @property
+    def operator_address(self) -> tuple[str, int | None] | None:
+        """Host and port of the operator's listener, or the path of its Unix socket and None."""
+        return listen_address(self.operator_listen) if self.operator_listen is not None else None
+
     @property
     def shows_pages(self) -> bool:
         """Whether whoever reaches this address may read the pages of decisions."""
         return self.trust_file is None or self.explain_pages == "everyone"
+
+    @property
+    def shows_api_docs(self) -> bool:
+        """Whether the OpenAPI document and its page are served."""
+        return self.trust_file is None or self.api_docs
 
     @property
     def hosts(self) -> tuple[str, ...]:
@@ -169,11 +301,26 @@ class Settings(BaseSettings):
 
     @property
     def origins(self) -> tuple[str, ...]:
-        """The CORS origins one by one."""
+        """The CORS origins one by one, without the word for those of this machine."""
+        return tuple(origin for origin in self._named_origins if origin != LOOPBACK_ORIGINS)
+
+    @property
+    def origin_pattern(self) -> str | None:
+        """What the origins of this machine's own pages look like, where these may call."""
+        return _LOOPBACK_PATTERN if LOOPBACK_ORIGINS in self._named_origins else None
+
+    @property
+    def _named_origins(self) -> tuple[str, ...]:
         return tuple(origin.strip() for origin in self.cors_origins.split(",") if origin.strip())
 
 
-@lru_cache(maxsize=1)
+@cache
 def settings() -> Settings:
-    """The settings of this process, read once."""
+    """The settings of this process, read once.
+
+    Raises:
+        UnknownSetting: The environment has a CDS_ variable that is none.
+        pydantic.ValidationError: A value makes no sense.
+    """
+    refuse_unknown(os.environ, Settings.model_fields)
     return Settings()

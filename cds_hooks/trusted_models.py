@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from cds_hooks.settings import settings
-from models_onnx.runtime import Model
-from models_onnx.signing.keys import Keys, public_file, trust_also, trusted
-from models_onnx.signing.states import why_no_cards
+from cds_hooks.settings import ModelState, Settings
+from models_onnx.artifact.keys import Keys, add_trusted_keys, public_file, trusted_keys
+from models_onnx.artifact.release_file import reason_cards_withheld
+from models_onnx.serving.runtime import Model
 
 SIGNING_KEY = Path("var") / "model-signing-key.pem"
 """Where whoever trains models has the key that signs them, unless CDS_MODEL_SIGNING_KEY names another file."""
@@ -13,34 +13,34 @@ SIGNING_KEY = Path("var") / "model-signing-key.pem"
 SHADOW = "shadow"
 
 
-def signing_key() -> Path:
+def signing_key(configured: Settings) -> Path:
     """The file of the private key that signs what is trained here."""
-    return settings().model_signing_key or SIGNING_KEY
+    return configured.model_signing_key or SIGNING_KEY
 
 
-def own_keys() -> Keys:
-    """The maintainers' keys, those of CDS_MODEL_KEYS, and for whoever trains here their own.
+def own_keys(configured: Settings) -> Keys:
+    """The maintainers' keys, those of CDS_MODEL_KEYS, and the own key of whoever trains models here.
 
-    What one signed oneself one may look at and test; a server asks `trust_site_keys` instead.
+    The own key is enough to look at a model and to test it. A server asks `trust_site_keys` instead.
     """
-    own = public_file(signing_key())
-    return trusted(*_named(), *([own] if own.is_file() else []))
+    own = public_file(signing_key(configured))
+    return trusted_keys(*_named(configured.model_keys), *([own] if own.is_file() else []))
 
 
-def trust_site_keys() -> None:
-    """From now on models signed by the keys of CDS_MODEL_KEYS are loaded, too."""
-    trust_also(trusted(*_named()))
+def trust_site_keys(model_keys: Path | None) -> None:
+    """From now on models signed by the keys of this file (CDS_MODEL_KEYS) are loaded, too."""
+    add_trusted_keys(trusted_keys(*_named(model_keys)))
 
 
-def held_back(model: Model) -> str | None:
+def why_withheld(model: Model, lowest_state: ModelState) -> str | None:
     """Why this model shows no cards at this site, in one sentence; None where it does.
 
-    Its release must be in a state of CDS_MODEL_STATE or beyond, with every gate green or waived.
+    Its release must be in `lowest_state` (CDS_MODEL_STATE) or beyond, with every gate green or waived.
     """
     release = model.artifact.release
     if release is None:
         return f"{model.manifest.id} {model.manifest.version} is a draft that nobody signed"
-    return why_no_cards(release, settings().model_state)
+    return reason_cards_withheld(release, lowest_state)
 
 
 def is_in_shadow(model: Model) -> bool:
@@ -49,6 +49,5 @@ def is_in_shadow(model: Model) -> bool:
     return release is not None and release.state == SHADOW
 
 
-def _named() -> list[Path]:
-    named = settings().model_keys
-    return [] if named is None else [named]
+def _named(model_keys: Path | None) -> list[Path]:
+    return [] if model_keys is None else [model_keys]

@@ -1,8 +1,11 @@
 """Errors of the prediction floor.
 
 ModelError
+├── DeclarationError      a file that declares a model, an equation, a service … is wrong: file, line, what is wrong
 ├── UnknownModel          no specification, or no artifact, of that name
-├── SpecRefused           a specification contradicts itself
+├── UnknownEquation       no equation of that name
+├── VectorsRefused        a file of test vectors that cannot be read
+├── EquationRefused       one calculation that gives no value: a reason code, a sentence, the inputs it is about
 ├── ArtifactRefused       an artifact folder that is not served
 │   ├── ManifestRefused       manifest.json is missing, is not JSON or does not fit its schema
 │   ├── HashMismatch          model.onnx is not the file the manifest speaks of
@@ -20,17 +23,39 @@ ModelError
 └── TrainingRefused       the table is missing, or not of the form the specification names
 """
 
+from typing import Literal
+
 
 class ModelError(Exception):
-    """Something about a model that stops here."""
+    """The base class of the errors of this floor."""
 
 
 class UnknownModel(ModelError):
     """No model of that name; the message lists the known ones."""
 
 
-class SpecRefused(ModelError):
-    """A specification that contradicts itself."""
+class DeclarationError(ModelError):
+    """A declaration that is wrong: a specification or an equation that contradicts itself, a file without one.
+
+    `about` is the word of the declaration that is wrong, as it stands in the file; discovery finds its line by it.
+    """
+
+    def __init__(self, text: str, about: str = "") -> None:
+        super().__init__(text)
+        self.text = text
+        self.about = about
+        self.file = ""
+        self.line: int | None = None
+
+    def at(self, file: str, line: int | None) -> "DeclarationError":
+        """The same error with the place where it is."""
+        self.file, self.line = file, line
+        return self
+
+    def __str__(self) -> str:
+        if not self.file:
+            return self.text
+        return f"{self.file}{f', line {self.line}' if self.line is not None else ''}: {self.text}"
 
 
 class ArtifactRefused(ModelError):
@@ -38,7 +63,7 @@ class ArtifactRefused(ModelError):
 
 
 class ManifestRefused(ArtifactRefused):
-    """The manifest is missing, unreadable, or does not fit schemas/manifest.schema.json."""
+    """The manifest is missing, unreadable, or does not fit artifact/manifest.schema.json."""
 
 
 class HashMismatch(ArtifactRefused):
@@ -91,3 +116,24 @@ class ExplanationMismatch(PredictionRefused):
 
 class TrainingRefused(ModelError):
     """The training table is missing or not of the form the specification names."""
+
+
+Reason = Literal["input-missing", "input-unusable", "out-of-range", "outside-population", "excluded"]
+
+
+class UnknownEquation(ModelError):
+    """No equation of that name; the message lists the known ones."""
+
+
+class VectorsRefused(ModelError):
+    """A file that is not in the format of shared/data/equations."""
+
+
+class EquationRefused(ModelError):
+    """No value for these inputs, and why; nothing is ever clamped into range."""
+
+    def __init__(self, reason: Reason, text: str, inputs: tuple[str, ...] = ()) -> None:
+        super().__init__(text)
+        self.reason: Reason = reason
+        self.text = text
+        self.inputs = inputs

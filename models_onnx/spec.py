@@ -3,21 +3,83 @@
 One module in `models_onnx/models/` with one `SPEC` is one model; nothing else has to be told about it. A module may
 also declare its `TWIN`: the model that takes over where too much is missing for the first. Declarations outside the
 package are found in the folder that the commands are given with `--specs`.
+
+The families of models that can be declared, simplest first (`training/fitting/families.py` fits them):
+
+AdditiveLogistic   broken lines, logistic                  logit      exact contributions
+AdditiveCox        broken lines, proportional hazards      cloglog    exact contributions, several horizons
+AdditiveTrees      boosted step functions, one per input   logit      exact contributions
+ShallowTrees       boosted trees to depth 4                logit      exact Shapley values
 """
 
-import importlib
-import importlib.util
-import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import ModuleType
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
-from fhir.mapping.features import FEATURES
-from models_onnx import models
-from models_onnx.errors import SpecRefused, UnknownModel
-from models_onnx.estimator import AdditiveLogistic, Estimator
+from fhir.mapping.features.catalog import FEATURES
+from models_onnx.discovery import declarations
+from models_onnx.errors import DeclarationError, UnknownModel
+
+
+@dataclass(frozen=True, slots=True)
+class AdditiveLogistic:
+    """Logistic regression on piecewise-linear inputs: `knots` at quantiles of each, L2 penalty `C` of scikit-learn."""
+
+    knots: int
+    C: float
+
+    @property
+    def words(self) -> str:
+        """What it is, for a reader."""
+        return "additive logistic regression (piecewise-linear in every input)"
+
+
+@dataclass(frozen=True, slots=True)
+class AdditiveCox:
+    """Cox regression on the same basis, Breslow's ties, followed to the horizon; L2 penalty on scaled coefficients."""
+
+    knots: int
+    penalty: float
+    horizons_years: tuple[float, ...]
+
+    @property
+    def words(self) -> str:
+        """What it is, for a reader."""
+        return "Cox regression (piecewise-linear in every input)"
+
+
+@dataclass(frozen=True, slots=True)
+class AdditiveTrees:
+    """Boosted step functions of one input each (scikit-learn's HistGradientBoosting without interactions)."""
+
+    rounds: int
+    rate: float
+    leaf: int
+
+    @property
+    def words(self) -> str:
+        """What it is, for a reader."""
+        return "additive boosted trees (a step function of every input)"
+
+
+@dataclass(frozen=True, slots=True)
+class ShallowTrees:
+    """Boosted trees of at most `depth` questions (scikit-learn's HistGradientBoosting); 4 is the limit of cards."""
+
+    depth: int
+    rounds: int
+    rate: float
+    leaf: int
+
+    @property
+    def words(self) -> str:
+        """What it is, for a reader."""
+        return f"boosted trees of depth {self.depth}"
+
+
+Estimator: TypeAlias = AdditiveLogistic | AdditiveCox | AdditiveTrees | ShallowTrees
+
 
 # Of every training that is not told otherwise: parity rows and bootstrap samples.
 SEED = 20260101
@@ -42,7 +104,7 @@ class FollowUp:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class OutcomeSpec:
     """What is predicted: the table's 0/1 column (or how it is told from the table), the horizon, a card's words."""
 
     column: str
@@ -70,7 +132,7 @@ class FromCharts:
 
 
 @dataclass(frozen=True, slots=True)
-class Exclusion:
+class CohortExclusion:
     """One step of the cohort: `leaves_out` marks the rows that go; counted in the order declared.
 
     `at_score` is the reason code with which `model score` leaves such a row without a score; None where the step is
@@ -84,8 +146,8 @@ class Exclusion:
 
 
 @dataclass(frozen=True, slots=True)
-class Input:
-    """One input by its feature name; everything else about it stands in `fhir.mapping.features`.
+class InputSpec:
+    """One input by its feature name; everything else about it stands in `fhir.mapping.features.catalog`.
 
     `clip_high`: a higher value is scored as this one (the study stops there) and is not out of range. `knots`: where
     its line bends, instead of at quantiles; for a code each value is a knot. `rises`: +1 where the risk may only rise
@@ -120,7 +182,7 @@ class RequiredGroup:
 
 
 @dataclass(frozen=True, slots=True)
-class Population:
+class PopulationSpec:
     """Who may be scored, in words and as far as the record can be asked; `age_low` 0 where there is no limit."""
 
     words: str
@@ -154,18 +216,18 @@ class ModelSpec:
     id: str
     version: str
     title: str
-    outcome: Outcome
+    outcome: OutcomeSpec
     intended_use: str
     users: str
     decision_role: str
     not_for: tuple[str, ...]
     cautions: tuple[str, ...]
-    population: Population
+    population: PopulationSpec
     table: str
     period: str
     cohort_words: str
-    exclusions: tuple[Exclusion, ...]
-    inputs: tuple[Input, ...]
+    exclusions: tuple[CohortExclusion, ...]
+    inputs: tuple[InputSpec, ...]
     derived: Mapping[str, ColumnOf]
     always_required: tuple[str, ...]
     required_groups: tuple[RequiredGroup, ...] = ()
@@ -197,9 +259,10 @@ class ModelSpec:
     def __post_init__(self) -> None:
         known = set(self.feature_names)
         if strange := sorted(known - set(FEATURES)):
-            raise SpecRefused(f"{self.id}: {', '.join(strange)} is not declared in fhir/mapping/features.py")
+            text = f"{self.id}: {', '.join(strange)} is not declared in fhir/mapping/features"
+            raise DeclarationError(text, strange[0])
         if len(known) != len(self.inputs):
-            raise SpecRefused(f"{self.id}: an input is declared twice")
+            raise DeclarationError(f"{self.id}: an input is declared twice")
         groups = {member for group in self.required_groups for member in group.members}
         named = {
             *self.always_required,
@@ -209,11 +272,13 @@ class ModelSpec:
             *(n for panel in self.panels.values() for n in panel),
         }
         if unknown := sorted(named - known):
-            raise SpecRefused(f"{self.id}: {', '.join(unknown)} is named but is not an input")
+            raise DeclarationError(f"{self.id}: {', '.join(unknown)} is named but is not an input", unknown[0])
         if leaked := sorted(known & set(self.never_inputs)):
-            raise SpecRefused(f"{self.id}: {', '.join(leaked)} is an input and may never be one")
+            raise DeclarationError(f"{self.id}: {', '.join(leaked)} is an input and may never be one")
         if self.capacity not in self.capacities:
-            raise SpecRefused(f"{self.id}: capacity {self.capacity} is not one of its capacities {self.capacities}")
+            raise DeclarationError(
+                f"{self.id}: capacity {self.capacity} is not one of its capacities {self.capacities}"
+            )
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -227,66 +292,51 @@ class ModelSpec:
 
 
 def find_specs(folder: Path | None = None) -> dict[str, ModelSpec]:
-    """Every model declared in `models_onnx/models/` and in `folder`, by id; refuses a module without a SPEC."""
+    """Every model declared in `models_onnx/models/` and in `folder`, by id.
+
+    Raises:
+        DeclarationError: a file declares no SPEC, one of another name, or another TWIN than its SPEC names.
+    """
     found: dict[str, ModelSpec] = {}
-    for module in _modules(folder):
-        name = module.__name__.rpartition(".")[2]
-        spec, twin = getattr(module, "SPEC", None), getattr(module, "TWIN", None)
-        if not isinstance(spec, ModelSpec):
-            raise SpecRefused(f"{name}.py declares no SPEC")
-        if spec.id != name:
-            raise SpecRefused(f"{name}.py declares {spec.id!r}; name the file after the model")
+    for each in declarations("models_onnx.models", "SPEC", ModelSpec, folder=folder):
+        spec, twin = each.value, vars(each.module).get("TWIN")
+        each.file.refuse_other_name("SPEC", spec.id)
         if (twin.id if isinstance(twin, ModelSpec) else None) != spec.twin:
-            raise SpecRefused(f"{name}.py: its TWIN is not the model {spec.twin!r} that its SPEC names")
-        for each in (spec, twin):
-            if isinstance(each, ModelSpec):
-                if each.id in found:
-                    raise SpecRefused(f"two models are called {each.id}")
-                found[each.id] = each
+            raise each.file.fault(f"the TWIN of this file is not the model {spec.twin!r} that its SPEC names", "TWIN")
+        for one in (spec, twin):
+            if isinstance(one, ModelSpec):
+                if one.id in found:
+                    raise each.file.fault(f"two models are called {one.id}", one.id)
+                found[one.id] = one
     return found
 
 
 def get_spec(name: str, folder: Path | None = None) -> ModelSpec:
-    """The specification of that id; UnknownModel otherwise."""
+    """The specification of that id.
+
+    Raises:
+        UnknownModel: there is none; the message lists those there are.
+        DeclarationError: a file of the models is wrong.
+    """
     specs = find_specs(folder)
     if name not in specs:
         raise UnknownModel(f"no model is called {name!r}; there are: {', '.join(sorted(specs))}")
     return specs[name]
 
 
-def _modules(folder: Path | None) -> list[ModuleType]:
-    own = [
-        importlib.import_module(f"{models.__name__}.{module.name}") for module in pkgutil.iter_modules(models.__path__)
-    ]
-    return own + [_module(path) for path in sorted(folder.glob("*.py"))] if folder is not None else own
-
-
-def _module(path: Path) -> ModuleType:
-    """The module of a file outside the package: code of whoever runs the command, which nobody else may write."""
-    found = importlib.util.spec_from_file_location(path.stem, path)
-    if found is None or found.loader is None:
-        raise SpecRefused(f"{path.name} is no Python module")
-    module = importlib.util.module_from_spec(found)
-    try:
-        found.loader.exec_module(module)
-    except Exception as problem:
-        raise SpecRefused(f"{path.name} cannot be read: {problem}") from problem
-    return module
-
-
 __all__ = [
     "REPLICATES",
     "SEED",
     "AdditiveLogistic",
+    "CohortExclusion",
     "Estimator",
-    "Exclusion",
     "Floors",
     "FollowUp",
     "FromCharts",
-    "Input",
+    "InputSpec",
     "ModelSpec",
-    "Outcome",
-    "Population",
+    "OutcomeSpec",
+    "PopulationSpec",
     "Recalibration",
     "RequiredGroup",
     "find_specs",

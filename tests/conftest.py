@@ -12,6 +12,12 @@ from tests.live import serving
 ROOT = Path(__file__).resolve().parent.parent
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Where the slow tests are left out, the browser's library is not even imported."""
+    left_out = config.option.markexpr == "not slow" and collection_path == ROOT / "tests" / "browser"
+    return True if left_out else None
+
+
 def _folder(variable: str, default: Path) -> Path:
     folder = Path(os.environ.get(variable) or default)
     if not folder.is_dir():
@@ -37,14 +43,14 @@ def as_of() -> datetime:
     return datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def server_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The working folder of the shared server; its record is decisions.sqlite3."""
     return tmp_path_factory.mktemp("server")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def server(server_folder: Path) -> Iterator[str]:
-    """The address of a real server with a record of its own, shared by the tests that only call it."""
+    """The address of a real server with a record of its own, shared by one file: an answered card is remembered."""
     with serving(server_folder) as address:
         yield address

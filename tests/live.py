@@ -1,15 +1,38 @@
-"""A real server in a process of its own, for tests over real HTTP."""
+"""A real server in a process of its own, for tests over real HTTP, and an empty record to start it with."""
 
 import os
 import socket
+import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from functools import cache
 from pathlib import Path
 from time import monotonic, sleep
 
 import httpx
+
+from cds_hooks.storage.database import parse_url
+from cds_hooks.storage.opening import upgrade_schema
+
+
+def record_in(folder: Path) -> str:
+    """The URL of the record in a folder: an empty one is put there, so that the migrations run once for all tests."""
+    file = folder / "decisions.sqlite3"
+    if not file.exists():
+        file.write_bytes(_empty_record())
+    return f"sqlite:///{file}"
+
+
+@cache
+def _empty_record() -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "decisions.sqlite3"
+        upgrade_schema(parse_url(f"sqlite:///{file}"))
+        with closing(sqlite3.connect(file)) as connection:
+            return connection.serialize()
 
 
 def free_port() -> int:
@@ -21,14 +44,15 @@ def free_port() -> int:
 
 
 @contextmanager
-def serving(folder: Path, *options: str, **environment: str) -> Iterator[str]:
-    """The address of a server that works in `folder` until the block ends."""
+def serving(folder: Path, *options: str, before: Callable[[], None] | None = None, **environment: str) -> Iterator[str]:
+    """The address of a server that works in `folder` until the block ends; `before` runs in its process first."""
     port = free_port()
     address = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "cds_hooks", "serve", "--port", str(port), *options]
-    settings = {"CDS_PUBLIC_URL": address, "CDS_DATABASE_URL": f"sqlite:///{folder}/decisions.sqlite3"}
+    settings = {"CDS_PUBLIC_URL": address, "CDS_DATABASE_URL": record_in(folder), "CDS_DRAIN_SECONDS": "0"}
     with (folder / "server.log").open("w") as log:
-        process = subprocess.Popen(command, cwd=folder, env=os.environ | settings | environment, stdout=log, stderr=log)
+        env = os.environ | settings | environment
+        process = subprocess.Popen(command, cwd=folder, env=env, stdout=log, stderr=log, preexec_fn=before)
         try:
             _wait(process, address, folder / "server.log")
             yield address

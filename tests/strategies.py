@@ -35,6 +35,7 @@ from tests.elements import (
 )
 
 LOINC, SNOMED = "http://loinc.org", "http://snomed.info/sct"
+CVX = "http://hl7.org/fhir/sid/cvx"
 ICD10, RXNORM = "http://hl7.org/fhir/sid/icd-10-cm", "http://www.nlm.nih.gov/research/umls/rxnorm"
 
 # Codes that the features and rules look for, so that what is made here reaches them and is not only passed over.
@@ -232,6 +233,26 @@ def allergies(patient_id: str = "p") -> SearchStrategy[Json]:
     )
 
 
+def immunizations(patient_id: str = "p") -> SearchStrategy[Json]:
+    return _resource(
+        "Immunization",
+        patient_id,
+        _status_or_absent("completed entered-in-error not-done"),
+        st.one_of(
+            st.builds(dict, occurrenceDateTime=date_times()),
+            st.builds(dict, occurrenceString=words()),
+        ),
+        st.builds(dict, vaccineCode=concepts(CVX, ("03", "21", "165", "9999"))),
+        some(
+            manufacturer=references("Organization/maker"),
+            expirationDate=dates(),
+            isSubpotent=st.booleans(),
+            lotNumber=ids(),
+        ),
+        about="patient",
+    )
+
+
 def _drugs() -> SearchStrategy[Json]:
     return concepts(RXNORM, _DRUG_CODES, _DRUG_WORDS)
 
@@ -324,7 +345,7 @@ def medication_dispenses(patient_id: str = "p") -> SearchStrategy[Json]:
 def resources(patient_id: str = "p") -> SearchStrategy[Json]:
     """Any resource about the patient that the record reads, and Medications, which are about nobody."""
     made = (observations, conditions, medication_requests, medication_statements, allergies, encounters, procedures)
-    orders = (service_requests, medication_dispenses)
+    orders = (service_requests, medication_dispenses, immunizations)
     return st.one_of(*(make(patient_id) for make in (*made, *orders)), medications())
 
 

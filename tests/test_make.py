@@ -102,6 +102,7 @@ def _read_until(process: subprocess.Popen[str], words: str) -> str:
     raise AssertionError(f"it ended before it said {words!r}:\n{seen}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["Ctrl-C in a terminal", "SIGTERM to make"])
 def test_run_shows_both_hooks_cards_serves_on_and_leaves_nothing_behind(
     running: tuple[subprocess.Popen[str], int], how: str
@@ -122,6 +123,7 @@ def test_run_shows_both_hooks_cards_serves_on_and_leaves_nothing_behind(
         httpx.get(f"http://127.0.0.1:{port}/readyz")
 
 
+@pytest.mark.slow
 def test_run_on_a_port_in_use_says_so_and_fails() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -87,6 +87,15 @@ def test_the_extras_of_pyproject_are_in_the_development_lock() -> None:
     assert extras <= _locked("dev.txt").keys()
 
 
+def test_each_package_of_the_training_extra_is_imported_by_a_module_of_ours() -> None:
+    """What only tests import belongs to the development lock alone (docs/decisions/0002-dependencies.md)."""
+    modules = {"scikit-learn": "sklearn"}
+    source = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "models_onnx").rglob("*.py"))
+    wanted = [Requirement(text).name for text in _project()["train"]]
+    imported = [name for name in wanted if re.search(rf"^\s*(import|from) {modules.get(name, name)}\b", source, re.M)]
+    assert imported == wanted
+
+
 @pytest.mark.parametrize(("source", "lock"), [("runtime.in", "runtime.txt"), ("dev.in", "dev.txt")])
 def test_each_requirement_is_locked_at_a_version_that_it_allows(source: str, lock: str) -> None:
     locked = _locked(lock)

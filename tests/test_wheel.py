@@ -22,6 +22,8 @@ import pytest
 from tests.conftest import ROOT
 from tests.test_packaging import _locked
 
+pytestmark = pytest.mark.slow
+
 FLOORS = ("cds_hooks", "cards", "models_onnx", "fhir")
 
 

@@ -7,8 +7,8 @@ from itertools import count
 from typing import Any, Final
 
 from cards.casebook.patients import bundle_of, draft_of, drafts_of, record_of
-from cards.compose import OrderOutcome, check_orders
-from cards.rules.engine import RuleBook, rule_book
+from cards.compose.orders import OrderOutcome, check_orders
+from cards.rules.engine.rule_book import RuleBook, rule_book
 
 Case = dict[str, Any]
 
@@ -23,9 +23,9 @@ def faults_of_case(rule: str, case: Case) -> list[str]:
     """What is not as the case says, in sentences; none where everything is."""
     outcome = _outcome(rule, case)
     found = [
-        (finding["rule"], finding["band"], card.indicator)
+        (finding.rule, finding.band, card.indicator)
         for card in outcome.cards
-        for finding in (card.extension or {})["org.cds-hooks-onnx"]["findings"]
+        for finding in card.own_extension.findings
     ]
     also = set(case.get("also", ()))
     found = [one for one in found if f"{one[0]}/{one[1]}" not in also]

@@ -8,8 +8,9 @@ from typing import Any
 
 import orjson
 
-from cards.rules.draft import Draft, read_drafts
-from fhir.record.record import FACT_TYPES, PatientRecord, read_record
+from cards.rules.patient.orders import DraftOrder, read_drafts
+from fhir.record.reading import read_record
+from fhir.record.record import FACT_TYPES, PatientRecord
 from fhir.record.resources import decoder
 from fhir.terminology.analytes import ANALYTES
 from fhir.terminology.medications import orderables
@@ -40,7 +41,7 @@ def without(record: PatientRecord, patient: Json) -> PatientRecord:
     """The record of a call with which the patient's `not_sent` (analytes, resource types) did not come."""
     if "not_sent" in patient:
         kinds = {str(kind.__struct_config__.tag) for kind in FACT_TYPES}
-        record.known = frozenset({*ANALYTES, *kinds} - set(patient["not_sent"]))
+        return record.with_requested(frozenset({*ANALYTES, *kinds} - set(patient["not_sent"])))
     return record
 
 
@@ -192,7 +193,7 @@ def concept_of(drug: str) -> Json:
 
 
 def draft_of(draft: Json, identity: str = "draft-1") -> Json:
-    """A drafted MedicationRequest: `drug`, `dose` ("1 tablet", "500 mg"), `times` a day, `days`, `refills` …"""
+    """A drafted MedicationRequest: `drug`, `dose` ("1 tablet", "500 mg"), `times` a day, `days` and others."""
     order: Json = {
         "resourceType": "MedicationRequest",
         "id": identity,
@@ -230,6 +231,6 @@ def _dosage(draft: Json) -> Json:
     return dosage
 
 
-def drafts_of(*resources: Json) -> list[Draft]:
+def drafts_of(*resources: Json) -> list[DraftOrder]:
     """Drafts as they arrive in context.draftOrders."""
     return read_drafts([{"resource": resource} for resource in resources])

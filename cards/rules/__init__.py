@@ -1,1 +1,1 @@
-"""Medication rules, one module per family."""
+"""The medication rules: their language, the patient they ask about, their conditions, the engine, the families."""

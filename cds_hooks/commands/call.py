@@ -1,7 +1,7 @@
 """`cds-hooks call`: a chart on disk and perhaps a draft order → a hook call → its cards in the terminal."""
 
 import shlex
-from contextlib import closing
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,15 +11,12 @@ import orjson
 import typer
 from rich.console import Console
 
-from cds_hooks.calling.answering import Answer, SignedCalls, feedback_on
-from cds_hooks.calling.chart import Chart, ChartError
-from cds_hooks.calling.dates import days_until, last_event, shifted
-from cds_hooks.calling.drawing import draw_answer, draw_error
-from cds_hooks.calling.fhir_source import with_fhir_server, without_keys
-from cds_hooks.calling.opening import open_chart, open_drafts
-from cds_hooks.calling.request import build_request, draft_from_chart, drafts_for
-from cds_hooks.security.signing import SigningKeyError, read_key_file
 from cds_hooks.settings import settings
+from cds_hooks.simulator.chart import Chart, ChartError, open_chart, open_drafts
+from cds_hooks.simulator.client import CardOutcome, RequestSigning, build_feedback
+from cds_hooks.simulator.dates import days_until, last_event, move_dates
+from cds_hooks.simulator.request import build_request, draft_from_chart, drafts_for, with_fhir_server, without_keys
+from cds_hooks.simulator.terminal import print_answer, print_error
 
 
 def call(
@@ -55,7 +52,7 @@ def call(
     ] = None,
     key: Annotated[Path | None, typer.Option(help="Sign each call with this key of cds-hooks trust dev-key.")] = None,
     feedback: Annotated[
-        Answer | None, typer.Option(help="Tell the server that every card was accepted or overridden.")
+        CardOutcome | None, typer.Option(help="Tell the server that every card was accepted or overridden.")
     ] = None,
     timings: Annotated[bool, typer.Option("--timings", help="Ask for the time of each stage.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the answers as JSON lines.")] = False,
@@ -67,31 +64,46 @@ def call(
 
     Exit codes: 0 every call was answered, 1 a call failed, 2 the files or options cannot be used.
 
-    Example: cds-hooks call sample:planning --shift-dates
+    Example: cds-hooks call sample:planning-talk --hook patient-view
     """
     console = Console(stderr=as_json or curl)
     url = (url or settings().public_url).rstrip("/")
-    try:
-        caller = httpx.Client(base_url=url, timeout=60, auth=SignedCalls(read_key_file(key)) if key else None)
-        chart = open_chart(chart_file, _now())
-        drafts = chart.drafts + [each for path in draft or [] for each in open_drafts(path, _now())]
-        drafts += [each for reference in draft_ref or [] for each in draft_from_chart(chart, reference)]
-        chart, drafts = _moved(console, chart, drafts, shift_dates, as_of)
-        drafts = drafts_for(chart, drafts)
-        entries = _entries(caller, hook or ("order-select" if drafts else "patient-view"), service)
-        requests = [(entry, build_request(entry, chart, drafts, timings, _now().date())) for entry in entries]
-        requests = [(entry, _sourced(each, fhir_server, fhir_token, omit or [])) for entry, each in requests]
-    except (ChartError, SigningKeyError) as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(2) from error
-    except httpx.HTTPError as error:
-        typer.echo(
-            f"No answer from {url} ({type(error).__name__}). Is the server running? Start it: cds-hooks serve", err=True
-        )
-        raise typer.Exit(1) from error
-    with closing(caller):
+    if not url.startswith(("http://", "https://")):
+        typer.echo(f"{url} is not an http or https address; write for example http://127.0.0.1:8085", err=True)
+        raise typer.Exit(2)
+    with ExitStack() as connections:
+        try:
+            signing = _signing(key) if key else None
+            caller = connections.enter_context(httpx.Client(base_url=url, timeout=60, auth=signing))
+            chart = open_chart(chart_file, _now())
+            drafts = chart.drafts + [each for path in draft or [] for each in open_drafts(path, _now())]
+            drafts += [each for reference in draft_ref or [] for each in draft_from_chart(chart, reference)]
+            chart, drafts = _moved(console, chart, drafts, shift_dates, as_of)
+            drafts = drafts_for(chart, drafts)
+            entries = _entries(caller, hook or ("order-select" if drafts else "patient-view"), service)
+            requests = [(entry, build_request(entry, chart, drafts, timings, _now().date())) for entry in entries]
+            requests = [(entry, _sourced(each, fhir_server, fhir_token, omit or [])) for entry, each in requests]
+        except ChartError as error:
+            typer.echo(str(error), err=True)
+            raise typer.Exit(2) from error
+        except httpx.HTTPError as error:
+            typer.echo(
+                f"No answer from {url} ({type(error).__name__}). Is the server running? Start it: cds-hooks serve",
+                err=True,
+            )
+            raise typer.Exit(1) from error
         failed = [_send(console, caller, entry, request, as_json, curl, feedback) for entry, request in requests]
     raise typer.Exit(1 if any(failed) else 0)
+
+
+def _signing(key: Path) -> RequestSigning:
+    """Signing with the key of this file; ChartError where it is none. Imported here: few calls are signed."""
+    from cds_hooks.simulator.signing import SigningKeyError, read_key_file
+
+    try:
+        return RequestSigning(read_key_file(key))
+    except SigningKeyError as error:
+        raise ChartError(str(error)) from error
 
 
 def _sourced(request: dict[str, Any], server: str | None, token: str | None, omitted: list[str]) -> dict[str, Any]:
@@ -114,7 +126,7 @@ def _moved(
     days = days_until(time, _now())
     then, now = time.date(), (time + timedelta(days=days)).date()
     console.print(f"All dates moved by {days:+,} days, birth dates too: {then} is now {now}.", highlight=False)
-    return Chart(shifted(chart.resources, days)), shifted(drafts, days)
+    return Chart(move_dates(chart.resources, days)), move_dates(drafts, days)
 
 
 def _aware(time: datetime) -> datetime:
@@ -126,7 +138,12 @@ def _entries(caller: httpx.Client, hook: str, service: str | None) -> list[dict[
     if answer.status_code != 200:
         raise ChartError(f"discovery was answered with HTTP {answer.status_code}; a trusted server wants --key FILE")
     listed = answer.json()["services"]
-    entries = [entry for entry in listed if entry["hook"] == hook and service in (None, entry["id"])]
+    # `order-safety` names both services of that name, each of which is listed for one hook.
+    entries = [
+        entry
+        for entry in listed
+        if entry["hook"] == hook and (service in (None, entry["id"]) or entry["id"].startswith(f"{service}-"))
+    ]
     if not entries:
         named = f"{service} for {hook}" if service else f"for {hook}"
         raise ChartError(f"the server has no service {named}; see: cds-hooks services")
@@ -140,7 +157,7 @@ def _send(
     request: dict[str, Any],
     as_json: bool,
     curl: bool,
-    feedback: Answer | None,
+    feedback: CardOutcome | None,
 ) -> bool:
     """Sends one request and shows the answer; True when it failed."""
     path = f"/cds-services/{entry['id']}"
@@ -160,16 +177,18 @@ def _send(
         shown = {"service": entry["id"], "hook": entry["hook"], "status": answer.status_code, "answer": document}
         typer.echo(orjson.dumps(shown))
     elif answer.status_code == 200:
-        draw_answer(console, title, document)
+        print_answer(console, title, document)
     else:
-        draw_error(console, title, answer.status_code, document)
+        print_error(console, title, answer.status_code, document)
     if answer.status_code == 200 and feedback is not None:
         return _send_feedback(console, caller, path, document, feedback)
     return answer.status_code != 200
 
 
-def _send_feedback(console: Console, caller: httpx.Client, path: str, document: dict[str, Any], answer: Answer) -> bool:
-    body = feedback_on(document, answer, datetime.now(UTC))
+def _send_feedback(
+    console: Console, caller: httpx.Client, path: str, document: dict[str, Any], answer: CardOutcome
+) -> bool:
+    body = build_feedback(document, answer, datetime.now(UTC))
     if not body["feedback"]:
         return False
     reply = caller.post(f"{path}/feedback", json=body)

@@ -3,6 +3,7 @@
 import shlex
 from datetime import UTC, datetime
 from pathlib import Path
+from time import monotonic
 from typing import Annotated, NoReturn
 
 import orjson
@@ -10,22 +11,28 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
-from cds_hooks.contract.charts import ChartError, chart_in, sample_charts
+from cds_hooks.contract.charts import QUICK, PatientChart, UnreadableChart, read_patient_chart, sample_charts
 from cds_hooks.contract.connection import Connection
 from cds_hooks.contract.dialects import DIALECTS
-from cds_hooks.contract.documents import UnreadableDocument, check_file
-from cds_hooks.contract.drawing import draw
+from cds_hooks.contract.document import Subject
 from cds_hooks.contract.registry import Check
-from cds_hooks.contract.report import Report
-from cds_hooks.contract.run import UnknownRow, check_server, chosen
-from cds_hooks.contract.signer import Signer
-from cds_hooks.contract.subjects import Subject
+from cds_hooks.contract.report import Report, as_junit
+from cds_hooks.contract.report import as_json as report_as_json
+from cds_hooks.contract.run import UnknownRow, UnreadableDocument, check_file, run_checks, select_checks
+from cds_hooks.contract.signer import Signer, Stranger
 from cds_hooks.contract.target import Target
-from cds_hooks.contract.writing import as_json as report_as_json
-from cds_hooks.contract.writing import as_junit
-from cds_hooks.security.signing import SigningKeyError, algorithms_of, read_key_file, sign_claims
+from cds_hooks.contract.terminal import print_report
 from cds_hooks.settings import settings
+from cds_hooks.simulator.signing import (
+    SigningKeyError,
+    algorithms_of,
+    new_key,
+    public_forms,
+    read_key_file,
+    sign_claims,
+)
 
+_SECONDS_BETWEEN_LINES = 5.0
 _KINDS = {
     "discovery": Subject.DISCOVERY,
     "response": Subject.RESPONSE,
@@ -68,7 +75,19 @@ def check(
         Path | None, typer.Option(metavar="FILE", help="Trust this authority's certificate (PEM) as well.")
     ] = None,
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds to wait for one answer.")] = 10.0,
-    origin: Annotated[str, typer.Option(help="Web origin that CORS is tried with.")] = "https://sandbox.cds-hooks.org",
+    time_limit: Annotated[
+        float | None,
+        typer.Option(min=1, metavar="SECONDS", help="End the run after this time and report what is known."),
+    ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Four sample patients, and no check that waits or sends much.")
+    ] = False,
+    discovery: Annotated[
+        str, typer.Option(metavar="PATH", help="Path of discovery where it is another; services stand under it.")
+    ] = "/cds-services",
+    origin: Annotated[
+        str, typer.Option(help="Web origin that CORS is tried with.", show_default="the public sandbox, or localhost")
+    ] = "",
     fhir_host: Annotated[
         str, typer.Option(metavar="HOST", help="Offer a FHIR server at this name of this machine, to fetch from.")
     ] = "",
@@ -82,24 +101,29 @@ def check(
     Sends invented patients only, and nothing but what the server's own discovery asks for. Feedback it sends is about
     cards it was given; try it on test systems.
 
-    Exit codes: 0 every must that could be tested holds, 1 a must failed, 2 the server cannot be tested.
+    Ctrl-C ends the run and reports what is known by then. Exit codes: 0 every must that was seen holds, 1 a must
+    failed, 2 the server cannot be tested, or the run was cut short.
 
     Example: cds-hooks check http://127.0.0.1:8085 --only CARD --only FB
     """
-    base = (url or settings().public_url).rstrip("/").removesuffix("/cds-services")
-    checks = _checks(only, dialect)
+    root = f"/{discovery.strip('/')}"
+    base = (url or settings().public_url).rstrip("/").removesuffix(root)
+    checks = _checks(only, dialect, quick)
     if not base.startswith(("http://", "https://")):
-        _stop(f"{base} is no http or https address")
+        _stop(f"{base} is not an http or https address; write for example http://127.0.0.1:8085")
+    _check_writable(junit)
     as_of = settings().as_of or datetime.now(UTC)
     try:
-        charts = tuple(chart_in(path) for path in patient) if patient else sample_charts(as_of)
+        charts = tuple(read_patient_chart(path) for path in patient) if patient else _samples(as_of, quick)
         signer = _signer(key, subject, tenant) if key else None
         connection = Connection(base, timeout, token, tuple(shlex.split(token_command)), ca, signer)
-    except (ChartError, SigningKeyError, OSError) as error:
+    except (UnreadableChart, SigningKeyError, OSError) as error:
         _stop(str(error))
-    target = Target(connection, charts, as_of, DIALECTS[dialect], origin, fhir_host)
+    target = Target(connection, charts, as_of, DIALECTS[dialect], origin, fhir_host, root)
     try:
-        report = _with_progress(target, checks)
+        report = _with_progress(target, checks, time_limit)
+    except KeyboardInterrupt:
+        _stop("interrupted before discovery was read: nothing is known")
     finally:
         connection.close()
     _tell([report], as_json, junit, rows)
@@ -124,6 +148,7 @@ def check_files(
     Example: cds-hooks check-file discovery.json response.json
     """
     checks = _checks(only, dialect)
+    _check_writable(junit)
     if kind is not None and kind not in _KINDS:
         _stop(f"there is no kind {kind}; there are {', '.join(_KINDS)}")
     try:
@@ -134,11 +159,21 @@ def check_files(
     raise typer.Exit(max(report.exit_code for report in reports))
 
 
-def _checks(only: list[str] | None, dialect: str) -> list[Check]:
+def _samples(as_of: datetime, quick: bool) -> tuple[PatientChart, ...]:
+    return sample_charts(as_of, QUICK if quick else ())
+
+
+def _check_writable(junit: Path | None) -> None:
+    """Ends before anything is sent where the report could not be written afterwards."""
+    if junit is not None and not junit.absolute().parent.is_dir():
+        _stop(f"--junit {junit}: there is no folder {junit.absolute().parent}")
+
+
+def _checks(only: list[str] | None, dialect: str, quick: bool = False) -> list[Check]:
     if dialect not in DIALECTS:
         _stop(f"there is no dialect {dialect}; there are {', '.join(DIALECTS)}")
     try:
-        return chosen(only or [], dialect)
+        return select_checks(only or [], dialect, quick=quick)
     except UnknownRow as error:
         _stop(str(error))
 
@@ -146,6 +181,7 @@ def _checks(only: list[str] | None, dialect: str) -> list[Check]:
 def _signer(key: Path, subject: str, tenant: str) -> Signer:
     """SigningKeyError where the file is no key."""
     signing = read_key_file(key)
+    stranger = new_key(signing.issuer, signing.jwk["alg"])
     return Signer(
         signing.issuer,
         signing.jwk["alg"],
@@ -154,18 +190,27 @@ def _signer(key: Path, subject: str, tenant: str) -> Signer:
         subject,
         tenant,
         algorithms_of(signing),
+        public_forms(signing),
+        Stranger(stranger.key_set()["keys"][0], lambda header, claims: sign_claims(stranger, header, claims)),
     )
 
 
-def _with_progress(target: Target, checks: list[Check]) -> Report:
+def _with_progress(target: Target, checks: list[Check], time_limit: float | None) -> Report:
+    """The report; on a terminal a bar shows how far the run is, elsewhere a line is printed now and then."""
     columns = (BarColumn(bar_width=24), TextColumn("{task.completed}/{task.total} {task.description}"))
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("discovery", total=None)
 
-        def show(words: str, number: int, count: int) -> None:
-            progress.update(task, description=words, completed=number, total=count)
+        printed = monotonic()
 
-        return check_server(target, checks, show)
+        def show(words: str, number: int, count: int) -> None:
+            nonlocal printed
+            progress.update(task, description=words, completed=number, total=count)
+            if not progress.console.is_terminal and monotonic() - printed >= _SECONDS_BETWEEN_LINES:
+                printed = monotonic()
+                typer.echo(f"{number}/{count} {words}", err=True)
+
+        return run_checks(target, checks, show, time_limit)
 
 
 def _tell(reports: list[Report], as_json: bool, junit: Path | None, rows: bool) -> None:
@@ -176,7 +221,7 @@ def _tell(reports: list[Report], as_json: bool, junit: Path | None, rows: bool) 
         typer.echo(orjson.dumps(documents[0] if len(documents) == 1 else documents, option=orjson.OPT_INDENT_2))
         return
     for report in reports:
-        draw(Console(), report, every_row=rows)
+        print_report(Console(), report, every_row=rows)
 
 
 def _stop(text: str) -> NoReturn:

@@ -6,8 +6,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from cds_hooks.commands.model_console import problems
-from cds_hooks.commands.model_tables import print_json, wide_console
+from cds_hooks.commands.model.console import print_json, problems, wide_console
 
 app = typer.Typer(no_args_is_help=True, help="Look at data before a model is trained on it.")
 
@@ -42,9 +41,8 @@ def check(
 
 
 def _report(where: Path, model: str | None, specs: Path | None) -> Any:
-    from models_onnx.training.check_charts import check_charts
-    from models_onnx.training.check_people import check_people, is_people_table
-    from models_onnx.training.check_table import check_table, spec_of_table
+    from models_onnx.training.data.check_charts import check_charts
+    from models_onnx.training.data.check_tables import check_people, check_table, is_people_table, spec_of_table
 
     if where.is_dir():
         return check_charts(where)

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Annotated, Any
 
 import msgspec
@@ -15,12 +16,13 @@ from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
-from cds_hooks.calling.drawing import draw_answer
-from cds_hooks.settings import settings
+from cards.extension import EXTENSION_KEY
+from cds_hooks.commands.record_access import microseconds, possible_users, record_url
+from cds_hooks.simulator.terminal import print_answer
 from cds_hooks.storage import Decision, FeedbackItem, RecordUnavailable, decision_of
+from cds_hooks.storage.chain import Verification, verify_chain
 from cds_hooks.storage.decision import Outcome
-from cds_hooks.storage.reading import feedback_on, get_decision, list_decisions
-from cds_hooks.storage.verification import Verification, verify_chain
+from cds_hooks.storage.queries import DecisionFilter, feedback_on, find_decisions, get_decision
 
 app = typer.Typer(no_args_is_help=True, help="Read the record of decisions, and check that nobody changed it.")
 
@@ -35,15 +37,26 @@ def list_(
     limit: Annotated[int, typer.Option(min=1, help="How many, at most.")] = 20,
     service: Annotated[str | None, typer.Option(help="Of this service only.")] = None,
     outcome: Annotated[Outcome | None, typer.Option(help="With this outcome only.")] = None,
+    client: Annotated[str | None, typer.Option(help="Of this client only.")] = None,
+    patient: Annotated[str | None, typer.Option(help="About this patient only.")] = None,
+    user: Annotated[str | None, typer.Option(help="Shown to this user (as Practitioner/1) of --client.")] = None,
+    rule: Annotated[str | None, typer.Option(help="In which this rule spoke or was silent.")] = None,
+    since: Annotated[datetime | None, typer.Option(help="Not before this time (UTC).")] = None,
+    until: Annotated[datetime | None, typer.Option(help="Before this time (UTC).")] = None,
     database: Database = None,
     as_json: AsJson = False,
 ) -> None:
     """List decisions, the newest first.
 
-    Example: cds-hooks decisions list --limit 5 --outcome cards
+    Example: cds-hooks decisions list --limit 5 --outcome cards --since 2026-11-01
     """
     with _said_in_a_sentence():
-        found = list_decisions(_url(database), limit, service, outcome)
+        url = record_url(database)
+        users = None if user is None else possible_users(client or "anonymous", user)
+        wanted = DecisionFilter(
+            service, outcome, client, patient, users, microseconds(since), microseconds(until), rule
+        )
+        found = list(islice(find_decisions(url, wanted, limit), limit))
     if as_json:
         _print_json([_summary(decision) for decision in found])
         return
@@ -64,7 +77,7 @@ def show(
 
     Example: cds-hooks decisions show 01a1f851-2afd-7ec4-9e85-272e25f40000
     """
-    url = _url(database)
+    url = record_url(database)
     with _said_in_a_sentence():
         found = get_decision(url, decision_of(decision) or decision)
         answers = feedback_on(url, found.id) if found else []
@@ -87,9 +100,11 @@ def verify(database: Database = None, as_json: AsJson = False) -> None:
 
     Example: cds-hooks decisions verify --json
     """
+    with _said_in_a_sentence():
+        url = record_url(database)
     with _said_in_a_sentence(), Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("Decisions")
-        found = verify_chain(_url(database), lambda done, total: progress.update(task, completed=done, total=total))
+        found = verify_chain(url, lambda done, total: progress.update(task, completed=done, total=total))
     if as_json:
         _print_json({**asdict(found), "chains": [asdict(end) for end in found.chains.values()]})
     else:
@@ -103,10 +118,6 @@ def _table(*columns: str) -> Table:
     for column in columns:
         table.add_column(column, no_wrap=column != columns[-1], overflow="fold")
     return table
-
-
-def _url(database: str | None) -> str:
-    return database or settings().database_url
 
 
 @contextmanager
@@ -136,6 +147,7 @@ def _summary(decision: Decision) -> dict[str, Any]:
         "hook_instance": decision.hook_instance,
         "client": decision.client,
         "patient": decision.patient,
+        "user": decision.user_id,
         "outcome": decision.outcome,
         "input_digest": decision.input_digest,
         "models": orjson.loads(decision.models),
@@ -167,7 +179,7 @@ def _everything(decision: Decision, answers: list[FeedbackItem]) -> dict[str, An
 def _draw(console: Console, decision: dict[str, Any]) -> None:
     basis = decision["basis"]
     facts = Table.grid(padding=(0, 2))
-    for name in ("id", "decided_at", "hook", "service", "hook_instance", "client", "patient", "input_digest"):
+    for name in ("id", "decided_at", "hook", "service", "hook_instance", "client", "patient", "user", "input_digest"):
         facts.add_row(name, Text(str(decision[name])))
     for model in decision["models"]:
         facts.add_row("model", Text(f"{model['id']} {model['version']}, sha256 {model['sha256']}"))
@@ -177,7 +189,7 @@ def _draw(console: Console, decision: dict[str, Any]) -> None:
     console.print(facts)
     console.print(_features(basis))
     title = "Refused, nothing was looked at" if decision["outcome"] == "error" else "Answer"
-    draw_answer(console, title, _as_answered(decision))
+    print_answer(console, title, _as_answered(decision))
     stages = ", ".join(f"{stage} {milliseconds:g}" for stage, milliseconds in basis.get("timings", {}).items())
     console.print(Text(f"Milliseconds: {stages}", style="dim"))
     for item in decision["feedback"]:
@@ -187,7 +199,7 @@ def _draw(console: Console, decision: dict[str, Any]) -> None:
 def _as_answered(decision: dict[str, Any]) -> dict[str, Any]:
     """The cards as they were sent; every reason for silence that was recorded, whether it was sent or not."""
     ours = {"silence": decision["silence"]}
-    return {"cards": decision["response"].get("cards"), "extension": {"org.cds-hooks-onnx": ours}}
+    return {"cards": decision["response"].get("cards"), "extension": {EXTENSION_KEY: ours}}
 
 
 def _features(basis: dict[str, Any]) -> Table | str:

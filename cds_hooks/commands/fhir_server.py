@@ -10,12 +10,9 @@ import uvicorn
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
-from cds_hooks.calling.chart import Chart, ChartError
-from cds_hooks.calling.fhir_server import Behaviour, Mode, RequestLog, fhir_server
-from cds_hooks.calling.fhir_server.app import BASE
-from cds_hooks.calling.fhir_server.log import Asked
-from cds_hooks.calling.opening import days_to_today, moved, open_chart
 from cds_hooks.settings import settings
+from cds_hooks.simulator.chart import Chart, ChartError, days_to_today, move_chart, open_chart
+from cds_hooks.simulator.fhir_server import BASE, Behaviour, LoggedRequest, Mode, RequestLog, fhir_server
 
 _HOST = "127.0.0.1"
 
@@ -65,7 +62,7 @@ def serve_fhir(
 
 def _opened(path: Path, now: datetime, shift_dates: bool) -> Chart:
     chart = open_chart(path, now)
-    return moved(chart, days_to_today(chart, now)) if shift_dates else chart
+    return move_chart(chart, days_to_today(chart, now)) if shift_dates else chart
 
 
 def _listen(port: int) -> socket.socket:
@@ -84,7 +81,7 @@ def _run(app: ASGIApp, listening: socket.socket) -> None:
     uvicorn.Server(config).run(sockets=[listening])
 
 
-def _tell(asked: Asked) -> None:
+def _tell(asked: LoggedRequest) -> None:
     query = f"?{asked.query}" if asked.query else ""
     form = f" [{asked.form}]" if asked.form else ""
     typer.echo(f"{asked.status} {asked.method} {asked.path}{query}{form}")

@@ -10,8 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cds_hooks.settings import settings
-from fhir.mapping.dose_coverage import DoseCoverage, dose_coverage
-from fhir.mapping.medication_coverage import Coverage, medication_coverage
+from fhir.mapping.medications.coverage import DoseCoverage, RecognitionCoverage, dose_coverage, medication_coverage
 
 app = typer.Typer(no_args_is_help=True, help="What is known of medications.")
 _SHOWN = 5
@@ -82,7 +81,7 @@ def _dose_problems(found: tuple[DoseCoverage, ...]) -> Iterator[str]:
             yield f"{each.source}: {count:,} unknown because {problem}"
 
 
-def _table(found: tuple[Coverage, ...]) -> Table:
+def _table(found: tuple[RecognitionCoverage, ...]) -> Table:
     table = Table(
         "source", "records", "recognised", "names", "not recognised, most frequent first", title="Medications"
     )

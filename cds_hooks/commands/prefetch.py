@@ -9,10 +9,10 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy import select
 
-from cds_hooks.prefetch.statistics import ClientRates, KeyRates, quantile, rates
-from cds_hooks.settings import settings
-from cds_hooks.storage.log import RecordUnavailable
-from cds_hooks.storage.reading import read_rows
+from cds_hooks.commands.record_access import record_url
+from cds_hooks.prefetch.statistics import ClientRates, KeyRates, prefetch_rates, quantile
+from cds_hooks.storage.decision import RecordUnavailable
+from cds_hooks.storage.queries import read_rows
 from cds_hooks.storage.tables import decisions
 
 app = typer.Typer(no_args_is_help=True, help="See what clients send of what the services ask for.")
@@ -46,11 +46,11 @@ def stats(
     if service is not None:
         query = query.where(decisions.c.service == service)
     try:
-        rows = read_rows(database or settings().database_url, query.limit(limit))
+        rows = read_rows(record_url(database), query.limit(limit))
     except RecordUnavailable as error:
         typer.echo(f"{str(error)[0].upper()}{str(error)[1:]}.", err=True)
         raise typer.Exit(1) from error
-    found = rates((row.client, row.service, row.basis) for row in rows)
+    found = prefetch_rates((row.client, row.service, row.basis) for row in rows)
     if as_json:
         typer.echo(orjson.dumps([_as_json(each) for each in found], option=orjson.OPT_INDENT_2))
         return

@@ -5,8 +5,7 @@ from pathlib import Path
 import typer
 
 from cds_hooks.settings import Settings
-from fhir.mapping.dictionary import data_dictionary
-from fhir.mapping.features import FEATURES
+from fhir.mapping.features.catalog import FEATURES, data_dictionary
 
 app = typer.Typer(no_args_is_help=True, help="Print the pages of docs/ that are made from declarations.")
 
@@ -32,8 +31,8 @@ def settings_command() -> None:
 def features_page() -> str:
     """The data dictionary of all features, as Markdown."""
     return (
-        "# Features\n\nMade by `cds-hooks reference features` from `fhir/mapping/features.py`; a test compares. One "
-        "declaration gives the column of the training table, the value at the bedside, and the prefetch template. The "
+        "# Features\n\nMade by `cds-hooks reference features` from `fhir/mapping/features/catalog.py`; a test compares."
+        " A declaration gives the training column, the value at the bedside, and the prefetch template. The "
         "newest usable value within the window counts.\n\n" + data_dictionary(FEATURES.values())
     )
 
@@ -54,5 +53,5 @@ def settings_page() -> str:
 
 def _default(value: object) -> str:
     if isinstance(value, Path):
-        return f"`../shared/{value.name}`"
+        return f"`../shared/{value.name}`" if value.is_absolute() else f"`{value}`"
     return "not set" if value is None else f"`{value}`"

@@ -1,30 +1,27 @@
 """`cds-hooks serve` and `cds-hooks run`: the server, and the server showing itself at work."""
 
 import asyncio
+import gc
 import os
 import signal
 import socket
 import threading
-from datetime import UTC, datetime
+from pathlib import Path
 from tempfile import TemporaryDirectory
-from time import monotonic, sleep
 from typing import Annotated
 
-import httpx
 import typer
 import uvicorn
-from rich.console import Console
 
-from cds_hooks.calling.chart import Chart, resources_of
-from cds_hooks.calling.drawing import draw_answer, draw_error
-from cds_hooks.calling.request import build_request, drafts_for
+from cds_hooks.dialects import UnknownDialect, profile_for
+from cds_hooks.edge import BoundedHttp, raise_descriptor_limit
 from cds_hooks.governance import RulesFileError, read_rules_file
 from cds_hooks.protocol.hooks import WrongDeclaration
-from cds_hooks.samples import SHOWCASE_DRAFT, SHOWCASE_PATIENT, list_samples, load_draft, load_patient
 from cds_hooks.security import ReplayStoreFailed, TrustFileError, open_trust
-from cds_hooks.service import services_with
+from cds_hooks.server import DrainingServer, Supervisor
+from cds_hooks.services import services_for
 from cds_hooks.settings import settings
-from cds_hooks.storage.log import RecordUnavailable
+from cds_hooks.storage.decision import RecordUnavailable
 from cds_hooks.storage.opening import open_decision_log
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -41,32 +38,34 @@ def serve(
 
     Example: cds-hooks serve --port 8085
     """
-    listening = _listen(host, port)
+    # What the start makes lives as long as the process: collecting it again and again costs a fifth of the start.
+    # The app switches the collector on when it is ready (app.py).
+    gc.disable()
+    os.umask(0o077)  # every file that the server makes is for its own user only; workers inherit it
+    sockets = [_listen(host, port), *_operator_sockets()]
     _check_start()
     if workers == 1:
-        _run_until_stopped(uvicorn.Server(_config(1)), listening)
+        _run_until_stopped(DrainingServer(_config(1)), sockets)
     else:
-        _serve_with(workers, listening)
+        _serve_with(workers, sockets)
 
 
-def _run_until_stopped(server: uvicorn.Server, listening: socket.socket) -> None:
+def _run_until_stopped(server: uvicorn.Server, sockets: list[socket.socket]) -> None:
     """Serves; to be stopped by SIGINT or SIGTERM is no failure, not to have started is."""
     for stop in (signal.SIGINT, signal.SIGTERM):
         # uvicorn stops in order and then sends itself the signal again, which would end the process as if killed.
         signal.signal(stop, lambda *_: None)
-    server.run(sockets=[listening])
+    server.run(sockets=sockets)
     if not server.started:
         raise typer.Exit(3)
 
 
-def _serve_with(workers: int, listening: socket.socket) -> None:
-    from uvicorn.supervisors import Multiprocess
-
+def _serve_with(workers: int, sockets: list[socket.socket]) -> None:
     with TemporaryDirectory(prefix="cds-hooks-metrics-") as folder:
         if "metrics_dir" not in settings().model_fields_set:
             os.environ["CDS_METRICS_DIR"] = folder
             settings.cache_clear()
-        Multiprocess(_config(workers), sockets=[listening]).run()
+        Supervisor(_config(workers), sockets=sockets).run()
 
 
 def _config(workers: int) -> uvicorn.Config:
@@ -77,10 +76,14 @@ def _config(workers: int) -> uvicorn.Config:
         factory=True,
         workers=workers,
         access_log=False,
+        http=BoundedHttp,
+        ws="none",
         log_level="warning",
         proxy_headers=False,
         server_header=False,
         timeout_graceful_shutdown=10,
+        # a worker on a busy machine is no hung one: with the 5 s of the default, one that still started was killed
+        timeout_worker_healthcheck=30,
     )
 
 
@@ -93,6 +96,7 @@ def _listen(host: str, port: int) -> socket.socket:
             err=True,
         )
         raise typer.Exit(2)
+    raise_descriptor_limit()
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listening = socket.socket(family)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -107,6 +111,40 @@ def _listen(host: str, port: int) -> socket.socket:
         # Links on cards lead to where this server really listens; worker processes inherit it.
         os.environ["CDS_PUBLIC_URL"] = f"http://{host}:{listening.getsockname()[1]}"
         settings.cache_clear()
+    return listening
+
+
+def _operator_sockets() -> list[socket.socket]:
+    """The bound socket of CDS_OPERATOR_LISTEN, if it is set; ends the command where it cannot be had."""
+    address = settings().operator_address
+    if address is None:
+        return []
+    try:
+        listening = _unix_socket(Path(address[0])) if address[1] is None else _tcp_socket(address[0], address[1])
+        listening.listen(128)
+    except OSError as error:
+        typer.echo(f"CDS_OPERATOR_LISTEN cannot be listened on ({error.strerror}).", err=True)
+        raise typer.Exit(1) from error
+    listening.set_inheritable(True)
+    return [listening]
+
+
+def _tcp_socket(host: str, port: int) -> socket.socket:
+    listening = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listening.bind((host, port))
+    return listening
+
+
+def _unix_socket(path: Path) -> socket.socket:
+    if path.is_socket():  # of a server that ended without taking it away
+        path.unlink()
+    listening = socket.socket(socket.AF_UNIX)
+    before = os.umask(0o177)  # who may connect is who may read and write the file: the server's own user
+    try:
+        listening.bind(str(path))
+    finally:
+        os.umask(before)
     return listening
 
 
@@ -126,6 +164,9 @@ def _check_start() -> None:
     except RulesFileError as error:
         typer.echo(f"The rules file cannot be used, so nothing is served. {error}", err=True)
         raise typer.Exit(1) from error
+    except UnknownDialect as error:
+        typer.echo(f"CDS_DIALECT cannot be used, so nothing is served: {error}.", err=True)
+        raise typer.Exit(2) from error
     except WrongDeclaration as error:
         typer.echo(f"The hooks that are declared cannot be used, so nothing is served. {error}", err=True)
         raise typer.Exit(1) from error
@@ -133,8 +174,9 @@ def _check_start() -> None:
 
 async def _open_all() -> None:
     configured = settings()
+    profile_for("any client", configured.dialect)
     if configured.hooks_file is not None:  # without one there is nothing to find out, and models take a while to load
-        services_with(configured.hooks_file)
+        services_for(configured)
     if configured.rules_file is not None:
         read_rules_file(configured.rules_file)
     await open_decision_log(configured.database_url).close()
@@ -149,51 +191,9 @@ def run(host: HostOption = "127.0.0.1", port: PortOption = 8085) -> None:
     listening = _listen(host, port)
     _check_start()
     address = f"http://{host}:{listening.getsockname()[1]}"
-    server = uvicorn.Server(_config(1))
-    show = threading.Thread(target=_show, args=(address,), daemon=True)
-    show.start()
-    _run_until_stopped(server, listening)
+    server = DrainingServer(_config(1))
+    # imported here: `serve`, which starts more often, needs neither a client nor a terminal
+    from cds_hooks.commands.showcase import show
 
-
-def _show(address: str) -> None:
-    console = Console()
-    _wait_until_ready(address)
-    console.print(f"Serving on {address} (development profile: this machine only, unsigned calls).")
-    as_of = settings().as_of or datetime.now(UTC)
-    with httpx.Client(base_url=address, timeout=30) as client:
-        services = client.get("/cds-services").json()["services"]
-        for hook, patient, draft in (("patient-view", SHOWCASE_PATIENT, None), _showcase_order()):
-            chart = Chart(resources_of(load_patient(patient, as_of)))
-            drafts = drafts_for(chart, resources_of(load_draft(draft, as_of))) if draft else []
-            for entry in services:
-                if entry["hook"] == hook:
-                    _call(client, console, entry, chart, drafts)
-    console.print(f"More patients: cds-hooks samples list. This page: {address}/. Stop with Ctrl-C.")
-
-
-def _showcase_order() -> tuple[str, str, str]:
-    patient = next(
-        sample.id for sample in list_samples() if any(order.draft == SHOWCASE_DRAFT for order in sample.orders)
-    )
-    return "order-select", patient, SHOWCASE_DRAFT
-
-
-def _call(
-    client: httpx.Client, console: Console, entry: dict[str, str], chart: Chart, drafts: list[dict[str, object]]
-) -> None:
-    answer = client.post(f"/cds-services/{entry['id']}", json=build_request(entry, chart, drafts))
-    title = f"{entry['hook']} → {entry['id']}"
-    if answer.status_code == 200:
-        draw_answer(console, title, answer.json())
-    else:
-        draw_error(console, title, answer.status_code, answer.json())
-
-
-def _wait_until_ready(address: str, seconds: float = 60) -> None:
-    end = monotonic() + seconds
-    while monotonic() < end:
-        try:
-            if httpx.get(f"{address}/readyz", timeout=1).status_code == 200:
-                return
-        except httpx.HTTPError:
-            sleep(0.05)
+    threading.Thread(target=show, args=(address,), daemon=True).start()
+    _run_until_stopped(server, [listening, *_operator_sockets()])

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cds_hooks.protocol.hooks import WrongDeclaration
-from cds_hooks.service import services_with
+from cds_hooks.services import services_for
 from cds_hooks.settings import settings
 
 
@@ -18,7 +18,7 @@ def services(as_json: Annotated[bool, typer.Option("--json", help="Print discove
     Example: cds-hooks services --json
     """
     try:
-        services = services_with(settings().hooks_file)
+        services = services_for(settings())
     except WrongDeclaration as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from error

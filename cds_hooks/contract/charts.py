@@ -2,13 +2,13 @@
 
 import copy
 import gzip
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-from cds_hooks.contract.strict_json import read_json
+from cds_hooks.contract.document import parse_json
 from cds_hooks.samples import list_samples, load_draft, load_patient
 
 Resource = dict[str, Any]
@@ -20,12 +20,12 @@ USER: Final[Resource] = {
 }
 
 
-class ChartError(ValueError):
+class UnreadableChart(ValueError):
     """The file holds no patient that can be sent; the message says why."""
 
 
 @dataclass(frozen=True)
-class Drafted:
+class DraftOrder:
     """One drafted order: its name, the order, and the resources it refers to."""
 
     name: str
@@ -39,13 +39,13 @@ class Drafted:
 
 
 @dataclass(frozen=True)
-class Chart:
+class PatientChart:
     """One patient's resources, and orders that could be drafted for that patient."""
 
     name: str
     patient: Resource
     resources: tuple[Resource, ...]
-    drafts: tuple[Drafted, ...] = field(default=())
+    drafts: tuple[DraftOrder, ...] = field(default=())
 
     @property
     def patient_id(self) -> str:
@@ -57,28 +57,34 @@ class Chart:
         return (resource for resource in self.resources if resource["resourceType"] == kind)
 
 
-def sample_charts(as_of: datetime) -> tuple[Chart, ...]:
-    """Every sample patient with its drafted orders, dates counted from `as_of` (aware)."""
+QUICK: Final = ("ckd4-metformin", "ckd3b-metformin", "planning-talk", "sparse-record")
+"""The samples of a quick run: with draft orders, with results, without either."""
+
+
+def sample_charts(as_of: datetime, only: Collection[str] = ()) -> tuple[PatientChart, ...]:
+    """Every sample patient (or those of these ids) with its draft orders, dates counted from `as_of` (aware)."""
     charts = []
     for sample in list_samples():
+        if only and sample.id not in only:
+            continue
         resources = _resources(load_patient(sample.id, as_of))
         drafts = tuple(_drafted(order.draft, _resources(load_draft(order.draft, as_of))) for order in sample.orders)
         charts.append(_chart(f"sample {sample.id}", resources, drafts))
     return tuple(charts)
 
 
-def chart_in(path: Path) -> Chart:
+def read_patient_chart(path: Path) -> PatientChart:
     """The one patient of a file: a Bundle, or a CDS Hooks request with prefetch; JSON, plain or gzipped.
 
     Raises ChartError where the file cannot be read or holds not exactly one Patient.
     """
     try:
         content = path.read_bytes()
-        document = read_json(gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content)
+        document = parse_json(gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content)
     except (OSError, EOFError) as error:
-        raise ChartError(f"{path} cannot be read: {error}") from error
+        raise UnreadableChart(f"{path} cannot be read: {error}") from error
     if not isinstance(document.value, dict):
-        raise ChartError(f"{path.name} is no JSON object: {document.problem or 'give a Bundle or a request'}")
+        raise UnreadableChart(f"{path.name} is no JSON object: {document.problem or 'give a Bundle or a request'}")
     value = document.value
     if isinstance(value.get("context"), dict) and "hook" in value:
         held = [each for each in (value.get("prefetch") or {}).values() if isinstance(each, dict)]
@@ -87,12 +93,12 @@ def chart_in(path: Path) -> Chart:
     return _chart(path.name, _resources(value))
 
 
-def _chart(name: str, resources: list[Resource], drafts: tuple[Drafted, ...] = ()) -> Chart:
+def _chart(name: str, resources: list[Resource], drafts: tuple[DraftOrder, ...] = ()) -> PatientChart:
     patients = {each.get("id"): each for each in resources if each["resourceType"] == "Patient" and each.get("id")}
     if len(patients) != 1:
-        raise ChartError(f"{name} holds {len(patients)} patients; give the chart of exactly one")
+        raise UnreadableChart(f"{name} holds {len(patients)} patients; give the chart of exactly one")
     patient = next(iter(patients.values()))
-    return Chart(name, patient, tuple(resources), drafts or (_invented_draft(str(patient["id"])),))
+    return PatientChart(name, patient, tuple(resources), drafts or (_invented_draft(str(patient["id"])),))
 
 
 def _resources(document: Resource) -> list[Resource]:
@@ -115,18 +121,18 @@ def _renamed(value: Any, names: dict[str, str]) -> Any:
     return [_renamed(each, names) for each in value] if isinstance(value, list) else value
 
 
-def _drafted(name: str, resources: list[Resource]) -> Drafted:
+def _drafted(name: str, resources: list[Resource]) -> DraftOrder:
     order = next(each for each in resources if each["resourceType"].endswith("Request"))
-    return Drafted(name, order, tuple(each for each in resources if each is not order))
+    return DraftOrder(name, order, tuple(each for each in resources if each is not order))
 
 
-def _orders(resources: list[Resource]) -> tuple[Drafted, ...]:
+def _orders(resources: list[Resource]) -> tuple[DraftOrder, ...]:
     orders = [each for each in resources if each["resourceType"].endswith(("Request", "Order"))]
     beside = tuple(each for each in resources if each not in orders)
-    return tuple(Drafted(str(each["id"]), each, beside) for each in orders)
+    return tuple(DraftOrder(str(each["id"]), each, beside) for each in orders)
 
 
-def _invented_draft(patient_id: str) -> Drafted:
+def _invented_draft(patient_id: str) -> DraftOrder:
     order = {
         "resourceType": "MedicationRequest",
         "id": "contract-kit-draft",
@@ -136,9 +142,9 @@ def _invented_draft(patient_id: str) -> Drafted:
         "subject": {"reference": f"Patient/{patient_id}"},
         "dosageInstruction": [{"text": "500 mg every 6 hours as needed"}],
     }
-    return Drafted("acetaminophen", order)
+    return DraftOrder("acetaminophen", order)
 
 
-def copied(resource: Resource, **changes: Any) -> Resource:
+def copy_with(resource: Resource, **changes: Any) -> Resource:
     """A copy that shares nothing with the original, with these members set."""
     return copy.deepcopy(resource) | changes

@@ -12,9 +12,9 @@ from typing import Any, Final
 Request = dict[str, Any]
 
 EPIC_BASE: Final = "https://ehr.example/interconnect/api/FHIR/R4"
-TRIGGER: Final = "com.epic.cdshooks.request.bpa-trigger-action"
+EPIC_TRIGGER: Final = "com.epic.cdshooks.request.bpa-trigger-action"
 EPIC_EXTENSION: Final = {
-    TRIGGER: "60",
+    EPIC_TRIGGER: "60",
     "com.epic.cdshooks.request.cds-hooks-specification-version": "1.0",
     "com.epic.cdshooks.request.fhir-version": "R4",
     "com.epic.cdshooks.request.criteria-id": "2852",
@@ -65,7 +65,7 @@ def _epic(request: Request) -> Request:
 
 
 def _epic_value(value: Any) -> Any:
-    value = with_object_categories(absolute(value))
+    value = with_object_categories(with_absolute_references(value))
     if isinstance(value, dict) and value.get("resourceType") == "Bundle" and not value.get("entry"):
         return value | {"total": 0, "entry": [NOTHING_FOUND]}
     return value
@@ -88,14 +88,16 @@ def _with_object_category(resource: Any) -> Any:
     return resource | {"category": category[0]} if isinstance(category, list) and category else resource
 
 
-def absolute(value: Any) -> Any:
+def with_absolute_references(value: Any) -> Any:
     """The same JSON with every relative reference made absolute."""
     if isinstance(value, dict):
         return {
-            name: f"{EPIC_BASE}/{each}" if name == "reference" and _is_relative(each) else absolute(each)
+            name: f"{EPIC_BASE}/{each}"
+            if name == "reference" and _is_relative(each)
+            else with_absolute_references(each)
             for name, each in value.items()
         }
-    return [absolute(each) for each in value] if isinstance(value, list) else value
+    return [with_absolute_references(each) for each in value] if isinstance(value, list) else value
 
 
 def _is_relative(reference: Any) -> bool:

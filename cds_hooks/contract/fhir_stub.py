@@ -1,20 +1,21 @@
-"""A small FHIR server over one chart that remembers who asked for what: to see how a service fetches for itself."""
+"""Servers that the tested server may call: a FHIR server over one chart, and a key set. Both count what was asked."""
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from threading import Event, Thread
 from typing import Any, Final
 from urllib.parse import unquote_plus, urlsplit
 
-from cds_hooks.contract.charts import Chart, Resource
-from cds_hooks.contract.filling import answer
+from cds_hooks.contract.charts import PatientChart, Resource
+from cds_hooks.contract.prefetch import answer
 
 TOKEN: Final = "contract-kit-fhir-token"  # noqa: S105 - invented, and told to the tested server on purpose
 _LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
 _PREFIX: Final = "/fhir/"
+_LONGEST_STALL_SECONDS: Final = 60.0
 
 
 @dataclass
@@ -22,15 +23,19 @@ class FhirStub:
     """What the stub serves and what it was asked.
 
     `mode`: `open` answers, `401` refuses every token, `paged` sends the first half of a search with a link to the rest,
-    `foreign` the same with the link leading to `elsewhere`. `asked` holds queries, `tokens` what came with each.
+    `foreign` the same with the link leading to `elsewhere`, `redirect` sends to `elsewhere`, `stalled` does not answer
+    before `released` is set. `asked` holds queries, `tokens` what came with each,
+    `paths` the queries as they were written on the wire.
     """
 
     base: str
-    chart: Chart
+    chart: PatientChart
     mode: str = "open"
     elsewhere: str = ""
     asked: list[str] = field(default_factory=list)
     tokens: list[str] = field(default_factory=list)
+    paths: list[str] = field(default_factory=list)
+    released: Event = field(default_factory=Event)
 
     def access(self) -> dict[str, Any]:
         """The members that offer this server to a service."""
@@ -48,6 +53,8 @@ class FhirStub:
         """Status and body for a query relative to the base."""
         self.asked.append(query)
         self.tokens.append(authorization)
+        if self.mode == "stalled":
+            self.released.wait(_LONGEST_STALL_SECONDS)
         if self.mode == "401" or not authorization:
             return 401, _outcome("login")
         query, _, page = query.partition("&_page=")
@@ -71,11 +78,9 @@ class FhirStub:
 
 
 @contextmanager
-def serving_fhir(chart: Chart, host: str) -> Iterator[FhirStub]:
+def serving_fhir(chart: PatientChart, host: str) -> Iterator[FhirStub]:
     """A stub that listens until the block ends; `host` is the name by which the tested server reaches this machine."""
-    # Asked for by the tester, who names the host: the tested server runs on another machine.
-    bound = "127.0.0.1" if host in _LOOPBACK else "0.0.0.0"  # noqa: S104
-    server = ThreadingHTTPServer((bound, 0), _Handler)
+    server = ThreadingHTTPServer((_bound(host), 0), _Handler)
     stub = FhirStub(f"http://{host}:{server.server_port}/fhir", chart)
     server.stub = stub  # type: ignore[attr-defined]  # a handler finds its stub through the server alone
     thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
@@ -83,6 +88,7 @@ def serving_fhir(chart: Chart, host: str) -> Iterator[FhirStub]:
     try:
         yield stub
     finally:
+        stub.released.set()
         server.shutdown()
         thread.join()
         server.server_close()
@@ -104,15 +110,20 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, path: str) -> None:
         stub: FhirStub = self.server.stub  # type: ignore[attr-defined]  # set where the server is made
+        stub.paths.append(path)
         parts = urlsplit(path)
         query = parts.path.removeprefix(_PREFIX) + (f"?{unquote_plus(parts.query)}" if parts.query else "")
         status, resource = stub.answered(query, self.headers.get("authorization") or "")
         body = json.dumps(resource).encode()
-        self.send_response(status)
+        self.send_response(302 if stub.mode == "redirect" else status)
+        if stub.mode == "redirect":
+            self.send_header("location", f"{stub.elsewhere}/{query}")
         self.send_header("content-type", "application/fhir+json")
         self.send_header("content-length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
+        # A tested server that gave up waiting has closed the connection.
+        with suppress(ConnectionError):
+            self.end_headers()
+            self.wfile.write(body)
 
     def log_message(self, format: str, *args: Any) -> None:
         """Nothing: the stub remembers instead."""
@@ -120,3 +131,47 @@ class _Handler(BaseHTTPRequestHandler):
 
 def _outcome(code: str) -> Resource:
     return {"resourceType": "OperationOutcome", "issue": [{"severity": "error", "code": code}]}
+
+
+@dataclass
+class KeySet:
+    """Where a key set stands, and how often it was read."""
+
+    url: str
+    asked: int = 0
+
+
+@contextmanager
+def serving_keys(document: dict[str, Any], host: str) -> Iterator[KeySet]:
+    """This JWK Set at an address of its own until the block ends; `host` as for `serving_fhir`."""
+    body = json.dumps(document).encode()
+
+    class Handler(BaseHTTPRequestHandler):
+        timeout = 10
+
+        def do_GET(self) -> None:
+            keys.asked += 1
+            self.send_response(200)
+            self.send_header("content-type", "application/json")
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: Any) -> None:
+            """Nothing: the count is enough."""
+
+    server = ThreadingHTTPServer((_bound(host), 0), Handler)
+    keys = KeySet(f"http://{host}:{server.server_port}/jwks.json")
+    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    thread.start()
+    try:
+        yield keys
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def _bound(host: str) -> str:
+    # Asked for by the tester, who names the host: the tested server runs on another machine.
+    return "127.0.0.1" if host in _LOOPBACK else "0.0.0.0"  # noqa: S104

@@ -1,12 +1,14 @@
-"""What a run found: findings, the result of each row, and how much of the checklist was seen."""
+"""What a run found: findings, the result of each row, the coverage; and the report as JSON and as JUnit XML."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
+from xml.etree import ElementTree
 
-from cds_hooks.contract.finding import MUST, Fault, Level
+from cds_hooks.contract.checklist import SECTIONS, Row, rows
+from cds_hooks.contract.document import MUST, Fault, Level
 from cds_hooks.contract.registry import Check
-from cds_hooks.contract.rows import Row, rows
 
 
 class Result(StrEnum):
@@ -15,7 +17,7 @@ class Result(StrEnum):
     FAILED = "failed"
     ADVICE = "advice"
     HELD = "held"
-    NOT_TESTED = "not tested"
+    NOT_SEEN = "not seen"
     NOT_VISIBLE = "not visible"
 
 
@@ -45,23 +47,24 @@ class RowResult:
 
 @dataclass
 class Outcome:
-    """What one check did: the faults it found, what it could not try, whether it saw anything to judge."""
+    """What one check did: the faults it found, what it could not test, whether it saw anything to judge, its time."""
 
     check: Check
     faults: list[Fault] = field(default_factory=list)
     reasons: list[str] = field(default_factory=list)
     judged: int = 0
+    seconds: float = 0.0
 
     @property
     def result(self) -> Result:
-        """Faults count first; a check that was never handed anything was not tested."""
+        """Faults count first; a check that was never handed anything has seen nothing."""
         if self.faults:
             return Result.FAILED if self.check.level == MUST else Result.ADVICE
-        return Result.HELD if self.judged else Result.NOT_TESTED
+        return Result.HELD if self.judged else Result.NOT_SEEN
 
     @property
     def reason(self) -> str:
-        """Why it was not tested."""
+        """Why nothing was seen."""
         return self.reasons[0] if self.reasons else f"no {self.check.of.value} was seen"
 
 
@@ -75,6 +78,8 @@ class Report:
     seconds: float = 0.0
     stopped: str = ""
     dialect: str = "standard"
+    cut_short: str = ""
+    """Why the run ended before all checks were made; what is reported is what was known then."""
 
     _SHOWN = 5
 
@@ -113,9 +118,12 @@ class Report:
         levels = {finding.level for finding in self.findings if finding.row.id == row.id}
         if levels:
             return RowResult(row, Result.FAILED if MUST in levels else Result.ADVICE)
-        if any(outcome.judged for outcome in outcomes):
+        if any(outcome.judged and not outcome.faults for outcome in outcomes):
             return RowResult(row, Result.HELD)
-        return RowResult(row, Result.NOT_TESTED, outcomes[0].reason)
+        faulty = next((outcome.check.row for outcome in outcomes if outcome.faults), "")
+        if faulty:
+            return RowResult(row, Result.NOT_SEEN, f"its check found faults of {faulty}")
+        return RowResult(row, Result.NOT_SEEN, outcomes[0].reason)
 
     def counted(self, result: Result) -> int:
         """How many rows that bind a service came out like this."""
@@ -123,5 +131,114 @@ class Report:
 
     @property
     def exit_code(self) -> int:
-        """0 all musts hold, 1 a must failed, 2 nothing could be tested."""
-        return 2 if self.stopped else 1 if self.musts else 0
+        """0 all musts hold, 1 a must failed, 2 nothing could be tested, or the run was cut short and no must failed."""
+        return 2 if self.stopped else 1 if self.musts else 2 if self.cut_short else 0
+
+
+def as_json(report: Report) -> dict[str, Any]:
+    """The report as one object: findings with their places, the result of every row, the coverage."""
+    return {
+        "subject": report.subject,
+        "dialect": report.dialect,
+        "requests": report.requests,
+        "seconds": round(report.seconds, 3),
+        "exitCode": report.exit_code,
+        **({"stopped": report.stopped} if report.stopped else {}),
+        **({"cutShort": report.cut_short} if report.cut_short else {}),
+        "mustsFailed": len(report.musts),
+        "shouldsFailed": len(report.findings) - len(report.musts),
+        "checks": len(report.outcomes),
+        "coverage": coverage(report),
+        "findings": [_finding(finding) for finding in report.findings],
+        "tests": [_test(outcome) for outcome in report.outcomes],
+        "rows": [
+            {
+                "row": each.row.id,
+                "section": SECTIONS[each.row.section],
+                "strength": each.row.strength,
+                "bindsService": each.row.binds_a_service,
+                "statement": each.row.statement,
+                "result": each.result.value,
+                **({"reason": each.reason} if each.reason else {}),
+            }
+            for each in report.rows
+        ],
+    }
+
+
+def coverage(report: Report) -> dict[str, int]:
+    """How many of the rows that bind a service there are, can be seen from outside, have a check, and came out how."""
+    binding = [row for row in rows().values() if row.binds_a_service]
+    return {
+        "rowsThatBindAService": len(binding),
+        "visibleFromOutside": sum(1 for row in binding if not row.unseen),
+        "withACheck": sum(1 for each in report.rows if each.row.binds_a_service and not each.row.unseen),
+        **{result.name.lower(): report.counted(result) for result in Result if result is not Result.NOT_VISIBLE},
+    }
+
+
+def _finding(finding: Finding) -> dict[str, Any]:
+    places = [
+        {name: text for name, text in (("found", each.found), ("where", each.place), ("request", each.request)) if text}
+        for each in finding.faults
+    ]
+    return {
+        "row": finding.row.id,
+        "level": finding.level,
+        "check": finding.check.name,
+        "statement": finding.row.statement,
+        "advice": finding.check.advice,
+        "times": finding.times,
+        "places": places,
+    }
+
+
+def _test(outcome: Outcome) -> dict[str, Any]:
+    return {
+        "check": outcome.check.name,
+        "row": outcome.check.row,
+        "result": outcome.result.value,
+        "seconds": round(outcome.seconds, 3),
+        **({"reason": outcome.reason} if outcome.result is Result.NOT_SEEN else {}),
+    }
+
+
+def as_junit(reports: Sequence[Report]) -> str:
+    """One test suite for each report, one test case for each check.
+
+    A must that failed is a failure, a should that failed passes with its finding as output, what was not seen is
+    skipped with the reason. The time of a case is that of the requests which its check made itself.
+    """
+    suites = ElementTree.Element("testsuites", name="cds-hooks check")
+    for report in reports:
+        suite = ElementTree.SubElement(suites, "testsuite", name=report.subject, tests=str(len(report.outcomes)))
+        suite.set("time", f"{report.seconds:.3f}")
+        suite.set("errors", "1" if report.stopped else "0")
+        suite.set("failures", str(sum(1 for each in report.outcomes if each.result is Result.FAILED)))
+        suite.set("skipped", str(sum(1 for each in report.outcomes if each.result is Result.NOT_SEEN)))
+        if report.stopped or report.cut_short:
+            ElementTree.SubElement(suite, "system-err").text = report.stopped or report.cut_short
+        for outcome in report.outcomes:
+            _case(suite, outcome)
+    ElementTree.indent(suites)
+    return ElementTree.tostring(suites, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def _case(suite: ElementTree.Element, outcome: Outcome) -> None:
+    check = outcome.check
+    name = f"{check.row} {check.words}"
+    case = ElementTree.SubElement(suite, "testcase", classname=f"cds-hooks.{check.group}", name=name)
+    case.set("time", f"{outcome.seconds:.3f}")
+    if outcome.result is Result.NOT_SEEN:
+        ElementTree.SubElement(case, "skipped", message=outcome.reason)
+    elif outcome.faults and check.level == MUST:
+        failure = ElementTree.SubElement(case, "failure", message=f"{check.row}: {check.advice}", type=check.level)
+        failure.text = _told(outcome)
+    elif outcome.faults:
+        ElementTree.SubElement(case, "system-out").text = f"{check.row} (should): {check.advice}\n{_told(outcome)}"
+
+
+def _told(outcome: Outcome) -> str:
+    lines = [" · ".join(part for part in (each.found, each.place, each.request) if part) for each in outcome.faults]
+    # XML 1.0 cannot hold control characters, which an answer may.
+    return "".join(character for character in "\n".join(lines[:50]) if character >= " " or character == "\n")

@@ -14,11 +14,20 @@ Sign = Callable[[Mapping[str, Any], Mapping[str, Any]], str]
 
 
 @dataclass(frozen=True)
+class Stranger:
+    """A key that the server under test does not know: its public JWK with `kid` and `alg`, and how it signs."""
+
+    jwk: Mapping[str, Any]
+    sign: Sign
+
+
+@dataclass(frozen=True)
 class Signer:
     """A client that the server under test knows: whose tokens these are, by which key, and how one is signed.
 
     The signature is made by who calls the kit, so the kit needs no cryptography. `algorithms` are all that the key can
-    sign with; `algorithm` is the registered one.
+    sign with; `algorithm` is the registered one. `public_keys` is the public key in the forms in which servers hold it
+    (PEM, DER, JWK), `stranger` another key that the server does not know.
     """
 
     issuer: str
@@ -28,6 +37,8 @@ class Signer:
     subject: str = ""
     tenant: str = ""
     algorithms: tuple[str, ...] = ()
+    public_keys: tuple[bytes, ...] = ()
+    stranger: Stranger | None = None
 
     def token(
         self,
@@ -35,8 +46,12 @@ class Signer:
         header: Mapping[str, Any] = _NOTHING,
         claims: Mapping[str, Any] = _NOTHING,
         without: Collection[str] = (),
+        sign: Sign | None = None,
     ) -> str:
-        """A token for a request to this URL: good as it is, or with these members set or left out."""
+        """A token for a request to this URL: good as it is, or with these members set or left out.
+
+        `sign` is given where another key than the client's signs it.
+        """
         now = int(time())
         told = {"sub": self.subject, "tenant": self.tenant}
         good = {
@@ -49,7 +64,7 @@ class Signer:
         }
         head = {"alg": self.algorithm, "kid": self.kid, "typ": "JWT"} | dict(header)
         body = good | dict(claims)
-        return self.sign(
+        return (sign or self.sign)(
             {name: value for name, value in head.items() if name not in without},
             {name: value for name, value in body.items() if name not in without},
         )

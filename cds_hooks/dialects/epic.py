@@ -13,11 +13,10 @@ import msgspec
 from msgspec import Raw, structs
 
 from cards.card import Action, Card, Suggestion
-from cards.markdown import escape
-from cds_hooks.dialects.shaping.dialect import Dialect, Markdown, Sheet
+from cards.text import escape
+from cds_hooks.dialects._dialect import Dialect, IntegrationSheet, Markdown
 from cds_hooks.protocol.hooks import ENCOUNTER_DISCHARGE, ENCOUNTER_START, ORDER_SELECT, ORDER_SIGN, PATIENT_VIEW
-from cds_hooks.protocol.response import EXTENSION
-from cds_hooks.storage.identifiers import part_uuid
+from cds_hooks.storage.decision import part_uuid
 
 TRIGGER: Final = "com.epic.cdshooks.request.bpa-trigger-action"
 # Workflows for which Epic has no hook of its own and reuses patient-view. The others lack what their hook requires.
@@ -42,7 +41,7 @@ class _Extension(msgspec.Struct):
 _extension: Final = msgspec.json.Decoder(_Extension)
 
 
-def hook_meant(hook: str, extension: Raw) -> str:
+def actual_hook(hook: str, extension: Raw) -> str:
     """The hook behind a native trigger that Epic sends as patient-view; any other hook as it is."""
     if hook != PATIENT_VIEW or bytes(extension) == b"null":
         return hook
@@ -88,8 +87,7 @@ def topic_code(topic: str, findings: Iterable[tuple[str, str]]) -> str:
 
 
 def _findings(card: Card) -> list[tuple[str, str]]:
-    ours = (card.extension or {}).get(EXTENSION) or {}
-    return [(each["rule"], each["band"]) for each in ours.get("findings", ())]
+    return [(each.rule, each.band) for each in card.own_extension.findings]
 
 
 def in_one_word(text: str) -> str:
@@ -168,10 +166,10 @@ def _in_words(said: str, markdown: Markdown) -> str:
 DIALECT = Dialect(
     "epic",
     "Epic",
-    hook_meant=hook_meant,
+    actual_hook=actual_hook,
     shape=shape,
     topic=topic_code,
-    sheet=Sheet(
+    sheet=IntegrationSheet(
         reads_discovery="Epic does not read discovery: prefetch keys and queries are typed into the LGL record.",
         authentication=(
             ("alg", "RS384 by default; ES384 is accepted too"),

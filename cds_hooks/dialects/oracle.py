@@ -4,7 +4,7 @@ Source: fhir.cerner.com, "CDS Hooks (beta)" (cerner/fhir.cerner.com, pull reques
 copy; and the project's note on EHR dialects, section 1. What is drawn of Markdown is not said there: bold and lists.
 """
 
-from cds_hooks.dialects.shaping.dialect import Dialect, Sheet
+from cds_hooks.dialects._dialect import Dialect, IntegrationSheet
 from cds_hooks.protocol.hooks import PATIENT_VIEW
 
 DIALECT = Dialect(
@@ -12,7 +12,7 @@ DIALECT = Dialect(
     "Oracle Health",
     version="1.0",
     markdown="basic",
-    sheet=Sheet(
+    sheet=IntegrationSheet(
         reads_discovery="Services are registered one by one with the facts below.",
         authentication=(
             ("iss", "https://cds-hooks.cerner.com"),

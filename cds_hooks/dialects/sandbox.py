@@ -6,7 +6,7 @@ Source: cds-hooks/sandbox 3b7e255, `src/reducers/medication-reducers.js` and `sr
 from msgspec import structs
 
 from cards.card import Action, Card
-from cds_hooks.dialects.shaping.dialect import Dialect, Markdown
+from cds_hooks.dialects._dialect import Dialect, Markdown
 
 
 def shape(card: Card, markdown: Markdown) -> Card:

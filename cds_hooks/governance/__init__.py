@@ -1,4 +1,4 @@
-"""What a site says of the medication rules, and what its clinicians answered to them."""
+"""What a site decides about the medication rules, and the overrides of its clinicians."""
 
 from cds_hooks.governance.governance import Governance
 from cds_hooks.governance.rules_file import RulesFileError, read_rules_file

@@ -1,41 +1,210 @@
-"""The site's rules and its clinicians' answers, kept up to date while the server runs; one hearing for each call."""
+"""Which findings a site shows: approvals, switches, and overrides that clinicians gave with a reason.
+
+An override with a reason counts for a while; one without a reason does not count. Overrides are read from the record at
+the start and every two seconds, so that all workers know them. The client and its patient id, by which they are found,
+are in the record only.
+
+Three bounds: nothing older than the longest time for which a site can let an override count is read or kept; what
+`of_patient` hands out is never changed afterwards; and each reading asks the database only for rows that are new.
+"""
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from pathlib import Path
-from time import monotonic
-from typing import Final
+from threading import Lock
+from time import monotonic, time
+from typing import Any, Final
 
-from cards.rules.governance import Hearing, SiteRules, every_version
-from cds_hooks.governance.memory import Memory
+import msgspec
+from msgspec import Struct
+from sqlalchemy import Select, select
+
+from cards.card import SEVERITY, Indicator
+from cards.extension import EXTENSION_KEY, NOTHING_SAID, CardExtension
+from cards.rules.engine.governance import (
+    Override,
+    Overrides,
+    SiteRules,
+    SuppressionPolicy,
+    all_rule_versions,
+    ingredients_of,
+    numeric_values,
+)
 from cds_hooks.governance.rules_file import RulesFileError, read_rules_file
+from cds_hooks.governance.said_once import SaidOnce
 from cds_hooks.logs import log
-from cds_hooks.storage.decision import Decision, FeedbackItem
-from cds_hooks.storage.log import RecordUnavailable
+from cds_hooks.storage.decision import Decision, FeedbackItem, RecordUnavailable
+from cds_hooks.storage.queries import read_rows
+from cds_hooks.storage.tables import decisions, feedback
+
+LONGEST_DAYS: Final = 365
+"""The longest time for which an override can count: the largest number that rules.schema.json lets a site set."""
+
+_DAY_SECONDS: Final = 86_400.0
+_FORGET_SECONDS: Final = 3_600.0
+_ROWS_AT_ONCE: Final = 500
+_OVERLAP: Final = 64
+"""PostgreSQL can commit a smaller sequence number after a larger one: so many are looked at again."""
+
+_NO_OVERRIDES: Final[Overrides] = {}
+
+
+class _Extension(Struct, rename={"ours": EXTENSION_KEY}):
+    ours: CardExtension = NOTHING_SAID
+
+
+class _Card(Struct):
+    uuid: str = ""
+    indicator: Indicator = "info"
+    extension: _Extension = msgspec.field(default_factory=_Extension)
+
+
+class _Response(Struct):
+    cards: tuple[_Card, ...] = ()
+
+
+_decoder: Final = msgspec.json.Decoder(_Response)
+
+
+def findings_of(response: bytes) -> dict[str, list[tuple[str, str]]]:
+    """Rule and band of each finding of each card, by the card's uuid."""
+    cards = _decoder.decode(response).cards
+    return {card.uuid: [(one.rule, one.band) for one in card.extension.ours.findings] for card in cards}
+
+
+class OverrideMemory:
+    """The overrides that can still count. Read from any thread; `read` and `remember` may run at the same time."""
+
+    def __init__(self, now: Callable[[], float] = time) -> None:
+        """`now` gives epoch seconds: the clock by which calls are answered."""
+        self._now = now
+        self._by_patient: dict[tuple[str, str], Overrides] = {}
+        self._writing = Lock()
+        self._newest_sequence: int | None = None
+        self._seen: frozenset[int] = frozenset()
+        self._forgot_at = now()
+
+    def of_patient(self, client: str, patient: str) -> Overrides:
+        """The overrides of each finding of this client's patient, by rule and band; they never change afterwards."""
+        return self._by_patient.get((client, patient), _NO_OVERRIDES)
+
+    def remember(self, client: str, patient: str, response: bytes, card: str, reason: str, at: float) -> None:
+        """Takes the reason (words) that was given at `at` (epoch seconds) against a card of this response."""
+        sent = next((one for one in _decoder.decode(response).cards if one.uuid == card), None)
+        if sent is None or self._now() - at > LONGEST_DAYS * _DAY_SECONDS:
+            return
+        facts = [(fact.name, fact.value) for fact in sent.extension.ours.facts]
+        override = Override(at, sent.indicator, reason, ingredients_of(facts), numeric_values(facts))
+        findings = [(one.rule, one.band) for one in sent.extension.ours.findings]
+        with self._writing:
+            known = self._by_patient.get((client, patient), _NO_OVERRIDES)
+            self._by_patient[client, patient] = _with(known, findings, override)
+
+    def read(self, url: str) -> None:
+        """Takes what was stored since the last reading; RecordUnavailable where the record cannot be read."""
+        if self._newest_sequence is None:
+            oldest = int((self._now() - LONGEST_DAYS * _DAY_SECONDS) * 1e6)
+            first = read_rows(url, first_since(oldest))
+            self._newest_sequence = first[0].sequence if first else 0
+        while rows := read_rows(url, self._query(self._newest_sequence - _OVERLAP)):
+            for row in rows:
+                reason = row.override_reason_display or row.override_reason_code
+                if reason:
+                    self.remember(row.client, row.patient, row.response, row.card, reason, row.received_at / 1e6)
+            self._note_read([row.sequence for row in rows])
+        if self._now() - self._forgot_at >= _FORGET_SECONDS:
+            self._forget()
+
+    def _query(self, after: int) -> Select[Any]:
+        answer = [feedback.c[name] for name in ("sequence", "card", "override_reason_code", "override_reason_display")]
+        card = [decisions.c[name] for name in ("client", "patient", "response")]
+        return (
+            select(*answer, feedback.c.received_at, *card)
+            .join(decisions, decisions.c.id == feedback.c.decision)
+            .where(feedback.c.outcome == "overridden", feedback.c.sequence > after)
+            .where(feedback.c.sequence.not_in(self._seen))
+            .order_by(feedback.c.sequence)
+            .limit(_ROWS_AT_ONCE)
+        )
+
+    def _note_read(self, sequences: list[int]) -> None:
+        self._newest_sequence = max(self._newest_sequence or 0, *sequences)
+        first = self._newest_sequence - _OVERLAP
+        self._seen = frozenset(each for each in (*self._seen, *sequences) if each > first)
+
+    def _forget(self) -> None:
+        """Leaves out what can no longer count."""
+        oldest = self._now() - LONGEST_DAYS * _DAY_SECONDS
+        with self._writing:
+            kept = {patient: _since(oldest, known) for patient, known in self._by_patient.items()}
+            self._by_patient = {patient: known for patient, known in kept.items() if known}
+            self._forgot_at = self._now()
+
+
+def first_since(oldest: int) -> Select[Any]:
+    """The sequence number of the first feedback since `oldest` (epoch microseconds); the index by time answers it."""
+    since = select(feedback.c.sequence).where(feedback.c.received_at >= oldest)
+    return since.order_by(feedback.c.received_at, feedback.c.sequence).limit(1)
+
+
+def _with(known: Overrides, findings: Iterable[tuple[str, str]], override: Override) -> Overrides:
+    """A new mapping with one override more for each of these findings."""
+    changed = dict(known)
+    for finding in findings:
+        overrides = changed.get(finding, ())
+        if override not in overrides:
+            changed[finding] = (*(one for one in overrides if not _is_replaced(one, override)), override)
+    return changed
+
+
+def _since(oldest: float, known: Overrides) -> Overrides:
+    kept = {finding: tuple(one for one in overrides if one.at >= oldest) for finding, overrides in known.items()}
+    return {finding: overrides for finding, overrides in kept.items() if overrides}
+
+
+def _is_replaced(override: Override, newer: Override) -> bool:
+    """Whether the newer override counts for everything that the earlier one counts for."""
+    is_wider = override.about <= newer.about and SEVERITY[override.indicator] <= SEVERITY[newer.indicator]
+    return is_wider and override.at <= newer.at
+
 
 _LOOK_SECONDS: Final = 1.0
 _READ_SECONDS: Final = 2.0
 
 
 class Governance:
-    """Who may speak here. Without a trust file every rule may; with one only what the rules file approves."""
+    """Which medication rules may show findings: all without a trust file, with one those that the site has approved."""
 
-    def __init__(self, file: Path | None, *, needs_approval: bool, clock: Callable[[], float] = monotonic) -> None:
+    def __init__(
+        self,
+        file: Path | None,
+        *,
+        needs_approval: bool,
+        clock: Callable[[], float] = monotonic,
+        now: Callable[[], float] = time,
+    ) -> None:
         """RulesFileError where there is a file and it cannot be used; later a bad one changes nothing."""
         self._file = file
         self._needs_approval = needs_approval
         self._clock = clock
-        self._memory = Memory()
+        self._memory = OverrideMemory(now)
+        self.said_once = SaidOnce(now)
+        """What was answered to cards about the patient as a whole."""
         self._site = read_rules_file(file) if file is not None else SiteRules()
         self._stamp = _stamp(file)
         self._looked_at = clock()
 
-    def hearing(self, client: str, patient: str, units: Callable[[], Collection[str]], as_of: float) -> Hearing:
-        """What is said in a call of this client about this patient, seen in these units; `as_of` in epoch seconds."""
-        return Hearing(
+    def suppression_policy(
+        self, client: str, patient: str, units: Callable[[], Collection[str]], as_of: float
+    ) -> SuppressionPolicy:
+        """Which findings are shown in a call of this client about this patient; `as_of` in epoch seconds.
+
+        `units` gives the care units in which the patient is seen.
+        """
+        return SuppressionPolicy(
             self.site,
-            every_version(),
+            all_rule_versions(),
             needs_approval=self._needs_approval,
             client=client,
             units=units,
@@ -43,23 +212,36 @@ class Governance:
             as_of=as_of,
         )
 
+    def approval_counts(self) -> dict[str, int] | None:
+        """How many rules show their findings here and how many run in shadow; None where no approval is needed."""
+        if not self._needs_approval:
+            return None
+        versions = all_rule_versions()
+        waiting = len(self.site.not_approved(versions.values()))
+        return {"approved": len(versions) - waiting, "not_approved": waiting}
+
     def remember(self, decision: Decision, item: FeedbackItem) -> None:
         """Takes a clinician's answer at once, so that the next call already knows it."""
         reason = item.override_reason_display or item.override_reason_code
         if item.outcome == "overridden" and reason:
             at = item.received_at / 1e6
             self._memory.remember(decision.client, decision.patient, decision.response, item.card, reason, at)
+        if decision.hook == "patient-view":
+            how = "accepted" if item.outcome == "accepted" else item.override_reason_code or "overridden"
+            at = item.received_at / 1e6
+            self.said_once.remember(decision.client, decision.patient, decision.response, item.card, how, at)
 
     async def keep_reading(self, url: str) -> None:
         """Takes what other workers stored, every two seconds until cancelled."""
         while True:
             with suppress(RecordUnavailable):  # the record says so itself, to every call
-                await asyncio.to_thread(self._memory.read, url)
+                await asyncio.to_thread(self.read_answers, url)
             await asyncio.sleep(_READ_SECONDS)
 
     def read_answers(self, url: str) -> None:
         """Takes the answers that are on record; RecordUnavailable where they cannot be read."""
         self._memory.read(url)
+        self.said_once.read(url)
 
     @property
     def site(self) -> SiteRules:

@@ -1,18 +1,21 @@
 """Reads a site's rules file, or says in sentences what is wrong with it; writes an approval into it."""
 
 import json
+import os
+import tempfile
 import tomllib
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from jsonschema import Draft202012Validator
+from cards.rules.engine.governance import NEEDS_NOTE, Approval, RuleVersion, SiteRules, Switch, all_rule_versions
 
-from cards.rules.governance import NEEDS_NOTE, Approval, SiteRules, Switch, Version, every_version
+if TYPE_CHECKING:
+    from jsonschema import Draft202012Validator
 
 _HEAD = """# What this site says of the medication rules (docs/rules/governance.md).
 version = 1
@@ -27,9 +30,9 @@ class RulesFileError(Exception):
         self.problems = problems
 
 
-def read_rules_file(path: Path, versions: Mapping[str, Version] | None = None) -> SiteRules:
+def read_rules_file(path: Path, versions: Mapping[str, RuleVersion] | None = None) -> SiteRules:
     """What the file says; RulesFileError with every mistake that was found."""
-    known = every_version() if versions is None else versions
+    known = all_rule_versions() if versions is None else versions
     document = _document(path)
     problems = [_said(error) for error in _validator().iter_errors(document)]
     problems = problems or list(_problems(document, known))
@@ -46,25 +49,73 @@ def read_rules_file(path: Path, versions: Mapping[str, Version] | None = None) -
 
 
 def write_approval(path: Path, approval: Approval) -> None:
-    """Adds the approval at the end of the file, which is made if need be; RulesFileError where it cannot be.
+    """Adds one approval; see `write_approvals`."""
+    write_approvals(path, [approval])
 
-    The newest approval of a rule counts; those before it stay to be read.
+
+def write_approvals(path: Path, approvals: Sequence[Approval]) -> None:
+    """Adds the approvals at the end of the file, all or none; RulesFileError where they cannot be.
+
+    The file is made if need be, for its owner only. The newest approval of a rule counts; those before it stay.
     """
-    version = every_version().get(approval.rule)
-    if version is None:
-        raise RulesFileError(path, _no_rule(approval.rule))
-    if fault := _unfit(approval, version):
-        raise RulesFileError(path, fault)
+    versions = all_rule_versions()
+    faults = [_fault(approval, versions) for approval in approvals]
+    if found := [fault for fault in faults if fault]:
+        raise RulesFileError(path, *found)
     if path.exists():
         read_rules_file(path)
-    members = {name: getattr(approval, name) for name in ("rule", "digest", "by", "role")}
-    members |= {"on": approval.on.isoformat()} | ({"note": approval.note} if approval.note else {})
-    entry = "\n".join(f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in members.items())
     before = path.read_text(encoding="utf-8").rstrip() + "\n" if path.exists() else _HEAD
     try:
-        path.write_text(f"{before}\n[[approval]]\n{entry}\n", encoding="utf-8")
+        _replace(path, before + "".join(map(_entry, approvals)))
     except OSError as error:
         raise RulesFileError(path, f"cannot be written ({error.strerror})") from error
+
+
+def read_review(path: Path, name: str, role: str, on: date) -> list[Approval]:
+    """The approvals of a reviewed list, as `cds-hooks rules to-review` prints it; RulesFileError where it is none."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise RulesFileError(path, "cannot be read") from error
+    approvals, faults = [], []
+    for number, line in enumerate(lines, 1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        words, _, note = line.partition("|")
+        match words.split():
+            case [rule, digest]:
+                approvals.append(Approval(rule, digest, name, role, on, note.strip()))
+            case _:
+                faults.append(f"line {number} is not: RULE VERSION, or RULE VERSION | note")
+    if faults or not approvals:
+        raise RulesFileError(path, *(faults or ["names no rule"]))
+    return approvals
+
+
+def _fault(approval: Approval, versions: Mapping[str, RuleVersion]) -> str | None:
+    version = versions.get(approval.rule)
+    return _no_rule(approval.rule) if version is None else _unfit(approval, version)
+
+
+def _entry(approval: Approval) -> str:
+    members = {name: getattr(approval, name) for name in ("rule", "digest", "by", "role")}
+    members |= {"on": approval.on.isoformat()} | ({"note": approval.note} if approval.note else {})
+    lines = "\n".join(f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in members.items())
+    return f"\n[[approval]]\n{lines}\n"
+
+
+def _replace(path: Path, text: str) -> None:
+    """Writes beside the file and renames, so that a running server never reads half of it."""
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # readable by its owner only
+    draft = Path(name)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+        if path.exists():
+            draft.chmod(path.stat().st_mode & 0o777)
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def _document(path: Path) -> dict[str, Any]:
@@ -77,7 +128,10 @@ def _document(path: Path) -> dict[str, Any]:
 
 
 @cache
-def _validator() -> Draft202012Validator:
+def _validator() -> "Draft202012Validator":
+    # imported here: a server without a rules file starts without it
+    from jsonschema import Draft202012Validator
+
     schema = json.loads((files("cds_hooks.governance") / "rules.schema.json").read_text(encoding="utf-8"))
     return Draft202012Validator(schema)
 
@@ -87,7 +141,7 @@ def _said(error: Any) -> str:
     return f"{where}: {error.message}" if where else str(error.message)
 
 
-def _problems(document: Mapping[str, Any], known: Mapping[str, Version]) -> Iterator[str]:
+def _problems(document: Mapping[str, Any], known: Mapping[str, RuleVersion]) -> Iterator[str]:
     for each in (*document.get("approval", ()), *document.get("switch", ())):
         if each["rule"] not in known:
             yield _no_rule(each["rule"])
@@ -101,7 +155,7 @@ def _problems(document: Mapping[str, Any], known: Mapping[str, Version]) -> Iter
             yield from _band_problems(each, known[each["rule"]])
 
 
-def _band_problems(switch: Mapping[str, Any], version: Version) -> Iterator[str]:
+def _band_problems(switch: Mapping[str, Any], version: RuleVersion) -> Iterator[str]:
     bands = {band.id: band.indicator for band in version.rule.bands}
     for band in switch.get("bands_off", ()):
         if band not in bands and band != "missing":
@@ -114,7 +168,7 @@ def _no_rule(name: str) -> str:
     return f"there is no rule {name}; cds-hooks rules list shows those there are"
 
 
-def _unfit(approval: Approval, version: Version) -> str | None:
+def _unfit(approval: Approval, version: RuleVersion) -> str | None:
     if approval.digest != version.digest:
         return f"{approval.rule} is in version {version.digest}, not {approval.digest}: read it again, then approve it"
     if version.rule.audit.verified == NEEDS_NOTE and not approval.note.strip():

@@ -14,11 +14,11 @@ from typing import Any
 import orjson
 
 from cards.card import Card
-from cards.compose import check_orders
-from cards.rules.draft import Draft, read_draft
-from cards.rules.governance import Quiet, every_version, never_quiet
-from fhir.record.errors import WrongPatient
-from fhir.record.record import read_record
+from cards.compose.orders import check_orders
+from cards.rules.engine.governance import SuppressionCheck, all_rule_versions, suppress_nothing
+from cards.rules.patient.orders import DraftOrder, read_draft
+from fhir.record.reading import read_record
+from fhir.record.refusal import WrongPatient
 from fhir.record.resources import decoder
 from fhir.record.time import parse_time
 
@@ -42,7 +42,7 @@ _NEVER_GIVEN = frozenset({"entered-in-error", "cancelled", "draft"})
 
 
 @dataclass(frozen=True, slots=True)
-class Spoken:
+class SimulatedFinding:
     """One finding about one order: rule, band, indicator of its card, and what the card says first."""
 
     rule: str
@@ -61,7 +61,7 @@ class Simulation:
     not_recognised: int = 0
     with_card: int = 0
     indicators: Counter[str] = field(default_factory=Counter)
-    spoken: dict[str, list[Spoken]] = field(default_factory=dict)
+    spoken: dict[str, list[SimulatedFinding]] = field(default_factory=dict)
     silent: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     def per_100(self, number: int) -> float:
@@ -70,7 +70,10 @@ class Simulation:
 
 
 def simulate(
-    simulation: Simulation, resources: Sequence[Resource], most_orders: int, quiet: Quiet = never_quiet
+    simulation: Simulation,
+    resources: Sequence[Resource],
+    most_orders: int,
+    suppress: SuppressionCheck = suppress_nothing,
 ) -> None:
     """Adds the orders of one patient's chart, evenly chosen over its time where there are more than `most_orders`."""
     orders = sorted(_orders(resources), key=lambda one: one[0])
@@ -80,7 +83,7 @@ def simulate(
     step = max(1.0, len(orders) / most_orders)
     for position in range(min(most_orders, len(orders))):
         instant, order = orders[int(position * step)]
-        _add(simulation, resources, order, instant, quiet)
+        _add(simulation, resources, order, instant, suppress)
 
 
 def _orders(resources: Iterable[Resource]) -> Iterator[tuple[float, Resource]]:
@@ -91,7 +94,9 @@ def _orders(resources: Iterable[Resource]) -> Iterator[tuple[float, Resource]]:
                 yield written.instant, one
 
 
-def _add(simulation: Simulation, resources: Sequence[Resource], order: Resource, instant: float, quiet: Quiet) -> None:
+def _add(
+    simulation: Simulation, resources: Sequence[Resource], order: Resource, instant: float, suppress: SuppressionCheck
+) -> None:
     known = [_as_it_was(one, instant) for one in resources if one is not order and _is_known(one, instant)]
     entries = {"resourceType": "Bundle", "type": "collection", "entry": [{"resource": one} for one in known]}
     patient = next((one.get("id", "") for one in resources if one.get("resourceType") == "Patient"), "")
@@ -102,12 +107,14 @@ def _add(simulation: Simulation, resources: Sequence[Resource], order: Resource,
     draft = read_draft({**order, "status": "draft"}, position=0)
     numbers = count(1)
     # Orders that were written are orders that were signed: nothing more was entered.
-    outcome = check_orders(record, [draft], None, lambda: f"simulated-{next(numbers)}", quiet=quiet, signing=True)
+    outcome = check_orders(record, [draft], None, lambda: f"simulated-{next(numbers)}", suppress=suppress, signing=True)
     simulation.orders += 1
     simulation.not_recognised += any(
         one.reason == "not-recognised" and one.subject == draft.name for one in outcome.silences
     )
-    simulation.silent.update((one.subject, one.reason) for one in outcome.silences if one.subject in every_version())
+    simulation.silent.update(
+        (one.subject, one.reason) for one in outcome.silences if one.subject in all_rule_versions()
+    )
     for card in outcome.cards:
         simulation.with_card += 1
         simulation.indicators[card.indicator] += 1
@@ -115,11 +122,11 @@ def _add(simulation: Simulation, resources: Sequence[Resource], order: Resource,
             simulation.spoken.setdefault(spoken.rule, []).append(spoken)
 
 
-def _spoken(card: Card, draft: Draft) -> Iterator[Spoken]:
-    ours = (card.extension or {})["org.cds-hooks-onnx"]
-    drug = next((fact["value"] for fact in ours["facts"] if fact["name"] == "draft"), draft.name)
-    for finding in ours["findings"]:
-        yield Spoken(finding["rule"], finding["band"], card.indicator, str(drug), card.summary)
+def _spoken(card: Card, draft: DraftOrder) -> Iterator[SimulatedFinding]:
+    said = card.own_extension
+    drug = next((fact.value for fact in said.facts if fact.name == "draft"), draft.name)
+    for finding in said.findings:
+        yield SimulatedFinding(finding.rule, finding.band, card.indicator, str(drug), card.summary)
 
 
 def _moment(instant: float) -> datetime:

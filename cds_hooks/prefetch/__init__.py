@@ -1,27 +1,34 @@
-"""What a service needs, as prefetch templates; and what a call has brought of it.
+"""Prefetch: the templates of a service, the state of each key in a call, and fetching what is missing.
 
 Templates are derived from features and rules, so nothing is asked for that nothing uses. They keep to the restricted
 subset of CDS Hooks 2.0.1 (`lint.py` says to what; a test holds every template to it).
 """
 
-from cds_hooks.prefetch.brought import NOTHING_ASKED, Brought, Cost, KeyState, State
-from cds_hooks.prefetch.look import what_was_brought
+from cds_hooks.prefetch.inspect import inspect_prefetch
 from cds_hooks.prefetch.needs import Needs, templates_for
-from cds_hooks.prefetch.notes import noted
-from cds_hooks.prefetch.template import TOKENS_OF_3, Policy, Template, Templates
+from cds_hooks.prefetch.state import (
+    NO_PREFETCH,
+    FetchCost,
+    KeyState,
+    PrefetchState,
+    State,
+    Templates,
+    with_prefetch_note,
+)
+from cds_hooks.prefetch.template import TOKENS_OF_3, KeyPolicy, Template
 
 __all__ = [
-    "NOTHING_ASKED",
+    "NO_PREFETCH",
     "TOKENS_OF_3",
-    "Brought",
-    "Cost",
+    "FetchCost",
+    "KeyPolicy",
     "KeyState",
     "Needs",
-    "Policy",
+    "PrefetchState",
     "State",
     "Template",
     "Templates",
-    "noted",
+    "inspect_prefetch",
     "templates_for",
-    "what_was_brought",
+    "with_prefetch_note",
 ]

@@ -1,10 +1,10 @@
-"""Holds a prefetch template to the restricted subset of CDS Hooks (rows PRE-01, TOK-01 to 07, QRY-01 to 10)."""
+"""Checks prefetch templates against the restricted subset of CDS Hooks (rows PRE-01, TOK-01 to 07, QRY-01 to 10)."""
 
 import re
 from collections.abc import Collection, Iterable, Iterator
 from typing import Final
 
-from cds_hooks.prefetch.paths import TOKEN, Union, WrongToken, needs_3, read_token
+from cds_hooks.prefetch.paths import TOKEN, PathUnion, WrongToken, needs_version_3, read_token
 from cds_hooks.prefetch.template import TOKENS_OF_3, Template
 
 _TYPE: Final = re.compile(r"[A-Z][A-Za-z]+")
@@ -18,16 +18,16 @@ _DATES: Final = frozenset({"date", "authored", "authoredon", "onset-date", "reco
 _SORTED: Final = _DATES | {"_lastUpdated"}
 
 
-def lint(templates: Iterable[Template], tokens: Collection[str], protocol: str = "2.0") -> list[str]:
+def lint_templates(templates: Iterable[Template], tokens: Collection[str], protocol: str = "2.0") -> list[str]:
     """Sentences about what is not in the subset, each with its row; `tokens` are the context fields for tokens."""
     return [
         f"{template.key}: {fault}"
         for template in templates
-        for fault in faults_of(template.query_for(protocol), tokens, protocol)
+        for fault in lint_query(template.query_for(protocol), tokens, protocol)
     ]
 
 
-def faults_of(query: str, tokens: Collection[str], protocol: str = "2.0") -> Iterator[str]:
+def lint_query(query: str, tokens: Collection[str], protocol: str = "2.0") -> Iterator[str]:
     """What is wrong with one template."""
     yield from _wrong_tokens(query, tokens, protocol)
     path, question, parameters = query.partition("?")
@@ -53,9 +53,9 @@ def _wrong_tokens(query: str, tokens: Collection[str], protocol: str) -> Iterato
         except WrongToken as error:
             yield str(error)
             continue
-        if needs_3(token) and not protocol.startswith(TOKENS_OF_3):
+        if needs_version_3(token) and not protocol.startswith(TOKENS_OF_3):
             yield f"TOK-04, TOK-19: {match[1]} is for clients of CDS Hooks 3.0"
-        elif isinstance(token, Union) and token.paths[0].field not in (None, *tokens):
+        elif isinstance(token, PathUnion) and token.paths[0].field not in (None, *tokens):
             yield f"TOK-04: {match[1]} is no field that this hook gives to tokens"
 
 

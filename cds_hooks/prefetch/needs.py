@@ -1,11 +1,12 @@
-"""From what a service reads to the templates that bring it."""
+"""Derives the prefetch templates of a service from the data that it needs."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from math import ceil
 
-from cds_hooks.prefetch.template import PRESSURE, PRESSURE_PANELS, Policy, Template, Templates
-from fhir.mapping.feature import Feature
+from cds_hooks.prefetch.state import Templates
+from cds_hooks.prefetch.template import PRESSURE, PRESSURE_PANELS, KeyPolicy, Template
+from fhir.mapping.features.feature import Feature
 from fhir.mapping.pregnancy import LONGEST_DAYS
 from fhir.terminology.analytes import ANALYTES, LOINC
 
@@ -15,10 +16,10 @@ _TOBACCO = frozenset({"smoking_status"})
 _PREGNANCY = frozenset({"pregnancy_signs"})
 _PROCEDURE_DAYS = max(ceil(LONGEST_DAYS), 3 * 366)
 
-_REQUIRED = Policy("fail")
+_REQUIRED = KeyPolicy("fail")
 # Without the deliveries a pregnancy goes on for longer, without the tests one is suggested twice: nothing unsafe. An
 # order whose product is not known is named by the rules themselves.
-_UNSAID = Policy("omit")
+_UNSAID = KeyPolicy("omit")
 
 _SEARCHES = (
     Template("conditions", f"Condition?{_PATIENT}", "Condition", "problems"),
@@ -44,7 +45,8 @@ _SEARCHES = (
         "Procedure",
         "procedures",
         policy=_UNSAID,
-        # Who reads them is known (a test watches that): the end of a pregnancy, this stay, a liver assessment.
+        # Who reads them is known (a test watches that): the end of a pregnancy, this stay, a liver assessment,
+        # a stem cell transplant (vaccines are given again 6 to 12 months after it).
         since=("date", _PROCEDURE_DAYS),
     ),
     Template(
@@ -54,6 +56,8 @@ _SEARCHES = (
         "ordered tests",
         policy=_UNSAID,
     ),
+    # A whole life of vaccinations; a child has about 30 doses, of combined vaccines fewer entries.
+    Template("immunizations", f"Immunization?{_PATIENT}&_sort=-date&_count=200", "Immunization", "vaccinations given"),
 )
 
 # The products behind orders that name them by reference, as Epic's do (TOK-08 to 14). Up to 2.0.1 no template can ask

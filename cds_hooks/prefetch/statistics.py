@@ -1,4 +1,4 @@
-"""Hit rates: what a client sends of what was asked for, and what fetching the rest costs, from the decision record."""
+"""How often clients send each prefetch key and what fetching the rest costs, counted from the decision record."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -60,7 +60,7 @@ class ClientRates:
         return f"{self.client} sends {sent} of {len(self.keys)} keys of {self.service}; {cost}."
 
 
-def rates(decisions: Iterable[tuple[str, str, bytes]]) -> list[ClientRates]:
+def prefetch_rates(decisions: Iterable[tuple[str, str, bytes]]) -> list[ClientRates]:
     """By client and service, from the client, service and basis of each decision."""
     found: dict[tuple[str, str], ClientRates] = {}
     for client, service, basis in decisions:

@@ -1,18 +1,23 @@
-"""One prefetch key: its query, what it brings, and what is to be done when it is not there."""
+"""One prefetch key: its query, the data that it brings, and what to do when it is missing."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Literal
+from typing import Final, Literal
 
-from cds_hooks.prefetch.paths import TOKEN, Member, Path, Union, keys_in, needs_3, read_token
-from cds_hooks.prefetch.walking import reads
+from cds_hooks.prefetch.paths import (
+    TOKEN,
+    Member,
+    Path,
+    PathUnion,
+    is_element_read,
+    keys_in,
+    needs_version_3,
+    read_token,
+)
 from fhir.record.resources import TYPES
 from fhir.terminology.analytes import ANALYTES
-
-if TYPE_CHECKING:
-    from cds_hooks.prefetch.brought import Brought
 
 # Both carry the pressures as components, which a search by the components' own codes does not find.
 PRESSURE_PANELS: Final = ("85354-9", "55284-4")
@@ -23,7 +28,7 @@ TOKENS_OF_3: Final = ("3",)
 
 
 @dataclass(frozen=True, slots=True)
-class Policy:
+class KeyPolicy:
     """How much a service depends on a key.
 
     `fail`: without it there is no advice (412, checklist row PRE-13). `say`: it is named in the reasons for silence
@@ -53,7 +58,7 @@ class Template:
     resource: str
     words: str
     analytes: frozenset[str] = frozenset()
-    policy: Policy = Policy()
+    policy: KeyPolicy = KeyPolicy()
     since: tuple[str, int] | None = None
     """Date parameter and days: what is older is never read. Clients of CDS Hooks 3.0 are asked for no more (TOK-09)."""
     type: type[object] = field(init=False, repr=False)
@@ -66,7 +71,7 @@ class Template:
         object.__setattr__(self, "type", TYPES[self.resource])
         object.__setattr__(self, "needs", keys_in(self.query))
         tokens = (read_token(match[1]) for match in TOKEN.finditer(self.query))
-        object.__setattr__(self, "is_of_3", any(needs_3(each) for each in tokens))
+        object.__setattr__(self, "is_of_3", any(needs_version_3(each) for each in tokens))
 
     def query_for(self, protocol: str) -> str:
         """The query as a client of this version of CDS Hooks gets it in discovery: dates by tokens only from 3.0 on."""
@@ -87,32 +92,8 @@ class Template:
         return self.analytes | {self.resource}
 
 
-class Templates(tuple[Template, ...]):
-    """The templates of one service. What a whole answer to all of them means is worked out once and remembered."""
-
-    whole: dict[str, Brought]
-
-    def __new__(cls, templates: Iterable[Template] = ()) -> Templates:
-        """The templates in the order in which they are published (TOK-15 gives it meaning).
-
-        ValueError where one needs a key that does not stand before it, or goes through what is not read.
-        """
-        made = super().__new__(cls, templates)
-        made.whole = {}
-        before: dict[str, Template] = {}
-        for template in made:
-            _check(template, before, made)
-            before[template.key] = template
-        return made
-
-    def for_protocol(self, version: str) -> Templates:
-        """Those that a client of this version of CDS Hooks is asked for."""
-        if version.startswith(TOKENS_OF_3):
-            return self
-        return Templates(each for each in self if not each.is_of_3)
-
-
-def _check(template: Template, before: Mapping[str, Template], every: Iterable[Template]) -> None:
+def check_template(template: Template, before: Mapping[str, Template], every: Iterable[Template]) -> None:
+    """ValueError where a template of a service needs a key that is not in `before`, or reads what is not kept."""
     for key in template.needs:
         if key in before:
             continue
@@ -120,9 +101,9 @@ def _check(template: Template, before: Mapping[str, Template], every: Iterable[T
             raise ValueError(f"{template.key}: TOK-16: it needs {key}, and {key} needs it")
         raise ValueError(f"{template.key}: TOK-14, TOK-15: {key}, which it needs, does not stand before it")
     tokens = (read_token(match[1]) for match in TOKEN.finditer(template.query))
-    for path in (path for token in tokens if isinstance(token, Union) for path in token.paths if path.is_key):
+    for path in (path for token in tokens if isinstance(token, PathUnion) for path in token.paths if path.is_key):
         element = _first_element(path, before[path.root])
-        if element is not None and not reads(before[path.root].type, element):
+        if element is not None and not is_element_read(before[path.root].type, element):
             raise ValueError(f"{template.key}: {element} of {before[path.root].resource} is not read by this server")
 
 

@@ -6,9 +6,8 @@ from datetime import date, timedelta
 from typing import Any, Final
 from urllib.parse import unquote
 
-from cds_hooks.prefetch.paths import TOKEN, Today, Union, User, WrongToken, read_token
-from cds_hooks.prefetch.walking import Walk
-from fhir.client.errors import NotAQuery
+from cds_hooks.prefetch.paths import TOKEN, PathEvaluator, PathUnion, TodayToken, UserToken, WrongToken, read_token
+from fhir.client.errors import InvalidQuery
 from fhir.client.query import Query, Read, Search, escaped
 
 MOST_VALUES: Final = 200
@@ -16,8 +15,11 @@ MOST_VALUES: Final = 200
 
 
 class NoValue(Exception):
-    """A token has no value in this call: a context field that was not sent, a user of another type (TOK-06), a path
-    that finds nothing. `unknown` are the keys that it reads and that are not known themselves."""
+    """A token has no value in this call.
+
+    The context field was not sent, the user is of another type (TOK-06), or the path finds nothing. `unknown` are the
+    keys that it reads and that are not known themselves.
+    """
 
     def __init__(self, token: str, unknown: tuple[str, ...] = ()) -> None:
         super().__init__(f"this call has no value for {{{{{token}}}}}")
@@ -26,7 +28,7 @@ class NoValue(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Values:
+class TokenValues:
     """What tokens stand for in one call: its context, a struct or JSON, and what earlier keys were answered with.
 
     A key that is not in `answers` is not known; null is an answer.
@@ -42,40 +44,40 @@ class Values:
             token = read_token(text)
         except WrongToken as error:
             raise NoValue(text) from error
-        if isinstance(token, Union):
+        if isinstance(token, PathUnion):
             found = tuple(dict.fromkeys(self._found(token)))[:MOST_VALUES]
             if not found:
                 raise NoValue(text, tuple(key for key in token.keys if key not in self.answers))
             return found
-        return (self._day(token, text) if isinstance(token, Today) else self._user(token, text),)
+        return (self._day(token, text) if isinstance(token, TodayToken) else self._user(token, text),)
 
     def are_in_hand(self, query: Query) -> bool:
         """Whether a search by nothing but ids would bring only what came with the call, or was fetched already."""
         if not isinstance(query, Search) or len(query.parameters) != 1 or query.parameters[0][0] != "_id":
             return False
-        walk = Walk(self.context, self.answers)
+        walk = PathEvaluator(self.context, self.answers)
         return all(walk.has(query.type, identity) for identity in query.parameters[0][1].split(","))
 
-    def _found(self, union: Union) -> Iterator[str]:
-        walk = Walk(self.context, self.answers)
+    def _found(self, union: PathUnion) -> Iterator[str]:
+        walk = PathEvaluator(self.context, self.answers)
         for path in union.paths:
             yield from walk.values(path) if path.field is None else walk.field(path.field)
 
-    def _day(self, token: Today, text: str) -> str:
+    def _day(self, token: TodayToken, text: str) -> str:
         try:
             return (self.today + timedelta(days=token.days)).isoformat()
         except OverflowError as error:
             raise NoValue(text) from error
 
-    def _user(self, token: User, text: str) -> str:
-        user = next(Walk(self.context, {}).field("userId"), "")
+    def _user(self, token: UserToken, text: str) -> str:
+        user = next(PathEvaluator(self.context, {}).field("userId"), "")
         kind, _, identity = user.rpartition("/")
         if not identity or kind.rpartition("/")[2] != token.type:
             raise NoValue(text)
         return identity
 
 
-def filled(template: str, values: Values) -> Query:
+def fill_template(template: str, values: TokenValues) -> Query:
     """The query that a template means in one call; NoValue, or NotAQuery where it is no read or search."""
     path, question, parameters = template.partition("?")
     if not question:
@@ -86,11 +88,11 @@ def filled(template: str, values: Values) -> Query:
         return Read(kind, _plain(identity, values))
     pairs = [pair.partition("=") for pair in parameters.split("&")]
     if not all(equals for _, equals, _ in pairs):
-        raise NotAQuery
+        raise InvalidQuery
     return Search(path, tuple((name, _escaped(value, values)) for name, _, value in pairs))
 
 
-def _plain(text: str, values: Values) -> str:
+def _plain(text: str, values: TokenValues) -> str:
     parts = TOKEN.split(text)
     parts[1::2] = [_one(values.of(token)) for token in parts[1::2]]
     return "".join(parts)
@@ -98,11 +100,11 @@ def _plain(text: str, values: Values) -> str:
 
 def _one(found: tuple[str, ...]) -> str:
     if len(found) != 1:
-        raise NotAQuery  # several ids are a search, no read
+        raise InvalidQuery  # several ids are a search, no read
     return found[0]
 
 
-def _escaped(text: str, values: Values) -> str:
+def _escaped(text: str, values: TokenValues) -> str:
     """The template's own separators stay; those in a value do not become any. Several values mean "or" (TOK-13)."""
     parts = TOKEN.split(text)
     parts[::2] = [unquote(literal) for literal in parts[::2]]

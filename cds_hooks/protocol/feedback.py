@@ -1,21 +1,23 @@
-"""POST /cds-services/{id}/feedback: what clinicians did with cards, in the published form and in those the field sends.
+"""Reads POST /cds-services/{id}/feedback and finds the card that each item is about.
 
-Read beside the published form (CDS Hooks 2.0.1, feedback): one bare item; `overrideReasons` for `overrideReason`
-(Epic), also as a list; a reason that the client configured itself (Epic's extension); the flat reason of the drafts of
-2020. Clients registered for 1.0 or 1.1 may also name suggestions by bare strings and leave out the time zone.
+Besides the published form (CDS Hooks 2.0.1, feedback) these are read: one item without the list around it;
+`overrideReasons` instead of `overrideReason` (Epic), also as a list; a reason that the client configured itself (Epic's
+extension); the flat reason of the drafts of 2020. Clients registered for 1.0 or 1.1 may also name suggestions by plain
+strings and leave out the time zone.
 """
 
 import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw, Struct, structs
 
 from cds_hooks.errors import BadRequest, PayloadTooLarge, TooDeep
-from cds_hooks.protocol.parts import check_text, check_whole
-from cds_hooks.protocol.wording import plain_words
-from cds_hooks.storage.decision import FeedbackItem
+from cds_hooks.protocol.body import check_text, check_whole, describe_decoder_error
+from cds_hooks.storage.decision import Decision, FeedbackItem, decision_of
 
 MOST_ITEMS: Final = 1000
 """The most that one report may hold; a batch of a day is sent in parts."""
@@ -101,7 +103,7 @@ def _decode(body: bytes) -> tuple[_Item, ...]:
     except RecursionError as error:
         raise TooDeep("The body is nested deeper than any feedback; nothing was read.") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        text = plain_words(error)
+        text = describe_decoder_error(error)
         raise BadRequest(f'The body is not CDS Hooks feedback, an object {{"feedback": [...]}}: {text}.') from error
     if not items:
         raise BadRequest("feedback is an empty list; send at least one item.", "feedback")
@@ -153,3 +155,67 @@ def _instant(text: str, place: str, old_forms: bool) -> str:
     except (ValueError, OverflowError) as error:
         raise BadRequest("outcomeTimestamp names no instant that there is.", place) from error
     return utc.isoformat().replace("+00:00", "Z")
+
+
+UNKNOWN_CARD: Final = "unknown-card"
+OTHER_CLIENT: Final = "other-client"
+OTHER_SERVICE: Final = "other-service"
+UNKNOWN_SUGGESTION: Final = "unknown-suggestion"
+
+
+class _Suggestion(Struct):
+    uuid: str = ""
+
+
+class _Card(Struct):
+    uuid: str = ""
+    suggestions: tuple[_Suggestion, ...] = ()
+
+
+class _Response(Struct):
+    cards: tuple[_Card, ...] = ()
+
+
+_response: Final = msgspec.json.Decoder(_Response)
+
+
+@dataclass(slots=True)
+class MatchedFeedback:
+    """The items that belong to a card of ours, and for each that does not the reason."""
+
+    items: list[FeedbackItem] = field(default_factory=list)
+    unmatched: list[str] = field(default_factory=list)
+
+
+def decision_ids_of(items: Iterable[FeedbackItem]) -> set[str]:
+    """The ids of the decisions that these reports can be about."""
+    return {found for item in items if (found := decision_of(item.card)) is not None}
+
+
+def match_feedback(items: Iterable[FeedbackItem], decisions: Mapping[str, Decision]) -> MatchedFeedback:
+    """The items apart: a card that nobody got, or another client got, must not fail the batch (FB-17, FB-18)."""
+    matched = MatchedFeedback()
+    for item in items:
+        decision = decisions.get(decision_of(item.card) or "")
+        card = _card(decision, item) if decision is not None else None
+        if decision is None or card is None:
+            matched.unmatched.append(UNKNOWN_CARD)
+        elif decision.client != item.client:
+            matched.unmatched.append(OTHER_CLIENT)
+        elif decision.service != item.service:
+            matched.unmatched.append(OTHER_SERVICE)
+        else:
+            _take(item, card, matched)
+    return matched
+
+
+def _card(decision: Decision, item: FeedbackItem) -> _Card | None:
+    return next((card for card in _response.decode(decision.response).cards if card.uuid == item.card), None)
+
+
+def _take(item: FeedbackItem, card: _Card, matched: MatchedFeedback) -> None:
+    ours = {suggestion.uuid for suggestion in card.suggestions}
+    known = tuple(each for each in item.accepted_suggestions if each in ours)
+    matched.unmatched += [UNKNOWN_SUGGESTION] * (len(item.accepted_suggestions) - len(known))
+    if known or item.outcome == "overridden":
+        matched.items.append(structs.replace(item, accepted_suggestions=known))

@@ -1,4 +1,4 @@
-"""From the bytes of a hook call to a typed request; what is wrong is said with its place, never with its value."""
+"""Reads the bytes of a hook call into a typed request. Errors name the place, never the value."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeAlias
@@ -7,14 +7,69 @@ import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from cds_hooks.errors import BadRequest, PayloadTooLarge, TooDeep
-from cds_hooks.protocol.authorization import FhirAuthorization, check_authorization
+from cds_hooks.protocol.body import (
+    check_head,
+    check_prefetch,
+    check_text,
+    check_whole,
+    describe_decoder_error,
+    error_path,
+    split_off_prefetch,
+)
 from cds_hooks.protocol.hooks import LIBRARY, REPLACED, Context, Hook
-from cds_hooks.protocol.mending import mended_bytes
-from cds_hooks.protocol.parts import check_head, check_text, check_whole, split_off_prefetch
-from cds_hooks.protocol.wording import place_in, plain_words
-from fhir.record.reader import BrokenResource, read_value
+from cds_hooks.protocol.repair import repair_bytes
+from fhir.record.decoding import BrokenResource, read_value
 from fhir.record.refusal import Refusal
 from fhir.record.resources import AnyResource, Bundle
+
+_PLACE: Final = "fhirAuthorization"
+
+
+class FhirAuthorization(Struct, frozen=True, gc=False):
+    """`fhirAuthorization` of a request (checklist rows FHIR-03 to FHIR-10). The token is in no representation of it."""
+
+    access_token: str
+    token_type: str
+    scope: str
+    """Scopes granted, of SMART v1 or v2, divided by spaces. The FHIR server is who judges by them."""
+    subject: str
+    """Our client id at the client's authorization server."""
+    expires_in: int | None = None
+    """Seconds. Required by the specification and missing in practice (TRAP-41): the token is used at once or never."""
+    patient: str | None = None
+    """The one patient that the token is limited to."""
+
+    def __repr__(self) -> str:
+        return "FhirAuthorization(…)"
+
+
+_WEB: Final = ("http://", "https://")
+
+
+def check_server(fhir_server: str | None) -> None:
+    """BadRequest where `fhirServer` is given and is no address of the web; the message does not repeat it."""
+    address = (fhir_server or "").strip()
+    if address and not address[:8].lower().startswith(_WEB):
+        raise BadRequest("fhirServer is not an http or https URL; nothing was read from it.", "fhirServer")
+
+
+def check_authorization(authorization: FhirAuthorization | None, fhir_server: str | None, patient_id: str) -> None:
+    """BadRequest where the parts do not go together; no message holds a value of them."""
+    if authorization is None:
+        return
+    if not (fhir_server or "").strip():
+        raise BadRequest("fhirAuthorization came without fhirServer: a token is of use at one server only.", _PLACE)
+    if authorization.token_type != "Bearer":  # noqa: S105 - the one word that CDS Hooks allows here
+        raise BadRequest("fhirAuthorization.token_type is not Bearer.", f"{_PLACE}.token_type")
+    for name in ("access_token", "scope", "subject"):
+        if not getattr(authorization, name).strip():
+            raise BadRequest(f"fhirAuthorization.{name} is blank; it is required.", f"{_PLACE}.{name}")
+    if authorization.patient is not None and authorization.patient.removeprefix("Patient/") != patient_id:
+        raise BadRequest(
+            "fhirAuthorization.patient is another patient than context.patientId; nothing was computed.",
+            f"{_PLACE}.patient",
+        )
+
 
 MOST_ENTRIES: Final = 30_000
 """The most that a call's prefetch may hold: Bundle entries of all its keys together, and keys."""
@@ -55,7 +110,7 @@ class CDSRequest(Struct, frozen=True, gc=False):
     fhir_authorization: FhirAuthorization | None = None
 
 
-HookMeant: TypeAlias = Callable[[str, Raw], str]
+ActualHook: TypeAlias = Callable[[str, Raw], str]
 """What a vendor means by a hook and the request's `extension`: the name of a hook, the same one mostly."""
 
 _NULL: Final = b"null"
@@ -73,18 +128,18 @@ _quick_prefetch: Final = msgspec.json.Decoder(dict[str, AnyResource | None] | No
 _careful: Final = msgspec.json.Decoder(_WireUnread)
 
 
-def read_request(body: bytes, hooks: Mapping[str, Hook], hook_meant: HookMeant | None = None) -> CDSRequest:
+def read_request(body: bytes, hooks: Mapping[str, Hook], actual_hook: ActualHook | None = None) -> CDSRequest:
     """The typed request; BadRequest where a required field is missing or of the wrong type, or the hook is another one.
 
-    Resources in prefetch that cannot be read are not an error: they are in `refusals`. `hook_meant` is the client's
+    Resources in prefetch that cannot be read are not an error: they are in `refusals`. `actual_hook` is the client's
     dialect, asked only about a hook that is not among `hooks`.
     """
     try:
-        return _read(body, hooks, hook_meant)
+        return _read(body, hooks, actual_hook)
     except BadRequest as error:
         moved = _with_user_in_context(body)
         if moved is not None:
-            request = _read(moved, hooks, hook_meant)
+            request = _read(moved, hooks, actual_hook)
             request.refusals.append(_USER_BESIDE_HOOK)
             return request
         advice = _advice(body)
@@ -93,7 +148,7 @@ def read_request(body: bytes, hooks: Mapping[str, Hook], hook_meant: HookMeant |
         raise BadRequest(f"{error.text} {advice}", error.expression) from error
 
 
-def _read(body: bytes, hooks: Mapping[str, Hook], hook_meant: HookMeant | None) -> CDSRequest:
+def _read(body: bytes, hooks: Mapping[str, Hook], actual_hook: ActualHook | None) -> CDSRequest:
     wire, prefetch, refusals = _decode(body)
     if len(body) > MOST_ENTRIES * len("{},"):
         _check_entries(prefetch)
@@ -103,12 +158,13 @@ def _read(body: bytes, hooks: Mapping[str, Hook], hook_meant: HookMeant | None) 
     if extension != _NULL and not extension.startswith(b"{"):
         raise BadRequest("extension is no JSON object.", "extension")
     hook = hooks.get(wire.hook)
-    if hook is None and hook_meant is not None:
-        hook = hooks.get(hook_meant(wire.hook, wire.extension))
+    if hook is None and actual_hook is not None:
+        hook = hooks.get(actual_hook(wire.hook, wire.extension))
     if hook is None:
         raise _other_hook(wire.hook, hooks)
     context = hook.read(wire.context)
     authorization = wire.fhirAuthorization or None
+    check_server(wire.fhirServer)
     check_authorization(authorization, wire.fhirServer, context.patient_id)
     return CDSRequest(
         hook=hook.name,
@@ -177,7 +233,9 @@ def _decode_in_two(body: bytes) -> tuple[_Wire, dict[str, Any], list[Refusal]] |
     head, prefetch = parts
     try:
         check_head(head)
-        return _quick.decode(head), _quick_prefetch.decode(prefetch) or {}, []
+        wire, values = _quick.decode(head), _quick_prefetch.decode(prefetch) or {}
+        check_prefetch(prefetch)
+        return wire, values, []
     except (msgspec.DecodeError, RecursionError):
         return None  # the whole body shows where it is wrong
 
@@ -191,7 +249,7 @@ def _decode_whole(body: bytes) -> tuple[_Wire | _WireUnread, dict[str, Any], lis
     except RecursionError as error:
         raise TooDeep("The body is nested deeper than any FHIR resource; nothing was read.") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise BadRequest(f"The body is not valid JSON ({plain_words(error)}).") from error
+        raise BadRequest(f"The body is not valid JSON ({describe_decoder_error(error)}).") from error
     return wire, wire.prefetch or {}, []
 
 
@@ -207,11 +265,13 @@ def _decode_carefully(body: bytes) -> tuple[_WireUnread, dict[str, Any], list[Re
             prefetch[key] = BrokenResource() if value is None and refused else value
             refusals += refused
     except msgspec.ValidationError as error:
-        raise BadRequest(f"The body is not a CDS Hooks request: {plain_words(error)}.", place_in(error)) from error
+        raise BadRequest(
+            f"The body is not a CDS Hooks request: {describe_decoder_error(error)}.", error_path(error)
+        ) from error
     except RecursionError as error:
         raise TooDeep("The body is nested deeper than any FHIR resource; nothing was read.") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise BadRequest(f"The body is not valid JSON ({plain_words(error)}).") from error
+        raise BadRequest(f"The body is not valid JSON ({describe_decoder_error(error)}).") from error
     return wire, prefetch, refusals
 
 
@@ -220,5 +280,5 @@ def _read_mended(key: str, raw: Raw) -> tuple[Any, list[Refusal]]:
     value, refused = read_value(key, raw)
     if not refused:
         return value, refused
-    mended, refused_still = read_value(key, mended_bytes(raw))
+    mended, refused_still = read_value(key, repair_bytes(raw))
     return (mended, refused_still) if len(refused_still) < len(refused) else (value, refused)

@@ -1,16 +1,16 @@
-"""The answer to a hook call: cards, and what we say beyond the protocol in our extension."""
+"""Encodes the answer to a hook call: its cards, each of them checked, and our extension."""
 
 from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
-from cards.card import Card
-from cards.rules.finding import Silence
+from cards.card import Card, check_card
+from cards.extension import EXTENSION_KEY, ResponseExtension
+from cards.rules.engine.finding import Silence
+from fhir.record.decimals import write_decimal
 
-EXTENSION = "org.cds-hooks-onnx"
-
-_encoder = msgspec.json.Encoder()
+_encoder = msgspec.json.Encoder(enc_hook=write_decimal)
 
 
 def encode_response(
@@ -19,10 +19,16 @@ def encode_response(
     silences: Sequence[Silence],
     timings: dict[str, float] | None,
 ) -> bytes:
-    """The response body (CDS Hooks 2.0.1): `cards` is always there, `extension` holds decision and silences."""
-    ours: dict[str, Any] = {"decision": decision_id}
-    if silences:
-        ours["silence"] = [{"subject": s.subject, "reason": s.reason, "text": s.text} for s in silences]
-    if timings is not None:
-        ours["timings"] = timings
-    return _encoder.encode({"cards": cards, "extension": {EXTENSION: ours}})
+    """The response body (CDS Hooks 2.0.1): `cards` is always there, `extension` holds decision and silences.
+
+    Every card of every service is checked here, whoever built it. A card of an older version of the protocol comes as a
+    dictionary and was checked before it was made one (`dialects`).
+
+    Raises:
+        CardError: A card breaks the specification; the call is then answered with an error and not with this card.
+    """
+    for card in cards:
+        if isinstance(card, Card):
+            check_card(card)
+    ours = ResponseExtension(decision=decision_id, silence=tuple(silences), timings=timings)
+    return _encoder.encode({"cards": cards, "extension": {EXTENSION_KEY: ours}})

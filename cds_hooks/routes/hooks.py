@@ -1,14 +1,114 @@
-"""POST /cds-services/{id}: the hot path, plain ASGI so that nothing stands between the socket and invoke."""
+"""The route of a hook call: reads the body within limits, finds the service and answers."""
 
+import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from time import monotonic
 from typing import Any, Final
 
-from cds_hooks.errors import HookError, MethodNotAllowed, NotFound, operation_outcome
-from cds_hooks.invoke import Parts, invoke
+from cds_hooks.errors import (
+    CALL_ID,
+    BadRequest,
+    HookError,
+    MethodNotAllowed,
+    NotFound,
+    PayloadTooLarge,
+    RequestTimeout,
+    TooManyCalls,
+    UnsupportedMediaType,
+    operation_outcome,
+)
+from cds_hooks.invoke import ServerComponents, invoke
 from cds_hooks.logs import log
-from cds_hooks.routes.intake import JSON, Intake, Receive
+from cds_hooks.routes.failures import failure_outcome, log_failure
 from cds_hooks.security import Trust, TrustedClient, Untrusted
-from cds_hooks.service import Service
+from cds_hooks.services import Service, by_address
+from cds_hooks.storage.decision import new_decision_id
+
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+
+JSON: Final = b"application/json"
+
+
+class RequestLimits:
+    """The bounds of one server process."""
+
+    def __init__(self, most_bytes: int, seconds: float) -> None:
+        self._most_bytes = most_bytes
+        self._seconds = seconds
+        self._calls: Counter[str] = Counter()
+        self._begun: Counter[str] = Counter()
+        self._second = 0
+
+    def enter(self, client: str, most: int, most_in_a_second: int = 1_000_000) -> None:
+        """Counts a call that begins; `leave` must follow.
+
+        Raises:
+            TooManyCalls: the client has `most` calls under way, or began `most_in_a_second` in this second.
+        """
+        if self._calls[client] >= most:
+            raise TooManyCalls(f"{most} calls of this client are being answered. Send this one again in a second.")
+        second = int(monotonic())
+        if second != self._second:
+            self._second = second
+            self._begun.clear()
+        if self._begun[client] >= most_in_a_second:
+            raise TooManyCalls(f"{most_in_a_second} calls of this client began in this second. Send it in the next.")
+        self._begun[client] += 1
+        self._calls[client] += 1
+
+    def leave(self, client: str) -> None:
+        """Counts a call that has ended."""
+        self._calls[client] -= 1
+
+    async def body(self, headers: Iterable[tuple[bytes, bytes]], receive: Receive) -> bytes:
+        """The request body.
+
+        UnsupportedMediaType where it is declared as no JSON or as compressed, PayloadTooLarge over the limit,
+        RequestTimeout when it does not arrive in time, BadRequest when the connection ends before it.
+        """
+        self._check(headers)
+        try:
+            async with asyncio.timeout(self._seconds):
+                return await self._read(receive)
+        except TimeoutError as error:
+            raise RequestTimeout(f"The body did not arrive within {self._seconds:g} seconds.") from error
+
+    def _check(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        given = dict(headers)
+        length = given.get(b"content-length", b"")
+        if length.isdigit() and int(length) > self._most_bytes:
+            raise self._too_large()
+        kind = given.get(b"content-type", b"")
+        if kind != JSON and not _is_json(kind):
+            raise UnsupportedMediaType("Send the body as application/json.")
+        if given.get(b"content-encoding", b"identity").strip().lower() != b"identity":
+            # A few kilobytes can be made to unpack to gigabytes, and no client of CDS Hooks needs to pack.
+            raise UnsupportedMediaType("Send the body as it is: a Content-Encoding is not read here.")
+
+    async def _read(self, receive: Receive) -> bytes:
+        chunks: list[bytes] = []
+        size, more = 0, True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise BadRequest("The connection ended before the body did.")
+            chunk: bytes = message.get("body", b"")
+            more = message.get("more_body", False)
+            size += len(chunk)
+            if size > self._most_bytes:
+                raise self._too_large()
+            chunks.append(chunk)
+        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+    def _too_large(self) -> PayloadTooLarge:
+        return PayloadTooLarge(f"The body is larger than the {self._most_bytes} bytes that are read here.")
+
+
+def _is_json(content_type: bytes) -> bool:
+    kind = content_type.split(b";", 1)[0].strip().lower()
+    return kind == JSON or (kind.startswith(b"application/") and kind.endswith(b"+json"))
+
 
 Scope = MutableMapping[str, Any]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -20,10 +120,12 @@ PREFIX: Final = "/cds-services/"
 class HookRoute:
     """Answers hook calls and hands every other request on to `rest`."""
 
-    def __init__(self, rest: App, services: dict[str, Service], parts: Parts, intake: Intake, trust: Trust) -> None:
+    def __init__(
+        self, rest: App, services: dict[str, Service], components: ServerComponents, intake: RequestLimits, trust: Trust
+    ) -> None:
         self.rest = rest
-        self.services = services
-        self.parts = parts
+        self.services = by_address(services)
+        self.components = components
         self.intake = intake
         self.trust = trust
 
@@ -39,34 +141,41 @@ class HookRoute:
         await self._answer(name, scope, receive, send)
 
     async def _answer(self, name: str, scope: Scope, receive: Receive, send: Send) -> None:
-        known = name if name in self.services else ""  # what else stands in a URL may be anything
+        known = self.services[name].id if name in self.services else ""  # what else stands in a URL may be anything
+        decision_id = new_decision_id()
         try:
             client = await self.trust.client_of(scope["headers"], scope["path"])  # before anything is said of services
-            response = await self._invoke(self._service(name, scope["method"]), client, scope, receive)
+            response = await self._invoke(self._service(name, scope["method"]), client, decision_id, scope, receive)
         except Untrusted as error:
             # why a caller is not trusted is for the operator only; the caller always hears the same
-            self.parts.metrics.refused(known, error.status)
-            self.parts.metrics.untrusted(error.reason)
-            await send_json(send, error.status, operation_outcome(error), error.headers)
-            log().info("call refused", service=known, status=error.status, reason=error.reason, client=error.client)
+            self.components.metrics.refused(known, error.status)
+            self.components.metrics.untrusted(error.reason)
+            await send_refusal(send, error, decision_id)
+            _log_refusal(known, error.status, error.reason, decision_id, error.client)
         except HookError as error:
-            self.parts.metrics.refused(known, error.status)
-            await send_json(send, error.status, operation_outcome(error), error.headers)
-            log().info("call refused", service=known, status=error.status, reason=type(error).__name__)
+            self.components.metrics.refused(known, error.status)
+            await send_refusal(send, error, decision_id)
+            _log_refusal(known, error.status, type(error).__name__, decision_id)
         except Exception as error:
-            self.parts.metrics.refused(known, 500)
-            failure = HookError("The service failed and no advice was given. The operator's log says where.")
-            await send_json(send, 500, operation_outcome(failure))
-            log().error("call failed", service=known, status=500, error_type=type(error).__name__)
+            self.components.metrics.refused(known, 500)
+            await send_json(send, 500, failure_outcome(decision_id), [(CALL_ID, decision_id.encode())])
+            log_failure("call failed", error, decision_id, known)
         else:
             await send_json(send, 200, response)
 
-    async def _invoke(self, service: Service, client: TrustedClient, scope: Scope, receive: Receive) -> bytes:
-        self.intake.enter(client.name, min(client.budgets.concurrency, self.parts.settings.concurrent_calls))
+    async def _invoke(
+        self, service: Service, client: TrustedClient, decision_id: str, scope: Scope, receive: Receive
+    ) -> bytes:
+        budgets, configured = client.budgets, self.components.settings
+        self.intake.enter(
+            client.name,
+            min(budgets.concurrency, configured.concurrent_calls),
+            min(budgets.calls_per_second, configured.calls_per_second),
+        )
         try:
             # the body is handed over and not kept here, so that invoke can let go of it
             body = self.intake.body(scope["headers"], receive)
-            return await invoke(await body, service, client, self.parts)
+            return await invoke(await body, service, client, self.components, decision_id)
         finally:
             self.intake.leave(client.name)
 
@@ -77,6 +186,16 @@ class HookRoute:
         if method != "POST":
             raise MethodNotAllowed("A service is called by POST; GET /cds-services lists the services.")
         return service
+
+
+def _log_refusal(service: str, status: int, reason: str, call_id: str, client: str = "") -> None:
+    log().info("call refused", service=service, status=status, reason=reason, decision=call_id, client=client)
+
+
+async def send_refusal(send: Send, error: HookError, call_id: str) -> None:
+    """The response to a call that is not answered, with the id under which the operator's log has it."""
+    headers = [*error.headers, (CALL_ID, call_id.encode())]
+    await send_json(send, error.status, operation_outcome(error, call_id), headers)
 
 
 async def send_json(send: Send, status: int, body: bytes, more: Iterable[tuple[bytes, bytes]] = ()) -> None:

@@ -1,25 +1,26 @@
-"""Pages for people: the start page, why a decision was as it was, what a model is for."""
+"""Pages for people: the start page, decisions, models, equations, rules."""
 
 import re
-from functools import cache
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, TypeVar
 
 import msgspec
 import orjson
 from fastapi import APIRouter, Request, Response
 
-from cards.rules.engine import rule_book
-from cards.rules.governance import every_version
-from cards.rules.rule import Evidence
+from cards.rules.engine.governance import all_rule_versions
+from cards.rules.engine.rule_book import rule_book
+from cards.rules.language.rule import Evidence
 from cds_hooks.governance import Governance
 from cds_hooks.logs import log
-from cds_hooks.routes.model_cards import card_as, card_of_model, release_of_model
-from cds_hooks.routes.visitors import Visitors
-from cds_hooks.service import Service
+from cds_hooks.routes.operations import OperatorAccess
+from cds_hooks.services import Service
 from cds_hooks.settings import Settings
 from cds_hooks.storage import RecordUnavailable, decision_of
-from cds_hooks.storage.reading import get_decision
-from cds_hooks.web.explanation import explain
-from cds_hooks.web.numbers import moment
+from cds_hooks.storage.queries import get_decision
+from cds_hooks.web.decision_page import explain
+from cds_hooks.web.numbers import format_time
 from cds_hooks.web.pages import (
     HEADERS,
     STATIC_TYPES,
@@ -33,13 +34,60 @@ from cds_hooks.web.pages import (
     start_page,
     static_file,
 )
-from cds_hooks.web.rule_facts import rule_entries, rule_facts
-from models_onnx.artifact import read_manifest
-from models_onnx.calculation.finding import find_equations
+from cds_hooks.web.rule_page import describe_rule, rule_entries
+from fhir.terminology.caching import remembered
+from models_onnx.artifact.folder import MODEL, read_manifest
+from models_onnx.artifact.manifest import Manifest
+from models_onnx.artifact.release_file import Release, parse_release
+from models_onnx.equations.card import equation_card
+from models_onnx.equations.catalogue import find_equations
 from models_onnx.errors import ModelError
-from models_onnx.evidence_cards import equation_card
-from models_onnx.manifest import Manifest
-from models_onnx.registry import ARTIFACTS, model_ids
+from models_onnx.model_card.chai import chai_xml
+from models_onnx.model_card.embed import read_card
+from models_onnx.model_card.fhir import fhir_bundle
+from models_onnx.serving.registry import ARTIFACTS, model_ids
+
+_T = TypeVar("_T")
+
+
+@remembered("model cards", entries=64, longest=64)
+def card_of_model(model_id: str) -> dict[str, Any] | None:
+    """The card inside the file of that model; None where there is none."""
+    return _read(model_id, lambda: read_card((ARTIFACTS / model_id / MODEL).read_bytes()))
+
+
+@remembered("model releases", entries=64, longest=64)
+def release_of_model(model_id: str) -> Release | None:
+    """The release of that model; None where it was never published."""
+    return _read(model_id, lambda: parse_release(ARTIFACTS / model_id))
+
+
+def card_as(model_id: str, form: str, configured: Settings) -> tuple[bytes, str] | None:
+    """The card as `json`, `fhir.json` or `chai.xml`, with its media type; None for another model or form."""
+    card, release = card_of_model(model_id), release_of_model(model_id)
+    if card is None or release is None:
+        return None
+    now = configured.as_of or datetime.now(UTC)
+    if form == "json":
+        return orjson.dumps(card, option=orjson.OPT_INDENT_2), "application/json"
+    if form == "fhir.json":
+        sha256 = release.files[MODEL].sha256
+        bundle = fhir_bundle(card, release.state, sha256, now.isoformat(timespec="seconds"), configured.public_url)
+        return orjson.dumps(bundle, option=orjson.OPT_INDENT_2), "application/fhir+json"
+    if form == "chai.xml":
+        return chai_xml(card, release.state, now.date().isoformat()), "application/xml"
+    return None
+
+
+def _read(model_id: str, how: Callable[[], _T]) -> _T | None:
+    if model_id not in model_ids():
+        return None
+    try:
+        return how()
+    except (ModelError, OSError) as error:
+        log().error("card refused", error_type=type(error).__name__)
+        return None
+
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
@@ -79,11 +127,11 @@ _OTHER_FORM = Failure(
 
 
 def page_routes(
-    configured: Settings, services: dict[str, Service], governance: Governance, visitors: Visitors
+    configured: Settings, services: dict[str, Service], governance: Governance, visitors: OperatorAccess
 ) -> APIRouter:
     """The pages of this server. They run in worker threads, so that no hook call waits for one."""
-    router = APIRouter()
-    clock = moment(configured.as_of) if configured.as_of else ""
+    router = APIRouter(include_in_schema=False)
+    clock = format_time(configured.as_of) if configured.as_of else ""
     site = Site(development=configured.trust_file is None, alert_share=configured.alert_share, clock=clock)
 
     @router.get("/")
@@ -126,10 +174,10 @@ def page_routes(
 
     @router.get("/rules/{rule_id}")
     def rule(rule_id: str) -> Response:
-        version = every_version().get(rule_id)
+        version = all_rule_versions().get(rule_id)
         if version is None:
             return _page(failure_page(site, _NO_RULE), 404)
-        facts = rule_facts(version, governance.site, needs_approval=configured.trust_file is not None)
+        facts = describe_rule(version, governance.site, needs_approval=configured.trust_file is not None)
         return _page(rule_page(site, facts))
 
     @router.get("/static/{name}")
@@ -165,7 +213,7 @@ def manifest_of(model_id: str) -> Manifest | None:
     return _manifest(model_id) if model_id in model_ids() else None
 
 
-@cache
+@remembered("model manifests", entries=64, longest=64)
 def _manifest(model_id: str) -> Manifest | None:
     try:
         return read_manifest(ARTIFACTS / model_id)

@@ -1,9 +1,22 @@
-"""Reads the index, the patients and the drafted orders, and places their dates."""
+"""Reads the index, the sample patients and the draft orders, and replaces their relative dates.
+
+`"@-45d"` in a sample file becomes the date 45 days before the instant at which it is read. A placeholder is the whole
+string: `@`, one or more steps (`-3y`, `-2m`, `-45d`, `+10d`: years, months, days, added up from the largest to the
+smallest), then at most one of `T08:30` (an instant, in the offset of `as_of`), `:month` or `:year` (a date charted to
+the month or the year only).
+
+    "@-45d"          2026-10-06
+    "@-45dT08:30"    2026-10-06T08:30:00+00:00
+    "@-78y-40d"      1948-10-11
+    "@-6y:year"      2020
+    "@-14m:month"    2025-09"""
 
 from __future__ import annotations
 
+import re
+from calendar import monthrange
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -11,8 +24,50 @@ from typing import Any, Literal
 
 from msgspec import json as msgspec_json
 
-from cds_hooks.samples.dates import place_dates
-from cds_hooks.samples.icu import icu_observations
+from cds_hooks.samples.icu_stay import icu_observations
+
+_PLACEHOLDER = re.compile(r"@((?:[+-]\d+[ymd])+)(?:T(\d\d):(\d\d)|:(month|year))?")
+_STEP = re.compile(r"([+-]\d+)([ymd])")
+
+
+def place_dates(node: Any, as_of: datetime) -> Any:
+    """The same JSON with every placeholder replaced by a date.
+
+    Raises ValueError for a naive `as_of` or a string that only looks like a placeholder (a typing error would otherwise
+    reach the reader as a broken date).
+    """
+    if as_of.tzinfo is None:
+        raise ValueError("as_of needs an offset: samples carry instants")
+    if isinstance(node, dict):
+        return {key: place_dates(value, as_of) for key, value in node.items()}
+    if isinstance(node, list):
+        return [place_dates(value, as_of) for value in node]
+    if isinstance(node, str) and node.startswith("@"):
+        return _placed(node, as_of)
+    return node
+
+
+def _placed(text: str, as_of: datetime) -> str:
+    match = _PLACEHOLDER.fullmatch(text)
+    if match is None:
+        raise ValueError(f"{text!r} is not a relative date; see cds_hooks/samples/loader.py for the form")
+    steps, hour, minute, precision = match.groups()
+    day = _moved(as_of.date(), steps)
+    if hour is not None:
+        return datetime(day.year, day.month, day.day, int(hour), int(minute), tzinfo=as_of.tzinfo).isoformat()
+    return day.isoformat()[: {"year": 4, "month": 7, None: 10}[precision]]
+
+
+def _moved(day: date, steps: str) -> date:
+    amount = dict.fromkeys("ymd", 0)
+    for number, unit in _STEP.findall(steps):
+        amount[unit] += int(number)
+    months = day.year * 12 + day.month - 1 + amount["y"] * 12 + amount["m"]
+    year, month = months // 12, months % 12 + 1
+    # 31 January minus one month, or 29 February minus a year: the last day of that month
+    last = monthrange(year, month)[1]
+    return date(year, month, min(day.day, last)) + timedelta(days=amount["d"])
+
 
 _FOLDER: Traversable = files("cds_hooks.samples")
 _BASE = "https://samples.example/fhir"
@@ -33,8 +88,10 @@ class PatientView:
 
 @dataclass(frozen=True)
 class DraftedOrder:
-    """A drafted order for this patient and what the renal rules do with it: a card of `rule` and `band`, silence, or
-    `missing` (the rule's card that asks for what is not known)."""
+    """A drafted order for this patient and what the renal rules do with it.
+
+    They show a card of `rule` and `band`, are silent, or ask (`missing`: the rule's card about what is not known).
+    """
 
     draft: str
     expect: Literal["card", "silent", "missing"]
@@ -53,10 +110,13 @@ class Spoken:
 
 @dataclass(frozen=True)
 class Sample:
-    """One invented patient. `facts` are what a reader must find in the record, on any day it is loaded: age in
-    completed years, `creatinine_mg_dl` (newest usable), `weight_kg`, `egfr_ckd_epi_2021` in mL/min/1.73 m2,
-    `crcl_cockcroft_gault` in mL/min (actual weight). `services` are those of published equations that speak, all others
-    are silent; `later` names what services to come should do."""
+    """One invented patient.
+
+    `facts` are what a reader must find in the record, on any day it is loaded: age in completed years,
+    `creatinine_mg_dl` (newest usable), `weight_kg`, `egfr_ckd_epi_2021` in mL/min/1.73 m2, `crcl_cockcroft_gault` in
+    mL/min (actual weight). `services` are those of published equations that show a card, all others are silent; `later`
+    names what services to come should do.
+    """
 
     id: str
     title: str
@@ -87,14 +147,14 @@ def load_patient(sample_id: str, as_of: datetime) -> dict[str, Any]:
     for resource in _COMPUTED.get(sample_id, tuple)():
         url = f"{_BASE}/{resource['resourceType']}/{resource['id']}"
         bundle["entry"].append({"fullUrl": url, "resource": resource})
-    return _placed(bundle, as_of)
+    return _with_dates(bundle, as_of)
 
 
 def load_draft(draft_id: str, as_of: datetime) -> dict[str, Any]:
     """A drafted MedicationRequest, or a Bundle of it and the Medication it refers to, dates counted from `as_of`.
 
     Raises KeyError for a draft that does not exist."""
-    return _placed(_read("drafts", draft_id), as_of)
+    return _with_dates(_read("drafts", draft_id), as_of)
 
 
 def _read(folder: str, name: str) -> dict[str, Any]:
@@ -105,5 +165,5 @@ def _read(folder: str, name: str) -> dict[str, Any]:
     return msgspec_json.decode(file.read_bytes(), type=dict[str, Any])
 
 
-def _placed(resource: dict[str, Any], as_of: datetime) -> dict[str, Any]:
+def _with_dates(resource: dict[str, Any], as_of: datetime) -> dict[str, Any]:
     return {key: place_dates(value, as_of) for key, value in resource.items()}

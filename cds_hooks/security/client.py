@@ -1,13 +1,12 @@
-"""A client as the trust file registers it: who it is, how it proves it, what it may do, where its FHIR server is."""
+"""A client as the trust file registers it: its identity, its keys, its rights and its FHIR servers."""
 
 from dataclasses import dataclass, field
 from typing import Final
 
 from cds_hooks.dialects import DEVELOPMENT, ClientProfile
+from cds_hooks.errors import NotAllowed
+from cds_hooks.security.addresses import Reach, Url
 from cds_hooks.security.keys import Keys
-from cds_hooks.security.reach import Reach
-from cds_hooks.security.untrusted import NotAllowed
-from cds_hooks.security.urls import Url
 
 ANY: Final = frozenset[str]()
 """An empty set of hooks, services, subjects: no restriction."""
@@ -34,6 +33,8 @@ class Budgets:
     """Of one search."""
     max_requests: int = 100
     """To the FHIR server, for one call."""
+    calls_per_second: int = 1000
+    """Calls that begin in a second, per server process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,8 @@ class RegisteredBase:
 
     url: Url
     reach: Reach
+    open: bool = False
+    """Whether it is read for calls that bring no token: a test server that asks for none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,5 +98,5 @@ class TrustedClient:
             raise NotAllowed("This client is not registered for this service or hook.")
 
 
-ANONYMOUS: Final = TrustedClient(name=DEVELOPMENT.name, budgets=Budgets(concurrency=10_000))
+ANONYMOUS: Final = TrustedClient(name=DEVELOPMENT.name, budgets=Budgets(concurrency=10_000, calls_per_second=100_000))
 """Every caller in the development profile."""

@@ -1,62 +1,57 @@
-"""Connections that go to the address that was checked, not to what the name means a moment later (DNS rebinding)."""
+"""Network connections that go to the address that was checked (protection against DNS rebinding)."""
 
 import asyncio
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from functools import cache
-from typing import Final
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache, partial
+from typing import Final, Literal
 
 import httpcore
 import httpx
 
-from cds_hooks.security.addresses import AddressRule
-from cds_hooks.security.reach import Reach
-from cds_hooks.security.refused import Refused
-from cds_hooks.security.urls import address_of
+from cds_hooks.security.addresses import AddressRule, address_of
+
+RefusedReason = Literal[
+    "address",
+    "encoded",
+    "malformed",
+    "not-reading",
+    "not-registered",
+    "token",
+    "too-large",
+    "too-many",
+]
+
+
+class OutboundRefused(httpx.TransportError):
+    """A request that may not be made, or an answer that is not read; `reason` is a class, the text a sentence.
+
+    Neither holds the address: it comes from outside and may hold anything.
+    """
+
+    def __init__(self, reason: RefusedReason, text: str) -> None:
+        super().__init__(text)
+        self.reason: RefusedReason = reason
+        self.text = text
+
 
 Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
 """The addresses of a host name, for a port."""
 
-_MOST_CONNECTIONS: Final = 100
-_KEPT_SECONDS: Final = 30.0
+_LOOKUPS: Final = ThreadPoolExecutor(32, thread_name_prefix="names")
+"""Names are looked up in threads of their own: a name server that stalls holds up no other work in threads."""
 
 
 async def system_resolver(host: str, port: int) -> Sequence[str]:
     """The addresses that the operating system has for a name; httpcore.ConnectError where it has none."""
     loop = asyncio.get_running_loop()
     try:
-        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        found = await loop.run_in_executor(_LOOKUPS, partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM))
     except OSError as error:
         raise httpcore.ConnectError("the name of the host is not known") from error
     return list(dict.fromkeys(str(each[4][0]) for each in found))
-
-
-class Pools:
-    """One pool of connections for each way of reaching hosts: a connection is not reused under another rule."""
-
-    def __init__(self, resolver: Resolver) -> None:
-        """Nothing is opened before the first request."""
-        self._resolver = resolver
-        self._pools: dict[Reach, httpcore.AsyncConnectionPool] = {}
-
-    def pool(self, reach: Reach) -> httpcore.AsyncConnectionPool:
-        """The pool for hosts that are reached in this way."""
-        pool = self._pools.get(reach)
-        if pool is None:
-            pool = self._pools[reach] = httpcore.AsyncConnectionPool(
-                ssl_context=_certificates(reach.authorities),
-                max_connections=_MOST_CONNECTIONS,
-                keepalive_expiry=_KEPT_SECONDS,
-                network_backend=CheckedBackend(reach.rule, self._resolver),
-            )
-        return pool
-
-    async def aclose(self) -> None:
-        """Closes every connection."""
-        pools, self._pools = self._pools, {}
-        for pool in pools.values():
-            await pool.aclose()
 
 
 class CheckedBackend(httpcore.AsyncNetworkBackend):
@@ -67,6 +62,7 @@ class CheckedBackend(httpcore.AsyncNetworkBackend):
         self._rule = rule
         self._resolver = resolver
         self._network = httpcore.AnyIOBackend()
+        self._lookups: dict[tuple[str, int], asyncio.Future[Sequence[str]]] = {}
 
     async def connect_tcp(
         self,
@@ -92,18 +88,32 @@ class CheckedBackend(httpcore.AsyncNetworkBackend):
     ) -> httpcore.AsyncNetworkStream:
         """Never: no client is registered with one."""
         del path, timeout, socket_options
-        raise Refused("address", "Unix sockets are not connected to.")
+        raise OutboundRefused("address", "Unix sockets are not connected to.")
 
     async def sleep(self, seconds: float) -> None:
         """Waits, between attempts of httpcore."""
         await asyncio.sleep(seconds)
 
     async def _allowed(self, host: str, port: int) -> Sequence[str]:
-        addresses = [host] if address_of(host) is not None else await self._resolver(host, port)
+        addresses = [host] if address_of(host) is not None else await self._look_up(host, port)
         # all of them: a name with one public and one private address is how a check of the first is passed
         if not addresses or not all(self._rule.allows(address) for address in addresses):
-            raise Refused("address", "The host's network address is not one that may be connected to.")
+            raise OutboundRefused("address", "The host's network address is not one that may be connected to.")
         return addresses
+
+    async def _look_up(self, host: str, port: int) -> Sequence[str]:
+        """The addresses of a name: one lookup at a time, however many wait, so that a slow one holds one thread."""
+        key = (host, port)
+        lookup = self._lookups.get(key)
+        if lookup is None:
+            lookup = self._lookups[key] = asyncio.ensure_future(self._resolver(host, port))
+            lookup.add_done_callback(lambda done: self._looked_up(key, done))
+        return await asyncio.shield(lookup)
+
+    def _looked_up(self, key: tuple[str, int], lookup: asyncio.Future[Sequence[str]]) -> None:
+        del self._lookups[key]
+        if not lookup.cancelled():
+            lookup.exception()  # those who waited have it
 
     async def _first(
         self,
@@ -122,7 +132,8 @@ class CheckedBackend(httpcore.AsyncNetworkBackend):
         return await self._network.connect_tcp(last, port, timeout, local_address, socket_options)
 
 
-def _certificates(authorities: str | None) -> ssl.SSLContext:
+def ssl_context_for(authorities: str | None) -> ssl.SSLContext:
+    """What connections believe: the public certificate authorities, and a site's own where there are (PEM)."""
     return _public() if authorities is None else _believing(authorities)
 
 

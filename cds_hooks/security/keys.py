@@ -1,5 +1,6 @@
-"""Public keys of a JSON Web Key Set (RFC 7517), each bound to the algorithms that it can verify."""
+"""Verification keys from a JSON Web Key Set (RFC 7517), and the strict JSON reader for tokens and key sets."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -9,6 +10,37 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from jwt.algorithms import Algorithm, get_default_algorithms
 from jwt.exceptions import PyJWTError
+
+
+class NotAnObject(ValueError):
+    """The bytes are no JSON object, or one that two readers could read differently."""
+
+
+def read_object(data: bytes) -> dict[str, Any]:
+    """The object; NotAnObject for other JSON, members that stand twice, NaN, invalid UTF-8, endless nesting."""
+    try:
+        # decoded here: json itself would also take UTF-16 and UTF-32
+        value = _DECODER.decode(data.decode("utf-8", "strict"))
+    except (ValueError, RecursionError) as error:
+        raise NotAnObject("it is not a JSON object in which each member stands once") from error
+    if not isinstance(value, dict):
+        raise NotAnObject("it is JSON, but not an object")
+    return value
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise ValueError("a member stands twice")
+    return members
+
+
+def _no_constant(name: str) -> float:
+    raise ValueError(f"{name} is not JSON")
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_once, parse_constant=_no_constant)
+
 
 MOST_KEYS: Final = 100
 MOST_KEY_SET_BYTES: Final = 256 * 1024

@@ -9,17 +9,16 @@ import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Literal
 
 import httpcore
 import httpx
 
+from cds_hooks.security.addresses import BadUrl, Reach, Url, parse_url
 from cds_hooks.security.client import Budgets, KeySetUrl
-from cds_hooks.security.connections import Pools, Resolver, system_resolver
+from cds_hooks.security.connections import OutboundRefused, Resolver, system_resolver
 from cds_hooks.security.keys import MOST_KEY_SET_BYTES
-from cds_hooks.security.reach import Reach
-from cds_hooks.security.refused import Refused
-from cds_hooks.security.urls import BadUrl, Url, parse_url
+from cds_hooks.security.pools import ConnectionPools, CountOutbound, PoolKey
 
 _CONNECT_SECONDS: Final = 2.0
 _KEY_SET_MILLISECONDS: Final = 3000
@@ -37,15 +36,27 @@ class FhirBase:
     """As the trust file gives it: links may lead anywhere below it, and nowhere else."""
     reach: Reach
     budgets: Budgets = field(default_factory=Budgets)
+    client: str = ""
+    """For whom it is read: no other client shares the connections."""
+    purpose: Literal["fhir", "keys"] = "fhir"
+    open: bool = False
+    """Whether it is read for calls that bring no token."""
+
+    @property
+    def pool_key(self) -> PoolKey:
+        """Which connections are used."""
+        return PoolKey(self.client, self.purpose, str(self.registered), self.reach)
 
     def check(self, address: str) -> Url:
         """The parts of an absolute address below the registered base; Refused for any other (`next` links as well)."""
         try:
             url = parse_url(address)
         except BadUrl as error:
-            raise Refused("malformed", f"The address is not called: {error}.") from error
+            raise OutboundRefused("malformed", f"The address is not called: {error}.") from error
         if not is_below(url, self.registered):
-            raise Refused("not-registered", "The address is not below a FHIR server registered for this client.")
+            raise OutboundRefused(
+                "not-registered", "The address is not below a FHIR server registered for this client."
+            )
         return url
 
 
@@ -56,11 +67,15 @@ def is_below(url: Url, base: Url) -> bool:
 
 
 class OutboundClient:
-    """Makes HTTP clients that can call one FHIR server each; the connections behind them are kept and shared."""
+    """Makes HTTP clients that can call one FHIR server each; the connections of one client to one base are kept."""
 
     def __init__(self, resolver: Resolver = system_resolver) -> None:
         """`resolver` gives the addresses of a name; each is checked, and the connection goes to one of these."""
-        self._pools = Pools(resolver)
+        self._pools = ConnectionPools(resolver)
+
+    def count_with(self, count: CountOutbound) -> None:
+        """Lets somebody count timeouts and replaced pools."""
+        self._pools.count = count
 
     def open(self, base: FhirBase, token: str | None = None) -> httpx.AsyncClient:
         """A client for one hook call, to be used in `async with`; paths are relative to the base.
@@ -69,7 +84,7 @@ class OutboundClient:
         by a request that may not be made or whose answer is larger than the budget.
         """
         if token is not None and not _TOKEN.fullmatch(token):
-            raise Refused("token", "The access token is not one that can stand in a header.")
+            raise OutboundRefused("token", "The access token is not one that can stand in a header.")
         seconds = base.budgets.fetch_milliseconds / 1000
         return httpx.AsyncClient(
             base_url=f"{base.url}/",
@@ -83,7 +98,7 @@ class OutboundClient:
     async def fetch(self, source: KeySetUrl) -> bytes:
         """The bytes behind the URL of a key set; an httpx.HTTPError or TimeoutError where it cannot be had in time."""
         budgets = Budgets(fetch_milliseconds=_KEY_SET_MILLISECONDS, max_response_bytes=MOST_KEY_SET_BYTES)
-        base = FhirBase(source.url, source.url, source.reach, budgets)
+        base = FhirBase(source.url, source.url, source.reach, budgets, purpose="keys")
         async with asyncio.timeout(_KEY_SET_MILLISECONDS / 1000), self.open(base) as http:
             answer = await http.get(str(source.url), headers={"accept": "application/json"})
             return answer.raise_for_status().content
@@ -96,7 +111,7 @@ class OutboundClient:
 class _Bound(httpx.AsyncBaseTransport):
     """Lets a request pass that stays below its base, reads only, and brings back no more than the budget."""
 
-    def __init__(self, base: FhirBase, token: str | None, pools: Pools) -> None:
+    def __init__(self, base: FhirBase, token: str | None, pools: ConnectionPools) -> None:
         self._base = base
         self._token = token
         self._pools = pools
@@ -108,13 +123,13 @@ class _Bound(httpx.AsyncBaseTransport):
         _require_reading(request.method, url)
         self._requests += 1
         if self._requests > self._base.budgets.max_requests:
-            raise Refused("too-many", "This call has made as many requests to the FHIR server as it may.")
-        pool = self._pools.pool(self._base.reach)
+            raise OutboundRefused("too-many", "This call has made as many requests to the FHIR server as it may.")
+        pool = self._pools.pool(self._base.pool_key)
         with _as_httpx():
-            answer = await pool.handle_async_request(self._outgoing(request, url))
+            answer = await pool.send(self._outgoing(request, url))
         try:
             _require_plain(answer, self._base.budgets.max_response_bytes)
-        except Refused:
+        except OutboundRefused:
             await answer.aclose()
             raise
         body = _Counted(answer, self._base.budgets.max_response_bytes)
@@ -138,21 +153,21 @@ class _Bound(httpx.AsyncBaseTransport):
 def _require_reading(method: str, url: Url) -> None:
     if method == "GET" or (method == "POST" and url.path.endswith("/_search")):
         return
-    raise Refused("not-reading", "Only reads and searches are sent to a FHIR server.")
+    raise OutboundRefused("not-reading", "Only reads and searches are sent to a FHIR server.")
 
 
 def _require_plain(answer: httpcore.Response, most_bytes: int) -> None:
     headers = {name.lower(): value for name, value in answer.headers}
     # asked for `identity`: what is compressed all the same could grow without bound
     if headers.get(b"content-encoding", b"identity").lower() != b"identity":
-        raise Refused("encoded", "The FHIR server sends a compressed answer that was not asked for.")
+        raise OutboundRefused("encoded", "The FHIR server sends a compressed answer that was not asked for.")
     length = headers.get(b"content-length", b"0")
     if length.isdigit() and int(length) > most_bytes:
-        raise Refused("too-large", f"The answer is larger than the {most_bytes} bytes that are read.")
+        raise OutboundRefused("too-large", f"The answer is larger than the {most_bytes} bytes that are read.")
 
 
 class _Counted(httpx.AsyncByteStream):
-    """A response body that ends with Refused where it grows beyond the bound."""
+    """A response body that ends with OutboundRefused where it grows beyond the bound."""
 
     def __init__(self, answer: httpcore.Response, most_bytes: int) -> None:
         self._answer = answer
@@ -164,7 +179,9 @@ class _Counted(httpx.AsyncByteStream):
             async for part in self._answer.aiter_stream():
                 count += len(part)
                 if count > self._most_bytes:
-                    raise Refused("too-large", f"The answer is larger than the {self._most_bytes} bytes that are read.")
+                    raise OutboundRefused(
+                        "too-large", f"The answer is larger than the {self._most_bytes} bytes that are read."
+                    )
                 yield part
 
     async def aclose(self) -> None:

@@ -1,24 +1,156 @@
-"""The clients as the trust file has them now: looked at again at most once a second, the last good state is kept."""
+"""The clients of the trust file as it is now, and the key sets that are fetched for them."""
 
-from collections.abc import Callable, Iterable
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from time import monotonic
+from time import monotonic, time_ns
 from typing import Final
 
 from cds_hooks.logs import log
-from cds_hooks.security.authentication import Register
 from cds_hooks.security.client import KeySetUrl
-from cds_hooks.security.jwks import Fetch, Keeping, RemoteKeys
-from cds_hooks.security.trust_file import Known, TrustFile, TrustFileError, read_trust_file
+from cds_hooks.security.keys import Keys, VerificationKey, read_key_set, read_object
+from cds_hooks.security.token import ClientRegister
+from cds_hooks.security.trust_file import RegistrableNames, TrustFile, TrustFileError, read_trust_file
 
-_LOOK_SECONDS: Final = 1.0
+Fetch = Callable[[KeySetUrl], Awaitable[bytes]]
+"""Brings the bytes of a key set, or raises."""
+
+UNKNOWN_KID_SECONDS: Final = 60.0
+"""At most once in this time is a key set fetched because a token names a key that is not in it."""
+
+_FIRST_PAUSE_SECONDS: Final = 5.0
+_LONGEST_PAUSE_SECONDS: Final = 60.0
+_MOST_WAITING: Final = 256
+_LEFT_BEHIND: Final = 2.0  # times refresh_seconds
+
+
+@dataclass(frozen=True, slots=True)
+class KeySetLifetimes:
+    """How long a key set is kept."""
+
+    refresh_seconds: float = 900.0
+    outage_seconds: float = 86400.0
+
+
+class RemoteKeys:
+    """The keys behind one URL, for one process; one fetch at a time, however many calls wait for it."""
+
+    def __init__(
+        self, source: KeySetUrl, fetch: Fetch, keeping: KeySetLifetimes, clock: Callable[[], float] = monotonic
+    ) -> None:
+        """Nothing is fetched before the first token; `clock` gives seconds that never go back."""
+        self.source = source
+        self._fetch = fetch
+        self.keeping = keeping
+        self._clock = clock
+        self._keys = Keys()
+        self._fetched_at: float | None = None
+        self._asked_for_unknown_at: float | None = None
+        self._pause = 0.0
+        self._not_before = 0.0
+        self._fetching: asyncio.Task[None] | None = None
+        self._waiting = 0
+
+    @property
+    def usable(self) -> bool:
+        """Whether there are keys that are not older than an outage may last."""
+        return self._fetched_at is not None and self._age() <= self.keeping.outage_seconds
+
+    def key(self, kid: str) -> VerificationKey | None:
+        """The key of this name in the set that is kept, without waiting; None where there is something to wait for.
+
+        A set that is due is refreshed meanwhile. One that nobody asked for in a long time is not believed before it
+        was fetched again: a key may have been withdrawn long ago.
+        """
+        if self._fetched_at is None:
+            return None
+        age = self._age()
+        if age > self.keeping.refresh_seconds and self._may_fetch():
+            self._start()
+        if self._fetching is not None and age > self.keeping.refresh_seconds * _LEFT_BEHIND:
+            return None
+        return self._kept(kid)
+
+    async def key_after_fetching(self, kid: str) -> VerificationKey | None:
+        """The key of this name after the set was fetched, where that is allowed now; None where there is none."""
+        if self._fetching is None and not self._start_for(kid):
+            return self._kept(kid)
+        if self._fetching is not None:
+            if self._waiting >= _MOST_WAITING:
+                return None
+            self._waiting += 1
+            try:
+                # whoever goes away must not end the fetch for the others
+                await asyncio.shield(self._fetching)
+            finally:
+                self._waiting -= 1
+        return self._kept(kid)
+
+    def cancel(self) -> None:
+        """Ends a fetch that is under way."""
+        if self._fetching is not None:
+            self._fetching.cancel()
+
+    def _kept(self, kid: str) -> VerificationKey | None:
+        return self._keys.by_kid.get(kid) if self.usable else None
+
+    def _age(self) -> float:
+        return self._clock() - (self._fetched_at or 0.0)
+
+    def _may_fetch(self) -> bool:
+        return self._fetching is None and self._clock() >= self._not_before
+
+    def _start_for(self, kid: str) -> bool:
+        """Starts a fetch for a key that is not there, if one is due; says whether it did."""
+        if not self._may_fetch():
+            return False
+        if self.usable and kid not in self._keys.by_kid:
+            now = self._clock()
+            if self._asked_for_unknown_at is not None and now - self._asked_for_unknown_at < UNKNOWN_KID_SECONDS:
+                return False
+            self._asked_for_unknown_at = now
+        self._start()
+        return True
+
+    def _start(self) -> None:
+        self._fetching = asyncio.get_running_loop().create_task(self._refresh())
+
+    async def _refresh(self) -> None:
+        try:
+            keys, left_out = read_key_set(read_object(await self._fetch(self.source)))
+        # whatever it was, the calls that wait go on with the keys there are, and an operator reads what it was
+        except Exception as error:
+            self._failed(type(error).__name__)
+        else:
+            if keys.by_kid:
+                self._keys, self._fetched_at = keys, self._clock()
+                self._pause = self._not_before = 0.0
+                log().info("key set fetched", count=len(keys.by_kid))
+            else:
+                self._failed("NoKeys")
+            if left_out:
+                log().warning("keys left out", count=len(left_out))
+        finally:
+            self._fetching = None
+
+    def _failed(self, kind: str) -> None:
+        """The old keys stay; the next attempt waits, longer each time."""
+        self._pause = min(max(self._pause * 2, _FIRST_PAUSE_SECONDS), _LONGEST_PAUSE_SECONDS)
+        self._not_before = self._clock() + self._pause
+        log().warning("key set not fetched", error_type=kind)
+
+
+_LOOK_SECONDS: Final = 0.5
 _Stamp = tuple[int, int, int] | None
 
 
-class LiveRegister:
+class WatchedTrustFile:
     """A `Register` that follows its file, and the fetched keys of its clients."""
 
-    def __init__(self, file: Path, known: Known, fetch: Fetch, clock: Callable[[], float] = monotonic) -> None:
+    def __init__(
+        self, file: Path, known: RegistrableNames, fetch: Fetch, clock: Callable[[], float] = monotonic
+    ) -> None:
         """TrustFileError where the file cannot be used at the start; later a bad one changes nothing."""
         self._path = file
         self._known = known
@@ -26,12 +158,13 @@ class LiveRegister:
         self._clock = clock
         self._remote: dict[KeySetUrl, RemoteKeys] = {}
         self._refused: tuple[str, ...] | None = None
+        self._changing: dict[Path, _Stamp] | None = None
         self._stamps = _stamps([file])
         self._take(read_trust_file(file, known))
         self._looked_at = clock()
 
-    def register(self) -> Register:
-        """The clients as of at most a second ago."""
+    def register(self) -> ClientRegister:
+        """The clients as of a second ago: a change is taken once its file is half a second old or twice the same."""
         now = self._clock()
         if now - self._looked_at >= _LOOK_SECONDS:
             self._looked_at = now
@@ -57,8 +190,12 @@ class LiveRegister:
         stamps = _stamps(self._stamps)
         # a refused file is read at each look: what it lacks may be in a file that it names
         if stamps == self._stamps and self._refused is None:
+            self._changing = None
             return
-        self._stamps = stamps
+        if stamps != self._stamps and stamps != self._changing and not _have_settled(stamps):
+            self._changing = stamps  # a file that is still being written is read once it has stopped changing
+            return
+        self._stamps, self._changing = stamps, None
         try:
             file = read_trust_file(self._path, self._known)
         except TrustFileError as error:
@@ -72,8 +209,8 @@ class LiveRegister:
     def _take(self, file: TrustFile) -> None:
         self._refused = None
         self._file = file
-        self._register = Register(file.clients)
-        keeping = Keeping(file.refresh_seconds, file.outage_seconds)
+        self._register = ClientRegister(file.clients)
+        keeping = KeySetLifetimes(file.refresh_seconds, file.outage_seconds)
         kept, self._remote = self._remote, {}
         for source in {client.key_source for client in file.clients if isinstance(client.key_source, KeySetUrl)}:
             keys = kept.pop(source) if source in kept else RemoteKeys(source, self._fetch, keeping)
@@ -83,6 +220,12 @@ class LiveRegister:
             keys.cancel()
         # files that are named for the first time are watched from here on
         self._stamps = {path: self._stamps.get(path) or _stamp(path) for path in file.files}
+
+
+def _have_settled(stamps: Mapping[Path, _Stamp]) -> bool:
+    """Whether nobody wrote these files lately: then the first call after a quiet hour is answered by what they say."""
+    latest = time_ns() - int(_LOOK_SECONDS * 1e9)
+    return all(stamp is not None and stamp[0] <= latest for stamp in stamps.values())
 
 
 def _stamps(paths: Iterable[Path]) -> dict[Path, _Stamp]:

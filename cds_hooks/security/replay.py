@@ -5,9 +5,8 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Final, Protocol
 
-from cds_hooks.security.untrusted import ReplayStoreFailed
-from cds_hooks.storage.checkpoint import Checkpointer
-from cds_hooks.storage.database import parse_url, sqlite_file
+from cds_hooks.errors import ReplayStoreFailed
+from cds_hooks.storage.sqlite import Checkpointer
 
 _TABLE: Final = "CREATE TABLE IF NOT EXISTS used (id BLOB PRIMARY KEY, expires INTEGER NOT NULL) WITHOUT ROWID"
 _INSERT: Final = "INSERT OR IGNORE INTO used VALUES (?, ?)"
@@ -77,17 +76,3 @@ def token_id(iss: str, jti: str) -> bytes:
     # as long as it is before the issuer, so that no other pair has the same text; JSON can hold half a surrogate pair
     text = f"{len(iss)}:{iss}{jti}".encode("utf-8", "surrogatepass")
     return blake2b(text, digest_size=16).digest()
-
-
-def open_replay_store(database_url: str) -> ReplayStore:
-    """The store beside a decision record: in its PostgreSQL, or in a file beside its SQLite file.
-
-    ReplayStoreFailed where the file cannot be opened, RecordUnavailable where the URL is of neither.
-    """
-    url = parse_url(database_url)
-    if url.get_backend_name() == "postgresql":
-        # imported here: psycopg comes with the extra `postgres` only
-        from cds_hooks.security.replay_postgres import PostgresReplayStore
-
-        return PostgresReplayStore(url)
-    return SqliteReplayStore(sqlite_file(url).with_name("used-tokens.sqlite3"))

@@ -6,8 +6,8 @@ from typing import Final
 import psycopg
 from sqlalchemy import URL
 
+from cds_hooks.errors import ReplayStoreFailed
 from cds_hooks.security.replay import token_id
-from cds_hooks.security.untrusted import ReplayStoreFailed
 
 _LOCK: Final = 0x6364_735F_746F_6B65  # "cds_toke": one name for all that make the same table
 _SET_UP: Final = (

@@ -5,18 +5,18 @@ from pathlib import Path
 from time import time
 from typing import Final, Protocol
 
+from cds_hooks.errors import Untrusted
 from cds_hooks.logs import log
-from cds_hooks.security.authentication import claimed_client, endpoints_of
+from cds_hooks.security.addresses import BadUrl, Reach, Url, is_loopback, parse_url, reach_of
 from cds_hooks.security.client import ANONYMOUS, PinnedKeys, TrustedClient
+from cds_hooks.security.connections import OutboundRefused
 from cds_hooks.security.outbound import FhirBase, OutboundClient, is_below
-from cds_hooks.security.reach import Reach, is_loopback, reach_of
-from cds_hooks.security.refused import Refused
-from cds_hooks.security.register import LiveRegister
-from cds_hooks.security.replay import ReplayStore, open_replay_store
-from cds_hooks.security.token import Token, bearer, read_token
-from cds_hooks.security.trust_file import ANYTHING, Known
-from cds_hooks.security.untrusted import Untrusted
-from cds_hooks.security.urls import BadUrl, Url, parse_url
+from cds_hooks.security.register import WatchedTrustFile
+from cds_hooks.security.replay import ReplayStore, SqliteReplayStore
+from cds_hooks.security.token import Token, bearer, claimed_client, endpoints_of, read_token
+from cds_hooks.security.trust_file import ANY_NAME, RegistrableNames
+from cds_hooks.storage.database import parse_url as parse_database_url
+from cds_hooks.storage.database import sqlite_file
 
 Headers = Iterable[tuple[bytes, bytes]]
 _DISCOVERY: Final = "/cds-services"
@@ -48,7 +48,7 @@ def open_trust(
     public_url: str,
     database_url: str,
     *,
-    known: Known = ANYTHING,
+    known: RegistrableNames = ANY_NAME,
     development: TrustedClient = ANONYMOUS,
 ) -> Trust:
     """The trust of a file; without one the development profile, in which everyone is the client `development`.
@@ -60,6 +60,20 @@ def open_trust(
     if file is None:
         return DevelopmentTrust(development)
     return FileTrust(file, public_url, open_replay_store(database_url), known)
+
+
+def open_replay_store(database_url: str) -> ReplayStore:
+    """The store beside a decision record: in its PostgreSQL, or in a file beside its SQLite file.
+
+    ReplayStoreFailed where the file cannot be opened, RecordUnavailable where the URL is of neither.
+    """
+    url = parse_database_url(database_url)
+    if url.get_backend_name() == "postgresql":
+        # imported here: psycopg comes with the extra `postgres` only
+        from cds_hooks.security.replay_postgres import PostgresReplayStore
+
+        return PostgresReplayStore(url)
+    return SqliteReplayStore(sqlite_file(url).with_name("used-tokens.sqlite3"))
 
 
 class DevelopmentTrust:
@@ -86,8 +100,8 @@ class DevelopmentTrust:
         """Any address on loopback, spelled as such; Refused for every other."""
         url = _base_url(fhir_server)
         if not is_loopback(url):
-            raise Refused("not-registered", "Without a trust file only FHIR servers on loopback are read.")
-        return FhirBase(url, url, reach_of(url, Reach()), client.budgets)
+            raise OutboundRefused("not-registered", "Without a trust file only FHIR servers on loopback are read.")
+        return FhirBase(url, url, reach_of(url, Reach()), client.budgets, client.name, open=True)
 
     async def aclose(self) -> None:
         """Closes connections."""
@@ -104,13 +118,13 @@ class FileTrust:
         file: Path,
         public_url: str,
         replays: ReplayStore,
-        known: Known = ANYTHING,
+        known: RegistrableNames = ANY_NAME,
         clock: Callable[[], float] = time,
         outbound: OutboundClient | None = None,
     ) -> None:
         """TrustFileError where the file cannot be used; `clock` gives seconds since the epoch."""
         self.outbound = outbound or OutboundClient()
-        self._live = LiveRegister(file, known, self.outbound.fetch)
+        self._live = WatchedTrustFile(file, known, self.outbound.fetch)
         self._public_url = public_url
         if _is_plain(public_url):
             # checklist row GEN-02; where a proxy speaks https in front, it is its address that tokens should name
@@ -158,8 +172,8 @@ class FileTrust:
         url = _base_url(fhir_server)
         for base in client.fhir:
             if is_below(url, base.url):
-                return FhirBase(url, base.url, base.reach, client.budgets)
-        raise Refused("not-registered", "The call's fhirServer is not one that is registered for this client.")
+                return FhirBase(url, base.url, base.reach, client.budgets, client.name, open=base.open)
+        raise OutboundRefused("not-registered", "The call's fhirServer is not one that is registered for this client.")
 
     async def aclose(self) -> None:
         """Closes connections and files."""
@@ -171,7 +185,7 @@ class FileTrust:
 class _Origins(Collection[str]):
     """The origins of the file as it is now; an ASGI middleware keeps the object for the life of the process."""
 
-    def __init__(self, live: LiveRegister) -> None:
+    def __init__(self, live: WatchedTrustFile) -> None:
         self._live = live
 
     def __contains__(self, origin: object) -> bool:
@@ -196,7 +210,7 @@ def _base_url(fhir_server: str) -> Url:
     try:
         url = parse_url(fhir_server)
     except BadUrl as error:
-        raise Refused("malformed", f"The call's fhirServer is not called: {error}.") from error
+        raise OutboundRefused("malformed", f"The call's fhirServer is not called: {error}.") from error
     if url.query is not None:
-        raise Refused("malformed", "The call's fhirServer is not called: it has a query.")
+        raise OutboundRefused("malformed", "The call's fhirServer is not called: it has a query.")
     return Url(url.scheme, url.host, url.port, url.path.rstrip("/"))

@@ -1,1 +1,46 @@
-"""CDS services: one module declares one, and is found by itself."""
+"""CDS services: each public module here declares one `SERVICE` and is found by being there (docs/adding/service.md)."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from cds_hooks.protocol.hooks import DeclaredHook, WrongDeclaration, read_declarations
+from cds_hooks.services._service import Advice, Service, ServiceInput, ValidationSessions
+from cds_hooks.settings import Settings
+from cds_hooks.trusted_models import trust_site_keys
+from models_onnx.discovery import discover
+
+__all__ = ["Advice", "Service", "ServiceInput", "ValidationSessions", "by_address", "find_services", "services_for"]
+
+
+def find_services(declared: Iterable[DeclaredHook] = (), model_keys: Path | None = None) -> dict[str, Service]:
+    """Every service of this package by id, with the hooks that a site declares.
+
+    `model_keys` is the file of public keys whose models this site trusts beside the maintainers'.
+
+    Raises:
+        DeclarationError: A module declares no usable service.
+        WrongDeclaration: A declared hook names a service that is not there or cannot answer it.
+    """
+    trust_site_keys(model_keys)  # before a service loads its model
+    found = discover(__name__, "SERVICE", Service)
+    for hook in declared:
+        for name in hook.services:
+            if name not in found:
+                raise WrongDeclaration(f"{hook.hook.name}: there is no service {name}; there are {', '.join(found)}.")
+            found[name] = found[name].answering(hook)
+    return found
+
+
+def services_for(configured: Settings) -> dict[str, Service]:
+    """The services of a server with these settings; raises what `find_services` raises."""
+    file = configured.hooks_file
+    return find_services(read_declarations(file) if file is not None else (), configured.model_keys)
+
+
+def by_address(services: Mapping[str, Service]) -> dict[str, Service]:
+    """The services by every id that a call may name: that of a service answers all its hooks, a listed id only one."""
+    found = dict(services)
+    for service in services.values():
+        for hook in service.hooks:
+            found.setdefault(service.listed_id(hook), service.for_hook(hook))
+    return found

@@ -4,85 +4,151 @@
 HAS-BLED stands beside it: what it names can be changed; it is no reason to withhold.
 """
 
-from typing import Any
-
-from cards.compose_equation import Offer, Said, extension_of
-from cards.orderable_tests import service_order
-from cards.topics import TOPICS
-from cds_hooks.advising import Question, answer, nobody_to_advise, silent, talk_planned, today
+from cards.codings import TOPICS
+from cards.compose.equation import EquationCardContent, OrderSuggestion, extension_of
+from cards.compose.guideline import GuidelineCardContent
+from cards.extension import CardExtension
+from cards.new_orders import service_order
+from cards.text import escape
 from cds_hooks.prefetch import Needs
 from cds_hooks.protocol.hooks import PATIENT_VIEW
-from cds_hooks.service import Advice, Service, Situation
-from fhir.mapping.condition_groups import has_group
-from fhir.mapping.features import features_named
-from fhir.mapping.vector import map_features
-from models_onnx.calculation.calculate import Result
-from models_onnx.calculation.chart import Charted, features_of, read_chart
-from models_onnx.calculation.errors import EquationRefused
-from models_onnx.calculation.finding import get_equation
+from cds_hooks.services._bleeding import reason_against, stopped_anticoagulant
+from cds_hooks.services._equation import (
+    EquationQuestion,
+    advise_by_equation,
+    advise_by_guideline,
+    fact_of_condition,
+    reason_already_planned,
+    reason_not_to_advise,
+    today,
+)
+from cds_hooks.services._service import Advice, Service, ServiceInput, no_card
+from fhir.mapping.conditions import ConditionHit, find_condition_group
+from fhir.mapping.features.catalog import features_named
+from fhir.mapping.features.vector import map_features
+from models_onnx.equations.calculate import EquationResult
+from models_onnx.equations.catalogue import get_equation
+from models_onnx.equations.record_inputs import RecordInputs, features_of, inputs_from_record
+from models_onnx.errors import EquationRefused
 
 EQUATION = get_equation("cha2ds2_vasc")
 BESIDE = get_equation("has_bled")
-FEATURES = (*features_of(EQUATION, BESIDE), *features_named(("takes_anticoagulant",)))
+FEATURES = (
+    *features_of(EQUATION, BESIDE),
+    *features_named(("hemoglobin_g_dl", "platelets_10e3_ul", "takes_anticoagulant")),
+)
 OUTPUT = "score"
 TALK = "Shared decision: anticoagulation in atrial fibrillation"
 _OVER_65 = "age over 65"
 
 
-async def decide(situation: Situation) -> Advice:
+async def decide(call: ServiceInput) -> Advice:
     """One card where the yearly risk of stroke is 2 % or more and no anticoagulant is active, else the reason."""
-    record = situation.record
-    past = nobody_to_advise(record, EQUATION.id) or talk_planned(record, EQUATION.id, TALK)
+    record = call.record
+    past = reason_not_to_advise(record, EQUATION.id) or reason_already_planned(record, EQUATION.id, TALK)
     if past is not None:
         return past
+    if not record.was_requested("Condition"):
+        return no_card(
+            EQUATION.id, "input-missing", "The problem list is not at hand: atrial fibrillation is not known."
+        )
     vector = map_features(record, FEATURES)
     taken = vector.evidence[-1]
     if taken is None:
-        return silent(EQUATION.id, "input-missing", "Whether an anticoagulant is active is not known: nothing is said.")
-    if taken.value or has_group(record, "anticoagulant_long_term") is not None:
-        return silent(EQUATION.id, "already-done", "An anticoagulant is active.")
-    charted = read_chart(EQUATION, record, vector=vector)
-    return answer(situation, charted, _question(situation, read_chart(BESIDE, record, vector=vector)))
+        return no_card(
+            EQUATION.id, "input-missing", "Whether an anticoagulant is active is not known: nothing is said."
+        )
+    if taken.value or find_condition_group(record, "anticoagulant_long_term") is not None:
+        return no_card(EQUATION.id, "already-done", "An anticoagulant is active.")
+    charted = inputs_from_record(EQUATION, record, vector=vector)
+    if find_condition_group(record, "atrial_fibrillation") is not None:
+        against = reason_against(record, EQUATION.id)
+        if against is not None:
+            return Advice(silences=[against], features=vector)
+        valve = find_condition_group(record, "mechanical_valve", "mitral_stenosis")
+        if valve is not None:
+            return advise_by_guideline(call, _valve_content(call, valve, stopped_anticoagulant(record)))
+    return advise_by_equation(call, charted, _question(call, inputs_from_record(BESIDE, record, vector=vector)))
 
 
-def _question(situation: Situation, bleeding: Charted) -> Question:
-    def said(_: Charted, result: Result) -> Said:
-        return _said(situation, result, bleeding)
+def _valve_content(call: ServiceInput, valve: ConditionHit, stopped: str | None) -> GuidelineCardContent:
+    """With such a valve no score is asked: the guideline names warfarin, whatever the points."""
+    record = call.record
+    rhythm = find_condition_group(record, "atrial_fibrillation")
+    assert rhythm is not None  # noqa: S101 - asked before
+    is_metal = valve.key == "mechanical_valve"
+    short = "a mechanical valve" if is_metal else "mitral stenosis"
+    found = stopped or "no anticoagulant found"
+    degree = "" if is_metal else " Warfarin is for moderate to severe stenosis (rheumatic): the code does not say more."
+    return GuidelineCardContent(
+        id="valvular_af",
+        summary=f"Atrial fibrillation with {short}: {found}. Consider warfarin.",
+        opening=(
+            f"**{escape(valve.words or valve.code)}**{_since(valve)} and **{escape(rhythm.words or rhythm.code)}**"
+            f"{_since(rhythm)} are on record; {escape(found)}. With a mechanical valve or moderate to severe mitral "
+            "stenosis warfarin is recommended whatever CHA2DS2-VASc says; a direct oral anticoagulant (DOAC) is not."
+            f"{degree}"
+        ),
+        guideline="2023 ACC/AHA/ACCP/HRS guideline on atrial fibrillation",
+        url="https://doi.org/10.1161/CIR.0000000000001193",
+        topic=TOPICS["anticoagulation"],
+        facts=(fact_of_condition("valve", valve), fact_of_condition("rhythm", rhythm)),
+        offers=(
+            OrderSuggestion(
+                "Plan a talk about warfarin",
+                "Draft order for a talk about starting warfarin.",
+                service_order(TALK, record.patient_id, today(call)),
+            ),
+        ),
+    )
+
+
+def _since(hit: ConditionHit) -> str:
+    return f" ({hit.time.date})" if hit.time is not None else ""
+
+
+def _question(call: ServiceInput, bleeding: RecordInputs) -> EquationQuestion:
+    def said(_: RecordInputs, result: EquationResult) -> EquationCardContent:
+        return _said(call, result, bleeding)
 
     # Nothing to order: every input is age, sex or a condition.
-    return Question(OUTPUT, _reaches, "CHA2DS2-VASc is under 2 points: under 2 strokes in 100 a year.", said)
+    return EquationQuestion(OUTPUT, _reaches, "CHA2DS2-VASc is under 2 points: under 2 strokes in 100 a year.", said)
 
 
-def _reaches(result: Result) -> bool:
+def _reaches(result: EquationResult) -> bool:
     return result.band is not None and result.band.id == "treat"
 
 
-def _said(situation: Situation, result: Result, bleeding: Charted) -> Said:
-    record = situation.record
+def _said(call: ServiceInput, result: EquationResult, bleeding: RecordInputs) -> EquationCardContent:
+    record = call.record
     score = int(result.number)
     rates, yearly = result.rates()[0]
     people = f"{yearly:g} in 100"
-    line, more = _bleeding(bleeding)
-    return Said(
+    line, others = _bleeding(bleeding)
+    stopped = stopped_anticoagulant(record)
+    found = "No active anticoagulant was found."
+    if stopped is not None:
+        found = f"**{escape(stopped[0].upper() + stopped[1:], 90)}**; ask why before another is begun."
+    return EquationCardContent(
         summary=(
-            f"Atrial fibrillation, CHA2DS2-VASc {score}: about {yearly:.0f} in 100 have a stroke in a year; no "
-            "anticoagulant found. Consider talking about one."
+            f"Atrial fibrillation, CHA2DS2-VASc {score}: about {yearly:.0f} in 100 have a stroke in a year; "
+            f"{stopped or 'no anticoagulant found'}. Consider a talk."
         ),
         opening=(
             f"**CHA2DS2-VASc {score} of 9.** Of untreated people with {score} points about **{people}** had an "
             f"ischaemic stroke within a year ({_paper(rates.source)}). The 2023 ACC/AHA guideline speaks "
-            "of treatment from 2 in 100 a year. No active anticoagulant was found."
+            f"of treatment from 2 in 100 a year. {found}"
         ),
         topic=TOPICS["anticoagulation"],
         offers=(
-            Offer(
+            OrderSuggestion(
                 "Plan a talk about anticoagulation",
                 "Draft order for a talk about benefits, bleeding and wishes concerning an anticoagulant.",
-                service_order(TALK, record.patient_id, today(situation)),
+                service_order(TALK, record.patient_id, today(call)),
             ),
         ),
         beside=(line,),
-        more=more,
+        other_results=others,
         closing="Not for emergencies.",
     )
 
@@ -92,12 +158,12 @@ def _paper(source: str) -> str:
     return f"{source.split()[0]} {source.split(';')[0][-4:]}"
 
 
-def _bleeding(bleeding: Charted) -> tuple[str, dict[str, Any]]:
+def _bleeding(bleeding: RecordInputs) -> tuple[str, tuple[CardExtension, ...]]:
     """The line about HAS-BLED, and the same as a result in the extension."""
     try:
         result = bleeding.calculate()
     except EquationRefused as refused:
-        return f"**HAS-BLED** could not be worked out: {refused.text}", {}
+        return f"**HAS-BLED** could not be worked out: {refused.text}", ()
     counted = [bleeding.equation.input(part.input).words for part in result.working.contributions if part.contribution]
     items = f" ({', '.join(_OVER_65 if words == 'Age' else words.lower() for words in counted)})" if counted else ""
     known = "".join(f", about {rate:.1f} major bleeds in 100 people a year" for _, rate in result.rates())
@@ -105,7 +171,7 @@ def _bleeding(bleeding: Charted) -> tuple[str, dict[str, Any]]:
         f"**HAS-BLED {int(result.number)} of 9**{items}{known}; what is not in the chart counts as no. It shows what "
         "can be changed; it is no reason to withhold."
     )
-    return line, {"beside": [extension_of(bleeding, result)]}
+    return line, (extension_of(bleeding, result),)
 
 
 SERVICE = Service(
@@ -117,6 +183,8 @@ SERVICE = Service(
         "100 or more and no anticoagulant is active, suggests talking about one."
     ),
     usage_requirements="For physicians, nurses and pharmacists at an outpatient visit; never shown to patients.",
-    needs=Needs.of(features=FEATURES, resources=("Condition", "Encounter", "MedicationRequest", "ServiceRequest")),
+    needs=Needs.of(
+        features=FEATURES, resources=("Condition", "Encounter", "MedicationRequest", "Procedure", "ServiceRequest")
+    ),
     decide=decide,
 )

@@ -11,19 +11,18 @@ from typing import Any, Final
 from msgspec import structs
 
 from cards.card import Action, Card, Suggestion
-from cards.compose import check_orders
-from cards.markdown import plain
-from cards.rules.draft import Draft, read_draft
-from cards.rules.engine import rule_book
-from cards.rules.finding import Silence
-from cards.topics import TOPICS
+from cards.codings import TOPICS
+from cards.compose.orders import check_orders
+from cards.rules.engine.finding import Silence
+from cards.rules.engine.rule_book import rule_book
+from cards.rules.patient.orders import DraftOrder, read_draft
+from cards.text import plain
 from cds_hooks.errors import PayloadTooLarge
 from cds_hooks.prefetch import Needs
-from cds_hooks.protocol.charted import ChartedOrders, dicts
 from cds_hooks.protocol.hooks import ENCOUNTER_DISCHARGE, EncounterDischargeContext
-from cds_hooks.protocol.mending import mended
-from cds_hooks.service import Advice, Service, Situation
-from fhir.mapping.active_medications import ActiveMedication, active_medications
+from cds_hooks.protocol.repair import OriginalOrders, objects_in, repair_resource
+from cds_hooks.services._service import Advice, Service, ServiceInput
+from fhir.mapping.medications.active import ActiveMedication, active_medications
 from fhir.record.resources import MedicationRequest
 
 Json = dict[str, Any]
@@ -42,31 +41,33 @@ class _Active:
     """An active order: what it is, and the client's own JSON of it where that came with the call."""
 
     medication: ActiveMedication
-    draft: Draft
+    draft: DraftOrder
 
     @property
     def words(self) -> str:
         return plain(self.medication.identity.words)
 
 
-async def decide(situation: Situation) -> Advice:
+async def decide(call: ServiceInput) -> Advice:
     """One card for each order that goes home and has a finding, and a reason for everything that says nothing."""
-    record = situation.record
+    record = call.record
     if record.deceased:
         return Advice(silences=[Silence("patient", "deceased", "The patient has died.")])
-    situation.prefetch.require("medications")
-    active = list(_active_orders(situation))
+    call.prefetch.require("medications")
+    active = list(_active_orders(call))
     if len(active) > _MOST_ORDERS:
         raise PayloadTooLarge(f"There are more than {_MOST_ORDERS} active medication orders; nothing was judged.")
     judged = [each for each in active if _goes_home(each.draft.resource)]
     drafts = [each.draft for each in active]
     names = [each.draft.name for each in judged]
-    outcome = check_orders(record, drafts, names, situation.card_uuid, quiet=situation.quiet, signing=True)
-    advice = Advice(silences=[silence.of_a_whole_order() for silence in outcome.silences])
+    outcome = check_orders(
+        record, drafts, names, call.card_uuid, suppress=call.suppress, signing=True, active_orders=True
+    )
+    advice = Advice(silences=list(outcome.silences))
     by_name = {each.draft.name: each for each in active}
-    for card in outcome.cards:
-        advice.cards.append(_at_discharge(card, by_name, situation, advice.silences))
-    advice.silences += _not_judged(active, judged, situation)
+    for card, name in zip(outcome.cards, outcome.drafts, strict=True):
+        advice.cards.append(_at_discharge(card, by_name[name], by_name, call, advice.silences))
+    advice.silences += _not_judged(active, judged, call)
     advice.orders = {
         "drafts": {"resourceType": "Bundle", "entry": [{"resource": each.resource} for each in drafts]},
         "judged": [each.draft.name for each in judged],
@@ -77,25 +78,27 @@ async def decide(situation: Situation) -> Advice:
 # The active orders
 
 
-def _active_orders(situation: Situation) -> Iterator[_Active]:
-    charted = ChartedOrders(situation.sent).by_id
-    for position, medication in enumerate(active_medications(situation.record)):
+def _active_orders(call: ServiceInput) -> Iterator[_Active]:
+    charted = OriginalOrders(call.sent)
+    for position, medication in enumerate(active_medications(call.record)):
         order = medication.order
         if isinstance(order, MedicationRequest):
-            resource = mended(charted.get(order.id or "", {}))
+            resource = repair_resource(charted.by_id(order.id or "") or {})
             reference = f"MedicationRequest/{order.id}" if order.id else None
             read = read_draft(resource).order or order
-            yield _Active(medication, Draft(resource, "MedicationRequest", reference, position, read=read))
+            yield _Active(medication, DraftOrder(resource, "MedicationRequest", reference, position, read=read))
 
 
 def _goes_home(resource: Json) -> bool:
     # Epic sends one concept where R4 has a list
-    codings = [coding for concept in dicts(resource.get("category")) for coding in dicts(concept.get("coding"))]
+    codings = [
+        coding for concept in objects_in(resource.get("category")) for coding in objects_in(concept.get("coding"))
+    ]
     codes = [coding.get("code") for coding in codings]
     return "inpatient" not in codes or any(code in codes for code in _AT_HOME)
 
 
-def _not_judged(active: Iterable[_Active], judged: list[_Active], situation: Situation) -> Iterator[Silence]:
+def _not_judged(active: Iterable[_Active], judged: list[_Active], call: ServiceInput) -> Iterator[Silence]:
     names = {each.draft.name for each in judged}
     for each in active:
         if each.draft.name not in names:
@@ -103,7 +106,7 @@ def _not_judged(active: Iterable[_Active], judged: list[_Active], situation: Sit
             yield Silence(each.draft.name, "inpatient-order", text)
     if not judged:
         yield Silence("medications", "nothing-to-judge", "No active medication order goes home: nothing was judged.")
-    stated = len(situation.record.medication_statements)
+    stated = len(call.record.medication_statements)
     if stated:
         yield Silence("statements", "stated-only", f"{stated} medications are stated, not ordered: not judged.")
 
@@ -111,14 +114,15 @@ def _not_judged(active: Iterable[_Active], judged: list[_Active], situation: Sit
 # The cards
 
 
-def _at_discharge(card: Card, active: dict[str, _Active], situation: Situation, silences: list[Silence]) -> Card:
+def _at_discharge(
+    card: Card, order: _Active, active: dict[str, _Active], call: ServiceInput, silences: list[Silence]
+) -> Card:
     """The card of a drafted order, said and offered about an order that is active already."""
-    order = next(active[each["source"]] for each in _facts(card) if each.get("name") == "draft")
     suggestions = []
     for suggestion in card.suggestions:
         meant = [active.get(each.resource_id or "", order) for each in suggestion.actions if _needs_json(each)]
         if all(each.draft.resource for each in meant):
-            suggestions.append(_for_active(suggestion, active, situation))
+            suggestions.append(_for_active(suggestion, active, call))
         else:
             silences.append(
                 Silence(order.draft.name, "suggestion-withheld", f"{suggestion.label}: not offered, {_NO_JSON}.")
@@ -128,27 +132,20 @@ def _at_discharge(card: Card, active: dict[str, _Active], situation: Situation, 
         source=structs.replace(card.source, topic=TOPICS["discharge"]),
         suggestions=tuple(suggestions),
         selection_behavior=card.selection_behavior if suggestions else None,
-        links=situation.links_of(card),
+        links=call.links_of(card),
     )
-
-
-def _facts(card: Card) -> list[Json]:
-    (ours,) = (card.extension or {}).values()
-    facts: list[Json] = ours["facts"]
-    return facts
 
 
 def _needs_json(action: Action) -> bool:
     return action.type in ("update", "delete")
 
 
-def _for_active(suggestion: Suggestion, active: dict[str, _Active], situation: Situation) -> Suggestion:
-    label = suggestion.label.replace("Cancel this order", "Stop this order")
-    actions = tuple(_action(each, active, situation) for each in suggestion.actions)
-    return structs.replace(suggestion, label=label, actions=actions)
+def _for_active(suggestion: Suggestion, active: dict[str, _Active], call: ServiceInput) -> Suggestion:
+    actions = tuple(_action(each, active, call) for each in suggestion.actions)
+    return structs.replace(suggestion, actions=actions)
 
 
-def _action(action: Action, active: dict[str, _Active], situation: Situation) -> Action:
+def _action(action: Action, active: dict[str, _Active], call: ServiceInput) -> Action:
     """A draft is deleted, an active order is stopped; what is new is ordered here and now."""
     if action.type == "delete":
         order = active[action.resource_id or ""]
@@ -156,12 +153,12 @@ def _action(action: Action, active: dict[str, _Active], situation: Situation) ->
         return Action(type="update", description=f"Stop {order.words}", resource=stopped)
     if action.type == "update":
         return action
-    context = situation.request.context
+    context = call.request.context
     assert isinstance(context, EncounterDischargeContext)  # noqa: S101 - the only hook of this service
     resource = {
         **(action.resource or {}),
         "encounter": {"reference": f"Encounter/{context.encounter_id}"},
-        "authoredOn": situation.record.as_of.date().isoformat(),
+        "authoredOn": call.record.as_of.date().isoformat(),
         "requester": {"reference": context.user_id},
     }
     if resource["resourceType"] == "MedicationRequest":
@@ -180,5 +177,5 @@ SERVICE = Service(
     usage_requirements="For prescribers and pharmacists at discharge; not signed off by a human pharmacist.",
     needs=Needs.of(analytes=NEEDS.analytes, resources=NEEDS.resources, required=("medications",)),
     decide=decide,
-    gives_back=frozenset({"MedicationRequest"}),
+    returns_resources=frozenset({"MedicationRequest"}),
 )

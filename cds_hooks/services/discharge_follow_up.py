@@ -9,23 +9,29 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from cards.compose_equation import Offer, Said
-from cards.orderable_tests import service_order
-from cards.topics import TOPICS
-from cds_hooks.advising import Question, answer, named_in_chart, nobody_to_advise, silent, today
+from cards.codings import TOPICS
+from cards.compose.equation import EquationCardContent, OrderSuggestion
+from cards.new_orders import service_order
 from cds_hooks.prefetch import Needs
 from cds_hooks.protocol.hooks import ENCOUNTER_DISCHARGE, EncounterDischargeContext
-from cds_hooks.service import Advice, Service, Situation
-from fhir.mapping.feature import Missing
-from fhir.mapping.hospital_use import Stay, current_stay
-from fhir.mapping.stay_facts import discharge_destination
-from fhir.mapping.vector import map_features
+from cds_hooks.services._equation import (
+    EquationQuestion,
+    advise_by_equation,
+    find_named_in_chart,
+    reason_not_to_advise,
+    today,
+)
+from cds_hooks.services._service import Advice, Service, ServiceInput, no_card
+from fhir.mapping.features.feature import Missing
+from fhir.mapping.features.measured import Measured
+from fhir.mapping.features.vector import map_features
+from fhir.mapping.stays import Stay, current_stay, discharge_destination
 from fhir.record.time import DAY_SECONDS, parse_time
-from models_onnx.calculation.calculate import Result
-from models_onnx.calculation.chart import Charted, features_of, read_chart
-from models_onnx.calculation.declaration import Equation
-from models_onnx.calculation.errors import EquationRefused
-from models_onnx.calculation.finding import get_equation
+from models_onnx.equations.calculate import EquationResult
+from models_onnx.equations.catalogue import get_equation
+from models_onnx.equations.declaration import Equation
+from models_onnx.equations.record_inputs import RecordInputs, features_of, inputs_from_record
+from models_onnx.errors import EquationRefused
 
 HOSPITAL, LACE = get_equation("hospital_score"), get_equation("lace")
 FEATURES = features_of(HOSPITAL, LACE)
@@ -36,54 +42,52 @@ _HOME = frozenset({"home", "home_health", "home_infusion"})
 
 
 @dataclass(frozen=True, slots=True)
-class Estimate:
+class FollowUpScore:
     """One way to tell who comes back: the equation, the words of its opening line, and from when on it speaks."""
 
     equation: Equation
-    opening: Callable[[Result], str]
+    opening: Callable[[EquationResult], str]
 
 
-def _hospital_opening(result: Result) -> str:
+def _hospital_opening(result: EquationResult) -> str:
     return (
         f"**HOSPITAL {int(result.number)} of 13**: high. About **23 in 100** people with 7 points or more came back to "
         "hospital within 30 days for a reason that might have been avoided (JAMA Intern Med 2016)."
     )
 
 
-def _lace_opening(result: Result) -> str:
+def _lace_opening(result: EquationResult) -> str:
     return (
         f"**LACE {int(result.number)} of 19**: high (10 or more). Expected to die or to come back unplanned within 30 "
         "days: 2 in 100 at 0 points, 44 in 100 at 19 (van Walraven 2010)."
     )
 
 
-ESTIMATES = (Estimate(HOSPITAL, _hospital_opening), Estimate(LACE, _lace_opening))
+ESTIMATES = (FollowUpScore(HOSPITAL, _hospital_opening), FollowUpScore(LACE, _lace_opening))
 
 
-async def decide(situation: Situation) -> Advice:
+async def decide(call: ServiceInput) -> Advice:
     """One card where a score is high and no follow-up is arranged, else the reason for none."""
-    record, context = situation.record, situation.request.context
+    record, context = call.record, call.request.context
     assert isinstance(context, EncounterDischargeContext)  # noqa: S101 - the only hook of this service
-    record.encounter_id = context.encounter_id
-    past = nobody_to_advise(record, HOSPITAL.id, at_home=False)
+    past = reason_not_to_advise(record, HOSPITAL.id, at_home=False)
     if past is not None:
         return past
-    outside = _goes_elsewhere(situation)
+    outside = _goes_elsewhere(call)
     if outside is not None:
         return outside
-    arranged = named_in_chart(record, FOLLOW_UP_WORDS, _days_of_stay(situation))
+    arranged = find_named_in_chart(record, FOLLOW_UP_WORDS, _days_of_stay(call))
     if arranged is not None:
-        return silent(HOSPITAL.id, "already-done", f"A follow-up is arranged ({arranged}).")
-    return _first_that_speaks(situation)
+        return no_card(HOSPITAL.id, "already-done", f"A follow-up is arranged ({arranged}).")
+    return _first_that_speaks(call)
 
 
-def _first_that_speaks(situation: Situation) -> Advice:
-    vector = map_features(situation.record, FEATURES)
+def _first_that_speaks(call: ServiceInput) -> Advice:
+    vector = map_features(call.record, FEATURES)
     charts = [
-        (each, _of_this_stay(situation, read_chart(each.equation, situation.record, vector=vector)))
-        for each in ESTIMATES
+        (each, _of_this_stay(call, inputs_from_record(each.equation, call.record, vector=vector))) for each in ESTIMATES
     ]
-    advices = [answer(situation, charted, _question(situation, each, charts)) for each, charted in charts]
+    advices = [advise_by_equation(call, charted, _question(call, each, charts)) for each, charted in charts]
     speaking = next((advice for advice in advices if advice.cards), None)
     if speaking is not None:
         return speaking
@@ -93,9 +97,9 @@ def _first_that_speaks(situation: Situation) -> Advice:
     return first
 
 
-def _of_this_stay(situation: Situation, charted: Charted) -> Charted:
+def _of_this_stay(call: ServiceInput, charted: RecordInputs) -> RecordInputs:
     """Without laboratory values from before the stay: HOSPITAL asks for the last ones before discharge."""
-    stay = current_stay(situation.record)
+    stay = current_stay(call.record)
     if stay is None:
         return charted
     old = {
@@ -103,7 +107,7 @@ def _of_this_stay(situation: Situation, charted: Charted) -> Charted:
             found.feature, "stale", f"{found.feature.words} is from before this stay ({found.effective[:10]})."
         )
         for name, found in charted.evidence.items()
-        if found.feature.kind == "measurement" and _is_before(found.effective, stay)
+        if isinstance(found.feature, Measured) and _is_before(found.effective, stay)
     }
     given = {name: value for name, value in charted.given.items() if name not in old}
     return replace(charted, given=given, missing={**charted.missing, **old})
@@ -114,42 +118,46 @@ def _is_before(effective: str, stay: Stay) -> bool:
     return time is not None and time.instant + DAY_SECONDS < stay.start.instant
 
 
-def _goes_elsewhere(situation: Situation) -> Advice | None:
-    if current_stay(situation.record) is None:
-        return silent(HOSPITAL.id, "outside-population", "No stay in hospital is on the chart that could end.")
-    known = discharge_destination(situation.record)
+def _goes_elsewhere(call: ServiceInput) -> Advice | None:
+    if current_stay(call.record) is None:
+        return no_card(HOSPITAL.id, "outside-population", "No stay in hospital is on the chart that could end.")
+    known = discharge_destination(call.record)
     if known is not None and known[0].key not in _HOME:
-        return silent(
+        return no_card(
             HOSPITAL.id, "outside-population", "The patient does not go home: the scores are for discharge home."
         )
     return None
 
 
-def _days_of_stay(situation: Situation) -> float:
-    stay = current_stay(situation.record)
-    return stay.start.age_days(situation.record.as_of_epoch) if stay is not None else 0.0
+def _days_of_stay(call: ServiceInput) -> float:
+    stay = current_stay(call.record)
+    return stay.start.age_days(call.record.as_of_epoch) if stay is not None else 0.0
 
 
-def _question(situation: Situation, estimate: Estimate, charts: list[tuple[Estimate, Charted]]) -> Question:
-    def said(_: Charted, result: Result) -> Said:
+def _question(
+    call: ServiceInput, estimate: FollowUpScore, charts: list[tuple[FollowUpScore, RecordInputs]]
+) -> EquationQuestion:
+    def said(_: RecordInputs, result: EquationResult) -> EquationCardContent:
         beside = [charted for each, charted in charts if each.equation is not estimate.equation]
-        return _said(situation, estimate, result, beside)
+        return _said(call, estimate, result, beside)
 
     below = f"{estimate.equation.title} is not high."
-    return Question("score", _is_high, below, said)
+    return EquationQuestion("score", _is_high, below, said)
 
 
-def _is_high(result: Result) -> bool:
+def _is_high(result: EquationResult) -> bool:
     return result.band is not None and result.band.id == "high"
 
 
-def _said(situation: Situation, estimate: Estimate, result: Result, beside: list[Charted]) -> Said:
-    record = situation.record
+def _said(
+    call: ServiceInput, estimate: FollowUpScore, result: EquationResult, beside: list[RecordInputs]
+) -> EquationCardContent:
+    record = call.record
     due = (record.as_of + timedelta(days=_FOLLOW_UP_DAYS)).date().isoformat()
-    context = situation.request.context
+    context = call.request.context
     encounter = getattr(context, "encounter_id", None)
     more = {"encounter": {"reference": f"Encounter/{encounter}"}} if encounter else {}
-    return Said(
+    return EquationCardContent(
         summary=(
             f"{estimate.equation.title} {int(result.number)}: high risk of coming back within 30 days. Consider a "
             "visit within a week of discharge."
@@ -157,21 +165,21 @@ def _said(situation: Situation, estimate: Estimate, result: Result, beside: list
         opening=estimate.opening(result),
         topic=TOPICS["follow-up"],
         offers=(
-            Offer(
+            OrderSuggestion(
                 "Order a visit within 7 days",
                 "Draft order for a follow-up visit within 7 days of discharge.",
                 service_order(
                     "Follow-up visit within 7 days of discharge",
                     record.patient_id,
-                    today(situation),
+                    today(call),
                     occurrenceDateTime=due,
                     **more,
                 ),
             ),
-            Offer(
+            OrderSuggestion(
                 "Order a call within 3 days",
                 "Draft order for a telephone call within 3 days of discharge: medicines, symptoms, appointments.",
-                service_order("Follow-up call within 3 days of discharge", record.patient_id, today(situation), **more),
+                service_order("Follow-up call within 3 days of discharge", record.patient_id, today(call), **more),
             ),
         ),
         beside=tuple(line for charted in beside if (line := _beside_line(charted))),
@@ -179,7 +187,7 @@ def _said(situation: Situation, estimate: Estimate, result: Result, beside: list
     )
 
 
-def _beside_line(charted: Charted) -> str:
+def _beside_line(charted: RecordInputs) -> str:
     try:
         result = charted.calculate()
     except EquationRefused:

@@ -6,21 +6,27 @@ reason for liver disease: diabetes, obesity, alcohol, or a liver disease without
 
 from itertools import pairwise
 
-from cards.compose_equation import Offer, Said
-from cards.markdown import escape
-from cards.orderable_tests import OrderableTest, service_order
-from cards.topics import TOPICS
-from cds_hooks.advising import Question, answer, named_in_chart, nobody_to_advise, offer_of, silent, today
+from cards.codings import TOPICS
+from cards.compose.equation import EquationCardContent, OrderSuggestion
+from cards.new_orders import OrderableTest, service_order
+from cards.text import escape
 from cds_hooks.prefetch import Needs
 from cds_hooks.protocol.hooks import PATIENT_VIEW
-from cds_hooks.service import Advice, Service, Situation
-from fhir.mapping.condition_groups import has_group
-from fhir.mapping.conditions import ConditionHit
+from cds_hooks.services._equation import (
+    EquationQuestion,
+    advise_by_equation,
+    find_named_in_chart,
+    reason_not_to_advise,
+    suggestion_of_test,
+    today,
+)
+from cds_hooks.services._service import Advice, Service, ServiceInput, no_card
+from fhir.mapping.conditions import ConditionHit, find_condition_group
 from fhir.record.record import PatientRecord
 from fhir.record.time import DAY_SECONDS, parse_time
-from models_onnx.calculation.calculate import Result
-from models_onnx.calculation.chart import Charted, features_of, read_chart
-from models_onnx.calculation.finding import get_equation
+from models_onnx.equations.calculate import EquationResult
+from models_onnx.equations.catalogue import get_equation
+from models_onnx.equations.record_inputs import RecordInputs, features_of, inputs_from_record
 
 EQUATION = get_equation("fib4")
 FEATURES = features_of(EQUATION)
@@ -29,61 +35,101 @@ ASSESSED_WORDS = ("elastograph", "fibroscan", "hepatolog", "liver biopsy", "live
 _ASSESSED_DAYS = 3 * 365.25
 _RISKS = ("liver_mild", "alcohol_use", "diabetes", "obesity")
 _LABS = ("ast", "alt", "platelets")
+# Five times 40 U/L, the upper limit of normal for AST in Forlano 2021 (doi 10.4254/wjh.v13.i12.2104).
+_ENZYME_LIMIT = 200.0
+_DISTURBING = (
+    "acute_hepatitis",
+    "infarction_acute",
+    "rhabdomyolysis",
+    "sepsis",
+    "hellp",
+    "itp",
+    "chemotherapy",
+    "cancer_of_blood",
+)
 _APART_DAYS = 92.0  # labs of one day, or at most 3 months apart
 
 
-async def decide(situation: Situation) -> Advice:
+async def decide(call: ServiceInput) -> Advice:
     """One card where FIB-4 is not low in somebody with a reason for it and nobody looked further, else the reason."""
-    record = situation.record
-    past = nobody_to_advise(record, EQUATION.id)
+    record = call.record
+    past = reason_not_to_advise(record, EQUATION.id)
     if past is not None:
         return past
-    if has_group(record, "cirrhosis", "liver_severe") is not None:
-        return silent(EQUATION.id, "already-done", "Cirrhosis is on record: FIB-4 has nothing to add.")
-    risk = has_group(record, *_RISKS)
+    if find_condition_group(record, "cirrhosis", "liver_severe") is not None:
+        return no_card(EQUATION.id, "already-done", "Cirrhosis is on record: FIB-4 has nothing to add.")
+    if not record.was_requested("Condition"):
+        text = "The problem list is not at hand: whether there is a reason for FIB-4 or against it is not known."
+        return no_card(EQUATION.id, "input-missing", text)
+    risk = find_condition_group(record, *_RISKS)
     if risk is None:
         text = (
             "No diabetes, obesity, alcohol use disorder or liver disease is on record: FIB-4 is not for screening all."
         )
-        return silent(EQUATION.id, "outside-population", text)
-    assessed = named_in_chart(record, ASSESSED_WORDS, _ASSESSED_DAYS)
+        return no_card(EQUATION.id, "outside-population", text)
+    assessed = find_named_in_chart(record, ASSESSED_WORDS, _ASSESSED_DAYS)
     if assessed is not None:
-        return silent(
+        return no_card(
             EQUATION.id, "already-done", f"A liver assessment of the last 3 years is on the chart ({assessed})."
         )
-    charted = read_chart(EQUATION, record)
+    charted = inputs_from_record(EQUATION, record)
     if _is_apart(charted):
-        return silent(
+        return no_card(
             EQUATION.id, "input-missing", "AST, ALT and platelets are more than 3 months apart: not combined."
         )
-    return answer(situation, charted, _question(situation, risk))
+    disturbed = _disturbed(record, charted)
+    if disturbed is not None:
+        return no_card(EQUATION.id, "excluded", disturbed)
+    return advise_by_equation(call, charted, _question(call, risk))
 
 
-def _is_apart(charted: Charted) -> bool:
+def _disturbed(record: PatientRecord, charted: RecordInputs) -> str | None:
+    """Why the enzymes or the platelets say nothing about fibrosis now: what its page excludes; None for no reason."""
+    for name in ("ast", "alt"):
+        found = charted.evidence.get(name)
+        if found is not None and found.value > _ENZYME_LIMIT:
+            value = f"{found.value:,.0f} U/L ({found.effective[:10]})"
+            return f"FIB-4: {name.upper()} {value} is over five times normal ({_ENZYME_LIMIT:g} U/L): an acute injury."
+    times = [parse_time(charted.evidence[name].effective) for name in _LABS if name in charted.evidence]
+    for group in _DISTURBING:
+        hit = find_condition_group(record, group)
+        if hit is not None and _is_near(hit, [time.instant for time in times if time is not None]):
+            return f"FIB-4: not with {_risk_words(hit)} near these results: they are not those of the liver's scarring."
+    return None
+
+
+def _is_near(hit: ConditionHit, instants: list[float]) -> bool:
+    """Whether it was charted within three months of a result; one without a date counts, and so does ITP for good."""
+    if hit.time is None or hit.key == "itp" or not instants:
+        return True
+    return any(abs(instant - hit.time.instant) <= _APART_DAYS * DAY_SECONDS for instant in instants)
+
+
+def _is_apart(charted: RecordInputs) -> bool:
     times = [parse_time(charted.evidence[name].effective) for name in _LABS if name in charted.evidence]
     instants = sorted(time.instant for time in times if time is not None)
     return any(later - earlier > _APART_DAYS * DAY_SECONDS for earlier, later in pairwise(instants))
 
 
-def _question(situation: Situation, risk: ConditionHit) -> Question:
-    def said(_: Charted, result: Result) -> Said:
-        return _said(situation.record, result, risk, today(situation))
+def _question(call: ServiceInput, risk: ConditionHit) -> EquationQuestion:
+    def said(_: RecordInputs, result: EquationResult) -> EquationCardContent:
+        return _said(call.record, result, risk, today(call))
 
-    def asks(_: Charted, test: OrderableTest) -> Said:
-        return _asks(situation, test, risk)
+    def asks(_: RecordInputs, test: OrderableTest) -> EquationCardContent:
+        return _asks(call, test, risk)
 
-    return Question(OUTPUT, _reaches, "FIB-4 is low for this age.", said, asks)
+    return EquationQuestion(OUTPUT, _reaches, "FIB-4 is low for this age.", said, asks)
 
 
-def _reaches(result: Result) -> bool:
+def _reaches(result: EquationResult) -> bool:
     return result.band is not None and result.band.id != "low"
 
 
-def _said(record: PatientRecord, result: Result, risk: ConditionHit, date: str) -> Said:
+def _said(record: PatientRecord, result: EquationResult, risk: ConditionHit, date: str) -> EquationCardContent:
     assert result.band is not None and result.table is not None  # noqa: S101, PT018 - FIB-4 has bands at every age
     band = result.band.words
     limits = "over 2.67" if result.band.id == "high" else f"{result.table.bands[1].low:g} to 2.67"
-    return Said(
+    return EquationCardContent(
         summary=f"FIB-4 {result.number:.2f}: {band} for liver fibrosis. Consider a second test (elastography).",
         opening=(
             f"**FIB-4 {result.number:.2f}** is **{band}** ({limits}; {result.table.source}). It sorts people for a "
@@ -91,12 +137,12 @@ def _said(record: PatientRecord, result: Result, risk: ConditionHit, date: str) 
         ),
         topic=TOPICS["liver"],
         offers=(
-            Offer(
+            OrderSuggestion(
                 "Order liver elastography",
                 "Draft order for an elastography of the liver.",
                 service_order("Elastography of the liver", record.patient_id, date),
             ),
-            Offer(
+            OrderSuggestion(
                 "Refer to hepatology",
                 "Draft referral to hepatology.",
                 service_order("Referral to hepatology", record.patient_id, date),
@@ -106,12 +152,12 @@ def _said(record: PatientRecord, result: Result, risk: ConditionHit, date: str) 
     )
 
 
-def _asks(situation: Situation, test: OrderableTest, risk: ConditionHit) -> Said:
-    return Said(
+def _asks(call: ServiceInput, test: OrderableTest, risk: ConditionHit) -> EquationCardContent:
+    return EquationCardContent(
         summary=f"FIB-4 for liver fibrosis cannot be worked out: no {test.words}. Consider ordering it.",
         opening=f"On record: {_risk_words(risk)}. Everything that FIB-4 asks for is there but the **{test.words}**.",
         topic=TOPICS["liver"],
-        offers=(offer_of(test, situation),),
+        offers=(suggestion_of_test(test, call),),
         closing="No index is given without it: nothing is assumed in its place.",
     )
 

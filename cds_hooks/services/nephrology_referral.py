@@ -4,19 +4,31 @@ KDIGO 2024, practice point 2.2.1: a 5-year risk of 3 to 5 % as a threshold for r
 criteria; the site chooses the number (CDS_REFERRAL_RISK). Chronic means more than three months.
 """
 
-from cards.compose_equation import Offer, Said, people_in_100
-from cards.orderable_tests import OrderableTest, service_order
-from cards.topics import TOPICS
-from cds_hooks.advising import Question, answer, named_in_chart, nobody_to_advise, offer_of, silent, today
+from cards.codings import TOPICS
+from cards.compose.equation import EquationCardContent, OrderSuggestion, people_in_100
+from cards.compose.guideline import GuidelineCardContent
+from cards.extension import Fact
+from cards.new_orders import OrderableTest, service_order
+from cards.text import format_number
 from cds_hooks.prefetch import Needs
 from cds_hooks.protocol.hooks import PATIENT_VIEW
-from cds_hooks.service import Advice, Service, Situation
-from fhir.mapping.condition_groups import has_group
-from fhir.mapping.kidney_equations import ckd_epi_2021
+from cds_hooks.services._equation import (
+    EquationQuestion,
+    advise_by_equation,
+    advise_by_guideline,
+    find_named_in_chart,
+    reason_not_to_advise,
+    suggestion_of_test,
+    today,
+)
+from cds_hooks.services._service import Advice, Service, ServiceInput, no_card
+from fhir.mapping.conditions import find_condition_group
+from fhir.mapping.equations import ckd_epi_2021
+from fhir.mapping.kidney import KidneyEstimate, egfr_best
 from fhir.record.record import PatientRecord
-from models_onnx.calculation.calculate import Result
-from models_onnx.calculation.chart import Charted, features_of, read_chart
-from models_onnx.calculation.finding import get_equation
+from models_onnx.equations.calculate import EquationResult
+from models_onnx.equations.catalogue import get_equation
+from models_onnx.equations.record_inputs import RecordInputs, features_of, inputs_from_record
 
 EQUATION = get_equation("kfre_4")
 FEATURES = features_of(EQUATION)
@@ -25,31 +37,81 @@ REFERRED_WORDS = ("nephrolog", "renal clinic", "kidney clinic", "renal medicine"
 _REFERRED_DAYS = 365.0
 _CHRONIC_DAYS = 90.0  # KDIGO: chronic for more than three months
 _CHRONIC_EGFR = 60.0
+_REFER_EGFR = 30.0  # KDIGO 2024 (2012 too): refer under 30 mL/min/1.73 m2
 _ADULT_YEARS = 18
 
 
-async def decide(situation: Situation) -> Advice:
+async def decide(call: ServiceInput) -> Advice:
     """One card where the 5-year risk reaches the site's threshold and nobody was asked yet, else the reason."""
-    record = situation.record
-    past = nobody_to_advise(record, EQUATION.id)
+    record = call.record
+    past = reason_not_to_advise(record, EQUATION.id)
     if past is not None:
         return past
-    referred = named_in_chart(record, REFERRED_WORDS, _REFERRED_DAYS)
+    referred = find_named_in_chart(record, REFERRED_WORDS, _REFERRED_DAYS)
     if referred is not None:
-        return silent(EQUATION.id, "already-done", f"Nephrology is on the chart of the last 12 months ({referred}).")
+        return no_card(EQUATION.id, "already-done", f"Nephrology is on the chart of the last 12 months ({referred}).")
     if not is_chronic(record):
-        return silent(
+        return no_card(
             EQUATION.id,
             "outside-population",
             "No chronic kidney disease: none on the problem list, and no eGFR under 60 more than three months ago.",
         )
-    charted = read_chart(EQUATION, record, {"calibration": situation.kfre_region})
-    return answer(situation, charted, _question(situation))
+    charted = inputs_from_record(EQUATION, record, {"calibration": call.kfre_region})
+    low = _low_kidney_function(record) if charted.excluded is None else None
+    if low is not None:
+        return advise_by_guideline(call, _low_content(call, low))
+    return advise_by_equation(call, charted, _question(call))
+
+
+def _low_kidney_function(record: PatientRecord) -> KidneyEstimate | None:
+    """An eGFR of this year under 30 that is neither changing nor only a bound from above; None for any other."""
+    found = egfr_best(record)
+    if not isinstance(found, KidneyEstimate) or found.stale or found.unstable or found.side is not None:
+        return None
+    return found if 0 < found.value < _REFER_EGFR else None
+
+
+def _low_content(call: ServiceInput, kidney: KidneyEstimate) -> GuidelineCardContent:
+    value = format_number(kidney.value, [_REFER_EGFR], 0)
+    day = kidney.time.date if kidney.time is not None else ""
+    dated = f" ({day})" if day else ""
+    return GuidelineCardContent(
+        id="egfr_under_30",
+        summary=f"Kidney disease with eGFR {value} mL/min/1.73 m²{dated}: consider a referral to nephrology.",
+        opening=(
+            f"**eGFR {value} mL/min/1.73 m²**{dated} is under 30: KDIGO 2024 refers to nephrology whatever the urine "
+            "shows. No referral was found in the last 12 months."
+        ),
+        guideline="KDIGO 2024 guideline on chronic kidney disease",
+        url="https://doi.org/10.1016/j.kint.2023.10.018",
+        topic=TOPICS["nephrology"],
+        facts=(
+            Fact(
+                name="egfr",
+                value=kidney.value,
+                unit=kidney.unit,
+                effective=kidney.time.text if kidney.time is not None else None,
+                source=kidney.sources[0] if kidney.sources else None,
+            ),
+        ),
+        offers=(
+            OrderSuggestion(
+                "Refer to nephrology",
+                "Draft referral to nephrology with the reason.",
+                service_order(
+                    "Referral to nephrology",
+                    call.record.patient_id,
+                    today(call),
+                    reasonCode=[{"text": f"eGFR {value} mL/min/1.73 m2{dated}"}],
+                ),
+            ),
+        ),
+    )
 
 
 def is_chronic(record: PatientRecord) -> bool:
     """Whether kidney disease is on the problem list, or an eGFR under 60 is more than three months old."""
-    if has_group(record, "ckd_any") is not None:
+    if find_condition_group(record, "ckd_any") is not None:
         return True
     age, sex = record.age_years(), record.sex
     if age is None or sex is None or age < _ADULT_YEARS:
@@ -58,25 +120,25 @@ def is_chronic(record: PatientRecord) -> bool:
     return any(ckd_epi_2021(age, sex, one.value) < _CHRONIC_EGFR for one in old)
 
 
-def _question(situation: Situation) -> Question:
-    def reaches(result: Result) -> bool:
-        return result.number >= situation.referral_risk
+def _question(call: ServiceInput) -> EquationQuestion:
+    def reaches(result: EquationResult) -> bool:
+        return result.number >= call.referral_risk
 
-    def said(_: Charted, result: Result) -> Said:
-        return _said(situation, result)
+    def said(_: RecordInputs, result: EquationResult) -> EquationCardContent:
+        return _said(call, result)
 
-    def asks(charted: Charted, test: OrderableTest) -> Said:
-        return _asks(situation, charted, test)
+    def asks(charted: RecordInputs, test: OrderableTest) -> EquationCardContent:
+        return _asks(call, charted, test)
 
-    share = f"{100 * situation.referral_risk:g}"
-    return Question(OUTPUT, reaches, f"The 5-year risk of kidney failure is under {share} in 100.", said, asks)
+    share = f"{100 * call.referral_risk:g}"
+    return EquationQuestion(OUTPUT, reaches, f"The 5-year risk of kidney failure is under {share} in 100.", said, asks)
 
 
-def _said(situation: Situation, result: Result) -> Said:
+def _said(call: ServiceInput, result: EquationResult) -> EquationCardContent:
     people = people_in_100(result)
-    threshold = f"{100 * situation.referral_risk:g}"
-    record = situation.record
-    return Said(
+    threshold = f"{100 * call.referral_risk:g}"
+    record = call.record
+    return EquationCardContent(
         summary=f"Kidney failure within 5 years: about {people} in 100 (KFRE). Consider a referral to nephrology.",
         opening=(
             f"**About {people} in 100** people like this {result.output.words}; {100 - people} do not. KDIGO 2024 "
@@ -84,13 +146,13 @@ def _said(situation: Situation, result: Result) -> Said:
         ),
         topic=TOPICS["nephrology"],
         offers=(
-            Offer(
+            OrderSuggestion(
                 "Refer to nephrology",
                 "Draft referral to nephrology with the reason.",
                 service_order(
                     "Referral to nephrology",
                     record.patient_id,
-                    today(situation),
+                    today(call),
                     reasonCode=[{"text": f"5-year risk of kidney failure {result.number:.1%} (KFRE, 4 variables)"}],
                 ),
             ),
@@ -99,17 +161,17 @@ def _said(situation: Situation, result: Result) -> Said:
     )
 
 
-def _asks(situation: Situation, charted: Charted, test: OrderableTest) -> Said:
+def _asks(call: ServiceInput, charted: RecordInputs, test: OrderableTest) -> EquationCardContent:
     egfr = charted.given.get("egfr")
     known = f" eGFR is {egfr:.0f}." if isinstance(egfr, float) else ""
-    return Said(
+    return EquationCardContent(
         summary=f"Kidney disease: risk of kidney failure not known, no {test.words}. Consider ordering it.",
         opening=(
             f"With the **{test.words}** the risk of kidney failure can be estimated (KFRE, 4 variables); all else is "
             f"there.{known} KDIGO 2024 asks for the risk to decide on a referral."
         ),
         topic=TOPICS["nephrology"],
-        offers=(offer_of(test, situation),),
+        offers=(suggestion_of_test(test, call),),
         closing="No risk is given without it: nothing is assumed in its place.",
     )
 

@@ -4,50 +4,49 @@ from collections.abc import Iterable
 from typing import Any
 
 import msgspec
-import orjson
 from msgspec import structs
 
-from cards.compose import check_orders
-from cards.rules.draft import Draft, read_draft, read_drafts
-from cards.rules.engine import rule_book
-from cards.rules.finding import Silence
+from cards.compose.orders import check_orders
+from cards.rules.engine.finding import Silence
+from cards.rules.engine.rule_book import rule_book
+from cards.rules.patient.orders import DraftOrder, read_draft, read_drafts
 from cds_hooks.errors import BadRequest, PayloadTooLarge, TooDeep
 from cds_hooks.prefetch import Needs
-from cds_hooks.protocol.charted import ChartedOrders
-from cds_hooks.protocol.depth import is_deeper
+from cds_hooks.protocol.body import is_nested_deeper
 from cds_hooks.protocol.hooks import ORDER_SELECT, ORDER_SIGN, OrderSelectContext, OrderSignContext
-from cds_hooks.protocol.mending import has_dose_of_stu3, mended, with_numbers_of_doses
+from cds_hooks.protocol.repair import OriginalOrders, has_stu3_dose, repair_resource, with_numeric_doses
 from cds_hooks.protocol.request import CDSRequest
-from cds_hooks.service import Advice, Service, Situation
-from fhir.record.subject import last_part, names_a_patient
+from cds_hooks.services._service import Advice, Service, ServiceInput
+from fhir.record.decimals import decode_exactly
+from fhir.record.reading import id_of_reference, may_be_patient
 
 NEEDS = rule_book().needs
 # Each corrected draft is judged beside all others; no session has as many, and 200 take a third of a second.
 _MOST_DRAFTS = 200
 _SINGLE = ("MedicationRequest", "ServiceRequest")  # no set: what is looked for in it may be of any JSON type
+_TOO_DEEP = "The drafts are nested deeper than any order; nothing was checked."
 _WHOSE = ("subject", "patient", "for")
 """Where orders of any type say whom they are for: NutritionOrder and VisionPrescription `patient`, Task `for`."""
 
 
-async def decide(situation: Situation) -> Advice:
+async def decide(call: ServiceInput) -> Advice:
     """One card for each drafted order with a finding, and a reason for every rule and draft that says nothing."""
-    context: Any = situation.request.context
-    drafts, from_text = _drafts(context, situation.record.patient_id)
+    context: Any = call.request.context
+    drafts, from_text = _drafts(context, call.record.patient_id)
     judged = _selected(context, drafts)
-    # At order-select a dose may still come; at signing what is not there was left out.
-    is_final = isinstance(context, OrderSignContext)
     outcome = check_orders(
-        situation.record,
+        call.record,
         drafts,
         judged,
-        situation.card_uuid,
-        original=ChartedOrders(situation.sent).original,
-        quiet=situation.quiet,
-        proofs=situation.proofs,
-        signing=is_final,
+        call.card_uuid,
+        original=OriginalOrders(call.sent).original,
+        suppress=call.suppress,
+        validation_cache=call.validation_cache,
+        # At order-select a dose may still come; at signing what is not there was left out.
+        signing=isinstance(context, OrderSignContext),
     )
-    cards = [structs.replace(card, links=situation.links_of(card)) for card in outcome.cards]
-    advice = Advice(cards=cards, silences=[each.of_a_whole_order() if is_final else each for each in outcome.silences])
+    cards = [structs.replace(card, links=call.links_of(card)) for card in outcome.cards]
+    advice = Advice(cards=cards, silences=list(outcome.silences))
     advice.silences += _unknown_selections(context, drafts)
     advice.silences += _numbers_from_text(name for name in judged if name in from_text)
     if not cards and not advice.silences:
@@ -57,14 +56,16 @@ async def decide(situation: Situation) -> Advice:
     return advice
 
 
-def _drafts(context: OrderSelectContext | OrderSignContext, patient_id: str) -> tuple[list[Draft], set[str]]:
+def _drafts(context: OrderSelectContext | OrderSignContext, patient_id: str) -> tuple[list[DraftOrder], set[str]]:
     """The drafts, and the names of those with a number that came as text."""
     try:
-        bundle = orjson.loads(bytes(context.draft_orders))
-    except orjson.JSONDecodeError as error:
+        bundle = decode_exactly(context.draft_orders)
+    except RecursionError as error:
+        raise TooDeep(_TOO_DEEP, "context.draftOrders") from error
+    except msgspec.DecodeError as error:
         raise BadRequest("context.draftOrders is not valid JSON.", "context.draftOrders") from error
-    if is_deeper(bundle):
-        raise TooDeep("The drafts are nested deeper than any order; nothing was checked.", "context.draftOrders")
+    if is_nested_deeper(bundle):
+        raise TooDeep(_TOO_DEEP, "context.draftOrders")
     entries = _entries(bundle)
     if not isinstance(entries, list):
         raise BadRequest("context.draftOrders is no FHIR Bundle with a list of entries.", "context.draftOrders")
@@ -101,11 +102,11 @@ def _needs_patient(request: CDSRequest) -> bool:
     return b"Medication" in bytes(context.draft_orders) and not any(request.prefetch.values())
 
 
-def _mended(draft: Draft, from_text: set[str]) -> Draft:
+def _mended(draft: DraftOrder, from_text: set[str]) -> DraftOrder:
     """A draft that cannot be read as it is meant, brought into R4's shape where it then can be."""
-    if draft.fault is None and not has_dose_of_stu3(draft.resource):
+    if draft.fault is None and not has_stu3_dose(draft.resource):
         return draft
-    resource, has_text = with_numbers_of_doses(mended(draft.resource))
+    resource, has_text = with_numeric_doses(repair_resource(draft.resource))
     again = read_draft(resource, full_url=draft.full_url, position=draft.position)
     if again.fault is not None:
         return draft
@@ -122,17 +123,17 @@ def _numbers_from_text(names: Iterable[str]) -> list[Silence]:
 
 def _is_other_patient(subject: Any, patient_id: str) -> bool:
     reference = subject.get("reference") if isinstance(subject, dict) else None
-    return isinstance(reference, str) and names_a_patient(reference) and last_part(reference) != patient_id
+    return isinstance(reference, str) and may_be_patient(reference) and id_of_reference(reference) != patient_id
 
 
-def _selected(context: OrderSelectContext | OrderSignContext, drafts: list[Draft]) -> list[str]:
+def _selected(context: OrderSelectContext | OrderSignContext, drafts: list[DraftOrder]) -> list[str]:
     """The names of the drafts to judge: those selected, or at signing all."""
     if isinstance(context, OrderSelectContext):
         return [draft.name for draft in drafts if draft.is_named(context.selections)]
     return [draft.name for draft in drafts]
 
 
-def _unknown_selections(context: OrderSelectContext | OrderSignContext, drafts: list[Draft]) -> list[Silence]:
+def _unknown_selections(context: OrderSelectContext | OrderSignContext, drafts: list[DraftOrder]) -> list[Silence]:
     if not isinstance(context, OrderSelectContext):
         return []
     return [
@@ -145,6 +146,7 @@ def _unknown_selections(context: OrderSelectContext | OrderSignContext, drafts: 
 SERVICE = Service(
     id="order-safety",
     hooks=(ORDER_SELECT, ORDER_SIGN),
+    listed_ids={ORDER_SELECT: "order-safety-select", ORDER_SIGN: "order-safety-sign"},
     title="Drafted medications checked against this patient",
     description=(
         "Checks drafted medications against kidney function, other medications, age, pregnancy, allergies, opioid load "
@@ -154,6 +156,6 @@ SERVICE = Service(
     usage_requirements="For prescribers and pharmacists; not signed off by a human pharmacist.",
     needs=Needs.of(analytes=NEEDS.analytes, resources=NEEDS.resources),
     decide=decide,
-    gives_back=frozenset({"MedicationRequest"}),
+    returns_resources=frozenset({"MedicationRequest"}),
     needs_patient=_needs_patient,
 )

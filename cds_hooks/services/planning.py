@@ -1,59 +1,92 @@
 """Who may benefit from a planning conversation: the 5-year mortality model at patient-view."""
 
+from math import nan
 from typing import Any
 
 from cards.card import Card
-from cards.compose_model import Planned, model_card
-from cards.rules.finding import Silence
-from cds_hooks.advising import named_in_chart
-from cds_hooks.estimating import Estimated, estimate
+from cards.compose.model import ModelCardContent, model_card
+from cards.rules.engine.finding import Silence
+from cards.text import escape, plain
 from cds_hooks.prefetch import Needs
 from cds_hooks.protocol.hooks import PATIENT_VIEW
-from cds_hooks.service import Advice, Service, Situation
-from cds_hooks.storage.identifiers import suggestion_uuid
-from fhir.mapping.conditions import has_condition
-from fhir.mapping.features import features_named
-from fhir.mapping.vector import map_features
+from cds_hooks.services._equation import PALLIATIVE_WORDS, find_named_in_chart
+from cds_hooks.services._model import ModelEstimate, estimate
+from cds_hooks.services._service import Advice, Service, ServiceInput
+from cds_hooks.storage.decision import suggestion_uuid
+from fhir.mapping.conditions import find_condition, find_condition_group
+from fhir.mapping.features.catalog import features_named
+from fhir.mapping.features.feature import FeatureVector, Missing
+from fhir.mapping.features.vector import map_features
+from fhir.mapping.stays import stays_in_hospital
 from fhir.record.record import PatientRecord
-from fhir.record.refusal import Refusal
 from fhir.record.resources import Encounter
-from fhir.record.time import parse_time
-from models_onnx.eligibility import not_in_population
-from models_onnx.registry import load_model
+from fhir.record.time import DAY_SECONDS, parse_time
+from models_onnx.serving.eligibility import not_in_population
+from models_onnx.serving.registry import load_model
 
 MODEL, TWIN = load_model("mortality_5y"), load_model("mortality_5y_small")
 FEATURES = features_named(MODEL.features)
 SUMMARY = (
-    "Death within 5 years: about {people} in 100 (higher than {higher} in 100 of US adults of 40 and over). "
-    "Consider planning ahead."
+    "Death within 5 years: {estimate} (higher than {higher} in 100 US adults of 40 and over). Consider planning ahead."
 )
 SMALL_PANEL = "**The small panel speaks**: too many of the 11 laboratory values are missing for the full one."
 _TALK = "Planning conversation"
 _A_YEAR_DAYS = 365.0
+# What decides the outlook more than any result: metastatic cancer, cancer of the blood, severe dementia.
+_DOMINATING = ("cancer_metastatic", "cancer_of_blood", "dementia_severe")
+# What a reader should know beside the number, which knows none of it.
+_BESIDE = ("cancer_any", "dementia", "heart_failure", "liver_severe", "cirrhosis", "dialysis", "copd")
+_CPT = "http://www.ama-assn.org/go/cpt"
+TALKED_ABOUT = (
+    _TALK.lower(),
+    # CPT 99497 and 99498: advance care planning, first and further 30 minutes (AMA; Palmetto GBA 2020).
+    f"{_CPT}|99497 ",
+    f"{_CPT}|99498 ",
+    # SNOMED CT as in tables/condition_groups.csv: not for resuscitation.
+    "http://snomed.info/sct|304253006 ",
+    # HL7 consentcategorycodes, as in the PACIO guide on portable medical orders.
+    "consentcategorycodes|dnr ",
+    "consentcategorycodes|polst ",
+    *PALLIATIVE_WORDS,
+    "advance care plan",
+    "advance directive",
+    "goals of care",
+    "goals-of-care",
+    "serious illness conversation",
+    "do not resuscitate",
+    "polst",
+    "molst",
+    "health care proxy",
+    "healthcare proxy",
+    "health-care proxy",
+)
+STAY_DAYS = 14.0
+"""Values of a stay in hospital and of so many days after it are not used: the study examined people living at home."""
 _IN_HOSPITAL = frozenset({"IMP", "ACUTE", "NONAC", "EMER", "OBSENC"})
 _GOING_ON = frozenset({"in-progress", "arrived", "triaged", "onleave"})
 
 
-async def decide(situation: Situation) -> Advice:
+async def decide(call: ServiceInput) -> Advice:
     """One info card where the estimate is among the highest of the reference cohort, else the reason for none."""
-    record = situation.record
+    record = call.record
     outside = _outside_population(record)
     if outside is not None:
         return Advice(silences=[outside])
-    situation.prefetch.require("labs")
-    vector = map_features(record, FEATURES)
-    record.let_go()
-    found = await estimate(situation.predict, vector, MODEL, TWIN)
+    call.prefetch.require("labs")
+    vector = without_stays(record, map_features(record, FEATURES))
+    diagnoses = _diagnoses_beside(record)
+    record.release()
+    found = await estimate(call.predict, vector, MODEL, TWIN, call.model_state)
     advice = Advice(features=vector, models=(found.reference,))
     if found.is_recorded:
         advice.scores = found.scores
     if found.refused is not None:
         advice.silences.append(_silence(found.refused.reason, found.refused.text))
         return advice
-    if found.prediction.percentile < 100 * (1 - situation.alert_share):
-        advice.silences.append(_below_threshold(situation, found))
+    if found.prediction.percentile < 100 * (1 - call.alert_share):
+        advice.silences.append(_below_threshold(call, found))
     else:
-        advice.cards.append(_card(situation, found))
+        advice.cards.append(_card(call, found, diagnoses))
     return advice
 
 
@@ -65,13 +98,18 @@ def _outside_population(record: PatientRecord) -> Silence | None:
     if outside is not None:
         return _silence(outside.reason, outside.text)
     for key in population.exclude_conditions:
-        if has_condition(record, key):
+        if find_condition(record, key):
             return _silence("outside-population", f"The model is for {population.words}; {key} is on record.")
-    if has_condition(record, "palliative_or_hospice"):
-        return _silence("already-done", "Palliative or hospice care is on record: the conversation has been held.")
-    planned = named_in_chart(record, (_TALK.lower(),), _A_YEAR_DAYS)
+    if find_condition(record, "palliative_or_hospice") or find_condition_group(record, "palliative_or_dnr"):
+        return _silence("already-done", "Palliative or hospice care or a resuscitation decision is on record.")
+    planned = find_named_in_chart(record, TALKED_ABOUT, _A_YEAR_DAYS)
     if planned is not None:
         return _silence("already-done", f"The conversation is planned or was held ({planned}).")
+    dominating = find_condition_group(record, *_DOMINATING)
+    if dominating is not None:
+        words = f"{plain(dominating.words or dominating.code, 60)} is on record"
+        text = f"{words}, and the model knows no diagnoses: its number would mislead, so none is given."
+        return _silence("outside-population", text)
     if any(stay.class_ is not None and stay.class_.code in _IN_HOSPITAL for stay in _open_encounters(record)):
         return _silence("outside-population", "The patient is in hospital now; the model is for people living at home.")
     return None
@@ -91,37 +129,66 @@ def _silence(reason: str, text: str) -> Silence:
     return Silence(MODEL.manifest.id, reason, text)
 
 
-def _below_threshold(situation: Situation, found: Estimated) -> Silence:
-    share = round(situation.alert_share * 100)
+def _below_threshold(call: ServiceInput, found: ModelEstimate) -> Silence:
+    share = round(call.alert_share * 100)
     text = f"The estimate is not among the highest {share} in 100 of {found.manifest.reference.words}."
     return Silence(found.manifest.id, "below-threshold", text)
 
 
-def _card(situation: Situation, found: Estimated) -> Card:
-    record = situation.record
-    uuid = situation.card_uuid()
+def without_stays(record: PatientRecord, vector: FeatureVector) -> FeatureVector:
+    """The vector without what was measured in a stay in hospital or in the two weeks after it.
+
+    Where an older value of the same kind was measured outside every such time it is not looked for: it would be of
+    another state of the patient than the other inputs.
+    """
+    spans = [
+        (stay.start.instant - DAY_SECONDS, stay.until(record.as_of_epoch) + STAY_DAYS * DAY_SECONDS)
+        for stay in stays_in_hospital(record)
+    ]
+    values, evidence, missing = vector.values.copy(), list(vector.evidence), list(vector.missing)
+    for position, found in enumerate(vector.evidence):
+        if found is None or not found.is_measured:
+            continue
+        time = parse_time(found.effective)
+        if time is not None and any(begin <= time.instant <= end for begin, end in spans):
+            words = (
+                f"{found.feature.words} of {found.effective[:10]} is of a stay in hospital or the two weeks after it."
+            )
+            missing.append(Missing(found.feature, "refused", words))
+            values[position], evidence[position] = nan, None
+    return FeatureVector(vector.features, values, evidence, missing)
+
+
+def _diagnoses_beside(record: PatientRecord) -> str:
+    hits = [hit for group in _BESIDE if (hit := find_condition_group(record, group)) is not None]
+    words = list(dict.fromkeys(plain(hit.words or hit.code, 40) for hit in hits))
+    if not words:
+        return ""
+    return f"**This number knows no diagnoses.** On record: {escape('; '.join(words), 120)}.\n"
+
+
+def _card(call: ServiceInput, found: ModelEstimate, diagnoses: str) -> Card:
+    record = call.record
+    uuid = call.card_uuid()
     return model_card(
         found.manifest,
         found.prediction,
         found.vector,
-        Planned(
+        ModelCardContent(
             summary=SUMMARY,
             label="Order a planning conversation",
             description="Draft order for a planning conversation: goals, screening, prevention, advance care planning.",
             order=planning_order(record.patient_id, record.as_of.date().isoformat()),
+            first_line=diagnoses,
+            seen="died",
             remark=SMALL_PANEL if found.model is TWIN else "",
         ),
         uuid,
         lambda number: suggestion_uuid(uuid, number),
-        situation.explain_url,
-        situation.model_url(found.manifest.id),
-        [refusal for refusal in record.refusals if _is_a_result(refusal)],
+        call.explain_url,
+        call.model_url(found.manifest.id),
+        [refusal for refusal in record.refusals if refusal.analyte],
     )
-
-
-def _is_a_result(refusal: Refusal) -> bool:
-    """Whether it is about a value that a reader of the chart would see; what cannot even be read is not dated."""
-    return refusal.subject.startswith("Observation/") and refusal.reason not in ("unreadable", "other-subject")
 
 
 def planning_order(patient_id: str, date: str) -> dict[str, Any]:
@@ -145,6 +212,8 @@ SERVICE = Service(
         "among the highest, suggests a planning conversation. For planning, not for emergencies."
     ),
     usage_requirements="For physicians, nurses and care managers at an outpatient visit; never shown to patients.",
-    needs=Needs.of(features=FEATURES, resources=("Condition", "Encounter", "ServiceRequest"), required=("labs",)),
+    needs=Needs.of(
+        features=FEATURES, resources=("Condition", "Encounter", "Procedure", "ServiceRequest"), required=("labs",)
+    ),
     decide=decide,
 )

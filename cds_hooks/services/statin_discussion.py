@@ -4,70 +4,188 @@ Bands: 2026 ACC/AHA multisociety dyslipidemia guideline, intermediate from 5 %, 
 to 79). It speaks from intermediate on.
 """
 
-from cards.compose_equation import Offer, Said, people_in_100
-from cards.orderable_tests import LIPIDS, OrderableTest, order_of_test, service_order
-from cards.topics import TOPICS
-from cds_hooks.advising import Question, answer, nobody_to_advise, offer_of, silent, talk_planned, today
+from dataclasses import dataclass
+
+from cards.codings import TOPICS
+from cards.compose.equation import EquationCardContent, OrderSuggestion, people_in_100
+from cards.compose.guideline import GuidelineCardContent
+from cards.extension import Fact
+from cards.new_orders import LIPIDS, OrderableTest, order_of_test, service_order
+from cards.text import escape, format_number
 from cds_hooks.prefetch import Needs
 from cds_hooks.protocol.hooks import PATIENT_VIEW
-from cds_hooks.service import Advice, Service, Situation
+from cds_hooks.services._equation import (
+    EquationQuestion,
+    advise_by_equation,
+    advise_by_guideline,
+    fact_of_condition,
+    reason_already_planned,
+    reason_not_to_advise,
+    suggestion_of_test,
+    today,
+)
+from cds_hooks.services._service import Advice, Service, ServiceInput, no_card
 from fhir.mapping.allergies import allergy_to_class
-from fhir.mapping.condition_groups import has_group
-from fhir.mapping.conditions import has_condition
-from models_onnx.calculation.calculate import Result
-from models_onnx.calculation.chart import Charted, features_of, read_chart
-from models_onnx.calculation.finding import get_equation
+from fhir.mapping.conditions import ConditionHit, find_condition, find_condition_group
+from fhir.mapping.medications.active import active_medications
+from fhir.record.record import PatientRecord
+from models_onnx.equations.calculate import EquationResult
+from models_onnx.equations.catalogue import get_equation
+from models_onnx.equations.record_inputs import RecordInputs, features_of, inputs_from_record
 
 EQUATION = get_equation("prevent_base")
 FEATURES = features_of(EQUATION)
 OUTPUT = "ascvd|10y"
 TALK = "Shared decision: statin for primary prevention"
 _SPOKEN = frozenset({"intermediate", "high"})
+_ADULT_YEARS, _FROM_AGE, _TO_AGE = 20, 40, 75
+_SEVERE_LDL = 190.0
+_LDL_DAYS = 365.0
+# 2018: clinical atherosclerotic disease, LDL of 190 mg/dL or more, diabetes at 40 to 75 (doi of the guideline).
+_CHOLESTEROL_2018 = (
+    "2018 AHA/ACC multisociety guideline on blood cholesterol",
+    "https://doi.org/10.1161/CIR.0000000000000625",
+)
+_HIV_2024 = (
+    "HHS panel on antiretroviral agents, statin therapy in people with HIV, 2024",
+    "https://clinicalinfo.hiv.gov/en/guidelines/hiv-clinical-guidelines-adult-and-adolescent-arv/statin-therapy-people-hiv",
+)
+_PCSK9 = ("evolocumab", "alirocumab", "inclisiran", "repatha", "praluent", "leqvio")
 _LIPIDS_OLD_DAYS = 365
 _FROM = {"intermediate": "5 to under 10 in 100", "high": "10 in 100 or more"}
 
 
-async def decide(situation: Situation) -> Advice:
+async def decide(call: ServiceInput) -> Advice:
     """One card where the risk is intermediate or high and no statin is active, else the reason for none."""
-    record = situation.record
-    past = nobody_to_advise(record, EQUATION.id) or talk_planned(record, EQUATION.id, TALK)
+    record = call.record
+    past = reason_not_to_advise(record, EQUATION.id) or reason_already_planned(record, EQUATION.id, TALK)
     if past is not None:
         return past
-    if has_condition(record, "pregnancy"):
-        return silent(EQUATION.id, "contraindicated", "A pregnancy is on record: a statin is not discussed.")
-    if has_group(record, "liver_severe") is not None:
-        return silent(EQUATION.id, "contraindicated", "Severe liver disease is on record: a statin is not discussed.")
+    if find_condition(record, "pregnancy"):
+        return no_card(EQUATION.id, "contraindicated", "A pregnancy is on record: a statin is not discussed.")
+    if find_condition_group(record, "liver_severe") is not None:
+        return no_card(EQUATION.id, "contraindicated", "Severe liver disease is on record: a statin is not discussed.")
     allergy = allergy_to_class(record, "statin")
     if allergy is not None:
-        return silent(EQUATION.id, "contraindicated", "A reaction to a statin is on record.")
-    charted = read_chart(EQUATION, record)
+        return no_card(EQUATION.id, "contraindicated", "A reaction to a statin is on record.")
+    if find_condition_group(record, "statin_intolerance") is not None:
+        return no_card(EQUATION.id, "contraindicated", "Harm by a statin is on record (adverse effect or myopathy).")
+    if find_condition_group(record, "cancer_metastatic") is not None:
+        return no_card(
+            EQUATION.id, "outside-population", "Metastatic cancer is on record: prevention is not discussed."
+        )
+    if _takes_pcsk9(record):
+        return no_card(EQUATION.id, "already-done", "A PCSK9 inhibitor is active.")
+    charted = inputs_from_record(EQUATION, record)
     taken = charted.evidence.get("statin")
     if taken is not None and taken.value:
-        return silent(EQUATION.id, "already-done", "A statin is active.")
+        return no_card(EQUATION.id, "already-done", "A statin is active.")
     if taken is None:
-        return silent(EQUATION.id, "input-missing", "Whether a statin is active is not known: nothing is said.")
-    return answer(situation, charted, _question(situation))
+        return no_card(EQUATION.id, "input-missing", "Whether a statin is active is not known: nothing is said.")
+    indication = statin_indication(record)
+    if indication is not None and indication.id != "diabetes":
+        return advise_by_guideline(call, _indication_content(call, indication))
+    advice = advise_by_equation(call, charted, _question(call))
+    if indication is not None and advice.scores is None:
+        return advise_by_guideline(call, _indication_content(call, indication))  # diabetes, and no score to go with it
+    if indication is not None and not advice.cards:
+        return advise_by_guideline(call, _indication_content(call, indication))
+    return advice
 
 
-def _question(situation: Situation) -> Question:
-    def said(_: Charted, result: Result) -> Said:
-        return _said(situation, result)
+@dataclass(frozen=True, slots=True)
+class Indication:
+    """Why a guideline names a statin without a score: in words, the fact, the guideline with its year."""
 
-    def asks(charted: Charted, test: OrderableTest) -> Said:
-        return _asks(situation, charted, test)
+    id: str
+    words: str
+    fact: Fact
+    guideline: str
+    url: str
 
-    return Question(OUTPUT, _reaches, "The 10-year risk is below the intermediate band (5 %).", said, asks)
+
+def statin_indication(record: PatientRecord) -> Indication | None:
+    """The first indication of the guidelines that needs no score; None for none."""
+    age = record.age_years()
+    if age is None or age < _ADULT_YEARS:
+        return None
+    vessels = find_condition_group(record, "coronary_disease", "stroke_ischaemic", "peripheral_artery")
+    if vessels is not None:
+        return _of_condition("atherosclerosis", "known atherosclerotic disease", vessels)
+    inherited = find_condition_group(record, "familial_hypercholesterolaemia")
+    if inherited is not None:
+        return _of_condition("familial", "familial hypercholesterolaemia", inherited)
+    ldl = record.newest("ldl_cholesterol", _LDL_DAYS)
+    if ldl is not None and ldl.value >= _SEVERE_LDL:
+        words = f"LDL cholesterol {format_number(ldl.value, [_SEVERE_LDL], 0)} mg/dL ({ldl.time.date})"
+        fact = Fact(name="ldl_cholesterol", value=ldl.value, unit="mg/dL", effective=ldl.time.text, source=ldl.source)
+        return Indication("ldl", words, fact, *_CHOLESTEROL_2018)
+    if not _FROM_AGE <= age <= _TO_AGE:
+        return None
+    hiv = find_condition_group(record, "hiv")
+    if hiv is not None:
+        return _of_condition("hiv", f"HIV at {age}", hiv, _HIV_2024)
+    diabetes = find_condition_group(record, "diabetes")
+    return _of_condition("diabetes", f"diabetes at {age}", diabetes) if diabetes is not None else None
 
 
-def _reaches(result: Result) -> bool:
+def _of_condition(name: str, words: str, hit: ConditionHit, source: tuple[str, str] | None = None) -> Indication:
+    return Indication(name, words, fact_of_condition(name, hit), *(source or _CHOLESTEROL_2018))
+
+
+def _takes_pcsk9(record: PatientRecord) -> bool:
+    return any(
+        name in f"{each.name} {each.identity.words}".lower() for each in active_medications(record) for name in _PCSK9
+    )
+
+
+def _indication_content(call: ServiceInput, why: Indication) -> GuidelineCardContent:
+    charted = f" (**{escape(str(why.fact.value))}**" if isinstance(why.fact.value, str) else ""
+    if charted:
+        charted += f", {why.fact.effective[:10]})" if why.fact.effective else ")"
+    return GuidelineCardContent(
+        id=f"statin_{why.id}",
+        summary=f"{why.words[0].upper()}{why.words[1:]}, no statin found. Consider talking about one.",
+        opening=(
+            f"On record: {why.words}{charted}; no active statin. The guideline names a statin here without a risk "
+            "score. Ask first whether one was tried and not tolerated."
+        ),
+        guideline=why.guideline,
+        url=why.url,
+        topic=TOPICS["statin"],
+        facts=(why.fact,),
+        offers=(
+            OrderSuggestion(
+                "Plan a talk about a statin",
+                "Draft order for a talk about benefits, harms and wishes concerning a statin.",
+                service_order(TALK, call.record.patient_id, today(call)),
+            ),
+        ),
+        closing="For prevention, not for emergencies.",
+    )
+
+
+def _question(call: ServiceInput) -> EquationQuestion:
+    def said(_: RecordInputs, result: EquationResult) -> EquationCardContent:
+        return _said(call, result)
+
+    def asks(charted: RecordInputs, test: OrderableTest) -> EquationCardContent:
+        return _asks(call, charted, test)
+
+    has_cancer = find_condition_group(call.record, "cancer_any") is not None
+    below = "The 10-year risk is below the intermediate band (5 %)."
+    return EquationQuestion(OUTPUT, _reaches, below, said, None if has_cancer else asks)
+
+
+def _reaches(result: EquationResult) -> bool:
     return result.band is not None and result.band.id in _SPOKEN
 
 
-def _said(situation: Situation, result: Result) -> Said:
+def _said(call: ServiceInput, result: EquationResult) -> EquationCardContent:
     assert result.band is not None and result.table is not None  # noqa: S101, PT018 - this output has bands for everyone
     people = people_in_100(result)
     band = result.band.id
-    return Said(
+    return EquationCardContent(
         summary=(
             f"Heart attack or stroke within 10 years: about {people} in 100 ({band} risk, PREVENT); no statin found. "
             "Consider talking about one."
@@ -78,36 +196,40 @@ def _said(situation: Situation, result: Result) -> Said:
         ),
         topic=TOPICS["statin"],
         offers=(
-            Offer(
+            OrderSuggestion(
                 "Plan a talk about a statin",
                 "Draft order for a talk about benefits, harms and wishes concerning a statin.",
-                service_order(TALK, situation.record.patient_id, today(situation)),
+                service_order(TALK, call.record.patient_id, today(call)),
             ),
-            *_lipid_offer(situation),
+            *_lipid_offer(call),
         ),
         closing="For prevention, not for emergencies; the chart shows no active statin.",
     )
 
 
-def _lipid_offer(situation: Situation) -> tuple[Offer, ...]:
+def _lipid_offer(call: ServiceInput) -> tuple[OrderSuggestion, ...]:
     """New lipids where the ones used are more than a year old."""
-    record = situation.record
+    record = call.record
     if record.newest("cholesterol_total", _LIPIDS_OLD_DAYS) is not None:
         return ()
-    order = order_of_test(LIPIDS, record.patient_id, today(situation))
-    return (Offer("Order new lipids first", "Draft order for a lipid panel: the one used is over a year old.", order),)
+    order = order_of_test(LIPIDS, record.patient_id, today(call))
+    return (
+        OrderSuggestion(
+            "Order new lipids first", "Draft order for a lipid panel: the one used is over a year old.", order
+        ),
+    )
 
 
-def _asks(situation: Situation, charted: Charted, test: OrderableTest) -> Said:
+def _asks(call: ServiceInput, charted: RecordInputs, test: OrderableTest) -> EquationCardContent:
     age = charted.given.get("age")
-    return Said(
+    return EquationCardContent(
         summary=f"Risk of heart attack and stroke cannot be estimated: no {test.words}. Consider ordering it.",
         opening=(
             f"Everything that PREVENT asks for at {age:g} is there but the **{test.words}**; with it the 10-year risk "
             "may turn out intermediate or high."
         ),
         topic=TOPICS["statin"],
-        offers=(offer_of(test, situation),),
+        offers=(suggestion_of_test(test, call),),
         closing="No estimate is given without it: nothing is assumed in its place.",
     )
 

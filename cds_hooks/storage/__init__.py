@@ -1,8 +1,15 @@
-"""The decision record: every answer is committed here before it leaves."""
+"""The decision record: every decision is committed here before its answer is sent."""
 
-from cds_hooks.storage.decision import Decision, FeedbackItem
-from cds_hooks.storage.identifiers import card_uuid, decision_of, new_decision_id, suggestion_uuid
-from cds_hooks.storage.log import DecisionLog, RecordUnavailable
+from cds_hooks.storage.decision import (
+    Decision,
+    DecisionLog,
+    FeedbackItem,
+    RecordUnavailable,
+    card_uuid,
+    decision_of,
+    new_decision_id,
+    suggestion_uuid,
+)
 from cds_hooks.storage.opening import open_decision_log
 
 __all__ = [

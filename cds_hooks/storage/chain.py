@@ -1,20 +1,29 @@
-"""The hash chain: each row carries the hash of the row its writer wrote before it.
+"""The hash chain over the decision record: linking new rows, and verifying the whole record.
 
-The hash of a row is SHA-256 over, one after the other: the previous row's hash (32 bytes); a JSON array in UTF-8
-without white space, [chain, position, id, decided_at, hook, service, hook_instance, client, patient, outcome,
-input_digest, length of models, length of response, length of basis]; and the bytes of models, response and basis.
-The lengths make the cut between the three unambiguous. A chain's first row has position 1, and as its previous hash
-that of the newest row of any chain in the record at that time, or 32 zeros where there was none: so a whole chain
-cannot be taken out unseen once another has begun after it.
+Each row carries the hash of the row that its writer wrote before it. The hash of a row is SHA-256 over, one after the
+other: the previous row's hash (32 bytes); a JSON array in UTF-8 without white space, [chain, position, id, decided_at,
+hook, service, hook_instance, client, patient, outcome, input_digest, length of models, length of response, length of
+basis], with user_id at its end where that is not NULL; and the bytes of models, response and basis as they are stored
+(`content.py`). The lengths say where one of the three ends and the next begins.
+
+The first row of a chain has position 1. Its previous hash is that of the newest row of any chain in the record at that
+time, or 32 zero bytes where there was none. So a whole chain cannot be removed without a trace once another chain has
+begun after it.
 """
 
 import hashlib
 import secrets
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
+from sqlalchemy import LargeBinary, Select, func, select, type_coerce
 
+from cds_hooks.storage.content import store_content
 from cds_hooks.storage.decision import Decision
+from cds_hooks.storage.queries import read_rows
+from cds_hooks.storage.tables import decisions
 
 NO_ROW_BEFORE = bytes(32)
 
@@ -27,25 +36,43 @@ _encode = msgspec.json.Encoder().encode
 def row_hash(previous: bytes, chain: str, position: int, decision: Decision) -> bytes:
     """SHA-256 over the previous row's hash and everything this row says."""
     d = decision
-    head = _encode(
-        (
-            chain,
-            position,
-            d.id,
-            d.decided_at,
-            d.hook,
-            d.service,
-            d.hook_instance,
-            d.client,
-            d.patient,
-            d.outcome,
-            d.input_digest,
-            len(d.models),
-            len(d.response),
-            len(d.basis),
-        )
+    said = (
+        chain,
+        position,
+        d.id,
+        d.decided_at,
+        d.hook,
+        d.service,
+        d.hook_instance,
+        d.client,
+        d.patient,
+        d.outcome,
+        d.input_digest,
+        len(d.models),
+        len(d.response),
+        len(d.basis),
     )
+    head = _encode(said if d.user_id is None else (*said, d.user_id))
     return hashlib.sha256(b"".join((previous, head, d.models, d.response, d.basis))).digest()
+
+
+def as_stored(decision: Decision) -> Decision:
+    """The decision with its large members as they go into the database."""
+    return Decision(
+        decision.id,
+        decision.decided_at,
+        decision.hook,
+        decision.service,
+        decision.hook_instance,
+        decision.client,
+        decision.patient,
+        decision.outcome,
+        decision.input_digest,
+        store_content(decision.models),
+        store_content(decision.response),
+        store_content(decision.basis),
+        decision.user_id,
+    )
 
 
 class Chain:
@@ -61,8 +88,9 @@ class Chain:
         """The rows of these decisions, each linked to the one before; nothing is remembered until `moved_to`."""
         chain, previous, position = self.name, self._hash, self._position
         rows: list[Row] = []
-        for d in decisions:
+        for decision in decisions:
             position += 1
+            d = as_stored(decision)
             digest = row_hash(previous, chain, position, d)
             rows.append(
                 (
@@ -82,6 +110,7 @@ class Chain:
                     d.models,
                     d.response,
                     d.basis,
+                    d.user_id,
                 )
             )
             previous = digest
@@ -90,3 +119,112 @@ class Chain:
     def moved_to(self, rows: list[Row]) -> None:
         """These rows, as `link` gave them, are committed."""
         self._position, self._hash = rows[-1][2], rows[-1][12]
+
+
+_CONTENT = ("models", "response", "basis")
+# what is stored, not what it says
+_DECISION = [
+    type_coerce(decisions.c[name], LargeBinary).label(name) if name in _CONTENT else decisions.c[name]
+    for name in (each.name for each in msgspec.structs.fields(Decision))
+]
+_LINKS = [decisions.c[name] for name in ("sequence", "chain", "position", "previous", "hash")]
+# short reads, so that a long walk never keeps the write-ahead log from starting over
+_ROWS_AT_ONCE = 500
+
+
+@dataclass
+class ChainEnd:
+    """How far one writer's chain goes: kept elsewhere, this shows later that nothing was cut off its end."""
+
+    chain: str
+    decisions: int
+    hash: str
+    """Of its newest row, hexadecimal."""
+
+
+@dataclass(frozen=True)
+class ChainBreak:
+    """The first row that is not what its chain says."""
+
+    decision: str
+    chain: str
+    position: int
+    reason: str
+
+
+@dataclass
+class Verification:
+    """What a walk over the whole record found; `broken` is None where every row is as it was written."""
+
+    decisions: int = 0
+    chains: dict[str, ChainEnd] = field(default_factory=dict)
+    broken: ChainBreak | None = None
+
+
+def verify_chain(url: str, on_progress: Callable[[int, int], None] | None = None) -> Verification:
+    """Recomputes every hash in the order of writing and stops at the first break; RecordUnavailable without a record.
+
+    `on_progress` is told rows done and rows in all. Rows cut off the end of a chain leave no trace in the record
+    itself: compare `chains` with what an earlier run printed.
+    """
+    walk = _Walk(_starting_points(url))
+    total = read_rows(url, select(func.count()).select_from(decisions))[0][0]
+    for row in stored_rows(url):
+        walk.found.broken = walk.fault(row)
+        if walk.found.broken is not None:
+            break
+        walk.found.decisions += 1
+        if on_progress is not None and walk.found.decisions % _ROWS_AT_ONCE == 0:
+            on_progress(walk.found.decisions, total)
+    if on_progress is not None:
+        on_progress(walk.found.decisions, total)
+    return walk.found
+
+
+def _starting_points(url: str) -> set[bytes]:
+    """The hashes that chains began after: each must be that of a row written before."""
+    query: Select[Any] = select(decisions.c.previous).where(decisions.c.position == 1)
+    return {row.previous for row in read_rows(url, query)} - {NO_ROW_BEFORE}
+
+
+def stored_rows(url: str) -> Iterator[Any]:
+    """All decisions in the order of writing, with their links, their content as it is stored."""
+    last = 0
+    query = select(*_LINKS, *_DECISION).order_by(decisions.c.sequence).limit(_ROWS_AT_ONCE)
+    while rows := read_rows(url, query.where(decisions.c.sequence > last)):
+        yield from rows
+        last = rows[-1].sequence
+
+
+class _Walk:
+    """The chains' ends as far as the walk has come."""
+
+    def __init__(self, starting_points: set[bytes]) -> None:
+        self.found = Verification()
+        self._not_met = starting_points
+
+    def fault(self, row: Any) -> ChainBreak | None:
+        """What is wrong with the next row; None, and the chain is one longer, where nothing is."""
+        reason = self._wrong_place(row) or wrong_content(row)
+        if reason is not None:
+            return ChainBreak(row.id, row.chain, row.position, reason)
+        self._not_met.discard(row.hash)
+        self.found.chains[row.chain] = ChainEnd(row.chain, row.position, row.hash.hex())
+        return None
+
+    def _wrong_place(self, row: Any) -> str | None:
+        end = self.found.chains.get(row.chain)
+        if end is None:
+            if row.position != 1:
+                return "the beginning of its chain is missing"
+            return "its chain began after a row that is missing" if row.previous in self._not_met else None
+        if row.position != end.decisions + 1:
+            return f"row {end.decisions + 1} of its chain is missing"
+        return None if row.previous.hex() == end.hash else "it does not follow the row before it"
+
+
+def wrong_content(row: Any) -> str | None:
+    """A reason where the row's hash is not that of its content."""
+    decision = Decision(*row[len(_LINKS) :])
+    expected = row_hash(row.previous, row.chain, row.position, decision)
+    return None if row.hash == expected else "its content was changed"

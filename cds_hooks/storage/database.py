@@ -1,15 +1,17 @@
-"""Where the record is: the SQLAlchemy URL read once, its SQLite file made ready, its engines."""
+"""Opens the database of a URL: parses the URL, prepares an SQLite file, makes engines."""
 
+import os
 import sqlite3
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from sqlalchemy import URL, Engine, create_engine, event, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.pool import NullPool
 
-from cds_hooks.storage.log import RecordUnavailable
+from cds_hooks.storage.decision import RecordUnavailable
 
 PAGE_BYTES = 8192
 """Measured in docs/decisions/0004-decision-record.md: three decisions to a page."""
@@ -44,7 +46,7 @@ def make_file(file: Path) -> None:
         # it will hold patients' data: for this user only, and SQLite gives its other files the same permissions
         file.touch(mode=0o600)
     except OSError as error:
-        raise RecordUnavailable(f"the record {file} cannot be made: {reason(error)}") from error
+        raise RecordUnavailable(f"the record {file} cannot be made: {database_error_reason(error)}") from error
 
 
 def connect_sqlite(file: Path) -> sqlite3.Connection:
@@ -68,7 +70,17 @@ def reading_engine(url: URL) -> Engine:
     """An engine that changes nothing and makes no new file; RecordUnavailable where there is no record yet."""
     if url.get_backend_name() == "sqlite" and not sqlite_file(url).is_file():
         raise RecordUnavailable(f"there is no record at {sqlite_file(url)} yet; a server makes it when it starts")
-    return _engine(url, "query_only=ON").execution_options(isolation_level="AUTOCOMMIT")
+    return _engine(_readable(url), "query_only=ON").execution_options(isolation_level="AUTOCOMMIT")
+
+
+def _readable(url: URL) -> URL:
+    """The URL with which a write-protected SQLite file is read: without the files that SQLite makes beside it."""
+    if url.get_backend_name() != "sqlite":
+        return url
+    file = sqlite_file(url)
+    if os.access(file.parent, os.W_OK) or file.with_name(file.name + "-wal").exists():
+        return url
+    return url.set(database=f"file:{quote(str(file.absolute()))}", query={"immutable": "1", "uri": "true"})
 
 
 def _engine(url: URL, *settings: str) -> Engine:
@@ -87,7 +99,7 @@ def _engine(url: URL, *settings: str) -> Engine:
     return engine
 
 
-def reason(error: Exception) -> str:
+def database_error_reason(error: Exception) -> str:
     """What the database or the operating system said, in one line; what was to be stored is not in it."""
     if isinstance(error, DBAPIError):
         error = error.orig if isinstance(error.orig, Exception) else error

@@ -1,8 +1,91 @@
-"""What is kept of one answered hook call, and of a clinician's answer to a card."""
+"""What is recorded of one call: its identifiers, its row, what it rests on, and the interface of the log.
 
-from typing import Literal
+A decision's id is a UUID version 7 (RFC 9562): 48 bits of milliseconds and 12 bits of their fraction, which never go
+back within a process, then 46 random bits and 16 bits of zero. A card's uuid puts the card's number, from 1, into the
+last byte but one; a suggestion's uuid puts its own number, from 1, into the last byte. So a card that comes back in
+feedback names its decision without a table of cards, which would cost one more row for every card on every call.
+"""
+
+import asyncio
+import hashlib
+import os
+import time
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Literal, Protocol, TypeVar
 
 import msgspec
+
+from cards.rules.engine.finding import Silence
+from cds_hooks.storage.health import RecordHealth
+from fhir.mapping.features.feature import FeatureVector
+
+_VERSION = 7 << 76
+_VARIANT = 2 << 62
+_LARGEST = 255
+_ROUNDS = 8
+_PARTS = 16
+
+_last_tick = 0
+
+
+def new_decision_id() -> str:
+    """A UUID in lower case; text order is the order of making within a process, and of the clock between processes."""
+    global _last_tick
+    # 1 tick = 1 ms / 4096, the fraction RFC 9562 section 6.2 method 3 puts behind the milliseconds
+    tick = max(time.time_ns() * 4096 // 1_000_000, _last_tick + 1)
+    _last_tick = tick
+    random = int.from_bytes(os.urandom(6), "big") & 0x3FFF_FFFF_FFFF
+    return _text((tick >> 12) << 80 | _VERSION | (tick & 0xFFF) << 64 | _VARIANT | random << 16)
+
+
+def card_uuid(decision_id: str, card: int) -> str:
+    """The uuid of a decision's card, the first being 1; ValueError beyond 255."""
+    return decision_id[:-4] + _byte(card) + "00"
+
+
+def suggestion_uuid(card: str, suggestion: int) -> str:
+    """The uuid of a card's suggestion, the first being 1; ValueError beyond 255."""
+    return card[:-2] + _byte(suggestion)
+
+
+def numbered_uuid(decision_id: str, number: int) -> str:
+    """The uuid of the n-th thing that a decision names, cards, suggestions and new orders counted through from 1.
+
+    Up to 255 they are `card_uuid`; then the last byte counts on, below 8, which leaves room for the parts of what a
+    dialect takes apart (`part_uuid`). ValueError beyond 2,040.
+    """
+    rounds, position = divmod(number - 1, _LARGEST)
+    if not 0 <= rounds < _ROUNDS:
+        raise ValueError(f"a decision names up to {_LARGEST * _ROUNDS} things, not {number}")
+    return decision_id[:-4] + _byte(position + 1) + f"{rounds:02x}"
+
+
+def part_uuid(uuid: str, part: int) -> str:
+    """The uuid of a part, from 0 to 15, of what `numbered_uuid` or `card_uuid` named; like no other of the decision."""
+    if not 0 <= part < _PARTS:
+        raise ValueError(f"what is named has up to {_PARTS} parts, not {part + 1}")
+    return uuid[:-2] + _byte(128 + int(uuid[-2:], 16) % _ROUNDS * _PARTS + part)
+
+
+def decision_of(uuid: str) -> str | None:
+    """The id of the decision that a card's or suggestion's uuid came from; None for one that cannot be ours."""
+    text = uuid.strip().lower().removeprefix("urn:uuid:")
+    if len(text) != 36 or text[14] != "7" or any(text[at] != "-" for at in (8, 13, 18, 23)):
+        return None
+    return text[:-4] + "0000"
+
+
+def _text(value: int) -> str:
+    digits = f"{value:032x}"
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+
+def _byte(number: int) -> str:
+    if not 1 <= number <= _LARGEST:
+        raise ValueError(f"a decision has cards, and a card suggestions, 1 to {_LARGEST}, not {number}")
+    return f"{number:02x}"
+
 
 Outcome = Literal["cards", "silent", "error"]
 
@@ -28,6 +111,11 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
     """The body exactly as it was sent."""
     basis: bytes
     """JSON object as `basis.encode_basis` makes it: inputs with their evidence, scores, silences, timings."""
+    user_id: str | None = None
+    """Who was shown the cards: a keyed hash of the user (`user_hash.py`), the user in the clear, or an empty string.
+
+    None in rows from before version 0004 of the schema.
+    """
 
 
 class FeedbackItem(msgspec.Struct, frozen=True, gc=False):
@@ -46,3 +134,115 @@ class FeedbackItem(msgspec.Struct, frozen=True, gc=False):
     user_comment: str | None = None
     """The clinician's own words: may hold patient data, so it is in the record only."""
     override_reason_display: str | None = None
+
+
+_encoder = msgspec.json.Encoder()
+
+
+def inputs_of(
+    as_of: datetime,
+    vector: FeatureVector | None,
+    orders: dict[str, Any] | None,
+    vaccinations: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Everything a decision is computed from: clock, features with their evidence, drafted orders, vaccinations.
+
+    A feature is value, time and resource; its words and unit stand in the model's feature dictionary.
+    """
+    inputs: dict[str, Any] = {"as_of": as_of.isoformat()}
+    if vector is not None:
+        inputs["features"] = {
+            found.feature.name: (found.value, found.effective, found.source)
+            for found in vector.evidence
+            if found is not None
+        }
+        inputs["missing"] = {gap.feature.name: gap.reason for gap in vector.missing}
+    if orders is not None:
+        inputs["orders"] = orders
+    if vaccinations is not None:
+        inputs["vaccinations"] = vaccinations
+    return inputs
+
+
+def input_digest_of(inputs: dict[str, Any]) -> str:
+    """SHA-256 of the inputs, hexadecimal: equal inputs, equal decision. Most of the body is not read, nor hashed."""
+    return hashlib.sha256(_encoder.encode(inputs)).hexdigest()
+
+
+def encode_models(models: Sequence[dict[str, str]]) -> bytes:
+    """The models that were asked, as a JSON array of id, version and sha256."""
+    return _encoder.encode(models)
+
+
+def encode_basis(
+    inputs: dict[str, Any],
+    scores: dict[str, Any] | None,
+    silences: Sequence[Silence],
+    timings: dict[str, float],
+    prefetch: msgspec.Raw | None = None,
+) -> bytes:
+    """JSON of everything that is needed to compute the decision again and to explain it.
+
+    `prefetch` is JSON already: the state of each key of the prefetch.
+    """
+    basis = {**inputs, "timings": timings}
+    if prefetch is not None:
+        basis["prefetch"] = prefetch
+    if scores is not None:
+        basis["scores"] = scores
+    if silences:
+        basis["silence"] = [(silence.subject, silence.reason, silence.text) for silence in silences]
+    return _encoder.encode(basis)
+
+
+WaitingDecisions = list[tuple[Decision, "asyncio.Future[None]"]]
+"""Decisions that are not committed yet, each with what its caller waits for."""
+
+_Item = TypeVar("_Item", Decision, FeedbackItem)
+
+
+class RecordUnavailable(Exception):
+    """The record cannot be written or read; the message is one sentence for the operator, without patient data."""
+
+
+class DecisionLog(Protocol):
+    """The append-only record of decisions; one log per process, used from one event loop."""
+
+    health: RecordHealth
+    """Whether commits succeed, and why not."""
+
+    async def append(self, decision: Decision) -> None:
+        """Returns when the decision is committed, never before; RecordUnavailable when it could not be."""
+
+    async def append_feedback(self, items: Sequence[FeedbackItem]) -> list[FeedbackItem]:
+        """Stores all items or none and returns those that are new: the same card, outcome and time again are not."""
+
+    async def check(self) -> None:
+        """Returns within 2 seconds when the database can be written; RecordUnavailable when it cannot.
+
+        Something is really written, at most once a second, and it is no row of the record.
+        """
+
+    async def close(self) -> None:
+        """Commits what is waiting and closes the database."""
+
+
+def answer_all(waiting: WaitingDecisions, failure: str | None) -> None:
+    """Ends every wait: with success, or with RecordUnavailable and this reason."""
+    for _, future in waiting:
+        if future.done():  # its caller went away; the decision is in the record all the same
+            continue
+        if failure is None:
+            future.set_result(None)
+        else:
+            future.set_exception(RecordUnavailable(failure))
+
+
+def without_nul(item: _Item) -> _Item:
+    """The same with U+FFFD for NUL, which JSON's strings can hold and PostgreSQL's text cannot."""
+    changed = {
+        name: value.replace("\0", "\N{REPLACEMENT CHARACTER}")
+        for name in item.__struct_fields__
+        if isinstance(value := getattr(item, name), str) and "\0" in value
+    }
+    return msgspec.structs.replace(item, **changed) if changed else item

@@ -1,15 +1,69 @@
-"""Opens the decision log that a database URL asks for."""
+"""Opens the decision log of a database URL and brings its schema up to date."""
 
-from cds_hooks.storage.database import parse_url
-from cds_hooks.storage.log import DecisionLog
-from cds_hooks.storage.migrate import upgrade
+from pathlib import Path
+
+from sqlalchemy import URL, Connection, inspect, text
+from sqlalchemy.exc import DBAPIError
+
+from cds_hooks.storage.database import (
+    database_error_reason,
+    engine_for,
+    make_file,
+    parse_url,
+    reading_engine,
+    sqlite_file,
+)
+from cds_hooks.storage.decision import DecisionLog, RecordUnavailable
 from cds_hooks.storage.sqlite import SqliteDecisionLog
+from cds_hooks.storage.tables import SCHEMA_VERSION
+
+_POSTGRES_LOCK = 0x6364_735F_686F_6F6B  # "cds_hook": one name for all workers that migrate the same database
+
+
+def upgrade_schema(url: URL) -> None:
+    """Every migration is applied when this returns; RecordUnavailable when the database cannot be opened."""
+    is_sqlite = url.get_backend_name() == "sqlite"
+    if is_sqlite:
+        make_file(sqlite_file(url))
+    try:
+        # looked at without a lock: a worker that starts again must not wait for those that write
+        with reading_engine(url).connect() as connection:
+            if schema_version(connection) == SCHEMA_VERSION:
+                return
+        with engine_for(url).begin() as connection:
+            if not is_sqlite:
+                connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _POSTGRES_LOCK})
+            if schema_version(connection) != SCHEMA_VERSION:
+                _run_migrations(connection)
+    except (DBAPIError, ImportError, OSError) as error:
+        raise RecordUnavailable(
+            f"the record at {url.render_as_string()} cannot be opened: {database_error_reason(error)}"
+        ) from error
+
+
+def schema_version(connection: Connection) -> str | None:
+    """The migration the database is at; None for a database without the record."""
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    version = connection.scalar(text("SELECT version_num FROM alembic_version"))
+    return str(version) if version else None
+
+
+def _run_migrations(connection: Connection) -> None:
+    # imported here: a database that is up to date does not wait for alembic at each start
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
+    config.attributes["connection"] = connection
+    command.upgrade(config, SCHEMA_VERSION)
 
 
 def open_decision_log(url: str) -> DecisionLog:
     """The log of an SQLite or PostgreSQL URL, its schema brought up to date; RecordUnavailable when it cannot be."""
     parsed = parse_url(url)
-    upgrade(parsed)
+    upgrade_schema(parsed)
     if parsed.get_backend_name() == "sqlite":
         return SqliteDecisionLog(parsed)
     # imported here: psycopg comes with the extra `postgres` only

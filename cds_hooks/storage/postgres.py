@@ -8,16 +8,25 @@ from sqlalchemy import URL, insert
 from sqlalchemy.dialects.postgresql import psycopg as psycopg_dialect
 
 from cds_hooks.storage.chain import Chain
-from cds_hooks.storage.database import reason
-from cds_hooks.storage.decision import Decision, FeedbackItem
-from cds_hooks.storage.feedback import store_feedback
-from cds_hooks.storage.log import RecordUnavailable, Waiting, answer_all, without_nul
+from cds_hooks.storage.database import database_error_reason
+from cds_hooks.storage.decision import (
+    Decision,
+    FeedbackItem,
+    RecordUnavailable,
+    WaitingDecisions,
+    answer_all,
+    without_nul,
+)
+from cds_hooks.storage.health import RecordHealth
+from cds_hooks.storage.queries import store_feedback
 from cds_hooks.storage.tables import COLUMNS, NEWEST_HASH, decisions
 
 _DIALECT = psycopg_dialect.dialect(paramstyle="format")  # type: ignore[no-untyped-call] # SQLAlchemy types no dialect
 _INSERT = str(insert(decisions).inline().compile(dialect=_DIALECT, column_keys=COLUMNS))
 _WAIT_SECONDS = 5
 _CHECK_SECONDS = 1.5
+# A message in the write-ahead log, committed: it needs a server that is no standby and has room, and it is no row.
+_PROBE = "SELECT pg_logical_emit_message(true, 'cds-hooks', 'ready')"
 
 
 class PostgresDecisionLog:
@@ -25,9 +34,10 @@ class PostgresDecisionLog:
 
     def __init__(self, url: URL) -> None:
         """The database is there and migrated; the connection is opened by the first append."""
+        self.health = RecordHealth()
         self._url = url
         self._address = url.set(drivername="postgresql").render_as_string(hide_password=False)
-        self._waiting: Waiting = []
+        self._waiting: WaitingDecisions = []
         self._writer: asyncio.Task[None] | None = None
         self._connection: psycopg.AsyncConnection | None = None
         self._chain: Chain | None = None
@@ -45,13 +55,18 @@ class PostgresDecisionLog:
         return await asyncio.to_thread(store_feedback, self._url, items)
 
     async def check(self) -> None:
-        """RecordUnavailable where a new connection is not answered; the writer's own is left alone."""
+        """RecordUnavailable where a new connection cannot read and commit; the writer's own is left alone."""
         try:
             async with asyncio.timeout(_CHECK_SECONDS):
                 async with await psycopg.AsyncConnection.connect(self._address) as connection:
                     await connection.execute(NEWEST_HASH)
+                    await connection.execute(_PROBE)
         except (psycopg.Error, OSError) as error:
-            raise RecordUnavailable(f"the record in PostgreSQL does not answer: {reason(error)}") from error
+            reason = f"the record in PostgreSQL cannot be written: {database_error_reason(error)}"
+            self.health.failed(reason)
+            raise RecordUnavailable(reason) from error
+        if (failure := self.health.recent_failure) is not None:
+            raise RecordUnavailable(failure)
 
     async def close(self) -> None:
         """Commits what is waiting and closes the connection."""
@@ -68,9 +83,12 @@ class PostgresDecisionLog:
                     await self._commit([decision for decision, _ in group])
             # whatever it was, nobody may be left waiting, and an unforeseen failure is a missing record too
             except Exception as error:
-                failure = f"the record in PostgreSQL cannot be written: {reason(error)}"
+                failure = f"the record in PostgreSQL cannot be written: {database_error_reason(error)}"
+                self.health.failed(failure, len(group))
                 # whether the rows arrived is uncertain, so neither connection nor chain goes on
                 await self._disconnect()
+            if failure is None:
+                self.health.succeeded()
             answer_all(group, failure)
         self._writer = None
 

@@ -1,27 +1,89 @@
-"""The decision log in an SQLite file: a group of decisions is committed in one turn of the event loop."""
+"""The decision log in an SQLite file, and the thread that moves its write-ahead log into the file."""
 
 import asyncio
+import errno
 import os
 import sqlite3
+import threading
 from collections.abc import Sequence
+from contextlib import closing, suppress
 from pathlib import Path
 
 from sqlalchemy import URL, insert
 from sqlalchemy.dialects import sqlite
 
 from cds_hooks.storage.chain import Chain
-from cds_hooks.storage.checkpoint import Checkpointer
-from cds_hooks.storage.database import LOCK_WAIT_SECONDS, connect_sqlite, reason, sqlite_file
-from cds_hooks.storage.decision import Decision, FeedbackItem
-from cds_hooks.storage.feedback import store_feedback
-from cds_hooks.storage.log import RecordUnavailable, Waiting, answer_all
+from cds_hooks.storage.database import LOCK_WAIT_SECONDS, connect_sqlite, database_error_reason, sqlite_file
+from cds_hooks.storage.decision import Decision, FeedbackItem, RecordUnavailable, WaitingDecisions, answer_all
+from cds_hooks.storage.health import RecordHealth
+from cds_hooks.storage.queries import store_feedback
 from cds_hooks.storage.tables import COLUMNS, NEWEST_HASH, decisions
+
+_EVERY_ROWS = 4000
+_RESTART_WAIT_MS = 50
+
+
+class Checkpointer:
+    """Counts the rows written and checkpoints after every 4,000 of them."""
+
+    def __init__(self, file: Path) -> None:
+        """Nothing is opened and no thread started before the first checkpoint is due."""
+        self._file = file
+        self._rows = 0
+        self._due = threading.Event()
+        self._closing = False
+        self._thread: threading.Thread | None = None
+
+    def written(self, rows: int) -> None:
+        """Called after each commit; returns at once."""
+        self._rows += rows
+        if self._rows < _EVERY_ROWS:
+            return
+        self._rows = 0
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="checkpoint", daemon=True)
+            self._thread.start()
+        self._due.set()
+
+    def close(self) -> None:
+        """Waits for a checkpoint that is under way."""
+        self._closing = True
+        self._due.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _run(self) -> None:
+        while True:
+            self._due.wait()
+            self._due.clear()
+            if self._closing:
+                return
+            # a full disk, say: the writer meets it too and says so; the log is kept until the next time
+            with suppress(sqlite3.Error), closing(connect_sqlite(self._file)) as connection:
+                _checkpoint(connection)
+
+
+def _checkpoint(connection: sqlite3.Connection) -> None:
+    """First the bulk while others write; then the rest, with the writers held off, so that the log starts over.
+
+    Without the second step a log that is written without a pause would grow for ever. A reader that is in the way
+    for longer than the wait postpones it to the next time.
+    """
+    connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+    connection.execute(f"PRAGMA busy_timeout={_RESTART_WAIT_MS}")
+    connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
+
 
 _INSERT = str(insert(decisions).compile(dialect=sqlite.dialect(paramstyle="qmark"), column_keys=COLUMNS))
 
 # another process is writing; the low byte of SQLite's extended codes
 _LOCKED = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 _RETRY_SECONDS = 0.001
+
+_PROBE_EVERY_SECONDS = 1.0
+_PROBE_WAIT_SECONDS = 1.5
+# A decision takes a page or two of the write-ahead log; below this the next checkpoint would not fit.
+_LEAST_FREE_BYTES = 1024 * 1024
 
 # committing 8 together costs about what 3 cost one by one, so a group that grows gets up to two more turns of the loop
 _MOST_TURNS = 2
@@ -35,7 +97,9 @@ class SqliteDecisionLog:
         """The file is there and migrated; RecordUnavailable when it cannot be opened."""
         self._url = url
         self._file = sqlite_file(url)
+        self.health = RecordHealth()
         self._chain: Chain | None = None
+        self._probed_at: float | None = None
         self._start_group()
         try:
             self._connection = connect_sqlite(self._file)
@@ -58,12 +122,38 @@ class SqliteDecisionLog:
         return await asyncio.to_thread(store_feedback, self._url, items)
 
     async def check(self) -> None:
-        """RecordUnavailable where the file is not the one that was opened, or cannot be read."""
+        """RecordUnavailable where the file was replaced, cannot be read or written, or its disk is full."""
         try:
             self._check_file()
             self._connection.execute(NEWEST_HASH).fetchone()
+            await self._probe()
         except (sqlite3.Error, OSError) as error:
-            raise RecordUnavailable(self._reason(error)) from error
+            self._probed_at = None
+            reason = self._reason(error)
+            self.health.failed(reason)
+            raise RecordUnavailable(reason) from error
+        if (failure := self.health.recent_failure) is not None:
+            raise RecordUnavailable(failure)
+
+    async def _probe(self) -> None:
+        """Writes the number in the head of the file that is there for applications: one page, and no row."""
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        if self._probed_at is not None and started - self._probed_at < _PROBE_EVERY_SECONDS:
+            return
+        if _free_bytes(self._file) < _LEAST_FREE_BYTES:
+            raise OSError(errno.ENOSPC, "database or disk is full")
+        while True:
+            try:
+                self._connection.execute(f"PRAGMA user_version={int(started) % 2**31}")
+            except sqlite3.OperationalError as error:
+                if not _is_locked(error) or loop.time() - started > _PROBE_WAIT_SECONDS:
+                    raise
+                await asyncio.sleep(_RETRY_SECONDS)
+            else:
+                break
+        self._probed_at = started
+        self._checkpointer.written(1)
 
     async def close(self) -> None:
         """Commits what is waiting and closes the file."""
@@ -73,7 +163,7 @@ class SqliteDecisionLog:
         self._connection.close()
 
     def _start_group(self) -> None:
-        self._waiting: Waiting = []
+        self._waiting: WaitingDecisions = []
         self._counted = 0
         self._turns = 0
         self._locked_since: float | None = None
@@ -100,6 +190,9 @@ class SqliteDecisionLog:
             # whether the rows arrived is uncertain, so this chain does not go on
             self._chain = None
             failure = self._reason(error)
+            self.health.failed(failure, len(waiting))
+        else:
+            self.health.succeeded()
         self._start_group()
         answer_all(waiting, failure)
 
@@ -134,7 +227,12 @@ class SqliteDecisionLog:
         return now - self._locked_since < LOCK_WAIT_SECONDS
 
     def _reason(self, error: Exception) -> str:
-        return f"the record at {self._file} cannot be written: {reason(error)}"
+        return f"the record at {self._file} cannot be written: {database_error_reason(error)}"
+
+
+def _free_bytes(file: Path) -> int:
+    status = os.statvfs(file)
+    return status.f_bavail * status.f_frsize
 
 
 def _identity(file: Path) -> tuple[int, int]:

@@ -2,7 +2,9 @@
 
 from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData, Table, Text, UniqueConstraint
 
-SCHEMA_VERSION = "0002"
+from cds_hooks.storage.content import StoredContent, StoredText
+
+SCHEMA_VERSION = "0004"
 """The newest migration; a database that is there already is not migrated again at each start."""
 
 metadata = MetaData()
@@ -28,9 +30,11 @@ decisions = Table(
     Column("previous", LargeBinary, nullable=False),
     Column("hash", LargeBinary, nullable=False),
     # the large columns last: a list reads the others without touching them
-    Column("models", LargeBinary, nullable=False),
-    Column("response", LargeBinary, nullable=False),
-    Column("basis", LargeBinary, nullable=False),
+    Column("models", StoredContent, nullable=False),
+    Column("response", StoredContent, nullable=False),
+    Column("basis", StoredContent, nullable=False),
+    # added by version 0004; NULL in the rows from before it
+    Column("user_id", Text),
 )
 
 feedback = Table(
@@ -46,12 +50,46 @@ feedback = Table(
     Column("accepted_suggestions", Text, nullable=False),
     Column("override_reason_code", Text),
     Column("override_reason_system", Text),
-    Column("user_comment", Text),
+    Column("user_comment", StoredText),
     Column("received_at", BigInteger, nullable=False),
     Column("override_reason_display", Text),
+    # the chain over feedback (version 0004)
+    Column("position", BigInteger),
+    Column("previous", LargeBinary),
+    Column("hash", LargeBinary),
     UniqueConstraint("card", "outcome", "outcome_timestamp", "accepted_suggestions", name="feedback_once"),
     Index("feedback_by_decision", "decision"),
+    # the overrides that can still count are read by their time at the start
+    Index("feedback_by_time", "received_at"),
 )
+
+events = Table(
+    "events",
+    metadata,
+    Column("sequence", _row_number, primary_key=True, autoincrement=True),
+    Column("at", BigInteger, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("position", BigInteger, nullable=False),
+    Column("previous", LargeBinary, nullable=False),
+    Column("hash", LargeBinary, nullable=False),
+)
+"""What people did to the record and its rules: approvals, legal holds, archives."""
+
+removals = Table(
+    "removals",
+    metadata,
+    Column("sequence", _row_number, primary_key=True, autoincrement=True),
+    Column("chain", Text, nullable=False),
+    Column("first_position", BigInteger, nullable=False),
+    Column("last_position", BigInteger, nullable=False),
+    Column("previous", LargeBinary, nullable=False),
+    Column("hash", LargeBinary, nullable=False),
+    Column("archive", Text, nullable=False),
+    Index("removals_by_chain", "chain", "first_position"),
+)
+"""Which rows of which chain went into an archive: only these can be deleted. `feedback` is the chain of feedback."""
 
 COLUMNS = [column.name for column in decisions.columns if column.name != "sequence"]
 """What a writer fills in, in the order of `chain.Row`; the database counts `sequence`."""

@@ -1,12 +1,146 @@
-"""From a model's manifest to the rows of its page."""
+"""From a model's manifest, card and release to its page: performance, calibration, inputs, source attributes, gates."""
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import groupby, pairwise
+from typing import Any
 
-from cards.explain import in_100
-from cds_hooks.web.inputs import SEX, average_of, words_of
-from cds_hooks.web.numbers import people_range, spoken_unit, spoken_value
-from models_onnx.manifest import Bin, Feature, Manifest
+from cards.compose.factors import in_100
+from cds_hooks.web.model_inputs import SEX, average_of, words_of
+from cds_hooks.web.numbers import format_unit, format_value, people_range
+from models_onnx.artifact.manifest import Manifest, ModelInput, RiskBin
+from models_onnx.artifact.release_file import Release
+from models_onnx.model_card.attributes import ATTRIBUTES
+from models_onnx.model_card.page import SECTIONS
+from models_onnx.model_card.schema import attribute_of
+
+LEAST_EVENTS = 50
+"""Fewer events than this give no figure of what happened against what was foretold (responsible-ai.md 5.2)."""
+
+_AGES = re.compile(r"(?P<low>\d\d)(?:-(?P<high>\d\d)| and over)")
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A figure with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Tested:
+    """How the estimates held among these people; None where there was not enough data.
+
+    `ranking` is the AUROC, `happened` what happened for each one foretold, `slope` the calibration slope.
+    """
+
+    people: int
+    events: int
+    ranking: Estimate | None
+    happened: Estimate | None
+    slope: Estimate | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """One group of people it was tested in, over all years and in those it was last set to."""
+
+    axis: str
+    name: str
+    every: Tested
+    latest: Tested
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """How the estimates hold when some inputs are left out of everyone's record."""
+
+    words: str
+    ranking: Estimate | None
+    happened: Estimate | None
+
+
+@dataclass(frozen=True, slots=True)
+class Performance:
+    """The whole evaluation; `simple` is the ranking by a few inputs alone, which the model has to beat."""
+
+    how: str
+    every: Tested
+    latest: Tested
+    simple: Estimate | None
+    groups: tuple[Group, ...]
+    panels: tuple[Panel, ...]
+
+    def groups_of(self, age: float | None, sex: str) -> list[Group]:
+        """The groups of age and sex that a person belongs to."""
+        return [group for group in self.groups if group.name == sex or (age is not None and _holds(group.name, age))]
+
+
+def outcome_short(manifest: Manifest) -> str:
+    """The outcome without what is said after its first comma: "died within 5 years"."""
+    return manifest.outcome.words.partition(",")[0]
+
+
+def simple_inputs(manifest: Manifest) -> str:
+    """The few inputs that the model has to beat, in words."""
+    names: list[str] = manifest.evaluation["simple"]["inputs"]
+    return " and ".join(words_of(manifest.feature(name)).lower() for name in names)
+
+
+def happened(manifest: Manifest) -> str:
+    """The outcome in one word, for the legend of a drawing."""
+    return "died" if _is_death(manifest) else "did"
+
+
+def otherwise(manifest: Manifest) -> str:
+    """Its opposite in as few words."""
+    return "lived" if _is_death(manifest) else "did not"
+
+
+def _is_death(manifest: Manifest) -> bool:
+    return manifest.outcome.words.startswith("died")
+
+
+def performance(manifest: Manifest) -> Performance:
+    """What the manifest's evaluation says."""
+    evaluation = manifest.evaluation
+    return Performance(
+        how=evaluation["how"],
+        every=_tested(evaluation["all"]),
+        latest=_tested(evaluation["latest"]),
+        simple=_estimate(evaluation["simple"].get("auroc")),
+        groups=tuple(
+            Group(block["axis"], block["group"], _tested(block), _tested(block.get("latest", {})))
+            for block in evaluation["subgroups"]
+        ),
+        panels=tuple(
+            Panel(block["words"], _estimate(block["auroc"]), _estimate(block["observed_expected"]))
+            for block in evaluation["panels"]
+        ),
+    )
+
+
+_FIGURES = ("auroc", "observed_expected", "calibration_slope")
+
+
+def _tested(block: Mapping[str, Any]) -> Tested:
+    events = block.get("events", 0)
+    enough = block.get("sufficient", events >= LEAST_EVENTS)
+    figures = {name: _estimate(block.get(name)) if enough else None for name in _FIGURES}
+    return Tested(block.get("n", 0), events, *figures.values())
+
+
+def _estimate(figure: Mapping[str, float | None] | None) -> Estimate | None:
+    value, low, high = (figure.get(name) for name in ("value", "low", "high")) if figure else (None, None, None)
+    return None if value is None or low is None or high is None else Estimate(value, low, high)
+
+
+def _holds(name: str, age: float) -> bool:
+    match = _AGES.fullmatch(name)
+    return match is not None and int(match["low"]) <= age and (match["high"] is None or age < int(match["high"]) + 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +176,7 @@ def calibration_rows(manifest: Manifest) -> list[CalibrationRow]:
     return [_calibration_row(each, end) for each, end in zip(bins, [*ends, 1.0], strict=True)]
 
 
-def _calibration_row(each: Bin, end: float) -> CalibrationRow:
+def _calibration_row(each: RiskBin, end: float) -> CalibrationRow:
     start = 100 * each.probability_low
     return CalibrationRow(
         words=f"{start:.0f} to {100 * end:.0f}" if end < 1 else f"{start:.0f} and over",
@@ -63,14 +197,71 @@ def input_rows(manifest: Manifest) -> list[InputRow]:
     return [_input_row(feature) for feature in manifest.features]
 
 
-def _input_row(feature: Feature) -> InputRow:
+def _input_row(feature: ModelInput) -> InputRow:
     source = f"LOINC {', '.join(feature.loinc)}" if feature.loinc else feature.fhir
     return InputRow(words_of(feature), _range(feature), average_of(feature), source)
 
 
-def _range(feature: Feature) -> str:
+def _range(feature: ModelInput) -> str:
     if feature.name == SEX:
         return "male or female"
-    low, high = spoken_value(feature.trained_low), spoken_value(feature.trained_high)
+    low, high = format_value(feature.trained_low), format_value(feature.trained_high)
     above = f"; above, it counts as {feature.clip_high:g}" if feature.clip_high is not None else ""
-    return f"{low} to {high} {spoken_unit(feature.unit)}{above}"
+    return f"{low} to {high} {format_unit(feature.unit)}{above}"
+
+
+@dataclass(frozen=True, slots=True)
+class AttributeRow:
+    """One attribute: its number and title, and what the card says; `available` is false where it says it cannot."""
+
+    number: str
+    title: str
+    words: str
+    available: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AttributeSection:
+    """Attributes that belong together, under one heading."""
+
+    heading: str
+    rows: tuple[AttributeRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseStatus:
+    """The release in words: its state, and which gates are green, waived or red."""
+
+    state: str
+    gates: str
+    digest: str
+
+
+def attribute_sections(card: dict[str, Any]) -> list[AttributeSection]:
+    """Every attribute of the card in its order, section by section."""
+    attributes = ATTRIBUTES[card["kind"]]
+    return [
+        AttributeSection(SECTIONS[name], tuple(_row(each, card) for each in group))
+        for name, group in groupby(attributes, key=lambda each: each.section)
+    ]
+
+
+def release_status(release: Release) -> ReleaseStatus:
+    """How the release stands."""
+    gates = release.gates
+    if gates is None:
+        return ReleaseStatus(release.state, "not run", release.digest)
+    parts = [f"{len(gates.green)} passed"]
+    if gates.waived:
+        parts.append(f"waived with an expiry date: {', '.join(gates.waived)}")
+    if gates.red:
+        parts.append(f"not passed: {', '.join(gates.red)}")
+    return ReleaseStatus(release.state, "; ".join(parts), release.digest)
+
+
+def _row(attribute: Any, card: dict[str, Any]) -> AttributeRow:
+    value = attribute_of(card, attribute)
+    if "not_available" in value:
+        words = f"Not available as of {value['as_of']}: {value['not_available']}"
+        return AttributeRow(attribute.number, attribute.title, words, available=False)
+    return AttributeRow(attribute.number, attribute.title, str(value.get("words", "")), available=True)

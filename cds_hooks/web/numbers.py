@@ -4,7 +4,7 @@ import math
 import re
 from datetime import UTC, datetime
 
-from cards.explain import in_100
+from cards.compose.factors import in_100
 from fhir.record.time import parse_time
 
 _MINUS = "−"
@@ -21,10 +21,10 @@ _WHOLE_UNITS = {"a": "years", "1": ""}
 _MICRO = re.compile(r"\bu(?=[A-Za-z])")
 
 
-def spoken_value(value: float) -> str:
+def format_value(value: float) -> str:
     """The number with the decimals a clinician reads at its size; a minus sign that is one.
 
-    >>> spoken_value(1.42), spoken_value(15.94), spoken_value(128.0), spoken_value(-0.5)
+    >>> format_value(1.42), format_value(15.94), format_value(128.0), format_value(-0.5)
     ('1.42', '15.9', '128', '−0.5')
     """
     places = 2 if abs(value) < 10 else 1 if abs(value) < 100 else 0
@@ -32,10 +32,10 @@ def spoken_value(value: float) -> str:
     return text.rstrip("0").rstrip(".") if places else text
 
 
-def spoken_unit(ucum: str) -> str:
+def format_unit(ucum: str) -> str:
     """A UCUM unit as it is printed.
 
-    >>> spoken_unit("10*3/uL"), spoken_unit("mm[Hg]"), spoken_unit("kg/m2"), spoken_unit("umol/L")
+    >>> format_unit("10*3/uL"), format_unit("mm[Hg]"), format_unit("kg/m2"), format_unit("umol/L")
     ('10³/µL', 'mmHg', 'kg/m²', 'µmol/L')
     """
     if ucum in _WHOLE_UNITS:
@@ -45,14 +45,14 @@ def spoken_unit(ucum: str) -> str:
     return _MICRO.sub("µ", ucum)
 
 
-def spoken_quantity(value: float, ucum: str) -> str:
+def format_quantity(value: float, ucum: str) -> str:
     """Value and unit together.
 
-    >>> spoken_quantity(6.1, "10*3/uL"), spoken_quantity(79, "a"), spoken_quantity(15.9, "%")
+    >>> format_quantity(6.1, "10*3/uL"), format_quantity(79, "a"), format_quantity(15.9, "%")
     ('6.1 × 10³/µL', '79 years', '15.9 %')
     """
-    unit = spoken_unit(ucum)
-    return f"{spoken_value(value)}{' ×' if unit.startswith('10') else ''} {unit}".rstrip()
+    unit = format_unit(ucum)
+    return f"{format_value(value)}{' ×' if unit.startswith('10') else ''} {unit}".rstrip()
 
 
 def signed(value: float, places: int = 3) -> str:
@@ -106,11 +106,11 @@ def date_of(effective: str) -> str:
     return effective[:10]
 
 
-def how_old(effective: str, as_of: datetime) -> str:
+def format_age(effective: str, as_of: datetime) -> str:
     """The age of a result in words; "" where its date cannot be read.
 
     >>> as_of = datetime(2026, 11, 20, tzinfo=UTC)
-    >>> how_old("2026-11-11", as_of), how_old("2024-07-20", as_of)
+    >>> format_age("2026-11-11", as_of), format_age("2024-07-20", as_of)
     ('9 days old', '28 months old')
     """
     time = parse_time(effective)
@@ -124,10 +124,10 @@ def how_old(effective: str, as_of: datetime) -> str:
     return f"{round(days / 30.44)} months old"
 
 
-def moment(at: datetime) -> str:
+def format_time(at: datetime) -> str:
     """A time to the minute, with its zone.
 
-    >>> moment(datetime(2026, 11, 20, 9, 14, 7, tzinfo=UTC))
+    >>> format_time(datetime(2026, 11, 20, 9, 14, 7, tzinfo=UTC))
     '2026-11-20 09:14 UTC'
     """
     return f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"

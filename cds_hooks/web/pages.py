@@ -1,4 +1,4 @@
-"""Page models laid out as HTML: one template environment, one set of headers, our own style sheet."""
+"""Renders the pages: the templates, the headers they are sent with, and what each template is given."""
 
 import hashlib
 from collections.abc import Iterable
@@ -7,20 +7,52 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from cards.explain import in_100
-from cds_hooks.web import model_facts, scale
-from cds_hooks.web.equation_facts import equation_inputs
-from cds_hooks.web.explanation import Explanation
-from cds_hooks.web.findings import is_web_address
-from cds_hooks.web.inputs import words_of
-from cds_hooks.web.model_page import calibration_rows, input_rows
+from cards.compose.factors import in_100
+from cds_hooks.web.charts import HAPPENED, PEOPLE
+from cds_hooks.web.decision_page import Explanation
+from cds_hooks.web.model_inputs import words_of
+from cds_hooks.web.model_page import (
+    LEAST_EVENTS,
+    attribute_sections,
+    calibration_rows,
+    happened,
+    input_rows,
+    otherwise,
+    outcome_short,
+    performance,
+    release_status,
+    simple_inputs,
+)
 from cds_hooks.web.numbers import signed
-from cds_hooks.web.rule_facts import RuleEntry, RulePage
-from cds_hooks.web.source_attributes import attribute_sections, standing
-from models_onnx.calculation.attributes import attributes
-from models_onnx.calculation.declaration import Equation
-from models_onnx.manifest import Manifest
-from models_onnx.signing.release import Release
+from cds_hooks.web.rule_page import RuleEntry, RulePage
+from cds_hooks.web.sent_cards import is_web_address
+from models_onnx.artifact.manifest import Manifest
+from models_onnx.artifact.release_file import Release
+from models_onnx.equations.calculate import limits
+from models_onnx.equations.card import source_attributes
+from models_onnx.equations.declaration import Equation, EquationInput
+
+
+@dataclass(frozen=True, slots=True)
+class InputRow:
+    """One input in words: its unit, its limits or choices, and the codes it is found by."""
+
+    words: str
+    unit: str
+    limits: str
+    codes: str
+
+
+def equation_inputs(equation: Equation) -> list[InputRow]:
+    """The inputs in the order of the equation."""
+    return [_row(item) for item in equation.inputs]
+
+
+def _row(item: EquationInput) -> InputRow:
+    allowed = " or ".join(item.choices) if item.choices else "yes or no" if item.kind == "yes-no" else limits(item)
+    codes = ", ".join(f"LOINC {code}" for code in item.loinc) or item.note
+    return InputRow(item.words, "" if item.unit == "1" else item.unit, allowed, codes)
+
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -93,17 +125,17 @@ def model_page(
         site,
         root="../",
         manifest=manifest,
-        tested=model_facts.performance(manifest),
+        tested=performance(manifest),
         bins=calibration_rows(manifest),
         features=input_rows(manifest),
         attributes=attribute_sections(card) if card else [],
-        standing=standing(release) if release else None,
+        standing=release_status(release) if release else None,
     )
 
 
 def equation_page(site: Site, equation: Equation) -> str:
     """What a published equation is for, what goes in, how it is read, and its source attributes."""
-    inputs, told = equation_inputs(equation), attributes(equation)
+    inputs, told = equation_inputs(equation), source_attributes(equation)
     return _render("equation.html", site, root="../", it=equation, inputs=inputs, attributes=told)
 
 
@@ -120,7 +152,12 @@ def static_file(name: str) -> bytes:
 
 def _render(template: str, site: Site, root: str, **values: Any) -> str:
     """`root` is the way from the page back to the start page."""
-    return _environment().get_template(template).render(site=site, root=root, **values)
+    return render(template, site=site, root=root, **values)
+
+
+def render(template: str, **values: Any) -> str:
+    """A template of `web/templates` with these values; every text is escaped."""
+    return _environment().get_template(template).render(**values)
 
 
 @cache
@@ -137,17 +174,17 @@ def _environment() -> "Environment":
     )
     environment.globals |= {
         "look": hashlib.sha256(static_file("look.css")).hexdigest()[:12],
-        "people_scale": scale.PEOPLE,
-        "happened_scale": scale.HAPPENED,
+        "people_scale": PEOPLE,
+        "happened_scale": HAPPENED,
         "indicator_words": {"info": "Info", "warning": "Warning", "critical": "Critical"},
         "in_100": in_100,
         "signed": signed,
         "is_web_address": is_web_address,
         "words_of": words_of,
-        "simple_inputs": model_facts.simple_inputs,
-        "least_events": model_facts.LEAST_EVENTS,
-        "outcome_short": model_facts.outcome_short,
-        "happened": model_facts.happened,
-        "otherwise": model_facts.otherwise,
+        "simple_inputs": simple_inputs,
+        "least_events": LEAST_EVENTS,
+        "outcome_short": outcome_short,
+        "happened": happened,
+        "otherwise": otherwise,
     }
     return environment

@@ -1,8 +1,7 @@
 """Reads from a FHIR server: one resource or a search with all its pages, within a deadline and bounds."""
 
-from fhir.client.bounds import Bounds
-from fhir.client.client import FhirClient, Found
+from fhir.client.client import FetchResult, FhirClient
 from fhir.client.errors import FetchError
-from fhir.client.query import Query, Read, Search
+from fhir.client.query import FetchLimits, Query, Read, Search
 
-__all__ = ["Bounds", "FetchError", "FhirClient", "Found", "Query", "Read", "Search"]
+__all__ = ["FetchError", "FetchLimits", "FetchResult", "FhirClient", "Query", "Read", "Search"]

@@ -1,35 +1,80 @@
-"""Reads and searches on one FHIR server. The token, and where it may go, is the business of the HTTP client given.
+"""Reads and searches on one FHIR server, with pages and retries. The HTTP client that is given holds the token.
 
-No clock here: how much time is left is asked of whoever set the deadline.
-"""
+There is no clock here: how much time is left is asked of whoever set the deadline."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import httpx
 import msgspec
 
-from fhir.client.bounds import Bounds
 from fhir.client.errors import (
     Busy,
-    Elsewhere,
+    DeadlineExceeded,
     FetchError,
     Forbidden,
-    OutOfTime,
+    ForeignAddress,
     ServerFailed,
     TooLarge,
     Unauthorized,
     Unreachable,
     Unreadable,
 )
-from fhir.client.pages import next_page
-from fhir.client.query import Query, Read, Search
-from fhir.client.retry import RETRIED, seconds_to_wait
-from fhir.record.reader import read_value
+from fhir.client.query import FetchLimits, Query, Read, Search
+from fhir.record.decoding import read_value
 from fhir.record.refusal import Refusal
 from fhir.record.resources import Bundle, BundleEntry, OperationOutcome
+
+RETRIED = (429, 503)
+_FIRST_SECONDS = 0.05
+
+
+def seconds_to_wait(headers: Mapping[str, str], attempt: int) -> float:
+    """Seconds before the next attempt; `attempt` counts from 0.
+
+    `Retry-After` is a number of seconds, or a date that is compared with the server's own `Date`, so that no clock is
+    needed here. Without either: 50 ms, doubled each time.
+    """
+    at_least = _FIRST_SECONDS * 2.0**attempt
+    return max(at_least, _asked_for(headers))
+
+
+def _asked_for(headers: Mapping[str, str]) -> float:
+    text = headers.get("retry-after", "").strip()
+    if text.isascii() and text.isdigit():
+        return float(text[:9])
+    try:
+        return (parsedate_to_datetime(text) - parsedate_to_datetime(headers.get("date", ""))).total_seconds()
+    except (ValueError, TypeError):
+        return 0.0
+
+
+def next_page(link: str, base: httpx.URL) -> httpx.URL:
+    """The absolute address of a `next` link. Raises ForeignAddress where it is not below the base address.
+
+    A link decides where the token goes next, and it comes from outside (checklist row FHIR-21).
+    """
+    try:
+        address = base.join(link)
+    except httpx.InvalidURL as error:
+        raise ForeignAddress from error
+    if address.userinfo or address.fragment or not _is_below(address, base):
+        raise ForeignAddress
+    return address
+
+
+def _is_below(address: httpx.URL, base: httpx.URL) -> bool:
+    if (address.scheme, address.host, address.port) != (base.scheme, base.host, base.port):
+        return False
+    root = base.path.rstrip("/")
+    # `path` is decoded once: a dot segment that was written as %2e%2e is one here as well
+    if any(part in (".", "..") for part in address.path.replace("\\", "/").split("/")):
+        return False
+    return address.path == root or address.path.startswith(f"{root}/")
+
 
 _ERRORS: dict[int, type[FetchError]] = {401: Unauthorized, 403: Forbidden, 429: Busy, 503: Busy}
 _NO_SUCH_RESOURCE = (404, 410)
@@ -39,8 +84,8 @@ _Body = bytes  # by another name inside Found, which has a member `bytes`
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """What a query brought: a lean resource, a Bundle of all its pages, or None where a read finds nothing.
+class FetchResult:
+    """The result of a query: a lean resource, a Bundle of all its pages, or None where a read finds nothing.
 
     `ended` says why it is not all of it, where it is not; `refusals` name what in it could not be read; `bodies` are
     the pages as they came, where they are to be kept.
@@ -55,35 +100,37 @@ class Found:
 
 
 class FhirClient:
-    """Asks one FHIR server, within the time that is left."""
+    """Reads and searches on one FHIR server within the time that is left."""
 
-    def __init__(self, http: httpx.AsyncClient, remaining: Callable[[], float], bounds: Bounds | None = None) -> None:
+    def __init__(
+        self, http: httpx.AsyncClient, remaining: Callable[[], float], bounds: FetchLimits | None = None
+    ) -> None:
         """`http` has the server's base address and, where there is one, the token; `remaining` gives seconds."""
         self._http = http
         self._base = http.base_url
         self._remaining = remaining
-        self._bounds = bounds or Bounds()
+        self._bounds = bounds or FetchLimits()
 
-    async def fetch(self, query: Query, name: str, *, keeps: bool = False) -> Found:
-        """What the query brings; FetchError where it brings nothing that can be used. `name` stands in refusals."""
+    async def fetch(self, query: Query, name: str, *, keeps: bool = False) -> FetchResult:
+        """The result of a query. Raises FetchError where nothing can be used. `name` is used in refusals."""
         if isinstance(query, Read):
             return await self._read(query, name, keeps)
         return await self._search(query, name, keeps)
 
-    async def fetch_rest(self, first: Bundle, name: str, *, keeps: bool = False) -> Found:
-        """A Bundle together with the pages after it, as far as they can be had."""
+    async def fetch_remaining_pages(self, first: Bundle, name: str, *, keeps: bool = False) -> FetchResult:
+        """The given first page of a search together with the pages after it, as far as they can be read."""
         return await self._with_the_rest(_Pages(first, keeps=keeps), name)
 
-    async def _read(self, query: Read, name: str, keeps: bool) -> Found:
+    async def _read(self, query: Read, name: str, keeps: bool) -> FetchResult:
         status, body = await self._send(self._http.build_request("GET", query.path), self._bounds.bytes)
         if status in _NO_SUCH_RESOURCE:
-            return Found(None, (), 1, len(body))
+            return FetchResult(None, (), 1, len(body))
         value, refusals = _decoded(status, body, name)
         if value is None or _type_of(value) != query.type:
             raise Unreadable
-        return Found(value, tuple(refusals), 1, len(body), bodies=(body,) if keeps else ())
+        return FetchResult(value, tuple(refusals), 1, len(body), bodies=(body,) if keeps else ())
 
-    async def _search(self, query: Search, name: str, keeps: bool) -> Found:
+    async def _search(self, query: Search, name: str, keeps: bool) -> FetchResult:
         if query.is_long:
             content = query.form.encode()
             request = self._http.build_request("POST", f"{query.type}/_search", content=content, headers=_FORM)
@@ -93,7 +140,7 @@ class FhirClient:
         await self._take_page(pages, request, name)
         return await self._with_the_rest(pages, name)
 
-    async def _with_the_rest(self, pages: "_Pages", name: str) -> Found:
+    async def _with_the_rest(self, pages: "_Pages", name: str) -> FetchResult:
         seen: set[str] = set()
         try:
             while pages.next is not None:
@@ -120,7 +167,7 @@ class FhirClient:
         """Status and body; waits and tries again after 429 and 503, and after nothing else."""
         remaining = self._remaining()
         if remaining <= 0:
-            raise OutOfTime
+            raise DeadlineExceeded
         try:
             async with asyncio.timeout(remaining):
                 for attempt in range(_MOST_ATTEMPTS):
@@ -132,7 +179,7 @@ class FhirClient:
                         raise Busy
                     await asyncio.sleep(seconds)
         except (TimeoutError, httpx.TimeoutException) as error:
-            raise OutOfTime from error
+            raise DeadlineExceeded from error
         except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL) as error:
             raise Unreachable from error
         return response.status_code, body
@@ -143,7 +190,7 @@ class FhirClient:
         response = await self._http.send(request, stream=True, follow_redirects=False)
         try:
             if 300 <= response.status_code < 400:
-                raise Elsewhere
+                raise ForeignAddress
             if response.headers.get("content-encoding", "identity").lower() != "identity":
                 raise Unreadable
             parts: list[bytes] = []
@@ -182,9 +229,9 @@ class _Pages:
         if self._keeps and body:
             self._bodies.append(body)
 
-    def found(self, ended: FetchError | None = None) -> Found:
+    def found(self, ended: FetchError | None = None) -> FetchResult:
         value = Bundle(type="searchset", total=self._total, entry=tuple(self._entries))
-        return Found(value, tuple(self._refusals), self.count, self.bytes, ended, tuple(self._bodies))
+        return FetchResult(value, tuple(self._refusals), self.count, self.bytes, ended, tuple(self._bodies))
 
 
 def _decoded(status: int, body: bytes, name: str) -> tuple[Any, list[Refusal]]:

@@ -17,7 +17,7 @@ from typing import ClassVar
 
 
 class FetchError(Exception):
-    """Ground of the tree; `reason` is a code for counters and records, `text` a sentence for a person."""
+    """Base class of the errors; `reason` is a code for metrics and records, `text` a sentence for a person."""
 
     reason: ClassVar[str] = "not-fetched"
     words: ClassVar[str] = "it could not be fetched"
@@ -27,36 +27,36 @@ class FetchError(Exception):
         super().__init__(self.text)
 
 
-class NotAQuery(FetchError):
-    """What was asked for is no plain read or type-level search."""
+class InvalidQuery(FetchError):
+    """The query is not a plain read or a type-level search."""
 
     reason = "not-a-query"
     words = "the query is no plain read or search"
 
 
-class OutOfTime(FetchError):
-    """The deadline came before the answer."""
+class DeadlineExceeded(FetchError):
+    """The server did not answer before the deadline."""
 
     reason = "timeout"
     words = "the FHIR server did not answer in time"
 
 
 class Unreachable(FetchError):
-    """No connection, or one that broke off."""
+    """The server cannot be reached, or the connection was lost."""
 
     reason = "unreachable"
     words = "the FHIR server cannot be reached"
 
 
 class Busy(FetchError):
-    """The server asks to wait longer than there is time."""
+    """The server asks the client to wait longer than there is time."""
 
     reason = "busy"
     words = "the FHIR server is busy and asks to wait longer than there is time"
 
 
 class Unauthorized(FetchError):
-    """The token is not accepted; there is no other (CDS Hooks has no refresh, checklist row FHIR-20)."""
+    """The token is not accepted. CDS Hooks has no way to refresh it (checklist row FHIR-20)."""
 
     reason = "unauthorized"
     words = "the FHIR server refuses the access token with 401"
@@ -70,28 +70,28 @@ class Forbidden(FetchError):
 
 
 class ServerFailed(FetchError):
-    """Any other status than those with a class of their own."""
+    """The server answered with an error status that has no class of its own."""
 
     reason = "server-error"
     words = "the FHIR server answered with an error"
 
 
 class Unreadable(FetchError):
-    """The answer is not what FHIR prescribes for the question."""
+    """The answer is not a FHIR resource of the kind that was asked for."""
 
     reason = "unreadable"
     words = "the FHIR server's answer is no FHIR resource of the kind that was asked for"
 
 
 class TooLarge(FetchError):
-    """The answer is larger than the bounds."""
+    """The answer has more pages or bytes than the limits allow."""
 
     reason = "too-large"
     words = "the answer is larger than what is read"
 
 
-class Elsewhere(FetchError):
-    """The server points to another place; tokens and questions go to one origin only."""
+class ForeignAddress(FetchError):
+    """The server points to an address outside its base; tokens and queries are sent to one origin only."""
 
     reason = "elsewhere"
     words = "the FHIR server points to another address, which is not followed"

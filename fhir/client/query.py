@@ -1,11 +1,22 @@
-"""What is asked of a FHIR server: a read or a type-level search, from parts, so that no value can become syntax."""
+"""What is asked of a FHIR server: a read or a type-level search, built from parts, and how much is read at most."""
 
 import re
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from fhir.client.bounds import LONGEST_URL
-from fhir.client.errors import NotAQuery
+from fhir.client.errors import InvalidQuery
+
+# What a GET may hold is not written anywhere; proxies and servers cut between 2,000 and 8,000 characters.
+LONGEST_URL = 1800
+
+
+@dataclass(frozen=True, slots=True)
+class FetchLimits:
+    """The limits of one query: pages of a search, and bytes of all pages together."""
+
+    pages: int = 20
+    bytes: int = 10 * 1024 * 1024
+
 
 _TYPE = re.compile(r"[A-Z][A-Za-z]{1,63}")
 _NAME = re.compile(r"_?[a-z][a-z-]{0,63}(?::[a-z-]{1,32})?")
@@ -16,18 +27,18 @@ _NOT_IN_AN_ID = re.compile(r"[/\\?#%;\x00-\x1f\x7f]")
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """One resource by its id; NotAQuery where type or id could mean another address."""
+    """A read of one resource by its id. Raises InvalidQuery where type or id could mean another address."""
 
     type: str
     id: str
 
     def __post_init__(self) -> None:
         if not _TYPE.fullmatch(self.type) or not self.id.strip(". ") or _NOT_IN_AN_ID.search(self.id):
-            raise NotAQuery
+            raise InvalidQuery
 
     @property
     def path(self) -> str:
-        """Relative to the base address."""
+        """The path relative to the base address."""
         return f"{self.type}/{quote(self.id, safe='')}"
 
 
@@ -40,7 +51,7 @@ class Search:
 
     def __post_init__(self) -> None:
         if not _TYPE.fullmatch(self.type) or not all(_NAME.fullmatch(name) for name, _ in self.parameters):
-            raise NotAQuery
+            raise InvalidQuery
 
     @property
     def form(self) -> str:
@@ -49,7 +60,7 @@ class Search:
 
     @property
     def path(self) -> str:
-        """Relative to the base address, for a GET."""
+        """The path and query relative to the base address, for a GET."""
         return f"{self.type}?{self.form}"
 
     @property

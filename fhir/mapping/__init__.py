@@ -1,1 +1,1 @@
-"""From facts to features."""
+"""What the facts of a record mean: medications, conditions, kidney function, stays, and the features of models."""

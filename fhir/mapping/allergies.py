@@ -1,4 +1,4 @@
-"""Which drugs the patient reacts to, how badly, and whether a drug or a class is among them."""
+"""The drug allergies and intolerances of a patient, with their severity, and whether a drug or class is among them."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -6,8 +6,9 @@ from typing import Literal, TypeAlias
 
 from msgspec import Struct
 
+from fhir.record.datatypes import CodeableConcept
 from fhir.record.record import PatientRecord
-from fhir.record.resources import AllergyIntolerance, CodeableConcept
+from fhir.record.resources import AllergyIntolerance
 from fhir.record.time import FhirTime, parse_time
 from fhir.terminology.allergens import Allergen, allergen_of_code, allergen_of_words, reaction_words
 from fhir.terminology.medications import class_members
@@ -36,7 +37,7 @@ _LOWER: dict[Severity, Severity] = {"critical": "warning", "warning": "info", "i
 
 
 class Allergy(Struct, frozen=True, gc=False):
-    """A drug allergy or intolerance: what of, the chart's words, how severe, when recorded, where it stands.
+    """A drug allergy or intolerance: the drugs, the words of the chart, the severity, the date and the resource.
 
     `kind` is None when the chart does not say which of the two it is: then it counts as an allergy. `severity` is that
     of the rule table, lowered where criticality is low, where it is an intolerance, or where the words are unsure;
@@ -62,31 +63,28 @@ class Allergy(Struct, frozen=True, gc=False):
 
     @property
     def is_rash_only(self) -> bool:
-        """Whether hives, a rash or itching is all that was seen."""
+        """Whether hives, a rash or itching are the only reactions."""
         return bool(self.reactions) and all(_MILD.search(one) and not _CRITICAL.search(one) for one in self.reactions)
 
     @property
     def is_no_allergy(self) -> bool:
-        """Whether nothing but nausea, headache and the like was seen, or an intolerance of which nothing is said."""
+        """Whether it is a side effect only (nausea, headache), or an intolerance without a reaction on record."""
         if self.reactions:
             return all(_NO_ALLERGY.search(one) and not _CRITICAL.search(one) for one in self.reactions)
         return self.is_intolerance
 
 
 def allergies(record: PatientRecord) -> tuple[Allergy, ...]:
-    """The drug allergies and intolerances of the record, made once per record.
+    """The drug allergies and intolerances of the record, computed once per record.
 
     Neither resolved or inactive ones, nor food and pollen; refuted ones are not facts of the record.
     """
-    known: tuple[Allergy, ...] | None = record.derived.get("allergies")
-    if known is None:
-        known = record.derived["allergies"] = tuple(_drug_allergies(record))
-    return known
+    return record.derive(_drug_allergies)
 
 
 def allergy_to_ingredient(record: PatientRecord, rxcui: str) -> Allergy | None:
     """The worst allergy or intolerance to this very ingredient, None when there is none."""
-    return worst(allergies_to_ingredient(record, rxcui))
+    return worst_allergy(allergies_to_ingredient(record, rxcui))
 
 
 def allergies_to_ingredient(record: PatientRecord, rxcui: str) -> list[Allergy]:
@@ -99,7 +97,7 @@ def allergy_to_class(record: PatientRecord, name: str) -> Allergy | None:
 
     Raises KeyError for a class that the tables do not have.
     """
-    return worst(allergies_to_class(record, name))
+    return worst_allergy(allergies_to_class(record, name))
 
 
 def allergies_to_class(record: PatientRecord, name: str) -> tuple[Allergy, ...]:
@@ -107,7 +105,7 @@ def allergies_to_class(record: PatientRecord, name: str) -> tuple[Allergy, ...]:
 
     Found once per record: many rules ask of the same few classes, and most charts have no such entry.
     """
-    by_class: dict[str, tuple[Allergy, ...]] = record.derived.setdefault("allergies by class", {})
+    by_class = record.derive(_no_classes_yet)
     known = by_class.get(name)
     if known is None:
         members = class_members()[name]
@@ -119,13 +117,22 @@ def allergies_to_class(record: PatientRecord, name: str) -> tuple[Allergy, ...]:
     return known
 
 
-def worst(found: Iterable[Allergy]) -> Allergy | None:
-    """The worst of them, allergies before intolerances."""
+def _no_classes_yet(_record: PatientRecord) -> dict[str, tuple[Allergy, ...]]:
+    """The allergies by class, filled as classes are asked for: at most one entry for each class of the tables."""
+    return {}
+
+
+def worst_allergy(found: Iterable[Allergy]) -> Allergy | None:
+    """The most severe of them, allergies before intolerances; None when there is none."""
     order = ("critical", "warning", "info")
     return min(found, key=lambda one: (one.is_intolerance, order.index(one.severity), one.source), default=None)
 
 
-def _drug_allergies(record: PatientRecord) -> Iterator[Allergy]:
+def _drug_allergies(record: PatientRecord) -> tuple[Allergy, ...]:
+    return tuple(_read_allergies(record))
+
+
+def _read_allergies(record: PatientRecord) -> Iterator[Allergy]:
     for resource in record.allergies:
         stated = resource.clinicalStatus
         if stated is not None and stated.coding and not stated.has("active"):

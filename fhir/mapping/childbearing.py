@@ -7,13 +7,13 @@ sterilisation, no long-acting contraceptive"; CLARIFICATIONS: "no contraceptive 
 import re
 from collections.abc import Iterable, Iterator
 
-from fhir.mapping.conditions import has_condition
-from fhir.mapping.medications import Identity
-from fhir.mapping.pregnancy import FIRST_YEAR, LAST_YEAR
+from fhir.mapping.conditions import find_condition
+from fhir.mapping.medications.identity import MedicationIdentity
+from fhir.mapping.pregnancy import FIRST_FERTILE_YEAR, LAST_FERTILE_YEAR
+from fhir.record.datatypes import CodeableConcept
 from fhir.record.record import PatientRecord
-from fhir.record.resources import CodeableConcept
 from fhir.record.time import FhirTime, parse_time
-from fhir.terminology.pregnancy import Use, contraceptive_words, contraceptives, use_of
+from fhir.terminology.pregnancy import PregnancyMeaning, contraceptive_words, contraceptives, pregnancy_meaning
 
 # By mouth it is given for other reasons; ATC G03AC06 is the injection.
 _ONLY_INJECTED = "6691"
@@ -36,24 +36,24 @@ _INFERTILE_IN_WORDS = re.compile(
 )
 
 
-def childbearing_no_contraception(record: PatientRecord, taken: Iterable[Identity]) -> bool | None:
+def childbearing_no_contraception(record: PatientRecord, taken: Iterable[MedicationIdentity]) -> bool | None:
     """Whether a pregnancy can begin: a woman of 12 to 50, not pregnant, nothing on record that prevents one.
 
     `taken` is what she is on and what is drafted beside. None where sex, age, problem list or medications are not
     known: their silence means nothing.
     """
     age = record.age_years()
-    if record.sex == "male" or (age is not None and not FIRST_YEAR <= age <= LAST_YEAR):
+    if record.sex == "male" or (age is not None and not FIRST_FERTILE_YEAR <= age <= LAST_FERTILE_YEAR):
         return False
     if any(is_contraceptive(one) for one in taken) or _is_prevented(record):
         return False
-    if has_condition(record, "pregnancy") is not None:
+    if find_condition(record, "pregnancy") is not None:
         return False
-    known = record.knows("Condition") and record.knows("MedicationRequest")
+    known = record.was_requested("Condition") and record.was_requested("MedicationRequest")
     return True if record.sex == "female" and age is not None and known else None
 
 
-def is_contraceptive(medication: Identity) -> bool:
+def is_contraceptive(medication: MedicationIdentity) -> bool:
     """Whether a medication prevents a pregnancy: by its ingredients, or by its words where it is not recognised."""
     found = contraceptives().intersection(medication.rxcuis)
     if found == {_ONLY_INJECTED}:
@@ -77,7 +77,7 @@ def _later(known: FhirTime | None, other: FhirTime) -> FhirTime:
     return other if known is None or other.instant > known.instant else known
 
 
-def _said(record: PatientRecord) -> Iterator[tuple[Use, FhirTime]]:
+def _said(record: PatientRecord) -> Iterator[tuple[PregnancyMeaning, FhirTime]]:
     """What conditions and procedures say, with the day; without one it counts as long ago."""
     for condition in record.conditions:
         yield from _uses(condition.code, condition.onsetDateTime or condition.recordedDate, record)
@@ -91,13 +91,15 @@ def _said(record: PatientRecord) -> Iterator[tuple[Use, FhirTime]]:
 _LONG_AGO = FhirTime(0.0, "", "year")
 
 
-def _uses(concept: CodeableConcept | None, when: str | None, record: PatientRecord) -> Iterator[tuple[Use, FhirTime]]:
+def _uses(
+    concept: CodeableConcept | None, when: str | None, record: PatientRecord
+) -> Iterator[tuple[PregnancyMeaning, FhirTime]]:
     time = (parse_time(when) if when else None) or _LONG_AGO
     if concept is None or time.is_after(record.as_of_epoch):
         return
     if _INFERTILE_IN_WORDS.search(concept.words):
         yield "infertile", time
     for coding in concept.coding:
-        use = use_of(coding.system, coding.code)
+        use = pregnancy_meaning(coding.system, coding.code)
         if use is not None:
             yield use, time

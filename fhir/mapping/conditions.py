@@ -1,7 +1,6 @@
-"""Which conditions of the table a patient has: one pass over the record, with the evidence of each."""
+"""Which conditions of the tables a patient has, each with its evidence: one pass over the record."""
 
-from collections.abc import Mapping
-from itertools import chain
+from collections.abc import Iterable, Mapping
 from typing import Literal, TypeAlias
 
 from msgspec import Struct
@@ -11,9 +10,9 @@ from fhir.record.record import PatientRecord
 from fhir.record.refusal import Refusal
 from fhir.record.resources import Condition, Encounter
 from fhir.record.time import FhirTime, parse_time
-from fhir.terminology.conditions import condition_keys, keys_of
+from fhir.terminology.conditions import condition_groups, condition_keys, condition_meaning
 
-Status: TypeAlias = Literal["active", "unstated", "past"]
+ConditionStatus: TypeAlias = Literal["active", "unstated", "past"]
 
 # FHIR R4 condition-clinical: active, recurrence and relapse are states of being ill; inactive, remission and resolved
 # are not. con-4: what has an abatement in the past is not active, whatever the status says.
@@ -22,7 +21,7 @@ _FIVE_YEARS_DAYS = 5 * 365.25
 
 
 class ConditionHit(Struct, frozen=True, gc=False):
-    """A condition that counts: the key it means, the chart's words and code, where it stands, since when.
+    """A condition that counts: its key, the words and code of the chart, the resource and the date.
 
     `status` is "unstated" for encounter diagnoses without a clinical status; `time` is onset, else the recorded
     date, else the start of the encounter it was made in; `is_onset` says that it is the onset.
@@ -33,19 +32,66 @@ class ConditionHit(Struct, frozen=True, gc=False):
     code: str
     source: str
     time: FhirTime | None
-    status: Status
+    status: ConditionStatus
     is_onset: bool = False
 
 
-def has_condition(record: PatientRecord, key: str) -> ConditionHit | None:
-    """The newest condition of the record that means `key` (tables/conditions.csv), None when there is none; of a
-    pregnancy the earliest entry that belongs to it.
+def find_condition(record: PatientRecord, key: str) -> ConditionHit | None:
+    """The newest condition of the record that means `key` (tables/conditions.csv), None when there is none.
+
+    Of a pregnancy it is the earliest entry that belongs to it.
 
     Raises KeyError for a key that the table does not have: a misspelt rule must not be a silent one.
     """
     condition_keys()[key]
-    hit = condition_hits(record).get(key) if key in _coded_keys(record) else None
+    entries = record.derive(_entries_by_meaning).of_keys.get(key)
+    hit = _key_hit(record, key, entries) if entries else None
     return _observed_pregnancy(record) if hit is None and key == "pregnancy" else hit
+
+
+class _EntriesByMeaning:
+    """The conditions of a record, each with its code, by the keys and by the groups that the code means."""
+
+    __slots__ = ("group_hits", "key_hits", "of_groups", "of_keys")
+
+    def __init__(self) -> None:
+        self.of_keys: dict[str, list[tuple[Condition, str]]] = {}
+        self.of_groups: dict[str, list[tuple[Condition, str]]] = {}
+        # What has been found of them so far: most keys are never asked for.
+        self.key_hits: dict[str, ConditionHit | None] = {}
+        self.group_hits: dict[str, ConditionHit | None] = {}
+
+
+def _entries_by_meaning(record: PatientRecord) -> _EntriesByMeaning:
+    """One pass over the conditions for both tables: most codes mean nothing in either."""
+    entries = _EntriesByMeaning()
+    for condition in record.conditions:
+        for coding in condition.code.coding if condition.code is not None else ():
+            meaning = condition_meaning(coding.system, coding.code)
+            if meaning is not None:
+                entry = condition, coding.code or ""
+                for key in meaning[0]:
+                    entries.of_keys.setdefault(key, []).append(entry)
+                for group in meaning[1]:
+                    entries.of_groups.setdefault(group, []).append(entry)
+    return entries
+
+
+def _key_hit(record: PatientRecord, key: str, entries: list[tuple[Condition, str]]) -> ConditionHit | None:
+    record.derive_checked(_impossible_pregnancies)
+    known = record.derive(_entries_by_meaning).key_hits
+    if key not in known:
+        hits = (condition_hit(key, condition, code, record) for condition, code in entries)
+        known[key] = _best(hit for hit in hits if not _is_impossible(hit, record) and _counts(hit, record))
+    return known[key]
+
+
+def _best(hits: Iterable[ConditionHit]) -> ConditionHit | None:
+    best: ConditionHit | None = None
+    for hit in hits:
+        if is_better_hit(hit, best):
+            best = hit
+    return best
 
 
 def _observed_pregnancy(record: PatientRecord) -> ConditionHit | None:
@@ -56,61 +102,56 @@ def _observed_pregnancy(record: PatientRecord) -> ConditionHit | None:
     return ConditionHit("pregnancy", found.words, found.code, found.source, found.time, "active")
 
 
-def _coded_keys(record: PatientRecord) -> frozenset[str]:
-    """Every key that some code of the record means, whether it counts or not: most questions end here."""
-    known: frozenset[str] | None = record.derived.get("condition keys")
-    if known is None:
-        codes = (condition.code for condition in record.conditions if condition.code is not None)
-        keys = (keys_of(coding.system, coding.code) for code in codes for coding in code.coding)
-        known = record.derived["condition keys"] = frozenset(chain.from_iterable(keys))
-    return known
-
-
 def condition_hits(record: PatientRecord) -> Mapping[str, ConditionHit]:
-    """Every condition key the record has, made once per record."""
-    known: Mapping[str, ConditionHit] | None = record.derived.get("condition hits")
-    if known is None:
-        known = record.derived["condition hits"] = _find(record)
-    return known
+    """Every condition key that the record has with the condition that counts for it, found once per record."""
+    return record.derive(_all_hits)
 
 
-def _find(record: PatientRecord) -> dict[str, ConditionHit]:
-    hits: dict[str, ConditionHit] = {}
-    encounters: dict[str, Encounter] | None = None
-    for condition in record.conditions:
-        for coding in condition.code.coding if condition.code is not None else ():
-            for key in keys_of(coding.system, coding.code):
-                if encounters is None:
-                    encounters = {f"Encounter/{one.id}": one for one in record.encounters}
-                hit = hit_of(key, condition, coding.code or "", encounters, record.as_of_epoch)
-                if _counts(hit, record) and is_better(hit, hits.get(key)):
-                    hits[key] = hit
-    return hits
+def _all_hits(record: PatientRecord) -> dict[str, ConditionHit]:
+    of_keys = record.derive(_entries_by_meaning).of_keys
+    return {key: hit for key, entries in of_keys.items() if (hit := _key_hit(record, key, entries)) is not None}
 
 
-def hit_of(
-    key: str, condition: Condition, code: str, encounters: Mapping[str, Encounter], as_of_epoch: float
-) -> ConditionHit:
-    """What one condition is as a hit of `key`, whether it counts or not; encounters by 'Encounter/id' may date it."""
+def _impossible_pregnancies(record: PatientRecord) -> tuple[None, tuple[Refusal, ...]]:
+    entries = record.derive(_entries_by_meaning).of_keys.get("pregnancy", ())
+    hits = (condition_hit("pregnancy", condition, code, record) for condition, code in entries)
+    return None, tuple(dict.fromkeys(_impossible(hit) for hit in hits if _is_impossible(hit, record)))
+
+
+def _is_impossible(hit: ConditionHit, record: PatientRecord) -> bool:
+    is_ahead = hit.time is not None and hit.time.is_after(record.as_of_epoch)
+    return hit.key == "pregnancy" and record.sex == "male" and not is_ahead
+
+
+def _impossible(hit: ConditionHit) -> Refusal:
+    return Refusal(hit.source, "impossible", f"{hit.source}: a pregnancy code on a man's record: not used.")
+
+
+def condition_hit(key: str, condition: Condition, code: str, record: PatientRecord) -> ConditionHit:
+    """One condition as a hit of `key`, whether it counts or not."""
     words = condition.code.words if condition.code is not None else ""
     source = f"Condition/{condition.id}" if condition.id else "Condition without id"
-    time = condition_time(condition, encounters)
     is_onset = bool(condition.onsetDateTime or condition.onsetPeriod)
-    return ConditionHit(key, words, code, source, time, condition_status(condition, as_of_epoch), is_onset)
+    status = condition_status(condition, record.as_of_epoch)
+    return ConditionHit(key, words, code, source, condition_time(condition, record), status, is_onset)
 
 
-def condition_time(condition: Condition, encounters: Mapping[str, Encounter]) -> FhirTime | None:
-    """Since when: onset, else the date it was recorded, else the start of its encounter (by 'Encounter/id')."""
+def condition_time(condition: Condition, record: PatientRecord) -> FhirTime | None:
+    """When it began: onset, else the date it was recorded, else the start of its encounter."""
     period = condition.onsetPeriod
     text = condition.onsetDateTime or (period.start if period is not None else None) or condition.recordedDate
     if text is None and condition.encounter is not None:
-        encounter = encounters.get(condition.encounter.reference or "")
+        encounter = record.derive(_encounters_by_reference).get(condition.encounter.reference or "")
         text = encounter.period.start if encounter is not None and encounter.period is not None else None
     return parse_time(text) if text else None
 
 
-def condition_status(condition: Condition, as_of_epoch: float) -> Status:
-    """Whether it goes on, is over, or does not say."""
+def _encounters_by_reference(record: PatientRecord) -> dict[str, Encounter]:
+    return {f"Encounter/{encounter.id}": encounter for encounter in record.encounters}
+
+
+def condition_status(condition: Condition, as_of_epoch: float) -> ConditionStatus:
+    """Whether the condition is active, past, or has no stated status."""
     if _is_abated(condition, as_of_epoch):
         return "past"
     stated = condition.clinicalStatus
@@ -132,7 +173,7 @@ def _counts(hit: ConditionHit, record: PatientRecord) -> bool:
     if hit.time is not None and hit.time.is_after(record.as_of_epoch):
         return False
     if hit.key == "pregnancy":
-        return _counts_as_pregnancy(hit, record)
+        return hit.status != "past" and is_current_pregnancy(record, hit.time)
     history = condition_keys()[hit.key].when_resolved
     if history == "5 years":
         return _is_recent(hit, record.as_of_epoch) if hit.time is not None else hit.status != "past"
@@ -143,17 +184,8 @@ def _is_recent(hit: ConditionHit, as_of_epoch: float) -> bool:
     return hit.time is not None and hit.time.age_days(as_of_epoch) <= _FIVE_YEARS_DAYS
 
 
-def _counts_as_pregnancy(hit: ConditionHit, record: PatientRecord) -> bool:
-    if record.sex == "male":
-        refusal = Refusal(hit.source, "impossible", f"{hit.source}: a pregnancy code on a man's record: not used.")
-        if refusal not in record.refusals:
-            record.refusals.append(refusal)
-        return False
-    return hit.status != "past" and is_current_pregnancy(record, hit.time)
-
-
-def is_better(hit: ConditionHit, known: ConditionHit | None) -> bool:
-    """Whether a hit says more than the one known so far, if any."""
+def is_better_hit(hit: ConditionHit, known: ConditionHit | None) -> bool:
+    """Whether a hit is to be used in place of the one found so far (None: there is none)."""
     if known is None:
         return True
     if hit.key == "pregnancy" and hit.time is not None and known.time is not None:
@@ -164,3 +196,35 @@ def is_better(hit: ConditionHit, known: ConditionHit | None) -> bool:
         known.status == "active",
         known.time.instant if known.time else 0.0,
     )
+
+
+def condition_group_hits(record: PatientRecord) -> Mapping[str, ConditionHit]:
+    """The condition of each group that the record has and that counts at `as_of`, computed once per record.
+
+    What is resolved counts only in groups that are kept for good; what begins after `as_of` never does.
+    """
+    return record.derive(_all_group_hits)
+
+
+def _all_group_hits(record: PatientRecord) -> dict[str, ConditionHit]:
+    of_groups = record.derive(_entries_by_meaning).of_groups
+    return {group: hit for group in of_groups if (hit := _group_hit(record, group)) is not None}
+
+
+def find_condition_group(record: PatientRecord, *groups: str) -> ConditionHit | None:
+    """The condition of the first of these groups that the record has; KeyError for a group that the table lacks."""
+    known = condition_groups()
+    hits = (_group_hit(record, known[group].key) for group in groups)
+    return next((hit for hit in hits if hit is not None), None)
+
+
+def _group_hit(record: PatientRecord, group: str) -> ConditionHit | None:
+    entries = record.derive(_entries_by_meaning)
+    if group not in entries.of_groups:
+        return None
+    if group not in entries.group_hits:
+        keeps, as_of_epoch = condition_groups()[group].keeps, record.as_of_epoch
+        hits = (condition_hit(group, condition, code, record) for condition, code in entries.of_groups[group])
+        begun = (hit for hit in hits if hit.time is None or not hit.time.is_after(as_of_epoch))
+        entries.group_hits[group] = _best(hit for hit in begun if hit.status != "past" or keeps)
+    return entries.group_hits[group]

@@ -1,8 +1,8 @@
 """Kidney function as the rules use it: the best eGFR and the creatinine clearance, each with its evidence.
 
-shared/data/medications/rules/renal.json, table kidney_function, and rules/CLARIFICATIONS.md. An answer is either a
-`KidneyEstimate` or a `KidneyAbsence` that says why there is none; a value too old to be used stands in the absence.
-"""
+Source: shared/data/medications/rules/renal.json, table kidney_function, and rules/CLARIFICATIONS.md. An answer is
+either a `KidneyEstimate` or a `KidneyAbsence` that says why there is none; a value too old to be used stands in the
+absence."""
 
 import math
 from collections.abc import Iterable
@@ -11,22 +11,14 @@ from typing import Literal, TypeAlias
 from msgspec import Struct
 from msgspec.structs import replace
 
-from fhir.mapping.conditions import has_condition
-from fhir.mapping.creatinine_change import SHARE_SECONDS, is_creatinine_unstable
-from fhir.mapping.dosing_weight import WeightRule, dosing_weight, newest_weight
-from fhir.mapping.kidney_equations import (
-    AGE_YEARS,
-    CKD_EPI_UNIT,
-    COCKCROFT_GAULT_UNIT,
-    ckd_epi_2021,
-    cockcroft_gault,
-)
-from fhir.mapping.stay import is_inpatient
-from fhir.record.bound import Bound, Side
-from fhir.record.measurement import Measurement
+from fhir.mapping.conditions import find_condition
+from fhir.mapping.equations import AGE_YEARS, CKD_EPI_UNIT, COCKCROFT_GAULT_UNIT, ckd_epi_2021, cockcroft_gault
+from fhir.mapping.kidney_inputs import SHARE_SECONDS, WeightRule, dosing_weight, is_creatinine_unstable, newest_weight
+from fhir.mapping.stays import is_inpatient
+from fhir.record.measurement import Measurement, OneSidedResult, Side
 from fhir.record.record import PatientRecord
+from fhir.record.refusal import Refusal
 from fhir.record.time import DAY_SECONDS, FhirTime
-from fhir.terminology.analytes import ANALYTES
 
 Method: TypeAlias = Literal["reported", "reported, unit unclear", "CKD-EPI 2021", "Cockcroft-Gault", "dialysis"]
 Reason: TypeAlias = Literal["under-18", "no-age", "no-sex", "missing", "stale"]
@@ -57,10 +49,10 @@ class KidneyEstimate(Struct, frozen=True, gc=False):
     """Kidney function: `value` in `unit`, not rounded.
 
     `time` is that of the laboratory value (of the condition for dialysis); `sources` are the resources it rests on;
-    `inputs` the measurements; `stale`: older than allowed; `disputed`: the values of that day (`rivals`) disagree by
-    over 30 % and the lowest is given; `side`: the laboratory reported only ">60", so the value is a limit that lies
-    below (or above) the truth; `unstable`: creatinine is changing or acute kidney injury is active, so no dose
-    may be derived; `instead_of_clearance`: why an eGFR stands where a clearance was asked for.
+    `inputs` the measurements; `stale`: older than allowed; `disputed`: the values of that day (`conflicting_values`)
+    differ by over 30 % and the lowest is given; `side`: the laboratory reported only ">60", so the value is a limit
+    that lies below (or above) the truth; `unstable`: creatinine is changing or acute kidney injury is active, so no
+    dose may be derived; `instead_of_clearance`: why an eGFR stands where a clearance was asked for.
     """
 
     value: float
@@ -69,7 +61,7 @@ class KidneyEstimate(Struct, frozen=True, gc=False):
     time: FhirTime | None
     sources: tuple[str, ...]
     inputs: tuple[Measurement, ...] = ()
-    rivals: tuple[KidneyValue, ...] = ()
+    conflicting_values: tuple[KidneyValue, ...] = ()
     side: Side | None = None
     stale: bool = False
     unstable: bool = False
@@ -80,7 +72,7 @@ class KidneyEstimate(Struct, frozen=True, gc=False):
     @property
     def disputed(self) -> bool:
         """Whether the values of that day contradict each other."""
-        return bool(self.rivals)
+        return bool(self.conflicting_values)
 
 
 class KidneyAbsence(Struct, frozen=True, gc=False):
@@ -89,13 +81,13 @@ class KidneyAbsence(Struct, frozen=True, gc=False):
     reason: Reason
     text: str
     old: KidneyEstimate | None = None
-    refused: tuple[str, ...] = ()
+    refused: tuple[Refusal, ...] = ()
 
 
-Kidney: TypeAlias = KidneyEstimate | KidneyAbsence
+KidneyFunction: TypeAlias = KidneyEstimate | KidneyAbsence
 
 
-def egfr_best(record: PatientRecord) -> Kidney:
+def egfr_best(record: PatientRecord) -> KidneyFunction:
     """The best eGFR in mL/min/1.73 m2: the newest of reported eGFR and CKD-EPI 2021, on one day the reported one.
 
     Dialysis counts as 0. None under 18; none older than 365 days (30 in hospital).
@@ -113,11 +105,11 @@ def egfr_best(record: PatientRecord) -> Kidney:
     return _judged(record, _of_best_day(fresh or values))
 
 
-def _newer_bound(record: PatientRecord, values: list[KidneyValue], *, is_fresh: bool) -> Bound | None:
+def _newer_bound(record: PatientRecord, values: list[KidneyValue], *, is_fresh: bool) -> OneSidedResult | None:
     """A reported ">60" that is of a later day than every number; "<15" only where it says more than the numbers."""
-    if not any(refusal.reason in _NO_NUMBER for refusal in record.refusals):
+    if not _has_one_sided_result(record):
         return None
-    for bound in record.bounds("egfr"):
+    for bound in record.one_sided_results("egfr"):
         limit = bound.limit
         # In mL/min it may not be per 1.73 m2: only where there is nothing else.
         if (values and not _is_per_area(limit)) or (is_fresh and _is_stale(record, limit)):
@@ -129,7 +121,12 @@ def _newer_bound(record: PatientRecord, values: list[KidneyValue], *, is_fresh: 
     return None
 
 
-def _of_bound(bound: Bound) -> KidneyEstimate:
+def _has_one_sided_result(record: PatientRecord) -> bool:
+    """Whether a reported eGFR that is newer than the newest number may be one of one side, such as ">60"."""
+    return any(refusal.reason in _NO_NUMBER for refusal in record.lookup("egfr").refused)
+
+
+def _of_bound(bound: OneSidedResult) -> KidneyEstimate:
     limit = bound.limit
     notes = [f"The laboratory reports eGFR only as {bound.side}{limit.value:g}."]
     method: Method = "reported"
@@ -142,7 +139,7 @@ def _of_bound(bound: Bound) -> KidneyEstimate:
     )
 
 
-def crcl_cockcroft_gault(record: PatientRecord, weight_rule: WeightRule) -> Kidney:
+def crcl_cockcroft_gault(record: PatientRecord, weight_rule: WeightRule) -> KidneyFunction:
     """Creatinine clearance in mL/min from the newest creatinine and the newest weight, however old the weight.
 
     `weight_rule` "actual" is for anticoagulants and dofetilide; "adjusted" takes adjusted body weight when the
@@ -176,7 +173,7 @@ def crcl_cockcroft_gault(record: PatientRecord, weight_rule: WeightRule) -> Kidn
 
 
 def _dialysis(record: PatientRecord, unit: str) -> KidneyEstimate | None:
-    hit = has_condition(record, "dialysis")
+    hit = find_condition(record, "dialysis")
     if hit is None:
         return None
     note = "Dialysis is on the record: kidney function counts as 0, and no dose is derived from it."
@@ -199,12 +196,12 @@ def _newest_values(record: PatientRecord) -> list[KidneyValue]:
     age, sex = record.age_years(), record.sex
     can_estimate = age is not None and sex is not None and age <= AGE_YEARS[1]
     newest = [one for one in (record.newest("creatinine") if can_estimate else None, record.newest("egfr")) if one]
-    compares_all = any(refusal.reason in _NO_NUMBER for refusal in record.refusals)
+    compares_all = _has_one_sided_result(record)
     # A day as it is charted can lie a day off in another zone.
     since = -math.inf if compares_all or not newest else min(map(_instant, newest)) - 2 * DAY_SECONDS
-    clear = record.measurements_from("creatinine", since) if can_estimate else []
+    clear = record.measurements_since("creatinine", since) if can_estimate else []
     unclear: list[Measurement] = []
-    for one in record.measurements_from("egfr", since):
+    for one in record.measurements_since("egfr", since):
         (clear if _is_per_area(one) else unclear).append(one)
     wanted = [*clear, *unclear]
     if not compares_all:
@@ -236,23 +233,23 @@ def _is_per_area(reported: Measurement) -> bool:
 def _of_best_day(values: list[KidneyValue]) -> KidneyEstimate:
     best = _best(values)
     day = [one for one in values if one.measurement.time.date == best.measurement.time.date]
-    rivals: tuple[KidneyValue, ...] = ()
+    conflicting_values: tuple[KidneyValue, ...] = ()
     if any(one.is_reported for one in day) and _disagree(one.value for one in day):
-        rivals = tuple(day)
+        conflicting_values = tuple(day)
         best = min(day, key=lambda one: one.value)
     notes: tuple[str, ...] = ()
     if best.method == "reported, unit unclear":
         notes = (_UNIT_UNCLEAR,)
-    if rivals:
+    if conflicting_values:
         notes = ("The values of that day contradict each other; the lowest is used. Repeat the test.",)
     return KidneyEstimate(
         best.value,
         CKD_EPI_UNIT,
         best.method,
         best.measurement.time,
-        tuple(dict.fromkeys(one.measurement.source for one in (best, *rivals))),
+        tuple(dict.fromkeys(one.measurement.source for one in (best, *conflicting_values))),
         (best.measurement,),
-        rivals,
+        conflicting_values,
         notes=notes,
     )
 
@@ -273,7 +270,7 @@ def _disagree(values: Iterable[float]) -> bool:
     return max(found) - min(found) > _DISPUTE_SHARE * max(found)
 
 
-def _judged(record: PatientRecord, estimate: KidneyEstimate) -> Kidney:
+def _judged(record: PatientRecord, estimate: KidneyEstimate) -> KidneyFunction:
     estimate = replace(estimate, unstable=_is_unstable(record, estimate.inputs[0]))
     if not _is_stale(record, estimate.inputs[0]):
         return estimate
@@ -283,7 +280,7 @@ def _judged(record: PatientRecord, estimate: KidneyEstimate) -> Kidney:
 
 
 def _is_unstable(record: PatientRecord, used: Measurement) -> bool:
-    acute = has_condition(record, "aki")
+    acute = find_condition(record, "aki")
     if acute is not None and acute.status == "active":
         return True
     # A change of creatinine long before the value that is used says nothing about it.
@@ -291,7 +288,7 @@ def _is_unstable(record: PatientRecord, used: Measurement) -> bool:
     newest = record.newest("creatinine")
     if newest is None or newest.time.instant < since:
         return False
-    return is_creatinine_unstable(record.measurements_from("creatinine", newest.time.instant - SHARE_SECONDS))
+    return is_creatinine_unstable(record.measurements_since("creatinine", newest.time.instant - SHARE_SECONDS))
 
 
 def _is_stale(record: PatientRecord, measurement: Measurement) -> bool:
@@ -306,13 +303,14 @@ def _nothing(record: PatientRecord) -> KidneyAbsence:
         text = "Kidney function cannot be estimated from creatinine without the patient's age and sex."
         return KidneyAbsence(reason, text, refused=refused)
     if refused:
-        return KidneyAbsence("missing", f"No usable kidney function. {' '.join(refused[:2])}", refused=refused)
+        said = " ".join(refusal.text for refusal in refused[:2])
+        return KidneyAbsence("missing", f"No usable kidney function. {said}", refused=refused)
     return KidneyAbsence("missing", "No kidney function on the record.")
 
 
-def _refused(record: PatientRecord) -> tuple[str, ...]:
-    subjects = tuple(f"{ANALYTES[key].words} " for key in ("creatinine", "egfr"))
-    return tuple(refusal.text for refusal in record.refusals if refusal.text.startswith(subjects))
+def _refused(record: PatientRecord) -> tuple[Refusal, ...]:
+    """The values of creatinine and eGFR that are newer than the ones that can be used."""
+    return (*record.lookup("creatinine").refused, *record.lookup("egfr").refused)
 
 
 def _newest_creatinine(record: PatientRecord) -> Measurement | None:
@@ -321,7 +319,7 @@ def _newest_creatinine(record: PatientRecord) -> Measurement | None:
     return max(same_time, key=lambda one: one.value) if same_time else None
 
 
-def _instead(best: Kidney, missing: str) -> Kidney:
+def _instead(best: KidneyFunction, missing: str) -> KidneyFunction:
     """The eGFR where a clearance was asked for: labels mean Cockcroft-Gault, and the reader must know."""
     if isinstance(best, KidneyAbsence):
         return best

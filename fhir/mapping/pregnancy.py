@@ -1,4 +1,4 @@
-"""Whether a pregnancy is going on, how it is known, what speaks against it, and how far it is.
+"""Pregnancy: whether one is current, how it is known, what contradicts it, and its gestational age.
 
 shared/data/medications/rules/pregnancy.json, tables status and gestation. A condition comes first
 (`fhir/mapping/conditions.py` asks here whether it still counts); then what was observed: a pregnancy status, a due
@@ -11,11 +11,12 @@ from typing import Literal
 
 from msgspec import Struct
 
-from fhir.mapping.pregnancy_signs import Sign, signs_of
+from fhir.mapping.pregnancy_signs import PregnancySign, pregnancy_signs
+from fhir.record.datatypes import CodeableConcept
 from fhir.record.record import PatientRecord
-from fhir.record.resources import CodeableConcept, Condition
+from fhir.record.resources import Condition
 from fhir.record.time import DAY_SECONDS, FhirTime, parse_time
-from fhir.terminology.conditions import keys_of
+from fhir.terminology.conditions import condition_keys_of
 from fhir.terminology.pregnancy import ends_pregnancy, weeks_of_code
 
 # shared/data/medications/conditions.csv: "a finished pregnancy is often left active in charts".
@@ -28,11 +29,11 @@ _WEEKS_AT_TERM = 40.0
 # "unless the text says otherwise": "20 weeks gestation", "32w pregnant".
 _WEEKS_IN_WORDS = re.compile(r"\b(\d{1,2})\s*(?:weeks?|wks?|w)\b", re.IGNORECASE)
 # The table's childbearing age; hCG rises without a pregnancy after it, and a newborn's chart has a gestational age too.
-FIRST_YEAR, LAST_YEAR = 12, 50
+FIRST_FERTILE_YEAR, LAST_FERTILE_YEAR = 12, 50
 
 
-class Observed(Struct, frozen=True, gc=False):
-    """A pregnancy that no condition names: how it is known, the chart's words, where it stands, since when."""
+class ObservedPregnancy(Struct, frozen=True, gc=False):
+    """A pregnancy that is known without a condition: the kind of sign, the words, the resource and the date."""
 
     how: Literal["status", "due", "gestation", "hcg", "visit"]
     words: str
@@ -51,19 +52,19 @@ def is_current_pregnancy(record: PatientRecord, since: FhirTime | None) -> bool:
     return not _ended(record, since.instant)
 
 
-def observed_pregnancy(record: PatientRecord) -> Observed | None:
+def observed_pregnancy(record: PatientRecord) -> ObservedPregnancy | None:
     """A pregnancy known without a condition that counts, the surest sign first; only of a woman of 12 to 50."""
     age = record.age_years()
-    if record.sex == "male" or (age is not None and not FIRST_YEAR <= age <= LAST_YEAR):
+    if record.sex == "male" or (age is not None and not FIRST_FERTILE_YEAR <= age <= LAST_FERTILE_YEAR):
         return None
-    signs = signs_of(record)
+    signs = pregnancy_signs(record)
     for sign in (*signs.pregnant, *signs.due, *signs.gestation, *signs.positive, *signs.visits):
         if _is_going_on(sign, record):
-            return Observed(sign.how, sign.words, sign.code, sign.source, sign.time)
+            return ObservedPregnancy(sign.how, sign.words, sign.code, sign.source, sign.time)
     return None
 
 
-def _is_going_on(sign: Sign, record: PatientRecord) -> bool:
+def _is_going_on(sign: PregnancySign, record: PatientRecord) -> bool:
     longest = _TEST_DAYS if sign.how == "hcg" else LONGEST_DAYS
     began = _beginning(sign)
     if sign.how == "due":
@@ -75,7 +76,7 @@ def _is_going_on(sign: Sign, record: PatientRecord) -> bool:
     return not _ended(record, began) and not (sign.how == "hcg" and _tested_negative_since(record, sign.time))
 
 
-def _beginning(sign: Sign) -> float:
+def _beginning(sign: PregnancySign) -> float:
     """The first day it may have begun: what ended before it was another pregnancy."""
     if sign.how == "due" and sign.due is not None:
         return sign.due.instant - _WEEKS_AT_TERM * 7.0 * DAY_SECONDS
@@ -83,22 +84,22 @@ def _beginning(sign: Sign) -> float:
 
 
 def _tested_negative_since(record: PatientRecord, time: FhirTime) -> bool:
-    return any(negative.time.instant >= time.instant for negative in signs_of(record).negative)
+    return any(negative.time.instant >= time.instant for negative in pregnancy_signs(record).negative)
 
 
-def negative_test_since(record: PatientRecord, since: FhirTime | None) -> Sign | None:
-    """The newest negative test after the day a pregnancy was charted: it speaks against it."""
+def negative_test_since(record: PatientRecord, since: FhirTime | None) -> PregnancySign | None:
+    """The newest negative test after the day a pregnancy was charted, which contradicts it."""
     if since is None:
         return None
-    newest = next(iter(signs_of(record).negative), None)
+    newest = next(iter(pregnancy_signs(record).negative), None)
     return newest if newest is not None and newest.time.instant >= since.instant + DAY_SECONDS else None
 
 
-# How far it is
+# Gestational age
 
 
 class Gestation(Struct, frozen=True, gc=False):
-    """How far a pregnancy is: completed weeks, what tells them in words, and where that stands."""
+    """The gestational age: completed weeks, the basis in words, and the resource of the basis."""
 
     weeks: int
     words: str
@@ -106,12 +107,12 @@ class Gestation(Struct, frozen=True, gc=False):
 
 
 def gestation(record: PatientRecord, since: FhirTime | None, source: str | None = None) -> Gestation | None:
-    """How far a pregnancy is that is going on; None where nothing tells it.
+    """The gestational age of a current pregnancy; None where nothing on record gives it.
 
     By the estimated due date, else a gestational age that was measured or charted as ICD-10 Z3A or in the words of a
     condition, else the onset `since` of the condition (`source`), which counts as two weeks into the pregnancy.
     """
-    signs = signs_of(record)
+    signs = pregnancy_signs(record)
     for sign in (*signs.due, *signs.gestation, *_charted_weeks(record)):
         weeks = _weeks_by(sign, record)
         if weeks is not None and not _ended(record, _beginning(sign)):
@@ -129,7 +130,7 @@ def gestation_weeks(record: PatientRecord, since: FhirTime | None) -> int | None
     return found.weeks if found is not None else None
 
 
-def _weeks_by(sign: Sign, record: PatientRecord) -> float | None:
+def _weeks_by(sign: PregnancySign, record: PatientRecord) -> float | None:
     if sign.how == "due":
         if sign.due is None or sign.due.precision not in ("day", "instant"):
             return None
@@ -142,13 +143,13 @@ def _weeks_by(sign: Sign, record: PatientRecord) -> float | None:
     return weeks if 0 <= weeks <= LONGEST_DAYS / 7.0 else None
 
 
-def _charted_weeks(record: PatientRecord) -> list[Sign]:
+def _charted_weeks(record: PatientRecord) -> list[PregnancySign]:
     """Weeks that a condition names by ICD-10 Z3A or in its words, the newest first."""
     found = [sign for condition in record.conditions for sign in _weeks_of(condition, record)]
     return sorted(found, key=lambda sign: sign.time.instant, reverse=True)
 
 
-def _weeks_of(condition: Condition, record: PatientRecord) -> Iterator[Sign]:
+def _weeks_of(condition: Condition, record: PatientRecord) -> Iterator[PregnancySign]:
     if condition.code is None:
         return
     time = parse_time(condition.recordedDate or condition.onsetDateTime or "") or _visit_time(condition, record)
@@ -156,11 +157,15 @@ def _weeks_of(condition: Condition, record: PatientRecord) -> Iterator[Sign]:
         return
     coded = [weeks_of_code(coding.system, coding.code) for coding in condition.code.coding]
     weeks = next((one for one in coded if one is not None), None)
-    if weeks is None and any("pregnancy" in keys_of(coding.system, coding.code) for coding in condition.code.coding):
+    if weeks is None and any(
+        "pregnancy" in condition_keys_of(coding.system, coding.code) for coding in condition.code.coding
+    ):
         said = _WEEKS_IN_WORDS.search(condition.code.words)
         weeks = int(said[1]) if said is not None else None
     if weeks is not None:
-        yield Sign("gestation", condition.code.words, "", f"Condition/{condition.id}", time, weeks=float(weeks))
+        yield PregnancySign(
+            "gestation", condition.code.words, "", f"Condition/{condition.id}", time, weeks=float(weeks)
+        )
 
 
 def _visit_time(condition: Condition, record: PatientRecord) -> FhirTime | None:
@@ -169,18 +174,15 @@ def _visit_time(condition: Condition, record: PatientRecord) -> FhirTime | None:
     return parse_time(period.start) if period is not None and period.start else None
 
 
-# How it ends
+# The end of a pregnancy
 
 
 def _ended(record: PatientRecord, began: float) -> bool:
-    return any(began <= end <= record.as_of_epoch for end in _all_ends(record))
+    return any(began <= end <= record.as_of_epoch for end in record.derive(_all_ends))
 
 
 def _all_ends(record: PatientRecord) -> tuple[float, ...]:
-    known: tuple[float, ...] | None = record.derived.get("pregnancy ends")
-    if known is None:
-        known = record.derived["pregnancy ends"] = tuple(sorted(end.instant for end in _ends(record)))
-    return known
+    return tuple(sorted(end.instant for end in _ends(record)))
 
 
 def _ends(record: PatientRecord) -> Iterator[FhirTime]:
@@ -193,7 +195,7 @@ def _ends(record: PatientRecord) -> Iterator[FhirTime]:
         if procedure.status == "completed" and _ends_it(procedure.code):
             period = procedure.performedPeriod
             yield from _time(procedure.performedDateTime or (period.start if period is not None else None))
-    yield from (sign.time for sign in signs_of(record).not_pregnant)
+    yield from (sign.time for sign in pregnancy_signs(record).not_pregnant)
 
 
 def _ends_it(concept: CodeableConcept | None) -> bool:
@@ -203,7 +205,7 @@ def _ends_it(concept: CodeableConcept | None) -> bool:
 
 
 def _is_pregnancy(concept: CodeableConcept) -> bool:
-    return any("pregnancy" in keys_of(coding.system, coding.code) for coding in concept.coding)
+    return any("pregnancy" in condition_keys_of(coding.system, coding.code) for coding in concept.coding)
 
 
 def _time(text: str | None) -> Iterator[FhirTime]:

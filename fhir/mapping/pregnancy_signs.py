@@ -1,4 +1,4 @@
-"""What observations and visits say about a pregnancy, read once: tests, status, due date, gestational age."""
+"""Signs of a pregnancy in observations and visits: tests, pregnancy status, due date, gestational age."""
 
 import re
 from collections.abc import Iterator
@@ -6,14 +6,15 @@ from typing import Literal, TypeAlias
 
 from msgspec import Struct
 
+from fhir.record.datatypes import CodeableConcept
 from fhir.record.measurement import USABLE_STATUS, effective_time
 from fhir.record.record import PatientRecord
-from fhir.record.resources import CodeableConcept, Encounter, Observation
+from fhir.record.resources import Encounter, Observation
 from fhir.record.time import FhirTime, parse_time
-from fhir.terminology.conditions import keys_of
-from fhir.terminology.pregnancy import Use, use_of
+from fhir.terminology.conditions import condition_keys_of
+from fhir.terminology.pregnancy import PregnancyMeaning, pregnancy_meaning
 
-How: TypeAlias = Literal["status", "due", "gestation", "hcg", "visit"]
+PregnancySignKind: TypeAlias = Literal["status", "due", "gestation", "hcg", "visit"]
 
 # Serum hCG in mIU/mL: under 5 none, from 25 a pregnancy (NAVMED P-5139, quoted by GLOWM: "non-pregnant <24, positive
 # >25"; under 5 negative: American Pregnancy Association). Between them nothing is said.
@@ -24,10 +25,10 @@ _POSITIVE = re.compile(r"\bpos|\bdetected\b|\breactive\b|\bpresent\b|\bpregnant\
 _WEEKS_PER = {"wk": 1.0, "week": 1.0, "weeks": 1.0, "w": 1.0, "d": 1 / 7.0, "day": 1 / 7.0, "days": 1 / 7.0}
 
 
-class Sign(Struct, frozen=True, gc=False):
-    """One thing that was seen: when, where it stands, the due date or the weeks it names."""
+class PregnancySign(Struct, frozen=True, gc=False):
+    """One sign of a pregnancy: its kind, words, resource and time, and the due date or weeks that it gives."""
 
-    how: How
+    how: PregnancySignKind
     words: str
     code: str
     source: str
@@ -36,59 +37,60 @@ class Sign(Struct, frozen=True, gc=False):
     weeks: float | None = None
 
 
-class Signs(Struct, frozen=True, gc=False):
-    """Everything that was seen, each list newest first."""
+class PregnancySigns(Struct, frozen=True, gc=False):
+    """All signs of a record by kind, each tuple newest first."""
 
-    pregnant: tuple[Sign, ...]
-    not_pregnant: tuple[Sign, ...]
-    due: tuple[Sign, ...]
-    gestation: tuple[Sign, ...]
-    positive: tuple[Sign, ...]
-    negative: tuple[Sign, ...]
-    visits: tuple[Sign, ...]
-
-
-def signs_of(record: PatientRecord) -> Signs:
-    """What the record holds, made once."""
-    known: Signs | None = record.derived.get("pregnancy signs")
-    if known is None:
-        known = record.derived["pregnancy signs"] = _signs(record)
-    return known
+    pregnant: tuple[PregnancySign, ...]
+    not_pregnant: tuple[PregnancySign, ...]
+    due: tuple[PregnancySign, ...]
+    gestation: tuple[PregnancySign, ...]
+    positive: tuple[PregnancySign, ...]
+    negative: tuple[PregnancySign, ...]
+    visits: tuple[PregnancySign, ...]
 
 
-def _signs(record: PatientRecord) -> Signs:
-    found: dict[str, list[Sign]] = {name: [] for name in Signs.__struct_fields__}
+def pregnancy_signs(record: PatientRecord) -> PregnancySigns:
+    """The signs of the record, computed once per record."""
+    return record.derive(_signs)
+
+
+def _signs(record: PatientRecord) -> PregnancySigns:
+    found: dict[str, list[PregnancySign]] = {name: [] for name in PregnancySigns.__struct_fields__}
     for observation in record.observations:
         for coding in observation.code.coding:
-            use = use_of(coding.system, coding.code)
+            use = pregnancy_meaning(coding.system, coding.code)
             if use is not None:
                 _sort_in(found, use, observation, coding.code or "", record)
                 break
     for visit in record.encounters:
         found["visits"] += _visit(visit, record)
     newest = {name: tuple(sorted(all_, key=lambda one: one.time.instant, reverse=True)) for name, all_ in found.items()}
-    return Signs(**newest)
+    return PregnancySigns(**newest)
 
 
-def _sort_in(found: dict[str, list[Sign]], use: Use, seen: Observation, code: str, record: PatientRecord) -> None:
+def _sort_in(
+    found: dict[str, list[PregnancySign]], use: PregnancyMeaning, seen: Observation, code: str, record: PatientRecord
+) -> None:
     time = effective_time(seen)
     if seen.status not in USABLE_STATUS or time is None or time.is_after(record.as_of_epoch):
         return
     source = f"Observation/{seen.id}" if seen.id else "Observation without id"
     if use == "due":
         due = parse_time(seen.valueDateTime or seen.valueString or "")
-        found["due"] += [Sign("due", "due date", code, source, time, due=due)] if due is not None else []
+        found["due"] += [PregnancySign("due", "due date", code, source, time, due=due)] if due is not None else []
     elif use == "gestation":
         weeks = _weeks(seen)
-        found["gestation"] += [Sign("gestation", "gestational age", code, source, time, weeks=weeks)] if weeks else []
+        found["gestation"] += (
+            [PregnancySign("gestation", "gestational age", code, source, time, weeks=weeks)] if weeks else []
+        )
     elif use == "status":
         names = {True: ("pregnant", "pregnant"), False: ("not_pregnant", "not pregnant")}
         for name, words in [names[answer] for answer in (_answer(seen),) if answer is not None]:
-            found[name].append(Sign("status", f"pregnancy status: {words}", code, source, time))
+            found[name].append(PregnancySign("status", f"pregnancy status: {words}", code, source, time))
     elif use == "hcg":
         results = {True: ("positive", "pregnancy test positive"), False: ("negative", "pregnancy test negative")}
         for name, words in [results[answer] for answer in (_answer(seen),) if answer is not None]:
-            found[name].append(Sign("hcg", words, code, source, time))
+            found[name].append(PregnancySign("hcg", words, code, source, time))
 
 
 def _weeks(seen: Observation) -> float | None:
@@ -116,7 +118,7 @@ def _of_concept(concept: CodeableConcept | None) -> bool | None:
     if concept is None:
         return None
     for coding in concept.coding:
-        use = use_of(coding.system, coding.code)
+        use = pregnancy_meaning(coding.system, coding.code)
         if use in ("positive", "negative"):
             return use == "positive"
     return _of_words(concept.words)
@@ -145,12 +147,12 @@ def _of_number(seen: Observation) -> bool | None:
     return False if quantity.value < _HCG_NEGATIVE and not quantity.comparator else None
 
 
-def _visit(visit: Encounter, record: PatientRecord) -> Iterator[Sign]:
+def _visit(visit: Encounter, record: PatientRecord) -> Iterator[PregnancySign]:
     time = parse_time(visit.period.start) if visit.period is not None and visit.period.start else None
     if time is None or time.is_after(record.as_of_epoch):
         return
     for concept in visit.reasonCode:
         for coding in concept.coding:
-            if "pregnancy" in keys_of(coding.system, coding.code):
-                yield Sign("visit", concept.words, coding.code or "", f"Encounter/{visit.id}", time)
+            if "pregnancy" in condition_keys_of(coding.system, coding.code):
+                yield PregnancySign("visit", concept.words, coding.code or "", f"Encounter/{visit.id}", time)
                 return

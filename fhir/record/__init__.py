@@ -1,1 +1,1 @@
-"""Facts of one patient: lean types, times, the record."""
+"""The record of one patient: lean FHIR types, dates and times, measured values, and what was refused."""

@@ -1,18 +1,20 @@
-"""From an Observation to a number that may be used, or to the reason why not."""
+"""Converts an Observation to a number that may be used, or to the reason why it may not be used."""
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from msgspec import Struct
 
+from fhir.record.datatypes import ObservationCode, Quantity
 from fhir.record.refusal import Refusal
-from fhir.record.resources import Observation, ObservationCode, ObservationComponent, Quantity
-from fhir.record.time import FhirTime, parse_time
+from fhir.record.resources import Observation, ObservationComponent
+from fhir.record.time import FhirTime, parse_time, two_days_before
 from fhir.terminology.analytes import ANALYTE_BY_LOINC, LOINC, Analyte
 
 # README of the medication tables: "newest usable value (unit known, plausible, final, not haemolysed)".
 USABLE_STATUS = frozenset({"final", "amended", "corrected"})
-NEVER_A_FACT = frozenset({"entered-in-error", "cancelled"})
+STATUS_NEVER_USED = frozenset({"entered-in-error", "cancelled"})
 _UNDATED = float("inf")  # before everything else: it is refused and named
 # Where the offset begins in 2026-11-20T09:00:00+01:00; a date alone has none.
 _OFFSET = 19
@@ -26,7 +28,7 @@ CodedPart: TypeAlias = tuple[Observation, Observation | ObservationComponent, st
 
 
 class Measurement(Struct, frozen=True, gc=False):
-    """One usable number: in the analyte's canonical unit, and as it was charted."""
+    """One usable number in the analyte's canonical unit, with the number and unit that were charted."""
 
     analyte: str
     value: float
@@ -42,6 +44,19 @@ class Measurement(Struct, frozen=True, gc=False):
         return self.time.age_days(as_of_epoch)
 
 
+Side: TypeAlias = Literal[">", ">=", "<", "<="]
+
+_SIDES: dict[str, Side] = {">": ">", ">=": ">=", "≥": ">=", "<": "<", "<=": "<=", "≤": "<="}
+_WORDS = re.compile(r"\s*(?P<side>>=|<=|[<>≥≤])\s*(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>\S.*)?\s*")
+
+
+class OneSidedResult(Struct, frozen=True, gc=False):
+    """A value that lies on one `side` of `limit`, which carries the unit, the time and the source."""
+
+    side: Side
+    limit: Measurement
+
+
 def effective_time(observation: Observation) -> FhirTime | None:
     """When it was measured: effective[x], a period by its end or else its start; never `issued`, which is later."""
     text = observation.effectiveDateTime
@@ -52,7 +67,10 @@ def effective_time(observation: Observation) -> FhirTime | None:
     return parse_time(text) if text else None
 
 
-_KEY_BY_LOINC = {code: analyte.key for code, analyte in ANALYTE_BY_LOINC.items()}
+SMOKING_STATUS = "smoking_status"
+"""The key of answers to "Tobacco smoking status" (LOINC 72166-2), which are no measurements."""
+
+_KEY_BY_LOINC = {code: analyte.key for code, analyte in ANALYTE_BY_LOINC.items()} | {"72166-2": SMOKING_STATUS}
 
 
 def parts_by_analyte(observations: Iterable[Observation]) -> dict[str, list[CodedPart]]:
@@ -80,6 +98,9 @@ def parts_by_analyte(observations: Iterable[Observation]) -> dict[str, list[Code
 
 def newest_part(parts: Sequence[CodedPart]) -> CodedPart:
     """The newest of them, of equal ones the first; one without a date goes before all others."""
+    if len(parts) == 1:
+        return parts[0]
+    parts = _of_the_last_days(parts)
     newest = parts[0]
     for part in parts[1:]:
         if _is_newer(part[0], newest[0]):
@@ -87,8 +108,22 @@ def newest_part(parts: Sequence[CodedPart]) -> CodedPart:
     return newest
 
 
+def _of_the_last_days(parts: Sequence[CodedPart]) -> Sequence[CodedPart]:
+    """Those that can be the newest by their texts, so that few dates are parsed; all where the texts do not say.
+
+    Offsets lie between -12 and +14 hours: what is written more than two days before the last text is not the newest.
+    """
+    texts = [part[0].effectiveDateTime for part in parts]
+    if None in texts:
+        return parts
+    earliest = two_days_before(max(texts)[:10])  # type: ignore[type-var,index]  # none is None
+    if earliest is None:
+        return parts
+    return [part for part, text in zip(parts, texts, strict=True) if text >= earliest]  # type: ignore[operator]
+
+
 def newest_first(parts: Iterable[CodedPart]) -> list[CodedPart]:
-    """Newest first; equal times keep the order they came in."""
+    """The parts sorted from the newest to the oldest; equal times keep their order."""
     return sorted(parts, key=lambda part: _recency(part[0]), reverse=True)
 
 
@@ -102,19 +137,6 @@ def _is_newer(one: Observation, other: Observation) -> bool:
 def _recency(observation: Observation) -> float:
     time = effective_time(observation)
     return _UNDATED if time is None else time.instant
-
-
-def all_parts(observations: Iterable[Observation], analyte: str) -> list[CodedPart]:
-    """Every Observation or component of one analyte, newest first; equal times keep the order they came in."""
-    found = [part for observation in observations for key, part in _parts(observation) if key == analyte]
-    return newest_first(found)
-
-
-def _parts(observation: Observation) -> Iterator[tuple[str, CodedPart]]:
-    own = _part(observation, observation, observation.code)
-    if own is not None:
-        yield own
-    yield from _component_parts(observation)
 
 
 def _component_parts(observation: Observation) -> Iterator[tuple[str, CodedPart]]:
@@ -137,20 +159,20 @@ def _part(
 def measure(analyte: Analyte, coded: CodedPart, as_of_epoch: float) -> Measurement | Refusal | None:
     """The usable number of a part, or why it is refused; None when there is no value to speak of."""
     observation, part, _ = coded
-    if observation.status in NEVER_A_FACT:
+    if observation.status in STATUS_NEVER_USED:
         return None
     quantity = part.valueQuantity
     if quantity is None or quantity.value is None:
         return _without_number(analyte, coded)
     if observation.status not in USABLE_STATUS:
-        return _refuse(coded, "not-final", f"{analyte.words} has status {observation.status}, not final")
+        return _refuse(analyte, coded, "not-final", f"has status {observation.status}, not final")
     time = effective_time(observation)
     if time is None:
-        return _refuse(coded, "no-date", f"{analyte.words} has no readable date")
+        return _refuse(analyte, coded, "no-date", "has no readable date")
     if time.is_after(as_of_epoch):
-        return _refuse(coded, "future", f"{analyte.words} is dated in the future ({time.date})")
+        return _refuse(analyte, coded, "future", f"is dated in the future ({time.date})")
     if analyte.refused_when_haemolysed and _is_haemolysed(observation):
-        return _refuse(coded, "haemolysed", f"{analyte.words} is from a haemolysed sample")
+        return _refuse(analyte, coded, "haemolysed", "is from a haemolysed sample")
     return _converted(analyte, coded, quantity, quantity.value, time)
 
 
@@ -168,39 +190,46 @@ def _converted(
             conversion, unit = spoken, quantity.unit
         elif spoken is not None and spoken is not conversion:
             return _refuse(
+                analyte,
                 coded,
                 "unit-conflict",
-                f"{analyte.words} {charted:g}: unit says {quantity.unit}, code says {quantity.code}",
+                f"{charted:g}: unit says {quantity.unit}, code says {quantity.code}",
             )
     if conversion is None:
         if not unit:
-            return _refuse(coded, "no-unit", f"{analyte.words} {charted:g} has no unit")
-        return _refuse(coded, "unknown-unit", f"{analyte.words} {charted:g} has the unknown unit {unit[:20]!r}")
+            return _refuse(analyte, coded, "no-unit", f"{charted:g} has no unit")
+        return _refuse(analyte, coded, "unknown-unit", f"{charted:g} has the unknown unit {unit[:20]!r}")
     if quantity.comparator:
         return _refuse(
-            coded, "not-exact", f"{analyte.words} {quantity.comparator}{charted:g} {unit} is not an exact value"
+            analyte,
+            coded,
+            "not-exact",
+            f"{quantity.comparator}{charted:g} {unit} is not an exact value",
         )
     value = charted * conversion.factor + conversion.offset
     if not analyte.plausible_low <= value <= analyte.plausible_high:
-        return _refuse(coded, "implausible", f"{analyte.words} {charted:g} {unit} is outside the plausible range")
+        return _refuse(analyte, coded, "implausible", f"{charted:g} {unit} is outside the plausible range")
     return Measurement(analyte.key, value, analyte.unit, time, _source(coded[0]), coded[2] or "", charted, charted_unit)
 
 
 def _without_number(analyte: Analyte, coded: CodedPart) -> Refusal | None:
     part: Any = coded[1]
     if part.valueString or part.valueInteger is not None or part.valueCodeableConcept is not None:
-        return _refuse(coded, "no-quantity", f"{analyte.words} has a value that is no number with a unit")
+        return _refuse(analyte, coded, "no-quantity", "has a value that is no number with a unit")
     if part.dataAbsentReason is not None or part.valueQuantity is not None:
-        return _refuse(coded, "data-absent", f"{analyte.words} has no value (data absent)")
+        return _refuse(analyte, coded, "data-absent", "has no value (data absent)")
     return None
 
 
-def _refuse(coded: CodedPart, reason: str, text: str) -> Refusal:
+def _refuse(analyte: Analyte, coded: CodedPart, reason: str, what: str) -> Refusal:
+    """A refusal; `what` follows the name of the analyte."""
     time = effective_time(coded[0])
     when = f" on {time.date}" if time is not None and reason != "future" else ""
-    # One side of a limit may still be decided by it (fhir/record/bound.py).
+    # The side on which it lies may still decide a rule (`one_sided_result`).
     used = "not used as a number" if reason == "not-exact" else "not used"
-    return Refusal(_source(coded[0]), reason, f"{text}{when}: {used}.")
+    statement = f"{analyte.words} {what}"
+    text = f"{statement}{when}: {used}."
+    return Refusal(_source(coded[0]), reason, text, analyte.key, coded[2] or "", statement)
 
 
 def _source(observation: Observation) -> str:
@@ -216,3 +245,38 @@ def _is_haemolysed(observation: Observation) -> bool:
 
 def _says_haemolysed(text: str) -> bool:
     return any(word in text for word in _HAEMOLYSED) and not any(word in text for word in _NOT_HAEMOLYSED)
+
+
+def one_sided_result(analyte: Analyte, coded: CodedPart, as_of_epoch: float) -> OneSidedResult | None:
+    """The result of a part that only says on which side of a number it lies; None for any other part.
+
+    What is not final, undated, implausible or in an unknown unit is left out.
+    """
+    observation, part, code = coded
+    time = effective_time(observation)
+    written = _written(part)
+    if written is None or observation.status not in USABLE_STATUS or time is None or time.is_after(as_of_epoch):
+        return None
+    side, number, unit = written
+    # Words often leave the unit to the code: ">60".
+    conversion = analyte.conversion(unit if unit else analyte.unit)
+    if conversion is None:
+        return None
+    value = number * conversion.factor + conversion.offset
+    if not analyte.plausible_low <= value <= analyte.plausible_high:
+        return None
+    charted, source = unit or analyte.unit, _source(observation)
+    limit = Measurement(analyte.key, value, analyte.unit, time, source, code or "", number, charted)
+    return OneSidedResult(side, limit)
+
+
+def _written(part: Any) -> tuple[Side, float, str] | None:
+    quantity = part.valueQuantity
+    if quantity is not None and quantity.value is not None:
+        side = _SIDES.get((quantity.comparator or "").strip())
+        unit = quantity.code if quantity.code is not None else quantity.unit or ""
+        return (side, quantity.value, unit) if side is not None else None
+    match = _WORDS.fullmatch(part.valueString or "")
+    return (
+        (_SIDES[match["side"]], float(match["number"]), (match["unit"] or "").rstrip()) if match is not None else None
+    )

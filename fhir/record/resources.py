@@ -9,124 +9,51 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from msgspec import Struct, defstruct, field
+from msgspec import defstruct, field
+
+from fhir.record.datatypes import (
+    Annotation,
+    ChartText,
+    CodeableConcept,
+    Coding,
+    Dosage,
+    Element,
+    Identifier,
+    ObservationCode,
+    Period,
+    Quantity,
+    Ratio,
+    Reference,
+    Subject,
+)
 
 
-class Element(Struct, frozen=True, gc=False):
-    """Ground of the lean types."""
+class LeanResource(Element, frozen=True, gc=False, tag_field="resourceType"):
+    """Base class of the resources, which `resourceType` tells apart."""
 
 
-class Coding(Element, frozen=True, gc=False):
-    """A code of a code system; `system` None means that the sender did not name one."""
+class Address(Element, frozen=True, gc=False):
+    """An address, of which the country is read."""
 
-    system: str | None = None
-    code: str | None = None
-    display: str | None = None
+    country: ChartText | None = None
 
 
-class CodeableConcept(Element, frozen=True, gc=False):
-    """A concept as codes and text, either of which may be missing."""
+class PatientExtension(Element, frozen=True, gc=False):
+    """An extension of a Patient, such as the place of birth."""
 
-    coding: tuple[Coding, ...] = ()
-    text: str | None = None
-
-    @property
-    def words(self) -> str:
-        """What a person reads: the text, else the first display, else the first code, else ''."""
-        if self.text:
-            return self.text
-        for coding in self.coding:
-            if coding.display:
-                return coding.display
-        return self.coding[0].code or "" if self.coding else ""
-
-    def has(self, code: str) -> bool:
-        """Whether any coding carries this code, whatever its system (for closed value sets such as status codes)."""
-        return any(coding.code == code for coding in self.coding)
+    url: str | None = None
+    valueAddress: Address | None = None
 
 
-class Symbol(Element, frozen=True, gc=False):
-    """A code without its words: a chart has hundreds of Observations, and nobody reads their displays."""
+class Patient(LeanResource, frozen=True, gc=False, tag="Patient"):
+    """The patient: birth date, sex, death and place of birth."""
 
-    system: str | None = None
-    code: str | None = None
-
-
-class ObservationCode(Element, frozen=True, gc=False):
-    """What was measured, as codes."""
-
-    coding: tuple[Symbol, ...] = ()
-
-
-class Subject(Element, frozen=True, gc=False):
-    """A pointer to whom a resource is about."""
-
-    reference: str | None = None
-
-
-class Identifier(Element, frozen=True, gc=False):
-    """A business identifier."""
-
-    system: str | None = None
-    value: str | None = None
-
-
-class Reference(Element, frozen=True, gc=False):
-    """A pointer to another resource."""
-
-    reference: str | None = None
-    display: str | None = None
-    identifier: Identifier | None = None
-
-
-class Period(Element, frozen=True, gc=False):
-    """A span of time, either end of which may be open."""
-
-    start: str | None = None
-    end: str | None = None
-
-
-class Quantity(Element, frozen=True, gc=False):
-    """A number with its unit: `code` is for machines (UCUM), `unit` is what a person reads."""
-
-    value: float | None = None
-    comparator: str | None = None
-    unit: str | None = None
-    code: str | None = None
-
-
-class Range(Element, frozen=True, gc=False):
-    """A low and a high quantity."""
-
-    low: Quantity | None = None
-    high: Quantity | None = None
-
-
-class Ratio(Element, frozen=True, gc=False):
-    """A quantity per a quantity."""
-
-    numerator: Quantity | None = None
-    denominator: Quantity | None = None
-
-
-class Annotation(Element, frozen=True, gc=False):
-    """A note."""
-
-    text: str | None = None
-
-
-class Narrowed(Element, frozen=True, gc=False, tag_field="resourceType"):
-    """Ground of the resources: told apart by `resourceType`."""
-
-
-class Patient(Narrowed, frozen=True, gc=False, tag="Patient"):
-    """Whom the record is about."""
-
-    id: str | None = None
-    birthDate: str | None = None
-    gender: str | None = None
+    id: ChartText | None = None
+    birthDate: ChartText | None = None
+    gender: ChartText | None = None
     deceasedBoolean: bool | None = None
-    deceasedDateTime: str | None = None
+    deceasedDateTime: ChartText | None = None
+    extension: tuple[PatientExtension, ...] = ()
 
 
 class ObservationComponent(Element, frozen=True, gc=False):
@@ -135,106 +62,54 @@ class ObservationComponent(Element, frozen=True, gc=False):
     code: ObservationCode
     valueQuantity: Quantity | None = None
     valueCodeableConcept: CodeableConcept | None = None
-    valueString: str | None = None
+    valueString: ChartText | None = None
     valueInteger: int | None = None
     dataAbsentReason: CodeableConcept | None = None
     interpretation: tuple[CodeableConcept, ...] = ()
 
 
-class Observation(Narrowed, frozen=True, gc=False, tag="Observation"):
+class Observation(LeanResource, frozen=True, gc=False, tag="Observation"):
     """A measurement or an answer."""
 
-    status: str
+    status: ChartText
     code: ObservationCode
-    id: str | None = None
+    id: ChartText | None = None
     subject: Subject | None = None
-    effectiveDateTime: str | None = None
-    effectiveInstant: str | None = None
+    effectiveDateTime: ChartText | None = None
+    effectiveInstant: ChartText | None = None
     effectivePeriod: Period | None = None
-    issued: str | None = None
+    issued: ChartText | None = None
     valueQuantity: Quantity | None = None
     valueCodeableConcept: CodeableConcept | None = None
-    valueString: str | None = None
+    valueString: ChartText | None = None
     valueInteger: int | None = None
-    valueDateTime: str | None = None
+    valueDateTime: ChartText | None = None
     dataAbsentReason: CodeableConcept | None = None
     interpretation: tuple[CodeableConcept, ...] = ()
     note: tuple[Annotation, ...] = ()
     component: tuple[ObservationComponent, ...] = ()
 
 
-class Condition(Narrowed, frozen=True, gc=False, tag="Condition"):
+class Condition(LeanResource, frozen=True, gc=False, tag="Condition"):
     """A problem or a diagnosis."""
 
-    id: str | None = None
+    id: ChartText | None = None
     clinicalStatus: CodeableConcept | None = None
     verificationStatus: CodeableConcept | None = None
     code: CodeableConcept | None = None
     subject: Subject | None = None
     encounter: Reference | None = None
-    onsetDateTime: str | None = None
+    onsetDateTime: ChartText | None = None
     onsetPeriod: Period | None = None
-    onsetString: str | None = None
-    abatementDateTime: str | None = None
+    onsetString: ChartText | None = None
+    abatementDateTime: ChartText | None = None
     abatementPeriod: Period | None = None
-    abatementString: str | None = None
-    recordedDate: str | None = None
-
-
-class TimingRepeat(Element, frozen=True, gc=False):
-    """When an event repeats."""
-
-    boundsDuration: Quantity | None = None
-    boundsPeriod: Period | None = None
-    boundsRange: Range | None = None
-    count: int | None = None
-    countMax: int | None = None
-    frequency: int | None = None
-    frequencyMax: int | None = None
-    period: float | None = None
-    periodMax: float | None = None
-    periodUnit: str | None = None
-    dayOfWeek: tuple[str, ...] = ()
-    timeOfDay: tuple[str, ...] = ()
-    when: tuple[str, ...] = ()
-
-
-class Timing(Element, frozen=True, gc=False):
-    """A schedule."""
-
-    event: tuple[str, ...] = ()
-    repeat: TimingRepeat | None = None
-    code: CodeableConcept | None = None
-
-
-class DoseAndRate(Element, frozen=True, gc=False):
-    """How much is given."""
-
-    type: CodeableConcept | None = None
-    doseQuantity: Quantity | None = None
-    doseRange: Range | None = None
-    rateQuantity: Quantity | None = None
-    rateRange: Range | None = None
-    rateRatio: Ratio | None = None
-
-
-class Dosage(Element, frozen=True, gc=False):
-    """How a medication is taken."""
-
-    sequence: int | None = None
-    text: str | None = None
-    patientInstruction: str | None = None
-    additionalInstruction: tuple[CodeableConcept, ...] = ()
-    timing: Timing | None = None
-    asNeededBoolean: bool | None = None
-    asNeededCodeableConcept: CodeableConcept | None = None
-    route: CodeableConcept | None = None
-    doseAndRate: tuple[DoseAndRate, ...] = ()
-    maxDosePerPeriod: Ratio | None = None
+    abatementString: ChartText | None = None
+    recordedDate: ChartText | None = None
 
 
 class DispenseRequest(Element, frozen=True, gc=False):
-    """What the pharmacy is asked for."""
+    """What a prescription asks the pharmacy to dispense."""
 
     validityPeriod: Period | None = None
     numberOfRepeatsAllowed: int | None = None
@@ -251,30 +126,30 @@ class MedicationIngredient(Element, frozen=True, gc=False):
     strength: Ratio | None = None
 
 
-class Medication(Narrowed, frozen=True, gc=False, tag="Medication"):
+class Medication(LeanResource, frozen=True, gc=False, tag="Medication"):
     """A product, referenced or contained."""
 
-    id: str | None = None
+    id: ChartText | None = None
     identifier: tuple[Identifier, ...] = ()
     code: CodeableConcept | None = None
-    status: str | None = None
+    status: ChartText | None = None
     form: CodeableConcept | None = None
     ingredient: tuple[MedicationIngredient, ...] = ()
     contained: tuple[AnyResource, ...] = ()
 
 
-class MedicationRequest(Narrowed, frozen=True, gc=False, tag="MedicationRequest"):
+class MedicationRequest(LeanResource, frozen=True, gc=False, tag="MedicationRequest"):
     """An order or a prescription."""
 
-    id: str | None = None
-    status: str | None = None
-    intent: str | None = None
+    id: ChartText | None = None
+    status: ChartText | None = None
+    intent: ChartText | None = None
     doNotPerform: bool | None = None
     medicationCodeableConcept: CodeableConcept | None = None
     medicationReference: Reference | None = None
     subject: Subject | None = None
     encounter: Reference | None = None
-    authoredOn: str | None = None
+    authoredOn: ChartText | None = None
     reasonCode: tuple[CodeableConcept, ...] = ()
     dosageInstruction: tuple[Dosage, ...] = ()
     dispenseRequest: DispenseRequest | None = None
@@ -282,67 +157,67 @@ class MedicationRequest(Narrowed, frozen=True, gc=False, tag="MedicationRequest"
     contained: tuple[AnyResource, ...] = ()
 
 
-class MedicationStatement(Narrowed, frozen=True, gc=False, tag="MedicationStatement"):
-    """What the patient is said to take."""
+class MedicationStatement(LeanResource, frozen=True, gc=False, tag="MedicationStatement"):
+    """A medication that the patient is reported to take."""
 
-    id: str | None = None
-    status: str | None = None
+    id: ChartText | None = None
+    status: ChartText | None = None
     medicationCodeableConcept: CodeableConcept | None = None
     medicationReference: Reference | None = None
     subject: Subject | None = None
-    effectiveDateTime: str | None = None
+    effectiveDateTime: ChartText | None = None
     effectivePeriod: Period | None = None
-    dateAsserted: str | None = None
+    dateAsserted: ChartText | None = None
     dosage: tuple[Dosage, ...] = ()
     contained: tuple[AnyResource, ...] = ()
 
 
-class MedicationDispense(Narrowed, frozen=True, gc=False, tag="MedicationDispense"):
-    """What a pharmacy gave out; whether the patient takes it is not said."""
+class MedicationDispense(LeanResource, frozen=True, gc=False, tag="MedicationDispense"):
+    """A medication that a pharmacy dispensed; it does not say whether the patient takes it."""
 
-    id: str | None = None
-    status: str | None = None
+    id: ChartText | None = None
+    status: ChartText | None = None
     medicationCodeableConcept: CodeableConcept | None = None
     medicationReference: Reference | None = None
     subject: Subject | None = None
     authorizingPrescription: tuple[Reference, ...] = ()
     quantity: Quantity | None = None
     daysSupply: Quantity | None = None
-    whenPrepared: str | None = None
-    whenHandedOver: str | None = None
+    whenPrepared: ChartText | None = None
+    whenHandedOver: ChartText | None = None
     dosageInstruction: tuple[Dosage, ...] = ()
     contained: tuple[AnyResource, ...] = ()
 
 
 class AllergyReaction(Element, frozen=True, gc=False):
-    """What happened on exposure."""
+    """A reaction to the substance."""
 
     substance: CodeableConcept | None = None
     manifestation: tuple[CodeableConcept, ...] = ()
-    severity: str | None = None
-    onset: str | None = None
-    description: str | None = None
+    severity: ChartText | None = None
+    onset: ChartText | None = None
+    description: ChartText | None = None
 
 
-class AllergyIntolerance(Narrowed, frozen=True, gc=False, tag="AllergyIntolerance"):
+class AllergyIntolerance(LeanResource, frozen=True, gc=False, tag="AllergyIntolerance"):
     """An allergy or an intolerance."""
 
-    id: str | None = None
+    id: ChartText | None = None
     clinicalStatus: CodeableConcept | None = None
     verificationStatus: CodeableConcept | None = None
-    type: str | None = None
-    category: tuple[str, ...] = ()
-    criticality: str | None = None
+    type: ChartText | None = None
+    category: tuple[ChartText, ...] = ()
+    criticality: ChartText | None = None
     code: CodeableConcept | None = None
     patient: Subject | None = None
-    onsetDateTime: str | None = None
-    recordedDate: str | None = None
+    onsetDateTime: ChartText | None = None
+    recordedDate: ChartText | None = None
     note: tuple[Annotation, ...] = ()
     reaction: tuple[AllergyReaction, ...] = ()
 
 
 class Hospitalization(Element, frozen=True, gc=False):
-    """How a stay began and ended."""
+    """How the patient was admitted and discharged."""
 
     admitSource: CodeableConcept | None = None
     dischargeDisposition: CodeableConcept | None = None
@@ -354,11 +229,11 @@ class EncounterLocation(Element, frozen=True, gc=False):
     location: Reference | None = None
 
 
-class Encounter(Narrowed, frozen=True, gc=False, tag="Encounter"):
+class Encounter(LeanResource, frozen=True, gc=False, tag="Encounter"):
     """A visit or a stay."""
 
-    status: str
-    id: str | None = None
+    status: ChartText
+    id: ChartText | None = None
     class_: Coding | None = field(default=None, name="class")
     type: tuple[CodeableConcept, ...] = ()
     priority: CodeableConcept | None = None
@@ -370,41 +245,55 @@ class Encounter(Narrowed, frozen=True, gc=False, tag="Encounter"):
     serviceProvider: Reference | None = None
 
 
-class Procedure(Narrowed, frozen=True, gc=False, tag="Procedure"):
-    """Something that was done."""
+class Procedure(LeanResource, frozen=True, gc=False, tag="Procedure"):
+    """A procedure that was performed."""
 
-    status: str
-    id: str | None = None
+    status: ChartText
+    id: ChartText | None = None
     code: CodeableConcept | None = None
     subject: Subject | None = None
-    performedDateTime: str | None = None
+    performedDateTime: ChartText | None = None
     performedPeriod: Period | None = None
 
 
-class ServiceRequest(Narrowed, frozen=True, gc=False, tag="ServiceRequest"):
+class ServiceRequest(LeanResource, frozen=True, gc=False, tag="ServiceRequest"):
     """An order for a test or a service."""
 
-    id: str | None = None
-    status: str | None = None
-    intent: str | None = None
+    id: ChartText | None = None
+    status: ChartText | None = None
+    intent: ChartText | None = None
     doNotPerform: bool | None = None
     code: CodeableConcept | None = None
     subject: Subject | None = None
-    authoredOn: str | None = None
-    occurrenceDateTime: str | None = None
+    authoredOn: ChartText | None = None
+    occurrenceDateTime: ChartText | None = None
+
+
+class Immunization(LeanResource, frozen=True, gc=False, tag="Immunization"):
+    """A vaccine dose that was given, or was not (`status` not-done)."""
+
+    id: ChartText | None = None
+    status: ChartText | None = None
+    vaccineCode: CodeableConcept | None = None
+    patient: Subject | None = None
+    occurrenceDateTime: ChartText | None = None
+    occurrenceString: ChartText | None = None
+    manufacturer: Reference | None = None
+    expirationDate: ChartText | None = None
+    isSubpotent: bool | None = None
 
 
 class OperationOutcomeIssue(Element, frozen=True, gc=False):
-    """One thing that went wrong."""
+    """One issue of an OperationOutcome."""
 
-    severity: str | None = None
-    code: str | None = None
+    severity: ChartText | None = None
+    code: ChartText | None = None
     details: CodeableConcept | None = None
-    diagnostics: str | None = None
+    diagnostics: ChartText | None = None
 
 
-class OperationOutcome(Narrowed, frozen=True, gc=False, tag="OperationOutcome"):
-    """What a FHIR server says instead of data."""
+class OperationOutcome(LeanResource, frozen=True, gc=False, tag="OperationOutcome"):
+    """What a FHIR server returns in place of data."""
 
     issue: tuple[OperationOutcomeIssue, ...] = ()
 
@@ -415,9 +304,9 @@ class OperationOutcome(Narrowed, frozen=True, gc=False, tag="OperationOutcome"):
 
 
 class BundleLink(Element, frozen=True, gc=False):
-    """A page of a search."""
+    """A link of a Bundle, such as the next page of a search."""
 
-    relation: str | None = None
+    relation: ChartText | None = None
     url: str | None = None
 
 
@@ -431,14 +320,14 @@ class BundleEntry(Element, frozen=True, gc=False):
 class BundleMeta(Element, frozen=True, gc=False):
     """When a server put a Bundle together: for a search, when it was run."""
 
-    lastUpdated: str | None = None
+    lastUpdated: ChartText | None = None
 
 
-class Bundle(Narrowed, frozen=True, gc=False, tag="Bundle"):
-    """Several resources."""
+class Bundle(LeanResource, frozen=True, gc=False, tag="Bundle"):
+    """A Bundle of resources."""
 
     meta: BundleMeta | None = None
-    type: str | None = None
+    type: ChartText | None = None
     total: int | None = None
     link: tuple[BundleLink, ...] = ()
     entry: tuple[BundleEntry, ...] = ()
@@ -454,7 +343,7 @@ CompartmentDefinition Composition ConceptMap Consent Contract Coverage CoverageE
 CoverageEligibilityResponse DetectedIssue Device DeviceDefinition DeviceMetric DeviceRequest DeviceUseStatement
 DiagnosticReport DocumentManifest DocumentReference EffectEvidenceSynthesis Endpoint EnrollmentRequest
 EnrollmentResponse EpisodeOfCare EventDefinition Evidence EvidenceVariable ExampleScenario ExplanationOfBenefit
-FamilyMemberHistory Flag Goal GraphDefinition Group GuidanceResponse HealthcareService ImagingStudy Immunization
+FamilyMemberHistory Flag Goal GraphDefinition Group GuidanceResponse HealthcareService ImagingStudy
 ImmunizationEvaluation ImmunizationRecommendation ImplementationGuide InsurancePlan Invoice Library Linkage List
 Location Measure MeasureReport Media MedicationAdministration MedicationKnowledge
 MedicinalProduct MedicinalProductAuthorization MedicinalProductContraindication MedicinalProductIndication
@@ -470,8 +359,8 @@ SupplyRequest Task TerminologyCapabilities TestReport TestScript ValueSet Verifi
 """
 
 
-class OtherResource(Narrowed, frozen=True, gc=False):
-    """Ground of the types that are not read, beyond whom they are about."""
+class OtherResource(LeanResource, frozen=True, gc=False):
+    """Base class of the resource types of which only the subject is read."""
 
     id: str | None = None
     subject: Subject | tuple[Subject, ...] | None = None
@@ -484,7 +373,7 @@ def _unread_type(name: str) -> type[OtherResource]:
 
 _OTHERS = tuple(_unread_type(name) for name in _UNREAD.split())
 
-READ_TYPES: tuple[type[Narrowed], ...] = (
+READ_TYPES: tuple[type[LeanResource], ...] = (
     Patient,
     Observation,
     Condition,
@@ -496,11 +385,12 @@ READ_TYPES: tuple[type[Narrowed], ...] = (
     Encounter,
     Procedure,
     ServiceRequest,
+    Immunization,
     OperationOutcome,
     Bundle,
 )
 
-TYPES: dict[str, type[Narrowed]] = {str(each.__struct_config__.tag): each for each in (*READ_TYPES, *_OTHERS)}
+TYPES: dict[str, type[LeanResource]] = {str(each.__struct_config__.tag): each for each in (*READ_TYPES, *_OTHERS)}
 """Every resource type of FHIR R4 by its name."""
 
 AnyResource: Any = None

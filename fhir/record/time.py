@@ -1,10 +1,11 @@
-"""FHIR dates and times: read as charted, comparable as instants, honest about how exact they are."""
+"""FHIR dates and times, with the text as charted, an instant to compare by, and their precision."""
 
-from datetime import UTC, date, datetime
-from functools import lru_cache
+from datetime import UTC, date, datetime, timedelta
 from typing import Literal
 
 from msgspec import Struct
+
+from fhir.terminology.caching import remembered
 
 Precision = Literal["year", "month", "day", "instant"]
 
@@ -36,7 +37,7 @@ class FhirTime(Struct, frozen=True, gc=False):
         return self.instant > as_of_epoch + slack
 
 
-@lru_cache(maxsize=16_384)
+@remembered("dates and times", entries=16_384, longest=40)
 def parse_time(text: str) -> FhirTime | None:
     """The time a FHIR date, dateTime or instant names; None when it is none of them.
 
@@ -49,6 +50,19 @@ def parse_time(text: str) -> FhirTime | None:
     """
     try:
         return _parse(text)
+    except (ValueError, OverflowError):
+        return None
+
+
+@remembered("two days before a day", entries=1024, longest=10)
+def two_days_before(day: str) -> str | None:
+    """The day two days earlier as text; None for what is no day.
+
+    >>> two_days_before("2026-03-01"), two_days_before("2026-03")
+    ('2026-02-27', None)
+    """
+    try:
+        return (date.fromisoformat(day) - timedelta(days=2)).isoformat() if len(day) == 10 else None
     except (ValueError, OverflowError):
         return None
 

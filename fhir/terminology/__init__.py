@@ -1,1 +1,1 @@
-"""Codes, units and the tables behind them."""
+"""Codes, units and names, with the tables that say what they mean."""

@@ -8,13 +8,13 @@ from msgspec import Struct
 
 from fhir.terminology.conditions import SNOMED
 from fhir.terminology.medication_names import medication_of_code, read_name
-from fhir.terminology.medications import Ingredient, ingredients, rows
+from fhir.terminology.medications import Ingredient, ingredients, table_rows
 
 _NEGATED = re.compile(r"\b(?:no known|no history|not allergic|denies|tolerates|nkda|nka)\b", re.IGNORECASE)
 
 
 class Allergen(Struct, frozen=True, gc=False):
-    """Drugs somebody reacts to: single ingredients, and whole classes of them."""
+    """The drugs that an allergy is about: single ingredients and whole classes."""
 
     ingredients: frozenset[Ingredient] = frozenset()
     classes: frozenset[str] = frozenset()
@@ -52,12 +52,12 @@ def reaction_words(code: str | None) -> str | None:
 
 @cache
 def _reactions() -> Mapping[str, str]:
-    return {row["code"]: row["value"] for row in rows("allergens.csv") if row["kind"] == "reaction"}
+    return {row["code"]: row["value"] for row in table_rows("allergens.csv") if row["kind"] == "reaction"}
 
 
 @cache
 def _by_snomed() -> Mapping[str, Allergen]:
-    return {row["code"]: _meaning(row) for row in rows("allergens.csv") if row["kind"] == "snomed"}
+    return {row["code"]: _meaning(row) for row in table_rows("allergens.csv") if row["kind"] == "snomed"}
 
 
 def _meaning(row: dict[str, str]) -> Allergen:
@@ -70,6 +70,6 @@ def _meaning(row: dict[str, str]) -> Allergen:
 def _class_words() -> tuple[tuple[re.Pattern[str], str], ...]:
     return tuple(
         (re.compile(rf"\b{re.escape(row['code'])}\b", re.IGNORECASE), row["value"])
-        for row in rows("allergens.csv")
+        for row in table_rows("allergens.csv")
         if row["kind"] == "word"
     )

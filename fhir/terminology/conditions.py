@@ -1,18 +1,24 @@
-"""Condition keys: which SNOMED CT, ICD-10 and ICD-9 codes mean heart failure, dialysis, pregnancy …
+"""Which SNOMED CT, ICD-10 and ICD-9 codes mean heart failure, dialysis, pregnancy: keys for rules, groups for models.
 
-From shared/data/medications/conditions.csv, its notes turned into columns (`icd10_except`, `icd9_except`,
-`when_resolved`). SNOMED codes match exactly, ICD codes by prefix and only within their own code system, with or
-without dots. `?` in a prefix stands for any one character.
+There are two tables, because they answer two questions: what an order must not meet (tables/conditions.csv, from
+shared/data/medications/conditions.csv) and what a study counted (tables/condition_groups.csv, from
+shared/data/codes/condition_groups.csv; prefixes after Quan 2005 and public MIT-LCP/mimic-code). SNOMED codes match
+exactly, ICD codes by prefix and only within their own code system, with or without dots. `?` in a prefix stands for
+any one character.
+
+Where the two tables disagree, each is used for its own question only; the table for orders is the fuller one. Its notes
+are columns here: `icd10_except`, `icd9_except` and `when_resolved`.
 """
 
 import re
 from collections.abc import Iterable, Mapping
-from functools import cache, lru_cache
+from functools import cache
 from typing import Literal
 
 from msgspec import Struct
 
-from fhir.terminology.medications import rows
+from fhir.terminology.caching import remembered
+from fhir.terminology.medications import table_rows
 
 SNOMED = "http://snomed.info/sct"
 _MIMIC = "http://mimic.mit.edu/fhir/mimic/CodeSystem/mimic-diagnosis-"
@@ -35,7 +41,7 @@ SYSTEMS: Mapping[str, Literal["snomed", "icd10", "icd9"]] = {
 
 
 class ConditionKey(Struct, frozen=True, gc=False):
-    """One key of the table; `when_resolved` is "any" where history counts, "5 years" where it counts that long."""
+    """One key of the table; `when_resolved` is "any" or "5 years" where a past condition counts too, or so long."""
 
     key: str
     meaning: str
@@ -52,12 +58,18 @@ def condition_keys() -> Mapping[str, ConditionKey]:
     """Every condition key with its meaning."""
     return {
         row["key"]: ConditionKey(row["key"], row["meaning"], row["when_resolved"])  # type: ignore[arg-type]  # table
-        for row in rows("conditions.csv")
+        for row in table_rows("conditions.csv")
     }
 
 
-@lru_cache(maxsize=8192)
-def keys_of(system: str | None, code: str | None) -> tuple[str, ...]:
+@remembered("conditions of a code", entries=8192, longest=200)
+def condition_meaning(system: str | None, code: str | None) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
+    """The condition keys and the groups of a code, looked up at once; None for a code that means neither."""
+    found = condition_keys_of(system, code), condition_groups_of(system, code)
+    return found if any(found) else None
+
+
+def condition_keys_of(system: str | None, code: str | None) -> tuple[str, ...]:
     """The condition keys that a code means, () for none.
 
     >>> keys_of("http://hl7.org/fhir/sid/icd-10-cm", "N18.4"), keys_of("urn:other", "N18.4")
@@ -80,7 +92,7 @@ def keys_of(system: str | None, code: str | None) -> tuple[str, ...]:
 def _codes() -> _Codes:
     snomed: dict[str, tuple[str, ...]] = {}
     prefixes: dict[str, list[tuple[re.Pattern[str], re.Pattern[str] | None, str]]] = {"icd10": [], "icd9": []}
-    for row in rows("conditions.csv"):
+    for row in table_rows("conditions.csv"):
         for code in _items(row["snomed"]):
             snomed[code] = (*snomed.get(code, ()), row["key"])
         for system, found in prefixes.items():
@@ -96,3 +108,83 @@ def _items(column: str) -> list[str]:
 
 def _prefixes(items: Iterable[str]) -> re.Pattern[str]:
     return re.compile("|".join(re.escape(item.replace(".", "")).replace(r"\?", ".") for item in items))
+
+
+SmokingStatus = Literal["current", "former", "never", "missing"]
+
+
+class ConditionGroup(Struct, frozen=True, gc=False):
+    """One group: `keeps` says that it counts for good, also when it is resolved (a stroke, a transplant)."""
+
+    key: str
+    meaning: str
+    keeps: bool
+
+
+class CharlsonItem(Struct, frozen=True, gc=False):
+    """One item of the comorbidity index: any of its groups gives the points; of one `family` the highest counts."""
+
+    words: str
+    groups: tuple[str, ...]
+    points: int
+    family: str
+
+
+@cache
+def condition_groups() -> Mapping[str, ConditionGroup]:
+    """Every group by its key."""
+    return {
+        row["key"]: ConditionGroup(row["key"], row["meaning"], row["when_resolved"] == "any")
+        for row in table_rows("condition_groups.csv")
+    }
+
+
+def condition_groups_of(system: str | None, code: str | None) -> tuple[str, ...]:
+    """The groups that a code belongs to, () for none; ICD codes with or without dots, within their own system.
+
+    >>> groups_of("http://hl7.org/fhir/sid/icd-10-cm", "E11.22")
+    ('diabetes', 'diabetes_complicated', 'ckd_any')
+    """
+    short = SYSTEMS.get(system or "")
+    if short is None or not code:
+        return ()
+    if short == "snomed":
+        return _snomed_groups().get(code.strip(), ())
+    bare = code.strip().replace(".", "").upper()
+    return tuple(key for pattern, key in _group_prefixes()[short] if pattern.match(bare))
+
+
+@cache
+def smoking_answers() -> Mapping[str, SmokingStatus]:
+    """What an answer to LOINC 72166-2 means, by its code (SNOMED CT or LOINC)."""
+    return {row["code"]: row["status"] for row in table_rows("smoking_status.csv")}  # type: ignore[misc]  # our own table
+
+
+@cache
+def charlson_items() -> tuple[CharlsonItem, ...]:
+    """The items of the Charlson index with the points that LACE gives them."""
+    return tuple(
+        CharlsonItem(row["item"], tuple(row["groups"].split(";")), int(row["points"]), row["counts_once_with"])
+        for row in table_rows("charlson_lace.csv")
+    )
+
+
+@cache
+def _snomed_groups() -> Mapping[str, tuple[str, ...]]:
+    found: dict[str, tuple[str, ...]] = {}
+    for row in table_rows("condition_groups.csv"):
+        for code in filter(None, row["snomed"].split(";")):
+            found[code] = (*found.get(code, ()), row["key"])
+    return found
+
+
+@cache
+def _group_prefixes() -> Mapping[str, tuple[tuple[re.Pattern[str], str], ...]]:
+    return {
+        system: tuple(
+            (re.compile(row[system].replace(";", "|")), row["key"])
+            for row in table_rows("condition_groups.csv")
+            if row[system]
+        )
+        for system in ("icd10", "icd9")
+    }

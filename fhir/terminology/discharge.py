@@ -1,4 +1,4 @@
-"""Where people go from hospital: the codes of a discharge disposition as one list of destinations.
+"""Discharge destinations: the codes of several code systems as one list.
 
 Code systems: HL7 discharge-disposition (FHIR R4), the NUBC patient discharge status of US claims (UB-04 field 17), and
 that of MIMIC on FHIR. Codes that say neither, or "still a patient", are no destination.
@@ -9,7 +9,7 @@ from functools import cache
 
 from msgspec import Struct
 
-from fhir.terminology.medications import rows
+from fhir.terminology.medications import table_rows
 
 
 class Destination(Struct, frozen=True, gc=False):
@@ -22,7 +22,7 @@ class Destination(Struct, frozen=True, gc=False):
 @cache
 def destinations() -> tuple[Destination, ...]:
     """All of them in the order of the table, which is the order of the codes of the feature `discharge_destination`."""
-    return tuple(Destination(row["key"], row["words"]) for row in rows("discharge_destinations.csv"))
+    return tuple(Destination(row["key"], row["words"]) for row in table_rows("discharge_destinations.csv"))
 
 
 def destination_of(code: str | None) -> Destination | None:
@@ -37,7 +37,7 @@ def destination_of(code: str | None) -> Destination | None:
 @cache
 def _by_code() -> Mapping[str, Destination]:
     found: dict[str, Destination] = {}
-    for row, destination in zip(rows("discharge_destinations.csv"), destinations(), strict=True):
+    for row, destination in zip(table_rows("discharge_destinations.csv"), destinations(), strict=True):
         for column in ("nubc", "hl7", "mimic"):
             found |= {_normal(code): destination for code in row[column].split(";") if code}
     return found

@@ -1,4 +1,4 @@
-"""From a medication's name to its ingredients: brands, salts, combinations and local forms, longest match first.
+"""Reads the name of a medication: ingredients, strengths and dose form; the longest matching name comes first.
 
 Names come from tables/ingredients.csv and tables/aliases.csv. A name is matched by whole words, whatever stands
 between them, so that "Hydrocodone-Acetaminophen (5mg-500mg)" is two ingredients and "dexlansoprazole" is not
@@ -7,12 +7,14 @@ lansoprazole. What nothing matches is not recognised: it is never guessed from p
 
 import re
 from collections.abc import Mapping
-from functools import cache, lru_cache
+from functools import cache
 from typing import TypeAlias
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from fhir.terminology.caching import remembered
+from fhir.terminology.combination_strengths import assign_strengths, strengths_without_unit
 from fhir.terminology.medication_strength import FoundStrength, Strength, find_strengths
 from fhir.terminology.medications import (
     RXNORM_SYSTEMS,
@@ -20,11 +22,13 @@ from fhir.terminology.medications import (
     Product,
     ingredient_by_name,
     product_of,
-    rows,
     rxnorm_name,
+    table_rows,
 )
 
 _WORD = re.compile(r"[a-z0-9]+")
+# The longest name of a product in the sample charts has 163 characters; a longer text is no name and is not read.
+LONGEST_NAME = 1000
 _VOLUME = re.compile(r"^\s*(?:nda\d+\s+)?(?P<volume>\d+(?:\.\d+)?|\.\d+)\s*ml\b", re.IGNORECASE)
 # Things that carry a drug's name without being the drug (README of the tables: the usual false matches).
 _SUPPLY = re.compile(
@@ -37,7 +41,7 @@ _FORM = re.compile(
     r"\b((?:(?:abuse-deterrent|delayed release|extended release|sustained release|immediate release|12 hr|24 hr"
     r"|orally disintegrating|disintegrating|chewable|sublingual|buccal|vaginal|rectal|topical|ophthalmic|otic|nasal"
     r"|inhalation|metered dose|dry powder|mucosal|injectable|prefilled|transdermal|medicated|oral|drug|intrauterine"
-    r"|effervescent|auto-)[ -]?)*"
+    r"|effervescent|auto-)[ -]?){0,6}"
     r"(?:tablets?|capsules?|tabs?|caps?|solution|suspension|elixir|syrup|suppository|granules|powder|film|lozenge"
     r"|cream|ointment|gel|lotion|foam|spray|patch|system|implant|ring|inhaler|injection|injector|syringe|strip|pack"
     r"|packet|enema|liquid|shampoo|paste|drops|vial|bag|neb))\b"
@@ -99,7 +103,7 @@ class _Mention(Struct, frozen=True, gc=False):
         return self.meaning.members
 
 
-@lru_cache(maxsize=8192)
+@remembered("names of medications", entries=8192, longest=200)
 def read_name(words: str) -> NameReading:
     """The ingredients, strengths and form in a name; a reading without ingredients when it is not recognised.
 
@@ -108,7 +112,7 @@ def read_name(words: str) -> NameReading:
     >>> read_name("insulin needles (disposable)").ingredients
     ()
     """
-    if _SUPPLY.search(words):
+    if len(words) > LONGEST_NAME or _SUPPLY.search(words):
         return NameReading()
     mentions = _mentions(words.lower())
     members = _distinct(mentions)
@@ -124,7 +128,7 @@ def read_name(words: str) -> NameReading:
     )
 
 
-@lru_cache(maxsize=4096)
+@remembered("codes of medications", entries=4096, longest=200)
 def medication_of_code(system: str | None, code: str | None) -> Product | None:
     """What a code stands for, by the tables or else by its RxNorm name; None when neither knows it.
 
@@ -165,7 +169,7 @@ def _mentions(words: str) -> list[_Mention]:
 def _phrases() -> _Phrases:
     known = ingredient_by_name()
     meanings = {tuple(_WORD.findall(name)): _Meaning((ingredient,)) for name, ingredient in known.items()}
-    for row in rows("aliases.csv"):
+    for row in table_rows("aliases.csv"):
         # Ingredient names may hold commas but no semicolons; an alias that means nothing is read over.
         members = tuple(known[name] for name in row["ingredients"].split(";") if name)
         meanings[tuple(_WORD.findall(row["text"]))] = _Meaning(members, row["local"] == "yes")
@@ -187,9 +191,14 @@ def _strengths(members: Members, mentions: list[_Mention], words: str) -> tuple[
         return (whole or _nearest(mentions[0], found),)
     if len(mentions) == len(members) and all(between):
         return tuple(between)
-    if len(found) == len(members):
-        return tuple(one.strength for one in found)
-    return (None,) * len(members)
+    stated = [one.strength for one in found]
+    if len(stated) != len(members):
+        # "Percocet 5-325 mg (oxycodone 5 mg/acetaminophen 325 mg)" says the same twice.
+        stated = list(dict.fromkeys(stated))
+    if len(stated) == len(members):
+        return assign_strengths(members, stated)
+    unitless = strengths_without_unit(members, words)
+    return assign_strengths(members, unitless) if unitless is not None else (None,) * len(members)
 
 
 def _sum(parts: list[Strength | None]) -> Strength | None:

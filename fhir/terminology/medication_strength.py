@@ -1,4 +1,4 @@
-"""Strengths in words: "500 MG", "10 MG/ML", "250 mg/5 mL", "0.05 MG/HR", "100 UNITS/ML"."""
+"""Reads strengths in words, such as "500 MG", "10 MG/ML", "250 mg/5 mL", "0.05 MG/HR", "100 UNITS/ML"."""
 
 import re
 from collections.abc import Iterator
@@ -57,7 +57,7 @@ _PER = {
 }
 _NUMBER = r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+"
 _STRENGTH = re.compile(
-    rf"(?<![\w.,])(?P<before>(?:(?:{_NUMBER})\s*[-/]\s*)*)(?P<amount>{_NUMBER})\s*-?"
+    rf"(?<![\w.,])(?P<before>(?:(?:{_NUMBER})\s{{0,3}}[-/]\s{{0,3}}){{0,4}})(?P<amount>{_NUMBER})\s*-?"
     r"(?P<unit>milligrams?|micrograms?|grams?|mcg|mg|µg|μg|ug|gm|kg|g|units?|unt|iu|meq|mmol|%)(?![a-z])"
     # Per a mass only as one of it, "0.01 MG/MG": "5 mg/325 mg" are two strengths.
     rf"(?:\s*(?:/|per)\s*(?:(?P<count>{_NUMBER})?\s*-?(?P<per>milliliter|ml|actuation|actuat|hour|hr|tablet|tab|capsule"
@@ -68,7 +68,7 @@ _LISTED = re.compile(_NUMBER)
 
 
 class Strength(Struct, frozen=True, gc=False):
-    """So much of one ingredient per something.
+    """The amount of one ingredient in a tablet, a millilitre, an hour or an actuation.
 
     `unit` is "mg" for every mass, else "unit", "meq", "mmol" or "%"; `per` is "unit" (one tablet, capsule, vial …),
     "mL", "h", "actuation" or "mg" (of ointment).

@@ -1,4 +1,4 @@
-"""What is known of medications by code: ingredients and their classes, products, orderables.
+"""The tables of medications: ingredients with their classes, products by code, and products that rules suggest.
 
 Facts carried from shared/data/medications (its README names the sources: NDF-RT to RxNorm and FDA substance tables,
 ATC codes of WHO, the products of the sample charts). In `tables/ingredients.csv` the column `source` says how a code
@@ -11,7 +11,7 @@ the product and does not endorse or recommend this or any other product.
 
 import csv
 from collections.abc import Mapping
-from functools import cache, lru_cache
+from functools import cache
 from importlib.resources import files
 
 from msgspec import Struct
@@ -21,6 +21,8 @@ from fhir.terminology.medication_strength import Strength, read_strengths
 RXNORM = "http://www.nlm.nih.gov/research/umls/rxnorm"
 NDC = "http://hl7.org/fhir/sid/ndc"
 ATC = "http://www.whocc.no/atc"
+# CDC's codes of vaccines. A vaccine has no RxNorm ingredient in our tables: its key is "cvx-" and its code.
+CVX = "http://hl7.org/fhir/sid/cvx"
 _MIMIC = "http://mimic.mit.edu/fhir/mimic/CodeSystem/mimic-medication-"
 MIMIC_NAME = f"{_MIMIC}name"
 MIMIC_GROUP = f"{_MIMIC}etc"
@@ -35,6 +37,8 @@ _SYSTEMS = {
     f"{_MIMIC}ndc": "ndc",
     f"{_MIMIC}gsn": "gsn",
     ATC: "atc",
+    CVX: "cvx",
+    "urn:oid:2.16.840.1.113883.12.292": "cvx",
     "urn:oid:2.16.840.1.113883.6.73": "atc",
 }
 RXNORM_SYSTEMS = frozenset(address for address, short in _SYSTEMS.items() if short == "rxnorm")
@@ -71,7 +75,7 @@ class Orderable(Struct, frozen=True, gc=False):
     ingredients: tuple[Ingredient, ...]
 
 
-def rows(name: str) -> list[dict[str, str]]:
+def table_rows(name: str) -> list[dict[str, str]]:
     """The rows of one of our tables."""
     text = (files("fhir.terminology") / "tables" / name).read_text(encoding="utf-8")
     return list(csv.DictReader(text.splitlines()))
@@ -80,7 +84,7 @@ def rows(name: str) -> list[dict[str, str]]:
 @cache
 def ingredients() -> Mapping[str, Ingredient]:
     """Every known ingredient by its RxNorm code."""
-    return {row["rxcui"]: Ingredient(row["rxcui"], row["name"]) for row in rows("ingredients.csv")}
+    return {row["rxcui"]: Ingredient(row["rxcui"], row["name"]) for row in table_rows("ingredients.csv")}
 
 
 @cache
@@ -91,10 +95,9 @@ def ingredient_by_name() -> Mapping[str, Ingredient]:
 
 @cache
 def _classes_by_ingredient() -> Mapping[str, frozenset[str]]:
-    return {row["rxcui"]: frozenset(filter(None, row["classes"].split(";"))) for row in rows("ingredients.csv")}
+    return {row["rxcui"]: frozenset(filter(None, row["classes"].split(";"))) for row in table_rows("ingredients.csv")}
 
 
-@lru_cache(maxsize=4096)
 def classes_of(members: tuple[Ingredient, ...]) -> frozenset[str]:
     """The classes of all these ingredients together; empty for ingredients that are in none."""
     known = _classes_by_ingredient()
@@ -104,7 +107,7 @@ def classes_of(members: tuple[Ingredient, ...]) -> frozenset[str]:
 @cache
 def class_members() -> Mapping[str, frozenset[str]]:
     """RxNorm codes of the ingredients of each class; every class of the table is a key."""
-    members: dict[str, set[str]] = {row["class"]: set() for row in rows("medication_classes.csv")}
+    members: dict[str, set[str]] = {row["class"]: set() for row in table_rows("medication_classes.csv")}
     for rxcui, names in _classes_by_ingredient().items():
         for name in names:
             members[name].add(rxcui)
@@ -119,22 +122,23 @@ def orderables() -> Mapping[str, Orderable]:
         row["rxcui"]: Orderable(
             row["rxcui"], row["name"], tuple(known[code] for code in row["ingredients"].split(";") if code in known)
         )
-        for row in rows("orderables.csv")
+        for row in table_rows("orderables.csv")
     }
 
 
 @cache
 def _product_rows() -> Mapping[tuple[str, str], dict[str, str]]:
-    return {(row["system"], row["code"]): row for row in rows("products.csv")}
+    return {(row["system"], row["code"]): row for row in table_rows("products.csv")}
 
 
 @cache
 def _ingredient_by_atc() -> Mapping[str, Ingredient]:
     known = ingredients()
-    return {code: known[row["rxcui"]] for row in rows("ingredients.csv") for code in row["atc"].split(";") if code}
+    return {
+        code: known[row["rxcui"]] for row in table_rows("ingredients.csv") for code in row["atc"].split(";") if code
+    }
 
 
-@lru_cache(maxsize=4096)
 def product_of(system: str | None, code: str | None) -> Product | None:
     """What this code stands for, as a product, an orderable or an ingredient; None when the tables do not know it.
 
@@ -148,10 +152,17 @@ def product_of(system: str | None, code: str | None) -> Product | None:
         return None
     if short == "atc":
         return _product_of_atc(code.strip().upper())
-    row = _product_rows().get((short, ndc11(code) if short == "ndc" else code.strip()))
+    row = _product_rows().get((short, _as_in_table(short, code.strip())))
     if row is not None:
         return _product_of_row(row)
     return _product_of_rxnorm(code.strip()) if short == "rxnorm" else None
+
+
+def _as_in_table(short: str, code: str) -> str:
+    """The code in the spelling of tables/products.csv."""
+    if short == "ndc":
+        return ndc11(code)
+    return code.lstrip("0").zfill(2) if short == "cvx" else code
 
 
 def _product_of_row(row: dict[str, str]) -> Product:
@@ -179,11 +190,12 @@ def _product_of_rxnorm(code: str) -> Product | None:
 
 def rxnorm_name(code: str) -> str | None:
     """The RxNorm name of a product, a component, a salt or a brand (tables/rxnorm.csv); None for other codes."""
-    return _rxnorm_names().get(code)
+    return rxnorm_names().get(code)
 
 
 @cache
-def _rxnorm_names() -> Mapping[str, str]:
+def rxnorm_names() -> Mapping[str, str]:
+    """Every name of tables/rxnorm.csv by its RxNorm code."""
     text = (files("fhir.terminology") / "tables" / "rxnorm.csv").read_text(encoding="utf-8")
     return {row[0]: row[1] for row in csv.reader(text.splitlines())}
 

@@ -12,7 +12,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from fhir.terminology.medications import class_members, rows
+from fhir.terminology.medications import class_members, table_rows
 
 FENTANYL = "4337"
 METHADONE = "6813"
@@ -37,7 +37,7 @@ def opioid_factors() -> Mapping[str, OpioidFactor]:
             row["per"],  # type: ignore[arg-type]  # our own table
             float(row["tolerance_mg"] or TOLERANT_MME / float(row["factor"])),
         )
-        for row in rows("opioids.csv")
+        for row in table_rows("opioids.csv")
     }
 
 

@@ -5,14 +5,15 @@ SNOMED CT, LOINC and RxNorm codes match exactly, ICD codes by prefix and only wi
 
 import re
 from collections.abc import Mapping
-from functools import cache, lru_cache
+from functools import cache
 from typing import Literal, TypeAlias
 
 from fhir.terminology.analytes import LOINC
+from fhir.terminology.caching import remembered
 from fhir.terminology.conditions import SYSTEMS
-from fhir.terminology.medications import rows
+from fhir.terminology.medications import table_rows
 
-Use: TypeAlias = Literal[
+PregnancyMeaning: TypeAlias = Literal[
     "hcg",
     "status",
     "due",
@@ -45,8 +46,8 @@ _AFTER_BIRTH = re.compile(r"follow\w* (?:birth|abortion|delivery)", re.IGNORECAS
 _WEEKS = re.compile(r"Z3A\.?(0[89]|[1-3]\d|4[0-2])$")
 
 
-@lru_cache(maxsize=8192)
-def use_of(system: str | None, code: str | None) -> Use | None:
+@remembered("codes about pregnancy", entries=8192, longest=200)
+def pregnancy_meaning(system: str | None, code: str | None) -> PregnancyMeaning | None:
     """What the code says, None for every other code.
 
     >>> use_of("http://loinc.org", "2106-3"), use_of("http://hl7.org/fhir/sid/icd-10-cm", "Z37.0")
@@ -65,7 +66,7 @@ def ends_pregnancy(system: str | None, code: str | None, words: str = "") -> boo
     """Whether a code with its words says that a pregnancy is over: delivery, loss, abortion, care after birth."""
     if code == _EXAMINATION and SYSTEMS.get(system or "") == "snomed":
         return _AFTER_BIRTH.search(words) is not None
-    return use_of(system, code) == "end"
+    return pregnancy_meaning(system, code) == "end"
 
 
 def weeks_of_code(system: str | None, code: str | None) -> int | None:
@@ -87,19 +88,21 @@ def contraceptive_words() -> tuple[str, ...]:
 
 
 def _contraceptives(system: str) -> list[str]:
-    return [row["code"] for row in rows("pregnancy.csv") if (row["use"], row["system"]) == ("contraceptive", system)]
+    return [
+        row["code"] for row in table_rows("pregnancy.csv") if (row["use"], row["system"]) == ("contraceptive", system)
+    ]
 
 
 @cache
-def _exact() -> Mapping[tuple[str, str], Use]:
-    chosen = (row for row in rows("pregnancy.csv") if row["system"] not in (*_BY_PREFIX, "rxnorm", "words"))
+def _exact() -> Mapping[tuple[str, str], PregnancyMeaning]:
+    chosen = (row for row in table_rows("pregnancy.csv") if row["system"] not in (*_BY_PREFIX, "rxnorm", "words"))
     return {(row["system"], row["code"]): row["use"] for row in chosen}  # type: ignore[misc]  # table
 
 
 @cache
-def _prefixes() -> Mapping[str, list[tuple[str, Use]]]:
-    found: dict[str, list[tuple[str, Use]]] = {}
-    for row in rows("pregnancy.csv"):
+def _prefixes() -> Mapping[str, list[tuple[str, PregnancyMeaning]]]:
+    found: dict[str, list[tuple[str, PregnancyMeaning]]] = {}
+    for row in table_rows("pregnancy.csv"):
         if row["system"] in _BY_PREFIX:
             found.setdefault(row["system"], []).append((row["code"], row["use"]))  # type: ignore[arg-type]  # table
     return found

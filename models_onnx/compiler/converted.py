@@ -8,9 +8,9 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnx import checker, helper, numpy_helper
 
+from models_onnx.compiler.families.trees import limits
 from models_onnx.compiler.graph import BOOL, FLOAT, IR_VERSION, ML_OPSET, OPSET, PRODUCER
 from models_onnx.compiler.parity import TOLERANCE
-from models_onnx.compiler.trees import limits
 from models_onnx.errors import CompileRefused, ParityRefused
 
 Array = NDArray[np.float64]

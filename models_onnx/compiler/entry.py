@@ -1,27 +1,131 @@
-"""`compile_model`: a fitted model and rows of its reference cohort in, one proven self-explaining file out."""
+"""`compile_model`: from a fitted model and rows of its reference cohort to one self-explaining file with a report."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from models_onnx.compiler.asking import ask, proof_rows
-from models_onnx.compiler.calibrated import calibrated, unwrap
-from models_onnx.compiler.compile import compile_fitted
 from models_onnx.compiler.converted import convert
-from models_onnx.compiler.fitted import FittedModel
-from models_onnx.compiler.groups import Groups
-from models_onnx.compiler.observed import observed
-from models_onnx.compiler.report import CompiledModel, Report, Told, digest, explanation, form_of
-from models_onnx.compiler.rows import as_numbers, inputs_of, library
-from models_onnx.compiler.shapley_trees import DEEPEST, LEAST_COHORT
-from models_onnx.compiler.sklearn_columns import Inputs
-from models_onnx.compiler.source import open_source
-from models_onnx.compiler.trees import limits
+from models_onnx.compiler.explaining_graph import Groups, compile_fitted
+from models_onnx.compiler.families.additive_trees import AdditiveTrees
+from models_onnx.compiler.families.shapley_trees import DEEPEST, LEAST_COHORT
+from models_onnx.compiler.families.trees import limits
+from models_onnx.compiler.link import FittedModel
+from models_onnx.compiler.parity import Agreement, ask_library, proof_rows
+from models_onnx.compiler.readers.rows import as_numbers, inputs_of, library
+from models_onnx.compiler.readers.sklearn_columns import Inputs
+from models_onnx.compiler.readers.source import open_source
+from models_onnx.compiler.readers.wrapped import calibrated, unwrap
+from models_onnx.compiler.reference import observed
 from models_onnx.errors import CompileRefused
+
+_SCALES = {"logit": "log odds", "identity": "probability", "cloglog": "log cumulative hazard"}
+SHAPLEY = ("boosted trees", "forest")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompilationReport:
+    """What was compiled, how it explains itself, and how well it agreed: all differences are the largest seen.
+
+    `categories`: texts of a text input, in the order of their codes. `rows_asked_of_library`: rows of the proof whose
+    probability came from the library that fitted the model; the others from the model as it was read.
+    `rows_moved_by_float32`: rows of the reference cohort that the library itself answers otherwise (by more than 1e-5)
+    once their values are float32, as the file takes them: a value like 27.35 that is exactly a threshold. Fit and
+    compile on X.astype(numpy.float32), and there are none.
+    """
+
+    form: str
+    link: str
+    base: float | None
+    features: tuple[str, ...]
+    groups: tuple[str, ...]
+    categories: dict[str, tuple[str, ...]]
+    horizons: tuple[float, ...]
+    explained: bool
+    explanation: str
+    reference_rows: int
+    rows_asked_of_library: int
+    rows_moved_by_float32: int
+    agreement: Agreement | None
+    bytes: int
+    sha256: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledModel:
+    """The bytes of the ONNX file and the report."""
+
+    content: bytes
+    report: CompilationReport
+
+    def save(self, path: Path | str) -> None:
+        """Writes the file."""
+        Path(path).write_bytes(self.content)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelDescription:
+    """What the caller says about the model; written into the file as it is."""
+
+    name: str
+    version: str
+    card: Mapping[str, Any] | None
+    dictionary: Sequence[Mapping[str, Any]] | None
+
+    def metadata(self, inputs: Inputs, low: Sequence[float], high: Sequence[float], rows: int) -> dict[str, str]:
+        """metadata_props: who it is, its inputs in order, the card and the feature dictionary as JSON."""
+        described = self.dictionary if self.dictionary is not None else _dictionary(inputs, low, high)
+        return {
+            "model_id": self.name,
+            "model_version": self.version,
+            "reference_rows": str(rows),
+            "features": _json(list(inputs.names)),
+            "feature_dictionary": _json(described),
+            "model_card": _json(self.card or {}),
+        }
+
+
+def form_of(form: str, model: FittedModel) -> str:
+    """The source's form, but what it became where all its trees ask about one input each."""
+    return "additive trees" if isinstance(model, AdditiveTrees) and form != "EBM" else form
+
+
+def explanation(form: str, model: FittedModel, count: int) -> str:
+    """One sentence about what the contributions are, for the file and the report."""
+    if form in SHAPLEY:
+        how = f"Exact interventional Shapley values against all {count} people of the reference cohort"
+    else:
+        how = f"Each input's own term, less its mean over the {count} people of the reference cohort"
+    pairs = " A pair of inputs is split in halves between them." if form == "EBM" else ""
+    return f"{how}, on the scale of the {_SCALES[model.link.name]}.{pairs}"
+
+
+def digest(content: bytes) -> str:
+    """sha256 in hexadecimal digits."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def _dictionary(inputs: Inputs, low: Sequence[float], high: Sequence[float]) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    for item, lowest, highest in zip(inputs.names, low, high, strict=True):
+        found.append({"name": item, "trained_low": lowest, "trained_high": highest})
+        if item in inputs.categories:
+            found[-1]["categories"] = list(inputs.categories[item])
+    return found
+
+
+def _json(document: Any) -> str:
+    return msgspec.json.encode(document).decode()
+
 
 Array = NDArray[np.float64]
 
@@ -57,7 +161,7 @@ def compile_model(
     CompileRefused says what is not compiled and what to do; ParityRefused and AdditivityRefused mean that the file did
     not say what the model says, to 1e-5, on the cohort, with values taken away, and on every threshold.
     """
-    told = Told(name, version, card, dictionary)
+    told = ModelDescription(name, version, card, dictionary)
     try:
         read = _read(model, reference, features, deepest)
     except CompileRefused:
@@ -93,12 +197,12 @@ def _explained(
     outcomes: Any,
     calibration: tuple[float, float] | None,
     groups: Mapping[str, Sequence[str]],
-    told: Told,
+    told: ModelDescription,
 ) -> CompiledModel:
     inputs, X = read.inputs, read.X
     fitted = read.fitted if calibration is None else read.fitted.recalibrated(*calibration)
     rows = proof_rows(X, fitted)
-    asked = ask(model, read.fitted, rows, X, inputs)
+    asked = ask_library(model, read.fitted, rows, X, inputs)
 
     def oracle(values: Array) -> tuple[Array, Array]:
         probability = asked.probability if calibration is None else fitted.link.probability(fitted.margin(values))
@@ -113,7 +217,7 @@ def _explained(
     }
     cohort = observed(fitted, X, None if outcomes is None else np.asarray(outcomes))
     done = compile_fitted(told.name, fitted, cohort, metadata, oracle, rows, own)
-    report = Report(
+    report = CompilationReport(
         form=read.form,
         link=fitted.link.name,
         base=fitted.base,
@@ -133,12 +237,12 @@ def _explained(
     return CompiledModel(done.content, report)
 
 
-def _unexplained(model: Any, reference: Any, features: Sequence[str] | None, told: Told) -> CompiledModel:
+def _unexplained(model: Any, reference: Any, features: Sequence[str] | None, told: ModelDescription) -> CompiledModel:
     names = getattr(model, "feature_names_in_", None)
     inputs = inputs_of(reference, None if names is None else tuple(map(str, names)), features, text_allowed=False)
     X = _checked(as_numbers(reference, inputs))
     content = convert(model, len(inputs.names), X, library(model, inputs), told.metadata(inputs, *limits(X), len(X)))
-    report = Report(
+    report = CompilationReport(
         form="converted",
         link="none",
         base=None,

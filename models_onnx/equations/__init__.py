@@ -1,1 +1,1 @@
-"""One module per published equation, its coefficients beside it as JSON."""
+"""Published equations: how they are declared, given their inputs, calculated, compiled and checked."""

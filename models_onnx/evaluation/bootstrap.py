@@ -22,20 +22,20 @@ class Estimate:
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
+class PatientRows:
     """Whose rows they are and how many people each speaks for; without it every row is a patient of its own."""
 
     patient: NDArray[np.int64]
     weight: Array
 
     @classmethod
-    def alone(cls, count: int) -> "Rows":
+    def alone(cls, count: int) -> "PatientRows":
         """Every row a patient of its own, speaking for itself."""
         return cls(np.arange(count), np.ones(count))
 
-    def of(self, rows: NDArray[np.bool_]) -> "Rows":
+    def of(self, rows: NDArray[np.bool_]) -> "PatientRows":
         """Some of the rows."""
-        return Rows(self.patient[rows], self.weight[rows])
+        return PatientRows(self.patient[rows], self.weight[rows])
 
     def samples(self, replicates: int, seed: int) -> Iterator[Array]:
         """Weights [up to 40, n] of bootstrap samples of patients, all rows of one together, until there are enough."""
@@ -56,10 +56,10 @@ def estimate(
     y: NDArray[np.int64],
     replicates: int,
     seed: int,
-    rows: Rows | None = None,
+    rows: PatientRows | None = None,
 ) -> dict[str, Estimate]:
     """Each metric on the people themselves, with its interval over `replicates` samples of patients."""
-    rows = rows or Rows.alone(len(y))
+    rows = rows or PatientRows.alone(len(y))
     ranked = Ranked.of(margin, y)
     whole = rows.weight[None, ranked.order]
     points = {name: float(metric(ranked, whole)[0]) for name, metric in metrics.items()}
@@ -78,10 +78,10 @@ def gain(
     y: NDArray[np.int64],
     replicates: int,
     seed: int,
-    rows: Rows | None = None,
+    rows: PatientRows | None = None,
 ) -> Estimate:
     """metric(margin) - metric(other), both on the same samples of patients."""
-    rows = rows or Rows.alone(len(y))
+    rows = rows or PatientRows.alone(len(y))
     mine, theirs = Ranked.of(margin, y), Ranked.of(other, y)
     figures = [
         metric(mine, drawn[:, mine.order]) - metric(theirs, drawn[:, theirs.order])

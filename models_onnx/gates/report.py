@@ -1,69 +1,141 @@
-"""A gate report as one HTML file: no script, nothing loaded from elsewhere, light and dark, by keyboard and by ear."""
+"""A gate report as one HTML file: no script, nothing loaded from elsewhere, light and dark, accessible.
 
+Its drawings are inline SVG.
+"""
+
+from collections.abc import Sequence
 from html import escape
-from importlib.resources import files
+from math import log
 from typing import Any
 
-from models_onnx.gates import plots
-from models_onnx.gates.result import Result
-from models_onnx.gates.run import Report
+from markupsafe import Markup
+
+from models_onnx.gates.gate import GateResult
+from models_onnx.gates.run import GateReport
+from models_onnx.model_card.page import PAGES
+
+_WIDTH, _LEFT, _RIGHT = 640, 210, 20
+_ROW, _TOP = 22, 26
+_SIDE, _PAD = 320, 44
+
+
+def forest(title: str, rows: Sequence[dict[str, Any]], reference: float, low: float, high: float, unit: str) -> str:
+    """One line per row (`name`, `value`, `low`, `high`, `note`): a point with its interval, on a scale of ratios.
+
+    `reference` is marked by a line and `low` to `high` by a band. A row without a value says why.
+    """
+    drawn = [row for row in rows if _has(row)]
+    if not drawn:
+        return ""
+    ends = [low, high, *(row[end] for row in drawn for end in ("low", "high") if row[end] > 0)]
+    least, most = min(ends) * 0.95, max(ends) * 1.05
+    height = _TOP + _ROW * len(rows) + 48
+
+    def x(value: float) -> float:
+        share = (log(max(value, least)) - log(least)) / (log(most) - log(least))
+        return _LEFT + share * (_WIDTH - _LEFT - _RIGHT)
+
+    bottom = height - 42
+    width, tall = x(high) - x(low), bottom - _TOP + 8
+    parts = [
+        f'<rect class="band" x="{x(low):.1f}" y="{_TOP - 8}" width="{width:.1f}" height="{tall}"/>',
+        f'<line class="even" x1="{x(reference):.1f}" x2="{x(reference):.1f}" y1="{_TOP - 8}" y2="{bottom}"/>',
+    ]
+    for number, row in enumerate(rows):
+        parts += _forest_row(row, _TOP + _ROW * number + 6, x)
+    for value in (low, reference, high):
+        parts.append(f'<text class="tick" x="{x(value):.1f}" y="{bottom + 16}" text-anchor="middle">{value:g}</text>')
+    parts.append(f'<text class="tick" x="{_LEFT}" y="{height - 2}">{escape(unit)}</text>')
+    return _svg(title, _sentence(title, drawn), _WIDTH, height, parts)
+
+
+def calibration(title: str, rows: Sequence[dict[str, Any]]) -> str:
+    """Expected against observed, one point with its interval per bin (`expected`, `observed`, `low`, `high`)."""
+    if not rows:
+        return ""
+    most = max(max(row["high"], row["expected"]) for row in rows) * 1.05 or 1.0
+    inner = _SIDE - 2 * _PAD
+
+    def at(value: float) -> float:
+        return value / most * inner
+
+    parts = [
+        f'<line class="axis" x1="{_PAD}" y1="{_PAD}" x2="{_PAD}" y2="{_SIDE - _PAD}"/>',
+        f'<line class="axis" x1="{_PAD}" y1="{_SIDE - _PAD}" x2="{_SIDE - _PAD}" y2="{_SIDE - _PAD}"/>',
+        f'<line class="even" x1="{_PAD}" y1="{_SIDE - _PAD}" x2="{_SIDE - _PAD}" y2="{_PAD}"/>',
+    ]
+    for row in rows:
+        x, bottom = _PAD + at(row["expected"]), _SIDE - _PAD
+        parts.append(
+            f'<line class="interval" x1="{x:.1f}" x2="{x:.1f}" y1="{bottom - at(row["low"]):.1f}" '
+            f'y2="{bottom - at(row["high"]):.1f}"/>'
+        )
+        parts.append(f'<circle class="point" cx="{x:.1f}" cy="{bottom - at(row["observed"]):.1f}" r="4"/>')
+    for share in (0.0, 0.5, 1.0):
+        label, along = f"{100 * share * most / 1.05:.0f}", share * inner / 1.05
+        below, beside = _SIDE - _PAD + 16, _SIDE - _PAD - along + 4
+        parts.append(f'<text class="tick" x="{_PAD + along:.1f}" y="{below}" text-anchor="middle">{label}</text>')
+        parts.append(f'<text class="tick" x="{_PAD - 6}" y="{beside:.1f}" text-anchor="end">{label}</text>')
+    parts.append(f'<text class="tick" x="{_SIDE / 2}" y="{_SIDE - 6}" text-anchor="middle">expected, in 100</text>')
+    parts.append(
+        f'<text class="tick" x="12" y="{_SIDE / 2}" text-anchor="middle" transform="rotate(-90 12 {_SIDE / 2})">'
+        "observed, in 100</text>"
+    )
+    said = "; ".join(f"expected {100 * row['expected']:.1f}, observed {100 * row['observed']:.1f}" for row in rows)
+    return _svg(title, f"{title}, in 100 people. {said}.", _SIDE, _SIDE, parts)
+
+
+def _forest_row(row: dict[str, Any], y: int, x: Any) -> list[str]:
+    parts = [f'<text class="name" x="{_LEFT - 10}" y="{y + 4}" text-anchor="end">{escape(str(row["name"]))}</text>']
+    if not _has(row):
+        return [*parts, f'<text class="tick" x="{_LEFT + 6}" y="{y + 4}">{escape(str(row.get("note", "")))}</text>']
+    kind = "few" if row.get("note") else "point"
+    parts.append(
+        f'<line class="interval" x1="{x(row["low"]):.1f}" x2="{x(row["high"]):.1f}" y1="{y}" y2="{y}"/>'
+        f'<circle class="{kind}" cx="{x(row["value"]):.1f}" cy="{y}" r="4"/>'
+    )
+    return parts
+
+
+def _has(row: dict[str, Any]) -> bool:
+    return all(isinstance(row.get(end), float | int) for end in ("value", "low", "high")) and row["value"] > 0
+
+
+def _sentence(title: str, rows: Sequence[dict[str, Any]]) -> str:
+    said = "; ".join(f"{row['name']} {row['value']:.2f} ({row['low']:.2f} to {row['high']:.2f})" for row in rows)
+    return f"{title}. {said}."
+
+
+def _svg(title: str, described: str, width: int, height: int, parts: Sequence[str]) -> str:
+    return (
+        f'<svg role="img" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
+        f'aria-label="{escape(described, quote=True)}"><title>{escape(title)}</title>{"".join(parts)}</svg>'
+    )
+
 
 # A sign, a word and a colour: none of them alone says how a gate stands.
 _SIGNS = {"passed": "✓", "waived": "◐", "failed": "✗", "not run": "–", "insufficient": "?"}
 
-_STYLE = (files("models_onnx") / "card" / "page.css").read_text(encoding="utf-8")
 
-
-def html(report: Report) -> str:
+def report_html(report: GateReport) -> str:
     """The whole page."""
     red = [result for result in report.results if not result.green]
-    verdict = "Every gate is green." if not red else f"{len(red)} of {len(report.results)} gates are not green."
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        f"<title>Gates of {escape(report.id)} {escape(report.version)}</title><style>{_STYLE}</style></head><body>"
-        '<a class="skip" href="#gates">To the gates</a>'
-        f"<header><h1>{escape(report.title)}</h1><p>Gate report of <code>{escape(report.id)}</code> version "
-        f"{escape(report.version)}, {escape(report.as_of)}. <strong>{verdict}</strong></p>"
-        f'<p class="soft">File sha256 <code>{report.sha256}</code>. A gate that did not run is red.</p></header>'
-        f"<main>{_overview(report)}<section id='gates' aria-label='Gate by gate'>"
-        f"{''.join(_gate(result) for result in report.results)}</section></main></body></html>\n"
+    return _TEMPLATE.render(
+        report=report,
+        verdict=f"{len(red)} of {len(report.results)} gates are not green." if red else "Every gate is green.",
+        signs=_SIGNS,
+        drawing_of=_drawing,
+        figures_of=_figures,
+        columns_of=_columns,
     )
 
 
-def _overview(report: Report) -> str:
-    rows = "".join(
-        f'<tr><th scope="row"><a href="#{each.gate}">{each.gate}</a></th><td>{escape(each.title)}</td>'
-        f"<td>{_state(each)}</td></tr>"
-        for each in report.results
-    )
-    return (
-        "<table><caption class='soft'>All gates</caption><thead><tr><th scope='col'>Gate</th><th scope='col'>What</th>"
-        f"<th scope='col'>State</th></tr></thead><tbody>{rows}</tbody></table>"
-    )
-
-
-def _gate(result: Result) -> str:
-    opened = "" if result.status == "passed" else " open"
-    said = "".join(f"<li>{escape(fault)}</li>" for fault in result.faults)
-    why = f"<ul>{said}</ul>" if said and result.status == "failed" else f"<p>{escape(result.why)}</p>"
-    return (
-        f'<details id="{result.gate}"{opened}><summary><h2>{result.gate} {escape(result.title)}</h2> {_state(result)}'
-        f"</summary>{why}{_drawing(result)}{_figures(result)}{_table(result)}</details>"
-    )
-
-
-def _state(result: Result) -> str:
-    kind = result.status.replace(" ", "-")
-    return f'<span class="state {kind}"><span aria-hidden="true">{_SIGNS[result.status]}</span> {result.status}</span>'
-
-
-def _drawing(result: Result) -> str:
+def _drawing(result: GateResult) -> Markup:
     drawn = ""
     if result.gate == "G8":
-        drawn = plots.calibration("Expected and observed", result.rows)
+        drawn = calibration("Expected and observed", result.rows)
     elif result.gate == "G9":
-        drawn = plots.forest("Observed/expected by group", [_ratio(row) for row in result.rows], 1.0, 0.8, 1.25,
+        drawn = forest("Observed/expected by group", [_ratio(row) for row in result.rows], 1.0, 0.8, 1.25,
                              "observed/expected; band: 0.8 to 1.25; open circle: insufficient")  # fmt: skip
     elif result.gate == "G10":
         rows = [
@@ -71,9 +143,9 @@ def _drawing(result: Result) -> str:
              "note": "" if row["sufficient"] else "insufficient"}
             for row in result.rows
         ]  # fmt: skip
-        drawn = plots.forest("Need at an equal score, against the others", rows, 1.0, 0.8, 1.25,
+        drawn = forest("Need at an equal score, against the others", rows, 1.0, 0.8, 1.25,
                              "times the others' need; band: 0.8 to 1.25; open circle: insufficient")  # fmt: skip
-    return f"<figure>{drawn}</figure>" if drawn else ""
+    return Markup(drawn)  # noqa: S704 - made by the functions above, which escape what they are given
 
 
 def _ratio(row: dict[str, Any]) -> dict[str, Any]:
@@ -81,37 +153,12 @@ def _ratio(row: dict[str, Any]) -> dict[str, Any]:
     return {"name": row["group"], **row["observed_expected"], "note": "insufficient" if few else ""}
 
 
-def _figures(result: Result) -> str:
-    flat = {name: value for name, value in result.figures.items() if not isinstance(value, dict | list)}
-    if not flat:
-        return ""
-    rows = "".join(
-        f'<tr><th scope="row">{_label(name)}</th><td>{_cell(value)}</td></tr>' for name, value in flat.items()
-    )
-    return f"<table><caption class='soft'>Figures</caption><tbody>{rows}</tbody></table>"
+def _figures(result: GateResult) -> dict[str, Any]:
+    return {name: value for name, value in result.figures.items() if not isinstance(value, dict | list)}
 
 
-def _table(result: Result) -> str:
-    if not result.rows:
-        return ""
-    names = list(dict.fromkeys(name for row in result.rows for name in row))
-    first = result.rows[0]
-    head = "".join(f"<th scope='col'{_side(first.get(name))}>{_label(name)}</th>" for name in names)
-    body = "".join(f"<tr>{''.join(_td(row.get(name)) for name in names)}</tr>" for row in result.rows)
-    # Focusable, so that a wide table can be scrolled by keyboard.
-    return (
-        f'<div class="wide" tabindex="0" role="region" aria-label="{result.gate} in rows"><table><thead><tr>{head}</tr>'
-        f"</thead><tbody>{body}</tbody></table></div>"
-    )
-
-
-def _td(value: Any) -> str:
-    return f"<td{_side(value)}>{_cell(value)}</td>"
-
-
-def _side(value: Any) -> str:
-    """Numbers stand on the right, under their heading."""
-    return ' class="n"' if isinstance(value, float | int) and not isinstance(value, bool) else ""
+def _columns(result: GateResult) -> list[str]:
+    return list(dict.fromkeys(name for row in result.rows for name in row))
 
 
 def _cell(value: Any) -> str:
@@ -122,8 +169,12 @@ def _cell(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, float):
         return f"{value:.4g}"
-    return escape("" if value is None else str(value))
+    return "" if value is None else str(value)
 
 
 def _label(name: str) -> str:
-    return escape(name.replace("_", " "))
+    return name.replace("_", " ")
+
+
+PAGES.filters |= {"cell": _cell, "label": _label}
+_TEMPLATE = PAGES.get_template("gates.html")

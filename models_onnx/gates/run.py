@@ -8,17 +8,15 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from models_onnx.gates.gate import Gate, find_gates
-from models_onnx.gates.result import Insufficient, NotRun, Result, Status
+from models_onnx.artifact.release_file import GateSummary
+from models_onnx.gates.gate import Gate, GateResult, Insufficient, NotRun, Status, find_gates, waived
 from models_onnx.gates.subject import Evidence, Subject
-from models_onnx.gates.waiver import waived
-from models_onnx.signing.release import GateSummary
 
 FORMAT = "cds-hooks-onnx/gates/1"
 FILE_GATE = "G1"
 
 
-class Report(Struct, frozen=True, kw_only=True):
+class GateReport(Struct, frozen=True, kw_only=True):
     """What all gates said about one file."""
 
     format: str
@@ -27,7 +25,7 @@ class Report(Struct, frozen=True, kw_only=True):
     title: str
     sha256: str
     as_of: str
-    results: tuple[Result, ...]
+    results: tuple[GateResult, ...]
 
     @property
     def green(self) -> bool:
@@ -49,10 +47,10 @@ def run_gates(
     evidence: Evidence,
     progress: Callable[[str, int, int], None] | None = None,
     only: frozenset[str] | None = None,
-) -> Report:
+) -> GateReport:
     """The report; with `only`, the others are "not run", which is red."""
     gates = find_gates()
-    results: list[Result] = []
+    results: list[GateResult] = []
     opened = True
     for done, gate in enumerate(gates):
         if progress is not None:
@@ -67,7 +65,7 @@ def run_gates(
             opened = results[-1].green
     if progress is not None:
         progress("gates", len(gates), len(gates))
-    return Report(
+    return GateReport(
         format=FORMAT,
         id=subject.id,
         version=subject.about.version,
@@ -78,12 +76,12 @@ def run_gates(
     )
 
 
-def encode(report: Report) -> bytes:
+def encode(report: GateReport) -> bytes:
     """The report as it is written: indented JSON with a final newline."""
     return msgspec.json.format(msgspec.json.encode(report), indent=1) + b"\n"
 
 
-def _run(gate: Gate, subject: Subject, evidence: Evidence) -> Result:
+def _run(gate: Gate, subject: Subject, evidence: Evidence) -> GateResult:
     try:
         verdict = gate.check(subject, evidence)
     except NotRun as reason:
@@ -99,7 +97,7 @@ def _run(gate: Gate, subject: Subject, evidence: Evidence) -> Result:
     return _with_waiver(result, subject, evidence.as_of)
 
 
-def _with_waiver(result: Result, subject: Subject, as_of: date) -> Result:
+def _with_waiver(result: GateResult, subject: Subject, as_of: date) -> GateResult:
     waiver = waived(result, subject.product.get("waivers", []), as_of) if result.status == "failed" else None
     if waiver is None:
         return result
@@ -114,8 +112,8 @@ def _result(
     faults: tuple[str, ...] = (),
     figures: dict[str, Any] | None = None,
     rows: list[dict[str, Any]] | None = None,
-) -> Result:
-    return Result(
+) -> GateResult:
+    return GateResult(
         gate=gate.id,
         title=gate.title,
         status=status,

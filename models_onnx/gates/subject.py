@@ -1,4 +1,4 @@
-"""What the gates look at: the candidate as it lies in its folder, and the evidence brought from elsewhere."""
+"""What the gates look at: the candidate in its folder, its file run as the server would, other evidence."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -9,16 +9,99 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import onnxruntime
 from numpy.typing import NDArray
 
-from models_onnx.artifact import CARD, MANIFEST
-from models_onnx.errors import ManifestRefused
-from models_onnx.gates.answers import Answers, Runner, Wiring
-from models_onnx.imported import Imported, is_imported
-from models_onnx.manifest import Feature, Manifest
-from models_onnx.signing.keys import Keys
+from models_onnx.artifact.folder import CARD, MANIFEST
+from models_onnx.artifact.keys import Keys
+from models_onnx.artifact.manifest import ImportedManifest, Manifest, ModelInput, TensorNames, is_imported
+from models_onnx.errors import ManifestRefused, UnsafeModel
 
 Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """Every output for N rows; None for what the file does not give."""
+
+    probability: Array
+    margin: Array | None
+    contributions: Array | None
+    missing: NDArray[np.bool_] | None
+    out_of_range: NDArray[np.bool_] | None
+    base: float | None
+    link: str
+
+    def raw(self) -> dict[str, bytes]:
+        """The bytes of every output that there is, for comparisons bit by bit."""
+        parts = {
+            name: getattr(self, name) for name in ("probability", "margin", "contributions", "missing", "out_of_range")
+        }
+        return {name: np.ascontiguousarray(value).tobytes() for name, value in parts.items() if value is not None}
+
+    @property
+    def explains(self) -> bool:
+        """Whether margin, base and contributions are all there."""
+        return self.margin is not None and self.contributions is not None and self.base is not None
+
+
+class Runner:
+    """One session on one file."""
+
+    def __init__(self, content: bytes, wiring: TensorNames) -> None:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 4
+        self.wiring = wiring
+        self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        self.inputs = {item.name: (item.type, list(item.shape)) for item in self._session.get_inputs()}
+        self.outputs = {item.name for item in self._session.get_outputs()}
+        self.metadata: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
+        self._wanted = [name for name in self._names() if name in self.outputs]
+
+    def answers(self, rows: NDArray[np.float32]) -> Answers:
+        """The answers for these rows; UnsafeModel where the file cannot be run on them."""
+        try:
+            found = dict(zip(self._wanted, self._session.run(self._wanted, {self.wiring.input: rows}), strict=True))
+        except Exception as problem:  # onnxruntime raises classes of its own, without a common one it documents
+            raise UnsafeModel(f"the model cannot be run on {rows.shape} values: {str(problem)[:160]}") from problem
+        return Answers(
+            self._probability(found[self.wiring.probability]),
+            self._float(found, self.wiring.margin),
+            self._float(found, self.wiring.contributions),
+            self._bool(found, self.wiring.missing),
+            self._bool(found, self.wiring.out_of_range),
+            self._base(),
+            self.metadata.get("link", "logit"),
+        )
+
+    def _names(self) -> list[str]:
+        wiring = self.wiring
+        named = (wiring.probability, wiring.margin, wiring.contributions, wiring.missing, wiring.out_of_range)
+        return [name for name in named if name is not None]
+
+    def _probability(self, value: Any) -> Array:
+        if isinstance(value, list):  # ZipMap of the scikit-learn converters: one mapping from class to probability each
+            classes = sorted(value[0])
+            value = np.array([[row[label] for label in classes] for row in value])
+        array = np.asarray(value, dtype=np.float64)
+        if array.ndim == 2:
+            array = array[:, self.wiring.column if self.wiring.column is not None else array.shape[1] - 1]
+        return array.reshape(-1)
+
+    def _float(self, found: dict[str, Any], name: str | None) -> Array | None:
+        return None if name not in found else np.asarray(found[name], dtype=np.float64)
+
+    def _bool(self, found: dict[str, Any], name: str | None) -> NDArray[np.bool_] | None:
+        return None if name not in found else np.asarray(found[name], dtype=np.bool_)
+
+    def _base(self) -> float | None:
+        said = self.metadata.get(self.wiring.base or "")
+        try:
+            return None if said is None else float(said)
+        except ValueError:
+            return None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -28,7 +111,7 @@ class Subject:
     folder: Path
     keys: Keys
     content: bytes
-    about: Manifest | Imported
+    about: Manifest | ImportedManifest
     card: dict[str, Any]
     _runner: Runner | None = None
 
@@ -43,7 +126,7 @@ class Subject:
         return self.about if isinstance(self.about, Manifest) else None
 
     @property
-    def features(self) -> tuple[Feature, ...]:
+    def features(self) -> tuple[ModelInput, ...]:
         """The inputs in the order of the vector."""
         return self.about.features
 
@@ -71,7 +154,7 @@ class Subject:
     def answers(self, rows: NDArray[Any]) -> Answers:
         """What the file answers for these rows; the session is opened once."""
         if self._runner is None:
-            wiring = self.about.wiring if isinstance(self.about, Imported) else Wiring()
+            wiring = self.about.wiring if isinstance(self.about, ImportedManifest) else TensorNames()
             self._runner = Runner(self.content, wiring)
         return self._runner.answers(np.asarray(rows, dtype=np.float32))
 
@@ -162,9 +245,9 @@ def read_subject(folder: Path, keys: Keys) -> Subject:
     """The candidate in that folder; ManifestRefused where there is nothing that could be looked at."""
     try:
         described = (folder / MANIFEST).read_bytes()
-        about: Manifest | Imported
+        about: Manifest | ImportedManifest
         if is_imported(described):
-            about = msgspec.json.decode(described, type=Imported)
+            about = msgspec.json.decode(described, type=ImportedManifest)
         else:
             about = msgspec.json.decode(described, type=Manifest)
         content = (folder / about.file.name).read_bytes()

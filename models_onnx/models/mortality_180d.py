@@ -8,13 +8,13 @@ from typing import Any
 
 from models_onnx.spec import (
     AdditiveLogistic,
-    Exclusion,
+    CohortExclusion,
     Floors,
     FromCharts,
-    Input,
+    InputSpec,
     ModelSpec,
-    Outcome,
-    Population,
+    OutcomeSpec,
+    PopulationSpec,
     RequiredGroup,
 )
 
@@ -66,7 +66,7 @@ SPEC = ModelSpec(
     id="mortality_180d",
     version="1.0.0",
     title="Death within 180 days, seriously ill inpatients (test-bed)",
-    outcome=Outcome(column="death_180d", words="died within 180 days, of any cause", horizon_days=180),
+    outcome=OutcomeSpec(column="death_180d", words="died within 180 days, of any cause", horizon_days=180),
     intended_use=(
         "A test-bed: shows on old data how a model is described, gated and held back. Not for care; its cards are "
         "never shown."
@@ -90,31 +90,31 @@ SPEC = ModelSpec(
         "Groups other than white and black people are too small to judge.",
         "Associations, not effects: changing a value does not change the risk by the amount shown.",
     ),
-    population=Population(
+    population=PopulationSpec(
         words="adults on the third day of a hospital stay for one of eight advanced diseases", age_low=18
     ),
     table="support2.csv.gz",
     period="1989-1994",
     cohort_words="seriously ill adults in five US teaching hospitals (SUPPORT)",
     exclusions=(
-        Exclusion("under-18", "younger than 18", lambda table: table["age"] < 18, "outside-population"),
-        Exclusion(
+        CohortExclusion("under-18", "younger than 18", lambda table: table["age"] < 18, "outside-population"),
+        CohortExclusion(
             "no-vitals",
             "without any vital sign of the third day",
             lambda table: table[["meanbp", "hrt", "resp", "temp"]].isna().all(axis=1),
         ),
     ),
     inputs=(
-        Input("age_years", rises=1),
-        Input("sex_male"),
-        Input("admission_disease", knots=tuple(range(len(_DISEASES) - 1))),
-        Input("stay_coma", knots=tuple(range(len(_COMA) - 1)), rises=1),
-        Input("comorbidity_count", rises=1),
-        *(Input(name) for name in _MEASURED),
-        Input("has_cancer"),
-        Input("has_metastatic_cancer"),
-        Input("has_diabetes"),
-        Input("has_dementia"),
+        InputSpec("age_years", rises=1),
+        InputSpec("sex_male"),
+        InputSpec("admission_disease", knots=tuple(range(len(_DISEASES) - 1))),
+        InputSpec("stay_coma", knots=tuple(range(len(_COMA) - 1)), rises=1),
+        InputSpec("comorbidity_count", rises=1),
+        *(InputSpec(name) for name in _MEASURED),
+        InputSpec("has_cancer"),
+        InputSpec("has_metastatic_cancer"),
+        InputSpec("has_diabetes"),
+        InputSpec("has_dementia"),
     ),
     derived={
         "age_years": lambda table: table["age"],

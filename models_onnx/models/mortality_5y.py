@@ -9,14 +9,14 @@ from typing import Any
 from models_onnx.spec import (
     DAYS_PER_YEAR,
     AdditiveLogistic,
-    Exclusion,
+    CohortExclusion,
     Floors,
     FollowUp,
     FromCharts,
-    Input,
+    InputSpec,
     ModelSpec,
-    Outcome,
-    Population,
+    OutcomeSpec,
+    PopulationSpec,
     Recalibration,
     RequiredGroup,
 )
@@ -52,8 +52,8 @@ def _survey_cycle(table: Any) -> Any:
     return table["cycle_start"].map(lambda year: f"{year}-{1994 if year == 1988 else year + 1}")
 
 
-def _few(labs: tuple[str, ...], needed: int) -> Exclusion:
-    return Exclusion(
+def _few(labs: tuple[str, ...], needed: int) -> CohortExclusion:
+    return CohortExclusion(
         "few-labs",
         f"fewer than {needed} of the {len(labs)} laboratory values",
         lambda table: table[list(labs)].notna().sum(axis=1) < needed,
@@ -62,9 +62,9 @@ def _few(labs: tuple[str, ...], needed: int) -> Exclusion:
 
 # Who is left out of both models; those with few labs follow, for each its own.
 _EXCLUSIONS = (
-    Exclusion("under-40", "younger than 40", lambda table: table["age_years"] < AGE_LOW, "outside-population"),
-    Exclusion("pregnant", "pregnant", lambda table: table["pregnant"] == 1, "outside-population"),
-    Exclusion(
+    CohortExclusion("under-40", "younger than 40", lambda table: table["age_years"] < AGE_LOW, "outside-population"),
+    CohortExclusion("pregnant", "pregnant", lambda table: table["pregnant"] == 1, "outside-population"),
+    CohortExclusion(
         "not-linked",
         "not linked to the death records",
         lambda table: (table["linked"] != 1) | table["followup_months"].isna(),
@@ -75,7 +75,7 @@ SPEC = ModelSpec(
     id="mortality_5y",
     version="2.0.0",
     title="Death within 5 years, adults of 40 and over",
-    outcome=Outcome(
+    outcome=OutcomeSpec(
         column="death_5y",
         words="died within 5 years, of any cause",
         horizon_days=5 * DAYS_PER_YEAR,
@@ -107,7 +107,7 @@ SPEC = ModelSpec(
         "A missing input counts as the average of the reference cohort, which on the whole makes the estimate too low.",
         "Associations, not effects: changing a value does not change the risk by the amount shown.",
     ),
-    population=Population(
+    population=PopulationSpec(
         words="adults of 40 and over, not pregnant, living at home, with at least 8 of the 11 laboratory values",
         age_low=AGE_LOW,
         exclude_conditions=("pregnancy",),
@@ -117,10 +117,10 @@ SPEC = ModelSpec(
     cohort_words="participants of NHANES III and NHANES 1999-2018 with linked deaths",
     exclusions=(*_EXCLUSIONS, _few(LABS, LABS_NEEDED)),
     inputs=(
-        Input("age_years", clip_high=AGE_TOP, rises=1),
-        Input("sex_male"),
-        *(Input(name) for name in LABS),
-        *(Input(name) for name in BODY),
+        InputSpec("age_years", clip_high=AGE_TOP, rises=1),
+        InputSpec("sex_male"),
+        *(InputSpec(name) for name in LABS),
+        *(InputSpec(name) for name in BODY),
     ),
     derived={"sex_male": lambda table: table["sex"].map({"male": 1.0, "female": 0.0})},
     always_required=("age_years", "sex_male"),

@@ -9,8 +9,17 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from fhir.terminology.condition_groups import groups_of
-from models_onnx.spec import AdditiveLogistic, Exclusion, Floors, FromCharts, Input, ModelSpec, Outcome, Population
+from fhir.terminology.conditions import condition_groups_of
+from models_onnx.spec import (
+    AdditiveLogistic,
+    CohortExclusion,
+    Floors,
+    FromCharts,
+    InputSpec,
+    ModelSpec,
+    OutcomeSpec,
+    PopulationSpec,
+)
 
 ICD9 = "http://hl7.org/fhir/sid/icd-9-cm"
 DIED = ("11", "19", "20", "21")
@@ -64,7 +73,9 @@ def three_digits(code: str) -> str:
 
 
 def _yes(codes: Any, groups: tuple[str, ...]) -> dict[str, float]:
-    return {code: float(any(group in groups for group in groups_of(ICD9, three_digits(code)))) for code in codes}
+    return {
+        code: float(any(group in groups for group in condition_groups_of(ICD9, three_digits(code)))) for code in codes
+    }
 
 
 def _diagnosed(groups: tuple[str, ...]) -> Callable[[Any], Any]:
@@ -99,7 +110,7 @@ SPEC = ModelSpec(
     id="readmission_30d",
     version="1.0.0",
     title="Readmission within 30 days, stays with diabetes",
-    outcome=Outcome(
+    outcome=OutcomeSpec(
         column="readmitted",
         words="were readmitted within 30 days",
         horizon_days=30,
@@ -129,39 +140,39 @@ SPEC = ModelSpec(
         "People under 40 are few, and some of them came back ten times and more.",
         "Associations, not effects: changing a value does not change the risk by the amount shown.",
     ),
-    population=Population(
+    population=PopulationSpec(
         words="inpatients with diabetes who leave hospital alive after 1 to 14 days, not to hospice", age_low=0
     ),
     table="diabetes130_encounters.csv.gz",
     period="1999-2008",
     cohort_words="inpatient stays with diabetes in 130 US hospitals",
     exclusions=(
-        Exclusion(
+        CohortExclusion(
             "died",
             "died in the stay or after it at home in hospice care",
             lambda table: table["discharge_disposition_id"].isin(DIED),
             "deceased",
         ),
-        Exclusion(
+        CohortExclusion(
             "hospice",
             "went to hospice",
             lambda table: table["discharge_disposition_id"].isin(HOSPICE),
             "outside-population",
         ),
-        Exclusion("sex-unknown", "sex not recorded", lambda table: table["gender"] == "Unknown/Invalid"),
+        CohortExclusion("sex-unknown", "sex not recorded", lambda table: table["gender"] == "Unknown/Invalid"),
     ),
     inputs=(
-        Input("age_years", clip_high=95.0, knots=(25, 35, 45, 55, 65, 75, 85)),
-        Input("sex_male"),
-        Input("length_of_stay_days", knots=(2, 3, 4, 6, 9)),
-        Input("admissions_12m", clip_high=8.0, knots=(1, 2, 3, 5), rises=1),
-        Input("ed_visits_12m", clip_high=6.0, knots=(1, 2, 4), rises=1),
-        Input("outpatient_visits_12m", clip_high=8.0, knots=(1, 3)),
-        *(Input(name) for name in DIAGNOSES),
-        Input("takes_insulin"),
-        Input("takes_metformin"),
-        Input("takes_diabetes_medicine"),
-        Input("discharge_destination", knots=tuple(range(len(DESTINATIONS)))),
+        InputSpec("age_years", clip_high=95.0, knots=(25, 35, 45, 55, 65, 75, 85)),
+        InputSpec("sex_male"),
+        InputSpec("length_of_stay_days", knots=(2, 3, 4, 6, 9)),
+        InputSpec("admissions_12m", clip_high=8.0, knots=(1, 2, 3, 5), rises=1),
+        InputSpec("ed_visits_12m", clip_high=6.0, knots=(1, 2, 4), rises=1),
+        InputSpec("outpatient_visits_12m", clip_high=8.0, knots=(1, 3)),
+        *(InputSpec(name) for name in DIAGNOSES),
+        InputSpec("takes_insulin"),
+        InputSpec("takes_metformin"),
+        InputSpec("takes_diabetes_medicine"),
+        InputSpec("discharge_destination", knots=tuple(range(len(DESTINATIONS)))),
     ),
     derived={
         "age_years": mid_age,

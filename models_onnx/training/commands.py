@@ -6,17 +6,17 @@ from typing import Any
 
 import numpy as np
 
-from models_onnx.artifact import Artifact, load_artifact, write_artifact
-from models_onnx.card.embed import core_digest
+from models_onnx.artifact.folder import Artifact, load_artifact, write_artifact
+from models_onnx.artifact.manifest import Manifest
 from models_onnx.errors import TrainingRefused
-from models_onnx.evaluation.calibration import logit
-from models_onnx.manifest import Manifest
-from models_onnx.registry import ARTIFACTS, load_model
-from models_onnx.runtime import Model
+from models_onnx.evaluation.metrics import logit
+from models_onnx.model_card.embed import core_digest
+from models_onnx.serving.registry import ARTIFACTS, load_model
+from models_onnx.serving.runtime import Model
 from models_onnx.spec import REPLICATES, SEED, get_spec
-from models_onnx.training.cohort import Cohort, build_cohort, read_rows, read_table
 from models_onnx.training.crossvalidate import OutOfFold, Progress
-from models_onnx.training.dataset import spec_of_charts, table_of_charts
+from models_onnx.training.data.cohort import Cohort, build_cohort, read_rows, read_table
+from models_onnx.training.data.dataset import spec_of_charts, table_of_charts
 from models_onnx.training.evaluate import WHOLE, Evaluator
 from models_onnx.training.pipeline import Trained, train
 
@@ -26,7 +26,7 @@ AUROC_AGREES = 0.002
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class RetrainedComparison:
     """A model trained again, beside the artifact in the repository: largest differences over everyone in the cohort."""
 
     same_hash: bool
@@ -44,7 +44,7 @@ class Comparison:
 
 
 @dataclass(frozen=True, slots=True)
-class OtherRows:
+class ExternalEvaluation:
     """The committed artifact on a table it has not seen: who was left out, figures, subgroups."""
 
     manifest: Manifest
@@ -112,7 +112,7 @@ def check_model(
     committed: Path = ARTIFACTS,
     progress: Progress = no_progress,
     specs: Path | None = None,
-) -> Comparison:
+) -> RetrainedComparison:
     """Trains again with the artifact's own seed, writes nothing, and compares the two over everyone in the cohort."""
     artifact = load_artifact(committed / name)
     spec = get_spec(name, specs)
@@ -121,7 +121,7 @@ def check_model(
     people = build_cohort(spec, table.rows).X
     again = Model(Artifact(trained.manifest, trained.content)).predict_rows(people)
     before = Model(artifact).predict_rows(people)
-    return Comparison(
+    return RetrainedComparison(
         same_hash=core_digest(trained.content) == core_digest(artifact.content),
         same_data=trained.manifest.data.sha256 == artifact.manifest.data.sha256,
         # Without the card, which is put into the file when it is published.
@@ -141,7 +141,7 @@ def evaluate_rows(
     replicates: int = REPLICATES,
     progress: Progress = no_progress,
     specs: Path | None = None,
-) -> OtherRows:
+) -> ExternalEvaluation:
     """The committed artifact on other rows of the same form (no fold needed); every eligible person is predicted."""
     spec, model = get_spec(name, specs), load_model(name, folder)
     cohort = build_cohort(spec, read_rows(spec, rows))
@@ -151,7 +151,7 @@ def evaluate_rows(
     predicted = OutOfFold(told.margin, odds, {})
     evaluator = Evaluator(spec, cohort, predicted, limit, replicates, seed)
     whole = evaluator.block(np.ones(len(cohort), dtype=bool), {**WHOLE, **evaluator.alerts})
-    return OtherRows(model.manifest, cohort, whole, evaluator.subgroups(progress))
+    return ExternalEvaluation(model.manifest, cohort, whole, evaluator.subgroups(progress))
 
 
 def _auroc(manifest: Manifest) -> float:

@@ -9,14 +9,14 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from fhir.mapping.features import FEATURES
-from models_onnx.artifact import MODEL
+from fhir.mapping.features.catalog import FEATURES
+from models_onnx.artifact.folder import MODEL
+from models_onnx.artifact.manifest import Manifest
 from models_onnx.compiler import Agreement, FittedModel, Reference, Survival
-from models_onnx.manifest import Manifest
 from models_onnx.spec import ModelSpec
-from models_onnx.training.cohort import Cohort, Table
 from models_onnx.training.crossvalidate import OutOfFold
-from models_onnx.training.rounding import significant
+from models_onnx.training.data.cohort import Cohort, Table
+from models_onnx.training.fitting.hinges import significant
 
 FORMAT = "cds-hooks-onnx/manifest/1"
 _SOFTWARE = ("scikit-learn", "numpy", "pandas", "onnx", "onnxruntime", "skl2onnx")

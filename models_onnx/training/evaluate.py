@@ -1,20 +1,37 @@
-"""Evaluation of a specification's whole procedure on people it was not trained on, with intervals and subgroups."""
+"""Evaluates a model's whole procedure on people it was not trained on, and compares the families it may be of.
+
+Figures come with intervals and by subgroup. Each family is fitted and judged on the same folds; the simplest within
+0.01 AUROC of the best is chosen.
+"""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from models_onnx.errors import TrainingRefused
 from models_onnx.evaluation import metrics
-from models_onnx.evaluation.bootstrap import Estimate, Metric, Rows, estimate, gain
-from models_onnx.spec import Floors, ModelSpec
-from models_onnx.training.cohort import Cohort
-from models_onnx.training.crossvalidate import OutOfFold, Progress
-from models_onnx.training.follow_up import Observed, c_index
-from models_onnx.training.hinges import Array
+from models_onnx.evaluation.bootstrap import Estimate, Metric, PatientRows, estimate, gain
+from models_onnx.spec import (
+    SEED,
+    AdditiveCox,
+    AdditiveLogistic,
+    AdditiveTrees,
+    Estimator,
+    Floors,
+    ModelSpec,
+    ShallowTrees,
+    get_spec,
+)
+from models_onnx.training.crossvalidate import Folds, OutOfFold, Progress
+from models_onnx.training.data.cohort import Cohort, Table, build_cohort, read_table
+from models_onnx.training.data.follow_up import Observed, c_index
+from models_onnx.training.fitting.hinges import Array
 
 # responsible-ai 5.2, fairness: fewer events than this in a group is "insufficient", never "passed".
 ENOUGH_EVENTS = 100
@@ -45,7 +62,7 @@ class Evaluator:
         self.spec, self.cohort, self.predicted = spec, cohort, predicted
         self.replicates, self.seed = replicates, seed
         self.known = cohort.weight > 0
-        self.rows = Rows(cohort.patient, cohort.weight)
+        self.rows = PatientRows(cohort.patient, cohort.weight)
         self.alerts: Mapping[str, Metric] = {
             "alert_rate": partial(metrics.alert_rate, threshold=threshold),
             "ppv": partial(metrics.ppv, threshold=threshold),
@@ -169,3 +186,98 @@ def rounded(figure: Estimate) -> dict[str, float | None]:
     """A figure as it is written: four decimals, None where it cannot be computed."""
     ends = {"value": figure.value, "low": figure.low, "high": figure.high}
     return {name: None if np.isnan(value) else round(value, 4) for name, value in ends.items()}
+
+
+NEAR_ENOUGH = 0.01
+REPLICATES = 200
+FILE = "comparison.json"
+# Plain settings, not tuned: what a family can do without trying.
+_TREES = {"rounds": 150, "rate": 0.08, "leaf": 100}
+
+
+@dataclass(frozen=True, slots=True)
+class FamilyComparison:
+    """What was compared, on whom, and who won; `document` is what is written."""
+
+    document: Figures
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the family that the specification declares is the one that wins."""
+        return bool(self.document["champion"] == self.document["declared"])
+
+
+def candidates(spec: ModelSpec) -> dict[str, Estimator]:
+    """One of each family, simplest first; the declared one in the place of its family, as it is declared."""
+    found: dict[str, Estimator] = {"additive logistic": AdditiveLogistic(knots=5, C=0.3)}
+    if spec.outcome.follow_up is not None:
+        found["Cox"] = AdditiveCox(knots=5, penalty=5.0, horizons_years=(1.0, 2.0))
+    found["additive trees"] = AdditiveTrees(**_TREES)  # type: ignore[arg-type]  # whole numbers and one share
+    found["boosted trees"] = ShallowTrees(depth=3, **_TREES)  # type: ignore[arg-type]  # the same
+    for words, each in found.items():
+        if type(each) is type(spec.estimator):
+            found[words] = spec.estimator
+    return found
+
+
+def compare(spec: ModelSpec, table: Table, seed: int, replicates: int, progress: Progress) -> FamilyComparison:
+    """Figures with intervals of every family, out of fold, and the champion."""
+    cohort = build_cohort(spec, table.rows)
+    predicted: dict[str, OutOfFold] = {}
+    for words, estimator in candidates(spec).items():
+        predicted[words] = Folds(spec, cohort, spec.feature_names, estimator).out_of_fold(progress, words)
+    progress("intervals", 0, 1)
+    blocks = [_block(spec, cohort, words, each, seed, replicates) for words, each in predicted.items()]
+    best = max(blocks, key=lambda block: float(block["auroc"]["value"]))
+    known, rows = _known(cohort)
+    for block in blocks:
+        mine, theirs = predicted[block["family"]].logit[known], predicted[best["family"]].logit[known]
+        change = gain(metrics.auroc, mine, theirs, cohort.y[known], seed=seed, replicates=replicates, rows=rows)
+        block["behind_the_best"] = rounded(change)
+    champion = next(b for b in blocks if b["auroc"]["value"] >= best["auroc"]["value"] - NEAR_ENOUGH)
+    progress("intervals", 1, 1)
+    return FamilyComparison(
+        {
+            "id": spec.id,
+            "version": spec.version,
+            "data_sha256": table.sha256,
+            "n": len(cohort),
+            "events": int(cohort.y.sum()),
+            "rule": f"the simplest within {NEAR_ENOUGH} AUROC of the best",
+            "replicates": replicates,
+            "families": blocks,
+            "champion": champion["family"],
+            "declared": next(w for w, e in candidates(spec).items() if e is spec.estimator),
+        }
+    )
+
+
+def compare_model(
+    name: str,
+    data_folder: Path,
+    seed: int = SEED,
+    replicates: int = REPLICATES,
+    progress: Progress = lambda *_: None,
+    specs: Path | None = None,
+) -> FamilyComparison:
+    """The comparison of that model's specification, on its table."""
+    spec = get_spec(name, specs)
+    table = read_table(spec, data_folder)
+    if spec.estimator not in candidates(spec).values():
+        raise TrainingRefused(f"{name}: its estimator belongs to no family that is compared")
+    return compare(spec, table, seed, replicates, progress)
+
+
+def _known(cohort: Cohort) -> tuple[Any, PatientRows]:
+    known = cohort.weight > 0
+    return known, PatientRows(cohort.patient, cohort.weight).of(known)
+
+
+def _block(spec: ModelSpec, cohort: Cohort, words: str, predicted: OutOfFold, seed: int, replicates: int) -> Figures:
+    known, rows = _known(cohort)
+    figures = estimate(WHOLE, predicted.logit[known], cohort.y[known], replicates, seed, rows)
+    block: Figures = {"family": words, "words": candidates(spec)[words].words}
+    block |= {name: rounded(each) for name, each in figures.items()}
+    if spec.outcome.follow_up is not None:
+        block["c_index"] = round(c_index(predicted.logit, cohort.observed, spec.outcome.horizon_years), 4)
+    return block

@@ -1,4 +1,4 @@
-"""THE WAY FROM TABLE TO ARTIFACT, one readable function: cohort, folds, fit, reference, compile, evaluate, manifest."""
+"""From a training table to an artifact, in one readable function: cohort, folds, fit, compile, evaluate, manifest."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,18 +6,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from models_onnx.artifact.manifest import Manifest
 from models_onnx.compiler import Familiarity, FittedModel, Reference, compile_fitted
 from models_onnx.compiler.parity import boundary_rows
-from models_onnx.manifest import Manifest
 from models_onnx.spec import ModelSpec
 from models_onnx.training import documents
-from models_onnx.training.additive import Linear
-from models_onnx.training.cohort import Cohort, Table, build_cohort
-from models_onnx.training.converter import largest_difference
-from models_onnx.training.crossvalidate import Folds, OutOfFold, Progress, log_odds
+from models_onnx.training.crossvalidate import Folds, OutOfFold, Progress, build_reference, log_odds
+from models_onnx.training.data.cohort import Cohort, Table, build_cohort
 from models_onnx.training.evaluate import WHOLE, Evaluator, judge
-from models_onnx.training.families import Fitted, oracle_of
-from models_onnx.training.reference import build_reference
+from models_onnx.training.fitting.additive import Linear
+from models_onnx.training.fitting.converter import largest_difference
+from models_onnx.training.fitting.families import Fitted, oracle_of
 
 PARITY_ROWS = 2000
 

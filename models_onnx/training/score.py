@@ -13,13 +13,13 @@ import orjson
 import pandas as pd
 from numpy.typing import NDArray
 
-from models_onnx.eligibility import WHAT_IS_MISSING, not_in_population, not_scored
+from models_onnx.artifact.keys import Keys
 from models_onnx.errors import TrainingRefused
-from models_onnx.registry import ARTIFACTS, load_model
-from models_onnx.runtime import Model
-from models_onnx.signing.keys import Keys
+from models_onnx.serving.eligibility import WHAT_IS_MISSING, not_in_population, not_scored
+from models_onnx.serving.registry import ARTIFACTS, load_model
+from models_onnx.serving.runtime import Model
 from models_onnx.spec import ModelSpec, get_spec
-from models_onnx.training.cohort import inputs_of, read_chunks
+from models_onnx.training.data.cohort import inputs_of, read_chunks
 
 AT_ONCE = 20_000
 Array = NDArray[np.float64]
@@ -107,7 +107,7 @@ class Scorer:
             reason[out & (reason == "")] = f"{exclusion.at_score}: {exclusion.words}"
 
     def _refused(self, X: Array, missing: NDArray[np.bool_], out_of_range: NDArray[np.bool_]) -> NDArray[np.object_]:
-        """By the rules of the server (models_onnx/eligibility.py), which say the sentence; masks only find the rows."""
+        """By the rules of `models_onnx/serving/eligibility.py`, which say the sentence; masks only find the rows."""
         manifest, names = self.model.manifest, self.model.features
         needed = [names.index(name) for name in manifest.required.always]
         lacking: NDArray[np.bool_] = missing[:, needed].sum(axis=1) > 0

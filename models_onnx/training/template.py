@@ -1,37 +1,36 @@
-"""What `cds-hooks model new` writes: a declaration to complete, a sheet of cases, a card's words and a page to fill."""
+"""What `cds-hooks model new` writes: a declaration and the words of a card to complete, and cases to try it on."""
 
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from models_onnx.errors import SpecRefused
+from models_onnx.errors import DeclarationError
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{2,40}")
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class WrittenTemplate:
     """The files that were written, in the order in which one completes them."""
 
     files: tuple[Path, ...]
 
 
-def write_template(name: str, folder: Path) -> Written:
+def write_template(name: str, folder: Path) -> WrittenTemplate:
     """Writes the files into `folder`; refuses a name that is no module's, and a file that is there already."""
     if not _NAME.fullmatch(name):
-        raise SpecRefused(f"{name!r}: a model's id is lower case letters, digits and _, like readmission_30d")
+        raise DeclarationError(f"{name!r}: a model's id is lower case letters, digits and _, like readmission_30d")
     texts = {
         f"{name}.py": _SPEC.replace("NAME", name),
         f"{name}.card.json": _CARD,
         f"{name}.cases.csv": _CASES,
-        f"{name}.md": _PAGE.replace("NAME", name),
     }
     if there := [file for file in texts if (folder / file).exists()]:
-        raise SpecRefused(f"{', '.join(there)} is there already; nothing was written")
+        raise DeclarationError(f"{', '.join(there)} is there already; nothing was written")
     folder.mkdir(parents=True, exist_ok=True)
     for file, text in texts.items():
         (folder / file).write_text(text, encoding="utf-8")
-    return Written(tuple(folder / file for file in texts))
+    return WrittenTemplate(tuple(folder / file for file in texts))
 
 
 _SPEC = '''"""WHAT IS PREDICTED, for which decision.
@@ -39,7 +38,16 @@ _SPEC = '''"""WHAT IS PREDICTED, for which decision.
 Source of the data and its traps: WHICH STUDY OR EXTRACT, and where its description stands.
 """
 
-from models_onnx.spec import AdditiveLogistic, Exclusion, Floors, Input, ModelSpec, Outcome, Population, RequiredGroup
+from models_onnx.spec import (
+    AdditiveLogistic,
+    CohortExclusion,
+    Floors,
+    InputSpec,
+    ModelSpec,
+    OutcomeSpec,
+    PopulationSpec,
+    RequiredGroup,
+)
 
 LABS = ("creatinine_mg_dl", "albumin_g_dl")
 
@@ -48,21 +56,23 @@ SPEC = ModelSpec(
     version="0.1.0",
     title="Event within 30 days, adults",
     # `column` is 0 or 1 in the table. Where people are followed for different times, give `follow_up=FollowUp(...)`.
-    outcome=Outcome(column="event", words="had the event within 30 days", horizon_days=30),
+    outcome=OutcomeSpec(column="event", words="had the event within 30 days", horizon_days=30),
     intended_use="Gives clinicians information to consider when deciding WHAT. Used in WHICH HOOK.",
     users="physicians and nurses",
     decision_role="informs",
     not_for=("emergencies or decisions within days", "deciding to withhold, limit or deny treatment or coverage"),
     cautions=("Not for emergencies. Review the listed factors and the chart.",),
-    population=Population(words="adults", age_low=18),
+    population=PopulationSpec(words="adults", age_low=18),
     table="NAME.csv",
     period="WHICH YEARS",
     cohort_words="people of WHICH PLACE",
     # In this order, each counted. `at_score` is the reason code of a row that gets no score; without it the step is
     # about training only.
-    exclusions=(Exclusion("under-18", "younger than 18", lambda table: table["age_years"] < 18, "outside-population"),),
-    # Names of features: cds-hooks reference features. A new one is an entry in fhir/mapping/features.py.
-    inputs=(Input("age_years", rises=1), Input("sex_male"), *(Input(name) for name in LABS)),
+    exclusions=(
+        CohortExclusion("under-18", "younger than 18", lambda table: table["age_years"] < 18, "outside-population"),
+    ),
+    # Names of features: cds-hooks reference features. A new one is an entry in fhir/mapping/features/catalog.py.
+    inputs=(InputSpec("age_years", rises=1), InputSpec("sex_male"), *(InputSpec(name) for name in LABS)),
     # How an input is read from the table, where it is not a column of that name.
     derived={"sex_male": lambda table: table["sex"].map({"male": 1.0, "female": 0.0})},
     always_required=("age_years", "sex_male"),
@@ -115,13 +125,4 @@ ordinary,case-1,60,female,0.9,4.2,score
 too young,case-2,12,male,0.6,4.4,outside-population
 no labs,case-3,60,male,,,too-few-inputs
 wrong unit,case-4,60,male,88.0,4.1,out-of-range
-"""
-
-_PAGE = """# NAME
-
-What it is for: ...
-
-What it was built from: ...
-
-What was tried and why this was chosen: ...
 """

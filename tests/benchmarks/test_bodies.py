@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from benchmarks.bodies import build_body
-from benchmarks.charts import Stay, Window, load_stays, windows
+from benchmarks.bodies import build_body, small_body, with_marked_ids, with_own_texts
+from benchmarks.charts import Patient, load_patients
+from benchmarks.connection import ChangingRequest
 from cds_hooks.settings import settings
 
 NOW = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
@@ -24,21 +25,26 @@ SERVICE = {
 }
 
 
-@pytest.fixture(scope="module", params=["real patients", "the project's sample"])
-def stay(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stay]:
+@pytest.fixture(scope="module", params=["real patients", "the project's samples"])
+def patients(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Patient]]:
     with pytest.MonkeyPatch.context() as environment:
         if request.param == "real patients":
             request.getfixturevalue("data_folder")
         else:
             environment.setenv("CDS_DATA_DIR", str(tmp_path_factory.mktemp("empty")))
         settings.cache_clear()
-        yield load_stays()[0]
+        yield list(load_patients(NOW))
     settings.cache_clear()
 
 
 @pytest.fixture(scope="module")
-def window(stay: Stay) -> Window:
-    return next(windows(stay, NOW))
+def patient(patients: list[Patient]) -> Patient:
+    """The first of them: a real chart where there are any."""
+    return patients[0]
+
+
+def body_of(patient: Patient, size: int) -> bytes:
+    return build_body(SERVICE, patient, next(patient.fillers()), size)
 
 
 def results(body: bytes) -> list[dict[str, Any]]:
@@ -46,36 +52,59 @@ def results(body: bytes) -> list[dict[str, Any]]:
     return [entry["resource"] for entry in labs["entry"]]
 
 
-@pytest.mark.parametrize("size", [20_000, 68_000])
-def test_a_body_has_the_size_that_was_asked_for(window: Window, size: int) -> None:
-    assert 0.96 * size < len(build_body(SERVICE, window, size)) < 1.02 * size
+@pytest.mark.parametrize("size", [40_000, 68_000])
+def test_a_body_has_the_size_that_was_asked_for(patient: Patient, size: int) -> None:
+    assert 0.96 * size < len(body_of(patient, size)) < 1.02 * size
 
 
-def test_a_body_of_size_zero_has_the_patient_and_null_for_every_other_key(window: Window) -> None:
-    prefetch = json.loads(build_body(SERVICE, window, 0))["prefetch"]
-    assert prefetch.pop("patient")["resourceType"] == "Patient"
-    assert prefetch == {"labs": None, "conditions": None}
-
-
-def test_only_what_the_template_asks_for_is_in_it(window: Window) -> None:
-    for result in results(build_body(SERVICE, window, 68_000)):
+def test_only_what_the_template_asks_for_is_in_it(patient: Patient) -> None:
+    for result in results(body_of(patient, 68_000)):
         assert {"2160-0", "3094-0"} & {coding["code"] for coding in result["code"]["coding"]}
 
 
-def test_the_last_result_of_the_stay_is_less_than_a_day_old_and_none_is_ahead_of_the_clock(window: Window) -> None:
-    last = datetime.fromisoformat(window.until) + timedelta(days=window.days)
-    assert timedelta(minutes=10) <= NOW - last <= timedelta(days=1, minutes=10)
-    body = build_body(SERVICE, window, 68_000)
+def test_no_result_is_ahead_of_the_clock_and_the_filler_is_the_patients_own(patient: Patient) -> None:
+    body = body_of(patient, 68_000)
+    about = {result["subject"]["reference"].partition("/")[2] for result in results(body)}
+    assert about == {json.loads(body)["context"]["patientId"]}
     assert all(datetime.fromisoformat(each["effectiveDateTime"]) <= NOW for each in results(body))
 
 
-def test_the_birth_date_moves_with_the_results(window: Window) -> None:
-    born = json.loads(build_body(SERVICE, window, 0))["prefetch"]["patient"]["birthDate"]
-    moved = datetime.fromisoformat(born) - datetime.fromisoformat(str(window.chart.patient["birthDate"]))
-    assert moved == timedelta(days=window.days)
+def test_a_sample_keeps_its_own_results_in_every_body(patients: list[Patient]) -> None:
+    sample = next(each for each in patients if each.is_sample)
+    own = {result["id"] for result in results(build_body(SERVICE, sample))}
+    assert own <= {result["id"] for result in results(body_of(sample, 68_000))}
 
 
-def test_later_windows_of_a_stay_hold_less_than_earlier_ones_would(stay: Stay) -> None:
-    newest, before = list(windows(stay, NOW))[:2]
-    assert before.until < newest.until
-    assert len(before.chart.resources) < len(newest.chart.resources)
+def test_a_small_body_loses_what_the_answer_does_not_need(patients: list[Patient]) -> None:
+    sample = next(each for each in patients if each.origin == "sample ckd4-metformin")
+
+    def has_a_result(body: bytes) -> bool:
+        return json.loads(body)["prefetch"]["labs"] is not None
+
+    small = small_body(SERVICE, sample, 1500, has_a_result)
+    assert small is not None
+    assert len(results(small)) == 1
+    assert small_body(SERVICE, sample, 1500, lambda _: False) is None
+
+
+def test_each_call_has_ids_of_its_own_and_references_follow_them() -> None:
+    resource = {"resourceType": "Condition", "id": "ab-1", "subject": {"reference": "Patient/p"}, "code": {"text": "p"}}
+    request = {
+        "hookInstance": "5ca1ab1e-0000-4000-8000-000000000000",
+        "context": {"patientId": "p", "userId": "Practitioner/q"},
+        "prefetch": {
+            "patient": {"resourceType": "Patient", "id": "p"},
+            "conditions": {"entry": [{"resource": resource}]},
+        },
+    }
+    changing = ChangingRequest(with_own_texts(json.dumps(with_marked_ids(request), separators=(",", ":")).encode()))
+    first, second = json.loads(changing.next()), json.loads(changing.next())
+    for sent in (first, second):
+        condition = sent["prefetch"]["conditions"]["entry"][0]["resource"]
+        assert condition["subject"]["reference"] == f"Patient/{sent['context']['patientId']}"
+        assert sent["prefetch"]["patient"]["id"] == sent["context"]["patientId"]
+        assert sent["context"]["userId"] == "Practitioner/q"
+    assert first["context"]["patientId"] != second["context"]["patientId"]
+    assert first["hookInstance"] != second["hookInstance"]
+    texts = [sent["prefetch"]["conditions"]["entry"][0]["resource"]["code"]["text"] for sent in (first, second)]
+    assert len(set(texts)) == 2

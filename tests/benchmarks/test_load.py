@@ -34,7 +34,7 @@ def test_answers_are_counted_and_their_bodies_looked_at(server: Server, body: st
     assert 0 < tally.answered <= tally.answered_in_all
     assert 0 < tally.p50_ns <= tally.p99_ns <= tally.max_ns
     assert tally.sampled > 0
-    assert tally.sampled_with_model_card == 0
+    assert tally.sampled_with_cards == tally.sampled
 
 
 def test_an_answer_that_is_not_200_is_an_error(server: Server, body: str) -> None:

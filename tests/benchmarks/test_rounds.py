@@ -7,7 +7,7 @@ from benchmarks.rounds import Comparison, Side
 
 
 def side(*per_second: int, cpu_us: float = 100.0) -> Side:
-    tallies = [Tally(answered=each, seconds=1.0, sampled=2, sampled_with_model_card=1) for each in per_second]
+    tallies = [Tally(answered=each, seconds=1.0, sampled=2, sampled_with_cards=1) for each in per_second]
     return Side(tallies, [cpu_us] * len(tallies))
 
 
@@ -27,7 +27,7 @@ def test_errors_of_all_rounds_are_added_up() -> None:
 
 
 def test_the_share_of_model_cards_counts_sampled_answers_only() -> None:
-    assert Comparison(0, service=side(10, 10), bare=side(10, 10)).model_card_share == pytest.approx(0.5)
+    assert Comparison(0, service=side(10, 10), bare=side(10, 10)).card_share == pytest.approx(0.5)
 
 
 @pytest.mark.parametrize(("share", "expected"), [(0.5, 51), (0.99, 100), (1.0, 100)])

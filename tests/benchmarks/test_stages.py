@@ -1,7 +1,6 @@
 """Stage timings as the service says them."""
 
 from benchmarks.stages import LoadedStages
-from benchmarks.subject import EXTENSION, has_model_card
 
 PAGE = """
 # TYPE cds_stage_seconds histogram
@@ -21,8 +20,3 @@ def test_the_mean_of_a_stage_is_what_the_histogram_gained_between_two_looks() ->
 
 def test_a_stage_that_was_not_passed_has_no_mean() -> None:
     assert LoadedStages(lambda: PAGE.format(count="10.0", sum="1.0"), "/cds-services/plan").means() == {}
-
-
-def test_a_card_of_a_rule_is_no_model_card() -> None:
-    assert not has_model_card({"cards": [{"extension": {EXTENSION: {"findings": []}}}, {}]})
-    assert has_model_card({"cards": [{"extension": {EXTENSION: {"contributions": [{"feature": "age_years"}]}}}]})

@@ -6,6 +6,8 @@ from itertools import pairwise
 import pytest
 from playwright.sync_api import Page
 
+pytestmark = pytest.mark.slow
+
 Open = Callable[..., Page]
 
 KINDS = ("start", "estimate", "gaps", "silent", "order", "messy", "model", "missing")

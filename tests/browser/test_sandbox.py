@@ -14,15 +14,17 @@ from urllib.parse import urlencode
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from cds_hooks.service import find_services
+from cds_hooks.services import find_services
 from cds_hooks.storage.decision import FeedbackItem
-from cds_hooks.storage.reading import feedback_on, list_decisions
+from cds_hooks.storage.queries import feedback_on, list_decisions
 from tests.cds_hooks.web.decisions import AS_OF
 from tests.live import serving
 
 PATIENTS = ("sample:planning-talk", "sample:nsaid-egfr-25", "sample:healthy-adult")
 NAPROXEN = "Naproxen 500 MG Oral Tablet"
 _LOADS = 60_000  # milliseconds: five megabytes of script on a busy machine
+
+pytestmark = pytest.mark.slow
 
 Opened = Callable[..., Page]
 
@@ -119,7 +121,7 @@ def test_our_services_are_discovered(opened: Opened, server: str) -> None:
 
 def test_a_card_is_drawn_and_its_suggestion_is_accepted(opened: Opened, record: Path) -> None:
     page = opened("planning-talk")
-    expect(page.get_by_text("61 in 100").first).to_be_visible(timeout=_LOADS)
+    expect(page.get_by_text("people with results like these").first).to_be_visible(timeout=_LOADS)
     item = _recorded(record, page, page.get_by_role("button", name="Order a planning conversation", exact=True))
     assert item.outcome == "accepted"
     assert len(item.accepted_suggestions) == 1
@@ -137,12 +139,7 @@ def test_an_advised_change_of_a_drafted_order_is_accepted(opened: Opened, record
     assert item.outcome == "accepted"
 
 
-_LOST = pytest.mark.xfail(
-    strict=True, reason="the sandbox knows services by their id alone: of one id with two hooks it keeps the last"
-)
-
-
-@pytest.mark.parametrize("hook", [pytest.param("order-select", marks=_LOST), "order-sign"])
+@pytest.mark.parametrize("hook", ["order-select", "order-sign"])
 def test_a_card_on_a_drafted_order_is_dismissed_with_a_reason(opened: Opened, record: Path, hook: str) -> None:
     page = opened("nsaid-egfr-25", hook=hook, screen={"order-select": "rx-view", "order-sign": "rx-sign"}[hook])
     _drafted(page, NAPROXEN)

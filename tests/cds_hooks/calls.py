@@ -9,11 +9,12 @@ from typing import Any
 import httpx
 
 from cds_hooks.app import create_app
-from cds_hooks.calling.chart import Chart, resources_of
-from cds_hooks.calling.request import build_request, drafts_for
 from cds_hooks.samples import load_draft, load_patient
-from cds_hooks.service import find_services
+from cds_hooks.services import find_services
 from cds_hooks.settings import Settings
+from cds_hooks.simulator.chart import Chart, resources_of
+from cds_hooks.simulator.request import build_request, drafts_for
+from tests.live import record_in
 
 PLANNING = "planning-conversation"
 ORDERS = "order-safety"
@@ -22,9 +23,9 @@ ORDERS = "order-safety"
 @asynccontextmanager
 async def client(folder: Path, **settings: Any) -> AsyncIterator[httpx.AsyncClient]:
     """A client of a fresh app whose record is in `folder`."""
-    configured = Settings(database_url=f"sqlite:///{folder}/decisions.sqlite3", **settings)
+    configured = Settings(database_url=record_in(folder), **settings)
     transport = httpx.ASGITransport(app=create_app(configured), raise_app_exceptions=False)
-    async with httpx.AsyncClient(transport=transport, base_url="http://test") as calls:
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as calls:
         yield calls
 
 

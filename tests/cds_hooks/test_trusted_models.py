@@ -1,36 +1,30 @@
 """Which models may show cards here: by their release, its gates, and the state that the site asks for."""
 
+import ast
 import asyncio
-from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 import msgspec
 import numpy as np
 import pytest
 
-from cds_hooks.estimating import NOT_RELEASED, Estimated, estimate
-from cds_hooks.predictor import Predictor
-from cds_hooks.settings import settings
-from cds_hooks.trusted_models import held_back, is_in_shadow, own_keys, trust_site_keys
-from fhir.mapping.feature import FeatureVector
-from fhir.mapping.features import features_named
-from models_onnx.artifact import Artifact
+from cds_hooks.services._model import NOT_RELEASED, ModelEstimate, Predictor, estimate
+from cds_hooks.settings import ModelState, Settings
+from cds_hooks.trusted_models import is_in_shadow, own_keys, trust_site_keys, why_withheld
+from fhir.mapping.features.catalog import features_named
+from fhir.mapping.features.feature import FeatureVector
+from models_onnx.artifact.folder import Artifact
+from models_onnx.artifact.keys import default_keys, key_file
+from models_onnx.artifact.release_file import GateSummary
 from models_onnx.errors import SignatureRefused
-from models_onnx.registry import load_model
-from models_onnx.runtime import Model
-from models_onnx.signing.keys import default_keys, key_file
-from models_onnx.signing.release import GateSummary
+from models_onnx.serving.registry import load_model
+from models_onnx.serving.runtime import Model
+from tests.cds_hooks.calls import client, ours, request_for
+from tests.conftest import ROOT
 from tests.models_onnx.workshop import SIGNER, STRANGER
 
 GREEN = GateSummary(green=tuple(f"G{number}" for number in range(1, 19)), red=())
-
-
-@pytest.fixture
-def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
-    """A site whose settings a test may change."""
-    settings.cache_clear()
-    yield monkeypatch
-    settings.cache_clear()
 
 
 def released(state: str, gates: GateSummary | None = GREEN) -> Model:
@@ -43,14 +37,14 @@ def released(state: str, gates: GateSummary | None = GREEN) -> Model:
 
 def test_the_committed_models_of_the_services_show_cards() -> None:
     for name in ("mortality_5y", "mortality_5y_small", "readmission_30d", "readmission_30d_early"):
-        assert held_back(load_model(name)) is None, name
+        assert why_withheld(load_model(name), "validated") is None, name
 
 
 def test_the_test_bed_is_held_at_validated_by_its_gates() -> None:
     model = load_model("mortality_180d")
     assert model.artifact.release is not None
     assert model.artifact.release.state == "validated"
-    assert "held at validated: G12" in str(held_back(model))
+    assert "held at validated: G12" in str(why_withheld(model, "validated"))
 
 
 @pytest.mark.parametrize(
@@ -64,18 +58,15 @@ def test_the_test_bed_is_held_at_validated_by_its_gates() -> None:
         ("draft", "validated", "is draft"),
     ],
 )
-def test_a_state_below_what_the_site_asks_for_shows_nothing(
-    site: pytest.MonkeyPatch, state: str, asked: str, said: str | None
-) -> None:
-    site.setenv("CDS_MODEL_STATE", asked)
-    reason = held_back(released(state))
+def test_a_state_below_what_the_site_asks_for_shows_nothing(state: str, asked: ModelState, said: str | None) -> None:
+    reason = why_withheld(released(state), asked)
     assert reason is None if said is None else said in str(reason)
 
 
 def test_a_model_nobody_signed_shows_nothing() -> None:
     model = released("active")
     draft = Model(Artifact(model.manifest, model.artifact.content))
-    assert "a draft that nobody signed" in str(held_back(draft))
+    assert "a draft that nobody signed" in str(why_withheld(draft, "validated"))
 
 
 @pytest.mark.parametrize(("state", "recorded"), [("shadow", True), ("retired", False)])
@@ -90,21 +81,67 @@ def test_in_shadow_a_score_is_recorded_and_never_shown(state: str, recorded: boo
     assert found.is_recorded is recorded
 
 
-async def _estimate(model: Model, vector: FeatureVector) -> Estimated:
-    return await estimate(Predictor().predict, vector, model, model)
+async def _estimate(model: Model, vector: FeatureVector) -> ModelEstimate:
+    return await estimate(Predictor().predict, vector, model, model, "validated")
 
 
 def test_a_site_trusts_the_keys_of_its_settings_and_who_trains_their_own(
-    site: pytest.MonkeyPatch, tmp_path: Path
+    tmp_path: Path,
 ) -> None:
     (tmp_path / "keys.json").write_text(key_file(SIGNER.public))
     (tmp_path / "own.pub.json").write_text(key_file(STRANGER.public))
-    site.setenv("CDS_MODEL_KEYS", str(tmp_path / "keys.json"))
-    site.setenv("CDS_MODEL_SIGNING_KEY", str(tmp_path / "own.pem"))
-    assert {SIGNER.public.id, STRANGER.public.id} <= set(own_keys())
-    trust_site_keys()
+    configured = Settings(model_keys=tmp_path / "keys.json", model_signing_key=tmp_path / "own.pem")
+    assert {SIGNER.public.id, STRANGER.public.id} <= set(own_keys(configured))
+    trust_site_keys(configured.model_keys)
     assert SIGNER.public.id in default_keys()
-    site.setenv("CDS_MODEL_KEYS", str(tmp_path / "absent.json"))
-    settings.cache_clear()
     with pytest.raises(SignatureRefused, match="cannot be read"):
-        trust_site_keys()
+        trust_site_keys(tmp_path / "absent.json")
+
+
+@pytest.mark.parametrize("service", ["planning-conversation"])
+def test_a_card_is_withheld_by_the_settings_that_the_app_was_given(
+    service: str, tmp_path: Path, as_of: datetime
+) -> None:
+    """The state is a setting of the app and not of the process: one app shows what the other withholds."""
+
+    async def cards(state: ModelState) -> tuple[int, set[str]]:
+        async with client(tmp_path, as_of=as_of, model_state=state) as calls:
+            body = request_for(service, "patient-view", "planning-talk", as_of)
+            answer = await calls.post(f"/cds-services/{service}", json=body)
+        return len(answer.json()["cards"]), {each["reason"] for each in ours(answer).get("silence", [])}
+
+    assert asyncio.run(cards("validated")) == (1, set())
+    withheld, reasons = asyncio.run(cards("active"))
+    assert withheld == 0
+    assert NOT_RELEASED in reasons
+
+
+def test_only_the_entry_points_read_the_settings_of_the_process() -> None:
+    """`settings()` and the environment are read where the process starts; everyone else is handed what they need."""
+    allowed = {
+        "cds_hooks/settings.py",
+        "cds_hooks/app.py",
+        "cds_hooks/cli.py",
+        "cds_hooks/__main__.py",
+        "cds_hooks/server.py",
+    }
+    readers = {
+        str(path.relative_to(ROOT))
+        for floor in ("cds_hooks", "cards", "models_onnx", "fhir")
+        for path in (ROOT / floor).rglob("*.py")
+        if reads_settings(ast.parse(path.read_text()))
+    }
+    assert {path for path in readers - allowed if not path.startswith("cds_hooks/commands/")} == set()
+
+
+def reads_settings(tree: ast.AST) -> bool:
+    """Whether the code calls `settings()` or `Settings()`, or reads the environment."""
+    written = {
+        id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("settings", "Settings"):
+            return True
+        if isinstance(node, ast.Attribute) and node.attr in ("environ", "getenv") and id(node) not in written:
+            return True
+    return False

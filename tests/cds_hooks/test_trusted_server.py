@@ -11,10 +11,10 @@ from typing import Any
 import httpx
 import pytest
 
-from cds_hooks.security.signing import new_key, sign_token, write_key
+from cds_hooks.simulator.signing import new_key, sign_token, write_key
 from tests.cds_hooks.calls import ORDERS, PLANNING, request_for
 from tests.conftest import ROOT
-from tests.live import serving
+from tests.live import free_port, serving
 
 ISSUER = "https://ehr.example"
 KEY = new_key(ISSUER)
@@ -31,20 +31,23 @@ cors_origins = ["https://app.ehr.example"]
 """
 
 
+OPERATOR = f"127.0.0.1:{free_port()}"
+
+
 @pytest.fixture(scope="module")
 def trusted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
     folder = tmp_path_factory.mktemp("trusted")
     (folder / "keys.json").write_text(json.dumps(KEY.key_set()))
     (folder / "trust.toml").write_text(CLIENT)
     write_key(KEY, folder / "key.json")
-    with serving(folder, CDS_TRUST_FILE=str(folder / "trust.toml")) as address:
+    with serving(folder, CDS_TRUST_FILE=str(folder / "trust.toml"), CDS_OPERATOR_LISTEN=OPERATOR) as address:
         yield address, folder
 
 
-def _post(address: str, service: str, headers: dict[str, str]) -> httpx.Response:
+def _post(address: str, service: str, headers: dict[str, str], planned: str = "planning-talk") -> httpx.Response:
     hook = "patient-view" if service == PLANNING else "order-select"
     draft = None if service == PLANNING else "metformin-ckd4-coded"
-    sample = "planning-talk" if service == PLANNING else "ckd4-metformin"
+    sample = planned if service == PLANNING else "ckd4-metformin"
     request: dict[str, Any] = request_for(service, hook, sample, datetime.now(UTC), draft)
     return httpx.post(f"{address}/cds-services/{service}", json=request, headers=headers, timeout=30)
 
@@ -113,7 +116,7 @@ def test_why_a_call_was_refused_is_for_the_operator(trusted: tuple[str, Path]) -
     address, folder = trusted
     _post(address, PLANNING, {})
     assert '"no-token"' in (folder / "server.log").read_text()
-    assert 'cds_untrusted_total{reason="no-token"}' in httpx.get(f"{address}/metrics").text
+    assert 'cds_untrusted_total{reason="no-token"}' in httpx.get(f"http://{OPERATOR}/metrics").text
 
 
 def test_without_a_token_nobody_learns_which_services_there_are(trusted: tuple[str, Path]) -> None:
@@ -124,14 +127,14 @@ def test_without_a_token_nobody_learns_which_services_there_are(trusted: tuple[s
 
 def test_what_was_counted_and_why_it_was_decided_is_for_the_operator(trusted: tuple[str, Path]) -> None:
     address, _ = trusted
-    answer = _post(address, PLANNING, _signed(address, f"/cds-services/{PLANNING}")).json()
+    # a patient about whom no card was answered before
+    answer = _post(address, PLANNING, _signed(address, f"/cds-services/{PLANNING}"), "cirrhosis").json()
     decision = answer["extension"]["org.cds-hooks-onnx"]["decision"]
-    through_a_proxy = {"x-forwarded-for": "192.0.2.7"}
     for path in ("/metrics", f"/explain/{decision}"):
-        assert httpx.get(address + path).status_code == 200
-        refused = httpx.get(address + path, headers=through_a_proxy)
+        assert httpx.get(f"http://{OPERATOR}{path}").status_code == 200
+        refused = httpx.get(address + path)
         assert refused.status_code == 403
         assert "operator" in refused.text
     (card,) = answer["cards"]
     assert "/explain/" not in json.dumps(card), "a card leads nowhere that its reader may not go"
-    assert httpx.get(f"{address}/models/mortality_5y", headers=through_a_proxy).status_code == 200
+    assert httpx.get(f"{address}/models/mortality_5y").status_code == 200

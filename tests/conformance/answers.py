@@ -1,14 +1,16 @@
 """Every sample patient through every service once: the answers that the rows on cards are held against."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 
 import httpx
 
-from cds_hooks.calling.chart import Chart, ChartError, resources_of
-from cds_hooks.calling.request import build_request, drafts_for
 from cds_hooks.samples import list_samples, load_draft, load_patient
+from cds_hooks.simulator.chart import Chart, ChartError, resources_of
+from cds_hooks.simulator.request import build_request, drafts_for
 from tests.conformance.outside import Json, Outside, strict
 
 AS_OF = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
@@ -65,8 +67,20 @@ class Answers:
         return [each for each in self.all if each.entry["hook"] == hook]
 
 
-def requests_of(entries: list[Json]) -> Iterator[tuple[str, Json, Json]]:
-    """A word, the entry and the request for every sample patient, order and discovery entry that go together."""
+def requests_of(entries: list[Json]) -> list[tuple[str, Json, Json]]:
+    """A word, the entry and the request for every sample patient, order and discovery entry that go together.
+
+    Most servers list the same services, so the requests are built once for each list.
+    """
+    return _requests_of(json.dumps(entries))
+
+
+@cache
+def _requests_of(entries: str) -> list[tuple[str, Json, Json]]:
+    return list(_built(json.loads(entries)))
+
+
+def _built(entries: list[Json]) -> Iterator[tuple[str, Json, Json]]:
     for sample in list_samples():
         chart = Chart(resources_of(load_patient(sample.id, AS_OF)))
         for entry in entries:

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 import httpx
 
-from tests.cds_hooks.fetching.calls import app_client
+from tests.cds_hooks.prefetch.fetch_calls import app_client
 
 Json: TypeAlias = Any
 SERVICES = "/cds-services"
@@ -22,7 +22,11 @@ class Outside:
         self.folder = folder
         self._loop = asyncio.new_event_loop()
         self._manager = app_client(folder, **settings)
-        self._client = self._loop.run_until_complete(self._manager.__aenter__())
+        try:
+            self._client = self._loop.run_until_complete(self._manager.__aenter__())
+        except BaseException:
+            self._loop.close()  # a server that does not start leaves nothing to close later
+            raise
 
     def close(self) -> None:
         """Stops the server."""

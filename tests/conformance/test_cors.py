@@ -29,11 +29,20 @@ def _preflight(server: Outside, path: str, origin: str) -> dict[str, str]:
 
 @row("CORS-01")
 @pytest.mark.parametrize("path", PATHS)
-def test_without_a_trust_file_any_page_on_this_machine_may_call_without_credentials(server: Outside, path: str) -> None:
-    headers = _preflight(server, path, STRANGER)
-    assert headers["status"].startswith("2")
-    assert headers["access-control-allow-origin"] in ("*", STRANGER)
-    assert "access-control-allow-credentials" not in headers
+def test_without_a_trust_file_any_page_of_this_machine_may_call_without_credentials(server: Outside, path: str) -> None:
+    for origin in ("http://localhost:3000", "http://127.0.0.1:8080", "https://[::1]"):
+        headers = _preflight(server, path, origin)
+        assert headers["status"].startswith("2")
+        assert headers["access-control-allow-origin"] in ("*", origin)
+        assert "access-control-allow-credentials" not in headers
+
+
+@row("CORS-01")
+@pytest.mark.parametrize(
+    "origin", [STRANGER, "http://localhost.evil.example", "http://127.0.0.1.evil.example:80", "null"]
+)
+def test_without_a_trust_file_a_page_of_another_site_may_not_call(server: Outside, origin: str) -> None:
+    assert "access-control-allow-origin" not in _preflight(server, PATHS[1], origin)
 
 
 @row("CORS-01")
@@ -71,9 +80,9 @@ def test_a_preflight_is_answered_before_anyone_asks_for_a_token(tmp_path: Path, 
     ],
 )
 def test_a_page_may_read_every_answer(server: Outside, method: str, path: str, body: Json, status: int) -> None:
-    answer = server.request(method, path, json=body, headers={"origin": ORIGIN})
+    answer = server.request(method, path, json=body, headers={"origin": "http://localhost:3000"})
     assert answer.status_code == status
-    assert answer.headers["access-control-allow-origin"] in ("*", ORIGIN)
+    assert answer.headers["access-control-allow-origin"] in ("*", "http://localhost:3000")
 
 
 @row("CORS-03")

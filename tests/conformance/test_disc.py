@@ -32,7 +32,7 @@ def test_discovery_is_an_object_with_services(server: Outside) -> None:
 
 @row("DISC-03")
 def test_a_server_without_services_says_so(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cds_hooks.service.find_services", lambda *_: {})
+    monkeypatch.setattr("cds_hooks.services.find_services", lambda *_: {})
     answer = opened().request("GET", SERVICES)
     assert (answer.status_code, answer.json()) == (200, {"services": []})
 

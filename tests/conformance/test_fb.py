@@ -1,5 +1,6 @@
 """FB: feedback."""
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -8,13 +9,14 @@ from uuid import uuid4
 import pytest
 
 from cds_hooks.storage.decision import FeedbackItem
-from cds_hooks.storage.reading import feedback_on
+from cds_hooks.storage.queries import feedback_on
 from tests.cds_hooks.calls import PLANNING, ours, request_for
 from tests.conformance.answers import AS_OF
 from tests.conformance.outside import Json, Outside, outcome_of
 from tests.conformance.rows import row
 from tests.conformance.trusted import OTHER_KEY, Site
 
+OPERATOR = "a token for operators"
 UNKNOWN = "01a1f845-4e95-75a9-93e4-433f36c90100"
 REASON = {"reason": {"code": "c", "system": "http://example.org"}, "userComment": "no"}
 OVERRIDDEN: Json = {"card": UNKNOWN, "outcome": "overridden", "outcomeTimestamp": "2026-11-20T09:00:00Z"}
@@ -27,8 +29,9 @@ ACCEPTED: Json = {
 
 
 def _card(server: Outside) -> tuple[str, Json]:
-    """A decision, and its card as it was sent."""
-    answer = server.call(PLANNING, request_for(PLANNING, "patient-view", "planning-talk", AS_OF))
+    """A decision, and its card as it was sent; about a patient of its own, for an answered card is not sent again."""
+    request = json.dumps(request_for(PLANNING, "patient-view", "planning-talk", AS_OF))
+    answer = server.call(PLANNING, json.loads(request.replace("planning-talk", f"patient-{uuid4()}")))
     return ours(answer)["decision"], answer.json()["cards"][0]
 
 
@@ -158,7 +161,7 @@ def test_a_card_that_nobody_knows_is_no_error_and_counted(server: Outside) -> No
 
 
 def _unmatched(server: Outside) -> float:
-    page = server.request("GET", "/metrics").text
+    page = server.request("GET", "/metrics", headers={"authorization": f"Bearer {OPERATOR}"}).text
     return sum(
         float(number) for number in re.findall(r"^cds_feedback_unmatched_total\{[^}]*\} (\S+)$", page, re.MULTILINE)
     )
@@ -166,7 +169,7 @@ def _unmatched(server: Outside) -> float:
 
 @row("FB-18")
 def test_what_one_client_says_of_another_clients_card_does_not_count(tmp_path: Path) -> None:
-    with Site(tmp_path, as_of=AS_OF) as site:
+    with Site(tmp_path, as_of=AS_OF, operator_token=OPERATOR) as site:
         answer = site.call(PLANNING, request_for(PLANNING, "patient-view", "planning-talk", AS_OF))
         decision, card = ours(answer)["decision"], answer.json()["cards"][0]
         body = {"feedback": [OVERRIDDEN | {"card": card["uuid"]}]}

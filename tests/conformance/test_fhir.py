@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.cds_hooks.calls import PLANNING, request_for
-from tests.cds_hooks.fetching.calls import at_server, without
+from tests.cds_hooks.prefetch.fetch_calls import at_server, without
 from tests.cds_hooks.security.servers import Canary
 from tests.conformance.answers import AS_OF
 from tests.conformance.conftest import Opened
@@ -81,12 +81,21 @@ def test_what_the_token_does_not_open_cannot_be_had(server: Outside, mode: str) 
 @row("FHIR-21")
 @pytest.mark.parametrize(
     "address",
-    ["http://169.254.169.254/latest", "http://10.0.0.1/fhir", "https://fhir.example.org/r4", "file:///etc/passwd"],
+    ["http://169.254.169.254/latest", "http://10.0.0.1/fhir", "https://fhir.example.org/r4"],
 )
 def test_without_a_trust_file_nothing_beyond_this_machine_is_called(server: Outside, address: str) -> None:
     answer = server.call(PLANNING, at_server(_view("conditions"), address, SECRET))
     assert answer.status_code == 200
     assert "conditions" in answer.text
+    assert address not in answer.text
+
+
+@row("FHIR-21")
+@pytest.mark.parametrize("address", ["file:///etc/passwd", "ftp://fhir.example.org/r4", "fhir.example.org/r4"])
+def test_a_fhir_server_that_is_no_address_of_the_web_is_a_bad_request(server: Outside, address: str) -> None:
+    answer = server.call(PLANNING, at_server(_view("conditions"), address, SECRET))
+    assert answer.status_code == 400
+    assert "fhirServer is not an http or https URL" in answer.text
     assert address not in answer.text
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.cds_hooks.calls import ORDERS, PLANNING, ours, request_for
-from tests.cds_hooks.fetching.calls import at_server, facts_of, silences, without
+from tests.cds_hooks.prefetch.fetch_calls import at_server, facts_of, silences, without
 from tests.conformance.answers import AS_OF
 from tests.conformance.conftest import Opened
 from tests.conformance.outside import Json, Outside, outcome_of
@@ -140,10 +140,10 @@ def test_either_way_of_the_data_gives_the_same_advice(
     server: Outside, service: str, hook: str, sample: str, draft: str | None
 ) -> None:
     request: dict[str, Any] = request_for(service, hook, sample, AS_OF, draft)
-    brought = server.call(service, request)
+    state = server.call(service, request)
     with serving_fhir([sample_chart(sample, AS_OF)], page_size=20) as running:
         fetched = server.call(service, at_server(without(request), running.base))
-    assert facts_of(fetched) == facts_of(brought)
+    assert facts_of(fetched) == facts_of(state)
 
 
 @row("PRE-17")

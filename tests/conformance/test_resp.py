@@ -2,7 +2,7 @@
 
 import pytest
 
-from cds_hooks.storage.log import RecordUnavailable
+from cds_hooks.storage.decision import RecordUnavailable
 from cds_hooks.storage.opening import open_decision_log
 from tests.cds_hooks.calls import ORDERS, PLANNING, request_for
 from tests.conformance.answers import AS_OF, Answers

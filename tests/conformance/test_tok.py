@@ -2,10 +2,9 @@
 
 import pytest
 
-from cds_hooks.contract.fhir_names import R4_TYPES
-from cds_hooks.contract.hooks import FIELDS
+from cds_hooks.contract.definitions import FIELDS, R4_TYPES
 from tests.cds_hooks.calls import PLANNING, request_for
-from tests.cds_hooks.fetching.calls import at_server, without
+from tests.cds_hooks.prefetch.fetch_calls import at_server, without
 from tests.conformance.answers import AS_OF
 from tests.conformance.conftest import Opened
 from tests.conformance.outside import Outside

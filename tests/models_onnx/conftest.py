@@ -5,11 +5,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from models_onnx.artifact import Artifact, write_artifact
-from models_onnx.registry import load_model
-from models_onnx.runtime import Model
-from models_onnx.training.cohort import Cohort, build_cohort
+from models_onnx.artifact.folder import Artifact, write_artifact
+from models_onnx.serving.registry import load_model
+from models_onnx.serving.runtime import Model
 from models_onnx.training.commands import no_progress
+from models_onnx.training.data.cohort import Cohort, build_cohort
 from models_onnx.training.pipeline import Trained, train
 from tests.models_onnx.invented import INVENTED, as_table, invented_table
 

@@ -5,12 +5,13 @@ from types import ModuleType
 
 import pytest
 
-from models_onnx import explain
-from models_onnx.evaluation import calibration
-from models_onnx.training import rounding
+from models_onnx.equations import arithmetic
+from models_onnx.evaluation import metrics
+from models_onnx.serving import explanation
+from models_onnx.training.fitting import hinges
 
 
-@pytest.mark.parametrize("module", [explain, calibration, rounding])
+@pytest.mark.parametrize("module", [arithmetic, explanation, hinges, metrics])
 def test_examples_in_docstrings_run(module: ModuleType) -> None:
     told = doctest.testmod(module)
     assert told.attempted

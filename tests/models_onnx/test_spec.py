@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from models_onnx.errors import SpecRefused, UnknownModel
+from models_onnx.errors import DeclarationError, UnknownModel
 from models_onnx.models.mortality_5y import SPEC
-from models_onnx.spec import Input, find_specs, get_spec
+from models_onnx.spec import InputSpec, find_specs, get_spec
 
 
 def test_a_model_is_found_by_its_file() -> None:
@@ -19,22 +19,22 @@ def test_an_unknown_model_is_refused_with_the_known_ones() -> None:
 
 
 def test_an_input_that_is_no_feature_is_refused() -> None:
-    with pytest.raises(SpecRefused, match="horoscope"):
-        replace(SPEC, inputs=(*SPEC.inputs, Input("horoscope")))
+    with pytest.raises(DeclarationError, match="horoscope"):
+        replace(SPEC, inputs=(*SPEC.inputs, InputSpec("horoscope")))
 
 
 def test_an_input_declared_twice_is_refused() -> None:
-    with pytest.raises(SpecRefused, match="twice"):
+    with pytest.raises(DeclarationError, match="twice"):
         replace(SPEC, inputs=(*SPEC.inputs, SPEC.inputs[0]))
 
 
 def test_a_required_input_that_is_not_an_input_is_refused() -> None:
-    with pytest.raises(SpecRefused, match="height"):
+    with pytest.raises(DeclarationError, match="height"):
         replace(SPEC, always_required=("height",))
 
 
 def test_the_default_capacity_must_be_one_of_the_capacities() -> None:
-    with pytest.raises(SpecRefused, match=r"0\.5"):
+    with pytest.raises(DeclarationError, match=r"0\.5"):
         replace(SPEC, capacity=0.5)
 
 

@@ -13,11 +13,11 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from onnx import ModelProto, load_from_string
 
-from models_onnx.card.embed import card_of, core_digest, embedded, without_card
+from models_onnx.artifact.keys import Signer
 from models_onnx.gates.subject import Evidence, Subject, read_subject
-from models_onnx.publishing import encode_card, sign_folder
-from models_onnx.registry import ARTIFACTS
-from models_onnx.signing.keys import Signer
+from models_onnx.model_card.embed import core_digest, embed_card, read_card, without_card
+from models_onnx.release.publishing import encode_card, sign_folder
+from models_onnx.serving.registry import ARTIFACTS
 
 NAME = "mortality_5y"
 AS_OF = date(2026, 11, 20)
@@ -43,7 +43,7 @@ def good_manifest() -> Document:
 
 def good_card() -> Document:
     """The committed card, to be changed."""
-    return copy.deepcopy(card_of(_base()[1]))
+    return copy.deepcopy(read_card(_base()[1]))
 
 
 def core() -> bytes:
@@ -72,7 +72,7 @@ def build(
     said["model"]["core_sha256"] = hashlib.sha256(body).hexdigest() if content is not None else core_digest(body)
     manifest(described)
     card(said)
-    whole = embedded(body, said) if content is None else body
+    whole = embed_card(body, said) if content is None else body
     described["file"].update(sha256=hashlib.sha256(whole).hexdigest(), bytes=len(whole))
     (home / "model.onnx").write_bytes(whole)
     (home / "card.json").write_bytes(encode_card(said))

@@ -6,13 +6,11 @@ Source: the project's note on EHR dialects (section 1) and the CDS Hooks page of
 import re
 from typing import Final
 
-from cds_hooks.contract.dialects import EPIC_EXTENSION, NOTHING_FOUND, TRIGGER, with_object_categories
-from cds_hooks.contract.expecting import answered
-from cds_hooks.contract.finding import SHOULD, NotTested
-from cds_hooks.contract.node import Node, shown
-from cds_hooks.contract.registry import Faults, judges, tries
-from cds_hooks.contract.service import Service
-from cds_hooks.contract.subjects import Subject
+from cds_hooks.contract.assertions import expect_cards
+from cds_hooks.contract.dialects import EPIC_EXTENSION, EPIC_TRIGGER, NOTHING_FOUND, with_object_categories
+from cds_hooks.contract.document import SHOULD, Node, NotTested, Subject, quoted
+from cds_hooks.contract.registry import Faults, check_part, check_service
+from cds_hooks.contract.target import Service
 
 EPIC: Final = "epic"
 _TOPIC: Final = re.compile(r"[A-Za-z0-9]{1,100}")
@@ -20,7 +18,7 @@ _TOPIC: Final = re.compile(r"[A-Za-z0-9]{1,100}")
 _TRIGGERS: Final = ("26", "27", "29")
 
 
-@judges(Subject.SUGGESTION, "EPIC-01", level=SHOULD, dialect=EPIC)
+@check_part(Subject.SUGGESTION, "EPIC-01", level=SHOULD, dialect=EPIC)
 def a_suggestion_has_one_action(suggestion: Node) -> Faults:
     """Send one action with each suggestion, and a replacement as one create."""
     count = len(list(suggestion.objects("actions")))
@@ -28,14 +26,14 @@ def a_suggestion_has_one_action(suggestion: Node) -> Faults:
         yield suggestion.at("actions").fault(f"{count} actions")
 
 
-@judges(Subject.CARD, "EPIC-02", level=SHOULD, dialect=EPIC)
+@check_part(Subject.CARD, "EPIC-02", level=SHOULD, dialect=EPIC)
 def selection_behavior_is_any(card: Node) -> Faults:
     """Send selectionBehavior any: Epic supports no other."""
     if card.has("suggestions") and card.text("selectionBehavior") != "any":
-        yield card.at("selectionBehavior").fault(f"selectionBehavior is {shown(card.at('selectionBehavior').value)}")
+        yield card.at("selectionBehavior").fault(f"selectionBehavior is {quoted(card.at('selectionBehavior').value)}")
 
 
-@judges(Subject.CARD, "EPIC-03", level=SHOULD, dialect=EPIC)
+@check_part(Subject.CARD, "EPIC-03", level=SHOULD, dialect=EPIC)
 def cards_and_suggestions_have_uuids(card: Node) -> Faults:
     """Give every card and suggestion a uuid: without both no feedback comes."""
     for node in (card, *card.objects("suggestions")):
@@ -43,22 +41,22 @@ def cards_and_suggestions_have_uuids(card: Node) -> Faults:
             yield node.fault("no uuid")
 
 
-@judges(Subject.CARD, "EPIC-04", level=SHOULD, dialect=EPIC)
+@check_part(Subject.CARD, "EPIC-04", level=SHOULD, dialect=EPIC)
 def a_card_has_a_topic_code(card: Node) -> Faults:
     """Send a static alphanumeric source.topic.code of at most 100 characters: overrides are counted on it."""
     topic = card.at("source").at("topic")
     if not _TOPIC.fullmatch(topic.text("code")):
-        yield topic.at("code").fault(f"source.topic.code is {shown(topic.at('code').value)}")
+        yield topic.at("code").fault(f"source.topic.code is {quoted(topic.at('code').value)}")
 
 
-@judges(Subject.SUGGESTED_ACTION, "EPIC-05", level=SHOULD, dialect=EPIC)
+@check_part(Subject.SUGGESTED_ACTION, "EPIC-05", level=SHOULD, dialect=EPIC)
 def a_description_says_what_is_suggested(action: Node) -> Faults:
     """Put the whole suggestion into the description of its action: Epic shows no label."""
     if not action.text("description").strip():
         yield action.fault("no description")
 
 
-@tries("EPIC-06", dialect=EPIC)
+@check_service("EPIC-06", dialect=EPIC)
 def category_as_an_object_is_read(service: Service) -> Faults:
     """Read category as an object like an array of one: the advice is the same."""
     for call in service.calls:
@@ -70,12 +68,12 @@ def category_as_an_object_is_read(service: Service) -> Faults:
         raise NotTested(f"{service.id} asks for nothing that has a category")
     exchange = service.send_as_is(service.as_new(call.sent) | {"prefetch": shaped}, "category as an object")
     plain = service.send_as_is(service.as_new(call.sent), "category as an array")
-    yield from answered(exchange)
+    yield from expect_cards(exchange)
     if exchange.cards is not None and exchange.said != plain.said:
         yield exchange.fault("the cards differ from those with category as an array")
 
 
-@tries("EPIC-07", dialect=EPIC)
+@check_service("EPIC-07", dialect=EPIC)
 def an_empty_search_of_epic_means_none_found(service: Service) -> Faults:
     """Read a Bundle of total 0 with the outcome 4101 like one without entries, not as a failure."""
     prefetch = service.request().get("prefetch", {})
@@ -87,16 +85,16 @@ def an_empty_search_of_epic_means_none_found(service: Service) -> Faults:
         request = service.request() | {"prefetch": prefetch | {key: empty | {"entry": [NOTHING_FOUND]}}}
         exchange = service.send_as_is(request, f"prefetch.{key} empty in Epic's way")
         plain = service.send_as_is(service.request() | {"prefetch": prefetch | {key: empty}}, f"prefetch.{key} empty")
-        yield from answered(exchange)
+        yield from expect_cards(exchange)
         if exchange.cards is not None and exchange.said != plain.said:
             yield exchange.fault("the cards differ from those with a Bundle without entries")
 
 
-@tries("EPIC-08", dialect=EPIC)
+@check_service("EPIC-08", dialect=EPIC)
 def other_triggers_as_patient_view_are_taken(service: Service) -> Faults:
     """Answer patient-view whatever native trigger the extension names."""
     if service.hook != "patient-view":
         raise NotTested(f"Epic sends its other triggers as patient-view, not as {service.hook}")
     for trigger in _TRIGGERS:
-        request = service.dialect.shape(service.request()) | {"extension": EPIC_EXTENSION | {TRIGGER: trigger}}
-        yield from answered(service.send_as_is(request, f"trigger action {trigger}"))
+        request = service.dialect.shape(service.request()) | {"extension": EPIC_EXTENSION | {EPIC_TRIGGER: trigger}}
+        yield from expect_cards(service.send_as_is(request, f"trigger action {trigger}"))

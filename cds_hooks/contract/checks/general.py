@@ -2,10 +2,8 @@
 
 import re
 
-from cds_hooks.contract.finding import SHOULD
-from cds_hooks.contract.node import Node
-from cds_hooks.contract.registry import Faults, judges
-from cds_hooks.contract.subjects import DEFINED, Subject, in_resource, parts_of
+from cds_hooks.contract.document import DEFINED, SHOULD, Node, Subject, in_resource, parts_of
+from cds_hooks.contract.registry import Faults, check_part
 
 _REQUIRED_TEXT = {
     Subject.ENTRY: ("hook", "id", "description"),
@@ -21,14 +19,14 @@ _MAY_BE_EMPTY = ("cards", "services")
 _UNIQUE_NAME = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)+|https?://\S+|urn:\S+")
 
 
-@judges(Subject.MEMBER, "GEN-03", "GEN-05")
+@check_part(Subject.MEMBER, "GEN-03", "GEN-05")
 def no_member_is_null(member: Node) -> Faults:
     """Leave a member without a value out instead of sending null: clients break on it."""
     if member.value is None and not (in_resource(member) and isinstance(member.name, int)):
         yield member.fault("null")
 
 
-@judges(Subject.MEMBER, "GEN-04", "GEN-05")
+@check_part(Subject.MEMBER, "GEN-04", "GEN-05")
 def no_member_is_empty(member: Node) -> Faults:
     """Leave an empty string, array or object out; only cards and services may be empty."""
     top = member.parent is not None and member.parent.parent is None
@@ -36,13 +34,13 @@ def no_member_is_empty(member: Node) -> Faults:
         yield member.fault(f"empty value {member.value!r}")
 
 
-@judges(Subject.ENTRY, "GEN-06", level=SHOULD)
+@check_part(Subject.ENTRY, "GEN-06", level=SHOULD)
 def required_text_of_a_service_is_not_blank(entry: Node) -> Faults:
     """Fill required strings with something a person can read: whitespace alone counts as blank."""
     yield from _blank(Subject.ENTRY, entry)
 
 
-@judges(Subject.CARD, "GEN-06", level=SHOULD)
+@check_part(Subject.CARD, "GEN-06", level=SHOULD)
 def required_text_of_a_card_is_not_blank(card: Node) -> Faults:
     """Fill required strings with something a person can read: whitespace alone counts as blank."""
     for subject, node in parts_of(Subject.CARD, card):
@@ -56,19 +54,19 @@ def _blank(subject: Subject, node: Node) -> Faults:
             yield node.at(name).fault(f"{name} is blank")
 
 
-@judges(Subject.DISCOVERY, "GEN-10", level=SHOULD)
+@check_part(Subject.DISCOVERY, "GEN-10", level=SHOULD)
 def discovery_has_only_defined_members(document: Node) -> Faults:
     """Put content of your own into extension: a later version may give that name another meaning."""
     yield from _undefined(Subject.DISCOVERY, document)
 
 
-@judges(Subject.ENTRY, "GEN-10", "DISC-17", level=SHOULD)
+@check_part(Subject.ENTRY, "GEN-10", "DISC-17", level=SHOULD)
 def a_service_has_only_defined_members(entry: Node) -> Faults:
     """Put content of your own into extension: a later version may give that name another meaning."""
     yield from _undefined(Subject.ENTRY, entry)
 
 
-@judges(Subject.RESPONSE, "GEN-10", level=SHOULD)
+@check_part(Subject.RESPONSE, "GEN-10", level=SHOULD)
 def a_response_has_only_defined_members(response: Node) -> Faults:
     """Put content of your own into extension: a later version may give that name another meaning."""
     yield from _undefined(Subject.RESPONSE, response)
@@ -76,7 +74,7 @@ def a_response_has_only_defined_members(response: Node) -> Faults:
         yield from _undefined(Subject.ACTION, action)
 
 
-@judges(Subject.CARD, "GEN-10", level=SHOULD)
+@check_part(Subject.CARD, "GEN-10", level=SHOULD)
 def a_card_has_only_defined_members(card: Node) -> Faults:
     """Put content of your own into extension: a later version may give that name another meaning."""
     for subject, node in parts_of(Subject.CARD, card):
@@ -90,14 +88,14 @@ def _undefined(subject: Subject, node: Node) -> Faults:
         yield node.at(name).fault(f"{name} is not defined for a {subject}")
 
 
-@judges(Subject.EXTENSION, "EXT-01", "CARD-20", "DISC-15")
+@check_part(Subject.EXTENSION, "EXT-01", "CARD-20", "DISC-15")
 def extension_is_an_object(extension: Node) -> Faults:
     """Send extension as a JSON object with names of your own, not as FHIR's array of url and value."""
     if extension.value is not None and not isinstance(extension.value, dict):
         yield extension.fault(f"extension is {type(extension.value).__name__}, not an object")
 
 
-@judges(Subject.EXTENSION, "EXT-02", level=SHOULD)
+@check_part(Subject.EXTENSION, "EXT-02", level=SHOULD)
 def names_in_extension_are_globally_unique(extension: Node) -> Faults:
     """Name what you put into extension in reverse domain notation, such as com.example.name."""
     for member in extension.members() if isinstance(extension.value, dict) else ():
@@ -105,7 +103,7 @@ def names_in_extension_are_globally_unique(extension: Node) -> Faults:
             yield member.fault(f"{member.name} could mean something else to another server")
 
 
-@judges(Subject.ACTION, "GEN-08")
+@check_part(Subject.ACTION, "GEN-08")
 def a_resource_keeps_the_json_form_of_fhir(action: Node) -> Faults:
     """Write quantities as numbers, references as strings, codings and extensions as arrays, as FHIR's JSON has them."""
     if isinstance(action.at("resource").value, dict):

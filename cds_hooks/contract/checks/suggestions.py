@@ -2,36 +2,35 @@
 
 from typing import Final
 
-from cds_hooks.contract.fhir_names import ID, R4_TYPES, RELATIVE_REFERENCE, refers_badly
-from cds_hooks.contract.finding import SHOULD
-from cds_hooks.contract.members import array_of_objects, one_of, optional, required
-from cds_hooks.contract.node import Node, shown
-from cds_hooks.contract.registry import Faults, judges
-from cds_hooks.contract.subjects import Subject
+from cds_hooks.contract.assertions import array_of_objects, one_of, optional, required
+from cds_hooks.contract.definitions import ID, R4_TYPES, RELATIVE_REFERENCE, reference_problem
+from cds_hooks.contract.document import SHOULD, Node, Subject, observe, quoted
+from cds_hooks.contract.fhir_form import form_faults
+from cds_hooks.contract.registry import Faults, check_part
 
 TYPES: Final = ("create", "update", "delete")
 
 
-@judges(Subject.SUGGESTION, "SUG-01")
+@check_part(Subject.SUGGESTION, "SUG-01")
 def a_suggestion_has_a_label(suggestion: Node) -> Faults:
     """Give each suggestion a label: it stands on the button."""
     yield from required(suggestion, "label")
 
 
-@judges(Subject.SUGGESTION, "SUG-02")
+@check_part(Subject.SUGGESTION, "SUG-02")
 def the_uuid_of_a_suggestion_is_a_string(suggestion: Node) -> Faults:
     """Send uuid as a string."""
     yield from optional(suggestion, "uuid")
 
 
-@judges(Subject.SUGGESTION, "FB-14", "SUG-02", level=SHOULD)
+@check_part(Subject.SUGGESTION, "FB-14", "SUG-02", level=SHOULD)
 def a_suggestion_has_a_uuid(suggestion: Node) -> Faults:
     """Give each suggestion a uuid: without it no client tells you that it was accepted."""
     if not suggestion.text("uuid") and not suggestion.has("uuid"):
         yield suggestion.fault("suggestion without uuid: no feedback will come")
 
 
-@judges(Subject.CARD, "SUG-02")
+@check_part(Subject.CARD, "SUG-02")
 def a_uuid_names_one_suggestion(card: Node) -> Faults:
     """Give each suggestion a uuid of its own."""
     seen: set[str] = set()
@@ -42,13 +41,13 @@ def a_uuid_names_one_suggestion(card: Node) -> Faults:
         seen.add(uuid)
 
 
-@judges(Subject.SUGGESTION, "SUG-03")
+@check_part(Subject.SUGGESTION, "SUG-03")
 def is_recommended_is_a_boolean(suggestion: Node) -> Faults:
     """Send isRecommended as true or false."""
     yield from optional(suggestion, "isRecommended", "boolean")
 
 
-@judges(Subject.CARD, "SUG-04", level=SHOULD)
+@check_part(Subject.CARD, "SUG-04", level=SHOULD)
 def one_suggestion_at_most_is_recommended(card: Node) -> Faults:
     """Recommend one suggestion where only one can be chosen."""
     recommended = [each for each in card.objects("suggestions") if each.at("isRecommended").value is True]
@@ -56,26 +55,26 @@ def one_suggestion_at_most_is_recommended(card: Node) -> Faults:
         yield card.at("suggestions").fault(f"{len(recommended)} suggestions are recommended with at-most-one")
 
 
-@judges(Subject.SUGGESTION, "SUG-05")
+@check_part(Subject.SUGGESTION, "SUG-05")
 def actions_are_an_array_of_objects(suggestion: Node) -> Faults:
     """Send actions as an array of objects."""
     yield from array_of_objects(suggestion, "actions")
 
 
-@judges(Subject.SUGGESTION, "CAP-04")
+@check_part(Subject.SUGGESTION, "CAP-04")
 def action_selection_behavior_is_for_clients_that_know_it(suggestion: Node) -> Faults:
     """Leave actionSelectionBehavior out unless this client's registration says that it is supported (3.0)."""
     if suggestion.has("actionSelectionBehavior"):
         yield suggestion.at("actionSelectionBehavior").fault("sent to a client that never said it supports it")
 
 
-@judges(Subject.SUGGESTION, "SUG-08")
+@check_part(Subject.SUGGESTION, "SUG-08")
 def action_selection_behavior_is_one_of_three(suggestion: Node) -> Faults:
     """Use all, any or at-most-one."""
     yield from one_of(suggestion, "actionSelectionBehavior", ("all", "any", "at-most-one"))
 
 
-@judges(Subject.ACTION, "ACT-01", "SYS-01")
+@check_part(Subject.ACTION, "ACT-01", "SYS-01")
 def an_action_has_one_of_three_types(action: Node) -> Faults:
     """Use create, update or delete, in lower case."""
     yield from required(action, "type")
@@ -83,55 +82,63 @@ def an_action_has_one_of_three_types(action: Node) -> Faults:
         yield from one_of(action, "type", TYPES)
 
 
-@judges(Subject.SUGGESTED_ACTION, "ACT-02")
+@check_part(Subject.SUGGESTED_ACTION, "ACT-02")
 def an_action_is_described(action: Node) -> Faults:
     """Give each action a description: some clients show nothing else."""
     yield from required(action, "description")
 
 
-@judges(Subject.SYSTEM_ACTION, "SYS-02", level=SHOULD)
+@check_part(Subject.SYSTEM_ACTION, "SYS-02", level=SHOULD)
 def a_system_action_is_described(action: Node) -> Faults:
     """Give system actions a description too: up to 2.0.1 it is required, though the examples leave it out."""
     yield from required(action, "description")
 
 
-@judges(Subject.RESPONSE, "RESP-02")
+@check_part(Subject.RESPONSE, "RESP-02")
 def system_actions_are_an_array_of_objects(response: Node) -> Faults:
     """Send systemActions as an array of objects beside cards."""
     yield from array_of_objects(response, "systemActions")
 
 
-@judges(Subject.RESPONSE, "RESP-10", level=SHOULD)
+@check_part(Subject.RESPONSE, "RESP-10", level=SHOULD)
 def system_actions_are_left_out_when_empty(response: Node) -> Faults:
     """Leave systemActions out where there is none."""
     if response.at("systemActions").value == []:
         yield response.at("systemActions").fault("empty array")
 
 
-@judges(Subject.ACTION, "ACT-03")
+@check_part(Subject.ACTION, "ACT-03")
 def a_create_carries_the_resource(action: Node) -> Faults:
     """Send the new FHIR resource as a JSON object in resource."""
-    if action.text("type") == "create":
-        yield from _carries_resource(action)
+    observe(action.text("type") == "create", "no create was seen")
+    yield from _carries_resource(action)
 
 
-@judges(Subject.ACTION, "ACT-04")
+@check_part(Subject.ACTION, "ACT-04")
 def an_update_carries_the_resource(action: Node) -> Faults:
     """Send the whole updated resource, with its id, as a JSON object in resource."""
-    if action.text("type") == "update":
-        yield from _carries_resource(action)
-        if isinstance(action.at("resource").value, dict) and not action.at("resource").text("id"):
-            yield action.at("resource").fault("the resource to update has no id")
+    observe(action.text("type") == "update", "no update was seen")
+    yield from _carries_resource(action)
+    if isinstance(action.at("resource").value, dict) and not action.at("resource").text("id"):
+        yield action.at("resource").fault("the resource to update has no id")
 
 
 def _carries_resource(action: Node) -> Faults:
     resource = action.at("resource")
     yield from required(action, "resource", "object")
     if isinstance(resource.value, dict) and resource.text("resourceType") not in R4_TYPES:
-        yield resource.at("resourceType").fault(f"resourceType is {shown(resource.at('resourceType').value)}")
+        yield resource.at("resourceType").fault(f"resourceType is {quoted(resource.at('resourceType').value)}")
 
 
-@judges(Subject.ACTION, "ACT-03", "GEN-08")
+@check_part(Subject.ACTION, "ACT-03", "GEN-08")
+def a_created_resource_has_the_form_of_fhir(action: Node) -> Faults:
+    """Send resources as FHIR R4 has them: required elements there, one of a choice, arrays where FHIR has arrays."""
+    resource = action.at("resource")
+    observe(action.text("type") == "create" and isinstance(resource.value, dict), "no create was seen")
+    yield from form_faults(resource, resource.text("resourceType"))
+
+
+@check_part(Subject.ACTION, "ACT-03", "GEN-08")
 def ids_in_a_resource_are_fhir_ids(action: Node) -> Faults:
     """Make ids of letters, digits, - and ., 64 at most."""
     resource = action.at("resource")
@@ -139,10 +146,10 @@ def ids_in_a_resource_are_fhir_ids(action: Node) -> Faults:
         yield from optional(resource, "id")
         # What a client sent may break the pattern (trap 35); an update has to give it back as it came.
         if action.text("type") == "create" and resource.text("id") and not ID.fullmatch(resource.text("id")):
-            yield resource.at("id").fault(f"id is {shown(resource.text('id'))}")
+            yield resource.at("id").fault(f"id is {quoted(resource.text('id'))}")
 
 
-@judges(Subject.ACTION, "ACT-03", "GEN-08")
+@check_part(Subject.ACTION, "ACT-03", "GEN-08")
 def references_in_a_resource_lead_somewhere(action: Node) -> Faults:
     """Write references as Type/id, an absolute URL, urn: or the #id of a contained resource."""
     if isinstance(action.at("resource").value, dict):
@@ -153,24 +160,23 @@ def references_in_a_resource_lead_somewhere(action: Node) -> Faults:
 def _references(node: Node, contained: set[str]) -> Faults:
     for member in node.members():
         if member.name == "reference" and isinstance(member.value, str):
-            wrong = refers_badly(member.value)
+            wrong = reference_problem(member.value)
             if not wrong and member.value.startswith("#") and member.value not in contained:
                 wrong = "names nothing that is contained"
             if wrong:
-                yield member.fault(f"{shown(member.value)} {wrong}")
+                yield member.fault(f"{quoted(member.value)} {wrong}")
         else:
             yield from _references(member, contained)
 
 
-@judges(Subject.ACTION, "ACT-05", level=SHOULD)
+@check_part(Subject.ACTION, "ACT-05", level=SHOULD)
 def a_delete_names_the_resource(action: Node) -> Faults:
     """Send resourceId as Type/id, such as ServiceRequest/123."""
-    if action.text("type") != "delete":
-        return
+    observe(action.text("type") == "delete", "no delete was seen")
     if not action.has("resourceId"):
         yield action.fault("delete without resourceId")
     elif not _names_resource(action.text("resourceId")):
-        yield action.at("resourceId").fault(f"resourceId is {shown(action.at('resourceId').value)}")
+        yield action.at("resourceId").fault(f"resourceId is {quoted(action.at('resourceId').value)}")
 
 
 def _names_resource(text: str) -> bool:
@@ -180,14 +186,14 @@ def _names_resource(text: str) -> bool:
     return bool(match and match[1] in R4_TYPES) or (kind in R4_TYPES and bool(slash) and bool(identifier.strip()))
 
 
-@judges(Subject.ACTION, "ACT-06", level=SHOULD)
+@check_part(Subject.ACTION, "ACT-06", level=SHOULD)
 def a_resource_is_no_string(action: Node) -> Faults:
     """Name what is to be deleted in resourceId; a string in resource is the form of 1.0."""
     if action.text("type") == "delete" and isinstance(action.at("resource").value, str):
         yield action.at("resource").fault("string in resource (1.0 form)")
 
 
-@judges(Subject.ACTION, "ACT-08", level=SHOULD)
+@check_part(Subject.ACTION, "ACT-08", level=SHOULD)
 def an_action_carries_one_of_two_members(action: Node) -> Faults:
     """Send resource with create and update, resourceId with delete, never both."""
     kind = action.text("type")

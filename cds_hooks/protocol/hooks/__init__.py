@@ -16,7 +16,6 @@ from cds_hooks.protocol.hooks.context import (
     UserContext,
 )
 from cds_hooks.protocol.hooks.declared import DeclaredHook, WrongDeclaration, read_declarations
-from cds_hooks.protocol.hooks.hook import Hook
 from cds_hooks.protocol.hooks.library import (
     ALLERGYINTOLERANCE_CREATE,
     APPOINTMENT_BOOK,
@@ -31,6 +30,7 @@ from cds_hooks.protocol.hooks.library import (
     PATIENT_VIEW,
     PROBLEM_LIST_ITEM_CREATE,
     REPLACED,
+    Hook,
 )
 
 __all__ = [

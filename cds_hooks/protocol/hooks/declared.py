@@ -11,8 +11,7 @@ import msgspec
 from msgspec import Raw
 
 from cds_hooks.protocol.hooks.context import Context
-from cds_hooks.protocol.hooks.hook import Hook
-from cds_hooks.protocol.hooks.library import LIBRARY
+from cds_hooks.protocol.hooks.library import LIBRARY, Hook
 
 TYPES: Final[dict[str, Any]] = {
     "string": str,

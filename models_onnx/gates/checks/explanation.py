@@ -5,11 +5,9 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from models_onnx.gates.answers import Answers
-from models_onnx.gates.gate import Gate
-from models_onnx.gates.result import Verdict
-from models_onnx.gates.rows import SEED, is_binary, ordinary, with_holes
-from models_onnx.gates.subject import Evidence, Subject
+from models_onnx.gates.gate import Gate, Verdict
+from models_onnx.gates.rows import SEED, is_binary, ordinary, with_missing_values
+from models_onnx.gates.subject import Answers, Evidence, Subject
 
 ADDITIVITY = 1e-5
 DUMMY = 1e-6
@@ -33,7 +31,7 @@ _OTHERS = 25
 def check_explanation(subject: Subject, _evidence: Evidence) -> Verdict:
     """Additivity to 1e-5, margin = link(probability), dummy inputs get 0, the strongest three survive 1 % of noise."""
     people = ordinary(subject.features, _PEOPLE)
-    rows = with_holes(people, subject.features, subject.always)
+    rows = with_missing_values(people, subject.features, subject.always)
     answers = subject.answers(rows)
     if not answers.explains:
         return Verdict("", (NOT_EXPLAINED,))

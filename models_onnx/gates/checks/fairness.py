@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from itertools import combinations
 from typing import Any
 
-from models_onnx.gates.gate import Gate
-from models_onnx.gates.result import Insufficient, NotRun, Verdict
+from models_onnx.gates.gate import Gate, Insufficient, NotRun, Verdict
 from models_onnx.gates.subject import Evidence, Subject
 
 # responsible-ai.md 5.2, family fairness, column "act".

@@ -7,8 +7,7 @@ import numpy as np
 
 from models_onnx.evaluation import metrics
 from models_onnx.evaluation.bootstrap import gain
-from models_onnx.gates.gate import Gate
-from models_onnx.gates.result import Insufficient, NotRun, Verdict
+from models_onnx.gates.gate import Gate, Insufficient, NotRun, Verdict
 from models_onnx.gates.subject import Evidence, Paired, Subject
 
 # responsible-ai.md 5.2: fewer events give no verdict on discrimination (100) or on O/E (50).

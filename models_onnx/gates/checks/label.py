@@ -1,11 +1,134 @@
-"""G10: was the label audited: is it what it stands for, for every group?"""
+"""G10: was the label audited: is it what it stands for, for every group?
 
-from dataclasses import asdict
+The audit asks whether, at an equal score, one group needs more than another.
 
-from models_onnx.gates.gate import Gate
-from models_onnx.gates.label_audit import audit_label
-from models_onnx.gates.result import Insufficient, NotRun, Verdict
+Source: Obermeyer et al., Science 2019;366:447. A score that predicts cost ranks people correctly by cost and wrongly by
+need where a group gets less care for the same need. No figure about the label itself shows it, so people of a group are
+compared with others of the same score in what they need, not in what was predicted.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models_onnx.gates.gate import Gate, Insufficient, NotRun, Verdict
 from models_onnx.gates.subject import Evidence, Subject
+
+Array = NDArray[np.float64]
+
+# responsible-ai.md 5.2: ratio of mean need at an equal score; act where 0.8 to 1.25 is left. The interval must also lie
+# outside 0.9 to 1.1, so that a small group is not accused by chance; the published gap of 26 % is well beyond both.
+ACT = (0.8, 1.25)
+WARN = (0.9, 1.1)
+BANDS = 20
+TOP_BANDS = 2  # the top tenth, where programmes enrol
+ENOUGH_PEOPLE = 200
+ENOUGH_NEED = 100.0  # responsible-ai.md 5.2: fewer positives in a group say nothing
+REPLICATES = 200
+
+
+@dataclass(frozen=True, slots=True)
+class GroupNeed:
+    """One group against all others of the same score.
+
+    It holds the ratio of mean need with its 95 % interval, everywhere and at the top; `sufficient` says whether there
+    are enough people and need to judge.
+    """
+
+    group: str
+    people: int
+    ratio: float
+    low: float
+    high: float
+    top_ratio: float
+    top_low: float
+    top_high: float
+    sufficient: bool
+    own_label: bool = False
+    """Whether need is the label itself: then the ratio is calibration by group, judged as G9 judges O/E."""
+
+    @property
+    def fault(self) -> str | None:
+        """What is wrong, in one sentence; None where nothing is, or where there are too few to say."""
+        if not self.sufficient:
+            return None
+        for where, ratio, low, high in (
+            ("", self.ratio, self.low, self.high),
+            (" in the top tenth", self.top_ratio, self.top_low, self.top_high),
+        ):
+            inner = ACT if self.own_label else WARN
+            if (ratio > ACT[1] and low > inner[1]) or (ratio < ACT[0] and high < inner[0]):
+                times = f"{ratio:.2f} ({low:.2f} to {high:.2f}) times"
+                return f"at an equal score{where}, {self.group} need {times} as much as others"
+        return None
+
+
+def audit_label(
+    score: Array,
+    group: NDArray[Any],
+    need: Array,
+    weight: Array | None = None,
+    seed: int = 20260101,
+    own_label: bool = False,
+) -> list[GroupNeed]:
+    """One row per group; the ratio is 1 where need depends on the score alone. `weight`: of whom each person counts."""
+    weight = np.ones(len(score)) if weight is None else weight
+    keep = ~(np.isnan(score) | np.isnan(need)) & (weight > 0)
+    people = _People(_bands(score[keep]), need[keep], weight[keep])
+    groups = group[keep]
+    draws = _draws(len(groups), seed)
+    return [_group(name, groups == name, people, draws, own_label) for name in sorted(set(groups.tolist()), key=str)]
+
+
+@dataclass(frozen=True, slots=True)
+class _People:
+    band: NDArray[np.int64]
+    need: Array
+    weight: Array
+
+
+def _bands(score: Array) -> NDArray[np.int64]:
+    limits = np.quantile(score, np.arange(1, BANDS) / BANDS)
+    return np.searchsorted(limits, score, side="right").astype(np.int64)
+
+
+def _draws(count: int, seed: int) -> list[NDArray[np.int64]]:
+    draw = np.random.default_rng(seed)
+    return [draw.integers(0, count, count) for _ in range(REPLICATES)]
+
+
+def _group(
+    name: Any, own: NDArray[np.bool_], people: _People, draws: list[NDArray[np.int64]], own_label: bool
+) -> GroupNeed:
+    ratio, top = _ratios(own, people)
+    samples = np.array(
+        [_ratios(own[rows], _People(people.band[rows], people.need[rows], people.weight[rows])) for rows in draws]
+    )
+    low, high = np.nanpercentile(samples, [2.5, 97.5], axis=0)
+    at_top = own & (people.band >= BANDS - TOP_BANDS)
+    sufficient = own.sum() >= ENOUGH_PEOPLE and people.need[own].sum() >= ENOUGH_NEED and people.need[at_top].sum() > 0
+    ends = (float(low[0]), float(high[0])), (float(low[1]), float(high[1]))
+    return GroupNeed(str(name), int(own.sum()), ratio, *ends[0], top, *ends[1], bool(sufficient), own_label)
+
+
+def _ratios(own: NDArray[np.bool_], people: _People) -> tuple[float, float]:
+    """Need of the group over the need it would have if, at each score, it needed what the others do."""
+    needed = people.need * people.weight
+    mine = np.bincount(people.band[own], weights=people.weight[own], minlength=BANDS)
+    have = np.bincount(people.band[own], weights=needed[own], minlength=BANDS)
+    count = np.bincount(people.band[~own], weights=people.weight[~own], minlength=BANDS)
+    theirs = np.bincount(people.band[~own], weights=needed[~own], minlength=BANDS)
+    usable = count > 0
+    mean = np.divide(theirs, count, out=np.zeros(BANDS), where=usable)
+    everywhere = _share(have[usable].sum(), (mine * mean)[usable].sum())
+    top = usable & (np.arange(BANDS) >= BANDS - TOP_BANDS)
+    return everywhere, _share(have[top].sum(), (mine * mean)[top].sum())
+
+
+def _share(part: float, whole: float) -> float:
+    return float(part / whole) if whole > 0 else float("nan")
 
 
 def check_label(subject: Subject, evidence: Evidence) -> Verdict:

@@ -4,13 +4,12 @@ from typing import cast
 
 import numpy as np
 
-from models_onnx.eligibility import may_be_scored, not_in_population, not_scored
-from models_onnx.gates.gate import Gate
-from models_onnx.gates.result import Verdict
+from models_onnx.artifact.manifest import Manifest
+from models_onnx.gates.gate import Gate, Verdict
 from models_onnx.gates.rows import ordinary
 from models_onnx.gates.subject import Evidence, Subject
-from models_onnx.manifest import Manifest
-from models_onnx.runtime import Prediction
+from models_onnx.serving.eligibility import may_be_scored, not_in_population, not_scored
+from models_onnx.serving.runtime import Prediction
 
 # Our own limits, for want of a published one; docs/models/gates.md says why.
 OLDEST_YEARS = 20

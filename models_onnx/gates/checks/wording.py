@@ -1,12 +1,153 @@
-"""G13: two hundred cards as a clinician would see them, held against the wording rules."""
+"""G13: two hundred cards as a clinician would see them, held against the wording rules.
 
+The rules are those of responsible-ai.md 4.2 and 4.3; each broken rule gives one sentence.
+"""
+
+import re
 from collections import Counter
+from collections.abc import Iterator
 
-from models_onnx.gates.card_lint import lint
-from models_onnx.gates.gate import Gate
-from models_onnx.gates.result import NotRun, Verdict
-from models_onnx.gates.rows import ordinary, with_holes
-from models_onnx.gates.subject import Evidence, Subject
+from models_onnx.gates.gate import Gate, NotRun, Verdict
+from models_onnx.gates.rows import ordinary, with_missing_values
+from models_onnx.gates.subject import ComposedCard, Evidence, Subject
+
+SUMMARY_LENGTH = 140
+DETAIL_LINES = 12
+FACTORS = 5
+OPTIONS = 3
+GRADE = 9.0
+_ADDITIVITY = 1e-5
+
+_HTML = re.compile(r"<[a-zA-Z/!][^>]*>")
+_IMAGE = re.compile(r"!\[[^\]]*\]\(|data:image|<svg", re.IGNORECASE)
+_LINK = re.compile(r"\[([^\]]+)\]\(([^)\s]+)\)")
+_IN_100 = re.compile(r"\bin 100\b")
+_PERCENT = re.compile(r"\d\s?%")
+_HORIZON = re.compile(r"\bwithin (?:\d+|one|two|five|ten) (?:hours?|days?|weeks?|months?|years?)\b", re.IGNORECASE)
+_COMPARED = re.compile(r"\b(?:higher|lower|above|below) than\b|\bcompared with\b", re.IGNORECASE)
+_RANGE = re.compile(r"\b\d+ ?(?:to|–|-) ?\d+ in 100\b|\(range \d+ (?:to|–) ?\d+\)")
+_CONSIDER = re.compile(r"\bconsider\b|\bmay\b", re.IGNORECASE)
+# A directive takes the decision away: criterion 3 of the FDA's guidance, responsible-ai.md 2.
+_DIRECTIVE = re.compile(
+    r"(?:^|[.!?:;)]\s+|\n\s*[-*]\s*)(?:please )?(?:give|start|stop|do(?! not)|administer|discontinue|prescribe|order|"
+    r"admit|discharge|refer|increase|decrease|withhold|deny)\b"
+    r"|\b(?:you|patients?) (?:must|shall|have to|needs? to)\b"
+    r"|\bmust be (?:given|started|stopped|admitted|denied)\b",
+    re.IGNORECASE,
+)
+_CAUSAL = re.compile(
+    r"\b(?:will (?:reduce|prevent|lower|cut)|reduces the risk|lowers the risk by|prevents|because of (?:this|these) "
+    r"factors?|is caused by)\b",
+    re.IGNORECASE,
+)
+_ALARM = re.compile(r"\b(?:urgent(?:ly)?|immediately|at once|emergency(?! |\.)|alarm|critical(?:ly)?)\b", re.IGNORECASE)
+_NOT_EMERGENCY = re.compile(r"\bnot for emergenc", re.IGNORECASE)
+_MARKED = re.compile(r"[▲▼▵▿]")
+_MARK_WORDS = re.compile(r"[▲▼▵▿]+\s+(?:raises|lowers)\b", re.IGNORECASE)
+_IDENTIFIER = re.compile(r"\b\d{3}-\d{2}-\d{4}\b|\bMRN\b|\b\d{7,}\b", re.IGNORECASE)
+
+
+def lint(card: ComposedCard, one_option_rationale: str = "") -> list[str]:
+    """Every rule that this card breaks; empty where it breaks none."""
+    return [
+        *_summary(card.summary),
+        *_detail(card),
+        *_safety(f"{card.summary}\n{card.detail}"),
+        *_options(card, one_option_rationale),
+        *_basis(card),
+    ]
+
+
+def _summary(summary: str) -> Iterator[str]:
+    if len(summary) >= SUMMARY_LENGTH:
+        yield f"the summary has {len(summary)} characters; fewer than {SUMMARY_LENGTH} are shown everywhere"
+    if not _IN_100.search(summary) or _PERCENT.search(summary):
+        yield "the summary gives no natural frequency (people in 100)"
+    if not _HORIZON.search(summary):
+        yield "the summary does not say within which time"
+    if not _COMPARED.search(summary):
+        yield "the summary does not say with whom it compares"
+    if not _CONSIDER.search(summary):
+        yield "the summary does not say 'consider'"
+    if _IDENTIFIER.search(summary):
+        yield "the summary holds an identifier"
+
+
+def _detail(card: ComposedCard) -> Iterator[str]:
+    detail = card.detail
+    lines = [line for line in detail.splitlines() if line.strip()]
+    if len(lines) > DETAIL_LINES:
+        yield f"the detail has {len(lines)} lines; {DETAIL_LINES} are read"
+    if _HTML.search(detail):
+        yield "the detail holds HTML"
+    if _IMAGE.search(detail):
+        yield "the detail holds an image"
+    if not _RANGE.search(detail):
+        yield "the detail gives no range of what was observed"
+    if _IDENTIFIER.search(re.sub(r"\([^)]*\)", "", detail)):
+        yield "the detail holds an identifier"
+    links = _LINK.findall(detail)
+    if len(links) != 1 or not links[0][1].startswith(("https://", "http://")):
+        yield "the detail has not exactly one absolute link to the page of the model"
+    if len(_MARKED.findall(re.sub(r"[▲▼▵▿]+", "▲", detail))) > FACTORS + 1:
+        yield f"more than {FACTORS} factors are listed"
+    if len(_MARK_WORDS.findall(detail)) < len(re.findall(r"[▲▼▵▿]+", detail)):
+        yield "a sign stands without its word"
+    grade = reading_grade(detail)
+    if grade > GRADE:
+        yield f"the fixed text reads at grade {grade:.1f}; {GRADE:g} is the limit"
+
+
+def _safety(text: str) -> Iterator[str]:
+    if found := _DIRECTIVE.search(text):
+        yield f"it directs instead of offering: '{found.group().strip(' .:;)-*')}'"
+    if found := _CAUSAL.search(text):
+        yield f"it claims an effect: '{found.group()}'"
+    if found := _ALARM.search(_NOT_EMERGENCY.sub("", text)):
+        yield f"it sounds an alarm: '{found.group()}'"
+    if not _NOT_EMERGENCY.search(text):
+        yield "it does not say that it is not for emergencies"
+
+
+def _options(card: ComposedCard, one_option_rationale: str) -> Iterator[str]:
+    if card.indicator == "critical":
+        yield "the indicator is critical, which a model that is not cleared may not use"
+    if not 1 <= len(card.options) <= OPTIONS:
+        yield f"it offers {len(card.options)} options; 1 to {OPTIONS} fit a card"
+    if len(card.options) == 1 and len(one_option_rationale) < 20:
+        yield "it offers a single option and the card of the model does not say why (product.one_option_rationale)"
+
+
+def _basis(card: ComposedCard) -> Iterator[str]:
+    if not card.contributions or not _MARKED.search(card.detail):
+        yield "it gives no reasons"
+    margin = card.base + sum(card.contributions)
+    if abs(margin - card.margin) > _ADDITIVITY * max(1.0, abs(margin)):
+        yield f"base and contributions do not add up to the estimate ({margin:.4f} and {card.margin:.4f})"
+    if unnamed := [name for name in card.missing if name not in card.detail]:
+        yield f"it does not name what is missing: {', '.join(unnamed)}"
+
+
+def reading_grade(text: str) -> float:
+    """Flesch-Kincaid grade of the sentences of a detail, without its lists, links and values."""
+    plain = _LINK.sub(r"\1", text)
+    kept = [line for line in plain.splitlines() if line.strip() and not line.lstrip().startswith(("-", "*  "))]
+    # Names of inputs are clinical words that the reader has to know; the fixed text around them is judged.
+    prose = re.sub(r"\*\*Not known or old:\*\*[^;]*;", "Not known:", " ".join(kept))
+    prose = re.sub(r"[*_#]|\d[\d,.]*\s*(?=in 100)", " ", prose)
+    sentences = max(1, len(re.findall(r"[.!?:;](?:\s|$)", prose)))
+    words = re.findall(r"[A-Za-z]+", prose)
+    if not words:
+        return 0.0
+    syllables = sum(_syllables(word) for word in words)
+    return 0.39 * len(words) / sentences + 11.8 * syllables / len(words) - 15.59
+
+
+def _syllables(word: str) -> int:
+    groups = re.findall(r"[aeiouy]+", word.lower())
+    silent = word.lower().endswith("e") and not word.lower().endswith(("le", "ee")) and len(groups) > 1
+    return max(1, len(groups) - silent)
+
 
 PATIENTS = 200
 
@@ -15,7 +156,7 @@ def check_wording(subject: Subject, evidence: Evidence) -> Verdict:
     """No rule of responsible-ai.md 4.3 is broken on any of the cards."""
     if evidence.cards is None:
         raise NotRun(evidence.why_absent("cards", "No cards were composed: no service of this server shows the model."))
-    people = with_holes(ordinary(subject.features, PATIENTS), subject.features, subject.always)
+    people = with_missing_values(ordinary(subject.features, PATIENTS), subject.features, subject.always)
     cards = evidence.cards(people)
     if not cards:
         raise NotRun("None of the invented patients gets a card.")

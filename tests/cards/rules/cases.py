@@ -10,10 +10,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from cards.compose import OrderOutcome, check_orders
-from cards.rules.draft import Draft, read_drafts
-from cards.rules.engine import RuleBook, rule_book
-from cards.rules.finding import Silence
+from cards.compose.orders import OrderOutcome, check_orders
+from cards.rules.engine.finding import Silence
+from cards.rules.engine.rule_book import RuleBook, rule_book
+from cards.rules.patient.orders import DraftOrder, read_drafts
 from fhir.record.record import PatientRecord
 from tests.cards.rules.patients import bundle_of, draft_of, drafts_of, record_of
 from tests.conftest import ROOT
@@ -74,7 +74,7 @@ def family_book(rule: str) -> RuleBook:
 
 def check(
     record: PatientRecord,
-    drafts: list[Draft],
+    drafts: list[DraftOrder],
     judged: list[str] | None = None,
     book: RuleBook | None = None,
     *,
@@ -116,7 +116,7 @@ def resources_of_case(case: Case) -> list[dict[str, Any]]:
     return [draft_of(case["draft"]), *beside]
 
 
-def drafts_of_case(case: Case) -> list[Draft]:
+def drafts_of_case(case: Case) -> list[DraftOrder]:
     """The same as they arrive."""
     return drafts_of(*resources_of_case(case))
 
@@ -124,9 +124,9 @@ def drafts_of_case(case: Case) -> list[Draft]:
 def findings(outcome: OrderOutcome) -> list[tuple[str, str, str]]:
     """Rule, band and indicator of everything that was found."""
     return [
-        (finding["rule"], finding["band"], card.indicator)
+        (finding.rule, finding.band, card.indicator)
         for card in outcome.cards
-        for finding in (card.extension or {})["org.cds-hooks-onnx"]["findings"]
+        for finding in card.own_extension.findings
     ]
 
 
@@ -145,7 +145,7 @@ def silence_of(rule: str, outcome: OrderOutcome) -> Silence | None:
     return next((one for one in outcome.silences if one.subject == rule), None)
 
 
-def accepted(outcome: OrderOutcome, resources: list[dict[str, Any]]) -> Iterator[tuple[str, list[Draft]]]:
+def accepted(outcome: OrderOutcome, resources: list[dict[str, Any]]) -> Iterator[tuple[str, list[DraftOrder]]]:
     """For each suggestion its label and the drafts after a client has carried out all its actions."""
     for card in outcome.cards:
         for suggestion in card.suggestions:

@@ -6,8 +6,8 @@ from datetime import datetime
 import pytest
 
 from cards.card import check_card
-from cards.rules.draft import Draft
-from cards.rules.engine import rule_book
+from cards.rules.engine.rule_book import rule_book
+from cards.rules.patient.orders import DraftOrder
 from tests.cards.rules.cases import (
     JUDGED,
     Case,
@@ -84,14 +84,14 @@ def test_a_card_is_short_cited_and_within_the_specification(rule: str, case: Cas
 @every_case("fires")
 def test_a_card_names_the_drug_and_the_facts_with_their_sources(rule: str, case: Case, as_of: datetime) -> None:
     (card,) = check_case(case, as_of).cards
-    facts = (card.extension or {})["org.cds-hooks-onnx"]["facts"]
-    assert facts[0]["name"] == "draft"
-    assert facts[0]["value"].split("/")[0] in f"{card.summary}{card.detail}".lower()
+    facts = card.own_extension.facts
+    assert facts[0].name == "draft"
+    assert str(facts[0].value).split("/")[0] in f"{card.summary}{card.detail}".lower()
     for fact in facts:
-        assert "/" in fact["source"]
-        if fact["name"] in ("egfr", "crcl", "creatinine", "body_weight"):
-            assert fact["unit"]
-            assert fact["effective"]
+        assert "/" in (fact.source or "")
+        if fact.name in ("egfr", "crcl", "creatinine", "body_weight"):
+            assert fact.unit
+            assert fact.effective
 
 
 @every_case("fires", "missing")
@@ -106,7 +106,7 @@ def test_an_accepted_suggestion_makes_the_next_call_silent(rule: str, case: Case
         assert again < others, label
 
 
-def _new(drafts: list[Draft]) -> list[str]:
+def _new(drafts: list[DraftOrder]) -> list[str]:
     return [one.name for one in drafts if "beside-" not in one.name]
 
 

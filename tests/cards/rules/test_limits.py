@@ -4,8 +4,12 @@ import math
 from datetime import datetime
 from typing import Any
 
+import msgspec
 import pytest
 
+from cards.casebook.patients import PATIENT_ID, bundle_of
+from fhir.record.reading import read_record
+from fhir.record.resources import decoder
 from tests.cards.rules.cases import check, findings
 from tests.cards.rules.patients import draft_of, drafts_of, record_of
 
@@ -178,15 +182,13 @@ def test_in_hospital_it_is_old_after_thirty_days(age_days: int, indicator: str, 
 
 @pytest.mark.parametrize(("started_days_ago", "band"), [(1, "30to45_cont"), (179, "30to45_cont"), (181, "30to45_new")])
 def test_a_start_is_new_after_half_a_year(started_days_ago: int, band: str, as_of: datetime) -> None:
-    record = record_of({"labs": [["egfr", 40]], "active": [["861007", started_days_ago]]}, as_of)
-    stopped = [type(one)(**{**_fields(one), "status": "completed"}) for one in record.medication_requests]
-    record.medication_requests[:] = stopped
+    chart = bundle_of({"labs": [["egfr", 40]], "active": [["861007", started_days_ago]]}, as_of)
+    for entry in chart["entry"]:
+        if entry["resource"]["resourceType"] == "MedicationRequest":
+            entry["resource"]["status"] = "completed"
+    record = read_record({"chart": decoder.decode(msgspec.json.encode(chart))}, PATIENT_ID, as_of)
     outcome = check(record, drafts_of(draft_of(METFORMIN)))
     assert [found[1] for found in findings(outcome)] == [band]
-
-
-def _fields(struct: Any) -> Json:
-    return {name: getattr(struct, name) for name in struct.__struct_fields__}
 
 
 @pytest.mark.parametrize("umol", [False, True])

@@ -9,10 +9,10 @@ from typing import Any
 import orjson
 import pytest
 
-from cards.compose import OrderOutcome, check_orders
-from cards.rules.draft import Draft, read_drafts
-from cards.rules.engine import rule_book
-from fhir.record.record import read_record
+from cards.compose.orders import OrderOutcome, check_orders
+from cards.rules.engine.rule_book import rule_book
+from cards.rules.patient.orders import DraftOrder, read_drafts
+from fhir.record.reading import read_record
 from fhir.record.resources import decoder
 from tests.cards.rules.cases import accepted, check, findings, originals, texts, uuids
 
@@ -178,7 +178,7 @@ def test_contradicting_values_are_both_on_the_card(outside: list[Json]) -> None:
     assert "unstable" in said["oc-022"]
 
 
-def _judged_again(case: Json, after: list[Draft]) -> list[str] | None:
+def _judged_again(case: Json, after: list[DraftOrder]) -> list[str] | None:
     """At selection only what was selected, and what has come since."""
     background = {f"MedicationRequest/{one['id']}" for one in _outcome(case)[1]} - set(
         case["request"]["context"].get("selections", ())

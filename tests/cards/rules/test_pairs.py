@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from cards.compose import OrderOutcome, check_orders
-from cards.rules.chart import Chart
-from cards.rules.engine import rule_book
-from cards.rules.selector import Selector
+from cards.compose.orders import OrderOutcome, check_orders
+from cards.rules.engine.rule_book import rule_book
+from cards.rules.language.selector import Selector
+from cards.rules.patient.session import PatientSession
 from tests.cards.rules.cases import check, findings, originals, reasons, uuids
 from tests.cards.rules.patients import bundle_of, draft_of, drafts_of, record_of
 
@@ -31,8 +31,8 @@ def test_two_drafts_that_are_a_pair_are_said_on_the_card_of_the_one_to_change(tu
     told = [one for one in findings(outcome) if one[0] == "ddi-warfarin-nsaid"]
     assert told == [("ddi-warfarin-nsaid", "risk_factor", "warning")]
     (card,) = [one for one in outcome.cards if "Warfarin with ibuprofen" in one.summary]
-    facts = (card.extension or {})["org.cds-hooks-onnx"]["facts"]
-    assert facts[0]["value"] == "ibuprofen"
+    facts = card.own_extension.facts
+    assert facts[0].value == "ibuprofen"
     assert ("ddi-warfarin-nsaid", "said-once") in reasons(outcome)
 
 
@@ -99,15 +99,17 @@ def test_the_other_order_is_stopped_whole_or_not_at_all(as_of: datetime) -> None
     ],
 )
 def test_a_selector_knows_routes(route: str, words: str, answer: bool, as_of: datetime) -> None:
-    (drafted,) = Chart(record_of({}, as_of), drafts_of(draft_of({"drug": words}))).drafted
+    (drafted,) = PatientSession(record_of({}, as_of), drafts_of(draft_of({"drug": words}))).drafted
     assert Selector.read({"any_drug": True, "route": route}).matches(drafted.medication) is answer
 
 
 @pytest.mark.parametrize("drafts", [5, 10, 20])
 def test_a_draft_meets_only_the_rules_of_its_drugs(drafts: int, as_of: datetime) -> None:
     """The cost is one of drafts and medications: a draft that no rule is about wakes those about every drug only."""
-    chart = Chart(record_of({}, as_of), drafts_of(*(draft_of({"drug": "198440"}, f"d{n}") for n in range(drafts))))
-    woken = {wake.rule.id for one in chart.drafted for wake in rule_book().rules_for(one.medication)}
+    session = PatientSession(
+        record_of({}, as_of), drafts_of(*(draft_of({"drug": "198440"}, f"d{n}") for n in range(drafts)))
+    )
+    woken = {wake.rule.id for one in session.drafted for wake in rule_book().rules_for(one.medication)}
     assert woken <= {"allergy-same-ingredient", "dup-same-ingredient", "dup-acetaminophen-dose"}
 
 

@@ -229,7 +229,7 @@ def test_the_ages_in_which_a_pregnancy_can_begin(years: int, band: str | None, a
 
 def test_a_problem_list_that_did_not_come_says_nothing_about_a_pregnancy(as_of: datetime) -> None:
     record = record_of(_woman(), as_of)
-    record.known = frozenset({"MedicationRequest", "AllergyIntolerance"})
+    record = record.with_requested(frozenset({"MedicationRequest", "AllergyIntolerance"}))
     outcome = check(record, drafts_of(draft_of(ISOTRETINOIN)), book=family_book("preg-isotretinoin"))
     assert findings(outcome) == []
     assert ("preg-isotretinoin", "conditions-missing") in [(one.subject, one.reason) for one in outcome.silences]
@@ -275,7 +275,7 @@ def test_the_worst_entry_speaks_whatever_their_order(as_of: datetime) -> None:
 
 def test_an_allergy_list_that_did_not_come_is_said(as_of: datetime) -> None:
     record = record_of({}, as_of)
-    record.known = frozenset({"Condition", "MedicationRequest"})
+    record = record.with_requested(frozenset({"Condition", "MedicationRequest"}))
     outcome = check(record, drafts_of(draft_of(AMOXICILLIN)), book=family_book("allergy-class-betalactam"))
     reasons = [(one.subject, one.reason) for one in outcome.silences]
     assert ("allergy-class-betalactam", "allergies-missing") in reasons

@@ -9,8 +9,9 @@ from typing import Any
 import orjson
 import pytest
 
-from cards.compose import check_orders
-from fhir.record.record import PatientRecord, read_record
+from cards.compose.orders import check_orders
+from fhir.record.reading import read_record
+from fhir.record.record import PatientRecord
 from fhir.record.resources import decoder
 from tests.cards.rules.cases import accepted, all_cases, findings, originals, uuids
 from tests.cards.rules.patients import draft_of, drafts_of
@@ -33,7 +34,7 @@ def _drafts() -> list[Json]:
     return list({json.dumps(case["draft"], sort_keys=True): case["draft"] for case in cases}.values())
 
 
-def _chart(path: Path) -> tuple[Json, PatientRecord]:
+def _session(path: Path) -> tuple[Json, PatientRecord]:
     """The whole chart an hour after its last order."""
     resources = [entry["resource"] for entry in json.loads(gzip.decompress(path.read_bytes()))["entry"]]
     kept = [one for one in resources if one["resourceType"] in READ]
@@ -48,7 +49,7 @@ def _chart(path: Path) -> tuple[Json, PatientRecord]:
 @pytest.mark.outside_data
 @pytest.mark.parametrize("pattern", CHARTS)
 def test_an_accepted_suggestion_answers_its_finding_and_brings_no_other(pattern: str, data_folder: Path) -> None:
-    bundle, record = _chart(sorted((data_folder / "fhir").glob(pattern))[0])
+    bundle, record = _session(sorted((data_folder / "fhir").glob(pattern))[0])
     whole = originals(bundle)
     tried = 0
     for draft in _drafts():

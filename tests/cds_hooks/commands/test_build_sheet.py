@@ -8,12 +8,20 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from cds_hooks.commands.build_sheet import build_sheet
-from cds_hooks.commands.sheet.document import Block, Heading, Points, Rows, Words, as_html, as_markdown
+from cds_hooks.commands.build_sheet.document import (
+    Block,
+    BulletList,
+    Heading,
+    Paragraph,
+    TableBlock,
+    as_html,
+    as_markdown,
+)
+from cds_hooks.commands.build_sheet.main import build_sheet
 from cds_hooks.dialects import find_dialects, profile_for
+from cds_hooks.dialects._profile import scopes_for
 from cds_hooks.dialects.epic import in_one_word
-from cds_hooks.dialects.shaping.scopes import scopes_for
-from cds_hooks.service import find_services
+from cds_hooks.services import find_services
 from tests.cds_hooks.dialects.sent import every_card
 
 VENDORS = [name for name, dialect in find_dialects().items() if dialect.sheet is not None]
@@ -147,9 +155,9 @@ def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
 def test_what_is_not_ours_stays_text_in_both_forms() -> None:
     blocks: list[Block] = [
         Heading(2, "<b>"),
-        Words("a `x|y` <i>"),
-        Points(("<u>",)),
-        Rows(("Key",), (("a|b",),), frozenset({"Key"})),
+        Paragraph("a `x|y` <i>"),
+        BulletList(("<u>",)),
+        TableBlock(("Key",), (("a|b",),), frozenset({"Key"})),
     ]
     assert "`a\\|b`" in as_markdown(blocks)
     page = as_html("<t>", blocks)

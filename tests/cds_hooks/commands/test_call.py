@@ -1,21 +1,17 @@
 """`cds-hooks call` as a person uses it, against a real server."""
 
 import json
-import os
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.conftest import ROOT
-
-CALL = [str(ROOT / ".venv/bin/cds-hooks"), "call"]
+from tests.program import run_program
 
 
 def _call(server: str, *options: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    settings = os.environ | {"CDS_PUBLIC_URL": server} | environment
-    return subprocess.run([*CALL, *options], env=settings, capture_output=True, text=True, timeout=60)
+    return run_program("call", *options, environment={"CDS_PUBLIC_URL": server} | environment)
 
 
 def _answers(done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from cds_hooks.commands.data import app
-from cds_hooks.commands.model import app as models
+from cds_hooks.commands.model.main import app as models
 from tests.models_onnx.invented import invented_table
 from tests.models_onnx.training.test_dataset import write_bundle
 

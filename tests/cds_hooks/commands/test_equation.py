@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from cds_hooks.commands.equation import app
-from models_onnx.calculation.finding import find_equations
+from cds_hooks.commands.equation.main import app
+from models_onnx.equations.catalogue import find_equations
 from tests.conftest import ROOT
 
-CASES = ROOT / "tests" / "cases" / "equations"
+PUBLISHED = ROOT / "models_onnx" / "equations" / "published"
 FIB4 = ["age=57", "ast=85", "alt=60", "platelets=90"]
 
 
@@ -74,15 +74,15 @@ def test_a_name_or_input_that_cannot_be_used_ends_with_2(arguments: list[str]) -
 
 
 @pytest.mark.parametrize("name", find_equations())
-def test_the_carried_vectors_all_agree(name: str) -> None:
-    done = _run("check", str(CASES / f"{name}.json"), "--json")
+def test_the_own_vectors_of_every_equation_all_agree(name: str) -> None:
+    done = _run("check", name, "--json")
     assert done.exit_code == 0
     told = json.loads(done.stdout)
     assert told["agree"] == told["checked"] == told["vectors"] > 0
 
 
 def test_the_first_disagreement_is_named_with_both_values_and_ends_the_check(tmp_path: Path) -> None:
-    document = json.loads((CASES / "fib4.json").read_text())
+    document = json.loads((PUBLISHED / "fib4.vectors.json").read_text())
     for position in (1, 3):
         document["vectors"][position]["expected"] = 9.5
     path = tmp_path / "fib4.json"

@@ -1,7 +1,6 @@
 """`cds-hooks fhir-server`, `call --fhir-server` and `prefetch stats` as a person uses them together."""
 
 import json
-import os
 import re
 import subprocess
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.live import serving
+from tests.program import run_program
 
 PROGRAM = str(ROOT / ".venv/bin/cds-hooks")
 
@@ -32,10 +32,10 @@ def _fhir_server(*options: str) -> Iterator[str]:
 
 
 def _run(server: str, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    settings = os.environ | {"CDS_PUBLIC_URL": server} | environment
-    return subprocess.run([PROGRAM, *words], env=settings, capture_output=True, text=True, timeout=60)
+    return run_program(*words, environment=({"CDS_PUBLIC_URL": server} if server else {}) | environment)
 
 
+@pytest.mark.slow
 def test_a_call_reads_from_the_server_and_the_record_says_what_it_cost(tmp_path: Path) -> None:
     database = f"sqlite:///{tmp_path}/decisions.sqlite3"
     with (
@@ -59,7 +59,7 @@ def test_a_call_reads_from_the_server_and_the_record_says_what_it_cost(tmp_path:
     labs = next(key for key in rates["keys"] if key["key"] == "labs")
     # the call that was refused is on record too: its key could not be had
     assert (rates["calls"], labs["fetched"], labs["given"], labs["unobtainable"]) == (3, 2, 0, 1)
-    assert rates["says"].startswith("anonymous sends 0 of 7 keys of planning-conversation; fetching costs ")
+    assert rates["says"].startswith("anonymous sends 0 of 8 keys of planning-conversation; fetching costs ")
     table = _run("", "prefetch", "stats", CDS_DATABASE_URL=database, COLUMNS="80").stdout
     assert re.search(r"labs +67%", table)
     assert rates["says"] in table

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from cds_hooks.commands.model import app
-from models_onnx.page import page, read_comparison
-from models_onnx.registry import load_model
+from cds_hooks.commands.model.main import app
+from models_onnx.release.documentation import model_page, read_comparison
+from models_onnx.serving.registry import load_model
 from tests.models_onnx.invented import invented_table
 
 
@@ -84,7 +84,7 @@ def test_evaluate_scores_other_rows_with_the_committed_model(invented: Path) -> 
 
 
 def test_page_prints_the_page_or_writes_it(tmp_path: Path) -> None:
-    text = page(load_model("mortality_5y").manifest, read_comparison("mortality_5y"))
+    text = model_page(load_model("mortality_5y").manifest, read_comparison("mortality_5y"))
     assert run("page", "mortality_5y").stdout == text
     out = tmp_path / "page.md"
     assert run("page", "mortality_5y", "--out", str(out)).exit_code == 0

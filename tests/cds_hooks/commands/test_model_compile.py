@@ -9,7 +9,7 @@ import onnxruntime
 import pytest
 from typer.testing import CliRunner, Result
 
-from cds_hooks.commands.model import app
+from cds_hooks.commands.model.main import app
 
 NAMES = ("age_years", "bun_mg_dl", "sbp_mmhg")
 

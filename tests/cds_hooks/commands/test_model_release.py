@@ -13,11 +13,11 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from typer.testing import CliRunner, Result
 
-from cds_hooks.commands.model import app
+from cds_hooks.commands.model.main import app
 from cds_hooks.settings import settings
-from models_onnx.card.build import words_of
-from models_onnx.signing.keys import key_file
-from models_onnx.signing.release import parse_release
+from models_onnx.artifact.keys import key_file
+from models_onnx.artifact.release_file import parse_release
+from models_onnx.model_card.build import card_words
 from tests.conftest import ROOT
 from tests.models_onnx.workshop import SIGNER, build, good_card
 
@@ -136,7 +136,7 @@ def test_sign_without_words_for_the_card_says_which_file_is_missing(shelf: Path)
     told = run("sign", "stranger", "--folder", str(shelf))
     assert told.exit_code == 2
     assert "stranger.card.json is not there" in told.stderr
-    assert words_of("mortality_5y")["attributes"]
+    assert card_words("mortality_5y")["attributes"]
 
 
 def test_state_shows_where_a_model_is_and_refuses_a_jump(shelf: Path) -> None:

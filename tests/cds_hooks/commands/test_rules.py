@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from cards.rules.governance import every_version
-from cds_hooks.commands.rules import app
+from cards.rules.engine.governance import all_rule_versions
+from cds_hooks.commands.rules.main import app
 from cds_hooks.governance import read_rules_file
 from tests.cds_hooks.calls import ORDERS, client, request_for
 from tests.conftest import ROOT
 
 RULE = "renal-metformin"
-VERSION = every_version()[RULE].digest
+VERSION = all_rule_versions()[RULE].digest
 CASES = ROOT / "tests" / "cases" / "rules"
 
 
@@ -26,7 +26,7 @@ def run(*words: str) -> Result:
 
 def test_each_rule_is_listed_with_its_sources_its_check_and_its_review() -> None:
     listed = json.loads(run("list", "--json").stdout)
-    assert [each["id"] for each in listed] == list(every_version())
+    assert [each["id"] for each in listed] == list(all_rule_versions())
     for each in listed:
         assert each["evidence"]
         assert each["verified"] in ("source read", "search", "knowledge", "needs label check")

@@ -9,10 +9,13 @@ from pathlib import Path
 from time import sleep
 
 import httpx
+import pytest
 
 from tests.cds_hooks.calls import PLANNING, request_for
 from tests.conftest import ROOT
 from tests.live import free_port, serving
+
+pytestmark = pytest.mark.slow
 
 COMMAND = str(ROOT / ".venv/bin/cds-hooks")
 
@@ -42,7 +45,7 @@ def test_run_shows_both_cards_and_ends_on_interrupt(tmp_path: Path) -> None:
             process.wait(timeout=20)
     printed = (tmp_path / "out").read_text()
     assert "patient-view → planning-conversation: 1 card" in printed
-    assert "order-select → order-safety: 1 card" in printed
+    assert "order-select → order-safety-select: 1 card" in printed
     assert "Traceback" not in printed
 
 
@@ -89,6 +92,15 @@ def test_declared_hooks_that_cannot_be_used_are_said_in_a_sentence(tmp_path: Pat
     assert ended.returncode == 1
     assert "reverse domain notation" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_a_dialect_that_is_not_there_is_said_in_a_sentence(tmp_path: Path) -> None:
+    ended = _serve(tmp_path, "--port", str(free_port()), CDS_DIALECT="klingon")
+    assert ended.returncode == 2
+    assert ended.stderr.strip() == (
+        "CDS_DIALECT cannot be used, so nothing is served: there is no dialect 'klingon'; there are epic, oracle, "
+        "sandbox, standard."
+    )
 
 
 def test_several_workers_answer_on_one_port(tmp_path: Path) -> None:

@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 
 import pytest
 
-from cds_hooks.contract.charts import Chart, sample_charts
+from cds_hooks.contract.charts import PatientChart, sample_charts
 from cds_hooks.contract.connection import Connection
 from cds_hooks.contract.dialects import DIALECTS
 from cds_hooks.contract.report import Report
-from cds_hooks.contract.run import check_server, chosen
+from cds_hooks.contract.run import run_checks, select_checks
 from cds_hooks.contract.target import Target
 from tests.cds_hooks.contract.good_server import GoodServer, running
 from tests.cds_hooks.contract.good_tokens import signer
@@ -42,22 +42,27 @@ def good(good_server: GoodServer) -> Iterator[GoodServer]:
 
 
 @pytest.fixture(scope="package")
-def few_charts() -> tuple[Chart, ...]:
+def few_charts() -> tuple[PatientChart, ...]:
     """A few patients that are enough to see every fault: with drafts, with results, without either."""
     wanted = ("ckd4-metformin", "ckd3b-metformin", "healthy-adult", "sparse-record")
     return tuple(chart for chart in sample_charts(AS_OF) if chart.name.removeprefix("sample ") in wanted)
 
 
 @pytest.fixture
-def run(good: GoodServer, few_charts: tuple[Chart, ...]) -> Run:
+def run(good: GoodServer, few_charts: tuple[PatientChart, ...]) -> Run:
     """Runs the checks of some rows (all, where none is named) on the good server as it is at the moment."""
 
-    def run_kit(*rows: str, dialect: str = "standard", charts: tuple[Chart, ...] = few_charts) -> Report:
+    def run_kit(
+        *rows: str,
+        dialect: str = "standard",
+        charts: tuple[PatientChart, ...] = few_charts,
+        time_limit_seconds: float | None = None,
+    ) -> Report:
         keyed = signer() if good.signed else None
         connection = Connection(good.base, timeout_seconds=1.0, token=good.token, signer=keyed)
         try:
             target = Target(connection, charts, AS_OF, DIALECTS[dialect], fhir_host="127.0.0.1")
-            return check_server(target, chosen(rows, dialect))
+            return run_checks(target, select_checks(rows, dialect), time_limit_seconds=time_limit_seconds)
         finally:
             connection.close()
 

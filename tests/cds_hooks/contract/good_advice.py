@@ -64,6 +64,8 @@ def _suggestions(habits: Habits, call: Json) -> list[Json]:
                 {"type": "update", "description": "Make it urgent", "resource": kept | {"priority": "urgent"}}
             )
             name = f"MedicationRequest/{draft['id']}"
+            if habits.has("deletes what nobody sent"):
+                name = "MedicationRequest/another"
             actions.append({"type": "delete", "description": "Take it back", "resourceId": name})
     return [
         {"label": action["description"], "uuid": str(uuid4()), "isRecommended": not number, "actions": [action]}

@@ -1,7 +1,9 @@
 """How the good server reads a call."""
 
 import json
+import re
 from typing import Any
+from urllib.parse import urlsplit
 
 from starlette.requests import Request
 
@@ -33,6 +35,10 @@ def read_call(habits: Habits, request: Request, body: bytes, hooks: list[str]) -
         old = {"patientId": call.get("patient"), "userId": call.get("user")}
         call["context"] = {key: value for key, value in old.items() if value} | call["context"]
     _check_strange(habits, call)
+    if not habits.has("any patient id is taken") and not re.fullmatch(
+        r"[\w.-]+", str(call["context"].get("patientId", "x"))
+    ):
+        raise Refusal(400, "patientId is no id")
     if call.get("hook") not in hooks:
         if habits.has("an unknown hook is answered"):
             call["hook"] = hooks[0]
@@ -47,7 +53,9 @@ def _check_headers(habits: Habits, request: Request) -> None:
     declared = request.headers.get("content-type", "")
     if habits.has("charset refused") and declared != "application/json":
         raise Refusal(415, "application/json only")
-    if declared.split(";")[0].strip().lower() != "application/json" and not habits.has("XML is answered"):
+    kind = declared.split(";")[0].strip().lower()
+    taken = habits.has("XML is answered") or (kind == "text/plain" and habits.has("text/plain is taken"))
+    if kind != "application/json" and not taken:
         raise Refusal(415, "application/json only")
     if habits.has("accept needed") and "application/json" not in request.headers.get("accept", ""):
         raise Refusal(406, "say that you accept application/json")
@@ -57,7 +65,14 @@ def _parse(habits: Habits, body: bytes) -> Any:
     if habits.has("broken JSON is 500") and not body.strip().endswith(b"}"):
         raise Refusal(500, "JSONDecodeError")
     try:
-        return json.loads(body.decode("utf-8"), parse_constant=_refused)
+        call = json.loads(body.decode("utf-8"), parse_constant=_refused, parse_float=_number(habits))
+        if habits.has("half a surrogate is 500"):
+            json.dumps(call, ensure_ascii=False).encode()
+        if habits.has("a member twice is 500"):
+            json.loads(body.decode("utf-8"), object_pairs_hook=_once)
+        return call
+    except (UnicodeEncodeError, KeyError) as error:
+        raise Refusal(500, type(error).__name__) from error
     except (ValueError, RecursionError) as error:
         if habits.has("broken JSON is answered", "XML is answered"):
             return {
@@ -113,6 +128,10 @@ def _check_context(habits: Habits, call: Json) -> None:
 
 def _check_drafts(habits: Habits, context: Json) -> None:
     bundle = context.get("draftOrders", {})
+    if not is_bundle(bundle) and not habits.has("a broken Bundle is taken"):
+        raise Refusal(400, "draftOrders is no Bundle")
+    if not isinstance(bundle.get("entry", []), list):
+        bundle["entry"] = []
     entries = [each for each in bundle.get("entry", []) if isinstance(each, dict)]
     if habits.has("drafts need a Bundle type") and bundle and "type" not in bundle:
         raise Refusal(422, "Bundle.type")
@@ -122,6 +141,10 @@ def _check_drafts(habits: Habits, context: Json) -> None:
         raise Refusal(400, "a draft is for another patient")
     if habits.has("long ids fail") and any(len(each["resource"].get("id", "")) > 64 for each in entries):
         raise Refusal(500, "value too long")
+    if habits.has("long ids are refused") and any(len(each["resource"].get("id", "")) > 64 for each in entries):
+        raise Refusal(400, "id")
+    if habits.has("drafts need an intent") and any("intent" not in each["resource"] for each in entries):
+        raise Refusal(422, "intent")
     if habits.has("selections must be there"):
         names = {f"{each['resource']['resourceType']}/{each['resource'].get('id')}" for each in entries}
         if not set(context.get("selections", [])) <= names:
@@ -134,10 +157,29 @@ def _check_access(habits: Habits, call: Json) -> None:
     if habits.has("FHIR access refused"):
         raise Refusal(400, "fhirServer is not on the list")
     access = call["fhirAuthorization"]
+    scheme = urlsplit(str(call.get("fhirServer", "https://"))).scheme
+    if scheme not in ("http", "https") and not habits.has("file addresses are taken"):
+        raise Refusal(400, "fhirServer is no http address")
     if not isinstance(access, dict) or not isinstance(access.get("access_token"), str):
         raise Refusal(400, "fhirAuthorization needs access_token")
     if access.get("token_type") != "Bearer" or "fhirServer" not in call:
         raise Refusal(400, "fhirAuthorization needs token_type Bearer and fhirServer")
+
+
+def is_bundle(value: Any) -> bool:
+    """Whether this is a Bundle whose entry is an array, or nothing at all."""
+    return value == {} or (value.get("resourceType") == "Bundle" and isinstance(value.get("entry", []), list))
+
+
+def _number(habits: Habits) -> Any:
+    """How a decimal is read: digit for digit, as text between marks that is written back as it was."""
+    return float if habits.has("decimals are lost") else lambda digits: f"@decimal {digits}@"
+
+
+def _once(pairs: list[tuple[str, Any]]) -> Json:
+    if len({name for name, _ in pairs}) < len(pairs):
+        raise KeyError("twice")
+    return dict(pairs)
 
 
 def _refused(constant: str) -> Any:

@@ -4,6 +4,9 @@ import json
 from typing import Any
 from urllib.parse import urlsplit
 
+import httpx
+
+from tests.cds_hooks.contract.good_calls import is_bundle
 from tests.cds_hooks.contract.habits import PREFETCH, Habits, Json, Refusal, is_outcome, resources
 
 
@@ -36,6 +39,8 @@ def read_prefetch(habits: Habits, call: Json) -> Json:
 def _check_values(habits: Habits, call: Json, prefetch: Json) -> None:
     for value in prefetch.values():
         bundle = isinstance(value, dict) and value.get("resourceType") == "Bundle"
+        if bundle and not is_bundle(value) and not habits.has("a broken Bundle is taken"):
+            raise Refusal(400, "prefetch holds a Bundle that is none")
         if habits.has("an empty Bundle is 500") and bundle and not value.get("entry"):
             raise Refusal(500, "entry")
         if habits.has("an outcome is 500") and is_outcome(value):
@@ -77,7 +82,16 @@ def _fetched(habits: Habits, call: Json, template: str) -> tuple[bool, Any]:
     url: str | None = f"{base}/{template.replace('{{context.patientId}}', call['context']['patientId'])}"
     pages: list[Json] = []
     while url:
-        answer = habits.client.get(url, headers={"authorization": token} if token else {})
+        sent = "" if pages and habits.has("next page without token") else token
+        try:
+            answer = habits.client.get(
+                url,
+                headers={"authorization": sent} if sent else {},
+                follow_redirects=habits.has("redirects are followed"),
+                timeout=None if habits.has("waits for FHIR for ever") else 0.3,
+            )
+        except httpx.TimeoutException:
+            return False, None
         if answer.status_code == 401 and habits.has("401 at FHIR is 500"):
             raise Refusal(500, "FHIR said 401")
         if answer.status_code != 200:

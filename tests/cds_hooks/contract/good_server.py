@@ -4,9 +4,11 @@ It shares nothing with the product. A fault can be planted: a change of the disc
 response, or the name of a habit that the code below asks for (`self.has("...")`).
 """
 
+import asyncio
 import base64
 import copy
 import json
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -37,6 +39,7 @@ class GoodServer(Habits):
 
     last: Json = field(default_factory=dict)
     times: int = 0
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def app(self) -> Starlette:
         """The routes."""
@@ -46,6 +49,9 @@ class GoodServer(Habits):
                 Route("/cds-services", self.discovery, methods=anything),
                 Route("/cds-services/{name}", self.service, methods=anything),
                 Route("/cds-services/{name}/feedback", self.feedback, methods=anything),
+                Route("/api/hooks", self.discovery, methods=anything),
+                Route("/api/hooks/{name}", self.service, methods=anything),
+                Route("/api/hooks/{name}/feedback", self.feedback, methods=anything),
                 Route("/icon.png", self.icon, methods=["GET"]),
             ]
         )
@@ -93,8 +99,14 @@ class GoodServer(Habits):
         if request.method == "OPTIONS":
             return self._preflight(request)
         name = request.path_params["name"]
-        body = await request.body()
+        if self.has("one call at a time"):
+            async with self.turn:
+                return await self._call(name, request)
+        return await self._call(name, request)
+
+    async def _call(self, name: str, request: Request) -> Response:
         try:
+            body = await request.body() if not self._is_huge(request) else b""
             if request.method != "POST" and not self.has("GET on a service answered"):
                 raise Refusal(405, "POST only")
             if request.method != "POST":
@@ -104,8 +116,13 @@ class GoodServer(Habits):
             return self._error(request, refusal.status, refusal.text)
         return self._success(request, document)
 
+    def _is_huge(self, request: Request) -> bool:
+        if int(request.headers.get("content-length") or 0) > 20_000_000 and not self.has("any size is read"):
+            raise Refusal(413, "too large")
+        return False
+
     def _success(self, request: Request, document: Json) -> Response:
-        body = json.dumps(self.on_response(document))
+        body = re.sub(r'"@decimal ([^@"]*)@"', r"\1", json.dumps(self.on_response(document)))
         if not document["cards"] and self.has("silence is 204"):
             return Response(status_code=204)
         if self.has("response with NaN"):
@@ -150,6 +167,8 @@ class GoodServer(Habits):
             return self._error(request, 401, "unauthorized")
         if request.path_params["name"] not in ("greeter", "orders", "silent") and not self.has("any feedback address"):
             return self._error(request, 404, "no such service")
+        if self.has("no feedback"):
+            return self._error(request, 404, "not offered")
         try:
             take_feedback(self, await request.body())
         except Refusal as refusal:
@@ -175,6 +194,10 @@ class GoodServer(Habits):
     def _error(self, request: Request, status: int, text: str) -> Response:
         if self.has("errors say why") and status == 401:
             text = f"token {request.headers.get('authorization', 'missing')}"
+        if self.has("a mistake is 412") and status == 400:
+            status = 412
+        if self.has("a mistake is 499") and status == 400:
+            status = 499
         outcome: Any = {"resourceType": "OperationOutcome", "issue": [{"severity": "error", "code": "invalid"}]}
         outcome["issue"][0]["diagnostics"] = text
         if self.has("errors without severity"):
@@ -184,7 +207,8 @@ class GoodServer(Habits):
         if self.has("errors as text"):
             return self._cors(request, Response(text, status))
         response = Response(json.dumps(outcome), status, media_type="application/json")
-        return response if self.has("errors without CORS") else self._cors(request, response)
+        bare = self.has("errors without CORS") or (status == 401 and self.has("401 without CORS"))
+        return response if bare else self._cors(request, response)
 
     def _cors(self, request: Request, response: Response) -> Response:
         origin = request.headers.get("origin")

@@ -71,6 +71,37 @@ CALLS = tuple(
     )
 )
 
+MISSED = tuple(
+    Planted(row, what, check=check, token=row == "CORS-03", signed=row.startswith("SEC"))
+    for row, what, check in (
+        ("PRE-06", "a broken Bundle is taken", "a_bundle_is_a_bundle"),
+        ("REQ-05", "file addresses are taken", "a_fhir_server_is_an_http_address"),
+        ("GEN-11", "text/plain is taken", "json_under_another_content_type_is_refused"),
+        ("ACT-05", "deletes what nobody sent", "an_action_is_on_something_that_the_client_has"),
+        ("RESP-05", "a mistake is 412", "a_mistake_of_the_client_is_not_412"),
+        ("RESP-04", "a mistake is 499", "a_status_is_one_that_http_defines"),
+        ("CORS-03", "401 without CORS", "cors_headers_stand_on_every_answer"),
+        ("GEN-01", "a member twice is 500", "repeated_members_do_not_break_the_server"),
+        ("GEN-01", "half a surrogate is 500", "half_a_surrogate_does_not_break_the_server"),
+        ("FHIR-02", "next page without token", "next_pages_are_asked_for_with_the_token"),
+        ("FHIR-21", "redirects are followed", "redirects_are_not_followed_with_the_token"),
+        ("HK-patient-view-patientId", "any patient id is taken", "a_patient_id_is_no_part_of_a_query"),
+        ("HK-patient-view-patientId", "any patient id is taken", "a_patient_id_stays_one_value_of_a_query"),
+        ("SEC-19", "a jwk in the token is believed", "a_key_inside_the_token_is_not_believed"),
+        ("SEC-19", "jku is followed", "a_key_set_of_a_stranger_is_neither_read_nor_believed"),
+        ("SEC-14", "aud may be the host", "the_audience_is_not_only_the_host"),
+        ("SEC-21", "HS256 with the public key", "symmetric_algorithms_are_refused"),
+        ("ACT-04", "decimals are lost", "an_update_keeps_decimals_as_they_came"),
+        ("FB-01", "no feedback", "cards_with_uuid_have_feedback"),
+        ("FHIR-20", "waits for FHIR for ever", "a_stalled_fhir_server_does_not_stall_the_service"),
+        ("GEN-01", "any size is read", "a_huge_body_is_refused"),
+        ("RESP-01", "one call at a time", "one_caller_does_not_hold_up_the_others"),
+        ("REQ-14", "drafts need an intent", "drafts_of_the_public_sandbox_are_taken"),
+        ("REQ-14", "long ids are refused", "long_ids_of_drafts_are_taken"),
+    )
+)
+"""Faults that an outside bench planted and the kit once missed; each with the check that finds it now."""
+
 FEEDBACK = tuple(
     habit(row, what)
     for row, what in (

@@ -13,7 +13,23 @@ def _same_suggestion(document: Any) -> Any:
     return put("cards.0.suggestions", lambda suggestions: [suggestions[0], suggestions[0]])(document)
 
 
+_FORM = "a_created_resource_has_the_form_of_fhir"
+_CREATED = "cards.0.suggestions.0.actions.0.resource"
+
 RESPONSES = (
+    Planted("ACT-03", "a resource without status", response=put(f"{_CREATED}.status", GONE), check=_FORM),
+    Planted("ACT-03", "a status of its own", response=put(f"{_CREATED}.status", "wanted"), check=_FORM),
+    Planted("ACT-03", "an element of its own", response=put(f"{_CREATED}.priorityCode", "high"), check=_FORM),
+    Planted("ACT-03", "a CodeableConcept as a string", response=put(f"{_CREATED}.code", "visit"), check=_FORM),
+    Planted("ACT-03", "an array as an object", response=put(f"{_CREATED}.category", {"text": "x"}), check=_FORM),
+    Planted("ACT-03", "a date in words", response=put(f"{_CREATED}.authoredOn", "today"), check=_FORM),
+    Planted("ACT-03", "two of a choice", response=put(f"{_CREATED}.quantityRange", {"low": {"value": 1}}), check=_FORM),
+    Planted(
+        "ACT-03",
+        "an action on another patient",
+        response=put("cards.0.suggestions.0.actions.0.resourceId", "Patient/another"),
+        check="what_is_ordered_is_for_this_patient",
+    ),
     Planted("RESP-01", "no cards", response=put("cards", GONE)),
     Planted("RESP-01", "cards as an object", response=put("cards", {})),
     Planted("RESP-01", "a string as card", response=put("cards.0", "advice")),

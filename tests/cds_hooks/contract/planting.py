@@ -19,6 +19,8 @@ class Planted:
     token: bool = False
     signed: bool = False
     dialect: str = "standard"
+    check: str = ""
+    """The check that has to find it, where the row has several."""
 
 
 def put(path: str, value: Any) -> Change:

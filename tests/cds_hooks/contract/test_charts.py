@@ -7,10 +7,9 @@ from typing import Any
 
 import pytest
 
-from cds_hooks.contract.calls import requests_for
-from cds_hooks.contract.charts import Chart, ChartError, chart_in, sample_charts
-from cds_hooks.contract.contexts import contexts_for
-from cds_hooks.contract.hooks import HOOKS, fields_of
+from cds_hooks.contract.charts import PatientChart, UnreadableChart, read_patient_chart, sample_charts
+from cds_hooks.contract.definitions import HOOKS, fields_of
+from cds_hooks.contract.requests import conformant_requests, contexts_for
 from tests.cds_hooks.contract.conftest import AS_OF
 
 BUNDLE = {
@@ -48,7 +47,7 @@ def test_selections_name_entries_of_the_drafts() -> None:
 
 
 def test_references_by_full_url_become_references_by_id(tmp_path: Path) -> None:
-    chart = chart_in(_file(tmp_path, BUNDLE))
+    chart = read_patient_chart(_file(tmp_path, BUNDLE))
     assert chart.patient_id == "p1"
     assert next(chart.of("Condition"))["subject"]["reference"] == "Patient/p1"
 
@@ -56,29 +55,29 @@ def test_references_by_full_url_become_references_by_id(tmp_path: Path) -> None:
 def test_a_gzipped_bundle_and_a_request_are_read_too(tmp_path: Path) -> None:
     path = tmp_path / "chart.json.gz"
     path.write_bytes(gzip.compress(json.dumps(BUNDLE).encode()))
-    assert chart_in(path).patient_id == "p1"
+    assert read_patient_chart(path).patient_id == "p1"
     draft = {"resourceType": "MedicationRequest", "id": "d1"}
     request = {
         "hook": "order-select",
         "context": {"patientId": "p1", "draftOrders": {"resourceType": "Bundle", "entry": [{"resource": draft}]}},
         "prefetch": {"patient": {"resourceType": "Patient", "id": "p1"}, "labs": None},
     }
-    assert [each.name for each in chart_in(_file(tmp_path, request)).drafts] == ["d1"]
+    assert [each.name for each in read_patient_chart(_file(tmp_path, request)).drafts] == ["d1"]
 
 
 @pytest.mark.parametrize("document", [[], "text", {"resourceType": "Bundle"}, {"resourceType": "Condition", "id": "1"}])
 def test_a_file_without_one_patient_is_refused_with_a_sentence(document: Any, tmp_path: Path) -> None:
-    with pytest.raises(ChartError, match=r"object|0 patients"):
-        chart_in(_file(tmp_path, document))
+    with pytest.raises(UnreadableChart, match=r"object|0 patients"):
+        read_patient_chart(_file(tmp_path, document))
 
 
 def test_a_file_that_cannot_be_read_is_refused_with_a_sentence(tmp_path: Path) -> None:
-    with pytest.raises(ChartError, match="cannot be read"):
-        chart_in(tmp_path / "nothing.json")
+    with pytest.raises(UnreadableChart, match="cannot be read"):
+        read_patient_chart(tmp_path / "nothing.json")
 
 
 def test_a_request_holds_exactly_the_keys_that_can_be_filled(tmp_path: Path) -> None:
-    chart: Chart = chart_in(_file(tmp_path, BUNDLE))
+    chart: PatientChart = read_patient_chart(_file(tmp_path, BUNDLE))
     prefetch = {
         "patient": "Patient/{{context.patientId}}",
         "conditions": "Condition?patient={{context.patientId}}",
@@ -86,7 +85,7 @@ def test_a_request_holds_exactly_the_keys_that_can_be_filled(tmp_path: Path) -> 
         "user": "{{context.userId}}",
         "strange": 5,
     }
-    _, request = next(requests_for({"hook": "patient-view", "id": "x", "prefetch": prefetch}, chart, AS_OF))
+    _, request = next(conformant_requests({"hook": "patient-view", "id": "x", "prefetch": prefetch}, chart, AS_OF))
     assert set(request) == {"hook", "hookInstance", "context", "prefetch"}
     assert set(request["prefetch"]) == {"patient", "conditions", "user"}
     assert request["prefetch"]["conditions"]["total"] == 1

@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from cds_hooks.contract.documents import check_file
-from cds_hooks.contract.run import chosen
+from cds_hooks.contract.run import check_file, select_checks
 
 KINDS = ("discovery-response", "prefetch-templates", "response", "card", "source", "action", "overrideReasons")
 # Where the kit says more than the index: file → rows, with the reason.
@@ -17,6 +16,8 @@ DIFFERENCES = {
     # Its order-dispatch service asks for {{context.encounterId}}, a field that hook does not have; the index judges
     # the form of tokens, not their names.
     "discovery-response-crd.json": {"TOK-02"},
+    # The example leaves most of the resource out (a member named "..."); the index does not judge the FHIR form.
+    "action-create-1.json": {"ACT-03"},
 }
 
 
@@ -31,7 +32,7 @@ def index(spec_folder: Path) -> list[dict[str, Any]]:
 def test_the_kit_finds_in_each_example_what_the_index_names(spec_folder: Path, index: list[dict[str, Any]]) -> None:
     assert len(index) == 38
     for entry in index:
-        report = check_file(spec_folder / "examples" / entry["file"], chosen([], "standard"))
+        report = check_file(spec_folder / "examples" / entry["file"], select_checks([], "standard"))
         found = {finding.row.id for finding in report.findings}
         named = {row for row, _ in entry["findings"]}
         assert found == named | DIFFERENCES.get(entry["file"], set()), entry["file"]
@@ -41,7 +42,7 @@ def test_the_kit_finds_in_each_example_what_the_index_names(spec_folder: Path, i
 def test_the_kit_finds_each_prefetch_key_that_the_index_names(spec_folder: Path, index: list[dict[str, Any]]) -> None:
     checked = 0
     for entry in index:
-        report = check_file(spec_folder / "examples" / entry["file"], chosen(["TOK", "QRY"], "standard"))
+        report = check_file(spec_folder / "examples" / entry["file"], select_checks(["TOK", "QRY"], "standard"))
         found = {
             (finding.check.row, fault.found.partition(":")[0])
             for finding in report.outcomes
@@ -58,7 +59,7 @@ def test_examples_without_a_must_are_those_that_conform(spec_folder: Path, index
     conformant = [
         entry["file"]
         for entry in index
-        if not check_file(spec_folder / "examples" / entry["file"], chosen([], "standard")).musts
+        if not check_file(spec_folder / "examples" / entry["file"], select_checks([], "standard")).musts
     ]
     assert "response-cards-1.json" in conformant
     assert "response-crd-2.json" in conformant

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from cds_hooks.contract.charts import Chart
-from cds_hooks.contract.filling import answer, fill
+from cds_hooks.contract.charts import PatientChart
+from cds_hooks.contract.prefetch import answer, fill
 
 CONTEXT = {"userId": "Practitioner/7", "patientId": "p1", "draftOrders": {"resourceType": "Bundle"}}
 TODAY = date(2024, 9, 13)
@@ -19,7 +19,7 @@ def _observation(name: str, code: str, day: str) -> dict[str, Any]:
     return {"resourceType": "Observation", "id": name, "code": {"coding": coding}, "effectiveDateTime": day}
 
 
-CHART = Chart(
+CHART = PatientChart(
     "test",
     PATIENT,
     (

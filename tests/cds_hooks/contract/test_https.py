@@ -11,10 +11,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from cds_hooks.contract.charts import Chart
+from cds_hooks.contract.charts import PatientChart
 from cds_hooks.contract.connection import Connection
 from cds_hooks.contract.report import Report, Result
-from cds_hooks.contract.run import check_server, chosen
+from cds_hooks.contract.run import run_checks, select_checks
 from cds_hooks.contract.target import Target
 from tests.cds_hooks.contract.conftest import AS_OF
 from tests.cds_hooks.contract.good_server import running
@@ -52,22 +52,24 @@ def secure(certificate: tuple[Path, Path]) -> Iterator[str]:
         yield server.base
 
 
-def _run(base: str, charts: tuple[Chart, ...], authority: Path | None) -> Report:
+def _run(base: str, charts: tuple[PatientChart, ...], authority: Path | None) -> Report:
     connection = Connection(base, timeout_seconds=5, authority=authority)
     try:
-        return check_server(Target(connection, charts[:1], AS_OF), chosen(["SEC-32", "GEN-02", "DISC"], "standard"))
+        return run_checks(
+            Target(connection, charts[:1], AS_OF), select_checks(["SEC-32", "GEN-02", "DISC"], "standard")
+        )
     finally:
         connection.close()
 
 
-def test_a_certificate_that_nobody_vouches_for_fails_a_must(secure: str, few_charts: tuple[Chart, ...]) -> None:
+def test_a_certificate_that_nobody_vouches_for_fails_a_must(secure: str, few_charts: tuple[PatientChart, ...]) -> None:
     report = _run(secure, few_charts, None)
     assert "SEC-32" in {finding.row.id for finding in report.musts}
     assert report.exit_code == 1
 
 
 def test_a_certificate_of_a_trusted_authority_holds(
-    secure: str, few_charts: tuple[Chart, ...], certificate: tuple[Path, Path]
+    secure: str, few_charts: tuple[PatientChart, ...], certificate: tuple[Path, Path]
 ) -> None:
     report = _run(secure, few_charts, certificate[0])
     assert report.findings == []

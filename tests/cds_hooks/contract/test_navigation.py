@@ -7,10 +7,9 @@ from typing import Any
 
 import pytest
 
-from cds_hooks.contract.calls import requests_for
-from cds_hooks.contract.charts import Chart, sample_charts
-from cds_hooks.contract.filling import fill
-from cds_hooks.contract.navigation import values_of
+from cds_hooks.contract.charts import PatientChart, sample_charts
+from cds_hooks.contract.prefetch import fill, values_of
+from cds_hooks.contract.requests import conformant_requests
 from tests.cds_hooks.contract.conftest import AS_OF
 
 TODAY = date(2024, 9, 13)
@@ -54,14 +53,14 @@ def test_alternatives_are_united_and_none_stands_twice() -> None:
 
 
 def test_a_service_of_3_0_gets_the_keys_it_asks_for() -> None:
-    chart: Chart = next(each for each in sample_charts(AS_OF) if "ckd4-metformin" in each.name)
+    chart: PatientChart = next(each for each in sample_charts(AS_OF) if "ckd4-metformin" in each.name)
     prefetch = {
         "medications": "MedicationRequest?patient={{context.patientId}}",
         "products": "Medication?_id={{%medications.entry.resource.medication.resolve().id}}",
         "again": "Patient?_id={{%medications.entry.resource.subject.resolve().id}}",
     }
     entry = {"hook": "patient-view", "id": "x", "version": "3.0.0", "prefetch": prefetch}
-    _, request = next(requests_for(entry, chart, AS_OF))
+    _, request = next(conformant_requests(entry, chart, AS_OF))
     assert "products" not in request["prefetch"]  # no order of this chart refers to one
     (patient,) = request["prefetch"]["again"]["entry"]
     assert patient["resource"]["id"] == chart.patient_id

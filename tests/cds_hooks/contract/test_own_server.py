@@ -14,9 +14,9 @@ from cds_hooks.commands.check import check
 from cds_hooks.contract.charts import sample_charts
 from cds_hooks.contract.connection import Connection
 from cds_hooks.contract.dialects import DIALECTS
-from cds_hooks.contract.run import check_server, chosen
+from cds_hooks.contract.run import run_checks, select_checks
 from cds_hooks.contract.target import Target
-from cds_hooks.security.signing import new_key, write_key
+from cds_hooks.simulator.signing import new_key, write_key
 from tests.live import serving
 
 
@@ -28,7 +28,7 @@ def test_every_must_that_can_be_tested_holds(server: str, dialect: str, only: li
     connection = Connection(server)
     as_of = datetime.now(UTC)
     target = Target(connection, sample_charts(as_of), as_of, DIALECTS[dialect], fhir_host="127.0.0.1")
-    report = check_server(target, chosen(only, dialect))
+    report = run_checks(target, select_checks(only, dialect))
     connection.close()
     assert [(each.row.id, each.faults) for each in report.musts] == []
     assert report.exit_code == 0

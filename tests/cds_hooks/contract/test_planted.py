@@ -18,7 +18,7 @@ NEEDS_A_KEY = {f"SEC-{number}" for number in ("05", "06", "07", *range(12, 18), 
 
 
 def _name(planted: Planted) -> str:
-    return f"{planted.row} {planted.what}"
+    return f"{planted.row} {planted.what} {planted.check}".rstrip()
 
 
 @pytest.mark.parametrize("planted", ALL, ids=_name)
@@ -31,6 +31,7 @@ def test_a_planted_fault_is_found_by_the_check_of_its_row(planted: Planted, good
     report = run(planted.row, dialect=planted.dialect)
     rows = {row for finding in report.findings for row in (finding.row.id, *finding.check.rows)}
     assert planted.row in rows, f"found {rows or 'nothing'}; {[each.reason for each in report.rows]}"
+    assert planted.check in ("", *(finding.check.name for finding in report.findings))
     assert all(finding.faults[0].found and finding.check.advice.endswith(".") for finding in report.findings)
 
 
@@ -39,7 +40,7 @@ def test_a_server_without_fault_is_left_in_peace_and_nearly_everything_is_tested
     report = run(dialect=dialect, charts=sample_charts(AS_OF))
     assert [(each.row.id, each.faults) for each in report.findings] == []
     assert report.exit_code == 0
-    untested = {each.row.id for each in report.rows if each.result is Result.NOT_TESTED}
+    untested = {each.row.id for each in report.rows if each.result is Result.NOT_SEEN}
     assert untested == OUT_OF_REACH | NEEDS_A_TOKEN | NEEDS_A_KEY
 
 
@@ -47,7 +48,7 @@ def test_a_server_that_asks_for_a_token_is_left_in_peace(good: GoodServer, run: 
     good.token = token()
     report = run()
     assert [(each.row.id, each.faults) for each in report.findings] == []
-    untested = {each.row.id for each in report.rows if each.result is Result.NOT_TESTED}
+    untested = {each.row.id for each in report.rows if each.result is Result.NOT_SEEN}
     assert untested == OUT_OF_REACH | NEEDS_A_KEY
 
 
@@ -57,7 +58,7 @@ def test_a_server_that_checks_signed_tokens_is_left_in_peace_and_every_row_on_th
     good.signed = True
     report = run("SEC", "DISC", "FB")
     assert [(each.row.id, each.faults) for each in report.findings] == []
-    rows = {each.row.id for each in report.rows if each.result is Result.NOT_TESTED}
+    rows = {each.row.id for each in report.rows if each.result is Result.NOT_SEEN}
     assert rows & (NEEDS_A_KEY | NEEDS_A_TOKEN) == set()
 
 

@@ -6,12 +6,10 @@ from typing import Any
 
 import pytest
 
-from cds_hooks.contract.fhir_names import R4_TYPES
-from cds_hooks.contract.finding import MUST
-from cds_hooks.contract.hooks import FIELDS
-from cds_hooks.contract.override_codes import NON_ADHERENCE_CODES
+from cds_hooks.contract.checklist import SECTIONS, rows
+from cds_hooks.contract.definitions import FIELDS, NON_ADHERENCE_CODES, R4_TYPES
+from cds_hooks.contract.document import MUST
 from cds_hooks.contract.registry import Check, all_checks
-from cds_hooks.contract.rows import SECTIONS, rows
 
 
 @pytest.fixture

@@ -1,15 +1,18 @@
 """How a run goes on servers that do not answer, answer strangely, or ask for something."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
+from xml.etree import ElementTree
 
 import pytest
 
-from cds_hooks.contract.charts import Chart
+from cds_hooks.contract.charts import PatientChart
 from cds_hooks.contract.connection import Connection
-from cds_hooks.contract.report import Report, Result
-from cds_hooks.contract.run import UnknownRow, check_server, chosen
+from cds_hooks.contract.report import Report, Result, as_junit
+from cds_hooks.contract.run import UnknownRow, run_checks, select_checks
 from cds_hooks.contract.target import Target
 from tests.cds_hooks.contract.conftest import AS_OF, Run, token
 from tests.cds_hooks.contract.good_server import GoodServer
@@ -38,15 +41,18 @@ STRANGE: tuple[object, ...] = (
 )
 
 
-def _run(base: str, charts: tuple[Chart, ...]) -> Report:
+NOT_FOUND = b'{"detail": "Not Found"}'
+
+
+def _run(base: str, charts: tuple[PatientChart, ...]) -> Report:
     connection = Connection(base, timeout_seconds=1.0)
     try:
-        return check_server(Target(connection, charts, AS_OF), chosen([], "standard"))
+        return run_checks(Target(connection, charts, AS_OF), select_checks([], "standard"))
     finally:
         connection.close()
 
 
-def test_a_server_that_is_not_there_cannot_be_tested(few_charts: tuple[Chart, ...]) -> None:
+def test_a_server_that_is_not_there_cannot_be_tested(few_charts: tuple[PatientChart, ...]) -> None:
     report = _run(f"http://127.0.0.1:{free_port()}", few_charts)
     assert report.exit_code == 2
     assert report.stopped.startswith("no answer from http://127.0.0.1")
@@ -54,7 +60,7 @@ def test_a_server_that_is_not_there_cannot_be_tested(few_charts: tuple[Chart, ..
 
 
 def test_a_server_that_asks_for_a_token_cannot_be_tested_without(
-    good: GoodServer, few_charts: tuple[Chart, ...]
+    good: GoodServer, few_charts: tuple[PatientChart, ...]
 ) -> None:
     good.token = token()
     report = _run(good.base, few_charts)
@@ -62,28 +68,29 @@ def test_a_server_that_asks_for_a_token_cannot_be_tested_without(
     assert "--token" in report.stopped
 
 
-def test_a_server_that_stops_answering_ends_the_run_soon(good: GoodServer, few_charts: tuple[Chart, ...]) -> None:
+def test_a_server_that_stops_answering_ends_the_run_soon(
+    good: GoodServer, few_charts: tuple[PatientChart, ...]
+) -> None:
     good.fault = "never answers"
     connection = Connection(good.base, timeout_seconds=0.05)
-    report = check_server(Target(connection, few_charts, AS_OF), chosen([], "standard"))
+    report = run_checks(Target(connection, few_charts, AS_OF), select_checks([], "standard"))
     connection.close()
     assert report.exit_code == 1
     unanswered = [exchange for exchange in connection.log if not exchange.status]
     assert len(unanswered) < 30
 
 
-@pytest.mark.parametrize("document", STRANGE, ids=lambda document: json.dumps(document)[:40])
-def test_a_server_that_answers_the_same_strange_thing_to_everything_is_judged_to_the_end(
-    document: object, few_charts: tuple[Chart, ...]
-) -> None:
-    body = json.dumps(document).encode()
+@contextmanager
+def _answering(status: int, body: bytes) -> Iterator[str]:
+    """The address of a server that answers the same to everything."""
 
-    class Strange(BaseHTTPRequestHandler):
+    class Same(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # head and body go out at once, without waiting for an acknowledgement
 
         def _answer(self) -> None:
             self.rfile.read(int(self.headers.get("content-length") or 0))
-            self.send_response(200)
+            self.send_response(status)
             self.send_header("content-length", str(len(body)))
             self.end_headers()
             self.wfile.write(body if self.command != "HEAD" else b"")
@@ -93,25 +100,87 @@ def test_a_server_that_answers_the_same_strange_thing_to_everything_is_judged_to
         def log_message(self, format: str, *args: object) -> None:
             """Nothing."""
 
-    server = HTTPServer(("127.0.0.1", 0), Strange)
+    server = HTTPServer(("127.0.0.1", 0), Same)
     thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
     try:
-        report = _run(f"http://127.0.0.1:{server.server_port}", few_charts[:1])
+        yield f"http://127.0.0.1:{server.server_port}"
     finally:
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+def test_nothing_holds_at_a_server_whose_discovery_is_404(few_charts: tuple[PatientChart, ...]) -> None:
+    with _answering(404, NOT_FOUND) as base:
+        report = _run(base, few_charts[:1])
+    assert [each.row.id for each in report.musts] == ["DISC-01"]
+    assert [each.row.id for each in report.rows if each.result is Result.HELD] == []
+    unseen = [each for each in report.outcomes if each.result is Result.NOT_SEEN]
+    assert all(each.reason for each in unseen)
+    suite = ElementTree.fromstring(as_junit([report]))[0]  # noqa: S314 - written by the kit itself
+    assert int(suite.attrib["skipped"]) == len(unseen)
+
+
+def test_after_the_time_limit_what_is_known_is_reported(run: Run) -> None:
+    report = run(time_limit_seconds=0.3)
+    assert report.cut_short == "the time limit was reached"
+    assert report.exit_code == 2
+    assert report.requests > 0
+    assert any(each.result is Result.HELD for each in report.rows)
+
+
+def test_an_interrupted_run_reports_what_is_known(good: GoodServer, few_charts: tuple[PatientChart, ...]) -> None:
+    def interrupt(words: str, number: int, count: int) -> None:
+        if number == count // 3:
+            raise KeyboardInterrupt
+
+    connection = Connection(good.base, timeout_seconds=1.0)
+    report = run_checks(Target(connection, few_charts, AS_OF), select_checks([], "standard"), interrupt)
+    connection.close()
+    assert report.cut_short == "the run was interrupted"
+    assert report.exit_code == 2
+    assert any(each.result is Result.HELD for each in report.rows)
+    assert any(each.reason == "the run was interrupted" for each in report.rows)
+
+
+def test_discovery_may_stand_at_another_path(good: GoodServer, few_charts: tuple[PatientChart, ...]) -> None:
+    connection = Connection(good.base, timeout_seconds=1.0)
+    target = Target(connection, few_charts[:1], AS_OF, root="/api/hooks")
+    report = run_checks(target, select_checks(["DISC", "REQ-01", "FB-01"], "standard"))
+    connection.close()
+    assert [(each.row.id, each.faults) for each in report.findings] == []
+
+
+def test_each_check_says_how_long_it_took(run: Run) -> None:
+    report = run("GEN-11")
+    assert 0 < sum(each.seconds for each in report.outcomes) < report.seconds
+
+
+def test_a_quick_run_leaves_out_what_waits_or_sends_much() -> None:
+    slow = set(select_checks([], "standard")) - set(select_checks([], "standard", quick=True))
+    assert {check.name for check in slow} == {
+        "a_huge_body_is_refused",
+        "a_stalled_fhir_server_does_not_stall_the_service",
+    }
+
+
+@pytest.mark.parametrize("document", STRANGE, ids=lambda document: json.dumps(document)[:40])
+def test_a_server_that_answers_the_same_strange_thing_to_everything_is_judged_to_the_end(
+    document: object, few_charts: tuple[PatientChart, ...]
+) -> None:
+    with _answering(200, json.dumps(document).encode()) as base:
+        report = _run(base, few_charts[:1])
     assert report.exit_code == 1
     assert not [each.reason for each in report.outcomes if "could not read" in each.reason]
 
 
 def test_only_takes_rows_and_sections_and_refuses_what_is_neither() -> None:
-    rows = {row for check in chosen(["CARD-03", "link,cors"], "standard") for row in check.rows}
+    rows = {row for check in select_checks(["CARD-03", "link,cors"], "standard") for row in check.rows}
     assert {"CARD-03", "LINK-01", "CORS-03"} <= rows
     assert not {"SUG-01", "CARD-08"} & rows
     with pytest.raises(UnknownRow, match="CARD-99"):
-        chosen(["CARD-99"], "standard")
+        select_checks(["CARD-99"], "standard")
 
 
 def test_only_makes_no_more_requests_than_it_needs(run: Run) -> None:
@@ -120,13 +189,13 @@ def test_only_makes_no_more_requests_than_it_needs(run: Run) -> None:
 
 
 def test_checks_of_a_dialect_are_made_for_that_dialect_only() -> None:
-    assert not [check for check in chosen([], "standard") if check.row.startswith("EPIC")]
-    assert len([check for check in chosen([], "epic") if check.row.startswith("EPIC")]) == 9
+    assert not [check for check in select_checks([], "standard") if check.row.startswith("EPIC")]
+    assert len([check for check in select_checks([], "epic") if check.row.startswith("EPIC")]) == 9
 
 
-def test_a_token_program_is_asked_for_each_request(good: GoodServer, few_charts: tuple[Chart, ...]) -> None:
+def test_a_token_program_is_asked_for_each_request(good: GoodServer, few_charts: tuple[PatientChart, ...]) -> None:
     good.token = token()
     connection = Connection(good.base, token_command=("printf", "%s", token()))
-    report = check_server(Target(connection, few_charts[:1], AS_OF), chosen(["SEC-01"], "standard"))
+    report = run_checks(Target(connection, few_charts[:1], AS_OF), select_checks(["SEC-01"], "standard"))
     connection.close()
     assert [(each.row.id, each.result) for each in report.rows if not each.row.unseen] == [("SEC-01", Result.HELD)]

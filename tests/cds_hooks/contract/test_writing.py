@@ -3,7 +3,7 @@
 import json
 from xml.etree import ElementTree
 
-from cds_hooks.contract.writing import as_json, as_junit
+from cds_hooks.contract.report import as_json, as_junit
 from tests.cds_hooks.contract.conftest import Run
 from tests.cds_hooks.contract.good_server import GoodServer
 from tests.cds_hooks.contract.planting import put
@@ -29,7 +29,7 @@ def test_json_says_how_much_of_the_checklist_was_seen(run: Run) -> None:
     coverage = document["coverage"]
     assert coverage["rowsThatBindAService"] == 157
     assert coverage["visibleFromOutside"] == coverage["withACheck"] == 134
-    assert coverage["held"] + coverage["failed"] + coverage["advice"] + coverage["not_tested"] == 134
+    assert coverage["held"] + coverage["failed"] + coverage["advice"] + coverage["not_seen"] == 134
     unseen = [row for row in document["rows"] if row["result"] == "not visible"]
     assert len(unseen) == 157 - 134
     assert all(row["reason"] for row in unseen)

@@ -7,12 +7,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from cds_hooks.commands.sheet.specimens import SPECIMENS, cards_of
+from cds_hooks.commands.build_sheet.sample_cards import SAMPLE_CALLS, sample_cards
+from cds_hooks.dialects import find_dialects
 
 AS_OF = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
 FOLDER = Path(__file__).parent / "snapshots"
-DIALECTS = ("standard", "epic", "oracle", "sandbox")
-NAMES = [f"{each.service} {each.hook} {each.patient}" for each in SPECIMENS]
+DIALECTS = tuple(find_dialects())
+NAMES = [f"{each.service} {each.hook} {each.patient}" for each in SAMPLE_CALLS]
 
 Card = dict[str, Any]
 
@@ -23,7 +24,7 @@ _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{8
 @cache
 def sent(dialect: str, version: str | None = None) -> dict[str, list[Card]]:
     """The cards of each specimen, by name."""
-    text = json.dumps(cards_of(dialect, AS_OF, "https://cds.example", version))
+    text = json.dumps(sample_cards(dialect, AS_OF, "https://cds.example", version))
     cards: list[list[Card]] = json.loads(_UUID.sub(r"uuid-\1", text))
     return dict(zip(NAMES, cards, strict=True))
 
@@ -51,3 +52,4 @@ if __name__ == "__main__":
     FOLDER.mkdir(exist_ok=True)
     for name in DIALECTS:
         (FOLDER / f"{name}.json").write_text(snapshot(name), encoding="utf-8")
+        print(f"{name}.json: {len(every_card(name))} cards")

@@ -12,8 +12,9 @@ import pytest
 from msgspec import Raw
 
 from cards.card import Action, Card, Coding, Source, Suggestion, check_card
+from cards.extension import EXTENSION_KEY, CardExtension, FindingReference
 from cds_hooks.dialects import profile_for, shape_cards
-from cds_hooks.dialects.epic import MOST_OF_A_TOPIC, TRIGGER, hook_meant, shape, topic_code
+from cds_hooks.dialects.epic import MOST_OF_A_TOPIC, TRIGGER, actual_hook, shape, topic_code
 from cds_hooks.protocol.hooks import LIBRARY
 from tests.cds_hooks.calls import ORDERS, PLANNING, client, ours, request_for
 from tests.cds_hooks.dialects.sent import every_card
@@ -29,7 +30,7 @@ TEST = Action(type="create", description="Order creatinine", resource={"resource
 
 
 def _card(*suggestions: Suggestion, findings: tuple[tuple[str, str], ...] = (("renal-nsaid", "lt30"),)) -> Card:
-    said = [{"rule": rule, "band": band} for rule, band in findings]
+    said = tuple(FindingReference(rule, band) for rule, band in findings)
     return Card(
         uuid="01a1f845-4e95-75a9-93e4-433f36c90100",
         summary="eGFR 25",
@@ -38,7 +39,7 @@ def _card(*suggestions: Suggestion, findings: tuple[tuple[str, str], ...] = (("r
         source=Source(label="KDIGO", topic=Coding(system="https://x.example", code="order-safety")),
         suggestions=suggestions,
         selection_behavior="at-most-one" if suggestions else None,
-        extension={"org.cds-hooks-onnx": {"findings": said}},
+        extension={EXTENSION_KEY: CardExtension(findings=said)},
     )
 
 
@@ -173,14 +174,14 @@ def test_two_patients_get_the_same_topic_for_the_same_advice(tmp_path: Path, as_
     + [(each, "patient-view") for each in ("5", "6", "7", "18", "23", "29", "60")],
 )  # fmt: skip
 def test_a_trigger_without_a_hook_of_its_own_is_read_as_the_hook_it_stands_for(trigger: Any, meant: str) -> None:
-    assert hook_meant("patient-view", Raw(json.dumps({TRIGGER: trigger, "novel": 1}).encode())) == meant
+    assert actual_hook("patient-view", Raw(json.dumps({TRIGGER: trigger, "novel": 1}).encode())) == meant
     assert meant in LIBRARY
 
 
 @pytest.mark.parametrize("extension", [{}, {TRIGGER: None}, {TRIGGER: [27]}, {TRIGGER: {}}, None])
 def test_an_extension_of_any_form_leaves_the_hook_as_it_is(extension: Any) -> None:
-    assert hook_meant("patient-view", Raw(json.dumps(extension).encode())) == "patient-view"
-    assert hook_meant("order-sign", Raw(json.dumps({TRIGGER: "27"}).encode())) == "order-sign"
+    assert actual_hook("patient-view", Raw(json.dumps(extension).encode())) == "patient-view"
+    assert actual_hook("order-sign", Raw(json.dumps({TRIGGER: "27"}).encode())) == "order-sign"
 
 
 def _call(folder: Path, as_of: datetime, request: dict[str, Any], dialect: str = "epic") -> httpx.Response:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from cds_hooks.commands.sheet.specimens import SPECIMENS
-from tests.cds_hooks.calls import client, ours, request_for
+from cds_hooks.commands.build_sheet.sample_cards import SAMPLE_CALLS, request_of
+from tests.cds_hooks.calls import client, ours
 from tests.cds_hooks.dialects.sent import DIALECTS
 
 
@@ -16,9 +16,8 @@ def test_why_this_card_can_be_read(tmp_path: Path, as_of: datetime, dialect: str
     async def pages() -> list[tuple[int, str, str]]:
         found = []
         async with client(tmp_path, as_of=as_of, dialect=dialect) as calls:
-            for each in SPECIMENS:
-                request = request_for(each.service, each.hook, each.patient, as_of, each.draft)
-                answer = await calls.post(f"/cds-services/{each.service}", json=request)
+            for each in SAMPLE_CALLS:
+                answer = await calls.post(f"/cds-services/{each.service}", json=request_of(each, as_of))
                 page = await calls.get(f"/explain/{ours(answer)['decision']}")
                 found.append((page.status_code, answer.json()["cards"][0]["source"]["label"], page.text))
         return found

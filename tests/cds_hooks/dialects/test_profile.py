@@ -3,7 +3,7 @@
 import asyncio
 from datetime import datetime
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 
@@ -79,8 +79,9 @@ def test_the_dialect_gives_version_and_markdown_unless_they_are_said() -> None:
     assert profile_for("x", "oracle", version="2.0", markdown="full").version == "2.0"
 
 
-def test_the_settings_know_every_dialect() -> None:
-    assert set(get_args(Settings.model_fields["dialect"].annotation)) == set(find_dialects())
+def test_the_settings_take_every_dialect() -> None:
+    for name in find_dialects():
+        assert Settings(dialect=name).dialect == name
 
 
 @pytest.mark.parametrize("dialect", ["standard", "epic", "oracle", "sandbox"])

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from cards.card import check_card
-from cds_hooks.commands.sheet.specimens import SPECIMENS
+from cds_hooks.commands.build_sheet.sample_cards import SAMPLE_CALLS
 from tests.cds_hooks.dialects.sent import DIALECTS, NAMES, Card, every_card, sent
 from tests.cds_hooks.services.test_planning import _typed
 
@@ -104,7 +104,7 @@ def test_the_samples_hold_every_kind_of_action() -> None:
         ("update", "MedicationRequest"),
         ("delete", None),
     }
-    assert {specimen.service for specimen in SPECIMENS} == {
+    assert {specimen.service for specimen in SAMPLE_CALLS} == {
         "planning-conversation",
         "order-safety",
         "discharge-medications",

@@ -9,10 +9,10 @@ from typing import Any
 
 import httpx
 
-from cards.rules.governance import Approval, every_version
+from cards.rules.engine.governance import Approval, all_rule_versions
 from cds_hooks.governance import Governance
 from cds_hooks.governance.rules_file import write_approval
-from tests.cards.rules.test_governance import finding
+from tests.cards.rules.engine.test_governance import finding
 from tests.cds_hooks.calls import ORDERS, client, ours, request_for
 
 RULE = "renal-metformin"
@@ -80,7 +80,10 @@ def test_after_its_time_the_finding_is_said_again_to_a_server_that_read_the_reco
     said = finding("critical", band)
 
     def quiet(days: int) -> bool:
-        return governance.hearing("anonymous", patient, tuple, as_of.timestamp() + days * 86400)(said) is not None
+        return (
+            governance.suppression_policy("anonymous", patient, tuple, as_of.timestamp() + days * 86400)(said)
+            is not None
+        )
 
     assert [quiet(days) for days in (0, 1, 2)] == [True, True, False]
 
@@ -115,7 +118,7 @@ def test_a_changed_file_counts_without_a_restart_and_a_broken_one_changes_nothin
     rules = tmp_path / "rules.toml"
     rules.write_text("version = 1\n")
     governance = Governance(rules, needs_approval=True, clock=lambda: now)
-    approval = Approval(RULE, every_version()[RULE].digest, "A. Person", "pharmacist", date(2026, 11, 20))
+    approval = Approval(RULE, all_rule_versions()[RULE].digest, "A. Person", "pharmacist", date(2026, 11, 20))
     write_approval(rules, approval)
     assert not governance.site.approvals
     now = 2.0

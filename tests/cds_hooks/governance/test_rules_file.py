@@ -6,16 +6,16 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
-from cards.rules.governance import Approval, Version, every_version
+from cards.rules.engine.governance import Approval, RuleVersion, all_rule_versions
 from cds_hooks.governance.rules_file import RulesFileError, read_rules_file, write_approval
 
 RULE = "renal-metformin"
 ZEROS = "0" * 16
-CRITICAL = next(band.id for band in every_version()[RULE].rule.bands if band.indicator == "critical")
+CRITICAL = next(band.id for band in all_rule_versions()[RULE].rule.bands if band.indicator == "critical")
 
 
 def approval(note: str = "") -> Approval:
-    return Approval(RULE, every_version()[RULE].digest, 'A. "Person"', "pharmacist", date(2026, 11, 20), note)
+    return Approval(RULE, all_rule_versions()[RULE].digest, 'A. "Person"', "pharmacist", date(2026, 11, 20), note)
 
 
 def test_an_approval_that_is_written_is_read_again(tmp_path: Path) -> None:
@@ -50,10 +50,10 @@ def structs_replaced(**changes: str) -> Approval:
 def test_a_rule_that_needs_a_label_check_is_approved_only_with_a_note(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    version = every_version()[RULE]
+    version = all_rule_versions()[RULE]
     unchecked = structs.replace(version.rule, audit=structs.replace(version.rule.audit, verified="needs label check"))
-    versions = {**every_version(), RULE: Version(unchecked, version.table, version.digest)}
-    monkeypatch.setattr("cds_hooks.governance.rules_file.every_version", lambda: versions)
+    versions = {**all_rule_versions(), RULE: RuleVersion(unchecked, version.table, version.digest)}
+    monkeypatch.setattr("cds_hooks.governance.rules_file.all_rule_versions", lambda: versions)
     with pytest.raises(RulesFileError, match="label"):
         write_approval(tmp_path / "rules.toml", approval())
     write_approval(tmp_path / "rules.toml", approval("label of 2025 read, section 2.2"))

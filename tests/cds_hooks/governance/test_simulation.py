@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from cds_hooks.governance.simulation import Simulation, simulate
-from models_onnx.training.charts import by_patient, files_of, read_bundle
+from models_onnx.training.data.charts import by_patient, files_of, read_bundle
 
 Json = dict[str, Any]
 WHOSE = {"reference": "Patient/p"}

@@ -5,16 +5,16 @@ from typing import get_args
 
 import pytest
 
-from cds_hooks.calling.fhir_server import MODES
-from cds_hooks.fetching import reasons
-from cds_hooks.security.refused import RefusedReason
-from cds_hooks.service import find_services
+from cds_hooks.prefetch import gaps
+from cds_hooks.security.connections import RefusedReason
+from cds_hooks.services import find_services
+from cds_hooks.simulator.fhir_server import MODES
 from fhir.client import errors
 from tests.conftest import ROOT
 
 PAGE = (ROOT / "docs/prefetch.md").read_text()
 KEYS = sorted({template.key for service in find_services().values() for template in service.templates})
-OURS = {each.code for each in vars(reasons).values() if isinstance(each, reasons.Why)}
+OURS = {each.code for each in vars(gaps).values() if isinstance(each, gaps.GapReason)}
 OF_THE_SERVER = {each.reason for each in errors.FetchError.__subclasses__()}
 REFUSED = set(get_args(RefusedReason)) - {"not-registered", "malformed", "address"}  # said as not-allowed
 

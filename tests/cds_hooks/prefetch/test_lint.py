@@ -2,8 +2,8 @@
 
 import pytest
 
-from cds_hooks.prefetch.lint import faults_of, lint
-from cds_hooks.service import find_services
+from cds_hooks.prefetch.lint import lint_query, lint_templates
+from cds_hooks.services import find_services
 
 SERVICES = find_services()
 TOKENS = frozenset({"patientId", "userId", "encounterId"})
@@ -14,7 +14,7 @@ TOKENS = frozenset({"patientId", "userId", "encounterId"})
 def test_our_templates_are_in_the_subset_for_every_hook_and_version(name: str, protocol: str) -> None:
     service = SERVICES[name]
     for hook in service.answers.values():
-        assert lint(service.templates, hook.tokens, protocol) == []
+        assert lint_templates(service.templates, hook.tokens, protocol) == []
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,7 @@ def test_our_templates_are_in_the_subset_for_every_hook_and_version(name: str, p
     ],
 )
 def test_what_is_in_the_subset_has_no_fault(query: str) -> None:
-    assert list(faults_of(query, TOKENS)) == []
+    assert list(lint_query(query, TOKENS)) == []
 
 
 @pytest.mark.parametrize(
@@ -65,9 +65,9 @@ def test_what_is_in_the_subset_has_no_fault(query: str) -> None:
     ],
 )
 def test_what_is_outside_is_named_with_its_row(query: str, row: str) -> None:
-    assert any(row in fault for fault in faults_of(query, TOKENS)), list(faults_of(query, TOKENS))
+    assert any(row in fault for fault in lint_query(query, TOKENS)), list(lint_query(query, TOKENS))
 
 
 def test_dates_by_tokens_are_for_3_0() -> None:
     query = "Observation?patient={{context.patientId}}&date=ge{{today() - 90 days}}"
-    assert list(faults_of(query, TOKENS, "3.0")) == []
+    assert list(lint_query(query, TOKENS, "3.0")) == []

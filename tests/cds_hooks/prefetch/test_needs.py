@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from cds_hooks.prefetch import Needs, templates_for
-from cds_hooks.service import find_services
+from cds_hooks.services import find_services
 from tests.conftest import ROOT
 
 SERVICES = find_services()
@@ -51,9 +51,10 @@ def test_procedures_are_read_for_a_pregnancy_a_stay_and_the_last_three_years_onl
     assert readers == {
         "fhir/mapping/pregnancy.py",
         "fhir/mapping/childbearing.py",
-        "fhir/mapping/hospital_use.py",
-        "cards/rules/opioid.py",
-        "cds_hooks/advising.py",
+        "fhir/mapping/stays.py",
+        "cards/rules/families/opioid/family.py",
+        "cds_hooks/services/_equation.py",
+        "cards/vaccines/patient.py",  # a stem cell transplant: vaccines are given again in the two years after it
     }
 
 

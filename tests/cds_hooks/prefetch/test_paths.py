@@ -11,21 +11,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cds_hooks.contract.navigation import values_of
+from cds_hooks.contract.prefetch import values_of
 from cds_hooks.prefetch.paths import (
     Member,
     OfType,
     Path,
+    PathUnion,
     Resolve,
-    Today,
-    Union,
-    User,
+    TodayToken,
+    UserToken,
     WrongToken,
     keys_in,
-    needs_3,
+    needs_version_3,
     read_token,
 )
-from cds_hooks.prefetch.tokens import NoValue, Values, filled
+from cds_hooks.prefetch.tokens import NoValue, TokenValues, fill_template
 from cds_hooks.protocol.hooks import OrderSignContext
 from fhir.client.query import Search
 from fhir.record.resources import decoder
@@ -51,11 +51,11 @@ PRODUCTS = "%orders.entry.resource.ofType(MedicationRequest).medication.resolve(
 
 
 def test_each_form_of_a_token_is_told_from_the_others() -> None:
-    assert read_token("today() + 1 day") == Today(1)
-    assert read_token("userPatientId") == User("Patient")
-    assert read_token("context.patientId") == Union((Path("context", False, (Member("patientId"),)),))
+    assert read_token("today() + 1 day") == TodayToken(1)
+    assert read_token("userPatientId") == UserToken("Patient")
+    assert read_token("context.patientId") == PathUnion((Path("context", False, (Member("patientId"),)),))
     assert read_token("%context.encounterId") == read_token("context.encounterId")  # TRAP-11
-    assert read_token("%a.resolve( ) | %`b-c`.ofType( Patient ).id") == Union(
+    assert read_token("%a.resolve( ) | %`b-c`.ofType( Patient ).id") == PathUnion(
         (Path("a", True, (Resolve(),)), Path("b-c", True, (OfType("Patient"), Member("id"))))
     )
 
@@ -84,9 +84,11 @@ def test_what_is_outside_the_subset_is_named_with_its_row(token: str, row: str) 
 
 
 def test_only_what_2_0_has_is_for_everyone() -> None:
-    assert not any(needs_3(read_token(each)) for each in ("context.patientId", "userPractitionerId", "context.userId"))
+    assert not any(
+        needs_version_3(read_token(each)) for each in ("context.patientId", "userPractitionerId", "context.userId")
+    )
     newer = ("today()", PRODUCTS, "context.draftOrders.id", "context.patientId | context.encounterId")
-    assert all(needs_3(read_token(each)) for each in newer)
+    assert all(needs_version_3(read_token(each)) for each in newer)
 
 
 def test_a_template_says_which_keys_it_needs() -> None:
@@ -96,22 +98,22 @@ def test_a_template_says_which_keys_it_needs() -> None:
 @pytest.mark.parametrize("lean", [False, True])
 def test_references_of_another_answer_become_one_search(lean: bool) -> None:
     orders = decoder.decode(json.dumps(ORDERS)) if lean else ORDERS
-    query = filled(f"Medication?_id={{{{{PRODUCTS}}}}}", Values({}, TODAY, {"orders": orders}))
+    query = fill_template(f"Medication?_id={{{{{PRODUCTS}}}}}", TokenValues({}, TODAY, {"orders": orders}))
     assert query == Search("Medication", (("_id", "a,b"),))
 
 
 def test_a_key_without_an_answer_is_named_and_one_that_found_nothing_is_not() -> None:
     with pytest.raises(NoValue) as nothing_known:
-        filled(f"Medication?_id={{{{{PRODUCTS}}}}}", Values({}, TODAY))
+        fill_template(f"Medication?_id={{{{{PRODUCTS}}}}}", TokenValues({}, TODAY))
     assert nothing_known.value.unknown == ("orders",)
     with pytest.raises(NoValue) as none_found:
-        filled(f"Medication?_id={{{{{PRODUCTS}}}}}", Values({}, TODAY, {"orders": None}))
+        fill_template(f"Medication?_id={{{{{PRODUCTS}}}}}", TokenValues({}, TODAY, {"orders": None}))
     assert none_found.value.unknown == ()
 
 
 def test_a_value_cannot_become_two() -> None:
     order = {"resourceType": "Task", "id": "a,b|c"}
-    query = filled("Task?_id={{%task.id}}", Values({}, TODAY, {"task": order}))
+    query = fill_template("Task?_id={{%task.id}}", TokenValues({}, TODAY, {"task": order}))
     assert query == Search("Task", (("_id", r"a\,b\|c"),))
 
 
@@ -123,10 +125,10 @@ def test_a_path_goes_on_into_what_is_at_hand() -> None:
     }
     path = "context.draftOrders.entry.resource.ofType(ServiceRequest).reasonReference.resolve().asserter.resolve().id"
     problems = {"resourceType": "Bundle", "entry": [{"resource": condition}]}
-    values = Values({"draftOrders": drafts}, TODAY, {"problems": problems})
+    values = TokenValues({"draftOrders": drafts}, TODAY, {"problems": problems})
     assert values.of(path) == ("7",)
     with pytest.raises(NoValue):
-        Values({"draftOrders": drafts}, TODAY).of(path)
+        TokenValues({"draftOrders": drafts}, TODAY).of(path)
 
 
 def test_drafts_that_are_kept_as_they_came_are_read_and_broken_ones_are_empty() -> None:
@@ -134,22 +136,22 @@ def test_drafts_that_are_kept_as_they_came_are_read_and_broken_ones_are_empty() 
     for body, found in ((json.dumps(ORDERS), ("a", "b")), ("{]", ())):
         context = OrderSignContext(user_id="Practitioner/1", patient_id="p", draft_orders=msgspec.Raw(body.encode()))
         if found:
-            assert Values(context, TODAY).of(path) == found
+            assert TokenValues(context, TODAY).of(path) == found
         else:
             with pytest.raises(NoValue):
-                Values(context, TODAY).of(path)
+                TokenValues(context, TODAY).of(path)
 
 
 def test_the_example_of_3_0_gives_the_ids_of_its_drafts(spec_folder: File) -> None:
     context = json.loads((spec_folder / "examples/order-sign-context-fhirpath.json").read_text())["context"]
     templates = json.loads((spec_folder / "examples/discovery-prefetch-8.json").read_text())["prefetch"]
-    values = Values(context, TODAY)
+    values = TokenValues(context, TODAY)
     ids = "eVBXvKwrWZIkPmaGwY.s1hQ3,emvpHliA4OaUxXJ4wp6N.Ig3"
-    assert filled(templates["meds"], values) == Search("Medication", (("_id", ids),))
+    assert fill_template(templates["meds"], values) == Search("Medication", (("_id", ids),))
     with pytest.raises(NoValue):  # no draft has a requester (TRAP-11)
-        filled(templates["prescriber"], values)
+        fill_template(templates["prescriber"], values)
     upcoming = (("patient", context["patientId"]), ("date", "gt2024-09-13"), ("date", "lt2025-09-13"))
-    assert filled(templates["appointments-upcoming"], values) == Search("Appointment", upcoming)
+    assert fill_template(templates["appointments-upcoming"], values) == Search("Appointment", upcoming)
 
 
 def test_the_queries_of_a_large_real_service_are_read_but_for_what_is_outside_the_subset(spec_folder: File) -> None:
@@ -192,7 +194,7 @@ def test_any_path_over_any_json_finds_what_the_kit_finds(root: str, steps: list[
     path = root + "".join(steps)
     context, answers = ({}, {"a": node}) if root == "%a" else ({"b": node}, {})
     try:
-        found: tuple[str, ...] = Values(context, TODAY, answers).of(path)
+        found: tuple[str, ...] = TokenValues(context, TODAY, answers).of(path)
     except NoValue:
         found = ()
     theirs = values_of(path, context, answers)

@@ -2,7 +2,7 @@
 
 import orjson
 
-from cds_hooks.prefetch.statistics import rates
+from cds_hooks.prefetch.statistics import prefetch_rates
 
 
 def _basis(fetch: float = 0.0, **prefetch: object) -> bytes:
@@ -19,7 +19,7 @@ def test_a_client_is_told_in_a_sentence() -> None:
         ("a", "s", _basis(220.0, patient="given", labs=FETCHED, conditions=LATE)),
         ("b", "s", _basis(patient="given")),
     ]
-    first, second = rates(rows)
+    first, second = prefetch_rates(rows)
     assert first.sentence == "a sends 2 of 3 keys of s; fetching costs 200 ms."
     assert second.sentence == "b sends 1 of 1 keys of s; nothing is fetched."
     assert first.keys["conditions"].states == {"null": 1, "unobtainable": 1}
@@ -28,4 +28,4 @@ def test_a_client_is_told_in_a_sentence() -> None:
 
 
 def test_decisions_of_before_are_passed_over() -> None:
-    assert rates([("a", "s", b'{"as_of":"2026-11-20","timings":{}}')]) == []
+    assert prefetch_rates([("a", "s", b'{"as_of":"2026-11-20","timings":{}}')]) == []

@@ -4,7 +4,7 @@ import pytest
 
 from cds_hooks.prefetch import Template, Templates
 from cds_hooks.prefetch.paths import WrongToken
-from cds_hooks.service import find_services
+from cds_hooks.services import find_services
 
 
 def _template(key: str, query: str, resource: str = "MedicationRequest") -> Template:
@@ -45,8 +45,11 @@ def test_a_token_outside_the_subset_is_refused() -> None:
 def test_up_to_2_0_1_nobody_is_asked_for_what_needs_3_0() -> None:
     services = find_services()
     for version in ("1.0", "1.1", "2.0"):
-        assert all(not each.is_of_3 for service in services.values() for each in service.asks(version))
-    asked = {name: [each.key for each in service.asks("3.0") if each.is_of_3] for name, service in services.items()}
+        assert all(not each.is_of_3 for service in services.values() for each in service.templates_for_version(version))
+    asked = {
+        name: [each.key for each in service.templates_for_version("3.0") if each.is_of_3]
+        for name, service in services.items()
+    }
     assert asked["order-safety"] == ["orderedProducts", "draftedProducts"]
     assert asked["discharge-medications"] == ["orderedProducts"]
     assert asked["planning-conversation"] == []

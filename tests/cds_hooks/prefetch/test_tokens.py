@@ -7,31 +7,31 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cds_hooks.prefetch.tokens import NoValue, Values, filled
+from cds_hooks.prefetch.tokens import NoValue, TokenValues, fill_template
 from cds_hooks.protocol.hooks import OrderSelectContext, PatientViewContext
-from fhir.client.errors import NotAQuery
+from fhir.client.errors import InvalidQuery
 from fhir.client.query import Read, Search
 
 TODAY = date(2024, 9, 13)
 
 
-def _values(user: str | None = "Practitioner/pr1", patient: str = "p1", encounter: str | None = None) -> Values:
-    return Values(PatientViewContext(user_id=user or "", patient_id=patient, encounter_id=encounter), TODAY)
+def _values(user: str | None = "Practitioner/pr1", patient: str = "p1", encounter: str | None = None) -> TokenValues:
+    return TokenValues(PatientViewContext(user_id=user or "", patient_id=patient, encounter_id=encounter), TODAY)
 
 
 def test_a_read_of_a_context_field() -> None:
-    assert filled("Patient/{{context.patientId}}", _values()) == Read("Patient", "p1")
+    assert fill_template("Patient/{{context.patientId}}", _values()) == Read("Patient", "p1")
 
 
 def test_a_search_keeps_its_separators() -> None:
-    query = filled(
+    query = fill_template(
         "Observation?patient={{context.patientId}}&code=http://loinc.org|1-1,http://loinc.org|2-2", _values()
     )
     assert query == Search("Observation", (("patient", "p1"), ("code", "http://loinc.org|1-1,http://loinc.org|2-2")))
 
 
 def test_the_user_is_a_whole_read() -> None:
-    assert filled("{{context.userId}}", _values("PractitionerRole/7")) == Read("PractitionerRole", "7")
+    assert fill_template("{{context.userId}}", _values("PractitionerRole/7")) == Read("PractitionerRole", "7")
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_the_user_is_a_whole_read() -> None:
     ],
 )
 def test_a_user_token_is_the_bare_id_of_a_user_of_that_type(token: str, user: str) -> None:
-    assert filled(f"PractitionerRole?practitioner={{{{{token}}}}}", _values(user)) == Search(
+    assert fill_template(f"PractitionerRole?practitioner={{{{{token}}}}}", _values(user)) == Search(
         "PractitionerRole", (("practitioner", "7"),)
     )
 
@@ -53,7 +53,7 @@ def test_a_user_token_is_the_bare_id_of_a_user_of_that_type(token: str, user: st
 @pytest.mark.parametrize("user", ["Patient/7", "7", "", "PractitionerRole/7", "Practitioner/"])
 def test_a_user_of_another_type_gives_a_user_token_no_value(user: str) -> None:
     with pytest.raises(NoValue):
-        filled("Practitioner/{{userPractitionerId}}", _values(user))
+        fill_template("Practitioner/{{userPractitionerId}}", _values(user))
 
 
 @pytest.mark.parametrize(
@@ -61,14 +61,14 @@ def test_a_user_of_another_type_gives_a_user_token_no_value(user: str) -> None:
 )
 def test_what_the_call_does_not_have_has_no_value(token: str) -> None:
     with pytest.raises(NoValue):
-        filled(f"Encounter?_id={{{{{token}}}}}", _values())
+        fill_template(f"Encounter?_id={{{{{token}}}}}", _values())
 
 
 def test_a_field_that_is_no_single_value_has_no_value() -> None:
     context = OrderSelectContext(user_id="Practitioner/1", patient_id="p1", selections=("A/1",), draft_orders=None)  # type: ignore[arg-type] # it is not looked at
     for name in ("selections", "draftOrders"):
         with pytest.raises(NoValue):
-            filled(f"MedicationRequest?_id={{{{context.{name}}}}}", Values(context, TODAY))
+            fill_template(f"MedicationRequest?_id={{{{context.{name}}}}}", TokenValues(context, TODAY))
 
 
 @pytest.mark.parametrize(
@@ -81,24 +81,26 @@ def test_a_field_that_is_no_single_value_has_no_value() -> None:
     ],
 )
 def test_days_are_counted_from_today(token: str, day: str) -> None:
-    assert filled(f"Observation?date=ge{{{{{token}}}}}", _values()) == Search("Observation", (("date", f"ge{day}"),))
+    assert fill_template(f"Observation?date=ge{{{{{token}}}}}", _values()) == Search(
+        "Observation", (("date", f"ge{day}"),)
+    )
 
 
 @pytest.mark.parametrize("token", ["today() - 999999 days", "today() - 1 years", "now()", "today"])
 def test_other_dates_have_no_value(token: str) -> None:
     with pytest.raises(NoValue):
-        filled(f"Observation?date=ge{{{{{token}}}}}", _values())
+        fill_template(f"Observation?date=ge{{{{{token}}}}}", _values())
 
 
 @pytest.mark.parametrize("patient", ["../Patient", "1?x=y", "1#", ".."])
 def test_an_id_that_would_be_another_address_is_no_query(patient: str) -> None:
-    with pytest.raises(NotAQuery):
-        filled("Patient/{{context.patientId}}", _values(patient=patient))
+    with pytest.raises(InvalidQuery):
+        fill_template("Patient/{{context.patientId}}", _values(patient=patient))
 
 
 @given(st.text(min_size=1).filter(str.strip))
 def test_whatever_an_id_holds_the_search_is_for_one_patient(patient: str) -> None:
-    query = filled("Observation?patient={{context.patientId}}&_count=5", _values(patient=patient))
+    query = fill_template("Observation?patient={{context.patientId}}&_count=5", _values(patient=patient))
     assert isinstance(query, Search)
     (_, value), count = parse_qsl(query.form)
     assert count == ("_count", "5")

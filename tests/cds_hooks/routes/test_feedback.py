@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from cds_hooks.storage.reading import feedback_on
+from cds_hooks.storage.queries import feedback_on
 from tests.cds_hooks.calls import ORDERS, PLANNING, client, ours, request_for
 
 Make = Callable[[dict[str, Any]], Any]

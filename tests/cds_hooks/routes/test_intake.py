@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from cds_hooks.errors import BadRequest, HookError, PayloadTooLarge, RequestTimeout, TooManyCalls, UnsupportedMediaType
-from cds_hooks.routes.intake import Intake
+from cds_hooks.routes.hooks import RequestLimits
 
 JSON = [(b"content-type", b"application/json")]
 Message = dict[str, Any]
@@ -26,7 +26,7 @@ def _read(messages: Iterable[Message], headers: Iterable[tuple[bytes, bytes]] = 
             await asyncio.Event().wait()  # for ever
         return message or {}
 
-    return asyncio.run(Intake(limit, 0.05).body(headers, receive))
+    return asyncio.run(RequestLimits(limit, 0.05).body(headers, receive))
 
 
 def test_a_body_is_put_together_from_its_parts() -> None:
@@ -43,6 +43,7 @@ def test_a_body_is_put_together_from_its_parts() -> None:
         ([_part(b"x" * 60, True), _part(b"x" * 60)], JSON, PayloadTooLarge),
         ([_part(b"{}")], [(b"content-length", b"101")], PayloadTooLarge),
         ([_part(b"{}")], [(b"content-type", b"text/xml")], UnsupportedMediaType),
+        ([_part(b"{}")], [], UnsupportedMediaType),
         ([_part(b"{}")], [(b"content-type", b"")], UnsupportedMediaType),
         ([_part(b"{}")], [(b"content-encoding", b"gzip")], UnsupportedMediaType),
         ([_part(b"{}")], [(b"content-encoding", b"Identity, br")], UnsupportedMediaType),
@@ -57,14 +58,19 @@ def test_what_is_not_read_is_refused_in_a_sentence(
 
 
 @pytest.mark.parametrize(
-    "headers", [[], [(b"content-type", b"Application/FHIR+JSON; charset=UTF-8")], [(b"content-encoding", b"Identity")]]
+    "headers",
+    [
+        [(b"content-type", b"application/json")],
+        [(b"content-type", b"Application/FHIR+JSON; charset=UTF-8")],
+        [(b"content-type", b"application/json"), (b"content-encoding", b"Identity")],
+    ],
 )
 def test_json_is_read_however_it_is_declared(headers: list[tuple[bytes, bytes]]) -> None:
     assert _read([_part(b"{}")], headers) == b"{}"
 
 
 def test_a_client_has_so_many_calls_at_the_same_time_and_others_are_not_counted_with_it() -> None:
-    intake = Intake(100, 1)
+    intake = RequestLimits(100, 1)
     intake.enter("a", 2)
     intake.enter("a", 2)
     intake.enter("b", 2)
@@ -73,3 +79,20 @@ def test_a_client_has_so_many_calls_at_the_same_time_and_others_are_not_counted_
     assert (b"retry-after", b"1") in caught.value.headers
     intake.leave("a")
     intake.enter("a", 2)
+
+
+def test_a_client_that_begins_more_calls_in_a_second_than_it_may_is_told_to_wait(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = 7.2
+    monkeypatch.setattr("cds_hooks.routes.hooks.monotonic", lambda: now)
+    intake = RequestLimits(1000, 1)
+    for _ in range(3):
+        intake.enter("a", 100, 3)
+        intake.leave("a")
+    with pytest.raises(TooManyCalls) as refused:
+        intake.enter("a", 100, 3)
+    assert (b"retry-after", b"1") in refused.value.headers
+    intake.enter("b", 100, 3)
+    now = 8.0
+    intake.enter("a", 100, 3)

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from fhir.resources.R4B.bundle import Bundle
 
-from models_onnx.card.attributes import PREDICTIVE
+from models_onnx.model_card.attributes import PREDICTIVE
 from tests.cds_hooks.calls import client
 from tests.cds_hooks.web.markup import faults
 

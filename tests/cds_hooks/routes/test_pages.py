@@ -8,11 +8,11 @@ from typing import Any
 import httpx
 import pytest
 
-from cards.rules.governance import every_version
-from cds_hooks.calling.chart import read_chart
-from cds_hooks.calling.request import build_request
-from cds_hooks.service import find_services
-from cds_hooks.storage.identifiers import card_uuid
+from cards.rules.engine.governance import all_rule_versions
+from cds_hooks.services import find_services
+from cds_hooks.simulator.chart import read_chart
+from cds_hooks.simulator.request import build_request
+from cds_hooks.storage.decision import card_uuid
 from cds_hooks.web.pages import HEADERS
 from tests.cds_hooks.calls import PLANNING, client, ours, request_for
 from tests.cds_hooks.web.decisions import AS_OF
@@ -70,11 +70,11 @@ def test_every_link_of_our_own_leads_to_a_page(tmp_path: Path) -> None:
     decision = _decided(tmp_path)
     pages = ("/", f"/explain/{decision}", "/models/mortality_5y")
     targets = {
-        str(httpx.URL(f"http://test{path}").join(each.attributes["href"]))
+        str(httpx.URL(f"http://localhost{path}").join(each.attributes["href"]))
         for path, answer in zip(pages, _get(tmp_path, *pages), strict=True)
         for each in Page(answer.text).all("a", "link")
     }
-    for target in sorted(each for each in targets if each.startswith("http://test/")):
+    for target in sorted(each for each in targets if each.startswith("http://localhost/")):
         (answer,) = _get(tmp_path, target)
         assert answer.status_code == 200, target
 
@@ -199,7 +199,7 @@ def test_the_page_of_a_rule_says_what_it_rests_on_and_whether_it_speaks_here(tmp
 
 
 def test_every_rule_has_a_page_and_a_link_on_the_start_page(tmp_path: Path) -> None:
-    paths = [f"/rules/{rule}" for rule in every_version()]
+    paths = [f"/rules/{rule}" for rule in all_rule_versions()]
     start, *answers = _get(tmp_path, "/", *paths)
     links = {each.attributes["href"] for each in Page(start.text).all("a")}
     for path, answer in zip(paths, answers, strict=True):

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cds_hooks.samples.dates import place_dates
+from cds_hooks.samples.loader import place_dates
 
 AS_OF = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
 

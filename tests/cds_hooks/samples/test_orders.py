@@ -5,13 +5,12 @@ from typing import Any
 
 import pytest
 
-from cards.rules.chart import Chart
-from cards.rules.draft import read_drafts
-from cards.rules.drafted import Drafted
-from cards.rules.engine import MISSING, rule_book
+from cards.rules.engine.rule_book import MISSING, rule_book
+from cards.rules.patient.orders import DraftMedication, read_drafts
+from cards.rules.patient.session import PatientSession
 from cds_hooks.samples import DraftedOrder, list_samples, load_draft, load_patient
-from fhir.record.reader import read_value
-from fhir.record.record import read_record
+from fhir.record.decoding import read_value
+from fhir.record.reading import read_record
 from tests.cds_hooks.samples.reading import AS_OF
 
 ORDERS = [(sample.id, order) for sample in list_samples() for order in sample.orders]
@@ -30,11 +29,11 @@ def expected(order: DraftedOrder) -> list[tuple[str | None, str | None]]:
 @pytest.mark.parametrize(("sample_id", "order"), ORDERS, ids=[order.draft for _, order in ORDERS])
 def test_the_kidney_rules_say_what_the_index_promises(sample_id: str, order: DraftedOrder) -> None:
     bundle, _ = read_value("sample", json.dumps(load_patient(sample_id, AS_OF)).encode())
-    chart = Chart(
+    chart = PatientSession(
         read_record({"sample": bundle}, sample_id, AS_OF), read_drafts(entries(load_draft(order.draft, AS_OF)))
     )
     draft = next(draft for draft in chart.drafts if draft.order is not None)
     assert draft.order is not None
-    findings = rule_book().judge(chart, Drafted(draft, draft.order, chart.medications)).findings
+    findings = rule_book().evaluate(chart, DraftMedication(draft, draft.order, chart.medications)).findings
     kidney = [(finding.rule, finding.band) for finding in findings if finding.rule.startswith("renal-")]
     assert kidney == expected(order)

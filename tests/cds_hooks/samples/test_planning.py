@@ -3,12 +3,12 @@
 import asyncio
 import json
 
-from cds_hooks.predictor import Predictor
 from cds_hooks.protocol.request import read_request
 from cds_hooks.samples import Sample, list_samples, load_patient
-from cds_hooks.service import Advice, Situation
+from cds_hooks.services import Advice, ServiceInput
+from cds_hooks.services._model import Predictor
 from cds_hooks.services.planning import SERVICE
-from fhir.record.record import read_record
+from fhir.record.reading import read_record
 from tests.cds_hooks.samples.reading import AS_OF, EACH_SAMPLE
 
 ALERT_SHARE = 0.10
@@ -27,7 +27,7 @@ async def _decided(sample: Sample) -> Advice:
     }
     request = read_request(json.dumps(body).encode(), SERVICE.answers)
     return await SERVICE.decide(
-        Situation(
+        ServiceInput(
             request=request,
             record=read_record(request.prefetch, sample.id, AS_OF),
             card_uuid=lambda: "00000000-0000-4000-8000-000000000001",
@@ -35,6 +35,7 @@ async def _decided(sample: Sample) -> Advice:
             public_url="https://cds.example",
             decision_id="decision",
             predict=Predictor().predict,
+            model_state="validated",
         )
     )
 

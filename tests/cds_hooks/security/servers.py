@@ -59,6 +59,7 @@ def answering(answer: Answer) -> Iterator[Seen]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # head and body go out at once, without waiting for an acknowledgement
 
         def do_GET(self) -> None:
             length = int(self.headers.get("content-length") or 0)

@@ -147,7 +147,10 @@ def test_what_is_typed_stands_in_the_file_and_in_the_list() -> None:
 def test_check_says_every_mistake_and_ends_with_1() -> None:
     _set_up()
     file = Path("trust.toml")
-    assert (_do("check").exit_code, _do("check").stdout) == (0, "trust.toml can be used: 1 client.\n")
+    done = _do("check")
+    said, rules = done.stdout.splitlines()
+    assert (done.exit_code, said) == (0, "trust.toml can be used: 1 client.")
+    assert "medication rules are not approved at this site" in rules
     file.write_text(file.read_text() + 'networks = ["x1"]\nfhir = ["http://fhir.example.org"]\n')
     done = _do("check")
     assert done.exit_code == 1

@@ -5,8 +5,8 @@ from typing import Any, get_args
 
 import pytest
 
-from cds_hooks.security.sentences import schema
-from cds_hooks.security.untrusted import Reason
+from cds_hooks.errors import UntrustedReason
+from cds_hooks.security.trust_schema import schema
 from tests.cds_hooks.security.conftest import DATA
 from tests.conftest import ROOT
 
@@ -41,7 +41,7 @@ def test_every_setting_of_the_trust_file_is_explained() -> None:
 
 def test_every_reason_is_explained() -> None:
     table = TRUST.partition("## Reasons of a 401")[2]
-    assert {reason for reason in get_args(Reason) if f"`{reason}`" not in table} == set()
+    assert {reason for reason in get_args(UntrustedReason) if f"`{reason}`" not in table} == set()
 
 
 def test_the_corpora_are_as_large_as_is_said() -> None:

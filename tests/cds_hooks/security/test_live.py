@@ -9,9 +9,9 @@ from typing import Any
 import httpx
 import pytest
 
-from cds_hooks.security.signing import SigningKey, sign_token
-from cds_hooks.security.untrusted import UNTRUSTED_BODY
+from cds_hooks.errors import UNTRUSTED_BODY
 from cds_hooks.settings import Settings
+from cds_hooks.simulator.signing import SigningKey, sign_token
 from tests.cds_hooks.security.conftest import make_site
 from tests.cds_hooks.security.forging import Forger
 from tests.cds_hooks.security.test_jwt import ROWS
@@ -58,7 +58,11 @@ def test_a_good_token_is_let_through_to_the_service(address: str, signing_keys: 
         assert (answer.status_code, answer.headers["cache-control"]) == (400, "no-store")
 
 
-@pytest.mark.parametrize("row", ROWS, ids=[row["name"] for row in ROWS])
+# Every forged token is refused in process by test_jwt.py; over HTTP a part of them shows that nothing lies between.
+SAMPLE = ROWS[::8]
+
+
+@pytest.mark.parametrize("row", SAMPLE, ids=[row["name"] for row in SAMPLE])
 def test_a_forged_token_gets_the_one_answer(
     row: dict[str, Any], address: str, signing_keys: dict[str, SigningKey], attacker: SigningKey
 ) -> None:

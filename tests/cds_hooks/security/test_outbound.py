@@ -14,12 +14,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from cds_hooks.security.addresses import AddressRule
+from cds_hooks.security.addresses import AddressRule, Reach, parse_url, reach_of
 from cds_hooks.security.client import Budgets
+from cds_hooks.security.connections import OutboundRefused
 from cds_hooks.security.outbound import FhirBase, OutboundClient
-from cds_hooks.security.reach import Reach, reach_of
-from cds_hooks.security.refused import Refused
-from cds_hooks.security.urls import parse_url
 from tests.cds_hooks.security.servers import Canary, Seen, answering
 from tests.cds_hooks.security.trusting import run
 
@@ -63,7 +61,7 @@ def test_the_token_does_not_follow_a_redirect_to_another_origin(fhir_server: See
             async with outbound.open(_base(fhir_server), "the-token") as http:
                 response = await http.get("redirect", params={"to": f"{other.base}/r4/Patient/1"})
                 assert response.status_code == 302
-                with pytest.raises(Refused):
+                with pytest.raises(OutboundRefused):
                     await http.get("redirect", params={"to": f"{other.base}/r4"}, follow_redirects=True)
             await outbound.aclose()
 
@@ -73,7 +71,7 @@ def test_the_token_does_not_follow_a_redirect_to_another_origin(fhir_server: See
 
 @pytest.mark.parametrize("token", ["a\r\nX-Evil: b", "a b", "", "ä", "a\0", "a,b"])
 def test_a_token_that_could_be_more_than_a_token_is_not_sent(token: str, fhir_server: Seen) -> None:
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(OutboundRefused) as refused:
         _get(_base(fhir_server), token=token)
     assert refused.value.reason == "token"
     assert fhir_server.requests == []
@@ -86,7 +84,7 @@ def test_nothing_is_written_to_a_fhir_server(method: str, path: str, fhir_server
     async def write() -> None:
         outbound = OutboundClient()
         async with outbound.open(_base(fhir_server)) as http:
-            with pytest.raises(Refused) as refused:
+            with pytest.raises(OutboundRefused) as refused:
                 await http.request(method, path)
             assert refused.value.reason == "not-reading"
             assert (await http.post("Observation/_search", data={"patient": "1"})).status_code == 200
@@ -101,7 +99,7 @@ def test_an_answer_over_the_budget_is_not_read(said_before: bool) -> None:
     chunks = b"".join(b"3e8\r\n%s\r\n" % (b"x" * 1000) for _ in range(5)) + b"0\r\n\r\n"
     answer = (200, {}, b"x" * 5000) if said_before else (200, {"transfer-encoding": "chunked"}, chunks)
     with answering(lambda _: answer) as seen:
-        with pytest.raises(Refused) as refused:
+        with pytest.raises(OutboundRefused) as refused:
             _get(_base(seen, max_response_bytes=4096))
         assert refused.value.reason == "too-large"
         assert len(_get(_base(seen, max_response_bytes=5000)).content) == 5000
@@ -109,7 +107,7 @@ def test_an_answer_over_the_budget_is_not_read(said_before: bool) -> None:
 
 def test_a_compressed_answer_is_not_unpacked() -> None:
     with answering(lambda _: (200, {"content-encoding": "gzip"}, b"\x1f\x8b\x08")) as seen:
-        with pytest.raises(Refused) as refused:
+        with pytest.raises(OutboundRefused) as refused:
             _get(_base(seen))
         assert refused.value.reason == "encoded"
         assert seen.requests[0][2]["accept-encoding"] == "identity"
@@ -121,7 +119,7 @@ def test_a_call_makes_no_more_requests_than_its_budget(fhir_server: Seen) -> Non
         async with outbound.open(_base(fhir_server, max_requests=3)) as http:
             for _ in range(3):
                 await http.get("Patient/1")
-            with pytest.raises(Refused) as refused:
+            with pytest.raises(OutboundRefused) as refused:
                 await http.get("Patient/1")
             assert refused.value.reason == "too-many"
         async with outbound.open(_base(fhir_server, max_requests=3)) as http:
@@ -167,7 +165,7 @@ def test_a_name_that_changes_its_address_between_check_and_call_gains_nothing(ca
             async with outbound.open(base, "the-token") as http:
                 assert (await http.get("Patient/1")).status_code == 200
                 for _ in range(2):
-                    with pytest.raises(Refused) as refused:
+                    with pytest.raises(OutboundRefused) as refused:
                         await http.get("Patient/1")
                     assert refused.value.reason == "address"
             await outbound.aclose()

@@ -7,8 +7,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from cds_hooks.security.client import KeySetUrl
-from cds_hooks.security.register import LiveRegister
-from cds_hooks.security.trust_file import ANYTHING, TrustFileError
+from cds_hooks.security.register import WatchedTrustFile
+from cds_hooks.security.trust_file import ANY_NAME, TrustFileError
 from tests.cds_hooks.security.trusting import CLIENT, Clock, Site
 
 
@@ -17,27 +17,63 @@ async def _no_fetch(source: KeySetUrl) -> bytes:
 
 
 @pytest.fixture
-def live(site: Site, clock: Clock) -> LiveRegister:
-    return LiveRegister(site.file, ANYTHING, _no_fetch, clock)
+def live(site: Site, clock: Clock) -> WatchedTrustFile:
+    return WatchedTrustFile(site.file, ANY_NAME, _no_fetch, clock)
 
 
-def _names(live: LiveRegister) -> list[str]:
+def _pass(live: WatchedTrustFile, clock: Clock) -> None:
+    """Two looks, after which a change has been taken."""
+    for _ in range(2):
+        clock.now += 0.5
+        live.register()
+
+
+def _names(live: WatchedTrustFile) -> list[str]:
     return [client.name for client in live.register().clients]
 
 
 def test_a_change_is_seen_after_a_second_and_not_looked_for_before(
-    live: LiveRegister, site: Site, clock: Clock
+    live: WatchedTrustFile, site: Site, clock: Clock
 ) -> None:
     site.write(CLIENT.replace("Example", "Changed"))
-    clock.now += 0.9
+    clock.now += 0.4
     assert _names(live) == ["Example"]
     clock.now += 0.1
+    assert _names(live) == ["Example"], "it may still be being written"
+    clock.now += 0.5
     assert _names(live) == ["Changed"]
 
 
-def test_a_client_that_is_taken_out_is_gone(live: LiveRegister, site: Site, clock: Clock) -> None:
+def test_a_file_that_is_being_written_is_not_read_before_it_has_stopped_changing(
+    live: WatchedTrustFile, site: Site, clock: Clock
+) -> None:
+    whole = CLIENT + CLIENT.replace("Example", "Second").replace("https://ehr", "https://other").replace(
+        "version = 1\n", ""
+    )
+    for length in range(len(CLIENT) - 40, len(whole), 40):  # at some lengths it is a whole file with one client fewer
+        site.write(whole[:length])
+        clock.now += 0.5
+        assert _names(live) == ["Example"]
+    site.write(whole)
+    _pass(live, clock)
+    assert _names(live) == ["Example", "Second"]
+
+
+def test_a_file_that_was_cut_off_between_two_clients_is_refused_by_its_count(
+    live: WatchedTrustFile, site: Site, clock: Clock
+) -> None:
+    second = CLIENT.replace("Example", "Second").replace("https://ehr", "https://other").replace("version = 1\n", "")
+    site.write("clients = 2\n" + CLIENT + second)
+    _pass(live, clock)
+    assert _names(live) == ["Example", "Second"]
+    site.write("clients = 2\n" + CLIENT)
+    _pass(live, clock)
+    assert _names(live) == ["Example", "Second"]
+
+
+def test_a_client_that_is_taken_out_is_gone(live: WatchedTrustFile, site: Site, clock: Clock) -> None:
     site.write("version = 1\n")
-    clock.now += 1
+    _pass(live, clock)
     assert _names(live) == []
 
 
@@ -46,57 +82,57 @@ def test_a_client_that_is_taken_out_is_gone(live: LiveRegister, site: Site, cloc
     [("version = ", "not-toml"), ("version = 2", "form"), (CLIENT + 'networks = ["x1"]\n', "content")],
 )
 def test_a_bad_file_changes_nothing_and_is_said_once(
-    live: LiveRegister, site: Site, clock: Clock, text: str, kind: str
+    live: WatchedTrustFile, site: Site, clock: Clock, text: str, kind: str
 ) -> None:
     site.write(text)
     with capture_logs() as lines:
         for _ in range(3):
-            clock.now += 1
+            _pass(live, clock)
             assert _names(live) == ["Example"]
     assert [(line["log_level"], line["reason"]) for line in lines] == [("error", kind)]
     site.write(CLIENT.replace("Example", "Good again"))
-    clock.now += 1
+    _pass(live, clock)
     assert _names(live) == ["Good again"]
 
 
-def test_a_file_that_is_taken_away_changes_nothing(live: LiveRegister, site: Site, clock: Clock) -> None:
+def test_a_file_that_is_taken_away_changes_nothing(live: WatchedTrustFile, site: Site, clock: Clock) -> None:
     site.file.unlink()
-    clock.now += 1
     with capture_logs() as lines:
+        _pass(live, clock)
         assert _names(live) == ["Example"]
     assert [line["reason"] for line in lines] == ["unreadable"]
 
 
-def test_a_key_file_is_followed_as_well(live: LiveRegister, site: Site, clock: Clock) -> None:
+def test_a_key_file_is_followed_as_well(live: WatchedTrustFile, site: Site, clock: Clock) -> None:
     before = live.register().clients[0].key_source
     key_set = json.loads((site.folder / "jwks.json").read_text())
     (site.folder / "jwks.json").write_text(json.dumps({"keys": key_set["keys"][:1]}))
-    clock.now += 1
+    _pass(live, clock)
     assert live.register().clients[0].key_source != before
 
 
-def test_what_a_refused_file_lacked_may_come_later(live: LiveRegister, site: Site, clock: Clock) -> None:
+def test_what_a_refused_file_lacked_may_come_later(live: WatchedTrustFile, site: Site, clock: Clock) -> None:
     site.write(CLIENT.replace("jwks.json", "later.json").replace("Example", "Later"))
-    clock.now += 1
+    _pass(live, clock)
     assert _names(live) == ["Example"]
     (site.folder / "later.json").write_text((site.folder / "jwks.json").read_text())
-    clock.now += 1
+    _pass(live, clock)
     assert _names(live) == ["Later"]
 
 
 def test_fetched_keys_outlive_a_change_that_is_not_theirs(site: Site, clock: Clock) -> None:
     remote = CLIENT.replace('jwks_file = "jwks.json"', 'jwks_url = "https://ehr.example.org/jwks"')
     site.write(remote)
-    live = LiveRegister(site.file, ANYTHING, _no_fetch, clock)
+    live = WatchedTrustFile(site.file, ANY_NAME, _no_fetch, clock)
     source = live.register().clients[0].key_source
     assert isinstance(source, KeySetUrl)
     keys = live.remote_keys(source)
     site.write(remote + 'tenant = "north"\n')
-    clock.now += 1
+    _pass(live, clock)
     live.register()
     assert live.remote_keys(source) is keys
     site.write(remote.replace("org/jwks", "org/other"))
-    clock.now += 1
+    _pass(live, clock)
     live.register()
     with pytest.raises(KeyError):
         live.remote_keys(source)
@@ -104,5 +140,5 @@ def test_fetched_keys_outlive_a_change_that_is_not_theirs(site: Site, clock: Clo
 
 def test_a_bad_file_at_the_start_is_an_error(tmp_path: Path, clock: Clock) -> None:
     with pytest.raises(TrustFileError) as refused:
-        LiveRegister(tmp_path / "nowhere.toml", ANYTHING, _no_fetch, clock)
+        WatchedTrustFile(tmp_path / "nowhere.toml", ANY_NAME, _no_fetch, clock)
     assert refused.value.kind == "unreadable"

@@ -12,14 +12,13 @@ from urllib.parse import quote
 import httpx
 import pytest
 
+from cds_hooks.security.addresses import BadUrl, Reach, is_loopback, parse_url, reach_of
 from cds_hooks.security.client import ANONYMOUS, Budgets, RegisteredBase
+from cds_hooks.security.connections import OutboundRefused
 from cds_hooks.security.outbound import FhirBase, OutboundClient
-from cds_hooks.security.reach import Reach, is_loopback, reach_of
-from cds_hooks.security.refused import Refused
-from cds_hooks.security.signing import SigningKey
 from cds_hooks.security.trust import DevelopmentTrust, FileTrust
 from cds_hooks.security.trust_file import TrustFileError
-from cds_hooks.security.urls import BadUrl, parse_url
+from cds_hooks.simulator.signing import SigningKey
 from tests.cds_hooks.security.conftest import DATA, make_site
 from tests.cds_hooks.security.servers import Canary, Seen
 from tests.cds_hooks.security.trusting import CLIENT, Clock, Site, nowhere, run
@@ -97,7 +96,7 @@ def test_an_address_outside_the_list_is_not_connected_to(
 
 def _as_fhir_server(trust: FileTrust, url: str) -> None:
     client = trust._live.register().clients[0]
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(OutboundRefused) as refused:
         trust.may_fetch(client, url)
     assert refused.value.reason in ("malformed", "not-registered")
     assert len(url) < 2 or url not in str(refused.value)
@@ -109,7 +108,7 @@ def _without_trust_file(url: str, *, allowed: bool) -> None:
     if allowed:
         assert is_loopback(trust.may_fetch(ANONYMOUS, url).url)
     else:
-        with pytest.raises(Refused):
+        with pytest.raises(OutboundRefused):
             trust.may_fetch(ANONYMOUS, url)
 
 
@@ -118,7 +117,7 @@ async def _as_link_and_redirect(server: Seen, url: str) -> None:
     outbound = OutboundClient(nowhere)
     try:
         for base in (_loopback_base(server), _public_base()):
-            with pytest.raises(Refused):
+            with pytest.raises(OutboundRefused):
                 base.check(url)
             async with outbound.open(base, "canary-token") as http:
                 with suppress(*FAILURES):
@@ -184,7 +183,7 @@ async def _answer_of(base: RegisteredBase, addresses: list[str]) -> str:
     try:
         async with outbound.open(FhirBase(base.url, base.url, base.reach, Budgets(fetch_milliseconds=300))) as http:
             await http.get("Patient/1")
-    except Refused as refused:
+    except OutboundRefused as refused:
         return refused.reason
     except httpx.HTTPError as error:
         return type(error).__name__

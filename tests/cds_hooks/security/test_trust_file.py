@@ -9,9 +9,9 @@ import pytest
 
 from cds_hooks.security.addresses import AddressRule
 from cds_hooks.security.client import Budgets, KeySetUrl, PinnedKeys
-from cds_hooks.security.sentences import schema
-from cds_hooks.security.signing import SigningKey, new_key
-from cds_hooks.security.trust_file import Known, TrustFileError, read_trust_file
+from cds_hooks.security.trust_file import RegistrableNames, TrustFileError, read_trust_file
+from cds_hooks.security.trust_schema import schema
+from cds_hooks.simulator.signing import SigningKey, new_key
 from tests.cds_hooks.security.conftest import DATA
 from tests.cds_hooks.security.trusting import CLIENT, Site
 
@@ -55,16 +55,16 @@ max_requests = 9
 """
 
 
-def _problems(site: Site, text: str, known: Known | None = None) -> list[str]:
+def _problems(site: Site, text: str, known: RegistrableNames | None = None) -> list[str]:
     site.write(text)
     with pytest.raises(TrustFileError) as refused:
-        read_trust_file(site.file, known or Known())
+        read_trust_file(site.file, known or RegistrableNames())
     return list(refused.value.problems)
 
 
 def test_everything_that_can_be_said_is_read(site: Site) -> None:
     site.write(FULL)
-    file = read_trust_file(site.file, Known(services=["order-safety"], hooks=["order-select"]))
+    file = read_trust_file(site.file, RegistrableNames(services=["order-safety"], hooks=["order-select"]))
     client = file.clients[0]
     assert (file.discovery_needs_token, file.refresh_seconds, file.outage_seconds) == (False, 300, 3600)
     assert isinstance(client.key_source, KeySetUrl)
@@ -130,7 +130,9 @@ ROWS: list[dict[str, Any]] = [json.loads(line) for line in (DATA / "trust-files.
 @pytest.mark.parametrize("row", ROWS, ids=[row["name"] for row in ROWS])
 def test_a_mistake_is_said_with_its_place(row: dict[str, Any], site: Site) -> None:
     text = CLIENT.replace(row["replace"], row["with"]) if "replace" in row else CLIENT + row.get("append", "")
-    problems = _problems(site, row.get("text", text), Known(services=["order-safety"], hooks=["patient-view"]))
+    problems = _problems(
+        site, row.get("text", text), RegistrableNames(services=["order-safety"], hooks=["patient-view"])
+    )
     assert any(row["says"] in problem for problem in problems), problems
 
 

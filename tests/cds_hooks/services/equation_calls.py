@@ -49,7 +49,7 @@ def answer_of_site(folder: Path, service: str, sample: str, *changes: Change, **
 
 
 def _request(service: str, sample: str, changes: tuple[Change, ...]) -> dict[str, Any]:
-    request = copy.deepcopy(request_for(service, HOOKS[service], sample, NOW))
+    request = copy.deepcopy(request_for(service, HOOKS.get(service, "patient-view"), sample, NOW))
     for change in changes:
         change(request)
     return request

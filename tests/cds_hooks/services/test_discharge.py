@@ -13,7 +13,7 @@ from fhir.resources.R4B.medicationrequest import MedicationRequest
 from fhir.resources.R4B.servicerequest import ServiceRequest
 
 from tests.cds_hooks.calls import client, ours, request_for
-from tests.cds_hooks.fetching.calls import at_server, facts_of, post, without
+from tests.cds_hooks.prefetch.fetch_calls import at_server, facts_of, post, without
 from tests.fhir_charts import sample_chart, serving_fhir
 
 DISCHARGE = "discharge-medications"

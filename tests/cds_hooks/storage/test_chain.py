@@ -18,6 +18,7 @@ _TEXT = st.text(st.characters(codec="utf-8"))
 _MEMBERS: dict[str, st.SearchStrategy[Any]] = {
     **dict.fromkeys(("id", "hook", "service", "hook_instance", "client", "patient", "outcome"), _TEXT),
     "input_digest": _TEXT,
+    "user_id": st.none() | _TEXT,
     "decided_at": st.integers(0, 2**62),
     **dict.fromkeys(("models", "response", "basis"), st.binary()),
 }
@@ -28,7 +29,8 @@ def _as_documented(previous: bytes, chain: str, position: int, decision: Decisio
     d = decision
     lengths = [len(d.models), len(d.response), len(d.basis)]
     head = [chain, position, d.id, d.decided_at, d.hook, d.service, d.hook_instance, d.client, d.patient, d.outcome]
-    array = json.dumps([*head, d.input_digest, *lengths], ensure_ascii=False, separators=(",", ":"))
+    user = [] if d.user_id is None else [d.user_id]
+    array = json.dumps([*head, d.input_digest, *lengths, *user], ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(previous + array.encode() + d.models + d.response + d.basis).digest()
 
 
@@ -40,7 +42,7 @@ def test_the_hash_can_be_computed_with_the_standard_library_alone(decision: Deci
 
 @pytest.mark.parametrize("member", Decision.__struct_fields__)
 def test_every_member_counts(member: str) -> None:
-    decision = a_decision()
+    decision = a_decision(user_id="k:u")
     value: Any = getattr(decision, member)
     other = value + (1 if isinstance(value, int) else b"." if isinstance(value, bytes) else ".")
     changed = msgspec.structs.replace(decision, **{member: other})

@@ -5,7 +5,7 @@ import uuid
 import pytest
 
 from cds_hooks.storage import card_uuid, decision_of, new_decision_id, suggestion_uuid
-from cds_hooks.storage.identifiers import numbered_uuid, part_uuid
+from cds_hooks.storage.decision import numbered_uuid, part_uuid
 
 
 def test_ids_are_uuids_of_version_7_in_lower_case() -> None:

@@ -15,10 +15,10 @@ from sqlalchemy import func, select, text
 from sqlalchemy.exc import DBAPIError
 
 from cds_hooks.storage import open_decision_log
+from cds_hooks.storage.chain import verify_chain
 from cds_hooks.storage.database import engine_for, parse_url
-from cds_hooks.storage.reading import feedback_on, get_decision, read_rows
+from cds_hooks.storage.queries import feedback_on, get_decision, read_rows
 from cds_hooks.storage.tables import decisions, feedback
-from cds_hooks.storage.verification import verify_chain
 from tests.cds_hooks.storage.samples import a_decision, some_feedback
 
 _ROOT = Path(__file__).resolve().parents[3]

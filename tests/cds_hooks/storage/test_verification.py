@@ -6,8 +6,8 @@ import pytest
 from sqlalchemy import text
 
 from cds_hooks.storage import Decision, open_decision_log
+from cds_hooks.storage.chain import verify_chain
 from cds_hooks.storage.database import engine_for, parse_url
-from cds_hooks.storage.verification import verify_chain
 from tests.cds_hooks.storage.samples import append_together
 
 
@@ -33,7 +33,7 @@ def _tamper(url: str, *statements: str) -> None:
     if parsed.get_backend_name() == "sqlite":
         off = [f"DROP TRIGGER decisions_refuse_{verb}" for verb in ("update", "delete")]
     else:
-        off = ["DROP TRIGGER decisions_refuse ON decisions"]
+        off = [f"DROP TRIGGER decisions_{name} ON decisions" for name in ("refuse", "refuse_row")]
     with engine_for(parsed).begin() as connection:
         for statement in [*off, *statements]:
             connection.execute(text(statement))

@@ -5,8 +5,8 @@ import re
 import httpx
 import pytest
 
-from models_onnx.calculation.attributes import attributes
-from models_onnx.calculation.finding import find_equations
+from models_onnx.equations.card import source_attributes
+from models_onnx.equations.catalogue import find_equations
 from tests.cds_hooks.calls import ours
 from tests.cds_hooks.services.equation_calls import answer
 from tests.cds_hooks.web.markup import faults
@@ -45,7 +45,7 @@ def test_each_equation_has_a_page_with_its_thirteen_attributes_and_a_card_as_jso
     assert "use of race" in page.text
     card = httpx.get(f"{server}/equations/{name}/card.json")
     assert card.status_code == 200
-    assert len(attributes(find_equations()[name])) == 13
+    assert len(source_attributes(find_equations()[name])) == 13
 
 
 def test_an_equation_that_there_is_not_has_no_page(server: str) -> None:

@@ -6,10 +6,8 @@ from typing import Any
 
 import pytest
 
-from cds_hooks.protocol.response import EXTENSION
 from cds_hooks.samples import Sample, list_samples
 from cds_hooks.storage import Decision
-from cds_hooks.web import findings
 from tests.cds_hooks.web.decisions import decided, explained, page_of, rewritten
 from tests.cds_hooks.web.markup import faults
 
@@ -224,7 +222,3 @@ def test_hostile_text_in_a_chart_goes_through_the_whole_server_as_text(tmp_path:
     page = page_of(decided(tmp_path, "ckd4-metformin", "metformin-ckd4-coded", hostile))
     assert faults(page.html) == []
     assert "alert(1)" in page.text
-
-
-def test_the_extension_has_the_key_under_which_it_is_sent() -> None:
-    assert findings.EXTENSION == EXTENSION

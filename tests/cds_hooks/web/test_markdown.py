@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cards.markdown import escape
+from cards.text import escape
 from cds_hooks.web.markdown import render_markdown
 
-_ALLOWED = {"p", "ul", "li", "b", "a"}
+_ALLOWED = {"p", "ul", "ol", "li", "strong", "em", "a", "br"}
 
 
 class _Reader(HTMLParser):
@@ -30,8 +30,8 @@ class _Reader(HTMLParser):
 def test_bold_lists_and_links_are_rendered() -> None:
     html = render_markdown("**Raises**\n- one **two**\n- three\n\n[How **this** works](https://example.org/a?b=1&c=2)")
     assert html == (
-        "<p><b>Raises</b></p>\n<ul><li>one <b>two</b></li><li>three</li></ul>\n"
-        '<p><a href="https://example.org/a?b=1&amp;c=2" rel="noreferrer">How <b>this</b> works</a></p>'
+        "<p><strong>Raises</strong></p>\n<ul>\n<li>one <strong>two</strong></li>\n<li>three</li>\n</ul>\n"
+        '<p><a href="https://example.org/a?b=1&amp;c=2" rel="noreferrer">How <strong>this</strong> works</a></p>'
     )
 
 
@@ -51,7 +51,7 @@ def test_bold_lists_and_links_are_rendered() -> None:
 def test_nothing_in_the_text_can_run(text: str) -> None:
     for tag, attributes in _Reader(render_markdown(text)).tags:
         assert tag in _ALLOWED
-        assert set(attributes) <= {"href", "rel"}
+        assert set(attributes) <= {"href", "rel", "start"}
         assert (attributes.get("href") or "https://").startswith("https://")
 
 

@@ -5,9 +5,9 @@ from typing import Any
 import msgspec
 
 from cds_hooks.routes.pages import manifest_of
-from cds_hooks.web.model_facts import Performance, performance
+from cds_hooks.web.model_page import Performance, performance
 from cds_hooks.web.pages import model_page
-from models_onnx.manifest import Manifest
+from models_onnx.artifact.manifest import Manifest
 from tests.cds_hooks.web.decisions import SITE
 from tests.cds_hooks.web.markup import Page, faults
 

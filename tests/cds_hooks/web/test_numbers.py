@@ -7,7 +7,7 @@ import pkgutil
 import pytest
 
 import cds_hooks.web as package
-from cds_hooks.web.numbers import logistic, logit, people_range, spoken_quantity, wilson
+from cds_hooks.web.numbers import format_quantity, logistic, logit, people_range, wilson
 
 
 @pytest.mark.parametrize("name", [module.name for module in pkgutil.iter_modules(package.__path__)])
@@ -33,7 +33,7 @@ def test_an_interval_contains_its_proportion_and_stays_inside_0_and_1() -> None:
 
 
 def test_a_value_keeps_the_decimals_of_its_size_and_a_real_minus() -> None:
-    assert spoken_quantity(97.24000001, "mg/dL") == "97.2 mg/dL"
-    assert spoken_quantity(-4.0, "mmol/L") == "−4 mmol/L"
-    assert spoken_quantity(12345.6, "U/L") == "12,346 U/L"
-    assert spoken_quantity(41.0, "mL/min/{1.73_m2}") == "41 mL/min/1.73 m²"
+    assert format_quantity(97.24000001, "mg/dL") == "97.2 mg/dL"
+    assert format_quantity(-4.0, "mmol/L") == "−4 mmol/L"
+    assert format_quantity(12345.6, "U/L") == "12,346 U/L"
+    assert format_quantity(41.0, "mL/min/{1.73_m2}") == "41 mL/min/1.73 m²"

@@ -7,11 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cds_hooks.web.inputs import Input
+from cds_hooks.web.charts import HAPPENED, PEOPLE, Waterfall, log_odds_scale, waterfall
+from cds_hooks.web.model_inputs import Input
 from cds_hooks.web.numbers import logistic
-from cds_hooks.web.recorded import Scores
-from cds_hooks.web.scale import HAPPENED, PEOPLE, log_odds_scale
-from cds_hooks.web.waterfall import Waterfall, waterfall
+from cds_hooks.web.recorded_decision import Scores
 
 
 def _chart(base: float, contributions: list[float], known: bool = True) -> Waterfall:

@@ -9,13 +9,13 @@ from typing import Any
 import httpx
 import pytest
 
-from fhir.client import Bounds, FhirClient, Found, Read, Search
+from fhir.client import FetchLimits, FetchResult, FhirClient, Read, Search
 from fhir.client.errors import (
     Busy,
-    Elsewhere,
+    DeadlineExceeded,
     FetchError,
     Forbidden,
-    OutOfTime,
+    ForeignAddress,
     ServerFailed,
     TooLarge,
     Unauthorized,
@@ -32,11 +32,11 @@ CHART = chart_of(*(lab(number) for number in range(1, 8)), lab(9, "9999-9"))
 
 def _ask(
     base: str,
-    question: Callable[[FhirClient], Awaitable[Found]],
-    bounds: Bounds | None = None,
+    question: Callable[[FhirClient], Awaitable[FetchResult]],
+    bounds: FetchLimits | None = None,
     seconds: Callable[[], float] = lambda: 10.0,
-) -> Found:
-    async def run() -> Found:
+) -> FetchResult:
+    async def run() -> FetchResult:
         headers = {"authorization": f"Bearer {CANARY}"}
         async with httpx.AsyncClient(base_url=base, headers=headers, trust_env=False) as http:
             return await question(FhirClient(http, seconds, bounds))
@@ -44,11 +44,11 @@ def _ask(
     return asyncio.run(run())
 
 
-def _search(running: Running, query: Search = LABS, bounds: Bounds | None = None) -> Found:
+def _search(running: Running, query: Search = LABS, bounds: FetchLimits | None = None) -> FetchResult:
     return _ask(running.base, lambda fhir: fhir.fetch(query, "labs"), bounds)
 
 
-def _ids(found: Found) -> list[Any]:
+def _ids(found: FetchResult) -> list[Any]:
     return [entry.resource.id for entry in found.value.entry if entry.resource is not None]
 
 
@@ -75,18 +75,18 @@ def test_a_search_follows_all_pages_with_the_token() -> None:
 
 def test_pages_have_a_bound() -> None:
     with serving_fhir([CHART], page_size=2) as running:
-        found = _search(running, bounds=Bounds(pages=2))
+        found = _search(running, bounds=FetchLimits(pages=2))
     assert len(_ids(found)) == 4
     assert isinstance(found.ended, TooLarge)
 
 
 def test_bytes_have_a_bound_over_all_pages() -> None:
     with serving_fhir([CHART], page_size=2) as running:
-        found = _search(running, bounds=Bounds(bytes=2500))
+        found = _search(running, bounds=FetchLimits(bytes=2500))
         assert isinstance(found.ended, TooLarge)
         assert 0 < len(_ids(found)) < 7
         with pytest.raises(TooLarge):
-            _search(running, bounds=Bounds(bytes=100))
+            _search(running, bounds=FetchLimits(bytes=100))
 
 
 def test_a_bundle_that_was_given_is_continued() -> None:
@@ -97,7 +97,7 @@ def test_a_bundle_that_was_given_is_continued() -> None:
             if link["relation"] == "next"
         )
         given = Bundle(link=(BundleLink("next", next_url),))
-        found = _ask(running.base, lambda fhir: fhir.fetch_rest(given, "labs"))
+        found = _ask(running.base, lambda fhir: fhir.fetch_remaining_pages(given, "labs"))
     assert _ids(found) == ["o4", "o3", "o2", "o1"]
 
 
@@ -116,7 +116,7 @@ def test_a_long_query_is_posted() -> None:
         ("401", Unauthorized),
         ("403", Forbidden),
         ("garbage", Unreadable),
-        ("redirect", Elsewhere),
+        ("redirect", ForeignAddress),
     ],
 )
 def test_what_cannot_be_had_has_its_reason_and_is_not_asked_for_again(mode: str, error: type[FetchError]) -> None:
@@ -152,16 +152,16 @@ def test_a_next_page_at_another_origin_is_not_fetched() -> None:
     with serving_fhir([CHART], mode="next-elsewhere", page_size=3) as running:
         found = _search(running)
     assert len(_ids(found)) == 3
-    assert isinstance(found.ended, Elsewhere)
+    assert isinstance(found.ended, ForeignAddress)
 
 
 def test_the_deadline_ends_a_slow_answer() -> None:
-    with serving_fhir([CHART], mode="slow", delay_seconds=30) as running, pytest.raises(OutOfTime):
+    with serving_fhir([CHART], mode="slow", delay_seconds=30) as running, pytest.raises(DeadlineExceeded):
         _ask(running.base, lambda fhir: fhir.fetch(LABS, "labs"), seconds=lambda: 0.1)
 
 
 def test_after_the_deadline_nothing_is_asked() -> None:
-    with serving_fhir([CHART]) as running, pytest.raises(OutOfTime):
+    with serving_fhir([CHART]) as running, pytest.raises(DeadlineExceeded):
         _ask(running.base, lambda fhir: fhir.fetch(LABS, "labs"), seconds=lambda: 0.0)
     assert running.log.asked == []
 
@@ -171,7 +171,7 @@ def test_pages_that_came_before_the_deadline_stay() -> None:
     with serving_fhir([CHART], page_size=3) as running:
         found = _ask(running.base, lambda fhir: fhir.fetch(LABS, "labs"), seconds=lambda: next(left))
     assert len(_ids(found)) == 6
-    assert isinstance(found.ended, OutOfTime)
+    assert isinstance(found.ended, DeadlineExceeded)
 
 
 def test_nobody_listening_is_said() -> None:
@@ -200,10 +200,10 @@ async def _answering(reader: asyncio.StreamReader, writer: asyncio.StreamWriter,
     writer.close()
 
 
-def _ask_answering(answer: Answer) -> Found:
+def _ask_answering(answer: Answer) -> FetchResult:
     """What the client makes of one answer that no well-meant server gives."""
 
-    async def run() -> Found:
+    async def run() -> FetchResult:
         server = await asyncio.start_server(lambda r, w: _answering(r, w, answer), "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
         async with server, httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}/fhir", trust_env=False) as http:
@@ -224,7 +224,7 @@ def _ask_answering(answer: Answer) -> Found:
         ((200, {}, b'{"resourceType": "Bundle", "entry": "\xff"}'), Unreadable),
         ((204, {}, b""), ServerFailed),
         ((200, {"content-encoding": "gzip"}, b"\x1f\x8b"), Unreadable),
-        ((304, {}, b""), Elsewhere),
+        ((304, {}, b""), ForeignAddress),
         ((500, {}, b"oops"), ServerFailed),
         (
             (

@@ -3,8 +3,8 @@
 import httpx
 import pytest
 
-from fhir.client.errors import Elsewhere
-from fhir.client.pages import next_page
+from fhir.client.client import next_page
+from fhir.client.errors import ForeignAddress
 
 BASE = httpx.URL("https://ehr.example/api/fhir/")
 
@@ -45,5 +45,5 @@ def test_below_the_base_it_is_followed(link: str) -> None:
     ],
 )
 def test_anywhere_else_it_is_not(link: str) -> None:
-    with pytest.raises(Elsewhere):
+    with pytest.raises(ForeignAddress):
         next_page(link, BASE)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fhir.client.errors import NotAQuery
+from fhir.client.errors import InvalidQuery
 from fhir.client.query import Read, Search, escaped
 
 
@@ -23,20 +23,20 @@ def test_an_id_is_taken_as_real_servers_give_it(identity: str) -> None:
     "identity", ["", " ", ".", "..", "a/b", "../metadata", "a?b=c", "a#b", "a%2fb", "a\\b", "a\nb"]
 )
 def test_an_id_that_would_leave_its_place_is_no_query(identity: str) -> None:
-    with pytest.raises(NotAQuery):
+    with pytest.raises(InvalidQuery):
         Read("Patient", identity)
 
 
 @pytest.mark.parametrize("kind", ["", "patient", "Patient/..", "$everything", "http://elsewhere/Patient"])
 def test_a_type_is_a_type(kind: str) -> None:
-    with pytest.raises(NotAQuery):
+    with pytest.raises(InvalidQuery):
         Search(kind, ())
-    with pytest.raises(NotAQuery):
+    with pytest.raises(InvalidQuery):
         Read(kind, "p1")
 
 
 def test_a_parameters_name_is_a_name() -> None:
-    with pytest.raises(NotAQuery):
+    with pytest.raises(InvalidQuery):
         Search("Patient", (("a&b", "c"),))
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fhir.client.retry import seconds_to_wait
+from fhir.client.client import seconds_to_wait
 
 
 def test_seconds_are_taken_as_they_are_said() -> None:

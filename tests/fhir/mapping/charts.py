@@ -3,9 +3,11 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from fhir.mapping.medications import Identity, identify
-from fhir.record.record import PatientRecord, read_record
-from fhir.record.resources import CodeableConcept, Coding, MedicationRequest
+from fhir.mapping.medications.identity import MedicationIdentity, identify
+from fhir.record.datatypes import CodeableConcept, Coding
+from fhir.record.reading import read_record
+from fhir.record.record import PatientRecord
+from fhir.record.resources import MedicationRequest
 from tests.fhir.record.charts import bundle, lean, observation
 
 AS_OF = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
@@ -96,7 +98,7 @@ def order(medication: dict[str, Any] | str, *dosages: dict[str, Any], **more: An
     return decoded
 
 
-def identity_of(words: str | None = None, code: str | None = None) -> Identity:
+def identity_of(words: str | None = None, code: str | None = None) -> MedicationIdentity:
     """What an order by these words and this RxNorm code is identified as."""
     coding = (Coding(RXNORM, code),) if code else ()
     return identify(MedicationRequest(medicationCodeableConcept=CodeableConcept(coding, words)))

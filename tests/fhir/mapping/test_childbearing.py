@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from fhir.mapping.active_medications import active_medications
 from fhir.mapping.childbearing import childbearing_no_contraception, is_contraceptive
+from fhir.mapping.medications.active import active_medications
 from tests.fhir.mapping.charts import ICD10, SNOMED, SUBJECT, condition, identity_of, record_of, request
 
 WOMAN = {"resourceType": "Patient", "id": "p1", "gender": "female", "birthDate": "1996-05-05"}
@@ -13,7 +13,7 @@ WOMAN = {"resourceType": "Patient", "id": "p1", "gender": "female", "birthDate":
 
 def _answer(*resources: dict[str, Any], patient: dict[str, Any] = WOMAN, known: frozenset[str] | None = None) -> object:
     record = record_of(*resources, patient=patient)
-    record.known = known
+    record = record.with_requested(known)
     return childbearing_no_contraception(record, [one.identity for one in active_medications(record)])
 
 

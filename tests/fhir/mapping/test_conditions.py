@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from fhir.mapping.conditions import condition_hits, has_condition
+from fhir.mapping.conditions import condition_hits, find_condition
 from tests.fhir.mapping.charts import ICD10, MAN, SUBJECT, condition, record_of
 
 PREGNANT = "72892002"
@@ -12,7 +12,7 @@ PREGNANT = "72892002"
 
 @pytest.mark.parametrize("status", ["active", "recurrence", "relapse", None])
 def test_an_ill_or_unstated_condition_counts(status: str | None) -> None:
-    hit = has_condition(record_of(condition("49436004", status=status)), "afib")
+    hit = find_condition(record_of(condition("49436004", status=status)), "afib")
     assert hit is not None
     assert hit.source == "Condition/c-49436004"
     assert hit.status == ("active" if status else "unstated")
@@ -20,18 +20,18 @@ def test_an_ill_or_unstated_condition_counts(status: str | None) -> None:
 
 @pytest.mark.parametrize("status", ["inactive", "remission", "resolved"])
 def test_a_condition_that_is_over_does_not_count(status: str) -> None:
-    assert has_condition(record_of(condition("49436004", status=status)), "afib") is None
+    assert find_condition(record_of(condition("49436004", status=status)), "afib") is None
 
 
 @pytest.mark.parametrize("status", ["refuted", "entered-in-error"])
 def test_a_refuted_condition_does_not_count(status: str) -> None:
     refuted = condition("49436004", verificationStatus={"coding": [{"code": status}]})
-    assert has_condition(record_of(refuted), "afib") is None
+    assert find_condition(record_of(refuted), "afib") is None
 
 
 @pytest.mark.parametrize("status", ["confirmed", "provisional", "differential", "unconfirmed"])
 def test_a_condition_that_is_not_refuted_counts(status: str) -> None:
-    assert has_condition(record_of(condition("49436004", verificationStatus={"coding": [{"code": status}]})), "afib")
+    assert find_condition(record_of(condition("49436004", verificationStatus={"coding": [{"code": status}]})), "afib")
 
 
 @pytest.mark.parametrize(
@@ -43,32 +43,32 @@ def test_a_condition_that_is_not_refuted_counts(status: str) -> None:
     ],
 )
 def test_what_has_abated_does_not_count_whatever_its_status_says(over: dict[str, Any]) -> None:
-    assert has_condition(record_of(condition("49436004", **over)), "afib") is None
+    assert find_condition(record_of(condition("49436004", **over)), "afib") is None
 
 
 def test_an_abatement_in_the_future_is_not_yet() -> None:
-    assert has_condition(record_of(condition("49436004", abatementDateTime="2027-01-01")), "afib")
+    assert find_condition(record_of(condition("49436004", abatementDateTime="2027-01-01")), "afib")
 
 
 def test_an_onset_in_the_future_is_not_a_fact_yet() -> None:
-    assert has_condition(record_of(condition("49436004", onsetDateTime="2027-01-01")), "afib") is None
+    assert find_condition(record_of(condition("49436004", onsetDateTime="2027-01-01")), "afib") is None
 
 
 @pytest.mark.parametrize("key", ["gi_bleed_or_ulcer", "overdose", "urticaria_angioedema"])
 def test_history_counts_where_the_key_says_so(key: str) -> None:
     code = {"gi_bleed_or_ulcer": "13200003", "overdose": "55680006", "urticaria_angioedema": "41291007"}[key]
-    assert has_condition(record_of(condition(code, status="resolved", onsetDateTime="1990")), key)
+    assert find_condition(record_of(condition(code, status="resolved", onsetDateTime="1990")), key)
 
 
 @pytest.mark.parametrize(("onset", "counts"), [("2022-01-01", True), ("2021-11-21", True), ("2021-11-10", False)])
 def test_a_fall_counts_for_five_years_healed_or_not(onset: str, counts: bool) -> None:
     fall = condition("161898004", status="resolved", onsetDateTime=onset)
-    assert (has_condition(record_of(fall), "falls_or_fracture") is not None) is counts
+    assert (find_condition(record_of(fall), "falls_or_fracture") is not None) is counts
 
 
 def test_a_key_that_the_table_does_not_have_is_an_error_and_not_silence() -> None:
     with pytest.raises(KeyError, match="afibb"):
-        has_condition(record_of(), "afibb")
+        find_condition(record_of(), "afibb")
 
 
 def test_the_date_is_the_onset_else_the_recording_else_the_encounter() -> None:
@@ -77,7 +77,7 @@ def test_the_date_is_the_onset_else_the_recording_else_the_encounter() -> None:
         "period": {"start": "2026-03-01", "end": "2026-03-09"},
     }  # fmt: skip
     made_in = condition("N17.9", ICD10, status=None, encounter={"reference": "Encounter/e1"})
-    hit = has_condition(record_of(encounter, made_in), "aki")
+    hit = find_condition(record_of(encounter, made_in), "aki")
     assert hit is not None
     assert hit.time is not None
     assert hit.time.date == "2026-03-01"
@@ -88,7 +88,7 @@ def test_of_two_conditions_with_one_key_the_stated_and_newer_one_is_shown() -> N
     newer = condition("5370000", id="new", onsetDateTime="2020-01-01")
     unstated = condition("282825002", id="unstated", status=None, onsetDateTime="2024-01-01")
     for chart in ((older, newer, unstated), (unstated, newer, older)):
-        hit = has_condition(record_of(*chart), "afib")
+        hit = find_condition(record_of(*chart), "afib")
         assert hit is not None
         assert hit.source == "Condition/new"
 
@@ -107,11 +107,11 @@ class TestPregnancy:
 
     @pytest.mark.parametrize(("onset", "counts"), [("2026-05-01", True), ("2026-01-15", True), ("2026-01-10", False)])
     def test_it_counts_for_310_days(self, onset: str, counts: bool) -> None:
-        hit = has_condition(record_of(condition(PREGNANT, onsetDateTime=onset)), "pregnancy")
+        hit = find_condition(record_of(condition(PREGNANT, onsetDateTime=onset)), "pregnancy")
         assert (hit is not None) is counts
 
     def test_without_a_date_it_cannot_be_shown_to_be_current(self) -> None:
-        assert has_condition(record_of(condition(PREGNANT)), "pregnancy") is None
+        assert find_condition(record_of(condition(PREGNANT)), "pregnancy") is None
 
     @pytest.mark.parametrize(
         "end",
@@ -127,19 +127,19 @@ class TestPregnancy:
     )  # fmt: skip
     def test_a_later_delivery_or_loss_ends_it(self, end: dict[str, Any]) -> None:
         record = record_of(condition(PREGNANT, onsetDateTime="2026-05-01"), end)
-        assert has_condition(record, "pregnancy") is None
+        assert find_condition(record, "pregnancy") is None
 
     def test_an_earlier_delivery_does_not(self) -> None:
         birth = condition("O80", ICD10, status="resolved", onsetDateTime="2024-05-01")
-        assert has_condition(record_of(condition(PREGNANT, onsetDateTime="2026-05-01"), birth), "pregnancy")
+        assert find_condition(record_of(condition(PREGNANT, onsetDateTime="2026-05-01"), birth), "pregnancy")
 
     def test_a_resolved_one_does_not_count(self) -> None:
         over = condition(PREGNANT, status="resolved", onsetDateTime="2026-05-01")
-        assert has_condition(record_of(over), "pregnancy") is None
+        assert find_condition(record_of(over), "pregnancy") is None
 
     def test_on_a_mans_record_it_is_refused_and_named(self) -> None:
         record = record_of(condition(PREGNANT, onsetDateTime="2026-05-01"), patient=MAN)
-        assert has_condition(record, "pregnancy") is None
+        assert find_condition(record, "pregnancy") is None
         assert [(refusal.subject, refusal.reason) for refusal in record.refusals] == [
             (f"Condition/c-{PREGNANT}", "impossible")
         ]

@@ -9,16 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fhir.mapping.creatinine_change import is_creatinine_unstable
-from fhir.mapping.kidney import (
-    Kidney,
-    KidneyAbsence,
-    KidneyEstimate,
-    crcl_cockcroft_gault,
-    egfr_best,
-)
-from fhir.mapping.kidney_equations import ckd_epi_2021, cockcroft_gault
-from fhir.record.record import PatientRecord, read_record
+from fhir.mapping.equations import ckd_epi_2021, cockcroft_gault
+from fhir.mapping.kidney import KidneyAbsence, KidneyEstimate, KidneyFunction, crcl_cockcroft_gault, egfr_best
+from fhir.mapping.kidney_inputs import is_creatinine_unstable
+from fhir.record.reading import read_record
+from fhir.record.record import PatientRecord
 from tests.fhir.mapping.charts import (
     MAN,
     SUBJECT,
@@ -44,7 +39,7 @@ STAY = {
 }  # fmt: skip
 
 
-def _estimate(found: Kidney) -> KidneyEstimate:
+def _estimate(found: KidneyFunction) -> KidneyEstimate:
     assert isinstance(found, KidneyEstimate), found
     return found
 
@@ -125,7 +120,7 @@ class TestOneSide:
         assert (found.side, found.instead_of_clearance) == (">", "creatinine")
 
 
-def _absence(found: Kidney) -> KidneyAbsence:
+def _absence(found: KidneyFunction) -> KidneyAbsence:
     assert isinstance(found, KidneyAbsence), found
     return found
 
@@ -180,7 +175,7 @@ class TestEgfr:
     def test_two_reported_values_of_one_day_can_dispute_each_other(self) -> None:
         best = _estimate(egfr_best(record_of(egfr(37.2), egfr(82.3))))
         assert (best.value, best.disputed) == (37.2, True)
-        assert [rival.value for rival in best.rivals] == [37.2, 82.3]
+        assert [rival.value for rival in best.conflicting_values] == [37.2, 82.3]
         assert len(best.sources) == 2
 
     def test_a_dispute_of_another_day_does_not_matter(self) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from fhir.mapping.conditions import has_condition
+from fhir.mapping.conditions import find_condition
 from fhir.mapping.pregnancy import gestation_weeks, negative_test_since
 from fhir.record.time import parse_time
 from tests.fhir.mapping.charts import ICD10, SNOMED, SUBJECT, condition, observation, record_of
@@ -47,13 +47,13 @@ def birth(when: str) -> dict[str, Any]:
 
 
 def source(*resources: dict[str, Any], patient: dict[str, Any] = WOMAN) -> str | None:
-    hit = has_condition(record_of(*resources, patient=patient), "pregnancy")
+    hit = find_condition(record_of(*resources, patient=patient), "pregnancy")
     return hit.source if hit is not None else None
 
 
 def weeks(*resources: dict[str, Any]) -> int | None:
     record = record_of(*resources, patient=WOMAN)
-    hit = has_condition(record, "pregnancy")
+    hit = find_condition(record, "pregnancy")
     assert hit is not None
     return gestation_weeks(record, hit.time if hit.is_onset else None)
 

@@ -5,7 +5,8 @@ from typing import Any
 
 import orjson
 
-from fhir.record.record import PatientRecord, read_record
+from fhir.record.reading import read_record
+from fhir.record.record import PatientRecord
 from fhir.record.resources import decoder
 
 AS_OF = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
@@ -40,6 +41,9 @@ def lean(resource: dict[str, Any]) -> Any:
     return decoder.decode(orjson.dumps(resource))
 
 
-def record_of(*resources: dict[str, Any], as_of: datetime = AS_OF, **how: Any) -> PatientRecord:
-    """The record of p1 from these resources."""
-    return read_record({"patient": lean(PATIENT), "rest": lean(bundle(*resources))}, "p1", as_of, **how)
+def record_of(
+    *resources: dict[str, Any], as_of: datetime = AS_OF, prefetch: dict[str, Any] | None = None, **how: Any
+) -> PatientRecord:
+    """The record of p1 from these resources; `prefetch` in place of the woman who is the patient otherwise."""
+    values = {**(prefetch or {"patient": lean(PATIENT)}), "rest": lean(bundle(*resources))}
+    return read_record(values, "p1", as_of, **how)

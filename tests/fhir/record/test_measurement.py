@@ -119,7 +119,7 @@ def test_a_component_counts_like_an_observation() -> None:
 def test_what_was_entered_in_error_is_no_fact(status: str) -> None:
     record = record_of(observation(CREATININE, 1.2, "mg/dL", status=status))
     assert record.newest("creatinine") is None
-    assert record.observations == []
+    assert record.observations == ()
 
 
 def test_a_period_counts_by_its_end() -> None:

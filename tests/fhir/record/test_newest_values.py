@@ -34,5 +34,5 @@ def test_values_since_an_instant_are_those_of_the_whole_list(days: float, whole_
     since = (as_of - timedelta(days=days)).timestamp()
     if whole_first:
         record.measurements("potassium")
-    found = record.measurements_from("potassium", since)
+    found = record.measurements_since("potassium", since)
     assert found == [one for one in record.measurements("potassium") if one.time.instant >= since]

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from fhir.record.errors import WrongPatient
-from fhir.record.record import read_record
+from fhir.record.reading import read_record
+from fhir.record.refusal import WrongPatient
 from tests.fhir.record.charts import AS_OF, PATIENT, bundle, lean, observation, record_of
 
 CONDITION: dict[str, Any] = {
@@ -70,7 +70,7 @@ def test_a_resource_about_a_device_is_refused_and_named() -> None:
 @pytest.mark.parametrize("status", ["refuted", "entered-in-error"])
 def test_what_was_refuted_is_no_fact(status: str) -> None:
     verification = {"coding": [{"code": status}]}
-    assert record_of(CONDITION | {"verificationStatus": verification}).conditions == []
+    assert record_of(CONDITION | {"verificationStatus": verification}).conditions == ()
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_death_is_read_in_both_forms(death: dict[str, Any]) -> None:
 def test_null_and_empty_values_are_no_error() -> None:
     record = read_record({"patient": None, "labs": lean(bundle()), "other": None}, "p1", AS_OF)
     assert record.patient is None
-    assert record.observations == []
+    assert record.observations == ()
 
 
 def test_a_medication_is_found_by_every_name_it_has() -> None:

@@ -143,6 +143,7 @@ MADE: dict[str, SearchStrategy[Json]] = {
     "Encounter": strategies.encounters(),
     "Procedure": strategies.procedures(),
     "ServiceRequest": strategies.service_requests(),
+    "Immunization": strategies.immunizations(),
 }
 
 

@@ -3,11 +3,11 @@
 import pytest
 
 from fhir.terminology.allergens import Allergen, allergen_of_code, allergen_of_words, reaction_words
-from fhir.terminology.medications import class_members, ingredients, rows
+from fhir.terminology.medications import class_members, ingredients, table_rows
 
 
 def test_every_row_of_the_table_names_a_known_class_or_ingredient() -> None:
-    for row in rows("allergens.csv"):
+    for row in table_rows("allergens.csv"):
         if row["kind"] == "reaction":
             continue
         known = class_members() if row["meaning"] == "class" else ingredients()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from fhir.record.resources import Condition, decoder
-from fhir.terminology.conditions import SNOMED, condition_keys, keys_of
+from fhir.terminology.conditions import SNOMED, condition_keys, condition_keys_of
 
 ICD10 = "http://hl7.org/fhir/sid/icd-10-cm"
 ICD9 = "http://hl7.org/fhir/sid/icd-9-cm"
@@ -50,14 +50,14 @@ MIMIC9 = "http://mimic.mit.edu/fhir/mimic/CodeSystem/mimic-diagnosis-icd9"
     ],
 )
 def test_a_code_means_these_keys(system: str, code: str, keys: tuple[str, ...]) -> None:
-    assert keys_of(system, code) == keys
+    assert condition_keys_of(system, code) == keys
 
 
 @pytest.mark.parametrize(
     ("system", "code"), [(None, "E11.9"), ("urn:other", "E11.9"), (ICD9, "E11.9"), (SNOMED, "E11.9"), (ICD10, None)]
 )
 def test_a_code_counts_only_within_its_own_system(system: str | None, code: str | None) -> None:
-    assert keys_of(system, code) == ()
+    assert condition_keys_of(system, code) == ()
 
 
 def test_the_keys_that_speak_of_history_say_so() -> None:
@@ -75,9 +75,9 @@ def test_no_code_of_the_given_table_was_lost(data_folder: Path) -> None:
     assert [row["key"] for row in given] == list(condition_keys())
     for row in given:
         for code in filter(None, row["snomed"].split(";")):
-            assert row["key"] in keys_of(SNOMED, code)
+            assert row["key"] in condition_keys_of(SNOMED, code)
         for code in filter(None, row["icd10_prefix"].split(";")):
-            assert row["key"] in keys_of(ICD10, f"{code}9" if len(code) == 2 else code)
+            assert row["key"] in condition_keys_of(ICD10, f"{code}9" if len(code) == 2 else code)
 
 
 # Where the notes of the table say more than its prefixes: docs/medications.md.
@@ -96,8 +96,8 @@ def test_every_code_of_the_sample_charts_means_what_the_given_prefixes_say(data_
             listed = [one.replace(".", "") for one in row[columns[system]].split(";") if one]
             if code in listed or (system != SNOMED and code.startswith(tuple(listed))):
                 expected.add(row["key"])
-        assert set(keys_of(system, code)) - EXCEPTIONS == expected - EXCEPTIONS, code
-        assert set(keys_of(system, code)) <= expected | {"dm1"}, code
+        assert set(condition_keys_of(system, code)) - EXCEPTIONS == expected - EXCEPTIONS, code
+        assert set(condition_keys_of(system, code)) <= expected | {"dm1"}, code
         meant += bool(expected)
     assert meant > 300
 

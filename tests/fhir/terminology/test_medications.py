@@ -16,12 +16,12 @@ from fhir.terminology.medications import (
     ndc11,
     orderables,
     product_of,
-    rows,
+    table_rows,
 )
 
 
 def test_every_class_of_an_ingredient_is_in_the_table_of_classes() -> None:
-    named = {name for row in rows("ingredients.csv") for name in row["classes"].split(";") if name}
+    named = {name for row in table_rows("ingredients.csv") for name in row["classes"].split(";") if name}
     assert named <= set(class_members())
     assert all(class_members().values())
 
@@ -29,24 +29,24 @@ def test_every_class_of_an_ingredient_is_in_the_table_of_classes() -> None:
 def test_every_alias_names_known_ingredients() -> None:
     known = ingredient_by_name()
     assert [
-        row for row in rows("aliases.csv") for name in row["ingredients"].split(";") if name and name not in known
+        row for row in table_rows("aliases.csv") for name in row["ingredients"].split(";") if name and name not in known
     ] == []
 
 
 def test_every_product_and_orderable_names_known_ingredients() -> None:
     known = ingredients()
     for table in ("products.csv", "orderables.csv"):
-        for row in rows(table):
+        for row in table_rows(table):
             assert all(code in known for code in row["ingredients"].split(";")), row
 
 
 def test_every_row_says_where_it_is_from() -> None:
     for table in ("ingredients.csv", "aliases.csv", "dose_units.csv", "allergens.csv"):
-        assert all(row["source"] for row in rows(table)), table
+        assert all(row["source"] for row in table_rows(table)), table
 
 
 def test_ingredients_have_one_code_each() -> None:
-    assert len(ingredients()) == len(ingredient_by_name()) == len(rows("ingredients.csv"))
+    assert len(ingredients()) == len(ingredient_by_name()) == len(table_rows("ingredients.csv"))
 
 
 def test_a_code_that_stood_for_another_drug_is_corrected() -> None:
@@ -119,11 +119,11 @@ def test_nothing_of_the_given_tables_was_lost(data_folder: Path) -> None:
     def given(name: str) -> list[dict[str, str]]:
         return list(csv.DictReader((data_folder / "medications" / name).read_text(encoding="utf-8").splitlines()))
 
-    ours = {row["name"]: row for row in rows("ingredients.csv")}
+    ours = {row["name"]: row for row in table_rows("ingredients.csv")}
     for row in given("ingredients.csv"):
         assert ours[row["name"]]["classes"] == row["classes"]
         assert ours[row["name"]]["rxcui"] == row["rxcui"] or row["name"] == "naloxegol"
-    aliases = {row["text"]: row["ingredients"] for row in rows("aliases.csv")}
+    aliases = {row["text"]: row["ingredients"] for row in table_rows("aliases.csv")}
     for row in given("aliases.csv"):
         assert aliases[row["text_lower_case"]] == (row["ingredients"] if row["kind"] == "alias" else "")
     assert set(orderables()) == {row["rxcui"] for row in given("orderables.csv")}

@@ -4,7 +4,7 @@ import pytest
 
 from fhir.terminology.conditions import SNOMED
 from fhir.terminology.medications import ingredients
-from fhir.terminology.pregnancy import contraceptives, ends_pregnancy, use_of, weeks_of_code
+from fhir.terminology.pregnancy import contraceptives, ends_pregnancy, pregnancy_meaning, weeks_of_code
 
 ICD10 = "http://hl7.org/fhir/sid/icd-10-cm"
 ICD9 = "http://hl7.org/fhir/sid/icd-9-cm"
@@ -73,7 +73,7 @@ def test_the_code_of_a_week_is_one_of_icd_10() -> None:
     ],
 )
 def test_a_code_says_one_thing(system: str | None, code: str, use: str | None) -> None:
-    assert use_of(system, code) == use
+    assert pregnancy_meaning(system, code) == use
 
 
 def test_contraceptives_are_ingredients_that_the_tables_know() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fhir.terminology.routes import SNOMED, is_local_route
+from fhir.terminology.dosing import SNOMED, is_local_route
 
 
 @pytest.mark.parametrize(

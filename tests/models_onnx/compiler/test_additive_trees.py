@@ -15,12 +15,12 @@ from models_onnx.compiler import (
     Term,
     Tree,
     additive,
+    ebm_terms,
     from_gradient_boosting,
     from_hist_gradient_boosting,
     steps_of,
-    terms_of,
 )
-from models_onnx.compiler.compile import write_file
+from models_onnx.compiler.explaining_graph import write_file
 from models_onnx.errors import CompileRefused
 from tests.models_onnx.compiler.people import NAMES, Array, beside, invented, says
 from tests.models_onnx.compiler.test_compile import REFERENCE
@@ -44,7 +44,7 @@ def machine(nominal: bool = False) -> Any:
 
 def compiled(fitted: Any, X: Array, neutral: bool = False) -> tuple[AdditiveTrees, bytes]:
     """The model of an EBM and its file."""
-    terms, start = terms_of(fitted, NAMES)
+    terms, start = ebm_terms(fitted, NAMES)
     model = AdditiveTrees.centred(NAMES, terms, start, X, missing_is_neutral=neutral)
     return model, write_file("m", model, REFERENCE, {})
 
@@ -158,4 +158,4 @@ def test_a_machine_of_three_classes_is_refused() -> None:
             X, np.arange(len(y)) % 3
         )
     with pytest.raises(CompileRefused, match="two classes"):
-        terms_of(fitted, NAMES)
+        ebm_terms(fitted, NAMES)

@@ -8,18 +8,18 @@ from numpy.typing import NDArray
 from onnx import checker, load_from_string
 
 from models_onnx.compiler import CalibrationBin, Oracle, PiecewiseLinear, Reference, compile_fitted, verify
-from models_onnx.compiler.compile import write_file
+from models_onnx.compiler.explaining_graph import write_file
+from models_onnx.compiler.families.piecewise import BrokenLine
 from models_onnx.compiler.graph import Graph
 from models_onnx.compiler.parity import boundary_rows
-from models_onnx.compiler.piecewise import Line
 from models_onnx.errors import AdditivityRefused, CompileRefused, ParityRefused
 
 Array = NDArray[np.float64]
 
 MODEL = PiecewiseLinear(
     lines=(
-        Line("a", (0.0, 1.5, 4.0), (0.7, -1.1, 2.0), 0.4, 10.0, 10.0),
-        Line("b", (40.0,), (0.05,), 1.0, 80.0, float("inf")),
+        BrokenLine("a", (0.0, 1.5, 4.0), (0.7, -1.1, 2.0), 0.4, 10.0, 10.0),
+        BrokenLine("b", (40.0,), (0.05,), 1.0, 80.0, float("inf")),
     ),
     base=-2.0,
 )
@@ -36,7 +36,7 @@ def oracle(X: Array) -> tuple[Array, Array]:
     return 1 / (1 + np.exp(-(MODEL.base + contributions.sum(axis=1)))), contributions
 
 
-def _broken_line(x: float, line: Line) -> float:
+def _broken_line(x: float, line: BrokenLine) -> float:
     if np.isnan(x):
         return 0.0
     steps = [weight * max(min(x, line.top) - knot, 0.0) for knot, weight in zip(line.knots, line.weights, strict=True)]

@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models_onnx.compiler import curve, groups, trees
-from models_onnx.compiler.compile import write_file
-from models_onnx.compiler.curve import Curve
-from models_onnx.compiler.polynomial import PiecewisePolynomial
+from models_onnx.compiler import explaining_graph as groups
+from models_onnx.compiler.explaining_graph import write_file
+from models_onnx.compiler.families import piecewise as curve
+from models_onnx.compiler.families import trees
+from models_onnx.compiler.families.piecewise import Curve, PiecewisePolynomial
 from tests.models_onnx.compiler.people import says
 from tests.models_onnx.compiler.test_compile import REFERENCE
 

@@ -27,9 +27,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, SplineTransformer, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
+from models_onnx.artifact.onnx_file import refuse_unsafe
 from models_onnx.compiler import NoExactExplanation, compile_model
 from models_onnx.errors import CompileRefused, ParityRefused
-from models_onnx.onnx_file import refuse_unsafe
 from tests.models_onnx.compiler.people import NAMES, invented, says
 
 

@@ -6,16 +6,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from models_onnx.calculation.calculate import calculate
-from models_onnx.calculation.compiled import COMPILED, CompiledEquation, compiled_name, confirmed, load_compiled
-from models_onnx.calculation.declaration import Equation
-from models_onnx.calculation.finding import compilable, get_equation
 from models_onnx.compiler.equation import compile_equation, verify_equation
+from models_onnx.equations.calculate import calculate
+from models_onnx.equations.catalogue import compilable_outputs, get_equation
+from models_onnx.equations.compiled import PUBLISHED, CompiledEquation, confirm_with_onnx, load_compiled, onnx_file_name
+from models_onnx.equations.declaration import Equation
 from models_onnx.errors import CompileRefused, ExplanationMismatch, UnknownModel, UnsafeModel, WrongShape
 from tests.models_onnx.equations.vectors import vectors_of
 
-PAIRS = compilable()
-IDS = [compiled_name(equation.id, output) for equation, output in PAIRS]
+PAIRS = compilable_outputs()
+IDS = [onnx_file_name(equation.id, output) for equation, output in PAIRS]
 EACH = pytest.mark.parametrize(("equation", "output"), PAIRS, ids=IDS)
 
 
@@ -26,7 +26,7 @@ def _vectors(equation: Equation, output: str) -> list[dict[str, Any]]:
 @EACH
 def test_the_committed_file_is_what_the_compiler_writes_and_agrees(equation: Equation, output: str) -> None:
     content = compile_equation(equation, output)
-    assert (COMPILED / compiled_name(equation.id, output)).read_bytes() == content
+    assert (PUBLISHED / onnx_file_name(equation.id, output)).read_bytes() == content
     if output in ("5y", "ascvd|10y", "score"):  # the others differ in their coefficients only
         assert verify_equation(equation, output, content) <= 1e-9
 
@@ -93,14 +93,14 @@ def test_a_file_of_another_equation_does_not_pass_the_proof() -> None:
 
 def test_a_result_that_the_file_does_not_confirm_is_not_shown() -> None:
     result = calculate(get_equation("kfre_4"), vectors_of("kfre_4")[0]["inputs"], "5y")
-    assert confirmed(result).value == pytest.approx(result.value, rel=1e-12)
+    assert confirm_with_onnx(result).value == pytest.approx(result.value, rel=1e-12)
     changed = replace(result, working=replace(result.working, value=float(result.value) + 0.01))
     with pytest.raises(ExplanationMismatch):
-        confirmed(changed)
+        confirm_with_onnx(changed)
     first, *others = result.working.contributions
     other_parts = (replace(first, contribution=first.contribution + 0.5), *others)
     with pytest.raises(ExplanationMismatch):
-        confirmed(replace(result, working=replace(result.working, contributions=other_parts)))
+        confirm_with_onnx(replace(result, working=replace(result.working, contributions=other_parts)))
 
 
 def test_bytes_that_are_no_model_and_rows_of_another_shape_are_refused() -> None:

@@ -3,10 +3,9 @@
 import numpy as np
 import pytest
 
-from models_onnx.compiler.compile import write_file
-from models_onnx.compiler.familiarity import Familiarity
-from models_onnx.compiler.piecewise import Line, PiecewiseLinear
-from models_onnx.compiler.reference import Reference
+from models_onnx.compiler.explaining_graph import write_file
+from models_onnx.compiler.families.piecewise import BrokenLine, PiecewiseLinear
+from models_onnx.compiler.reference import Familiarity, Reference
 from tests.models_onnx.compiler.people import Array, says
 from tests.models_onnx.compiler.test_compile import REFERENCE
 
@@ -23,7 +22,7 @@ def cohort(people: int = 4000) -> Array:
 
 def file_of(known: Familiarity) -> bytes:
     """A small model's file with this cohort in it."""
-    lines = tuple(Line(name, (0.0,), (0.01,), 0.0, 200.0, 200.0) for name in ("a", "b", "c"))
+    lines = tuple(BrokenLine(name, (0.0,), (0.01,), 0.0, 200.0, 200.0) for name in ("a", "b", "c"))
     return write_file("m", PiecewiseLinear(lines, 0.0), Reference(REFERENCE.quantiles, REFERENCE.bins, known), {})
 
 

@@ -25,7 +25,7 @@ from sklearn.preprocessing import (
 )
 
 from models_onnx.compiler import CoxModel, Survival, compile_model
-from models_onnx.compiler.sklearn_columns import Inputs, through
+from models_onnx.compiler.readers.sklearn_columns import Inputs, columns_behind
 from models_onnx.errors import CompileRefused
 from tests.models_onnx.compiler.oracles import linear_shap
 from tests.models_onnx.compiler.people import NAMES, Array, invented, says
@@ -161,7 +161,7 @@ def test_a_category_that_no_float32_equals_is_refused() -> None:
     X = np.array([[0.1], [0.2]] * 20)
     encoder = OneHotEncoder(sparse_output=False).fit(X)
     with pytest.raises(CompileRefused, match="no float32"):
-        through(encoder, Inputs(("dose",), frozenset(), {}).start(), Inputs(("dose",), frozenset(), {}))
+        columns_behind(encoder, Inputs(("dose",), frozenset(), {}).start(), Inputs(("dose",), frozenset(), {}))
 
 
 def study(people: int = 600) -> tuple[Array, Array, Any]:

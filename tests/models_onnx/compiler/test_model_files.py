@@ -15,8 +15,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from models_onnx.compiler import ShapleyTrees, compile_model
-from models_onnx.compiler.compile import write_file
-from models_onnx.compiler.tree_source import read_file
+from models_onnx.compiler.explaining_graph import write_file
+from models_onnx.compiler.readers.source import read_file
 from models_onnx.errors import CompileRefused
 from tests.models_onnx.compiler.oracles import BACKGROUND, tree_shap
 from tests.models_onnx.compiler.people import NAMES, beside, by_coalitions, invented, says

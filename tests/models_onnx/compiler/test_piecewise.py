@@ -3,7 +3,7 @@
 import numpy as np
 import onnxruntime
 
-from models_onnx.compiler.compile import write_file
+from models_onnx.compiler.explaining_graph import write_file
 from tests.models_onnx.compiler.test_compile import MODEL, REFERENCE, oracle, rows
 
 

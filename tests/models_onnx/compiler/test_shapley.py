@@ -16,8 +16,8 @@ from models_onnx.compiler import (
     from_gradient_boosting,
     from_hist_gradient_boosting,
 )
-from models_onnx.compiler.compile import write_file
-from models_onnx.compiler.shapley import weights
+from models_onnx.compiler.explaining_graph import write_file
+from models_onnx.compiler.families.shapley_trees import weights
 from models_onnx.errors import CompileRefused
 from tests.models_onnx.compiler.oracles import BACKGROUND, tree_shap
 from tests.models_onnx.compiler.people import NAMES, Array, beside, by_coalitions, invented, says

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models_onnx.compiler.table import read_rows
+from models_onnx.compiler.readers.rows import read_rows
 from models_onnx.errors import CompileRefused
 
 TEXT = "id,bun,age,died\np1,,70,1\np2,12.5,NA,0\n\np3, 3e1 ,50,1\n"

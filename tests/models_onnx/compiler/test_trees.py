@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models_onnx.compiler.trees import Cuts, at_most, below
+from models_onnx.compiler.families.trees import Cuts, at_most, below
 
 FLOAT32 = st.floats(width=32, allow_nan=False)
 

@@ -4,17 +4,17 @@ import numpy as np
 import pytest
 
 from models_onnx.evaluation import metrics
-from models_onnx.evaluation.bootstrap import Estimate, Rows, estimate, gain
+from models_onnx.evaluation.bootstrap import Estimate, PatientRows, estimate, gain
 from tests.models_onnx.evaluation.test_metrics import people
 
 
 def test_a_sample_has_as_many_people_as_there_are() -> None:
-    assert [drawn.sum(axis=1).tolist() for drawn in Rows.alone(50).samples(60, 1)] == [[50.0] * 40, [50.0] * 20]
+    assert [drawn.sum(axis=1).tolist() for drawn in PatientRows.alone(50).samples(60, 1)] == [[50.0] * 40, [50.0] * 20]
 
 
 def test_the_rows_of_one_patient_are_drawn_together() -> None:
     patient = np.array([0, 1, 1, 2, 2, 2])
-    (drawn,) = Rows(patient, np.ones(6)).samples(30, 1)
+    (drawn,) = PatientRows(patient, np.ones(6)).samples(30, 1)
     assert (drawn[:, 1] == drawn[:, 2]).all()
     assert (drawn[:, 3] == drawn[:, 5]).all()
     assert (drawn[:, [0, 1, 3]].sum(axis=1) == 3).all()
@@ -25,7 +25,7 @@ def test_stays_of_the_same_people_widen_the_interval() -> None:
     twice, labels = np.repeat(margin, 2), np.repeat(y, 2)
     by_row = estimate({"oe": metrics.observed_expected}, twice, labels, 200, 1)["oe"]
     patient = np.repeat(np.arange(len(y)), 2)
-    rows = Rows(patient, np.ones(len(labels)))
+    rows = PatientRows(patient, np.ones(len(labels)))
     by_patient = estimate({"oe": metrics.observed_expected}, twice, labels, 200, 1, rows)["oe"]
     assert by_patient.high - by_patient.low > 1.2 * (by_row.high - by_row.low)
 
@@ -33,7 +33,7 @@ def test_stays_of_the_same_people_widen_the_interval() -> None:
 def test_who_speaks_for_two_counts_twice() -> None:
     margin, y = people()
     weight = np.random.default_rng(3).integers(0, 3, len(y)).astype(np.float64)
-    weighted = estimate({"auroc": metrics.auroc}, margin, y, 0, 1, Rows(np.arange(len(y)), weight))["auroc"]
+    weighted = estimate({"auroc": metrics.auroc}, margin, y, 0, 1, PatientRows(np.arange(len(y)), weight))["auroc"]
     count = weight.astype(int)
     assert weighted == estimate({"auroc": metrics.auroc}, np.repeat(margin, count), np.repeat(y, count), 0, 1)["auroc"]
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.stats import beta
 from sklearn.linear_model import LogisticRegression
 
-from models_onnx.evaluation.calibration import jeffreys, logistic_recalibration, sigmoid
+from models_onnx.evaluation.metrics import jeffreys, logistic_recalibration, sigmoid
 from tests.models_onnx.evaluation.test_metrics import people
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from models_onnx.gates.card_lint import lint, reading_grade
+from models_onnx.gates.checks.wording import lint, reading_grade
 from tests.models_onnx.gates.test_judgement_gates import card
 
 WHY = "There is one thing to consider, and not doing it needs no button."

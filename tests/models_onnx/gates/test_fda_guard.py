@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from models_onnx.gates.fda_guard import attribute_reasons, device_reasons, is_cleared
+from models_onnx.gates.checks.device import attribute_reasons, device_reasons, is_cleared
 
 FINE: dict[str, Any] = {
     "horizon_hours": 720.0,

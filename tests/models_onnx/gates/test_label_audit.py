@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from models_onnx.gates.label_audit import audit_label
+from models_onnx.gates.checks.label import audit_label
 from models_onnx.gates.obermeyer import CONDITIONS, COST, SHARE_BLACK, score_trained_on, simulate
 
 

@@ -6,11 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from models_onnx.gates.gate import ALL, Gate, find_gates
-from models_onnx.gates.plots import calibration, forest
-from models_onnx.gates.report import html
-from models_onnx.gates.result import Verdict
-from models_onnx.gates.run import Report, _run, encode, run_gates
+from models_onnx.gates.gate import ALL, Gate, Verdict, find_gates
+from models_onnx.gates.report import calibration, forest, report_html
+from models_onnx.gates.run import GateReport, _run, encode, run_gates
 from models_onnx.gates.subject import Evidence, Subject
 from tests.models_onnx.gates.test_judgement_gates import audit, panel
 from tests.models_onnx.workshop import evidence
@@ -19,7 +17,7 @@ __all__ = ["panel"]
 
 
 @pytest.fixture(scope="session")
-def report(good: Subject, panel: object) -> Report:
+def report(good: Subject, panel: object) -> GateReport:
     """All gates on the committed model, with what a clone without data has, and an audit."""
     from models_onnx.gates.obermeyer import Panel
 
@@ -33,7 +31,7 @@ def test_there_are_eighteen_gates_each_with_a_question() -> None:
     assert all(gate.asks.endswith("?") for gate in gates)
 
 
-def test_what_did_not_run_is_red(report: Report) -> None:
+def test_what_did_not_run_is_red(report: GateReport) -> None:
     results = {result.gate: result for result in report.results}
     assert results["G16"].status == "not run"
     assert "G16" in report.summary.red
@@ -48,7 +46,7 @@ def test_a_gate_that_breaks_has_failed_and_the_others_go_on(good: Subject) -> No
     assert (result.status, result.why) == ("failed", "The check broke off: ZeroDivisionError: of all things")
 
 
-def test_the_json_holds_every_gate_with_its_reason(report: Report) -> None:
+def test_the_json_holds_every_gate_with_its_reason(report: GateReport) -> None:
     document = json.loads(encode(report))
     assert [each["gate"] for each in document["results"]] == list(ALL)
     assert all(each["why"] for each in document["results"])
@@ -72,16 +70,16 @@ class Page(HTMLParser):
         self.text += data
 
 
-def test_the_page_is_one_file_that_loads_and_runs_nothing(report: Report) -> None:
-    page = Page(html(report))
+def test_the_page_is_one_file_that_loads_and_runs_nothing(report: GateReport) -> None:
+    page = Page(report_html(report))
     assert not {"script", "img", "link", "iframe", "object", "form"} & set(page.tags)
     assert not [name for _, name, _ in page.found if name.startswith("on") or name in ("src", "srcset")]
     assert all(value.startswith("#") for tag, name, value in page.found if name == "href")
-    assert "url(" not in html(report)
+    assert "url(" not in report_html(report)
 
 
-def test_the_page_can_be_read_by_ear_and_by_keyboard(report: Report) -> None:
-    text = html(report)
+def test_the_page_can_be_read_by_ear_and_by_keyboard(report: GateReport) -> None:
+    text = report_html(report)
     page = Page(text)
     assert ("html", "lang", "en") in page.found
     pictures = [value for tag, name, value in page.found if tag == "svg" and name == "aria-label"]
@@ -95,10 +93,10 @@ def test_the_page_can_be_read_by_ear_and_by_keyboard(report: Report) -> None:
         assert result.status in page.text
 
 
-def test_words_of_a_model_are_never_markup(report: Report) -> None:
+def test_words_of_a_model_are_never_markup(report: GateReport) -> None:
     import msgspec
 
-    text = html(msgspec.structs.replace(report, title='<img src=x onerror="alert(1)">'))
+    text = report_html(msgspec.structs.replace(report, title='<img src=x onerror="alert(1)">'))
     assert "<img" not in text
 
 
@@ -120,6 +118,6 @@ def test_a_drawing_without_figures_is_none_and_one_without_an_interval_says_so()
     assert "insufficient" in drawn
 
 
-def test_the_page_is_written_as_it_is(report: Report, tmp_path: Path) -> None:
-    (tmp_path / "gates.html").write_text(html(report), encoding="utf-8")
+def test_the_page_is_written_as_it_is(report: GateReport, tmp_path: Path) -> None:
+    (tmp_path / "gates.html").write_text(report_html(report), encoding="utf-8")
     assert (tmp_path / "gates.html").read_text(encoding="utf-8").startswith("<!doctype html>")

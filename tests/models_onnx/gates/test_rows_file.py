@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from models_onnx.errors import ImportRefused
-from models_onnx.gates.rows_file import FromRows, read_rows
+from models_onnx.gates.rows import RowsFromFile, read_rows
 from models_onnx.gates.run import run_gates
 from models_onnx.gates.subject import Subject, read_subject
-from models_onnx.importing import import_model
+from models_onnx.release.importing import import_model
 from tests.models_onnx.gates.judging import judge
-from tests.models_onnx.test_importing import feature_map, their_card, theirs
+from tests.models_onnx.release.test_importing import feature_map, their_card, theirs
 from tests.models_onnx.workshop import KEYS, SIGNER, evidence
 
 __all__ = ["theirs"]
@@ -47,7 +47,7 @@ def people(subject: Subject, path: Path, shift: float = 0.0, gap: float = 1.0) -
     return path
 
 
-def brought(found: FromRows) -> dict[str, Any]:
+def brought(found: RowsFromFile) -> dict[str, Any]:
     """What the rows give, as evidence."""
     return {"people": found.people, "audit": found.audit, "library": found.library}
 

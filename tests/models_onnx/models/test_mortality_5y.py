@@ -8,15 +8,15 @@ import pandas as pd
 import pytest
 
 from models_onnx.models.mortality_5y import LABS, SPEC, TWIN
-from models_onnx.registry import ARTIFACTS, load_model
-from models_onnx.runtime import Model
-from models_onnx.training.cohort import Cohort, build_cohort, inputs_of, read_table
-from models_onnx.training.commands import Comparison, check_model
+from models_onnx.serving.registry import ARTIFACTS, load_model
+from models_onnx.serving.runtime import Model
+from models_onnx.training.commands import RetrainedComparison, check_model
+from models_onnx.training.data.cohort import Cohort, build_cohort, inputs_of, read_table
 from models_onnx.training.score import Scorer
 
 
 @pytest.fixture(scope="module")
-def comparison(data_folder: Path) -> Comparison:
+def comparison(data_folder: Path) -> RetrainedComparison:
     """The model trained again from the table, beside the committed one."""
     return check_model("mortality_5y", data_folder)
 
@@ -33,8 +33,9 @@ def people(real: pd.DataFrame) -> Cohort:
     return build_cohort(SPEC, real)
 
 
+@pytest.mark.slow  # .ci/run also trains every model again with `cds-hooks model train --check`
 @pytest.mark.outside_data
-def test_training_again_gives_the_committed_model(comparison: Comparison) -> None:
+def test_training_again_gives_the_committed_model(comparison: RetrainedComparison) -> None:
     assert comparison.same_data
     assert comparison.probability <= 1e-4
     assert comparison.auroc <= 0.002

@@ -5,20 +5,19 @@ import pytest
 from numpy.typing import NDArray
 from statsmodels.duration.hazard_regression import PHReg
 
-from models_onnx.estimator import AdditiveCox, AdditiveLogistic
-from models_onnx.training.additive import Linear, fit_cox_model, fit_logistic
-from models_onnx.training.cohort import Cohort
-from models_onnx.training.cox import fit_cox
-from models_onnx.training.hinges import place_knots
-from models_onnx.training.people import People
+from models_onnx.spec import AdditiveCox, AdditiveLogistic
+from models_onnx.training.data.cohort import Cohort
+from models_onnx.training.data.follow_up import FittingRows
+from models_onnx.training.fitting.additive import Linear, fit_cox, fit_cox_model, fit_logistic
+from models_onnx.training.fitting.hinges import place_knots
 from tests.models_onnx.invented import INVENTED
 
 COX = AdditiveCox(knots=2, penalty=5.0, horizons_years=(1, 2))
 
 
-def people(cohort: Cohort) -> People:
+def people(cohort: Cohort) -> FittingRows:
     """Everybody of the cohort."""
-    return People(INVENTED.inputs, cohort.X, cohort.observed, cohort.recent)
+    return FittingRows(INVENTED.inputs, cohort.X, cohort.observed, cohort.recent)
 
 
 @pytest.fixture(scope="module", params=["logistic", "cox"])
@@ -42,7 +41,7 @@ def test_knots_begin_at_the_lowest_value_rise_and_end_below_the_top(cohort: Coho
 
 def test_the_basis_is_missing_where_the_input_is(cohort: Cohort) -> None:
     hinges = place_knots(cohort.X, 2)
-    spread = hinges.spread(cohort.X)
+    spread = hinges.expand(cohort.X)
     assert (np.isnan(spread) == np.isnan(cohort.X)[:, hinges.owner]).all()
 
 

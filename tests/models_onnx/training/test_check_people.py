@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from models_onnx.errors import TrainingRefused
-from models_onnx.training.check_people import check_people, is_people_table
+from models_onnx.training.data.check_tables import check_people, is_people_table
 
 PERSON = {
     "participant_id": "1999_1",

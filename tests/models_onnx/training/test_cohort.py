@@ -9,7 +9,7 @@ import pytest
 
 from models_onnx.errors import TrainingRefused
 from models_onnx.models.mortality_5y import LABS
-from models_onnx.training.cohort import Cohort, believed, build_cohort, inputs_of, read_table
+from models_onnx.training.data.cohort import Cohort, build_cohort, inputs_of, read_table, without_implausible
 from tests.models_onnx.invented import INVENTED
 
 
@@ -55,7 +55,7 @@ def test_nothing_is_learned_from_a_value_that_the_bedside_would_refuse(rows: pd.
     X = inputs_of(INVENTED, wild)
     column = INVENTED.feature_names.index("dbp_mmhg")
     assert X[0, column] == 5000.0
-    assert np.isnan(believed(INVENTED, X)[0, column])
+    assert np.isnan(without_implausible(INVENTED, X)[0, column])
 
 
 def test_text_that_is_no_number_is_missing(rows: pd.DataFrame) -> None:

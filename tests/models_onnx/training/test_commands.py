@@ -7,7 +7,7 @@ import pytest
 
 from models_onnx.errors import TrainingRefused
 from models_onnx.models.mortality_5y import SPEC
-from models_onnx.registry import ARTIFACTS, load_model
+from models_onnx.serving.registry import ARTIFACTS, load_model
 from models_onnx.training.commands import check_model, evaluate_rows, train_model
 from models_onnx.training.pipeline import Trained
 

@@ -5,11 +5,11 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from models_onnx.estimator import AdditiveLogistic, AdditiveTrees, Estimator, ShallowTrees
 from models_onnx.models.readmission_30d import SPEC as READMISSION
-from models_onnx.training import compare as comparing
+from models_onnx.spec import AdditiveLogistic, AdditiveTrees, Estimator, ShallowTrees
+from models_onnx.training import evaluate as comparing
 from models_onnx.training.commands import no_progress
-from models_onnx.training.compare import candidates, compare
+from models_onnx.training.evaluate import candidates, compare
 from tests.models_onnx.invented import INVENTED, as_table
 
 SMALL: dict[str, Estimator] = {

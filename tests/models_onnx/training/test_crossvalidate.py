@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from models_onnx.errors import TrainingRefused
-from models_onnx.training.additive import Linear
-from models_onnx.training.cohort import Cohort
 from models_onnx.training.commands import no_progress
 from models_onnx.training.crossvalidate import Folds
+from models_onnx.training.data.cohort import Cohort
+from models_onnx.training.fitting.additive import Linear
 from tests.models_onnx.invented import INVENTED
 
 

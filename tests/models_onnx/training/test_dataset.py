@@ -10,9 +10,8 @@ import pytest
 
 from models_onnx.errors import TrainingRefused
 from models_onnx.models.readmission_30d import SPEC
-from models_onnx.training.charts import Chart, by_patient, read_bundle, read_charts
-from models_onnx.training.dataset import dataset, describe, rows_of, spec_of_charts
-from models_onnx.training.point_in_time import known_at
+from models_onnx.training.data.charts import Chart, by_patient, known_at, read_bundle, read_charts
+from models_onnx.training.data.dataset import dataset, describe, rows_of, spec_of_charts
 
 ACT = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
 ICD = "http://hl7.org/fhir/sid/icd-10-cm"

@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 
 from models_onnx.errors import TrainingRefused
-from models_onnx.spec import DAYS_PER_YEAR, FollowUp, Outcome
-from models_onnx.training.follow_up import Observed, c_index, observe
+from models_onnx.spec import DAYS_PER_YEAR, FollowUp, OutcomeSpec
+from models_onnx.training.data.follow_up import Observed, c_index, observe
 
-OUTCOME = Outcome(
+OUTCOME = OutcomeSpec(
     column="died",
     words="died within 5 years",
     horizon_days=5 * DAYS_PER_YEAR,
@@ -62,7 +62,7 @@ def test_an_impossible_follow_up_is_refused(months: list[float], died: list[floa
 
 
 def test_an_outcome_that_is_neither_0_nor_1_is_refused() -> None:
-    outcome = Outcome(column="died", words="died", horizon_days=30)
+    outcome = OutcomeSpec(column="died", words="died", horizon_days=30)
     with pytest.raises(TrainingRefused, match="0 or 1"):
         observe(outcome, pd.DataFrame({"died": [0.0, np.nan]}), np.ones(2, dtype=bool))
 

@@ -6,16 +6,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from models_onnx.artifact import Artifact
-from models_onnx.compiler.piecewise import PiecewiseLinear
+from models_onnx.artifact.folder import Artifact
+from models_onnx.compiler.families.piecewise import PiecewiseLinear
 from models_onnx.errors import ParityRefused
-from models_onnx.estimator import AdditiveCox, AdditiveTrees, Estimator, ShallowTrees
-from models_onnx.runtime import Model
-from models_onnx.spec import Floors
-from models_onnx.training.additive import Linear
-from models_onnx.training.cohort import Cohort, build_cohort
+from models_onnx.serving.runtime import Model
+from models_onnx.spec import AdditiveCox, AdditiveTrees, Estimator, Floors, ShallowTrees
 from models_onnx.training.commands import no_progress
 from models_onnx.training.crossvalidate import Folds
+from models_onnx.training.data.cohort import Cohort, build_cohort
+from models_onnx.training.fitting.additive import Linear
 from models_onnx.training.pipeline import Trained, train
 from tests.models_onnx.invented import INVENTED, as_table
 

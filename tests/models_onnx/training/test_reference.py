@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from models_onnx.training.reference import QUANTILES, build_reference
+from models_onnx.training.crossvalidate import QUANTILES, build_reference
 
 
 def test_bins_hold_everyone_once_and_rise() -> None:

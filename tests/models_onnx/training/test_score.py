@@ -11,16 +11,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cds_hooks.estimating import estimate
-from fhir.mapping.features import features_named
-from fhir.mapping.vector import map_features
-from fhir.record.reader import read_value
-from fhir.record.record import read_record
+from cds_hooks.services._model import estimate
+from fhir.mapping.features.catalog import features_named
+from fhir.mapping.features.vector import map_features
+from fhir.record.decoding import read_value
+from fhir.record.reading import read_record
 from fhir.terminology.analytes import LOINC
 from models_onnx.errors import TrainingRefused
 from models_onnx.models.mortality_5y import SPEC, TWIN
-from models_onnx.registry import load_model
-from models_onnx.runtime import Model, Prediction
+from models_onnx.serving.registry import load_model
+from models_onnx.serving.runtime import Model, Prediction
 from models_onnx.training import score
 from models_onnx.training.score import Scorer, score_file
 
@@ -161,7 +161,7 @@ def test_a_row_is_scored_as_the_server_scores_the_same_facts(without: tuple[str,
     model, twin = load_model("mortality_5y"), load_model("mortality_5y_small")
     vector = map_features(record, features_named(model.features))
     own = model.predict(vector.values)
-    found = asyncio.run(estimate(predict, vector, model, twin))
+    found = asyncio.run(estimate(predict, vector, model, twin, "validated"))
     if not without or len(without) == 2:
         assert row.probability[0] == own.probability
         assert np.array_equal(row.contributions[0], own.contributions)

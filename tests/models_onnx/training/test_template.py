@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from cds_hooks.commands.model import app
-from models_onnx.errors import SpecRefused
+from cds_hooks.commands.model.main import app
+from models_onnx.errors import DeclarationError
 from models_onnx.training.template import write_template
 
 
@@ -67,11 +67,11 @@ def test_a_model_of_ones_own_is_written_trained_and_scored_by_the_guide(
 
 def test_a_name_that_is_no_module_is_refused(tmp_path: Path) -> None:
     for name in ("Toy", "toy-30d", "../toy", "t"):
-        with pytest.raises(SpecRefused, match="lower case"):
+        with pytest.raises(DeclarationError, match="lower case"):
             write_template(name, tmp_path)
 
 
 def test_nothing_is_written_over_a_file_that_is_there(tmp_path: Path) -> None:
     write_template("toy_30d", tmp_path)
-    with pytest.raises(SpecRefused, match="already"):
+    with pytest.raises(DeclarationError, match="already"):
         write_template("toy_30d", tmp_path)

@@ -11,7 +11,7 @@ from msgspec import Raw
 
 from cds_hooks.errors import BadRequest
 from cds_hooks.protocol.hooks import DeclaredHook, WrongDeclaration, read_declarations
-from cds_hooks.service import find_services
+from cds_hooks.services import find_services
 from tests.cds_hooks.calls import PLANNING, client, request_for
 
 NAME = "org.example.ward-round-start"
@@ -94,7 +94,7 @@ def test_a_service_is_listed_under_it_and_answers_it(tmp_path: Path, as_of: date
 
     listed, answer, refused = asyncio.run(call())
     entry = next(each for each in listed if each["hook"] == NAME)
-    assert (entry["id"], entry["hookVersion"]) == (PLANNING, "1.0")
+    assert (entry["id"], entry["hookVersion"]) == (f"{PLANNING}-{NAME}", "1.0")
     assert len(answer.json()["cards"]) == 1
     assert refused.status_code == 400
     assert "wardId" in refused.text

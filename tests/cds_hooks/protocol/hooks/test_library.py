@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from msgspec import Raw
 
-from cds_hooks.contract.hooks import FIELDS, HOOK_VERSIONS, Field
+from cds_hooks.contract.definitions import FIELDS, HOOK_VERSIONS, Field
 from cds_hooks.errors import BadRequest
 from cds_hooks.protocol.hooks import LIBRARY, REPLACED, Context
 

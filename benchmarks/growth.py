@@ -1,0 +1,180 @@
+"""How the time of a call grows with each kind of resource: 10, 100, 1,000 and 5,000 of it, everything else the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from itertools import chain, cycle, islice
+from math import log
+from time import process_time
+from typing import Any
+
+import orjson
+from rich.table import Table
+
+from benchmarks.bodies import build_body, with_marked_ids
+from benchmarks.charts import Patient, load_patients
+from benchmarks.connection import ChangingRequest
+from benchmarks.in_process import InProcess, service_in_process
+from benchmarks.subject import WrongAnswer, discover, find_subjects
+from cds_hooks.simulator.dates import move_dates
+
+COUNTS = (10, 100, 1000, 5000)
+_LINEAR_UP_TO = 1.3
+"""n log n grows from 1,000 to 5,000 as n to the power of 1.13; the rest is for what a busy machine adds."""
+_TOO_SMALL_MS = 5.0
+_LONGEST_CALL_SECONDS = 3.0
+_PER_DAY = 10
+_WITH_BROKEN_PARTS = "messy-record"
+"""A sample whose broken resources send the whole body to the careful second reader: that is another question."""
+
+Resource = dict[str, Any]
+Row = dict[str, Any]
+
+
+def measure_growth(services: Iterable[str] = (), advance: Callable[[str], None] = lambda _: None) -> list[Row]:
+    """One row for each service, hook and kind: milliseconds by count, and the exponent; `advance` is told of each."""
+    patients = list(load_patients(datetime.now(UTC)))
+    models = _models(patients)
+    rows: list[Row] = []
+    with service_in_process() as service:
+        for entry in discover(service.call_json, services):
+            subject = find_subjects(entry, service.call_json, [each for each in patients if each.is_sample])[0]
+            base = orjson.loads(build_body(entry, subject.patients[0]))
+            for kind, grown in _kinds(entry, base, models):
+                advance(f"{entry['id']} ({entry['hook']}): {kind}")
+                rows.append(_grown(service, subject.path, entry, kind, grown))
+    return rows
+
+
+def _models(patients: list[Patient]) -> dict[str, list[Resource]]:
+    """What the samples hold of every type: what is repeated."""
+    models: dict[str, list[Resource]] = {}
+    for patient in patients:
+        if patient.is_sample and not patient.origin.endswith(_WITH_BROKEN_PARTS):
+            for resource in chain(patient.own, patient.drafts):
+                kind = "draft" if resource.get("status") == "draft" else resource["resourceType"]
+                models.setdefault(kind, []).append(resource)
+    return models
+
+
+Grown = Callable[[int], bytes]
+
+
+def _kinds(entry: dict[str, Any], base: dict[str, Any], models: dict[str, list[Resource]]) -> list[tuple[str, Grown]]:
+    found: list[tuple[str, Grown]] = []
+    keys: dict[str, str] = {}
+    for key, query in entry["prefetch"].items():
+        keys.setdefault(query.partition("?")[0], key)
+    for kind, key in keys.items():
+        if kind in models and kind != "Patient" and "/" not in kind:
+            found.append((kind, _more_in_prefetch(base, key, models[kind])))
+    if "Observation" in keys:
+        unreadable = [_in_furlongs(each) for each in models["Observation"] if "valueQuantity" in each]
+        found.append(("Observation of a wrong unit", _more_in_prefetch(base, keys["Observation"], unreadable)))
+    if "draftOrders" in base["context"]:
+        found.append(("draft", _more_drafts(base, models["draft"])))
+    return found
+
+
+def _in_furlongs(resource: Resource) -> Resource:
+    return {**resource, "valueQuantity": {"value": resource["valueQuantity"].get("value"), "unit": "furlong"}}
+
+
+def _more_in_prefetch(base: dict[str, Any], key: str, models: list[Resource]) -> Grown:
+    def grown(count: int) -> bytes:
+        entries = _entries(base, models, count)
+        bundle = {"resourceType": "Bundle", "type": "searchset", "total": count, "entry": entries}
+        return _encoded({**base, "prefetch": {**base["prefetch"], key: bundle}})
+
+    return grown
+
+
+def _more_drafts(base: dict[str, Any], models: list[Resource]) -> Grown:
+    def grown(count: int) -> bytes:
+        entries = _entries(base, models, count)
+        drafts = {"resourceType": "Bundle", "type": "collection", "entry": entries}
+        context = {**base["context"], "draftOrders": drafts}
+        if "selections" in context:
+            names = [f"{each['resource']['resourceType']}/{each['resource']['id']}" for each in entries]
+            context["selections"] = names
+        return _encoded({**base, "context": context})
+
+    return grown
+
+
+def _entries(base: dict[str, Any], models: list[Resource], count: int) -> list[Resource]:
+    """So many resources of this patient: the models over and over, each time on another day."""
+    subject = {"reference": f"Patient/{base['context']['patientId']}"}
+    found = []
+    for number, model in enumerate(islice(cycle(models), count)):
+        resource = {**move_dates(model, -(number // _PER_DAY)), "id": f"grown-{number}"}
+        found.append({"resource": resource | {name: subject for name in ("subject", "patient") if name in resource}})
+    return found
+
+
+def _encoded(request: dict[str, Any]) -> bytes:
+    return orjson.dumps(with_marked_ids(request))
+
+
+def _grown(service: InProcess, path: str, entry: dict[str, Any], kind: str, grown: Grown) -> Row:
+    times: dict[int, float] = {}
+    refused = ""
+    for count in COUNTS:
+        try:
+            times[count] = _milliseconds(service, path, grown(count))
+        except WrongAnswer as error:
+            refused = str(error).partition(" was ")[2][:60]
+            break
+        if times[count] > 1000 * _LONGEST_CALL_SECONDS:
+            break
+    power = exponent(times)
+    return {
+        "service": entry["id"],
+        "hook": entry["hook"],
+        "kind": kind,
+        "milliseconds": times,
+        "exponent": power,
+        "worse_than_n_log_n": power is not None and power > _LINEAR_UP_TO,
+        "refused": refused,
+    }
+
+
+def exponent(times: dict[int, float]) -> float | None:
+    """The power of n with which the last step grew, what ten of them cost taken off; None where it is too small."""
+    counts = [count for count in times if count > COUNTS[0]]
+    if len(counts) < 2 or times[counts[-1]] - times[COUNTS[0]] < _TOO_SMALL_MS:
+        return None
+    before, last = (max(times[count] - times[COUNTS[0]], 0.05) for count in counts[-2:])
+    return log(last / before) / log(counts[-1] / counts[-2])
+
+
+def _milliseconds(service: InProcess, path: str, body: bytes) -> float:
+    """Processor time of one call: the best of some."""
+    request = ChangingRequest(body)
+    taken: list[float] = []
+    while len(taken) < 2 or (len(taken) < 8 and sum(taken) < 0.5):
+        sent = request.next()
+        started = process_time()
+        service.call("POST", path, sent)
+        taken.append(process_time() - started)
+        if taken[0] > _LONGEST_CALL_SECONDS:
+            break
+    return 1000 * min(taken)
+
+
+def table(rows: list[Row]) -> Table:
+    """Milliseconds by count."""
+    shown = Table(
+        "service (hook)",
+        "kind",
+        *(f"{count:,}" for count in COUNTS),
+        "exponent",
+        title="Growth: processor ms of a call",
+    )
+    for row in rows:
+        times = (f"{row['milliseconds'][count]:,.1f}" if count in row["milliseconds"] else "" for count in COUNTS)
+        power = "" if row["exponent"] is None else f"{row['exponent']:.2f}"
+        remark = f"{power} [red]WORSE than n log n[/red]" if row["worse_than_n_log_n"] else power
+        shown.add_row(f"{row['service']} ({row['hook']})", row["kind"], *times, f"{remark} {row['refused']}".strip())
+    return shown

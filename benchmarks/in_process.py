@@ -1,0 +1,73 @@
+"""The service's ASGI app in this process, called without a socket: for processor times that nothing else is part of."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from benchmarks.connection import ChangingRequest
+from benchmarks.subject import WrongAnswer
+from cds_hooks.app import create_app
+from cds_hooks.settings import Settings
+
+
+class InProcess:
+    """The service's ASGI app, called without a socket."""
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+        self._loop = asyncio.new_event_loop()
+
+    def call(self, method: str, path: str, body: bytes | None = None) -> bytes:
+        """The body of the answer; WrongAnswer when its status is not 200."""
+        return self._loop.run_until_complete(self._one(method, path, body or b""))
+
+    def close(self) -> None:
+        """No calls after this."""
+        self._loop.close()
+
+    def call_json(self, method: str, path: str, body: bytes | None = None) -> Any:
+        """The JSON of the answer."""
+        return json.loads(self.call(method, path, body))
+
+    def many(self, path: str, requests: list[ChangingRequest]) -> None:
+        """All requests at once, each at other times than before."""
+
+        async def together() -> None:
+            await asyncio.gather(*(self._one("POST", path, bytes(request.next())) for request in requests))
+
+        self._loop.run_until_complete(together())
+
+    async def _one(self, method: str, path: str, body: bytes) -> bytes:
+        sent: list[Any] = []
+        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+        scope = {"type": "http", "method": method, "path": path, "headers": headers, "query_string": b""}
+
+        async def receive() -> dict[str, Any]:
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        await self._app(scope, receive, send)
+        answer = b"".join(message.get("body", b"") for message in sent)
+        if sent[0]["status"] != 200:
+            raise WrongAnswer(f"{method} {path} was answered {sent[0]['status']}: {answer[:500].decode()}")
+        return answer
+
+
+@contextmanager
+def service_in_process() -> Iterator[InProcess]:
+    """The service with its decisions committed into a new SQLite file."""
+    with TemporaryDirectory(prefix="cds-in-process-") as folder:
+        database = f"sqlite:///{Path(folder) / 'decisions.sqlite3'}"
+        service = InProcess(create_app(Settings(database_url=database, log_level="error")))
+        try:
+            yield service
+        finally:
+            service.close()

@@ -1,0 +1,1 @@
+"""Composes cards: of drafted orders, of a risk model, of a published equation."""

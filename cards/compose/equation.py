@@ -1,0 +1,227 @@
+"""Composes the card of a published equation: the result, the dated facts behind it, the suggested orders."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from msgspec import structs
+
+from cards.card import Action, Card, CardError, Coding, Link, Source, Suggestion
+from cards.codings import OVERRIDE_REASONS
+from cards.compose.factors import factor_lines, in_100
+from cards.extension import EXTENSION_KEY, CardExtension, Factor
+from cards.text import escape
+from fhir.mapping.features.feature import FeatureValue
+from models_onnx.equations.arithmetic import Contribution
+from models_onnx.equations.calculate import EquationResult
+from models_onnx.equations.compiled import equation_reference, result_reference
+from models_onnx.equations.declaration import Equation
+from models_onnx.equations.record_inputs import RecordInputs
+
+_NOT_CAUSES = "What goes together is not what causes."
+
+
+@dataclass(frozen=True, slots=True)
+class OrderSuggestion:
+    """One option: its words and the order behind it."""
+
+    label: str
+    description: str
+    order: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EquationCardContent:
+    """What is particular about one card: its summary, the lines before and after the reasons, what it offers."""
+
+    summary: str
+    opening: str
+    topic: Coding
+    offers: tuple[OrderSuggestion, ...] = ()
+    beside: tuple[str, ...] = ()
+    closing: str = ""
+    other_results: tuple[CardExtension, ...] = ()
+    """The results of other equations that the card names."""
+
+
+@dataclass(frozen=True, slots=True)
+class CardIdentity:
+    """How a card, its suggestions and its page are called."""
+
+    uuid: str
+    suggestion_uuid: Callable[[int], str]
+    explain_url: str
+    equation_url: str
+
+    @property
+    def how(self) -> str:
+        """The link to the page of the equation."""
+        return f"[How this works and for whom it is]({self.equation_url})"
+
+
+def equation_card(
+    charted: RecordInputs, result: EquationResult, said: EquationCardContent, naming: CardIdentity
+) -> Card:
+    """The card of one result, in the layout of responsible-ai.md 4.3.
+
+    `base` and the contributions in its extension add up to the link of the value; nothing is rounded there.
+    """
+    lines = [said.opening, *_reasons(charted, result), "", *said.beside]
+    lines += [line for line in (_not_found(charted), _closing(result, said, naming)) if line]
+    extension = structs.replace(extension_of(charted, result), beside=said.other_results)
+    return _card(result.equation, said, naming, "\n".join(lines), extension)
+
+
+def missing_card(
+    equation: Equation, output: str, said: EquationCardContent, naming: CardIdentity, lacking: Sequence[str]
+) -> Card:
+    """The card that says what is missing for a result and offers the one test that would give it."""
+    extension = CardExtension(model=equation_reference(equation, output), missing=tuple(lacking))
+    detail = "\n\n".join([said.opening, *said.beside, f"{said.closing} {naming.how}"])
+    return _card(equation, said, naming, detail, extension)
+
+
+def extension_of(charted: RecordInputs, result: EquationResult) -> CardExtension:
+    """What the card says beyond the protocol: model, value, link, base, contributions with their evidence."""
+    working = result.working
+    # What is of the site and not of the patient belongs to the base.
+    of_site = sum(part.contribution for part in working.contributions if _is_of_site(charted, part))
+    band = None
+    if result.band is not None and result.table is not None:
+        band = {"id": result.band.id, "source": result.table.source}
+    return CardExtension(
+        model=result_reference(result),
+        output=result.output.id,
+        probability=result.number if result.output.kind == "probability" else None,
+        value=result.value if result.output.kind != "probability" else None,
+        link=working.link,
+        base=working.base + of_site,
+        contributions=tuple(_contribution(charted, part) for part in working.contributions if _is_known(charted, part)),
+        reference=result.equation.reference,
+        band=band,
+        not_found=tuple(item.name for item in charted.not_found),
+    )
+
+
+def charted_value(charted: RecordInputs, name: str) -> str:
+    """One input as a reader of the chart knows it: its words, the value with its unit, and the date."""
+    item, found = charted.equation.input(name), charted.evidence.get(name)
+    if found is None:
+        return f"{item.words} **{escape(str(charted.given[name]))}**"
+    if item.kind == "yes-no":
+        return f"**{item.words}**{_from(found)}"
+    return f"{item.words} **{escape(_as_charted(found), 40)}**{_dated(found)}"
+
+
+def _card(
+    equation: Equation, said: EquationCardContent, naming: CardIdentity, detail: str, extension: CardExtension
+) -> Card:
+    if equation.not_on_cards is not None:
+        raise CardError(f"{equation.id} is never shown on a card: {equation.not_on_cards}")
+    return Card(
+        uuid=naming.uuid,
+        summary=said.summary,
+        indicator="info",  # responsible-ai.md 4.2: the default tier
+        detail=detail,
+        source=Source(
+            label=f"{equation.title}, {equation.version}",
+            url=f"https://doi.org/{equation.doi}" if equation.doi else None,
+            topic=said.topic,
+        ),
+        suggestions=tuple(
+            suggestion_of(offer, number, naming.suggestion_uuid(number))
+            for number, offer in enumerate(said.offers, start=1)
+        ),
+        selection_behavior="any" if said.offers else None,
+        override_reasons=OVERRIDE_REASONS,
+        links=(Link(label="Why this card", url=naming.explain_url, type="absolute"),),
+        extension={EXTENSION_KEY: extension},
+    )
+
+
+def suggestion_of(offer: OrderSuggestion, number: int, identity: str) -> Suggestion:
+    """The option as a suggestion with this uuid; the first one is recommended."""
+    # With an id, without which the FHIR validator takes no resource in an action (ACT-03, TRAP-20).
+    resource = {"resourceType": offer.order["resourceType"], "id": identity, **offer.order}
+    action = Action(type="create", description=offer.description, resource=resource)
+    return Suggestion(label=offer.label, uuid=identity, is_recommended=number == 1, actions=(action,))
+
+
+def _reasons(charted: RecordInputs, result: EquationResult) -> list[str]:
+    told = [part for part in result.working.contributions if part.contribution and _is_known(charted, part)]
+    if result.output.kind == "integer":
+        return _point_lines(charted, told)
+    return factor_lines(
+        [part.contribution for part in told], lambda position: charted_value(charted, told[position].input)
+    )
+
+
+def _point_lines(charted: RecordInputs, told: Sequence[Contribution]) -> list[str]:
+    ranked = sorted(told, key=lambda part: -part.contribution)
+    return [f"- {_points(part.contribution)}: {charted_value(charted, part.input)}" for part in ranked]
+
+
+def _points(points: float) -> str:
+    return f"{points:g} point{'' if points == 1 else 's'}"
+
+
+def _is_known(charted: RecordInputs, part: Contribution) -> bool:
+    """Not what was looked for and not found: it is named on a line of its own and contributes nothing."""
+    return not _is_of_site(charted, part) and all(item.name != part.input for item in charted.not_found)
+
+
+def _is_of_site(charted: RecordInputs, part: Contribution) -> bool:
+    return part.input not in charted.evidence and all(item.name != part.input for item in charted.not_found)
+
+
+def _contribution(charted: RecordInputs, part: Contribution) -> Factor:
+    found = charted.evidence[part.input]
+    return Factor(
+        feature=part.input,
+        value=float(part.value) if isinstance(part.value, bool) else part.value,
+        unit=charted.equation.input(part.input).unit,
+        effective=found.effective,
+        source=found.source,
+        contribution=part.contribution,
+    )
+
+
+def _as_charted(found: FeatureValue) -> str:
+    return f"{found.charted_value:g}" if found.feature.is_count else found.feature.show(found)
+
+
+def _dated(found: FeatureValue) -> str:
+    return f" ({found.effective[:10]})" if found.feature.measured is not None else ""
+
+
+def _from(found: FeatureValue) -> str:
+    words = escape(found.charted_unit, 60)
+    if found.is_measured and found.value:
+        words = escape(f"{found.charted_value:.6g} {found.charted_unit}".strip(), 40)
+    return f" ({words}, {found.effective[:10]})" if words else f" ({found.effective[:10]})"
+
+
+def _not_found(charted: RecordInputs) -> str:
+    if not charted.not_found:
+        return ""
+    words = ", ".join(_inside_a_sentence(item.words) for item in charted.not_found)
+    return f"**Not found in the chart, so counted as no:** {words}."
+
+
+def _inside_a_sentence(words: str) -> str:
+    return words if words[1:2].isupper() else f"{words[0].lower()}{words[1:]}"
+
+
+def _closing(result: EquationResult, said: EquationCardContent, naming: CardIdentity) -> str:
+    compared = "" if result.output.kind == "integer" else f"Compared with {result.equation.reference}. "
+    return f"{compared}{said.closing} {_NOT_CAUSES} {naming.how}".strip()
+
+
+def people_in_100(result: EquationResult) -> int:
+    """A probability as people in 100, whole, never 0 or 100, and never in a band that it does not reach (9.8 of 10)."""
+    people = in_100(result.number)
+    bands = () if result.table is None else result.table.bands
+    crossed = any(
+        band.low is not None and not band.is_reached(result.number) and people >= 100 * band.low for band in bands
+    )
+    return people - 1 if crossed else people

@@ -1,0 +1,194 @@
+"""Composes the card of a risk model: the estimate, its dated facts, the comparison group, the suggested order."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from cards.card import Action, Card, Coding, Link, Source, Suggestion
+from cards.codings import OVERRIDE_REASONS, TOPICS
+from cards.compose.factors import factor_lines, in_100, not_known
+from cards.extension import EXTENSION_KEY, CardExtension, Factor, ObservedRate
+from cards.text import escape
+from fhir.mapping.features.feature import FeatureValue, FeatureVector, Missing
+from fhir.mapping.features.patient import Age
+from fhir.record.refusal import Refusal
+from models_onnx.artifact.manifest import Manifest
+from models_onnx.serving.runtime import Prediction
+
+Known: TypeAlias = tuple[FeatureValue, float]
+"""An input that has a value, and what it contributes."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCardContent:
+    """What a model's card offers: the words of the offer and the order behind it."""
+
+    summary: str
+    label: str
+    description: str
+    order: dict[str, Any]
+    seen: str = "had it"
+    """The outcome in a word or two, as in "57 in 100 died"."""
+    first_line: str = ""
+    """What stands before the estimate: what the model cannot know of this patient, say."""
+    remark: str = ""
+    """A sentence before everything that is not known: that a twin with fewer inputs speaks, say."""
+    topic: Coding = TOPICS["planning"]
+    alike: str = "people with results like these"
+    purpose: str = "For planning, not for emergencies."
+
+
+def model_card(
+    manifest: Manifest,
+    prediction: Prediction,
+    vector: FeatureVector,
+    planned: ModelCardContent,
+    uuid: str,
+    suggestion_uuid: Callable[[int], str],
+    explain_url: str,
+    how_url: str,
+    refusals: Sequence[Refusal] = (),
+) -> Card:
+    """The card of one prediction, in the layout of responsible-ai.md 4.3.
+
+    `explain_url` explains this decision, `how_url` the model. The contributions in its extension and the base add up
+    to the estimate; nothing is rounded there.
+    """
+    known = _known(prediction, vector)
+    return Card(
+        uuid=uuid,
+        summary=planned.summary.format(
+            estimate=estimate_words(prediction, planned.seen), higher=_higher_than(prediction)
+        ),
+        indicator="info",  # responsible-ai.md 4.2: `critical` is not for models
+        detail=_detail(manifest, prediction, known, vector.missing, planned, how_url, refusals),
+        source=Source(label=f"{manifest.title}, version {manifest.version}", topic=planned.topic),
+        suggestions=(
+            Suggestion(
+                label=planned.label,
+                uuid=suggestion_uuid(1),
+                is_recommended=True,
+                actions=(Action(type="create", description=planned.description, resource=_order(planned, uuid)),),
+            ),
+        ),
+        selection_behavior="at-most-one",
+        override_reasons=OVERRIDE_REASONS,
+        links=(Link(label="Why this card", url=explain_url, type="absolute"),),
+        extension={EXTENSION_KEY: _extension(manifest, prediction, known, vector.missing)},
+    )
+
+
+def _order(planned: ModelCardContent, card: str) -> dict[str, Any]:
+    """The order with an id, without which the FHIR validator takes no resource in an action (ACT-03, TRAP-20)."""
+    return {"resourceType": planned.order["resourceType"], "id": card, **planned.order}
+
+
+def spoken(found: FeatureValue, manifest: Manifest) -> str:
+    """The value as it was charted, with its unit; an age at the study's top is "80 or over"."""
+    feature = found.feature
+    top = manifest.feature(feature.name).clip_high if isinstance(feature, Age) else None
+    return f"{top:g} or over" if top is not None and found.value >= top else feature.show(found)
+
+
+def _detail(
+    manifest: Manifest,
+    prediction: Prediction,
+    known: Sequence[Known],
+    missing: Sequence[Missing],
+    planned: ModelCardContent,
+    how_url: str,
+    refusals: Sequence[Refusal],
+) -> str:
+    def describe(position: int) -> str:
+        found = known[position][0]
+        value = spoken(found, manifest).replace("*", "\\*")  # 10*3/uL; its unit is one of the table's spellings
+        dated = f" ({found.effective[:10]})" if found.feature.measured else ""  # age and sex are of today
+        return f"{found.feature.words} **{value}**{dated}"
+
+    lines = [
+        *([planned.first_line] if planned.first_line else []),
+        f"{_opening(prediction, manifest, planned)}Higher than {_higher_than(prediction)} in 100 of "
+        f"{manifest.reference.words}.",
+        *factor_lines([contribution for _, contribution in known], describe),
+        "",
+    ]
+    gaps = f"{planned.remark} {not_known(missing)}".strip()
+    if refusals:
+        newer = f"**Newer but not used:** {escape(refusals[0].text, 160)}{_and_more(len(refusals) - 1)}"
+        gaps = f"{gaps} {newer}".lstrip()
+    if gaps:
+        lines.append(gaps)
+    lines.append(
+        f"{planned.purpose} What goes together is not what causes. "
+        f"[How this works and for whom it was tested]({how_url})"
+    )
+    return "\n".join(lines)
+
+
+def is_calibrated(prediction: Prediction) -> bool:
+    """Whether the estimate is not above what was seen among people with similar estimates.
+
+    At the upper end few people are alike and the model overstates; its own figure stays in the extension.
+    """
+    return in_100(prediction.probability) <= in_100(prediction.observed_high)
+
+
+def estimate_words(prediction: Prediction, seen: str) -> str:
+    """The estimate in the words of every model's card: its number, or what was seen with the range of that."""
+    if is_calibrated(prediction):
+        return f"about {in_100(prediction.probability)} in 100"
+    low, high = in_100(prediction.observed_low), in_100(prediction.observed_high)
+    return f"{in_100(prediction.observed_rate)} in 100 {seen} (range {low}–{high})"
+
+
+def _opening(prediction: Prediction, manifest: Manifest, planned: ModelCardContent) -> str:
+    low, high = in_100(prediction.observed_low), in_100(prediction.observed_high)
+    alike = f"{prediction.observed_count:,} {manifest.row_words} in the study with similar estimates"
+    if is_calibrated(prediction):
+        people = in_100(prediction.probability)
+        return (
+            f"**About {people} in 100** {planned.alike} {manifest.outcome.words}; {100 - people} did not. "
+            f"Of {alike}, {low} to {high} in 100 did. "
+        )
+    people = in_100(prediction.observed_rate)
+    return (
+        f"**{people} in 100** of {alike} {manifest.outcome.words} (range {low} to {high}); {100 - people} did not. "
+        "The model's own figure is not given here: so high up it overstates. "
+    )
+
+
+def _higher_than(prediction: Prediction) -> int:
+    return min(99, int(prediction.percentile))
+
+
+def _and_more(count: int) -> str:
+    return f" And {count} more." if count > 0 else ""
+
+
+def _known(prediction: Prediction, vector: FeatureVector) -> list[Known]:
+    """Every input that has a value, with its contribution; a missing one contributes nothing."""
+    pairs = zip(vector.evidence, prediction.contributions.tolist(), strict=True)
+    return [(found, contribution) for found, contribution in pairs if found is not None]
+
+
+def _extension(
+    manifest: Manifest, prediction: Prediction, known: Sequence[Known], missing: Sequence[Missing]
+) -> CardExtension:
+    return CardExtension(
+        model={"id": manifest.id, "version": manifest.version, "sha256": manifest.file.sha256},
+        probability=prediction.probability,
+        link=manifest.link,
+        base=prediction.base,
+        contributions=tuple(
+            Factor(found.feature.name, found.value, found.feature.unit, found.effective, found.source, contribution)
+            for found, contribution in known
+        ),
+        percentile=prediction.percentile,
+        observed=ObservedRate(
+            rate=prediction.observed_rate,
+            low=prediction.observed_low,
+            high=prediction.observed_high,
+            count=prediction.observed_count,
+        ),
+        missing=tuple(gap.feature.name for gap in missing),
+    )

@@ -1,0 +1,341 @@
+"""Composes the cards of drafted orders: one card for each order, or the reason why there is none."""
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+
+from msgspec import Struct, structs
+
+from cards.card import SEVERITY, SUMMARY_LIMIT, Card, Source, Suggestion
+from cards.codings import TOPICS
+from cards.compose.scope import scope_of
+from cards.extension import EXTENSION_KEY, CardExtension, Fact, FindingReference
+from cards.rules.engine.finding import Finding, Silence, merge_repeated_findings
+from cards.rules.engine.governance import SuppressionCheck, suppress_nothing
+from cards.rules.engine.rule_book import DraftEvaluation, RuleBook, rule_book
+from cards.rules.patient.orders import DraftMedication, DraftOrder
+from cards.rules.patient.session import PatientSession
+from cards.suggest import EvaluationBudget, FindOriginal, FoundBands, SuggestionContext, suggestions_for
+from cards.text import escape, plain
+from cards.validation_cache import ValidationCache
+from fhir.record.record import PatientRecord
+
+MOST_LINES = 5
+MOST_SUGGESTIONS = 4
+# A Medication among the drafts is part of an order, not one of its own.
+_PARTS = frozenset({"Medication"})
+_TESTS = frozenset({"ServiceRequest"})
+_MOST_NAMED = 5
+
+
+class OrderOutcome(Struct, frozen=True):
+    """The result of checking the drafts: at most one card for each draft, and a reason for everything not shown.
+
+    `drafts` are the names of the drafts that the cards are about, in the order of the cards.
+    """
+
+    cards: tuple[Card, ...]
+    silences: tuple[Silence, ...]
+    drafts: tuple[str, ...] = ()
+
+
+def check_orders(
+    record: PatientRecord,
+    drafts: Iterable[DraftOrder],
+    judged: Collection[str] | None,
+    new_uuid: Callable[[], str],
+    book: RuleBook | None = None,
+    original: FindOriginal = lambda _reference: None,
+    suppress: SuppressionCheck = suppress_nothing,
+    validation_cache: ValidationCache | None = None,
+    *,
+    signing: bool = False,
+    active_orders: bool = False,
+) -> OrderOutcome:
+    """The cards for the drafts named in `judged` (None: for all); the other drafts count as active orders.
+
+    `original` gives the client's own JSON of an active order, for suggestions that stop or change it. `suppress` says
+    why a finding is not shown here; it is evaluated all the same, so that no suggestion can go against it.
+
+    `validation_cache` remembers between calls which orders are valid FHIR.
+
+    `signing`: nothing more will be entered, so that what is missing is asked for and not waited for.
+
+    `active_orders`: the drafts are orders that are active already, as at discharge.
+
+    What is found about two drafts together stands on one card: on the draft that the rule can do most about.
+    """
+    session = PatientSession(record, drafts, signing=signing, active_orders=active_orders)
+    check = _Check(
+        session, book if book is not None else rule_book(), new_uuid, original, validation_cache or ValidationCache()
+    )
+    silences: list[Silence] = []
+    by_draft = {id(one.draft): one for one in check.session.drafted}
+    asked = []
+    for draft in check.session.drafts:
+        if judged is not None and not draft.is_named(judged):
+            continue
+        drafted = by_draft.get(id(draft))
+        if drafted is None or not drafted.medication.recognised:
+            silences.extend(_passed_over(draft, drafted))
+        else:
+            asked.append(drafted)
+    if asked:
+        silences.extend(_unknown_on_list(session))
+    shown = [(one.draft.name, _said(check.evaluate(one).findings, suppress, silences)) for one in asked]
+    findings, told_elsewhere = merge_repeated_findings(shown)
+    silences.extend(told_elsewhere)
+    cards: list[Card] = []
+    names: list[str] = []
+    for drafted, found in zip(asked, findings, strict=True):
+        card, reasons = check.card(drafted, found)
+        silences.extend(reasons)
+        if card is not None:
+            cards.append(card)
+            names.append(drafted.draft.name)
+    session.release()
+    return OrderOutcome(tuple(cards), tuple(silences), tuple(names))
+
+
+def _said(findings: Iterable[Finding], suppress: SuppressionCheck, silences: list[Silence]) -> tuple[Finding, ...]:
+    """The findings that are shown; the reasons against the others go to the silences."""
+    said = []
+    for finding in findings:
+        why_not = suppress(finding)
+        if why_not is None:
+            said.append(finding)
+        else:
+            silences.append(why_not)
+    return tuple(said)
+
+
+def _passed_over(draft: DraftOrder, drafted: DraftMedication | None) -> Iterator[Silence]:
+    if drafted is not None:
+        words = plain(drafted.medication.words) or "the drafted medication"
+        yield Silence(draft.name, "not-recognised", f"Not recognised, so not checked: {words}.")
+    elif draft.fault is not None:
+        fault = plain(draft.fault.replace("`", "").replace("$.", ""), 120)
+        yield Silence(draft.name, "draft-unreadable", f"{draft.name} cannot be read ({fault}): not checked.")
+    elif draft.order is not None:
+        yield Silence(
+            draft.name, "not-to-be-given", f"{draft.name} is not to be given (its status or doNotPerform): not checked."
+        )
+    elif draft.kind not in _PARTS:
+        kind = f"a {plain(draft.kind)}" if draft.kind else "a resource without a type"
+        yield Silence(draft.name, "not-a-medication", f"{draft.name} is {kind}, no medication order: not checked.")
+
+
+def _unknown_on_list(session: PatientSession) -> Iterator[Silence]:
+    """What the patient takes and no table knows: no draft was checked against it."""
+    words = {plain(one.medication.words) for one in session.active if not one.medication.recognised}
+    named = sorted(words - {""})
+    if words:
+        more = len(words) - len(named[:_MOST_NAMED])
+        said = "; ".join(named[:_MOST_NAMED]) or "a medication without a name"
+        also = f" and {more} more" if more and named else ""
+        text = f"On the medication list, not recognised, so nothing was checked against it: {said}{also}."
+        yield Silence("medications", "not-recognised", text)
+
+
+class _Check:
+    """One call: the patient with the drafts, and what was found about each of them, judged once."""
+
+    def __init__(
+        self,
+        session: PatientSession,
+        book: RuleBook,
+        new_uuid: Callable[[], str],
+        original: FindOriginal,
+        validation_cache: ValidationCache,
+    ) -> None:
+        self.allowance = EvaluationBudget()
+        self.session = session
+        self.book = book
+        self.new_uuid = new_uuid
+        self.original = original
+        self.validation_cache = validation_cache
+        self._judged: dict[int, DraftEvaluation] = {}
+
+    def evaluate(self, drafted: DraftMedication) -> DraftEvaluation:
+        known = self._judged.get(id(drafted))
+        if known is None:
+            known = self._judged[id(drafted)] = self.book.evaluate(self.session, drafted)
+        return known
+
+    def found(self, drafted: DraftMedication) -> FoundBands:
+        return self.evaluate(drafted).found
+
+    def card(self, drafted: DraftMedication, found: Sequence[Finding]) -> tuple[Card | None, list[Silence]]:
+        silences = list(self.evaluate(drafted).silences)
+        name = drafted.draft.name
+        if drafted.medication.doubt:
+            silences.append(Silence(name, "identity-in-doubt", f"{name}: {plain(drafted.medication.doubt, 200)}"))
+        scope = scope_of(drafted, self.book.rules_for(drafted.medication), self.session.record)
+        if not found:
+            if not silences and not self.evaluate(drafted).found:
+                silences.append(Silence(name, "no-rule", f"No rule here is about {plain(drafted.medication.name)}."))
+            return None, [*silences, scope]
+        findings = tuple(sorted(found, key=_rank))
+        context = SuggestionContext(
+            self.session,
+            drafted,
+            self.found,
+            self.original,
+            self.book,
+            self.new_uuid,
+            self.validation_cache,
+            self.allowance,
+        )
+        uuid = self.new_uuid()
+        suggestions: list[Suggestion] = []
+        for finding in findings:
+            offered, withheld = suggestions_for(finding, context)
+            if finding is not findings[0]:
+                offered = [_as_beside_headline(one, finding, findings[0]) for one in offered]
+            suggestions.extend(offered)
+            silences.extend(withheld)
+        return _card(uuid, findings, _distinct(suggestions), drafted), [*silences, scope]
+
+
+def _rank(finding: Finding) -> tuple[int, bool, int]:
+    """By harm, then by how sure the facts are, then by the rule's own priority."""
+    return -SEVERITY[finding.indicator], not finding.is_certain, -finding.priority
+
+
+def _card(uuid: str, findings: Sequence[Finding], suggestions: Sequence[Suggestion], drafted: DraftMedication) -> Card:
+    first = findings[0]
+    evidence = first.evidence[0]
+    return Card(
+        uuid=uuid,
+        summary=_summary(first),
+        detail="\n".join(_lines(findings, drafted)),
+        indicator=first.indicator,
+        source=Source(label=evidence.label, url=evidence.url, topic=TOPICS["orders"]),
+        suggestions=tuple(suggestions),
+        selection_behavior="at-most-one" if suggestions else None,
+        override_reasons=tuple(dict.fromkeys(reason for one in findings for reason in one.override_reasons)),
+        extension={EXTENSION_KEY: _extension(findings)},
+    )
+
+
+def _summary(finding: Finding) -> str:
+    """The summary of the worst finding; the lint sees to its length, a long drug name is cut rather than refused."""
+    summary = finding.summary
+    return summary if len(summary) <= SUMMARY_LIMIT else f"{summary[: SUMMARY_LIMIT - 1]}…"
+
+
+# The detail: at most five lines
+
+
+def _lines(findings: Sequence[Finding], drafted: DraftMedication) -> Iterator[str]:
+    yield f"**{_order_words(drafted)}**{_facts_line(findings)}"
+    spoken, rest = _spoken(findings)
+    for group in spoken:
+        first, *others = group
+        # The card's own summary is not said twice.
+        lead = "" if first is findings[0] else f"**{_inline(first)}** "
+        also = "".join(f" Also: **{_inline(one)}**" for one in others)
+        yield f"- {lead}{first.detail}{also} ({_citation(group)})"
+    notes = list(dict.fromkeys(note for one in findings for note in one.notes))
+    notes = [f"Also: {_inline(one)}" for one in rest] + notes
+    if notes:
+        yield f"- {' '.join(notes)}"
+
+
+def _spoken(findings: Sequence[Finding]) -> tuple[list[list[Finding]], list[Finding]]:
+    """The findings by line, and those for which no line is left.
+
+    Each has a line of its own where there is room, else those of one merge group share the line of their worst.
+    """
+    if len(findings) <= MOST_LINES - 2:
+        return [[one] for one in findings], []
+    groups: dict[str, list[Finding]] = {}
+    for finding in findings:
+        groups.setdefault(finding.group, []).append(finding)
+    lines = list(groups.values())
+    return lines[: MOST_LINES - 2], [one for group in lines[MOST_LINES - 2 :] for one in group]
+
+
+def _inline(finding: Finding) -> str:
+    return escape(finding.summary, SUMMARY_LIMIT)
+
+
+def _order_words(drafted: DraftMedication) -> str:
+    return escape(drafted.medication.words or drafted.medication.name)
+
+
+def _facts_line(findings: Sequence[Finding]) -> str:
+    said = " ".join(one.detail for one in findings)
+    facts = [fact for one in findings for fact in one.facts if fact.text and fact.name != "draft"]
+    texts = dict.fromkeys(_fact_words(fact) for fact in _fullest(facts) if fact.text not in said)
+    return f": {'; '.join(texts)}." if texts else ""
+
+
+def _fullest(facts: Iterable[Fact]) -> Iterable[Fact]:
+    """One fact about each thing of the chart: of those with the same name and source the one that says most."""
+    found: dict[tuple[object, ...], Fact] = {}
+    for fact in facts:
+        key = (fact.name, fact.source or fact.text)
+        known = found.get(key)
+        if known is None or len(fact.text) > len(known.text):
+            found[key] = fact
+    return found.values()
+
+
+def _fact_words(fact: Fact) -> str:
+    text = escape(fact.text, 160)
+    if fact.effective and fact.effective[:10] not in fact.text:
+        return f"{text} ({fact.effective[:10]})"
+    return text
+
+
+def _citation(findings: Sequence[Finding]) -> str:
+    """What the findings of a line rest on: two documents of one finding, the first of each of several."""
+    if len(findings) == 1:
+        return "; ".join(one.label for one in findings[0].evidence[:2])
+    return "; ".join(dict.fromkeys(one.evidence[0].label for one in findings))
+
+
+# The rest
+
+
+def _as_beside_headline(suggestion: Suggestion, finding: Finding, headline: Finding) -> Suggestion:
+    """A suggestion of another finding is advised only where it takes away what the headline warns of.
+
+    That is certain only where the draft goes and nothing comes in its place: a change or a substitute was proven for
+    its own finding. Nothing is advised from a finding that is milder than the headline.
+    """
+    is_hazard = headline.indicator in ("warning", "critical")
+    fits = finding.indicator == headline.indicator and (not is_hazard or _takes_draft_away(suggestion))
+    return suggestion if fits else structs.replace(suggestion, is_recommended=False)
+
+
+def _takes_draft_away(suggestion: Suggestion) -> bool:
+    if not suggestion.actions:
+        return False
+    first, *others = suggestion.actions
+    held = (first.resource or {}).get("status") == "on-hold"
+    kinds = {(one.resource or {}).get("resourceType") for one in others}
+    return (first.type == "delete" or held) and "MedicationRequest" not in kinds
+
+
+def _distinct(suggestions: Iterable[Suggestion]) -> list[Suggestion]:
+    """Each label and each thing that is done once, at most one of them recommended."""
+    kept: list[Suggestion] = []
+    for suggestion in suggestions:
+        if any(one.label == suggestion.label or _done(one) == _done(suggestion) for one in kept):
+            continue
+        if suggestion.is_recommended and any(one.is_recommended for one in kept):
+            suggestion = structs.replace(suggestion, is_recommended=False)
+        kept.append(suggestion)
+    return kept[:MOST_SUGGESTIONS]
+
+
+def _done(suggestion: Suggestion) -> list[tuple[object, ...]]:
+    """What accepting it does, without the names of new orders."""
+    return [(action.type, action.resource_id, {**(action.resource or {}), "id": None}) for action in suggestion.actions]
+
+
+def _extension(findings: Sequence[Finding]) -> CardExtension:
+    return CardExtension(
+        findings=tuple(FindingReference(one.rule, one.band) for one in findings),
+        facts=tuple(dict.fromkeys(fact for one in findings for fact in one.facts)),
+    )

@@ -1,0 +1,197 @@
+"""Composes the card of the vaccines due: what is due, from which dated doses, what was not judged, and the orders."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from cards.card import Action, Card, Link, Source, Suggestion
+from cards.codings import OVERRIDE_REASONS, TOPICS
+from cards.compose.vaccine_orders import immunization_recommendation, vaccine_order
+from cards.extension import EXTENSION_KEY, CardExtension, VaccineForecast, VaccineForecasts
+from cards.text import escape, plain
+from cards.vaccines.course import DoseStatus, Evaluation
+from cards.vaccines.due import DueVaccine, ForbiddenVaccine, VaccinesDue
+from cards.vaccines.groups import GroupForecast
+from cards.vaccines.history import PatientObservation
+from cards.vaccines.knowledge import VaccineKnowledge
+from cards.vaccines.patient import ChartedPerson
+
+Json = dict[str, Any]
+
+CDC_URL = "https://www.cdc.gov/iis/cdsi/index.html"
+# A forecast from dated doses is no estimate.
+_OVERRIDE_REASONS = tuple(reason for reason in OVERRIDE_REASONS if reason.code != "recipient-does-not-trust")
+_LINES = 6
+_ORDERS = 4
+_SUMMARY_NAMES = 4
+_SHOWN_DOSES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class VaccineCardIdentity:
+    """How the card, its suggestions and its page are called."""
+
+    uuid: str
+    suggestion_uuid: Callable[[int], str]
+    explain_url: str
+
+
+def vaccines_card(
+    found: VaccinesDue,
+    charted: ChartedPerson,
+    patient_id: str,
+    identity: VaccineCardIdentity,
+    knowledge: VaccineKnowledge,
+    unread: Iterable[str] = (),
+) -> Card:
+    """The one card of a visit where something is due or to be caught up; `unread` says what could not be read."""
+    return Card(
+        uuid=identity.uuid,
+        summary=_summary(found),
+        indicator="info",
+        detail="\n".join(_detail(found, charted, [*found.not_judged, *unread])),
+        source=Source(label=knowledge.citation, url=CDC_URL, topic=TOPICS["vaccines"]),
+        suggestions=tuple(_suggestions(found, patient_id, identity, knowledge)),
+        selection_behavior="any",
+        override_reasons=_OVERRIDE_REASONS,
+        links=(Link(label="Why this card", url=identity.explain_url, type="absolute"),),
+        extension={EXTENSION_KEY: CardExtension(vaccines=forecast_entries(found, knowledge))},
+    )
+
+
+def forecast_entries(found: VaccinesDue, knowledge: VaccineKnowledge) -> VaccineForecasts:
+    """The release and every forecast with its dates and doses, for the extension and the decision record."""
+    return VaccineForecasts(
+        release=knowledge.schedule.version,
+        released=knowledge.schedule.date.isoformat(),
+        as_of=found.as_of.isoformat(),
+        forecasts=tuple(_entry(item) for item in found.forecasts),
+    )
+
+
+def _entry(item: GroupForecast) -> VaccineForecast:
+    return VaccineForecast(
+        group=item.group,
+        type=item.series_type,
+        status=item.status.value,
+        series=tuple(candidate.series.name for candidate in item.best),
+        dose=item.dose_number,
+        earliest=item.earliest.isoformat() if item.earliest is not None else None,
+        recommended=item.recommended.isoformat() if item.recommended is not None else None,
+        past_due=item.past_due.isoformat() if item.past_due is not None else None,
+    )
+
+
+def _summary(found: VaccinesDue) -> str:
+    parts = []
+    if found.due:
+        noun = "vaccine is" if len(found.due) == 1 else "vaccines are"
+        named = [f"{item.forecast.group} (dose {item.forecast.dose_number})" for item in found.due]
+        parts.append(f"{len(found.due)} {noun} due: {_listed(named)}.")
+    if found.catch_up:
+        names = [item.forecast.group for item in found.catch_up]
+        listed = f": {_listed(names)}" if not found.due else ""
+        parts.append(f"{len(names)} to catch up{listed}.")
+    return plain(" ".join(parts), 139)
+
+
+def _listed(names: list[str]) -> str:
+    more = len(names) - _SUMMARY_NAMES
+    return ", ".join(names[:_SUMMARY_NAMES]) + (f" and {more} more" if more > 0 else "")
+
+
+def _detail(found: VaccinesDue, charted: ChartedPerson, not_judged: list[str]) -> list[str]:
+    lines = [_due_line(item, found.as_of) for item in found.due[:_LINES]]
+    if more := found.due[_LINES:]:
+        lines.append(
+            f"- Also due: {', '.join(f'{item.forecast.group} dose {item.forecast.dose_number}' for item in more)}."
+        )
+    if found.catch_up:
+        names = ", ".join(item.forecast.group for item in found.catch_up)
+        lines.append(f"- To catch up, no dose that counts on record: {names}. Ask the immunization registry first.")
+    if found.ordered:
+        lines.append(f"- Ordered already: {', '.join(found.ordered)}.")
+    if found.to_discuss:
+        names = ", ".join(item.forecast.group for item in found.to_discuss)
+        lines.append(f"- To decide together with the patient (shared decision): {names}.")
+    lines += [_forbidden_line(item) for item in found.forbidden]
+    lines += [f"- Check first: {_observed([item])}. {escape(text, 160)}" for item, text in found.to_check]
+    lines += ["", _basis(charted)]
+    if not_judged:
+        lines.append(f"Not judged: {'; '.join(not_judged)}.")
+    return lines
+
+
+def _due_line(item: DueVaccine, as_of: date) -> str:
+    forecast = item.forecast
+    name = forecast.group if item.name == forecast.group else f"{forecast.group} ({escape(item.name, 40)})"
+    state = f"overdue since {forecast.past_due}" if item.is_overdue(as_of) else "due"
+    same = forecast.earliest == forecast.recommended
+    dates = f"recommended{' and earliest' if same else ''} {forecast.recommended}"
+    earliest = "" if same or forecast.earliest is None else f", earliest {forecast.earliest}"
+    why = f" Because of {_observed(item.reasons)}." if item.reasons else ""
+    return f"- **{name}, dose {forecast.dose_number}**: {state} ({dates}{earliest}). {_doses(item.evaluations)}{why}"
+
+
+def _doses(evaluations: tuple[Evaluation, ...]) -> str:
+    if not evaluations:
+        return "No dose on record."
+    counted = [item for item in evaluations if item.status is DoseStatus.VALID]
+    others = [item for item in evaluations if item.status is not DoseStatus.VALID]
+    said = [f"Doses that count: {_days(counted)}." if counted else "No dose on record counts."]
+    if others:
+        item = others[-1]
+        reason = item.reason.partition(": ")[2] or item.reason or item.status.value
+        said.append(f"The dose of {item.dose.given} does not count ({reason.lower()}).")
+    return " ".join(said)
+
+
+def _days(items: list[Evaluation]) -> str:
+    days = list(dict.fromkeys(item.dose.given.isoformat() for item in items))
+    left_out = len(days) - _SHOWN_DOSES
+    return ", ".join([*([f"{left_out} earlier"] if left_out > 0 else []), *days[-_SHOWN_DOSES:]])
+
+
+def _observed(items: Iterable[PatientObservation]) -> str:
+    return "; ".join(dict.fromkeys(f"{escape(item.words or item.code, 40)}{_since(item)}" for item in items))
+
+
+def _since(item: PatientObservation) -> str:
+    return f" ({item.since})" if item.since is not None else ""
+
+
+def _forbidden_line(item: ForbiddenVaccine) -> str:
+    reason = f" ({_observed(item.against)})" if item.against else ""
+    return f"- Contraindicated: {item.group}{reason}."
+
+
+def _basis(charted: ChartedPerson) -> str:
+    """What the forecast rests on, and what a chart does not show."""
+    days = charted.history.days
+    seen = f"Vaccinations of {len(days)} days are on record here" if days else "No vaccination is on record here"
+    return f"{seen}. Not seen: doses given elsewhere; travel, occupation and household."
+
+
+def _suggestions(
+    found: VaccinesDue, patient_id: str, identity: VaccineCardIdentity, knowledge: VaccineKnowledge
+) -> Iterable[Suggestion]:
+    resources = [
+        (
+            f"Order {item.forecast.group} dose {item.forecast.dose_number}",
+            "Draft order for the vaccine dose.",
+            vaccine_order(item, patient_id, found.as_of),
+        )
+        for item in (*found.due, *found.catch_up)[:_ORDERS]
+    ]
+    whole = immunization_recommendation(found, patient_id, knowledge)
+    resources.append(("Save the whole forecast", "An ImmunizationRecommendation with every vaccine and date.", whole))
+    for number, (label, description, resource) in enumerate(resources, start=1):
+        uuid = identity.suggestion_uuid(number)
+        body = {"resourceType": resource["resourceType"], "id": uuid, **resource}
+        yield Suggestion(
+            label=plain(label, 80),
+            uuid=uuid,
+            is_recommended=number == 1,
+            actions=(Action(type="create", description=description, resource=body),),
+        )

@@ -1,0 +1,120 @@
+"""What this project says beyond CDS Hooks, on a card and on a response: one typed struct for each, under one key.
+
+A client that knows nothing of the extension loses nothing. Whatever a later step of the server needs of a card is read
+from the struct, never from its JSON.
+"""
+
+from typing import Any, Final
+
+from msgspec import Struct
+
+EXTENSION_KEY: Final = "org.cds-hooks-onnx"
+"""The member of `extension` that is this project's."""
+
+
+class Fact(Struct, frozen=True, omit_defaults=True, gc=False):
+    """One fact that a finding rests on, with where it stands in the patient's record.
+
+    `name` says what it is: "egfr", "crcl", "creatinine", "body_weight", "age", "medication", a condition key …; `text`
+    is what a clinician reads, empty where another fact says it already; `effective` an ISO date or dateTime; `source`
+    a reference such as 'Observation/1'.
+    """
+
+    name: str
+    text: str = ""
+    value: float | str | None = None
+    unit: str | None = None
+    effective: str | None = None
+    source: str | None = None
+
+
+class FindingReference(Struct, frozen=True, gc=False):
+    """Which rule has a finding on the card, and which of its bands."""
+
+    rule: str
+    band: str = ""
+
+
+class Factor(Struct, frozen=True, gc=False):
+    """One input with its evidence and what it adds to the estimate on the model's additive scale."""
+
+    feature: str
+    value: float | str
+    unit: str
+    effective: str
+    source: str
+    contribution: float
+
+
+class ObservedRate(Struct, frozen=True, gc=False):
+    """How often the outcome was seen among people with similar estimates: rate and 95 % interval (0 to 1), people."""
+
+    rate: float
+    low: float
+    high: float
+    count: int
+
+
+class VaccineForecast(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
+    """The forecast of one vaccine group: its status, the series behind it, and the next dose with its ISO dates."""
+
+    group: str
+    type: str
+    status: str
+    series: tuple[str, ...]
+    dose: int | None = None
+    earliest: str | None = None
+    recommended: str | None = None
+    past_due: str | None = None
+
+
+class VaccineForecasts(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """Every forecast of a person on a day (`as_of`), by one release of CDC's supporting data."""
+
+    release: str
+    released: str
+    as_of: str
+    forecasts: tuple[VaccineForecast, ...]
+
+
+class CardExtension(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """The extension of one card.
+
+    Of a card of the medication rules: `findings` and `facts`. Of a model or an equation: `model` (its id, version and
+    digest), the estimate as `probability` (0 to 1) or `value`, and `contributions`; `base` and their sum are `link` of
+    the estimate. `missing` names the inputs without a usable value, `not_found` those that count as no. Of the card of
+    vaccines due: `vaccines`.
+    """
+
+    findings: tuple[FindingReference, ...] = ()
+    facts: tuple[Fact, ...] = ()
+    model: dict[str, str] | None = None
+    output: str | None = None
+    probability: float | None = None
+    value: float | str | None = None
+    link: str | None = None
+    base: float | None = None
+    contributions: tuple[Factor, ...] | None = None
+    percentile: float | None = None
+    observed: ObservedRate | None = None
+    missing: tuple[str, ...] = ()
+    reference: str | None = None
+    band: dict[str, str] | None = None
+    not_found: tuple[str, ...] = ()
+    beside: tuple["CardExtension", ...] = ()
+    """The results of other equations that the card names too."""
+    vaccines: VaccineForecasts | None = None
+
+
+NOTHING_SAID: Final = CardExtension()
+
+
+class ResponseExtension(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """The extension of a response: the id of the decision on record, and the reason for every card that is not there.
+
+    `timings` are milliseconds by stage, where the request asked for them.
+    """
+
+    decision: str
+    silence: tuple[Any, ...] = ()
+    timings: dict[str, float] | None = None

@@ -1,0 +1,152 @@
+"""Builds the new orders that a suggestion creates: a medication, a laboratory test, a service.
+
+LOINC codes: the panels as charted in shared/data/fhir (57698-3, 51990-0, 58410-2), 24325-3 from HL7's value set of
+diagnostic requests, 9318-7 from shared/data/codes/loinc_analytes.csv."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from cards.amend import concept, milligrams, repeat
+from cards.rules.language.rule import LabOrder, NewOrder, Sig
+from cards.rules.patient.orders import DraftOrder
+from fhir.record.record import PatientRecord
+from fhir.record.time import parse_time
+from fhir.terminology.analytes import LOINC, UCUM
+
+Json = dict[str, Any]
+
+# Who it is for and who asks: what a new order takes over from the draft. A reference into the draft's `contained`
+# would point to nothing.
+_TAKEN_OVER = ("encounter", "authoredOn", "requester")
+
+
+def medication_order(order: NewOrder, draft: DraftOrder, patient_id: str, identity: str) -> Json:
+    """A drafted MedicationRequest for the product, for the draft's patient, encounter and requester."""
+    return {
+        "resourceType": "MedicationRequest",
+        "id": identity,
+        "status": "draft",
+        "intent": "order",
+        "medicationCodeableConcept": concept(order.product),
+        **_taken_over(draft, patient_id),
+        "dosageInstruction": [_dosage(order.sig)],
+    }
+
+
+def lab_order(order: LabOrder, draft: DraftOrder, patient_id: str, identity: str, as_of: datetime) -> Json:
+    """A drafted ServiceRequest for the test; one that is due later carries the day."""
+    resource: Json = {
+        "resourceType": "ServiceRequest",
+        "id": identity,
+        "status": "draft",
+        "intent": "order",
+        "code": {"coding": [{"system": LOINC, "code": order.loinc, "display": order.name}], "text": order.name},
+        **_taken_over(draft, patient_id),
+    }
+    if order.in_days:
+        resource["occurrenceDateTime"] = (as_of + timedelta(days=order.in_days)).date().isoformat()
+    return resource
+
+
+def _taken_over(draft: DraftOrder, patient_id: str) -> Json:
+    kept: Json = {"subject": {"reference": f"Patient/{patient_id}"}}
+    for name in ("subject", *_TAKEN_OVER):
+        value = draft.resource.get(name)
+        if value and not (isinstance(value, dict) and str(value.get("reference", "")).startswith("#")):
+            kept[name] = value
+    return kept
+
+
+def _dosage(sig: Sig) -> Json:
+    """The sig as words and, where the dose is not left to the clinician, as structure."""
+    dosage: Json = {"text": sig.text}
+    if sig.dose_mg is None:
+        return dosage
+    dosage["timing"] = {"repeat": repeat(sig)}
+    if sig.as_needed:
+        dosage["asNeededBoolean"] = True
+    if sig.dose_mg_high is None:
+        dosage["doseAndRate"] = [{"doseQuantity": milligrams(sig.dose_mg)}]
+    else:
+        low, high = milligrams(sig.dose_mg), milligrams(sig.dose_mg_high)
+        dosage["doseAndRate"] = [{"doseRange": {"low": low, "high": high}}]
+    if sig.max_mg_per_day is not None:
+        dosage["maxDosePerPeriod"] = {
+            "numerator": milligrams(sig.max_mg_per_day),
+            "denominator": {"value": 1, "unit": "day", "system": UCUM, "code": "d"},
+        }
+    return dosage
+
+
+# FHIR R4 request-status: these orders are still to be done.
+_OPEN = frozenset({"draft", "active", "on-hold"})
+_OPEN_DAYS = 90.0
+
+
+@dataclass(frozen=True, slots=True)
+class OrderableTest:
+    """One order and the inputs of equations that it answers."""
+
+    loinc: str
+    name: str
+    inputs: frozenset[str]
+
+    @property
+    def words(self) -> str:
+        """Its name inside a sentence."""
+        return f"{self.name[0].lower()}{self.name[1:]}"
+
+
+LIPIDS = OrderableTest("57698-3", "Lipid panel", frozenset({"total_cholesterol", "hdl_cholesterol"}))
+TESTS = (
+    LIPIDS,
+    OrderableTest("51990-0", "Basic metabolic panel", frozenset({"creatinine", "egfr", "sodium", "sodium_discharge"})),
+    OrderableTest("9318-7", "Albumin/creatinine ratio in urine", frozenset({"uacr"})),
+    OrderableTest("24325-3", "Hepatic function panel", frozenset({"ast", "alt", "bilirubin", "albumin"})),
+    OrderableTest("58410-2", "Complete blood count", frozenset({"platelets", "hemoglobin_discharge"})),
+)
+
+
+def orderable_test_for(lacking: Collection[str]) -> OrderableTest | None:
+    """The one test that answers everything that is lacking; None where there is none, or nothing is lacking."""
+    if not lacking:
+        return None
+    return next((test for test in TESTS if set(lacking) <= test.inputs), None)
+
+
+def is_ordered(record: PatientRecord, test: OrderableTest) -> bool:
+    """Whether the test is ordered and still to be done."""
+    for request in record.service_requests:
+        written = parse_time(request.authoredOn) if request.authoredOn else None
+        is_recent = written is None or written.age_days(record.as_of_epoch) <= _OPEN_DAYS
+        codes = request.code.coding if request.code is not None else ()
+        if request.status in _OPEN and is_recent and any(coding.code == test.loinc for coding in codes):
+            return True
+    return False
+
+
+def order_of_test(test: OrderableTest, patient_id: str, date: str) -> dict[str, Any]:
+    """A drafted ServiceRequest (FHIR R4) for the test."""
+    return {
+        "resourceType": "ServiceRequest",
+        "status": "draft",
+        "intent": "order",
+        "code": {"coding": [{"system": LOINC, "code": test.loinc, "display": test.name}], "text": test.name},
+        "subject": {"reference": f"Patient/{patient_id}"},
+        "authoredOn": date,
+    }
+
+
+def service_order(text: str, patient_id: str, date: str, **more: Any) -> dict[str, Any]:
+    """A drafted ServiceRequest for what has no code with a source at hand: text only."""
+    return {
+        "resourceType": "ServiceRequest",
+        "status": "draft",
+        "intent": "order",
+        "code": {"text": text},
+        "subject": {"reference": f"Patient/{patient_id}"},
+        "authoredOn": date,
+        **more,
+    }

@@ -1,0 +1,345 @@
+"""Conditions of rules: three-valued, composed of words, compiled from their JSON form.
+
+The answers are true, false and unknown (None). `all` is false as soon as one part is false, `any` true as soon as one
+is true; a count is unknown only when the unknown parts could change it.
+
+A condition in a rule's file is a JSON object with one word and its value, {"age_years": {"ge": 65}}. Everything about
+the word is in its object: the reader that compiles it, the JSON Schema of its value, its wording on a page for
+pharmacists, its row in the guide, and the data from which a service derives its prefetch.
+"""
+
+import operator
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeAlias
+
+from cards.extension import Fact
+from cards.rules.language.rule import RuleError
+from cards.rules.patient.context import RuleContext
+
+Truth: TypeAlias = bool | None
+Test: TypeAlias = Callable[[RuleContext], Truth]
+Facts: TypeAlias = Callable[[RuleContext], list[Fact]]
+
+
+def no_facts(_context: RuleContext) -> list[Fact]:
+    """For conditions that rest on the absence of something."""
+    return []
+
+
+@dataclass(frozen=True, slots=True)
+class DataNeeds:
+    """The data that a condition reads: analytes (keys of ANALYTES) and FHIR resource types beyond the Patient."""
+
+    analytes: frozenset[str] = frozenset()
+    resources: frozenset[str] = frozenset()
+
+    def __or__(self, other: "DataNeeds") -> "DataNeeds":
+        """What both need."""
+        return DataNeeds(self.analytes | other.analytes, self.resources | other.resources)
+
+
+def needs(*resources: str, analytes: Iterable[str] = ()) -> DataNeeds:
+    """The needs of a condition that reads these resource types and analytes."""
+    return DataNeeds(frozenset(analytes), frozenset(resources))
+
+
+NO_NEEDS = DataNeeds()
+
+
+@dataclass(frozen=True, slots=True)
+class Predicate:
+    """A compiled condition.
+
+    `uses` names the facts it rests on, `limits` the numbers it compares with, `needs` the data it reads; `facts` lists
+    what made it true, for a context in which it is true.
+    """
+
+    test: Test
+    facts: Facts = no_facts
+    uses: frozenset[str] = frozenset()
+    limits: frozenset[float] = frozenset()
+    needs: DataNeeds = NO_NEEDS
+
+
+def all_of(parts: tuple[Predicate, ...]) -> Predicate:
+    """True when every part is."""
+    tests = tuple(part.test for part in parts)
+
+    def test(context: RuleContext) -> Truth:
+        answer: Truth = True
+        for one in tests:
+            truth = one(context)
+            if truth is False:
+                return False
+            if truth is None:
+                answer = None
+        return answer
+
+    return _together(test, lambda context: _facts_of(parts, context), parts)
+
+
+def any_of(parts: tuple[Predicate, ...]) -> Predicate:
+    """True when one part is."""
+    tests = tuple(part.test for part in parts)
+
+    def test(context: RuleContext) -> Truth:
+        answer: Truth = False
+        for one in tests:
+            truth = one(context)
+            if truth is True:
+                return True
+            if truth is None:
+                answer = None
+        return answer
+
+    return _together(test, lambda context: _facts_of(_true_parts(parts, context), context), parts)
+
+
+def none_of(part: Predicate) -> Predicate:
+    """True when the part is false."""
+
+    def test(context: RuleContext) -> Truth:
+        truth = part.test(context)
+        return None if truth is None else not truth
+
+    return Predicate(test, no_facts, part.uses, part.limits, part.needs)
+
+
+def constant(answer: bool) -> Predicate:
+    """Always the same."""
+    return Predicate(lambda _context: answer)
+
+
+def at_least(n: int, parts: tuple[Predicate, ...]) -> Predicate:
+    """True when so many parts are."""
+
+    def test(context: RuleContext) -> Truth:
+        true, unknown = _count(parts, context)
+        if true >= n:
+            return True
+        return None if true + unknown >= n else False
+
+    return _together(test, lambda context: _facts_of(_true_parts(parts, context), context), parts)
+
+
+def less_than(n: int, parts: tuple[Predicate, ...]) -> Predicate:
+    """True when fewer parts are."""
+
+    def test(context: RuleContext) -> Truth:
+        true, unknown = _count(parts, context)
+        if true >= n:
+            return False
+        return True if true + unknown < n else None
+
+    return _together(test, lambda context: _facts_of(parts, context), parts)
+
+
+def _count(parts: Iterable[Predicate], context: RuleContext) -> tuple[int, int]:
+    answers = [part.test(context) for part in parts]
+    return answers.count(True), answers.count(None)
+
+
+def _together(test: Test, facts: Facts, parts: tuple[Predicate, ...]) -> Predicate:
+    uses: frozenset[str] = frozenset()
+    limits: frozenset[float] = frozenset()
+    needed = NO_NEEDS
+    for part in parts:
+        uses, limits, needed = uses | part.uses, limits | part.limits, needed | part.needs
+    return Predicate(test, facts, uses, limits, needed)
+
+
+def _facts_of(parts: Iterable[Predicate], context: RuleContext) -> list[Fact]:
+    return [fact for part in parts for fact in part.facts(context)]
+
+
+def _true_parts(parts: Iterable[Predicate], context: RuleContext) -> list[Predicate]:
+    return [part for part in parts if part.test(context) is True]
+
+
+Spec: TypeAlias = Mapping[str, Any]
+"""A condition as it is written in a rule's file."""
+Comparison: TypeAlias = Callable[[float | None], Truth]
+
+_OPERATORS: Mapping[str, Callable[[float, float], bool]] = {
+    "lt": operator.lt,
+    "le": operator.le,
+    "gt": operator.gt,
+    "ge": operator.ge,
+}
+# Schemas of values, most of them parts of rule.schema.json.
+COMPARED: Mapping[str, Any] = {"$ref": "#/$defs/comparison"}
+"""The schema of limits such as {"ge": 50}."""
+SELECTED: Mapping[str, Any] = {"$ref": "#/$defs/selector"}
+"""The schema of a drug selector."""
+BOOLEAN: Mapping[str, Any] = {"type": "boolean"}
+TEXT: Mapping[str, Any] = {"type": "string", "minLength": 1}
+TEXTS: Mapping[str, Any] = {"type": "array", "items": TEXT, "minItems": 1}
+DAYS: Mapping[str, Any] = {"type": "number", "exclusiveMinimum": 0}
+LIMITS: Mapping[str, Any] = {word: {"type": "number"} for word in _OPERATORS}
+"""The members lt, le, gt and ge of an object that has other members too."""
+
+
+def members(required: tuple[str, ...] = (), /, **properties: Any) -> dict[str, Any]:
+    """The schema of an object with these members and no others."""
+    schema: dict[str, Any] = {"type": "object", "properties": properties, "additionalProperties": False}
+    return {**schema, "required": list(required)} if required else schema
+
+
+class Word:
+    """A word of the rule language; what it does with a condition is in the two kinds of words below.
+
+    `meaning` completes "the condition is true when" in the guide; `schema` is the JSON Schema of the value, `beside`
+    that of the members that may stand beside the word.
+    """
+
+    __slots__ = ()
+    word: str
+    meaning: str
+    schema: Mapping[str, Any]
+    beside: Mapping[str, Any]
+
+    def compile(self, spec: Spec, compile_one: Callable[[Any], Predicate], /) -> Predicate:
+        """The predicate of {word: value, ...}; `compile_one` compiles a condition inside it. May raise RuleError."""
+        raise NotImplementedError
+
+    def say(self, spec: Spec, say_one: Callable[[Any], str], /) -> str:
+        """The condition in words; `say_one` says a condition inside it."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True)
+class Condition(Word):
+    """A word that asks something of the draft or the patient.
+
+    `read` compiles {word: value, ...} and may raise RuleError; `wording` says it on the family's page; `needs` is the
+    data that it reads, which may depend on the value.
+    """
+
+    word: str
+    meaning: str
+    read: Callable[[Spec], Predicate]
+    schema: Mapping[str, Any]
+    wording: Callable[[Spec], str]
+    needs: DataNeeds | Callable[[Spec], DataNeeds] = NO_NEEDS
+    beside: Mapping[str, Any] = field(default_factory=dict)
+
+    def compile(self, spec: Spec, _compile_one: Callable[[Any], Predicate]) -> Predicate:
+        """The predicate of the condition, with the data that it reads."""
+        predicate = self.read(spec)
+        needed = self.needs(spec) if callable(self.needs) else self.needs
+        return replace(predicate, needs=predicate.needs | needed)
+
+    def say(self, spec: Spec, _say_one: Callable[[Any], str]) -> str:
+        """The condition in words."""
+        return self.wording(spec)
+
+
+@dataclass(frozen=True, slots=True)
+class Operator(Word):
+    """A word that combines other conditions: reader and wording are handed those of the inner conditions."""
+
+    word: str
+    meaning: str
+    read: Callable[[Spec, Callable[[Any], Predicate]], Predicate]
+    schema: Mapping[str, Any]
+    wording: Callable[[Spec, Callable[[Any], str]], str]
+    beside: Mapping[str, Any] = field(default_factory=dict)
+
+    def compile(self, spec: Spec, compile_one: Callable[[Any], Predicate]) -> Predicate:
+        """The predicate of the inner conditions together."""
+        return self.read(spec, compile_one)
+
+    def say(self, spec: Spec, say_one: Callable[[Any], str]) -> str:
+        """The inner conditions together, in words."""
+        return self.wording(spec, say_one)
+
+
+def only(spec: Any, *words: str) -> Spec:
+    """The spec; refuses one that has other members than these."""
+    if not isinstance(spec, dict) or set(spec) - set(words):
+        raise RuleError(f"{spec!r}: only {', '.join(words)} can stand here")
+    return spec
+
+
+def comparison(spec: Spec, *beside: str) -> tuple[Comparison, frozenset[float]]:
+    """Compares with every limit of the spec (lt, le, gt, ge); None stays unknown. The limits come along."""
+    limits = {word: float(spec[word]) for word in _OPERATORS if word in spec}
+    only(spec, *beside, *limits)
+    if not limits:
+        raise RuleError(f"{dict(spec)!r} compares with nothing")
+    checks = tuple((_OPERATORS[word], limit) for word, limit in limits.items())
+    if len(checks) == 1:
+        (one, against) = checks[0]
+        return (lambda value: None if value is None else one(value, against)), frozenset(limits.values())
+
+    def compare(value: float | None) -> Truth:
+        return None if value is None else all(check(value, limit) for check, limit in checks)
+
+    return compare, frozenset(limits.values())
+
+
+def floor_comparison(spec: Spec, *beside: str) -> tuple[Callable[[float, bool], Truth], frozenset[float]]:
+    """Compares a sum of which perhaps only a part is known: true as soon as the known part is over the limit."""
+    compare, limits = comparison(spec, *beside)
+    is_floor = not {"lt", "le"} & set(spec)
+
+    def of_sum(known: float, is_whole: bool) -> Truth:
+        answer = compare(known)
+        return answer if is_whole or (is_floor and answer) else None
+
+    return of_sum, limits
+
+
+def flag(
+    word: str,
+    read: Test,
+    said: str,
+    uses: frozenset[str] = frozenset(),
+    facts: Facts = no_facts,
+    needs: DataNeeds = NO_NEEDS,
+    meaning: str | None = None,
+) -> Condition:
+    """A word that is true or false: {word: true} or {word: false}. `said` is its wording where true is asked."""
+
+    def compiler(spec: Spec) -> Predicate:
+        wanted = only(spec, word)[word]
+
+        def test(context: RuleContext) -> Truth:
+            truth = read(context)
+            return None if truth is None else truth is wanted
+
+        return Predicate(test, facts, uses)
+
+    def wording(spec: Spec) -> str:
+        return said if spec[word] else f"not ({said})"
+
+    return Condition(word, meaning or said, compiler, BOOLEAN, wording, needs)
+
+
+def side_comparison(spec: Spec) -> Callable[[float, str], Truth]:
+    """Compares a value of which only the side of a number is known (">" 60): true or false where that settles it."""
+    checks = [_side_check(word, float(spec[word])) for word in _OPERATORS if word in spec]
+
+    def compare(number: float, side: str) -> Truth:
+        answers = [check(number, side) for check in checks]
+        return False if False in answers else None if None in answers else True
+
+    return compare
+
+
+def _side_check(word: str, limit: float) -> Callable[[float, str], Truth]:
+    """ "> 60" is 60 or more whatever comes; of two numbers on its side the nearest decides what can be decided."""
+    asks_over = word in ("ge", "gt")
+
+    def check(number: float, side: str) -> Truth:
+        lies_over = side in (">", ">=")
+        nearest = _OPERATORS[word](number, limit)
+        if side in (">", "<") and number == limit:
+            # Strictly on its side: 60 itself is not among the values.
+            return lies_over if asks_over else not lies_over
+        if asks_over == lies_over:
+            return True if nearest else None
+        return None if nearest else False
+
+    return check

@@ -1,0 +1,88 @@
+"""The vocabulary of the rule language: finds every word, compiles conditions, says them, and gives their JSON Schema.
+
+A new common word is a `Condition` in a module of cards/rules/conditions/words; nothing else has to be changed.
+"""
+
+import difflib
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+from operator import attrgetter
+from typing import Any
+
+from cards.rules.conditions.condition import Predicate, Spec, Word
+from cards.rules.language.rule import RuleError
+from models_onnx.discovery import discover
+
+
+class Vocabulary:
+    """Words by name. Raises RuleError where two have one name."""
+
+    def __init__(self, words: Iterable[Word]) -> None:
+        self._words: dict[str, Word] = {}
+        for one in words:
+            if one.word in self._words:
+                raise RuleError(f"two words of conditions are called {one.word!r}")
+            self._words[one.word] = one
+
+    def __iter__(self) -> Iterator[Word]:
+        return iter(self._words.values())
+
+    def extended(self, words: Iterable[Word]) -> "Vocabulary":
+        """This vocabulary and these words. Raises RuleError where one of them is in it already."""
+        return Vocabulary([*self, *words])
+
+    def compile(self, spec: Any) -> Predicate:
+        """The predicate of a condition as a rule's file writes it.
+
+        Raises:
+            RuleError: a word is not known, or its value is not what the word takes.
+        """
+        return self._word(spec).compile(spec, self.compile)
+
+    def say(self, spec: Spec) -> str:
+        """The condition in words, for the page that a pharmacist reads.
+
+        >>> common_vocabulary().say({"all": [{"derived": "egfr_best", "ge": 30, "lt": 45}, {"new_start": True}]})
+        'eGFR ≥ 30 and < 45, and a new start'
+        """
+        return self._word(spec).say(spec, self.say)
+
+    def schema_of(self, word: Word) -> dict[str, Any]:
+        """The JSON Schema of a whole condition with this word."""
+        schema: dict[str, Any] = {
+            "type": "object",
+            "required": [word.word],
+            "properties": {word.word: word.schema, **word.beside},
+            "additionalProperties": False,
+        }
+        return {**schema, "minProperties": 2} if "ge" in word.beside else schema
+
+    def why_not(self, spec: Any) -> str | None:
+        """What is wrong with the word of a condition; None where it is known."""
+        try:
+            self._word(spec)
+        except RuleError as error:
+            return str(error)
+        return None
+
+    def _word(self, spec: Any) -> Word:
+        if not isinstance(spec, Mapping) or not spec:
+            raise RuleError(f"{spec!r} is no condition")
+        known = [self._words[name] for name in spec if name in self._words]
+        if len(known) == 1:
+            return known[0]
+        if known:
+            raise RuleError(f"{' and '.join(one.word for one in known)} cannot stand in one condition: use `all`")
+        meant = difflib.get_close_matches(next(iter(spec)), self._words, n=1)
+        hint = f"; did you mean {meant[0]!r}?" if meant else ""
+        raise RuleError(f"no word of conditions is called {' or '.join(map(repr, spec))}{hint}")
+
+
+@cache
+def common_vocabulary() -> Vocabulary:
+    """Every word that any family may use: what the modules of cards/rules/conditions/words declare as WORDS.
+
+    Raises:
+        DeclarationError: a module declares no words, or two words have one name.
+    """
+    return Vocabulary(discover("cards.rules.conditions.words", "WORDS", Word, id_of=attrgetter("word")).values())

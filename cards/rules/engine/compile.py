@@ -1,0 +1,273 @@
+"""Compiles rules once at the start: every condition becomes a closure, every text a template."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import reduce
+from operator import or_
+from typing import Any
+
+from cards.card import Coding
+from cards.codings import OVERRIDE_SYSTEM
+from cards.rules.conditions.condition import NO_NEEDS, DataNeeds, Predicate
+from cards.rules.engine.family import Family
+from cards.rules.language.rule import (
+    Band,
+    LabOrder,
+    MissingData,
+    Question,
+    Rule,
+    RuleError,
+    RuleTable,
+    SilentWhen,
+    SuggestionTemplate,
+    within,
+)
+from cards.rules.language.table import read_family, table_of
+from cards.rules.language.trigger import CompiledTrigger, Template
+from cards.rules.patient.measurements import ESTIMATES
+from fhir.mapping.medications.identity import MedicationIdentity
+from fhir.terminology.analytes import ANALYTE_BY_LOINC, ANALYTES
+from fhir.terminology.medications import classes_of
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledOrder:
+    """A test to order with its condition."""
+
+    declared: LabOrder
+    only_if: Predicate | None
+    codes: frozenset[str]
+    """Its own code, the other codes of the same analyte, the panels that hold it: any of them answers it."""
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledSuggestion:
+    """A suggestion with its conditions."""
+
+    declared: SuggestionTemplate
+    only_if: Predicate | None
+    recommended: Predicate
+    orders: tuple[CompiledOrder, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledBand:
+    """One band with its texts."""
+
+    declared: Band
+    when: Predicate
+    summary: Template
+    unsure_summary: Template | None
+    detail: Template
+    suggestions: tuple[CompiledSuggestion, ...]
+
+    @property
+    def tells_a_dose(self) -> bool:
+        """Whether it asks for a dose that is derived from an estimate."""
+        return any(one.declared.from_estimate and one.declared.change is not None for one in self.suggestions)
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledSilentWhen:
+    """A reason to stay silent that has a condition."""
+
+    declared: SilentWhen
+    when: Predicate
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledMissingData:
+    """The finding that asks for missing data."""
+
+    declared: MissingData
+    when: Predicate
+    bands: frozenset[str]
+    summary: Template
+    detail: Template
+    suggestions: tuple[CompiledSuggestion, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledRule:
+    """A rule ready to judge an order."""
+
+    declared: Rule
+    family: Family
+    trigger: CompiledTrigger
+    bands: tuple[CompiledBand, ...]
+    quiet: tuple[CompiledSilentWhen, ...]
+    missing: tuple[CompiledMissingData, ...]
+    questions: tuple[tuple[str, Predicate], ...]
+    when_unsure: CompiledSuggestion | None
+    unstable_summary: Template | None
+    override_reasons: tuple[Coding, ...]
+    band_uses: frozenset[str]
+    needs: DataNeeds
+    estimates: tuple[str, ...]
+
+    @property
+    def id(self) -> str:
+        """The rule's id."""
+        return self.declared.id
+
+
+def compile_family(family: Family) -> list[CompiledRule]:
+    """Every rule of the family, compiled.
+
+    Raises:
+        RuleError: a rule cannot be used; the message names file, line, rule and what is wrong.
+    """
+    written = read_family(family.name)
+    raw = written.raw
+    try:
+        return compile_table(family, table_of(raw))
+    except RuleError as error:
+        raise RuleError(written.describe(error.path, error.text)) from error
+
+
+def compile_table(family: Family, table: RuleTable) -> list[CompiledRule]:
+    """Every rule of a table, compiled. RuleError with the path of the part that cannot be used."""
+    return [_rule(family, table, rule, position) for position, rule in enumerate(table.rules)]
+
+
+def _rule(family: Family, table: RuleTable, rule: Rule, position: int) -> CompiledRule:
+    unsure = None
+    if table.when_unsure is not None:
+        with within("when_unsure"):
+            unsure = _suggestion(table.when_unsure, family)
+    with within("rules", position):
+        return _compiled(family, table, rule, unsure)
+
+
+def _compiled(family: Family, table: RuleTable, rule: Rule, when_unsure: CompiledSuggestion | None) -> CompiledRule:
+    bands = tuple(_band(band, position, family) for position, band in enumerate(rule.bands))
+    missing = tuple(_missing(entry, position, rule, family) for position, entry in enumerate(rule.missing_data))
+    silent = tuple(_silent(entry, position, family) for position, entry in enumerate(rule.silent_when))
+    quiet = tuple(one for one in silent if one is not None)
+    questions = tuple(_question(one, position, family) for position, one in enumerate(rule.questions))
+    suggestions = [one for band in bands for one in band.suggestions]
+    suggestions += [one for entry in missing for one in entry.suggestions]
+    predicates = [band.when for band in bands] + [entry.when for entry in missing] + [one.when for one in quiet]
+    predicates += [predicate for _, predicate in questions]
+    predicates += [predicate for one in suggestions for predicate in _suggestion_predicates(one)]
+    with within("trigger"):
+        trigger = CompiledTrigger.read(rule.trigger)
+    return CompiledRule(
+        declared=rule,
+        family=family,
+        trigger=trigger,
+        bands=bands,
+        quiet=quiet,
+        missing=missing,
+        questions=questions,
+        when_unsure=when_unsure,
+        unstable_summary=Template(table.unstable_summary) if table.unstable_summary is not None else None,
+        override_reasons=tuple(
+            Coding(system=OVERRIDE_SYSTEM, code=one.code, display=one.display) for one in table.override_reasons
+        ),
+        band_uses=frozenset().union(*(band.when.uses for band in bands)),
+        needs=reduce(or_, (predicate.needs for predicate in predicates), NO_NEEDS),
+        estimates=tuple(name for name in ESTIMATES if any(name in band.when.uses for band in bands)),
+    )
+
+
+def _band(band: Band, position: int, family: Family) -> CompiledBand:
+    with within("bands", position):
+        with within("when"):
+            when = family.vocabulary.compile(band.when)
+        return CompiledBand(
+            band,
+            when,
+            Template(band.summary),
+            Template(band.unsure_summary) if band.unsure_summary is not None else None,
+            Template(band.detail),
+            _suggestions(band.suggestions, family),
+        )
+
+
+def _missing(entry: MissingData, position: int, rule: Rule, family: Family) -> CompiledMissingData:
+    critical = frozenset(band.id for band in rule.bands if band.indicator == "critical")
+    named = frozenset(entry.bands)
+    bands = critical if named == {"critical"} else named
+    unknown = sorted(bands - {band.id for band in rule.bands})
+    with within("missing_data", position):
+        if unknown:
+            raise RuleError(f"a band of {', '.join(unknown)} does not exist", ("bands",))
+        with within("when"):
+            when = family.vocabulary.compile(entry.when)
+        return CompiledMissingData(
+            entry, when, bands, Template(entry.summary), Template(entry.detail), _suggestions(entry.suggestions, family)
+        )
+
+
+def _silent(entry: SilentWhen, position: int, family: Family) -> CompiledSilentWhen | None:
+    """None for an entry that says in words what the bands do."""
+    if entry.when is None:
+        return None
+    with within("silent_when", position, "when"):
+        return CompiledSilentWhen(entry, family.vocabulary.compile(entry.when))
+
+
+def _question(question: Question, position: int, family: Family) -> tuple[str, Predicate]:
+    with within("questions", position, "when"):
+        return question.text, family.vocabulary.compile(question.when)
+
+
+def _suggestions(declared: Iterable[SuggestionTemplate], family: Family) -> tuple[CompiledSuggestion, ...]:
+    return tuple(_suggestion_at(one, position, family) for position, one in enumerate(declared))
+
+
+def _suggestion_at(declared: SuggestionTemplate, position: int, family: Family) -> CompiledSuggestion:
+    with within("suggestions", position):
+        return _suggestion(declared, family)
+
+
+def _suggestion(declared: SuggestionTemplate, family: Family) -> CompiledSuggestion:
+    recommended = declared.recommended
+    for change in (declared.change, declared.change_partner):
+        if change is not None and change.computed is not None and change.computed not in family.changes:
+            raise RuleError(f"the family {family.name} has no change called {change.computed!r}", ("change",))
+    return CompiledSuggestion(
+        declared,
+        _optional(declared.only_if, family),
+        family.vocabulary.compile({"always": recommended} if isinstance(recommended, bool) else recommended),
+        tuple(
+            CompiledOrder(order, _optional(order.only_if, family), _codes_that_answer(order))
+            for order in declared.orders
+        ),
+    )
+
+
+def _codes_that_answer(order: LabOrder) -> frozenset[str]:
+    analyte = ANALYTE_BY_LOINC.get(order.loinc)
+    same = ANALYTES[analyte.key].loinc if analyte is not None else ()
+    return frozenset({order.loinc, *same, *order.answered_by})
+
+
+def _optional(spec: Any, family: Family) -> Predicate | None:
+    return None if spec is None else family.vocabulary.compile(spec)
+
+
+def _suggestion_predicates(suggestion: CompiledSuggestion) -> list[Predicate]:
+    conditions = (suggestion.only_if, *(order.only_if for order in suggestion.orders))
+    return [suggestion.recommended, *(one for one in conditions if one is not None)]
+
+
+class RuleIndex:
+    """The rules by the ingredients and classes that activate them, so that a draft is evaluated only by its own."""
+
+    def __init__(self, rules: Iterable[CompiledRule]) -> None:
+        self._by_key: dict[str, tuple[CompiledRule, ...]] = {}
+        self._for_any: tuple[CompiledRule, ...] = ()
+        for rule in rules:
+            selectors = tuple(rule.trigger.selectors())
+            for key in sorted(frozenset().union(*(one.keyed for one in selectors))):
+                self._by_key[key] = (*self._by_key.get(key, ()), rule)
+            if any(one.any_drug for one in selectors):
+                self._for_any = (*self._for_any, rule)
+
+    def of(self, medication: MedicationIdentity) -> Iterator[CompiledRule]:
+        """The rules that name an ingredient or a class of the medication, each once."""
+        keys = (key for one in medication.ingredients for key in (one.rxcui, *sorted(classes_of((one,)))))
+        named = (rule for key in keys for rule in self._by_key.get(key, ()))
+        yield from {rule.id: rule for rule in (*named, *self._for_any)}.values()

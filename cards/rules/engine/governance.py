@@ -1,0 +1,235 @@
+"""Decides which findings are shown at a site: approvals, switches, and what a clinician answered lately.
+
+A rule has a version: the digest of its declaration. Where approval is required, a version that the site has not
+approved runs in shadow: it is evaluated and counted, and nothing is shown. A switch can silence the milder bands of a
+rule; its critical bands are silenced only with the whole rule, and only with a note that says why."""
+
+import hashlib
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from functools import cache
+from typing import Final, Literal, TypeAlias
+
+import msgspec
+
+from cards.card import SEVERITY, Indicator
+from cards.rules.engine.family import rule_families
+from cards.rules.engine.finding import Finding, Silence
+from cards.rules.language.rule import Rule, RuleTable
+from cards.rules.language.table import read_table
+
+SuppressionCheck: TypeAlias = Callable[[Finding], Silence | None]
+"""Says why a finding is not shown; None where it is shown."""
+
+SHADOW: Final = "shadow"
+SWITCHED_OFF: Final = "switched-off"
+ACKNOWLEDGED: Final = "acknowledged"
+
+SUPPRESSION_DAYS: Final[Mapping[str, int]] = {"info": 90, "warning": 30, "critical": 1}
+"""How long a clinician's answer to a finding counts, where neither the rule nor the site says otherwise.
+
+No document gives such a period. These are the project's own: an answer to a critical finding counts for the session,
+a warning is repeated with the next month's prescription, and an information with the next quarter's.
+"""
+
+_DIGITS: Final = 16
+_MOVED: Final = 0.2
+_MEDICATIONS: Final = frozenset({"draft", "medication"})
+
+
+def suppress_nothing(_finding: Finding) -> Silence | None:
+    """Shows every finding."""
+    return None
+
+
+def digest_of(rule: Rule, table: RuleTable) -> str:
+    """The version of a rule: 16 hexadecimal digits of SHA-256 over what it declares and what its family adds to it."""
+    declared = (rule, table.override_reasons, table.when_unsure, table.unstable_summary)
+    return hashlib.sha256(msgspec.json.encode(declared, order="deterministic")).hexdigest()[:_DIGITS]
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """A site has reviewed a version of a rule and shows its findings."""
+
+    rule: str
+    digest: str
+    by: str
+    role: str
+    on: date
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """What a site takes away from a rule, for some clients and units or for all.
+
+    `off` silences the whole rule, `speak_from` what is quieter, `bands_off` these bands unless they are critical.
+    """
+
+    rule: str
+    note: str
+    off: bool = False
+    speak_from: Indicator | None = None
+    bands_off: frozenset[str] = frozenset()
+    clients: frozenset[str] = frozenset()
+    units: frozenset[str] = frozenset()
+
+    def holds_for(self, client: str, units: Collection[str]) -> bool:
+        """Whether a call of this client from one of these units is meant."""
+        return (not self.clients or client in self.clients) and (not self.units or not self.units.isdisjoint(units))
+
+    def silences(self, finding: Finding) -> bool:
+        """Whether this finding is not shown."""
+        if self.off:
+            return True
+        if finding.indicator == "critical":
+            return False
+        quieter = self.speak_from is not None and SEVERITY[finding.indicator] < SEVERITY[self.speak_from]
+        return quieter or finding.band in self.bands_off
+
+
+@dataclass(frozen=True, slots=True)
+class SiteRules:
+    """What a site says of the rules: approvals by rule, switches by rule, and for how many days an answer counts."""
+
+    approvals: Mapping[str, Approval] = field(default_factory=dict)
+    switches: Mapping[str, tuple[Switch, ...]] = field(default_factory=dict)
+    quiet_days: Mapping[str, int] = field(default_factory=dict)
+
+    def is_approved(self, rule: str, digest: str) -> bool:
+        """Whether this version of the rule is approved."""
+        approval = self.approvals.get(rule)
+        return approval is not None and approval.digest == digest
+
+    def not_approved(self, versions: Iterable["RuleVersion"]) -> "list[RuleVersion]":
+        """Those of the versions that this site has not approved: behind a trust file they run in shadow."""
+        return [each for each in versions if not self.is_approved(each.rule.id, each.digest)]
+
+    def days_of(self, rule: Rule | None, indicator: Indicator) -> int:
+        """For how many days an answer to such a finding of the rule counts; never longer than what is usual."""
+        usual = self.quiet_days.get(indicator, SUPPRESSION_DAYS[indicator])
+        return usual if rule is None or rule.quiet_days is None else min(usual, rule.quiet_days)
+
+
+@dataclass(frozen=True, slots=True)
+class Override:
+    """A clinician overrode a finding: when (epoch seconds), the indicator of its card, and the reason in words.
+
+    `about` are the ingredients of the card, drafted and taken: an answer to one drug is none to another. `numbers` are
+    the card's values by name: when one of them has moved by more than a fifth, the finding is said again.
+    """
+
+    at: float
+    indicator: Indicator
+    reason: str
+    about: frozenset[str] = frozenset()
+    numbers: Mapping[str, float] = field(default_factory=dict)
+
+    def counts_for(self, finding: Finding) -> bool:
+        """Whether the finding is about the same drugs, is no more severe, and its values are about the same."""
+        if SEVERITY[finding.indicator] > SEVERITY[self.indicator]:
+            return False
+        told = [(fact.name, fact.value) for fact in finding.facts]
+        return ingredients_of(told) <= self.about and all(
+            abs(value - self.numbers[name]) <= _MOVED * abs(self.numbers[name])
+            for name, value in numeric_values(told).items()
+            if name in self.numbers
+        )
+
+
+Overrides: TypeAlias = Mapping[tuple[str, str], Collection[Override]]
+"""By rule and band."""
+
+
+def numeric_values(facts: Iterable[tuple[str, object]]) -> dict[str, float]:
+    """The values that are numbers, by name; of several with one name the last."""
+    return {name: float(value) for name, value in facts if isinstance(value, int | float)}
+
+
+def ingredients_of(facts: Iterable[tuple[str, object]]) -> frozenset[str]:
+    """The ingredients that facts (name, value) are about: of the draft, and of what is taken beside it."""
+    named = (str(value).split("/") for name, value in facts if name in _MEDICATIONS and value is not None)
+    return frozenset(ingredient for each in named for ingredient in each)
+
+
+class SuppressionPolicy:
+    """Decides which findings about one patient are shown in one call."""
+
+    def __init__(
+        self,
+        site: SiteRules,
+        versions: Mapping[str, "RuleVersion"],
+        *,
+        needs_approval: bool,
+        client: str,
+        units: Callable[[], Collection[str]],
+        answers: Overrides,
+        as_of: float,
+    ) -> None:
+        self._site = site
+        self._versions = versions
+        self._needs_approval = needs_approval
+        self._client = client
+        self._units = units
+        self._answers = answers
+        self._as_of = as_of
+
+    def __call__(self, finding: Finding) -> Silence | None:
+        """Why the finding is not shown: switched off, not approved, overridden lately; None where it is shown."""
+        return self._switched_off(finding) or self._in_shadow(finding) or self._answered(finding)
+
+    def _switched_off(self, finding: Finding) -> Silence | None:
+        for switch in self._site.switches.get(finding.rule, ()):
+            if switch.holds_for(self._client, self._units()) and switch.silences(finding):
+                return self._silence(finding, SWITCHED_OFF, f"this site has switched it off: {switch.note}")
+        return None
+
+    def _in_shadow(self, finding: Finding) -> Silence | None:
+        if not self._needs_approval:
+            return None
+        if self._site.is_approved(finding.rule, self._versions[finding.rule].digest):
+            return None
+        was = self._site.approvals.get(finding.rule)
+        why = "only another version of it is approved here" if was else "it is not approved here"
+        return self._silence(finding, SHADOW, f"it would have spoken ({finding.band}, {finding.indicator}), but {why}.")
+
+    def _answered(self, finding: Finding) -> Silence | None:
+        answers = self._answers.get((finding.rule, finding.band))
+        if not answers:
+            return None
+        days = self._site.days_of(self._versions[finding.rule].rule, finding.indicator)
+        for answer in answers:
+            is_recent = 0 <= self._as_of - answer.at <= days * 86400
+            if is_recent and answer.counts_for(finding):
+                text = f"it was answered with “{answer.reason}” within the last {days} days, and nothing is worse."
+                return self._silence(finding, ACKNOWLEDGED, text)
+        return None
+
+    def _silence(self, finding: Finding, reason: str, text: str) -> Silence:
+        return Silence(finding.rule, reason, f"{self._versions[finding.rule].rule.title}: {text}")
+
+
+@dataclass(frozen=True, slots=True)
+class RuleVersion:
+    """A rule with its digest and its family's table."""
+
+    rule: Rule
+    table: RuleTable
+    digest: str
+
+
+def versions_of(tables: Iterable[RuleTable]) -> dict[str, RuleVersion]:
+    """Every rule of these tables with its version, by id."""
+    return {rule.id: RuleVersion(rule, table, digest_of(rule, table)) for table in tables for rule in table.rules}
+
+
+NEEDS_NOTE: Final[Literal["needs label check"]] = "needs label check"
+"""A rule with this verification status is approved only with a note that says how the label was checked."""
+
+
+@cache
+def all_rule_versions() -> Mapping[str, RuleVersion]:
+    """Every rule of the project with its version, by id."""
+    return versions_of(read_table(family.name) for family in rule_families())

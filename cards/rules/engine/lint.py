@@ -1,0 +1,323 @@
+"""Checks a family's tables for what neither schema nor types can see: codes, placeholders, lengths, safety."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from jsonschema import Draft202012Validator, ValidationError
+
+from cards.card import SUMMARY_LIMIT
+from cards.rules.engine.compile import (
+    CompiledBand,
+    CompiledMissingData,
+    CompiledRule,
+    CompiledSuggestion,
+    compile_table,
+)
+from cards.rules.engine.family import Family
+from cards.rules.engine.render import COMMON_PLACEHOLDERS, LONGEST_COMMON_PLACEHOLDERS
+from cards.rules.engine.schema import CONDITION, schema_of_family
+from cards.rules.language.rule import CANCELS, Path, Product, RuleError, Sig, SuggestionTemplate
+from cards.rules.language.selector import Selector
+from cards.rules.language.table import read_family, table_of
+from cards.rules.language.trigger import Template
+from cards.rules.patient.measurements import ESTIMATES
+from fhir.terminology.analytes import ANALYTES
+from fhir.terminology.conditions import condition_keys
+from fhir.terminology.medication_strength import read_strengths
+from fhir.terminology.medications import class_members, ingredients, orderables
+
+# Words of a text that can be filled only where the condition rests on such a fact.
+_REST_ON: Mapping[str, frozenset[str]] = {
+    "egfr": frozenset({"egfr_best"}),
+    "crcl": frozenset({"crcl_actual_weight", "crcl_adjusted_weight"}),
+    "kidney": frozenset(ESTIMATES),
+    "dose": frozenset({"dose", "each_dose"}),
+    "other": frozenset({"active"}),
+}
+# Of a rule that any drug activates.
+_LONG_DRUG = "phenoxymethylpenicillin"
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One fault of a family's table: where it stands, and what is wrong in a sentence."""
+
+    path: Path
+    text: str
+
+
+def lint_family(family: Family) -> list[str]:
+    """Every fault of the family's files in a sentence with file, line and rule; empty when there is none."""
+    try:
+        written = read_family(family.name)
+        return [written.describe(fault.path, fault.text) for fault in lint_table(family, written.raw)]
+    except RuleError as error:
+        return [error.text]
+
+
+def lint_table(family: Family, raw: Mapping[str, Any]) -> list[Fault]:
+    """Every fault of a table as it is written."""
+    faults = [fault for error in _validator(family).iter_errors(raw) for fault in _explained(error, family)]
+    if faults:
+        return faults
+    try:
+        rules = compile_table(family, table_of(raw))
+    except RuleError as error:
+        return [Fault(error.path, error.text)]
+    faults = [*_names(raw), *_unused(raw), *_codes(raw)]
+    return faults or [
+        Fault(("rules", position, *fault.path), fault.text)
+        for position, rule in enumerate(rules)
+        for fault in _rule_faults(rule)
+    ]
+
+
+def _validator(family: Family) -> Draft202012Validator:
+    return Draft202012Validator(schema_of_family(family))
+
+
+def _explained(error: ValidationError, family: Family) -> Iterator[Fault]:
+    """The faults behind an error of the schema: of a condition without a known word, what it may have meant."""
+    path = tuple(error.absolute_path)
+    if error.validator == "anyOf" and _title(error) == CONDITION:
+        yield Fault(path, family.vocabulary.why_not(error.instance) or error.message)
+    else:
+        yield Fault(path, error.message)
+
+
+def _title(error: ValidationError) -> object:
+    return error.schema.get("title") if isinstance(error.schema, Mapping) else None
+
+
+def _names(raw: Mapping[str, Any]) -> Iterator[Fault]:
+    for name, times in Counter(rule["id"] for rule in raw["rules"]).items():
+        if times > 1:
+            position = max(at for at, rule in enumerate(raw["rules"]) if rule["id"] == name)
+            yield Fault(("rules", position), f"rule {name} stands {times} times")
+
+
+def _unused(raw: Mapping[str, Any]) -> Iterator[Fault]:
+    shared = raw.get("shared", {})
+    used = Counter(value for _, name, value in _members(raw) if name in ("use", "named"))
+    names = Counter(name for kind in shared.values() for name in kind)
+    for kind, entries in shared.items():
+        for name in entries:
+            if names[name] > 1:
+                yield Fault(("shared", kind, name), f"shared entry {name} stands {names[name]} times")
+            elif not used[name]:
+                yield Fault(("shared", kind, name), f"shared entry {name} is used by nobody")
+
+
+def _members(value: Any, path: Path = ()) -> Iterator[tuple[Path, str, Any]]:
+    """Every member of every object, however deep: the path of its value, its name, its value."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            if isinstance(inner, dict | list):
+                yield from _members(inner, (*path, name))
+            yield (*path, name), name, inner if not isinstance(inner, list) else tuple(map(str, inner))
+    elif isinstance(value, list):
+        for position, inner in enumerate(value):
+            yield from _members(inner, (*path, position))
+
+
+def _codes(raw: Mapping[str, Any]) -> Iterator[Fault]:
+    """Names and codes that the project's tables do not know, or know otherwise."""
+    for path, drug in _drugs(raw):
+        # A product without a strength has the same two members as an ingredient.
+        known = ingredients().get(drug["rxcui"]) or orderables().get(drug["rxcui"])
+        if known is None or known.name != drug["name"]:
+            said = f"our table says {known.name if known else 'nothing'}"
+            yield Fault(path, f"ingredient {drug['rxcui']} {drug['name']}: {said}")
+    closed = {
+        "classes": class_members(),
+        "exclude_classes": class_members(),
+        "condition_any": condition_keys(),
+        "lab": ANALYTES,
+        "lab_missing": ANALYTES,
+        "class": class_members(),
+        "to_class": class_members(),
+    }
+    for path, member, value in _members(raw):
+        if member in closed:
+            for name in value if isinstance(value, tuple) else (value,):
+                if name not in closed[member]:
+                    yield Fault(path, f"{member}: {name} is in no table")
+
+
+def _drugs(value: Any, path: Path = ()) -> Iterator[tuple[Path, Mapping[str, str]]]:
+    if isinstance(value, dict):
+        if set(value) == {"rxcui", "name"}:
+            yield path, value
+        for name, inner in value.items():
+            yield from _drugs(inner, (*path, name))
+    elif isinstance(value, list):
+        for position, inner in enumerate(value):
+            yield from _drugs(inner, (*path, position))
+
+
+# One rule
+
+
+def _rule_faults(rule: CompiledRule) -> Iterator[Fault]:
+    bands = Counter(band.declared.id for band in rule.bands)
+    for position, quiet in enumerate(rule.declared.silent_when):
+        if not set(quiet.except_bands) <= set(bands):
+            text = f"silent_when {quiet.code}: except_bands names a band that does not exist"
+            yield Fault(("silent_when", position), text)
+    for position, band in enumerate(rule.bands):
+        path = ("bands", position)
+        if bands[band.declared.id] > 1:
+            yield Fault(path, f"band {band.declared.id} stands {bands[band.declared.id]} times")
+        if not set(band.declared.cites) <= set(range(len(rule.declared.evidence))):
+            yield Fault(path, "cites a position that the evidence does not have")
+        texts = (*_text_faults(rule, band), *_safety_faults(band), *_advice_faults(band, rule))
+        yield from (Fault(path, text) for text in texts)
+        yield from _suggestion_faults(band.suggestions, path)
+    for position, entry in enumerate(rule.missing):
+        path = ("missing_data", position)
+        yield from (Fault(path, text) for text in _missing_text_faults(rule, entry))
+        yield from _suggestion_faults(entry.suggestions, path)
+
+
+def _text_faults(rule: CompiledRule, band: CompiledBand) -> Iterator[str]:
+    unstable = rule.unstable_summary if band.tells_a_dose else None
+    summaries = [one for one in (band.summary, band.unsure_summary, unstable) if one is not None]
+    for template in (*summaries, band.detail):
+        yield from _unknown_words(rule, template)
+        for name in template.names:
+            if name in _REST_ON and not _REST_ON[name] & (band.when.uses | _of_pair(rule)):
+                yield f"{{{name}}} is said, but the condition rests on no such fact"
+    for template in summaries:
+        yield from _too_long(rule, template)
+
+
+def _of_pair(rule: CompiledRule) -> frozenset[str]:
+    return frozenset({"active"}) if rule.trigger.sides else frozenset()
+
+
+def _missing_text_faults(rule: CompiledRule, entry: CompiledMissingData) -> Iterator[str]:
+    for template in (entry.summary, entry.detail):
+        yield from _unknown_words(rule, template)
+    yield from _too_long(rule, entry.summary)
+
+
+def _unknown_words(rule: CompiledRule, template: Template) -> Iterator[str]:
+    for name in template.names:
+        if name not in COMMON_PLACEHOLDERS and name not in rule.family.placeholders:
+            yield f"no fact fills {{{name}}}"
+
+
+def _too_long(rule: CompiledRule, template: Template) -> Iterator[str]:
+    drug = max(_drug_names(rule), key=len)
+    longest = {
+        **LONGEST_COMMON_PLACEHOLDERS,
+        **_longest_of_sides(rule),
+        **rule.family.longest,
+        "drug": drug,
+        "Drug": drug.capitalize(),
+    }
+    filled = template.fill(longest.get)
+    if filled is None:
+        yield f"the longest of {', '.join(set(template.names) - set(longest))} is not known"
+    elif len(filled) > SUMMARY_LIMIT:
+        yield f"the summary can have {len(filled)} characters: {filled}"
+
+
+def _drug_names(rule: CompiledRule) -> list[str]:
+    return [name for one in rule.trigger.selectors() for name in _selected_names(one)] or [_LONG_DRUG]
+
+
+def _selected_names(selector: Selector) -> list[str]:
+    of_classes = (code for name in selector.classes for code in class_members()[name])
+    return [ingredients()[code].name for code in (*selector.ingredients, *of_classes)]
+
+
+def _longest_of_sides(rule: CompiledRule) -> dict[str, str]:
+    """What {first} and {second} become: the longest name of either side."""
+    names = [max((name for one in side for name in _selected_names(one)), key=len) for side in rule.trigger.sides]
+    return {word: f"{name} and 1 more" for word, name in zip(("first", "second"), names, strict=False)}
+
+
+def _safety_faults(band: CompiledBand) -> Iterator[str]:
+    on_estimate = bool(set(ESTIMATES) & band.when.uses)
+    if band.declared.indicator == "critical" and on_estimate and band.unsure_summary is None:
+        yield "a critical band on an estimate needs an unsure_summary"
+    for suggestion in band.suggestions:
+        change = suggestion.declared.change
+        tells = change is not None and (change.computed is not None or _says_a_dose(change.sig))
+        if on_estimate and tells and not suggestion.declared.from_estimate:
+            yield f"{suggestion.declared.id} changes a dose by an estimate: from_estimate must say so"
+
+
+def _says_a_dose(sig: Sig | None) -> bool:
+    return sig is not None and (sig.dose_mg is not None or sig.dose_share is not None)
+
+
+def _suggestion_faults(suggestions: Iterable[CompiledSuggestion], path: Path) -> Iterator[Fault]:
+    offered = tuple(suggestions)
+    if sum(one.declared.recommended is True and one.only_if is None for one in offered) > 1:
+        yield Fault(path, "two suggestions are always recommended")
+    for position, suggestion in enumerate(offered):
+        for text in _faults_of_suggestion(suggestion.declared):
+            yield Fault((*path, "suggestions", position), text)
+
+
+def _faults_of_suggestion(declared: SuggestionTemplate) -> Iterator[str]:
+    of_partner = declared.stop_partner is not None or declared.change_partner is not None
+    if not (declared.acts_on_hazard or declared.orders):
+        yield f"{declared.id} does nothing"
+    if CANCELS in declared.label and not declared.cancels:
+        yield f'{declared.id}: only the label of a suggestion with `cancel` says "{CANCELS}", at its beginning'
+    yield from _label_faults(declared)
+    if of_partner and declared.recommended is not False:
+        yield f"{declared.id} is about another order: it is never recommended"
+    changes = [one for one in (declared.change, declared.change_partner) if one is not None]
+    changed = [product for one in changes for product in (one.product, *one.products_if_split)]
+    for product in (*changed, *(order.product for order in declared.create)):
+        if product is not None:
+            yield from _product_faults(product)
+
+
+def _label_faults(declared: SuggestionTemplate) -> Iterator[str]:
+    """What a label says must be what is done: "Hold" keeps the order, "Cancel" removes it."""
+    changes_start = declared.change is not None and declared.change.start_in_hours is not None
+    holds = declared.hold or declared.stop_partner == "on-hold" or changes_start
+    if declared.label.startswith("Hold") and not holds:
+        yield f"{declared.id}: the label says to hold, but nothing is put on hold"
+    if declared.hold and not declared.label.startswith("Hold"):
+        yield f'{declared.id}: the label of a suggestion with `hold` begins with "Hold"'
+    if declared.hold and (declared.cancel or declared.change is not None):
+        yield f"{declared.id} both holds the draft and removes or changes it"
+    if declared.label.startswith("Cancel") and not declared.cancel:
+        yield f"{declared.id}: the label says to cancel, but the order stays"
+
+
+_ASKS_FOR_TESTS = frozenset({"monitoring"})
+
+
+def _advice_faults(band: CompiledBand, rule: CompiledRule) -> Iterator[str]:
+    """On a warning, what is advised must take the hazard away; a test does so only where its absence is the hazard."""
+    asks = rule.family.name in _ASKS_FOR_TESTS
+    if band.declared.indicator not in ("warning", "critical") or asks:
+        return
+    for suggestion in band.suggestions:
+        declared = suggestion.declared
+        if declared.recommended is not False and not declared.acts_on_hazard:
+            yield f"{declared.id} is advised, but a test alone leaves the hazard of this {band.declared.indicator}"
+
+
+def _product_faults(product: Product) -> Iterator[str]:
+    known = orderables().get(product.rxcui)
+    if known is None and product.source is None and product.strength_mg is not None:
+        yield f"product {product.rxcui} is not in orderables.csv and names no source"
+    if known is not None and known.name != product.name:
+        yield f"product {product.rxcui} is called {known.name}, not {product.name}"
+    stated = [strength.milligrams for strength in read_strengths(product.name)]
+    if product.strength_mg is None:
+        known_drug = ingredients().get(product.rxcui)
+        if known is None and (known_drug is None or known_drug.name != product.name):
+            yield f"product {product.rxcui} {product.name} is no ingredient of our table and says no strength"
+    elif stated != [product.strength_mg]:
+        yield f"product {product.name}: strength {product.strength_mg:g} mg is not what its name says"

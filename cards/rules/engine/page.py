@@ -1,0 +1,168 @@
+"""Writes what is made from the rules: a page of each family for pharmacists, the list of words, the JSON Schema.
+
+Run from the project's root: python -m cards.rules.engine.page
+"""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from msgspec import to_builtins
+
+from cards.rules.conditions.condition import Word
+from cards.rules.conditions.vocabulary import common_vocabulary
+from cards.rules.conditions.wording import selected
+from cards.rules.engine.family import Family, family_named, rule_families
+from cards.rules.engine.schema import schema_text
+from cards.rules.language.rule import (
+    Band,
+    DeclaredSelector,
+    Evidence,
+    MissingData,
+    Rule,
+    RuleTable,
+    SuggestionTemplate,
+    Trigger,
+)
+from cards.rules.language.table import read_table
+
+_WORDS_BEGIN, _WORDS_END = "<!-- words: made by cards/rules/engine/page.py -->", "<!-- /words -->"
+_INSTEAD = {"silence": "Silent", "info": "Only info", "warning": "Only a warning"}
+
+
+def family_page(table: RuleTable, family: Family) -> str:
+    """The page in Markdown."""
+    lines = [
+        f"# {table.title}",
+        "",
+        f"Made from `cards/rules/families/{table.family}` by `cards/rules/engine/page.py`; do not edit it here.",
+        f"Reviewed {table.reviewed}. Status: {table.status}.",
+        f"Source: {table.source}.",
+        "",
+    ]
+    for rule in sorted(table.rules, key=lambda one: -one.priority):
+        lines += _rule(rule, family)
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def rule_page(rule: Rule, table: RuleTable) -> str:
+    """One rule of a family in Markdown."""
+    head = [f"Family {table.family}. Reviewed {table.reviewed}. Status: {table.status}.", ""]
+    return "\n".join([*head, *_rule(rule, family_named(table.family))]).rstrip()
+
+
+def _rule(rule: Rule, family: Family) -> Iterator[str]:
+    yield f"## {rule.title} (`{rule.id}`, priority {rule.priority})"
+    yield ""
+    yield f"Activated by {_trigger(rule.trigger)}."
+    yield ""
+    yield f"Checked: {rule.audit.verified} ({rule.audit.source}), {rule.audit.date}."
+    if rule.audit.differs:
+        yield f"Differs from its source: {rule.audit.differs}"
+    yield ""
+    yield from (f"- {_evidence(one)}" for one in rule.evidence)
+    yield ""
+    yield "| Band | Indicator | When | Says | Offers |"
+    yield "|---|---|---|---|---|"
+    yield from (_band(band, family) for band in rule.bands)
+    yield from (_missing(entry, family) for entry in rule.missing_data)
+    yield ""
+    yield from (f"- {_INSTEAD[one.instead]}: {one.text}" for one in rule.silent_when)
+    yield from (f"- Asks: {one.text}" for one in rule.questions)
+    yield ""
+
+
+def _trigger(trigger: Trigger) -> str:
+    ways = [f"a draft of {_side(trigger.draft)}"] if trigger.draft else []
+    if trigger.pair:
+        first, second = map(_side, trigger.pair)
+        ways.append(f"a draft of {first} with {second} taken or drafted, or the other way round")
+    if trigger.same_ingredient:
+        ways.append("beside each other order that holds the same ingredient")
+    if trigger.same_class:
+        ways = [f"{way}, beside another order of the same class" for way in ways]
+    local = "a local form too" if trigger.local_forms else "never a local form"
+    return f"{'; by '.join(ways)}; {local}"
+
+
+def _side(side: Iterable[DeclaredSelector]) -> str:
+    return ", ".join(selected(to_builtins(one)) for one in side)
+
+
+def _evidence(evidence: Evidence) -> str:
+    name = f"[{evidence.document}]({evidence.url})" if evidence.url else evidence.document
+    graded = f"{evidence.grade} ({evidence.grade_scheme})"
+    return f"{name}, {evidence.organisation}, {evidence.year}: {evidence.section}. Grade: {graded}."
+
+
+def _band(band: Band, family: Family) -> str:
+    says = f"**{band.summary}** {band.detail}"
+    cells = (f"`{band.id}`", band.indicator, family.vocabulary.say(band.when), says, _offers(band.suggestions, family))
+    return f"| {' | '.join(cells)} |"
+
+
+def _missing(entry: MissingData, family: Family) -> str:
+    when = f"{family.vocabulary.say(entry.when)}, and {' or '.join(entry.bands)} cannot be decided"
+    cells = (
+        f"`missing` ({entry.id})",
+        entry.indicator,
+        when,
+        f"**{entry.summary}** {entry.detail}",
+        _offers(entry.suggestions, family),
+    )
+    return f"| {' | '.join(cells)} |"
+
+
+def _offers(suggestions: Iterable[SuggestionTemplate], family: Family) -> str:
+    return "; ".join(_offer(one, family) for one in suggestions) or "nothing"
+
+
+def _offer(suggestion: SuggestionTemplate, family: Family) -> str:
+    said = suggestion.label
+    if suggestion.recommended is True:
+        said += " (recommended)"
+    elif suggestion.recommended:
+        said += f" (recommended if {family.vocabulary.say(suggestion.recommended)})"
+    return f"{said}, if {family.vocabulary.say(suggestion.only_if)}" if suggestion.only_if is not None else said
+
+
+# The words of conditions
+
+
+def words_table() -> str:
+    """Every word of conditions with its meaning, in Markdown: the common ones, then those of each family."""
+    lines = [*_table_of_words(common_vocabulary())]
+    for family in rule_families():
+        if family.conditions:
+            lines += ["", f"Only in `{family.name}`:", "", *_table_of_words(family.conditions)]
+    return "\n".join(lines)
+
+
+def guide_with_words(guide: str) -> str:
+    """The guide with the list of words between its two marks made new."""
+    before, _, rest = guide.partition(_WORDS_BEGIN)
+    _, _, after = rest.partition(_WORDS_END)
+    return f"{before}{_WORDS_BEGIN}\n\n{words_table()}\n\n{_WORDS_END}{after}"
+
+
+def _table_of_words(words: Iterable[Word]) -> Iterator[str]:
+    yield "| Word | True when |"
+    yield "|---|---|"
+    yield from (f"| `{one.word}` | {one.meaning} |" for one in sorted(words, key=lambda one: one.word))
+
+
+# Files
+
+
+def write_pages(root: Path) -> None:
+    """Write everything that is made from the rules: the families' pages, the list of words, the schema."""
+    folder = root / "docs" / "rules"
+    for family in rule_families():
+        (folder / f"{family.name}.md").write_text(family_page(read_table(family.name), family), encoding="utf-8")
+    guide = folder / "README.md"
+    guide.write_text(guide_with_words(guide.read_text(encoding="utf-8")), encoding="utf-8")
+    schema = root / "cards" / "rules" / "language" / "rule.schema.json"
+    schema.write_text(schema_text(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write_pages(Path.cwd())

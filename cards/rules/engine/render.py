@@ -1,0 +1,275 @@
+"""Renders an evaluation in words: a finding with its facts and texts, or a silence with its reason."""
+
+from collections.abc import Callable, Iterable, Mapping
+
+from msgspec import Struct
+
+from cards.card import Indicator
+from cards.extension import Fact
+from cards.rules.conditions.condition import Predicate
+from cards.rules.conditions.words.order import SIGNING
+from cards.rules.engine.compile import CompiledBand, CompiledMissingData, CompiledRule
+from cards.rules.engine.evaluate import Match, NoMatch, reasons
+from cards.rules.engine.finding import Finding, OfferedSuggestion, Silence, offered_suggestions
+from cards.rules.language.trigger import Template
+from cards.rules.patient import measurements
+from cards.rules.patient.context import RuleContext
+from cards.rules.patient.measurements import ESTIMATES
+from cards.text import escape, format_dose, plain
+from fhir.mapping.kidney import KidneyAbsence
+
+_MOST_OTHERS = 2
+_LONGEST_OTHERS = 30
+
+
+def placeholder_lookup(
+    rule: CompiledRule, when: Predicate, facts: tuple[Fact, ...], context: RuleContext
+) -> Callable[[str], str | None]:
+    """The text for each {name} of a template about the condition `when` with its facts; None where it is not known."""
+
+    def word(name: str) -> str | None:
+        own = rule.family.placeholders.get(name)
+        if own is not None:
+            return own(context)
+        common = COMMON_PLACEHOLDERS.get(name)
+        return common(when, facts, context) if common is not None else None
+
+    return word
+
+
+def _drug(_when: Predicate, _facts: tuple[Fact, ...], context: RuleContext) -> str:
+    return context.ingredient.name
+
+
+def _drug_capital(_when: Predicate, _facts: tuple[Fact, ...], context: RuleContext) -> str:
+    name = context.ingredient.name
+    return f"{name[:1].upper()}{name[1:]}"
+
+
+def _dose(when: Predicate, _facts: tuple[Fact, ...], context: RuleContext) -> str | None:
+    dose = context.daily_dose_mg
+    return format_dose(dose, when.limits) if dose is not None else None
+
+
+def _other(_when: Predicate, facts: tuple[Fact, ...], context: RuleContext) -> str | None:
+    """The partners of a pair; else the drugs that an `active` condition found."""
+    names = context.partner_names() or [str(fact.value) for fact in facts if fact.name == "medication"]
+    return _together(list(dict.fromkeys(names)))
+
+
+def _together(names: list[str]) -> str | None:
+    if not names:
+        return None
+    both = " and ".join(names)
+    return both if len(names) <= _MOST_OTHERS and len(both) <= _LONGEST_OTHERS else _and_more(names)
+
+
+def _and_more(names: list[str]) -> str:
+    first = plain(names[0], _LONGEST_OTHERS)
+    return first if len(names) == 1 else f"{first} and {len(names) - 1} more"
+
+
+def _side(position: int) -> Callable[[Predicate, tuple[Fact, ...], RuleContext], str | None]:
+    def word(_when: Predicate, _facts: tuple[Fact, ...], context: RuleContext) -> str | None:
+        return _together(context.side_names(position))
+
+    return word
+
+
+def _estimate(prefix: str) -> Callable[[Predicate, tuple[Fact, ...], RuleContext], str | None]:
+    def word(when: Predicate, _facts: tuple[Fact, ...], context: RuleContext) -> str | None:
+        for name in ESTIMATES:
+            if name.startswith(prefix) and name in when.uses:
+                estimate = context.estimate(name)
+                return measurements.phrase(estimate, when.limits) if estimate is not None else None
+        return None
+
+    return word
+
+
+def _kidney_gap(_when: Predicate, _facts: tuple[Fact, ...], context: RuleContext) -> str:
+    if not _asked_for_results(context):
+        return "kidney function did not come with this call"
+    if context.is_kidney_value_wanted():
+        return f"no kidney function in the last {context.session.kidney_window}"
+    return "kidney function cannot be estimated without age and sex"
+
+
+def _asked_for_results(context: RuleContext) -> bool:
+    return any(context.session.record.was_requested(analyte) for analyte in ("creatinine", "egfr"))
+
+
+def _kidney_history(_when: Predicate, _facts: tuple[Fact, ...], context: RuleContext) -> str:
+    """What there is in place of a usable value: an old one, one that was refused, nothing."""
+    found = context.session.kidney("egfr_best")
+    if not isinstance(found, KidneyAbsence) or not _asked_for_results(context):
+        return ""
+    if found.old is not None:
+        return f"Last value: {measurements.phrase(found.old)}."
+    return plain(found.text, 200)
+
+
+COMMON_PLACEHOLDERS: Mapping[str, Callable[[Predicate, tuple[Fact, ...], RuleContext], str | None]] = {
+    "drug": _drug,
+    "Drug": _drug_capital,
+    "dose": _dose,
+    "other": _other,
+    "first": _side(0),
+    "second": _side(1),
+    "egfr": _estimate("egfr"),
+    "crcl": _estimate("crcl"),
+    "kidney": _estimate(""),
+    "kidney_gap": _kidney_gap,
+    "kidney_history": _kidney_history,
+}
+
+LONGEST_COMMON_PLACEHOLDERS: Mapping[str, str] = {
+    "dose": "2,550",
+    "other": "ketoconazole and itraconazole",
+    "first": "acetaminophen",
+    "second": "acetaminophen",
+    "egfr": "eGFR 29.96 (old, disputed) on 2026-11-20",
+    "crcl": "CrCl 29.96 mL/min (disputed) on 2026-11-20",
+    "kidney": "CrCl 29.96 mL/min (disputed) on 2026-11-20",
+    "kidney_gap": "kidney function cannot be estimated without age and sex",
+}
+"""The longest that the common words become, for the lint; {drug} depends on the rule's trigger."""
+
+
+_LONGEST_WORDS = 600
+
+
+def _escaped(word: Callable[[str], str | None]) -> Callable[[str], str | None]:
+    """The same texts for a detail, which is Markdown: an allergy "[x](http://…)" must not become a link."""
+
+    def safe(name: str) -> str | None:
+        text = word(name)
+        return escape(text, _LONGEST_WORDS) if text else text
+
+    return safe
+
+
+MISSING = "missing"
+"""The band of a finding that asks for missing data."""
+
+WITHIN_LIMITS = "within-limits"
+"""The reason of a rule that looked and found nothing."""
+
+_ONE_STEP_LOWER: dict[Indicator, Indicator] = {"critical": "warning", "warning": "info", "info": "info"}
+
+
+def matched_band(match: Match) -> str:
+    """The id of the band that matched."""
+    return match.says.declared.id if isinstance(match.says, CompiledBand) else MISSING
+
+
+def render_finding(match: Match) -> Finding:
+    """The finding of a match, with its texts and facts."""
+    if isinstance(match.says, CompiledMissingData):
+        return _ask(match, match.says)
+    return _speak(match, match.says)
+
+
+def _speak(match: Match, band: CompiledBand) -> Finding:
+    rule, context, declared = match.rule, match.context, band.declared
+    assert declared.indicator != "silent"  # noqa: S101 - deciding.py makes a silence of it
+    unsure = context.is_unsure(band.when.uses, critical=declared.indicator == "critical")
+    indicator: Indicator = _ONE_STEP_LOWER[declared.indicator] if unsure else declared.indicator
+    milder = tuple(reason.text for reason in reasons(rule, band, context, "info"))
+    lower: tuple[str, ...] = ()
+    if indicator == "critical" and not milder:
+        lower = tuple(reason.text for reason in reasons(rule, band, context, "warning"))
+    summary = _summary(rule, band, context, unsure)
+    indicator = "info" if milder else "warning" if lower else indicator
+    text = _Text(declared.id, indicator, band.when, summary, band.detail, not unsure, declared.cites)
+    offers = offered_suggestions(rule, band.suggestions, context, context.is_doubtful(band.when.uses))
+    also = context.with_partners(match.less)
+    named = (f"The same rule, milder: {', '.join(also.partner_names())}.",) if match.less else ()
+    return _finding(rule, text, offers, context, (*milder, *lower, *named), also.partner_facts())
+
+
+def _summary(rule: CompiledRule, band: CompiledBand, context: RuleContext, unsure: bool) -> Template:
+    if band.tells_a_dose and context.is_unstable and rule.unstable_summary is not None:
+        return rule.unstable_summary
+    return band.unsure_summary if unsure and band.unsure_summary is not None else band.summary
+
+
+def _ask(match: Match, entry: CompiledMissingData) -> Finding:
+    text = _Text(MISSING, entry.declared.indicator, entry.when, entry.summary, entry.detail, is_certain=True, cites=())
+    offers = offered_suggestions(match.rule, entry.suggestions, match.context, doubtful=False)
+    return _finding(match.rule, text, offers, match.context)
+
+
+def render_silence(no_match: NoMatch) -> Silence:
+    """Why a rule that was asked has nothing to say."""
+    rule, context = no_match.rule, no_match.context
+    waits = [band for band in rule.bands if SIGNING in band.when.uses and band.declared.indicator != "silent"]
+    if waits and not no_match.unknown and not context.is_signing:
+        return _before_signing(rule, is_all=len(waits) == len(rule.bands))
+    if not no_match.unknown:
+        seen = ", ".join(context.estimate_phrases(rule.band_uses))
+        return Silence(
+            rule.id,
+            WITHIN_LIMITS,
+            f"{rule.declared.title}: looked, no limit is reached{f' ({seen})' if seen else ''}.",
+        )
+    uses = frozenset().union(*(band.when.uses for band in no_match.unknown))
+    reason, text = _own_gap(rule, uses, context) or context.why_unknown(uses)
+    return Silence(rule.id, reason, f"{rule.declared.title}: {text}")
+
+
+def _before_signing(rule: CompiledRule, *, is_all: bool) -> Silence:
+    """What waits for the signature was not checked, and is not said to be."""
+    rest = "checked when the order is signed" if is_all else "only in part checked, the rest when the order is signed"
+    return Silence(rule.id, "at-selection", f"{rule.declared.title}: {rest}.")
+
+
+def _own_gap(rule: CompiledRule, uses: frozenset[str], context: RuleContext) -> tuple[str, str] | None:
+    """Why a fact is not known that only this rule's family knows about."""
+    gaps = (gap(context) for use, gap in rule.family.gaps.items() if use in uses)
+    return next((gap for gap in gaps if gap is not None), None)
+
+
+class _Text(Struct, frozen=True):
+    """The texts of a finding, its indicator, and the condition whose facts fill them."""
+
+    band: str
+    indicator: Indicator
+    when: Predicate
+    summary: Template
+    detail: Template
+    is_certain: bool
+    cites: tuple[int, ...]
+
+
+def _finding(
+    rule: CompiledRule,
+    text: _Text,
+    offers: tuple[OfferedSuggestion, ...],
+    context: RuleContext,
+    also: tuple[str, ...] = (),
+    beside: Iterable[Fact] = (),
+) -> Finding:
+    found = [context.drafted_fact(), *context.partner_facts(), *text.when.facts(context), *beside]
+    facts = tuple(dict.fromkeys(found))
+    word = placeholder_lookup(rule, text.when, facts, context)
+    asked = [question for question, when in rule.questions if when.test(context) is True]
+    running = context.running_note() if text.indicator != "info" and not rule.trigger.same_ingredient else None
+    declared = rule.declared
+    return Finding(
+        rule=rule.id,
+        band=text.band,
+        indicator=text.indicator,
+        is_certain=text.is_certain,
+        # A text with an unfilled name is never sent; the title has none.
+        summary=text.summary.fill(word) or f"{declared.title}: please check this order.",
+        detail=text.detail.fill(_escaped(word)) or declared.title,
+        priority=declared.priority,
+        facts=facts,
+        notes=(*context.notes(text.when.uses), *also, *asked, *([running] if running else ())),
+        suggestions=offers,
+        partners=context.partners,
+        group=declared.merge_group or rule.family.name,
+        evidence=tuple(declared.evidence[position] for position in text.cites) or declared.evidence,
+        override_reasons=rule.override_reasons,
+    )

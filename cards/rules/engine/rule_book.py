@@ -1,0 +1,142 @@
+"""Evaluates one drafted medication: which of its rules has a finding, and why the others are silent.
+
+A draft is evaluated only by the rules of its ingredients and classes, a rule about a pair only where the other drug is
+taken or drafted; it is then evaluated before each partner, and the worst finding is shown."""
+
+from collections.abc import Iterable, Sequence
+from functools import cache, cached_property, reduce
+from operator import or_
+from typing import NamedTuple
+
+from cards.rules.conditions.condition import DataNeeds, needs
+from cards.rules.engine.compile import CompiledRule, RuleIndex, compile_family
+from cards.rules.engine.evaluate import Evaluation, Match, NoMatch, evaluate_partners, evaluate_rule
+from cards.rules.engine.family import rule_families
+from cards.rules.engine.finding import Finding, Silence
+from cards.rules.engine.render import MISSING, WITHIN_LIMITS, matched_band, render_finding, render_silence
+from cards.rules.language.trigger import Activation
+from cards.rules.patient.context import RuleContext
+from cards.rules.patient.orders import CurrentMedication, DraftMedication
+from cards.rules.patient.session import PatientSession
+from cards.text import plain
+from fhir.mapping.medications.identity import MedicationIdentity
+from fhir.terminology.medications import Ingredient
+
+__all__ = ["MISSING", "WITHIN_LIMITS", "ActivatedRule", "DraftEvaluation", "RuleBook", "rule_book"]
+
+# Every substitute is checked against allergies and the current medications, whatever its rule asks.
+_ALWAYS = needs("AllergyIntolerance", "MedicationRequest", "MedicationStatement")
+# A client can send any mixture and any words of form and route: so many medications are remembered, each of at most so
+# many characters (docs/caches.md).
+_MOST_REMEMBERED = 4096
+_LONGEST_REMEMBERED = 300
+# No patient takes as many partners of one drug; a session of 200 drafts of one drug must not cost 40,000 decisions.
+_MOST_PARTNERS = 24
+
+
+class DraftEvaluation:
+    """The evaluation of one draft by all its rules; the texts are written when they are asked for."""
+
+    def __init__(self, drafted: DraftMedication, evaluations: Sequence[Evaluation], alone: int) -> None:
+        self._drafted = drafted
+        self._decided = evaluations
+        self._alone = alone
+
+    @cached_property
+    def found(self) -> frozenset[tuple[str, str]]:
+        """Rule and band of every finding."""
+        return frozenset((one.rule.id, matched_band(one)) for one in self._decided if isinstance(one, Match))
+
+    @cached_property
+    def findings(self) -> tuple[Finding, ...]:
+        """The findings, with their texts."""
+        return tuple(render_finding(one) for one in self._decided if isinstance(one, Match))
+
+    @cached_property
+    def silences(self) -> tuple[Silence, ...]:
+        """Why the other rules have no finding; a rule about every drug that found nothing is left out."""
+        silences = []
+        for one in self._decided:
+            if isinstance(one, Silence):
+                silences.append(one)
+            elif isinstance(one, NoMatch) and (one.unknown or not one.rule.trigger.is_for_any):
+                silences.append(render_silence(one))
+        if self._alone:
+            looked = f"looked for {self._alone} interaction{'s' if self._alone > 1 else ''}"
+            text = f"{_capital(self._drafted)}: {looked}: none of the partner drugs is taken."
+            silences.append(Silence(self._drafted.draft.name, "no-partner", text))
+        return tuple(silences)
+
+
+class ActivatedRule(NamedTuple):
+    """A rule that a draft activates, and how."""
+
+    rule: CompiledRule
+    activation: Activation
+
+
+class RuleBook:
+    """All rules, indexed by ingredient and class."""
+
+    def __init__(self, rules: Iterable[CompiledRule]) -> None:
+        self.rules = tuple(rules)
+        self.needs: DataNeeds = reduce(or_, (rule.needs for rule in self.rules), _ALWAYS)
+        self._index = RuleIndex(self.rules)
+        self._activated: dict[tuple[object, ...], tuple[ActivatedRule, ...]] = {}
+
+    def rules_for(self, medication: MedicationIdentity) -> tuple[ActivatedRule, ...]:
+        """The rules that a medication activates."""
+        key = (medication.rxcuis, medication.systemic, medication.dose_form, medication.route)
+        known = self._activated.get(key)
+        if known is None:
+            of_drug = ((rule, rule.trigger.activation(medication)) for rule in self._index.of(medication))
+            known = tuple(ActivatedRule(rule, activation) for rule, activation in of_drug if activation is not None)
+            if len(f"{medication.rxcuis}{medication.dose_form}{medication.route}") <= _LONGEST_REMEMBERED:
+                if len(self._activated) >= _MOST_REMEMBERED:
+                    self._activated.clear()
+                self._activated[key] = known
+        return known
+
+    def evaluate(self, session: PatientSession, drafted: DraftMedication) -> DraftEvaluation:
+        """Evaluates every rule of this draft."""
+        # The rules of one ingredient share a context: what one has worked out the next one has.
+        alone: dict[Ingredient, RuleContext] = {}
+        answers = []
+        for activated in self.rules_for(drafted.medication):
+            ingredient = activated.activation.ingredient
+            context = alone.get(ingredient)
+            if context is None:
+                context = alone[ingredient] = RuleContext(session, drafted, ingredient)
+            answers.append(_evaluate(activated, context))
+        evaluations = [answer for answer in answers if answer is not None]
+        return DraftEvaluation(drafted, evaluations, len(answers) - len(evaluations))
+
+
+def _capital(drafted: DraftMedication) -> str:
+    name = plain(drafted.medication.name)
+    return f"{name[:1].upper()}{name[1:]}"
+
+
+@cache
+def rule_book() -> RuleBook:
+    """The rules of every family, read and compiled once."""
+    return RuleBook(rule for family in rule_families() for rule in compile_family(family))
+
+
+def _evaluate(activated: ActivatedRule, alone: RuleContext) -> Evaluation | None:
+    """The evaluation of one rule; None where it is about a pair and no partner is there."""
+    rule, activation = activated
+    if activation.is_local:
+        return Silence(rule.id, "local-form", f"{rule.declared.title}: a local form does not wake this rule.")
+    partners = _partners(activation, alone.session, alone.drafted)
+    if partners:
+        return evaluate_partners(rule, alone, partners)
+    return evaluate_rule(rule, alone) if activation.alone else None
+
+
+def _partners(activation: Activation, session: PatientSession, drafted: DraftMedication) -> list[CurrentMedication]:
+    if activation.same_ingredient:
+        return session.medications_beside(drafted, drafted.medication.rxcuis)[:_MOST_PARTNERS]
+    if activation.same_class:
+        return session.medications_beside(drafted, sorted(activation.same_class))[:_MOST_PARTNERS]
+    return session.partners_of(drafted, activation.partners)[:_MOST_PARTNERS] if activation.partners else []

@@ -1,0 +1,164 @@
+"""Older adults: the placeholders and conditions that only these rules use."""
+
+from cards.extension import Fact
+from cards.rules.conditions.condition import COMPARED, SELECTED, Condition, Predicate, Spec, Truth, comparison, only
+from cards.rules.conditions.wording import compared, selected
+from cards.rules.conditions.words.medications import MEDICATIONS
+from cards.rules.engine.family import Family
+from cards.rules.language.selector import Selector
+from cards.rules.patient.context import RuleContext
+from cards.rules.patient.orders import CurrentMedication
+from cards.text import plain
+from fhir.mapping.medications.daily_dose import DailyDose
+
+# rules/age.json, trigger of age-cns-three.
+_CNS = Selector(
+    classes=frozenset(
+        {
+            "opioid",
+            "benzodiazepine",
+            "z_drug",
+            "gabapentinoid",
+            "antipsychotic",
+            "tca",
+            "ssri",
+            "snri",
+            "muscle_relaxant",
+        }
+    ),
+    systemic=True,
+)
+_MOST_LISTED = 5
+
+
+# Another drug beside the draft
+
+
+def _others(selector: Selector, context: RuleContext) -> list[CurrentMedication]:
+    """Such drugs that are taken or drafted beside the draft and are not the drafted drug itself."""
+    own = frozenset(context.medication.rxcuis)
+    return [
+        one
+        for one in context.taken(selector)
+        if not own.issuperset(part.rxcui for part in selector.members(one.medication))
+    ]
+
+
+def _another(spec: Spec) -> Predicate:
+    selector = Selector.read(only(spec, "another")["another"])
+
+    def test(context: RuleContext) -> Truth:
+        return bool(_others(selector, context))
+
+    def facts(context: RuleContext) -> list[Fact]:
+        return [
+            Fact(
+                "medication",
+                plain(one.medication.words),
+                "/".join(part.name for part in selector.members(one.medication)),
+                effective=one.since,
+                source=one.source,
+            )
+            for one in _others(selector, context)
+        ]
+
+    return Predicate(test, facts, frozenset({"active"}))
+
+
+# Drugs that act on the brain
+
+
+def _is_for_today(dose: DailyDose) -> bool:
+    return dose.single or (dose.duration_days is not None and dose.duration_days <= 1)
+
+
+def _brain_active(context: RuleContext) -> dict[str, CurrentMedication | None]:
+    """Each of them by name, the drafted ones first (None), without what is given only today."""
+    found: dict[str, CurrentMedication | None] = {part.name: None for part in _CNS.members(context.medication)}
+    for one in context.taken(_CNS):
+        if not _is_for_today(one.dose):
+            for part in _CNS.members(one.medication):
+                found.setdefault(part.name, one)
+    return found
+
+
+def _cns_active_count(spec: Spec) -> Predicate:
+    compare, limits = comparison(only(spec, "cns_active_count")["cns_active_count"])
+
+    def test(context: RuleContext) -> Truth:
+        return compare(len(_brain_active(context)))
+
+    def facts(context: RuleContext) -> list[Fact]:
+        return [
+            Fact("medication", plain(one.medication.words), name, effective=one.since, source=one.source)
+            for name, one in _brain_active(context).items()
+            if one is not None
+        ]
+
+    return Predicate(test, facts, frozenset({"active"}), limits)
+
+
+# Words
+
+
+def _age(context: RuleContext) -> str | None:
+    return str(context.age_years) if context.age_years is not None else None
+
+
+def _number(context: RuleContext) -> str:
+    return str(len(_brain_active(context)))
+
+
+def _list(context: RuleContext) -> str:
+    names = list(_brain_active(context))
+    more = f" and {len(names) - _MOST_LISTED} more" if len(names) > _MOST_LISTED else ""
+    return ", ".join(names[:_MOST_LISTED]) + more
+
+
+_BLEEDING = Selector(classes=frozenset({"anticoagulant", "corticosteroid", "antiplatelet"}), systemic=True)
+
+
+def _risk(context: RuleContext) -> str:
+    """What makes an NSAID riskier, the strongest reason alone; without another it is the age."""
+    if context.has_condition("gi_bleed_or_ulcer"):
+        return " with an ulcer or GI bleeding on the list"
+    taken = context.taken(_BLEEDING)
+    if taken:
+        return f" with {plain('/'.join(part.name for part in _BLEEDING.members(taken[0].medication)), 30)}"
+    return " (over 75)"
+
+
+def _indication(context: RuleContext) -> str | None:
+    if context.has_condition("afib"):
+        return "atrial fibrillation"
+    return "thrombosis" if context.has_condition("vte") else None
+
+
+FAMILY = Family(
+    "age",
+    placeholders={"age": _age, "n": _number, "list": _list, "risk": _risk, "indication": _indication},
+    longest={
+        "age": "100",
+        "n": "12",
+        "risk": " with an ulcer or GI bleeding on the list",
+        "indication": "atrial fibrillation",
+    },
+    conditions=(
+        Condition(
+            "another",
+            "such a drug, other than the drafted one, is taken or drafted",
+            _another,
+            SELECTED,
+            lambda spec: f"another drug is taken: {selected(spec['another'])}",
+            MEDICATIONS,
+        ),
+        Condition(
+            "cns_active_count",
+            "the number of brain-active drugs, drafted and taken, compares so",
+            _cns_active_count,
+            COMPARED,
+            lambda spec: compared("brain-active drugs in all", spec["cns_active_count"]),
+            MEDICATIONS,
+        ),
+    ),
+)

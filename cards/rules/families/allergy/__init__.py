@@ -1,0 +1,1 @@
+"""Rules about allergies and intolerances."""

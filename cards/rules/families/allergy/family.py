@@ -1,0 +1,122 @@
+"""Allergies: the placeholders that only these rules use."""
+
+from cards.rules.engine.family import Family, Placeholder
+from cards.rules.families.allergy.entries import (
+    ALLERGY_CONDITIONS,
+    CLASS_NAMES,
+    LONGEST_NAME,
+    LONGEST_REACTION,
+    given_since,
+    name_of,
+    reaction_of,
+    reaction_pattern,
+    to_draft,
+)
+from cards.rules.patient.context import RuleContext
+from cards.text import plain
+from fhir.mapping.allergies import Allergy, allergies_to_class, worst_allergy
+
+# rules/allergy.json, rule allergy-class-betalactam, band scar.
+SEVERE_DELAYED = (
+    "Stevens-Johnson", "toxic epidermal necrolysis", "DRESS", "AGEP", "haemolytic anaemia", "serum sickness",
+    "interstitial nephritis", "drug-induced liver injury", "SJS", "drug reaction with eosinophilia",
+    "acute generalized exanthematous", "acute generalised exanthematous", "hemolytic", "vasculitis",
+)  # fmt: skip
+
+
+# Words
+
+
+def _ingredient(context: RuleContext) -> str | None:
+    """The ingredient of the draft that the worst entry names."""
+    first = worst_allergy(to_draft(context))
+    if first is None:
+        return None
+    meant = {each.rxcui for each in first.allergen.ingredients}
+    return next((each.name for each in context.medication.ingredients if each.rxcui in meant), None)
+
+
+def _draft_reaction(context: RuleContext) -> str:
+    return reaction_of(worst_allergy(to_draft(context)))
+
+
+def _when(context: RuleContext) -> str:
+    first = worst_allergy(to_draft(context))
+    return f", {first.recorded.date[:4]}" if first is not None and first.recorded is not None else ""
+
+
+def _entry(context: RuleContext) -> str:
+    first = worst_allergy(to_draft(context))
+    if first is None:
+        return ""
+    recorded = f", recorded {first.recorded.date}" if first.recorded is not None else ""
+    return f"Entry: {plain(first.words, 60)}{recorded}."
+
+
+def _since(context: RuleContext) -> str:
+    given = given_since(context)
+    return f" It was ordered again on {given.date}." if given is not None else ""
+
+
+def _of_class(name: str) -> Placeholder:
+    return lambda context: reaction_of(worst_allergy(allergies_to_class(context.session.record, name)))
+
+
+def _scar(context: RuleContext) -> Allergy | None:
+    pattern = reaction_pattern(SEVERE_DELAYED)
+    found = (one for name in list(CLASS_NAMES)[:2] for one in allergies_to_class(context.session.record, name))
+    return worst_allergy(one for one in found if any(pattern.search(text) for text in one.reactions))
+
+
+def _scar_allergen(context: RuleContext) -> str | None:
+    first = _scar(context)
+    return name_of(first) if first is not None else None
+
+
+def _class_allergen(name: str) -> Placeholder:
+    def word(context: RuleContext) -> str | None:
+        first = worst_allergy(allergies_to_class(context.session.record, name))
+        return name_of(first) if first is not None else None
+
+    return word
+
+
+def _gap(context: RuleContext) -> tuple[str, str] | None:
+    if not context.session.record.was_requested("AllergyIntolerance"):
+        return "allergies-missing", "the allergy list is not known."
+    return "reaction-missing", "what the reaction was is not recorded."
+
+
+FAMILY = Family(
+    "allergy",
+    placeholders={
+        "ingredient": _ingredient,
+        "reaction": _draft_reaction,
+        "when": _when,
+        "entry": _entry,
+        "since": _since,
+        "penicillin_reaction": _of_class("beta_lactam_penicillin_allergen"),
+        "cephalosporin_reaction": _of_class("cephalosporin"),
+        "sulfa_reaction": _of_class("sulfa_antibiotic_allergen"),
+        "nsaid_reaction": _of_class("nsaid_allergen_cox1"),
+        "penicillin_allergen": _class_allergen("beta_lactam_penicillin_allergen"),
+        "cephalosporin_allergen": _class_allergen("cephalosporin"),
+        "scar_reaction": lambda context: reaction_of(_scar(context)),
+        "scar_allergen": _scar_allergen,
+    },
+    longest={
+        "ingredient": "sulfamethoxazole",
+        "reaction": LONGEST_REACTION,
+        "when": ", 2015",
+        "penicillin_reaction": LONGEST_REACTION,
+        "cephalosporin_reaction": LONGEST_REACTION,
+        "sulfa_reaction": LONGEST_REACTION,
+        "nsaid_reaction": LONGEST_REACTION,
+        "penicillin_allergen": LONGEST_NAME,
+        "cephalosporin_allergen": LONGEST_NAME,
+        "scar_reaction": LONGEST_REACTION,
+        "scar_allergen": LONGEST_NAME,
+    },
+    gaps={"allergies": _gap},
+    conditions=ALLERGY_CONDITIONS,
+)

@@ -1,0 +1,308 @@
+"""Conditions that only the interaction rules use: times of a pair, NSAIDs, thiopurines, treatment doses, fluids."""
+
+import re
+from collections.abc import Callable, Iterator
+
+from cards.extension import Fact
+from cards.rules.conditions.condition import (
+    COMPARED,
+    DAYS,
+    SELECTED,
+    Condition,
+    Predicate,
+    Spec,
+    Truth,
+    comparison,
+    flag,
+    members,
+    no_facts,
+    only,
+)
+from cards.rules.conditions.wording import compared, selected
+from cards.rules.conditions.words.medications import MEDICATIONS
+from cards.rules.conditions.words.numbers import WEIGHT
+from cards.rules.language.selector import Selector
+from cards.rules.patient.context import RuleContext
+from cards.rules.patient.orders import CurrentMedication, DraftMedication
+from cards.text import format_number
+from fhir.mapping.medications.daily_dose import DailyDose
+from fhir.mapping.medications.identity import MedicationIdentity
+
+_USES = frozenset({"active", "history"})
+
+
+def _starts(context: RuleContext, days: float) -> list[bool | None]:
+    """Whether the draft, and whether the partner, was begun in so many days; a renewal is no beginning."""
+    renews = context.drafted.order.priorPrescription is not None
+    own = False if renews else context.session.is_recent_start(context.medication, days)
+    return [own, *(context.session.is_recent_start(one.medication, days) for one in context.partners[:1])]
+
+
+def _one_begun(context: RuleContext, days: float) -> Truth:
+    answers = _starts(context, days)
+    return True if True in answers else None if None in answers else False
+
+
+def _both_unchanged(context: RuleContext, days: float) -> Truth:
+    begun = _one_begun(context, days)
+    return None if begun is None else not begun
+
+
+def _days(word: str, holds: Callable[[RuleContext, float], Truth], said: str, meaning: str) -> Condition:
+    def read(spec: Spec) -> Predicate:
+        days = float(only(spec, word)[word])
+        return Predicate(lambda context: holds(context, days), no_facts, _USES)
+
+    return Condition(word, meaning, read, DAYS, lambda spec: said.format(days=spec[word]), MEDICATIONS)
+
+
+ONE_BEGUN_WITHIN = _days(
+    "one_begun_within",
+    _one_begun,
+    "one of the two begun within {days} days",
+    "one of the pair began in the last so many days",
+)
+BOTH_UNCHANGED_FOR = _days(
+    "both_unchanged_for",
+    _both_unchanged,
+    "both taken for over {days} days",
+    "neither of the pair began in the last so many days",
+)
+
+
+def _any_new(spec: Spec) -> Predicate:
+    inner = only(only(spec, "any_new")["any_new"], "drugs", "days")
+    selector, days = Selector.read(inner["drugs"], systemic=True), float(inner["days"])
+
+    def test(context: RuleContext) -> Truth:
+        session = context.session
+        taken = session.medications_beside(context.drafted, selector.keys)
+        answers = [session.is_recent_start(one.medication, days) for one in taken if selector.matches(one.medication)]
+        if selector.matches(context.medication):
+            renews = context.drafted.order.priorPrescription is not None
+            answers.append(False if renews else session.is_recent_start(context.medication, days))
+        return True if True in answers else None if None in answers else False
+
+    return Predicate(test, no_facts, _USES)
+
+
+ANY_NEW = Condition(
+    "any_new",
+    "one of these `drugs`, drafted or taken, began in the last `days`",
+    _any_new,
+    members(("drugs", "days"), drugs=SELECTED, days=DAYS),
+    lambda spec: f"{selected(spec['any_new']['drugs'])} begun within {spec['any_new']['days']} days",
+    MEDICATIONS,
+)
+
+NSAID = Selector(classes=frozenset({"nsaid"}), systemic=True)
+
+
+# The two sides
+
+
+def _both(context: RuleContext) -> tuple[DraftMedication | CurrentMedication, ...]:
+    """The draft and the partner that is looked at."""
+    return context.drafted, *context.partners[:1]
+
+
+# Other drafts
+
+
+def _beside_drafted(spec: Spec) -> Predicate:
+    selector = Selector.read(only(spec, "beside_drafted")["beside_drafted"], systemic=True)
+
+    def test(context: RuleContext) -> Truth:
+        beside = context.session.medications_beside(context.drafted, selector.keys)
+        return any(one.drafted is not None and selector.matches(one.medication) for one in beside)
+
+    return Predicate(test, uses=frozenset({"active"}))
+
+
+BESIDE_DRAFTED = Condition(
+    "beside_drafted",
+    "such a drug is in another draft of the session",
+    _beside_drafted,
+    SELECTED,
+    lambda spec: f"{selected(spec['beside_drafted'])} is drafted along with it",
+    MEDICATIONS,
+)
+
+# NSAIDs
+
+
+def nsaids(context: RuleContext) -> list[str]:
+    """The systemic NSAIDs drafted and taken, by ingredient."""
+    own = [one.name for one in NSAID.members(context.medication)] if NSAID.matches(context.medication) else []
+    return list(dict.fromkeys([*own, *(str(fact.value) for fact in context.medication_facts(NSAID))]))
+
+
+def _nsaid_count(spec: Spec) -> Predicate:
+    compare, limits = comparison(only(spec, "nsaid_count")["nsaid_count"])
+
+    def facts(context: RuleContext) -> list[Fact]:
+        return context.medication_facts(NSAID)
+
+    return Predicate(lambda context: compare(len(nsaids(context))), facts, frozenset({"active"}), limits)
+
+
+NSAID_COUNT = Condition(
+    "nsaid_count",
+    "the number of systemic NSAIDs, drafted and taken, compares so",
+    _nsaid_count,
+    COMPARED,
+    lambda spec: compared("NSAIDs taken", spec["nsaid_count"]),
+    MEDICATIONS,
+)
+
+# The usual daily dose: tables/high_dose_nsaid of the source, milligrams by ingredient.
+_USUAL_MG = {"5640": 2400.0, "7258": 1000.0, "3355": 150.0, "41493": 15.0, "140587": 400.0}
+
+
+def high_dose(context: RuleContext) -> tuple[str, float] | None:
+    """The NSAID of the pair that is over its usual daily dose, with that dose."""
+    for rxcui, name, daily in _nsaid_doses(context):
+        if daily is not None and daily > _USUAL_MG[rxcui]:
+            return name, daily
+    return None
+
+
+def _nsaid_doses(context: RuleContext) -> Iterator[tuple[str, str, float | None]]:
+    for side in _both(context):
+        for one in side.medication.ingredients:
+            if one.rxcui in _USUAL_MG and side.medication.systemic is not False:
+                daily = side.dose.daily(one.rxcui)
+                yield one.rxcui, one.name, daily.high if daily is not None else None
+
+
+def _is_high_dose(context: RuleContext) -> Truth:
+    if high_dose(context) is not None:
+        return True
+    return None if any(daily is None for _, _, daily in _nsaid_doses(context)) else False
+
+
+HIGH_DOSE_NSAID = flag(
+    "high_dose_nsaid",
+    _is_high_dose,
+    "the NSAID is over its usual daily dose",
+    frozenset({"active"}),
+    needs=MEDICATIONS,
+)
+
+# Thiopurines: band allopurinol of the source. Milligrams for each kilogram and day.
+_REDUCED_MG_PER_KG = {"1256": 1.0, "103": 0.5}
+
+
+def thiopurine(context: RuleContext) -> tuple[str, float | None]:
+    """The thiopurine of the pair and its daily milligrams."""
+    for side in _both(context):
+        for one in side.medication.ingredients:
+            if one.rxcui in _REDUCED_MG_PER_KG:
+                daily = side.dose.daily(one.rxcui)
+                return one.rxcui, daily.high if daily is not None else None
+    return "", None
+
+
+def _is_reduced(context: RuleContext) -> Truth:
+    rxcui, daily = thiopurine(context)
+    weight = context.weight_kg
+    if not rxcui or daily is None or not weight:
+        return None
+    return daily / weight <= _REDUCED_MG_PER_KG[rxcui]
+
+
+def _thiopurine_facts(context: RuleContext) -> list[Fact]:
+    rxcui, daily = thiopurine(context)
+    weight = context.weight_kg
+    if daily is None or not weight:
+        return []
+    text = f"{format_number(daily)} mg/day, {format_number(daily / weight, [_REDUCED_MG_PER_KG[rxcui]], 2)} mg/kg"
+    return [
+        Fact("thiopurine_dose", text, daily, "mg/d", source=context.drafted.draft.name),
+        *context.number_facts("weight_kg"),
+    ]
+
+
+THIOPURINE_DOSE_REDUCED = flag(
+    "thiopurine_dose_reduced",
+    _is_reduced,
+    "azathioprine at most 1 mg/kg a day or mercaptopurine at most 0.5 mg/kg",
+    frozenset({"active", "weight", "pair_dose"}),
+    _thiopurine_facts,
+    MEDICATIONS | WEIGHT,
+)
+
+# Anticoagulants: rules/CLARIFICATIONS.md of the source, treatment_dose. Milligrams a day.
+_HEPARIN, _DALTEPARIN = "5224", "67109"
+_PROPHYLAXIS_MG = {"67108": 60.0, "321208": 2.5}
+_DALTEPARIN_UNITS = 7500.0
+_ORAL = frozenset({"11289", "1364430", "1546356", "1114195", "1599538"})
+_INFUSED = re.compile(
+    r"infus|\bdrip\b|continuous|units?\s*/\s*(?:kg\s*/\s*)?h|in (?:dextrose|sodium chloride|d5w|ns)\b", re.I
+)
+_UNITS = re.compile(r"([\d,.]+)\s*(?:units?|\[?iu\]?|\[?anti-?xa\b.{0,12}units?)", re.IGNORECASE)
+
+
+def is_treatment(medication: MedicationIdentity, dose: DailyDose, words: str) -> Truth:
+    """Whether an anticoagulant is given in a treatment dose; None where the dose is not known."""
+    answers = [_treats(code, medication, dose, words) for code in medication.rxcuis if code in _ANTICOAGULANTS]
+    return True if True in answers else None if None in answers else False
+
+
+_ANTICOAGULANTS = _ORAL | {_HEPARIN, _DALTEPARIN, *_PROPHYLAXIS_MG}
+
+
+def _treats(code: str, medication: MedicationIdentity, dose: DailyDose, words: str) -> Truth:
+    if code in _ORAL:
+        return True
+    if code == _HEPARIN:
+        return bool(_INFUSED.search(f"{medication.words} {medication.route or ''} {words}"))
+    if code == _DALTEPARIN:
+        return _dalteparin(medication, dose)
+    daily = dose.daily(code)
+    return None if daily is None else daily.high > _PROPHYLAXIS_MG[code]
+
+
+def _dalteparin(medication: MedicationIdentity, dose: DailyDose) -> Truth:
+    units = _UNITS.search(medication.words)
+    if units is None or dose.times_per_day is None:
+        return None
+    return float(units[1].replace(",", "")) * dose.times_per_day > _DALTEPARIN_UNITS
+
+
+def _both_treat(context: RuleContext) -> Truth:
+    answers = [is_treatment(one.medication, one.dose, _instructions(one.order)) for one in _both(context)]
+    return False if False in answers else None if None in answers else True
+
+
+def _instructions(order: object) -> str:
+    """The words and the timing of an order's instructions."""
+    dosages = getattr(order, "dosageInstruction", ()) or getattr(order, "dosage", ())
+    said = [f"{dosage.text or ''} {dosage.route.words if dosage.route else ''}" for dosage in dosages]
+    rated = any(one.rateQuantity or one.rateRatio for dosage in dosages for one in dosage.doseAndRate)
+    return " ".join([*said, "infusion" if rated else ""])
+
+
+BOTH_TREATMENT_DOSES = flag(
+    "both_treatment_doses",
+    _both_treat,
+    "both in treatment doses",
+    frozenset({"active", "pair_dose"}),
+    needs=MEDICATIONS,
+)
+
+# Potassium in a maintenance fluid: silent_when of the source.
+_FLUID = re.compile(r"dextrose|sodium chloride|ringer|\bd5\b|\bd5w|\bns\b|plasma-?lyte|saline", re.IGNORECASE)
+
+
+def _is_fluid(context: RuleContext) -> Truth:
+    return any("8591" in one.medication.rxcuis and bool(_FLUID.search(one.medication.words)) for one in _both(context))
+
+
+MAINTENANCE_FLUID = flag(
+    "maintenance_fluid",
+    _is_fluid,
+    "potassium in a maintenance fluid",
+    frozenset({"active"}),
+    needs=MEDICATIONS,
+)

@@ -1,0 +1,256 @@
+"""Interactions: the placeholders that only these rules use."""
+
+from collections.abc import Callable, Sequence
+
+from cards.rules.engine.family import Family, Placeholder
+from cards.rules.families.ddi.conditions import (
+    ANY_NEW,
+    BESIDE_DRAFTED,
+    BOTH_TREATMENT_DOSES,
+    BOTH_UNCHANGED_FOR,
+    HIGH_DOSE_NSAID,
+    MAINTENANCE_FLUID,
+    NSAID,
+    NSAID_COUNT,
+    ONE_BEGUN_WITHIN,
+    THIOPURINE_DOSE_REDUCED,
+    high_dose,
+    nsaids,
+)
+from cards.rules.families.ddi.qt_points import NOT_LOOKED_FOR, TISDALE_POINTS, points, risks
+from cards.rules.language.selector import Selector
+from cards.rules.patient.context import RuleContext
+from cards.rules.patient.measurements import dated, phrase
+from cards.text import format_number
+
+_STEROID_OR_MRA = Selector(classes=frozenset({"corticosteroid", "mra"}), systemic=True)
+_RAAS = Selector(classes=frozenset({"raas"}), systemic=True)
+_DIURETIC = Selector(classes=frozenset({"loop_diuretic", "thiazide", "mra"}), systemic=True)
+_LOOP = Selector(classes=frozenset({"loop_diuretic"}))
+_PPI = Selector(classes=frozenset({"ppi"}))
+_CITALOPRAM, _SIMVASTATIN = "2556", "36567"
+_CITALOPRAM_INHIBITORS = Selector(frozenset({"2541", "7646", "283742", "4450", "121243", "42355"}))
+_ZIPRASIDONE = "ziprasidone"
+_INR_DAYS = 90
+_LEVEL_DAYS = 30
+
+Risks = Callable[[RuleContext], list[str]]
+
+
+def _first_of(risks: Risks) -> Placeholder:
+    """The first risk, and how many more there are: for a summary."""
+
+    def word(context: RuleContext) -> str | None:
+        found = risks(context)
+        more = f" and {len(found) - 1} more risk{'s' if len(found) > 2 else ''}" if len(found) > 1 else ""
+        return f"{found[0]}{more}" if found else None
+
+    return word
+
+
+def _all_of(risks: Risks) -> Placeholder:
+    return lambda context: ", ".join(risks(context)) or None
+
+
+def _names(selector: Selector, context: RuleContext) -> list[str]:
+    """Such drugs by ingredient, drafted and taken."""
+    own = [one.name for one in selector.members(context.medication)] if selector.matches(context.medication) else []
+    return list(dict.fromkeys([*own, *(str(fact.value) for fact in context.medication_facts(selector))]))
+
+
+def _drugs(selector: Selector) -> Placeholder:
+    def word(context: RuleContext) -> str | None:
+        names = _names(selector, context)
+        return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more" if names else None
+
+    return word
+
+
+def _conditions(context: RuleContext, words: Sequence[tuple[str, str]]) -> list[str]:
+    return [said for key, said in words if context.has_condition(key)]
+
+
+# Bleeding
+
+
+def _bleeding_risks(context: RuleContext) -> list[str]:
+    age = context.age_years
+    risks = [f"age {age}"] if age is not None and age > 65 else []
+    risks += _conditions(context, [("gi_bleed_or_ulcer", "a past GI bleed or ulcer")])
+    risks += _names(_STEROID_OR_MRA, context)
+    taken = nsaids(context)
+    others = [f"{name} too" for name in taken if name not in context.side_names(1)]
+    if len(taken) > 1:
+        risks += others[:1] or ["two NSAIDs"]
+    over = high_dose(context)
+    return [*risks, *([f"{over[0]} {format_number(over[1])} mg/day"] if over is not None else [])]
+
+
+def _gastroprotection(context: RuleContext) -> str:
+    names = _names(_PPI, context)
+    return f"{names[0]} is taken" if names else "No PPI or misoprostol on the list"
+
+
+# Laboratory
+
+
+def _lab(analyte: str, days: float, limits: Sequence[float], missing: str | None = None) -> Placeholder:
+    """A value with its date, never rounded across a limit; what is said where there is none."""
+
+    def word(context: RuleContext) -> str | None:
+        measurement = context.session.lab(analyte, days)
+        return dated(measurement, limits) if measurement is not None else missing
+
+    return word
+
+
+def _digoxin_risks(context: RuleContext) -> list[str]:
+    risks = []
+    estimate = context.estimate("egfr_best")
+    if estimate is not None and estimate.value < 60:
+        risks.append(phrase(estimate, [60]))
+    low = (("potassium", 90, 3.5), ("magnesium", 30, 1.7))
+    for analyte, days, limit in low:
+        value = context.session.lab(analyte, days)
+        if value is not None and value.value < limit:
+            risks.append(dated(value, [limit]))
+    calcium = context.session.lab("calcium", 90)
+    if calcium is not None and calcium.value > 10.2:
+        risks.append(dated(calcium, [10.2]))
+    if context.takes(_LOOP) and context.session.lab("potassium", 30) is None:
+        risks.append("a loop diuretic without a potassium")
+    return risks
+
+
+def _potassium_risks(context: RuleContext) -> list[str]:
+    risks = [f"age {context.age_years}"] if context.age_years is not None and context.age_years >= 65 else []
+    estimate = context.estimate("egfr_best")
+    return [*risks, *([phrase(estimate, [60])] if estimate is not None and estimate.value < 60 else [])]
+
+
+def _kidney_said(context: RuleContext) -> str:
+    estimate = context.estimate("egfr_best")
+    if estimate is None:
+        return "No kidney function is on record."
+    return f"{phrase(estimate)}."
+
+
+def _egfr_or_list(context: RuleContext) -> str | None:
+    estimate = context.estimate("egfr_best")
+    return phrase(estimate, [60]) if estimate is not None else None
+
+
+# Doses
+
+
+def _dose_of(rxcui: str) -> Placeholder:
+    def word(context: RuleContext) -> str | None:
+        dose = context.drug_daily_mg(rxcui)
+        return format_number(dose) if dose is not None else None
+
+    return word
+
+
+def _citalopram_partner(context: RuleContext) -> str | None:
+    names = _names(_CITALOPRAM_INHIBITORS, context)
+    return names[0] if names else None
+
+
+# QT
+
+
+def _other_than_ziprasidone(context: RuleContext) -> str | None:
+    names = [*context.partner_names(), context.ingredient.name]
+    return next((name for name in names if name != _ZIPRASIDONE), None)
+
+
+def _qt_points(context: RuleContext) -> str:
+    found = points(context)
+    return str(found.known) if found.is_whole else f"at least {found.known}"
+
+
+def _qt_limits(context: RuleContext) -> str:
+    unknown = [name for name, days in (("potassium", 90), ("qtc", 90)) if context.session.lab(name, days) is None]
+    missing = f"No {' and no '.join('QTc' if one == 'qtc' else one for one in unknown)} in 90 days; " if unknown else ""
+    said = f"{missing}{NOT_LOOKED_FOR}."
+    return f"{said[:1].upper()}{said[1:]}"
+
+
+_PARTNER_DOSE = ("partner-dose-unknown", "the dose of the other drug is not known.")
+
+
+def _dose_gap(context: RuleContext) -> tuple[str, str] | None:
+    """Where a condition needs the dose of either side: which one is not known."""
+    if not context.drafted.dose.per_day:
+        return context.why_no_dose()
+    if any(not one.dose.per_day for one in context.partners):
+        return _PARTNER_DOSE
+    return None
+
+
+_DATED = "on 2026-11-20"
+
+
+def _drug_dose_gap(context: RuleContext) -> tuple[str, str] | None:
+    """Where a condition needs the dose of a drug that is not the draft."""
+    return None if not context.drafted.dose.per_day else _PARTNER_DOSE
+
+
+FAMILY = Family(
+    "ddi",
+    placeholders={
+        "bleeding_risk": _first_of(_bleeding_risks),
+        "bleeding_risks": _all_of(_bleeding_risks),
+        "gastroprotection": _gastroprotection,
+        "digoxin_level": _lab("digoxin_level", _LEVEL_DAYS, [0.9, 2.0]),
+        "digoxin_risk": _first_of(_digoxin_risks),
+        "digoxin_risks": _all_of(_digoxin_risks),
+        "Inr": _lab("inr", _INR_DAYS, [], "No INR in 90 days"),
+        "potassium": _lab("potassium", 30, [5.0]),
+        "potassium_risk": _first_of(_potassium_risks),
+        "kidney_said": _kidney_said,
+        "egfr_or_list": _egfr_or_list,
+        "simvastatin_dose": _dose_of(_SIMVASTATIN),
+        "citalopram_dose": _dose_of(_CITALOPRAM),
+        "citalopram_partner": _citalopram_partner,
+        "nsaid": _drugs(NSAID),
+        "raas": _drugs(_RAAS),
+        "diuretic": _drugs(_DIURETIC),
+        "qtc": _lab("qtc", 30, [500]),
+        "other_than_ziprasidone": _other_than_ziprasidone,
+        "qt_risk": _first_of(risks),
+        "qt_risks": _all_of(risks),
+        "qt_points": _qt_points,
+        "qt_limits": _qt_limits,
+    },
+    longest={
+        "bleeding_risk": "a past GI bleed or ulcer and 3 more risks",
+        "digoxin_level": f"Digoxin level 2.01 ng/mL {_DATED}",
+        "digoxin_risk": f"potassium 3.45 mmol/L {_DATED} and 2 more risks",
+        "Inr": f"INR 10.5 {_DATED}",
+        "potassium": f"potassium 5.05 mmol/L {_DATED}",
+        "potassium_risk": "age 100 and 1 more risk",
+        "egfr_or_list": f"eGFR 29.96 (old, disputed) {_DATED}",
+        "simvastatin_dose": "80",
+        "citalopram_dose": "60",
+        "citalopram_partner": "esomeprazole",
+        "raas": "hydrochlorothiazide",
+        "diuretic": "hydrochlorothiazide",
+        "qtc": f"QTc 500.5 ms {_DATED}",
+        "other_than_ziprasidone": "hydroxychloroquine",
+        "qt_risk": "potassium 3.45 and 4 more risks",
+    },
+    conditions=(
+        BESIDE_DRAFTED,
+        NSAID_COUNT,
+        HIGH_DOSE_NSAID,
+        THIOPURINE_DOSE_REDUCED,
+        BOTH_TREATMENT_DOSES,
+        MAINTENANCE_FLUID,
+        ONE_BEGUN_WITHIN,
+        BOTH_UNCHANGED_FOR,
+        ANY_NEW,
+        TISDALE_POINTS,
+    ),
+    gaps={"pair_dose": _dose_gap, "drug_dose": _drug_dose_gap},
+)

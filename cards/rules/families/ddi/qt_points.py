@@ -1,0 +1,117 @@
+"""Tisdale's points for QT prolongation (Circ Cardiovasc Qual Outcomes 2013;6:479), as far as a record tells them."""
+
+from typing import NamedTuple
+
+from cards.extension import Fact
+from cards.rules.conditions.condition import COMPARED, Condition, Predicate, Spec, Truth, floor_comparison, only
+from cards.rules.conditions.wording import compared
+from cards.rules.conditions.words.laboratory import needs_of_lab
+from cards.rules.conditions.words.medications import MEDICATIONS
+from cards.rules.conditions.words.patient import CONDITIONS
+from cards.rules.language.selector import Selector
+from cards.rules.patient.context import RuleContext
+from cards.rules.patient.measurements import dated, measurement_fact
+from cards.text import format_number
+from fhir.record.measurement import Measurement
+
+_QT_DRUG = Selector(classes=frozenset({"qt_label_warning"}), systemic=True)
+_LOOP = Selector(classes=frozenset({"loop_diuretic"}), systemic=True)
+_AGE_YEARS = 68
+_POTASSIUM_MMOL_L, _POTASSIUM_DAYS = 3.5, 90
+_QTC_MS, _QTC_DAYS = 450.0, 90
+NOT_LOOKED_FOR = "sepsis and acute myocardial infarction were not looked for"
+"""No group of condition codes has them yet (rules/CLARIFICATIONS.md of the source): their points count as 0."""
+
+
+class Points(NamedTuple):
+    """Points that are sure, and whether a missing value could add more."""
+
+    known: int
+    is_whole: bool
+
+
+def points(context: RuleContext) -> Points:
+    """The points of a draft of a QT-prolonging drug beside all that is taken."""
+    age = context.age_years
+    known = (
+        _drug_points(context)
+        + (age is not None and age >= _AGE_YEARS)
+        + (context.sex == "female")
+        + context.takes(_LOOP)
+        + 3 * (context.has_condition("hf") is True)
+        + 2 * (_low_potassium(context) is not None)
+        + 2 * (_long_qtc(context) is not None)
+    )
+    return Points(known, _is_whole(context))
+
+
+def risks(context: RuleContext) -> list[str]:
+    """The points beside those of the drugs, in words."""
+    age, potassium, qtc = context.age_years, _low_potassium(context), _long_qtc(context)
+    said = [f"age {age}"] if age is not None and age >= _AGE_YEARS else []
+    said += ["female"] if context.sex == "female" else []
+    said += ["a loop diuretic"] if context.takes(_LOOP) else []
+    said += ["heart failure"] if context.has_condition("hf") else []
+    said += [f"potassium {format_number(potassium.value, [_POTASSIUM_MMOL_L])}"] if potassium is not None else []
+    return [*said, *([f"QTc {format_number(qtc.value, [_QTC_MS])} ms"] if qtc is not None else [])]
+
+
+def _facts(context: RuleContext) -> list[Fact]:
+    """What the points rest on."""
+    age = context.age_years
+    facts = context.number_facts("age_years") if age is not None and age >= _AGE_YEARS else []
+    facts = [*facts, *context.medication_facts(_LOOP), *context.condition_facts("hf")]
+    for measurement, limit in ((_low_potassium(context), _POTASSIUM_MMOL_L), (_long_qtc(context), _QTC_MS)):
+        if measurement is not None:
+            facts.append(measurement_fact(measurement, dated(measurement, [limit])))
+    return facts
+
+
+def _drug_points(context: RuleContext) -> int:
+    # 3 for one drug, 3 more for two or more.
+    drugs = {part.rxcui for one in context.taken(_QT_DRUG) for part in _QT_DRUG.members(one.medication)}
+    if _QT_DRUG.matches(context.medication):
+        drugs |= {part.rxcui for part in _QT_DRUG.members(context.medication)}
+    return 3 * min(2, len(drugs))
+
+
+def _low_potassium(context: RuleContext) -> Measurement | None:
+    # Of two values with one timestamp the lower one is the worse here.
+    newest = context.session.lowest("potassium", _POTASSIUM_DAYS)
+    return newest if newest is not None and newest.value <= _POTASSIUM_MMOL_L else None
+
+
+def _long_qtc(context: RuleContext) -> Measurement | None:
+    qtc = context.session.lab("qtc", _QTC_DAYS)
+    return qtc if qtc is not None and qtc.value >= _QTC_MS else None
+
+
+def _is_whole(context: RuleContext) -> bool:
+    return (
+        context.age_years is not None
+        and context.sex is not None
+        and context.knows_conditions
+        and context.session.lab("potassium", _POTASSIUM_DAYS) is not None
+        and context.session.lab("qtc", _QTC_DAYS) is not None
+    )
+
+
+def _read(spec: Spec) -> Predicate:
+    compare, limits = floor_comparison(only(spec, "tisdale_points")["tisdale_points"])
+
+    def test(context: RuleContext) -> Truth:
+        found = points(context)
+        return compare(found.known, found.is_whole)
+
+    uses = frozenset({"age", "sex", "active", "conditions", "lab:potassium", "lab:qtc", "tisdale_points"})
+    return Predicate(test, _facts, uses, limits)
+
+
+TISDALE_POINTS = Condition(
+    "tisdale_points",
+    "Tisdale's points for QT prolongation compare so; a missing value could add more",
+    _read,
+    COMPARED,
+    lambda spec: compared("Tisdale points", spec["tisdale_points"]),
+    MEDICATIONS | CONDITIONS | needs_of_lab("potassium") | needs_of_lab("qtc"),
+)

@@ -1,0 +1,1 @@
+"""Rules about diseases and values that forbid a drug."""

@@ -1,0 +1,169 @@
+"""Tests that a drug needs: the placeholders, conditions and corrections that only these rules use."""
+
+import re
+
+from cards.rules.conditions.condition import TEXTS, Condition, Predicate, Spec, Truth, flag, needs, no_facts, only
+from cards.rules.conditions.words.laboratory import needs_of_lab
+from cards.rules.engine.family import Family, Placeholder
+from cards.rules.language.rule import OrderChange, Sig
+from cards.rules.patient.context import RuleContext
+from cards.rules.patient.measurements import dated, name_of
+from cards.rules.patient.orders import order_text
+from cards.text import format_number
+from fhir.record.measurement import Measurement
+
+# ASH 2018: up to 12 weeks when stable. Warfarin label 2.2: INR 2 to 3, with a mechanical valve 2.5 to 3.5.
+_STABLE_DAYS = 84
+_INR_RANGE = (2.0, 3.0)
+_INR_RANGE_VALVE = (2.5, 3.5)
+_IN_A_ROW = 3
+_INR_HIGH = 4.5
+# AAO 2016: 5 mg/kg of real weight; tablets of 200 mg, taken daily or on alternate days.
+_MOST_PER_KG = 5.0
+_TABLET_MG = 200.0
+_MALARIA = re.compile(r"malaria|prophyla", re.IGNORECASE)
+
+
+def _inr_is_stable(context: RuleContext) -> bool:
+    """Whether the last three INRs were in range and the newest is at most 12 weeks old."""
+    record = context.session.record
+    last = record.measurements("inr")[:_IN_A_ROW]
+    low, high = _INR_RANGE_VALVE if context.has_condition("mechanical_valve") else _INR_RANGE
+    in_range = len(last) == _IN_A_ROW and all(low <= one.value <= high for one in last)
+    return in_range and int(last[0].age_days(record.as_of_epoch)) <= _STABLE_DAYS
+
+
+def _results_known(spec: Spec) -> Predicate:
+    """Whether the results of these tests were asked for: where they were not, their absence means nothing."""
+    analytes = tuple(only(spec, "results_known")["results_known"])
+
+    def test(context: RuleContext) -> Truth:
+        return all(context.session.record.was_requested(analyte) for analyte in analytes)
+
+    return Predicate(test, no_facts, frozenset(f"lab:{analyte}" for analyte in analytes))
+
+
+def _for_malaria(context: RuleContext) -> bool:
+    weekly = context.times_per_week is not None and context.times_per_week <= 1.0
+    return weekly or bool(_MALARIA.search(order_text(context.drafted.order)))
+
+
+def _inr(context: RuleContext) -> str | None:
+    found = context.session.lab("inr", 7)
+    return f"INR {format_number(found.value, [_INR_HIGH, 10.0])} on {found.time.date}" if found is not None else None
+
+
+def _lithium(context: RuleContext) -> str | None:
+    return _dated(context.session.lab("lithium_level", 14), (1.5,))
+
+
+def _neutrophils(context: RuleContext) -> str | None:
+    return _dated(context.session.lowest("neutrophils_abs", 14), (0.5, 1.0, 1.5))
+
+
+def _dated(found: Measurement | None, limits: tuple[float, ...]) -> str | None:
+    if found is None:
+        return None
+    said = dated(found, limits)
+    return f"{said[:1].upper()}{said[1:]}"
+
+
+def _mg_per_kg(context: RuleContext) -> str | None:
+    value = context.dose_mg_per_kg_per_day
+    return format_number(value, [_MOST_PER_KG]) if value is not None else None
+
+
+def _weight(context: RuleContext) -> str | None:
+    weight = context.session.weight
+    return f"{format_number(weight.value)} kg on {weight.time.date}" if weight is not None else None
+
+
+def _last(*analytes: str) -> Placeholder:
+    """When each of the tests was last done, or that it is not on record."""
+
+    def word(context: RuleContext) -> str:
+        record = context.session.record
+        newest = {analyte: record.newest(analyte) for analyte in analytes}
+        said = [
+            dated(found) if found is not None else f"no {name_of(analyte)} on record"
+            for analyte, found in newest.items()
+        ]
+        return f"Last: {', '.join(said)}."
+
+    return word
+
+
+def _lacking(days: float, *analytes: str) -> Placeholder:
+    """Those of the tests that have no usable value so young: a summary names no test that was done."""
+
+    def word(context: RuleContext) -> str | None:
+        lacking = [name_of(one) for one in analytes if context.session.lab(one, days) is None]
+        return " or ".join(lacking) or None
+
+    return word
+
+
+def _by_weight(context: RuleContext) -> OrderChange | None:
+    """The greatest average of a day in tablets of 200 mg that is 5 mg/kg or less, daily or on alternate days."""
+    if context.weight_kg is None:
+        return None
+    room = _MOST_PER_KG * context.weight_kg
+    if room >= 2 * _TABLET_MG:
+        return OrderChange(sig=Sig("400 mg once daily", 2 * _TABLET_MG, times_per_day=1))
+    if room >= 1.5 * _TABLET_MG:
+        text = "400 mg and 200 mg on alternate days"
+        first, second = (Sig(f"{text}: {mg:g} mg every other day", mg, every_hours=48) for mg in (400.0, 200.0))
+        return OrderChange(sig=first, second=second)
+    if room >= _TABLET_MG:
+        return OrderChange(sig=Sig("200 mg once daily", _TABLET_MG, times_per_day=1))
+    if room >= 0.5 * _TABLET_MG:
+        return OrderChange(sig=Sig("200 mg every other day", _TABLET_MG, every_hours=48))
+    return None
+
+
+FAMILY = Family(
+    "monitoring",
+    placeholders={
+        "inr": _inr,
+        "lithium": _lithium,
+        "neutrophils": _neutrophils,
+        "mg_per_kg": _mg_per_kg,
+        "weight": _weight,
+        "last_inr": _last("inr"),
+        "last_amiodarone": _last("tsh", "alt"),
+        "last_lithium": _last("lithium_level"),
+        "last_methotrexate": _last("hemoglobin", "alt", "creatinine"),
+        "last_raas": _last("potassium", "creatinine"),
+        "lacking_raas": _lacking(365, "potassium", "creatinine"),
+        "lacking_amiodarone": _lacking(180, "tsh", "alt"),
+        "last_count": _last("neutrophils_abs"),
+    },
+    longest={
+        "inr": "INR 10.55 on 2026-11-20",
+        "lithium": "Lithium 1.55 mmol/L on 2026-11-20",
+        "neutrophils": "Neutrophils 0.4995 ×10³/µL on 2026-11-20",
+        "mg_per_kg": "15.55",
+        "lacking_raas": "potassium or creatinine",
+        "lacking_amiodarone": "TSH or ALT",
+        "weight": "100.5 kg on 2026-11-20",
+    },
+    conditions=(
+        flag(
+            "inr_stable",
+            _inr_is_stable,
+            "the last three INRs were in range, the newest in 12 weeks",
+            frozenset({"lab:inr"}),
+            needs=needs_of_lab("inr"),
+        ),
+        Condition(
+            "results_known",
+            "the results of these tests came with the call: where they were not asked for, their absence means nothing",
+            _results_known,
+            TEXTS,
+            lambda spec: f"results of {' and '.join(spec['results_known'])} came with the call",
+            lambda spec: needs("Observation", analytes=spec["results_known"]),
+        ),
+        flag("for_malaria", _for_malaria, "for malaria, or weekly", frozenset({"frequency"})),
+    ),
+    changes={"hydroxychloroquine_by_weight": _by_weight},
+)

@@ -1,0 +1,262 @@
+"""Opioids: the placeholders, conditions and corrections that only these rules use."""
+
+import re
+from collections.abc import Iterator
+
+from cards.extension import Fact
+from cards.rules.conditions.condition import (
+    COMPARED,
+    DAYS,
+    TEXTS,
+    Condition,
+    Predicate,
+    Spec,
+    Truth,
+    flag,
+    floor_comparison,
+    members,
+    needs,
+    no_facts,
+    only,
+)
+from cards.rules.conditions.wording import compared
+from cards.rules.conditions.words.medications import MEDICATIONS
+from cards.rules.engine.family import Family
+from cards.rules.families.opioid.changes import half_dose, under_50_mme
+from cards.rules.families.opioid.setting import SETTING_CONDITIONS
+from cards.rules.families.opioid.view import UNDER_MME, OpioidView, has_rescue_naloxone, opioid_view
+from cards.rules.patient.context import RuleContext
+from cards.text import format_number, plain
+from fhir.record.time import parse_time
+
+_LIMITS = (50.0, 90.0)
+_MME = frozenset({"active", "mme"})
+OPIOIDS = MEDICATIONS | needs("MedicationDispense")
+"""What a condition needs that looks at all opioids of the patient."""
+
+
+def _view(context: RuleContext) -> OpioidView:
+    return opioid_view(context.session, context.drafted)
+
+
+# Milligrams of oral morphine
+
+
+def _mme_per_day(spec: Spec) -> Predicate:
+    compare, limits = floor_comparison(only(spec, "mme_per_day")["mme_per_day"])
+
+    def test(context: RuleContext) -> Truth:
+        return compare(*_view(context).total)
+
+    def facts(context: RuleContext) -> list[Fact]:
+        return list(_mme_facts(context))
+
+    return Predicate(test, facts, frozenset({"active", "mme"}), limits)
+
+
+def _mme_facts(context: RuleContext) -> Iterator[Fact]:
+    for part in _view(context).parts:
+        if part.dose.high is not None:
+            said = f"{part.dose.ingredient.name} {format_number(part.dose.high, _LIMITS)} MME/day"
+            since = part.since.text if part.since is not None else None
+            yield Fact("mme", said, part.dose.high, "MME/d", since, part.source)
+
+
+def _mme(context: RuleContext) -> str:
+    known, whole = _view(context).total
+    return f"{'' if whole else 'at least '}{format_number(known, _LIMITS)}"
+
+
+def _parts(context: RuleContext) -> str:
+    view, own = _view(context), context.drafted.draft.name
+    said = []
+    for part in view.parts:
+        if part.dose.high is not None:
+            where = " (this order)" if part.source == own else " (also drafted)" if part.is_draft else ""
+            said.append(f"{part.dose.ingredient.name} {format_number(part.dose.high, _LIMITS)}{where}")
+    unknown = f"; not counted: {'; '.join(view.problems)}" if view.problems else ""
+    return f"{', '.join(said)}{unknown}"
+
+
+def _mme_problem(context: RuleContext) -> str | None:
+    """The first reason, which a summary has room for."""
+    problems = _view(context).problems
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    return f"{plain(problems[0], 80)}{more}" if problems else None
+
+
+def _mme_problems(context: RuleContext) -> str:
+    return plain("; ".join(_view(context).problems), 240)
+
+
+def _mme_known(context: RuleContext) -> str:
+    known, _ = _view(context).total
+    return f"The rest comes to {format_number(known, _LIMITS)} MME/day." if known else ""
+
+
+def _mme_gap(context: RuleContext) -> tuple[str, str] | None:
+    view = _view(context)
+    if view.total[1]:
+        return None
+    if context.drafted.order.dosageInstruction or context.drafted.dose.per_day:
+        return "opioid-dose-unknown", f"the daily opioid dose cannot be computed ({'; '.join(view.problems)})."
+    return "dose-not-entered", f"the dose is {context.not_entered}."
+
+
+def _mme_unknown(context: RuleContext) -> Truth:
+    return not _view(context).total[1]
+
+
+# Tolerance and release
+
+
+def _tolerant(context: RuleContext) -> Truth:
+    return _view(context).is_tolerant
+
+
+def _not_raised(context: RuleContext) -> Truth:
+    return _view(context).is_not_raised
+
+
+def _rescue_naloxone(spec: Spec) -> Predicate:
+    days = float(only(only(spec, "rescue_naloxone")["rescue_naloxone"], "within_days")["within_days"])
+
+    def test(context: RuleContext) -> Truth:
+        return has_rescue_naloxone(context.session, days)
+
+    return Predicate(test, no_facts, frozenset({"active", "history"}))
+
+
+def _procedure_recent(spec: Spec) -> Predicate:
+    inner = only(only(spec, "procedure_recent")["procedure_recent"], "text_any", "within_days")
+    words = re.compile("|".join(map(re.escape, inner["text_any"])), re.IGNORECASE)
+    days = float(inner["within_days"])
+
+    def test(context: RuleContext) -> Truth:
+        if list(found(context)):
+            return True
+        return False if context.session.record.was_requested("Procedure") else None
+
+    def found(context: RuleContext) -> Iterator[Fact]:
+        record = context.session.record
+        for procedure in record.procedures:
+            period = procedure.performedPeriod
+            when = procedure.performedDateTime or (period.end or period.start if period is not None else None)
+            time = parse_time(when) if when else None
+            said = procedure.code.words if procedure.code is not None else ""
+            in_time = time is not None and int(time.age_days(record.as_of_epoch)) <= days
+            if time is not None and in_time and procedure.status == "completed" and words.search(said):
+                yield Fact("procedure", said, effective=time.text, source=f"Procedure/{procedure.id}")
+
+    return Predicate(test, lambda context: list(found(context)), frozenset({"procedures"}))
+
+
+# Words
+
+
+def _list_gap(context: RuleContext) -> str:
+    if context.session.record.was_requested("MedicationRequest"):
+        return "Opioids from elsewhere are not seen here."
+    return "The list of medications did not come with this call."
+
+
+def _age(context: RuleContext) -> str | None:
+    return str(context.age_years) if context.age_years is not None else None
+
+
+_RISKS = {
+    "opioid_use_disorder": "opioid use disorder",
+    "substance_use_disorder": "substance use disorder",
+    "overdose": "an earlier overdose",
+    "sleep_apnea": "sleep apnoea",
+}
+
+
+def _risk_list(context: RuleContext) -> list[str]:
+    known, whole = _view(context).total
+    found = [f"{'' if whole else 'at least '}{format_number(known, _LIMITS)} MME/day"] if known >= UNDER_MME else []
+    if context.session.medications_beside(context.drafted, ("benzodiazepine",)):
+        found.append("a benzodiazepine")
+    for key, words in _RISKS.items():
+        hit = context.session.condition(key)
+        if hit is not None:
+            found.append(f"{words}{f' ({hit.time.date})' if hit.time is not None else ''}")
+    age = context.age_years
+    if age is not None and age >= 65 and context.session.medications_beside(context.drafted, ("gabapentinoid",)):
+        found.append("a gabapentinoid at 65 or over")
+    return found
+
+
+def _risk(context: RuleContext) -> str | None:
+    found = _risk_list(context)
+    return None if not found else found[0] if len(found) == 1 else f"{found[0]} and {len(found) - 1} more"
+
+
+def _risks(context: RuleContext) -> str:
+    """All of them, where the summary could not name all."""
+    found = _risk_list(context)
+    return f"Risk factors found: {', '.join(found)}. " if len(found) > 1 else ""
+
+
+FAMILY = Family(
+    "opioid",
+    placeholders={
+        "mme": _mme,
+        "parts": _parts,
+        "mme_problem": _mme_problem,
+        "mme_problems": _mme_problems,
+        "mme_known": _mme_known,
+        "list_gap": _list_gap,
+        "age": _age,
+        "risk": _risk,
+        "risks": _risks,
+    },
+    longest={
+        "mme": "at least 1,234.5",
+        "mme_problem": f"{'x' * 80} (and 3 more)",
+        "age": "17",
+        "risk": "substance use disorder (2026-11-20) and 3 more",
+    },
+    conditions=(
+        Condition(
+            "mme_per_day",
+            "milligrams of oral morphine a day, of the draft and beside it, compare so; over a lower limit as soon as "
+            "the known part is",
+            _mme_per_day,
+            COMPARED,
+            lambda spec: compared("MME a day", spec["mme_per_day"]),
+            OPIOIDS,
+        ),
+        flag("mme_unknown", _mme_unknown, "a part of the MME is not known", _MME, needs=OPIOIDS),
+        flag("mme_not_raised", _not_raised, "the MME of the last 30 days is not exceeded", _MME, needs=OPIOIDS),
+        flag(
+            "opioid_tolerant",
+            _tolerant,
+            "opioid-tolerant on record",
+            frozenset({"active", "history", "tolerance"}),
+            needs=OPIOIDS,
+        ),
+        Condition(
+            "rescue_naloxone",
+            "naloxone or nalmefene by itself was ordered, given out or stated in the last `within_days`",
+            _rescue_naloxone,
+            members(("within_days",), within_days=DAYS),
+            lambda spec: f"rescue naloxone in the last {spec['rescue_naloxone']['within_days']} days",
+            OPIOIDS,
+        ),
+        Condition(
+            "procedure_recent",
+            "a completed procedure of the last `within_days` has one of `text_any` in its words",
+            _procedure_recent,
+            members(("text_any", "within_days"), text_any=TEXTS, within_days=DAYS),
+            lambda spec: (
+                f"{' or '.join(spec['procedure_recent']['text_any'])} in the last "
+                f"{spec['procedure_recent']['within_days']} days"
+            ),
+            needs("Procedure"),
+        ),
+        *SETTING_CONDITIONS,
+    ),
+    gaps={"mme": _mme_gap},
+    changes={"under_50_mme": under_50_mme, "half_dose": half_dose},
+)

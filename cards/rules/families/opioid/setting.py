@@ -1,0 +1,161 @@
+"""Conditions on where an opioid is ordered, what for, and how long it acts."""
+
+import re
+from collections.abc import Callable
+
+from cards.rules.conditions.condition import Condition, Predicate, Spec, Truth, flag, members, needs, no_facts, only
+from cards.rules.conditions.words.medications import MEDICATIONS
+from cards.rules.conditions.words.patient import CONDITIONS
+from cards.rules.families.opioid.view import is_long_acting, release_of
+from cards.rules.patient.context import RuleContext
+from cards.rules.patient.orders import order_text
+from fhir.mapping.medications.identity import MedicationIdentity
+from fhir.mapping.stays import is_inpatient
+from fhir.record.reading import id_of_reference
+from fhir.terminology.opioids import METHADONE, is_opioid, is_partial_agonist
+
+# HL7 v3 ActCode: emergency, inpatient, observation, short stay.
+_EMERGENCY = "EMER"
+_HOSPITAL = frozenset({_EMERGENCY, "IMP", "ACUTE", "NONAC", "OBSENC", "SS"})
+
+# How long it acts
+
+
+def _long_acting(spec: Spec) -> Predicate:
+    """A long-acting opioid that is drafted, or taken, of these ingredients (none given: any)."""
+    inner = only(only(spec, "long_acting")["long_acting"], "of", "ingredients")
+    codes = frozenset(drug["rxcui"] for drug in inner.get("ingredients", ()))
+
+    def is_meant(identity: MedicationIdentity) -> bool:
+        return is_long_acting(identity) and (not codes or bool(codes.intersection(identity.rxcuis)))
+
+    def test(context: RuleContext) -> Truth:
+        if inner["of"] == "draft":
+            return is_meant(context.medication)
+        beside = context.session.medications_beside(context.drafted, ("opioid",))
+        return any(is_meant(one.medication) for one in beside) or _renews(context, is_meant)
+
+    return Predicate(test, no_facts, frozenset({"active"}))
+
+
+def _renews(context: RuleContext, is_meant: Callable[[MedicationIdentity], bool]) -> bool:
+    """Whether the order that the draft says it renews is such a one."""
+    prior = context.drafted.order.priorPrescription
+    return prior is not None and any(
+        one.source == prior.reference and is_meant(one.medication) for one in context.session.active
+    )
+
+
+def _long_acting_words(spec: Spec) -> str:
+    inner = spec["long_acting"]
+    names = " or ".join(drug["name"] for drug in inner.get("ingredients", ())) or "opioid"
+    return f"{'the draft is' if inner['of'] == 'draft' else 'the patient takes'} a long-acting {names}"
+
+
+# Where and what for
+
+
+_LOWER_START = re.compile(r"lower start|half (?:of )?the usual", re.IGNORECASE)
+
+
+def _in_hospital(context: RuleContext) -> Truth:
+    """Whether it is ordered in a hospital or an emergency department: by its visit, its category, or the stay now."""
+    record, order = context.session.record, context.drafted.order
+    visit = id_of_reference(order.encounter.reference or "") if order.encounter is not None else ""
+    of_visit = any(
+        one.class_ is not None
+        and one.class_.code in _HOSPITAL
+        and (one.id == visit or (one.class_.code == _EMERGENCY and one.status == "in-progress"))
+        for one in record.encounters
+    )
+    return of_visit or is_inpatient(record) or "inpatient" in _categories(context)
+
+
+def _categories(context: RuleContext) -> set[str]:
+    listed = context.drafted.draft.resource.get("category")
+    concepts = [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
+    codings = [each for one in concepts for each in one.get("coding") or () if isinstance(each, dict)]
+    return {str(each.get("code", "")).lower() for each in codings}
+
+
+_PERIOPERATIVE = re.compile(
+    r"\b(?:pacu|post-?anesthesia|operating room|intra-?op\w*|peri-?op\w*|pre-?op\w*|before (?:the )?procedure"
+    r"|for (?:the )?procedure|mri|sedation)\b",
+    re.IGNORECASE,
+)
+_WITHDRAWAL = re.compile(r"\b(?:ciwa|alcohol withdrawal|withdrawal protocol)\b", re.IGNORECASE)
+_RESCUE_ROUTE = re.compile(r"rectal|nasal|buccal|intranasal|diastat|nayzilam|valtoco|oromucosal", re.IGNORECASE)
+_USE_DISORDER = re.compile(r"opioid (?:use disorder|dependence|addiction)|\b(?:oud|moud|mat)\b", re.IGNORECASE)
+
+
+def _perioperative(context: RuleContext) -> Truth:
+    return bool(_PERIOPERATIVE.search(order_text(context.drafted.order)))
+
+
+def _for_use_disorder(context: RuleContext) -> Truth:
+    """Whether every opioid treats opioid use disorder: buprenorphine but as a patch, or methadone for it."""
+    beside = [one.medication for one in context.session.medications_beside(context.drafted, ("opioid",))]
+    opioids = [one for one in (context.medication, *beside) if "opioid" in one.classes]
+    return bool(opioids) and all(_treats_disorder(one, context) for one in opioids)
+
+
+def _treats_disorder(identity: MedicationIdentity, context: RuleContext) -> bool:
+    codes = [one for one in identity.rxcuis if is_opioid(one)]
+    if all(is_partial_agonist(code) for code in codes):
+        return release_of(identity) != "patch" and "1819" in codes
+    listed = context.has_condition("opioid_use_disorder") is True
+    said = bool(_USE_DISORDER.search(order_text(context.drafted.order)))
+    return codes == [METHADONE] and (listed or said)
+
+
+def _brief_benzodiazepine(context: RuleContext) -> Truth:
+    """Whether every benzodiazepine of the pair is one dose, a rescue for seizures, or for alcohol withdrawal."""
+    beside = context.session.medications_beside(context.drafted, ("benzodiazepine",))
+    pairs = [(one.medication, one.dose.single, "") for one in beside]
+    if "benzodiazepine" in context.medication.classes:
+        pairs = [(context.medication, context.is_single_dose, order_text(context.drafted.order))]
+    return bool(pairs) and all(_is_brief(*pair) for pair in pairs)
+
+
+def _is_brief(identity: MedicationIdentity, single: bool, words: str) -> bool:
+    form = f"{identity.dose_form or ''} {identity.route or ''} {identity.words}"
+    return single or bool(_RESCUE_ROUTE.search(form)) or bool(_WITHDRAWAL.search(words) or _PERIOPERATIVE.search(words))
+
+
+def _lower_start(context: RuleContext) -> Truth:
+    return bool(_LOWER_START.search(order_text(context.drafted.order)))
+
+
+SETTING_CONDITIONS = (
+    Condition(
+        "long_acting",
+        "the drafted opioid (`of` `draft`), or one that is taken (`active`), is long-acting; with `ingredients` only "
+        "one of these",
+        _long_acting,
+        members(
+            ("of",),
+            of={"enum": ["draft", "active"]},
+            ingredients={"type": "array", "items": {"$ref": "#/$defs/drug"}, "minItems": 1},
+        ),
+        _long_acting_words,
+        MEDICATIONS,
+    ),
+    flag("in_hospital", _in_hospital, "an inpatient or emergency order", needs=needs("Encounter")),
+    flag("perioperative", _perioperative, "the order is for a procedure"),
+    flag(
+        "for_use_disorder",
+        _for_use_disorder,
+        "the opioid treats opioid use disorder",
+        frozenset({"conditions"}),
+        needs=CONDITIONS,
+    ),
+    flag(
+        "brief_benzodiazepine",
+        _brief_benzodiazepine,
+        "the benzodiazepine is for one occasion",
+        frozenset({"active"}),
+        needs=MEDICATIONS,
+    ),
+    flag("lower_start", _lower_start, "the order says that it starts lower"),
+)
+"""The words of the opioid family about the setting of an order."""

@@ -1,0 +1,269 @@
+"""The opioids of a draft and beside it: milligrams of oral morphine a day, tolerance, rescue naloxone, release."""
+
+import re
+from collections.abc import Iterable, Iterator
+from functools import cached_property
+
+from msgspec import Struct
+
+from cards.rules.language.selector import is_injected
+from cards.rules.patient.orders import CurrentMedication, DraftMedication
+from cards.rules.patient.session import PatientSession
+from fhir.mapping.medications.active import ended_medications, orders_ever_taken
+from fhir.mapping.medications.daily_dose import DailyDose, daily_dose
+from fhir.mapping.medications.identity import MedicationIdentity, Order, identify
+from fhir.mapping.medications.opioid_dose import OpioidDose, is_patch, opioid_doses
+from fhir.record.record import PatientRecord
+from fhir.record.resources import MedicationDispense, MedicationRequest, MedicationStatement
+from fhir.record.time import FhirTime, parse_time
+from fhir.terminology.caching import remembered
+from fhir.terminology.medications import class_members
+from fhir.terminology.opioids import METHADONE, is_opioid, is_partial_agonist
+
+# shared/data/medications/rules/opioid.json: tolerance needs a week, within the last 14 days.
+TOLERANCE_DAYS = 7
+TOLERANCE_LOOK_BACK_DAYS = 14
+_UNCHANGED_DAYS = 30
+UNDER_MME = 50.0
+"""CDC 2022, recommendation 4: from 50 MME a day on many patients gain nothing while the risk rises."""
+_NALOXONE = frozenset({"7242", "31479"})
+_LONG_ACTING = re.compile(
+    r"extended|sustained|prolonged|\b(?:12 hr|24 hr|er|xr|sr|cr|la|xl)\b|oxycontin|ms contin|kadian|opana er|exalgo"
+    r"|nucynta er|hysingla|zohydro|xtampza|arymo|morphabond|embeda|avinza|conzip|duragesic|contin\b",
+    re.IGNORECASE,
+)
+
+
+class OpioidPart(Struct, frozen=True, gc=False):
+    """One opioid of one order: its dose, where it stands, whether it is a draft of the session."""
+
+    dose: OpioidDose
+    kind: str
+    source: str
+    since: FhirTime | None
+    is_draft: bool = False
+    is_order: bool = True
+
+
+def release_of(identity: MedicationIdentity) -> str:
+    """ "patch", "slow" or "fast": orders of one ingredient and one release replace each other."""
+    if is_patch(identity):
+        return "patch"
+    return "slow" if _says_long_acting(f"{identity.dose_form or ''} {identity.words}") else "fast"
+
+
+@remembered("words of long-acting opioids", entries=1024, longest=200)
+def _says_long_acting(words: str) -> bool:
+    return _LONG_ACTING.search(words) is not None
+
+
+def is_long_acting(identity: MedicationIdentity) -> bool:
+    """Whether it is an opioid for round the clock: extended release, patch, methadone; buprenorphine is none."""
+    full = [one for one in identity.rxcuis if is_opioid(one) and not is_partial_agonist(one)]
+    return bool(full) and not is_injected(identity) and (METHADONE in full or release_of(identity) != "fast")
+
+
+class OpioidView:
+    """The opioids of one draft of one chart."""
+
+    def __init__(self, session: PatientSession, drafted: DraftMedication) -> None:
+        self._session = session
+        self._drafted = drafted
+        own = tuple(self._of(drafted.medication, drafted.dose, drafted.draft.name, None, is_draft=True))
+        beside = tuple(self._beside())
+        replaced = {_key(part) for part in own} | {_key(part) for part in beside if part.is_draft}
+        charted = tuple(part for part in beside if not part.is_draft)
+        # What the draft, or another draft, takes the place of is not added to it.
+        self.parts = (*own, *(part for part in beside if part.is_draft or _key(part) not in replaced))
+        self._charted = charted
+
+    @cached_property
+    def _before(self) -> tuple[OpioidPart, ...]:
+        """The opioids of the last 30 days, without the drafts of the session."""
+        lately = _lately(self._session.record, _UNCHANGED_DAYS, self._charted)
+        return (*self._charted, *self._replaced_by_reference(), *lately)
+
+    @cached_property
+    def total(self) -> tuple[float, bool]:
+        """Milligrams of oral morphine a day that are known, and whether that is all."""
+        return _sum(self.parts)
+
+    @property
+    def problems(self) -> list[str]:
+        """Why the rest is not known, each once."""
+        return list(dict.fromkeys(part.dose.problem for part in self.parts if part.dose.problem is not None))
+
+    @property
+    def is_not_raised(self) -> bool | None:
+        """Whether the total is that of the last 30 days or lower; None when either is not known."""
+        total, whole = self.total
+        before, known = _sum(self._before)
+        if not self._before:
+            return False
+        return total <= before + 1e-9 if whole and known else None
+
+    @cached_property
+    def is_tolerant(self) -> bool | None:
+        """Whether the patient has had, for a week or longer, the daily dose that makes tolerant.
+
+        As needed may be nothing, so that it makes neither sure; an opioid whose dose is not known neither.
+        """
+        record = self._session.record
+        taken = [part for part in self._before_draft() if not part.is_draft]
+        dated = [part.since for part in taken if part.since is not None]
+        long_enough = [one for one in dated if int(one.age_days(record.as_of_epoch)) >= TOLERANCE_DAYS]
+        if not taken or (dated and len(dated) == len(taken) and not long_enough):
+            return False
+        known = [part.dose for part in taken if part.dose.problem is None]
+        if sum(dose.tolerance_low for dose in known) >= 1.0 - 1e-9 and long_enough:
+            return True
+        all_known = len(known) == len(taken)
+        return False if all_known and sum(dose.tolerance_high for dose in known) < 1.0 - 1e-9 else None
+
+    def _before_draft(self) -> Iterator[OpioidPart]:
+        yield from self._charted
+        yield from self._replaced_by_reference()
+        yield from _lately(self._session.record, TOLERANCE_LOOK_BACK_DAYS, self._charted)
+
+    def _beside(self) -> Iterator[OpioidPart]:
+        taken = self._session.medications_beside(self._drafted, ("opioid",))
+        based_on = _based_on(self._drafted)
+        parts = [part for one in taken if one.source not in based_on for part in self._of_taken(one)]
+        yield from _ordered(parts)
+
+    def _replaced_by_reference(self) -> Iterator[OpioidPart]:
+        """The orders that the draft says it renews: they are no part of the new total."""
+        prior = self._drafted.order.priorPrescription
+        named = {prior.reference if prior is not None else None, *_based_on(self._drafted)}
+        for one in self._session.active:
+            if one.source in named:
+                yield from self._of_taken(one)
+
+    def _of_taken(self, one: CurrentMedication) -> Iterator[OpioidPart]:
+        since = parse_time(one.since) if one.since else None
+        is_order = not isinstance(one.order, MedicationStatement | MedicationDispense)
+        for part in self._of(one.medication, one.dose, one.source, since, is_draft=one.drafted is not None):
+            yield part if is_order else _as_statement(part)
+
+    @staticmethod
+    def _of(
+        medication: MedicationIdentity, dose: DailyDose, source: str, since: FhirTime | None, *, is_draft: bool
+    ) -> Iterator[OpioidPart]:
+        for one in opioid_doses(medication, dose, injected=is_injected(medication)):
+            yield OpioidPart(one, release_of(medication), source, since, is_draft)
+
+
+def opioid_view(session: PatientSession, drafted: DraftMedication) -> OpioidView:
+    """The opioids of the draft, derived once: a draft belongs to one chart."""
+    key = ("opioids", drafted.draft.name)
+    known = session.derived.get(key)
+    if not isinstance(known, OpioidView):
+        known = session.derived[key] = OpioidView(session, drafted)
+    return known
+
+
+def has_rescue_naloxone(session: PatientSession, within_days: float) -> bool:
+    """Whether naloxone or nalmefene by itself was ordered, given out, stated or drafted in that time."""
+    key = ("rescue naloxone", within_days)
+    known = session.derived.get(key)
+    if not isinstance(known, bool):
+        known = session.derived[key] = _has_rescue(session, within_days)
+    return known
+
+
+def _has_rescue(session: PatientSession, within_days: float) -> bool:
+    drafted = (one.medication for one in session.drafted)
+    active = (one.medication for one in session.active)
+    if any(_is_rescue(medication) for medication in (*drafted, *active)):
+        return True
+    record = session.record
+    for rxcui in sorted(_NALOXONE):
+        for _, order in orders_ever_taken(record, rxcui):
+            since = _since(order)
+            in_time = since is not None and int(since.age_days(record.as_of_epoch)) <= within_days
+            if in_time and _is_rescue(identify(order, record.medications)):
+                return True
+    return False
+
+
+def _is_rescue(identity: MedicationIdentity) -> bool:
+    """Combinations with an opioid do not count; without a stated form it counts (CLARIFICATIONS)."""
+    return bool(identity.rxcuis) and _NALOXONE.issuperset(identity.rxcuis)
+
+
+def _key(part: OpioidPart) -> tuple[str, str]:
+    return part.dose.ingredient.rxcui, part.kind
+
+
+def _sum(parts: Iterable[OpioidPart]) -> tuple[float, bool]:
+    known = [part.dose.high for part in parts]
+    return round(sum(one for one in known if one is not None), 6), None not in known
+
+
+def _ordered(parts: Iterable[OpioidPart]) -> Iterator[OpioidPart]:
+    """Without what a statement or a dispense repeats of an order."""
+    listed = list(parts)
+    ordered = {_key(part) for part in listed if part.is_order}
+    seen: set[tuple[str, str]] = set()
+    for part in listed:
+        if part.is_order:
+            yield part
+        elif _key(part) not in ordered | seen:
+            seen.add(_key(part))
+            yield part
+
+
+def _as_statement(part: OpioidPart) -> OpioidPart:
+    return OpioidPart(part.dose, part.kind, part.source, part.since, part.is_draft, is_order=False)
+
+
+def _lately(record: PatientRecord, days: float, active: Iterable[OpioidPart]) -> Iterator[OpioidPart]:
+    """Opioids of orders that are over and were taken in so many days, unless the same goes on."""
+    going_on = {_key(part) for part in active}
+    sources = {part.source for part in active}
+    ended = {one.source for one in ended_medications(record, days)}
+    seen: set[tuple[str, str]] = set()
+    for source, order in _opioid_orders(record):
+        since = _since(order)
+        recent = (
+            since is not None
+            and not since.is_after(record.as_of_epoch)
+            and int(since.age_days(record.as_of_epoch)) <= days
+            and order.status == "completed"
+        )
+        if source in sources or not (recent or source in ended):
+            continue
+        medication = identify(order, record.medications)
+        doses = opioid_doses(medication, daily_dose(order, medication), injected=is_injected(medication))
+        for dose in doses:
+            part = OpioidPart(dose, release_of(medication), source, since)
+            if _key(part) not in going_on | seen:
+                seen.add(_key(part))
+                yield part
+
+
+def _opioid_orders(record: PatientRecord) -> Iterator[tuple[str, Order]]:
+    """Every order of an opioid that was ever taken, each once."""
+    found = {
+        source: order
+        for rxcui in sorted(class_members()["opioid"])
+        for source, order in orders_ever_taken(record, rxcui)
+    }
+    yield from found.items()
+
+
+def _since(order: Order) -> FhirTime | None:
+    if isinstance(order, MedicationRequest):
+        text = order.authoredOn
+    elif isinstance(order, MedicationDispense):
+        text = order.whenHandedOver or order.whenPrepared
+    else:
+        period = order.effectivePeriod
+        text = order.effectiveDateTime or (period.start if period is not None else None) or order.dateAsserted
+    return parse_time(text) if text else None
+
+
+def _based_on(drafted: DraftMedication) -> frozenset[str]:
+    listed = drafted.draft.resource.get("basedOn")
+    found = (one.get("reference") for one in listed if isinstance(one, dict)) if isinstance(listed, list) else ()
+    return frozenset(str(one) for one in found if one)

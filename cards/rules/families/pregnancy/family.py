@@ -1,0 +1,77 @@
+"""Pregnancy: the placeholders and conditions that only these rules use."""
+
+from cards.extension import Fact
+from cards.rules.conditions.condition import BOOLEAN, DAYS, Condition, Predicate, Spec, Truth, members, no_facts, only
+from cards.rules.conditions.words.medications import MEDICATIONS
+from cards.rules.conditions.words.patient import PREGNANCY
+from cards.rules.engine.family import Family
+from cards.rules.patient.context import RuleContext
+from fhir.mapping.childbearing import childbearing_no_contraception
+from fhir.mapping.pregnancy_signs import pregnancy_signs
+
+
+def _childbearing(spec: Spec) -> Predicate:
+    wanted = only(spec, "childbearing_no_contraception")["childbearing_no_contraception"]
+
+    def test(context: RuleContext) -> Truth:
+        session = context.session
+        beside = (one.medication for one in session.drafted if one is not context.drafted)
+        taken = (*(one.medication for one in session.active), *beside)
+        answer = childbearing_no_contraception(session.record, taken)
+        return None if answer is None else answer is wanted
+
+    def facts(context: RuleContext) -> list[Fact]:
+        return context.number_facts("age_years")
+
+    uses = frozenset({"childbearing", "sex", "age", "conditions", "condition:pregnancy", "active"})
+    return Predicate(test, facts, uses)
+
+
+def _tested_negative(spec: Spec) -> Predicate:
+    days = float(only(spec, "pregnancy_test_negative")["pregnancy_test_negative"]["max_age_days"])
+
+    def test(context: RuleContext) -> Truth:
+        record = context.session.record
+        newest = next(iter(pregnancy_signs(record).negative), None)
+        return newest is not None and int(newest.time.age_days(record.as_of_epoch)) <= days
+
+    return Predicate(test, no_facts, frozenset({"pregnancy_test"}))
+
+
+def _week(context: RuleContext) -> str | None:
+    gestation = context.session.gestation
+    return str(gestation.weeks) if gestation is not None else None
+
+
+def _week_source(context: RuleContext) -> str | None:
+    gestation = context.session.gestation
+    return gestation.words if gestation is not None else None
+
+
+FAMILY = Family(
+    "pregnancy",
+    placeholders={"week": _week, "week_source": _week_source},
+    longest={"week": "44", "week_source": "gestational age of 2026-11-20"},
+    conditions=(
+        Condition(
+            "childbearing_no_contraception",
+            "a woman of 12 to 50, not pregnant, without a contraceptive and without anything on record that prevents "
+            "a pregnancy",
+            _childbearing,
+            BOOLEAN,
+            lambda _spec: (
+                "a woman of 12 to 50, not pregnant, no contraceptive of any kind and nothing else on record "
+                "that prevents a pregnancy"
+            ),
+            PREGNANCY | MEDICATIONS,
+        ),
+        Condition(
+            "pregnancy_test_negative",
+            "the newest negative pregnancy test is at most `max_age_days` old",
+            _tested_negative,
+            members(("max_age_days",), max_age_days=DAYS),
+            lambda spec: f"a negative pregnancy test in {spec['pregnancy_test_negative']['max_age_days']} days",
+            PREGNANCY,
+        ),
+    ),
+)

@@ -1,0 +1,201 @@
+"""Kidney function: the placeholders, conditions and corrections that only these rules use."""
+
+import math
+import re
+
+from cards.rules.conditions.condition import flag
+from cards.rules.engine.family import Family
+from cards.rules.language.rule import OrderChange, Sig
+from cards.rules.patient.context import RuleContext
+from cards.rules.patient.measurements import dated, history, say
+from cards.rules.patient.orders import order_text
+from cards.text import format_number
+
+# Apixaban label, 2.1: two of age 80 or over, weight 60 kg or less, creatinine 1.5 mg/dL or more.
+_AGE_YEARS = 80
+_WEIGHT_KG = 60.0
+_CREATININE_MG_DL = 1.5
+_CREATININE_DAYS = 365
+
+
+def _met(context: RuleContext) -> dict[str, bool | None]:
+    age, weight = context.age_years, context.weight_kg
+    creatinine = context.lab_value("creatinine", _CREATININE_DAYS)
+    # On dialysis creatinine counts as met.
+    high = (
+        True if context.has_condition("dialysis") else None if creatinine is None else creatinine >= _CREATININE_MG_DL
+    )
+    return {
+        "age": None if age is None else age >= _AGE_YEARS,
+        "weight": None if weight is None else weight <= _WEIGHT_KG,
+        "creatinine": high,
+    }
+
+
+def _values(context: RuleContext, *, with_dates: bool) -> dict[str, str]:
+    values = {}
+    if context.age_years is not None:
+        values["age"] = f"age {context.age_years}"
+    measured = {
+        "weight": (context.session.weight, _WEIGHT_KG),
+        "creatinine": (context.session.lab("creatinine", _CREATININE_DAYS), _CREATININE_MG_DL),
+    }
+    for name, (measurement, limit) in measured.items():
+        if measurement is not None:
+            values[name] = dated(measurement, [limit]) if with_dates else say(measurement, [limit])
+    if context.has_condition("dialysis"):
+        values["creatinine"] = "dialysis"
+    return values
+
+
+def _criteria(context: RuleContext) -> str | None:
+    met, values = _met(context), _values(context, with_dates=False)
+    return ", ".join(values[name] for name in values if met[name]) or None
+
+
+def _criteria_dated(context: RuleContext) -> str:
+    return ", ".join(_values(context, with_dates=True).values()) or "none"
+
+
+def _count(context: RuleContext) -> str:
+    return format_number(sum(one is True for one in _met(context).values()))
+
+
+def _missing_criteria(context: RuleContext) -> str | None:
+    names = {"age": "the age", "weight": "a weight", "creatinine": "a creatinine of the last 12 months"}
+    missing = [names[name] for name, met in _met(context).items() if met is None]
+    return " and ".join(missing) or None
+
+
+# Values that a limit is written for
+
+
+def _potassium(context: RuleContext) -> str | None:
+    return _dated(context, "potassium", (5.0, 5.5))
+
+
+def _qtc(context: RuleContext) -> str | None:
+    return _dated(context, "qtc", (440.0, 500.0))
+
+
+def _dated(context: RuleContext, analyte: str, limits: tuple[float, ...]) -> str | None:
+    measurement = context.session.lab(analyte, 30)
+    return dated(measurement, limits) if measurement is not None else None
+
+
+# What the order says
+
+# Gralise, Horizant and Lyrica CR have dose tables of their own in their labels.
+_SLOW = re.compile(
+    r"extended|sustained|prolonged|enacarbil|gralise|horizant|once[- ]daily|\b(?:24 hr|er|xr|sr|cr)\b", re.IGNORECASE
+)
+_TAPERS = re.compile(r"\b(?:taper\w*|wean\w*|stepwise)\b", re.IGNORECASE)
+_TREATS = re.compile(r"\btreat\w*|\b1 mg/kg\b|thrombosis|embol|infarct|\b(?:dvt|vte|acs)\b", re.IGNORECASE)
+
+
+def _is_slow_release(context: RuleContext) -> bool:
+    medication = context.medication
+    return bool(_SLOW.search(f"{medication.dose_form or ''} {medication.words}"))
+
+
+def _is_tapering(context: RuleContext) -> bool:
+    return bool(_TAPERS.search(order_text(context.drafted.order)))
+
+
+def _says_treatment(context: RuleContext) -> bool:
+    return bool(_TREATS.search(order_text(context.drafted.order)))
+
+
+# Corrections
+
+# Enoxaparin label 2.3: 1 mg/kg once daily, written in steps of 10 mg.
+_ENOXAPARIN_STEP_MG = 10.0
+_MOST_PER_KG = 1.1
+# Methotrexate label, psoriasis: 10 to 25 mg once weekly. A single dose over that is no weekly dose.
+_MOST_WEEKLY_MG = 25.0
+_WEEKLY_IN_KIDNEY_DISEASE_MG = 10.0
+_TABLET_MG = 2.5
+_WEEK = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_DAY_NAMES = dict(
+    zip(_WEEK, ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"), strict=True)
+)
+
+
+def _enoxaparin_once_daily(context: RuleContext) -> OrderChange | None:
+    weight = context.weight_kg
+    if weight is None:
+        return None
+    dose = round(weight / _ENOXAPARIN_STEP_MG) * _ENOXAPARIN_STEP_MG
+    if dose > _MOST_PER_KG * weight:
+        dose -= _ENOXAPARIN_STEP_MG
+    # The words tell the treatment from prophylaxis, which a light patient's dose does not.
+    text = f"{format_number(dose)} mg (1 mg/kg, treatment) once daily"
+    return OrderChange(sig=Sig(text, dose, times_per_day=1, is_written=True))
+
+
+def _enoxaparin_prophylaxis(_context: RuleContext) -> OrderChange:
+    return OrderChange(sig=Sig("30 mg once daily", 30.0, times_per_day=1))
+
+
+def _each_mg(context: RuleContext) -> float | None:
+    """Milligrams of one dose where it is exactly known and not as needed."""
+    dose = context.drafted.dose
+    each = dose.each(context.ingredient.rxcui)
+    return each.high if each is not None and each.low == each.high and not dose.as_needed else None
+
+
+def _once_weekly(context: RuleContext) -> OrderChange | None:
+    each = _each_mg(context)
+    if each is None or each > _MOST_WEEKLY_MG:
+        return None
+    named = [day for day in _WEEK if day in context.drafted.dose.on_days]
+    day = named[0] if named else _WEEK[0]
+    text = f"{format_number(each, decimals=2)} mg once weekly on {_DAY_NAMES[day]}"
+    return OrderChange(sig=Sig(text, each, times_per_week=1, weekday=day, is_written=True))
+
+
+def _half_weekly(context: RuleContext) -> OrderChange | None:
+    each = _each_mg(context)
+    if each is None or context.times_per_week != 1.0:
+        return None
+    half = math.floor(each / 2.0 / _TABLET_MG) * _TABLET_MG
+    if not 0 < half <= _WEEKLY_IN_KIDNEY_DISEASE_MG:
+        return None
+    days = sorted(context.drafted.dose.on_days)
+    on_day = f" on {_DAY_NAMES[days[0]]}" if days and days[0] in _DAY_NAMES else ""
+    text = f"{format_number(half, decimals=2)} mg once weekly{on_day}"
+    return OrderChange(sig=Sig(text, half, times_per_week=1, weekday=days[0] if on_day else None))
+
+
+FAMILY = Family(
+    "renal",
+    placeholders={
+        "potassium": _potassium,
+        "potassium_history": lambda context: history(context.session.record, "potassium"),
+        "qtc": _qtc,
+        "qtc_history": lambda context: history(context.session.record, "qtc"),
+        "criteria": _criteria,
+        "criteria_dated": _criteria_dated,
+        "n": _count,
+        "missing_criteria": _missing_criteria,
+    },
+    longest={
+        "criteria": "age 100, weight 59.95 kg, creatinine 132.6 µmol/L (1.5 mg/dL)",
+        "criteria_dated": "age 100, weight 59.95 kg on 2026-11-20, creatinine 132.6 µmol/L (1.5 mg/dL) on 2026-11-20",
+        "n": "1",
+        "missing_criteria": "a weight and a creatinine of the last 12 months",
+        "potassium": "potassium 5.55 mmol/L on 2026-11-20",
+        "qtc": "QTc 500.5 ms on 2026-11-20",
+    },
+    conditions=(
+        flag("slow_release", _is_slow_release, "a slow-release form"),
+        flag("tapering", _is_tapering, "the order says that it tapers"),
+        flag("says_treatment", _says_treatment, "the order says that it treats"),
+    ),
+    changes={
+        "enoxaparin_once_daily": _enoxaparin_once_daily,
+        "enoxaparin_30": _enoxaparin_prophylaxis,
+        "once_weekly": _once_weekly,
+        "half_weekly": _half_weekly,
+    },
+)

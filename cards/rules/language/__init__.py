@@ -1,0 +1,1 @@
+"""The language of a rule's file: its typed form, drug selectors, triggers, texts with placeholders."""

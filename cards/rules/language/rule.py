@@ -1,0 +1,346 @@
+"""The typed form of a medication rule as its file declares it.
+
+The file is JSON. `{"use": NAME}` in a list of suggestions, missing-data entries or reasons to stay silent stands for
+the family's shared entry of that name, `{"named": NAME}` for a shared condition. The form is documented in
+docs/rules/README.md and checked by rule.schema.json; what a schema cannot see is checked by
+cards/rules/engine/lint.py.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Literal, TypeAlias
+
+from msgspec import Struct
+
+BandIndicator = Literal["silent", "info", "warning", "critical"]
+Verification = Literal["source read", "search", "knowledge", "needs label check"]
+
+
+Path: TypeAlias = tuple[str | int, ...]
+"""Where something stands in a family's table: member names and positions, ("rules", 3, "bands", 0, "when")."""
+
+
+class RuleError(ValueError):
+    """A rule that cannot be used. `text` says what is wrong, `path` where, from the part that was being read."""
+
+    def __init__(self, text: str, path: Path = ()) -> None:
+        super().__init__(text)
+        self.text = text
+        self.path = path
+
+
+@contextmanager
+def within(*path: str | int) -> Iterator[None]:
+    """Whatever is wrong inside is a RuleError under this path."""
+    try:
+        yield
+    except RuleError as error:
+        raise RuleError(error.text, (*path, *error.path)) from error
+    except KeyError as error:
+        raise RuleError(f"{error.args[0]!r} is missing", path) from error
+    except (ValueError, TypeError) as error:
+        raise RuleError(str(error), path) from error
+
+
+CANCELS, STOPS = "Cancel this order", "Stop this order"
+"""How the label of a suggestion begins that removes a draft, and how it begins where the order is active already."""
+
+
+class Declared(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Ground of the declared things: a misspelt member stops the start."""
+
+
+class Evidence(Declared, frozen=True):
+    """A document that a rule rests on; `label` is what a card cites, `url` stands only where it is really known."""
+
+    document: str
+    organisation: str
+    year: str
+    section: str
+    label: str
+    grade: str
+    grade_scheme: str
+    basis: str
+    url: str | None = None
+
+
+class Drug(Declared, frozen=True):
+    """An ingredient or a product by its RxNorm code."""
+
+    rxcui: str
+    name: str
+
+
+class DeclaredSelector(Declared, frozen=True):
+    """A drug selector: any of the ingredients, any of the classes (or `any_drug`), narrowed by the rest.
+
+    `washout_days`, of a pair's side only: it counts so long after its end, where the end is known.
+    """
+
+    ingredients: tuple[Drug, ...] = ()
+    classes: tuple[str, ...] = ()
+    exclude_classes: tuple[str, ...] = ()
+    systemic: bool | None = None
+    route: Literal["oral", "injected", "not injected"] | None = None
+    dose_form_any: tuple[str, ...] = ()
+    washout_days: float | None = None
+    any_drug: bool = False
+
+
+class Trigger(Declared, frozen=True):
+    """Which drafts the rule is asked about.
+
+    One that any of `draft` selects; or a drug of one side of `pair` where a drug of the other side is taken or
+    drafted, one finding for all partners of the worst band.
+
+    Local forms never do unless the selector says `"systemic": false`, or the trigger `local_forms`. With
+    `same_ingredient` the partners of a draft are what else holds an ingredient of it, with `same_class` what else is of
+    a class that the selectors name; of the latter there is nothing to say without a partner.
+    """
+
+    draft: tuple[DeclaredSelector, ...] = ()
+    pair: tuple[tuple[DeclaredSelector, ...], ...] = ()
+    local_forms: bool = False
+    same_ingredient: bool = False
+    same_class: bool = False
+
+
+class Sig(Declared, frozen=True):
+    """How a drug is to be taken; without a dose only the text is given and the dose is left to the clinician.
+
+    `dose_share` is a part of the drafted dose, in the unit in which that was written; `times_per_week` on `weekday`;
+    `is_written`: the text is put into the order also where that had none.
+    """
+
+    text: str
+    dose_mg: float | None = None
+    dose_share: float | None = None
+    times_per_week: int | None = None
+    weekday: str | None = None
+    is_written: bool = False
+    dose_mg_high: float | None = None
+    times_per_day: int | None = None
+    every_hours: int | None = None
+    when: str | None = None
+    as_needed: bool = False
+    once: bool = False
+    max_mg_per_day: float | None = None
+
+
+class Product(Declared, frozen=True):
+    """A product to order.
+
+    It has the strength of one unit in mg (None: an ingredient, the product is left to the clinician) and says whether
+    it releases slowly.
+    `source` says where the code is from when it is not in fhir/terminology/tables/orderables.csv.
+    """
+
+    rxcui: str
+    name: str
+    strength_mg: float | None = None
+    slow_release: bool = False
+    source: str | None = None
+
+
+class DosePart(Declared, frozen=True):
+    """A part of the drafted dose, at the same times: the greatest multiple of `step_mg` that is at most that share.
+
+    Not offered where that is under `least` of the drafted dose, or where that dose is not exactly known.
+    """
+
+    most: float
+    least: float
+    step_mg: float
+
+
+class OrderChange(Declared, frozen=True):
+    """What is changed in the draft; everything else in it stays.
+
+    A `product` replaces the draft's unless that has the same strength; one of `products_if_split` only where the new
+    dose would be a part of the draft's unit. `duration_days` is that of the whole course: there are no refills;
+    `start_in_hours` counts from the instant of the call.
+    `computed` names the family's function that works the change out for this draft; the rest stays empty then. It may
+    give a `second` instruction beside the first: 400 mg and 200 mg on alternate days.
+    """
+
+    sig: Sig | None = None
+    second: Sig | None = None
+    part: DosePart | None = None
+    product: Product | None = None
+    products_if_split: tuple[Product, ...] = ()
+    duration_days: int | None = None
+    start_in_hours: int | None = None
+    computed: str | None = None
+
+
+class NewOrder(Declared, frozen=True):
+    """A medication order to create."""
+
+    product: Product
+    sig: Sig
+
+
+class LabOrder(Declared, frozen=True):
+    """A test to order, `in_days` from now, where `only_if` holds; panels that `answered_by` names hold it too."""
+
+    loinc: str
+    name: str
+    in_days: int = 0
+    answered_by: tuple[str, ...] = ()
+    only_if: Any = None
+
+
+class SuggestionTemplate(Declared, frozen=True):
+    """What can be offered: some of removing or holding the draft, changing it, another order instead, a test.
+
+    Of several orders to `create` the first one that no rule objects to is offered. `from_estimate` marks a dose that
+    is derived from an estimate of kidney function: it is not offered while that is unstable or on dialysis. `answers`
+    says where its tests and added medications may already stand so that the finding has been answered and is not shown:
+    among the drafts of this session ("draft"), or also among the active orders of the record ("any"). `stop_partner`
+    and `change_partner` are about the order on the other side of a pair; such a suggestion is never preselected.
+    """
+
+    id: str
+    label: str
+    cancel: bool = False
+    hold: bool = False
+    change: OrderChange | None = None
+    stop_partner: Literal["stopped", "on-hold"] | None = None
+    change_partner: OrderChange | None = None
+    create: tuple[NewOrder, ...] = ()
+    orders: tuple[LabOrder, ...] = ()
+    recommended: Any = False
+    only_if: Any = None
+    from_estimate: bool = False
+    answers: Literal["", "draft", "any"] = ""
+
+    def label_of(self, *, is_active: bool) -> str:
+        """The label; an order that is active already is stopped where a draft is cancelled.
+
+        The lint sees to it that the label of a suggestion with `cancel` begins so.
+        """
+        return f"{STOPS}{self.label.removeprefix(CANCELS)}" if is_active and self.cancels else self.label
+
+    @property
+    def takes_draft_away(self) -> bool:
+        """Whether the draft is no longer to be given after it: removed, or put on hold."""
+        return self.cancel or self.hold
+
+    @property
+    def acts_on_hazard(self) -> bool:
+        """Whether it changes what the patient gets. A test alone does not."""
+        acts = self.takes_draft_away or self.change is not None or self.change_partner is not None
+        return acts or self.stop_partner is not None or bool(self.create)
+
+    @property
+    def cancels(self) -> bool:
+        """Whether its label says that the order is cancelled; another one names what is done instead."""
+        return self.cancel and self.label.startswith(CANCELS)
+
+
+class Band(Declared, frozen=True):
+    """One step of a rule.
+
+    `unsure_summary` is said instead of `summary` when the facts are old or contradict; `cites` are the positions of the
+    rule's evidence that this band rests on, the first one named as the card's source (none given: all of it).
+    """
+
+    id: str
+    when: Any
+    indicator: BandIndicator
+    summary: str = ""
+    detail: str = ""
+    unsure_summary: str | None = None
+    cites: tuple[int, ...] = ()
+    suggestions: tuple[SuggestionTemplate, ...] = ()
+
+
+class SilentWhen(Declared, frozen=True):
+    """A reason to keep quiet. Without `when` it says in words what the bands already do.
+
+    `instead` "info": the finding is shown, as info only, with the text beside it; "warning": the same, as a warning
+    where it would be critical.
+    """
+
+    code: str
+    text: str
+    when: Any = None
+    except_bands: tuple[str, ...] = ()
+    instead: Literal["silence", "info", "warning"] = "silence"
+
+
+class MissingData(Declared, frozen=True):
+    """What is said when one of the bands named in `bands` cannot be decided and `when` holds.
+
+    `bands` ["critical"] means every critical band of the rule; info unless `indicator` says otherwise.
+    """
+
+    id: str
+    when: Any
+    bands: tuple[str, ...]
+    summary: str
+    detail: str
+    suggestions: tuple[SuggestionTemplate, ...] = ()
+    indicator: Literal["info", "warning"] = "info"
+
+
+class Question(Declared, frozen=True):
+    """A condition that no request carries, put to the clinician as a question when `when` holds."""
+
+    text: str
+    when: Any
+
+
+class Audit(Declared, frozen=True):
+    """How the rule was checked and by what, and how our wording of it differs from the file it came from."""
+
+    verified: Verification
+    source: str
+    date: str
+    differs: str | None = None
+
+
+class Rule(Declared, frozen=True):
+    """One medication rule. Bands are read from top to bottom, the first that is true wins.
+
+    `quiet_days`: for how long a clinician's answer to a finding counts, where that is shorter than usual. On a card
+    with many findings those of one `merge_group` (none given: the family) share a line.
+    """
+
+    id: str
+    title: str
+    priority: int
+    trigger: Trigger
+    evidence: tuple[Evidence, ...]
+    audit: Audit
+    bands: tuple[Band, ...]
+    silent_when: tuple[SilentWhen, ...] = ()
+    missing_data: tuple[MissingData, ...] = ()
+    questions: tuple[Question, ...] = ()
+    quiet_days: int | None = None
+    merge_group: str | None = None
+
+
+class DeclaredOverrideReason(Declared, frozen=True):
+    """A reason that a clinician may give for going on."""
+
+    code: str
+    display: str
+
+
+class RuleTable(Declared, frozen=True):
+    """A family of rules.
+
+    `when_unsure` is offered first where a finding rests on old or contradicting values; `unstable_summary` is said
+    instead of the summary of a band that changes a dose while kidney function is unstable.
+    """
+
+    family: str
+    title: str
+    reviewed: str
+    status: str
+    source: str
+    override_reasons: tuple[DeclaredOverrideReason, ...]
+    rules: tuple[Rule, ...]
+    when_unsure: SuggestionTemplate | None = None
+    unstable_summary: str | None = None

@@ -1,0 +1,211 @@
+"""Reads a family's files into its typed table: `family.json` with what its rules share, and one file for each rule.
+
+Every fault is named by the file and the line that it stands in.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.resources import files
+from json.decoder import scanstring  # type: ignore[attr-defined]  # typeshed leaves it out
+from typing import Any, TypeAlias, TypeVar
+
+import msgspec
+
+from cards.rules.language.rule import Path, Rule, RuleError, RuleTable, within
+
+Raw: TypeAlias = Mapping[str, Any]
+T = TypeVar("T")
+
+_FAMILIES = "cards/rules/families"
+_BLANK = re.compile(r"\s*")
+_STEP = re.compile(r"\.(\w+)|\[(\d+)\]")
+_decoder = json.JSONDecoder()
+
+
+@dataclass(frozen=True)
+class RuleFile:
+    """One JSON file of a family; `name` is its path from the project's root."""
+
+    name: str
+    text: str
+
+    @cached_property
+    def raw(self) -> dict[str, Any]:
+        """The object that it holds. RuleError with the line where it is no JSON object."""
+        try:
+            found = json.loads(self.text)
+        except json.JSONDecodeError as error:
+            raise RuleError(f"{self.name}, line {error.lineno}: this is no JSON ({error.msg})") from error
+        if not isinstance(found, dict):
+            raise RuleError(f"{self.name}, line 1: this is no JSON object")
+        return found
+
+    def line_of(self, path: Path) -> int:
+        """The line of the value at a path, or of the last part of the path that is in the file."""
+        return self.text.count("\n", 0, _position(self.text, _skip(self.text, 0), path)) + 1
+
+
+@dataclass(frozen=True)
+class FamilyFiles:
+    """The files of one family; `rules` in the order of their names."""
+
+    family: RuleFile
+    rules: tuple[RuleFile, ...]
+
+    @cached_property
+    def raw(self) -> dict[str, Any]:
+        """The whole table as it is written: the family's members, and the rules as the list `rules`."""
+        return {**self.family.raw, "rules": [one.raw for one in self.rules]}
+
+    def describe(self, path: Path, text: str) -> str:
+        """A sentence about a fault: the file, the line, the rule, the part of the rule, what is wrong."""
+        file, inside, rule = self.family, path, None
+        if len(path) > 1 and path[0] == "rules" and isinstance(path[1], int):
+            file, inside = self.rules[path[1]], path[2:]
+            rule = str(file.raw.get("id", ""))
+        where = ", ".join([*([f"rule {rule}"] if rule else []), *_parts(file.raw, inside)])
+        return f"{file.name}, line {file.line_of(inside)}{f' ({where})' if where else ''}: {text}"
+
+
+def read_family(family: str) -> FamilyFiles:
+    """The files of a family, as they are. RuleError where one is missing or cannot be read."""
+    folder = files(f"{_FAMILIES.replace('/', '.')}.{family}")
+    names = sorted(one.name for one in folder.iterdir() if one.name.endswith(".json"))
+    if "family.json" not in names:
+        raise RuleError(f"{_FAMILIES}/{family}/family.json is missing")
+    found = {name: RuleFile(f"{_FAMILIES}/{family}/{name}", folder.joinpath(name).read_text("utf-8")) for name in names}
+    return FamilyFiles(found.pop("family.json"), tuple(found.values()))
+
+
+def raw_table(family: str) -> dict[str, Any]:
+    """The family's table as it is written."""
+    return read_family(family).raw
+
+
+def read_table(family: str) -> RuleTable:
+    """The family's table with every shared entry put in.
+
+    Raises:
+        RuleError: a member or a name is not known; the message names file, line and rule.
+    """
+    written = read_family(family)
+    raw = written.raw
+    try:
+        return table_of(raw)
+    except RuleError as error:
+        raise RuleError(written.describe(error.path, error.text)) from error
+
+
+def table_of(raw: Raw) -> RuleTable:
+    """The typed table of a written one. RuleError with the path where a member or a name is not known."""
+    shared = raw.get("shared", {})
+    own = {name: value for name, value in raw.items() if name not in ("shared", "rules")}
+    rules = tuple(_typed(rule, Rule, shared, "rules", position) for position, rule in enumerate(raw["rules"]))
+    return msgspec.structs.replace(_typed({**own, "rules": []}, RuleTable, shared), rules=rules)
+
+
+def _typed(raw: Raw, kind: type[T], shared: Mapping[str, Any], *path: str | int) -> T:
+    with within(*path):
+        filled = _filled(raw, shared)
+    try:
+        return msgspec.convert(filled, kind)
+    except msgspec.ValidationError as error:
+        text, _, place = str(error).partition(" - at `$")
+        steps = (found[1] or int(found[2]) for found in _STEP.finditer(place))
+        raise RuleError(text, (*path, *steps)) from error
+
+
+# Shared entries
+
+
+def _filled(value: Any, shared: Mapping[str, Mapping[str, Any]]) -> Any:
+    """The value with every `use` and `named` in it replaced by what it stands for."""
+    if isinstance(value, list):
+        return [_filled_part(item, shared, position) for position, item in enumerate(value)]
+    if not isinstance(value, dict):
+        return value
+    if set(value) == {"named"}:
+        return _filled(_shared(shared, "predicates", value["named"]), shared)
+    if "use" in value:
+        return _used(value, shared)
+    return {name: _filled_part(item, shared, name) for name, item in value.items()}
+
+
+def _filled_part(value: Any, shared: Mapping[str, Mapping[str, Any]], step: str | int) -> Any:
+    if not isinstance(value, list | dict):
+        return value
+    with within(step):
+        return _filled(value, shared)
+
+
+def _used(value: Raw, shared: Mapping[str, Mapping[str, Any]]) -> Any:
+    """A shared entry with its name as its id and what stands beside `use` laid over it."""
+    name = value["use"]
+    over = {key: item for key, item in value.items() if key != "use"}
+    for kind in ("suggestions", "missing_data", "silent_when"):
+        if name in shared.get(kind, {}):
+            own_name = "code" if kind == "silent_when" else "id"
+            return _filled({own_name: name} | shared[kind][name] | over, shared)
+    raise RuleError(f"no shared entry is called {name!r}")
+
+
+def _shared(shared: Mapping[str, Mapping[str, Any]], kind: str, name: str) -> Any:
+    try:
+        return shared[kind][name]
+    except KeyError:
+        raise RuleError(f"no shared {kind} entry is called {name!r}") from None
+
+
+# Lines
+
+
+def _parts(raw: Any, path: Path) -> Iterator[str]:
+    """What a path leads through, in words: "band lt30", "suggestion halve"."""
+    names = {"bands": "band", "suggestions": "suggestion", "missing_data": "missing data", "silent_when": "silent when"}
+    kind = ""
+    for step in path:
+        if isinstance(step, str):
+            kind = step
+        try:
+            raw = raw[step]
+        except (LookupError, TypeError):
+            return
+        if isinstance(raw, dict) and kind in names:
+            name = raw.get("id") or raw.get("use") or raw.get("code")
+            if isinstance(name, str) and isinstance(step, int):
+                yield f"{names[kind]} {name}"
+
+
+def _skip(text: str, position: int) -> int:
+    found = _BLANK.match(text, position)
+    return found.end() if found is not None else position
+
+
+def _position(text: str, start: int, path: Path) -> int:
+    """Where the value at a path begins; `start` is where the value of the whole begins."""
+    if not path:
+        return start
+    for name, value_start in _members(text, start):
+        if name == path[0]:
+            return _position(text, value_start, path[1:])
+    return start
+
+
+def _members(text: str, start: int) -> Iterator[tuple[str | int, int]]:
+    """Name or position, and where the value begins, of each member of the object or list that begins there."""
+    is_object, position, count = text[start] == "{", _skip(text, start + 1), 0
+    if text[start] not in "{[":
+        return
+    while text[position] not in "}]":
+        name: str | int = count
+        if is_object:
+            name, position = scanstring(text, position + 1)
+            position = _skip(text, _skip(text, position) + 1)
+        yield name, position
+        _, position = _decoder.raw_decode(text, position)
+        position, count = _skip(text, position), count + 1
+        if text[position] == ",":
+            position = _skip(text, position + 1)

@@ -1,0 +1,1 @@
+"""What rules know of one patient and the drafts of one session."""

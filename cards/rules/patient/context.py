@@ -1,0 +1,393 @@
+"""One drafted drug of one patient: what the conditions of a rule may ask."""
+
+from collections.abc import Iterable
+
+from cards.extension import Fact
+from cards.rules.language.selector import Selector
+from cards.rules.language.trigger import CompiledTrigger
+from cards.rules.patient import measurements
+from cards.rules.patient.measurements import ESTIMATES
+from cards.rules.patient.orders import CurrentMedication, DraftMedication, is_beside
+from cards.rules.patient.pair_context import PairContext, medication_fact
+from cards.rules.patient.session import PatientSession
+from cards.text import format_dose, format_number, plain
+from fhir.mapping.kidney import KidneyEstimate
+from fhir.terminology.medication_names import medication_of_code
+from fhir.terminology.medications import RXNORM, Ingredient
+
+# What a missing number means to whoever entered the order: the attribute, the reason code, the sentence.
+_UNKNOWN = {
+    "each_dose": ("dose_mg", "dose-not-entered", "the dose is {not_entered}."),
+    "frequency": ("times_per_day", "dose-not-entered", "the frequency is {not_entered}."),
+    "duration": ("duration_days", "duration-not-entered", "the duration is {not_entered}."),
+    "weight": ("weight_kg", "weight-missing", "no weight on record."),
+    "age": ("age_years", "age-missing", "no birth date on record."),
+    "sex": ("sex", "sex-missing", "no sex on record."),
+    "gestation": ("gestation_weeks", "gestation-unknown", "the week of pregnancy is not on record."),
+}
+
+
+class RuleContext(PairContext):
+    """The facts of one draft and of the ingredient in it that woke a rule. Numbers are None when they are not known.
+
+    `partners` are the drugs of the other side of a pair that it stands before, the first of them the one that
+    conditions ask about; with `fresh_only` kidney values that are too old count as unknown.
+    """
+
+    __slots__ = ("fresh_only", "ingredient")
+
+    def __init__(
+        self,
+        session: PatientSession,
+        drafted: DraftMedication,
+        ingredient: Ingredient,
+        *,
+        fresh_only: bool = False,
+        partners: tuple[CurrentMedication, ...] = (),
+        trigger: CompiledTrigger | None = None,
+    ) -> None:
+        self.session = session
+        self.drafted = drafted
+        self.ingredient = ingredient
+        self.fresh_only = fresh_only
+        self.partners = partners
+        self.trigger = trigger
+
+    def with_fresh_values_only(self) -> "RuleContext":
+        """The same with old kidney values counted as unknown."""
+        return self._again(fresh_only=True, partners=self.partners)
+
+    def with_partners(self, partners: tuple[CurrentMedication, ...]) -> "RuleContext":
+        """The same before these drugs of the other side."""
+        return self._again(fresh_only=self.fresh_only, partners=partners)
+
+    def before(self, partners: tuple[CurrentMedication, ...], trigger: CompiledTrigger) -> "RuleContext":
+        """The same before these drugs of the other side of the rule's pair."""
+        return RuleContext(
+            self.session, self.drafted, self.ingredient, fresh_only=self.fresh_only, partners=partners, trigger=trigger
+        )
+
+    def _again(self, *, fresh_only: bool, partners: tuple[CurrentMedication, ...]) -> "RuleContext":
+        return RuleContext(
+            self.session, self.drafted, self.ingredient, fresh_only=fresh_only, partners=partners, trigger=self.trigger
+        )
+
+    # The order
+
+    @property
+    def daily_dose_mg(self) -> float | None:
+        """Milligrams a day of the ingredient, the upper end of a range, the most that may be taken as needed."""
+        daily = self.drafted.dose.daily(self.ingredient.rxcui)
+        return daily.high if daily is not None else None
+
+    @property
+    def times_per_day(self) -> float | None:
+        """Doses a day on average."""
+        return self.drafted.dose.times_per_day
+
+    @property
+    def duration_days(self) -> float | None:
+        """How long it is to be taken, refills counted."""
+        return self.drafted.dose.duration_days
+
+    @property
+    def weekly_dose_mg(self) -> float | None:
+        """Milligrams a week of the ingredient."""
+        daily = self.daily_dose_mg
+        return round(daily * 7.0, 6) if daily is not None else None
+
+    @property
+    def times_per_week(self) -> float | None:
+        """Doses a week on average; those of one named day of the week count once."""
+        times = self.drafted.dose.times_per_week
+        return round(times, 6) if times is not None else None
+
+    @property
+    def dose_mg(self) -> float | None:
+        """Milligrams of the ingredient in one dose, the upper end of a range."""
+        each = self.drafted.dose.each(self.ingredient.rxcui)
+        return each.high if each is not None else None
+
+    @property
+    def dose_mg_per_kg(self) -> float | None:
+        """Milligrams of one dose for each kilogram."""
+        return self._per_kg(self.dose_mg)
+
+    @property
+    def dose_mg_per_kg_per_day(self) -> float | None:
+        """Milligrams a day for each kilogram."""
+        return self._per_kg(self.daily_dose_mg)
+
+    def _per_kg(self, milligrams: float | None) -> float | None:
+        weight = self.weight_kg
+        return milligrams / weight if milligrams is not None and weight else None
+
+    @property
+    def is_signing(self) -> bool:
+        """Whether nothing more will be entered."""
+        return self.session.signing
+
+    @property
+    def is_single_dose(self) -> bool:
+        """Whether it is one dose in all."""
+        return self.drafted.dose.single
+
+    @property
+    def new_start(self) -> bool | None:
+        """Whether the patient had no order of the ingredient in the last 180 days."""
+        return self.session.is_new_start(self.ingredient, self.drafted)
+
+    def drafted_fact(self) -> Fact:
+        """The draft itself."""
+        return Fact("draft", plain(self.medication.words), self.medication.name, source=self.drafted.draft.name)
+
+    # The patient
+
+    @property
+    def age_years(self) -> int | None:
+        """Completed years."""
+        return self.session.age_years
+
+    @property
+    def sex(self) -> str | None:
+        """Administrative sex."""
+        return self.session.record.sex
+
+    @property
+    def weight_kg(self) -> float | None:
+        """Weight; an adult's however old, a child's of the last 90 days."""
+        weight = self.session.weight
+        return weight.value if weight is not None else None
+
+    @property
+    def gestation_weeks(self) -> int | None:
+        """Completed weeks of a pregnancy that is going on."""
+        gestation = self.session.gestation
+        return gestation.weeks if gestation is not None else None
+
+    def has_condition(self, key: str) -> bool | None:
+        """Whether the condition is on the list; None where the list is not known, so that its silence means nothing."""
+        if self.session.condition(key) is not None:
+            return True
+        return False if self.knows_conditions else None
+
+    @property
+    def knows_conditions(self) -> bool:
+        """Whether the problem list was asked for."""
+        return self.session.record.was_requested("Condition")
+
+    def condition_facts(self, key: str) -> list[Fact]:
+        """The condition with its date and source."""
+        hit = self.session.condition(key)
+        if hit is None:
+            return []
+        date = hit.time.text if hit.time is not None else None
+        # A pregnancy is always shown with its date, whatever else is said about pregnancy.
+        words = f"{plain(hit.words)} on record" if key == "pregnancy" else plain(hit.words)
+        return [Fact(key, words, hit.code, effective=date, source=hit.source)]
+
+    def takes(self, selector: Selector) -> bool:
+        """Whether such a drug is active or in another draft."""
+        return bool(self.taken(selector))
+
+    def medication_facts(self, selector: Selector) -> list[Fact]:
+        """Such drugs with their dates and sources."""
+        return [medication_fact(one, _meant(selector, one)) for one in self.taken(selector)]
+
+    def taken(self, selector: Selector) -> list[CurrentMedication]:
+        """Such drugs that are active or in another draft."""
+        return [one for one in self.session.selected(selector) if is_beside(one, self.drafted)]
+
+    def is_allergic_to_ingredient(self, rxcui: str) -> bool:
+        """Whether an allergy to the ingredient is on the list."""
+        return self.session.is_allergic_to_ingredient(rxcui)
+
+    def is_allergic_to_class(self, name: str) -> bool:
+        """Whether an allergy to the class or a member of it is on the list."""
+        return self.session.is_allergic_to_class(name)
+
+    # Laboratory
+
+    def lab_value(self, analyte: str, max_age_days: float | None) -> float | None:
+        """The newest usable value in its canonical unit."""
+        measurement = self.session.lab(analyte, max_age_days)
+        return measurement.value if measurement is not None else None
+
+    def lab_facts(self, analyte: str, max_age_days: float | None, limits: Iterable[float] = ()) -> list[Fact]:
+        """The newest usable value with its date and source, never rounded across a limit."""
+        measurement = self.session.lab(analyte, max_age_days)
+        return (
+            [measurements.measurement_fact(measurement, measurements.dated(measurement, limits))]
+            if measurement is not None
+            else []
+        )
+
+    def estimate(self, name: str) -> KidneyEstimate | None:
+        """An estimate of kidney function (a name of ESTIMATES), unless `fresh_only` also from a value too old."""
+        found = self.session.kidney(name)
+        if isinstance(found, KidneyEstimate):
+            return found
+        return None if self.fresh_only else found.old
+
+    def has_old_estimate(self, names: Iterable[str]) -> bool:
+        """Whether one of these estimates is there only as a value too old."""
+        return any(
+            not isinstance(found, KidneyEstimate) and found.old is not None
+            for name in names
+            if (found := self.session.kidney(name)) is not None
+        )
+
+    def estimate_value(self, name: str) -> float | None:
+        """The estimate as a number."""
+        estimate = self.estimate(name)
+        return estimate.value if estimate is not None else None
+
+    def estimate_facts(self, name: str, limits: Iterable[float] = ()) -> list[Fact]:
+        """The estimate, never rounded across a limit, and the measurements behind it."""
+        estimate = self.estimate(name)
+        return measurements.facts(estimate, limits) if estimate is not None else []
+
+    def estimate_phrases(self, uses: Iterable[str]) -> list[str]:
+        """The estimates among these facts, in words."""
+        return [measurements.phrase(estimate) for estimate in self._estimates(uses)]
+
+    def lacks_estimate(self, name: str) -> bool:
+        """Whether kidney function should be known and is not; under 18 none is estimated."""
+        found = self.session.kidney(name)
+        return not isinstance(found, KidneyEstimate) and found.reason != "under-18" and self.estimate(name) is None
+
+    def is_kidney_value_wanted(self) -> bool:
+        """Whether a new value would give the estimate; without age or sex it would not."""
+        found = self.session.kidney("egfr_best")
+        return not isinstance(found, KidneyEstimate) and found.reason in ("missing", "stale")
+
+    def is_ordered(self, codes: frozenset[str], where: str) -> bool:
+        """Whether a test of these codes is among the drafts of this session or, with "any", the active orders."""
+        return self.session.is_ordered(codes, where)
+
+    def is_beside(self, product: str, where: str) -> bool:
+        """Whether the product's drug (RxNorm code) is another draft of this session or, with "any", active."""
+        known = medication_of_code(RXNORM, product)
+        rxcuis = [one.rxcui for one in known.ingredients] if known is not None else []
+        beside = self.session.medications_beside(self.drafted, rxcuis)
+        return any(where == "any" or one.drafted is not None for one in beside)
+
+    # Numbers as facts
+
+    def number_facts(self, word: str, limits: Iterable[float] = ()) -> list[Fact]:
+        """The number that a condition compared, as a fact."""
+        if word == "weight_kg" and self.session.weight is not None:
+            return [measurements.measurement_fact(self.session.weight, measurements.dated(self.session.weight, limits))]
+        if word == "age_years" and self.age_years is not None:
+            return [Fact("age", "", self.age_years, "a", source=self.session.patient_reference)]
+        if word == "daily_dose_mg" and self.daily_dose_mg is not None:
+            text = f"{format_dose(self.daily_dose_mg, limits)} mg/day"
+            return [Fact("daily_dose", text, self.daily_dose_mg, "mg/d", source=self.drafted.draft.name)]
+        if word == "duration_days" and self.duration_days is not None:
+            text = f"{format_number(self.duration_days, limits)} days"
+            return [Fact("duration", text, self.duration_days, "d", source=self.drafted.draft.name)]
+        if word in ("dose_mg_per_kg", "dose_mg_per_kg_per_day"):
+            value: float | None = getattr(self, word)
+            unit = "mg/kg" if word == "dose_mg_per_kg" else "mg/kg/day"
+            if value is None or self.session.weight is None:
+                return []
+            of = f"{format_number(value, limits)} {unit} at {measurements.dated(self.session.weight)}"
+            return [Fact(word, of, value, unit, source=self.session.weight.source)]
+        if word in ("times_per_week", "times_per_day"):
+            often: float | None = getattr(self, word)
+            a, unit = ("week", "/wk") if word == "times_per_week" else ("day", "/d")
+            said = f"{format_number(often, limits)} doses a {a}" if often is not None else ""
+            return [Fact(word, said, often, unit, source=self.drafted.draft.name)] if said else []
+        if word == "weekly_dose_mg" and self.weekly_dose_mg is not None:
+            text = f"{format_number(self.weekly_dose_mg, limits)} mg/week"
+            return [Fact("weekly_dose", text, self.weekly_dose_mg, "mg/wk", source=self.drafted.draft.name)]
+        if word == "gestation_weeks" and self.gestation_weeks is not None:
+            source = self.session.gestation.source if self.session.gestation is not None else None
+            return [Fact("gestation", f"week {self.gestation_weeks}", self.gestation_weeks, "wk", source=source)]
+        return []
+
+    # How sure the facts are
+
+    def is_doubtful(self, uses: Iterable[str]) -> bool:
+        """Whether a kidney value among them is old or contradicted by another."""
+        return any(one.stale or one.disputed for one in self._estimates(uses))
+
+    def is_unsure(self, uses: Iterable[str], *, critical: bool) -> bool:
+        """Whether a finding on these facts is shown one step lower: they are old, disputed or in doubt.
+
+        A critical finding is lowered also where an eGFR is used in place of a creatinine clearance.
+        """
+        used = frozenset(uses)
+        if "condition:pregnancy" in used and self.session.pregnancy_doubt is not None:
+            return True
+        return self.is_doubtful(used) or (critical and any(one.instead_of_clearance for one in self._estimates(used)))
+
+    @property
+    def gives_no_dose(self) -> bool:
+        """Whether no dose may be derived from an estimate: kidney function is unstable or replaced by dialysis."""
+        egfr = self.session.kidney("egfr_best")
+        known = egfr if isinstance(egfr, KidneyEstimate) else egfr.old
+        return known is not None and (known.unstable or known.method == "dialysis")
+
+    @property
+    def is_unstable(self) -> bool:
+        """Whether kidney function is changing, so that no estimate can be relied on."""
+        egfr = self.session.kidney("egfr_best")
+        known = egfr if isinstance(egfr, KidneyEstimate) else egfr.old
+        return known is not None and known.unstable
+
+    def notes(self, uses: Iterable[str]) -> list[str]:
+        """Sentences about how sure the facts are."""
+        used = frozenset(uses)
+        said = [note for estimate in self._estimates(used) for note in measurements.notes(estimate)]
+        if used & {*ESTIMATES, "lab:creatinine"}:
+            said += self.session.unstable_notes
+        if "condition:pregnancy" in used and self.session.pregnancy_doubt is not None:
+            said.append(f"A pregnancy test on {self.session.pregnancy_doubt.time.date} was negative.")
+        return list(dict.fromkeys(said))
+
+    def running_note(self) -> str | None:
+        """That the drug is on the active list already: whatever is done with the draft, that order goes on."""
+        for one in self.session.medications_beside(self.drafted, [self.ingredient.rxcui]):
+            if one.draft is None:
+                name = f"{self.ingredient.name[:1].upper()}{self.ingredient.name[1:]}"
+                since = f" (ordered {one.since[:10]})" if one.since else ""
+                return f"{name} is on the active list{since}: that order needs the same decision."
+        return None
+
+    @property
+    def not_entered(self) -> str:
+        """What a sentence says of a part of the order that is not there: at signing nothing more is entered."""
+        return "not stated" if self.is_signing else "not entered yet"
+
+    def why_no_dose(self) -> tuple[str, str]:
+        """The reason code and the sentence for a daily dose that is not known: not there, or not computable."""
+        if not self.drafted.order.dosageInstruction:
+            return "dose-not-entered", f"the dose is {self.not_entered}."
+        return "dose-unknown", f"the daily dose cannot be computed: {self.drafted.dose.problem or 'not stated'}."
+
+    def why_unknown(self, uses: Iterable[str]) -> tuple[str, str]:
+        """The reason code and the sentence for what is not known."""
+        used = frozenset(uses)
+        for name in ESTIMATES:
+            estimate = self.estimate(name) if name in used else None
+            if name in used and estimate is None:
+                return self.session.why_no_kidney_function(name)
+            if estimate is not None and estimate.side is not None:
+                return "kidney-function-not-exact", f"{measurements.phrase(estimate)} does not settle it."
+        if "dose" in used and self.daily_dose_mg is None:
+            return self.why_no_dose()
+        for use, (attribute, code, text) in _UNKNOWN.items():
+            if use in used and getattr(self, attribute) is None:
+                return code, text.format(not_entered=self.not_entered)
+        if "conditions" in used and not self.knows_conditions:
+            return "conditions-missing", "the problem list is not known."
+        labs = sorted(use.removeprefix("lab:") for use in used if use.startswith("lab:"))
+        return "data-missing", f"not known: {', '.join(labs) or 'a fact that it needs'}."
+
+    def _estimates(self, uses: Iterable[str]) -> list[KidneyEstimate]:
+        return [found for name in ESTIMATES if name in uses and (found := self.estimate(name)) is not None]
+
+
+def _meant(selector: Selector, one: CurrentMedication) -> str:
+    return "/".join(part.name for part in selector.members(one.medication)) or one.medication.name

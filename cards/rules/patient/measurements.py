@@ -1,0 +1,158 @@
+"""Measurements and kidney function as rules and sentences use them."""
+
+from collections.abc import Iterable, Sequence
+
+from cards.extension import Fact
+from cards.text import escape, format_number, unit
+from fhir.mapping.kidney import KidneyEstimate, KidneyValue
+from fhir.record.measurement import Measurement
+from fhir.record.record import PatientRecord
+from fhir.record.results import Found
+from fhir.record.time import DAY_SECONDS
+
+_WORDS = {
+    "creatinine": "creatinine",
+    "body_weight": "weight",
+    "egfr": "reported eGFR",
+    "qtc": "QTc",
+    "inr": "INR",
+    "tsh": "TSH",
+    "alt": "ALT",
+    "neutrophils_abs": "neutrophils",
+    "lithium_level": "lithium",
+}
+
+
+def measurement_fact(measurement: Measurement, text: str = "") -> Fact:
+    """A measurement as a fact."""
+    return Fact(
+        measurement.analyte, text, measurement.value, measurement.unit, measurement.time.text, measurement.source
+    )
+
+
+def name_of(analyte: str) -> str:
+    """What a sentence calls the analyte."""
+    return _WORDS.get(analyte, analyte.replace("_", " "))
+
+
+def say(measurement: Measurement, limits: Iterable[float] = ()) -> str:
+    """A measurement as charted, with its canonical value where that differs: "creatinine 190 umol/L (2.15 mg/dL)"."""
+    name = name_of(measurement.analyte)
+    canonical = f"{format_number(measurement.value, limits, 2)} {unit(measurement.unit)}".rstrip()
+    if unit(measurement.charted_unit) == unit(measurement.unit) or measurement.charted_value == measurement.value:
+        return f"{name} {canonical}"
+    return f"{name} {format_number(measurement.charted_value, decimals=2)} {measurement.charted_unit} ({canonical})"
+
+
+def dated(measurement: Measurement, limits: Iterable[float] = ()) -> str:
+    """A measurement with its date: "weight 42 kg on 2026-07-05"."""
+    return f"{say(measurement, limits)} on {measurement.time.date}"
+
+
+def history(record: PatientRecord, analyte: str) -> str:
+    """What there is in place of a usable value: an old one, one that was refused; empty where there is nothing."""
+    found = record.lookup(analyte)
+    said = [f"Last value: {dated(found.measurement)}."] if isinstance(found, Found) else []
+    # A refusal may repeat a unit as it was charted.
+    said += [escape(refusal.text, 160) for refusal in found.refused[:1]]
+    return " ".join(said)
+
+
+# Labels of anticoagulants and dofetilide used the actual weight for clearance; the other drugs take adjusted weight.
+ESTIMATES = ("egfr_best", "crcl_actual_weight", "crcl_adjusted_weight")
+"""The estimates of kidney function that a rule may ask for."""
+
+_CLEARANCE = "mL/min"
+_WEEK_SECONDS = 7 * DAY_SECONDS
+
+
+def phrase(estimate: KidneyEstimate, limits: Iterable[float] = ()) -> str:
+    """What a summary says: "eGFR 28 on 2026-07-30", "CrCl 25.5 mL/min on 2026-07-21", "dialysis on record"."""
+    name = _name(estimate)
+    if estimate.method == "dialysis":
+        return "dialysis on record"
+    number = _number(estimate, limits)
+    said = f"{name} {number} {_CLEARANCE}" if name == "CrCl" else f"{name} {number}"
+    doubts = [
+        doubt
+        for doubt, holds in (
+            (f"no {estimate.instead_of_clearance} for CrCl", estimate.instead_of_clearance),
+            ("old", estimate.stale),
+            ("disputed", estimate.disputed),
+        )
+        if holds
+    ]
+    doubted = f" ({', '.join(doubts)})" if doubts else ""
+    return f"{said}{doubted}{f' on {estimate.time.date}' if estimate.time else ''}"
+
+
+def facts(estimate: KidneyEstimate, limits: Iterable[float] = ()) -> list[Fact]:
+    """The estimate with its unit, date and source, then the measurements behind it, which need no text of their own."""
+    whole = Fact(
+        "crcl" if _name(estimate) == "CrCl" else "egfr",
+        _statement(estimate, limits),
+        estimate.value if estimate.side is None else _number(estimate, ()),
+        estimate.unit,
+        estimate.time.text if estimate.time else None,
+        estimate.sources[0] if estimate.sources else None,
+    )
+    if estimate.side is not None:
+        return [whole]
+    behind = dict.fromkeys((*estimate.inputs, *(rival.measurement for rival in estimate.conflicting_values)))
+    return [
+        whole,
+        *(measurement_fact(one) for one in behind if not (one.source == whole.source and one.value == whole.value)),
+    ]
+
+
+def notes(estimate: KidneyEstimate) -> list[str]:
+    """How sure the estimate is, in sentences."""
+    said = []
+    if estimate.stale and estimate.time:
+        said.append(f"The value of {estimate.time.date} is older than it should be: repeat it.")
+    if estimate.disputed and estimate.time:
+        values = ", ".join(dict.fromkeys(_rival(value) for value in estimate.conflicting_values))
+        said.append(f"Values of {estimate.time.date} in {unit(estimate.unit)}: {values}.")
+    return [*said, *estimate.notes]
+
+
+def unstable_note(creatinine: Sequence[Measurement]) -> str:
+    """That estimates cannot be relied on, with the two values (newest first) of a week that differ most."""
+    said = "Kidney function is unstable"
+    if creatinine:
+        newest, *earlier = creatinine
+        week = [one for one in earlier if newest.time.instant - one.time.instant <= _WEEK_SECONDS]
+        if week:
+            other = max(week, key=lambda one: abs(one.value - newest.value))
+            first, last = (format_number(each.value, decimals=2) for each in (other, newest))
+            values = f"{first} on {other.time.date}, {last}"
+            said += f" (creatinine {values} {newest.unit} on {newest.time.date})"
+    return f"{said}: estimates are unreliable, no dose is derived from them."
+
+
+def _rival(value: KidneyValue) -> str:
+    origin = "reported" if value.is_reported else f"from {say(value.measurement)}"
+    return f"{format_number(value.value)} {origin}"
+
+
+def _statement(estimate: KidneyEstimate, limits: Iterable[float]) -> str:
+    if estimate.method == "dialysis":
+        return f"dialysis on record{f' since {estimate.time.date}' if estimate.time else ''}"
+    on_day = f" on {estimate.time.date}" if estimate.time else ""
+    value = f"{_name(estimate)} {_number(estimate, limits)} {unit(estimate.unit)}{on_day}"
+    if estimate.method == "Cockcroft-Gault":
+        inputs = ", ".join(f"{say(one)} of {one.time.date}" for one in estimate.inputs)
+        kind = f", {estimate.weight_used} body weight" if estimate.weight_used == "adjusted" else ""
+        return f"{value} (Cockcroft-Gault{kind}: {inputs})"
+    if estimate.method == "CKD-EPI 2021":
+        return f"{value} (CKD-EPI 2021 from {say(estimate.inputs[0])})"
+    return f"{value} ({estimate.method})"
+
+
+def _number(estimate: KidneyEstimate, limits: Iterable[float]) -> str:
+    """The number, with the side on which the truth lies where only that was reported: ">60"."""
+    return f"{estimate.side or ''}{format_number(estimate.value, limits)}"
+
+
+def _name(estimate: KidneyEstimate) -> str:
+    return "CrCl" if estimate.unit == _CLEARANCE and not estimate.instead_of_clearance else "eGFR"

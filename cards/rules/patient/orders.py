@@ -1,0 +1,184 @@
+"""Drafted orders as the client sent them, the medications in them, and the patient's current medications."""
+
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator
+from functools import cached_property
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from fhir.mapping.medications.daily_dose import DailyDose, daily_dose
+from fhir.mapping.medications.identity import MedicationIdentity, Medications, Order, identify
+from fhir.mapping.medications.problem import NO_WEIGHT
+from fhir.record.decimals import with_plain_numbers
+from fhir.record.measurement import Measurement
+from fhir.record.resources import Medication, MedicationRequest, ServiceRequest
+from fhir.record.time import FhirTime
+
+# FHIR's id, and what real servers send beyond it; a slash or a blank would make another reference of it.
+_ID = re.compile(r"[^\s/#?]+")
+
+_READ = {"MedicationRequest": MedicationRequest, "ServiceRequest": ServiceRequest, "Medication": Medication}
+
+
+class DraftOrder(Struct, frozen=True):
+    """One entry of `draftOrders`: `resource` is the client's own JSON, `read` the lean resource, None when unreadable.
+
+    `reference` is how the client names it ('MedicationRequest/draft-1'), None when it gave it no name.
+    """
+
+    resource: dict[str, Any]
+    kind: str
+    reference: str | None
+    position: int
+    full_url: str | None = None
+    read: MedicationRequest | ServiceRequest | Medication | None = None
+    fault: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The name used for it in texts: its reference, else its place in the bundle."""
+        return self.reference or f"draftOrders.entry[{self.position}]"
+
+    @property
+    def order(self) -> MedicationRequest | None:
+        """The medication order it is, None when it is something else."""
+        return self.read if isinstance(self.read, MedicationRequest) else None
+
+    def is_named(self, names: Collection[str]) -> bool:
+        """Whether one of the names (a reference, a bare id, a full URL or `name`) means this draft.
+
+        A reference may name a server and a version: http://server/MedicationRequest/7/_history/2.
+        """
+        own = {self.name, self.reference, self.full_url, (self.reference or "").partition("/")[2]}
+        return any(name in own or (self.reference and _relative(name) == self.reference) for name in names if name)
+
+
+def read_draft(resource: dict[str, Any], *, full_url: str | None = None, position: int = 0) -> DraftOrder:
+    """The draft of a resource decoded from the client's JSON; what cannot be read keeps the reason in `fault`."""
+    kind = str(resource.get("resourceType", ""))
+    reference = _reference(kind, resource.get("id"), full_url)
+    target = _READ.get(kind)
+    if target is None:
+        return DraftOrder(resource, kind, reference, position, full_url)
+    try:
+        read = _convert(resource, target)
+    except msgspec.ValidationError as error:
+        return DraftOrder(resource, kind, reference, position, full_url, fault=str(error))
+    return DraftOrder(resource, kind, reference, position, full_url, read)
+
+
+def _convert(resource: dict[str, Any], target: Any) -> Any:
+    try:
+        return msgspec.convert(resource, target)
+    except msgspec.ValidationError:
+        # An exact decimal is refused where a float is wanted; few drafts have one.
+        return msgspec.convert(with_plain_numbers(resource), target)
+
+
+def read_drafts(entries: Iterable[Any]) -> list[DraftOrder]:
+    """The drafts of a Bundle's entries (JSON objects); an entry without a resource is passed over."""
+    drafts = []
+    for position, entry in enumerate(entries):
+        resource = entry.get("resource") if isinstance(entry, dict) else None
+        if isinstance(resource, dict):
+            full_url = entry.get("fullUrl")
+            drafts.append(
+                read_draft(resource, full_url=full_url if isinstance(full_url, str) else None, position=position)
+            )
+    return drafts
+
+
+def _reference(kind: str, identity: object, full_url: str | None) -> str | None:
+    if isinstance(identity, str) and _ID.fullmatch(identity):
+        return f"{kind}/{identity}"
+    # A bundle may name an entry by its full URL only: http://server/MedicationRequest/7 or urn:uuid:…
+    parts = (full_url or "").rsplit("/", 2)
+    if len(parts) == 3 and parts[1] == kind and _ID.fullmatch(parts[2]):
+        return f"{kind}/{parts[2]}"
+    uuid = (full_url or "").removeprefix("urn:uuid:")
+    return f"{kind}/{uuid}" if full_url != uuid and _ID.fullmatch(uuid) else None
+
+
+def _relative(reference: str) -> str:
+    return "/".join(reference.split("/_history/", 1)[0].rsplit("/", 2)[-2:])
+
+
+class DraftMedication:
+    """A draft that is a medication order, its medication identified; the dose is computed when first asked."""
+
+    def __init__(
+        self,
+        draft: DraftOrder,
+        order: MedicationRequest,
+        medications: Medications,
+        weigh: Callable[[], Measurement | None] = lambda: None,
+    ) -> None:
+        self.draft = draft
+        self.order = order
+        self._weigh = weigh
+        self.medication: MedicationIdentity = identify(order, medications)
+        prior = order.priorPrescription
+        self.renews = prior.reference if prior is not None else None
+
+    @cached_property
+    def dose(self) -> DailyDose:
+        """The daily dose with its certainty."""
+        dose = daily_dose(self.order, self.medication)
+        weight = self._weigh() if dose.problem == NO_WEIGHT else None
+        return dose if weight is None else daily_dose(self.order, self.medication, weight.value)
+
+
+class CurrentMedication:
+    """A medication the patient is on, or one of the drafts (`drafted`); `ended` is its end where it is over."""
+
+    __slots__ = ("_dose", "drafted", "ended", "medication", "order", "since", "source")
+
+    def __init__(
+        self,
+        medication: MedicationIdentity,
+        source: str,
+        since: str | None,
+        order: Order,
+        *,
+        drafted: DraftMedication | None = None,
+        ended: FhirTime | None = None,
+    ) -> None:
+        self.medication = medication
+        self.source = source
+        self.since = since
+        self.order = order
+        self.drafted = drafted
+        self.ended = ended
+        self._dose: DailyDose | None = None
+
+    @property
+    def draft(self) -> DraftOrder | None:
+        """The draft that it is, None for what is on the record."""
+        return self.drafted.draft if self.drafted is not None else None
+
+    @property
+    def dose(self) -> DailyDose:
+        """How much of it."""
+        if self._dose is None:
+            drafted = self.drafted
+            self._dose = drafted.dose if drafted is not None else daily_dose(self.order, self.medication)
+        return self._dose
+
+
+def is_beside(one: CurrentMedication, drafted: DraftMedication) -> bool:
+    """Whether it is neither the draft itself nor the order that it renews."""
+    return one.source != drafted.renews if one.drafted is None else one.drafted is not drafted
+
+
+def order_text(order: MedicationRequest) -> str:
+    """Every instruction and reason of the order, one after the other."""
+    return " ".join(_words(order))
+
+
+def _words(order: MedicationRequest) -> Iterator[str]:
+    for dosage in order.dosageInstruction:
+        yield from (text for text in (dosage.text, dosage.patientInstruction) if text)
+        yield from (each.words for each in dosage.additionalInstruction)
+    yield from (reason.words for reason in order.reasonCode)

@@ -1,0 +1,89 @@
+"""Makes chart text and numbers ready for a card: no markup, bounded length, no rounding across a limit."""
+
+import re
+import unicodedata
+from collections.abc import Iterable
+
+LIMIT = 80
+"""The longest inserted string in code points; what is cut off is marked with an ellipsis."""
+
+# Cc control, Cf format (bidi overrides, zero-width), Cs surrogates, Co private use: none of them is a clinician's word.
+_UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co"})
+_MARKUP = re.compile(r"[\\`*_{}\[\]#|~!&@]")
+_ANGLES = str.maketrans("<>", "‹›")
+# GFM makes links of bare addresses; a backslash inside them stops that and is not shown.
+_BARE_ADDRESS = re.compile(r"(?i)(://|\bwww\.)")
+
+
+def plain(text: str, limit: int = LIMIT) -> str:
+    """The text on one line for a summary or a label, which are not Markdown.
+
+    >>> plain("Metformin\\u202e\\n <b>500</b> mg")
+    'Metformin ‹b›500‹/b› mg'
+    """
+    if text.isascii() and text.isprintable() and len(text) <= limit and "<" not in text and ">" not in text:
+        return " ".join(text.split())
+    seen = "".join(" " if sign.isspace() else sign for sign in text if sign.isspace() or not _is_unseen(sign))
+    line = " ".join(seen.split()).translate(_ANGLES)
+    return line if len(line) <= limit else f"{line[: limit - 1].rstrip()}…"
+
+
+def escape(text: str, limit: int = LIMIT) -> str:
+    """The text on one line for a detail: as `plain`, and nothing in it can become Markdown, HTML or a link.
+
+    >>> escape("**see** [here](http://x.test)")
+    '\\\\*\\\\*see\\\\*\\\\* \\\\[here\\\\](http:\\\\/\\\\/x.test)'
+    """
+    line = plain(text, limit)
+    if _MARKUP.search(line):
+        line = _MARKUP.sub(r"\\\g<0>", line)
+    if "://" not in line and "www." not in line.lower():
+        return line
+    return _BARE_ADDRESS.sub(lambda found: found[0].replace("/", "\\/").replace(".", "\\."), line)
+
+
+def _is_unseen(sign: str) -> bool:
+    return unicodedata.category(sign) in _UNSEEN
+
+
+UNITS = {"mL/min/{1.73_m2}": "mL/min/1.73 m²", "{INR}": "", "10*3/uL": "×10³/µL", "m[IU]/L": "mIU/L"}
+"""UCUM units whose sign is not what a clinician writes."""
+
+_MOST_DECIMALS = 6
+
+
+def format_number(value: float, limits: Iterable[float] = (), decimals: int = 1) -> str:
+    """The number with so many decimals, or as many as keep it on its side of every limit.
+
+    >>> format_number(28.0), format_number(26.699), format_number(29.96, [30]), format_number(2000)
+    ('28', '26.7', '29.96', '2,000')
+    """
+    kept = tuple(limits)
+    for places in range(decimals, _MOST_DECIMALS):
+        shown = round(value, places)
+        if all(_side(shown, limit) == _side(value, limit) for limit in kept):
+            return _text(shown, places)
+    return _text(value, _MOST_DECIMALS)
+
+
+def format_dose(milligrams: float, limits: Iterable[float] = ()) -> str:
+    """A dose: a part of a milligram with all its digits.
+
+    >>> format_dose(0.0625), format_dose(0.25, [0.125]), format_dose(1300.0)
+    ('0.0625', '0.25', '1,300')
+    """
+    return format_number(milligrams, limits, 1 if milligrams >= 1 else 4)
+
+
+def unit(ucum: str) -> str:
+    """The unit as a clinician writes it."""
+    return UNITS.get(ucum, ucum)
+
+
+def _side(value: float, limit: float) -> int:
+    return (value > limit) - (value < limit)
+
+
+def _text(value: float, places: int) -> str:
+    text = f"{value:,.{places}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text

@@ -1,0 +1,155 @@
+"""How far a person is in one series: target doses given, skipped and open, and the status of every given dose.
+
+Source: CDC, Logic Specification for ACIP Recommendations 4.5, sections 4.4 and 6.5 (from which day an interval counts).
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from enum import StrEnum
+
+from cards.vaccines.history import GivenDose, Person
+from cards.vaccines.knowledge import Conflict, Interval, Series, SeriesDose
+from cards.vaccines.periods import Period
+
+
+class DoseStatus(StrEnum):
+    """What became of a given dose in a series."""
+
+    VALID = "Valid"
+    NOT_VALID = "Not Valid"
+    EXTRANEOUS = "Extraneous"
+    SUBSTANDARD = "Sub-standard"
+
+
+TOO_YOUNG = "Age: Too Young"
+TOO_OLD = "Age: Too Old"
+TOO_SOON = "Interval: too Soon"
+INADVERTENT = "Inadvertent Vaccine"
+CONFLICT = "Live Virus Conflict"
+WRONG_VACCINE = "Not a preferable or allowable vaccine"
+ALREADY_COMPLETE = "Series Already Complete"
+
+DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """A given dose, its status in a series and the reason where it does not count."""
+
+    dose: GivenDose
+    status: DoseStatus
+    reason: str = ""
+
+
+@dataclass(slots=True)
+class TargetDose:
+    """A dose of the series in this person's course: given, skipped or still open."""
+
+    rule: SeriesDose
+    number: int
+    satisfied_by: GivenDose | None = None
+    skipped: bool = False
+
+
+@dataclass(slots=True)
+class Course:
+    """How far a person is in one series: the target doses, the next one and every given dose with its status.
+
+    `conflicts` are those that a dose of this person can begin.
+    """
+
+    series: Series
+    person: Person
+    given: tuple[GivenDose, ...]
+    conflicts: tuple[Conflict, ...]
+    group_is_complete: Callable[[str], bool]
+    years_back: int = 0
+    targets: list[TargetDose] = field(default_factory=list)
+    position: int = 0
+    evaluations: list[Evaluation] = field(default_factory=list)
+
+    @property
+    def current(self) -> TargetDose | None:
+        """The target dose that comes next, or None when none is left."""
+        return self.targets[self.position] if self.position < len(self.targets) else None
+
+    def in_season_of(self, day: date | None) -> date | None:
+        """A day of the release's season, moved to the season of the assessment (see `years_back_to_season`)."""
+        return Period(years=-self.years_back).after(day) if day is not None and self.years_back else day
+
+    @property
+    def valid_doses(self) -> int:
+        """How many target doses are satisfied."""
+        return sum(target.satisfied_by is not None for target in self.targets)
+
+    @property
+    def valid(self) -> list[GivenDose]:
+        """The given doses that count, earliest first."""
+        return [item.dose for item in self.evaluations if item.status is DoseStatus.VALID]
+
+    def skip_current(self) -> None:
+        """Go on to the next target dose without a given one."""
+        self.targets[self.position].skipped = True
+        self.position += 1
+
+    def satisfy_current(self, dose: GivenDose) -> None:
+        """Let a dose satisfy the current target dose; a recurring dose is put again behind itself."""
+        target = self.targets[self.position]
+        target.satisfied_by = dose
+        self.position += 1
+        if target.rule.recurring:
+            self.targets.insert(self.position, TargetDose(target.rule, target.number))
+
+
+def years_back_to_season(series: Series, as_of: date) -> int:
+    """How many years the seasons of a series are moved back for an assessment before the season that CDC released.
+
+    A release dates one season, from one day to another (influenza, RSV). For an earlier assessment the same days of
+    earlier years stand for it. A later day is not moved to: what holds in the next season is in the next release.
+    """
+    ends = [rule.season_end for rule in series.doses if rule.season_start is not None and rule.season_end is not None]
+    years = 0
+    while ends and as_of <= Period(years=-years - 1).after(max(ends)):
+        years += 1
+    return years
+
+
+def reference_date(course: Course, interval: Interval, dose: GivenDose | None) -> date | None:
+    """The day from which an interval is counted, before `dose` or, in a forecast, after all doses given.
+
+    Business rules CALCDTINT-1, -2, -8 and -9: an extraneous, sub-standard or inadvertent dose starts no interval.
+    """
+    if interval.from_previous:
+        return _latest_counted(course.evaluations)
+    if interval.from_target_dose is not None:
+        return next(
+            (
+                target.satisfied_by.given
+                for target in course.targets
+                if target.number == interval.from_target_dose and target.satisfied_by is not None
+            ),
+            None,
+        )
+    if interval.from_most_recent:
+        return _latest_of_type(course, interval.from_most_recent, dose)
+    return course.person.observed(interval.from_observation)
+
+
+def _latest_counted(evaluations: Sequence[Evaluation]) -> date | None:
+    for item in reversed(evaluations):
+        if item.status in (DoseStatus.VALID, DoseStatus.NOT_VALID) and item.reason != INADVERTENT:
+            return item.dose.given
+    return None
+
+
+def _latest_of_type(course: Course, cvx: frozenset[str], before: GivenDose | None) -> date | None:
+    inadvertent = {id(item.dose) for item in course.evaluations if item.reason == INADVERTENT}
+    days = [
+        dose.given
+        for dose in course.person.doses
+        if dose.cvx in cvx
+        and id(dose) not in inadvertent
+        and (before is None or (dose is not before and dose.given <= before.given))
+    ]
+    return max(days, default=None)

@@ -1,0 +1,124 @@
+"""Judges each given dose against the doses of one series: does it count, and if not, why not.
+
+Source: CDC, Logic Specification for ACIP Recommendations 4.5, chapter 6; the loop over doses is section 4.4.
+"""
+
+from collections.abc import Iterable
+from datetime import date
+
+from cards.vaccines.course import (
+    ALREADY_COMPLETE,
+    CONFLICT,
+    INADVERTENT,
+    TOO_OLD,
+    TOO_SOON,
+    TOO_YOUNG,
+    WRONG_VACCINE,
+    Course,
+    DoseStatus,
+    Evaluation,
+    TargetDose,
+    reference_date,
+)
+from cards.vaccines.history import GivenDose, Person
+from cards.vaccines.knowledge import Ages, Conflict, Interval, SeriesDose, Vaccines
+from cards.vaccines.skipping import can_skip
+
+
+def evaluate(course: Course) -> None:
+    """Judge every given dose of the antigen, in order of date, and advance the course."""
+    course.targets = [TargetDose(rule, number) for number, rule in enumerate(course.series.doses, start=1)]
+    for dose in course.given:
+        course.evaluations.append(_evaluate_dose(course, dose))
+
+
+def _evaluate_dose(course: Course, dose: GivenDose) -> Evaluation:
+    while (target := course.current) is not None and can_skip(course, target.rule, "Evaluation", dose.given, dose):
+        course.skip_current()
+    if target is None:
+        return Evaluation(dose, DoseStatus.EXTRANEOUS, ALREADY_COMPLETE)
+    if dose.substandard:
+        return Evaluation(dose, DoseStatus.SUBSTANDARD)
+    reason = _reason_against(course, target.rule, dose)
+    if reason == TOO_OLD:
+        return Evaluation(dose, DoseStatus.EXTRANEOUS, reason)
+    if reason:
+        return Evaluation(dose, DoseStatus.NOT_VALID, reason)
+    course.satisfy_current(dose)
+    return Evaluation(dose, DoseStatus.VALID)
+
+
+def _reason_against(course: Course, rule: SeriesDose, dose: GivenDose) -> str:
+    """Why the dose does not satisfy the target dose, or nothing (Table 6-31)."""
+    person = course.person
+    if dose.cvx in rule.inadvertent:
+        return INADVERTENT
+    ages = ages_on(rule, dose.given)
+    if ages is not None and _before(dose.given, person.at_age(ages.absolute_minimum)):
+        return TOO_YOUNG
+    if ages is not None and (end := person.at_age(ages.maximum)) is not None and dose.given >= end:
+        return TOO_OLD
+    if not _intervals_kept(course, rule, dose):
+        return TOO_SOON
+    if _in_conflict(course, dose):
+        return CONFLICT
+    if not (_is_among(rule.preferable, dose, person) or _is_among(rule.allowable, dose, person)):
+        return WRONG_VACCINE
+    return ""
+
+
+def ages_on(rule: SeriesDose, day: date) -> Ages | None:
+    """The ages that were in force on a day."""
+    return next((ages for ages in rule.ages if ages.holds_on(day)), None)
+
+
+def _before(day: date, limit: date | None) -> bool:
+    return limit is not None and day < limit
+
+
+def _intervals_kept(course: Course, rule: SeriesDose, dose: GivenDose) -> bool:
+    """Whether all preferable intervals are kept, or else all allowable ones (sections 6.5 and 6.6)."""
+    if _all_kept(course, rule.intervals, dose):
+        return True
+    return bool(rule.allowable_intervals) and _all_kept(course, rule.allowable_intervals, dose)
+
+
+def _all_kept(course: Course, intervals: Iterable[Interval], dose: GivenDose) -> bool:
+    return not any(_is_too_soon(course, interval, dose) for interval in intervals if interval.holds_on(dose.given))
+
+
+def _is_too_soon(course: Course, interval: Interval, dose: GivenDose) -> bool:
+    start = reference_date(course, interval, dose)
+    if start is None or interval.absolute_minimum is None:
+        return False
+    return dose.given < interval.absolute_minimum.after(start)
+
+
+def _in_conflict(course: Course, dose: GivenDose) -> bool:
+    """Whether an earlier vaccine forbids this one on its day (section 6.7)."""
+    return any(
+        conflict.begin.after(earlier.given) <= dose.given < conflict_end(course, conflict, earlier)
+        for conflict in course.conflicts
+        if dose.cvx in conflict.current
+        for earlier in course.person.doses
+        if earlier is not dose and earlier.given <= dose.given and earlier.cvx in conflict.previous
+    )
+
+
+def conflict_end(course: Course, conflict: Conflict, earlier: GivenDose) -> date:
+    """When the conflict with an earlier dose is over: sooner if that dose counts (CALCDTCONFLICT-2)."""
+    status = next((item.status for item in course.evaluations if item.dose is earlier), DoseStatus.VALID)
+    period = conflict.minimum_end if status is DoseStatus.VALID else conflict.end
+    return period.after(earlier.given)
+
+
+def _is_among(vaccines: Iterable[Vaccines], dose: GivenDose, person: Person) -> bool:
+    """Whether the dose is one of these vaccines at an age that fits; an unknown manufacturer is not held against it."""
+    return any(
+        dose.cvx in entry.cvx
+        and person.within_ages(dose.given, entry.begin_age, entry.end_age)
+        and not (
+            entry.trade_name and entry.manufacturer and dose.manufacturer and dose.manufacturer != entry.manufacturer
+        )
+        for entry in vaccines
+    )

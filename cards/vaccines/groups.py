@@ -1,0 +1,209 @@
+"""Puts the forecasts of the antigens together into one forecast for each vaccine group, and does it for a person.
+
+Source: CDC, Logic Specification for ACIP Recommendations 4.5, sections 4.3 to 4.6 and chapter 9.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+
+from cards.vaccines.course import Course, years_back_to_season
+from cards.vaccines.evaluation import evaluate
+from cards.vaccines.forecasting import Forecast, SeriesStatus, forecast
+from cards.vaccines.history import GivenDose, Person, doses_by_antigen
+from cards.vaccines.knowledge import Antigen, Conflict, Series, VaccineGroup, VaccineKnowledge
+from cards.vaccines.selection import Candidate, best_candidates, is_relevant
+
+
+@dataclass(frozen=True)
+class GroupForecast:
+    """What a vaccine group needs next, from the best series of its antigens of one type (Standard or Risk)."""
+
+    group: str
+    series_type: str
+    status: SeriesStatus
+    best: tuple[Candidate, ...]
+    dose_number: int | None = None
+    earliest: date | None = None
+    recommended: date | None = None
+    past_due: date | None = None
+    vaccines: tuple[str, ...] = ()
+
+    def begins_by(self, person: Person, day: date) -> bool:
+        """Whether the series are for people of this age or younger, or have been started already."""
+        starts = [person.at_age(item.series.min_age_to_start) for item in self.best if not item.course.valid_doses]
+        return len(starts) < len(self.best) or any(start is None or start <= day for start in starts)
+
+
+def assess(
+    person: Person, as_of: date, knowledge: VaccineKnowledge, antigens: Iterable[str] = ()
+) -> list[GroupForecast]:
+    """Evaluate the doses given and forecast the next ones, for all vaccine groups or those of the antigens named.
+
+    A group stands twice in the answer if a risk series is needed beside the standard one.
+    """
+    given = doses_by_antigen(person, knowledge.schedule)
+    codes = {dose.cvx for dose in person.doses}
+    conflicts = tuple(conflict for conflict in knowledge.schedule.conflicts if conflict.previous & codes)
+    wanted = set(antigens)
+    forecasts: list[GroupForecast] = []
+    for name, group in knowledge.schedule.groups.items():
+        if wanted and not wanted & set(group.antigens):
+            continue
+        best = [
+            candidate
+            for antigen in group.antigens
+            for candidate in _numbered(
+                best_candidates(
+                    _candidates(knowledge.antigens[antigen], person, given.get(antigen, ()), conflicts, as_of)
+                )
+            )
+        ]
+        latest = max((dose.given for antigen in group.antigens for dose in given.get(antigen, ())), default=None)
+        forecasts.extend(_by_type(name, best, latest, group))
+    return forecasts
+
+
+def leading_forecast(forecasts: Sequence[GroupForecast], person: Person, as_of: date) -> GroupForecast | None:
+    """The one forecast that speaks for a vaccine group: that of the person's age, a risk before the standard.
+
+    CDC's test cases expect one answer for each group. A series group for a later age is left out; one that was aged
+    out of gives way to one that was not.
+    """
+    current = [item for item in forecasts if item.begins_by(person, as_of)] or list(forecasts)
+    open_ones = [item for item in current if item.status is not SeriesStatus.AGED_OUT] or current
+    return max(open_ones, key=lambda item: (item.series_type == "Risk", item.best[0].series.group), default=None)
+
+
+def _numbered(best: list[Candidate]) -> Iterator[Candidate]:
+    """The best series of an antigen; a risk dose is numbered after every dose that counts in any of them.
+
+    FORECASTDN-1 counts within the series alone. CDC's cases count a dose once it is valid in a best series: the fifth
+    polio dose of a laboratory worker is expected as number 5, not as the first of the risk series.
+    """
+    counted = {id(dose) for candidate in best for dose in candidate.course.valid}
+    for candidate in best:
+        target = candidate.course.current
+        seasonal = target is not None and target.rule.season_start is not None
+        if candidate.series.type != "Risk" or seasonal or candidate.forecast.dose_number is None:
+            yield candidate
+        else:
+            yield replace(candidate, forecast=replace(candidate.forecast, dose_number=len(counted) + 1))
+
+
+def _candidates(
+    antigen: Antigen,
+    person: Person,
+    given: tuple[GivenDose, ...],
+    conflicts: tuple[Conflict, ...],
+    as_of: date,
+) -> list[Candidate]:
+    """Every relevant series of an antigen, evaluated and forecast."""
+    return _Candidates(antigen, person, given, conflicts, as_of).all()
+
+
+class _Candidates:
+    """The series of an antigen for one person; a series asks for another group of series when it needs it."""
+
+    def __init__(
+        self,
+        antigen: Antigen,
+        person: Person,
+        given: tuple[GivenDose, ...],
+        conflicts: tuple[Conflict, ...],
+        as_of: date,
+    ) -> None:
+        self._antigen = antigen
+        self._person = person
+        self._given = given
+        self._conflicts = conflicts
+        self._as_of = as_of
+        self._made: dict[str, Candidate] = {}
+        self._relevant = [series for series in antigen.series if is_relevant(series, person, as_of)]
+
+    def all(self) -> list[Candidate]:
+        """Those that are relevant, in the order of the antigen."""
+        found = [self._candidate(series) for series in self._relevant]
+        # Each course holds this object by its question: kept here they would leave the chart to the collector.
+        self._made.clear()
+        return found
+
+    def _candidate(self, series: Series) -> Candidate:
+        if series.name not in self._made:
+            course = Course(
+                series,
+                self._person,
+                self._given,
+                self._conflicts,
+                self._group_is_complete,
+                years_back_to_season(series, self._as_of),
+            )
+            evaluate(course)
+            self._made[series.name] = Candidate(course, forecast(course, self._antigen, self._as_of))
+        return self._made[series.name]
+
+    def _group_is_complete(self, group: str) -> bool:
+        return any(self._candidate(series).is_complete for series in self._relevant if series.group == group)
+
+
+def _by_type(
+    name: str, best: list[Candidate], latest_dose: date | None, group: VaccineGroup
+) -> Iterable[GroupForecast]:
+    """One forecast for each series group; best series of a kind (risk or not) are blended across the antigens."""
+    for key in dict.fromkeys((item.series.type == "Risk", item.series.group) for item in best):
+        items = tuple(item for item in best if (item.series.type == "Risk", item.series.group) == key)
+        yield _blend(name, "Risk" if key[0] else "Standard", items, latest_dose, group)
+
+
+def _blend(
+    name: str, series_type: str, items: tuple[Candidate, ...], latest_dose: date | None, group: VaccineGroup
+) -> GroupForecast:
+    """One forecast out of those of the antigens (Tables 9-2 to 9-5)."""
+    status = _status([item.forecast for item in items])
+    if status is not SeriesStatus.NOT_COMPLETE:
+        return GroupForecast(name, series_type, status, items)
+    made = [item.forecast for item in items if item.forecast.status is SeriesStatus.NOT_COMPLETE]
+    earliest = _earliest(made, latest_dose, group)
+    numbers = [item.dose_number for item in made if item.dose_number is not None]
+    recommended = min((item.recommended for item in made if item.recommended is not None), default=None)
+    past_due = min((item.past_due for item in made if item.past_due is not None), default=None)
+    return GroupForecast(
+        name,
+        series_type,
+        status,
+        items,
+        dose_number=min(numbers) if group.full else max(numbers),
+        earliest=earliest,
+        recommended=_not_before(earliest, recommended) or earliest,
+        past_due=_not_before(earliest, past_due),
+        vaccines=tuple(dict.fromkeys(code for item in made for code in item.vaccines)),
+    )
+
+
+def _not_before(earliest: date | None, day: date | None) -> date | None:
+    return max(earliest, day) if earliest is not None and day is not None else day
+
+
+def _earliest(made: list[Forecast], latest_dose: date | None, group: VaccineGroup) -> date | None:
+    """SINGLEANTVG-2 and MULTIANTVG-1: the latest earliest date, unless one antigen's intervals take priority."""
+    days = [item.earliest for item in made if item.earliest is not None]
+    if not days or len(group.antigens) == 1:
+        return min(days, default=None)
+    if any(item.priority for item in made):
+        return max(min(days), latest_dose or min(days))
+    return max(days)
+
+
+def _status(forecasts: list[Forecast]) -> SeriesStatus:
+    """Table 9-4; for one antigen it is the status of its series."""
+    found = {item.status for item in forecasts}
+    order = (
+        SeriesStatus.CONTRAINDICATED,
+        SeriesStatus.AGED_OUT,
+        SeriesStatus.NOT_RECOMMENDED,
+        SeriesStatus.NOT_COMPLETE,
+    )
+    for status in order:
+        if status in found:
+            return status
+    return SeriesStatus.IMMUNE if found == {SeriesStatus.IMMUNE} else SeriesStatus.COMPLETE

@@ -1,0 +1,262 @@
+"""The vaccine knowledge: CDC's series, doses, conflicts and coded observations, read once from `data/`.
+
+One file per antigen and one for the schedule as a whole. Each file names its source, the CDC version and its date.
+The words are CDC's (CDSi supporting data 4.64, `AntigenSupportingData.xsd`); empty elements are left out.
+"""
+
+from datetime import date
+from functools import cache
+from importlib.resources import files
+from typing import Any, TypeVar
+
+import msgspec
+
+from cards.vaccines.periods import Period, parse_period
+
+_T = TypeVar("_T")
+
+
+class _Fact(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A piece of knowledge: it cannot be changed, and an unknown key in the file is an error."""
+
+
+class TimeFrame(_Fact, frozen=True):
+    """Something that holds only from one date to another, both included."""
+
+    effective: date | None = None
+    cessation: date | None = None
+
+    def holds_on(self, day: date) -> bool:
+        """Whether this rule was in force on that day."""
+        return (self.effective is None or self.effective <= day) and (self.cessation is None or day <= self.cessation)
+
+
+class Ages(TimeFrame, frozen=True):
+    """The ages for one dose of a series."""
+
+    absolute_minimum: Period | None = None
+    minimum: Period | None = None
+    earliest_recommended: Period | None = None
+    latest_recommended: Period | None = None
+    maximum: Period | None = None
+
+
+class Interval(TimeFrame, frozen=True):
+    """The time between one dose and the event it is counted from: exactly one of the four `from_` fields is set."""
+
+    from_previous: bool = False
+    from_target_dose: int | None = None
+    from_most_recent: frozenset[str] = frozenset()
+    from_observation: str = ""
+    absolute_minimum: Period | None = None
+    minimum: Period | None = None
+    earliest_recommended: Period | None = None
+    latest_recommended: Period | None = None
+    priority: bool = False
+
+
+class Vaccines(_Fact, frozen=True):
+    """Vaccine codes (CVX) that may be given from one age until before another."""
+
+    cvx: tuple[str, ...]
+    begin_age: Period | None = None
+    end_age: Period | None = None
+    manufacturer: str = ""
+    trade_name: str = ""
+    forecast: bool = False
+
+
+class SkipCondition(_Fact, frozen=True):
+    """One condition under which a dose of a series is not needed; `kind` says which fields count."""
+
+    kind: str
+    start: date | None = None
+    end: date | None = None
+    begin_age: Period | None = None
+    end_age: Period | None = None
+    interval: Period | None = None
+    count: int = 0
+    count_logic: str = ""
+    valid_only: bool = False
+    cvx: frozenset[str] = frozenset()
+    series_groups: frozenset[str] = frozenset()
+
+
+class SkipSet(TimeFrame, frozen=True):
+    """Skip conditions of which all (`AND`) or one (`OR`) must be met."""
+
+    conditions: tuple[SkipCondition, ...] = ()
+    logic: str = "AND"
+
+
+class Skip(_Fact, frozen=True):
+    """When a dose of a series is skipped: in evaluation, in forecasting or in both."""
+
+    context: str
+    sets: tuple[SkipSet, ...] = ()
+    logic: str = "AND"
+
+
+class SeriesDose(_Fact, frozen=True):
+    """One dose of a series, with everything a given dose must meet to count as it."""
+
+    ages: tuple[Ages, ...] = ()
+    intervals: tuple[Interval, ...] = ()
+    allowable_intervals: tuple[Interval, ...] = ()
+    preferable: tuple[Vaccines, ...] = ()
+    allowable: tuple[Vaccines, ...] = ()
+    inadvertent: frozenset[str] = frozenset()
+    skips: tuple[Skip, ...] = ()
+    recurring: bool = False
+    season_start: date | None = None
+    season_end: date | None = None
+
+
+class Indication(_Fact, frozen=True):
+    """An observation about the patient that makes a risk series relevant, at certain ages."""
+
+    observation: str
+    begin_age: Period | None = None
+    end_age: Period | None = None
+
+
+class Series(_Fact, frozen=True):
+    """One path to immunity against one disease."""
+
+    name: str
+    type: str
+    vaccine_group: str
+    group: str
+    doses: tuple[SeriesDose, ...]
+    genders: frozenset[str] = frozenset()
+    equivalent_groups: frozenset[str] = frozenset()
+    default: bool = False
+    product: bool = False
+    priority: str = "A"
+    preference: int = 99
+    min_age_to_start: Period | None = None
+    max_age_to_start: Period | None = None
+    indications: tuple[Indication, ...] = ()
+
+
+class BirthCohort(_Fact, frozen=True):
+    """People born before a date who count as immune, unless an observation says otherwise."""
+
+    born_before: date
+    country: str = ""
+    unless: frozenset[str] = frozenset()
+
+
+class Contraindication(_Fact, frozen=True):
+    """An observation that forbids the antigen, or, where `vaccines` is given, only those vaccines."""
+
+    observation: str
+    text: str = ""
+    begin_age: Period | None = None
+    end_age: Period | None = None
+    vaccines: tuple[Vaccines, ...] = ()
+
+
+class Antigen(_Fact, frozen=True):
+    """Everything known about vaccination against one disease."""
+
+    antigen: str
+    source: str
+    version: str
+    date: date
+    series: tuple[Series, ...]
+    immune_observations: frozenset[str] = frozenset()
+    immune_births: tuple[BirthCohort, ...] = ()
+    contraindications: tuple[Contraindication, ...] = ()
+    vaccine_contraindications: tuple[Contraindication, ...] = ()
+
+
+class AntigenAtAge(_Fact, frozen=True):
+    """An antigen that a vaccine counts for when it was given from one age until before another."""
+
+    antigen: str
+    begin_age: Period | None = None
+    end_age: Period | None = None
+
+
+class Vaccine(_Fact, frozen=True):
+    """A vaccine by its CVX code: a short name and the antigens it counts for."""
+
+    name: str
+    antigens: tuple[AntigenAtAge, ...]
+
+
+class Conflict(_Fact, frozen=True):
+    """How long after the vaccines `previous` none of the vaccines `current` may be given."""
+
+    previous: frozenset[str]
+    current: frozenset[str]
+    begin: Period
+    minimum_end: Period
+    end: Period
+
+
+class VaccineGroup(_Fact, frozen=True):
+    """Antigens that are given and forecast together, such as measles, mumps and rubella."""
+
+    antigens: tuple[str, ...]
+    full: bool = False
+
+
+class CodedObservation(_Fact, frozen=True):
+    """A CDC observation code: its title and the codes of other systems that mean it (system name to codes)."""
+
+    title: str
+    codes: dict[str, tuple[str, ...]] = {}
+
+
+class Schedule(_Fact, frozen=True):
+    """What holds for all antigens: groups, vaccines, conflicts and observations."""
+
+    source: str
+    version: str
+    date: date
+    groups: dict[str, VaccineGroup]
+    vaccines: dict[str, Vaccine]
+    conflicts: tuple[Conflict, ...]
+    observations: dict[str, CodedObservation]
+
+
+class VaccineKnowledge(msgspec.Struct, frozen=True):
+    """One release of the vaccine knowledge."""
+
+    schedule: Schedule
+    antigens: dict[str, Antigen]
+
+    @property
+    def citation(self) -> str:
+        """The source as a card names it: CDC, ACIP, version and date."""
+        return f"CDC CDSi {self.schedule.version} after ACIP, {self.schedule.date.isoformat()}"
+
+
+@cache
+def load_knowledge() -> VaccineKnowledge:
+    """Read the release that ships with the package; later calls return the same object (about 1 MB)."""
+    folder = files("cards.vaccines") / "data"
+    schedule = decode((folder / "schedule.json").read_bytes(), Schedule)
+    antigens = (
+        decode(entry.read_bytes(), Antigen)
+        for entry in sorted(folder.iterdir(), key=lambda entry: entry.name)
+        if entry.name.endswith(".json") and entry.name != "schedule.json"
+    )
+    return VaccineKnowledge(schedule, {antigen.antigen: antigen for antigen in antigens})
+
+
+def decode(content: bytes, kind: type[_T]) -> _T:
+    """Read one knowledge file.
+
+    Raises:
+        msgspec.ValidationError: the file does not have the form of `kind`.
+    """
+    return msgspec.json.decode(content, type=kind, dec_hook=_period)
+
+
+def _period(kind: type, value: Any) -> Any:
+    if kind is Period:
+        return parse_period(value)
+    raise NotImplementedError

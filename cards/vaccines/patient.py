@@ -1,0 +1,182 @@
+"""Reads the person for the vaccine engine from a patient record: doses, and the CDC observations that the chart shows.
+
+An observation is found by the codes that CDC gives for it (SNOMED CT, CVX) and by the project's own terms for the same
+condition, which also read ICD codes (`data/chart_terms.csv`). What a chart does not say (travel, occupation,
+household) is not an observation: the series for it are then not relevant.
+"""
+
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, timedelta
+from functools import cache
+from importlib.resources import files
+
+from cards.vaccines.history import GivenDose, PatientObservation, Person
+from cards.vaccines.knowledge import load_knowledge
+from fhir.mapping.conditions import condition_status, condition_time, find_condition, find_condition_group
+from fhir.mapping.immunizations import CVX_SYSTEMS, VaccineHistory, vaccine_history
+from fhir.mapping.medications.active import active_medications
+from fhir.mapping.pregnancy import gestation
+from fhir.record.datatypes import CodeableConcept
+from fhir.record.record import PatientRecord
+from fhir.record.resources import AllergyIntolerance, Procedure
+from fhir.record.time import FhirTime, parse_time
+from fhir.terminology.conditions import SYSTEMS
+
+PREGNANT, ONSET_OF_PREGNANCY = "007", "170"
+_TRANSPLANT, _DATE_OF_TRANSPLANT = "004", "171"
+# A pregnancy is taken from the chart's own signs, which also say when it is over.
+_NOT_BY_CODE = frozenset({PREGNANT, ONSET_OF_PREGNANCY})
+# CDC's code for a progressive neurologic disorder is that of epilepsy: whether it is progressive, a code does not say.
+_UNCERTAIN = frozenset({"076"})
+# As CDC writes it in its rules; ISO 3166 and the usual spellings in charts.
+_UNITED_STATES = "U.S."
+_US_SPELLINGS = frozenset({"US", "USA", "U.S.", "U.S.A.", "UNITED STATES", "UNITED STATES OF AMERICA"})
+_TO_THE_DAY = frozenset({"day", "instant"})
+
+
+@dataclass(frozen=True, slots=True)
+class ChartedPerson:
+    """The person as the chart tells, and the vaccine entries behind it.
+
+    `to_check` are observations whose code does not settle whether they hold: they decide nothing and are said.
+    """
+
+    person: Person
+    history: VaccineHistory
+    to_check: tuple[PatientObservation, ...] = ()
+
+
+def read_person(record: PatientRecord) -> ChartedPerson | None:
+    """The person, or None where the birth date is not known to the day."""
+    born = record.birth_date
+    if born is None or born.precision not in _TO_THE_DAY:
+        return None
+    history = vaccine_history(record)
+    doses = (
+        GivenDose(each.given, each.cvx, each.manufacturer, each.substandard, each.source) for each in history.doses
+    )
+    gender = {"male": "Male", "female": "Female"}.get(record.sex or "", "Unknown")
+    observations = {item.code: item for item in _observations(record)}
+    country = (record.birth_country or "").strip()
+    person = Person(
+        date.fromisoformat(born.date),
+        gender,
+        tuple(doses),
+        tuple(item for item in observations.values() if item.code not in _UNCERTAIN),
+        _UNITED_STATES if country.upper() in _US_SPELLINGS else country,
+    )
+    return ChartedPerson(person, history, tuple(item for code, item in observations.items() if code in _UNCERTAIN))
+
+
+def _observations(record: PatientRecord) -> Iterator[PatientObservation]:
+    found = [*_conditions(record), *_procedures(record), *_allergies(record), *_terms(record)]
+    yield from found
+    yield from _onset_of_pregnancy(record)
+    for item in found:
+        if item.code == _TRANSPLANT:
+            yield PatientObservation(_DATE_OF_TRANSPLANT, item.since, item.source, item.words)
+
+
+def _conditions(record: PatientRecord) -> Iterator[PatientObservation]:
+    """Problems by CDC's codes; one that is over counts only as evidence of immunity."""
+    for condition in record.conditions:
+        time = condition_time(condition, record)
+        if time is not None and time.is_after(record.as_of_epoch):
+            continue
+        is_over = condition_status(condition, record.as_of_epoch) == "past"
+        for code in _meanings(condition.code):
+            if not is_over or code in _immune_codes():
+                words = condition.code.words if condition.code is not None else ""
+                yield PatientObservation(code, _day(time), f"Condition/{condition.id}", words)
+
+
+def _procedures(record: PatientRecord) -> Iterator[PatientObservation]:
+    for procedure in record.procedures:
+        time = _performed(procedure)
+        if procedure.status == "completed" and not (time is not None and time.is_after(record.as_of_epoch)):
+            for code in _meanings(procedure.code):
+                words = procedure.code.words if procedure.code is not None else ""
+                yield PatientObservation(code, _day(time), f"Procedure/{procedure.id}", words)
+
+
+def _performed(procedure: Procedure) -> FhirTime | None:
+    period = procedure.performedPeriod
+    return parse_time(procedure.performedDateTime or (period.start if period is not None else None) or "")
+
+
+def _allergies(record: PatientRecord) -> Iterator[PatientObservation]:
+    """Allergies by CDC's codes; a reaction to a vaccine, known by its CVX code, only where it was severe."""
+    for allergy in record.allergies:
+        if allergy.clinicalStatus is not None and (
+            allergy.clinicalStatus.has("inactive") or allergy.clinicalStatus.has("resolved")
+        ):
+            continue
+        words = allergy.code.words if allergy.code is not None else ""
+        for code in _meanings(allergy.code, with_vaccines=_is_severe(allergy)):
+            yield PatientObservation(code, None, f"AllergyIntolerance/{allergy.id}", words)
+
+
+def _is_severe(allergy: AllergyIntolerance) -> bool:
+    return allergy.criticality == "high" or any(reaction.severity == "severe" for reaction in allergy.reaction)
+
+
+def _terms(record: PatientRecord) -> Iterator[PatientObservation]:
+    """Conditions and medications by the project's own terms (`data/chart_terms.csv`)."""
+    for observation, kind, key in _chart_terms():
+        if kind in ("class", "ingredient"):
+            # An ointment with tacrolimus or a cream with fluorouracil suppresses nothing.
+            systemic = (one for one in active_medications(record) if one.identity.systemic)
+            taken = next((one for one in systemic if key in one.identity.keys), None)
+            if taken is not None:
+                yield PatientObservation(observation, _day(taken.authored), taken.source, taken.name)
+        else:
+            hit = find_condition(record, key) if kind == "condition" else find_condition_group(record, key)
+            if hit is not None:
+                yield PatientObservation(observation, _day(hit.time), hit.source, hit.words)
+
+
+def _onset_of_pregnancy(record: PatientRecord) -> Iterator[PatientObservation]:
+    """When the pregnancy began, from how far it is; CDC counts vaccines in pregnancy from that day."""
+    hit = find_condition(record, "pregnancy")
+    found = gestation(record, hit.time if hit.is_onset else None, hit.source) if hit is not None else None
+    if found is not None:
+        onset = record.as_of.date() - timedelta(weeks=found.weeks)
+        yield PatientObservation(ONSET_OF_PREGNANCY, onset, found.source or "", found.words)
+
+
+def _day(time: FhirTime | None) -> date | None:
+    return date.fromisoformat(time.date) if time is not None and time.precision in _TO_THE_DAY else None
+
+
+def _meanings(concept: CodeableConcept | None, *, with_vaccines: bool = False) -> Iterator[str]:
+    """The observations that CDC gives these codes for."""
+    for coding in concept.coding if concept is not None else ():
+        if SYSTEMS.get(coding.system or "") == "snomed":
+            yield from _coded("SNOMED").get(coding.code or "", ())
+        elif with_vaccines and coding.system in CVX_SYSTEMS:
+            yield from _coded("CVX").get((coding.code or "").zfill(2), ())
+
+
+@cache
+def _coded(system: str) -> dict[str, tuple[str, ...]]:
+    """The observations by their codes in one system of CDC's table."""
+    found: dict[str, tuple[str, ...]] = {}
+    for observation, told in load_knowledge().schedule.observations.items():
+        for code in told.codes.get(system, ()):
+            if observation not in _NOT_BY_CODE:
+                found[code] = (*found.get(code, ()), observation)
+    return found
+
+
+@cache
+def _immune_codes() -> frozenset[str]:
+    return frozenset().union(*(antigen.immune_observations for antigen in load_knowledge().antigens.values()))
+
+
+@cache
+def _chart_terms() -> tuple[tuple[str, str, str], ...]:
+    table = files("cards.vaccines") / "data" / "chart_terms.csv"
+    rows = csv.DictReader(table.read_text(encoding="utf-8").splitlines())
+    return tuple((row["observation"], row["kind"], row["key"]) for row in rows)

@@ -1,0 +1,166 @@
+"""Backup, restore and export of the record.
+
+A backup is an xz file of JSON lines, one for each row as it is stored, the tables in the order of `_TABLES`; bytes are
+`{"base64": …}`. It is the same for SQLite and PostgreSQL, so a record moves from one to the other. What is encrypted
+stays so. Its hash chains and seals hold after it was restored.
+"""
+
+import base64
+import csv
+import io
+import lzma
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, BinaryIO, Final, Literal
+
+import orjson
+from sqlalchemy import MetaData, Table, func, insert, select, text
+from sqlalchemy.exc import DBAPIError
+
+from cds_hooks.storage.database import database_error_reason, engine_for, parse_url
+from cds_hooks.storage.decision import Decision, RecordUnavailable
+from cds_hooks.storage.opening import upgrade_schema
+from cds_hooks.storage.queries import DecisionFilter, find_decisions, read_rows
+from cds_hooks.storage.tables import SCHEMA_VERSION, decisions, events, feedback, removals
+
+ExportForm = Literal["ndjson", "csv", "fhir"]
+
+_TABLES: Final = (events, removals, decisions, feedback)
+_AT_ONCE: Final = 500
+_CSV: Final = (
+    "id", "decided_at", "hook", "service", "hook_instance", "client", "patient", "user_id", "outcome", "input_digest",
+)  # fmt: skip
+
+
+def back_up(url: str, file: Path) -> int:
+    """Writes every row into the file, which must not be there; how many. RecordUnavailable where it cannot be read."""
+    rows = 0
+    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as raw:
+        with lzma.open(raw, "wb", preset=1) as packed:
+            packed.write(orjson.dumps({"record": SCHEMA_VERSION}) + b"\n")
+            for table in _TABLES:
+                for row in _stored(url, _plain(table)):
+                    packed.write(orjson.dumps([table.name, _as_json(row)]) + b"\n")
+                    rows += 1
+        raw.flush()
+        os.fsync(raw.fileno())
+    return rows
+
+
+def restore(file: Path, url: str) -> int:
+    """Puts the rows of a backup into an empty record, which is made if need be; how many.
+
+    Raises:
+        RecordUnavailable: The record is not empty, or the file is no backup of this version.
+    """
+    parsed = parse_url(url)
+    upgrade_schema(parsed)
+    if any(read_rows(url, select(func.count()).select_from(table))[0][0] for table in _TABLES):
+        raise RecordUnavailable("the record is not empty; a backup is restored into an empty one")
+    rows = 0
+    try:
+        with lzma.open(file) as packed, engine_for(parsed).begin() as connection:
+            if orjson.loads(packed.readline()) != {"record": SCHEMA_VERSION}:
+                raise RecordUnavailable(f"{file} is no backup of a record of version {SCHEMA_VERSION}")
+            tables = {table.name: _plain(table) for table in _TABLES}
+            for line in packed:
+                name, row = orjson.loads(line)
+                connection.execute(insert(tables[name]), _from_json(row))
+                rows += 1
+            if parsed.get_backend_name() == "postgresql":
+                for name in tables:
+                    newest = f"(SELECT coalesce(max(sequence), 0) + 1 FROM {name})"  # noqa: S608
+                    connection.execute(
+                        text(f"SELECT setval(pg_get_serial_sequence('{name}', 'sequence'), {newest}, false)")
+                    )
+    except (lzma.LZMAError, EOFError, ValueError, KeyError) as error:
+        raise RecordUnavailable(f"{file} is no complete backup of a record; nothing was restored") from error
+    except DBAPIError as error:
+        raise RecordUnavailable(f"the record cannot be restored: {database_error_reason(error)}") from error
+    return rows
+
+
+def _plain(table: Table) -> Table:
+    """The table with its values as they are stored: neither decrypted nor decompressed."""
+    plain = table.to_metadata(MetaData())
+    for column in plain.columns:
+        if (impl := getattr(column.type, "impl_instance", None)) is not None:
+            column.type = impl
+    return plain
+
+
+def _stored(url: str, table: Table) -> Iterator[dict[str, Any]]:
+    query, last = select(table).order_by(table.c.sequence).limit(_AT_ONCE), 0
+    while rows := read_rows(url, query.where(table.c.sequence > last)):
+        for row in rows:
+            yield dict(row._mapping)
+        last = rows[-1].sequence
+
+
+def _as_json(row: dict[str, Any]) -> dict[str, Any]:
+    return {
+        # the driver's names are no plain strings
+        f"{name}": {"base64": base64.b64encode(value).decode()} if isinstance(value, bytes | memoryview) else value
+        for name, value in row.items()
+    }
+
+
+def _from_json(row: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: base64.b64decode(value["base64"]) if isinstance(value, dict) else value for name, value in row.items()
+    }
+
+
+def export(url: str, wanted: DecisionFilter, form: ExportForm, out: BinaryIO) -> int:
+    """Writes the decisions that fit, the newest first; how many. RecordUnavailable where they cannot be read."""
+    count = 0
+    if form == "csv":
+        out.write(_csv_line(_CSV))
+    for decision in find_decisions(url, wanted):
+        if form == "csv":
+            out.write(_csv_line([getattr(decision, name) for name in _CSV]))
+        else:
+            said = audit_event(decision) if form == "fhir" else _everything(decision)
+            out.write(orjson.dumps(said) + b"\n")
+        count += 1
+    return count
+
+
+def _csv_line(values: Any) -> bytes:
+    line = io.StringIO()
+    # a spreadsheet would take these for formulas
+    csv.writer(line).writerow([f"'{v}" if isinstance(v, str) and v[:1] in "=+-@\t\r" and v else v for v in values])
+    return line.getvalue().encode()
+
+
+def _everything(decision: Decision) -> dict[str, Any]:
+    read = {name: getattr(decision, name) for name in decision.__struct_fields__}
+    return read | {name: orjson.loads(read[name]) for name in ("models", "response", "basis")}
+
+
+def audit_event(decision: Decision) -> dict[str, Any]:
+    """The decision as a FHIR R4 AuditEvent: who was told something about which patient and when, not what."""
+    when = datetime.fromtimestamp(decision.decided_at / 1e6, UTC).isoformat(timespec="milliseconds")
+    agents: list[dict[str, Any]] = [
+        {"who": {"display": decision.client or "unknown"}, "requestor": not decision.user_id}
+    ]
+    if decision.user_id:
+        agents.append({"who": {"identifier": {"value": decision.user_id}}, "requestor": True})
+    patient = decision.patient.removeprefix("Patient/")
+    return {
+        "resourceType": "AuditEvent",
+        "id": decision.id,
+        "type": {"system": "http://terminology.hl7.org/CodeSystem/audit-event-type", "code": "rest"},
+        "subtype": [{"system": "http://hl7.org/fhir/restful-interaction", "code": "operation"}],
+        "action": "E",
+        "recorded": when,
+        "outcome": "4" if decision.outcome == "error" else "0",
+        "agent": agents,
+        "source": {"observer": {"display": f"cds-hooks service {decision.service or 'unknown'}"}},
+        "entity": [
+            {"what": {"identifier": {"value": patient or "unknown"}}, "type": {"code": "1"}},
+            {"what": {"identifier": {"value": decision.hook_instance or "unknown"}}, "name": f"hook {decision.hook}"},
+        ],
+    }

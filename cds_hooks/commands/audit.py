@@ -1,0 +1,105 @@
+"""`cds-hooks audit`: seals the record, and compares it with its seals."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import orjson
+import typer
+
+from cds_hooks.audit.sealing import Sealing
+from cds_hooks.audit.seals import SealsUnusable, add_seal, read_seals
+from cds_hooks.audit.verification import audit as compare
+from cds_hooks.commands.record_access import record_url
+from cds_hooks.settings import settings
+from cds_hooks.storage.decision import RecordUnavailable
+from models_onnx.artifact.keys import local_signer, public_file, read_keys, read_signer
+from models_onnx.errors import SignatureRefused
+
+app = typer.Typer(no_args_is_help=True, help="Seal the record with a key outside the database, and verify the seals.")
+
+Database = Annotated[
+    str | None, typer.Option("--database", metavar="URL", help="SQLAlchemy URL of the record; else CDS_DATABASE_URL.")
+]
+
+
+@app.command()
+def key(
+    out: Annotated[Path, typer.Option(help="File of the private key; the public half is written beside it.")],
+) -> None:
+    """Make the key that seals the record. Keep it away from the database and its backups.
+
+    Example: cds-hooks audit key --out seal-key.pem
+    """
+    with _said_in_a_sentence():
+        _, made = local_signer(out, "record")
+    if not made:
+        typer.echo(f"{out} is there already; nothing was changed.", err=True)
+        raise typer.Exit(1)
+    typer.echo(f"Private key: {out}. Public key, for whoever verifies: {public_file(out)}.")
+
+
+@app.command()
+def seal(
+    key: Annotated[Path | None, typer.Option(help="The private key; else CDS_SEAL_KEY.")] = None,
+    to: Annotated[Path | None, typer.Option(help="File to which the seal is added; else CDS_SEAL_FILE.")] = None,
+    database: Database = None,
+) -> None:
+    """Seal what is new in the record once; from a machine of its own, with nothing but the right to read.
+
+    Example: cds-hooks audit seal --key seal-key.pem --to seals.ndjson
+    """
+    configured = settings()
+    with _said_in_a_sentence():
+        path = key or configured.seal_key
+        if path is None:
+            raise SealsUnusable("give the private key with --key or CDS_SEAL_KEY")
+        url = record_url(database)
+        if to is None and database is None and key is None:
+            worked = Sealing(configured).seal()  # sends it on, too
+            typer.echo("Sealed and sent." if worked else "Not sealed or not sent: see the log.", err=not worked)
+            raise typer.Exit(0 if worked else 1)
+        line = add_seal(url, to or configured.seal_file, read_signer(path, "record"))
+    typer.echo(line if line is not None else b"Nothing is new since the last seal.")
+
+
+@app.command()
+def verify(
+    against: Annotated[Path, typer.Option(metavar="SEALS", help="The seals, as they arrived elsewhere.")],
+    key: Annotated[Path | None, typer.Option(help="The public key (.pub.json); else that of CDS_SEAL_KEY.")] = None,
+    database: Database = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Compare the record with its seals; exit code 1 where anything was rewritten, deleted, cut off or put in.
+
+    Example: cds-hooks audit verify --against seals.ndjson --key seal-key.pub.json
+    """
+    configured = settings()
+    with _said_in_a_sentence():
+        path = key or (public_file(configured.seal_key) if configured.seal_key else None)
+        if path is None:
+            raise SealsUnusable("give the public key with --key; a key from beside the database proves nothing")
+        found = compare(record_url(database), read_seals(against, read_keys(path)))
+    if as_json:
+        typer.echo(orjson.dumps(asdict(found), option=orjson.OPT_INDENT_2))
+    else:
+        for finding in found.findings:
+            typer.echo(f"{finding[0].upper()}{finding[1:]}.")
+        state = "is not as it was sealed" if found.findings else "is as it was sealed"
+        typer.echo(
+            f"The record {state}: {found.decisions} decisions ({found.unsealed} after the newest of "
+            f"{found.seals} seals, {found.archived} archived), {found.feedback} rows of feedback, "
+            f"{found.events} events."
+        )
+    raise typer.Exit(1 if found.findings else 0)
+
+
+@contextmanager
+def _said_in_a_sentence() -> Iterator[None]:
+    try:
+        yield
+    except (RecordUnavailable, SealsUnusable, SignatureRefused, OSError) as error:
+        typer.echo(f"{str(error)[0].upper()}{str(error)[1:]}.", err=True)
+        raise typer.Exit(1) from error

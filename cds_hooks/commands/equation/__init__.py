@@ -1,0 +1,1 @@
+"""`cds-hooks equation`: the commands, and how their results are printed."""

@@ -1,0 +1,62 @@
+"""Command groups whose commands are imported only when they are typed, so that the command line starts fast."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+
+@dataclass(frozen=True, slots=True)
+class Lazy:
+    """Where a command stands: its module in `cds_hooks.commands`, the function or typer app there, its line of help.
+
+    `summary` repeats the first sentence of the command's own help, which a test compares: the list of commands is
+    printed without importing any of them.
+    """
+
+    module: str
+    attribute: str
+    summary: str
+
+    def load(self, name: str) -> Any:
+        """The command under this name, imported."""
+        found: Any = getattr(import_module(f"cds_hooks.commands.{self.module}"), self.attribute)
+        if not isinstance(found, typer.Typer):
+            alone = typer.Typer(add_completion=False)
+            alone.command(name)(found)
+            found = alone
+        command: Any = typer.main.get_command(found)
+        command.name = name
+        return command
+
+
+def lazy_group(commands: Mapping[str, Lazy]) -> type[TyperGroup]:
+    """A group of these commands, in this order, for `typer.Typer(cls=...)`."""
+
+    # Contexts and commands are `Any` here: typer keeps their types private.
+    class LazyGroup(TyperGroup):
+        def list_commands(self, ctx: Any) -> list[str]:
+            """The names, in the order of the help."""
+            return [*commands, *super().list_commands(ctx)]
+
+        def get_command(self, ctx: Any, cmd_name: str) -> Any:
+            """The command of this name, imported now; only its line of help while the list is printed."""
+            lazy = commands.get(cmd_name)
+            if lazy is None:
+                return super().get_command(ctx, cmd_name)
+            if ctx.meta.get(_LISTING):
+                return TyperCommand(cmd_name, help=lazy.summary)
+            return lazy.load(cmd_name)
+
+        def format_help(self, ctx: Any, formatter: Any) -> None:
+            """The help of the group with one line for each command."""
+            ctx.meta[_LISTING] = True
+            super().format_help(ctx, formatter)
+
+    return LazyGroup
+
+
+_LISTING = "cds_hooks.commands.lazy.listing"

@@ -1,0 +1,124 @@
+"""`cds-hooks model list`, `page` and `card`: which models there are, and what is known of each."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import orjson
+import typer
+from rich.table import Table
+
+from cds_hooks.commands.model.console import AsJson, Name, print_json, problems, wide_console
+from cds_hooks.commands.model.release import Folder
+from cds_hooks.settings import settings
+from cds_hooks.trusted_models import own_keys
+from models_onnx.serving.registry import ARTIFACTS, find_version
+
+Format = Literal["json", "html", "fhir", "chai"]
+
+
+def list_(folder: Folder = ARTIFACTS, as_json: AsJson = False) -> None:
+    """List the declared and the imported models, the state of their artifacts and where their releases stand.
+
+    Exit codes: 0 all are ready, 1 one is not.
+
+    Example: cds-hooks model list --json
+    """
+    with problems():
+        from models_onnx.release.listing import IMPORTED, READY, list_models
+
+        listed = list_models(folder)
+    if as_json:
+        print_json(listed)
+    else:
+        table = Table("id", "version", "title", "state", "release", "AUROC", "sha256", title="Models")
+        for each in listed:
+            auroc = "" if each.auroc is None else f"{each.auroc:.3f}"
+            table.add_row(each.id, each.version, each.title, each.state, each.release, auroc, (each.sha256 or "")[:12])
+        wide_console().print(table)
+    raise typer.Exit(0 if all(each.state in (READY, IMPORTED) for each in listed) else 1)
+
+
+def page(
+    name: Name,
+    out: Annotated[Path | None, typer.Option(help="Write it to this file instead of the terminal.")] = None,
+) -> None:
+    """The model's page in Markdown, written from its manifest.
+
+    Example: cds-hooks model page mortality_5y --out docs/models/mortality_5y.md
+    """
+    with problems():
+        from models_onnx.release.documentation import model_page as page_of
+        from models_onnx.release.documentation import read_comparison
+        from models_onnx.serving.registry import load_model
+
+        text = page_of(load_model(name).manifest, read_comparison(name))
+        if out is None:
+            typer.echo(text, nl=False)
+        else:
+            out.write_text(text, encoding="utf-8")
+
+
+def card(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The model's id, id@version, or the id of an equation.")],
+    format: Annotated[Format, typer.Option(help="json, html, fhir (Device and DocumentReference) or chai.")] = "json",
+    out: Annotated[Path | None, typer.Option(help="Write it to this file instead of the terminal.")] = None,
+    folder: Annotated[Path, typer.Option("--folder", help="Folder of artifacts; each model has its own.")] = ARTIFACTS,
+    check: Annotated[bool, typer.Option("--check", help="Only say what is missing, by number and name.")] = False,
+) -> None:
+    """The model card: 31 attributes of a predictive model, 13 of a published equation, in the form asked for.
+
+    Exit codes: 0 written, 1 with --check: an attribute is blank, 2 there is no such model or its card is incomplete.
+
+    Example: cds-hooks model card mortality_5y --format html --out card.html
+    """
+    with problems():
+        from models_onnx.model_card.schema import card_problems as missing_in
+
+        document, state, sha256 = _card(name, folder)
+        if check:
+            found = missing_in(document)
+            for line in found or ("The card is complete.",):
+                typer.echo(line)
+            raise typer.Exit(1 if found else 0)
+        content = _written(document, format, state, sha256)
+    if out is None:
+        typer.echo(content.decode(), nl=False)
+    else:
+        out.write_bytes(content)
+
+
+def _card(name: str, folder: Path) -> tuple[dict[str, Any], str, str]:
+    """The card, the release state and the file's hash; of an equation, if a model of that name is not there."""
+    from models_onnx.artifact.folder import MODEL, refuse_other_files
+    from models_onnx.artifact.release_file import read_release
+    from models_onnx.errors import UnknownModel
+
+    try:
+        found = find_version(name, folder)
+    except UnknownModel:
+        from models_onnx.equations.card import equation_card, has_equation
+
+        if not has_equation(name):
+            raise
+        return equation_card(name), "active", ""
+    from models_onnx.model_card.embed import read_card
+
+    release = read_release(found.folder, own_keys(settings()))
+    refuse_other_files(found.folder, release)
+    card = read_card((found.folder / MODEL).read_bytes())
+    return card, release.state, release.files[MODEL].sha256
+
+
+def _written(document: dict[str, Any], format: Format, state: str, sha256: str) -> bytes:
+    from cds_hooks.commands.model.evidence import moment
+    from models_onnx.model_card.chai import chai_xml
+    from models_onnx.model_card.fhir import fhir_bundle
+    from models_onnx.model_card.page import card_html
+
+    if format == "html":
+        return card_html(document).encode()
+    if format == "chai":
+        return chai_xml(document, state, moment()[:10])
+    if format == "fhir":
+        document = fhir_bundle(document, state, sha256, moment(), settings().public_url)
+    return orjson.dumps(document, option=orjson.OPT_INDENT_2) + b"\n"

@@ -1,0 +1,269 @@
+"""Gathers what the gates of a model are judged by: its rows, its answers, its cards, its packages."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from importlib import metadata
+from pathlib import Path
+from time import thread_time
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cards.compose.model import ModelCardContent, model_card
+from cds_hooks.settings import settings
+from fhir.mapping.features.catalog import features_named
+from fhir.mapping.features.feature import Feature, FeatureValue, FeatureVector, Missing
+from fhir.mapping.features.patient import Sex
+from models_onnx.artifact.keys import Keys
+from models_onnx.discovery import declaring_files
+from models_onnx.errors import ModelError
+from models_onnx.gates.rows import read_rows
+from models_onnx.gates.subject import Audit, ComposedCard, Evidence, Paired, Retrained, Subject, read_subject
+from models_onnx.serving.registry import versions
+from models_onnx.serving.runtime import Model, Prediction
+
+Array = NDArray[np.float64]
+Progress = Callable[[str, int, int], None]
+
+_PEOPLE = 400
+_LICENCE_LENGTH = 60
+
+
+@dataclass(frozen=True, slots=True)
+class FromTable:
+    """What only the training table gives."""
+
+    people: Array
+    retrained: Retrained | None
+    audit: Audit | None
+    paired: Paired | None
+    alone: dict[str, float]
+
+
+def gather(
+    subject: Subject,
+    keys: Keys,
+    data: Path | None,
+    progress: Progress,
+    specs: Path | None = None,
+    rows: Path | None = None,
+) -> Evidence:
+    """Everything that is at hand; what is not is left out with its reason, and its gate is not run."""
+    active = _in_use(subject, keys)
+    absent: dict[str, str] = {}
+    table = None
+    given = read_rows(subject, rows) if rows is not None else None
+    if subject.manifest is not None and given is None:
+        try:
+            table = _from_table(subject, active, data, progress, specs)
+        except (ModelError, ModuleNotFoundError) as problem:
+            absent = dict.fromkeys(("retrained", "audit", "people"), f"Not without the training table: {problem}.")
+    cards = _composer(subject)
+    if cards is None:
+        absent["cards"] = f"No service of this server shows {subject.id} on a card, so there is no card to read."
+    return Evidence(
+        as_of=today(),
+        timer=thread_time,
+        people=table.people if table else given.people if given else None,
+        retrained=table.retrained if table else None,
+        audit=table.audit if table else given.audit if given else None,
+        library=given.library if given else None,
+        alone=table.alone if table else None,
+        cards=cards,
+        active=active,
+        paired=table.paired if table else None,
+        installed=_installed,
+        absent=absent,
+    )
+
+
+def today() -> date:
+    """The day of the settings' clock."""
+    return (settings().as_of or datetime.now(UTC)).date()
+
+
+def moment() -> str:
+    """The instant of the settings' clock, as it stands in a release."""
+    return (settings().as_of or datetime.now(UTC)).isoformat(timespec="seconds")
+
+
+def _in_use(subject: Subject, keys: Keys) -> Subject | None:
+    """The version beside this one that shows cards, the newest of them."""
+    model_id = subject.id
+    for version in versions(model_id, subject.folder.parent):
+        if version.folder != subject.folder and version.state in ("validated", "approved", "shadow", "active"):
+            return read_subject(version.folder, keys)
+    return None
+
+
+def _from_table(
+    subject: Subject, active: Subject | None, data: Path | None, progress: Progress, specs: Path | None
+) -> FromTable | None:
+    from models_onnx.artifact.manifest import TensorNames
+    from models_onnx.gates.subject import Runner
+    from models_onnx.model_card.embed import core_digest
+    from models_onnx.spec import get_spec
+    from models_onnx.training.data.cohort import build_cohort, read_table
+    from models_onnx.training.pipeline import train
+
+    manifest = subject.manifest
+    if manifest is None:
+        return None
+    spec = get_spec(subject.id, specs)
+    table = read_table(spec, data or settings().data_dir)
+    cohort = build_cohort(spec, table.rows)
+    trained = train(spec, table, manifest.seed, 0, progress)
+    again = trained.manifest.evaluation["all"]["auroc"]["value"]
+    retrained = Retrained(
+        same_file=core_digest(trained.content) == core_digest(subject.content),
+        same_data=trained.manifest.data.sha256 == manifest.data.sha256,
+        auroc_difference=abs(float(again) - float(manifest.evaluation["all"]["auroc"]["value"])),
+        answers=Runner(trained.content, TensorNames()).answers,
+        trained=core_digest(trained.content),
+    )
+    some = np.linspace(0, len(cohort.X) - 1, min(_PEOPLE, len(cohort.X))).astype(int)
+    return FromTable(
+        people=cohort.X[some],
+        retrained=retrained,
+        audit=_audit(subject, spec, cohort),
+        paired=_paired(subject, active, cohort),
+        alone=_alone(cohort),
+    )
+
+
+def _alone(cohort: Any) -> dict[str, float]:
+    """The AUROC of each input by itself, whichever way round; a missing value counts as the middle one."""
+    from models_onnx.evaluation.metrics import Ranked, auroc
+
+    known = cohort.weight > 0
+    everybody, y = np.ones((1, int(known.sum()))), np.asarray(cohort.y[known], dtype=np.int64)
+    found = {}
+    for place, name in enumerate(cohort.features):
+        column = cohort.X[known, place]
+        ranked = Ranked.of(np.where(np.isnan(column), np.nanmedian(column), column), y)
+        value = float(auroc(ranked, everybody)[0])
+        found[name] = max(value, 1.0 - value)
+    return found
+
+
+def _audit(subject: Subject, spec: Any, cohort: Any) -> Audit | None:
+    declared = subject.product.get("label", {}).get("audit")
+    if declared is None:
+        return None
+    axis = next((name for name in spec.subgroups if name.startswith(declared["axis"])), None)
+    need = declared["need"]
+    if axis is None:
+        return None
+    column = cohort.y if need == spec.outcome.column else cohort.rows[need].to_numpy(dtype=np.float64)
+    return Audit(
+        score=subject.answers(cohort.X).probability,
+        group=spec.subgroups[axis](cohort.rows).to_numpy(dtype=str),
+        need=np.asarray(column, dtype=np.float64),
+        words=declared["words"],
+        own_label=need == spec.outcome.column,
+        weight=np.asarray(cohort.weight, dtype=np.float64),
+    )
+
+
+def _paired(subject: Subject, active: Subject | None, cohort: Any) -> Paired | None:
+    if active is None or subject.manifest is None or active.features != subject.features:
+        return None
+    known = cohort.weight > 0  # who was not followed to the horizon says nothing here
+    mine, theirs = subject.answers(cohort.X[known]), active.answers(cohort.X[known])
+    if mine.margin is None or theirs.margin is None:
+        return None
+    return Paired(
+        margin=mine.margin,
+        active_margin=theirs.margin,
+        y=np.asarray(cohort.y[known], dtype=np.int64),
+        threshold=subject.manifest.thresholds.default.margin,
+    )
+
+
+def _composer(subject: Subject) -> Callable[[Array], Sequence[ComposedCard]] | None:
+    """Cards in the words of the service that shows this model; None where no service does."""
+    if subject.manifest is None:
+        return None
+    planned = _planned(subject.id)
+    if planned is None:
+        return None
+    manifest, features = subject.manifest, features_named(tuple(item.name for item in subject.features))
+
+    def compose(rows: Array) -> list[ComposedCard]:
+        from models_onnx.artifact.folder import Artifact
+
+        model = Model(Artifact(manifest, subject.content))
+        return [_compose(model, features, row, planned) for row in rows]
+
+    return compose
+
+
+def _planned(model_id: str) -> ModelCardContent | None:
+    """The words of the service that holds this model in its module, as its own or as a twin; None where none does."""
+    for file in declaring_files("cds_hooks.services"):
+        found = vars(file.load())
+        held = {value.manifest.id for value in found.values() if isinstance(value, Model)}
+        if model_id in held and "SUMMARY" in found:
+            order = {"resourceType": "Task"}
+            return ModelCardContent(summary=found["SUMMARY"], label="Order", description="Draft order", order=order)
+    return None
+
+
+def _compose(model: Model, features: tuple[Feature, ...], row: Array, planned: ModelCardContent) -> ComposedCard:
+    prediction: Prediction = model.predict(row)
+    vector = _vector(features, row)
+    card = model_card(
+        model.manifest,
+        prediction,
+        vector,
+        planned,
+        "card",
+        str,
+        "https://cds.example/explain/1",
+        "https://cds.example/m",
+    )
+    return ComposedCard(
+        summary=card.summary,
+        detail=card.detail or "",
+        indicator=card.indicator,
+        options=tuple(suggestion.label for suggestion in card.suggestions or ()),
+        links=tuple(link.url for link in card.links or ()),
+        missing=tuple(gap.feature.words for gap in vector.missing),
+        margin=prediction.margin,
+        base=prediction.base,
+        contributions=tuple(prediction.contributions.tolist()),
+    )
+
+
+def _vector(features: tuple[Feature, ...], row: Array) -> FeatureVector:
+    """The row as if it had been read from a chart: every value dated and with a source."""
+    evidence: list[FeatureValue | None] = []
+    missing = []
+    for feature, value in zip(features, row.tolist(), strict=True):
+        if np.isnan(value):
+            evidence.append(None)
+            missing.append(Missing(feature, "absent", "not recorded"))
+        else:
+            charted = round(value, 1)
+            unit = ("male" if value else "female") if isinstance(feature, Sex) else feature.unit
+            evidence.append(FeatureValue(feature, value, "2026-11-01", "Observation/1", "", charted, unit))
+    return FeatureVector(features, row, evidence, missing)
+
+
+def _installed(name: str) -> tuple[str, str] | None:
+    """Version and licence as the package itself says; None where it is not installed."""
+    try:
+        found = metadata.metadata(name)
+    except metadata.PackageNotFoundError:
+        return None
+    licence = _field(found, "License-Expression") or _field(found, "License")
+    if not licence or len(licence) > _LICENCE_LENGTH:
+        named = [line.rpartition(" :: ")[2] for line in found.get_all("Classifier") or [] if "License ::" in line]
+        licence = ", ".join(named) or licence[:_LICENCE_LENGTH]
+    return found["Version"], licence
+
+
+def _field(found: metadata.PackageMetadata, name: str) -> str:
+    return str(found[name]) if name in found else ""

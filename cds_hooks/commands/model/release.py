@@ -1,0 +1,114 @@
+"""`cds-hooks model verify|activate|...`: signs a model and changes its release state."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from cds_hooks.commands.model.console import Specs, print_json, problems
+from cds_hooks.settings import settings
+from cds_hooks.trusted_models import own_keys, signing_key
+from models_onnx.artifact.keys import Signer, local_signer, maintainers, public_file
+from models_onnx.artifact.release_file import reason_cards_withheld
+from models_onnx.serving.registry import ARTIFACTS, find_version, versions
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The model's id, or id@version, or id@ and its digest.")]
+Folder = Annotated[Path, typer.Option("--folder", help="Folder of artifacts; each model has its own in it.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+
+
+def publish_trained(folder: Path, specs: Path | None = None) -> None:
+    """Puts the card into a model trained here and signs it; says by which key and what follows from it.
+
+    `specs` is the folder of declarations outside the package, in which the words of its card stand.
+    """
+    from models_onnx.model_card.build import card_words
+    from models_onnx.release.publishing import publish
+
+    own = signer()
+    release = publish(folder, own, card_words(folder.name.partition("@")[0], specs))
+    typer.echo(f"Published: {release.id} {release.version}, digest {release.digest[:16]}, state draft.", err=True)
+    if own.public.id not in maintainers():
+        typer.echo(
+            f"Signed by your own key {own.public.id}. A server takes it where CDS_MODEL_KEYS names "
+            f"{public_file(signing_key(settings()))}.",
+            err=True,
+        )
+    typer.echo(f"Next: cds-hooks model gates {release.id} --record", err=True)
+
+
+def sign(name: Name, folder: Folder = ARTIFACTS, specs: Specs = None) -> None:
+    """Publish an artifact again: card from its manifest and words, hashes, signature by the local key. A new draft.
+
+    Example: cds-hooks model sign mortality_5y --folder models
+    """
+    with problems():
+        publish_trained(find_version(name, folder).folder, specs)
+
+
+def verify(name: Name, folder: Folder = ARTIFACTS, as_json: AsJson = False) -> None:
+    """Check signature, hashes, operators and card of every version of a model; say which may show cards.
+
+    Exit codes: 0 every version holds, 1 one does not, 2 there is no such model.
+
+    Example: cds-hooks model verify mortality_5y
+    """
+    with problems():
+        from models_onnx.release.publishing import verify_version
+
+        found = find_version(name, folder)
+        each = versions(found.id, folder) if "@" not in name else (found,)
+        checked = [verify_version(version, own_keys(settings())) for version in each]
+    if as_json:
+        print_json(checked)
+    else:
+        table = Table("version", "state", "digest", "signed by", "holds", "cards", title=name)
+        for version in checked:
+            holds = "yes" if version.problem is None else f"no: {version.problem}"
+            cards = "yes" if version.no_cards is None else f"no: {version.no_cards}"
+            table.add_row(version.version, version.state, version.digest[:12], version.signed_by, holds, cards)
+        Console().print(table)
+    raise typer.Exit(0 if all(version.problem is None for version in checked) else 1)
+
+
+def state(
+    name: Name,
+    to: Annotated[str | None, typer.Option(help="draft, validated, approved, shadow, active or retired.")] = None,
+    by: Annotated[list[str] | None, typer.Option(help="Who decides; twice for approved.")] = None,
+    role: Annotated[list[str] | None, typer.Option(help="In which role; as often as --by.")] = None,
+    why: Annotated[str, typer.Option(help="Why, for the record.")] = "",
+    folder: Folder = ARTIFACTS,
+) -> None:
+    """Show the state and history of a release, or move it on: draft, validated, approved, shadow, active, retired.
+
+    Exit codes: 0 shown or moved, 2 the model is not there or the move is not allowed.
+
+    Example: cds-hooks model state mortality_5y
+    """
+    with problems():
+        from models_onnx.artifact.release_file import read_release
+        from models_onnx.release.publishing import move_release
+
+        found = find_version(name, folder)
+        release = read_release(found.folder, own_keys(settings()))
+        if to is not None:
+            at = (settings().as_of or datetime.now(UTC)).isoformat(timespec="seconds")
+            release = move_release(
+                found.folder, release, to, at, list(zip(by or [], role or [], strict=False)), why, signer()
+            )
+    reason = reason_cards_withheld(release, settings().model_state)
+    typer.echo(f"{release.id} {release.version} is {release.state}; cards: {reason or 'shown'}")
+    for step in release.history:
+        typer.echo(f"  {step.at} {step.state} by {step.by} ({step.role}){': ' + step.why if step.why else ''}")
+
+
+def signer() -> Signer:
+    """The key that signs what is published here, made at the first use, which is said."""
+    path = signing_key(settings())
+    own, made = local_signer(path, "trained here")
+    if made:
+        typer.echo(f"Made a signing key: {path}. Keep it; it belongs into no repository.", err=True)
+    return own

@@ -1,0 +1,157 @@
+"""`cds-hooks model train`, `evaluate` and `compare`. What trains is imported inside the commands."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from cds_hooks.commands.model.console import (
+    AsJson,
+    Data,
+    Name,
+    Replicates,
+    Seed,
+    Specs,
+    figure,
+    print_json,
+    problems,
+    progress_bars,
+    show_comparison,
+    show_evaluation,
+    show_other_rows,
+    wide_console,
+)
+from cds_hooks.commands.model.release import publish_trained
+from cds_hooks.settings import settings
+from models_onnx.serving.registry import ARTIFACTS
+from models_onnx.spec import REPLICATES, SEED
+
+
+def train(
+    name: Name,
+    data: Data = None,
+    out: Annotated[Path, typer.Option(help="Folder of artifacts; the model gets its own in it.")] = ARTIFACTS,
+    seed: Seed = SEED,
+    replicates: Replicates = REPLICATES,
+    check: Annotated[
+        bool, typer.Option("--check", help="Write nothing: train again and compare with the artifact in --out.")
+    ] = False,
+    fhir: Annotated[
+        Path | None, typer.Option(help="Train from this folder of FHIR (bundles or NDJSON) instead of the table.")
+    ] = None,
+    specs: Specs = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train a model from its table, prove the file against scikit-learn, evaluate it, write the artifact.
+
+    Exit codes: 0 written (with --check: the same to 1e-4), 1 a floor or the comparison failed and nothing was
+    written, 2 the name, the data or the options cannot be used.
+
+    Example: cds-hooks model train mortality_5y --check
+    """
+    with problems():
+        from models_onnx.training import commands
+
+        folder = data or settings().data_dir
+        with progress_bars(as_json) as progress:
+            if check:
+                comparison = commands.check_model(name, folder, out, progress, specs)
+            elif fhir is not None:
+                trained = commands.train_from_charts(name, fhir, out, seed, replicates, progress, specs)
+            else:
+                trained = commands.train_model(name, folder, out, seed, replicates, progress, specs)
+        if check:
+            show_comparison(comparison, as_json)
+            raise typer.Exit(0 if comparison.passed else 1)
+        show_evaluation(trained.manifest, as_json)
+        if not trained.passed:
+            typer.echo("A floor does not hold: nothing was written.", err=True)
+            raise typer.Exit(1)
+        typer.echo(f"Written: {out / name}", err=True)
+        publish_trained(out / name, specs)
+
+
+def evaluate(
+    name: Name,
+    data: Data = None,
+    rows: Annotated[
+        Path | None, typer.Option(help="Evaluate the artifact on this table instead (same columns, other people).")
+    ] = None,
+    seed: Seed = SEED,
+    replicates: Replicates = REPLICATES,
+    specs: Specs = None,
+    as_json: AsJson = False,
+) -> None:
+    """Figures with 95 % intervals on people the model was not trained on: out of fold, or on the rows of another table.
+
+    Exit codes: 0 every floor holds (with --rows: evaluated), 1 a floor does not hold, 2 the name or the data cannot be
+    used.
+
+    Example: cds-hooks model evaluate mortality_5y
+    """
+    with problems():
+        from models_onnx.training import commands
+
+        with progress_bars(as_json) as progress:
+            if rows is None:
+                folder = data or settings().data_dir
+                trained = commands.evaluate_model(name, folder, seed, replicates, progress, specs)
+            else:
+                other = commands.evaluate_rows(name, rows, ARTIFACTS, seed, replicates, progress, specs)
+        if rows is not None:
+            show_other_rows(other, as_json)
+            return
+        show_evaluation(trained.manifest, as_json)
+        raise typer.Exit(0 if trained.passed else 1)
+
+
+def compare(
+    name: Name,
+    data: Data = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Write the report as JSON; beside an artifact its page shows it.")
+    ] = None,
+    seed: Seed = SEED,
+    replicates: Replicates = 200,
+    specs: Specs = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compare the families of models on the same folds: logistic or Cox, additive trees, boosted trees.
+
+    The simplest within 0.01 AUROC of the best wins. Exit codes: 0 it is the one that is declared, 1 it is another,
+    2 the name or the data cannot be used.
+
+    Example: cds-hooks model compare readmission_30d
+    """
+    with problems():
+        from models_onnx.training.evaluate import compare_model
+
+        with progress_bars(as_json) as progress:
+            found = compare_model(name, data or settings().data_dir, seed, replicates, progress, specs)
+        if out is not None:
+            import orjson
+
+            out.write_bytes(orjson.dumps(found.document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+    if as_json:
+        print_json(found.document)
+    else:
+        _show(found.document)
+    raise typer.Exit(0 if found.agrees else 1)
+
+
+def _show(document: dict[str, object]) -> None:
+    families = document["families"]
+    assert isinstance(families, list)  # noqa: S101 - written a function above
+    table = Table("family", "AUROC", "behind the best", "slope", "O/E", "C-index", title=f"{document['id']}")
+    for block in families:
+        table.add_row(
+            block["family"] + (" (champion)" if block["family"] == document["champion"] else ""),
+            figure(block["auroc"]),
+            figure(block["behind_the_best"]),
+            figure(block["calibration_slope"], 2),
+            figure(block["observed_expected"], 2),
+            f"{block['c_index']:.3f}" if "c_index" in block else "",
+        )
+    wide_console().print(table)
+    typer.echo(f"{document['rule']}: {document['champion']}; declared is {document['declared']}.")

@@ -1,0 +1,1 @@
+"""`cds-hooks rules`: the commands, the check of case files, the simulation over charts."""

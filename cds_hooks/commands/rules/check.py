@@ -1,0 +1,190 @@
+"""`cds-hooks rules check`: runs case files (cases of one rule, or whole requests with expected findings)."""
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated, Any
+
+import httpx
+import orjson
+import typer
+from rich.console import Console
+from rich.progress import track
+
+from cards.casebook.cases import faults_of_case, missing_cases
+from cards.extension import EXTENSION_KEY
+from cards.rules.engine.family import rule_families
+from cards.rules.engine.governance import all_rule_versions
+from cards.rules.engine.lint import lint_family
+from cards.rules.engine.rule_book import rule_book
+
+Json = dict[str, Any]
+
+_SERVICE = "order-safety"
+
+
+class CaseFault(Exception):
+    """The file holds no case; the message says what it should hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """One case and what is wrong with the answer to it."""
+
+    name: str
+    faults: tuple[str, ...]
+
+
+def check_file(path: Path) -> list[Checked]:
+    """Every case of a file; CaseFault where it holds none."""
+    try:
+        document = orjson.loads(path.read_bytes())
+    except (OSError, orjson.JSONDecodeError) as error:
+        raise CaseFault("is no JSON file that can be read") from error
+    if isinstance(document, list) and all(isinstance(case, dict) and "kind" in case for case in document):
+        return _short_cases(path.stem, document)
+    if isinstance(document, dict) and "expected" in document and "request" in document:
+        return [Checked(str(document.get("id", path.stem)), tuple(_faults_of_request(document)))]
+    raise CaseFault("holds neither a list of short cases nor a request with what is expected")
+
+
+def _short_cases(rule: str, cases: list[Json]) -> list[Checked]:
+    rule_book()  # a rule that cannot be used stops the command with a sentence, and is no fault of a case
+    if rule not in all_rule_versions():
+        raise CaseFault(f"is named after no rule: there is none called {rule}")
+    for number, case in enumerate(cases, 1):
+        lacks = [name for name in ("kind", "about") if not isinstance(case.get(name), str)]
+        if lacks:
+            raise CaseFault(f"case {number} lacks {' and '.join(lacks)}, each a string")
+    checked = [Checked(f"{rule}: {case.get('id')}", tuple(_faults_of_short_case(rule, case))) for case in cases]
+    lacking = missing_cases(rule, cases)
+    return [*checked, Checked(f"{rule}: all cases", tuple(lacking))] if lacking else checked
+
+
+def _faults_of_short_case(rule: str, case: Json) -> list[str]:
+    try:
+        return faults_of_case(rule, case)
+    except (KeyError, ValueError, TypeError) as error:
+        return [f"the case cannot be read ({type(error).__name__}: {error})"]
+
+
+def _faults_of_request(case: Json) -> list[str]:
+    """Compares the server's answer with the findings, silences and rules that must not speak."""
+    try:
+        return _compare(asyncio.run(_answer(case)), case)
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
+        return [f"the case cannot be read ({type(error).__name__}: {error})"]
+
+
+def _compare(answer: httpx.Response, case: Json) -> list[str]:
+    if answer.status_code != 200:
+        return [f"answered {answer.status_code}"]
+    cards = answer.json()["cards"]
+    found = {
+        (one["rule"], one["band"], card["indicator"])
+        for card in cards
+        for one in card["extension"][EXTENSION_KEY].get("findings", ())
+    }
+    expected = case["expected"]
+    wanted = [_bands(one) for one in expected.get("findings", ())]
+    rules = {pair for bands in wanted for pair in bands}
+    pairs = {one[:2] for one in found}
+    # Findings about one order share a card, whose indicator is that of the worst of them.
+    faults = [f"no finding {'/'.join(bands[0])}" for bands in wanted if not pairs.intersection(bands)]
+    loudest = {one["indicator"] for one in expected.get("findings", ())}
+    if "critical" in loudest and "critical" not in {one[2] for one in found}:
+        faults.append("no critical card")
+    also = set(expected.get("allowed_also", ()))
+    alone = len(found) == 1
+    for rule, band, indicator in sorted(found):
+        if (rule, band) in rules:
+            continue
+        never = any(_forbids(each, rule, band, indicator, alone=alone) for each in expected.get("must_not_fire", ()))
+        if never or (expected.get("silent") and not {rule, f"{rule}/{band}"} & also):
+            faults.append(f"{rule}/{band} ({indicator}) must not speak")
+    return faults
+
+
+def _bands(expected: Json) -> list[tuple[str, str]]:
+    """The band that a case names, and those it allows in its place ("lt30 shown as warning")."""
+    others = (each.split()[0] for each in expected.get("band_alternatives", ()))
+    return [(expected["rule"], band) for band in (expected["band"], *others)]
+
+
+def _forbids(words: str, rule: str, band: str, indicator: str, *, alone: bool) -> bool:
+    """Whether "rule", "rule/band", "rule critical" or "rule as a separate card" means this finding."""
+    name, _, rest = words.partition(" ")
+    if name not in (rule, f"{rule}/{band}"):
+        return False
+    if "separate card" in rest:
+        return alone
+    return indicator == "critical" if rest.startswith("critical") else True
+
+
+async def _answer(case: Json) -> httpx.Response:
+    from cds_hooks.app import create_app
+    from cds_hooks.settings import Settings
+
+    with TemporaryDirectory() as folder:
+        as_of = datetime.fromisoformat(case["as_of"]) if "as_of" in case else None
+        settings = Settings(database_url=f"sqlite:///{folder}/decisions.sqlite3", as_of=as_of, trust_file=None)
+        transport = httpx.ASGITransport(app=create_app(settings), raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+            return await client.post(f"/cds-services/{_SERVICE}", json=case["request"])
+
+
+def check(
+    cases: Annotated[list[Path], typer.Argument(exists=True, metavar="CASES…", help="Case files, or folders of them.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Run cases and compare what the rules find with what each case says is right. Exit code 1 where one is wrong.
+
+    A file is a list of short cases of the rule it is named after (docs/rules/README.md), or one complete request with
+    `expected` beside it. Of a rule whose short cases are given, every band needs a firing, a silent and a missing case.
+
+    Example: cds-hooks rules check tests/cases/rules
+    """
+    console = Console(stderr=True)
+    checked: list[Checked] = []
+    files = list(_files(cases))
+    for path in track(files, "cases", console=console, disable=as_json or not console.is_terminal):
+        try:
+            checked.extend(check_file(path))
+        except CaseFault as fault:
+            checked.append(Checked(path.name, (str(fault),)))
+    wrong = [each for each in checked if each.faults]
+    if as_json:
+        cases_said = [{"case": each.name, "faults": list(each.faults)} for each in checked]
+        typer.echo(orjson.dumps({"cases": cases_said, "wrong": len(wrong)}, option=orjson.OPT_INDENT_2))
+    else:
+        for each in wrong:
+            typer.echo(f"{each.name}: {'; '.join(each.faults)}")
+        typer.echo(f"{len(checked)} cases, {len(wrong)} wrong.")
+    if wrong or not checked:
+        raise typer.Exit(1)
+
+
+def lint() -> None:
+    """Check the files of all rules: form, words, codes, lengths, what is unsafe to offer. Exit code 1 if one is wrong.
+
+    Example: cds-hooks rules lint
+    """
+    families = rule_families()
+    faults = [fault for family in families for fault in lint_family(family)]
+    for fault in faults:
+        typer.echo(fault)
+    if faults:
+        typer.echo(f"{len(faults)} wrong.")
+        raise typer.Exit(1)
+    typer.echo(f"{len(all_rule_versions())} rules in {len(families)} families.\nNothing wrong.")
+
+
+def _files(given: list[Path]) -> Iterator[Path]:
+    for path in given:
+        if path.is_dir():
+            yield from sorted(path.rglob("*.json"))
+        else:
+            yield path

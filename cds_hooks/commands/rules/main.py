@@ -1,0 +1,231 @@
+"""`cds-hooks rules`: lists, shows and approves the medication rules, and counts what they did."""
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import orjson
+import typer
+from msgspec import to_builtins
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from cards.rules.engine.governance import NEEDS_NOTE, Approval, RuleVersion, SiteRules, all_rule_versions
+from cards.rules.engine.page import rule_page
+from cds_hooks.commands.record_access import record_url
+from cds_hooks.commands.rules.check import check, lint
+from cds_hooks.commands.rules.simulate import simulate_folder
+from cds_hooks.governance import RulesFileError, read_rules_file
+from cds_hooks.governance.rule_counts import RuleCounts, count_rules
+from cds_hooks.governance.rules_file import read_review, write_approvals
+from cds_hooks.settings import settings
+from cds_hooks.storage.decision import RecordUnavailable
+from cds_hooks.web.rule_page import approval_status
+
+app = typer.Typer(no_args_is_help=True, help="Read, check, try out and approve the medication rules.")
+app.command("check")(check)
+app.command("lint")(lint)
+app.command("simulate")(simulate_folder)
+
+RulesFile = Annotated[
+    Path | None, typer.Option("--file", metavar="FILE", help="Rules file of the site; else CDS_RULES_FILE.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.command("list")
+def list_(
+    family: Annotated[str | None, typer.Option(help="Of this family only.")] = None,
+    file: RulesFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the rules: sources, how they were checked, when they were reviewed, and whether they may speak here.
+
+    Example: cds-hooks rules list --family renal
+    """
+    with _said_in_a_sentence():
+        site = _site(file)
+    found = [each for each in all_rule_versions().values() if family in (None, each.table.family)]
+    if not found:
+        families = sorted({each.table.family for each in all_rule_versions().values()})
+        typer.echo(f"There is no family {family}; there are {', '.join(families)}.", err=True)
+        raise typer.Exit(1)
+    if as_json:
+        _print_json([_summary(each, site) for each in found])
+        return
+    console = Console(highlight=False, soft_wrap=True)
+    for each in found:
+        _draw(console, _summary(each, site))
+    console.print("Bands from top to bottom: c critical, w warning, i info, s silent on purpose.")
+
+
+def _draw(console: Console, said: dict[str, Any]) -> None:
+    bands = " ".join(band["indicator"][0] for band in said["bands"])
+    console.print(f"[bold]{said['id']}[/bold] ({bands}), version {said['version']}: {said['title']}")
+    console.print(f"  Checked: {said['verified']} ({said['verified_on']}). Family reviewed {said['reviewed']}.")
+    console.print(f"  Here: {said['here']}.")
+    console.print(f"  Sources: {'; '.join(one['label'] for one in said['evidence'])}.")
+
+
+@app.command()
+def show(
+    rule: Annotated[str, typer.Argument(metavar="RULE", help="Its id.")],
+    file: RulesFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show one rule as a pharmacist reads it: bands, conditions, texts, suggestions, sources, approval.
+
+    Example: cds-hooks rules show renal-metformin
+    """
+    version = _version(rule)
+    with _said_in_a_sentence():
+        site = _site(file)
+    if as_json:
+        _print_json(_summary(version, site) | {"declared": to_builtins(version.rule)})
+        return
+    typer.echo(rule_page(version.rule, version.table))
+    typer.echo(f"Version {version.digest}. Here: {_summary(version, site)['here']}.")
+
+
+@app.command("to-review")
+def to_review(file: RulesFile = None) -> None:
+    """Print the rules that are not approved at this site, as a list for `rules approve --all-reviewed`.
+
+    One line for each: id, version, and behind `|` the note, which a rule that still needs a label check must have. Take
+    out what you do not approve.
+
+    Example: cds-hooks rules to-review > to-review.txt
+    """
+    with _said_in_a_sentence():
+        site = _site(file)
+    for each in site.not_approved(all_rule_versions().values()):
+        needs_note = " |" if each.rule.audit.verified == NEEDS_NOTE else ""
+        typer.echo(f"# {each.rule.title}\n{each.rule.id} {each.digest}{needs_note}")
+
+
+@app.command()
+def approve(
+    name: Annotated[str, typer.Option(help="Who has read the rule and answers for it.")],
+    role: Annotated[str, typer.Option(help="As what: pharmacist, medication safety officer …")],
+    rule: Annotated[str | None, typer.Argument(metavar="RULE", help="Its id.")] = None,
+    version: Annotated[str | None, typer.Option(help="The version that was read, as `rules show` prints it.")] = None,
+    note: Annotated[str, typer.Option(help="What was checked; needed where a rule still needs a label check.")] = "",
+    all_reviewed: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Approve all rules of this list, which `rules to-review` prints."),
+    ] = None,
+    file: RulesFile = None,
+) -> None:
+    """Let a version of a rule speak at this site. It is written into the rules file, with the date.
+
+    With --all-reviewed every version that a list names is approved in one act; a list that is wrong in one line changes
+    nothing.
+
+    Example: cds-hooks rules approve renal-metformin --version 0123456789abcdef --name "A. Person" --role pharmacist
+    """
+    path = file or settings().rules_file
+    if path is None:
+        typer.echo("Give the site's rules file with --file or CDS_RULES_FILE.", err=True)
+        raise typer.Exit(2)
+    on = datetime.now(UTC).date()
+    if all_reviewed is not None:
+        with _said_in_a_sentence():
+            approvals = read_review(all_reviewed, name, role, on)
+            write_approvals(path, approvals)
+        typer.echo(f"{path}: {len(approvals)} rules may speak, approved by {name} ({role}) on {on}.")
+        return
+    if rule is None or version is None:
+        typer.echo("Name a RULE and its --version, or a list with --all-reviewed.", err=True)
+        raise typer.Exit(2)
+    _version(rule)
+    approval = Approval(rule, version, name, role, on, note)
+    with _said_in_a_sentence():
+        write_approvals(path, [approval])
+    typer.echo(f"{path}: {rule} may speak in version {version}, approved by {name} ({role}) on {approval.on}.")
+
+
+@app.command()
+def stats(
+    limit: Annotated[int, typer.Option(min=1, help="Of so many decisions, the newest.")] = 10_000,
+    database: Annotated[
+        str | None,
+        typer.Option("--database", metavar="URL", help="SQLAlchemy URL of the record; else CDS_DATABASE_URL."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Count from the record what each rule said, would have said in shadow, and how clinicians answered.
+
+    Example: cds-hooks rules stats --limit 1000
+    """
+    with _said_in_a_sentence():
+        counts = count_rules(record_url(database), limit)
+    if as_json:
+        _print_json([_counted(each) for each in counts])
+        return
+    if not counts:
+        typer.echo("No decision in the record is about a medication rule.")
+        return
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for column in ("rule", "spoke", "shadow", "off", "answered before", "accepted", "overridden", "reasons"):
+        table.add_column(column, justify="left" if column in ("rule", "reasons") else "right", overflow="fold")
+    for each in counts:
+        reasons = ", ".join(f"{reason} {number}" for reason, number in each.reasons.most_common(3))
+        figures = (each.spoke, each.shadow, each.switched_off, each.acknowledged, each.accepted, each.overridden)
+        table.add_row(each.rule, *map(str, figures), reasons)
+    Console().print(table)
+
+
+def _summary(version: RuleVersion, site: SiteRules) -> dict[str, Any]:
+    rule = version.rule
+    return {
+        "id": rule.id,
+        "family": version.table.family,
+        "title": rule.title,
+        "version": version.digest,
+        "verified": rule.audit.verified,
+        "verified_by": rule.audit.source,
+        "verified_on": rule.audit.date,
+        "reviewed": version.table.reviewed,
+        "status": version.table.status,
+        "here": approval_status(version, site, needs_approval=settings().trust_file is not None),
+        "bands": [{"id": band.id, "indicator": band.indicator} for band in rule.bands],
+        "evidence": [
+            {"label": one.label, "document": one.document, "organisation": one.organisation, "year": one.year}
+            for one in rule.evidence
+        ],
+    }
+
+
+def _counted(each: RuleCounts) -> dict[str, Any]:
+    names = ("rule", "spoke", "shadow", "switched_off", "acknowledged", "accepted", "overridden")
+    return {name: getattr(each, name) for name in names} | {"reasons": dict(Counter(each.reasons))}
+
+
+def _version(rule: str) -> RuleVersion:
+    found = all_rule_versions().get(rule)
+    if found is None:
+        typer.echo(f"There is no rule {rule}; cds-hooks rules list shows those there are.", err=True)
+        raise typer.Exit(1)
+    return found
+
+
+def _site(file: Path | None) -> SiteRules:
+    path = file or settings().rules_file
+    return read_rules_file(path) if path is not None else SiteRules()
+
+
+@contextmanager
+def _said_in_a_sentence() -> Iterator[None]:
+    try:
+        yield
+    except (RulesFileError, RecordUnavailable) as error:
+        typer.echo(f"{str(error)[0].upper()}{str(error)[1:]}.", err=True)
+        raise typer.Exit(1) from error
+
+
+def _print_json(value: Any) -> None:
+    typer.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2))

@@ -1,0 +1,66 @@
+"""`cds-hooks settings`: every setting that is in force, and where it comes from."""
+
+from typing import Annotated, Any
+
+import orjson
+import typer
+from pydantic import SecretStr
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+from cds_hooks.settings import Settings, settings
+
+
+def show_settings(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    changed: Annotated[bool, typer.Option("--changed", help="Only those that the environment sets.")] = False,
+) -> None:
+    """Print every setting that is in force, and where it comes from; secrets and passwords are hidden.
+
+    Exit code 2, and a sentence for each mistake, where a CDS_ variable is no setting or its value makes no sense.
+
+    Example: cds-hooks settings --changed
+    """
+    rows = [row for row in settings_in_force(settings()) if row["from"] == "environment" or not changed]
+    if as_json:
+        typer.echo(orjson.dumps(rows, option=orjson.OPT_INDENT_2))
+        return
+    table = Table("setting", "value", "from", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for row in rows:
+        value = "not set" if row["value"] is None else str(row["value"])
+        table.add_row(row["name"], Text(value, overflow="fold"), row["from"])
+    Console(highlight=False).print(table if rows else "The environment sets nothing; every setting has its default.")
+
+
+def settings_in_force(configured: Settings) -> list[dict[str, Any]]:
+    """Name, value and origin (`environment` or `default`) of each setting."""
+    return [
+        {
+            "name": f"CDS_{name.upper()}",
+            "value": _shown(name, getattr(configured, name)),
+            "from": "environment" if name in configured.model_fields_set else "default",
+        }
+        for name in Settings.model_fields
+    ]
+
+
+def _shown(name: str, value: object) -> object:
+    if isinstance(value, SecretStr):
+        return "(hidden)"
+    if name == "database_url":
+        return _without_password(str(value))
+    return value if value is None or isinstance(value, bool | int | float) else str(value)
+
+
+def _without_password(url: str) -> str:
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        return "(hidden: this is no SQLAlchemy URL)"
+    # a password may stand in the query, too
+    hidden = {key: "***" if "password" in key or "key" in key else given for key, given in parsed.query.items()}
+    return parsed.set(query=hidden).render_as_string(hide_password=True)

@@ -1,0 +1,241 @@
+"""A JSON document under test: it is read strictly, every value knows its place, and a fault names that place."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final, Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """What a body holds: its value, or in words why it is no JSON; `repeated` names members that stand twice."""
+
+    value: Any = None
+    problem: str = ""
+    repeated: tuple[str, ...] = ()
+
+
+def parse_json(body: bytes) -> Document:
+    """The document in these bytes; never raises."""
+    repeated: list[str] = []
+
+    def members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        names = [name for name, _ in pairs]
+        repeated.extend(name for name in set(names) if names.count(name) > 1)
+        return dict(pairs)
+
+    try:
+        value = json.loads(body.decode("utf-8"), parse_constant=_refused, object_pairs_hook=members)
+    except (ValueError, RecursionError) as error:
+        return Document(problem=str(error) or "nested too deeply")
+    return Document(value, repeated=tuple(sorted(repeated)))
+
+
+def _refused(constant: str) -> Any:
+    raise ValueError(f"{constant} is no JSON number")
+
+
+Level = Literal["must", "should"]
+MUST: Final = "must"
+SHOULD: Final = "should"
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One breach: what was found, where in the document (`cards[0].summary`), and in the answer to which request.
+
+    `row` is given where it is another than the first row of the check, such as the field of one hook.
+    """
+
+    found: str
+    place: str = ""
+    request: str = ""
+    row: str = ""
+
+
+class NotTested(Exception):
+    """A check could not be tried on this server; the message says what was missing."""
+
+
+def observe(seen: object, otherwise: str) -> None:
+    """Raises NotTested with the reason `otherwise` unless something was seen: only what was observed holds."""
+    if not seen:
+        raise NotTested(otherwise)
+
+
+ABSENT: Final = object()
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One JSON value; `place` is its path, `parent` what holds it, `name` the member or position it has there."""
+
+    value: Any
+    place: str = ""
+    parent: Node | None = None
+    name: str | int = ""
+
+    @property
+    def absent(self) -> bool:
+        """Whether the member is not there at all (null is there)."""
+        return self.value is ABSENT
+
+    def at(self, name: str) -> Node:
+        """The member of this name; its value is ABSENT where there is none."""
+        value = self.value.get(name, ABSENT) if isinstance(self.value, dict) else ABSENT
+        return Node(value, f"{self.place}.{name}" if self.place else name, self, name)
+
+    def has(self, name: str) -> bool:
+        """Whether there is a member of this name."""
+        return isinstance(self.value, dict) and name in self.value
+
+    def members(self) -> Iterator[Node]:
+        """The members of an object, or the items of an array."""
+        if isinstance(self.value, dict):
+            for name in self.value:
+                yield self.at(name)
+        elif isinstance(self.value, list):
+            for position, item in enumerate(self.value):
+                yield Node(item, f"{self.place}[{position}]", self, position)
+
+    def objects(self, name: str) -> Iterator[Node]:
+        """The items of the array of this name that are objects."""
+        for item in self.at(name).items():
+            if isinstance(item.value, dict):
+                yield item
+
+    def items(self) -> Iterator[Node]:
+        """The items where this is an array."""
+        if isinstance(self.value, list):
+            yield from self.members()
+
+    def text(self, name: str) -> str:
+        """The member of this name where it is a string, else an empty one."""
+        value = self.at(name).value
+        return value if isinstance(value, str) else ""
+
+    def fault(self, found: str) -> Fault:
+        """A fault at this place."""
+        return Fault(found, self.place)
+
+
+def quoted(value: Any) -> str:
+    """A JSON value as a finding quotes it: short."""
+    if value is ABSENT:
+        return "missing"
+    text = repr(value) if isinstance(value, str | int | float | None) else type(value).__name__
+    return text if len(text) <= 60 else f"{text[:57]}…"
+
+
+class Subject(StrEnum):
+    """What a check of a document looks at."""
+
+    DISCOVERY = "discovery document"
+    ENTRY = "service in discovery"
+    PREFETCH = "prefetch of a service"
+    TEMPLATE = "prefetch template"
+    RESPONSE = "response"
+    CARD = "card"
+    SOURCE = "source"
+    CODING = "Coding"
+    OVERRIDE_REASON = "override reason"
+    SUGGESTION = "suggestion"
+    ACTION = "action"
+    SUGGESTED_ACTION = "action of a suggestion"
+    SYSTEM_ACTION = "system action"
+    LINK = "link"
+    EXTENSION = "extension"
+    MEMBER = "member"
+
+
+_DEFINED = {
+    Subject.DISCOVERY: "services extension",
+    Subject.ENTRY: "hook title description id prefetch usageRequirements version hookVersion extension",
+    Subject.RESPONSE: "cards systemActions extension",
+    Subject.CARD: "uuid summary detail indicator source suggestions selectionBehavior overrideReasons links extension",
+    Subject.SOURCE: "label url icon topic extension",
+    Subject.SUGGESTION: "label uuid isRecommended actions actionSelectionBehavior extension",
+    Subject.ACTION: "type description resource resourceId extension",
+    Subject.LINK: "label url type appContext autolaunchable extension",
+}
+DEFINED: Final = {subject: frozenset(names.split()) for subject, names in _DEFINED.items()}
+
+Parts = Iterator[tuple[Subject, Node]]
+
+
+def parts_of(subject: Subject, node: Node) -> Parts:
+    """This document and all it holds that a check can be about, each with what it is."""
+    yield subject, node
+    yield from _inner(subject, node)
+    if isinstance(node.value, dict) and subject in DEFINED and node.has("extension"):
+        yield Subject.EXTENSION, node.at("extension")
+    if node.parent is None:
+        yield from ((Subject.MEMBER, member) for member in _members(node))
+
+
+def _inner(subject: Subject, node: Node) -> Parts:
+    match subject:
+        case Subject.DISCOVERY:
+            yield from _each(Subject.ENTRY, node.objects("services"))
+        case Subject.ENTRY:
+            yield from parts_of(Subject.PREFETCH, node.at("prefetch"))
+        case Subject.PREFETCH if isinstance(node.value, dict):
+            for template in node.members():
+                if isinstance(template.value, str):
+                    yield Subject.TEMPLATE, template
+        case Subject.RESPONSE:
+            yield from _each(Subject.CARD, node.objects("cards"))
+            yield from _each(Subject.SYSTEM_ACTION, node.objects("systemActions"))
+        case Subject.CARD:
+            yield from _card(node)
+        case Subject.SOURCE if isinstance(node.at("topic").value, dict):
+            yield Subject.CODING, node.at("topic")
+        case Subject.SUGGESTION:
+            yield from _each(Subject.SUGGESTED_ACTION, node.objects("actions"))
+        case Subject.SUGGESTED_ACTION | Subject.SYSTEM_ACTION:
+            yield from parts_of(Subject.ACTION, node)
+        case Subject.OVERRIDE_REASON:
+            yield Subject.CODING, node
+        case _:
+            pass
+
+
+def _card(card: Node) -> Parts:
+    if isinstance(card.at("source").value, dict):
+        yield from parts_of(Subject.SOURCE, card.at("source"))
+    yield from _each(Subject.OVERRIDE_REASON, card.objects("overrideReasons"))
+    yield from _each(Subject.SUGGESTION, card.objects("suggestions"))
+    yield from _each(Subject.LINK, card.objects("links"))
+
+
+def _each(subject: Subject, nodes: Iterator[Node]) -> Parts:
+    for node in nodes:
+        yield from parts_of(subject, node)
+
+
+def _members(node: Node) -> Iterator[Node]:
+    """The document and every value in it, but nothing below an extension: what stands there is agreed elsewhere."""
+    yield node
+    for member in node.members():
+        if is_extension(member):
+            yield member
+        else:
+            yield from _members(member)
+
+
+def is_extension(node: Node) -> bool:
+    """Whether this is the extension of CDS Hooks (an object beside defined members), not one inside a FHIR resource."""
+    return node.name == "extension" and not in_resource(node)
+
+
+def in_resource(node: Node) -> bool:
+    """Whether this value stands in a FHIR resource that an action carries."""
+    above = node.parent
+    while above is not None:
+        if above.name == "resource":
+            return True
+        above = above.parent
+    return False

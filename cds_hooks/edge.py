@@ -1,0 +1,233 @@
+"""The HTTP protocol of the server with bounds on what no application sees: heads, connections, unread answers.
+
+uvicorn reads heads of any size, keeps connections that never send one, and lets trailers and answers that nobody reads
+grow. Each of these is bounded here, counted (`cds_edge_refused` in /metrics), and logged once a minute at most:
+
+head          431   more than 64 KB or 100 fields before the body; trailers and chunk extensions count as well
+request-line  414   an address of more than 8 KB
+malformed     400   no HTTP
+slow-head     408   no complete head within `CDS_HEAD_SECONDS`, from the first moment or from the last answer
+idle          -     no byte within that time
+slow-reader   -     an answer not taken within `CDS_ANSWER_SECONDS`: the connection is cut
+connections   -     as many connections as `CDS_CONNECTIONS`, or as there are descriptors for: those that have waited
+                    the longest without a request are closed; where all have one, the new connection is (503)
+"""
+
+import asyncio
+import resource
+from collections import Counter
+from collections.abc import Callable
+from time import monotonic
+from typing import Any, ClassVar, Final
+
+import httptools
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from cds_hooks.errors import HookError, operation_outcome
+from cds_hooks.logs import log
+
+MOST_HEAD_BYTES: Final = 64 * 1024
+MOST_REQUEST_LINE_BYTES: Final = 8 * 1024
+MOST_FIELDS: Final = 100
+_MOST_DESCRIPTORS: Final = 65_536
+_SWEEP_SECONDS: Final = 0.5
+_LOG_SECONDS: Final = 60.0
+_CLOSED_AT_ONCE: Final = 16
+"""A sixteenth of the connections is closed at once where there are too many, so that the search for them is rare."""
+
+_REASONS: Final = {
+    "head": (431, "Request Header Fields Too Large", "The head of the request is larger than what is read here."),
+    "request-line": (414, "URI Too Long", "The address is longer than what is read here."),
+    "malformed": (400, "Bad Request", "This is no HTTP request."),
+    "slow-head": (408, "Request Timeout", "The head of the request did not arrive in time."),
+    "connections": (503, "Service Unavailable", "The server has as many connections as it can have. Try again."),
+}
+
+
+def raise_descriptor_limit() -> None:
+    """Lets this process, and those it starts, open as many files and connections as the system allows (65,536)."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _MOST_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _MOST_DESCRIPTORS)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def connections_within(wanted: int) -> int:
+    """As many connections as wanted, or as three quarters of the descriptors: FHIR servers and the record need some."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return wanted if soft == resource.RLIM_INFINITY else max(1, min(wanted, soft * 3 // 4))
+
+
+class EdgeLimits:
+    """The bounds of one server process, and its open connections."""
+
+    def __init__(
+        self,
+        most_connections: int,
+        head_seconds: float,
+        answer_seconds: float,
+        count: Callable[[str], None] = lambda _reason: None,
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
+        self.most_connections = most_connections
+        self.head_seconds = head_seconds
+        self.answer_seconds = answer_seconds
+        self.clock = clock
+        self.connections: set[BoundedHttp] = set()
+        self._count = count
+        self._unlogged: Counter[str] = Counter()
+        self._logged_at: dict[str, float] = {}
+
+    def refuse(self, reason: str) -> None:
+        """Counts a refusal; the log has one line a minute for each reason, with how many there were."""
+        self._count(reason)
+        self._unlogged[reason] += 1
+        now = self.clock()
+        if now - self._logged_at.get(reason, -_LOG_SECONDS) >= _LOG_SECONDS:
+            self._logged_at[reason] = now
+            log().warning("connection refused", reason=reason, count=self._unlogged.pop(reason))
+
+    def take(self, connection: "BoundedHttp") -> bool:
+        """Whether there is room for a connection, after others were closed for it where that was necessary."""
+        if len(self.connections) >= self.most_connections:
+            waiting = sorted((each for each in self.connections if each.is_waiting), key=lambda each: each.since)
+            for each in waiting[: self.most_connections // _CLOSED_AT_ONCE + 1]:
+                self.refuse("connections")
+                each.cut()
+            if not waiting:
+                return False
+        self.connections.add(connection)
+        return True
+
+    async def keep_sweeping(self) -> None:
+        """Ends, until cancelled, the connections that take too long."""
+        while True:
+            await asyncio.sleep(_SWEEP_SECONDS)
+            now = self.clock()
+            for connection in list(self.connections):
+                connection.sweep(now)
+
+
+class BoundedHttp(HttpToolsProtocol):
+    """uvicorn's protocol with bounds; the limits are those of the app (`app.edge`)."""
+
+    _unbounded: ClassVar = EdgeLimits(1_000_000, 3600, 3600)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.edge: EdgeLimits = getattr(self.app, "edge", self._unbounded)
+        self.since = self.edge.clock()
+        self._unsent_since: float | None = None
+        self._quiet_bytes = 0
+        self._body_came = False
+        self._reads_head = True
+        self._refusal = "malformed"
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether no request is being answered: a head is waited for, or the rest of a body that nobody reads."""
+        return (self.cycle is None or self.cycle.response_complete) and not self.pipeline
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as in uvicorn
+        """Takes the connection, or refuses it where there are too many."""
+        super().connection_made(transport)
+        if not self.edge.take(self):
+            self._refuse("connections")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection has ended."""
+        self.edge.connections.discard(self)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """What came in; ends the connection where too much came without any of a body."""
+        self._unset_keepalive_if_required()
+        self._body_came = False
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserError:  # also what `_stop` raises
+            self._refuse(self._refusal)
+            return
+        except httptools.HttpParserUpgrade:
+            pass  # no other protocol is spoken here: the request is answered as HTTP
+        self._quiet_bytes = 0 if self._body_came else self._quiet_bytes + len(data)
+        if self._quiet_bytes > MOST_HEAD_BYTES and self.parser is not None and not self.transport.is_closing():
+            self._refuse("head")
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        self._reads_head = True
+        super().on_message_begin()
+
+    def on_url(self, url: bytes) -> None:
+        """A part of the address."""
+        super().on_url(url)
+        if len(self.url) > MOST_REQUEST_LINE_BYTES:
+            self._stop("request-line")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A field of the head; those of a trailer are not kept."""
+        if self._reads_head:
+            super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """The head is complete: from here on the application answers, and bounds the body."""
+        self._reads_head = False
+        fields = self.headers
+        if len(fields) > MOST_FIELDS or sum(len(name) + len(value) for name, value in fields) > MOST_HEAD_BYTES:
+            self._stop("head")
+        self._quiet_bytes = 0
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """A part of the body."""
+        self._body_came = True
+        super().on_body(body)
+
+    def on_response_complete(self) -> None:
+        """A request is answered; the next head is waited for."""
+        self.since = self.edge.clock()
+        self._quiet_bytes = 0
+        super().on_response_complete()
+
+    def sweep(self, now: float) -> None:
+        """Ends the connection where its head, or whoever reads its answer, is too slow."""
+        if self.transport.get_write_buffer_size() == 0:
+            self._unsent_since = None
+        elif self._unsent_since is None:
+            self._unsent_since = now
+        elif now - self._unsent_since > self.edge.answer_seconds:
+            self.edge.refuse("slow-reader")
+            self.cut()
+            return
+        if self.is_waiting and now - self.since > self.edge.head_seconds and not self.transport.is_closing():
+            # to a connection that never said anything an answer would be one to a later question
+            self._refuse("slow-head" if self._quiet_bytes else "idle")
+
+    def cut(self) -> None:
+        """Ends the connection at once, whatever is still to be sent."""
+        self.edge.connections.discard(self)
+        self.transport.abort()
+
+    def _stop(self, reason: str) -> None:
+        self._refusal = reason
+        raise ValueError(reason)  # the parser stops and raises an HttpParserError
+
+    def _refuse(self, reason: str) -> None:
+        """Answers where nothing is being answered, and closes."""
+        self.edge.refuse(reason)
+        if self.is_waiting and reason in _ANSWERS:
+            self.transport.write(_ANSWERS[reason])
+        self.transport.close()
+
+
+def _answer(status: int, phrase: str, text: str) -> bytes:
+    body = operation_outcome(HookError(text))
+    head = (
+        f"HTTP/1.1 {status} {phrase}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+        "Cache-Control: no-store\r\nConnection: close\r\n\r\n"
+    )
+    return head.encode() + body
+
+
+_ANSWERS: Final = {reason: _answer(*words) for reason, words in _REASONS.items()}

@@ -1,0 +1,272 @@
+"""Fetches what a call's prefetch lacks from the client's FHIR server, within one time budget."""
+
+import asyncio
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date
+from time import perf_counter
+from typing import Any, Final
+
+from cds_hooks.prefetch import FetchCost, KeyState, PrefetchState
+from cds_hooks.prefetch.gaps import (
+    NO_SERVER,
+    NO_SUCH_PATIENT,
+    NO_TOKEN,
+    OTHER_SUBJECT,
+    GapReason,
+    gap_reason,
+    gap_reason_of_refusal,
+    known_token_values,
+    query_for_gap,
+    still_missing,
+    without_answered_gaps,
+)
+from cds_hooks.prefetch.medications import (
+    MOST_MEDICATIONS,
+    ORDER_TYPES,
+    REFERRED_MEDICATIONS_KEY,
+    medication_search,
+    missing_medications,
+)
+from cds_hooks.protocol.request import CDSRequest
+from cds_hooks.security.client import TrustedClient
+from cds_hooks.security.connections import OutboundRefused
+from cds_hooks.security.outbound import FhirBase
+from cds_hooks.security.trust import Trust
+from fhir.client import FetchError, FetchLimits, FetchResult, FhirClient, Query
+from fhir.client.query import Read, Search
+from fhir.record.refusal import Refusal
+from fhir.record.resources import Bundle
+
+# A Medication may be a mixture of Medications, and these of others; nobody needs more, and a circle must end.
+_DEEPEST_MIXTURE: Final = 3
+
+
+@dataclass(slots=True)
+class _Job:
+    """One query, for all the keys that ask for the same; or a given Bundle of which the next pages are wanted."""
+
+    what: Query | Bundle
+    states: list[KeyState] = field(default_factory=list)
+
+
+class PrefetchFill:
+    """The prefetch of one call while its gaps are being filled."""
+
+    def __init__(
+        self,
+        fhir: FhirClient,
+        request: CDSRequest,
+        state: PrefetchState,
+        today: date,
+        protocol: str,
+        keeping: Collection[str] = (),
+    ) -> None:
+        self._fhir = fhir
+        self._keeping = keeping
+        self.bodies: list[bytes] = []
+        self._request = request
+        self._today = today
+        self._protocol = protocol
+        self.values: dict[str, Any] = dict(request.prefetch)
+        self.states: dict[str, KeyState] = {each.template.key: each for each in state.states}
+        self.refusals: list[Refusal] = []
+        self._products_asked: set[str] = set()
+        self._products_ended: GapReason | None = None
+
+    async def fill_keys(self) -> None:
+        """Asks for everything that is missing at the same time; then for what could only be looked up by that."""
+        waiting = [each for each in self.states.values() if each.is_gap]
+        while waiting:
+            names = {each.template.key for each in waiting}
+            ready = [each for each in waiting if names.isdisjoint(each.template.needs)]
+            waiting = [each for each in waiting if not names.isdisjoint(each.template.needs)]
+            await self._fill(ready)
+
+    async def _fill(self, gaps: list[KeyState]) -> None:
+        values = known_token_values(self._request, self.states.values(), self.values, self._today)
+        jobs: dict[Query | str, _Job] = {}
+        for gap in gaps:
+            if gap.cause == "next-page":
+                jobs.setdefault(gap.sent_as, _Job(self._request.prefetch[gap.sent_as])).states.append(gap)
+                continue
+            found = query_for_gap(gap, values, self._protocol)
+            if isinstance(found, KeyState):
+                self._keep(found)
+            else:
+                jobs.setdefault(found, _Job(found)).states.append(gap)
+        await asyncio.gather(*(self._run(job) for job in jobs.values()))
+
+    async def _run(self, job: _Job) -> None:
+        started = perf_counter()
+        template = job.states[0].template
+        keeps = template.resource in self._keeping
+        try:
+            if isinstance(job.what, Bundle):
+                found = await self._fhir.fetch_remaining_pages(job.what, template.key, keeps=keeps)
+            else:
+                found = await self._fhir.fetch(job.what, template.key, keeps=keeps)
+        except FetchError as error:
+            self._remember_products(job, error)
+            for state in job.states:
+                self._keep(still_missing(state, gap_reason(error)))
+        else:
+            if found.value is None and isinstance(job.what, Read) and job.what.type == "Patient":
+                # a patient without a Patient is not one whose age is unknown: the call is at the wrong server
+                for state in job.states:
+                    self._keep(still_missing(state, NO_SUCH_PATIENT))
+                return
+            self._remember_products(job, found.ended)
+            self._take(job, found, (perf_counter() - started) * 1000)
+
+    def _take(self, job: _Job, found: FetchResult, milliseconds: float) -> None:
+        self.refusals += found.refusals
+        self.bodies += found.bodies
+        given = 1 if isinstance(job.what, Bundle) else 0  # the page that the client sent
+        cost = FetchCost(round(milliseconds, 1), found.pages - given, found.bytes, _count(found.value))
+        for state in job.states:
+            if given:
+                self.values[state.sent_as] = found.value
+                state = replace(state, state="given", cost=cost if found.bytes else None, reason="", cause="")
+            else:
+                self.values[state.template.key] = found.value
+                state = replace(state, state="fetched", cost=cost, reason="", cause="", text="the first pages only")
+            self._keep(state if found.ended is None else _in_part(state, gap_reason(found.ended)))
+
+    def _remember_products(self, job: _Job, error: FetchError | None) -> None:
+        """A client of 3.0 has keys for the Medications that orders refer to: these are not asked for twice."""
+        if isinstance(job.what, Search) and job.what.type == "Medication":
+            self._products_asked.update(*(value.split(",") for name, value in job.what.parameters if name == "_id"))
+            self._products_ended = self._products_ended if error is None else gap_reason(error)
+
+    def _keep(self, state: KeyState) -> None:
+        self.states[state.template.key] = state
+
+    async def fill_medications(self) -> None:
+        """The Medications that orders, drafts and mixtures refer to: one search for each depth."""
+        orders = [each for each in self.states.values() if each.template.resource in ORDER_TYPES]
+        asked = self._products_asked
+        missing = [each for each in missing_medications(self._request, self.values) if each in asked]
+        if missing and self._products_ended is not None:
+            self._only_referred_to(len(missing), orders, self._products_ended)
+            return
+        for depth in range(_DEEPEST_MIXTURE if orders else 0):
+            ids = [each for each in missing_medications(self._request, self.values) if each not in asked][
+                :MOST_MEDICATIONS
+            ]
+            if not ids:
+                return
+            asked.update(ids)
+            ended = await self._fetch_medications(ids, f"{REFERRED_MEDICATIONS_KEY} {depth + 1}")
+            if ended is not None:
+                self._only_referred_to(len(ids), orders, ended)
+                return
+
+    def _only_referred_to(self, count: int, orders: list[KeyState], ended: GapReason) -> None:
+        text = f"{count} medications are only referred to"
+        for state in orders:
+            if state.known and not state.reason:
+                self._keep(_in_part(replace(state, text=text), ended))
+
+    async def _fetch_medications(self, ids: list[str], key: str) -> GapReason | None:
+        try:
+            found = await self._fhir.fetch(medication_search(ids), "medications")
+        except FetchError as error:
+            return gap_reason(error)
+        self.refusals += found.refusals
+        self.values[key] = found.value
+        return gap_reason(found.ended) if found.ended is not None else None
+
+
+def _in_part(state: KeyState, reason: GapReason) -> KeyState:
+    return replace(state, reason="partial", cause=reason.code, text=f"{state.text}; {reason.text}")
+
+
+def _count(value: Any) -> int:
+    return len(value.entry) if isinstance(value, Bundle) else int(value is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class FilledPrefetch:
+    """The prefetch with what was fetched, the state of every key, and what of it could not be read.
+
+    `bodies` are pages of the FHIR server as they came, of the types that were to be kept.
+    """
+
+    values: Mapping[str, Any]
+    state: PrefetchState
+    refusals: tuple[Refusal, ...] = ()
+    bodies: tuple[bytes, ...] = ()
+
+
+class PrefetchFetcher:
+    """For one hook call at a time; what several calls share are connections, never tokens or answers."""
+
+    def __init__(self, trust: Trust, milliseconds: int) -> None:
+        """`milliseconds` is the time for one call in the development profile; a trust file has it by client."""
+        self._trust = trust
+        self._milliseconds = milliseconds
+
+    async def fill(
+        self,
+        request: CDSRequest,
+        state: PrefetchState,
+        client: TrustedClient,
+        today: date,
+        protocol: str,
+        keeping: Collection[str] = (),
+    ) -> FilledPrefetch:
+        """Everything that is still missing, as far as it can be had in time.
+
+        Never an error: what cannot be had has its reason in the key's state, and the keys' policies judge by that.
+        `today` and `protocol` (the client's version of CDS Hooks) are for templates with dates.
+        `keeping` are the resource types whose JSON is to be kept as it came.
+        """
+        state = without_answered_gaps(request, state, today, protocol)
+        if not state.gaps and not missing_medications(request, request.prefetch):
+            return FilledPrefetch(request.prefetch, state)
+        try:
+            base, token = self._server(request, client)
+            http = self._trust.outbound.open(base, token)
+        except _NoServer as error:
+            return _unfilled(request, state, error.why)
+        except OutboundRefused as error:
+            return _unfilled(request, state, gap_reason_of_refusal(error))
+        started = perf_counter()
+        end = started + base.budgets.fetch_milliseconds / 1000
+        async with http:
+            bounds = FetchLimits(base.budgets.max_pages, base.budgets.max_response_bytes)
+            fhir = FhirClient(http, lambda: end - perf_counter(), bounds)
+            call = PrefetchFill(fhir, request, state, today, protocol, keeping)
+            await call.fill_keys()
+            await call.fill_medications()
+        milliseconds = round((perf_counter() - started) * 1000, 1)
+        states = tuple(call.states.values())
+        state = replace(state, states=states, milliseconds=milliseconds)
+        return FilledPrefetch(call.values, state, tuple(call.refusals), tuple(call.bodies))
+
+    def _server(self, request: CDSRequest, client: TrustedClient) -> tuple[FhirBase, str | None]:
+        authorization = request.fhir_authorization
+        if request.fhir_server is None or not request.fhir_server.strip():
+            raise _NoServer(NO_SERVER)
+        if authorization is not None and client.fhir_client_id not in (None, authorization.subject):
+            raise _NoServer(OTHER_SUBJECT)
+        base = self._trust.may_fetch(client, request.fhir_server)
+        if authorization is None and not base.open:
+            raise _NoServer(NO_TOKEN)  # every call to other servers carries one (checklist rows FHIR-01, FHIR-02)
+        if self._trust.development:
+            base = replace(base, budgets=replace(base.budgets, fetch_milliseconds=self._milliseconds))
+        return base, authorization.access_token if authorization is not None else None
+
+
+class _NoServer(Exception):
+    """There is no server to ask, or it may not be asked."""
+
+    def __init__(self, why: GapReason) -> None:
+        super().__init__(why.text)
+        self.why = why
+
+
+def _unfilled(request: CDSRequest, state: PrefetchState, reason: GapReason) -> FilledPrefetch:
+    states = tuple(still_missing(each, reason) if each.is_gap else each for each in state.states)
+    return FilledPrefetch(request.prefetch, replace(state, states=states))

@@ -1,0 +1,189 @@
+"""Inspects the prefetch of a call: which keys were sent, which came back empty, which are missing."""
+
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any, Final
+
+from cds_hooks.prefetch.state import MOST_WHOLE, KeyState, PrefetchState, State, Templates
+from cds_hooks.prefetch.template import Template
+from fhir.record.decoding import BrokenResource
+from fhir.record.refusal import Refusal
+from fhir.record.resources import Bundle, Observation, OperationOutcome
+from fhir.record.time import parse_time
+
+_ABSENT: Final = object()
+_HOUR_SECONDS: Final = 3600.0
+
+_NOT_SENT: Final = "not sent by the EHR"
+_NOT_RECOGNISED: Final = "not found in what the EHR sent"
+_FAILED: Final = "the EHR reports that it could not get them"
+_NO_RESOURCE: Final = "the EHR sent something that is no FHIR resource"
+_OTHER_KIND: Final = "the EHR sent something of another kind"
+_FIRST_PAGE: Final = "the EHR sent the first page only"
+
+
+def inspect_prefetch(prefetch: Mapping[str, Any], templates: Templates, as_of_epoch: float) -> PrefetchState:
+    """The state of every key; values are lean resources and Bundles, or None for null.
+
+    "Asked, none found" and "not asked" are two things: null and an empty Bundle are answers, an absent key is not. A
+    client may use its own key names: what a value holds then says which template it answers. A call that brings
+    everything costs nothing but the look: what follows from it is remembered.
+    """
+    pattern = "".join([_letter(prefetch.get(template.key, _ABSENT), template, as_of_epoch) for template in templates])
+    whole = templates.whole.get(pattern)
+    if whole is not None:
+        return whole
+    states = tuple(_states(prefetch, templates, as_of_epoch))
+    if "?" in pattern:
+        return PrefetchState(states, tuple(_failed_under_other_keys(prefetch, templates)))
+    found = PrefetchState(states)
+    if len(templates.whole) < MOST_WHOLE:
+        templates.whole[pattern] = found
+    return found
+
+
+def _letter(value: Any, template: Template, as_of_epoch: float) -> str:
+    """`g` for a whole answer, `n` for "none found", `?` for everything that needs a closer look."""
+    if value is None:
+        return "n"
+    if type(value) is template.type:
+        return "g"
+    if type(value) is not Bundle:
+        return "?"
+    entries = value.entry
+    if value.link and _next_of(value) is not None:
+        return "?"
+    if value.meta is not None and template.policy.is_old(_age_hours(value, as_of_epoch)):
+        return "?"
+    if not entries:
+        return "?" if value.total else "n"
+    if type(entries[0].resource) is not template.type or (value.total or 0) > len(entries):
+        return "?"
+    return "g"
+
+
+def _states(prefetch: Mapping[str, Any], templates: Templates, as_of_epoch: float) -> Iterator[KeyState]:
+    keys = {template.key for template in templates}
+    others = {key: value for key, value in prefetch.items() if key not in keys}
+    for template in templates:
+        value = prefetch.get(template.key, _ABSENT)
+        if value is _ABSENT:
+            yield _sent_among_others(template, prefetch, templates, as_of_epoch) or _not_sent(
+                template, others, as_of_epoch
+            )
+        else:
+            yield _sent(template, value, as_of_epoch)
+
+
+def _sent(template: Template, value: Any, as_of_epoch: float) -> KeyState:
+    if value is None:
+        return KeyState(template, "null")
+    if isinstance(value, BrokenResource) and value.resource_type == "resource":
+        return KeyState(template, "failed", "not-a-resource", text=_NO_RESOURCE)
+    if _has_failed(value):
+        return KeyState(template, "failed", "prefetch-failed", text=_FAILED)
+    if _is_empty(value):
+        return _whole(template, value, "null", as_of_epoch)
+    if not _holds(template, value) and not isinstance(value, BrokenResource):
+        return KeyState(template, "unobtainable", "other-kind", text=_OTHER_KIND)
+    return _whole(template, value, "given", as_of_epoch)
+
+
+def _whole(template: Template, value: Any, state: State, as_of_epoch: float, sent_as: str | None = None) -> KeyState:
+    """The state of an answer that is there: complete, or a part of it, or run too long ago."""
+    sent_as = sent_as or template.key
+    if not isinstance(value, Bundle):
+        return KeyState(template, state, sent_as=sent_as)
+    if _next_of(value) is not None:
+        return KeyState(template, state, "partial", "next-page", _FIRST_PAGE, sent_as)
+    if (value.total or 0) > len(value.entry):
+        text = f"the EHR sent {len(value.entry)} of {value.total}"
+        return KeyState(template, state, "partial", "cut", text, sent_as)
+    hours = _age_hours(value, as_of_epoch) if value.meta is not None else 0.0
+    if template.policy.is_old(hours):
+        text = f"the EHR looked it up {_ago(hours)} ago"
+        return KeyState(template, state, "old", "", text, sent_as)
+    return KeyState(template, state, sent_as=sent_as)
+
+
+def _sent_among_others(
+    template: Template, prefetch: Mapping[str, Any], templates: Templates, as_of_epoch: float
+) -> KeyState | None:
+    """What another of our keys brings of it that it was not asked for: weights among the laboratory results."""
+    for other in templates:
+        value = prefetch.get(other.key, _ABSENT)
+        if value is not _ABSENT and template.analytes and _holds_any(value, template.codes - other.codes):
+            return _whole(template, value, "given", as_of_epoch, other.key)
+    return None
+
+
+def _not_sent(template: Template, others: Mapping[str, Any], as_of_epoch: float) -> KeyState:
+    """What a client's own key names bring of it, by content."""
+    same_type = False
+    for key, value in others.items():
+        if not _holds(template, value):
+            continue
+        if not template.analytes or _holds_any(value, template.codes):
+            return _whole(template, value, "given", as_of_epoch, key)
+        same_type = True
+    if same_type:
+        return KeyState(template, "unobtainable", "not-sent", "not-recognised", _NOT_RECOGNISED)
+    return KeyState(template, "unobtainable", "not-sent", "", _NOT_SENT)
+
+
+def _failed_under_other_keys(prefetch: Mapping[str, Any], templates: Templates) -> Iterator[Refusal]:
+    keys = {template.key for template in templates}
+    for key, value in prefetch.items():
+        if key not in keys and value is not None and _has_failed(value):
+            text = f"prefetch.{key} failed at the client (OperationOutcome): treated as not known."
+            yield Refusal(f"prefetch.{key}", "prefetch-failed", text)
+
+
+def _resources(value: Any) -> Iterator[Any]:
+    if isinstance(value, Bundle):
+        for entry in value.entry:
+            yield from _resources(entry.resource)
+    elif value is not None:
+        yield value
+
+
+def _holds(template: Template, value: Any) -> bool:
+    return any(
+        type(each) is template.type or getattr(each, "resource_type", "") == template.resource
+        for each in _resources(value)
+    )
+
+
+def _holds_any(value: Any, codes: Collection[str]) -> bool:
+    return any(
+        coding.code in codes
+        for each in _resources(value)
+        if isinstance(each, Observation) and each.code is not None
+        for coding in each.code.coding
+    )
+
+
+def _has_failed(value: Any) -> bool:
+    if isinstance(value, OperationOutcome):
+        return True
+    if not isinstance(value, Bundle) or not value.entry:
+        return False
+    outcomes = [entry.resource for entry in value.entry if isinstance(entry.resource, OperationOutcome)]
+    return len(outcomes) == len(value.entry) and any(not outcome.says_none_found for outcome in outcomes)
+
+
+def _is_empty(value: Any) -> bool:
+    return not any(not isinstance(each, OperationOutcome) for each in _resources(value))
+
+
+def _next_of(bundle: Bundle) -> str | None:
+    return next((link.url for link in bundle.link if link.relation == "next" and link.url), None)
+
+
+def _age_hours(bundle: Bundle, as_of_epoch: float) -> float:
+    text = bundle.meta.lastUpdated if bundle.meta is not None else None
+    run_at = parse_time(text) if text else None
+    return 0.0 if run_at is None else (as_of_epoch - run_at.instant) / _HOUR_SECONDS
+
+
+def _ago(hours: float) -> str:
+    return f"{hours:.0f} hours" if hours < 48 else f"{hours / 24:.0f} days"

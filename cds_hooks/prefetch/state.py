@@ -1,0 +1,231 @@
+"""The state of every prefetch key in one call, and what follows from it: gaps, reasons, the note on cards."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final, Literal
+
+import msgspec
+from msgspec import structs
+
+from cards.card import Card
+from cds_hooks.errors import PreconditionFailed
+from cds_hooks.prefetch.template import TOKENS_OF_3, Template, check_template
+from fhir.record.refusal import Refusal
+
+State = Literal["given", "null", "failed", "fetched", "unobtainable"]
+"""given: the client sent it. null: the client asked and found none. failed: the client could not get it and said so.
+fetched: read from the FHIR server, found or not. unobtainable: neither sent nor to be had."""
+
+_KNOWN: Final = frozenset({"given", "null", "fetched"})
+_encode: Final = msgspec.json.Encoder().encode
+
+
+@dataclass(frozen=True, slots=True)
+class FetchCost:
+    """What reading one key from the FHIR server took; `resources` is how many came."""
+
+    milliseconds: float
+    pages: int
+    bytes: int
+    resources: int
+
+
+@dataclass(frozen=True, slots=True)
+class KeyState:
+    """One key of one call.
+
+    `reason` is why it is not known; where it is known, why not wholly so: "partial" or "old". `cause` is the code of
+    what stood in the way, `text` the same for a person. `sent_as` is the client's name for it.
+    """
+
+    template: Template
+    state: State
+    reason: str = ""
+    cause: str = ""
+    text: str = ""
+    sent_as: str = ""
+    cost: FetchCost | None = None
+
+    @property
+    def known(self) -> bool:
+        """Whether it was asked for and answered: if not, its absence means nothing (TRAP-04)."""
+        return self.state in _KNOWN
+
+    @property
+    def is_gap(self) -> bool:
+        """Whether a FHIR server could still give more of it."""
+        return not self.known or self.reason == "old" or self.cause == "next-page"
+
+    @property
+    def is_reported(self) -> bool:
+        """Whether the reason is shown to the clinician."""
+        return bool(self.reason) and self.template.policy.if_missing != "omit"
+
+
+@dataclass(frozen=True)
+class PrefetchState:
+    """The state of every prefetch key of a service in one call.
+
+    `other` are failures that came under keys of the client's own. `milliseconds` is the time from the first query to
+    the FHIR server to its last answer.
+    """
+
+    states: tuple[KeyState, ...]
+    other: tuple[Refusal, ...] = ()
+    milliseconds: float = 0.0
+
+    @cached_property
+    def known(self) -> frozenset[str]:
+        """The resource types and analytes that were looked up, whether or not something was found."""
+        return frozenset().union(*(each.template.brings for each in self.states if each.known))
+
+    @cached_property
+    def gaps(self) -> tuple[KeyState, ...]:
+        """The keys for which a FHIR server should be asked."""
+        return tuple(each for each in self.states if each.is_gap)
+
+    @cached_property
+    def refusals(self) -> tuple[Refusal, ...]:
+        """The keys that are not known or known only in part, for the reasons that the answer gives."""
+        is_reported = (each for each in self.states if each.is_reported)
+        return (
+            *self.other,
+            *(Refusal(f"prefetch.{each.template.key}", each.reason, _sentence_of(each)) for each in is_reported),
+        )
+
+    @cached_property
+    def note(self) -> str | None:
+        """The line that each card carries about data that was not available; None where all was."""
+        reported = [each for each in self.states if each.is_reported]
+        lines = (
+            f"**{start}** {_grouped(lacking)}."
+            for lack, (start, _) in _LACK_PHRASES.items()
+            if (lacking := [each for each in reported if _lack_of(each) == lack])
+        )
+        return " ".join(lines) or None
+
+    @cached_property
+    def basis(self) -> msgspec.Raw:
+        """JSON for the decision record: by key its state, or an object with state, reason and cost."""
+        return msgspec.Raw(_encode({each.template.key: _recorded(each) for each in self.states}))
+
+    @cached_property
+    def summary(self) -> str:
+        """The keys and their states, for the counters: `patient=given labs=null`."""
+        return " ".join(f"{each.template.key}={each.state}" for each in self.states)
+
+    def require(self, key: str) -> None:
+        """Require that this key is known.
+
+        Raises:
+            PreconditionFailed: It is not known; answered 412 with what is missing, why, and what to send.
+        """
+        for each in self.states:
+            if each.template.key == key and not each.known and not _is_there(each):
+                raise PreconditionFailed(
+                    f"prefetch.{key} ({each.template.words}) is needed and not there: {each.text}. Send it under this "
+                    "key of GET /cds-services (null if there is none), or a fhirServer with a token that may read it.",
+                    f"prefetch.{key}",
+                )
+
+
+class Templates(tuple[Template, ...]):
+    """The templates of one service, in the order in which they are published.
+
+    `whole` remembers the state of calls that bring every key, by which keys are empty: at most `MOST_WHOLE` of them.
+    """
+
+    whole: "dict[str, PrefetchState]"
+
+    def __new__(cls, templates: Iterable[Template] = ()) -> "Templates":
+        """The templates in the order in which they are published (TOK-15 gives it meaning).
+
+        ValueError where one needs a key that does not stand before it, or goes through what is not read.
+        """
+        made = super().__new__(cls, templates)
+        made.whole = {}
+        before: dict[str, Template] = {}
+        for template in made:
+            check_template(template, before, made)
+            before[template.key] = template
+        return made
+
+    def for_protocol(self, version: str) -> "Templates":
+        """Those that a client of this version of CDS Hooks is asked for."""
+        if version.startswith(TOKENS_OF_3):
+            return self
+        return Templates(each for each in self if not each.is_of_3)
+
+
+MOST_WHOLE: Final = 4096
+
+NO_PREFETCH: Final = PrefetchState(())
+"""For a service that is called without prefetch, as in tests."""
+
+
+def _is_there(state: KeyState) -> bool:
+    # Under a key of the client's own resources of the type came: what was asked for cannot be seen, but 412 is for
+    # data that is absent, not for data that does not suffice (TRAP-07).
+    return state.cause == "not-recognised"
+
+
+_LACK_PHRASES: Final = {
+    "unknown": ("Checked without", "are not known"),
+    "partial": ("Not complete:", "are not complete"),
+    "old": ("Not from today:", "are not from today"),
+}
+
+
+def _lack_of(state: KeyState) -> str:
+    return state.reason if state.known else "unknown"
+
+
+def _sentence_of(state: KeyState) -> str:
+    words = state.template.words
+    return f"{words[0].upper()}{words[1:]} {_LACK_PHRASES[_lack_of(state)][1]}: {state.text}."
+
+
+def _grouped(states: Iterable[KeyState]) -> str:
+    """Words of keys with the same reason together: "problems and allergies (not sent by the EHR)"."""
+    by_text: dict[str, list[str]] = {}
+    for each in states:
+        by_text.setdefault(each.text, []).append(each.template.words)
+    return ", ".join(f"{_listed(words)} ({text})" for text, words in by_text.items())
+
+
+def _listed(words: list[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def _recorded(state: KeyState) -> Any:
+    if not state.reason and state.cost is None:
+        return state.state
+    found: dict[str, Any] = {"state": state.state}
+    if state.reason:
+        found |= {"reason": state.reason, "cause": state.cause} if state.cause else {"reason": state.reason}
+    if state.cost is not None:
+        found |= {
+            "milliseconds": state.cost.milliseconds,
+            "pages": state.cost.pages,
+            "bytes": state.cost.bytes,
+            "resources": state.cost.resources,
+        }
+    return found
+
+
+_WHOLE = 5  # lines: a card of an order has no more, so the note goes to the end of the last
+
+
+def with_prefetch_note(cards: Sequence[Card], state: PrefetchState) -> Sequence[Card]:
+    """The same cards, each with what could not be had as the last line of its detail, where there is such a thing."""
+    note = state.note
+    if note is None:
+        return cards
+    return [structs.replace(card, detail=_with(card.detail, note)) for card in cards]
+
+
+def _with(detail: str | None, note: str) -> str:
+    if not detail:
+        return note
+    return f"{detail} {note}" if len(detail.splitlines()) == _WHOLE else f"{detail}\n\n{note}"

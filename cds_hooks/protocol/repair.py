@@ -1,0 +1,230 @@
+"""Repairs of known faults in requests, and the draft orders as the client sent them.
+
+Repaired are: single values where R4 has a list (Epic's `category`), null members and null lists, a status as a bare
+code and a dose beside its instruction (STU3), and a resource inside `{"resource": …}` (CDS Hooks before 1.0; TRAP-05,
+TRAP-37, TRAP-40). No value is changed or invented.
+"""
+
+import re
+from collections.abc import Iterator
+from functools import cache, cached_property
+from types import NoneType
+from typing import Any, Final, Literal, get_args, get_origin
+
+import msgspec
+from msgspec import Raw, Struct, structs
+
+from cds_hooks.protocol.body import is_nested_deeper
+from fhir.record.datatypes import ChartText, CodeableConcept, Dosage
+from fhir.record.decimals import decode_exactly
+from fhir.record.resources import AnyResource, Bundle
+
+Json = dict[str, Any]
+
+
+class _Body(msgspec.Struct):
+    prefetch: dict[str, Raw] | None = None
+
+
+class _Entry(msgspec.Struct):
+    resource: Raw = Raw(b"null")
+
+
+class _Bundle(msgspec.Struct):
+    resourceType: Literal["Bundle"]
+    entry: tuple[_Entry, ...] = ()
+
+
+class _Head(msgspec.Struct):
+    resourceType: str
+    id: str | None = None
+
+
+_bundle: Final = msgspec.json.Decoder(_Bundle)
+_head: Final = msgspec.json.Decoder(_Head)
+
+
+class OriginalOrders:
+    """The MedicationRequests of a call's body and of the pages of the client's FHIR server after it.
+
+    They are found when the first one is asked for, and only what is asked for is decoded: most answers stop or change
+    none.
+    """
+
+    def __init__(self, sent: tuple[bytes, ...]) -> None:
+        self._sent = sent
+
+    @cached_property
+    def _by_id(self) -> dict[str, Json | Raw]:
+        """What came under each id, decoded or not; of two the later."""
+        if not self._sent:
+            return {}
+        body, *pages = self._sent
+        values = [bytes(raw) for raw in (msgspec.json.decode(body, type=_Body).prefetch or {}).values()]
+        found: dict[str, Json | Raw] = {}
+        for raw in (*values, *pages):
+            if b'"MedicationRequest"' in raw:
+                found.update(_resources_by_id(raw))
+        return found
+
+    def by_id(self, identity: str) -> Json | None:
+        """The order of this id, None when it did not come along."""
+        found = self._by_id.get(identity)
+        if isinstance(found, Raw):
+            found = _decoded(found)
+        return found if isinstance(found, dict) and found.get("resourceType") == "MedicationRequest" else None
+
+    def original(self, reference: str) -> Json | None:
+        """The order that a reference such as 'MedicationRequest/7' names, None when it did not come along."""
+        kind, _, identity = reference.partition("/")
+        return self.by_id(identity) if kind == "MedicationRequest" else None
+
+
+def _resources_by_id(raw: bytes) -> dict[str, Json | Raw]:
+    """Every resource of a Bundle by its id, not decoded; those of any other shape decoded."""
+    try:
+        resources = [entry.resource for entry in _bundle.decode(raw).entry]
+        heads = [_head.decode(resource) for resource in resources]
+    except msgspec.DecodeError:
+        return {each["id"]: each for each in _resources(_decoded(raw)) if isinstance(each.get("id"), str)}
+    return {head.id: resource for head, resource in zip(heads, resources, strict=True) if head.id is not None}
+
+
+def _decoded(raw: bytes | Raw) -> Any:
+    """The JSON; None where an element that nobody read so far is none, or is too deep."""
+    try:
+        value = decode_exactly(raw)
+    except (msgspec.DecodeError, RecursionError):
+        return None
+    return None if is_nested_deeper(value) else value
+
+
+def _resources(value: Any) -> Iterator[Json]:
+    if not isinstance(value, dict):
+        return
+    if "resourceType" in value and value["resourceType"] != "Bundle":
+        yield value
+        return
+    for entry in [*objects_in(value.get("entry")), value]:  # before CDS Hooks 1.0 the value itself was a wrapper
+        yield from _resources(entry.get("resource"))
+
+
+def objects_in(value: Any) -> list[Json]:
+    """The objects of a list, or the one that stands where a list should."""
+    return [each for each in (value if isinstance(value, list) else [value]) if isinstance(each, dict)]
+
+
+_DOSE_OF_STU3: Final = frozenset({"doseQuantity", "doseRange", "rateQuantity", "rateRange", "rateRatio"})
+_QUANTITIES: Final = frozenset({"low", "high", "numerator", "denominator"})
+_COUNTS: Final = frozenset({"frequency", "frequencyMax", "period", "periodMax", "count", "countMax"})
+# Three digits behind a point could as well be thousands, digits behind a comma a fraction: such a text stays a text.
+_PLAIN_NUMBER: Final = re.compile(r"(?:0|[1-9]\d{0,5})(?:\.\d{1,2})?")
+_LEAN: Final[dict[str, type[Struct]]] = {str(kind.__struct_config__.tag): kind for kind in get_args(AnyResource)}
+
+
+def repair_bytes(raw: bytes | Raw) -> bytes:
+    """The JSON bytes of a resource or Bundle with its resources mended."""
+    return msgspec.json.encode(repair_resource(msgspec.json.decode(raw)))
+
+
+def repair_resource(value: Any) -> Any:
+    """A decoded resource or Bundle, taken out of its wrapper and mended; anything else as it came."""
+    if not isinstance(value, dict):
+        return value
+    if "resourceType" not in value and isinstance(value.get("resource"), dict):
+        return repair_resource(value["resource"])
+    kind = _LEAN.get(str(value.get("resourceType")))
+    return value if kind is None else _object(value, kind)
+
+
+def has_stu3_dose(resource: dict[str, Any]) -> bool:
+    """Whether an order says its dose where STU3 had it: readable, but the dose is not seen there."""
+    instructions = resource.get("dosageInstruction")
+    return isinstance(instructions, list) and any(
+        isinstance(each, dict) and not each.get("doseAndRate") and not _DOSE_OF_STU3.isdisjoint(each)
+        for each in instructions
+    )
+
+
+def with_numeric_doses(resource: dict[str, Any]) -> tuple[dict[str, Any], bool]:
+    """An order with the numbers of its doses that came as text read as numbers, and whether there was one.
+
+    >>> with_numbers_of_doses({"dosageInstruction": [{"doseAndRate": [{"doseQuantity": {"value": "500"}}]}]})
+    ({'dosageInstruction': [{'doseAndRate': [{'doseQuantity': {'value': 500}}]}]}, True)
+    """
+    instructions = resource.get("dosageInstruction")
+    read = _with_numbers(instructions, "")
+    return ({**resource, "dosageInstruction": read}, True) if read != instructions else (resource, False)
+
+
+def _with_numbers(value: Any, under: str) -> Any:
+    if isinstance(value, list):
+        return [_with_numbers(each, under) for each in value]
+    if not isinstance(value, dict):
+        return value
+    numeric = {"value"} if under.endswith("Quantity") or under in _QUANTITIES else _COUNTS if under == "repeat" else ()
+    return {name: _number(member) if name in numeric else _with_numbers(member, name) for name, member in value.items()}
+
+
+def _number(value: Any) -> Any:
+    if not isinstance(value, str) or not _PLAIN_NUMBER.fullmatch(value):
+        return value
+    return float(value) if "." in value else int(value)
+
+
+def _object(value: dict[str, Any], kind: type[Struct]) -> dict[str, Any]:
+    fields = _fields(kind)
+    if kind is Dosage and not value.get("doseAndRate"):
+        value = _with_dose_of_r4(value)
+    return {
+        name: _member(member, fields[name]) if name in fields else member
+        for name, member in value.items()
+        if not (member is None and name in fields)
+    }
+
+
+def _with_dose_of_r4(dosage: dict[str, Any]) -> dict[str, Any]:
+    dose = {name: value for name, value in dosage.items() if name in _DOSE_OF_STU3}
+    rest = {name: value for name, value in dosage.items() if name not in _DOSE_OF_STU3}
+    return {**rest, "doseAndRate": [dose]} if dose else rest
+
+
+def _member(value: Any, wanted: Any) -> Any:
+    if get_origin(wanted) is tuple:
+        items = value if isinstance(value, list) else [value]
+        each = get_args(wanted)[0]
+        return [_code_of(item) if _is_text(each) else _member(item, each) for item in items if item is not None]
+    if isinstance(value, list) and len(value) == 1:
+        value = value[0]
+    if wanted is CodeableConcept and isinstance(value, str):
+        return {"coding": [{"code": value}]}
+    if not isinstance(value, dict):
+        return value
+    if isinstance(wanted, type) and issubclass(wanted, Struct) and wanted is not Bundle:
+        return _object(value, wanted)
+    return repair_resource(value)
+
+
+def _is_text(wanted: Any) -> bool:
+    return wanted is str or wanted == ChartText
+
+
+def _code_of(concept: Any) -> Any:
+    """The code of a concept that stands in a list of bare codes."""
+    if not isinstance(concept, dict):
+        return concept
+    coding = concept.get("coding")
+    first = coding[0] if isinstance(coding, list) and coding else coding
+    code = first.get("code") if isinstance(first, dict) else concept.get("code") or concept.get("text")
+    return code if isinstance(code, str) else concept
+
+
+@cache
+def _fields(kind: type[Struct]) -> dict[str, Any]:
+    """What each member is wanted as; a union of resources stays one, to be told apart by `resourceType`."""
+    return {each.encode_name: _wanted(each.type) for each in structs.fields(kind)}
+
+
+def _wanted(annotation: Any) -> Any:
+    options = [each for each in get_args(annotation) if each is not NoneType]
+    return options[0] if NoneType in get_args(annotation) and len(options) == 1 else annotation

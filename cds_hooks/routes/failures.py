@@ -1,0 +1,111 @@
+"""Errors as HTTP answers: an OperationOutcome for the caller, the place of the failure for the operator.
+
+The words of an exception may hold what a client sent (those of a database hold its parameters), so they go nowhere. The
+operator's log gets the kind of the exception, and the module, function and line of our own innermost frame; the caller
+gets the id under which the log has them.
+"""
+
+import re
+from collections.abc import Awaitable, Callable
+from traceback import walk_tb
+from types import CodeType
+from typing import Final
+
+from fastapi import FastAPI, Request, Response
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from cds_hooks.errors import CALL_ID, HookError, MethodNotAllowed, NotFound, Untrusted, operation_outcome
+from cds_hooks.logs import log
+from cds_hooks.metrics import Metrics
+from cds_hooks.storage.decision import new_decision_id
+
+_FLOORS: Final = frozenset({"cds_hooks", "cards", "models_onnx", "fhir"})
+_NOT_PLAIN: Final = re.compile(r"[^A-Za-z0-9_.]")
+
+
+def failure_place(error: BaseException) -> dict[str, str | int]:
+    """Module, function and line of the innermost frame of our own code; empty where the error has none.
+
+    Nothing of a patient is in it: all three are names and numbers of the source code.
+    """
+    place: dict[str, str | int] = {}
+    for frame, line in walk_tb(error.__traceback__):
+        module = str(frame.f_globals.get("__name__", ""))
+        if module.partition(".")[0] in _FLOORS:
+            place = {"module": module, "function": _name_of(frame.f_code), "line": line}
+    return place
+
+
+def _name_of(code: CodeType) -> str:
+    # "Service.decide.<locals>.<lambda>": the log takes plain words only
+    return _NOT_PLAIN.sub("", code.co_qualname)
+
+
+def log_failure(event: str, error: BaseException, decision: str, service: str = "") -> None:
+    """One line of the operational log about an exception that nobody foresaw."""
+    log().error(
+        event, service=service, status=500, decision=decision, error_type=type(error).__name__, **failure_place(error)
+    )
+
+
+def failure_outcome(decision: str) -> bytes:
+    """The body of a 500: that nothing was answered, and the id under which the operator finds the place."""
+    return operation_outcome(
+        HookError(f"The server failed and gave no answer. The operator's log has the place under the id {decision}.")
+    )
+
+
+def contain_failures(app: FastAPI) -> ASGIApp:
+    """The app, never raising while it answers a request: every failure is answered and logged with its place."""
+    app.add_exception_handler(Exception, _answer_failure)
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await app(scope, receive, send)
+        except Exception as error:
+            if scope["type"] == "lifespan":  # a server that cannot start says why
+                raise
+            if not getattr(error, _LOGGED, False):
+                log_failure("request failed", error, new_decision_id())
+
+    return answer
+
+
+_LOGGED: Final = "_cds_hooks_logged"
+
+
+async def _answer_failure(_: Request, error: Exception) -> Response:
+    identifier = new_decision_id()
+    log_failure("request failed", error, identifier)
+    # Starlette raises the error again after this answer, for servers that print it.
+    setattr(error, _LOGGED, True)
+    headers = {CALL_ID.decode(): identifier}
+    return Response(failure_outcome(identifier), 500, headers, media_type="application/json")
+
+
+def answer_hook_error(metrics: Metrics) -> Callable[[Request, Exception], Awaitable[Response]]:
+    """The handler that turns a HookError into its status and OperationOutcome."""
+
+    async def answer(_: Request, error: Exception) -> Response:
+        assert isinstance(error, HookError)  # noqa: S101 - registered for this class
+        call_id = new_decision_id()
+        reason, client = type(error).__name__, ""
+        if isinstance(error, Untrusted):
+            metrics.untrusted(error.reason)
+            reason, client = error.reason, error.client
+        log().info("call refused", status=error.status, reason=reason, client=client, decision=call_id)
+        headers = {name.decode(): value.decode() for name, value in (*error.headers, (CALL_ID, call_id.encode()))}
+        return Response(operation_outcome(error, call_id), error.status, headers, media_type="application/json")
+
+    return answer
+
+
+async def answer_http_error(_: Request, error: Exception) -> Response:
+    """The handler for addresses and methods that do not exist."""
+    assert isinstance(error, HTTPException)  # noqa: S101 - registered for this class
+    if error.status_code == MethodNotAllowed.status:
+        known: HookError = MethodNotAllowed("This address does not answer that method.")
+    else:
+        known = NotFound("There is nothing at this address; GET /cds-services lists the services.")
+    return Response(operation_outcome(known), known.status, error.headers, media_type="application/json")

@@ -1,0 +1,302 @@
+"""The OpenAPI document of the protocol's addresses, and a page that shows it (Swagger UI, served from this package).
+
+The hook route is a plain ASGI route for speed (docs/decisions/0008-openapi.md), and feedback is read by a reader of its
+own, so FastAPI cannot see their bodies. They are described here: requests by pydantic models, cards by the very structs
+that are sent. A test sends every example to the server and holds every answer against the document.
+"""
+
+from collections.abc import Iterable, Mapping
+from importlib.resources import files
+from typing import Any, Final
+
+import msgspec
+from fastapi import APIRouter, FastAPI, Response
+from fastapi.openapi.utils import get_openapi
+from msgspec import Raw, structs
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.json_schema import models_json_schema
+
+from cards.card import Card
+from cds_hooks.protocol.hooks import Context, Hook
+from cds_hooks.services import Service
+
+TITLE: Final = "CDS Hooks server"
+_REFERENCE: Final = "#/components/schemas/{model}"
+_FILES: Final = {
+    "swagger-ui.css": "text/css; charset=utf-8",
+    "swagger-ui-bundle.js": "text/javascript; charset=utf-8",
+    "start.js": "text/javascript; charset=utf-8",
+}
+_HEADERS: Final = {
+    # Swagger UI sets styles in its markup and draws its icons from data: addresses; nothing comes from another host.
+    "content-security-policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+        "connect-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'"
+    ),
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+}
+
+
+class _Body(BaseModel):
+    """A part of the document; members that it does not name are allowed, as the protocol has it."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+class FhirAuthorization(_Body):
+    """The right to read from the client's FHIR server."""
+
+    access_token: str
+    token_type: str = Field(description="Always Bearer.")
+    expires_in: int | None = None
+    scope: str
+    subject: str
+    patient: str | None = None
+
+
+class HookRequest(_Body):
+    """A hook call."""
+
+    hook: str
+    hookInstance: str = Field(description="A UUID that is unique to this call.")
+    context: dict[str, Any] = Field(description="What the hook says it has: patientId always, userId mostly.")
+    prefetch: dict[str, Any] | None = Field(
+        default=None, description="By key of GET /cds-services: a FHIR R4 resource or Bundle; null for none found."
+    )
+    fhirServer: str | None = None
+    fhirAuthorization: FhirAuthorization | None = None
+    extension: dict[str, Any] | None = None
+
+
+class DiscoveryEntry(_Body):
+    """One service at one hook."""
+
+    hook: str
+    id: str
+    title: str
+    description: str
+    usageRequirements: str | None = None
+    prefetch: dict[str, str]
+
+
+class DiscoveryAnswer(_Body):
+    """The services that this client may call."""
+
+    services: list[DiscoveryEntry]
+
+
+class Issue(_Body):
+    """One issue of an OperationOutcome."""
+
+    severity: str
+    code: str
+    details: dict[str, Any]
+    diagnostics: str
+    expression: list[str] | None = None
+
+
+class OperationOutcome(_Body):
+    """Why a call was not answered (FHIR R4): what was wrong, where, and what to do."""
+
+    resourceType: str
+    issue: list[Issue]
+
+
+class AcceptedSuggestion(_Body):
+    """A suggestion that the clinician accepted."""
+
+    id: str
+
+
+class OverrideReasonGiven(_Body):
+    """Why a clinician overrode a card."""
+
+    reason: dict[str, Any] | None = None
+    userComment: str | None = None
+
+
+class FeedbackEntry(_Body):
+    """What a clinician did with one card."""
+
+    card: str = Field(description="The uuid of the card.")
+    outcome: str = Field(description="accepted or overridden")
+    outcomeTimestamp: str
+    acceptedSuggestions: list[AcceptedSuggestion] | None = None
+    overrideReason: OverrideReasonGiven | None = None
+
+
+class FeedbackReport(_Body):
+    """What clinicians did with cards of one service."""
+
+    feedback: list[FeedbackEntry]
+
+
+_MODELS: Final[tuple[type[_Body], ...]] = (HookRequest, DiscoveryAnswer, OperationOutcome, FeedbackReport)
+_EXAMPLE_PATIENT: Final = {
+    "resourceType": "Patient",
+    "id": "example",
+    "gender": "female",
+    "birthDate": "1953-04-12",
+}
+_EXAMPLE_TEXTS: Final = {
+    "patientId": "example",
+    "userId": "Practitioner/example",
+    "encounterId": "stay-1",
+    "performer": "Practitioner/example",
+}
+_ERRORS: Final = {
+    "400": "The body is not what the hook prescribes.",
+    "401": "The call does not come from a trusted client.",
+    "403": "The client is not registered for this service or hook.",
+    "404": "There is no service of this id.",
+    "412": "Required data is neither in prefetch nor obtainable.",
+    "413": "The body is larger than the limit.",
+    "429": "The client has as many calls under way as it may have.",
+    "500": "The server failed; the operator's log has the place under the id that the answer gives.",
+    "503": "The decision could not be recorded, so no advice is given.",
+}
+
+
+def describe(app: FastAPI, services: Mapping[str, Service]) -> None:
+    """Gives the app its document: what FastAPI sees itself, and the hook route, feedback and discovery."""
+
+    def document() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            found = get_openapi(
+                title=TITLE,
+                version=app.version,
+                description="Clinical decision support over CDS Hooks 2.0.1 and FHIR R4.",
+                routes=app.routes,
+            )
+            found["paths"] = {**_paths(services), **found["paths"]}
+            found.setdefault("components", {}).setdefault("schemas", {}).update(_schemas())
+            app.openapi_schema = found
+        return app.openapi_schema
+
+    app.openapi = document  # type: ignore[method-assign] # FastAPI's own way to extend the document
+
+
+def documentation_routes() -> APIRouter:
+    """GET /docs, and what the page loads."""
+    router = APIRouter(include_in_schema=False)
+    folder = files("cds_hooks.web") / "swagger_ui"
+
+    @router.get("/docs")
+    def page() -> Response:
+        return Response((folder / "page.html").read_bytes(), media_type="text/html; charset=utf-8", headers=_HEADERS)
+
+    @router.get("/docs/{name}")
+    def file(name: str) -> Response:
+        if name not in _FILES:
+            return Response(status_code=404)
+        headers = {**_HEADERS, "cache-control": "public, max-age=86400"}
+        return Response((folder / name).read_bytes(), media_type=_FILES[name], headers=headers)
+
+    return router
+
+
+def _paths(services: Mapping[str, Service]) -> dict[str, Any]:
+    service = {
+        "name": "service_id",
+        "in": "path",
+        "required": True,
+        "schema": {
+            "type": "string",
+            "enum": [entry["id"] for service in services.values() for entry in service.discovery()],
+        },
+    }
+    return {
+        "/cds-services": {
+            "get": {
+                "summary": "The services, their hooks and what each asks for",
+                "responses": {"200": _json("The services.", "DiscoveryAnswer"), **_failures("401")},
+            }
+        },
+        "/cds-services/{service_id}": {
+            "parameters": [service],
+            "post": {
+                "summary": "Call a service",
+                "requestBody": _body("HookRequest", hook_examples(services.values())),
+                "responses": {"200": _json("Cards, or none and the reasons.", "CardsAnswer"), **_failures(*_ERRORS)},
+            },
+        },
+        "/cds-services/{service_id}/feedback": {
+            "parameters": [service],
+            "post": {
+                "summary": "Report what clinicians did with cards",
+                "requestBody": _body("FeedbackReport", feedback_examples()),
+                "responses": {"200": {"description": "Stored."}, **_failures("400", "401", "403", "404", "413", "503")},
+            },
+        },
+    }
+
+
+def hook_examples(services: Iterable[Service]) -> dict[str, Any]:
+    """One call for each service and hook: a patient of whom nothing else is known."""
+    return {
+        f"{service.id}, {hook.name}": {"value": _example_call(service, hook)}
+        for service in services
+        for hook in service.answers.values()
+    }
+
+
+def feedback_examples() -> dict[str, Any]:
+    """One report for each outcome."""
+    card = "0190a1b2-c3d4-7e5f-8a6b-0123456701ff"
+    entry = {"card": card, "outcomeTimestamp": "2026-11-20T09:05:31Z"}
+    accepted = {**entry, "outcome": "accepted", "acceptedSuggestions": [{"id": card}]}
+    overridden = {**entry, "outcome": "overridden", "overrideReason": {"userComment": "Discussed last week."}}
+    return {
+        "accepted": {"value": {"feedback": [accepted]}},
+        "overridden": {"value": {"feedback": [overridden]}},
+    }
+
+
+def _example_call(service: Service, hook: Hook) -> dict[str, Any]:
+    prefetch = {template.key: _EXAMPLE_PATIENT if template.key == "patient" else None for template in service.templates}
+    return {
+        "hook": hook.name,
+        "hookInstance": "7c1f7a52-5f3e-4d8e-9a41-0b8b4a6f2c11",
+        "context": _example_context(hook.context),
+        "prefetch": prefetch,
+    }
+
+
+def _example_context(context: type[Context]) -> dict[str, Any]:
+    required = [each for each in structs.fields(context) if each.required]
+    return {"userId": _EXAMPLE_TEXTS["userId"]} | {each.encode_name: _example(each) for each in required}
+
+
+def _example(field: structs.FieldInfo) -> Any:
+    if field.type is Raw:
+        return {"resourceType": "Bundle", "type": "collection", "entry": []}
+    return _EXAMPLE_TEXTS.get(field.encode_name, "example") if field.type is str else []
+
+
+def _schemas() -> dict[str, Any]:
+    _, made = models_json_schema([(model, "validation") for model in _MODELS], ref_template=_REFERENCE)
+    _, cards = msgspec.json.schema_components([Card], ref_template="#/components/schemas/{name}")
+    answer = {
+        "type": "object",
+        "required": ["cards", "extension"],
+        "properties": {
+            "cards": {"type": "array", "items": {"$ref": _REFERENCE.format(model="Card")}},
+            "extension": {"type": "object", "description": "What this server says beyond the protocol, under its key."},
+        },
+    }
+    return {**made["$defs"], **cards, "CardsAnswer": answer}
+
+
+def _json(description: str, model: str) -> dict[str, Any]:
+    schema = {"$ref": _REFERENCE.format(model=model)}
+    return {"description": description, "content": {"application/json": {"schema": schema}}}
+
+
+def _body(model: str, examples: dict[str, Any]) -> dict[str, Any]:
+    schema = {"$ref": _REFERENCE.format(model=model)}
+    return {"required": True, "content": {"application/json": {"schema": schema, "examples": examples}}}
+
+
+def _failures(*statuses: str) -> dict[str, Any]:
+    return {status: _json(_ERRORS[status], "OperationOutcome") for status in statuses}

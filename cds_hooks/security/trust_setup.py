@@ -1,0 +1,148 @@
+"""Sets up a trust file: adds clients, and tries the addresses that it names."""
+
+import asyncio
+import json
+import os
+import re
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+
+from cds_hooks.security.client import KeySetUrl, RegisteredBase, TrustedClient
+from cds_hooks.security.connections import OutboundRefused
+from cds_hooks.security.keys import NotAnObject, read_key_set, read_object
+from cds_hooks.security.outbound import FhirBase, OutboundClient
+from cds_hooks.security.trust_file import ANY_NAME, RegistrableNames, TrustFile, TrustFileError, read_trust_file
+
+BEGINNING: Final = """\
+# Who may call this CDS Hooks server, and which FHIR servers it may read for them (docs/operations/trust.md).
+# The server reads this file again within a second of a change. One that is wrong changes nothing:
+# cds-hooks trust check says what is wrong with it.
+version = 1
+
+# How many clients follow: a file that was cut off while it was copied is refused.
+clients = 0
+
+# Whether GET /cds-services needs a token too.
+discovery_needs_token = true
+
+# Key sets that are fetched: how often again, and how long the old one is used while that fails.
+[jwks]
+refresh_seconds = 900
+outage_seconds = 86400
+"""
+
+
+def write_beginning(path: Path) -> None:
+    """A new file without clients; FileExistsError where there is one."""
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+        file.write(BEGINNING)
+
+
+def add_client(path: Path, settings: Mapping[str, Any], known: RegistrableNames = ANY_NAME) -> TrustFile:
+    """Adds one client at the end of the file; TrustFileError, and the file as it was, where it would be wrong."""
+    try:
+        before = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise TrustFileError(path, "unreadable", f"the file cannot be read: {error.strerror}") from error
+    # beside the file, because paths in it are relative to its folder, and a rename has to stay on one disk
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    draft = Path(name)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(_with_one_more(before).rstrip("\n") + "\n\n" + client_table(settings))
+        draft.chmod(path.stat().st_mode & 0o777)
+        found = read_trust_file(draft, known)
+        draft.replace(path)
+    except TrustFileError as error:
+        raise TrustFileError(path, error.kind, *error.problems) from error
+    finally:
+        draft.unlink(missing_ok=True)
+    return found
+
+
+def _with_one_more(text: str) -> str:
+    """The text with its count of clients, if it has one, made one larger."""
+    return re.sub(r"(?m)^clients = (\d+)$", lambda found: f"clients = {int(found[1]) + 1}", text, count=1)
+
+
+def client_table(settings: Mapping[str, Any]) -> str:
+    """A `[[client]]` in TOML; what is None or empty is left out."""
+    lines = [f"{name} = {_toml(value)}" for name, value in settings.items() if value not in (None, [], ())]
+    return "\n".join(["[[client]]", *lines]) + "\n"
+
+
+def _toml(value: object) -> str:
+    # JSON's strings, numbers, truth values and lists of these are TOML as well, but for one character
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+@dataclass(frozen=True, slots=True)
+class AddressTrial:
+    """One address of a client, and what came of calling it."""
+
+    client: str
+    address: str
+    reached: bool
+    said: str
+
+    def __str__(self) -> str:
+        return f"{'ok    ' if self.reached else 'FAILED'} {self.client}: {self.address}: {self.said}"
+
+    def facts(self) -> dict[str, Any]:
+        """The same as JSON members."""
+        return asdict(self)
+
+
+def try_addresses(file: TrustFile) -> list[AddressTrial]:
+    """Every key set and FHIR base of the file, tried one after the other."""
+    return asyncio.run(_reach(file))
+
+
+async def _reach(file: TrustFile) -> list[AddressTrial]:
+    outbound = OutboundClient()
+    found: list[AddressTrial] = []
+    try:
+        for client in file.clients:
+            if isinstance(client.key_source, KeySetUrl):
+                found.append(await _key_set(outbound, client, client.key_source))
+            for base in client.fhir:
+                found.append(await _base(outbound, client, base))  # noqa: PERF401 - awaits
+    finally:
+        await outbound.aclose()
+    return found
+
+
+async def _key_set(outbound: OutboundClient, client: TrustedClient, source: KeySetUrl) -> AddressTrial:
+    try:
+        keys, left_out = read_key_set(read_object(await outbound.fetch(source)))
+    except (httpx.HTTPError, NotAnObject, TimeoutError) as error:
+        return AddressTrial(client.name, str(source.url), False, _why(error))
+    usable = [key for key in keys.by_kid.values() if not client.algorithms.isdisjoint(key.algorithms)]
+    said = f"{len(usable)} usable key{'s' if len(usable) != 1 else ''}" + "".join(
+        f"; {sentence}" for sentence in left_out
+    )
+    return AddressTrial(client.name, str(source.url), bool(usable), said)
+
+
+async def _base(outbound: OutboundClient, client: TrustedClient, base: RegisteredBase) -> AddressTrial:
+    address = str(base.url)
+    try:
+        async with outbound.open(FhirBase(base.url, base.url, base.reach)) as http:
+            answer = await http.get("metadata", timeout=5)
+    except httpx.HTTPError as error:
+        return AddressTrial(client.name, address, False, _why(error))
+    # a server that wants a token for this as well answers 401, and has been reached
+    return AddressTrial(client.name, address, answer.status_code < 500, f"GET metadata answers {answer.status_code}")
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, OutboundRefused):
+        return error.text
+    if isinstance(error, httpx.HTTPStatusError):
+        return f"answers {error.response.status_code}"
+    return str(error) or type(error).__name__

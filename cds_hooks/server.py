@@ -1,0 +1,122 @@
+"""Server processes: a server that drains before it ends, and a supervisor whose workers never outlive it."""
+
+import asyncio
+import multiprocessing
+import os
+import signal
+import socket
+from importlib.metadata import version as installed_version
+from typing import Any, Final
+
+import uvicorn
+from uvicorn.supervisors import multiprocess
+
+from cds_hooks.logs import configure_logs, log
+from cds_hooks.routes.operations import DRAINING
+from cds_hooks.settings import settings
+
+_CLOSE: Final = (b"connection", b"close")
+_TURN_SECONDS: Final = 0.05
+
+
+class DrainingServer(uvicorn.Server):
+    """On SIGTERM it goes on answering for CDS_DRAIN_SECONDS, says 503 at /readyz and closes each connection it answers.
+
+    Clients and load balancers go elsewhere in that time, so that no request meets a socket that is being closed. SIGINT
+    (Ctrl-C) ends it at once, after the calls that are under way.
+    """
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Opens the sockets, says so in the log, and ends with its supervisor where it is a worker."""
+        await super().startup(sockets)
+        self._follow_supervisor()
+        configured = settings()
+        log().info(
+            "serving",
+            version=installed_version("cds-hooks-onnx"),
+            address=_address(sockets),
+            pid=os.getpid(),
+            workers=self.config.workers,
+            database=configured.database_url.partition(":")[0].partition("+")[0],
+            services=self.lifespan.state.get("services"),
+            profile="development" if configured.trust_file is None else "trust-file",
+        )
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Drains and closes."""
+        await self._drain(settings().drain_seconds if signal.SIGTERM in self._captured_signals else 0.0)
+        await super().shutdown(sockets)
+        log().info("stopped", pid=os.getpid())
+
+    async def _drain(self, seconds: float) -> None:
+        if not seconds:
+            return
+        self.lifespan.state[DRAINING] = True
+        self.server_state.default_headers = [*self.server_state.default_headers, _CLOSE]
+        log().info("draining", pid=os.getpid(), count=len(self.server_state.connections))
+        loop = asyncio.get_running_loop()
+        end = loop.time() + seconds
+        while loop.time() < end and not self.force_exit:
+            await asyncio.sleep(_TURN_SECONDS)
+
+    def _follow_supervisor(self) -> None:
+        supervisor = multiprocessing.parent_process()
+        if supervisor is not None:
+            # a supervisor that was killed cannot tell its workers; the end of this pipe does
+            asyncio.get_running_loop().add_reader(supervisor.sentinel, self._supervisor_is_gone)
+
+    def _supervisor_is_gone(self) -> None:
+        supervisor = multiprocessing.parent_process()
+        if supervisor is not None:
+            asyncio.get_running_loop().remove_reader(supervisor.sentinel)
+        log().error("supervisor is gone, this worker ends", pid=os.getpid())
+        self._captured_signals.append(signal.SIGTERM)
+        self.should_exit = True
+
+
+class _Worker(multiprocess.Process):
+    @property
+    def server(self) -> uvicorn.Server:
+        """The server that runs in the worker's process."""
+        if self._server is None:
+            self._server = DrainingServer(config=self.config)
+        return self._server
+
+
+class Supervisor(multiprocess.Multiprocess):
+    """Starts the workers, and starts a worker again that has ended."""
+
+    def init_processes(self) -> None:
+        """Starts all workers."""
+        configure_logs(settings().log_level)
+        for _ in range(self.processes_num):
+            self.processes.append(self._started())
+
+    def keep_subprocess_alive(self) -> None:
+        """Starts workers anew that have ended or do not answer; both are logged."""
+        for index, process in enumerate(self.processes):
+            if self.should_exit.is_set() or process.is_alive(timeout=self.config.timeout_worker_healthcheck):
+                continue
+            process.kill()
+            process.join()
+            if process.exitcode == uvicorn.config.STARTUP_FAILURE:
+                log().error("worker cannot start, the server ends", pid=process.pid)
+                self.should_exit.set()
+                return
+            log().error("worker died", pid=process.pid, status=process.exitcode)
+            self.processes[index] = self._started()
+            log().info("worker started again", pid=self.processes[index].pid)
+
+    def handle_hup(self) -> None:
+        """Does nothing: a new version is started beside the old one (docs/operations/install.md)."""
+        log().warning("SIGHUP is not used", pid=os.getpid())
+
+    def _started(self) -> _Worker:
+        process = _Worker(self.config, self.sockets)
+        process.start()
+        return process
+
+
+def _address(sockets: list[socket.socket] | None) -> str:
+    name: Any = sockets[0].getsockname() if sockets else ""
+    return f"{name[0]}:{name[1]}" if isinstance(name, tuple) else str(name)

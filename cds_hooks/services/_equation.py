@@ -1,0 +1,232 @@
+"""What the services of published equations share: who gets no advice, one card, or the reason for none."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from cards.card import Card
+from cards.compose.equation import CardIdentity, EquationCardContent, OrderSuggestion, equation_card, missing_card
+from cards.compose.guideline import GuidelineCardContent, guideline_card
+from cards.extension import Fact
+from cards.new_orders import OrderableTest, is_ordered, order_of_test, orderable_test_for
+from cards.rules.engine.finding import Silence
+from cards.text import plain
+from cds_hooks.services._service import Advice, ServiceInput, no_card
+from cds_hooks.storage.decision import suggestion_uuid
+from fhir.mapping.conditions import ConditionHit, find_condition, find_condition_group
+from fhir.mapping.stays import is_inpatient
+from fhir.record.datatypes import CodeableConcept
+from fhir.record.record import PatientRecord
+from fhir.record.time import FhirTime, parse_time
+from models_onnx.equations.calculate import EquationResult
+from models_onnx.equations.compiled import confirm_with_onnx, equation_reference, result_reference
+from models_onnx.equations.declaration import Equation
+from models_onnx.equations.record_inputs import RecordInputs
+from models_onnx.errors import EquationRefused
+
+# SNOMED CT as in tables/conditions.csv: palliative care, hospice care, admission to a hospice.
+_SNOMED = "http://snomed.info/sct"
+PALLIATIVE_WORDS = (
+    "hospice",
+    "palliative",
+    *(f"{_SNOMED}|{code} " for code in ("103735009", "385763009", "305336008")),
+)
+_A_YEAR_DAYS = 365
+# HL7 v3 ActCode: ambulatory, virtual, at home; FHIR R4 encounter-status.
+_AMBULATORY = frozenset({"AMB", "VR", "HH"})
+_VISIT_GOES_ON = frozenset({"arrived", "triaged", "in-progress"})
+# FHIR R4 request-status and event-status: asked for, under way or done.
+_NOT_ASKED_FOR = frozenset({"revoked", "cancelled", "entered-in-error", "unknown", "not-done", "draft"})
+
+
+@dataclass(frozen=True, slots=True)
+class EquationQuestion:
+    """What a service wants to know from an equation: which output, from which result on it shows a card, and its texts.
+
+    `below` is the reason where the result does not reach it.
+    """
+
+    output: str
+    reaches: Callable[[EquationResult], bool]
+    below: str
+    content: Callable[[RecordInputs, EquationResult], EquationCardContent]
+    content_for_missing: Callable[[RecordInputs, OrderableTest], EquationCardContent] | None = None
+    """None where nothing that is missing can be ordered."""
+
+
+def advise_by_equation(call: ServiceInput, charted: RecordInputs, question: EquationQuestion) -> Advice:
+    """One card where the result reaches the service's threshold, or where one missing test could show that it does.
+
+    Otherwise the reason for no card.
+    """
+    equation = charted.equation
+    advice = Advice(features=charted.vector, models=(equation_reference(equation, question.output),))
+    try:
+        result = confirm_with_onnx(charted.calculate(question.output))
+    except EquationRefused as refused:
+        card = _asking(call, charted, question) if refused.reason == "input-missing" else None
+        if card is not None and is_visit(call):
+            advice.cards.append(card)
+        elif card is not None:
+            offered = card.suggestions[0].label if card.suggestions else "a test"
+            text = f"{offered}: kept for the worklist, because this call is not of an ambulatory visit that goes on."
+            advice.silences.append(Silence(equation.id, "worklist", text))
+        else:
+            advice.silences.append(Silence(equation.id, refused.reason, refused.text))
+        return advice
+    advice.scores = _scores(result)
+    if question.reaches(result):
+        advice.cards.append(equation_card(charted, result, question.content(charted, result), _naming(call, equation)))
+    else:
+        advice.silences.append(Silence(equation.id, "below-threshold", question.below))
+    return advice
+
+
+def reason_not_to_advise(record: PatientRecord, subject: str, *, at_home: bool = True) -> Advice | None:
+    """Why this patient gets no such advice: died, in palliative care, or (`at_home`) in hospital; None otherwise."""
+    if record.deceased:
+        return no_card(subject, "deceased", "The patient has died.")
+    if find_condition(record, "palliative_or_hospice") or find_condition_group(record, "palliative_or_dnr"):
+        return no_card(subject, "palliative", "Palliative care is on record: nothing is said.")
+    if (cared := find_named_in_chart(record, PALLIATIVE_WORDS, _A_YEAR_DAYS)) is not None:
+        return no_card(subject, "palliative", f"Palliative care is on the chart ({cared}): nothing is said.")
+    if at_home and is_inpatient(record):
+        return no_card(subject, "outside-population", "The patient is in hospital now; this is for people at home.")
+    return None
+
+
+def find_named_in_chart(record: PatientRecord, words: tuple[str, ...], within_days: float) -> str | None:
+    """The order, procedure or visit of the last days whose words hold one of these; its Type/id, else None."""
+    things = record.derive(_things_done)
+    if not any(word in things.all_words for word in words):
+        return None
+    for source, text, when in zip(things.sources, things.all_words.split("\n"), things.times, strict=True):
+        if any(word in text for word in words):
+            time = parse_time(when or "")
+            if time is None or (not time.is_after(record.as_of_epoch) and _age(time, record) <= within_days):
+                return source
+    return None
+
+
+def advise_by_guideline(call: ServiceInput, said: GuidelineCardContent) -> Advice:
+    """The one card of an indication that needs no score."""
+    uuid = call.card_uuid()
+    card = guideline_card(said, uuid, lambda number: suggestion_uuid(uuid, number), call.explain_url)
+    facts = {fact.name: fact.value for fact in said.facts}
+    return Advice(cards=[card], scores={"guideline": said.guideline, "indication": said.id, "facts": facts})
+
+
+def fact_of_condition(name: str, hit: ConditionHit) -> Fact:
+    """A condition of the chart as a fact of a card: its words, its date, its resource."""
+    return Fact(
+        name=name,
+        value=plain(hit.words or hit.code, 80),
+        effective=hit.time.text if hit.time else None,
+        source=hit.source,
+    )
+
+
+def is_visit(call: ServiceInput) -> bool:
+    """Whether a practitioner calls within an ambulatory visit: the moment at which a test can be ordered.
+
+    The visit is the encounter of the call's context, else one that goes on now.
+    """
+    user, named = call.request.context.user_id or "", call.request.context.encounter_id
+    if not user.startswith(("Practitioner/", "PractitionerRole/")):
+        return False
+    visits = [each for each in call.record.encounters if each.class_ is not None and each.class_.code in _AMBULATORY]
+    return any(each.id == named if named else each.status in _VISIT_GOES_ON for each in visits)
+
+
+def suggestion_of_test(test: OrderableTest, call: ServiceInput) -> OrderSuggestion:
+    """The test as an option."""
+    order = order_of_test(test, call.record.patient_id, today(call))
+    return OrderSuggestion(f"Order {test.words}", f"Draft order: {test.name}.", order)
+
+
+def today(call: ServiceInput) -> str:
+    """The date on which something is drafted."""
+    return call.record.as_of.date().isoformat()
+
+
+def reason_already_planned(record: PatientRecord, subject: str, talk: str) -> Advice | None:
+    """Why the talk is not suggested again: within a year it was ordered in the words of our own draft; else None."""
+    planned = find_named_in_chart(record, (talk.lower(),), _A_YEAR_DAYS)
+    return (
+        None if planned is None else no_card(subject, "already-done", f"The talk is planned or was held ({planned}).")
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _ThingsDone:
+    """Orders, procedures and visits: a source, a line of words in lower case and a time for each.
+
+    The words are one text, because most of what is looked for is not there, and one search says so.
+    """
+
+    sources: list[str]
+    all_words: str
+    times: list[str | None]
+
+
+def _things_done(record: PatientRecord) -> _ThingsDone:
+    found: list[tuple[str, CodeableConcept, str | None]] = [
+        (f"ServiceRequest/{request.id}", request.code, request.authoredOn)
+        for request in record.service_requests
+        if request.status not in _NOT_ASKED_FOR and request.doNotPerform is not True and request.code is not None
+    ]
+    for procedure in record.procedures:
+        if procedure.status not in _NOT_ASKED_FOR and procedure.code is not None:
+            period = procedure.performedPeriod
+            when = procedure.performedDateTime or (period.start if period is not None else None)
+            found.append((f"Procedure/{procedure.id}", procedure.code, when))
+    for encounter in record.encounters:
+        start = encounter.period.start if encounter.period is not None else None
+        found += [(f"Encounter/{encounter.id}", concept, start) for concept in encounter.type]
+    lines = [_words(concept).replace("\n", " ") for _, concept, _ in found]
+    return _ThingsDone([each[0] for each in found], "\n".join(lines).lower(), [each[2] for each in found])
+
+
+def _words(concept: CodeableConcept) -> str:
+    """The text and every display, each followed by its code as `system|code`."""
+    words = concept.text or ""
+    for coding in concept.coding:
+        words += f" {coding.display or ''} {coding.system or ''}|{coding.code or ''} "
+    return words
+
+
+def _age(time: FhirTime, record: PatientRecord) -> float:
+    return time.age_days(record.as_of_epoch)
+
+
+def _asking(call: ServiceInput, charted: RecordInputs, question: EquationQuestion) -> Card | None:
+    """The card that offers the one test that would settle it; None where more is missing, or it is ordered."""
+    lacking = charted.missing_inputs(question.output)
+    test = orderable_test_for(lacking)
+    if (
+        test is None
+        or question.content_for_missing is None
+        or is_ordered(call.record, test)
+        or not charted.could_reach(question.output, question.reaches)
+    ):
+        return None
+    content = question.content_for_missing(charted, test)
+    return missing_card(charted.equation, question.output, content, _naming(call, charted.equation), lacking)
+
+
+def _naming(call: ServiceInput, equation: Equation) -> CardIdentity:
+    uuid = call.card_uuid()
+    page = call.equation_url(equation.id)
+    return CardIdentity(uuid, lambda number: suggestion_uuid(uuid, number), call.explain_url, page)
+
+
+def _scores(result: EquationResult) -> dict[str, Any]:
+    working = result.working
+    return {
+        **result_reference(result),
+        "output": result.output.id,
+        "value": result.value,
+        "link": working.link,
+        "base": working.base,
+        "parts": {part.input: part.contribution for part in working.contributions},
+    }

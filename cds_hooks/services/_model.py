@@ -1,0 +1,146 @@
+"""One estimate by a model for services: batched over the calls of one event loop turn, with a fallback model.
+
+Calls that arrive together wait for each other for one turn of the event loop: a run of sixteen rows costs little more
+than a run of one. A single call does not wait.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cds_hooks.settings import ModelState
+from cds_hooks.trusted_models import is_in_shadow, why_withheld
+from fhir.mapping.features.feature import FeatureVector
+from models_onnx.artifact.manifest import Manifest
+from models_onnx.serving.eligibility import OUT_OF_RANGE, NotScored, may_be_scored, not_scored, twin_may_take_over
+from models_onnx.serving.runtime import Model, Prediction
+
+Predict: TypeAlias = Callable[[Model, NDArray[np.float64]], Awaitable[Prediction]]
+
+_Waiting = list[tuple[NDArray[np.float64], asyncio.Future[Prediction]]]
+
+
+class Predictor:
+    """Runs models for one event loop."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[Model, _Waiting] = {}
+
+    async def predict(self, model: Model, values: NDArray[np.float64]) -> Prediction:
+        """The prediction for one vector; raises what `Model.predict` raises, for this vector only."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Prediction] = loop.create_future()
+        waiting = self._waiting.get(model)
+        if waiting is None:
+            self._waiting[model] = [(values, future)]
+            loop.call_soon(self._run, model)
+        else:
+            waiting.append((values, future))
+        return await future
+
+    def _run(self, model: Model) -> None:
+        waiting = self._waiting.pop(model)
+        try:
+            predictions = model.predict_each([values for values, _ in waiting])
+        except Exception:
+            _one_by_one(model, waiting)  # so that a fault of one row stays with its own call
+            return
+        for (_, future), prediction in zip(waiting, predictions, strict=True):
+            if not future.cancelled():
+                future.set_result(prediction)
+
+
+def _one_by_one(model: Model, waiting: _Waiting) -> None:
+    for values, future in waiting:
+        if future.cancelled():
+            continue
+        try:
+            future.set_result(model.predict(values))
+        except Exception as error:
+            future.set_exception(error)
+
+
+NOT_RELEASED = "model-not-released"
+"""The reason code of a model whose release state or gates allow no card (docs/models/gates.md)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelEstimate:
+    """Whose estimate it is, what it says, of which inputs; `refused` says why it must not be shown."""
+
+    model: Model
+    prediction: Prediction
+    vector: FeatureVector
+    refused: NotScored | None
+
+    @property
+    def manifest(self) -> Manifest:
+        """The manifest of the model that made the estimate."""
+        return self.model.manifest
+
+    @property
+    def reference(self) -> dict[str, str]:
+        """Which file it was, for the record."""
+        manifest = self.manifest
+        return {"id": manifest.id, "version": manifest.version, "sha256": manifest.file.sha256}
+
+    @property
+    def is_recorded(self) -> bool:
+        """Whether the score goes on record: it is shown, or its model is in shadow and would have been."""
+        return self.refused is None or (self.refused.reason == NOT_RELEASED and is_in_shadow(self.model))
+
+    @property
+    def scores(self) -> dict[str, Any]:
+        """What the model computed, for the decision record."""
+        computed = self.prediction
+        return {
+            **self.reference,
+            "probability": computed.probability,
+            "margin": computed.margin,
+            "base": computed.base,
+            "contributions": dict(zip(self.model.features, computed.contributions.tolist(), strict=True)),
+            "percentile": computed.percentile,
+            "observed_rate": computed.observed_rate,
+            "observed_low": computed.observed_low,
+            "observed_high": computed.observed_high,
+            "observed_count": computed.observed_count,
+        }
+
+
+async def estimate(
+    predict: Predict, vector: FeatureVector, model: Model, twin: Model, lowest_state: ModelState
+) -> ModelEstimate:
+    """The model's estimate; the twin's where the model is refused for what is missing and the twin is not.
+
+    Where neither may be shown, `refused` is the model's own reason. `vector` has the model's features, the twin's among
+    them. A model below `lowest_state` shows no cards at this site.
+    """
+    own = await _by(predict, vector, model, lowest_state)
+    if not twin_may_take_over(model.manifest, own.refused):
+        return own
+    other = await _by(predict, vector.only(twin.features), twin, lowest_state)
+    return own if other.refused is not None else other
+
+
+def _out_of_all_range(model: Model, vector: FeatureVector) -> NotScored | None:
+    """A value that nobody can have says that something is wrong with the chart: it does not count as missing."""
+    strange = [gap for gap in vector.missing if gap.implausible and gap.feature.name in model.features]
+    if not strange:
+        return None
+    named = " ".join(gap.text for gap in strange)
+    text = f"{model.manifest.title}: no score, outside the range the model was built on. {named}"
+    return NotScored(OUT_OF_RANGE, text, tuple(gap.feature.name for gap in strange))
+
+
+async def _by(predict: Predict, vector: FeatureVector, model: Model, lowest_state: ModelState) -> ModelEstimate:
+    prediction = await predict(model, vector.values)
+    refused = None if may_be_scored(model.manifest, prediction) else not_scored(model.manifest, vector.values)
+    if refused is None:
+        refused = _out_of_all_range(model, vector)
+    if refused is None and (held := why_withheld(model, lowest_state)) is not None:
+        refused = NotScored(NOT_RELEASED, held)
+    return ModelEstimate(model, prediction, vector, refused)

@@ -1,0 +1,193 @@
+"""What a CDS service declares, what it is given for one call, and what it returns."""
+
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from cards.card import Card, Link
+from cards.rules.engine.finding import Silence
+from cards.rules.engine.governance import SuppressionCheck, suppress_nothing
+from cards.validation_cache import ValidationCache
+from cds_hooks.dialects import DEVELOPMENT, ClientProfile, is_offered, published_entry
+from cds_hooks.prefetch import NO_PREFETCH, TOKENS_OF_3, Needs, PrefetchState, Templates, templates_for
+from cds_hooks.protocol.hooks import LIBRARY, DeclaredHook, Hook, WrongDeclaration
+from cds_hooks.protocol.request import CDSRequest
+from cds_hooks.services._model import Predict
+from cds_hooks.settings import ModelState
+from fhir.mapping.features.feature import FeatureVector
+from fhir.record.record import PatientRecord
+
+_SECONDS: Final = 600.0
+_MOST: Final = 1024
+
+
+class ValidationSessions:
+    """The validation caches of the sessions of the last ten minutes; beyond 1,024 sessions the oldest are dropped."""
+
+    def __init__(self) -> None:
+        self._sessions: OrderedDict[tuple[str, str, str], tuple[float, ValidationCache]] = OrderedDict()
+
+    def cache_of(self, client: str, patient: str, user: str, as_of: float) -> ValidationCache:
+        """The cache of this session; `as_of` in epoch seconds. A call without a user gets a cache of its own."""
+        if not user:
+            return ValidationCache()
+        key = (client, patient, user)
+        known = self._sessions.get(key)
+        if known is not None and 0 <= as_of - known[0] <= _SECONDS:
+            return known[1]
+        fresh = ValidationCache()
+        self._sessions[key] = (as_of, fresh)
+        self._sessions.move_to_end(key)
+        while len(self._sessions) > _MOST:
+            self._sessions.popitem(last=False)
+        return fresh
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceInput:
+    """Everything that a service is given for one call: the request, the patient's record, and the site's settings.
+
+    `card_uuid` makes the uuid of the next card. `alert_share` (0 to 1) is the share of the reference cohort for whom a
+    model may show a card. `predict` runs a model.
+    """
+
+    request: CDSRequest
+    record: PatientRecord
+    card_uuid: Callable[[], str]
+    alert_share: float
+    public_url: str
+    decision_id: str
+    predict: Predict
+    model_state: ModelState
+    """The lowest release state in which a model shows cards at this site."""
+    kfre_region: str = "north_america"
+    """The calibration of the kidney failure risk equation that this site uses."""
+    referral_risk: float = 0.03
+    """The 5-year risk of kidney failure from which this site discusses a referral."""
+    validation_cache: ValidationCache = field(default_factory=ValidationCache)
+    """Which orders of this user for this patient were found to be valid FHIR in the last ten minutes."""
+    suppress: SuppressionCheck = suppress_nothing
+    """Says why a finding of the medication rules is not shown to this client; None where it is shown."""
+    prefetch: PrefetchState = NO_PREFETCH
+    """Which prefetch keys are known. `require(key)` answers the call with 412 where a needed key is not known."""
+    sent: tuple[bytes, ...] = ()
+    """The body of the call, then the pages that the FHIR server sent, for services that return changed resources."""
+
+    @property
+    def explain_url(self) -> str:
+        """The page that explains this decision."""
+        return f"{self.public_url}/explain/{self.decision_id}"
+
+    def links_of(self, card: Card) -> tuple[Link, ...]:
+        """The links of a card of the medication rules: its first rule with its sources, and this decision."""
+        rule = f"{self.public_url}/rules/{card.own_extension.findings[0].rule}"
+        return (
+            *card.links,
+            Link(label="The rule and its sources", url=rule, type="absolute"),
+            Link(label="Why this card", url=self.explain_url, type="absolute"),
+        )
+
+    def model_url(self, model_id: str) -> str:
+        """The page that says how a model works and for whom it was tested; it holds nothing of a patient."""
+        return f"{self.public_url}/models/{model_id}"
+
+    def equation_url(self, equation_id: str) -> str:
+        """The page of a published equation: for whom it is, what goes in, its source attributes."""
+        return f"{self.public_url}/equations/{equation_id}"
+
+
+@dataclass(slots=True)
+class Advice:
+    """The result of a service: cards, a reason for each card that is not shown, and what the decision was based on.
+
+    `features`, `orders`, `vaccinations`, `models` and `scores` go into the decision record: the mapped features, the
+    drafted orders as JSON, the person and doses that a vaccine forecast rests on, the files that computed something,
+    and what they computed.
+    """
+
+    cards: list[Card] = field(default_factory=list)
+    silences: list[Silence] = field(default_factory=list)
+    features: FeatureVector | None = None
+    orders: dict[str, Any] | None = None
+    vaccinations: dict[str, Any] | None = None
+    models: tuple[dict[str, str], ...] = ()
+    scores: dict[str, Any] | None = None
+
+
+def no_card(subject: str, reason: str, text: str) -> Advice:
+    """The advice of a service that shows no card: about what, the reason code, and the reason in a sentence."""
+    return Advice(silences=[Silence(subject, reason, text)])
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One CDS service: its entry in discovery, the hooks it answers, the data it needs, and how it decides."""
+
+    id: str
+    hooks: tuple[str, ...]
+    title: str
+    description: str
+    usage_requirements: str
+    needs: Needs
+    decide: Callable[[ServiceInput], Awaitable[Advice]]
+    returns_resources: frozenset[str] = frozenset()
+    """Resource types that it returns changed, so that it needs the client's own JSON of them."""
+    needs_patient: Callable[[CDSRequest], bool] = lambda _request: True
+    """Whether this call can be answered only when the Patient is known."""
+    templates: Templates = field(default_factory=Templates)
+    """What a client up to CDS Hooks 2.0.1 is asked for; one of 3.0 for `templates_of_3`."""
+    templates_of_3: Templates = field(default_factory=Templates)
+    answers: Mapping[str, Hook] = field(default_factory=dict)
+    """How the context of each of its hooks is read."""
+    listed_ids: Mapping[str, str] = field(default_factory=dict)
+    """The id under which discovery lists a hook, where it is not `id`; see `listed_id`."""
+
+    def __post_init__(self) -> None:
+        answers = {name: self.answers.get(name) or LIBRARY[name] for name in self.hooks}
+        of_3 = templates_for(self.needs, has_drafts=all(_has_drafts(hook) for hook in answers.values()))
+        object.__setattr__(self, "answers", answers)
+        object.__setattr__(self, "templates_of_3", of_3)
+        object.__setattr__(self, "templates", of_3.for_protocol("2.0"))
+
+    def templates_for_version(self, version: str) -> Templates:
+        """What a client of this version of CDS Hooks is asked for."""
+        return self.templates_of_3 if version.startswith(TOKENS_OF_3) else self.templates
+
+    def discovery(self, client: ClientProfile = DEVELOPMENT) -> list[dict[str, Any]]:
+        """Its entries in GET /cds-services as this client gets them, one for each hook."""
+        templates = self.templates_for_version(client.version)
+        entry = {
+            "title": self.title,
+            "description": self.description,
+            "usageRequirements": self.usage_requirements,
+            "prefetch": {each.key: each.query_for(client.version) for each in templates},
+        }
+        offered = [hook for hook in self.answers.values() if is_offered(hook, client)]
+        return [
+            published_entry({"hook": hook.name, "id": self.listed_id(hook.name), **entry}, hook, client)
+            for hook in offered
+        ]
+
+    def listed_id(self, hook: str) -> str:
+        """The id under which discovery lists this hook: each hook has its own.
+
+        The public sandbox, and perhaps other clients, know a service by its address alone: of one id that is listed
+        for two hooks they keep the last entry and never call the other (checklist rows DISC-13 and TRAP-14).
+        """
+        return self.listed_ids.get(hook) or (self.id if hook == self.hooks[0] else f"{self.id}-{hook}")
+
+    def for_hook(self, hook: str) -> "Service":
+        """The same service, which answers this hook only."""
+        return replace(self, hooks=(hook,), answers={hook: self.answers[hook]})
+
+    def answering(self, declared: DeclaredHook) -> "Service":
+        """The same service for one hook more; WrongDeclaration where it does not answer the hook this one extends."""
+        if declared.like not in self.hooks:
+            raise WrongDeclaration(f"{declared.hook.name}: {self.id} does not answer {declared.like}.")
+        name = declared.hook.name
+        return replace(self, hooks=(*self.hooks, name), answers={**self.answers, name: declared.hook})
+
+
+def _has_drafts(hook: Hook) -> bool:
+    return "draft_orders" in hook.context.__struct_fields__

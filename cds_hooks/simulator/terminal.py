@@ -1,0 +1,56 @@
+"""Prints an answer in the terminal as a clinician would see it."""
+
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.markdown import Markdown
+from rich.panel import Panel
+from rich.text import Text
+
+from cards.extension import EXTENSION_KEY
+
+# LOOK: a shape and a word, always both; colour only repeats what they say.
+_SIGNS = {"info": ("ⓘ info", "cyan"), "warning": ("△ warning", "yellow"), "critical": ("⬣ critical", "red")}
+
+
+def print_answer(console: Console, title: str, answer: dict[str, Any]) -> None:
+    """All cards of a response, or the reasons for there being none."""
+    cards = answer.get("cards") or []
+    console.print(Text(f"{title}: {len(cards)} {'card' if len(cards) == 1 else 'cards'}", style="bold"))
+    for card in cards:
+        console.print(_card(card))
+    ours = (answer.get("extension") or {}).get(EXTENSION_KEY) or {}
+    for silence in ours.get("silence") or []:
+        console.print(Text(f"  ○ {silence['subject']} · {silence['reason']}: {silence['text']}", style="dim"))
+    if ours.get("decision"):
+        console.print(Text(f"  decision {ours['decision']}", style="dim"))
+
+
+def _card(card: dict[str, Any]) -> Panel:
+    sign, colour = _SIGNS.get(str(card.get("indicator")), ("card", "white"))
+    parts: list[RenderableType] = [Text(str(card.get("summary")), style="bold")]
+    if card.get("detail"):
+        parts.append(Markdown(str(card["detail"])))
+    for suggestion in card.get("suggestions") or []:
+        advised = " (advised)" if suggestion.get("isRecommended") else ""
+        parts.append(Text(f"[ {suggestion['label']} ]{advised}", style="bold"))
+        parts += [
+            Text(f"    {action['type']}: {action.get('description', '')}") for action in suggestion.get("actions") or []
+        ]
+    source = card.get("source") or {}
+    parts.append(Text(f"Source: {source.get('label', '')} {source.get('url', '')}".rstrip(), style="dim"))
+    parts += [Text(f"{link['label']}: {link['url']}", style="dim") for link in card.get("links") or []]
+    return Panel(Group(*parts), title=sign, title_align="left", border_style=colour)
+
+
+def print_error(console: Console, title: str, status: int, outcome: dict[str, Any]) -> None:
+    """An error as the server words it."""
+    issues = outcome.get("issue") or [{}]
+    text = (
+        (issues[0].get("details") or {}).get("text")
+        or issues[0].get("diagnostics")
+        or "no OperationOutcome in the answer"
+    )
+    console.print(
+        Panel(Text(str(text)), title=f"{title}: failed with HTTP {status}", title_align="left", border_style="red")
+    )

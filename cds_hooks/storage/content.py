@@ -1,0 +1,202 @@
+"""How the large columns of the record are stored: compressed, and encrypted where the site sets a key.
+
+What is stored tells by its first bytes how it is to be read:
+
+- `{` or `[`: JSON as it is, which rows from before version 0004 of the schema hold;
+- 28 B5 2F FD: a Zstandard frame, whose header names the dictionary (`content-<id>.zdict` in this folder);
+- 01, four bytes of key id, twelve bytes of nonce: AES-256-GCM of one of the two above.
+
+The hash chain is over the stored bytes. So whoever verifies the record needs neither a dictionary nor a key.
+"""
+
+import hashlib
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import Dialect, LargeBinary, Text
+from sqlalchemy.types import TypeDecorator
+
+DICTIONARY_ID: Final = 1
+"""The dictionary new rows are compressed with. Older ones stay in this folder for the rows that need them."""
+
+_LEVEL: Final = 3
+_ZSTD: Final = b"\x28\xb5\x2f\xfd"
+_ENCRYPTED: Final = 0x01
+_KEY_BYTES: Final = 32
+_ID_BYTES: Final = 4
+_NONCE_BYTES: Final = 12
+_TEXT_PREFIX: Final = "encrypted:"
+LARGEST_BYTES: Final = 256 * 1024 * 1024
+"""A stored value that says it is larger than this is not read."""
+
+
+class ContentUnreadable(Exception):
+    """Stored content cannot be read; one sentence for the operator."""
+
+
+@dataclass(frozen=True, slots=True)
+class ContentKeys:
+    """The site's keys for AES-256-GCM: the first encrypts, all of them decrypt. Without any, nothing is encrypted."""
+
+    keys: Mapping[bytes, bytes] = field(default_factory=dict, repr=False)
+
+    @property
+    def newest(self) -> bytes | None:
+        """The id of the key that encrypts."""
+        return next(iter(self.keys), None)
+
+
+def read_content_keys(text: str) -> ContentKeys:
+    """The keys of a text with one key a line, the newest first: 64 hexadecimal digits; ContentUnreadable otherwise."""
+    keys: dict[bytes, bytes] = {}
+    for line in text.split():
+        try:
+            key = bytes.fromhex(line)
+        except ValueError:
+            key = b""
+        if len(key) != _KEY_BYTES:
+            raise ContentUnreadable("a key for the record's content is 64 hexadecimal digits, one key a line")
+        keys[hashlib.sha256(key).digest()[:_ID_BYTES]] = key
+    return ContentKeys(keys)
+
+
+def key_text(key: str | None, file: Path | None) -> str:
+    """The keys as the settings give them: the value itself, or what is in the file; ContentUnreadable without it."""
+    if key is not None:
+        return key
+    if file is None:
+        return ""
+    try:
+        return file.read_text(encoding="ascii")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ContentUnreadable(f"the keys for the record's content in {file} cannot be read") from error
+
+
+_in_use = ContentKeys()
+
+
+def use_content_keys(keys: ContentKeys) -> None:
+    """Sets the keys of this process, once at its start: every reader and writer of the record uses them."""
+    global _in_use
+    _in_use = keys
+
+
+def store_content(value: bytes) -> bytes:
+    """The value as it goes into the database."""
+    stored = _compress(value)
+    if _in_use.newest is None:
+        return stored
+    nonce = os.urandom(_NONCE_BYTES)
+    sealed = _cipher(_in_use.keys[_in_use.newest]).encrypt(nonce, stored, None)
+    return b"".join((bytes((_ENCRYPTED,)), _in_use.newest, nonce, sealed))
+
+
+def load_content(stored: bytes) -> bytes:
+    """The value that was stored; ContentUnreadable where its key or its dictionary is not here."""
+    if stored[:1] == bytes((_ENCRYPTED,)):
+        stored = _decrypt(stored)
+    if stored[:4] != _ZSTD:
+        return stored
+    return _decompress(stored)
+
+
+def _decrypt(stored: bytes) -> bytes:
+    from cryptography.exceptions import InvalidTag
+
+    start = 1 + _ID_BYTES
+    key = _in_use.keys.get(stored[1:start])
+    if key is None:
+        raise ContentUnreadable("content of the record is encrypted with a key that is not among CDS_CONTENT_KEYS")
+    nonce, sealed = stored[start : start + _NONCE_BYTES], stored[start + _NONCE_BYTES :]
+    try:
+        return bytes(_cipher(key).decrypt(nonce, sealed, None))
+    except InvalidTag as error:
+        raise ContentUnreadable("content of the record was changed after it was encrypted") from error
+
+
+@cache
+def _cipher(key: bytes) -> Any:
+    # imported here: a site that does not encrypt starts without it
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+    return AESGCM(key)
+
+
+@cache
+def _compressor() -> Callable[[bytes], bytes] | None:
+    try:
+        import zstandard
+    except ImportError:  # an environment from before the lock named it; what is stored says how it is to be read
+        return None
+    dictionary = zstandard.ZstdCompressionDict(_dictionary(DICTIONARY_ID))
+    dictionary.precompute_compress(level=_LEVEL)
+    compressor = zstandard.ZstdCompressor(level=_LEVEL, dict_data=dictionary)
+    compress: Callable[[bytes], bytes] = compressor.compress
+    return compress
+
+
+def _compress(value: bytes) -> bytes:
+    compress = _compressor()
+    return value if compress is None else compress(value)
+
+
+def _decompress(stored: bytes) -> bytes:
+    import zstandard
+
+    try:
+        parameters = zstandard.get_frame_parameters(stored)
+        if parameters.content_size > LARGEST_BYTES:
+            raise ContentUnreadable("content of the record says that it is larger than the server ever writes")
+        value: bytes = _decompressor(parameters.dict_id).decompress(stored)
+    except (zstandard.ZstdError, FileNotFoundError) as error:
+        raise ContentUnreadable("content of the record cannot be decompressed") from error
+    return value
+
+
+@cache
+def _decompressor(dictionary: int) -> Any:
+    import zstandard
+
+    if not dictionary:
+        return zstandard.ZstdDecompressor()
+    return zstandard.ZstdDecompressor(dict_data=zstandard.ZstdCompressionDict(_dictionary(dictionary)))
+
+
+def _dictionary(number: int) -> bytes:
+    return (files("cds_hooks.storage") / f"content-{number}.zdict").read_bytes()
+
+
+def store_text(value: str) -> str:
+    """Free text as it goes into the database: encrypted where the site sets a key."""
+    if _in_use.newest is None:
+        return value
+    return _TEXT_PREFIX + store_content(value.encode()).hex()
+
+
+class StoredContent(TypeDecorator[bytes]):
+    """A column that the writer fills with `store_content`; what is selected from it is the value again."""
+
+    impl = LargeBinary
+    cache_ok = True
+
+    def process_result_value(self, value: bytes | None, dialect: Dialect) -> bytes | None:  # noqa: ARG002
+        """What was stored."""
+        return None if value is None else load_content(bytes(value))
+
+
+class StoredText(TypeDecorator[str]):
+    """A text column that the writer fills with `store_text`."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002
+        """What was stored."""
+        if value is None or not value.startswith(_TEXT_PREFIX):
+            return value
+        return load_content(bytes.fromhex(value.removeprefix(_TEXT_PREFIX))).decode()

@@ -1,0 +1,78 @@
+"""The chains over feedback and over events: one chain each for the whole record, however many processes write.
+
+The hash of an entry is SHA-256 over the previous entry's hash (32 bytes, zero before the first) and a JSON array in
+UTF-8 without white space: the name of the table, the position, and the columns in the order of `FEEDBACK_COLUMNS` or
+`EVENT_COLUMNS` as they are stored.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from time import time_ns
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import Connection, Table, insert, select, text
+from sqlalchemy.exc import DBAPIError
+
+from cds_hooks.storage.database import database_error_reason, engine_for, parse_url
+from cds_hooks.storage.decision import RecordUnavailable
+
+NO_ENTRY_BEFORE: Final = bytes(32)
+FEEDBACK_COLUMNS: Final = (
+    "card", "decision", "service", "client", "outcome", "outcome_timestamp", "accepted_suggestions",
+    "override_reason_code", "override_reason_system", "user_comment", "received_at", "override_reason_display",
+)  # fmt: skip
+EVENT_COLUMNS: Final = ("at", "kind", "actor", "detail")
+
+_ENTRY_LOCK: Final = 0x6364_735F_656E_7472  # "cds_entr": PostgreSQL's writers of entries one after the other
+_encode = msgspec.json.Encoder().encode
+
+
+def feedback_hash(previous: bytes, position: int, row: Mapping[Any, Any]) -> bytes:
+    """The hash of a row of feedback, whose columns are as they are stored."""
+    return _entry_hash("feedback", previous, position, [row[name] for name in FEEDBACK_COLUMNS])
+
+
+def event_hash(previous: bytes, position: int, row: Mapping[Any, Any]) -> bytes:
+    """The hash of an event."""
+    return _entry_hash("events", previous, position, [row[name] for name in EVENT_COLUMNS])
+
+
+def _entry_hash(table: str, previous: bytes, position: int, values: list[Any]) -> bytes:
+    return hashlib.sha256(previous + _encode([table, position, *values])).digest()
+
+
+def newest_entry(connection: Connection, table: Table) -> tuple[int, bytes]:
+    """Position and hash of the newest entry, for whoever writes the next one in this transaction.
+
+    In PostgreSQL it waits until no other transaction writes entries; SQLite has one writer at a time anyway.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _ENTRY_LOCK})
+    query = select(table.c.position, table.c.hash).order_by(table.c.sequence.desc()).limit(1)
+    row = connection.execute(query).first()
+    return (0, NO_ENTRY_BEFORE) if row is None else (row.position, bytes(row.hash))
+
+
+def add_event(url: str, kind: str, actor: str, detail: Mapping[str, Any]) -> None:
+    """Commits one event; RecordUnavailable where it cannot be."""
+    try:
+        with engine_for(parse_url(url)).begin() as connection:
+            write_event(connection, kind, actor, detail)
+    except (DBAPIError, ImportError, OSError) as error:
+        raise RecordUnavailable(f"the event cannot be recorded: {database_error_reason(error)}") from error
+
+
+def write_event(connection: Connection, kind: str, actor: str, detail: Mapping[str, Any]) -> None:
+    """Adds one event to the transaction of this connection."""
+    from cds_hooks.storage.tables import events
+
+    position, previous = newest_entry(connection, events)
+    row: dict[str, Any] = {
+        "at": time_ns() // 1000,
+        "kind": kind,
+        "actor": actor,
+        "detail": _encode(dict(detail)).decode(),
+    }
+    digest = event_hash(previous, position + 1, row)
+    connection.execute(insert(events).values(**row, position=position + 1, previous=previous, hash=digest))

@@ -1,0 +1,171 @@
+"""Reads decisions and feedback from the record, and stores feedback."""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+from sqlalchemy import URL, Select, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DBAPIError
+
+from cards.extension import EXTENSION_KEY, NOTHING_SAID, CardExtension
+from cds_hooks.storage.content import ContentUnreadable, store_text
+from cds_hooks.storage.database import database_error_reason, engine_for, parse_url, reading_engine
+from cds_hooks.storage.decision import Decision, FeedbackItem, RecordUnavailable, decision_of, without_nul
+from cds_hooks.storage.entries import feedback_hash, newest_entry
+from cds_hooks.storage.tables import decisions, feedback
+
+
+def store_feedback(url: URL, items: Sequence[FeedbackItem]) -> list[FeedbackItem]:
+    """Stores all items or none and returns those that are new: the same card, outcome and time again are not."""
+    insert = postgresql.insert if url.get_backend_name() == "postgresql" else sqlite.insert
+    statement = insert(feedback).on_conflict_do_nothing().returning(feedback.c.sequence)
+    new = []
+    try:
+        with engine_for(url).begin() as connection:
+            position, previous = newest_entry(connection, feedback)
+            for item in items:
+                row = _row(item)
+                digest = feedback_hash(previous, position + 1, row)
+                link = {"position": position + 1, "previous": previous, "hash": digest}
+                if connection.execute(statement.values(row | link)).all():
+                    position, previous = position + 1, digest
+                    new.append(item)
+            return new
+    except DBAPIError as error:
+        raise RecordUnavailable(f"feedback cannot be stored: {database_error_reason(error)}") from error
+
+
+def _row(item: FeedbackItem) -> dict[str, Any]:
+    row = msgspec.structs.asdict(without_nul(item))
+    row["decision"] = decision_of(item.card)
+    if item.user_comment is not None:
+        row["user_comment"] = store_text(row["user_comment"])
+    row["accepted_suggestions"] = msgspec.json.encode(item.accepted_suggestions).decode()
+    return row
+
+
+class _Extension(Struct, rename={"ours": EXTENSION_KEY}):
+    ours: CardExtension = NOTHING_SAID
+
+
+class _Card(Struct):
+    extension: _Extension = msgspec.field(default_factory=_Extension)
+
+
+class _Response(Struct):
+    cards: tuple[_Card, ...] = ()
+
+
+class _Basis(Struct):
+    silence: list[tuple[str, str, str]] = []
+
+
+_response: Final = msgspec.json.Decoder(_Response)
+_basis: Final = msgspec.json.Decoder(_Basis)
+_DECISION = [decisions.c[field.name] for field in msgspec.structs.fields(Decision)]
+_FEEDBACK = [feedback.c[field.name] for field in msgspec.structs.fields(FeedbackItem)]
+
+
+@dataclass(frozen=True)
+class DecisionFilter:
+    """Which decisions are wanted; None wants all."""
+
+    service: str | None = None
+    outcome: str | None = None
+    client: str | None = None
+    patient: str | None = None
+    users: Collection[str] | None = None
+    """Under one of these the user is recorded (`user_hash.UserNames.possible`)."""
+    since: int | None = None
+    """Microseconds since 1970-01-01 UTC, included."""
+    until: int | None = None
+    """Microseconds since 1970-01-01 UTC, not included."""
+    rule: str | None = None
+    """A rule that spoke on one of the cards, or that is named among the reasons for silence."""
+
+    def narrow(self, query: Select[Any]) -> Select[Any]:
+        """The query with the conditions that the database can judge: all but the rule."""
+        for name in ("service", "outcome", "client", "patient"):
+            if (value := getattr(self, name)) is not None:
+                query = query.where(decisions.c[name] == value)
+        if self.users is not None:
+            query = query.where(decisions.c.user_id.in_(self.users))
+        if self.since is not None:
+            query = query.where(decisions.c.decided_at >= self.since)
+        if self.until is not None:
+            query = query.where(decisions.c.decided_at < self.until)
+        return query
+
+    def fits(self, decision: Decision) -> bool:
+        """Whether the rule has something to do with this decision."""
+        return self.rule is None or self.rule in rules_of(decision)
+
+
+def rules_of(decision: Decision) -> set[str]:
+    """The rules whose findings are on the cards, and the subjects of the reasons for silence."""
+    response, basis = _response.decode(decision.response), _basis.decode(decision.basis)
+    spoke = {one.rule for card in response.cards for one in card.extension.ours.findings}
+    return spoke | {subject for subject, _, _ in basis.silence}
+
+
+def list_decisions(url: str, limit: int = 20, service: str | None = None, outcome: str | None = None) -> list[Decision]:
+    """The newest decisions first, of one service or outcome if wanted; RecordUnavailable where there is no record."""
+    return list(islice(find_decisions(url, DecisionFilter(service=service, outcome=outcome), limit), limit))
+
+
+def find_decisions(url: str, wanted: DecisionFilter, at_once: int = 500) -> Iterator[Decision]:
+    """The decisions that fit, the newest first; RecordUnavailable where there is no record.
+
+    They are read `at_once` at a time, so that neither memory nor the write-ahead log grows with the record.
+    """
+    query = wanted.narrow(select(decisions.c.sequence, *_DECISION)).order_by(decisions.c.sequence.desc())
+    rows = read_rows(url, query.limit(min(at_once, 500)))
+    while rows:
+        for row in rows:
+            decision = Decision(*row[1:])
+            if wanted.fits(decision):
+                yield decision
+        rows = read_rows(url, query.where(decisions.c.sequence < rows[-1].sequence).limit(500))
+
+
+def get_decision(url: str, decision_id: str) -> Decision | None:
+    """The decision of this id, None where there is none; RecordUnavailable where there is no record."""
+    rows = read_rows(url, select(*_DECISION).where(decisions.c.id == decision_id))
+    return Decision(*rows[0]) if rows else None
+
+
+def get_decisions(url: str, ids: Collection[str]) -> dict[str, Decision]:
+    """Those of these decisions that are on record, by id; RecordUnavailable where there is no record."""
+    if not ids:
+        return {}
+    rows = read_rows(url, select(*_DECISION).where(decisions.c.id.in_(ids)))
+    return {row.id: Decision(*row) for row in rows}
+
+
+def feedback_on(url: str, decision_id: str) -> list[FeedbackItem]:
+    """What clinicians answered to the cards of this decision, in the order in which it came."""
+    query = select(*_FEEDBACK).where(feedback.c.decision == decision_id).order_by(feedback.c.sequence)
+    return [_feedback_item(row) for row in read_rows(url, query)]
+
+
+def read_rows(url: str, query: Select[Any]) -> Sequence[Any]:
+    """All rows of a query; RecordUnavailable where there is no record or it does not answer."""
+    parsed = parse_url(url)
+    try:
+        with reading_engine(parsed).connect() as connection:
+            return connection.execute(query).all()
+    except ContentUnreadable as error:
+        raise RecordUnavailable(str(error)) from error
+    except (DBAPIError, ImportError, OSError) as error:
+        raise RecordUnavailable(
+            f"the record at {parsed.render_as_string()} cannot be read: {database_error_reason(error)}"
+        ) from error
+
+
+def _feedback_item(row: Any) -> FeedbackItem:
+    suggestions = msgspec.json.decode(row.accepted_suggestions, type=tuple[str, ...])
+    return FeedbackItem(**{**row._asdict(), "accepted_suggestions": suggestions})

@@ -1,0 +1,188 @@
+"""From a recorded decision to everything its page says; the template only lays it out."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from cards.compose.factors import in_100
+from cds_hooks.web.charts import Waterfall, waterfall
+from cds_hooks.web.model_inputs import AGE, SEX, Input, read_inputs
+from cds_hooks.web.model_page import Group, Performance, performance
+from cds_hooks.web.numbers import format_time, logit, people_range, wilson
+from cds_hooks.web.recorded_decision import (
+    ModelFile,
+    RecordedDecision,
+    Scores,
+    is_refused,
+    read_basis,
+    read_cards,
+    read_models,
+)
+from cds_hooks.web.sent_cards import EvidenceOf, SentCard, sent_card
+from models_onnx.artifact.manifest import Manifest
+from models_onnx.equations.catalogue import find_equations
+from models_onnx.equations.compiled import equation_digest
+from models_onnx.equations.declaration import Equation
+
+ManifestOf = Callable[[str], Manifest | None]
+"""The manifest of a model id; None where this server does not have it."""
+
+_WHEN = {
+    "patient-view": "when the chart was opened",
+    "order-select": "when an order was selected",
+    "order-sign": "when orders were signed",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """One row of the comparison: how many in 100, with its range in words and, for the drawing, in numbers."""
+
+    who: str
+    people: int
+    range: str
+    low: float
+    middle: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What a model said about this patient: in 100, compared, step by step, and its exact sum."""
+
+    scores: Scores
+    people: int
+    percentile: int
+    near: str
+    bands: tuple[Band, ...]
+    steps: Waterfall
+    total: float
+    logit: float
+
+    @property
+    def beyond(self) -> str:
+        """ "above" or "below" where the estimate is outside what happened to people near it, else ""."""
+        if self.people > in_100(self.scores.observed_high):
+            return "above"
+        return "below" if self.people < in_100(self.scores.observed_low) else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """Why something was not said."""
+
+    subject: str
+    reason: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """One page. `model` is the file that was asked, `manifest` None where this server no longer has that file."""
+
+    decision: str
+    service: str
+    title: str
+    hook: str
+    when: str
+    decided: str
+    as_of: str
+    input_digest: str
+    patient: str
+    age: str
+    sex: str
+    refused: bool
+    cards: tuple[SentCard, ...]
+    silences: tuple[Silence, ...]
+    model: ModelFile | None
+    manifest: Manifest | None
+    tested: Performance | None
+    groups: list[Group]
+    inputs: list[Input]
+    estimate: Estimate | None
+
+    @property
+    def equation(self) -> Equation | None:
+        """The published equation that was asked, where this server still computes it in the same way."""
+        known = find_equations().get(self.model.id) if self.model is not None else None
+        if known is None or self.model is None:
+            return None
+        same = any(equation_digest(known, output.id) == self.model.sha256 for output in known.outputs)
+        return known if same else None
+
+    @property
+    def gaps(self) -> list[Input]:
+        """The inputs without a usable value."""
+        return [item for item in self.inputs if not item.known]
+
+
+def explain(
+    decision: RecordedDecision, service_title: str, manifest_of: ManifestOf, evidence_of: EvidenceOf
+) -> Explanation:
+    """The page of one decision; msgspec.DecodeError or ValidationError for a record of another form."""
+    basis = read_basis(decision)
+    scores = basis.model_scores
+    model = next(iter(read_models(decision)), None)
+    manifest = _same_file(model, manifest_of)
+    tested = performance(manifest) if manifest is not None else None
+    inputs = read_inputs(basis, scores, manifest)
+    figures = {item.name: item.figure for item in inputs}
+    age, _, _ = basis.features.get(AGE, (None, "", ""))
+    return Explanation(
+        decision=decision.id,
+        service=decision.service,
+        title=service_title,
+        hook=decision.hook,
+        when=_WHEN.get(decision.hook, ""),
+        decided=format_time(datetime.fromtimestamp(decision.decided_at / 1e6, UTC)),
+        as_of=format_time(basis.as_of),
+        input_digest=decision.input_digest,
+        patient=decision.patient,
+        age=figures.get(AGE, ""),
+        sex=figures.get(SEX, ""),
+        refused=is_refused(decision),
+        cards=tuple(sent_card(card, evidence_of) for card in read_cards(decision)),
+        silences=tuple(Silence(*silence) for silence in basis.silence),
+        model=model,
+        manifest=manifest,
+        tested=tested,
+        groups=tested.groups_of(age, figures.get(SEX, "")) if tested is not None else [],
+        inputs=inputs,
+        estimate=_estimate(scores, inputs, manifest) if scores is not None else None,
+    )
+
+
+def _same_file(model: ModelFile | None, manifest_of: ManifestOf) -> Manifest | None:
+    manifest = manifest_of(model.id) if model is not None else None
+    return manifest if manifest is not None and model is not None and manifest.file.sha256 == model.sha256 else None
+
+
+def _estimate(scores: Scores, inputs: list[Input], manifest: Manifest | None) -> Estimate:
+    return Estimate(
+        scores=scores,
+        people=in_100(scores.probability),
+        percentile=min(99, int(scores.percentile)),
+        near=people_range(scores.observed_low, scores.observed_high),
+        bands=_bands(scores, manifest),
+        steps=waterfall(scores, inputs),
+        total=sum(scores.contributions.values()),
+        logit=logit(scores.probability),
+    )
+
+
+def _bands(scores: Scores, manifest: Manifest | None) -> tuple[Band, ...]:
+    observed = (scores.observed_rate, scores.observed_low, scores.observed_high)
+    near = _band(f"What happened to {scores.observed_count:,} people with estimates near this one", *observed)
+    if manifest is None:
+        return (near,)
+    reference = manifest.reference
+    everyone = _band(
+        f"Everyone in the group: {reference.words}",
+        reference.events / reference.n,
+        *wilson(reference.events, reference.n),
+    )
+    return near, everyone
+
+
+def _band(who: str, rate: float, low: float, high: float) -> Band:
+    return Band(who, in_100(rate), people_range(low, high), 100 * low, 100 * rate, 100 * high)

@@ -1,0 +1,95 @@
+"""One medication rule laid out for reading: what it says when, what it rests on, who has approved it here."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from cards.rules.engine.family import family_named
+from cards.rules.engine.governance import RuleVersion, SiteRules, all_rule_versions
+from cards.rules.language.rule import Evidence, SuggestionTemplate
+
+
+@dataclass(frozen=True, slots=True)
+class BandRow:
+    """One band: when, how loud, what it says and offers, in words."""
+
+    id: str
+    indicator: str
+    when: str
+    says: str
+    offers: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RulePage:
+    """Everything the page of a rule shows."""
+
+    id: str
+    title: str
+    family: str
+    version: str
+    checked: str
+    reviewed: str
+    status: str
+    here: str
+    differs: str | None
+    bands: tuple[BandRow, ...]
+    silences: tuple[str, ...]
+    evidence: tuple[Evidence, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RuleEntry:
+    """A rule in a list of rules."""
+
+    id: str
+    title: str
+    family: str
+
+
+def rule_entries() -> list[RuleEntry]:
+    """Every rule of the project."""
+    return [RuleEntry(one.rule.id, one.rule.title, one.table.title) for one in all_rule_versions().values()]
+
+
+def describe_rule(version: RuleVersion, site: SiteRules, *, needs_approval: bool) -> RulePage:
+    """The facts of a rule; `needs_approval` where there is a trust file."""
+    rule, table = version.rule, version.table
+    vocabulary = family_named(table.family).vocabulary
+    bands = tuple(
+        BandRow(band.id, band.indicator, vocabulary.say(band.when), band.summary, _offers(band.suggestions))
+        for band in rule.bands
+    )
+    return RulePage(
+        id=rule.id,
+        title=rule.title,
+        family=table.title,
+        version=version.digest,
+        checked=f"{rule.audit.verified}: {rule.audit.source}, {rule.audit.date}",
+        reviewed=table.reviewed,
+        status=table.status,
+        here=approval_status(version, site, needs_approval=needs_approval),
+        differs=rule.audit.differs,
+        bands=bands,
+        silences=tuple(one.text for one in rule.silent_when),
+        evidence=rule.evidence,
+    )
+
+
+def approval_status(version: RuleVersion, site: SiteRules, *, needs_approval: bool) -> str:
+    """Whether the rule speaks at this site, and who has approved it."""
+    switches = site.switches.get(version.rule.id, ())
+    approval = site.approvals.get(version.rule.id)
+    if any(each.off and not each.clients and not each.units for each in switches):
+        return "switched off"
+    if approval is not None and approval.digest == version.digest:
+        said = f"speaks; approved by {approval.by} ({approval.role}) on {approval.on}"
+        said += f": {approval.note}" if approval.note else ""
+    elif not needs_approval:
+        said = "speaks, as every rule does in the development profile; not approved"
+    else:
+        said = "in shadow: judged and counted, not shown, because this version is not approved"
+    return f"{said}; partly switched off" if switches else said
+
+
+def _offers(suggestions: Iterable[SuggestionTemplate]) -> tuple[str, ...]:
+    return tuple(one.label for one in suggestions)

@@ -1,0 +1,217 @@
+"""What a feature is: one object from which the training vector, the bedside vector, prefetch and the docs come.
+
+A kind of feature is a class here that says how it is read from a record, what has to be asked for, how its value is
+shown and what its declaration must hold. A feature is an object of such a class (docs/adding/feature.md).
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+from msgspec import Struct
+from numpy.typing import NDArray
+
+from fhir.record.measurement import Measurement
+from fhir.record.record import PatientRecord
+from fhir.record.refusal import Refusal
+from fhir.record.results import Absent, Found, Refused
+from fhir.terminology.analytes import ANALYTES, Analyte
+
+NOT_FOUND = "not found in the chart"
+
+
+@dataclass(frozen=True, eq=False)
+class Feature(ABC):
+    """One input of a model or an equation: what it is, in which unit, how old it may be, what a clinician calls it.
+
+    `name` is the column of the training table. `plausible_low` and `plausible_high` bound what is believed at all; the
+    range a model was trained on stands in the model's artifact and is narrower. `evidence` says why it is an input.
+    """
+
+    name: str
+    words: str
+    evidence: str
+    unit: str = "1"
+    plausible_low: float = 0.0
+    plausible_high: float = 1.0
+    analyte: str = ""
+    """The measured quantity that it is read from, a key of tables/analytes.csv; empty where there is none."""
+    window_days: int | None = None
+    choices: tuple[str, ...] = ()
+    """What each value means, for a feature that is a code: the first is 0."""
+
+    is_yes_no: ClassVar[bool] = False
+    """Whether it is 1 for yes and 0 for what was looked for and not found in the chart."""
+    is_count: ClassVar[bool] = False
+    """Whether the number alone says it: an age in years, days, visits, points."""
+    elements: ClassVar[tuple[str, ...]] = ()
+    """The FHIR elements that it is read from where it has no analyte."""
+    reads: ClassVar[frozenset[str]] = frozenset()
+    """The resource types that it is read from beside Patient and Observation, which the analytes say."""
+
+    @abstractmethod
+    def read(self, record: PatientRecord) -> "FeatureValue | Missing":
+        """The value as of `record.as_of` with its evidence, or why there is none."""
+
+    @property
+    def measured(self) -> Analyte | None:
+        """The analyte behind it, None where it is not read from one."""
+        return ANALYTES[self.analyte] if self.analyte else None
+
+    @property
+    def analytes(self) -> tuple[str, ...]:
+        """Every analyte it can be read or computed from."""
+        return (self.analyte,) if self.analyte else ()
+
+    @property
+    def resources(self) -> frozenset[str]:
+        """The resource types that it is read from beside Patient and Observation, which the analytes say."""
+        return self.reads
+
+    @property
+    def codes(self) -> tuple[str, ...]:
+        """LOINC codes of the analyte, or the FHIR elements the value is read from."""
+        return self.measured.loinc if self.measured is not None else self.elements
+
+    @property
+    def source_words(self) -> str:
+        """Where it is read from, for the data dictionary: codes or elements, and what else decides."""
+        return ", ".join(self.codes)
+
+    def show(self, found: "FeatureValue") -> str:
+        """The value as it was charted, with its unit, as a card shows it."""
+        return found.charted_unit if self.choices else f"{found.charted_value:.6g} {found.charted_unit}".rstrip()
+
+    def lint(self) -> list[str]:
+        """Sentences that say what is wrong with the declaration; empty when nothing is."""
+        name = self.name.strip() or "(no name)"
+        required = (
+            ("name", self.name),
+            ("clinician's words", self.words),
+            ("unit", self.unit),
+            ("evidence", self.evidence),
+        )
+        faults = [f"{name}: has no {what}" for what, value in required if not value.strip()]
+        if not self.plausible_low < self.plausible_high:
+            faults.append(f"{name}: plausible range {self.plausible_low} to {self.plausible_high} is empty")
+        if self.analyte and self.analyte not in ANALYTES:
+            faults.append(f"{name}: analyte {self.analyte!r} is not in tables/analytes.csv, so it has no code")
+        return faults
+
+    # What the readers of the kinds share
+
+    def of_measurement(self, measurement: Measurement, value: float | None = None) -> "FeatureValue":
+        """A value that rests on one measurement; `value` where it is not the measured one itself."""
+        return FeatureValue(
+            self,
+            measurement.value if value is None else value,
+            measurement.time.text,
+            measurement.source,
+            measurement.code,
+            measurement.charted_value,
+            measurement.charted_unit,
+            is_measured=True,
+        )
+
+    def missing_measurement(self, found: Found | Refused | Absent, what: str = "") -> "Missing":
+        """Why there is no value, from the look-up it was wanted from; `what` names the analyte where it is another."""
+        if isinstance(found, Refused):
+            return self.refused(found.refused[0])
+        last = found.last if isinstance(found, Absent) else None
+        if last is None:
+            return Missing(self, "absent", f"{self.words} is not recorded.")
+        named = f": {what}" if what else ""
+        charted = f"{last.charted_value:g} {last.charted_unit}"
+        text = f"{self.words}{named} {charted} is from {last.time.date}, older than {self.window_days} days."
+        return Missing(self, "stale", text)
+
+    def refused(self, refusal: Refusal) -> "Missing":
+        """Missing with the reason "refused": a value is on record and cannot be used."""
+        return Missing(self, "refused", f"{self.words}: {refusal.text}", refusal.reason == "implausible", refusal)
+
+    def of_chart(self, record: PatientRecord, value: float, words: str) -> "FeatureValue":
+        """A value that rests on the chart as a whole."""
+        source = f"Patient/{record.patient_id}"
+        return FeatureValue(self, value, record.as_of.date().isoformat(), source, "", value, words)
+
+
+@dataclass(frozen=True, eq=False)
+class YesNoFeature(Feature):
+    """A feature that is 1 for yes and 0 for no.
+
+    What was looked for and not found is 0 with `found` False: "not recorded" is not "absent", and a card says which it
+    is. What was not asked for at all is missing.
+    """
+
+    is_yes_no: ClassVar[bool] = True
+
+    def show(self, found: "FeatureValue") -> str:
+        """Yes, no, or that it was not found."""
+        return "yes" if found.value else found.charted_unit if not found.found else "no"
+
+    def not_found(self, record: PatientRecord) -> "FeatureValue":
+        """The value for what was looked for and is not on record: it counts as no, and is shown as not found."""
+        today, source = record.as_of.date().isoformat(), f"Patient/{record.patient_id}"
+        return FeatureValue(self, 0.0, today, source, "", 0.0, NOT_FOUND, found=False)
+
+    def not_requested(self) -> "Missing":
+        """Missing with the reason "unknown": the part of the chart that would tell was not requested."""
+        return Missing(self, "unknown", f"{self.words}: the part of the chart that says so is not at hand.")
+
+
+class FeatureValue(Struct, frozen=True, gc=False):
+    """One value of a feature with its evidence: where it was found, when, and as what it was charted."""
+
+    feature: Feature
+    value: float
+    effective: str
+    source: str
+    code: str
+    charted_value: float
+    charted_unit: str
+    found: bool = True
+    """False for a yes-or-no that was looked for and not found in the chart; it counts as no and is said so."""
+    is_measured: bool = False
+    """Whether `charted_value` and `charted_unit` are those of one measurement."""
+
+
+class Missing(Struct, frozen=True, gc=False):
+    """A feature without a usable value, and why: `absent`, `stale`, `refused` or `unknown`.
+
+    `implausible`: the only value on record is one that nobody can have, as a wrong unit makes it. `refusal` is the
+    refused value where there is one.
+    """
+
+    feature: Feature
+    reason: Literal["absent", "stale", "refused", "unknown"]
+    text: str
+    implausible: bool = False
+    refusal: Refusal | None = None
+
+
+class FeatureVector(Struct):
+    """All features of one patient in the order they were asked for; NaN where a value is missing."""
+
+    features: tuple[Feature, ...]
+    values: NDArray[np.float64]
+    evidence: list[FeatureValue | None]
+    missing: list[Missing]
+
+    def only(self, names: Sequence[str]) -> "FeatureVector":
+        """The same with some of the features, in the order of `names`; KeyError where one is not in it."""
+        place = {feature.name: position for position, feature in enumerate(self.features)}
+        chosen = [place[name] for name in names]
+        return FeatureVector(
+            tuple(self.features[position] for position in chosen),
+            self.values[chosen],
+            [self.evidence[position] for position in chosen],
+            [gap for gap in self.missing if gap.feature.name in names],
+        )
+
+
+def not_in_table(name: str, what: str, wanted: Iterable[str], known: Iterable[str], table: str) -> list[str]:
+    """A fault for each wanted key that a table does not have."""
+    unknown = sorted(set(wanted) - set(known))
+    return [f"{name}: {what} {key!r} is not in tables/{table}" for key in unknown]

@@ -1,0 +1,259 @@
+"""Features that are measured values: the newest usable one within a window, or one computed from two of them.
+
+The look-back of each is the one that shared/data/codes/loinc_analytes.csv gives for the analyte, in days.
+"""
+
+from dataclasses import dataclass
+from math import isfinite
+
+from fhir.mapping.equations import body_mass_index, mean_arterial_pressure
+from fhir.mapping.features.feature import Feature, FeatureValue, Missing, YesNoFeature
+from fhir.record.record import PatientRecord
+from fhir.record.results import Found, Lookup, Refused
+from fhir.terminology.analytes import ANALYTES
+
+_YEAR, _THREE_YEARS, _FIVE_YEARS, _QUARTER, _THREE_DAYS = 365, 1095, 1825, 90, 3
+# codes/loinc_analytes.csv: default look-back of body height.
+_HEIGHT_WINDOW_DAYS = 1825
+# Glasgow coma scale: 15 is awake and 3 the deepest coma, as 0 and 100 are of SUPPORT's coma score. How the values
+# between them correspond is not published in what is at hand, so they are missing rather than guessed.
+_AWAKE, _DEEPEST_COMA = 15, 3
+
+
+@dataclass(frozen=True, eq=False)
+class Measured(Feature):
+    """The newest usable value of an analyte within the window."""
+
+    def read(self, record: PatientRecord) -> FeatureValue | Missing:
+        """The value in the analyte's unit, with what was charted."""
+        found = record.lookup(self.analyte, self.window_days)
+        return self.of_measurement(found.measurement) if isinstance(found, Found) else self.missing_measurement(found)
+
+    def lint(self) -> list[str]:
+        """Faults of the declaration; the unit and range must be those of the analyte, and a window must be given."""
+        faults = Feature.lint(self)
+        analyte = ANALYTES.get(self.analyte)
+        if analyte is None:
+            return faults if self.analyte else [*faults, f"{self.name}: has no analyte, so it has no code"]
+        if self.unit != analyte.unit:
+            faults.append(f"{self.name}: unit {self.unit} is not the analyte's {analyte.unit}")
+        if self.plausible_low < analyte.plausible_low or self.plausible_high > analyte.plausible_high:
+            faults.append(f"{self.name}: plausible range is wider than the analyte's")
+        if not self.window_days or self.window_days <= 0:
+            faults.append(f"{self.name}: has no window in days")
+        return faults
+
+
+@dataclass(frozen=True, eq=False)
+class BodyMassIndex(Measured):
+    """Body mass index, computed where weight and height are both on record, else as it was charted."""
+
+    @property
+    def analytes(self) -> tuple[str, ...]:
+        """The analytes: the index as charted, weight and height."""
+        return (self.analyte, "body_weight", "body_height")
+
+    def read(self, record: PatientRecord) -> FeatureValue | Missing:
+        """The index from the newest weight, with the date of the weight (note of codes/loinc_analytes.csv)."""
+        weight = record.lookup("body_weight", self.window_days)
+        height = record.lookup("body_height", _HEIGHT_WINDOW_DAYS)
+        if isinstance(weight, Found) and isinstance(height, Found):
+            value = round(body_mass_index(weight.measurement.value, height.measurement.value), 1)
+            if self.plausible_low <= value <= self.plausible_high:
+                of = weight.measurement
+                return FeatureValue(self, value, of.time.text, of.source, of.code, value, self.unit)
+        charted = Measured.read(self, record)
+        if isinstance(charted, FeatureValue) or charted.reason != "absent":
+            return charted
+        return _first_refused(self, weight, height) or charted
+
+
+@dataclass(frozen=True, eq=False)
+class MeanPressure(Feature):
+    """Mean arterial pressure from the newest systolic and diastolic readings within the window."""
+
+    @property
+    def analytes(self) -> tuple[str, ...]:
+        """Systolic and diastolic pressure."""
+        return ("sbp", "dbp")
+
+    @property
+    def codes(self) -> tuple[str, ...]:
+        """The element of a panel."""
+        return ("Observation.component",)
+
+    def read(self, record: PatientRecord) -> FeatureValue | Missing:
+        """The pressure, dated by the diastolic reading."""
+        systolic, diastolic = record.lookup("sbp", self.window_days), record.lookup("dbp", self.window_days)
+        if isinstance(systolic, Found) and isinstance(diastolic, Found):
+            of = diastolic.measurement
+            value = mean_arterial_pressure(systolic.measurement.value, of.value)
+            return FeatureValue(self, value, of.time.text, of.source, of.code, round(value, 1), self.unit)
+        refused = _first_refused(self, systolic, diastolic)
+        return refused or Missing(self, "absent", f"{self.words} is not recorded.")
+
+
+@dataclass(frozen=True, eq=False)
+class ComaLevel(Feature):
+    """SUPPORT's coma score where the newest Glasgow coma scale decides it: awake, or deepest coma."""
+
+    def read(self, record: PatientRecord) -> FeatureValue | Missing:
+        """The position among the choices; a scale between the two ends is refused."""
+        found = record.lookup(self.analyte, self.window_days)
+        if isinstance(found, Refused):
+            return self.refused(found.refused[0])
+        if not isinstance(found, Found):
+            return Missing(self, "absent", f"{self.words}: no Glasgow coma scale is recorded.")
+        scale = found.measurement
+        if scale.value not in (_AWAKE, _DEEPEST_COMA):
+            return Missing(self, "refused", f"{self.words}: a Glasgow coma scale of {scale.value:g} is between levels.")
+        level = 0 if scale.value == _AWAKE else len(self.choices) - 1
+        charted, words = scale.charted_value, self.choices[level]
+        return FeatureValue(self, float(level), scale.time.text, scale.source, scale.code, charted, words)
+
+
+@dataclass(frozen=True, eq=False)
+class PastLimit(YesNoFeature):
+    """Whether the newest value within the window has reached the limit (is over it where `strictly`)."""
+
+    limit: float = float("inf")
+    strictly: bool = False
+
+    def read(self, record: PatientRecord) -> FeatureValue | Missing:
+        """Yes or no with the value; a value that cannot be used is neither."""
+        return read_past_limit(self, record, self.limit, strictly=self.strictly)
+
+    @property
+    def source_words(self) -> str:
+        """The codes and the limit."""
+        return f"{Feature.source_words.fget(self)}; {limit_words(self.limit, strictly=self.strictly)}"  # type: ignore[attr-defined]
+
+    def lint(self) -> list[str]:
+        """Faults of the declaration; an analyte and a limit must be given."""
+        faults = Feature.lint(self)
+        if not self.analyte or not isfinite(self.limit):
+            faults.append(f"{self.name}: needs an analyte and a limit")
+        return faults
+
+
+def read_past_limit(
+    feature: YesNoFeature, record: PatientRecord, limit: float, *, strictly: bool = False
+) -> FeatureValue | Missing:
+    """Whether the newest value of the feature's analyte within its window has reached `limit`."""
+    found = record.lookup(feature.analyte, feature.window_days)
+    if isinstance(found, Found):
+        value = found.measurement.value
+        is_past = value > limit if strictly else value >= limit
+        return feature.of_measurement(found.measurement, 1.0 if is_past else 0.0)
+    if isinstance(found, Refused):
+        return feature.refused(found.refused[0])
+    return feature.not_found(record) if record.was_requested(feature.analyte) else feature.not_requested()
+
+
+def limit_words(limit: float, *, strictly: bool) -> str:
+    """ "over 160" or "from 2.26", for the data dictionary."""
+    return f"{'over' if strictly else 'from'} {limit:g}"
+
+
+def _first_refused(feature: Feature, *lookups: Lookup) -> Missing | None:
+    """Missing for the first of these values that came and cannot be used; None where none was refused."""
+    refused = next((each for each in lookups if isinstance(each, Refused)), None)
+    return feature.refused(refused.refused[0]) if refused is not None else None
+
+
+def measured(name: str, analyte: str, window_days: int, evidence: str, words: str = "") -> Measured:
+    """A measured feature with the words, unit and plausible range of its analyte.
+
+    Raises ValueError for an analyte that tables/analytes.csv does not have.
+    """
+    meaning = ANALYTES.get(analyte)
+    if meaning is None:
+        raise ValueError(f"feature {name}: analyte {analyte!r} is not in fhir/terminology/tables/analytes.csv")
+    return Measured(
+        name, words or meaning.words, evidence, meaning.unit, meaning.plausible_low, meaning.plausible_high, analyte,
+        window_days,
+    )  # fmt: skip
+
+
+_NHANES = "an ordinary input of NHANES with linked mortality (NCHS public-use files, 1988-2014)"
+_PREVENT = "an input of PREVENT (Khan 2024)"
+_FIB_4 = "an input of FIB-4 (Sterling 2006)"
+_HAS_BLED = "an item of CHA2DS2-VASc (Lip 2010) or HAS-BLED (Pisters 2010)"
+_SUPPORT = "an input of SUPPORT (Knaus 1995), values of the third day"
+
+
+def _of_stay(name: str, analyte: str) -> Measured:
+    """A value of the last three days, as SUPPORT took them on the third day of a stay."""
+    return measured(name, analyte, _THREE_DAYS, _SUPPORT, f"{ANALYTES[analyte].words} in this stay")
+
+
+_BMI = ANALYTES["bmi"]
+
+FEATURES: tuple[Feature, ...] = (
+    measured("albumin_g_dl", "albumin", _YEAR, _NHANES),
+    measured("alp_u_l", "alp", _YEAR, _NHANES),
+    measured("bun_mg_dl", "bun", _YEAR, _NHANES),
+    measured("creatinine_mg_dl", "creatinine", _YEAR, _NHANES),
+    measured("glucose_mg_dl", "glucose", _YEAR, _NHANES),
+    measured("bilirubin_total_mg_dl", "bilirubin_total", _YEAR, _NHANES),
+    measured("wbc_10e3_ul", "wbc", _YEAR, _NHANES),
+    measured("rbc_10e6_ul", "rbc", _YEAR, _NHANES),
+    measured("mcv_fl", "mcv", _YEAR, _NHANES),
+    measured("rdw_pct", "rdw_cv", _YEAR, _NHANES),
+    measured("lymphocytes_pct", "lymphocytes_pct", _YEAR, _NHANES),
+    measured("sbp_mmhg", "sbp", _YEAR, _NHANES),
+    measured("dbp_mmhg", "dbp", _YEAR, _NHANES),
+    BodyMassIndex(
+        "bmi_kg_m2", _BMI.words, _NHANES, _BMI.unit, _BMI.plausible_low, _BMI.plausible_high, _BMI.key, _YEAR
+    ),
+    measured("cholesterol_total_mg_dl", "cholesterol_total", _FIVE_YEARS, _PREVENT),
+    measured("hdl_cholesterol_mg_dl", "hdl_cholesterol", _FIVE_YEARS, _PREVENT),
+    measured("uacr_mg_g", "uacr", _THREE_YEARS, "an input of KFRE (Tangri 2016)"),
+    measured("ast_u_l", "ast", _YEAR, _FIB_4),
+    measured("alt_u_l", "alt", _YEAR, _FIB_4),
+    measured("platelets_10e3_ul", "platelets", _YEAR, _FIB_4),
+    measured("inr", "inr", _QUARTER, "an input of MELD 3.0 (Kim 2021)"),
+    measured("sodium_mmol_l", "sodium", _QUARTER, "an input of MELD 3.0 (Kim 2021) and HOSPITAL (Donze 2016)"),
+    measured("hemoglobin_g_dl", "hemoglobin", _YEAR, "an item of LACE (van Walraven 2010) or HOSPITAL (Donze 2016)"),
+    measured("weight_kg", "body_weight", _YEAR, "an input of Cockcroft-Gault (1976)"),
+    measured("phq9_total", "phq9", _YEAR, "PHQ-9 (Kroenke 2001)"),
+    measured("gad7_total", "gad7", _YEAR, "GAD-7 (Spitzer 2006)"),
+    PastLimit(
+        "has_uncontrolled_pressure",
+        "Systolic pressure over 160",
+        _HAS_BLED,
+        analyte="sbp",
+        window_days=_YEAR,
+        limit=160,
+        strictly=True,
+    ),
+    _of_stay("stay_heart_rate", "heart_rate"),
+    _of_stay("stay_respiratory_rate", "respiratory_rate"),
+    _of_stay("stay_temperature_cel", "temperature"),
+    _of_stay("stay_wbc_10e3_ul", "wbc"),
+    _of_stay("stay_albumin_g_dl", "albumin"),
+    _of_stay("stay_bilirubin_mg_dl", "bilirubin_total"),
+    _of_stay("stay_creatinine_mg_dl", "creatinine"),
+    _of_stay("stay_sodium_mmol_l", "sodium"),
+    _of_stay("stay_bun_mg_dl", "bun"),
+    _of_stay("stay_glucose_mg_dl", "glucose"),
+    _of_stay("stay_ph", "ph_arterial"),
+    MeanPressure(
+        "stay_mean_pressure_mmhg",
+        "Mean pressure in this stay",
+        f"{_SUPPORT}; from systolic and diastolic pressure",
+        unit="mm[Hg]",
+        plausible_low=20,
+        plausible_high=250,
+        window_days=_THREE_DAYS,
+    ),
+    ComaLevel(
+        "stay_coma",
+        "Consciousness in this stay",
+        f"{_SUPPORT}: its coma score, of which 0 is awake and 100 the deepest coma",
+        plausible_high=10,
+        analyte="gcs_total",
+        window_days=_THREE_DAYS,
+        choices=("awake", *(f"coma score {score}" for score in (9, 26, 37, 41, 44, 55, 61, 89, 94)), "deepest coma"),
+    ),
+)

@@ -1,0 +1,79 @@
+"""Features of the medication list: whether the patient takes a medicine of a class."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from fhir.mapping.features.feature import Feature, FeatureValue, Missing, YesNoFeature, not_in_table
+from fhir.mapping.medications.active import active_medications
+from fhir.record.record import PatientRecord
+from fhir.terminology.medications import class_members
+
+_TABLE = "medication_classes.csv"
+
+
+@dataclass(frozen=True, eq=False)
+class TakesMedication(YesNoFeature):
+    """Whether a medicine of one of the classes is active (ordered or stated) and is not only for local use."""
+
+    classes: tuple[str, ...] = ()
+    """Classes of medicines (tables/medication_classes.csv), an active one of any of which is a yes."""
+
+    elements: ClassVar[tuple[str, ...]] = ("MedicationRequest.medication", "MedicationStatement.medication")
+    reads: ClassVar[frozenset[str]] = frozenset({"MedicationRequest", "MedicationStatement"})
+
+    def read(self, record: PatientRecord) -> FeatureValue | Missing:
+        """The first such medicine with the date of its order."""
+        wanted = set(self.classes)
+        for each in active_medications(record):
+            if each.identity.classes & wanted and each.identity.systemic is not False:
+                when = each.authored.text if each.authored is not None else record.as_of.date().isoformat()
+                return FeatureValue(self, 1.0, when, each.source, "", 1.0, each.name)
+        return self.not_found(record) if record.was_requested("MedicationRequest") else self.not_requested()
+
+    @property
+    def source_words(self) -> str:
+        """The elements and the classes of medicines, for the data dictionary."""
+        return f"{', '.join(self.codes)}; classes {', '.join(self.classes)}"
+
+    def lint(self) -> list[str]:
+        """Faults of the declaration; each class of medicines must be in the table."""
+        faults = Feature.lint(self) if self.classes else [*Feature.lint(self), f"{self.name}: names no class"]
+        return faults + not_in_table(self.name, "class", self.classes, class_members(), _TABLE)
+
+
+_PREVENT = "an input of PREVENT (Khan 2024)"
+_AF = "an item of CHA2DS2-VASc (Lip 2010) or HAS-BLED (Pisters 2010)"
+_READMISSION = "an input of readmission in Diabetes 130-US hospitals 1999-2008 (Strack 2014)"
+# PREVENT: on blood-pressure medicine. The therapeutic classes of tables/medication_classes.csv that lower pressure.
+_PRESSURE_CLASSES = (
+    "ace_inhibitor",
+    "arb",
+    "arni",
+    "renin_inhibitor",
+    "beta_blocker",
+    "ccb_dhp",
+    "ccb_nondhp",
+    "thiazide",
+    "mra",
+    "k_sparing",
+    "alpha_blocker",
+    "central_alpha2",
+    "vasodilator",
+)
+_DIABETES_CLASSES = ("insulin", "biguanide", "sulfonylurea", "tzd", "dpp4", "glp1", "sglt2")
+
+
+def _takes(name: str, words: str, evidence: str, *classes: str) -> TakesMedication:
+    return TakesMedication(name, words, evidence, classes=classes)
+
+
+FEATURES: tuple[Feature, ...] = (
+    _takes("takes_statin", "Statin", _PREVENT, "statin"),
+    _takes("takes_bp_medication", "Blood pressure medicine", _PREVENT, *_PRESSURE_CLASSES),
+    _takes("takes_anticoagulant", "Anticoagulant", "what is discussed in atrial fibrillation", "anticoagulant"),
+    _takes("takes_warfarin", "Warfarin", "keeps an equation from being used", "vka"),
+    _takes("takes_antiplatelet_or_nsaid", "Antiplatelet or NSAID", _AF, "antiplatelet", "asa_or_antiplatelet", "nsaid"),
+    _takes("takes_insulin", "Insulin", _READMISSION, "insulin"),
+    _takes("takes_metformin", "Metformin", _READMISSION, "biguanide"),
+    _takes("takes_diabetes_medicine", "Any diabetes medicine", _READMISSION, *_DIABETES_CLASSES),
+)

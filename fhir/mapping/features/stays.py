@@ -1,0 +1,279 @@
+"""Features of the current hospital stay: how long, what came before it, what was diagnosed in it, where it ends.
+
+Evidence: the columns of two studies with what each means in FHIR, README-diabetes130.md and README-support2.md of the
+data folder. What was looked for and not found counts as no only where the stay has diagnoses at all; a stay without
+any is a stay whose diagnoses nobody has written yet, and its conditions are missing.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import ClassVar
+
+from fhir.mapping.features.feature import Feature, FeatureValue, Missing, YesNoFeature, not_in_table
+from fhir.mapping.stays import (
+    YEAR_DAYS,
+    Stay,
+    StayFact,
+    admitted_as_emergency,
+    current_stay,
+    current_stay_source,
+    discharge_destination,
+    emergency_visits_before,
+    length_of_stay,
+    outpatient_visits_before,
+    procedure_in_stay,
+    stays_before,
+)
+from fhir.record.record import PatientRecord
+from fhir.record.resources import Condition
+from fhir.record.time import parse_time
+from fhir.terminology.conditions import SYSTEMS, condition_groups, condition_groups_of, condition_meaning
+from fhir.terminology.discharge import destinations
+
+# What SUPPORT enrolled people for, read from the diagnoses of the stay: the first that fits. Condition groups, or the
+# beginning of ICD codes (ICD-10-CM and ICD-9-CM tabular lists) where no group is so narrow.
+_NARROW = {
+    "icd10": {"lung": ("C34",), "colon": ("C18", "C19", "C20"), "failure": ("J960", "J962"), "coma": ("R402",)},
+    "icd9": {"lung": ("162",), "colon": ("153", "154"), "failure": ("51881", "51884"), "coma": ("78001",)},
+}
+_NOT_A_DESTINATION = ("died", "hospice")
+
+
+def _no_read(_record: PatientRecord, _stay: Stay) -> StayFact:
+    raise NotImplementedError
+
+
+@dataclass(frozen=True, eq=False)
+class HospitalUse(Feature):
+    """A number about the current stay or what came before it, as `count` finds it (fhir/mapping/stays.py)."""
+
+    count: Callable[[PatientRecord, Stay], StayFact] = _no_read
+
+    is_count: ClassVar[bool] = True
+    elements: ClassVar[tuple[str, ...]] = ("Encounter.period", "Encounter.class")
+    reads: ClassVar[frozenset[str]] = frozenset({"Encounter", "Procedure"})
+
+    def read(self, record: PatientRecord) -> FeatureValue | Missing:
+        """The number; missing without a stay or without the visits."""
+        if not record.was_requested("Encounter"):
+            return Missing(self, "unknown", f"{self.words}: visits and stays are not at hand.")
+        stay = current_stay(record)
+        if stay is None:
+            return Missing(self, "absent", f"{self.words}: no stay in hospital is going on.")
+        value, words, source = self.count(record, stay)
+        return FeatureValue(self, value, stay.start.text, source, "", value, words)
+
+    def lint(self) -> list[str]:
+        """Faults of the declaration; `count` must be given."""
+        return Feature.lint(self) + ([f"{self.name}: does not say what it counts"] if self.count is _no_read else [])
+
+
+@dataclass(frozen=True, eq=False)
+class StayDiagnosis(YesNoFeature):
+    """Whether a diagnosis of the current stay is in one of the groups."""
+
+    groups: tuple[str, ...] = ()
+    """Condition groups (tables/condition_groups.csv), any of which is a yes."""
+
+    elements: ClassVar[tuple[str, ...]] = ("Condition.code",)
+    reads: ClassVar[frozenset[str]] = frozenset({"Condition", "Encounter"})
+
+    def read(self, record: PatientRecord) -> FeatureValue | Missing:
+        """The diagnosis; missing while the stay has none at all."""
+        diagnosed = _diagnoses(record, self)
+        if isinstance(diagnosed, Missing):
+            return diagnosed
+        for condition in diagnosed:
+            for coding in condition.code.coding if condition.code is not None else ():
+                meaning = condition_meaning(coding.system, coding.code)
+                if meaning is not None and any(group in self.groups for group in meaning[1]):
+                    return self._of(record, condition, coding.code or "")
+        return self.not_found(record)
+
+    def _of(self, record: PatientRecord, condition: Condition, code: str) -> FeatureValue:
+        when = condition.onsetDateTime or condition.recordedDate or _start_of_stay(record)
+        source = f"Condition/{condition.id}" if condition.id else current_stay_source(record)
+        words = condition.code.words if condition.code is not None else ""
+        return FeatureValue(self, 1.0, when, source, code, 1.0, words)
+
+    @property
+    def source_words(self) -> str:
+        """The elements and the condition groups, for the data dictionary."""
+        return f"{', '.join(self.codes)}; condition groups {', '.join(self.groups)}"
+
+    def lint(self) -> list[str]:
+        """Faults of the declaration; each condition group must be in the table."""
+        faults = Feature.lint(self) if self.groups else [*Feature.lint(self), f"{self.name}: names no condition group"]
+        return faults + not_in_table(
+            self.name, "condition group", self.groups, condition_groups(), "condition_groups.csv"
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class DischargeDestination(Feature):
+    """The discharge destination of the current stay, as a position among the choices."""
+
+    elements: ClassVar[tuple[str, ...]] = ("Encounter.hospitalization.dischargeDisposition",)
+    reads: ClassVar[frozenset[str]] = frozenset({"Encounter"})
+
+    def read(self, record: PatientRecord) -> FeatureValue | Missing:
+        """The destination; missing where it is not known yet, or is none of the choices."""
+        known = discharge_destination(record)
+        if known is None or known[0].words not in self.choices:
+            return Missing(self, "absent", f"{self.words} is not known yet.")
+        found, stay = known
+        place = float(self.choices.index(found.words))
+        return FeatureValue(self, place, stay.start.text, stay.source, found.key, place, found.words)
+
+
+@dataclass(frozen=True, eq=False)
+class AdmissionDisease(Feature):
+    """Which of the diseases that SUPPORT enrolled for the stay is about, as a position among the choices."""
+
+    elements: ClassVar[tuple[str, ...]] = ("Condition.code",)
+    reads: ClassVar[frozenset[str]] = frozenset({"Condition", "Encounter"})
+
+    def read(self, record: PatientRecord) -> FeatureValue | Missing:
+        """The disease; missing where the stay is about none of them."""
+        diagnosed = _diagnoses(record, self)
+        if isinstance(diagnosed, Missing):
+            return diagnosed
+        groups = {
+            group
+            for condition in diagnosed
+            for coding in (condition.code.coding if condition.code is not None else ())
+            for group in (*condition_groups_of(coding.system, coding.code), *_narrow(coding.system, coding.code))
+        }
+        name = _enrolled_for(groups)
+        if name is None:
+            return Missing(self, "absent", f"{self.words}: no diagnosis of the stay is one that was studied.")
+        place = float(self.choices.index(name))
+        return FeatureValue(self, place, _start_of_stay(record), current_stay_source(record), "", place, name)
+
+
+def _enrolled_for(groups: set[str]) -> str | None:
+    critical = "sepsis" in groups or "failure" in groups
+    order = (
+        ("Multi-organ failure with malignancy", critical and "cancer_any" in groups),
+        ("Respiratory or multi-organ failure with sepsis", critical),
+        ("Coma", "coma" in groups),
+        ("Lung cancer", "lung" in groups),
+        ("Colon cancer", "colon" in groups),
+        ("Cirrhosis", bool(groups & {"cirrhosis", "liver_severe"})),
+        ("Heart failure", "heart_failure" in groups),
+        ("COPD", "copd" in groups),
+    )
+    return next((name for name, fits in order if fits), None)
+
+
+def _narrow(system: str | None, code: str | None) -> tuple[str, ...]:
+    short, bare = SYSTEMS.get(system or ""), (code or "").replace(".", "").upper()
+    return tuple(name for name, starts in _NARROW.get(short or "", {}).items() if bare.startswith(starts))
+
+
+def _diagnoses(record: PatientRecord, feature: Feature) -> list[Condition] | Missing:
+    """The conditions that name the current stay as their encounter, and are not of a later time than `as_of`."""
+    if not record.was_requested("Condition"):
+        return Missing(feature, "unknown", f"{feature.words}: the diagnoses are not at hand.")
+    stay = current_stay(record)
+    if stay is None:
+        return Missing(feature, "absent", f"{feature.words}: no stay in hospital is going on.")
+    own = record.derive(_diagnoses_of_current_stay)
+    return own or Missing(feature, "absent", f"{feature.words}: no diagnosis of this stay is charted.")
+
+
+def _diagnoses_of_current_stay(record: PatientRecord) -> list[Condition]:
+    source = current_stay_source(record)
+    return [
+        condition
+        for condition in record.conditions
+        if condition.encounter is not None and condition.encounter.reference == source and _is_known(record, condition)
+    ]
+
+
+def _is_known(record: PatientRecord, condition: Condition) -> bool:
+    text = condition.onsetDateTime or condition.recordedDate
+    time = parse_time(text) if text else None
+    return time is None or not time.is_after(record.as_of_epoch)
+
+
+def _start_of_stay(record: PatientRecord) -> str:
+    stay = current_stay(record)
+    return stay.start.text if stay is not None else record.as_of.date().isoformat()
+
+
+_LACE = "an item of LACE (van Walraven 2010) or HOSPITAL (Donze 2016)"
+_READMISSION = "an input of readmission in Diabetes 130-US hospitals 1999-2008 (Strack 2014)"
+_AMONG_DIAGNOSES = f"{_READMISSION}: among the diagnoses of the stay"
+
+
+def _diagnosed(name: str, words: str, *groups: str) -> StayDiagnosis:
+    return StayDiagnosis(name, words, _AMONG_DIAGNOSES, groups=groups)
+
+
+def _use(
+    name: str, words: str, evidence: str, highest: float, count: Callable[[PatientRecord, Stay], StayFact],
+    unit: str = "1",
+) -> HospitalUse:  # fmt: skip
+    return HospitalUse(name, words, evidence, unit=unit, plausible_high=highest, count=count)
+
+
+_DESTINATIONS = tuple(each.words for each in destinations() if each.key not in _NOT_A_DESTINATION)
+_DISEASES = (
+    "Respiratory or multi-organ failure with sepsis",
+    "Heart failure",
+    "COPD",
+    "Cirrhosis",
+    "Coma",
+    "Colon cancer",
+    "Lung cancer",
+    "Multi-organ failure with malignancy",
+)
+
+FEATURES: tuple[Feature, ...] = (
+    _use("length_of_stay_days", "Days in hospital", _LACE, 3650, length_of_stay, "d"),
+    _use("admitted_as_emergency", "Admitted as an emergency", _LACE, 1, admitted_as_emergency),
+    _use("ed_visits_6m", "Emergency visits in the 6 months before", _LACE, 200, emergency_visits_before),
+    _use("admissions_12m", "Hospital stays in the 12 months before", _LACE, 100, stays_before),
+    _use("procedure_in_stay", "Procedure in the stay", _LACE, 1, procedure_in_stay),
+    _use(
+        "ed_visits_12m",
+        "Emergency visits in the 12 months before",
+        _READMISSION,
+        200,
+        partial(emergency_visits_before, days=YEAR_DAYS),
+    ),
+    _use(
+        "outpatient_visits_12m",
+        "Outpatient visits in the 12 months before",
+        _READMISSION,
+        400,
+        outpatient_visits_before,
+    ),
+    DischargeDestination(
+        "discharge_destination",
+        "Where the stay ends",
+        _READMISSION,
+        plausible_high=len(_DESTINATIONS) - 1,
+        choices=_DESTINATIONS,
+    ),
+    _diagnosed("stay_heart_failure", "Heart failure in this stay", "heart_failure"),
+    _diagnosed("stay_copd", "COPD in this stay", "copd"),
+    _diagnosed("stay_kidney_disease", "Chronic kidney disease in this stay", "ckd_any"),
+    _diagnosed("stay_kidney_injury", "Acute kidney injury in this stay", "acute_kidney_injury"),
+    _diagnosed("stay_diabetes_complicated", "Diabetes with complications in this stay", "diabetes_complicated"),
+    _diagnosed("stay_cancer", "Cancer in this stay", "cancer_any"),
+    _diagnosed("stay_cancer_metastatic", "Metastatic cancer in this stay", "cancer_metastatic"),
+    _diagnosed("stay_stroke_tia", "Stroke or TIA in this stay", "stroke_tia"),
+    _diagnosed("stay_artery_disease", "Peripheral artery disease in this stay", "peripheral_artery"),
+    _diagnosed("stay_thromboembolism", "Venous thromboembolism in this stay", "venous_thromboembolism"),
+    _diagnosed("stay_liver_disease", "Liver disease in this stay", "liver_mild", "liver_severe"),
+    AdmissionDisease(
+        "admission_disease",
+        "Disease of the stay",
+        "an input of SUPPORT (Knaus 1995), values of the third day",
+        plausible_high=len(_DISEASES) - 1,
+        choices=_DISEASES,
+    ),
+)

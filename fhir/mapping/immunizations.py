@@ -1,0 +1,98 @@
+"""The vaccine doses on a record: by CVX code and day, and what could not be read as a dose.
+
+CVX is CDC's code system for vaccines (http://hl7.org/fhir/sid/cvx), MVX that for their manufacturers.
+"""
+
+from dataclasses import dataclass
+from datetime import date
+from functools import cached_property
+
+from fhir.record.record import PatientRecord
+from fhir.record.refusal import Refusal
+from fhir.record.resources import Immunization
+from fhir.record.time import FhirTime, parse_time
+from fhir.terminology.medications import CVX
+
+# The OID is that of the same code system (HL7 registry).
+CVX_SYSTEMS = frozenset({CVX, "urn:oid:2.16.840.1.113883.12.292"})
+_MVX_SYSTEMS = frozenset({"http://hl7.org/fhir/sid/mvx", "urn:oid:2.16.840.1.113883.12.227"})
+# CVX 998: "no vaccine administered", which records a refusal or an immunity.
+_NO_VACCINE = frozenset({"998"})
+
+
+@dataclass(frozen=True, slots=True)
+class VaccineDose:
+    """A vaccine dose that was given: vaccine (CVX), day, manufacturer (MVX) where named, and the record it is from."""
+
+    cvx: str
+    given: date
+    source: str
+    words: str = ""
+    manufacturer: str = ""
+    substandard: bool = False
+
+
+@dataclass(frozen=True)
+class VaccineHistory:
+    """The doses on a record, earliest first, and the entries that could not be used."""
+
+    doses: tuple[VaccineDose, ...]
+    unread: tuple[Refusal, ...]
+
+    @cached_property
+    def days(self) -> tuple[date, ...]:
+        """The days on which something was given."""
+        return tuple(dict.fromkeys(dose.given for dose in self.doses))
+
+
+def vaccine_history(record: PatientRecord) -> VaccineHistory:
+    """Every dose of the record that has a CVX code and a day; two entries of one vaccine on one day are one dose."""
+    doses: dict[tuple[str, date], VaccineDose] = {}
+    unread: list[Refusal] = []
+    for entry in record.immunizations:
+        found = _dose(entry, record)
+        if isinstance(found, Refusal):
+            unread.append(found)
+        elif found is not None:
+            doses.setdefault((found.cvx, found.given), found)
+    return VaccineHistory(tuple(sorted(doses.values(), key=lambda dose: dose.given)), tuple(unread))
+
+
+def _dose(entry: Immunization, record: PatientRecord) -> VaccineDose | Refusal | None:
+    source = f"Immunization/{entry.id}" if entry.id else "Immunization without id"
+    if entry.status not in (None, "completed"):
+        return None
+    cvx = _cvx(entry)
+    if cvx is None:
+        return Refusal(source, "no-vaccine-code", f"{source} has no CVX code: not counted.")
+    if cvx in _NO_VACCINE:
+        return None
+    time = parse_time(entry.occurrenceDateTime or "")
+    if time is None or time.precision not in ("day", "instant"):
+        return Refusal(source, "no-day", f"{source} does not say on which day it was given: not counted.")
+    if time.is_after(record.as_of_epoch):
+        return Refusal(source, "future", f"{source} lies in the future: not counted.")
+    words = entry.vaccineCode.words if entry.vaccineCode is not None else ""
+    given = date.fromisoformat(time.date)
+    return VaccineDose(cvx, given, source, words, _manufacturer(entry), _is_substandard(entry, time))
+
+
+def _cvx(entry: Immunization) -> str | None:
+    """The code in CDC's spelling: at least two digits."""
+    for coding in entry.vaccineCode.coding if entry.vaccineCode is not None else ():
+        code = (coding.code or "").strip()
+        if coding.system in CVX_SYSTEMS and code.isdigit():
+            return code.lstrip("0").zfill(2)
+    return None
+
+
+def _manufacturer(entry: Immunization) -> str:
+    identifier = entry.manufacturer.identifier if entry.manufacturer is not None else None
+    named = identifier is not None and identifier.system in _MVX_SYSTEMS
+    return identifier.value or "" if identifier is not None and named else ""
+
+
+def _is_substandard(entry: Immunization, given: FhirTime) -> bool:
+    """Whether CDC would not evaluate it: subpotent, or given after its lot expired."""
+    expired = parse_time(entry.expirationDate or "")
+    return bool(entry.isSubpotent) or (expired is not None and given.date > expired.date and expired.precision == "day")

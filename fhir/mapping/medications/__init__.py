@@ -1,0 +1,1 @@
+"""Medications: what an order means, how much a day, and what the patient is taking."""

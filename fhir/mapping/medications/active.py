@@ -1,0 +1,350 @@
+"""What the patient is taking at the instant of the record, and whether a drug is new to them."""
+
+from collections.abc import Iterator
+
+import msgspec
+from msgspec import Struct
+
+from fhir.mapping.medications.daily_dose import DailyDose, daily_dose
+from fhir.mapping.medications.identity import MedicationIdentity, Order, identify
+from fhir.mapping.medications.timing import quantity_days
+from fhir.record.datatypes import Dosage, Period
+from fhir.record.record import PatientRecord
+from fhir.record.resources import MedicationDispense, MedicationRequest, MedicationStatement
+from fhir.record.time import DAY_SECONDS, FhirTime, parse_time
+
+# FHIR R4 medicationrequest-status: active "actionable"; on-hold "temporarily suspended, expected to continue later";
+# completed, cancelled, stopped and entered-in-error are over or never were; draft is not an order yet; unknown says
+# nothing. A held order is not being taken, so it is not on this list (`held` finds it).
+_ON_REQUEST = frozenset({"active"})
+# FHIR R4 medication-statement-status: active "still being taken"; intended "may be taken in future": it is on the
+# patient's list and meets the drafted order then. unknown "not currently known whether it is being taken", not-taken,
+# stopped, completed and on-hold are not on it.
+_ON_STATEMENT = frozenset({"active", "intended"})
+# medicationrequest-intent: proposal and plan authorise nothing; option is one of several that may be chosen.
+_NO_ORDER = frozenset({"proposal", "plan", "option"})
+# Every status that means the patient took the drug, or was to take it, at the time.
+_WAS_TAKEN_REQUEST = frozenset({"active", "on-hold", "completed", "stopped", "unknown"})
+_WAS_TAKEN_STATEMENT = frozenset({"active", "completed", "stopped", "on-hold", "unknown", "intended"})
+
+# medicationdispense-status: only completed says that the patient got it.
+_GIVEN_OUT = frozenset({"completed"})
+# A supply of unknown length: the longest one that is usual (a fill of 90 days).
+_LONGEST_SUPPLY_DAYS = 90.0
+_WITHOUT_STATUS_DAYS = 365
+
+NEW_START_DAYS = 180
+# FHIR R4, medicationrequest-status and medication-statement-status.
+_OVER = frozenset({"stopped", "completed", "on-hold"})
+
+
+class ActiveMedication(Struct, frozen=True, gc=False):
+    """One medication of the patient: what it is, its resource, when it was ordered, and when it `ended` if it did."""
+
+    identity: MedicationIdentity
+    source: str
+    authored: FhirTime | None
+    order: Order
+    ended: FhirTime | None = None
+
+    @property
+    def dose(self) -> DailyDose:
+        """The daily dose, computed when it is asked for."""
+        return daily_dose(self.order, self.identity)
+
+    @property
+    def name(self) -> str:
+        """Ingredient names, or the chart's words when it is not recognised."""
+        return self.identity.name
+
+
+def active_medications(record: PatientRecord) -> tuple[ActiveMedication, ...]:
+    """The medications that the patient is taking, as ordered and as stated, whether recognised or not.
+
+    Not on it: what is stopped, completed, held, not taken, only planned or not to be given, replaced by a later order,
+    and what ended before `as_of` by its own bounds or its dispense's validity. A statement that repeats an order (the
+    same drugs, no other strength) is that order: its dose must not count twice. What a pharmacy gave out counts while
+    the supply lasts, where no order or statement tells of that drug.
+    """
+    return record.derive(_find_active)
+
+
+def _find_active(record: PatientRecord) -> tuple[ActiveMedication, ...]:
+    ordered = tuple(_active(record))
+    return (*ordered, *_dispensed(record, ordered)) if record.medication_dispenses else ordered
+
+
+def _active(record: PatientRecord) -> Iterator[ActiveMedication]:
+    replaced = _replaced(record)
+    ordered: list[MedicationIdentity] = []
+    for request in record.medication_requests:
+        if _is_active(request, record) and _is_order(request) and _is_going_on(request, record):
+            if f"MedicationRequest/{request.id}" in replaced:
+                continue
+            found = _entry(request, f"MedicationRequest/{request.id}", request.authoredOn, record)
+            ordered.append(found.identity)
+            yield found
+    for statement in record.medication_statements:
+        if statement.status in _ON_STATEMENT and _is_going_on(statement, record):
+            found = _entry(statement, f"MedicationStatement/{statement.id}", _since(statement), record)
+            if not any(_repeats(found.identity, one) for one in ordered):
+                yield found
+
+
+def _is_active(request: MedicationRequest, record: PatientRecord) -> bool:
+    """By its status; one that came without a status counts for a year (rules/duplicate.json, dates_missing)."""
+    if request.status is not None:
+        return request.status in _ON_REQUEST
+    written = _written(request)
+    return written is not None and int(written.age_days(record.as_of_epoch)) <= _WITHOUT_STATUS_DAYS
+
+
+def _repeats(stated: MedicationIdentity, ordered: MedicationIdentity) -> bool:
+    """Whether what is stated is what was ordered: the same drugs, given alike, and no other strength."""
+    if not stated.recognised or set(stated.rxcuis) != set(ordered.rxcuis) or stated.systemic is not ordered.systemic:
+        return False
+    theirs = dict(zip(ordered.rxcuis, ordered.strengths, strict=True))
+    pairs = ((one, theirs[rxcui]) for rxcui, one in zip(stated.rxcuis, stated.strengths, strict=True))
+    return all(mine is None or other is None or mine == other for mine, other in pairs)
+
+
+def _replaced(record: PatientRecord) -> frozenset[str]:
+    """Orders that a later order names as the one before it."""
+    later = (one for one in record.medication_requests if one.priorPrescription is not None)
+    return frozenset(
+        one.priorPrescription.reference
+        for one in later
+        if one.priorPrescription is not None
+        and one.priorPrescription.reference
+        and one.status in _WAS_TAKEN_REQUEST
+        and _is_order(one)
+    )
+
+
+def _dispensed(record: PatientRecord, ordered: tuple[ActiveMedication, ...]) -> Iterator[ActiveMedication]:
+    """What was given out for an order that is not on the record, and is not taken by another order or statement."""
+    told = {frozenset(one.identity.rxcuis) for one in ordered if one.identity.recognised}
+    known = {f"MedicationRequest/{request.id}" for request in record.medication_requests}
+    for dispense in record.medication_dispenses:
+        if dispense.status not in _GIVEN_OUT or any(one.reference in known for one in dispense.authorizingPrescription):
+            continue
+        if _written(dispense) is None or not _is_going_on(dispense, record):
+            continue
+        found = _entry(dispense, f"MedicationDispense/{dispense.id}", _since(dispense), record)
+        if frozenset(found.identity.rxcuis) not in told:
+            told.add(frozenset(found.identity.rxcuis) or frozenset({found.source}))
+            yield found
+
+
+def ended_medications(record: PatientRecord, within_days: float) -> tuple[ActiveMedication, ...]:
+    """The medications that ended on a known day of the last `within_days` and are not active any more.
+
+    FHIR R4 says of a stopped order not when it was stopped; only an end of its own period is known.
+    """
+    earliest = record.as_of_epoch - within_days * DAY_SECONDS
+    return tuple(_ended(record, earliest))
+
+
+def orders_not_active(record: PatientRecord) -> tuple[ActiveMedication, ...]:
+    """The orders and statements whose status says that they are over or on hold, the newest first."""
+    requests = [(f"MedicationRequest/{each.id}", each) for each in record.medication_requests if _is_order(each)]
+    over: list[tuple[str, Order]] = [(source, each) for source, each in requests if each.status in _OVER]
+    over += [(f"MedicationStatement/{each.id}", each) for each in record.medication_statements if each.status in _OVER]
+    found = [_entry(order, source, _since(order), record) for source, order in over]
+    return tuple(sorted(found, key=lambda each: each.authored.instant if each.authored else 0.0, reverse=True))
+
+
+def _ended(record: PatientRecord, earliest: float) -> Iterator[ActiveMedication]:
+    for source, order in _ever_taken(record):
+        ends = [period.end for period in _periods(order) if period.end]
+        last = max((time for end in ends if (time := parse_time(end)) is not None), key=_instant, default=None)
+        if last is not None and earliest <= last.instant <= record.as_of_epoch and not _is_on(order, record):
+            when = _since(order)
+            yield msgspec.structs.replace(_entry(order, source, when, record), ended=last)
+
+
+def _instant(time: FhirTime) -> float:
+    return time.instant
+
+
+def _is_on(order: Order, record: PatientRecord) -> bool:
+    on = _ON_REQUEST if isinstance(order, MedicationRequest) else _ON_STATEMENT
+    return order.status in on and _is_going_on(order, record)
+
+
+def _entry(order: Order, source: str, when: str | None, record: PatientRecord) -> ActiveMedication:
+    time = parse_time(when) if when else None
+    return ActiveMedication(_identity(order, record), source, time, order)
+
+
+def _identity(order: Order, record: PatientRecord) -> MedicationIdentity:
+    """What it is, found once for each order of the record."""
+    known = record.derive(_no_identities_yet)
+    found = known.get(id(order))
+    if found is None:
+        found = known[id(order)] = identify(order, record.medications)
+    return found
+
+
+def _no_identities_yet(_record: PatientRecord) -> dict[int, MedicationIdentity]:
+    """What each order is, by the id of its object, filled as orders are asked for; the record keeps the orders."""
+    return {}
+
+
+def _is_order(request: MedicationRequest) -> bool:
+    return request.intent not in _NO_ORDER and request.doNotPerform is not True
+
+
+def _is_going_on(order: Order, record: PatientRecord) -> bool:
+    """Neither over by its own dates nor written after `as_of`, which a chart that is replayed can hold."""
+    time = _written(order)
+    return not _is_over(order, record.as_of_epoch) and not (time is not None and time.is_after(record.as_of_epoch))
+
+
+def _written(order: Order) -> FhirTime | None:
+    text = order.dateAsserted if isinstance(order, MedicationStatement) else _since(order)
+    return parse_time(text) if text else None
+
+
+def _since(order: Order) -> str | None:
+    """When it was ordered, taken from, or handed over."""
+    if isinstance(order, MedicationRequest):
+        return order.authoredOn
+    if isinstance(order, MedicationDispense):
+        return order.whenHandedOver or order.whenPrepared
+    period = order.effectivePeriod
+    return order.effectiveDateTime or (period.start if period is not None else None) or order.dateAsserted
+
+
+def _is_over(order: Order, as_of_epoch: float) -> bool:
+    # Over when every end there is lies in the past; one instruction without an end goes on.
+    end = order_end(order)
+    return end is not None and end < as_of_epoch
+
+
+def order_end(order: Order) -> float | None:
+    """The epoch second at which an order ends by its own bounds, its validity or its supply; None when it goes on."""
+    if isinstance(order, MedicationDispense):
+        return _supply_end(order)
+    ends = [_end(period) for period in _periods(order)]
+    known = [end for end in ends if end is not None]
+    return max(known) if known and len(known) == len(ends) else None
+
+
+def _supply_end(dispense: MedicationDispense) -> float:
+    given = _written(dispense)
+    days = quantity_days(dispense.daysSupply) if dispense.daysSupply is not None else None
+    # The day of the last dose is still one of the supply.
+    lasts = (days if days is not None else _LONGEST_SUPPLY_DAYS) + 1.0
+    return given.instant + lasts * DAY_SECONDS if given is not None else 0.0
+
+
+def _periods(order: Order) -> Iterator[Period]:
+    if isinstance(order, MedicationDispense):
+        return
+    if isinstance(order, MedicationStatement):
+        if order.effectivePeriod is not None:
+            yield order.effectivePeriod
+        return
+    bounds = [period for dosage in order.dosageInstruction if (period := _bounds(dosage)) is not None]
+    if bounds and len(bounds) == len(order.dosageInstruction):
+        yield from bounds
+    elif order.dispenseRequest is not None and order.dispenseRequest.validityPeriod is not None:
+        yield order.dispenseRequest.validityPeriod
+
+
+def _bounds(dosage: Dosage) -> Period | None:
+    repeat = dosage.timing.repeat if dosage.timing is not None else None
+    return repeat.boundsPeriod if repeat is not None else None
+
+
+def _end(period: Period) -> float | None:
+    end = parse_time(period.end) if period.end else None
+    if end is None:
+        return None
+    # FHIR Period: an end given as a day includes that day.
+    return end.instant + (DAY_SECONDS if end.precision == "day" else 0.0)
+
+
+def is_new_start(record: PatientRecord, rxcui: str, *, besides: str | None = None) -> bool:
+    """Whether no order or statement of the ingredient that was taken falls in the last 180 days.
+
+    An active order counts whenever it was written: it is being taken. `besides` is the source of the draft itself,
+    which is no earlier order. An order without a date counts when it is active.
+    """
+    return not any(source != besides and _was_taken(order, record) for source, order in _history(record, rxcui))
+
+
+def is_recent_start(record: PatientRecord, rxcui: str, days: float) -> bool | None:
+    """Whether the ingredient was begun in the last `days`: no order of it that was taken then is older.
+
+    None where an order has no date and none is known to be older. Orders that ended over 180 days ago do not count.
+    """
+    taken = [order for _, order in _history(record, rxcui) if _was_taken(order, record)]
+    starts = [_started(order) for order in taken]
+    if any(start is not None and start.age_days(record.as_of_epoch) > days for start in starts):
+        return False
+    return None if None in starts else True
+
+
+def _started(order: Order) -> FhirTime | None:
+    text = _since(order)
+    starts = [period.start for period in _periods(order) if period.start]
+    times = [time for start in (text, *starts) if start and (time := parse_time(start)) is not None]
+    return min(times, key=_instant, default=None)
+
+
+def _history(record: PatientRecord, rxcui: str) -> list[tuple[str, Order]]:
+    """Every order of the ingredient that was ever taken, with its source."""
+    return record.derive(_by_ingredient).get(rxcui, [])
+
+
+def orders_ever_taken(record: PatientRecord, rxcui: str) -> tuple[tuple[str, Order], ...]:
+    """Every order, statement and dispense of the ingredient that means it was taken, with its source."""
+    return tuple(_history(record, rxcui))
+
+
+def last_order_after(record: PatientRecord, rxcui: str, day: FhirTime) -> FhirTime | None:
+    """The last time that the ingredient was ordered and taken after that day and before that of the record."""
+    yesterday = record.as_of_epoch - DAY_SECONDS
+    times = [time for _, order in _history(record, rxcui) if (time := _written(order)) is not None]
+    later = [time for time in times if day.instant + DAY_SECONDS <= time.instant <= yesterday]
+    return max(later, key=_instant, default=None)
+
+
+def _by_ingredient(record: PatientRecord) -> dict[str, list[tuple[str, Order]]]:
+    found: dict[str, list[tuple[str, Order]]] = {}
+    for source, order in _ever_taken(record):
+        for rxcui in _identity(order, record).rxcuis:
+            found.setdefault(rxcui, []).append((source, order))
+    return found
+
+
+def _ever_taken(record: PatientRecord) -> Iterator[tuple[str, Order]]:
+    for request in record.medication_requests:
+        if request.status in _WAS_TAKEN_REQUEST and _is_order(request):
+            yield f"MedicationRequest/{request.id}", request
+    for statement in record.medication_statements:
+        if statement.status in _WAS_TAKEN_STATEMENT:
+            yield f"MedicationStatement/{statement.id}", statement
+    for dispense in record.medication_dispenses:
+        if dispense.status in _GIVEN_OUT and _written(dispense) is not None:
+            yield f"MedicationDispense/{dispense.id}", dispense
+
+
+def _was_taken(order: Order, record: PatientRecord) -> bool:
+    time = _written(order)
+    return not (time is not None and time.is_after(record.as_of_epoch)) and _is_recent(order, record.as_of_epoch)
+
+
+def _is_recent(order: Order, as_of_epoch: float) -> bool:
+    if order.status == "active" and not _is_over(order, as_of_epoch):
+        return True
+    when = _since(order)
+    ends = [end for period in _periods(order) if (end := _end(period)) is not None]
+    time = parse_time(when) if when else None
+    newest = max([*ends, *([time.instant] if time is not None else [])], default=None)
+    if newest is None:
+        return False
+    # Whole days, as the ages of laboratory values are counted.
+    return int((as_of_epoch - min(newest, as_of_epoch)) / DAY_SECONDS) <= NEW_START_DAYS

@@ -1,0 +1,294 @@
+"""The daily dose of an order, per ingredient in milligrams, with its certainty: computed or unknown, never guessed.
+
+The structured Dosage comes first; what it leaves open is taken from its words (`sig.py`). A number of tablets is
+multiplied by the strength of the product. Without a unit, a strength or a frequency the dose is unknown, and `problem`
+says why."""
+
+from collections.abc import Iterable, Sequence
+from typing import Literal, TypeAlias
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from fhir.mapping.medications.dosage import (
+    DoseAmount,
+    Instruction,
+    Milligrams,
+    milligrams,
+    read_dosage,
+    with_strength_from_text,
+)
+from fhir.mapping.medications.identity import MedicationIdentity, Order
+from fhir.mapping.medications.problem import AS_NEEDED_WITHOUT_FREQUENCY, NO_DOSAGE, NO_DOSE, NO_FREQUENCY, DoseProblem
+from fhir.mapping.medications.timing import quantity_days
+from fhir.record.datatypes import Dosage, Quantity
+from fhir.record.resources import DispenseRequest, MedicationDispense, MedicationRequest, MedicationStatement
+from fhir.terminology.dosing import dose_unit
+
+Certainty: TypeAlias = Literal["exact", "range", "maximum_prn", "unknown"]
+
+
+class DailyDose(Struct, frozen=True, gc=False):
+    """The daily dose of an order.
+
+    `per_day` and `per_dose` hold `low` to `high` milligrams per ingredient; an ingredient whose strength is not known
+    is missing from them. As needed, `low` is 0 and `high` the most that may be taken ("maximum_prn").
+    `times_per_day` is the average (1/7 for weekly), its upper end where it is a range. `duration_days` is that of the
+    bounds, else of the supply, the words or the quantity, refills counted. `single` is one dose in all; `from_text`:
+    words were needed for how much or how often; `from_supply`: the average of a quantity over the days it is to last,
+    because nothing else says how much. `on_days` are the days of the week that the order names.
+    """
+
+    certainty: Certainty = "unknown"
+    per_day: tuple[Milligrams, ...] = ()
+    per_dose: tuple[Milligrams, ...] = ()
+    times_per_day: float | None = None
+    duration_days: float | None = None
+    single: bool = False
+    as_needed: bool = False
+    from_text: bool = False
+    from_supply: bool = False
+    on_days: frozenset[str] = frozenset()
+    problem: DoseProblem | None = None
+
+    @property
+    def times_per_week(self) -> float | None:
+        """Doses a week; what falls on one named day of the week (2.5 mg three times on Mondays) counts once."""
+        if self.on_days:
+            return float(len(self.on_days))
+        return self.times_per_day * 7.0 if self.times_per_day is not None else None
+
+    def daily(self, rxcui: str) -> Milligrams | None:
+        """Milligrams of one ingredient a day; None when unknown."""
+        return next((one for one in self.per_day if one.rxcui == rxcui), None)
+
+    def each(self, rxcui: str) -> Milligrams | None:
+        """Milligrams of one ingredient in one dose; None when unknown."""
+        return next((one for one in self.per_dose if one.rxcui == rxcui), None)
+
+
+def daily_dose(order: Order, identity: MedicationIdentity, weight_kg: float | None = None) -> DailyDose:
+    """The daily dose an order or a statement means for the medication it was identified as.
+
+    `weight_kg` is needed only where the dose is for each kilogram; without it such a dose is unknown.
+    """
+    if not identity.recognised:
+        return DailyDose(problem=DoseProblem("the medication is not recognised"))
+    dosages = order.dosage if isinstance(order, MedicationStatement) else order.dosageInstruction
+    # An order that is words only may carry its sig there: "Metformin 500 mg PO BID".
+    given = dosages or (Dosage(text=identity.words),)
+    instructions = [read_dosage(dosage, identity, weight_kg) for dosage in given]
+    sequential = _are_sequential(given)
+    said = [with_strength_from_text(identity, dosage) for dosage in given]
+    dose = _together([_dose(one, what) for one, what in zip(instructions, said, strict=True)], sequential)
+    if not dosages and dose.certainty == "unknown":
+        dose = DailyDose(problem=NO_DOSAGE)
+    dispense = _supply(order)
+    if dose.duration_days is None:
+        dose = replace(dose, duration_days=_days(dispense, instructions, sequential))
+    # What is left open may be filled by a quantity and the days it is to last; a contradiction may not.
+    left_open = dose.problem is not None and dose.problem.reason == "not-stated"
+    if left_open and dispense is not None and len(given) == 1:
+        return _of_supply(dose, dispense, said[0]) or dose
+    return dose
+
+
+def _supply(order: Order) -> DispenseRequest | None:
+    """What the pharmacy is asked for, or gave out."""
+    if isinstance(order, MedicationRequest):
+        return order.dispenseRequest
+    if isinstance(order, MedicationDispense):
+        return DispenseRequest(quantity=order.quantity, expectedSupplyDuration=order.daysSupply)
+    return None
+
+
+def _of_supply(dose: DailyDose, dispense: DispenseRequest, identity: MedicationIdentity) -> DailyDose | None:
+    """60 tablets for 30 days: 2 a day on average. None where one of the two, or the strength, is not stated."""
+    quantity = dispense.quantity
+    days = quantity_days(dispense.expectedSupplyDuration) if dispense.expectedSupplyDuration is not None else None
+    if quantity is None or quantity.value is None or quantity.comparator or not days or dose.single:
+        return None
+    unit = dose_unit(quantity.code or quantity.unit)
+    if unit is None or unit.kind not in ("unit", "mL") or unit.by_weight or unit.span_days is not None:
+        return None
+    a_day = quantity.value / days
+    per_day, problem = milligrams(identity, DoseAmount(a_day, a_day, unit))
+    if problem or any(one.is_per_hour for one in per_day):
+        return None
+    if dose.as_needed:
+        per_day = tuple(replace(one, low=0.0) for one in per_day)
+    certainty: Certainty = "maximum_prn" if dose.as_needed else "exact"
+    return replace(dose, certainty=certainty, per_day=per_day, from_supply=True, problem=None)
+
+
+def _dose(instruction: Instruction, identity: MedicationIdentity) -> DailyDose:
+    schedule = instruction.schedule
+    frame = DailyDose(
+        times_per_day=schedule.high,
+        duration_days=schedule.days,
+        single=schedule.single,
+        as_needed=instruction.as_needed,
+        from_text=instruction.from_text,
+        on_days=schedule.on_days,
+        problem=instruction.problem,
+    )
+    if instruction.infused:
+        return replace(frame, certainty="exact", per_day=instruction.infused)
+    per_dose, per_day, problem = _sums(instruction, identity)
+    if not per_day and instruction.limit and instruction.as_needed:
+        per_day = tuple(replace(one, low=0.0) for one in instruction.limit)
+    if not per_day:
+        return replace(frame, per_dose=per_dose, problem=frame.problem or problem or NO_DOSE)
+    return _with_certainty(replace(frame, per_dose=per_dose, problem=None), per_day, instruction)
+
+
+def _with_certainty(frame: DailyDose, per_day: Sequence[Milligrams], instruction: Instruction) -> DailyDose:
+    if instruction.as_needed:
+        per_day = [replace(one, low=0.0) for one in _capped(per_day, instruction.limit)]
+        return replace(frame, certainty="maximum_prn", per_day=tuple(per_day))
+    if any(one.low < one.high for one in per_day):
+        return replace(frame, certainty="range", per_day=tuple(_capped(per_day, instruction.limit)))
+    return replace(frame, certainty="exact", per_day=tuple(per_day))
+
+
+def _capped(per_day: Iterable[Milligrams], limit: Iterable[Milligrams]) -> list[Milligrams]:
+    most = {one.rxcui: one.high for one in limit}
+    capped = [replace(one, high=min(one.high, most.get(one.rxcui, one.high))) for one in per_day]
+    return [replace(one, low=min(one.low, one.high)) for one in capped]
+
+
+def _sums(
+    instruction: Instruction, identity: MedicationIdentity
+) -> tuple[tuple[Milligrams, ...], tuple[Milligrams, ...], DoseProblem | None]:
+    """Milligrams of one dose, of a day, and what stands in the way."""
+    schedule = instruction.schedule
+    if instruction.parts:
+        days: list[tuple[Milligrams, ...]] = []
+        for amount, low, high in instruction.parts:
+            each, problem = milligrams(identity, amount)
+            if problem:
+                return (), (), problem
+            days.append(_times(each, low, high))
+        return (), _added(days), None
+    if instruction.amount is None:
+        return (), (), None
+    each, problem = milligrams(identity, instruction.amount)
+    if problem:
+        return (), (), problem
+    worn = [one for one in each if one.is_per_hour]
+    if worn:
+        # A patch gives so much an hour as long as it is worn, whatever the interval of its change.
+        return (
+            (),
+            tuple(replace(one, low=one.low * 24.0, high=one.high * 24.0, is_per_hour=False) for one in worn),
+            None,
+        )
+    span = instruction.amount.unit.span_days
+    if span is not None:
+        # "12 mcg/h" and "30 mg/kg/day" are so much in so long, however often it is given.
+        total = tuple(replace(one, low=one.low / span, high=one.high / span) for one in each)
+        share = 1.0 / schedule.high if schedule.high else None
+        return _times(total, share, share) if share is not None else (), total, None
+    if instruction.total_per_day:
+        share = 1.0 / schedule.high if schedule.high else 1.0
+        return _times(each, share, share) if schedule.high else (), each, None
+    if schedule.low is None or schedule.high is None:
+        return each, (), AS_NEEDED_WITHOUT_FREQUENCY if instruction.as_needed else NO_FREQUENCY
+    return each, _times(each, schedule.low, schedule.high), None
+
+
+def _times(each: Iterable[Milligrams], low: float, high: float) -> tuple[Milligrams, ...]:
+    return tuple(replace(one, low=one.low * low, high=one.high * high) for one in each)
+
+
+def _added(days: Iterable[Iterable[Milligrams]]) -> tuple[Milligrams, ...]:
+    total: dict[str, Milligrams] = {}
+    for day in days:
+        for one in day:
+            known = total.get(one.rxcui, Milligrams(one.rxcui, 0.0, 0.0))
+            total[one.rxcui] = replace(known, low=known.low + one.low, high=known.high + one.high)
+    return tuple(total.values())
+
+
+def _are_sequential(dosages: Sequence[Dosage]) -> bool:
+    # FHIR Dosage.sequence: the same number means at the same time, different numbers mean one after the other.
+    numbers = [dosage.sequence for dosage in dosages]
+    return len(dosages) > 1 and None not in numbers and len(set(numbers)) == len(numbers)
+
+
+def _together(doses: Sequence[DailyDose], sequential: bool) -> DailyDose:
+    if len(doses) == 1:
+        return doses[0]
+    unknown = next((dose for dose in doses if dose.certainty == "unknown"), None)
+    if unknown is not None:
+        return replace(unknown, single=False, per_dose=(), times_per_day=None, duration_days=None)
+    if sequential:
+        return _in_sequence(doses)
+    per_day = _added(dose.per_day for dose in doses)
+    return _joined(doses, per_day, sum(dose.times_per_day or 0.0 for dose in doses) or None, _longest(doses))
+
+
+def _in_sequence(doses: Sequence[DailyDose]) -> DailyDose:
+    """One after the other: the day with the least and the day with the most."""
+    codes = dict.fromkeys(one.rxcui for dose in doses for one in dose.per_day)
+    per_day = tuple(
+        Milligrams(
+            code,
+            min(one.low if (one := dose.daily(code)) else 0.0 for dose in doses),
+            max(one.high if (one := dose.daily(code)) else 0.0 for dose in doses),
+        )
+        for code in codes
+    )
+    lengths = [dose.duration_days for dose in doses]
+    length = sum(one for one in lengths if one is not None) if None not in lengths else None
+    return _joined(doses, per_day, max(dose.times_per_day or 0.0 for dose in doses) or None, length)
+
+
+def _joined(
+    doses: Sequence[DailyDose], per_day: tuple[Milligrams, ...], times: float | None, days: float | None
+) -> DailyDose:
+    as_needed = any(dose.as_needed for dose in doses)
+    spread = any(one.low < one.high for one in per_day)
+    return DailyDose(
+        "maximum_prn" if as_needed else "range" if spread else "exact",
+        per_day,
+        times_per_day=times,
+        duration_days=days,
+        as_needed=as_needed,
+        from_text=any(dose.from_text for dose in doses),
+        on_days=frozenset().union(*named) if all(named := [dose.on_days for dose in doses]) else frozenset(),
+    )
+
+
+def _longest(doses: Iterable[DailyDose]) -> float | None:
+    lengths = [dose.duration_days for dose in doses]
+    return max((one for one in lengths if one is not None), default=None) if None not in lengths else None
+
+
+def _days(dispense: DispenseRequest | None, instructions: Sequence[Instruction], sequential: bool) -> float | None:
+    """How long without bounds: the supply, else what the words say, else the quantity; each refill once more."""
+    supply = dispense.expectedSupplyDuration if dispense is not None else None
+    days = quantity_days(supply) if supply is not None else None
+    if days is None:
+        days = _said_days(instructions, sequential)
+    if days is None and dispense is not None and dispense.quantity is not None and len(instructions) == 1:
+        days = _lasts(dispense.quantity, instructions[0])
+    refills = dispense.numberOfRepeatsAllowed if dispense is not None else None
+    return days * (1 + (refills or 0)) if days is not None else None
+
+
+def _said_days(instructions: Sequence[Instruction], sequential: bool) -> float | None:
+    said = [one.said_days for one in instructions if one.said_days is not None]
+    if len(said) != len(instructions):
+        return None
+    return sum(said) if sequential else max(said)
+
+
+def _lasts(quantity: Quantity, instruction: Instruction) -> float | None:
+    """Days a quantity lasts where its unit is that of the dose."""
+    amount, times = instruction.amount, instruction.schedule.high
+    if amount is None or not times or not amount.high or quantity.value is None:
+        return None
+    if dose_unit(quantity.code or quantity.unit) != amount.unit:
+        return None
+    return quantity.value / (amount.high * times)

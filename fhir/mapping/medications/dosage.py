@@ -1,0 +1,291 @@
+"""Reads one Dosage of an order: how much in milligrams per ingredient, how often and how long."""
+
+import re
+from collections.abc import Iterable
+from typing import TypeAlias
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from fhir.mapping.medications.identity import MedicationIdentity
+from fhir.mapping.medications.problem import CONTRADICTION, NO_WEIGHT, DoseProblem
+from fhir.mapping.medications.sig import Sig, SigAmount, read_sig
+from fhir.mapping.medications.timing import Schedule, read_timing
+from fhir.record.datatypes import Dosage, DoseAndRate, Quantity, Ratio
+from fhir.terminology.dosing import DoseUnit, days_per_unit, dose_unit
+from fhir.terminology.medication_strength import Strength, read_strengths
+
+# A number without a unit counts tablets as far as people take tablets; "500" without a unit is a question.
+_MOST_WITHOUT_UNIT = 10.0
+_COUNT = DoseUnit("unit")
+# Sodium chloride and glucose carry another drug in an infusion.
+_CARRIERS = frozenset({"9863", "4850"})
+
+
+class DoseAmount(Struct, frozen=True, gc=False):
+    """The amount of one administration: `low` to `high` of a unit."""
+
+    low: float
+    high: float
+    unit: DoseUnit
+
+
+class Milligrams(Struct, frozen=True, gc=False):
+    """`low` to `high` milligrams of one ingredient; `is_per_hour` for what a patch gives off."""
+
+    rxcui: str
+    low: float
+    high: float
+    is_per_hour: bool = False
+
+
+Problem: TypeAlias = DoseProblem | None
+
+
+def amount_of(dosage: Dosage, identity: MedicationIdentity) -> tuple[DoseAmount | None, Problem]:
+    """The structured dose of a Dosage; (None, None) when it has none, a problem when it cannot be used."""
+    stated = _ordered(dosage.doseAndRate)
+    if stated is None:
+        return None, None
+    if stated.doseQuantity is not None:
+        return _of_quantities(stated.doseQuantity, stated.doseQuantity, identity)
+    if stated.doseRange is not None and stated.doseRange.high is not None:
+        return _of_quantities(stated.doseRange.low or stated.doseRange.high, stated.doseRange.high, identity)
+    return None, None
+
+
+def _ordered(given: tuple[DoseAndRate, ...]) -> DoseAndRate | None:
+    """What was ordered, where what was calculated stands beside it."""
+    for one in given:
+        if one.type is not None and one.type.has("ordered"):
+            return one
+    return given[0] if given else None
+
+
+def _of_quantities(low: Quantity, high: Quantity, identity: MedicationIdentity) -> tuple[DoseAmount | None, Problem]:
+    if low.value is None or high.value is None or high.value < 0 or low.value < 0:
+        return None, None
+    if low.comparator or high.comparator:
+        return None, DoseProblem("the dose is not an exact number")
+    unit, problem = _unit(high, identity)
+    if unit is None:
+        return None, problem
+    if _unit(low, identity)[0] != unit:
+        return None, DoseProblem("the dose range has two units")
+    return DoseAmount(min(low.value, high.value), max(low.value, high.value), unit), None
+
+
+def _unit(quantity: Quantity, identity: MedicationIdentity) -> tuple[DoseUnit | None, Problem]:
+    if not quantity.code and not quantity.unit:
+        countable = any(strength is not None and strength.per in ("unit", "h") for strength in identity.strengths)
+        if countable and (quantity.value or 0.0) <= _MOST_WITHOUT_UNIT:
+            return _COUNT, None
+        return None, DoseProblem("the dose has no unit")
+    coded, spoken = dose_unit(quantity.code), dose_unit(quantity.unit)
+    if coded is not None and spoken is not None and coded != spoken and {coded.kind, spoken.kind} != {"unit", "patch"}:
+        return None, DoseProblem(f"the dose's unit says {quantity.unit}, its code says {quantity.code}")
+    found = spoken if coded == _COUNT and spoken is not None else coded or spoken
+    if found is None:
+        return None, DoseProblem(f"the dose's unit {(quantity.unit or quantity.code or '')[:20]!r} is not known")
+    return found, None
+
+
+# Words that are a product's and not a sig's: "5mg Tablet", "20mg/mL Vial".
+_PRODUCT_WORDS = re.compile(r"[\d.,]+ ?(?:mg|mcg|g)(?: ?/ ?[\d.]* ?ml)?(?: [a-z]+){1,3}", re.IGNORECASE)
+_PART_OF_ONE = re.compile(r"\b(?:half|quarter)\b", re.IGNORECASE)
+
+
+def with_strength_from_text(identity: MedicationIdentity, dosage: Dosage) -> MedicationIdentity:
+    """The identity with the strength that stands in the dosage's words, where the product's own is not known.
+
+    "1 TAB" of oxycodone beside the words "5mg Tablet" is 5 mg.
+    """
+    words = (dosage.text or "").strip()
+    if identity.strengths != (None,) or not dosage.doseAndRate or not _PRODUCT_WORDS.fullmatch(words):
+        return identity
+    found = read_strengths(words)
+    if len(found) != 1 or found[0].milligrams is None or _PART_OF_ONE.search(words):
+        return identity
+    return replace(identity, strengths=(found[0],))
+
+
+def amount_for_weight(amount: DoseAmount, weight_kg: float | None) -> tuple[DoseAmount | None, Problem]:
+    """An amount for each kilogram as one for this patient; other amounts come back as they are."""
+    if not amount.unit.by_weight:
+        return amount, None
+    if weight_kg is None:
+        return None, NO_WEIGHT
+    return DoseAmount(amount.low * weight_kg, amount.high * weight_kg, replace(amount.unit, by_weight=False)), None
+
+
+def milligrams(identity: MedicationIdentity, amount: DoseAmount) -> tuple[tuple[Milligrams, ...], Problem]:
+    """Milligrams of each ingredient in an amount; ingredients whose strength is not known are left out."""
+    unit = amount.unit
+    if unit.by_weight:
+        return (), NO_WEIGHT
+    if unit.kind == "activity":
+        return (), DoseProblem("the dose is in units of activity, not in milligrams")
+    if unit.kind == "mg" and not _is_of_product(identity, unit):
+        # "2 g of calcium gluconate in 0.9 % sodium chloride" is 2 g of calcium gluconate.
+        active = [one for one in identity.ingredients if one.rxcui not in _CARRIERS] or identity.ingredients
+        if len(active) > 1:
+            return (), DoseProblem("a mass for a combination does not say of which ingredient")
+        mass = Milligrams(active[0].rxcui, amount.low * unit.factor, amount.high * unit.factor)
+        return (mass,), None
+    found = [
+        Milligrams(ingredient.rxcui, amount.low * factor, amount.high * factor, strength.per == "h")
+        for ingredient, strength in zip(identity.ingredients, identity.strengths, strict=True)
+        if strength is not None and (factor := _per_one(strength, unit, identity)) is not None
+    ]
+    return tuple(found), None if found else DoseProblem("the strength of the product is not stated")
+
+
+def _is_of_product(identity: MedicationIdentity, unit: DoseUnit) -> bool:
+    """Grams of an ointment are grams of the product, not of the drug."""
+    return unit.factor >= 1000.0 and any(one is not None and one.per == "mg" for one in identity.strengths)
+
+
+def _per_one(strength: Strength, unit: DoseUnit, identity: MedicationIdentity) -> float | None:
+    """Milligrams of an ingredient in one of a unit."""
+    mass = strength.milligrams
+    if mass is None:
+        return None
+    if unit.kind in ("unit", "patch"):
+        if strength.per == "mL":
+            return mass * identity.millilitres if identity.millilitres is not None else None
+        return mass if strength.per in ("unit", "h") else None
+    if unit.kind == "mg":
+        return mass * unit.factor if strength.per == "mg" else None
+    return mass * unit.factor if strength.per == unit.kind else None
+
+
+def limit_per_day(limit: Ratio, identity: MedicationIdentity, weight_kg: float | None = None) -> tuple[Milligrams, ...]:
+    """Dosage.maxDosePerPeriod as milligrams a day; empty when it cannot be computed."""
+    top, bottom = limit.numerator, limit.denominator
+    days = days_per_unit(bottom.code) or days_per_unit(bottom.unit) if bottom is not None else None
+    if top is None or top.value is None or bottom is None or not bottom.value or days is None:
+        return ()
+    unit = _unit(top, identity)[0]
+    if unit is None:
+        return ()
+    share = 1.0 / (bottom.value * days)
+    return _scaled(_of_patient(identity, DoseAmount(top.value, top.value, unit), weight_kg), share)
+
+
+def rate_per_day(
+    dosage: Dosage, identity: MedicationIdentity, weight_kg: float | None = None
+) -> tuple[Milligrams, ...]:
+    """A continuous infusion as milligrams a day; empty when there is none or it cannot be computed."""
+    stated = _ordered(dosage.doseAndRate)
+    if stated is None:
+        return ()
+    if stated.rateRatio is not None:
+        return limit_per_day(stated.rateRatio, identity, weight_kg)
+    low = high = stated.rateQuantity
+    if stated.rateRange is not None:
+        low, high = stated.rateRange.low or stated.rateRange.high, stated.rateRange.high
+    if low is None or high is None or low.value is None or high.value is None:
+        return ()
+    unit = dose_unit(high.code or high.unit)
+    if unit is None or unit.span_days is None or dose_unit(low.code or low.unit) != unit:
+        return ()
+    each = _of_patient(identity, DoseAmount(low.value, high.value, unit), weight_kg)
+    return _scaled(each, 1.0 / unit.span_days)
+
+
+def _of_patient(identity: MedicationIdentity, amount: DoseAmount, weight_kg: float | None) -> tuple[Milligrams, ...]:
+    known, _ = amount_for_weight(amount, weight_kg)
+    return milligrams(identity, known)[0] if known is not None else ()
+
+
+def _scaled(amounts: Iterable[Milligrams], factor: float) -> tuple[Milligrams, ...]:
+    return tuple(replace(one, low=one.low * factor, high=one.high * factor) for one in amounts)
+
+
+class Instruction(Struct, frozen=True, gc=False):
+    """What one Dosage says: the amount of one administration and its schedule.
+
+    `parts` are several amounts of one day with their times, `said_days` is how long, both from the words; `limit` is
+    the most a day and `infused` what runs in a day; `problem` says what cannot be used.
+    """
+
+    amount: DoseAmount | None
+    schedule: Schedule
+    parts: tuple[tuple[DoseAmount, float, float], ...] = ()
+    said_days: float | None = None
+    total_per_day: bool = False
+    limit: tuple[Milligrams, ...] = ()
+    infused: tuple[Milligrams, ...] = ()
+    as_needed: bool = False
+    from_text: bool = False
+    problem: DoseProblem | None = None
+
+
+def read_dosage(dosage: Dosage, identity: MedicationIdentity, weight_kg: float | None = None) -> Instruction:
+    """What a Dosage says: its structure first, its words for what the structure leaves open."""
+    return _weighed(_read(dosage, identity, weight_kg), weight_kg)
+
+
+def _weighed(instruction: Instruction, weight_kg: float | None) -> Instruction:
+    """With every amount for each kilogram as one for this patient."""
+    if instruction.amount is not None:
+        amount, problem = amount_for_weight(instruction.amount, weight_kg)
+        return replace(instruction, amount=amount, problem=instruction.problem or problem)
+    if any(amount.unit.by_weight for amount, _, _ in instruction.parts):
+        return replace(instruction, parts=(), problem=DoseProblem("several amounts for each kilogram"))
+    return instruction
+
+
+def _read(dosage: Dosage, identity: MedicationIdentity, weight_kg: float | None) -> Instruction:
+    amount, problem = amount_of(dosage, identity)
+    schedule = read_timing(dosage.timing) if dosage.timing is not None else Schedule()
+    infused = rate_per_day(dosage, identity, weight_kg) if amount is None and problem is None else ()
+    limit = dosage.maxDosePerPeriod
+    instruction = Instruction(
+        amount,
+        schedule,
+        limit=limit_per_day(limit, identity, weight_kg) if limit is not None else (),
+        infused=infused,
+        as_needed=bool(dosage.asNeededBoolean or dosage.asNeededCodeableConcept is not None) or schedule.as_needed,
+        problem=problem or (None if infused else schedule.problem),
+    )
+    words = dosage.text or dosage.patientInstruction
+    if not words or infused or problem or schedule.problem == CONTRADICTION:
+        return instruction
+    return _with_words(instruction, read_sig(words), dosage, identity, weight_kg)
+
+
+def _with_words(
+    known: Instruction, sig: Sig, dosage: Dosage, identity: MedicationIdentity, weight_kg: float | None
+) -> Instruction:
+    """What the structure leaves open, from the words; a structured part is never overruled by them."""
+    amount = known.amount or (_amount(sig.amount) if sig.amount is not None else None)
+    schedule = known.schedule
+    parts: tuple[tuple[DoseAmount, float, float], ...] = ()
+    complete = known.amount is not None and schedule.is_known
+    if not schedule.is_known and (schedule.problem is None or sig.times_high is not None):
+        days = 1.0 if sig.single else schedule.days
+        schedule = Schedule(sig.times_low, sig.times_high, sig.single, days=days, on_days=sig.on_days)
+        parts = tuple((_amount(one), low, high) for one, low, high in sig.parts) if known.amount is None else ()
+    said_not_needed = dosage.asNeededBoolean is False
+    return replace(
+        known,
+        amount=amount,
+        schedule=schedule,
+        parts=parts,
+        said_days=sig.days,
+        total_per_day=sig.total_per_day and known.amount is None,
+        limit=known.limit or _limit(sig.maximum, identity, weight_kg),
+        as_needed=known.as_needed or (sig.as_needed and not said_not_needed),
+        from_text=not complete,
+        problem=sig.problem if (amount is None and not parts) or not schedule.is_known else None,
+    )
+
+
+def _limit(said: SigAmount | None, identity: MedicationIdentity, weight_kg: float | None) -> tuple[Milligrams, ...]:
+    most = amount_for_weight(_amount(said), weight_kg)[0] if said is not None else None
+    return milligrams(identity, most)[0] if most is not None else ()
+
+
+def _amount(said: SigAmount) -> DoseAmount:
+    return DoseAmount(said.low, said.high, said.unit)

@@ -1,0 +1,323 @@
+"""Which medication an order, a statement or a Medication resource means: by code first, then by words, not by a guess.
+
+What nothing matches comes back with `recognised` False and its words, so that the caller can say so."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
+from typing import TypeAlias
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from fhir.record.datatypes import CodeableConcept, Coding, Dosage, Ratio, Reference
+from fhir.record.resources import (
+    Medication,
+    MedicationDispense,
+    MedicationIngredient,
+    MedicationRequest,
+    MedicationStatement,
+)
+from fhir.terminology.caching import remembered
+from fhir.terminology.dosing import is_local_route
+from fhir.terminology.medication_names import NameReading, is_local, medication_of_code, read_name
+from fhir.terminology.medication_strength import MILLIGRAMS, Strength
+from fhir.terminology.medications import MIMIC_GROUP, MIMIC_NAME, RXNORM, Ingredient, Product, classes_of
+
+Order: TypeAlias = MedicationRequest | MedicationStatement | MedicationDispense
+Medications: TypeAlias = Mapping[str, Medication]
+_NO_MEDICATIONS: Medications = {}
+# A Medication may name a Medication that names a Medication; nobody needs more, and a circle must end.
+_DEEPEST_REFERENCE = 4
+
+
+class MedicationIdentity(Struct, frozen=True, dict=True):
+    """What a medication is: its ingredients, strengths, form and route.
+
+    `strengths` stand beside `ingredients` (None: not stated); `systemic` is False for local forms and routes, None
+    when not recognised; `millilitres` is the volume of one unit (a syringe) where the name states it; `rxnorm` is
+    the RxNorm code that came with it; `doubt` is a sentence when code and words name different drugs.
+    """
+
+    words: str
+    ingredients: tuple[Ingredient, ...] = ()
+    strengths: tuple[Strength | None, ...] = ()
+    dose_form: str | None = None
+    route: str | None = None
+    systemic: bool | None = None
+    millilitres: float | None = None
+    rxnorm: str | None = None
+    doubt: str | None = None
+
+    @property
+    def recognised(self) -> bool:
+        """Whether at least one ingredient was found."""
+        return bool(self.ingredients)
+
+    @cached_property
+    def classes(self) -> frozenset[str]:
+        """The classes of all its ingredients (tables/medication_classes.csv)."""
+        return classes_of(self.ingredients)
+
+    @cached_property
+    def rxcuis(self) -> tuple[str, ...]:
+        """The RxNorm codes of its ingredients."""
+        return tuple(ingredient.rxcui for ingredient in self.ingredients)
+
+    @cached_property
+    def name(self) -> str:
+        """The names of its ingredients, or its words when it is not recognised."""
+        return "/".join(ingredient.name for ingredient in self.ingredients) or self.words
+
+    @cached_property
+    def keys(self) -> tuple[str, ...]:
+        """The RxNorm codes of its ingredients and the names of its classes."""
+        return (*self.rxcuis, *sorted(self.classes))
+
+    @cached_property
+    def by_route(self) -> "dict[tuple[object, ...], MedicationIdentity]":
+        """The same medication given by other routes, at most 8 of them, filled by `identify`."""
+        return {}
+
+    @cached_property
+    def selected(self) -> dict[int, bool]:
+        """Whether a drug selector of the rules matches it, by the selector's number; filled by the rules."""
+        return {}
+
+    def has(self, rxcui: str) -> bool:
+        """Whether this ingredient is in it."""
+        return rxcui in self.rxcuis
+
+
+def identify(order: Order, medications: Medications = _NO_MEDICATIONS) -> MedicationIdentity:
+    """The medication of an order or a statement; a reference is looked for in `contained`, then in `medications`."""
+    if order.medicationCodeableConcept is not None:
+        identity = identify_concept(order.medicationCodeableConcept)
+    elif order.medicationReference is not None:
+        identity = _identify_reference(order.medicationReference, medications, order.contained, _DEEPEST_REFERENCE)
+    else:
+        return MedicationIdentity(words="")
+    dosages = order.dosage if isinstance(order, MedicationStatement) else order.dosageInstruction
+    return _with_route(identity, dosages) if dosages else identity
+
+
+def identify_concept(concept: CodeableConcept, name: str = "") -> MedicationIdentity:
+    """The medication a concept means; `name` are words from elsewhere for a concept that is only a code.
+
+    >>> from fhir.record.resources import Coding
+    >>> identify_concept(CodeableConcept((Coding(RXNORM, "861007"),))).name
+    'metformin'
+    """
+    codings = tuple((coding.system, coding.code, coding.display) for coding in concept.coding)
+    return _identify_texts(concept.text, name, codings)
+
+
+# So many routes are kept with each medication.
+_MOST_ROUTES = 8
+
+
+@remembered("medications", entries=2048, longest=400)
+def _identify_texts(
+    text: str | None, name: str, codings: tuple[tuple[str | None, str | None, str | None], ...]
+) -> MedicationIdentity:
+    """The medication of a concept that is given by its texts: the names of drugs repeat from call to call."""
+    concept = CodeableConcept(tuple(Coding(*coding) for coding in codings), text)
+    # A bare code is no words.
+    words = concept.text or next((coding.display for coding in concept.coding if coding.display), None) or name
+    product = rxnorm = None
+    for coding in concept.coding:
+        if coding.system == RXNORM and rxnorm is None:
+            rxnorm = coding.code
+        if product is None:
+            product = medication_of_code(coding.system, coding.code)
+    return _identity(product, words, rxnorm) if product is not None else _from_words(concept, words, rxnorm)
+
+
+def _from_words(concept: CodeableConcept, words: str, rxnorm: str | None) -> MedicationIdentity:
+    for text in _texts(concept):
+        reading = read_name(text)
+        if reading.ingredients:
+            return _identity_of_reading(reading, words or text, rxnorm)
+    return MedicationIdentity(words=words or concept.words, rxnorm=rxnorm)
+
+
+def _texts(concept: CodeableConcept) -> Iterator[str]:
+    if concept.text:
+        yield concept.text
+    for coding in concept.coding:
+        # The name of a drug's group ("Glucose Monitoring Test Supplies") is not the name of a drug.
+        if coding.display and coding.system != MIMIC_GROUP:
+            yield coding.display
+        # In this system the code is the name.
+        if coding.system == MIMIC_NAME and coding.code:
+            yield coding.code
+
+
+def _identity(product: Product, words: str, rxnorm: str | None) -> MedicationIdentity:
+    known = MedicationIdentity(
+        words or product.name or "/".join(member.name for member in product.ingredients),
+        product.ingredients,
+        product.strengths,
+        product.dose_form,
+        systemic=product.systemic is not False,
+        rxnorm=rxnorm,
+    )
+    # The tables' own name of the product first: it is what the code means. Then what the order says.
+    for name in (product.name, words):
+        if name:
+            known = _completed(known, read_name(name))
+    return known
+
+
+def _completed(known: MedicationIdentity, reading: NameReading) -> MedicationIdentity:
+    if not reading.ingredients:
+        return known
+    ours, theirs = set(known.ingredients), set(reading.ingredients)
+    if not ours & theirs:
+        names = " and ".join(sorted(ingredient.name for ingredient in theirs))
+        return replace(known, doubt=f"The code means {known.name}, the words say {names}.")
+    if ours != theirs:
+        return replace(known, systemic=known.systemic and reading.systemic)
+    if not any(known.strengths):
+        by_ingredient = dict(zip(reading.ingredients, reading.strengths, strict=True))
+        known = replace(known, strengths=tuple(by_ingredient[member] for member in known.ingredients))
+    return replace(
+        known,
+        dose_form=known.dose_form or reading.dose_form,
+        systemic=known.systemic and reading.systemic,
+        millilitres=known.millilitres or reading.millilitres,
+    )
+
+
+def _identity_of_reading(reading: NameReading, words: str, rxnorm: str | None = None) -> MedicationIdentity:
+    return MedicationIdentity(
+        words,
+        reading.ingredients,
+        reading.strengths,
+        reading.dose_form,
+        systemic=reading.systemic,
+        millilitres=reading.millilitres,
+        rxnorm=rxnorm,
+    )
+
+
+def _identify_reference(
+    reference: Reference, medications: Medications, contained: Iterable[object], depth: int
+) -> MedicationIdentity:
+    medication = resolve_medication(reference.reference or "", medications, contained)
+    if medication is not None and depth:
+        identity = identify_medication(medication, medications, depth - 1)
+        if identity.recognised or not reference.display:
+            return identity
+    words = reference.display or reference.reference or ""
+    reading = read_name(reference.display) if reference.display else NameReading()
+    return _identity_of_reading(reading, words) if reading.ingredients else MedicationIdentity(words=words)
+
+
+def resolve_medication(reference: str, medications: Medications, contained: Iterable[object]) -> Medication | None:
+    """The Medication a reference points to: "#id" among the contained ones, else by address or 'Medication/id'."""
+    if reference.startswith("#"):
+        inside = (one for one in contained if isinstance(one, Medication) and one.id in (reference, reference[1:]))
+        return next(inside, None)
+    found = medications.get(reference)
+    if found is None and "/" in reference:
+        path = reference.split("/_history/", 1)[0].rsplit("/", 2)
+        found = medications.get("/".join(path[-2:]))
+    return found
+
+
+def identify_medication(
+    medication: Medication, medications: Medications = _NO_MEDICATIONS, depth: int = _DEEPEST_REFERENCE
+) -> MedicationIdentity:
+    """The medication a Medication resource describes: its code, its name among the identifiers, its ingredients."""
+    # MIMIC keeps the name among the identifiers, not in the code.
+    name = next((one.value for one in medication.identifier if one.system == MIMIC_NAME and one.value), "")
+    identity = identify_concept(medication.code or CodeableConcept(), name)
+    if not identity.recognised:
+        identity = _from_identifiers(medication, name) or identity
+    identity = _with_ingredients(identity, medication, medications, depth)
+    if medication.form is None or not identity.recognised:
+        return identity
+    form = medication.form.words
+    local = is_local(identity.ingredients, form)
+    return replace(identity, dose_form=identity.dose_form or form, systemic=identity.systemic and not local)
+
+
+def _from_identifiers(medication: Medication, name: str) -> MedicationIdentity | None:
+    for identifier in medication.identifier:
+        product = medication_of_code(identifier.system, identifier.value)
+        if product is not None:
+            return _identity(product, name, None)
+    reading = read_name(name) if name else NameReading()
+    return _identity_of_reading(reading, name) if reading.ingredients else None
+
+
+def _with_ingredients(
+    identity: MedicationIdentity, medication: Medication, medications: Medications, depth: int
+) -> MedicationIdentity:
+    parts = [
+        _identify_part(part, medication, medications, depth)
+        for part in medication.ingredient
+        if part.isActive is not False
+    ]
+    found = dict(zip(identity.ingredients, identity.strengths, strict=True))
+    for part in parts:
+        for ingredient, strength in zip(part.ingredients, part.strengths, strict=True):
+            found[ingredient] = found.get(ingredient) or strength
+    if not parts or not found:
+        return replace(identity, words=identity.words or "; ".join(part.words for part in parts))
+    return replace(
+        identity,
+        words=identity.words or "; ".join(part.words for part in parts),
+        ingredients=tuple(found),
+        strengths=tuple(found.values()),
+        # A mixture acts on the whole body as soon as one part of it does.
+        systemic=any(part.systemic for part in (identity, *parts)),
+    )
+
+
+def _identify_part(
+    part: MedicationIngredient, medication: Medication, medications: Medications, depth: int
+) -> MedicationIdentity:
+    if part.itemCodeableConcept is not None:
+        identity = identify_concept(part.itemCodeableConcept)
+    elif part.itemReference is not None:
+        identity = _identify_reference(part.itemReference, medications, medication.contained, depth)
+    else:
+        return MedicationIdentity(words="")
+    stated = _strength_of_ratio(part.strength) if part.strength is not None else None
+    return replace(identity, strengths=(stated,)) if stated is not None and len(identity.ingredients) == 1 else identity
+
+
+def _strength_of_ratio(ratio: Ratio) -> Strength | None:
+    top, bottom = ratio.numerator, ratio.denominator
+    if top is None or top.value is None:
+        return None
+    factor = MILLIGRAMS.get((top.code or top.unit or "").lower())
+    if factor is None:
+        return None
+    count = bottom.value if bottom is not None and bottom.value else 1.0
+    per = (bottom.code or bottom.unit or "") if bottom is not None else ""
+    return Strength(top.value * factor / count, "mg", "mL" if per.lower() == "ml" else "unit")
+
+
+def _with_route(identity: MedicationIdentity, dosages: tuple[Dosage, ...]) -> MedicationIdentity:
+    routes = [dosage.route for dosage in dosages if dosage.route is not None]
+    if not routes:
+        return identity
+    codes = (coding for route in routes for coding in route.coding)
+    key = (len(dosages), *(route.text for route in routes), *((one.system, one.code, one.display) for one in codes))
+    known = identity.by_route.get(key)
+    if known is None:
+        # Several instructions: local only when every one of them is.
+        local = len(routes) == len(dosages) and all(_is_local(route) for route in routes)
+        known = replace(identity, route=routes[0].words, systemic=identity.systemic and not local)
+        if len(identity.by_route) < _MOST_ROUTES:
+            identity.by_route[key] = known
+    return known
+
+
+def _is_local(route: CodeableConcept) -> bool:
+    said = [is_local_route(coding.system, coding.code, coding.display) for coding in route.coding]
+    if route.text:
+        said.append(is_local_route(None, None, route.text))
+    return any(said)

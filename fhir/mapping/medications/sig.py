@@ -1,0 +1,319 @@
+"""Reads a sig, the words of a prescription: "2 tabs po q6h prn", "500 mg twice daily x 14 days"."""
+
+import re
+from collections.abc import Iterable, Sequence
+
+from msgspec import Struct
+
+from fhir.mapping.medications.problem import LEFT_OPEN, DoseProblem
+from fhir.mapping.medications.sig_frequency import (
+    NUMBER,
+    UNIT,
+    SigFrequency,
+    find_frequencies,
+    named_days,
+    normalise_sig,
+    parse_number,
+    without_days,
+)
+from fhir.terminology.caching import remembered
+from fhir.terminology.dosing import DoseUnit, days_per_unit, dose_unit
+
+_AMOUNT = re.compile(
+    # "two 500 mg tablets", "1 x 500 mg"; else "500 mg", "1-2 tablets", "0.5 to 1 tab"
+    rf"(?<![\w./#])(?:(?P<count>{NUMBER}) (?:x )?(?={NUMBER} ?(?:mg|mcg|g|ug|µg)\b))?"
+    rf"(?P<low>{NUMBER})(?: ?(?:-|to|or) ?(?P<high>{NUMBER}))? ?(?P<unit>{UNIT})(?![\w])"
+    # "15 mg/kg", "30 mg/kg/day", "30 mg per kg per day"
+    r"(?P<by_weight> ?(?:/|per) ?kg\b(?:(?: ?/ ?| per )(?P<span>dose|day|d|24 ?h(?:ours|rs|r)?)\b)?)?"
+    # What a patch gives off: "25 mcg/hr".
+    r"(?P<an_hour> ?/ ?h(?:(?:ou)?r)?\b)?"
+    r"(?! ?/ ?(?:\d|ml|m2))"
+)
+_MAXIMUM = re.compile(
+    rf"(?:max(?:imum)?\.?(?: (?:of|dose|daily|amount))*|not (?:to )?exceed(?:ing)?|no more than|nte|mdd|limit)[: ]*"
+    rf"(?P<high>{NUMBER}) ?(?P<unit>{UNIT})?"
+    r"(?: (?:of )?(?:acetaminophen|apap|tylenol))?"
+    r"(?: ?(?:/|per|in|a|every|each|within)? ?(?:1 )?(?:24 ?h(?:ours|rs|r)?|d|day|daily)\b)?"
+)
+_DURATION = re.compile(
+    rf"(?:\b(?:for|x|during|stop after)|×) ?(?:up to )?(?:(?:the )?(?:next )?)(?:{NUMBER} ?(?:-|to) ?)?"
+    rf"(?P<count>{NUMBER}) ?-?"
+    r"(?P<unit>d|days?|wks?|weeks?|mo|months?)\b(?! ?(?:/|per|a|each|every|in a) ?w(?:ee)?k)"
+    r"|\b(?P<course>\d+)[- ]day course"
+)
+_DOSES = re.compile(r"(?:\bx|\bfor|×) ?(?P<count>\d+) doses?\b")
+_SINGLE = re.compile(
+    r"\b(?:once(?! (?:a|per|every|each|daily|weekly|monthly|nightly|in the))|one time(?! (?:a|per|daily))|single dose"
+    r"|x ?1(?: dose)?(?![\d./-])|1 ?x(?! ?\d| ?(?:/|per|a|daily))|stat|1 dose)\b"
+)
+_AS_NEEDED = re.compile(r"\b(?:prn|p\.r\.n\.?|(?:as|if|when) (?:needed|required|necessary))(?!\w)")
+_CHANGES = re.compile(
+    r"\b(?:then|taper\w*|titrat\w*|increas\w*|decreas\w*|reduc\w*|day 1|days? \d+ ?(?:-|to|through) ?\d+|loading"
+    r"|followed by|mr ?x?\d|may repeat|week 1|alternat\w*|sliding scale|per protocol|additional|another"
+    r"|extra(?!.strength)|\d (?:days?|weeks?) (?:on|off)|weeks (?:a|per|out of))\b"
+)
+# "1 tablet in the morning, 1 at noon and 2 at bedtime": a count of what was named before.
+_COUNTED_ON = re.compile(
+    rf"(?P<joined>(?:\band|[,;&+]|\bplus) ?)?(?<![\w./-])(?<!at )(?P<count>{NUMBER}) (?=(?:nightly|qhs|qam|qpm|hs"
+    r"|(?:at|in|every|each|before|with) (?:the )?(?:bed ?time|night|morning|noon|midday|breakfast|lunch|dinner|supper"
+    r"|evening|afternoon|am|pm))\b)"
+)
+_MEALS = re.compile(r"\b(?:meals|(?:each|every) meal)\b")
+_HOUR = re.compile(r"\bat \d")
+_AS_DIRECTED = re.compile(r"\b(?:(?:as|use) directed|ud|asdir)\b")
+_PER_DAY = re.compile(r" ?(?:/|per|a) ?(?:day|d|24 ?h(?:ours|rs|r)?)\b")
+_DIVIDED = re.compile(r"\b(?:divided|in \d+ (?:equal )?doses)\b")
+_TOTAL = re.compile(r" ?(?:in )?total\b")
+_DAYS_UNCLEAR = DoseProblem("the words name single days of the week")
+_SEVERAL = DoseProblem("the words name several amounts")
+_CHANGING = DoseProblem("the dose changes over time or is left open")
+_VERB = re.compile(r"\b(?:take|give|use|apply|inhale|inject|insert|place|chew|swallow|dissolve|sig)\b:?")
+
+
+class SigAmount(Struct, frozen=True, gc=False):
+    """How much at a time: `low` to `high` of `unit`; `of_each` is the mass of one where the words say "two 500 mg"."""
+
+    low: float
+    high: float
+    unit: DoseUnit
+    start: int
+    end: int
+
+
+class Sig(Struct, frozen=True, gc=False):
+    """The content of a sig; None for what it does not say.
+
+    `parts` are amounts with their times per day (several for "1 in the morning and 2 at bedtime"); `total_per_day`
+    means that the amount is that of the whole day; `on_days` are the days of the week that are named ("mon");
+    `problem` says why the words were not understood.
+    """
+
+    parts: tuple[tuple[SigAmount, float, float], ...] = ()
+    amount: SigAmount | None = None
+    times_low: float | None = None
+    times_high: float | None = None
+    total_per_day: bool = False
+    single: bool = False
+    as_needed: bool = False
+    days: float | None = None
+    maximum: SigAmount | None = None
+    on_days: frozenset[str] = frozenset()
+    problem: DoseProblem | None = None
+
+
+LONGEST_SIG = 1000
+"""The most characters of a sig that are read; a longer one is not understood, and says so."""
+_TOO_LONG = DoseProblem("the words are too long to be read")
+
+
+@remembered("sigs", entries=4096, longest=200)
+def read_sig(words: str) -> Sig:
+    """What a sig says, as far as it is understood; a dose that changes over time is a problem, not a guess.
+
+    >>> sig = read_sig("2 tabs po q6h prn")
+    >>> sig.amount.high, sig.times_high, sig.as_needed
+    (2.0, 4.0, True)
+    """
+    if len(words) > LONGEST_SIG:
+        return Sig(problem=_TOO_LONG)
+    text = normalise_sig(words)
+    maximum = _MAXIMUM.search(text)
+    said = text if maximum is None else f"{text[: maximum.start()]} {text[maximum.end() :]}"
+    as_needed = _AS_NEEDED.search(said) is not None
+    frame = Sig(as_needed=as_needed, days=_days(said), maximum=_maximum(maximum))
+    said, days = _DURATION.sub(" ", said), frame.days
+    if _CHANGES.search(said):
+        return _with(frame, problem=_CHANGING)
+    on_days = named_days(said)
+    if on_days is None:
+        return _with(frame, problem=DoseProblem("the words name days of the week that are left out or differ"))
+    sig = _of_parts(without_days(said) if on_days else said, frame, days)
+    if on_days:
+        sig = _on_named_days(sig, on_days)
+    if sig.amount is None and sig.times_high is None and not sig.parts and _AS_DIRECTED.search(said):
+        return _with(sig, problem=sig.problem or LEFT_OPEN)
+    return sig if sig.maximum is not None or maximum is None else _with_counted_maximum(sig, maximum)
+
+
+def _on_named_days(sig: Sig, on_days: frozenset[str]) -> Sig:
+    """ "10 mg on Mondays" is once a week, "1 tablet twice daily on Sat and Sun" four times."""
+    if sig.parts or sig.single or sig.problem:
+        return _with(sig, parts=(), times_low=None, times_high=None, problem=sig.problem or _DAYS_UNCLEAR)
+    if sig.times_high is None or sig.times_low is None:
+        return _with(sig, times_low=len(on_days) / 7.0, times_high=len(on_days) / 7.0, on_days=on_days)
+    if sig.times_high < 1.0:
+        # "Once weekly on Monday", "three times a week, Mon, Wed, Fri": the days say which.
+        a_week = round(sig.times_high * 7.0)
+        same = sig.times_low == sig.times_high and a_week in (1, len(on_days)) and len(on_days) in (1, a_week)
+        return (
+            _with(sig, on_days=on_days) if same else _with(sig, times_low=None, times_high=None, problem=_DAYS_UNCLEAR)
+        )
+    share = len(on_days) / 7.0
+    return _with(sig, times_low=sig.times_low * share, times_high=sig.times_high * share, on_days=on_days)
+
+
+def _with_counted_maximum(sig: Sig, match: re.Match[str]) -> Sig:
+    """ "Max 6 a day" is six of what is taken."""
+    if match["unit"] or sig.amount is None or sig.amount.unit.kind not in ("unit", "actuation"):
+        return sig
+    high = parse_number(match["high"])
+    return _with(sig, maximum=SigAmount(high, high, sig.amount.unit, match.start(), match.end()))
+
+
+def _of_parts(said: str, frame: Sig, days: float | None) -> Sig:
+    amounts = _counted_on(said, _amounts(said))
+    if amounts is None:
+        return _with(frame, problem=_SEVERAL)
+    times = find_frequencies(_without_amounts(said, amounts))
+    if len(amounts) > 1:
+        parts = _parts(amounts, times, len(said))
+        if parts is None:
+            return _with(frame, problem=_SEVERAL)
+        times_low, times_high = sum(one[1] for one in parts), sum(one[2] for one in parts)
+        return _with(frame, parts=parts, times_low=times_low, times_high=times_high)
+    amount = amounts[0] if amounts else None
+    rate = _agreed(times)
+    if times and (rate is None or (_MEALS.search(said) and all(one.by_clock for one in times))):
+        # "Before meals and at bedtime" is more often than at bedtime.
+        return _with(frame, amount=amount, problem=DoseProblem("the words name several frequencies"))
+    if amount is not None and _is_daily_total(said, amount):
+        low, high = (rate.low, rate.high) if rate is not None else (None, None)
+        return _with(frame, amount=amount, times_low=low, times_high=high, total_per_day=True)
+    if rate is not None:
+        as_needed = frame.as_needed or rate.at_most or (amount is not None and said[: amount.start].endswith("up to "))
+        return _with(frame, amount=amount, times_low=rate.low, times_high=rate.high, as_needed=as_needed)
+    if _SINGLE.search(said):
+        return _with(frame, amount=amount, times_low=1.0, times_high=1.0, single=True, days=days or 1.0)
+    return _with(frame, amount=amount)
+
+
+def _without_amounts(said: str, amounts: Iterable[SigAmount]) -> str:
+    """The words with a blank for each letter of an amount: the day of "mg/kg/day" says nothing about how often."""
+    for amount in amounts:
+        said = f"{said[: amount.start]}{' ' * (amount.end - amount.start)}{said[amount.end :]}"
+    return said
+
+
+def _with(frame: Sig, **changes: object) -> Sig:
+    fields = {name: getattr(frame, name) for name in Sig.__struct_fields__} | changes
+    return Sig(**fields)
+
+
+def _days(said: str) -> float | None:
+    match = _DURATION.search(said)
+    if match is None:
+        return None
+    if match["course"]:
+        return float(match["course"])
+    unit = days_per_unit(match["unit"])
+    return parse_number(match["count"]) * unit if unit is not None else None
+
+
+def _maximum(match: re.Match[str] | None) -> SigAmount | None:
+    if match is None:
+        return None
+    unit = dose_unit(match["unit"]) if match["unit"] else None
+    high = parse_number(match["high"])
+    return SigAmount(high, high, unit, match.start(), match.end()) if unit is not None else None
+
+
+def _amounts(said: str) -> list[SigAmount]:
+    verb = _VERB.search(said)
+    start = verb.end() if verb is not None else 0
+    found = []
+    for match in _AMOUNT.finditer(said, start):
+        unit = _unit(match)
+        if unit is not None:
+            count = parse_number(match["count"]) if match["count"] else 1.0
+            low = parse_number(match["low"]) * count
+            high = parse_number(match["high"]) * count if match["high"] else low
+            found.append(SigAmount(min(low, high), max(low, high), unit, match.start(), match.end()))
+    return _without_restatement(said, found)
+
+
+def _counted_on(said: str, amounts: list[SigAmount]) -> list[SigAmount] | None:
+    """The amounts with the counts that go on from them; None where it is not clear what is counted."""
+    counts = list(_COUNTED_ON.finditer(said)) if amounts else []
+    if not counts:
+        return amounts
+    unit = amounts[0].unit
+    alike = all(one.unit.kind == unit.kind and one.start < counts[0].start() for one in amounts)
+    # "1 (500 mg) … and 2 …": of a mass it is not said whether the number is of milligrams or of tablets.
+    if not alike or unit.kind == "mg" or _HOUR.search(said) or not all(each["joined"] for each in counts):
+        return None
+    values = [(parse_number(each["count"]), each) for each in counts]
+    return amounts + [SigAmount(value, value, unit, each.start("count"), each.end("count")) for value, each in values]
+
+
+def _unit(match: re.Match[str]) -> DoseUnit | None:
+    if match["an_hour"] and not match["by_weight"]:
+        return dose_unit(f"{match['unit']}/h")
+    if not match["by_weight"]:
+        return dose_unit(match["unit"])
+    span = "" if match["span"] in (None, "dose") else "/day"
+    return dose_unit(f"{match['unit']}/kg{span}")
+
+
+def _without_restatement(said: str, found: list[SigAmount]) -> list[SigAmount]:
+    """Drop a mass in brackets or right after a count: "1 tablet (500 mg)", "1 tab 500 mg", "500 mg (1 tab)"."""
+    kept: list[SigAmount] = []
+    pairs = len(found) > 2
+    for amount in found:
+        one = _said_once(said, kept[-1], amount, of_several=pairs) if kept else None
+        if one is None:
+            kept.append(amount)
+        else:
+            kept[-1] = one
+    return kept
+
+
+def _said_once(said: str, first: SigAmount, second: SigAmount, *, of_several: bool) -> SigAmount | None:
+    """The one amount that two of them say; None where they are two."""
+    between = said[first.end : second.start].strip()
+    kinds = {first.unit.kind, second.unit.kind}
+    counted, mass = (first, second) if second.unit.kind == "mg" else (second, first)
+    if between not in ("", "(", "=", ",") or len(kinds) == 1 or mass.unit.kind != "mg":
+        return None
+    if mass.unit.span_days is not None and counted.unit.kind in ("patch", "unit"):
+        chosen = counted
+    elif _TOTAL.match(said, mass.end):
+        chosen = mass
+    else:
+        # One tablet that holds so much is that much. Of more than one it is not said whether each or all, and among
+        # several amounts all are counted alike.
+        chosen = mass if counted.high == counted.low == 1.0 and not of_several else counted
+    return SigAmount(chosen.low, chosen.high, chosen.unit, first.start, second.end)
+
+
+def _parts(
+    amounts: Sequence[SigAmount], times: Sequence[SigFrequency], end: int
+) -> tuple[tuple[SigAmount, float, float], ...] | None:
+    parts = []
+    for index, amount in enumerate(amounts):
+        until = amounts[index + 1].start if index + 1 < len(amounts) else end
+        rate = _agreed([one for one in times if amount.end <= one.start < until])
+        if rate is None or amount.unit.kind != amounts[0].unit.kind:
+            return None
+        parts.append((amount, rate.low, rate.high))
+    return tuple(parts)
+
+
+def _agreed(times: Iterable[SigFrequency]) -> SigFrequency | None:
+    found = list(times)
+    rates = [one for one in found if not one.by_clock]
+    moments = {one.name for one in found if one.by_clock}
+    count = float(len(moments))
+    if rates:
+        rate = rates[0]
+        # "Three times a day and at bedtime" is four times, "weekly in the morning and evening" not once a week.
+        fits = count <= max(rate.high, 1.0) and not (moments == {"bedtime"} and 2.0 <= rate.high <= 3.0)
+        return rate if len({(one.low, one.high) for one in rates}) == 1 and fits else None
+    if not found:
+        return None
+    return SigFrequency(count, count, found[0].start, found[-1].end)
+
+
+def _is_daily_total(said: str, amount: SigAmount) -> bool:
+    if amount.unit.kind != "mg":
+        return False
+    return _PER_DAY.match(said, amount.end) is not None or _DIVIDED.search(said) is not None

@@ -1,0 +1,221 @@
+"""How often a sig says that a drug is taken, and how sigs spell numbers, fractions and days."""
+
+import re
+from collections.abc import Callable, Sequence
+
+from msgspec import Struct
+
+from fhir.terminology.dosing import days_per_unit
+
+NUMBER = r"(?:\d+(?:\.\d+)?|\.\d+)"
+UNIT = (
+    r"milligrams?|micrograms?|grams?|mcg|mg|µg|ug|gm|g|ml|milliliters?|cc|tsp|teaspoons?|tbsp|tablespoons?"
+    r"|tablets?(?:\(s\))?|tabs?(?:\(s\))?|tbl|capsules?(?:\(s\))?|caps?(?:\(s\))?|pills?|caplets?|gelcaps?|softgels?"
+    r"|suppository|suppositories|supp|films?|strips?|packets?|sachets?|vials?|ampules?|syringes?|lozenges?|patch(?:es)?"
+    r"|puffs?|inhalations?|sprays?|units?|iu|meq|mmol|each"
+)
+_WORDS = {
+    "one-half": "0.5",
+    "one half": "0.5",
+    "half a": "0.5",
+    "half": "0.5",
+    "one": "1",
+    "two": "2",
+    "three": "3",
+    "four": "4",
+    "five": "5",
+    "six": "6",
+    "seven": "7",
+    "eight": "8",
+    "nine": "9",
+    "ten": "10",
+    "twelve": "12",
+}
+_IN_WORDS = re.compile(r"\b(?:" + "|".join(sorted(_WORDS, key=len, reverse=True)) + r")\b")
+_AND_A_HALF = re.compile(r"\b(\d+)(?: and a half| and a 0\.5| and 0\.5|-0\.5| 0\.5|½)")
+# A warning is no frequency.
+_NOT_DAILY = re.compile(r"\b(?:do )?not (?:to be )?(?:take[n]? |use[d]? )?(?:it |this )?(?:daily|every day)\b")
+_FRACTION = re.compile(r"(?<![\d.])(?:(\d+) )?(\d)/([2348])(?![\d/])")
+_THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}\b)")
+_DOTTED = re.compile(r"\b([a-z])\.\s?([a-z])\.\s?(?:([a-z])\.\s?)?(?:([a-z])\.)?")
+_REPEATED = re.compile(r"\b(\d+) \(\1\)")
+_A_TABLET = re.compile(r"\b(?:an?) (?=(?:" + UNIT + r")\b)")
+_ROMAN = re.compile(r"\b(i{1,3})(?= (?:tab|cap|po\b|by mouth))")
+# "1 po bid": what is taken by mouth and has no unit is counted.
+_UNITLESS = re.compile(
+    rf"(?:^|(?<=take )|(?<=give )|(?<=sig: ))({NUMBER}(?: ?(?:-|to|or) ?{NUMBER})?)(?= (?:po|by mouth|orally)\b)"
+)
+_DISPENSED = re.compile(r"(?:#|\b(?:disp(?:ense)?|qty|quantity)[:.]?) ?\d+(?: (?:tab|cap)\w*)?")
+_BLANKS = re.compile(r"\s+")
+
+
+def parse_number(text: str) -> float:
+    """The number in normalised words."""
+    return float(text)
+
+
+def normalise_sig(words: str) -> str:
+    """The words in lower case with numbers as digits.
+
+    >>> normalised("Take ONE (1) tablet b.i.d.")
+    'take 1 tablet bid'
+    >>> normalised("1 1/2 tabs"), normalised("1½ tab"), normalised("1,000 mg")
+    ('1.5 tabs', '1.5 tab', '1000 mg')
+    """
+    text = words.lower().replace("μ", "µ").replace("–", "-").replace("−", "-").replace("×", " x ")
+    text = _THOUSANDS.sub("", text)
+    text = _DOTTED.sub(lambda match: "".join(part or "" for part in match.groups()) + " ", text)
+    text = _IN_WORDS.sub(lambda match: _WORDS[match.group()], text)
+    text = _AND_A_HALF.sub(lambda match: f"{match[1]}.5", text).replace("½", "0.5").replace("¼", "0.25")
+    text = _FRACTION.sub(_decimal, text)
+    text = _BLANKS.sub(" ", _DISPENSED.sub(" ", text)).strip()
+    text = _A_TABLET.sub("1 ", _REPEATED.sub(r"\1", text))
+    text = _ROMAN.sub(lambda match: str(len(match[1])), text)
+    return _UNITLESS.sub(r"\1 each", _NOT_DAILY.sub(" ", text))
+
+
+def _decimal(match: re.Match[str]) -> str:
+    value = int(match[1] or 0) + int(match[2]) / int(match[3])
+    return f"{value:g}"
+
+
+class SigFrequency(Struct, frozen=True, gc=False):
+    """`low` to `high` times per day and where the words say so; `by_clock` is one moment of the day, with its name."""
+
+    low: float
+    high: float
+    start: int
+    end: int
+    by_clock: bool = False
+    at_most: bool = False
+    name: str = ""
+
+
+_LATIN = {
+    "qd": 1.0,
+    "bid": 2.0,
+    "tid": 3.0,
+    "qid": 4.0,
+    "qod": 0.5,
+    "qday": 1.0,
+    "od": 1.0,
+    "bd": 2.0,
+    "tds": 3.0,
+    "qds": 4.0,
+}
+_NUMBERED = {"once": 1.0, "twice": 2.0, "thrice": 3.0}
+_EVERY = re.compile(
+    rf"\b(?:q ?|every ?|each ?)(?P<low>{NUMBER})(?: ?(?:-|to|or) ?(?P<high>{NUMBER}))? ?-?"
+    r"(?P<unit>hours?|hrs?|h|days?|d|weeks?|wks?|wk|w|months?|mo)\b"
+)
+_TIMES = re.compile(
+    rf"(?P<most>\bup to )?(?:\b(?P<word>once|twice|thrice)|\b(?P<low>{NUMBER})(?: ?(?:-|to|or) ?(?P<high>{NUMBER}))?"
+    r" ?(?:x|times?))(?: ?(?:/|per|a|every|each|in a) ?| )?"
+    r"(?P<unit>daily|day|d|weekly|week|wk|monthly|month|24 ?h(?:ours|rs|r)?|nightly)\b"
+)
+_DAYS_A_WEEK = re.compile(
+    rf"\b(?P<low>{NUMBER})(?: ?(?:-|to|or) ?(?P<high>{NUMBER}))? ?days? ?(?:/|per|a|each|every|in a|out of the) ?"
+    r"(?P<unit>week|wk)\b"
+)
+_SIMPLE = re.compile(
+    r"\b(?:(?P<latin>qday|qod|qds|qid|qd|bid|tid|tds|bd|od)"
+    r"|(?P<other>every other day|every 2nd day|every second day|alternate days)"
+    r"|(?P<third>every (?:3rd|third) day)"
+    r"|(?P<weekly>weekly|every week|each week|qweek|qwk|a week|per week)"
+    r"|(?P<monthly>monthly|every month|each month|qmonth)"
+    r"|(?P<daily>daily|q day|q daily|every day|each day|per day|a day|/day|q24h|every 24 ?h(?:ours|rs|r)?))\b"
+)
+_CLOCK = re.compile(
+    r"\b(?:(?P<bedtime>qhs|hs|nightly|(?:at |before |every |each )?bed ?time|every night|each night|at night)"
+    r"|(?P<morning>qam|every morning|each morning|in the morning|(?:in the )?am\b|morning|with breakfast|breakfast)"
+    r"|(?P<noon>at noon|noon|midday|with lunch|lunch|afternoon|in the afternoon)"
+    r"|(?P<evening>qpm|every evening|each evening|in the evening|(?:in the )?pm\b|evening|with (?:dinner|supper)|dinner"
+    r"|supper))\b"
+)
+
+
+_DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_DAY = r"(?:mon|tues?|wed|thu(?:rs?)?|fri|sat|sun)(?:days?|nesdays?|urdays?)?"
+_DAY_RANGE = re.compile(rf"\b(?P<first>{_DAY}) ?(?:-|to|through|thru) ?(?P<last>{_DAY})\b")
+_DAY_NAME = re.compile(rf"\b{_DAY}\b")
+_WEEK_PARTS = re.compile(r"\b(?:week ?days?|weekends?)\b")
+_LEFT_OUT = re.compile(r"\b(?:except|other days?|all other|rest of the week|but not|skip\w*|not on)\b")
+
+
+def named_days(said: str) -> frozenset[str] | None:
+    """The days of the week that the words name, as "mon"; empty when none, None when some are left out or differ."""
+    found: set[str] = set()
+    for match in _DAY_RANGE.finditer(said):
+        first, last = _DAYS.index(match["first"][:3]), _DAYS.index(match["last"][:3])
+        found.update(_DAYS[index % 7] for index in range(first, last + (7 if last < first else 0) + 1))
+    found.update(match.group()[:3] for match in _DAY_NAME.finditer(said))
+    for match in _WEEK_PARTS.finditer(said):
+        found.update(_DAYS[5:] if match.group().startswith("weekend") else _DAYS[:5])
+    if not found:
+        return frozenset()
+    return None if _LEFT_OUT.search(said) else frozenset(found)
+
+
+def without_days(said: str) -> str:
+    """The words without the names of days."""
+    return _WEEK_PARTS.sub(" ", _DAY_NAME.sub(" ", _DAY_RANGE.sub(" ", said)))
+
+
+def find_frequencies(said: str) -> Sequence[SigFrequency]:
+    """Every statement of how often, from left to right; what a longer phrase has used is not read again."""
+    found: list[SigFrequency] = []
+    for pattern, reading in _READINGS:
+        for match in pattern.finditer(said):
+            if all(match.end() <= one.start or match.start() >= one.end for one in found):
+                times = reading(match)
+                if times is not None:
+                    found.append(times)
+    return sorted(found, key=lambda one: one.start)
+
+
+def _every(match: re.Match[str]) -> SigFrequency | None:
+    unit = days_per_unit("wk" if match["unit"] == "w" else match["unit"])
+    shortest = parse_number(match["low"])
+    longest = parse_number(match["high"]) if match["high"] else shortest
+    if unit is None or not shortest or not longest:
+        return None
+    return SigFrequency(
+        1 / (max(shortest, longest) * unit), 1 / (min(shortest, longest) * unit), match.start(), match.end()
+    )
+
+
+def _times(match: re.Match[str]) -> SigFrequency | None:
+    unit = match["unit"]
+    days = 7.0 if unit in ("weekly", "week", "wk") else 30.4375 if unit in ("monthly", "month") else 1.0
+    low = _NUMBERED[match["word"]] if match["word"] else parse_number(match["low"])
+    high = parse_number(match["high"]) if match["high"] else low
+    if not low:
+        return None
+    return SigFrequency(low / days, high / days, match.start(), match.end(), at_most=bool(match["most"]))
+
+
+def _days_a_week(match: re.Match[str]) -> SigFrequency | None:
+    low = parse_number(match["low"])
+    high = parse_number(match["high"]) if match["high"] else low
+    return SigFrequency(low / 7.0, high / 7.0, match.start(), match.end()) if low else None
+
+
+def _simple(match: re.Match[str]) -> SigFrequency | None:
+    kind = match.lastgroup
+    per_day = {"other": 0.5, "third": 1 / 3.0, "weekly": 1 / 7.0, "monthly": 1 / 30.4375, "daily": 1.0}.get(kind or "")
+    if per_day is None:
+        per_day = _LATIN[match["latin"]]
+    return SigFrequency(per_day, per_day, match.start(), match.end())
+
+
+def _clock(match: re.Match[str]) -> SigFrequency:
+    return SigFrequency(1.0, 1.0, match.start(), match.end(), by_clock=True, name=match.lastgroup or "")
+
+
+_READINGS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], SigFrequency | None]], ...] = (
+    (_EVERY, _every),
+    (_TIMES, _times),
+    (_DAYS_A_WEEK, _days_a_week),
+    (_SIMPLE, _simple),
+    (_CLOCK, _clock),
+)

@@ -1,0 +1,166 @@
+"""Reads a FHIR Timing as times per day: from codes, repeats, times of day and events."""
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from fhir.mapping.medications.problem import CONTRADICTION, DoseProblem
+from fhir.mapping.medications.sig import read_sig
+from fhir.record.datatypes import CodeableConcept, Period, Quantity, Timing, TimingRepeat
+from fhir.record.time import DAY_SECONDS, parse_time
+from fhir.terminology.dosing import days_per_unit
+
+# HL7 GTSAbbreviation and timing-abbreviation, the codes of FHIR's value set timing-abbreviation, as times per day.
+TIMES_PER_DAY = {
+    "BID": 2.0,
+    "TID": 3.0,
+    "QID": 4.0,
+    "AM": 1.0,
+    "PM": 1.0,
+    "QD": 1.0,
+    "QOD": 0.5,
+    "Q1H": 24.0,
+    "Q2H": 12.0,
+    "Q3H": 8.0,
+    "Q4H": 6.0,
+    "Q6H": 4.0,
+    "Q8H": 3.0,
+    "BED": 1.0,
+    "WK": 1 / 7.0,
+    "MO": 1 / 30.4375,
+}
+# EventTiming codes that say "a meal" without saying which: how many meals a person takes is not in the order.
+_ANY_MEAL = frozenset({"C", "AC", "PC"})
+_CLOSE = 1e-9
+
+
+class Schedule(Struct, frozen=True, gc=False):
+    """How often: `low` to `high` times per day on average, None when not stated; `problem` says why not.
+
+    `single` is one dose in all. `days` is how long, where the timing says so; `on_days` are the days of the week it
+    names ("mon"), empty where it names none.
+    """
+
+    low: float | None = None
+    high: float | None = None
+    single: bool = False
+    as_needed: bool = False
+    days: float | None = None
+    problem: DoseProblem | None = None
+    on_days: frozenset[str] = frozenset()
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the frequency is known."""
+        return self.high is not None
+
+
+def read_timing(timing: Timing) -> Schedule:
+    """The schedule of a Timing; one that contradicts itself is not known and says so."""
+    by_code = _of_code(timing.code) if timing.code is not None else Schedule()
+    by_repeat = _of_repeat(timing.repeat) if timing.repeat is not None else Schedule()
+    if not by_repeat.is_known and not by_code.is_known and len(timing.event) == 1:
+        return Schedule(1.0, 1.0, single=True, days=1.0)
+    if not by_code.is_known:
+        return replace(by_repeat, as_needed=by_code.as_needed, problem=by_repeat.problem or by_code.problem)
+    if not by_repeat.is_known:
+        # FHIR Timing.code: the code says it all, but for the bounds.
+        return replace(by_code, days=by_repeat.days or by_code.days, on_days=by_code.on_days or by_repeat.on_days)
+    if _same(by_code, by_repeat):
+        return replace(by_repeat, as_needed=by_code.as_needed)
+    return Schedule(problem=CONTRADICTION, days=by_repeat.days)
+
+
+def _same(one: Schedule, other: Schedule) -> bool:
+    pairs = ((one.low, other.low), (one.high, other.high))
+    return all(a is not None and b is not None and abs(a - b) <= _CLOSE for a, b in pairs)
+
+
+def _of_code(code: CodeableConcept) -> Schedule:
+    for coding in code.coding:
+        times = TIMES_PER_DAY.get((coding.code or "").strip().upper())
+        if times is not None:
+            return Schedule(times, times)
+    words = [text for coding in code.coding for text in (coding.code, coding.display) if text]
+    for text in (code.text, *words):
+        sig = read_sig(text) if text else None
+        if sig is not None and (sig.times_high is not None or sig.single):
+            days = 1.0 if sig.single else sig.days
+            return Schedule(sig.times_low, sig.times_high, sig.single, sig.as_needed, days, on_days=sig.on_days)
+    return Schedule()
+
+
+def _of_repeat(repeat: TimingRepeat) -> Schedule:
+    days = _bounds_days(repeat)
+    low, high, problem = _rate(repeat)
+    if high is None:
+        if repeat.count == 1 and repeat.countMax in (None, 1) and repeat.period is None:
+            return Schedule(1.0, 1.0, single=True, days=days or 1.0)
+        return Schedule(days=days, problem=problem)
+    if days is None and repeat.count:
+        days = (repeat.countMax or repeat.count) / high
+    return Schedule(low, high, days=days, problem=problem, on_days=frozenset(repeat.dayOfWeek))
+
+
+def _rate(repeat: TimingRepeat) -> tuple[float | None, float | None, DoseProblem | None]:
+    by_clock = _by_clock(repeat)
+    if repeat.period is None:
+        if by_clock is not None:
+            return by_clock, by_clock, None
+        said = "frequency without a period" if repeat.frequency else "timing does not say how often"
+        return None, None, DoseProblem(said)
+    unit = days_per_unit(repeat.periodUnit)
+    if unit is None:
+        named = repr(repeat.periodUnit[:20]) if repeat.periodUnit else "missing"
+        return None, None, DoseProblem(f"the unit of the period is {named}")
+    if repeat.period <= 0:
+        return None, None, DoseProblem("the period is 0 or less")
+    times = repeat.frequency or 1
+    high = max(times, repeat.frequencyMax or times) / (repeat.period * unit)
+    low = times / (max(repeat.period, repeat.periodMax or 0.0) * unit)
+    if repeat.dayOfWeek and repeat.period * unit <= 1.0:
+        share = len(set(repeat.dayOfWeek)) / 7.0
+        low, high = low * share, high * share
+    if by_clock is not None and by_clock > high + _CLOSE:
+        # "once a day at 8:00 and 20:00" can be read both ways.
+        high = by_clock
+    return low, high, None
+
+
+def _by_clock(repeat: TimingRepeat) -> float | None:
+    """Times per day by the clock, the events of the day and the days of the week."""
+    if repeat.timeOfDay:
+        times = len(set(repeat.timeOfDay))
+    elif repeat.when:
+        if _ANY_MEAL & set(repeat.when):
+            return None
+        times = len(set(repeat.when))
+    elif repeat.dayOfWeek:
+        times = 1
+    else:
+        return None
+    return times * (len(set(repeat.dayOfWeek)) / 7.0 if repeat.dayOfWeek else 1.0)
+
+
+def _bounds_days(repeat: TimingRepeat) -> float | None:
+    if repeat.boundsDuration is not None:
+        return quantity_days(repeat.boundsDuration)
+    if repeat.boundsRange is not None:
+        end = repeat.boundsRange.high or repeat.boundsRange.low
+        return quantity_days(end) if end is not None else None
+    return _period_days(repeat.boundsPeriod) if repeat.boundsPeriod is not None else None
+
+
+def quantity_days(duration: Quantity) -> float | None:
+    """A duration in days; None when its unit is none of time."""
+    days = days_per_unit(duration.code) or days_per_unit(duration.unit)
+    return duration.value * days if days is not None and duration.value is not None else None
+
+
+def _period_days(period: Period) -> float | None:
+    start = parse_time(period.start) if period.start else None
+    end = parse_time(period.end) if period.end else None
+    if start is None or end is None or end.instant < start.instant:
+        return None
+    # FHIR Period: an end given as a day includes that day.
+    whole = 1.0 if end.precision == "day" else 0.0
+    return (end.instant - start.instant) / DAY_SECONDS + whole

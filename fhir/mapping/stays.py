@@ -1,0 +1,308 @@
+"""Hospital stays and visits: which stay is the current one, what came before it, whether the patient is an inpatient.
+
+The current stay is the one going on at `as_of`, else the newest that ended within the last day: a discharge is often
+written before the visit is closed. Emergency visits that led to it are part of it and are not counted before it."""
+
+import math
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import groupby
+from typing import TypeAlias
+
+from fhir.record.reading import id_of_reference
+from fhir.record.record import PatientRecord
+from fhir.record.resources import Encounter
+from fhir.record.time import DAY_SECONDS, FhirTime, parse_time
+from fhir.terminology.discharge import Destination, destination_of
+
+# HL7 v3 ActCode: inpatient encounter, inpatient acute, inpatient non-acute.
+_INPATIENT = frozenset({"IMP", "ACUTE", "NONAC"})
+_GOING_ON = frozenset({"in-progress", "onleave"})
+
+
+def is_inpatient(record: PatientRecord) -> bool:
+    """Whether a stay in hospital covers `as_of`: one whose period does, or one in progress without an end."""
+    return any(_covers(encounter, record.as_of_epoch) for encounter in record.encounters)
+
+
+def _covers(encounter: Encounter, as_of_epoch: float) -> bool:
+    if encounter.class_ is None or encounter.class_.code not in _INPATIENT:
+        return False
+    period = encounter.period
+    start = parse_time(period.start) if period is not None and period.start else None
+    end = parse_time(period.end) if period is not None and period.end else None
+    if start is not None and start.is_after(as_of_epoch):
+        return False
+    if end is None:
+        return encounter.status in _GOING_ON
+    # An end given as a day lasts until that day is over.
+    return start is not None and end.instant + (0.0 if end.precision == "instant" else 86_400.0) >= as_of_epoch
+
+
+def care_units(record: PatientRecord) -> frozenset[str]:
+    """Where the patient is seen now: ids and names of the locations and the provider of visits in progress."""
+    going_on = (visit for visit in record.encounters if visit.status in _GOING_ON)
+    places = [
+        place for visit in going_on for place in (visit.serviceProvider, *(one.location for one in visit.location))
+    ]
+    names = {
+        name
+        for place in places
+        if place is not None
+        for name in (place.display, id_of_reference(place.reference or ""))
+    }
+    return frozenset(name for name in names if name)
+
+
+_EMERGENCY = frozenset({"EMER"})
+# Ambulatory, virtual and home visits.
+_OUTPATIENT = frozenset({"AMB", "VR", "HH"})
+# terminology.hl7.org admit-source: from accident/emergency department. v3 ActPriority: emergency, urgent, stat.
+_FROM_EMERGENCY = "emd"
+_URGENT = ("EM", "UR", "S", "E", "UD")
+_NEVER_TOOK_PLACE = frozenset({"planned", "arrived", "triaged", "cancelled", "entered-in-error", "unknown"})
+HALF_YEAR_DAYS, YEAR_DAYS = 182.625, 365.25
+
+
+@dataclass(frozen=True, slots=True)
+class Stay:
+    """One stay or visit with its times; `end` is None while it goes on."""
+
+    encounter: Encounter
+    start: FhirTime
+    end: FhirTime | None
+
+    @property
+    def source(self) -> str:
+        """The reference of the Encounter."""
+        return f"Encounter/{self.encounter.id}" if self.encounter.id else "Encounter without id"
+
+    def until(self, as_of_epoch: float) -> float:
+        """The epoch second at which it ended, or `as_of` while it goes on."""
+        return min(self.end.instant, as_of_epoch) if self.end is not None else as_of_epoch
+
+
+def current_stay(record: PatientRecord) -> Stay | None:
+    """The stay that the call is about; else the one going on, else the newest that ended in the last day, else None."""
+    return record.derive(_find_current_stay)
+
+
+def _find_current_stay(record: PatientRecord) -> Stay | None:
+    stays = stays_in_hospital(record)
+    named = [stay for stay in stays if stay.encounter.id == record.encounter_id]
+    if record.encounter_id is not None and named:
+        return named[0]
+    known = [
+        stay
+        for stay in stays
+        if (stay.end is None and stay.encounter.status in _GOING_ON)
+        or (stay.end is not None and stay.end.instant + DAY_SECONDS * (1.0 + _width(stay.end)) >= record.as_of_epoch)
+    ]
+    return max(known, key=lambda stay: stay.start.instant, default=None)
+
+
+def discharge_destination(record: PatientRecord) -> tuple[Destination, Stay] | None:
+    """Where the current stay ends, as far as that is charted; None where it is not."""
+    stay = current_stay(record)
+    hospitalization = stay.encounter.hospitalization if stay is not None else None
+    concept = hospitalization.dischargeDisposition if hospitalization is not None else None
+    for coding in concept.coding if concept is not None else ():
+        found = destination_of(coding.code)
+        if found is not None and stay is not None:
+            return found, stay
+    return None
+
+
+def current_stay_source(record: PatientRecord) -> str:
+    """The current stay as a source, else the patient."""
+    stay = current_stay(record)
+    return stay.source if stay is not None else f"Patient/{record.patient_id}"
+
+
+# Numbers about the stay and what came before it
+
+StayFact: TypeAlias = tuple[float, str, str]
+"""A number, what it counts in words, and the resource that it rests on."""
+
+
+def length_of_stay(record: PatientRecord, stay: Stay) -> StayFact:
+    """Days from the first day of the stay to the last, as hospitals count them."""
+    # Nights, as hospitals count days: from one calendar day to the next is one day, whatever the hours.
+    zone = datetime.fromisoformat(stay.start.text).tzinfo if stay.start.precision == "instant" else None
+    first = datetime.fromtimestamp(stay.start.instant, zone or UTC).date()
+    last = datetime.fromtimestamp(stay.until(record.as_of_epoch), zone or UTC).date()
+    return float(max((last - first).days, 0)), "days", stay.source
+
+
+def admitted_as_emergency(record: PatientRecord, stay: Stay) -> StayFact:
+    """1 where the stay began as an emergency, else 0."""
+    led = _emergency_that_led(record, stay)
+    if led is not None:
+        return 1.0, "through the emergency department", led.source
+    hospitalization = stay.encounter.hospitalization
+    source = hospitalization.admitSource if hospitalization is not None else None
+    if source is not None and source.has(_FROM_EMERGENCY):
+        return 1.0, "from the emergency department", stay.source
+    priority = stay.encounter.priority
+    if priority is not None and any(priority.has(code) for code in _URGENT):
+        return 1.0, "urgent", stay.source
+    return 0.0, "not charted as an emergency", stay.source
+
+
+def emergency_visits_before(record: PatientRecord, stay: Stay, days: float = HALF_YEAR_DAYS) -> StayFact:
+    """Emergency visits in so many days before the stay, without the one that led to it."""
+    led = _emergency_that_led(record, stay)
+    visits = [
+        visit
+        for visit in _visits(record, _EMERGENCY)
+        if (led is None or visit.encounter is not led.encounter) and _is_within(visit, stay, days)
+    ]
+    return float(len(visits)), "emergency visits", visits[0].source if visits else stay.source
+
+
+def outpatient_visits_before(record: PatientRecord, stay: Stay) -> StayFact:
+    """Outpatient visits in the year before the stay."""
+    visits = [visit for visit in _visits(record, _OUTPATIENT) if _is_within(visit, stay, YEAR_DAYS)]
+    return float(len(visits)), "outpatient visits", visits[0].source if visits else stay.source
+
+
+def stays_before(record: PatientRecord, stay: Stay) -> StayFact:
+    """Other stays in hospital that began in the year before this one."""
+    before = [
+        each
+        for each in stays_in_hospital(record)
+        if each.encounter is not stay.encounter and _is_within(each, stay, YEAR_DAYS)
+    ]
+    return float(len(before)), "stays", before[0].source if before else stay.source
+
+
+def procedure_in_stay(record: PatientRecord, stay: Stay) -> StayFact:
+    """1 where a coded procedure was done in the stay, else 0."""
+    for procedure in record.procedures:
+        period = procedure.performedPeriod
+        text = procedure.performedDateTime or (period.start if period is not None else None)
+        time = parse_time(text) if text else None
+        is_coded = procedure.code is not None and bool(procedure.code.coding)
+        if time is None or not is_coded:
+            continue
+        if stay.start.instant - DAY_SECONDS * _width(time) <= time.instant <= stay.until(record.as_of_epoch):
+            words = procedure.code.words if procedure.code is not None else ""
+            return 1.0, words, f"Procedure/{procedure.id}" if procedure.id else stay.source
+    return 0.0, "none charted in this stay", stay.source
+
+
+def stays_in_hospital(record: PatientRecord) -> list[Stay]:
+    """Inpatient stays that have begun, newest first; a part of a stay (its days in intensive care) is none of its own.
+
+    An encounter of another class that has a discharge disposition and lasted a day or more is one too: MIMIC charts
+    every admission through the emergency department as EMER.
+    """
+    return record.derive(_whole_stays)
+
+
+def _whole_stays(record: PatientRecord) -> list[Stay]:
+    stays = [stay for stay in record.derive(_begun) if _is_inpatient(stay, record.as_of_epoch)]
+    parts = _parts_of_longer_stays(stays, record.as_of_epoch)
+    return [stay for stay in stays if id(stay.encounter) not in parts]
+
+
+def _visits(record: PatientRecord, classes: frozenset[str]) -> list[Stay]:
+    """Visits of these classes that have begun and are no stay, newest first."""
+    return [
+        visit
+        for visit in record.derive(_begun)
+        if visit.encounter.class_ is not None
+        and visit.encounter.class_.code in classes
+        and not _is_inpatient(visit, record.as_of_epoch)
+    ]
+
+
+def _begun(record: PatientRecord) -> list[Stay]:
+    """Everything that has begun, newest first; one in two prefetch keys is one (record.encounters)."""
+    return sorted(_starts(record), key=lambda stay: stay.start.instant, reverse=True)
+
+
+def _starts(record: PatientRecord) -> Iterator[Stay]:
+    for encounter in record.encounters:
+        if encounter.class_ is None or encounter.status in _NEVER_TOOK_PLACE:
+            continue
+        start = parse_time(encounter.period.start or "") if encounter.period is not None else None
+        end = parse_time(encounter.period.end or "") if encounter.period is not None else None
+        if start is not None and not start.is_after(record.as_of_epoch):
+            yield Stay(encounter, start, end)
+
+
+def _is_inpatient(stay: Stay, as_of_epoch: float) -> bool:
+    encounter = stay.encounter
+    if encounter.class_ is not None and encounter.class_.code in _INPATIENT:
+        return True
+    hospitalization = encounter.hospitalization
+    has_disposition = hospitalization is not None and hospitalization.dischargeDisposition is not None
+    return has_disposition and stay.until(as_of_epoch) - stay.start.instant >= DAY_SECONDS
+
+
+def _parts_of_longer_stays(stays: list[Stay], as_of_epoch: float) -> set[int]:
+    """The encounters (by `id()`) that lie within a longer stay; a part may be closed up to a day after the whole.
+
+    From the longest to the shortest, so that everything seen before is longer. Of the stays that began no later than
+    this one the latest end decides: n log n, where comparing all pairs took 15 s for 2,000 stays.
+    """
+
+    def length(stay: Stay) -> float:
+        return stay.until(as_of_epoch) - stay.start.instant
+
+    parts: set[int] = set()
+    longer = _LatestEnd()
+    for _, of_one_length in groupby(sorted(stays, key=length, reverse=True), key=length):
+        alike = list(of_one_length)
+        for stay in alike:
+            end = longer.of_those_begun_by(stay.start.instant)
+            if stay.start.instant < end and stay.until(as_of_epoch) <= end + DAY_SECONDS:
+                parts.add(id(stay.encounter))
+        for stay in alike:
+            longer.add(stay.start.instant, stay.until(as_of_epoch))
+    return parts
+
+
+class _LatestEnd:
+    """Of the spans added so far, the latest end among those that began no later than a given instant."""
+
+    def __init__(self) -> None:
+        # Ascending both: a span that begins later and ends no later than another never decides and is not kept.
+        self._begins: list[float] = []
+        self._ends: list[float] = []
+
+    def of_those_begun_by(self, instant: float) -> float:
+        """Epoch seconds; minus infinity where none began by then."""
+        at = bisect_right(self._begins, instant)
+        return self._ends[at - 1] if at else -math.inf
+
+    def add(self, begin: float, end: float) -> None:
+        """A span in epoch seconds."""
+        if self.of_those_begun_by(begin) >= end:
+            return
+        at = bisect_left(self._begins, begin)
+        beyond = bisect_right(self._ends, end, lo=at)
+        self._begins[at:beyond], self._ends[at:beyond] = [begin], [end]
+
+
+def _emergency_that_led(record: PatientRecord, stay: Stay) -> Stay | None:
+    """The emergency visit that ended in this stay: begun before it, ended in the day before it or later."""
+    for visit in _visits(record, _EMERGENCY):
+        end = visit.end.instant + DAY_SECONDS * _width(visit.end) if visit.end is not None else visit.start.instant
+        day = DAY_SECONDS * (1.0 + _width(stay.start))
+        begun = visit.start.instant <= stay.start.instant + DAY_SECONDS * _width(stay.start)
+        if begun and end >= stay.start.instant - day:
+            return visit
+    return None
+
+
+def _is_within(visit: Stay, stay: Stay, days: float) -> bool:
+    return stay.start.instant - days * DAY_SECONDS <= visit.start.instant < stay.start.instant
+
+
+def _width(time: FhirTime) -> float:
+    """How many days a time may mean: a date alone is the whole day."""
+    return 0.0 if time.precision == "instant" else 1.0

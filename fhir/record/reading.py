@@ -1,0 +1,153 @@
+"""Builds the record of one patient from the resources of a call."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any, Literal
+
+from fhir.record.datatypes import Subject
+from fhir.record.record import PatientRecord, ReadResources, record_of_resources
+from fhir.record.refusal import Refusal, WrongPatient
+from fhir.record.resources import Bundle, Medication, OperationOutcome, Patient
+
+
+def id_of_reference(reference: str) -> str:
+    """The bare id in `Patient/1`, `https://host/fhir/Patient/1`, `Patient/1/_history/2` or `urn:uuid:1`."""
+    path = reference.split("/_history/", 1)[0]
+    return path.rsplit("/", 1)[-1].rsplit(":", 1)[-1]
+
+
+def subject_references(resource: Any) -> tuple[Subject, ...]:
+    """The references of a lean resource to whom it is about; empty where it names nobody."""
+    subject = getattr(resource, "subject", None)
+    if subject is None:
+        subject = getattr(resource, "patient", None)
+    if subject is None:
+        return ()
+    return subject if isinstance(subject, tuple) else (subject,)
+
+
+def may_be_patient(reference: str) -> bool:
+    """Whether the reference can be to a Patient: `Patient/…` or an address whose type cannot be seen."""
+    if reference.startswith("urn:"):
+        return True
+    parts = reference.split("/_history/", 1)[0].split("/")
+    return len(parts) > 1 and parts[-2] == "Patient"
+
+
+OnOtherPatient = Literal["stop", "refuse"]
+
+
+def read_record(
+    prefetch: Mapping[str, Any],
+    patient_id: str,
+    as_of: datetime,
+    *,
+    on_other_patient: OnOtherPatient = "stop",
+    requested: frozenset[str] | None = None,
+    encounter_id: str | None = None,
+    refusals: Iterable[Refusal] = (),
+) -> PatientRecord:
+    """The record of `patient_id` from lean resources and Bundles by key; None values mean "asked, none found".
+
+    `requested` are the resource types and analytes that were asked for (None: everything was), `encounter_id` the stay
+    that the call is about, `refusals` what could not be read before.
+
+    Raises:
+        WrongPatient: a resource is about another patient; with `on_other_patient="refuse"` it is refused and named.
+        ValueError: `as_of` has no time zone.
+    """
+    reading = _Reading(patient_id, on_other_patient)
+    for value in prefetch.values():
+        if isinstance(value, Bundle):
+            reading.take_bundle(value)
+        elif value is not None:
+            reading.take(value, None)
+    resources = reading.finish()
+    resources.refusals.extend(refusals)
+    return record_of_resources(resources, patient_id, as_of, requested, encounter_id)
+
+
+class _Reading:
+    """Takes resources in, in one pass; whom they are about is checked on the way."""
+
+    def __init__(self, patient_id: str, on_other_patient: OnOtherPatient) -> None:
+        self.resources = ReadResources()
+        self.patient_id = patient_id
+        self.on_other_patient = on_other_patient
+        self.ours = {patient_id}
+        # The last reference that was found to be ours: most of a Bundle repeats it.
+        self.usual = f"Patient/{patient_id}"
+        self.undecided: list[tuple[Any, str | None]] = []
+
+    def take_bundle(self, bundle: Bundle) -> None:
+        by_type, usual = self.resources.by_type, self.usual
+        for entry in bundle.entry:
+            resource = entry.resource
+            kept = by_type.get(type(resource))
+            # AllergyIntolerance says `patient`, everything else `subject`; the first line of the test is the hot path.
+            subject = getattr(resource, "subject", None)
+            if kept is not None and subject is not None and subject.reference == usual:
+                kept.append(resource)
+            elif resource is not None:
+                self.take(resource, entry.fullUrl)
+
+    def take(self, resource: Any, full_url: str | None) -> None:
+        if isinstance(resource, Patient):
+            self._take_patient(resource, full_url)
+        elif isinstance(resource, Bundle):
+            self.take_bundle(resource)
+        elif not isinstance(resource, OperationOutcome):
+            self.undecided.append((resource, full_url))
+
+    def finish(self) -> ReadResources:
+        for resource, full_url in self.undecided:  # only now are all names of the patient known
+            if self._is_ours(resource):
+                self._keep(resource, full_url)
+        return self.resources
+
+    def _take_patient(self, patient: Patient, full_url: str | None) -> None:
+        if patient.id is not None and patient.id != self.patient_id:
+            self._refuse_other_patient(patient)
+            return
+        if full_url:
+            self.ours.add(id_of_reference(full_url))
+        self.resources.patient = self.resources.patient or patient
+
+    def _keep(self, resource: Any, full_url: str | None) -> None:
+        if isinstance(resource, Medication):
+            if resource.status != "entered-in-error":
+                for key in (resource.id, f"Medication/{resource.id}", full_url):
+                    if key:
+                        self.resources.medications[key] = resource
+            return
+        kept = self.resources.by_type.get(type(resource))
+        if kept is not None:
+            kept.append(resource)
+
+    def _is_ours(self, resource: Any) -> bool:
+        for subject in subject_references(resource):
+            reference = subject.reference
+            if reference is None or reference == self.usual or reference.startswith("#"):
+                continue
+            if not may_be_patient(reference):
+                name = _name_of(resource)
+                text = f"{name} is not about a patient: not used."
+                self.resources.refusals.append(Refusal(name, "other-subject", text))
+                return False
+            if id_of_reference(reference) not in self.ours:
+                self._refuse_other_patient(resource)
+                return False
+        return True
+
+    def _refuse_other_patient(self, resource: Any) -> None:
+        # A Patient's id is the very thing that must not be repeated in an error.
+        name = "The Patient resource" if isinstance(resource, Patient) else _name_of(resource)
+        if self.on_other_patient == "stop":
+            raise WrongPatient(name)
+        text = f"{name} is about another patient: not used."
+        self.resources.refusals.append(Refusal(name, "other-patient", text))
+
+
+def _name_of(resource: Any) -> str:
+    kind = getattr(resource, "resource_type", None) or type(resource).__struct_config__.tag
+    return f"{kind}/{resource.id}" if resource.id else f"a {kind} without id"

@@ -1,0 +1,148 @@
+"""The results of one analyte in a record, and what a look-up of the newest one finds: found, refused or absent."""
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import TypeAlias
+
+from msgspec import Struct
+
+from fhir.record.measurement import (
+    CodedPart,
+    Measurement,
+    OneSidedResult,
+    effective_time,
+    measure,
+    newest_first,
+    newest_part,
+    one_sided_result,
+)
+from fhir.record.refusal import Refusal
+from fhir.record.time import FhirTime
+from fhir.terminology.analytes import Analyte
+
+
+class Found(Struct, frozen=True, gc=False):
+    """The newest usable value; `refused` are the values that are newer and were not used, newest first."""
+
+    measurement: Measurement
+    refused: tuple[Refusal, ...] = ()
+
+
+class Refused(Struct, frozen=True, gc=False):
+    """There are values and none of them can be used; `refused` says why, newest first, and is never empty."""
+
+    refused: tuple[Refusal, ...]
+
+
+class Absent(Struct, frozen=True, gc=False):
+    """There is no value, or none that is young enough: `last` is then the newest one, `refused` what is newer."""
+
+    last: Measurement | None = None
+    refused: tuple[Refusal, ...] = ()
+
+
+Lookup: TypeAlias = Found | Refused | Absent
+
+_NOTHING = Absent()
+
+
+class AnalyteResults:
+    """The results of one analyte; each is converted once, when a question first needs it.
+
+    What a question needs depends on the question alone, so neither an answer nor the refusals that all questions
+    together have met depend on the order in which they were asked.
+    """
+
+    __slots__ = ("_analyte", "_as_of_epoch", "_newest", "_ordered", "_outcomes", "_parts", "_usable")
+
+    def __init__(self, analyte: Analyte, parts: Sequence[CodedPart], as_of_epoch: float) -> None:
+        self._analyte = analyte
+        self._parts = parts
+        self._as_of_epoch = as_of_epoch
+        self._outcomes: dict[int, Measurement | Refusal | None] = {}
+        self._ordered: list[CodedPart] | None = None
+        self._newest: Lookup | None = None
+        self._usable: tuple[Measurement, ...] | None = None
+
+    def lookup(self, max_age_days: float | None = None) -> Lookup:
+        """The newest usable value that is at most so many whole days old, or why there is none.
+
+        Looks no further back than the newest usable value.
+        """
+        newest = self._newest
+        if newest is None:
+            newest = self._newest = self._find_newest() if self._parts else _NOTHING
+        if max_age_days is None or type(newest) is not Found:
+            return newest
+        if int(newest.measurement.age_days(self._as_of_epoch)) > max_age_days:
+            return Absent(newest.measurement, newest.refused)
+        return newest
+
+    def usable(self) -> tuple[Measurement, ...]:
+        """Every usable value, newest first."""
+        if self._usable is None:
+            self._usable = tuple(self._measured(self._newest_first()))
+        return self._usable
+
+    def usable_since(self, instant: float) -> list[Measurement]:
+        """Those of them that were measured at that epoch second or later."""
+        return self._measured(part for part in self._newest_first() if _instant(part) >= instant)
+
+    def usable_at(self, newest: Measurement) -> list[Measurement]:
+        """The usable values of the same instant, in the order they came."""
+        at_once = [part for part in self._parts if _is_of(part, newest.time)]
+        return [newest] if len(at_once) == 1 else self._measured(at_once)
+
+    def one_sided(self) -> list[OneSidedResult]:
+        """Results that say only on which side of a number they lie, newest first."""
+        found = (one_sided_result(self._analyte, part, self._as_of_epoch) for part in self._newest_first())
+        return list(dict.fromkeys(one for one in found if one is not None))
+
+    def refusals(self) -> list[Refusal]:
+        """The values that the questions so far have met and that cannot be used, newest first."""
+        if not any(type(outcome) is Refusal for outcome in self._outcomes.values()):
+            return []
+        outcomes = (self._outcomes.get(id(part)) for part in self._newest_first())
+        return [outcome for outcome in outcomes if isinstance(outcome, Refusal)]
+
+    def _find_newest(self) -> Lookup:
+        outcome = self._outcome(newest_part(self._parts))
+        if isinstance(outcome, Measurement):
+            return Found(outcome)
+        refused: list[Refusal] = []
+        for part in self._newest_first():
+            outcome = self._outcome(part)
+            if isinstance(outcome, Measurement):
+                return Found(outcome, tuple(dict.fromkeys(refused)))
+            if outcome is not None:
+                refused.append(outcome)
+        return Refused(tuple(dict.fromkeys(refused))) if refused else _NOTHING
+
+    def _newest_first(self) -> list[CodedPart]:
+        if self._ordered is None:
+            self._ordered = newest_first(self._parts)
+        return self._ordered
+
+    def _measured(self, parts: Iterable[CodedPart]) -> list[Measurement]:
+        outcomes = (self._outcome(part) for part in parts)
+        return [outcome for outcome in outcomes if isinstance(outcome, Measurement)]
+
+    def _outcome(self, part: CodedPart) -> Measurement | Refusal | None:
+        # The parts live as long as this object, so an id means one part.
+        key = id(part)
+        if key not in self._outcomes:
+            self._outcomes[key] = measure(self._analyte, part, self._as_of_epoch)
+        return self._outcomes[key]
+
+
+def _instant(part: CodedPart) -> float:
+    time = effective_time(part[0])
+    return time.instant if time is not None else -math.inf
+
+
+def _is_of(part: CodedPart, time: FhirTime) -> bool:
+    observation = part[0]
+    if observation.effectiveDateTime == time.text:
+        return True
+    own = effective_time(observation)
+    return own is not None and own.instant == time.instant

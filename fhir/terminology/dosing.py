@@ -1,0 +1,155 @@
+"""Units in which a dose is written (tables/dose_units.csv), units of time, and routes of administration."""
+
+import re
+from collections.abc import Mapping
+from functools import cache
+from typing import Literal, TypeAlias
+
+from msgspec import Struct
+
+from fhir.terminology.caching import remembered
+from fhir.terminology.medication_strength import MILLIGRAMS
+from fhir.terminology.medications import table_rows
+
+DoseUnitKind: TypeAlias = Literal["mg", "unit", "mL", "actuation", "patch", "activity"]
+
+
+class DoseUnit(Struct, frozen=True, gc=False):
+    """What a unit counts, and how many of it one is: 1 g is 1,000 of kind "mg".
+
+    "unit" is a thing that holds the product's strength (a tablet); "activity" is what has no mass (units, mEq).
+    `by_weight`: for each kilogram of the patient; `span_days`: so much in so many days ("mg/day" 1, "mcg/h" 1/24),
+    None for so much at a time.
+    """
+
+    kind: DoseUnitKind
+    factor: float = 1.0
+    by_weight: bool = False
+    span_days: float | None = None
+
+
+@cache
+def _units() -> Mapping[str, DoseUnit]:
+    known = {name: DoseUnit("mg", factor) for name, factor in MILLIGRAMS.items()}
+    for row in table_rows("dose_units.csv"):
+        known[row["text"]] = DoseUnit(row["kind"], float(row["factor"]))  # type: ignore[arg-type]  # our own table
+    return known
+
+
+# UCUM and the words people write; a month is UCUM's mean Julian month.
+DAYS: dict[str, float] = {
+    "s": 1 / 86_400.0,
+    "min": 1 / 1440.0,
+    "h": 1 / 24.0,
+    "hr": 1 / 24.0,
+    "hour": 1 / 24.0,
+    "d": 1.0,
+    "day": 1.0,
+    "wk": 7.0,
+    "week": 7.0,
+    "mo": 30.4375,
+    "month": 30.4375,
+    "a": 365.25,
+    "y": 365.25,
+    "year": 365.25,
+}
+
+
+# What may stand after the slash beside a time: the kilogram, and "dose", which says only that it is one.
+_BY_WEIGHT = frozenset({"kg"})
+_ONE_DOSE = frozenset({"dose", "doses", "{dose}"})
+
+
+def dose_unit(text: str | None) -> DoseUnit | None:
+    """What a dose's unit means; None when it is not known, which is never to be guessed.
+
+    >>> dose_unit("TAB")
+    DoseUnit(kind='unit', factor=1.0, by_weight=False, span_days=None)
+    >>> dose_unit("mcg/kg/day")
+    DoseUnit(kind='mg', factor=0.001, by_weight=True, span_days=1.0)
+    >>> dose_unit("mg/m2") is None
+    True
+    """
+    name = (text or "").strip().lower().replace("μ", "µ")
+    known = _units().get(name)
+    return known if known is not None or "/" not in name else _composed(name)
+
+
+@remembered("composed dose units", entries=512, longest=40)
+def _composed(name: str) -> DoseUnit | None:
+    """ "mg/kg/day": a unit, by weight, in a time; each at most once, in any order."""
+    first, *rest = (part.strip() for part in name.split("/"))
+    unit = _units().get(first)
+    if unit is None or unit.kind not in ("mg", "mL", "activity"):
+        return None
+    by_weight, span = False, None
+    for part in rest:
+        if part in _BY_WEIGHT and not by_weight:
+            by_weight = True
+        elif span is None and (days := _span(part)) is not None:
+            span = days
+        elif part not in _ONE_DOSE:
+            return None
+    return DoseUnit(unit.kind, unit.factor, by_weight, span)
+
+
+def _span(text: str) -> float | None:
+    """How many days "24h", "24 hr" or "d" is."""
+    match = _COUNTED_TIME.fullmatch(text)
+    days = days_per_unit(match["unit"]) if match is not None else None
+    return days * float(match["count"] or 1) if match is not None and days is not None else None
+
+
+_COUNTED_TIME = re.compile(r"(?P<count>\d+)? ?(?P<unit>[a-z]+)")
+
+
+def days_per_unit(unit: str | None) -> float | None:
+    """How many days a unit of time is; None when it is none."""
+    name = (unit or "").strip().lower()
+    return DAYS.get(name) or DAYS.get(name.removesuffix("s"))
+
+
+SNOMED = "http://snomed.info/sct"
+
+# SNOMED CT codes and displays as in FHIR's value set route-codes (hl7.org/fhir/R5/valueset-route-codes.html).
+_LOCAL_SNOMED = frozenset(
+    {
+        "6064005",  # topical
+        "10547007",  # otic
+        "12130007",  # intra-articular
+        "16857009",  # vaginal
+        "46713006",  # nasal
+        "54485002",  # ophthalmic
+        "72607000",  # intrathecal
+        "447694001",  # respiratory tract
+    }
+)
+# The codes of the sample charts' hospital (shared/data/fhir/mimic-iv-demo, mimic-medication-route). PR, rectal, is not
+# among them: a suppository is absorbed.
+_LOCAL_CODES = frozenset(
+    {
+        "TP", "IH", "NEB", "NU", "DWELL", "ED", "VG", "PERIPHNERVE", "IJ",
+        "BOTH EYES", "LEFT EYE", "RIGHT EYE", "BOTH EARS", "LEFT EAR", "RIGHT EAR",
+    }
+)  # fmt: skip
+_LOCAL_WORDS = re.compile(
+    r"\b(topical\w*|ophthalmic\w*|eyes?|otic\w*|ears?|nasal\w*|nostrils?|intranasal\w*|inhal\w*|nebuli[sz]\w*"
+    r"|respiratory|vaginal\w*|intravaginal\w*|intrathecal\w*|epidural\w*|intra-?articular\w*|intravitreal\w*"
+    r"|cutaneous|to (?:the )?(?:affected )?skin|dental|irrigation|dwell)\b",
+    re.IGNORECASE,
+)
+
+
+def is_local_route(system: str | None, code: str | None, words: str | None) -> bool | None:
+    """Whether a route is local; None when neither its code nor its words say which route it is.
+
+    >>> is_local_route(SNOMED, "54485002", None), is_local_route(None, None, "by mouth")
+    (True, False)
+    """
+    if system == SNOMED and code:
+        return code in _LOCAL_SNOMED or bool(words and _LOCAL_WORDS.search(words))
+    if code and code.upper() in _LOCAL_CODES:
+        return True
+    if not words and not code:
+        return None
+    return bool(_LOCAL_WORDS.search(words or "") or _LOCAL_WORDS.search(code or ""))

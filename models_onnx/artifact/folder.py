@@ -1,0 +1,165 @@
+"""An artifact folder: model.onnx, manifest.json, card.json and release.json, checked before anything is run."""
+
+import hashlib
+import json
+import shutil
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from models_onnx.artifact.keys import Keys, default_keys
+from models_onnx.artifact.manifest import Manifest, encode_manifest
+from models_onnx.artifact.onnx_file import refuse_unsafe
+from models_onnx.artifact.release_file import RELEASE, Release, parse_release, read_release, refuse_other_file
+from models_onnx.errors import HashMismatch, ManifestRefused, SignatureRefused, UnsafeModel
+
+MANIFEST = "manifest.json"
+MODEL = "model.onnx"
+CARD = "card.json"
+LARGEST_BYTES = 64 * 1024 * 1024
+# Other versions of a model lie beside it, as <id>@<version>.
+VERSION_SIGN = "@"
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """A checked model file, what its manifest says about it, and the release it was signed in (None: a draft)."""
+
+    manifest: Manifest
+    content: bytes
+    release: Release | None = None
+
+
+def load_artifact(folder: Path, keys: Keys | None = None, signed: bool = False) -> Artifact:
+    """The artifact of that folder, checked.
+
+    Where there is a release.json its signature must be by one of `keys` (default: `default_keys`) and every file the
+    one that was signed. A folder without one is a draft, which is refused where `signed` is asked for.
+
+    Raises:
+        ArtifactRefused: the folder must not be served; its classes say why (errors.py).
+    """
+    if (folder / RELEASE).exists() or signed:
+        return _load_signed(folder, default_keys() if keys is None else keys)
+    manifest = read_manifest(folder)
+    content = _read_model(folder, manifest.file.name)
+    _refuse_other_model(folder, manifest, content)
+    refuse_unsafe(content)
+    return Artifact(manifest, content)
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest of that folder, valid against its schema.
+
+    Raises:
+        ManifestRefused: it is missing, no JSON, or does not fit the schema.
+    """
+    content = _read_manifest(folder)
+    try:
+        document = json.loads(content)
+    except ValueError as problem:
+        raise ManifestRefused(f"{folder.name}/{MANIFEST} is not JSON: {problem}") from problem
+    from jsonschema.exceptions import best_match
+
+    if error := best_match(_validator().iter_errors(document)):
+        raise ManifestRefused(f"{folder.name}/{MANIFEST}: {error.json_path} {error.message[:200]}")
+    return msgspec.convert(document, Manifest)
+
+
+def write_artifact(folder: Path, manifest: Manifest, content: bytes) -> None:
+    """Writes both files and reads them back; nothing invalid stays unnoticed. Publishing makes a release of them.
+
+    A published artifact of another version that lies there is kept beside it first, as <id>@<version>.
+    """
+    _keep_other_version(folder, manifest)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / RELEASE).unlink(missing_ok=True)
+    (folder / MODEL).write_bytes(content)
+    (folder / MANIFEST).write_bytes(encode_manifest(manifest))
+    load_artifact(folder)
+
+
+def _load_signed(folder: Path, keys: Keys) -> Artifact:
+    """Cheap, because it is done at every start: one signature, one hash per file, no schema.
+
+    What a trusted key signed was valid against the schema when it was published.
+    """
+    release = read_release(folder, keys)
+    refuse_other_files(folder, release)
+    try:
+        manifest = msgspec.json.decode(_read_manifest(folder), type=Manifest)
+    except msgspec.DecodeError as problem:
+        raise ManifestRefused(f"{folder.name}/{MANIFEST}: {problem}") from problem
+    if (release.id, release.version) != (manifest.id, manifest.version):
+        raise ManifestRefused(
+            f"{folder.name}: the release is of {release.id} {release.version}, the manifest of {manifest.id} "
+            f"{manifest.version}"
+        )
+    content = _read_model(folder, manifest.file.name)
+    refuse_other_file(release, folder.name, manifest.file.name, content)
+    _refuse_other_model(folder, manifest, content)
+    refuse_unsafe(content)
+    return Artifact(manifest, content, release)
+
+
+def refuse_other_files(folder: Path, release: Release) -> None:
+    """HashMismatch for the first file that is missing or not the one that was signed."""
+    for name in sorted(release.files):
+        refuse_other_file(release, folder.name, name, _read_named(folder, name))
+
+
+def _refuse_other_model(folder: Path, manifest: Manifest, content: bytes) -> None:
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != manifest.file.sha256:
+        raise HashMismatch(
+            f"{folder.name}/{manifest.file.name} has sha256 {digest[:12]}…, its manifest says "
+            f"{manifest.file.sha256[:12]}…: the file was changed after training; restore it or train again"
+        )
+
+
+def _read_manifest(folder: Path) -> bytes:
+    try:
+        return (folder / MANIFEST).read_bytes()
+    except FileNotFoundError:
+        raise ManifestRefused(f"{folder.name} has no {MANIFEST}; a model without one is not served") from None
+
+
+def _read_named(folder: Path, name: str) -> bytes:
+    if name != Path(name).name:
+        raise SignatureRefused(f"{folder.name}/{RELEASE} names {name!r}, which is not a file of its folder")
+    if name == MANIFEST:
+        return _read_manifest(folder)
+    return _read_model(folder, name)
+
+
+def _read_model(folder: Path, name: str) -> bytes:
+    path = folder / name
+    if not path.is_file():
+        raise HashMismatch(f"{folder.name} has no {name}, which belongs to it; restore it or train again")
+    if path.stat().st_size > LARGEST_BYTES:
+        raise UnsafeModel(f"{folder.name}/{name} is larger than {LARGEST_BYTES // 2**20} MB")
+    return path.read_bytes()
+
+
+def _keep_other_version(folder: Path, manifest: Manifest) -> None:
+    try:
+        before = parse_release(folder)
+    except SignatureRefused:
+        return
+    if before.state == "draft" or before.version == manifest.version:
+        return
+    kept = folder.with_name(f"{before.id}{VERSION_SIGN}{before.version}")
+    if not kept.exists():
+        shutil.copytree(folder, kept)
+
+
+@cache
+def _validator() -> Any:
+    import jsonschema
+
+    schema = json.loads((files("models_onnx.artifact") / "manifest.schema.json").read_bytes())
+    return jsonschema.Draft202012Validator(schema)

@@ -1,0 +1,163 @@
+"""Ed25519 keys: whose signature is trusted, and the private key of whoever publishes.
+
+Public keys are JSON: `{"keys": [{"name": …, "public_key": base64 of 32 bytes}]}`. The maintainers' are
+`models_onnx/artifact/maintainers.json`; a site adds a file of its own. A private key is a PKCS#8 PEM file that only its
+owner can read and that is never committed; a key's id is the beginning of the SHA-256 of its public half.
+"""
+
+import base64
+import binascii
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from models_onnx.errors import SignatureRefused
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+ID_LENGTH = 16
+_PUBLIC_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class PublicKey:
+    """A key whose signatures are trusted, and whose it is."""
+
+    id: str
+    name: str
+    raw: bytes
+
+    def verifies(self, signature: bytes, message: bytes) -> bool:
+        """Whether the signature is of this message by this key."""
+        from cryptography.exceptions import InvalidSignature
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+        try:
+            Ed25519PublicKey.from_public_bytes(self.raw).verify(signature, message)
+        except InvalidSignature:
+            return False
+        return True
+
+
+Keys = Mapping[str, PublicKey]
+
+
+class Signer:
+    """A private key and the name under which its owner publishes."""
+
+    def __init__(self, private: "Ed25519PrivateKey", name: str) -> None:
+        self._private = private
+        self.public = public_key(private.public_key().public_bytes_raw(), name)
+
+    def sign(self, message: bytes) -> bytes:
+        """The signature of the message, 64 bytes."""
+        return self._private.sign(message)
+
+
+@cache
+def maintainers() -> Keys:
+    """The keys of this project, as committed."""
+    return _read((files("models_onnx.artifact") / "maintainers.json").read_bytes(), "maintainers.json")
+
+
+_ALSO: dict[str, PublicKey] = {}
+
+
+def add_trusted_keys(keys: Keys) -> None:
+    """Adds keys to those this process trusts where a caller names none; done once, by what reads the settings."""
+    _ALSO.update(keys)
+
+
+def default_keys() -> Keys:
+    """The maintainers' keys and those the site trusts."""
+    return {**maintainers(), **_ALSO}
+
+
+def trusted_keys(*also: Path) -> Keys:
+    """The maintainers' keys and those in these files; SignatureRefused where a file cannot be read."""
+    found = dict(maintainers())
+    for path in also:
+        try:
+            found |= _read(path.read_bytes(), path.name)
+        except OSError as problem:
+            raise SignatureRefused(f"the file of trusted keys {path} cannot be read: {problem.strerror}") from problem
+    return found
+
+
+def read_keys(path: Path) -> Keys:
+    """The keys of this file alone; SignatureRefused where it cannot be read."""
+    try:
+        return _read(path.read_bytes(), path.name)
+    except OSError as problem:
+        raise SignatureRefused(f"the file of public keys {path} cannot be read: {problem.strerror}") from problem
+
+
+def public_key(raw: bytes, name: str) -> PublicKey:
+    """The key of these bytes with its id; SignatureRefused where they are not 32."""
+    if len(raw) != _PUBLIC_BYTES:
+        raise SignatureRefused(f"the public key of {name} has {len(raw)} bytes instead of {_PUBLIC_BYTES}")
+    return PublicKey(hashlib.sha256(raw).hexdigest()[:ID_LENGTH], name, raw)
+
+
+def local_signer(path: Path, name: str) -> tuple[Signer, bool]:
+    """The key in that file, made if there is none (second value: whether it was); its public half lies beside it."""
+    if path.is_file():
+        return read_signer(path, name), False
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    private = Ed25519PrivateKey.generate()
+    pem = private.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Made readable for its owner alone before anything is in it.
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(pem)
+    signer = Signer(private, name)
+    public_file(path).write_text(key_file(signer.public), encoding="utf-8")
+    return signer, True
+
+
+def read_signer(path: Path, name: str) -> Signer:
+    """The private key in that file; SignatureRefused where it is none of ours."""
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    try:
+        private = load_pem_private_key(path.read_bytes(), password=None)
+    except (OSError, ValueError, TypeError) as problem:
+        raise SignatureRefused(f"the signing key {path} cannot be read: it must be an Ed25519 key in PEM") from problem
+    if not isinstance(private, Ed25519PrivateKey):
+        raise SignatureRefused(f"the signing key {path} is no Ed25519 key")
+    return Signer(private, name)
+
+
+def public_file(private: Path) -> Path:
+    """Where the public half of that private key lies: the file with which a site trusts it."""
+    return private.with_suffix(".pub.json")
+
+
+def key_file(*keys: PublicKey) -> str:
+    """A file of trusted keys."""
+    rows = [{"name": key.name, "public_key": base64.b64encode(key.raw).decode()} for key in keys]
+    return json.dumps({"keys": rows}, indent=1) + "\n"
+
+
+def _read(content: bytes, name: str) -> dict[str, PublicKey]:
+    try:
+        rows = json.loads(content)["keys"]
+        found = [public_key(base64.b64decode(row["public_key"], validate=True), str(row["name"])) for row in rows]
+    except (ValueError, KeyError, TypeError, binascii.Error) as problem:
+        raise SignatureRefused(
+            f"{name} is no file of trusted keys (docs/models/registry.md says its form)"
+        ) from problem
+    return {key.id: key for key in found}

@@ -1,0 +1,252 @@
+"""The manifest of an artifact, also that of an imported model, and which tensors of its file are what.
+
+Every member is described in manifest.schema.json beside this module; the schema goes before this module.
+"""
+
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+
+class TensorNames(Struct, frozen=True):
+    """Names of the input and the outputs; `column` is that of the event where the output has one per class.
+
+    A third party's file may lack everything but the probability: then it does not explain itself.
+    """
+
+    input: str = "features"
+    probability: str = "probability"
+    column: int | None = None
+    margin: str | None = "margin"
+    contributions: str | None = "contributions"
+    missing: str | None = "missing"
+    out_of_range: str | None = "out_of_range"
+    base: str | None = "base"
+    """Key of metadata_props that holds the base, what is predicted where every contribution is 0."""
+
+
+class ModelFile(Struct, frozen=True):
+    """The model file the manifest speaks of."""
+
+    name: str
+    sha256: str
+    bytes: int
+
+
+class TrainingData(Struct, frozen=True):
+    """The table it was trained from."""
+
+    name: str
+    sha256: str
+    rows: int
+
+
+class ModelOutcome(Struct, frozen=True):
+    """What is predicted, over how many years, and over how many days where that is how one thinks of it."""
+
+    column: str
+    words: str
+    horizon_years: float
+    horizon_days: float | None = None
+
+
+class ModelPopulation(Struct, frozen=True):
+    """Who may be scored."""
+
+    words: str
+    age_low: int
+    exclude_conditions: tuple[str, ...]
+
+
+class ModelInput(Struct, frozen=True):
+    """One input: what it is and the range the model was trained on; `clip_high`: higher is scored as this."""
+
+    name: str
+    words: str
+    unit: str
+    loinc: tuple[str, ...]
+    fhir: str
+    trained_low: float
+    trained_high: float
+    clip_high: float | None
+    reference_value: float
+    group: str | None
+    choices: tuple[str, ...] = ()
+    """What each value means, for an input that is a code: the first is 0."""
+
+
+class Twin(Struct, frozen=True):
+    """The model that takes over where this one refuses for what is missing, and when that is."""
+
+    id: str
+    words: str
+
+
+class RequiredInputGroup(Struct, frozen=True):
+    """At least so many of these inputs must be there."""
+
+    name: str
+    words: str
+    members: tuple[str, ...]
+    at_least: int
+
+
+class RequiredInputs(Struct, frozen=True):
+    """Which inputs must be there for a score."""
+
+    always: tuple[str, ...]
+    groups: tuple[RequiredInputGroup, ...]
+
+
+class CohortStep(Struct, frozen=True):
+    """One step of the cohort."""
+
+    reason: str
+    words: str
+    count: int
+
+
+class TrainingCohort(Struct, frozen=True):
+    """Who was trained on, and who was left out in which step."""
+
+    words: str
+    table_rows: int
+    exclusions: tuple[CohortStep, ...]
+    n: int
+    events: int
+
+
+class DataPeriod(Struct, frozen=True):
+    """Years of the training data and of the recalibration."""
+
+    training: str
+    recalibration: str
+
+
+class RiskBin(Struct, frozen=True):
+    """What happened to the reference cohort's people from `probability_low` on; `predicted` is their mean estimate."""
+
+    probability_low: float
+    percentile_low: float
+    predicted: float
+    count: int
+    events: int
+    rate: float
+    low: float
+    high: float
+
+
+class ReferenceCohort(Struct, frozen=True):
+    """With whom a person is compared."""
+
+    words: str
+    n: int
+    events: int
+    bins: tuple[RiskBin, ...]
+
+
+class Threshold(Struct, frozen=True):
+    """One capacity: the share of the reference cohort that is alerted, and what that costs and finds."""
+
+    capacity: float
+    percentile: float
+    margin: float
+    probability: float
+    alert_rate: float
+    ppv: float
+    sensitivity: float
+    number_needed_to_alert: float
+
+
+class Thresholds(Struct, frozen=True):
+    """The default capacity and the table of what a setting may choose."""
+
+    capacity: float
+    table: tuple[Threshold, ...]
+
+    @property
+    def default(self) -> Threshold:
+        """The row of the default capacity."""
+        return next(row for row in self.table if row.capacity == self.capacity)
+
+
+class Manifest(Struct, frozen=True, kw_only=True):
+    """Everything a server, a card and a reader need to know about one model file."""
+
+    format: str
+    id: str
+    version: str
+    title: str
+    file: ModelFile
+    data: TrainingData
+    software: dict[str, str]
+    seed: int
+    outcome: ModelOutcome
+    intended_use: str
+    users: str
+    decision_role: str
+    not_for: tuple[str, ...]
+    cautions: tuple[str, ...]
+    population: ModelPopulation
+    period: DataPeriod
+    cohort: TrainingCohort
+    reference: ReferenceCohort
+    features: tuple[ModelInput, ...]
+    required: RequiredInputs
+    link: str
+    base: float
+    thresholds: Thresholds
+    evaluation: dict[str, Any]
+    parity: dict[str, Any]
+    estimator: str = "additive logistic regression (piecewise-linear in every input)"
+    row_words: str = "people"
+    twin: Twin | None = None
+    horizons_years: tuple[float, ...] = ()
+    """The columns of the outputs `risk` and `survival`, where the file has them."""
+
+    def feature(self, name: str) -> ModelInput:
+        """The input of that name; KeyError where there is none."""
+        for item in self.features:
+            if item.name == name:
+                return item
+        raise KeyError(name)
+
+
+def encode_manifest(manifest: Manifest) -> bytes:
+    """The manifest as it is written: indented JSON with a final newline."""
+    return msgspec.json.format(msgspec.json.encode(manifest), indent=1) + b"\n"
+
+
+IMPORT_FORMAT = "cds-hooks-onnx/imported/1"
+
+
+class ImportedManifest(Struct, frozen=True, kw_only=True):
+    """Members as in the manifest of a model of ours; the evaluation is whatever its makers give, in the same form."""
+
+    format: str
+    id: str
+    version: str
+    title: str
+    file: ModelFile
+    outcome: ModelOutcome
+    population: ModelPopulation
+    features: tuple[ModelInput, ...]
+    wiring: TensorNames
+    came_from: str
+    required: RequiredInputs | None = None
+    evaluation: dict[str, Any] = {}
+    parity: dict[str, Any] = {}
+
+    def feature(self, name: str) -> ModelInput:
+        """The input of that name; KeyError where there is none."""
+        return {item.name: item for item in self.features}[name]
+
+
+def is_imported(content: bytes) -> bool:
+    """Whether this manifest.json is that of an import."""
+    try:
+        document = msgspec.json.decode(content)
+    except msgspec.DecodeError:
+        return False
+    return isinstance(document, dict) and document.get("format") == IMPORT_FORMAT

@@ -1,0 +1,176 @@
+"""Finds what the modules of a package declare: services, equations, models, rule families, dialects, gates, checks.
+
+One module declares one object, or a tuple of them, under a fixed name such as `EQUATION`; nothing else has to be told
+about it. Modules whose names begin with an underscore declare nothing. Whatever is wrong with a declaration is one
+error, DeclarationError, whose message names the file, the line and what is wrong.
+"""
+
+import importlib
+import pkgutil
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
+from operator import attrgetter
+from pathlib import Path
+from types import ModuleType
+from typing import Generic, TypeVar
+
+from models_onnx.errors import ArtifactRefused, DeclarationError
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class DeclaringFile:
+    """A file that declares: its module's name, where it lies, and the path that messages show."""
+
+    name: str
+    path: Path
+    shown: str
+    is_in_package: bool
+
+    @property
+    def stem(self) -> str:
+        """The name of the file without its ending; for a package's inner module the name of the package."""
+        return self.path.stem
+
+    def fault(self, text: str, about: str = "", line: int = 1) -> DeclarationError:
+        """The error for this file, at the line that has `about` in quotes or as a name, if one has it."""
+        return DeclarationError(text, about).at(self.shown, self._line_of(about, line) or line)
+
+    def refuse_other_name(self, name: str, own: str) -> None:
+        """DeclarationError where what is declared under `name` has another id than the file has a name."""
+        if own != self.stem:
+            text = f"{name} has the id {own!r}, but the file is called {self.stem}.py; give both the same name"
+            raise self.fault(text, own)
+
+    def load(self) -> ModuleType:
+        """The imported module.
+
+        Raises:
+            DeclarationError: it cannot be imported.
+            ArtifactRefused: the module loads a model that must not be served.
+        """
+        try:
+            return importlib.import_module(self.name) if self.is_in_package else _load_outside(self.name, self.path)
+        except DeclarationError as fault:
+            if fault.file:
+                raise
+            raise self.fault(str(fault), fault.about, self._line_in(fault)) from fault
+        except ArtifactRefused:
+            raise  # a model that must not be served is no fault of the declaration
+        except SyntaxError as fault:
+            raise self.fault(f"{fault.msg}: {(fault.text or '').strip()}", line=fault.lineno or 1) from fault
+        except Exception as fault:
+            # str() of a KeyError puts its message into quotation marks
+            text = fault.args[0] if isinstance(fault, KeyError) and fault.args else fault
+            raise self.fault(f"{type(fault).__name__}: {text}", line=self._line_in(fault)) from fault
+
+    def _line_in(self, fault: BaseException) -> int:
+        """The line of this file at which the error came up; 1 where it did elsewhere."""
+        lines = [
+            frame.lineno for frame in traceback.extract_tb(fault.__traceback__) if frame.filename == str(self.path)
+        ]
+        return (lines or [None])[-1] or 1
+
+    def _line_of(self, about: str, start: int) -> int | None:
+        if not about:
+            return None
+        signs = (f'"{about}"', f"'{about}'", f"{about}=", f"{about} =", f"{about}:")
+        lines = self.path.read_text(encoding="utf-8").splitlines()
+        numbers = [number for number, line in enumerate(lines, 1) if any(sign in line for sign in signs)]
+        return next((number for number in numbers if number >= start), numbers[0] if numbers else None)
+
+
+@dataclass(frozen=True, slots=True)
+class Declaration(Generic[T]):
+    """One declared object, the file that declares it, and the module that this file is."""
+
+    value: T
+    file: DeclaringFile
+    module: ModuleType
+
+
+def discover(
+    package: str,
+    name: str,
+    kind: type[T],
+    *,
+    id_of: Callable[[T], str] = attrgetter("id"),
+    named_after_file: bool = False,
+    inner: str = "",
+    folder: Path | None = None,
+) -> dict[str, T]:
+    """Every object of `kind` that the modules of a package declare under `name`, by its id, in the order of the files.
+
+    `named_after_file`: the id must be the name of the file. `inner` and `folder` are as in `declaring_files`.
+
+    Raises:
+        DeclarationError: a module cannot be imported, declares nothing or something else, or an id is taken.
+        ArtifactRefused: a module loads a model that must not be served.
+    """
+    found: dict[str, Declaration[T]] = {}
+    for each in declarations(package, name, kind, inner=inner, folder=folder):
+        own = id_of(each.value)
+        if named_after_file:
+            each.file.refuse_other_name(name, own)
+        if own in found:
+            raise each.file.fault(f"the id {own!r} is already that of {found[own].file.shown}", own)
+        found[own] = each
+    return {own: each.value for own, each in found.items()}
+
+
+def declarations(
+    package: str, name: str, kind: type[T], *, inner: str = "", folder: Path | None = None
+) -> Iterator[Declaration[T]]:
+    """The declared objects with their files; a tuple of objects gives each of them.
+
+    Raises:
+        DeclarationError: a module cannot be imported, or declares nothing of this kind under this name.
+    """
+    for file in declaring_files(package, inner=inner, folder=folder):
+        module = file.load()
+        if name not in vars(module):
+            raise file.fault(f"the file declares no {name}; it must assign {_article(kind)} to this name")
+        declared = vars(module)[name]
+        for value in declared if isinstance(declared, tuple) else (declared,):
+            if not isinstance(value, kind):
+                raise file.fault(f"{name} is {_article(type(value))}; it must be {_article(kind)}", name)
+            yield Declaration(value, file, module)
+
+
+def declaring_files(package: str, *, inner: str = "", folder: Path | None = None) -> Iterator[DeclaringFile]:
+    """The files of a package that declare something, in the order of their names, and those of a folder outside it.
+
+    `inner`: every entry of the package is a package itself, whose module of this name declares. `folder`: its files
+    belong to whoever runs the command, and come after those of the package.
+
+    Raises:
+        DeclarationError: an entry of the package has no module `inner`.
+    """
+    for entry in sorted(pkgutil.iter_modules(importlib.import_module(package).__path__), key=lambda each: each.name):
+        if entry.name.startswith("_") or entry.ispkg != bool(inner):
+            continue
+        module = ".".join(filter(None, (package, entry.name, inner)))
+        shown = f"{module.replace('.', '/')}.py"
+        spec = find_spec(module)
+        if spec is None or spec.origin is None:
+            raise DeclarationError(f"there is no such file, and {package}.{entry.name} needs it").at(shown, None)
+        yield DeclaringFile(module, Path(spec.origin), shown, True)
+    for path in sorted(folder.glob("*.py")) if folder is not None else ():
+        yield DeclaringFile(path.stem, path, str(path), False)
+
+
+def _load_outside(name: str, path: Path) -> ModuleType:
+    """The module of a file outside the package: code of whoever runs the command, which nobody else may write."""
+    spec = spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{path.name} is no Python module")
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def _article(kind: type) -> str:
+    return f"{'an' if kind.__name__[:1].lower() in 'aeiou' else 'a'} {kind.__name__}"

@@ -1,0 +1,175 @@
+"""Calculates an equation: from given inputs to the value with its working and its band, or a refusal that says why.
+
+Inputs are converted to the units of the equation and must be inside its limits; nothing is clamped.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import isfinite
+from typing import Any
+
+from fhir.terminology.analytes import ANALYTES
+from models_onnx.equations.arithmetic import Value, Working
+from models_onnx.equations.declaration import Band, BandTable, Equation, EquationInput, EquationOutput, ObservedRates
+from models_onnx.errors import EquationRefused
+
+_ROUNDING = 1e-9  # a converted value at a limit need not be the limit in binary
+_YES_NO = {"yes": True, "no": False, "true": True, "false": False, "1": True, "0": False}
+
+
+@dataclass(frozen=True, slots=True)
+class Quantity:
+    """A number with its unit, where that is not the equation's own."""
+
+    value: Any
+    unit: str
+
+
+def read_inputs(equation: Equation, given: Mapping[str, Any], output: EquationOutput) -> dict[str, Value]:
+    """Every input of this output, checked; EquationRefused names the first that is missing, unusable or out of range.
+
+    What is given and not needed for this output must be in range all the same: it says that this is somebody whom the
+    equation was not made for. A `given` name that is no input is refused.
+    """
+    if strange := sorted(set(given) - {each.name for each in equation.inputs}):
+        raise EquationRefused("input-unusable", f"{equation.id} has no input {', '.join(strange)}.", tuple(strange))
+    values: dict[str, Value] = {}
+    for item in equation.inputs:
+        value = given.get(item.name)
+        if value is not None:
+            values[item.name] = read_input(equation.title, item, value)
+        elif item.is_needed_for(output.id):
+            raise EquationRefused("input-missing", f"{equation.title}: no {item.words.lower()}.", (item.name,))
+    return values
+
+
+def read_input(title: str, item: EquationInput, given: Any) -> Value:
+    """One value in the input's unit; EquationRefused where it cannot be used or is outside the limits."""
+    if item.kind == "choice":
+        return _choice(title, item, given)
+    if item.kind == "yes-no":
+        return _yes_no(title, item, given)
+    value = _number(title, item, given)
+    if item.kind == "whole" and value != int(value):
+        raise EquationRefused("input-unusable", f"{title}: {item.words} {value:g} is no whole number.", (item.name,))
+    slack = _ROUNDING * abs(value)
+    if (item.low is not None and value < item.low - slack) or (item.high is not None and value > item.high + slack):
+        raise EquationRefused(
+            "out-of-range", f"{title}: {item.words} {value:g}{_unit(item)} is outside {limits(item)}.", (item.name,)
+        )
+    return value
+
+
+def limits(item: EquationInput) -> str:
+    """The limits in words: '90 to 200', 'from 0'."""
+    if item.low is None or item.high is None:
+        return f"from {item.low:g}" if item.low is not None else "no limits"
+    return f"{item.low:g} to {item.high:g}"
+
+
+def _unit(item: EquationInput) -> str:
+    return "" if item.unit == "1" else f" {item.unit}"
+
+
+def _choice(title: str, item: EquationInput, given: Any) -> str:
+    text = given.strip().lower() if isinstance(given, str) else given
+    for choice in item.choices:
+        if text == choice.lower():
+            return choice
+    text = f"{title}: {item.words} must be {' or '.join(item.choices)}."
+    raise EquationRefused("input-unusable", text, (item.name,))
+
+
+def _yes_no(title: str, item: EquationInput, given: Any) -> bool:
+    if isinstance(given, bool):
+        return given
+    if isinstance(given, int | float) and given in (0, 1):
+        return bool(given)
+    if isinstance(given, str) and given.strip().lower() in _YES_NO:
+        return _YES_NO[given.strip().lower()]
+    raise EquationRefused("input-unusable", f"{title}: {item.words} must be yes or no.", (item.name,))
+
+
+def _number(title: str, item: EquationInput, given: Any) -> float:
+    unit = item.unit
+    if isinstance(given, Quantity):
+        given, unit = given.value, given.unit
+    if isinstance(given, str):
+        try:
+            given = float(given)
+        except ValueError:
+            given = None
+    if isinstance(given, bool) or not isinstance(given, int | float) or not isfinite(given):
+        raise EquationRefused("input-unusable", f"{title}: {item.words} is no usable number.", (item.name,))
+    return float(given) if unit == item.unit else _converted(title, item, float(given), unit)
+
+
+def _converted(title: str, item: EquationInput, value: float, unit: str) -> float:
+    conversion = ANALYTES[item.analyte].conversion(unit) if item.analyte else None
+    if conversion is None:
+        text = f"{title}: {item.words} in {unit or 'no unit'} cannot be converted to {item.unit}."
+        raise EquationRefused("input-unusable", text, (item.name,))
+    return value * conversion.factor + conversion.offset
+
+
+@dataclass(frozen=True, slots=True)
+class EquationResult:
+    """One output of one equation for one person."""
+
+    equation: Equation
+    output: EquationOutput
+    values: Mapping[str, Value]
+    working: Working
+    band: Band | None
+    table: BandTable | None
+
+    @property
+    def value(self) -> float | str:
+        """The published value: a probability, a quantity, points or the name of a band."""
+        return self.working.value
+
+    @property
+    def number(self) -> float:
+        """The value as a number; for a band the score it was read from."""
+        return self.working.margin if isinstance(self.value, str) else float(self.value)
+
+    def rates(self) -> list[tuple[ObservedRates, float]]:
+        """What was observed at this score, where the papers say; scores without a figure give none."""
+        return [(each, each.of[int(self.number)]) for each in self.equation.rates if int(self.number) in each.of]
+
+
+def calculate(equation: Equation, given: Mapping[str, Any], output: str | None = None) -> EquationResult:
+    """One output (the first for None) from inputs by name.
+
+    `given` has numbers in the equation's units, or a `Quantity` each.
+
+    Raises:
+        EquationRefused: an input is missing, unusable or outside its limits, or the equation is not for this person.
+        KeyError: the equation has no such output.
+    """
+    wanted = equation.output(output)
+    values = read_inputs(equation, given, wanted)
+    for each in equation.narrower:
+        value = values.get(each.input)
+        if value is not None and each.leaves_out(wanted.id, float(value)):
+            text = f"{equation.title}: {each.words}; here it is {value:g}."
+            raise EquationRefused("outside-population", text, (each.input,))
+    working = equation.work(values, wanted.id)
+    found = equation.band(wanted.id, _banded(working), values)
+    table, band = found if found is not None else (None, None)
+    return EquationResult(equation, wanted, values, working, band, table)
+
+
+def calculate_all(equation: Equation, given: Mapping[str, Any]) -> list[EquationResult | EquationRefused]:
+    """Every output, each on its own: what cannot be had is the refusal that says why."""
+    results: list[EquationResult | EquationRefused] = []
+    for output in equation.outputs:
+        try:
+            results.append(calculate(equation, given, output.id))
+        except EquationRefused as refused:
+            results.append(refused)
+    return results
+
+
+def _banded(working: Working) -> float:
+    return working.margin if isinstance(working.value, str) else float(working.value)

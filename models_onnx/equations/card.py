@@ -1,0 +1,86 @@
+"""The model card of a published equation: the 13 source attributes of an evidence-based intervention.
+
+They are those of 45 CFR 170.315(b)(11)(iv)(A), made from the declaration. E5 to E13, the uses of demographic and social
+data, are derived from the inputs, so that they cannot differ from them.
+"""
+
+from typing import Any
+
+from models_onnx.equations.catalogue import find_equations, get_equation
+from models_onnx.equations.declaration import Equation, EquationInput
+from models_onnx.model_card.build import evidence_card
+
+DEVELOPER = "the cds-hooks-onnx project (translation of the published equation; not its authors)"
+FUNDING = "self-funded: no outside funding of this translation"
+
+# USCDI: smoking status, mental and cognitive status are health status assessments.
+_HEALTH_STATUS = frozenset({"smokes", "phq9_total", "gad7_total", "has_alcohol_use"})
+_USES = (
+    ("race", "race"),
+    ("ethnicity", "ethnicity"),
+    ("language", "language"),
+    ("sexual_orientation", "sexual orientation"),
+    ("gender_identity", "gender identity"),
+    ("sex", "sex"),
+    ("date_of_birth", "date of birth"),
+    ("sdoh", "social determinants of health"),
+    ("health_status", "health status assessment"),
+)
+
+
+def source_attributes(equation: Equation) -> dict[str, str]:
+    """The 13 attributes by the key of responsible-ai.md 1.2, in its order; none is blank."""
+    address = f" https://doi.org/{equation.doi}" if equation.doi else ""
+    return {
+        "evidence.citation": f"{equation.citation}.{address}",
+        "evidence.developer": DEVELOPER,
+        "evidence.funding": FUNDING,
+        "evidence.dates": f"published {equation.published}; this translation revised {equation.reviewed}",
+        **{f"evidence.uses.{key}": _use(equation, key, words) for key, words in _USES},
+    }
+
+
+def inputs_of_kind(equation: Equation, key: str) -> tuple[str, ...]:
+    """The names of the inputs that are of this kind of data (a key such as `race` or `date_of_birth`)."""
+    return tuple(each.name for each in equation.inputs if _kind(each) == key)
+
+
+def _kind(item: EquationInput) -> str | None:
+    if item.name == "race_group":
+        return "race"
+    if item.feature == "age_years":
+        return "date_of_birth"
+    if item.feature == "sex_male":
+        return "sex"
+    return "health_status" if item.feature in _HEALTH_STATUS else None
+
+
+def _use(equation: Equation, key: str, words: str) -> str:
+    named = inputs_of_kind(equation, key)
+    if not named:
+        return f"not used: no input is {words}"
+    return f"used: {', '.join(equation.input(name).words for name in named)} ({', '.join(named)})"
+
+
+def has_equation(name: str) -> bool:
+    """Whether there is an equation of that id."""
+    return name in find_equations()
+
+
+def equation_card(name: str) -> dict[str, Any]:
+    """The card of that equation; UnknownEquation where there is none."""
+    equation = get_equation(name)
+    model = {"id": equation.id, "version": equation.version, "title": equation.title}
+    return evidence_card(model, source_attributes(equation), _product(equation))
+
+
+def _product(equation: Equation) -> dict[str, Any]:
+    horizons = [output.horizon_years for output in equation.outputs if output.horizon_years]
+    return {
+        "population": equation.population,
+        "not_for": [exclusion.words for exclusion in equation.exclusions],
+        "cautions": list(equation.cautions),
+        "reference_cohort": equation.reference,
+        **({"horizon_hours": round(min(horizons) * 8766.0, 1)} if horizons else {}),
+        **({"not_on_cards": equation.not_on_cards} if equation.not_on_cards else {}),
+    }

@@ -1,0 +1,276 @@
+"""What one published equation declares: inputs, outputs, population, bands with their source, how it is worked out."""
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from difflib import get_close_matches
+from importlib.resources import files
+from typing import Any, Literal
+
+from fhir.mapping.features.catalog import FEATURES
+from fhir.terminology.analytes import ANALYTES
+from models_onnx.equations.arithmetic import Contribution, Linear, ScoreItem, Value, Working
+from models_onnx.errors import DeclarationError
+
+InputKind = Literal["quantity", "whole", "yes-no", "choice"]
+OutputKind = Literal["probability", "quantity", "integer", "code"]
+Values = Mapping[str, Value]
+
+SEXES = ("female", "male")
+_SEX_NOTE = "SNOMED CT 248152002 female, 248153007 male; anything else gives no score"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EquationInput:
+    """One input: what it is called, in which unit, between which limits, and which feature of the record fills it.
+
+    `analyte` is a key of fhir.terminology.analytes, which knows its LOINC codes and the units that convert. Limits are
+    the equation's own and belong to it; both ends are inside. `for_outputs` names the outputs that need it (all when
+    empty); where it is given it must be in range for every output.
+    """
+
+    name: str
+    words: str
+    kind: InputKind = "quantity"
+    unit: str = "1"
+    low: float | None = None
+    high: float | None = None
+    analyte: str | None = None
+    feature: str | None = None
+    choices: tuple[str, ...] = ()
+    for_outputs: tuple[str, ...] = ()
+    note: str = ""
+
+    @property
+    def loinc(self) -> tuple[str, ...]:
+        """LOINC codes of the analyte; none for age, sex and conditions."""
+        return ANALYTES[self.analyte].loinc if self.analyte else ()
+
+    def is_needed_for(self, output: str) -> bool:
+        """Whether this output cannot be had without it."""
+        return not self.for_outputs or output in self.for_outputs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EquationOutput:
+    """One result: `kind` says how it reads, `words` end the sentence 'About 12 in 100 people like this …'."""
+
+    id: str
+    words: str
+    kind: OutputKind
+    unit: str = "1"
+    horizon_years: float | None = None
+    decimals: int = 0
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """One band of an output: from `low` on (or above it, where `strictly`), up to the next band."""
+
+    id: str
+    words: str
+    low: float | None = None
+    strictly: bool = False
+
+    def is_reached(self, value: float) -> bool:
+        """Whether the value is not below this band; compared unrounded."""
+        if self.low is None:
+            return True
+        return value > self.low if self.strictly else value >= self.low
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BandTable:
+    """The bands of one output, rising, with the guideline that gives them and what of it was read."""
+
+    output: str
+    bands: tuple[Band, ...]
+    source: str
+    verified: str
+    note: str = ""
+    applies: Callable[[Values], bool] | None = None
+    """For whom these bands are; None for everybody."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObservedRates:
+    """What was observed by score in a published cohort: `of` score → rate, in the words of `unit`."""
+
+    of: Mapping[int, float]
+    words: str
+    source: str
+    verified: str
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NarrowerPopulation:
+    """Outputs that are for fewer people than the limits of an input allow: up to `limit`, or `under` it."""
+
+    outputs: tuple[str, ...]
+    input: str
+    limit: float
+    words: str
+    under: bool = False
+
+    def leaves_out(self, output: str, value: float) -> bool:
+        """Whether somebody with this value is outside."""
+        return output in self.outputs and (value >= self.limit if self.under else value > self.limit)
+
+
+@dataclass(frozen=True, slots=True)
+class Exclusion:
+    """Whom it is not for: in words, and the feature of the record that says so where one does."""
+
+    words: str
+    features: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Equation:
+    """Everything about one published equation.
+
+    `work` gives the working of one output for values that are complete and in range, and refuses with EquationRefused
+    what the limits alone do not say. `reference` says whom contributions are measured against.
+    """
+
+    id: str
+    title: str
+    version: str
+    citation: str
+    doi: str | None
+    published: str
+    inputs: tuple[EquationInput, ...]
+    outputs: tuple[EquationOutput, ...]
+    population: str
+    exclusions: tuple[Exclusion, ...]
+    cautions: tuple[str, ...]
+    reviewed: str
+    """The day on which this declaration was last compared with its sources, as an ISO date."""
+    reference: str
+    work: Callable[[Values, str], Working]
+    bands: tuple[BandTable, ...] = ()
+    rates: tuple[ObservedRates, ...] = ()
+    narrower: tuple[NarrowerPopulation, ...] = ()
+    linear: Mapping[str, Linear] = field(default_factory=dict)
+    """The linear form of each output that has one: what is compiled to ONNX."""
+    items: tuple[ScoreItem, ...] = ()
+    """The items of a score that is nothing but points: what is compiled to ONNX."""
+    only_with: tuple[str, ...] = ()
+    """Features of the record, any of which must be a yes: whom it is for at all."""
+    formula: Callable[..., float] | None = None
+    """The function of `fhir/mapping/equations.py` that has the arithmetic, where a feature uses the same equation."""
+    vectors: tuple[Mapping[str, Any], ...] = ()
+    """Test vectors (`inputs`, `expected`, `source`), unless they stand in `<id>.vectors.json` beside the module."""
+    not_on_cards: str | None = None
+    """Why it is never shown on a card; None where it may be."""
+
+    def __post_init__(self) -> None:
+        self._refuse_wrong_names()
+        self._refuse_unknown_features()
+        if wrong := [each.name for each in self.inputs if (each.kind == "choice") != bool(each.choices)]:
+            text = f"{self.id}: {', '.join(wrong)}: choices belong to inputs of that kind only"
+            raise DeclarationError(text, wrong[0])
+        try:
+            date.fromisoformat(self.reviewed)
+        except ValueError:
+            text = f"{self.id}: reviewed is {self.reviewed!r}; it must be an ISO date such as 2026-11-20"
+            raise DeclarationError(text, "reviewed") from None
+
+    def _refuse_wrong_names(self) -> None:
+        names = [each.name for each in self.inputs]
+        outputs = [each.id for each in self.outputs]
+        if not outputs:
+            raise DeclarationError(f"{self.id}: there is no output", "outputs")
+        if twice := sorted({name for name in (*names, *outputs) if names.count(name) > 1 or outputs.count(name) > 1}):
+            raise DeclarationError(f"{self.id}: {', '.join(twice)} is declared twice", twice[0])
+        named = {each.output for each in self.bands} | {one for each in self.inputs for one in each.for_outputs}
+        if strange := sorted(named - set(outputs)):
+            raise DeclarationError(f"{self.id}: {', '.join(strange)} is named but is no output", strange[0])
+
+    def _refuse_unknown_features(self) -> None:
+        named = [each.feature for each in self.inputs if each.feature is not None]
+        named += [name for each in self.exclusions for name in each.features] + list(self.only_with)
+        for name in named:
+            if name not in FEATURES:
+                text = f"{self.id}: there is no feature {name!r} (fhir/mapping/features){_nearest(name, FEATURES)}"
+                raise DeclarationError(text, name)
+
+    def input(self, name: str) -> EquationInput:
+        """The input of that name; KeyError where there is none."""
+        return {each.name: each for each in self.inputs}[name]
+
+    def output(self, name: str | None = None) -> EquationOutput:
+        """The output of that id, the first one for None; KeyError where there is none."""
+        return self.outputs[0] if name is None else {each.id: each for each in self.outputs}[name]
+
+    def band(self, output: str, value: float, values: Values) -> tuple[BandTable, Band] | None:
+        """The band of a value and the table it is in; None where the output has no bands or none is for this person."""
+        for table in self.bands:
+            if table.output == output and (table.applies is None or table.applies(values)):
+                return table, [each for each in table.bands if each.is_reached(value)][-1]
+        return None
+
+
+def age(low: float, high: float) -> EquationInput:
+    """Age in years, as nearly every equation takes it."""
+    note = "completed years at the date of scoring, from Patient.birthDate"
+    return EquationInput(name="age", words="Age", unit="a", low=low, high=high, feature="age_years", note=note)
+
+
+def sex() -> EquationInput:
+    """Female or male."""
+    return EquationInput(name="sex", words="Sex", kind="choice", choices=SEXES, feature="sex_male", note=_SEX_NOTE)
+
+
+def measured(
+    name: str,
+    analyte: str,
+    low: float,
+    high: float,
+    *,
+    feature: str | None = None,
+    words: str | None = None,
+    note: str = "",
+) -> EquationInput:
+    """A laboratory value or vital sign, in the analyte's own unit."""
+    meaning = ANALYTES.get(analyte)
+    if meaning is None:
+        text = f"input {name!r}: there is no analyte {analyte!r} (fhir/terminology/analytes.py)"
+        raise DeclarationError(text + _nearest(analyte, ANALYTES), analyte)
+    return EquationInput(
+        name=name,
+        words=words or meaning.words,
+        unit=meaning.unit,
+        low=low,
+        high=high,
+        analyte=analyte,
+        feature=feature,
+        note=note,
+    )
+
+
+def yes_no(name: str, words: str, feature: str | None = None, note: str = "") -> EquationInput:
+    """A fact that is there or is not."""
+    return EquationInput(name=name, words=words, kind="yes-no", feature=feature, note=note)
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    """The end of a sentence that names the most similar known names; empty where none is similar."""
+    near = get_close_matches(name, known, n=3)
+    return f"; similar names are {', '.join(near)}" if near else ""
+
+
+def work_band(bands: tuple[Band, ...], total: str, values: Values) -> Working:
+    """The name of the band of the input `total`; the total is its own explanation."""
+    score = float(values[total])
+    band = [each for each in bands if each.is_reached(score)][-1]
+    return Working(band.id, "identity", 0.0, (Contribution(total, values[total], score),))
+
+
+def read_coefficients(name: str) -> Any:
+    """The document `<name>.json` beside the module of an equation; its member `source` says where it is from."""
+    return json.loads((files("models_onnx.equations.published") / f"{name}.json").read_bytes())

@@ -1,0 +1,95 @@
+"""LACE index, 2010: death or unplanned readmission within 30 days of discharge, 0 to 19 points."""
+
+from models_onnx.equations.arithmetic import Working, present, steps, work_points
+from models_onnx.equations.declaration import (
+    Band,
+    BandTable,
+    Equation,
+    EquationInput,
+    EquationOutput,
+    Exclusion,
+    Values,
+    yes_no,
+)
+
+ITEMS = (
+    # Whole days: a stay of one and a half days is one day.
+    steps("length_of_stay_days", 0, (1, 1), (2, 2), (3, 3), (4, 4), (7, 5), (14, 7)),
+    present("acute_admission", 3),
+    steps("charlson_lace", 0, (1, 1), (2, 2), (3, 3), (4, 5)),
+    steps("ed_visits_6m", 0, (1, 1), (2, 2), (3, 3), (4, 4)),
+)
+
+
+def work(values: Values, output: str) -> Working:  # noqa: ARG001 - there is one output
+    """The points."""
+    return work_points(ITEMS, values)
+
+
+EQUATION = Equation(
+    id="lace",
+    title="LACE index",
+    version="2010",
+    citation=(
+        "van Walraven C, Dhalla IA, Bell C, et al. Derivation and validation of an index to predict early death or "
+        "unplanned readmission after discharge from hospital to the community. CMAJ 2010;182:551-557"
+    ),
+    doi="10.1503/cmaj.091117",
+    published="2010-04-06",
+    inputs=(
+        EquationInput(
+            name="length_of_stay_days",
+            words="Days in hospital",
+            unit="d",
+            low=0,
+            feature="length_of_stay_days",
+            note="from the period of the index stay",
+        ),
+        yes_no("acute_admission", "Admitted as an emergency", "admitted_as_emergency"),
+        EquationInput(
+            name="charlson_lace",
+            words="Comorbidity points (Charlson as LACE weighs it)",
+            kind="whole",
+            low=0,
+            feature="charlson_lace",
+            note=(
+                "previous infarction, cerebrovascular, peripheral vascular, diabetes 1 each; heart failure, diabetes "
+                "with organ damage, chronic lung disease, mild liver or kidney disease, any tumour 2; dementia, "
+                "connective tissue disease 3; AIDS, moderate or severe liver or kidney disease 4; metastatic tumour 6"
+            ),
+        ),
+        EquationInput(
+            name="ed_visits_6m",
+            words="Emergency visits in the 6 months before",
+            kind="whole",
+            low=0,
+            feature="ed_visits_6m",
+            note="before the index admission; the index visit is not counted",
+        ),
+    ),
+    outputs=(EquationOutput(id="score", words="LACE points", kind="integer", low=0, high=19),),
+    population="adults discharged alive from medical or surgical wards to the community",
+    exclusions=(
+        Exclusion("discharge to a nursing facility or hospice"),
+        Exclusion("obstetric and psychiatric stays"),
+        Exclusion("died in hospital"),
+    ),
+    cautions=(
+        "Variants are in circulation: a modified LACE gives 6 points from 14 days on; another 1 point a day up to 7.",
+        "The Charlson weights are those of LACE, not of 1987.",
+        "Emergency visits need the whole history: the chart of one site counts too few.",
+    ),
+    reviewed="2026-11-20",
+    reference="a planned stay of under a day, no comorbidity, no emergency visit: 0 points",
+    work=work,
+    items=ITEMS,
+    bands=(
+        BandTable(
+            output="score",
+            bands=(Band("low", "low"), Band("moderate", "moderate", 5), Band("high", "high", 10)),
+            source="bands in common use with LACE (van Walraven 2010 gives the expected risk by point)",
+            verified="knowledge",
+            note="expected risk 2.0 % at 0 points, 43.7 % at 19 (abstract of the paper; c-statistic 0.684)",
+        ),
+    ),
+)

@@ -1,0 +1,146 @@
+"""An equation's inputs from a patient's record, each with its evidence, and the calculation on them.
+
+What the record was searched for and does not hold counts as no and is named: "not found in the chart". What could not
+be searched, and who is excluded, gives no value.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from itertools import product
+
+from fhir.mapping.features.catalog import FEATURES, features_named
+from fhir.mapping.features.feature import Feature, FeatureValue, FeatureVector, Missing
+from fhir.mapping.features.vector import map_features
+from fhir.record.record import PatientRecord
+from models_onnx.equations.arithmetic import Value
+from models_onnx.equations.calculate import EquationResult, calculate
+from models_onnx.equations.declaration import Equation, EquationInput
+from models_onnx.errors import EquationRefused
+
+
+@dataclass(frozen=True, slots=True)
+class RecordInputs:
+    """The inputs of one equation as one record has them.
+
+    `given` are the values by name; `evidence` where each was found; `missing` why an input has none; `not_found` the
+    yes-or-no inputs that were looked for and not found (they are given as no); `excluded` says who this is not for.
+    """
+
+    equation: Equation
+    given: Mapping[str, Value]
+    evidence: Mapping[str, FeatureValue]
+    missing: Mapping[str, Missing]
+    not_found: tuple[EquationInput, ...]
+    excluded: EquationRefused | None
+    vector: FeatureVector | None = None
+    """Everything that was read for it, as the record of a decision keeps it."""
+
+    def calculate(self, output: str | None = None) -> EquationResult:
+        """The result; EquationRefused where somebody is excluded, or an input is missing or out of range.
+
+        A missing input is refused with the reason the record gives: not recorded, too old, not usable.
+        """
+        if self.excluded is not None:
+            # A new one: an exception that is raised keeps the frames with the whole record, and this one is kept.
+            raise EquationRefused(self.excluded.reason, self.excluded.text, self.excluded.inputs)
+        wanted = self.equation.output(output).id
+        for item in self.equation.inputs:
+            if item.name in self.missing and item.is_needed_for(wanted):
+                text = f"{self.equation.title}: {self.missing[item.name].text}"
+                raise EquationRefused("input-missing", text, (item.name,))
+        return calculate(self.equation, self.given, output)
+
+    def could_reach(self, output: str, reaches: Callable[[EquationResult], bool]) -> bool:
+        """Whether the result could be one that `reaches`, whatever the missing inputs turn out to be.
+
+        Tried at both ends of the limits of each missing number: every equation here rises or falls along each input.
+        """
+        names = self.missing_inputs(output)
+        limits = [(self.equation.input(name).low, self.equation.input(name).high) for name in names]
+        known = [(low, high) for low, high in limits if low is not None and high is not None]
+        if len(known) < len(names):
+            return True
+        for ends in product(*known):
+            tried = replace(self, given={**self.given, **dict(zip(names, ends, strict=True))}, missing={})
+            try:
+                if reaches(tried.calculate(output)):
+                    return True
+            except EquationRefused:
+                continue
+        return False
+
+    def missing_inputs(self, output: str | None = None) -> tuple[str, ...]:
+        """The names of the inputs of this output that the record does not give."""
+        wanted = self.equation.output(output).id
+        return tuple(
+            item.name for item in self.equation.inputs if item.name in self.missing and item.is_needed_for(wanted)
+        )
+
+
+def features_of(*equations: Equation) -> tuple[Feature, ...]:
+    """Every feature that these equations read from a record: inputs and exclusions, each once."""
+    names = [item.feature for each in equations for item in each.inputs if item.feature is not None]
+    names += [name for each in equations for exclusion in each.exclusions for name in exclusion.features]
+    names += [name for each in equations for name in each.only_with]
+    return features_named(tuple(dict.fromkeys(names)))
+
+
+def inputs_from_record(
+    equation: Equation,
+    record: PatientRecord,
+    site: Mapping[str, Value] | None = None,
+    vector: FeatureVector | None = None,
+) -> RecordInputs:
+    """The inputs as the record has them; `site` gives those that are of the place, not of the patient.
+
+    `vector` holds at least the features of this equation, where they were read already.
+    """
+    vector = vector if vector is not None else map_features(record, features_of(equation))
+    found = {feature.name: each for feature, each in zip(vector.features, vector.evidence, strict=True)}
+    gaps = {each.feature.name: each for each in vector.missing}
+    given: dict[str, Value] = dict(site or {})
+    evidence: dict[str, FeatureValue] = {}
+    missing: dict[str, Missing] = {}
+    not_found: list[EquationInput] = []
+    for item in equation.inputs:
+        if item.name in given:
+            continue
+        known = found.get(item.feature or "")
+        if known is not None:
+            given[item.name], evidence[item.name] = _value(item, known), known
+            not_found += [item] if not known.found else []
+        elif item.feature in gaps:
+            missing[item.name] = gaps[item.feature]
+        elif item.kind == "yes-no":  # nothing in a record says it
+            given[item.name] = False
+            not_found.append(item)
+    return RecordInputs(equation, given, evidence, missing, tuple(not_found), _excluded(equation, found, gaps), vector)
+
+
+def _value(item: EquationInput, known: FeatureValue) -> Value:
+    if item.kind == "choice":  # sex is the only one that a record gives
+        return "male" if known.value else "female"
+    return bool(known.value) if item.kind == "yes-no" else known.value
+
+
+def _excluded(
+    equation: Equation, found: Mapping[str, FeatureValue | None], gaps: Mapping[str, Missing]
+) -> EquationRefused | None:
+    for exclusion in equation.exclusions:
+        for name in exclusion.features:
+            known = found.get(name)
+            if known is not None and known.value:
+                text = f"{equation.title}: not for {exclusion.words}; {FEATURES[name].words.lower()} is on record."
+                return EquationRefused("excluded", text, (name,))
+            if name in gaps:
+                text = f"{equation.title}: not for {exclusion.words}, and that cannot be told. {gaps[name].text}"
+                return EquationRefused("excluded", text, (name,))
+    return _not_for(equation, found)
+
+
+def _not_for(equation: Equation, found: Mapping[str, FeatureValue | None]) -> EquationRefused | None:
+    if not equation.only_with or any(known is not None and known.value for known in map(found.get, equation.only_with)):
+        return None
+    words = " or ".join(FEATURES[name].words.lower() for name in equation.only_with)
+    text = f"{equation.title}: for {equation.population}; {words} is not found in the chart."
+    return EquationRefused("outside-population", text, equation.only_with)

@@ -1,0 +1,216 @@
+"""The source attributes of 45 CFR 170.315(b)(11)(iv): 31 of a predictive, 13 of an evidence-based intervention.
+
+Nine of them say which demographic and social variables are used: race, ethnicity, language, sexual orientation, gender
+identity, sex, date of birth, social determinants, health status assessments, as in 45 CFR 170.213 (USCDI v3: data
+classes Patient Demographics, Social Determinants of Health, Health Status Assessments, to which smoking status
+belongs). For a model this is worked out from where its inputs are read.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+Kind = Literal["predictive", "evidence-based"]
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    """One attribute: `section.key` is its place in the card (a key may have two steps, `uses.race`)."""
+
+    number: str
+    cite: str
+    section: str
+    key: str
+    title: str
+    may_be_unavailable: bool = False
+
+    @property
+    def place(self) -> str:
+        """Where the card holds it, for example `purpose.users`."""
+        return f"{self.section}.{self.key}"
+
+
+# One row each: cite inside (b)(11)(iv)(B), place, title. "?" at the end of the cite: may be "not available".
+_PREDICTIVE = (
+    ("(1)(i)", "details.developer", "Developer, with name and contact"),
+    ("(1)(ii)", "details.funding", "Who paid for the technical implementation"),
+    ("(1)(iii)", "details.output_value", "The value that comes out"),
+    (
+        "(1)(iv)",
+        "details.output_kind",
+        "Kind of output: prediction, classification, recommendation, evaluation, analysis",
+    ),
+    ("(2)(i)", "purpose.intended_use", "Intended use"),
+    ("(2)(ii)", "purpose.population", "Intended patients"),
+    ("(2)(iii)", "purpose.users", "Intended users"),
+    ("(2)(iv)", "purpose.decision_role", "Role in the decision: informs, augments or replaces"),
+    ("(3)(i)", "cautions.out_of_scope", "Tasks, situations and patients it is not for"),
+    ("(3)(ii)", "cautions.known_risks", "Known risks, inappropriate settings and limits"),
+    ("(4)(i)", "development.criteria", "Who is in the training data and who was left out"),
+    ("(4)(ii)", "development.uses", "Use of the nine demographic and social variables as inputs"),
+    ("(4)(iii)", "development.representativeness", "Whom the training data stand for"),
+    ("(4)(iv)", "development.relevance", "How well the training data fit the place of use"),
+    ("(5)(i)", "fairness.approach", "How the output was made fair"),
+    ("(5)(ii)", "fairness.mitigation", "How bias is managed, reduced or removed"),
+    ("(6)(i)?", "external.source", "External validation: data and setting"),
+    ("(6)(ii)?", "external.party", "External validation: who did it"),
+    ("(6)(iii)?", "external.representativeness", "External validation: whom its data stand for"),
+    ("(6)(iv)?", "external.process", "External validation: how it was done"),
+    ("(7)(i)", "performance.internal_validity", "Validity on data of the same source"),
+    ("(7)(ii)", "performance.internal_fairness", "Fairness on data of the same source"),
+    ("(7)(iii)?", "performance.external_validity", "Validity on external data"),
+    ("(7)(iv)?", "performance.external_fairness", "Fairness on external data"),
+    ("(7)(v)?", "performance.outcome_evaluations", "Studies of its effect on outcomes"),
+    ("(8)(i)", "maintenance.validity_monitoring", "How and how often validity is watched"),
+    ("(8)(ii)?", "maintenance.local_validity", "Validity in local data"),
+    ("(8)(iii)", "maintenance.fairness_monitoring", "How and how often fairness is watched"),
+    ("(8)(iv)?", "maintenance.local_fairness", "Fairness in local data"),
+    ("(9)(i)?", "updates.process", "How and how often it is updated"),
+    ("(9)(ii)?", "updates.correction", "How fast performance is corrected when a risk is found"),
+)
+_EVIDENCE = (
+    ("evidence.citation", "Citation of the research or guideline"),
+    ("evidence.developer", "Who made the intervention from it"),
+    ("evidence.funding", "Who paid for the technical implementation"),
+    ("evidence.dates", "Release and revision dates"),
+    ("evidence.uses.race", "Use of race"),
+    ("evidence.uses.ethnicity", "Use of ethnicity"),
+    ("evidence.uses.language", "Use of language"),
+    ("evidence.uses.sexual_orientation", "Use of sexual orientation"),
+    ("evidence.uses.gender_identity", "Use of gender identity"),
+    ("evidence.uses.sex", "Use of sex"),
+    ("evidence.uses.date_of_birth", "Use of date of birth"),
+    ("evidence.uses.sdoh", "Use of social determinants of health"),
+    ("evidence.uses.health_status", "Use of health status assessments"),
+)
+
+
+def _attribute(number: str, cite: str, place: str, title: str) -> Attribute:
+    section, _, key = place.partition(".")
+    return Attribute(number, cite.rstrip("?"), section, key, title, cite.endswith("?"))
+
+
+PREDICTIVE: tuple[Attribute, ...] = tuple(
+    _attribute(str(number), f"(B){cite}", place, title) for number, (cite, place, title) in enumerate(_PREDICTIVE, 1)
+)
+EVIDENCE: tuple[Attribute, ...] = tuple(
+    _attribute(f"E{number}", f"(A)({number})", place, title) for number, (place, title) in enumerate(_EVIDENCE, 1)
+)
+ATTRIBUTES: dict[Kind, tuple[Attribute, ...]] = {"predictive": PREDICTIVE, "evidence-based": EVIDENCE}
+
+
+USED_VARIABLES: dict[str, str] = {
+    "race": "race",
+    "ethnicity": "ethnicity",
+    "language": "language",
+    "sexual_orientation": "sexual orientation",
+    "gender_identity": "gender identity",
+    "sex": "sex",
+    "date_of_birth": "date of birth",
+    "sdoh": "social determinants of health",
+    "health_status": "health status assessment",
+}
+
+# FHIR elements and US Core extensions, as the beginning of what an input is read from.
+_ELEMENTS = (
+    ("Patient.birthDate", "date_of_birth"),
+    ("Patient.gender", "sex"),
+    ("Patient.extension:us-core-birthsex", "sex"),
+    ("Patient.extension:us-core-sex", "sex"),
+    ("Patient.extension:us-core-race", "race"),
+    ("Patient.extension:us-core-ethnicity", "ethnicity"),
+    ("Patient.extension:us-core-genderIdentity", "gender_identity"),
+    ("Patient.communication", "language"),
+    ("Patient.address", "sdoh"),
+    ("Patient.maritalStatus", "sdoh"),
+    ("Coverage", "sdoh"),
+)
+# LOINC: codes that are such an assessment. Sources: US Core 6.1 (smoking status, sexual orientation, gender identity),
+# the PHQ and GAD panels, PRAPARE and the Hunger Vital Sign panel, self-rated health.
+_LOINC = {
+    "76690-7": "sexual_orientation",
+    "76691-5": "gender_identity",
+    "32624-9": "race",
+    "69490-1": "ethnicity",
+    "54899-0": "language",
+    "46098-0": "sex",
+    "76689-9": "sex",
+    "30525-0": "date_of_birth",
+    "21112-8": "date_of_birth",
+    "72166-2": "health_status",
+    "44261-6": "health_status",
+    "55758-7": "health_status",
+    "70274-6": "health_status",
+    "11323-3": "health_status",
+    "93025-5": "sdoh",
+    "88124-3": "sdoh",
+    "82589-3": "sdoh",
+    "63512-8": "sdoh",
+    "71802-3": "sdoh",
+}
+# What an input is called, for those whose source does not say it.
+_WORDS = (
+    ("ethnic", "ethnicity"),
+    ("hispanic", "ethnicity"),
+    ("race", "race"),
+    ("language", "language"),
+    ("sexual_orientation", "sexual_orientation"),
+    ("gender_identity", "gender_identity"),
+    ("payer", "sdoh"),
+    ("insurance", "sdoh"),
+    ("income", "sdoh"),
+    ("education", "sdoh"),
+    ("housing", "sdoh"),
+    ("deprivation", "sdoh"),
+    ("postal", "sdoh"),
+    ("zip_code", "sdoh"),
+    ("self_rated_health", "health_status"),
+    ("smok", "health_status"),
+    ("age_years", "date_of_birth"),
+    ("age_band", "date_of_birth"),
+    ("sex_male", "sex"),
+    ("sex_female", "sex"),
+)
+
+
+class ReadInput(Protocol):
+    """An input and where it is read from."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def words(self) -> str: ...
+    @property
+    def fhir(self) -> str: ...
+    @property
+    def loinc(self) -> Sequence[str]: ...
+
+
+def used_as(item: ReadInput) -> frozenset[str]:
+    """Which of the nine an input is; empty for most."""
+    return frozenset(
+        {element for start, element in _ELEMENTS if item.fhir.startswith(start)}
+        | {_LOINC[code] for code in item.loinc if code in _LOINC}
+        | {element for part, element in _WORDS if part in item.name.lower()}
+        | ({"date_of_birth"} if item.name in ("age", "birth_date") else set())
+        | ({"sex"} if item.name in ("sex", "gender") else set())
+    )
+
+
+def variables_used(features: Iterable[ReadInput]) -> dict[str, list[str]]:
+    """For each of the nine the names of the inputs that use it; an empty list where it is not used."""
+    found: dict[str, list[str]] = {name: [] for name in USED_VARIABLES}
+    for item in features:
+        for element in used_as(item):
+            found[element].append(item.name)
+    return found
+
+
+def variables_used_in_words(found: dict[str, list[str]]) -> str:
+    """One sentence on what is used and one on what is not."""
+    used = [f"{USED_VARIABLES[name]} (input {', '.join(inputs)})" for name, inputs in found.items() if inputs]
+    unused = [USED_VARIABLES[name] for name, inputs in found.items() if not inputs]
+    return (
+        f"Used as inputs: {'; '.join(used) if used else 'none of the nine'}. "
+        f"Not used: {', '.join(unused) if unused else 'none'}."
+    )

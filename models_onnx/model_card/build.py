@@ -1,0 +1,186 @@
+"""The card of a model: what can be computed from its manifest, and for the rest the words declared beside it.
+
+Declared words lie in `models_onnx/models/<id>.card.json` (a twin `extends` those of the model it is a twin of). What is
+the same for all models of this project is in `defaults.card.json` beside this module. A declared attribute that is also
+computed comes after the computed one, never in its place: a figure is not overwritten by a sentence.
+"""
+
+import json
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from models_onnx.artifact.manifest import Manifest
+from models_onnx.errors import CardIncomplete
+from models_onnx.model_card import figures
+from models_onnx.model_card.attributes import EVIDENCE, PREDICTIVE, variables_used, variables_used_in_words
+from models_onnx.model_card.schema import CARD_FORMAT, Card
+
+HOURS_PER_YEAR = 8766.0  # 365.25 days
+
+Words = dict[str, Any]
+
+
+def card_words(model_id: str, folder: Path | None = None) -> Words:
+    """The words that are declared beside the model, over the defaults of the project.
+
+    `folder` is that of declarations outside the package, which is looked into first.
+
+    Raises:
+        CardIncomplete: nothing is declared for this model, or it cannot be read.
+    """
+    own = _declared(model_id, folder)
+    if other := own.get("extends"):
+        own = merge_words(_declared(other, folder), own)
+    return merge_words(_defaults(), own)
+
+
+def _declared(model_id: str, folder: Path | None) -> Words:
+    name = f"{model_id}.card.json"
+    places = [*([folder / name] if folder is not None else []), Path(str(files("models_onnx") / "models" / name))]
+    for place in places:
+        if place.is_file():
+            return _read(place, name)
+    raise CardIncomplete(
+        f"{places[0].parent.name}/{name} is not there; the words of the card stand in it, as docs/models/card.md says"
+    )
+
+
+def _read(place: Path, name: str) -> Words:
+    try:
+        found = json.loads(place.read_text(encoding="utf-8"))
+    except ValueError as problem:
+        raise CardIncomplete(f"{name} is not JSON: {problem}") from problem
+    if not isinstance(found, dict):
+        raise CardIncomplete(f"{name} holds no object")
+    return found
+
+
+def merge_words(defaults: Words, own: Words) -> Words:
+    """The defaults, and over them the model's own words."""
+    return {part: {**defaults.get(part, {}), **own.get(part, {})} for part in ("attributes", "product")}
+
+
+def build_card(manifest: Manifest, words: Words, core_sha256: str) -> Card:
+    """The predictive card, whole or not; `card_problems` says what is missing."""
+    computed = _computed(manifest)
+    card: Card = {
+        "format": CARD_FORMAT,
+        "kind": "predictive",
+        "model": {
+            "id": manifest.id,
+            "version": manifest.version,
+            "title": manifest.title,
+            "core_sha256": core_sha256,
+        },
+    }
+    for attribute in PREDICTIVE:
+        value = _joined(computed.get(attribute.place), words["attributes"].get(attribute.place))
+        _place(card, attribute.place, value)
+    card["product"] = {**_product(manifest), **words["product"]}
+    return card
+
+
+def evidence_card(model: dict[str, str], words: dict[str, str], product: Words | None = None) -> Card:
+    """The card of an evidence-based intervention.
+
+    `model` has id, version and title, `words` one entry per attribute, by its place (`evidence.uses.race`).
+    """
+    card: Card = {"format": CARD_FORMAT, "kind": "evidence-based", "model": {**model}}
+    for attribute in EVIDENCE:
+        _place(card, attribute.place, {"words": words.get(attribute.place, ""), "from": "declared"})
+    common = _defaults()["product"]
+    card["product"] = {**{name: common[name] for name in ("section_1557", "statement", "security")}, **(product or {})}
+    return card
+
+
+def _place(card: Card, place: str, value: dict[str, Any]) -> None:
+    *steps, last = place.split(".")
+    part = card
+    for step in steps:
+        part = part.setdefault(step, {})
+    part[last] = value
+
+
+def _defaults() -> Words:
+    text = (files("models_onnx.model_card") / "defaults.card.json").read_text(encoding="utf-8")
+    found: Words = json.loads(text)
+    return found
+
+
+def _joined(computed: dict[str, Any] | None, declared: Any) -> dict[str, Any]:
+    if isinstance(declared, dict):
+        return {**declared}
+    if computed is None:
+        return {"words": declared or "", "from": "declared"}
+    if not declared:
+        return computed
+    return {**computed, "words": f"{computed['words']} {declared}", "from": "computed and declared"}
+
+
+def _computed(manifest: Manifest) -> dict[str, dict[str, Any]]:
+    found = variables_used(manifest.features)
+    return {
+        "details.output_value": _said(
+            f"The probability (0 to 1) that a person like this {manifest.outcome.words}; on a card as people in 100. "
+            f"Base rate in the reference cohort: {manifest.reference.events:,} of {manifest.reference.n:,} "
+            f"({manifest.reference.words}). {_threshold(manifest)}"
+        ),
+        "purpose.intended_use": _said(manifest.intended_use),
+        "purpose.population": _said(
+            f"{_capital(manifest.population.words)}. Outside it, under {manifest.population.age_low} years"
+            f"{_conditions(manifest)} and without the required inputs, there is no score and the reason is given.",
+            {
+                "age_low": manifest.population.age_low,
+                "exclude_conditions": list(manifest.population.exclude_conditions),
+            },
+        ),
+        "purpose.users": _said(f"{_capital(manifest.users)}; never patients."),
+        "purpose.decision_role": _said(f"{_capital(manifest.decision_role)}; the clinician decides."),
+        "cautions.out_of_scope": _said(f"Not for {'; not for '.join(manifest.not_for)}.", list(manifest.not_for)),
+        "cautions.known_risks": _said(" ".join(manifest.cautions), list(manifest.cautions)),
+        "development.criteria": _said(figures.cohort_in_words(manifest), figures.cohort(manifest)),
+        "development.uses": _said(variables_used_in_words(found), found),
+        "development.representativeness": _said(
+            figures.representation_in_words(manifest), figures.representation(manifest)
+        ),
+        "performance.internal_validity": _said(figures.validity_in_words(manifest), figures.validity(manifest)),
+        "performance.internal_fairness": _said(figures.fairness_in_words(manifest), figures.fairness(manifest)),
+    }
+
+
+def _said(words: str, found: Any = None) -> dict[str, Any]:
+    return {"words": words, "from": "computed"} | ({} if found is None else {"figures": found})
+
+
+def _threshold(manifest: Manifest) -> str:
+    row = manifest.thresholds.default
+    return (
+        f"A card by default for the top {100 * row.capacity:g} in 100 of the reference cohort (from "
+        f"{100 * row.probability:.0f} in 100); of those, {100 * row.ppv:.0f} in 100 had the outcome."
+    )
+
+
+def _conditions(manifest: Manifest) -> str:
+    conditions = manifest.population.exclude_conditions
+    return f", with {' or '.join(conditions)} on record" if conditions else ""
+
+
+def _capital(words: str) -> str:
+    return words[:1].upper() + words[1:]
+
+
+def _product(manifest: Manifest) -> Words:
+    return {
+        "horizon_hours": round(manifest.outcome.horizon_years * HOURS_PER_YEAR, 1),
+        "reference_cohort": f"{manifest.reference.words} ({manifest.reference.n:,} people)",
+        "training_data": {
+            "name": manifest.data.name,
+            "sha256": manifest.data.sha256,
+            "period": manifest.period.training,
+        },
+        "thresholds": [
+            {"capacity": row.capacity, "probability": row.probability, "ppv": row.ppv, "sensitivity": row.sensitivity}
+            for row in manifest.thresholds.table
+        ],
+    }

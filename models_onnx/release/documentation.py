@@ -1,0 +1,321 @@
+"""A model's page in docs/models, written from its manifest alone, so that the two cannot say different things."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from models_onnx.artifact.manifest import Manifest, ModelInput, RequiredInputs
+from models_onnx.serving.registry import ARTIFACTS
+
+_METRICS = {
+    "auroc": "AUROC",
+    "auprc": "AUPRC",
+    "brier": "Brier score",
+    "calibration_intercept": "Calibration intercept (in the large)",
+    "calibration_slope": "Calibration slope",
+    "observed_expected": "Observed / expected",
+    "c_index": "C-index over the follow-up",
+    "alert_rate": "Alert rate at the default threshold",
+    "ppv": "PPV at the default threshold",
+    "sensitivity": "Sensitivity at the default threshold",
+    "false_positive_rate": "False positive rate at the default threshold",
+}
+
+
+def model_page(manifest: Manifest, comparison: dict[str, Any] | None = None) -> str:
+    """The page as Markdown, with a final newline; with the report of `cds-hooks model compare` where there is one."""
+    sections = (
+        _head(manifest),
+        _use(manifest),
+        _data(manifest),
+        _inputs(manifest),
+        _figures(manifest),
+        *([_families(comparison)] if comparison is not None else []),
+        _groups(manifest),
+        _missing(manifest),
+        _bins(manifest),
+        _thresholds(manifest),
+        _file(manifest),
+    )
+    return "\n\n".join(sections) + "\n"
+
+
+def _head(manifest: Manifest) -> str:
+    source = f"models_onnx/artifacts/{manifest.id}/manifest.json"
+    return (
+        f"# {manifest.title}\n\n"
+        f"<!-- Written from {source}: cds-hooks model page {manifest.id}. Do not edit. -->\n\n"
+        f"`{manifest.id}` version {manifest.version}. The estimate says how many of 100 {manifest.row_words} like "
+        f"this {manifest.outcome.words}.{_twin(manifest)}"
+    )
+
+
+def _twin(manifest: Manifest) -> str:
+    if manifest.twin is None:
+        return ""
+    return f" Its twin [`{manifest.twin.id}`]({manifest.twin.id}.md) {manifest.twin.words}."
+
+
+def _use(manifest: Manifest) -> str:
+    return "\n".join(
+        (
+            "## What it is for, and for whom",
+            "",
+            f"{manifest.intended_use} It {manifest.decision_role}; the clinician decides.",
+            "",
+            f"- **Users**: {manifest.users}.",
+            f"- **Patients**: {manifest.population.words}.",
+            *(f"- **Not for** {use}." for use in manifest.not_for),
+            "",
+            "Known limits:",
+            "",
+            *(f"- {caution}" for caution in manifest.cautions),
+        )
+    )
+
+
+def _data(manifest: Manifest) -> str:
+    cohort, left = manifest.cohort, manifest.cohort.table_rows
+    rows = []
+    for step in cohort.exclusions:
+        left -= step.count
+        rows.append((step.words, f"{step.count:,}", f"{left:,}"))
+    return (
+        f"## What it was built from\n\n{cohort.words[0].upper()}{cohort.words[1:]} (`{manifest.data.name}`, "
+        f"{cohort.table_rows:,} {manifest.row_words}, {manifest.period.training}).\n\n"
+        + _table(("Left out", manifest.row_words, "remain"), rows)
+        + f"\n\n**{cohort.n:,} {manifest.row_words}, {cohort.events:,} of whom {manifest.outcome.words}.** "
+        f"{_capital(manifest.estimator)}{_recalibrated(manifest)}. The reference cohort, with which a card compares: "
+        f"{manifest.reference.words} ({manifest.reference.n:,} {manifest.row_words}, "
+        f"{manifest.reference.events:,} events)."
+    )
+
+
+def _recalibrated(manifest: Manifest) -> str:
+    if not _has_latest(manifest):
+        return ""
+    return f", then intercept and slope re-estimated, out of fold, on {manifest.period.recalibration}"
+
+
+def _has_latest(manifest: Manifest) -> bool:
+    """Whether the latest period is a part of the whole."""
+    return manifest.period.recalibration != manifest.period.training
+
+
+def _inputs(manifest: Manifest) -> str:
+    rows = [
+        (item.words, "code" if item.choices else item.unit, _range(item), _reference(item), _source(item))
+        for item in manifest.features
+    ]
+    return (
+        "## Inputs\n\n"
+        + _table(("Input", "unit (UCUM)", "trained range", "reference mean", "read from"), rows)
+        + f"\n\n{_required(manifest.required)} A missing input is named and contributes 0: it counts as the average of "
+        "the reference cohort. Outside the trained range there is no score, and the reason is said."
+    )
+
+
+def _reference(item: ModelInput) -> str:
+    return "" if item.choices else f"{item.reference_value:g}"
+
+
+def _range(item: ModelInput) -> str:
+    if item.choices:
+        return "; ".join(f"{place} {words}" for place, words in enumerate(item.choices))
+    beyond = "" if item.clip_high is None else f" (higher is scored as {item.clip_high:g})"
+    return f"{item.trained_low:g} to {item.trained_high:g}{beyond}"
+
+
+def _source(item: ModelInput) -> str:
+    return "LOINC " + ", ".join(item.loinc) if item.loinc else item.fhir
+
+
+def _required(required: RequiredInputs) -> str:
+    always = ", ".join(f"`{name}`" for name in required.always)
+    groups = [f"at least {g.at_least} of the {len(g.members)} {g.words}" for g in required.groups]
+    return f"Needed for a score: {'; '.join([always, *groups])}."
+
+
+def _figures(manifest: Manifest) -> str:
+    evaluation = manifest.evaluation
+    simple = evaluation["simple"]
+    blocks = {f"all ({manifest.period.training})": evaluation["all"]}
+    if _has_latest(manifest):
+        blocks[f"latest ({manifest.period.recalibration})"] = evaluation["latest"]
+    rows: list[tuple[str, ...]] = [
+        (f"{_capital(manifest.row_words)} (events)", *(_people(block) for block in blocks.values()))
+    ]
+    rows += [
+        (words, *(_figure(block[name]) if name in block else "" for block in blocks.values()))
+        for name, words in _METRICS.items()
+        if name in evaluation["all"]
+    ]
+    names = " and ".join(f"`{name}`" for name in simple["inputs"])
+    floors = [
+        (f["name"], f"{f['value']:.3f}", f["limit"], "yes" if f["passed"] else "**no**") for f in evaluation["floors"]
+    ]
+    return (
+        f"## Figures on people it was not trained on\n\n{evaluation['how']}\n\n"
+        + _table(("", *blocks), rows)
+        + f"\n\n**Gain**: {names} alone reach an AUROC of {_figure(simple['auroc'])}; the other inputs add "
+        f"{_figure(simple['gain'])}.\n\n" + _table(("Floor", "value", "limit", "holds"), floors)
+    )
+
+
+def read_comparison(name: str, folder: Path = ARTIFACTS) -> dict[str, Any] | None:
+    """The report of the comparison that lies beside the artifact; None where there is none."""
+    path = folder / name / "comparison.json"
+    if not path.is_file():
+        return None
+    found: dict[str, Any] = msgspec.json.decode(path.read_bytes())
+    return found
+
+
+def _families(comparison: dict[str, Any]) -> str:
+    rows = [
+        (
+            block["words"] + (" **(champion)**" if block["family"] == comparison["champion"] else ""),
+            _figure(block["auroc"]),
+            _figure(block["behind_the_best"]),
+            _figure(block["calibration_slope"], 2),
+            _figure(block["observed_expected"], 2),
+            f"{block['c_index']:.3f}" if "c_index" in block else "",
+        )
+        for block in comparison["families"]
+    ]
+    return (
+        f"## Why this family\n\nThe same inputs and folds, plain settings; {comparison['rule']} wins, for it can be "
+        f"read and explained (`cds-hooks model compare {comparison['id']}`, {comparison['n']:,} rows).\n\n"
+        + _table(("family", "AUROC", "behind the best", "slope", "O/E", "C-index"), rows)
+    )
+
+
+def _groups(manifest: Manifest) -> str:
+    rows = [
+        (
+            group["axis"] if first else "",
+            group["group"],
+            _people(group) + ("" if group["sufficient"] else ", insufficient"),
+            _figure(group["auroc"], 2),
+            _figure(group["observed_expected"], 2),
+            _figure(group["latest"]["observed_expected"], 2) if "latest" in group else "",
+            _figure(group["ppv"], 2),
+            _figure(group["sensitivity"], 2),
+        )
+        for first, group in _first_of_axis(manifest.evaluation["subgroups"])
+    ]
+    header = (
+        "",
+        "group",
+        f"{manifest.row_words} (events)",
+        "AUROC",
+        "O/E, all",
+        f"O/E, {manifest.period.recalibration}" if _has_latest(manifest) else "",
+        "PPV",
+        "sensitivity",
+    )
+    return (
+        "## Groups\n\n"
+        + _table(header, rows)
+        + "\n\nRace, ethnicity and payer are not inputs. Fewer than 100 events are marked insufficient: such a row "
+        "neither clears nor accuses the model. O/E below 1 means that it happened to fewer than predicted."
+    )
+
+
+def _missing(manifest: Manifest) -> str:
+    rows = [
+        (panel["words"], _figure(panel["auroc"]), _figure(panel["observed_expected"], 2))
+        for panel in manifest.evaluation["panels"]
+    ]
+    return (
+        f"## What missing inputs do\n\nThe same {manifest.row_words} ({manifest.period.recalibration}) with a panel "
+        "taken away:\n\n"
+        + _table(("", "AUROC", "O/E"), rows)
+        + "\n\nO/E above 1: without these values the estimate is too low on the whole."
+    )
+
+
+def _bins(manifest: Manifest) -> str:
+    rows = [
+        (
+            f"{100 * item.probability_low:.1f} %",
+            f"{item.percentile_low:g}",
+            f"{item.count:,} ({item.events})",
+            f"{100 * item.predicted:.1f} %",
+            f"{100 * item.rate:.1f} % ({100 * item.low:.1f} to {100 * item.high:.1f})",
+        )
+        for item in manifest.reference.bins
+    ]
+    return (
+        "## Predicted and observed\n\nThe reference cohort, each predicted without having been trained on; the range "
+        "is the Jeffreys interval that the card shows.\n\n"
+        + _table(
+            ("estimate from", "percentile from", f"{manifest.row_words} (events)", "mean estimate", "observed"), rows
+        )
+    )
+
+
+def _thresholds(manifest: Manifest) -> str:
+    rows = [
+        (
+            f"{100 * item.capacity:g} %" + (" (default)" if item.capacity == manifest.thresholds.capacity else ""),
+            f"{100 * item.probability:.1f} %",
+            f"{100 * item.alert_rate:.1f} %",
+            f"{100 * item.ppv:.1f} %",
+            f"{100 * item.sensitivity:.1f} %",
+            f"{item.number_needed_to_alert:.1f}",
+        )
+        for item in manifest.thresholds.table
+    ]
+    return "## Thresholds by capacity\n\n" + _table(
+        ("top share of the reference cohort", "estimate from", "alert rate", "PPV", "sensitivity", "alerts per event"),
+        rows,
+    )
+
+
+def _file(manifest: Manifest) -> str:
+    parity = manifest.parity
+    software = ", ".join(f"{name} {version}" for name, version in sorted(manifest.software.items()))
+    return (
+        "## The file\n\n"
+        f"`model.onnx`, {manifest.file.bytes:,} bytes, sha256 `{manifest.file.sha256}`; trained from data with sha256 "
+        f"`{manifest.data.sha256}`, seed {manifest.seed}, with {software}.\n\n"
+        f"Largest difference from what fitted it over {parity['rows']:,} rows ({parity['rows_with_missing']:,} with "
+        "missing values, and every knot and range edge with its float32 neighbours): "
+        f"probability {parity['probability']:.1e}, contributions {parity['contribution']:.1e}; "
+        f"base + contributions miss the margin by at most {parity['additivity']:.1e}{_second(parity)}. "
+        "Limit for each: 1e-05."
+    )
+
+
+def _second(parity: dict[str, Any]) -> str:
+    return f"; skl2onnx's conversion differs by {parity['skl2onnx']:.1e}" if "skl2onnx" in parity else ""
+
+
+def _capital(words: str) -> str:
+    return words[:1].upper() + words[1:]
+
+
+def _first_of_axis(groups: Sequence[dict[str, Any]]) -> Iterable[tuple[bool, dict[str, Any]]]:
+    axis = None
+    for group in groups:
+        yield group["axis"] != axis, group
+        axis = group["axis"]
+
+
+def _people(block: dict[str, Any]) -> str:
+    return f"{block['n']:,} ({block['events']:,})"
+
+
+def _figure(figure: dict[str, float | None], digits: int = 3) -> str:
+    value, low, high = (figure[name] for name in ("value", "low", "high"))
+    if value is None or low is None or high is None:
+        return "not computable"
+    return f"{value:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)

@@ -1,0 +1,113 @@
+"""Whether to score a person: population, enough inputs, values inside the trained range. Reads the manifest only."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models_onnx.artifact.manifest import Manifest, ModelInput, RequiredInputGroup
+from models_onnx.serving.runtime import Prediction
+
+
+@dataclass(frozen=True, slots=True)
+class NotScored:
+    """Why there is no score: a reason code, a sentence for the reader, and the inputs it is about."""
+
+    reason: str
+    text: str
+    features: tuple[str, ...] = ()
+
+
+UNKNOWN_AGE = "age-unknown"
+OUTSIDE_POPULATION = "outside-population"
+INPUT_MISSING = "input-missing"
+TOO_FEW_INPUTS = "too-few-inputs"
+OUT_OF_RANGE = "out-of-range"
+WHAT_IS_MISSING = (INPUT_MISSING, TOO_FEW_INPUTS)
+
+
+def not_in_population(manifest: Manifest, age_years: float | None) -> NotScored | None:
+    """Whether the age keeps the person out; None where it does not. Conditions are the caller's to look up."""
+    if age_years is None or np.isnan(age_years):
+        text = f"{manifest.title}: no score, because no usable date of birth is on record (year and month at least)."
+        return NotScored(UNKNOWN_AGE, text)
+    if age_years < manifest.population.age_low:
+        return NotScored(
+            OUTSIDE_POPULATION,
+            f"{manifest.title}: no score. It is for {manifest.population.words}; this person is {age_years:.0f}.",
+            ("age_years",),
+        )
+    return None
+
+
+def not_scored(manifest: Manifest, values: NDArray[np.float64]) -> NotScored | None:
+    """The first reason against a score for this vector (order of the manifest's features, NaN missing); None if fine.
+
+    In this order: an input that must be there, too few of a group, a value outside the trained range.
+    """
+    there = {item.name: not np.isnan(value) for item, value in zip(manifest.features, values, strict=True)}
+    return _missing(manifest, there) or _too_few(manifest, there) or _out_of_range(manifest, values)
+
+
+def twin_may_take_over(manifest: Manifest, refused: NotScored | None) -> bool:
+    """Whether the model is refused for what is missing, and has a twin that needs less."""
+    return refused is not None and manifest.twin is not None and refused.reason in WHAT_IS_MISSING
+
+
+def may_be_scored(manifest: Manifest, prediction: Prediction) -> bool:
+    """Whether `not_scored` has nothing against this prediction, by the masks that the model file gives with it."""
+    if prediction.out_of_range.any():
+        return False
+    missing = prediction.missing.tolist()
+    if not any(missing):
+        return True
+    absent = {item.name for item, gone in zip(manifest.features, missing, strict=True) if gone}
+    required = manifest.required
+    return absent.isdisjoint(required.always) and all(
+        len(group.members) - len(absent.intersection(group.members)) >= group.at_least for group in required.groups
+    )
+
+
+def out_of_range(feature: ModelInput, value: float) -> bool:
+    """Whether the value is outside what the model was trained on; compared in float32, as the model file does."""
+    x = np.float32(value)
+    above = feature.clip_high is None and x > np.float32(feature.trained_high)
+    return bool(x < np.float32(feature.trained_low) or above)
+
+
+def _missing(manifest: Manifest, there: dict[str, bool]) -> NotScored | None:
+    absent = [manifest.feature(name) for name in manifest.required.always if not there[name]]
+    if not absent:
+        return None
+    words = " and ".join(item.words.lower() for item in absent)
+    text = f"{manifest.title}: no score, because {words} must be known."
+    return NotScored(INPUT_MISSING, text, tuple(item.name for item in absent))
+
+
+def _too_few(manifest: Manifest, there: dict[str, bool]) -> NotScored | None:
+    for group in manifest.required.groups:
+        absent = tuple(name for name in group.members if not there[name])
+        if len(group.members) - len(absent) < group.at_least:
+            return NotScored(TOO_FEW_INPUTS, _too_few_text(manifest, group, absent), absent)
+    return None
+
+
+def _too_few_text(manifest: Manifest, group: RequiredInputGroup, absent: tuple[str, ...]) -> str:
+    names = ", ".join(manifest.feature(name).words for name in absent)
+    return (
+        f"{manifest.title}: no score. {len(group.members) - len(absent)} of the {len(group.members)} {group.words} are "
+        f"usable, at least {group.at_least} are needed. Missing: {names}."
+    )
+
+
+def _out_of_range(manifest: Manifest, values: NDArray[np.float64]) -> NotScored | None:
+    pairs = zip(manifest.features, values.tolist(), strict=True)
+    outside = [(item, value) for item, value in pairs if out_of_range(item, value)]
+    if not outside:
+        return None
+    named = "; ".join(
+        f"{item.words} {value:g} {item.unit} (built on {item.trained_low:g} to {item.trained_high:g})"
+        for item, value in outside
+    )
+    text = f"{manifest.title}: no score, outside the range the model was built on: {named}."
+    return NotScored(OUT_OF_RANGE, text, tuple(item.name for item, _ in outside))

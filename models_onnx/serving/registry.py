@@ -1,0 +1,111 @@
+"""Models and their versions, found by id, by version or by content address.
+
+One folder `<id>` under `models_onnx/artifacts`, or under a folder of one's own, is the model in use; other versions lie
+beside it as `<id>@<version>`. A reference is `id`, `id@version` or `id@` and the beginning of a release's digest.
+"""
+
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+from models_onnx.artifact.folder import MANIFEST, VERSION_SIGN, Artifact, load_artifact
+from models_onnx.artifact.keys import Keys
+from models_onnx.artifact.release_file import RELEASE, parse_release, reason_cards_withheld
+from models_onnx.errors import ArtifactRefused, ManifestRefused, NotReleased, UnknownModel
+from models_onnx.serving.runtime import Model
+
+# The wheel is installed unpacked, so the package's own files have a path.
+ARTIFACTS = Path(str(files("models_onnx") / "artifacts"))
+# Eight hexadecimal digits tell a few versions apart; fewer are more likely a slip than a reference.
+_SHORTEST_DIGEST = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One version of a model: where it lies, its content address and state; a draft has neither."""
+
+    id: str
+    version: str
+    folder: Path
+    digest: str = ""
+    state: str = "draft"
+
+
+def model_ids(folder: Path = ARTIFACTS) -> tuple[str, ...]:
+    """The ids there are, sorted; a folder without a manifest is none."""
+    if not folder.is_dir():
+        return ()
+    names = (path.parent.name for path in folder.glob(f"*/{MANIFEST}"))
+    return tuple(sorted(name for name in names if VERSION_SIGN not in name))
+
+
+def versions(model_id: str, folder: Path = ARTIFACTS) -> tuple[Version, ...]:
+    """Every version of that id, the one in use first; empty where there is none."""
+    own = folder / model_id
+    others = sorted(folder.glob(f"{model_id}{VERSION_SIGN}*"), reverse=True)
+    return tuple(_version(model_id, each) for each in (own, *others) if (each / MANIFEST).is_file())
+
+
+def find_version(reference: str, folder: Path = ARTIFACTS) -> Version:
+    """The version that a reference means.
+
+    Raises:
+        UnknownModel: there is none; the message lists those there are.
+    """
+    model_id, _, wanted = reference.partition(VERSION_SIGN)
+    known = versions(model_id, folder) if model_id in model_ids(folder) else ()
+    if not known:
+        raise UnknownModel(f"no artifact is called {model_id!r}; there are: {', '.join(model_ids(folder)) or 'none'}")
+    if not wanted:
+        return known[0]
+    wanted = wanted.removeprefix("sha256:")
+    meant = [each for each in known if wanted == each.version or _is_digest(wanted, each)]
+    if len(meant) != 1:
+        there = ", ".join(f"{each.version} ({each.digest[:12] or 'draft'})" for each in known)
+        raise UnknownModel(f"{model_id} has no version {wanted!r}; there are: {there}")
+    return meant[0]
+
+
+def load_model(name: str, folder: Path = ARTIFACTS, keys: Keys | None = None) -> Model:
+    """The model of that reference, checked and ready to predict.
+
+    Signatures must be by one of `keys` (default: `default_keys`). A draft, which nobody signed, is only loaded from
+    a folder of one's own: what the server finds by default is signed.
+
+    Raises:
+        UnknownModel: there is no model or version of that name; the message lists those there are.
+        ArtifactRefused: the files are not those that were signed, or must not be served.
+    """
+    return Model(_artifact(find_version(name, folder), folder, keys))
+
+
+def model_for_cards(name: str, least: str, folder: Path = ARTIFACTS, keys: Keys | None = None) -> Model:
+    """The same, refused with NotReleased where its state or a gate does not allow cards."""
+    found = find_version(name, folder)
+    artifact = _artifact(found, folder, keys, signed=True)
+    if artifact.release is None:
+        raise NotReleased(f"{name} is a draft")
+    if reason := reason_cards_withheld(artifact.release, least):
+        raise NotReleased(reason)
+    return Model(artifact)
+
+
+def _artifact(found: Version, folder: Path, keys: Keys | None, signed: bool = False) -> Artifact:
+    artifact = load_artifact(found.folder, keys, signed or folder == ARTIFACTS)
+    if artifact.manifest.id != found.id:
+        raise ManifestRefused(f"folder {found.folder.name} holds the manifest of {artifact.manifest.id!r}")
+    return artifact
+
+
+def _version(model_id: str, folder: Path) -> Version:
+    if (folder / RELEASE).is_file():
+        try:
+            release = parse_release(folder)
+        except ArtifactRefused:
+            return Version(model_id, "?", folder, state="unreadable")
+        return Version(model_id, release.version, folder, release.digest, release.state)
+    return Version(model_id, folder.name.partition(VERSION_SIGN)[2] or "draft", folder)
+
+
+def _is_digest(wanted: str, version: Version) -> bool:
+    return len(wanted) >= _SHORTEST_DIGEST and version.digest.startswith(wanted)

@@ -1,0 +1,199 @@
+"""One model, loaded once; one call, one `session.run`, probability and its exact explanation together."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+import onnxruntime
+from msgspec import Struct
+from numpy.typing import NDArray
+
+from models_onnx.artifact.folder import Artifact
+from models_onnx.artifact.manifest import Manifest, ModelInput
+from models_onnx.errors import ExplanationMismatch, ManifestRefused, WrongShape
+
+ADDITIVITY = 1e-5
+
+_OUTPUTS = [
+    "probability",
+    "margin",
+    "contributions",
+    "missing",
+    "out_of_range",
+    "percentile",
+    "observed_rate",
+    "observed_low",
+    "observed_high",
+    "observed_count",
+]
+# In files of the compiler of issue 4: the distance from what the reference cohort knows; with Cox, the horizons.
+_FAMILIAR = ["distance", "out_of_distribution"]
+_RISK = ["risk"]
+
+
+class Group(Struct, frozen=True):
+    """Inputs that are explained as one: a column of the contributions."""
+
+    name: str
+    members: tuple[str, ...]
+
+
+class Prediction(Struct, frozen=True, gc=False):
+    """What one call says.
+
+    margin = base + sum of contributions = link(probability). `percentile` is the share (0-100) of the reference cohort
+    with a lower margin, in steps of half a percent; `observed_rate` with its 95 % interval is what happened to the
+    `observed_count` people of the reference cohort in the same calibration bin, predicted without having been seen.
+    `out_of_distribution`: the values together are unlike the cohort's, `distance` being a multiple of its limit; both
+    are None where the file does not tell. `risk` is the probability at each of the model's `horizons`.
+    """
+
+    probability: float
+    margin: float
+    base: float
+    contributions: NDArray[np.float64]
+    missing: NDArray[np.bool_]
+    out_of_range: NDArray[np.bool_]
+    percentile: float
+    observed_rate: float
+    observed_low: float
+    observed_high: float
+    observed_count: int
+    distance: float | None = None
+    out_of_distribution: bool | None = None
+    risk: tuple[float, ...] = ()
+
+
+class Predictions(Struct, frozen=True):
+    """The same for many rows: every member of `Prediction` as an array, the contributions [N, F]."""
+
+    probability: NDArray[np.float64]
+    margin: NDArray[np.float64]
+    contributions: NDArray[np.float64]
+    missing: NDArray[np.bool_]
+    out_of_range: NDArray[np.bool_]
+    percentile: NDArray[np.float64]
+    observed_rate: NDArray[np.float64]
+    observed_low: NDArray[np.float64]
+    observed_high: NDArray[np.float64]
+    observed_count: NDArray[np.float64]
+    distance: NDArray[np.float32] | None = None
+    out_of_distribution: NDArray[np.bool_] | None = None
+    risk: NDArray[np.float64] | None = None
+
+
+class Model:
+    """A loaded artifact. Thread-safe: onnxruntime's run is, and nothing else is kept between calls.
+
+    `groups` says what the columns of the contributions are where they are not the inputs one by one; empty otherwise.
+    """
+
+    def __init__(self, artifact: Artifact) -> None:
+        self.artifact = artifact
+        self.manifest = artifact.manifest
+        self.features = tuple(item.name for item in artifact.manifest.features)
+        self._base = artifact.manifest.base
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        # From bytes, never from a path: what was hashed is what runs, and no other file can be reached.
+        self._session = onnxruntime.InferenceSession(artifact.content, options, providers=["CPUExecutionProvider"])
+        said = self._session.get_modelmeta().custom_metadata_map
+        _refuse_other_model(self._session, said, artifact.manifest)
+        self.groups = msgspec.json.decode(said["groups"], type=tuple[Group, ...]) if "groups" in said else ()
+        self.horizons = msgspec.json.decode(said.get("horizons", "[]"), type=tuple[float, ...])
+        there = {output.name for output in self._session.get_outputs()}
+        self._familiar, self._several = there.issuperset(_FAMILIAR), there.issuperset(_RISK)
+        self._outputs = [*_OUTPUTS, *(_FAMILIAR if self._familiar else ()), *(_RISK if self._several else ())]
+
+    def predict(self, values: NDArray[np.float64]) -> Prediction:
+        """The prediction for one vector in the order of `features`, NaN where missing.
+
+        WrongShape when it is not one value per feature; ExplanationMismatch when |margin - base - sum| is above
+        1e-5 * max(1, |margin|), which no file that passed the compiler should ever do.
+        """
+        if values.shape != (len(self.features),):
+            raise WrongShape(f"{self.manifest.id} takes {len(self.features)} values, got shape {values.shape}")
+        outputs = self._session.run(self._outputs, {"features": values.astype(np.float32).reshape(1, -1)})
+        probability, margin, contributions, missing, out, percentile, rate, low, high, count, *more = outputs
+        total = margin.item()
+        # Adding sixteen floats is faster than asking numpy to; the order of the sum is the same on every call.
+        if not abs(total - self._base - sum(contributions[0].tolist())) <= ADDITIVITY * max(1.0, abs(total)):
+            raise ExplanationMismatch(f"{self.manifest.id}: the contributions of this call do not add up to its margin")
+        return Prediction(
+            probability.item(),
+            total,
+            self._base,
+            contributions[0],
+            missing[0],
+            out[0],
+            percentile.item(),
+            rate.item(),
+            low.item(),
+            high.item(),
+            int(count.item()),
+            *self._further(more, 0),
+        )
+
+    def predict_each(self, vectors: Sequence[NDArray[np.float64]]) -> list[Prediction]:
+        """One prediction for each vector, in one run and with the same checks; equal to `predict` for each."""
+        found = self.predict_rows(np.array(vectors))
+        scalars = (found.probability, found.margin, found.percentile, found.observed_rate)
+        bounds = (found.observed_low, found.observed_high, found.observed_count)
+        columns = [column.tolist() for column in (*scalars, *bounds)]
+        more: list[Any] = [found.distance, found.out_of_distribution] if self._familiar else []
+        more += [found.risk] if self._several else []
+        return [
+            Prediction(
+                probability,
+                margin,
+                self._base,
+                found.contributions[row],
+                found.missing[row],
+                found.out_of_range[row],
+                percentile,
+                rate,
+                low,
+                high,
+                int(count),
+                *self._further(more, row),
+            )
+            for row, (probability, margin, percentile, rate, low, high, count) in enumerate(zip(*columns, strict=True))
+        ]
+
+    def predict_rows(self, values: NDArray[np.float64]) -> Predictions:
+        """The same for rows [N, F], in one run and with the same checks."""
+        if values.ndim != 2 or values.shape[1] != len(self.features):
+            raise WrongShape(f"{self.manifest.id} takes rows of {len(self.features)} values, got shape {values.shape}")
+        outputs = self._session.run(self._outputs, {"features": values.astype(np.float32)})
+        known = len(_OUTPUTS)
+        found = Predictions(*outputs[:known], **dict(zip(self._outputs[known:], outputs[known:], strict=True)))
+        gap = np.abs(found.margin - self._base - found.contributions.sum(axis=1))
+        if not (gap <= ADDITIVITY * np.maximum(1.0, np.abs(found.margin))).all():
+            raise ExplanationMismatch(f"{self.manifest.id}: the contributions of a row do not add up to its margin")
+        return found
+
+    def _further(self, more: Sequence[Any], row: int) -> tuple[float | None, bool | None, tuple[float, ...]]:
+        """Distance, whether it is beyond the limit, and risks by horizon, of one row; empty where there are none."""
+        familiar = (more[0][row].item(), more[1][row].item()) if self._familiar else (None, None)
+        return *familiar, tuple(more[-1][row].tolist()) if self._several else ()
+
+
+def _refuse_other_model(session: onnxruntime.InferenceSession, said: Mapping[str, str], manifest: Manifest) -> None:
+    """The manifest is not hashed: what decides a score (order, ranges, base) must be what the file itself says."""
+    if said.get("explained") == "false":
+        raise ManifestRefused(f"{manifest.id}: model.onnx was converted without an explanation; no card may show it")
+    dictionary = msgspec.json.decode(said.get("feature_dictionary", "[]"), type=tuple[ModelInput, ...])
+    pairs = (
+        ("id", said.get("model_id"), manifest.id),
+        ("version", said.get("model_version"), manifest.version),
+        ("base", said.get("base"), repr(manifest.base)),
+        ("features", dictionary, manifest.features),
+    )
+    for what, file, told in pairs:
+        if file != told:
+            raise ManifestRefused(f"{manifest.id}: manifest.json and model.onnx disagree about {what}; train again")
+    if absent := sorted(set(_OUTPUTS) - {output.name for output in session.get_outputs()}):
+        raise ManifestRefused(f"{manifest.id}: model.onnx does not explain itself, it lacks {', '.join(absent)}")

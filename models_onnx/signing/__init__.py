@@ -1,1 +1,0 @@
-"""Releases: which files belong together, in which state they are, and who signed that."""

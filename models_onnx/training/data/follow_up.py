@@ -1,0 +1,153 @@
+"""Outcomes of people followed for less than the horizon, and the rows that one fit sees.
+
+Labels come with weights, by which those who were followed speak for those like them who were not (IPCW).
+
+The chance of still being followed, G(t), is the Kaplan-Meier curve of leaving the study, by period. A person who died
+at t counts 1/G(t-) times, one who was followed through the horizon 1/G(horizon-) times, and one who left before it not
+at all: those who stayed stand for them (Robins and Rotnitzky 1992; Graf 1999 for the scores).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from models_onnx.errors import TrainingRefused
+from models_onnx.spec import InputSpec, OutcomeSpec
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What happened to each row: the outcome within the horizon, its weight, time in years and whether it ended so.
+
+    Without follow-up every weight is 1 and every time the horizon.
+    """
+
+    y: NDArray[np.int64]
+    weight: Array
+    years: Array
+    event: NDArray[np.bool_]
+
+
+def observe(outcome: OutcomeSpec, rows: pd.DataFrame, period: NDArray[np.bool_]) -> Observed:
+    """From the outcome's column or follow-up; censoring is estimated apart in each `period`.
+
+    TrainingRefused where a value is neither 0 nor 1, or a time is missing or below zero.
+    """
+    horizon = outcome.horizon_years
+    if outcome.follow_up is None:
+        y = _zero_one(outcome, rows)
+        return Observed(y, np.ones(len(y)), np.full(len(y), horizon), y == 1)
+    time = np.asarray(outcome.follow_up.time(rows), dtype=np.float64) / outcome.follow_up.per_year
+    event = np.asarray(outcome.follow_up.event(rows), dtype=np.float64)
+    if not (time >= 0).all() or not np.isin(event, (0.0, 1.0)).all():
+        raise TrainingRefused(f"{outcome.column}: each row needs a follow-up time from 0 on and an event of 0 or 1")
+    happened = event == 1.0
+    y = (happened & (time <= horizon + 1e-9)).astype(np.int64)
+    weight = np.zeros(len(y))
+    for part in (period, ~period):
+        if part.any():
+            weight[part] = _weights(time[part], happened[part], horizon)
+    return Observed(y, weight, np.minimum(time, horizon), y == 1)
+
+
+def _zero_one(outcome: OutcomeSpec, rows: pd.DataFrame) -> NDArray[np.int64]:
+    column = outcome.of(rows) if outcome.of is not None else rows[outcome.column]
+    values = np.asarray(column, dtype=np.float64)
+    if not np.isin(values, (0.0, 1.0)).all():
+        raise TrainingRefused(f"the outcome {outcome.column} must be 0 or 1 in each row that is trained on")
+    return values.astype(np.int64)
+
+
+def _weights(time: Array, happened: NDArray[np.bool_], horizon: float) -> Array:
+    """1 / G just before the event or the horizon; 0 for who left before either."""
+    times, place = np.unique(time, return_inverse=True)
+    at_risk = len(time) - np.concatenate([[0], np.cumsum(np.bincount(place))])[:-1]
+    left = np.bincount(place, weights=~happened, minlength=len(times))
+    died = np.bincount(place, weights=happened, minlength=len(times))
+    # Deaths come before departures at the same time, as in the Kaplan-Meier curve of survival.
+    staying = 1.0 - left / np.maximum(at_risk - died, 1.0)
+    before = np.concatenate([[1.0], np.cumprod(staying)])
+    end = np.searchsorted(times, horizon - 1e-9)
+    at_event, at_horizon = before[place], before[end] if end < len(before) else before[-1]
+    whole = time >= horizon - 1e-9
+    died_within = happened & (time <= horizon + 1e-9)
+    if (died_within & (at_event <= 0)).any() or (whole.any() and at_horizon <= 0):
+        raise TrainingRefused("nobody was followed through the horizon: its risk cannot be estimated")
+    return np.where(died_within, 1.0 / np.maximum(at_event, 1e-12), np.where(whole, 1.0 / at_horizon, 0.0))
+
+
+def c_index(margin: Array, observed: Observed, horizon: float) -> float:
+    """Harrell's C to the horizon: of pairs of whom one is known to have died first, how often that one ranks higher.
+
+    Ties count half; time is cut at the horizon. NaN where no pair can be compared.
+    """
+    order = np.argsort(observed.years, kind="stable")
+    years, event, score = observed.years[order], observed.event[order], margin[order]
+    rank = np.unique(score, return_inverse=True)[1]
+    tree = _Counts(int(rank.max()) + 1 if len(rank) else 0)
+    concordant = comparable = 0.0
+    stop = len(years)
+    for time in np.unique(years)[::-1]:
+        start = int(np.searchsorted(years, time))
+        here = slice(start, stop)
+        deaths = rank[here][event[here]]
+        # Who left, or lived on, at the time of a death outlived it; two deaths at one time are not compared.
+        for place in rank[here][~event[here]]:
+            tree.add(int(place))
+        for place in deaths if time <= horizon else ():
+            below, equal = tree.below(int(place)), tree.at(int(place))
+            concordant += below + 0.5 * equal
+            comparable += tree.total
+        for place in deaths:
+            tree.add(int(place))
+        stop = start
+    return concordant / comparable if comparable else float("nan")
+
+
+class _Counts:
+    """How many are below a rank, in logarithmic time (Fenwick's tree)."""
+
+    def __init__(self, size: int) -> None:
+        self._tree, self._own, self.total = [0] * (size + 1), [0] * size, 0
+
+    def add(self, rank: int) -> None:
+        self._own[rank] += 1
+        self.total += 1
+        place = rank + 1
+        while place < len(self._tree):
+            self._tree[place] += 1
+            place += place & -place
+
+    def below(self, rank: int) -> int:
+        count, place = 0, rank
+        while place:
+            count += self._tree[place]
+            place -= place & -place
+        return count
+
+    def at(self, rank: int) -> int:
+        return self._own[rank]
+
+
+@dataclass(frozen=True, slots=True)
+class FittingRows:
+    """Inputs X [n, F] of `inputs`, what was observed, and the `reference` rows with whom contributions compare."""
+
+    inputs: tuple[InputSpec, ...]
+    X: Array
+    observed: Observed
+    reference: NDArray[np.bool_]
+
+    @property
+    def weight(self) -> Array:
+        """How many people each row speaks for."""
+        return self.observed.weight
+
+    @property
+    def knots(self) -> list[tuple[float, ...] | None]:
+        """Declared knots of each input."""
+        return [item.knots for item in self.inputs]

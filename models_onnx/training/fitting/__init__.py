@@ -1,0 +1,1 @@
+"""Fits the families of models that can be declared in a specification."""

@@ -1,0 +1,128 @@
+"""Follows a guide of docs/adding as a reader would, in a temporary copy of the repository.
+
+What a guide consists of:
+
+- A fenced block with a path after its language (`python cds_hooks/services/x.py`): the file is written.
+- A `console` block: each line with `$ ` is run, and the lines after it are in its output, in this order. A line of a
+  console block that is `…` stands for anything. The exit code is 0 unless the last line says `(exit code N)`.
+- A `diff` block: in the file that was written last, the line with `-` becomes the line with `+`. The console block that
+  follows shows what the mistake leads to; then the file is as before.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from importlib.util import cache_from_source
+from pathlib import Path
+
+from tests.conftest import ROOT
+
+_BLOCK = re.compile(r"^```(?P<language>\w+)(?: (?P<path>\S+))?\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
+_EXIT = re.compile(r"\(exit code (\d+)\)")
+_COPIED = ("cds_hooks", "cards", "models_onnx", "fhir", "tests", "docs", "pyproject.toml", "README.md")
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One block of a guide."""
+
+    language: str
+    path: str | None
+    body: str
+
+
+def steps_of(page: Path) -> list[Step]:
+    """The blocks that are followed, in their order."""
+    found = [Step(each["language"], each["path"], each["body"]) for each in _BLOCK.finditer(page.read_text())]
+    return [step for step in found if step.path or step.language in ("console", "diff")]
+
+
+def follow(page: Path, folder: Path) -> list[str]:
+    """Does what the page says in a copy of the repository in `folder`; the commands that were run.
+
+    Raises AssertionError with the command where its output is not what the page shows.
+    """
+    copy = _copy(folder)
+    written: Path | None = None
+    undo: str | None = None
+    commands: list[str] = []
+    for step in steps_of(page):
+        if step.path:
+            written = copy / step.path
+            written.parent.mkdir(parents=True, exist_ok=True)
+            _write(written, step.body)
+        elif step.language == "diff":
+            assert written is not None, "a mistake is made in a file that the guide has written"
+            undo = written.read_text()
+            _write(written, _changed(undo, step.body))
+        else:
+            commands += _run(step.body, copy)
+            if written is not None and undo is not None:
+                _write(written, undo)
+                undo = None
+    assert commands, "the guide runs no command"
+    return commands
+
+
+def _write(path: Path, text: str) -> None:
+    """Writes the file and forgets what Python compiled from it.
+
+    Compiled files are compared by size and whole seconds: a change of one letter in the same second would not be seen.
+    """
+    path.write_text(text)
+    Path(cache_from_source(str(path))).unlink(missing_ok=True)
+
+
+def _copy(folder: Path) -> Path:
+    """A copy whose files can be changed without changing the originals; nothing that was made by running is in it."""
+    for name in _COPIED:
+        source, target = ROOT / name, folder / name
+        if source.is_dir():
+            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", "var", "*.pyc"))
+        else:
+            shutil.copy(source, target)
+    return folder
+
+
+def _changed(text: str, diff: str) -> str:
+    old, new = ([line[1:] for line in diff.splitlines() if line.startswith(sign)] for sign in "-+")
+    before, after = "\n".join(old), "\n".join(new)
+    assert text.count(before) == 1, f"the guide changes a line that is not in the file once: {before}"
+    return text.replace(before, after)
+
+
+def _run(body: str, copy: Path) -> list[str]:
+    commands: list[str] = []
+    for part in re.split(r"^\$ ", body, flags=re.MULTILINE)[1:]:
+        command, *expected = part.splitlines()
+        commands.append(command)
+        _check(command, [line for line in expected if line.strip()], copy)
+    return commands
+
+
+def _check(command: str, expected: list[str], copy: Path) -> None:
+    words = command.replace(".venv/bin/python", sys.executable).split()
+    if words[0] == ".venv/bin/cds-hooks":
+        words = [sys.executable, "-m", "cds_hooks", *words[1:]]
+    # 200 columns, so that no line of a table is broken
+    environment = os.environ | {"PYTHONPATH": str(copy), "COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb"}
+    done = subprocess.run(words, cwd=copy, env=environment, capture_output=True, text=True, timeout=300)
+    printed = done.stdout + done.stderr
+    status = _EXIT.search(expected[-1]) if expected else None
+    assert done.returncode == (int(status[1]) if status else 0), f"$ {command}\n{printed}"
+    lines = expected[:-1] if status else expected
+    at = 0
+    for line in lines:
+        if line.strip() == "…":
+            continue
+        found = _flat(printed).find(_flat(line), at)
+        assert found >= 0, f"$ {command}\nhas not printed {line!r}:\n{printed}"
+        at = found
+
+
+def _flat(text: str) -> str:
+    """Without the frames of tables and the widths of columns, which depend on what else is in them."""
+    return re.sub(r"[\s│┃┏┓┗┛━─┡┩└┘┴┬├┤╇]+", " ", text).strip()

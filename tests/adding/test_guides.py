@@ -1,0 +1,13 @@
+"""The guides whose steps are marked as `guide.py` says do what they say, mistakes and their errors included."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.adding.guide import follow
+from tests.conftest import ROOT
+
+
+@pytest.mark.parametrize("name", ["service", "dialect", "equation", "model", "rule"])
+def test_the_guide_can_be_followed(name: str, tmp_path: Path) -> None:
+    assert follow(ROOT / "docs" / "adding" / f"{name}.md", tmp_path)

@@ -1,0 +1,72 @@
+"""The answers corpus: what is compared is what a client sees, and what differs from run to run is left out."""
+
+import json
+from dataclasses import replace
+
+from benchmarks.answers.comparison import compare, report
+from benchmarks.answers.damage import damaged_prefetches
+from benchmarks.answers.exchange import Answer, normalised
+
+SENT = "0a0a0a0a-1111-2222-3333-444444444444"
+MADE = "9b9b9b9b-1111-2222-3333-444444444444"
+ANSWER = Answer("sample: one", "sample", "order-safety", [200], [{"cards": [{"summary": "A dose is too high"}]}])
+
+
+def test_a_normalised_answer_keeps_the_ids_of_the_request_and_loses_those_that_the_server_made() -> None:
+    answer = {
+        "cards": [{"uuid": MADE, "summary": f"Encounter/{SENT}", "links": [{"url": f"http://here:1/explain/{MADE}"}]}],
+        "extension": {"org.cds-hooks-onnx": {"decision": MADE, "timings": {"decode": 0.1}}},
+    }
+    assert normalised(answer, json.dumps({"encounter": SENT}), "http://here:1") == {
+        "cards": [{"uuid": "<id>", "summary": f"Encounter/{SENT}", "links": [{"url": "<server>/explain/<id>"}]}],
+        "extension": {"org.cds-hooks-onnx": {"decision": "<id>"}},
+    }
+
+
+def test_equal_answers_have_no_difference() -> None:
+    assert not compare([ANSWER], [ANSWER]).differences
+
+
+def test_a_changed_word_is_shown_with_its_place_and_the_words_around_it() -> None:
+    (found,) = compare([ANSWER], [_saying("A dose is too low")]).differences
+    assert (found.place, found.old, found.new) == ("cards[0].summary", "too high", "too low")
+
+
+def test_a_status_and_a_card_more_are_differences() -> None:
+    changed = replace(_saying("A dose is too high", "Another"), statuses=[412])
+    assert [each.place for each in compare([ANSWER], [changed]).differences] == ["status", "cards[1]"]
+
+
+def test_cards_in_another_order_are_one_difference() -> None:
+    (found,) = compare([_saying("one", "two")], [_saying("two", "one")]).differences
+    assert (found.place, found.old, found.new) == ("cards (order)", "one | two", "two | one")
+
+
+def test_the_report_counts_like_changes_once_and_names_a_call() -> None:
+    old = [ANSWER, replace(ANSWER, id="sample: two")]
+    new = [replace(_saying("A dose is too low"), id=answer.id) for answer in old]
+    lines = "\n".join(report(compare(old, new), examples=5))
+    assert "2 calls compared, 2 answered differently" in lines
+    assert "2 × such as sample: one" in lines
+
+
+def test_a_call_that_only_one_side_answered_is_named_and_not_compared() -> None:
+    result = compare([ANSWER, replace(ANSWER, id="sample: two")], [ANSWER])
+    assert (result.compared, result.only_old, result.differences) == (1, ["sample: two"], [])
+
+
+def test_damage_leaves_the_request_itself_as_it_was() -> None:
+    lab = {"resourceType": "Observation", "status": "final", "valueQuantity": {"value": 1.2, "unit": "mg/dL"}}
+    prefetch = {
+        "patient": {"resourceType": "Patient"},
+        "labs": {"resourceType": "Bundle", "entry": [{"resource": lab}]},
+    }
+    before = json.dumps(prefetch)
+    damaged = dict(damaged_prefetches(prefetch))
+    assert json.dumps(prefetch) == before
+    assert len({json.dumps(each) for each in damaged.values()}) > len(damaged) / 2
+    assert damaged["labs null"]["labs"] is None
+
+
+def _saying(*summaries: str) -> Answer:
+    return replace(ANSWER, bodies=[{"cards": [{"summary": summary} for summary in summaries]}])

@@ -1,0 +1,22 @@
+"""What is worse than n log n is seen as such."""
+
+import pytest
+
+from benchmarks.growth import exponent
+
+COUNTS = (10, 100, 1000, 5000)
+
+
+@pytest.mark.parametrize("power", [1.0, 2.0])
+def test_the_exponent_of_a_power_is_found_beside_a_fixed_cost(power: float) -> None:
+    found = exponent({count: 3.0 + 0.01 * count**power for count in COUNTS})
+    assert found == pytest.approx(power, abs=0.02)
+
+
+def test_a_growth_too_small_to_be_seen_has_no_exponent() -> None:
+    assert exponent({count: 3.0 + 0.0001 * count for count in COUNTS}) is None
+
+
+def test_a_series_that_ended_early_is_judged_by_what_there_is() -> None:
+    assert exponent({10: 5.0, 100: 100.0, 1000: 9000.0}) == pytest.approx(1.97, abs=0.05)
+    assert exponent({10: 5.0, 100: 100.0}) is None

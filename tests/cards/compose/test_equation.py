@@ -1,0 +1,58 @@
+"""The card of a published equation: never of one that must not be shown, and the tests that can be ordered."""
+
+import pytest
+
+from cards.card import CardError
+from cards.codings import TOPICS
+from cards.compose.equation import CardIdentity, EquationCardContent, missing_card, people_in_100
+from cards.new_orders import LIPIDS, TESTS, order_of_test, orderable_test_for
+from models_onnx.equations.calculate import calculate
+from models_onnx.equations.catalogue import find_equations, get_equation
+
+NAMING = CardIdentity(
+    "uuid", lambda number: f"suggestion-{number}", "https://cds.example/explain/1", "https://cds.example/e"
+)
+SAID = EquationCardContent(summary="Something is missing.", opening="It is.", topic=TOPICS["statin"])
+
+
+@pytest.mark.parametrize("name", ["news2", "pooled_cohort"])
+def test_an_equation_that_must_not_be_shown_gets_no_card(name: str) -> None:
+    equation = find_equations()[name]
+    with pytest.raises(CardError, match="never shown"):
+        missing_card(equation, equation.outputs[0].id, SAID, NAMING, ["age"])
+
+
+@pytest.mark.parametrize(
+    ("lacking", "loinc"),
+    [
+        (["total_cholesterol", "hdl_cholesterol"], "57698-3"),
+        (["uacr"], "9318-7"),
+        (["ast"], "24325-3"),
+        (["uacr", "egfr"], None),
+        (["sbp"], None),
+        ([], None),
+    ],
+)
+def test_one_test_answers_everything_or_none_is_offered(lacking: list[str], loinc: str | None) -> None:
+    test = orderable_test_for(lacking)
+    assert (test.loinc if test else None) == loinc
+
+
+def test_every_input_that_a_test_answers_is_one_of_an_equation() -> None:
+    known = {item.name for equation in find_equations().values() for item in equation.inputs}
+    assert set().union(*(test.inputs for test in TESTS)) <= known
+
+
+def test_the_order_of_a_test_carries_its_code() -> None:
+    drafted = order_of_test(LIPIDS, "p1", "2026-11-20")
+    assert drafted["code"]["coding"] == [{"system": "http://loinc.org", "code": "57698-3", "display": "Lipid panel"}]
+    assert (drafted["status"], drafted["intent"]) == ("draft", "order")
+
+
+@pytest.mark.parametrize("systolic", range(140, 165))
+def test_people_in_100_are_never_in_a_band_that_is_not_reached(systolic: int) -> None:
+    given = {"age": 60, "sex": "male", "total_cholesterol": 220, "hdl_cholesterol": 40, "sbp": systolic, "bmi": 28}
+    yes_no = {"diabetes": False, "current_smoker": True, "bp_medication": False, "statin": False}
+    result = calculate(get_equation("prevent_base"), {**given, **yes_no, "egfr": 86}, "ascvd|10y")
+    assert result.band is not None
+    assert (people_in_100(result) >= 10) == (result.band.id == "high")

@@ -1,0 +1,173 @@
+"""Three answers: unknown never fires, and is only as contagious as it must be."""
+
+from datetime import datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+
+from cards.rules.conditions.condition import flag
+from cards.rules.conditions.vocabulary import common_vocabulary
+from cards.rules.engine.family import rule_families
+from cards.rules.language.rule import RuleError
+from cards.rules.patient.context import RuleContext
+from cards.rules.patient.session import PatientSession
+from tests.cards.rules.patients import draft_of, drafts_of, record_of
+
+Json = dict[str, Any]
+
+TRUE: Json = {"always": True}
+FALSE: Json = {"never": True}
+UNKNOWN: Json = {"weight_kg": {"gt": 0}}
+ANSWERS: dict[bool | None, Json] = {True: TRUE, False: FALSE, None: UNKNOWN}
+
+
+def context(patient: Json, draft: Json, as_of: datetime) -> RuleContext:
+    session = PatientSession(record_of(patient, as_of), drafts_of(draft_of(draft)))
+    drafted = session.drafted[0]
+    return RuleContext(session, drafted, drafted.medication.ingredients[0])
+
+
+@pytest.fixture
+def nobody(as_of: datetime) -> RuleContext:
+    """A patient of whom nothing is known, and a draft without a dose."""
+    return context({"age": None, "sex": None}, {"drug": "861007"}, as_of)
+
+
+@given(st.lists(st.sampled_from([True, False, None]), min_size=1, max_size=5), st.integers(1, 5))
+def test_logic_says_what_holds_whatever_the_unknown_parts_are(answers: list[bool | None], n: int) -> None:
+    when = datetime.fromisoformat("2026-11-20T09:00:00+00:00")
+    who = context({"age": None, "sex": None}, {"drug": "861007"}, when)
+    parts = [ANSWERS[answer] for answer in answers]
+    worlds = [[]]  # type: ignore[var-annotated]  # every way in which the unknown parts could turn out
+    for answer in answers:
+        worlds = [[*world, each] for world in worlds for each in ([answer] if answer is not None else [True, False])]
+
+    def settled(outcomes: set[bool]) -> bool | None:
+        return outcomes.pop() if len(outcomes) == 1 else None
+
+    assert common_vocabulary().compile({"all": parts}).test(who) == settled({all(world) for world in worlds})
+    assert common_vocabulary().compile({"any": parts}).test(who) == settled({any(world) for world in worlds})
+    at_least: Json = {"count_at_least": {"n": n, "of": parts}}
+    less: Json = {"count_less_than": {"n": n, "of": parts}}
+    assert common_vocabulary().compile(at_least).test(who) == settled({sum(world) >= n for world in worlds})
+    assert common_vocabulary().compile(less).test(who) == settled({sum(world) < n for world in worlds})
+    assert common_vocabulary().compile({"not": at_least}).test(who) == common_vocabulary().compile(less).test(who)
+
+
+ASKED: list[Json] = [
+    {"age_years": {"ge": 1}},
+    {"weight_kg": {"ge": 1}},
+    {"daily_dose_mg": {"gt": 0}},
+    {"times_per_day": {"gt": 0}},
+    {"duration_days": {"gt": 0}},
+    {"gestation_weeks": {"ge": 0}},
+    {"sex": "female"},
+    {"lab": "creatinine", "ge": 0},
+    {"derived": "egfr_best", "ge": 0},
+    {"derived": "crcl_cockcroft_gault", "weight": "actual", "lt": 1000},
+]
+
+
+@pytest.mark.parametrize("spec", ASKED)
+def test_what_is_not_known_is_neither_true_nor_false(spec: Json, nobody: RuleContext) -> None:
+    predicate = common_vocabulary().compile(spec)
+    assert predicate.test(nobody) is None
+    assert common_vocabulary().compile({"not": spec}).test(nobody) is None
+    assert predicate.facts(nobody) == []
+
+
+KNOWN: list[tuple[Json, Json, bool]] = [
+    ({"age_years": {"ge": 60}}, {}, True),
+    ({"age_years": {"gt": 60}}, {}, False),
+    ({"sex": "male"}, {}, True),
+    ({"weight_kg": {"le": 60}}, {"labs": [["body_weight", 60]]}, True),
+    ({"weight_kg": {"le": 60}}, {"labs": [["body_weight", 60, 5000]]}, True),
+    ({"weight_kg": {"le": 60}}, {"age": 10, "labs": [["body_weight", 30, 90]]}, True),
+    ({"condition_any": ["hf", "afib"]}, {"conditions": ["afib"]}, True),
+    ({"condition_any": ["hf"]}, {"conditions": ["afib"]}, False),
+    ({"lab_missing": "creatinine", "max_age_days": 30}, {"labs": [["creatinine", 1, 31]]}, True),
+    ({"lab_missing": "creatinine", "max_age_days": 30}, {"labs": [["creatinine", 1, 30]]}, False),
+    ({"active": {"classes": ["nsaid"]}}, {"active": ["198014"]}, True),
+    ({"active": {"classes": ["nsaid"], "systemic": True}}, {"active": ["855633"]}, False),
+    ({"active": {"classes": ["nsaid"], "exclude_classes": ["beers_avoid_75_nsaid"]}}, {"active": ["198014"]}, False),
+    ({"draft": {"ingredients": [{"rxcui": "6809", "name": "metformin"}], "dose_form_any": ["tablet"]}}, {}, True),
+    ({"draft": {"ingredients": [{"rxcui": "6809", "name": "metformin"}], "dose_form_any": ["capsule"]}}, {}, False),
+    ({"new_start": True}, {}, True),
+    ({"new_start": False}, {"active": ["861007"]}, True),
+    ({"daily_dose_mg": {"gt": 999, "lt": 1001}}, {}, True),
+    ({"times_per_day": {"ge": 2}}, {}, True),
+    ({"duration_days": {"gt": 7}}, {}, False),
+    ({"single_dose": True}, {}, False),
+    ({"allergy": {"match": "class", "class": "penicillin"}}, {"allergies": ["amoxicillin"]}, True),
+    ({"allergy": {"match": "class", "class": "penicillin"}}, {"allergies": ["peanut"]}, False),
+    ({"kidney_value_wanted": True}, {}, True),
+    ({"kidney_value_wanted": True}, {"age": 12}, False),
+]
+
+
+@pytest.mark.parametrize(("spec", "patient", "answer"), KNOWN)
+def test_a_known_fact_is_true_or_false(spec: Json, patient: Json, answer: bool, as_of: datetime) -> None:
+    draft = {"drug": "861007", "dose": "1 tablet", "times": 2, "days": 7}
+    assert common_vocabulary().compile(spec).test(context(patient, draft, as_of)) is answer
+
+
+def test_a_childs_weight_of_the_year_before_is_not_known(as_of: datetime) -> None:
+    child = context({"age": 10, "labs": [["body_weight", 30, 91]]}, {"drug": "861007"}, as_of)
+    assert common_vocabulary().compile({"weight_kg": {"gt": 0}}).test(child) is None
+
+
+def test_a_combination_is_dosed_by_the_ingredient_the_rule_is_about(as_of: datetime) -> None:
+    drug = "glipizide 5 MG / metformin hydrochloride 500 MG Oral Tablet"
+    session = PatientSession(record_of({}, as_of), drafts_of(draft_of({"drug": drug, "dose": "2 tablet", "times": 2})))
+    (drafted,) = session.drafted
+    doses = {one.name: RuleContext(session, drafted, one).daily_dose_mg for one in drafted.medication.ingredients}
+    assert doses == {"glipizide": 20.0, "metformin": 2000.0}
+
+
+BROKEN: list[Any] = [
+    {},
+    [],
+    {"sometimes": True},
+    {"all": []},
+    {"all": {}},
+    {"all": [TRUE], "any": [TRUE]},
+    {"age_years": {}},
+    {"age_years": {"equals": 4}},
+    {"derived": "egfr_best"},
+    {"derived": "egfr_worst", "lt": 30},
+    {"derived": "crcl_cockcroft_gault", "lt": 30},
+    {"derived": "crcl_cockcroft_gault", "weight": "ideal", "lt": 30},
+    {"unknown": "shoe_size"},
+    {"allergy": {"match": "colour"}},
+    {"count_at_least": {"n": 2}},
+]
+
+
+@pytest.mark.parametrize("spec", BROKEN)
+def test_a_condition_that_is_none_stops_the_start(spec: Any) -> None:
+    with pytest.raises((RuleError, ValueError, KeyError)):
+        common_vocabulary().compile(spec)
+
+
+def test_two_words_of_one_name_are_refused() -> None:
+    own = flag("signing", lambda _context: True, "a second one")
+    with pytest.raises(RuleError, match="two words of conditions are called 'signing'"):
+        common_vocabulary().extended([own])
+
+
+def test_a_condition_needs_the_data_of_every_condition_in_it() -> None:
+    spec = {"all": [{"lab": "potassium", "gt": 5}, {"not": {"condition_any": ["pregnancy"]}}, {"always": True}]}
+    needed = common_vocabulary().compile(spec).needs
+    assert needed.analytes == {"potassium", "pregnancy_signs"}
+    assert needed.resources == {"Observation", "Condition", "Procedure", "Encounter"}
+
+
+def test_every_word_has_a_meaning_and_a_schema() -> None:
+    words = [*common_vocabulary(), *(word for family in rule_families() for word in family.conditions)]
+    assert len(words) > 50
+    for one in words:
+        assert one.meaning
+        Draft202012Validator.check_schema(common_vocabulary().schema_of(one))

@@ -1,0 +1,43 @@
+"""The pages of the documentation are those that the tables make."""
+
+import doctest
+
+import pytest
+
+from cards import text as figures
+from cards.rules.conditions import wording
+from cards.rules.engine.family import Family, rule_families
+from cards.rules.engine.page import family_page, guide_with_words
+from cards.rules.engine.rule_book import rule_book
+from cards.rules.engine.schema import schema_text
+from cards.rules.language import trigger
+from cards.rules.language.table import read_table
+from tests.conftest import ROOT
+
+GUIDE = ROOT / "docs" / "rules" / "README.md"
+
+
+@pytest.mark.parametrize("family", rule_families(), ids=lambda family: family.name)
+def test_the_page_of_a_family_is_made_from_its_table(family: Family) -> None:
+    written = (ROOT / "docs" / "rules" / f"{family.name}.md").read_text(encoding="utf-8")
+    assert written == family_page(read_table(family.name), family), "run: python -m cards.rules.engine.page"
+
+
+@pytest.mark.parametrize("module", [wording, figures, trigger])
+def test_the_examples_in_the_docstrings_hold(module: object) -> None:
+    assert doctest.testmod(module).failed == 0  # type: ignore[arg-type]  # these are modules
+
+
+def test_every_rule_has_a_wording_of_every_condition() -> None:
+    pages = {one.name: family_page(read_table(one.name), one) for one in rule_families()}
+    assert all(rule.id in pages[rule.family.name] for rule in rule_book().rules)
+
+
+def test_the_list_of_words_in_the_guide_is_made_from_the_words() -> None:
+    written = GUIDE.read_text(encoding="utf-8")
+    assert written == guide_with_words(written), "run: python -m cards.rules.engine.page"
+
+
+def test_the_schema_of_rule_files_is_made_from_the_words() -> None:
+    written = (ROOT / "cards" / "rules" / "language" / "rule.schema.json").read_text(encoding="utf-8")
+    assert written == schema_text(), "run: python -m cards.rules.engine.page"

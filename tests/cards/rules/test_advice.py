@@ -1,0 +1,62 @@
+"""What a card advises takes its hazard away, and pairs speak whichever drug is drafted."""
+
+from datetime import datetime
+
+import pytest
+
+from cards.rules.engine.rule_book import rule_book
+from cards.rules.patient.orders import read_draft
+from cards.rules.patient.session import PatientSession
+from fhir.terminology.medications import class_members
+from tests.cards.rules.cases import Case, check, every_case
+from tests.cards.rules.patients import draft_of, drafts_of, record_of
+
+
+@every_case("fires")
+def test_what_is_advised_on_a_warning_takes_the_headline_away(rule: str, case: Case, as_of: datetime) -> None:
+    """The whole book on the patient of every firing case: a test alone is no advice against a hazard."""
+    record = record_of(case["patient"], as_of)
+    drafts = drafts_of(draft_of(case["draft"]))
+    signing = case.get("hook") != "order-select"
+    for card in check(record, drafts, signing=signing).cards:
+        headline = card.own_extension.findings[0]
+        asks_for_tests = headline.rule.startswith("mon-")
+        for one in card.suggestions:
+            if not one.is_recommended or card.indicator == "info" or asks_for_tests:
+                continue
+            after = [draft for draft in drafts if draft.reference not in {a.resource_id for a in one.actions}]
+            changed = [a.resource for a in one.actions if (a.resource or {}).get("resourceType") == "MedicationRequest"]
+            assert changed or len(after) < len(drafts), f"{one.label} is advised, but the order stays as it is"
+            created = [action.resource for action in one.actions if action.resource is not None]
+            ids = {resource.get("id") for resource in created}
+            kept = [draft for draft in after if draft.resource.get("id") not in ids]
+            later = PatientSession(record, [*kept, *(read_draft(each) for each in created)], signing=signing)
+            found = {pair for each in later.drafted for pair in rule_book().evaluate(later, each).found}
+            assert (headline.rule, headline.band) not in found, one.label
+
+
+def _codes(selectors: object) -> set[str]:
+    members: set[str] = set()
+    for one in selectors:  # type: ignore[attr-defined]
+        members |= set(one.ingredients)
+        for name in one.classes:
+            members |= set(class_members()[name])
+    return members
+
+
+@pytest.mark.parametrize("rule", [one.id for one in rule_book().rules if one.trigger.sides])
+def test_a_pair_wakes_its_rule_whichever_drug_is_drafted(rule: str, as_of: datetime) -> None:
+    """Every ingredient of either side, drafted: the rule is among those that the draft meets."""
+    compiled = next(one for one in rule_book().rules if one.id == rule)
+    met: dict[str, bool] = {}
+    for side in compiled.trigger.sides:
+        for code in _codes(side):
+            resource = draft_of({"drug": "x", "more": {}})
+            resource["medicationCodeableConcept"] = {
+                "coding": [{"system": "http://www.nlm.nih.gov/research/umls/rxnorm", "code": code}]
+            }
+            drafted = PatientSession(record_of({}, as_of), drafts_of(resource)).drafted
+            if drafted and drafted[0].medication.recognised:
+                met[code] = any(one.rule is compiled for one in rule_book().rules_for(drafted[0].medication))
+    assert met
+    assert not [code for code, wakes in met.items() if not wakes]

@@ -1,0 +1,275 @@
+"""Whoever owns the database changes it; the seals, which are elsewhere, show each manipulation."""
+
+import asyncio
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import psycopg
+import pytest
+from sqlalchemy import make_url, select, text
+
+from cds_hooks.audit.sealing import Sealing
+from cds_hooks.audit.seals import SealsUnusable, add_seal, read_seals
+from cds_hooks.audit.verification import Audit, audit
+from cds_hooks.settings import Settings
+from cds_hooks.storage import open_decision_log
+from cds_hooks.storage.chain import row_hash, stored_rows
+from cds_hooks.storage.database import engine_for, parse_url, reading_engine
+from cds_hooks.storage.decision import Decision
+from cds_hooks.storage.entries import FEEDBACK_COLUMNS, add_event, feedback_hash
+from cds_hooks.storage.tables import feedback
+from models_onnx.artifact.keys import Keys, Signer, local_signer
+from tests.cds_hooks.storage.conftest import postgres_server, postgres_url, sqlite_url, url
+from tests.cds_hooks.storage.samples import a_decision, some_feedback
+from tests.program import run_program
+
+__all__ = ["postgres_server", "postgres_url", "sqlite_url", "url"]
+
+_PRETEND_ARCHIVE = (
+    "INSERT INTO removals (chain, first_position, last_position, previous, hash, archive) "
+    "SELECT chain, position, position, previous, hash, 'a' FROM decisions WHERE sequence = 5"
+)
+_ROOT = Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture
+def signer(tmp_path: Path) -> Signer:
+    return local_signer(tmp_path / "seal-key.pem", "record")[0]
+
+
+@pytest.fixture
+def seals(url: str, tmp_path: Path, signer: Signer) -> Path:
+    """Two seals: after three decisions with feedback, and after three more and an approval."""
+    file = tmp_path / "seals.ndjson"
+    for _ in range(2):
+        _write(url, 3)
+        assert add_seal(url, file, signer) is not None
+    add_event(url, "approval", "A. Person", {"rule": "renal-metformin"})
+    assert add_seal(url, file, signer) is not None
+    assert add_seal(url, file, signer) is None, "nothing new, no seal"
+    return file
+
+
+def _write(url: str, many: int) -> None:
+    async def scenario() -> None:
+        log = open_decision_log(url)
+        for _ in range(many):
+            decision = a_decision(decided_at=1_000, user_id="k:u")
+            await log.append(decision)
+            await log.append_feedback([some_feedback(decision.id)])
+        await log.close()
+
+    asyncio.run(scenario())
+
+
+def _audit(url: str, seals: Path, signer: Signer) -> Audit:
+    return audit(url, read_seals(seals, _keys(signer)))
+
+
+def _keys(signer: Signer) -> Keys:
+    return {signer.public.id: signer.public}
+
+
+def _tamper(url: str, *statements: str, **values: Any) -> None:
+    """As the owner of the database would: the triggers go first."""
+    parsed = parse_url(url)
+    off = []
+    for table in ("decisions", "feedback"):
+        if parsed.get_backend_name() == "sqlite":
+            off += [f"DROP TRIGGER IF EXISTS {table}_refuse_{verb}" for verb in ("update", "delete")]
+        else:
+            off += [f"DROP TRIGGER IF EXISTS {table}_{name} ON {table}" for name in ("refuse", "refuse_row")]
+    with engine_for(parsed).begin() as connection:
+        for statement in (*off, *statements):
+            connection.execute(text(statement), values)
+
+
+def _rehash(url: str) -> None:
+    """Recomputes every hash after a change, so that the chains hold by themselves again."""
+    ends: dict[str, bytes] = {}
+    for row in stored_rows(url):
+        previous = ends.get(row.chain, row.previous)
+        names = Decision.__struct_fields__
+        digest = row_hash(previous, row.chain, row.position, Decision(*[getattr(row, name) for name in names]))
+        change = "UPDATE decisions SET previous = :previous, hash = :hash WHERE sequence = :sequence"
+        _tamper(url, change, previous=previous, hash=digest, sequence=row.sequence)
+        ends[row.chain] = digest
+
+
+def _rewrite(url: str) -> None:
+    _tamper(url, "UPDATE decisions SET patient = 'another' WHERE sequence = 2")
+    _rehash(url)
+
+
+def _forge_feedback(url: str) -> None:
+    with reading_engine(parse_url(url)).connect() as connection:
+        row = dict(connection.execute(select(feedback).where(feedback.c.sequence == 6)).mappings().one())
+    row["outcome"] = "accepted"
+    assert set(FEEDBACK_COLUMNS) <= row.keys()
+    digest = feedback_hash(row["previous"], row["position"], row)
+    _tamper(url, "UPDATE feedback SET outcome = 'accepted', hash = :hash WHERE sequence = 6", hash=digest)
+
+
+def _put_in(url: str) -> None:
+    _write(url, 1)
+
+
+@pytest.mark.parametrize(
+    ("manipulate", "finding"),
+    [
+        (_rewrite, "was rewritten after seal 1"),
+        (lambda url: _tamper(url, "DELETE FROM decisions WHERE sequence = 5"), "is missing before decision"),
+        (lambda url: _tamper(url, "DELETE FROM decisions WHERE sequence = 6"), "in seal 2"),
+        (lambda url: _tamper(url, "DELETE FROM decisions WHERE sequence >= 4"), "in seal 2"),
+        (lambda url: _tamper(url, "DELETE FROM decisions"), "in seal 1"),
+        (_forge_feedback, "row 6 of feedback or one before it was rewritten after it was sealed"),
+        (lambda url: _tamper(url, "DELETE FROM feedback WHERE sequence = 6"), "row 6 of feedback, which was sealed"),
+        (lambda url: _tamper(url, "UPDATE feedback SET client = 'x' WHERE sequence = 1"), "row 1 of feedback was"),
+        (_put_in, "it was put in afterwards"),
+        (lambda url: _tamper(url, _PRETEND_ARCHIVE, "DELETE FROM decisions WHERE sequence = 5"), "were taken out as"),
+    ],
+)
+def test_each_manipulation_is_found(
+    url: str, seals: Path, signer: Signer, manipulate: Callable[[str], None], finding: str
+) -> None:
+    before = _audit(url, seals, signer)
+    assert (before.findings, before.decisions, before.feedback, before.events, before.unsealed) == ([], 6, 6, 1, 0)
+    manipulate(url)
+    assert any(finding in one for one in _audit(url, seals, signer).findings), _audit(url, seals, signer).findings
+
+
+def test_seals_that_were_changed_left_out_or_made_with_another_key_are_refused(
+    sqlite_url: str, tmp_path: Path, signer: Signer
+) -> None:
+    file = tmp_path / "seals.ndjson"
+    for _ in range(3):
+        _write(sqlite_url, 1)
+        add_seal(sqlite_url, file, signer)
+    lines = file.read_bytes().splitlines(keepends=True)
+    other = local_signer(tmp_path / "other.pem", "other")[0]
+    for changed, keys, reason in (
+        (lines[:1] + lines[2:], signer, "seal 2 is missing"),
+        ([lines[0].replace(b'"number":1', b'"number":2'), *lines[1:]], signer, "the signature of seal 1"),
+        (lines, other, "which is not trusted here"),
+        ([b"{}\n"], signer, "line 1 of the seals is no seal"),
+    ):
+        file.write_bytes(b"".join(changed))
+        with pytest.raises(SealsUnusable, match=reason):
+            read_seals(file, _keys(keys))
+
+
+def test_a_copied_file_that_lost_its_tail_is_found_by_the_command(
+    sqlite_url: str, tmp_path: Path, signer: Signer
+) -> None:
+    file = tmp_path / "seals.ndjson"
+    _write(sqlite_url, 5)
+    add_seal(sqlite_url, file, signer)
+    words = ("audit", "verify", "--against", str(file), "--key", str(tmp_path / "seal-key.pub.json"))
+    whole = run_program(*words, "--database", sqlite_url)
+    assert (whole.returncode, "is as it was sealed: 5 decisions" in whole.stdout) == (0, True)
+    copy = tmp_path / "copy.sqlite3"
+    shutil.copy(Path(make_url(sqlite_url).database or ""), copy)
+    _tamper(f"sqlite:///{copy}", "DELETE FROM decisions WHERE sequence > 3")
+    cut = run_program(*words, "--database", f"sqlite:///{copy}", "--json")
+    assert cut.returncode == 1
+    assert "is missing" in json.loads(cut.stdout)["findings"][0]
+
+
+def test_the_right_to_insert_and_read_is_enough_in_postgres(postgres_url: str, tmp_path: Path, signer: Signer) -> None:
+    """The role of docs/operations/evidence.md: it serves, takes feedback, and is audited by one that can only read."""
+    asyncio.run(open_decision_log(postgres_url).close())
+    grants = (_ROOT / "docs/operations/insert-only-role.sql").read_text(encoding="utf-8")
+    name = make_url(postgres_url).database
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        for role in ("cds_hooks", "cds_auditor"):
+            connection.execute(f"DROP ROLE IF EXISTS {role}")
+        connection.execute(grants.replace("DATABASE_NAME", str(name)))
+    serves = make_url(postgres_url).set(username="cds_hooks").render_as_string(hide_password=False)
+    audits = make_url(postgres_url).set(username="cds_auditor").render_as_string(hide_password=False)
+    _write(serves, 4)
+    file = tmp_path / "seals.ndjson"
+    add_seal(audits, file, signer)
+    assert _audit(audits, file, signer).findings == []
+    for statement in (
+        "UPDATE decisions SET patient = 'x'",
+        "DELETE FROM feedback",
+        "TRUNCATE decisions",
+        "DROP TRIGGER decisions_refuse ON decisions",
+        "ALTER TABLE decisions DISABLE TRIGGER ALL",
+    ):
+        with psycopg.connect(serves) as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
+            connection.execute(statement)
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute("DROP OWNED BY cds_hooks, cds_auditor")
+        connection.execute("DROP ROLE cds_hooks, cds_auditor")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become a user without rights")
+def test_the_right_to_read_is_enough_for_an_sqlite_file(sqlite_url: str, tmp_path: Path, signer: Signer) -> None:
+    file = tmp_path / "seals.ndjson"
+    _write(sqlite_url, 3)
+    add_seal(sqlite_url, file, signer)
+    folder = Path(tempfile.mkdtemp(prefix="cds-readonly-"))
+    for source in (Path(make_url(sqlite_url).database or ""), file, tmp_path / "seal-key.pub.json"):
+        shutil.copy(source, folder)
+        (folder / source.name).chmod(0o444)
+    folder.chmod(0o555)
+    program = (
+        "import sys; from cds_hooks.audit.seals import read_seals; from cds_hooks.audit.verification import audit; "
+        "from models_onnx.artifact.keys import read_keys; from pathlib import Path; import os; "
+        "os.setgid(65534); os.setuid(65534); f = Path(sys.argv[1]); "
+        "found = audit(f'sqlite:///{f}/decisions.sqlite3', read_seals(f / 'seals.ndjson', "
+        "read_keys(f / 'seal-key.pub.json'))); print(found.decisions, found.findings)"
+    )
+    ran = subprocess.run([sys.executable, "-c", program, str(folder)], capture_output=True, text=True, cwd=_ROOT)
+    assert (ran.stdout.strip(), ran.stderr) == ("3 []", "")
+    shutil.rmtree(folder)
+
+
+def test_each_seal_leaves_the_machine_by_command_and_by_http_and_a_failure_is_made_up_for(
+    sqlite_url: str, tmp_path: Path, signer: Signer
+) -> None:
+    got: list[bytes] = []
+
+    class Receiver(BaseHTTPRequestHandler):
+        disable_nagle_algorithm = True
+
+        def do_POST(self) -> None:
+            got.append(self.rfile.read(int(self.headers["Content-Length"])))
+            self.send_response(500 if len(got) == 1 else 204)
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            """Nothing."""
+
+    server = HTTPServer(("127.0.0.1", 0), Receiver)
+    Thread(target=server.serve_forever, daemon=True).start()
+    away = tmp_path / "away.ndjson"
+    sealing = Sealing(
+        Settings(
+            database_url=sqlite_url,
+            seal_key=tmp_path / "seal-key.pem",
+            seal_file=tmp_path / "seals.ndjson",
+            seal_command=f"sh -c 'cat >> {away}'",
+            seal_url=f"http://127.0.0.1:{server.server_port}/seals",
+        )
+    )
+    _write(sqlite_url, 1)
+    assert not sealing.seal(), "the receiver failed"
+    _write(sqlite_url, 1)
+    assert sealing.seal()
+    server.shutdown()
+    server.server_close()
+    lines = (tmp_path / "seals.ndjson").read_bytes().splitlines()
+    assert got[1:] == lines
+    assert len(lines) == 2
+    assert set(away.read_bytes().splitlines()) == set(lines)

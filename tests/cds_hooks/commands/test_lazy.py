@@ -1,0 +1,35 @@
+"""The command line imports only what was typed, and its lists of commands say what the commands say of themselves."""
+
+import subprocess
+import sys
+
+import pytest
+
+from cds_hooks import cli
+from cds_hooks.commands.lazy import Lazy
+from cds_hooks.commands.model import main as model
+
+COMMANDS = [*cli.COMMANDS.items(), *model.COMMANDS.items()]
+
+
+@pytest.mark.parametrize(("name", "lazy"), COMMANDS, ids=lambda each: each if isinstance(each, str) else "")
+def test_the_line_in_the_list_is_the_first_sentence_of_the_commands_own_help(name: str, lazy: Lazy) -> None:
+    told = " ".join(lazy.load(name).help.split())
+    assert lazy.summary.endswith((".", "?"))
+    assert told == lazy.summary or told.startswith(f"{lazy.summary} ")
+
+
+@pytest.mark.parametrize("words", [["--help"], ["--version"], ["model", "--help"], ["no-such-command"]])
+def test_help_imports_no_command(words: list[str]) -> None:
+    """What is heavy (numpy, the models, the server) is imported by the command that needs it."""
+    script = (
+        "import sys; from cds_hooks.cli import main\n"
+        f"sys.argv = ['cds-hooks', *{words!r}]\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "print(sorted(name for name in sys.modules if name.split('.')[0] in "
+        "('numpy', 'onnxruntime', 'httpx', 'fhir', 'cards', 'models_onnx', 'fastapi', 'cryptography')), "
+        "file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stderr.splitlines()[-1] == "[]"

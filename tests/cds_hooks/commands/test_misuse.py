@@ -1,0 +1,76 @@
+"""Wrong options and files end in a sentence and an exit code, and the examples of help texts can be typed."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from cds_hooks import cli
+from cds_hooks.samples import list_samples
+
+RULE = "age-anticholinergic"
+
+
+def _leaves(group: Any, words: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Every command with the words that are typed for it."""
+    context = typer.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        if hasattr(command, "list_commands"):
+            yield from _leaves(command, (*words, name))
+        else:
+            yield (*words, name), command
+
+
+COMMANDS = list(_leaves(typer.main.get_command(cli.app)))
+
+
+@pytest.mark.parametrize(("words", "command"), COMMANDS, ids=lambda each: " ".join(each) if type(each) is tuple else "")
+def test_the_help_of_a_command_has_an_example_of_it_with_options_that_it_has(
+    words: tuple[str, ...], command: Any
+) -> None:
+    example = re.search(r"Example: .*?(cds-hooks [^)\n]*)", command.help or "")
+    assert example is not None, "no example"
+    typed = example[1].split()
+    assert tuple(typed[1 : 1 + len(words)]) == words
+    options = {name for each in command.params for name in (*each.opts, *each.secondary_opts)}
+    assert {word for word in typed if word.startswith("--")} <= options
+    samples = {sample.id for sample in list_samples()}
+    assert {word.removeprefix("sample:") for word in typed if word.startswith("sample:")} <= samples
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        (RULE, [{"kind": "x"}], f"{RULE}.json: case 1 lacks about, each a string"),
+        (RULE, [{"kind": "positive", "about": "x"}, {"about": 3, "kind": 1}], "case 2 lacks kind and about"),
+        ("request", {"request": {}, "expected": 3, "as_of": "yesterday"}, "the case cannot be read"),
+        ("request", [1], "holds neither a list of short cases nor a request"),
+    ],
+)
+def test_a_wrong_case_file_is_named_with_what_it_lacks(name: str, content: Any, said: str, tmp_path: Path) -> None:
+    file = tmp_path / f"{name}.json"
+    file.write_text(json.dumps(content))
+    answer = CliRunner().invoke(cli.app, ["rules", "check", str(file)])
+    assert answer.exit_code == 1
+    assert said in " ".join(answer.output.split())
+
+
+@pytest.mark.parametrize("command", ["call sample:planning-talk --url", "check"])
+@pytest.mark.parametrize("address", ["localhost:8085", "ftp://localhost"])
+def test_an_address_without_http_is_refused_with_an_example(command: str, address: str) -> None:
+    answer = CliRunner().invoke(cli.app, [*command.split(), address])
+    assert answer.exit_code == 2
+    assert f"{address} is not an http or https address; write for example http://127.0.0.1:8085" in answer.output
+
+
+def test_a_report_into_no_folder_is_refused_before_anything_is_sent(tmp_path: Path) -> None:
+    file = tmp_path / "nowhere" / "report.xml"
+    answer = CliRunner().invoke(cli.app, ["check", "http://127.0.0.1:9", "--junit", str(file)])
+    assert answer.exit_code == 2
+    assert "there is no folder" in answer.output

@@ -1,0 +1,170 @@
+"""The engine itself: what several keys share, what orders refer to, what a client may have read."""
+
+import asyncio
+from collections.abc import Mapping
+from datetime import date
+from typing import Any
+
+import orjson
+import pytest
+
+from cds_hooks.prefetch import Template, Templates, inspect_prefetch
+from cds_hooks.prefetch.fetch import FilledPrefetch, PrefetchFetcher
+from cds_hooks.prefetch.medications import has_missing_medications
+from cds_hooks.protocol.hooks import LIBRARY
+from cds_hooks.protocol.request import CDSRequest, read_request
+from cds_hooks.security.client import ANONYMOUS, TrustedClient
+from cds_hooks.security.trust import DevelopmentTrust
+from fhir.record.resources import Medication
+from tests.cds_hooks.prefetch.fetch_calls import TOKEN, at_server
+from tests.fhir_charts import chart_of, lab, serving_fhir
+
+LABS = "Observation?patient={{context.patientId}}&code=http://loinc.org|2160-0"
+TODAY = date(2026, 11, 20)
+ALL_ORDERS = "MedicationRequest?patient={{context.patientId}}"
+ORDERS = Templates([Template("medications", ALL_ORDERS, "MedicationRequest", "medication orders")])
+
+
+def _request(
+    base: str,
+    hook: str = "patient-view",
+    prefetch: Mapping[str, Any] | None = None,
+    token: str = TOKEN,
+    **context: Any,
+) -> CDSRequest:
+    body = {
+        "hook": hook,
+        "hookInstance": "8a1f0ba6-7f0c-4d0a-9c1c-0f7c6d3a0b11",
+        "context": {"userId": "Practitioner/7", "patientId": "p1"} | context,
+        "prefetch": prefetch or {},
+    }
+    return read_request(orjson.dumps(at_server(body, base, token)), {hook: LIBRARY[hook]})
+
+
+def _fill(
+    request: CDSRequest, templates: Templates, client: TrustedClient = ANONYMOUS, protocol: str = "2.0"
+) -> FilledPrefetch:
+    async def run() -> FilledPrefetch:
+        trust = DevelopmentTrust()
+        state = inspect_prefetch(request.prefetch, templates, 1795165200.0)
+        try:
+            return await PrefetchFetcher(trust, 10_000).fill(request, state, client, TODAY, protocol)
+        finally:
+            await trust.aclose()
+
+    return asyncio.run(run())
+
+
+def _bundle(*resources: dict[str, Any]) -> dict[str, Any]:
+    return {"resourceType": "Bundle", "entry": [{"resource": each} for each in resources]}
+
+
+def _states(filled: FilledPrefetch) -> dict[str, str]:
+    return {each.template.key: each.state for each in filled.state.states}
+
+
+def test_two_keys_with_the_same_query_ask_once() -> None:
+    templates = Templates([Template(key, LABS, "Observation", "labs") for key in ("first", "second")])
+    with serving_fhir([chart_of(lab(1))]) as running:
+        filled = _fill(_request(running.base), templates)
+    assert len(running.log.asked) == 1
+    assert _states(filled) == {"first": "fetched", "second": "fetched"}
+    assert filled.values["first"] is filled.values["second"]
+
+
+def test_a_token_without_value_leaves_its_key_unobtainable() -> None:
+    templates = Templates(
+        [
+            Template("me", "Practitioner/{{userPractitionerId}}", "Practitioner", "the user"),
+            Template("patient_user", "Patient/{{userPatientId}}", "Patient", "the user as patient"),
+        ]
+    )
+    me = {"resourceType": "Practitioner", "id": "7"}
+    with serving_fhir([chart_of(me)]) as running:
+        filled = _fill(_request(running.base), templates)
+    assert running.queries == ["/Practitioner/7"]
+    assert _states(filled) == {"me": "fetched", "patient_user": "unobtainable"}
+    assert [each.reason for each in filled.state.states] == ["", "no-value"]
+
+
+def test_dates_by_tokens_are_asked_for_with_clients_of_3_0_only() -> None:
+    templates = Templates([Template("labs", LABS, "Observation", "labs", since=("date", 30))])
+    for protocol, asked in (("2.0", ""), ("3.0", "&date=ge2026-10-21")):
+        with serving_fhir([chart_of(lab(1))]) as running:
+            _fill(_request(running.base), templates, protocol=protocol)
+        assert running.queries == [f"/Observation?patient=p1&code=http://loinc.org%7C2160-0{asked}"]
+
+
+def test_a_token_for_another_client_is_not_used() -> None:
+    with serving_fhir([chart_of()]) as running:
+        filled = _fill(_request(running.base), ORDERS, TrustedClient("ehr", fhir_client_id="us"))
+    assert running.log.asked == []
+    assert filled.state.states[0].reason == "not-allowed"
+
+
+def _order(number: int, reference: str) -> dict[str, Any]:
+    return {
+        "resourceType": "MedicationRequest",
+        "id": f"r{number}",
+        "status": "active",
+        "intent": "order",
+        "subject": {"reference": "Patient/p1"},
+        "medicationReference": {"reference": reference},
+    }
+
+
+def _medication(identity: str, *parts: str) -> dict[str, Any]:
+    ingredients = [{"itemReference": {"reference": f"Medication/{part}"}} for part in parts]
+    return {"resourceType": "Medication", "id": identity, "ingredient": ingredients}
+
+
+def _medications(filled: FilledPrefetch) -> set[str | None]:
+    found = (value for value in filled.values.values() if value is not None and hasattr(value, "entry"))
+    return {entry.resource.id for value in found for entry in value.entry if isinstance(entry.resource, Medication)}
+
+
+def test_medications_of_orders_and_mixtures_are_read_in_one_search_for_each_depth() -> None:
+    references = ("Medication/mix", "Medication/plain", "Medication/mix", "#inside")
+    orders = [_order(number, reference) for number, reference in enumerate(references)]
+    medications = [_medication("mix", "part"), *map(_medication, ("plain", "part", "other"))]
+    with serving_fhir([chart_of(*orders, *medications)]) as running:
+        filled = _fill(_request(running.base), ORDERS)
+    assert running.queries[1:] == ["/Medication?_id=mix,plain&_count=2", "/Medication?_id=part&_count=1"]
+    assert _medications(filled) == {"mix", "plain", "part"}
+
+
+def test_medications_that_drafts_refer_to_are_read() -> None:
+    elsewhere = "https://ehr.example/fhir/Medication/elsewhere/_history/2"
+    drafts = _bundle(_order(1, "Medication/there"), _order(2, elsewhere), _medication("there"))
+    with serving_fhir([chart_of(_medication("elsewhere"))]) as running:
+        request = _request(running.base, "order-sign", {"medications": None}, draftOrders=drafts)
+        assert has_missing_medications(request, ORDERS)
+        filled = _fill(request, ORDERS)
+    assert running.queries == ["/Medication?_id=elsewhere&_count=1"]
+    assert _medications(filled) == {"elsewhere"}
+
+
+def test_medications_that_are_not_to_be_had_make_the_orders_a_part() -> None:
+    order = _order(1, "Medication/far")
+    with serving_fhir([chart_of(order)], mode="403") as running:
+        filled = _fill(_request(running.base, prefetch={"medications": _bundle(order)}), ORDERS)
+    (state,) = filled.state.states
+    assert (state.state, state.reason, state.cause) == ("given", "partial", "forbidden")
+    assert "medications are only referred to" in (filled.state.note or "")
+
+
+def test_whoever_brings_the_medications_is_not_asked_for_them() -> None:
+    prefetch = {"medications": _bundle(_order(1, "Medication/there"), _medication("there"))}
+    assert not has_missing_medications(_request("http://127.0.0.1:9/fhir", prefetch=prefetch), ORDERS)
+
+
+@pytest.mark.parametrize("token", ["a b", "a\r\nx: y", "ä"])
+def test_a_token_that_cannot_stand_in_a_header_is_not_sent(token: str) -> None:
+    with serving_fhir([chart_of()]) as running:
+        filled = _fill(_request(running.base, token=token), ORDERS)
+    assert filled.state.states[0].reason == "token"
+    assert running.log.asked == []
+
+
+def test_the_token_is_in_no_representation_of_the_request() -> None:
+    assert TOKEN not in repr(_request("http://127.0.0.1:9/fhir"))

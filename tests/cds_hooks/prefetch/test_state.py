@@ -1,0 +1,24 @@
+"""The line on a card that says what it was computed without."""
+
+import pytest
+
+from cards.card import Card, Source
+from cds_hooks.prefetch.state import with_prefetch_note
+from tests.cds_hooks.prefetch.test_inspect import _brought
+from tests.fhir_charts import PATIENT
+
+
+@pytest.mark.parametrize(
+    ("detail", "said"),
+    [
+        (None, "{note}"),
+        ("one\ntwo", "one\ntwo\n\n{note}"),
+        ("1\n2\n3\n4\n5", "1\n2\n3\n4\n5 {note}"),  # a sixth line is more than an order's card may have
+    ],
+)
+def test_the_note_is_the_last_of_the_detail_and_no_sixth_line(detail: str | None, said: str) -> None:
+    state = _brought(patient=PATIENT, labs=None, body=None)
+    card = Card(uuid="u", summary="s", detail=detail, indicator="info", source=Source(label="l"))
+    (with_note,) = with_prefetch_note([card], state)
+    assert state.note is not None
+    assert with_note.detail == said.format(note=state.note)

@@ -1,0 +1,50 @@
+"""A key that stands twice in prefetch is refused, however it is spelt and whatever stands around it."""
+
+import json
+from datetime import datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cds_hooks.errors import BadRequest
+from cds_hooks.protocol.body import check_prefetch
+from tests.cds_hooks.calls import PLANNING, request_for
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"a":1,"a":2}',
+        '{"a":{"id":"1"},"b":null,"a":{"id":"1"}}',
+        '{ "a" : 1 , "a" : 1 }',
+        '{"a"\n:\t1,"b":"a","a":2}',
+        '{"\\u0069d":"1","id":"2"}',
+        '{"a\\\\":1,"a\\\\":2}',
+        '{"a\\"":1,"a\\"":2}',
+        '{"x":"\\":","id":1,"id":2}',
+        '{"p":' + "[" * 300 + "1" + "]" * 300 + ',"p":null}',
+    ],
+)
+def test_a_member_that_stands_twice_is_refused(text: str) -> None:
+    with pytest.raises(BadRequest, match="prefetch"):
+        check_prefetch(text.encode())
+
+
+_TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=5) | st.text('ab":\\ é', max_size=4)
+_NUMBERS = st.integers(-(2**63), 2**63) | st.floats(allow_nan=False, allow_infinity=False)
+_JSON = st.recursive(
+    st.none() | st.booleans() | _NUMBERS | _TEXT,
+    lambda children: st.lists(children, max_size=4) | st.dictionaries(_TEXT, children, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(st.dictionaries(_TEXT, _JSON, max_size=5) | st.none(), st.booleans(), st.sampled_from([None, 1]))
+def test_no_other_json_is_refused(value: object, ascii_only: bool, indent: int | None) -> None:
+    check_prefetch(json.dumps(value, ensure_ascii=ascii_only, indent=indent).encode())
+
+
+def test_a_sample_patient_is_read(as_of: datetime) -> None:
+    request = request_for(PLANNING, "patient-view", "planning-talk", as_of)
+    check_prefetch(json.dumps(request["prefetch"]).encode())

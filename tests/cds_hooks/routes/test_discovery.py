@@ -1,0 +1,86 @@
+"""Discovery and feedback."""
+
+import asyncio
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.cds_hooks.calls import PLANNING, client, request_for
+
+ITEM: dict[str, Any] = {
+    "card": "01a1f845-4e95-75a9-93e4-433f36c90100",
+    "outcome": "overridden",
+    "outcomeTimestamp": "2026-11-20T09:00:00Z",
+    "overrideReason": {"reason": {"code": "already", "system": "https://example.org"}, "userComment": "done last week"},
+}
+
+
+def _feedback(folder: Path, body: bytes, service: str = PLANNING) -> httpx.Response:
+    async def call() -> httpx.Response:
+        async with client(folder) as calls:
+            return await calls.post(
+                f"/cds-services/{service}/feedback", content=body, headers={"content-type": "application/json"}
+            )
+
+    return asyncio.run(call())
+
+
+def test_discovery_lists_every_service_with_its_templates(tmp_path: Path) -> None:
+    async def call() -> httpx.Response:
+        async with client(tmp_path) as calls:
+            return await calls.get("/cds-services")
+
+    services = asyncio.run(call()).json()["services"]
+    assert {entry["hook"] for entry in services} >= {"patient-view", "order-select"}
+    for entry in services:
+        assert entry["prefetch"]["patient"] == "Patient/{{context.patientId}}"
+        assert all("?" not in query or "patient={{context.patientId}}" in query for query in entry["prefetch"].values())
+        assert entry["title"]
+        assert entry["description"]
+
+
+def test_feedback_is_accepted_and_once_more_is_no_error(tmp_path: Path) -> None:
+    body = json.dumps({"feedback": [ITEM]}).encode()
+    assert [_feedback(tmp_path, body).status_code for _ in range(2)] == [200, 200]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"[]",
+        b'{"feedback": []}',
+        b'{"feedback": [{}]}',
+        json.dumps({"feedback": [ITEM | {"outcome": "ignored"}]}).encode(),
+        json.dumps(
+            {"feedback": [{"card": "c", "outcome": "accepted", "outcomeTimestamp": "2026-11-20T09:00:00Z"}]}
+        ).encode(),
+    ],
+)
+def test_feedback_of_another_form_is_refused(tmp_path: Path, body: bytes) -> None:
+    answer = _feedback(tmp_path, body)
+    assert answer.status_code == 400
+    assert answer.json()["resourceType"] == "OperationOutcome"
+
+
+def test_feedback_for_an_unknown_service_is_not_found(tmp_path: Path) -> None:
+    assert _feedback(tmp_path, b"{}", "nobody").status_code == 404
+
+
+def test_counts_have_no_patient_in_them(tmp_path: Path, as_of: datetime) -> None:
+    async def call() -> str:
+        async with client(tmp_path, as_of=as_of) as calls:
+            request = request_for(PLANNING, "patient-view", "planning-talk", as_of)
+            await calls.post(f"/cds-services/{PLANNING}", json=request)
+            await calls.post("/cds-services/nobody", json=request)
+            return (await calls.get("/metrics")).text
+
+    page = asyncio.run(call())
+    assert f'cds_cards_total{{indicator="info",service="{PLANNING}"}} 1.0' in page
+    assert 'status="404"' in page
+    assert "cds_stage_seconds_bucket" in page
+    assert "planning-talk" not in page

@@ -1,0 +1,77 @@
+"""A failure that nobody foresaw: the operator learns the place, the caller the id, and nobody the words."""
+
+import asyncio
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from cards.card import Card, Source, check_card
+from cds_hooks.logs import configure_logs
+from cds_hooks.routes.failures import contain_failures, failure_place
+from tests.cds_hooks.calls import PLANNING, client, request_for
+
+
+def _lines(printed: str, event: str) -> list[dict[str, Any]]:
+    return [line for each in printed.splitlines() if (line := json.loads(each))["event"] == event]
+
+
+def test_the_words_of_a_failure_go_nowhere(capfd: pytest.CaptureFixture[str]) -> None:
+    app = FastAPI()
+
+    @app.get("/")
+    async def fail() -> None:
+        raise RuntimeError("secret-canary")
+
+    async def call() -> httpx.Response:
+        transport = httpx.ASGITransport(contain_failures(app))
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as calls:
+            return await calls.get("/")
+
+    configure_logs("info")
+    answer = asyncio.run(call())
+    printed = capfd.readouterr()
+    assert answer.status_code == 500
+    assert answer.json()["resourceType"] == "OperationOutcome"
+    assert "secret-canary" not in answer.text + printed.out + printed.err
+    (line,) = _lines(printed.err, "request failed")
+    assert line["error_type"] == "RuntimeError"
+    assert line["decision"] in answer.json()["issue"][0]["diagnostics"]
+
+
+def test_the_log_names_module_function_and_line_of_our_innermost_frame(
+    tmp_path: Path, as_of: datetime, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("secret-canary")
+
+    monkeypatch.setattr("cds_hooks.services.planning.map_features", fail)
+
+    async def call() -> httpx.Response:
+        async with client(tmp_path, as_of=as_of) as calls:
+            body = request_for(PLANNING, "patient-view", "planning-talk", as_of)
+            return await calls.post(f"/cds-services/{PLANNING}", json=body)
+
+    answer = asyncio.run(call())
+    (line,) = _lines(capfd.readouterr().err, "call failed")
+    assert (line["module"], line["function"]) == ("cds_hooks.services.planning", "decide")
+    assert line["line"] > 0
+    assert line["service"] == PLANNING
+    said = answer.json()["issue"][0]["diagnostics"]
+    assert line["decision"] in said
+    assert "secret-canary" not in said
+
+
+def test_the_place_of_an_error_from_a_library_is_the_line_of_ours_that_called_it() -> None:
+    with pytest.raises(AttributeError) as raised:
+        check_card(Card(uuid="u", summary=7, indicator="info", source=Source(label="s")))  # type: ignore[arg-type] # wrong on purpose
+    place = failure_place(raised.value)
+    assert (place["module"], place["function"]) == ("cards.card", "_card_faults")
+
+
+def test_an_error_without_a_frame_of_ours_has_no_place() -> None:
+    assert failure_place(RuntimeError("never raised")) == {}

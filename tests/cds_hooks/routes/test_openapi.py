@@ -1,0 +1,129 @@
+"""The OpenAPI document is correct: its examples are answered as it says, and what is answered fits its schemas."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from jsonschema import Draft202012Validator
+
+from cds_hooks.security.trust_setup import write_beginning
+from cds_hooks.services import find_services
+from tests.cds_hooks.calls import PLANNING, client, request_for
+
+SERVICE = "/cds-services/{service_id}"
+
+
+def _call(folder: Path, what: Callable[[httpx.AsyncClient], Awaitable[Any]], **settings: Any) -> Any:
+    async def call() -> Any:
+        async with client(folder, **settings) as calls:
+            return await what(calls)
+
+    return asyncio.run(call())
+
+
+async def _document(calls: httpx.AsyncClient) -> dict[str, Any]:
+    found: dict[str, Any] = (await calls.get("/openapi.json")).json()
+    return found
+
+
+def _check(document: dict[str, Any], schema: dict[str, Any], value: Any) -> None:
+    Draft202012Validator({**schema, "components": document["components"]}).validate(value)
+
+
+def _schema(operation: dict[str, Any], status: int = 200) -> dict[str, Any]:
+    schema: dict[str, Any] = operation["responses"][str(status)]["content"]["application/json"]["schema"]
+    return schema
+
+
+def test_every_reference_of_the_document_leads_to_a_schema(tmp_path: Path) -> None:
+    document = _call(tmp_path, _document)
+    assert document["openapi"].startswith("3.1")
+    schemas = document["components"]["schemas"]
+
+    def references(node: Any) -> set[str]:
+        if isinstance(node, dict):
+            own = {node["$ref"]} if isinstance(node.get("$ref"), str) else set()
+            return own.union(*map(references, node.values()))
+        return set().union(*map(references, node)) if isinstance(node, list) else set()
+
+    assert {each.rpartition("/")[2] for each in references(document)} <= set(schemas)
+    for schema in schemas.values():
+        Draft202012Validator.check_schema(schema)
+
+
+def test_every_service_and_hook_has_an_example_that_is_answered_as_the_document_says(
+    tmp_path: Path, as_of: datetime
+) -> None:
+    async def send(calls: httpx.AsyncClient) -> None:
+        document = await _document(calls)
+        operation = document["paths"][SERVICE]["post"]
+        body = operation["requestBody"]["content"]["application/json"]
+        expected = {f"{service.id}, {hook}" for service in find_services().values() for hook in service.hooks}
+        assert set(body["examples"]) == expected
+        for name, example in body["examples"].items():
+            _check(document, body["schema"], example["value"])
+            answer = await calls.post(f"/cds-services/{name.partition(',')[0]}", json=example["value"])
+            assert answer.status_code == 200, f"{name}: {answer.text}"
+            _check(document, _schema(operation), answer.json())
+
+    _call(tmp_path, send, as_of=as_of)
+
+
+def test_cards_errors_discovery_and_feedback_fit_the_schemas(tmp_path: Path, as_of: datetime) -> None:
+    async def send(calls: httpx.AsyncClient) -> None:
+        document = await _document(calls)
+        paths = document["paths"]
+        _check(document, _schema(paths["/cds-services"]["get"]), (await calls.get("/cds-services")).json())
+        request = request_for(PLANNING, "patient-view", "planning-talk", as_of)
+        answer = (await calls.post(f"/cds-services/{PLANNING}", json=request)).json()
+        assert answer["cards"]
+        _check(document, _schema(paths[SERVICE]["post"]), answer)
+        refused = await calls.post(f"/cds-services/{PLANNING}", json={})
+        assert refused.status_code == 400
+        _check(document, _schema(paths[SERVICE]["post"], 400), refused.json())
+        operation = paths[f"{SERVICE}/feedback"]["post"]
+        body = operation["requestBody"]["content"]["application/json"]
+        for example in body["examples"].values():
+            _check(document, body["schema"], example["value"])
+            sent = await calls.post(f"/cds-services/{PLANNING}/feedback", json=example["value"])
+            assert sent.status_code == 200, sent.text
+
+    _call(tmp_path, send, as_of=as_of)
+
+
+def test_the_page_loads_nothing_from_elsewhere(tmp_path: Path) -> None:
+    async def load(calls: httpx.AsyncClient) -> None:
+        page = await calls.get("/docs")
+        assert page.status_code == 200
+        assert "http" not in page.text.replace("http-equiv", "")
+        for name in ("swagger-ui.css", "swagger-ui-bundle.js", "start.js"):
+            assert f"/docs/{name}" in page.text
+            assert (await calls.get(f"/docs/{name}")).status_code == 200
+        assert (await calls.get("/docs/page.html")).status_code == 404
+        assert "script-src 'self'" in page.headers["content-security-policy"]
+
+    _call(tmp_path, load)
+
+
+def test_the_licence_of_swagger_ui_is_in_the_package() -> None:
+    folder = files("cds_hooks.web") / "swagger_ui"
+    assert "Apache License" in (folder / "LICENSE.txt").read_text()
+    assert (folder / "NOTICE.txt").is_file()
+
+
+@pytest.mark.parametrize(("shown", "status"), [(False, 404), (True, 200)])
+def test_with_a_trust_file_the_document_is_shown_only_where_a_setting_says_so(
+    tmp_path: Path, shown: bool, status: int
+) -> None:
+    write_beginning(tmp_path / "trust.toml")
+
+    async def load(calls: httpx.AsyncClient) -> list[int]:
+        return [(await calls.get(path)).status_code for path in ("/openapi.json", "/docs")]
+
+    found = _call(tmp_path, load, trust_file=tmp_path / "trust.toml", api_docs=shown)
+    assert found == [status, status]

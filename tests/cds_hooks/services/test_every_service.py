@@ -1,0 +1,119 @@
+"""What holds for every service that is found, whoever wrote it: its declaration, and each card that it sends.
+
+A new service is checked here without a line of its own.
+"""
+
+import asyncio
+import json
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from msgspec import structs
+
+from cards.card import Card, CardError, Source, check_card
+from cds_hooks.protocol.response import encode_response
+from cds_hooks.samples.loader import list_samples
+from cds_hooks.services import Service, find_services, planning
+from cds_hooks.simulator.chart import ChartError
+from tests.cds_hooks.calls import client, ours, request_for
+
+SERVICES = find_services()
+CALLS = [(service.id, hook) for service in SERVICES.values() for hook in service.hooks]
+ORDER_HOOKS = ("order-select", "order-sign")
+
+
+def _requests(service: str, hook: str, as_of: datetime) -> list[dict[str, Any]]:
+    """One call for each sample patient; at the order hooks one for each draft of the sample."""
+    found = []
+    for sample in list_samples():
+        for draft in [order.draft for order in sample.orders] if hook in ORDER_HOOKS else [None]:
+            with suppress(ChartError):  # at a discharge: a patient without a stay
+                found.append(request_for(service, hook, sample.id, as_of, draft))
+    return found
+
+
+@pytest.mark.parametrize(("service", "hook"), CALLS)
+def test_every_card_keeps_the_specification_and_every_silence_has_a_reason(
+    service: str, hook: str, tmp_path: Path, as_of: datetime
+) -> None:
+    requests = _requests(service, hook, as_of)
+
+    async def call() -> list[Any]:
+        async with client(tmp_path, as_of=as_of) as calls:
+            return [await calls.post(f"/cds-services/{service}", json=request) for request in requests]
+
+    answers = asyncio.run(call())
+    assert {answer.status_code for answer in answers} <= {200, 412}
+    answered = [answer for answer in answers if answer.status_code == 200]
+    assert answered
+    for answer in answered:
+        for card in answer.json()["cards"]:
+            check_card(msgspec.convert(card, Card))
+        if not answer.json()["cards"]:
+            silences = ours(answer)["silence"]
+            assert silences
+            assert all(each["reason"] and each["text"] for each in silences)
+
+
+@pytest.mark.parametrize(("service", "hook"), CALLS)
+def test_the_same_call_has_the_same_answer_whatever_was_asked_before(
+    service: str, hook: str, tmp_path: Path, as_of: datetime
+) -> None:
+    requests = _requests(service, hook, as_of)[:6]
+
+    async def call(these: list[dict[str, Any]]) -> list[Any]:
+        async with client(tmp_path, as_of=as_of) as calls:
+            return [_without_ids((await calls.post(f"/cds-services/{service}", json=each)).json()) for each in these]
+
+    assert asyncio.run(call(requests)) == asyncio.run(call(requests[::-1]))[::-1]
+
+
+def _without_ids(answer: Any) -> Any:
+    """The answer without the identifiers that are new in every call."""
+    if isinstance(answer, dict):
+        return {name: _without_ids(value) for name, value in answer.items() if name not in ("uuid", "decision", "id")}
+    if isinstance(answer, list):
+        return [_without_ids(each) for each in answer]
+    return answer.partition("/explain/")[0] if isinstance(answer, str) else answer
+
+
+@pytest.mark.parametrize("service", SERVICES.values(), ids=SERVICES)
+def test_a_service_says_who_it_is_for_and_asks_for_the_patient_first(service: Service) -> None:
+    assert service.title
+    assert service.description.endswith(".")
+    assert service.usage_requirements
+    assert service.templates[0].key == "patient"
+
+
+def test_a_card_that_a_service_built_wrong_does_not_leave(
+    tmp_path: Path, as_of: datetime, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The check is at the wire: nothing in the service itself refuses the card."""
+    built = planning._card
+    monkeypatch.setattr(
+        planning,
+        "_card",
+        lambda *given: structs.replace(built(*given), summary="too long " * 20, source=Source(label=" ")),
+    )
+
+    async def call() -> Any:
+        async with client(tmp_path, as_of=as_of) as calls:
+            body = request_for("planning-conversation", "patient-view", "planning-talk", as_of)
+            return await calls.post("/cds-services/planning-conversation", json=body)
+
+    answer = asyncio.run(call())
+    assert answer.status_code == 500
+    assert "too long" not in answer.text
+    line = next(json.loads(each) for each in capfd.readouterr().err.splitlines() if "call failed" in each)
+    assert (line["error_type"], line["module"], line["function"]) == ("CardError", "cards.card", "check_card")
+    assert line["decision"] in answer.json()["issue"][0]["diagnostics"]
+
+
+def test_the_response_is_not_encoded_with_a_card_that_breaks_the_specification() -> None:
+    card = Card(uuid="u", summary="s", indicator="info", source=Source(label=" "))
+    with pytest.raises(CardError, match="SRC-01"):
+        encode_response([card], "decision", [], None)

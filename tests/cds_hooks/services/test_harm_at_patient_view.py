@@ -1,0 +1,217 @@
+"""Advice at patient-view that could harm: bleeding, a prognosis that knows no diagnoses, an index in acute illness."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cds_hooks.calls import ours
+from tests.cds_hooks.services.equation_calls import (
+    Change,
+    added,
+    ago,
+    answer,
+    answer_of_site,
+    condition,
+    only_card,
+    order,
+    reasons,
+    valued,
+)
+
+AF, AF_SERVICE = "af-no-anticoagulant", "anticoagulation-discussion"
+LIVER, LIVER_SERVICE = "fatty-liver", "liver-assessment"
+
+
+def _result(sample: str, code: str, value: float, unit: str, days: int = 5) -> Change:
+    observation = {
+        "resourceType": "Observation",
+        "id": f"added-{code}",
+        "status": "final",
+        "category": [{"coding": [{"code": "laboratory"}]}],
+        "code": {"coding": [{"system": "http://loinc.org", "code": code}]},
+        "subject": {"reference": f"Patient/{sample}"},
+        "effectiveDateTime": ago(days),
+        "valueQuantity": {"value": value, "unit": unit, "code": unit, "system": "http://unitsofmeasure.org"},
+    }
+    return added("labs", observation)
+
+
+def _procedure(sample: str, words: str, *codes: tuple[str, str]) -> Change:
+    done = {
+        "resourceType": "Procedure",
+        "id": "added-procedure",
+        "status": "completed",
+        "code": {"text": words, "coding": [{"system": system, "code": code} for system, code in codes]},
+        "subject": {"reference": f"Patient/{sample}"},
+        "performedDateTime": ago(40),
+    }
+    return added("procedures", done)
+
+
+CPT = "http://www.ama-assn.org/go/cpt"
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (added("conditions", condition(AF, "I61.9")), "contraindicated"),
+        (added("conditions", condition(AF, "S06.5X0A")), "contraindicated"),
+        (added("conditions", condition(AF, "K92.2")), "contraindicated"),
+        (_result(AF, "718-7", 6.9, "g/dL"), "contraindicated"),
+        (_result(AF, "777-3", 22, "10*3/uL"), "contraindicated"),
+        (_procedure(AF, "Heart procedure", (CPT, "33340")), "already-done"),
+        (_procedure(AF, "Percutaneous occlusion of left atrial appendage"), "already-done"),
+        (_procedure(AF, "Admission to hospice"), "palliative"),
+    ],
+)
+def test_the_talk_about_an_anticoagulant_is_not_suggested_where_it_could_harm(
+    server: str, change: Change, reason: str
+) -> None:
+    assert reason in reasons(answer(server, AF_SERVICE, AF, change))
+
+
+def test_blood_counts_that_are_low_but_not_very_low_do_not_silence_the_talk(server: str) -> None:
+    answered = answer(server, AF_SERVICE, AF, _result(AF, "718-7", 8.0, "g/dL"), _result(AF, "777-3", 50, "10*3/uL"))
+    assert "CHA2DS2-VASc 7" in only_card(answered)["summary"]
+
+
+def test_a_brain_haemorrhage_gives_no_points_for_ischaemic_stroke() -> None:
+    from fhir.terminology.conditions import condition_groups_of
+
+    assert "stroke_ischaemic" not in condition_groups_of("http://hl7.org/fhir/sid/icd-10-cm", "I61.9")
+    assert "stroke_ischaemic" not in condition_groups_of("http://hl7.org/fhir/sid/icd-10-cm", "I69.151")
+    assert "stroke_ischaemic" in condition_groups_of("http://hl7.org/fhir/sid/icd-10-cm", "I63.9")
+
+
+def test_a_stopped_anticoagulant_is_named_with_its_date(server: str) -> None:
+    stopped = {**order(AF, "11289", "warfarin"), "status": "stopped"}
+    card = only_card(answer(server, AF_SERVICE, AF, added("medications", stopped)))
+    assert f"warfarin stopped (ordered {ago(50)})" in card["summary"].lower()
+    assert "none found" not in card["summary"]
+
+
+@pytest.mark.parametrize("code", ["Z95.2", "I05.0"])
+def test_a_valve_that_needs_warfarin_speaks_for_warfarin(server: str, code: str) -> None:
+    card = only_card(answer(server, AF_SERVICE, AF, added("conditions", condition(AF, code))))
+    assert "warfarin" in card["summary"]
+    assert "2023" in card["source"]["label"]
+    assert f"condition {code}" in card["detail"]
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (valued("1742-6", 800), "excluded"),
+        (valued("1920-8", 201), "excluded"),
+        (added("conditions", {**condition(LIVER, "B16.9"), "recordedDate": ago(20)}), "excluded"),
+        (added("conditions", {**condition(LIVER, "I21.4"), "recordedDate": ago(20)}), "excluded"),
+        (added("conditions", {**condition(LIVER, "M62.82"), "recordedDate": ago(20)}), "excluded"),
+        (added("conditions", {**condition(LIVER, "A41.9"), "recordedDate": ago(20)}), "excluded"),
+        (added("conditions", condition(LIVER, "D69.3")), "excluded"),
+        (added("conditions", {**condition(LIVER, "Z51.11"), "recordedDate": ago(20)}), "excluded"),
+    ],
+)
+def test_fib4_says_nothing_in_acute_illness(server: str, change: Change, reason: str) -> None:
+    assert reason in reasons(answer(server, LIVER_SERVICE, LIVER, change))
+
+
+def test_sepsis_of_long_before_does_not_keep_fib4_from_speaking(server: str) -> None:
+    past = {**condition(LIVER, "A41.9"), "recordedDate": ago(800)}
+    only_card(answer(server, LIVER_SERVICE, LIVER, added("conditions", past)))
+
+
+def test_problems_that_were_not_sent_are_not_known(server: str) -> None:
+    def hidden(request: dict[str, Any]) -> None:
+        request["prefetch"]["conditions"] = {
+            "resourceType": "OperationOutcome",
+            "issue": [{"severity": "error", "code": "exception"}],
+        }
+
+    answered = answer(server, LIVER_SERVICE, LIVER, hidden)
+    assert "input-missing" in reasons(answered)
+    texts = " ".join(silence["text"] for silence in ours(answered)["silence"])
+    assert "not known" in texts
+    assert "is on record" not in texts
+
+
+PLANNING, TALK = "planning-talk", "planning-conversation"
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (added("conditions", condition(PLANNING, "C78.7")), "outside-population"),
+        (added("conditions", condition(PLANNING, "C92.00")), "outside-population"),
+        (added("conditions", condition(PLANNING, "F03.C0")), "outside-population"),
+        (added("conditions", condition(PLANNING, "Z66")), "already-done"),
+        (_procedure(PLANNING, "Visit", (CPT, "99497")), "already-done"),
+        (_procedure(PLANNING, "Palliative care consultation"), "already-done"),
+        (_procedure(PLANNING, "POLST form completed"), "already-done"),
+        (_procedure(PLANNING, "Health care proxy named"), "already-done"),
+    ],
+)
+def test_no_prognosis_where_a_diagnosis_decides_or_the_talk_was_held(
+    tmp_path: Path, change: Change, reason: str
+) -> None:
+    assert reason in reasons(answer_of_site(tmp_path, TALK, PLANNING, change))
+
+
+def test_values_of_a_stay_in_hospital_and_of_two_weeks_after_it_are_not_used(tmp_path: Path) -> None:
+    def stay(first: int, last: int) -> Change:
+        visit = {
+            "resourceType": "Encounter",
+            "id": "added-stay",
+            "status": "finished",
+            "class": {"code": "IMP"},
+            "subject": {"reference": f"Patient/{PLANNING}"},
+            "period": {"start": ago(first), "end": ago(last)},
+        }
+        return added("encounters", visit)
+
+    silent = answer_of_site(tmp_path, TALK, PLANNING, stay(40, 25))
+    assert "too-few-inputs" in reasons(silent)
+    only_card(answer_of_site(tmp_path, TALK, PLANNING, stay(90, 80)))
+
+
+STATIN, STATIN_SERVICE = "diabetes-no-statin", "statin-discussion"
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (added("conditions", condition(STATIN, "I25.10")), "atherosclerotic disease"),
+        (added("conditions", condition(STATIN, "E78.01")), "amilial hypercholesterolaemia"),
+        (added("conditions", condition(STATIN, "B20")), "HIV at"),
+        (_result(STATIN, "13457-7", 190, "mg/dL"), "LDL cholesterol 190 mg/dL"),
+    ],
+)
+def test_a_guideline_names_a_statin_without_a_score(server: str, change: Change, words: str) -> None:
+    card = only_card(answer(server, STATIN_SERVICE, STATIN, change))
+    assert words in card["summary"]
+    assert "20" in card["source"]["label"]
+    assert card["extension"]["org.cds-hooks-onnx"]["facts"]
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (added("conditions", condition(STATIN, "C78.7")), "outside-population"),
+        (added("conditions", condition(STATIN, "T46.6X5A")), "contraindicated"),
+        (added("medications", order(STATIN, "0", "evolocumab 140 mg injection")), "already-done"),
+    ],
+)
+def test_a_statin_is_not_discussed_where_it_was_not_tolerated_or_has_no_place(
+    server: str, change: Change, reason: str
+) -> None:
+    assert reason in reasons(answer(server, STATIN_SERVICE, STATIN, change))
+
+
+def test_an_egfr_under_30_is_referred_whatever_the_urine_says(server: str) -> None:
+    def low(request: dict[str, Any]) -> None:
+        valued("2160-0", 3.0)(request)
+        valued("9318-7", 2, "mg/g")(request)
+
+    card = only_card(answer(server, "nephrology-referral", "ckd-uacr", low))
+    assert "KDIGO 2024" in card["source"]["label"]
+    assert "mL/min/1.73 m²" in card["summary"]

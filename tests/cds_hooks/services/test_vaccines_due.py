@@ -1,0 +1,323 @@
+"""The service `vaccines-due`: what is due and from which doses, what was not judged, and when it says nothing."""
+
+import asyncio
+import copy
+import json
+import sqlite3
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from fhir.resources.R4B.immunizationrecommendation import ImmunizationRecommendation
+from fhir.resources.R4B.servicerequest import ServiceRequest
+from markdown_it import MarkdownIt
+
+from cards.card import Card, check_card
+from cds_hooks.storage.content import load_content
+from tests.cds_hooks.calls import client, ours, request_for
+
+SERVICE = "vaccines-due"
+CVX, SNOMED, RXNORM = (
+    "http://hl7.org/fhir/sid/cvx",
+    "http://snomed.info/sct",
+    "http://www.nlm.nih.gov/research/umls/rxnorm",
+)
+SUBJECT = {"reference": "Patient/p"}
+Json = dict[str, Any]
+
+
+def dose(number: int, cvx: str, day: str, **more: Any) -> Json:
+    code = {"coding": [{"system": CVX, "code": cvx}], "text": f"vaccine {cvx}"}
+    return {
+        "resourceType": "Immunization",
+        "id": f"dose-{number}",
+        "status": "completed",
+        "vaccineCode": code,
+        "patient": SUBJECT,
+        "occurrenceDateTime": day,
+    } | more
+
+
+def condition(code: str, since: str, words: str) -> Json:
+    return {
+        "resourceType": "Condition",
+        "id": f"condition-{code}",
+        "clinicalStatus": {"coding": [{"code": "active"}]},
+        "code": {"coding": [{"system": SNOMED, "code": code}], "text": words},
+        "subject": SUBJECT,
+        "onsetDateTime": since,
+    }
+
+
+def bundle(*resources: Json) -> Json:
+    return {"resourceType": "Bundle", "type": "searchset", "entry": [{"resource": each} for each in resources]}
+
+
+def request(born: str | None, *resources: Json, **patient: Any) -> Json:
+    person = (
+        {"resourceType": "Patient", "id": "p", "gender": "female"} | ({"birthDate": born} if born else {}) | patient
+    )
+    of_type: dict[str, list[Json]] = {}
+    for each in resources:
+        of_type.setdefault(each["resourceType"], []).append(each)
+    keys = {
+        "Immunization": "immunizations",
+        "Condition": "conditions",
+        "AllergyIntolerance": "allergies",
+        "Procedure": "procedures",
+        "Encounter": "encounters",
+        "MedicationRequest": "medications",
+        "MedicationStatement": "statements",
+        "ServiceRequest": "tests",
+        "Observation": "pregnancy",
+        "Medication": "orderedProducts",
+    }
+    prefetch: Json = {key: bundle(*of_type.get(kind, ())) for kind, key in keys.items()}
+    return {
+        "hook": "patient-view",
+        "hookInstance": "5d1f0b3a-0000-4000-8000-000000000001",
+        "context": {"userId": "Practitioner/1", "patientId": "p"},
+        "prefetch": {"patient": person, **prefetch},
+    }
+
+
+def answer(folder: Path, body: Json, as_of: datetime) -> Any:
+    async def call() -> Any:
+        async with client(folder, as_of=as_of) as calls:
+            return await calls.post(f"/cds-services/{SERVICE}", json=body)
+
+    answered = asyncio.run(call())
+    assert answered.status_code == 200, answered.text
+    return answered
+
+
+def only_card(folder: Path, as_of: datetime, born: str, *resources: Json, **patient: Any) -> Json:
+    (card,) = answer(folder, request(born, *resources, **patient), as_of).json()["cards"]
+    assert isinstance(card, dict)
+    return card
+
+
+def silence(folder: Path, as_of: datetime, born: str | None, *resources: Json, **patient: Any) -> tuple[str, str]:
+    answered = answer(folder, request(born, *resources, **patient), as_of)
+    assert answered.json()["cards"] == []
+    (found,) = (each for each in ours(answered)["silence"] if each["subject"] == SERVICE)
+    return found["reason"], found["text"]
+
+
+CHILD = "2022-11-01"
+"""Four years old at the instant of the tests: boosters are due."""
+CHILD_DOSES = tuple(
+    dose(number, cvx, day)
+    for number, (cvx, day) in enumerate(
+        [
+            *[("20", day) for day in ("2023-01-01", "2023-03-01", "2023-05-01", "2024-02-01")],
+            *[("10", day) for day in ("2023-01-01", "2023-03-01", "2023-05-01")],
+            *[("08", day) for day in ("2022-11-01", "2023-01-01", "2023-05-01")],
+            *[("48", day) for day in ("2023-01-01", "2023-03-01", "2023-05-01", "2024-02-01")],
+            *[("216", day) for day in ("2023-01-01", "2023-03-01", "2023-05-01", "2024-02-01")],
+            *[("83", day) for day in ("2023-11-01", "2024-06-01")],
+            *[(cvx, "2023-11-01") for cvx in ("03", "21")],
+        ]
+    )
+)
+
+
+def test_the_boosters_of_a_four_year_old_are_due_with_their_dates_and_doses(tmp_path: Path, as_of: datetime) -> None:
+    card = only_card(tmp_path, as_of, CHILD, *CHILD_DOSES)
+    assert card["indicator"] == "info"
+    for group in ("DTaP/Tdap/Td (dose 5)", "Polio (dose 4)", "MMR (dose 2)", "Varicella (dose 2)"):
+        assert group in card["summary"]
+    line = next(line for line in card["detail"].splitlines() if "MMR" in line)
+    assert "recommended 2026-11-01" in line
+    assert "earliest 2023-12-01" in line
+    assert "Doses that count: 2023-11-01." in line
+    assert card["source"]["label"] == "CDC CDSi 4.64 after ACIP, 2025-11-10"
+
+
+def test_the_card_keeps_to_the_wire_and_has_few_lines(tmp_path: Path, as_of: datetime) -> None:
+    card = only_card(tmp_path, as_of, "1960-01-01")
+    check_card(msgspec.json.decode(json.dumps(card), type=Card))
+    assert len(card["detail"].splitlines()) <= 12
+    assert "<li>" in MarkdownIt("commonmark").render(card["detail"])
+
+
+def test_every_order_is_valid_fhir_and_the_whole_forecast_can_be_saved(tmp_path: Path, as_of: datetime) -> None:
+    card = only_card(tmp_path, as_of, CHILD, *CHILD_DOSES)
+    *orders, whole = (each["actions"][0]["resource"] for each in card["suggestions"])
+    for order in orders:
+        ServiceRequest.model_validate(order)
+        assert order["subject"] == SUBJECT
+    ImmunizationRecommendation.model_validate(whole)
+    mmr = next(each for each in whole["recommendation"] if each["vaccineCode"][0]["text"] == "MMR")
+    days = {each["code"]["coding"][0]["code"]: each["value"] for each in mmr["dateCriterion"]}
+    assert (days["30981-5"], days["30980-7"]) == ("2023-12-01", "2026-11-01")
+    assert mmr["doseNumberPositiveInt"] == 2
+    assert mmr["supportingImmunization"] == [{"reference": "Immunization/dose-20"}]
+
+
+def test_a_dose_that_does_not_count_is_named_with_its_reason(tmp_path: Path, as_of: datetime) -> None:
+    others = (each for each in CHILD_DOSES if each["vaccineCode"]["coding"][0]["code"] != "03")
+    card = only_card(tmp_path, as_of, CHILD, *others, dose(90, "03", "2023-10-01"))
+    line = next(line for line in card["detail"].splitlines() if "**MMR" in line)
+    assert "The dose of 2023-10-01 does not count (too young)." in line
+
+
+def test_an_entry_without_code_or_day_is_said_and_not_counted(tmp_path: Path, as_of: datetime) -> None:
+    without_day = dose(1, "03", "2023")
+    without_code = dose(2, "03", "2023-12-01", vaccineCode={"text": "measles shot"})
+    card = only_card(tmp_path, as_of, CHILD, without_day, without_code)
+    assert "Immunization/dose-1 does not say on which day it was given: not counted" in card["detail"]
+    assert "Immunization/dose-2 has no CVX code: not counted" in card["detail"]
+    assert "MMR" in card["detail"]
+
+
+def test_what_was_not_given_or_entered_in_error_does_not_count(tmp_path: Path, as_of: datetime) -> None:
+    refused = dose(1, "03", "2023-12-01", status="not-done")
+    mistake = dose(2, "03", "2023-12-01", status="entered-in-error")
+    card = only_card(tmp_path, as_of, CHILD, refused, mistake)
+    assert "MMR dose 1" in card["detail"]
+
+
+def test_the_same_dose_entered_twice_counts_once(tmp_path: Path, as_of: datetime) -> None:
+    once = only_card(tmp_path, as_of, CHILD, *CHILD_DOSES)
+    twice = only_card(tmp_path, as_of, CHILD, *CHILD_DOSES, *(each | {"id": f"{each['id']}-b"} for each in CHILD_DOSES))
+    assert once["detail"].splitlines() == twice["detail"].splitlines()
+
+
+def test_a_live_vaccine_is_contraindicated_in_pregnancy_and_not_offered(tmp_path: Path, as_of: datetime) -> None:
+    pregnant = condition("77386006", "2026-08-01", "Pregnancy")
+    card = only_card(tmp_path, as_of, "1995-01-01", pregnant)
+    assert "Contraindicated: MMR (Pregnancy (2026-08-01))." in card["detail"]
+    assert not any("MMR" in each["label"] for each in card["suggestions"])
+
+
+def test_a_risk_names_the_condition_it_comes_from(tmp_path: Path, as_of: datetime) -> None:
+    card = only_card(tmp_path, as_of, "1985-01-01", condition("73211009", "2020-02-02", "Diabetes mellitus"))
+    line = next(line for line in card["detail"].splitlines() if "Pneumococcal" in line)
+    assert "Because of Diabetes mellitus (2020-02-02)." in line
+
+
+def taking(words: str, code: str | None = None) -> Json:
+    coding = {"coding": [{"system": RXNORM, "code": code}]} if code else {}
+    return {
+        "resourceType": "MedicationRequest",
+        "id": "taken",
+        "status": "active",
+        "intent": "order",
+        "medicationCodeableConcept": {**coding, "text": words},
+        "subject": SUBJECT,
+        "authoredOn": "2026-10-01",
+    }
+
+
+def test_what_an_adult_should_have_had_as_a_child_stands_apart(tmp_path: Path, as_of: datetime) -> None:
+    card = only_card(tmp_path, as_of, "1985-01-01")
+    assert "To catch up, no dose that counts on record: " in card["detail"]
+    assert "Ask the immunization registry first." in card["detail"]
+    assert "to catch up" in card["summary"]
+    started = only_card(tmp_path, as_of, "1985-01-01", dose(1, "43", "2020-01-01"))
+    assert "**HepB, dose 2**" in started["detail"]
+
+
+def test_chemotherapy_forbids_live_vaccines_and_an_ointment_does_not(tmp_path: Path, as_of: datetime) -> None:
+    chemotherapy = only_card(tmp_path, as_of, "1990-01-01", taking("cyclophosphamide 50 MG Oral Tablet"))
+    ointment = only_card(tmp_path, as_of, "1990-01-01", taking("tacrolimus 0.1 % Topical Ointment"))
+    assert "Contraindicated: MMR (cyclophosphamide (2026-10-01))." in chemotherapy["detail"]
+    assert "Contraindicated" not in ointment["detail"]
+
+
+def test_an_immunosuppressant_forbids_live_vaccines(tmp_path: Path, as_of: datetime) -> None:
+    card = only_card(tmp_path, as_of, "1990-01-01", taking("tacrolimus", "42316"))
+    assert "Contraindicated: MMR (tacrolimus (2026-10-01))." in card["detail"]
+    assert "**Zoster, dose 1**" in card["detail"]
+
+
+def test_seasons_after_the_release_are_not_judged_and_said(tmp_path: Path, as_of: datetime) -> None:
+    card = only_card(tmp_path, as_of, "1960-01-01")
+    assert "Influenza: the release covers the season to 2026-06-30" in card["detail"]
+    assert "Influenza" not in card["summary"]
+
+
+def test_the_country_of_birth_decides_about_varicella(tmp_path: Path, as_of: datetime) -> None:
+    def born_in(country: str) -> Json:
+        url = "http://hl7.org/fhir/StructureDefinition/patient-birthPlace"
+        return {"extension": [{"url": url, "valueAddress": {"country": country}}]}
+
+    unknown = only_card(tmp_path, as_of, "1970-01-01")["detail"]
+    american = only_card(tmp_path, as_of, "1970-01-01", **born_in("US"))["detail"]
+    other = only_card(tmp_path, as_of, "1970-01-01", **born_in("DE"))["detail"]
+    assert "Varicella: the country of birth is not known" in unknown
+    assert "Varicella" not in american
+    assert "Varicella" in next(line for line in other.splitlines() if "To catch up" in line)
+
+
+@pytest.mark.parametrize("born", [None, "1990", "1990-05"])
+def test_a_birth_date_that_is_not_known_to_the_day_is_said(tmp_path: Path, as_of: datetime, born: str | None) -> None:
+    reason, text = silence(tmp_path, as_of, born)
+    assert reason == "input-missing"
+    assert "birth date" in text
+
+
+def test_nobody_is_told_in_hospice_or_after_death(tmp_path: Path, as_of: datetime) -> None:
+    hospice = condition("385763009", "2026-10-01", "Hospice care")
+    assert silence(tmp_path, as_of, "1950-01-01", hospice)[0] == "palliative"
+    assert silence(tmp_path, as_of, "1950-01-01", deceasedBoolean=True)[0] == "deceased"
+
+
+def test_it_is_silent_when_nothing_is_due(tmp_path: Path, as_of: datetime) -> None:
+    doses = [
+        *(dose(number, "115", day) for number, day in enumerate(("2016-01-01", "2016-02-01", "2022-08-01"))),
+        *(dose(number + 10, cvx, "2017-01-01") for number, cvx in enumerate(("03", "21"))),
+        *(dose(number + 20, cvx, "2017-06-01") for number, cvx in enumerate(("03", "21"))),
+        *(dose(number + 30, "43", day) for number, day in enumerate(("2016-01-01", "2016-02-01", "2016-08-01"))),
+        *(dose(number + 40, "10", day) for number, day in enumerate(("2016-01-01", "2016-02-01", "2016-08-01"))),
+    ]
+    reason, text = silence(tmp_path, as_of, "1985-01-01", *doses)
+    assert reason == "below-threshold"
+    assert "No vaccine is due by CDC CDSi 4.64" in text
+
+
+def test_without_the_vaccinations_nothing_is_said(tmp_path: Path, as_of: datetime) -> None:
+    body = request("1960-01-01")
+    del body["prefetch"]["immunizations"]
+    answered = answer(tmp_path, body, as_of)
+    assert answered.json()["cards"] == []
+    assert ours(answered)["silence"][0]["reason"] == "input-missing"
+
+
+def test_the_order_of_the_resources_does_not_matter(tmp_path: Path, as_of: datetime) -> None:
+    forward = only_card(tmp_path, as_of, CHILD, *CHILD_DOSES)
+    backward = only_card(tmp_path, as_of, CHILD, *reversed(copy.deepcopy(CHILD_DOSES)))
+    assert forward["detail"] == backward["detail"]
+
+
+def test_an_accepted_order_is_not_suggested_again(tmp_path: Path, as_of: datetime) -> None:
+    first = only_card(tmp_path, as_of, CHILD, *CHILD_DOSES)
+    orders = [each["actions"][0]["resource"] for each in first["suggestions"][:-1]]
+    reason, text = silence(tmp_path, as_of, CHILD, *CHILD_DOSES, *orders)
+    assert (reason, "MMR" in text) == ("already-ordered", True)
+    second = only_card(tmp_path, as_of, CHILD, *CHILD_DOSES, *orders[:2])
+    assert "Ordered already: " in second["detail"]
+    assert len(second["suggestions"]) == len(first["suggestions"]) - 2
+
+
+def test_a_dose_that_was_given_is_not_due_again(tmp_path: Path, as_of: datetime) -> None:
+    given = only_card(tmp_path, as_of, CHILD, *CHILD_DOSES, dose(99, "03", "2026-11-19"))
+    assert "MMR" not in given["summary"]
+
+
+def test_the_decision_record_holds_the_doses_and_the_forecasts(tmp_path: Path, as_of: datetime) -> None:
+    answer(tmp_path, request(CHILD, *CHILD_DOSES), as_of)
+    (basis,) = sqlite3.connect(tmp_path / "decisions.sqlite3").execute("select basis from decisions").fetchone()
+    recorded = json.loads(load_content(basis))
+    text = json.dumps(recorded)
+    assert "Immunization/dose-20" in text
+    assert '"release": "4.64"' in text
+
+
+def test_a_sample_chart_is_answered(tmp_path: Path, as_of: datetime) -> None:
+    for sample in ("infant", "healthy-adult", "pregnant-39-weeks", "messy-record"):
+        answered = answer(tmp_path, request_for(SERVICE, "patient-view", sample, as_of), as_of)
+        assert len(answered.json()["cards"]) <= 1

@@ -1,0 +1,91 @@
+"""What is at rest: small, unreadable without the key, readable after the key was changed."""
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import LargeBinary, select, type_coerce
+
+from cds_hooks.storage import Decision, RecordUnavailable, content, open_decision_log
+from cds_hooks.storage.chain import verify_chain
+from cds_hooks.storage.content import ContentKeys, read_content_keys, use_content_keys
+from cds_hooks.storage.queries import feedback_on, get_decision, read_rows
+from cds_hooks.storage.tables import decisions
+from tests.cds_hooks.storage.samples import a_decision, some_feedback
+
+_OLD, _NEW = "11" * 32, "22" * 32
+
+
+@pytest.fixture(autouse=True)
+def _no_keys_afterwards() -> Iterator[None]:
+    yield
+    use_content_keys(ContentKeys())
+
+
+def _append(url: str, *given: Decision) -> None:
+    async def scenario() -> None:
+        log = open_decision_log(url)
+        for decision in given:
+            await log.append(decision)
+            await log.append_feedback([some_feedback(decision.id)])
+        await log.close()
+
+    asyncio.run(scenario())
+
+
+def _stored(url: str) -> list[bytes]:
+    return [row[0] for row in read_rows(url, select(type_coerce(decisions.c.basis, LargeBinary)))]
+
+
+def test_content_is_compressed_and_comes_back_as_it_was(url: str) -> None:
+    pytest.importorskip("zstandard")
+    features = {f"feature_{number}": [float(number), "2026-11-20", f"Observation/{number}"] for number in range(40)}
+    decision = a_decision(basis=json.dumps({"features": features}).encode())
+    _append(url, decision)
+    assert get_decision(url, decision.id) == decision
+    assert len(_stored(url)[0]) < len(decision.basis) / 3
+
+
+def test_rows_from_before_compression_are_read_and_verified(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(content, "_compress", lambda value: value)
+    decision = a_decision()
+    _append(url, decision)
+    assert _stored(url) == [decision.basis]
+    monkeypatch.undo()
+    _append(url, a_decision())
+    assert get_decision(url, decision.id) == decision
+    assert verify_chain(url).broken is None
+
+
+def test_content_is_encrypted_by_one_setting_and_keys_are_rotated(url: str) -> None:
+    use_content_keys(read_content_keys(_OLD))
+    first = a_decision()
+    _append(url, first)
+    use_content_keys(read_content_keys(f"{_NEW}\n{_OLD}\n"))
+    second = a_decision()
+    _append(url, second)
+    assert [get_decision(url, one.id) for one in (first, second)] == [first, second]
+    assert feedback_on(url, first.id)[0].user_comment == "Already discussed"
+    assert not any(word in stored for stored in _stored(url) for word in (b"features", b"Patient"))
+
+    use_content_keys(read_content_keys(_NEW))
+    assert get_decision(url, second.id) == second
+    with pytest.raises(RecordUnavailable, match="a key that is not among"):
+        get_decision(url, first.id)
+    use_content_keys(ContentKeys())
+    assert verify_chain(url).broken is None, "an auditor verifies without any key"
+
+
+def test_a_key_of_another_form_is_refused_without_being_repeated() -> None:
+    with pytest.raises(content.ContentUnreadable) as raised:
+        read_content_keys("secret-key")
+    assert "secret-key" not in str(raised.value)
+
+
+def test_a_dictionary_never_changes_because_stored_rows_need_it() -> None:
+    """A new dictionary gets the next number; add its digest here."""
+    digests = {1: "5c83c93c9ad1dfaaaa321cbb3d7caf33968953df2e688d373af07d720f28509c"}
+    for number, digest in digests.items():
+        assert hashlib.sha256(content._dictionary(number)).hexdigest() == digest

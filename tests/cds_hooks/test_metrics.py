@@ -1,0 +1,54 @@
+"""Several workers count together, and nothing that was counted is lost when one of them ends."""
+
+import asyncio
+from pathlib import Path
+
+import httpx
+import pytest
+
+from cds_hooks.metrics import Metrics, MetricsFolder
+from tests.live import serving
+
+CALLS = 40
+
+
+def _counted(page: str, start: str) -> float:
+    return sum(float(line.rsplit(" ", 1)[1]) for line in page.splitlines() if line.startswith(start))
+
+
+def test_a_page_adds_up_what_others_wrote(tmp_path: Path) -> None:
+    other, mine = Metrics(), Metrics()
+    for metrics, calls in ((other, 3), (mine, 2)):
+        for _ in range(calls):
+            metrics.answered("some-service", "patient-view", [], [], {"decode": 0.001})
+            metrics.prefetched("ehr", "some-service", "patient=given", 0.2)
+
+    async def write_once() -> None:
+        writing = asyncio.create_task(MetricsFolder(other, tmp_path).keep_writing())
+        await asyncio.sleep(0)
+        writing.cancel()
+        await asyncio.gather(writing, return_exceptions=True)
+
+    asyncio.run(write_once())
+    for written in list(tmp_path.glob("*.db")):  # as if another process had written them
+        written.rename(written.with_name(f"{written.name.partition('_')[0]}_1.db"))
+    folder = MetricsFolder(mine, tmp_path)
+    page = folder.page().decode()
+    folder.close()
+    assert _counted(page, "cds_requests_total{") == 5
+    assert _counted(page, "cds_stage_seconds_count{") == 5
+    assert _counted(page, "cds_fetch_seconds_sum{") == 1.0
+    assert _counted(page, 'cds_prefetch_total{client="ehr"') == 5
+
+
+@pytest.mark.slow
+def test_two_real_workers_show_the_calls_of_both(tmp_path: Path) -> None:
+    with serving(tmp_path, "--workers", "2") as address:
+        for _ in range(CALLS):  # each with a connection of its own, which either worker may take
+            assert httpx.post(f"{address}/cds-services/order-safety", json={}).status_code == 400
+        for _ in range(60):
+            page = httpx.get(f"{address}/metrics").text
+            if _counted(page, "cds_requests_total{") == CALLS:
+                break
+            asyncio.run(asyncio.sleep(0.1))
+        assert _counted(page, "cds_requests_total{") == CALLS

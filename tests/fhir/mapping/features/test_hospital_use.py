@@ -1,0 +1,153 @@
+"""The stay that is judged, how it began, and what came before it."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fhir.mapping.features.catalog import FEATURES
+from fhir.mapping.features.feature import FeatureValue, Missing
+from fhir.mapping.features.vector import map_features
+from fhir.mapping.stays import Stay, stays_in_hospital
+from fhir.record.resources import Encounter
+from fhir.record.time import DAY_SECONDS, parse_time
+from tests.fhir.record.charts import record_of
+
+NOW = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
+
+
+def _visit(name: str, code: str, start: str | None, end: str | None, status: str | None = None, **more: Any) -> Any:
+    period = {key: value for key, value in (("start", start), ("end", end)) if value}
+    return {
+        "resourceType": "Encounter",
+        "id": name,
+        "status": status or ("finished" if end else "in-progress"),
+        "class": {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": code},
+        "subject": {"reference": "Patient/p1"},
+        "period": period,
+        **more,
+    }
+
+
+STAY = _visit("now", "IMP", "2026-11-13T20:00:00+00:00", None)
+
+
+def _found(name: str, *resources: Any) -> FeatureValue | Missing:
+    vector = map_features(record_of(*resources, as_of=NOW), (FEATURES[name],))
+    return vector.evidence[0] or vector.missing[0]
+
+
+def _value(name: str, *resources: Any) -> float:
+    found = _found(name, *resources)
+    assert isinstance(found, FeatureValue), found
+    return found.value
+
+
+def test_without_a_stay_there_is_nothing_to_tell() -> None:
+    for resources in ([], [_visit("a", "AMB", "2026-11-20", None)], [_visit("b", "IMP", "2026-10-01", "2026-10-05")]):
+        assert isinstance(_found("length_of_stay_days", *resources), Missing)
+
+
+def test_a_stay_that_ended_this_morning_is_still_the_one_that_is_judged() -> None:
+    assert _value("length_of_stay_days", _visit("a", "ACUTE", "2026-11-18T23:00:00Z", "2026-11-20T07:00:00Z")) == 2
+    assert _value("length_of_stay_days", _visit("a", "IMP", "2026-11-18", "2026-11-20")) == 2
+
+
+@pytest.mark.parametrize(
+    ("start", "days"),
+    [
+        ("2026-11-20T01:00:00+00:00", 0),
+        ("2026-11-19T23:50:00+00:00", 1),
+        ("2026-11-13", 7),
+        ("2026-11-13T20:00:00-05:00", 7),
+    ],
+)
+def test_a_stay_is_as_long_as_its_nights_where_the_hospital_is(start: str, days: int) -> None:
+    assert _value("length_of_stay_days", _visit("a", "IMP", start, None)) == days
+
+
+@pytest.mark.parametrize(
+    ("more", "before", "value"),
+    [
+        ({}, [], 0),
+        ({"hospitalization": {"admitSource": {"coding": [{"code": "emd"}]}}}, [], 1),
+        ({"priority": {"coding": [{"code": "EM"}]}}, [], 1),
+        ({"priority": {"coding": [{"code": "EL"}]}}, [], 0),
+        ({}, [_visit("ed", "EMER", "2026-11-13T15:00:00Z", "2026-11-13T20:10:00Z")], 1),
+        ({}, [_visit("ed", "EMER", "2026-11-10T15:00:00Z", "2026-11-10T20:10:00Z")], 0),
+    ],
+)
+def test_how_a_stay_began(more: dict[str, Any], before: list[Any], value: int) -> None:
+    assert _value("admitted_as_emergency", {**STAY, **more}, *before) == value
+
+
+def test_emergency_visits_of_the_half_year_before_count_without_the_one_that_led_to_the_stay() -> None:
+    visits = [
+        _visit("led", "EMER", "2026-11-13T15:00:00Z", "2026-11-13T20:10:00Z"),
+        _visit("one", "EMER", "2026-10-01T15:00:00Z", "2026-10-01T20:10:00Z"),
+        _visit("two", "EMER", "2026-06-01", "2026-06-01"),
+        _visit("long-ago", "EMER", "2026-04-01", "2026-04-01"),
+        _visit("planned", "EMER", "2026-10-05", None, status="planned"),
+        _visit("clinic", "AMB", "2026-10-06", "2026-10-06"),
+    ]
+    assert _value("ed_visits_6m", STAY, *visits) == 2
+
+
+def test_stays_of_the_year_before_count_without_the_current_one() -> None:
+    before = [
+        _visit("one", "IMP", "2026-09-01", "2026-09-05"),
+        _visit("two", "ACUTE", "2025-12-01", "2025-12-05"),
+        _visit("long-ago", "IMP", "2025-11-01", "2025-11-05"),
+    ]
+    assert _value("admissions_12m", STAY, *before) == 2
+    assert _value("admissions_12m", STAY) == 0
+
+
+def test_a_coded_procedure_counts_when_it_was_done_in_the_stay() -> None:
+    def procedure(when: str, **code: Any) -> dict[str, Any]:
+        coding = {"coding": [{"system": "http://snomed.info/sct", "code": "180325003"}], "text": "cardioversion"}
+        return {
+            "resourceType": "Procedure",
+            "id": "p",
+            "status": "completed",
+            "code": code or coding,
+            "subject": {"reference": "Patient/p1"},
+            "performedDateTime": when,
+        }
+
+    assert _value("procedure_in_stay", STAY, procedure("2026-11-15T10:00:00Z")) == 1
+    assert _value("procedure_in_stay", STAY, procedure("2026-11-15T10:00:00Z", text="washed")) == 0
+    assert _value("procedure_in_stay", STAY, procedure("2026-11-01")) == 0
+
+
+def _contains(other: Stay, stay: Stay, as_of: float) -> bool:
+    """The rule as a sentence: within a longer stay, closed at most a day after it."""
+    begin, end = other.start.instant, other.until(as_of)
+    inside = begin <= stay.start.instant < end and stay.until(as_of) <= end + DAY_SECONDS
+    return inside and end - begin > stay.until(as_of) - stay.start.instant
+
+
+_HOURS = st.integers(0, 240)
+
+
+@given(spans=st.lists(st.tuples(_HOURS, st.one_of(st.none(), _HOURS)), max_size=12))
+def test_the_parts_of_stays_are_those_that_comparing_all_pairs_finds(spans: list[tuple[int, int | None]]) -> None:
+    def at(hours: int) -> str:
+        return (NOW - timedelta(hours=241 - hours)).isoformat()
+
+    visits = [
+        _visit(f"v{number}", "IMP", at(begin), None if hours is None else at(begin + hours))
+        for number, (begin, hours) in enumerate(spans)
+    ]
+    record = record_of(*visits, as_of=NOW)
+    as_of = record.as_of_epoch
+    all_stays = [Stay(each, _time(each, "start"), _time(each, "end")) for each in record.encounters]
+    whole = {stay.encounter.id for stay in all_stays if not any(_contains(other, stay, as_of) for other in all_stays)}
+    assert {stay.encounter.id for stay in stays_in_hospital(record)} == whole
+
+
+def _time(encounter: Encounter, side: str) -> Any:
+    text = getattr(encounter.period, side)
+    return parse_time(text) if text else None

@@ -1,0 +1,195 @@
+"""Yes-or-no features: found with their evidence, not found and said so, or not at hand at all."""
+
+from typing import Any
+
+import pytest
+
+from fhir.mapping.features.catalog import FEATURES
+from fhir.mapping.features.feature import FeatureValue, Missing
+from fhir.mapping.features.vector import map_features
+from fhir.record.record import PatientRecord
+from fhir.terminology.conditions import charlson_items, condition_groups, condition_groups_of
+from tests.fhir.record.charts import observation, record_of
+
+ICD10 = "http://hl7.org/fhir/sid/icd-10-cm"
+RXNORM = "http://www.nlm.nih.gov/research/umls/rxnorm"
+
+
+def _condition(code: str, status: str | None = "active", onset: str = "2020-05-01", **more: Any) -> dict[str, Any]:
+    return {
+        "resourceType": "Condition",
+        "id": f"c-{code}",
+        "clinicalStatus": {"coding": [{"code": status}]} if status else None,
+        "code": {"coding": [{"system": ICD10, "code": code}], "text": f"what {code} means"},
+        "subject": {"reference": "Patient/p1"},
+        "onsetDateTime": onset,
+        **more,
+    }
+
+
+def _order(code: str, words: str, status: str = "active") -> dict[str, Any]:
+    return {
+        "resourceType": "MedicationRequest",
+        "id": f"m-{code}",
+        "status": status,
+        "intent": "order",
+        "medicationCodeableConcept": {"coding": [{"system": RXNORM, "code": code}], "text": words},
+        "subject": {"reference": "Patient/p1"},
+        "authoredOn": "2026-10-01",
+    }
+
+
+def _smoking(code: str, date: str, system: str = "http://snomed.info/sct") -> dict[str, Any]:
+    return {
+        "resourceType": "Observation",
+        "id": f"s-{code}",
+        "status": "final",
+        "code": {"coding": [{"system": "http://loinc.org", "code": "72166-2"}]},
+        "subject": {"reference": "Patient/p1"},
+        "effectiveDateTime": date,
+        "valueCodeableConcept": {"coding": [{"system": system, "code": code}], "text": "an answer"},
+    }
+
+
+def _one(record: PatientRecord, name: str) -> FeatureValue | Missing:
+    vector = map_features(record, (FEATURES[name],))
+    return vector.evidence[0] or vector.missing[0]
+
+
+def _value(name: str, *resources: dict[str, Any]) -> float:
+    found = _one(record_of(*resources), name)
+    assert isinstance(found, FeatureValue), found
+    return found.value
+
+
+def test_a_condition_that_is_found_keeps_its_words_date_and_place() -> None:
+    found = _one(record_of(_condition("E11.22")), "has_diabetes")
+    assert isinstance(found, FeatureValue)
+    assert (found.value, found.source, found.effective) == (1.0, "Condition/c-E11.22", "2020-05-01")
+    assert (found.charted_unit, found.found) == ("what E11.22 means", True)
+
+
+def test_what_is_not_in_the_chart_counts_as_no_and_is_said_to_be_not_found() -> None:
+    found = _one(record_of(), "has_diabetes")
+    assert isinstance(found, FeatureValue)
+    assert (found.value, found.found, found.charted_unit) == (0.0, False, "not found in the chart")
+
+
+def test_a_part_of_the_chart_that_was_not_asked_for_is_missing() -> None:
+    record = record_of()
+    record = record.with_requested(frozenset({"Patient"}))
+    for name in ("has_diabetes", "takes_statin", "is_pregnant", "charlson_lace", "smokes", "length_of_stay_days"):
+        found = _one(record, name)
+        assert isinstance(found, Missing)
+        assert found.reason == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "resolved_counts"),
+    [("has_had_stroke_tia", "I63.9", True), ("has_diabetes", "E11.9", False), ("has_vascular_disease", "I21.9", True)],
+)
+def test_what_is_over_counts_only_where_history_does(name: str, code: str, resolved_counts: bool) -> None:
+    assert _value(name, _condition(code, "resolved")) == float(resolved_counts)
+    assert _value(name, _condition(code, "active", onset="2031-01-01")) == 0.0
+
+
+def test_an_acute_illness_without_a_status_is_over_after_three_months_and_an_active_one_is_not() -> None:
+    assert _value("has_acute_kidney_injury", _condition("N17.9", None, onset="2026-11-01")) == 1.0
+    assert _value("has_acute_kidney_injury", _condition("N17.9", None, onset="2020-01-01")) == 0.0
+    assert _value("has_acute_kidney_injury", _condition("N17.9", "active", onset="2020-01-01")) == 1.0
+
+
+def test_what_is_there_counts_even_where_the_rest_was_not_asked_for() -> None:
+    record = record_of(_condition("E11.22"), _order("83367", "atorvastatin"))
+    record = record.with_requested(frozenset({"Patient"}))
+    for name in ("has_diabetes", "takes_statin"):
+        found = _one(record, name)
+        assert isinstance(found, FeatureValue)
+        assert found.value == 1.0
+
+
+def test_a_code_of_another_system_means_nothing() -> None:
+    other = _condition("E11.9")
+    other["code"]["coding"][0]["system"] = "http://hl7.org/fhir/sid/icd-9-cm"
+    assert _value("has_diabetes", other) == 0.0
+
+
+def test_a_medicine_counts_while_it_is_active_and_only_where_it_goes_into_the_body() -> None:
+    assert _value("takes_statin", _order("83367", "atorvastatin 20 MG Oral Tablet")) == 1.0
+    assert _value("takes_statin", _order("83367", "atorvastatin 20 MG Oral Tablet", "stopped")) == 0.0
+    assert _value("takes_bp_medication", _order("29046", "lisinopril 10 MG Oral Tablet")) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("answers", "value"),
+    [
+        ([("449868002", "2026-01-01")], 1.0),
+        ([("8517006", "2026-01-01")], 0.0),
+        ([("449868002", "2026-01-01"), ("8517006", "2026-06-01")], 0.0),
+        ([("266927001", "2026-06-01"), ("449868002", "2026-01-01")], 1.0),
+    ],
+)
+def test_the_newest_answer_about_tobacco_that_says_something_counts(
+    answers: list[tuple[str, str]], value: float
+) -> None:
+    assert _value("smokes", *(_smoking(code, date) for code, date in answers)) == value
+
+
+def test_without_an_answer_tobacco_use_on_the_problem_list_counts() -> None:
+    assert _value("smokes", _condition("F17.210")) == 1.0
+    assert _value("smokes", _smoking("8517006", "2015-01-01"), _condition("F17.210")) == 1.0
+    found = _one(record_of(), "smokes")
+    assert isinstance(found, FeatureValue)
+    assert not found.found
+
+
+def test_past_a_limit_or_at_it() -> None:
+    assert _value("has_uncontrolled_pressure", observation("8480-6", 160.0, "mm[Hg]")) == 0.0
+    assert _value("has_uncontrolled_pressure", observation("8480-6", 161.0, "mm[Hg]")) == 1.0
+    assert _value("has_abnormal_kidneys", observation("2160-0", 2.25, "mg/dL")) == 0.0
+    assert _value("has_abnormal_kidneys", observation("2160-0", 2.26, "mg/dL")) == 1.0
+    assert _value("has_abnormal_kidneys", observation("2160-0", 1.0, "mg/dL"), _condition("Z99.2")) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("codes", "points"),
+    [
+        ([], 0),
+        (["I25.2"], 1),
+        (["E11.9"], 1),
+        (["E11.22"], 2 + 2),  # with organ damage, and the kidney disease that it is
+        (["E11.9", "E11.22"], 4),
+        (["C50.9", "C78.0"], 6),
+        (["N18.3"], 2),
+        (["N18.3", "N18.6"], 4),
+        (["I50.9", "J44.9", "F03.90"], 7),
+    ],
+)
+def test_comorbidity_counts_each_family_once_with_its_highest_points(codes: list[str], points: int) -> None:
+    assert _value("charlson_lace", *(_condition(code) for code in codes)) == points
+
+
+def test_egfr_is_computed_from_the_newest_creatinine_and_never_taken_from_mdrd() -> None:
+    found = _one(
+        record_of(observation("2160-0", 1.1, "mg/dL"), observation("33914-3", 20.0, "mL/min")), "egfr_ckd_epi_2021"
+    )
+    assert isinstance(found, FeatureValue)
+    assert found.value == pytest.approx(52.08, abs=0.05)
+    assert (found.charted_value, found.charted_unit) == (1.1, "mg/dL")
+    mdrd = _one(record_of(observation("33914-3", 20.0, "mL/min/{1.73_m2}")), "egfr_ckd_epi_2021")
+    assert isinstance(mdrd, Missing)
+    reported = _one(record_of(observation("98979-8", 41.0, "mL/min/{1.73_m2}")), "egfr_ckd_epi_2021")
+    assert isinstance(reported, FeatureValue)
+    assert reported.value == 41.0
+
+
+def test_every_group_that_a_feature_or_the_index_names_is_in_the_table() -> None:
+    named = {group for feature in FEATURES.values() for group in getattr(feature, "groups", ())}
+    named |= {group for item in charlson_items() for group in item.groups}
+    assert named <= set(condition_groups())
+
+
+def test_an_icd_prefix_matches_within_its_own_system() -> None:
+    assert "pregnancy" in condition_groups_of(ICD10, "O80")
+    assert condition_groups_of("http://hl7.org/fhir/sid/icd-9-cm", "O80") == ()
+    assert condition_groups_of(ICD10, None) == ()

@@ -1,0 +1,350 @@
+"""A prescription's words: how much, how often, how long, at most; what is unclear is a problem and not a guess."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fhir.mapping.medications.sig import read_sig
+from fhir.mapping.medications.sig_frequency import normalise_sig
+
+# No time limit: the first example loads the tables, and the machine may be busy.
+CALM = settings(deadline=None)
+
+
+@pytest.mark.parametrize(
+    ("words", "amount", "kind", "low", "high"),
+    [
+        ("2 tabs po q6h prn", 2, "unit", 4, 4),
+        ("500 mg twice daily", 500, "mg", 2, 2),
+        ("1 tablet by mouth BID", 1, "unit", 2, 2),
+        ("take 1 tablet daily", 1, "unit", 1, 1),
+        ("150mg BID", 150, "mg", 2, 2),
+        ("5 mg po daily x 14 days", 5, "mg", 1, 1),
+        ("Take ONE (1) tablet b.i.d.", 1, "unit", 2, 2),
+        ("take 1 tablet (5 mg total) by mouth 2 (two) times daily.", 5, "mg", 2, 2),
+        ("1 tab po t.i.d. with meals", 1, "unit", 3, 3),
+        ("1 cap qid", 1, "unit", 4, 4),
+        ("1 tablet every 12 hours", 1, "unit", 2, 2),
+        ("1 tab q 8 h", 1, "unit", 3, 3),
+        ("1 tab every 4-6 hours as needed", 1, "unit", 4, 6),
+        ("1 tab q4-6h", 1, "unit", 4, 6),
+        ("1 tablet every other day", 1, "unit", 0.5, 0.5),
+        ("1 tab qod", 1, "unit", 0.5, 0.5),
+        ("1 tablet every 3 days", 1, "unit", 1 / 3, 1 / 3),
+        ("15 mg once weekly", 15, "mg", 1 / 7, 1 / 7),
+        ("6 tablets once a week", 6, "unit", 1 / 7, 1 / 7),
+        ("1 tablet 3 times per week", 1, "unit", 3 / 7, 3 / 7),
+        ("20 mg in the morning and at bedtime", 20, "mg", 2, 2),
+        ("1 tablet at bedtime", 1, "unit", 1, 1),
+        ("1 tab qhs", 1, "unit", 1, 1),
+        ("1 tablet once daily with evening meal", 1, "unit", 1, 1),
+        ("Once daily 15 mg", 15, "mg", 1, 1),
+        ("half a tablet every night at bedtime", 0.5, "unit", 1, 1),
+        ("1½ tabs daily", 1.5, "unit", 1, 1),
+        ("1 1/2 tablets twice a day", 1.5, "unit", 2, 2),
+        ("Take two 500 mg tablets three times a day", 1000, "mg", 3, 3),
+        ("1 x 500 mg bid", 500, "mg", 2, 2),
+        ("1,000 mg twice a day", 1000, "mg", 2, 2),
+        ("0.5 g bid", 0.5, "mg", 2, 2),
+        ("5 mL bid x 10 days", 5, "mL", 2, 2),
+        ("10 mg/5 ml: give 5 ml q8h", 5, "mL", 3, 3),
+        ("2 puffs q4h prn wheeze", 2, "actuation", 6, 6),
+        ("Apply 2 g to knee four times daily", 2, "mg", 4, 4),
+        ("1 patch q72h", 1, "patch", 1 / 3, 1 / 3),
+        ("Metformin 500 mg PO BID", 500, "mg", 2, 2),
+        ("400 mg 3 x daily", 400, "mg", 3, 3),
+        ("one tablet thrice daily", 1, "unit", 3, 3),
+        ("1 po bid", 1, "unit", 2, 2),
+        ("i tab po bid", 1, "unit", 2, 2),
+        ("take 1 by mouth twice a day", 1, "unit", 2, 2),
+        ("take 1 tablet po q day", 1, "unit", 1, 1),
+        ("Take 2 tablets (1,000 mg total) by mouth 2 (two) times daily.", 1000, "mg", 2, 2),
+        ("Ibuprofen 600mg #30 1 tab TID", 600, "mg", 3, 3),
+        ("metformin 500 mg 2 tabs bid", 2, "unit", 2, 2),
+        ("3 tablets once a week on Sunday", 3, "unit", 1 / 7, 1 / 7),
+    ],
+)
+def test_a_sig_is_understood(words: str, amount: float, kind: str, low: float, high: float) -> None:
+    sig = read_sig(words)
+    assert sig.problem is None
+    assert sig.amount is not None
+    assert (sig.amount.high, sig.amount.unit.kind) == (amount, kind)
+    assert sig.times_low == pytest.approx(low)
+    assert sig.times_high == pytest.approx(high)
+
+
+@pytest.mark.parametrize(
+    ("words", "low", "high"), [("1-2 tablets daily", 1, 2), ("1 to 2 tabs daily", 1, 2), ("0.5 to 1 tab daily", 0.5, 1)]
+)
+def test_an_amount_can_be_a_range(words: str, low: float, high: float) -> None:
+    amount = read_sig(words).amount
+    assert amount is not None
+    assert (amount.low, amount.high) == (low, high)
+
+
+@pytest.mark.parametrize(
+    ("words", "needed"),
+    [("1 tab q6h prn", True), ("1 tab q6h as needed", True), ("1 tab q6h if needed for pain", True),
+     ("1 tab q6h", False), ("up to 3 times a day", True), ("1 tab p.r.n. q6h", True)],
+)  # fmt: skip
+def test_as_needed_is_read(words: str, needed: bool) -> None:
+    assert read_sig(words).as_needed is needed
+
+
+@pytest.mark.parametrize(
+    ("words", "days"),
+    [("1 tab bid x 14 days", 14), ("1 tab bid for 7 days", 7), ("1 tab bid x7d", 7), ("1 tab bid for 2 weeks", 14),
+     ("5 day course, 1 tab bid", 5), ("1 tab bid for 5-7 days", 7), ("1 tab bid", None), ("1 tab bid × 10 days", 10)],
+)  # fmt: skip
+def test_the_duration_is_read(words: str, days: float | None) -> None:
+    assert read_sig(words).days == days
+
+
+@pytest.mark.parametrize(
+    ("words", "most"),
+    [("1-2 tabs q4h prn, max 8 tablets per day", 8), ("1 tab q4h prn, not to exceed 6 tablets in 24 hours", 6),
+     ("1 tab q4h, no more than 4 tabs/day", 4), ("1-2 tabs q4h prn. Max 6/day", 6), ("500 mg q4h, max 6/day", None),
+     ("1 tab q4h", None)],
+)  # fmt: skip
+def test_the_maximum_is_read_and_is_no_amount(words: str, most: float | None) -> None:
+    sig = read_sig(words)
+    assert (sig.maximum.high if sig.maximum else None) == most
+    assert sig.amount is not None
+
+
+@pytest.mark.parametrize("words", ["1 tab po x 1", "ONCE", "1X", "2 tabs once", "1 g single dose", "500 mg stat"])
+def test_a_single_dose_is_read(words: str) -> None:
+    assert read_sig(words).single
+
+
+@pytest.mark.parametrize("words", ["once daily", "once a day", "once weekly", "one time a day", "1 tab once every day"])
+def test_once_a_day_is_no_single_dose(words: str) -> None:
+    assert not read_sig(words).single
+
+
+def test_several_amounts_of_a_day_are_parts_of_it() -> None:
+    sig = read_sig("1 tab qam and 2 tabs qhs")
+    assert [(part.high, high) for part, _, high in sig.parts] == [(1.0, 1.0), (2.0, 1.0)]
+    assert sig.times_high == 2.0
+
+
+@pytest.mark.parametrize("words", ["1000 mg/day in 2 divided doses", "1000 mg per day", "1000 mg divided bid"])
+def test_the_amount_of_a_whole_day_is_marked(words: str) -> None:
+    sig = read_sig(words)
+    assert sig.total_per_day
+    assert sig.amount is not None
+    assert sig.amount.high == 1000.0
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "take 2 tablets on day 1 then 1 tablet daily",
+        "taper as directed",
+        "titrate to effect",
+        "1 tablet twice daily three times daily",
+        "sliding scale",
+        "1 tab daily except Sunday",
+        "5 mg weekly on Mon and Thu",
+        "5 mg once on Monday",
+        "5 mg on Mon/Wed/Fri and 2.5 mg other days",
+        "ONCE MR1",
+        "1 tab daily, increase to 2 tabs daily after one week",
+    ],
+)
+def test_what_changes_or_contradicts_itself_is_a_problem(words: str) -> None:
+    assert read_sig(words).problem is not None
+
+
+@pytest.mark.parametrize(
+    ("words", "a_week", "days"),
+    [
+        ("15 mg weekly on Monday", 1, {"mon"}),
+        ("15 mg once a week on Mondays", 1, {"mon"}),
+        ("take 6 tablets every Sunday", 1, {"sun"}),
+        ("6 tablets on Sundays", 1, {"sun"}),
+        ("1 tab daily Mon-Fri", 5, {"mon", "tue", "wed", "thu", "fri"}),
+        ("1 tab daily on weekdays", 5, {"mon", "tue", "wed", "thu", "fri"}),
+        ("1 tab Mon, Wed and Fri", 3, {"mon", "wed", "fri"}),
+        ("1 tab three times a week, Mon Wed Fri", 3, {"mon", "wed", "fri"}),
+        ("1 tab bid on Sat/Sun", 4, {"sat", "sun"}),
+        ("1 tab bid on weekends", 4, {"sat", "sun"}),
+        ("1 tab daily Sat to Mon", 3, {"sat", "sun", "mon"}),
+        ("1 patch every 72 hours", 7 / 3, set()),
+        ("1 patch q3days", 7 / 3, set()),
+        ("1 tab 3x weekly", 3, set()),
+    ],
+)
+def test_days_of_the_week_say_how_often(words: str, a_week: float, days: set[str]) -> None:
+    sig = read_sig(words)
+    assert sig.problem is None
+    assert sig.on_days == days
+    assert sig.times_high == pytest.approx(a_week / 7)
+
+
+# Sigs as prescribing systems write them: the amount of one time (milligrams where they are said), and times a day.
+WRITTEN = [
+    ("Take 1 tablet by mouth every 4 (four) hours as needed for pain", 1, 6),
+    ("Take 1-2 tabs PO q4-6h PRN pain (max 8/day)", 2, 6),
+    ("Take 1 capsule (300 mg total) by mouth 3 (three) times daily.", 300, 3),
+    ("Take 0.5 tablets (12.5 mg total) by mouth daily.", 12.5, 1),
+    ("Take 2 tablets (10 mg total) by mouth every 6 (six) hours as needed for moderate pain (4-6).", 10, 4),
+    ("Place 1 patch onto the skin every third day.", 1, 1 / 3),
+    ("Take 1 tablet (20 mg total) by mouth nightly.", 20, 1),
+    ("Inject 40 mg into the skin daily.", 40, 1),
+    ("TAKE 1 TABLET BY MOUTH TWICE A DAY", 1, 2),
+    ("Take 5 mL (160 mg total) by mouth every 6 (six) hours as needed for fever", 160, 4),
+    ("Take 1 tablet 3 times a week (Mon, Wed, Fri)", 1, 3 / 7),
+    ("Take 6 tablets (15 mg total) by mouth every 7 (seven) days", 15, 1 / 7),
+    ("Take one tablet by mouth two times a day", 1, 2),
+    ("1 po qd", 1, 1),
+    ("i po bid", 1, 2),
+    ("1 tab PO QHS", 1, 1),
+    ("500mg PO BID x7d", 500, 2),
+    ("Take 1 tablet (5 mg) by mouth 2 times a day for 30 days", 5, 2),
+    ("Take 1 tablet by mouth daily with breakfast", 1, 1),
+    ("take 1 tablet by mouth every day at bedtime", 1, 1),
+    ("Take 1 tablet daily in the morning", 1, 1),
+    ("Take 1 tablet by mouth 2 (two) times a day with meals.", 1, 2),
+    ("Take 3 tablets by mouth three times daily before meals", 3, 3),
+    ("Apply 1 patch (25 mcg/hr) topically every 72 hours", 1, 1 / 3),
+    ("apply 1 patch every 3 days", 1, 1 / 3),
+    ("Change patch every 72 hours", None, 1 / 3),
+    ("2 tablets po q 6 hours prn", 2, 4),
+    ("take 1 to 2 tablets by mouth every 4 to 6 hours as needed for pain. Max 6 tablets per day", 2, 6),
+    ("Take 1 tablet by mouth up to 4 times daily as needed", 1, 4),
+    ("1 tab q8h", 1, 3),
+    ("Take 10 mg by mouth once daily.", 10, 1),
+    ("1 capsule by mouth three times per day", 1, 3),
+    ("Take 15 mg by mouth once a week on Sunday", 15, 1 / 7),
+    ("Take 1 tablet every other day", 1, 0.5),
+    ("Take 1 tablet by mouth every 48 hours", 1, 0.5),
+    ("1 tablet 4x/day", 1, 4),
+    ("Give 1 tablet by mouth two times per day", 1, 2),
+    ("Take 1/2 tablet by mouth at bedtime", 0.5, 1),
+    ("Take 1 tablet (10 mg total) by mouth 2 (two) times a day as needed (spasm).", 10, 2),
+    ("Take 1 tablet by mouth daily at noon", 1, 1),
+    ("1 tab po tid ac", 1, 3),
+    ("Take 2 capsules by mouth 4 times a day (before meals and at bedtime)", 2, 4),
+    ("Take 400 mg by mouth every 12 (twelve) hours", 400, 2),
+    ("Take 1 tablet by mouth monthly", 1, 1 / 30.4375),
+    ("5 ml po q4h prn cough", 5, 6),
+    ("Take 2.5 mL by mouth twice daily", 2.5, 2),
+    ("Take 1 tablet once daily, 2 hours before bedtime", 1, 1),
+    ("Take 1 tablet by mouth daily. Take with food.", 1, 1),
+    ("Take one pill a day", 1, 1),
+    ("Take 1 Tab by mouth Every 8 Hours", 1, 3),
+    ("Take 2 Tabs by mouth every day", 2, 1),
+    ("Take 1 Cap by mouth 2 Times Daily", 1, 2),
+    ("Take 1 tablet by mouth every twelve hours", 1, 2),
+    ("take 1 tablet every six hours if needed", 1, 4),
+    ("Take 20 mg by mouth 2x/day", 20, 2),
+    ("Take 1 tablet by mouth qam and qpm", 1, 2),
+    ("Take 1 tablet weekly", 1, 1 / 7),
+    ("Take 1 tablet by mouth q day", 1, 1),
+    ("Take 1 tablet by mouth q.d.", 1, 1),
+    ("Take 1 tablet 5 days a week", 1, 5 / 7),
+    ("1 tab 3 days/week", 1, 3 / 7),
+    ("1 tablet q6h prn, max 3000 mg acetaminophen per day", 1, 4),
+]
+
+
+@pytest.mark.parametrize(("words", "amount", "times"), WRITTEN)
+def test_a_sig_as_it_is_written(words: str, amount: float | None, times: float) -> None:
+    sig = read_sig(words)
+    assert sig.problem is None
+    assert sig.times_high == pytest.approx(times)
+    assert (sig.amount.high * sig.amount.unit.factor if sig.amount is not None else None) == amount
+
+
+def test_a_maximum_and_a_duration_as_systems_append_them() -> None:
+    words = (
+        "Take 1 tablet (50 mg total) by mouth every 6 (six) hours as needed for severe pain (7-10) for up to 7 days. "
+        "Max Daily Amount: 200 mg"
+    )
+    sig = read_sig(words)
+    assert sig.amount is not None
+    assert sig.maximum is not None
+    assert (sig.amount.high, sig.times_high, sig.days, sig.maximum.high) == (50.0, 4.0, 7.0, 200.0)
+
+
+@pytest.mark.parametrize(
+    "words", ["one and a half tablets daily", "1 and a half tabs qd", "1½ tablets daily", "1.5 tab qd"]
+)
+def test_one_and_a_half_is_not_a_half(words: str) -> None:
+    sig = read_sig(words)
+    assert sig.amount is not None
+    assert sig.amount.high == 1.5
+
+
+def test_a_warning_is_no_frequency() -> None:
+    assert read_sig("4 tablets once a week on Fridays. Do NOT take daily.").times_high == pytest.approx(1 / 7)
+
+
+def test_the_mass_of_each_part_is_no_part_of_its_own() -> None:
+    sig = read_sig("Take 1 tablet (5 mg) in the morning and 2 tablets (10 mg) at bedtime")
+    assert [(part.high, high) for part, _, high in sig.parts] == [(1.0, 1.0), (2.0, 1.0)]
+
+
+@pytest.mark.parametrize("words", ["use as directed", "take as directed", "1 tab as directed"])
+def test_as_directed_leaves_open_how_often(words: str) -> None:
+    assert read_sig(words).times_high is None
+
+
+@pytest.mark.parametrize("words", ["", "use as before", "500 mg Tab", "with food", "drink 8 oz of water", "q", "take"])
+def test_what_does_not_say_how_often_is_not_guessed(words: str) -> None:
+    assert read_sig(words).times_high is None
+
+
+def test_numbers_are_normalised() -> None:
+    assert normalise_sig("Take  TWO (2)  tablets B.I.D.") == "take 2 tablets bid"
+    assert normalise_sig("1/4 tab") == "0.25 tab"
+
+
+@CALM
+@given(st.text(max_size=120))
+def test_any_text_can_be_read(words: str) -> None:
+    sig = read_sig(words)
+    assert sig.amount is None or sig.amount.low <= sig.amount.high
+
+
+@pytest.mark.parametrize(
+    ("words", "a_day"),
+    [
+        ("Take 1 capsule in the morning, 1 at noon and 2 at bedtime", 4),
+        ("1 tablet bid and 2 qhs", 4),
+        ("5 mL every morning and 10 every evening", 15),
+        ("1 tab with breakfast; 0.5 with dinner", 1.5),
+    ],
+)
+def test_a_count_goes_on_from_what_was_named_before(words: str, a_day: float) -> None:
+    assert sum(part.high * high for part, _, high in read_sig(words).parts) == pytest.approx(a_day)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "2 in the morning and 1 tablet at bedtime",
+        "500 mg in the morning and 2 at bedtime",
+        "take 1 tablet (500 mg) in the morning and 2 at bedtime",
+        "1 tablet at 8 in the morning and 10 at night",
+        "1 tablet three times daily and at bedtime",
+        "1 tablet daily and an additional tablet at bedtime",
+        "6 tablets weekly in the morning and evening",
+        "1 tablet before meals and at bedtime",
+        "1 tablet daily for 5 days a week",
+        "1 tablet daily 3 weeks a month",
+        "1 tablet daily, 21 days on, 7 days off",
+    ],
+)
+def test_what_may_be_more_than_it_seems_is_not_guessed(words: str) -> None:
+    sig = read_sig(words)
+    assert sig.problem is not None
+    assert sig.times_high is None
+
+
+def test_up_to_so_many_a_day_is_at_most_that() -> None:
+    sig = read_sig("take up to 3 tablets daily")
+    assert sig.as_needed
+    assert sig.amount is not None
+    assert sig.amount.high == 3.0

@@ -1,0 +1,139 @@
+"""FHIR Timing as times per day: every way to say twice a day is the same, and contradictions are not known."""
+
+from typing import Any
+
+import pytest
+
+from fhir.mapping.medications.timing import Schedule, read_timing
+from fhir.record.resources import MedicationRequest
+from tests.fhir.mapping.charts import order
+
+
+def _schedule(**timing: Any) -> Schedule:
+    draft: MedicationRequest = order("x", {"timing": timing})
+    read = draft.dosageInstruction[0].timing
+    assert read is not None
+    return read_timing(read)
+
+
+def _code(code: str, system: str = "http://terminology.hl7.org/CodeSystem/v3-GTSAbbreviation") -> dict[str, Any]:
+    return {"coding": [{"system": system, "code": code}]}
+
+
+@pytest.mark.parametrize(
+    ("code", "times"),
+    [("BID", 2), ("TID", 3), ("QID", 4), ("AM", 1), ("PM", 1), ("QD", 1), ("QOD", 0.5), ("Q1H", 24), ("Q2H", 12),
+     ("Q3H", 8), ("Q4H", 6), ("Q6H", 4), ("Q8H", 3), ("BED", 1), ("WK", 1 / 7), ("MO", 1 / 30.4375),
+     ("Q 12H", 2), ("Q48H", 0.5), ("DAILY", 1), ("QHS", 1), ("bid", 2)],
+)  # fmt: skip
+def test_a_timing_code_is_understood(code: str, times: float) -> None:
+    schedule = _schedule(code=_code(code))
+    assert schedule.high == pytest.approx(times)
+    assert schedule.low == schedule.high
+
+
+@pytest.mark.parametrize("code", ["ASDIR", "INFUSION", "TITRATE TO", "ON CALL", "XYZ", "ONCE MR1"])
+def test_an_unknown_code_is_not_guessed(code: str) -> None:
+    assert not _schedule(code=_code(code)).is_known
+
+
+def test_a_local_code_can_say_as_needed() -> None:
+    schedule = _schedule(code=_code("Q6H:PRN"))
+    assert (schedule.high, schedule.as_needed) == (4.0, True)
+
+
+def test_the_text_of_a_code_is_read() -> None:
+    assert _schedule(code={"text": "twice daily"}).high == 2.0
+
+
+@pytest.mark.parametrize(
+    "timing", [{"code": _code("ONCE")}, {"repeat": {"count": 1}}, {"event": ["2026-11-20T10:00:00Z"]}]
+)
+def test_one_dose_is_single(timing: dict[str, Any]) -> None:
+    schedule = _schedule(**timing)
+    assert (schedule.single, schedule.days, schedule.high) == (True, 1.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("repeat", "low", "high"),
+    [
+        ({"frequency": 2, "period": 1, "periodUnit": "d"}, 2, 2),
+        ({"period": 1, "periodUnit": "d"}, 1, 1),
+        ({"frequency": 1, "period": 12, "periodUnit": "h"}, 2, 2),
+        ({"frequency": 1, "period": 4, "periodMax": 6, "periodUnit": "h"}, 4, 6),
+        ({"frequency": 2, "frequencyMax": 3, "period": 1, "periodUnit": "d"}, 2, 3),
+        ({"frequency": 1, "period": 1, "periodUnit": "wk"}, 1 / 7, 1 / 7),
+        ({"frequency": 1, "period": 3, "periodUnit": "d"}, 1 / 3, 1 / 3),
+        ({"frequency": 1, "period": 1, "periodUnit": "mo"}, 1 / 30.4375, 1 / 30.4375),
+        ({"timeOfDay": ["08:00:00", "20:00:00"]}, 2, 2),
+        ({"frequency": 2, "period": 1, "periodUnit": "d", "timeOfDay": ["08:00:00", "20:00:00"]}, 2, 2),
+        ({"frequency": 1, "period": 1, "periodUnit": "d", "timeOfDay": ["08:00:00", "20:00:00"]}, 1, 2),
+        ({"when": ["MORN", "HS"]}, 2, 2),
+        ({"frequency": 3, "period": 1, "periodUnit": "d", "when": ["AC"]}, 3, 3),
+        ({"frequency": 1, "period": 1, "periodUnit": "d", "when": ["HS"]}, 1, 1),
+        ({"dayOfWeek": ["mon"]}, 1 / 7, 1 / 7),
+        ({"frequency": 1, "period": 1, "periodUnit": "d", "dayOfWeek": ["mon", "wed", "fri"]}, 3 / 7, 3 / 7),
+        ({"frequency": 1, "period": 1, "periodUnit": "wk", "dayOfWeek": ["mon"]}, 1 / 7, 1 / 7),
+        ({"dayOfWeek": ["mon", "thu"], "timeOfDay": ["08:00:00", "20:00:00"]}, 4 / 7, 4 / 7),
+    ],
+)
+def test_a_repeat_is_understood(repeat: dict[str, Any], low: float, high: float) -> None:
+    schedule = _schedule(repeat=repeat)
+    assert schedule.low == pytest.approx(low)
+    assert schedule.high == pytest.approx(high)
+
+
+@pytest.mark.parametrize(
+    "repeat",
+    [
+        {"frequency": 2},
+        {"frequency": 2, "period": 1},
+        {"frequency": 2, "period": 1, "periodUnit": "fortnight"},
+        {"frequency": 2, "period": 0, "periodUnit": "d"},
+        {"when": ["AC"]},
+        {"duration": 3, "durationUnit": "d"},
+        {"boundsDuration": {"value": 5, "code": "d"}},
+        {},
+    ],
+)
+def test_a_repeat_that_does_not_say_how_often_is_not_guessed(repeat: dict[str, Any]) -> None:
+    schedule = _schedule(repeat=repeat)
+    assert not schedule.is_known
+    assert schedule.problem
+
+
+def test_a_period_of_nothing_is_said_so() -> None:
+    assert str(_schedule(repeat={"frequency": 2, "period": 0, "periodUnit": "d"}).problem) == "the period is 0 or less"
+
+
+@pytest.mark.parametrize(
+    ("bounds", "days"),
+    [
+        ({"boundsDuration": {"value": 5, "code": "d"}}, 5),
+        ({"boundsDuration": {"value": 2, "unit": "weeks"}}, 14),
+        ({"boundsDuration": {"value": 2, "unit": "moons"}}, None),
+        ({"boundsPeriod": {"start": "2026-11-20", "end": "2026-11-26"}}, 7),
+        ({"boundsPeriod": {"start": "2026-11-20T08:00:00Z", "end": "2026-11-25T08:00:00Z"}}, 5),
+        ({"boundsPeriod": {"start": "2026-11-20"}}, None),
+        ({"boundsPeriod": {"start": "2026-11-20", "end": "2026-11-01"}}, None),
+        ({"boundsRange": {"low": {"value": 5, "code": "d"}, "high": {"value": 7, "code": "d"}}}, 7),
+        ({"count": 10}, 5),
+    ],
+)
+def test_how_long_is_read(bounds: dict[str, Any], days: float | None) -> None:
+    assert _schedule(repeat={"frequency": 2, "period": 1, "periodUnit": "d"} | bounds).days == days
+
+
+def test_a_code_keeps_the_bounds_of_the_repeat() -> None:
+    schedule = _schedule(code=_code("BID"), repeat={"boundsDuration": {"value": 5, "code": "d"}})
+    assert (schedule.high, schedule.days) == (2.0, 5.0)
+
+
+def test_code_and_repeat_may_agree_but_not_contradict() -> None:
+    twice = {"frequency": 2, "period": 1, "periodUnit": "d"}
+    assert _schedule(code=_code("BID"), repeat=twice).high == 2.0
+    contradiction = _schedule(code=_code("TID"), repeat=twice)
+    assert (contradiction.is_known, str(contradiction.problem)) == (
+        False,
+        "timing code and repeat contradict each other",
+    )

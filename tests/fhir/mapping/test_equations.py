@@ -1,0 +1,71 @@
+"""The equations reproduce every published or computed vector, and refuse what they are not for."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fhir.mapping.equations import adjusted_weight_kg, ckd_epi_2021, cockcroft_gault, ideal_weight_kg
+
+# No time limit: the first example loads the tables, and the machine may be busy.
+CALM = settings(deadline=None)
+
+CASES = Path(__file__).parents[3] / "models_onnx" / "equations" / "published"
+
+
+def _vectors(name: str) -> list[dict[str, Any]]:
+    vectors = json.loads((CASES / f"{name}.vectors.json").read_text(encoding="utf-8"))["vectors"]
+    return [{**vector, **vector["inputs"]} for vector in vectors]
+
+
+@pytest.mark.parametrize("vector", _vectors("ckd_epi_2021_creatinine"), ids=lambda vector: vector["id"])
+def test_ckd_epi_2021_equals_its_vectors(vector: dict[str, Any]) -> None:
+    value = ckd_epi_2021(vector["age"], vector["sex"], vector["creatinine"])
+    assert value == pytest.approx(vector["expected"], rel=1e-9)
+    if "published" in vector:
+        assert round(value, vector["published_decimals"]) == vector["published"]
+
+
+@pytest.mark.parametrize("vector", _vectors("cockcroft_gault"), ids=lambda vector: vector["id"])
+def test_cockcroft_gault_equals_its_vectors(vector: dict[str, Any]) -> None:
+    value = cockcroft_gault(vector["age"], vector["sex"], vector["weight"], vector["creatinine"])
+    assert value == pytest.approx(vector["expected"], rel=1e-9)
+
+
+@pytest.mark.outside_data
+@pytest.mark.parametrize("name", ["ckd_epi_2021_creatinine", "cockcroft_gault"])
+def test_no_vector_of_the_data_folder_is_missing_here(name: str, data_folder: Path) -> None:
+    given = json.loads((data_folder / "equations" / f"{name}.json").read_text(encoding="utf-8"))["test_vectors"]
+    ours = {vector["id"]: vector["expected"] for vector in _vectors(name)}
+    assert {vector["id"]: vector["expected"] for vector in given} == ours
+
+
+@pytest.mark.parametrize(("age", "creatinine"), [(17, 1.0), (121, 1.0), (50, 0.05), (50, 20.1)])
+def test_outside_its_range_an_equation_refuses(age: int, creatinine: float) -> None:
+    with pytest.raises(ValueError, match="outside the range"):
+        ckd_epi_2021(age, "female", creatinine)
+    with pytest.raises(ValueError, match="outside the range"):
+        cockcroft_gault(age, "female", 70.0, creatinine)
+
+
+@pytest.mark.parametrize("weight", [29.9, 300.1])
+def test_a_weight_outside_the_range_is_refused(weight: float) -> None:
+    with pytest.raises(ValueError, match="weight"):
+        cockcroft_gault(50, "male", weight, 1.0)
+
+
+@CALM
+@given(st.integers(18, 119), st.sampled_from(["male", "female"]), st.floats(0.1, 19.9))
+def test_more_creatinine_or_more_years_never_mean_more_filtration(age: int, sex: Any, creatinine: float) -> None:
+    value = ckd_epi_2021(age, sex, creatinine)
+    assert ckd_epi_2021(age, sex, creatinine + 0.1) <= value
+    assert ckd_epi_2021(age + 1, sex, creatinine) < value
+
+
+def test_ideal_and_adjusted_weight() -> None:
+    assert ideal_weight_kg("male", 177.8) == pytest.approx(73.0)
+    assert ideal_weight_kg("female", 152.4) == pytest.approx(45.5)
+    assert adjusted_weight_kg(100.0, 50.0) == pytest.approx(70.0)

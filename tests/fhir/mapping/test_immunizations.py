@@ -1,0 +1,111 @@
+"""Vaccine doses on a record: which entries are doses, and which are refused and why."""
+
+from datetime import UTC, date, datetime
+from typing import Any
+
+import orjson
+import pytest
+
+from fhir.mapping.immunizations import VaccineHistory, vaccine_history
+from fhir.record.reading import read_record
+from fhir.record.resources import decoder
+from fhir.terminology.medications import CVX, product_of
+
+AS_OF = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
+
+
+def history(*entries: dict[str, Any]) -> VaccineHistory:
+    resources: list[dict[str, Any]] = [{"resourceType": "Patient", "id": "p", "birthDate": "2020-01-01"}]
+    for number, entry in enumerate(entries):
+        resources.append(
+            {
+                "resourceType": "Immunization",
+                "id": f"dose-{number}",
+                "status": "completed",
+                "vaccineCode": {"coding": [{"system": CVX, "code": "03"}]},
+                "patient": {"reference": "Patient/p"},
+                "occurrenceDateTime": "2021-02-03",
+            }
+            | entry
+        )
+    bundle = {"resourceType": "Bundle", "type": "searchset", "entry": [{"resource": each} for each in resources]}
+    return vaccine_history(read_record({"all": decoder.decode(orjson.dumps(bundle))}, "p", AS_OF))
+
+
+def test_a_dose_has_its_code_its_day_and_its_source() -> None:
+    (dose,) = history({}).doses
+    assert (dose.cvx, dose.given, dose.source) == ("03", date(2021, 2, 3), "Immunization/dose-0")
+    assert not dose.substandard
+
+
+@pytest.mark.parametrize(
+    ("system", "code", "cvx"),
+    [
+        (CVX, "3", "03"),
+        (CVX, "003", "03"),
+        ("urn:oid:2.16.840.1.113883.12.292", "110", "110"),
+    ],
+)
+def test_a_code_is_read_in_every_spelling(system: str, code: str, cvx: str) -> None:
+    (dose,) = history({"vaccineCode": {"coding": [{"system": system, "code": code}]}}).doses
+    assert dose.cvx == cvx
+
+
+@pytest.mark.parametrize(
+    ("entry", "reason"),
+    [
+        ({"vaccineCode": {"text": "MMR"}}, "no-vaccine-code"),
+        ({"vaccineCode": {"coding": [{"system": "urn:other", "code": "03"}]}}, "no-vaccine-code"),
+        ({"occurrenceDateTime": "2021-02"}, "no-day"),
+        ({"occurrenceDateTime": "2021"}, "no-day"),
+        ({"occurrenceDateTime": "2027-02-03"}, "future"),
+    ],
+)
+def test_what_has_no_code_or_no_day_is_refused_with_the_reason(entry: dict[str, Any], reason: str) -> None:
+    found = history(entry)
+    assert found.doses == ()
+    assert [refusal.reason for refusal in found.unread] == [reason]
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"status": "not-done"},
+        {"status": "entered-in-error"},
+        {"vaccineCode": {"coding": [{"system": CVX, "code": "998"}]}},
+    ],
+)
+def test_what_was_not_given_is_no_dose_and_no_fault(entry: dict[str, Any]) -> None:
+    found = history(entry)
+    assert (found.doses, found.unread) == ((), ())
+
+
+@pytest.mark.parametrize(
+    ("entry", "substandard"),
+    [
+        ({"isSubpotent": True}, True),
+        ({"expirationDate": "2021-02-02"}, True),
+        ({"expirationDate": "2021-02-03"}, False),
+        ({"expirationDate": "2021"}, False),
+    ],
+)
+def test_a_subpotent_or_expired_dose_is_substandard(entry: dict[str, Any], substandard: bool) -> None:
+    (dose,) = history(entry).doses
+    assert dose.substandard is substandard
+
+
+def test_the_manufacturer_is_read_by_its_code() -> None:
+    maker = {"identifier": {"system": "http://hl7.org/fhir/sid/mvx", "value": "MSD"}}
+    assert history({"manufacturer": maker}).doses[0].manufacturer == "MSD"
+    assert history({"manufacturer": {"display": "Merck"}}).doses[0].manufacturer == ""
+
+
+def test_one_vaccine_on_one_day_is_one_dose() -> None:
+    assert len(history({}, {}, {"occurrenceDateTime": "2021-02-03T10:00:00Z"}).doses) == 1
+
+
+def test_a_live_vaccine_is_known_as_a_drug_by_its_code() -> None:
+    found = product_of(CVX, "3")
+    assert found is not None
+    assert [member.name for member in found.ingredients] == ["measles, mumps and rubella vaccine (live)"]
+    assert product_of(CVX, "187") is None

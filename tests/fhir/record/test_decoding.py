@@ -1,0 +1,55 @@
+"""One broken resource costs itself, never its neighbours."""
+
+import msgspec
+import orjson
+import pytest
+
+from fhir.record.decoding import read_value
+from fhir.record.reading import read_record
+from fhir.record.refusal import WrongPatient
+from tests.fhir.record.charts import AS_OF, PATIENT, bundle, lean, observation
+
+GOOD = observation("2160-0", 1.2, "mg/dL")
+
+
+def test_a_broken_resource_is_named_and_the_rest_stands() -> None:
+    broken = observation("2160-0", 1.3, "mg/dL") | {"id": "bad", "valueQuantity": {"value": "1.3"}}
+    value, refusals = read_value("labs", orjson.dumps(bundle(GOOD, broken, GOOD | {"id": "o2"})))
+    assert [refusal.subject for refusal in refusals] == ["Observation/bad"]
+    assert "valueQuantity.value" in refusals[0].text
+    record = read_record({"patient": lean(PATIENT), "labs": value}, "p1", AS_OF)
+    assert len(record.observations) == 2
+
+
+def test_a_broken_resource_about_another_patient_still_stops_the_call() -> None:
+    broken = GOOD | {"subject": {"reference": "Patient/p2"}, "status": 5}
+    value, _ = read_value("labs", orjson.dumps(bundle(broken)))
+    with pytest.raises(WrongPatient, match="One Observation is about another patient"):
+        read_record({"patient": lean(PATIENT), "labs": value}, "p1", AS_OF)
+
+
+@pytest.mark.parametrize("raw", [b"[1]", b'"text"', b"7", b"{}", b'{"resource": {"resourceType": "Patient"}}'])
+def test_what_is_no_resource_is_refused_by_its_key(raw: bytes) -> None:
+    value, (refusal,) = read_value("labs", raw)
+    assert value is None
+    assert (refusal.subject, refusal.reason) == ("prefetch.labs", "not-a-resource")
+
+
+def test_an_unknown_resource_type_is_refused_without_repeating_its_name_as_a_value() -> None:
+    _, (refusal,) = read_value("labs", orjson.dumps(bundle({"resourceType": "Spaceship", "id": "s"})))
+    assert refusal.subject == "Spaceship/s"
+    assert "no FHIR R4 type" in refusal.text
+
+
+def test_entries_that_are_no_objects_are_refused_by_position() -> None:
+    _, refusals = read_value("labs", b'{"resourceType": "Bundle", "entry": [5, {"resource": 7}, {}]}')
+    assert [refusal.subject for refusal in refusals] == ["prefetch.labs.entry[0]", "prefetch.labs.entry[1]"]
+
+
+def test_null_means_asked_and_none_found() -> None:
+    assert read_value("labs", b"null") == (None, [])
+
+
+def test_bytes_that_are_no_json_are_an_error() -> None:
+    with pytest.raises(msgspec.DecodeError):
+        read_value("labs", b'{"resourceType": "Patient"')

@@ -1,0 +1,159 @@
+"""Strengths of combination products: whatever way a product is written, each strength goes to its own ingredient."""
+
+from collections.abc import Iterator
+from itertools import permutations
+
+import pytest
+
+from fhir.terminology.combination_strengths import combination_products
+from fhir.terminology.medication_names import read_name
+from fhir.terminology.medications import ingredients, product_of, rxnorm_names, table_rows
+
+# Where the sum of two salts, or a part that is not a known ingredient, stands in the name, the way of writing is open.
+WAYS_WITH_UNIT = ("{name} {hyphen} mg", "{name} {slash} mg tablet", "{name} {each_hyphen}", "{name} {each_slash} Tab")
+WAYS_WITHOUT_UNIT = ("{name} {hyphen}", "{name} {slash} tablet", "{name} ({hyphen})", "{name} {hyphen} 1-2 tabs po q6h")
+
+
+def _read(words: str) -> dict[str, float | None]:
+    reading = read_name(words)
+    return {
+        each.rxcui: round(strength.amount, 4) if strength else None
+        for each, strength in zip(reading.ingredients, reading.strengths, strict=True)
+    }
+
+
+def _written(name: str, amounts: tuple[float, ...]) -> Iterator[str]:
+    texts = [f"{amount:,g}" for amount in amounts]
+    lists = {
+        "hyphen": "-".join(texts),
+        "slash": "/".join(texts),
+        "each_hyphen": "-".join(f"{text} mg" for text in texts),
+        "each_slash": " mg/".join(texts) + "mg",
+    }
+    for way in (*WAYS_WITH_UNIT, *WAYS_WITHOUT_UNIT):
+        yield way.format(name=name, **lists)
+
+
+def _tablets() -> Iterator[tuple[tuple[str, ...], tuple[float, ...]]]:
+    for codes, products in sorted(combination_products().items()):
+        for product in sorted(products, key=repr):
+            if all((one.unit, one.per) == ("mg", "unit") for one in product):
+                yield codes, tuple(one.amount for one in product)
+
+
+def test_every_combination_is_read_in_every_way_of_writing_it() -> None:
+    known = ingredients()
+    wrong = []
+    for codes, amounts in _tablets():
+        pairs = list(zip(codes, amounts, strict=True))
+        # The label's order, its reverse, and names and numbers in opposite orders.
+        for order in (pairs, pairs[::-1]):
+            name = "-".join(known[code].name for code, _ in order)
+            for written in (order, order[::-1]):
+                ways = _written(name, tuple(amount for _, amount in written))
+                wrong += [(words, _read(words)) for words in ways if _read(words) != dict(pairs)]
+    assert not wrong, f"{len(wrong)} read wrongly: {wrong[:5]}"
+
+
+def test_every_combination_brand_is_read_in_every_way_of_writing_it() -> None:
+    known = {ingredient.name: code for code, ingredient in ingredients().items()}
+    tablets: dict[tuple[str, ...], list[tuple[float, ...]]] = {}
+    for codes, amounts in _tablets():
+        tablets.setdefault(codes, []).append(amounts)
+    wrong, brands = [], 0
+    for row in table_rows("aliases.csv"):
+        codes = tuple(sorted(known[name] for name in row["ingredients"].split(";") if name))
+        brands += codes in tablets
+        for amounts in tablets.get(codes, ()):
+            right = dict(zip(codes, amounts, strict=True))
+            for written in {amounts, amounts[::-1]}:
+                ways = _written(row["text"].title(), written)
+                wrong += [(words, _read(words)) for words in ways if _read(words) != right]
+    assert brands > 100
+    assert not wrong, f"{len(wrong)} read wrongly: {wrong[:5]}"
+
+
+def test_salts_in_the_name_change_nothing() -> None:
+    """Every RxNorm name of a combination, which writes the salts, with its strengths in the order of the name."""
+    for name in rxnorm_names().values():
+        reading = read_name(name)
+        if (
+            len(reading.ingredients) < 2
+            or not all(reading.strengths)
+            or any(sign in name for sign in (" MG/", " MEQ", "["))
+        ):
+            continue
+        salts = "/".join(part.rsplit(" MG", 1)[0].rpartition(" ")[0] for part in name.split(" / "))
+        numbers = "-".join(f"{one.amount:g}" for one in reading.strengths if one is not None)
+        if len(numbers.split("-")) == len(salts.split("/")):
+            assert read_name(f"{salts} {numbers} mg").strengths == reading.strengths, name
+
+
+def test_no_two_ways_of_reading_a_product_are_both_sold() -> None:
+    for products in combination_products().values():
+        for product in products:
+            assert len(set(permutations(product)) & products) == 1
+
+
+def test_the_table_holds_just_the_combinations_of_the_rxnorm_names() -> None:
+    derived = set()
+    for name in rxnorm_names().values():
+        reading = read_name(name)
+        pairs = sorted(
+            (each.rxcui, strength)
+            for each, strength in zip(reading.ingredients, reading.strengths, strict=True)
+            if strength is not None
+        )
+        if 1 < len(pairs) == len(name.split(" / ")) == len(reading.ingredients):
+            derived.add((tuple(code for code, _ in pairs), tuple(round(one.amount, 4) for _, one in pairs)))
+    listed = {
+        (codes, tuple(one.amount for one in product))
+        for codes, products in combination_products().items()
+        for product in products
+    }
+    assert listed == derived
+
+
+def test_the_products_of_the_sample_charts_have_strengths_that_are_sold() -> None:
+    for row in table_rows("products.csv"):
+        product = product_of(*_coded(row)) if row["system"] == "rxnorm" and ";" in row["strengths"] else None
+        if product is None or not all(product.strengths):
+            continue
+        pairs = sorted(zip((one.rxcui for one in product.ingredients), product.strengths, strict=True))
+        sold = combination_products().get(tuple(code for code, _ in pairs))
+        assert sold is None or tuple(one for _, one in pairs) in sold, row
+
+
+def _coded(row: dict[str, str]) -> tuple[str, str]:
+    return "http://www.nlm.nih.gov/research/umls/rxnorm", row["code"]
+
+
+@pytest.mark.parametrize(
+    ("words", "milligrams"),
+    [
+        ("Percocet 5-325 mg tablet", {"oxycodone": 5.0, "acetaminophen": 325.0}),
+        ("Percocet 5/325", {"oxycodone": 5.0, "acetaminophen": 325.0}),
+        ("Norco 10-325", {"hydrocodone": 10.0, "acetaminophen": 325.0}),
+        ("Percocet 5mg-325", {"oxycodone": 5.0, "acetaminophen": 325.0}),
+        ("acetaminophen-oxycodone 5-325 mg", {"oxycodone": 5.0, "acetaminophen": 325.0}),
+        ("Percocet 5-325 mg (oxycodone 5 mg/acetaminophen 325 mg)", {"oxycodone": 5.0, "acetaminophen": 325.0}),
+        # No longer sold, but each number can only be that of one ingredient.
+        ("Vicodin ES 7.5-750 mg", {"hydrocodone": 7.5, "acetaminophen": 750.0}),
+        ("Lortab 7.5-500 mg", {"hydrocodone": 7.5, "acetaminophen": 500.0}),
+        ("Augmentin 400-57 mg/5 mL", {"amoxicillin": 80.0, "clavulanate": 11.4}),
+        ("Janumet XR 50-1,000 mg", {"sitagliptin": 50.0, "metformin": 1000.0}),
+        ("Fioricet 50-300-40 mg", {"butalbital": 50.0, "acetaminophen": 300.0, "caffeine": 40.0}),
+        # Numbers that are no strength of it: a date, tablets, one of two parts, what is not sold.
+        ("Percocet 5/12", {"oxycodone": None, "acetaminophen": None}),
+        ("Percocet 1-2 tablets", {"oxycodone": None, "acetaminophen": None}),
+        ("Percocet 10 mg", {"oxycodone": None, "acetaminophen": None}),
+        ("Percocet 5-5 mg", {"oxycodone": None, "acetaminophen": None}),
+        ("Suboxone 1/2 film", {"buprenorphine": None, "naloxone": None}),
+    ],
+)
+def test_a_strength_is_given_to_its_ingredient_or_to_none(words: str, milligrams: dict[str, float | None]) -> None:
+    reading = read_name(words)
+    assert {
+        each.name: strength.milligrams if strength else None
+        for each, strength in zip(reading.ingredients, reading.strengths, strict=True)
+    } == milligrams

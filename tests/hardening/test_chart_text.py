@@ -1,0 +1,121 @@
+"""Chart text: its length is bounded where it is decoded, and no reader of text is worse than linear."""
+
+import json
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import pytest
+
+from cards.text import escape, plain
+from fhir.mapping.allergies import allergies
+from fhir.mapping.medications.sig import LONGEST_SIG, read_sig
+from fhir.mapping.medications.sig_frequency import find_frequencies, named_days, normalise_sig
+from fhir.record.datatypes import LONGEST_TEXT
+from fhir.record.decoding import read_value
+from fhir.record.reading import read_record
+from fhir.record.record import PatientRecord
+from fhir.record.time import parse_time
+from fhir.terminology.allergens import allergen_of_words
+from fhir.terminology.caching import CACHES, LONGEST_KEY_TEXT
+from fhir.terminology.combination_strengths import strengths_without_unit
+from fhir.terminology.dosing import dose_unit, is_local_route
+from fhir.terminology.medication_names import LONGEST_NAME, read_name
+from fhir.terminology.medication_strength import read_strengths
+
+PERCOCET = read_name("Percocet").ingredients
+READERS: dict[str, Callable[[str], object]] = {
+    "read_name": read_name,
+    "read_sig": read_sig,
+    "normalise_sig": normalise_sig,
+    "find_frequencies": find_frequencies,
+    "named_days": named_days,
+    "read_strengths": read_strengths,
+    "strengths_without_unit": lambda text: strengths_without_unit(PERCOCET, text),
+    "allergen_of_words": allergen_of_words,
+    "dose_unit": dose_unit,
+    "is_local_route": lambda text: is_local_route(None, None, text),
+    "parse_time": parse_time,
+    "escape": escape,
+    "plain": plain,
+    "allergies": lambda text: allergies(_chart_with_allergy(text)),
+}
+ATOMS = (
+    "a", "0", " ", "1 ", "1-", "1/", "1.", ",1", "(", "[x](", "warfarin 5 mg ", "5 mg/", "1 tab ", "q6h ", "mon-",
+    "every ", "extended release ", "penicillin ", "swelling of the ", "max of ", "a.b.", "1 to ", "http://", "\t",
+)  # fmt: skip
+# Eight times the text costs eight times as long, some chance on a busy machine allowed, and not 64 times.
+FOLD, MOST, UNNOTICED_SECONDS = 8, 40.0, 0.02
+
+
+def _chart_with_allergy(text: str) -> PatientRecord:
+    entry = {
+        "resourceType": "AllergyIntolerance",
+        "id": "a1",
+        "patient": {"reference": "Patient/p"},
+        "code": {"text": text},
+    }
+    value, _ = read_value("allergies", json.dumps(entry).encode())
+    return read_record({"allergies": value}, "p", datetime(2026, 11, 20, tzinfo=UTC))
+
+
+def _seconds(reader: Callable[[str], object], atom: str, length: int) -> float:
+    best = float("inf")
+    for turn in range(3):
+        # Another text each time: a remembered answer costs nothing.
+        text = f"{turn}{atom * (length // len(atom))}"
+        start = time.perf_counter()
+        reader(text)
+        best = min(best, time.perf_counter() - start)
+    return best
+
+
+@pytest.mark.parametrize("name", sorted(READERS))
+def test_no_reader_of_chart_text_is_worse_than_linear(name: str) -> None:
+    reader = READERS[name]
+    slow = []
+    for atom in ATOMS:
+        long = _seconds(reader, atom, LONGEST_TEXT)
+        if long > UNNOTICED_SECONDS:
+            short = _seconds(reader, atom, LONGEST_TEXT // FOLD)
+            if long > short * MOST:
+                slow.append((atom, short, long))
+        # A text that the decoder would never hand on costs no more: 56 seconds for a sig of 100 KB were measured once.
+        if name in ("read_name", "read_sig"):
+            assert _seconds(reader, atom, 100_000) < 1.0
+    assert not slow
+
+
+def test_a_text_that_is_too_long_is_cut_and_said_and_the_rest_of_the_resource_is_kept() -> None:
+    order = {
+        "resourceType": "MedicationRequest",
+        "id": "m1",
+        "status": "active",
+        "subject": {"reference": "Patient/p"},
+        "medicationCodeableConcept": {"text": "warfarin 5 mg"},
+        "dosageInstruction": [{"text": "q6h " * 30_000}],
+    }
+    for raw in (order, {"resourceType": "Bundle", "type": "searchset", "entry": [{"resource": order}]}):
+        value, refusals = read_value("orders", json.dumps(raw).encode())
+        read = value if raw is order else value.entry[0].resource
+        assert read.medicationCodeableConcept.text == "warfarin 5 mg"
+        assert len(read.dosageInstruction[0].text) == LONGEST_TEXT
+        assert [(one.reason, "m1" in one.text) for one in refusals] == [("text-cut", True)]
+    # What was cut is not read as a dose: the rest might have said something else.
+    sig = read_sig(read.dosageInstruction[0].text)
+    assert sig.problem is not None
+    assert sig.times_high is None
+
+
+def test_a_name_that_is_too_long_is_no_name() -> None:
+    assert read_name("warfarin " * (LONGEST_NAME // 9 + 1)).ingredients == ()
+    assert LONGEST_SIG < LONGEST_TEXT
+
+
+def test_no_long_text_is_kept_as_a_key() -> None:
+    read_name("warfarin " * 40)
+    read_sig("1 tablet daily " * 20)
+    for cache in CACHES.values():
+        for key in cache:
+            texts = [each for each in (key if isinstance(key, tuple) else (key,)) if isinstance(each, str)]
+            assert all(len(text) <= LONGEST_KEY_TEXT for text in texts), cache.name

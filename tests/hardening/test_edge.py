@@ -1,0 +1,178 @@
+"""Large heads, connections that say nothing or half of it, and answers that nobody takes: the server bounds them."""
+
+import json
+import resource
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.hardening.raw import Connection
+from tests.live import serving
+
+CONNECTIONS, SECONDS = 64, 1.0
+
+
+@pytest.fixture(scope="module")
+def edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    """A server that has 64 connections and waits a second, and the folder with its log."""
+    folder = tmp_path_factory.mktemp("edge")
+    bounds: dict[str, Any] = {
+        "CDS_CONNECTIONS": str(CONNECTIONS),
+        "CDS_HEAD_SECONDS": str(SECONDS),
+        "CDS_ANSWER_SECONDS": str(SECONDS),
+    }
+    with serving(folder, **bounds) as address:
+        yield address, folder
+
+
+def _flood(address: str, head: bytes, more: bytes, times: int) -> tuple[int, int]:
+    """The status of the answer to `head` and then `more` so many times, and how many bytes were taken."""
+    sent = 0
+    with Connection(address) as connection:
+        try:
+            connection.send(head)
+            for _ in range(times):
+                connection.send(more)
+                sent += len(more)
+        except ConnectionError:
+            return 0, sent
+        try:
+            return connection.answer().status, sent
+        except ConnectionError:
+            return 0, sent
+
+
+START = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n"
+POST = b"POST /cds-services/order-safety HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n"
+MEGABYTE = b"x" * (1 << 20)
+
+
+@pytest.mark.parametrize(
+    ("what", "head", "more"),
+    [
+        ("a request line", b"GET /livez?", MEGABYTE),
+        ("a field", START + b"X-Long: ", MEGABYTE),
+        ("fields", START, b"X-Some: value of a field\r\n" * 40_000),
+        ("trailers", CHUNKED + b"0\r\n", b"X-Some: value of a field\r\n" * 40_000),
+        ("a trailer", CHUNKED + b"0\r\nX-Long: ", MEGABYTE),
+        ("a chunk extension", CHUNKED + b"2;long=", MEGABYTE),
+    ],
+)
+def test_nothing_but_a_body_can_be_large(edge: tuple[str, Path], what: str, head: bytes, more: bytes) -> None:
+    _, sent = _flood(edge[0], head, more, 60)
+    assert sent < 30 << 20, what  # of 60 MB; the rest is what the kernel keeps
+    started = monotonic()
+    assert httpx.get(f"{edge[0]}/livez").status_code == 200
+    assert monotonic() - started < 2
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "status"),
+    [
+        (b"GET /livez?" + b"x" * 9000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n", 414),
+        (START + b"".join(b"X-%d: 1\r\n" % each for each in range(120)) + b"\r\n", 431),
+        (START + b"X-Long: " + b"x" * 70_000 + b"\r\n\r\n", 431),
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", 400),
+        (START + b"Cookie: " + b"x" * 7000 + b"\r\n\r\n", 200),
+        (b"GET /livez?" + b"x" * 7000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n", 200),
+    ],
+)
+def test_a_head_beyond_the_bounds_has_its_own_answer(edge: tuple[str, Path], request_bytes: bytes, status: int) -> None:
+    with Connection(edge[0]) as connection:
+        connection.send(request_bytes)
+        answer = connection.answer()
+        assert answer.status == status
+        if status != 200:
+            assert json.loads(answer.body)["resourceType"] == "OperationOutcome"
+            assert connection.is_closed()
+
+
+def test_fields_of_a_trailer_are_no_fields_of_the_request(edge: tuple[str, Path]) -> None:
+    with Connection(edge[0]) as connection:
+        connection.send(CHUNKED + b"0\r\nContent-Encoding: gzip\r\n\r\n")
+        assert connection.answer().status == 400  # not 415: {} is no call, and nothing said it was compressed
+        connection.send(START + b"\r\n")
+        assert connection.answer().status == 200
+
+
+def test_half_a_head_and_silence_are_not_waited_for(edge: tuple[str, Path]) -> None:
+    with Connection(edge[0]) as half, Connection(edge[0]) as silent, Connection(edge[0]) as body:
+        half.send(START)
+        body.send(b"POST /livez HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n")
+        assert body.answer().status == 405
+        body.send(b"x")  # which is no reason to wait for the rest
+        started = monotonic()
+        assert half.answer().status == 408
+        assert silent.is_closed()
+        assert body.answer().status in (0, 408)
+        assert monotonic() - started < SECONDS + 3
+
+
+def test_more_connections_than_there_may_be_end_nothing(edge: tuple[str, Path]) -> None:
+    with ExitStack() as stack:
+        for at in range(4 * CONNECTIONS):
+            stack.enter_context(Connection(edge[0]))
+            if at % CONNECTIONS == 0:
+                assert httpx.get(f"{edge[0]}/livez", timeout=2).status_code == 200
+
+
+def test_a_client_that_takes_no_answers_is_cut(edge: tuple[str, Path]) -> None:
+    ask = b"GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    with socket.socket() as slow:
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        slow.connect(("127.0.0.1", int(edge[0].rpartition(":")[2])))
+        slow.sendall(ask * 40)
+        assert _soon(lambda: 'reason="slow-reader"' in httpx.get(f"{edge[0]}/metrics").text)
+
+
+def _soon(holds: Callable[[], bool]) -> bool:
+    end = monotonic() + 10
+    while monotonic() < end and not holds():
+        sleep(0.1)
+    return holds()
+
+
+def test_what_was_refused_is_counted_and_logged_once(edge: tuple[str, Path]) -> None:
+    for _ in range(5):
+        with Connection(edge[0]) as connection:
+            connection.send(b"no HTTP\r\n\r\n")
+            assert connection.answer().status == 400
+    page = httpx.get(f"{edge[0]}/metrics").text
+    for reason in ("malformed", "head", "request-line", "slow-head", "idle", "connections"):
+        assert f'cds_edge_refused_total{{reason="{reason}"}}' in page
+    lines = [json.loads(line) for line in (edge[1] / "server.log").read_text().splitlines() if line.startswith("{")]
+    logged = [line["reason"] for line in lines if line["event"] == "connection refused"]
+    assert sorted(set(logged)) == sorted(logged)
+
+
+@pytest.mark.slow
+def test_a_thousand_silent_connections_do_not_end_the_service(tmp_path: Path) -> None:
+    def few_descriptors() -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (1024, 1024))
+
+    assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] > 2048, "this test needs descriptors of its own"
+    with serving(tmp_path, before=few_descriptors) as address, ExitStack() as stack:
+        for at in range(1100):
+            stack.enter_context(Connection(address))
+            if at % 100 == 0:
+                assert httpx.get(f"{address}/livez", timeout=5).status_code == 200
+        assert httpx.get(f"{address}/readyz", timeout=5).status_code == 200
+
+
+def test_the_descriptor_limit_is_raised_at_the_start() -> None:
+    code = (
+        "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (256, 2048));"
+        "from cds_hooks.edge import raise_descriptor_limit, connections_within; raise_descriptor_limit();"
+        "print(resource.getrlimit(resource.RLIMIT_NOFILE)[0], connections_within(10_000), connections_within(100))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.split() == ["2048", "1536", "100"]

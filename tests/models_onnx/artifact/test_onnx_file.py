@@ -1,0 +1,131 @@
+"""The reader of ONNX bytes: agrees with the onnx package, refuses what we do not run, survives anything."""
+
+import contextlib
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from onnx import ModelProto, NodeProto, TensorProto, helper, load_from_string, numpy_helper
+
+from models_onnx.artifact.onnx_file import inspect_onnx, reencode, refuse_unsafe
+from models_onnx.errors import UnsafeModel
+from models_onnx.training.pipeline import Trained
+from tests.conftest import ROOT
+
+SIGNED = (ROOT / "models_onnx/artifacts/mortality_5y_small/model.onnx").read_bytes()
+
+
+def model_of(*nodes: NodeProto, initializers: list[TensorProto] | None = None, **extra: object) -> ModelProto:
+    """A small model around these nodes."""
+    value = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1])
+    graph = helper.make_graph(list(nodes), "g", [value], [value], initializers or [])
+    return helper.make_model(graph, **extra)
+
+
+def test_a_compiled_file_is_safe_and_counted_right(trained: Trained) -> None:
+    proto = load_from_string(trained.content)
+    facts = inspect_onnx(trained.content)
+    assert facts.nodes == len(proto.graph.node)
+    assert facts.domains == {opset.domain for opset in proto.opset_import}
+    assert not facts.external_data
+    refuse_unsafe(trained.content)
+
+
+@pytest.mark.parametrize("domain", ["com.microsoft", "org.evil", "ai.onnx.training"])
+def test_operators_of_another_domain_are_refused_and_named(domain: str) -> None:
+    content = model_of(helper.make_node("Gelu", ["x"], ["y"], domain=domain)).SerializeToString()
+    with pytest.raises(UnsafeModel, match=domain):
+        refuse_unsafe(content)
+
+
+def test_a_foreign_opset_import_alone_is_refused() -> None:
+    imports = [helper.make_opsetid("", 18), helper.make_opsetid("com.example", 1)]
+    content = model_of(helper.make_node("Relu", ["x"], ["y"]), opset_imports=imports).SerializeToString()
+    with pytest.raises(UnsafeModel, match=r"com\.example"):
+        refuse_unsafe(content)
+
+
+def test_an_operator_hidden_in_a_subgraph_is_refused() -> None:
+    hidden = helper.make_graph([helper.make_node("Sneak", [], ["y"], domain="org.evil")], "then", [], [])
+    node = helper.make_node("If", ["x"], ["y"], then_branch=hidden, else_branch=hidden)
+    with pytest.raises(UnsafeModel, match=r"org\.evil"):
+        refuse_unsafe(model_of(node).SerializeToString())
+
+
+def test_an_operator_hidden_in_a_local_function_is_refused() -> None:
+    node = helper.make_node("Sneak", ["x"], ["y"], domain="org.evil")
+    function = helper.make_function("ai.onnx", "F", ["x"], ["y"], [node], [helper.make_opsetid("", 18)])
+    content = model_of(helper.make_node("F", ["x"], ["y"]), functions=[function]).SerializeToString()
+    with pytest.raises(UnsafeModel, match=r"org\.evil"):
+        refuse_unsafe(content)
+
+
+def test_external_data_of_an_initializer_is_refused() -> None:
+    tensor = numpy_helper.from_array(np.zeros(3), "w")
+    tensor.data_location = TensorProto.EXTERNAL
+    entry = tensor.external_data.add()
+    entry.key, entry.value = "location", "/etc/passwd"
+    content = model_of(helper.make_node("Relu", ["x"], ["y"]), initializers=[tensor]).SerializeToString()
+    with pytest.raises(UnsafeModel, match="external data"):
+        refuse_unsafe(content)
+
+
+def test_external_data_of_a_constant_node_is_refused() -> None:
+    tensor = TensorProto(name="w", data_type=TensorProto.FLOAT, dims=[1], data_location=TensorProto.EXTERNAL)
+    content = model_of(helper.make_node("Constant", [], ["y"], value=tensor)).SerializeToString()
+    with pytest.raises(UnsafeModel, match="external data"):
+        refuse_unsafe(content)
+
+
+def test_bytes_that_are_no_model_are_refused() -> None:
+    for content in (b"", b"\x00", b"not a model at all", b"\xff" * 40):
+        with pytest.raises(UnsafeModel):
+            refuse_unsafe(content)
+
+
+def test_a_model_nested_too_deep_is_refused() -> None:
+    node = helper.make_node("Relu", ["x"], ["y"])
+    for _ in range(15):
+        node = helper.make_node("If", ["x"], ["y"], then_branch=helper.make_graph([node], "g", [], []))
+    with pytest.raises(UnsafeModel, match="deeper"):
+        refuse_unsafe(model_of(node).SerializeToString())
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_are_read_or_refused_but_never_crash(content: bytes) -> None:
+    with contextlib.suppress(UnsafeModel):
+        inspect_onnx(content)
+
+
+@given(data=st.data())
+def test_a_damaged_file_is_read_or_refused_but_never_crashes(trained: Trained, data: st.DataObject) -> None:
+    content = bytearray(trained.content)
+    for _ in range(data.draw(st.integers(1, 8))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    with contextlib.suppress(UnsafeModel):
+        inspect_onnx(bytes(content[: data.draw(st.integers(0, len(content)))]))
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        pytest.param(b"\xba\x80\x00\x01x", id="a tag in more bytes than it needs"),
+        pytest.param(b"\xba\x80\x80\x80\x10\x01x", id="a tag of five bytes, of which 32 bits see field 7"),
+        pytest.param(b"\x08\x81\x00", id="a number in more bytes than it needs"),
+        pytest.param(b"\x08" + b"\xff" * 9 + b"\x7f", id="a number beyond 64 bits"),
+        pytest.param(b"\x02\x00", id="field 0"),
+        pytest.param(b"\x3a\x81\x00x", id="a length in more bytes than it needs"),
+    ],
+)
+def test_what_two_readers_could_read_differently_is_refused(field: bytes) -> None:
+    with pytest.raises(UnsafeModel):
+        inspect_onnx(SIGNED + field)
+    with pytest.raises(UnsafeModel):
+        reencode(SIGNED + field)
+
+
+def test_every_model_written_again_from_what_was_parsed_is_the_same_file() -> None:
+    files = [file for file in sorted((ROOT / "models_onnx").rglob("*.onnx")) if file.stat().st_size < 2_000_000]
+    assert files
+    assert [file.name for file in files if reencode(file.read_bytes()) != file.read_bytes()] == []

@@ -1,0 +1,100 @@
+"""Sums of products: shares of an interaction add up and treat equal inputs alike; choices are counted first."""
+
+from random import Random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models_onnx.equations.arithmetic import (
+    CoefficientSet,
+    Factor,
+    Linear,
+    Term,
+    Value,
+    apply_link,
+    contributions,
+    invert_link,
+    margin,
+    steps,
+)
+from models_onnx.equations.published import kfre_4, pooled_cohort, prevent_base
+
+NUMBERS = st.floats(-50, 50)
+A, B, C = Factor("a"), Factor("b", centre=3, scale=2), Factor("c", low=0, high=10)
+TERMS = (Term(2.0, (A,)), Term(-0.5, (A, B)), Term(0.25, (A, B, C)), Term(1.5, (Factor("c", squared=True),)))
+
+
+@given(NUMBERS, NUMBERS, NUMBERS, NUMBERS, NUMBERS, NUMBERS)
+def test_the_shares_add_up_to_the_difference(a: float, b: float, c: float, d: float, e: float, f: float) -> None:
+    values, reference = {"a": a, "b": b, "c": c}, {"a": d, "b": e, "c": f}
+    total = sum(each.contribution for each in contributions(TERMS, values, reference))
+    assert total == pytest.approx(margin(1.0, TERMS, values) - margin(1.0, TERMS, reference), abs=1e-6)
+
+
+@given(NUMBERS, NUMBERS)
+def test_two_inputs_that_do_the_same_get_the_same(value: float, reference: float) -> None:
+    term = Term(3.0, (Factor("a"), Factor("b")))
+    one, other = contributions((term,), {"a": value, "b": value}, {"a": reference, "b": reference})
+    assert one.contribution == pytest.approx(other.contribution)
+
+
+def test_an_input_at_the_reference_contributes_nothing() -> None:
+    parts = contributions(TERMS, {"a": 1, "b": 5, "c": 2}, {"a": 4, "b": 5, "c": 2})
+    assert {each.input: each.contribution for each in parts}["b"] == 0.0
+
+
+def test_limits_of_a_factor_are_applied_before_the_logarithm() -> None:
+    assert Factor("x", low=1, ln=True).of(0.2) == 0.0
+    assert Factor("x", high=110, centre=110, scale=20).of(90) == -1.0
+
+
+def test_a_word_is_no_number() -> None:
+    with pytest.raises(TypeError):
+        Factor("x").of("male")
+
+
+def test_what_is_chosen_by_is_counted_first_and_one_base_holds_for_everybody() -> None:
+    sets = (
+        CoefficientSet({"sex": "f"}, 1.0, (Term(2.0, (A,)),)),
+        CoefficientSet({"sex": "m"}, 4.0, (Term(3.0, (A,)),)),
+    )
+    linear = Linear("identity", ("sex",), sets, {"sex": "f", "a": 0.0})
+    worked = linear.work({"sex": "m", "a": 5.0})
+    assert (worked.base, worked.value, worked.margin) == (1.0, 19.0, 19.0)
+    assert [(each.input, each.contribution) for each in worked.contributions] == [("sex", 3.0), ("a", 15.0)]
+
+
+@pytest.mark.parametrize("link", ["logit", "cloglog", "log", "identity"])
+def test_a_link_and_its_inverse_undo_each_other(link: str) -> None:
+    assert apply_link(link, invert_link(link, -1.25)) == pytest.approx(-1.25)  # type: ignore[arg-type]  # a Link by parameter
+
+
+def test_steps_begin_at_their_edge() -> None:
+    item = steps("age", 0, (65, 1), (75, 2))
+    assert [item.points(age) for age in (64.9, 65, 74.9, 75)] == [0, 1, 1, 2]
+
+
+def _person(rng: Random, linear: Linear) -> dict[str, Value]:
+    """Someone with every input of the reference: numbers up to a half more or less, and a choice of each set."""
+    choice = rng.choice(linear.sets).choice
+    return {
+        name: choice.get(name, value)
+        if isinstance(value, str)
+        else rng.random() < 0.5
+        if isinstance(value, bool)
+        else value * rng.uniform(0.5, 1.5)
+        for name, value in linear.reference.items()
+    }
+
+
+@pytest.mark.parametrize("linear", [*prevent_base.LINEAR.values(), pooled_cohort.LINEAR, *kfre_4.LINEAR.values()])
+def test_the_plan_of_an_equation_gives_to_the_last_bit_what_its_terms_give(linear: Linear) -> None:
+    rng = Random(1)
+    for _ in range(50):
+        values = _person(rng, linear)
+        chosen, working = linear.chosen(values), linear.work(values)
+        assert working.value == invert_link(linear.link, margin(chosen.constant, chosen.terms, values))
+        told = working.contributions[len(linear.by) :]
+        assert told == contributions(chosen.terms, values, linear.reference)
+        assert linear.base == linear.at_reference(linear.chosen(linear.reference))

@@ -1,0 +1,84 @@
+"""No score outside the population, with too few inputs or outside the trained range; the reason names what it is."""
+
+import math
+
+import numpy as np
+import pytest
+
+from models_onnx.models.mortality_5y import LABS
+from models_onnx.serving.eligibility import not_in_population, not_scored, out_of_range
+from models_onnx.serving.runtime import Model
+from tests.models_onnx.serving.test_runtime import person
+
+
+@pytest.mark.parametrize(
+    ("age", "reason"), [(None, "age-unknown"), (39, "outside-population"), (0, "outside-population")]
+)
+def test_an_age_outside_the_population_is_said(mortality: Model, age: int | None, reason: str) -> None:
+    told = not_in_population(mortality.manifest, age)
+    assert told is not None
+    assert told.reason == reason
+
+
+@pytest.mark.parametrize("age", [40, 80, 104])
+def test_an_age_of_the_population_is_not_held_against_anyone(mortality: Model, age: int) -> None:
+    assert not_in_population(mortality.manifest, age) is None
+
+
+def test_a_complete_vector_is_scored(mortality: Model) -> None:
+    assert not_scored(mortality.manifest, person(mortality)) is None
+
+
+def test_seven_labs_are_too_few_and_eight_are_enough(mortality: Model) -> None:
+    three = dict.fromkeys(LABS[:3], math.nan)
+    assert not_scored(mortality.manifest, person(mortality, **three)) is None
+    told = not_scored(mortality.manifest, person(mortality, **three, rdw_pct=math.nan))
+    assert told is not None
+    assert told.reason == "too-few-inputs"
+    assert "7 of the 11" in told.text
+    assert told.features == ("albumin_g_dl", "alp_u_l", "bun_mg_dl", "rdw_pct")
+    assert "Red cell width" in told.text
+
+
+def test_without_pressure_and_body_mass_there_is_a_score(mortality: Model) -> None:
+    values = person(mortality, sbp_mmhg=math.nan, dbp_mmhg=math.nan, bmi_kg_m2=math.nan)
+    assert not_scored(mortality.manifest, values) is None
+
+
+def test_without_sex_there_is_no_score(mortality: Model) -> None:
+    told = not_scored(mortality.manifest, person(mortality, sex_male=math.nan))
+    assert told is not None
+    assert (told.reason, told.features) == ("input-missing", ("sex_male",))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "why"),
+    [
+        ("creatinine_mg_dl", 5.2, "kidney failure, cut from the study"),
+        ("creatinine_mg_dl", 88.0, "umol/L taken for mg/dL"),
+        ("glucose_mg_dl", 5.6, "mmol/L taken for mg/dL"),
+        ("albumin_g_dl", 41.0, "g/L taken for g/dL"),
+        ("wbc_10e3_ul", 7200.0, "per uL"),
+        ("bilirubin_total_mg_dl", 12.0, "umol/L taken for mg/dL"),
+    ],
+)
+def test_a_value_outside_the_trained_range_is_refused_and_named(
+    mortality: Model, name: str, value: float, why: str
+) -> None:
+    told = not_scored(mortality.manifest, person(mortality, **{name: value}))
+    assert told is not None, why
+    assert (told.reason, told.features) == ("out-of-range", (name,))
+    assert mortality.manifest.feature(name).words in told.text
+    assert f"{value:g}" in told.text
+
+
+def test_the_range_check_is_that_of_the_model_file(mortality: Model) -> None:
+    draw = np.random.default_rng(3)
+    for item in mortality.manifest.features:
+        near = [item.trained_low, item.trained_high]
+        values = [float(np.nextafter(np.float32(edge), np.float32(way))) for edge in near for way in (-np.inf, np.inf)]
+        values += [*near, *draw.normal(item.trained_high, abs(item.trained_high) / 2 + 1, 20).tolist()]
+        position = mortality.features.index(item.name)
+        for value in values:
+            told = mortality.predict(person(mortality, **{item.name: value})).out_of_range[position]
+            assert out_of_range(item, value) == told, (item.name, value)

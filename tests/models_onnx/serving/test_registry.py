@@ -1,0 +1,116 @@
+"""Models and versions are found by id, version or digest, and only by one that is there."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from models_onnx.artifact.release_file import GateSummary, parse_release
+from models_onnx.errors import ManifestRefused, NotReleased, SignatureRefused, UnknownModel
+from models_onnx.release.publishing import write_release
+from models_onnx.serving.registry import find_version, load_model, model_for_cards, model_ids, versions
+from tests.models_onnx.workshop import KEYS, SIGNER, build, good_manifest
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture
+def shelf(tmp_path: Path) -> Path:
+    """A folder of artifacts with one model in two versions."""
+    older = build(
+        tmp_path,
+        manifest=lambda d: d.update(version="0.9.0"),
+        card=lambda d: d["model"].update(version="0.9.0"),
+        model=lambda proto: setattr(
+            next(entry for entry in proto.metadata_props if entry.key == "model_version"), "value", "0.9.0"
+        ),
+    )
+    shutil.move(older, tmp_path / "mortality_5y@0.9.0")
+    build(tmp_path)
+    return tmp_path
+
+
+def test_loading_and_predicting_needs_nothing_that_trains() -> None:
+    program = (
+        "import sys, numpy; from models_onnx.serving.registry import load_model; model = load_model('mortality_5y'); "
+        "model.predict(numpy.zeros(len(model.features))); "
+        "print(*sorted({'sklearn', 'onnx', 'pandas', 'scipy', 'skl2onnx', 'jsonschema'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
+
+
+def test_the_committed_model_is_listed_and_signed() -> None:
+    assert "mortality_5y" in model_ids()
+    release = load_model("mortality_5y").artifact.release
+    assert release is not None
+    assert release.id == "mortality_5y"
+
+
+def test_an_empty_folder_holds_no_model(tmp_path: Path) -> None:
+    assert model_ids(tmp_path) == model_ids(tmp_path / "absent") == ()
+
+
+@pytest.mark.parametrize("name", ["absent", "../mortality_5y", "", "mortality_5y/", "@"])
+def test_an_id_that_is_not_there_is_refused(shelf: Path, name: str) -> None:
+    with pytest.raises(UnknownModel, match="mortality_5y"):
+        load_model(name, shelf, KEYS)
+
+
+def test_versions_are_found_by_id_version_and_digest(shelf: Path) -> None:
+    in_use, older = versions("mortality_5y", shelf)
+    assert (in_use.version, older.version) == (good_manifest()["version"], "0.9.0")
+    assert in_use.digest != older.digest
+    assert find_version("mortality_5y", shelf) == in_use
+    assert find_version("mortality_5y@0.9.0", shelf) == older
+    assert find_version(f"mortality_5y@{older.digest[:12]}", shelf) == older
+    assert find_version(f"mortality_5y@sha256:{older.digest}", shelf) == older
+    assert load_model("mortality_5y@0.9.0", shelf, KEYS).manifest.version == "0.9.0"
+    assert model_ids(shelf) == ("mortality_5y",)
+
+
+@pytest.mark.parametrize("reference", ["mortality_5y@9.9.9", "mortality_5y@abc", "mortality_5y@"])
+def test_a_version_that_is_not_there_is_refused_with_those_that_are(shelf: Path, reference: str) -> None:
+    if reference.endswith("@"):
+        assert find_version(reference, shelf).version == good_manifest()["version"]
+        return
+    with pytest.raises(UnknownModel, match=r"0\.9\.0"):
+        find_version(reference, shelf)
+
+
+def test_the_content_address_follows_the_content(tmp_path: Path) -> None:
+    one = parse_release(build(tmp_path / "a"))
+    same = parse_release(build(tmp_path / "b"))
+    other = parse_release(build(tmp_path / "c", manifest=lambda d: d.update(title="Another title")))
+    assert one.digest == same.digest != other.digest
+
+
+def test_a_folder_under_a_wrong_name_is_refused(shelf: Path) -> None:
+    shutil.move(shelf / "mortality_5y", shelf / "readmission_30d")
+    with pytest.raises(ManifestRefused, match="mortality_5y"):
+        load_model("readmission_30d", shelf, KEYS)
+
+
+def test_a_draft_loads_for_tools_and_not_for_cards(shelf: Path) -> None:
+    (shelf / "mortality_5y" / "release.json").unlink()
+    assert load_model("mortality_5y", shelf, KEYS).manifest.id == "mortality_5y"
+    with pytest.raises(SignatureRefused, match="never published"):
+        model_for_cards("mortality_5y", "validated", shelf, KEYS)
+
+
+def test_for_cards_a_model_needs_its_gates_and_its_state(shelf: Path) -> None:
+    with pytest.raises(NotReleased, match="no gate report"):
+        model_for_cards("mortality_5y", "validated", shelf, KEYS)
+    home = shelf / "mortality_5y"
+    red = GateSummary(green=("G1",), red=("G9",))
+    write_release(home, msgspec.structs.replace(parse_release(home), gates=red, state="validated"), SIGNER)
+    with pytest.raises(NotReleased, match="held at validated: G9 not green"):
+        model_for_cards("mortality_5y", "validated", shelf, KEYS)
+    green = GateSummary(green=("G1", "G9"), red=())
+    write_release(home, msgspec.structs.replace(parse_release(home), gates=green), SIGNER)
+    assert model_for_cards("mortality_5y", "validated", shelf, KEYS).manifest.id == "mortality_5y"
+    with pytest.raises(NotReleased, match="is validated; cards are shown from active on"):
+        model_for_cards("mortality_5y", "active", shelf, KEYS)

@@ -1,0 +1,198 @@
+"""One call: probability, contributions that add up, missing, out of range, comparison; and what is refused."""
+
+import json
+import math
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from onnx import load_from_string, numpy_helper
+
+from models_onnx.artifact.folder import Artifact
+from models_onnx.artifact.manifest import Manifest
+from models_onnx.errors import ExplanationMismatch, ManifestRefused, WrongShape
+from models_onnx.serving.runtime import Model
+from models_onnx.training.data.cohort import Cohort
+from models_onnx.training.pipeline import Trained
+
+TYPICAL = {
+    "age_years": 67,
+    "sex_male": 1,
+    "albumin_g_dl": 4.1,
+    "alp_u_l": 80,
+    "bun_mg_dl": 16,
+    "creatinine_mg_dl": 1.0,
+    "glucose_mg_dl": 101,
+    "bilirubin_total_mg_dl": 0.6,
+    "wbc_10e3_ul": 7.2,
+    "rbc_10e6_ul": 4.5,
+    "mcv_fl": 90,
+    "rdw_pct": 13.4,
+    "lymphocytes_pct": 28,
+    "sbp_mmhg": 134,
+    "dbp_mmhg": 72,
+    "bmi_kg_m2": 28,
+}
+
+
+def person(model: Model, **changed: float) -> np.ndarray:
+    """A typical person's vector, with these values changed."""
+    values = {**TYPICAL, **changed}
+    return np.array([values[name] for name in model.features], dtype=np.float64)
+
+
+def test_base_and_contributions_add_up_to_the_logit(mortality: Model) -> None:
+    told = mortality.predict(person(mortality))
+    assert told.base + told.contributions.sum() == pytest.approx(told.margin, abs=1e-12)
+    assert math.log(told.probability / (1 - told.probability)) == pytest.approx(told.margin, abs=1e-9)
+
+
+def test_a_missing_input_is_named_and_contributes_exactly_nothing(mortality: Model) -> None:
+    for number, name in enumerate(mortality.features):
+        told = mortality.predict(person(mortality, **{name: math.nan}))
+        assert told.missing.tolist() == [each == name for each in mortality.features]
+        assert told.contributions[number] == 0.0
+
+
+def test_nothing_known_at_all_gives_the_base(mortality: Model) -> None:
+    told = mortality.predict(np.full(len(mortality.features), math.nan))
+    assert told.margin == told.base
+    assert told.missing.all()
+    assert not told.out_of_range.any()
+
+
+def test_a_value_at_the_edge_is_inside_and_the_next_float_outside(mortality: Model) -> None:
+    for number, item in enumerate(mortality.manifest.features):
+        low, high = np.float32(item.trained_low), np.float32(item.trained_high)
+        inside = [float(low), float(high), item.trained_low, item.trained_high]
+        outside = [float(np.nextafter(low, np.float32(-np.inf)))]
+        if item.clip_high is None:
+            outside.append(float(np.nextafter(high, np.float32(np.inf))))
+        for value in inside:
+            assert not mortality.predict(person(mortality, **{item.name: value})).out_of_range.any(), (item.name, value)
+        for value in outside:
+            told = mortality.predict(person(mortality, **{item.name: value})).out_of_range
+            assert told[number], (item.name, value)
+            assert told.sum() == 1, (item.name, value)
+
+
+def test_age_over_80_is_scored_as_80_and_is_not_out_of_range(mortality: Model) -> None:
+    at_80 = mortality.predict(person(mortality, age_years=80))
+    for age in (81, 95, 120):
+        older = mortality.predict(person(mortality, age_years=age))
+        assert older.probability == at_80.probability
+        assert not older.out_of_range.any()
+
+
+def test_the_risk_rises_with_age_and_with_red_cell_width_and_falls_with_albumin(mortality: Model) -> None:
+    def margins(name: str, *values: float) -> list[float]:
+        return [mortality.predict(person(mortality, **{name: value})).margin for value in values]
+
+    ages = margins("age_years", *range(40, 81, 5))
+    assert ages == sorted(ages)
+    widths = margins("rdw_pct", 12.5, 13.5, 15, 17)
+    assert widths == sorted(widths)
+    albumins = margins("albumin_g_dl", 3.2, 3.6, 4.0, 4.4)
+    assert albumins == sorted(albumins, reverse=True)
+    women, men = margins("sex_male", 0, 1)
+    assert women < men
+
+
+def test_percentile_and_observed_rate_rise_with_the_margin(invented_model: Model, cohort: Cohort) -> None:
+    told = invented_model.predict_rows(cohort.X)
+    order = np.argsort(told.margin)
+    for rising in (told.percentile, told.observed_rate):
+        assert (np.diff(rising[order]) >= 0).all()
+    assert (told.observed_low <= told.observed_rate).all()
+    assert (told.observed_rate <= told.observed_high).all()
+
+
+def test_the_top_tenth_of_the_reference_cohort_reaches_the_90th_percentile(
+    invented_model: Model, cohort: Cohort
+) -> None:
+    percentile = invented_model.predict_rows(cohort.X[cohort.recent]).percentile
+    assert (percentile >= 90).mean() == pytest.approx(0.10, abs=0.005)
+
+
+def test_the_observed_range_is_that_of_the_bin_in_the_manifest(mortality: Model) -> None:
+    told = mortality.predict(person(mortality, age_years=78, rdw_pct=16, albumin_g_dl=3.5))
+    bin = [each for each in mortality.manifest.reference.bins if each.percentile_low <= told.percentile][-1]
+    assert (told.observed_rate, told.observed_low, told.observed_high) == (bin.rate, bin.low, bin.high)
+    assert told.observed_count == bin.count
+
+
+def test_one_row_and_many_rows_say_the_same_bits(invented_model: Model, cohort: Cohort) -> None:
+    many = invented_model.predict_rows(cohort.X[:50])
+    for number in range(50):
+        one = invented_model.predict(cohort.X[number])
+        assert one.margin == many.margin[number]
+        assert (one.contributions == many.contributions[number]).all()
+
+
+@pytest.mark.parametrize("shape", [(15,), (17,), (1, 16), ()])
+def test_a_vector_of_another_shape_is_refused(mortality: Model, shape: tuple[int, ...]) -> None:
+    with pytest.raises(WrongShape):
+        mortality.predict(np.zeros(shape))
+    with pytest.raises(WrongShape):
+        mortality.predict_rows(np.zeros((2, *shape)) if shape == (15,) else np.zeros(3))
+
+
+@given(st.lists(st.floats(allow_nan=True, allow_infinity=True, width=32), min_size=16, max_size=16))
+def test_any_floats_give_a_probability_that_adds_up(mortality: Model, values: list[float]) -> None:
+    told = mortality.predict(np.array(values))
+    assert 0.0 <= told.probability <= 1.0
+    assert 0.0 <= told.percentile < 100.0
+    for value, missing, outside in zip(values, told.missing, told.out_of_range, strict=True):
+        assert missing == math.isnan(value)
+        assert not (missing and outside)
+
+
+def test_a_file_whose_contributions_do_not_add_up_is_refused_at_the_call(trained: Trained, cohort: Cohort) -> None:
+    proto = load_from_string(trained.content)
+    base = next(each for each in proto.graph.initializer if each.name == "base")
+    base.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(base) + 1e-3, "base"))
+    model = Model(Artifact(trained.manifest, proto.SerializeToString()))
+    with pytest.raises(ExplanationMismatch):
+        model.predict(cohort.X[0])
+    with pytest.raises(ExplanationMismatch):
+        model.predict_rows(cohort.X)
+
+
+def changed(manifest: Manifest, **members: object) -> Manifest:
+    """The manifest with other members."""
+    return msgspec.structs.replace(manifest, **members)
+
+
+def test_a_manifest_that_says_otherwise_than_the_file_is_refused(trained: Trained) -> None:
+    manifest = trained.manifest
+    swapped = (manifest.features[1], manifest.features[0], *manifest.features[2:])
+    wider = (msgspec.structs.replace(manifest.features[0], trained_high=500.0), *manifest.features[1:])
+    for other, what in (
+        (changed(manifest, features=swapped), "features"),
+        (changed(manifest, features=wider), "features"),
+        (changed(manifest, base=manifest.base + 1e-9), "base"),
+        (changed(manifest, version="9.9.9"), "version"),
+    ):
+        with pytest.raises(ManifestRefused, match=what):
+            Model(Artifact(other, trained.content))
+
+
+def test_a_plain_model_without_an_explanation_is_refused(trained: Trained) -> None:
+    proto = load_from_string(trained.content)
+    outputs = [each for each in proto.graph.output if each.name != "contributions"]
+    del proto.graph.output[:]
+    proto.graph.output.extend(outputs)
+    with pytest.raises(ManifestRefused, match="contributions"):
+        Model(Artifact(trained.manifest, proto.SerializeToString()))
+
+
+def test_the_file_alone_tells_what_it_is(trained: Trained, tmp_path: Path) -> None:
+    props = {each.key: each.value for each in load_from_string(trained.content).metadata_props}
+    card = json.loads(props["model_card"])
+    assert card["intended_use"] == trained.manifest.intended_use
+    assert card["cohort"]["n"] == trained.manifest.cohort.n
+    assert [each["name"] for each in json.loads(props["feature_dictionary"])] == json.loads(props["features"])
+    assert float(props["base"]) == trained.manifest.base

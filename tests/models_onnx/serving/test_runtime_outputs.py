@@ -1,0 +1,85 @@
+"""What a file may say beyond the first ten outputs: familiarity, risks by horizon, groups; and what is not served."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from onnx import helper, load_from_string
+
+from models_onnx.artifact.folder import Artifact
+from models_onnx.compiler import Familiarity, Groups, PiecewiseLinear, Reference, Survival
+from models_onnx.compiler.explaining_graph import write_file
+from models_onnx.compiler.families.piecewise import BrokenLine
+from models_onnx.errors import ManifestRefused
+from models_onnx.serving.runtime import Model
+from models_onnx.training.pipeline import Trained
+from tests.models_onnx.compiler.test_compile import REFERENCE
+
+
+def model_of(trained: Trained, reference: Reference, groups: dict[str, list[str]] | None = None) -> Model:
+    """A Cox model with the trained one's manifest, so that the two agree about everything but the terms."""
+    manifest = trained.manifest
+    names = [item.name for item in manifest.features]
+    lines = tuple(BrokenLine(item.name, (item.trained_low,), (0.01,), 0.1, 1e6, 1e6) for item in manifest.features)
+    link = Survival.at({1.0: 0.02, 5.0: 0.2}, 5.0)
+    said = {each.key: each.value for each in load_from_string(trained.content).metadata_props}
+    given = {name: said[name] for name in ("model_id", "model_version", "feature_dictionary")}
+    content = write_file(
+        "m", PiecewiseLinear(lines, manifest.base, link), reference, given, Groups.of(names, groups or {})
+    )
+    return Model(Artifact(manifest, content))
+
+
+def people(model: Model) -> np.ndarray:
+    """Ordinary people, and one who is not."""
+    rows = np.tile([item.reference_value for item in model.manifest.features], (5, 1))
+    rows[:3] *= np.array([[0.98], [1.0], [1.02]])
+    rows[4] *= 1.5
+    return rows
+
+
+def test_risks_stand_beside_the_probability_for_every_horizon(trained: Trained) -> None:
+    model = model_of(trained, REFERENCE)
+    assert model.horizons == (1.0, 5.0)
+    one = model.predict(people(model)[0])
+    assert one.risk[1] == one.probability
+    assert one.risk[0] < one.risk[1]
+    many = model.predict_rows(people(model))
+    assert many.risk is not None
+    assert many.risk[0].tolist() == list(one.risk)
+    assert [each.risk for each in model.predict_each(list(people(model)))] == [tuple(row) for row in many.risk.tolist()]
+
+
+def test_unfamiliar_values_are_marked_alone_and_among_others(trained: Trained) -> None:
+    draw = np.random.default_rng(3)
+    typical = np.array([item.reference_value for item in trained.manifest.features])
+    cohort = typical * draw.normal(1.0, 0.05, (500, len(typical)))
+    model = model_of(trained, replace(REFERENCE, familiarity=Familiarity.of(cohort)))
+    one = [model.predict(row) for row in people(model)]
+    assert [each.out_of_distribution for each in one] == [False, False, False, False, True]
+    together = model.predict_each(list(people(model)))
+    assert [each.distance for each in together] == [each.distance for each in one]
+
+
+def test_a_file_that_does_not_tell_leaves_it_open(trained: Trained) -> None:
+    model = model_of(trained, REFERENCE)
+    told = model.predict(people(model)[0])
+    assert told.distance is None
+    assert told.out_of_distribution is None
+    assert model.groups == ()
+
+
+def test_groups_are_the_columns_of_the_contributions(trained: Trained) -> None:
+    model = model_of(trained, REFERENCE, {"pressure": ["sbp_mmhg", "dbp_mmhg"]})
+    assert ("pressure", ("sbp_mmhg", "dbp_mmhg")) in [(group.name, group.members) for group in model.groups]
+    told = model.predict(people(model)[1])
+    assert len(told.contributions) == len(model.groups) == len(model.features) - 1
+    assert told.margin == pytest.approx(told.base + told.contributions.sum(), abs=1e-9)
+
+
+def test_what_was_converted_without_an_explanation_is_not_served(trained: Trained) -> None:
+    proto = load_from_string(trained.content)
+    said = {each.key: each.value for each in proto.metadata_props}
+    helper.set_model_props(proto, {**said, "explained": "false"})
+    with pytest.raises(ManifestRefused, match="without an explanation"):
+        Model(Artifact(trained.manifest, proto.SerializeToString()))

@@ -1,0 +1,122 @@
+"""Discovery: what modules declare is found, and whatever is wrong is said with file, line and what was expected."""
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from models_onnx.discovery import declaring_files, discover
+from models_onnx.errors import DeclarationError, ManifestRefused
+
+IMPORTS = "from tests.models_onnx.test_discovery import Plan\n"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the modules of these tests declare."""
+
+    id: str
+    days: int = 1
+
+    def __post_init__(self) -> None:
+        if self.days < 0:
+            raise DeclarationError(f"{self.id}: {self.days} days", "days")
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty package `plans`."""
+    folder = tmp_path / "plans"
+    folder.mkdir()
+    (folder / "__init__.py").write_text("")
+    monkeypatch.syspath_prepend(tmp_path)
+    yield folder
+    for name in [name for name in sys.modules if name.split(".")[0] == "plans"]:
+        del sys.modules[name]
+
+
+def found(**options: bool) -> dict[str, Plan]:
+    return discover("plans", "PLAN", Plan, **options)  # type: ignore[arg-type]
+
+
+def test_every_module_is_found_in_the_order_of_the_files(package: Path) -> None:
+    for name in ("second", "first"):
+        (package / f"{name}.py").write_text(f"{IMPORTS}PLAN = Plan({name!r})\n")
+    (package / "_shared.py").write_text("raise RuntimeError\n")
+    assert list(found(named_after_file=True)) == ["first", "second"]
+
+
+def test_one_module_may_declare_several(package: Path) -> None:
+    (package / "both.py").write_text(f"{IMPORTS}PLAN = (Plan('a'), Plan('b'))\n")
+    assert list(found()) == ["a", "b"]
+
+
+def test_a_folder_outside_the_package_is_read_after_it(package: Path, tmp_path: Path) -> None:
+    (package / "inside.py").write_text(f"{IMPORTS}PLAN = Plan('inside')\n")
+    (tmp_path / "outside.py").write_text(f"{IMPORTS}PLAN = Plan('outside')\n")
+    assert list(discover("plans", "PLAN", Plan, folder=tmp_path)) == ["inside", "outside"]
+
+
+def test_packages_are_found_by_their_inner_module(package: Path) -> None:
+    (package / "walk").mkdir()
+    (package / "walk" / "__init__.py").write_text("")
+    with pytest.raises(DeclarationError, match=r"^plans/walk/plan\.py: there is no such file"):
+        discover("plans", "PLAN", Plan, inner="plan")
+    (package / "walk" / "plan.py").write_text(f"{IMPORTS}PLAN = Plan('walk')\n")
+    assert list(discover("plans", "PLAN", Plan, inner="plan")) == ["walk"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", r"^plans/bad\.py, line 1: the file declares no PLAN; it must assign a Plan to this name$"),
+        ("\nPLAN = 3\n", r"^plans/bad\.py, line 3: PLAN is an int; it must be a Plan$"),
+        (
+            "PLAN = Plan(\n    'good',\n)\n",
+            r"^plans/bad\.py, line 3: PLAN has the id 'good', but the file is called bad",
+        ),
+        ("PLAN = Plan(\n", r"^plans/bad\.py, line 2: '\(' was never closed: PLAN = Plan\($"),
+        ("import plans.nothing\n", r"^plans/bad\.py, line 2: ModuleNotFoundError: No module named 'plans\.nothing'$"),
+        ("\nPLAN = Plan(*{}['x'])\n", r"^plans/bad\.py, line 3: KeyError: x$"),
+        ("PLAN = Plan(\n    'bad',\n    # why\n    'days' and -1,\n)\n", r"^plans/bad\.py, line 5: bad: -1 days$"),
+    ],
+    ids=["nothing", "another-kind", "another-name", "syntax", "import", "exception", "contradiction"],
+)
+def test_what_is_wrong_is_said_with_file_and_line(package: Path, text: str, said: str) -> None:
+    (package / "bad.py").write_text(IMPORTS + text)
+    with pytest.raises(DeclarationError, match=said):
+        found(named_after_file=True)
+
+
+def test_an_id_that_is_taken_names_both_files(package: Path) -> None:
+    for name in ("one", "two"):
+        (package / f"{name}.py").write_text(f"{IMPORTS}PLAN = Plan('same')\n")
+    with pytest.raises(
+        DeclarationError, match=r"^plans/two\.py, line 2: the id 'same' is already that of plans/one\.py$"
+    ):
+        found()
+
+
+def test_a_model_that_must_not_be_served_stays_the_error_it_is(package: Path) -> None:
+    (package / "bad.py").write_text("from models_onnx.errors import ManifestRefused\nraise ManifestRefused('no')\n")
+    with pytest.raises(ManifestRefused):
+        found()
+
+
+def test_only_discovery_looks_for_modules() -> None:
+    root = Path(__file__).parents[2]
+    looking = [
+        str(path.relative_to(root))
+        for floor in ("cds_hooks", "cards", "models_onnx", "fhir")
+        for path in sorted((root / floor).rglob("*.py"))
+        if any(word in path.read_text(encoding="utf-8") for word in ("iter_modules", "walk_packages"))
+    ]
+    assert looking == ["models_onnx/discovery.py"]
+
+
+def test_the_files_of_a_package_can_be_loaded_one_by_one(package: Path) -> None:
+    (package / "one.py").write_text("STEPS = 3\n")
+    (file,) = declaring_files("plans")
+    assert vars(file.load())["STEPS"] == 3

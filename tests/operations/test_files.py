@@ -1,0 +1,90 @@
+"""The files of docs/operations: alert rules and dashboard name metrics that exist, each alert has its runbook."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from cds_hooks.logs import FIELDS
+from cds_hooks.metrics import Metrics
+from tests.conftest import ROOT
+
+FOLDER = ROOT / "docs/operations"
+_NAME = re.compile(r"\b(?:cds|process)_[a-z_]+")
+
+
+def metric_names() -> set[str]:
+    names = set()
+    for line in Metrics().page().decode().splitlines():
+        if line.startswith("# TYPE "):
+            _, _, name, kind = line.split()
+            names |= {name} | (
+                {f"{name}_{part}" for part in ("bucket", "sum", "count")} if kind == "histogram" else set()
+            )
+    return names
+
+
+def test_alerts_and_dashboard_ask_for_metrics_that_exist() -> None:
+    alerts = re.findall(r"expr: (.*)", (FOLDER / "files/alerts.yml").read_text())
+    panels = [
+        panel["targets"][0]["expr"] for panel in json.loads((FOLDER / "files/dashboard.json").read_text())["panels"]
+    ]
+    assert len(alerts) >= 8
+    assert len(panels) >= 8
+    assert {name for text in (*alerts, *panels) for name in _NAME.findall(text)} - metric_names() == set()
+
+
+def test_every_alert_has_its_runbook_and_every_runbook_its_alert() -> None:
+    text = (FOLDER / "files/alerts.yml").read_text()
+    alerts = re.findall(r"alert: (\w+)", text)
+    assert re.findall(r"^## (\w+)", (FOLDER / "runbooks.md").read_text(), re.MULTILINE) == alerts
+    assert re.findall(r"runbooks\.md#(\w+)", text) == [alert.lower() for alert in alerts]
+
+
+def test_the_page_of_the_log_describes_every_field_and_no_other() -> None:
+    page = (FOLDER / "logs.md").read_text().partition("| event |")[0]
+    said = {
+        name for row in page.splitlines() if row.startswith("| `") for name in re.findall(r"`(\w+)`", row.split("|")[1])
+    }
+    assert said == FIELDS
+
+
+def certificates(folder: Path) -> None:
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=cds.example.org", "-days", "2"]
+    subprocess.run(
+        [*command, "-keyout", folder / "server.key", "-out", folder / "server.pem"], check=True, capture_output=True
+    )
+    shutil.copy(folder / "server.pem", folder / "clients-ca.pem")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not (shutil.which("nginx") and shutil.which("openssl")), reason="nginx is not installed")
+def test_nginx_takes_its_file(tmp_path: Path) -> None:
+    certificates(tmp_path)
+    shutil.copy(FOLDER / "files/cds-hooks-proxy.conf", tmp_path)
+    text = (FOLDER / "files/nginx.conf").read_text()
+    text = text.replace("/etc/nginx/tls", str(tmp_path)).replace("/etc/nginx", str(tmp_path)).replace("443", "18443")
+    (tmp_path / "nginx.conf").write_text(f"pid {tmp_path}/pid;\nevents {{}}\nhttp {{\n{text}\n}}\n")
+    done = subprocess.run(["nginx", "-t", "-c", tmp_path / "nginx.conf"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not (shutil.which("caddy") and shutil.which("openssl")), reason="caddy is not installed")
+def test_caddy_takes_its_file(tmp_path: Path) -> None:
+    certificates(tmp_path)
+    text = (FOLDER / "files/Caddyfile").read_text().replace("/etc/caddy/tls", str(tmp_path))
+    (tmp_path / "Caddyfile").write_text(text)
+    command = ["caddy", "validate", "--adapter", "caddyfile", "--config", str(tmp_path / "Caddyfile")]
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"HOME": str(tmp_path)})
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_lock_of_the_postgres_extra_has_the_versions_of_the_tests() -> None:
+    pins = re.compile(r"^(psycopg[a-z-]*)(?:\[.*\])?==(\S+)", re.MULTILINE)
+    locked, tested = ((ROOT / f"requirements/{name}.txt").read_text() for name in ("postgres", "dev"))
+    assert pins.findall(locked) == pins.findall(tested) != []

@@ -1,0 +1,124 @@
+"""Server processes: none outlives its supervisor, a death is logged, SIGTERM cuts no request."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.live import free_port, record_in
+
+pytestmark = pytest.mark.slow
+
+
+@contextmanager
+def started(folder: Path, *options: str, **environment: str) -> Iterator[tuple[str, "subprocess.Popen[bytes]"]]:
+    port = free_port()
+    command = [sys.executable, "-m", "cds_hooks", "serve", "--port", str(port), *options]
+    settings = os.environ | {"CDS_DATABASE_URL": record_in(folder)} | environment
+    with (folder / "server.log").open("w") as log:
+        process = subprocess.Popen(command, cwd=folder, env=settings, stdout=log, stderr=log)
+    address = f"http://127.0.0.1:{port}"
+    try:
+        until(lambda: ready(address))
+        yield address, process
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.wait(timeout=20)
+
+
+def ready(address: str) -> bool:
+    try:
+        return httpx.get(f"{address}/readyz", timeout=5).status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+def until(holds: Any, seconds: float = 60) -> None:
+    end = monotonic() + seconds
+    while not holds():
+        assert monotonic() < end, "it did not become so in time"
+        sleep(0.1)
+
+
+def lines(folder: Path, event: str) -> list[dict[str, Any]]:
+    said = (json.loads(line) for line in (folder / "server.log").read_text().splitlines() if line.startswith("{"))
+    return [line for line in said if line["event"] == event]
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def test_a_worker_that_dies_is_logged_and_started_again_and_none_outlives_the_supervisor(tmp_path: Path) -> None:
+    with started(tmp_path, "--workers", "2", CDS_DRAIN_SECONDS="0") as (address, supervisor):
+        until(lambda: len(lines(tmp_path, "serving")) == 2)
+        first = lines(tmp_path, "serving")[0]
+        assert {"version", "address", "pid", "database", "workers", "services"} <= set(first)
+        assert (first["workers"], first["database"], first["address"]) == (2, "sqlite", address.removeprefix("http://"))
+        os.kill(first["pid"], signal.SIGKILL)
+        until(lambda: len(lines(tmp_path, "serving")) == 3)
+        died = lines(tmp_path, "worker died")[0]
+        assert (died["pid"], died["status"]) == (first["pid"], -signal.SIGKILL)
+        assert lines(tmp_path, "worker started again")
+        assert "process_open_fds" in httpx.get(f"{address}/metrics").text
+        supervisor.kill()
+        supervisor.wait(timeout=10)
+        pids = [line["pid"] for line in lines(tmp_path, "serving")]
+        until(lambda: not any(alive(pid) for pid in pids), 15)
+        assert len(lines(tmp_path, "supervisor is gone, this worker ends")) == 2
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_sigterm_cuts_no_request_at_sixty_a_second(tmp_path: Path, workers: str) -> None:
+    with started(tmp_path, "--workers", workers, CDS_DRAIN_SECONDS="2") as (address, process):
+        outcomes: list[str] = []
+        stop = threading.Event()
+        clients = [threading.Thread(target=ask, args=(address, outcomes, stop)) for _ in range(6)]
+        for each in clients:
+            each.start()
+        sleep(2)
+        process.send_signal(signal.SIGTERM)
+        sleep(1.3)
+        assert httpx.get(f"{address}/readyz").status_code == 503
+        process.wait(timeout=20)
+        stop.set()
+        for each in clients:
+            each.join()
+    assert process.returncode == 0
+    assert outcomes.count("200") > 100
+    assert outcomes.count("503") >= 1  # /readyz told the clients to go elsewhere
+    assert set(outcomes) <= {"200", "503", "gone"}, {each: outcomes.count(each) for each in set(outcomes)}
+
+
+def ask(address: str, outcomes: list[str], stop: threading.Event) -> None:
+    """Ten requests a second over a connection that is kept, as long as /readyz, asked twice a second, says it may."""
+    with httpx.Client(base_url=address, timeout=5) as http:
+        for number in count():
+            if stop.is_set():
+                return
+            try:
+                if number % 5 == 0 and http.get("/readyz").status_code == 503:
+                    outcomes.append("503")
+                    return
+                outcomes.append(str(http.get("/cds-services").status_code))
+            except httpx.ConnectError:
+                outcomes.append("gone")
+                return
+            except httpx.HTTPError as error:
+                outcomes.append(type(error).__name__)
+            sleep(0.1)

@@ -1,0 +1,68 @@
+"""Settings: a misspelt name is refused, addresses are checked, what is in force can be printed without secrets."""
+
+import json
+
+import pytest
+from pydantic import ValidationError
+
+from cds_hooks.setting_checks import UnknownSetting, refuse_unknown
+from cds_hooks.settings import Settings
+from tests.program import run_program
+
+
+def test_a_misspelt_setting_is_refused_with_the_nearest_right_name() -> None:
+    done = run_program("settings", environment={"CDS_DATABSE_URL": "sqlite:///x", "CDS_QQQ": "1"})
+    assert done.returncode == 2
+    assert "CDS_DATABSE_URL is no setting; did you mean CDS_DATABASE_URL?" in done.stderr
+    assert "CDS_QQQ is no setting; cds-hooks settings lists those there are." in done.stderr
+
+
+def test_what_kubernetes_sets_for_a_service_of_our_name_is_no_mistake() -> None:
+    names = (
+        "CDS_HOOKS_SERVICE_HOST",
+        "CDS_HOOKS_SERVICE_PORT_HTTP",
+        "CDS_HOOKS_PORT_8085_TCP_ADDR",
+        "CDS_SERVICE_PORT",
+    )
+    refuse_unknown(dict.fromkeys(names, "10.0.0.1") | {"CDS_PORT": "tcp://10.0.0.1:8085"}, Settings.model_fields)
+    with pytest.raises(UnknownSetting):
+        refuse_unknown({"CDS_PORT": "9000"}, Settings.model_fields)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("public_url", "cds.example.org"),
+        ("public_url", "ftp://cds.example.org"),
+        ("public_url", "https://user:pw@cds.example.org"),
+        ("public_url", "https://cds.example.org/?a=1"),
+        ("public_url", "https://cds.example.org:99999"),
+        ("public_url", "https://"),
+        ("cors_origins", "https://ehr.example.org/path"),
+        ("cors_origins", "https://a.example, ehr.example.org"),
+        ("link_hosts", "https://www.example.org"),
+        ("link_hosts", "www.example.org/path"),
+    ],
+)
+def test_an_address_that_is_none_is_refused(name: str, value: str) -> None:
+    with pytest.raises(ValidationError):
+        Settings.model_validate({name: value})
+
+
+def test_good_addresses_are_taken() -> None:
+    configured = Settings(public_url="https://[2001:db8::1]:8443/cds/", cors_origins="*, http://localhost:3000")
+    assert configured.public_url == "https://[2001:db8::1]:8443/cds"
+    assert Settings(link_hosts="www.example.org, example.com").hosts == ("www.example.org", "example.com")
+
+
+def test_what_is_in_force_is_printed_with_its_origin_and_without_secrets() -> None:
+    environment = {
+        "CDS_DATABASE_URL": "postgresql://cds:topsecretword@db.example.org/cds",
+        "CDS_OPERATOR_TOKEN": "anothersecretword-0123",
+    }
+    done = run_program("settings", "--json", environment=environment)
+    rows = {row["name"]: row for row in json.loads(done.stdout)}
+    assert set(rows) == {f"CDS_{name.upper()}" for name in Settings.model_fields}
+    assert rows["CDS_DATABASE_URL"]["from"] == "environment"
+    assert rows["CDS_BODY_SECONDS"]["from"] == "default"
+    assert "secretword" not in done.stdout

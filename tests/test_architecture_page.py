@@ -1,0 +1,37 @@
+"""docs/architecture.md names files and functions that exist, and the steps of a call in the order of invoke.py."""
+
+import re
+
+import pytest
+
+from tests.conftest import ROOT
+
+PAGE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+PATHS = sorted(set(re.findall(r"`((?:cds_hooks|cards|models_onnx|fhir)/[\w/]+(?:\.py|/))`", PAGE)))
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_every_path_of_the_page_exists(path: str) -> None:
+    assert (ROOT / path).exists()
+
+
+def test_the_picture_names_what_is_there() -> None:
+    picture = PAGE.partition("```\n")[2].partition("```")[0]
+    for floor in ("cds_hooks", "cards", "models_onnx", "fhir"):
+        part = picture.partition(f"\n {floor} ")[2].partition("\n c")[0].partition("\n m")[0].partition("\n f")[0]
+        for name in re.findall(r"(?:► |│ |  )(\w+(?:/\w+)?)/? (?= |─)", part):
+            if (ROOT / floor / name.split("/")[0]).is_dir():
+                assert (ROOT / floor / name).is_dir() or (ROOT / floor / f"{name}.py").is_file(), f"{floor}/{name}"
+
+
+def test_the_steps_come_in_the_order_of_the_code() -> None:
+    invoke = (ROOT / "cds_hooks" / "invoke.py").read_text(encoding="utf-8")
+    calls = ("read_request(", "inspect_prefetch(", ".fill(", "_read_facts(", ".decide(", "shape_cards(", "_commit(")
+    body = invoke[invoke.index("async def invoke(") :]
+    positions = [body.index(call) for call in calls]
+    assert positions == sorted(positions)
+
+
+def test_the_page_leads_to_every_guide() -> None:
+    guides = {f"adding/{path.name}" for path in (ROOT / "docs" / "adding").glob("*.md")}
+    assert {guide for guide in guides if f"]({guide})" not in PAGE} == set()
