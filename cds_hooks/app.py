@@ -30,7 +30,7 @@ from cds_hooks.routes.openapi import TITLE, describe, documentation_routes
 from cds_hooks.routes.operations import OperatorAccess, health_routes
 from cds_hooks.routes.pages import page_routes
 from cds_hooks.security import ANONYMOUS, RegistrableNames, TrustedClient, open_trust
-from cds_hooks.services import ValidationSessions, services_for
+from cds_hooks.services import Service, ValidationSessions, services_for
 from cds_hooks.services._model import Predictor
 from cds_hooks.settings import Settings, settings
 from cds_hooks.storage.decision import RecordUnavailable
@@ -73,6 +73,9 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
     sealing = Sealing(configured)
     visitors = OperatorAccess(configured)
     components.metrics.record_failures = lambda: components.decisions.health.failures
+    components.metrics.models_out = [each.name for one in services.values() for each in one.absent_models]
+    components.metrics.seal_failures = lambda: sealing.failures
+    components.metrics.sealed_at = lambda: sealing.sealed_at
     counted = MetricsFolder(components.metrics, configured.metrics_dir)
     intake = RequestLimits(configured.max_body_bytes, configured.body_seconds)
 
@@ -80,6 +83,7 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
     async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, object]]:
         prepare_suggestions()  # fhir.resources loads now and not with the first corrected draft
         settle_memory()
+        _say_models_out(services)
         rules = components.governance.approval_counts()
         if rules is not None and rules["not_approved"]:
             log().warning(
@@ -122,6 +126,12 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
         max_age=600,
     )
     return _Split(hooks, protocol, others, edge, HostCheck(configured.public_url) if trust.development else None)
+
+
+def _say_models_out(services: dict[str, Service]) -> None:
+    for service in services.values():
+        for model in service.absent_models:
+            log().error("model cannot be served", service=service.id, reason=f"{model.name}: {model.kind}")
 
 
 def _clock_of(configured: Settings) -> Callable[[], float]:

@@ -15,6 +15,7 @@ HookError
 ├── MisdirectedRequest    421   the Host header is of another name (development profile)
 ├── TooManyCalls          429   the client has as many calls under way as it may have
 ├── RecordFailed          503   the decision could not be recorded, so no advice is given
+├── ModelNotServed        503   the files of the service's model were changed or are missing
 └── ReplayStoreFailed     503   whether the token was used before cannot be checked
 
 Any other exception is answered 500 (`routes/failures.py`).
@@ -125,6 +126,13 @@ class RecordFailed(HookError):
     status = 503
     code = "transient"
     headers = ((b"retry-after", b"5"),)
+
+
+class ModelNotServed(HookError):
+    """The files of the model that a service needs cannot be served; an empty answer would read as an all-clear."""
+
+    status = 503
+    code = "exception"
 
 
 CALL_ID: Final = b"x-call-id"

@@ -75,6 +75,7 @@ async def invoke(
 
     request = read_request(body, service.answers, client.profile.dialect.actual_hook)
     client.require(service.id, request.hook)
+    service.require_model()
     stages.end("decode")
 
     templates = service.templates_for_version(client.profile.version)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.mmap_dict import MmapedDict, mmap_key
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -60,6 +60,13 @@ class Metrics(Collector):
         self._registry.register(ProcessMetrics())
         self.record_failures: Callable[[], int] = lambda: 0
         """Decisions that could not be committed so far; the record counts them itself."""
+        self.seal_failures: Callable[[], int] = lambda: 0
+        """How often the record could not be sealed, or a seal not be sent, so far."""
+        self.sealed_at: Callable[[], float | None] = lambda: None
+        """Epoch seconds until which the record is sealed; None where the site seals nothing."""
+
+        self.models_out: Sequence[str] = ()
+        """The ids of the models whose files cannot be served."""
 
     def answered(
         self, service: str, hook: str, cards: Sequence[Card], silences: Sequence[Silence], stages: dict[str, float]
@@ -122,10 +129,27 @@ class Metrics(Collector):
         yield CounterMetricFamily(
             "cds_record_failures", "Decisions and probes that could not be committed.", value=self.record_failures()
         )
+        yield CounterMetricFamily(
+            "cds_seal_failures", "Times the record was not sealed or a seal not sent.", value=self.seal_failures()
+        )
+        yield self._sealed()
+        yield self._models_out()
         yield self._prefetch()
         yield _histogram("cds_stage_seconds", "Time of one stage of a call.", ("service", "stage"), self._stages)
         text = "Time of reading from the client's FHIR server in one call, of calls that did."
         yield _histogram("cds_fetch_seconds", text, ("client", "service"), self._fetches)
+
+    def _models_out(self) -> GaugeMetricFamily:
+        text = "1 for each model whose files cannot be served; its service answers 503."
+        family = GaugeMetricFamily("cds_model_out", text, labels=("model",))
+        for name in self.models_out:
+            family.add_metric((name,), 1)
+        return family
+
+    def _sealed(self) -> GaugeMetricFamily:
+        text = "Time (epoch seconds) until which all of the record is sealed and sent; absent where nothing is sealed."
+        sealed_at = self.sealed_at()
+        return GaugeMetricFamily("cds_sealed_until_timestamp_seconds", text, value=sealed_at)
 
     def _prefetch(self) -> CounterMetricFamily:
         """The calls that brought the same are counted together; by key they are told apart here."""
@@ -218,7 +242,8 @@ class MetricsFolder:
     def _write(self, folder: Path) -> None:
         with suppress(OSError):  # counting never stands in the way of answering
             for metric in self._metrics.collect():
-                file = self._file(folder, metric.type)
+                # of a gauge the library takes the greatest over the workers
+                file = self._file(folder, "gauge_max" if metric.type == "gauge" else metric.type)
                 for name, labels, value in _own_samples(metric):
                     names, values = list(labels), list(labels.values())
                     key = mmap_key(metric.name, name, names, values, metric.documentation)

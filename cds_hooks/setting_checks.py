@@ -46,6 +46,21 @@ def address_fault(text: str, *, origin: bool = False) -> str | None:
     return "an origin has no path" if origin and parts.path else None
 
 
+def plain_http_fault(text: str) -> str | None:
+    """What is wrong where an address is http and not of this machine; what is sent there could be read or changed."""
+    parts = urlsplit(text)
+    if parts.scheme == "https" or _is_loopback(parts.hostname or ""):
+        return None
+    return "http is for this machine only, another one is reached by https"
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 def listen_address(text: str) -> tuple[str, int | None] | None:
     """Host and port of `127.0.0.1:9085`, path and None of `unix:/run/x.sock`; None for anything else."""
     if text.startswith("unix:/"):

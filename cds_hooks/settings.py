@@ -9,7 +9,7 @@ from typing import Literal
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from cds_hooks.setting_checks import HOST, address_fault, listen_address, refuse_unknown
+from cds_hooks.setting_checks import HOST, address_fault, listen_address, plain_http_fault, refuse_unknown
 
 ModelState = Literal["validated", "approved", "active"]
 """The release states from which a model may show cards, from the lowest to the highest."""
@@ -255,6 +255,13 @@ class Settings(BaseSettings):
         if fault := address_fault(value):
             raise ValueError(f"{fault}; write it as https://cds.example.org")
         return value.rstrip("/")
+
+    @field_validator("seal_url")
+    @classmethod
+    def _is_safe_address(cls, value: str | None) -> str | None:
+        if value is not None and (fault := address_fault(value) or plain_http_fault(value)):
+            raise ValueError(f"{fault}; write it as https://seals.example.org/cds")
+        return value
 
     @field_validator("cors_origins")
     @classmethod

@@ -1,11 +1,16 @@
 """Whose models this site trusts, and which of them may show cards."""
 
 from pathlib import Path
+from typing import NoReturn
 
+from cds_hooks.errors import ModelNotServed
 from cds_hooks.settings import ModelState, Settings
 from models_onnx.artifact.keys import Keys, add_trusted_keys, public_file, trusted_keys
 from models_onnx.artifact.release_file import reason_cards_withheld
+from models_onnx.errors import ArtifactRefused, UnknownModel
+from models_onnx.serving.registry import load_model
 from models_onnx.serving.runtime import Model
+from models_onnx.spec import get_spec
 
 SIGNING_KEY = Path("var") / "model-signing-key.pem"
 """Where whoever trains models has the key that signs them, unless CDS_MODEL_SIGNING_KEY names another file."""
@@ -30,6 +35,40 @@ def own_keys(configured: Settings) -> Keys:
 def trust_site_keys(model_keys: Path | None) -> None:
     """From now on models signed by the keys of this file (CDS_MODEL_KEYS) are loaded, too."""
     add_trusted_keys(trusted_keys(*_named(model_keys)))
+
+
+class AbsentModel(Model):
+    """Stands in for a model whose files cannot be served, so that other services go on.
+
+    It has the features that the model declares. Everything else that is asked of it raises ModelNotServed.
+    """
+
+    def __init__(self, name: str, fault: Exception) -> None:
+        self.name = name
+        self.kind = type(fault).__name__
+        self.reason = str(fault)
+        self.features = get_spec(name).feature_names
+
+    def __getattr__(self, _name: str) -> NoReturn:
+        self.refuse()
+
+    def refuse(self) -> NoReturn:
+        """Raises ModelNotServed with the reason."""
+        raise ModelNotServed(
+            f"The model {self.name} cannot be served, so nothing was looked at and no advice is given: {self.reason}."
+        )
+
+
+def served_model(name: str) -> Model:
+    """The model of the package with this id; an `AbsentModel` where its files must not be served.
+
+    Raises:
+        UnknownModel: No model of this id is declared.
+    """
+    try:
+        return load_model(name)
+    except (ArtifactRefused, UnknownModel, OSError) as fault:
+        return AbsentModel(name, fault)
 
 
 def why_withheld(model: Model, lowest_state: ModelState) -> str | None:

@@ -176,6 +176,16 @@ def add_seal(url: str, file: Path, signer: Signer) -> bytes | None:
         return line
 
 
+def newest_seal(file: Path) -> Seal | None:
+    """The last seal of the file, its signature not looked at; None without one.
+
+    Raises:
+        SealsUnusable: The last line is no seal.
+        OSError: The file is there and cannot be read.
+    """
+    return _last(file.read_bytes().splitlines()) if file.exists() else None
+
+
 def _last(lines: Sequence[bytes]) -> Seal | None:
     if not lines:
         return None

@@ -36,7 +36,7 @@ def check(
     """
     try:
         results = [run_case(case) for case in read_cases(file.read_bytes().splitlines())]
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         typer.echo(f"{file.name} is not a file of cases, one JSON object per line: {error}", err=True)
         raise typer.Exit(2) from error
     found = summary(results)

@@ -60,11 +60,26 @@ class OperatorAccess:
         return compare_digest(given[len(_BEARER) :].strip().encode(), self._token)
 
 
+def models_out(services: Mapping[str, Service]) -> list[dict[str, object]]:
+    """The models whose files cannot be served, each with the reason and what its services answer."""
+    return [
+        {
+            "model": model.name,
+            "service": service.id,
+            "reason": model.reason,
+            "answers": "503" if model is service.models[0] else "without this model",
+        }
+        for service in services.values()
+        for model in service.absent_models
+    ]
+
+
 def health_routes(
     services: dict[str, Service], components: ServerComponents, counted: MetricsFolder, visitors: OperatorAccess
 ) -> APIRouter:
     """Whether the process lives, whether it can answer, and what it counted."""
     router = APIRouter()
+    absent = models_out(services)
 
     @router.get("/livez")
     async def live() -> dict[str, str]:
@@ -85,7 +100,10 @@ def health_routes(
             response.headers["retry-after"] = "5"
             return {"status": "the decisions cannot be recorded", "services": len(services)}
         rules = components.governance.approval_counts()
-        return {"status": "ok", "services": len(services)} | ({} if rules is None else {"rules": rules})
+        answer: dict[str, object] = {"status": "ok", "services": len(services)}
+        if absent:
+            answer |= {"status": "a model cannot be served", "models_out": absent}
+        return answer | ({} if rules is None else {"rules": rules})
 
     @router.get("/metrics")
     async def metrics(request: Request) -> Response:

@@ -106,6 +106,12 @@ _OPERATOR_ONLY = Failure(
 _NO_MODEL = Failure(
     "No such model", "Not found", "No model of this name is served here.", "The start page lists those there are."
 )
+_MODEL_OUT = Failure(
+    "This model cannot be served",
+    "Failed",
+    "The files of the model were changed or are missing, so it gives no advice and its service answers with an error.",
+    "Tell the operator of this server; /readyz says what is wrong.",
+)
 _NO_EQUATION = Failure(
     "No such equation", "Not found", "No equation of this name is here.", "The start page lists those there are."
 )
@@ -146,8 +152,12 @@ def page_routes(
         status, body = _explanation(decision_id, configured.database_url, services, site)
         return _page(body, status)
 
+    absent = {model.name for service in services.values() for model in service.absent_models}
+
     @router.get("/models/{model_id}")
     def model(model_id: str) -> Response:
+        if model_id in absent:
+            return _page(failure_page(site, _MODEL_OUT), 503)
         manifest = manifest_of(model_id)
         if manifest is None:
             return _page(failure_page(site, _NO_MODEL), 404)

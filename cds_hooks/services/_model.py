@@ -6,14 +6,14 @@ than a run of one. A single call does not wait.
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cds_hooks.settings import ModelState
-from cds_hooks.trusted_models import is_in_shadow, why_withheld
+from cds_hooks.trusted_models import AbsentModel, is_in_shadow, why_withheld
 from fhir.mapping.features.feature import FeatureVector
 from models_onnx.artifact.manifest import Manifest
 from models_onnx.serving.eligibility import OUT_OF_RANGE, NotScored, may_be_scored, not_scored, twin_may_take_over
@@ -122,8 +122,17 @@ async def estimate(
     own = await _by(predict, vector, model, lowest_state)
     if not twin_may_take_over(model.manifest, own.refused):
         return own
+    if isinstance(twin, AbsentModel):
+        return _without_twin(own)
     other = await _by(predict, vector.only(twin.features), twin, lowest_state)
     return own if other.refused is not None else other
+
+
+def _without_twin(own: ModelEstimate) -> ModelEstimate:
+    """The refused estimate, which also says that the model for fewer values could not be asked."""
+    assert own.refused is not None  # noqa: S101 - the twin is asked only then
+    text = f"{own.refused.text} The model for fewer values cannot be served here."
+    return replace(own, refused=replace(own.refused, text=text))
 
 
 def _out_of_all_range(model: Model, vector: FeatureVector) -> NotScored | None:

@@ -15,8 +15,10 @@ from cds_hooks.protocol.hooks import LIBRARY, DeclaredHook, Hook, WrongDeclarati
 from cds_hooks.protocol.request import CDSRequest
 from cds_hooks.services._model import Predict
 from cds_hooks.settings import ModelState
+from cds_hooks.trusted_models import AbsentModel
 from fhir.mapping.features.feature import FeatureVector
 from fhir.record.record import PatientRecord
+from models_onnx.serving.runtime import Model
 
 _SECONDS: Final = 600.0
 _MOST: Final = 1024
@@ -131,6 +133,8 @@ class Service:
     usage_requirements: str
     needs: Needs
     decide: Callable[[ServiceInput], Awaitable[Advice]]
+    models: tuple[Model, ...] = ()
+    """The model that it asks, and the one that takes over where too much is missing."""
     returns_resources: frozenset[str] = frozenset()
     """Resource types that it returns changed, so that it needs the client's own JSON of them."""
     needs_patient: Callable[[CDSRequest], bool] = lambda _request: True
@@ -149,6 +153,16 @@ class Service:
         object.__setattr__(self, "answers", answers)
         object.__setattr__(self, "templates_of_3", of_3)
         object.__setattr__(self, "templates", of_3.for_protocol("2.0"))
+
+    @property
+    def absent_models(self) -> tuple[AbsentModel, ...]:
+        """Those of its models whose files cannot be served."""
+        return tuple(model for model in self.models if isinstance(model, AbsentModel))
+
+    def require_model(self) -> None:
+        """ModelNotServed where the model that it asks cannot be served; without its second model it goes on."""
+        if self.models and isinstance(self.models[0], AbsentModel):
+            self.models[0].refuse()
 
     def templates_for_version(self, version: str) -> Templates:
         """What a client of this version of CDS Hooks is asked for."""

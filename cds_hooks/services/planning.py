@@ -13,6 +13,7 @@ from cds_hooks.services._equation import PALLIATIVE_WORDS, find_named_in_chart
 from cds_hooks.services._model import ModelEstimate, estimate
 from cds_hooks.services._service import Advice, Service, ServiceInput
 from cds_hooks.storage.decision import suggestion_uuid
+from cds_hooks.trusted_models import served_model
 from fhir.mapping.conditions import find_condition, find_condition_group
 from fhir.mapping.features.catalog import features_named
 from fhir.mapping.features.feature import FeatureVector, Missing
@@ -22,9 +23,8 @@ from fhir.record.record import PatientRecord
 from fhir.record.resources import Encounter
 from fhir.record.time import DAY_SECONDS, parse_time
 from models_onnx.serving.eligibility import not_in_population
-from models_onnx.serving.registry import load_model
 
-MODEL, TWIN = load_model("mortality_5y"), load_model("mortality_5y_small")
+MODEL, TWIN = served_model("mortality_5y"), served_model("mortality_5y_small")
 FEATURES = features_named(MODEL.features)
 SUMMARY = (
     "Death within 5 years: {estimate} (higher than {higher} in 100 US adults of 40 and over). Consider planning ahead."
@@ -216,4 +216,5 @@ SERVICE = Service(
         features=FEATURES, resources=("Condition", "Encounter", "Procedure", "ServiceRequest"), required=("labs",)
     ),
     decide=decide,
+    models=(MODEL, TWIN),
 )

@@ -18,13 +18,13 @@ from cds_hooks.services._equation import find_named_in_chart, reason_not_to_advi
 from cds_hooks.services._model import ModelEstimate, estimate
 from cds_hooks.services._service import Advice, Service, ServiceInput, no_card
 from cds_hooks.storage.decision import suggestion_uuid
+from cds_hooks.trusted_models import served_model
 from fhir.mapping.conditions import find_condition_group
 from fhir.mapping.features.catalog import features_named
 from fhir.mapping.features.vector import map_features
 from fhir.mapping.stays import current_stay, discharge_destination
-from models_onnx.serving.registry import load_model
 
-MODEL, TWIN = load_model("readmission_30d"), load_model("readmission_30d_early")
+MODEL, TWIN = served_model("readmission_30d"), served_model("readmission_30d_early")
 FEATURES = features_named(MODEL.features)
 SUMMARY = (
     "Readmission within 30 days: {estimate} (higher than {higher} in 100 of stays with diabetes). "
@@ -122,4 +122,5 @@ SERVICE = Service(
         features=FEATURES, resources=("Condition", "Encounter", "Procedure", "ServiceRequest"), required=("encounters",)
     ),
     decide=decide,
+    models=(MODEL, TWIN),
 )

@@ -92,7 +92,7 @@ def _load_signed(folder: Path, keys: Keys) -> Artifact:
     refuse_other_files(folder, release)
     try:
         manifest = msgspec.json.decode(_read_manifest(folder), type=Manifest)
-    except msgspec.DecodeError as problem:
+    except (msgspec.DecodeError, UnicodeDecodeError) as problem:
         raise ManifestRefused(f"{folder.name}/{MANIFEST}: {problem}") from problem
     if (release.id, release.version) != (manifest.id, manifest.version):
         raise ManifestRefused(

@@ -247,6 +247,6 @@ def is_imported(content: bytes) -> bool:
     """Whether this manifest.json is that of an import."""
     try:
         document = msgspec.json.decode(content)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return False
     return isinstance(document, dict) and document.get("format") == IMPORT_FORMAT

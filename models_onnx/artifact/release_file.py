@@ -103,7 +103,7 @@ def parse_release(folder: Path) -> Release:
         ) from None
     try:
         release = msgspec.json.decode(content, type=Release)
-    except msgspec.DecodeError as problem:
+    except (msgspec.DecodeError, UnicodeDecodeError) as problem:
         raise SignatureRefused(f"{folder.name}/{RELEASE} is not a release: {problem}") from problem
     if release.format != RELEASE_FORMAT:
         raise SignatureRefused(

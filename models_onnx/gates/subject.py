@@ -251,7 +251,7 @@ def read_subject(folder: Path, keys: Keys) -> Subject:
         else:
             about = msgspec.json.decode(described, type=Manifest)
         content = (folder / about.file.name).read_bytes()
-    except (OSError, msgspec.DecodeError) as problem:
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as problem:
         raise ManifestRefused(f"{folder.name} holds no model that gates could look at: {problem}") from problem
     return Subject(folder=folder, keys=keys, content=content, about=about, card=_card(folder))
 

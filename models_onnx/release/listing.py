@@ -63,7 +63,7 @@ def _listed(spec: ModelSpec, folder: Path) -> Listed:
 def _imported(name: str, folder: Path) -> Listed:
     try:
         about = msgspec.json.decode((folder / MANIFEST).read_bytes(), type=ImportedManifest)
-    except (OSError, msgspec.DecodeError) as problem:
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as problem:
         return Listed(name, "?", name, f"neither declared nor imported: {problem}")
     return Listed(name, about.version, about.title, IMPORTED, about.file.sha256, release=_release_state(folder))
 

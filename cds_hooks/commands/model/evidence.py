@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from cards.compose.model import ModelCardContent, model_card
 from cds_hooks.settings import settings
+from cds_hooks.trusted_models import AbsentModel
 from fhir.mapping.features.catalog import features_named
 from fhir.mapping.features.feature import Feature, FeatureValue, FeatureVector, Missing
 from fhir.mapping.features.patient import Sex
@@ -204,7 +205,8 @@ def _planned(model_id: str) -> ModelCardContent | None:
     """The words of the service that holds this model in its module, as its own or as a twin; None where none does."""
     for file in declaring_files("cds_hooks.services"):
         found = vars(file.load())
-        held = {value.manifest.id for value in found.values() if isinstance(value, Model)}
+        models = [value for value in found.values() if isinstance(value, Model)]
+        held = {model.manifest.id for model in models if not isinstance(model, AbsentModel)}
         if model_id in held and "SUMMARY" in found:
             order = {"resourceType": "Task"}
             return ModelCardContent(summary=found["SUMMARY"], label="Order", description="Draft order", order=order)

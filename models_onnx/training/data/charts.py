@@ -145,7 +145,7 @@ def _content(path: Path) -> bytes:
 def _decoded(path: Path, content: bytes) -> Json:
     try:
         found = msgspec.json.decode(content)
-    except msgspec.DecodeError as problem:
+    except (msgspec.DecodeError, UnicodeDecodeError) as problem:
         raise TrainingRefused(f"{path.name} is no JSON: {problem}") from problem
     if not isinstance(found, dict):
         raise TrainingRefused(f"{path.name} holds no FHIR resource")

@@ -15,11 +15,14 @@ from typing import Any
 
 import psycopg
 import pytest
+from prometheus_client.utils import floatToGoString
+from pydantic import ValidationError
 from sqlalchemy import make_url, select, text
 
 from cds_hooks.audit.sealing import Sealing
 from cds_hooks.audit.seals import SealsUnusable, add_seal, read_seals
 from cds_hooks.audit.verification import Audit, audit
+from cds_hooks.metrics import Metrics
 from cds_hooks.settings import Settings
 from cds_hooks.storage import open_decision_log
 from cds_hooks.storage.chain import row_hash, stored_rows
@@ -264,12 +267,32 @@ def test_each_seal_leaves_the_machine_by_command_and_by_http_and_a_failure_is_ma
         )
     )
     _write(sqlite_url, 1)
+    began = sealing.sealed_at
     assert not sealing.seal(), "the receiver failed"
+    assert (sealing.failures, sealing.sealed_at) == (1, began)
     _write(sqlite_url, 1)
     assert sealing.seal()
+    assert sealing.failures == 1
+    assert began is not None
+    assert (sealing.sealed_at or 0) > began
     server.shutdown()
     server.server_close()
     lines = (tmp_path / "seals.ndjson").read_bytes().splitlines()
     assert got[1:] == lines
     assert len(lines) == 2
     assert set(away.read_bytes().splitlines()) == set(lines)
+    again = Sealing(Settings(seal_key=tmp_path / "seal-key.pem", seal_file=tmp_path / "seals.ndjson"))
+    assert again.sealed_at == read_seals(tmp_path / "seals.ndjson", _keys(signer))[-1].time.timestamp()
+    metrics = Metrics()
+    metrics.seal_failures, metrics.sealed_at = lambda: sealing.failures, lambda: again.sealed_at
+    page = metrics.page().decode()
+    assert "cds_seal_failures_total 1.0" in page
+    assert f"cds_sealed_until_timestamp_seconds {floatToGoString(again.sealed_at)}" in page
+
+
+@pytest.mark.parametrize("address", ["http://seals.example.org/cds", "ftp://127.0.0.1/x", "seals.example.org"])
+def test_seals_leave_by_https_or_stay_on_this_machine(address: str) -> None:
+    with pytest.raises(ValidationError, match=r"write it as https://"):
+        Settings(seal_url=address)
+    for fine in ("https://seals.example.org/cds", "http://127.0.0.1:9/x", "http://localhost/x", "http://[::1]:9/x"):
+        assert Settings(seal_url=fine).seal_url == fine
