@@ -15,7 +15,6 @@ from typing import Any
 
 import psycopg
 import pytest
-from prometheus_client.utils import floatToGoString
 from pydantic import ValidationError
 from sqlalchemy import make_url, select, text
 
@@ -287,7 +286,7 @@ def test_each_seal_leaves_the_machine_by_command_and_by_http_and_a_failure_is_ma
     metrics.seal_failures, metrics.sealed_at = lambda: sealing.failures, lambda: again.sealed_at
     page = metrics.page().decode()
     assert "cds_seal_failures_total 1.0" in page
-    assert f"cds_sealed_until_timestamp_seconds {floatToGoString(again.sealed_at)}" in page
+    assert float(page.partition("\ncds_sealed_until_timestamp_seconds ")[2].splitlines()[0]) == again.sealed_at
 
 
 @pytest.mark.parametrize("address", ["http://seals.example.org/cds", "ftp://127.0.0.1/x", "seals.example.org"])
