@@ -27,9 +27,10 @@ from benchmarks.servers import Server, bare_command, running, service_command
 from benchmarks.stages import unloaded_stages
 from benchmarks.starting import measure_starting
 from benchmarks.subject import Subject, discover, find_subjects
+from benchmarks.touched import measure_touched
 from benchmarks.trust import measure_trust
 
-PARTS = ("ratios", "orders", "growth", "start", "rate", "memory", "explaining", "trust", "kills")
+PARTS = ("ratios", "orders", "growth", "start", "rate", "memory", "explaining", "trust", "kills", "files")
 _SIZE_OF_OTHERS_KB = 68
 
 
@@ -90,6 +91,7 @@ class Measured:
     explaining: list[dict[str, Any]] = field(default_factory=list)
     trust_us: dict[str, float] = field(default_factory=dict)
     kills: KillResult | None = None
+    touched: dict[str, Any] = field(default_factory=dict)
 
     def faults(self) -> list[str]:
         """Sentences about what must not be: errors in answers, wrong outcomes, a lost decision."""
@@ -122,6 +124,8 @@ def measure(wanted: Wanted, progress: Progress) -> Measured:
         measured.explaining = measure_explaining()
     if "trust" in wanted.parts:
         measured.trust_us = {each.algorithm: each.median for each in measure_trust()}
+    if "files" in wanted.parts:
+        measured.touched = measure_touched()
     return measured
 
 

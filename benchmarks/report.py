@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from benchmarks import growth, mixed, order_sign, starting
+from benchmarks import growth, mixed, order_sign, starting, touched
 from benchmarks.explaining import table_of as explaining_table
 from benchmarks.killing import KillResult
 from benchmarks.measure import Cell, Measured, Wanted, goal, ratio
@@ -52,6 +52,8 @@ def _print_others(measured: Measured, console: Console) -> None:
     checks = ", ".join(f"{name} {microseconds:.0f}" for name, microseconds in measured.trust_us.items())
     if checks:
         console.print(f"Trust check of a signed call, key known, µs: {checks}")
+    if measured.touched:
+        console.print(touched.table(measured.touched))
     if measured.kills:
         console.print(kill_sentence(measured.kills))
 
