@@ -11,8 +11,8 @@ from typing import Any
 from cards.amend import concept, milligrams, repeat
 from cards.rules.language.rule import LabOrder, NewOrder, Sig
 from cards.rules.patient.orders import DraftOrder
+from fhir.record.datatypes import parse_time
 from fhir.record.record import PatientRecord
-from fhir.record.time import parse_time
 from fhir.terminology.analytes import LOINC, UCUM
 
 Json = dict[str, Any]

@@ -10,7 +10,7 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
-from fhir.record.decimals import write_decimal
+from fhir.record.datatypes import write_decimal
 
 ValidationFault: TypeAlias = tuple[str, str]
 """Where a resource breaks FHIR, and how; never a value."""

@@ -3,9 +3,8 @@
 from collections.abc import Iterator
 
 from cards.vaccines.knowledge import VaccineKnowledge
-from fhir.record.datatypes import CodeableConcept
+from fhir.record.datatypes import CodeableConcept, parse_time
 from fhir.record.record import PatientRecord
-from fhir.record.time import parse_time
 from fhir.terminology.medications import CVX
 
 # FHIR R4 request-status and medicationrequest-status: still to be done.

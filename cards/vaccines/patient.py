@@ -18,10 +18,9 @@ from fhir.mapping.conditions import condition_status, condition_time, find_condi
 from fhir.mapping.immunizations import CVX_SYSTEMS, VaccineHistory, vaccine_history
 from fhir.mapping.medications.active import active_medications
 from fhir.mapping.pregnancy import gestation
-from fhir.record.datatypes import CodeableConcept
+from fhir.record.datatypes import CodeableConcept, FhirTime, parse_time
 from fhir.record.record import PatientRecord
 from fhir.record.resources import AllergyIntolerance, Procedure
-from fhir.record.time import FhirTime, parse_time
 from fhir.terminology.conditions import SYSTEMS
 
 PREGNANT, ONSET_OF_PREGNANCY = "007", "170"

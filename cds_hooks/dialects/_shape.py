@@ -14,7 +14,7 @@ from msgspec import structs
 from cards.card import Card, Suggestion, check_card
 from cds_hooks.dialects._dialect import Markdown
 from cds_hooks.dialects._profile import ClientProfile
-from fhir.record.decimals import as_json_value
+from fhir.record.datatypes import as_json_value
 
 _ESCAPED: Final = r"\\(?P<escaped>[!-/:-@\[-`{-~])"
 _LINK: Final = r"\[(?P<label>(?:\\.|[^\]\\])*)\]\((?P<url>[^)\s]*)\)"

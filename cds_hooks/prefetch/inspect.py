@@ -5,10 +5,10 @@ from typing import Any, Final
 
 from cds_hooks.prefetch.state import MOST_WHOLE, KeyState, PrefetchState, State, Templates
 from cds_hooks.prefetch.template import Template
-from fhir.record.decoding import BrokenResource
+from fhir.record.datatypes import parse_time
+from fhir.record.reading import BrokenResource
 from fhir.record.refusal import Refusal
 from fhir.record.resources import Bundle, Observation, OperationOutcome
-from fhir.record.time import parse_time
 
 _ABSENT: Final = object()
 _HOUR_SECONDS: Final = 3600.0

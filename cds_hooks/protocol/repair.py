@@ -15,8 +15,7 @@ import msgspec
 from msgspec import Raw, Struct, structs
 
 from cds_hooks.protocol.body import is_nested_deeper
-from fhir.record.datatypes import ChartText, CodeableConcept, Dosage
-from fhir.record.decimals import decode_exactly
+from fhir.record.datatypes import ChartText, CodeableConcept, Dosage, decode_exactly
 from fhir.record.resources import AnyResource, Bundle
 
 Json = dict[str, Any]

@@ -8,7 +8,7 @@ import msgspec
 from cards.card import Card, check_card
 from cards.extension import EXTENSION_KEY, ResponseExtension
 from cards.rules.engine.finding import Silence
-from fhir.record.decimals import write_decimal
+from fhir.record.datatypes import write_decimal
 
 _encoder = msgspec.json.Encoder(enc_hook=write_decimal)
 

@@ -15,9 +15,8 @@ from cds_hooks.services._service import Advice, ServiceInput, no_card
 from cds_hooks.storage.decision import suggestion_uuid
 from fhir.mapping.conditions import ConditionHit, find_condition, find_condition_group
 from fhir.mapping.stays import is_inpatient
-from fhir.record.datatypes import CodeableConcept
+from fhir.record.datatypes import CodeableConcept, FhirTime, parse_time
 from fhir.record.record import PatientRecord
-from fhir.record.time import FhirTime, parse_time
 from models_onnx.equations.calculate import EquationResult
 from models_onnx.equations.compiled import confirm_with_onnx, equation_reference, result_reference
 from models_onnx.equations.declaration import Equation

@@ -25,7 +25,7 @@ from cds_hooks.services._equation import (
 from cds_hooks.services._service import Advice, Service, ServiceInput, no_card
 from fhir.mapping.conditions import ConditionHit, find_condition_group
 from fhir.mapping.features.catalog import features_named
-from fhir.mapping.features.vector import map_features
+from fhir.mapping.features.feature import map_features
 from models_onnx.equations.calculate import EquationResult
 from models_onnx.equations.catalogue import get_equation
 from models_onnx.equations.record_inputs import RecordInputs, features_of, inputs_from_record

@@ -22,11 +22,10 @@ from cds_hooks.services._equation import (
     today,
 )
 from cds_hooks.services._service import Advice, Service, ServiceInput, no_card
-from fhir.mapping.features.feature import Missing
+from fhir.mapping.features.feature import Missing, map_features
 from fhir.mapping.features.measured import Measured
-from fhir.mapping.features.vector import map_features
 from fhir.mapping.stays import Stay, current_stay, discharge_destination
-from fhir.record.time import DAY_SECONDS, parse_time
+from fhir.record.datatypes import DAY_SECONDS, parse_time
 from models_onnx.equations.calculate import EquationResult
 from models_onnx.equations.catalogue import get_equation
 from models_onnx.equations.declaration import Equation

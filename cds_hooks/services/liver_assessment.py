@@ -22,8 +22,8 @@ from cds_hooks.services._equation import (
 )
 from cds_hooks.services._service import Advice, Service, ServiceInput, no_card
 from fhir.mapping.conditions import ConditionHit, find_condition_group
+from fhir.record.datatypes import DAY_SECONDS, parse_time
 from fhir.record.record import PatientRecord
-from fhir.record.time import DAY_SECONDS, parse_time
 from models_onnx.equations.calculate import EquationResult
 from models_onnx.equations.catalogue import get_equation
 from models_onnx.equations.record_inputs import RecordInputs, features_of, inputs_from_record

@@ -17,7 +17,7 @@ from cds_hooks.protocol.hooks import ORDER_SELECT, ORDER_SIGN, OrderSelectContex
 from cds_hooks.protocol.repair import OriginalOrders, has_stu3_dose, repair_resource, with_numeric_doses
 from cds_hooks.protocol.request import CDSRequest
 from cds_hooks.services._service import Advice, Service, ServiceInput
-from fhir.record.decimals import decode_exactly
+from fhir.record.datatypes import decode_exactly
 from fhir.record.reading import id_of_reference, may_be_patient
 
 NEEDS = rule_book().needs

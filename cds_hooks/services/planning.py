@@ -16,12 +16,11 @@ from cds_hooks.storage.decision import suggestion_uuid
 from cds_hooks.trusted_models import served_model
 from fhir.mapping.conditions import find_condition, find_condition_group
 from fhir.mapping.features.catalog import features_named
-from fhir.mapping.features.feature import FeatureVector, Missing
-from fhir.mapping.features.vector import map_features
+from fhir.mapping.features.feature import FeatureVector, Missing, map_features
 from fhir.mapping.stays import stays_in_hospital
+from fhir.record.datatypes import DAY_SECONDS, parse_time
 from fhir.record.record import PatientRecord
 from fhir.record.resources import Encounter
-from fhir.record.time import DAY_SECONDS, parse_time
 from models_onnx.serving.eligibility import not_in_population
 
 MODEL, TWIN = served_model("mortality_5y"), served_model("mortality_5y_small")

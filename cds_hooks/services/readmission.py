@@ -21,7 +21,7 @@ from cds_hooks.storage.decision import suggestion_uuid
 from cds_hooks.trusted_models import served_model
 from fhir.mapping.conditions import find_condition_group
 from fhir.mapping.features.catalog import features_named
-from fhir.mapping.features.vector import map_features
+from fhir.mapping.features.feature import map_features
 from fhir.mapping.stays import current_stay, discharge_destination
 
 MODEL, TWIN = served_model("readmission_30d"), served_model("readmission_30d_early")

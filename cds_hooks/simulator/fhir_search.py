@@ -9,7 +9,7 @@ from cds_hooks.prefetch.tokens import NoValue, TokenValues, fill_template
 from cds_hooks.simulator.chart import Chart, Resource
 from fhir.client.errors import InvalidQuery
 from fhir.client.query import Query, Read
-from fhir.record.time import parse_time
+from fhir.record.datatypes import parse_time
 
 Kind = Literal["id", "patient", "token", "date"]
 Interval = tuple[float, float]

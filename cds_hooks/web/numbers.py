@@ -5,7 +5,7 @@ import re
 from datetime import UTC, datetime
 
 from cards.compose.factors import in_100
-from fhir.record.time import parse_time
+from fhir.record.datatypes import parse_time
 
 _MINUS = "−"
 _Z95 = 1.959964

@@ -24,7 +24,7 @@ from fhir.client.errors import (
     Unreadable,
 )
 from fhir.client.query import FetchLimits, Query, Read, Search
-from fhir.record.decoding import read_value
+from fhir.record.reading import read_value
 from fhir.record.refusal import Refusal
 from fhir.record.resources import Bundle, BundleEntry, OperationOutcome
 

@@ -10,10 +10,9 @@ from collections.abc import Iterable, Iterator
 from fhir.mapping.conditions import find_condition
 from fhir.mapping.medications.identity import MedicationIdentity
 from fhir.mapping.pregnancy import FIRST_FERTILE_YEAR, LAST_FERTILE_YEAR
-from fhir.record.datatypes import CodeableConcept
+from fhir.record.datatypes import CodeableConcept, FhirTime, parse_time
 from fhir.record.record import PatientRecord
-from fhir.record.time import FhirTime, parse_time
-from fhir.terminology.pregnancy import PregnancyMeaning, contraceptive_words, contraceptives, pregnancy_meaning
+from fhir.terminology.conditions import PregnancyMeaning, contraceptive_words, contraceptives, pregnancy_meaning
 
 # By mouth it is given for other reasons; ATC G03AC06 is the injection.
 _ONLY_INJECTED = "6691"

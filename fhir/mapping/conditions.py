@@ -6,10 +6,10 @@ from typing import Literal, TypeAlias
 from msgspec import Struct
 
 from fhir.mapping.pregnancy import is_current_pregnancy, observed_pregnancy
+from fhir.record.datatypes import FhirTime, parse_time
 from fhir.record.record import PatientRecord
 from fhir.record.refusal import Refusal
 from fhir.record.resources import Condition, Encounter
-from fhir.record.time import FhirTime, parse_time
 from fhir.terminology.conditions import condition_groups, condition_keys, condition_meaning
 
 ConditionStatus: TypeAlias = Literal["active", "unstated", "past"]

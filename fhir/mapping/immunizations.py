@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
 
+from fhir.record.datatypes import FhirTime, parse_time
 from fhir.record.record import PatientRecord
 from fhir.record.refusal import Refusal
 from fhir.record.resources import Immunization
-from fhir.record.time import FhirTime, parse_time
 from fhir.terminology.medications import CVX
 
 # The OID is that of the same code system (HL7 registry).

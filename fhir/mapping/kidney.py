@@ -12,13 +12,23 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from fhir.mapping.conditions import find_condition
-from fhir.mapping.equations import AGE_YEARS, CKD_EPI_UNIT, COCKCROFT_GAULT_UNIT, ckd_epi_2021, cockcroft_gault
-from fhir.mapping.kidney_inputs import SHARE_SECONDS, WeightRule, dosing_weight, is_creatinine_unstable, newest_weight
+from fhir.mapping.equations import (
+    AGE_YEARS,
+    CKD_EPI_UNIT,
+    COCKCROFT_GAULT_UNIT,
+    SHARE_SECONDS,
+    WeightRule,
+    ckd_epi_2021,
+    cockcroft_gault,
+    dosing_weight,
+    is_creatinine_unstable,
+    newest_weight,
+)
 from fhir.mapping.stays import is_inpatient
+from fhir.record.datatypes import DAY_SECONDS, FhirTime
 from fhir.record.measurement import Measurement, OneSidedResult, Side
 from fhir.record.record import PatientRecord
 from fhir.record.refusal import Refusal
-from fhir.record.time import DAY_SECONDS, FhirTime
 
 Method: TypeAlias = Literal["reported", "reported, unit unclear", "CKD-EPI 2021", "Cockcroft-Gault", "dialysis"]
 Reason: TypeAlias = Literal["under-18", "no-age", "no-sex", "missing", "stale"]

@@ -12,12 +12,10 @@ from typing import Literal
 from msgspec import Struct
 
 from fhir.mapping.pregnancy_signs import PregnancySign, pregnancy_signs
-from fhir.record.datatypes import CodeableConcept
+from fhir.record.datatypes import DAY_SECONDS, CodeableConcept, FhirTime, parse_time
 from fhir.record.record import PatientRecord
 from fhir.record.resources import Condition
-from fhir.record.time import DAY_SECONDS, FhirTime, parse_time
-from fhir.terminology.conditions import condition_keys_of
-from fhir.terminology.pregnancy import ends_pregnancy, weeks_of_code
+from fhir.terminology.conditions import condition_keys_of, ends_pregnancy, weeks_of_code
 
 # shared/data/medications/conditions.csv: "a finished pregnancy is often left active in charts".
 LONGEST_DAYS = 310.0

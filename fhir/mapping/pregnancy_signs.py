@@ -6,13 +6,11 @@ from typing import Literal, TypeAlias
 
 from msgspec import Struct
 
-from fhir.record.datatypes import CodeableConcept
+from fhir.record.datatypes import CodeableConcept, FhirTime, parse_time
 from fhir.record.measurement import USABLE_STATUS, effective_time
 from fhir.record.record import PatientRecord
 from fhir.record.resources import Encounter, Observation
-from fhir.record.time import FhirTime, parse_time
-from fhir.terminology.conditions import condition_keys_of
-from fhir.terminology.pregnancy import PregnancyMeaning, pregnancy_meaning
+from fhir.terminology.conditions import PregnancyMeaning, condition_keys_of, pregnancy_meaning
 
 PregnancySignKind: TypeAlias = Literal["status", "due", "gestation", "hcg", "visit"]
 

@@ -1,21 +1,66 @@
 """Hospital stays and visits: which stay is the current one, what came before it, whether the patient is an inpatient.
 
 The current stay is the one going on at `as_of`, else the newest that ended within the last day: a discharge is often
-written before the visit is closed. Emergency visits that led to it are part of it and are not counted before it."""
+written before the visit is closed. Emergency visits that led to it are part of it and are not counted before it.
+
+Discharge destinations are the codes of several code systems as one list: HL7 discharge-disposition (FHIR R4), the NUBC
+patient discharge status of US claims (UB-04 field 17), and that of MIMIC on FHIR. Codes that say neither, or "still a
+patient", are no destination.
+"""
 
 import math
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from itertools import groupby
 from typing import TypeAlias
 
+from msgspec import Struct
+
+from fhir.record.datatypes import DAY_SECONDS, FhirTime, parse_time
 from fhir.record.reading import id_of_reference
 from fhir.record.record import PatientRecord
 from fhir.record.resources import Encounter
-from fhir.record.time import DAY_SECONDS, FhirTime, parse_time
-from fhir.terminology.discharge import Destination, destination_of
+from fhir.terminology.medications import table_rows
+
+
+class Destination(Struct, frozen=True, gc=False):
+    """One destination: its key and a clinician's words."""
+
+    key: str
+    words: str
+
+
+@cache
+def destinations() -> tuple[Destination, ...]:
+    """All of them in the order of the table, which is the order of the codes of the feature `discharge_destination`."""
+    return tuple(Destination(row["key"], row["words"]) for row in table_rows("discharge_destinations.csv"))
+
+
+def destination_of(code: str | None) -> Destination | None:
+    """The destination that a code of a discharge disposition names; None where it names none that is known.
+
+    >>> destination_of("03").key, destination_of("snf").key, destination_of("30")
+    ('skilled_nursing', 'skilled_nursing', None)
+    """
+    return _by_code().get(_normal(code or ""))
+
+
+@cache
+def _by_code() -> Mapping[str, Destination]:
+    found: dict[str, Destination] = {}
+    for row, destination in zip(table_rows("discharge_destinations.csv"), destinations(), strict=True):
+        for column in ("nubc", "hl7", "mimic"):
+            found |= {_normal(code): destination for code in row[column].split(";") if code}
+    return found
+
+
+def _normal(code: str) -> str:
+    # 01 and 1 are the same status of a claim
+    return code.strip().upper().lstrip("0")
+
 
 # HL7 v3 ActCode: inpatient encounter, inpatient acute, inpatient non-acute.
 _INPATIENT = frozenset({"IMP", "ACUTE", "NONAC"})

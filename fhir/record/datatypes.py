@@ -1,16 +1,167 @@
-"""Lean FHIR R4 data types: codes, references, quantities, timings and dosages, each with the elements that are read.
+"""Lean FHIR R4 data types: dates and times, decimals, codes, references, quantities, timings and dosages.
 
-`gc=False` keeps thousands of small objects out of the garbage collector; they hold no cycles.
+Each type has the elements that are read. `gc=False` keeps thousands of small objects out of the garbage collector; they
+hold no cycles. A date or time keeps its text as charted, an instant to compare by, and its precision.
+
+Decimals come back as they were written: a resource that is returned holds 1.10 where 1.10 came. FHIR R4 (datatypes,
+decimal) asks for it: the precision of a decimal is part of its value, trailing zeros included.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, TypeAlias
+from datetime import UTC, date, datetime, timedelta
+from math import isinf
+from typing import Annotated, Any, Final, Literal, Self, TypeAlias
 
+import msgspec
 from msgspec import Meta, Struct
 
+from fhir.terminology.caching import remembered
+
+Precision = Literal["year", "month", "day", "instant"]
+
+DAY_SECONDS = 86_400.0
+# A date without a time is true somewhere between UTC+14 and UTC-12.
+_ZONE_SLACK_SECONDS = 14 * 3600.0
+_CLOCK_SLACK_SECONDS = 300.0
+
+
+class FhirTime(Struct, frozen=True, gc=False):
+    """A point in time: `instant` is the epoch second (UTC) at which it begins, `text` is what the chart says."""
+
+    instant: float
+    text: str
+    precision: Precision
+
+    @property
+    def date(self) -> str:
+        """The day as the chart writes it (YYYY-MM-DD), or the shorter YYYY-MM or YYYY when no day was given."""
+        return self.text[:10]
+
+    def age_days(self, as_of_epoch: float) -> float:
+        """Days from its beginning to `as_of_epoch`, never negative: a year-only date counts from 1 January."""
+        return max(0.0, (as_of_epoch - self.instant) / DAY_SECONDS)
+
+    def is_after(self, as_of_epoch: float) -> bool:
+        """Whether it lies in the future, time zones and small clock differences allowed for."""
+        slack = _CLOCK_SLACK_SECONDS if self.precision == "instant" else _ZONE_SLACK_SECONDS
+        return self.instant > as_of_epoch + slack
+
+
+@remembered("dates and times", entries=16_384, longest=40)
+def parse_time(text: str) -> FhirTime | None:
+    """The time a FHIR date, dateTime or instant names; None when it is none of them.
+
+    A time of day without an offset (which FHIR forbids) counts with the precision of a day.
+
+    >>> parse_time("2026-11").precision
+    'month'
+    >>> parse_time("yesterday") is None
+    True
+    """
+    try:
+        return _parse(text)
+    except (ValueError, OverflowError):
+        return None
+
+
+@remembered("two days before a day", entries=1024, longest=10)
+def two_days_before(day: str) -> str | None:
+    """The day two days earlier as text; None for what is no day.
+
+    >>> two_days_before("2026-03-01"), two_days_before("2026-03")
+    ('2026-02-27', None)
+    """
+    try:
+        return (date.fromisoformat(day) - timedelta(days=2)).isoformat() if len(day) == 10 else None
+    except (ValueError, OverflowError):
+        return None
+
+
+def _parse(text: str) -> FhirTime | None:
+    size = len(text)
+    if size == 10:
+        return _day(text, text, "day")
+    if size > 10 and text[10] == "T":
+        moment = datetime.fromisoformat(text)
+        if moment.tzinfo is None:
+            return _day(text[:10], text[:10], "day")
+        return FhirTime(moment.timestamp(), text, "instant")
+    if size == 7 and text[4] == "-":
+        return _day(f"{text}-01", text, "month")
+    if size == 4 and text.isdigit():
+        return _day(f"{text}-01-01", text, "year")
+    return None
+
+
+def _day(day: str, text: str, precision: Precision) -> FhirTime | None:
+    if day[4] != "-" or day[7] != "-":
+        return None
+    first = date.fromisoformat(day)
+    return FhirTime(datetime(first.year, first.month, first.day, tzinfo=UTC).timestamp(), text, precision)
+
+
+class ExactDecimal(float):
+    """A number that is calculated with as a float and written as the text that it came as."""
+
+    __slots__ = ("text",)
+    text: str
+
+    @classmethod
+    def of(cls, text: str) -> Self:
+        """From the text of a JSON number."""
+        value = cls(text)
+        value.text = text
+        return value
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """Itself: a number does not change."""
+        return self
+
+
+def _decimal(text: str) -> float:
+    value = float(text)
+    if isinf(value):
+        raise ValueError("a number is larger than 64 bits can hold")
+    return value if repr(value) == text else ExactDecimal.of(text)
+
+
+def write_decimal(value: object) -> msgspec.Raw:
+    """The `enc_hook` of every encoder that may meet an exact decimal. It is asked about nothing else that is known."""
+    if isinstance(value, ExactDecimal):
+        return msgspec.Raw(value.text.encode())
+    raise NotImplementedError(f"{type(value).__name__} is not written as JSON")
+
+
+_exact_decoder: Final = msgspec.json.Decoder(float_hook=_decimal)
+_exact_encoder: Final = msgspec.json.Encoder(enc_hook=write_decimal)
+
+
+def decode_exactly(text: bytes | msgspec.Raw) -> Any:
+    """The JSON value; numbers that a float would not give back as they were written are `ExactDecimal`.
+
+    Raises:
+        msgspec.DecodeError: It is not JSON, or a number is beyond 64 bits.
+        RecursionError: It is nested too deeply.
+    """
+    return _exact_decoder.decode(text)
+
+
+def as_json_value(value: Any) -> Any:
+    """A struct as objects and lists, as `msgspec.to_builtins` makes them, which knows no exact decimals."""
+    try:
+        return msgspec.to_builtins(value)
+    except TypeError:
+        return decode_exactly(_exact_encoder.encode(value))
+
+
+def with_plain_numbers(value: Any) -> Any:
+    """A copy of a JSON value in which every number is an ordinary one, for readers that know no other."""
+    return msgspec.json.decode(_exact_encoder.encode(value))
+
+
 LONGEST_TEXT = 2000
-"""The most characters of one text of a chart; `fhir/record/decoding.py` cuts a longer one and says so.
+"""The most characters of one text of a chart; `fhir/record/reading.py` cuts a longer one and says so.
 
 The longest text of the sample charts has 426.
 """

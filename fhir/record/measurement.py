@@ -6,10 +6,9 @@ from typing import Any, Literal, TypeAlias
 
 from msgspec import Struct
 
-from fhir.record.datatypes import ObservationCode, Quantity
+from fhir.record.datatypes import FhirTime, ObservationCode, Quantity, parse_time, two_days_before
 from fhir.record.refusal import Refusal
 from fhir.record.resources import Observation, ObservationComponent
-from fhir.record.time import FhirTime, parse_time, two_days_before
 from fhir.terminology.analytes import ANALYTE_BY_LOINC, LOINC, Analyte
 
 # README of the medication tables: "newest usable value (unit known, plausible, final, not haemolysed)".

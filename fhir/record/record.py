@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal, TypeVar
 
+from fhir.record.datatypes import FhirTime, parse_time
 from fhir.record.measurement import SMOKING_STATUS, CodedPart, Measurement, OneSidedResult, parts_by_analyte
 from fhir.record.refusal import RecordReleased, Refusal
 from fhir.record.resources import (
@@ -22,7 +23,6 @@ from fhir.record.resources import (
     ServiceRequest,
 )
 from fhir.record.results import AnalyteResults, Found, Lookup
-from fhir.record.time import FhirTime, parse_time
 from fhir.terminology.analytes import ANALYTES
 
 _T = TypeVar("_T")

@@ -6,6 +6,7 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
+from fhir.record.datatypes import FhirTime
 from fhir.record.measurement import (
     CodedPart,
     Measurement,
@@ -17,7 +18,6 @@ from fhir.record.measurement import (
     one_sided_result,
 )
 from fhir.record.refusal import Refusal
-from fhir.record.time import FhirTime
 from fhir.terminology.analytes import Analyte
 
 

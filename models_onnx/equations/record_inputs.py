@@ -9,8 +9,7 @@ from dataclasses import dataclass, replace
 from itertools import product
 
 from fhir.mapping.features.catalog import FEATURES, features_named
-from fhir.mapping.features.feature import Feature, FeatureValue, FeatureVector, Missing
-from fhir.mapping.features.vector import map_features
+from fhir.mapping.features.feature import Feature, FeatureValue, FeatureVector, Missing, map_features
 from fhir.record.record import PatientRecord
 from models_onnx.equations.arithmetic import Value
 from models_onnx.equations.calculate import EquationResult, calculate

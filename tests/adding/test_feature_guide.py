@@ -73,7 +73,7 @@ def test_a_new_kind_is_one_module_and_one_line_and_is_read_like_the_others(copy:
     code = (
         "from datetime import UTC, datetime\n"
         "from fhir.mapping.features.catalog import features_named\n"
-        "from fhir.mapping.features.vector import map_features\n"
+        "from fhir.mapping.features.feature import map_features\n"
         "from fhir.record.reading import read_record\n"
         "feature, = features_named(('drug_allergies',))\n"
         "record = read_record({}, 'p1', datetime(2026, 11, 20, tzinfo=UTC))\n"

@@ -5,10 +5,10 @@ from collections.abc import Iterable, Sequence
 from cards.extension import Fact
 from cards.text import escape, format_number, unit
 from fhir.mapping.kidney import KidneyEstimate, KidneyValue
+from fhir.record.datatypes import DAY_SECONDS
 from fhir.record.measurement import Measurement
 from fhir.record.record import PatientRecord
 from fhir.record.results import Found
-from fhir.record.time import DAY_SECONDS
 
 _WORDS = {
     "creatinine": "creatinine",

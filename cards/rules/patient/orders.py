@@ -10,11 +10,10 @@ from msgspec import Struct
 
 from fhir.mapping.medications.daily_dose import DailyDose, daily_dose
 from fhir.mapping.medications.identity import MedicationIdentity, Medications, Order, identify
-from fhir.mapping.medications.problem import NO_WEIGHT
-from fhir.record.decimals import with_plain_numbers
+from fhir.mapping.medications.sig import NO_WEIGHT
+from fhir.record.datatypes import FhirTime, with_plain_numbers
 from fhir.record.measurement import Measurement
 from fhir.record.resources import Medication, MedicationRequest, ServiceRequest
-from fhir.record.time import FhirTime
 
 # FHIR's id, and what real servers send beyond it; a slash or a blank would make another reference of it.
 _ID = re.compile(r"[^\s/#?]+")

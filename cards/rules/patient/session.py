@@ -21,10 +21,10 @@ from fhir.mapping.medications.identity import MedicationIdentity, identify
 from fhir.mapping.pregnancy import Gestation, gestation, negative_test_since
 from fhir.mapping.pregnancy_signs import PregnancySign
 from fhir.mapping.stays import is_inpatient
+from fhir.record.datatypes import DAY_SECONDS, parse_time
 from fhir.record.measurement import Measurement
 from fhir.record.record import PatientRecord
 from fhir.record.resources import Medication, MedicationRequest, ServiceRequest
-from fhir.record.time import DAY_SECONDS, parse_time
 from fhir.terminology.analytes import LOINC
 from fhir.terminology.medications import Ingredient
 

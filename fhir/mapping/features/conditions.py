@@ -7,10 +7,10 @@ from typing import ClassVar
 from fhir.mapping.conditions import ConditionHit, condition_group_hits, find_condition, find_condition_group
 from fhir.mapping.features.feature import Feature, FeatureValue, Missing, YesNoFeature, not_in_table
 from fhir.mapping.features.measured import limit_words, read_past_limit
+from fhir.record.datatypes import FhirTime
 from fhir.record.measurement import USABLE_STATUS, effective_time
 from fhir.record.record import PatientRecord
 from fhir.record.resources import Observation
-from fhir.record.time import FhirTime
 from fhir.terminology.conditions import charlson_items, condition_groups, smoking_answers
 
 _YEAR, _TWO_YEARS, _QUARTER = 365, 730, 90

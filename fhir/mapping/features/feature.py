@@ -2,11 +2,13 @@
 
 A kind of feature is a class here that says how it is read from a record, what has to be asked for, how its value is
 shown and what its declaration must hold. A feature is an object of such a class (docs/adding/feature.md).
+`map_features` computes the vector of a record; training, the server and batch scoring all use this function.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from math import nan
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -215,3 +217,23 @@ def not_in_table(name: str, what: str, wanted: Iterable[str], known: Iterable[st
     """A fault for each wanted key that a table does not have."""
     unknown = sorted(set(wanted) - set(known))
     return [f"{name}: {what} {key!r} is not in tables/{table}" for key in unknown]
+
+
+def map_features(record: PatientRecord, features: tuple[Feature, ...]) -> FeatureVector:
+    """The values of `features` as of `record.as_of`, each with its evidence; a missing one is NaN and named.
+
+    Values are float64 in the feature's unit, shape (len(features),).
+    """
+    values: list[float] = []
+    evidence: list[FeatureValue | None] = []
+    missing: list[Missing] = []
+    for feature in features:
+        found = feature.read(record)
+        if isinstance(found, Missing):
+            missing.append(found)
+            evidence.append(None)
+            values.append(nan)
+        else:
+            evidence.append(found)
+            values.append(found.value)
+    return FeatureVector(features, np.array(values, dtype=np.float64), evidence, missing)

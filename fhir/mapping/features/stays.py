@@ -18,6 +18,7 @@ from fhir.mapping.stays import (
     admitted_as_emergency,
     current_stay,
     current_stay_source,
+    destinations,
     discharge_destination,
     emergency_visits_before,
     length_of_stay,
@@ -25,11 +26,10 @@ from fhir.mapping.stays import (
     procedure_in_stay,
     stays_before,
 )
+from fhir.record.datatypes import parse_time
 from fhir.record.record import PatientRecord
 from fhir.record.resources import Condition
-from fhir.record.time import parse_time
 from fhir.terminology.conditions import SYSTEMS, condition_groups, condition_groups_of, condition_meaning
-from fhir.terminology.discharge import destinations
 
 # What SUPPORT enrolled people for, read from the diagnoses of the stay: the first that fits. Condition groups, or the
 # beginning of ICD codes (ICD-10-CM and ICD-9-CM tabular lists) where no group is so narrow.

@@ -8,10 +8,9 @@ from msgspec import Struct
 from fhir.mapping.medications.daily_dose import DailyDose, daily_dose
 from fhir.mapping.medications.identity import MedicationIdentity, Order, identify
 from fhir.mapping.medications.timing import quantity_days
-from fhir.record.datatypes import Dosage, Period
+from fhir.record.datatypes import DAY_SECONDS, Dosage, FhirTime, Period, parse_time
 from fhir.record.record import PatientRecord
 from fhir.record.resources import MedicationDispense, MedicationRequest, MedicationStatement
-from fhir.record.time import DAY_SECONDS, FhirTime, parse_time
 
 # FHIR R4 medicationrequest-status: active "actionable"; on-hold "temporarily suspended, expected to continue later";
 # completed, cancelled, stopped and entered-in-error are over or never were; draft is not an order yet; unknown says

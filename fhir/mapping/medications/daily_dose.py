@@ -19,7 +19,7 @@ from fhir.mapping.medications.dosage import (
     with_strength_from_text,
 )
 from fhir.mapping.medications.identity import MedicationIdentity, Order
-from fhir.mapping.medications.problem import AS_NEEDED_WITHOUT_FREQUENCY, NO_DOSAGE, NO_DOSE, NO_FREQUENCY, DoseProblem
+from fhir.mapping.medications.sig import AS_NEEDED_WITHOUT_FREQUENCY, NO_DOSAGE, NO_DOSE, NO_FREQUENCY, DoseProblem
 from fhir.mapping.medications.timing import quantity_days
 from fhir.record.datatypes import Dosage, Quantity
 from fhir.record.resources import DispenseRequest, MedicationDispense, MedicationRequest, MedicationStatement

@@ -8,8 +8,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from fhir.mapping.medications.identity import MedicationIdentity
-from fhir.mapping.medications.problem import CONTRADICTION, NO_WEIGHT, DoseProblem
-from fhir.mapping.medications.sig import Sig, SigAmount, read_sig
+from fhir.mapping.medications.sig import CONTRADICTION, NO_WEIGHT, DoseProblem, Sig, SigAmount, read_sig
 from fhir.mapping.medications.timing import Schedule, read_timing
 from fhir.record.datatypes import Dosage, DoseAndRate, Quantity, Ratio
 from fhir.terminology.dosing import DoseUnit, days_per_unit, dose_unit

@@ -1,11 +1,14 @@
-"""Reads a sig, the words of a prescription: "2 tabs po q6h prn", "500 mg twice daily x 14 days"."""
+"""Reads a sig, the words of a prescription: "2 tabs po q6h prn", "500 mg twice daily x 14 days".
+
+A dose that is not known has a `DoseProblem`: a reason for programs and a sentence for a person.
+"""
 
 import re
 from collections.abc import Iterable, Sequence
+from typing import Literal, TypeAlias
 
 from msgspec import Struct
 
-from fhir.mapping.medications.problem import LEFT_OPEN, DoseProblem
 from fhir.mapping.medications.sig_frequency import (
     NUMBER,
     UNIT,
@@ -18,6 +21,33 @@ from fhir.mapping.medications.sig_frequency import (
 )
 from fhir.terminology.caching import remembered
 from fhir.terminology.dosing import DoseUnit, days_per_unit, dose_unit
+
+ProblemReason: TypeAlias = Literal["not-stated", "contradiction", "no-weight", "unclear"]
+
+
+class DoseProblem(Struct, frozen=True, gc=False):
+    """Why a daily dose is not known; `text` completes the sentence "The daily dose cannot be computed: …".
+
+    `reason` is "not-stated" where the order leaves it open, so that a quantity and the days it lasts may tell it;
+    "contradiction" where code and repeat differ; "no-weight" where the dose is for each kilogram and no weight is
+    known; "unclear" for everything else.
+    """
+
+    text: str
+    reason: ProblemReason = "unclear"
+
+    def __str__(self) -> str:
+        """The text alone."""
+        return self.text
+
+
+NO_DOSAGE = DoseProblem("no dosage instruction", "not-stated")
+NO_DOSE = DoseProblem("the dose is not stated", "not-stated")
+NO_FREQUENCY = DoseProblem("the frequency is not stated", "not-stated")
+AS_NEEDED_WITHOUT_FREQUENCY = DoseProblem("as needed without a frequency", "not-stated")
+LEFT_OPEN = DoseProblem("the words leave the dose open", "not-stated")
+CONTRADICTION = DoseProblem("timing code and repeat contradict each other", "contradiction")
+NO_WEIGHT = DoseProblem("the dose is for each kilogram and no weight is known", "no-weight")
 
 _AMOUNT = re.compile(
     # "two 500 mg tablets", "1 x 500 mg"; else "500 mg", "1-2 tablets", "0.5 to 1 tab"

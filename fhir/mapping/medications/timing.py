@@ -3,10 +3,8 @@
 from msgspec import Struct
 from msgspec.structs import replace
 
-from fhir.mapping.medications.problem import CONTRADICTION, DoseProblem
-from fhir.mapping.medications.sig import read_sig
-from fhir.record.datatypes import CodeableConcept, Period, Quantity, Timing, TimingRepeat
-from fhir.record.time import DAY_SECONDS, parse_time
+from fhir.mapping.medications.sig import CONTRADICTION, DoseProblem, read_sig
+from fhir.record.datatypes import DAY_SECONDS, CodeableConcept, Period, Quantity, Timing, TimingRepeat, parse_time
 from fhir.terminology.dosing import days_per_unit
 
 # HL7 GTSAbbreviation and timing-abbreviation, the codes of FHIR's value set timing-abbreviation, as times per day.

@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 
-from fhir.record.time import DAY_SECONDS, FhirTime, parse_time
+from fhir.record.datatypes import DAY_SECONDS, FhirTime, parse_time
 from models_onnx.errors import TrainingRefused
 
 Json = dict[str, Any]

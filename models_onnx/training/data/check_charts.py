@@ -7,9 +7,8 @@ from typing import Any
 
 import msgspec
 
-from fhir.record.decoding import read_value
-from fhir.record.reading import read_record
-from fhir.record.time import parse_time
+from fhir.record.datatypes import parse_time
+from fhir.record.reading import read_record, read_value
 from fhir.terminology.analytes import ANALYTE_BY_LOINC, ANALYTES, LOINC
 from fhir.terminology.conditions import SYSTEMS, condition_groups_of, condition_keys_of
 from models_onnx.errors import TrainingRefused

@@ -17,11 +17,10 @@ import numpy as np
 import pandas as pd
 
 from fhir.mapping.features.catalog import features_named
-from fhir.mapping.features.vector import map_features
-from fhir.record.decoding import read_value
-from fhir.record.reading import read_record
+from fhir.mapping.features.feature import map_features
+from fhir.record.datatypes import DAY_SECONDS
+from fhir.record.reading import read_record, read_value
 from fhir.record.record import PatientRecord
-from fhir.record.time import DAY_SECONDS
 from models_onnx.errors import TrainingRefused
 from models_onnx.spec import DAYS_PER_YEAR, CohortExclusion, FollowUp, ModelSpec
 from models_onnx.training.data.charts import Chart, Json, known_at, read_charts, time_of

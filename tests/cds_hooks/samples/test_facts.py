@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from cds_hooks.samples import Sample
-from fhir.record.decoding import read_value
-from fhir.record.reading import read_record
+from fhir.record.reading import read_record, read_value
 from tests.cds_hooks.samples.reading import AS_OF, BROKEN, EACH_SAMPLE, patient_bundle, resources
 
 UMOL_PER_MG_DL = 88.4

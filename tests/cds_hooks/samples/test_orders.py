@@ -9,8 +9,7 @@ from cards.rules.engine.rule_book import MISSING, rule_book
 from cards.rules.patient.orders import DraftMedication, read_drafts
 from cards.rules.patient.session import PatientSession
 from cds_hooks.samples import DraftedOrder, list_samples, load_draft, load_patient
-from fhir.record.decoding import read_value
-from fhir.record.reading import read_record
+from fhir.record.reading import read_record, read_value
 from tests.cds_hooks.samples.reading import AS_OF
 
 ORDERS = [(sample.id, order) for sample in list_samples() for order in sample.orders]

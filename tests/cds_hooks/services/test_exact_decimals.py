@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from fhir.record.decimals import ExactDecimal, as_json_value, decode_exactly, with_plain_numbers, write_decimal
+from fhir.record.datatypes import ExactDecimal, as_json_value, decode_exactly, with_plain_numbers, write_decimal
 from tests.cds_hooks.calls import ORDERS, client, request_for
 
 _DECIMALS = ("1.10", "0.1234567890123456789", "3E2", "-0.50", "7.5", "12")

@@ -9,9 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fhir.mapping.equations import ckd_epi_2021, cockcroft_gault
+from fhir.mapping.equations import ckd_epi_2021, cockcroft_gault, is_creatinine_unstable
 from fhir.mapping.kidney import KidneyAbsence, KidneyEstimate, KidneyFunction, crcl_cockcroft_gault, egfr_best
-from fhir.mapping.kidney_inputs import is_creatinine_unstable
 from fhir.record.reading import read_record
 from fhir.record.record import PatientRecord
 from tests.fhir.mapping.charts import (

@@ -6,7 +6,7 @@ import pytest
 
 from fhir.mapping.conditions import find_condition
 from fhir.mapping.pregnancy import gestation_weeks, negative_test_since
-from fhir.record.time import parse_time
+from fhir.record.datatypes import parse_time
 from tests.fhir.mapping.charts import ICD10, SNOMED, SUBJECT, condition, observation, record_of
 
 WOMAN = {"resourceType": "Patient", "id": "p1", "gender": "female", "birthDate": "1996-05-05"}

@@ -4,8 +4,7 @@ import msgspec
 import orjson
 import pytest
 
-from fhir.record.decoding import read_value
-from fhir.record.reading import read_record
+from fhir.record.reading import read_record, read_value
 from fhir.record.refusal import WrongPatient
 from tests.fhir.record.charts import AS_OF, PATIENT, bundle, lean, observation
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from fhir.mapping.conditions import condition_hits, find_condition
 from fhir.mapping.features.catalog import FEATURES
-from fhir.mapping.features.vector import map_features
+from fhir.mapping.features.feature import map_features
 from fhir.mapping.kidney import KidneyAbsence, crcl_cockcroft_gault, egfr_best
 from fhir.record.record import PatientRecord
 from fhir.record.refusal import RecordReleased, Refusal

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from fhir.record.time import parse_time
+from fhir.record.datatypes import parse_time
 
 
 @pytest.mark.parametrize(

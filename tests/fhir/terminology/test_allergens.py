@@ -2,7 +2,7 @@
 
 import pytest
 
-from fhir.terminology.allergens import Allergen, allergen_of_code, allergen_of_words, reaction_words
+from fhir.mapping.allergies import Allergen, allergen_of_code, allergen_of_words, reaction_words
 from fhir.terminology.medications import class_members, ingredients, table_rows
 
 

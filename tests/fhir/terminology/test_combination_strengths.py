@@ -5,8 +5,7 @@ from itertools import permutations
 
 import pytest
 
-from fhir.terminology.combination_strengths import combination_products
-from fhir.terminology.medication_names import read_name
+from fhir.terminology.medication_names import combination_products, read_name
 from fhir.terminology.medications import ingredients, product_of, rxnorm_names, table_rows
 
 # Where the sum of two salts, or a part that is not a known ingredient, stands in the name, the way of writing is open.

@@ -2,9 +2,8 @@
 
 import pytest
 
-from fhir.terminology.conditions import SNOMED
+from fhir.terminology.conditions import SNOMED, contraceptives, ends_pregnancy, pregnancy_meaning, weeks_of_code
 from fhir.terminology.medications import ingredients
-from fhir.terminology.pregnancy import contraceptives, ends_pregnancy, pregnancy_meaning, weeks_of_code
 
 ICD10 = "http://hl7.org/fhir/sid/icd-10-cm"
 ICD9 = "http://hl7.org/fhir/sid/icd-9-cm"

@@ -24,7 +24,7 @@ from cards.rules.patient.context import RuleContext
 from cards.text import plain
 from fhir.mapping.allergies import Allergy, allergies_to_class, allergies_to_ingredient, worst_allergy
 from fhir.mapping.medications.active import last_order_after
-from fhir.record.time import FhirTime
+from fhir.record.datatypes import FhirTime
 
 _LONGEST_REACTION, _LONGEST_NAME = 40, 30
 LONGEST_REACTION, LONGEST_NAME = "r" * _LONGEST_REACTION, "a" * _LONGEST_NAME

@@ -5,7 +5,7 @@ from msgspec.structs import replace
 from cards.rules.families.opioid.view import UNDER_MME, opioid_view
 from cards.rules.language.rule import OrderChange, Sig
 from cards.rules.patient.context import RuleContext
-from fhir.mapping.medications.opioid_dose import is_patch
+from fhir.mapping.medications.opioids import is_patch
 
 
 def under_50_mme(context: RuleContext) -> OrderChange | None:

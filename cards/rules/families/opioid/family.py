@@ -27,7 +27,7 @@ from cards.rules.families.opioid.setting import SETTING_CONDITIONS
 from cards.rules.families.opioid.view import UNDER_MME, OpioidView, has_rescue_naloxone, opioid_view
 from cards.rules.patient.context import RuleContext
 from cards.text import format_number, plain
-from fhir.record.time import parse_time
+from fhir.record.datatypes import parse_time
 
 _LIMITS = (50.0, 90.0)
 _MME = frozenset({"active", "mme"})

@@ -10,9 +10,9 @@ from cards.rules.families.opioid.view import is_long_acting, release_of
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.orders import order_text
 from fhir.mapping.medications.identity import MedicationIdentity
+from fhir.mapping.medications.opioids import METHADONE, is_opioid, is_partial_agonist
 from fhir.mapping.stays import is_inpatient
 from fhir.record.reading import id_of_reference
-from fhir.terminology.opioids import METHADONE, is_opioid, is_partial_agonist
 
 # HL7 v3 ActCode: emergency, inpatient, observation, short stay.
 _EMERGENCY = "EMER"

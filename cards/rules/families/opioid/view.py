@@ -12,13 +12,19 @@ from cards.rules.patient.session import PatientSession
 from fhir.mapping.medications.active import ended_medications, orders_ever_taken
 from fhir.mapping.medications.daily_dose import DailyDose, daily_dose
 from fhir.mapping.medications.identity import MedicationIdentity, Order, identify
-from fhir.mapping.medications.opioid_dose import OpioidDose, is_patch, opioid_doses
+from fhir.mapping.medications.opioids import (
+    METHADONE,
+    OpioidDose,
+    is_opioid,
+    is_partial_agonist,
+    is_patch,
+    opioid_doses,
+)
+from fhir.record.datatypes import FhirTime, parse_time
 from fhir.record.record import PatientRecord
 from fhir.record.resources import MedicationDispense, MedicationRequest, MedicationStatement
-from fhir.record.time import FhirTime, parse_time
 from fhir.terminology.caching import remembered
 from fhir.terminology.medications import class_members
-from fhir.terminology.opioids import METHADONE, is_opioid, is_partial_agonist
 
 # shared/data/medications/rules/opioid.json: tolerance needs a week, within the last 14 days.
 TOLERANCE_DAYS = 7

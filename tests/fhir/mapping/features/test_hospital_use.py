@@ -8,11 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fhir.mapping.features.catalog import FEATURES
-from fhir.mapping.features.feature import FeatureValue, Missing
-from fhir.mapping.features.vector import map_features
+from fhir.mapping.features.feature import FeatureValue, Missing, map_features
 from fhir.mapping.stays import Stay, stays_in_hospital
+from fhir.record.datatypes import DAY_SECONDS, parse_time
 from fhir.record.resources import Encounter
-from fhir.record.time import DAY_SECONDS, parse_time
 from tests.fhir.record.charts import record_of
 
 NOW = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)

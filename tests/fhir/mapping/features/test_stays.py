@@ -6,9 +6,8 @@ from typing import Any
 import pytest
 
 from fhir.mapping.features.catalog import FEATURES
-from fhir.mapping.features.feature import FeatureValue, Missing
-from fhir.mapping.features.vector import map_features
-from fhir.terminology.discharge import destination_of, destinations
+from fhir.mapping.features.feature import FeatureValue, Missing, map_features
+from fhir.mapping.stays import destination_of, destinations
 from tests.fhir.record.charts import observation, record_of
 
 NOW = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from fhir.mapping.features.catalog import FEATURES, features_named
-from fhir.mapping.features.vector import map_features
+from fhir.mapping.features.feature import map_features
 from fhir.record.reading import read_record
 from tests.fhir.record.charts import AS_OF, PATIENT, lean, observation, record_of
 

@@ -5,8 +5,7 @@ from typing import Any
 import pytest
 
 from fhir.mapping.features.catalog import FEATURES
-from fhir.mapping.features.feature import FeatureValue, Missing
-from fhir.mapping.features.vector import map_features
+from fhir.mapping.features.feature import FeatureValue, Missing, map_features
 from fhir.record.record import PatientRecord
 from fhir.terminology.conditions import charlson_items, condition_groups, condition_groups_of
 from tests.fhir.record.charts import observation, record_of

@@ -8,9 +8,8 @@ from hypothesis import strategies as st
 
 from fhir.mapping.medications.daily_dose import daily_dose
 from fhir.mapping.medications.identity import identify
-from fhir.mapping.medications.opioid_dose import OpioidDose, opioid_doses
+from fhir.mapping.medications.opioids import OpioidDose, opioid_doses, opioid_factors
 from fhir.terminology.medications import class_members
-from fhir.terminology.opioids import opioid_factors
 from tests.fhir.mapping.charts import coded, order
 
 FOUR_TIMES = {"timing": {"repeat": {"frequency": 4, "period": 1, "periodUnit": "d"}}}
