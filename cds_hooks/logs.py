@@ -7,7 +7,8 @@ or short plain word. Clinical content is in the decision record, which is anothe
 import logging
 import re
 import sys
-from typing import Any, TextIO
+from contextlib import suppress
+from typing import Any, TextIO, cast
 
 import structlog
 from structlog.typing import EventDict, FilteringBoundLogger
@@ -34,8 +35,28 @@ def _is_plain(value: object) -> bool:
     return isinstance(value, str) and _PLAIN.match(value) is not None
 
 
+class _UnfailingStream:
+    """A stream whose failures stay its own: a full disk or a reader that went away must not end the calls that log."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> None:
+        """Writes, or loses the line where it cannot be written (ValueError is what a closed stream raises)."""
+        with suppress(OSError, ValueError):
+            self._stream.write(text)
+
+    def flush(self) -> None:
+        """As `write`."""
+        with suppress(OSError, ValueError):
+            self._stream.flush()
+
+
 def configure_logs(level: str, stream: TextIO | None = None) -> None:
-    """Makes `log()` write JSON lines of at least `level` to standard error (or `stream`)."""
+    """Makes `log()` write JSON lines of at least `level` to standard error (or `stream`).
+
+    A line that cannot be written is lost; logging never raises on account of its stream.
+    """
     for library in ("httpx", "httpcore"):
         # They write addresses with their queries, and headers: patients' ids and more.
         logging.getLogger(library).setLevel(_SILENT)
@@ -47,7 +68,7 @@ def configure_logs(level: str, stream: TextIO | None = None) -> None:
             structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper(), logging.INFO)),
-        logger_factory=structlog.PrintLoggerFactory(stream or sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast(TextIO, _UnfailingStream(stream or sys.stderr))),
         cache_logger_on_first_use=False,
     )
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 
 import psycopg
 from sqlalchemy import URL, insert
@@ -84,12 +85,15 @@ class PostgresDecisionLog:
             # whatever it was, nobody may be left waiting, and an unforeseen failure is a missing record too
             except Exception as error:
                 failure = f"the record in PostgreSQL cannot be written: {database_error_reason(error)}"
-                self.health.failed(failure, len(group))
-                # whether the rows arrived is uncertain, so neither connection nor chain goes on
-                await self._disconnect()
+            # answered before anything else is done: nothing that fails there may leave a caller waiting
+            answer_all(group, failure)
             if failure is None:
                 self.health.succeeded()
-            answer_all(group, failure)
+                continue
+            self.health.failed(failure, len(group))
+            # whether the rows arrived is uncertain, so neither connection nor chain goes on
+            with suppress(psycopg.Error, OSError):
+                await self._disconnect()
         self._writer = None
 
     async def _commit(self, group: list[Decision]) -> None:

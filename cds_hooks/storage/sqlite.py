@@ -190,11 +190,13 @@ class SqliteDecisionLog:
             # whether the rows arrived is uncertain, so this chain does not go on
             self._chain = None
             failure = self._reason(error)
-            self.health.failed(failure, len(waiting))
-        else:
-            self.health.succeeded()
+        # answered before anything is logged or counted: nothing that fails there may leave a caller waiting
         self._start_group()
         answer_all(waiting, failure)
+        if failure is None:
+            self.health.succeeded()
+        else:
+            self.health.failed(failure, len(waiting))
 
     def _commit(self, group: list[Decision]) -> None:
         self._check_file()

@@ -55,14 +55,15 @@ def _chart_with_allergy(text: str) -> PatientRecord:
     return read_record({"allergies": value}, "p", datetime(2026, 11, 20, tzinfo=UTC))
 
 
-def _seconds(reader: Callable[[str], object], atom: str, length: int) -> float:
+def _seconds(reader: Callable[[str], object], atom: str, length: int, turns: int = 3) -> float:
+    """Processor time of this thread, the best of some turns: what else the machine does is not in it."""
     best = float("inf")
-    for turn in range(3):
+    for turn in range(turns):
         # Another text each time: a remembered answer costs nothing.
         text = f"{turn}{atom * (length // len(atom))}"
-        start = time.perf_counter()
+        start = time.thread_time()
         reader(text)
-        best = min(best, time.perf_counter() - start)
+        best = min(best, time.thread_time() - start)
     return best
 
 
@@ -74,6 +75,9 @@ def test_no_reader_of_chart_text_is_worse_than_linear(name: str) -> None:
         long = _seconds(reader, atom, LONGEST_TEXT)
         if long > UNNOTICED_SECONDS:
             short = _seconds(reader, atom, LONGEST_TEXT // FOLD)
+            if long > short * MOST:
+                # measured once more, because a cache that was emptied in between is no growth
+                long, short = (_seconds(reader, atom, length, 10) for length in (LONGEST_TEXT, LONGEST_TEXT // FOLD))
             if long > short * MOST:
                 slow.append((atom, short, long))
         # A text that the decoder would never hand on costs no more: 56 seconds for a sig of 100 KB were measured once.

@@ -1,0 +1,46 @@
+"""The operational log: what its stream does never reaches those who log."""
+
+import io
+import json
+from collections.abc import Iterator
+from contextlib import suppress
+
+import pytest
+import structlog
+
+from cds_hooks.logs import configure_logs, log
+
+
+@pytest.fixture(autouse=True)
+def as_before() -> Iterator[None]:
+    """The settings of the log are the process's own."""
+    kept = structlog.get_config()
+    yield
+    structlog.configure(**kept)
+
+
+def test_a_line_has_the_allowed_fields_only() -> None:
+    stream = io.StringIO()
+    configure_logs("info", stream)
+    log().info("decision", count=3, patient="Peter Chalmers")
+    line = json.loads(stream.getvalue())
+    assert (line["event"], line["count"]) == ("decision", 3)
+    assert "patient" not in line
+
+
+def test_a_closed_stream_ends_no_call() -> None:
+    stream = io.StringIO()
+    configure_logs("info", stream)
+    stream.close()
+    log().error("record cannot be written")
+
+
+def test_a_full_disk_ends_no_call() -> None:
+    with open("/dev/full", "wb", buffering=0) as device:
+        stream = io.TextIOWrapper(device, write_through=True)
+        configure_logs("info", stream)
+        with pytest.raises(OSError, match="No space left"):
+            print("written", file=stream, flush=True)
+        log().error("record cannot be written")
+        with suppress(OSError):
+            stream.close()
