@@ -1,4 +1,8 @@
-"""Composes the card of a published equation: the result, the dated facts behind it, the suggested orders."""
+"""Composes the card of a published equation, and the card of a guideline's indication that needs no score.
+
+The card of an equation holds the result, the dated facts behind it and the suggested orders; that of an indication the
+facts that make it, and the guideline.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -6,10 +10,9 @@ from typing import Any
 
 from msgspec import structs
 
-from cards.card import Action, Card, CardError, Coding, Link, Source, Suggestion
-from cards.codings import OVERRIDE_REASONS
-from cards.compose.factors import factor_lines, in_100
-from cards.extension import EXTENSION_KEY, CardExtension, Factor
+from cards.card import OVERRIDE_REASONS, Action, Card, CardError, Coding, Link, Source, Suggestion
+from cards.compose.model import factor_lines, in_100
+from cards.extension import EXTENSION_KEY, CardExtension, Fact, Factor
 from cards.text import escape
 from fhir.mapping.features.feature import FeatureValue
 from models_onnx.equations.arithmetic import Contribution
@@ -225,3 +228,38 @@ def people_in_100(result: EquationResult) -> int:
         band.low is not None and not band.is_reached(result.number) and people >= 100 * band.low for band in bands
     )
     return people - 1 if crossed else people
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuidelineCardContent:
+    """What one card of a guideline says: summary, opening, facts, offers; `guideline` has its year in it."""
+
+    id: str
+    summary: str
+    opening: str
+    guideline: str
+    url: str | None
+    topic: Coding
+    facts: tuple[Fact, ...]
+    offers: tuple[OrderSuggestion, ...]
+    closing: str = "For planning, not for emergencies."
+
+
+def guideline_card(
+    said: GuidelineCardContent, uuid: str, suggestion_uuid: Callable[[int], str], explain_url: str
+) -> Card:
+    """The card of an indication; its extension holds the facts that the sentences name."""
+    return Card(
+        uuid=uuid,
+        summary=said.summary,
+        indicator="info",
+        detail=f"{said.opening}\n\n{said.closing} Source: {said.guideline}.",
+        source=Source(label=said.guideline, url=said.url, topic=said.topic),
+        suggestions=tuple(
+            suggestion_of(offer, number, suggestion_uuid(number)) for number, offer in enumerate(said.offers, start=1)
+        ),
+        selection_behavior="any" if said.offers else None,
+        override_reasons=OVERRIDE_REASONS,
+        links=(Link(label="Why this card", url=explain_url, type="absolute"),),
+        extension={EXTENSION_KEY: CardExtension(output=said.id, facts=said.facts)},
+    )

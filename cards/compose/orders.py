@@ -4,13 +4,11 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 from msgspec import Struct, structs
 
-from cards.card import SEVERITY, SUMMARY_LIMIT, Card, Source, Suggestion
-from cards.codings import TOPICS
-from cards.compose.scope import scope_of
+from cards.card import SEVERITY, SUMMARY_LIMIT, TOPICS, Card, Source, Suggestion
 from cards.extension import EXTENSION_KEY, CardExtension, Fact, FindingReference
 from cards.rules.engine.finding import Finding, Silence, merge_repeated_findings
 from cards.rules.engine.governance import SuppressionCheck, suppress_nothing
-from cards.rules.engine.rule_book import DraftEvaluation, RuleBook, rule_book
+from cards.rules.engine.rule_book import DraftEvaluation, RuleBook, rule_book, scope_of
 from cards.rules.patient.orders import DraftMedication, DraftOrder
 from cards.rules.patient.session import PatientSession
 from cards.suggest import EvaluationBudget, FindOriginal, FoundBands, SuggestionContext, suggestions_for

@@ -14,8 +14,8 @@ import msgspec
 
 from cards.vaccines.course import Evaluation
 from cards.vaccines.groups import GroupForecast, assess, leading_forecast
-from cards.vaccines.history import GivenDose, PatientObservation, Person
 from cards.vaccines.knowledge import VaccineKnowledge, load_knowledge
+from cards.vaccines.patient import GivenDose, PatientObservation, Person
 
 # The names of vaccine groups in CDC's case workbooks, beside those of the supporting data itself.
 _OTHER_NAMES = {

@@ -8,9 +8,8 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from enum import StrEnum
 
-from cards.vaccines.history import GivenDose, Person
-from cards.vaccines.knowledge import Conflict, Interval, Series, SeriesDose
-from cards.vaccines.periods import Period
+from cards.vaccines.knowledge import Conflict, Interval, Period, Series, SeriesDose
+from cards.vaccines.patient import GivenDose, Person
 
 
 class DoseStatus(StrEnum):

@@ -9,11 +9,9 @@ from datetime import date
 from enum import StrEnum
 
 from cards.vaccines.course import DAY, INADVERTENT, Course, TargetDose, reference_date
-from cards.vaccines.evaluation import ages_on, conflict_end
-from cards.vaccines.history import Person
-from cards.vaccines.knowledge import Antigen, Contraindication, SeriesDose
-from cards.vaccines.periods import Period
-from cards.vaccines.skipping import can_skip
+from cards.vaccines.evaluation import ages_on, can_skip, conflict_end
+from cards.vaccines.knowledge import Antigen, Contraindication, Period, SeriesDose
+from cards.vaccines.patient import Person
 
 
 class SeriesStatus(StrEnum):

@@ -10,8 +10,8 @@ from datetime import date
 from cards.vaccines.course import Course, years_back_to_season
 from cards.vaccines.evaluation import evaluate
 from cards.vaccines.forecasting import Forecast, SeriesStatus, forecast
-from cards.vaccines.history import GivenDose, Person, doses_by_antigen
 from cards.vaccines.knowledge import Antigen, Conflict, Series, VaccineGroup, VaccineKnowledge
+from cards.vaccines.patient import GivenDose, Person, doses_by_antigen
 from cards.vaccines.selection import Candidate, best_candidates, is_relevant
 
 

@@ -1,19 +1,21 @@
-"""Reads the person for the vaccine engine from a patient record: doses, and the CDC observations that the chart shows.
+"""What is known about the person: birth date, doses and observations, and how they are read from a patient record.
 
 An observation is found by the codes that CDC gives for it (SNOMED CT, CVX) and by the project's own terms for the same
 condition, which also read ICD codes (`data/chart_terms.csv`). What a chart does not say (travel, occupation,
 household) is not an observation: the series for it are then not relevant.
+
+Source of the doses by antigen: CDC, Logic Specification for ACIP Recommendations 4.5, section 4.2 (organize
+immunization history).
 """
 
 import csv
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from functools import cache
 from importlib.resources import files
 
-from cards.vaccines.history import GivenDose, PatientObservation, Person
-from cards.vaccines.knowledge import load_knowledge
+from cards.vaccines.knowledge import AntigenAtAge, Period, Schedule, load_knowledge
 from fhir.mapping.conditions import condition_status, condition_time, find_condition, find_condition_group
 from fhir.mapping.immunizations import CVX_SYSTEMS, VaccineHistory, vaccine_history
 from fhir.mapping.medications.active import active_medications
@@ -22,6 +24,74 @@ from fhir.record.datatypes import CodeableConcept, FhirTime, parse_time
 from fhir.record.record import PatientRecord
 from fhir.record.resources import AllergyIntolerance, Procedure
 from fhir.terminology.conditions import SYSTEMS
+
+
+@dataclass(frozen=True, slots=True)
+class GivenDose:
+    """A vaccine dose that was given: the day, the vaccine (CVX code) and where the record says so."""
+
+    given: date
+    cvx: str
+    manufacturer: str = ""
+    substandard: bool = False
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PatientObservation:
+    """A CDC observation code that holds for the person: since when, the words of the chart, and where they stand."""
+
+    code: str
+    since: date | None = None
+    source: str = ""
+    words: str = ""
+
+
+@dataclass(frozen=True)
+class Person:
+    """The person whose vaccination is judged. `gender` is Female, Male or Unknown; `country` is that of birth."""
+
+    birth_date: date
+    gender: str = "Unknown"
+    doses: tuple[GivenDose, ...] = ()
+    observations: tuple[PatientObservation, ...] = ()
+    country: str = ""
+    codes: frozenset[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "doses", tuple(sorted(self.doses, key=lambda dose: dose.given)))
+        object.__setattr__(self, "codes", frozenset(observation.code for observation in self.observations))
+
+    def at_age(self, age: Period | None) -> date | None:
+        """The day on which the person reaches an age."""
+        return None if age is None else age.after(self.birth_date)
+
+    def within_ages(self, day: date, begin: Period | None, end: Period | None) -> bool:
+        """Whether the person is at least `begin` and not yet `end` old on that day."""
+        if begin is not None and day < begin.after(self.birth_date):
+            return False
+        return end is None or day < end.after(self.birth_date)
+
+    def observed(self, code: str) -> date | None:
+        """The latest day on which an observation with this code began."""
+        days = [item.since for item in self.observations if item.code == code and item.since is not None]
+        return max(days, default=None)
+
+
+def doses_by_antigen(person: Person, schedule: Schedule) -> dict[str, tuple[GivenDose, ...]]:
+    """The given doses that count for each antigen, earliest first."""
+    by_antigen: dict[str, list[GivenDose]] = {}
+    for dose in person.doses:
+        for antigen in _antigens(dose, person, schedule):
+            by_antigen.setdefault(antigen, []).append(dose)
+    return {antigen: tuple(doses) for antigen, doses in by_antigen.items()}
+
+
+def _antigens(dose: GivenDose, person: Person, schedule: Schedule) -> list[str]:
+    vaccine = schedule.vaccines.get(dose.cvx)
+    parts: tuple[AntigenAtAge, ...] = vaccine.antigens if vaccine else ()
+    return [part.antigen for part in parts if person.within_ages(dose.given, part.begin_age, part.end_age)]
+
 
 PREGNANT, ONSET_OF_PREGNANCY = "007", "170"
 _TRANSPLANT, _DATE_OF_TRANSPLANT = "004", "171"

@@ -10,8 +10,8 @@ from datetime import date
 
 from cards.vaccines.course import Course, DoseStatus
 from cards.vaccines.forecasting import Forecast, SeriesStatus
-from cards.vaccines.history import Person
 from cards.vaccines.knowledge import Series
+from cards.vaccines.patient import Person
 
 
 @dataclass(frozen=True)

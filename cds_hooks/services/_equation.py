@@ -5,8 +5,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from cards.card import Card
-from cards.compose.equation import CardIdentity, EquationCardContent, OrderSuggestion, equation_card, missing_card
-from cards.compose.guideline import GuidelineCardContent, guideline_card
+from cards.compose.equation import (
+    CardIdentity,
+    EquationCardContent,
+    GuidelineCardContent,
+    OrderSuggestion,
+    equation_card,
+    guideline_card,
+    missing_card,
+)
 from cards.extension import Fact
 from cards.new_orders import OrderableTest, is_ordered, order_of_test, orderable_test_for
 from cards.rules.engine.finding import Silence

@@ -4,9 +4,8 @@
 HAS-BLED stands beside it: what it names can be changed; it is no reason to withhold.
 """
 
-from cards.codings import TOPICS
-from cards.compose.equation import EquationCardContent, OrderSuggestion, extension_of
-from cards.compose.guideline import GuidelineCardContent
+from cards.card import TOPICS
+from cards.compose.equation import EquationCardContent, GuidelineCardContent, OrderSuggestion, extension_of
 from cards.extension import CardExtension
 from cards.new_orders import service_order
 from cards.text import escape

@@ -10,8 +10,7 @@ from typing import Any, Final
 
 from msgspec import structs
 
-from cards.card import Action, Card, Suggestion
-from cards.codings import TOPICS
+from cards.card import TOPICS, Action, Card, Suggestion
 from cards.compose.orders import check_orders
 from cards.rules.engine.finding import Silence
 from cards.rules.engine.rule_book import rule_book

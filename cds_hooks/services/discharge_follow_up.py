@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from cards.codings import TOPICS
+from cards.card import TOPICS
 from cards.compose.equation import EquationCardContent, OrderSuggestion
 from cards.new_orders import service_order
 from cds_hooks.prefetch import Needs

@@ -6,7 +6,7 @@ reason for liver disease: diabetes, obesity, alcohol, or a liver disease without
 
 from itertools import pairwise
 
-from cards.codings import TOPICS
+from cards.card import TOPICS
 from cards.compose.equation import EquationCardContent, OrderSuggestion
 from cards.new_orders import OrderableTest, service_order
 from cards.text import escape

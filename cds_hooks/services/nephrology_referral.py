@@ -4,9 +4,8 @@ KDIGO 2024, practice point 2.2.1: a 5-year risk of 3 to 5 % as a threshold for r
 criteria; the site chooses the number (CDS_REFERRAL_RISK). Chronic means more than three months.
 """
 
-from cards.codings import TOPICS
-from cards.compose.equation import EquationCardContent, OrderSuggestion, people_in_100
-from cards.compose.guideline import GuidelineCardContent
+from cards.card import TOPICS
+from cards.compose.equation import EquationCardContent, GuidelineCardContent, OrderSuggestion, people_in_100
 from cards.extension import Fact
 from cards.new_orders import OrderableTest, service_order
 from cards.text import format_number

@@ -7,8 +7,7 @@ the admission type of the study have no equal in it (docs/models/README.md has w
 
 from datetime import timedelta
 
-from cards.card import Card
-from cards.codings import TOPICS
+from cards.card import TOPICS, Card
 from cards.compose.model import ModelCardContent, model_card
 from cards.new_orders import service_order
 from cards.rules.engine.finding import Silence

@@ -6,9 +6,8 @@ to 79). It speaks from intermediate on.
 
 from dataclasses import dataclass
 
-from cards.codings import TOPICS
-from cards.compose.equation import EquationCardContent, OrderSuggestion, people_in_100
-from cards.compose.guideline import GuidelineCardContent
+from cards.card import TOPICS
+from cards.compose.equation import EquationCardContent, GuidelineCardContent, OrderSuggestion, people_in_100
 from cards.extension import Fact
 from cards.new_orders import LIPIDS, OrderableTest, order_of_test, service_order
 from cards.text import escape, format_number

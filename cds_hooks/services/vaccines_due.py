@@ -8,9 +8,8 @@ from typing import Any
 from msgspec import to_builtins
 
 from cards.compose.vaccines import VaccineCardIdentity, forecast_entries, vaccines_card
-from cards.vaccines.due import VaccinesDue, vaccines_due
+from cards.vaccines.due import VaccinesDue, ordered_groups, vaccines_due
 from cards.vaccines.knowledge import load_knowledge
-from cards.vaccines.ordered import ordered_groups
 from cards.vaccines.patient import ChartedPerson, read_person
 from cds_hooks.prefetch import Needs
 from cds_hooks.protocol.hooks import PATIENT_VIEW

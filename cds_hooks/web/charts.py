@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from cards.compose.factors import in_100, strength
+from cards.compose.model import in_100, strength
 from cds_hooks.web.model_inputs import Input
 from cds_hooks.web.numbers import logistic, logit
 from cds_hooks.web.recorded_decision import Scores

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from cards.compose.factors import in_100
+from cards.compose.model import in_100
 from cds_hooks.web.charts import Waterfall, waterfall
 from cds_hooks.web.model_inputs import AGE, SEX, Input, read_inputs
 from cds_hooks.web.model_page import Group, Performance, performance

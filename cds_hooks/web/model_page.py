@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import groupby, pairwise
 from typing import Any
 
-from cards.compose.factors import in_100
+from cards.compose.model import in_100
 from cds_hooks.web.model_inputs import SEX, average_of, words_of
 from cds_hooks.web.numbers import format_unit, format_value, people_range
 from models_onnx.artifact.manifest import Manifest, ModelInput, RiskBin

@@ -4,7 +4,7 @@ import math
 import re
 from datetime import UTC, datetime
 
-from cards.compose.factors import in_100
+from cards.compose.model import in_100
 from fhir.record.datatypes import parse_time
 
 _MINUS = "−"

@@ -7,7 +7,7 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from cards.compose.factors import in_100
+from cards.compose.model import in_100
 from cds_hooks.web.charts import HAPPENED, PEOPLE
 from cds_hooks.web.decision_page import Explanation
 from cds_hooks.web.model_inputs import words_of

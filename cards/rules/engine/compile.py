@@ -6,8 +6,7 @@ from functools import reduce
 from operator import or_
 from typing import Any
 
-from cards.card import Coding
-from cards.codings import OVERRIDE_SYSTEM
+from cards.card import OVERRIDE_SYSTEM, Coding
 from cards.rules.conditions.condition import NO_NEEDS, DataNeeds, Predicate
 from cards.rules.engine.family import Family
 from cards.rules.language.rule import (

@@ -15,13 +15,11 @@ from cards.rules.engine.compile import (
     CompiledSuggestion,
     compile_table,
 )
-from cards.rules.engine.family import Family
+from cards.rules.engine.family import CONDITION, Family, schema_of_family
 from cards.rules.engine.render import COMMON_PLACEHOLDERS, LONGEST_COMMON_PLACEHOLDERS
-from cards.rules.engine.schema import CONDITION, schema_of_family
 from cards.rules.language.rule import CANCELS, Path, Product, RuleError, Sig, SuggestionTemplate
-from cards.rules.language.selector import Selector
 from cards.rules.language.table import read_family, table_of
-from cards.rules.language.trigger import Template
+from cards.rules.language.trigger import Selector, Template
 from cards.rules.patient.measurements import ESTIMATES
 from fhir.terminology.analytes import ANALYTES
 from fhir.terminology.conditions import condition_keys

@@ -9,10 +9,8 @@ from pathlib import Path
 from msgspec import to_builtins
 
 from cards.rules.conditions.condition import Word
-from cards.rules.conditions.vocabulary import common_vocabulary
-from cards.rules.conditions.wording import selected
-from cards.rules.engine.family import Family, family_named, rule_families
-from cards.rules.engine.schema import schema_text
+from cards.rules.conditions.vocabulary import common_vocabulary, selected
+from cards.rules.engine.family import Family, family_named, rule_families, schema_text
 from cards.rules.language.rule import (
     Band,
     DeclaredSelector,

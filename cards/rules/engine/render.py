@@ -7,10 +7,9 @@ from msgspec import Struct
 from cards.card import Indicator
 from cards.extension import Fact
 from cards.rules.conditions.condition import Predicate
-from cards.rules.conditions.words.order import SIGNING
+from cards.rules.conditions.words.medications import SIGNING
 from cards.rules.engine.compile import CompiledBand, CompiledMissingData, CompiledRule
-from cards.rules.engine.evaluate import Match, NoMatch, reasons
-from cards.rules.engine.finding import Finding, OfferedSuggestion, Silence, offered_suggestions
+from cards.rules.engine.finding import Finding, Match, NoMatch, OfferedSuggestion, Silence, offered_suggestions, reasons
 from cards.rules.language.trigger import Template
 from cards.rules.patient import measurements
 from cards.rules.patient.context import RuleContext

@@ -1,7 +1,9 @@
 """Evaluates one drafted medication: which of its rules has a finding, and why the others are silent.
 
 A draft is evaluated only by the rules of its ingredients and classes, a rule about a pair only where the other drug is
-taken or drafted; it is then evaluated before each partner, and the worst finding is shown."""
+taken or drafted; it is then evaluated before each partner, and the worst finding is shown. What was looked for about a
+drafted drug, and what of it is not known, is said too: silence about it means no more.
+"""
 
 from collections.abc import Iterable, Sequence
 from functools import cache, cached_property, reduce
@@ -10,16 +12,18 @@ from typing import NamedTuple
 
 from cards.rules.conditions.condition import DataNeeds, needs
 from cards.rules.engine.compile import CompiledRule, RuleIndex, compile_family
-from cards.rules.engine.evaluate import Evaluation, Match, NoMatch, evaluate_partners, evaluate_rule
 from cards.rules.engine.family import rule_families
-from cards.rules.engine.finding import Finding, Silence
+from cards.rules.engine.finding import Evaluation, Finding, Match, NoMatch, Silence, evaluate_partners, evaluate_rule
 from cards.rules.engine.render import MISSING, WITHIN_LIMITS, matched_band, render_finding, render_silence
 from cards.rules.language.trigger import Activation
 from cards.rules.patient.context import RuleContext
+from cards.rules.patient.measurements import ESTIMATES
 from cards.rules.patient.orders import CurrentMedication, DraftMedication
 from cards.rules.patient.session import PatientSession
 from cards.text import plain
 from fhir.mapping.medications.identity import MedicationIdentity
+from fhir.record.record import PatientRecord
+from fhir.terminology.analytes import ANALYTES
 from fhir.terminology.medications import Ingredient
 
 __all__ = ["MISSING", "WITHIN_LIMITS", "ActivatedRule", "DraftEvaluation", "RuleBook", "rule_book"]
@@ -140,3 +144,33 @@ def _partners(activation: Activation, session: PatientSession, drafted: DraftMed
     if activation.same_class:
         return session.medications_beside(drafted, sorted(activation.same_class))[:_MOST_PARTNERS]
     return session.partners_of(drafted, activation.partners)[:_MOST_PARTNERS] if activation.partners else []
+
+
+_DOSE = frozenset({"dose", "each_dose", "frequency", "duration", "drug_dose", "pair_dose"})
+_LISTS = {"Condition": "problem list", "AllergyIntolerance": "allergy list"}
+_MOST_VALUES = 6
+
+
+def scope_of(drafted: DraftMedication, activated: Iterable[ActivatedRule], record: PatientRecord) -> Silence:
+    """What the rules of this drug look for: partners, conditions, values, dose; and which lists did not come."""
+    rules = [one.rule for one in activated]
+    uses = frozenset().union(*(rule.band_uses for rule in rules))
+    own = [rule for rule in rules if not rule.trigger.is_for_any]
+    interactions = sum(bool(rule.trigger.sides) for rule in own)
+    conditions = sum(use.startswith("condition:") for use in uses)
+    values = sorted(ANALYTES[use[4:]].words for use in uses if use.startswith("lab:") and use[4:] in ANALYTES)
+    parts = ["allergy", "duplicates"]
+    if interactions:
+        parts.append(f"{interactions} interaction{'s' if interactions > 1 else ''}")
+    if conditions:
+        parts.append(f"{conditions} condition{'s' if conditions > 1 else ''}")
+    if uses.intersection(ESTIMATES):
+        parts.append("kidney function")
+    parts += values[:_MOST_VALUES]
+    if uses & _DOSE:
+        parts.append("dose")
+    name = plain(drafted.medication.name)
+    gaps = [words for kind, words in _LISTS.items() if not record.was_requested(kind)]
+    missing = f" Not known: {' and '.join(gaps)}." if gaps else ""
+    only = "" if own else " No rule is about this drug itself."
+    return Silence(drafted.draft.name, "scope", f"{name}: looked for {', '.join(parts)}.{only}{missing}")

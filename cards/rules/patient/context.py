@@ -3,8 +3,7 @@
 from collections.abc import Iterable
 
 from cards.extension import Fact
-from cards.rules.language.selector import Selector
-from cards.rules.language.trigger import CompiledTrigger
+from cards.rules.language.trigger import CompiledTrigger, Selector
 from cards.rules.patient import measurements
 from cards.rules.patient.measurements import ESTIMATES
 from cards.rules.patient.orders import CurrentMedication, DraftMedication, is_beside

@@ -1,8 +1,7 @@
 """The other medications beside a drafted one: the partner of a pair, and other orders of the same drug."""
 
 from cards.extension import Fact
-from cards.rules.language.selector import Selector
-from cards.rules.language.trigger import CompiledTrigger
+from cards.rules.language.trigger import CompiledTrigger, Selector
 from cards.rules.patient.orders import CurrentMedication, DraftMedication
 from cards.rules.patient.session import PatientSession
 from cards.text import format_number, plain

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from functools import cached_property, partial
 
-from cards.rules.language.selector import Selector
+from cards.rules.language.trigger import Selector
 from cards.rules.patient import measurements
 from cards.rules.patient.orders import CurrentMedication, DraftMedication, DraftOrder, is_beside
 from fhir.mapping.allergies import allergies, allergy_to_class, allergy_to_ingredient

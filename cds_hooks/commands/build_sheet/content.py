@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
-from cards.codings import OVERRIDE_REASONS, TOPICS
+from cards.card import OVERRIDE_REASONS, TOPICS
 from cards.rules.engine.rule_book import MISSING, rule_book
 from cds_hooks.commands.build_sheet.document import Block, BulletList, CardBlock, Heading, Paragraph, TableBlock
 from cds_hooks.commands.build_sheet.sample_cards import SAMPLE_CALLS, sample_cards

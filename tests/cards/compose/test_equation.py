@@ -2,8 +2,7 @@
 
 import pytest
 
-from cards.card import CardError
-from cards.codings import TOPICS
+from cards.card import TOPICS, CardError
 from cards.compose.equation import CardIdentity, EquationCardContent, missing_card, people_in_100
 from cards.new_orders import LIPIDS, TESTS, order_of_test, orderable_test_for
 from models_onnx.equations.calculate import calculate

@@ -7,7 +7,7 @@ import pytest
 
 from cards.compose.orders import OrderOutcome, check_orders
 from cards.rules.engine.rule_book import rule_book
-from cards.rules.language.selector import Selector
+from cards.rules.language.trigger import Selector
 from cards.rules.patient.session import PatientSession
 from tests.cards.rules.cases import check, findings, originals, reasons, uuids
 from tests.cards.rules.patients import bundle_of, draft_of, drafts_of, record_of

@@ -6,8 +6,8 @@ import pytest
 
 from cards.vaccines.forecasting import SeriesStatus
 from cards.vaccines.groups import GroupForecast, assess, leading_forecast
-from cards.vaccines.history import GivenDose, PatientObservation, Person
 from cards.vaccines.knowledge import load_knowledge
+from cards.vaccines.patient import GivenDose, PatientObservation, Person
 
 KNOWLEDGE = load_knowledge()
 TODAY = date(2025, 11, 20)

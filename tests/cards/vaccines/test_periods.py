@@ -4,7 +4,7 @@ from datetime import date
 
 import pytest
 
-from cards.vaccines.periods import parse_period
+from cards.vaccines.knowledge import parse_period
 
 
 @pytest.mark.parametrize(

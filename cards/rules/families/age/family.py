@@ -2,10 +2,10 @@
 
 from cards.extension import Fact
 from cards.rules.conditions.condition import COMPARED, SELECTED, Condition, Predicate, Spec, Truth, comparison, only
-from cards.rules.conditions.wording import compared, selected
+from cards.rules.conditions.vocabulary import compared, selected
 from cards.rules.conditions.words.medications import MEDICATIONS
 from cards.rules.engine.family import Family
-from cards.rules.language.selector import Selector
+from cards.rules.language.trigger import Selector
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.orders import CurrentMedication
 from cards.text import plain

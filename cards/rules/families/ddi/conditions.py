@@ -18,10 +18,10 @@ from cards.rules.conditions.condition import (
     no_facts,
     only,
 )
-from cards.rules.conditions.wording import compared, selected
+from cards.rules.conditions.vocabulary import compared, selected
 from cards.rules.conditions.words.medications import MEDICATIONS
 from cards.rules.conditions.words.numbers import WEIGHT
-from cards.rules.language.selector import Selector
+from cards.rules.language.trigger import Selector
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.orders import CurrentMedication, DraftMedication
 from cards.text import format_number

@@ -18,7 +18,7 @@ from cards.rules.families.ddi.conditions import (
     nsaids,
 )
 from cards.rules.families.ddi.qt_points import NOT_LOOKED_FOR, TISDALE_POINTS, points, risks
-from cards.rules.language.selector import Selector
+from cards.rules.language.trigger import Selector
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.measurements import dated, phrase
 from cards.text import format_number

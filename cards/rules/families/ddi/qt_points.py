@@ -4,11 +4,11 @@ from typing import NamedTuple
 
 from cards.extension import Fact
 from cards.rules.conditions.condition import COMPARED, Condition, Predicate, Spec, Truth, floor_comparison, only
-from cards.rules.conditions.wording import compared
-from cards.rules.conditions.words.laboratory import needs_of_lab
+from cards.rules.conditions.vocabulary import compared
 from cards.rules.conditions.words.medications import MEDICATIONS
+from cards.rules.conditions.words.numbers import needs_of_lab
 from cards.rules.conditions.words.patient import CONDITIONS
-from cards.rules.language.selector import Selector
+from cards.rules.language.trigger import Selector
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.measurements import dated, measurement_fact
 from cards.text import format_number

@@ -5,23 +5,21 @@ from collections.abc import Callable
 from cards.rules.conditions.condition import BOOLEAN, Condition, Predicate, Spec, Truth, members, no_facts, only
 from cards.rules.conditions.words.medications import MEDICATIONS
 from cards.rules.engine.family import Family
-from cards.rules.families.duplicate.daily_sum import (
+from cards.rules.families.duplicate.conditions import (
     ACETAMINOPHEN,
     DAILY_TOTAL,
     MOST_MG,
     counted,
-    to_three_grams,
-    total_mg,
-)
-from cards.rules.families.duplicate.same_product import (
     is_other_release,
     is_other_way,
     is_same_product,
     is_topical_and_swallowed,
     overlap_days,
+    to_three_grams,
+    total_mg,
 )
 from cards.rules.language.rule import RuleError
-from cards.rules.language.selector import Selector
+from cards.rules.language.trigger import Selector
 from cards.rules.patient.context import RuleContext
 from cards.text import format_number, plain
 from fhir.terminology.medications import classes_of

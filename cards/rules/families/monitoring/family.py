@@ -3,7 +3,7 @@
 import re
 
 from cards.rules.conditions.condition import TEXTS, Condition, Predicate, Spec, Truth, flag, needs, no_facts, only
-from cards.rules.conditions.words.laboratory import needs_of_lab
+from cards.rules.conditions.words.numbers import needs_of_lab
 from cards.rules.engine.family import Family, Placeholder
 from cards.rules.language.rule import OrderChange, Sig
 from cards.rules.patient.context import RuleContext

@@ -6,7 +6,7 @@ from functools import cached_property
 
 from msgspec import Struct
 
-from cards.rules.language.selector import is_injected
+from cards.rules.language.trigger import is_injected
 from cards.rules.patient.orders import CurrentMedication, DraftMedication
 from cards.rules.patient.session import PatientSession
 from fhir.mapping.medications.active import ended_medications, orders_ever_taken

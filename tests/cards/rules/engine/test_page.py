@@ -5,11 +5,10 @@ import doctest
 import pytest
 
 from cards import text as figures
-from cards.rules.conditions import wording
-from cards.rules.engine.family import Family, rule_families
+from cards.rules.conditions import vocabulary
+from cards.rules.engine.family import Family, rule_families, schema_text
 from cards.rules.engine.page import family_page, guide_with_words
 from cards.rules.engine.rule_book import rule_book
-from cards.rules.engine.schema import schema_text
 from cards.rules.language import trigger
 from cards.rules.language.table import read_table
 from tests.conftest import ROOT
@@ -23,7 +22,7 @@ def test_the_page_of_a_family_is_made_from_its_table(family: Family) -> None:
     assert written == family_page(read_table(family.name), family), "run: python -m cards.rules.engine.page"
 
 
-@pytest.mark.parametrize("module", [wording, figures, trigger])
+@pytest.mark.parametrize("module", [vocabulary, figures, trigger])
 def test_the_examples_in_the_docstrings_hold(module: object) -> None:
     assert doctest.testmod(module).failed == 0  # type: ignore[arg-type]  # these are modules
 
