@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
+from datetime import UTC, datetime
 from time import time
 
 from fastapi import FastAPI
@@ -12,6 +13,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from cards.suggest import load_fhir_models as prepare_suggestions
+from cds_hooks.approvals import ApprovalBook, ModelApprovals
 from cds_hooks.audit.sealing import Sealing
 from cds_hooks.dialects import DEVELOPMENT, profile_for
 from cds_hooks.edge import EdgeLimits, connections_within
@@ -53,14 +55,21 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
         known=RegistrableNames(services, hook_names),
         development=_development_client(configured),
     )
+    approvals = None if trust.development else ApprovalBook(configured.database_url, configured.people_file)
     components = ServerComponents(
         configured,
         open_decision_log(configured.database_url),
         Metrics(),
         Predictor(),
         PrefetchFetcher(trust, configured.fetch_milliseconds),
-        Governance(configured.rules_file, needs_approval=not trust.development, now=_clock_of(configured)),
+        Governance(
+            configured.rules_file,
+            needs_approval=not trust.development,
+            approvals=approvals,
+            now=_clock_of(configured),
+        ),
         ValidationSessions(),
+        ModelApprovals(configured.model_state, approvals, lambda: (configured.as_of or datetime.now(UTC)).date()),
         open_user_names(configured.record_user, configured.user_keys),
     )
     trust.outbound.count_with(components.metrics.outbound)
@@ -84,13 +93,9 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
         prepare_suggestions()  # fhir.resources loads now and not with the first corrected draft
         settle_memory()
         _say_models_out(services)
-        rules = components.governance.approval_counts()
-        if rules is not None and rules["not_approved"]:
-            log().warning(
-                "rules are not approved and run in shadow", count=rules["not_approved"], reason="not-approved"
-            )
         with suppress(RecordUnavailable):  # the record says so itself, to every call
             await asyncio.to_thread(components.governance.read_answers, configured.database_url)
+        _say_not_approved(components.governance, approvals)
         beside = [asyncio.create_task(counted.keep_writing()), asyncio.create_task(edge.keep_sweeping())]
         beside.append(asyncio.create_task(components.governance.keep_reading(configured.database_url)))
         beside.append(asyncio.create_task(sealing.keep_sealing()))
@@ -132,6 +137,18 @@ def _say_models_out(services: dict[str, Service]) -> None:
     for service in services.values():
         for model in service.absent_models:
             log().error("model cannot be served", service=service.id, reason=f"{model.name}: {model.kind}")
+
+
+def _say_not_approved(governance: Governance, approvals: ApprovalBook | None) -> None:
+    rules = governance.approval_counts()
+    if rules is not None and rules["not_approved"]:
+        log().warning("rules are not approved and run in shadow", count=rules["not_approved"], reason="not-approved")
+    if approvals is None:
+        return
+    if not approvals.asks_people:
+        log().warning("nobody can approve: CDS_PEOPLE_FILE is not set", reason="no-people")
+    if approvals.refused:
+        log().error("approvals in the record do not count", count=len(approvals.refused))
 
 
 def _clock_of(configured: Settings) -> Callable[[], float]:

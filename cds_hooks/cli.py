@@ -21,6 +21,7 @@ COMMANDS = {
     "samples": Lazy("samples", "app", "Invented sample patients, always as old as their story says."),
     "decisions": Lazy("decisions", "app", "Read the record of decisions, and check that nobody changed it."),
     "audit": Lazy("audit", "app", "Seal the record with a key outside the database, and verify the seals."),
+    "approve": Lazy("approve", "app", "Sign rules, models and waivers with the keys of two people."),
     "record": Lazy("record", "app", "Back up, restore and export the record."),
     "model": Lazy("model.main", "app", "Train, evaluate, list and describe the models."),
     "data": Lazy("data", "app", "Look at data before a model is trained on it."),

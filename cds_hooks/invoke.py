@@ -13,6 +13,7 @@ from msgspec import structs
 
 from cards.card import Card
 from cards.rules.engine.finding import Silence
+from cds_hooks.approvals import ModelApprovals
 from cds_hooks.dialects import shape_cards
 from cds_hooks.errors import BadRequest, PreconditionFailed, RecordFailed, operation_outcome
 from cds_hooks.governance import Governance
@@ -55,6 +56,7 @@ class ServerComponents:
     fetching: PrefetchFetcher
     governance: Governance
     sessions: ValidationSessions
+    models: ModelApprovals
     users: UserNames = field(default_factory=lambda: UserNames("none"))
 
 
@@ -218,7 +220,7 @@ def _service_input(
         public_url=components.settings.public_url,
         decision_id=decision_id,
         predict=components.predictor.predict,
-        model_state=components.settings.model_state,
+        why_withheld=components.models.why_withheld,
         validation_cache=components.sessions.cache_of(
             client.name, record.patient_id, request.context.user_id or "", record.as_of_epoch
         ),

@@ -84,6 +84,11 @@ class Settings(BaseSettings):
         description="TOML file of what this site says of the medication rules: which versions are approved, which are "
         "switched off (docs/rules/governance.md).",
     )
+    people_file: Path | None = Field(
+        default=None,
+        description="TOML file of the people who may approve rules, models and waivers, each with a public key "
+        "(docs/operations/approvals.md). Behind a trust file an approval takes the keys of two of them.",
+    )
     operator_token: SecretStr | None = Field(
         default=None,
         min_length=16,

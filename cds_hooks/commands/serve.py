@@ -13,6 +13,8 @@ from typing import Annotated
 import typer
 import uvicorn
 
+from cds_hooks.approvals import PeopleFileError, read_people
+from cds_hooks.audit.sealing import Sealing
 from cds_hooks.dialects import UnknownDialect, profile_for
 from cds_hooks.edge import BoundedHttp, raise_descriptor_limit
 from cds_hooks.governance import RulesFileError, read_rules_file
@@ -23,6 +25,10 @@ from cds_hooks.services import services_for
 from cds_hooks.settings import settings
 from cds_hooks.storage.decision import RecordUnavailable
 from cds_hooks.storage.opening import open_decision_log
+from cds_hooks.storage.site_keys import use_site_keys
+from cds_hooks.storage.user_hash import open_user_names
+from models_onnx.artifact.keys import trusted_keys
+from models_onnx.errors import SignatureRefused
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 HostOption = Annotated[str, typer.Option(help="Address to listen on. Only loopback addresses without a trust file.")]
@@ -161,6 +167,12 @@ def _check_start() -> None:
     except TrustFileError as error:
         typer.echo(f"The trust file cannot be used, so nothing is served. {error}", err=True)
         raise typer.Exit(1) from error
+    except PeopleFileError as error:
+        typer.echo(f"CDS_PEOPLE_FILE cannot be used, so nothing is served: {error}.", err=True)
+        raise typer.Exit(1) from error
+    except SignatureRefused as error:
+        typer.echo(f"A key file cannot be used, so nothing is served: {error}.", err=True)
+        raise typer.Exit(1) from error
     except RulesFileError as error:
         typer.echo(f"The rules file cannot be used, so nothing is served. {error}", err=True)
         raise typer.Exit(1) from error
@@ -179,6 +191,12 @@ async def _open_all() -> None:
         services_for(configured)
     if configured.rules_file is not None:
         read_rules_file(configured.rules_file)
+    if configured.people_file is not None:
+        read_people(configured.people_file)
+    Sealing(configured)
+    trusted_keys(*([configured.model_keys] if configured.model_keys is not None else []))
+    use_site_keys(configured)
+    open_user_names(configured.record_user, configured.user_keys)
     await open_decision_log(configured.database_url).close()
     await open_trust(configured.trust_file, configured.public_url, configured.database_url).aclose()
 

@@ -13,6 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from cards.rules.engine.governance import SiteRules, all_rule_versions
+from cds_hooks.approvals import PeopleFileError
+from cds_hooks.commands.record_access import site_approvals
 from cds_hooks.governance import RulesFileError, read_rules_file
 from cds_hooks.security.client import KeySetUrl, TrustedClient
 from cds_hooks.security.trust_file import RegistrableNames, TrustFile, TrustFileError, read_trust_file
@@ -227,16 +229,22 @@ def _say_rules_in_shadow() -> None:
     """Names the rules that stop speaking when the server is started with a trust file."""
     path = settings().rules_file
     try:
-        site = read_rules_file(path) if path is not None else SiteRules()
-    except RulesFileError as error:
+        said = read_rules_file(path) if path is not None else SiteRules()
+        site = site_approvals().in_force(said)
+    except (RulesFileError, PeopleFileError) as error:
         typer.echo(str(error), err=True)
         return
+    if settings().people_file is None:
+        typer.echo(
+            "CDS_PEOPLE_FILE is not set, so nobody can approve: names typed into a rules file do not count behind a "
+            "trust file (docs/operations/approvals.md)."
+        )
     versions = all_rule_versions()
     if waiting := site.not_approved(versions.values()):
         typer.echo(
             f"{len(waiting)} of {len(versions)} medication rules are not approved at this site: behind a trust file "
-            "they are evaluated and counted, and show nothing. cds-hooks rules to-review lists them "
-            "(docs/rules/governance.md)."
+            "they are evaluated and counted, and show nothing. cds-hooks rules to-review lists them, and two people "
+            "sign the list: cds-hooks approve rules FILE (docs/operations/approvals.md)."
         )
 
 

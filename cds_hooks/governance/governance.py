@@ -11,6 +11,7 @@ Three bounds: nothing older than the longest time for which a site can let an ov
 import asyncio
 from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from threading import Lock
 from time import monotonic, time
@@ -31,6 +32,7 @@ from cards.rules.engine.governance import (
     ingredients_of,
     numeric_values,
 )
+from cds_hooks.approvals import ApprovalBook, PeopleFileError
 from cds_hooks.governance.rules_file import RulesFileError, read_rules_file
 from cds_hooks.governance.said_once import SaidOnce
 from cds_hooks.logs import log
@@ -181,17 +183,23 @@ class Governance:
         file: Path | None,
         *,
         needs_approval: bool,
+        approvals: ApprovalBook | None = None,
         clock: Callable[[], float] = monotonic,
         now: Callable[[], float] = time,
     ) -> None:
-        """RulesFileError where there is a file and it cannot be used; later a bad one changes nothing."""
+        """RulesFileError where there is a file and it cannot be used; later a bad one changes nothing.
+
+        Where approval is needed, only what two people have signed counts, which `approvals` knows.
+        """
         self._file = file
         self._needs_approval = needs_approval
         self._clock = clock
         self._memory = OverrideMemory(now)
         self.said_once = SaidOnce(now)
         """What was answered to cards about the patient as a whole."""
-        self._site = read_rules_file(file) if file is not None else SiteRules()
+        self._approvals = approvals
+        self._file_says = read_rules_file(file) if file is not None else SiteRules()
+        self._in_force: tuple[object, SiteRules] = (None, SiteRules())
         self._stamp = _stamp(file)
         self._looked_at = clock()
 
@@ -235,13 +243,18 @@ class Governance:
         """Takes what other workers stored, every two seconds until cancelled."""
         while True:
             with suppress(RecordUnavailable):  # the record says so itself, to every call
-                await asyncio.to_thread(self.read_answers, url)
+                try:
+                    await asyncio.to_thread(self.read_answers, url)
+                except PeopleFileError:
+                    log().error("file of people refused, what was approved stays")
             await asyncio.sleep(_READ_SECONDS)
 
     def read_answers(self, url: str) -> None:
         """Takes the answers that are on record; RecordUnavailable where they cannot be read."""
         self._memory.read(url)
         self.said_once.read(url)
+        if self._approvals is not None:
+            self._approvals.read()
 
     @property
     def site(self) -> SiteRules:
@@ -253,15 +266,24 @@ class Governance:
             if stamp != self._stamp:
                 self._stamp = stamp
                 self._take(self._file)
-        return self._site
+        return self._signed_for() if self._needs_approval else self._file_says
+
+    def _signed_for(self) -> SiteRules:
+        """What the file says, with the approvals that two people have signed instead of the typed ones."""
+        said, approvals = self._file_says, self._approvals
+        state = (id(said), approvals.state if approvals is not None else None)
+        if self._in_force[0] != state:
+            signed = approvals.in_force(said) if approvals is not None else replace(said, approvals={})
+            self._in_force = (state, signed)
+        return self._in_force[1]
 
     def _take(self, file: Path) -> None:
         try:
-            self._site = read_rules_file(file)
+            self._file_says = read_rules_file(file)
         except RulesFileError as error:
             log().error("rules file refused, the last good one stays", count=len(error.problems))
         else:
-            log().info("rules file read again", count=len(self._site.approvals))
+            log().info("rules file read again", count=len(self._file_says.approvals))
 
 
 def _stamp(file: Path | None) -> tuple[int, int] | None:

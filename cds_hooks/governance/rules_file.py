@@ -48,6 +48,17 @@ def read_rules_file(path: Path, versions: Mapping[str, RuleVersion] | None = Non
     )
 
 
+def refuse_unfit(approvals: Sequence[Approval]) -> None:
+    """Nothing where all of them can be given.
+
+    Raises:
+        RulesFileError: A rule is not there or in another version, or needs a note.
+    """
+    versions = all_rule_versions()
+    if found := [fault for approval in approvals if (fault := _fault(approval, versions))]:
+        raise RulesFileError(Path("approval"), *found)
+
+
 def write_approval(path: Path, approval: Approval) -> None:
     """Adds one approval; see `write_approvals`."""
     write_approvals(path, [approval])

@@ -12,14 +12,16 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from cds_hooks.settings import ModelState
-from cds_hooks.trusted_models import AbsentModel, is_in_shadow, why_withheld
+from cds_hooks.trusted_models import AbsentModel, is_in_shadow
 from fhir.mapping.features.feature import FeatureVector
 from models_onnx.artifact.manifest import Manifest
 from models_onnx.serving.eligibility import OUT_OF_RANGE, NotScored, may_be_scored, not_scored, twin_may_take_over
 from models_onnx.serving.runtime import Model, Prediction
 
 Predict: TypeAlias = Callable[[Model, NDArray[np.float64]], Awaitable[Prediction]]
+
+WhyWithheld: TypeAlias = Callable[[Model], str | None]
+"""Says why a model shows no cards at a site; None where it does."""
 
 _Waiting = list[tuple[NDArray[np.float64], asyncio.Future[Prediction]]]
 
@@ -112,19 +114,19 @@ class ModelEstimate:
 
 
 async def estimate(
-    predict: Predict, vector: FeatureVector, model: Model, twin: Model, lowest_state: ModelState
+    predict: Predict, vector: FeatureVector, model: Model, twin: Model, why_withheld: WhyWithheld
 ) -> ModelEstimate:
     """The model's estimate; the twin's where the model is refused for what is missing and the twin is not.
 
     Where neither may be shown, `refused` is the model's own reason. `vector` has the model's features, the twin's among
-    them. A model below `lowest_state` shows no cards at this site.
+    them. `why_withheld` says why a model shows no cards at this site.
     """
-    own = await _by(predict, vector, model, lowest_state)
+    own = await _by(predict, vector, model, why_withheld)
     if not twin_may_take_over(model.manifest, own.refused):
         return own
     if isinstance(twin, AbsentModel):
         return _without_twin(own)
-    other = await _by(predict, vector.only(twin.features), twin, lowest_state)
+    other = await _by(predict, vector.only(twin.features), twin, why_withheld)
     return own if other.refused is not None else other
 
 
@@ -145,11 +147,11 @@ def _out_of_all_range(model: Model, vector: FeatureVector) -> NotScored | None:
     return NotScored(OUT_OF_RANGE, text, tuple(gap.feature.name for gap in strange))
 
 
-async def _by(predict: Predict, vector: FeatureVector, model: Model, lowest_state: ModelState) -> ModelEstimate:
+async def _by(predict: Predict, vector: FeatureVector, model: Model, why_withheld: WhyWithheld) -> ModelEstimate:
     prediction = await predict(model, vector.values)
     refused = None if may_be_scored(model.manifest, prediction) else not_scored(model.manifest, vector.values)
     if refused is None:
         refused = _out_of_all_range(model, vector)
-    if refused is None and (held := why_withheld(model, lowest_state)) is not None:
+    if refused is None and (held := why_withheld(model)) is not None:
         refused = NotScored(NOT_RELEASED, held)
     return ModelEstimate(model, prediction, vector, refused)

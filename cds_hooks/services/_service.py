@@ -14,7 +14,6 @@ from cds_hooks.prefetch import NO_PREFETCH, TOKENS_OF_3, Needs, PrefetchState, T
 from cds_hooks.protocol.hooks import LIBRARY, DeclaredHook, Hook, WrongDeclaration
 from cds_hooks.protocol.request import CDSRequest
 from cds_hooks.services._model import Predict
-from cds_hooks.settings import ModelState
 from cds_hooks.trusted_models import AbsentModel
 from fhir.mapping.features.feature import FeatureVector
 from fhir.record.record import PatientRecord
@@ -61,8 +60,8 @@ class ServiceInput:
     public_url: str
     decision_id: str
     predict: Predict
-    model_state: ModelState
-    """The lowest release state in which a model shows cards at this site."""
+    why_withheld: Callable[[Model], str | None]
+    """Says why a model shows no cards at this site; None where it does."""
     kfre_region: str = "north_america"
     """The calibration of the kidney failure risk equation that this site uses."""
     referral_risk: float = 0.03

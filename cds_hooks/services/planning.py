@@ -75,7 +75,7 @@ async def decide(call: ServiceInput) -> Advice:
     vector = without_stays(record, map_features(record, FEATURES))
     diagnoses = _diagnoses_beside(record)
     record.release()
-    found = await estimate(call.predict, vector, MODEL, TWIN, call.model_state)
+    found = await estimate(call.predict, vector, MODEL, TWIN, call.why_withheld)
     advice = Advice(features=vector, models=(found.reference,))
     if found.is_recorded:
         advice.scores = found.scores

@@ -43,7 +43,7 @@ async def decide(call: ServiceInput) -> Advice:
     outside = reason_not_to_advise(record, MODEL.manifest.id, at_home=False) or _outside_population(call)
     if outside is not None:
         return outside
-    found = await estimate(call.predict, map_features(record, FEATURES), MODEL, TWIN, call.model_state)
+    found = await estimate(call.predict, map_features(record, FEATURES), MODEL, TWIN, call.why_withheld)
     advice = Advice(features=found.vector, models=(found.reference,))
     if found.is_recorded:
         advice.scores = found.scores

@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Callable
-from datetime import date
 from typing import Any
 
 import msgspec
@@ -94,13 +93,16 @@ def _run(gate: Gate, subject: Subject, evidence: Evidence) -> GateResult:
     status: Status = "failed" if verdict.faults else "passed"
     why = "; ".join(verdict.faults) if verdict.faults else verdict.said
     result = _result(gate, status, why, verdict.faults, verdict.figures, verdict.rows)
-    return _with_waiver(result, subject, evidence.as_of)
+    return _with_waiver(result, subject, evidence)
 
 
-def _with_waiver(result: GateResult, subject: Subject, as_of: date) -> GateResult:
-    waiver = waived(result, subject.product.get("waivers", []), as_of) if result.status == "failed" else None
+def _with_waiver(result: GateResult, subject: Subject, evidence: Evidence) -> GateResult:
+    waivers = subject.product.get("waivers", [])
+    waiver = waived(result, waivers, evidence.as_of) if result.status == "failed" else None
     if waiver is None:
         return result
+    if (fault := evidence.waiver_fault(waiver)) is not None:
+        return msgspec.structs.replace(result, why=f"{result.why}; its waiver does not count: {fault}")
     why = f"Waived until {waiver['expires']} by {waiver['by']}: {waiver['reason']} What it covers: {result.why}"
     return msgspec.structs.replace(result, status="waived", why=why, waiver=waiver)
 

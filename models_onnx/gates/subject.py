@@ -233,6 +233,8 @@ class Evidence:
     paired: Paired | None = None
     installed: Callable[[str], tuple[str, str] | None] | None = None
     """Version and licence of an installed library, for G17."""
+    waiver_fault: Callable[[dict[str, Any]], str | None] = lambda _waiver: None
+    """Why a waiver of the card does not count here, in a sentence; None where it does."""
     absent: dict[str, str] | None = None
     """Why a piece of evidence is not at hand, by its name."""
 

@@ -82,7 +82,7 @@ def test_in_shadow_a_score_is_recorded_and_never_shown(state: str, recorded: boo
 
 
 async def _estimate(model: Model, vector: FeatureVector) -> ModelEstimate:
-    return await estimate(Predictor().predict, vector, model, model, "validated")
+    return await estimate(Predictor().predict, vector, model, model, lambda each: why_withheld(each, "validated"))
 
 
 def test_a_site_trusts_the_keys_of_its_settings_and_who_trains_their_own(

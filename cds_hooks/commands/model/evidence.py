@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from time import thread_time
@@ -12,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cards.compose.model import ModelCardContent, model_card
+from cds_hooks.approvals.statements import waiver_subject
+from cds_hooks.commands.record_access import site_approvals
 from cds_hooks.settings import settings
 from cds_hooks.trusted_models import AbsentModel
 from fhir.mapping.features.catalog import features_named
@@ -76,6 +79,7 @@ def gather(
         active=active,
         paired=table.paired if table else None,
         installed=_installed,
+        waiver_fault=partial(_waiver_fault, subject),
         absent=absent,
     )
 
@@ -88,6 +92,14 @@ def today() -> date:
 def moment() -> str:
     """The instant of the settings' clock, as it stands in a release."""
     return (settings().as_of or datetime.now(UTC)).isoformat(timespec="seconds")
+
+
+def _waiver_fault(subject: Subject, waiver: dict[str, Any]) -> str | None:
+    """Behind a trust file a waiver counts only where two people have signed it."""
+    if settings().trust_file is None:
+        return None
+    words = waiver_subject(subject.id, subject.about.version, waiver)
+    return site_approvals().why_not_approved("waiver", words, today())
 
 
 def _in_use(subject: Subject, keys: Keys) -> Subject | None:

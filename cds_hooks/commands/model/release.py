@@ -8,11 +8,14 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from cds_hooks.approvals.statements import model_subject
 from cds_hooks.commands.model.console import Specs, print_json, problems
+from cds_hooks.commands.record_access import site_approvals
 from cds_hooks.settings import settings
 from cds_hooks.trusted_models import own_keys, signing_key
 from models_onnx.artifact.keys import Signer, local_signer, maintainers, public_file
-from models_onnx.artifact.release_file import reason_cards_withheld
+from models_onnx.artifact.release_file import Release, reason_cards_withheld
+from models_onnx.errors import NotReleased
 from models_onnx.serving.registry import ARTIFACTS, find_version, versions
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The model's id, or id@version, or id@ and its digest.")]
@@ -96,13 +99,28 @@ def state(
         release = read_release(found.folder, own_keys(settings()))
         if to is not None:
             at = (settings().as_of or datetime.now(UTC)).isoformat(timespec="seconds")
-            release = move_release(
-                found.folder, release, to, at, list(zip(by or [], role or [], strict=False)), why, signer()
-            )
+            typed = list(zip(by or [], role or [], strict=False))
+            people = _who_approves(release, typed) if to == "approved" else typed
+            release = move_release(found.folder, release, to, at, people, why, signer())
     reason = reason_cards_withheld(release, settings().model_state)
     typer.echo(f"{release.id} {release.version} is {release.state}; cards: {reason or 'shown'}")
     for step in release.history:
         typer.echo(f"  {step.at} {step.state} by {step.by} ({step.role}){': ' + step.why if step.why else ''}")
+
+
+def _who_approves(release: Release, typed: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Names and roles for a step to approved: behind a trust file of those who have signed the model."""
+    if settings().trust_file is None:
+        typer.echo(
+            "These names were typed; behind a trust file they do not count, and two people sign with their keys: "
+            f"cds-hooks approve model {release.id} (docs/operations/approvals.md).",
+            err=True,
+        )
+        return typed
+    approvals, subject = site_approvals(), model_subject(release)
+    if (missing := approvals.why_not_approved("model", subject, datetime.now(UTC).date())) is not None:
+        raise NotReleased(f"{missing}: cds-hooks approve model {release.id} --key FILE")
+    return [(each.person.name, each.person.role) for each in approvals.signers("model", subject)]
 
 
 def signer() -> Signer:

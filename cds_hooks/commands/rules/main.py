@@ -16,10 +16,11 @@ from rich.table import Table
 
 from cards.rules.engine.governance import NEEDS_NOTE, Approval, RuleVersion, SiteRules, all_rule_versions
 from cards.rules.engine.page import rule_page
-from cds_hooks.commands.record_access import record_url
+from cds_hooks.approvals import PeopleFileError
+from cds_hooks.commands.record_access import record_url, site_rules
 from cds_hooks.commands.rules.check import check, lint
 from cds_hooks.commands.rules.simulate import simulate_folder
-from cds_hooks.governance import RulesFileError, read_rules_file
+from cds_hooks.governance import RulesFileError
 from cds_hooks.governance.rule_counts import RuleCounts, count_rules
 from cds_hooks.governance.rules_file import read_review, write_approvals
 from cds_hooks.settings import settings
@@ -127,10 +128,22 @@ def approve(
 
     Example: cds-hooks rules approve renal-metformin --version 0123456789abcdef --name "A. Person" --role pharmacist
     """
+    if settings().trust_file is not None:
+        typer.echo(
+            "Behind a trust file typed names do not count. Two people sign with their keys: cds-hooks approve rule, or "
+            "cds-hooks approve rules FILE for a reviewed list (docs/operations/approvals.md).",
+            err=True,
+        )
+        raise typer.Exit(1)
     path = file or settings().rules_file
     if path is None:
         typer.echo("Give the site's rules file with --file or CDS_RULES_FILE.", err=True)
         raise typer.Exit(2)
+    typer.echo(
+        "Development profile: this name was typed, and behind a trust file it does not count; there two people sign "
+        "with their keys (cds-hooks approve rule, docs/operations/approvals.md).",
+        err=True,
+    )
     on = datetime.now(UTC).date()
     if all_reviewed is not None:
         with _said_in_a_sentence():
@@ -214,15 +227,14 @@ def _version(rule: str) -> RuleVersion:
 
 
 def _site(file: Path | None) -> SiteRules:
-    path = file or settings().rules_file
-    return read_rules_file(path) if path is not None else SiteRules()
+    return site_rules(file)
 
 
 @contextmanager
 def _said_in_a_sentence() -> Iterator[None]:
     try:
         yield
-    except (RulesFileError, RecordUnavailable) as error:
+    except (RulesFileError, RecordUnavailable, PeopleFileError) as error:
         typer.echo(f"{str(error)[0].upper()}{str(error)[1:]}.", err=True)
         raise typer.Exit(1) from error
 

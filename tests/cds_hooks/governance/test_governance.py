@@ -117,7 +117,7 @@ def test_a_changed_file_counts_without_a_restart_and_a_broken_one_changes_nothin
     now = 0.0
     rules = tmp_path / "rules.toml"
     rules.write_text("version = 1\n")
-    governance = Governance(rules, needs_approval=True, clock=lambda: now)
+    governance = Governance(rules, needs_approval=False, clock=lambda: now)
     approval = Approval(RULE, all_rule_versions()[RULE].digest, "A. Person", "pharmacist", date(2026, 11, 20))
     write_approval(rules, approval)
     assert not governance.site.approvals

@@ -6,6 +6,8 @@ from cards.rules.engine.governance import all_rule_versions
 from cds_hooks.governance import Governance, read_rules_file
 from tests.program import run_program
 
+RULE = "renal-metformin"
+
 
 def test_a_reviewed_list_is_approved_in_one_act_and_a_wrong_line_changes_nothing(tmp_path: Path) -> None:
     rules, reviewed = tmp_path / "rules.toml", tmp_path / "reviewed.txt"
@@ -19,11 +21,24 @@ def test_a_reviewed_list_is_approved_in_one_act_and_a_wrong_line_changes_nothing
     assert run_program(*act, "--file", str(rules)).returncode == 0
     assert rules.stat().st_mode & 0o777 == 0o600
     assert len(read_rules_file(rules).approvals) == len(all_rule_versions())
-    assert Governance(rules, needs_approval=True).approval_counts() == {
-        "approved": len(all_rule_versions()),
-        "not_approved": 0,
-    }
     assert run_program("rules", "to-review", "--file", str(rules)).stdout == ""
+
+
+def test_behind_a_trust_file_a_typed_name_approves_nothing_and_can_no_longer_be_typed(tmp_path: Path) -> None:
+    rules, here = tmp_path / "rules.toml", {"CDS_TRUST_FILE": str(tmp_path / "trust.toml")}
+    version = all_rule_versions()[RULE].digest
+    act = ("rules", "approve", RULE, "--version", version, "--name", "A", "--role", "pharmacist", "--file", str(rules))
+    typed = run_program(*act)
+    assert typed.returncode == 0
+    assert "behind a trust file it does not count" in typed.stderr
+    assert Governance(rules, needs_approval=True).approval_counts() == {
+        "approved": 0,
+        "not_approved": len(all_rule_versions()),
+    }
+    refused = run_program(*act, environment=here)
+    assert refused.returncode == 1
+    assert "cds-hooks approve rule" in refused.stderr
+    assert RULE in run_program("rules", "to-review", "--file", str(rules), environment=here).stdout
 
 
 def test_where_no_approval_is_needed_nothing_is_counted() -> None:

@@ -35,7 +35,7 @@ async def _decided(sample: Sample) -> Advice:
             public_url="https://cds.example",
             decision_id="decision",
             predict=Predictor().predict,
-            model_state="validated",
+            why_withheld=lambda _model: None,
         )
     )
 

@@ -1,0 +1,228 @@
+"""The approvals of a site, read from the record and verified: who has signed what, and what does not count and why."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import select
+
+from cards.rules.engine.governance import Approval, SiteRules, all_rule_versions
+from cds_hooks.approvals.people import People, Person, read_people
+from cds_hooks.approvals.statements import (
+    ApprovalRefused,
+    Kind,
+    Statement,
+    Subject,
+    ended,
+    key_of_subject,
+    read_detail,
+    rule_subject,
+    sign_statement,
+    verified_statement,
+    words_of,
+)
+from cds_hooks.storage.database import parse_url
+from cds_hooks.storage.entries import NO_ENTRY_BEFORE, add_event, event_hash
+from cds_hooks.storage.opening import upgrade_schema
+from cds_hooks.storage.queries import read_rows
+from cds_hooks.storage.tables import events
+from models_onnx.artifact.keys import Signer
+
+EVENT: Final = "approval"
+NEEDED: Final = 2
+"""How many people sign."""
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """One verified approval in the record, and whose it is."""
+
+    statement: Statement
+    person: Person
+    entry: int
+    """Its number among the events of the record."""
+
+
+@dataclass
+class _Read:
+    """What was read of the record so far, judged by the people of one moment."""
+
+    people: People
+    sequence: int = 0
+    position: int = 0
+    hash: bytes = NO_ENTRY_BEFORE
+    signed: defaultdict[bytes, list[Signed]] = field(default_factory=lambda: defaultdict(list))
+    refused: list[str] = field(default_factory=list)
+
+    def take(self, row: Mapping[Any, Any]) -> None:
+        """One event more; one that is no approval only moves the chain on."""
+        position, previous, digest = self.position, self.hash, bytes(row["hash"])
+        self.sequence, self.position, self.hash = row["sequence"], row["position"], digest
+        if row["kind"] != EVENT:
+            return
+        try:
+            if row["position"] != position + 1 or bytes(row["previous"]) != previous:
+                raise ApprovalRefused("it does not follow the entry before it")
+            if event_hash(previous, row["position"], row) != digest:
+                raise ApprovalRefused("it was changed after it was written")
+            found = self._verified(row["position"], row["detail"])
+        except ApprovalRefused as fault:
+            self.refused.append(f"entry {row['position']} of the record does not count: {fault}")
+            return
+        self.signed[key_of_subject(found.statement.kind, found.statement.subject)].append(found)
+
+    def _verified(self, entry: int, detail: str) -> Signed:
+        key, statement, signature = read_detail(detail)
+        person = self.people.of_key(key)
+        if person is None:
+            raise ApprovalRefused(f"its key {key} is of nobody in {self.people.file or 'a file of people'}")
+        return Signed(verified_statement(statement, signature, person.key), person, entry)
+
+
+class ApprovalBook:
+    """The approvals of one record; `read` takes what is new, from any thread.
+
+    Nothing counts that is not signed by a person of the file, and nothing counts where there is no such file.
+    """
+
+    def __init__(self, url: str, people_file: Path | None) -> None:
+        """PeopleFileError where there is a file and it cannot be used."""
+        self._url = url
+        self._file = people_file
+        self._stamp: tuple[int, int] | None = None
+        self._found = _Read(People())
+        self._found = self._beginning() or self._found
+
+    def _beginning(self) -> _Read | None:
+        """An empty reading with the people of the file, where these are others than before."""
+        if self._file is None:
+            return None
+        found = self._file.stat() if self._file.exists() else None
+        stamp = (found.st_mtime_ns, found.st_size) if found is not None else None
+        if stamp is not None and stamp == self._stamp:
+            return None
+        people = read_people(self._file)
+        self._stamp = stamp
+        return _Read(people)
+
+    @property
+    def people(self) -> People:
+        """Whose keys count."""
+        return self._found.people
+
+    @property
+    def asks_people(self) -> bool:
+        """Whether the site says who may approve."""
+        return self._file is not None
+
+    @property
+    def refused(self) -> list[str]:
+        """What does not count, a sentence for each."""
+        return self._found.refused
+
+    @property
+    def state(self) -> tuple[int, int]:
+        """Changes with everything that was read."""
+        return id(self._found), self._found.sequence
+
+    def read(self) -> None:
+        """Takes the events that are new; all again where the people changed.
+
+        Raises:
+            RecordUnavailable: The record cannot be read.
+            PeopleFileError: The file of people was changed and cannot be used; what was read before stays.
+        """
+        found = self._beginning() or self._found
+        query = select(events).order_by(events.c.sequence).limit(500)
+        while rows := read_rows(self._url, query.where(events.c.sequence > found.sequence)):
+            for row in rows:
+                found.take(row._mapping)
+        self._found = found
+
+    def signers(self, kind: Kind, subject: Subject) -> list[Signed]:
+        """The first approval of each person who has signed exactly this, in the order of the record."""
+        found: list[Signed] = []
+        for each in self._found.signed.get(key_of_subject(kind, subject), ()):
+            if not any(each.person.is_same_as(one.person.name) for one in found):
+                found.append(each)
+        return found
+
+    def why_not_approved(self, kind: Kind, subject: Subject, today: date) -> str | None:
+        """Why this does not count as approved by two people, in a sentence; None where it does."""
+        if kind == "waiver" and ended(subject, today):
+            return f"the {words_of(kind, subject)} is not in force on {today}"
+        found = self.signers(kind, subject)
+        if len(found) < NEEDED:
+            by = f"by {found[0].person.name} alone" if found else "by nobody"
+            return f"{words_of(kind, subject)} is signed {by}; two people sign it (docs/operations/approvals.md)"
+        if kind == "waiver" and all(each.person.is_named_in(str(subject.get("by"))) for each in found[1:]):
+            return f"the second signature of the {words_of(kind, subject)} is its author's; another person gives it"
+        if kind == "model" and len({each.person.role.casefold() for each in found}) < NEEDED:
+            return f"those who signed {words_of(kind, subject)} have one role; two roles are needed"
+        return None
+
+    def approve(self, kind: Kind, subject: Subject, signer: Signer, note: str = "") -> list[Signed]:
+        """Signs, records and verifies one approval; all that count for the subject now.
+
+        Raises:
+            ApprovalRefused: The key is nobody's, the person has signed this before, is the author of the waiver whose
+                second signature this would be, or the waiver is not in force.
+            RecordUnavailable: The record cannot be written.
+        """
+        upgrade_schema(parse_url(self._url))
+        self.read()
+        person = self.people.of_key(signer.public.id)
+        if person is None:
+            file = self.people.file or "the file of people, which CDS_PEOPLE_FILE names"
+            raise ApprovalRefused(f"the key {signer.public.id} is of nobody in {file}")
+        now = datetime.now(UTC)
+        self._refuse_signature(kind, subject, person, now.date())
+        statement = Statement(
+            kind=kind,
+            subject=dict(subject),
+            by=person.name,
+            role=person.role,
+            at=now.isoformat(timespec="seconds"),
+            note=note,
+        )
+        add_event(self._url, EVENT, person.name, sign_statement(statement, signer))
+        self.read()
+        return self.signers(kind, subject)
+
+    def _refuse_signature(self, kind: Kind, subject: Subject, person: Person, today: date) -> None:
+        words = words_of(kind, subject)
+        if kind == "waiver" and ended(subject, today):
+            raise ApprovalRefused(f"the {words} is not in force on {today}; write a new one")
+        before = self.signers(kind, subject)
+        if any(person.is_same_as(each.person.name) for each in before):
+            raise ApprovalRefused(f"{person.name} has signed {words} already; the second key is another person's")
+        if before and kind == "waiver" and person.is_named_in(str(subject.get("by"))):
+            raise ApprovalRefused(f"{person.name} is the author of the {words}; the second key is another person's")
+
+    def in_force(self, site: SiteRules) -> SiteRules:
+        """What the site says, with the approvals of two people instead of those that were typed into its file."""
+        found = {}
+        for rule, version in all_rule_versions().items():
+            signed = self.signers("rule", rule_subject(rule, version.digest))
+            if len(signed) >= NEEDED:
+                found[rule] = _approval(rule, version.digest, signed[:NEEDED])
+        return SiteRules(found, site.switches, site.quiet_days)
+
+    def everything(self) -> list[list[Signed]]:
+        """All verified approvals, those of one subject together, the oldest subject first."""
+        return [list(each) for each in self._found.signed.values()]
+
+
+def _approval(rule: str, digest: str, signed: list[Signed]) -> Approval:
+    statements = [each.statement for each in signed]
+    return Approval(
+        rule,
+        digest,
+        " and ".join(each.person.name for each in signed),
+        " and ".join(each.person.role for each in signed),
+        datetime.fromisoformat(statements[-1].at).date(),
+        "; ".join(each.note for each in statements if each.note),
+    )

@@ -1,0 +1,122 @@
+"""The file of people who may approve, which the site keeps: name, role and public key (docs/operations/approvals.md).
+
+    version = 1
+
+    [[person]]
+    name = "A. Person"
+    role = "pharmacist"
+    public_key = "base64 of the 32 bytes of an Ed25519 key"
+
+A person who changes to another key has two entries under one name, and stays one person.
+"""
+
+import base64
+import binascii
+import json
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from models_onnx.artifact.keys import PublicKey, public_key
+from models_onnx.errors import SignatureRefused
+
+_HEAD: Final = "# Who may approve at this site (docs/operations/approvals.md).\nversion = 1\n"
+_MEMBERS: Final = frozenset({"name", "role", "public_key"})
+
+
+class PeopleFileError(Exception):
+    """The file of people cannot be used; one sentence with the place."""
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody who may approve, with one of their keys."""
+
+    name: str
+    role: str
+    key: PublicKey
+
+    def is_same_as(self, name: str) -> bool:
+        """Whether this is the person of that name; case and spaces do not tell people apart."""
+        return _folded(self.name) == _folded(name)
+
+    def is_named_in(self, text: str) -> bool:
+        """Whether the text names this person."""
+        return _folded(self.name) in _folded(text)
+
+
+@dataclass(frozen=True, slots=True)
+class People:
+    """The people of a file by the ids of their keys."""
+
+    by_key: Mapping[str, Person] = field(default_factory=dict)
+    file: str = ""
+
+    def of_key(self, key: str) -> Person | None:
+        """Whose key this is; None where it is nobody's."""
+        return self.by_key.get(key)
+
+
+def read_people(file: Path) -> People:
+    """The people of the file.
+
+    Raises:
+        PeopleFileError: The file cannot be read, a member is missing, a key is none or is there twice.
+    """
+    try:
+        document = tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise PeopleFileError(f"the file of people {file} cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise PeopleFileError(f"the file of people {file} is no TOML: {error}") from error
+    rows = document.get("person", [])
+    if document.get("version") != 1 or set(document) - {"version", "person"} or not isinstance(rows, list):
+        raise PeopleFileError(f"{file}: it has version = 1 and [[person]] entries, and nothing else")
+    found: dict[str, Person] = {}
+    for number, row in enumerate(rows, 1):
+        person = _person(row, f"{file}: person {number}")
+        if person.key.id in found:
+            raise PeopleFileError(f"{file}: person {number} has the key of {found[person.key.id].name}")
+        found[person.key.id] = person
+    return People(found, str(file))
+
+
+def add_person(file: Path, person: Person) -> None:
+    """Adds an entry at the end of the file, which is made if need be, for its owner only.
+
+    Raises:
+        PeopleFileError: The file that is there cannot be used, or has this key already.
+        OSError: It cannot be written.
+    """
+    if file.exists() and (known := read_people(file).of_key(person.key.id)) is not None:
+        raise PeopleFileError(f"{file}: the key {person.key.id} is that of {known.name} already")
+    new = not file.exists()
+    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "a", encoding="utf-8") as opened:
+        opened.write((_HEAD if new else "") + entry_of(person))
+
+
+def entry_of(person: Person) -> str:
+    """The entry of a person as it stands in the file."""
+    raw = base64.b64encode(person.key.raw).decode()
+    members = {"name": person.name, "role": person.role, "public_key": raw}
+    lines = "\n".join(f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in members.items())
+    return f"\n[[person]]\n{lines}\n"
+
+
+def _person(row: Any, place: str) -> Person:
+    if not isinstance(row, dict) or set(row) != _MEMBERS:
+        raise PeopleFileError(f"{place} has the members name, role and public_key, and no others")
+    if any(not isinstance(value, str) or not value.strip() for value in row.values()):
+        raise PeopleFileError(f"{place}: name, role and public_key are texts that are not empty")
+    try:
+        key = public_key(base64.b64decode(row["public_key"], validate=True), row["name"])
+    except (binascii.Error, ValueError, SignatureRefused) as error:
+        raise PeopleFileError(f"{place}: public_key is not base64 of the 32 bytes of an Ed25519 key") from error
+    return Person(row["name"].strip(), row["role"].strip(), key)
+
+
+def _folded(text: str) -> str:
+    return " ".join(text.split()).casefold()

@@ -1,0 +1,242 @@
+"""`cds-hooks approve`: people sign rules, models and waivers with their own keys; the record keeps what they signed."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import orjson
+import typer
+
+from cards.rules.engine.governance import Approval
+from cds_hooks.approvals import ApprovalBook, ApprovalRefused, PeopleFileError, Person, Signed
+from cds_hooks.approvals.book import NEEDED
+from cds_hooks.approvals.people import add_person, entry_of
+from cds_hooks.approvals.statements import Kind, Subject, model_subject, rule_subject, waiver_subject, words_of
+from cds_hooks.commands.record_access import record_url, site_approvals
+from cds_hooks.governance.rules_file import RulesFileError, read_review, refuse_unfit
+from cds_hooks.settings import settings
+from cds_hooks.storage.decision import RecordUnavailable
+from cds_hooks.trusted_models import own_keys
+from models_onnx.artifact.keys import local_signer, read_signer
+from models_onnx.artifact.release_file import read_release
+from models_onnx.errors import ModelError, NotReleased
+from models_onnx.serving.registry import ARTIFACTS, Version, find_version
+
+app = typer.Typer(no_args_is_help=True, help="Sign rules, models and waivers with the keys of two people.")
+
+Key = Annotated[Path, typer.Option("--key", help="Private key of the person who signs (PEM).")]
+Note = Annotated[str, typer.Option(help="What was checked; needed where a rule still needs a label check.")]
+PeopleOption = Annotated[
+    Path | None, typer.Option("--people", metavar="FILE", help="The file of people; else CDS_PEOPLE_FILE.")
+]
+Database = Annotated[
+    str | None, typer.Option("--database", metavar="URL", help="SQLAlchemy URL of the record; else CDS_DATABASE_URL.")
+]
+Folder = Annotated[Path, typer.Option("--folder", help="Folder of artifacts; each model has its own in it.")]
+ModelName = Annotated[str, typer.Argument(metavar="NAME", help="The model's id, or id@version.")]
+
+
+@app.command()
+def key(
+    out: Annotated[Path, typer.Option(help="New file of the private key; only you can read it.")],
+    name: Annotated[str, typer.Option(help="Whose key it is.")],
+    role: Annotated[str, typer.Option(help="As what they approve: pharmacist, physician …")],
+    people: PeopleOption = None,
+) -> None:
+    """Make a person's key, and add the person to the file of people, or print the entry for it.
+
+    Example: cds-hooks approve key --out ann.pem --name "Ann Lee" --role pharmacist --people people.toml
+    """
+    with _said_in_a_sentence():
+        signer, made = local_signer(out, name)
+        if not made:
+            raise ApprovalRefused(f"{out} is there already; nothing was changed")
+        person = Person(name.strip(), role.strip(), signer.public)
+        if people is not None:
+            add_person(people, person)
+    typer.echo(f"Private key: {out}, key id {signer.public.id}. {name} keeps it and gives it to nobody.")
+    typer.echo(f"{people} names {name} ({role})." if people else entry_of(person).strip())
+
+
+@app.command()
+def rule(
+    rule: Annotated[str, typer.Argument(metavar="RULE", help="Its id.")],
+    version: Annotated[str, typer.Option(help="The version that was read, as `rules show` prints it.")],
+    key: Key,
+    note: Note = "",
+    people: PeopleOption = None,
+    database: Database = None,
+) -> None:
+    """Sign a version of a medication rule. With the second person's signature it speaks behind a trust file.
+
+    Example: cds-hooks approve rule renal-metformin --version 0123456789abcdef --key ann.pem
+    """
+    _sign_rules([(rule, version, note)], key, people, database)
+
+
+@app.command()
+def rules(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A reviewed list, as `rules to-review` prints it.")],
+    key: Key,
+    people: PeopleOption = None,
+    database: Database = None,
+) -> None:
+    """Sign every version of a reviewed list; a list that is wrong in one line signs nothing.
+
+    Example: cds-hooks approve rules reviewed.txt --key ann.pem
+    """
+    with _said_in_a_sentence():
+        listed = read_review(file, "-", "-", datetime.now(UTC).date())
+    _sign_rules([(each.rule, each.digest, each.note) for each in listed], key, people, database)
+
+
+def _sign_rules(found: Sequence[tuple[str, str, str]], key: Path, people: Path | None, database: str | None) -> None:
+    today = datetime.now(UTC).date()
+    with _said_in_a_sentence():
+        refuse_unfit([Approval(name, digest, "-", "-", today, note) for name, digest, note in found])
+    wanted: list[tuple[Kind, Subject, str]] = [
+        ("rule", rule_subject(name, digest), note) for name, digest, note in found
+    ]
+    _sign(wanted, key, people, database)
+
+
+@app.command()
+def model(
+    name: ModelName,
+    key: Key,
+    note: Note = "",
+    folder: Folder = ARTIFACTS,
+    people: PeopleOption = None,
+    database: Database = None,
+) -> None:
+    """Sign a model as it was released, with its gate report. It takes two people in two roles.
+
+    Example: cds-hooks approve model mortality_5y --key ann.pem
+    """
+    with _said_in_a_sentence():
+        found = find_version(name, folder)
+        release = read_release(found.folder, own_keys(settings()))
+        if release.gates is None or release.gates.red:
+            red = ", ".join(release.gates.red) if release.gates is not None else "no gate report"
+            raise NotReleased(f"{release.id} {release.version} cannot be approved: {red} not green")
+    _sign([("model", model_subject(release), note)], key, people, database)
+
+
+@app.command()
+def waiver(
+    name: ModelName,
+    key: Key,
+    gate: Annotated[str, typer.Option(help="The gate whose waiver is signed.")] = "G9",
+    note: Note = "",
+    folder: Folder = ARTIFACTS,
+    people: PeopleOption = None,
+    database: Database = None,
+) -> None:
+    """Sign the waivers of a gate on a model's card, text and end. The second key is not the author's.
+
+    Example: cds-hooks approve waiver mortality_5y --gate G9 --key ann.pem
+    """
+    with _said_in_a_sentence():
+        found = find_version(name, folder)
+        subjects = [each for each in _waivers(found) if each["gate"] == gate]
+        if not subjects:
+            raise ApprovalRefused(f"the card of {found.id} {found.version} has no waiver of {gate}")
+    _sign([("waiver", each, note) for each in subjects], key, people, database)
+
+
+def _waivers(found: Version) -> list[Subject]:
+    from models_onnx.gates.subject import read_subject
+
+    subject = read_subject(found.folder, own_keys(settings()))
+    return [waiver_subject(subject.id, subject.about.version, each) for each in subject.product.get("waivers", [])]
+
+
+def _sign(wanted: Sequence[tuple[Kind, Subject, str]], key: Path, people: Path | None, database: str | None) -> None:
+    with _said_in_a_sentence():
+        url = record_url(database)
+        book = ApprovalBook(url, people or settings().people_file)
+        signer = read_signer(key, "approval")
+        today = datetime.now(UTC).date()
+        for kind, subject, note in wanted:
+            signed = book.approve(kind, subject, signer, note)
+            by = " and ".join(f"{each.person.name} ({each.person.role})" for each in signed)
+            still = book.why_not_approved(kind, subject, today)
+            if len(wanted) == 1:
+                typer.echo(f"{_capital(words_of(kind, subject))}: signed by {by}.")
+                typer.echo(f"It is approved: {_next(kind, subject)}" if still is None else f"{_capital(still)}.")
+        if len(wanted) > 1:
+            more = f"{NEEDED} people" if still is None else f"{signed[0].person.name} alone"
+            typer.echo(f"Signed: {len(wanted)} {wanted[0][0]}s, now signed by {more}.")
+
+
+def _next(kind: Kind, subject: Subject) -> str:
+    if kind == "rule":
+        return "a server has it within two seconds."
+    if kind == "model":
+        return f"cds-hooks model state {subject['model']} --to approved writes it into the release."
+    return f"until {subject['expires']}."
+
+
+@app.command("list")
+def list_(
+    people: PeopleOption = None,
+    database: Database = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """List what was signed by whom, and what is still missing; each signature is verified.
+
+    Exit code 1 where an entry does not count, because it was changed or its key is of nobody in the file.
+
+    Example: cds-hooks approve list --people people.toml
+    """
+    with _said_in_a_sentence():
+        book = site_approvals(database, people)
+    rows = [_row(book, signed) for signed in book.everything()]
+    if as_json:
+        typer.echo(orjson.dumps({"approvals": rows, "refused": book.refused}, option=orjson.OPT_INDENT_2))
+    else:
+        for row in rows:
+            by = "; ".join(f"{one['by']} ({one['role']}), {one['at']}, entry {one['entry']}" for one in row["signed"])
+            state = "approved" if row["missing"] is None else f"not approved: {row['missing']}"
+            typer.echo(f"{_capital(row['what'])}: {state}.\n  Signed by {by}.")
+        for sentence in book.refused:
+            typer.echo(f"{_capital(sentence)}.", err=True)
+        if not rows and not book.refused:
+            typer.echo("Nothing was signed yet.")
+    raise typer.Exit(1 if book.refused else 0)
+
+
+def _row(book: ApprovalBook, signed: list[Signed]) -> dict[str, Any]:
+    kind, subject = signed[0].statement.kind, signed[0].statement.subject
+    return {
+        "kind": kind,
+        "what": words_of(kind, subject),
+        "subject": subject,
+        "missing": book.why_not_approved(kind, subject, datetime.now(UTC).date()),
+        "signed": [
+            {
+                "by": each.person.name,
+                "role": each.person.role,
+                "key": each.person.key.id,
+                "at": each.statement.at,
+                "note": each.statement.note,
+                "entry": each.entry,
+            }
+            for each in signed
+        ],
+    }
+
+
+def _capital(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}"
+
+
+@contextmanager
+def _said_in_a_sentence() -> Iterator[None]:
+    try:
+        yield
+    except (ApprovalRefused, PeopleFileError, RulesFileError, RecordUnavailable, ModelError, OSError) as error:
+        typer.echo(f"{_capital(str(error))}.", err=True)
+        raise typer.Exit(1) from error

@@ -1,0 +1,1 @@
+"""Approvals by the keys of two people."""
