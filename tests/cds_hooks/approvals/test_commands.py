@@ -44,8 +44,7 @@ def shell(tmp_path: Path) -> Shell:
 
 
 def test_the_commands_of_the_page_do_what_it_says(shell: Shell) -> None:
-    blocks = re.findall(r"^```sh\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
-    lines = [line for block in blocks for line in block.splitlines()]
+    lines = re.findall(r"^ {4}((?:cds-hooks|export) .*)", PAGE, re.MULTILINE)
     assert len(lines) >= 14
     for line in lines:
         # the page has the version of the day it was written
@@ -60,7 +59,7 @@ def test_the_commands_of_the_page_do_what_it_says(shell: Shell) -> None:
 
 
 def test_what_is_wrong_is_said_in_a_sentence_and_signs_nothing(shell: Shell) -> None:
-    for line in re.findall(r"^cds-hooks approve key .*", PAGE, re.MULTILINE):
+    for line in re.findall(r"^ {4}(cds-hooks approve key .*)", PAGE, re.MULTILINE):
         shell.run(line)
     shell.environment["CDS_PEOPLE_FILE"] = str(shell.folder / "people.toml")
     version = all_rule_versions()[RULE].digest
