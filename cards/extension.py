@@ -109,12 +109,39 @@ class CardExtension(Struct, frozen=True, omit_defaults=True, kw_only=True):
 NOTHING_SAID: Final = CardExtension()
 
 
+class RestingFinding(Struct, frozen=True, gc=False):
+    """A finding that is still there and was said before: its summary, and between which instants (ISO) it rests.
+
+    `because` is "shown" where nobody answered, else "accepted" or the code of the override.
+    """
+
+    summary: str
+    because: str
+    since: str
+    until: str
+
+
+class WorklistEntry(Struct, frozen=True, gc=False):
+    """A test that would be offered at another moment: its name and LOINC code, and what it is for.
+
+    `because` is "no-visit" or, where the patient was offered a test in the last 90 days, "offered-before".
+    """
+
+    test: str
+    code: str
+    purpose: str
+    because: str
+
+
 class ResponseExtension(Struct, frozen=True, omit_defaults=True, kw_only=True):
     """The extension of a response: the id of the decision on record, and the reason for every card that is not there.
 
-    `timings` are milliseconds by stage, where the request asked for them.
+    `resting` are findings that were said before, `worklist` tests for another moment. `timings` are milliseconds by
+    stage, where the request asked for them.
     """
 
     decision: str
     silence: tuple[Any, ...] = ()
+    resting: tuple[RestingFinding, ...] = ()
+    worklist: tuple[WorklistEntry, ...] = ()
     timings: dict[str, float] | None = None

@@ -19,6 +19,7 @@ from cds_hooks.dialects import DEVELOPMENT, profile_for
 from cds_hooks.edge import EdgeLimits, connections_within
 from cds_hooks.errors import HookError
 from cds_hooks.governance import Governance
+from cds_hooks.governance.claims import claims_between_workers
 from cds_hooks.invoke import ServerComponents
 from cds_hooks.logs import configure_logs, log
 from cds_hooks.metrics import Metrics, MetricsFolder
@@ -40,6 +41,9 @@ from cds_hooks.storage.opening import open_decision_log
 from cds_hooks.storage.site_keys import use_site_keys
 from cds_hooks.storage.user_hash import open_user_names
 
+_READING_SECONDS = 5.0
+"""So long the first call waits for what was shown before; of a larger record the rest is read beside the calls."""
+
 
 def create_app(configured: Settings | None = None) -> ASGIApp:
     """The server as an ASGI app: services found, models loaded, the record open, before the first call is taken."""
@@ -56,6 +60,7 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
         development=_development_client(configured),
     )
     approvals = None if trust.development else ApprovalBook(configured.database_url, configured.people_file)
+    claims = claims_between_workers(configured)
     components = ServerComponents(
         configured,
         open_decision_log(configured.database_url),
@@ -67,6 +72,8 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
             needs_approval=not trust.development,
             approvals=approvals,
             now=_clock_of(configured),
+            rest_days=configured.shown_rest_days,
+            claims=claims,
         ),
         ValidationSessions(),
         ModelApprovals(configured.model_state, approvals, lambda: (configured.as_of or datetime.now(UTC)).date()),
@@ -99,10 +106,13 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
         beside = [asyncio.create_task(counted.keep_writing()), asyncio.create_task(edge.keep_sweeping())]
         beside.append(asyncio.create_task(components.governance.keep_reading(configured.database_url)))
         beside.append(asyncio.create_task(sealing.keep_sealing()))
+        await components.governance.wait_until_read(_READING_SECONDS)
         yield {"services": len(services)}
         for task in beside:
             task.cancel()
         await asyncio.gather(*beside, return_exceptions=True)
+        if claims is not None:
+            await claims.aclose()
         await components.decisions.close()
         await trust.aclose()
 

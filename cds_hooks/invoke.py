@@ -16,7 +16,7 @@ from cards.rules.engine.finding import Silence
 from cds_hooks.approvals import ModelApprovals
 from cds_hooks.dialects import shape_cards
 from cds_hooks.errors import BadRequest, PreconditionFailed, RecordFailed, operation_outcome
-from cds_hooks.governance import Governance
+from cds_hooks.governance import Caller, Governance
 from cds_hooks.metrics import Metrics
 from cds_hooks.prefetch import PrefetchState, inspect_prefetch, with_prefetch_note
 from cds_hooks.prefetch.fetch import FilledPrefetch, PrefetchFetcher
@@ -105,16 +105,19 @@ async def invoke(
     except PreconditionFailed as error:
         await _record_missing_data(error, as_of, decision_id, request, service, client, prefetch, stages, components)
         raise
-    said = components.governance.said_once
-    advice.cards, repeated = said.without_said(client.name, record.patient_id, advice.cards)
-    silences = advice.silences + repeated + _refusals_as_silences(record)
+    said_once = components.governance.said_once
+    caller = Caller(client.name, record.patient_id, service.id, request.hook)
+    chosen = await said_once.choose(caller, advice.cards)
+    advice.cards = chosen.cards
+    silences = advice.silences + chosen.silences + _refusals_as_silences(record)
     stages.end("decide")
 
     timings = stages.milliseconds if request.wants_timings else None
     allowed = components.settings.shows_pages
     cards = advice.cards if allowed else _without_link(advice.cards, service_input.explain_url)
     shaped = shape_cards(with_prefetch_note(cards, prefetch), client.profile)
-    response = encode_response(shaped, decision_id, silences, timings)
+    worklist = advice.worklist + chosen.worklist
+    response = encode_response(shaped, decision_id, silences, timings, chosen.resting, worklist)
     inputs = inputs_of(as_of, advice.features, advice.orders, advice.vaccinations)
     decision = Decision(
         id=decision_id,
@@ -136,6 +139,7 @@ async def invoke(
     stages.end("encode")
 
     await _commit(decision, components)
+    said_once.note_shown(caller, decision_id, advice.cards, as_of.timestamp())
     stages.end("record")
 
     components.metrics.answered(service.id, hook, advice.cards, silences, stages.seconds)

@@ -185,6 +185,13 @@ class Settings(BaseSettings):
         le=0.5,
         description="Share of the reference cohort whose estimates are high enough for a model card (0.10: top 10 %).",
     )
+    shown_rest_days: float = Field(
+        default=14,
+        ge=0,
+        le=90,
+        description="How long a finding at patient-view that was shown and that nobody answered rests, in days from "
+        "its first showing; on its first day it is shown at each opening. 0: always shown (docs/services.md).",
+    )
     model_keys: Path | None = Field(
         default=None,
         description="File of public keys whose signed models are trusted beside the maintainers' "

@@ -12,7 +12,7 @@ from msgspec import structs
 
 from cards.card import OVERRIDE_REASONS, Action, Card, CardError, Coding, Link, Source, Suggestion
 from cards.compose.model import factor_lines, in_100
-from cards.extension import EXTENSION_KEY, CardExtension, Fact, Factor
+from cards.extension import EXTENSION_KEY, CardExtension, Fact, Factor, WorklistEntry
 from cards.text import escape
 from fhir.mapping.features.feature import FeatureValue
 from models_onnx.equations.arithmetic import Contribution
@@ -82,6 +82,14 @@ def missing_card(
     extension = CardExtension(model=equation_reference(equation, output), missing=tuple(lacking))
     detail = "\n\n".join([said.opening, *said.beside, f"{said.closing} {naming.how}"])
     return _card(equation, said, naming, detail, extension)
+
+
+def worklist_entry(card: Card, because: str) -> WorklistEntry:
+    """The test that a `missing_card` offers, for a list of what to order at another moment."""
+    order = card.suggestions[0].actions[0].resource or {}
+    (coding,) = order["code"]["coding"]
+    model = card.own_extension.model or {}
+    return WorklistEntry(coding["display"], coding["code"], model.get("id", ""), because)
 
 
 def extension_of(charted: RecordInputs, result: EquationResult) -> CardExtension:

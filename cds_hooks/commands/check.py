@@ -11,7 +11,14 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
-from cds_hooks.contract.charts import QUICK, PatientChart, UnreadableChart, read_patient_chart, sample_charts
+from cds_hooks.contract.charts import (
+    QUICK,
+    PatientChart,
+    UnreadableChart,
+    of_one_run,
+    read_patient_chart,
+    sample_charts,
+)
 from cds_hooks.contract.connection import Connection
 from cds_hooks.contract.dialects import DIALECTS
 from cds_hooks.contract.document import Subject
@@ -160,7 +167,7 @@ def check_files(
 
 
 def _samples(as_of: datetime, quick: bool) -> tuple[PatientChart, ...]:
-    return sample_charts(as_of, QUICK if quick else ())
+    return of_one_run(sample_charts(as_of, QUICK if quick else ()))
 
 
 def _check_writable(junit: Path | None) -> None:

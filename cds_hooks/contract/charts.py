@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
+from uuid import uuid4
 
 from cds_hooks.contract.document import parse_json
 from cds_hooks.samples import list_samples, load_draft, load_patient
@@ -71,6 +72,31 @@ def sample_charts(as_of: datetime, only: Collection[str] = ()) -> tuple[PatientC
         drafts = tuple(_drafted(order.draft, _resources(load_draft(order.draft, as_of))) for order in sample.orders)
         charts.append(_chart(f"sample {sample.id}", resources, drafts))
     return tuple(charts)
+
+
+def of_one_run(charts: Collection[PatientChart]) -> tuple[PatientChart, ...]:
+    """The same charts, of patients whose ids nobody has seen before.
+
+    A server may remember what it showed of a patient and what was answered, and not show it again.
+    """
+    return tuple(_of_somebody_else(chart, uuid4().hex[:8]) for chart in charts)
+
+
+def _of_somebody_else(chart: PatientChart, mark: str) -> PatientChart:
+    identity = f"{chart.patient_id[:50]}-{mark}"
+    names = {f"Patient/{chart.patient_id}": f"Patient/{identity}"}
+
+    def resource(each: Resource) -> Resource:
+        renamed: Resource = _renamed(each, names)
+        return renamed | {"id": identity} if each is chart.patient else renamed
+
+    patient = resource(chart.patient)
+    resources = tuple(patient if each is chart.patient else resource(each) for each in chart.resources)
+    drafts = tuple(
+        DraftOrder(draft.name, resource(draft.order), tuple(resource(each) for each in draft.beside))
+        for draft in chart.drafts
+    )
+    return PatientChart(chart.name, patient, resources, drafts)
 
 
 def read_patient_chart(path: Path) -> PatientChart:

@@ -1,6 +1,7 @@
-"""What a site decides about the medication rules, and the overrides of its clinicians."""
+"""What a site decides about the medication rules, the overrides of its clinicians, and what was said before."""
 
 from cds_hooks.governance.governance import Governance
+from cds_hooks.governance.patient_finding import Caller
 from cds_hooks.governance.rules_file import RulesFileError, read_rules_file
 
-__all__ = ["Governance", "RulesFileError", "read_rules_file"]
+__all__ = ["Caller", "Governance", "RulesFileError", "read_rules_file"]

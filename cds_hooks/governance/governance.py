@@ -33,8 +33,9 @@ from cards.rules.engine.governance import (
     numeric_values,
 )
 from cds_hooks.approvals import ApprovalBook, PeopleFileError
+from cds_hooks.governance.one_card import Claims
 from cds_hooks.governance.rules_file import RulesFileError, read_rules_file
-from cds_hooks.governance.said_once import SaidOnce
+from cds_hooks.governance.said_once import REST_DAYS, SaidOnce
 from cds_hooks.logs import log
 from cds_hooks.storage.decision import Decision, FeedbackItem, RecordUnavailable
 from cds_hooks.storage.queries import read_rows
@@ -186,17 +187,21 @@ class Governance:
         approvals: ApprovalBook | None = None,
         clock: Callable[[], float] = monotonic,
         now: Callable[[], float] = time,
+        rest_days: float = REST_DAYS,
+        claims: Claims | None = None,
     ) -> None:
         """RulesFileError where there is a file and it cannot be used; later a bad one changes nothing.
 
-        Where approval is needed, only what two people have signed counts, which `approvals` knows.
+        Where approval is needed, only what two people have signed counts, which `approvals` knows. `rest_days` and
+        `claims`: see `SaidOnce`.
         """
         self._file = file
         self._needs_approval = needs_approval
         self._clock = clock
         self._memory = OverrideMemory(now)
-        self.said_once = SaidOnce(now)
-        """What was answered to cards about the patient as a whole."""
+        self.said_once = SaidOnce(now, rest_days, claims)
+        """What was said and answered about patients as a whole."""
+        self._was_read = asyncio.Event()
         self._approvals = approvals
         self._file_says = read_rules_file(file) if file is not None else SiteRules()
         self._in_force: tuple[object, SiteRules] = (None, SiteRules())
@@ -234,20 +239,27 @@ class Governance:
         if item.outcome == "overridden" and reason:
             at = item.received_at / 1e6
             self._memory.remember(decision.client, decision.patient, decision.response, item.card, reason, at)
-        if decision.hook == "patient-view":
-            how = "accepted" if item.outcome == "accepted" else item.override_reason_code or "overridden"
-            at = item.received_at / 1e6
-            self.said_once.remember(decision.client, decision.patient, decision.response, item.card, how, at)
+        how = "accepted" if item.outcome == "accepted" else item.override_reason_code or "overridden"
+        one = decision
+        self.said_once.remember(one.client, one.patient, one.hook, one.response, item.card, how, item.received_at / 1e6)
 
     async def keep_reading(self, url: str) -> None:
-        """Takes what other workers stored, every two seconds until cancelled."""
+        """Takes what is on record, then what other workers store, every two seconds until cancelled."""
         while True:
             with suppress(RecordUnavailable):  # the record says so itself, to every call
                 try:
                     await asyncio.to_thread(self.read_answers, url)
                 except PeopleFileError:
                     log().error("file of people refused, what was approved stays")
+                await asyncio.to_thread(self.said_once.read_shown, url)
+            self._was_read.set()
             await asyncio.sleep(_READ_SECONDS)
+
+    async def wait_until_read(self, seconds: float) -> None:
+        """Returns when the record was read for the first time, at the latest after so many seconds."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._was_read.wait()
 
     def read_answers(self, url: str) -> None:
         """Takes the answers that are on record; RecordUnavailable where they cannot be read."""

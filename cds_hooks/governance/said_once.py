@@ -1,23 +1,33 @@
-"""What a patient's clinicians answered to a card about the patient as a whole: the same finding, no worse, waits.
+"""What was said about a patient as a whole is not said again at each opening of the chart.
 
-It holds for the patient and not for one user, because the fact is the patient's. What became worse speaks again. The
-answers are in the record; they are read at the start and every two seconds, so that all workers know them.
+It holds for the patient and not for one user, because the fact is the patient's, and for one client: another one knows
+other people by the same id. What became worse speaks again. Everything is kept in memory, bounded, and comes from the
+record: it is read at the start and every two seconds, so that all workers know it.
+
+- A card that was answered waits for the period of its answer (`PERIOD_DAYS`).
+- A card that nobody answered is shown at each opening for a day, because several people open a chart at one visit, and
+  then rests until `rest_days` after it was first shown. One with the indicator critical never rests for this reason.
+- A card that only asks for a test is shown to a patient by one service in 90 days, for a day; the others go to the
+  worklist.
+- At discharge one service speaks for a patient in a day, because several estimate who comes back.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from threading import Lock
 from time import time
-from typing import Any, Final
+from typing import Final
 
-import msgspec
 from msgspec import Struct
-from sqlalchemy import select
 
 from cards.card import Card
-from cards.extension import EXTENSION_KEY, NOTHING_SAID, CardExtension
+from cards.compose.equation import worklist_entry
+from cards.extension import CardExtension, RestingFinding, WorklistEntry
 from cards.rules.engine.finding import Silence
-from cds_hooks.storage.queries import read_rows
-from cds_hooks.storage.tables import decisions, feedback
+from cds_hooks.governance.one_card import SHOWN_AGAIN_DAYS, TEST_DAYS, Claims, Turn, Turns, has_turns
+from cds_hooks.governance.patient_finding import FOLLOW_UP, Caller, PatientFinding, patient_finding
+from cds_hooks.governance.said_rows import AnsweredRows, ShownRows, sent_cards
 
 PERIOD_DAYS: Final = {
     "accepted": 90,
@@ -30,140 +40,185 @@ PERIOD_DAYS: Final = {
 """How long a card that was answered so is not shown again; the project's own choice (docs/services.md)."""
 OTHER_DAYS: Final = 30
 """The period of an override without one of the project's reasons."""
-WORSE_SHARE: Final = 0.20
-"""A number that moved so much for the worse speaks again: KDIGO 2024 (2.1.3) says so of the eGFR."""
+DISCHARGE_DAYS: Final = 2
+"""An answer at discharge holds for this discharge; the project's own choice."""
+REST_DAYS: Final = 14
+"""The default of CDS_SHOWN_REST_DAYS; the project's own choice."""
 
 _DAY_SECONDS: Final = 86_400.0
 _LONGEST_DAYS: Final = 365
-_ROWS_AT_ONCE: Final = 500
-_FALLING_IS_WORSE: Final = frozenset({"egfr"})
+_FORGET_SECONDS: Final = 3_600.0
+_MOST: Final = 100_000
+"""So many findings of each kind are remembered; beyond it the oldest are forgotten, and are shown once more."""
 
+_LONGEST_ID: Final = 200
+"""Nothing is remembered of a patient with a longer id; FHIR allows 64 characters."""
 
-class Answer(Struct, frozen=True, gc=False):
-    """One answer: when (epoch seconds), how, and how bad the finding was."""
-
-    at: float
-    how: str
-    band: str
-    number: float | None
-    is_falling: bool
-
-
-class _Extension(Struct, rename={"ours": EXTENSION_KEY}):
-    ours: CardExtension = NOTHING_SAID
-
-
-class _Card(Struct):
-    uuid: str = ""
-    extension: _Extension = msgspec.field(default_factory=_Extension)
-
-
-class _Response(Struct):
-    cards: tuple[_Card, ...] = ()
-
-
-_decoder: Final = msgspec.json.Decoder(_Response)
 _Key = tuple[str, str, str]
 
 
-def finding_of(said: CardExtension) -> tuple[str, str, float | None, bool] | None:
-    """What the card is about, its band, its number and whether less is worse; None for cards of other kinds."""
-    if said.findings or said.vaccines is not None:
-        return None
-    if said.missing and said.probability is None and said.value is None:
-        return f"missing {','.join(said.missing)}", "", None, False
-    if said.model is not None:
-        number = said.probability if said.probability is not None else said.value
-        band = said.band["id"] if said.band else ""
-        model = said.model["id"].removesuffix("_small").removesuffix("_early")
-        return f"{model} {said.output or ''}", band, number if isinstance(number, float | int) else None, False
-    if said.output is None or not said.facts:
-        return None
-    fact = said.facts[0]
-    number = float(fact.value) if isinstance(fact.value, float | int) else None
-    return said.output, "", number, fact.name in _FALLING_IS_WORSE
+@dataclass(slots=True)
+class Chosen:
+    """The cards to show, and what became of the others."""
+
+    cards: list[Card] = field(default_factory=list)
+    silences: list[Silence] = field(default_factory=list)
+    resting: list[RestingFinding] = field(default_factory=list)
+    worklist: list[WorklistEntry] = field(default_factory=list)
+
+
+class _Said(Struct, frozen=True, gc=False):
+    """When a finding was said or answered (epoch seconds), how it was answered, and how bad it was."""
+
+    at: float
+    how: str
+    finding: PatientFinding
 
 
 class SaidOnce:
-    """The answers that still count, by client, patient and finding. Used from any thread."""
+    """What was said and answered and still counts. Used from any thread."""
 
-    def __init__(self, now: Callable[[], float] = time) -> None:
-        """`now` gives epoch seconds: the clock by which calls are answered."""
+    def __init__(
+        self, now: Callable[[], float] = time, rest_days: float = REST_DAYS, claims: Claims | None = None
+    ) -> None:
+        """`now` gives epoch seconds: the clock by which calls are answered. `claims` where there are several workers.
+
+        With 0 `rest_days` a card that nobody answered is shown at each opening.
+        """
         self._now = now
-        self._answers: dict[_Key, Answer] = {}
+        self._rest_days = rest_days
+        self._turns = Turns(now, claims)
+        self._answers: dict[_Key, _Said] = {}
+        self._shown: dict[_Key, _Said] = {}
+        self._answered_rows = AnsweredRows(_LONGEST_DAYS)
+        self._shown_rows = ShownRows(max(TEST_DAYS, rest_days))
         self._writing = Lock()
-        self._newest: int | None = None
+        self._forgot_at = now()
 
-    def remember(self, client: str, patient: str, response: bytes, card: str, how: str, at: float) -> None:
-        """Takes an answer ("accepted" or the code of the override) to a card of this response."""
-        sent = next((one for one in _decoder.decode(response).cards if one.uuid == card), None)
-        found = finding_of(sent.extension.ours) if sent is not None else None
-        if found is None:
-            return
-        about, band, number, is_falling = found
-        with self._writing:
-            known = self._answers.get((client, patient, about))
-            if known is None or known.at <= at:
-                self._answers[client, patient, about] = Answer(at, how, band, number, is_falling)
-
-    def without_said(self, client: str, patient: str, cards: Sequence[Card]) -> tuple[list[Card], list[Silence]]:
-        """The cards to show, and the reason for each that was answered within its period and is no worse."""
-        shown: list[Card] = []
-        silences: list[Silence] = []
+    async def choose(self, caller: Caller, cards: Sequence[Card]) -> Chosen:
+        """The cards to show now; for each of the others the reason, since when it rests, or its worklist entry."""
+        chosen = Chosen()
+        if len(caller.patient) > _LONGEST_ID:
+            chosen.cards.extend(cards)
+            return chosen
         for card in cards:
-            said = card.own_extension
-            found = finding_of(said)
-            answer = self._answers.get((client, patient, found[0])) if found is not None else None
-            days = PERIOD_DAYS.get(answer.how, OTHER_DAYS) if answer is not None else 0
-            if found is None or answer is None or self._is_over(answer, days) or _is_worse(found, answer):
-                shown.append(card)
-                continue
-            subject = said.model["id"] if said.model is not None else str(said.output)
-            text = f"It was answered for this patient ({answer.how}) and is no worse: silent for {days} days after."
-            silences.append(Silence(subject, "said-once", text))
-        return shown, silences
+            finding = patient_finding(card.own_extension, caller.hook)
+            if finding is None:
+                chosen.cards.append(card)
+            elif (rest := self._rest_of(caller, card, finding)) is not None:
+                chosen.resting.append(rest)
+                chosen.silences.append(Silence(finding.subject, "said-once", _rest_words(rest)))
+            elif not has_turns(finding) or (turn := await self._turns.of_another(caller, finding)) is None:
+                chosen.cards.append(card)
+            elif finding.asks:
+                entry = worklist_entry(card, "offered-before")
+                chosen.worklist.append(entry)
+                chosen.silences.append(Silence(finding.subject, "worklist", _worklist_words(entry, turn)))
+            else:
+                text = f"One card for each discharge: {turn.owner or 'another service'} shows it."
+                chosen.silences.append(Silence(finding.subject, "said-once", text))
+        return chosen
+
+    def note_shown(self, caller: Caller, decision_id: str, cards: Sequence[Card], as_of: float) -> None:
+        """Takes what was shown just now and is on record; `as_of` in epoch seconds."""
+        told = [card.own_extension for card in cards]
+        if self._take_shown(caller, told, as_of):
+            self._shown_rows.is_own(decision_id)
+
+    def remember(self, client: str, patient: str, hook: str, response: bytes, card: str, how: str, at: float) -> None:
+        """Takes an answer ("accepted" or the code of the override) to a card of this response."""
+        sent = next((one for one in sent_cards(response) if one.uuid == card), None)
+        finding = patient_finding(sent.said, hook) if sent is not None else None
+        if finding is None or len(patient) > _LONGEST_ID:
+            return
+        key = (client, patient, finding.about)
+        with self._writing:
+            known = self._answers.get(key)
+            if known is None or known.at <= at:
+                _keep(self._answers, key, _Said(at, how, finding))
 
     def read(self, url: str) -> None:
-        """Takes what was stored since the last reading; RecordUnavailable where the record cannot be read."""
-        if self._newest is None:
-            oldest = int((self._now() - _LONGEST_DAYS * _DAY_SECONDS) * 1e6)
-            first = read_rows(url, _first_since(oldest))
-            self._newest = first[0].sequence - 1 if first else 0
-        while rows := read_rows(url, self._query(self._newest)):
-            for row in rows:
-                how = "accepted" if row.outcome == "accepted" else row.override_reason_code or "overridden"
-                self.remember(row.client, row.patient, row.response, row.card, how, row.received_at / 1e6)
-            self._newest = max(row.sequence for row in rows)
-        oldest_second = self._now() - _LONGEST_DAYS * _DAY_SECONDS
+        """Takes what was answered since the last reading; RecordUnavailable where the record cannot be read."""
+        for row in self._answered_rows.read(url, self._now()):
+            how = "accepted" if row.outcome == "accepted" else row.override_reason_code or "overridden"
+            self.remember(row.client, row.patient, row.hook, row.response, row.card, how, row.received_at / 1e6)
+        if self._now() - self._forgot_at >= _FORGET_SECONDS:
+            self._forget()
+
+    def read_shown(self, url: str) -> None:
+        """Takes what others showed since the last reading; RecordUnavailable where the record cannot be read."""
+        for each in self._shown_rows.read(url):
+            caller = Caller(each.client, each.patient, each.service, each.hook)
+            self._take_shown(caller, [card.said for card in each.cards], each.as_of)
+
+    # What rests
+
+    def _rest_of(self, caller: Caller, card: Card, finding: PatientFinding) -> RestingFinding | None:
+        key, now = (caller.client, caller.patient, finding.about), self._now()
+        answer = self._answers.get(key)
+        if answer is not None:
+            days = DISCHARGE_DAYS if finding.about == FOLLOW_UP else PERIOD_DAYS.get(answer.how, OTHER_DAYS)
+            if now - answer.at <= days * _DAY_SECONDS and not finding.is_worse_than(answer.finding):
+                return _resting(card, answer, days)
+        shown = self._shown.get(key)
+        if shown is None or card.indicator == "critical" or finding.is_worse_than(shown.finding):
+            return None
+        rests = SHOWN_AGAIN_DAYS * _DAY_SECONDS < now - shown.at <= self._rest_days * _DAY_SECONDS
+        return _resting(card, shown, self._rest_days) if rests else None
+
+    def _take_shown(self, caller: Caller, told: Sequence[CardExtension], at: float) -> bool:
+        """Whether there was a finding among them that is remembered."""
+        if len(caller.patient) > _LONGEST_ID:
+            return False
+        findings = [found for each in told if (found := patient_finding(each, caller.hook)) is not None]
+        for finding in findings:
+            if has_turns(finding):
+                self._turns.take(caller, finding, at)
+                continue
+            key = (caller.client, caller.patient, finding.about)
+            with self._writing:
+                known = self._shown.get(key)
+                is_over = known is not None and at - known.at > self._rest_days * _DAY_SECONDS
+                if known is None or is_over or finding.is_worse_than(known.finding):
+                    _keep(self._shown, key, _Said(at, "shown", finding))
+        return bool(findings)
+
+    def _forget(self) -> None:
+        """Leaves out what can no longer count."""
+        now = self._now()
         with self._writing:
-            self._answers = {key: each for key, each in self._answers.items() if each.at >= oldest_second}
-
-    def _query(self, after: int) -> Any:
-        answer = [feedback.c[name] for name in ("sequence", "card", "outcome", "override_reason_code", "received_at")]
-        card = [decisions.c[name] for name in ("client", "patient", "response")]
-        return (
-            select(*answer, *card)
-            .join(decisions, decisions.c.id == feedback.c.decision)
-            .where(feedback.c.sequence > after, decisions.c.hook == "patient-view")
-            .order_by(feedback.c.sequence)
-            .limit(_ROWS_AT_ONCE)
-        )
-
-    def _is_over(self, answer: Answer, days: int) -> bool:
-        return self._now() - answer.at > days * _DAY_SECONDS
+            self._answers = {
+                key: one for key, one in self._answers.items() if now - one.at <= _LONGEST_DAYS * _DAY_SECONDS
+            }
+            rest = max(self._rest_days, SHOWN_AGAIN_DAYS) * _DAY_SECONDS
+            self._shown = {key: one for key, one in self._shown.items() if now - one.at <= rest}
+            self._forgot_at = now
+        self._turns.forget()
 
 
-def _first_since(oldest: int) -> Any:
-    """The first answer since `oldest` (epoch microseconds); the index by time answers it."""
-    since = select(feedback.c.sequence).where(feedback.c.received_at >= oldest)
-    return since.order_by(feedback.c.received_at, feedback.c.sequence).limit(1)
+def _keep(kept: dict[_Key, _Said], key: _Key, value: _Said) -> None:
+    kept.pop(key, None)
+    kept[key] = value
+    while len(kept) > _MOST:
+        kept.pop(next(iter(kept)))
 
 
-def _is_worse(found: tuple[str, str, float | None, bool], answer: Answer) -> bool:
-    _, band, number, is_falling = found
-    if number is None or answer.number is None:
-        return False
-    change = (answer.number - number) if is_falling else (number - answer.number)
-    if change <= 0:
-        return False
-    return band != answer.band or change > WORSE_SHARE * abs(answer.number)
+def _resting(card: Card, said: _Said, days: float) -> RestingFinding:
+    return RestingFinding(card.summary, said.how, _iso(said.at), _iso(said.at + days * _DAY_SECONDS))
+
+
+def _rest_words(rest: RestingFinding) -> str:
+    since, until = rest.since[:10], rest.until[:10]
+    came = f"shown on {since} and not answered" if rest.because == "shown" else f"answered on {since} ({rest.because})"
+    return f"Still there, not shown again: {rest.summary} It was {came} and is no worse; silent until {until}."
+
+
+def _worklist_words(entry: WorklistEntry, turn: Turn) -> str:
+    return (
+        f"{entry.test}: kept for the worklist, because this patient was offered a test on {_iso(turn.at)[:10]} "
+        f"(one in {TEST_DAYS} days)."
+    )
+
+
+def _iso(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")

@@ -13,6 +13,7 @@ from cards.compose.equation import (
     equation_card,
     guideline_card,
     missing_card,
+    worklist_entry,
 )
 from cards.extension import Fact
 from cards.new_orders import OrderableTest, is_ordered, order_of_test, orderable_test_for
@@ -74,8 +75,9 @@ def advise_by_equation(call: ServiceInput, charted: RecordInputs, question: Equa
         if card is not None and is_visit(call):
             advice.cards.append(card)
         elif card is not None:
-            offered = card.suggestions[0].label if card.suggestions else "a test"
-            text = f"{offered}: kept for the worklist, because this call is not of an ambulatory visit that goes on."
+            entry = worklist_entry(card, "no-visit")
+            text = f"{entry.test}: kept for the worklist, because this call is not of an ambulatory visit that goes on."
+            advice.worklist.append(entry)
             advice.silences.append(Silence(equation.id, "worklist", text))
         else:
             advice.silences.append(Silence(equation.id, refused.reason, refused.text))

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from cards.card import Card, Link
+from cards.extension import WorklistEntry
 from cards.rules.engine.finding import Silence
 from cards.rules.engine.governance import SuppressionCheck, suppress_nothing
 from cards.validation_cache import ValidationCache
@@ -104,11 +105,12 @@ class Advice:
 
     `features`, `orders`, `vaccinations`, `models` and `scores` go into the decision record: the mapped features, the
     drafted orders as JSON, the person and doses that a vaccine forecast rests on, the files that computed something,
-    and what they computed.
+    and what they computed. `worklist` are tests that are not offered in this call.
     """
 
     cards: list[Card] = field(default_factory=list)
     silences: list[Silence] = field(default_factory=list)
+    worklist: list[WorklistEntry] = field(default_factory=list)
     features: FeatureVector | None = None
     orders: dict[str, Any] | None = None
     vaccinations: dict[str, Any] | None = None

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from cds_hooks.contract.charts import PatientChart, UnreadableChart, read_patient_chart, sample_charts
+from cds_hooks.contract.charts import PatientChart, UnreadableChart, of_one_run, read_patient_chart, sample_charts
 from cds_hooks.contract.definitions import HOOKS, fields_of
 from cds_hooks.contract.requests import conformant_requests, contexts_for
 from tests.cds_hooks.contract.conftest import AS_OF
@@ -44,6 +44,19 @@ def test_selections_name_entries_of_the_drafts() -> None:
             resources = [entry["resource"] for entry in context["draftOrders"]["entry"]]
             names = {f"{each['resourceType']}/{each['id']}" for each in resources}
             assert set(context["selections"]) <= names
+
+
+def test_each_run_is_about_patients_that_a_server_has_not_seen() -> None:
+    charts = sample_charts(AS_OF)
+    one, other = of_one_run(charts), of_one_run(charts)
+    for chart, first, second in zip(charts, one, other, strict=True):
+        assert len({chart.patient_id, first.patient_id, second.patient_id}) == 3
+        assert len(first.patient_id) <= 64
+        sent = json.dumps([first.resources, [(draft.order, draft.beside) for draft in first.drafts]])
+        assert f'"Patient/{chart.patient_id}"' not in sent
+        assert sent.count(f'"Patient/{first.patient_id}"') == json.dumps(
+            [chart.resources, [(draft.order, draft.beside) for draft in chart.drafts]]
+        ).count(f'"Patient/{chart.patient_id}"')
 
 
 def test_references_by_full_url_become_references_by_id(tmp_path: Path) -> None:

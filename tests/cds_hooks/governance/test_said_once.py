@@ -1,17 +1,25 @@
-"""A card about the patient that was answered is not shown again within its period, unless the finding became worse."""
+"""What was said about a patient is not said again at each opening, unless it is worse, critical or its time is over."""
 
 import asyncio
 import copy
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
-from tests.cds_hooks.calls import client, ours, request_for
+from cards.card import Card, Indicator, Source
+from cards.extension import EXTENSION_KEY, CardExtension, VaccineForecast, VaccineForecasts
+from cds_hooks.governance import Caller, said_once
+from cds_hooks.governance.said_once import SaidOnce
+from tests.cds_hooks.calls import ours, request_for
+from tests.cds_hooks.prefetch.fetch_calls import app_client
 from tests.cds_hooks.services.equation_calls import NOW, valued
 
 SERVICE = "nephrology-referral"
+DAY = 86_400.0
+CALLER = Caller("ehr", "p1", SERVICE, "patient-view")
 
 
 async def _call(calls: httpx.AsyncClient, change: Any = None, user: str | None = None) -> httpx.Response:
@@ -35,17 +43,166 @@ async def _override(calls: httpx.AsyncClient, card: str, code: str) -> None:
 
 def test_an_answered_card_waits_for_its_period_and_speaks_again_when_it_is_worse(tmp_path: Path) -> None:
     async def story() -> None:
-        async with client(tmp_path, as_of=NOW) as calls:
+        async with app_client(tmp_path, as_of=NOW) as calls:
             first = (await _call(calls)).json()["cards"]
             assert len(first) == 1
             await _override(calls, first[0]["uuid"], "wrong-time-workflow")
             again = await _call(calls, user="Practitioner/somebody-else")
             assert again.json()["cards"] == []
             assert [each["reason"] for each in ours(again)["silence"]] == ["said-once"]
+            (rest,) = ours(again)["resting"]
+            assert (rest["because"], rest["since"]) == ("wrong-time-workflow", NOW.isoformat())
             worse = await _call(calls, valued("2160-0", 5.0))
             assert len(worse.json()["cards"]) == 1
-        later = NOW + timedelta(days=31)
-        async with client(tmp_path, as_of=later) as calls:
+        async with app_client(tmp_path, as_of=NOW + timedelta(days=29)) as calls:
+            assert (await _call(calls)).json()["cards"] == []
+        async with app_client(tmp_path, as_of=NOW + timedelta(days=31)) as calls:
             assert len((await _call(calls)).json()["cards"]) == 1
 
     asyncio.run(story())
+
+
+def test_a_card_that_nobody_answered_is_shown_for_a_day_and_then_rests(tmp_path: Path) -> None:
+    """Each server is a new one: it knows from the record what was shown before it began."""
+
+    async def shown_after(days: float, change: Any = None) -> httpx.Response:
+        async with app_client(tmp_path, as_of=NOW + timedelta(days=days)) as calls:
+            return await _call(calls, change, f"Practitioner/{days}")
+
+    async def story() -> None:
+        first = await shown_after(0)
+        assert len(first.json()["cards"]) == 1
+        assert "resting" not in ours(first)
+        assert len((await shown_after(0.9)).json()["cards"]) == 1
+        resting = await shown_after(3)
+        assert resting.json()["cards"] == []
+        (rest,) = ours(resting)["resting"]
+        assert rest["because"] == "shown"
+        assert rest["summary"] == first.json()["cards"][0]["summary"]
+        assert rest["since"] == NOW.isoformat()
+        assert rest["until"] == (NOW + timedelta(days=14)).isoformat()
+        (silence,) = (each for each in ours(resting)["silence"] if each["reason"] == "said-once")
+        assert silence["text"].startswith("Still there, not shown again: ")
+        assert f"shown on {NOW.date()} and not answered" in silence["text"]
+        assert len((await shown_after(3, valued("2160-0", 5.0))).json()["cards"]) == 1
+        assert (await shown_after(13)).json()["cards"] == []
+
+    asyncio.run(story())
+
+
+def test_a_rested_card_is_shown_again_after_its_time(tmp_path: Path) -> None:
+    async def story() -> None:
+        for days, cards in ((0, 1), (2, 0), (15, 1), (15.5, 1), (17, 0)):
+            async with app_client(tmp_path, as_of=NOW + timedelta(days=days)) as calls:
+                assert len((await _call(calls)).json()["cards"]) == cards, days
+
+    asyncio.run(story())
+
+
+def test_a_site_can_have_cards_shown_at_each_opening(tmp_path: Path) -> None:
+    async def story() -> None:
+        for days in (0, 3):
+            async with app_client(tmp_path, as_of=NOW + timedelta(days=days), shown_rest_days=0) as calls:
+                assert len((await _call(calls)).json()["cards"]) == 1
+
+    asyncio.run(story())
+
+
+# The memory by itself
+
+
+class _Clock:
+    def __init__(self) -> None:
+        self.now = 1_800_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def _card(risk: float, band: str = "high", indicator: Indicator = "info") -> Card:
+    said = CardExtension(
+        model={"id": "kfre_4"}, output="5y", probability=risk, band={"id": band, "source": "a guideline"}
+    )
+    return _with(said, indicator)
+
+
+def _with(said: CardExtension, indicator: Indicator = "info") -> Card:
+    return Card(
+        uuid="c1", summary="A finding.", indicator=indicator, source=Source(label="x"), extension={EXTENSION_KEY: said}
+    )
+
+
+def _shown(memory: SaidOnce, card: Card, caller: Caller = CALLER) -> bool:
+    """Whether the card is shown; what is shown is taken note of, as a call does it."""
+    chosen = asyncio.run(memory.choose(caller, [card]))
+    memory.note_shown(caller, "decision", chosen.cards, memory._now())
+    assert len(chosen.cards) + len(chosen.resting) == 1
+    return bool(chosen.cards)
+
+
+def test_what_became_worse_is_shown_and_rests_from_then_on() -> None:
+    clock = _Clock()
+    memory = SaidOnce(clock)
+    assert _shown(memory, _card(0.10))
+    clock.now += 2 * DAY
+    assert not _shown(memory, _card(0.119))
+    assert _shown(memory, _card(0.13))
+    assert _shown(memory, _card(0.101, band="very high"))
+    clock.now += 2 * DAY
+    assert not _shown(memory, _card(0.13))
+    clock.now += 11.9 * DAY
+    assert not _shown(memory, _card(0.13))
+    clock.now += 0.2 * DAY
+    assert _shown(memory, _card(0.13))
+
+
+def test_a_critical_card_does_not_rest_because_it_was_shown() -> None:
+    clock = _Clock()
+    memory = SaidOnce(clock)
+    assert _shown(memory, _card(0.10, indicator="critical"))
+    clock.now += 2 * DAY
+    assert _shown(memory, _card(0.10, indicator="critical"))
+    assert not _shown(memory, _card(0.10))
+
+
+@pytest.mark.parametrize("other", [Caller("other", "p1", SERVICE, "patient-view"), Caller("ehr", "p2", SERVICE, "x")])
+def test_what_one_client_was_shown_of_one_patient_says_nothing_of_another(other: Caller) -> None:
+    clock = _Clock()
+    memory = SaidOnce(clock)
+    assert _shown(memory, _card(0.10))
+    clock.now += 2 * DAY
+    assert not _shown(memory, _card(0.10))
+    assert _shown(memory, _card(0.10), other)
+
+
+def test_a_vaccine_that_became_due_is_worse() -> None:
+    clock = _Clock()
+    memory = SaidOnce(clock)
+
+    def due(*groups: str) -> Card:
+        day = datetime.fromtimestamp(clock.now, UTC).date().isoformat()
+        forecasts = tuple(
+            VaccineForecast(
+                group=each, type="Standard", status="Not Complete", series=(), dose=1, earliest=day, recommended=day
+            )
+            for each in groups
+        )
+        return _with(
+            CardExtension(vaccines=VaccineForecasts(release="r", released=day, as_of=day, forecasts=forecasts))
+        )
+
+    assert _shown(memory, due("Influenza", "Zoster"))
+    clock.now += 2 * DAY
+    assert not _shown(memory, due("Zoster"))
+    assert _shown(memory, due("Zoster", "Pneumococcal"))
+
+
+def test_the_memory_is_bounded_and_forgets_the_oldest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(said_once, "_MOST", 2)
+    clock = _Clock()
+    memory = SaidOnce(clock)
+    callers = [Caller("ehr", f"p{number}", SERVICE, "patient-view") for number in range(3)]
+    for caller in callers:
+        assert _shown(memory, _card(0.10), caller)
+    clock.now += 2 * DAY
+    assert [_shown(memory, _card(0.10), caller) for caller in reversed(callers)] == [False, False, True]

@@ -1,0 +1,104 @@
+"""Cards of which a patient gets one, although several services could each show one: a test to order, a follow-up.
+
+An EHR calls the services of a hook at the same time, and none knows of the others. So the first that has such a card
+takes the turn, shows it for a day, and the others stay silent.
+"""
+
+from collections.abc import Callable
+from threading import Lock
+from time import monotonic
+from typing import Final, Protocol
+
+from msgspec import Struct
+
+from cds_hooks.governance.patient_finding import FOLLOW_UP, Caller, PatientFinding
+
+TEST_DAYS: Final = 90
+"""In so many days a patient is offered one test at most; the project's own choice."""
+SHOWN_AGAIN_DAYS: Final = 1
+"""So long a card that nobody answered is shown at each opening; the project's own choice."""
+
+_DAY_SECONDS: Final = 86_400.0
+_RESERVED_SECONDS: Final = 30.0
+_MOST: Final = 100_000
+"""So many turns are remembered; beyond it the oldest are forgotten."""
+
+_Key = tuple[str, str, str]
+
+
+class Claims(Protocol):
+    """Tells workers apart that want to show such a card at the same moment."""
+
+    async def is_first(self, name: str, now: float) -> bool:
+        """Whether nobody else took this name a moment ago; `now` in epoch seconds."""
+
+
+class Turn(Struct, frozen=True, gc=False):
+    """Who shows the card, and since when (epoch seconds); `owner` is empty where another worker has it."""
+
+    owner: str
+    at: float
+
+
+def has_turns(finding: PatientFinding) -> bool:
+    """Whether a patient gets one such card."""
+    return finding.asks or finding.about == FOLLOW_UP
+
+
+class Turns:
+    """Whose turn it is, by client, patient and kind of card. Used from any thread."""
+
+    def __init__(self, now: Callable[[], float], claims: Claims | None = None) -> None:
+        """`now` gives epoch seconds by the clock of the calls; `claims` is needed where there are several workers."""
+        self._now = now
+        self._claims = claims
+        self._turns: dict[_Key, Turn] = {}
+        self._reserved: dict[_Key, Turn] = {}
+        self._writing = Lock()
+
+    async def of_another(self, caller: Caller, finding: PatientFinding) -> Turn | None:
+        """Whose turn it is where this card is not shown; None where it is shown.
+
+        The turn is kept for this caller until its answer is on record (`take`), or for half a minute.
+        """
+        key, owner, now = _key(caller, finding), caller.service, self._now()
+        turn = self._turns.get(key)
+        if turn is not None and now - turn.at <= _days(finding) * _DAY_SECONDS:
+            is_again = turn.owner == owner and now - turn.at <= SHOWN_AGAIN_DAYS * _DAY_SECONDS
+            return None if is_again else turn
+        reserved = self._reserved.get(key)
+        if reserved is not None and monotonic() - reserved.at < _RESERVED_SECONDS:
+            return None if reserved.owner == owner else Turn(reserved.owner, now)
+        self._reserved[key] = Turn(owner, monotonic())  # before anything is waited for
+        if self._claims is None or await self._claims.is_first("\n".join(key), now):
+            return None
+        self._reserved.pop(key, None)
+        return Turn("", now)
+
+    def take(self, caller: Caller, finding: PatientFinding, at: float) -> None:
+        """Takes what was shown at `at` (epoch seconds) and is on record."""
+        key = _key(caller, finding)
+        with self._writing:
+            known = self._turns.get(key)
+            if known is None or at - known.at > _days(finding) * _DAY_SECONDS:
+                self._turns.pop(key, None)  # so that it stands at the end
+                self._turns[key] = Turn(caller.service, at)
+            if len(self._turns) > _MOST:
+                self._turns.pop(next(iter(self._turns)))
+            self._reserved.pop(key, None)
+
+    def forget(self) -> None:
+        """Leaves out what can no longer count."""
+        now, oldest = self._now(), monotonic() - _RESERVED_SECONDS
+        with self._writing:
+            self._turns = {key: one for key, one in self._turns.items() if now - one.at <= TEST_DAYS * _DAY_SECONDS}
+            for key in [key for key, one in self._reserved.items() if one.at < oldest]:
+                self._reserved.pop(key, None)
+
+
+def _key(caller: Caller, finding: PatientFinding) -> _Key:
+    return caller.client, caller.patient, "a test" if finding.asks else FOLLOW_UP
+
+
+def _days(finding: PatientFinding) -> float:
+    return TEST_DAYS if finding.asks else SHOWN_AGAIN_DAYS

@@ -1,0 +1,190 @@
+"""Reads what was said and answered from the record: at the start what can still count, later what is new."""
+
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from time import time
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+from sqlalchemy import Select, func, select
+
+from cards.extension import EXTENSION_KEY, NOTHING_SAID, CardExtension
+from cds_hooks.storage.queries import read_rows
+from cds_hooks.storage.tables import decisions, feedback
+
+_DAY_SECONDS: Final = 86_400.0
+_ROWS_AT_ONCE: Final = 500
+_OVERLAP: Final = 64
+"""PostgreSQL can commit a smaller sequence number after a larger one: so many are looked at again."""
+_OWN_DECISIONS: Final = 20_000
+_CARDS_OF_ORDERS: Final = ("order-select", "order-sign", "order-dispatch")
+
+
+class _Extension(Struct, rename={"ours": EXTENSION_KEY}):
+    ours: CardExtension = NOTHING_SAID
+
+
+class SentCard(Struct):
+    """What is needed of a card that was sent."""
+
+    uuid: str = ""
+    extension: _Extension = msgspec.field(default_factory=_Extension)
+
+    @property
+    def said(self) -> CardExtension:
+        """Its extension."""
+        return self.extension.ours
+
+
+class _Response(Struct):
+    cards: tuple[SentCard, ...] = ()
+
+
+class _Basis(Struct):
+    as_of: datetime | None = None
+
+
+_response: Final = msgspec.json.Decoder(_Response)
+_basis: Final = msgspec.json.Decoder(_Basis)
+
+
+def sent_cards(response: bytes) -> tuple[SentCard, ...]:
+    """The cards of a response as it was sent."""
+    return _response.decode(response).cards
+
+
+class _Cursor:
+    """Up to which row a table was read; the last rows are looked at again, and each is handed out once."""
+
+    def __init__(self) -> None:
+        self.newest: int | None = None
+        self._seen: frozenset[int] = frozenset()
+
+    @property
+    def after(self) -> int:
+        return max((self.newest or 0) - _OVERLAP, 0)
+
+    def unseen(self, sequences: Iterable[int]) -> set[int]:
+        found = set(sequences) - self._seen
+        self._seen |= found
+        return found
+
+    def move_to(self, sequence: int) -> None:
+        self.newest = max(self.newest or 0, sequence)
+        self._seen = frozenset(each for each in self._seen if each > self.after)
+
+
+class AnsweredRows:
+    """The answers to cards, oldest first, each once."""
+
+    def __init__(self, days: float) -> None:
+        """`days`: how far back an answer can count."""
+        self._days = days
+        self._cursor = _Cursor()
+
+    def read(self, url: str, now: float) -> Iterator[Any]:
+        """The new ones; RecordUnavailable where the record cannot be read. `now` in epoch seconds."""
+        if self._cursor.newest is None:
+            oldest = int((now - self._days * _DAY_SECONDS) * 1e6)
+            since = select(feedback.c.sequence).where(feedback.c.received_at >= oldest)
+            first = read_rows(url, since.order_by(feedback.c.received_at, feedback.c.sequence).limit(1))
+            self._cursor.move_to(first[0].sequence - 1 if first else 0)
+        after = self._cursor.after
+        while rows := read_rows(url, self._query(after)):
+            new = self._cursor.unseen(row.sequence for row in rows)
+            yield from (row for row in rows if row.sequence in new)
+            after = max(row.sequence for row in rows)
+            self._cursor.move_to(after)
+
+    def _query(self, after: int) -> Select[Any]:
+        answer = [feedback.c[name] for name in ("sequence", "card", "outcome", "override_reason_code", "received_at")]
+        sent = [decisions.c[name] for name in ("client", "patient", "hook", "response")]
+        return (
+            select(*answer, *sent)
+            .join(decisions, decisions.c.id == feedback.c.decision)
+            .where(feedback.c.sequence > after, decisions.c.hook.not_in(_CARDS_OF_ORDERS))
+            .order_by(feedback.c.sequence)
+            .limit(_ROWS_AT_ONCE)
+        )
+
+
+class ShownDecision(Struct, frozen=True):
+    """A decision with cards about the patient as a whole; `as_of` in epoch seconds, by the clock of its call."""
+
+    client: str
+    patient: str
+    service: str
+    hook: str
+    as_of: float
+    cards: tuple[SentCard, ...]
+
+
+class ShownRows:
+    """The decisions that showed cards about the patient as a whole, oldest first, without this process's own."""
+
+    def __init__(self, days: float) -> None:
+        """`days`: how far back a card that was shown can count."""
+        self._days = days
+        self._cursor = _Cursor()
+        self._own: OrderedDict[str, None] = OrderedDict()
+
+    def is_own(self, decision_id: str) -> None:
+        """This process remembers the decision already: its content is not read again."""
+        self._own[decision_id] = None
+        if len(self._own) > _OWN_DECISIONS:
+            self._own.popitem(last=False)
+
+    def read(self, url: str) -> Iterator[ShownDecision]:
+        """The new ones; RecordUnavailable where the record cannot be read."""
+        top = read_rows(url, select(func.max(decisions.c.sequence)))[0][0] or 0
+        if self._cursor.newest is None:
+            self._cursor.move_to(_sequence_before(url, int((time() - self._days * _DAY_SECONDS) * 1e6), top))
+        if top <= self._cursor.newest:  # type: ignore[operator] # set above
+            return
+        after = self._cursor.after
+        while heads := read_rows(url, self._heads(after, top)):
+            new = self._cursor.unseen(head.sequence for head in heads)
+            wanted = [head.id for head in heads if head.sequence in new and head.id not in self._own]
+            yield from _shown(url, wanted)
+            after = heads[-1].sequence
+        self._cursor.move_to(top)
+
+    def _heads(self, after: int, top: int) -> Select[Any]:
+        return (
+            select(decisions.c.sequence, decisions.c.id)
+            .where(decisions.c.sequence > after, decisions.c.sequence <= top)
+            .where(decisions.c.outcome == "cards", decisions.c.hook.not_in(_CARDS_OF_ORDERS))
+            .order_by(decisions.c.sequence)
+            .limit(_ROWS_AT_ONCE)
+        )
+
+
+def _shown(url: str, ids: list[str]) -> Iterator[ShownDecision]:
+    if not ids:
+        return
+    columns = [decisions.c[name] for name in ("client", "patient", "service", "hook", "response", "basis")]
+    rows = read_rows(url, select(*columns).where(decisions.c.id.in_(ids)).order_by(decisions.c.sequence))
+    for row in rows:
+        as_of = _basis.decode(row.basis).as_of
+        if as_of is not None:
+            cards = sent_cards(row.response)
+            yield ShownDecision(row.client, row.patient, row.service, row.hook, as_of.timestamp(), cards)
+
+
+def _sequence_before(url: str, oldest: int, top: int) -> int:
+    """A sequence number before all decisions since `oldest` (epoch microseconds).
+
+    Found by halving, because nothing but the sequence is indexed: decisions are made about in its order.
+    """
+    low, high = 0, top
+    while low < high:
+        middle = (low + high) // 2
+        query = select(decisions.c.decided_at).where(decisions.c.sequence > middle)
+        found = read_rows(url, query.order_by(decisions.c.sequence).limit(1))
+        if found and found[0].decided_at < oldest:
+            low = middle + 1
+        else:
+            high = middle
+    return low

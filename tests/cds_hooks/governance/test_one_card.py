@@ -1,0 +1,136 @@
+"""A patient is offered one test in 90 days, whichever service asks; the others are kept for the worklist."""
+
+import asyncio
+import copy
+from collections.abc import Iterable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from cds_hooks.governance import Caller
+from cds_hooks.governance.claims import WorkerClaims
+from cds_hooks.governance.one_card import Turn, Turns
+from cds_hooks.governance.patient_finding import PatientFinding
+from tests.cds_hooks.calls import ours, request_for
+from tests.cds_hooks.prefetch.fetch_calls import app_client
+from tests.cds_hooks.services.equation_calls import NOW, ago, condition, without
+from tests.cds_hooks.services.test_equation_services import visit
+from tests.live import record_in
+
+SAMPLE = "ckd-uacr"
+SERVICES = ("nephrology-referral", "liver-assessment")
+CODES = {"nephrology-referral": "9318-7", "liver-assessment": "58410-2"}
+ASKS = PatientFinding("missing uacr", "kfre_4", asks=True)
+
+
+def _request(service: str) -> dict[str, Any]:
+    """A visit of somebody with kidney disease and obesity, whose urine albumin and platelets are not known."""
+    request = copy.deepcopy(request_for(service, "patient-view", SAMPLE, NOW))
+    visit(SAMPLE)(request)
+    without("9318-7", "777-3")(request)
+    bundle = request["prefetch"].setdefault("conditions", {"resourceType": "Bundle", "type": "searchset", "entry": []})
+    bundle["entry"].append({"resource": condition(SAMPLE, "E66.9")})
+    if service == "liver-assessment":
+        request["prefetch"]["labs"]["entry"] += [{"resource": _enzyme(code)} for code in ("1920-8", "1742-6")]
+    return request
+
+
+def _enzyme(code: str) -> dict[str, Any]:
+    return {
+        "resourceType": "Observation",
+        "id": f"enzyme-{code}",
+        "status": "final",
+        "code": {"coding": [{"system": "http://loinc.org", "code": code}]},
+        "subject": {"reference": f"Patient/{SAMPLE}"},
+        "effectiveDateTime": ago(20),
+        "valueQuantity": {"value": 90, "unit": "U/L", "system": "http://unitsofmeasure.org", "code": "U/L"},
+    }
+
+
+async def _ask(calls: httpx.AsyncClient, service: str) -> httpx.Response:
+    answered = await calls.post(f"/cds-services/{service}", json=_request(service))
+    assert answered.status_code == 200, answered.text
+    return answered
+
+
+def _asked(answers: Iterable[httpx.Response]) -> list[int]:
+    return [len(answer.json()["cards"]) for answer in answers]
+
+
+def test_the_first_service_asks_and_the_other_one_keeps_its_test_for_the_worklist(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with app_client(tmp_path, as_of=NOW) as calls:
+            first, second = [await _ask(calls, service) for service in SERVICES]
+            assert _asked((first, second)) == [1, 0]
+            (kept,) = ours(second)["worklist"]
+            assert kept == {
+                "test": "Complete blood count",
+                "code": "58410-2",
+                "purpose": "fib4",
+                "because": "offered-before",
+            }
+            assert [each["reason"] for each in ours(second)["silence"]] == ["worklist"]
+            metrics = (await calls.get("/metrics")).text
+            assert 'cds_silences_total{reason="worklist",service="liver-assessment"} 1.0' in metrics
+            assert _asked([await _ask(calls, SERVICES[0])]) == [1]  # somebody else opens the chart at this visit
+        for days, expected in ((2, [0, 0]), (89, [0, 0]), (91, [1, 0])):
+            async with app_client(tmp_path, as_of=NOW + timedelta(days=days)) as calls:
+                assert _asked([await _ask(calls, service) for service in SERVICES]) == expected, days
+
+    asyncio.run(story())
+
+
+def test_services_that_are_called_at_the_same_time_ask_once(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with app_client(tmp_path, as_of=NOW) as calls:
+            assert sorted(_asked(await asyncio.gather(*(_ask(calls, each) for each in SERVICES)))) == [0, 1]
+
+    asyncio.run(story())
+
+
+def test_two_workers_that_are_called_at_the_same_time_ask_once(tmp_path: Path) -> None:
+    async def story() -> None:
+        shared = {"as_of": NOW, "metrics_dir": tmp_path / "metrics"}
+        (tmp_path / "metrics").mkdir()
+        async with app_client(tmp_path, **shared) as one, app_client(tmp_path, **shared) as other:
+            calls = [_ask(worker, service) for worker, service in zip((one, other), SERVICES, strict=True)]
+            assert sorted(_asked(await asyncio.gather(*calls))) == [0, 1]
+
+    asyncio.run(story())
+
+
+def test_a_call_that_failed_keeps_the_turn_for_half_a_minute_only() -> None:
+    async def story() -> None:
+        turns = Turns(lambda: 1_800_000_000.0)
+        first = Caller("ehr", "p1", "nephrology-referral", "patient-view")
+        assert await turns.of_another(first, ASKS) is None
+        other = Caller("ehr", "p1", "statin-discussion", "patient-view")
+        assert await turns.of_another(other, ASKS) == Turn(first.service, 1_800_000_000.0)
+        assert await turns.of_another(first, ASKS) is None
+
+    asyncio.run(story())
+
+
+def test_a_name_is_claimed_once_until_two_minutes_later_by_any_worker(tmp_path: Path) -> None:
+    async def story() -> None:
+        one, other = WorkerClaims(record_in(tmp_path)), WorkerClaims(record_in(tmp_path))
+        now = 1_800_000_059.0
+        assert await one.is_first("a", now)
+        assert not await other.is_first("a", now + 2)
+        assert await other.is_first("b", now + 2)
+        assert await other.is_first("a", now + 180)
+        await one.aclose()
+        await other.aclose()
+
+    asyncio.run(story())
+
+
+def test_where_nobody_can_tell_the_card_is_shown(tmp_path: Path) -> None:
+    async def story() -> None:
+        claims = WorkerClaims(f"sqlite:///{tmp_path}/a-file/decisions.sqlite3")
+        (tmp_path / "a-file").write_text("no folder")
+        assert await claims.is_first("a", 1_800_000_000.0)
+
+    asyncio.run(story())
