@@ -14,8 +14,7 @@ from fhir.mapping.features.feature import FeatureValue, FeatureVector, Missing
 from fhir.mapping.features.patient import Age
 from fhir.record.refusal import Refusal
 from models_onnx.artifact.manifest import Manifest
-from models_onnx.serving.explanation import FACTORS_SHOWN, marks
-from models_onnx.serving.runtime import Prediction
+from models_onnx.serving.runtime import FACTORS_SHOWN, Prediction, marks
 
 # Words by the number of marks; they always stand beside the signs (look/LOOK.md).
 _WORDS = ("a little", "somewhat", "clearly", "a lot")

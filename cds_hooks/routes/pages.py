@@ -40,11 +40,10 @@ from models_onnx.artifact.folder import MODEL, read_manifest
 from models_onnx.artifact.manifest import Manifest
 from models_onnx.artifact.release_file import Release, parse_release
 from models_onnx.equations.card import equation_card
-from models_onnx.equations.catalogue import find_equations
+from models_onnx.equations.declaration import find_equations
 from models_onnx.errors import ModelError
-from models_onnx.model_card.chai import chai_xml
 from models_onnx.model_card.embed import read_card
-from models_onnx.model_card.fhir import fhir_bundle
+from models_onnx.model_card.formats import chai_xml, fhir_bundle
 from models_onnx.serving.registry import ARTIFACTS, model_ids
 
 _T = TypeVar("_T")

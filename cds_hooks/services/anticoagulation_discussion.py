@@ -26,7 +26,7 @@ from fhir.mapping.conditions import ConditionHit, find_condition_group
 from fhir.mapping.features.catalog import features_named
 from fhir.mapping.features.feature import map_features
 from models_onnx.equations.calculate import EquationResult
-from models_onnx.equations.catalogue import get_equation
+from models_onnx.equations.declaration import get_equation
 from models_onnx.equations.record_inputs import RecordInputs, features_of, inputs_from_record
 from models_onnx.errors import EquationRefused
 

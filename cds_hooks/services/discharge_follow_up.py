@@ -27,8 +27,7 @@ from fhir.mapping.features.measured import Measured
 from fhir.mapping.stays import Stay, current_stay, discharge_destination
 from fhir.record.datatypes import DAY_SECONDS, parse_time
 from models_onnx.equations.calculate import EquationResult
-from models_onnx.equations.catalogue import get_equation
-from models_onnx.equations.declaration import Equation
+from models_onnx.equations.declaration import Equation, get_equation
 from models_onnx.equations.record_inputs import RecordInputs, features_of, inputs_from_record
 from models_onnx.errors import EquationRefused
 

@@ -25,7 +25,7 @@ from fhir.mapping.conditions import ConditionHit, find_condition_group
 from fhir.record.datatypes import DAY_SECONDS, parse_time
 from fhir.record.record import PatientRecord
 from models_onnx.equations.calculate import EquationResult
-from models_onnx.equations.catalogue import get_equation
+from models_onnx.equations.declaration import get_equation
 from models_onnx.equations.record_inputs import RecordInputs, features_of, inputs_from_record
 
 EQUATION = get_equation("fib4")

@@ -26,7 +26,7 @@ from fhir.mapping.equations import ckd_epi_2021
 from fhir.mapping.kidney import KidneyEstimate, egfr_best
 from fhir.record.record import PatientRecord
 from models_onnx.equations.calculate import EquationResult
-from models_onnx.equations.catalogue import get_equation
+from models_onnx.equations.declaration import get_equation
 from models_onnx.equations.record_inputs import RecordInputs, features_of, inputs_from_record
 
 EQUATION = get_equation("kfre_4")

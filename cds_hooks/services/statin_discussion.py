@@ -29,7 +29,7 @@ from fhir.mapping.conditions import ConditionHit, find_condition, find_condition
 from fhir.mapping.medications.active import active_medications
 from fhir.record.record import PatientRecord
 from models_onnx.equations.calculate import EquationResult
-from models_onnx.equations.catalogue import get_equation
+from models_onnx.equations.declaration import get_equation
 from models_onnx.equations.record_inputs import RecordInputs, features_of, inputs_from_record
 
 EQUATION = get_equation("prevent_base")

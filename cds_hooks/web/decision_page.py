@@ -20,9 +20,8 @@ from cds_hooks.web.recorded_decision import (
 )
 from cds_hooks.web.sent_cards import EvidenceOf, SentCard, sent_card
 from models_onnx.artifact.manifest import Manifest
-from models_onnx.equations.catalogue import find_equations
 from models_onnx.equations.compiled import equation_digest
-from models_onnx.equations.declaration import Equation
+from models_onnx.equations.declaration import Equation, find_equations
 
 ManifestOf = Callable[[str], Manifest | None]
 """The manifest of a model id; None where this server does not have it."""

@@ -12,7 +12,7 @@ from cds_hooks.web.numbers import format_unit, format_value, people_range
 from models_onnx.artifact.manifest import Manifest, ModelInput, RiskBin
 from models_onnx.artifact.release_file import Release
 from models_onnx.model_card.attributes import ATTRIBUTES
-from models_onnx.model_card.page import SECTIONS
+from models_onnx.model_card.formats import SECTIONS
 from models_onnx.model_card.schema import attribute_of
 
 LEAST_EVENTS = 50

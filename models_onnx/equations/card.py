@@ -6,8 +6,7 @@ data, are derived from the inputs, so that they cannot differ from them.
 
 from typing import Any
 
-from models_onnx.equations.catalogue import find_equations, get_equation
-from models_onnx.equations.declaration import Equation, EquationInput
+from models_onnx.equations.declaration import Equation, EquationInput, find_equations, get_equation
 from models_onnx.model_card.build import evidence_card
 
 DEVELOPER = "the cds-hooks-onnx project (translation of the published equation; not its authors)"

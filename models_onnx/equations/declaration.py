@@ -1,17 +1,23 @@
-"""What one published equation declares: inputs, outputs, population, bands with their source, how it is worked out."""
+"""What one published equation declares: inputs, outputs, population, bands with their source, how it is worked out.
+
+The catalogue of published equations is here too: every module of `models_onnx/equations/published` declares one
+`EQUATION`.
+"""
 
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from difflib import get_close_matches
+from functools import cache
 from importlib.resources import files
 from typing import Any, Literal
 
 from fhir.mapping.features.catalog import FEATURES
 from fhir.terminology.analytes import ANALYTES
+from models_onnx.discovery import discover
 from models_onnx.equations.arithmetic import Contribution, Linear, ScoreItem, Value, Working
-from models_onnx.errors import DeclarationError
+from models_onnx.errors import DeclarationError, UnknownEquation
 
 InputKind = Literal["quantity", "whole", "yes-no", "choice"]
 OutputKind = Literal["probability", "quantity", "integer", "code"]
@@ -274,3 +280,35 @@ def work_band(bands: tuple[Band, ...], total: str, values: Values) -> Working:
 def read_coefficients(name: str) -> Any:
     """The document `<name>.json` beside the module of an equation; its member `source` says where it is from."""
     return json.loads((files("models_onnx.equations.published") / f"{name}.json").read_bytes())
+
+
+@cache
+def find_equations() -> Mapping[str, Equation]:
+    """Every equation by id, which is also the name of its file.
+
+    Raises:
+        DeclarationError: a file declares no EQUATION, one of another name, or one that contradicts itself.
+    """
+    return discover("models_onnx.equations.published", "EQUATION", Equation, named_after_file=True)
+
+
+def compilable_outputs() -> list[tuple[Equation, str]]:
+    """Every equation and output that is linear or nothing but points, so that it has an ONNX file."""
+    return [
+        (each, output.id)
+        for each in find_equations().values()
+        for output in each.outputs
+        if output.id in each.linear or each.items
+    ]
+
+
+def get_equation(name: str) -> Equation:
+    """The equation of that id.
+
+    Raises:
+        UnknownEquation: there is none; the message lists those there are.
+    """
+    found = find_equations()
+    if name not in found:
+        raise UnknownEquation(f"no equation is called {name!r}; there are: {', '.join(found)}")
+    return found[name]

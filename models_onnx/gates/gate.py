@@ -2,15 +2,20 @@
 
 A gate passed, failed, was not run, had too few data, or was waived; only passed and waived are green. A waiver says who
 accepts which fault of a gate, why and until when; it is part of the model card and signed with it.
+
+Runs all gates on one candidate and makes the report; a gate that breaks has not passed.
 """
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Literal
 
+import msgspec
 from msgspec import Struct
 
+from models_onnx.artifact.release_file import GateSummary
 from models_onnx.discovery import discover
 from models_onnx.errors import DeclarationError
 from models_onnx.gates.subject import Evidence, Subject
@@ -110,3 +115,118 @@ def find_gates() -> tuple[Gate, ...]:
     if set(found) != set(ALL):
         raise DeclarationError(f"gates missing or unknown: {', '.join(sorted(set(ALL) ^ set(found)))}")
     return tuple(found[name] for name in ALL)
+
+
+FORMAT = "cds-hooks-onnx/gates/1"
+FILE_GATE = "G1"
+
+
+class GateReport(Struct, frozen=True, kw_only=True):
+    """What all gates said about one file."""
+
+    format: str
+    id: str
+    version: str
+    title: str
+    sha256: str
+    as_of: str
+    results: tuple[GateResult, ...]
+
+    @property
+    def green(self) -> bool:
+        """Whether every gate lets the model through."""
+        return all(result.green for result in self.results)
+
+    @property
+    def summary(self) -> GateSummary:
+        """Which gates are green, red and waived, as the signed release has it."""
+        return GateSummary(
+            green=tuple(result.gate for result in self.results if result.status == "passed"),
+            red=tuple(result.gate for result in self.results if not result.green),
+            waived=tuple(result.gate for result in self.results if result.status == "waived"),
+        )
+
+
+def run_gates(
+    subject: Subject,
+    evidence: Evidence,
+    progress: Callable[[str, int, int], None] | None = None,
+    only: frozenset[str] | None = None,
+) -> GateReport:
+    """The report; with `only`, the others are "not run", which is red."""
+    gates = find_gates()
+    results: list[GateResult] = []
+    opened = True
+    for done, gate in enumerate(gates):
+        if progress is not None:
+            progress("gates", done, len(gates))
+        if only is not None and gate.id not in only:
+            results.append(_result(gate, "not run", "It was not asked for."))
+        elif gate.opens and not opened:
+            results.append(_result(gate, "not run", f"The file is not opened, because {FILE_GATE} failed."))
+        else:
+            results.append(_run(gate, subject, evidence))
+        if gate.id == FILE_GATE and (only is None or FILE_GATE in only):
+            opened = results[-1].green
+    if progress is not None:
+        progress("gates", len(gates), len(gates))
+    return GateReport(
+        format=FORMAT,
+        id=subject.id,
+        version=subject.about.version,
+        title=subject.about.title,
+        sha256=hashlib.sha256(subject.content).hexdigest(),
+        as_of=evidence.as_of.isoformat(),
+        results=tuple(results),
+    )
+
+
+def encode(report: GateReport) -> bytes:
+    """The report as it is written: indented JSON with a final newline."""
+    return msgspec.json.format(msgspec.json.encode(report), indent=1) + b"\n"
+
+
+def _run(gate: Gate, subject: Subject, evidence: Evidence) -> GateResult:
+    try:
+        verdict = gate.check(subject, evidence)
+    except NotRun as reason:
+        return _result(gate, "not run", str(reason))
+    except Insufficient as reason:
+        return _result(gate, "insufficient", str(reason))
+    except Exception as error:
+        # A report is whole or it is none: what one gate cannot cope with is that gate's finding.
+        return _result(gate, "failed", f"The check broke off: {type(error).__name__}: {str(error)[:300]}")
+    status: Status = "failed" if verdict.faults else "passed"
+    why = "; ".join(verdict.faults) if verdict.faults else verdict.said
+    result = _result(gate, status, why, verdict.faults, verdict.figures, verdict.rows)
+    return _with_waiver(result, subject, evidence)
+
+
+def _with_waiver(result: GateResult, subject: Subject, evidence: Evidence) -> GateResult:
+    waivers = subject.product.get("waivers", [])
+    waiver = waived(result, waivers, evidence.as_of) if result.status == "failed" else None
+    if waiver is None:
+        return result
+    if (fault := evidence.waiver_fault(waiver)) is not None:
+        return msgspec.structs.replace(result, why=f"{result.why}; its waiver does not count: {fault}")
+    why = f"Waived until {waiver['expires']} by {waiver['by']}: {waiver['reason']} What it covers: {result.why}"
+    return msgspec.structs.replace(result, status="waived", why=why, waiver=waiver)
+
+
+def _result(
+    gate: Gate,
+    status: Status,
+    why: str,
+    faults: tuple[str, ...] = (),
+    figures: dict[str, Any] | None = None,
+    rows: list[dict[str, Any]] | None = None,
+) -> GateResult:
+    return GateResult(
+        gate=gate.id,
+        title=gate.title,
+        status=status,
+        why=why,
+        faults=faults,
+        figures=figures or {},
+        rows=rows or [],
+    )

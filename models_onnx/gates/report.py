@@ -10,9 +10,8 @@ from typing import Any
 
 from markupsafe import Markup
 
-from models_onnx.gates.gate import GateResult
-from models_onnx.gates.run import GateReport
-from models_onnx.model_card.page import PAGES
+from models_onnx.gates.gate import GateReport, GateResult
+from models_onnx.model_card.formats import PAGES
 
 _WIDTH, _LEFT, _RIGHT = 640, 210, 20
 _ROW, _TOP = 22, 26

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from models_onnx.artifact.manifest import ModelInput
 from models_onnx.errors import ImportRefused
 from models_onnx.evaluation import metrics
-from models_onnx.evaluation.bootstrap import Estimate, Metric, estimate
+from models_onnx.evaluation.metrics import Estimate, Metric, estimate
 from models_onnx.gates.subject import Audit, Library, Subject
 
 Array = NDArray[np.float64]

@@ -2,17 +2,23 @@
 
 One folder `<id>` under `models_onnx/artifacts`, or under a folder of one's own, is the model in use; other versions lie
 beside it as `<id>@<version>`. A reference is `id`, `id@version` or `id@` and the beginning of a release's digest.
+
+Which models are declared, and in which state their artifacts are.
 """
 
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
+import msgspec
+
 from models_onnx.artifact.folder import MANIFEST, VERSION_SIGN, Artifact, load_artifact
 from models_onnx.artifact.keys import Keys
+from models_onnx.artifact.manifest import ImportedManifest
 from models_onnx.artifact.release_file import RELEASE, parse_release, reason_cards_withheld
 from models_onnx.errors import ArtifactRefused, ManifestRefused, NotReleased, UnknownModel
 from models_onnx.serving.runtime import Model
+from models_onnx.spec import ModelSpec, find_specs
 
 # The wheel is installed unpacked, so the package's own files have a path.
 ARTIFACTS = Path(str(files("models_onnx") / "artifacts"))
@@ -109,3 +115,66 @@ def _version(model_id: str, folder: Path) -> Version:
 
 def _is_digest(wanted: str, version: Version) -> bool:
     return len(wanted) >= _SHORTEST_DIGEST and version.digest.startswith(wanted)
+
+
+READY, IMPORTED = "ready", "imported"
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One model and the state of its artifact: `ready`, `not trained`, `imported`, or why it is not served.
+
+    `release` is where its release stands: draft, validated, approved, shadow, active or retired.
+    """
+
+    id: str
+    version: str
+    title: str
+    state: str
+    sha256: str | None = None
+    auroc: float | None = None
+    release: str = ""
+
+
+def list_models(folder: Path = ARTIFACTS) -> tuple[Listed, ...]:
+    """Every declared model and every imported one, with the state of its artifact; a broken one is said, not raised."""
+    specs = find_specs()
+    imported = [name for name in model_ids(folder) if name not in specs]
+    return (
+        *(_listed(spec, folder / spec.id) for spec in specs.values()),
+        *(_imported(name, folder / name) for name in imported),
+    )
+
+
+def _listed(spec: ModelSpec, folder: Path) -> Listed:
+    if not folder.is_dir():
+        return Listed(spec.id, spec.version, spec.title, "not trained")
+    try:
+        manifest = load_artifact(folder).manifest
+    except ArtifactRefused as problem:
+        return Listed(spec.id, spec.version, spec.title, str(problem))
+    state = READY if manifest.version == spec.version else f"trained as {manifest.version}"
+    return Listed(
+        spec.id,
+        spec.version,
+        spec.title,
+        state,
+        manifest.file.sha256,
+        float(manifest.evaluation["all"]["auroc"]["value"]),
+        _release_state(folder),
+    )
+
+
+def _imported(name: str, folder: Path) -> Listed:
+    try:
+        about = msgspec.json.decode((folder / MANIFEST).read_bytes(), type=ImportedManifest)
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as problem:
+        return Listed(name, "?", name, f"neither declared nor imported: {problem}")
+    return Listed(name, about.version, about.title, IMPORTED, about.file.sha256, release=_release_state(folder))
+
+
+def _release_state(folder: Path) -> str:
+    try:
+        return parse_release(folder).state
+    except ArtifactRefused:
+        return "draft"

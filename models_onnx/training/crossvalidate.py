@@ -17,8 +17,8 @@ from models_onnx.evaluation.metrics import cloglog_recalibration, jeffreys, logi
 from models_onnx.spec import Estimator, ModelSpec
 from models_onnx.training.data.cohort import NO_FOLD, Cohort
 from models_onnx.training.data.follow_up import FittingRows, Observed
+from models_onnx.training.fitting.additive import Array
 from models_onnx.training.fitting.families import Fitted, fit
-from models_onnx.training.fitting.hinges import Array
 
 # Each fold is predicted by models fitted, and recalibrated out of fold, on the others: two of them at least.
 LEAST_FOLDS = 3

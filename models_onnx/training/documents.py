@@ -16,7 +16,7 @@ from models_onnx.compiler import Agreement, FittedModel, Reference, Survival
 from models_onnx.spec import ModelSpec
 from models_onnx.training.crossvalidate import OutOfFold
 from models_onnx.training.data.cohort import Cohort, Table
-from models_onnx.training.fitting.hinges import significant
+from models_onnx.training.fitting.additive import significant
 
 FORMAT = "cds-hooks-onnx/manifest/1"
 _SOFTWARE = ("scikit-learn", "numpy", "pandas", "onnx", "onnxruntime", "skl2onnx")

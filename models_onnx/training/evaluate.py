@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from models_onnx.errors import TrainingRefused
 from models_onnx.evaluation import metrics
-from models_onnx.evaluation.bootstrap import Estimate, Metric, PatientRows, estimate, gain
+from models_onnx.evaluation.metrics import Estimate, Metric, PatientRows, estimate, gain
 from models_onnx.spec import (
     SEED,
     AdditiveCox,
@@ -31,7 +31,7 @@ from models_onnx.spec import (
 from models_onnx.training.crossvalidate import Folds, OutOfFold, Progress
 from models_onnx.training.data.cohort import Cohort, Table, build_cohort, read_table
 from models_onnx.training.data.follow_up import Observed, c_index
-from models_onnx.training.fitting.hinges import Array
+from models_onnx.training.fitting.additive import Array
 
 # responsible-ai 5.2, fairness: fewer events than this in a group is "insufficient", never "passed".
 ENOUGH_EVENTS = 100

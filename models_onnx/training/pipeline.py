@@ -14,8 +14,7 @@ from models_onnx.training import documents
 from models_onnx.training.crossvalidate import Folds, OutOfFold, Progress, build_reference, log_odds
 from models_onnx.training.data.cohort import Cohort, Table, build_cohort
 from models_onnx.training.evaluate import WHOLE, Evaluator, judge
-from models_onnx.training.fitting.additive import Linear
-from models_onnx.training.fitting.converter import largest_difference
+from models_onnx.training.fitting.additive import Linear, largest_difference
 from models_onnx.training.fitting.families import Fitted, oracle_of
 
 PARITY_ROWS = 2000

@@ -19,12 +19,10 @@ from cds_hooks.simulator.chart import ChartError, open_chart
 from fhir.record.reading import read_record
 from fhir.record.resources import decoder
 from models_onnx.equations.calculate import EquationResult, Quantity
-from models_onnx.equations.catalogue import compilable_outputs, find_equations, get_equation
 from models_onnx.equations.compiled import PUBLISHED, onnx_file_name
-from models_onnx.equations.declaration import Equation
-from models_onnx.equations.prevent_cohort import PREVENT_TABLE, prevent_on_people
+from models_onnx.equations.declaration import Equation, compilable_outputs, find_equations, get_equation
 from models_onnx.equations.record_inputs import RecordInputs, inputs_from_record
-from models_onnx.equations.vectors import check_vectors, own_vectors, read_vectors
+from models_onnx.equations.vectors import PREVENT_TABLE, check_vectors, own_vectors, prevent_on_people, read_vectors
 from models_onnx.errors import EquationRefused, ModelError
 
 app = typer.Typer(no_args_is_help=True, help="The published equations: list, work out, check.")

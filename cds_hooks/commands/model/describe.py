@@ -24,7 +24,7 @@ def list_(folder: Folder = ARTIFACTS, as_json: AsJson = False) -> None:
     Example: cds-hooks model list --json
     """
     with problems():
-        from models_onnx.release.listing import IMPORTED, READY, list_models
+        from models_onnx.serving.registry import IMPORTED, READY, list_models
 
         listed = list_models(folder)
     if as_json:
@@ -111,9 +111,7 @@ def _card(name: str, folder: Path) -> tuple[dict[str, Any], str, str]:
 
 def _written(document: dict[str, Any], format: Format, state: str, sha256: str) -> bytes:
     from cds_hooks.commands.model.evidence import moment
-    from models_onnx.model_card.chai import chai_xml
-    from models_onnx.model_card.fhir import fhir_bundle
-    from models_onnx.model_card.page import card_html
+    from models_onnx.model_card.formats import card_html, chai_xml, fhir_bundle
 
     if format == "html":
         return card_html(document).encode()

@@ -41,8 +41,8 @@ def gates(
     """
     with problems():
         from cds_hooks.commands.model.evidence import gather
+        from models_onnx.gates.gate import run_gates
         from models_onnx.gates.report import report_html as page
-        from models_onnx.gates.run import run_gates
         from models_onnx.gates.subject import read_subject
 
         keys = own_keys(settings())
@@ -81,8 +81,7 @@ def label_audit(
     Example: cds-hooks model label-audit
     """
     with problems():
-        from models_onnx.gates.checks.label import audit_label
-        from models_onnx.gates.obermeyer import score_trained_on, simulate
+        from models_onnx.gates.checks.label import audit_label, score_trained_on, simulate
 
         if table is not None:
             rows = _columns(table, score, group, need)
@@ -127,7 +126,7 @@ def _columns(table: Path, score: str, group: str, need: str) -> tuple[np.ndarray
 
 def _record(folder: Path, report: object) -> None:
     from cds_hooks.commands.model.evidence import moment
-    from models_onnx.gates.run import GateReport, encode
+    from models_onnx.gates.gate import GateReport, encode
     from models_onnx.release.publishing import record_gates
 
     if isinstance(report, GateReport):
@@ -136,7 +135,7 @@ def _record(folder: Path, report: object) -> None:
 
 
 def _show(report: object) -> None:
-    from models_onnx.gates.run import GateReport
+    from models_onnx.gates.gate import GateReport
 
     if not isinstance(report, GateReport):
         return

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from models_onnx.evaluation import metrics
-from models_onnx.evaluation.bootstrap import gain
+from models_onnx.evaluation.metrics import gain
 from models_onnx.gates.gate import Gate, Insufficient, NotRun, Verdict
 from models_onnx.gates.subject import Evidence, Paired, Subject
 

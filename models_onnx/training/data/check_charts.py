@@ -13,7 +13,7 @@ from fhir.terminology.analytes import ANALYTE_BY_LOINC, ANALYTES, LOINC
 from fhir.terminology.conditions import SYSTEMS, condition_groups_of, condition_keys_of
 from models_onnx.errors import TrainingRefused
 from models_onnx.training.data.charts import Chart, Json, read_charts
-from models_onnx.training.data.report import DataReport
+from models_onnx.training.data.check_tables import DataReport
 
 # Refusals of the mapping, by what they are about.
 _VALUES = {"implausible": "implausible-value", "unit-conflict": "unit", "unknown-unit": "unit", "no-unit": "unit"}

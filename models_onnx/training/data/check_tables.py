@@ -1,9 +1,17 @@
 """Checks a training table against its model, and the table on which PREVENT is tried on real people.
 
 Columns, keys, folds, words, values, units, outcomes, and columns that know the future.
+
+What is wrong with a table or a folder of FHIR before anything is learned from it: kinds, counts, examples.
+
+Examples are values, codes and units, never an id, a name or a date: a report may be passed on.
 """
 
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -11,8 +19,8 @@ import pandas as pd
 from fhir.mapping.features.catalog import FEATURES
 from models_onnx.artifact.folder import read_manifest
 from models_onnx.artifact.manifest import Manifest
-from models_onnx.equations.catalogue import get_equation
-from models_onnx.equations.prevent_cohort import COLUMNS, PREVENT_TABLE
+from models_onnx.equations.declaration import get_equation
+from models_onnx.equations.vectors import COLUMNS, PREVENT_TABLE
 from models_onnx.errors import ArtifactRefused, TrainingRefused
 from models_onnx.serving.registry import ARTIFACTS
 from models_onnx.spec import ModelSpec, find_specs
@@ -23,7 +31,51 @@ from models_onnx.training.data.cohort import (
     texts_among_numbers,
     without_texts,
 )
-from models_onnx.training.data.report import DataReport, Severity
+
+Severity = Literal["error", "warning", "note"]
+SHOWN = 8
+
+
+@dataclass(frozen=True, slots=True)
+class DataProblem:
+    """One kind of trouble: what, where, how often, and what it looks like."""
+
+    kind: str
+    severity: Severity
+    where: str
+    text: str
+    count: int
+    examples: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class DataReport:
+    """Everything that was found in what was looked at."""
+
+    name: str
+    kind: str
+    counts: dict[str, int]
+    findings: list[DataProblem] = field(default_factory=list)
+
+    @property
+    def passed(self) -> bool:
+        """Whether there is no error; warnings and notes are for a person to weigh."""
+        return not any(finding.severity == "error" for finding in self.findings)
+
+    def add(
+        self, kind: str, severity: Severity, where: str, text: str, found: Counter[str] | Iterable[Any] | int
+    ) -> None:
+        """One finding, unless there is nothing of it; the most frequent examples first."""
+        examples: tuple[str, ...] = ()
+        if isinstance(found, int):
+            count = found
+        else:
+            seen = found if isinstance(found, Counter) else Counter(map(str, found))
+            count = sum(seen.values())
+            examples = tuple(f"{what} ({times:,})" if times > 1 else what for what, times in seen.most_common(SHOWN))
+        if count:
+            self.findings.append(DataProblem(kind, severity, where, text, count, examples))
+
 
 EQUATION = "prevent_base"
 _KEY = "participant_id"

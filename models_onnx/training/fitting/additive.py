@@ -4,23 +4,113 @@ Cox regression is by Newton's method: Breslow's ties, an L2 penalty, the cumulat
 
 Cox regression is written here because it must be deterministic to the last step, and quick on tens of thousands of rows
 with few distinct times. The tests compare it with PHReg of statsmodels.
+
+The piecewise-linear basis: knots at quantiles of each input, hinges max(min(x, top) - knot, 0).
+
+What is written into a file is rounded, so that the last bits of another processor do not change its hash.
+
+The second opinion: scaler and regression converted by skl2onnx, run on the same basis.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import onnxruntime
 from numpy.typing import NDArray
+from skl2onnx import convert_sklearn
+from skl2onnx.common.data_types import DoubleTensorType
 from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # comes with scikit-learn, has no types
 
 from models_onnx.compiler import LOGIT, Link, PiecewiseLinear, Survival
 from models_onnx.compiler.families.piecewise import BrokenLine
-from models_onnx.errors import TrainingRefused
+from models_onnx.errors import ParityRefused, TrainingRefused
 from models_onnx.spec import AdditiveCox, AdditiveLogistic
 from models_onnx.training.data.follow_up import FittingRows
-from models_onnx.training.fitting.hinges import Array, Hinges, place_knots, significant
+
+DIGITS = 7
+
+
+def significant(value: float, digits: int = DIGITS) -> float:
+    """The value to so many significant decimal digits.
+
+    >>> significant(0.123456789), significant(123456789.0)
+    (0.1234568, 123456800.0)
+    """
+    return float(f"{value:.{digits - 1}e}")
+
+
+def at_most(value: float, digits: int = DIGITS) -> float:
+    """Rounded, but never above the value: the low end of a range that must hold it.
+
+    >>> at_most(0.19998169), at_most(0.1)
+    (0.1999816, 0.1)
+    """
+    rounded = significant(value, digits)
+    return rounded if rounded <= value else significant(rounded - 10.0 ** (_magnitude(value) - digits + 1), digits)
+
+
+def at_least(value: float, digits: int = DIGITS) -> float:
+    """Rounded, but never below the value: the high end."""
+    return -at_most(-value, digits)
+
+
+def _magnitude(value: float) -> int:
+    return int(f"{abs(value):e}".rpartition("e")[2])
+
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Hinges:
+    """Knots per input (the first is its lowest value) and the highest value, above which a line is flat."""
+
+    knots: tuple[tuple[float, ...], ...]
+    tops: tuple[float, ...]
+
+    @property
+    def owner(self) -> NDArray[np.int64]:
+        """Which input each column of the basis belongs to."""
+        return np.repeat(np.arange(len(self.knots)), [len(knots) for knots in self.knots])
+
+    def expand(self, X: Array) -> Array:
+        """The basis [n, K]; NaN where the input is missing."""
+        spread = np.minimum(X, self.tops)[:, self.owner]
+        knots = np.concatenate([np.array(knots) for knots in self.knots])
+        return np.where(np.isnan(spread), np.nan, np.maximum(spread - knots, 0.0))
+
+
+def place_knots(X: Array, count: int, declared: Sequence[Sequence[float] | None] | None = None) -> Hinges:
+    """Lowest value and `count` inner quantiles of each input, or the knots declared for it.
+
+    An input of two values gets the lowest only.
+    """
+    columns = [x[~np.isnan(x)] for x in X.T]
+    wanted = declared or [None] * len(columns)
+    return Hinges(
+        knots=tuple(_knots(column, count, own) for column, own in zip(columns, wanted, strict=True)),
+        tops=tuple(at_least(float(column.max())) for column in columns),
+    )
+
+
+def _knots(column: Array, count: int, declared: Sequence[float] | None) -> tuple[float, ...]:
+    low, high = float(column.min()), float(column.max())
+    inner: Sequence[float] = declared if declared is not None else _quantiles(column, count)
+    rounded = {at_most(low), *(significant(x) for x in inner if low < x < high)}
+    return tuple(sorted(rounded))
+
+
+def _quantiles(column: Array, count: int) -> Sequence[float]:
+    if len(np.unique(column)) <= 2:
+        return ()
+    levels = np.linspace(0.0, 1.0, count + 2)[1:-1]
+    found: list[float] = np.quantile(column, levels).tolist()
+    return found
+
 
 _STEPS = 50
 _SMALL = 1e-10
@@ -199,3 +289,28 @@ def _folded(model: Linear, fitted: LogisticRegression) -> LogisticRegression:
     regression.coef_ = model.coefficients[None, :]
     regression.intercept_ = np.array([model.intercept])
     return regression
+
+
+# skl2onnx 1.20 converts StandardScaler + LogisticRegression, but not the basis, nor a missing input without imputation.
+# LinearClassifier of ai.onnx.ml computes in float32, so this limit is of the converter, not of our file.
+TOLERANCE = 1e-5
+
+
+def largest_difference(fitted: Linear, rows: NDArray[np.float32], probability: Array) -> float:
+    """Largest difference of `probability` from skl2onnx's conversion; ParityRefused above 1e-5."""
+    pipeline = make_pipeline(fitted.scaler, fitted.regression)
+    basis = fitted.hinges.expand(rows.astype(np.float64))
+    filled = np.where(np.isnan(basis), fitted.scaler.mean_, basis)
+    options = {id(pipeline): {"zipmap": False}}
+    proto = convert_sklearn(
+        pipeline,
+        initial_types=[("basis", DoubleTensorType([None, basis.shape[1]]))],
+        options=options,
+        target_opset={"": 18, "ai.onnx.ml": 3},
+    )
+    session = onnxruntime.InferenceSession(proto.SerializeToString(), providers=["CPUExecutionProvider"])
+    converted = np.asarray(session.run(["probabilities"], {"basis": filled})[0])[:, 1]
+    difference = float(np.abs(converted - probability).max())
+    if not difference <= TOLERANCE:
+        raise ParityRefused(f"skl2onnx's conversion differs by up to {difference:.2e} (limit {TOLERANCE:g})")
+    return difference

@@ -6,7 +6,7 @@ from cards.card import TOPICS, CardError
 from cards.compose.equation import CardIdentity, EquationCardContent, missing_card, people_in_100
 from cards.new_orders import LIPIDS, TESTS, order_of_test, orderable_test_for
 from models_onnx.equations.calculate import calculate
-from models_onnx.equations.catalogue import find_equations, get_equation
+from models_onnx.equations.declaration import find_equations, get_equation
 
 NAMING = CardIdentity(
     "uuid", lambda number: f"suggestion-{number}", "https://cds.example/explain/1", "https://cds.example/e"

@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from cds_hooks.commands.equation.main import app
-from models_onnx.equations.catalogue import find_equations
+from models_onnx.equations.declaration import find_equations
 from tests.conftest import ROOT
 
 PUBLISHED = ROOT / "models_onnx" / "equations" / "published"

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from models_onnx.equations.card import source_attributes
-from models_onnx.equations.catalogue import find_equations
+from models_onnx.equations.declaration import find_equations
 from tests.cds_hooks.calls import ours
 from tests.cds_hooks.services.equation_calls import answer
 from tests.cds_hooks.web.markup import faults

@@ -8,9 +8,8 @@ import pytest
 
 from models_onnx.compiler.equation import compile_equation, verify_equation
 from models_onnx.equations.calculate import calculate
-from models_onnx.equations.catalogue import compilable_outputs, get_equation
 from models_onnx.equations.compiled import PUBLISHED, CompiledEquation, confirm_with_onnx, load_compiled, onnx_file_name
-from models_onnx.equations.declaration import Equation
+from models_onnx.equations.declaration import Equation, compilable_outputs, get_equation
 from models_onnx.errors import CompileRefused, ExplanationMismatch, UnknownModel, UnsafeModel, WrongShape
 from tests.models_onnx.equations.vectors import vectors_of
 

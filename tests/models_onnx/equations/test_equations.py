@@ -14,9 +14,8 @@ from hypothesis import strategies as st
 from models_onnx.equations.arithmetic import apply_link
 from models_onnx.equations.calculate import Quantity, calculate, calculate_all
 from models_onnx.equations.card import inputs_of_kind, source_attributes
-from models_onnx.equations.catalogue import find_equations
 from models_onnx.equations.compiled import equation_reference
-from models_onnx.equations.declaration import Equation, EquationInput
+from models_onnx.equations.declaration import Equation, EquationInput, find_equations
 from models_onnx.equations.vectors import check_vectors, own_vectors
 from models_onnx.errors import EquationRefused
 from tests.models_onnx.equations.vectors import all_vectors, vectors_of

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models_onnx.equations.prevent_cohort import PREVENT_TABLE, auroc, prevent_on_people
+from models_onnx.equations.vectors import PREVENT_TABLE, auroc, prevent_on_people
 
 
 @pytest.mark.outside_data

@@ -11,7 +11,7 @@ from cds_hooks.simulator.chart import resources_of
 from fhir.record.reading import read_record
 from fhir.record.record import PatientRecord
 from fhir.record.resources import decoder
-from models_onnx.equations.catalogue import find_equations
+from models_onnx.equations.declaration import find_equations
 from models_onnx.equations.record_inputs import RecordInputs, features_of, inputs_from_record
 from models_onnx.errors import EquationRefused
 

@@ -3,8 +3,8 @@
 import json
 from typing import Any
 
-from models_onnx.equations.catalogue import find_equations
 from models_onnx.equations.compiled import PUBLISHED
+from models_onnx.equations.declaration import find_equations
 
 
 def vectors_of(name: str) -> list[dict[str, Any]]:

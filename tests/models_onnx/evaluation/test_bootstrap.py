@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from models_onnx.evaluation import metrics
-from models_onnx.evaluation.bootstrap import Estimate, PatientRows, estimate, gain
+from models_onnx.evaluation.metrics import Estimate, PatientRows, estimate, gain
 from tests.models_onnx.evaluation.test_metrics import people
 
 

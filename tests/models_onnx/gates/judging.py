@@ -1,7 +1,6 @@
 """Runs one gate on one subject."""
 
-from models_onnx.gates.gate import GateResult
-from models_onnx.gates.run import run_gates
+from models_onnx.gates.gate import GateResult, run_gates
 from models_onnx.gates.subject import Evidence, Subject
 from tests.models_onnx.workshop import evidence
 

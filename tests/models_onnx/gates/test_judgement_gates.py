@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from onnx import ModelProto, helper, numpy_helper
 
-from models_onnx.gates.obermeyer import Panel, score_trained_on, simulate
+from models_onnx.gates.checks.label import Panel, score_trained_on, simulate
 from models_onnx.gates.subject import Audit, ComposedCard, Evidence, Paired, Subject
 from tests.models_onnx.gates.judging import judge
 from tests.models_onnx.gates.test_file_gates import add_to_probability, blind, rename_output

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from models_onnx.gates.gate import ALL, Gate, Verdict, find_gates
+from models_onnx.gates.gate import ALL, Gate, GateReport, Verdict, _run, encode, find_gates, run_gates
 from models_onnx.gates.report import calibration, forest, report_html
-from models_onnx.gates.run import GateReport, _run, encode, run_gates
 from models_onnx.gates.subject import Evidence, Subject
 from tests.models_onnx.gates.test_judgement_gates import audit, panel
 from tests.models_onnx.workshop import evidence
@@ -19,7 +18,7 @@ __all__ = ["panel"]
 @pytest.fixture(scope="session")
 def report(good: Subject, panel: object) -> GateReport:
     """All gates on the committed model, with what a clone without data has, and an audit."""
-    from models_onnx.gates.obermeyer import Panel
+    from models_onnx.gates.checks.label import Panel
 
     assert isinstance(panel, Panel)
     return run_gates(good, audit(panel, panel.cost))

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from models_onnx.errors import ImportRefused
+from models_onnx.gates.gate import run_gates
 from models_onnx.gates.rows import RowsFromFile, read_rows
-from models_onnx.gates.run import run_gates
 from models_onnx.gates.subject import Subject, read_subject
 from models_onnx.release.importing import import_model
 from tests.models_onnx.gates.judging import judge

@@ -8,7 +8,7 @@ import pytest
 
 from models_onnx.artifact.manifest import Manifest
 from models_onnx.equations.card import equation_card
-from models_onnx.equations.catalogue import find_equations
+from models_onnx.equations.declaration import find_equations
 from models_onnx.errors import CardIncomplete
 from models_onnx.model_card.build import build_card, card_words, merge_words
 from models_onnx.model_card.schema import card_problems

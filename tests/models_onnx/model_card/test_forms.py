@@ -15,9 +15,7 @@ from fhir.resources.R4B.bundle import Bundle
 from models_onnx.equations.card import equation_card
 from models_onnx.errors import CardIncomplete
 from models_onnx.model_card.attributes import PREDICTIVE
-from models_onnx.model_card.chai import NAMESPACE, chai_xml
-from models_onnx.model_card.fhir import device_id, fhir_bundle
-from models_onnx.model_card.page import card_html
+from models_onnx.model_card.formats import NAMESPACE, card_html, chai_xml, device_id, fhir_bundle
 from tests.models_onnx.model_card.xsd import Schema
 
 # Sections of CHAI's card v0.2 in order, as facts of its public schema.

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from models_onnx.release.listing import list_models
+from models_onnx.serving.registry import list_models
 
 
 def test_the_committed_model_is_ready() -> None:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models_onnx.serving.explanation import explain, marks
+from models_onnx.serving.runtime import explain, marks
 
 contributions = st.lists(st.floats(-5, 5, allow_subnormal=False), min_size=1, max_size=20)
 

@@ -8,8 +8,7 @@ from statsmodels.duration.hazard_regression import PHReg
 from models_onnx.spec import AdditiveCox, AdditiveLogistic
 from models_onnx.training.data.cohort import Cohort
 from models_onnx.training.data.follow_up import FittingRows
-from models_onnx.training.fitting.additive import Linear, fit_cox, fit_cox_model, fit_logistic
-from models_onnx.training.fitting.hinges import place_knots
+from models_onnx.training.fitting.additive import Linear, fit_cox, fit_cox_model, fit_logistic, place_knots
 from tests.models_onnx.invented import INVENTED
 
 COX = AdditiveCox(knots=2, penalty=5.0, horizons_years=(1, 2))

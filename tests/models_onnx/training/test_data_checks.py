@@ -12,8 +12,7 @@ import pytest
 from models_onnx.errors import TrainingRefused
 from models_onnx.models.mortality_5y import SPEC
 from models_onnx.training.data.check_charts import check_charts
-from models_onnx.training.data.check_tables import check_table, spec_of_table
-from models_onnx.training.data.report import DataReport
+from models_onnx.training.data.check_tables import DataReport, check_table, spec_of_table
 
 Spoil = Callable[[pd.DataFrame], pd.DataFrame]
 

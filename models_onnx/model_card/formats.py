@@ -1,18 +1,182 @@
-"""The card as the Coalition for Health AI's Applied Model Card, version 0.2, in XML.
+"""The model card in other formats: a page for people, FHIR R4, and the XML of the Coalition for Health AI.
+
+The card as one HTML file for people: every attribute by its number, no script, nothing loaded from elsewhere.
+
+The card in FHIR R4: a Device for the model version and a DocumentReference that holds the card.
+
+The card as the Coalition for Health AI's Applied Model Card, version 0.2, in XML.
 
 Structure from the public schema coalition-for-health-ai/mc-schema, v0.2/schema.xsd (commit 1c77360, 2025-10-28): order
 and names of the elements are facts of it; none of its text is here.
 """
 
+import base64
+import hashlib
 import json
 from collections.abc import Iterator
 from typing import Any
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
 from models_onnx.errors import CardIncomplete
-from models_onnx.model_card.attributes import PREDICTIVE
+from models_onnx.model_card.attributes import ATTRIBUTES, PREDICTIVE, Attribute
 from models_onnx.model_card.figures import VALIDITY
 from models_onnx.model_card.schema import Card, attribute_of, refuse_incomplete_card
+
+SECTIONS = {
+    "details": "What it is and what comes out",
+    "purpose": "What for, for whom, by whom",
+    "cautions": "What it is not for, and its risks",
+    "development": "What it was built from",
+    "fairness": "Fairness",
+    "external": "Tested by others",
+    "performance": "How well it does",
+    "maintenance": "How it is watched",
+    "updates": "How it is kept up",
+    "evidence": "Evidence and inputs",
+}
+_FACTS = {
+    "statement": "Please note",
+    "device_status": "Device status",
+    "horizon_hours": "Predicts this many hours ahead",
+    "reference_cohort": "Compared with",
+    "section_1557": "Section 1557",
+    "discontinue_if": "Stop using it if",
+    "security": "Security",
+    "stakeholders": "Consulted",
+    "regulatory": "Regulation",
+    "bibliography": "Literature",
+}
+
+
+PAGES = Environment(
+    loader=PackageLoader("models_onnx", "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+)
+"""The templates of the pages that are made of a model's files; everything that is put into them is escaped."""
+
+
+def card_html(card: Card) -> str:
+    """The whole page; a card that is not whole is shown with its gaps."""
+    attributes = ATTRIBUTES[card["kind"]]
+    product = card.get("product", {})
+    return PAGES.get_template("card.html").render(
+        model=card["model"],
+        count=len(attributes),
+        sections=[
+            {"title": SECTIONS[name], "rows": [_row(card, each) for each in attributes if each.section == name]}
+            for name in dict.fromkeys(each.section for each in attributes)
+        ],
+        facts=[(label, str(product[name])) for name, label in _FACTS.items() if product.get(name)],
+        waivers=product.get("waivers", []),
+    )
+
+
+def _row(card: Card, attribute: Attribute) -> tuple[Attribute, dict[str, Any]]:
+    """The attribute and what the card says of it: `not_available` and `as_of`, or `words`, empty where it is blank."""
+    value = attribute_of(card, attribute)
+    return attribute, value if "not_available" in value else {"words": str(value.get("words", ""))}
+
+
+SYSTEM = "https://cds-hooks-onnx.org/models"
+_MIME = "application/json"
+
+
+def fhir_bundle(card: Card, state: str, sha256: str, date: str, base_url: str) -> dict[str, Any]:
+    """A collection Bundle of the two; `date` is an instant, `base_url` where the server is reached.
+
+    CardIncomplete where the card is not whole.
+    """
+    refuse_incomplete_card(card)
+    device = _device(card, state, sha256, base_url)
+    document = _document(card, device, date, base_url)
+    return {
+        "resourceType": "Bundle",
+        "type": "collection",
+        "entry": [
+            {"fullUrl": f"{base_url}/{each['resourceType']}/{each['id']}", "resource": each}
+            for each in (device, document)
+        ],
+    }
+
+
+def device_id(card: Card) -> str:
+    """Of letters, digits, '-' and '.' and at most 64 long, as FHIR wants it."""
+    wanted = f"{card['model']['id']}-{card['model']['version']}"
+    return "".join(sign if sign.isalnum() or sign in "-." else "-" for sign in wanted)[:64]
+
+
+def _device(card: Card, state: str, sha256: str, base_url: str) -> dict[str, Any]:
+    model = card["model"]
+    return {
+        "resourceType": "Device",
+        "id": device_id(card),
+        "identifier": [
+            {"system": SYSTEM, "value": f"{model['id']}@{model['version']}"},
+            {"system": f"{SYSTEM}/sha256", "value": sha256},
+        ],
+        "status": "inactive" if state == "retired" else "active",
+        "manufacturer": _words(card, _first(card)),
+        "deviceName": [{"name": model["title"], "type": "model-name"}],
+        "modelNumber": model["id"],
+        "type": {
+            "text": "Software: " + ("risk model" if card["kind"] == "predictive" else "published rule or equation")
+        },
+        "version": [{"value": model["version"]}],
+        "url": f"{base_url}/models/{model['id']}",
+        "note": [{"text": f"Release state: {state}."}],
+        "safety": [{"text": text} for text in _safety(card)],
+    }
+
+
+def _document(card: Card, device: dict[str, Any], date: str, base_url: str) -> dict[str, Any]:
+    content = json.dumps(card, ensure_ascii=False, sort_keys=True).encode()
+    model = card["model"]
+    return {
+        "resourceType": "DocumentReference",
+        "id": f"card-{device['id']}"[:64],
+        "status": "current",
+        "docStatus": "final",
+        "type": {"text": "Model card: source attributes of a decision support intervention (45 CFR 170.315(b)(11))"},
+        "subject": {"reference": f"Device/{device['id']}", "display": model["title"]},
+        "date": date,
+        "description": f"Model card of {model['title']}, version {model['version']}",
+        "content": [
+            {
+                "attachment": {
+                    "contentType": _MIME,
+                    "data": base64.b64encode(content).decode(),
+                    "size": len(content),
+                    # FHIR R4 asks for SHA-1 here; what is trusted is the signature of the release.
+                    "hash": base64.b64encode(hashlib.sha1(content, usedforsecurity=False).digest()).decode(),
+                    "title": f"card of {model['id']} {model['version']}",
+                },
+                "format": {"system": SYSTEM, "code": card["format"], "display": "Model card as JSON"},
+            },
+            {
+                "attachment": {
+                    "contentType": "text/html",
+                    "url": f"{base_url}/models/{model['id']}",
+                    "title": "For people",
+                }
+            },
+        ],
+    }
+
+
+def _safety(card: Card) -> list[str]:
+    said = card["product"].get("statement")
+    return [said] if said else ["Gives information to consider; not for emergencies."]
+
+
+def _first(card: Card) -> str:
+    return "1" if card["kind"] == "predictive" else "E2"
+
+
+def _words(card: Card, number: str) -> str:
+    attribute = next(each for each in ATTRIBUTES[card["kind"]] if each.number == number)
+    return str(attribute_of(card, attribute)["words"])
+
 
 NAMESPACE = "https://mc.chai.org/v0.2/schema.xsd"
 
