@@ -3,9 +3,10 @@ FROM python:3.11-slim-bookworm AS build
 WORKDIR /build
 RUN python3 -m venv /opt/cds-hooks
 ENV PATH=/opt/cds-hooks/bin:$PATH
-COPY requirements/runtime.txt requirements/postgres.txt requirements/
+COPY requirements/runtime.txt requirements/postgres.txt requirements/otlp.txt requirements/
 RUN pip install --no-cache-dir --only-binary :all: --require-hashes --requirement requirements/runtime.txt \
-    && pip install --no-cache-dir --only-binary :all: --no-deps --require-hashes --requirement requirements/postgres.txt
+    && pip install --no-cache-dir --only-binary :all: --no-deps --require-hashes --requirement requirements/postgres.txt \
+    && pip install --no-cache-dir --only-binary :all: --require-hashes --requirement requirements/otlp.txt
 COPY . .
 # What only installs and builds goes again: nothing in the image can bring a package into the environment.
 RUN pip wheel --no-cache-dir --no-index --no-deps --no-build-isolation --wheel-dir /dist . \

@@ -40,6 +40,7 @@ from cds_hooks.storage.decision import RecordUnavailable
 from cds_hooks.storage.opening import open_decision_log
 from cds_hooks.storage.site_keys import use_site_keys
 from cds_hooks.storage.user_hash import open_user_names
+from cds_hooks.tracing import open_tracing
 
 _READING_SECONDS = 5.0
 """So long the first call waits for what was shown before; of a larger record the rest is read beside the calls."""
@@ -78,6 +79,7 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
         ValidationSessions(),
         ModelApprovals(configured.model_state, approvals, lambda: (configured.as_of or datetime.now(UTC)).date()),
         open_user_names(configured.record_user, configured.user_keys),
+        open_tracing(configured),
     )
     trust.outbound.count_with(components.metrics.outbound)
     edge = EdgeLimits(
@@ -115,6 +117,7 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
             await claims.aclose()
         await components.decisions.close()
         await trust.aclose()
+        await asyncio.to_thread(components.tracing.close)
 
     document = "/openapi.json" if configured.shows_api_docs else None
     rest = FastAPI(title=TITLE, lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=document)

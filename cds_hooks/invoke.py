@@ -39,6 +39,7 @@ from cds_hooks.storage.decision import (
     numbered_uuid,
 )
 from cds_hooks.storage.user_hash import UserNames
+from cds_hooks.tracing import CallTrace, Tracing
 from fhir.mapping.stays import care_units
 from fhir.record.reading import read_record
 from fhir.record.record import PatientRecord
@@ -58,20 +59,27 @@ class ServerComponents:
     sessions: ValidationSessions
     models: ModelApprovals
     users: UserNames = field(default_factory=lambda: UserNames("none"))
+    tracing: Tracing = field(default_factory=Tracing)
 
 
 async def invoke(
-    body: bytes, service: Service, client: TrustedClient, components: ServerComponents, decision_id: str | None = None
+    body: bytes,
+    service: Service,
+    client: TrustedClient,
+    components: ServerComponents,
+    decision_id: str | None = None,
+    trace: CallTrace | None = None,
 ) -> bytes:
     """Answer one hook call and commit its decision before the response body is returned.
 
     `decision_id` is the id under which the call is recorded and a failure is logged; a new one where none is given.
+    `trace` is the trace that the call belongs to, if any.
 
     Raises:
         HookError: The call cannot be answered; `errors.py` maps each subclass to an HTTP status. A call that cannot be
             answered is never an empty list of cards.
     """
-    stages = _Stages()
+    stages = _Stages(trace)
     as_of = components.settings.as_of or datetime.now(UTC)
     decision_id = decision_id or new_decision_id()
 
@@ -84,7 +92,13 @@ async def invoke(
     filled = FilledPrefetch(request.prefetch, inspect_prefetch(request.prefetch, templates, as_of.timestamp()))
     if filled.state.gaps or has_missing_medications(request, templates):
         filled = await components.fetching.fill(
-            request, filled.state, client, as_of.date(), client.profile.version, service.returns_resources
+            request,
+            filled.state,
+            client,
+            as_of.date(),
+            client.profile.version,
+            service.returns_resources,
+            trace.headers if trace is not None else None,
         )
         stages.end("fetch")
     prefetch = filled.state
@@ -100,7 +114,7 @@ async def invoke(
         request.prefetch.clear()
         sent = (body, *filled.bodies) if service.returns_resources else ()
         del body, filled
-        service_input = _service_input(request, record, prefetch, decision_id, client, components, sent)
+        service_input = _service_input(request, record, prefetch, decision_id, client, components, sent, trace)
         advice = await service.decide(service_input)
     except PreconditionFailed as error:
         await _record_missing_data(error, as_of, decision_id, request, service, client, prefetch, stages, components)
@@ -131,7 +145,7 @@ async def invoke(
         input_digest=input_digest_of(inputs),
         models=encode_models(advice.models),
         response=response,
-        basis=encode_basis(inputs, advice.scores, silences, stages.milliseconds, prefetch.basis),
+        basis=encode_basis(inputs, advice.scores, silences, stages.milliseconds, prefetch.basis, stages.trace_recorded),
         user_id=components.users.recorded(client.name, request.context.user_id),
     )
     hook = request.hook
@@ -143,6 +157,9 @@ async def invoke(
     stages.end("record")
 
     components.metrics.answered(service.id, hook, advice.cards, silences, stages.seconds)
+    if trace is not None:
+        trace.say(hook=hook, cards=len(advice.cards), silences=len(silences), bytes=len(response))
+        trace.count_prefetch(each.state for each in prefetch.states)
     return response
 
 
@@ -179,7 +196,7 @@ async def _record_missing_data(
         input_digest=input_digest_of(inputs),
         models=encode_models(()),
         response=operation_outcome(error, decision_id),
-        basis=encode_basis(inputs, None, missing, stages.milliseconds, prefetch.basis),
+        basis=encode_basis(inputs, None, missing, stages.milliseconds, prefetch.basis, stages.trace_recorded),
         user_id=components.users.recorded(client.name, request.context.user_id),
     )
     await _commit(refusal, components)
@@ -212,6 +229,7 @@ def _service_input(
     client: TrustedClient,
     components: ServerComponents,
     sent: tuple[bytes, ...],
+    trace: CallTrace | None,
 ) -> ServiceInput:
     numbers = count(1)
     return ServiceInput(
@@ -223,7 +241,7 @@ def _service_input(
         referral_risk=components.settings.referral_risk,
         public_url=components.settings.public_url,
         decision_id=decision_id,
-        predict=components.predictor.predict,
+        predict=components.predictor.predict if trace is None else trace.timed("model", components.predictor.predict),
         why_withheld=components.models.why_withheld,
         validation_cache=components.sessions.cache_of(
             client.name, record.patient_id, request.context.user_id or "", record.as_of_epoch
@@ -244,16 +262,24 @@ def _refusals_as_silences(record: PatientRecord) -> list[Silence]:
 class _Stages:
     """How long each stage of one call took."""
 
-    __slots__ = ("_last", "seconds")
+    __slots__ = ("_last", "_trace", "seconds")
 
-    def __init__(self) -> None:
+    def __init__(self, trace: CallTrace | None) -> None:
         self.seconds: dict[str, float] = {}
+        self._trace = trace
         self._last = perf_counter()
 
     def end(self, name: str) -> None:
         now = perf_counter()
         self.seconds[name] = now - self._last
+        if self._trace is not None:
+            self._trace.stage(name, self._last, now)
         self._last = now
+
+    @property
+    def trace_recorded(self) -> dict[str, str] | None:
+        """What of the trace goes into the record."""
+        return self._trace.recorded if self._trace is not None else None
 
     @property
     def milliseconds(self) -> dict[str, float]:

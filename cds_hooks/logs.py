@@ -26,10 +26,11 @@ _PLAIN = re.compile(r"^[A-Za-z0-9 _.,:;/()*+-]{0,120}$")
 
 def allow_listed(_logger: Any, _method: str, event: EventDict) -> EventDict:
     """Only the fields of `FIELDS`, and only plain values in them."""
-    return {name: value for name, value in event.items() if name in FIELDS and _is_plain(value)}
+    return {name: value for name, value in event.items() if name in FIELDS and is_plain(value)}
 
 
-def _is_plain(value: object) -> bool:
+def is_plain(value: object) -> bool:
+    """Whether a value may stand in the log: a number, a truth value, None or a short plain word."""
     if value is None or isinstance(value, bool | int | float):
         return True
     return isinstance(value, str) and _PLAIN.match(value) is not None
@@ -57,8 +58,9 @@ def configure_logs(level: str, stream: TextIO | None = None) -> None:
 
     A line that cannot be written is lost; logging never raises on account of its stream.
     """
-    for library in ("httpx", "httpcore"):
-        # They write addresses with their queries, and headers: patients' ids and more.
+    for library in ("httpx", "httpcore", "opentelemetry", "urllib3"):
+        # They write addresses with their queries, and headers: patients' ids and more. That traces cannot be sent is
+        # said by otlp.py.
         logging.getLogger(library).setLevel(_SILENT)
     structlog.configure(
         processors=[

@@ -115,6 +115,12 @@ class Settings(BaseSettings):
         default=None,
         description="Folder in which several workers share what they counted; `cds-hooks serve --workers` makes one.",
     )
+    otlp_endpoint: str | None = Field(
+        default=None,
+        description="Address of an OpenTelemetry collector, such as http://127.0.0.1:4318, to which spans of calls and "
+        "their stages are sent (OTLP over HTTP); https, or http on loopback. Needs the extra otlp "
+        "(docs/operations/traces.md).",
+    )
     as_of: datetime | None = Field(
         default=None,
         description="An ISO instant that replaces the clock. For tests and replays in the development profile only.",
@@ -268,7 +274,7 @@ class Settings(BaseSettings):
             raise ValueError(f"{fault}; write it as https://cds.example.org")
         return value.rstrip("/")
 
-    @field_validator("seal_url")
+    @field_validator("seal_url", "otlp_endpoint")
     @classmethod
     def _is_safe_address(cls, value: str | None) -> str | None:
         if value is not None and (fault := address_fault(value) or plain_http_fault(value)):

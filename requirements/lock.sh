@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes both lock files anew: bash requirements/lock.sh [--upgrade] (needs uv on the PATH; it keeps the versions that still fit)
+# Makes the lock files anew: bash requirements/lock.sh [--upgrade] (needs uv on the PATH; it keeps the versions that still fit)
 # Hash-pinned, universal over platforms, one version of each package for every Python (the same types to check, the same
 # trained model), and no registry address in them.
 set -euo pipefail
@@ -9,3 +9,4 @@ lock() { uv pip compile --quiet --universal --python-version 3.11 --fork-strateg
 lock requirements/dev.in --output-file requirements/dev.txt "$@"
 # the same versions at run time as in the tests
 lock requirements/runtime.in --constraints requirements/dev.txt --output-file requirements/runtime.txt "$@"
+lock requirements/otlp.in --constraints requirements/dev.txt --output-file requirements/otlp.txt "$@"

@@ -56,7 +56,7 @@ def _project() -> dict[str, list[str]]:
     return {"runtime": project["dependencies"], **project["optional-dependencies"]}
 
 
-@pytest.mark.parametrize("lock", ["runtime.txt", "dev.txt"])
+@pytest.mark.parametrize("lock", ["runtime.txt", "dev.txt", "otlp.txt"])
 def test_every_package_in_a_lock_is_pinned_with_its_hashes_and_without_an_address(lock: str) -> None:
     text = (ROOT / "requirements" / lock).read_text()
     assert "://" not in text, "a lock records no address"
@@ -77,13 +77,29 @@ def test_the_development_lock_holds_the_runtime_lock_at_the_same_versions() -> N
     assert {name: development.get(name) for name in _locked("runtime.txt")} == _locked("runtime.txt")
 
 
+@pytest.mark.parametrize("lock", ["otlp.txt", "postgres.txt"])
+def test_the_development_lock_holds_the_locks_of_the_extras_at_the_same_versions(lock: str) -> None:
+    development = _locked("dev.txt")
+    assert {name: development.get(name) for name in _locked(lock)} == _locked(lock)
+
+
+def test_every_lock_that_the_image_installs_goes_into_its_build() -> None:
+    """What the .dockerignore leaves out cannot be copied: the build ends there."""
+    ignored = (ROOT / ".dockerignore").read_text().split()
+    (copied,) = re.findall(r"^COPY (requirements/.*) requirements/$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    assert {"requirements/postgres.txt", "requirements/otlp.txt"} <= set(copied.split())
+    assert [name for name in copied.split() if f"!{name}" not in ignored] == []
+
+
 def test_the_runtime_lock_is_made_from_what_pyproject_depends_on() -> None:
     declared = {str(Requirement(text)) for text in _project()["runtime"]}
     assert {str(item) for item in _wanted("runtime.in") if item.name not in INSTALLS_THE_PROJECT_ITSELF} == declared
 
 
 def test_the_extras_of_pyproject_are_in_the_development_lock() -> None:
-    extras = {canonicalize_name(Requirement(text).name) for kind in ("train", "postgres") for text in _project()[kind]}
+    extras = {
+        canonicalize_name(Requirement(text).name) for kind in ("train", "postgres", "otlp") for text in _project()[kind]
+    }
     assert extras <= _locked("dev.txt").keys()
 
 

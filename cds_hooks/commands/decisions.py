@@ -186,6 +186,8 @@ def _draw(console: Console, decision: dict[str, Any]) -> None:
     for name in ("as_of", "probability"):
         if (value := basis.get(name) or (basis.get("scores") or {}).get(name)) is not None:
             facts.add_row(name, Text(str(value)))
+    if trace := basis.get("trace"):
+        facts.add_row("trace", Text(str(trace["id"])))
     console.print(facts)
     console.print(_features(basis))
     title = "Refused, nothing was looked at" if decision["outcome"] == "error" else "Answer"

@@ -27,6 +27,7 @@ from cds_hooks.storage.decision import RecordUnavailable
 from cds_hooks.storage.opening import open_decision_log
 from cds_hooks.storage.site_keys import use_site_keys
 from cds_hooks.storage.user_hash import open_user_names
+from cds_hooks.tracing import TracingUnavailable, open_tracing
 from models_onnx.artifact.keys import trusted_keys
 from models_onnx.errors import SignatureRefused
 
@@ -179,6 +180,9 @@ def _check_start() -> None:
     except UnknownDialect as error:
         typer.echo(f"CDS_DIALECT cannot be used, so nothing is served: {error}.", err=True)
         raise typer.Exit(2) from error
+    except TracingUnavailable as error:
+        typer.echo(f"Traces cannot be sent, so nothing is served: {error}.", err=True)
+        raise typer.Exit(2) from error
     except WrongDeclaration as error:
         typer.echo(f"The hooks that are declared cannot be used, so nothing is served. {error}", err=True)
         raise typer.Exit(1) from error
@@ -189,6 +193,7 @@ async def _open_all() -> None:
     profile_for("any client", configured.dialect)
     if configured.hooks_file is not None:  # without one there is nothing to find out, and models take a while to load
         services_for(configured)
+    open_tracing(configured).close()
     if configured.rules_file is not None:
         read_rules_file(configured.rules_file)
     if configured.people_file is not None:

@@ -215,19 +215,20 @@ class PrefetchFetcher:
         today: date,
         protocol: str,
         keeping: Collection[str] = (),
+        headers: Mapping[str, str] | None = None,
     ) -> FilledPrefetch:
         """Everything that is still missing, as far as it can be had in time.
 
         Never an error: what cannot be had has its reason in the key's state, and the keys' policies judge by that.
         `today` and `protocol` (the client's version of CDS Hooks) are for templates with dates.
-        `keeping` are the resource types whose JSON is to be kept as it came.
+        `keeping` are the resource types whose JSON is to be kept as it came; `headers` go with every request.
         """
         state = without_answered_gaps(request, state, today, protocol)
         if not state.gaps and not missing_medications(request, request.prefetch):
             return FilledPrefetch(request.prefetch, state)
         try:
             base, token = self._server(request, client)
-            http = self._trust.outbound.open(base, token)
+            http = self._trust.outbound.open(base, token, headers)
         except _NoServer as error:
             return _unfilled(request, state, error.why)
         except OutboundRefused as error:

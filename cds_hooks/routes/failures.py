@@ -42,11 +42,11 @@ def _name_of(code: CodeType) -> str:
     return _NOT_PLAIN.sub("", code.co_qualname)
 
 
-def log_failure(event: str, error: BaseException, decision: str, service: str = "") -> None:
-    """One line of the operational log about an exception that nobody foresaw."""
-    log().error(
-        event, service=service, status=500, decision=decision, error_type=type(error).__name__, **failure_place(error)
-    )
+def log_failure(event: str, error: BaseException, decision: str, service: str = "", **more: str) -> None:
+    """One line of the operational log about an exception that nobody foresaw; `more` are other fields of the log."""
+    place = failure_place(error)
+    kind = type(error).__name__
+    log().error(event, service=service, status=500, decision=decision, error_type=kind, **place, **more)
 
 
 def failure_outcome(decision: str) -> bytes:

@@ -24,6 +24,7 @@ from cds_hooks.routes.failures import failure_outcome, log_failure
 from cds_hooks.security import Trust, TrustedClient, Untrusted
 from cds_hooks.services import Service, by_address
 from cds_hooks.storage.decision import new_decision_id
+from cds_hooks.tracing import CallTrace
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
@@ -143,28 +144,42 @@ class HookRoute:
     async def _answer(self, name: str, scope: Scope, receive: Receive, send: Send) -> None:
         known = self.services[name].id if name in self.services else ""  # what else stands in a URL may be anything
         decision_id = new_decision_id()
+        trace = self.components.tracing.begin(scope["headers"])
         try:
             client = await self.trust.client_of(scope["headers"], scope["path"])  # before anything is said of services
-            response = await self._invoke(self._service(name, scope["method"]), client, decision_id, scope, receive)
+            if trace is not None:
+                trace.trusted(client.name, decision_id)
+            service = self._service(name, scope["method"])
+            response = await self._invoke(service, client, decision_id, scope, receive, trace)
         except Untrusted as error:
             # why a caller is not trusted is for the operator only; the caller always hears the same
             self.components.metrics.refused(known, error.status)
             self.components.metrics.untrusted(error.reason)
             await send_refusal(send, error, decision_id)
-            _log_refusal(known, error.status, error.reason, decision_id, error.client)
+            _log_refusal(known, error.status, error.reason, decision_id, error.client, trace)
         except HookError as error:
+            reason = type(error).__name__
             self.components.metrics.refused(known, error.status)
             await send_refusal(send, error, decision_id)
-            _log_refusal(known, error.status, type(error).__name__, decision_id)
+            _log_refusal(known, error.status, reason, decision_id, "", trace)
+            _end(trace, known, error.status, reason)
         except Exception as error:
             self.components.metrics.refused(known, 500)
             await send_json(send, 500, failure_outcome(decision_id), [(CALL_ID, decision_id.encode())])
-            log_failure("call failed", error, decision_id, known)
+            log_failure("call failed", error, decision_id, known, **_trace_of(trace))
+            _end(trace, known, 500, type(error).__name__)
         else:
             await send_json(send, 200, response)
+            _end(trace, known, 200)
 
     async def _invoke(
-        self, service: Service, client: TrustedClient, decision_id: str, scope: Scope, receive: Receive
+        self,
+        service: Service,
+        client: TrustedClient,
+        decision_id: str,
+        scope: Scope,
+        receive: Receive,
+        trace: CallTrace | None,
     ) -> bytes:
         budgets, configured = client.budgets, self.components.settings
         self.intake.enter(
@@ -175,7 +190,7 @@ class HookRoute:
         try:
             # the body is handed over and not kept here, so that invoke can let go of it
             body = self.intake.body(scope["headers"], receive)
-            return await invoke(await body, service, client, self.components, decision_id)
+            return await invoke(await body, service, client, self.components, decision_id, trace)
         finally:
             self.intake.leave(client.name)
 
@@ -188,8 +203,29 @@ class HookRoute:
         return service
 
 
-def _log_refusal(service: str, status: int, reason: str, call_id: str, client: str = "") -> None:
-    log().info("call refused", service=service, status=status, reason=reason, decision=call_id, client=client)
+def _log_refusal(service: str, status: int, reason: str, call_id: str, client: str, trace: CallTrace | None) -> None:
+    log().info(
+        "call refused",
+        service=service,
+        status=status,
+        reason=reason,
+        decision=call_id,
+        client=client,
+        **_trace_of(trace),
+    )
+
+
+def _trace_of(trace: CallTrace | None) -> dict[str, str]:
+    return {"trace": trace.trace_id} if trace is not None else {}
+
+
+def _end(trace: CallTrace | None, service: str, status: int, reason: str = "") -> None:
+    """The call's span ends, and a line of the log at the level `debug` names the call and its trace."""
+    if trace is None:
+        return
+    trace.end(service, status, reason)
+    if status == 200:
+        log().debug("call answered", service=service, status=status, decision=trace.decision, trace=trace.trace_id)
 
 
 async def send_refusal(send: Send, error: HookError, call_id: str) -> None:

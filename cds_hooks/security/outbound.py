@@ -6,7 +6,7 @@ client cannot go around it, whatever address a server's answer made him call.
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final, Literal
@@ -77,11 +77,13 @@ class OutboundClient:
         """Lets somebody count timeouts and replaced pools."""
         self._pools.count = count
 
-    def open(self, base: FhirBase, token: str | None = None) -> httpx.AsyncClient:
+    def open(
+        self, base: FhirBase, token: str | None = None, headers: Mapping[str, str] | None = None
+    ) -> httpx.AsyncClient:
         """A client for one hook call, to be used in `async with`; paths are relative to the base.
 
-        The token goes with every request, and with none to another place. Refused (an httpx.TransportError) is raised
-        by a request that may not be made or whose answer is larger than the budget.
+        The token goes with every request, and with none to another place; so do `headers`. Refused (an
+        httpx.TransportError) is raised by a request that may not be made or whose answer is larger than the budget.
         """
         if token is not None and not _TOKEN.fullmatch(token):
             raise OutboundRefused("token", "The access token is not one that can stand in a header.")
@@ -89,7 +91,7 @@ class OutboundClient:
         return httpx.AsyncClient(
             base_url=f"{base.url}/",
             transport=_Bound(base, token, self._pools),
-            headers={"accept": "application/fhir+json"},
+            headers={"accept": "application/fhir+json", **(headers or {})},
             timeout=httpx.Timeout(seconds, connect=min(seconds, _CONNECT_SECONDS)),
             follow_redirects=False,
             trust_env=False,

@@ -180,12 +180,15 @@ def encode_basis(
     silences: Sequence[Silence],
     timings: dict[str, float],
     prefetch: msgspec.Raw | None = None,
+    trace: dict[str, str] | None = None,
 ) -> bytes:
     """JSON of everything that is needed to compute the decision again and to explain it.
 
-    `prefetch` is JSON already: the state of each key of the prefetch.
+    `prefetch` is JSON already: the state of each key of the prefetch. `trace` is where the call stands in a trace.
     """
     basis = {**inputs, "timings": timings}
+    if trace:
+        basis["trace"] = trace
     if prefetch is not None:
         basis["prefetch"] = prefetch
     if scores is not None:

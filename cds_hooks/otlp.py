@@ -1,0 +1,140 @@
+"""Spans to an OpenTelemetry collector: OTLP over HTTP, with the SDK's batches and queue. Imported only where it is on.
+
+What leaves is bounded here: the exporter follows no redirect, takes no proxy and no password from the environment, and
+does not read the body of an answer. The queue drops spans when it is full; no call waits for it.
+"""
+
+from importlib.metadata import version as installed_version
+from threading import Lock, Thread
+from time import monotonic
+from typing import Final
+
+import requests
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, Status, StatusCode, TraceFlags, Tracer
+from opentelemetry.trace import set_span_in_context as in_context
+
+from cds_hooks.logs import log
+from cds_hooks.trace_context import TraceContext
+
+_PATH: Final = "/v1/traces"
+_SEND_SECONDS: Final = 3.0
+_CLOSE_SECONDS: Final = 2.0
+_MOST_WAITING: Final = 16_384
+_MOST_AT_ONCE: Final = 512
+_SAY_AGAIN_SECONDS: Final = 60.0
+
+
+class OtlpSpans:
+    """Makes spans and sends them in batches from a thread of its own."""
+
+    def __init__(self, endpoint: str) -> None:
+        """`endpoint` is the collector's address; the path `/v1/traces` is added where it has not got it."""
+        address = endpoint if endpoint.endswith(_PATH) else endpoint.rstrip("/") + _PATH
+        exporter = _Reporting(OTLPSpanExporter(endpoint=address, timeout=_SEND_SECONDS, session=_session()))
+        self._processor = BatchSpanProcessor(
+            exporter, max_queue_size=_MOST_WAITING, max_export_batch_size=_MOST_AT_ONCE, schedule_delay_millis=1000
+        )
+        # Resource.create would add what the environment and the machine say of themselves
+        named = Resource({"service.name": "cds-hooks", "service.version": installed_version("cds-hooks-onnx")})
+        provider = TracerProvider(resource=named, shutdown_on_exit=False)
+        provider.add_span_processor(self._processor)
+        self._tracer = provider.get_tracer("cds_hooks")
+
+    def begin(self, received: TraceContext | None, started: int) -> "OtlpSpan":
+        """A span that began at this time, in nanoseconds since 1970-01-01 UTC."""
+        return OtlpSpan(self._tracer, received, started)
+
+    def close(self) -> None:
+        """Sends what is waiting, for two seconds at most."""
+        # the SDK itself would wait for half a minute
+        closing = Thread(target=self._processor.shutdown, daemon=True)
+        closing.start()
+        closing.join(_CLOSE_SECONDS)
+
+
+class OtlpSpan:
+    """The span of one call. One that is not ended is never sent."""
+
+    def __init__(self, tracer: Tracer, received: TraceContext | None, started: int) -> None:
+        """The caller's `tracestate` is not given to the SDK, so that it is not sent to the collector."""
+        self._tracer = tracer
+        self._parent = in_context(NonRecordingSpan(_span_context(received))) if received is not None else None
+        self._span = tracer.start_span("POST", self._parent, SpanKind.SERVER, start_time=started)
+        ours = self._span.get_span_context()
+        sampled = bool(ours.trace_flags & TraceFlags.SAMPLED)
+        state = received.state if received is not None else ""
+        self.context: TraceContext | None = None
+        """Where the span stands; None where the SDK was switched off by OTEL_SDK_DISABLED."""
+        if ours.is_valid:
+            self.context = TraceContext(f"{ours.trace_id:032x}", f"{ours.span_id:016x}", sampled, state)
+
+    def end(
+        self, name: str, attributes: dict[str, str | int], stages: list[tuple[str, int, int]], *, failed: bool
+    ) -> None:
+        """Hands the span and its stages over to be sent."""
+        if not self._span.is_recording():
+            return
+        ours = in_context(self._span)
+        for stage, started, ended in stages:
+            self._tracer.start_span(stage, ours, SpanKind.INTERNAL, start_time=started).end(ended)
+        self._span.update_name(name)
+        self._span.set_attributes(attributes)
+        if failed:
+            self._span.set_status(Status(StatusCode.ERROR))
+        self._span.end()
+
+
+def _span_context(received: TraceContext) -> SpanContext:
+    flags = TraceFlags(TraceFlags.SAMPLED if received.sampled else TraceFlags.DEFAULT)
+    return SpanContext(int(received.trace_id, 16), int(received.span_id, 16), is_remote=True, trace_flags=flags)
+
+
+def _session() -> requests.Session:
+    session = requests.Session()
+    session.trust_env = False
+    session.stream = True
+    session.hooks["response"].append(_look_at_head_only)
+    return session
+
+
+def _look_at_head_only(answer: requests.Response, *_: object, **__: object) -> None:
+    answer.close()  # what the collector writes is not read, however much it is
+    if 300 <= answer.status_code < 400:  # the exporter would count it as sent
+        raise requests.TooManyRedirects("the collector answers with a redirect")
+
+
+class _Reporting(SpanExporter):
+    """Says in the log that spans cannot be sent, at once and then every minute, and that they can be again."""
+
+    def __init__(self, exporter: SpanExporter) -> None:
+        self._exporter = exporter
+        self._lost = 0
+        self._said_at = -_SAY_AGAIN_SECONDS
+        self._lock = Lock()
+
+    def export(self, spans: tuple[ReadableSpan, ...]) -> SpanExportResult:  # type: ignore[override]
+        """Sends the spans."""
+        result = self._exporter.export(spans)
+        with self._lock:
+            if result is SpanExportResult.SUCCESS:
+                if self._lost:
+                    log().info("traces can be sent again", count=self._lost)
+                self._lost, self._said_at = 0, -_SAY_AGAIN_SECONDS
+            else:
+                self._lost += len(spans)
+                if monotonic() - self._said_at >= _SAY_AGAIN_SECONDS:
+                    self._said_at = monotonic()
+                    log().error("traces cannot be sent", count=self._lost)
+        return result
+
+    def shutdown(self) -> None:
+        """Ends the exporter."""
+        self._exporter.shutdown()
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        """Nothing waits here."""
+        return self._exporter.force_flush(timeout_millis)
