@@ -8,12 +8,14 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 
 from cds_hooks.errors import BadRequest, PayloadTooLarge, TooDeep
 from cds_hooks.protocol.body import (
+    MemberName,
     check_head,
-    check_prefetch,
     check_text,
     check_whole,
     describe_decoder_error,
     error_path,
+    member_name,
+    members_once,
     split_off_prefetch,
 )
 from cds_hooks.protocol.hooks import LIBRARY, REPLACED, Context, Hook
@@ -124,7 +126,7 @@ _USER_BESIDE_HOOK: Final = Refusal(
 )
 
 _quick: Final = msgspec.json.Decoder(_Wire)
-_quick_prefetch: Final = msgspec.json.Decoder(dict[str, AnyResource | None] | None)
+_quick_prefetch: Final = msgspec.json.Decoder(dict[MemberName, AnyResource | None] | None, dec_hook=member_name)
 _careful: Final = msgspec.json.Decoder(_WireUnread)
 
 
@@ -234,8 +236,7 @@ def _decode_in_two(body: bytes) -> tuple[_Wire, dict[str, Any], list[Refusal]] |
     try:
         check_head(head)
         wire, values = _quick.decode(head), _quick_prefetch.decode(prefetch) or {}
-        check_prefetch(prefetch)
-        return wire, values, []
+        return wire, members_once(values, "prefetch"), []
     except (msgspec.DecodeError, RecursionError):
         return None  # the whole body shows where it is wrong
 
