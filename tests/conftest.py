@@ -6,8 +6,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.live import serving
+
+# How long an example takes depends on who else uses the machine; no test is about time.
+settings.register_profile("without deadlines", deadline=None)
+settings.load_profile("without deadlines")
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -15,7 +15,14 @@ from numpy.typing import NDArray
 from cds_hooks.trusted_models import AbsentModel, is_in_shadow
 from fhir.mapping.features.feature import FeatureVector
 from models_onnx.artifact.manifest import Manifest
-from models_onnx.serving.eligibility import OUT_OF_RANGE, NotScored, may_be_scored, not_scored, twin_may_take_over
+from models_onnx.serving.eligibility import (
+    OUT_OF_RANGE,
+    NotScored,
+    lacks_inputs,
+    may_be_scored,
+    not_scored,
+    twin_may_take_over,
+)
 from models_onnx.serving.runtime import Model, Prediction
 
 Predict: TypeAlias = Callable[[Model, NDArray[np.float64]], Awaitable[Prediction]]
@@ -72,12 +79,22 @@ NOT_RELEASED = "model-not-released"
 
 @dataclass(frozen=True, slots=True)
 class ModelEstimate:
-    """Whose estimate it is, what it says, of which inputs; `refused` says why it must not be shown."""
+    """Whose estimate it is, what it says, of which inputs; `refused` says why it must not be shown.
+
+    `computed` is None where the model did not run, because too many of its inputs are missing.
+    """
 
     model: Model
-    prediction: Prediction
+    computed: Prediction | None
     vector: FeatureVector
     refused: NotScored | None
+
+    @property
+    def prediction(self) -> Prediction:
+        """What the model computed; ValueError where it did not run, which `refused` says."""
+        if self.computed is None:
+            raise ValueError("the model did not run for this estimate")
+        return self.computed
 
     @property
     def manifest(self) -> Manifest:
@@ -148,6 +165,9 @@ def _out_of_all_range(model: Model, vector: FeatureVector) -> NotScored | None:
 
 
 async def _by(predict: Predict, vector: FeatureVector, model: Model, why_withheld: WhyWithheld) -> ModelEstimate:
+    refused = lacks_inputs(model.manifest, vector.values)
+    if refused is not None:
+        return ModelEstimate(model, None, vector, refused)
     prediction = await predict(model, vector.values)
     refused = None if may_be_scored(model.manifest, prediction) else not_scored(model.manifest, vector.values)
     if refused is None:

@@ -22,7 +22,7 @@ from fhir.record.resources import (
     Procedure,
     ServiceRequest,
 )
-from fhir.record.results import AnalyteResults, Found, Lookup
+from fhir.record.results import NO_RESULTS, AnalyteResults, Found, Lookup
 from fhir.terminology.analytes import ANALYTES
 
 _T = TypeVar("_T")
@@ -66,8 +66,10 @@ class ReadResources:
 
     def results_of(self, analyte: str, as_of_epoch: float) -> AnalyteResults:
         """The results of an analyte, put together when they are first asked for."""
-        parts = self.parts_of(analyte)
-        found = self.results[analyte] = AnalyteResults(ANALYTES[analyte], parts, as_of_epoch)
+        meaning, parts = ANALYTES[analyte], self.parts_of(analyte)
+        if not parts:
+            return NO_RESULTS  # most of what a model asks for: nothing to find, to refuse or to keep
+        found = self.results[analyte] = AnalyteResults(meaning, parts, as_of_epoch)
         return found
 
     def parts_of(self, key: str) -> Sequence[CodedPart]:
@@ -81,7 +83,8 @@ class ReadResources:
         yield from self.refusals
         for analyte in sorted(self.results, key=_POSITION.__getitem__):
             yield from self.results[analyte].refusals()
-        for make in sorted(self.derived, key=_name_of_function):
+        refusing = [make for make, (_, refused) in self.derived.items() if refused]
+        for make in sorted(refusing, key=_name_of_function):
             yield from self.derived[make][1]
 
 
@@ -304,7 +307,11 @@ class PatientRecord:
 
         `Found`, `Refused` where values came and none can be used, or `Absent`. Raises KeyError for an unknown key.
         """
-        return self._results(analyte).lookup(max_age_days)
+        resources = self._open
+        known = resources.results.get(analyte)
+        if known is None:
+            known = resources.results_of(analyte, self.as_of_epoch)
+        return known.lookup(max_age_days)
 
     def newest(self, analyte: str, max_age_days: float | None = None) -> Measurement | None:
         """The measurement of `lookup` alone; None where there is none."""

@@ -18,7 +18,7 @@ from fhir.record.measurement import (
     one_sided_result,
 )
 from fhir.record.refusal import Refusal
-from fhir.terminology.analytes import Analyte
+from fhir.terminology.analytes import ANALYTES, Analyte
 
 
 class Found(Struct, frozen=True, gc=False):
@@ -53,7 +53,7 @@ class AnalyteResults:
     together have met depend on the order in which they were asked.
     """
 
-    __slots__ = ("_analyte", "_as_of_epoch", "_newest", "_ordered", "_outcomes", "_parts", "_usable")
+    __slots__ = ("_analyte", "_as_of_epoch", "_newest", "_ordered", "_outcomes", "_parts", "_refuses", "_usable")
 
     def __init__(self, analyte: Analyte, parts: Sequence[CodedPart], as_of_epoch: float) -> None:
         self._analyte = analyte
@@ -63,6 +63,7 @@ class AnalyteResults:
         self._ordered: list[CodedPart] | None = None
         self._newest: Lookup | None = None
         self._usable: tuple[Measurement, ...] | None = None
+        self._refuses = False
 
     def lookup(self, max_age_days: float | None = None) -> Lookup:
         """The newest usable value that is at most so many whole days old, or why there is none.
@@ -100,7 +101,7 @@ class AnalyteResults:
 
     def refusals(self) -> list[Refusal]:
         """The values that the questions so far have met and that cannot be used, newest first."""
-        if not any(type(outcome) is Refusal for outcome in self._outcomes.values()):
+        if not self._refuses:
             return []
         outcomes = (self._outcomes.get(id(part)) for part in self._newest_first())
         return [outcome for outcome in outcomes if isinstance(outcome, Refusal)]
@@ -131,8 +132,13 @@ class AnalyteResults:
         # The parts live as long as this object, so an id means one part.
         key = id(part)
         if key not in self._outcomes:
-            self._outcomes[key] = measure(self._analyte, part, self._as_of_epoch)
+            outcome = self._outcomes[key] = measure(self._analyte, part, self._as_of_epoch)
+            self._refuses = self._refuses or type(outcome) is Refusal
         return self._outcomes[key]
+
+
+NO_RESULTS = AnalyteResults(next(iter(ANALYTES.values())), (), 0.0)
+"""The results of any analyte that a record has no value of: nothing that it is asked depends on which one."""
 
 
 def _instant(part: CodedPart) -> float:

@@ -45,8 +45,13 @@ def not_scored(manifest: Manifest, values: NDArray[np.float64]) -> NotScored | N
 
     In this order: an input that must be there, too few of a group, a value outside the trained range.
     """
-    there = {item.name: not np.isnan(value) for item, value in zip(manifest.features, values, strict=True)}
-    return _missing(manifest, there) or _too_few(manifest, there) or _out_of_range(manifest, values)
+    return lacks_inputs(manifest, values) or _out_of_range(manifest, values)
+
+
+def lacks_inputs(manifest: Manifest, values: NDArray[np.float64]) -> NotScored | None:
+    """What `not_scored` has against this vector for what is missing; it needs no run of the model."""
+    absent = {item.name for item, gone in zip(manifest.features, np.isnan(values).tolist(), strict=True) if gone}
+    return (_missing(manifest, absent) or _too_few(manifest, absent)) if absent else None
 
 
 def twin_may_take_over(manifest: Manifest, refused: NotScored | None) -> bool:
@@ -75,27 +80,28 @@ def out_of_range(feature: ModelInput, value: float) -> bool:
     return bool(x < np.float32(feature.trained_low) or above)
 
 
-def _missing(manifest: Manifest, there: dict[str, bool]) -> NotScored | None:
-    absent = [manifest.feature(name) for name in manifest.required.always if not there[name]]
-    if not absent:
+def _missing(manifest: Manifest, absent: set[str]) -> NotScored | None:
+    needed = [manifest.feature(name) for name in manifest.required.always if name in absent]
+    if not needed:
         return None
-    words = " and ".join(item.words.lower() for item in absent)
+    words = " and ".join(item.words.lower() for item in needed)
     text = f"{manifest.title}: no score, because {words} must be known."
-    return NotScored(INPUT_MISSING, text, tuple(item.name for item in absent))
+    return NotScored(INPUT_MISSING, text, tuple(item.name for item in needed))
 
 
-def _too_few(manifest: Manifest, there: dict[str, bool]) -> NotScored | None:
+def _too_few(manifest: Manifest, absent: set[str]) -> NotScored | None:
     for group in manifest.required.groups:
-        absent = tuple(name for name in group.members if not there[name])
-        if len(group.members) - len(absent) < group.at_least:
-            return NotScored(TOO_FEW_INPUTS, _too_few_text(manifest, group, absent), absent)
+        lacking = tuple(name for name in group.members if name in absent)
+        if len(group.members) - len(lacking) < group.at_least:
+            return NotScored(TOO_FEW_INPUTS, _too_few_text(manifest, group, lacking), lacking)
     return None
 
 
-def _too_few_text(manifest: Manifest, group: RequiredInputGroup, absent: tuple[str, ...]) -> str:
-    names = ", ".join(manifest.feature(name).words for name in absent)
+def _too_few_text(manifest: Manifest, group: RequiredInputGroup, lacking: tuple[str, ...]) -> str:
+    words = {item.name: item.words for item in manifest.features}
+    names = ", ".join(words[name] for name in lacking)
     return (
-        f"{manifest.title}: no score. {len(group.members) - len(absent)} of the {len(group.members)} {group.words} are "
+        f"{manifest.title}: no score. {len(group.members) - len(lacking)} of the {len(group.members)} {group.words} are "
         f"usable, at least {group.at_least} are needed. Missing: {names}."
     )
 
