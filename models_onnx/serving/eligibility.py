@@ -99,10 +99,10 @@ def _too_few(manifest: Manifest, absent: set[str]) -> NotScored | None:
 
 def _too_few_text(manifest: Manifest, group: RequiredInputGroup, lacking: tuple[str, ...]) -> str:
     words = {item.name: item.words for item in manifest.features}
-    names = ", ".join(words[name] for name in lacking)
+    names, members = ", ".join(words[name] for name in lacking), len(group.members)
     return (
-        f"{manifest.title}: no score. {len(group.members) - len(lacking)} of the {len(group.members)} {group.words} are "
-        f"usable, at least {group.at_least} are needed. Missing: {names}."
+        f"{manifest.title}: no score. {members - len(lacking)} of the {members} {group.words} are usable, at least "
+        f"{group.at_least} are needed. Missing: {names}."
     )
 
 
