@@ -121,8 +121,12 @@ def vaccines_card(
     identity: VaccineCardIdentity,
     knowledge: VaccineKnowledge,
     unread: Iterable[str] = (),
+    forecasts: VaccineForecasts | None = None,
 ) -> Card:
-    """The one card of a visit where something is due or to be caught up; `unread` says what could not be read."""
+    """The one card of a visit where something is due or to be caught up; `unread` says what could not be read.
+
+    `forecasts` are those of `forecast_entries`, where they were made already.
+    """
     return Card(
         uuid=identity.uuid,
         summary=_summary(found),
@@ -133,7 +137,7 @@ def vaccines_card(
         selection_behavior="any",
         override_reasons=_OVERRIDE_REASONS,
         links=(Link(label="Why this card", url=identity.explain_url, type="absolute"),),
-        extension={EXTENSION_KEY: CardExtension(vaccines=forecast_entries(found, knowledge))},
+        extension={EXTENSION_KEY: CardExtension(vaccines=forecasts or forecast_entries(found, knowledge))},
     )
 
 

@@ -4,9 +4,11 @@ Source: CDC, Logic Specification for ACIP Recommendations 4.5, sections 4.4 and 
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import StrEnum
+
+from msgspec import Struct
 
 from cards.vaccines.knowledge import Conflict, Interval, Period, Series, SeriesDose
 from cards.vaccines.patient import GivenDose, Person
@@ -41,8 +43,7 @@ class Evaluation:
     reason: str = ""
 
 
-@dataclass(slots=True)
-class TargetDose:
+class TargetDose(Struct):
     """A dose of the series in this person's course: given, skipped or still open."""
 
     rule: SeriesDose
@@ -51,8 +52,7 @@ class TargetDose:
     skipped: bool = False
 
 
-@dataclass(slots=True)
-class Course:
+class Course(Struct):
     """How far a person is in one series: the target doses, the next one and every given dose with its status.
 
     `conflicts` are those that a dose of this person can begin.
@@ -64,9 +64,9 @@ class Course:
     conflicts: tuple[Conflict, ...]
     group_is_complete: Callable[[str], bool]
     years_back: int = 0
-    targets: list[TargetDose] = field(default_factory=list)
+    targets: list[TargetDose] = []
     position: int = 0
-    evaluations: list[Evaluation] = field(default_factory=list)
+    evaluations: list[Evaluation] = []
 
     @property
     def current(self) -> TargetDose | None:
@@ -107,9 +107,9 @@ def years_back_to_season(series: Series, as_of: date) -> int:
     A release dates one season, from one day to another (influenza, RSV). For an earlier assessment the same days of
     earlier years stand for it. A later day is not moved to: what holds in the next season is in the next release.
     """
-    ends = [rule.season_end for rule in series.doses if rule.season_start is not None and rule.season_end is not None]
+    end = series.last_season_end
     years = 0
-    while ends and as_of <= Period(years=-years - 1).after(max(ends)):
+    while end is not None and as_of <= Period(years=-years - 1).after(end):
         years += 1
     return years
 

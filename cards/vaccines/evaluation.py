@@ -8,6 +8,7 @@ loop over doses is section 4.4.
 
 from collections.abc import Iterable
 from datetime import date
+from itertools import count
 
 from cards.vaccines.course import (
     ALREADY_COMPLETE,
@@ -27,20 +28,27 @@ from cards.vaccines.knowledge import Ages, Conflict, Interval, SeriesDose, Skip,
 from cards.vaccines.patient import GivenDose, Person
 
 
-def can_skip(course: Course, rule: SeriesDose, context: str, reference: date, dose: GivenDose | None = None) -> bool:
-    """Whether a target dose is not needed (section 6.2), in evaluation (of `dose`) or in a forecast."""
-    return any(skip.context in (context, "Both") and _skip_is_met(course, skip, reference, dose) for skip in rule.skips)
+def can_skip(course: Course, rule: SeriesDose, reference: date, dose: GivenDose | None = None) -> bool:
+    """Whether a target dose is not needed (section 6.2), in the evaluation of `dose` or, without one, in a forecast."""
+    skips = rule.forecast_skips if dose is None else rule.evaluation_skips
+    return bool(skips) and any(_skip_is_met(course, skip, reference, dose) for skip in skips)
 
 
 def _skip_is_met(course: Course, skip: Skip, reference: date, dose: GivenDose | None) -> bool:
     sets = [item for item in skip.sets if item.holds_on(reference)]
-    met = (_set_is_met(course, item, reference, dose) for item in sets)
-    return bool(sets) and (any(met) if skip.logic == "OR" else all(met))
+    one_is_enough = skip.logic == "OR"
+    for item in sets:
+        if _set_is_met(course, item, reference, dose) is one_is_enough:
+            return one_is_enough
+    return bool(sets) and not one_is_enough
 
 
 def _set_is_met(course: Course, skip_set: SkipSet, reference: date, dose: GivenDose | None) -> bool:
-    met = (_condition_is_met(course, condition, reference, dose) for condition in skip_set.conditions)
-    return any(met) if skip_set.logic == "OR" else all(met)
+    one_is_enough = skip_set.logic == "OR"
+    for condition in skip_set.conditions:
+        if _condition_is_met(course, condition, reference, dose) is one_is_enough:
+            return one_is_enough
+    return not one_is_enough
 
 
 def _condition_is_met(course: Course, condition: SkipCondition, reference: date, dose: GivenDose | None) -> bool:
@@ -62,6 +70,8 @@ def _is_interval_over(course: Course, condition: SkipCondition, reference: date)
 def _conditional_doses(course: Course, condition: SkipCondition, dose: GivenDose | None) -> int:
     """How many given doses a count condition counts (CONDSKIP-1); the dose under evaluation is not one of them."""
     pool = course.valid if condition.valid_only else _given_before(course, condition, dose)
+    if not pool:
+        return 0
     start = course.in_season_of(condition.start) or date.min
     end = course.in_season_of(condition.end) or date.max
     return sum(
@@ -85,13 +95,13 @@ def _compare(count: int, condition: SkipCondition) -> bool:
 
 def evaluate(course: Course) -> None:
     """Judge every given dose of the antigen, in order of date, and advance the course."""
-    course.targets = [TargetDose(rule, number) for number, rule in enumerate(course.series.doses, start=1)]
+    course.targets = list(map(TargetDose, course.series.doses, count(1)))
     for dose in course.given:
         course.evaluations.append(_evaluate_dose(course, dose))
 
 
 def _evaluate_dose(course: Course, dose: GivenDose) -> Evaluation:
-    while (target := course.current) is not None and can_skip(course, target.rule, "Evaluation", dose.given, dose):
+    while (target := course.current) is not None and can_skip(course, target.rule, dose.given, dose):
         course.skip_current()
     if target is None:
         return Evaluation(dose, DoseStatus.EXTRANEOUS, ALREADY_COMPLETE)
@@ -127,7 +137,10 @@ def _reason_against(course: Course, rule: SeriesDose, dose: GivenDose) -> str:
 
 def ages_on(rule: SeriesDose, day: date) -> Ages | None:
     """The ages that were in force on a day."""
-    return next((ages for ages in rule.ages if ages.holds_on(day)), None)
+    for ages in rule.ages:
+        if ages.holds_on(day):
+            return ages
+    return None
 
 
 def _before(day: date, limit: date | None) -> bool:

@@ -3,14 +3,15 @@
 Source: CDC, Logic Specification for ACIP Recommendations 4.5, chapter 7.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Container, Iterable
 from datetime import date
 from enum import StrEnum
 
-from cards.vaccines.course import DAY, INADVERTENT, Course, TargetDose, reference_date
+from msgspec import Struct
+
+from cards.vaccines.course import DAY, Course, TargetDose, reference_date
 from cards.vaccines.evaluation import ages_on, can_skip, conflict_end
-from cards.vaccines.knowledge import Antigen, Contraindication, Period, SeriesDose
+from cards.vaccines.knowledge import Ages, Antigen, Contraindication, Period, SeriesDose
 from cards.vaccines.patient import Person
 
 
@@ -25,8 +26,7 @@ class SeriesStatus(StrEnum):
     NOT_RECOMMENDED = "Not Recommended"
 
 
-@dataclass(frozen=True)
-class Forecast:
+class Forecast(Struct, frozen=True):
     """The next dose of a series, with its dates; without dates when no dose is to be given.
 
     `contraindicated_by` holds the observations behind a contraindication. `priority` says that each interval of the
@@ -57,46 +57,50 @@ def forecast(course: Course, antigen: Antigen, as_of: date) -> Forecast:
         return Forecast(SeriesStatus.CONTRAINDICATED, contraindicated_by=against)
     while (target := course.current) is not None:
         made = _forecast_target(course, antigen, target, as_of)
-        if made.earliest is None or not can_skip(course, target.rule, "Forecast", made.earliest):
+        if made.earliest is None or not can_skip(course, target.rule, made.earliest):
             return made
         course.skip_current()
     return Forecast(SeriesStatus.COMPLETE if course.valid_doses else SeriesStatus.NOT_RECOMMENDED)
 
 
 def _skip_while_possible(course: Course, as_of: date) -> None:
-    while (target := course.current) is not None and can_skip(course, target.rule, "Forecast", as_of):
+    while (target := course.current) is not None and can_skip(course, target.rule, as_of):
         course.skip_current()
 
 
 def _is_immune(person: Person, antigen: Antigen) -> bool:
     """Evidence of immunity: an observation, or a birth before the date of a cohort (section 7.2)."""
-    if person.codes & antigen.immune_observations:
+    if not person.codes.isdisjoint(antigen.immune_observations):
         return True
-    return any(
-        person.birth_date < cohort.born_before
-        and not person.codes & cohort.unless
-        and (not cohort.country or person.country == cohort.country)
-        for cohort in antigen.immune_births
-    )
+    for cohort in antigen.immune_births:
+        if (
+            person.birth_date < cohort.born_before
+            and person.codes.isdisjoint(cohort.unless)
+            and (not cohort.country or person.country == cohort.country)
+        ):
+            return True
+    return False
 
 
 def _contraindications(course: Course, antigen: Antigen, as_of: date) -> tuple[Contraindication, ...]:
     """What forbids the series: a contraindication of the antigen, or one for each vaccine that could be given."""
     person = course.person
-    found = tuple(item for item in antigen.contraindications if _applies(item, person, as_of))
-    if found:
-        return found
-    rule = course.current.rule if course.current is not None else None
-    wanted = {code for entry in rule.preferable for code in entry.cvx} if rule is not None else set()
-    against = _forbidden(antigen, person, as_of)
-    if wanted and wanted <= against.keys():
+    if not person.codes:
+        return ()
+    if not person.codes.isdisjoint(antigen.contraindicated_by):
+        found = tuple(item for item in antigen.contraindications if _applies(item, person, as_of))
+        if found:
+            return found
+    target, against = course.current, _forbidden(antigen, person, as_of)
+    wanted = target.rule.preferable_cvx if target is not None else frozenset()
+    if wanted and against and wanted <= against.keys():
         return tuple({id(against[code]): against[code] for code in sorted(wanted)}.values())
     return ()
 
 
 def _forbidden(antigen: Antigen, person: Person, as_of: date) -> dict[str, Contraindication]:
     """The vaccines that an observation forbids for this person, each with the reason."""
-    if not person.codes:
+    if person.codes.isdisjoint(antigen.vaccines_contraindicated_by):
         return {}
     return {
         code: item
@@ -114,23 +118,18 @@ def _applies(item: Contraindication, person: Person, as_of: date) -> bool:
 
 def _forecast_target(course: Course, antigen: Antigen, target: TargetDose, as_of: date) -> Forecast:
     rule, person = target.rule, course.person
-    earliest = _earliest(course, antigen, rule, as_of)
-    ages = ages_on(rule, as_of)
+    ages, forbidden = ages_on(rule, as_of), _forbidden(antigen, person, as_of)
+    earliest = _earliest(course, rule, ages, forbidden, as_of)
     maximum = person.at_age(ages.maximum) if ages is not None else None
     if maximum is not None and (as_of >= maximum or (earliest is not None and earliest >= maximum)):
         return Forecast(SeriesStatus.AGED_OUT)
     season_end = course.in_season_of(rule.season_end)
     if season_end is not None and as_of > season_end:
         return Forecast(SeriesStatus.NOT_RECOMMENDED)
-    unadjusted = _first(
-        person.at_age(ages.earliest_recommended) if ages is not None else None,
-        _latest_interval(course, rule, as_of, "earliest_recommended"),
-        earliest,
-    )
-    overdue = _first(
-        person.at_age(ages.latest_recommended) if ages is not None else None,
-        _latest_interval(course, rule, as_of, "latest_recommended"),
-    )
+    unadjusted = person.at_age(ages.earliest_recommended) if ages is not None else None
+    unadjusted = unadjusted or _latest_interval(course, rule, as_of, "earliest_recommended") or earliest
+    overdue = person.at_age(ages.latest_recommended) if ages is not None else None
+    overdue = overdue or _latest_interval(course, rule, as_of, "latest_recommended")
     recommended = _latest_of(earliest, unadjusted)
     return Forecast(
         SeriesStatus.NOT_COMPLETE,
@@ -140,35 +139,38 @@ def _forecast_target(course: Course, antigen: Antigen, target: TargetDose, as_of
         recommended=recommended,
         past_due=_latest_of(earliest, overdue - DAY) if overdue is not None else None,
         latest=maximum - DAY if maximum is not None else None,
-        vaccines=_recommended_vaccines(course, antigen, rule, (earliest, recommended), as_of),
-        priority=bool(rule.intervals) and all(interval.priority for interval in rule.intervals),
+        vaccines=_recommended_vaccines(person, rule, forbidden, {earliest, recommended}),
+        priority=rule.has_priority,
     )
 
 
 def _latest_of(*days: date | None) -> date | None:
-    return max((day for day in days if day is not None), default=None)
+    return max([day for day in days if day is not None], default=None)
 
 
-def _first(*days: date | None) -> date | None:
-    return next((day for day in days if day is not None), None)
+def _earliest(
+    course: Course, rule: SeriesDose, ages: Ages | None, forbidden: Iterable[str], as_of: date
+) -> date | None:
+    """The first day on which the dose would count (FORECASTDTCAN-1); None where no rule gives a day.
 
-
-def _earliest(course: Course, antigen: Antigen, rule: SeriesDose, as_of: date) -> date | None:
-    """The first day on which the dose would count (FORECASTDTCAN-1); None where no rule gives a day."""
-    ages = ages_on(rule, as_of)
-    days = [
-        course.person.at_age(ages.minimum) if ages is not None else None,
-        _latest_interval(course, rule, as_of, "minimum"),
-        _end_of_conflicts(course, rule, _forbidden(antigen, course.person, as_of).keys()),
-        course.in_season_of(rule.season_start),
-        max((item.dose.given for item in course.evaluations if item.reason == INADVERTENT), default=None),
-        max((item.dose.given for item in course.evaluations), default=None),
-    ]
-    return max((day for day in days if day is not None), default=None)
+    It is never before the last dose given, an inadvertent one among them.
+    """
+    days = [course.person.at_age(ages.minimum)] if ages is not None else []
+    if rule.intervals:
+        days.append(_latest_interval(course, rule, as_of, "minimum"))
+    if course.conflicts:
+        days.append(_end_of_conflicts(course, rule, forbidden))
+    if rule.season_start is not None:
+        days.append(course.in_season_of(rule.season_start))
+    if course.evaluations:
+        days.append(max([item.dose.given for item in course.evaluations]))
+    return _latest_of(*days)
 
 
 def _latest_interval(course: Course, rule: SeriesDose, as_of: date, which: str) -> date | None:
     """The latest day that any interval of the dose gives."""
+    if not rule.intervals:
+        return None
     days: list[date] = []
     for interval in rule.intervals:
         period: Period | None = getattr(interval, which)
@@ -180,9 +182,7 @@ def _latest_interval(course: Course, rule: SeriesDose, as_of: date, which: str) 
 
 def _end_of_conflicts(course: Course, rule: SeriesDose, forbidden: Iterable[str]) -> date | None:
     """When the last live-virus conflict with a vaccine of this dose is over."""
-    if not course.conflicts:
-        return None
-    wanted = {code for entry in rule.preferable for code in entry.cvx} - set(forbidden)
+    wanted = rule.preferable_cvx - set(forbidden)
     days = [
         conflict_end(course, conflict, dose)
         for conflict in course.conflicts
@@ -195,22 +195,18 @@ def _end_of_conflicts(course: Course, rule: SeriesDose, forbidden: Iterable[str]
 
 def _dose_number(course: Course, start: date | None) -> int:
     """The number of the next dose: doses that count and one more, within the season of a seasonal vaccine."""
-    counted = [target for target in course.targets if target.satisfied_by is not None]
-    return 1 + sum(
-        start is None or (target.satisfied_by is not None and target.satisfied_by.given >= start) for target in counted
-    )
+    given = [target.satisfied_by.given for target in course.targets if target.satisfied_by is not None]
+    return 1 + (len(given) if start is None else sum(day >= start for day in given))
 
 
 def _recommended_vaccines(
-    course: Course, antigen: Antigen, rule: SeriesDose, days: tuple[date | None, ...], as_of: date
+    person: Person, rule: SeriesDose, forbidden: Container[str], days: set[date | None]
 ) -> tuple[str, ...]:
     """The vaccines to recommend: forecast by CDC, not forbidden, right for the age (FORECASTRECVAC-1)."""
-    forbidden = _forbidden(antigen, course.person, as_of)
-    return tuple(
-        code
-        for entry in rule.preferable
-        if entry.forecast
-        and any(day is not None and course.person.within_ages(day, entry.begin_age, entry.end_age) for day in days)
-        for code in entry.cvx
-        if code not in forbidden
-    )
+    found: list[str] = []
+    for entry in rule.recommendable:
+        for day in days:
+            if day is not None and person.within_ages(day, entry.begin_age, entry.end_age):
+                found += [code for code in entry.cvx if code not in forbidden]
+                break
+    return tuple(found)

@@ -3,20 +3,20 @@
 Source: CDC, Logic Specification for ACIP Recommendations 4.5, sections 4.3 to 4.6 and chapter 9.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date
+
+from msgspec import Struct, structs
 
 from cards.vaccines.course import Course, years_back_to_season
 from cards.vaccines.evaluation import evaluate
 from cards.vaccines.forecasting import Forecast, SeriesStatus, forecast
 from cards.vaccines.knowledge import Antigen, Conflict, Series, VaccineGroup, VaccineKnowledge
 from cards.vaccines.patient import GivenDose, Person, doses_by_antigen
-from cards.vaccines.selection import Candidate, best_candidates, is_relevant
+from cards.vaccines.selection import Candidate, best_candidates, first_doses, is_relevant
 
 
-@dataclass(frozen=True)
-class GroupForecast:
+class GroupForecast(Struct, frozen=True):
     """What a vaccine group needs next, from the best series of its antigens of one type (Standard or Risk)."""
 
     group: str
@@ -50,15 +50,9 @@ def assess(
     for name, group in knowledge.schedule.groups.items():
         if wanted and not wanted & set(group.antigens):
             continue
-        best = [
-            candidate
-            for antigen in group.antigens
-            for candidate in _numbered(
-                best_candidates(
-                    _candidates(knowledge.antigens[antigen], person, given.get(antigen, ()), conflicts, as_of)
-                )
-            )
-        ]
+        best: list[Candidate] = []
+        for antigen in group.antigens:
+            best += _best(knowledge.antigens[antigen], person, given.get(antigen, ()), conflicts, as_of)
         latest = max((dose.given for antigen in group.antigens for dose in given.get(antigen, ())), default=None)
         forecasts.extend(_by_type(name, best, latest, group))
     return forecasts
@@ -81,6 +75,9 @@ def _numbered(best: list[Candidate]) -> Iterator[Candidate]:
     FORECASTDN-1 counts within the series alone. CDC's cases count a dose once it is valid in a best series: the fifth
     polio dose of a laboratory worker is expected as number 5, not as the first of the risk series.
     """
+    if all(candidate.series.type != "Risk" for candidate in best):
+        yield from best
+        return
     counted = {id(dose) for candidate in best for dose in candidate.course.valid}
     for candidate in best:
         target = candidate.course.current
@@ -88,18 +85,43 @@ def _numbered(best: list[Candidate]) -> Iterator[Candidate]:
         if candidate.series.type != "Risk" or seasonal or candidate.forecast.dose_number is None:
             yield candidate
         else:
-            yield replace(candidate, forecast=replace(candidate.forecast, dose_number=len(counted) + 1))
+            yield structs.replace(candidate, forecast=structs.replace(candidate.forecast, dose_number=len(counted) + 1))
 
 
-def _candidates(
+def _best(
     antigen: Antigen,
     person: Person,
     given: tuple[GivenDose, ...],
     conflicts: tuple[Conflict, ...],
     as_of: date,
-) -> list[Candidate]:
-    """Every relevant series of an antigen, evaluated and forecast."""
-    return _Candidates(antigen, person, given, conflicts, as_of).all()
+) -> Iterable[Candidate]:
+    """The best series of an antigen; which it is for most people of whom no dose is known needs no comparison."""
+    if not given and person.codes.isdisjoint(antigen.indicated_by):
+        first = antigen.series_to_begin
+        chosen = first[person.gender] if person.gender in first else first[""]
+        if chosen is not None:
+            return [_judged(antigen, series, person, (), conflicts, _no_group, as_of) for series in chosen]
+    return _numbered(best_candidates(_Candidates(antigen, person, given, conflicts, as_of).all()))
+
+
+def _judged(
+    antigen: Antigen,
+    series: Series,
+    person: Person,
+    given: tuple[GivenDose, ...],
+    conflicts: tuple[Conflict, ...],
+    group_is_complete: Callable[[str], bool],
+    as_of: date,
+) -> Candidate:
+    """One series, evaluated and forecast."""
+    course = Course(series, person, given, conflicts, group_is_complete, years_back_to_season(series, as_of))
+    evaluate(course)
+    return Candidate(course, forecast(course, antigen, as_of))
+
+
+def _no_group(_: str) -> bool:
+    """No group of series is complete without a dose that counts."""
+    return False
 
 
 class _Candidates:
@@ -119,27 +141,29 @@ class _Candidates:
         self._conflicts = conflicts
         self._as_of = as_of
         self._made: dict[str, Candidate] = {}
-        self._relevant = [series for series in antigen.series if is_relevant(series, person, as_of)]
+        has_risk = not person.codes.isdisjoint(antigen.indicated_by)
+        concerned = antigen.series if has_risk else antigen.series_without_risk
+        self._relevant = [series for series in concerned if is_relevant(series, person, as_of)]
 
     def all(self) -> list[Candidate]:
-        """Those that are relevant, in the order of the antigen."""
-        found = [self._candidate(series) for series in self._relevant]
+        """Those that are relevant and can be chosen, by their group and in the order of the antigen."""
+        wanted = self._relevant if self._given else first_doses(self._relevant)
+        found = [self._candidate(series) for series in wanted]
         # Each course holds this object by its question: kept here they would leave the chart to the collector.
         self._made.clear()
         return found
 
     def _candidate(self, series: Series) -> Candidate:
         if series.name not in self._made:
-            course = Course(
+            self._made[series.name] = _judged(
+                self._antigen,
                 series,
                 self._person,
                 self._given,
                 self._conflicts,
-                self._group_is_complete,
-                years_back_to_season(series, self._as_of),
+                self._group_is_complete if self._given else _no_group,
+                self._as_of,
             )
-            evaluate(course)
-            self._made[series.name] = Candidate(course, forecast(course, self._antigen, self._as_of))
         return self._made[series.name]
 
     def _group_is_complete(self, group: str) -> bool:
@@ -150,6 +174,9 @@ def _by_type(
     name: str, best: list[Candidate], latest_dose: date | None, group: VaccineGroup
 ) -> Iterable[GroupForecast]:
     """One forecast for each series group; best series of a kind (risk or not) are blended across the antigens."""
+    if len(best) == 1:
+        yield _blend(name, "Risk" if best[0].series.type == "Risk" else "Standard", tuple(best), latest_dose, group)
+        return
     for key in dict.fromkeys((item.series.type == "Risk", item.series.group) for item in best):
         items = tuple(item for item in best if (item.series.type == "Risk", item.series.group) == key)
         yield _blend(name, "Risk" if key[0] else "Standard", items, latest_dose, group)
@@ -159,7 +186,7 @@ def _blend(
     name: str, series_type: str, items: tuple[Candidate, ...], latest_dose: date | None, group: VaccineGroup
 ) -> GroupForecast:
     """One forecast out of those of the antigens (Tables 9-2 to 9-5)."""
-    status = _status([item.forecast for item in items])
+    status = items[0].forecast.status if len(items) == 1 else _status([item.forecast for item in items])
     if status is not SeriesStatus.NOT_COMPLETE:
         return GroupForecast(name, series_type, status, items)
     made = [item.forecast for item in items if item.forecast.status is SeriesStatus.NOT_COMPLETE]

@@ -9,7 +9,7 @@ Logic Specification for ACIP Recommendations 4.5, business rules CALCDT-1 to CAL
 
 import re
 from datetime import date, timedelta
-from functools import cache
+from functools import cache, cached_property
 from importlib.resources import files
 from typing import Any, TypeVar
 
@@ -153,7 +153,7 @@ class Skip(_Fact, frozen=True):
     logic: str = "AND"
 
 
-class SeriesDose(_Fact, frozen=True):
+class SeriesDose(_Fact, frozen=True, dict=True):
     """One dose of a series, with everything a given dose must meet to count as it."""
 
     ages: tuple[Ages, ...] = ()
@@ -167,6 +167,31 @@ class SeriesDose(_Fact, frozen=True):
     season_start: date | None = None
     season_end: date | None = None
 
+    @cached_property
+    def evaluation_skips(self) -> tuple[Skip, ...]:
+        """When this dose is not needed, as the evaluation of a given dose asks it."""
+        return tuple(skip for skip in self.skips if skip.context in ("Evaluation", "Both"))
+
+    @cached_property
+    def forecast_skips(self) -> tuple[Skip, ...]:
+        """When this dose is not needed, as a forecast asks it."""
+        return tuple(skip for skip in self.skips if skip.context in ("Forecast", "Both"))
+
+    @cached_property
+    def has_priority(self) -> bool:
+        """Whether it has intervals, each of which overrides those of the other antigens in its vaccine group."""
+        return bool(self.intervals) and all(interval.priority for interval in self.intervals)
+
+    @cached_property
+    def preferable_cvx(self) -> frozenset[str]:
+        """Every vaccine that is preferable for this dose at some age."""
+        return frozenset(code for entry in self.preferable for code in entry.cvx)
+
+    @cached_property
+    def recommendable(self) -> tuple[Vaccines, ...]:
+        """The preferable vaccines that CDC recommends in a forecast."""
+        return tuple(entry for entry in self.preferable if entry.forecast)
+
 
 class Indication(_Fact, frozen=True):
     """An observation about the patient that makes a risk series relevant, at certain ages."""
@@ -176,7 +201,7 @@ class Indication(_Fact, frozen=True):
     end_age: Period | None = None
 
 
-class Series(_Fact, frozen=True):
+class Series(_Fact, frozen=True, dict=True):
     """One path to immunity against one disease."""
 
     name: str
@@ -193,6 +218,16 @@ class Series(_Fact, frozen=True):
     min_age_to_start: Period | None = None
     max_age_to_start: Period | None = None
     indications: tuple[Indication, ...] = ()
+
+    @cached_property
+    def last_season_end(self) -> date | None:
+        """The end of the last season that the release dates for it; None where it has no dated season."""
+        return max((rule.season_end for rule in self.doses if rule.season_start and rule.season_end), default=None)
+
+    @cached_property
+    def indicated_by(self) -> frozenset[str]:
+        """The observations that can make it relevant."""
+        return frozenset(item.observation for item in self.indications)
 
 
 class BirthCohort(_Fact, frozen=True):
@@ -213,7 +248,7 @@ class Contraindication(_Fact, frozen=True):
     vaccines: tuple[Vaccines, ...] = ()
 
 
-class Antigen(_Fact, frozen=True):
+class Antigen(_Fact, frozen=True, dict=True):
     """Everything known about vaccination against one disease."""
 
     antigen: str
@@ -225,6 +260,47 @@ class Antigen(_Fact, frozen=True):
     immune_births: tuple[BirthCohort, ...] = ()
     contraindications: tuple[Contraindication, ...] = ()
     vaccine_contraindications: tuple[Contraindication, ...] = ()
+
+    @cached_property
+    def series_without_risk(self) -> tuple[Series, ...]:
+        """The series that concern people without any observation, in their order."""
+        return tuple(series for series in self.series if series.type != "Risk")
+
+    @cached_property
+    def indicated_by(self) -> frozenset[str]:
+        """The observations that can make a risk series relevant."""
+        return frozenset().union(*(series.indicated_by for series in self.series))
+
+    @cached_property
+    def series_to_begin(self) -> dict[str, tuple[Series, ...] | None]:
+        """With what a person without dose and risk begins, by gender ("" for any other one): the best series.
+
+        Table 8-14 and section 8.1: no series is complete or in process, so that of each group it is the default one,
+        but for those that only evaluate. None where a group has no default: then the series are to be compared.
+        """
+        genders = {"", *(gender for series in self.series for gender in series.genders)}
+        return {gender: self._defaults(gender) for gender in genders}
+
+    def _defaults(self, gender: str) -> tuple[Series, ...] | None:
+        concerned = [series for series in self.series_without_risk if not series.genders or gender in series.genders]
+        defaults: dict[str, Series] = {}
+        for series in concerned:
+            if series.default:
+                defaults.setdefault(series.group, series)
+        groups = dict.fromkeys(series.group for series in concerned)
+        if groups.keys() != defaults.keys():
+            return None
+        return tuple(defaults[group] for group in groups if defaults[group].type != "Evaluation Only")
+
+    @cached_property
+    def contraindicated_by(self) -> frozenset[str]:
+        """The observations that can forbid the antigen."""
+        return frozenset(item.observation for item in self.contraindications)
+
+    @cached_property
+    def vaccines_contraindicated_by(self) -> frozenset[str]:
+        """The observations that can forbid some of its vaccines."""
+        return frozenset(item.observation for item in self.vaccine_contraindications)
 
 
 class AntigenAtAge(_Fact, frozen=True):
@@ -304,7 +380,7 @@ def load_knowledge() -> VaccineKnowledge:
 
 
 def decode(content: bytes, kind: type[_T]) -> _T:
-    """Read one knowledge file.
+    """Read one knowledge file; equal periods are one object, so that a person's dates are computed once for each.
 
     Raises:
         msgspec.ValidationError: the file does not have the form of `kind`.
@@ -314,5 +390,10 @@ def decode(content: bytes, kind: type[_T]) -> _T:
 
 def _period(kind: type, value: Any) -> Any:
     if kind is Period:
-        return parse_period(value)
+        return _period_of(value)
     raise NotImplementedError
+
+
+@cache
+def _period_of(text: str) -> Period:
+    return parse_period(text)

@@ -57,20 +57,27 @@ class Person:
     observations: tuple[PatientObservation, ...] = ()
     country: str = ""
     codes: frozenset[str] = field(init=False)
+    _reached: dict[Period, date] = field(init=False, repr=False, compare=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "doses", tuple(sorted(self.doses, key=lambda dose: dose.given)))
         object.__setattr__(self, "codes", frozenset(observation.code for observation in self.observations))
 
     def at_age(self, age: Period | None) -> date | None:
-        """The day on which the person reaches an age."""
-        return None if age is None else age.after(self.birth_date)
+        """The day on which the person reaches an age; the rules ask for the same ages over and over."""
+        return None if age is None else self._reaches(age)
+
+    def _reaches(self, age: Period) -> date:
+        day = self._reached.get(age)
+        if day is None:
+            day = self._reached[age] = age.after(self.birth_date)
+        return day
 
     def within_ages(self, day: date, begin: Period | None, end: Period | None) -> bool:
         """Whether the person is at least `begin` and not yet `end` old on that day."""
-        if begin is not None and day < begin.after(self.birth_date):
+        if begin is not None and day < self._reaches(begin):
             return False
-        return end is None or day < end.after(self.birth_date)
+        return end is None or day < self._reaches(end)
 
     def observed(self, code: str) -> date | None:
         """The latest day on which an observation with this code began."""

@@ -5,8 +5,9 @@ Source: CDC, Logic Specification for ACIP Recommendations 4.5, chapter 5 (which 
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import date
+
+from msgspec import Struct
 
 from cards.vaccines.course import Course, DoseStatus
 from cards.vaccines.forecasting import Forecast, SeriesStatus
@@ -14,8 +15,7 @@ from cards.vaccines.knowledge import Series
 from cards.vaccines.patient import Person
 
 
-@dataclass(frozen=True)
-class Candidate:
+class Candidate(Struct, frozen=True):
     """A relevant series of a person, evaluated and forecast."""
 
     course: Course
@@ -75,20 +75,35 @@ def is_relevant(series: Series, person: Person, as_of: date) -> bool:
         return False
     if series.type != "Risk":
         return True
-    return any(
+    return not person.codes.isdisjoint(series.indicated_by) and any(
         item.observation in person.codes and person.within_ages(as_of, item.begin_age, item.end_age)
         for item in series.indications
     )
 
 
+def first_doses(relevant: Sequence[Series]) -> list[Series]:
+    """Of the relevant series those that can be chosen for a person without any dose of the antigen, by their group.
+
+    No dose makes no series complete, in process or scorable but by its risk: of a group without a risk series it is
+    the default one, if there is one (`_prioritized`). The others need not be evaluated.
+    """
+    groups: dict[str, list[Series]] = {}
+    for series in relevant:
+        groups.setdefault(series.group, []).append(series)
+    found: list[Series] = []
+    for group in groups.values():
+        default = next((series for series in group if series.default), None)
+        has_risk = any(series.type == "Risk" for series in group)
+        found += group if default is None or has_risk else [default]
+    return found
+
+
 def best_candidates(candidates: Sequence[Candidate]) -> list[Candidate]:
     """The best candidate of each series group that is needed beside the others (section 8.8)."""
-    groups = dict.fromkeys(candidate.series.group for candidate in candidates)
-    chosen = {
-        group: found
-        for group in groups
-        if (found := _prioritized([item for item in candidates if item.series.group == group])) is not None
-    }
+    groups: dict[str, list[Candidate]] = {}
+    for candidate in candidates:
+        groups.setdefault(candidate.series.group, []).append(candidate)
+    chosen = {group: found for group, items in groups.items() if (found := _prioritized(items)) is not None}
     return [item for item in chosen.values() if _is_best(item, chosen)]
 
 
@@ -96,6 +111,8 @@ def _is_best(item: Candidate, chosen: dict[str, Candidate]) -> bool:
     """Table 8-14."""
     if item.is_complete:
         return True
+    if not item.series.equivalent_groups:
+        return item.series.type != "Evaluation Only"
     equivalent = [chosen[group] for group in item.series.equivalent_groups if group in chosen]
     if any(other.is_complete for other in equivalent) or item.series.type == "Evaluation Only":
         return False
@@ -104,6 +121,8 @@ def _is_best(item: Candidate, chosen: dict[str, Candidate]) -> bool:
 
 def _prioritized(group: list[Candidate]) -> Candidate | None:
     """The one candidate of a series group (sections 8.1 to 8.7)."""
+    if len(group) == 1 and group[0].series.default:
+        return group[0]  # scorable or not
     scorable = _scorable(group)
     default = next((item for item in group if item.series.default), None)
     if not scorable:

@@ -35,15 +35,15 @@ async def decide(call: ServiceInput) -> Advice:
         return no_card(SUBJECT, "input-missing", "The birth date is not known to the day: nothing can be forecast.")
     ordered = ordered_groups(record, KNOWLEDGE)
     found = vaccines_due(charted, record.as_of.date(), KNOWLEDGE, ordered)
-    scores = {"vaccines": to_builtins(forecast_entries(found, KNOWLEDGE))}
-    advice = Advice(vaccinations=_inputs(charted, ordered), scores=scores)
+    forecasts = forecast_entries(found, KNOWLEDGE)
+    advice = Advice(vaccinations=_inputs(charted, ordered), scores={"vaccines": to_builtins(forecasts)})
     if not found.due and not found.catch_up:
         advice.silences = _reason_for_none(found).silences
         return advice
     uuid = call.card_uuid()
     identity = VaccineCardIdentity(uuid, lambda number: suggestion_uuid(uuid, number), call.explain_url)
     unread = _unread(charted)
-    advice.cards.append(vaccines_card(found, charted, record.patient_id, identity, KNOWLEDGE, unread))
+    advice.cards.append(vaccines_card(found, charted, record.patient_id, identity, KNOWLEDGE, unread, forecasts))
     return advice
 
 
