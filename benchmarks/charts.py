@@ -11,8 +11,7 @@ from typing import Any
 
 from cds_hooks.samples import list_samples, load_draft, load_patient
 from cds_hooks.settings import settings
-from cds_hooks.simulator.chart import Chart, Resource, read_chart, resources_of
-from cds_hooks.simulator.dates import last_event, move_dates
+from cds_hooks.simulator.chart import Chart, Resource, last_event, move_dates, read_chart, resources_of
 from cds_hooks.simulator.request import drafts_for
 
 ROOT = Path(__file__).resolve().parent.parent

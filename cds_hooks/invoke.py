@@ -20,13 +20,14 @@ from cds_hooks.governance import Caller, Governance
 from cds_hooks.metrics import Metrics
 from cds_hooks.prefetch import PrefetchState, inspect_prefetch, with_prefetch_note
 from cds_hooks.prefetch.fetch import FilledPrefetch, PrefetchFetcher
-from cds_hooks.prefetch.medications import has_missing_medications
+from cds_hooks.prefetch.inspect import has_missing_medications
+from cds_hooks.protocol.body import encode_response
 from cds_hooks.protocol.request import CDSRequest, read_request
-from cds_hooks.protocol.response import encode_response
 from cds_hooks.security import TrustedClient
 from cds_hooks.services import Service, ServiceInput, ValidationSessions
 from cds_hooks.services._model import Predictor
 from cds_hooks.settings import Settings
+from cds_hooks.storage.content import UserNames
 from cds_hooks.storage.decision import (
     Decision,
     DecisionLog,
@@ -38,12 +39,11 @@ from cds_hooks.storage.decision import (
     new_decision_id,
     numbered_uuid,
 )
-from cds_hooks.storage.user_hash import UserNames
 from cds_hooks.tracing import CallTrace, Tracing
 from fhir.mapping.stays import care_units
+from fhir.record.measurement import WrongPatient, shorten_refusals
 from fhir.record.reading import read_record
 from fhir.record.record import PatientRecord
-from fhir.record.refusal import WrongPatient, shorten_refusals
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ import pytest
 from tests.conftest import ROOT
 
 PAGE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+FLOORS = ("cds_hooks", "cards", "models_onnx", "fhir")
 PATHS = sorted(set(re.findall(r"`((?:cds_hooks|cards|models_onnx|fhir)/[\w/]+(?:\.py|/))`", PAGE)))
 
 
@@ -15,9 +16,16 @@ def test_every_path_of_the_page_exists(path: str) -> None:
     assert (ROOT / path).exists()
 
 
+def test_every_short_path_of_the_page_is_the_end_of_a_file_of_ours() -> None:
+    """`routes/hooks.py` or `render.py`: a path that goes on from the one before it."""
+    files = [str(path.relative_to(ROOT)) for floor in FLOORS for path in (ROOT / floor).rglob("*.py")]
+    short = set(re.findall(r"`((?:\w+/)*\w+\.py)`", PAGE)) - set(PATHS) - {"tests/README.md"}
+    assert {name for name in short if not any(file.endswith(f"/{name}") for file in files)} == set()
+
+
 def test_the_picture_names_what_is_there() -> None:
     picture = PAGE.partition("```\n")[2].partition("```")[0]
-    for floor in ("cds_hooks", "cards", "models_onnx", "fhir"):
+    for floor in FLOORS:
         part = picture.partition(f"\n {floor} ")[2].partition("\n c")[0].partition("\n m")[0].partition("\n f")[0]
         for name in re.findall(r"(?:► |│ |  )(\w+(?:/\w+)?)/? (?= |─)", part):
             if (ROOT / floor / name.split("/")[0]).is_dir():

@@ -24,11 +24,11 @@ from cds_hooks.simulator.chart import (
     Resource,
     days_to_today,
     move_chart,
+    move_dates,
     open_drafts,
     read_chart,
     resources_of,
 )
-from cds_hooks.simulator.dates import move_dates
 from cds_hooks.simulator.request import build_request, draft_from_chart, drafts_for
 
 Json = dict[str, Any]

@@ -12,7 +12,7 @@ from cards.extension import EXTENSION_KEY, CardExtension, Factor, ObservedRate
 from cards.text import escape
 from fhir.mapping.features.feature import FeatureValue, FeatureVector, Missing
 from fhir.mapping.features.patient import Age
-from fhir.record.refusal import Refusal
+from fhir.record.measurement import Refusal
 from models_onnx.artifact.manifest import Manifest
 from models_onnx.serving.runtime import FACTORS_SHOWN, Prediction, marks
 

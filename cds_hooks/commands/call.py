@@ -12,10 +12,17 @@ import typer
 from rich.console import Console
 
 from cds_hooks.settings import settings
-from cds_hooks.simulator.chart import Chart, ChartError, open_chart, open_drafts
-from cds_hooks.simulator.client import CardOutcome, RequestSigning, build_feedback
-from cds_hooks.simulator.dates import days_until, last_event, move_dates
-from cds_hooks.simulator.request import build_request, draft_from_chart, drafts_for, with_fhir_server, without_keys
+from cds_hooks.simulator.chart import Chart, ChartError, days_until, last_event, move_dates, open_chart, open_drafts
+from cds_hooks.simulator.request import (
+    CardOutcome,
+    RequestSigning,
+    build_feedback,
+    build_request,
+    draft_from_chart,
+    drafts_for,
+    with_fhir_server,
+    without_keys,
+)
 from cds_hooks.simulator.terminal import print_answer, print_error
 
 

@@ -23,12 +23,11 @@ from cds_hooks.contract.connection import Connection
 from cds_hooks.contract.dialects import DIALECTS
 from cds_hooks.contract.document import Subject
 from cds_hooks.contract.registry import Check
-from cds_hooks.contract.report import Report, as_junit
+from cds_hooks.contract.report import Report, as_junit, print_report
 from cds_hooks.contract.report import as_json as report_as_json
 from cds_hooks.contract.run import UnknownRow, UnreadableDocument, check_file, run_checks, select_checks
 from cds_hooks.contract.signer import Signer, Stranger
 from cds_hooks.contract.target import Target
-from cds_hooks.contract.terminal import print_report
 from cds_hooks.settings import settings
 from cds_hooks.simulator.signing import (
     SigningKeyError,

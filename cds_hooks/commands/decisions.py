@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cards.extension import EXTENSION_KEY
-from cds_hooks.commands.record_access import microseconds, possible_users, record_url
+from cds_hooks.commands.record import microseconds, possible_users, record_url
 from cds_hooks.simulator.terminal import print_answer
 from cds_hooks.storage import Decision, FeedbackItem, RecordUnavailable, decision_of
 from cds_hooks.storage.chain import Verification, verify_chain

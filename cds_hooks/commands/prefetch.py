@@ -1,7 +1,15 @@
-"""`cds-hooks prefetch`: what clients send of what is asked for, and what fetching the rest costs."""
+"""`cds-hooks prefetch`: what clients send of what is asked for, and what fetching the rest costs.
 
-from typing import Annotated, Any
+How often clients send each prefetch key and what fetching the rest costs, counted from the decision record.
+"""
 
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Final
+
+import msgspec
+import numpy as np
 import orjson
 import typer
 from rich import box
@@ -9,11 +17,95 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy import select
 
-from cds_hooks.commands.record_access import record_url
-from cds_hooks.prefetch.statistics import ClientRates, KeyRates, prefetch_rates, quantile
+from cds_hooks.commands.record import record_url
 from cds_hooks.storage.decision import RecordUnavailable
 from cds_hooks.storage.queries import read_rows
 from cds_hooks.storage.tables import decisions
+
+SENT: Final = ("given", "null")
+_USUALLY: Final = 0.5
+
+
+class _Recorded(msgspec.Struct):
+    """What of a decision's basis is read here."""
+
+    prefetch: dict[str, str | dict[str, Any]] = msgspec.field(default_factory=dict)
+    timings: dict[str, float] = msgspec.field(default_factory=dict)
+
+
+_decoder: Final = msgspec.json.Decoder(_Recorded)
+
+
+@dataclass(slots=True)
+class KeyRates:
+    """One key of one service with one client: how often which state, and the milliseconds of every fetch."""
+
+    key: str
+    states: Counter[str] = field(default_factory=Counter)
+    reasons: Counter[str] = field(default_factory=Counter)
+    milliseconds: list[float] = field(default_factory=list)
+
+    @property
+    def calls(self) -> int:
+        """All calls that asked for it."""
+        return self.states.total()
+
+    @property
+    def is_sent(self) -> bool:
+        """Whether the client sends it in at least half of its calls; null is an answer too."""
+        return sum(self.states[each] for each in SENT) >= _USUALLY * self.calls
+
+
+@dataclass(slots=True)
+class ClientRates:
+    """One client and service; `milliseconds` are of whole calls that fetched something."""
+
+    client: str
+    service: str
+    calls: int = 0
+    keys: dict[str, KeyRates] = field(default_factory=dict)
+    milliseconds: list[float] = field(default_factory=list)
+
+    @property
+    def sentence(self) -> str:
+        """What a site asks in week one."""
+        sent = sum(key.is_sent for key in self.keys.values())
+        cost = f"fetching costs {quantile(self.milliseconds, 50):.0f} ms" if self.milliseconds else "nothing is fetched"
+        return f"{self.client} sends {sent} of {len(self.keys)} keys of {self.service}; {cost}."
+
+
+def prefetch_rates(decisions: Iterable[tuple[str, str, bytes]]) -> list[ClientRates]:
+    """By client and service, from the client, service and basis of each decision."""
+    found: dict[tuple[str, str], ClientRates] = {}
+    for client, service, basis in decisions:
+        recorded = _decoder.decode(basis)
+        if recorded.prefetch:
+            _count(found.setdefault((client, service), ClientRates(client, service)), recorded)
+    return [found[each] for each in sorted(found)]
+
+
+def _count(to: ClientRates, recorded: _Recorded) -> None:
+    to.calls += 1
+    has_fetched = False
+    for name, state in recorded.prefetch.items():
+        key = to.keys.setdefault(name, KeyRates(name))
+        if isinstance(state, str):
+            key.states[state] += 1
+            continue
+        key.states[state["state"]] += 1
+        if "reason" in state:
+            key.reasons[state["reason"]] += 1
+        if "milliseconds" in state:
+            has_fetched = True
+            key.milliseconds.append(state["milliseconds"])
+    if has_fetched:
+        to.milliseconds.append(recorded.timings["fetch"])
+
+
+def quantile(values: list[float], percent: float) -> float:
+    """The value below which so many percent lie."""
+    return float(np.percentile(values, percent))
+
 
 app = typer.Typer(no_args_is_help=True, help="See what clients send of what the services ask for.")
 

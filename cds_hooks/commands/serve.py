@@ -23,10 +23,9 @@ from cds_hooks.security import ReplayStoreFailed, TrustFileError, open_trust
 from cds_hooks.server import DrainingServer, Supervisor
 from cds_hooks.services import services_for
 from cds_hooks.settings import settings
+from cds_hooks.storage.content import open_user_names, use_site_keys
 from cds_hooks.storage.decision import RecordUnavailable
 from cds_hooks.storage.opening import open_decision_log
-from cds_hooks.storage.site_keys import use_site_keys
-from cds_hooks.storage.user_hash import open_user_names
 from cds_hooks.tracing import TracingUnavailable, open_tracing
 from models_onnx.artifact.keys import trusted_keys
 from models_onnx.errors import SignatureRefused

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from cards.rules.engine.governance import SiteRules, all_rule_versions
 from cds_hooks.approvals import PeopleFileError
-from cds_hooks.commands.record_access import site_approvals
+from cds_hooks.commands.record import site_approvals
 from cds_hooks.governance import RulesFileError, read_rules_file
 from cds_hooks.security.client import KeySetUrl, TrustedClient
 from cds_hooks.security.trust_file import RegistrableNames, TrustFile, TrustFileError, read_trust_file

@@ -7,10 +7,9 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from cds_hooks.contract.checklist import SECTIONS, rows
 from cds_hooks.contract.connection import Exchange, Purpose
 from cds_hooks.contract.document import Node, NotTested, Subject, parse_json, parts_of
-from cds_hooks.contract.registry import Check, Scope, all_checks
+from cds_hooks.contract.registry import SECTIONS, Check, Scope, all_checks, rows
 from cds_hooks.contract.report import Outcome, Report
 from cds_hooks.contract.target import Target
 

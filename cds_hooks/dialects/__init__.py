@@ -1,7 +1,7 @@
 """How each EHR vendor differs from the published protocol: one module for each vendor (docs/dialects.md)."""
 
 from cds_hooks.dialects._dialect import Dialect
-from cds_hooks.dialects._profile import (
+from cds_hooks.dialects._shape import (
     DEVELOPMENT,
     ClientProfile,
     UnknownDialect,
@@ -9,8 +9,8 @@ from cds_hooks.dialects._profile import (
     is_offered,
     profile_for,
     published_entry,
+    shape_cards,
 )
-from cds_hooks.dialects._shape import shape_cards
 
 __all__ = [
     "DEVELOPMENT",

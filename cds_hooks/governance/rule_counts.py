@@ -1,18 +1,41 @@
-"""How often each medication rule spoke and how clinicians answered, counted from the decision record."""
+"""How often each medication rule spoke and how clinicians answered, counted from the decision record.
+
+What the rules would say: each order of a chart, put back to the moment it was written, against what was known then.
+
+The tool a pharmacy committee needs before switching on. Facts dated after the order are left out; an earlier order
+counts as active where it had not ended by then. The order itself becomes the draft.
+"""
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from datetime import UTC, datetime
+from itertools import count
+from typing import Any, Final
 
 import msgspec
+import orjson
 from msgspec import Struct
 from sqlalchemy import select
 
-from cards.rules.engine.governance import ACKNOWLEDGED, SHADOW, SWITCHED_OFF, all_rule_versions
+from cards.card import Card
+from cards.compose.orders import check_orders
+from cards.rules.engine.governance import (
+    ACKNOWLEDGED,
+    SHADOW,
+    SWITCHED_OFF,
+    SuppressionCheck,
+    all_rule_versions,
+    suppress_nothing,
+)
+from cards.rules.patient.orders import DraftOrder, read_draft
 from cds_hooks.governance.governance import findings_of
 from cds_hooks.storage.queries import read_rows
 from cds_hooks.storage.tables import decisions, feedback
+from fhir.record.datatypes import parse_time
+from fhir.record.measurement import WrongPatient
+from fhir.record.reading import read_record
+from fhir.record.resources import decoder
 
 
 class _Basis(Struct):
@@ -83,3 +106,164 @@ def _count_answers(
 
 def _of(counts: dict[str, RuleCounts], rule: str) -> RuleCounts:
     return counts.setdefault(rule, RuleCounts(rule))
+
+
+Resource = dict[str, Any]
+
+# Where a resource says when it became known, the first that is there.
+_DATES = {
+    "Observation": ("effectiveDateTime", "effectiveInstant", "issued"),
+    "Condition": ("recordedDate", "onsetDateTime"),
+    "MedicationRequest": ("authoredOn",),
+    "MedicationStatement": ("dateAsserted", "effectiveDateTime"),
+    "MedicationDispense": ("whenHandedOver", "whenPrepared"),
+    "AllergyIntolerance": ("recordedDate", "onsetDateTime"),
+    "Procedure": ("performedDateTime",),
+    "ServiceRequest": ("authoredOn", "occurrenceDateTime"),
+}
+_PERIODS = {"Observation": "effectivePeriod", "Encounter": "period", "Procedure": "performedPeriod"}
+_WITHOUT_DATE = frozenset({"Patient", "Medication"})
+_KEPT = frozenset({*_DATES, *_PERIODS, *_WITHOUT_DATE})
+_NEVER_GIVEN = frozenset({"entered-in-error", "cancelled", "draft"})
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatedFinding:
+    """One finding about one order: rule, band, indicator of its card, and what the card says first."""
+
+    rule: str
+    band: str
+    indicator: str
+    drug: str
+    summary: str
+
+
+@dataclass(slots=True)
+class Simulation:
+    """What came of all orders; `spoken` by rule, `silent` by rule and reason."""
+
+    orders: int = 0
+    charts: int = 0
+    not_recognised: int = 0
+    with_card: int = 0
+    indicators: Counter[str] = field(default_factory=Counter)
+    spoken: dict[str, list[SimulatedFinding]] = field(default_factory=dict)
+    silent: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+    def per_100(self, number: int) -> float:
+        """So many per 100 orders."""
+        return 100 * number / self.orders if self.orders else 0.0
+
+
+def simulate(
+    simulation: Simulation,
+    resources: Sequence[Resource],
+    most_orders: int,
+    suppress: SuppressionCheck = suppress_nothing,
+) -> None:
+    """Adds the orders of one patient's chart, evenly chosen over its time where there are more than `most_orders`."""
+    orders = sorted(_orders(resources), key=lambda one: one[0])
+    if not orders:
+        return
+    simulation.charts += 1
+    step = max(1.0, len(orders) / most_orders)
+    for position in range(min(most_orders, len(orders))):
+        instant, order = orders[int(position * step)]
+        _add(simulation, resources, order, instant, suppress)
+
+
+def _orders(resources: Iterable[Resource]) -> Iterator[tuple[float, Resource]]:
+    for one in resources:
+        if one.get("resourceType") == "MedicationRequest" and one.get("status") not in _NEVER_GIVEN and one.get("id"):
+            written = parse_time(one["authoredOn"]) if isinstance(one.get("authoredOn"), str) else None
+            if written is not None:
+                yield written.instant, one
+
+
+def _add(
+    simulation: Simulation, resources: Sequence[Resource], order: Resource, instant: float, suppress: SuppressionCheck
+) -> None:
+    known = [_as_it_was(one, instant) for one in resources if one is not order and _is_known(one, instant)]
+    entries = {"resourceType": "Bundle", "type": "collection", "entry": [{"resource": one} for one in known]}
+    patient = next((one.get("id", "") for one in resources if one.get("resourceType") == "Patient"), "")
+    try:
+        record = read_record({"chart": decoder.decode(orjson.dumps(entries))}, patient, _moment(instant))
+    except (WrongPatient, ValueError):
+        return
+    draft = read_draft({**order, "status": "draft"}, position=0)
+    numbers = count(1)
+    # Orders that were written are orders that were signed: nothing more was entered.
+    outcome = check_orders(record, [draft], None, lambda: f"simulated-{next(numbers)}", suppress=suppress, signing=True)
+    simulation.orders += 1
+    simulation.not_recognised += any(
+        one.reason == "not-recognised" and one.subject == draft.name for one in outcome.silences
+    )
+    simulation.silent.update(
+        (one.subject, one.reason) for one in outcome.silences if one.subject in all_rule_versions()
+    )
+    for card in outcome.cards:
+        simulation.with_card += 1
+        simulation.indicators[card.indicator] += 1
+        for spoken in _spoken(card, draft):
+            simulation.spoken.setdefault(spoken.rule, []).append(spoken)
+
+
+def _spoken(card: Card, draft: DraftOrder) -> Iterator[SimulatedFinding]:
+    said = card.own_extension
+    drug = next((fact.value for fact in said.facts if fact.name == "draft"), draft.name)
+    for finding in said.findings:
+        yield SimulatedFinding(finding.rule, finding.band, card.indicator, str(drug), card.summary)
+
+
+def _moment(instant: float) -> datetime:
+    return datetime.fromtimestamp(instant, UTC)
+
+
+# The chart as it was
+
+
+def _is_known(resource: Resource, instant: float) -> bool:
+    kind = resource.get("resourceType")
+    if kind not in _KEPT:
+        return False
+    if kind in _WITHOUT_DATE:
+        return True
+    when = _known_since(resource)
+    return when is not None and when <= instant
+
+
+def _known_since(resource: Resource) -> float | None:
+    kind = resource["resourceType"]
+    texts = [resource.get(name) for name in _DATES.get(kind, ())]
+    period = resource.get(_PERIODS.get(kind, ""))
+    texts.append(period.get("start") if isinstance(period, dict) else None)
+    for text in texts:
+        known = parse_time(text) if isinstance(text, str) else None
+        if known is not None:
+            return known.instant
+    # A problem or an allergy without a date has always been there.
+    return float("-inf") if kind in ("Condition", "AllergyIntolerance") else None
+
+
+def _as_it_was(resource: Resource, instant: float) -> Resource:
+    """An order or a visit that had not ended by then was going on, whatever became of it since."""
+    kind = resource["resourceType"]
+    if kind == "MedicationRequest" and resource.get("status") in ("completed", "stopped", "active"):
+        end = _end_of(resource)
+        if end is not None:
+            return {**resource, "status": "active" if end > instant else "completed"}
+    if kind == "Encounter":
+        period = resource.get("period")
+        told = period if isinstance(period, dict) else {}
+        over = parse_time(told["end"]) if isinstance(told.get("end"), str) else None
+        if over is not None and over.instant > instant:
+            return {**resource, "status": "in-progress", "period": {"start": told.get("start")}}
+    return resource
+
+
+def _end_of(order: Resource) -> float | None:
+    supply = order.get("dispenseRequest")
+    validity = supply.get("validityPeriod") if isinstance(supply, dict) else None
+    text = validity.get("end") if isinstance(validity, dict) else None
+    end = parse_time(text) if isinstance(text, str) else None
+    return end.instant if end is not None else None

@@ -8,7 +8,14 @@ from time import perf_counter
 from typing import Any, Final
 
 from cds_hooks.prefetch import FetchCost, KeyState, PrefetchState
-from cds_hooks.prefetch.gaps import (
+from cds_hooks.prefetch.inspect import (
+    MOST_MEDICATIONS,
+    ORDER_TYPES,
+    REFERRED_MEDICATIONS_KEY,
+    medication_search,
+    missing_medications,
+)
+from cds_hooks.prefetch.tokens import (
     NO_SERVER,
     NO_SUCH_PATIENT,
     NO_TOKEN,
@@ -21,13 +28,6 @@ from cds_hooks.prefetch.gaps import (
     still_missing,
     without_answered_gaps,
 )
-from cds_hooks.prefetch.medications import (
-    MOST_MEDICATIONS,
-    ORDER_TYPES,
-    REFERRED_MEDICATIONS_KEY,
-    medication_search,
-    missing_medications,
-)
 from cds_hooks.protocol.request import CDSRequest
 from cds_hooks.security.client import TrustedClient
 from cds_hooks.security.connections import OutboundRefused
@@ -35,7 +35,7 @@ from cds_hooks.security.outbound import FhirBase
 from cds_hooks.security.trust import Trust
 from fhir.client import FetchError, FetchLimits, FetchResult, FhirClient, Query
 from fhir.client.query import Read, Search
-from fhir.record.refusal import Refusal
+from fhir.record.measurement import Refusal
 from fhir.record.resources import Bundle
 
 # A Medication may be a mixture of Medications, and these of others; nobody needs more, and a circle must end.

@@ -13,8 +13,7 @@ from cds_hooks.logs import log
 from cds_hooks.metrics import MetricsFolder
 from cds_hooks.services import Service
 from cds_hooks.settings import Settings
-from cds_hooks.storage.decision import RecordUnavailable
-from cds_hooks.storage.health import plain
+from cds_hooks.storage.decision import RecordUnavailable, plain
 
 DRAINING: Final = "draining"
 """Member of the ASGI state: whether this process is about to end; `server.py` sets it."""

@@ -13,12 +13,12 @@ from cds_hooks.storage.database import database_error_reason
 from cds_hooks.storage.decision import (
     Decision,
     FeedbackItem,
+    RecordHealth,
     RecordUnavailable,
     WaitingDecisions,
     answer_all,
     without_nul,
 )
-from cds_hooks.storage.health import RecordHealth
 from cds_hooks.storage.queries import store_feedback
 from cds_hooks.storage.tables import COLUMNS, NEWEST_HASH, decisions
 

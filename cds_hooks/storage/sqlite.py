@@ -14,8 +14,14 @@ from sqlalchemy.dialects import sqlite
 
 from cds_hooks.storage.chain import Chain
 from cds_hooks.storage.database import LOCK_WAIT_SECONDS, connect_sqlite, database_error_reason, sqlite_file
-from cds_hooks.storage.decision import Decision, FeedbackItem, RecordUnavailable, WaitingDecisions, answer_all
-from cds_hooks.storage.health import RecordHealth
+from cds_hooks.storage.decision import (
+    Decision,
+    FeedbackItem,
+    RecordHealth,
+    RecordUnavailable,
+    WaitingDecisions,
+    answer_all,
+)
 from cds_hooks.storage.queries import store_feedback
 from cds_hooks.storage.tables import COLUMNS, NEWEST_HASH, decisions
 

@@ -10,15 +10,17 @@ from cds_hooks.web.model_inputs import AGE, SEX, Input, read_inputs
 from cds_hooks.web.model_page import Group, Performance, performance
 from cds_hooks.web.numbers import format_time, logit, people_range, wilson
 from cds_hooks.web.recorded_decision import (
+    EvidenceOf,
     ModelFile,
     RecordedDecision,
     Scores,
+    SentCard,
     is_refused,
     read_basis,
     read_cards,
     read_models,
+    sent_card,
 )
-from cds_hooks.web.sent_cards import EvidenceOf, SentCard, sent_card
 from models_onnx.artifact.manifest import Manifest
 from models_onnx.equations.compiled import equation_digest
 from models_onnx.equations.declaration import Equation, find_equations

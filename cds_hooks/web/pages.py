@@ -24,8 +24,8 @@ from cds_hooks.web.model_page import (
     simple_inputs,
 )
 from cds_hooks.web.numbers import signed
+from cds_hooks.web.recorded_decision import is_web_address
 from cds_hooks.web.rule_page import RuleEntry, RulePage
-from cds_hooks.web.sent_cards import is_web_address
 from models_onnx.artifact.manifest import Manifest
 from models_onnx.artifact.release_file import Release
 from models_onnx.equations.calculate import limits

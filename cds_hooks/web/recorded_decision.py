@@ -1,10 +1,27 @@
-"""Reads a recorded decision: its basis, its scores, its cards."""
+"""Reads a recorded decision: its basis, its scores, its cards.
 
+The Markdown that our cards use (bold, lists, links) as HTML; whatever else is in it stays text.
+
+Cards as they were sent, laid out for reading: what was said, which facts and documents it rests on.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from functools import cache
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
+from markupsafe import Markup
 from msgspec import Struct, field
+
+from cards.extension import EXTENSION_KEY, CardExtension, Fact, FindingReference
+from cards.rules.language.rule import Evidence
+from cds_hooks.web.numbers import date_of, format_quantity
+
+if TYPE_CHECKING:
+    from markdown_it import MarkdownIt
+    from markdown_it.token import Token
 
 
 class RecordedDecision(Protocol):
@@ -144,3 +161,102 @@ def read_cards(decision: RecordedDecision) -> list[Card]:
 def is_refused(decision: RecordedDecision) -> bool:
     """Whether the call was answered with an error: nothing was looked at."""
     return decision.outcome == "error"
+
+
+# No HTML, images, headings or tables: a card has none, and text of a chart must not make any.
+_RULES = ["emphasis", "link", "list", "escape", "newline"]
+
+
+def render_markdown(text: str) -> Markup:
+    """Paragraphs and lists; only http(s) addresses become links, and no HTML of the text is one.
+
+    >>> render_markdown("**A** <b>\\n- one")
+    Markup('<p><strong>A</strong> &lt;b&gt;</p>\\n<ul>\\n<li>one</li>\\n</ul>')
+    """
+    # The renderer escapes every text, and its rules above are all that make elements.
+    return Markup(_renderer().render(text.replace("\x00", "")).strip())  # noqa: S704
+
+
+@cache
+def _renderer() -> "MarkdownIt":
+    # Imported with the first page that shows a card: the hooks must answer sooner after a start than anyone opens one.
+    from markdown_it import MarkdownIt
+
+    renderer = MarkdownIt("zero", {"html": False, "breaks": True, "xhtmlOut": True}).enable(_RULES)
+    renderer.validateLink = _is_web_address  # type: ignore[method-assign]  # the documented way of narrowing links
+    renderer.add_render_rule("link_open", _link_open)
+    return renderer
+
+
+def _is_web_address(url: str) -> bool:
+    return url.lower().startswith(("https://", "http://"))
+
+
+def _link_open(_self: object, tokens: Sequence["Token"], index: int, *_: object) -> str:
+    href = tokens[index].attrGet("href")
+    return str(Markup('<a href="{}" rel="noreferrer">').format(href))
+
+
+EvidenceOf = Callable[[str], tuple[Evidence, ...]]
+"""The documents that a rule of this id rests on; none for a rule that is not here any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class FactRow:
+    """One fact in the table of a card: what a clinician reads, the day it is from, where it stands in the record."""
+
+    words: str
+    date: str
+    source: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class SentCard:
+    """One card; `by_model` where it is a model's and the rest of the page explains the estimate behind it."""
+
+    indicator: str
+    summary: str
+    detail: Markup
+    source: Source
+    suggestions: tuple[Suggestion, ...]
+    reasons: tuple[str, ...]
+    links: tuple[Link, ...]
+    findings: tuple[FindingReference, ...]
+    facts: tuple[FactRow, ...]
+    evidence: tuple[Evidence, ...]
+    by_model: bool
+
+
+def sent_card(card: Card, evidence_of: EvidenceOf) -> SentCard:
+    """The card for reading; only http(s) addresses stay links. msgspec.ValidationError for an extension not ours."""
+    ours = msgspec.convert(card.extension.get(EXTENSION_KEY, {}), CardExtension)
+    documents = (document for finding in ours.findings for document in evidence_of(finding.rule))
+    return SentCard(
+        indicator=card.indicator if card.indicator in ("info", "warning", "critical") else "info",
+        summary=card.summary,
+        detail=render_markdown(card.detail),
+        source=card.source if is_web_address(card.source.url) else Source(card.source.label),
+        suggestions=tuple(card.suggestions),
+        reasons=tuple(reason.display for reason in card.override_reasons if reason.display),
+        links=tuple(link for link in card.links if is_web_address(link.url) and link.type == "absolute"),
+        findings=ours.findings,
+        facts=tuple(_fact_row(fact) for fact in ours.facts),
+        evidence=tuple(dict.fromkeys(documents)),
+        by_model=ours.model is not None,
+    )
+
+
+def _fact_row(fact: Fact) -> FactRow:
+    """A fact that another one says already has only its name and value."""
+    quantity = format_quantity(fact.value, fact.unit or "") if isinstance(fact.value, float) else fact.value or ""
+    words = fact.text or f"{fact.name.replace('_', ' ')} {quantity}".rstrip()
+    return FactRow(words, date_of(fact.effective or ""), fact.source)
+
+
+def is_web_address(url: str | None) -> bool:
+    """Whether a browser may be sent there: http or https, nothing else.
+
+    >>> is_web_address("https://example.org/label"), is_web_address("javascript:alert(1)"), is_web_address(None)
+    (True, False, False)
+    """
+    return url is not None and url.lower().startswith(("https://", "http://"))

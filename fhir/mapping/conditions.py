@@ -7,8 +7,8 @@ from msgspec import Struct
 
 from fhir.mapping.pregnancy import is_current_pregnancy, observed_pregnancy
 from fhir.record.datatypes import FhirTime, parse_time
+from fhir.record.measurement import Refusal
 from fhir.record.record import PatientRecord
-from fhir.record.refusal import Refusal
 from fhir.record.resources import Condition, Encounter
 from fhir.terminology.conditions import condition_groups, condition_keys, condition_meaning
 

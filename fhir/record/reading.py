@@ -11,8 +11,8 @@ import msgspec
 from msgspec import Raw, Struct
 
 from fhir.record.datatypes import LONGEST_TEXT, Subject
+from fhir.record.measurement import Refusal, WrongPatient
 from fhir.record.record import PatientRecord, ReadResources, record_of_resources
-from fhir.record.refusal import Refusal, WrongPatient
 from fhir.record.resources import (
     Bundle,
     BundleEntry,

@@ -6,8 +6,15 @@ from datetime import datetime
 from typing import Any, Literal, TypeVar
 
 from fhir.record.datatypes import FhirTime, parse_time
-from fhir.record.measurement import SMOKING_STATUS, CodedPart, Measurement, OneSidedResult, parts_by_analyte
-from fhir.record.refusal import RecordReleased, Refusal
+from fhir.record.measurement import (
+    SMOKING_STATUS,
+    CodedPart,
+    Measurement,
+    OneSidedResult,
+    RecordReleased,
+    Refusal,
+    parts_by_analyte,
+)
 from fhir.record.resources import (
     AllergyIntolerance,
     Condition,

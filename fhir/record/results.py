@@ -11,13 +11,13 @@ from fhir.record.measurement import (
     CodedPart,
     Measurement,
     OneSidedResult,
+    Refusal,
     effective_time,
     measure,
     newest_first,
     newest_part,
     one_sided_result,
 )
-from fhir.record.refusal import Refusal
 from fhir.terminology.analytes import ANALYTES, Analyte
 
 

@@ -12,8 +12,7 @@ import pytest
 
 from cds_hooks.logs import configure_logs
 from cds_hooks.storage import sqlite as sqlite_log
-from cds_hooks.storage.decision import RecordUnavailable
-from cds_hooks.storage.health import RecordHealth
+from cds_hooks.storage.decision import RecordHealth, RecordUnavailable
 from cds_hooks.storage.opening import open_decision_log
 from tests.cds_hooks.calls import PLANNING, client, request_for
 from tests.cds_hooks.storage.samples import a_decision

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from cards.compose.model import ModelCardContent, model_card
 from cds_hooks.approvals.statements import waiver_subject
-from cds_hooks.commands.record_access import site_approvals
+from cds_hooks.commands.record import site_approvals
 from cds_hooks.settings import settings
 from cds_hooks.trusted_models import AbsentModel
 from fhir.mapping.features.catalog import features_named

@@ -71,12 +71,12 @@ COMMANDS = {
         "Compile a model file of another library to ONNX with exact contributions, proven before it is written.",
     ),
     "dataset": Lazy(
-        "model.tables",
+        "model.describe",
         "dataset",
         "Make a model's training table from charts: one row per index, only of what was known then.",
     ),
     "score": Lazy(
-        "model.tables",
+        "model.describe",
         "score",
         "Score the rows of a table: `id,probability,reason,model`, in their order, as the server scores the "
         "same facts.",

@@ -1,20 +1,5 @@
 """The hooks that can be answered: those of the CDS Hooks library, and those a site declares."""
 
-from cds_hooks.protocol.hooks.context import (
-    AllergyIntoleranceCreateContext,
-    AppointmentBookContext,
-    Context,
-    EncounterDischargeContext,
-    EncounterStartContext,
-    MedicationRefillContext,
-    MedicationVerifyContext,
-    OrderDispatchContext,
-    OrderSelectContext,
-    OrderSignContext,
-    PatientViewContext,
-    ProblemListItemCreateContext,
-    UserContext,
-)
 from cds_hooks.protocol.hooks.declared import DeclaredHook, WrongDeclaration, read_declarations
 from cds_hooks.protocol.hooks.library import (
     ALLERGYINTOLERANCE_CREATE,
@@ -30,7 +15,20 @@ from cds_hooks.protocol.hooks.library import (
     PATIENT_VIEW,
     PROBLEM_LIST_ITEM_CREATE,
     REPLACED,
+    AllergyIntoleranceCreateContext,
+    AppointmentBookContext,
+    Context,
+    EncounterDischargeContext,
+    EncounterStartContext,
     Hook,
+    MedicationRefillContext,
+    MedicationVerifyContext,
+    OrderDispatchContext,
+    OrderSelectContext,
+    OrderSignContext,
+    PatientViewContext,
+    ProblemListItemCreateContext,
+    UserContext,
 )
 
 __all__ = [

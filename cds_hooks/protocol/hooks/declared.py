@@ -10,8 +10,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Raw
 
-from cds_hooks.protocol.hooks.context import Context
-from cds_hooks.protocol.hooks.library import LIBRARY, Hook
+from cds_hooks.protocol.hooks.library import LIBRARY, Context, Hook
 
 TYPES: Final[dict[str, Any]] = {
     "string": str,

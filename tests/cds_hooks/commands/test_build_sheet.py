@@ -19,7 +19,7 @@ from cds_hooks.commands.build_sheet.document import (
 )
 from cds_hooks.commands.build_sheet.main import build_sheet
 from cds_hooks.dialects import find_dialects, profile_for
-from cds_hooks.dialects._profile import scopes_for
+from cds_hooks.dialects._shape import scopes_for
 from cds_hooks.dialects.epic import in_one_word
 from cds_hooks.services import find_services
 from tests.cds_hooks.dialects.sent import every_card

@@ -6,10 +6,9 @@ from typing import Any
 
 import pytest
 
-from cds_hooks.contract.checklist import SECTIONS, rows
 from cds_hooks.contract.definitions import FIELDS, NON_ADHERENCE_CODES, R4_TYPES
 from cds_hooks.contract.document import MUST
-from cds_hooks.contract.registry import Check, all_checks
+from cds_hooks.contract.registry import SECTIONS, Check, all_checks, rows
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from cds_hooks.governance.simulation import Simulation, simulate
+from cds_hooks.governance.rule_counts import Simulation, simulate
 from models_onnx.training.data.charts import by_patient, files_of, read_bundle
 
 Json = dict[str, Any]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from cds_hooks.prefetch.lint import lint_query, lint_templates
+from cds_hooks.prefetch.template import lint_query, lint_templates
 from cds_hooks.services import find_services
 
 SERVICES = find_services()

@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cds_hooks.simulator.dates import days_until, last_event, move_dates
+from cds_hooks.simulator.chart import days_until, last_event, move_dates
 
 
 def test_every_date_moves_and_times_of_day_stay() -> None:

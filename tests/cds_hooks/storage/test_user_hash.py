@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from cds_hooks.storage import RecordUnavailable, open_decision_log
+from cds_hooks.storage.content import add_user_key, open_user_names
 from cds_hooks.storage.queries import DecisionFilter, find_decisions
-from cds_hooks.storage.user_hash import add_user_key, open_user_names
 from tests.cds_hooks.storage.samples import a_decision
 
 

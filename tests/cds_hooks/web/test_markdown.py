@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cards.text import escape
-from cds_hooks.web.markdown import render_markdown
+from cds_hooks.web.recorded_decision import render_markdown
 
 _ALLOWED = {"p", "ul", "ol", "li", "strong", "em", "a", "br"}
 

@@ -12,8 +12,8 @@ from fhir.mapping.conditions import condition_hits, find_condition
 from fhir.mapping.features.catalog import FEATURES
 from fhir.mapping.features.feature import map_features
 from fhir.mapping.kidney import KidneyAbsence, crcl_cockcroft_gault, egfr_best
+from fhir.record.measurement import RecordReleased, Refusal
 from fhir.record.record import PatientRecord
-from fhir.record.refusal import RecordReleased, Refusal
 from fhir.record.results import Absent, Found, Refused
 from tests.fhir.mapping.charts import MAN, condition
 from tests.fhir.record.charts import lean, observation, record_of
