@@ -32,7 +32,9 @@ _REST_ON: Mapping[str, frozenset[str]] = {
     "crcl": frozenset({"crcl_actual_weight", "crcl_adjusted_weight"}),
     "kidney": frozenset(ESTIMATES),
     "dose": frozenset({"dose", "each_dose"}),
+    "each_dose": frozenset({"each_dose"}),
     "other": frozenset({"active"}),
+    "problem": frozenset({"problem"}),
 }
 # Of a rule that any drug activates.
 _LONG_DRUG = "phenoxymethylpenicillin"

@@ -50,10 +50,21 @@ def _dose(when: Predicate, _facts: tuple[Fact, ...], context: RuleContext) -> st
     return format_dose(dose, when.limits) if dose is not None else None
 
 
+def _each_dose(when: Predicate, _facts: tuple[Fact, ...], context: RuleContext) -> str | None:
+    dose = context.dose_mg
+    return format_dose(dose, when.limits) if dose is not None else None
+
+
 def _other(_when: Predicate, facts: tuple[Fact, ...], context: RuleContext) -> str | None:
     """The partners of a pair; else the drugs that an `active` condition found."""
     names = context.partner_names() or [str(fact.value) for fact in facts if fact.name == "medication"]
     return _together(list(dict.fromkeys(names)))
+
+
+def _problem(_when: Predicate, facts: tuple[Fact, ...], _context: RuleContext) -> str | None:
+    """The newest problem that a `recent_problem` condition found, in the chart's words, with its date."""
+    found = max((one for one in facts if one.name == "problem"), key=lambda one: one.effective or "", default=None)
+    return None if found is None else f"{plain(found.text, _LONGEST_OTHERS)} ({(found.effective or '')[:10]})"
 
 
 def _together(names: list[str]) -> str | None:
@@ -112,7 +123,9 @@ COMMON_PLACEHOLDERS: Mapping[str, Callable[[Predicate, tuple[Fact, ...], RuleCon
     "drug": _drug,
     "Drug": _drug_capital,
     "dose": _dose,
+    "each_dose": _each_dose,
     "other": _other,
+    "problem": _problem,
     "first": _side(0),
     "second": _side(1),
     "egfr": _estimate("egfr"),
@@ -124,7 +137,9 @@ COMMON_PLACEHOLDERS: Mapping[str, Callable[[Predicate, tuple[Fact, ...], RuleCon
 
 LONGEST_COMMON_PLACEHOLDERS: Mapping[str, str] = {
     "dose": "2,550",
+    "each_dose": "2,550",
     "other": "ketoconazole and itraconazole",
+    "problem": f"{'x' * 30} (2026-11-20)",
     "first": "acetaminophen",
     "second": "acetaminophen",
     "egfr": "eGFR 29.96 (old, disputed) on 2026-11-20",

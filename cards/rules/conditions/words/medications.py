@@ -22,6 +22,8 @@ from cards.rules.conditions.condition import (
 from cards.rules.conditions.vocabulary import compared, selected
 from cards.rules.language.trigger import Selector
 from cards.rules.patient.context import RuleContext
+from cards.rules.patient.orders import CurrentMedication
+from cards.text import plain
 
 MEDICATIONS = needs("MedicationRequest", "MedicationStatement")
 """What a condition needs that looks at the patient's other medications."""
@@ -59,6 +61,47 @@ _ACTIVE = Condition(
     _active,
     SELECTED,
     lambda spec: f"{selected(spec['active'])} is taken",
+    MEDICATIONS,
+)
+
+
+def _others(selector: Selector, context: RuleContext) -> list[CurrentMedication]:
+    """Such drugs that are taken or drafted beside the draft and are not the drafted drug itself."""
+    own = frozenset(context.medication.rxcuis)
+    return [
+        one
+        for one in context.taken(selector)
+        if not own.issuperset(part.rxcui for part in selector.members(one.medication))
+    ]
+
+
+def _another(spec: Spec) -> Predicate:
+    selector = Selector.read(only(spec, "another")["another"])
+
+    def test(context: RuleContext) -> Truth:
+        return bool(_others(selector, context))
+
+    def facts(context: RuleContext) -> list[Fact]:
+        return [
+            Fact(
+                "medication",
+                plain(one.medication.words),
+                "/".join(part.name for part in selector.members(one.medication)),
+                effective=one.since,
+                source=one.source,
+            )
+            for one in _others(selector, context)
+        ]
+
+    return Predicate(test, facts, frozenset({"active"}))
+
+
+_ANOTHER = Condition(
+    "another",
+    "such a drug, other than the drafted one, is taken or drafted",
+    _another,
+    SELECTED,
+    lambda spec: f"another drug is taken: {selected(spec['another'])}",
     MEDICATIONS,
 )
 
@@ -174,7 +217,7 @@ _DRUG_DAILY_MG = Condition(
 )
 
 
-_MEDICATIONS = (_DRAFT, _ACTIVE, _NEW_START, _LONG_TERM, _PARTNER_ON, _PARTNER_NEW, _DRUG_DAILY_MG)
+_MEDICATIONS = (_DRAFT, _ACTIVE, _ANOTHER, _NEW_START, _LONG_TERM, _PARTNER_ON, _PARTNER_NEW, _DRUG_DAILY_MG)
 
 SIGNING = "signing"
 """What a condition uses that differs between selecting and signing an order."""

@@ -1,11 +1,12 @@
 """Words about the patient: sex, conditions on the problem list, allergies, and what the draft is for."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from cards.extension import Fact
 from cards.rules.conditions.condition import (
     BOOLEAN,
+    DAYS,
     NO_NEEDS,
     TEXT,
     TEXTS,
@@ -22,7 +23,8 @@ from cards.rules.conditions.condition import (
 from cards.rules.language.rule import RuleError
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.orders import order_text
-from fhir.mapping.conditions import condition_status
+from cards.text import plain
+from fhir.mapping.conditions import ConditionHit, condition_hit, condition_status
 from fhir.record.datatypes import CodeableConcept
 from fhir.terminology.conditions import SYSTEMS
 
@@ -128,13 +130,7 @@ def _read(spec: Spec) -> Predicate:
     of_draft_only = inner.get("of_draft_only", False)
 
     def is_meant(concept: CodeableConcept) -> bool:
-        for coding in concept.coding:
-            system, code = SYSTEMS.get(coding.system or ""), (coding.code or "").strip()
-            if (system == "snomed" and code in codes) or (
-                system == "icd10" and prefixes and code.replace(".", "").upper().startswith(prefixes)
-            ):
-                return True
-        return words.search(concept.words) is not None
+        return _code_of(concept, prefixes, codes) is not None or words.search(concept.words) is not None
 
     def test(context: RuleContext) -> Truth:
         order = context.drafted.order
@@ -146,6 +142,17 @@ def _read(spec: Spec) -> Predicate:
         return None if not of_draft_only and not context.knows_conditions else False
 
     return Predicate(test, no_facts, frozenset() if of_draft_only else frozenset({"conditions"}))
+
+
+def _code_of(concept: CodeableConcept, prefixes: tuple[str, ...], codes: Collection[str]) -> str | None:
+    """The code of the concept that is one of the SNOMED CT codes or begins with one of the ICD-10 prefixes."""
+    for coding in concept.coding:
+        system, code = SYSTEMS.get(coding.system or ""), (coding.code or "").strip()
+        if (system == "snomed" and code in codes) or (
+            system == "icd10" and prefixes and code.replace(".", "").upper().startswith(prefixes)
+        ):
+            return code
+    return None
 
 
 def _problems(context: RuleContext) -> Iterator[CodeableConcept]:
@@ -173,4 +180,62 @@ _INDICATION = Condition(
     lambda spec: NO_NEEDS if spec["indication"].get("of_draft_only") else needs("Condition"),
 )
 
-WORDS = (*_PATIENT, _INDICATION)
+
+def _read_recent(spec: Spec) -> Predicate:
+    inner = only(only(spec, "recent_problem")["recent_problem"], "icd10", "snomed", "within_days")
+    prefixes = tuple(code.replace(".", "").upper() for code in inner.get("icd10", ()))
+    codes = frozenset(inner.get("snomed", ()))
+    days = float(inner["within_days"])
+    if not (prefixes or codes):
+        raise RuleError(f"{dict(spec)!r} names no problem")
+
+    def found(context: RuleContext) -> list[ConditionHit]:
+        record = context.session.record
+        hits = []
+        for condition in record.conditions:
+            code = None if condition.code is None else _code_of(condition.code, prefixes, codes)
+            if code is not None:
+                hits.append(condition_hit("problem", condition, code, record))
+        return [hit for hit in hits if hit.status != "past"]
+
+    def is_recent(hit: ConditionHit, context: RuleContext) -> bool:
+        return hit.time is not None and 0 <= hit.time.age_days(context.session.record.as_of_epoch) <= days
+
+    def test(context: RuleContext) -> Truth:
+        hits = found(context)
+        if any(is_recent(hit, context) for hit in hits):
+            return True
+        undated = any(hit.time is None for hit in hits)
+        return None if undated or not context.knows_conditions else False
+
+    def facts(context: RuleContext) -> list[Fact]:
+        return [
+            Fact(
+                "problem", plain(hit.words), hit.code, effective=hit.time.text if hit.time else None, source=hit.source
+            )
+            for hit in found(context)
+            if is_recent(hit, context)
+        ]
+
+    return Predicate(test, facts, frozenset({"conditions", "problem"}))
+
+
+def _recent_wording(spec: Spec) -> str:
+    inner = spec["recent_problem"]
+    named = [*(f"ICD-10 {code}" for code in inner.get("icd10", ()))]
+    named += [f"SNOMED CT {code}" for code in inner.get("snomed", ())]
+    return f"on the problem list since at most {inner['within_days']:g} days: {', '.join(named)}"
+
+
+_RECENT = Condition(
+    "recent_problem",
+    "one of these codes (`icd10` prefixes, `snomed`) is on the problem list, not over, and began or was recorded in "
+    "the last `within_days`; unknown where it has no date",
+    _read_recent,
+    members(("within_days",), icd10=TEXTS, snomed=TEXTS, within_days=DAYS),
+    _recent_wording,
+    needs("Condition", "Encounter"),
+)
+
+
+WORDS = (*_PATIENT, _INDICATION, _RECENT)

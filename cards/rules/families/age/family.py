@@ -1,8 +1,8 @@
 """Older adults: the placeholders and conditions that only these rules use."""
 
 from cards.extension import Fact
-from cards.rules.conditions.condition import COMPARED, SELECTED, Condition, Predicate, Spec, Truth, comparison, only
-from cards.rules.conditions.vocabulary import compared, selected
+from cards.rules.conditions.condition import COMPARED, Condition, Predicate, Spec, Truth, comparison, only
+from cards.rules.conditions.vocabulary import compared
 from cards.rules.conditions.words.medications import MEDICATIONS
 from cards.rules.engine.family import Family
 from cards.rules.language.trigger import Selector
@@ -29,40 +29,6 @@ _CNS = Selector(
     systemic=True,
 )
 _MOST_LISTED = 5
-
-
-# Another drug beside the draft
-
-
-def _others(selector: Selector, context: RuleContext) -> list[CurrentMedication]:
-    """Such drugs that are taken or drafted beside the draft and are not the drafted drug itself."""
-    own = frozenset(context.medication.rxcuis)
-    return [
-        one
-        for one in context.taken(selector)
-        if not own.issuperset(part.rxcui for part in selector.members(one.medication))
-    ]
-
-
-def _another(spec: Spec) -> Predicate:
-    selector = Selector.read(only(spec, "another")["another"])
-
-    def test(context: RuleContext) -> Truth:
-        return bool(_others(selector, context))
-
-    def facts(context: RuleContext) -> list[Fact]:
-        return [
-            Fact(
-                "medication",
-                plain(one.medication.words),
-                "/".join(part.name for part in selector.members(one.medication)),
-                effective=one.since,
-                source=one.source,
-            )
-            for one in _others(selector, context)
-        ]
-
-    return Predicate(test, facts, frozenset({"active"}))
 
 
 # Drugs that act on the brain
@@ -144,14 +110,6 @@ FAMILY = Family(
         "indication": "atrial fibrillation",
     },
     conditions=(
-        Condition(
-            "another",
-            "such a drug, other than the drafted one, is taken or drafted",
-            _another,
-            SELECTED,
-            lambda spec: f"another drug is taken: {selected(spec['another'])}",
-            MEDICATIONS,
-        ),
         Condition(
             "cns_active_count",
             "the number of brain-active drugs, drafted and taken, compares so",
