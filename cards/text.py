@@ -46,8 +46,28 @@ def _is_unseen(sign: str) -> bool:
     return unicodedata.category(sign) in _UNSEEN
 
 
-UNITS = {"mL/min/{1.73_m2}": "mL/min/1.73 m²", "{INR}": "", "10*3/uL": "×10³/µL", "m[IU]/L": "mIU/L"}
+UNITS = {
+    "mL/min/{1.73_m2}": "mL/min/1.73 m²",
+    "{INR}": "",
+    "{score}": "",
+    "10*3/uL": "×10³/µL",
+    "10*6/uL": "×10⁶/µL",
+    "10*9/L": "×10⁹/L",
+    "10*12/L": "×10¹²/L",
+    "m[IU]/L": "mIU/L",
+    "[IU]/L": "IU/L",
+    "mm[Hg]": "mmHg",
+    "kg/m2": "kg/m²",
+    "[lb_av]": "lb",
+    "[in_i]": "in",
+    "[degF]": "°F",
+    "Cel": "°C",
+}
 """UCUM units whose sign is not what a clinician writes."""
+
+_SPELT = re.compile(
+    rf"(?<=\d) ?({'|'.join(re.escape(ucum) for ucum in sorted(UNITS, key=len, reverse=True))})(?![\w/\[{{])"
+)
 
 _MOST_DECIMALS = 6
 
@@ -78,6 +98,15 @@ def format_dose(milligrams: float, limits: Iterable[float] = ()) -> str:
 def unit(ucum: str) -> str:
     """The unit as a clinician writes it."""
     return UNITS.get(ucum, ucum)
+
+
+def with_unit_signs(text: str) -> str:
+    """The text with the UCUM units behind its numbers as a clinician writes them.
+
+    >>> with_unit_signs("148 mm[Hg]"), with_unit_signs("138 10*3/uL"), with_unit_signs("39 mL/min/{1.73_m2} (40 kg)")
+    ('148 mmHg', '138 ×10³/µL', '39 mL/min/1.73 m² (40 kg)')
+    """
+    return _SPELT.sub(lambda found: f" {UNITS[found[1]]}".rstrip(), text)
 
 
 def _side(value: float, limit: float) -> int:

@@ -13,8 +13,8 @@ from msgspec import structs
 from cards.card import OVERRIDE_REASONS, Action, Card, CardError, Coding, Link, Source, Suggestion
 from cards.compose.model import factor_lines, in_100
 from cards.extension import EXTENSION_KEY, CardExtension, Fact, Factor, WorklistEntry
-from cards.text import escape
-from fhir.mapping.features.feature import FeatureValue
+from cards.text import escape, with_unit_signs
+from fhir.mapping.features.feature import FeatureValue, charted_number
 from models_onnx.equations.arithmetic import Contribution
 from models_onnx.equations.calculate import EquationResult
 from models_onnx.equations.compiled import equation_reference, result_reference
@@ -121,7 +121,7 @@ def charted_value(charted: RecordInputs, name: str) -> str:
         return f"{item.words} **{escape(str(charted.given[name]))}**"
     if item.kind == "yes-no":
         return f"**{item.words}**{_from(found)}"
-    return f"{item.words} **{escape(_as_charted(found), 40)}**{_dated(found)}"
+    return f"{item.words} **{escape(with_unit_signs(_as_charted(found)), 60)}**{_dated(found)}"
 
 
 def _card(
@@ -208,7 +208,8 @@ def _dated(found: FeatureValue) -> str:
 def _from(found: FeatureValue) -> str:
     words = escape(found.charted_unit, 60)
     if found.is_measured and found.value:
-        words = escape(f"{found.charted_value:.6g} {found.charted_unit}".strip(), 40)
+        charted = f"{charted_number(found.charted_value)} {found.charted_unit}".strip()
+        words = escape(with_unit_signs(charted), 40)
     return f" ({words}, {found.effective[:10]})" if words else f" ({found.effective[:10]})"
 
 

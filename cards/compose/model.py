@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 from cards.card import OVERRIDE_REASONS, TOPICS, Action, Card, Coding, Link, Source, Suggestion
 from cards.extension import EXTENSION_KEY, CardExtension, Factor, ObservedRate
-from cards.text import escape
+from cards.text import escape, with_unit_signs
 from fhir.mapping.features.feature import FeatureValue, FeatureVector, Missing
 from fhir.mapping.features.patient import Age
 from fhir.record.measurement import Refusal
@@ -144,7 +144,8 @@ def spoken(found: FeatureValue, manifest: Manifest) -> str:
     """The value as it was charted, with its unit; an age at the study's top is "80 or over"."""
     feature = found.feature
     top = manifest.feature(feature.name).clip_high if isinstance(feature, Age) else None
-    return f"{top:g} or over" if top is not None and found.value >= top else feature.show(found)
+    is_top = top is not None and found.value >= top
+    return f"{top:g} or over" if is_top else with_unit_signs(feature.show(found))
 
 
 def _detail(
@@ -158,7 +159,7 @@ def _detail(
 ) -> str:
     def describe(position: int) -> str:
         found = known[position][0]
-        value = spoken(found, manifest).replace("*", "\\*")  # 10*3/uL; its unit is one of the table's spellings
+        value = escape(spoken(found, manifest), 60)
         dated = f" ({found.effective[:10]})" if found.feature.measured else ""  # age and sex are of today
         return f"{found.feature.words} **{value}**{dated}"
 

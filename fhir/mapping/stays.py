@@ -10,7 +10,7 @@ patient", are no destination.
 
 import math
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -178,7 +178,8 @@ def length_of_stay(record: PatientRecord, stay: Stay) -> StayFact:
     zone = datetime.fromisoformat(stay.start.text).tzinfo if stay.start.precision == "instant" else None
     first = datetime.fromtimestamp(stay.start.instant, zone or UTC).date()
     last = datetime.fromtimestamp(stay.until(record.as_of_epoch), zone or UTC).date()
-    return float(max((last - first).days, 0)), "days", stay.source
+    days = max((last - first).days, 0)
+    return float(days), "day" if days == 1 else "days", stay.source
 
 
 def admitted_as_emergency(record: PatientRecord, stay: Stay) -> StayFact:
@@ -196,6 +197,11 @@ def admitted_as_emergency(record: PatientRecord, stay: Stay) -> StayFact:
     return 0.0, "not charted as an emergency", stay.source
 
 
+def _visits_of(word: str, found: Sequence[object]) -> str:
+    """The word for so many of them: "stay" for one, else "stays"."""
+    return word if len(found) == 1 else f"{word}s"
+
+
 def emergency_visits_before(record: PatientRecord, stay: Stay, days: float = HALF_YEAR_DAYS) -> StayFact:
     """Emergency visits in so many days before the stay, without the one that led to it."""
     led = _emergency_that_led(record, stay)
@@ -204,13 +210,13 @@ def emergency_visits_before(record: PatientRecord, stay: Stay, days: float = HAL
         for visit in _visits(record, _EMERGENCY)
         if (led is None or visit.encounter is not led.encounter) and _is_within(visit, stay, days)
     ]
-    return float(len(visits)), "emergency visits", visits[0].source if visits else stay.source
+    return float(len(visits)), _visits_of("emergency visit", visits), visits[0].source if visits else stay.source
 
 
 def outpatient_visits_before(record: PatientRecord, stay: Stay) -> StayFact:
     """Outpatient visits in the year before the stay."""
     visits = [visit for visit in _visits(record, _OUTPATIENT) if _is_within(visit, stay, YEAR_DAYS)]
-    return float(len(visits)), "outpatient visits", visits[0].source if visits else stay.source
+    return float(len(visits)), _visits_of("outpatient visit", visits), visits[0].source if visits else stay.source
 
 
 def stays_before(record: PatientRecord, stay: Stay) -> StayFact:
@@ -220,7 +226,7 @@ def stays_before(record: PatientRecord, stay: Stay) -> StayFact:
         for each in stays_in_hospital(record)
         if each.encounter is not stay.encounter and _is_within(each, stay, YEAR_DAYS)
     ]
-    return float(len(before)), "stays", before[0].source if before else stay.source
+    return float(len(before)), _visits_of("stay", before), before[0].source if before else stay.source
 
 
 def procedure_in_stay(record: PatientRecord, stay: Stay) -> StayFact:

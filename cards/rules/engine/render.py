@@ -142,7 +142,7 @@ LONGEST_COMMON_PLACEHOLDERS: Mapping[str, str] = {
     "problem": f"{'x' * 30} (2026-11-20)",
     "first": "acetaminophen",
     "second": "acetaminophen",
-    "egfr": "eGFR 29.96 (old, disputed) on 2026-11-20",
+    "egfr": "eGFR 29.96 mL/min (old, disputed) on 2026-11-20",
     "crcl": "CrCl 29.96 mL/min (disputed) on 2026-11-20",
     "kidney": "CrCl 29.96 mL/min (disputed) on 2026-11-20",
     "kidney_gap": "kidney function cannot be estimated without age and sex",

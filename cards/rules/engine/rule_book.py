@@ -131,7 +131,9 @@ def _evaluate(activated: ActivatedRule, alone: RuleContext) -> Evaluation | None
     """The evaluation of one rule; None where it is about a pair and no partner is there."""
     rule, activation = activated
     if activation.is_local:
-        return Silence(rule.id, "local-form", f"{rule.declared.title}: a local form does not wake this rule.")
+        return Silence(
+            rule.id, "local-form", f"{rule.declared.title}: not checked for a form that acts only where it is put."
+        )
     partners = _partners(activation, alone.session, alone.drafted)
     if partners:
         return evaluate_partners(rule, alone, partners)

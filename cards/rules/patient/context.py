@@ -283,7 +283,7 @@ class RuleContext(PairContext):
             text = f"{format_dose(self.daily_dose_mg, limits)} mg/day"
             return [Fact("daily_dose", text, self.daily_dose_mg, "mg/d", source=self.drafted.draft.name)]
         if word == "duration_days" and self.duration_days is not None:
-            text = f"{format_number(self.duration_days, limits)} days"
+            text = f"{format_number(self.duration_days, limits)} day{'' if self.duration_days == 1 else 's'}"
             return [Fact("duration", text, self.duration_days, "d", source=self.drafted.draft.name)]
         if word in ("dose_mg_per_kg", "dose_mg_per_kg_per_day"):
             value: float | None = getattr(self, word)
@@ -295,7 +295,7 @@ class RuleContext(PairContext):
         if word in ("times_per_week", "times_per_day"):
             often: float | None = getattr(self, word)
             a, unit = ("week", "/wk") if word == "times_per_week" else ("day", "/d")
-            said = f"{format_number(often, limits)} doses a {a}" if often is not None else ""
+            said = f"{format_number(often, limits)} dose{'' if often == 1 else 's'} a {a}" if often is not None else ""
             return [Fact(word, said, often, unit, source=self.drafted.draft.name)] if said else []
         if word == "weekly_dose_mg" and self.weekly_dose_mg is not None:
             text = f"{format_number(self.weekly_dose_mg, limits)} mg/week"
@@ -381,7 +381,7 @@ class RuleContext(PairContext):
                 return code, text.format(not_entered=self.not_entered)
         if "conditions" in used and not self.knows_conditions:
             return "conditions-missing", "the problem list is not known."
-        labs = sorted(use.removeprefix("lab:") for use in used if use.startswith("lab:"))
+        labs = sorted(measurements.name_of(use.removeprefix("lab:")) for use in used if use.startswith("lab:"))
         return "data-missing", f"not known: {', '.join(labs) or 'a fact that it needs'}."
 
     def _estimates(self, uses: Iterable[str]) -> list[KidneyEstimate]:

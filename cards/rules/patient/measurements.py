@@ -67,12 +67,12 @@ _WEEK_SECONDS = 7 * DAY_SECONDS
 
 
 def phrase(estimate: KidneyEstimate, limits: Iterable[float] = ()) -> str:
-    """What a summary says: "eGFR 28 on 2026-07-30", "CrCl 25.5 mL/min on 2026-07-21", "dialysis on record"."""
+    """What a summary says: "eGFR 28 mL/min on 2026-07-30", "CrCl 25.5 mL/min on 2026-07-21", "dialysis on record"."""
     name = _name(estimate)
     if estimate.method == "dialysis":
         return "dialysis on record"
     number = _number(estimate, limits)
-    said = f"{name} {number} {_CLEARANCE}" if name == "CrCl" else f"{name} {number}"
+    said = f"{name} {number} {_CLEARANCE}"
     doubts = [
         doubt
         for doubt, holds in (

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from fhir.mapping.equations import AGE_YEARS, ckd_epi_2021
-from fhir.mapping.features.feature import Feature, FeatureValue, Missing
+from fhir.mapping.features.feature import Feature, FeatureValue, Missing, charted_number
 from fhir.record.measurement import Measurement
 from fhir.record.record import PatientRecord
 from fhir.record.results import Absent, Found, Refused
@@ -54,7 +54,8 @@ class EstimatedGFR(Feature):
         """The estimate with the creatinine behind it, or the reported value."""
         if found.charted_unit == self.unit:
             return Feature.show(self, found)
-        return f"{found.value:.0f} (creatinine {found.charted_value:.6g} {found.charted_unit})"
+        creatinine = f"{charted_number(found.charted_value)} {found.charted_unit}"
+        return f"{found.value:.0f} {self.unit} (creatinine {creatinine})"
 
     def _reported(self, record: PatientRecord) -> Measurement | None:
         for reported in record.measurements(self.analyte):

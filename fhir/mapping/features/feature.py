@@ -23,6 +23,20 @@ from fhir.terminology.analytes import ANALYTES, Analyte
 NOT_FOUND = "not found in the chart"
 
 
+def charted_number(value: float) -> str:
+    """The number as a result sheet prints it: two decimals under 10, one under 100, none above.
+
+    >>> charted_number(2.60438), charted_number(28.349), charted_number(165.278), charted_number(0.03124)
+    ('2.6', '28.3', '165', '0.031')
+    """
+    size = abs(value)
+    if 0 < size < 1:
+        return f"{value:.2g}"
+    places = 2 if size < 10 else 1 if size < 100 else 0
+    text = f"{value:.{places}f}"
+    return text.rstrip("0").rstrip(".") if places else text
+
+
 @dataclass(frozen=True, eq=False)
 class Feature(ABC):
     """One input of a model or an equation: what it is, in which unit, how old it may be, what a clinician calls it.
@@ -83,7 +97,11 @@ class Feature(ABC):
 
     def show(self, found: "FeatureValue") -> str:
         """The value as it was charted, with its unit, as a card shows it."""
-        return found.charted_unit if self.choices else f"{found.charted_value:.6g} {found.charted_unit}".rstrip()
+        return (
+            found.charted_unit
+            if self.choices
+            else f"{charted_number(found.charted_value)} {found.charted_unit}".rstrip()
+        )
 
     def lint(self) -> list[str]:
         """Sentences that say what is wrong with the declaration; empty when nothing is."""

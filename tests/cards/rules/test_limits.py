@@ -125,7 +125,7 @@ def test_a_clearance_near_a_limit(draft: Json, patient: Json, value: float, band
 @pytest.mark.parametrize(("value", "shown"), [(29.96, "29.96"), (29.9996, "29.9996"), (29.4, "29.4"), (30.04, "30.04")])
 def test_a_value_is_never_shown_on_the_other_side_of_a_limit(value: float, shown: str, as_of: datetime) -> None:
     (card,) = check(record_of({"labs": [["egfr", value]]}, as_of), drafts_of(draft_of(METFORMIN))).cards
-    assert f"eGFR {shown} on" in card.summary
+    assert f"eGFR {shown} mL/min on" in card.summary
     assert f"eGFR {shown} mL/min" in (card.detail or "")
 
 

@@ -21,6 +21,9 @@ Json = dict[str, Any]
 OURS = {rule.id for rule in rule_book().rules}
 # Bands that the case itself allows in place of the one it names.
 ALTERNATIVES = {"oc-019": ("renal-metformin", "lt30", "warning")}
+# Rules written after the cases were published that rightly speak too: an NSAID beside methotrexate with eGFR under 60;
+# a full dose of trimethoprim with a clearance of 15 to 30.
+NEWER = {"oc-032": {"ddi-methotrexate-nsaid"}, "oc-055": {"renal-trimethoprim"}}
 # What accepting one of the suggestions does, by type and code, as each case states it. Four states of kidney function
 # give no dose (table kidney_function of the source, "unstable"; an eGFR under 30 for methotrexate): there the order is
 # named and no dose is offered.
@@ -124,12 +127,10 @@ def test_every_case_of_our_rules_is_answered_as_published(outside: list[Json]) -
         found, expected = {one[:2] for one in findings(outcome)}, _expected(case)
         pairs = {one[:2] for one in expected}
         never = {rule for rule in case["expected"]["must_not_fire"] if rule in OURS}
-        allowed = case["expected"]["allowed_also"]
+        allowed = {*case["expected"]["allowed_also"], *NEWER.get(case["id"], ())}
         ours += bool(expected or never)
-        more = {
-            one for one in found - pairs if _declared(*one) != "info" and not {one[0], "/".join(one)} & set(allowed)
-        }
-        silent = case["expected"]["silent"] and {one for one in found if not {one[0], "/".join(one)} & set(allowed)}
+        more = {one for one in found - pairs if _declared(*one) != "info" and not {one[0], "/".join(one)} & allowed}
+        silent = case["expected"]["silent"] and {one for one in found if not {one[0], "/".join(one)} & allowed}
         fired = {one for one in found - pairs if one[0] in never or "/".join(one) in never}
         # A card is as loud as the worst that is found about its order.
         loud = {card.indicator for card in outcome.cards} == {_worst(expected)} if expected else True
