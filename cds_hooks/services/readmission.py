@@ -1,8 +1,11 @@
 """Whom to follow up early after a stay with diabetes: the 30-day readmission model at encounter-discharge.
 
-Beside the score-based service `discharge-follow-up`, for a narrower group and from its own study: a site switches one
-of them on. What a chart cannot tell the model does not ask: the counts of tests and procedures, the dose changes and
-the admission type of the study have no equal in it (docs/models/README.md has what that costs).
+A patient gets one card with one figure: the scores of `discharge-follow-up`, which were tried elsewhere, come first,
+here too, and the model speaks where none of them does. So both services say the same where both would speak, and of a
+client that calls both one shows the card (`cds_hooks/governance/one_card.py`).
+
+What a chart cannot tell the model does not ask: the counts of tests and procedures, the dose changes and the admission
+type of the study have no equal in it (docs/models/README.md has what that costs).
 """
 
 from datetime import timedelta
@@ -13,7 +16,9 @@ from cards.new_orders import service_order
 from cards.rules.engine.finding import Silence
 from cds_hooks.prefetch import Needs
 from cds_hooks.protocol.hooks import ENCOUNTER_DISCHARGE, EncounterDischargeContext
-from cds_hooks.services._equation import find_named_in_chart, reason_not_to_advise, today
+from cds_hooks.services._equation import today
+from cds_hooks.services._follow_up import FEATURES as SCORE_FEATURES
+from cds_hooks.services._follow_up import FOLLOW_UP_DAYS, advise_by_scores, facility_of, reason_for_no_follow_up
 from cds_hooks.services._model import ModelEstimate, estimate
 from cds_hooks.services._service import Advice, Service, ServiceInput, no_card
 from cds_hooks.storage.decision import suggestion_uuid
@@ -21,7 +26,6 @@ from cds_hooks.trusted_models import served_model
 from fhir.mapping.conditions import find_condition_group
 from fhir.mapping.features.catalog import features_named
 from fhir.mapping.features.feature import map_features
-from fhir.mapping.stays import current_stay, discharge_destination
 
 MODEL, TWIN = served_model("readmission_30d"), served_model("readmission_30d_early")
 FEATURES = features_named(MODEL.features)
@@ -30,19 +34,24 @@ SUMMARY = (
     "Consider early follow-up."
 )
 DESTINATION_UNKNOWN = "**Where the stay ends is not charted yet**: the estimate does without it, and is rougher for it."
-FOLLOW_UP_WORDS = ("follow-up", "follow up", "post-discharge", "transition of care", "transitional care")
-_NOT_HOME = frozenset({"died", "hospice"})
-_FOLLOW_UP_DAYS = 7
 
 
 async def decide(call: ServiceInput) -> Advice:
-    """One info card where the estimate is among the highest of the study's stays, else the reason for none."""
-    record, context = call.record, call.request.context
-    assert isinstance(context, EncounterDischargeContext)  # noqa: S101 - the only hook of this service
+    """One info card where a score or the estimate of the model is high, else the reason for none."""
     call.prefetch.require("encounters")
-    outside = reason_not_to_advise(record, MODEL.manifest.id, at_home=False) or _outside_population(call)
-    if outside is not None:
-        return outside
+    past = reason_for_no_follow_up(call, MODEL.manifest.id)
+    if past is not None:
+        return past
+    by_scores = advise_by_scores(call)
+    return by_scores if by_scores.cards else await _by_model(call)
+
+
+async def _by_model(call: ServiceInput) -> Advice:
+    """One info card where the estimate is among the highest of the study's stays, else the reason for none."""
+    record = call.record
+    if find_condition_group(record, "diabetes") is None:
+        text = "The model is of stays with diabetes; none is on record."
+        return no_card(MODEL.manifest.id, "outside-population", text)
     found = await estimate(call.predict, map_features(record, FEATURES), MODEL, TWIN, call.why_withheld)
     advice = Advice(features=found.vector, models=(found.reference,))
     if found.is_recorded:
@@ -59,37 +68,24 @@ async def decide(call: ServiceInput) -> Advice:
     return advice
 
 
-def _outside_population(call: ServiceInput) -> Advice | None:
-    record, subject = call.record, MODEL.manifest.id
-    stay = current_stay(record)
-    if stay is None:
-        return no_card(subject, "outside-population", "No stay in hospital is on the chart that could end.")
-    if find_condition_group(record, "diabetes") is None:
-        return no_card(subject, "outside-population", "The model is of stays with diabetes; none is on record.")
-    known = discharge_destination(record)
-    if known is not None and known[0].key in _NOT_HOME:
-        return no_card(subject, "outside-population", "The stay ends in hospice care or with death.")
-    arranged = find_named_in_chart(record, FOLLOW_UP_WORDS, stay.start.age_days(record.as_of_epoch))
-    if arranged is not None:
-        return no_card(subject, "already-done", f"A follow-up is arranged ({arranged}).")
-    return None
-
-
 def _card(call: ServiceInput, found: ModelEstimate) -> Card:
     record, uuid = call.record, call.card_uuid()
     context = call.request.context
     assert isinstance(context, EncounterDischargeContext)  # noqa: S101 - the only hook of this service
-    due = (record.as_of + timedelta(days=_FOLLOW_UP_DAYS)).date().isoformat()
+    due = (record.as_of + timedelta(days=FOLLOW_UP_DAYS)).date().isoformat()
+    facility = facility_of(record)
+    what = "Follow-up visit" if facility is None else f"Follow-up agreed with {facility}"
     return model_card(
         found.manifest,
         found.prediction,
         found.vector,
         ModelCardContent(
             summary=SUMMARY,
-            label="Order a visit within 7 days",
-            description="Draft order for a follow-up visit within 7 days of discharge.",
+            first_line="" if facility is None else f"**Goes to {facility}**: agree the follow-up with the team there.",
+            label="Order a visit within 7 days" if facility is None else "Order a follow-up within 7 days",
+            description=f"Draft order: {what[0].lower()}{what[1:]} within 7 days of discharge.",
             order=service_order(
-                "Follow-up visit within 7 days of discharge",
+                f"{what} within 7 days of discharge",
                 record.patient_id,
                 today(call),
                 encounter={"reference": f"Encounter/{context.encounter_id}"},
@@ -114,11 +110,13 @@ SERVICE = Service(
     title="Whom to follow up early after a stay with diabetes",
     description=(
         "Estimates the chance of readmission within 30 days of a stay with diabetes and, where it is among the "
-        "highest, suggests a follow-up visit within a week. For planning, not for emergencies."
+        "highest, suggests a follow-up visit within a week. Where HOSPITAL or LACE is high, their card comes first."
     ),
     usage_requirements="For physicians, nurses and care managers at discharge; never shown to patients.",
     needs=Needs.of(
-        features=FEATURES, resources=("Condition", "Encounter", "Procedure", "ServiceRequest"), required=("encounters",)
+        features=(*FEATURES, *SCORE_FEATURES),
+        resources=("Condition", "Encounter", "Procedure", "ServiceRequest"),
+        required=("encounters",),
     ),
     decide=decide,
     models=(MODEL, TWIN),

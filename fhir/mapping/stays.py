@@ -48,6 +48,29 @@ def destination_of(code: str | None) -> Destination | None:
     return _by_code().get(_normal(code or ""))
 
 
+# The first that is found says where: a "nursing home" is no home.
+_WORDS = (
+    ("hospice", ("hospice",)),
+    ("died", ("died", "expired", "deceased")),
+    ("skilled_nursing", ("skilled nursing", "nursing facility", "snf")),
+    ("intermediate_care", ("nursing home", "long-term care", "long term care", "intermediate care")),
+    ("rehabilitation", ("rehab",)),
+    ("home_health", ("home health",)),
+    ("home", ("home",)),
+)
+
+
+def destination_in_words(text: str) -> Destination | None:
+    """The destination that words name; None where they name none that is known.
+
+    >>> destination_in_words("Transfer to SNF").key, destination_in_words("Sunrise Nursing Home").key
+    ('skilled_nursing', 'intermediate_care')
+    """
+    lower = text.lower()
+    key = next((key for key, words in _WORDS if any(word in lower for word in words)), None)
+    return next((each for each in destinations() if each.key == key), None)
+
+
 @cache
 def _by_code() -> Mapping[str, Destination]:
     found: dict[str, Destination] = {}
@@ -152,10 +175,14 @@ def discharge_destination(record: PatientRecord) -> tuple[Destination, Stay] | N
     """Where the current stay ends, as far as that is charted; None where it is not."""
     stay = current_stay(record)
     hospitalization = stay.encounter.hospitalization if stay is not None else None
-    concept = hospitalization.dischargeDisposition if hospitalization is not None else None
-    for coding in concept.coding if concept is not None else ():
-        found = destination_of(coding.code)
-        if found is not None and stay is not None:
+    if stay is None or hospitalization is None:
+        return None
+    concept, place = hospitalization.dischargeDisposition, hospitalization.destination
+    codings = concept.coding if concept is not None else ()
+    words = [concept.text or "" if concept is not None else "", *(coding.display or "" for coding in codings)]
+    words.append((place.display or "") if place is not None else "")
+    for found in (*(destination_of(each.code) for each in codings), *map(destination_in_words, words)):
+        if found is not None:
             return found, stay
     return None
 

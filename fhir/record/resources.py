@@ -221,6 +221,7 @@ class Hospitalization(Element, frozen=True, gc=False):
 
     admitSource: CodeableConcept | None = None
     dischargeDisposition: CodeableConcept | None = None
+    destination: Reference | None = None
 
 
 class EncounterLocation(Element, frozen=True, gc=False):

@@ -114,7 +114,10 @@ class StayDiagnosis(YesNoFeature):
 class DischargeDestination(Feature):
     """The discharge destination of the current stay, as a position among the choices."""
 
-    elements: ClassVar[tuple[str, ...]] = ("Encounter.hospitalization.dischargeDisposition",)
+    elements: ClassVar[tuple[str, ...]] = (
+        "Encounter.hospitalization.dischargeDisposition",
+        "Encounter.hospitalization.destination",
+    )
     reads: ClassVar[frozenset[str]] = frozenset({"Encounter"})
 
     def read(self, record: PatientRecord) -> FeatureValue | Missing:

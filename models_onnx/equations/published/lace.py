@@ -1,5 +1,7 @@
 """LACE index, 2010: death or unplanned readmission within 30 days of discharge, 0 to 19 points."""
 
+from math import exp, log
+
 from models_onnx.equations.arithmetic import Working, present, steps, work_points
 from models_onnx.equations.declaration import (
     Band,
@@ -8,6 +10,7 @@ from models_onnx.equations.declaration import (
     EquationInput,
     EquationOutput,
     Exclusion,
+    ObservedRates,
     Values,
     yes_no,
 )
@@ -19,6 +22,15 @@ ITEMS = (
     steps("charlson_lace", 0, (1, 1), (2, 2), (3, 3), (4, 5)),
     steps("ed_visits_6m", 0, (1, 1), (2, 2), (3, 3), (4, 4)),
 )
+
+
+def _expected(points: int) -> float:
+    """The expected risk in 100: on the logit scale the line through 2.0 at 0 points and 43.7 at 19."""
+    first, last = log(0.020 / 0.980), log(0.437 / 0.563)
+    return round(100 / (1 + exp(-(first + (last - first) * points / 19))), 1)
+
+
+EXPECTED = {points: _expected(points) for points in range(20)}
 
 
 def work(values: Values, output: str) -> Working:  # noqa: ARG001 - there is one output
@@ -90,6 +102,15 @@ EQUATION = Equation(
             source="bands in common use with LACE (van Walraven 2010 gives the expected risk by point)",
             verified="knowledge",
             note="expected risk 2.0 % at 0 points, 43.7 % at 19 (abstract of the paper; c-statistic 0.684)",
+        ),
+    ),
+    rates=(
+        ObservedRates(
+            of=EXPECTED,
+            words="of 100 expected to die or to come back unplanned within 30 days",
+            source="van Walraven C, et al. CMAJ 2010;182:551-557, doi 10.1503/cmaj.091117",
+            verified="search: 2.0 at 0 and 43.7 at 19 points (abstract); derived: the scores between them",
+            note="the paper's expected risk is logistic in the points: the line through its two ends on that scale",
         ),
     ),
 )

@@ -265,6 +265,7 @@ def test_without_one_score_the_other_speaks(server: str) -> None:
     card = only_card(answer(server, *HOME, without("718-7")))
     assert card["extension"]["org.cds-hooks-onnx"]["model"]["id"] == "lace"
     assert card["summary"].startswith("LACE index 10")
+    assert "About **12 in 100** people with this score are expected to die or to come back" in card["detail"]
 
 
 def test_laboratory_values_from_before_the_stay_are_not_those_of_the_discharge(server: str) -> None:

@@ -62,8 +62,23 @@ def test_who_comes_back_often_gets_a_card_with_a_visit_to_order(tmp_path: Path, 
     assert said["model"]["id"] == "readmission_30d"
 
 
+def raises_a_score(resource: dict[str, Any]) -> bool:
+    """Whether it is an emergency visit or a disease beside diabetes."""
+    if resource["resourceType"] == "Condition":
+        return "diabetes" not in resource["code"]["text"]
+    return bool(resource["resourceType"] == "Encounter" and resource["class"]["code"] == "EMER")
+
+
 def test_without_a_destination_the_twin_speaks_and_says_so(tmp_path: Path, as_of: datetime) -> None:
-    (card,) = answer(tmp_path, as_of, lambda prefetch: stay_of(prefetch).pop("hospitalization")).json()["cards"]
+    """With few other diseases and no emergency visits, because a score that is high comes first."""
+
+    def not_charted(prefetch: dict[str, Any]) -> None:
+        stay_of(prefetch).pop("hospitalization")
+        bundles = [value for value in prefetch.values() if isinstance(value, dict) and "entry" in value]
+        for bundle in bundles:
+            bundle["entry"] = [each for each in bundle["entry"] if not raises_a_score(each["resource"])]
+
+    (card,) = answer(tmp_path, as_of, not_charted).json()["cards"]
     assert card["extension"]["org.cds-hooks-onnx"]["model"]["id"] == "readmission_30d_early"
     assert "Where the stay ends is not charted yet" in card["detail"]
 
@@ -101,3 +116,82 @@ def test_who_is_not_of_the_study_gets_a_reason(tmp_path: Path, as_of: datetime, 
 
 def test_a_stricter_setting_silences_the_card(tmp_path: Path, as_of: datetime) -> None:
     assert reasons(answer(tmp_path, as_of, alert_share=0.001)) == ["below-threshold"]
+
+
+def both(folder: Path, as_of: datetime, change: Any = None, sample: str = SAMPLE, **settings: Any) -> list[Any]:
+    """The answers of the two services that estimate who comes back, called at the same time as an EHR does it."""
+
+    async def call() -> list[Any]:
+        async with client(folder, as_of=as_of, **settings) as calls:
+            waiting = []
+            for service in (SERVICE, "discharge-follow-up"):
+                request = request_for(service, "encounter-discharge", sample, as_of)
+                if change is not None:
+                    change(request["prefetch"])
+                waiting.append(calls.post(f"/cds-services/{service}", json=request))
+            return list(await asyncio.gather(*waiting))
+
+    return asyncio.run(call())
+
+
+def goes_to(disposition: dict[str, Any]) -> Any:
+    """The stay ends as this concept says."""
+
+    def change(prefetch: dict[str, Any]) -> None:
+        stay_of(prefetch)["hospitalization"] = {"dischargeDisposition": disposition}
+
+    return change
+
+
+def test_two_services_give_one_card_with_one_figure(tmp_path: Path, as_of: datetime) -> None:
+    answers = both(tmp_path, as_of, sample="going-home")
+    (card,) = [card for told in answers for card in told.json()["cards"]]
+    assert card["extension"]["org.cds-hooks-onnx"]["model"]["id"] == "hospital_score"
+    (silent,) = [told for told in answers if not told.json()["cards"]]
+    assert reasons(silent) == ["said-once"]
+
+
+@pytest.mark.parametrize(("sample", "expected"), [("going-home", "hospital_score"), (SAMPLE, "readmission_30d")])
+def test_the_figure_is_the_same_whichever_service_shows_it(
+    tmp_path: Path, as_of: datetime, sample: str, expected: str
+) -> None:
+    figures = []
+    for service in (SERVICE, "discharge-follow-up"):
+        folder = tmp_path / service
+        folder.mkdir()
+
+        async def call(folder: Path = folder, service: str = service) -> Any:
+            async with client(folder, as_of=as_of) as calls:
+                request = request_for(service, "encounter-discharge", sample, as_of)
+                return await calls.post(f"/cds-services/{service}", json=request)
+
+        cards = asyncio.run(call()).json()["cards"]
+        figures += [card["extension"]["org.cds-hooks-onnx"]["model"]["id"] for card in cards]
+    assert set(figures) == {expected}
+
+
+@pytest.mark.parametrize(
+    ("disposition", "words"),
+    [
+        ({"coding": [{"code": "03"}]}, "a skilled nursing facility"),
+        ({"coding": [{"code": "rehab"}]}, "a rehabilitation hospital"),
+        ({"text": "Sunrise Nursing Home"}, "an intermediate or long-term care"),
+        ({"coding": [{"code": "local-17", "display": "Discharge to acute rehab"}]}, "a rehabilitation hospital"),
+    ],
+)
+def test_a_facility_is_seen_and_named_in_the_order(
+    tmp_path: Path, as_of: datetime, disposition: dict[str, Any], words: str
+) -> None:
+    (card,) = [card for told in both(tmp_path, as_of, goes_to(disposition)) for card in told.json()["cards"]]
+    assert card["detail"].startswith(f"**Goes to {words}**")
+    (suggestion,) = card["suggestions"]
+    assert words in suggestion["actions"][0]["resource"]["code"]["text"]
+    assert "visit" not in suggestion["label"]
+
+
+@pytest.mark.parametrize("disposition", [{"coding": [{"code": "02"}]}, {"coding": [{"code": "psy"}]}])
+def test_nobody_is_asked_where_the_stay_goes_on_in_another_hospital(
+    tmp_path: Path, as_of: datetime, disposition: dict[str, Any]
+) -> None:
+    for told in both(tmp_path, as_of, goes_to(disposition)):
+        assert reasons(told) == ["outside-population"]

@@ -1,0 +1,208 @@
+"""Who is followed up early after discharge: what the services share, and the scores, which both of them ask first.
+
+`ESTIMATES` are asked in their order, and the first that can be worked out and is high speaks: HOSPITAL before LACE.
+Bands: HOSPITAL high from 7 points (JAMA Intern Med 2016), LACE high from 10.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from cards.card import TOPICS
+from cards.compose.equation import EquationCardContent, OrderSuggestion
+from cards.new_orders import service_order
+from cds_hooks.services._equation import (
+    EquationQuestion,
+    advise_by_equation,
+    find_named_in_chart,
+    reason_not_to_advise,
+    today,
+)
+from cds_hooks.services._service import Advice, ServiceInput, no_card
+from fhir.mapping.features.feature import Missing, map_features
+from fhir.mapping.features.measured import Measured
+from fhir.mapping.stays import Stay, current_stay, discharge_destination
+from fhir.record.datatypes import DAY_SECONDS, parse_time
+from fhir.record.record import PatientRecord
+from models_onnx.equations.calculate import EquationResult
+from models_onnx.equations.declaration import Equation, get_equation
+from models_onnx.equations.record_inputs import RecordInputs, features_of, inputs_from_record
+from models_onnx.errors import EquationRefused
+
+FOLLOW_UP_WORDS = ("follow-up", "follow up", "post-discharge", "transition of care", "transitional care")
+FOLLOW_UP_DAYS = 7
+# fhir/terminology/tables/discharge_destinations.csv: a team there cares for the patient, and follows up.
+FACILITIES = frozenset({"skilled_nursing", "intermediate_care", "rehabilitation"})
+_OTHER_HOSPITALS = frozenset({"hospital", "other_inpatient", "long_term_hospital", "psychiatric"})
+HOSPITAL, LACE = get_equation("hospital_score"), get_equation("lace")
+FEATURES = features_of(HOSPITAL, LACE)
+
+
+@dataclass(frozen=True, slots=True)
+class FollowUpScore:
+    """One way to tell who comes back: the equation, the words of its opening line, and from when on it speaks."""
+
+    equation: Equation
+    opening: Callable[[EquationResult], str]
+
+
+def _hospital_opening(result: EquationResult) -> str:
+    return (
+        f"**HOSPITAL {int(result.number)} of 13**: high. About **23 in 100** people with 7 points or more came back to "
+        "hospital within 30 days for a reason that might have been avoided (JAMA Intern Med 2016)."
+    )
+
+
+def _lace_opening(result: EquationResult) -> str:
+    ((_, expected),) = result.rates()
+    return (
+        f"**LACE {int(result.number)} of 19**: high (10 or more). About **{expected:.0f} in 100** people with this "
+        "score are expected to die or to come back unplanned within 30 days (van Walraven 2010)."
+    )
+
+
+ESTIMATES = (FollowUpScore(HOSPITAL, _hospital_opening), FollowUpScore(LACE, _lace_opening))
+
+
+def reason_for_no_follow_up(call: ServiceInput, subject: str) -> Advice | None:
+    """Why nobody is asked to follow up, whatever the risk; None where there is no such reason."""
+    record = call.record
+    past = reason_not_to_advise(record, subject, at_home=False)
+    if past is not None:
+        return past
+    stay = current_stay(record)
+    if stay is None:
+        return no_card(subject, "outside-population", "No stay in hospital is on the chart that could end.")
+    known = discharge_destination(record)
+    if known is not None and known[0].key in ("died", "hospice"):
+        return no_card(subject, "outside-population", "The stay ends in hospice care or with death.")
+    if known is not None and known[0].key in _OTHER_HOSPITALS:
+        text = f"The patient goes to {inside_a_sentence(known[0].words)}: who follows up is decided there."
+        return no_card(subject, "outside-population", text)
+    arranged = find_named_in_chart(record, FOLLOW_UP_WORDS, stay.start.age_days(record.as_of_epoch))
+    if arranged is not None:
+        return no_card(subject, "already-done", f"A follow-up is arranged ({arranged}).")
+    return None
+
+
+def facility_of(record: PatientRecord) -> str | None:
+    """The nursing or rehabilitation facility to which the patient goes, in words; None for any other destination."""
+    known = discharge_destination(record)
+    return inside_a_sentence(known[0].words) if known is not None and known[0].key in FACILITIES else None
+
+
+def inside_a_sentence(words: str) -> str:
+    """ "Skilled nursing facility" as "a skilled nursing facility"; what begins with another article stays."""
+    lower = f"{words[0].lower()}{words[1:]}"
+    return lower if lower.startswith("another ") else f"{'an' if lower[0] in 'aeiou' else 'a'} {lower}"
+
+
+def advise_by_scores(call: ServiceInput) -> Advice:
+    """The card of the first score that can be worked out and is high, else the reasons of all.
+
+    Asked after `reason_for_no_follow_up`.
+    """
+    facility = facility_of(call.record)
+    if facility is not None:
+        text = f"The patient goes to {facility}: the scores are for discharge home."
+        return no_card(HOSPITAL.id, "outside-population", text)
+    vector = map_features(call.record, FEATURES)
+    charts = [
+        (each, _of_this_stay(call, inputs_from_record(each.equation, call.record, vector=vector))) for each in ESTIMATES
+    ]
+    advices = [advise_by_equation(call, charted, _question(call, each, charts)) for each, charted in charts]
+    speaking = next((advice for advice in advices if advice.cards), None)
+    if speaking is not None:
+        return speaking
+    first = advices[0]
+    first.silences = [silence for advice in advices for silence in advice.silences]
+    first.models = tuple(model for advice in advices for model in advice.models)
+    return first
+
+
+def _of_this_stay(call: ServiceInput, charted: RecordInputs) -> RecordInputs:
+    """Without laboratory values from before the stay: HOSPITAL asks for the last ones before discharge."""
+    stay = current_stay(call.record)
+    if stay is None:
+        return charted
+    old = {
+        name: Missing(
+            found.feature, "stale", f"{found.feature.words} is from before this stay ({found.effective[:10]})."
+        )
+        for name, found in charted.evidence.items()
+        if isinstance(found.feature, Measured) and _is_before(found.effective, stay)
+    }
+    given = {name: value for name, value in charted.given.items() if name not in old}
+    return replace(charted, given=given, missing={**charted.missing, **old})
+
+
+def _is_before(effective: str, stay: Stay) -> bool:
+    time = parse_time(effective)
+    return time is not None and time.instant + DAY_SECONDS < stay.start.instant
+
+
+def _question(
+    call: ServiceInput, estimate: FollowUpScore, charts: list[tuple[FollowUpScore, RecordInputs]]
+) -> EquationQuestion:
+    def said(_: RecordInputs, result: EquationResult) -> EquationCardContent:
+        beside = [charted for each, charted in charts if each.equation is not estimate.equation]
+        return _said(call, estimate, result, beside)
+
+    below = f"{estimate.equation.title} is not high."
+    return EquationQuestion("score", _is_high, below, said)
+
+
+def _is_high(result: EquationResult) -> bool:
+    return result.band is not None and result.band.id == "high"
+
+
+def _said(
+    call: ServiceInput, estimate: FollowUpScore, result: EquationResult, beside: list[RecordInputs]
+) -> EquationCardContent:
+    record = call.record
+    due = (record.as_of + timedelta(days=FOLLOW_UP_DAYS)).date().isoformat()
+    context = call.request.context
+    encounter = getattr(context, "encounter_id", None)
+    more = {"encounter": {"reference": f"Encounter/{encounter}"}} if encounter else {}
+    return EquationCardContent(
+        summary=(
+            f"{estimate.equation.title} {int(result.number)}: high risk of coming back within 30 days. Consider a "
+            "visit within a week of discharge."
+        ),
+        opening=estimate.opening(result),
+        topic=TOPICS["follow-up"],
+        offers=(
+            OrderSuggestion(
+                "Order a visit within 7 days",
+                "Draft order for a follow-up visit within 7 days of discharge.",
+                service_order(
+                    "Follow-up visit within 7 days of discharge",
+                    record.patient_id,
+                    today(call),
+                    occurrenceDateTime=due,
+                    **more,
+                ),
+            ),
+            OrderSuggestion(
+                "Order a call within 3 days",
+                "Draft order for a telephone call within 3 days of discharge: medicines, symptoms, appointments.",
+                service_order("Follow-up call within 3 days of discharge", record.patient_id, today(call), **more),
+            ),
+        ),
+        beside=tuple(line for charted in beside if (line := _beside_line(charted))),
+        closing=f"{_home_only(call)}A chart of one site counts too few earlier stays and visits. Not for emergencies.",
+    )
+
+
+def _home_only(call: ServiceInput) -> str:
+    known = discharge_destination(call.record)
+    return "" if known is not None else "Where the stay ends is not charted; the score is for people who go home. "
+
+
+def _beside_line(charted: RecordInputs) -> str:
+    try:
+        result = charted.calculate()
+    except EquationRefused:
+        return ""
+    band = f" ({result.band.words})" if result.band is not None else ""
+    return f"**{charted.equation.title} {int(result.number)}**{band}."
