@@ -45,6 +45,21 @@ class EvaluationBudget:
         self._left -= 1
 
 
+class NamingBudget:
+    """Names suggestions and the orders in them: so many, because a decision has uuids for 2,040 things in all."""
+
+    def __init__(self, new_uuid: NewUuid, most: int = 1000) -> None:
+        self._new_uuid = new_uuid
+        self._left = most
+
+    def __call__(self) -> str:
+        """A new uuid; raises SuggestionWithheld where there is none left."""
+        if self._left <= 0:
+            raise SuggestionWithheld("too many drafts came together to offer more")
+        self._left -= 1
+        return self._new_uuid()
+
+
 class SuggestionContext(Struct, frozen=True):
     """What the suggestions for one draft are made with: the patient, the draft, what is found, the rules.
 
@@ -80,13 +95,12 @@ def suggestions_for(finding: Finding, context: SuggestionContext) -> tuple[list[
         label = offer.suggestion.declared.label_of(is_active=context.session.active_orders)
         try:
             actions = tuple(_actions(offer, finding, context))
+            uuid = context.new_uuid()
         except SuggestionWithheld as reason:
             withheld.append(Silence(finding.rule, "suggestion-withheld", f"{label}: not offered, {reason}."))
         else:
             recommended = offer.is_recommended and not any(one.is_recommended for one in offered)
-            offered.append(
-                Suggestion(label=label, uuid=context.new_uuid(), is_recommended=recommended, actions=actions)
-            )
+            offered.append(Suggestion(label=label, uuid=uuid, is_recommended=recommended, actions=actions))
     return offered, withheld
 
 

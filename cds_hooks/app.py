@@ -29,6 +29,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from cards.suggest import load_fhir_models as prepare_suggestions
 from cds_hooks.approvals import ApprovalBook, ModelApprovals
 from cds_hooks.audit.sealing import Sealing
+from cds_hooks.computing import Computing
 from cds_hooks.dialects import DEVELOPMENT, profile_for
 from cds_hooks.edge import EdgeLimits, connections_within
 from cds_hooks.errors import HookError, MisdirectedRequest, operation_outcome
@@ -136,7 +137,7 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
         configured,
         open_decision_log(configured.database_url),
         Metrics(),
-        Predictor(),
+        Computing(Predictor().predict),
         PrefetchFetcher(trust, configured.fetch_milliseconds),
         Governance(
             configured.rules_file,
@@ -185,6 +186,7 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
         await asyncio.gather(*beside, return_exceptions=True)
         if claims is not None:
             await claims.aclose()
+        components.computing.close()
         await components.decisions.close()
         await trust.aclose()
         await asyncio.to_thread(components.tracing.close)

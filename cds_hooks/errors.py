@@ -14,6 +14,7 @@ HookError
 ├── UnsupportedMediaType  415
 ├── MisdirectedRequest    421   the Host header is of another name (development profile)
 ├── TooManyCalls          429   the client has as many calls under way as it may have
+├── CallTimedOut          503   the call was not answered in its time, so no advice is given
 ├── RecordFailed          503   the decision could not be recorded, so no advice is given
 ├── ModelNotServed        503   the files of the service's model were changed or are missing
 └── ReplayStoreFailed     503   whether the token was used before cannot be checked
@@ -118,6 +119,14 @@ class TooManyCalls(HookError):
     status = 429
     code = "throttled"
     headers = ((b"retry-after", b"1"),)
+
+
+class CallTimedOut(HookError):
+    """The call was not answered within `CDS_CALL_SECONDS`; it is recorded as a failure."""
+
+    status = 503
+    code = "timeout"
+    headers = ((b"retry-after", b"5"),)
 
 
 class RecordFailed(HookError):

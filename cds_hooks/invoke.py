@@ -3,29 +3,40 @@
 docs/architecture.md draws the same steps with the files behind them.
 """
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from itertools import count
 from time import perf_counter, time_ns
+from typing import NamedTuple
 
 from msgspec import structs
 
 from cards.card import Card
 from cards.rules.engine.finding import Silence
 from cds_hooks.approvals import ModelApprovals
+from cds_hooks.computing import LARGE_BYTES, LARGE_ORDER_BYTES, Computing
 from cds_hooks.dialects import shape_cards
-from cds_hooks.errors import BadRequest, PreconditionFailed, RecordFailed, operation_outcome
-from cds_hooks.governance import Caller, Governance
+from cds_hooks.errors import (
+    BadRequest,
+    CallTimedOut,
+    HookError,
+    PreconditionFailed,
+    RecordFailed,
+    operation_outcome,
+)
+from cds_hooks.governance import Caller, Chosen, Governance
 from cds_hooks.metrics import Metrics
-from cds_hooks.prefetch import PrefetchState, inspect_prefetch, with_prefetch_note
+from cds_hooks.prefetch import NO_PREFETCH, inspect_prefetch, with_prefetch_note
 from cds_hooks.prefetch.fetch import FilledPrefetch, PrefetchFetcher
 from cds_hooks.prefetch.inspect import has_missing_medications
 from cds_hooks.protocol.body import encode_response
-from cds_hooks.protocol.request import CDSRequest, read_request
+from cds_hooks.protocol.request import CDSRequest, EntryLimits, read_request
 from cds_hooks.security import TrustedClient
-from cds_hooks.services import Service, ServiceInput, ValidationSessions
-from cds_hooks.services._model import Predictor
+from cds_hooks.services import Advice, Service, ServiceInput, ValidationSessions
+from cds_hooks.services._model import Predict
 from cds_hooks.settings import Settings
 from cds_hooks.storage.content import UserNames
 from cds_hooks.storage.decision import (
@@ -53,7 +64,7 @@ class ServerComponents:
     settings: Settings
     decisions: DecisionLog
     metrics: Metrics
-    predictor: Predictor
+    computing: Computing
     fetching: PrefetchFetcher
     governance: Governance
     sessions: ValidationSessions
@@ -79,88 +90,183 @@ async def invoke(
         HookError: The call cannot be answered; `errors.py` maps each subclass to an HTTP status. A call that cannot be
             answered is never an empty list of cards.
     """
-    stages = _Stages(trace)
-    as_of = components.settings.as_of or datetime.now(UTC)
-    decision_id = decision_id or new_decision_id()
+    call = _Call(body, service, client, components, decision_id or new_decision_id(), trace)
+    del body
+    try:
+        with components.computing.call_of(client.name):
+            async with asyncio.timeout(components.settings.call_seconds) as deadline:
+                answer = await _answer(call)
+    except PreconditionFailed as error:
+        missing = Silence(error.expression or "prefetch", "required-data-missing", error.text)
+        await _commit(_refusal(call, error, missing), components)
+        raise
+    except TimeoutError as error:
+        if not deadline.expired():
+            raise
+        late = CallTimedOut(f"No answer within {components.settings.call_seconds:g} seconds: no advice is given.")
+        await _commit(_refusal(call, late, Silence("call", "timed-out", late.text)), components)
+        raise late from error
+    call.stages.end("encode")
 
-    request = read_request(body, service.answers, client.profile.dialect.actual_hook)
+    await _commit(answer.decision, components)
+    components.governance.said_once.note_shown(answer.caller, call.decision_id, answer.cards, call.as_of.timestamp())
+    call.stages.end("record")
+
+    hook, cards, silences = answer.decision.hook, answer.cards, answer.silences
+    components.metrics.answered(service.id, hook, cards, silences, call.stages.seconds)
+    if trace is not None:
+        trace.say(hook=hook, cards=len(cards), silences=len(silences), bytes=len(answer.decision.response))
+        trace.count_prefetch(each.state for each in call.prefetch.states)
+    return answer.decision.response
+
+
+async def _answer(call: "_Call") -> "_Answer":
+    """The steps of a call; what is large is computed beside the event loop (cds_hooks/computing.py)."""
+    compute, client = call.components.computing.compute, call.client
+    is_large = len(call.body) >= LARGE_BYTES
+    await compute(client.name, partial(_read, call), is_large=is_large)
+
+    if not call.is_complete:
+        call.filled = await call.components.fetching.fill(
+            call.request,
+            call.filled.state,
+            client,
+            call.as_of.date(),
+            client.profile.version,
+            call.service.returns_resources,
+            call.trace.headers if call.trace is not None else None,
+        )
+        call.stages.end("fetch")
+    call.prefetch = prefetch = call.filled.state
+    call.components.metrics.prefetched(client.name, call.service.id, prefetch.summary, prefetch.milliseconds / 1000)
+
+    is_large = is_large or call.filled.fetched_bytes >= LARGE_BYTES or call.request.order_bytes >= LARGE_ORDER_BYTES
+    decided = await compute(client.name, partial(_decide, call), is_large=is_large, goes_on=call.is_complete)
+
+    caller = Caller(client.name, decided.patient_id, call.service.id, call.request.hook)
+    chosen = await call.components.governance.said_once.choose(caller, decided.advice.cards)
+    call.stages.end("decide")
+    return await compute(client.name, partial(_encode, call, decided, caller, chosen), is_large=is_large, goes_on=True)
+
+
+class _Decided(NamedTuple):
+    """What a service advises about a patient, and what of the chart could not be read."""
+
+    advice: Advice
+    patient_id: str
+    unread: list[Silence]
+    explain_url: str
+
+
+class _Answer(NamedTuple):
+    """What is recorded of an answered call, and what is counted and remembered."""
+
+    decision: Decision
+    caller: Caller
+    cards: Sequence[Card]
+    silences: Sequence[Silence]
+
+
+class _Call:
+    """One call: what came, and what is known of it so far."""
+
+    request: CDSRequest
+    filled: FilledPrefetch
+    is_complete: bool
+    """Whether nothing has to be fetched."""
+
+    def __init__(
+        self,
+        body: bytes,
+        service: Service,
+        client: TrustedClient,
+        components: ServerComponents,
+        decision_id: str,
+        trace: CallTrace | None,
+    ) -> None:
+        self.body = body
+        self.service = service
+        self.client = client
+        self.components = components
+        self.decision_id = decision_id
+        self.as_of = components.settings.as_of or datetime.now(UTC)
+        self.prefetch = NO_PREFETCH
+        self.trace = trace
+        self.stages = _Stages(trace)
+
+
+async def _read(call: _Call, _: Predict) -> None:
+    """The typed request, and the state of every prefetch key."""
+    service, client, limits = call.service, call.client, call.components.settings
+    request = read_request(
+        call.body,
+        service.answers,
+        client.profile.dialect.actual_hook,
+        EntryLimits(limits.max_entries_per_key, limits.max_entries),
+    )
+    call.request = request
     client.require(service.id, request.hook)
     service.require_model()
-    stages.end("decode")
-
+    call.stages.end("decode")
     templates = service.templates_for_version(client.profile.version)
-    filled = FilledPrefetch(request.prefetch, inspect_prefetch(request.prefetch, templates, as_of.timestamp()))
-    if filled.state.gaps or has_missing_medications(request, templates):
-        filled = await components.fetching.fill(
-            request,
-            filled.state,
-            client,
-            as_of.date(),
-            client.profile.version,
-            service.returns_resources,
-            trace.headers if trace is not None else None,
-        )
-        stages.end("fetch")
-    prefetch = filled.state
-    components.metrics.prefetched(client.name, service.id, prefetch.summary, prefetch.milliseconds / 1000)
-    try:
-        if service.needs_patient(request):
-            prefetch.require("patient")
-        record = _read_facts(request, filled, as_of)
-        stages.end("facts")
+    state = inspect_prefetch(request.prefetch, templates, call.as_of.timestamp())
+    call.filled = FilledPrefetch(request.prefetch, state)
+    call.is_complete = not (state.gaps or has_missing_medications(request, templates))
 
-        # Large objects are not kept while this call waits for the database or for a model: the record holds the
-        # resources now, and a service that waits releases it.
-        request.prefetch.clear()
-        sent = (body, *filled.bodies) if service.returns_resources else ()
-        del body, filled
-        service_input = _service_input(request, record, prefetch, decision_id, client, components, sent, trace)
-        advice = await service.decide(service_input)
-    except PreconditionFailed as error:
-        await _record_missing_data(error, as_of, decision_id, request, service, client, prefetch, stages, components)
-        raise
-    said_once = components.governance.said_once
-    caller = Caller(client.name, record.patient_id, service.id, request.hook)
-    chosen = await said_once.choose(caller, advice.cards)
-    advice.cards = chosen.cards
-    silences = advice.silences + chosen.silences + _refusals_as_silences(record)
-    stages.end("decide")
 
+async def _decide(call: _Call, predict: Predict) -> _Decided:
+    """The advice of the service."""
+    service, request = call.service, call.request
+    if service.needs_patient(request):
+        call.prefetch.require("patient")
+    record = _read_facts(request, call.filled, call.as_of)
+    call.stages.end("facts")
+
+    # Large objects are not kept while this call waits for the database or for a model: the record holds the
+    # resources now, and a service that waits releases it.
+    request.prefetch.clear()
+    sent = (call.body, *call.filled.bodies) if service.returns_resources else ()
+    call.body = b""
+    del call.filled
+    service_input = _service_input(call, record, predict, sent)
+    advice = await service.decide(service_input)
+    return _Decided(advice, record.patient_id, _refusals_as_silences(record), service_input.explain_url)
+
+
+async def _encode(call: _Call, decided: _Decided, caller: Caller, chosen: Chosen, _: Predict) -> _Answer:
+    """The response with the cards that are shown now, and the decision to be recorded."""
+    service, components, request, prefetch, stages = (
+        call.service,
+        call.components,
+        call.request,
+        call.prefetch,
+        call.stages,
+    )
+    advice = decided.advice
+    silences = advice.silences + chosen.silences + decided.unread
     timings = stages.milliseconds if request.wants_timings else None
     allowed = components.settings.shows_pages
-    cards = advice.cards if allowed else _without_link(advice.cards, service_input.explain_url)
-    shaped = shape_cards(with_prefetch_note(cards, prefetch), client.profile)
+    cards = chosen.cards if allowed else _without_link(chosen.cards, decided.explain_url)
+    shaped = shape_cards(with_prefetch_note(cards, prefetch), call.client.profile)
     worklist = advice.worklist + chosen.worklist
-    response = encode_response(shaped, decision_id, silences, timings, chosen.resting, worklist)
-    inputs = inputs_of(as_of, advice.features, advice.orders, advice.vaccinations)
+    response = encode_response(shaped, call.decision_id, silences, timings, chosen.resting, worklist)
+    inputs = inputs_of(call.as_of, advice.features, advice.orders, advice.vaccinations)
     decision = Decision(
-        id=decision_id,
+        id=call.decision_id,
         decided_at=time_ns() // 1000,
         hook=request.hook,
         service=service.id,
         hook_instance=request.hook_instance,
-        client=client.name,
-        patient=record.patient_id,
-        outcome="cards" if advice.cards else "silent",
+        client=call.client.name,
+        patient=decided.patient_id,
+        outcome="cards" if chosen.cards else "silent",
         input_digest=input_digest_of(inputs),
         models=encode_models(advice.models),
         response=response,
         basis=encode_basis(inputs, advice.scores, silences, stages.milliseconds, prefetch.basis, stages.trace_recorded),
-        user_id=components.users.recorded(client.name, request.context.user_id),
+        user_id=components.users.recorded(call.client.name, request.context.user_id),
     )
-    hook = request.hook
-    del request, record, sent, service_input
-    stages.end("encode")
-
-    await _commit(decision, components)
-    said_once.note_shown(caller, decision_id, advice.cards, as_of.timestamp())
-    stages.end("record")
-
-    components.metrics.answered(service.id, hook, advice.cards, silences, stages.seconds)
-    if trace is not None:
-        trace.say(hook=hook, cards=len(advice.cards), silences=len(silences), bytes=len(response))
-        trace.count_prefetch(each.state for each in prefetch.states)
-    return response
+    return _Answer(decision, caller, chosen.cards, silences)
 
 
 async def _commit(decision: Decision, components: ServerComponents) -> None:
@@ -170,36 +276,32 @@ async def _commit(decision: Decision, components: ServerComponents) -> None:
         raise RecordFailed("The decision could not be recorded, so no advice is given. Try again later.") from error
 
 
-async def _record_missing_data(
-    error: PreconditionFailed,
-    as_of: datetime,
-    decision_id: str,
-    request: CDSRequest,
-    service: Service,
-    client: TrustedClient,
-    prefetch: PrefetchState,
-    stages: "_Stages",
-    components: ServerComponents,
-) -> None:
-    """Record a call that lacked required data, so that `cds-hooks prefetch stats` shows what a client never sends."""
-    inputs = inputs_of(as_of, None, None)
-    missing = [Silence(error.expression or "prefetch", "required-data-missing", error.text)]
-    refusal = Decision(
-        id=decision_id,
+def _refusal(call: _Call, error: HookError, reason: Silence) -> Decision:
+    """The decision record of a call that is answered with an error, with what is known of it.
+
+    `cds-hooks prefetch stats` shows from it what a client never sends.
+    """
+    request: CDSRequest | None = getattr(call, "request", None)  # None: its time was over before it was read
+    inputs = inputs_of(call.as_of, None, None)
+    return Decision(
+        id=call.decision_id,
         decided_at=time_ns() // 1000,
-        hook=request.hook,
-        service=service.id,
-        hook_instance=request.hook_instance,
-        client=client.name,
-        patient=request.context.patient_id,
+        hook=request.hook if request is not None else "",
+        service=call.service.id,
+        hook_instance=request.hook_instance if request is not None else "",
+        client=call.client.name,
+        patient=request.context.patient_id if request is not None else "",
         outcome="error",
         input_digest=input_digest_of(inputs),
         models=encode_models(()),
-        response=operation_outcome(error, decision_id),
-        basis=encode_basis(inputs, None, missing, stages.milliseconds, prefetch.basis, stages.trace_recorded),
-        user_id=components.users.recorded(client.name, request.context.user_id),
+        response=operation_outcome(error, call.decision_id),
+        basis=encode_basis(
+            inputs, None, [reason], call.stages.milliseconds, call.prefetch.basis, call.stages.trace_recorded
+        ),
+        user_id=call.components.users.recorded(
+            call.client.name, request.context.user_id if request is not None else None
+        ),
     )
-    await _commit(refusal, components)
 
 
 def _read_facts(request: CDSRequest, filled: FilledPrefetch, as_of: datetime) -> PatientRecord:
@@ -221,17 +323,9 @@ def _without_link(cards: Sequence[Card], url: str) -> list[Card]:
     return [structs.replace(card, links=tuple(link for link in card.links if link.url != url)) for card in cards]
 
 
-def _service_input(
-    request: CDSRequest,
-    record: PatientRecord,
-    prefetch: PrefetchState,
-    decision_id: str,
-    client: TrustedClient,
-    components: ServerComponents,
-    sent: tuple[bytes, ...],
-    trace: CallTrace | None,
-) -> ServiceInput:
+def _service_input(call: _Call, record: PatientRecord, predict: Predict, sent: tuple[bytes, ...]) -> ServiceInput:
     numbers = count(1)
+    request, client, components, decision_id = call.request, call.client, call.components, call.decision_id
     return ServiceInput(
         request=request,
         record=record,
@@ -239,9 +333,10 @@ def _service_input(
         alert_share=components.settings.alert_share,
         kfre_region=components.settings.kfre_region,
         referral_risk=components.settings.referral_risk,
+        max_drafts=components.settings.max_drafts,
         public_url=components.settings.public_url,
         decision_id=decision_id,
-        predict=components.predictor.predict if trace is None else trace.timed("model", components.predictor.predict),
+        predict=predict if call.trace is None else call.trace.timed("model", predict),
         why_withheld=components.models.why_withheld,
         validation_cache=components.sessions.cache_of(
             client.name, record.patient_id, request.context.user_id or "", record.as_of_epoch
@@ -249,7 +344,7 @@ def _service_input(
         suppress=components.governance.suppression_policy(
             client.name, record.patient_id, lambda: care_units(record), record.as_of_epoch
         ),
-        prefetch=prefetch,
+        prefetch=call.prefetch,
         sent=sent,
     )
 

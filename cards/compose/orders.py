@@ -11,7 +11,14 @@ from cards.rules.engine.governance import SuppressionCheck, suppress_nothing
 from cards.rules.engine.rule_book import DraftEvaluation, RuleBook, rule_book, scope_of
 from cards.rules.patient.orders import DraftMedication, DraftOrder
 from cards.rules.patient.session import PatientSession
-from cards.suggest import EvaluationBudget, FindOriginal, FoundBands, SuggestionContext, suggestions_for
+from cards.suggest import (
+    EvaluationBudget,
+    FindOriginal,
+    FoundBands,
+    NamingBudget,
+    SuggestionContext,
+    suggestions_for,
+)
 from cards.text import escape, plain
 from cards.validation_cache import ValidationCache
 from fhir.record.record import PatientRecord
@@ -145,6 +152,7 @@ class _Check:
         validation_cache: ValidationCache,
     ) -> None:
         self.allowance = EvaluationBudget()
+        self.name_offered = NamingBudget(new_uuid)
         self.session = session
         self.book = book
         self.new_uuid = new_uuid
@@ -178,7 +186,7 @@ class _Check:
             self.found,
             self.original,
             self.book,
-            self.new_uuid,
+            self.name_offered,
             self.validation_cache,
             self.allowance,
         )

@@ -198,6 +198,11 @@ class FilledPrefetch:
     refusals: tuple[Refusal, ...] = ()
     bodies: tuple[bytes, ...] = ()
 
+    @property
+    def fetched_bytes(self) -> int:
+        """How much was read from the FHIR server."""
+        return sum(each.cost.bytes for each in self.state.states if each.cost is not None)
+
 
 class PrefetchFetcher:
     """For one hook call at a time; what several calls share are connections, never tokens or answers."""

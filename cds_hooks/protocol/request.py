@@ -1,7 +1,7 @@
 """Reads the bytes of a hook call into a typed request. Errors name the place, never the value."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
@@ -73,8 +73,15 @@ def check_authorization(authorization: FhirAuthorization | None, fhir_server: st
         )
 
 
-MOST_ENTRIES: Final = 30_000
-"""The most that a call's prefetch may hold: Bundle entries of all its keys together, and keys."""
+class EntryLimits(NamedTuple):
+    """The most Bundle entries that one key of a call's prefetch may hold, and that all may hold; the most keys, too."""
+
+    of_a_key: int = 10_000
+    of_all: int = 30_000
+
+
+_NO_MORE: Final = EntryLimits()
+_LONGEST_KEY_SAID: Final = 40
 
 
 class _Wire(Struct, frozen=True, gc=False):
@@ -111,6 +118,13 @@ class CDSRequest(Struct, frozen=True, gc=False):
     fhir_server: str | None = None
     fhir_authorization: FhirAuthorization | None = None
 
+    @property
+    def order_bytes(self) -> int:
+        """How much JSON the orders in the context are; 0 for a hook without orders."""
+        context = self.context
+        orders = getattr(context, "draft_orders", None) or getattr(context, "medications", None)
+        return len(bytes(orders)) if isinstance(orders, Raw) else 0
+
 
 ActualHook: TypeAlias = Callable[[str, Raw], str]
 """What a vendor means by a hook and the request's `extension`: the name of a hook, the same one mostly."""
@@ -130,18 +144,25 @@ _quick_prefetch: Final = msgspec.json.Decoder(dict[MemberName, AnyResource | Non
 _careful: Final = msgspec.json.Decoder(_WireUnread)
 
 
-def read_request(body: bytes, hooks: Mapping[str, Hook], actual_hook: ActualHook | None = None) -> CDSRequest:
+def read_request(
+    body: bytes,
+    hooks: Mapping[str, Hook],
+    actual_hook: ActualHook | None = None,
+    limits: EntryLimits = _NO_MORE,
+) -> CDSRequest:
     """The typed request; BadRequest where a required field is missing or of the wrong type, or the hook is another one.
+
+    PayloadTooLarge where its prefetch has more entries than `limits` allow.
 
     Resources in prefetch that cannot be read are not an error: they are in `refusals`. `actual_hook` is the client's
     dialect, asked only about a hook that is not among `hooks`.
     """
     try:
-        return _read(body, hooks, actual_hook)
+        return _read(body, hooks, actual_hook, limits)
     except BadRequest as error:
         moved = _with_user_in_context(body)
         if moved is not None:
-            request = _read(moved, hooks, actual_hook)
+            request = _read(moved, hooks, actual_hook, limits)
             request.refusals.append(_USER_BESIDE_HOOK)
             return request
         advice = _advice(body)
@@ -150,10 +171,10 @@ def read_request(body: bytes, hooks: Mapping[str, Hook], actual_hook: ActualHook
         raise BadRequest(f"{error.text} {advice}", error.expression) from error
 
 
-def _read(body: bytes, hooks: Mapping[str, Hook], actual_hook: ActualHook | None) -> CDSRequest:
+def _read(body: bytes, hooks: Mapping[str, Hook], actual_hook: ActualHook | None, limits: EntryLimits) -> CDSRequest:
     wire, prefetch, refusals = _decode(body)
-    if len(body) > MOST_ENTRIES * len("{},"):
-        _check_entries(prefetch)
+    if len(body) > min(limits) * len("{},"):
+        _check_entries(prefetch, limits)
     if not wire.hookInstance.strip():
         raise BadRequest("hookInstance is blank; send a UUID that is unique to this call.", "hookInstance")
     extension = bytes(wire.extension)
@@ -180,12 +201,19 @@ def _read(body: bytes, hooks: Mapping[str, Hook], actual_hook: ActualHook | None
     )
 
 
-def _check_entries(prefetch: dict[str, Any]) -> None:
-    entries = sum(len(value.entry) for value in prefetch.values() if isinstance(value, Bundle) and value.entry)
-    if entries > MOST_ENTRIES or len(prefetch) > MOST_ENTRIES:
-        raise PayloadTooLarge(
-            f"prefetch holds more than {MOST_ENTRIES} entries. Send what GET /cds-services asks for.", "prefetch"
-        )
+def _check_entries(prefetch: dict[str, Any], limits: EntryLimits) -> None:
+    if len(prefetch) > limits.of_all:
+        raise PayloadTooLarge(f"prefetch holds {len(prefetch)} keys, {limits.of_all} are read.", "prefetch")
+    entries = {key: len(value.entry) for key, value in prefetch.items() if isinstance(value, Bundle) and value.entry}
+    what_to_do = "Send what GET /cds-services asks for."
+    for key, count in entries.items():
+        if count > limits.of_a_key:
+            where = f"prefetch.{key}" if len(key) <= _LONGEST_KEY_SAID and key.isidentifier() else "prefetch"
+            text = f"{where} holds {count} entries, {limits.of_a_key} of a key are read (CDS_MAX_ENTRIES_PER_KEY)."
+            raise PayloadTooLarge(f"{text} {what_to_do}", where)
+    if sum(entries.values()) > limits.of_all:
+        text = f"prefetch holds {sum(entries.values())} entries, {limits.of_all} are read (CDS_MAX_ENTRIES)."
+        raise PayloadTooLarge(f"{text} {what_to_do}", "prefetch")
 
 
 def _other_hook(name: str, hooks: Mapping[str, Hook]) -> BadRequest:

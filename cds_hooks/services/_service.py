@@ -67,6 +67,8 @@ class ServiceInput:
     """The calibration of the kidney failure risk equation that this site uses."""
     referral_risk: float = 0.03
     """The 5-year risk of kidney failure from which this site discusses a referral."""
+    max_drafts: int = 200
+    """How many orders one call may have judged."""
     validation_cache: ValidationCache = field(default_factory=ValidationCache)
     """Which orders of this user for this patient were found to be valid FHIR in the last ten minutes."""
     suppress: SuppressionCheck = suppress_nothing

@@ -30,8 +30,6 @@ NEEDS = rule_book().needs
 # FHIR R4, value set medicationrequest-category: what is only `inpatient` ends with the stay.
 CATEGORIES: Final = "http://terminology.hl7.org/CodeSystem/medicationrequest-category"
 _AT_HOME: Final = frozenset({"discharge", "community", "outpatient"})
-# Each corrected order is judged beside all others.
-_MOST_ORDERS = 200
 _NO_JSON = "the order has no id by which its own JSON is found, so it cannot be given back corrected"
 
 
@@ -54,8 +52,12 @@ async def decide(call: ServiceInput) -> Advice:
         return Advice(silences=[Silence("patient", "deceased", "The patient has died.")])
     call.prefetch.require("medications")
     active = list(_active_orders(call))
-    if len(active) > _MOST_ORDERS:
-        raise PayloadTooLarge(f"There are more than {_MOST_ORDERS} active medication orders; nothing was judged.")
+    if len(active) > call.max_drafts:
+        raise PayloadTooLarge(
+            f"There are {len(active)} active medication orders, {call.max_drafts} are judged in one call "
+            "(CDS_MAX_DRAFTS); nothing was judged.",
+            "prefetch.medications",
+        )
     judged = [each for each in active if _goes_home(each.draft.resource)]
     drafts = [each.draft for each in active]
     names = [each.draft.name for each in judged]

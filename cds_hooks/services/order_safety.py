@@ -21,8 +21,6 @@ from fhir.record.datatypes import decode_exactly
 from fhir.record.reading import id_of_reference, may_be_patient
 
 NEEDS = rule_book().needs
-# Each corrected draft is judged beside all others; no session has as many, and 200 take a third of a second.
-_MOST_DRAFTS = 200
 _SINGLE = ("MedicationRequest", "ServiceRequest")  # no set: what is looked for in it may be of any JSON type
 _TOO_DEEP = "The drafts are nested deeper than any order; nothing was checked."
 _WHOSE = ("subject", "patient", "for")
@@ -32,7 +30,8 @@ _WHOSE = ("subject", "patient", "for")
 async def decide(call: ServiceInput) -> Advice:
     """One card for each drafted order with a finding, and a reason for every rule and draft that says nothing."""
     context: Any = call.request.context
-    drafts, from_text = _drafts(context, call.record.patient_id)
+    _check_selections(context, call.max_drafts)
+    drafts, from_text = _drafts(context, call.record.patient_id, call.max_drafts)
     judged = _selected(context, drafts)
     outcome = check_orders(
         call.record,
@@ -56,7 +55,9 @@ async def decide(call: ServiceInput) -> Advice:
     return advice
 
 
-def _drafts(context: OrderSelectContext | OrderSignContext, patient_id: str) -> tuple[list[DraftOrder], set[str]]:
+def _drafts(
+    context: OrderSelectContext | OrderSignContext, patient_id: str, most: int
+) -> tuple[list[DraftOrder], set[str]]:
     """The drafts, and the names of those with a number that came as text."""
     try:
         bundle = decode_exactly(context.draft_orders)
@@ -69,8 +70,12 @@ def _drafts(context: OrderSelectContext | OrderSignContext, patient_id: str) -> 
     entries = _entries(bundle)
     if not isinstance(entries, list):
         raise BadRequest("context.draftOrders is no FHIR Bundle with a list of entries.", "context.draftOrders")
-    if len(entries) > _MOST_DRAFTS:
-        raise PayloadTooLarge(f"draftOrders holds more than {_MOST_DRAFTS} entries.", "context.draftOrders")
+    if len(entries) > most:
+        raise PayloadTooLarge(
+            f"draftOrders holds {len(entries)} entries, {most} are judged in one call (CDS_MAX_DRAFTS); nothing was "
+            "checked. Send the orders in parts.",
+            "context.draftOrders",
+        )
     from_text: set[str] = set()
     drafts = [_mended(draft, from_text) for draft in read_drafts(entries)]
     for draft in drafts:
@@ -81,6 +86,15 @@ def _drafts(context: OrderSelectContext | OrderSignContext, patient_id: str) -> 
                 "context.draftOrders",
             )
     return drafts, from_text
+
+
+def _check_selections(context: OrderSelectContext | OrderSignContext, most: int) -> None:
+    if isinstance(context, OrderSelectContext) and len(context.selections) > most:
+        raise PayloadTooLarge(
+            f"selections names {len(context.selections)} drafts, {most} are judged in one call (CDS_MAX_DRAFTS); "
+            "nothing was checked.",
+            "context.selections",
+        )
 
 
 def _entries(bundle: Any) -> Any:

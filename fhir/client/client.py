@@ -80,6 +80,7 @@ _ERRORS: dict[int, type[FetchError]] = {401: Unauthorized, 403: Forbidden, 429: 
 _NO_SUCH_RESOURCE = (404, 410)
 _FORM = {"content-type": "application/x-www-form-urlencoded"}
 _MOST_ATTEMPTS = 8
+_LARGE_BYTES = 1024 * 1024
 _Body = bytes  # by another name inside Found, which has a member `bytes`
 
 
@@ -125,7 +126,7 @@ class FhirClient:
         status, body = await self._send(self._http.build_request("GET", query.path), self._bounds.bytes)
         if status in _NO_SUCH_RESOURCE:
             return FetchResult(None, (), 1, len(body))
-        value, refusals = _decoded(status, body, name)
+        value, refusals = await _decode(status, body, name)
         if value is None or _type_of(value) != query.type:
             raise Unreadable
         return FetchResult(value, tuple(refusals), 1, len(body), bodies=(body,) if keeps else ())
@@ -157,7 +158,7 @@ class FhirClient:
 
     async def _take_page(self, pages: "_Pages", request: httpx.Request, name: str) -> None:
         status, body = await self._send(request, self._bounds.bytes - pages.bytes)
-        value, refusals = _decoded(status, body, name)
+        value, refusals = await _decode(status, body, name)
         if not isinstance(value, Bundle):
             raise Unreadable
         _require_results(value)
@@ -232,6 +233,13 @@ class _Pages:
     def found(self, ended: FetchError | None = None) -> FetchResult:
         value = Bundle(type="searchset", total=self._total, entry=tuple(self._entries))
         return FetchResult(value, tuple(self._refusals), self.count, self.bytes, ended, tuple(self._bodies))
+
+
+async def _decode(status: int, body: bytes, name: str) -> tuple[Any, list[Refusal]]:
+    """What the body says; a large one is decoded beside the event loop, which it would stop for 10 ms and more."""
+    if len(body) < _LARGE_BYTES:
+        return _decoded(status, body, name)
+    return await asyncio.to_thread(_decoded, status, body, name)
 
 
 def _decoded(status: int, body: bytes, name: str) -> tuple[Any, list[Refusal]]:

@@ -101,6 +101,8 @@ def _classes_by_ingredient() -> Mapping[str, frozenset[str]]:
 def classes_of(members: tuple[Ingredient, ...]) -> frozenset[str]:
     """The classes of all these ingredients together; empty for ingredients that are in none."""
     known = _classes_by_ingredient()
+    if len(members) == 1:
+        return known.get(members[0].rxcui, frozenset())
     return frozenset().union(*(known.get(member.rxcui, frozenset()) for member in members))
 
 

@@ -142,9 +142,9 @@ def _evaluate(activated: ActivatedRule, alone: RuleContext) -> Evaluation | None
 
 def _partners(activation: Activation, session: PatientSession, drafted: DraftMedication) -> list[CurrentMedication]:
     if activation.same_ingredient:
-        return session.medications_beside(drafted, drafted.medication.rxcuis)[:_MOST_PARTNERS]
+        return session.medications_beside(drafted, drafted.medication.rxcuis, _MOST_PARTNERS)
     if activation.same_class:
-        return session.medications_beside(drafted, sorted(activation.same_class))[:_MOST_PARTNERS]
+        return session.medications_beside(drafted, sorted(activation.same_class), _MOST_PARTNERS)
     return session.partners_of(drafted, activation.partners)[:_MOST_PARTNERS] if activation.partners else []
 
 

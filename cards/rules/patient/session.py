@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from functools import cached_property, partial
+from itertools import islice
 
 from cards.rules.language.trigger import Selector
 from cards.rules.patient import measurements
@@ -123,11 +124,16 @@ class PatientSession:
 
     def _is_drafted_again(self, taken: CurrentMedication) -> bool:
         """Whether a draft carries its id and its drug: an id alone is used twice by some clients."""
-        for draft in self.drafts:
-            if draft.reference == taken.source and draft.order is not None:
-                again = identify(draft.order, self.medications)
-                return not again.recognised or bool({*again.rxcuis} & {*taken.medication.rxcuis})
-        return False
+        draft = self._drafts_by_reference.get(taken.source)
+        if draft is None or draft.order is None:
+            return False
+        again = identify(draft.order, self.medications)
+        return not again.recognised or bool({*again.rxcuis} & {*taken.medication.rxcuis})
+
+    @cached_property
+    def _drafts_by_reference(self) -> dict[str | None, DraftOrder]:
+        """The first medication order of each reference."""
+        return {draft.reference: draft for draft in reversed(self.drafts) if draft.order is not None}
 
     @property
     def _ended(self) -> tuple[CurrentMedication, ...]:
@@ -145,17 +151,20 @@ class PatientSession:
         )
         found: dict[str, list[CurrentMedication]] = {}
         for one in (*self.active, *drafted):
-            for key in one.medication.keys:
+            for key in dict.fromkeys(one.medication.keys):
                 found.setdefault(key, []).append(one)
         return found
 
-    def medications_beside(self, drafted: DraftMedication, keys: Iterable[str]) -> list[CurrentMedication]:
-        """What has one of these ingredients or classes and is active or in another draft.
+    def medications_beside(
+        self, drafted: DraftMedication, keys: Iterable[str], most: int | None = None
+    ) -> list[CurrentMedication]:
+        """What has one of these ingredients or classes and is active or in another draft; at most so many of them.
 
         Neither the draft itself nor the order that it renews.
         """
-        found = {id(one): one for key in keys for one in self._taken.get(key, ())}
-        return [one for one in found.values() if is_beside(one, drafted)]
+        lists = [found for key in keys if (found := self._taken.get(key))]
+        each = lists[0] if len(lists) == 1 else _each_once(lists)
+        return list(islice((one for one in each if is_beside(one, drafted)), most))
 
     def selected(self, selector: Selector) -> list[CurrentMedication]:
         """What the selector means and is active or drafted, found once for all drafts."""
@@ -195,12 +204,16 @@ class PatientSession:
         own = frozenset(drafted.medication.rxcuis)
         for selector in selectors:
             for one in self.selected(selector):
-                if is_beside(one, drafted) and not own.issuperset(_codes(selector, one)):
-                    found.setdefault((one.medication.rxcuis, one.drafted is not None), one)
+                key = (one.medication.rxcuis, one.drafted is not None)
+                if key not in found and is_beside(one, drafted) and not own.issuperset(_codes(selector, one)):
+                    found[key] = one
             if selector.washout_days:
                 for one in self._ended:
+                    key = (one.medication.rxcuis, False)
+                    if key in found:
+                        continue
                     if self._acts_still(one, selector) and not own.issuperset(_codes(selector, one)):
-                        found.setdefault((one.medication.rxcuis, False), one)
+                        found[key] = one
         return list(found.values())
 
     def _acts_still(self, one: CurrentMedication, selector: Selector) -> bool:
@@ -382,3 +395,7 @@ def _newest_weight(record: PatientRecord) -> Measurement | None:
     age = record.age_years()
     is_child = age is not None and age < _ADULT_YEARS
     return record.newest("body_weight", _CHILD_WEIGHT_DAYS if is_child else None)
+
+
+def _each_once(lists: Iterable[list[CurrentMedication]]) -> Iterable[CurrentMedication]:
+    return {id(one): one for found in lists for one in found}.values()

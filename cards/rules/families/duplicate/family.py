@@ -170,8 +170,10 @@ def _count(context: RuleContext) -> str:
 def _is_in_the_sum(context: RuleContext) -> bool:
     """Whether acetaminophen is all that they share, in different mixtures, and its known sum is within the limit."""
     mine, theirs = set(context.medication.rxcuis), set(context.partners[0].medication.rxcuis)
+    if mine & theirs != {ACETAMINOPHEN} or mine == theirs:
+        return False
     total, is_whole = total_mg(context, ACETAMINOPHEN)
-    return mine & theirs == {ACETAMINOPHEN} and mine != theirs and is_whole and total <= MOST_MG
+    return is_whole and total <= MOST_MG
 
 
 def _shared(context: RuleContext) -> str | None:

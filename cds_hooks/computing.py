@@ -1,0 +1,133 @@
+"""Where a call is computed, so that the calls of one client do not make those of another wait.
+
+A short call is computed on the event loop. Where several clients have calls under way they take turns: one call each,
+however many each has sent. A large call would stop the loop for too long, so it is computed on a thread beside it, one
+call of each client at a time. Threads of Python share one interpreter, so this makes nothing faster: it lets the loop
+answer small calls in between. docs/decisions/0009-large-calls.md has the measurements.
+"""
+
+import asyncio
+import sys
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any, Final, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cds_hooks.services._model import Predict
+from models_onnx.serving.runtime import Model, Prediction
+
+LARGE_BYTES: Final = 512 * 1024
+"""From here on a body, or what was fetched for it, is large: a call of this size takes some 10 ms."""
+LARGE_ORDER_BYTES: Final = 6 * 1024
+"""The same of drafted orders, which are judged beside each other: some 6 to 15 of them."""
+
+_THREADS: Final = 4
+_SWITCH_SECONDS: Final = 0.0005
+"""How long the loop waits for the interpreter while a thread computes; Python's default is 0.005."""
+
+_Answer = TypeVar("_Answer")
+
+
+class Computing:
+    """The turns and threads of one server process, used from its event loop."""
+
+    def __init__(self, predict: Predict) -> None:
+        """`predict` runs a model for calls on the event loop."""
+        self._predict = predict
+        self._under_way: Counter[str] = Counter()
+        self._turns = _Turns()
+        self._large: dict[str, asyncio.Lock] = {}
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="large-call")  # starts none before it is needed
+        sys.setswitchinterval(_SWITCH_SECONDS)
+
+    @contextmanager
+    def call_of(self, client: str) -> Iterator[None]:
+        """Counts a call of this client as under way."""
+        self._under_way[client] += 1
+        try:
+            yield
+        finally:
+            self._under_way[client] -= 1
+            if not self._under_way[client]:
+                del self._under_way[client]
+
+    async def compute(
+        self, client: str, work: Callable[[Predict], Awaitable[_Answer]], *, is_large: bool, goes_on: bool = False
+    ) -> _Answer:
+        """What `work` gives back, which is handed a function that runs a model.
+
+        `goes_on`: the call had its turn just now, and has waited for nothing since.
+
+        A large work that is cancelled while it waits for its turn is not begun. One that was begun goes on to its end,
+        and the client's next one waits for it.
+        """
+        if is_large:
+            return await self._beside_the_loop(client, work)
+        if len(self._under_way) > 1 and not goes_on:
+            await self._turns.wait(client)
+        return await work(self._predict)
+
+    async def _beside_the_loop(self, client: str, work: Callable[[Predict], Awaitable[_Answer]]) -> _Answer:
+        turn = self._large.setdefault(client, asyncio.Lock())  # one for each client of the trust file at most
+        await turn.acquire()
+        begun = asyncio.get_running_loop().run_in_executor(self._threads, _run, work)
+        begun.add_done_callback(lambda ended: _release(turn, ended))
+        return await asyncio.shield(begun)
+
+    def close(self) -> None:
+        """Begins nothing more; what is being computed goes on to its end."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+def _run(work: Callable[[Predict], Awaitable[_Answer]]) -> _Answer:
+    async def awaited() -> _Answer:
+        return await work(_predict_alone)
+
+    return asyncio.run(awaited())
+
+
+async def _predict_alone(model: Model, values: NDArray[np.float64]) -> Prediction:
+    """For a thread: what the calls of one turn of the event loop have in common is collected there."""
+    return model.predict(values)
+
+
+def _release(turn: asyncio.Lock, ended: "asyncio.Future[Any]") -> None:
+    turn.release()
+    if not ended.cancelled():
+        ended.exception()  # whoever waited may have gone; asyncio would report that nobody looked
+
+
+class _Turns:
+    """Lets one waiting call go on in each turn of the event loop, the clients one after the other."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
+        """In the order in which the clients have their turns."""
+        self._is_running = False
+
+    async def wait(self, client: str) -> None:
+        """Returns when it is this call's turn."""
+        loop = asyncio.get_running_loop()
+        turn = loop.create_future()
+        self._waiting.setdefault(client, deque()).append(turn)
+        if not self._is_running:
+            self._is_running = True
+            loop.call_soon(self._next, loop)
+        await turn
+
+    def _next(self, loop: asyncio.AbstractEventLoop) -> None:
+        while self._waiting:
+            client = next(iter(self._waiting))
+            calls = self._waiting.pop(client)
+            turn = calls.popleft()
+            if calls:
+                self._waiting[client] = calls  # at the end now
+            if not turn.done():
+                turn.set_result(None)
+                loop.call_soon(self._next, loop)  # after the call that goes on now
+                return
+        self._is_running = False
