@@ -32,11 +32,21 @@ def test_the_picture_names_what_is_there() -> None:
                 assert (ROOT / floor / name).is_dir() or (ROOT / floor / f"{name}.py").is_file(), f"{floor}/{name}"
 
 
-def test_the_steps_come_in_the_order_of_the_code() -> None:
+# The functions of invoke.py, and the calls in each in the order of the page's steps 4 to 12.
+STEPS = {
+    "invoke": ("await _answer(", "_commit(answer"),
+    "_answer": ("_read,", ".fill(", "_decide,", ".choose(", "_encode,"),
+    "_read": ("read_request(", "inspect_prefetch("),
+    "_decide": ("_read_facts(", ".decide("),
+    "_encode": ("shape_cards(", "encode_response(", "Decision("),
+}
+
+
+@pytest.mark.parametrize("function", STEPS)
+def test_the_steps_come_in_the_order_of_the_code(function: str) -> None:
     invoke = (ROOT / "cds_hooks" / "invoke.py").read_text(encoding="utf-8")
-    calls = ("read_request(", "inspect_prefetch(", ".fill(", "_read_facts(", ".decide(", "shape_cards(", "_commit(")
-    body = invoke[invoke.index("async def invoke(") :]
-    positions = [body.index(call) for call in calls]
+    body = invoke.partition(f"async def {function}(")[2].partition("\n\n\n")[0]
+    positions = [body.index(call) for call in STEPS[function]]
     assert positions == sorted(positions)
 
 
