@@ -22,7 +22,7 @@ COMMANDS = {
     "decisions": Lazy("decisions", "app", "Read the record of decisions, and check that nobody changed it."),
     "audit": Lazy("audit", "app", "Seal the record with a key outside the database, and verify the seals."),
     "approve": Lazy("approve", "app", "Sign rules, models and waivers with the keys of two people."),
-    "record": Lazy("record", "app", "Back up, restore and export the record."),
+    "record": Lazy("record", "app", "Back up, restore, export and archive the record; legal holds."),
     "model": Lazy("model.main", "app", "Train, evaluate, list and describe the models."),
     "data": Lazy("data", "app", "Look at data before a model is trained on it."),
     "equation": Lazy("equation.main", "app", "The published equations: list, work out, check."),

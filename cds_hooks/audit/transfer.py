@@ -41,8 +41,8 @@ def back_up(url: str, file: Path) -> int:
         with lzma.open(raw, "wb", preset=1) as packed:
             packed.write(orjson.dumps({"record": SCHEMA_VERSION}) + b"\n")
             for table in _TABLES:
-                for row in _stored(url, _plain(table)):
-                    packed.write(orjson.dumps([table.name, _as_json(row)]) + b"\n")
+                for row in _stored(url, plain_table(table)):
+                    packed.write(orjson.dumps([table.name, row_as_json(row)]) + b"\n")
                     rows += 1
         raw.flush()
         os.fsync(raw.fileno())
@@ -64,10 +64,10 @@ def restore(file: Path, url: str) -> int:
         with lzma.open(file) as packed, engine_for(parsed).begin() as connection:
             if orjson.loads(packed.readline()) != {"record": SCHEMA_VERSION}:
                 raise RecordUnavailable(f"{file} is no backup of a record of version {SCHEMA_VERSION}")
-            tables = {table.name: _plain(table) for table in _TABLES}
+            tables = {table.name: plain_table(table) for table in _TABLES}
             for line in packed:
                 name, row = orjson.loads(line)
-                connection.execute(insert(tables[name]), _from_json(row))
+                connection.execute(insert(tables[name]), row_from_json(row))
                 rows += 1
             if parsed.get_backend_name() == "postgresql":
                 for name in tables:
@@ -82,7 +82,7 @@ def restore(file: Path, url: str) -> int:
     return rows
 
 
-def _plain(table: Table) -> Table:
+def plain_table(table: Table) -> Table:
     """The table with its values as they are stored: neither decrypted nor decompressed."""
     plain = table.to_metadata(MetaData())
     for column in plain.columns:
@@ -99,7 +99,8 @@ def _stored(url: str, table: Table) -> Iterator[dict[str, Any]]:
         last = rows[-1].sequence
 
 
-def _as_json(row: dict[str, Any]) -> dict[str, Any]:
+def row_as_json(row: dict[str, Any]) -> dict[str, Any]:
+    """The row with its bytes as base64."""
     return {
         # the driver's names are no plain strings
         f"{name}": {"base64": base64.b64encode(value).decode()} if isinstance(value, bytes | memoryview) else value
@@ -107,7 +108,8 @@ def _as_json(row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _from_json(row: dict[str, Any]) -> dict[str, Any]:
+def row_from_json(row: dict[str, Any]) -> dict[str, Any]:
+    """The row that `row_as_json` made JSON of."""
     return {
         name: base64.b64decode(value["base64"]) if isinstance(value, dict) else value for name, value in row.items()
     }

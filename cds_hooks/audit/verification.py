@@ -3,18 +3,23 @@
 It only reads, so a role with nothing but SELECT, or an SQLite file that is write-protected, is enough.
 """
 
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import Table, Text, select, type_coerce
 
+from cds_hooks.audit.archive import Archive, Span, digest_of_spans, read_archive, removed_spans, verified_archives
 from cds_hooks.audit.seals import End, Seal
 from cds_hooks.storage.chain import stored_rows, wrong_content
+from cds_hooks.storage.decision import RecordUnavailable
 from cds_hooks.storage.entries import NO_ENTRY_BEFORE, event_hash, feedback_hash
 from cds_hooks.storage.queries import read_rows
-from cds_hooks.storage.tables import events, feedback, removals
+from cds_hooks.storage.tables import events, feedback
+from models_onnx.artifact.keys import Keys
 
 _MOST_FINDINGS: Final = 50
 _LATE: Final = timedelta(minutes=2)
@@ -40,21 +45,73 @@ class Audit:
             self.findings.append(sentence)
 
 
-def audit(url: str, seals: Sequence[Seal], on_progress: Callable[[int], None] | None = None) -> Audit:
-    """Recomputes all hashes and compares them with every seal; RecordUnavailable where the record cannot be read."""
+def audit(
+    url: str,
+    seals: Sequence[Seal],
+    on_progress: Callable[[int], None] | None = None,
+    keys: Keys | None = None,
+    folder: Path | None = None,
+) -> Audit:
+    """Recomputes all hashes and compares them with every seal.
+
+    What was archived is as it was sealed where an entry signed by one of `keys` says so; `folder` has the archives,
+    whose rows are then looked at, too.
+
+    Raises:
+        RecordUnavailable: The record cannot be read.
+    """
     found = Audit(len(seals))
-    _Decisions(url, seals, found).walk(on_progress)
-    _entries(url, feedback, feedback_hash, [seal.feedback for seal in seals], found)
-    _entries(url, events, event_hash, [seal.events for seal in seals], found)
+    gaps = _Gaps(url, keys or {}, found, folder)
+    _Decisions(url, seals, found, gaps).walk(on_progress)
+    _entries(url, feedback, feedback_hash, [seal.feedback for seal in seals], found, gaps)
+    _entries(url, events, event_hash, [seal.events for seal in seals], found, gaps)
     return found
+
+
+class _Gaps:
+    """The spans of rows that were archived; a finding for each archive that no signed entry of the record has."""
+
+    def __init__(self, url: str, keys: Keys, found: Audit, folder: Path | None) -> None:
+        self._spans: dict[tuple[str, int], tuple[Span, str]] = {}
+        self.inside: dict[tuple[str, int], str] = {}
+        """Hashes of the rows of the archives at hand, by chain and position."""
+        signed = verified_archives(url, keys)
+        for name, spans in removed_spans(url).items():
+            made = signed.get(name)
+            if made is None or made.spans != digest_of_spans(spans):
+                found.say(f"rows were taken out as archived in {name}, which no signed entry of the record says")
+            elif folder is not None:
+                self._look_into(folder / name, made, found)
+            self._spans |= {(span.chain, span.first): (span, name) for span in spans}
+
+    def _look_into(self, file: Path, made: Archive, found: Audit) -> None:
+        try:
+            with file.open("rb") as raw:
+                if hashlib.file_digest(raw, "sha256").hexdigest() != made.sha256:
+                    found.say(f"the archive {made.name} is not as it was written")
+                    return
+            for name, row in read_archive(file):
+                chain = row["chain"] if name == "decisions" else "feedback"
+                self.inside[chain, row["position"]] = row["hash"].hex()
+        except (OSError, RecordUnavailable) as error:
+            found.say(f"the archive {made.name} cannot be read: {error}")
+
+    def pop(self, chain: str, position: int) -> tuple[Span, str] | None:
+        """The span that begins there, and the name of its archive."""
+        return self._spans.pop((chain, position), None)
+
+    def chains(self) -> set[str]:
+        """The chains of decisions in which there are spans yet."""
+        return {chain for chain, _ in self._spans} - {feedback.name}
 
 
 class _Decisions:
     """The walk over decisions: each chain's end so far, and what the seals still expect."""
 
-    def __init__(self, url: str, seals: Sequence[Seal], found: Audit) -> None:
+    def __init__(self, url: str, seals: Sequence[Seal], found: Audit, gaps: _Gaps) -> None:
         self._url = url
         self._found = found
+        self._gaps = gaps
         self._ends: dict[str, tuple[int, bytes]] = {}
         self._sealed_to = {chain: end[0] for seal in seals for chain, end in seal.decisions.items()}
         self._expected = {
@@ -62,9 +119,6 @@ class _Decisions:
         }
         latest = max((seal.time for seal in seals), default=None)
         self._unsealed_before = int((latest - _LATE).timestamp() * 1e6) if latest else 0
-        self._removed = {
-            (row.chain, row.first_position): row for row in read_rows(url, select(removals)) if row.chain != "feedback"
-        }
 
     def walk(self, on_progress: Callable[[int], None] | None) -> None:
         for row in stored_rows(self._url):
@@ -72,55 +126,60 @@ class _Decisions:
             self._found.decisions += 1
             if on_progress is not None and self._found.decisions % 500 == 0:
                 on_progress(self._found.decisions)
-        for chain in {chain for chain, _ in self._removed} | set(self._ends):
-            self._skip_archived(chain)
+        for chain in self._gaps.chains() | set(self._ends):
+            self._skip_archived(chain, None)
         for (chain, position), (_, seal) in self._expected.items():
             self._found.say(f"row {position} of chain {chain}, in seal {seal.number} of {seal.at}, is missing")
 
     def _look(self, row: Any) -> None:
         place = f"decision {row.id}, row {row.position} of chain {row.chain},"
-        end = self._skip_archived(row.chain)
+        end = self._skip_archived(row.chain, row.position)
         if row.position != end[0] + 1:
             self._found.say(f"row {end[0] + 1} of chain {row.chain} is missing before {place[:-1]}")
         elif end[0] and row.previous != end[1]:
             self._found.say(f"{place} does not follow the row before it")
         if (wrong := wrong_content(row)) is not None:
             self._found.say(f"{place} is not as it was written: {wrong}")
-        self._compare(row.chain, row.position, row.hash, place)
+        self._compare(row.chain, row.position, row.hash.hex(), place)
         if row.position > self._sealed_to.get(row.chain, 0):
             self._found.unsealed += 1
             if row.decided_at < self._unsealed_before:
                 self._found.say(f"{place} is dated before the newest seal and in none: it was put in afterwards")
         self._ends[row.chain] = (row.position, row.hash)
 
-    def _compare(self, chain: str, position: int, digest: bytes, place: str) -> None:
+    def _compare(self, chain: str, position: int, digest: str, place: str) -> None:
         expected = self._expected.pop((chain, position), None)
-        if expected is not None and expected[0] != digest.hex():
+        if expected is not None and expected[0] != digest:
             seal = expected[1]
             self._found.say(f"{place} or one before it was rewritten after seal {seal.number} of {seal.at}")
 
-    def _skip_archived(self, chain: str) -> tuple[int, bytes]:
-        """The chain's end, past the rows that are in an archive."""
+    def _skip_archived(self, chain: str, upto: int | None) -> tuple[int, bytes]:
+        """The chain's end, past the rows that are in an archive and, before `upto`, not in the table."""
         end = self._ends.get(chain, (0, b""))
-        while (span := self._removed.pop((chain, end[0] + 1), None)) is not None:
-            if end[0] and bytes(span.previous) != end[1]:
-                self._found.say(f"the archive {span.archive} does not follow row {end[0]} of chain {chain}")
-            self._found.archived += span.last_position - span.first_position + 1
-            # no command archives yet, so rows that are said to be archived were taken out by somebody
-            rows = f"rows {span.first_position} to {span.last_position} of chain {chain}"
-            self._found.say(f"{rows} were taken out as archived in {span.archive}")
-            for position in range(span.first_position, span.last_position):
-                self._expected.pop((chain, position), None)  # the archive itself is compared by its own digest
-            place = f"row {span.last_position} of chain {chain}, in the archive {span.archive},"
-            end = self._ends[chain] = (span.last_position, bytes(span.hash))
-            self._compare(chain, span.last_position, end[1], place)
+        while end[0] + 1 != upto and (gap := self._gaps.pop(chain, end[0] + 1)) is not None:
+            span, name = gap
+            if end[0] and span.previous != end[1].hex():
+                self._found.say(f"the archive {name} does not follow row {end[0]} of chain {chain}")
+            self._found.archived += span.last - span.first + 1
+            for position in range(span.first, span.last + 1):
+                place = f"row {position} of chain {chain}, in the archive {name},"
+                digest = span.hash if position == span.last else self._gaps.inside.get((chain, position))
+                if digest is None:
+                    self._expected.pop((chain, position), None)  # without the archive its digest stands for its rows
+                else:
+                    self._compare(chain, position, digest, place)
+            end = self._ends[chain] = (span.last, bytes.fromhex(span.hash))
         return end
 
 
-def _entries(url: str, table: Table, digest_of: Any, sealed: Sequence[End], found: Audit) -> None:
+def _entries(url: str, table: Table, digest_of: Any, sealed: Sequence[End], found: Audit, gaps: _Gaps) -> None:
     expected = {end[0]: end[1] for end in sealed if end[0]}
     position, previous = 0, NO_ENTRY_BEFORE
     for row in _all(url, table):
+        while row["position"] != position + 1 and (gap := gaps.pop(table.name, position + 1)) is not None:
+            for archived in range(gap[0].first, gap[0].last + 1):
+                expected.pop(archived, None)
+            position, previous = gap[0].last, bytes.fromhex(gap[0].hash)
         position += 1
         place = f"row {row['position']} of {table.name}"
         if row["position"] != position:

@@ -69,6 +69,9 @@ def seal(
 def verify(
     against: Annotated[Path, typer.Option(metavar="SEALS", help="The seals, as they arrived elsewhere.")],
     key: Annotated[Path | None, typer.Option(help="The public key (.pub.json); else that of CDS_SEAL_KEY.")] = None,
+    archives: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Folder of the record's archives, which are looked into, too.")
+    ] = None,
     database: Database = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -81,7 +84,8 @@ def verify(
         path = key or (public_file(configured.seal_key) if configured.seal_key else None)
         if path is None:
             raise SealsUnusable("give the public key with --key; a key from beside the database proves nothing")
-        found = compare(record_url(database), read_seals(against, read_keys(path)))
+        keys = read_keys(path)
+        found = compare(record_url(database), read_seals(against, keys), keys=keys, folder=archives)
     if as_json:
         typer.echo(orjson.dumps(asdict(found), option=orjson.OPT_INDENT_2))
     else:

@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cards.extension import EXTENSION_KEY
+from cds_hooks.audit.archive import archives, find_archived
 from cds_hooks.commands.record import microseconds, possible_users, record_url
 from cds_hooks.simulator.terminal import print_answer
 from cds_hooks.storage import Decision, FeedbackItem, RecordUnavailable, decision_of
@@ -57,6 +58,7 @@ def list_(
             service, outcome, client, patient, users, microseconds(since), microseconds(until), rule
         )
         found = list(islice(find_decisions(url, wanted, limit), limit))
+        old = [each for each in archives(url) if client in (None, each.client)]
     if as_json:
         _print_json([_summary(decision) for decision in found])
         return
@@ -65,6 +67,8 @@ def list_(
         time = _time(decision).strftime("%Y-%m-%d %H:%M:%S")
         table.add_row(Text(f"{decision.id}\n{time} {decision.service}"), Text(_said(_summary(decision))))
     Console().print(table if found else "No decision in the record is like that.")
+    for each in old:
+        typer.echo(f"Archived, and not listed here: {each.words}, in {each.path}.", err=True)
 
 
 @app.command()
@@ -81,6 +85,8 @@ def show(
     with _said_in_a_sentence():
         found = get_decision(url, decision_of(decision) or decision)
         answers = feedback_on(url, found.id) if found else []
+    if found is None and _say_archived(url, decision_of(decision) or decision, as_json):
+        raise typer.Exit(1)
     if found is None:
         typer.echo(
             f"There is no decision {decision} in the record; cds-hooks decisions list shows those there are.", err=True
@@ -110,6 +116,22 @@ def verify(database: Database = None, as_json: AsJson = False) -> None:
     else:
         _draw_verification(Console(), found)
     raise typer.Exit(1 if found.broken else 0)
+
+
+def _say_archived(url: str, decision: str, as_json: bool) -> bool:
+    """Says in which archive the decision is; False where it is in none."""
+    with _said_in_a_sentence():
+        able, certain = find_archived(url, decision)
+    if as_json and able:
+        _print_json({"id": decision, "archived": [msgspec.to_builtins(each) for each in able], "certain": certain})
+    for each in able if not as_json else ():
+        state = "is archived" if certain else "may be archived (the file is not here)"
+        typer.echo(
+            f"Decision {decision} {state} in {each.words}, written to {each.path}. "
+            f"cds-hooks record restore {each.path} brings it back.",
+            err=True,
+        )
+    return bool(able)
 
 
 def _table(*columns: str) -> Table:
@@ -227,7 +249,8 @@ def _draw_verification(console: Console, found: Verification) -> None:
         console.print(Text(f"chain {end.chain}: {end.decisions} rows, up to {end.hash}", style="dim"), soft_wrap=True)
     if found.broken is None:
         count = f"{found.decisions} decisions in {len(found.chains)} chains"
-        console.print(f"The record is as it was written: {count}.")
+        archived = f"; {found.archived} more are archived" if found.archived else ""
+        console.print(f"The record is as it was written: {count}{archived}.")
         return
     at = found.broken
     console.print(

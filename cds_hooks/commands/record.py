@@ -1,4 +1,4 @@
-"""`cds-hooks record`: backs the record up, restores it, and exports it in forms that others read.
+"""`cds-hooks record`: backup, restore, export, archives of what is old, and legal holds.
 
 What the commands that read the record share: where it is, with which keys it is read, and whom it names how.
 """
@@ -6,14 +6,17 @@ What the commands that read the record share: where it is, with which keys it is
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from getpass import getuser
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 
 from cards.rules.engine.governance import SiteRules
 from cds_hooks.approvals import ApprovalBook
+from cds_hooks.audit.archive import archive, archives, is_archive, restore_archive
+from cds_hooks.audit.holds import HeldBy, hold, holds, release
 from cds_hooks.audit.transfer import ExportForm, back_up, restore
 from cds_hooks.audit.transfer import export as export_decisions
 from cds_hooks.governance import read_rules_file
@@ -21,6 +24,8 @@ from cds_hooks.settings import settings
 from cds_hooks.storage.content import UserNames, read_user_keys, use_site_keys
 from cds_hooks.storage.decision import RecordUnavailable
 from cds_hooks.storage.queries import DecisionFilter
+from models_onnx.artifact.keys import read_signer
+from models_onnx.errors import SignatureRefused
 
 
 def record_url(database: str | None) -> str:
@@ -68,11 +73,14 @@ def microseconds(time: datetime | None) -> int | None:
     return int((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp() * 1_000_000)
 
 
-app = typer.Typer(no_args_is_help=True, help="Back up, restore and export the record.")
+app = typer.Typer(no_args_is_help=True, help="Back up, restore, export and archive the record; legal holds.")
 
 Database = Annotated[
     str | None, typer.Option("--database", metavar="URL", help="SQLAlchemy URL of the record; else CDS_DATABASE_URL.")
 ]
+
+
+By = Annotated[str | None, typer.Option("--by", help="Who does it, for the record; else the user of this shell.")]
 
 
 @app.command()
@@ -89,14 +97,117 @@ def backup(
 
 
 @app.command("restore")
-def restore_(file: Annotated[Path, typer.Argument(help="The backup.")], database: Database = None) -> None:
-    """Put a backup into an empty record, of SQLite or of PostgreSQL. Then compare it with its seals.
+def restore_(
+    file: Annotated[Path, typer.Argument(help="A backup, or an archive of this record.")],
+    by: By = None,
+    database: Database = None,
+) -> None:
+    """Put a backup into an empty record, of SQLite or of PostgreSQL, or bring an archive back into its own record.
 
     Example: cds-hooks record restore record-2026-11-20.ndjson.xz --database sqlite:///var/restored.sqlite3
     """
     with _said_in_a_sentence():
-        rows = restore(file, record_url(database))
+        url = record_url(database)
+        if is_archive(file):
+            made = restore_archive(file, url, _actor(by))
+            typer.echo(f"Restored: {made.words}. They stay until they are archived again.")
+            return
+        rows = restore(file, url)
     typer.echo(f"{rows} rows restored. Verify them: cds-hooks audit verify --against SEALS")
+
+
+@app.command("archive")
+def archive_(
+    client: Annotated[str, typer.Option(help="Of this client; its name in the trust file.")],
+    older_than: Annotated[int, typer.Option(min=1, metavar="DAYS", help="Decisions made more than so many days ago.")],
+    to: Annotated[Path, typer.Option(metavar="FILE", help="The archive, which must not be there yet.")],
+    key: Annotated[Path | None, typer.Option(help="The key that seals the record; else CDS_SEAL_KEY.")] = None,
+    by: By = None,
+    database: Database = None,
+) -> None:
+    """Move a client's old decisions, with the answers to them, into a sealed file, while the server runs.
+
+    What a hold is about stays. The chain is verified with and without the file; keep it, or what it held is gone.
+
+    Example: cds-hooks record archive --client "Example hospital" --older-than 730 --to 2024.archive.xz
+    """
+    with _said_in_a_sentence():
+        url, path = record_url(database), key or settings().seal_key
+        if path is None:
+            raise RecordUnavailable("give the key that seals the record with --key or CDS_SEAL_KEY")
+        before = int((datetime.now(UTC) - timedelta(days=older_than)).timestamp() * 1e6)
+        made = archive(url, client, before, to, _actor(by), read_signer(path, "record"))
+    if made is None:
+        typer.echo(f"Nothing of {client} is that old, or all of it is held; nothing was written.")
+        return
+    typer.echo(f"{made.path}: {made.decisions} decisions and {made.feedback} rows of feedback, sha256 {made.sha256}.")
+
+
+@app.command("hold")
+def hold_(
+    why: Annotated[str, typer.Option(help="Why, for the record.")],
+    client: Annotated[str | None, typer.Option(help="Everything of this client.")] = None,
+    patient: Annotated[str | None, typer.Option(help="Everything about this patient.")] = None,
+    decision: Annotated[str | None, typer.Option(help="This decision.")] = None,
+    by: By = None,
+    database: Database = None,
+) -> None:
+    """Hold what must not be removed: everything of a client, about a patient, or one decision. It is an entry.
+
+    Example: cds-hooks record hold --patient example-patient --why "request of the legal department"
+    """
+    given = {"client": client, "patient": patient, "decision": decision}
+    named = [name for name, value in given.items() if value]
+    if len(named) != 1:
+        typer.echo("Give one of --client, --patient and --decision.", err=True)
+        raise typer.Exit(2)
+    with _said_in_a_sentence():
+        made = hold(record_url(database), cast("HeldBy", named[0]), str(given[named[0]]), why, _actor(by))
+    typer.echo(f"Hold {made} is in force; cds-hooks record release {made} ends it.")
+
+
+@app.command("release")
+def release_(
+    hold: Annotated[str, typer.Argument(metavar="HOLD", help="Its id, as `record holds` prints it.")],
+    why: Annotated[str, typer.Option(help="Why, for the record.")],
+    by: By = None,
+    database: Database = None,
+) -> None:
+    """End a hold. It is an entry.
+
+    Example: cds-hooks record release 0123abcd --why "case closed"
+    """
+    with _said_in_a_sentence():
+        release(record_url(database), hold, why, _actor(by))
+    typer.echo(f"Hold {hold} is released.")
+
+
+@app.command("holds")
+def holds_(database: Database = None) -> None:
+    """List the holds that are in force.
+
+    Example: cds-hooks record holds
+    """
+    with _said_in_a_sentence():
+        found = holds(record_url(database))
+    for each in found:
+        typer.echo(f"{each.id}: {each.by} {each.value}, since {each.at:%Y-%m-%d}, by {each.actor}: {each.why}")
+    if not found:
+        typer.echo("No hold is in force.")
+
+
+@app.command("archives")
+def archives_(database: Database = None) -> None:
+    """List the archives: where each was written, of which client and time.
+
+    Example: cds-hooks record archives
+    """
+    with _said_in_a_sentence():
+        found = archives(record_url(database))
+    for each in found:
+        typer.echo(f"{each.words}: written to {each.path}, sha256 {each.sha256}")
+    if not found:
+        typer.echo("Nothing was archived.")
 
 
 @app.command()
@@ -119,10 +230,14 @@ def export(
         export_decisions(record_url(database), wanted, form, sys.stdout.buffer)
 
 
+def _actor(by: str | None) -> str:
+    return by or getuser()
+
+
 @contextmanager
 def _said_in_a_sentence() -> Iterator[None]:
     try:
         yield
-    except (RecordUnavailable, OSError) as error:
+    except (RecordUnavailable, SignatureRefused, OSError) as error:
         typer.echo(f"{str(error)[0].upper()}{str(error)[1:]}.", err=True)
         raise typer.Exit(1) from error

@@ -23,7 +23,7 @@ from sqlalchemy import LargeBinary, Select, func, select, type_coerce
 from cds_hooks.storage.content import store_content
 from cds_hooks.storage.decision import Decision
 from cds_hooks.storage.queries import read_rows
-from cds_hooks.storage.tables import decisions
+from cds_hooks.storage.tables import decisions, feedback, removals
 
 NO_ROW_BEFORE = bytes(32)
 
@@ -157,6 +157,8 @@ class Verification:
     """What a walk over the whole record found; `broken` is None where every row is as it was written."""
 
     decisions: int = 0
+    archived: int = 0
+    """Rows that `removals` names as archived; whether their archives are whole `audit verify --archives` says."""
     chains: dict[str, ChainEnd] = field(default_factory=dict)
     broken: ChainBreak | None = None
 
@@ -167,7 +169,8 @@ def verify_chain(url: str, on_progress: Callable[[int, int], None] | None = None
     `on_progress` is told rows done and rows in all. Rows cut off the end of a chain leave no trace in the record
     itself: compare `chains` with what an earlier run printed.
     """
-    walk = _Walk(_starting_points(url))
+    gaps = {(row.chain, row.first_position): row for row in read_rows(url, select(removals))}
+    walk = _Walk(_starting_points(url) - {bytes(row.hash) for row in gaps.values()}, gaps)
     total = read_rows(url, select(func.count()).select_from(decisions))[0][0]
     for row in stored_rows(url):
         walk.found.broken = walk.fault(row)
@@ -178,6 +181,7 @@ def verify_chain(url: str, on_progress: Callable[[int, int], None] | None = None
             on_progress(walk.found.decisions, total)
     if on_progress is not None:
         on_progress(walk.found.decisions, total)
+    walk.count_archived_ends()
     return walk.found
 
 
@@ -199,9 +203,10 @@ def stored_rows(url: str) -> Iterator[Any]:
 class _Walk:
     """The chains' ends as far as the walk has come."""
 
-    def __init__(self, starting_points: set[bytes]) -> None:
+    def __init__(self, starting_points: set[bytes], gaps: dict[tuple[str, int], Any]) -> None:
         self.found = Verification()
         self._not_met = starting_points
+        self._gaps = gaps
 
     def fault(self, row: Any) -> ChainBreak | None:
         """What is wrong with the next row; None, and the chain is one longer, where nothing is."""
@@ -212,8 +217,26 @@ class _Walk:
         self.found.chains[row.chain] = ChainEnd(row.chain, row.position, row.hash.hex())
         return None
 
-    def _wrong_place(self, row: Any) -> str | None:
+    def _over_gaps(self, row: Any) -> ChainEnd | None:
+        """The end of the row's chain, moved on over what is in archives and not in the table."""
         end = self.found.chains.get(row.chain)
+        while row.position != (after := end.decisions if end else 0) + 1:
+            gap = self._gaps.pop((row.chain, after + 1), None)
+            if gap is None or (end is not None and bytes(gap.previous).hex() != end.hash):
+                break
+            self.found.archived += gap.last_position - after
+            end = self.found.chains[row.chain] = ChainEnd(row.chain, gap.last_position, bytes(gap.hash).hex())
+        return end
+
+    def count_archived_ends(self) -> None:
+        """Counts what is archived of the chains' ends, after which no row came."""
+        for (chain, first), gap in self._gaps.items():
+            end = self.found.chains.get(chain)
+            if chain != feedback.name and (end is None or end.decisions < first):
+                self.found.archived += gap.last_position - first + 1
+
+    def _wrong_place(self, row: Any) -> str | None:
+        end = self._over_gaps(row)
         if end is None:
             if row.position != 1:
                 return "the beginning of its chain is missing"

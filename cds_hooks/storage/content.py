@@ -35,7 +35,7 @@ from sqlalchemy.types import TypeDecorator
 from cds_hooks.settings import Settings
 from cds_hooks.storage.decision import RecordUnavailable
 
-DICTIONARY_ID: Final = 1
+DICTIONARY_ID: Final = 2
 """The dictionary new rows are compressed with. Older ones stay in this folder for the rows that need them."""
 
 _LEVEL: Final = 3
@@ -156,7 +156,11 @@ def _compressor() -> Callable[[bytes], bytes] | None:
 
 def _compress(value: bytes) -> bytes:
     compress = _compressor()
-    return value if compress is None else compress(value)
+    if compress is None:
+        return value
+    compressed = compress(value)
+    # of JSON as short as `[]` the frame is the longer one
+    return value if len(value) <= len(compressed) and value[:1] in (b"{", b"[") else compressed
 
 
 def _decompress(stored: bytes) -> bytes:

@@ -1,0 +1,351 @@
+"""Archives: old decisions of one client, with the answers to their cards, in a sealed file instead of in the tables.
+
+An archive is an xz file of JSON lines: `{"archive": 1, …}`, then rows as in a backup. What was taken out is said three
+times: in `removals` (which rows of which chain, and the hashes at both ends of each span, so that the chain is verified
+across the gap), in an event of the record, and in that event by a signature with the key that seals the record. Without
+that key nobody can take rows out and call them archived.
+"""
+
+import hashlib
+import lzma
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import orjson
+from msgspec import Struct
+from sqlalchemy import Connection, Table, delete, func, insert, select
+from sqlalchemy.exc import DBAPIError
+
+from cds_hooks.audit.holds import not_held
+from cds_hooks.audit.transfer import plain_table, row_as_json, row_from_json
+from cds_hooks.storage.chain import row_hash
+from cds_hooks.storage.database import database_error_reason, engine_for, parse_url
+from cds_hooks.storage.decision import Decision, RecordUnavailable
+from cds_hooks.storage.entries import feedback_hash, write_event
+from cds_hooks.storage.opening import upgrade_schema
+from cds_hooks.storage.queries import read_rows
+from cds_hooks.storage.tables import decisions, events, feedback, removals
+from models_onnx.artifact.keys import Keys, Signer
+
+EVENT: Final = "archive"
+_FORMAT: Final = 1
+_AT_ONCE: Final = 500
+_PLAIN: Final = {"decisions": plain_table(decisions), "feedback": plain_table(feedback)}
+
+
+class Span(Struct, frozen=True, order=True, array_like=True):
+    """Rows of one chain that follow each other; `chain` is `feedback` for the chain of feedback. Hashes hexadecimal."""
+
+    chain: str
+    first: int
+    last: int
+    previous: str
+    hash: str
+
+
+class Archive(Struct, frozen=True, kw_only=True):
+    """What is signed of an archive and stands in its event."""
+
+    name: str
+    path: str
+    sha256: str
+    client: str
+    before: int
+    """Microseconds since 1970: decisions made before this time."""
+    decisions: int
+    feedback: int
+    first_at: int
+    last_at: int
+    spans: str
+    """SHA-256 of the spans (`digest_of_spans`)."""
+
+    @property
+    def words(self) -> str:
+        """The archive in a few words."""
+        times = f"{_day(self.first_at)} to {_day(self.last_at)}"
+        return f"{self.name} ({self.decisions} decisions of {self.client}, {times})"
+
+
+class _Entry(Struct, frozen=True):
+    archive: Archive
+    key: str
+    signature: str
+
+
+def archive(url: str, client: str, before: int, file: Path, actor: str, signer: Signer) -> Archive | None:
+    """Writes the client's decisions from before that time into `file`, then takes them out; None where there are none.
+
+    What a hold is about stays, and so do the newest row of decisions and that of feedback: the next are linked to them.
+
+    Raises:
+        RecordUnavailable: The record cannot be read or written; then nothing, or a part, was taken out, and the file
+            has everything.
+        OSError: The file is there already or cannot be written; nothing was taken out.
+    """
+    parsed = parse_url(url)
+    upgrade_schema(parsed)
+    try:
+        engine = engine_for(parsed)
+        with engine.connect() as connection:
+            wanted = _wanted(connection, client, before)
+        if not wanted.decisions:
+            return None
+        digest = _write(url, wanted, file, client, before)
+        made = wanted.describe(file, digest, client, before)
+        found = list(read_archive(file))
+        if len(found) != made.decisions + made.feedback:
+            raise RecordUnavailable(f"{file} could not be read again as it was written; nothing was taken out")
+        entry = {"archive": made, "key": signer.public.id, "signature": _sign(made, signer)}
+        with engine.begin() as connection:
+            if _count(connection, client, before) != made.decisions:
+                raise RecordUnavailable("a hold was set or released meanwhile, so nothing was taken out; try again")
+            write_event(connection, EVENT, actor, msgspec.to_builtins(entry))
+            connection.execute(insert(removals), [_removal(span, made.name) for span in wanted.spans])
+        for name in ("feedback", "decisions"):
+            sequences = [row["sequence"] for table, row in found if table == name]
+            for start in range(0, len(sequences), _AT_ONCE):
+                with engine.begin() as connection:
+                    table = _PLAIN[name]
+                    these = table.c.sequence.in_(sequences[start : start + _AT_ONCE])
+                    connection.execute(delete(table).where(these))
+    except DBAPIError as error:
+        raise RecordUnavailable(f"the record cannot be archived: {database_error_reason(error)}") from error
+    return made
+
+
+@dataclass
+class _Wanted:
+    """The rows to be archived: sequence numbers, and the spans that they form."""
+
+    decisions: list[int]
+    feedback: list[int]
+    spans: list[Span]
+    first_at: int
+    last_at: int
+
+    def describe(self, file: Path, digest: str, client: str, before: int) -> Archive:
+        return Archive(
+            name=file.name,
+            path=str(file.absolute()),
+            sha256=digest,
+            client=client,
+            before=before,
+            decisions=len(self.decisions),
+            feedback=len(self.feedback),
+            first_at=self.first_at,
+            last_at=self.last_at,
+            spans=digest_of_spans(self.spans),
+        )
+
+
+def _count(connection: Connection, client: str, before: int) -> int:
+    counted = select(func.count()).select_from(decisions).where(*_old(connection, client, before))
+    return int(connection.execute(counted).scalar_one())
+
+
+def _old(connection: Connection, client: str, before: int) -> tuple[Any, ...]:
+    d = decisions.c
+    newest = select(func.max(d.sequence)).scalar_subquery()
+    return (d.client == client, d.decided_at < before, d.sequence < newest, not_held(connection))
+
+
+def _wanted(connection: Connection, client: str, before: int) -> _Wanted:
+    d, f = decisions.c, feedback.c
+    old = _old(connection, client, before)
+    links = (d.sequence, d.chain, d.position, d.previous, d.hash)
+    rows = connection.execute(select(*links, d.decided_at).where(*old).order_by(d.chain, d.position)).all()
+    answers = select(f.sequence, f.position, f.previous, f.hash).order_by(f.position)
+    answers = answers.where(f.decision.in_(select(d.id).where(*old)))
+    answers = answers.where(f.sequence < select(func.max(f.sequence)).scalar_subquery())
+    said = connection.execute(answers).all()
+    # where another chain began after a row, its hash must stay known
+    begun = {bytes(row.previous) for row in connection.execute(select(d.previous).where(d.position == 1))}
+    spans = _spans([(r.chain, r.position, bytes(r.previous), bytes(r.hash)) for r in rows], begun)
+    spans += _spans([("feedback", r.position, bytes(r.previous), bytes(r.hash)) for r in said], set())
+    times = [row.decided_at for row in rows] or [0]
+    return _Wanted(sorted(r.sequence for r in rows), [r.sequence for r in said], spans, min(times), max(times))
+
+
+def _spans(rows: list[tuple[str, int, bytes, bytes]], begun: set[bytes]) -> list[Span]:
+    found: list[Span] = []
+    ends = True
+    for chain, position, previous, digest in rows:
+        if not ends and (found[-1].chain, found[-1].last + 1) == (chain, position):
+            found[-1] = msgspec.structs.replace(found[-1], last=position, hash=digest.hex())
+        else:
+            found.append(Span(chain, position, position, previous.hex(), digest.hex()))
+        ends = digest in begun
+    return found
+
+
+def _removal(span: Span, name: str) -> dict[str, Any]:
+    return {
+        "chain": span.chain,
+        "first_position": span.first,
+        "last_position": span.last,
+        "previous": bytes.fromhex(span.previous),
+        "hash": bytes.fromhex(span.hash),
+        "archive": name,
+    }
+
+
+def digest_of_spans(spans: list[Span]) -> str:
+    """SHA-256 over the spans as JSON, in their order by chain and position; hexadecimal."""
+    return hashlib.sha256(msgspec.json.encode(sorted(spans))).hexdigest()
+
+
+def removed_spans(url: str) -> dict[str, list[Span]]:
+    """What `removals` says, by the name of the archive."""
+    found: dict[str, list[Span]] = {}
+    for row in read_rows(url, select(removals).order_by(removals.c.sequence)):
+        ends = (bytes(row.previous).hex(), bytes(row.hash).hex())
+        found.setdefault(row.archive, []).append(Span(row.chain, row.first_position, row.last_position, *ends))
+    return found
+
+
+def _write(url: str, wanted: _Wanted, file: Path, client: str, before: int) -> str:
+    with os.fdopen(os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600), "w+b") as raw:
+        with lzma.open(raw, "wb", preset=1) as packed:
+            packed.write(orjson.dumps({"archive": _FORMAT, "client": client, "before": before}) + b"\n")
+            for name, sequences in (("decisions", wanted.decisions), ("feedback", wanted.feedback)):
+                for row in _rows(url, _PLAIN[name], sequences):
+                    packed.write(orjson.dumps([name, row_as_json(row)]) + b"\n")
+        raw.flush()
+        os.fsync(raw.fileno())
+        raw.seek(0)
+        return hashlib.file_digest(raw, "sha256").hexdigest()
+
+
+def _rows(url: str, table: Table, sequences: list[int]) -> Iterator[dict[str, Any]]:
+    for start in range(0, len(sequences), _AT_ONCE):
+        these = table.c.sequence.in_(sequences[start : start + _AT_ONCE])
+        for row in read_rows(url, select(table).where(these).order_by(table.c.sequence)):
+            yield dict(row._mapping)
+
+
+def is_archive(file: Path) -> bool:
+    """Whether the file begins as an archive does; OSError where it cannot be read."""
+    try:
+        with lzma.open(file) as packed:
+            head = orjson.loads(packed.readline())
+    except (lzma.LZMAError, EOFError, ValueError):
+        return False
+    return isinstance(head, dict) and head.get("archive") == _FORMAT
+
+
+def read_archive(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Table and row of each line, each row's hash recomputed.
+
+    Raises:
+        RecordUnavailable: The file is no archive, was cut off, or a row is not as it was written.
+    """
+    try:
+        with lzma.open(file) as packed:
+            if orjson.loads(packed.readline()).get("archive") != _FORMAT:
+                raise RecordUnavailable(f"{file} is no archive of this version")
+            for line in packed:
+                name, row = orjson.loads(line)
+                row = row_from_json(row)
+                if _hash_of(name, row) != row["hash"]:
+                    raise RecordUnavailable(f"a row of {name} in {file} is not as it was written")
+                yield name, row
+    except (lzma.LZMAError, EOFError, ValueError, KeyError, AttributeError, TypeError) as error:
+        raise RecordUnavailable(f"{file} is no complete archive") from error
+    except OSError as error:
+        raise RecordUnavailable(f"{file} cannot be read: {error.strerror}") from error
+
+
+def _hash_of(name: str, row: dict[str, Any]) -> bytes:
+    if name == "feedback":
+        return feedback_hash(row["previous"], row["position"], row)
+    decision = Decision(**{each: row[each] for each in Decision.__struct_fields__})
+    return row_hash(row["previous"], row["chain"], row["position"], decision)
+
+
+def archives(url: str) -> list[Archive]:
+    """The archives that the record's events name, the oldest first; RecordUnavailable without a record."""
+    return [entry.archive for entry in _entries(url)]
+
+
+def verified_archives(url: str, keys: Keys) -> dict[str, Archive]:
+    """By name those archives whose entry is signed by one of these keys."""
+    found = {}
+    for entry in _entries(url):
+        key = keys.get(entry.key)
+        if key is not None and key.verifies(bytes.fromhex(entry.signature), _signed(entry.archive)):
+            found[entry.archive.name] = entry.archive
+    return found
+
+
+def _entries(url: str) -> list[_Entry]:
+    rows = read_rows(url, select(events).where(events.c.kind == EVENT).order_by(events.c.sequence))
+    return [msgspec.json.decode(row.detail, type=_Entry) for row in rows]
+
+
+def _sign(made: Archive, signer: Signer) -> str:
+    return signer.sign(_signed(made)).hex()
+
+
+def _signed(made: Archive) -> bytes:
+    return orjson.dumps(msgspec.to_builtins(made), option=orjson.OPT_SORT_KEYS)
+
+
+def restore_archive(file: Path, url: str, actor: str) -> Archive:
+    """Brings the rows of an archive back to where they were; an event says so.
+
+    Raises:
+        RecordUnavailable: The file is not the one that an event of this record names, is there already in the tables,
+            or the record cannot be written.
+    """
+    with file.open("rb") as raw:
+        digest = hashlib.file_digest(raw, "sha256").hexdigest()
+    known = {each.sha256: each for each in archives(url)}
+    if digest not in known:
+        raise RecordUnavailable(f"{file} is none of the archives of this record, or was changed")
+    made = known[digest]
+    try:
+        with engine_for(parse_url(url)).begin() as connection:
+            for name, row in read_archive(file):
+                connection.execute(insert(_PLAIN[name]), row)
+            write_event(connection, "restore", actor, {"archive": made.name, "sha256": digest})
+    except DBAPIError as error:
+        reason = database_error_reason(error)
+        raise RecordUnavailable(f"nothing of {file} was restored; perhaps it is there already: {reason}") from error
+    return made
+
+
+def find_archived(url: str, decision_id: str) -> tuple[list[Archive], bool]:
+    """The archives in which this decision is or can be, by its time; the second value says that it was found in one.
+
+    The time stands in the id. Where an archive's file is at hand it is looked into, and only what has it remains.
+    """
+    try:
+        at = int(decision_id.replace("-", "")[:12], 16) * 1000
+    except ValueError:
+        return [], False
+    margin = 60_000_000  # an id is made when the call begins
+    able = [each for each in archives(url) if each.first_at - margin <= at <= each.last_at + margin]
+    possible = []
+    for each in able:
+        inside = _has(Path(each.path), decision_id)
+        if inside:
+            return [each], True
+        if inside is None:
+            possible.append(each)
+    return possible, False
+
+
+def _has(file: Path, decision_id: str) -> bool | None:
+    """Whether the archive has this decision; None where the file is not here."""
+    if not file.is_file():
+        return None
+    return any(name == "decisions" and row["id"] == decision_id for name, row in read_archive(file))
+
+
+def _day(microseconds: int) -> str:
+    return datetime.fromtimestamp(microseconds / 1e6, UTC).date().isoformat()
