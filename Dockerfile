@@ -1,5 +1,7 @@
 # From the wheel and the lock; without root, and without a shell at run time. docs/operations/container.md says how to run it.
-FROM python:3.11-slim-bookworm AS build
+# Name the base by its digest where images are released: --build-arg BASE=python@sha256:... (docs/operations/container.md).
+ARG BASE=python:3.11-slim-bookworm
+FROM ${BASE} AS build
 WORKDIR /build
 RUN python3 -m venv /opt/cds-hooks
 ENV PATH=/opt/cds-hooks/bin:$PATH
@@ -13,7 +15,7 @@ RUN pip wheel --no-cache-dir --no-index --no-deps --no-build-isolation --wheel-d
     && pip install --no-cache-dir --no-index --no-deps /dist/*.whl \
     && pip uninstall --yes --quiet setuptools wheel pip
 
-FROM python:3.11-slim-bookworm
+FROM ${BASE}
 COPY --from=build /opt/cds-hooks /opt/cds-hooks
 # The one folder that is written to: a volume goes here, everything else can be read-only.
 WORKDIR /var/lib/cds-hooks

@@ -4,7 +4,7 @@ export PYTHON
 
 bin := .venv/bin
 
-.PHONY: run serve test test-slow test-all lint bench clean image-check runtime-environment dev-environment
+.PHONY: run serve test test-slow test-all lint bench clean wheel sbom audit image-check runtime-environment dev-environment
 
 # Server, a sample patient and a drafted order, their cards; serves until interrupted.
 run: runtime-environment
@@ -40,8 +40,21 @@ lint: dev-environment
 bench: dev-environment
 	@exec $(bin)/python -m benchmarks
 
-# Build the container image and answer one call from inside it; needs root, buildah and debootstrap (Debian packages).
-image-check:
+# The wheel of the last commit, the same bytes each time (dist/).
+wheel: dev-environment
+	@sh requirements/wheel.sh dist
+
+# The lists of parts of the wheel and of the image (CycloneDX, dist/).
+sbom: dev-environment
+	@exec $(bin)/python .ci/sbom.py
+
+# Known vulnerabilities in the packages of the locks; says so where the data cannot be had.
+audit: dev-environment
+	@exec $(bin)/python .ci/audit.py
+
+# Build the container image, compare it with its list of parts, and answer one call from inside it; needs root, buildah
+# and debootstrap (Debian packages).
+image-check: sbom
 	@exec python3 .ci/image_check.py
 
 # The environment and the caches; never var/, where the decisions are.

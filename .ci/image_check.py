@@ -29,7 +29,10 @@ IMAGE = "localhost/cds-hooks-onnx"
 DEBIAN = "bookworm"
 # The build reaches the package registry as this machine does: its certificates and its pip settings.
 LENT_TO_THE_BUILD = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pip.conf")
+MIRROR = "IMAGE_CHECK_MIRROR"
+"""Names another mirror: one of a snapshot gives the same packages each time."""
 SAMPLE = "planning-talk"
+PARTS = ROOT / "dist" / "sbom-image.cdx.json"
 SIOCSIFFLAGS, IFF_UP = 0x8914, 1
 
 
@@ -51,6 +54,7 @@ def main() -> None:
         container = storage.run("from", "--pull=never", IMAGE)
         root = storage.run("mount", container)
         config = json.loads(storage.run("inspect", "--type", "image", IMAGE))["Docker"]["config"]
+        check_parts(Path(root))
         inside = [sys.executable, __file__, root, json.dumps(config)]
         namespaces = ["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child"]
         answer = subprocess.run([*namespaces, *inside], check=False)
@@ -75,11 +79,12 @@ class Buildah:
 
 def make_base(storage: Buildah, debian: Path) -> None:
     """A Debian root with Python, from this machine's own mirror, under the base image's name."""
-    (name,) = set(re.findall(r"^FROM (\S+)", (ROOT / "Dockerfile").read_text(), re.MULTILINE))
+    (name,) = re.findall(r"^ARG BASE=(\S+)", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
     started = time.monotonic()
     targets = ["apt-get", "indextargets", "--format", "$(CODENAME) $(REPO_URI)", "Created-By: Packages"]
     known = subprocess.run(targets, check=True, capture_output=True, text=True).stdout.split("\n")
     mirror = [line.split()[1] for line in known if line.startswith(f"{DEBIAN} ")][:1]
+    mirror = [os.environ[MIRROR]] if MIRROR in os.environ else mirror
     packages = "--include=python3,python3-venv,ca-certificates"
     command = ["debootstrap", "--variant=minbase", packages, DEBIAN, str(debian), *mirror]
     with (debian.parent / "debootstrap.log").open("w+") as log:
@@ -99,6 +104,42 @@ def build(storage: Buildah) -> None:
     lent = [f"--volume={path}:{path}:ro" for path in LENT_TO_THE_BUILD if Path(path).is_file()]
     storage.run("bud", "--isolation", "chroot", "--pull=never", "--format", "docker", *lent, "--tag", IMAGE, str(ROOT))
     say(f"built {IMAGE} in {time.monotonic() - started:.0f} s")
+
+
+def check_parts(root: Path) -> None:
+    """Compares the Python packages in the image with its list of parts, and adds those of its base to the list."""
+    bom = json.loads(PARTS.read_text())
+    python = [part for part in bom["components"] if part["purl"].startswith("pkg:pypi/")]
+    listed = {plain_name(part["name"]): part["version"] for part in python}
+    installed = {}
+    for folder in root.glob("opt/cds-hooks/lib/python3*/site-packages/*.dist-info"):
+        name, version = folder.name.removesuffix(".dist-info").rsplit("-", 1)
+        installed[plain_name(name)] = version
+    del installed["cds-hooks-onnx"]
+    if installed != listed:
+        sys.exit(f"image-check: not as listed in {PARTS.name}: {sorted(installed.items() ^ listed.items())}")
+    base = debian_packages((root / "var/lib/dpkg/status").read_text())
+    bom["components"] = [*python, *base]
+    PARTS.write_text(json.dumps(bom, indent=1) + "\n")
+    release = (root / "etc/debian_version").read_text().strip()
+    say(f"{len(listed)} Python packages as listed; {len(base)} packages of Debian {release} added to {PARTS.name}")
+
+
+def plain_name(name: str) -> str:
+    """The name of a Python package as indexes compare it (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def debian_packages(status: str) -> list[dict[str, str]]:
+    """The packages of dpkg's list as parts of CycloneDX."""
+    parts = []
+    for paragraph in status.split("\n\n"):
+        said = dict(re.findall(r"^(Package|Version|Architecture|Status): (.*)$", paragraph, re.MULTILINE))
+        if said.get("Status", "").endswith(" installed"):
+            name, version, kind = said["Package"], said["Version"], said["Architecture"]
+            purl = f"pkg:deb/debian/{name}@{version.replace('+', '%2B').replace(':', '%3A')}?arch={kind}"
+            parts.append({"type": "library", "name": name, "version": version, "purl": purl, "bom-ref": purl})
+    return parts
 
 
 def inside_namespaces(root: str, config: dict[str, Any]) -> None:

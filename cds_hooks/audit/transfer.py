@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final, Literal
 
 import orjson
-from sqlalchemy import MetaData, Table, func, insert, select, text
+from sqlalchemy import MetaData, Table, func, insert, literal_column, select, text
 from sqlalchemy.exc import DBAPIError
 
 from cds_hooks.storage.database import database_error_reason, engine_for, parse_url
 from cds_hooks.storage.decision import Decision, RecordUnavailable
-from cds_hooks.storage.opening import upgrade_schema
+from cds_hooks.storage.opening import refuse_newer, upgrade_schema
 from cds_hooks.storage.queries import DecisionFilter, find_decisions, read_rows
 from cds_hooks.storage.tables import SCHEMA_VERSION, decisions, events, feedback, removals
 
@@ -36,6 +36,8 @@ _CSV: Final = (
 
 def back_up(url: str, file: Path) -> int:
     """Writes every row into the file, which must not be there; how many. RecordUnavailable where it cannot be read."""
+    for (version,) in read_rows(url, select(literal_column("version_num")).select_from(text("alembic_version"))):
+        refuse_newer(version)
     rows = 0
     with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as raw:
         with lzma.open(raw, "wb", preset=1) as packed:

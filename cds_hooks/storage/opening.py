@@ -17,6 +17,7 @@ from cds_hooks.storage.decision import DecisionLog, RecordUnavailable
 from cds_hooks.storage.sqlite import SqliteDecisionLog
 from cds_hooks.storage.tables import SCHEMA_VERSION
 
+_MIGRATIONS = Path(__file__).parent / "migrations" / "versions"
 _POSTGRES_LOCK = 0x6364_735F_686F_6F6B  # "cds_hook": one name for all workers that migrate the same database
 
 
@@ -49,6 +50,21 @@ def schema_version(connection: Connection) -> str | None:
     return str(version) if version else None
 
 
+def refuse_newer(found: str | None) -> None:
+    """Refuse a record whose schema a newer version of this program made: nothing of it is written or copied.
+
+    Raises:
+        RecordUnavailable: The record's schema is none of this version's.
+    """
+    known = {path.name.partition("_")[0] for path in _MIGRATIONS.glob("[0-9]*_*.py")}
+    if found is not None and found not in known:
+        raise RecordUnavailable(
+            f"the record has schema {found[:20]}, which a newer version of this program made; this one knows up to "
+            f"{SCHEMA_VERSION}. Restore the backup from before the upgrade into an empty record "
+            "(docs/operations/install.md), or start the newer version again"
+        )
+
+
 def _run_migrations(connection: Connection) -> None:
     # imported here: a database that is up to date does not wait for alembic at each start
     from alembic import command
@@ -57,6 +73,7 @@ def _run_migrations(connection: Connection) -> None:
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
     config.attributes["connection"] = connection
+    refuse_newer(schema_version(connection))
     command.upgrade(config, SCHEMA_VERSION)
 
 

@@ -84,6 +84,20 @@ def test_caddy_takes_its_file(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd-analyze is not installed")
+def test_systemd_takes_its_unit(tmp_path: Path) -> None:
+    text = (FOLDER / "files/cds-hooks.service").read_text()
+    (program,) = re.findall(r"^ExecStart=(\S+)", text, re.MULTILINE)
+    unit = tmp_path / "cds-hooks.service"
+    for written, complains in ((text, False), (text.replace("ProtectSystem", "ProtectSystm"), True)):
+        unit.write_text(written.replace(program, "/bin/true"))  # what is not installed here is no mistake of the unit
+        command = ["systemd-analyze", "verify", "--man=no", str(unit)]
+        done = subprocess.run(command, capture_output=True, text=True)
+        about_it = [line for line in (done.stdout + done.stderr).splitlines() if "cds-hooks" in line]
+        assert bool(about_it) == complains, about_it
+
+
 def test_the_lock_of_the_postgres_extra_has_the_versions_of_the_tests() -> None:
     pins = re.compile(r"^(psycopg[a-z-]*)(?:\[.*\])?==(\S+)", re.MULTILINE)
     locked, tested = ((ROOT / f"requirements/{name}.txt").read_text() for name in ("postgres", "dev"))
