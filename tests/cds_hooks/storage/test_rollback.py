@@ -59,8 +59,9 @@ def test_an_upgrade_is_rolled_back_by_the_backup_from_before_it(url: str, sqlite
 
 def test_the_program_says_so_in_a_sentence(sqlite_url: str, tmp_path: Path) -> None:
     record_some(sqlite_url, 1)
+    back_up(sqlite_url, tmp_path / "before")
     upgrade_by_a_newer_version(sqlite_url)
-    for words in (("record", "backup", str(tmp_path / "x")), ("record", "restore", str(tmp_path / "x"))):
+    for words in (("record", "backup", str(tmp_path / "after")), ("record", "restore", str(tmp_path / "before"))):
         done = run_program(*words, environment={"CDS_DATABASE_URL": sqlite_url})
         assert done.returncode == 1
         assert "newer version" in done.stderr
