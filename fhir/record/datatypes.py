@@ -24,6 +24,7 @@ DAY_SECONDS = 86_400.0
 # A date without a time is true somewhere between UTC+14 and UTC-12.
 _ZONE_SLACK_SECONDS = 14 * 3600.0
 _CLOCK_SLACK_SECONDS = 300.0
+_DAY_CHARACTERS = len("2026-11-20")
 
 
 class FhirTime(Struct, frozen=True, gc=False):
@@ -60,7 +61,12 @@ def parse_time(text: str) -> FhirTime | None:
     True
     """
     try:
-        return _parse(text)
+        if len(text) > _DAY_CHARACTERS and text[_DAY_CHARACTERS] == "T":
+            moment = datetime.fromisoformat(text)
+            if moment.tzinfo is not None:
+                return FhirTime(moment.timestamp(), text, "instant")
+            return _day(text[:_DAY_CHARACTERS], text[:_DAY_CHARACTERS], "day")
+        return _parse_date(text)
     except (ValueError, OverflowError):
         return None
 
@@ -78,15 +84,10 @@ def two_days_before(day: str) -> str | None:
         return None
 
 
-def _parse(text: str) -> FhirTime | None:
+def _parse_date(text: str) -> FhirTime | None:
     size = len(text)
-    if size == 10:
+    if size == _DAY_CHARACTERS:
         return _day(text, text, "day")
-    if size > 10 and text[10] == "T":
-        moment = datetime.fromisoformat(text)
-        if moment.tzinfo is None:
-            return _day(text[:10], text[:10], "day")
-        return FhirTime(moment.timestamp(), text, "instant")
     if size == 7 and text[4] == "-":
         return _day(f"{text}-01", text, "month")
     if size == 4 and text.isdigit():

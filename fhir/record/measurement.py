@@ -92,7 +92,8 @@ class RecordReleased(RecordError):
 # README of the medication tables: "newest usable value (unit known, plausible, final, not haemolysed)".
 USABLE_STATUS = frozenset({"final", "amended", "corrected"})
 STATUS_NEVER_USED = frozenset({"entered-in-error", "cancelled"})
-_UNDATED = float("inf")  # before everything else: it is refused and named
+UNDATED = float("inf")
+"""The epoch second of what has no date: before everything else, because it is refused and named."""
 # Where the offset begins in 2026-11-20T09:00:00+01:00; a date alone has none.
 _OFFSET = 19
 _HAEMOLYSED = ("hemoly", "haemoly")
@@ -199,9 +200,14 @@ def _of_the_last_days(parts: Sequence[CodedPart]) -> Sequence[CodedPart]:
     return [part for part, text in zip(parts, texts, strict=True) if text >= earliest]  # type: ignore[operator]
 
 
-def newest_first(parts: Iterable[CodedPart]) -> list[CodedPart]:
-    """The parts sorted from the newest to the oldest; equal times keep their order."""
-    return sorted(parts, key=lambda part: _recency(part[0]), reverse=True)
+def newest_first(parts: Sequence[CodedPart]) -> tuple[list[CodedPart], list[float]]:
+    """The parts sorted from the newest to the oldest, and the epoch second of each; equal times keep their order.
+
+    What has no date (`UNDATED`) stands before all others.
+    """
+    recencies = [_recency(part[0]) for part in parts]
+    order = sorted(range(len(parts)), key=recencies.__getitem__, reverse=True)
+    return [parts[place] for place in order], [recencies[place] for place in order]
 
 
 def _is_newer(one: Observation, other: Observation) -> bool:
@@ -213,7 +219,7 @@ def _is_newer(one: Observation, other: Observation) -> bool:
 
 def _recency(observation: Observation) -> float:
     time = effective_time(observation)
-    return _UNDATED if time is None else time.instant
+    return UNDATED if time is None else time.instant
 
 
 def _component_parts(observation: Observation) -> Iterator[tuple[str, CodedPart]]:

@@ -1,6 +1,5 @@
 """The results of one analyte in a record, and what a look-up of the newest one finds: found, refused or absent."""
 
-import math
 from collections.abc import Iterable, Sequence
 from typing import TypeAlias
 
@@ -8,6 +7,7 @@ from msgspec import Struct
 
 from fhir.record.datatypes import FhirTime
 from fhir.record.measurement import (
+    UNDATED,
     CodedPart,
     Measurement,
     OneSidedResult,
@@ -53,7 +53,17 @@ class AnalyteResults:
     together have met depend on the order in which they were asked.
     """
 
-    __slots__ = ("_analyte", "_as_of_epoch", "_newest", "_ordered", "_outcomes", "_parts", "_refuses", "_usable")
+    __slots__ = (
+        "_analyte",
+        "_as_of_epoch",
+        "_newest",
+        "_ordered",
+        "_outcomes",
+        "_parts",
+        "_recencies",
+        "_refuses",
+        "_usable",
+    )
 
     def __init__(self, analyte: Analyte, parts: Sequence[CodedPart], as_of_epoch: float) -> None:
         self._analyte = analyte
@@ -61,6 +71,7 @@ class AnalyteResults:
         self._as_of_epoch = as_of_epoch
         self._outcomes: dict[int, Measurement | Refusal | None] = {}
         self._ordered: list[CodedPart] | None = None
+        self._recencies: list[float] = []
         self._newest: Lookup | None = None
         self._usable: tuple[Measurement, ...] | None = None
         self._refuses = False
@@ -87,7 +98,13 @@ class AnalyteResults:
 
     def usable_since(self, instant: float) -> list[Measurement]:
         """Those of them that were measured at that epoch second or later."""
-        return self._measured(part for part in self._newest_first() if _instant(part) >= instant)
+        found: list[CodedPart] = []
+        for part, recency in zip(self._newest_first(), self._recencies, strict=True):
+            if recency < instant:
+                break
+            if recency != UNDATED:
+                found.append(part)
+        return self._measured(found)
 
     def usable_at(self, newest: Measurement) -> list[Measurement]:
         """The usable values of the same instant, in the order they came."""
@@ -121,7 +138,7 @@ class AnalyteResults:
 
     def _newest_first(self) -> list[CodedPart]:
         if self._ordered is None:
-            self._ordered = newest_first(self._parts)
+            self._ordered, self._recencies = newest_first(self._parts)
         return self._ordered
 
     def _measured(self, parts: Iterable[CodedPart]) -> list[Measurement]:
@@ -139,11 +156,6 @@ class AnalyteResults:
 
 NO_RESULTS = AnalyteResults(next(iter(ANALYTES.values())), (), 0.0)
 """The results of any analyte that a record has no value of: nothing that it is asked depends on which one."""
-
-
-def _instant(part: CodedPart) -> float:
-    time = effective_time(part[0])
-    return time.instant if time is not None else -math.inf
 
 
 def _is_of(part: CodedPart, time: FhirTime) -> bool:

@@ -23,7 +23,7 @@ class BoundedCache(dict[Any, _Value], Generic[_Value]):
     A dictionary, because its look-up is done in C: about 30 ns for an answer that is there.
     """
 
-    __slots__ = ("compute", "entries", "longest", "module", "name")
+    __slots__ = ("_longest_alone", "compute", "entries", "longest", "module", "name")
 
     def __init__(self, name: str, compute: Callable[[Any], _Value], entries: int, longest: int, module: str) -> None:
         """`longest` is the greatest number of characters in the texts of one key; `module` is where it is made."""
@@ -33,14 +33,18 @@ class BoundedCache(dict[Any, _Value], Generic[_Value]):
         self.entries = entries
         self.longest = longest
         self.module = module
+        self._longest_alone = min(longest, LONGEST_KEY_TEXT)
 
     def __missing__(self, key: Any) -> _Value:
         value = self.compute(key)
-        if _is_short(key) and _characters(key) <= self.longest:
+        if len(key) <= self._longest_alone if type(key) is str else self._is_kept(key):
             if len(self) >= self.entries:
                 self.clear()
             self[key] = value
         return value
+
+    def _is_kept(self, key: Any) -> bool:
+        return _is_short(key) and _characters(key) <= self.longest
 
 
 LONGEST_KEY_TEXT: Final = 200
