@@ -25,6 +25,7 @@ from fhir.mapping.conditions import ConditionHit, find_condition, find_condition
 from fhir.mapping.stays import is_inpatient
 from fhir.record.datatypes import CodeableConcept, FhirTime, parse_time
 from fhir.record.record import PatientRecord
+from fhir.record.resources import Encounter, Procedure, ServiceRequest
 from models_onnx.equations.calculate import EquationResult
 from models_onnx.equations.compiled import confirm_with_onnx, equation_reference, result_reference
 from models_onnx.equations.declaration import Equation
@@ -108,8 +109,10 @@ def find_named_in_chart(record: PatientRecord, words: tuple[str, ...], within_da
     things = record.derive(_things_done)
     if not any(word in things.all_words for word in words):
         return None
-    for source, text, when in zip(things.sources, things.all_words.split("\n"), things.times, strict=True):
+    for thing, line in zip(things.things, things.lines, strict=True):
+        text = _searchable(line)
         if any(word in text for word in words):
+            source, when = _source_and_time(thing)
             time = parse_time(when or "")
             if time is None or (not time.is_after(record.as_of_epoch) and _age(time, record) <= within_days):
                 return source
@@ -167,32 +170,49 @@ def reason_already_planned(record: PatientRecord, subject: str, talk: str) -> Ad
 
 @dataclass(frozen=True, slots=True)
 class _ThingsDone:
-    """Orders, procedures and visits: a source, a line of words in lower case and a time for each.
+    """Orders, procedures and visits, the words of each, and all different words as one text.
 
-    The words are one text, because most of what is looked for is not there, and one search says so.
+    Most of what is looked for is not there, and one search in that text says so: visits of a kind have the same words.
     """
 
-    sources: list[str]
+    things: list[ServiceRequest | Procedure | Encounter]
+    lines: list[str]
     all_words: str
-    times: list[str | None]
 
 
 def _things_done(record: PatientRecord) -> _ThingsDone:
-    found: list[tuple[str, CodeableConcept, str | None]] = [
-        (f"ServiceRequest/{request.id}", request.code, request.authoredOn)
-        for request in record.service_requests
-        if request.status not in _NOT_ASKED_FOR and request.doNotPerform is not True and request.code is not None
-    ]
+    things: list[ServiceRequest | Procedure | Encounter] = []
+    lines: list[str] = []
+    for request in record.service_requests:
+        if request.status not in _NOT_ASKED_FOR and request.doNotPerform is not True and request.code is not None:
+            things.append(request)
+            lines.append(_words(request.code))
     for procedure in record.procedures:
         if procedure.status not in _NOT_ASKED_FOR and procedure.code is not None:
-            period = procedure.performedPeriod
-            when = procedure.performedDateTime or (period.start if period is not None else None)
-            found.append((f"Procedure/{procedure.id}", procedure.code, when))
+            things.append(procedure)
+            lines.append(_words(procedure.code))
     for encounter in record.encounters:
-        start = encounter.period.start if encounter.period is not None else None
-        found += [(f"Encounter/{encounter.id}", concept, start) for concept in encounter.type]
-    lines = [_words(concept).replace("\n", " ") for _, concept, _ in found]
-    return _ThingsDone([each[0] for each in found], "\n".join(lines).lower(), [each[2] for each in found])
+        for concept in encounter.type:
+            things.append(encounter)
+            lines.append(_words(concept))
+    return _ThingsDone(things, lines, _searchable(_BETWEEN_LINES.join(dict.fromkeys(lines))))
+
+
+_BETWEEN_LINES = "\x1f"  # the character that ASCII has for it: no word that is looked for goes over it
+
+
+def _searchable(words: str) -> str:
+    return words.replace("\n", " ").lower()
+
+
+def _source_and_time(thing: ServiceRequest | Procedure | Encounter) -> tuple[str, str | None]:
+    """Its Type/id, and when it was ordered, performed or begun."""
+    if isinstance(thing, ServiceRequest):
+        return f"ServiceRequest/{thing.id}", thing.authoredOn
+    if isinstance(thing, Procedure):
+        period = thing.performedPeriod
+        return f"Procedure/{thing.id}", thing.performedDateTime or (period.start if period is not None else None)
+    return f"Encounter/{thing.id}", thing.period.start if thing.period is not None else None
 
 
 def _words(concept: CodeableConcept) -> str:

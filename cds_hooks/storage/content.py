@@ -262,7 +262,12 @@ class UserNames:
 def _hashed(key: bytes, client: str, user: str) -> str:
     message = f"{client}\0{user}".encode(errors="surrogatepass")
     digest = hmac.digest(key, message, "sha256")[:_HASH_BYTES]
-    return f"{hashlib.sha256(key).hexdigest()[:_ID_DIGITS]}:{digest.hex()}"
+    return f"{_key_id(key)}:{digest.hex()}"
+
+
+@cache
+def _key_id(key: bytes) -> str:
+    return hashlib.sha256(key).hexdigest()[:_ID_DIGITS]
 
 
 def open_user_names(form: UserForm, file: Path) -> UserNames:

@@ -230,11 +230,15 @@ class _Reading:
 
     def take_bundle(self, bundle: Bundle) -> None:
         by_type, usual = self.resources.by_type, self.usual
+        kind: type[Any] | None = None
+        kept: list[Any] | None = None
         for entry in bundle.entry:
             resource = entry.resource
-            kept = by_type.get(type(resource))
-            # AllergyIntolerance says `patient`, everything else `subject`; the first line of the test is the hot path.
-            subject = getattr(resource, "subject", None)
+            if type(resource) is not kind:  # the answer to a search is of one kind, but for what it includes
+                kind = type(resource)
+                kept = by_type.get(kind) if "subject" in getattr(kind, "__struct_fields__", ()) else None
+            # AllergyIntolerance and Immunization say `patient`; the first line of the test is the hot path.
+            subject = resource.subject if resource is not None and kept is not None else None
             if kept is not None and subject is not None and subject.reference == usual:
                 kept.append(resource)
             elif resource is not None:

@@ -253,7 +253,11 @@ class PatientRecord:
         known = resources.facts.get(kind)
         if known is None:
             distinct = _distinct_facts(resources.by_type[kind])
-            known = resources.facts[kind] = tuple(filter(_IS_FACT[kind], distinct))
+            if kind in _VERIFIED:
+                facts = [each for each in distinct if _is_verified(each)]
+            else:
+                facts = [each for each in distinct if each.status not in _NEVER_STATUS]
+            known = resources.facts[kind] = tuple(facts)
         return known
 
     # The patient
@@ -364,19 +368,12 @@ def _name_of_function(make: Callable[..., Any]) -> str:
     return f"{make.__module__}.{make.__qualname__}"
 
 
-def _distinct_facts(resources: Iterable[_T]) -> Iterator[_T]:
-    seen: set[str] = set()
-    for resource in resources:
-        identity = resource.id  # type: ignore[attr-defined]  # every type of FACT_TYPES has one
-        if identity is not None:
-            if identity in seen:
-                continue  # the same resource under two prefetch keys is one fact
-            seen.add(identity)
-        yield resource
-
-
-def _is_fact(resource: Any) -> bool:
-    return resource.status not in _NEVER_STATUS
+def _distinct_facts(resources: list[Any]) -> Iterable[Any]:
+    """Each once: the same resource under two prefetch keys is one fact; what has no id is always another one."""
+    if len({resource.id for resource in resources}) == len(resources):
+        return resources
+    seen: set[str | None] = set()
+    return [each for each in resources if each.id is None or not (each.id in seen or seen.add(each.id))]  # type: ignore[func-returns-value]  # adds, and is None
 
 
 def _is_verified(resource: Any) -> bool:
@@ -388,8 +385,5 @@ def _is_verified(resource: Any) -> bool:
     return True
 
 
-# What Conditions and allergies have instead of a status.
-_IS_FACT: dict[type[Any], Callable[[Any], bool]] = dict.fromkeys(FACT_TYPES, _is_fact) | {
-    Condition: _is_verified,
-    AllergyIntolerance: _is_verified,
-}
+_VERIFIED: frozenset[type[Any]] = frozenset({Condition, AllergyIntolerance})
+"""What has a verification status instead of a status."""
