@@ -207,21 +207,23 @@ def condition_group_hits(record: PatientRecord) -> Mapping[str, ConditionHit]:
 
 
 def _all_group_hits(record: PatientRecord) -> dict[str, ConditionHit]:
-    of_groups = record.derive(_entries_by_meaning).of_groups
-    return {group: hit for group in of_groups if (hit := _group_hit(record, group)) is not None}
+    entries = record.derive(_entries_by_meaning)
+    return {group: hit for group in entries.of_groups if (hit := _group_hit(record, entries, group)) is not None}
 
 
 def find_condition_group(record: PatientRecord, *groups: str) -> ConditionHit | None:
     """The condition of the first of these groups that the record has; KeyError for a group that the table lacks."""
-    known = condition_groups()
-    hits = (_group_hit(record, known[group].key) for group in groups)
-    return next((hit for hit in hits if hit is not None), None)
+    known, entries = condition_groups(), record.derive(_entries_by_meaning)
+    for group in groups:
+        key = known[group].key
+        if key in entries.of_groups:
+            hit = _group_hit(record, entries, key)
+            if hit is not None:
+                return hit
+    return None
 
 
-def _group_hit(record: PatientRecord, group: str) -> ConditionHit | None:
-    entries = record.derive(_entries_by_meaning)
-    if group not in entries.of_groups:
-        return None
+def _group_hit(record: PatientRecord, entries: _EntriesByMeaning, group: str) -> ConditionHit | None:
     if group not in entries.group_hits:
         keeps, as_of_epoch = condition_groups()[group].keeps, record.as_of_epoch
         hits = (condition_hit(group, condition, code, record) for condition, code in entries.of_groups[group])
