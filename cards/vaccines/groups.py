@@ -100,11 +100,11 @@ def _best(
         first = antigen.series_to_begin
         chosen = first[person.gender] if person.gender in first else first[""]
         if chosen is not None:
-            return [_judged(antigen, series, person, (), conflicts, _no_group, as_of) for series in chosen]
+            return [judge(antigen, series, person, (), conflicts, _no_group, as_of) for series in chosen]
     return _numbered(best_candidates(_Candidates(antigen, person, given, conflicts, as_of).all()))
 
 
-def _judged(
+def judge(
     antigen: Antigen,
     series: Series,
     person: Person,
@@ -155,7 +155,7 @@ class _Candidates:
 
     def _candidate(self, series: Series) -> Candidate:
         if series.name not in self._made:
-            self._made[series.name] = _judged(
+            self._made[series.name] = judge(
                 self._antigen,
                 series,
                 self._person,

@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from cds_hooks.services._model import NOT_RELEASED, ModelEstimate, Predictor, estimate
 from cds_hooks.settings import ModelState, Settings
@@ -18,8 +19,9 @@ from models_onnx.artifact.folder import Artifact
 from models_onnx.artifact.keys import default_keys, key_file
 from models_onnx.artifact.release_file import GateSummary
 from models_onnx.errors import SignatureRefused
+from models_onnx.serving.eligibility import INPUT_MISSING
 from models_onnx.serving.registry import load_model
-from models_onnx.serving.runtime import Model
+from models_onnx.serving.runtime import Model, Prediction
 from tests.cds_hooks.calls import client, ours, request_for
 from tests.conftest import ROOT
 from tests.models_onnx.workshop import SIGNER, STRANGER
@@ -83,6 +85,21 @@ def test_in_shadow_a_score_is_recorded_and_never_shown(state: str, recorded: boo
 
 async def _estimate(model: Model, vector: FeatureVector) -> ModelEstimate:
     return await estimate(Predictor().predict, vector, model, model, lambda each: why_withheld(each, "validated"))
+
+
+def test_a_model_does_not_run_for_who_lacks_what_it_needs() -> None:
+    async def never(model: Model, values: NDArray[np.float64]) -> Prediction:
+        raise AssertionError(f"{model.manifest.id} was run for {values}")
+
+    model = load_model("mortality_5y")
+    features = features_named(model.features)
+    nothing = FeatureVector(features, np.full(len(features), np.nan), [None] * len(features), [])
+    found = asyncio.run(estimate(never, nothing, model, load_model("mortality_5y_small"), lambda _: None))
+    assert found.refused is not None
+    assert found.refused.reason == INPUT_MISSING
+    assert not found.is_recorded
+    with pytest.raises(ValueError, match="did not run"):
+        _ = found.prediction
 
 
 def test_a_site_trusts_the_keys_of_its_settings_and_who_trains_their_own(

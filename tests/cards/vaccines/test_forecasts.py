@@ -5,9 +5,10 @@ from datetime import date, timedelta
 import pytest
 
 from cards.vaccines.forecasting import SeriesStatus
-from cards.vaccines.groups import GroupForecast, assess, leading_forecast
+from cards.vaccines.groups import GroupForecast, assess, judge, leading_forecast
 from cards.vaccines.knowledge import load_knowledge
 from cards.vaccines.patient import GivenDose, PatientObservation, Person
+from cards.vaccines.selection import best_candidates, is_relevant
 
 KNOWLEDGE = load_knowledge()
 TODAY = date(2025, 11, 20)
@@ -144,3 +145,20 @@ def test_a_vaccine_that_nobody_knows_changes_nothing() -> None:
     assert [(item.group, item.status, item.earliest) for item in with_unknown] == [
         (item.group, item.status, item.earliest) for item in without
     ]
+
+
+@pytest.mark.parametrize("gender", ["Female", "Male", "Unknown"])
+@pytest.mark.parametrize("born", ["2025-09-01", "2021-03-05", "2012-01-10", "1994-06-30", "1958-12-31"])
+def test_with_what_a_person_without_a_dose_begins_is_what_the_comparison_of_all_series_chooses(
+    born: str, gender: str
+) -> None:
+    who = person(born, gender=gender)
+    for antigen in KNOWLEDGE.antigens.values():
+        judged = [
+            judge(antigen, series, who, (), (), lambda _: False, TODAY)
+            for series in antigen.series
+            if is_relevant(series, who, TODAY)
+        ]
+        chosen = tuple(candidate.series for candidate in best_candidates(judged))
+        begun = antigen.series_to_begin.get(gender, antigen.series_to_begin[""])
+        assert begun is None or begun == chosen, antigen.antigen

@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from cds_hooks.errors import BadRequest
 from cds_hooks.protocol.body import check_prefetch
+from cds_hooks.protocol.request import read_request
+from cds_hooks.services import find_services
 from tests.cds_hooks.calls import PLANNING, request_for
 
 
@@ -48,3 +50,15 @@ def test_no_other_json_is_refused(value: object, ascii_only: bool, indent: int |
 def test_a_sample_patient_is_read(as_of: datetime) -> None:
     request = request_for(PLANNING, "patient-view", "planning-talk", as_of)
     check_prefetch(json.dumps(request["prefetch"]).encode())
+
+
+@pytest.mark.parametrize("order", ["last", "first"])
+@pytest.mark.parametrize("twice", ['"patient":null', '"p\\u0061tient":null'])
+def test_a_call_whose_prefetch_has_a_key_twice_is_refused(twice: str, order: str, as_of: datetime) -> None:
+    request = request_for(PLANNING, "patient-view", "planning-talk", as_of)
+    prefetch = json.dumps(request.pop("prefetch"))
+    prefetch = f"{prefetch[:-1]},{twice}}}"
+    head = json.dumps(request)
+    body = f'{head[:-1]},"prefetch":{prefetch}}}' if order == "last" else f'{{"prefetch":{prefetch},{head[1:]}'
+    with pytest.raises(BadRequest, match="twice in prefetch"):
+        read_request(body.encode(), find_services()[PLANNING].answers)
