@@ -76,8 +76,8 @@ def _root(
 def main() -> None:
     """Runs the command line.
 
-    A setting that makes no sense is reported in a sentence and ends with exit code 2, a model that was changed or is
-    not trusted with exit code 1.
+    A setting that makes no sense is reported in a sentence and ends with exit code 2; a model that was changed or is
+    not trusted, and a file that is not there or has another form, with exit code 1.
     """
     try:
         app()
@@ -104,7 +104,31 @@ def main() -> None:
             typer.echo(f"A medication rule cannot be used: {error}", err=True)
             sys.exit(1)
         if isinstance(error, ArtifactRefused):
-            # Services load their models when they are found, so any command that needs them stops here.
-            typer.echo(f"A model of a service cannot be used, so nothing is served: {error}", err=True)
+            typer.echo(f"A model cannot be used: {error}", err=True)
+            sys.exit(1)
+        if (sentence := _about_a_file(error)) is not None:
+            typer.echo(sentence, err=True)
             sys.exit(1)
         raise
+
+
+def _about_a_file(error: Exception) -> str | None:
+    """What is wrong with a file that was named, in a sentence; None for an error of another kind."""
+    import csv
+    import json
+    import lzma
+    import zlib
+    from pathlib import Path
+
+    from msgspec import MsgspecError
+
+    if isinstance(error, OSError):
+        file = f"{error.filename}: " if error.filename else ""
+        return f"{file}{error.strerror or error}."
+    content = (UnicodeError, json.JSONDecodeError, csv.Error, lzma.LZMAError, zlib.error, EOFError, MsgspecError)
+    if not isinstance(error, content):
+        return None
+    words = (word.rpartition("=")[2] for word in sys.argv[1:])
+    named = [word for word in words if Path(word).is_file()]
+    files = " and ".join(named) or "A file that this command reads"
+    return f"{files} cannot be read as this command needs it ({type(error).__name__}): look at its form and encoding."

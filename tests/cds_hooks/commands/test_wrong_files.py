@@ -1,0 +1,100 @@
+"""Every command, each of its options that name a file: whatever lies there ends in a sentence, never in a traceback."""
+
+import inspect
+import re
+import shlex
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import pytest
+
+from tests.cds_hooks.commands.test_misuse import COMMANDS
+from tests.program import run_program
+
+WRONG = {
+    "missing": "nowhere/x.json",
+    "folder": "folder",
+    "empty": "empty.json",
+    "junk": "junk.json",
+    "other JSON": "three.json",
+    "unreadable": "/proc/self/mem",  # an input/output error, for root too
+}
+ADDRESSES = {"missing": "sqlite:///nowhere/x.sqlite3", "junk": "sqlite:///junk.json", "none": "nonsense"}
+# They make or replace what is named, so that what lies there is no mistake; a new folder or record is made.
+MADE = {
+    "audit key --out": {"missing"},
+    "approve key --out": {"missing"},
+    "approve key --people": {"empty"},
+    "record hold --database": {"missing"},
+    "model page --out": {"missing", "empty", "junk", "other JSON"},
+    "model card --out": {"empty", "junk", "other JSON"},
+    "build-sheet --out": {"missing", "folder"},
+    "model new --folder": {"missing", "folder"},
+}
+
+MORE = {"model gates": ["--only", "G14"]}  # all of them take half a minute
+
+
+def _example(words: tuple[str, ...], command: Any) -> list[str]:
+    """The example of the command's help as it is typed."""
+    text = " ".join((command.help or "").split())
+    found = re.search(rf"Example: (?:.*?)(cds-hooks {' '.join(words)}[^)]*)", text)
+    assert found is not None
+    return shlex.split(found[1].partition(" > ")[0])[1:]
+
+
+def _files_of(command: Any) -> Iterator[Any]:
+    hints = get_type_hints(inspect.unwrap(command.callback))
+    yield from (each for each in command.params if "Path" in str(hints.get(each.name)) or each.name == "database")
+
+
+def _typed(words: tuple[str, ...], command: Any, option: Any, value: str) -> list[str]:
+    """The example with this value for the option or argument."""
+    typed = _example(words, command) + MORE.get(" ".join(words), [])
+    if option.param_type_name == "option":
+        name = option.opts[0]
+        at = typed.index(name) if name in typed else len(typed)
+        return [*typed[:at], name, value, *typed[at + 2 :]]
+    arguments = [each for each in command.params if each.param_type_name == "argument"]
+    takes = {name for each in command.params for name in each.opts if name.startswith("--") and not each.is_flag}
+    places = [at for at in range(len(words), len(typed)) if _is_argument(typed, at, takes)]
+    at = arguments.index(option)
+    return [*typed[: places[at]], value, *typed[places[at] + 1 :]] if at < len(places) else [*typed, value]
+
+
+def _is_argument(typed: list[str], at: int, takes: set[str]) -> bool:
+    return not typed[at].startswith("--") and typed[at - 1] not in takes
+
+
+def _lay_out(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    (folder / "folder").mkdir(parents=True)
+    (folder / "empty.json").write_bytes(b"")
+    (folder / "junk.json").write_bytes(bytes(range(256)) * 8)
+    (folder / "three.json").write_text("3\n")
+
+
+CASES = [
+    pytest.param(words, command, option, id=f"{' '.join(words)} {option.opts[0]}")
+    for words, command in COMMANDS
+    if words[0] not in ("run", "serve")
+    for option in _files_of(command)
+]
+
+
+@pytest.mark.parametrize(("words", "command", "option"), CASES)
+def test_whatever_is_named_ends_in_a_sentence(
+    words: tuple[str, ...], command: Any, option: Any, tmp_path: Path
+) -> None:
+    name = f"{' '.join(words)} {option.opts[0]}"
+    here = {"CDS_DATA_DIR": "folder", "CDS_DATABASE_URL": "sqlite:///own.sqlite3"}
+    for kind, value in (ADDRESSES if option.name == "database" else WRONG).items():
+        _lay_out(tmp_path / "in")
+        done = run_program(*_typed(words, command, option, value), folder=tmp_path / "in", environment=here)
+        said = done.stderr + done.stdout
+        assert "Traceback" not in said, (kind, said)
+        if kind not in MADE.get(name, ()):
+            assert done.returncode != 0, (kind, said)
+            assert said.strip(), kind
