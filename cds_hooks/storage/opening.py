@@ -29,8 +29,10 @@ def upgrade_schema(url: URL) -> None:
     try:
         # looked at without a lock: a worker that starts again must not wait for those that write
         with reading_engine(url).connect() as connection:
-            if schema_version(connection) == SCHEMA_VERSION:
+            found = schema_version(connection)
+            if found == SCHEMA_VERSION:
                 return
+            _refuse_newer(url, found)
         with engine_for(url).begin() as connection:
             if not is_sqlite:
                 connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _POSTGRES_LOCK})
@@ -40,6 +42,15 @@ def upgrade_schema(url: URL) -> None:
         raise RecordUnavailable(
             f"the record at {url.render_as_string()} cannot be opened: {database_error_reason(error)}"
         ) from error
+
+
+def _refuse_newer(url: URL, found: str | None) -> None:
+    """RecordUnavailable where a newer server has changed the schema; versions are numbers of four digits."""
+    if found is not None and found > SCHEMA_VERSION:
+        raise RecordUnavailable(
+            f"the record at {url.render_as_string()} has the schema {found[:32]!r}, which is newer than "
+            f"{SCHEMA_VERSION}, the newest that this version knows: install the version that wrote it"
+        )
 
 
 def schema_version(connection: Connection) -> str | None:

@@ -4,13 +4,16 @@ import inspect
 import re
 import shlex
 import shutil
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any, get_type_hints
 
 import pytest
 
 from tests.cds_hooks.commands.test_misuse import COMMANDS
+from tests.live import record_in
 from tests.program import run_program
 
 WRONG = {
@@ -98,3 +101,20 @@ def test_whatever_is_named_ends_in_a_sentence(
         if kind not in MADE.get(name, ()):
             assert done.returncode != 0, (kind, said)
             assert said.strip(), kind
+
+
+@pytest.mark.parametrize(
+    "line", ["decisions list", "record backup b.xz", "record holds", "approve list", "record hold --client a --why x"]
+)
+def test_a_record_of_a_newer_version_is_refused_in_a_sentence(line: str, tmp_path: Path) -> None:
+    url = record_in(tmp_path)
+    with closing(sqlite3.connect(tmp_path / "decisions.sqlite3")) as connection:
+        connection.execute("DROP TABLE events")
+        connection.execute("DROP TABLE decisions")
+        connection.execute("UPDATE alembic_version SET version_num = '0099'")
+        connection.commit()
+    done = run_program(*line.split(), folder=tmp_path, environment={"CDS_DATABASE_URL": url})
+    assert "Traceback" not in done.stderr
+    if line != "approve list":  # it lists what it can read: nothing
+        assert done.returncode == 1
+        assert "no such table" in done.stderr or "is newer than" in done.stderr
