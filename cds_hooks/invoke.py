@@ -247,7 +247,7 @@ async def _encode(call: _Call, decided: _Decided, caller: Caller, chosen: Chosen
     timings = stages.milliseconds if request.wants_timings else None
     allowed = components.settings.shows_pages
     cards = chosen.cards if allowed else _without_link(chosen.cards, decided.explain_url)
-    shaped = shape_cards(with_prefetch_note(cards, prefetch), call.client.profile)
+    shaped = shape_cards(with_prefetch_note(cards, prefetch, advice.reads), call.client.profile)
     worklist = advice.worklist + chosen.worklist
     response = encode_response(shaped, call.decision_id, silences, timings, chosen.resting, worklist)
     inputs = inputs_of(call.as_of, advice.features, advice.orders, advice.vaccinations)

@@ -21,6 +21,7 @@ from cards.suggest import (
 )
 from cards.text import escape, plain
 from cards.validation_cache import ValidationCache
+from fhir.mapping.medications.identity import MedicationIdentity
 from fhir.record.record import PatientRecord
 
 MOST_LINES = 5
@@ -34,12 +35,14 @@ _MOST_NAMED = 5
 class OrderOutcome(Struct, frozen=True):
     """The result of checking the drafts: at most one card for each draft, and a reason for everything not shown.
 
-    `drafts` are the names of the drafts that the cards are about, in the order of the cards.
+    `drafts` are the names of the drafts that the cards are about, and `medications` what is ordered there, both in the
+    order of the cards.
     """
 
     cards: tuple[Card, ...]
     silences: tuple[Silence, ...]
     drafts: tuple[str, ...] = ()
+    medications: tuple[MedicationIdentity, ...] = ()
 
 
 def check_orders(
@@ -90,14 +93,16 @@ def check_orders(
     silences.extend(told_elsewhere)
     cards: list[Card] = []
     names: list[str] = []
+    medications: list[MedicationIdentity] = []
     for drafted, found in zip(asked, findings, strict=True):
         card, reasons = check.card(drafted, found)
         silences.extend(reasons)
         if card is not None:
             cards.append(card)
             names.append(drafted.draft.name)
+            medications.append(drafted.medication)
     session.release()
-    return OrderOutcome(tuple(cards), tuple(silences), tuple(names))
+    return OrderOutcome(tuple(cards), tuple(silences), tuple(names), tuple(medications))
 
 
 def _said(findings: Iterable[Finding], suppress: SuppressionCheck, silences: list[Silence]) -> tuple[Finding, ...]:

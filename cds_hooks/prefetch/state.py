@@ -1,6 +1,6 @@
 """The state of every prefetch key in one call, and what follows from it: gaps, reasons, the note on cards."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final, Literal
@@ -96,8 +96,14 @@ class PrefetchState:
 
     @cached_property
     def note(self) -> str | None:
-        """The line that each card carries about data that was not available; None where all was."""
-        reported = [each for each in self.states if each.is_reported]
+        """The line of a card that everything can change, about data that was not available; None where all was."""
+        return self.note_about(None)
+
+    def note_about(self, reads: frozenset[str] | None) -> str | None:
+        """The same of a card that only these analytes and resource types can change (None: everything)."""
+        reported = [
+            each for each in self.states if each.is_reported and (reads is None or each.template.brings & reads)
+        ]
         lines = (
             f"**{start}** {_grouped(lacking)}."
             for lack, (start, _) in _LACK_PHRASES.items()
@@ -187,10 +193,13 @@ def _sentence_of(state: KeyState) -> str:
 
 
 def _grouped(states: Iterable[KeyState]) -> str:
-    """Words of keys with the same reason together: "problems and allergies (not sent by the EHR)"."""
+    """Words of keys with the same reason together: "problems and allergies (not sent by the EHR)".
+
+    Why a FHIR server did not bring them either stands in the reasons of the answer.
+    """
     by_text: dict[str, list[str]] = {}
     for each in states:
-        by_text.setdefault(each.text, []).append(each.template.words)
+        by_text.setdefault(each.text.partition("; ")[0], []).append(each.template.words)
     return ", ".join(f"{_listed(words)} ({text})" for text, words in by_text.items())
 
 
@@ -214,15 +223,24 @@ def _recorded(state: KeyState) -> Any:
     return found
 
 
+NO_READS: Final[Mapping[str, frozenset[str]]] = {}
 _WHOLE = 5  # lines: a card of an order has no more, so the note goes to the end of the last
 
 
-def with_prefetch_note(cards: Sequence[Card], state: PrefetchState) -> Sequence[Card]:
-    """The same cards, each with what could not be had as the last line of its detail, where there is such a thing."""
-    note = state.note
-    if note is None:
+def with_prefetch_note(
+    cards: Sequence[Card], state: PrefetchState, reads: Mapping[str, frozenset[str]] = NO_READS
+) -> Sequence[Card]:
+    """The same cards, each with what could not be had as the last line of its detail, where that could change it.
+
+    `reads`: by uuid what can change a card; every key can change one that is not in it.
+    """
+    if state.note is None:
         return cards
-    return [structs.replace(card, detail=_with(card.detail, note)) for card in cards]
+    notes = [state.note_about(reads[card.uuid]) if card.uuid in reads else state.note for card in cards]
+    return [
+        card if note is None else structs.replace(card, detail=_with(card.detail, note))
+        for card, note in zip(cards, notes, strict=True)
+    ]
 
 
 def _with(detail: str | None, note: str) -> str:

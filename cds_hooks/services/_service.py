@@ -1,7 +1,7 @@
 """What a CDS service declares, what it is given for one call, and what it returns."""
 
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -9,6 +9,7 @@ from cards.card import Card, Link
 from cards.extension import WorklistEntry
 from cards.rules.engine.finding import Silence
 from cards.rules.engine.governance import SuppressionCheck, suppress_nothing
+from cards.rules.engine.rule_book import rule_book
 from cards.validation_cache import ValidationCache
 from cds_hooks.dialects import DEVELOPMENT, ClientProfile, is_offered, published_entry
 from cds_hooks.prefetch import NO_PREFETCH, TOKENS_OF_3, Needs, PrefetchState, Templates, templates_for
@@ -17,6 +18,7 @@ from cds_hooks.protocol.request import CDSRequest
 from cds_hooks.services._model import Predict
 from cds_hooks.trusted_models import AbsentModel
 from fhir.mapping.features.feature import FeatureVector
+from fhir.mapping.medications.identity import MedicationIdentity
 from fhir.record.record import PatientRecord
 from models_onnx.serving.runtime import Model
 
@@ -78,6 +80,13 @@ class ServiceInput:
     sent: tuple[bytes, ...] = ()
     """The body of the call, then the pages that the FHIR server sent, for services that return changed resources."""
 
+    def reads_of(self, cards: Sequence[Card], medications: Sequence[MedicationIdentity]) -> dict[str, frozenset[str]]:
+        """What can change the card of each of these medications, by uuid; nothing where nothing is missing."""
+        if self.prefetch.note is None:
+            return {}
+        book = rule_book()
+        return {card.uuid: book.reads_for(one) for card, one in zip(cards, medications, strict=True)}
+
     @property
     def explain_url(self) -> str:
         """The page that explains this decision."""
@@ -108,11 +117,14 @@ class Advice:
     `features`, `orders`, `vaccinations`, `models` and `scores` go into the decision record: the mapped features, the
     drafted orders as JSON, the person and doses that a vaccine forecast rests on, the files that computed something,
     and what they computed. `worklist` are tests that are not offered in this call.
+    `reads` has, by the uuid of a card, the analytes and resource types that can change it; of a card that is not in it
+    everything that the service asks for can.
     """
 
     cards: list[Card] = field(default_factory=list)
     silences: list[Silence] = field(default_factory=list)
     worklist: list[WorklistEntry] = field(default_factory=list)
+    reads: dict[str, frozenset[str]] = field(default_factory=dict)
     features: FeatureVector | None = None
     orders: dict[str, Any] | None = None
     vaccinations: dict[str, Any] | None = None

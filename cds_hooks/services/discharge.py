@@ -65,6 +65,7 @@ async def decide(call: ServiceInput) -> Advice:
         record, drafts, names, call.card_uuid, suppress=call.suppress, signing=True, active_orders=True
     )
     advice = Advice(silences=list(outcome.silences))
+    advice.reads = call.reads_of(outcome.cards, outcome.medications)
     by_name = {each.draft.name: each for each in active}
     for card, name in zip(outcome.cards, outcome.drafts, strict=True):
         advice.cards.append(_at_discharge(card, by_name[name], by_name, call, advice.silences))

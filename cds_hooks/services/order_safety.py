@@ -46,6 +46,7 @@ async def decide(call: ServiceInput) -> Advice:
     )
     cards = [structs.replace(card, links=call.links_of(card)) for card in outcome.cards]
     advice = Advice(cards=cards, silences=list(outcome.silences))
+    advice.reads = call.reads_of(cards, outcome.medications)
     advice.silences += _unknown_selections(context, drafts)
     advice.silences += _numbers_from_text(name for name in judged if name in from_text)
     if not cards and not advice.silences:

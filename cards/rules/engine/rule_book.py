@@ -101,6 +101,16 @@ class RuleBook:
                 self._activated[key] = known
         return known
 
+    def reads_for(self, medication: MedicationIdentity) -> frozenset[str]:
+        """What the rules of this medication read: analytes and resource types. The rest cannot change its card."""
+        rules = [activated.rule for activated in self.rules_for(medication)]
+        read = reduce(or_, (rule.needs for rule in rules), _ALWAYS)
+        offers = [one for rule in rules for band in rule.bands for one in band.suggestions]
+        offers += [one for rule in rules for missing in rule.missing for one in missing.suggestions]
+        has_tests = any(one.orders for one in offers)
+        asked = {"Patient", "ServiceRequest"} if has_tests else {"Patient"}  # a test that is ordered is not offered
+        return read.analytes | read.resources | asked
+
     def evaluate(self, session: PatientSession, drafted: DraftMedication) -> DraftEvaluation:
         """Evaluates every rule of this draft."""
         # The rules of one ingredient share a context: what one has worked out the next one has.

@@ -95,7 +95,7 @@ def test_what_cannot_be_had_is_said_where_it_is_not_needed_and_412_where_it_is(
         required = post(tmp_path, PLANNING, at_server(without(planning, "labs"), running.base), **settings)
         nothing = post(tmp_path, PLANNING, at_server(without(planning), running.base), **settings)
     assert silences(optional) == {"prefetch.conditions": reason}
-    assert "**Checked without** problems (not sent by the EHR; " in optional.json()["cards"][0]["detail"]
+    assert "**Checked without** problems (not sent by the EHR)." in optional.json()["cards"][0]["detail"]
     for answer, key in ((required, "labs"), (nothing, "patient")):
         assert answer.status_code == 412
         (issue,) = answer.json()["issue"]
@@ -191,7 +191,7 @@ def test_a_paged_prefetch_that_cannot_be_continued_is_a_part(
     assert silences(answer)["prefetch.labs"] == "partial"
     assert _states(tmp_path)["labs"] == {"state": "given", "reason": "partial", "cause": reason}
     for card in answer.json()["cards"]:
-        assert "**Not complete:** laboratory results (the EHR sent the first page only; " in card["detail"]
+        assert "**Not complete:** laboratory results (the EHR sent the first page only)." in card["detail"]
 
 
 def test_a_search_whose_next_page_is_elsewhere_is_a_part(

@@ -22,3 +22,13 @@ def test_the_note_is_the_last_of_the_detail_and_no_sixth_line(detail: str | None
     (with_note,) = with_prefetch_note([card], state)
     assert state.note is not None
     assert with_note.detail == said.format(note=state.note)
+
+
+def test_a_card_says_only_what_could_have_changed_it() -> None:
+    state = _brought(patient=PATIENT, labs=None, body=None)
+    cards = [Card(uuid=name, summary="s", indicator="info", source=Source(label="l")) for name in ("u", "v", "w")]
+    reads = {"u": frozenset({"AllergyIntolerance"}), "v": frozenset({"Condition"})}
+    of_allergies, of_problems, of_everything = (card.detail for card in with_prefetch_note(cards, state, reads))
+    assert of_everything == state.note
+    assert of_problems == "**Checked without** problems (not sent by the EHR)."
+    assert of_allergies is None
