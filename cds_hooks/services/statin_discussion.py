@@ -73,6 +73,9 @@ async def decide(call: ServiceInput) -> Advice:
         return no_card(
             EQUATION.id, "outside-population", "Metastatic cancer is on record: prevention is not discussed."
         )
+    if find_condition_group(record, "dialysis") is not None:
+        text = "Dialysis is on record: KDIGO 2013 (lipids, 2.3.1) suggests not to start a statin."
+        return no_card(EQUATION.id, "contraindicated", text)
     if _takes_pcsk9(record):
         return no_card(EQUATION.id, "already-done", "A PCSK9 inhibitor is active.")
     charted = inputs_from_record(EQUATION, record)
@@ -171,9 +174,10 @@ def _question(call: ServiceInput) -> EquationQuestion:
     def asks(charted: RecordInputs, test: OrderableTest) -> EquationCardContent:
         return _asks(call, charted, test)
 
-    has_cancer = find_condition_group(call.record, "cancer_any") is not None
+    # A result would change nothing where the outlook is short: the project's own choice of conditions.
+    is_pointless = find_condition_group(call.record, "cancer_any", "dementia_severe") is not None
     below = "The 10-year risk is below the intermediate band (5 %)."
-    return EquationQuestion(OUTPUT, _reaches, below, said, None if has_cancer else asks)
+    return EquationQuestion(OUTPUT, _reaches, below, said, None if is_pointless else asks)
 
 
 def _reaches(result: EquationResult) -> bool:

@@ -141,6 +141,7 @@ HOME = ("discharge-follow-up", "going-home")
         (STATIN, added("conditions", condition("diabetes-no-statin", "Z51.5")), "palliative"),
         (STATIN, added("tests", service_request("diabetes-no-statin", "Hospice care")), "palliative"),
         (STATIN, added("tests", service_request("diabetes-no-statin", statin_discussion.TALK)), "already-done"),
+        (STATIN, added("conditions", condition("diabetes-no-statin", "Z99.2")), "contraindicated"),
         (STATIN, _hidden("medications"), "input-missing"),
         (STATIN, _hidden("conditions"), "excluded"),
         (KIDNEY, added("tests", service_request("ckd-uacr", "Referral to Nephrology")), "already-done"),
@@ -194,6 +195,17 @@ def test_one_missing_test_is_offered_as_the_order(
     assert action["resource"]["code"]["coding"][0]["code"] == loinc
     assert card["extension"]["org.cds-hooks-onnx"]["missing"] == missing
     assert "probability" not in card["extension"]["org.cds-hooks-onnx"]
+
+
+@pytest.mark.parametrize("code", ["C15.9", "C79.51", "F03.C0"])
+def test_lipids_are_not_asked_for_where_a_result_would_change_nothing(server: str, code: str) -> None:
+    def older(request: dict[str, Any]) -> None:
+        request["prefetch"]["patient"]["birthDate"] = ago(77 * 366)
+
+    ill = added("conditions", condition("diabetes-no-statin", code))
+    answered = answer(server, *STATIN, older, visit("diabetes-no-statin"), without("2093-3", "2085-9"), ill)
+    assert reasons(answered)[0] in ("input-missing", "outside-population")
+    assert "worklist" not in ours(answered)
 
 
 def test_a_missing_test_outside_a_visit_is_kept_for_the_worklist(server: str) -> None:
