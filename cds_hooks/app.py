@@ -32,7 +32,7 @@ from cds_hooks.audit.sealing import Sealing
 from cds_hooks.computing import Computing
 from cds_hooks.dialects import DEVELOPMENT, profile_for
 from cds_hooks.edge import EdgeLimits, connections_within
-from cds_hooks.errors import HookError, MisdirectedRequest, operation_outcome
+from cds_hooks.errors import HookError, MisdirectedRequest
 from cds_hooks.governance import Governance
 from cds_hooks.governance.claims import claims_between_workers
 from cds_hooks.invoke import ServerComponents
@@ -40,7 +40,7 @@ from cds_hooks.logs import configure_logs, log
 from cds_hooks.metrics import Metrics, MetricsFolder
 from cds_hooks.prefetch.fetch import PrefetchFetcher
 from cds_hooks.routes.failures import answer_hook_error, answer_http_error, contain_failures
-from cds_hooks.routes.hooks import HookRoute, RequestLimits, protocol_routes, send_json
+from cds_hooks.routes.hooks import HookRoute, RequestLimits, log_refusal, protocol_routes, send_refusal
 from cds_hooks.routes.openapi import TITLE, describe, documentation_routes
 from cds_hooks.routes.operations import OperatorAccess, health_routes
 from cds_hooks.routes.pages import page_routes
@@ -49,7 +49,7 @@ from cds_hooks.services import Service, ValidationSessions, services_for
 from cds_hooks.services._model import Predictor
 from cds_hooks.settings import Settings, settings
 from cds_hooks.storage.content import open_user_names, use_site_keys
-from cds_hooks.storage.decision import RecordUnavailable
+from cds_hooks.storage.decision import RecordUnavailable, new_decision_id
 from cds_hooks.storage.opening import open_decision_log
 from cds_hooks.tracing import open_tracing
 
@@ -110,7 +110,9 @@ class HostCheck:
 async def refuse_host(send: Send) -> None:
     """421: this name is not answered to."""
     text = "This server answers to this machine's names, to addresses and to the host of CDS_PUBLIC_URL only."
-    await send_json(send, MisdirectedRequest.status, operation_outcome(MisdirectedRequest(text)))
+    call_id = new_decision_id()
+    await send_refusal(send, MisdirectedRequest(text), call_id)
+    log_refusal("", MisdirectedRequest.status, MisdirectedRequest.__name__, call_id)
 
 
 _READING_SECONDS = 5.0
@@ -158,6 +160,8 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
         configured.head_seconds,
         configured.answer_seconds,
         components.metrics.edge_refused,
+        accepted=components.metrics.connection_accepted,
+        new_id=new_decision_id,
     )
     sealing = Sealing(configured)
     visitors = OperatorAccess(configured)

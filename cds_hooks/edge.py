@@ -1,7 +1,8 @@
 """The HTTP protocol of the server with bounds on what no application sees: heads, connections, unread answers.
 
 uvicorn reads heads of any size, keeps connections that never send one, and lets trailers and answers that nobody reads
-grow. Each of these is bounded here, counted (`cds_edge_refused` in /metrics), and logged once a minute at most:
+grow. Each of these is bounded here, counted (`cds_edge_refused` in /metrics), and logged once a minute at most. What is
+answered has a call id, which the log has for the first 20 of a minute:
 
 head          431   more than 64 KB or 100 fields before the body; trailers and chunk extensions count as well
 request-line  414   an address of more than 8 KB
@@ -19,11 +20,12 @@ from collections import Counter
 from collections.abc import Callable
 from time import monotonic
 from typing import Any, ClassVar, Final
+from uuid import uuid4
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from cds_hooks.errors import HookError, operation_outcome
+from cds_hooks.errors import CALL_ID, HookError, operation_outcome
 from cds_hooks.logs import log
 
 MOST_HEAD_BYTES: Final = 64 * 1024
@@ -32,6 +34,7 @@ MOST_FIELDS: Final = 100
 _MOST_DESCRIPTORS: Final = 65_536
 _SWEEP_SECONDS: Final = 0.5
 _LOG_SECONDS: Final = 60.0
+_MOST_LOGGED: Final = 20
 _CLOSED_AT_ONCE: Final = 16
 """A sixteenth of the connections is closed at once where there are too many, so that the search for them is rare."""
 
@@ -68,13 +71,19 @@ class EdgeLimits:
         answer_seconds: float,
         count: Callable[[str], None] = lambda _reason: None,
         clock: Callable[[], float] = monotonic,
+        accepted: Callable[[], None] = lambda: None,
+        new_id: Callable[[], str] = lambda: str(uuid4()),
     ) -> None:
+        """`count` is told of each refusal with its reason, `accepted` of each connection; `new_id` makes call ids."""
         self.most_connections = most_connections
         self.head_seconds = head_seconds
         self.answer_seconds = answer_seconds
         self.clock = clock
         self.connections: set[BoundedHttp] = set()
+        self.new_id = new_id
         self._count = count
+        self._accepted = accepted
+        self._answers_logged: Counter[str] = Counter()
         self._unlogged: Counter[str] = Counter()
         self._logged_at: dict[str, float] = {}
 
@@ -85,7 +94,14 @@ class EdgeLimits:
         now = self.clock()
         if now - self._logged_at.get(reason, -_LOG_SECONDS) >= _LOG_SECONDS:
             self._logged_at[reason] = now
+            self._answers_logged[reason] = 0
             log().warning("connection refused", reason=reason, count=self._unlogged.pop(reason))
+
+    def note_answer(self, reason: str, status: int, call_id: str) -> None:
+        """Logs the id of a refusal that was answered; of one reason the first 20 after each line of `refuse`."""
+        self._answers_logged[reason] += 1
+        if self._answers_logged[reason] <= _MOST_LOGGED:
+            log().info("call refused", status=status, reason=reason, decision=call_id)
 
     def take(self, connection: "BoundedHttp") -> bool:
         """Whether there is room for a connection, after others were closed for it where that was necessary."""
@@ -97,6 +113,7 @@ class EdgeLimits:
             if not waiting:
                 return False
         self.connections.add(connection)
+        self._accepted()
         return True
 
     async def keep_sweeping(self) -> None:
@@ -216,18 +233,18 @@ class BoundedHttp(HttpToolsProtocol):
     def _refuse(self, reason: str) -> None:
         """Answers where nothing is being answered, and closes."""
         self.edge.refuse(reason)
-        if self.is_waiting and reason in _ANSWERS:
-            self.transport.write(_ANSWERS[reason])
+        if self.is_waiting and reason in _REASONS:
+            call_id = self.edge.new_id()
+            self.transport.write(_answer(*_REASONS[reason], call_id))
+            self.edge.note_answer(reason, _REASONS[reason][0], call_id)
         self.transport.close()
 
 
-def _answer(status: int, phrase: str, text: str) -> bytes:
-    body = operation_outcome(HookError(text))
+def _answer(status: int, phrase: str, text: str, call_id: str) -> bytes:
+    body = operation_outcome(HookError(text), call_id)
     head = (
         f"HTTP/1.1 {status} {phrase}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+        f"{CALL_ID.decode()}: {call_id}\r\n"
         "Cache-Control: no-store\r\nConnection: close\r\n\r\n"
     )
     return head.encode() + body
-
-
-_ANSWERS: Final = {reason: _answer(*words) for reason, words in _REASONS.items()}

@@ -76,6 +76,7 @@ _HELP = {
     "cds_cards": ("Cards by service and indicator.", ("service", "indicator")),
     "cds_silences": ("Reasons for saying nothing, by service and reason code.", ("service", "reason")),
     "cds_untrusted": ("Calls whose caller is not trusted, by reason class.", ("reason",)),
+    "cds_connections": ("Connections that were accepted; those that were not are in cds_edge_refused.", ()),
     "cds_edge_refused": (
         "Connections that were refused or ended before a request was answered, by reason (docs/security.md).",
         ("reason",),
@@ -142,6 +143,10 @@ class Metrics(Collector):
     def untrusted(self, reason: str) -> None:
         """Counts one call that no trusted client is shown to have made."""
         self._counts["cds_untrusted", reason] += 1
+
+    def connection_accepted(self) -> None:
+        """Counts a connection that was taken."""
+        self._counts[("cds_connections",)] += 1
 
     def edge_refused(self, reason: str) -> None:
         """Counts a connection that was refused or ended at the edge."""

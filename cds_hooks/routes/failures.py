@@ -108,4 +108,7 @@ async def answer_http_error(_: Request, error: Exception) -> Response:
         known: HookError = MethodNotAllowed("This address does not answer that method.")
     else:
         known = NotFound("There is nothing at this address; GET /cds-services lists the services.")
-    return Response(operation_outcome(known), known.status, error.headers, media_type="application/json")
+    call_id = new_decision_id()
+    log().info("call refused", status=known.status, reason=type(known).__name__, decision=call_id)
+    headers = {**(error.headers or {}), CALL_ID.decode(): call_id}
+    return Response(operation_outcome(known, call_id), known.status, headers, media_type="application/json")

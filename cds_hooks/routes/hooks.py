@@ -164,12 +164,12 @@ class HookRoute:
             self.components.metrics.refused(known, error.status)
             self.components.metrics.untrusted(error.reason)
             await send_refusal(send, error, decision_id)
-            _log_refusal(known, error.status, error.reason, decision_id, error.client, trace)
+            log_refusal(known, error.status, error.reason, decision_id, error.client, trace)
         except HookError as error:
             reason = type(error).__name__
             self.components.metrics.refused(known, error.status)
             await send_refusal(send, error, decision_id)
-            _log_refusal(known, error.status, reason, decision_id, "", trace)
+            log_refusal(known, error.status, reason, decision_id, "", trace)
             _end(trace, known, error.status, reason)
         except Exception as error:
             self.components.metrics.refused(known, 500)
@@ -211,7 +211,10 @@ class HookRoute:
         return service
 
 
-def _log_refusal(service: str, status: int, reason: str, call_id: str, client: str, trace: CallTrace | None) -> None:
+def log_refusal(
+    service: str, status: int, reason: str, call_id: str, client: str = "", trace: CallTrace | None = None
+) -> None:
+    """One line of the operational log about a call that is answered with an error."""
     log().info(
         "call refused",
         service=service,

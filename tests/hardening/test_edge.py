@@ -92,8 +92,43 @@ def test_a_head_beyond_the_bounds_has_its_own_answer(edge: tuple[str, Path], req
         answer = connection.answer()
         assert answer.status == status
         if status != 200:
-            assert json.loads(answer.body)["resourceType"] == "OperationOutcome"
+            outcome = json.loads(answer.body)
+            assert outcome["resourceType"] == "OperationOutcome"
+            assert outcome["id"] == answer.headers["x-call-id"]
+            assert f'"decision": "{outcome["id"]}"' in (edge[1] / "server.log").read_text()
             assert connection.is_closed()
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers", "status"),
+    [
+        ("GET", "/nothing", {}, 404),
+        ("POST", "/cds-services/nothing", {}, 404),
+        ("GET", "/cds-services/order-safety/", {}, 404),
+        ("PUT", "/cds-services", {}, 405),
+        ("GET", "/cds-services/order-safety", {}, 405),
+        ("POST", "/cds-services/order-safety", {"content-type": "text/plain"}, 415),
+        ("GET", "/cds-services", {"host": "rebound.example"}, 421),
+    ],
+)
+def test_every_refusal_has_a_call_id_in_the_answer_and_in_the_log(
+    edge: tuple[str, Path], method: str, path: str, headers: dict[str, str], status: int
+) -> None:
+    answer = httpx.request(method, edge[0] + path, headers=headers)
+    assert answer.status_code == status
+    call_id = answer.headers["x-call-id"]
+    assert answer.json()["id"] == call_id
+    assert f'"decision": "{call_id}"' in (edge[1] / "server.log").read_text()
+
+
+def test_connections_are_counted(edge: tuple[str, Path]) -> None:
+    def accepted() -> float:
+        page = httpx.get(f"{edge[0]}/metrics").text
+        return float(page.partition("\ncds_connections_total ")[2].partition("\n")[0])
+
+    before = accepted()
+    httpx.get(f"{edge[0]}/livez")
+    assert accepted() >= before + 2
 
 
 def test_fields_of_a_trailer_are_no_fields_of_the_request(edge: tuple[str, Path]) -> None:
