@@ -111,8 +111,8 @@ async def refuse_host(send: Send) -> None:
     """421: this name is not answered to."""
     text = "This server answers to this machine's names, to addresses and to the host of CDS_PUBLIC_URL only."
     call_id = new_decision_id()
-    await send_refusal(send, MisdirectedRequest(text), call_id)
     log_refusal("", MisdirectedRequest.status, MisdirectedRequest.__name__, call_id)
+    await send_refusal(send, MisdirectedRequest(text), call_id)
 
 
 _READING_SECONDS = 5.0

@@ -235,8 +235,8 @@ class BoundedHttp(HttpToolsProtocol):
         self.edge.refuse(reason)
         if self.is_waiting and reason in _REASONS:
             call_id = self.edge.new_id()
-            self.transport.write(_answer(*_REASONS[reason], call_id))
             self.edge.note_answer(reason, _REASONS[reason][0], call_id)
+            self.transport.write(_answer(*_REASONS[reason], call_id))
         self.transport.close()
 
 

@@ -95,7 +95,7 @@ def test_a_head_beyond_the_bounds_has_its_own_answer(edge: tuple[str, Path], req
             outcome = json.loads(answer.body)
             assert outcome["resourceType"] == "OperationOutcome"
             assert outcome["id"] == answer.headers["x-call-id"]
-            assert f'"decision": "{outcome["id"]}"' in (edge[1] / "server.log").read_text()
+            assert _soon(lambda: f'"decision": "{outcome["id"]}"' in (edge[1] / "server.log").read_text())
             assert connection.is_closed()
 
 
@@ -118,7 +118,7 @@ def test_every_refusal_has_a_call_id_in_the_answer_and_in_the_log(
     assert answer.status_code == status
     call_id = answer.headers["x-call-id"]
     assert answer.json()["id"] == call_id
-    assert f'"decision": "{call_id}"' in (edge[1] / "server.log").read_text()
+    assert _soon(lambda: f'"decision": "{call_id}"' in (edge[1] / "server.log").read_text())
 
 
 def test_connections_are_counted(edge: tuple[str, Path]) -> None:
