@@ -16,7 +16,7 @@ from benchmarks.bodies import build_body
 from benchmarks.charts import load_patients
 from benchmarks.rounds import Plan, Side, Target, one_side
 from benchmarks.servers import bare_command, running
-from cds_hooks.prefetch import Needs, templates_for
+from cds_hooks.prefetch.needs import Needs, templates_for
 from fhir.mapping.features.catalog import FEATURES
 
 STEPS = {

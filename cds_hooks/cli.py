@@ -53,7 +53,14 @@ COMMANDS = {
     "reference": Lazy("reference", "app", "Print the pages of docs/ that are made from declarations."),
 }
 
-app = typer.Typer(cls=lazy_group(COMMANDS), no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(
+    cls=lazy_group(COMMANDS),
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    # The list of commands is plain text: drawing it with rich would double the time until it is there.
+    rich_markup_mode=None,
+)
 
 
 def _print_version(wanted: bool) -> None:

@@ -29,9 +29,9 @@ from cds_hooks.errors import (
 )
 from cds_hooks.governance import Caller, Chosen, Governance
 from cds_hooks.metrics import Metrics
-from cds_hooks.prefetch import NO_PREFETCH, inspect_prefetch, with_prefetch_note
 from cds_hooks.prefetch.fetch import FilledPrefetch, PrefetchFetcher
-from cds_hooks.prefetch.inspect import has_missing_medications
+from cds_hooks.prefetch.inspect import has_missing_medications, inspect_prefetch
+from cds_hooks.prefetch.state import NO_PREFETCH, with_prefetch_note
 from cds_hooks.protocol.body import encode_response
 from cds_hooks.protocol.request import CDSRequest, EntryLimits, read_request
 from cds_hooks.security import TrustedClient

@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import Any
 
 import typer
-from typer.core import TyperCommand, TyperGroup
+from typer.core import TyperGroup
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,20 +43,15 @@ def lazy_group(commands: Mapping[str, Lazy]) -> type[TyperGroup]:
             return [*commands, *super().list_commands(ctx)]
 
         def get_command(self, ctx: Any, cmd_name: str) -> Any:
-            """The command of this name, imported now; only its line of help while the list is printed."""
+            """The command of this name, imported now."""
             lazy = commands.get(cmd_name)
             if lazy is None:
                 return super().get_command(ctx, cmd_name)
-            if ctx.meta.get(_LISTING):
-                return TyperCommand(cmd_name, help=lazy.summary)
             return lazy.load(cmd_name)
 
-        def format_help(self, ctx: Any, formatter: Any) -> None:
-            """The help of the group with one line for each command."""
-            ctx.meta[_LISTING] = True
-            super().format_help(ctx, formatter)
+        def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - the signature of typer
+            """The whole line of help of each command, none of which is imported for it."""
+            with formatter.section("Commands"):
+                formatter.write_dl([(name, commands[name].summary) for name in commands])
 
     return LazyGroup
-
-
-_LISTING = "cds_hooks.commands.lazy.listing"

@@ -7,15 +7,7 @@ from datetime import date
 from time import perf_counter
 from typing import Any, Final
 
-from cds_hooks.prefetch import FetchCost, KeyState, PrefetchState
-from cds_hooks.prefetch.inspect import (
-    MOST_MEDICATIONS,
-    ORDER_TYPES,
-    REFERRED_MEDICATIONS_KEY,
-    medication_search,
-    missing_medications,
-)
-from cds_hooks.prefetch.tokens import (
+from cds_hooks.prefetch.gaps import (
     NO_SERVER,
     NO_SUCH_PATIENT,
     NO_TOKEN,
@@ -28,13 +20,22 @@ from cds_hooks.prefetch.tokens import (
     still_missing,
     without_answered_gaps,
 )
+from cds_hooks.prefetch.inspect import (
+    MOST_MEDICATIONS,
+    ORDER_TYPES,
+    REFERRED_MEDICATIONS_KEY,
+    medication_search,
+    missing_medications,
+)
+from cds_hooks.prefetch.state import FetchCost, KeyState, PrefetchState
 from cds_hooks.protocol.request import CDSRequest
 from cds_hooks.security.client import TrustedClient
 from cds_hooks.security.connections import OutboundRefused
 from cds_hooks.security.outbound import FhirBase
 from cds_hooks.security.trust import Trust
-from fhir.client import FetchError, FetchLimits, FetchResult, FhirClient, Query
-from fhir.client.query import Read, Search
+from fhir.client.client import FetchResult, FhirClient
+from fhir.client.errors import FetchError
+from fhir.client.query import FetchLimits, Query, Read, Search
 from fhir.record.measurement import Refusal
 from fhir.record.resources import Bundle
 

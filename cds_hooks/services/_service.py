@@ -12,7 +12,9 @@ from cards.rules.engine.governance import SuppressionCheck, suppress_nothing
 from cards.rules.engine.rule_book import rule_book
 from cards.validation_cache import ValidationCache
 from cds_hooks.dialects import DEVELOPMENT, ClientProfile, is_offered, published_entry
-from cds_hooks.prefetch import NO_PREFETCH, TOKENS_OF_3, Needs, PrefetchState, Templates, templates_for
+from cds_hooks.prefetch.needs import Needs, templates_for
+from cds_hooks.prefetch.state import NO_PREFETCH, PrefetchState, Templates
+from cds_hooks.prefetch.template import TOKENS_OF_3
 from cds_hooks.protocol.hooks import LIBRARY, DeclaredHook, Hook, WrongDeclaration
 from cds_hooks.protocol.request import CDSRequest
 from cds_hooks.services._model import Predict

@@ -14,7 +14,7 @@ from cards.extension import CardExtension
 from cards.new_orders import service_order
 from cards.rules.engine.finding import Silence
 from cards.text import escape, format_number, plain
-from cds_hooks.prefetch import Needs
+from cds_hooks.prefetch.needs import Needs
 from cds_hooks.protocol.hooks import PATIENT_VIEW
 from cds_hooks.services._equation import (
     EquationQuestion,

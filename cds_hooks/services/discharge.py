@@ -17,7 +17,7 @@ from cards.rules.engine.rule_book import rule_book
 from cards.rules.patient.orders import DraftOrder, read_draft
 from cards.text import plain
 from cds_hooks.errors import PayloadTooLarge
-from cds_hooks.prefetch import Needs
+from cds_hooks.prefetch.needs import Needs
 from cds_hooks.protocol.hooks import ENCOUNTER_DISCHARGE, EncounterDischargeContext
 from cds_hooks.protocol.repair import OriginalOrders, objects_in, repair_resource
 from cds_hooks.services._service import Advice, Service, ServiceInput

@@ -1,6 +1,6 @@
 """Whom to see soon after discharge: HOSPITAL, else LACE, at encounter-discharge (`_follow_up.py`)."""
 
-from cds_hooks.prefetch import Needs
+from cds_hooks.prefetch.needs import Needs
 from cds_hooks.protocol.hooks import ENCOUNTER_DISCHARGE
 from cds_hooks.services._follow_up import FEATURES, HOSPITAL, advise_by_scores, reason_for_no_follow_up
 from cds_hooks.services._service import Advice, Service, ServiceInput

@@ -10,7 +10,7 @@ from cards.card import TOPICS
 from cards.compose.equation import EquationCardContent, OrderSuggestion
 from cards.new_orders import OrderableTest, service_order
 from cards.text import escape
-from cds_hooks.prefetch import Needs
+from cds_hooks.prefetch.needs import Needs
 from cds_hooks.protocol.hooks import PATIENT_VIEW
 from cds_hooks.services._equation import (
     EquationQuestion,

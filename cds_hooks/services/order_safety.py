@@ -11,7 +11,7 @@ from cards.rules.engine.finding import Silence
 from cards.rules.engine.rule_book import rule_book
 from cards.rules.patient.orders import DraftOrder, read_draft, read_drafts
 from cds_hooks.errors import BadRequest, PayloadTooLarge, TooDeep
-from cds_hooks.prefetch import Needs
+from cds_hooks.prefetch.needs import Needs
 from cds_hooks.protocol.body import is_nested_deeper
 from cds_hooks.protocol.hooks import ORDER_SELECT, ORDER_SIGN, OrderSelectContext, OrderSignContext
 from cds_hooks.protocol.repair import OriginalOrders, has_stu3_dose, repair_resource, with_numeric_doses

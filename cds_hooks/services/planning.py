@@ -7,7 +7,7 @@ from cards.card import Card
 from cards.compose.model import ModelCardContent, model_card
 from cards.rules.engine.finding import Silence
 from cards.text import escape, plain
-from cds_hooks.prefetch import Needs
+from cds_hooks.prefetch.needs import Needs
 from cds_hooks.protocol.hooks import PATIENT_VIEW
 from cds_hooks.services._equation import PALLIATIVE_WORDS, find_named_in_chart
 from cds_hooks.services._model import ModelEstimate, estimate

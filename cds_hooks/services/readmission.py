@@ -14,7 +14,7 @@ from cards.card import TOPICS, Card
 from cards.compose.model import ModelCardContent, model_card
 from cards.new_orders import service_order
 from cards.rules.engine.finding import Silence
-from cds_hooks.prefetch import Needs
+from cds_hooks.prefetch.needs import Needs
 from cds_hooks.protocol.hooks import ENCOUNTER_DISCHARGE, EncounterDischargeContext
 from cds_hooks.services._equation import today
 from cds_hooks.services._follow_up import FEATURES as SCORE_FEATURES

@@ -11,7 +11,7 @@ from cards.compose.equation import EquationCardContent, GuidelineCardContent, Or
 from cards.extension import Fact
 from cards.new_orders import LIPIDS, OrderableTest, order_of_test, service_order
 from cards.text import escape, format_number
-from cds_hooks.prefetch import Needs
+from cds_hooks.prefetch.needs import Needs
 from cds_hooks.protocol.hooks import PATIENT_VIEW
 from cds_hooks.services._equation import (
     EquationQuestion,

@@ -11,7 +11,7 @@ from cards.compose.vaccines import VaccineCardIdentity, forecast_entries, vaccin
 from cards.vaccines.due import VaccinesDue, ordered_groups, vaccines_due
 from cards.vaccines.knowledge import load_knowledge
 from cards.vaccines.patient import ChartedPerson, read_person
-from cds_hooks.prefetch import Needs
+from cds_hooks.prefetch.needs import Needs
 from cds_hooks.protocol.hooks import PATIENT_VIEW
 from cds_hooks.services._equation import reason_not_to_advise
 from cds_hooks.services._service import Advice, Service, ServiceInput, no_card

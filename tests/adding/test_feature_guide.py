@@ -124,4 +124,4 @@ def test_a_feature_without_evidence_is_named_by_the_lint(copy: Path) -> None:
 def test_the_page_names_every_module_of_features() -> None:
     modules = {path.name for path in (ROOT / FEATURES).glob("*.py")}
     named = set(re.findall(r"^\| `(\w+\.py)` \|", PAGE, re.MULTILINE))
-    assert named == modules - {"__init__.py", "feature.py", "catalog.py", "vector.py"}
+    assert named == modules - {"__init__.py", "feature.py", "catalog.py"}

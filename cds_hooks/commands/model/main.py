@@ -83,7 +83,7 @@ COMMANDS = {
     ),
 }
 
-app = typer.Typer(cls=lazy_group(COMMANDS), no_args_is_help=True)
+app = typer.Typer(cls=lazy_group(COMMANDS), no_args_is_help=True, rich_markup_mode=None)
 
 
 @app.callback()

@@ -5,7 +5,7 @@ from typing import get_args
 
 import pytest
 
-from cds_hooks.prefetch import tokens
+from cds_hooks.prefetch import gaps
 from cds_hooks.security.connections import RefusedReason
 from cds_hooks.services import find_services
 from cds_hooks.simulator.fhir_server import MODES
@@ -14,7 +14,7 @@ from tests.conftest import ROOT
 
 PAGE = (ROOT / "docs/prefetch.md").read_text()
 KEYS = sorted({template.key for service in find_services().values() for template in service.templates})
-OURS = {each.code for each in vars(tokens).values() if isinstance(each, tokens.GapReason)}
+OURS = {each.code for each in vars(gaps).values() if isinstance(each, gaps.GapReason)}
 OF_THE_SERVER = {each.reason for each in errors.FetchError.__subclasses__()}
 REFUSED = set(get_args(RefusedReason)) - {"not-registered", "malformed", "address"}  # said as not-allowed
 

@@ -8,9 +8,10 @@ from typing import Any
 import orjson
 import pytest
 
-from cds_hooks.prefetch import Template, Templates, inspect_prefetch
 from cds_hooks.prefetch.fetch import FilledPrefetch, PrefetchFetcher
-from cds_hooks.prefetch.inspect import has_missing_medications
+from cds_hooks.prefetch.inspect import has_missing_medications, inspect_prefetch
+from cds_hooks.prefetch.state import Templates
+from cds_hooks.prefetch.template import Template
 from cds_hooks.protocol.hooks import LIBRARY
 from cds_hooks.protocol.request import CDSRequest, read_request
 from cds_hooks.security.client import ANONYMOUS, TrustedClient

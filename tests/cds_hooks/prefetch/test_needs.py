@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from cds_hooks.prefetch import Needs, templates_for
+from cds_hooks.prefetch.needs import Needs, templates_for
 from cds_hooks.services import find_services
 from tests.conftest import ROOT
 

@@ -2,8 +2,9 @@
 
 import pytest
 
-from cds_hooks.prefetch import Template, Templates
 from cds_hooks.prefetch.paths import WrongToken
+from cds_hooks.prefetch.state import Templates
+from cds_hooks.prefetch.template import Template
 from cds_hooks.services import find_services
 
 

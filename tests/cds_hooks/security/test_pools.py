@@ -17,7 +17,9 @@ from cds_hooks.security.addresses import Reach, parse_url, reach_of
 from cds_hooks.security.client import Budgets
 from cds_hooks.security.outbound import FhirBase, OutboundClient
 from cds_hooks.simulator.signing import new_key, sign_token
-from fhir.client import FetchError, FhirClient, Read
+from fhir.client.client import FhirClient
+from fhir.client.errors import FetchError
+from fhir.client.query import Read
 from tests.cds_hooks.calls import PLANNING, ours, request_for
 from tests.cds_hooks.prefetch.fetch_calls import at_server, without
 from tests.cds_hooks.security.servers import answering, fhir

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from fhir.client import FetchLimits, FetchResult, FhirClient, Read, Search
+from fhir.client.client import FetchResult, FhirClient
 from fhir.client.errors import (
     Busy,
     DeadlineExceeded,
@@ -22,6 +22,7 @@ from fhir.client.errors import (
     Unreachable,
     Unreadable,
 )
+from fhir.client.query import FetchLimits, Read, Search
 from fhir.record.resources import Bundle, BundleLink, Observation, Patient
 from tests.fhir_charts import Running, chart_of, lab, serving_fhir
 
