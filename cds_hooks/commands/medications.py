@@ -14,6 +14,7 @@ from fhir.mapping.medications.coverage import DoseCoverage, RecognitionCoverage,
 
 app = typer.Typer(no_args_is_help=True, help="What is known of medications.")
 _SHOWN = 5
+_NO_DRUGS = {"supply": "supplies", "fluid": "fluids"}
 
 
 @app.callback()
@@ -27,6 +28,9 @@ def coverage(
     as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
     """Count the medications of the charts in the data folder that are recognised, and name those that are not.
+
+    Supplies (needles, test strips) and fluids, feeds and dialysates without a drug are counted apart, as no drugs. The
+    last line is about the RxNorm names given in the data folder, read as words without their codes.
 
     Exit code 2 where there are no charts.
 
@@ -83,10 +87,18 @@ def _dose_problems(found: tuple[DoseCoverage, ...]) -> Iterator[str]:
 
 def _table(found: tuple[RecognitionCoverage, ...]) -> Table:
     table = Table(
-        "source", "records", "recognised", "names", "not recognised, most frequent first", title="Medications"
+        "source",
+        "records",
+        "recognised",
+        "names",
+        "no drugs (not counted)",
+        "not recognised, most frequent first",
+        title="Medications",
     )
     for each in found:
         missed = ", ".join(name or "(no name)" for name, _ in each.unrecognised[:_SHOWN])
         names = f"{each.names_recognised:,} of {each.names:,}"
-        table.add_row(each.source, f"{each.records:,}", f"{each.recognised:,} ({each.share:.1%})", names, missed)
+        apart = ", ".join(f"{count:,} {_NO_DRUGS[kind]}" for kind, count in each.excluded.items())
+        share = f"{each.recognised:,} ({each.share:.1%})"
+        table.add_row(each.source, f"{each.records:,}", share, names, apart, missed)
     return table

@@ -1,8 +1,8 @@
 """Reads the name of a medication: ingredients, strengths and dose form; the longest matching name comes first.
 
-Names come from tables/ingredients.csv and tables/aliases.csv. A name is matched by whole words, whatever stands
-between them, so that "Hydrocodone-Acetaminophen (5mg-500mg)" is two ingredients and "dexlansoprazole" is not
-lansoprazole. What nothing matches is not recognised: it is never guessed from parts of words.
+Names come from tables/ingredients.csv, further_ingredients.csv, brand_names.csv and aliases.csv. A name is matched by
+whole words, whatever stands between them, so that "Hydrocodone-Acetaminophen (5mg-500mg)" is two ingredients and
+"dexlansoprazole" is not lansoprazole. What nothing matches is not recognised: it is never guessed from parts of words.
 
 Which strength of a combination product belongs to which ingredient is decided by the products that exist. "Percocet
 5-325 mg" is 5 mg of oxycodone and 325 mg of acetaminophen although its table lists acetaminophen first. The products
@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from itertools import permutations
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -25,6 +25,7 @@ from fhir.terminology.medications import (
     RXNORM_SYSTEMS,
     Ingredient,
     Product,
+    atc_codes,
     ingredient_by_name,
     product_of,
     rxnorm_name,
@@ -120,6 +121,22 @@ _SUPPLY = re.compile(
     r"|(?:glucose|sugar) (?:meter|monitor|diagnostic))\b",
     re.IGNORECASE,
 )
+# Fluids, feeds and dialysates that carry no drug of the tables: what is in them is not ordered as a drug.
+_FLUID = re.compile(
+    r"^\s*(?:lactated ringer'?s?|lr|plasma-?lyte|normosol|prismasate|iv therapy|tpn|sterile water|sw|nepro|ensure)\b"
+    r"|^\s*nut\.tx\.",
+    re.IGNORECASE,
+)
+# Words about a drug that are no order of it: "no aspirin", "warfarin clinic visit", "vancomycin level".
+_ABOUT_IT = re.compile(
+    r"^\s*(?:no(?! doz)|not|avoid|never|without|declin\w+|refus\w+|allergic)\b|\ballerg(?:y|ic) to\b"
+    r"|\bintoleran(?:t|ce)\b|\badverse (?:reaction|effect)|\w-free\s*$|\b(?:clinic|visit|appointment|education"
+    r"|teaching|counsel\w*|consult\w*|follow[- ]?up|levels?|troughs?)\s*$",
+    re.IGNORECASE,
+)
+_ALLERGY = re.compile(r"\ballerg(?:y|ies)\b", re.IGNORECASE)
+# "Zyrtec Allergy" is a name: antihistamines and drugs for the nose and the eyes (ATC R06, R01, S01G).
+_FOR_ALLERGY = ("R06", "R01", "S01G")
 # RxNorm dose forms first, then the short ones of hospital systems.
 _FORM = re.compile(
     r"\b((?:(?:abuse-deterrent|delayed release|extended release|sustained release|immediate release|12 hr|24 hr"
@@ -198,7 +215,8 @@ def read_name(words: str) -> NameReading:
     """
     if len(words) > LONGEST_NAME or _SUPPLY.search(words):
         return NameReading()
-    mentions = _mentions(words.lower())
+    # "Tylenol #3" is the third of a series, not Tylenol.
+    mentions = _mentions(words.lower().replace("#", " no "))
     members = _distinct(mentions)
     if not members:
         return NameReading()
@@ -210,6 +228,39 @@ def read_name(words: str) -> NameReading:
         not (is_local(members, words) or _is_local_brand(mentions, words)),
         float(volume["volume"]) if volume else None,
     )
+
+
+def read_order_name(words: str) -> NameReading:
+    """Reads the name of what is ordered: as `read_name`, but nothing where the words are only about a drug.
+
+    >>> read_order_name("no aspirin").ingredients, read_order_name("aspirin allergy").ingredients
+    ((), ())
+    >>> [i.name for i in read_order_name("Zyrtec Allergy 10 mg").ingredients]
+    ['cetirizine']
+    """
+    if len(words) > LONGEST_NAME or _ABOUT_IT.search(words):
+        return NameReading()
+    reading = read_name(words)
+    if reading.ingredients and _ALLERGY.search(words) and not any(map(_is_for_allergy, reading.ingredients)):
+        return NameReading()
+    return reading
+
+
+def _is_for_allergy(ingredient: Ingredient) -> bool:
+    return any(code.startswith(_FOR_ALLERGY) for code in atc_codes(ingredient))
+
+
+def no_drug_kind(words: str) -> Literal["supply", "fluid"] | None:
+    """What a name that is no drug's is: a supply (needles, test strips) or a fluid, feed or dialysate without a drug.
+
+    >>> no_drug_kind("lancets"), no_drug_kind("Lactated Ringers"), no_drug_kind("metformin")
+    ('supply', 'fluid', None)
+    """
+    if len(words) > LONGEST_NAME:
+        return None
+    if _SUPPLY.search(words):
+        return "supply"
+    return "fluid" if _FLUID.search(words) else None
 
 
 @remembered("codes of medications", entries=4096, longest=200)
@@ -253,7 +304,8 @@ def _mentions(words: str) -> list[_Mention]:
 def _phrases() -> _Phrases:
     known = ingredient_by_name()
     meanings = {tuple(_WORD.findall(name)): _Meaning((ingredient,)) for name, ingredient in known.items()}
-    for row in table_rows("aliases.csv"):
+    # What aliases.csv says of a name goes before the brands of RxNorm.
+    for row in (*table_rows("brand_names.csv"), *table_rows("aliases.csv")):
         # Ingredient names may hold commas but no semicolons; an alias that means nothing is read over.
         members = tuple(known[name] for name in row["ingredients"].split(";") if name)
         meanings[tuple(_WORD.findall(row["text"]))] = _Meaning(members, row["local"] == "yes")

@@ -4,9 +4,17 @@ Facts carried from shared/data/medications (its README names the sources: NDF-RT
 ATC codes of WHO, the products of the sample charts). In `tables/ingredients.csv` the column `source` says how a code
 was checked. `tables/rxnorm.csv` holds names of RxNorm Current Prescribable Content, release of 2025-10-06, for the
 ingredients that rules know (read from davidanderson3/rxnorm-ingredients@a8fcf13, which lacks the ingredients under A;
-two codes of Eliquis are from public code). This product uses publicly available data from the U.S. National Library
-of Medicine (NLM), National Institutes of Health, Department of Health and Human Services; NLM is not responsible for
-the product and does not endorse or recommend this or any other product.
+two codes of Eliquis are from public code).
+
+`tables/further_ingredients.csv` and `tables/brand_names.csv` hold what no rule names: the other ingredients and the
+brands of the same release; under A the ingredients on whose code NDF-RT and the FDA's table agree
+(dbmi-pitt/public-PDDI-analysis@8199ee6; of the names of the release that they hold, 1,297 of 1,300 and 1,742 of 1,751
+have its code); ATC codes of 2021-12-03 by name (wislibot/RxNorm@026f509). An ingredient whose RxNorm code was not read
+has its ATC code as its key ("atc-L01EF03"). For all of them allergies and duplicates are checked.
+
+This product uses publicly available data from the U.S. National Library of Medicine (NLM), National Institutes of
+Health, Department of Health and Human Services; NLM is not responsible for the product and does not endorse or
+recommend this or any other product.
 """
 
 import csv
@@ -82,9 +90,25 @@ def table_rows(name: str) -> list[dict[str, str]]:
 
 
 @cache
+def ingredient_rows() -> Mapping[str, dict[str, str]]:
+    """The rows of both tables of ingredients by code: those that rules know first, then the others.
+
+    An ingredient that stands in both is what `ingredients.csv` says of it.
+    """
+    rows = [*table_rows("ingredients.csv"), *table_rows("further_ingredients.csv")]
+    known: dict[str, dict[str, str]] = {}
+    names: set[str] = set()
+    for row in rows:
+        if row["rxcui"] not in known and row["name"] not in names:
+            known[row["rxcui"]] = row
+            names.add(row["name"])
+    return known
+
+
+@cache
 def ingredients() -> Mapping[str, Ingredient]:
     """Every known ingredient by its RxNorm code."""
-    return {row["rxcui"]: Ingredient(row["rxcui"], row["name"]) for row in table_rows("ingredients.csv")}
+    return {rxcui: Ingredient(rxcui, row["name"]) for rxcui, row in ingredient_rows().items()}
 
 
 @cache
@@ -95,7 +119,12 @@ def ingredient_by_name() -> Mapping[str, Ingredient]:
 
 @cache
 def _classes_by_ingredient() -> Mapping[str, frozenset[str]]:
-    return {row["rxcui"]: frozenset(filter(None, row["classes"].split(";"))) for row in table_rows("ingredients.csv")}
+    return {rxcui: frozenset(filter(None, row["classes"].split(";"))) for rxcui, row in ingredient_rows().items()}
+
+
+def atc_codes(ingredient: Ingredient) -> tuple[str, ...]:
+    """The ATC codes of an ingredient, one for each use; empty where the tables have none."""
+    return tuple(filter(None, ingredient_rows()[ingredient.rxcui]["atc"].split(";")))
 
 
 def classes_of(members: tuple[Ingredient, ...]) -> frozenset[str]:
@@ -136,9 +165,11 @@ def _product_rows() -> Mapping[tuple[str, str], dict[str, str]]:
 @cache
 def _ingredient_by_atc() -> Mapping[str, Ingredient]:
     known = ingredients()
-    return {
-        code: known[row["rxcui"]] for row in table_rows("ingredients.csv") for code in row["atc"].split(";") if code
-    }
+    found: dict[str, Ingredient] = {}
+    for rxcui, row in ingredient_rows().items():
+        for code in filter(None, row["atc"].split(";")):
+            found.setdefault(code, known[rxcui])
+    return found
 
 
 def product_of(system: str | None, code: str | None) -> Product | None:

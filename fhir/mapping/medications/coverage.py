@@ -1,5 +1,6 @@
 """Measures how many of a folder's medications are recognised and have a daily dose, and why the others have none."""
 
+import csv
 import gzip
 from collections import Counter
 from collections.abc import Iterator
@@ -12,13 +13,16 @@ from fhir.mapping.medications.daily_dose import daily_dose
 from fhir.mapping.medications.identity import MedicationIdentity, Medications, Order, identify, resolve_medication
 from fhir.record.datatypes import CodeableConcept
 from fhir.record.resources import Bundle, Medication, MedicationRequest, MedicationStatement, decoder
-from fhir.terminology.medications import MIMIC_IV_FLUID
+from fhir.terminology.medication_names import no_drug_kind, read_order_name
+from fhir.terminology.medications import MIMIC_IV_FLUID, RXNORM, RXNORM_SYSTEMS
 
 
 class RecognitionCoverage(Struct, frozen=True):
     """Of one kind of medication in one source: how many records and distinct names there are and are recognised.
 
-    `unrecognised` are the names that nothing matched, most frequent first, with their counts.
+    `unrecognised` are the names that nothing matched, most frequent first, with their counts. `excluded` counts, by
+    kind, the records that are no drugs ("supply": needles, test strips; "fluid": fluids, feeds and dialysates without
+    a drug): they are in none of the other numbers.
     """
 
     source: str
@@ -27,6 +31,7 @@ class RecognitionCoverage(Struct, frozen=True):
     names: int
     names_recognised: int
     unrecognised: tuple[tuple[str, int], ...]
+    excluded: dict[str, int] = {}
 
     @property
     def share(self) -> float:
@@ -37,12 +42,67 @@ class RecognitionCoverage(Struct, frozen=True):
 def medication_coverage(data_folder: Path) -> tuple[RecognitionCoverage, ...]:
     """Coverage over every Bundle (`*.json`, `*.json.gz`) in the subfolders of `data_folder`/fhir, by folder and kind.
 
-    Fluids without a drug ("IV therapy") are counted by themselves: they have no ingredient by nature.
+    Last come the RxNorm names given in `data_folder`, each read as words without its code. What is no drug (needles,
+    "Lactated Ringers", "IV therapy") is counted by itself.
     """
     counts: dict[str, Counter[tuple[str, bool]]] = {}
+    excluded: dict[str, Counter[str]] = {}
     for label, _, identity in identified_orders(data_folder):
-        counts.setdefault(label, Counter())[identity.words, identity.recognised] += 1
-    return tuple(_coverage(label, found) for label, found in counts.items())
+        kind = None if identity.recognised else no_drug_kind(identity.words)
+        counted = counts.setdefault(label, Counter())
+        if kind is None:
+            counted[identity.words, identity.recognised] += 1
+        else:
+            excluded.setdefault(label, Counter())[kind] += 1
+    names = Counter((name, read_order_name(name).ingredients != ()) for name in rxnorm_names_given(data_folder))
+    if names:
+        counts["RxNorm names as words"] = names
+    return tuple(_coverage(label, found, excluded.get(label, Counter())) for label, found in counts.items())
+
+
+def rxnorm_names_given(data_folder: Path) -> tuple[str, ...]:
+    """The RxNorm names of `data_folder`: of its medication tables, and of the codings of medications in its JSON files.
+
+    Files that are no JSON are passed over.
+    """
+    found: set[str] = set()
+    for table, column in _NAME_COLUMNS:
+        path = data_folder / "medications" / table
+        rows = csv.DictReader(path.read_text(encoding="utf-8").splitlines()) if path.is_file() else ()
+        found.update(row[column] for row in rows if _is_rxnorm(row.get("system", RXNORM)))
+    for path in sorted(data_folder.rglob("*.json*")):
+        opened = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        try:
+            found.update(_coded_names(msgspec.json.decode(opened)))
+        except msgspec.DecodeError:
+            continue
+    return tuple(sorted(found - {""}))
+
+
+# Where the medication tables of the data folder hold RxNorm names.
+_NAME_COLUMNS = (("ingredients.csv", "name"), ("orderables.csv", "name"), ("products.csv", "display"))
+_MEDICATION_FIELDS = frozenset({"medicationCodeableConcept", "itemCodeableConcept"})
+
+
+def _is_rxnorm(system: object) -> bool:
+    return system in RXNORM_SYSTEMS
+
+
+def _coded_names(resource: object) -> Iterator[str]:
+    """The displays of the RxNorm codes by which the medications of any JSON are named."""
+    if isinstance(resource, list):
+        for each in resource:
+            yield from _coded_names(each)
+    elif isinstance(resource, dict):
+        is_medication = resource.get("resourceType") == "Medication"
+        for field, value in resource.items():
+            if (field in _MEDICATION_FIELDS or (is_medication and field == "code")) and isinstance(value, dict):
+                codings = value.get("coding")
+                for coding in codings if isinstance(codings, list) else ():
+                    if isinstance(coding, dict) and _is_rxnorm(coding.get("system")):
+                        yield str(coding.get("display") or "")
+            else:
+                yield from _coded_names(value)
 
 
 def identified_orders(data_folder: Path) -> Iterator[tuple[str, Order, MedicationIdentity]]:
@@ -52,7 +112,7 @@ def identified_orders(data_folder: Path) -> Iterator[tuple[str, Order, Medicatio
             yield f"{path.parent.name} {kind}", order, identity
 
 
-def _coverage(label: str, found: Counter[tuple[str, bool]]) -> RecognitionCoverage:
+def _coverage(label: str, found: Counter[tuple[str, bool]], excluded: Counter[str]) -> RecognitionCoverage:
     missed = Counter({words: count for (words, recognised), count in found.items() if not recognised})
     return RecognitionCoverage(
         label,
@@ -61,6 +121,7 @@ def _coverage(label: str, found: Counter[tuple[str, bool]]) -> RecognitionCovera
         len(found),
         len(found) - len(missed),
         tuple(missed.most_common()),
+        dict(sorted(excluded.items())),
     )
 
 

@@ -19,7 +19,7 @@ from fhir.record.resources import (
 )
 from fhir.terminology.caching import remembered
 from fhir.terminology.dosing import is_local_route
-from fhir.terminology.medication_names import NameReading, is_local, medication_of_code, read_name
+from fhir.terminology.medication_names import NameReading, is_local, medication_of_code, read_name, read_order_name
 from fhir.terminology.medication_strength import MILLIGRAMS, Strength
 from fhir.terminology.medications import MIMIC_GROUP, MIMIC_NAME, RXNORM, Ingredient, Product, classes_of
 
@@ -134,7 +134,7 @@ def _identify_texts(
 
 def _from_words(concept: CodeableConcept, words: str, rxnorm: str | None) -> MedicationIdentity:
     for text in _texts(concept):
-        reading = read_name(text)
+        reading = read_order_name(text)
         if reading.ingredients:
             return _identity_of_reading(reading, words or text, rxnorm)
     return MedicationIdentity(words=words or concept.words, rxnorm=rxnorm)
@@ -209,7 +209,7 @@ def _identify_reference(
         if identity.recognised or not reference.display:
             return identity
     words = reference.display or reference.reference or ""
-    reading = read_name(reference.display) if reference.display else NameReading()
+    reading = read_order_name(reference.display) if reference.display else NameReading()
     return _identity_of_reading(reading, words) if reading.ingredients else MedicationIdentity(words=words)
 
 
@@ -247,7 +247,7 @@ def _from_identifiers(medication: Medication, name: str) -> MedicationIdentity |
         product = medication_of_code(identifier.system, identifier.value)
         if product is not None:
             return _identity(product, name, None)
-    reading = read_name(name) if name else NameReading()
+    reading = read_order_name(name) if name else NameReading()
     return _identity_of_reading(reading, name) if reading.ingredients else None
 
 
