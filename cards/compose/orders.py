@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from msgspec import Struct, structs
 
 from cards.card import SEVERITY, SUMMARY_LIMIT, TOPICS, Card, Source, Suggestion
+from cards.compose.high_alert import UncoveredDrug, high_alert_class, uncovered_card
 from cards.extension import EXTENSION_KEY, CardExtension, Fact, FindingReference
 from cards.rules.engine.finding import Finding, Silence, merge_repeated_findings
 from cards.rules.engine.governance import SuppressionCheck, suppress_nothing
@@ -34,6 +35,8 @@ _MOST_NAMED = 5
 
 class OrderOutcome(Struct, frozen=True):
     """The result of checking the drafts: at most one card for each draft, and a reason for everything not shown.
+
+    One card more names the high-alert drugs that no rule is about, under the name of the first of them.
 
     `drafts` are the names of the drafts that the cards are about, and `medications` what is ordered there, both in the
     order of the cards.
@@ -69,7 +72,8 @@ def check_orders(
 
     `active_orders`: the drafts are orders that are active already, as at discharge.
 
-    What is found about two drafts together stands on one card: on the draft that the rule can do most about.
+    What is found about two drafts together stands on one card: on the draft that the rule can do most about. High-alert
+    drugs that no rule is about are named on one card more.
     """
     session = PatientSession(record, drafts, signing=signing, active_orders=active_orders)
     check = _Check(
@@ -78,12 +82,14 @@ def check_orders(
     silences: list[Silence] = []
     by_draft = {id(one.draft): one for one in check.session.drafted}
     asked = []
+    unnamed: list[UncoveredDrug] = []
     for draft in check.session.drafts:
         if judged is not None and not draft.is_named(judged):
             continue
         drafted = by_draft.get(id(draft))
         if drafted is None or not drafted.medication.recognised:
             silences.extend(_passed_over(draft, drafted))
+            unnamed.extend(_uncovered(drafted) if drafted is not None else ())
         else:
             asked.append(drafted)
     if asked:
@@ -101,6 +107,12 @@ def check_orders(
             cards.append(card)
             names.append(drafted.draft.name)
             medications.append(drafted.medication)
+    if not active_orders:
+        uncovered = [*check.without_rule(asked, names), *unnamed]
+        if uncovered:
+            cards.append(uncovered_card(uncovered, new_uuid()))
+            names.append(uncovered[0].draft)
+            medications.append(uncovered[0].medication)
     session.release()
     return OrderOutcome(tuple(cards), tuple(silences), tuple(names), tuple(medications))
 
@@ -131,6 +143,13 @@ def _passed_over(draft: DraftOrder, drafted: DraftMedication | None) -> Iterator
     elif draft.kind not in _PARTS:
         kind = f"a {plain(draft.kind)}" if draft.kind else "a resource without a type"
         yield Silence(draft.name, "not-a-medication", f"{draft.name} is {kind}, no medication order: not checked.")
+
+
+def _uncovered(drafted: DraftMedication) -> Iterator[UncoveredDrug]:
+    """The drug where it is one of ISMP's high-alert medications."""
+    high_alert = high_alert_class(drafted.medication)
+    if high_alert is not None:
+        yield UncoveredDrug(drafted.draft.name, drafted.medication, high_alert)
 
 
 def _unknown_on_list(session: PatientSession) -> Iterator[Silence]:
@@ -173,6 +192,13 @@ class _Check:
 
     def found(self, drafted: DraftMedication) -> FoundBands:
         return self.evaluate(drafted).found
+
+    def without_rule(self, asked: Iterable[DraftMedication], told: Collection[str]) -> Iterator[UncoveredDrug]:
+        """The high-alert drugs that no rule is about, but for those with a card (`told` are the names of drafts)."""
+        for drafted in asked:
+            own = (one for one in self.book.rules_for(drafted.medication) if not one.rule.trigger.is_for_any)
+            if drafted.draft.name not in told and next(own, None) is None:
+                yield from _uncovered(drafted)
 
     def card(self, drafted: DraftMedication, found: Sequence[Finding]) -> tuple[Card | None, list[Silence]]:
         silences = list(self.evaluate(drafted).silences)

@@ -72,16 +72,20 @@ def doses(
 
 
 def _dose_table(found: tuple[DoseCoverage, ...]) -> Table:
-    table = Table("source", "orders", "with a dosage", "exact", "range", "as needed", "unknown", title="Daily doses")
+    columns = ("exact", "range", "as needed", "once only", "unknown")
+    table = Table("source", "orders", "with a dosage", *columns, title="Daily doses")
     for each in found:
-        counts = [f"{each.certainties.get(name, 0):,}" for name in ("exact", "range", "maximum_prn", "unknown")]
+        counts = [f"{each.certainties.get(name, 0):,}" for name in ("exact", "range", "maximum_prn", "once", "unknown")]
         table.add_row(each.source, f"{each.orders:,}", f"{each.instructed:,}", *counts)
     return table
 
 
 def _dose_problems(found: tuple[DoseCoverage, ...]) -> Iterator[str]:
     for each in found:
-        for problem, count in each.problems[:_SHOWN]:
+        if each.untimed:
+            unknown = each.certainties.get("unknown", 0)
+            yield f"{each.source}: nothing says how often in {each.untimed:,} of the {unknown:,} unknown"
+        for problem, count in each.problems:
             yield f"{each.source}: {count:,} unknown because {problem}"
 
 

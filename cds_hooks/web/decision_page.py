@@ -28,6 +28,9 @@ from models_onnx.equations.declaration import Equation, find_equations
 ManifestOf = Callable[[str], Manifest | None]
 """The manifest of a model id; None where this server does not have it."""
 
+_SCOPE = frozenset({"scope", "not-recognised"})
+"""The reasons with which cards/compose says what was looked for."""
+
 _WHEN = {
     "patient-view": "when the chart was opened",
     "order-select": "when an order was selected",
@@ -110,6 +113,16 @@ class Explanation:
             return None
         same = any(equation_digest(known, output.id) == self.model.sha256 for output in known.outputs)
         return known if same else None
+
+    @property
+    def scope(self) -> tuple[Silence, ...]:
+        """What was looked for about each drafted drug, and the drugs for which nothing could be looked for."""
+        return tuple(each for each in self.silences if each.reason in _SCOPE)
+
+    @property
+    def unsaid(self) -> tuple[Silence, ...]:
+        """The other reasons why something was not said."""
+        return tuple(each for each in self.silences if each.reason not in _SCOPE)
 
     @property
     def gaps(self) -> list[Input]:

@@ -287,6 +287,9 @@ class TimingRepeat(Element, frozen=True, gc=False):
     period: float | None = None
     periodMax: float | None = None
     periodUnit: ChartText | None = None
+    duration: float | None = None
+    durationMax: float | None = None
+    durationUnit: ChartText | None = None
     dayOfWeek: tuple[ChartText, ...] = ()
     timeOfDay: tuple[ChartText, ...] = ()
     when: tuple[ChartText, ...] = ()

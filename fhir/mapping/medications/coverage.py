@@ -3,15 +3,15 @@
 import csv
 import gzip
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import msgspec
 from msgspec import Struct
 
-from fhir.mapping.medications.daily_dose import daily_dose
+from fhir.mapping.medications.daily_dose import DailyDose, daily_dose
 from fhir.mapping.medications.identity import MedicationIdentity, Medications, Order, identify, resolve_medication
-from fhir.record.datatypes import CodeableConcept
+from fhir.record.datatypes import CodeableConcept, Dosage
 from fhir.record.resources import Bundle, Medication, MedicationRequest, MedicationStatement, decoder
 from fhir.terminology.medication_names import no_drug_kind, read_order_name
 from fhir.terminology.medications import MIMIC_IV_FLUID, RXNORM, RXNORM_SYSTEMS
@@ -158,8 +158,8 @@ def _is_fluid(order: MedicationRequest, medications: Medications) -> bool:
 class DoseCoverage(Struct, frozen=True):
     """Of one kind of order in one source.
 
-    `instructed` have a dosage; `certainties` counts exact, range, maximum_prn and unknown among them; `problems` are
-    the reasons for unknown, most frequent first.
+    `instructed` have a dosage; `certainties` counts exact, range, maximum_prn, once (one dose in all) and unknown
+    among them; `problems` are the reasons for unknown, most frequent first.
     """
 
     source: str
@@ -167,6 +167,8 @@ class DoseCoverage(Struct, frozen=True):
     instructed: int
     certainties: dict[str, int]
     problems: tuple[tuple[str, int], ...]
+    untimed: int = 0
+    """Of the unknown ones, those in which nothing says how often: neither a Timing nor words."""
 
 
 def dose_coverage(data_folder: Path) -> tuple[DoseCoverage, ...]:
@@ -174,13 +176,16 @@ def dose_coverage(data_folder: Path) -> tuple[DoseCoverage, ...]:
     orders: Counter[str] = Counter()
     certainties: dict[str, Counter[str]] = {}
     problems: dict[str, Counter[str]] = {}
+    untimed: Counter[str] = Counter()
     for source, order, identity in identified_orders(data_folder):
         orders[source] += 1
         dosages = order.dosage if isinstance(order, MedicationStatement) else order.dosageInstruction
         counted = certainties.setdefault(source, Counter())
         if dosages:
             dose = daily_dose(order, identity)
-            counted[dose.certainty] += 1
+            # A single dose is no daily dose, although what is given on its day is known.
+            counted["once" if dose.single and dose.certainty != "unknown" else dose.certainty] += 1
+            untimed[source] += dose.certainty == "unknown" and _says_no_frequency(dosages, dose)
             if dose.problem is not None:
                 problems.setdefault(source, Counter())[dose.problem.text] += 1
     return tuple(
@@ -190,6 +195,11 @@ def dose_coverage(data_folder: Path) -> tuple[DoseCoverage, ...]:
             counted.total(),
             dict(sorted(counted.items())),
             tuple(problems.get(source, Counter()).most_common()),
+            untimed[source],
         )
         for source, counted in certainties.items()
     )
+
+
+def _says_no_frequency(dosages: Iterable[Dosage], dose: DailyDose) -> bool:
+    return dose.times_per_day is None and not dose.as_needed and all(one.timing is None for one in dosages)

@@ -135,7 +135,9 @@ def _dose(instruction: Instruction, identity: MedicationIdentity) -> DailyDose:
     if instruction.infused:
         return replace(frame, certainty="exact", per_day=instruction.infused)
     per_dose, per_day, problem = _sums(instruction, identity)
-    if not per_day and instruction.limit and instruction.as_needed:
+    left_open = (frame.problem or problem or NO_DOSE).reason == "not-stated"
+    if not per_day and instruction.limit and (instruction.as_needed or left_open):
+        # The order says no more than the most that may be given.
         per_day = tuple(replace(one, low=0.0) for one in instruction.limit)
     if not per_day:
         return replace(frame, per_dose=per_dose, problem=frame.problem or problem or NO_DOSE)

@@ -8,8 +8,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from fhir.mapping.medications.identity import MedicationIdentity
-from fhir.mapping.medications.sig import CONTRADICTION, NO_WEIGHT, DoseProblem, Sig, SigAmount, read_sig
-from fhir.mapping.medications.timing import Schedule, read_timing
+from fhir.mapping.medications.sig import CONTRADICTION, NO_FREQUENCY, NO_WEIGHT, DoseProblem, Sig, SigAmount, read_sig
+from fhir.mapping.medications.timing import Schedule, occurrence_days, read_timing
 from fhir.record.datatypes import Dosage, DoseAndRate, Quantity, Ratio
 from fhir.terminology.dosing import DoseUnit, days_per_unit, dose_unit
 from fhir.terminology.medication_strength import Strength, read_strengths
@@ -239,6 +239,8 @@ def _read(dosage: Dosage, identity: MedicationIdentity, weight_kg: float | None)
     amount, problem = amount_of(dosage, identity)
     schedule = read_timing(dosage.timing) if dosage.timing is not None else Schedule()
     infused = rate_per_day(dosage, identity, weight_kg) if amount is None and problem is None else ()
+    if infused:
+        infused, problem = _while_it_runs(infused, schedule, occurrence_days(dosage.timing))
     limit = dosage.maxDosePerPeriod
     instruction = Instruction(
         amount,
@@ -252,6 +254,20 @@ def _read(dosage: Dosage, identity: MedicationIdentity, weight_kg: float | None)
     if not words or infused or problem or schedule.problem == CONTRADICTION:
         return instruction
     return _with_words(instruction, read_sig(words), dosage, identity, weight_kg)
+
+
+def _while_it_runs(
+    infused: tuple[Milligrams, ...], schedule: Schedule, lasts: float | None
+) -> tuple[tuple[Milligrams, ...], Problem]:
+    """What runs in a day: the rate all day long, or as long as each infusion lasts, as often as there is one."""
+    if lasts is None or lasts >= 1.0:
+        return infused, None
+    if schedule.low is None or schedule.high is None:
+        return (), NO_FREQUENCY
+    if lasts * schedule.high > 1.0:
+        return (), DoseProblem("the infusions of a day last longer than a day")
+    low, high = lasts * schedule.low, lasts * schedule.high
+    return tuple(replace(one, low=one.low * low, high=one.high * high) for one in infused), None
 
 
 def _with_words(
@@ -277,7 +293,7 @@ def _with_words(
         limit=known.limit or _limit(sig.maximum, identity, weight_kg),
         as_needed=known.as_needed or (sig.as_needed and not said_not_needed),
         from_text=not complete,
-        problem=sig.problem if (amount is None and not parts) or not schedule.is_known else None,
+        problem=(sig.problem or known.problem) if (amount is None and not parts) or not schedule.is_known else None,
     )
 
 

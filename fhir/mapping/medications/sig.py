@@ -46,6 +46,11 @@ NO_DOSE = DoseProblem("the dose is not stated", "not-stated")
 NO_FREQUENCY = DoseProblem("the frequency is not stated", "not-stated")
 AS_NEEDED_WITHOUT_FREQUENCY = DoseProblem("as needed without a frequency", "not-stated")
 LEFT_OPEN = DoseProblem("the words leave the dose open", "not-stated")
+REPEATABLE = DoseProblem("one dose that may be repeated, and not when")
+SLIDING_SCALE = DoseProblem("a sliding scale: the dose depends on what is measured")
+TITRATED = DoseProblem("the dose is titrated")
+BY_PROTOCOL = DoseProblem("given by a protocol or on call")
+CONTINUOUS = DoseProblem("a continuous infusion without a rate that can be read")
 CONTRADICTION = DoseProblem("timing code and repeat contradict each other", "contradiction")
 NO_WEIGHT = DoseProblem("the dose is for each kilogram and no weight is known", "no-weight")
 
@@ -153,7 +158,7 @@ def read_sig(words: str) -> Sig:
     frame = Sig(as_needed=as_needed, days=_days(said), maximum=_maximum(maximum))
     said, days = _DURATION.sub(" ", said), frame.days
     if _CHANGES.search(said):
-        return _with(frame, problem=_CHANGING)
+        return _with(frame, problem=said_instead(said, of_changes=True) or _CHANGING)
     on_days = named_days(said)
     if on_days is None:
         return _with(frame, problem=DoseProblem("the words name days of the week that are left out or differ"))
@@ -163,6 +168,33 @@ def read_sig(words: str) -> Sig:
     if sig.amount is None and sig.times_high is None and not sig.parts and _AS_DIRECTED.search(said):
         return _with(sig, problem=sig.problem or LEFT_OPEN)
     return sig if sig.maximum is not None or maximum is None else _with_counted_maximum(sig, maximum)
+
+
+# What words say instead of a frequency, and why there is none then; the first that fits counts.
+_INSTEAD = (
+    (re.compile(r"\bsliding scale\b", re.IGNORECASE), SLIDING_SCALE),
+    (re.compile(r"\btitrat", re.IGNORECASE), TITRATED),
+    (re.compile(r"\bonce mr ?x?\d|\bmr ?x ?\d", re.IGNORECASE), REPEATABLE),
+    (re.compile(r"\bprotocol\b|\bon call\b", re.IGNORECASE), BY_PROTOCOL),
+    (re.compile(r"\binfusion\b|\bcontinuous(?:ly)?\b|\bdrip\b|\bgtt\b", re.IGNORECASE), CONTINUOUS),
+    (_AS_DIRECTED, LEFT_OPEN),
+    (_AS_NEEDED, AS_NEEDED_WITHOUT_FREQUENCY),
+)
+_OF_CHANGES = frozenset({SLIDING_SCALE, TITRATED})
+
+
+def said_instead(words: str, *, of_changes: bool = False) -> DoseProblem | None:
+    """Why words name no frequency: a sliding scale, a protocol, an infusion, as needed; None where they say nothing.
+
+    `of_changes`: only what changes the dose over time.
+
+    >>> said_instead("once mr1").text
+    'one dose that may be repeated, and not when'
+    """
+    if len(words) > LONGEST_SIG:
+        return None
+    found = (problem for pattern, problem in _INSTEAD if pattern.search(words.lower()))
+    return next((problem for problem in found if not of_changes or problem in _OF_CHANGES), None)
 
 
 def _on_named_days(sig: Sig, on_days: frozenset[str]) -> Sig:

@@ -3,7 +3,7 @@
 from msgspec import Struct
 from msgspec.structs import replace
 
-from fhir.mapping.medications.sig import CONTRADICTION, DoseProblem, read_sig
+from fhir.mapping.medications.sig import AS_NEEDED_WITHOUT_FREQUENCY, CONTRADICTION, DoseProblem, read_sig, said_instead
 from fhir.record.datatypes import DAY_SECONDS, CodeableConcept, Period, Quantity, Timing, TimingRepeat, parse_time
 from fhir.terminology.dosing import days_per_unit
 
@@ -59,7 +59,7 @@ def read_timing(timing: Timing) -> Schedule:
     if not by_repeat.is_known and not by_code.is_known and len(timing.event) == 1:
         return Schedule(1.0, 1.0, single=True, days=1.0)
     if not by_code.is_known:
-        return replace(by_repeat, as_needed=by_code.as_needed, problem=by_repeat.problem or by_code.problem)
+        return replace(by_repeat, as_needed=by_code.as_needed, problem=by_code.problem or by_repeat.problem)
     if not by_repeat.is_known:
         # FHIR Timing.code: the code says it all, but for the bounds.
         return replace(by_code, days=by_repeat.days or by_code.days, on_days=by_code.on_days or by_repeat.on_days)
@@ -84,7 +84,17 @@ def _of_code(code: CodeableConcept) -> Schedule:
         if sig is not None and (sig.times_high is not None or sig.single):
             days = 1.0 if sig.single else sig.days
             return Schedule(sig.times_low, sig.times_high, sig.single, sig.as_needed, days, on_days=sig.on_days)
-    return Schedule()
+    found = next((problem for text in (code.text, *words) if text and (problem := said_instead(text))), None)
+    return Schedule(as_needed=found == AS_NEEDED_WITHOUT_FREQUENCY, problem=found)
+
+
+def occurrence_days(timing: Timing | None) -> float | None:
+    """How long each occurrence lasts, in days (FHIR Timing.repeat.duration); None where it is not stated exactly."""
+    repeat = timing.repeat if timing is not None else None
+    if repeat is None or repeat.duration is None or repeat.duration <= 0 or repeat.durationMax is not None:
+        return None
+    unit = days_per_unit(repeat.durationUnit)
+    return repeat.duration * unit if unit is not None else None
 
 
 def _of_repeat(repeat: TimingRepeat) -> Schedule:

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from tests.cards.rules.cases import check, family_book, findings
-from tests.cards.rules.patients import PATIENT_ID, draft_of, drafts_of, record_of
+from cards.compose.orders import check_orders
+from tests.cards.rules.cases import check, family_book, findings, originals, uuids
+from tests.cards.rules.patients import PATIENT_ID, bundle_of, draft_of, drafts_of, record_of
 
 Json = dict[str, Any]
 SUBJECT = {"reference": f"Patient/{PATIENT_ID}"}
@@ -320,6 +321,47 @@ def test_an_order_that_is_changed_is_no_duplicate_of_itself(as_of: datetime) -> 
     record = record_of({"active": ["312961"]}, as_of)
     renewal = draft_of(SIMVASTATIN) | {"priorPrescription": {"reference": "MedicationRequest/active-0"}}
     assert findings(check(record, drafts_of(renewal))) == []
+
+
+LISINOPRIL_20: Json = {"drug": "lisinopril 20 MG Oral Tablet", "dose": "1 tablet", "times": 1, "days": 90}
+
+
+@pytest.mark.parametrize(
+    ("active", "draft", "indicator"),
+    [
+        ("314076", LISINOPRIL_20, "info"),
+        ("Lisinopril 10 mg PO daily", LISINOPRIL_20, "info"),
+        # The same doubled by a combination, an opioid and an anticoagulant are no mere change of the dose.
+        ("lisinopril 10 MG / hydrochlorothiazide 12.5 MG Oral Tablet", LISINOPRIL_20, "warning"),
+        ("oxycodone hydrochloride 5 MG Oral Tablet", {"drug": "oxycodone hydrochloride 10 MG Oral Tablet"}, "warning"),
+        ("1364435", {"drug": "1364445", "dose": "1 tablet", "times": 2, "days": 30}, "warning"),
+    ],
+)
+def test_another_strength_of_the_same_drug_is_a_change_of_its_dose(
+    active: str, draft: Json, indicator: str, as_of: datetime
+) -> None:
+    assert _bands("dup-same-ingredient", {"active": [active]}, draft, as_of) == [("same", indicator)]
+
+
+def test_replacing_the_old_order_ends_the_duplicate(as_of: datetime) -> None:
+    patient: Json = {"active": ["314076"]}
+    bundle = bundle_of(patient, as_of)
+    draft = draft_of(LISINOPRIL_20)
+    book = family_book("dup-same-ingredient")
+    outcome = check_orders(record_of(patient, as_of), drafts_of(draft), None, uuids(), book, originals(bundle))
+    (card,) = outcome.cards
+    replace = next(one for one in card.suggestions if one.label.startswith("Replace"))
+    (stopped,) = (action.resource for action in replace.actions if action.type == "update" and action.resource)
+    assert (stopped["id"], stopped["status"]) == ("active-0", "stopped")
+    assert "314076" in str(stopped["medicationCodeableConcept"])
+    after = {"active": [], "more": [stopped]}
+    assert check(record_of(after, as_of), drafts_of(draft), book=book).cards == ()
+
+
+def test_an_update_of_the_active_order_itself_is_silent(as_of: datetime) -> None:
+    record = record_of({"active": ["314076"]}, as_of)
+    changed = draft_of(LISINOPRIL_20, "active-0")
+    assert findings(check(record, drafts_of(changed), book=family_book("dup-same-ingredient"))) == []
 
 
 @pytest.mark.parametrize("status", ["stopped", "cancelled", "completed", "entered-in-error"])

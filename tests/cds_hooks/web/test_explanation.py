@@ -40,6 +40,15 @@ def test_every_sample_has_a_page_without_fault(tmp_path: Path, sample: Sample) -
             assert " ".join(silence.text.split()) in page.text
 
 
+def test_what_was_looked_for_about_each_drafted_drug_has_a_section_of_its_own(order: Decision) -> None:
+    page, explanation = page_of(order), explained(order)
+    assert [each.subject for each in explanation.scope] == [explanation.scope[0].subject]
+    assert explanation.scope[0].text.startswith("Metformin: looked for allergy, duplicates")
+    assert "What was looked for" in page.text
+    assert page.text.count(explanation.scope[0].text) == 1
+    assert not set(explanation.scope) & set(explanation.unsaid)
+
+
 def test_the_estimate_is_said_with_both_sides_its_range_and_with_whom_it_is_compared(talk: Decision) -> None:
     page, estimate = page_of(talk), explained(talk).estimate
     assert estimate is not None

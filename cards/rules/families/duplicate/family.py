@@ -52,6 +52,8 @@ _CHECKED = frozenset({*CLASSES, "opioid"})
 _LONG_ACTING_OPIOID = Selector(classes=frozenset({"opioid"}), dose_forms=("extended release", "transdermal system"))
 # Left out of the ingredient rule: fluids, insulin, electrolytes, vitamins and laxatives (CLARIFICATIONS).
 _NOT_DUPLICATES = frozenset({"electrolyte_fluid", "insulin", "potassium", "vitamin", "laxative"})
+# Two orders of these together can kill: a second strength of them stays a warning.
+_DANGEROUS_TWICE = frozenset({"opioid", "opioid_partial_agonist", "anticoagulant", "doac", "heparin", "vka"})
 # Known ends within so many days: the drug is being replaced (the renewal row counts the same 14 days).
 _SWITCH_DAYS = 14.0
 
@@ -120,6 +122,14 @@ def _of_partner(word: str, meaning: str, holds: Callable[[RuleContext], bool]) -
 
 def _is_same_product(context: RuleContext) -> bool:
     return is_same_product(context.medication, context.partners[0].medication)
+
+
+def _is_dose_change(context: RuleContext) -> bool:
+    """Whether the draft is the partner's drug in another strength, and doubling it is no grave error by itself."""
+    mine, theirs = context.medication, context.partners[0].medication
+    if set(mine.rxcuis) != set(theirs.rxcuis) or not _DANGEROUS_TWICE.isdisjoint(mine.classes):
+        return False
+    return not is_other_way(mine, theirs) and not is_other_release(mine, theirs)
 
 
 def _is_other_release(context: RuleContext) -> bool:
@@ -250,6 +260,11 @@ FAMILY = Family(
         ),
         DAILY_TOTAL,
         _of_partner("same_product", "both are of one product", _is_same_product),
+        _of_partner(
+            "dose_change",
+            "both hold the same drugs, given in the same way and released alike; no opioid and no anticoagulant",
+            _is_dose_change,
+        ),
         _of_partner("both_drafted", "the other order is a draft too", _is_drafted),
         _of_partner("other_release", "only one of the two releases slowly", _is_other_release),
         _of_partner("other_way", "the two are given in different ways", _is_other_way),

@@ -175,6 +175,42 @@ class TestByWeight:
         draft = order("morphine", {"doseAndRate": [rate]})
         assert _mg(daily_dose(draft, identify(draft), 20.0)) == [(48.0, 48.0)]
 
+    @pytest.mark.parametrize(
+        ("repeat", "milligrams"),
+        [
+            # 2 mg/h for half an hour, three times a day.
+            ({"frequency": 3, "period": 1, "periodUnit": "d", "duration": 30, "durationUnit": "min"}, (3.0, 3.0)),
+            ({"frequency": 1, "period": 2, "periodUnit": "d", "duration": 6, "durationUnit": "h"}, (6.0, 6.0)),
+            ({"count": 1, "duration": 4, "durationUnit": "h"}, (8.0, 8.0)),
+            # Days: it runs all day for so long.
+            ({"duration": 3, "durationUnit": "d"}, (48.0, 48.0)),
+        ],
+    )
+    def test_an_infusion_that_ends_is_rate_times_duration(
+        self, repeat: dict[str, Any], milligrams: tuple[float, float]
+    ) -> None:
+        rate = {"doseAndRate": [{"rateQuantity": {"value": 2, "unit": "mg/h"}}], "timing": {"repeat": repeat}}
+        draft = order("morphine", rate)
+        assert _mg(daily_dose(draft, identify(draft))) == [pytest.approx(milligrams)]
+
+    @pytest.mark.parametrize(
+        ("repeat", "problem"),
+        [
+            ({"duration": 4, "durationUnit": "h"}, "the frequency is not stated"),
+            (
+                {"frequency": 4, "period": 1, "periodUnit": "d", "duration": 8, "durationUnit": "h"},
+                "the infusions of a day last longer than a day",
+            ),
+        ],
+    )
+    def test_an_infusion_that_ends_and_is_not_said_how_often_is_unknown(
+        self, repeat: dict[str, Any], problem: str
+    ) -> None:
+        rate = {"doseAndRate": [{"rateQuantity": {"value": 2, "unit": "mg/h"}}], "timing": {"repeat": repeat}}
+        draft = order("morphine", rate)
+        dose = daily_dose(draft, identify(draft))
+        assert (dose.certainty, str(dose.problem)) == ("unknown", problem)
+
 
 class TestWeek:
     """Doses of a week."""
@@ -296,6 +332,16 @@ class TestRange:
         assert str(_dose(METFORMIN, needed).problem) == "as needed without a frequency"
         limit = {"numerator": {"value": 2000, "unit": "mg"}, "denominator": {"value": 1, "unit": "day"}}
         assert _mg(_dose(METFORMIN, needed | {"maxDosePerPeriod": limit})) == [(0.0, 2000.0)]
+
+    def test_a_maximum_without_a_frequency_is_the_most(self) -> None:
+        limit = {"numerator": {"value": 2000, "unit": "mg"}, "denominator": {"value": 1, "unit": "day"}}
+        dose = _dose(METFORMIN, _amount(1, "tablet") | {"maxDosePerPeriod": limit})
+        assert (dose.certainty, _mg(dose)) == ("range", [(0.0, 2000.0)])
+
+    def test_a_maximum_does_not_settle_a_taper(self) -> None:
+        limit = {"numerator": {"value": 2000, "unit": "mg"}, "denominator": {"value": 1, "unit": "day"}}
+        dose = _dose(METFORMIN, {"text": "taper as told", "maxDosePerPeriod": limit})
+        assert (dose.certainty, dose.per_day) == ("unknown", ())
 
 
 class TestMissing:

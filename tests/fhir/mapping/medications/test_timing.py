@@ -37,6 +37,26 @@ def test_an_unknown_code_is_not_guessed(code: str) -> None:
     assert not _schedule(code=_code(code)).is_known
 
 
+@pytest.mark.parametrize(
+    ("code", "problem"),
+    [
+        ("ONCE MR1", "one dose that may be repeated, and not when"),
+        ("INFUSION", "a continuous infusion without a rate that can be read"),
+        ("TITRATE TO RASS", "the dose is titrated"),
+        ("Q2H PER SLIDING SCALE", "a sliding scale: the dose depends on what is measured"),
+        ("HD PROTOCOL", "given by a protocol or on call"),
+        ("ON CALL", "given by a protocol or on call"),
+        ("ASDIR", "the words leave the dose open"),
+        ("PRN", "as needed without a frequency"),
+    ],
+)
+def test_a_code_that_is_no_frequency_says_what_it_is(code: str, problem: str) -> None:
+    # FHIR's duration says how long each one takes, and so nothing about how often.
+    schedule = _schedule(code=_code(code), repeat={"duration": 5, "durationUnit": "h"})
+    assert (schedule.is_known, str(schedule.problem)) == (False, problem)
+    assert schedule.as_needed is (code == "PRN")
+
+
 def test_a_local_code_can_say_as_needed() -> None:
     schedule = _schedule(code=_code("Q6H:PRN"))
     assert (schedule.high, schedule.as_needed) == (4.0, True)

@@ -1,0 +1,140 @@
+"""The card of drafted high-alert drugs that no rule is about: one line on one card instead of a silence.
+
+The lists: Institute for Safe Medication Practices, List of High-Alert Medications in Acute Care Settings (2018), and in
+Community/Ambulatory Care Settings (2021); what the pages that were read leave out stands in ISMP's survey of 2003 and
+list of 2004. Reviewed 2026-11-21; the update of 2024 was read only in part. The classes are found by ATC codes and by
+our own classes (fhir/terminology/tables/high_alert.csv).
+"""
+
+import re
+from collections.abc import Sequence
+from functools import cache
+from typing import Final
+
+from msgspec import Struct
+
+from cards.card import OVERRIDE_REASONS, TOPICS, Card, Source
+from cards.extension import EXTENSION_KEY, CardExtension, Fact
+from cards.text import escape, plain
+from fhir.mapping.medications.identity import MedicationIdentity
+from fhir.terminology.medications import Ingredient, atc_codes, classes_of, table_rows
+
+_INJECTED = re.compile(
+    r"\b(?:iv|im|sc|sq|subcut\w*|intraven\w*|intramusc\w*|intraosse\w*|inject\w*|inj|infus\w*|bag|vial|syringe|premix"
+    r"|mini ?bag)\b",
+    re.IGNORECASE,
+)
+_ISMP: Final = Source(
+    label="ISMP List of High-Alert Medications (acute care 2018, community 2021)",
+    url="https://www.ismp.org/recommendations/high-alert-medications-acute-list",
+    topic=TOPICS["orders"],
+)
+NOT_COVERED: Final = "not-covered"
+"""What the card of a high-alert drug that no rule is about has as its output."""
+_MOST_NAMED = 3
+
+
+class _HighAlert(Struct, frozen=True):
+    """A row of tables/high_alert.csv: a class of ISMP's lists, and how its drugs are found.
+
+    `values` are beginnings of ATC codes, our classes, names of ingredients or words; `left_out` are ATC codes that are
+    in none of ISMP's classes (celecoxib is L01XX33). `injected`: only when it is injected or infused.
+    """
+
+    name: str
+    kind: str
+    values: tuple[str, ...]
+    left_out: tuple[str, ...]
+    injected: bool
+
+
+@cache
+def _high_alerts() -> tuple[_HighAlert, ...]:
+    rows = []
+    for row in table_rows("high_alert.csv"):
+        values = row["values"].split(";")
+        left_out = tuple(value[1:] for value in values if value.startswith("-"))
+        kept = tuple(value for value in values if not value.startswith("-"))
+        rows.append(_HighAlert(row["name"], row["kind"], kept, left_out, row["injected"] == "yes"))
+    return tuple(rows)
+
+
+def high_alert_class(medication: MedicationIdentity) -> str | None:
+    """The class of ISMP's lists of high-alert medications that a drug is in; None for all others and for local forms.
+
+    A drug that is not recognised is in a class only where its words name it ("chemo", "TPN").
+    """
+    if medication.systemic is False:
+        return None
+    if not medication.recognised:
+        words = medication.words.lower()
+        named = (one for one in _high_alerts() if one.kind == "words")
+        return next((one.name for one in named if any(_is_word(each, words) for each in one.values)), None)
+    is_injected = _INJECTED.search(f"{medication.route or ''} {medication.dose_form or ''} {medication.words}")
+    for ingredient in medication.ingredients:
+        for name, needs_injection in _classes_of_ingredient(ingredient):
+            if is_injected or not needs_injection:
+                return name
+    return None
+
+
+def _is_word(word: str, words: str) -> bool:
+    return re.search(rf"\b{re.escape(word)}\b", words) is not None
+
+
+@cache
+def _classes_of_ingredient(ingredient: Ingredient) -> tuple[tuple[str, bool], ...]:
+    """The classes of ISMP's lists that an ingredient is in, each with whether that is only so when it is injected."""
+    return tuple((one.name, one.injected) for one in _high_alerts() if _is_in(ingredient, one))
+
+
+def _is_in(ingredient: Ingredient, one: _HighAlert) -> bool:
+    if one.kind == "class":
+        return not classes_of((ingredient,)).isdisjoint(one.values)
+    if one.kind == "name":
+        return ingredient.name in one.values
+    codes = (code for code in atc_codes(ingredient) if code not in one.left_out)
+    return one.kind == "atc" and any(
+        code.startswith(one.values) and not code.startswith(one.left_out or ("-",)) for code in codes
+    )
+
+
+class UncoveredDrug(Struct, frozen=True):
+    """A drafted high-alert drug that no rule is about: its draft's name, its words, and its class in ISMP's lists."""
+
+    draft: str
+    medication: MedicationIdentity
+    high_alert: str
+
+
+def uncovered_card(drugs: Sequence[UncoveredDrug], uuid: str) -> Card:
+    """The one card that names the drafted high-alert drugs that no rule is about."""
+    named = list(dict.fromkeys(plain(one.medication.words or one.medication.name, 40) for one in drugs))
+    more = len(named) - _MOST_NAMED
+    names = ", ".join(named[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+    verb = "is" if len(named) == 1 else "are"
+    return Card(
+        uuid=uuid,
+        summary=f"{names[:1].upper()}{names[1:]} {verb} not covered by these checks.",
+        indicator="info",
+        detail=" ".join(dict.fromkeys(_uncovered_words(one) for one in drugs[:_MOST_NAMED])),
+        source=_ISMP,
+        override_reasons=OVERRIDE_REASONS[:4],
+        extension={
+            EXTENSION_KEY: CardExtension(
+                output=NOT_COVERED,
+                facts=tuple(Fact("draft", plain(one.medication.words), _key(one), source=one.draft) for one in drugs),
+            )
+        },
+    )
+
+
+def _key(one: UncoveredDrug) -> str:
+    return "/".join(sorted(one.medication.rxcuis)) or plain(one.medication.words.lower(), 60)
+
+
+def _uncovered_words(one: UncoveredDrug) -> str:
+    name = escape(one.medication.words or one.medication.name, 60)
+    looked = "only allergy and duplicates were looked for" if one.medication.recognised else "nothing was looked for"
+    why = "no rule here is about it" if one.medication.recognised else "its name is not recognised"
+    return f"{name}: a high-alert medication (ISMP: {one.high_alert}); {why}, so {looked}."

@@ -1,0 +1,124 @@
+"""A high-alert drug that no rule is about gives one line instead of silence; all other drugs give none."""
+
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from cards.card import Card, check_card
+from cards.compose.high_alert import NOT_COVERED, high_alert_class
+from cards.rules.engine.rule_book import rule_book
+from fhir.mapping.medications.identity import MedicationIdentity, identify_concept
+from fhir.record.datatypes import CodeableConcept
+from fhir.terminology.medications import table_rows
+from tests.cards.rules.cases import check, findings, reasons
+from tests.cards.rules.patients import PATIENT_ID, draft_of, drafts_of, record_of
+
+
+def _of(words: str) -> MedicationIdentity:
+    return identify_concept(CodeableConcept(text=words))
+
+
+def _uncovered(as_of: datetime, *drugs: str, patient: dict[str, Any] | None = None) -> list[Card]:
+    drafts = drafts_of(*(draft_of({"drug": drug}) | {"id": f"draft-{index}"} for index, drug in enumerate(drugs)))
+    cards = check(record_of(patient or {}, as_of), drafts).cards
+    return [check_card(card) for card in cards if card.own_extension.output == NOT_COVERED]
+
+
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        ("Pomalyst", "immunosuppressant agents"),
+        ("argatroban", "anticoagulants"),
+        ("Ibrance 125 mg", "chemotherapeutic agents"),
+        ("insulin lispro", "insulins"),
+        ("eptifibatide", "glycoprotein IIb/IIIa inhibitors"),
+        ("norepinephrine IV", "adrenergic agonists, IV"),
+        ("magnesium sulfate 2 g / 50 mL bag", "magnesium sulfate injection"),
+        ("Brand-new-one (Chemo)", "chemotherapeutic agents"),
+        ("TPN", "parenteral nutrition"),
+    ],
+)
+def test_a_drug_of_ismps_lists_has_its_class(words: str, name: str) -> None:
+    assert high_alert_class(_of(words)) == name
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "lisinopril",
+        "levothyroxine",
+        "celecoxib",  # ATC L01XX33
+        "Tecfidera",  # ATC L04AX07
+        "midodrine 5 mg tablet",  # ATC C01CA17, swallowed
+        "magnesium oxide",
+        "tretinoin 0.1 % topical cream",
+        "herbal drops",
+        "",
+    ],
+)
+def test_an_ordinary_drug_has_none(words: str) -> None:
+    assert high_alert_class(_of(words)) is None
+
+
+def test_every_row_of_the_table_finds_a_drug_and_says_where_it_is_from() -> None:
+    rows = table_rows("high_alert.csv")
+    assert all(row["source"] and row["values"] for row in rows)
+    assert {row["kind"] for row in rows} == {"atc", "class", "name", "words"}
+    for medication in ("argatroban", "eptifibatide", "alteplase", "busulfan", "basiliximab", "vasopressin"):
+        assert high_alert_class(_of(medication)) is not None
+
+
+def test_a_high_alert_drug_without_a_rule_gives_one_line(as_of: datetime) -> None:
+    (card,) = _uncovered(as_of, "Pomalyst")
+    assert (card.summary, card.indicator) == ("Pomalyst is not covered by these checks.", "info")
+    assert card.detail is not None
+    assert "only allergy and duplicates were looked for" in card.detail
+    assert card.suggestions == ()
+    assert card.override_reasons
+    assert "ISMP" in card.source.label
+
+
+def test_what_is_not_recognised_says_that_nothing_was_looked_for(as_of: datetime) -> None:
+    (card,) = _uncovered(as_of, "Brand-new-one (Chemo)")
+    assert card.summary == "Brand-new-one (Chemo) is not covered by these checks."
+    assert card.detail is not None
+    assert "nothing was looked for" in card.detail
+
+
+def test_several_share_one_card_within_its_length(as_of: datetime) -> None:
+    names = ("Pomalyst", "argatroban", "Ibrance", "bivalirudin", "o" * 200 + " chemo")
+    (card,) = _uncovered(as_of, *names)
+    assert card.summary.startswith("Pomalyst, argatroban, Ibrance and 2 more are not covered")
+    assert {fact.source for fact in card.own_extension.facts} >= {"MedicationRequest/draft-0"}
+    (long,) = _uncovered(as_of, *("o" * 200 + f" {index} chemo" for index in range(3)))
+    assert len(long.summary) < 140
+
+
+@pytest.mark.parametrize("drug", ["warfarin", "lisinopril", "amoxicillin", "herbal drops", "Xarelto 20 mg"])
+def test_a_drug_with_rules_and_an_ordinary_one_stay_silent(as_of: datetime, drug: str) -> None:
+    assert _uncovered(as_of, drug) == []
+
+
+def test_a_drug_that_has_a_card_is_not_named_again(as_of: datetime) -> None:
+    allergy = {
+        "resourceType": "AllergyIntolerance",
+        "id": "allergy",
+        "patient": {"reference": f"Patient/{PATIENT_ID}"},
+        "code": {"text": "pomalidomide"},
+        "reaction": [{"manifestation": [{"text": "anaphylaxis"}]}],
+    }
+    outcome = check(record_of({"more": [allergy]}, as_of), drafts_of(draft_of({"drug": "Pomalyst"})))
+    assert [rule for rule, _, _ in findings(outcome)] == ["allergy-same-ingredient"]
+    assert [card.own_extension.output for card in outcome.cards] == [None]
+
+
+def test_the_scope_of_an_uncovered_drug_stays_among_the_silences(as_of: datetime) -> None:
+    outcome = check(record_of({}, as_of), drafts_of(draft_of({"drug": "Pomalyst"})))
+    assert "scope" in {reason for _, reason in reasons(outcome)}
+    assert outcome.drafts == tuple(fact.source for fact in outcome.cards[0].own_extension.facts)
+
+
+def test_a_covered_high_alert_drug_is_one_that_a_rule_is_about() -> None:
+    own = [one for one in rule_book().rules_for(_of("warfarin 5 MG Oral Tablet")) if not one.rule.trigger.is_for_any]
+    assert own
