@@ -6,6 +6,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from cards.compose.high_alert import NOT_COVERED
 from cards.extension import CardExtension, VaccineForecasts
 from cds_hooks.protocol.hooks import ENCOUNTER_DISCHARGE
 
@@ -32,7 +33,8 @@ class Caller:
 class PatientFinding(Struct, frozen=True, gc=False):
     """What a card is about and how bad it is: a band, a number, or the parts that it lists.
 
-    `subject` is the name that a reason for silence has. `asks` says that the card only asks for a test.
+    `subject` is the name that a reason for silence has. `asks` says that the card only asks for a test, `once` that it
+    is shown once and not at each opening of a day.
     """
 
     about: str
@@ -42,6 +44,7 @@ class PatientFinding(Struct, frozen=True, gc=False):
     is_falling: bool = False
     parts: frozenset[str] = frozenset()
     asks: bool = False
+    once: bool = False
 
     def is_worse_than(self, before: "PatientFinding") -> bool:
         """A higher band, a number that moved by more than a fifth for the worse, or a part that was not listed."""
@@ -56,9 +59,15 @@ class PatientFinding(Struct, frozen=True, gc=False):
 
 
 def patient_finding(said: CardExtension, hook: str) -> PatientFinding | None:
-    """The finding of a card with this extension; None for the cards of orders, which have a memory of their own."""
+    """The finding of a card with this extension; None for the cards of orders, which have a memory of their own.
+
+    The card of high-alert drugs that no rule is about is the one of orders that is remembered here: by its drugs.
+    """
     if said.findings:
         return None
+    if said.output == NOT_COVERED:
+        drugs = frozenset(str(fact.value) for fact in said.facts)
+        return PatientFinding(NOT_COVERED, NOT_COVERED, parts=drugs, once=True)
     if said.vaccines is not None:
         return PatientFinding("vaccines due", "vaccines-due", parts=frozenset(_open_doses(said.vaccines)))
     model = said.model["id"] if said.model is not None else ""

@@ -19,6 +19,7 @@ from msgspec import Struct
 from sqlalchemy import select
 
 from cards.card import Card
+from cards.compose.high_alert import NOT_COVERED
 from cards.compose.orders import check_orders
 from cards.rules.engine.governance import (
     ACKNOWLEDGED,
@@ -149,6 +150,8 @@ class Simulation:
     indicators: Counter[str] = field(default_factory=Counter)
     spoken: dict[str, list[SimulatedFinding]] = field(default_factory=dict)
     silent: Counter[tuple[str, str]] = field(default_factory=Counter)
+    not_covered: int = 0
+    """Of the cards, those that name a high-alert drug that no rule is about: once for each drug of a patient."""
 
     def per_100(self, number: int) -> float:
         """So many per 100 orders."""
@@ -167,9 +170,10 @@ def simulate(
         return
     simulation.charts += 1
     step = max(1.0, len(orders) / most_orders)
+    told: set[str] = set()
     for position in range(min(most_orders, len(orders))):
         instant, order = orders[int(position * step)]
-        _add(simulation, resources, order, instant, suppress)
+        _add(simulation, resources, order, instant, suppress, told)
 
 
 def _orders(resources: Iterable[Resource]) -> Iterator[tuple[float, Resource]]:
@@ -181,7 +185,12 @@ def _orders(resources: Iterable[Resource]) -> Iterator[tuple[float, Resource]]:
 
 
 def _add(
-    simulation: Simulation, resources: Sequence[Resource], order: Resource, instant: float, suppress: SuppressionCheck
+    simulation: Simulation,
+    resources: Sequence[Resource],
+    order: Resource,
+    instant: float,
+    suppress: SuppressionCheck,
+    told: set[str],
 ) -> None:
     known = [_as_it_was(one, instant) for one in resources if one is not order and _is_known(one, instant)]
     entries = {"resourceType": "Bundle", "type": "collection", "entry": [{"resource": one} for one in known]}
@@ -202,6 +211,12 @@ def _add(
         (one.subject, one.reason) for one in outcome.silences if one.subject in all_rule_versions()
     )
     for card in outcome.cards:
+        if card.own_extension.output == NOT_COVERED:
+            drugs = {str(fact.value) for fact in card.own_extension.facts}
+            if drugs <= told:
+                continue
+            told |= drugs
+            simulation.not_covered += 1
         simulation.with_card += 1
         simulation.indicators[card.indicator] += 1
         for spoken in _spoken(card, draft):

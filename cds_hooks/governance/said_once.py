@@ -7,6 +7,8 @@ record: it is read at the start and every two seconds, so that all workers know 
 - A card that was answered waits for the period of its answer (`PERIOD_DAYS`).
 - A card that nobody answered is shown at each opening for a day, because several people open a chart at one visit, and
   then rests until `rest_days` after it was first shown. One with the indicator critical never rests for this reason.
+- The card of high-alert drugs that no rule is about is shown once for each drug of a patient in 90 days; so it is by
+  each worker, and again after a restart, because the cards of orders are too many to be read from the record for it.
 - A card that only asks for a test is shown to a patient by one service in 90 days, for a day; the others go to the
   worklist.
 - At discharge one service speaks for a patient in a day, because several estimate who comes back.
@@ -19,6 +21,7 @@ from threading import Lock
 from time import time
 from typing import Final
 
+import msgspec
 from msgspec import Struct
 
 from cards.card import Card
@@ -42,6 +45,8 @@ OTHER_DAYS: Final = 30
 """The period of an override without one of the project's reasons."""
 DISCHARGE_DAYS: Final = 2
 """An answer at discharge holds for this discharge; the project's own choice."""
+ONCE_DAYS: Final = 90
+"""So long a card that is shown once rests; as an answer to an information (cards/rules/engine/governance.py)."""
 REST_DAYS: Final = 14
 """The default of CDS_SHOWN_REST_DAYS; the project's own choice."""
 
@@ -163,8 +168,15 @@ class SaidOnce:
         shown = self._shown.get(key)
         if shown is None or card.indicator == "critical" or finding.is_worse_than(shown.finding):
             return None
-        rests = SHOWN_AGAIN_DAYS * _DAY_SECONDS < now - shown.at <= self._rest_days * _DAY_SECONDS
-        return _resting(card, shown, self._rest_days) if rests else None
+        since, until = self._rest_period(finding)
+        rests = since * _DAY_SECONDS < now - shown.at <= until * _DAY_SECONDS
+        return _resting(card, shown, until) if rests else None
+
+    def _rest_period(self, finding: PatientFinding) -> tuple[float, float]:
+        """From how many days after it was shown to how many the finding rests; a site can forbid it with 0 days."""
+        if finding.once and self._rest_days:
+            return float("-inf"), ONCE_DAYS
+        return SHOWN_AGAIN_DAYS, self._rest_days
 
     def _take_shown(self, caller: Caller, told: Sequence[CardExtension], at: float) -> bool:
         """Whether there was a finding among them that is remembered."""
@@ -178,7 +190,9 @@ class SaidOnce:
             key = (caller.client, caller.patient, finding.about)
             with self._writing:
                 known = self._shown.get(key)
-                is_over = known is not None and at - known.at > self._rest_days * _DAY_SECONDS
+                is_over = known is not None and at - known.at > self._rest_period(finding)[1] * _DAY_SECONDS
+                if finding.once and known is not None and not is_over:
+                    finding = msgspec.structs.replace(finding, parts=finding.parts | known.finding.parts)
                 if known is None or is_over or finding.is_worse_than(known.finding):
                     _keep(self._shown, key, _Said(at, "shown", finding))
         return bool(findings)
@@ -190,7 +204,7 @@ class SaidOnce:
             self._answers = {
                 key: one for key, one in self._answers.items() if now - one.at <= _LONGEST_DAYS * _DAY_SECONDS
             }
-            rest = max(self._rest_days, SHOWN_AGAIN_DAYS) * _DAY_SECONDS
+            rest = max(self._rest_days, SHOWN_AGAIN_DAYS, ONCE_DAYS) * _DAY_SECONDS
             self._shown = {key: one for key, one in self._shown.items() if now - one.at <= rest}
             self._forgot_at = now
         self._turns.forget()

@@ -95,11 +95,11 @@ class ServiceInput:
         return f"{self.public_url}/explain/{self.decision_id}"
 
     def links_of(self, card: Card) -> tuple[Link, ...]:
-        """The links of a card of the medication rules: its first rule with its sources, and this decision."""
-        rule = f"{self.public_url}/rules/{card.own_extension.findings[0].rule}"
+        """The links of a card of drafted orders: its first rule with its sources if it has one, and this decision."""
+        rules = [f"{self.public_url}/rules/{one.rule}" for one in card.own_extension.findings[:1]]
         return (
             *card.links,
-            Link(label="The rule and its sources", url=rule, type="absolute"),
+            *(Link(label="The rule and its sources", url=rule, type="absolute") for rule in rules),
             Link(label="Why this card", url=self.explain_url, type="absolute"),
         )
 

@@ -259,7 +259,8 @@ def _sentence(simulation: Simulation) -> str:
     loud = ", ".join(f"{number} {indicator}" for indicator, number in sorted(simulation.indicators.items()))
     return (
         f"{simulation.orders:,} orders of {simulation.charts} patients: {simulation.with_card} with a card "
-        f"({simulation.per_100(simulation.with_card):.1f} per 100; {loud or 'none'}); "
+        f"({simulation.per_100(simulation.with_card):.1f} per 100; {loud or 'none'}), {simulation.not_covered} of them "
+        "to say that no rule is about a high-alert drug; "
         f"{simulation.not_recognised} orders were not recognised."
     )
 
@@ -281,6 +282,7 @@ def _as_json(simulation: Simulation, examples: int) -> dict[str, Any]:
         "patients": simulation.charts,
         "not_recognised": simulation.not_recognised,
         "cards": simulation.with_card,
+        "not_covered": simulation.not_covered,
         "cards_per_100_orders": round(simulation.per_100(simulation.with_card), 3),
         "indicators": dict(simulation.indicators),
         "rules": rules,

@@ -18,7 +18,8 @@ from fhir.terminology.medication_strength import Strength, read_strengths
 _MOST_WITHOUT_UNIT = 10.0
 _COUNT = DoseUnit("unit")
 # Sodium chloride and glucose carry another drug in an infusion.
-_CARRIERS = frozenset({"9863", "4850"})
+CARRIERS = frozenset({"9863", "4850"})
+"""RxNorm codes of what other drugs are dissolved in."""
 
 
 class DoseAmount(Struct, frozen=True, gc=False):
@@ -126,7 +127,7 @@ def milligrams(identity: MedicationIdentity, amount: DoseAmount) -> tuple[tuple[
         return (), DoseProblem("the dose is in units of activity, not in milligrams")
     if unit.kind == "mg" and not _is_of_product(identity, unit):
         # "2 g of calcium gluconate in 0.9 % sodium chloride" is 2 g of calcium gluconate.
-        active = [one for one in identity.ingredients if one.rxcui not in _CARRIERS] or identity.ingredients
+        active = [one for one in identity.ingredients if one.rxcui not in CARRIERS] or identity.ingredients
         if len(active) > 1:
             return (), DoseProblem("a mass for a combination does not say of which ingredient")
         mass = Milligrams(active[0].rxcui, amount.low * unit.factor, amount.high * unit.factor)

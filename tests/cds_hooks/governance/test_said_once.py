@@ -13,7 +13,7 @@ from cards.card import Card, Indicator, Source
 from cards.extension import EXTENSION_KEY, CardExtension, VaccineForecast, VaccineForecasts
 from cds_hooks.governance import Caller, said_once
 from cds_hooks.governance.said_once import SaidOnce
-from tests.cds_hooks.calls import ours, request_for
+from tests.cds_hooks.calls import client, ours, request_for
 from tests.cds_hooks.prefetch.fetch_calls import app_client
 from tests.cds_hooks.services.equation_calls import NOW, valued
 
@@ -206,3 +206,58 @@ def test_the_memory_is_bounded_and_forgets_the_oldest(monkeypatch: pytest.Monkey
         assert _shown(memory, _card(0.10), caller)
     clock.now += 2 * DAY
     assert [_shown(memory, _card(0.10), caller) for caller in reversed(callers)] == [False, False, True]
+
+
+# High-alert drugs that no rule is about
+
+
+def _draft(drug: str) -> dict[str, Any]:
+    return {
+        "resourceType": "MedicationRequest",
+        "id": f"draft-{drug[:4].lower()}",
+        "status": "draft",
+        "intent": "order",
+        "subject": {"reference": "Patient/sample"},
+        "medicationCodeableConcept": {"text": drug},
+    }
+
+
+async def _sign(calls: httpx.AsyncClient, hook: str, *drugs: str) -> httpx.Response:
+    request = request_for("order-safety", hook, "ckd4-metformin", NOW, "metformin-ckd4-coded")
+    subject = request["context"]["draftOrders"]["entry"][0]["resource"]["subject"]
+    drafts = [_draft(drug) | {"subject": subject} for drug in drugs]
+    request["context"]["draftOrders"]["entry"] = [{"resource": each} for each in drafts]
+    request["context"]["selections"] = [f"MedicationRequest/{each['id']}" for each in drafts]
+    if hook == "order-sign":
+        del request["context"]["selections"]
+    service = "order-safety-sign" if hook == "order-sign" else "order-safety-select"
+    answered = await calls.post(f"/cds-services/{service}", json=request)
+    assert answered.status_code == 200, answered.text
+    return answered
+
+
+def test_that_a_high_alert_drug_is_not_covered_is_said_once_for_a_patient(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with client(tmp_path, as_of=NOW) as calls:
+            selected = await _sign(calls, "order-select", "Pomalyst")
+            assert [each["summary"] for each in selected.json()["cards"]] == [
+                "Pomalyst is not covered by these checks."
+            ]
+            signed = await _sign(calls, "order-sign", "Pomalyst")
+            assert signed.json()["cards"] == []
+            assert ("not-covered", "said-once") in {(one["subject"], one["reason"]) for one in ours(signed)["silence"]}
+            # Another drug is another finding; the first of them is still known afterwards.
+            both = await _sign(calls, "order-sign", "argatroban")
+            assert [each["summary"] for each in both.json()["cards"]] == ["Argatroban is not covered by these checks."]
+            assert (await _sign(calls, "order-sign", "Pomalyst", "argatroban")).json()["cards"] == []
+
+    asyncio.run(story())
+
+
+def test_a_site_where_nothing_rests_is_told_at_each_opening(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with client(tmp_path, as_of=NOW, shown_rest_days=0) as calls:
+            for _ in range(2):
+                assert len((await _sign(calls, "order-sign", "Pomalyst")).json()["cards"]) == 1
+
+    asyncio.run(story())

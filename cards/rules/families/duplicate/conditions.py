@@ -15,6 +15,7 @@ from cards.rules.patient.context import RuleContext
 from cards.rules.patient.orders import CurrentMedication
 from cards.text import format_dose, format_number, plain
 from fhir.mapping.medications.daily_dose import DailyDose
+from fhir.mapping.medications.dosage import CARRIERS
 from fhir.mapping.medications.identity import MedicationIdentity
 
 _SLOW = re.compile(r"\b(extended|sustained|prolonged|controlled|24 ?hr|12 ?hr|xr|er|sr|xl|la|cr)\b", re.IGNORECASE)
@@ -46,15 +47,20 @@ def is_topical_and_swallowed(one: MedicationIdentity, other: MedicationIdentity)
     return local.systemic is False and systemic.systemic is not False and not is_injected(systemic) and not flush
 
 
+def drug_codes(medication: MedicationIdentity) -> frozenset[str]:
+    """The RxNorm codes of its drugs without the saline or glucose that carries them in an infusion."""
+    return frozenset(medication.rxcuis) - CARRIERS or frozenset(medication.rxcuis)
+
+
 def is_same_product(one: MedicationIdentity, other: MedicationIdentity) -> bool:
     """Whether they are the same drugs of the same strength given in the same way; a strength not stated fits."""
     if one.rxnorm is not None and one.rxnorm == other.rxnorm:
         return True
-    if set(one.rxcuis) != set(other.rxcuis) or is_other_way(one, other) or is_other_release(one, other):
+    if drug_codes(one) != drug_codes(other) or is_other_way(one, other) or is_other_release(one, other):
         return False
     mine = dict(zip(one.rxcuis, one.strengths, strict=True))
     theirs = dict(zip(other.rxcuis, other.strengths, strict=True))
-    pairs = ((strength, theirs[rxcui]) for rxcui, strength in mine.items())
+    pairs = ((mine[rxcui], theirs[rxcui]) for rxcui in drug_codes(one))
     return all(mine_ is None or theirs_ is None or mine_ == theirs_ for mine_, theirs_ in pairs)
 
 

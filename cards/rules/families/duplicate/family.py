@@ -10,6 +10,7 @@ from cards.rules.families.duplicate.conditions import (
     DAILY_TOTAL,
     MOST_MG,
     counted,
+    drug_codes,
     is_other_release,
     is_other_way,
     is_same_product,
@@ -127,7 +128,7 @@ def _is_same_product(context: RuleContext) -> bool:
 def _is_dose_change(context: RuleContext) -> bool:
     """Whether the draft is the partner's drug in another strength, and doubling it is no grave error by itself."""
     mine, theirs = context.medication, context.partners[0].medication
-    if set(mine.rxcuis) != set(theirs.rxcuis) or not _DANGEROUS_TWICE.isdisjoint(mine.classes):
+    if drug_codes(mine) != drug_codes(theirs) or not _DANGEROUS_TWICE.isdisjoint(mine.classes):
         return False
     return not is_other_way(mine, theirs) and not is_other_release(mine, theirs)
 
