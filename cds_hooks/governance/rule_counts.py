@@ -165,6 +165,7 @@ def simulate(
     suppress: SuppressionCheck = suppress_nothing,
 ) -> None:
     """Adds the orders of one patient's chart, evenly chosen over its time where there are more than `most_orders`."""
+    resources = _each_once(resources)
     orders = sorted(_orders(resources), key=lambda one: one[0])
     if not orders:
         return
@@ -174,6 +175,14 @@ def simulate(
     for position in range(min(most_orders, len(orders))):
         instant, order = orders[int(position * step)]
         _add(simulation, resources, order, instant, suppress, told)
+
+
+def _each_once(resources: Iterable[Resource]) -> list[Resource]:
+    """The resources without those that stand in the export twice: an order is no duplicate of itself."""
+    found: dict[object, Resource] = {}
+    for one in resources:
+        found.setdefault((one.get("resourceType"), one["id"]) if one.get("id") else id(one), one)
+    return list(found.values())
 
 
 def _orders(resources: Iterable[Resource]) -> Iterator[tuple[float, Resource]]:

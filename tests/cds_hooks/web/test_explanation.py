@@ -43,7 +43,7 @@ def test_every_sample_has_a_page_without_fault(tmp_path: Path, sample: Sample) -
 def test_what_was_looked_for_about_each_drafted_drug_has_a_section_of_its_own(order: Decision) -> None:
     page, explanation = page_of(order), explained(order)
     assert [each.subject for each in explanation.scope] == [explanation.scope[0].subject]
-    assert explanation.scope[0].text.startswith("Metformin: looked for allergy, duplicates")
+    assert explanation.scope[0].text.startswith("metformin: looked for allergy, duplicates")
     assert "What was looked for" in page.text
     assert page.text.count(explanation.scope[0].text) == 1
     assert not set(explanation.scope) & set(explanation.unsaid)
