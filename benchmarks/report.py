@@ -122,6 +122,7 @@ def as_json(measured: Measured, wanted: Wanted) -> dict[str, Any]:
         "memory": measured.memory,
         "explaining": measured.explaining,
         "trust_us": measured.trust_us,
+        "touched": measured.touched,
         "kills": _kills_json(measured.kills),
         "faults": measured.faults(),
     }
