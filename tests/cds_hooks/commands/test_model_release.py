@@ -182,12 +182,12 @@ def test_import_takes_in_a_file_and_its_gates_refuse_it_for_cards(shelf: Path, t
 
 
 def test_what_cannot_be_trusted_is_said_in_a_sentence_before_anything_is_served(tmp_path: Path) -> None:
-    """A damaged file of keys, as a changed model, stops every command that needs the services."""
+    """A damaged file of keys stops every command that needs the services."""
     (tmp_path / "keys.json").write_text("{")
     environment = {**os.environ, "CDS_MODEL_KEYS": str(tmp_path / "keys.json")}
     done = subprocess.run(
         [sys.executable, "-m", "cds_hooks", "services"], cwd=ROOT, env=environment, capture_output=True, text=True
     )
     assert done.returncode == 1
-    assert done.stderr.startswith("A model of a service cannot be used, so nothing is served: keys.json is no file of")
+    assert done.stderr.startswith("A model cannot be used: keys.json is no file of")
     assert "Traceback" not in done.stderr
