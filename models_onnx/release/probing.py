@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from dataclasses import dataclass
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from models_onnx.errors import UnsafeModel
@@ -21,15 +22,20 @@ class Signature:
 
 
 def probe(content: bytes, seconds: float = SECONDS, memory: int = MEMORY_BYTES) -> Signature:
-    """The signature of a file that loads, and runs one row of zeros, within these limits; UnsafeModel otherwise."""
+    """The signature of a file that loads, and runs one row of zeros, within these limits; UnsafeModel otherwise.
+
+    It is loaded in an empty folder, so that a file beside it, which it may name, is not found.
+    """
     try:
-        done = subprocess.run(  # noqa: S603 - our own interpreter and program, the model only as standard input
-            [sys.executable, "-I", "-c", _PROGRAM, str(memory), str(int(seconds) + 1)],
-            input=content,
-            capture_output=True,
-            timeout=seconds,
-            check=False,
-        )
+        with TemporaryDirectory(prefix="cds-hooks-probe-") as folder:
+            done = subprocess.run(  # noqa: S603 - our own interpreter and program, the model only as standard input
+                [sys.executable, "-I", "-c", _PROGRAM, str(memory), str(int(seconds) + 1)],
+                input=content,
+                capture_output=True,
+                timeout=seconds,
+                check=False,
+                cwd=folder,
+            )
     except subprocess.TimeoutExpired:
         raise UnsafeModel(f"the model did not load and run one row within {seconds:g} s; it is not taken in") from None
     if done.returncode:

@@ -1,5 +1,7 @@
 """The first load of an unknown file happens in a process of its own, within limits."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from onnx import NodeProto, TensorProto, helper, numpy_helper
@@ -64,3 +66,17 @@ def test_a_file_that_never_ends_is_stopped() -> None:
 def test_an_input_that_is_no_table_of_numbers_is_refused() -> None:
     with pytest.raises(UnsafeModel, match="not taken in"):
         probe(model_of(helper.make_node("Identity", ["x"], ["y"]), kind=TensorProto.STRING))
+
+
+def test_a_file_in_the_folder_of_the_caller_is_not_found_by_the_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "weights.bin").write_bytes(b"\0" * 4)
+    monkeypatch.chdir(tmp_path)
+    weight = TensorProto(name="w", data_type=TensorProto.FLOAT, dims=[1], data_location=TensorProto.EXTERNAL)
+    weight.external_data.add(key="location", value="weights.bin")
+    value = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1])
+    made = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1])
+    graph = helper.make_graph([helper.make_node("Add", ["x", "w"], ["y"])], "g", [value], [made], [weight])
+    with pytest.raises(UnsafeModel, match="could not be loaded"):
+        probe(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9).SerializeToString())
