@@ -17,7 +17,6 @@ from cds_hooks.storage.decision import DecisionLog, RecordUnavailable
 from cds_hooks.storage.sqlite import SqliteDecisionLog
 from cds_hooks.storage.tables import SCHEMA_VERSION
 
-_MIGRATIONS = Path(__file__).parent / "migrations" / "versions"
 _POSTGRES_LOCK = 0x6364_735F_686F_6F6B  # "cds_hook": one name for all workers that migrate the same database
 
 
@@ -32,7 +31,7 @@ def upgrade_schema(url: URL) -> None:
             found = schema_version(connection)
             if found == SCHEMA_VERSION:
                 return
-            _refuse_newer(url, found)
+            refuse_newer(found)
         with engine_for(url).begin() as connection:
             if not is_sqlite:
                 connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _POSTGRES_LOCK})
@@ -42,15 +41,6 @@ def upgrade_schema(url: URL) -> None:
         raise RecordUnavailable(
             f"the record at {url.render_as_string()} cannot be opened: {database_error_reason(error)}"
         ) from error
-
-
-def _refuse_newer(url: URL, found: str | None) -> None:
-    """RecordUnavailable where a newer server has changed the schema; versions are numbers of four digits."""
-    if found is not None and found > SCHEMA_VERSION:
-        raise RecordUnavailable(
-            f"the record at {url.render_as_string()} has the schema {found[:32]!r}, which is newer than "
-            f"{SCHEMA_VERSION}, the newest that this version knows: install the version that wrote it"
-        )
 
 
 def schema_version(connection: Connection) -> str | None:
@@ -65,14 +55,13 @@ def refuse_newer(found: str | None) -> None:
     """Refuse a record whose schema a newer version of this program made: nothing of it is written or copied.
 
     Raises:
-        RecordUnavailable: The record's schema is none of this version's.
+        RecordUnavailable: The schema is newer than this version's; schemas are numbers of four digits.
     """
-    known = {path.name.partition("_")[0] for path in _MIGRATIONS.glob("[0-9]*_*.py")}
-    if found is not None and found not in known:
+    if found is not None and found > SCHEMA_VERSION:
         raise RecordUnavailable(
-            f"the record has schema {found[:20]}, which a newer version of this program made; this one knows up to "
-            f"{SCHEMA_VERSION}. Restore the backup from before the upgrade into an empty record "
-            "(docs/operations/install.md), or start the newer version again"
+            f"the record has the schema {found[:32]!r}, which is newer than {SCHEMA_VERSION}, the newest that this "
+            "version knows: install the version that wrote it, or restore the backup from before the upgrade into an "
+            "empty record (docs/operations/install.md)"
         )
 
 
@@ -84,7 +73,6 @@ def _run_migrations(connection: Connection) -> None:
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
     config.attributes["connection"] = connection
-    refuse_newer(schema_version(connection))
     command.upgrade(config, SCHEMA_VERSION)
 
 

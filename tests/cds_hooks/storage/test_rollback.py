@@ -41,10 +41,10 @@ def test_an_upgrade_is_rolled_back_by_the_backup_from_before_it(url: str, sqlite
     assert back_up(url, backup) == 3
     upgrade_by_a_newer_version(url)
 
-    with pytest.raises(RecordUnavailable, match=r"schema 0999.*newer version.*Restore the backup") as refused:
+    with pytest.raises(RecordUnavailable, match=r"schema '0999', which is newer than .*restore the backup") as refused:
         open_decision_log(url)
     assert "/install.md" in str(refused.value)
-    with pytest.raises(RecordUnavailable, match="newer version"):
+    with pytest.raises(RecordUnavailable, match="is newer than"):
         back_up(url, tmp_path / "never.ndjson.xz")
     assert not (tmp_path / "never.ndjson.xz").exists()
 
@@ -64,5 +64,5 @@ def test_the_program_says_so_in_a_sentence(sqlite_url: str, tmp_path: Path) -> N
     for words in (("record", "backup", str(tmp_path / "after")), ("record", "restore", str(tmp_path / "before"))):
         done = run_program(*words, environment={"CDS_DATABASE_URL": sqlite_url})
         assert done.returncode == 1
-        assert "newer version" in done.stderr
+        assert "is newer than" in done.stderr
         assert "Traceback" not in done.stderr
