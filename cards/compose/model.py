@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 from cards.card import OVERRIDE_REASONS, TOPICS, Action, Card, Coding, Link, Source, Suggestion
 from cards.extension import EXTENSION_KEY, CardExtension, Factor, ObservedRate
 from cards.text import escape, with_unit_signs
-from fhir.mapping.features.feature import FeatureValue, FeatureVector, Missing
+from fhir.mapping.features.feature import FeatureValue, FeatureVector, Missing, charted_number
 from fhir.mapping.features.patient import Age
 from fhir.record.measurement import Refusal
 from models_onnx.artifact.manifest import Manifest
@@ -161,7 +161,7 @@ def _detail(
         found = known[position][0]
         value = escape(spoken(found, manifest), 60)
         dated = f" ({found.effective[:10]})" if found.feature.measured else ""  # age and sex are of today
-        return f"{found.feature.words} **{value}**{dated}"
+        return f"{found.feature.words} **{value}**{dated}{_why_low_raises(*known[position], manifest)}"
 
     lines = [
         *([planned.first_line] if planned.first_line else []),
@@ -181,6 +181,20 @@ def _detail(
         f"[How this works and for whom it was tested]({how_url})"
     )
     return "\n".join(lines)
+
+
+# A reader expects harm from a high value only.
+_HARMS_WHEN_HIGH = frozenset({"creatinine_mg_dl", "bun_mg_dl"})
+
+
+def _why_low_raises(found: FeatureValue, contribution: float, manifest: Manifest) -> str:
+    """What a line adds where a low value of kidney function raises the estimate; empty where nothing is odd."""
+    if contribution <= 0 or found.feature.name not in _HARMS_WHEN_HIGH:
+        return ""
+    average = manifest.feature(found.feature.name).reference_value
+    if found.value >= average:
+        return ""
+    return f", lower than the average of {charted_number(average)}: in the study low values went with it too"
 
 
 def is_calibrated(prediction: Prediction) -> bool:

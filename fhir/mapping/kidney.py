@@ -185,7 +185,7 @@ def _dialysis(record: PatientRecord, unit: str) -> KidneyEstimate | None:
     hit = find_condition(record, "dialysis")
     if hit is None:
         return None
-    note = "Dialysis is on the record: kidney function counts as 0, and no dose is derived from it."
+    note = "Dialysis is on the record: the kidneys count as failed, and no dose is derived from an estimate."
     return KidneyEstimate(0.0, unit, "dialysis", hit.time, (hit.source,), notes=(note,))
 
 

@@ -216,7 +216,8 @@ def evaluate_partners(rule: CompiledRule, alone: RuleContext, partners: Iterable
     evaluation = [_decide(rule, alone.before((one,), rule.trigger)) for one in partners]
     matches = [one for one in evaluation if isinstance(one, Match)]
     if not matches:
-        return evaluation[0]
+        # What is not known about one partner is not hidden by a partner about whom all is known.
+        return next((one for one in evaluation if isinstance(one, NoMatch) and one.unknown), evaluation[0])
     worst = min(matches, key=_rank)
     same = tuple(one.context.partners[0] for one in matches if one.rank == worst.rank)
     less = tuple(

@@ -41,8 +41,11 @@ _MOST_PARTNERS = 24
 class DraftEvaluation:
     """The evaluation of one draft by all its rules; the texts are written when they are asked for."""
 
-    def __init__(self, drafted: DraftMedication, evaluations: Sequence[Evaluation], alone: int) -> None:
+    def __init__(
+        self, drafted: DraftMedication, evaluations: Sequence[Evaluation], alone: int, *, knows_medications: bool = True
+    ) -> None:
         self._drafted = drafted
+        self._knows_medications = knows_medications
         self._decided = evaluations
         self._alone = alone
 
@@ -67,7 +70,8 @@ class DraftEvaluation:
                 silences.append(render_silence(one))
         if self._alone:
             looked = f"looked for {self._alone} interaction{'s' if self._alone > 1 else ''}"
-            text = f"{_capital(self._drafted)}: {looked}: none of the partner drugs is taken."
+            where = "is taken" if self._knows_medications else "is drafted; the medication list is not known"
+            text = f"{_capital(self._drafted)}: {looked}: none of the partner drugs {where}."
             silences.append(Silence(self._drafted.draft.name, "no-partner", text))
         return tuple(silences)
 
@@ -123,7 +127,8 @@ class RuleBook:
                 context = alone[ingredient] = RuleContext(session, drafted, ingredient)
             answers.append(_evaluate(activated, context))
         evaluations = [answer for answer in answers if answer is not None]
-        return DraftEvaluation(drafted, evaluations, len(answers) - len(evaluations))
+        known = knows_medications(session.record)
+        return DraftEvaluation(drafted, evaluations, len(answers) - len(evaluations), knows_medications=known)
 
 
 def _capital(drafted: DraftMedication) -> str:
@@ -159,30 +164,61 @@ def _partners(activation: Activation, session: PatientSession, drafted: DraftMed
 
 
 _DOSE = frozenset({"dose", "each_dose", "frequency", "duration", "drug_dose", "pair_dose"})
-_LISTS = {"Condition": "problem list", "AllergyIntolerance": "allergy list"}
 _MOST_VALUES = 6
 
 
 def scope_of(drafted: DraftMedication, activated: Iterable[ActivatedRule], record: PatientRecord) -> Silence:
-    """What the rules of this drug look for: partners, conditions, values, dose; and which lists did not come."""
-    rules = [one.rule for one in activated]
-    uses = frozenset().union(*(rule.band_uses for rule in rules))
-    own = [rule for rule in rules if not rule.trigger.is_for_any]
+    """What the rules of this drug looked for (partners, conditions, values, dose), and what of it is not known.
+
+    What did not come with the call is not said to have been looked for, nor are the values of a rule about a pair.
+    """
+    asked = [one for one in activated if not one.activation.is_local]
+    own = [one.rule for one in asked if not one.rule.trigger.is_for_any]
     interactions = sum(bool(rule.trigger.sides) for rule in own)
-    conditions = sum(use.startswith("condition:") for use in uses)
-    values = sorted(ANALYTES[use[4:]].words for use in uses if use.startswith("lab:") and use[4:] in ANALYTES)
-    parts = ["allergy", "duplicates"]
-    if interactions:
-        parts.append(f"{interactions} interaction{'s' if interactions > 1 else ''}")
-    if conditions:
-        parts.append(f"{conditions} condition{'s' if conditions > 1 else ''}")
-    if uses.intersection(ESTIMATES):
-        parts.append("kidney function")
-    parts += values[:_MOST_VALUES]
+    uses = frozenset().union(*(one.rule.band_uses for one in asked if one.activation.alone))
+    parts = [
+        (record.was_requested("AllergyIntolerance"), "allergy", "allergy list"),
+        (knows_medications(record), "duplicates", "medication list"),
+        *_counted(interactions, "interaction", knows_medications(record), "medication list"),
+        *_counted(_conditions(uses), "condition", record.was_requested("Condition"), "problem list"),
+        *_values(uses, record),
+    ]
     if uses & _DOSE:
-        parts.append("dose")
+        parts.append((bool(drafted.dose.per_day or drafted.dose.per_dose), "dose", "dose"))
     name = plain(drafted.medication.name)
-    gaps = [words for kind, words in _LISTS.items() if not record.was_requested(kind)]
-    missing = f" Not known: {' and '.join(gaps)}." if gaps else ""
+    looked = ", ".join(dict.fromkeys(said for known, said, _ in parts if known)) or "nothing"
+    gaps = " and ".join(dict.fromkeys(gap for known, _, gap in parts if not known))
+    missing = f" Not known: {gaps}." if gaps else ""
     only = "" if own else " No rule is about this drug itself."
-    return Silence(drafted.draft.name, "scope", f"{name}: looked for {', '.join(parts)}.{only}{missing}")
+    return Silence(drafted.draft.name, "scope", f"{name}: looked for {looked}.{only}{missing}")
+
+
+_Part = tuple[bool, str, str]
+"""Whether it is known, what was looked for, and what it is called where it is not known."""
+
+
+def knows_medications(record: PatientRecord) -> bool:
+    """Whether one of the lists of medications came with the call."""
+    return record.was_requested("MedicationRequest") or record.was_requested("MedicationStatement")
+
+
+def _counted(number: int, word: str, known: bool, gap: str) -> list[_Part]:
+    return [(known, f"{number} {word}{'s' if number > 1 else ''}", gap)] if number else []
+
+
+def _conditions(uses: frozenset[str]) -> int:
+    """The conditions by key, and one for the codes that a rule names itself."""
+    return sum(use.startswith("condition:") for use in uses) + ("conditions" in uses and "problem" in uses)
+
+
+def _values(uses: frozenset[str], record: PatientRecord) -> list[_Part]:
+    found: list[_Part] = []
+    if uses.intersection(ESTIMATES):
+        known = record.was_requested("creatinine") or record.was_requested("egfr")
+        found.append((known, "kidney function", "kidney function"))
+    keys = sorted((use[4:] for use in uses if use.startswith("lab:") and use[4:] in ANALYTES), key=_words)
+    return found + [(record.was_requested(key), _words(key), _words(key)) for key in keys[:_MOST_VALUES]]
+
+
+def _words(analyte: str) -> str:
+    return ANALYTES[analyte].words

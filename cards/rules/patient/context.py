@@ -378,6 +378,8 @@ class RuleContext(PairContext):
             return self.why_no_dose()
         for use, (attribute, code, text) in _UNKNOWN.items():
             if use in used and getattr(self, attribute) is None:
+                if use == "weight" and self.session.record.newest("body_weight") is not None:
+                    return code, "the weight on record is too old for a child."
                 return code, text.format(not_entered=self.not_entered)
         if "conditions" in used and not self.knows_conditions:
             return "conditions-missing", "the problem list is not known."

@@ -91,7 +91,7 @@ def facts(estimate: KidneyEstimate, limits: Iterable[float] = ()) -> list[Fact]:
     whole = Fact(
         "crcl" if _name(estimate) == "CrCl" else "egfr",
         _statement(estimate, limits),
-        estimate.value if estimate.side is None else _number(estimate, ()),
+        _fact_value(estimate),
         estimate.unit,
         estimate.time.text if estimate.time else None,
         estimate.sources[0] if estimate.sources else None,
@@ -103,6 +103,13 @@ def facts(estimate: KidneyEstimate, limits: Iterable[float] = ()) -> list[Fact]:
         whole,
         *(measurement_fact(one) for one in behind if not (one.source == whole.source and one.value == whole.value)),
     ]
+
+
+def _fact_value(estimate: KidneyEstimate) -> float | str | None:
+    """The number; on dialysis there is none, because the 0 that stands for it in conditions was not measured."""
+    if estimate.method == "dialysis":
+        return None
+    return estimate.value if estimate.side is None else _number(estimate, ())
 
 
 def notes(estimate: KidneyEstimate) -> list[str]:
@@ -125,7 +132,7 @@ def unstable_note(creatinine: Sequence[Measurement]) -> str:
         if week:
             other = max(week, key=lambda one: abs(one.value - newest.value))
             first, last = (format_number(each.value, decimals=2) for each in (other, newest))
-            values = f"{first} on {other.time.date}, {last}"
+            values = f"{first} {other.unit} on {other.time.date}, {last}"
             said += f" (creatinine {values} {newest.unit} on {newest.time.date})"
     return f"{said}: estimates are unreliable, no dose is derived from them."
 

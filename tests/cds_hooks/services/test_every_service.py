@@ -26,7 +26,7 @@ CALLS = [(service.id, hook) for service in SERVICES.values() for hook in service
 ORDER_HOOKS = ("order-select", "order-sign")
 
 
-def _requests(service: str, hook: str, as_of: datetime) -> list[dict[str, Any]]:
+def requests_of(service: str, hook: str, as_of: datetime) -> list[dict[str, Any]]:
     """One call for each sample patient; at the order hooks one for each draft of the sample."""
     found = []
     for sample in list_samples():
@@ -40,7 +40,7 @@ def _requests(service: str, hook: str, as_of: datetime) -> list[dict[str, Any]]:
 def test_every_card_keeps_the_specification_and_every_silence_has_a_reason(
     service: str, hook: str, tmp_path: Path, as_of: datetime
 ) -> None:
-    requests = _requests(service, hook, as_of)
+    requests = requests_of(service, hook, as_of)
 
     async def call() -> list[Any]:
         async with client(tmp_path, as_of=as_of) as calls:
@@ -63,7 +63,7 @@ def test_every_card_keeps_the_specification_and_every_silence_has_a_reason(
 def test_the_same_call_has_the_same_answer_whatever_was_asked_before(
     service: str, hook: str, tmp_path: Path, as_of: datetime
 ) -> None:
-    requests = _requests(service, hook, as_of)[:6]
+    requests = requests_of(service, hook, as_of)[:6]
 
     async def call(these: list[dict[str, Any]]) -> list[Any]:
         async with client(tmp_path, as_of=as_of) as calls:

@@ -1,0 +1,226 @@
+"""What a sentence says about the chart is true of the chart: dated values, what is absent, what was looked at.
+
+The sentences of every case, of the same cases with parts of the chart not sent, of invented charts and of real ones.
+"""
+
+import gzip
+import json
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cards.compose.orders import OrderOutcome, check_orders
+from cards.rules.engine.rule_book import RuleBook, knows_medications, rule_book
+from cards.rules.patient.context import RuleContext
+from cards.rules.patient.measurements import name_of
+from cards.rules.patient.orders import DraftMedication, DraftOrder
+from cards.rules.patient.session import PatientSession
+from fhir.mapping.kidney import KidneyEstimate
+from fhir.record.reading import read_record
+from fhir.record.record import FACT_TYPES, PatientRecord
+from fhir.record.resources import decoder
+from fhir.terminology.analytes import ANALYTES
+from tests.cards.rules.cases import Case, all_cases, check, drafts_of_case, every_case, uuids
+from tests.cards.rules.patients import draft_of, drafts_of, record_of
+from tests.strategies import bundles
+
+Json = dict[str, Any]
+AS_OF = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
+
+_BY_NAME: dict[str, list[str]] = {}
+for _key in ANALYTES:
+    _BY_NAME.setdefault(name_of(_key).lower(), []).append(_key)
+_NAMES = "|".join(re.escape(name) for name in sorted(_BY_NAME, key=len, reverse=True))
+# "potassium 5.6 mmol/L on 2026-11-17", "creatinine 190 umol/L (2.15 mg/dL) on 2026-11-17"
+_DATED = re.compile(
+    rf"(?<![\w-])({_NAMES}) ([\d.,]+)(?: [^\s();,:]+)?(?: \([\d.,]+ [^)]*\))? on (\d{{4}}-\d\d-\d\d)", re.IGNORECASE
+)
+_ESTIMATE = re.compile(r"\b(eGFR|CrCl) ([\d.,]+)(?: mL/min[^\s;,:]*(?: m²)?)?(?: \([^)]*\))? on (\d{4}-\d\d-\d\d)")
+_ABSENT = re.compile(
+    rf"\bno (?:usable )?({_NAMES}|kidney function)(?: or ({_NAMES}))?"
+    r" (?:(on record)|in (?:the last )?(?:(\d+) (days|weeks|months)|(a year)))",
+    re.IGNORECASE,
+)
+_DAYS = {"days": 1.0, "weeks": 7.0, "months": 30.0}
+
+
+def _texts(outcome: OrderOutcome) -> Iterator[str]:
+    for card in outcome.cards:
+        yield card.summary
+        yield (card.detail or "").replace("\\", "")
+        yield from (suggestion.label for suggestion in card.suggestions)
+    yield from (silence.text for silence in outcome.silences)
+
+
+def _is_shown(shown: str, value: float) -> bool:
+    """Whether the value rounds to what is shown."""
+    digits = len(shown.rstrip(".").partition(".")[2])
+    return abs(float(shown.replace(",", "").rstrip(".")) - value) <= 0.5 * 10.0**-digits + 1e-9
+
+
+def _false_values(text: str, record: PatientRecord) -> Iterator[str]:
+    for name, shown, day in _DATED.findall(text):
+        found = [one for key in _BY_NAME[name.lower()] for one in record.measurements(key) if one.time.date == day]
+        if not any(_is_shown(shown, value) for one in found for value in (one.value, one.charted_value)):
+            yield f"no such value: {name} {shown} on {day}"
+
+
+def _false_estimates(text: str, session: PatientSession) -> Iterator[str]:
+    for name, shown, day in _ESTIMATE.findall(text):
+        kinds = ("egfr_best", "crcl_actual_weight", "crcl_adjusted_weight")
+        known = [session.kidney(kind) for kind in kinds]
+        estimates = [one if isinstance(one, KidneyEstimate) else one.old for one in known]
+        if not any(
+            one is not None and one.time is not None and one.time.date == day and _is_shown(shown, one.value)
+            for one in estimates
+        ):
+            yield f"no such estimate: {name} {shown} on {day}"
+
+
+def _false_absences(text: str, session: PatientSession) -> Iterator[str]:
+    record = session.record
+    for first, second, on_record, count, unit, _year in _ABSENT.findall(text):
+        days = None if on_record else float(count) * _DAYS[unit] if count else 365.0
+        for name in filter(None, (first, second)):
+            if name.lower() == "kidney function":
+                if isinstance(session.kidney("egfr_best"), KidneyEstimate):
+                    yield f"there is kidney function: {text}"
+                continue
+            keys = _BY_NAME[name.lower()]
+            if not any(record.was_requested(key) for key in keys):
+                yield f"nobody asked for {name}: {text}"
+            if any(record.newest(key, days) is not None for key in keys):
+                yield f"there is a {name}: {text}"
+
+
+def _contexts(session: PatientSession, drafted: DraftMedication, rule_id: str, book: RuleBook) -> Iterator[RuleContext]:
+    """The contexts in which this rule was asked about this draft."""
+    for activated in book.rules_for(drafted.medication):
+        rule, activation = activated
+        if rule.id != rule_id or activation.is_local:
+            continue
+        alone = RuleContext(session, drafted, activation.ingredient)
+        partners = session.partners_of(drafted, activation.partners) if activation.partners else []
+        if partners:
+            yield from (alone.before((one,), rule.trigger) for one in partners)
+        elif activation.alone and not (activation.same_ingredient or activation.same_class):
+            yield alone
+
+
+def _false_limits(outcome: OrderOutcome, session: PatientSession) -> Iterator[str]:
+    """A rule that looked and reached no limit: every band is false, before every partner."""
+    rules = {one.id: one for one in rule_book().rules}
+    said = {one.subject for one in outcome.silences if one.reason == "within-limits"}
+    spoke = {one.rule for card in outcome.cards for one in card.own_extension.findings}
+    other = {one.subject for one in outcome.silences if one.reason != "within-limits"}
+    if len(session.drafted) != 1:
+        return
+    for rule_id in sorted(said - spoke - other):
+        for context in _contexts(session, session.drafted[0], rule_id, rule_book()):
+            for band in rules[rule_id].bands:
+                if band.declared.indicator != "silent" and band.when.test(context) is not False:
+                    yield f"{rule_id}: band {band.declared.id} is {band.when.test(context)}, not false"
+
+
+def _false_scopes(outcome: OrderOutcome, record: PatientRecord) -> Iterator[str]:
+    lists = {"allergy": "AllergyIntolerance", "condition": "Condition", "duplicates": "MedicationRequest"}
+    lists["interaction"] = "MedicationRequest"
+    for silence in outcome.silences:
+        if silence.reason == "no-partner" and "is taken" in silence.text and not knows_medications(record):
+            yield f"the medications were not sent: {silence.text}"
+        if silence.reason != "scope":
+            continue
+        looked = silence.text.partition("looked for ")[2].partition(".")[0]
+        for word, kind in lists.items():
+            if word in looked and not record.was_requested(kind):
+                yield f"{kind} was not sent: {silence.text}"
+        for key, analyte in ANALYTES.items():
+            if f", {analyte.words}" in f", {looked}" and not record.was_requested(key):
+                yield f"{key} was not sent: {silence.text}"
+
+
+def _faults(outcome: OrderOutcome, record: PatientRecord, drafts: list[DraftOrder], *, signing: bool) -> list[str]:
+    session = PatientSession(record, drafts, signing=signing)
+    faults = [*_false_limits(outcome, session), *_false_scopes(outcome, record)]
+    for text in _texts(outcome):
+        faults += [*_false_values(text, record), *_false_estimates(text, session), *_false_absences(text, session)]
+    return faults
+
+
+def _of_case(case: Case, as_of: datetime, not_sent: tuple[str, ...] = ()) -> list[str]:
+    patient = {
+        **case["patient"],
+        **({"not_sent": [*case["patient"].get("not_sent", ()), *not_sent]} if not_sent else {}),
+    }
+    record, drafts = record_of(patient, as_of), drafts_of_case(case)
+    signing = case.get("hook") != "order-select"
+    return _faults(check(record, drafts, signing=signing), record, drafts, signing=signing)
+
+
+@every_case()
+def test_what_a_case_says_of_the_chart_is_true(rule: str, case: Case, as_of: datetime) -> None:
+    assert _of_case(case, as_of) == []
+
+
+@pytest.mark.parametrize(
+    "not_sent",
+    [("Condition",), ("AllergyIntolerance",), ("MedicationRequest", "MedicationStatement"), ("Observation", *ANALYTES)],
+    ids=["problems", "allergies", "medications", "results"],
+)
+def test_what_was_not_sent_is_not_said_to_be_absent(not_sent: tuple[str, ...], as_of: datetime) -> None:
+    seen: set[str] = set()
+    for rule, case in all_cases():
+        if case["kind"] != "silent" or rule in seen:
+            continue
+        seen.add(rule)
+        assert _of_case(case, as_of, not_sent) == [], f"{rule}: {case['id']}"
+
+
+DRAFTS = [draft_of(case["draft"]) for _, case in all_cases() if case["kind"] == "fires"][::7]
+
+
+@settings(max_examples=150, deadline=None)
+@given(bundles("p"), st.sampled_from(DRAFTS), st.booleans())
+def test_what_is_said_of_an_invented_chart_is_true(bundle: Json, draft: Json, signing: bool) -> None:
+    record = read_record({"all": decoder.decode(orjson.dumps(bundle))}, "p", AS_OF)
+    drafts = drafts_of({**draft, "subject": {"reference": "Patient/p"}})
+    assert _faults(check(record, drafts, signing=signing), record, drafts, signing=signing) == []
+
+
+CHARTS = ("synthea/*", "mimic-iv-demo/*")
+
+
+def _real(folder: Path) -> Iterator[PatientRecord]:
+    """Every twelfth chart an hour after its last order."""
+    for path in sorted(one for pattern in CHARTS for one in (folder / "fhir").glob(pattern))[::12]:
+        resources = [entry["resource"] for entry in json.loads(gzip.decompress(path.read_bytes()))["entry"]]
+        kinds = {str(kind.__struct_config__.tag) for kind in FACT_TYPES} | {"Patient"}
+        kept = [one for one in resources if one["resourceType"] in kinds]
+        ordered = [
+            one["authoredOn"] for one in kept if one["resourceType"] == "MedicationRequest" and "authoredOn" in one
+        ]
+        if not ordered:
+            continue
+        as_of = max(datetime.fromisoformat(when) for when in ordered) + timedelta(hours=1)
+        patient = next(one["id"] for one in kept if one["resourceType"] == "Patient")
+        bundle = {"resourceType": "Bundle", "type": "searchset", "entry": [{"resource": one} for one in kept]}
+        yield read_record({"all": decoder.decode(orjson.dumps(bundle))}, patient, as_of)
+
+
+@pytest.mark.outside_data
+def test_what_is_said_of_a_real_chart_is_true(data_folder: Path) -> None:
+    said = 0
+    for record in _real(data_folder):
+        for draft in DRAFTS[::4]:
+            drafts = drafts_of({**draft, "subject": {"reference": f"Patient/{record.patient_id}"}})
+            outcome = check_orders(record, drafts, None, uuids())
+            said += len(outcome.cards)
+            assert _faults(outcome, record, drafts, signing=True) == [], draft["medicationCodeableConcept"]
+    assert said > 20

@@ -1,0 +1,59 @@
+"""What a sentence for clinicians must not have: the checks of the lints over rules and services."""
+
+import re
+from collections.abc import Iterator
+
+from cards.rules.patient.measurements import name_of
+from fhir.terminology.analytes import ANALYTES
+
+MOST_WORDS = 40
+"""The longest sentence: clinical words are long but known to their readers, long sentences slow everybody."""
+
+_NO_UNIT = frozenset({"inr", "ph_arterial", "gcs_total", "phq2", "phq9", "gad7", "mmse", "pain_score", "egfr"})
+_WITH_UNIT = sorted({name_of(key) for key in ANALYTES if key not in _NO_UNIT}, key=len, reverse=True)
+
+_NUMBER_WITH_DIGITS = re.compile(r"\d+\.\d{4,}(?! ?mg\b)")
+_EGFR = re.compile(r"\beGFR \d[\d.,]*(?= on | \(|;)")
+_VALUE = re.compile(rf"\b(?:{'|'.join(map(re.escape, _WITH_UNIT))}) \d[\d.,]* on \d{{4}}", re.IGNORECASE)
+_UCUM = re.compile(r"\\?\[(?:Hg|IU|degF|lb_av|in_i)|\b10\\?\*\d|\{[^}]*\}|/uL\b(?<!×10³/µL)(?<=\*3/uL)")
+_ONE_OF_MANY = re.compile(
+    r"(?<![\d.,/-])1 (?:days|doses|weeks|months|years|hours|points|stays|visits|emergency visits|outpatient visits|"
+    r"interactions|conditions|tablets|results|drugs|orders|values|others|partners|cards|rules|bands)\b"
+)
+_AUTHOR = re.compile(
+    r"stay silent|\bthis rule\b|\bour (?:table|tables|reading|list)\b|\bthe list used here\b|\ba site may\b|"
+    r"\bCLARIFICATION|\bthe rule (?:speaks|fires|wakes)|\b(?:fires|wakes)\b|\bWarning, because\b",
+    re.IGNORECASE,
+)
+_PROGRAM = re.compile(r"(?<![\w/\[(-])[a-z]+(?:_[a-z0-9]+)+\b(?!\))")
+_TWICE = re.compile(r"\b([A-Za-z]{2,}) \1\b")
+_PUNCTUATION = re.compile(r" [,;]|,,|\?\.|!\.|(?<!\.)\.\.(?!\.)|\( | \)|\bNone\b")
+_SENTENCE = re.compile(r"(?<=[.?!:;])\s+|\n")
+_LINK = re.compile(r"\]\([^)]*\)")
+
+
+def faults(text: str) -> list[str]:
+    """What is wrong with a text that a clinician reads, each with the words where it stands."""
+    without_links = _LINK.sub("]", text.replace("**", ""))
+    quoted = without_links.endswith(": not used.")  # a refused value, as it was charted
+    return [one for one in _faults(without_links) if not (quoted and one.startswith("a unit"))]
+
+
+def _faults(text: str) -> Iterator[str]:
+    for what, pattern in (
+        ("too many digits", _NUMBER_WITH_DIGITS),
+        ("eGFR without its unit", _EGFR),
+        ("a value without its unit", _VALUE),
+        ("a unit as a machine writes it", _UCUM),
+        ("one of many", _ONE_OF_MANY),
+        ("a note of the author", _AUTHOR),
+        ("a name of the program", _PROGRAM),
+        ("a word twice", _TWICE),
+        ("punctuation", _PUNCTUATION),
+    ):
+        for found in pattern.finditer(text):
+            yield f"{what}: {found[0]!r} in {text[:160]!r}"
+    for sentence in _SENTENCE.split(text):
+        words = len(sentence.split())
+        if words > MOST_WORDS and sentence.count(", ") < words / 8:
+            yield f"{words} words: {sentence[:160]!r}"
