@@ -75,14 +75,17 @@ def _lab_missing(spec: Spec) -> Predicate:
     key, max_age = str(spec["lab_missing"]), only(spec, "lab_missing", "max_age_days").get("max_age_days")
 
     def test(context: RuleContext) -> Truth:
-        return context.lab_value(key, max_age) is None
+        if context.lab_value(key, max_age) is not None:
+            return False
+        # What nobody asked for is not missing.
+        return True if context.session.record.was_requested(key) else None
 
     return Predicate(test, no_facts, frozenset({f"lab:{key}"}))
 
 
 _LAB_MISSING = Condition(
     "lab_missing",
-    "there is no usable value of `max_age_days` or younger",
+    "there is no usable value of `max_age_days` or younger; unknown where results were not asked for",
     _lab_missing,
     TEXT,
     lambda spec: f"no {spec['lab_missing']} in {spec.get('max_age_days', 'any number of')} days",
