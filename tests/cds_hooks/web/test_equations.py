@@ -56,4 +56,4 @@ def test_an_equation_that_there_is_not_has_no_page(server: str) -> None:
 def test_the_card_and_the_start_page_lead_to_the_page_of_the_equation(server: str) -> None:
     (card,) = answer(server, "nephrology-referral", "ckd-uacr").json()["cards"]
     assert f"({server}/equations/kfre_4)" in card["detail"]
-    assert 'href="equations/kfre_4"' in httpx.get(server).text
+    assert 'href="equations/kfre_4"' in httpx.get(server, timeout=60).text
