@@ -20,6 +20,13 @@ from cds_hooks.simulator.signing import new_key, write_key
 from tests.live import serving
 
 
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A server that waits longer for FHIR servers than usual: the tests beside it keep the machine busy."""
+    with serving(tmp_path_factory.mktemp("server"), CDS_FETCH_MILLISECONDS="4000") as address:
+        yield address
+
+
 # A caller that speaks as Epic does changes what is sent and what cards hold, not how gaps are filled.
 @pytest.mark.parametrize(
     ("dialect", "only"), [("standard", []), ("epic", ["EPIC", "REQ", "CARD", "SUG", "ACT", "LINK"])]
