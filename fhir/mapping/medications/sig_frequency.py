@@ -164,12 +164,14 @@ def without_days(said: str) -> str:
 def find_frequencies(said: str) -> Sequence[SigFrequency]:
     """Every statement of how often, from left to right; what a longer phrase has used is not read again."""
     found: list[SigFrequency] = []
+    used = bytearray(len(said))
     for pattern, reading in _READINGS:
         for match in pattern.finditer(said):
-            if all(match.end() <= one.start or match.start() >= one.end for one in found):
-                times = reading(match)
-                if times is not None:
-                    found.append(times)
+            start, end = match.span()
+            times = None if any(used[start:end]) else reading(match)
+            if times is not None:
+                used[start:end] = b"\x01" * (end - start)
+                found.append(times)
     return sorted(found, key=lambda one: one.start)
 
 
