@@ -143,21 +143,16 @@ def declarations(
 def declaring_files(package: str, *, inner: str = "", folder: Path | None = None) -> Iterator[DeclaringFile]:
     """The files of a package that declare something, in the order of their names, and those of a folder outside it.
 
-    `inner`: every entry of the package is a package itself, whose module of this name declares. `folder`: its files
-    belong to whoever runs the command, and come after those of the package.
-
-    Raises:
-        DeclarationError: an entry of the package has no module `inner`.
+    `inner`: the entries of the package are packages themselves, whose module of this name declares; one without it
+    declares nothing. `folder`: its files belong to whoever runs the command, and come after those of the package.
     """
     for entry in sorted(pkgutil.iter_modules(importlib.import_module(package).__path__), key=lambda each: each.name):
         if entry.name.startswith("_") or entry.ispkg != bool(inner):
             continue
         module = ".".join(filter(None, (package, entry.name, inner)))
-        shown = f"{module.replace('.', '/')}.py"
         spec = find_spec(module)
-        if spec is None or spec.origin is None:
-            raise DeclarationError(f"there is no such file, and {package}.{entry.name} needs it").at(shown, None)
-        yield DeclaringFile(module, Path(spec.origin), shown, True)
+        if spec is not None and spec.origin is not None:
+            yield DeclaringFile(module, Path(spec.origin), f"{module.replace('.', '/')}.py", True)
     for path in sorted(folder.glob("*.py")) if folder is not None else ():
         yield DeclaringFile(path.stem, path, str(path), False)
 

@@ -64,36 +64,30 @@ class Predicate:
 
 def all_of(parts: tuple[Predicate, ...]) -> Predicate:
     """True when every part is."""
-    tests = tuple(part.test for part in parts)
-
-    def test(context: RuleContext) -> Truth:
-        answer: Truth = True
-        for one in tests:
-            truth = one(context)
-            if truth is False:
-                return False
-            if truth is None:
-                answer = None
-        return answer
-
-    return _together(test, lambda context: _facts_of(parts, context), parts)
+    return _together(_unless(False, parts), lambda context: _facts_of(parts, context), parts)
 
 
 def any_of(parts: tuple[Predicate, ...]) -> Predicate:
     """True when one part is."""
+    return _together(_unless(True, parts), lambda context: _facts_of(_true_parts(parts, context), context), parts)
+
+
+def _unless(decisive: bool, parts: tuple[Predicate, ...]) -> Test:
+    """Answers `decisive` as soon as one part does, else unknown where one part is unknown, else the opposite."""
     tests = tuple(part.test for part in parts)
+    otherwise = not decisive
 
     def test(context: RuleContext) -> Truth:
-        answer: Truth = False
+        answer: Truth = otherwise
         for one in tests:
             truth = one(context)
-            if truth is True:
-                return True
+            if truth is decisive:
+                return decisive
             if truth is None:
                 answer = None
         return answer
 
-    return _together(test, lambda context: _facts_of(_true_parts(parts, context), context), parts)
+    return test
 
 
 def none_of(part: Predicate) -> Predicate:
@@ -299,8 +293,13 @@ def flag(
     facts: Facts = no_facts,
     needs: DataNeeds = NO_NEEDS,
     meaning: str | None = None,
+    said_not: str | None = None,
 ) -> Condition:
-    """A word that is true or false: {word: true} or {word: false}. `said` is its wording where true is asked."""
+    """A word that is true or false: {word: true} or {word: false}.
+
+    `said` is its wording where true is asked, `said_not` where false is; without it the wording is "not (said)".
+    """
+    otherwise = said_not or f"not ({said})"
 
     def compiler(spec: Spec) -> Predicate:
         wanted = only(spec, word)[word]
@@ -311,10 +310,7 @@ def flag(
 
         return Predicate(test, facts, uses)
 
-    def wording(spec: Spec) -> str:
-        return said if spec[word] else f"not ({said})"
-
-    return Condition(word, meaning or said, compiler, BOOLEAN, wording, needs)
+    return Condition(word, meaning or said, compiler, BOOLEAN, lambda spec: said if spec[word] else otherwise, needs)
 
 
 def side_comparison(spec: Spec) -> Callable[[float, str], Truth]:

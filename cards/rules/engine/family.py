@@ -17,6 +17,8 @@ from cards.rules.language.rule import OrderChange
 from cards.rules.patient.context import RuleContext
 from models_onnx.discovery import discover
 
+_FAMILIES = "cards.rules.families"
+
 Placeholder = Callable[[RuleContext], str | None]
 """The text for a {name} of a template in this context; None when it is not known."""
 Gap = Callable[[RuleContext], tuple[str, str] | None]
@@ -27,7 +29,7 @@ Correction = Callable[[RuleContext], OrderChange | None]
 
 @dataclass(frozen=True)
 class Family:
-    """What the module `family.py` of a family declares: its name, which is that of its folder, and what only it uses.
+    """A family: its name, which is that of its folder, and what only it uses, declared by its module `family.py`.
 
     `placeholders` fill its texts; `longest` holds for each of them the longest text that it becomes, with which the
     lint fills summaries. `conditions` are its own words of conditions; `gaps` says for a kind of fact (a name in
@@ -49,13 +51,16 @@ class Family:
 
 @cache
 def rule_families() -> tuple[Family, ...]:
-    """Every family: each is a folder of cards/rules/families whose module `family.py` declares FAMILY.
+    """Every family: each is a folder of cards/rules/families with a `family.json`.
+
+    Its module `family.py` declares FAMILY where it needs more than the common words; most rules do not.
 
     Raises:
-        DeclarationError: a folder's module declares no family, or two families have one name.
+        DeclarationError: a module `family.py` declares no family, or two families have one name.
     """
-    found = discover("cards.rules.families", "FAMILY", Family, id_of=attrgetter("name"), inner="family")
-    return tuple(found.values())
+    declared = discover(_FAMILIES, "FAMILY", Family, id_of=attrgetter("name"), inner="family")
+    folders = {one.name for one in files(_FAMILIES).iterdir() if one.joinpath("family.json").is_file()}
+    return tuple(declared.get(name) or Family(name) for name in sorted(folders | set(declared)))
 
 
 def family_named(name: str) -> Family:

@@ -6,7 +6,7 @@ rule; its critical bands are silenced only with the whole rule, and only with a 
 
 import hashlib
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from datetime import date
 from functools import cache
 from typing import Final, Literal, TypeAlias
@@ -154,61 +154,52 @@ def ingredients_of(facts: Iterable[tuple[str, object]]) -> frozenset[str]:
     return frozenset(ingredient for each in named for ingredient in each)
 
 
+@dataclass(frozen=True, slots=True)
 class SuppressionPolicy:
     """Decides which findings about one patient are shown in one call."""
 
-    def __init__(
-        self,
-        site: SiteRules,
-        versions: Mapping[str, "RuleVersion"],
-        *,
-        needs_approval: bool,
-        client: str,
-        units: Callable[[], Collection[str]],
-        answers: Overrides,
-        as_of: float,
-    ) -> None:
-        self._site = site
-        self._versions = versions
-        self._needs_approval = needs_approval
-        self._client = client
-        self._units = units
-        self._answers = answers
-        self._as_of = as_of
+    site: SiteRules
+    versions: Mapping[str, "RuleVersion"]
+    _: KW_ONLY
+    needs_approval: bool
+    client: str
+    units: Callable[[], Collection[str]]
+    answers: Overrides
+    as_of: float
 
     def __call__(self, finding: Finding) -> Silence | None:
         """Why the finding is not shown: switched off, not approved, overridden lately; None where it is shown."""
         return self._switched_off(finding) or self._in_shadow(finding) or self._answered(finding)
 
     def _switched_off(self, finding: Finding) -> Silence | None:
-        for switch in self._site.switches.get(finding.rule, ()):
-            if switch.holds_for(self._client, self._units()) and switch.silences(finding):
+        for switch in self.site.switches.get(finding.rule, ()):
+            if switch.holds_for(self.client, self.units()) and switch.silences(finding):
                 return self._silence(finding, SWITCHED_OFF, f"this site has switched it off: {switch.note}")
         return None
 
     def _in_shadow(self, finding: Finding) -> Silence | None:
-        if not self._needs_approval:
+        if not self.needs_approval:
             return None
-        if self._site.is_approved(finding.rule, self._versions[finding.rule].digest):
+        if self.site.is_approved(finding.rule, self.versions[finding.rule].digest):
             return None
-        was = self._site.approvals.get(finding.rule)
+        was = self.site.approvals.get(finding.rule)
         why = "only another version of it is approved here" if was else "it is not approved here"
         return self._silence(finding, SHADOW, f"it would have spoken ({finding.band}, {finding.indicator}), but {why}.")
 
     def _answered(self, finding: Finding) -> Silence | None:
-        answers = self._answers.get((finding.rule, finding.band))
+        answers = self.answers.get((finding.rule, finding.band))
         if not answers:
             return None
-        days = self._site.days_of(self._versions[finding.rule].rule, finding.indicator)
+        days = self.site.days_of(self.versions[finding.rule].rule, finding.indicator)
         for answer in answers:
-            is_recent = 0 <= self._as_of - answer.at <= days * 86400
+            is_recent = 0 <= self.as_of - answer.at <= days * 86400
             if is_recent and answer.counts_for(finding):
                 text = f"it was answered with “{answer.reason}” within the last {days} days, and nothing is worse."
                 return self._silence(finding, ACKNOWLEDGED, text)
         return None
 
     def _silence(self, finding: Finding, reason: str, text: str) -> Silence:
-        return Silence(finding.rule, reason, f"{self._versions[finding.rule].rule.title}: {text}")
+        return Silence(finding.rule, reason, f"{self.versions[finding.rule].rule.title}: {text}")
 
 
 @dataclass(frozen=True, slots=True)

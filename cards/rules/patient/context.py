@@ -1,6 +1,7 @@
 """One drafted drug of one patient: what the conditions of a rule may ask."""
 
 from collections.abc import Iterable
+from dataclasses import KW_ONLY, dataclass
 
 from cards.extension import Fact
 from cards.rules.language.trigger import CompiledTrigger, Selector
@@ -26,6 +27,7 @@ _UNKNOWN = {
 }
 
 
+@dataclass(slots=True, eq=False)
 class RuleContext(PairContext):
     """The facts of one draft and of the ingredient in it that woke a rule. Numbers are None when they are not known.
 
@@ -33,24 +35,13 @@ class RuleContext(PairContext):
     conditions ask about; with `fresh_only` kidney values that are too old count as unknown.
     """
 
-    __slots__ = ("fresh_only", "ingredient")
-
-    def __init__(
-        self,
-        session: PatientSession,
-        drafted: DraftMedication,
-        ingredient: Ingredient,
-        *,
-        fresh_only: bool = False,
-        partners: tuple[CurrentMedication, ...] = (),
-        trigger: CompiledTrigger | None = None,
-    ) -> None:
-        self.session = session
-        self.drafted = drafted
-        self.ingredient = ingredient
-        self.fresh_only = fresh_only
-        self.partners = partners
-        self.trigger = trigger
+    session: PatientSession
+    drafted: DraftMedication
+    ingredient: Ingredient
+    _: KW_ONLY
+    fresh_only: bool = False
+    partners: tuple[CurrentMedication, ...] = ()
+    trigger: CompiledTrigger | None = None
 
     def with_fresh_values_only(self) -> "RuleContext":
         """The same with old kidney values counted as unknown."""

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import KW_ONLY, dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -129,28 +130,18 @@ class DraftMedication:
         return dose if weight is None else daily_dose(self.order, self.medication, weight.value)
 
 
+@dataclass(slots=True, eq=False)
 class CurrentMedication:
     """A medication the patient is on, or one of the drafts (`drafted`); `ended` is its end where it is over."""
 
-    __slots__ = ("_dose", "drafted", "ended", "medication", "order", "since", "source")
-
-    def __init__(
-        self,
-        medication: MedicationIdentity,
-        source: str,
-        since: str | None,
-        order: Order,
-        *,
-        drafted: DraftMedication | None = None,
-        ended: FhirTime | None = None,
-    ) -> None:
-        self.medication = medication
-        self.source = source
-        self.since = since
-        self.order = order
-        self.drafted = drafted
-        self.ended = ended
-        self._dose: DailyDose | None = None
+    medication: MedicationIdentity
+    source: str
+    since: str | None
+    order: Order
+    _: KW_ONLY
+    drafted: DraftMedication | None = None
+    ended: FhirTime | None = None
+    _dose: DailyDose | None = field(default=None, init=False)
 
     @property
     def draft(self) -> DraftOrder | None:

@@ -38,20 +38,18 @@ def _joined(specs: Iterable[Any], say: Say, joint: str) -> str:
     return joint.join(f"({one})" if " or " in one and joint != " or " else one for one in said)
 
 
-_ALL = Operator(
-    "all",
-    "all of these conditions are true; false as soon as one is false",
-    lambda spec, compile_one: all_of(_parts(only(spec, "all")["all"], compile_one)),
-    _LIST,
-    lambda spec, say: _joined(spec["all"], say, ", and "),
-)
-_ANY = Operator(
-    "any",
-    "at least one of these conditions is true",
-    lambda spec, compile_one: any_of(_parts(only(spec, "any")["any"], compile_one)),
-    _LIST,
-    lambda spec, say: _joined(spec["any"], say, " or "),
-)
+def _list(word: str, combine: Callable[[tuple[Predicate, ...]], Predicate], meaning: str, joint: str) -> Operator:
+    return Operator(
+        word,
+        meaning,
+        lambda spec, compile_one: combine(_parts(only(spec, word)[word], compile_one)),
+        _LIST,
+        lambda spec, say: _joined(spec[word], say, joint),
+    )
+
+
+_ALL = _list("all", all_of, "all of these conditions are true; false as soon as one is false", ", and ")
+_ANY = _list("any", any_of, "at least one of these conditions is true", " or ")
 _NOT = Operator(
     "not",
     "this condition is false; unknown stays unknown",

@@ -3,17 +3,21 @@
 Of the drafted order: at which step it is evaluated, and how it is to be taken.
 """
 
+from collections.abc import Callable
+
 from cards.extension import Fact
 from cards.rules.conditions.condition import (
-    BOOLEAN,
     DAYS,
     LIMITS,
+    NO_NEEDS,
     SELECTED,
     Condition,
+    DataNeeds,
     Predicate,
     Spec,
     Truth,
     comparison,
+    flag,
     members,
     needs,
     no_facts,
@@ -29,43 +33,44 @@ MEDICATIONS = needs("MedicationRequest", "MedicationStatement")
 """What a condition needs that looks at the patient's other medications."""
 
 
-def _draft(spec: Spec) -> Predicate:
-    matches = Selector.read(only(spec, "draft")["draft"]).matches
-    return Predicate(lambda context: matches(context.medication))
+def _of_drugs(
+    word: str,
+    test: Callable[[RuleContext, Selector], Truth],
+    said: str,
+    meaning: str,
+    *,
+    facts: Callable[[RuleContext, Selector], list[Fact]] | None = None,
+    uses: frozenset[str] = frozenset({"active"}),
+    needed: DataNeeds = MEDICATIONS,
+) -> Condition:
+    """A word whose value is a selector of drugs; `said` is its wording, with {} for the drugs."""
+
+    def read(spec: Spec) -> Predicate:
+        selector = Selector.read(only(spec, word)[word])
+        listed = no_facts if facts is None else lambda context: facts(context, selector)
+        return Predicate(lambda context: test(context, selector), listed, uses)
+
+    return Condition(word, meaning, read, SELECTED, lambda spec: said.format(selected(spec[word])), needed)
 
 
-_DRAFT = Condition(
+_DRAFT = _of_drugs(
     "draft",
+    lambda context, selector: selector.matches(context.medication),
+    "the draft is {}",
     "the drafted drug is one of `ingredients` or `classes`, narrowed by `systemic`, `dose_form_any`, `exclude_classes`",
-    _draft,
-    SELECTED,
-    lambda spec: f"the draft is {selected(spec['draft'])}",
+    uses=frozenset(),
+    needed=NO_NEEDS,
 )
-
-
-def _active(spec: Spec) -> Predicate:
-    selector = Selector.read(only(spec, "active")["active"])
-
-    def test(context: RuleContext) -> Truth:
-        return context.takes(selector)
-
-    def facts(context: RuleContext) -> list[Fact]:
-        return context.medication_facts(selector)
-
-    return Predicate(test, facts, frozenset({"active"}))
-
-
-_ACTIVE = Condition(
+_ACTIVE = _of_drugs(
     "active",
+    RuleContext.takes,
+    "{} is taken",
     "such a drug is on the active list or in another draft of the session",
-    _active,
-    SELECTED,
-    lambda spec: f"{selected(spec['active'])} is taken",
-    MEDICATIONS,
+    facts=RuleContext.medication_facts,
 )
 
 
-def _others(selector: Selector, context: RuleContext) -> list[CurrentMedication]:
+def _others(context: RuleContext, selector: Selector) -> list[CurrentMedication]:
     """Such drugs that are taken or drafted beside the draft and are not the drafted drug itself."""
     own = frozenset(context.medication.rxcuis)
     return [
@@ -75,53 +80,34 @@ def _others(selector: Selector, context: RuleContext) -> list[CurrentMedication]
     ]
 
 
-def _another(spec: Spec) -> Predicate:
-    selector = Selector.read(only(spec, "another")["another"])
-
-    def test(context: RuleContext) -> Truth:
-        return bool(_others(selector, context))
-
-    def facts(context: RuleContext) -> list[Fact]:
-        return [
-            Fact(
-                "medication",
-                plain(one.medication.words),
-                "/".join(part.name for part in selector.members(one.medication)),
-                effective=one.since,
-                source=one.source,
-            )
-            for one in _others(selector, context)
-        ]
-
-    return Predicate(test, facts, frozenset({"active"}))
+def _facts_of_others(context: RuleContext, selector: Selector) -> list[Fact]:
+    return [
+        Fact(
+            "medication",
+            plain(one.medication.words),
+            "/".join(part.name for part in selector.members(one.medication)),
+            effective=one.since,
+            source=one.source,
+        )
+        for one in _others(context, selector)
+    ]
 
 
-_ANOTHER = Condition(
+_ANOTHER = _of_drugs(
     "another",
+    lambda context, selector: bool(_others(context, selector)),
+    "another drug is taken: {}",
     "such a drug, other than the drafted one, is taken or drafted",
-    _another,
-    SELECTED,
-    lambda spec: f"another drug is taken: {selected(spec['another'])}",
-    MEDICATIONS,
+    facts=_facts_of_others,
 )
-
-
-def _new_start(spec: Spec) -> Predicate:
-    wanted = only(spec, "new_start")["new_start"]
-
-    def test(context: RuleContext) -> Truth:
-        return None if context.new_start is None else context.new_start is wanted
-
-    return Predicate(test, no_facts, frozenset({"history"}))
-
-
-_NEW_START = Condition(
+_NEW_START = flag(
     "new_start",
-    "the patient had no order of the ingredient in the last 180 days",
-    _new_start,
-    BOOLEAN,
-    lambda spec: "a new start" if spec["new_start"] else "no new start",
-    MEDICATIONS,
+    lambda context: context.new_start,
+    "a new start",
+    frozenset({"history"}),
+    needs=MEDICATIONS,
+    meaning="the patient had no order of the ingredient in the last 180 days",
+    said_not="no new start",
 )
 
 
@@ -150,43 +136,20 @@ _LONG_TERM = Condition(
 
 # Pairs
 
-
-def _partner_on(spec: Spec) -> Predicate:
-    selector = Selector.read(only(spec, "partner_on")["partner_on"])
-
-    def test(context: RuleContext) -> Truth:
-        return context.pair_has(selector)
-
-    return Predicate(test, no_facts, frozenset({"active"}))
-
-
-_PARTNER_ON = Condition(
+_PARTNER_ON = _of_drugs(
     "partner_on",
+    RuleContext.pair_has,
+    "{} is one of the two",
     "in a pair: the draft or the partner is such a drug",
-    _partner_on,
-    SELECTED,
-    lambda spec: f"{selected(spec['partner_on'])} is one of the two",
-    MEDICATIONS,
 )
-
-
-def _partner_new(spec: Spec) -> Predicate:
-    wanted = only(spec, "partner_new")["partner_new"]
-
-    def test(context: RuleContext) -> Truth:
-        is_new = context.pair_is_new
-        return None if is_new is None else is_new is wanted
-
-    return Predicate(test, no_facts, frozenset({"active", "history"}))
-
-
-_PARTNER_NEW = Condition(
+_PARTNER_NEW = flag(
     "partner_new",
-    "in a pair: one of the two was begun in the last 30 days (a renewal is no beginning)",
-    _partner_new,
-    BOOLEAN,
-    lambda spec: "one of the two is new" if spec["partner_new"] else "neither of the two is new",
-    MEDICATIONS,
+    lambda context: context.pair_is_new,
+    "one of the two is new",
+    frozenset({"active", "history"}),
+    needs=MEDICATIONS,
+    meaning="in a pair: one of the two was begun in the last 30 days (a renewal is no beginning)",
+    said_not="neither of the two is new",
 )
 
 
@@ -223,46 +186,29 @@ SIGNING = "signing"
 """What a condition uses that differs between selecting and signing an order."""
 
 
-def _signing(spec: Spec) -> Predicate:
-    wanted = only(spec, "signing")["signing"]
-    return Predicate(lambda context: context.is_signing is wanted, no_facts, frozenset({SIGNING}))
-
-
-_SIGNING = Condition(
+_SIGNING = flag(
     "signing",
-    "the order is being signed (or reconciled at discharge): nothing more will be entered",
-    _signing,
-    BOOLEAN,
-    lambda spec: "at signing" if spec["signing"] else "before signing",
+    lambda context: context.is_signing,
+    "at signing",
+    frozenset({SIGNING}),
+    meaning="the order is being signed (or reconciled at discharge): nothing more will be entered",
+    said_not="before signing",
 )
-
-
-def _single_dose(spec: Spec) -> Predicate:
-    wanted = only(spec, "single_dose")["single_dose"]
-    return Predicate(lambda context: context.is_single_dose is wanted, no_facts, frozenset({"dose"}))
-
-
-_SINGLE_DOSE = Condition(
+_SINGLE_DOSE = flag(
     "single_dose",
-    "the draft is one dose in all",
-    _single_dose,
-    BOOLEAN,
-    lambda spec: "a single dose" if spec["single_dose"] else "more than one dose",
+    lambda context: context.is_single_dose,
+    "a single dose",
+    frozenset({"dose"}),
+    meaning="the draft is one dose in all",
+    said_not="more than one dose",
 )
-
-
-def _as_needed(spec: Spec) -> Predicate:
-    wanted = only(spec, "as_needed")["as_needed"]
-    return Predicate(lambda context: context.drafted.dose.as_needed is wanted, no_facts, frozenset({"dose"}))
-
-
-_AS_NEEDED = Condition(
+_AS_NEEDED = flag(
     "as_needed",
-    "the draft is to be taken as needed",
-    _as_needed,
-    BOOLEAN,
-    lambda spec: "as needed" if spec["as_needed"] else "scheduled",
+    lambda context: context.drafted.dose.as_needed,
+    "as needed",
+    frozenset({"dose"}),
+    meaning="the draft is to be taken as needed",
+    said_not="scheduled",
 )
-
 
 WORDS = (*_MEDICATIONS, _SIGNING, _SINGLE_DOSE, _AS_NEEDED)
