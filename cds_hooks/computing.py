@@ -8,6 +8,7 @@ answer small calls in between. docs/decisions/0009-large-calls.md has the measur
 
 import asyncio
 import sys
+import threading
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -83,11 +84,27 @@ class Computing:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
 
+class _OwnLoop:
+    """The event loop of one thread, kept from work to work: to make one takes longer than many a work."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+
+    def __del__(self) -> None:
+        self.loop.close()
+
+
+_of_thread = threading.local()
+
+
 def _run(work: Callable[[Predict], Awaitable[_Answer]]) -> _Answer:
     async def awaited() -> _Answer:
         return await work(_predict_alone)
 
-    return asyncio.run(awaited())
+    own: _OwnLoop | None = getattr(_of_thread, "own", None)
+    if own is None:
+        own = _of_thread.own = _OwnLoop()
+    return own.loop.run_until_complete(awaited())
 
 
 async def _predict_alone(model: Model, values: NDArray[np.float64]) -> Prediction:
