@@ -1,10 +1,12 @@
 """Shared fixtures: where other people's data lies, and the instant at which the tests take place."""
 
+import inspect
 import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+import httpx
 import pytest
 from hypothesis import settings
 
@@ -13,6 +15,9 @@ from tests.live import serving
 # How long an example takes depends on who else uses the machine; no test is about time.
 settings.register_profile("without deadlines", deadline=None)
 settings.load_profile("without deadlines")
+
+# httpx gives an answer five seconds; a machine that runs two tests and their servers may take longer.
+inspect.signature(httpx.get).parameters["timeout"].default.read = 60.0
 
 ROOT = Path(__file__).resolve().parent.parent
 

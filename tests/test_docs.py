@@ -33,8 +33,16 @@ PROGRAM = ".venv/bin/cds-hooks"
 ELSEWHERE = {f"{PROGRAM} check": "the whole kit: tests/cds_hooks/contract/test_own_server.py"}
 
 
+# What reads all charts, or asks the kit for a long run, is in the slow tier.
+LONG = (f"{PROGRAM} medications ", f"{PROGRAM} check --")
+
+
+def _with_tier(command: str) -> object:
+    return pytest.param(command, marks=pytest.mark.slow) if command.startswith(LONG) else command
+
+
 @pytest.mark.parametrize(
-    "command", [each for each in _commands() if each.startswith(f"{PROGRAM} ") and each not in ELSEWHERE]
+    "command", [_with_tier(each) for each in _commands() if each.startswith(f"{PROGRAM} ") and each not in ELSEWHERE]
 )
 def test_every_command_of_the_documentation_runs(
     command: str, server: str, server_folder: Path, tmp_path: Path

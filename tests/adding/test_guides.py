@@ -7,6 +7,9 @@ import pytest
 from tests.adding.guide import follow
 from tests.conftest import ROOT
 
+# Each runs checks and tests in a copy of the project.
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("name", ["service", "dialect", "equation", "model", "rule"])
 def test_the_guide_can_be_followed(name: str, tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ SERVICE = {
 }
 
 
-@pytest.fixture(scope="module", params=["real patients", "the project's samples"])
+@pytest.fixture(scope="module", params=[pytest.param("real patients", marks=pytest.mark.slow), "the project's samples"])
 def patients(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Patient]]:
     with pytest.MonkeyPatch.context() as environment:
         if request.param == "real patients":

@@ -17,10 +17,12 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Found:
     return hunt(CALLS, seed=2, folder=tmp_path_factory.mktemp("canaries"))
 
 
+@pytest.mark.slow
 def test_no_mark_is_printed_counted_or_answered_in_an_error(found: Found) -> None:
     assert found.leaks == []
 
 
+@pytest.mark.slow
 def test_the_hunt_was_one(found: Found) -> None:
     assert sum(found.sent.values()) == CALLS
     assert len(found.sent) == 9

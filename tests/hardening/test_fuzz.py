@@ -16,7 +16,7 @@ from tests.strategies import bundles, medication_requests
 
 AS_OF = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
 FUZZ = settings(
-    max_examples=120,
+    max_examples=60,
     phases=(Phase.explicit, Phase.reuse, Phase.generate),  # making a failure smaller takes minutes over HTTP
     deadline=None,  # a busy machine is no fault; the client's own time limit says what hangs
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],

@@ -14,6 +14,7 @@ from cds_hooks.simulator.signing import SigningKey
 from tests.live import serving
 
 SMALL_CALLS = 40
+pytestmark = pytest.mark.slow
 
 
 class Site(NamedTuple):

@@ -16,6 +16,7 @@ from tests.cds_hooks.calls import ORDERS, PLANNING
 
 Json = dict[str, Any]
 SECONDS = 15
+pytestmark = pytest.mark.slow
 _STRING: Json = {"type": "string", "minLength": 1}
 _BUNDLE: Json = {
     "type": "object",

@@ -152,6 +152,7 @@ def test_the_log_names_the_trace_of_a_refused_and_of_an_answered_call(tmp_path: 
     ]
 
 
+@pytest.mark.slow
 def test_spans_of_a_call_and_its_stages_reach_a_collector(
     tmp_path: Path, as_of: datetime, collector: Collector
 ) -> None:
@@ -229,6 +230,7 @@ def test_a_call_that_nobody_trusted_has_made_has_no_span(tmp_path: Path, collect
     assert f'"trace": "{TRACE}"' in written.getvalue()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("status", "headers"), [(503, {}), (400, {}), (302, {"location": "http://127.0.0.1:9/elsewhere"}), (0, {})]
 )

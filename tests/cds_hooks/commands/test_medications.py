@@ -3,11 +3,13 @@
 import json
 from pathlib import Path
 
+import pytest
 from typer.testing import CliRunner
 
 from cds_hooks.commands.medications import app
 
 
+@pytest.mark.slow
 def test_what_is_recognised_is_counted_and_what_is_not_is_named(data_folder: Path) -> None:
     done = CliRunner().invoke(app, ["coverage", "--data", str(data_folder), "--json"])
     assert done.exit_code == 0

@@ -46,6 +46,7 @@ def test_a_folder_without_the_table_is_a_usage_error(tmp_path: Path) -> None:
     assert "CDS_DATA_DIR" in told.stderr
 
 
+@pytest.mark.slow
 def test_check_fails_where_another_table_was_trained_on(invented: Path) -> None:
     told = run("train", "mortality_5y", "--data", str(invented), "--check", "--json")
     assert told.exit_code == 1
@@ -54,6 +55,7 @@ def test_check_fails_where_another_table_was_trained_on(invented: Path) -> None:
     assert not document["same_data"]
 
 
+@pytest.mark.slow
 def test_check_agrees_with_what_was_trained_from_the_same_table(invented: Path, tmp_path: Path) -> None:
     first = run("train", "mortality_5y", "--data", str(invented), "--out", str(tmp_path), "--replicates", "0")
     if first.exit_code == 1:
@@ -65,6 +67,7 @@ def test_check_agrees_with_what_was_trained_from_the_same_table(invented: Path, 
     assert json.loads(told.stdout)["same_hash"]
 
 
+@pytest.mark.slow
 def test_evaluate_prints_figures_groups_and_floors(invented: Path) -> None:
     told = run("evaluate", "mortality_5y", "--data", str(invented), "--replicates", "5")
     for words in ("AUROC", "O/E", "age band", "Panels taken away", "Thresholds", "Floors", "sha256"):

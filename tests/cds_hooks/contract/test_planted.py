@@ -35,7 +35,7 @@ def test_a_planted_fault_is_found_by_the_check_of_its_row(planted: Planted, good
     assert all(finding.faults[0].found and finding.check.advice.endswith(".") for finding in report.findings)
 
 
-@pytest.mark.parametrize("dialect", ["standard", "epic"])
+@pytest.mark.parametrize("dialect", ["standard", pytest.param("epic", marks=pytest.mark.slow)])
 def test_a_server_without_fault_is_left_in_peace_and_nearly_everything_is_tested(dialect: str, run: Run) -> None:
     report = run(dialect=dialect, charts=sample_charts(AS_OF))
     assert [(each.row.id, each.faults) for each in report.findings] == []
@@ -44,6 +44,7 @@ def test_a_server_without_fault_is_left_in_peace_and_nearly_everything_is_tested
     assert untested == OUT_OF_REACH | NEEDS_A_TOKEN | NEEDS_A_KEY
 
 
+@pytest.mark.slow
 def test_a_server_that_asks_for_a_token_is_left_in_peace(good: GoodServer, run: Run) -> None:
     good.token = token()
     report = run()
@@ -52,6 +53,7 @@ def test_a_server_that_asks_for_a_token_is_left_in_peace(good: GoodServer, run: 
     assert untested == OUT_OF_REACH | NEEDS_A_KEY
 
 
+@pytest.mark.slow
 def test_a_server_that_checks_signed_tokens_is_left_in_peace_and_every_row_on_them_is_tested(
     good: GoodServer, run: Run
 ) -> None:

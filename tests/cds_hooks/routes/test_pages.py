@@ -66,6 +66,7 @@ def test_a_clock_that_was_set_is_said_on_every_page(tmp_path: Path) -> None:
         assert "The clock stands at 2026-11-20 09:14 UTC." in Page(answer.text).text
 
 
+@pytest.mark.slow
 def test_every_link_of_our_own_leads_to_a_page(tmp_path: Path) -> None:
     decision = _decided(tmp_path)
     pages = ("/", f"/explain/{decision}", "/models/mortality_5y")

@@ -89,6 +89,7 @@ def test_what_a_client_sends_into_the_text_columns_is_kept(url: str) -> None:
     assert verify_chain(url).broken is None
 
 
+@pytest.mark.slow
 def test_several_processes_that_start_together_lose_nothing_and_their_chains_hold(url: str) -> None:
     with _writer(url, 200) as first, _writer(url, 200) as second, _writer(url, 200) as third:
         printed = [process.communicate()[0].split() for process in (first, second, third)]
@@ -99,6 +100,7 @@ def test_several_processes_that_start_together_lose_nothing_and_their_chains_hol
     assert sorted(end.decisions for end in found.chains.values()) == [200, 200, 200]
 
 
+@pytest.mark.slow
 def test_kill_9_under_load_loses_nothing_that_was_acknowledged(url: str) -> None:
     with _writer(url, 0) as process:
         assert process.stdout is not None

@@ -175,6 +175,7 @@ def few_of_each_type(path: Path) -> Iterator[Json]:
         yield from islice(found, 0, None, max(1, -(-len(found) // MOST_PER_FILE_AND_TYPE)))
 
 
+@pytest.mark.slow
 @pytest.mark.outside_data
 def test_both_readers_agree_on_real_charts(data_folder: Path) -> None:
     """At most eight resources of each type of each of the 148 files: 6,239 in all (20 November 2026)."""

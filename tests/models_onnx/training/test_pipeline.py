@@ -19,12 +19,14 @@ from models_onnx.training.pipeline import Trained, train
 from tests.models_onnx.invented import INVENTED, as_table
 
 
+@pytest.mark.slow
 def test_training_twice_gives_the_same_file_for_any_number_of_samples(trained: Trained, rows: pd.DataFrame) -> None:
     again = train(INVENTED, as_table(rows.copy()), 1, 20, no_progress)
     assert again.content == trained.content
     assert again.manifest.file == trained.manifest.file
 
 
+@pytest.mark.slow
 def test_another_table_gives_another_file(trained: Trained, rows: pd.DataFrame) -> None:
     other = train(INVENTED, as_table(rows.iloc[:-100]), 1, 0, no_progress)
     assert other.manifest.file.sha256 != trained.manifest.file.sha256
@@ -60,12 +62,12 @@ def test_lines_that_differ_from_the_fit_stop_the_training(rows: pd.DataFrame, mo
 
 FAMILIES = (
     AdditiveCox(knots=2, penalty=5.0, horizons_years=(1, 2)),
-    AdditiveTrees(rounds=10, rate=0.2, leaf=30),
+    pytest.param(AdditiveTrees(rounds=10, rate=0.2, leaf=30), marks=pytest.mark.slow),
     ShallowTrees(depth=2, rounds=10, rate=0.2, leaf=30),
 )
 
 
-@pytest.mark.parametrize("estimator", FAMILIES, ids=lambda each: type(each).__name__)
+@pytest.mark.parametrize("estimator", FAMILIES, ids=["cox", "trees", "shallow trees"])
 def test_every_family_becomes_a_file_that_explains_itself(estimator: Estimator, rows: pd.DataFrame) -> None:
     spec = replace(INVENTED, estimator=estimator, subgroups={}, panels={})
     told = train(spec, as_table(rows), 1, 0, no_progress)

@@ -51,6 +51,7 @@ def test_an_empty_folder_has_no_coverage(tmp_path: Path) -> None:
     assert medication_coverage(tmp_path) == ()
 
 
+@pytest.mark.slow
 @pytest.mark.outside_data
 def test_at_least_as_many_are_recognised_as_the_tables_say(data_folder: Path) -> None:
     found = {one.source: one for one in medication_coverage(data_folder)}
