@@ -23,8 +23,9 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Where the slow tests are left out, the browser's library is not even imported."""
-    left_out = config.option.markexpr == "not slow" and collection_path == ROOT / "tests" / "browser"
+    """Where the slow tests are left out, the libraries that only they need are not even imported."""
+    only_slow = (ROOT / "tests" / "browser", ROOT / "tests" / "hardening" / "test_openapi.py")
+    left_out = config.option.markexpr == "not slow" and collection_path in only_slow
     return True if left_out else None
 
 

@@ -50,7 +50,7 @@ def serving_fhir(charts: Sequence[Chart], **behaviour: Any) -> Iterator[Running]
         yield Running(f"http://127.0.0.1:{port}{BASE}", log)
     finally:
         server.should_exit = True
-        thread.join(timeout=10)
+        thread.join(timeout=60)
 
 
 def chart_of(*resources: dict[str, Any]) -> Chart:

@@ -49,7 +49,12 @@ def serving(folder: Path, *options: str, before: Callable[[], None] | None = Non
     port = free_port()
     address = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "cds_hooks", "serve", "--port", str(port), *options]
-    settings = {"CDS_PUBLIC_URL": address, "CDS_DATABASE_URL": record_in(folder), "CDS_DRAIN_SECONDS": "0"}
+    settings = {
+        "CDS_PUBLIC_URL": address,
+        "CDS_DATABASE_URL": record_in(folder),
+        "CDS_DRAIN_SECONDS": "0",
+        "CDS_CALL_SECONDS": "120",
+    }
     with (folder / "server.log").open("w") as log:
         env = os.environ | settings | environment
         process = subprocess.Popen(command, cwd=folder, env=env, stdout=log, stderr=log, preexec_fn=before)
@@ -58,11 +63,11 @@ def serving(folder: Path, *options: str, before: Callable[[], None] | None = Non
             yield address
         finally:
             process.terminate()
-            process.wait(timeout=20)
+            process.wait(timeout=60)
 
 
 def _wait(process: subprocess.Popen[bytes], address: str, log: Path) -> None:
-    end = monotonic() + 60
+    end = monotonic() + 180
     while monotonic() < end:
         if process.poll() is not None:
             raise RuntimeError(f"the server ended with {process.returncode}: {log.read_text()[-2000:]}")

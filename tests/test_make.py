@@ -117,7 +117,7 @@ def test_run_shows_both_hooks_cards_serves_on_and_leaves_nothing_behind(
         process.terminate()
     else:
         os.killpg(process.pid, signal.SIGINT)
-    rest, _ = process.communicate(timeout=20)
+    rest, _ = process.communicate(timeout=60)
     assert "Traceback" not in rest
     with pytest.raises(httpx.ConnectError):
         httpx.get(f"http://127.0.0.1:{port}/readyz")

@@ -125,7 +125,7 @@ def served(installed: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         yield Served(program, f"http://127.0.0.1:{port}", folder, home, clean)
     finally:
         server.send_signal(signal.SIGTERM)
-        assert server.wait(timeout=20) == 0, log.read_text()
+        assert server.wait(timeout=60) == 0, log.read_text()
 
 
 def test_the_installed_wheel_is_found_outside_the_sources(installed: Path, tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ def base_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
     thread.start()
     url = f"http://127.0.0.1:{listening.getsockname()[1]}"
-    httpx.get(f"{url}/livez", timeout=20)
+    httpx.get(f"{url}/livez", timeout=60)
     yield url
     server.should_exit = True
     thread.join(20)

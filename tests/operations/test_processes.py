@@ -35,17 +35,17 @@ def started(folder: Path, *options: str, **environment: str) -> Iterator[tuple[s
     finally:
         if process.poll() is None:
             process.kill()
-        process.wait(timeout=20)
+        process.wait(timeout=60)
 
 
 def ready(address: str) -> bool:
     try:
-        return httpx.get(f"{address}/readyz", timeout=5).status_code == 200
+        return httpx.get(f"{address}/readyz", timeout=60).status_code == 200
     except httpx.HTTPError:
         return False
 
 
-def until(holds: Any, seconds: float = 60) -> None:
+def until(holds: Any, seconds: float = 180) -> None:
     end = monotonic() + seconds
     while not holds():
         assert monotonic() < end, "it did not become so in time"
@@ -77,37 +77,35 @@ def test_a_worker_that_dies_is_logged_and_started_again_and_none_outlives_the_su
         assert lines(tmp_path, "worker started again")
         assert "process_open_fds" in httpx.get(f"{address}/metrics").text
         supervisor.kill()
-        supervisor.wait(timeout=10)
+        supervisor.wait(timeout=60)
         pids = [line["pid"] for line in lines(tmp_path, "serving")]
-        until(lambda: not any(alive(pid) for pid in pids), 15)
+        until(lambda: not any(alive(pid) for pid in pids), 60)
         assert len(lines(tmp_path, "supervisor is gone, this worker ends")) == 2
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_sigterm_cuts_no_request_at_sixty_a_second(tmp_path: Path, workers: str) -> None:
-    with started(tmp_path, "--workers", workers, CDS_DRAIN_SECONDS="2") as (address, process):
+    with started(tmp_path, "--workers", workers, CDS_DRAIN_SECONDS="6") as (address, process):
         outcomes: list[str] = []
         stop = threading.Event()
         clients = [threading.Thread(target=ask, args=(address, outcomes, stop)) for _ in range(6)]
         for each in clients:
             each.start()
-        sleep(2)
+        until(lambda: outcomes.count("200") > 100)
         process.send_signal(signal.SIGTERM)
-        sleep(1.3)
-        assert httpx.get(f"{address}/readyz").status_code == 503
-        process.wait(timeout=20)
+        until(lambda: httpx.get(f"{address}/readyz").status_code == 503, 5)
+        process.wait(timeout=60)
         stop.set()
         for each in clients:
             each.join()
     assert process.returncode == 0
-    assert outcomes.count("200") > 100
     assert outcomes.count("503") >= 1  # /readyz told the clients to go elsewhere
     assert set(outcomes) <= {"200", "503", "gone"}, {each: outcomes.count(each) for each in set(outcomes)}
 
 
 def ask(address: str, outcomes: list[str], stop: threading.Event) -> None:
     """Ten requests a second over a connection that is kept, as long as /readyz, asked twice a second, says it may."""
-    with httpx.Client(base_url=address, timeout=5) as http:
+    with httpx.Client(base_url=address, timeout=60) as http:
         for number in count():
             if stop.is_set():
                 return

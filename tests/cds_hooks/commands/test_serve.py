@@ -42,7 +42,7 @@ def test_run_shows_both_cards_and_ends_on_interrupt(tmp_path: Path) -> None:
             assert httpx.get(f"http://127.0.0.1:{port}/livez").status_code == 200
         finally:
             process.send_signal(signal.SIGINT)
-            process.wait(timeout=20)
+            process.wait(timeout=60)
     printed = (tmp_path / "out").read_text()
     assert "patient-view → planning-conversation: 1 card" in printed
     assert "order-select → order-safety-select: 1 card" in printed

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.skipif(
 
 
 # one for all: each new client reads the certificates of all authorities first
-_http = httpx.Client(timeout=10)
+_http = httpx.Client(timeout=60)
 
 
 @pytest.fixture(scope="module")

@@ -57,7 +57,7 @@ def test_processes_that_get_the_same_tokens_at_once_take_each_once(tmp_path: Pat
     assert sum(int(_hear(worker)) for worker in workers) == 300
     for worker in workers:
         _say(worker)
-        worker.communicate(timeout=20)
+        worker.communicate(timeout=60)
 
 
 def test_a_token_that_was_used_before_a_kill_is_not_taken_after_it(tmp_path: Path) -> None:
@@ -66,7 +66,7 @@ def test_a_token_that_was_used_before_a_kill_is_not_taken_after_it(tmp_path: Pat
     _say(worker)
     assert _hear(worker) == "300"
     worker.kill()
-    worker.communicate(timeout=20)
+    worker.communicate(timeout=60)
 
     async def again() -> bool:
         store = SqliteReplayStore(tmp_path / "used.sqlite3")
