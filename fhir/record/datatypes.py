@@ -204,17 +204,11 @@ class CodeableConcept(Element, frozen=True, gc=False):
         return any(coding.code == code for coding in self.coding)
 
 
-class BareCoding(Element, frozen=True, gc=False):
-    """A code without its display: a chart has hundreds of Observations, and their displays are not used."""
-
-    system: ChartText | None = None
-    code: ChartText | None = None
-
-
 class ObservationCode(Element, frozen=True, gc=False):
-    """What was measured, as codes."""
+    """What was measured, as codes and text: some genetic results name the gene only in words."""
 
-    coding: tuple[BareCoding, ...] = ()
+    coding: tuple[Coding, ...] = ()
+    text: ChartText | None = None
 
 
 class Subject(Element, frozen=True, gc=False):

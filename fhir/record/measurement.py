@@ -148,15 +148,22 @@ def effective_time(observation: Observation) -> FhirTime | None:
 SMOKING_STATUS = "smoking_status"
 """The key of answers to "Tobacco smoking status" (LOINC 72166-2), which are no measurements."""
 
+GENOMICS = "genomics"
+"""The key of genetic results with a LOINC code, which are no measurements."""
+
+OTHER = ""
+"""The key of Observations whose own code is of no analyte and no question of the tables."""
+
 _KEY_BY_LOINC = {code: analyte.key for code, analyte in ANALYTE_BY_LOINC.items()} | {"72166-2": SMOKING_STATUS}
 
 
 def parts_by_analyte(observations: Iterable[Observation]) -> dict[str, list[CodedPart]]:
-    """Every Observation or component by the key of its analyte, in the order they came.
+    """Every Observation or component by the key of its analyte (`OTHER` for none), in the order they came.
 
     The hot path of a large chart: one pass, and nothing is parsed or compared before somebody asks.
     """
-    parts: dict[str, list[CodedPart]] = {}
+    others: list[CodedPart] = []
+    parts: dict[str, list[CodedPart]] = {OTHER: others}
     key_of, known = _KEY_BY_LOINC.get, parts.get
     for observation in observations:
         for coding in observation.code.coding:
@@ -168,6 +175,8 @@ def parts_by_analyte(observations: Iterable[Observation]) -> dict[str, list[Code
                     there = parts[key] = []
                 there.append((observation, observation, code))
                 break
+        else:
+            others.append((observation, observation, None))
         if observation.component:
             for key, inner in _component_parts(observation):
                 parts.setdefault(key, []).append(inner)

@@ -7,6 +7,8 @@ from typing import Any, Literal, TypeVar
 
 from fhir.record.datatypes import FhirTime, parse_time
 from fhir.record.measurement import (
+    GENOMICS,
+    OTHER,
     SMOKING_STATUS,
     CodedPart,
     Measurement,
@@ -345,6 +347,15 @@ class PatientRecord:
     def smoking_answers(self) -> list[Observation]:
         """Observations of the smoking status (LOINC 72166-2), whatever their status, in the order they came."""
         return [part[0] for part in self._open.parts_of(SMOKING_STATUS)]
+
+    def genetic_observations(self) -> list[Observation]:
+        """What may be a genetic result: Observations with a code of the key `genomics`, and those of no analyte.
+
+        Each once, in the order they came; what was entered in error or cancelled is left out.
+        """
+        parts = (*self._open.parts_of(GENOMICS), *self._open.parts_of(OTHER))
+        found = {part[0].id or id(part[0]): part[0] for part in parts}
+        return [each for each in found.values() if each.status not in _NEVER_STATUS]
 
     def one_sided_results(self, analyte: str) -> list[OneSidedResult]:
         """Results that say only on which side of a number they lie, newest first."""

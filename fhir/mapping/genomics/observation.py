@@ -1,0 +1,257 @@
+"""What one Observation says about genes: which gene is meant, and what its value means."""
+
+from collections.abc import Iterable, Iterator
+from typing import Literal, TypeAlias
+
+from msgspec import Struct
+
+from fhir.mapping.genomics.tables import (
+    NEGATIVE,
+    POSITIVE,
+    codes,
+    gene_of_hgnc,
+    genes,
+    hla_alleles,
+    keys_of_phenotype,
+)
+from fhir.mapping.genomics.translation import phenotype_named, translate
+from fhir.mapping.genomics.words import Translation, genes_named, hla_named, presence_of
+from fhir.record.datatypes import FhirTime, ObservationCode, Quantity, parse_time
+from fhir.record.resources import Observation, ObservationComponent
+from fhir.terminology.medication_names import medication_of_code
+
+ReadingKind: TypeAlias = Literal["genotype", "phenotype", "score", "presence", "implication", "diagnosis"]
+
+_FINAL = frozenset({"final", "amended", "corrected"})
+# Genomics Reporting and LOINC answer lists LL1971-2 (present, absent) and LL360-9 (positive, negative).
+_PRESENCE_ANSWERS = {"LA9633-4": "positive", "LA9634-2": "negative", "LA6576-8": "positive", "LA6577-6": "negative"}
+
+
+class GeneReading(Struct, frozen=True, gc=False):
+    """One statement about a gene, or about one HLA allele (`HLA-B*15:02`).
+
+    `keys` are the lookup keys that it may mean, none where it cannot be translated; `said` are the chart's words;
+    `is_final` is False for preliminary results; `entered` is when it was issued. `drug` are the RxNorm ingredients that
+    a therapeutic implication is about, whose `gene` is empty where the report names none.
+    """
+
+    gene: str
+    kind: ReadingKind
+    keys: tuple[str, ...]
+    said: str
+    source: str
+    time: FhirTime | None
+    entered: FhirTime | None
+    is_final: bool = True
+    drug: tuple[str, ...] = ()
+    phenotype: str = ""
+
+
+def readings_of(observation: Observation, time: FhirTime | None) -> Iterator[GeneReading]:
+    """Every statement of an observation of this time about genes; none for most observations."""
+    if not observation.component and not _may_tell(observation):
+        return
+    maker = _Maker(observation, time)
+    drug = _component(observation, "implication drug")
+    if drug is not None:
+        yield from maker.implications(drug)
+        return
+    gene = _gene_of(observation)
+    if gene is not None:
+        texts = [_value_text(observation), *(concept.words for concept in observation.interpretation)]
+        yield from maker.value(gene, observation, texts)
+    yield from maker.components(gene)
+
+
+def _may_tell(observation: Observation) -> bool:
+    return (
+        bool(_code_of(observation.code, "genotype", "haplotype", "phenotype of one gene", "allele presence"))
+        or bool(genes_named(_texts(observation.code)))
+        or bool((text := _value_text(observation)) and genes_named([text]))
+    )
+
+
+class _Maker:
+    """Makes the readings of one observation."""
+
+    def __init__(self, observation: Observation, time: FhirTime | None) -> None:
+        self.observation = observation
+        self.time = time
+        self.entered = parse_time(observation.issued) if observation.issued else time
+        self.source = f"Observation/{observation.id}" if observation.id else "Observation without id"
+        self.is_final = observation.status in _FINAL
+
+    def reading(
+        self,
+        gene: str,
+        kind: ReadingKind,
+        keys: tuple[str, ...],
+        said: str,
+        drug: tuple[str, ...] = (),
+        phenotype: str = "",
+    ) -> GeneReading:
+        """A statement of this observation."""
+        return GeneReading(gene, kind, keys, said, self.source, self.time, self.entered, self.is_final, drug, phenotype)
+
+    def value(self, gene: str, part: Observation | ObservationComponent, texts: Iterable[str]) -> Iterator[GeneReading]:
+        """What the value of the observation, or of a component, says about the gene."""
+        target = self._hla_target(gene, part)
+        if target is not None:
+            sign = _presence(part)
+            if sign is not None:
+                yield self.reading(target, "presence", (sign,), f"{target} {sign}")
+                return
+        coded = _answer(part, gene)
+        if coded:
+            yield self.reading(gene, "phenotype", coded, _value_text(part))
+            return
+        said = [text for text in texts if text]
+        found = [(text, one) for text in said for one in translate(gene, text)]
+        yield from (self.reading(one.gene, one.kind, one.keys, text) for text, one in found)
+        number = _score(part, gene)
+        if number is not None:
+            yield self.reading(gene, "score", number.keys, f"activity score {number.keys[0]}")
+        elif said and not found:
+            yield self.reading(target or gene, "genotype", (), said[0])
+
+    def _hla_target(self, gene: str, part: Observation | ObservationComponent) -> str | None:
+        """The HLA allele that the code of the part asks about."""
+        if gene not in hla_alleles():
+            return None
+        row = _code_of(part.code, "allele presence") or _code_of(self.observation.code, "allele presence")
+        named = (row["gene"],) if row else hla_named(" ".join([*_texts(part.code), *_texts(self.observation.code)]))
+        return named[0] if len(named) == 1 else None
+
+    def components(self, gene: str | None) -> Iterator[GeneReading]:
+        """Components that each tell of a gene: a panel of several genes in one observation."""
+        for component in self.observation.component:
+            known = _code_of(component.code, "phenotype of one gene", "genotype", "haplotype", "allele presence")
+            named = genes_named(_texts(component.code))
+            own = named[0] if len(named) == 1 else (known["gene"].partition("*")[0] or gene) if known else None
+            if own:
+                yield from self.value(own, component, [_value_text(component)])
+
+    def implications(self, drug: ObservationComponent) -> Iterator[GeneReading]:
+        """What a therapeutic implication says of the gene, as it concerns one drug."""
+        rxcuis = tuple(_drug(drug))
+        gene = _gene_studied(self.observation) or ""
+        for component in self.observation.component:
+            if not rxcuis or not _code_of(component.code, "implication", "legacy component"):
+                continue
+            answer = _answer_words(component) or phenotype_named(_value_text(component))
+            if answer:
+                keys = keys_of_phenotype(gene, answer) if gene else ()
+                words = _value_text(component) or answer
+                yield self.reading(gene, "implication", keys, words, rxcuis, answer)
+
+
+def _drug(component: ObservationComponent) -> Iterator[str]:
+    """The RxNorm ingredients of the medication that was assessed."""
+    concept = component.valueCodeableConcept
+    for coding in concept.coding if concept is not None else ():
+        product = medication_of_code(coding.system, coding.code)
+        if product is not None:
+            yield from (one.rxcui for one in product.ingredients)
+        elif coding.code:
+            yield coding.code
+
+
+# Which gene
+
+
+def _gene_of(observation: Observation) -> str | None:
+    """The gene that the observation is about: by its component, else the words of its code, its code, its value."""
+    studied = _gene_studied(observation)
+    if studied is not None:
+        return studied
+    for texts in (_texts(observation.code), [_value_text(observation)]):
+        named = genes_named(texts)
+        if len(named) == 1:
+            return named[0]
+    row = _code_of(observation.code, "phenotype of one gene", "allele presence")
+    return row["gene"].partition("*")[0] if row else None
+
+
+def _gene_studied(observation: Observation) -> str | None:
+    component = _component(observation, "gene")
+    concept = component.valueCodeableConcept if component is not None else None
+    if component is not None and component.valueString:
+        named = genes_named([component.valueString])
+        return named[0] if len(named) == 1 else None
+    for coding in concept.coding if concept is not None else ():
+        known = gene_of_hgnc().get(coding.code or "") or (coding.code if coding.code in genes() else None)
+        if known is not None:
+            return known
+    named = genes_named([concept.words]) if concept is not None else ()
+    return named[0] if len(named) == 1 else None
+
+
+def _component(observation: Observation, use: str) -> ObservationComponent | None:
+    wanted = codes(use)
+    return next((one for one in observation.component for code in one.code.coding if code.code in wanted), None)
+
+
+def _code_of(code: ObservationCode, *uses: str) -> dict[str, str] | None:
+    """The row of the first code that the table has for one of these uses."""
+    found = (row for one in code.coding for use in uses if (row := codes(use).get(one.code or "")) is not None)
+    return next(found, None)
+
+
+def is_haplotype(observation: Observation) -> bool:
+    """Whether it names one allele of a gene, which needs a second one."""
+    return _code_of(observation.code, "haplotype") is not None
+
+
+def _texts(code: ObservationCode) -> list[str]:
+    return [text for text in (code.text, *(one.display for one in code.coding)) if text]
+
+
+# What it says
+
+
+def _value_text(part: Observation | ObservationComponent) -> str:
+    if part.valueCodeableConcept is not None:
+        return part.valueCodeableConcept.words
+    return part.valueString or ""
+
+
+def _answer(part: Observation | ObservationComponent, gene: str) -> tuple[str, ...]:
+    answer = _answer_words(part)
+    return keys_of_phenotype(gene, answer) if answer else ()
+
+
+def _answer_words(part: Observation | ObservationComponent) -> str:
+    """The meaning of an answer code, '' where there is none of the table."""
+    concept = part.valueCodeableConcept
+    for coding in concept.coding if concept is not None else ():
+        row = codes("answer").get(coding.code or "")
+        if row is not None:
+            return row["meaning"]
+    return ""
+
+
+def _presence(part: Observation | ObservationComponent) -> str | None:
+    concept = part.valueCodeableConcept
+    for coding in concept.coding if concept is not None else ():
+        known = _PRESENCE_ANSWERS.get(coding.code or "")
+        if known is not None:
+            return known
+    if _answer_words(part) in (POSITIVE, NEGATIVE):
+        return _answer_words(part)
+    text = _value_text(part)
+    if text:
+        return presence_of(text)
+    for said in part.interpretation:
+        if said.has("POS") or said.has("NEG"):
+            return "positive" if said.has("POS") else "negative"
+    return None
+
+
+def _score(part: Observation | ObservationComponent, gene: str) -> Translation | None:
+    """An activity score as a number; only where the code says that the number is one."""
+    quantity: Quantity | None = part.valueQuantity
+    value = quantity.value if quantity is not None else part.valueInteger
+    if value is None or not any("score" in text.lower() for text in _texts(part.code)):
+        return None
+    least = "≥" if quantity is not None and quantity.comparator in (">", ">=") else ""
+    return next(iter(translate(gene, f"activity score {least}{value:g}")), None)

@@ -1,0 +1,86 @@
+"""Puts the statements about one gene together: one result with its keys, or why there is none."""
+
+from collections.abc import Iterable, Sequence
+
+from msgspec import Struct
+
+from fhir.mapping.genomics.observation import GeneReading
+from fhir.mapping.genomics.reports import GeneReadings
+from fhir.mapping.genomics.tables import keys_of_phenotype, phenotype_of
+
+
+class GeneResult(Struct, frozen=True):
+    """What is known of one gene (or one HLA allele) of a patient.
+
+    `keys` are the lookup keys that it may have: several where only a phenotype was reported that stands for several
+    activity scores, where a report leaves two genotypes open, or where results contradict each other (`conflicts`).
+    None where only untranslatable statements came. `readings` are the statements that it rests on, newest first;
+    `untranslated` those whose words the tables do not have.
+    """
+
+    gene: str
+    keys: tuple[str, ...]
+    readings: tuple[GeneReading, ...]
+    untranslated: tuple[GeneReading, ...]
+    is_preliminary: bool = False
+    conflicts: bool = False
+
+    @property
+    def newest(self) -> GeneReading:
+        """The newest statement that it rests on."""
+        return (self.readings or self.untranslated)[0]
+
+    @property
+    def phenotypes(self) -> tuple[str, ...]:
+        """What its keys are called, each once."""
+        return tuple(dict.fromkeys(phenotype_of(self.gene, key) for key in self.keys))
+
+
+def result_of(gene: str, readings: Iterable[GeneReading]) -> GeneResult | None:
+    """The result of the statements about one gene; None where there are none.
+
+    What is final goes before what is preliminary. Statements that can mean the same are narrowed to it: a genotype
+    with a score of 0.5 beside "intermediate metabolizer". Those that cannot contradict each other.
+    """
+    ordered = sorted(readings, key=_instant, reverse=True)
+    if not ordered:
+        return None
+    told = [one for one in ordered if one.keys]
+    final = [one for one in told if one.is_final]
+    unknown = tuple(one for one in ordered if not one.keys)
+    used = final or told
+    if not used:
+        return GeneResult(gene, (), (), unknown, is_preliminary=not any(one.is_final for one in unknown))
+    common = [key for key in used[0].keys if all(key in one.keys for one in used)]
+    every = tuple(dict.fromkeys(key for one in used for key in one.keys))
+    return GeneResult(gene, tuple(common) or every, tuple(used), unknown, not final, not common)
+
+
+def implied_readings(found: GeneReadings, rxcuis: Sequence[str], genes: Sequence[str]) -> list[GeneReading]:
+    """Therapeutic implications about one of these drugs, each as a statement about the gene that it can be about.
+
+    `genes` are those by which the drug is judged. An implication that names no gene counts only where exactly one of
+    them has such a phenotype; one about another drug never counts.
+    """
+    readings = []
+    for one in found.implications:
+        if not set(one.drug) & set(rxcuis):
+            continue
+        named = [gene for gene in genes if gene == one.gene or gene.startswith(f"{one.gene}*")] if one.gene else genes
+        fitting = [(gene, keys) for gene in named if (keys := _keys_of(gene, one.phenotype))]
+        if len(fitting) == 1:
+            gene, keys = fitting[0]
+            readings.append(
+                GeneReading(gene, one.kind, keys, one.said, one.source, one.time, one.entered, one.is_final, one.drug)
+            )
+    return readings
+
+
+def _keys_of(gene: str, phenotype: str) -> tuple[str, ...]:
+    if "*" in gene:
+        return (phenotype,) if phenotype in ("positive", "negative") else ()
+    return keys_of_phenotype(gene, phenotype)
+
+
+def _instant(reading: GeneReading) -> float:
+    return reading.time.instant if reading.time is not None else float("-inf")

@@ -1,0 +1,186 @@
+"""The tables of genes, alleles and codes, in `data/`: what a laboratory may report and what it means.
+
+Facts of CPIC (tables of 2026-08-13) and PharmCAT; `data/sources.csv` names document, version, date and licence of each
+row's source. A lookup key is what CPIC's recommendations are found by: a phenotype, an activity score, or whether one
+HLA allele is there. Such an allele is a "gene" of its own here (`HLA-B*15:02`) with the keys positive and negative.
+"""
+
+import csv
+import re
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+
+from msgspec import Struct
+
+NO_RESULT = "No Result"
+POSITIVE, NEGATIVE = "positive", "negative"
+_NOT_A_RESULT = frozenset({NO_RESULT})
+_HLA_KEY = re.compile(r"\*(\d\d):(\d\d) (?:positive|negative)")
+
+
+class Gene(Struct, frozen=True):
+    """A gene by its symbol: HGNC id, by what its recommendations are looked up, and every key that they use."""
+
+    symbol: str
+    hgnc: str
+    lookup: str
+    keys: frozenset[str]
+
+
+class Allele(Struct, frozen=True, gc=False):
+    """An allele: its name in the table, its function, and its activity value where CPIC gives one."""
+
+    name: str
+    function: str
+    value: str
+
+
+def table_rows(name: str) -> list[dict[str, str]]:
+    """The rows of one table of `data/`."""
+    text = (files("fhir.mapping.genomics") / "data" / name).read_text(encoding="utf-8")
+    return list(csv.DictReader(text.splitlines()))
+
+
+@cache
+def genes() -> Mapping[str, Gene]:
+    """Every gene by its symbol, as HGNC writes it."""
+    return {
+        row["gene"]: Gene(
+            row["gene"], row["hgnc"], row["lookup"], frozenset(filter(None, row["keys"].split(";"))) - _NOT_A_RESULT
+        )
+        for row in table_rows("genes.csv")
+    }
+
+
+@cache
+def gene_of_hgnc() -> Mapping[str, str]:
+    """The symbol by HGNC id, with and without the prefix "HGNC:"."""
+    return {name: gene.symbol for gene in genes().values() for name in (gene.hgnc, gene.hgnc.removeprefix("HGNC:"))}
+
+
+@cache
+def hla_alleles() -> Mapping[str, tuple[str, ...]]:
+    """The alleles that CPIC's recommendations ask about, by gene: ("15:02", ...)."""
+    found = {
+        gene.symbol: sorted({match[1] + ":" + match[2] for match in map(_HLA_KEY.fullmatch, gene.keys) if match})
+        for gene in genes().values()
+    }
+    return {symbol: tuple(alleles) for symbol, alleles in found.items() if alleles}
+
+
+@cache
+def _alleles() -> Mapping[str, Mapping[str, Allele]]:
+    found: dict[str, dict[str, Allele]] = {}
+    for row in table_rows("alleles.csv"):
+        allele = Allele(row["allele"], row["function"], row["activity_value"])
+        names = found.setdefault(row["gene"], {})
+        for name in _names(row["allele"]):
+            names.setdefault(name, allele)
+    for row in table_rows("allele_names.csv"):
+        names = found[row["gene"]]
+        names[_plain(row["name"])] = names[_plain(row["allele"])]
+    return found
+
+
+def _names(name: str) -> list[str]:
+    """The names under which an allele is found: "c.1905+1G>A (*2A)" also as each of its two parts."""
+    whole = _plain(name)
+    outer, _, inner = whole.partition("(")
+    parts = [outer, inner.rstrip(")")] if (inner and "*" in inner) or "hap" in inner else []
+    return [whole, *filter(None, parts)]
+
+
+def _plain(name: str) -> str:
+    return "".join(name.split()).replace(">=", "≥").lower()
+
+
+def allele_of(gene: str, name: str) -> Allele | None:
+    """The allele of that name, however it is spaced; None where the table does not have it.
+
+    >>> allele_of("DPYD", "c.1905+1G>A").value, allele_of("CYP2C19", "*99")
+    ('0.0', None)
+    """
+    known, plain = _alleles().get(gene, {}), _plain(name)
+    found = known.get(plain)
+    if found is None and "+" in plain:  # a tandem, written from either end
+        found = known.get("+".join(reversed(plain.split("+"))))
+    return found
+
+
+@cache
+def _pairs() -> Mapping[tuple[str, str, str], str]:
+    found: dict[tuple[str, str, str], str] = {}
+    for row in table_rows("allele_pairs.csv"):
+        for pair in ((row["allele_1"], row["allele_2"]), (row["allele_2"], row["allele_1"])):
+            found[(row["gene"], *pair)] = row["key"]
+    return found
+
+
+def key_of_pair(gene: str, first: Allele, second: Allele | None) -> str | None:
+    """The lookup key of two alleles (of one where the gene is of the mitochondria); None where no row has the pair."""
+    if gene == "CYP2D6":
+        return None if second is None else _summed(first.value, second.value)
+    for one, other in (
+        (first.function, second.function if second else ""),
+        (first.value, second.value if second else ""),
+    ):
+        found = _pairs().get((gene, one, other))
+        if found is not None:
+            return found
+    return None
+
+
+def _summed(first: str, second: str) -> str | None:
+    """CYP2D6: the sum of two activity values; "at least" survives the sum, an unknown value makes it unknown."""
+    if "n/a" in (first, second):
+        return "n/a"
+    total = float(first.lstrip("≥")) + float(second.lstrip("≥"))
+    return score_key("CYP2D6", total, at_least="≥" in first + second)
+
+
+def score_key(gene: str, score: float, *, at_least: bool = False) -> str | None:
+    """The key of an activity score, None where the gene has no such score."""
+    key = f"{'≥' if at_least else ''}{score}"
+    return key if key in _phenotype_by_key().get(gene, {}) else None
+
+
+@cache
+def _phenotype_by_key() -> Mapping[str, Mapping[str, str]]:
+    found: dict[str, dict[str, str]] = {}
+    for row in table_rows("activity_scores.csv"):
+        if row["score"] not in _NOT_A_RESULT:
+            found.setdefault(row["gene"], {})[row["score"]] = row["phenotype"]
+    return found
+
+
+def phenotype_of(gene: str, key: str) -> str:
+    """The phenotype that a key stands for: the key itself but for activity scores."""
+    return _phenotype_by_key().get(gene, {}).get(key, key)
+
+
+@cache
+def _keys_by_phenotype() -> Mapping[tuple[str, str], tuple[str, ...]]:
+    found: dict[tuple[str, str], tuple[str, ...]] = {}
+    for gene in genes().values():
+        scores = _phenotype_by_key().get(gene.symbol)
+        pairs = scores.items() if scores else ((key, key) for key in sorted(gene.keys))
+        for key, phenotype in pairs:
+            name = (gene.symbol, phenotype.lower())
+            found[name] = (*found.get(name, ()), key)
+    return found
+
+
+def keys_of_phenotype(gene: str, phenotype: str) -> tuple[str, ...]:
+    """The keys that a phenotype may mean: of an activity score gene all scores of it; () where it has none.
+
+    >>> keys_of_phenotype("DPYD", "Intermediate Metabolizer"), keys_of_phenotype("CYP2D6", "Rapid Metabolizer")
+    (('1.0', '1.5'), ())
+    """
+    return _keys_by_phenotype().get((gene, phenotype.lower()), ())
+
+
+@cache
+def codes(use: str) -> Mapping[str, dict[str, str]]:
+    """The rows of `codes.csv` of one use, by code."""
+    return {row["code"]: row for row in table_rows("codes.csv") if row["use"] == use}

@@ -1,0 +1,110 @@
+"""Words of reports in one spelling, HLA alleles, and the genes that a text names."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+from typing import Literal, TypeAlias
+
+from msgspec import Struct
+
+from fhir.mapping.genomics.tables import NEGATIVE, POSITIVE, genes, hla_alleles
+from fhir.terminology.caching import remembered
+
+Kind: TypeAlias = Literal["genotype", "phenotype", "score", "presence"]
+
+
+class Translation(Struct, frozen=True, gc=False):
+    """What a text means for a gene or one HLA allele: the keys that it may stand for, none where it has no meaning."""
+
+    gene: str
+    kind: Kind
+    keys: tuple[str, ...]
+
+
+# Words that name what follows and add nothing to it.
+_LEAD = re.compile(
+    r"\b(?:phenotypes?|genotypes?|diplotypes?|metabolizer status|results?|interpretation|predicted|star alleles?|"
+    r"drug metabolism|enzyme activity|allele|homoplasmic|gene|is|the|a|an|for)\b:?"
+)
+_PAIR = re.compile(r"\s*[/|]\s*")
+_PRESENCE = {
+    POSITIVE: re.compile(r"pos(?:itive)?|detected|present|carrier|high risk|allele present|allele detected"),
+    NEGATIVE: re.compile(
+        r"neg(?:ative)?|not detected|none detected|not present|absent|non-?carrier|low risk|not a carrier"
+    ),
+}
+_HLA = re.compile(
+    r"(?:hla-?)?(?P<gene>[ab])?\*?(?P<group>\d{2}):?(?P<protein>\d{2,3})(?::\d{2,3}){0,2}[nlscaq]?", re.IGNORECASE
+)
+_HLA_NAMED = re.compile(
+    r"\b(?:hla-?)?(?P<gene>[ab])\s?\*\s?(?P<group>\d{2}):?(?P<protein>\d{2})(?!\d)(?::\d{2,3})*", re.IGNORECASE
+)
+
+
+def spelled(text: str) -> str:
+    """The text in lower case and in one spelling of its terms."""
+    words = text.lower().replace("metaboliser", "metabolizer").replace("ultra-rapid", "ultrarapid")
+    return words.replace("ultra rapid", "ultrarapid").replace("≥ ", "≥").strip(" .")
+
+
+def without_labels(text: str) -> str:
+    """The text in one spelling without words such as "phenotype" or "result"."""
+    return " ".join(_LEAD.sub(" ", spelled(text)).split())
+
+
+def presence_of(text: str) -> str | None:
+    """Positive or negative where the words say only that; else None."""
+    words = without_labels(text)
+    return next((sign for sign, pattern in _PRESENCE.items() if pattern.fullmatch(words)), None)
+
+
+def hla_named(text: str) -> tuple[str, ...]:
+    """The HLA alleles of the tables that a text names, in either notation: ("HLA-B*15:02",).
+
+    >>> hla_named("HLA-B*1502 [Presence]"), hla_named("HLA-B*15:01")
+    (('HLA-B*15:02',), ())
+    """
+    named = (f"HLA-{one['gene'].upper()}*{one['group']}:{one['protein']}" for one in _HLA_NAMED.finditer(text))
+    return tuple(dict.fromkeys(one for one in named if one in _asked_alleles()))
+
+
+def _asked_alleles() -> frozenset[str]:
+    return frozenset(f"{gene}*{allele}" for gene, alleles in hla_alleles().items() for allele in alleles)
+
+
+def translate_hla(gene: str, text: str) -> Iterator[Translation]:
+    """A pair of alleles tells of every allele; one allele, or one with "positive" or "negative", tells of itself."""
+    pair = [_HLA.fullmatch(one.strip()) for one in _PAIR.split(text)]
+    if all(pair) and len(pair) <= 2:
+        typed = {f"{one['group']}:{one['protein']}" for one in pair if one is not None}
+        if any(one["gene"] and not gene.endswith(one["gene"].upper()) for one in pair if one is not None):
+            return
+        for allele in hla_alleles()[gene]:
+            if allele in typed or len(pair) == 2:
+                sign = POSITIVE if allele in typed else NEGATIVE
+                yield Translation(f"{gene}*{allele}", "genotype", (sign,))
+        return
+    named = hla_named(text)
+    rest = " ".join(_HLA_NAMED.sub(" ", text).strip(" :,-()").split())
+    said = presence_of(rest) if rest else None
+    if len(named) == 1 and said is not None and named[0].startswith(gene):
+        yield Translation(named[0], "presence", (said,))
+
+
+def genes_named(texts: Iterable[str]) -> tuple[str, ...]:
+    """The genes of the tables that one of the texts names."""
+    return tuple(dict.fromkeys(gene for text in texts for gene in _genes_in(text)))
+
+
+@remembered("genes named in a text", entries=4096, longest=200)
+def _genes_in(text: str) -> tuple[str, ...]:
+    return tuple(gene for gene, pattern in _patterns().items() if pattern.search(text))
+
+
+@cache
+def _patterns() -> Mapping[str, re.Pattern[str]]:
+    symbols = {gene: re.escape(gene).replace(r"HLA\-", "(?:HLA-?)") for gene in genes()}
+    return {
+        gene: re.compile(rf"(?<![A-Za-z0-9-]){symbol}(?![A-Za-z0-9])", re.IGNORECASE)
+        for gene, symbol in symbols.items()
+    }

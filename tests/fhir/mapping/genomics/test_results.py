@@ -1,0 +1,195 @@
+"""Genetic results in every form: which gene, which key, from which resource; what contradicts or is missing is told."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+import pytest
+
+from fhir.mapping.genomics.reports import gene_readings
+from fhir.mapping.genomics.results import GeneResult, implied_readings, result_of
+from fhir.record.reading import read_record, read_value
+from fhir.record.record import PatientRecord
+
+Json = dict[str, Any]
+AS_OF = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)
+LOINC = "http://loinc.org"
+HGNC = {"CYP2C19": "HGNC:2621", "CYP2D6": "HGNC:2625", "TPMT": "HGNC:12014"}
+
+
+def _concept(code: str | None = None, text: str | None = None, system: str = LOINC) -> Json:
+    coding = {"coding": [{"system": system, "code": code}]} if code else {}
+    return {**coding, **({"text": text} if text else {})}
+
+
+def _observation(identity: str = "o1", status: str = "final", date: str = "2024-05-06", **members: Any) -> Json:
+    return {
+        "resourceType": "Observation",
+        "id": identity,
+        "status": status,
+        "subject": {"reference": "Patient/p"},
+        "effectiveDateTime": date,
+        **members,
+    }
+
+
+def _gene(symbol: str) -> Json:
+    return {
+        "code": _concept("48018-6"),
+        "valueCodeableConcept": _concept(HGNC[symbol], system="http://www.genenames.org"),
+    }
+
+
+def _record(*resources: Json) -> PatientRecord:
+    bundle = {"resourceType": "Bundle", "type": "searchset", "entry": [{"resource": one} for one in resources]}
+    value, refused = read_value("genomics", orjson.dumps(bundle))
+    assert not refused
+    return read_record({"genomics": value}, "p", AS_OF)
+
+
+def _result(gene: str, *resources: Json) -> GeneResult | None:
+    return result_of(gene, gene_readings(_record(*resources)).by_gene.get(gene, ()))
+
+
+def _keys(gene: str, *resources: Json) -> tuple[str, ...]:
+    found = _result(gene, *resources)
+    return found.keys if found is not None else ()
+
+
+@pytest.mark.parametrize(
+    "observation",
+    [
+        _observation(code=_concept("84413-4"), valueCodeableConcept={"text": "*2/*2"}, component=[_gene("CYP2C19")]),
+        _observation(code=_concept("84413-4"), valueString="CYP2C19 *2/*2"),
+        _observation(code=_concept("79714-2"), valueCodeableConcept=_concept("LA9657-3")),
+        _observation(code={"text": "CYP2C19 metabolizer status"}, valueString="PM"),
+        _observation(
+            code={"coding": [{"system": "urn:local", "code": "1", "display": "CYP2C19 phenotype"}]},
+            valueCodeableConcept={"text": "Poor Metaboliser"},
+        ),
+        _observation(
+            code={"text": "Pharmacogenomic panel"},
+            component=[{"code": {"text": "CYP2C19 phenotype"}, "valueString": "poor metabolizer"}],
+        ),
+    ],
+)
+def test_a_poor_metabolizer_is_read_from_every_form(observation: Json) -> None:
+    assert _keys("CYP2C19", observation) == ("Poor Metabolizer",)
+
+
+def test_the_gene_component_goes_before_a_wrong_loinc_code() -> None:
+    observation = _observation(
+        code=_concept("79715-9"), valueCodeableConcept=_concept("LA10317-8"), component=[_gene("TPMT")]
+    )
+    readings = gene_readings(_record(observation)).by_gene
+    assert set(readings) == {"TPMT"}
+
+
+def test_two_haplotypes_of_one_day_are_one_genotype() -> None:
+    pair = [
+        _observation(f"h{name}", code=_concept("84414-2"), valueString=name, component=[_gene("CYP2D6")])
+        for name in ("*4", "*10")
+    ]
+    assert _keys("CYP2D6", *pair) == ("0.25",)
+    found = _result("CYP2D6", pair[0])
+    assert found is not None
+    assert found.keys == ()
+
+
+@pytest.mark.parametrize(
+    ("value", "sign"),
+    [
+        ({"valueCodeableConcept": _concept("LA6576-8")}, "positive"),
+        ({"valueCodeableConcept": _concept("LA9634-2")}, "negative"),
+        ({"valueString": "Not detected"}, "negative"),
+        ({"valueCodeableConcept": _concept("LA19541-4")}, "positive"),
+    ],
+)
+def test_an_hla_allele_is_there_or_not(value: Json, sign: str) -> None:
+    assert _keys("HLA-B*57:01", _observation(code=_concept("50956-2"), **value)) == (sign,)
+    assert _keys("HLA-B*57:01", _observation(code={"text": "HLA-B*5701"}, **value)) == (sign,)
+
+
+def test_an_activity_score_may_be_a_number() -> None:
+    observation = _observation(code={"text": "DPYD activity score"}, valueQuantity={"value": 0.5})
+    assert _keys("DPYD", observation) == ("0.5",)
+    assert _keys("DPYD", _observation(code={"text": "DPYD reads"}, valueQuantity={"value": 0.5})) == ()
+
+
+def test_a_genotype_narrows_a_phenotype_that_it_agrees_with() -> None:
+    genotype = _observation("a", code={"text": "CYP2D6 genotype"}, valueString="*10/*41")
+    phenotype = _observation("b", code={"text": "CYP2D6 phenotype"}, valueString="IM")
+    found = _result("CYP2D6", genotype, phenotype)
+    assert found is not None
+    assert (found.keys, found.conflicts) == (("0.5",), False)
+
+
+def test_results_that_contradict_each_other_are_both_kept() -> None:
+    genotype = _observation("a", code={"text": "CYP2C19 genotype"}, valueString="*2/*2")
+    phenotype = _observation("b", code={"text": "CYP2C19 phenotype"}, valueString="normal metabolizer")
+    found = _result("CYP2C19", genotype, phenotype)
+    assert found is not None
+    assert (set(found.keys), found.conflicts) == ({"Poor Metabolizer", "Normal Metabolizer"}, True)
+
+
+def test_a_preliminary_result_is_told_as_one_and_a_final_one_goes_before_it() -> None:
+    preliminary = _observation("a", "preliminary", code={"text": "CYP2C19 phenotype"}, valueString="PM")
+    found = _result("CYP2C19", preliminary)
+    assert found is not None
+    assert found.is_preliminary
+    final = _observation("b", code={"text": "CYP2C19 phenotype"}, valueString="IM")
+    assert _keys("CYP2C19", preliminary, final) == ("Intermediate Metabolizer",)
+
+
+def test_what_was_entered_in_error_and_what_lies_in_the_future_is_no_result() -> None:
+    wrong = _observation("a", "entered-in-error", code={"text": "CYP2C19 phenotype"}, valueString="PM")
+    future = _observation("b", date="2026-05-01", code={"text": "CYP2C19 phenotype"}, valueString="PM")
+    assert _result("CYP2C19", wrong, future) is None
+
+
+def test_words_that_cannot_be_translated_are_kept_as_they_are() -> None:
+    found = _result("CYP2C19", _observation(code={"text": "CYP2C19 genotype"}, valueString="*2/*99"))
+    assert found is not None
+    assert (found.keys, found.newest.said, found.newest.source) == ((), "*2/*99", "Observation/o1")
+
+
+def test_the_same_observation_under_two_keys_counts_once() -> None:
+    one = _observation(code=_concept("84414-2"), valueString="CYP2C19 *2")
+    found = _result("CYP2C19", one, one)
+    assert found is not None
+    assert found.keys == ()
+
+
+def test_an_implication_counts_only_for_its_drug_and_where_one_gene_fits() -> None:
+    implication = _observation(
+        code=_concept("therapeutic-implication", system="urn:x"),
+        component=[
+            {
+                "code": _concept("51963-7"),
+                "valueCodeableConcept": _concept("32968", system="http://www.nlm.nih.gov/research/umls/rxnorm"),
+            },
+            {"code": _concept("53040-2"), "valueCodeableConcept": {"text": "poor metabolizer"}},
+        ],
+    )
+    found = gene_readings(_record(implication))
+    assert found.by_gene == {}
+    assert [one.keys for one in implied_readings(found, ["32968"], ["CYP2C19"])] == [("Poor Metabolizer",)]
+    assert implied_readings(found, ["32968"], ["CYP2C19", "CYP2D6"]) == []
+    assert implied_readings(found, ["121243"], ["CYP2C19"]) == []
+
+
+def test_the_diagnosis_of_g6pd_deficiency_is_a_deficient_result() -> None:
+    condition = {
+        "resourceType": "Condition",
+        "id": "c",
+        "subject": {"reference": "Patient/p"},
+        "code": _concept("D75.A", system="http://hl7.org/fhir/sid/icd-10-cm"),
+    }
+    found = _result("G6PD", condition)
+    assert found is not None
+    assert (found.keys, found.newest.source) == (("Deficient",), "Condition/c")
+
+
+def test_an_enzyme_activity_without_the_laboratorys_range_is_no_phenotype() -> None:
+    observation = _observation(code=_concept("32546-4"), valueQuantity={"value": 1.2, "unit": "U/g Hb"})
+    assert gene_readings(_record(observation)).by_gene == {}

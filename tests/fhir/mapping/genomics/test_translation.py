@@ -1,0 +1,125 @@
+"""Texts of genetic reports: what each means for its gene, and that nothing is guessed."""
+
+import pytest
+
+from fhir.mapping.genomics.tables import allele_of, genes, key_of_pair, phenotype_of, table_rows
+from fhir.mapping.genomics.translation import phenotype_named, translate
+from fhir.mapping.genomics.words import genes_named, hla_named
+
+
+@pytest.mark.parametrize(
+    ("gene", "text", "key"),
+    [
+        ("CYP2C19", "CYP2C19 *2/*17", "Intermediate Metabolizer"),
+        ("CYP2C19", "*17/*2", "Intermediate Metabolizer"),
+        ("CYP2C19", "CYP2C19*9/CYP2C19*1", "Likely Intermediate Metabolizer"),
+        ("CYP2C19", "homozygous *2", "Poor Metabolizer"),
+        ("CYP2C19", "Genotype: *1/*2; Phenotype: Intermediate Metabolizer", "Intermediate Metabolizer"),
+        ("CYP2C19", "poor metaboliser", "Poor Metabolizer"),
+        ("CYP2C19", "Ultra-rapid metabolizer (UM)", "Ultrarapid Metabolizer"),
+        ("CYP2D6", "*1/*41", "1.25"),
+        ("CYP2D6", "*10/*41", "0.5"),
+        ("CYP2D6", "*36+*10/*41", "0.5"),
+        ("CYP2D6", "*10 + *36 / *1", "1.25"),
+        ("CYP2D6", "*1/*2x2", "3.0"),
+        ("CYP2D6", "*1x≥3/*4", "≥3.0"),
+        ("CYP2D6", "Activity Score: ≥3.0", "≥3.0"),
+        ("DPYD", "Reference/c.1905+1G>A (*2A)", "1.0"),
+        ("DPYD", "c.1905+1G>A heterozygous", "1.0"),
+        ("DPYD", "*1/*2A", "1.0"),
+        ("DPYD", "c.1129-5923C>G, c.1236G>A (HapB3)/Reference", "1.5"),
+        ("DPYD", "activity score 1.5", "1.5"),
+        ("DPYD", "1,5", "1.5"),
+        ("TPMT", "*1/*3A", "Intermediate Metabolizer"),
+        ("UGT1A1", "*28/*28", "Poor Metabolizer"),
+        ("CYP3A5", "non-expresser", "Poor Metabolizer"),
+        ("NAT2", "slow acetylator", "Poor Metabolizer"),
+        ("SLCO1B1", "521 CC", "Poor Function"),
+        ("SLCO1B1", "c.521T>C T/C", "Decreased Function"),
+        ("ABCG2", "rs2231142 T/T", "Poor Function"),
+        ("VKORC1", "-1639 GG", "-1639 GG"),
+        ("VKORC1", "C/T", "-1639 AG"),
+        ("VKORC1", "rs9923231 variant (T)/rs9923231 variant (T)", "-1639 AA"),
+        ("MT-RNR1", "A1555G", "increased risk of aminoglycoside-induced hearing loss"),
+        ("G6PD", "G6PD deficiency", "Deficient"),
+        ("RYR1", "Uncertain Susceptibility", "Uncertain Susceptibility"),
+    ],
+)
+def test_a_text_has_the_key_of_the_tables(gene: str, text: str, key: str) -> None:
+    assert {one.keys for one in translate(gene, text)} == {(key,)}
+
+
+@pytest.mark.parametrize(
+    ("gene", "text"),
+    [
+        ("CYP2C19", "*2/*99"),
+        ("CYP2C19", "heterozygous *2"),
+        ("CYP2C19", "not a poor metabolizer"),
+        ("CYP2C19", "father is a poor metabolizer"),
+        ("CYP2C19", "*1/*2, second allele not confirmed"),
+        ("CYP2D6", "rapid metabolizer"),
+        ("CYP2D6", "*1/*2xN"),
+        ("CYP2D6", "likely poor metabolizer"),
+        ("DPYD", "c.1905+1G>A"),
+        ("DPYD", "activity score 1.3"),
+        ("MT-RNR1", "m.1555A>G negative"),
+        ("HLA-B", "HLA-B*57:01 pending"),
+        ("TPMT", "see report"),
+        ("TPMT", ""),
+    ],
+)
+def test_what_is_not_understood_in_every_part_is_not_translated(gene: str, text: str) -> None:
+    assert translate(gene, text) == ()
+
+
+def test_two_possible_genotypes_keep_both_keys() -> None:
+    (found,) = translate("CYP2D6", "*1/*4 or *4/*9")
+    assert found.keys == ("1.0", "0.25")
+
+
+def test_a_phenotype_of_an_activity_score_gene_stands_for_every_score_of_it() -> None:
+    (found,) = translate("CYP2D6", "IM")
+    assert found.keys == ("0.25", "0.5", "0.75", "1.0")
+    (expresser,) = translate("CYP3A5", "expressor")
+    assert expresser.keys == ("Intermediate Metabolizer", "Normal Metabolizer")
+
+
+def test_a_typed_pair_of_hla_alleles_tells_of_every_allele_that_is_asked_about() -> None:
+    found = {one.gene: one.keys for one in translate("HLA-B", "HLA-B*1502/*4601")}
+    assert found == {"HLA-B*15:02": ("positive",), "HLA-B*57:01": ("negative",), "HLA-B*58:01": ("negative",)}
+    assert {one.keys for one in translate("HLA-B", "B*15:01:01/B*46:01")} == {("negative",)}
+    assert [(one.gene, one.keys) for one in translate("HLA-A", "HLA-A*31:01 not detected")] == [
+        ("HLA-A*31:01", ("negative",))
+    ]
+
+
+def test_the_order_and_the_spaces_of_a_genotype_do_not_matter() -> None:
+    for row in table_rows("alleles.csv"):
+        gene, name = row["gene"], row["allele"]
+        reference = next((one for one in ("*1", "Reference") if allele_of(gene, one) is not None), None)
+        if reference is not None and gene != "MT-RNR1" and "(" not in name and "," not in name:
+            keys = {translate(gene, text) for text in (f"{name}/{reference}", f" {reference} / {name.lower()} ")}
+            assert len(keys) == 1, (gene, name)
+
+
+def test_every_pair_of_the_tables_has_a_key_that_the_recommendations_use() -> None:
+    for row in table_rows("allele_pairs.csv"):
+        known = genes()[row["gene"]]
+        if known.keys and row["gene"] not in ("CFTR",):
+            assert row["key"] in known.keys, row
+
+
+def test_star_41_counts_a_quarter_as_since_november_2022() -> None:
+    first, other = allele_of("CYP2D6", "*1"), allele_of("CYP2D6", "*41")
+    assert first is not None
+    key = key_of_pair("CYP2D6", first, other)
+    assert key is not None
+    assert (key, phenotype_of("CYP2D6", key)) == ("1.25", "Normal Metabolizer")
+
+
+def test_genes_and_hla_alleles_are_found_in_words() -> None:
+    assert genes_named(["cyp2d6 phenotype", "HLA-B*57:01"]) == ("CYP2D6", "HLA-B")
+    assert genes_named(["CYP2D60", "a text without a gene"]) == ()
+    assert hla_named("HLA-B*1502 [Presence]") == ("HLA-B*15:02",)
+    assert hla_named("HLA-B*15:01, HLA-B*58:02") == ()
+    assert phenotype_named("Poor Metaboliser") == "poor metabolizer"
