@@ -180,7 +180,14 @@ def keys_of_phenotype(gene: str, phenotype: str) -> tuple[str, ...]:
     return _keys_by_phenotype().get((gene, phenotype.lower()), ())
 
 
-@cache
 def codes(use: str) -> Mapping[str, dict[str, str]]:
-    """The rows of `codes.csv` of one use, by code."""
-    return {row["code"]: row for row in table_rows("codes.csv") if row["use"] == use}
+    """The rows of `codes.csv` of one use, by code; KeyError for a use that the table does not have."""
+    return _codes()[use]
+
+
+@cache
+def _codes() -> Mapping[str, Mapping[str, dict[str, str]]]:
+    found: dict[str, dict[str, dict[str, str]]] = {}
+    for row in table_rows("codes.csv"):
+        found.setdefault(row["use"], {})[row["code"]] = row
+    return found
