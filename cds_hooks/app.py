@@ -139,7 +139,7 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
         configured,
         open_decision_log(configured.database_url),
         Metrics(),
-        Computing(Predictor().predict),
+        Computing(Predictor().predict, configured.call_seconds),
         PrefetchFetcher(trust, configured.fetch_milliseconds),
         Governance(
             configured.rules_file,

@@ -18,6 +18,7 @@ from typing import Any, Final, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from cds_hooks.deadlines import Deadline, Deadlines
 from cds_hooks.services._model import Predict
 from models_onnx.serving.runtime import Model, Prediction
 
@@ -36,9 +37,10 @@ _Answer = TypeVar("_Answer")
 class Computing:
     """The turns and threads of one server process, used from its event loop."""
 
-    def __init__(self, predict: Predict) -> None:
-        """`predict` runs a model for calls on the event loop."""
+    def __init__(self, predict: Predict, seconds: float) -> None:
+        """`predict` runs a model for calls on the event loop; `seconds` is the time that each call may take."""
         self._predict = predict
+        self._deadlines = Deadlines(seconds)
         self._under_way: Counter[str] = Counter()
         self._turns = _Turns()
         self._large: dict[str, asyncio.Lock] = {}
@@ -46,11 +48,12 @@ class Computing:
         sys.setswitchinterval(_SWITCH_SECONDS)
 
     @contextmanager
-    def call_of(self, client: str) -> Iterator[None]:
-        """Counts a call of this client as under way."""
+    def call_of(self, client: str) -> Iterator[Deadline]:
+        """Counts a call of this client as under way and gives it its time; TimeoutError when that is over."""
         self._under_way[client] += 1
         try:
-            yield
+            with self._deadlines.start() as deadline:
+                yield deadline
         finally:
             self._under_way[client] -= 1
             if not self._under_way[client]:

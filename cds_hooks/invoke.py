@@ -3,7 +3,6 @@
 docs/architecture.md draws the same steps with the files behind them.
 """
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -93,15 +92,14 @@ async def invoke(
     call = _Call(body, service, client, components, decision_id or new_decision_id(), trace)
     del body
     try:
-        with components.computing.call_of(client.name):
-            async with asyncio.timeout(components.settings.call_seconds) as deadline:
-                answer = await _answer(call)
+        with components.computing.call_of(client.name) as deadline:
+            answer = await _answer(call)
     except PreconditionFailed as error:
         missing = Silence(error.expression or "prefetch", "required-data-missing", error.text)
         await _commit(_refusal(call, error, missing), components)
         raise
     except TimeoutError as error:
-        if not deadline.expired():
+        if not deadline.expired:
             raise
         late = CallTimedOut(f"No answer within {components.settings.call_seconds:g} seconds: no advice is given.")
         await _commit(_refusal(call, late, Silence("call", "timed-out", late.text)), components)

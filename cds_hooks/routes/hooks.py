@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from fastapi import APIRouter, Request, Response
 
+from cds_hooks.deadlines import Deadlines
 from cds_hooks.errors import (
     CALL_ID,
     BadRequest,
@@ -45,6 +46,7 @@ class RequestLimits:
     def __init__(self, most_bytes: int, seconds: float) -> None:
         self._most_bytes = most_bytes
         self._seconds = seconds
+        self._deadlines = Deadlines(seconds)
         self._calls: Counter[str] = Counter()
         self._begun: Counter[str] = Counter()
         self._second = 0
@@ -78,7 +80,7 @@ class RequestLimits:
         """
         self._check(headers)
         try:
-            async with asyncio.timeout(self._seconds):
+            with self._deadlines.start():
                 return await self._read(receive)
         except TimeoutError as error:
             raise RequestTimeout(f"The body did not arrive within {self._seconds:g} seconds.") from error

@@ -27,7 +27,7 @@ async def _call(computing: Computing, client: str, work: Work, *, is_large: bool
 
 def test_the_small_calls_of_clients_take_turns_however_many_each_has_sent() -> None:
     async def run() -> list[str]:
-        computing, log = Computing(Predictor().predict), list[str]()
+        computing, log = Computing(Predictor().predict, 60), list[str]()
         with computing.call_of("b"):  # b's call has come, and its body is being read
             calls = [_call(computing, "a", _work(f"a{n}", log)) for n in range(4)]
             await asyncio.gather(*calls, *(_call(computing, "b", _work(f"b{n}", log)) for n in range(2)))
@@ -38,7 +38,7 @@ def test_the_small_calls_of_clients_take_turns_however_many_each_has_sent() -> N
 
 def test_the_event_loop_goes_on_while_a_large_call_is_computed() -> None:
     async def run() -> str:
-        computing, released = Computing(Predictor().predict), threading.Event()
+        computing, released = Computing(Predictor().predict, 60), threading.Event()
 
         async def work(_: Predict) -> str:
             # set by the loop: computed on the loop this would wait for itself
@@ -54,7 +54,7 @@ def test_the_event_loop_goes_on_while_a_large_call_is_computed() -> None:
 
 def test_one_large_call_of_a_client_is_computed_at_a_time_and_that_of_another_client_beside_it() -> None:
     async def run() -> tuple[list[str], list[str]]:
-        computing, log, released = Computing(Predictor().predict), list[str](), threading.Event()
+        computing, log, released = Computing(Predictor().predict, 60), list[str](), threading.Event()
         begun = threading.Event()
 
         async def slow(_: Predict) -> str:
@@ -79,7 +79,7 @@ def test_one_large_call_of_a_client_is_computed_at_a_time_and_that_of_another_cl
 
 def test_a_call_whose_time_is_over_while_it_waits_is_not_begun_and_the_next_one_is() -> None:
     async def run() -> list[str]:
-        computing, log, released = Computing(Predictor().predict), list[str](), threading.Event()
+        computing, log, released = Computing(Predictor().predict, 60), list[str](), threading.Event()
 
         async def slow(_: Predict) -> str:
             released.wait(30)
@@ -103,4 +103,4 @@ def test_what_a_large_call_raises_reaches_its_caller() -> None:
         raise ValueError("as it is")
 
     with pytest.raises(ValueError, match="as it is"):
-        asyncio.run(_call(Computing(Predictor().predict), "a", fail, is_large=True))
+        asyncio.run(_call(Computing(Predictor().predict, 60), "a", fail, is_large=True))
