@@ -28,13 +28,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from cards.suggest import load_fhir_models as prepare_suggestions
 from cds_hooks.approvals import ApprovalBook, ModelApprovals
-from cds_hooks.audit.sealing import Sealing
+from cds_hooks.audit.seals import Sealing
 from cds_hooks.computing import Computing
 from cds_hooks.dialects import DEVELOPMENT, profile_for
 from cds_hooks.edge import EdgeLimits, connections_within
 from cds_hooks.errors import HookError, MisdirectedRequest
 from cds_hooks.governance import Governance
-from cds_hooks.governance.claims import claims_between_workers
+from cds_hooks.governance.one_card import claims_between_workers
 from cds_hooks.invoke import ServerComponents
 from cds_hooks.logs import configure_logs, log
 from cds_hooks.metrics import Metrics, MetricsFolder

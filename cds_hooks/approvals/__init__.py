@@ -1,7 +1,6 @@
 """Approvals by two keys: people of the site sign rules, models and waivers, and the record keeps what they signed."""
 
-from cds_hooks.approvals.book import ApprovalBook, Signed
-from cds_hooks.approvals.models import ModelApprovals
+from cds_hooks.approvals.book import ApprovalBook, ModelApprovals, Signed
 from cds_hooks.approvals.people import People, PeopleFileError, Person, read_people
 from cds_hooks.approvals.statements import ApprovalRefused, Statement
 

@@ -1,7 +1,10 @@
-"""The approvals of a site, read from the record and verified: who has signed what, and what does not count and why."""
+"""The approvals of a site, read from the record and verified: who has signed what, and what does not count and why.
+
+A model may show cards by its release and, behind a trust file, by the signatures of two people.
+"""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -18,18 +21,25 @@ from cds_hooks.approvals.statements import (
     Subject,
     ended,
     key_of_subject,
+    model_subject,
     read_detail,
     rule_subject,
     sign_statement,
     verified_statement,
+    waiver_subject,
     words_of,
 )
+from cds_hooks.settings import ModelState
 from cds_hooks.storage.database import parse_url
 from cds_hooks.storage.entries import NO_ENTRY_BEFORE, add_event, event_hash
 from cds_hooks.storage.opening import upgrade_schema
 from cds_hooks.storage.queries import read_rows
 from cds_hooks.storage.tables import events
+from cds_hooks.trusted_models import why_withheld
 from models_onnx.artifact.keys import Signer
+from models_onnx.artifact.release_file import Release
+from models_onnx.model_card.embed import read_card
+from models_onnx.serving.runtime import Model
 
 EVENT: Final = "approval"
 NEEDED: Final = 2
@@ -226,3 +236,57 @@ def _approval(rule: str, digest: str, signed: list[Signed]) -> Approval:
         datetime.fromisoformat(statements[-1].at).date(),
         "; ".join(each.note for each in statements if each.note),
     )
+
+
+_BY_TWO_PEOPLE: Final = ("approved", "active")
+
+
+class ModelApprovals:
+    """What one server asks of a model before it shows its cards.
+
+    Without approvals (the development profile) the signed release is enough. With them a state from `approved` on needs
+    the signatures of two people, and a waiver must be in force and, where the site names its people, be signed by two.
+    """
+
+    def __init__(self, lowest_state: ModelState, book: ApprovalBook | None, today: Callable[[], date]) -> None:
+        self._lowest_state = lowest_state
+        self._book = book
+        self._today = today
+        self._waivers: dict[Model, list[Mapping[str, Any]]] = {}
+
+    def why_withheld(self, model: Model) -> str | None:
+        """Why this model shows no cards here, in one sentence; None where it does."""
+        withheld = why_withheld(model, self._lowest_state)
+        release = model.artifact.release
+        if withheld is not None or self._book is None or release is None:
+            return withheld
+        today = self._today()
+        if self._lowest_state in _BY_TWO_PEOPLE:
+            missing = self._book.why_not_approved("model", model_subject(release), today)
+            if missing is not None:
+                return f"{missing[0].upper()}{missing[1:]}."
+        return self._waiver_fault(model, release, today, self._book)
+
+    def _waiver_fault(self, model: Model, release: Release, today: date, book: ApprovalBook) -> str | None:
+        for gate in release.gates.waived if release.gates is not None else ():
+            faults = [why_waiver_is_none(book, each, today) for each in self._of_gate(model, release, gate)]
+            if None not in faults:
+                fault = faults[0] if faults else f"its card has no waiver of {gate}"
+                return f"{release.id} {release.version} is withheld: {fault}."
+        return None
+
+    def _of_gate(self, model: Model, release: Release, gate: str) -> list[Mapping[str, Any]]:
+        if model not in self._waivers:  # the card is inside the model file, which is parsed once
+            waivers = read_card(model.artifact.content)["product"].get("waivers", [])
+            self._waivers[model] = [waiver_subject(release.id, release.version, each) for each in waivers]
+        return [each for each in self._waivers[model] if each["gate"] == gate]
+
+
+def why_waiver_is_none(book: ApprovalBook, waiver: Mapping[str, Any], today: date) -> str | None:
+    """Why a waiver excuses nothing at this site, in a sentence; None where it does.
+
+    Where the site does not say who may approve, the signature of whoever published the model stands for it.
+    """
+    if book.asks_people:
+        return book.why_not_approved("waiver", waiver, today)
+    return f"the {words_of('waiver', waiver)} is not in force on {today}" if ended(waiver, today) else None

@@ -9,8 +9,7 @@ from typing import Annotated
 import orjson
 import typer
 
-from cds_hooks.audit.sealing import Sealing
-from cds_hooks.audit.seals import SealsUnusable, add_seal, read_seals
+from cds_hooks.audit.seals import Sealing, SealsUnusable, add_seal, read_seals
 from cds_hooks.audit.verification import audit as compare
 from cds_hooks.commands.record import record_url
 from cds_hooks.settings import settings

@@ -14,7 +14,7 @@ import typer
 import uvicorn
 
 from cds_hooks.approvals import PeopleFileError, read_people
-from cds_hooks.audit.sealing import Sealing
+from cds_hooks.audit.seals import Sealing
 from cds_hooks.dialects import UnknownDialect, profile_for
 from cds_hooks.edge import BoundedHttp, raise_descriptor_limit
 from cds_hooks.governance import RulesFileError, read_rules_file

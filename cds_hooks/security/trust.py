@@ -12,11 +12,9 @@ from cds_hooks.security.client import ANONYMOUS, PinnedKeys, TrustedClient
 from cds_hooks.security.connections import OutboundRefused
 from cds_hooks.security.outbound import FhirBase, OutboundClient, is_below
 from cds_hooks.security.register import WatchedTrustFile
-from cds_hooks.security.replay import ReplayStore, SqliteReplayStore
+from cds_hooks.security.replay import ReplayStore, open_replay_store
 from cds_hooks.security.token import Token, bearer, claimed_client, endpoints_of, read_token
 from cds_hooks.security.trust_file import ANY_NAME, RegistrableNames
-from cds_hooks.storage.database import parse_url as parse_database_url
-from cds_hooks.storage.database import sqlite_file
 
 Headers = Iterable[tuple[bytes, bytes]]
 _DISCOVERY: Final = "/cds-services"
@@ -60,20 +58,6 @@ def open_trust(
     if file is None:
         return DevelopmentTrust(development)
     return FileTrust(file, public_url, open_replay_store(database_url), known)
-
-
-def open_replay_store(database_url: str) -> ReplayStore:
-    """The store beside a decision record: in its PostgreSQL, or in a file beside its SQLite file.
-
-    ReplayStoreFailed where the file cannot be opened, RecordUnavailable where the URL is of neither.
-    """
-    url = parse_database_url(database_url)
-    if url.get_backend_name() == "postgresql":
-        # imported here: psycopg comes with the extra `postgres` only
-        from cds_hooks.security.replay_postgres import PostgresReplayStore
-
-        return PostgresReplayStore(url)
-    return SqliteReplayStore(sqlite_file(url).with_name("used-tokens.sqlite3"))
 
 
 class DevelopmentTrust:

@@ -18,8 +18,7 @@ import pytest
 from pydantic import ValidationError
 from sqlalchemy import make_url, select, text
 
-from cds_hooks.audit.sealing import Sealing
-from cds_hooks.audit.seals import SealsUnusable, add_seal, read_seals
+from cds_hooks.audit.seals import Sealing, SealsUnusable, add_seal, read_seals
 from cds_hooks.audit.verification import Audit, audit
 from cds_hooks.metrics import Metrics
 from cds_hooks.settings import Settings

@@ -10,8 +10,7 @@ from typing import Any
 import httpx
 
 from cds_hooks.governance import Caller
-from cds_hooks.governance.claims import WorkerClaims
-from cds_hooks.governance.one_card import Turn, Turns
+from cds_hooks.governance.one_card import Turn, Turns, WorkerClaims
 from cds_hooks.governance.patient_finding import PatientFinding
 from tests.cds_hooks.calls import ours, request_for
 from tests.cds_hooks.prefetch.fetch_calls import app_client

@@ -9,8 +9,7 @@ import psycopg
 import pytest
 
 from cds_hooks.errors import ReplayStoreFailed
-from cds_hooks.security.replay import SqliteReplayStore, token_id
-from cds_hooks.security.trust import open_replay_store
+from cds_hooks.security.replay import SqliteReplayStore, open_replay_store, token_id
 from tests.cds_hooks.security.trusting import run
 from tests.conftest import ROOT
 
