@@ -17,7 +17,7 @@ from cards.rules.engine.compile import (
 )
 from cards.rules.engine.family import CONDITION, Family, schema_of_family
 from cards.rules.engine.render import COMMON_PLACEHOLDERS, LONGEST_COMMON_PLACEHOLDERS
-from cards.rules.language.rule import CANCELS, Path, Product, RuleError, Sig, SuggestionTemplate
+from cards.rules.language.rule import CANCEL_ORDER, Path, Product, RuleError, Sig, SuggestionTemplate
 from cards.rules.language.table import read_family, table_of
 from cards.rules.language.trigger import Selector, Template
 from cards.rules.patient.measurements import ESTIMATES
@@ -268,9 +268,8 @@ def _faults_of_suggestion(declared: SuggestionTemplate) -> Iterator[str]:
     of_partner = declared.stop_partner is not None or declared.change_partner is not None
     if not (declared.acts_on_hazard or declared.orders):
         yield f"{declared.id} does nothing"
-    if CANCELS in declared.label and not declared.cancels:
-        yield f'{declared.id}: only the label of a suggestion with `cancel` says "{CANCELS}", at its beginning'
     yield from _label_faults(declared)
+    yield from _active_label_faults(declared)
     if of_partner and declared.recommended is not False:
         yield f"{declared.id} is about another order: it is never recommended"
     changes = [one for one in (declared.change, declared.change_partner) if one is not None]
@@ -292,6 +291,16 @@ def _label_faults(declared: SuggestionTemplate) -> Iterator[str]:
         yield f"{declared.id} both holds the draft and removes or changes it"
     if declared.label.startswith("Cancel") and not declared.cancel:
         yield f"{declared.id}: the label says to cancel, but the order stays"
+
+
+def _active_label_faults(declared: SuggestionTemplate) -> Iterator[str]:
+    """An order that is active already is stopped: its label is the usual one, or stands in the rule."""
+    if declared.active_label is None and declared.only_removes and declared.label != CANCEL_ORDER:
+        yield f"{declared.id}: `active_label` is missing, its label where the order is active already (at discharge)"
+    if declared.active_label is not None and not declared.cancel:
+        yield f"{declared.id}: only a suggestion with `cancel` has an `active_label`"
+    if "cancel" in (declared.active_label or "").lower():
+        yield f"{declared.id}: an order that is active already is stopped, not cancelled (`active_label`)"
 
 
 _ASKS_FOR_TESTS = frozenset({"monitoring"})

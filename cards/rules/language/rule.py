@@ -42,8 +42,8 @@ def within(*path: str | int) -> Iterator[None]:
         raise RuleError(str(error), path) from error
 
 
-CANCELS, STOPS = "Cancel this order", "Stop this order"
-"""How the label of a suggestion begins that removes a draft, and how it begins where the order is active already."""
+CANCEL_ORDER, STOP_ORDER = "Cancel this order", "Stop this order"
+"""The label of a suggestion that removes a draft, and the one that it has where the order is active already."""
 
 
 class Declared(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -198,10 +198,12 @@ class SuggestionTemplate(Declared, frozen=True):
     says where its tests and added medications may already stand so that the finding has been answered and is not shown:
     among the drafts of this session ("draft"), or also among the active orders of the record ("any"). `stop_partner`
     and `change_partner` are about the order on the other side of a pair; such a suggestion is never preselected.
+    `active_label` is its label where the order is active already, at discharge: that order is stopped, not cancelled.
     """
 
     id: str
     label: str
+    active_label: str | None = None
     cancel: bool = False
     hold: bool = False
     change: OrderChange | None = None
@@ -215,11 +217,10 @@ class SuggestionTemplate(Declared, frozen=True):
     answers: Literal["", "draft", "any"] = ""
 
     def label_of(self, *, is_active: bool) -> str:
-        """The label; an order that is active already is stopped where a draft is cancelled.
-
-        The lint sees to it that the label of a suggestion with `cancel` begins so.
-        """
-        return f"{STOPS}{self.label.removeprefix(CANCELS)}" if is_active and self.cancels else self.label
+        """The label where the order is a draft or, with `is_active`, where it is active already (at discharge)."""
+        if not is_active:
+            return self.label
+        return self.active_label or (STOP_ORDER if self.only_removes else self.label)
 
     @property
     def takes_draft_away(self) -> bool:
@@ -233,9 +234,9 @@ class SuggestionTemplate(Declared, frozen=True):
         return acts or self.stop_partner is not None or bool(self.create)
 
     @property
-    def cancels(self) -> bool:
-        """Whether its label says that the order is cancelled; another one names what is done instead."""
-        return self.cancel and self.label.startswith(CANCELS)
+    def only_removes(self) -> bool:
+        """Whether it removes the draft and orders nothing in its place."""
+        return self.cancel and not self.create
 
 
 class Band(Declared, frozen=True):

@@ -11,7 +11,7 @@ import pytest
 from cards.card import check_card
 from cards.compose.orders import check_orders
 from cards.rules.engine.compile import compile_table
-from cards.rules.engine.rule_book import RuleBook
+from cards.rules.engine.rule_book import RuleBook, rule_book
 from cards.rules.families.renal.family import FAMILY
 from cards.rules.language.table import raw_table, table_of
 from cards.rules.patient.orders import read_draft, read_drafts
@@ -256,6 +256,15 @@ def test_an_order_that_is_active_already_is_stopped_where_a_draft_is_cancelled(a
         for active in (False, True)
     ]
     assert labels == ["Cancel this order", "Stop this order"]
+
+
+def test_no_suggestion_about_an_active_order_says_that_it_is_cancelled() -> None:
+    rules = rule_book().rules
+    offered = [one for rule in rules for band in rule.bands for one in band.suggestions]
+    offered += [one for rule in rules for band in rule.missing for one in band.suggestions]
+    labels = {one.declared.label_of(is_active=True) for one in offered}
+    assert "Stop linezolid and choose another agent" in labels
+    assert not [label for label in labels if "cancel" in label.lower()]
 
 
 def test_each_card_comes_with_the_name_of_its_draft(as_of: datetime) -> None:
