@@ -6,6 +6,7 @@ they hold no cycles. The full types are in `fhir.resources`; differential tests 
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -334,30 +335,9 @@ class Bundle(LeanResource, frozen=True, gc=False, tag="Bundle"):
     entry: tuple[BundleEntry, ...] = ()
 
 
-# FHIR R4 (4.0.1), resourcelist.html: the types that no feature or rule reads. They are told apart so that one of them
-# in a Bundle is passed over (its patient is still checked) instead of sending the whole call down the slow way.
-_UNREAD = """
-Account ActivityDefinition AdverseEvent Appointment AppointmentResponse AuditEvent Basic Binary
-BiologicallyDerivedProduct BodyStructure CapabilityStatement CarePlan CareTeam CatalogEntry ChargeItem
-ChargeItemDefinition Claim ClaimResponse ClinicalImpression CodeSystem Communication CommunicationRequest
-CompartmentDefinition Composition ConceptMap Consent Contract Coverage CoverageEligibilityRequest
-CoverageEligibilityResponse DetectedIssue Device DeviceDefinition DeviceMetric DeviceRequest DeviceUseStatement
-DiagnosticReport DocumentManifest DocumentReference EffectEvidenceSynthesis Endpoint EnrollmentRequest
-EnrollmentResponse EpisodeOfCare EventDefinition Evidence EvidenceVariable ExampleScenario ExplanationOfBenefit
-FamilyMemberHistory Flag Goal GraphDefinition Group GuidanceResponse HealthcareService ImagingStudy
-ImmunizationEvaluation ImmunizationRecommendation ImplementationGuide InsurancePlan Invoice Library Linkage List
-Location Measure MeasureReport Media MedicationAdministration MedicationKnowledge
-MedicinalProduct MedicinalProductAuthorization MedicinalProductContraindication MedicinalProductIndication
-MedicinalProductIngredient MedicinalProductInteraction MedicinalProductManufactured MedicinalProductPackaged
-MedicinalProductPharmaceutical MedicinalProductUndesirableEffect MessageDefinition MessageHeader MolecularSequence
-NamingSystem NutritionOrder ObservationDefinition OperationDefinition Organization OrganizationAffiliation
-Parameters PaymentNotice PaymentReconciliation Person PlanDefinition Practitioner PractitionerRole Provenance
-Questionnaire QuestionnaireResponse RelatedPerson RequestGroup ResearchDefinition ResearchElementDefinition
-ResearchStudy ResearchSubject RiskAssessment RiskEvidenceSynthesis Schedule SearchParameter Slot Specimen
-SpecimenDefinition StructureDefinition StructureMap Subscription Substance SubstanceNucleicAcid SubstancePolymer
-SubstanceProtein SubstanceReferenceInformation SubstanceSourceMaterial SubstanceSpecification SupplyDelivery
-SupplyRequest Task TerminologyCapabilities TestReport TestScript ValueSet VerificationResult VisionPrescription
-"""
+# The other types of FHIR R4 (4.0.1, resourcelist.html), which no feature or rule reads. They are told apart so that one
+# of them in a Bundle is passed over (its patient is still checked) instead of sending the whole call down the slow way.
+_UNREAD = Path(__file__).with_name("unread_types.txt").read_text("ascii").split()
 
 
 class OtherResource(LeanResource, frozen=True, gc=False):
@@ -372,7 +352,7 @@ def _unread_type(name: str) -> type[OtherResource]:
     return defstruct(name, [], bases=(OtherResource,), tag=name, frozen=True, gc=False)  # type: ignore[return-value]
 
 
-_OTHERS = tuple(_unread_type(name) for name in _UNREAD.split())
+_OTHERS = tuple(_unread_type(name) for name in _UNREAD)
 
 READ_TYPES: tuple[type[LeanResource], ...] = (
     Patient,

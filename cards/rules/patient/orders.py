@@ -9,15 +9,21 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from fhir.mapping.medications.active import ActiveMedication
 from fhir.mapping.medications.daily_dose import DailyDose, daily_dose
 from fhir.mapping.medications.identity import MedicationIdentity, Medications, Order, identify
 from fhir.mapping.medications.sig import NO_WEIGHT
 from fhir.record.datatypes import FhirTime, with_plain_numbers
 from fhir.record.measurement import Measurement
 from fhir.record.resources import Medication, MedicationRequest, ServiceRequest
+from fhir.terminology.analytes import LOINC
 
 # FHIR's id, and what real servers send beyond it; a slash or a blank would make another reference of it.
 _ID = re.compile(r"[^\s/#?]+")
+
+# What stands among the drafts is to be ordered, whatever its status, unless that says it is not.
+_NEVER_GIVEN = frozenset({"cancelled", "entered-in-error", "stopped", "on-hold", "completed"})
+_OPEN_ORDER = frozenset({"active", "draft", "on-hold"})
 
 _READ = {"MedicationRequest": MedicationRequest, "ServiceRequest": ServiceRequest, "Medication": Medication}
 
@@ -143,6 +149,12 @@ class CurrentMedication:
     ended: FhirTime | None = None
     _dose: DailyDose | None = field(default=None, init=False)
 
+    @classmethod
+    def of_record(cls, one: ActiveMedication) -> "CurrentMedication":
+        """What the patient is on, or was, by the record."""
+        since = one.authored.text if one.authored is not None else None
+        return cls(one.identity, one.source, since, one.order, ended=one.ended)
+
     @property
     def draft(self) -> DraftOrder | None:
         """The draft that it is, None for what is on the record."""
@@ -160,6 +172,25 @@ class CurrentMedication:
 def is_beside(one: CurrentMedication, drafted: DraftMedication) -> bool:
     """Whether it is neither the draft itself nor the order that it renews."""
     return one.source != drafted.renews if one.drafted is None else one.drafted is not drafted
+
+
+def is_to_be_given(order: MedicationRequest) -> bool:
+    """Whether a draft asks for the drug to be given."""
+    return order.doNotPerform is not True and order.status not in _NEVER_GIVEN
+
+
+def open_tests(resources: Iterable[object]) -> frozenset[str]:
+    """LOINC codes of the tests among these resources that are ordered and not done."""
+    return frozenset(
+        coding.code
+        for request in resources
+        if isinstance(request, ServiceRequest)
+        and request.status in _OPEN_ORDER
+        and request.doNotPerform is not True
+        and request.code is not None
+        for coding in request.code.coding
+        if coding.code and coding.system in (LOINC, None)
+    )
 
 
 def order_text(order: MedicationRequest) -> str:

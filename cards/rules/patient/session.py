@@ -6,12 +6,18 @@ from itertools import islice
 
 from cards.rules.language.trigger import Selector
 from cards.rules.patient import measurements
-from cards.rules.patient.orders import CurrentMedication, DraftMedication, DraftOrder, is_beside
+from cards.rules.patient.orders import (
+    CurrentMedication,
+    DraftMedication,
+    DraftOrder,
+    is_beside,
+    is_to_be_given,
+    open_tests,
+)
 from fhir.mapping.allergies import allergies, allergy_to_class, allergy_to_ingredient
 from fhir.mapping.conditions import ConditionHit, find_condition
 from fhir.mapping.kidney import KidneyEstimate, KidneyFunction, crcl_cockcroft_gault, egfr_best
 from fhir.mapping.medications.active import (
-    ActiveMedication,
     active_medications,
     ended_medications,
     is_new_start,
@@ -25,8 +31,7 @@ from fhir.mapping.stays import is_inpatient
 from fhir.record.datatypes import DAY_SECONDS, parse_time
 from fhir.record.measurement import Measurement
 from fhir.record.record import PatientRecord
-from fhir.record.resources import Medication, MedicationRequest, ServiceRequest
-from fhir.terminology.analytes import LOINC
+from fhir.record.resources import Medication
 from fhir.terminology.medications import Ingredient
 
 # labs.csv: weight of an adult at any age (the card shows the date), of a child within 90 days.
@@ -35,9 +40,6 @@ _ADULT_YEARS = 18
 # Fluoxetine before an MAO inhibitor (labels of both): 5 weeks.
 LONGEST_WASHOUT_DAYS = 35.0
 """No drug acts longer after its end than this."""
-# What stands among the drafts is to be ordered, whatever its status, unless that says it is not.
-_NEVER_GIVEN = frozenset({"cancelled", "entered-in-error", "stopped", "on-hold", "completed"})
-_OPEN_ORDER = frozenset({"active", "draft", "on-hold"})
 
 
 class PatientSession:
@@ -106,7 +108,7 @@ class PatientSession:
         return tuple(
             self._known.get(id(draft)) or DraftMedication(draft, draft.order, self.medications, weigh)
             for draft in self.drafts
-            if draft.order is not None and _is_to_be_given(draft.order)
+            if draft.order is not None and is_to_be_given(draft.order)
         )
 
     @property
@@ -119,7 +121,7 @@ class PatientSession:
     def _find_active(self) -> tuple[CurrentMedication, ...]:
         # A draft with the id of an active order is that order as it shall be: changed, or stopped.
         again = {draft.reference for draft in self.drafts if draft.order is not None}
-        known = (_as_taken(one) for one in active_medications(self.record))
+        known = (CurrentMedication.of_record(one) for one in active_medications(self.record))
         return tuple(one for one in known if one.source not in again or not self._is_drafted_again(one))
 
     def _is_drafted_again(self, taken: CurrentMedication) -> bool:
@@ -139,7 +141,9 @@ class PatientSession:
     def _ended(self) -> tuple[CurrentMedication, ...]:
         """What ended so lately that it may still act."""
         if self._found_ended is None:
-            self._found_ended = tuple(_as_taken(one) for one in ended_medications(self.record, LONGEST_WASHOUT_DAYS))
+            self._found_ended = tuple(
+                CurrentMedication.of_record(one) for one in ended_medications(self.record, LONGEST_WASHOUT_DAYS)
+            )
         return self._found_ended
 
     @cached_property
@@ -353,16 +357,11 @@ class PatientSession:
 
     @cached_property
     def _drafted_tests(self) -> frozenset[str]:
-        return _tests(draft.read for draft in self.drafts)
+        return open_tests(draft.read for draft in self.drafts)
 
     @cached_property
     def _active_tests(self) -> frozenset[str]:
-        return _tests(self.record.service_requests)
-
-
-def _as_taken(one: ActiveMedication) -> CurrentMedication:
-    since = one.authored.text if one.authored is not None else None
-    return CurrentMedication(one.identity, one.source, since, one.order, ended=one.ended)
+        return open_tests(self.record.service_requests)
 
 
 def _codes(selector: Selector, one: CurrentMedication) -> frozenset[str]:
@@ -371,24 +370,6 @@ def _codes(selector: Selector, one: CurrentMedication) -> frozenset[str]:
 
 def _value(measurement: Measurement) -> float:
     return measurement.value
-
-
-def _is_to_be_given(order: MedicationRequest) -> bool:
-    return order.doNotPerform is not True and order.status not in _NEVER_GIVEN
-
-
-def _tests(resources: Iterable[object]) -> frozenset[str]:
-    """LOINC codes of the tests that are ordered and not done."""
-    return frozenset(
-        coding.code
-        for request in resources
-        if isinstance(request, ServiceRequest)
-        and request.status in _OPEN_ORDER
-        and request.doNotPerform is not True
-        and request.code is not None
-        for coding in request.code.coding
-        if coding.code and coding.system in (LOINC, None)
-    )
 
 
 def _newest_weight(record: PatientRecord) -> Measurement | None:
