@@ -17,7 +17,7 @@ from benchmarks.rounds import Plan
 from benchmarks.servers import DidNotStart
 from benchmarks.subject import NoService, WrongAnswer
 
-_QUICK_ROUNDS, _QUICK_SECONDS, _QUICK_KILLS, _QUICK_CALLS, _QUICK_RATE_SECONDS, _QUICK_STARTS = 2, 0.4, 2, 5000, 5.0, 2
+_QUICK_ROUNDS, _QUICK_SECONDS, _QUICK_KILLS, _QUICK_CALLS, _QUICK_RATE_SECONDS, _QUICK_STARTS = 2, 0.25, 2, 5000, 5.0, 2
 _WIDTH_WITHOUT_TERMINAL = 170
 
 
@@ -26,8 +26,8 @@ def bench(
     only: Annotated[
         list[str] | None, typer.Option(help=f"Only this part ({', '.join(PARTS)}); may be given again.")
     ] = None,
-    seconds: Annotated[float, typer.Option(help="Length of one side of a round, after its warm-up.")] = 0.8,
-    rounds: Annotated[int, typer.Option(help="Pairs of service and bare handler for each body.")] = 5,
+    seconds: Annotated[float, typer.Option(help="Length of one side of a round, after its warm-up.")] = 0.4,
+    rounds: Annotated[int, typer.Option(help="Pairs of service and bare handler for each body.")] = 3,
     connections: Annotated[int, typer.Option(help="Connections; each calls again when it was answered.")] = 8,
     workers: Annotated[int, typer.Option(help="Server processes, the same number on both sides.")] = 1,
     sizes: Annotated[

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -17,6 +18,7 @@ from cds_hooks.simulator.request import drafts_for
 ROOT = Path(__file__).resolve().parent.parent
 
 _REPEATS = 4
+_ENOUGH_OF_A_TYPE = 1500
 _DAYS_BETWEEN_REPEATS = 200
 _FILLED_UNTIL_DAYS_AGO = (60, 400)
 _DRAFT_OF_EVERYONE = "naproxen-after-icu"
@@ -78,10 +80,13 @@ def _histories(now: datetime) -> Iterator[list[Resource]]:
 
 
 def _repeated(history: list[Resource]) -> list[Resource]:
+    """The history, and once more before it those types of which it has too few to fill a body."""
+    counts = Counter(each["resourceType"] for each in history)
+    rare = [each for each in history if counts[each["resourceType"]] < _ENOUGH_OF_A_TYPE]
     earlier = (
         {**move_dates(each, -number * _DAYS_BETWEEN_REPEATS), "id": f"{each['id']}-{number}"}
         for number in range(1, _REPEATS)
-        for each in history
+        for each in rare
     )
     return [*history, *earlier]
 

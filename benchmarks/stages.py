@@ -14,7 +14,7 @@ from benchmarks.subject import EXTENSION, CallJson, asking_for_timings
 from models_onnx.serving.registry import load_model, model_ids
 from models_onnx.serving.runtime import Model
 
-_CALLS = 100
+_CALLS = 30
 _SUM_OR_COUNT = re.compile(
     r'^cds_stage_seconds_(sum|count)\{(?=.*service="([^"]*)")(?=.*stage="([^"]*)").*\} (\S+)$', re.MULTILINE
 )

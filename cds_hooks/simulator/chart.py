@@ -85,7 +85,7 @@ def move_dates(value: Any, days: int, name: str = "") -> Any:
         return {member: move_dates(each, days, member) for member, each in value.items()}
     if isinstance(value, list):
         return [move_dates(each, days, name) for each in value]
-    if not isinstance(value, str):
+    if not isinstance(value, str) or not value[:1].isdigit():
         return value
     try:
         return _shifted_text(value, days, name)

@@ -132,7 +132,8 @@ def _test(parameter: Parameter, value: str) -> Callable[[Resource], bool]:
     if parameter.kind == "patient":
         ids = {each.rsplit("/", 1)[-1] for each in wanted}
         return lambda resource: any(each in ids for each in _patients(resource, parameter))
-    return lambda resource: any(_is_token(coding, each) for coding in _codings(resource, parameter) for each in wanted)
+    is_meant = _token_test(wanted)
+    return lambda resource: any(map(is_meant, _codings(resource, parameter)))
 
 
 def _values(text: str) -> list[str]:
@@ -169,11 +170,20 @@ def _codings(resource: Resource, parameter: Parameter) -> Iterator[tuple[str, st
                     yield str(coding.get("system") or ""), str(coding.get("code") or "")
 
 
-def _is_token(coding: tuple[str, str], wanted: str) -> bool:
-    system, bar, code = wanted.rpartition("|")
-    if not bar:
-        return coding[1] == wanted
-    return coding[0] == system and code in ("", coding[1])
+def _token_test(wanted: Iterable[str]) -> Callable[[tuple[str, str]], bool]:
+    """Whether a coding (system, code) is one of the tokens; looked up, because a template names hundreds of codes."""
+    codes: set[str] = set()
+    systems: set[str] = set()
+    pairs: set[tuple[str, str]] = set()
+    for token in wanted:
+        system, bar, code = token.rpartition("|")
+        if not bar:
+            codes.add(code)
+        elif code:
+            pairs.add((system, code))
+        else:
+            systems.add(system)
+    return lambda coding: coding[1] in codes or coding in pairs or coding[0] in systems
 
 
 # Dates: an element and a value are both intervals (R4, search, section 3.1.1.4.5)
