@@ -205,7 +205,12 @@ class _Check:
         name = drafted.draft.name
         if drafted.medication.doubt:
             silences.append(Silence(name, "identity-in-doubt", f"{name}: {plain(drafted.medication.doubt, 200)}"))
-        scope = scope_of(drafted, self.book.rules_for(drafted.medication), self.session.record)
+        scope = scope_of(
+            drafted,
+            self.book.rules_for(drafted.medication),
+            self.session.record,
+            signing=self.session.signing,
+        )
         if not found:
             if not silences and not self.evaluate(drafted).found:
                 silences.append(Silence(name, "no-rule", f"No rule here is about {plain(drafted.medication.name)}."))

@@ -69,6 +69,8 @@ async def decide(call: ServiceInput) -> Advice:
         return no_card(EQUATION.id, "contraindicated", "A reaction to a statin is on record.")
     if find_condition_group(record, "statin_intolerance") is not None:
         return no_card(EQUATION.id, "contraindicated", "Harm by a statin is on record (adverse effect or myopathy).")
+    if find_condition_group(record, "rhabdomyolysis") is not None:
+        return no_card(EQUATION.id, "contraindicated", "Rhabdomyolysis is on record: a statin is not discussed now.")
     if find_condition_group(record, "cancer_metastatic") is not None:
         return no_card(
             EQUATION.id, "outside-population", "Metastatic cancer is on record: prevention is not discussed."
@@ -248,6 +250,7 @@ SERVICE = Service(
     usage_requirements="For physicians, nurses and pharmacists at an outpatient visit; never shown to patients.",
     needs=Needs.of(
         features=FEATURES,
+        analytes=("ldl_cholesterol",),
         resources=("Condition", "Encounter", "AllergyIntolerance", "MedicationRequest", "ServiceRequest"),
     ),
     decide=decide,

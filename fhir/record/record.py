@@ -5,7 +5,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal, TypeVar
 
-from fhir.record.datatypes import FhirTime, parse_time
+from msgspec.structs import replace as replace_fields
+
+from fhir.record.datatypes import Coding, FhirTime, parse_time
 from fhir.record.measurement import (
     GENOMICS,
     OTHER,
@@ -33,6 +35,8 @@ from fhir.record.resources import (
 )
 from fhir.record.results import NO_RESULTS, AnalyteResults, Found, Lookup
 from fhir.terminology.analytes import ANALYTES
+from fhir.terminology.condition_words import ICD10_CM, code_of_words
+from fhir.terminology.conditions import SYSTEMS
 
 _T = TypeVar("_T")
 
@@ -257,6 +261,8 @@ class PatientRecord:
             distinct = _distinct_facts(resources.by_type[kind])
             if kind in _VERIFIED:
                 facts = [each for each in distinct if _is_verified(each)]
+                if kind is Condition:
+                    facts = [_with_code_of_words(each) for each in facts]
             else:
                 facts = [each for each in distinct if each.status not in _NEVER_STATUS]
             known = resources.facts[kind] = tuple(facts)
@@ -394,6 +400,19 @@ def _is_verified(resource: Any) -> bool:
             if coding.code in _NEVER_VERIFICATION:
                 return False
     return True
+
+
+def _with_code_of_words(condition: Condition) -> Condition:
+    """The condition with the code that its words name, where none of its codes is of a system that is read here."""
+    concept = condition.code
+    if concept is None or any(coding.system in SYSTEMS for coding in concept.coding):
+        return condition
+    code = code_of_words(concept.words)
+    if code is None:
+        return condition
+    return replace_fields(
+        condition, code=replace_fields(concept, coding=(*concept.coding, Coding(system=ICD10_CM, code=code)))
+    )
 
 
 _VERIFIED: frozenset[type[Any]] = frozenset({Condition, AllergyIntolerance})

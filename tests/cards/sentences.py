@@ -27,7 +27,7 @@ _AUTHOR = re.compile(
 )
 _PROGRAM = re.compile(r"(?<![\w/\[(-])[a-z]+(?:_[a-z0-9]+)+\b(?!\))")
 _TWICE = re.compile(r"\b([A-Za-z]{2,}) \1\b")
-_PUNCTUATION = re.compile(r" [,;]|,,|\?\.|!\.|(?<!\.)\.\.(?!\.)|\( | \)|\bNone\b")
+_PUNCTUATION = re.compile(r" [,;]|,,|[a-z)]\.[A-Z][a-z]|\?\.|!\.|(?<!\.)\.\.(?!\.)|\( | \)|\bNone\b")
 _SENTENCE = re.compile(r"(?<=[.?!:;])\s+|\n")
 _LINK = re.compile(r"\]\([^)]*\)")
 

@@ -11,6 +11,7 @@ from operator import or_
 from typing import NamedTuple
 
 from cards.rules.conditions.condition import DataNeeds, needs
+from cards.rules.conditions.words.medications import SIGNING
 from cards.rules.engine.compile import CompiledRule, RuleIndex, compile_family
 from cards.rules.engine.family import rule_families
 from cards.rules.engine.finding import Evaluation, Finding, Match, NoMatch, Silence, evaluate_partners, evaluate_rule
@@ -167,15 +168,18 @@ _DOSE = frozenset({"dose", "each_dose", "frequency", "duration", "drug_dose", "p
 _MOST_VALUES = 6
 
 
-def scope_of(drafted: DraftMedication, activated: Iterable[ActivatedRule], record: PatientRecord) -> Silence:
+def scope_of(
+    drafted: DraftMedication, activated: Iterable[ActivatedRule], record: PatientRecord, *, signing: bool
+) -> Silence:
     """What the rules of this drug looked for (partners, conditions, values, dose), and what of it is not known.
 
-    What did not come with the call is not said to have been looked for, nor are the values of a rule about a pair.
+    What did not come with the call is not said to have been looked for, nor are the values of a rule about a pair, nor
+    what is only checked at signing.
     """
     asked = [one for one in activated if not one.activation.is_local]
     own = [one.rule for one in asked if not one.rule.trigger.is_for_any]
     interactions = sum(bool(rule.trigger.sides) for rule in own)
-    uses = frozenset().union(*(one.rule.band_uses for one in asked if one.activation.alone))
+    uses = frozenset().union(*(_uses_now(one.rule, signing) for one in asked if one.activation.alone))
     parts = [
         (record.was_requested("AllergyIntolerance"), "allergy", "allergy list"),
         (knows_medications(record), "duplicates", "medication list"),
@@ -190,7 +194,16 @@ def scope_of(drafted: DraftMedication, activated: Iterable[ActivatedRule], recor
     gaps = " and ".join(dict.fromkeys(gap for known, _, gap in parts if not known))
     missing = f" Not known: {gaps}." if gaps else ""
     only = "" if own else " No rule is about this drug itself."
-    return Silence(drafted.draft.name, "scope", f"{name}: looked for {looked}.{only}{missing}")
+    waiting = not signing and any(SIGNING in one.rule.band_uses for one in asked if one.activation.alone)
+    later = " The rest is checked when the order is signed." if waiting else ""
+    return Silence(drafted.draft.name, "scope", f"{name}: looked for {looked}.{only}{missing}{later}")
+
+
+def _uses_now(rule: CompiledRule, signing: bool) -> frozenset[str]:
+    """What the bands of a rule use that are judged now; some wait until the order is signed."""
+    if signing or SIGNING not in rule.band_uses:
+        return rule.band_uses
+    return frozenset().union(*(band.when.uses for band in rule.bands if SIGNING not in band.when.uses))
 
 
 _Part = tuple[bool, str, str]

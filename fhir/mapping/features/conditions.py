@@ -194,7 +194,7 @@ FEATURES: tuple[Feature, ...] = (
     _has("has_cirrhosis", "Cirrhosis", "whom MELD 3.0 is for", "cirrhosis", "liver_severe"),
     _has("has_abnormal_liver", "Cirrhosis or severe liver disease", _AF, "cirrhosis", "liver_severe"),
     _has("has_bled_or_may", "Major bleeding or anaemia", _AF, "bleeding_major", "anemia"),
-    _has("has_alcohol_use", "Alcohol use disorder", _AF, "alcohol_use"),
+    _has("has_alcohol_use", "Alcohol use disorder", _AF, "alcohol_use_current"),
     HasCondition(
         "has_abnormal_kidneys",
         "Dialysis, kidney transplant or creatinine from 2.26 mg/dL",

@@ -45,6 +45,13 @@ _ROMAN = re.compile(r"\b(i{1,3})(?= (?:tab|cap|po\b|by mouth))")
 _UNITLESS = re.compile(
     rf"(?:^|(?<=take )|(?<=give )|(?<=sig: ))({NUMBER}(?: ?(?:-|to|or) ?{NUMBER})?)(?= (?:po|by mouth|orally)\b)"
 )
+# "1 bid", "1-2 q6h prn": a small number before how often is a count of tablets; a larger one could be of milligrams.
+_COUNT_BEFORE_OFTEN = re.compile(
+    r"(?:^|(?<=take )|(?<=give )|(?<=sig: ))((?:0\.5|1|1\.5|2)(?: ?(?:-|to|or) ?[12])?)(?= (?:q?[bt]id|qid|qd|qday|qhs"
+    r"|qam|qpm|hs|q ?\d+ ?(?:-\d+ ?)?h|daily|nightly|(?:once|twice|\d times) (?:a day|daily)"
+    r"|every (?:day|\d+ h(?:ou)?rs?)|(?:at|every) (?:bed ?time|night))\b)"
+)
+_AMOUNT = re.compile(rf"{NUMBER} ?(?:{UNIT})\b")
 _DISPENSED = re.compile(r"(?:#|\b(?:disp(?:ense)?|qty|quantity)[:.]?) ?\d+(?: (?:tab|cap)\w*)?")
 _BLANKS = re.compile(r"\s+")
 
@@ -71,7 +78,8 @@ def normalise_sig(words: str) -> str:
     text = _BLANKS.sub(" ", _DISPENSED.sub(" ", text)).strip()
     text = _A_TABLET.sub("1 ", _REPEATED.sub(r"\1", text))
     text = _ROMAN.sub(lambda match: str(len(match[1])), text)
-    return _UNITLESS.sub(r"\1 each", _NOT_DAILY.sub(" ", text))
+    text = _UNITLESS.sub(r"\1 each", _NOT_DAILY.sub(" ", text))
+    return text if _AMOUNT.search(text) else _COUNT_BEFORE_OFTEN.sub(r"\1 each", text)
 
 
 def _decimal(match: re.Match[str]) -> str:

@@ -66,7 +66,12 @@ EQUATION = Equation(
         ),
         yes_no("labile_inr", "INR out of control", None, "time in range under 60 %; not read from a chart"),
         yes_no("drugs_antiplatelet_nsaid", "Antiplatelet or NSAID", "takes_antiplatelet_or_nsaid"),
-        yes_no("alcohol_excess", "Alcohol, 8 or more a week", "has_alcohol_use", "alcohol use disorder on record"),
+        yes_no(
+            "alcohol_excess",
+            "Alcohol use disorder",
+            "has_alcohol_use",
+            "for 8 or more drinks a week; not in remission",
+        ),
     ),
     outputs=(EquationOutput(id="score", words="HAS-BLED points", kind="integer", low=0, high=9),),
     population="adults with atrial fibrillation considered for or taking anticoagulants",

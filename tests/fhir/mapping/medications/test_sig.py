@@ -122,6 +122,21 @@ def test_once_a_day_is_no_single_dose(words: str) -> None:
     assert not read_sig(words).single
 
 
+@pytest.mark.parametrize(
+    ("words", "amount", "times"),
+    [("1 BID", 1, 2), ("1 q8h prn", 1, 3), ("2 tid", 2, 3), ("1-2 q6h prn pain", 2, 4), ("1 every 6 hours", 1, 4)],
+)
+def test_a_small_number_before_how_often_is_a_count(words: str, amount: float, times: float) -> None:
+    sig = read_sig(words)
+    assert sig.amount is not None
+    assert (sig.amount.high, sig.amount.unit.kind, sig.times_high) == (amount, "unit", times)
+
+
+@pytest.mark.parametrize("words", ["5 daily", "10 bid", "2 times daily", "1 time a day"])
+def test_a_number_that_may_be_of_milligrams_or_of_times_is_no_amount(words: str) -> None:
+    assert read_sig(words).amount is None
+
+
 def test_several_amounts_of_a_day_are_parts_of_it() -> None:
     sig = read_sig("1 tab qam and 2 tabs qhs")
     assert [(part.high, high) for part, _, high in sig.parts] == [(1.0, 1.0), (2.0, 1.0)]

@@ -1,0 +1,82 @@
+"""Conditions that are charted in words alone."""
+
+import pytest
+
+from fhir.terminology.condition_words import code_of_words
+from fhir.terminology.conditions import condition_meaning, pregnancy_meaning
+from fhir.terminology.medications import table_rows
+from tests.fhir.record.charts import record_of
+
+ICD10 = "http://hl7.org/fhir/sid/icd-10-cm"
+# Codes that no key, group or table of pregnancies names: single rules ask for them.
+_OF_SINGLE_RULES = frozenset(
+    {
+        "D68.61",
+        "D75.82",
+        "F20.9",
+        "D74.9",
+        "F50.2",
+        "F50.00",
+        "Z85.3",
+        "J11.1",
+        "B01.9",
+        "Z99.11",
+        "B59",
+        "K75.81",
+        "I85.11",
+    }
+)
+
+
+def test_every_name_of_the_table_is_read_and_every_code_means_something() -> None:
+    for row in table_rows("condition_words.csv"):
+        code = row["icd10"]
+        for name in row["words"].split(";"):
+            assert code_of_words(name) == code, name
+            assert code_of_words(f"{name.title()} (HCC)") == code, name
+        known = condition_meaning(ICD10, code) or pregnancy_meaning(ICD10, code)
+        assert known or code in _OF_SINGLE_RULES, code
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        ("Chronic subdural haematoma", "I62.00"),
+        ("Heart failure, unspecified (disorder)", "I50.9"),
+        ("Type 2 diabetes mellitus with diabetic nephropathy", "E11.9"),
+        ("Cirrhosis of liver without ascites", "K74.60"),
+        ("Migraine without aura", "G43.009"),
+        ("CKD, stage 4", "N18.4"),
+    ],
+)
+def test_qualifiers_do_not_change_what_it_is(words: str, code: str) -> None:
+    assert code_of_words(words) == code
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "No heart failure",
+        "Family history of stroke",
+        "rule out DVT",
+        "Pulmonary embolism?",
+        "Possible cirrhosis",
+        "Risk of falls",
+        "Heart failure (suspected)",
+        "Pregnancy test negative",
+        "Mild mitral stenosis",
+        "History of pregnancy",
+        "",
+        "x" * 500,
+    ],
+)
+def test_what_is_denied_asked_or_not_understood_means_nothing(words: str) -> None:
+    assert code_of_words(words) is None
+
+
+def test_words_count_only_where_no_code_is_understood() -> None:
+    told = record_of({"resourceType": "Condition", "id": "c1", "code": {"text": "CHF"}})
+    assert [coding.code for coding in told.conditions[0].code.coding] == ["I50.9"]  # type: ignore[union-attr] # is there
+    coded = {"text": "CHF", "coding": [{"system": ICD10, "code": "R06.0"}]}
+    told = record_of({"resourceType": "Condition", "id": "c1", "code": coded})
+    assert [coding.code for coding in told.conditions[0].code.coding] == ["R06.0"]  # type: ignore[union-attr] # is there
