@@ -216,6 +216,7 @@ class _Check:
                 silences.append(Silence(name, "no-rule", f"No rule here is about {plain(drafted.medication.name)}."))
             return None, [*silences, scope]
         findings = tuple(sorted(found, key=_rank))
+        spoken = tuple(one for one in findings if not any(one.is_said_by(other) for other in findings))
         context = SuggestionContext(
             self.session,
             drafted,
@@ -228,13 +229,16 @@ class _Check:
         )
         uuid = self.new_uuid()
         suggestions: list[Suggestion] = []
-        for finding in findings:
+        for finding in spoken:
             offered, withheld = suggestions_for(finding, context)
-            if finding is not findings[0]:
-                offered = [_as_beside_headline(one, finding, findings[0]) for one in offered]
+            if finding is not spoken[0]:
+                offered = [_as_beside_headline(one, finding, spoken[0]) for one in offered]
             suggestions.extend(offered)
             silences.extend(withheld)
-        return _card(uuid, findings, _distinct(suggestions), drafted), [*silences, scope]
+        card = _card(uuid, spoken, _distinct(suggestions), drafted)
+        if len(spoken) < len(findings):
+            card = structs.replace(card, extension={EXTENSION_KEY: _extension(findings)})
+        return card, [*silences, scope]
 
 
 def _rank(finding: Finding) -> tuple[int, bool, int]:

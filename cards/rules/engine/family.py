@@ -13,7 +13,7 @@ from typing import Any
 
 from cards.rules.conditions.condition import Condition
 from cards.rules.conditions.vocabulary import Vocabulary, common_vocabulary
-from cards.rules.language.rule import OrderChange
+from cards.rules.language.rule import Evidence, OrderChange
 from cards.rules.patient.context import RuleContext
 from models_onnx.discovery import discover
 
@@ -25,6 +25,8 @@ Gap = Callable[[RuleContext], tuple[str, str] | None]
 """Why a fact is not known: reason code and sentence, None when it is known."""
 Correction = Callable[[RuleContext], OrderChange | None]
 """Works out a change for this draft; None where none can be offered."""
+RowEvidence = Callable[[RuleContext], tuple[Evidence, ...]]
+"""What the row of a knowledge table rests on that decided this draft; empty where the rule's own evidence is meant."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,8 @@ class Family:
 
     `placeholders` fill its texts; `longest` holds for each of them the longest text that it becomes, with which the
     lint fills summaries. `conditions` are its own words of conditions; `gaps` says for a kind of fact (a name in
-    `uses`) of its own why it is not known; `changes` are the functions that a change may name as `computed`.
+    `uses`) of its own why it is not known; `changes` are the functions that a change may name as `computed`. Where the
+    knowledge of a rule is a table, `evidence` gives by the rule's id what the row rests on that decided.
     """
 
     name: str
@@ -42,6 +45,7 @@ class Family:
     conditions: tuple[Condition, ...] = ()
     gaps: Mapping[str, Gap] = field(default_factory=dict)
     changes: Mapping[str, Correction] = field(default_factory=dict)
+    evidence: Mapping[str, RowEvidence] = field(default_factory=dict)
 
     @cached_property
     def vocabulary(self) -> Vocabulary:

@@ -39,7 +39,7 @@ class Finding(Struct, frozen=True):
 
     `is_certain` is False where it rests on old or contradicting values, which `notes` tell; `suggestions` are the
     rule's own in its own order; `partners` is what stands on the other side of a pair; findings of one `group` can
-    share a line.
+    share a line; `yields_to` names the rules and bands whose finding about the same order says this one too.
     """
 
     rule: str
@@ -56,6 +56,12 @@ class Finding(Struct, frozen=True):
     evidence: tuple[Evidence, ...]
     override_reasons: tuple[Coding, ...]
     group: str = ""
+    yields_to: tuple[str, ...] = ()
+
+    def is_said_by(self, other: "Finding") -> bool:
+        """Whether the other finding says this one too, so that this one needs no line of its own."""
+        is_older = other.rule in self.yields_to or f"{other.rule}/{other.band}" in self.yields_to
+        return is_older and SEVERITY[other.indicator] >= SEVERITY[self.indicator]
 
 
 class Silence(Struct, frozen=True, gc=False):

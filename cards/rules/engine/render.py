@@ -10,6 +10,7 @@ from cards.rules.conditions.condition import Predicate
 from cards.rules.conditions.words.medications import SIGNING
 from cards.rules.engine.compile import CompiledBand, CompiledMissingData, CompiledRule
 from cards.rules.engine.finding import Finding, Match, NoMatch, OfferedSuggestion, Silence, offered_suggestions, reasons
+from cards.rules.language.rule import Evidence
 from cards.rules.language.trigger import Template
 from cards.rules.patient import measurements
 from cards.rules.patient.context import RuleContext
@@ -284,6 +285,15 @@ def _finding(
         suggestions=offers,
         partners=context.partners,
         group=declared.merge_group or rule.family.name,
-        evidence=tuple(declared.evidence[position] for position in text.cites) or declared.evidence,
+        evidence=_evidence(rule, text.cites, context),
         override_reasons=rule.override_reasons,
+        yields_to=declared.yields_to,
     )
+
+
+def _evidence(rule: CompiledRule, cites: tuple[int, ...], context: RuleContext) -> tuple[Evidence, ...]:
+    """What the finding rests on: the row of a table that decided, else what the band cites, else all of the rule's."""
+    of_row = rule.family.evidence.get(rule.id)
+    declared = rule.declared.evidence
+    found = of_row(context) if of_row is not None else ()
+    return found or tuple(declared[position] for position in cites) or declared

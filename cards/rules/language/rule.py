@@ -305,7 +305,8 @@ class Rule(Declared, frozen=True):
     """One medication rule. Bands are read from top to bottom, the first that is true wins.
 
     `quiet_days`: for how long a clinician's answer to a finding counts, where that is shorter than usual. On a card
-    with many findings those of one `merge_group` (none given: the family) share a line.
+    with many findings those of one `merge_group` (none given: the family) share a line. A finding of the rule has no
+    line of its own where one of `yields_to` (a rule, or "rule/band") is found about the same order and is no milder.
     """
 
     id: str
@@ -320,6 +321,7 @@ class Rule(Declared, frozen=True):
     questions: tuple[Question, ...] = ()
     quiet_days: int | None = None
     merge_group: str | None = None
+    yields_to: tuple[str, ...] = ()
 
 
 class DeclaredOverrideReason(Declared, frozen=True):

@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from cards.card import SEVERITY
 from cards.casebook.cases import faults_of_case, missing_cases
 from cards.extension import EXTENSION_KEY
 from cards.rules.engine.family import rule_families
@@ -107,12 +108,16 @@ def _compare(answer: httpx.Response, case: Json) -> list[str]:
     if "critical" in loudest and "critical" not in {one[2] for one in found}:
         faults.append("no critical card")
     also = set(expected.get("allowed_also", ()))
+    about = {words.partition("-")[0] for words in expected.get("must_not_fire", ()) if "-" in words.partition(" ")[0]}
     alone = len(found) == 1
     for rule, band, indicator in sorted(found):
         if (rule, band) in rules:
             continue
         never = any(_forbids(each, rule, band, indicator, alone=alone) for each in expected.get("must_not_fire", ()))
-        if never or (expected.get("silent") and not {rule, f"{rule}/{band}"} & also):
+        # A case about the dose says nothing about what another family finds in the same order.
+        is_about = not about or rule.partition("-")[0] in about
+        allowed = {rule, f"{rule}/{band}", f"{rule} {indicator}"} & also
+        if never or (expected.get("silent") and is_about and not allowed):
             faults.append(f"{rule}/{band} ({indicator}) must not speak")
     return faults
 
@@ -124,13 +129,16 @@ def _bands(expected: Json) -> list[tuple[str, str]]:
 
 
 def _forbids(words: str, rule: str, band: str, indicator: str, *, alone: bool) -> bool:
-    """Whether "rule", "rule/band", "rule critical" or "rule as a separate card" means this finding."""
+    """Whether "rule", "rule/band", "rule critical", "critical" or "rule as a separate card" means this finding."""
     name, _, rest = words.partition(" ")
+    if words in SEVERITY:
+        return indicator == words
     if name not in (rule, f"{rule}/{band}"):
         return False
     if "separate card" in rest:
         return alone
-    return indicator == "critical" if rest.startswith("critical") else True
+    said = rest.partition(" ")[0]
+    return indicator == said if said in SEVERITY else True
 
 
 async def _answer(case: Json) -> httpx.Response:

@@ -1,0 +1,318 @@
+"""Doses: the placeholders, conditions and corrections that only these rules use."""
+
+import math
+
+from cards.extension import Fact
+from cards.rules.conditions.condition import Condition, Truth, flag, needs
+from cards.rules.conditions.words.medications import MEDICATIONS
+from cards.rules.conditions.words.numbers import WEIGHT
+from cards.rules.conditions.words.patient import CONDITIONS
+from cards.rules.engine.family import Correction, Family
+from cards.rules.families.dose.knowledge import Limit, evidence, limits
+from cards.rules.families.dose.sums import (
+    TIMES_RECOMMENDED,
+    Excess,
+    implausible,
+    judged,
+    labelled_from,
+    total_mg,
+)
+from cards.rules.language.rule import Evidence, OrderChange, Sig
+from cards.rules.patient.context import RuleContext
+from cards.rules.patient.orders import CurrentMedication
+from cards.text import format_dose, format_number, plain
+
+_METHOTREXATE = "6851"
+_FORMS = {"immediate": "immediate release", "slow": "extended release", "12 h": "SR", "24 h": "XL"}
+_CONDITIONS = {"hf": "in heart failure", "hypertension": "in hypertension", "epilepsy": "in epilepsy"}
+
+
+# Words
+
+
+def _over_maximum(context: RuleContext) -> Truth:
+    found = judged(context)
+    return True if found.excess is not None else None if found.is_unknown else False
+
+
+def _maximum_is_firm(context: RuleContext) -> Truth:
+    excess = judged(context).excess
+    return excess.limit.is_firm if excess is not None else None
+
+
+def _dose_facts(context: RuleContext) -> list[Fact]:
+    excess = judged(context).excess
+    if excess is None:
+        return []
+    own = Fact("daily_dose", _amount(context) or "", excess.amount, source=context.drafted.draft.name)
+    beside = [
+        Fact("medication", _with_dose(one, excess.limit), one.medication.name, None, one.since, one.source)
+        for one in excess.beside
+    ]
+    weight = context.number_facts("weight_kg") if excess.limit.per_kg else []
+    return [own, *weight, *beside, *(context.condition_facts(excess.limit.condition) if excess.limit.condition else [])]
+
+
+def _with_dose(one: CurrentMedication, limit: Limit) -> str:
+    daily = one.dose.daily(limit.rxcui)
+    return f"{plain(one.medication.words)}{f', {format_dose(daily.high)} mg/day' if daily is not None else ''}"
+
+
+def _far_over(context: RuleContext) -> Truth:
+    found, is_unknown = implausible(context)
+    return True if found is not None else None if is_unknown else False
+
+
+def _is_one_instruction(context: RuleContext) -> Truth:
+    return len(context.drafted.order.dosageInstruction) <= 1
+
+
+def _names_a_day(context: RuleContext) -> Truth:
+    return bool(context.drafted.dose.on_days)
+
+
+def _why_unknown(context: RuleContext) -> tuple[str, str] | None:
+    """Why a maximum dose could not be compared."""
+    if not judged(context).is_unknown:
+        return None
+    age = context.age_years
+    if age is None:
+        return "age-missing", "no birth date on record."
+    rows = [row for rxcui in context.medication.rxcuis for row in limits().get(rxcui, ()) if row.is_for_age(age)]
+    if any(total_mg(context, row.rxcui)[0] is None for row in rows):
+        return context.why_no_dose()
+    if context.weight_kg is None and any(row.per_kg for row in rows):
+        return "weight-missing", "no weight on record, for a child of the last 90 days."
+    if any(not total_mg(context, row.rxcui)[1] for row in rows):
+        return "dose-not-known", "the dose of another order of the drug is not known."
+    return "conditions-missing", "the problem list is not known."
+
+
+# Placeholders
+
+
+def _excess(context: RuleContext) -> Excess | None:
+    return judged(context).excess
+
+
+def _over_drug(context: RuleContext) -> str | None:
+    excess = _excess(context)
+    return excess.limit.drug if excess is not None else None
+
+
+def _unit(limit: Limit) -> str:
+    mass = "mg/kg" if limit.per_kg else "mg"
+    return f"{mass} a dose" if limit.per_dose else f"{mass}/day"
+
+
+def _amount(context: RuleContext) -> str | None:
+    excess = _excess(context)
+    if excess is None:
+        return None
+    limit, number = excess.limit, len(excess.beside)
+    shown = format_number(excess.amount, [limit.most], 2 if limit.per_kg else 1 if excess.amount >= 1 else 4)
+    orders = "the other order" if number == 1 else f"{number} other orders"
+    return f"{shown} {_unit(limit)}{f' with {orders}' if number else ''}"
+
+
+def _most(context: RuleContext) -> str | None:
+    excess = _excess(context)
+    if excess is None:
+        return None
+    limit = excess.limit
+    form = f" ({_FORMS[limit.form]})" if limit.form else ""
+    where = f" {_CONDITIONS[limit.condition]}" if limit.condition else ""
+    said = "the maximum of" if limit.is_firm else "the usual maximum of"
+    return f"{said} {format_number(limit.most, decimals=2)} {_unit(limit)}{form}{where}"
+
+
+def _note(context: RuleContext) -> str:
+    excess = _excess(context)
+    note = excess.limit.note if excess is not None else ""
+    return f"{note[:1].upper()}{note[1:]}." if note else ""
+
+
+def _labelled_age(context: RuleContext) -> str | None:
+    row = labelled_from(context)
+    return str(row.labelled_from) if row is not None else None
+
+
+def _written(context: RuleContext) -> str | None:
+    found, _ = implausible(context)
+    return f"{format_dose(found.amount)} mg/day" if found is not None else None
+
+
+def _recommended(context: RuleContext) -> str | None:
+    found, _ = implausible(context)
+    return f"{format_dose(found.row.recommended_mg_day)} mg/day" if found is not None else None
+
+
+def _implausible_drug(context: RuleContext) -> str | None:
+    found, _ = implausible(context)
+    return found.row.drug if found is not None else None
+
+
+def _micrograms_meant(context: RuleContext) -> str:
+    return " Micrograms meant?" if micrograms(context) is not None else ""
+
+
+def _how_often(context: RuleContext) -> str | None:
+    """ "3 times a day", "once a day", "7 times a week", "every 24 hours" as it is ordered, on average."""
+    week = context.times_per_week
+    if week is None:
+        return None
+    day = week / 7.0
+    if week < 7.0:
+        return "once a week" if week == 1.0 else f"{format_number(week)} times a week"
+    words = {1.0: "once", 2.0: "twice"}.get(day)
+    return f"{words or f'{format_number(day)} times'} a day"
+
+
+# Evidence of the row
+
+
+def _row_evidence(context: RuleContext) -> tuple[Evidence, ...]:
+    excess = _excess(context)
+    row = excess.limit if excess is not None else labelled_from(context)
+    return (evidence()[row.source],) if row is not None else ()
+
+
+# Corrections
+
+_OFTEN = {1: "once", 2: "twice", 3: "three times", 4: "four times"}
+
+
+def _each_mg(context: RuleContext) -> float | None:
+    """Milligrams of one dose where it is exactly known, of one drug alone and not as needed."""
+    dose, rxcuis = context.drafted.dose, context.medication.rxcuis
+    each = dose.each(rxcuis[0]) if len(rxcuis) == 1 and not dose.as_needed else None
+    return each.high if each is not None and each.low == each.high else None
+
+
+def _unit_mg(context: RuleContext) -> float | None:
+    """The strength of one tablet or capsule; None where the product does not say."""
+    strength = context.medication.strengths[0]
+    return strength.milligrams if strength is not None and strength.per == "unit" else None
+
+
+def to_maximum(context: RuleContext) -> OrderChange | None:
+    """As often as ordered, with the largest dose of whole units that keeps the sum within the maximum."""
+    excess, each, times = _excess(context), _each_mg(context), context.times_per_day
+    if excess is None or each is None or times not in _OFTEN or excess.limit.per_kg or excess.limit.per_dose:
+        return None
+    own = each * times
+    left = (excess.limit.most - (excess.amount - own)) / times
+    unit = _unit_mg(context)
+    dose = math.floor(left / unit + 1e-9) * unit if unit else left
+    if not 0.0 < dose < each or (not unit and dose != int(dose)):
+        return None
+    return OrderChange(sig=_sig(dose, int(times)))
+
+
+def _sig(dose: float, times: int) -> Sig:
+    return Sig(f"{format_dose(dose)} mg {_OFTEN[times]} daily", dose, times_per_day=times)
+
+
+def micrograms(context: RuleContext) -> OrderChange | None:
+    """The same number in micrograms, where that is between a twentieth of FDA's recommended maximum and all of it."""
+    found, _ = implausible(context)
+    each, times = _each_mg(context), context.times_per_day
+    if found is None or each is None or times not in _OFTEN:
+        return None
+    meant = found.amount / 1000.0
+    if not found.row.recommended_mg_day / 20.0 <= meant <= found.row.recommended_mg_day:
+        return None
+    text = f"{format_number(each)} micrograms {_OFTEN[int(times)]} daily"
+    return OrderChange(sig=Sig(text, each / 1000.0, times_per_day=int(times)))
+
+
+def _times_daily(times: int, words: str = "") -> Correction:
+    """The ordered dose so many times a day."""
+
+    def change(context: RuleContext) -> OrderChange | None:
+        each = _each_mg(context)
+        text = f"{format_dose(each)} mg {_OFTEN[times]} daily{words}" if each is not None else ""
+        return OrderChange(sig=Sig(text, each, times_per_day=times)) if each is not None else None
+
+    return change
+
+
+_MOST_METHOTREXATE_MG = 25.0
+
+
+def _once_weekly(context: RuleContext) -> OrderChange | None:
+    """The ordered dose once a week on Monday; a dose of methotrexate over 25 mg is no weekly one."""
+    each = _each_mg(context)
+    if each is None or (context.medication.has(_METHOTREXATE) and each > _MOST_METHOTREXATE_MG):
+        return None
+    text = f"{format_dose(each)} mg once weekly on Monday"
+    return OrderChange(sig=Sig(text, each, times_per_week=1, weekday="mon", is_written=True))
+
+
+_SUM = frozenset({"dose", "maximum", "active"})
+_ALONE = frozenset({"dose"})
+_WORDS: tuple[Condition, ...] = (
+    flag(
+        "over_maximum",
+        _over_maximum,
+        "one dose, or the sum a day of the draft and what is taken beside it, is over a row of limits.csv",
+        _SUM,
+        _dose_facts,
+        MEDICATIONS | WEIGHT | CONDITIONS | needs("Encounter"),
+    ),
+    flag("maximum_is_firm", _maximum_is_firm, "the source of that row gives a maximum and no target", _SUM),
+    flag(
+        "under_labelled_age",
+        lambda context: None if context.age_years is None else labelled_from(context) is not None,
+        "the patient is younger than a row of limits.csv says the drug is labelled from",
+        frozenset({"age"}),
+        lambda context: context.number_facts("age_years"),
+    ),
+    flag(
+        "far_over",
+        _far_over,
+        f"the draft gives more than {TIMES_RECOMMENDED:g} times FDA's recommended maximum a day (plausibility.csv)",
+        _ALONE,
+        lambda context: context.number_facts("daily_dose_mg"),
+    ),
+    flag("one_instruction", _is_one_instruction, "the order has one dosage instruction"),
+    flag("day_named", _names_a_day, "the order names a day of the week"),
+)
+
+FAMILY = Family(
+    "dose",
+    placeholders={
+        "over_drug": _over_drug,
+        "amount": _amount,
+        "most": _most,
+        "note": _note,
+        "labelled_age": _labelled_age,
+        "far_drug": _implausible_drug,
+        "written": _written,
+        "recommended": _recommended,
+        "micrograms_meant": _micrograms_meant,
+        "how_often": _how_often,
+    },
+    longest={
+        "over_drug": "chlorpheniramine",
+        "amount": "12,800.5 mg/day with the other order",
+        "most": "the usual maximum of 4,000 mg/day (extended release) in heart failure",
+        "labelled_age": "18",
+        "far_drug": "mycophenolate mofetil",
+        "written": "120,000.5 mg/day",
+        "recommended": "24,000 mg/day",
+        "micrograms_meant": " Micrograms meant?",
+        "how_often": "12.5 times a week",
+    },
+    conditions=_WORDS,
+    gaps={"maximum": _why_unknown},
+    changes={
+        "to_maximum": to_maximum,
+        "micrograms": micrograms,
+        "once_daily": _times_daily(1),
+        "once_daily_with_food": _times_daily(1, " with food"),
+        "twice_daily": _times_daily(2),
+        "once_weekly": _once_weekly,
+    },
+    evidence={"dose-max": _row_evidence},
+)

@@ -1,0 +1,121 @@
+"""The dose knowledge: maximum doses, recommended maxima that catch ten-fold errors, and their sources, read once.
+
+`limits.csv` holds maximum doses by form, age, condition and setting; an empty cell does not narrow the row. `is_firm`
+"no": the source gives a target or a usual dose, and what goes over it is information only. `labelled_from` is the age
+in years under which the source says that the drug is not for children. `plausibility.csv` holds FDA's recommended
+maximum in mg a day at 60 kg; `left_out` says why a row does not speak. `sources.csv` holds the documents.
+"""
+
+import csv
+from collections.abc import Iterable, Mapping
+from functools import cache
+from importlib.resources import files
+
+from msgspec import Struct
+
+from cards.rules.language.rule import Evidence
+
+_PACKAGE = "cards.rules.families.dose"
+_OLDEST = 200
+
+
+class Limit(Struct, frozen=True):
+    """One row of limits.csv: for whom it holds, and the most in one dose or in a day, in mg or in mg/kg."""
+
+    drug: str
+    rxcui: str
+    form: str
+    age_from: int
+    age_to: int
+    condition: str
+    without_condition: str
+    setting: str
+    weight_to_kg: float | None
+    most: float
+    per_dose: bool
+    per_kg: bool
+    is_firm: bool
+    labelled_from: int | None
+    note: str
+    source: str
+
+    def is_for_age(self, age_years: int) -> bool:
+        """Whether it holds at this age in completed years."""
+        return self.age_from <= age_years <= self.age_to
+
+
+class PlausibleDose(Struct, frozen=True):
+    """One row of plausibility.csv: FDA's recommended maximum in mg a day."""
+
+    drug: str
+    recommended_mg_day: float
+
+
+@cache
+def limits() -> Mapping[str, tuple[Limit, ...]]:
+    """The maximum doses by RxNorm ingredient."""
+    found: dict[str, tuple[Limit, ...]] = {}
+    for row in _rows("limits.csv"):
+        found[row["rxcui"]] = (*found.get(row["rxcui"], ()), _limit(row))
+    return found
+
+
+_AMOUNTS = {
+    "max_daily_mg": (False, False),
+    "max_single_mg": (True, False),
+    "max_daily_mg_kg": (False, True),
+    "max_single_mg_kg": (True, True),
+}
+
+
+def _limit(row: Mapping[str, str]) -> Limit:
+    column = next(name for name in _AMOUNTS if row[name])
+    per_dose, per_kg = _AMOUNTS[column]
+    return Limit(
+        row["drug"],
+        row["rxcui"],
+        row["form"],
+        int(row["age_from"] or 0),
+        int(row["age_to"] or _OLDEST),
+        row["condition"],
+        row["without_condition"],
+        row["setting"],
+        float(row["weight_to_kg"]) if row["weight_to_kg"] else None,
+        float(row[column]),
+        per_dose,
+        per_kg,
+        row["is_firm"] == "yes",
+        int(row["labelled_from"]) if row["labelled_from"] else None,
+        row["note"],
+        row["source"],
+    )
+
+
+@cache
+def plausible_doses() -> Mapping[str, PlausibleDose]:
+    """FDA's recommended maxima by RxNorm ingredient, without the rows that are left out."""
+    rows = (row for row in _rows("plausibility.csv") if not row["left_out"])
+    return {row["rxcui"]: PlausibleDose(row["drug"], float(row["recommended_mg_day"])) for row in rows}
+
+
+@cache
+def evidence() -> Mapping[str, Evidence]:
+    """The documents by their key in limits.csv."""
+    return {
+        row["id"]: Evidence(
+            row["document"],
+            row["organisation"],
+            row["year"],
+            row["section"],
+            row["label"],
+            row["grade"],
+            row["grade"],
+            row["basis"],
+        )
+        for row in _rows("sources.csv")
+    }
+
+
+def _rows(name: str) -> Iterable[dict[str, str]]:
+    text = (files(_PACKAGE) / name).read_text(encoding="utf-8")
+    return csv.DictReader(text.splitlines())

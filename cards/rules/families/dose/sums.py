@@ -1,0 +1,230 @@
+"""What the patient would get of a drug, and which maximum dose that goes over.
+
+The daily dose is the sum of the draft and of what is taken beside it. The order that the draft renews, and another
+order of the same product, are replaced by it and do not count.
+"""
+
+import re
+from collections.abc import Iterator
+
+from msgspec import Struct
+
+from cards.rules.families.dose.knowledge import Limit, PlausibleDose, limits, plausible_doses
+from cards.rules.language.trigger import is_injected
+from cards.rules.patient.context import RuleContext
+from cards.rules.patient.orders import CurrentMedication
+from fhir.mapping.medications.daily_dose import DailyDose
+from fhir.mapping.medications.identity import MedicationIdentity
+from fhir.mapping.stays import is_inpatient
+
+_SLOW = re.compile(r"\b(?:extended|sustained|prolonged|controlled|xr|er|sr|xl|la|cr)\b|\b(?:12|24) ?h(?:ou)?r", re.I)
+_TWELVE_HOURS = re.compile(r"\bsr\b|\b12 ?h(?:ou)?r|sustained", re.I)
+_TWENTY_FOUR_HOURS = re.compile(r"\bxl\b|\b24 ?h(?:ou)?r", re.I)
+# What is over by less than this is a rounding of the product.
+_TOLERANCE = 1e-6
+TIMES_RECOMMENDED = 3.0
+"""A dose over so many times FDA's recommended maximum is taken for an error of writing."""
+
+
+class Excess(Struct, frozen=True):
+    """A maximum dose that is exceeded: `amount` in the unit of the limit, `beside` what it adds up with."""
+
+    limit: Limit
+    amount: float
+    beside: tuple[CurrentMedication, ...]
+
+
+class Implausible(Struct, frozen=True):
+    """A daily dose in mg that is far over FDA's recommended maximum."""
+
+    row: PlausibleDose
+    rxcui: str
+    amount: float
+
+
+class Judged(Struct, frozen=True):
+    """What was found about a draft: the worst excess of each kind, and whether something that matters is not known."""
+
+    excess: Excess | None
+    is_unknown: bool
+
+
+def taken_beside(context: RuleContext, rxcui: str) -> list[CurrentMedication]:
+    """Orders of the ingredient that go on beside the draft; single doses do not count."""
+    beside = context.session.medications_beside(context.drafted, (rxcui,))
+    return [
+        one
+        for one in beside
+        if not one.dose.single and (one.drafted is not None or not _is_replaced(context.medication, one.medication))
+    ]
+
+
+def _is_replaced(drafted: MedicationIdentity, taken: MedicationIdentity) -> bool:
+    if drafted.rxnorm is not None and drafted.rxnorm == taken.rxnorm and drafted.strengths == taken.strengths:
+        return True
+    same_drugs = drafted.rxcuis == taken.rxcuis and None not in drafted.strengths
+    return same_drugs and drafted.strengths == taken.strengths and is_slow(drafted) is is_slow(taken)
+
+
+def _high(dose: DailyDose, rxcui: str) -> float | None:
+    daily = dose.daily(rxcui)
+    return daily.high if daily is not None else None
+
+
+def total_mg(context: RuleContext, rxcui: str) -> tuple[float | None, bool]:
+    """Milligrams a day of the draft and what is beside it (None: the draft's is not known), and whether it is all."""
+    own = _high(context.drafted.dose, rxcui)
+    if own is None:
+        return None, False
+    beside = [_high(one.dose, rxcui) for one in taken_beside(context, rxcui)]
+    return own + sum(one for one in beside if one is not None), None not in beside
+
+
+# The form
+
+
+def is_slow(medication: MedicationIdentity) -> bool:
+    """Whether form or words say that it releases slowly."""
+    return _SLOW.search(f"{medication.dose_form or ''} {medication.words}") is not None
+
+
+def _fits_form(form: str, medication: MedicationIdentity) -> bool | None:
+    """Whether a row for this form is meant; None where the order does not say the form."""
+    words = f"{medication.dose_form or ''} {medication.words}"
+    if not form:
+        return True
+    if not is_slow(medication):
+        return None if medication.dose_form is None else form == "immediate"
+    if form in ("immediate", "slow"):
+        return form == "slow"
+    named = {"12 h": _TWELVE_HOURS, "24 h": _TWENTY_FOUR_HOURS}
+    said = [each for each, pattern in named.items() if pattern.search(words)]
+    return form in said if said else None
+
+
+def _of_this_form(rows: list[Limit], medication: MedicationIdentity) -> Iterator[Limit]:
+    """The rows of the order's form. Where it does not say the form: of those that it may be only the highest."""
+    possible = []
+    for row in rows:
+        fits = _fits_form(row.form, medication)
+        if fits is True:
+            yield row
+        elif fits is None and not row.per_dose:
+            possible.append(row)
+    if possible:
+        yield max(possible, key=lambda row: row.most)
+
+
+# Maximum doses
+
+
+def judged(context: RuleContext) -> Judged:
+    """The worst excess over a maximum dose, worked out once for each draft."""
+    key = ("dose", id(context.drafted))
+    known = context.session.derived.get(key)
+    if not isinstance(known, Judged):
+        known = context.session.derived[key] = _judge(context)
+    return known
+
+
+def _judge(context: RuleContext) -> Judged:
+    medication, age = context.medication, context.age_years
+    found: list[Excess] = []
+    is_unknown = False
+    for rxcui in () if is_injected(medication) else medication.rxcuis:
+        rows = limits().get(rxcui, ())
+        if rows and age is None:
+            is_unknown = True
+            continue
+        fitting = [row for row in rows if age is not None and row.is_for_age(age)]
+        for row in _of_this_form(fitting, medication):
+            excess = _excess(row, context)
+            is_unknown = is_unknown or excess is None
+            if isinstance(excess, Excess):
+                found.append(excess)
+    worst = max(found, key=lambda one: (one.limit.is_firm, one.amount / one.limit.most), default=None)
+    return Judged(worst, is_unknown)
+
+
+def _excess(row: Limit, context: RuleContext) -> Excess | bool | None:
+    """The excess over this row; False where there is none or the row is not meant, None where that is not known."""
+    amount, is_whole = _amount(row, context)
+    if amount is None:
+        return None
+    if amount <= row.most * (1.0 + _TOLERANCE):
+        return False if is_whole else None
+    is_meant = _is_meant(row, context)
+    if is_meant is not True:
+        return is_meant
+    beside = () if row.per_dose else tuple(taken_beside(context, row.rxcui))
+    return Excess(row, amount, beside)
+
+
+def _amount(row: Limit, context: RuleContext) -> tuple[float | None, bool]:
+    """What the row limits, in its unit, and whether that is all of it."""
+    if row.per_dose:
+        each = context.drafted.dose.each(row.rxcui)
+        amount, is_whole = each.high if each is not None else None, True
+    else:
+        amount, is_whole = total_mg(context, row.rxcui)
+    if amount is not None and row.per_kg:
+        weight = context.weight_kg
+        return (amount / weight, is_whole) if weight else (None, False)
+    return amount, is_whole
+
+
+def _is_meant(row: Limit, context: RuleContext) -> bool | None:
+    """Whether condition, setting and weight are those of the row."""
+    if row.setting == "outpatient" and not _is_outpatient(context):
+        return False
+    if row.setting == "not inpatient" and is_inpatient(context.session.record):
+        return False
+    if row.weight_to_kg is not None and (context.weight_kg is None or context.weight_kg > row.weight_to_kg):
+        return False
+    if row.without_condition and context.has_condition(row.without_condition) is not False:
+        return False
+    return context.has_condition(row.condition) if row.condition else True
+
+
+_OUTPATIENT = frozenset({"outpatient", "community", "discharge"})
+
+
+def _is_outpatient(context: RuleContext) -> bool:
+    """Whether the order or a visit that is going on says so."""
+    listed = context.drafted.draft.resource.get("category")
+    concepts = [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
+    codings = [each for one in concepts for each in one.get("coding") or () if isinstance(each, dict)]
+    if _OUTPATIENT & {str(each.get("code", "")).lower() for each in codings}:
+        return True
+    visits = context.session.record.encounters
+    return any(one.class_ is not None and one.class_.code == "AMB" and one.status == "in-progress" for one in visits)
+
+
+def labelled_from(context: RuleContext) -> Limit | None:
+    """The row that says from which age the drug is labelled, where the patient is younger."""
+    age = context.age_years
+    rows = (row for rxcui in context.medication.rxcuis for row in limits().get(rxcui, ()))
+    return next(
+        (row for row in rows if row.labelled_from is not None and age is not None and age < row.labelled_from), None
+    )
+
+
+# Doses that cannot be meant
+
+
+def implausible(context: RuleContext) -> tuple[Implausible | None, bool]:
+    """The ingredient whose daily dose is furthest over FDA's recommended maximum, and whether a dose is not known.
+
+    What is injected is left out: FDA's figures are those of oral use for nearly all drugs.
+    """
+    found: list[Implausible] = []
+    is_unknown = False
+    for rxcui in () if is_injected(context.medication) else context.medication.rxcuis:
+        row = plausible_doses().get(rxcui)
+        if row is None:
+            continue
+        amount = _high(context.drafted.dose, rxcui)
+        is_unknown = is_unknown or amount is None
+        if amount is not None and amount > TIMES_RECOMMENDED * row.recommended_mg_day:
+            found.append(Implausible(row, rxcui, amount))
+    return max(found, key=lambda one: one.amount / one.row.recommended_mg_day, default=None), is_unknown
