@@ -22,8 +22,13 @@ OURS = {rule.id for rule in rule_book().rules}
 # Bands that the case itself allows in place of the one it names.
 ALTERNATIVES = {"oc-019": ("renal-metformin", "lt30", "warning")}
 # Rules written after the cases were published that rightly speak too: an NSAID beside methotrexate with eGFR under 60;
-# a full dose of trimethoprim with a clearance of 15 to 30.
-NEWER = {"oc-032": {"ddi-methotrexate-nsaid"}, "oc-055": {"renal-trimethoprim"}}
+# methotrexate every day, and once a week without a named day; a full dose of trimethoprim with a clearance of 15 to 30.
+NEWER = {
+    "oc-032": {"ddi-methotrexate-nsaid", "dose-frequency"},
+    "oc-033": {"dose-frequency"},
+    "oc-055": {"renal-trimethoprim"},
+    "oc-077": {"dose-max"},
+}
 # What accepting one of the suggestions does, by type and code, as each case states it. Four states of kidney function
 # give no dose (table kidney_function of the source, "unstable"; an eGFR under 30 for methotrexate): there the order is
 # named and no dose is offered.

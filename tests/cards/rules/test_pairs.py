@@ -110,7 +110,13 @@ def test_a_draft_meets_only_the_rules_of_its_drugs(drafts: int, as_of: datetime)
         record_of({}, as_of), drafts_of(*(draft_of({"drug": "198440"}, f"d{n}") for n in range(drafts)))
     )
     woken = {wake.rule.id for one in session.drafted for wake in rule_book().rules_for(one.medication)}
-    assert woken <= {"allergy-same-ingredient", "dup-same-ingredient", "dup-acetaminophen-dose"}
+    assert woken <= {
+        "allergy-same-ingredient",
+        "dup-same-ingredient",
+        "dup-acetaminophen-dose",
+        "dose-max",
+        "dose-plausible",
+    }
 
 
 def test_many_drafts_of_one_drug_cost_a_bounded_number_of_judgements(as_of: datetime) -> None:

@@ -82,7 +82,8 @@ def _why_unknown(context: RuleContext) -> tuple[str, str] | None:
     if any(total_mg(context, row.rxcui)[0] is None for row in rows):
         return context.why_no_dose()
     if context.weight_kg is None and any(row.per_kg for row in rows):
-        return "weight-missing", "no weight on record, for a child of the last 90 days."
+        is_old = context.session.record.newest("body_weight") is not None
+        return "weight-missing", "the weight on record is too old." if is_old else "no weight on record."
     if any(not total_mg(context, row.rxcui)[1] for row in rows):
         return "dose-not-known", "the dose of another order of the drug is not known."
     return "conditions-missing", "the problem list is not known."
