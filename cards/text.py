@@ -1,31 +1,15 @@
 """Makes chart text and numbers ready for a card: no markup, bounded length, no rounding across a limit."""
 
 import re
-import unicodedata
 from collections.abc import Iterable
 
-LIMIT = 80
-"""The longest inserted string in code points; what is cut off is marked with an ellipsis."""
+from fhir.record.chart_text import LIMIT, plain
 
-# Cc control, Cf format (bidi overrides, zero-width), Cs surrogates, Co private use: none of them is a clinician's word.
-_UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co"})
+__all__ = ["LIMIT", "UNITS", "escape", "format_dose", "format_number", "plain", "unit", "with_unit_signs"]
+
 _MARKUP = re.compile(r"[\\`*_{}\[\]#|~!&@]")
-_ANGLES = str.maketrans("<>", "‹›")
 # GFM makes links of bare addresses; a backslash inside them stops that and is not shown.
 _BARE_ADDRESS = re.compile(r"(?i)(://|\bwww\.)")
-
-
-def plain(text: str, limit: int = LIMIT) -> str:
-    """The text on one line for a summary or a label, which are not Markdown.
-
-    >>> plain("Metformin\\u202e\\n <b>500</b> mg")
-    'Metformin ‹b›500‹/b› mg'
-    """
-    if text.isascii() and text.isprintable() and len(text) <= limit and "<" not in text and ">" not in text:
-        return " ".join(text.split())
-    seen = "".join(" " if sign.isspace() else sign for sign in text if sign.isspace() or not _is_unseen(sign))
-    line = " ".join(seen.split()).translate(_ANGLES)
-    return line if len(line) <= limit else f"{line[: limit - 1].rstrip()}…"
 
 
 def escape(text: str, limit: int = LIMIT) -> str:
@@ -40,10 +24,6 @@ def escape(text: str, limit: int = LIMIT) -> str:
     if "://" not in line and "www." not in line.lower():
         return line
     return _BARE_ADDRESS.sub(lambda found: found[0].replace("/", "\\/").replace(".", "\\."), line)
-
-
-def _is_unseen(sign: str) -> bool:
-    return unicodedata.category(sign) in _UNSEEN
 
 
 UNITS = {

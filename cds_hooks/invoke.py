@@ -51,6 +51,7 @@ from cds_hooks.storage.decision import (
 )
 from cds_hooks.tracing import CallTrace, Tracing
 from fhir.mapping.stays import care_units
+from fhir.record.chart_text import plain
 from fhir.record.measurement import WrongPatient, shorten_refusals
 from fhir.record.reading import read_record
 from fhir.record.record import PatientRecord
@@ -347,9 +348,13 @@ def _service_input(call: _Call, record: PatientRecord, predict: Predict, sent: t
     )
 
 
+# A refusal names keys and ids as they came; 64 characters are the most that an id of FHIR has.
+_LONGEST_REFUSAL = 400
+
+
 def _refusals_as_silences(record: PatientRecord) -> list[Silence]:
     refusals = shorten_refusals(record.refusals)
-    return [Silence(refusal.subject, refusal.reason, refusal.text) for refusal in refusals]
+    return [Silence(refusal.subject, refusal.reason, plain(refusal.text, _LONGEST_REFUSAL)) for refusal in refusals]
 
 
 class _Stages:

@@ -130,19 +130,20 @@ def _said(findings: Iterable[Finding], suppress: SuppressionCheck, silences: lis
 
 
 def _passed_over(draft: DraftOrder, drafted: DraftMedication | None) -> Iterator[Silence]:
+    name = plain(draft.name)
     if drafted is not None:
         words = plain(drafted.medication.words) or "the drafted medication"
         yield Silence(draft.name, "not-recognised", f"Not recognised, so not checked: {words}.")
     elif draft.fault is not None:
         fault = plain(draft.fault.replace("`", "").replace("$.", ""), 120)
-        yield Silence(draft.name, "draft-unreadable", f"{draft.name} cannot be read ({fault}): not checked.")
+        yield Silence(draft.name, "draft-unreadable", f"{name} cannot be read ({fault}): not checked.")
     elif draft.order is not None:
         yield Silence(
-            draft.name, "not-to-be-given", f"{draft.name} is not to be given (its status or doNotPerform): not checked."
+            draft.name, "not-to-be-given", f"{name} is not to be given (its status or doNotPerform): not checked."
         )
     elif draft.kind not in _PARTS:
         kind = f"a {plain(draft.kind)}" if draft.kind else "a resource without a type"
-        yield Silence(draft.name, "not-a-medication", f"{draft.name} is {kind}, no medication order: not checked.")
+        yield Silence(draft.name, "not-a-medication", f"{name} is {kind}, no medication order: not checked.")
 
 
 def _uncovered(drafted: DraftMedication) -> Iterator[UncoveredDrug]:
@@ -204,7 +205,9 @@ class _Check:
         silences = list(self.evaluate(drafted).silences)
         name = drafted.draft.name
         if drafted.medication.doubt:
-            silences.append(Silence(name, "identity-in-doubt", f"{name}: {plain(drafted.medication.doubt, 200)}"))
+            silences.append(
+                Silence(name, "identity-in-doubt", f"{plain(name)}: {plain(drafted.medication.doubt, 200)}")
+            )
         scope = scope_of(
             drafted,
             self.book.rules_for(drafted.medication),

@@ -246,7 +246,7 @@ def _bleeding(bleeding: RecordInputs) -> tuple[str, tuple[CardExtension, ...]]:
     try:
         result = bleeding.calculate()
     except EquationRefused as refused:
-        return f"**HAS-BLED** could not be worked out: {refused.text}", ()
+        return f"**HAS-BLED** could not be worked out: {escape(refused.text, 300)}", ()
     counted = [bleeding.equation.input(part.input).words for part in result.working.contributions if part.contribution]
     items = f" ({', '.join(_OVER_65 if words == 'Age' else words.lower() for words in counted)})" if counted else ""
     known = "".join(f", about {rate:.1f} major bleeds in 100 people a year" for _, rate in result.rates())

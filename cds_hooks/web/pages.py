@@ -26,6 +26,7 @@ from cds_hooks.web.model_page import (
 from cds_hooks.web.numbers import signed
 from cds_hooks.web.recorded_decision import is_web_address
 from cds_hooks.web.rule_page import RuleEntry, RulePage
+from fhir.record.chart_text import without_hidden
 from models_onnx.artifact.manifest import Manifest
 from models_onnx.artifact.release_file import Release
 from models_onnx.equations.calculate import limits
@@ -160,6 +161,11 @@ def render(template: str, **values: Any) -> str:
     return _environment().get_template(template).render(**values)
 
 
+def _as_seen(value: Any) -> Any:
+    """What a template shows: a text of a chart without the signs that nobody sees; markup is ours already."""
+    return without_hidden(value) if type(value) is str else value
+
+
 @cache
 def _environment() -> "Environment":
     # imported with the first page, because the hooks must answer sooner after a start than anyone opens one
@@ -168,6 +174,7 @@ def _environment() -> "Environment":
     environment = Environment(
         loader=PackageLoader("cds_hooks.web"),
         autoescape=True,
+        finalize=_as_seen,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -11,11 +11,12 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
 from math import isinf
-from typing import Annotated, Any, Final, Literal, Self, TypeAlias
+from typing import Any, Final, Literal, Self
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Struct
 
+from fhir.record.chart_text import ChartText
 from fhir.terminology.caching import remembered
 
 Precision = Literal["year", "month", "day", "instant"]
@@ -159,16 +160,6 @@ def as_json_value(value: Any) -> Any:
 def with_plain_numbers(value: Any) -> Any:
     """A copy of a JSON value in which every number is an ordinary one, for readers that know no other."""
     return msgspec.json.decode(_exact_encoder.encode(value))
-
-
-LONGEST_TEXT = 2000
-"""The most characters of one text of a chart; `fhir/record/reading.py` cuts a longer one and says so.
-
-The longest text of the sample charts has 426.
-"""
-
-ChartText: TypeAlias = Annotated[str, Meta(max_length=LONGEST_TEXT)]
-"""A text as it was charted: the decoder checks its length, so no reader is ever handed an endless one."""
 
 
 class Element(Struct, frozen=True, gc=False):

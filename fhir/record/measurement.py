@@ -15,6 +15,7 @@ from typing import Any, Literal, TypeAlias
 
 from msgspec import Struct
 
+from fhir.record.chart_text import plain, quoted
 from fhir.record.datatypes import FhirTime, ObservationCode, Quantity, parse_time, two_days_before
 from fhir.record.resources import Observation, ObservationComponent
 from fhir.terminology.analytes import ANALYTE_BY_LOINC, LOINC, Analyte
@@ -257,7 +258,7 @@ def measure(analyte: Analyte, coded: CodedPart, as_of_epoch: float) -> Measureme
     if quantity is None or quantity.value is None:
         return _without_number(analyte, coded)
     if observation.status not in USABLE_STATUS:
-        return _refuse(analyte, coded, "not-final", f"has status {observation.status}, not final")
+        return _refuse(analyte, coded, "not-final", f"has status {plain(observation.status, 20)}, not final")
     time = effective_time(observation)
     if time is None:
         return _refuse(analyte, coded, "no-date", "has no readable date")
@@ -285,12 +286,12 @@ def _converted(
                 analyte,
                 coded,
                 "unit-conflict",
-                f"{charted:g}: unit says {quantity.unit}, code says {quantity.code}",
+                f"{charted:g}: unit says {plain(quantity.unit, 20)}, code says {plain(quantity.code or '', 20)}",
             )
     if conversion is None:
         if not unit:
             return _refuse(analyte, coded, "no-unit", f"{charted:g} has no unit")
-        return _refuse(analyte, coded, "unknown-unit", f"{charted:g} has the unknown unit {unit[:20]!r}")
+        return _refuse(analyte, coded, "unknown-unit", f"{charted:g} has the unknown unit {quoted(unit)}")
     if quantity.comparator:
         return _refuse(
             analyte,

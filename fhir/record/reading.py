@@ -10,7 +10,8 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Raw, Struct
 
-from fhir.record.datatypes import LONGEST_TEXT, Subject
+from fhir.record.chart_text import LONGEST_TEXT
+from fhir.record.datatypes import Subject
 from fhir.record.measurement import Refusal, WrongPatient
 from fhir.record.record import PatientRecord, ReadResources, record_of_resources
 from fhir.record.resources import (

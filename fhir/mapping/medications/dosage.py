@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from fhir.mapping.medications.identity import MedicationIdentity
 from fhir.mapping.medications.sig import CONTRADICTION, NO_FREQUENCY, NO_WEIGHT, DoseProblem, Sig, SigAmount, read_sig
 from fhir.mapping.medications.timing import Schedule, occurrence_days, read_timing
+from fhir.record.chart_text import plain, quoted
 from fhir.record.datatypes import Dosage, DoseAndRate, Quantity, Ratio
 from fhir.terminology.dosing import DoseUnit, days_per_unit, dose_unit
 from fhir.terminology.medication_strength import Strength, read_strengths
@@ -83,10 +84,12 @@ def _unit(quantity: Quantity, identity: MedicationIdentity) -> tuple[DoseUnit | 
         return None, DoseProblem("the dose has no unit")
     coded, spoken = dose_unit(quantity.code), dose_unit(quantity.unit)
     if coded is not None and spoken is not None and coded != spoken and {coded.kind, spoken.kind} != {"unit", "patch"}:
-        return None, DoseProblem(f"the dose's unit says {quantity.unit}, its code says {quantity.code}")
+        return None, DoseProblem(
+            f"the dose's unit says {plain(quantity.unit or '', 20)}, its code says {plain(quantity.code or '', 20)}"
+        )
     found = spoken if coded == _COUNT and spoken is not None else coded or spoken
     if found is None:
-        return None, DoseProblem(f"the dose's unit {(quantity.unit or quantity.code or '')[:20]!r} is not known")
+        return None, DoseProblem(f"the dose's unit {quoted(quantity.unit or quantity.code or '')} is not known")
     return found, None
 
 

@@ -4,6 +4,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from fhir.mapping.medications.sig import AS_NEEDED_WITHOUT_FREQUENCY, CONTRADICTION, DoseProblem, read_sig, said_instead
+from fhir.record.chart_text import quoted
 from fhir.record.datatypes import DAY_SECONDS, CodeableConcept, Period, Quantity, Timing, TimingRepeat, parse_time
 from fhir.terminology.dosing import days_per_unit
 
@@ -118,7 +119,7 @@ def _rate(repeat: TimingRepeat) -> tuple[float | None, float | None, DoseProblem
         return None, None, DoseProblem(said)
     unit = days_per_unit(repeat.periodUnit)
     if unit is None:
-        named = repr(repeat.periodUnit[:20]) if repeat.periodUnit else "missing"
+        named = quoted(repeat.periodUnit) if repeat.periodUnit else "missing"
         return None, None, DoseProblem(f"the unit of the period is {named}")
     if repeat.period <= 0:
         return None, None, DoseProblem("the period is 0 or less")

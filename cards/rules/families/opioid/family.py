@@ -229,7 +229,7 @@ def _procedure_recent(spec: Spec) -> Predicate:
             said = procedure.code.words if procedure.code is not None else ""
             in_time = time is not None and int(time.age_days(record.as_of_epoch)) <= days
             if time is not None and in_time and procedure.status == "completed" and words.search(said):
-                yield Fact("procedure", said, effective=time.text, source=f"Procedure/{procedure.id}")
+                yield Fact("procedure", plain(said), effective=time.text, source=f"Procedure/{procedure.id}")
 
     return Predicate(test, lambda context: list(found(context)), frozenset({"procedures"}))
 

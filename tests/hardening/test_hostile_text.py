@@ -1,0 +1,167 @@
+"""A chart whose every text is hostile, at every service and hook that discovery lists: nothing of it is live anywhere.
+
+A new service, hook, dialect or rule is tested here without a line of its own. What the readers of such texts cost is in
+test_chart_text.py.
+"""
+
+import asyncio
+from collections.abc import Iterable
+from datetime import datetime
+from itertools import count, product
+from pathlib import Path
+from typing import Any
+
+import httpx
+import orjson
+import pytest
+
+from cards.casebook.patients import PATIENT_ID
+from cards.compose.orders import check_orders
+from cards.rules.engine.rule_book import rule_book
+from cards.text import escape
+from cds_hooks.dialects import find_dialects
+from cds_hooks.web.recorded_decision import render_markdown
+from fhir.record.reading import read_record
+from fhir.record.resources import decoder
+from tests.cards.rules.cases import JUDGED, Case, every_case, originals, uuids
+from tests.cards.rules.patients import bundle_of, draft_of, drafts_of
+from tests.cds_hooks.calls import client, ours, request_for
+from tests.cds_hooks.services.test_every_service import CALLS, requests_of
+from tests.hardening.hostile import (
+    HOSTILE_WORDS,
+    WAYS,
+    faults_of_answer,
+    faults_of_page,
+    markdown_faults,
+    plain_faults,
+    planted,
+    shows,
+)
+
+Json = dict[str, Any]
+
+SILENT, SPEAKING = 1, 2
+"""How many of a service's samples are asked again with each of the hostile words."""
+
+_TEXTS_ONLY = ("behind", "before")
+_EVERY_PLACE = ("script", "link", "backslashes", "hidden")
+PLANTINGS = [(name, way) for name, way in product(HOSTILE_WORDS, WAYS) if way in _TEXTS_ONLY or name in _EVERY_PLACE]
+
+
+def _hostile(request: Json, words: str, way: str) -> Json:
+    """The request with the words in its chart and its drafts; who it is about stays."""
+    context = dict(request["context"])
+    if "draftOrders" in context:
+        context["draftOrders"] = planted(context["draftOrders"], words, way)
+    prefetch = planted(request["prefetch"], words, way)
+    return request | {"context": context, "prefetch": prefetch | {words: None, f"2 {words}": {"resourceType": words}}}
+
+
+class _Hunt:
+    """What the calls of one service brought to light; `shown` are the words that came back at all."""
+
+    def __init__(self, calls: httpx.AsyncClient, service: str, *, is_markdown: bool = True) -> None:
+        self.calls, self.path, self.is_markdown = calls, f"/cds-services/{service}", is_markdown
+        self.faults: set[str] = set()
+        self.shown: set[str] = set()
+
+    async def chosen(self, requests: list[Json]) -> list[Json]:
+        """Some requests that are answered with cards, and one that is not."""
+        speaking: list[Json] = []
+        silent: list[Json] = []
+        for request in requests:
+            answer = await self.calls.post(self.path, json=request)
+            if answer.status_code == 200:
+                (speaking if answer.json()["cards"] else silent).append(request)
+        return speaking[:SPEAKING] + silent[:SILENT]
+
+    async def ask(self, request: Json, name: str, way: str) -> None:
+        """The call with the words planted, its answer and its page judged."""
+        words = HOSTILE_WORDS[name]
+        answer = await self.calls.post(self.path, json=_hostile(request, words, way))
+        document = answer.json()
+        if answer.status_code != 200:
+            assert answer.status_code in (400, 412), answer.text
+            said = [issue["diagnostics"] for issue in document["issue"]]
+            self._keep(name, way, (fault for text in said for fault in plain_faults(text, words)))
+            return
+        self._keep(name, way, faults_of_answer(document, words, is_markdown=self.is_markdown))
+        if shows(document):
+            self.shown.add(name)
+        page = await self.calls.get(f"/explain/{ours(answer)['decision']}")
+        assert page.status_code == 200
+        self._keep(name, way, faults_of_page(page.text, words))
+
+    def _keep(self, name: str, way: str, faults: Iterable[str]) -> None:
+        self.faults |= {f"{name} {way}: {fault}" for fault in faults}
+
+
+@pytest.mark.parametrize(("service", "hook"), CALLS)
+def test_no_text_of_a_chart_is_live_on_a_card_or_a_page(
+    service: str, hook: str, tmp_path: Path, as_of: datetime
+) -> None:
+    async def call() -> _Hunt:
+        async with client(tmp_path, as_of=as_of) as calls:
+            hunt = _Hunt(calls, service)
+            for request in await hunt.chosen(requests_of(service, hook, as_of)):
+                for name, way in PLANTINGS:
+                    await hunt.ask(request, name, way)
+            return hunt
+
+    hunt = asyncio.run(call())
+    assert sorted(hunt.faults) == []
+    assert hunt.shown
+
+
+@pytest.mark.parametrize("dialect", [name for name in find_dialects() if name != "standard"])
+def test_no_text_of_a_chart_is_live_in_another_dialect(dialect: str, tmp_path: Path, as_of: datetime) -> None:
+    request = request_for("order-safety", "order-sign", "ckd4-metformin", as_of, "metformin-ckd4-coded")
+
+    async def call() -> _Hunt:
+        async with client(tmp_path, as_of=as_of, dialect=dialect) as calls:
+            hunt = _Hunt(calls, "order-safety", is_markdown=find_dialects()[dialect].markdown != "plain")
+            for name in HOSTILE_WORDS:
+                await hunt.ask(request, name, "behind")
+            return hunt
+
+    assert sorted(asyncio.run(call()).faults) == []
+
+
+# A text that the decoder cuts is for whole calls: the cases hand their resources on decoded.
+_IN_CASES = [name for name in HOSTILE_WORDS if name != "endless"]
+_turns = count()
+
+
+@every_case("fires")
+def test_no_name_or_note_of_a_chart_is_live_on_the_card_of_a_rule(rule: str, case: Case, as_of: datetime) -> None:
+    """The cases of a rule take the words in turn."""
+    name = _IN_CASES[next(_turns) % len(_IN_CASES)]
+    words = HOSTILE_WORDS[name]
+    bundle = planted(bundle_of(case["patient"], as_of), words, "behind")
+    record = read_record({"all": decoder.decode(orjson.dumps(bundle))}, PATIENT_ID, as_of)
+    drafts = drafts_of(planted(draft_of(case["draft"]), words, "behind"))
+    outcome = check_orders(record, drafts, JUDGED, uuids(), rule_book(), originals(bundle), signing=True)
+    for card in outcome.cards:
+        faults = [*markdown_faults(card.detail or "", words), *plain_faults(card.summary, words)]
+        faults += [fault for fact in card.own_extension.facts for fault in plain_faults(fact.text, words)]
+        assert faults == [], name
+
+
+_LIVE = [name for name in HOSTILE_WORDS if name not in ("templates", "entities", "endless")]
+
+
+@pytest.mark.parametrize("name", _LIVE)
+def test_words_that_nothing_escaped_are_found(name: str) -> None:
+    assert list(markdown_faults(f"- {HOSTILE_WORDS[name]}", ""))
+
+
+def test_words_that_are_escaped_twice_are_found() -> None:
+    assert list(markdown_faults(escape(escape("*zqx*")), "*zqx*"))
+    assert list(plain_faults(escape("*zqx*"), "*zqx*"))
+
+
+@pytest.mark.parametrize("name", HOSTILE_WORDS)
+def test_the_page_of_a_decision_makes_no_html_of_what_nobody_escaped(name: str) -> None:
+    """The second line of defence: were a card's detail live, its page would still have no HTML and run nothing."""
+    found = faults_of_page(render_markdown(HOSTILE_WORDS[name]), HOSTILE_WORDS[name])
+    assert not [fault for fault in found if fault.startswith("<") and not fault.startswith("<a ")]
