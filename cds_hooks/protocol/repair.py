@@ -15,7 +15,8 @@ import msgspec
 from msgspec import Raw, Struct, structs
 
 from cds_hooks.protocol.body import is_nested_deeper
-from fhir.record.datatypes import ChartText, CodeableConcept, Dosage, decode_exactly
+from fhir.record.chart_text import ChartText
+from fhir.record.datatypes import CodeableConcept, Dosage, decode_exactly
 from fhir.record.resources import AnyResource, Bundle
 
 Json = dict[str, Any]

@@ -4,7 +4,7 @@ GET /cds-services and POST /cds-services/{id}/feedback.
 """
 
 import asyncio
-from collections import Counter
+from collections import Counter, defaultdict, deque
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from time import monotonic, time_ns
 from typing import Any, Final
@@ -43,29 +43,33 @@ JSON: Final = b"application/json"
 class RequestLimits:
     """The bounds of one server process."""
 
-    def __init__(self, most_bytes: int, seconds: float) -> None:
+    def __init__(self, most_bytes: int, seconds: float, clock: Callable[[], float] = monotonic) -> None:
         self._most_bytes = most_bytes
         self._seconds = seconds
         self._deadlines = Deadlines(seconds)
         self._calls: Counter[str] = Counter()
-        self._begun: Counter[str] = Counter()
-        self._second = 0
+        self._clock = clock
+        self._begun: defaultdict[str, deque[float]] = defaultdict(deque)
+        """When each client's calls of the last second began: at most as many as it may begin in one."""
 
     def enter(self, client: str, most: int, most_in_a_second: int = 1_000_000) -> None:
         """Counts a call that begins; `leave` must follow.
 
         Raises:
-            TooManyCalls: the client has `most` calls under way, or began `most_in_a_second` in this second.
+            TooManyCalls: the client has `most` calls under way, or began `most_in_a_second` in the last second, from
+                whenever that is counted: a second that begins anew would let twice as many pass around its beginning.
         """
         if self._calls[client] >= most:
             raise TooManyCalls(f"{most} calls of this client are being answered. Send this one again in a second.")
-        second = int(monotonic())
-        if second != self._second:
-            self._second = second
-            self._begun.clear()
-        if self._begun[client] >= most_in_a_second:
-            raise TooManyCalls(f"{most_in_a_second} calls of this client began in this second. Send it in the next.")
-        self._begun[client] += 1
+        now, begun = self._clock(), self._begun[client]
+        while begun and begun[0] <= now - 1:
+            begun.popleft()
+        if len(begun) >= most_in_a_second:
+            # One second, as the header says, is long enough: by then all of these are past.
+            raise TooManyCalls(
+                f"{most_in_a_second} calls of this client began in the last second. Send this one again in a second."
+            )
+        begun.append(now)
         self._calls[client] += 1
 
     def leave(self, client: str) -> None:

@@ -81,18 +81,57 @@ def test_a_client_has_so_many_calls_at_the_same_time_and_others_are_not_counted_
     intake.enter("a", 2)
 
 
-def test_a_client_that_begins_more_calls_in_a_second_than_it_may_is_told_to_wait(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    now = 7.2
-    monkeypatch.setattr("cds_hooks.routes.hooks.monotonic", lambda: now)
-    intake = RequestLimits(1000, 1)
-    for _ in range(3):
-        intake.enter("a", 100, 3)
-        intake.leave("a")
-    with pytest.raises(TooManyCalls) as refused:
-        intake.enter("a", 100, 3)
-    assert (b"retry-after", b"1") in refused.value.headers
-    intake.enter("b", 100, 3)
-    now = 8.0
-    intake.enter("a", 100, 3)
+class _Clock:
+    """Time that a test moves."""
+
+    def __init__(self) -> None:
+        self.now = 7.2
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def _passed(intake: RequestLimits, client: str, calls: int, most: int) -> int:
+    """How many of so many calls at one moment were let in."""
+    passed = 0
+    for _ in range(calls):
+        try:
+            intake.enter(client, 1_000, most)
+        except TooManyCalls as refused:
+            assert (b"retry-after", b"1") in refused.headers
+        else:
+            intake.leave(client)
+            passed += 1
+    return passed
+
+
+def test_a_client_that_begins_more_calls_in_a_second_than_it_may_is_told_to_wait() -> None:
+    clock = _Clock()
+    intake = RequestLimits(1000, 1, clock)
+    assert _passed(intake, "a", 4, 3) == 3
+    assert _passed(intake, "b", 4, 3) == 3
+    clock.now += 1  # what Retry-After says
+    assert _passed(intake, "a", 4, 3) == 3
+
+
+def test_in_no_second_wherever_it_begins_do_more_calls_pass_than_a_client_may_begin() -> None:
+    clock = _Clock()
+    intake = RequestLimits(1000, 1, clock)
+    passed: list[tuple[float, int]] = []
+    for step in range(
+        60
+    ):  # a burst every tenth of a second, for six seconds: windows that begin anew would let 20 pass
+        clock.now = 7.0 + step / 10
+        passed.append((clock.now, _passed(intake, "a", 7, 10)))
+    for begin, _ in passed:
+        assert sum(count for when, count in passed if begin <= when < begin + 0.999) <= 10
+    assert sum(count for _, count in passed) == 60
+
+
+def test_what_is_kept_of_a_client_is_no_more_than_the_calls_of_one_second() -> None:
+    clock = _Clock()
+    intake = RequestLimits(1000, 1, clock)
+    for _ in range(50):
+        _passed(intake, "a", 40, 20)
+        clock.now += 0.3
+    assert sum(len(begun) for begun in intake._begun.values()) <= 20
