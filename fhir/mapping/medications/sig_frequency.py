@@ -51,7 +51,8 @@ _COUNT_BEFORE_OFTEN = re.compile(
     r"|qam|qpm|hs|q ?\d+ ?(?:-\d+ ?)?h|daily|nightly|(?:once|twice|\d times) (?:a day|daily)"
     r"|every (?:day|\d+ h(?:ou)?rs?)|(?:at|every) (?:bed ?time|night))\b)"
 )
-_AMOUNT = re.compile(rf"{NUMBER} ?(?:{UNIT})\b")
+# Not from within a number: a search from each digit of a long one grows with the square of its length.
+_AMOUNT = re.compile(rf"(?<!\d){NUMBER} ?(?:{UNIT})\b")
 _DISPENSED = re.compile(r"(?:#|\b(?:disp(?:ense)?|qty|quantity)[:.]?) ?\d+(?: (?:tab|cap)\w*)?")
 _BLANKS = re.compile(r"\s+")
 
