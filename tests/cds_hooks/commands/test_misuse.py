@@ -30,13 +30,19 @@ def _leaves(group: Any, words: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str
 COMMANDS = list(_leaves(typer.main.get_command(cli.app)))
 
 
+def example_of(command: Any) -> str:
+    """The example of the command's help text, which may go over several lines; empty where it has none."""
+    found = re.search(r"Example: .*?(cds-hooks .*?)(?:\)|\n\s*\n|\Z)", command.help or "", re.DOTALL)
+    return " ".join(found[1].split()) if found is not None else ""
+
+
 @pytest.mark.parametrize(("words", "command"), COMMANDS, ids=lambda each: " ".join(each) if type(each) is tuple else "")
 def test_the_help_of_a_command_has_an_example_of_it_with_options_that_it_has(
     words: tuple[str, ...], command: Any
 ) -> None:
-    example = re.search(r"Example: .*?(cds-hooks [^)\n]*)", command.help or "")
-    assert example is not None, "no example"
-    typed = example[1].split()
+    example = example_of(command)
+    assert example, "no example"
+    typed = example.split()
     assert tuple(typed[1 : 1 + len(words)]) == words
     options = {name for each in command.params for name in (*each.opts, *each.secondary_opts)}
     assert {word for word in typed if word.startswith("--")} <= options

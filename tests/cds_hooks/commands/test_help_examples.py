@@ -1,0 +1,147 @@
+"""Every example of a `--help` text runs as it is written, in a folder that holds the files which it names."""
+
+import json
+import shlex
+import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from cards.rules.engine.governance import all_rule_versions
+from models_onnx.serving.registry import ARTIFACTS
+from tests.cds_hooks.commands.test_misuse import COMMANDS, example_of
+from tests.cds_hooks.commands.test_vaccines import CASE
+from tests.conftest import ROOT
+from tests.live import record_in
+from tests.models_onnx.invented import invented_table
+from tests.program import run_program
+
+NOT_RUN = {
+    "run": "serves until it is interrupted: tests/test_make.py starts it",
+    "serve": "serves until it is interrupted: tests/cds_hooks/commands/test_serve.py starts it",
+    "fhir-server": "serves until it is interrupted: tests/cds_hooks/commands/test_fhir_server.py starts it",
+    "model train": "trains for minutes: .ci/run trains every model again and compares the files",
+    "model evaluate": "trains each fold again for minutes: tests/models_onnx/training evaluates small tables",
+    "model compare": "trains three families of models for minutes: tests/cds_hooks/commands/test_model.py",
+    "model gates": "reads the whole training table for minutes: tests/cds_hooks/commands/test_model_release.py",
+    "model import": "needs a model from elsewhere: tests/cds_hooks/commands/test_model_release.py brings one",
+    "model compile": "needs a model from elsewhere: tests/cds_hooks/commands/test_model_compile.py brings one",
+    "model dataset": "needs charts with stays in hospital: tests/cds_hooks/commands/test_data.py writes them",
+    "medications coverage": "reads every chart of the data folder: the slow tier of tests/test_docs.py runs it",
+    "medications doses": "reads every chart of the data folder: the slow tier of tests/test_docs.py runs it",
+    "rules check": "runs all 2,000 cases: tests/cards/rules/test_cases.py does, and test_rules.py runs the command",
+    "rules simulate": "needs charts with dated orders: tests/cds_hooks/governance/test_simulation.py writes them",
+    "vaccines import": "needs the XML files of CDC: tests/cards/vaccines reads small ones",
+    "trust check": "asks the key set's address on the network: tests/cds_hooks/security serves one on this machine",
+}
+"""Commands whose example is only parsed (test_misuse.py), and where the command is run instead."""
+
+ENVIRONMENT = {
+    "CDS_PEOPLE_FILE": "people.toml",
+    "CDS_RULES_FILE": "rules.toml",
+    "CDS_SEAL_KEY": "seal-key.pem",
+    "CDS_TRUST_FILE": "trust.toml",
+    "CDS_MODEL_SIGNING_KEY": "own/key.pem",
+}
+"""The settings that a site has where such commands are typed; each test sets those that its command reads."""
+
+NEEDED = {
+    "approve rule": ("CDS_PEOPLE_FILE",),
+    "approve rules": ("CDS_PEOPLE_FILE",),
+    "approve model": ("CDS_PEOPLE_FILE",),
+    "approve waiver": ("CDS_PEOPLE_FILE",),
+    "record archive": ("CDS_SEAL_KEY",),
+    "rules approve": ("CDS_RULES_FILE",),
+    "trust add": ("CDS_TRUST_FILE",),
+    "trust list": ("CDS_TRUST_FILE",),
+    "model sign": ("CDS_MODEL_SIGNING_KEY",),
+}
+WRITTEN_ANEW = {
+    "audit key": ("seal-key.pem", "seal-key.pub.json"),
+    "approve key": ("ann.pem", "ann.pub.json", "people.toml"),
+    "record backup": ("record-2026-11-20.ndjson.xz",),
+    "trust init": ("trust.toml",),
+    "trust dev-key": ("dev-key.json",),
+}
+"""What a command makes: it is not there before, although the examples of other commands read it."""
+
+EXAMPLES = {" ".join(words): example_of(command).partition(" > ")[0] for words, command in COMMANDS}
+
+
+def _run(folder: Path, server: str, line: str, *settings: str) -> str:
+    environment = {
+        "CDS_PUBLIC_URL": server,
+        "CDS_DATABASE_URL": f"sqlite:///{folder}/decisions.sqlite3",
+        **{name: ENVIRONMENT[name] for name in settings},
+    }
+    done = run_program(*shlex.split(line)[1:], folder=folder, environment=environment)
+    assert done.returncode == 0, f"{line}: exit code {done.returncode}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def site(server: str, server_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the files that the examples name, made by the commands that make them."""
+    folder = tmp_path_factory.mktemp("site")
+    record_in(folder)
+    _run(folder, server, "cds-hooks call sample:planning-talk --hook patient-view")
+    with (
+        closing(sqlite3.connect(server_folder / "decisions.sqlite3")) as served,
+        closing(sqlite3.connect(folder / "decisions.sqlite3")) as copied,
+    ):
+        served.backup(copied)
+    for command in (
+        "audit key",
+        "audit seal",
+        "approve key",
+        "record backup",
+        "record hold",
+        "trust init",
+        "trust dev-key",
+    ):
+        _run(folder, server, EXAMPLES[command])
+    (folder / "reviewed.txt").write_text(f"renal-metformin {all_rule_versions()['renal-metformin'].digest}\n")
+    (folder / "discovery.json").write_text(_run(folder, server, "cds-hooks services --json"))
+    (folder / "response.json").write_text('{"cards": []}')
+    (folder / "var").mkdir(exist_ok=True)
+    (folder / "docs" / "models").mkdir(parents=True)
+    shutil.copytree(ARTIFACTS / "mortality_5y", folder / "models" / "mortality_5y")
+    return folder
+
+
+def _with_what_is_here(line: str, folder: Path, server: str) -> str:
+    """The example with the ids that this site has in place of the invented ones."""
+    with closing(sqlite3.connect(folder / "decisions.sqlite3")) as record:
+        (decision,) = record.execute("SELECT id FROM decisions LIMIT 1").fetchone()
+    known = {
+        "01a1f851-2afd-7ec4-9e85-272e25f40000": decision,
+        "0123456789abcdef": all_rule_versions()["renal-metformin"].digest,
+        "http://127.0.0.1:8085": server,
+    }
+    if "0123abcd" in line:
+        known["0123abcd"] = _run(folder, server, "cds-hooks record holds").partition(":")[0]
+    for invented, own in known.items():
+        line = line.replace(invented, own)
+    return line
+
+
+@pytest.mark.parametrize("command", [name for name in EXAMPLES if name not in NOT_RUN])
+def test_the_example_of_a_help_text_runs(command: str, site: Path, server: str, tmp_path: Path) -> None:
+    folder = tmp_path / "site"
+    shutil.copytree(site, folder)
+    for name in WRITTEN_ANEW.get(command, ()):
+        (folder / name).unlink()
+    if "rows.csv.gz" in EXAMPLES[command]:
+        invented_table(people=300).to_csv(folder / "rows.csv.gz", index=False)
+    if "cdsi_cases.jsonl" in EXAMPLES[command]:
+        (folder / "cdsi_cases.jsonl").write_text(json.dumps(CASE))
+    _run(folder, server, _with_what_is_here(EXAMPLES[command], folder, server), *NEEDED.get(command, ()))
+
+
+def test_every_command_that_is_not_run_has_an_example_and_a_reason() -> None:
+    assert set(NOT_RUN) <= set(EXAMPLES)
+    assert all(EXAMPLES.values())
+    places = {word for reason in NOT_RUN.values() for word in reason.split() if word.startswith("tests/")}
+    assert [place for place in sorted(places) if not (ROOT / place).exists()] == []
