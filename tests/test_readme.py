@@ -1,9 +1,18 @@
-"""What the README says about the server is what the server is: its services, by hook, and the number of its rules."""
+"""The README's sample card, services and number of rules are those of the server."""
 
+import asyncio
 import re
+from datetime import datetime
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
 
 from cards.rules.engine.rule_book import rule_book
 from cds_hooks.services import find_services
+from cds_hooks.simulator.terminal import print_answer
+from tests.cds_hooks.calls import PLANNING, client, request_for
 from tests.conftest import ROOT
 
 _README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -19,3 +28,32 @@ def test_every_listed_service_stands_in_the_readme_with_its_hook() -> None:
         for entry in service.discovery():
             of_hook = [row for row in rows if f"`{entry['hook']}`" in row.split("|")[1]]
             assert any(f"`{entry['id']}`" in row for row in of_hook), entry["id"]
+
+
+def test_the_card_in_the_readme_is_the_one_that_the_sample_patient_gets(tmp_path: Path, as_of: datetime) -> None:
+    (shown,) = re.findall(r"```\n(╭.*?╯)\n```", _README, re.DOTALL)
+    assert _without_decision(_printed(_answer(tmp_path, as_of), len(shown.splitlines()[0]))) == _without_decision(shown)
+
+
+def _answer(folder: Path, as_of: datetime) -> dict[str, Any]:
+    request = request_for(PLANNING, "patient-view", "planning-talk", as_of)
+
+    async def call() -> dict[str, Any]:
+        async with client(folder, as_of=as_of) as calls:
+            answer: dict[str, Any] = (await calls.post(f"/cds-services/{PLANNING}", json=request)).json()
+            return answer
+
+    return asyncio.run(call())
+
+
+def _printed(answer: dict[str, Any], width: int) -> str:
+    """The first card as `cds-hooks call` prints it."""
+    terminal = Console(width=width, file=StringIO())
+    print_answer(terminal, PLANNING, {"cards": answer["cards"][:1]})
+    assert isinstance(terminal.file, StringIO)
+    return terminal.file.getvalue().partition("\n")[2].rstrip("\n")
+
+
+def _without_decision(card: str) -> str:
+    """Every call has a decision id of its own: in the address of its explanation it is left out."""
+    return re.sub(r"/explain/\S+ +│", "/explain/ │", card)
