@@ -1,8 +1,8 @@
-"""Which addresses may be called: URLs read strictly, network ranges, certificates.
+"""Decides which network addresses the server may call: URL syntax, network ranges, certificates.
 
-A connection is made from the parts that were compared with the trust file, so what was checked is what is called. URLs
-are not repaired (no decoding, no removed dots): readers of URLs differ in how they repair them, and attacks use that
-difference.
+A URL is parsed once, and the connection is made from the parsed parts that were compared with the trust file, so the
+address that was checked is the address that is called. URLs are never normalised (escapes are not decoded, dot segments
+are not removed): URL parsers differ in how they normalise, and attackers use the difference.
 
 The ranges are those of the IANA special-purpose address registries (RFC 6890 and its updates), and of RFC 5771 and RFC
 4291 for multicast. They are kept here because Python's own `is_global` differs between patch releases.
@@ -16,7 +16,7 @@ from typing import Final
 MOST_CHARACTERS: Final = 8192
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
-# ASCII: without it IGNORECASE takes the long s (U+017F) for an s
+# re.ASCII: without it, IGNORECASE matches the long s (U+017F) as an s
 _FORM = re.compile(
     r"(?P<scheme>https?)://(?P<authority>[^/?#]+)(?P<path>/[^?#]*)?(?:\?(?P<query>[^#]*))?", re.IGNORECASE | re.ASCII
 )
@@ -28,17 +28,17 @@ _SEGMENT = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})*")
 # printable, without quotes, angle brackets and the backslash; FHIR's | and servers' { } come as they are
 _QUERY = re.compile(r"[!$-;=?-\[\]_a-z{|}~]*")
 _CODED = re.compile(r"%([0-9A-Fa-f]{2})")
-# decoded once more by a server these would end a segment, leave it or start a new reading
+# a server that decodes these once more would see a path separator, a dot segment or another escape
 _NEVER_CODED: Final = frozenset(b"./\\%;") | frozenset(range(0x20)) | {0x7F}
 
 
 class BadUrl(ValueError):
-    """The text is no address that is called from here; the message is a sentence without the text itself."""
+    """The text is not an address that the server calls; the message is a sentence without the text itself."""
 
 
 @dataclass(frozen=True, slots=True)
 class Url:
-    """An http or https address: lower-case scheme and host, the port always there, path from `/`, query without `?`."""
+    """An http or https address: lower-case scheme and host, explicit port, path from `/`, query without `?`."""
 
     scheme: str
     host: str
@@ -67,7 +67,11 @@ class Url:
 
 
 def parse_url(text: str) -> Url:
-    """The parts of an absolute http or https URL; BadUrl for everything that two readers could read differently."""
+    """The parts of an absolute http or https URL.
+
+    Raises:
+        BadUrl: the text is not such a URL, or two URL parsers could read it differently.
+    """
     if len(text) > MOST_CHARACTERS:
         raise BadUrl(f"it is longer than {MOST_CHARACTERS} characters")
     match = _FORM.fullmatch(text)
@@ -86,7 +90,7 @@ def parse_url(text: str) -> Url:
 
 
 def address_of(host: str) -> IPv4Address | IPv6Address | None:
-    """The address that a host of a `Url` spells out; None for a name."""
+    """The IP address where the host of a `Url` is written as one; None where it is a name."""
     try:
         return IPv6Address(host) if ":" in host else IPv4Address(host)
     except AddressValueError:
@@ -144,7 +148,7 @@ NEVER: Final = tuple(
         "fd20:ce::/32",  # metadata, Google Cloud
     )
 )
-"""Nobody's FHIR server: not to be had by configuration either."""
+"""Ranges in which no FHIR server can be registered, not even by configuration."""
 
 _SPECIAL: Final = (
     *LOOPBACK,
@@ -179,15 +183,15 @@ _COMPATIBLE: Final = IPv6Network("::/96")
 
 @dataclass(frozen=True, slots=True)
 class AddressRule:
-    """Where connections for one host may go. Without networks: to public addresses."""
+    """The addresses that connections to one host may use. Without networks: public addresses."""
 
     networks: tuple[Network, ...] = ()
     """Special ranges that the operator named for this client."""
     only: tuple[Network, ...] = ()
-    """Where not empty: nowhere else than here."""
+    """Where not empty, only these networks are allowed."""
 
     def allows(self, address: str) -> bool:
-        """Whether a connection may go to this address; what is no address is not allowed."""
+        """Whether a connection may use this address; False for a text that is no IP address."""
         try:
             number = ip_address(address)
         except ValueError:
@@ -231,11 +235,11 @@ def _within(number: Address, networks: tuple[Network, ...]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """The way to one host."""
+    """How one host is reached: which networks are allowed and which certificates are trusted."""
 
     rule: AddressRule = field(default_factory=AddressRule)
     authorities: str | None = None
-    """A site's own certificate authorities as PEM, believed beside the public ones."""
+    """The site's own certificate authorities as PEM, trusted in addition to the public ones."""
 
 
 def is_loopback(url: Url) -> bool:
@@ -245,9 +249,9 @@ def is_loopback(url: Url) -> bool:
 
 
 def reach_of(url: Url, given: Reach) -> Reach:
-    """How the host of a registered URL is reached: `given`, but loopback goes to loopback and nowhere else.
+    """How the host of a registered URL is reached: as `given`, but a loopback host only through loopback.
 
-    An address that is spelled out was registered with it, so it needs no network of its own.
+    A host that is written as an IP address was registered with it, so it needs no network of its own.
     """
     if is_loopback(url):
         return replace(given, rule=ON_LOOPBACK)

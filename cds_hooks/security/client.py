@@ -9,7 +9,7 @@ from cds_hooks.security.addresses import Reach, Url
 from cds_hooks.security.keys import Keys
 
 ANY: Final = frozenset[str]()
-"""An empty set of hooks, services, subjects: no restriction."""
+"""The empty set of hooks, services or subjects: no restriction."""
 
 DEFAULT_ALGORITHMS: Final = ("ES384", "RS384")
 """What CDS Hooks recommends (checklist row SEC-22)."""
@@ -17,24 +17,24 @@ DEFAULT_ALGORITHMS: Final = ("ES384", "RS384")
 
 @dataclass(frozen=True, slots=True)
 class Budgets:
-    """How much of everything a client gets."""
+    """The limits that apply to one client."""
 
     max_lifetime_seconds: int = 3600
     """Longest accepted `exp` − `iat` (checklist row SEC-25: no more than about an hour)."""
     skew_seconds: int = 30
-    """How far the client's clock may be off."""
+    """How far the client's clock may differ from ours."""
     fetch_milliseconds: int = 400
-    """For everything that one call fetches from the FHIR server, together."""
+    """Time limit for everything that one call fetches from the FHIR server, together."""
     concurrency: int = 64
-    """Calls at the same time, per server process."""
+    """Most calls at the same time, per server process."""
     max_response_bytes: int = 10 * 1024 * 1024
-    """Of one response of the FHIR server."""
+    """Largest response of the FHIR server that is read."""
     max_pages: int = 20
-    """Of one search."""
+    """Most pages of one search that are read."""
     max_requests: int = 100
-    """To the FHIR server, for one call."""
+    """Most requests to the FHIR server for one call."""
     calls_per_second: int = 1000
-    """Calls that begin in a second, per server process."""
+    """Most calls that begin within a second, per server process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class RegisteredBase:
     url: Url
     reach: Reach
     open: bool = False
-    """Whether it is read for calls that bring no token: a test server that asks for none."""
+    """Whether it is read without an access token, as a test server without authorization is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +72,10 @@ class TrustedClient:
     tenant: str | None = None
     key_source: KeySetUrl | PinnedKeys = field(default_factory=PinnedKeys)
     jku: str | None = None
-    """What the token's header may name as `jku`; it is compared and never called."""
+    """The `jku` that the token's header may name; it is compared and never fetched."""
     algorithms: frozenset[str] = frozenset(DEFAULT_ALGORITHMS)
     audiences: frozenset[str] = ANY
-    """Accepted beside the URL that is called."""
+    """Values of `aud` that are accepted in addition to the URL that is called."""
     fhir: tuple[RegisteredBase, ...] = ()
     fhir_client_id: str | None = None
     """Our id at the client's authorization server: `fhirAuthorization.subject` must be it, where it is set."""
@@ -83,7 +83,7 @@ class TrustedClient:
     services: frozenset[str] = ANY
     cors_origins: frozenset[str] = ANY
     profile: ClientProfile = DEVELOPMENT
-    """What it speaks and draws: dialect, version, link hosts, override reasons."""
+    """What the client supports: dialect, version of CDS Hooks, hosts of links, override reasons."""
     budgets: Budgets = field(default_factory=Budgets)
 
     def may_call(self, service: str, hook: str | None = None) -> bool:
@@ -93,7 +93,11 @@ class TrustedClient:
         )
 
     def require(self, service: str, hook: str | None = None) -> None:
-        """NotAllowed (403) where the client is not registered for the service or the hook."""
+        """Checks that the client is registered for a service and, where one is given, for a hook.
+
+        Raises:
+            NotAllowed: it is not (403).
+        """
         if not self.may_call(service, hook):
             raise NotAllowed("This client is not registered for this service or hook.")
 

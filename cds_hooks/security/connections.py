@@ -1,4 +1,4 @@
-"""Network connections that go to the address that was checked (protection against DNS rebinding)."""
+"""Network connections that use the IP address that was checked (protection against DNS rebinding)."""
 
 import asyncio
 import socket
@@ -26,9 +26,10 @@ RefusedReason = Literal[
 
 
 class OutboundRefused(httpx.TransportError):
-    """A request that may not be made, or an answer that is not read; `reason` is a class, the text a sentence.
+    """A request that may not be made, or an answer that is not read.
 
-    Neither holds the address: it comes from outside and may hold anything.
+    `reason` is a code for logs and metrics, the text a sentence. Neither contains the address: it comes from outside
+    and may contain anything.
     """
 
     def __init__(self, reason: RefusedReason, text: str) -> None:
@@ -38,14 +39,18 @@ class OutboundRefused(httpx.TransportError):
 
 
 Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
-"""The addresses of a host name, for a port."""
+"""A function that gives the IP addresses of a host name for a port."""
 
 _LOOKUPS: Final = ThreadPoolExecutor(32, thread_name_prefix="names")
-"""Names are looked up in threads of their own: a name server that stalls holds up no other work in threads."""
+"""Threads that only look up names, so that a slow name server does not delay other work in threads."""
 
 
 async def system_resolver(host: str, port: int) -> Sequence[str]:
-    """The addresses that the operating system has for a name; httpcore.ConnectError where it has none."""
+    """The addresses that the operating system finds for a name.
+
+    Raises:
+        httpcore.ConnectError: it finds none.
+    """
     loop = asyncio.get_running_loop()
     try:
         found = await loop.run_in_executor(_LOOKUPS, partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM))
@@ -55,7 +60,7 @@ async def system_resolver(host: str, port: int) -> Sequence[str]:
 
 
 class CheckedBackend(httpcore.AsyncNetworkBackend):
-    """Looks a name up once, refuses it if one of its addresses is not allowed, and connects to one of these."""
+    """Looks a name up once, refuses it if any of its addresses is not allowed, and connects to one of them."""
 
     def __init__(self, rule: AddressRule, resolver: Resolver) -> None:
         """The TLS name and the Host header stay those of the URL: httpcore takes them from the request."""
@@ -72,7 +77,11 @@ class CheckedBackend(httpcore.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.AsyncNetworkStream:
-        """A connection to an allowed address of the host; Refused where one of its addresses is not allowed."""
+        """A connection to an allowed address of the host.
+
+        Raises:
+            OutboundRefused: one of the host's addresses is not allowed.
+        """
         try:
             async with asyncio.timeout(timeout):
                 addresses = await self._allowed(host, port)
@@ -86,23 +95,26 @@ class CheckedBackend(httpcore.AsyncNetworkBackend):
         timeout: float | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.AsyncNetworkStream:
-        """Never: no client is registered with one."""
+        """Always refused: no client is registered with a Unix socket."""
         del path, timeout, socket_options
         raise OutboundRefused("address", "Unix sockets are not connected to.")
 
     async def sleep(self, seconds: float) -> None:
-        """Waits, between attempts of httpcore."""
+        """Waits between two attempts of httpcore."""
         await asyncio.sleep(seconds)
 
     async def _allowed(self, host: str, port: int) -> Sequence[str]:
         addresses = [host] if address_of(host) is not None else await self._look_up(host, port)
-        # all of them: a name with one public and one private address is how a check of the first is passed
+        # all of them are checked: an attacker's name may have one public address and one private one
         if not addresses or not all(self._rule.allows(address) for address in addresses):
             raise OutboundRefused("address", "The host's network address is not one that may be connected to.")
         return addresses
 
     async def _look_up(self, host: str, port: int) -> Sequence[str]:
-        """The addresses of a name: one lookup at a time, however many wait, so that a slow one holds one thread."""
+        """The addresses of a name.
+
+        All calls that wait for the same name share one lookup, so that a slow one occupies one thread.
+        """
         key = (host, port)
         lookup = self._lookups.get(key)
         if lookup is None:
@@ -113,7 +125,7 @@ class CheckedBackend(httpcore.AsyncNetworkBackend):
     def _looked_up(self, key: tuple[str, int], lookup: asyncio.Future[Sequence[str]]) -> None:
         del self._lookups[key]
         if not lookup.cancelled():
-            lookup.exception()  # those who waited have it
+            lookup.exception()  # every call that waited has the result
 
     async def _first(
         self,
@@ -133,7 +145,7 @@ class CheckedBackend(httpcore.AsyncNetworkBackend):
 
 
 def ssl_context_for(authorities: str | None) -> ssl.SSLContext:
-    """What connections believe: the public certificate authorities, and a site's own where there are (PEM)."""
+    """The TLS context: the public certificate authorities and, where given, the site's own (PEM)."""
     return _public() if authorities is None else _believing(authorities)
 
 

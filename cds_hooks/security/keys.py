@@ -13,11 +13,15 @@ from jwt.exceptions import PyJWTError
 
 
 class NotAnObject(ValueError):
-    """The bytes are no JSON object, or one that two readers could read differently."""
+    """The bytes are not a JSON object, or one that two JSON parsers could read differently."""
 
 
 def read_object(data: bytes) -> dict[str, Any]:
-    """The object; NotAnObject for other JSON, members that stand twice, NaN, invalid UTF-8, endless nesting."""
+    """The JSON object in these bytes.
+
+    Raises:
+        NotAnObject: other JSON, a member that stands twice, NaN, invalid UTF-8, or nesting that is too deep.
+    """
     try:
         # decoded here: json itself would also take UTF-16 and UTF-32
         value = _DECODER.decode(data.decode("utf-8", "strict"))
@@ -49,7 +53,7 @@ _RSA: Final = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512")
 _CURVES: Final = {"secp256r1": ("ES256",), "secp384r1": ("ES384",), "secp521r1": ("ES512",)}
 
 ALGORITHMS: Final = (*_RSA, "ES256", "ES384", "ES512", "EdDSA")
-"""Asymmetric, and the only ones there are here: no name of another can be configured or reach a key."""
+"""The supported signature algorithms, all asymmetric; no other can be configured."""
 
 _VERIFIERS: Final[Mapping[str, Algorithm]] = {
     name: verifier for name, verifier in get_default_algorithms().items() if name in ALGORITHMS
@@ -85,7 +89,11 @@ class Keys:
 
 
 def read_key(jwk: object) -> VerificationKey:
-    """The key of one JWK; UnusableKey with the reason where it cannot verify signatures here."""
+    """The key of one JWK.
+
+    Raises:
+        UnusableKey: it cannot verify signatures here; the message gives the reason.
+    """
     if not isinstance(jwk, dict):
         raise UnusableKey("it is not an object")
     kid = jwk.get("kid")
@@ -101,7 +109,7 @@ def read_key(jwk: object) -> VerificationKey:
         raise UnusableKey("its kty is not RSA, EC or OKP")
     try:
         key = _VERIFIERS[reader].from_jwk(jwk)
-    # what is malformed inside shows in many ways, down to the library's own KeyError and TypeError
+    # the library reports malformed values with many exceptions, among them KeyError and TypeError
     except (PyJWTError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise UnusableKey("its numbers are not those of a key of its kty") from error
     possible = _algorithms_of(key)
@@ -114,7 +122,7 @@ def read_key(jwk: object) -> VerificationKey:
 def read_key_set(document: Mapping[str, Any]) -> tuple[Keys, list[str]]:
     """The usable keys of a JWK Set, and a sentence for each key that was left out.
 
-    A `kid` that stands twice is left out altogether: which of the keys a token means could not be said.
+    Keys that share a `kid` are all left out, because it is not clear which of them a token means.
     """
     listed = document.get("keys")
     if not isinstance(listed, list):

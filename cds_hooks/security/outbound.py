@@ -1,7 +1,7 @@
-"""The only way out: addresses of the list, checked when they are called, with a bound on what comes back.
+"""The only way to send a request: to a registered address, checked when it is called, with a limited answer.
 
-Everything is enforced where a request leaves, in the transport under a plain `httpx.AsyncClient`: whoever holds the
-client cannot go around it, whatever address a server's answer made him call.
+Everything is enforced where a request leaves, in the transport below a plain `httpx.AsyncClient`. Code that holds the
+client cannot bypass it, whatever address a server's answer contains.
 """
 
 import asyncio
@@ -28,27 +28,31 @@ _OURS: Final = frozenset({b"authorization", b"host", b"accept-encoding", b"cooki
 
 @dataclass(frozen=True, slots=True)
 class FhirBase:
-    """A FHIR server that may be called, and what below it may be."""
+    """A FHIR server that may be called."""
 
     url: Url
-    """As the call gave it, without `/` at the end: queries are relative to it."""
+    """The base URL as the call gave it, without `/` at the end: queries are relative to it."""
     registered: Url
-    """As the trust file gives it: links may lead anywhere below it, and nowhere else."""
+    """The base URL as the trust file gives it: links may point below it and nowhere else."""
     reach: Reach
     budgets: Budgets = field(default_factory=Budgets)
     client: str = ""
-    """For whom it is read: no other client shares the connections."""
+    """The client for which it is read: connections are not shared with other clients."""
     purpose: Literal["fhir", "keys"] = "fhir"
     open: bool = False
-    """Whether it is read for calls that bring no token."""
+    """Whether it is read without an access token."""
 
     @property
     def pool_key(self) -> PoolKey:
-        """Which connections are used."""
+        """The key of the connection pool that is used."""
         return PoolKey(self.client, self.purpose, str(self.registered), self.reach)
 
     def check(self, address: str) -> Url:
-        """The parts of an absolute address below the registered base; Refused for any other (`next` links as well)."""
+        """The parts of an absolute address below the registered base; `next` links are checked in the same way.
+
+        Raises:
+            OutboundRefused: the address is malformed or not below the base.
+        """
         try:
             url = parse_url(address)
         except BadUrl as error:
@@ -61,29 +65,29 @@ class FhirBase:
 
 
 def is_below(url: Url, base: Url) -> bool:
-    """Whether scheme, host and port are the base's, and the path is the base's or goes on from it after a `/`."""
+    """Whether the URL has the base's scheme, host and port, and the base's path or one below it."""
     prefix = base.path.rstrip("/")
     return url.origin == base.origin and (url.path == prefix or url.path.startswith(prefix + "/"))
 
 
 class OutboundClient:
-    """Makes HTTP clients that can call one FHIR server each; the connections of one client to one base are kept."""
+    """Makes HTTP clients, each for one FHIR server; connections are kept for each client and base."""
 
     def __init__(self, resolver: Resolver = system_resolver) -> None:
-        """`resolver` gives the addresses of a name; each is checked, and the connection goes to one of these."""
+        """`resolver` gives the IP addresses of a name; each is checked, and the connection uses one of them."""
         self._pools = ConnectionPools(resolver)
 
     def count_with(self, count: CountOutbound) -> None:
-        """Lets somebody count timeouts and replaced pools."""
+        """Sets the function that counts timeouts and replaced pools."""
         self._pools.count = count
 
     def open(
         self, base: FhirBase, token: str | None = None, headers: Mapping[str, str] | None = None
     ) -> httpx.AsyncClient:
-        """A client for one hook call, to be used in `async with`; paths are relative to the base.
+        """A client for one hook call, used in `async with`; paths are relative to the base.
 
-        The token goes with every request, and with none to another place; so do `headers`. Refused (an
-        httpx.TransportError) is raised by a request that may not be made or whose answer is larger than the budget.
+        The token and `headers` are sent with every request to this base and to no other address. A request that may not
+        be made, or whose answer is larger than the budget, raises OutboundRefused (an httpx.TransportError).
         """
         if token is not None and not _TOKEN.fullmatch(token):
             raise OutboundRefused("token", "The access token is not one that can stand in a header.")
@@ -98,7 +102,12 @@ class OutboundClient:
         )
 
     async def fetch(self, source: KeySetUrl) -> bytes:
-        """The bytes behind the URL of a key set; an httpx.HTTPError or TimeoutError where it cannot be had in time."""
+        """The content of a key set's URL.
+
+        Raises:
+            httpx.HTTPError: it cannot be fetched.
+            TimeoutError: it cannot be fetched in time.
+        """
         budgets = Budgets(fetch_milliseconds=_KEY_SET_MILLISECONDS, max_response_bytes=MOST_KEY_SET_BYTES)
         base = FhirBase(source.url, source.url, source.reach, budgets, purpose="keys")
         async with asyncio.timeout(_KEY_SET_MILLISECONDS / 1000), self.open(base) as http:
@@ -111,7 +120,7 @@ class OutboundClient:
 
 
 class _Bound(httpx.AsyncBaseTransport):
-    """Lets a request pass that stays below its base, reads only, and brings back no more than the budget."""
+    """Sends a request only if it stays below its base and only reads; limits the size of the answer."""
 
     def __init__(self, base: FhirBase, token: str | None, pools: ConnectionPools) -> None:
         self._base = base
@@ -120,7 +129,11 @@ class _Bound(httpx.AsyncBaseTransport):
         self._requests = 0
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """The response, its body not yet read; Refused where the request may not be made."""
+        """The response with its body not yet read.
+
+        Raises:
+            OutboundRefused: the request may not be made.
+        """
         url = self._base.check(str(request.url))
         _require_reading(request.method, url)
         self._requests += 1
@@ -138,7 +151,7 @@ class _Bound(httpx.AsyncBaseTransport):
         return httpx.Response(answer.status, headers=answer.headers, stream=body, extensions=answer.extensions)
 
     def _outgoing(self, request: httpx.Request, url: Url) -> httpcore.Request:
-        """The request as it leaves: made from the parts that were checked, not from what came in."""
+        """The request that is sent, built from the parts that were checked and not from the given text."""
         headers = [(name, value) for name, value in request.headers.raw if name.lower() not in _OURS]
         headers += [(b"host", url.authority.encode()), (b"accept-encoding", b"identity")]
         if self._token is not None:
@@ -160,7 +173,7 @@ def _require_reading(method: str, url: Url) -> None:
 
 def _require_plain(answer: httpcore.Response, most_bytes: int) -> None:
     headers = {name.lower(): value for name, value in answer.headers}
-    # asked for `identity`: what is compressed all the same could grow without bound
+    # `identity` was asked for: an answer that is compressed all the same could expand without limit
     if headers.get(b"content-encoding", b"identity").lower() != b"identity":
         raise OutboundRefused("encoded", "The FHIR server sends a compressed answer that was not asked for.")
     length = headers.get(b"content-length", b"0")
@@ -169,7 +182,7 @@ def _require_plain(answer: httpcore.Response, most_bytes: int) -> None:
 
 
 class _Counted(httpx.AsyncByteStream):
-    """A response body that ends with OutboundRefused where it grows beyond the bound."""
+    """A response body that raises OutboundRefused when it grows beyond the limit."""
 
     def __init__(self, answer: httpcore.Response, most_bytes: int) -> None:
         self._answer = answer
@@ -192,7 +205,7 @@ class _Counted(httpx.AsyncByteStream):
 
 @contextmanager
 def _as_httpx() -> Iterator[None]:
-    """Errors of the connection under the names that a user of httpx knows; httpcore's differ in their module only."""
+    """The errors of httpcore as those of httpx, which have the same names."""
     try:
         yield
     except (httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError) as error:

@@ -1,14 +1,16 @@
-"""Connections to FHIR servers and key sets: a pool for each client and base, so that a stalled server harms no other.
+"""Connections to FHIR servers and key sets: a pool for each client and base.
 
-Three rules keep a server that stalls from ending anybody else's reading:
+So a server that stalls affects no other.
 
-- Connections are counted here, not in httpcore: a request that waits is not in httpcore's queue. Requests that are
-  cancelled in that queue while a connection is assigned to them leave a connection behind that is never used and never
+Three rules keep a server that stalls from blocking requests to other servers:
+
+- Connections are counted here and not in httpcore, so a request never waits in httpcore's queue. A request that is
+  cancelled in that queue while a connection is assigned to it leaves a connection behind that is never used and never
   removed (measured on 20 November 2026: after 40 calls to a stalled server all 100 were lost).
-- A request runs in a task of its own. Whoever stops waiting cancels this task once and leaves; what the task then does
-  to close its connection is not interrupted by a second cancellation.
-- A pool in which requests time out one after another is replaced by a new one; the old one is closed as soon as the
-  requests that are under way in it have ended.
+- Each request runs in its own task. A caller that stops waiting cancels this task once and leaves; a second
+  cancellation does not interrupt the closing of the connection.
+- A pool in which several requests in a row time out is replaced by a new one; the old one is closed as soon as its
+  running requests have ended.
 """
 
 import asyncio
@@ -26,14 +28,14 @@ CountOutbound = Callable[[str, str, OutboundEvent], None]
 """Counts an event: the client's name, `fhir` or `keys`, and what happened."""
 
 MOST_CONNECTIONS: Final = 100
-"""Open at the same time for one client and base; more requests wait, within their own deadline."""
+"""Most connections for one client and base; further requests wait within their own deadline."""
 TIMEOUTS_TO_REPLACE: Final = 8
 _MOST_POOLS: Final = 512
 _KEPT_SECONDS: Final = 30.0
 
 
 class PoolKey(NamedTuple):
-    """Whose connections, to what, and by which rule: none of them is used for another."""
+    """Identifies a pool: client, base and rules of the connection; a pool is used for no other."""
 
     client: str
     purpose: Literal["fhir", "keys"]
@@ -42,7 +44,7 @@ class PoolKey(NamedTuple):
 
 
 class ConnectionPools:
-    """The pools of one server process; beyond 512 the one that was not used for the longest time is closed."""
+    """The pools of one server process; of more than 512, the least recently used one is closed."""
 
     def __init__(self, resolver: Resolver) -> None:
         """Nothing is opened before the first request."""
@@ -50,7 +52,7 @@ class ConnectionPools:
         self._pools: OrderedDict[PoolKey, Pool] = OrderedDict()
         self._closing: set[asyncio.Task[None]] = set()
         self.count: CountOutbound = lambda _client, _purpose, _event: None
-        """Replaced by whoever counts (app.py)."""
+        """Set by `app.py`, which counts the events in its metrics."""
 
     def pool(self, key: PoolKey) -> "Pool":
         """The pool of this key."""
@@ -64,7 +66,7 @@ class ConnectionPools:
         return pool
 
     def run(self, closing: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Runs what closes connections, whatever becomes of the call that they were opened for."""
+        """Runs a task that closes connections, independent of the call for which they were opened."""
         task = asyncio.get_running_loop().create_task(closing)
         self._closing.add(task)
         task.add_done_callback(self._closed)
@@ -73,7 +75,7 @@ class ConnectionPools:
     def _closed(self, task: asyncio.Task[None]) -> None:
         self._closing.discard(task)
         if not task.cancelled():
-            task.exception()  # a connection that cannot be closed in order is gone as well
+            task.exception()  # a connection that cannot be closed properly is unusable too
 
     async def aclose(self) -> None:
         """Closes every connection."""
@@ -88,7 +90,7 @@ class Pool:
 
     def __init__(self, key: PoolKey, resolver: Resolver, pools: ConnectionPools) -> None:
         self._key = key
-        self._backend = CheckedBackend(key.reach.rule, resolver)  # kept, for it looks a name up once at a time
+        self._backend = CheckedBackend(key.reach.rule, resolver)  # kept, because it shares the lookups of a name
         self._pools = pools
         self._slots = asyncio.Semaphore(MOST_CONNECTIONS)
         self._timeouts = 0
@@ -98,7 +100,7 @@ class Pool:
         return _Connections(
             httpcore.AsyncConnectionPool(
                 ssl_context=ssl_context_for(self._key.reach.authorities),
-                max_connections=None,  # the slots bound them
+                max_connections=None,  # limited by the slots
                 max_keepalive_connections=MOST_CONNECTIONS,
                 keepalive_expiry=_KEPT_SECONDS,
                 network_backend=self._backend,
@@ -106,7 +108,7 @@ class Pool:
         )
 
     async def send(self, request: httpcore.Request) -> httpcore.Response:
-        """The response, its body not yet read; it must be closed. Raises what httpcore raises."""
+        """The response with its body not yet read; it must be closed. Raises the exceptions of httpcore."""
         await self._slots.acquire()
         connections = self._connections
         connections.under_way += 1
@@ -127,13 +129,13 @@ class Pool:
         return httpcore.Response(answer.status, headers=answer.headers, content=body, extensions=answer.extensions)
 
     def retire(self) -> None:
-        """Closes these connections as soon as no request is under way in them; a later request opens new ones."""
+        """Replaces the connections: the old ones are closed as soon as their running requests have ended."""
         old, self._connections = self._connections, self._fresh()
         old.retired = True
         self._close_if_ended(old)
 
     async def close(self, answer: httpcore.Response, connections: "_Connections", *, in_time: bool) -> None:
-        """Closes a response: its connection is kept where the body was read to its end."""
+        """Closes a response; its connection is kept for reuse if the body was read to its end."""
         if in_time:
             self._timeouts = 0
         else:
@@ -143,9 +145,9 @@ class Pool:
     async def _abandon(self, sending: "asyncio.Task[httpcore.Response]", connections: "_Connections") -> None:
         try:
             answer = await sending
-        except (asyncio.CancelledError, Exception):  # whatever it was, nobody waits for it any more
+        except (asyncio.CancelledError, Exception):  # no caller waits for the result any more
             self._release(connections)
-        else:  # it came at the very moment
+        else:  # the response arrived while the request was being cancelled
             await self._close(answer, connections)
 
     async def _close(self, answer: httpcore.Response, connections: "_Connections") -> None:
@@ -173,7 +175,7 @@ class Pool:
 
 
 class _Connections:
-    """What is replaced when a server stalls."""
+    """The connections that are replaced together when a server stalls."""
 
     def __init__(self, pool: httpcore.AsyncConnectionPool) -> None:
         self.pool = pool
@@ -182,7 +184,7 @@ class _Connections:
 
 
 class _Body:
-    """The body of a response, which frees its place in the pool when it is closed, once."""
+    """The body of a response; closing it releases the pool's slot, once."""
 
     def __init__(self, answer: httpcore.Response, pool: Pool, connections: _Connections) -> None:
         self._answer = answer
@@ -200,7 +202,7 @@ class _Body:
             raise
 
     async def aclose(self) -> None:
-        """Ends the response; its connection is closed even where nobody waits for it."""
+        """Ends the response; its connection is closed even if nothing waits for it."""
         if self._is_open:
             self._is_open = False
             await self._pool.close(self._answer, self._connections, in_time=self._in_time)

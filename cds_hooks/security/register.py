@@ -1,4 +1,4 @@
-"""The clients of the trust file as it is now, and the key sets that are fetched for them."""
+"""The clients of the current trust file, and the key sets that are fetched for them."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -14,10 +14,10 @@ from cds_hooks.security.token import ClientRegister
 from cds_hooks.security.trust_file import RegistrableNames, TrustFile, TrustFileError, read_trust_file
 
 Fetch = Callable[[KeySetUrl], Awaitable[bytes]]
-"""Brings the bytes of a key set, or raises."""
+"""A function that fetches the bytes of a key set, or raises."""
 
 UNKNOWN_KID_SECONDS: Final = 60.0
-"""At most once in this time is a key set fetched because a token names a key that is not in it."""
+"""Least seconds between two fetches of a key set because a token names a key that is not in it."""
 
 _FIRST_PAUSE_SECONDS: Final = 5.0
 _LONGEST_PAUSE_SECONDS: Final = 60.0
@@ -34,12 +34,12 @@ class KeySetLifetimes:
 
 
 class RemoteKeys:
-    """The keys behind one URL, for one process; one fetch at a time, however many calls wait for it."""
+    """The keys of one URL, for one process; all calls that wait share one fetch."""
 
     def __init__(
         self, source: KeySetUrl, fetch: Fetch, keeping: KeySetLifetimes, clock: Callable[[], float] = monotonic
     ) -> None:
-        """Nothing is fetched before the first token; `clock` gives seconds that never go back."""
+        """Nothing is fetched before the first token arrives; `clock` is monotonic, in seconds."""
         self.source = source
         self._fetch = fetch
         self.keeping = keeping
@@ -54,14 +54,14 @@ class RemoteKeys:
 
     @property
     def usable(self) -> bool:
-        """Whether there are keys that are not older than an outage may last."""
+        """Whether the kept keys are young enough to be used while the key set cannot be fetched."""
         return self._fetched_at is not None and self._age() <= self.keeping.outage_seconds
 
     def key(self, kid: str) -> VerificationKey | None:
-        """The key of this name in the set that is kept, without waiting; None where there is something to wait for.
+        """The key of this name in the kept set; None where the set has to be fetched first.
 
-        A set that is due is refreshed meanwhile. One that nobody asked for in a long time is not believed before it
-        was fetched again: a key may have been withdrawn long ago.
+        A set that is due for a refresh is refreshed in the background. A set that was not used for a long time is
+        fetched again before it is trusted, because a key may have been withdrawn in between.
         """
         if self._fetched_at is None:
             return None
@@ -73,7 +73,7 @@ class RemoteKeys:
         return self._kept(kid)
 
     async def key_after_fetching(self, kid: str) -> VerificationKey | None:
-        """The key of this name after the set was fetched, where that is allowed now; None where there is none."""
+        """The key of this name after fetching the set, if a fetch is allowed now; None where there is none."""
         if self._fetching is None and not self._start_for(kid):
             return self._kept(kid)
         if self._fetching is not None:
@@ -81,14 +81,14 @@ class RemoteKeys:
                 return None
             self._waiting += 1
             try:
-                # whoever goes away must not end the fetch for the others
+                # a caller that is cancelled must not cancel the fetch for the others
                 await asyncio.shield(self._fetching)
             finally:
                 self._waiting -= 1
         return self._kept(kid)
 
     def cancel(self) -> None:
-        """Ends a fetch that is under way."""
+        """Cancels a running fetch."""
         if self._fetching is not None:
             self._fetching.cancel()
 
@@ -102,7 +102,7 @@ class RemoteKeys:
         return self._fetching is None and self._clock() >= self._not_before
 
     def _start_for(self, kid: str) -> bool:
-        """Starts a fetch for a key that is not there, if one is due; says whether it did."""
+        """Starts a fetch for a missing key if one is due; returns whether it did."""
         if not self._may_fetch():
             return False
         if self.usable and kid not in self._keys.by_kid:
@@ -119,7 +119,7 @@ class RemoteKeys:
     async def _refresh(self) -> None:
         try:
             keys, left_out = read_key_set(read_object(await self._fetch(self.source)))
-        # whatever it was, the calls that wait go on with the keys there are, and an operator reads what it was
+        # the waiting calls continue with the old keys, whatever failed; the reason is logged for the operator
         except Exception as error:
             self._failed(type(error).__name__)
         else:
@@ -135,7 +135,7 @@ class RemoteKeys:
             self._fetching = None
 
     def _failed(self, kind: str) -> None:
-        """The old keys stay; the next attempt waits, longer each time."""
+        """Keeps the old keys; the next attempt waits, longer each time."""
         self._pause = min(max(self._pause * 2, _FIRST_PAUSE_SECONDS), _LONGEST_PAUSE_SECONDS)
         self._not_before = self._clock() + self._pause
         log().warning("key set not fetched", error_type=kind)
@@ -146,12 +146,16 @@ _Stamp = tuple[int, int, int] | None
 
 
 class WatchedTrustFile:
-    """A `Register` that follows its file, and the fetched keys of its clients."""
+    """The clients of a trust file that is read again when it changes, and their fetched keys."""
 
     def __init__(
         self, file: Path, known: RegistrableNames, fetch: Fetch, clock: Callable[[], float] = monotonic
     ) -> None:
-        """TrustFileError where the file cannot be used at the start; later a bad one changes nothing."""
+        """Reads the file; a later version that cannot be used changes nothing.
+
+        Raises:
+            TrustFileError: the file cannot be used at the start.
+        """
         self._path = file
         self._known = known
         self._fetch = fetch
@@ -164,7 +168,10 @@ class WatchedTrustFile:
         self._looked_at = clock()
 
     def register(self) -> ClientRegister:
-        """The clients as of a second ago: a change is taken once its file is half a second old or twice the same."""
+        """The clients of the file, at most about a second old.
+
+        A change is accepted once the file is half a second old or was read twice with the same content.
+        """
         now = self._clock()
         if now - self._looked_at >= _LOOK_SECONDS:
             self._looked_at = now
@@ -173,22 +180,26 @@ class WatchedTrustFile:
 
     @property
     def discovery_needs_token(self) -> bool:
-        """Whether discovery is for clients only."""
+        """Whether discovery needs a token of a client."""
         return self._file.discovery_needs_token
 
     def remote_keys(self, source: KeySetUrl) -> RemoteKeys:
-        """The keys behind a URL of the file; KeyError for another."""
+        """The keys of a URL that the file names.
+
+        Raises:
+            KeyError: the file does not name it.
+        """
         return self._remote[source]
 
     def cancel(self) -> None:
-        """Ends fetches that are under way."""
+        """Cancels all running fetches."""
         for keys in self._remote.values():
             keys.cancel()
 
     def _look(self) -> None:
-        # taken before reading: a change while it is read is seen the next time
+        # taken before reading, so that a change during the reading is seen the next time
         stamps = _stamps(self._stamps)
-        # a refused file is read at each look: what it lacks may be in a file that it names
+        # a file that was refused is read every time: the fault may be in a file that it names
         if stamps == self._stamps and self._refused is None:
             self._changing = None
             return
@@ -223,7 +234,7 @@ class WatchedTrustFile:
 
 
 def _have_settled(stamps: Mapping[Path, _Stamp]) -> bool:
-    """Whether nobody wrote these files lately: then the first call after a quiet hour is answered by what they say."""
+    """Whether these files were not written lately, so that reading them now gives their final content."""
     latest = time_ns() - int(_LOOK_SECONDS * 1e9)
     return all(stamp is not None and stamp[0] <= latest for stamp in stamps.values())
 

@@ -49,7 +49,11 @@ class ReplayStore(Protocol):
     """Says of each token whether it is used for the first time."""
 
     async def first_use(self, iss: str, jti: str, expires: float, now: float) -> bool:
-        """True once for each pair; ReplayStoreFailed where that cannot be said. Times are seconds since the epoch."""
+        """True for the first use of each pair, False for every later one. Times are seconds since the epoch.
+
+        Raises:
+            ReplayStoreFailed: the store cannot be read or written.
+        """
 
     async def aclose(self) -> None:
         """Closes the store."""
@@ -59,7 +63,11 @@ class SqliteReplayStore:
     """A `ReplayStore` for the processes of one machine; it writes from the event loop's thread, about 13 µs a token."""
 
     def __init__(self, file: Path) -> None:
-        """Makes the file where it is not there yet; ReplayStoreFailed when it cannot be opened."""
+        """Opens the file, and makes it where there is none.
+
+        Raises:
+            ReplayStoreFailed: it cannot be opened.
+        """
         self._file = file
         self._inserts = 0
         try:
@@ -74,7 +82,7 @@ class SqliteReplayStore:
         self._checkpointer = Checkpointer(file)
 
     async def first_use(self, iss: str, jti: str, expires: float, now: float) -> bool:
-        """True once for each pair, in whichever process."""
+        """True for the first use of each pair in any process of this machine."""
         try:
             added = self._connection.execute(_INSERT, (token_id(iss, jti), int(expires) + 1)).rowcount
             self._inserts += 1
@@ -99,7 +107,7 @@ class SqliteReplayStore:
 
 def token_id(iss: str, jti: str) -> bytes:
     """16 bytes for a token: its `jti` is unique for its issuer (RFC 7519, section 4.1.7)."""
-    # as long as it is before the issuer, so that no other pair has the same text; JSON can hold half a surrogate pair
+    # with the issuer's length no other pair gives the same text; JSON can hold half a surrogate pair
     text = f"{len(iss)}:{iss}{jti}".encode("utf-8", "surrogatepass")
     return blake2b(text, digest_size=16).digest()
 
@@ -108,10 +116,10 @@ Waiting = list[tuple[bytes, int, "asyncio.Future[bool]"]]
 
 
 class PostgresReplayStore:
-    """A `ReplayStore` over one connection; tokens that arrive during a round trip go together in the next."""
+    """A `ReplayStore` over one connection; tokens that arrive during a round trip are sent together in the next."""
 
     def __init__(self, url: URL) -> None:
-        """The connection is opened, and the table made, by the first token."""
+        """The connection is opened and the table made when the first token arrives."""
         self._address = url.set(drivername="postgresql").render_as_string(hide_password=False)
         self._waiting: Waiting = []
         self._writer: asyncio.Task[None] | None = None
@@ -120,7 +128,7 @@ class PostgresReplayStore:
         self._now = 0.0
 
     async def first_use(self, iss: str, jti: str, expires: float, now: float) -> bool:
-        """True once for each pair, on whichever machine."""
+        """True for the first use of each pair on any machine."""
         future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._waiting.append((token_id(iss, jti), int(expires) + 1, future))
         self._now = now
@@ -129,7 +137,7 @@ class PostgresReplayStore:
         return await future
 
     async def aclose(self) -> None:
-        """Answers those who wait and closes the connection."""
+        """Answers the waiting callers and closes the connection."""
         if self._writer is not None:
             await self._writer
         await self._disconnect()
@@ -140,7 +148,7 @@ class PostgresReplayStore:
             try:
                 async with asyncio.timeout(_ROUND_TRIP_SECONDS):
                     new = await self._insert(group)
-            # whatever it was, nobody may be left waiting, and who cannot be checked is not let in
+            # every waiting caller gets an answer, whatever failed: a token that cannot be checked is refused
             except Exception as error:
                 await self._disconnect()
                 _refuse(group, error)
@@ -177,9 +185,9 @@ class PostgresReplayStore:
 
 
 def _answer(group: Waiting, new: set[bytes]) -> None:
-    """The first of those who brought the same token gets it; `new` are the ids that were not there before."""
+    """Answers True to the first caller with each token of `new`, the ids that were not stored before."""
     for token, _, future in group:
-        if not future.done():  # else its caller went away
+        if not future.done():  # otherwise its caller was cancelled
             future.set_result(token in new)
         new.discard(token)
 
@@ -193,9 +201,11 @@ def _refuse(group: Waiting, error: Exception) -> None:
 
 
 def open_replay_store(database_url: str) -> ReplayStore:
-    """The store beside a decision record: in its PostgreSQL, or in a file beside its SQLite file.
+    """The store beside a decision record: in its PostgreSQL database, or in a file beside its SQLite file.
 
-    ReplayStoreFailed where the file cannot be opened, RecordUnavailable where the URL is of neither.
+    Raises:
+        ReplayStoreFailed: the file cannot be opened.
+        RecordUnavailable: the URL is neither of SQLite nor of PostgreSQL.
     """
     url = parse_url(database_url)
     if url.get_backend_name() == "postgresql":

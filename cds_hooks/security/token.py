@@ -1,7 +1,7 @@
 """Reads a JSON Web Token and compares its claims with the trust file, before any signature is checked.
 
-The checks come in the order of CDS Hooks' best practices. Nothing here is secret or slow, so a token without a valid
-signature costs little before it is refused.
+The checks are in the order of CDS Hooks' best practices. None of them is secret or slow, so refusing a token without a
+valid signature costs little.
 """
 
 import re
@@ -19,16 +19,16 @@ from fhir.terminology.caching import remembered
 
 MOST_BYTES: Final = 8192
 _MOST_ID: Final = 1024
-_NO_TIME: Final = 1e11  # seconds since the epoch: the year 5138; what is larger is milliseconds, or no time
+_NO_TIME: Final = 1e11  # seconds since the epoch: the year 5138; a larger number is in milliseconds or is no time
 _FROM_URL: Final = bytes.maketrans(b"-_", b"+/")
 _COMPACT = re.compile(rb"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)")
-# a key, or a place of a key, that the token brings itself; `crit` asks for extensions, of which none is known here
+# a key, or the address of a key, that the token itself supplies; `crit` demands extensions, and none is supported
 _NEVER_IN_HEADER: Final = ("jwk", "x5c", "x5u", "crit", "b64", "zip", "enc")
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a token says of its signature."""
+    """The header of a token: what it says about its signature."""
 
     alg: str
     kid: str
@@ -37,7 +37,7 @@ class Header:
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What a token says of its sender; times are seconds since the epoch."""
+    """The claims of a token: what it says about its sender. Times are seconds since the epoch."""
 
     iss: str
     aud: tuple[str, ...]
@@ -51,7 +51,7 @@ class Claims:
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A token in its parts; `signed` is what the signature is over."""
+    """A token in its parts; `signed` are the bytes that the signature covers."""
 
     header: Header
     claims: Claims
@@ -60,7 +60,11 @@ class Token:
 
 
 def bearer(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """The token of the one Authorization header of an ASGI scope; Untrusted for none, several, or another scheme."""
+    """The token in the Authorization header of an ASGI scope.
+
+    Raises:
+        Untrusted: there is no such header, there are several, or it has another scheme.
+    """
     found = [value for name, value in headers if name.lower() == b"authorization"]
     if not found:
         raise Untrusted("no-token")
@@ -75,7 +79,11 @@ def bearer(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
 
 
 def read_token(compact: bytes) -> Token:
-    """The parts of a token in compact form; Untrusted where it has another form or lacks what CDS Hooks requires."""
+    """The parts of a token in compact form.
+
+    Raises:
+        Untrusted: it has another form, or lacks what CDS Hooks requires.
+    """
     match = _COMPACT.fullmatch(compact)
     if match is None:
         raise Untrusted("malformed")
@@ -83,7 +91,7 @@ def read_token(compact: bytes) -> Token:
     return Token(_header(header), _claims(_decoded_object(claims)), compact[: match.end(2)], _decoded(signature))
 
 
-# the same for all calls of a client until its key changes
+# all tokens of a client have the same header until its key changes
 @remembered("headers of tokens", entries=256, longest=200)
 def _header(segment: bytes) -> Header:
     members = _decoded_object(segment)
@@ -144,7 +152,7 @@ _FEEDBACK = "/feedback"
 
 @dataclass(frozen=True, slots=True)
 class ClientRegister:
-    """The clients of a trust file, by what their tokens name first."""
+    """Finds the client of a trust file from the claims of a token."""
 
     clients: tuple[TrustedClient, ...] = ()
     by_issuer: dict[str, tuple[TrustedClient, ...]] = field(init=False)
@@ -158,7 +166,11 @@ class ClientRegister:
         object.__setattr__(self, "origins", frozenset(each for c in self.clients for each in c.cors_origins))
 
     def client_of(self, claims: Claims) -> TrustedClient:
-        """The one client that the claims are from, if they are true; Untrusted where there is none."""
+        """The client that the claims name.
+
+        Raises:
+            Untrusted: there is no such client.
+        """
         for client in self.by_issuer.get(claims.iss, ()):
             if client.subjects and claims.sub not in client.subjects:
                 continue
@@ -169,10 +181,13 @@ class ClientRegister:
 
 
 def claimed_client(token: Token, register: ClientRegister, endpoints: Collection[str], now: float) -> TrustedClient:
-    """The client that the token claims to be from; Untrusted where its header or a claim is not what that client sends.
+    """The client that the token claims to be from; its signature is not checked here.
 
-    `endpoints` are the URLs by which the called address is known; `now` is in seconds since the epoch. The signature
-    is still to be checked, with one of that client's keys.
+    `endpoints` are the URLs by which the called address is known; `now` is in seconds since the epoch. The caller still
+    has to check the signature with one of that client's keys.
+
+    Raises:
+        Untrusted: the header or a claim differs from what that client is registered to send.
     """
     client = register.client_of(token.claims)
     _check_header(token.header, client)
@@ -201,10 +216,10 @@ def _check_times(claims: Claims, client: TrustedClient, now: float) -> None:
 
 @remembered("addresses that a token may name", entries=1024, longest=200)
 def endpoints_of(public_url: str, path: str) -> frozenset[str]:
-    """The URLs that a token for a call of this path may name: its own and, for feedback, its service's.
+    """The URLs that `aud` may name for a call of this path: its own and, for feedback, its service's.
 
-    CDS Hooks does not spell out the audience of feedback (checklist row SEC-14). On loopback the three names of this
-    machine are one.
+    CDS Hooks does not define the audience of feedback (checklist row SEC-14). The three names of loopback are treated
+    as one.
     """
     paths = {path, path.removesuffix(_FEEDBACK)}
     return frozenset(base + each for base in _spellings(public_url.rstrip("/")) for each in paths)

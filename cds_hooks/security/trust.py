@@ -1,4 +1,4 @@
-"""Who may call and where this server may call: with a trust file, or without one in the development profile."""
+"""Decides who may call and which addresses this server may call: by a trust file, or in the development profile."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
@@ -21,21 +21,29 @@ _DISCOVERY: Final = "/cds-services"
 
 
 class Trust(Protocol):
-    """What the server asks, for each call and each address."""
+    """The decisions that the server asks for: who calls, and whether an address may be called."""
 
     development: bool
-    """Whether there is no trust file: then only loopback addresses are listened on."""
+    """Whether there is no trust file: the server then listens on loopback addresses only."""
     outbound: OutboundClient
 
     @property
     def origins(self) -> Collection[str]:
-        """Origins whose browsers may call; it stays the same object and follows the file. `*` in it: any."""
+        """The origins whose browsers may call; `*` among them means any. The same object follows the file."""
 
     async def client_of(self, headers: Headers, path: str) -> TrustedClient:
-        """Who calls this path; Untrusted (401) where the headers of the ASGI scope do not show it."""
+        """The client that calls this path, from the headers of the ASGI scope.
+
+        Raises:
+            Untrusted: the headers do not identify one (401).
+        """
 
     def may_fetch(self, client: TrustedClient, fhir_server: str) -> FhirBase:
-        """The FHIR server that a call names, to be opened with `outbound`; Refused where it is not this client's."""
+        """The FHIR server that a call names, to be opened with `outbound`.
+
+        Raises:
+            OutboundRefused: it is not registered for this client.
+        """
 
     async def aclose(self) -> None:
         """Closes connections and files."""
@@ -49,11 +57,14 @@ def open_trust(
     known: RegistrableNames = ANY_NAME,
     development: TrustedClient = ANONYMOUS,
 ) -> Trust:
-    """The trust of a file; without one the development profile, in which everyone is the client `development`.
+    """The trust of a file; without a file, that of the development profile.
 
-    TrustFileError (sentences for the operator) for a file that cannot be used, ReplayStoreFailed where the store of
-    used tokens cannot be opened. `public_url` is the address that tokens name; `known` is what clients can be
-    registered for.
+    In the development profile every caller is the client `development`. `public_url` is the address that tokens name;
+    `known` is what clients can be registered for.
+
+    Raises:
+        TrustFileError: the file cannot be used; its message is made of sentences for the operator.
+        ReplayStoreFailed: the store of used tokens cannot be opened.
     """
     if file is None:
         return DevelopmentTrust(development)
@@ -61,7 +72,7 @@ def open_trust(
 
 
 class DevelopmentTrust:
-    """Everyone on this machine is trusted, and nothing beyond this machine is called."""
+    """The development profile: every caller is trusted, and only addresses on this machine are called."""
 
     development = True
 
@@ -81,7 +92,11 @@ class DevelopmentTrust:
         return self._client
 
     def may_fetch(self, client: TrustedClient, fhir_server: str) -> FhirBase:
-        """Any address on loopback, spelled as such; Refused for every other."""
+        """The FHIR server at a loopback address.
+
+        Raises:
+            OutboundRefused: the host is not written as a loopback address or `localhost`.
+        """
         url = _base_url(fhir_server)
         if not is_loopback(url):
             raise OutboundRefused("not-registered", "Without a trust file only FHIR servers on loopback are read.")
@@ -93,7 +108,7 @@ class DevelopmentTrust:
 
 
 class FileTrust:
-    """The clients of a trust file, each call shown by a signed token."""
+    """The trust of a trust file: a client is identified by the signed token of each call."""
 
     development = False
 
@@ -106,12 +121,16 @@ class FileTrust:
         clock: Callable[[], float] = time,
         outbound: OutboundClient | None = None,
     ) -> None:
-        """TrustFileError where the file cannot be used; `clock` gives seconds since the epoch."""
+        """`clock` gives seconds since the epoch.
+
+        Raises:
+            TrustFileError: the file cannot be used.
+        """
         self.outbound = outbound or OutboundClient()
         self._live = WatchedTrustFile(file, known, self.outbound.fetch)
         self._public_url = public_url
         if _is_plain(public_url):
-            # checklist row GEN-02; where a proxy speaks https in front, it is its address that tokens should name
+            # checklist row GEN-02: behind a proxy that serves https, tokens should name the proxy's address
             log().warning("tokens name a plain http address", reason="public-url")
         self._replays = replays
         self._clock = clock
@@ -119,11 +138,15 @@ class FileTrust:
 
     @property
     def origins(self) -> Collection[str]:
-        """Those of all clients, as the file has them at the moment."""
+        """The origins of all clients of the current file."""
         return self._origins
 
     async def client_of(self, headers: Headers, path: str) -> TrustedClient:
-        """The client whose key signed the one token, which is for this path and was not used before."""
+        """The client whose key signed the call's token, which is for this path and was not used before.
+
+        Raises:
+            Untrusted: there is no such token (401).
+        """
         register = self._live.register()
         if path == _DISCOVERY and not self._live.discovery_needs_token:
             return ANONYMOUS
@@ -152,7 +175,11 @@ class FileTrust:
             raise Untrusted("signature", client.name)
 
     def may_fetch(self, client: TrustedClient, fhir_server: str) -> FhirBase:
-        """The registered base that the address is, or is below; Refused for every other."""
+        """The registered base that equals the address or lies above it.
+
+        Raises:
+            OutboundRefused: there is none for this client.
+        """
         url = _base_url(fhir_server)
         for base in client.fhir:
             if is_below(url, base.url):
@@ -167,7 +194,7 @@ class FileTrust:
 
 
 class _Origins(Collection[str]):
-    """The origins of the file as it is now; an ASGI middleware keeps the object for the life of the process."""
+    """The origins of the current file. An ASGI middleware keeps this object for the life of the process."""
 
     def __init__(self, live: WatchedTrustFile) -> None:
         self._live = live

@@ -1,4 +1,4 @@
-"""Reads the trust file into clients, or says in sentences what is wrong with it and where."""
+"""Reads the clients from the trust file, or says in sentences what is wrong with it and where."""
 
 import json
 import ssl
@@ -32,7 +32,7 @@ from cds_hooks.security.trust_schema import place_in_trust_file, schema_problems
 
 @dataclass(slots=True)
 class ClientEntry:
-    """A client as the file says it, and what is wrong with it: places and sentences."""
+    """One client entry of the file, with its mistakes as pairs of place and sentence."""
 
     document: dict[str, Any]
     folder: Path
@@ -58,7 +58,7 @@ class ClientEntry:
         )
 
     def profile(self) -> ClientProfile:
-        """What the client speaks and draws."""
+        """What the client supports: dialect, version, hosts of links, override reasons."""
         said = self.document
         try:
             return profile_for(
@@ -75,7 +75,7 @@ class ClientEntry:
             return DEVELOPMENT
 
     def key_source(self) -> KeySetUrl | PinnedKeys:
-        """Where the client's keys are, or the keys."""
+        """The address of the client's key set, or the keys themselves."""
         given = [name for name in ("jwks_url", "jwks_file", "keys") if name in self.document]
         if len(given) != 1:
             named = " and ".join(given) if given else "none of them"
@@ -165,9 +165,9 @@ MOST_BYTES: Final = 4 * 1024 * 1024
 
 
 class TrustFileError(Exception):
-    """The file cannot be used; `problems` are sentences, each with its place, `kind` is a class for the log.
+    """The file cannot be used.
 
-    No key is in either.
+    `problems` are sentences, each with its place; `kind` is a code for the log. Neither contains a key.
     """
 
     def __init__(self, path: Path, kind: Literal["unreadable", "not-toml", "form", "content"], *problems: str) -> None:
@@ -179,7 +179,7 @@ class TrustFileError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class RegistrableNames:
-    """What a client can be registered for; an empty collection is not compared with."""
+    """The hooks and services that a client can be registered for; an empty collection is not checked."""
 
     services: Collection[str] = ()
     hooks: Collection[str] = ()
@@ -190,7 +190,7 @@ ANY_NAME: Final = RegistrableNames()
 
 @dataclass(frozen=True, slots=True)
 class TrustFile:
-    """What the file says. `files` are itself and those it names: when one changes, all is read again."""
+    """The content of the file. `files` are the file and those that it names: a change of one reads all again."""
 
     clients: tuple[TrustedClient, ...]
     discovery_needs_token: bool = True
@@ -200,7 +200,11 @@ class TrustFile:
 
 
 def read_trust_file(path: Path, known: RegistrableNames = ANY_NAME) -> TrustFile:
-    """The file's content; TrustFileError with every mistake that was found."""
+    """The content of the file.
+
+    Raises:
+        TrustFileError: it has mistakes; all that were found are listed.
+    """
     document = _document(path)
     if problems := schema_problems(document):
         raise TrustFileError(path, "form", *problems)
@@ -273,7 +277,7 @@ def _unknown(said: dict[str, Any], known: RegistrableNames) -> Iterator[tuple[li
 
 
 def _mixed_up(clients: list[TrustedClient]) -> Iterator[str]:
-    """Clients that have the same name, or of which one token could be either's."""
+    """Clients with the same name, or that one token could belong to at once."""
     for first, second in combinations(clients, 2):
         pair = f'clients "{first.name}" and "{second.name}"'
         if first.name == second.name:

@@ -21,8 +21,8 @@ def schema() -> dict[str, Any]:
 
 
 def schema_problems(document: dict[str, Any]) -> list[str]:
-    """A sentence for each mistake that the schema finds, in the order of the file; none for a document it accepts."""
-    # imported here: a server without a trust file starts without it
+    """A sentence for each mistake that the schema finds, in the order of the file."""
+    # imported here: a server without a trust file does not need it
     from jsonschema import Draft202012Validator
 
     errors = Draft202012Validator(schema()).iter_errors(document)
@@ -32,7 +32,7 @@ def schema_problems(document: dict[str, Any]) -> list[str]:
 
 
 def place_in_trust_file(document: dict[str, Any], path: Sequence[str | int]) -> str:
-    """Where something stands, as its author looks for it: `client 2 "Epic test", algorithms[0]`."""
+    """The place of an entry as its author looks for it: `client 2 "Epic test", algorithms[0]`."""
     parts = list(path)
     words: list[str] = []
     if len(parts) >= 2 and parts[0] == "client" and isinstance(parts[1], int):
@@ -65,7 +65,7 @@ def _sentence(error: "ValidationError", document: dict[str, Any]) -> str:
 
 
 def _any(value: object) -> Any:
-    """The library's types allow an error without schema and instance, which it never gives."""
+    """The field of a schema error; the library's types allow it to be unset, which never happens."""
     return value
 
 

@@ -1,4 +1,4 @@
-"""Sets up a trust file: adds clients, and tries the addresses that it names."""
+"""Creates a trust file, adds clients to it, and tests the addresses that it names."""
 
 import asyncio
 import json
@@ -38,13 +38,21 @@ outage_seconds = 86400
 
 
 def write_beginning(path: Path) -> None:
-    """A new file without clients; FileExistsError where there is one."""
+    """Writes a new file without clients.
+
+    Raises:
+        FileExistsError: the file exists already.
+    """
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
         file.write(BEGINNING)
 
 
 def add_client(path: Path, settings: Mapping[str, Any], known: RegistrableNames = ANY_NAME) -> TrustFile:
-    """Adds one client at the end of the file; TrustFileError, and the file as it was, where it would be wrong."""
+    """Adds one client at the end of the file.
+
+    Raises:
+        TrustFileError: the file would then be wrong; it is left as it was.
+    """
     try:
         before = path.read_text(encoding="utf-8")
     except OSError as error:
@@ -66,7 +74,7 @@ def add_client(path: Path, settings: Mapping[str, Any], known: RegistrableNames 
 
 
 def _with_one_more(text: str) -> str:
-    """The text with its count of clients, if it has one, made one larger."""
+    """The text with its count of clients, where it has one, increased by one."""
     return re.sub(r"(?m)^clients = (\d+)$", lambda found: f"clients = {int(found[1]) + 1}", text, count=1)
 
 
@@ -83,7 +91,7 @@ def _toml(value: object) -> str:
 
 @dataclass(frozen=True, slots=True)
 class AddressTrial:
-    """One address of a client, and what came of calling it."""
+    """One address of a client, and the result of calling it."""
 
     client: str
     address: str
@@ -94,12 +102,12 @@ class AddressTrial:
         return f"{'ok    ' if self.reached else 'FAILED'} {self.client}: {self.address}: {self.said}"
 
     def facts(self) -> dict[str, Any]:
-        """The same as JSON members."""
+        """The result as JSON members."""
         return asdict(self)
 
 
 def try_addresses(file: TrustFile) -> list[AddressTrial]:
-    """Every key set and FHIR base of the file, tried one after the other."""
+    """Calls every key set and FHIR base of the file, one after the other."""
     return asyncio.run(_reach(file))
 
 

@@ -1,4 +1,4 @@
-"""The hash chain over the decision record: linking new rows, and verifying the whole record.
+"""The hash chain over the decision record: links new rows, and verifies the whole record.
 
 Each row carries the hash of the row that its writer wrote before it. The hash of a row is SHA-256 over, one after the
 other: the previous row's hash (32 bytes); a JSON array in UTF-8 without white space, [chain, position, id, decided_at,
@@ -7,8 +7,8 @@ basis], with user_id at its end where that is not NULL; and the bytes of models,
 (`content.py`). The lengths say where one of the three ends and the next begins.
 
 The first row of a chain has position 1. Its previous hash is that of the newest row of any chain in the record at that
-time, or 32 zero bytes where there was none. So a whole chain cannot be removed without a trace once another chain has
-begun after it.
+time, or 32 zero bytes where there was none. So removing a whole chain can be detected once another chain has begun
+after it.
 """
 
 import hashlib
@@ -34,7 +34,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 def row_hash(previous: bytes, chain: str, position: int, decision: Decision) -> bytes:
-    """SHA-256 over the previous row's hash and everything this row says."""
+    """SHA-256 over the previous row's hash and all columns of this row."""
     d = decision
     said = (
         chain,
@@ -57,7 +57,7 @@ def row_hash(previous: bytes, chain: str, position: int, decision: Decision) -> 
 
 
 def as_stored(decision: Decision) -> Decision:
-    """The decision with its large members as they go into the database."""
+    """The decision with its large members in their stored form."""
     return Decision(
         decision.id,
         decision.decided_at,
@@ -76,7 +76,7 @@ def as_stored(decision: Decision) -> Decision:
 
 
 class Chain:
-    """One writer's chain; it moves on only when the rows it linked are committed."""
+    """One writer's chain; it advances only when the rows that it linked are committed."""
 
     def __init__(self, newest: bytes | None) -> None:
         """`newest` is the hash of the record's newest row, None for an empty record."""
@@ -85,7 +85,7 @@ class Chain:
         self._position = 0
 
     def link(self, decisions: list[Decision]) -> list[Row]:
-        """The rows of these decisions, each linked to the one before; nothing is remembered until `moved_to`."""
+        """The rows of these decisions, each linked to the one before. The chain advances only with `moved_to`."""
         chain, previous, position = self.name, self._hash, self._position
         rows: list[Row] = []
         for decision in decisions:
@@ -117,34 +117,34 @@ class Chain:
         return rows
 
     def moved_to(self, rows: list[Row]) -> None:
-        """These rows, as `link` gave them, are committed."""
+        """Advances the chain: these rows, as `link` returned them, are committed."""
         self._position, self._hash = rows[-1][2], rows[-1][12]
 
 
 _CONTENT = ("models", "response", "basis")
-# what is stored, not what it says
+# the stored bytes, not the decoded value
 _DECISION = [
     type_coerce(decisions.c[name], LargeBinary).label(name) if name in _CONTENT else decisions.c[name]
     for name in (each.name for each in msgspec.structs.fields(Decision))
 ]
 _LINKS = [decisions.c[name] for name in ("sequence", "chain", "position", "previous", "hash")]
-# short reads, so that a long walk never keeps the write-ahead log from starting over
+# short reads: a long one would keep SQLite's write-ahead log from being reset
 _ROWS_AT_ONCE = 500
 
 
 @dataclass
 class ChainEnd:
-    """How far one writer's chain goes: kept elsewhere, this shows later that nothing was cut off its end."""
+    """The newest row of one writer's chain; kept elsewhere, it shows later whether rows were removed from the end."""
 
     chain: str
     decisions: int
     hash: str
-    """Of its newest row, hexadecimal."""
+    """The hash of its newest row, hexadecimal."""
 
 
 @dataclass(frozen=True)
 class ChainBreak:
-    """The first row that is not what its chain says."""
+    """The first row that does not fit its chain."""
 
     decision: str
     chain: str
@@ -154,20 +154,26 @@ class ChainBreak:
 
 @dataclass
 class Verification:
-    """What a walk over the whole record found; `broken` is None where every row is as it was written."""
+    """The result of verifying the whole record; `broken` is None where every row is as it was written."""
 
     decisions: int = 0
     archived: int = 0
-    """Rows that `removals` names as archived; whether their archives are whole `audit verify --archives` says."""
+    """Number of rows that `removals` lists as archived.
+
+    `audit verify --archives` verifies the archives themselves.
+    """
     chains: dict[str, ChainEnd] = field(default_factory=dict)
     broken: ChainBreak | None = None
 
 
 def verify_chain(url: str, on_progress: Callable[[int, int], None] | None = None) -> Verification:
-    """Recomputes every hash in the order of writing and stops at the first break; RecordUnavailable without a record.
+    """Recomputes every hash in the order of writing and stops at the first fault.
 
-    `on_progress` is told rows done and rows in all. Rows cut off the end of a chain leave no trace in the record
-    itself: compare `chains` with what an earlier run printed.
+    `on_progress` is called with the number of rows done and the number in all. Rows removed from the end of a chain
+    leave no trace in the record itself: compare `chains` with the output of an earlier verification.
+
+    Raises:
+        RecordUnavailable: there is no record.
     """
     gaps = {(row.chain, row.first_position): row for row in read_rows(url, select(removals))}
     walk = _Walk(_starting_points(url) - {bytes(row.hash) for row in gaps.values()}, gaps)
@@ -186,13 +192,13 @@ def verify_chain(url: str, on_progress: Callable[[int, int], None] | None = None
 
 
 def _starting_points(url: str) -> set[bytes]:
-    """The hashes that chains began after: each must be that of a row written before."""
+    """The hashes after which chains began; each must be the hash of a row that was written before."""
     query: Select[Any] = select(decisions.c.previous).where(decisions.c.position == 1)
     return {row.previous for row in read_rows(url, query)} - {NO_ROW_BEFORE}
 
 
 def stored_rows(url: str) -> Iterator[Any]:
-    """All decisions in the order of writing, with their links, their content as it is stored."""
+    """All decisions in the order of writing, with their links and their content in stored form."""
     last = 0
     query = select(*_LINKS, *_DECISION).order_by(decisions.c.sequence).limit(_ROWS_AT_ONCE)
     while rows := read_rows(url, query.where(decisions.c.sequence > last)):
@@ -201,7 +207,7 @@ def stored_rows(url: str) -> Iterator[Any]:
 
 
 class _Walk:
-    """The chains' ends as far as the walk has come."""
+    """The ends of the chains at the current point of the verification."""
 
     def __init__(self, starting_points: set[bytes], gaps: dict[tuple[str, int], Any]) -> None:
         self.found = Verification()
@@ -209,7 +215,7 @@ class _Walk:
         self._gaps = gaps
 
     def fault(self, row: Any) -> ChainBreak | None:
-        """What is wrong with the next row; None, and the chain is one longer, where nothing is."""
+        """The fault of the next row; None where it has none, and the chain is then one row longer."""
         reason = self._wrong_place(row) or wrong_content(row)
         if reason is not None:
             return ChainBreak(row.id, row.chain, row.position, reason)
@@ -218,7 +224,7 @@ class _Walk:
         return None
 
     def _over_gaps(self, row: Any) -> ChainEnd | None:
-        """The end of the row's chain, moved on over what is in archives and not in the table."""
+        """The end of the row's chain, advanced over rows that were archived and are no longer in the table."""
         end = self.found.chains.get(row.chain)
         while row.position != (after := end.decisions if end else 0) + 1:
             gap = self._gaps.pop((row.chain, after + 1), None)
@@ -229,7 +235,7 @@ class _Walk:
         return end
 
     def count_archived_ends(self) -> None:
-        """Counts what is archived of the chains' ends, after which no row came."""
+        """Counts the archived rows at the ends of chains, where no later row follows."""
         for (chain, first), gap in self._gaps.items():
             end = self.found.chains.get(chain)
             if chain != feedback.name and (end is None or end.decisions < first):
@@ -247,7 +253,7 @@ class _Walk:
 
 
 def wrong_content(row: Any) -> str | None:
-    """A reason where the row's hash is not that of its content."""
+    """The reason where the row's hash differs from the hash of its content, else None."""
     decision = Decision(*row[len(_LINKS) :])
     expected = row_hash(row.previous, row.chain, row.position, decision)
     return None if row.hash == expected else "its content was changed"

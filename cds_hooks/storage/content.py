@@ -1,20 +1,18 @@
-"""How the large columns of the record are stored: compressed, and encrypted where the site sets a key.
+"""Stores the large columns of the record: compressed, and encrypted where the site sets a key.
 
-What is stored tells by its first bytes how it is to be read:
+The first bytes of a stored value say how it is read:
 
-- `{` or `[`: JSON as it is, which rows from before version 0004 of the schema hold;
+- `{` or `[`: plain JSON, in rows from before version 0004 of the schema;
 - 28 B5 2F FD: a Zstandard frame, whose header names the dictionary (`content-<id>.zdict` in this folder);
 - 01, four bytes of key id, twelve bytes of nonce: AES-256-GCM of one of the two above.
 
-The hash chain is over the stored bytes. So whoever verifies the record needs neither a dictionary nor a key.
+The hash chain covers the stored bytes, so verifying the record needs neither a dictionary nor a key. The keys are those
+that the settings name.
 
-The site's keys for the content of the record, as the settings name them.
-
-The user to whom cards are shown, as the record names them: by a keyed hash, in the clear, or not at all.
-
-A keyed hash is `<key id>:<hash>`, HMAC-SHA-256 of the client's name and the user, both cut to 32 hexadecimal digits of
-the hash and 8 of the key's own. Who has the record but not the key cannot try names; who has the key can ask for one
-user. With a new key (the first line of the file) the older ones still find what was recorded under them.
+The user to whom cards are shown is recorded as a keyed hash, in clear text, or not at all. A keyed hash is `<key
+id>:<hash>`: HMAC-SHA-256 of the client's name and the user, cut to 32 hexadecimal digits of the hash and 8 of the key's
+own. Without the key nobody can try names against the record; with the key one can search for one user. After a new key
+is added (the first line of the file), the older keys still find what was recorded with them.
 """
 
 import hashlib
@@ -36,19 +34,19 @@ from cds_hooks.settings import Settings
 from cds_hooks.storage.decision import RecordUnavailable
 
 DICTIONARY_ID: Final = 2
-"""The dictionary new rows are compressed with. Older ones stay in this folder for the rows that need them."""
+"""The dictionary for new rows. Older dictionaries stay in this folder for the rows that need them."""
 
 _LEVEL: Final = 3
 _ZSTD: Final = b"\x28\xb5\x2f\xfd"
 _ENCRYPTED: Final = 0x01
 _EMPTY: Final = (b"[]", b"{}")
-"""Nothing to hide, and encrypted it would take 33 bytes more: no model was asked, say."""
+"""Not encrypted, because an empty value holds nothing secret and encryption would add 33 bytes."""
 _KEY_BYTES: Final = 32
 _ID_BYTES: Final = 4
 _NONCE_BYTES: Final = 12
 _TEXT_PREFIX: Final = "encrypted:"
 LARGEST_BYTES: Final = 256 * 1024 * 1024
-"""A stored value that says it is larger than this is not read."""
+"""A stored value whose header states a larger size is not read."""
 
 
 class ContentUnreadable(Exception):
@@ -57,7 +55,10 @@ class ContentUnreadable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ContentKeys:
-    """The site's keys for AES-256-GCM: the first encrypts, all of them decrypt. Without any, nothing is encrypted."""
+    """The site's keys for AES-256-GCM: the first one encrypts, all of them decrypt.
+
+    Without keys nothing is encrypted.
+    """
 
     keys: Mapping[bytes, bytes] = field(default_factory=dict, repr=False)
 
@@ -68,7 +69,11 @@ class ContentKeys:
 
 
 def read_content_keys(text: str) -> ContentKeys:
-    """The keys of a text with one key a line, the newest first: 64 hexadecimal digits; ContentUnreadable otherwise."""
+    """The keys in a text with one key on each line, the newest first, each of 64 hexadecimal digits.
+
+    Raises:
+        ContentUnreadable: the text has another form.
+    """
     keys: dict[bytes, bytes] = {}
     for line in text.split():
         try:
@@ -82,7 +87,11 @@ def read_content_keys(text: str) -> ContentKeys:
 
 
 def key_text(key: str | None, file: Path | None) -> str:
-    """The keys as the settings give them: the value itself, or what is in the file; ContentUnreadable without it."""
+    """The keys as the settings give them: the value itself, or the content of the file.
+
+    Raises:
+        ContentUnreadable: the file cannot be read.
+    """
     if key is not None:
         return key
     if file is None:
@@ -97,13 +106,13 @@ _in_use = ContentKeys()
 
 
 def use_content_keys(keys: ContentKeys) -> None:
-    """Sets the keys of this process, once at its start: every reader and writer of the record uses them."""
+    """Sets the keys of this process once at its start, for every reader and writer of the record."""
     global _in_use
     _in_use = keys
 
 
 def store_content(value: bytes) -> bytes:
-    """The value as it goes into the database."""
+    """The stored form of the value."""
     stored = _compress(value)
     if _in_use.newest is None or value in _EMPTY:
         return stored
@@ -113,7 +122,11 @@ def store_content(value: bytes) -> bytes:
 
 
 def load_content(stored: bytes) -> bytes:
-    """The value that was stored; ContentUnreadable where its key or its dictionary is not here."""
+    """The value of its stored form.
+
+    Raises:
+        ContentUnreadable: its key or its dictionary is missing here.
+    """
     if stored[:1] == bytes((_ENCRYPTED,)):
         stored = _decrypt(stored)
     if stored[:4] != _ZSTD:
@@ -137,7 +150,7 @@ def _decrypt(stored: bytes) -> bytes:
 
 @cache
 def _cipher(key: bytes) -> Any:
-    # imported here: a site that does not encrypt starts without it
+    # imported here: a site that does not encrypt does not need it
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
     return AESGCM(key)
@@ -147,7 +160,7 @@ def _cipher(key: bytes) -> Any:
 def _compressor() -> Callable[[bytes], bytes] | None:
     try:
         import zstandard
-    except ImportError:  # an environment from before the lock named it; what is stored says how it is to be read
+    except ImportError:  # the library may be missing in an older environment; the stored form says how it is read
         return None
     dictionary = zstandard.ZstdCompressionDict(_dictionary(DICTIONARY_ID))
     dictionary.precompute_compress(level=_LEVEL)
@@ -192,14 +205,14 @@ def _dictionary(number: int) -> bytes:
 
 
 def store_text(value: str) -> str:
-    """Free text as it goes into the database: encrypted where the site sets a key."""
+    """The stored form of free text: encrypted where the site sets a key."""
     if _in_use.newest is None:
         return value
     return _TEXT_PREFIX + store_content(value.encode()).hex()
 
 
 class StoredContent(TypeDecorator[bytes]):
-    """A column that the writer fills with `store_content`; what is selected from it is the value again."""
+    """A column written with `store_content`; selecting it gives the value again."""
 
     impl = LargeBinary
     cache_ok = True
@@ -210,7 +223,7 @@ class StoredContent(TypeDecorator[bytes]):
 
 
 class StoredText(TypeDecorator[str]):
-    """A text column that the writer fills with `store_text`."""
+    """A text column written with `store_text`; selecting it gives the text again."""
 
     impl = Text
     cache_ok = True
@@ -223,7 +236,11 @@ class StoredText(TypeDecorator[str]):
 
 
 def use_site_keys(configured: Settings) -> None:
-    """From now on this process encrypts and decrypts with the site's keys; RecordUnavailable where they are no keys."""
+    """Makes this process encrypt and decrypt with the site's keys.
+
+    Raises:
+        RecordUnavailable: they are not valid keys.
+    """
     key = configured.content_key.get_secret_value() if configured.content_key is not None else None
     try:
         use_content_keys(read_content_keys(key_text(key, configured.content_keys)))
@@ -232,7 +249,7 @@ def use_site_keys(configured: Settings) -> None:
 
 
 UserForm = Literal["hashed", "clear", "none"]
-"""How the user stands in the record."""
+"""How the user is recorded."""
 
 
 _ID_DIGITS: Final = 8
@@ -241,13 +258,13 @@ _HASH_BYTES: Final = 16
 
 @dataclass(frozen=True, slots=True)
 class UserNames:
-    """Turns a user of a client into what is recorded, and into everything that can have been recorded."""
+    """Gives the recorded form of a client's user, and every form under which the user can have been recorded."""
 
     form: UserForm
     keys: tuple[bytes, ...] = field(default=(), repr=False)
 
     def recorded(self, client: str, user: str | None) -> str:
-        """What the record says of this user; an empty string where it says nothing."""
+        """The recorded form of this user; an empty string where users are not recorded."""
         if not user or self.form == "none":
             return ""
         if self.form == "clear":
@@ -255,7 +272,7 @@ class UserNames:
         return _hashed(self.keys[0], client, user) if self.keys else ""
 
     def possible(self, client: str, user: str) -> list[str]:
-        """Under what a decision shown to this user of this client can be recorded, whichever key was in use."""
+        """Every form under which this client's user can have been recorded, with each of the keys."""
         return [user, *(_hashed(key, client, user) for key in self.keys)]
 
 
@@ -271,7 +288,11 @@ def _key_id(key: bytes) -> str:
 
 
 def open_user_names(form: UserForm, file: Path) -> UserNames:
-    """The keys in the file, which is made with a new key where there is none; RecordUnavailable when it cannot be."""
+    """The keys in the file; where there is no file, one is made with a new key.
+
+    Raises:
+        RecordUnavailable: it cannot be made.
+    """
     if form != "hashed":
         return UserNames(form)
     if not file.exists():
@@ -280,7 +301,11 @@ def open_user_names(form: UserForm, file: Path) -> UserNames:
 
 
 def read_user_keys(file: Path) -> tuple[bytes, ...]:
-    """The keys of the file, one line of 64 hexadecimal digits each, the newest first; RecordUnavailable otherwise."""
+    """The keys of the file, each a line of 64 hexadecimal digits, the newest first.
+
+    Raises:
+        RecordUnavailable: the file cannot be read or has another form.
+    """
     try:
         keys = tuple(bytes.fromhex(line) for line in file.read_text(encoding="ascii").split())
     except (OSError, ValueError) as error:
@@ -291,7 +316,7 @@ def read_user_keys(file: Path) -> tuple[bytes, ...]:
 
 
 def add_user_key(file: Path) -> None:
-    """Puts a new key before those in the file; the older ones still find what was recorded under them."""
+    """Adds a new key before those in the file; the older keys still find what was recorded with them."""
     older = file.read_text(encoding="ascii") if file.exists() else ""
     _write(file, secrets.token_hex(_KEY_BYTES) + "\n" + older).replace(file)
 
@@ -299,7 +324,7 @@ def add_user_key(file: Path) -> None:
 def _make(file: Path) -> None:
     try:
         new = _write(file, secrets.token_hex(_KEY_BYTES) + "\n")
-        with suppress(FileExistsError):  # another worker was first: its key counts
+        with suppress(FileExistsError):  # another worker made the file first: its key is used
             os.link(new, file)
         new.unlink()
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Opens the database of a URL: parses the URL, prepares an SQLite file, makes engines."""
+"""Opens the database of a URL: parses the URL, prepares an SQLite file, creates engines."""
 
 import os
 import sqlite3
@@ -20,7 +20,11 @@ LOCK_WAIT_SECONDS = 5.0
 
 
 def parse_url(text: str) -> URL:
-    """The URL of an SQLite file or of PostgreSQL through psycopg 3; RecordUnavailable for anything else."""
+    """The URL of an SQLite file, or of PostgreSQL through psycopg 3.
+
+    Raises:
+        RecordUnavailable: it is any other URL.
+    """
     try:
         url = make_url(text)
     except (ArgumentError, ValueError) as error:
@@ -40,17 +44,21 @@ def sqlite_file(url: URL) -> Path:
 
 
 def make_file(file: Path) -> None:
-    """The file is there afterwards, with its folder; RecordUnavailable when it cannot be made."""
+    """Creates the file and its folder where they do not exist.
+
+    Raises:
+        RecordUnavailable: they cannot be created.
+    """
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        # it will hold patients' data: for this user only, and SQLite gives its other files the same permissions
+        # it will hold patients' data: only this user may read it, and SQLite gives its other files the same permissions
         file.touch(mode=0o600)
     except OSError as error:
         raise RecordUnavailable(f"the record {file} cannot be made: {database_error_reason(error)}") from error
 
 
 def connect_sqlite(file: Path) -> sqlite3.Connection:
-    """A connection without transactions of its own, on which nobody waits for a lock and nobody checkpoints unasked."""
+    """A connection in autocommit mode that does not wait for locks and has no automatic checkpoints."""
     # used by one thread at a time, though not always by the one that opened it
     connection = sqlite3.connect(file, isolation_level=None, timeout=LOCK_WAIT_SECONDS, check_same_thread=False)
     for setting in ("synchronous=NORMAL", "wal_autocheckpoint=0", "busy_timeout=0"):
@@ -59,7 +67,7 @@ def connect_sqlite(file: Path) -> sqlite3.Connection:
 
 
 def engine_for(url: URL) -> Engine:
-    """An engine to write with: its SQLite transactions take the write lock at once, and wait for it."""
+    """An engine for writing: its SQLite transactions take the write lock at their beginning, and wait for it."""
     engine = _engine(url, f"page_size={PAGE_BYTES}", "journal_mode=WAL", "synchronous=NORMAL")
     if url.get_backend_name() == "sqlite":
         event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
@@ -67,14 +75,18 @@ def engine_for(url: URL) -> Engine:
 
 
 def reading_engine(url: URL) -> Engine:
-    """An engine that changes nothing and makes no new file; RecordUnavailable where there is no record yet."""
+    """An engine for reading that never creates a file.
+
+    Raises:
+        RecordUnavailable: there is no record yet.
+    """
     if url.get_backend_name() == "sqlite" and not sqlite_file(url).is_file():
         raise RecordUnavailable(f"there is no record at {sqlite_file(url)} yet; a server makes it when it starts")
     return _engine(_readable(url), "query_only=ON").execution_options(isolation_level="AUTOCOMMIT")
 
 
 def _readable(url: URL) -> URL:
-    """The URL with which a write-protected SQLite file is read: without the files that SQLite makes beside it."""
+    """The URL for reading a write-protected SQLite file, beside which SQLite cannot create its other files."""
     if url.get_backend_name() != "sqlite":
         return url
     file = sqlite_file(url)
@@ -90,7 +102,9 @@ def _engine(url: URL, *settings: str) -> Engine:
 
     @event.listens_for(engine, "connect")
     def _set_up(connection: DBAPIConnection, _record: Any) -> None:
-        connection.isolation_level = None  # SQLAlchemy's own recipe: the driver begins nothing unasked
+        connection.isolation_level = (
+            None  # as SQLAlchemy's documentation recommends: the driver does not begin transactions itself
+        )
         cursor = connection.cursor()
         for setting in settings:
             cursor.execute(f"PRAGMA {setting}")
@@ -100,7 +114,7 @@ def _engine(url: URL, *settings: str) -> Engine:
 
 
 def database_error_reason(error: Exception) -> str:
-    """What the database or the operating system said, in one line; what was to be stored is not in it."""
+    """The message of the database or the operating system in one line, without the values that were to be stored."""
     if isinstance(error, DBAPIError):
         error = error.orig if isinstance(error.orig, Exception) else error
     if isinstance(error, OSError):

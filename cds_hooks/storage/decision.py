@@ -1,11 +1,11 @@
-"""What is recorded of one call: its identifiers, its row, what it rests on, and the interface of the log.
+"""What is recorded about one call, and the interface of the decision log.
 
-A decision's id is a UUID version 7 (RFC 9562): 48 bits of milliseconds and 12 bits of their fraction, which never go
-back within a process, then 46 random bits and 16 bits of zero. A card's uuid puts the card's number, from 1, into the
-last byte but one; a suggestion's uuid puts its own number, from 1, into the last byte. So a card that comes back in
-feedback names its decision without a table of cards, which would cost one more row for every card on every call.
+A decision's id is a UUID version 7 (RFC 9562): 48 bits of milliseconds and 12 bits of their fraction, which never
+decrease within a process, then 46 random bits and 16 bits of zero. A card's uuid has the card's number, from 1, in the
+last byte but one; a suggestion's uuid has its own number, from 1, in the last byte. So the uuid of a card in feedback
+gives the id of its decision without a table of cards, which would cost one more row for every card on every call.
 
-Whether the record can be written: when it last failed, why, and what the operator is told of it.
+`RecordHealth` knows whether the record can be written: when writing last failed, why, and what the operator is told.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ class RecordHealth:
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         self.failures = 0
-        """Decisions and probes that could not be committed, since the process started."""
+        """Number of decisions and probes that could not be committed since the process started."""
         self._clock = clock
         self._cause: str | None = None
         self._failed_at = 0.0
@@ -42,16 +42,16 @@ class RecordHealth:
 
     @property
     def recent_failure(self) -> str | None:
-        """Why the last commit failed, where that was in the last five seconds and none has succeeded since.
+        """Why the last commit failed, if that was in the last five seconds and no commit has succeeded since.
 
-        A probe is smaller than a decision and may fit where a decision does not, so its success alone is not enough.
+        A probe is smaller than a decision and may fit where a decision does not, so a successful probe is not enough.
         """
         if self._cause is None or self._clock() - self._failed_at > _REMEMBERED_SECONDS:
             return None
         return self._cause
 
     def failed(self, cause: str, count: int = 1) -> None:
-        """Call this when `count` decisions, or a probe, could not be committed."""
+        """Records that `count` decisions, or a probe, could not be committed."""
         now = self._clock()
         self.failures += count
         self._cause, self._failed_at = cause, now
@@ -60,14 +60,14 @@ class RecordHealth:
             log().error("record cannot be written", reason=plain(cause), count=self.failures)
 
     def succeeded(self) -> None:
-        """Call this when a decision was committed; the first success after a failure is logged."""
+        """Records that a decision was committed; the first success after a failure is logged."""
         if self._logged_at is not None:
             log().info("record can be written again", count=self.failures)
         self._cause = self._logged_at = None
 
 
 def plain(cause: str) -> str:
-    """The cause as the operational log takes it: what the database said, in at most 120 plain characters."""
+    """The cause for the operational log: the database's message in at most 120 plain characters."""
     return _NOT_PLAIN.sub(" ", cause.rpartition(" cannot be written: ")[2]).strip()[:120]
 
 
@@ -81,7 +81,7 @@ _last_tick = 0
 
 
 def new_decision_id() -> str:
-    """A UUID in lower case; text order is the order of making within a process, and of the clock between processes."""
+    """A UUID in lower case; ids sort by the time they were made, between processes by their clocks."""
     global _last_tick
     # 1 tick = 1 ms / 4096, the fraction RFC 9562 section 6.2 method 3 puts behind the milliseconds
     tick = max(time.time_ns() * 4096 // 1_000_000, _last_tick + 1)
@@ -91,20 +91,30 @@ def new_decision_id() -> str:
 
 
 def card_uuid(decision_id: str, card: int) -> str:
-    """The uuid of a decision's card, the first being 1; ValueError beyond 255."""
+    """The uuid of a decision's card; the first card has number 1.
+
+    Raises:
+        ValueError: the number is over 255.
+    """
     return decision_id[:-4] + _byte(card) + "00"
 
 
 def suggestion_uuid(card: str, suggestion: int) -> str:
-    """The uuid of a card's suggestion, the first being 1; ValueError beyond 255."""
+    """The uuid of a card's suggestion; the first suggestion has number 1.
+
+    Raises:
+        ValueError: the number is over 255.
+    """
     return card[:-2] + _byte(suggestion)
 
 
 def numbered_uuid(decision_id: str, number: int) -> str:
-    """The uuid of the n-th thing that a decision names, cards, suggestions and new orders counted through from 1.
+    """The uuid of the n-th card, suggestion or new order of a decision, counted together from 1.
 
-    Up to 255 they are `card_uuid`; then the last byte counts on, below 8, which leaves room for the parts of what a
-    dialect takes apart (`part_uuid`). ValueError beyond 2,040.
+    Up to 255 it is that of `card_uuid`; above, the last byte is used too, up to 7, which leaves room for `part_uuid`.
+
+    Raises:
+        ValueError: the number is over 2,040.
     """
     rounds, position = divmod(number - 1, _LARGEST)
     if not 0 <= rounds < _ROUNDS:
@@ -113,14 +123,14 @@ def numbered_uuid(decision_id: str, number: int) -> str:
 
 
 def part_uuid(uuid: str, part: int) -> str:
-    """The uuid of a part, from 0 to 15, of what `numbered_uuid` or `card_uuid` named; like no other of the decision."""
+    """The uuid of a part, from 0 to 15, of what `numbered_uuid` or `card_uuid` named; unique in the decision."""
     if not 0 <= part < _PARTS:
         raise ValueError(f"what is named has up to {_PARTS} parts, not {part + 1}")
     return uuid[:-2] + _byte(128 + int(uuid[-2:], 16) % _ROUNDS * _PARTS + part)
 
 
 def decision_of(uuid: str) -> str | None:
-    """The id of the decision that a card's or suggestion's uuid came from; None for one that cannot be ours."""
+    """The id of the decision that a card or suggestion belongs to; None where the uuid is not one of ours."""
     text = uuid.strip().lower().removeprefix("urn:uuid:")
     if len(text) != 36 or text[14] != "7" or any(text[at] != "-" for at in (8, 13, 18, 23)):
         return None
@@ -142,7 +152,7 @@ Outcome = Literal["cards", "silent", "error"]
 
 
 class Decision(msgspec.Struct, frozen=True, gc=False):
-    """One answered call as it goes into the record. `id` is made by `identifiers.new_decision_id`."""
+    """One answered call for the record. `id` is made by `new_decision_id`."""
 
     id: str
     decided_at: int
@@ -152,16 +162,16 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
     hook_instance: str
     client: str
     patient: str
-    """The patient's reference. It is in the record, which is the audit store, and never in a log."""
+    """The patient's reference; stored only in the record, which is the audit store, and never logged."""
     outcome: Outcome
     input_digest: str
     """SHA-256 of what the decision was computed from (`basis.digest`), hexadecimal."""
     models: bytes
-    """JSON array of `{"id", "version", "sha256"}` of the models that were asked."""
+    """JSON array of `{"id", "version", "sha256"}` of the models that were used."""
     response: bytes
     """The body exactly as it was sent."""
     basis: bytes
-    """JSON object as `basis.encode_basis` makes it: inputs with their evidence, scores, silences, timings."""
+    """JSON object of `encode_basis`: inputs with their evidence, scores, silences, timings."""
     user_id: str | None = None
     """Who was shown the cards: a keyed hash of the user (`content.py`), the user in the clear, or an empty string.
 
@@ -170,7 +180,7 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
 
 
 class FeedbackItem(msgspec.Struct, frozen=True, gc=False):
-    """What a clinician did with one card (CDS Hooks 2.0, feedback)."""
+    """A clinician's feedback on one card (CDS Hooks 2.0, feedback)."""
 
     card: str
     service: str
@@ -183,7 +193,7 @@ class FeedbackItem(msgspec.Struct, frozen=True, gc=False):
     override_reason_code: str | None = None
     override_reason_system: str | None = None
     user_comment: str | None = None
-    """The clinician's own words: may hold patient data, so it is in the record only."""
+    """The clinician's own words; they may contain patient data, so they are stored in the record only."""
     override_reason_display: str | None = None
 
 
@@ -196,9 +206,9 @@ def inputs_of(
     orders: dict[str, Any] | None,
     vaccinations: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Everything a decision is computed from: clock, features with their evidence, drafted orders, vaccinations.
+    """All inputs of a decision: clock, features with their evidence, drafted orders, vaccinations.
 
-    A feature is value, time and resource; its words and unit stand in the model's feature dictionary.
+    A feature is recorded as value, time and resource; its name and unit are in the model's feature dictionary.
     """
     inputs: dict[str, Any] = {"as_of": as_of.isoformat()}
     if vector is not None:
@@ -216,12 +226,15 @@ def inputs_of(
 
 
 def input_digest_of(inputs: dict[str, Any]) -> str:
-    """SHA-256 of the inputs, hexadecimal: equal inputs, equal decision. Most of the body is not read, nor hashed."""
+    """SHA-256 of the inputs, hexadecimal; equal inputs have equal digests.
+
+    Most of the body is not an input: it is neither read nor hashed.
+    """
     return hashlib.sha256(_encoder.encode(inputs)).hexdigest()
 
 
 def encode_models(models: Sequence[dict[str, str]]) -> bytes:
-    """The models that were asked, as a JSON array of id, version and sha256."""
+    """The models that were used, as a JSON array of id, version and sha256."""
     return _encoder.encode(models)
 
 
@@ -233,9 +246,9 @@ def encode_basis(
     prefetch: msgspec.Raw | None = None,
     trace: dict[str, str] | None = None,
 ) -> bytes:
-    """JSON of everything that is needed to compute the decision again and to explain it.
+    """JSON of everything that is needed to repeat the decision and to explain it.
 
-    `prefetch` is JSON already: the state of each key of the prefetch. `trace` is where the call stands in a trace.
+    `prefetch` is JSON already: the state of each prefetch key. `trace` is the call's position in a trace.
     """
     basis = {**inputs, "timings": timings}
     if trace:
@@ -250,41 +263,51 @@ def encode_basis(
 
 
 WaitingDecisions = list[tuple[Decision, "asyncio.Future[None]"]]
-"""Decisions that are not committed yet, each with what its caller waits for."""
+"""Decisions that are not committed yet, each with the future that its caller awaits."""
 
 _Item = TypeVar("_Item", Decision, FeedbackItem)
 
 
 class RecordUnavailable(Exception):
-    """The record cannot be written or read; the message is one sentence for the operator, without patient data."""
+    """The record cannot be written or read; the message is a sentence for the operator, without patient data."""
 
 
 class DecisionLog(Protocol):
     """The append-only record of decisions; one log per process, used from one event loop."""
 
     health: RecordHealth
-    """Whether commits succeed, and why not."""
+    """Whether commits succeed and, if not, why."""
 
     async def append(self, decision: Decision) -> None:
-        """Returns when the decision is committed, never before; RecordUnavailable when it could not be."""
+        """Returns when the decision is committed, never before.
+
+        Raises:
+            RecordUnavailable: it could not be committed.
+        """
 
     async def append_feedback(self, items: Sequence[FeedbackItem]) -> list[FeedbackItem]:
-        """Stores all items or none and returns those that are new: the same card, outcome and time again are not."""
+        """Stores all items or none and returns the new ones.
+
+        Repeated feedback (the same card, outcome and time) is not new.
+        """
 
     async def check(self) -> None:
-        """Returns within 2 seconds when the database can be written; RecordUnavailable when it cannot.
+        """Returns within 2 seconds if the database can be written.
 
-        Something is really written, at most once a second, and it is no row of the record.
+        The check writes at most once a second, and not a row of the record.
+
+        Raises:
+            RecordUnavailable: it cannot be written.
         """
 
     async def close(self) -> None:
-        """Commits what is waiting and closes the database."""
+        """Commits the waiting decisions and closes the database."""
 
 
 def answer_all(waiting: WaitingDecisions, failure: str | None) -> None:
-    """Ends every wait: with success, or with RecordUnavailable and this reason."""
+    """Answers every waiting caller: with success, or with RecordUnavailable and this reason."""
     for _, future in waiting:
-        if future.done():  # its caller went away; the decision is in the record all the same
+        if future.done():  # its caller was cancelled; the decision is in the record all the same
             continue
         if failure is None:
             future.set_result(None)
@@ -293,7 +316,7 @@ def answer_all(waiting: WaitingDecisions, failure: str | None) -> None:
 
 
 def without_nul(item: _Item) -> _Item:
-    """The same with U+FFFD for NUL, which JSON's strings can hold and PostgreSQL's text cannot."""
+    """The text with U+FFFD in place of NUL, which JSON strings can contain and PostgreSQL's text cannot."""
     changed = {
         name: value.replace("\0", "\N{REPLACEMENT CHARACTER}")
         for name in item.__struct_fields__

@@ -1,4 +1,4 @@
-"""The chains over feedback and over events: one chain each for the whole record, however many processes write.
+"""The hash chains over feedback and over events: one chain each for the whole record, for all processes that write.
 
 The hash of an entry is SHA-256 over the previous entry's hash (32 bytes, zero before the first) and a JSON array in
 UTF-8 without white space: the name of the table, the position, and the columns in the order of `FEEDBACK_COLUMNS` or
@@ -43,9 +43,9 @@ def _entry_hash(table: str, previous: bytes, position: int, values: list[Any]) -
 
 
 def newest_entry(connection: Connection, table: Table) -> tuple[int, bytes]:
-    """Position and hash of the newest entry, for whoever writes the next one in this transaction.
+    """Position and hash of the newest entry, for writing the next one in this transaction.
 
-    In PostgreSQL it waits until no other transaction writes entries; SQLite has one writer at a time anyway.
+    In PostgreSQL it waits until no other transaction writes entries; SQLite has only one writer at a time.
     """
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _ENTRY_LOCK})
@@ -55,7 +55,11 @@ def newest_entry(connection: Connection, table: Table) -> tuple[int, bytes]:
 
 
 def add_event(url: str, kind: str, actor: str, detail: Mapping[str, Any]) -> None:
-    """Commits one event; RecordUnavailable where it cannot be."""
+    """Commits one event.
+
+    Raises:
+        RecordUnavailable: it cannot be committed.
+    """
     try:
         with engine_for(parse_url(url)).begin() as connection:
             write_event(connection, kind, actor, detail)

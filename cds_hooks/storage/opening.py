@@ -21,12 +21,16 @@ _POSTGRES_LOCK = 0x6364_735F_686F_6F6B  # "cds_hook": one name for all workers t
 
 
 def upgrade_schema(url: URL) -> None:
-    """Every migration is applied when this returns; RecordUnavailable when the database cannot be opened."""
+    """Applies every migration that is missing.
+
+    Raises:
+        RecordUnavailable: the database cannot be opened.
+    """
     is_sqlite = url.get_backend_name() == "sqlite"
     if is_sqlite:
         make_file(sqlite_file(url))
     try:
-        # looked at without a lock: a worker that starts again must not wait for those that write
+        # read without a lock: a worker that restarts must not wait for those that write
         with reading_engine(url).connect() as connection:
             found = schema_version(connection)
             if found == SCHEMA_VERSION:
@@ -44,7 +48,7 @@ def upgrade_schema(url: URL) -> None:
 
 
 def schema_version(connection: Connection) -> str | None:
-    """The migration the database is at; None for a database without the record."""
+    """The version of the database's schema; None for a database without the record."""
     if not inspect(connection).has_table("alembic_version"):
         return None
     version = connection.scalar(text("SELECT version_num FROM alembic_version"))
@@ -66,7 +70,7 @@ def refuse_newer(found: str | None) -> None:
 
 
 def _run_migrations(connection: Connection) -> None:
-    # imported here: a database that is up to date does not wait for alembic at each start
+    # imported here: a database that is up to date does not need alembic
     from alembic import command
     from alembic.config import Config
 
@@ -77,7 +81,11 @@ def _run_migrations(connection: Connection) -> None:
 
 
 def open_decision_log(url: str) -> DecisionLog:
-    """The log of an SQLite or PostgreSQL URL, its schema brought up to date; RecordUnavailable when it cannot be."""
+    """The decision log of an SQLite or PostgreSQL URL, with its schema brought up to date.
+
+    Raises:
+        RecordUnavailable: the database cannot be opened.
+    """
     parsed = parse_url(url)
     upgrade_schema(parsed)
     if parsed.get_backend_name() == "sqlite":

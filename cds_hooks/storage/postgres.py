@@ -1,4 +1,7 @@
-"""The decision log in PostgreSQL: one connection per process; what arrives during a commit goes into the next one."""
+"""The decision log in PostgreSQL, with one connection per process.
+
+Decisions that arrive during a commit are committed together in the next one.
+"""
 
 import asyncio
 from collections.abc import Sequence
@@ -26,15 +29,15 @@ _DIALECT = psycopg_dialect.dialect(paramstyle="format")  # type: ignore[no-untyp
 _INSERT = str(insert(decisions).inline().compile(dialect=_DIALECT, column_keys=COLUMNS))
 _WAIT_SECONDS = 5
 _CHECK_SECONDS = 1.5
-# A message in the write-ahead log, committed: it needs a server that is no standby and has room, and it is no row.
+# A committed message in the write-ahead log: it fails on a standby or a full disk, and it adds no row.
 _PROBE = "SELECT pg_logical_emit_message(true, 'cds-hooks', 'ready')"
 
 
 class PostgresDecisionLog:
-    """A `DecisionLog` over one psycopg connection, opened again after it was lost."""
+    """A `DecisionLog` over one psycopg connection, which is opened again after it was lost."""
 
     def __init__(self, url: URL) -> None:
-        """The database is there and migrated; the connection is opened by the first append."""
+        """The database must exist and be migrated; the connection is opened by the first append."""
         self.health = RecordHealth()
         self._url = url
         self._address = url.set(drivername="postgresql").render_as_string(hide_password=False)
@@ -56,7 +59,11 @@ class PostgresDecisionLog:
         return await asyncio.to_thread(store_feedback, self._url, items)
 
     async def check(self) -> None:
-        """RecordUnavailable where a new connection cannot read and commit; the writer's own is left alone."""
+        """Checks with a new connection that the database can be read and written; the writer's connection is not used.
+
+        Raises:
+            RecordUnavailable: it cannot.
+        """
         try:
             async with asyncio.timeout(_CHECK_SECONDS):
                 async with await psycopg.AsyncConnection.connect(self._address) as connection:
@@ -70,7 +77,7 @@ class PostgresDecisionLog:
             raise RecordUnavailable(failure)
 
     async def close(self) -> None:
-        """Commits what is waiting and closes the connection."""
+        """Commits the waiting decisions and closes the connection."""
         if self._writer is not None:
             await self._writer
         await self._disconnect()
@@ -82,16 +89,16 @@ class PostgresDecisionLog:
             try:
                 async with asyncio.timeout(_WAIT_SECONDS):
                     await self._commit([decision for decision, _ in group])
-            # whatever it was, nobody may be left waiting, and an unforeseen failure is a missing record too
+            # every waiting caller gets an answer: after an unforeseen failure the decision is not on record either
             except Exception as error:
                 failure = f"the record in PostgreSQL cannot be written: {database_error_reason(error)}"
-            # answered before anything else is done: nothing that fails there may leave a caller waiting
+            # the callers are answered first, so that no failure of the next steps leaves them waiting
             answer_all(group, failure)
             if failure is None:
                 self.health.succeeded()
                 continue
             self.health.failed(failure, len(group))
-            # whether the rows arrived is uncertain, so neither connection nor chain goes on
+            # it is uncertain whether the rows were stored, so connection and chain are given up
             with suppress(psycopg.Error, OSError):
                 await self._disconnect()
         self._writer = None

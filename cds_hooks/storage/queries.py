@@ -20,7 +20,10 @@ from cds_hooks.storage.tables import decisions, feedback
 
 
 def store_feedback(url: URL, items: Sequence[FeedbackItem]) -> list[FeedbackItem]:
-    """Stores all items or none and returns those that are new: the same card, outcome and time again are not."""
+    """Stores all items or none and returns the new ones.
+
+    Repeated feedback (the same card, outcome and time) is not new.
+    """
     insert = postgresql.insert if url.get_backend_name() == "postgresql" else sqlite.insert
     statement = insert(feedback).on_conflict_do_nothing().returning(feedback.c.sequence)
     new = []
@@ -72,23 +75,23 @@ _FEEDBACK = [feedback.c[field.name] for field in msgspec.structs.fields(Feedback
 
 @dataclass(frozen=True)
 class DecisionFilter:
-    """Which decisions are wanted; None wants all."""
+    """The decisions to find; a field that is None does not restrict them."""
 
     service: str | None = None
     outcome: str | None = None
     client: str | None = None
     patient: str | None = None
     users: Collection[str] | None = None
-    """Under one of these the user is recorded (`user_hash.UserNames.possible`)."""
+    """The forms under which the user can be recorded (`content.UserNames.possible`)."""
     since: int | None = None
     """Microseconds since 1970-01-01 UTC, included."""
     until: int | None = None
     """Microseconds since 1970-01-01 UTC, not included."""
     rule: str | None = None
-    """A rule that spoke on one of the cards, or that is named among the reasons for silence."""
+    """A rule with a finding on one of the cards, or named among the reasons for silence."""
 
     def narrow(self, query: Select[Any]) -> Select[Any]:
-        """The query with the conditions that the database can judge: all but the rule."""
+        """The query with all conditions that the database can evaluate: all but the rule."""
         for name in ("service", "outcome", "client", "patient"):
             if (value := getattr(self, name)) is not None:
                 query = query.where(decisions.c[name] == value)
@@ -101,7 +104,7 @@ class DecisionFilter:
         return query
 
     def fits(self, decision: Decision) -> bool:
-        """Whether the rule has something to do with this decision."""
+        """Whether the rule has a finding or a silence in this decision."""
         return self.rule is None or self.rule in rules_of(decision)
 
 
@@ -113,14 +116,21 @@ def rules_of(decision: Decision) -> set[str]:
 
 
 def list_decisions(url: str, limit: int = 20, service: str | None = None, outcome: str | None = None) -> list[Decision]:
-    """The newest decisions first, of one service or outcome if wanted; RecordUnavailable where there is no record."""
+    """The newest decisions first, of one service or outcome where given.
+
+    Raises:
+        RecordUnavailable: there is no record.
+    """
     return list(islice(find_decisions(url, DecisionFilter(service=service, outcome=outcome), limit), limit))
 
 
 def find_decisions(url: str, wanted: DecisionFilter, at_once: int = 500) -> Iterator[Decision]:
-    """The decisions that fit, the newest first; RecordUnavailable where there is no record.
+    """The decisions that the filter describes, the newest first.
 
     They are read `at_once` at a time, so that neither memory nor the write-ahead log grows with the record.
+
+    Raises:
+        RecordUnavailable: there is no record.
     """
     query = wanted.narrow(select(decisions.c.sequence, *_DECISION)).order_by(decisions.c.sequence.desc())
     rows = read_rows(url, query.limit(min(at_once, 500)))
@@ -133,13 +143,21 @@ def find_decisions(url: str, wanted: DecisionFilter, at_once: int = 500) -> Iter
 
 
 def get_decision(url: str, decision_id: str) -> Decision | None:
-    """The decision of this id, None where there is none; RecordUnavailable where there is no record."""
+    """The decision with this id; None where there is none.
+
+    Raises:
+        RecordUnavailable: there is no record.
+    """
     rows = read_rows(url, select(*_DECISION).where(decisions.c.id == decision_id))
     return Decision(*rows[0]) if rows else None
 
 
 def get_decisions(url: str, ids: Collection[str]) -> dict[str, Decision]:
-    """Those of these decisions that are on record, by id; RecordUnavailable where there is no record."""
+    """The decisions on record that have one of these ids, by id.
+
+    Raises:
+        RecordUnavailable: there is no record.
+    """
     if not ids:
         return {}
     rows = read_rows(url, select(*_DECISION).where(decisions.c.id.in_(ids)))
@@ -147,13 +165,17 @@ def get_decisions(url: str, ids: Collection[str]) -> dict[str, Decision]:
 
 
 def feedback_on(url: str, decision_id: str) -> list[FeedbackItem]:
-    """What clinicians answered to the cards of this decision, in the order in which it came."""
+    """The feedback on the cards of this decision, in the order in which it arrived."""
     query = select(*_FEEDBACK).where(feedback.c.decision == decision_id).order_by(feedback.c.sequence)
     return [_feedback_item(row) for row in read_rows(url, query)]
 
 
 def read_rows(url: str, query: Select[Any]) -> Sequence[Any]:
-    """All rows of a query; RecordUnavailable where there is no record or it does not answer."""
+    """All rows of a query.
+
+    Raises:
+        RecordUnavailable: there is no record, or the database does not answer.
+    """
     parsed = parse_url(url)
     try:
         with reading_engine(parsed).connect() as connection:

@@ -1,4 +1,4 @@
-"""The decision log in an SQLite file, and the thread that moves its write-ahead log into the file."""
+"""The decision log in an SQLite file, and the thread that copies its write-ahead log into the file (checkpoint)."""
 
 import asyncio
 import errno
@@ -30,10 +30,10 @@ _RESTART_WAIT_MS = 50
 
 
 class Checkpointer:
-    """Counts the rows written and checkpoints after every 4,000 of them."""
+    """Counts the rows that are written and starts a checkpoint after every 4,000 of them."""
 
     def __init__(self, file: Path) -> None:
-        """Nothing is opened and no thread started before the first checkpoint is due."""
+        """The file is opened and the thread started when the first checkpoint is due."""
         self._file = file
         self._rows = 0
         self._due = threading.Event()
@@ -41,7 +41,7 @@ class Checkpointer:
         self._thread: threading.Thread | None = None
 
     def written(self, rows: int) -> None:
-        """Called after each commit; returns at once."""
+        """To be called after each commit; returns at once."""
         self._rows += rows
         if self._rows < _EVERY_ROWS:
             return
@@ -52,7 +52,7 @@ class Checkpointer:
         self._due.set()
 
     def close(self) -> None:
-        """Waits for a checkpoint that is under way."""
+        """Waits for a running checkpoint."""
         self._closing = True
         self._due.set()
         if self._thread is not None:
@@ -64,16 +64,17 @@ class Checkpointer:
             self._due.clear()
             if self._closing:
                 return
-            # a full disk, say: the writer meets it too and says so; the log is kept until the next time
+            # for example a full disk: the writer meets and reports it too; the log is kept until the next checkpoint
             with suppress(sqlite3.Error), closing(connect_sqlite(self._file)) as connection:
                 _checkpoint(connection)
 
 
 def _checkpoint(connection: sqlite3.Connection) -> None:
-    """First the bulk while others write; then the rest, with the writers held off, so that the log starts over.
+    """Copies the write-ahead log into the file in two steps, so that SQLite can reset it.
 
-    Without the second step a log that is written without a pause would grow for ever. A reader that is in the way
-    for longer than the wait postpones it to the next time.
+    The first step copies most of it while others write, the second the rest while writers wait. Without the second
+    step, a log that is written without a pause would grow without limit. A reader that blocks it for longer than the
+    wait postpones it to the next checkpoint.
     """
     connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
     connection.execute(f"PRAGMA busy_timeout={_RESTART_WAIT_MS}")
@@ -97,10 +98,17 @@ _FULL_GROUP = 32
 
 
 class SqliteDecisionLog:
-    """A `DecisionLog` that writes from the event loop's own thread; docs/decisions/0004-decision-record.md says why."""
+    """A `DecisionLog` that writes in the event loop's own thread.
+
+    docs/decisions/0004-decision-record.md gives the reason.
+    """
 
     def __init__(self, url: URL) -> None:
-        """The file is there and migrated; RecordUnavailable when it cannot be opened."""
+        """The file must exist and be migrated.
+
+        Raises:
+            RecordUnavailable: it cannot be opened.
+        """
         self._url = url
         self._file = sqlite_file(url)
         self.health = RecordHealth()
@@ -115,7 +123,11 @@ class SqliteDecisionLog:
         self._checkpointer = Checkpointer(self._file)
 
     async def append(self, decision: Decision) -> None:
-        """Returns when the decision is committed; RecordUnavailable when it could not be."""
+        """Returns when the decision is committed.
+
+        Raises:
+            RecordUnavailable: it could not be committed.
+        """
         loop = asyncio.get_running_loop()
         future = loop.create_future()
         self._waiting.append((decision, future))
@@ -128,7 +140,11 @@ class SqliteDecisionLog:
         return await asyncio.to_thread(store_feedback, self._url, items)
 
     async def check(self) -> None:
-        """RecordUnavailable where the file was replaced, cannot be read or written, or its disk is full."""
+        """Checks that the file can be read and written.
+
+        Raises:
+            RecordUnavailable: the file was replaced, cannot be read or written, or its disk is full.
+        """
         try:
             self._check_file()
             self._connection.execute(NEWEST_HASH).fetchone()
@@ -142,7 +158,7 @@ class SqliteDecisionLog:
             raise RecordUnavailable(failure)
 
     async def _probe(self) -> None:
-        """Writes the number in the head of the file that is there for applications: one page, and no row."""
+        """Writes SQLite's application number in the file's header: one page, and no row."""
         loop = asyncio.get_running_loop()
         started = loop.time()
         if self._probed_at is not None and started - self._probed_at < _PROBE_EVERY_SECONDS:
@@ -162,7 +178,7 @@ class SqliteDecisionLog:
         self._checkpointer.written(1)
 
     async def close(self) -> None:
-        """Commits what is waiting and closes the file."""
+        """Commits the waiting decisions and closes the file."""
         while self._waiting:
             await asyncio.sleep(_RETRY_SECONDS)
         await asyncio.to_thread(self._checkpointer.close)
@@ -175,7 +191,7 @@ class SqliteDecisionLog:
         self._locked_since: float | None = None
 
     def _gather(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Flushes once a turn of the loop has brought nothing more: a lone caller waits for one turn only."""
+        """Flushes as soon as one turn of the event loop brings no new decision; a single caller waits for one turn."""
         count = len(self._waiting)
         if self._counted < count < _FULL_GROUP and self._turns < _MOST_TURNS:
             self._counted, self._turns = count, self._turns + 1
@@ -184,19 +200,19 @@ class SqliteDecisionLog:
         self._flush(loop)
 
     def _flush(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Commits everything that waits and wakes those who wait; comes back shortly while another process writes."""
+        """Commits all waiting decisions and answers their callers; retries shortly while another process writes."""
         waiting, failure = self._waiting, None
         try:
             self._commit([decision for decision, _ in waiting])
-        # whatever it was, nobody may be left waiting, and an unforeseen failure is a missing record too
+        # every waiting caller gets an answer: after an unforeseen failure the decision is not on record either
         except Exception as error:
             if _is_locked(error) and self._may_wait(loop):
                 loop.call_later(_RETRY_SECONDS, self._flush, loop)
                 return
-            # whether the rows arrived is uncertain, so this chain does not go on
+            # it is uncertain whether the rows were stored, so this chain is given up
             self._chain = None
             failure = self._reason(error)
-        # answered before anything is logged or counted: nothing that fails there may leave a caller waiting
+        # the callers are answered first, so that no failure of logging or counting leaves them waiting
         self._start_group()
         answer_all(waiting, failure)
         if failure is None:
@@ -220,7 +236,7 @@ class SqliteDecisionLog:
         self._checkpointer.written(len(rows))
 
     def _check_file(self) -> None:
-        # SQLite would go on writing into a file that was deleted
+        # SQLite would continue to write into a file that was deleted
         if _identity(self._file) != self._identity:
             raise FileNotFoundError(0, "the file was replaced while the server ran; restart the server")
 

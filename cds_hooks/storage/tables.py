@@ -1,15 +1,15 @@
-"""The tables of the record, once, for SQLite and PostgreSQL. A change here is a new file in `migrations/versions`."""
+"""The tables of the record for SQLite and PostgreSQL; every change needs a new file in `migrations/versions`."""
 
 from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData, Table, Text, UniqueConstraint
 
 from cds_hooks.storage.content import StoredContent, StoredText
 
 SCHEMA_VERSION = "0004"
-"""The newest migration; a database that is there already is not migrated again at each start."""
+"""The newest migration; a database that is at this version is not migrated at the start."""
 
 metadata = MetaData()
 
-# SQLite appends fastest to a table whose key is the row number; there only INTEGER is one
+# SQLite appends fastest to a table whose key is the row number, and only INTEGER can be that
 _row_number = BigInteger().with_variant(Integer(), "sqlite")
 
 decisions = Table(
@@ -29,7 +29,7 @@ decisions = Table(
     Column("input_digest", Text, nullable=False),
     Column("previous", LargeBinary, nullable=False),
     Column("hash", LargeBinary, nullable=False),
-    # the large columns last: a list reads the others without touching them
+    # the large columns come last, so that a list can read the others without them
     Column("models", StoredContent, nullable=False),
     Column("response", StoredContent, nullable=False),
     Column("basis", StoredContent, nullable=False),
@@ -59,7 +59,7 @@ feedback = Table(
     Column("hash", LargeBinary),
     UniqueConstraint("card", "outcome", "outcome_timestamp", "accepted_suggestions", name="feedback_once"),
     Index("feedback_by_decision", "decision"),
-    # the overrides that can still count are read by their time at the start
+    # the overrides that still apply are read by their time at the start
     Index("feedback_by_time", "received_at"),
 )
 
@@ -75,7 +75,7 @@ events = Table(
     Column("previous", LargeBinary, nullable=False),
     Column("hash", LargeBinary, nullable=False),
 )
-"""What people did to the record and its rules: approvals, legal holds, archives."""
+"""Actions of people on the record and its rules: approvals, legal holds, archives."""
 
 removals = Table(
     "removals",
@@ -89,9 +89,9 @@ removals = Table(
     Column("archive", Text, nullable=False),
     Index("removals_by_chain", "chain", "first_position"),
 )
-"""Which rows of which chain went into an archive: only these can be deleted. `feedback` is the chain of feedback."""
+"""The rows that were moved into an archive: only these can be deleted. `feedback` is the chain of feedback."""
 
 COLUMNS = [column.name for column in decisions.columns if column.name != "sequence"]
-"""What a writer fills in, in the order of `chain.Row`; the database counts `sequence`."""
+"""The columns that a writer fills, in the order of `chain.Row`; the database assigns `sequence`."""
 
 NEWEST_HASH = "SELECT hash FROM decisions ORDER BY sequence DESC LIMIT 1"
