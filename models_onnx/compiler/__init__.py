@@ -1,7 +1,8 @@
-"""Fitted model and reference cohort in, one self-explaining ONNX file out; refuses a file that does not agree.
+"""Compiles a fitted model and a reference cohort into one self-explaining ONNX file, and verifies the file.
 
-`compile_model` is the whole of it for a fitted scikit-learn or EBM object or a LightGBM or XGBoost file
-(docs/models/compiler.md); `compile_fitted` is the same for the families of `compiler/families`, with your own proof.
+`compile_model` does all of it for a fitted scikit-learn or EBM object or a LightGBM or XGBoost file
+(docs/models/compiler.md); `compile_fitted` does the same for the families of `compiler/families`, with an oracle that
+the caller supplies. A file that does not agree with the model is refused.
 """
 
 from models_onnx.compiler.entry import CompilationReport, CompiledModel, compile_model

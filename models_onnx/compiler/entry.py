@@ -1,6 +1,6 @@
-"""`compile_model`: from a fitted model and rows of its reference cohort to one self-explaining file with a report.
+"""`compile_model`: compiles a fitted model and rows of its reference cohort to one self-explaining file with a report.
 
-What has no exact explanation is converted by skl2onnx and marked as unexplained, so that no card shows it.
+A model without an exact explanation is converted by skl2onnx and marked as unexplained, so that no card shows it.
 """
 
 import hashlib
@@ -33,9 +33,13 @@ Array = NDArray[np.float64]
 
 
 def convert(model: Any, count: int, X: Array, probability: Callable[[Array], Array], metadata: dict[str, str]) -> bytes:
-    """`probability`, `missing` and `out_of_range` of float32 `features`; metadata says `explained`: false.
+    """A file with the outputs `probability`, `missing` and `out_of_range`; its metadata say `explained`: false.
 
-    CompileRefused where skl2onnx cannot convert it, ParityRefused where its file differs by more than 1e-5 on the rows.
+    The input `features` is float32.
+
+    Raises:
+        CompileRefused: skl2onnx cannot convert the model.
+        ParityRefused: its file differs from the model by more than 1e-5 on the rows.
     """
     proto = _probability_only(_converted(model, count))
     _add_masks(proto.graph, X)
@@ -59,12 +63,12 @@ def _converted(model: Any, count: int) -> Any:
             options={id(model): {"zipmap": False}},
             target_opset={"": OPSET, "ai.onnx.ml": ML_OPSET},
         )
-    except Exception as problem:  # skl2onnx raises what its converters raise
+    except Exception as problem:  # skl2onnx does not catch the exceptions of its converters
         raise CompileRefused(f"skl2onnx cannot convert {type(model).__name__}: {problem}") from problem
 
 
 def _probability_only(proto: Any) -> Any:
-    """The second class's column as `probability` [N], nothing else."""
+    """Keeps the second class's column as `probability` [N], and nothing else."""
     graph = proto.graph
     told = [output.name for output in graph.output if "prob" in output.name]
     if len(told) != 1:
@@ -105,13 +109,13 @@ SHAPLEY = ("boosted trees", "forest")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompilationReport:
-    """What was compiled, how it explains itself, and how well it agreed: all differences are the largest seen.
+    """What was compiled, how it explains itself, and how well it agrees; every difference is the largest one found.
 
-    `categories`: texts of a text input, in the order of their codes. `rows_asked_of_library`: rows of the proof whose
-    probability came from the library that fitted the model; the others from the model as it was read.
-    `rows_moved_by_float32`: rows of the reference cohort that the library itself answers otherwise (by more than 1e-5)
-    once their values are float32, as the file takes them: a value like 27.35 that is exactly a threshold. Fit and
-    compile on X.astype(numpy.float32), and there are none.
+    `categories`: texts of a text input, in the order of their codes. `rows_asked_of_library`: rows of the verification
+    whose probability came from the library that fitted the model; the others come from the model as it was read.
+    `rows_moved_by_float32`: rows of the reference cohort for which the library itself gives another probability (by
+    more than 1e-5) after their values are rounded to float32, as the file receives them: a value such as 27.35 can be
+    exactly a threshold. Fit and compile on X.astype(numpy.float32) to have none.
     """
 
     form: str
@@ -149,7 +153,7 @@ class CompiledModel:
 
 @dataclass(frozen=True, slots=True)
 class ModelDescription:
-    """What the caller says about the model; written into the file as it is."""
+    """The caller's description of the model; it is written into the file unchanged."""
 
     name: str
     version: str
@@ -157,7 +161,7 @@ class ModelDescription:
     dictionary: Sequence[Mapping[str, Any]] | None
 
     def metadata(self, inputs: Inputs, low: Sequence[float], high: Sequence[float], rows: int) -> dict[str, str]:
-        """metadata_props: who it is, its inputs in order, the card and the feature dictionary as JSON."""
+        """The metadata_props: identity, inputs in order, card and feature dictionary as JSON."""
         described = self.dictionary if self.dictionary is not None else _dictionary(inputs, low, high)
         return {
             "model_id": self.name,
@@ -170,12 +174,12 @@ class ModelDescription:
 
 
 def form_of(form: str, model: FittedModel) -> str:
-    """The source's form, but what it became where all its trees ask about one input each."""
+    """The form of the source, or the form it was converted to if each of its trees uses one input only."""
     return "additive trees" if isinstance(model, AdditiveTrees) and form != "EBM" else form
 
 
 def explanation(form: str, model: FittedModel, count: int) -> str:
-    """One sentence about what the contributions are, for the file and the report."""
+    """A sentence that says what the contributions are, for the file and the report."""
     if form in SHAPLEY:
         how = f"Exact interventional Shapley values against all {count} people of the reference cohort"
     else:
@@ -217,21 +221,24 @@ def compile_model(
     deepest: int = DEEPEST,
     unexplained: bool = False,
 ) -> CompiledModel:
-    """One ONNX file of standard operators that says probability, exact contributions, and compared with whom.
+    """One ONNX file of standard operators with probability, exact contributions, and a reference cohort.
 
     `model`: a fitted scikit-learn LogisticRegression (also behind imputers, scalers, splines, one-hot codes),
     HistGradientBoosting-, GradientBoosting-, RandomForest- or ExtraTreesClassifier, interpret's
     ExplainableBoostingClassifier, a CoxModel, one of these in a CalibratedClassifierCV(method="sigmoid",
     ensemble=False), a LightGBM or XGBoost object, or the path of a LightGBM text or XGBoost JSON file.
-    `reference`: rows [n, F] of the cohort people are compared with (array or data frame, NaN where missing); with their
-    `outcomes` (0 or 1) the file tells observed rates. Nobody of them should have been trained on.
-    `groups`: inputs that are explained as one. `calibration`: intercept and slope of a recalibration of the margin.
-    `card` and `dictionary` go into metadata_props as JSON (`model_card`, `feature_dictionary`).
-    `deepest`: trees deeper than 4 are refused; up to 6 by this waiver. `unexplained`: what has no exact explanation is
-    converted by skl2onnx, to a file that says so and that no card shows.
 
-    CompileRefused says what is not compiled and what to do; ParityRefused and AdditivityRefused mean that the file did
-    not say what the model says, to 1e-5, on the cohort, with values taken away, and on every threshold.
+    `reference`: rows [n, F] of the cohort with which people are compared (array or data frame, NaN where missing); with
+    their `outcomes` (0 or 1) the file contains observed rates. None of these people should have been used for training.
+    `groups`: inputs that are explained together. `calibration`: intercept and slope of a recalibration of the margin.
+    `card` and `dictionary` go into metadata_props as JSON (`model_card`, `feature_dictionary`). `deepest`: trees deeper
+    than 4 are refused; this waiver allows up to 6. `unexplained`: a model without an exact explanation is converted by
+    skl2onnx to a file that is marked so, and that no card shows.
+
+    Raises:
+        CompileRefused: the model cannot be compiled; the message says why and what to do.
+        ParityRefused, AdditivityRefused: the file differs from the model by more than 1e-5 on the cohort, on the cohort
+            with values removed, or on a threshold.
     """
     told = ModelDescription(name, version, card, dictionary)
     try:

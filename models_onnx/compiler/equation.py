@@ -1,10 +1,11 @@
-"""Published equations to self-explaining ONNX: sums of products and points, with the same outputs as our models.
+"""Compiles published equations to self-explaining ONNX files with the same outputs as our models.
 
-In a sum of products every input's Shapley share against one reference is computed for all choices at once.
+An equation is a sum of products or a sum of points. In a sum of products, every input's Shapley share against one
+reference is computed for all choices at once.
 
 The file's input `features` is float64 [N, inputs] in the order of the equation: yes is 1, the first of a list of
-choices is 0, NaN is missing. A row with a missing or out-of-range input has no value (NaN); nothing is clamped.
-`verify_equation` proves it.
+choices is 0, NaN is missing. A row with a missing or out-of-range input has no value (NaN); values are never clamped.
+`verify_equation` verifies the file.
 """
 
 import json
@@ -22,11 +23,11 @@ from models_onnx.equations.compiled import CompiledEquation
 from models_onnx.equations.declaration import Equation, EquationInput
 from models_onnx.errors import CompileRefused, EquationRefused
 
-_ONE = Factor("", scale=1.0)  # stands where a product has fewer than three factors
+_ONE = Factor("", scale=1.0)  # used where a product has fewer than three factors
 
 
 class Products:
-    """The shares of sums of products, for every choice of coefficients at once."""
+    """The Shapley shares of sums of products, for every choice of coefficients at once."""
 
     def __init__(self, equation: Equation, linear: Linear) -> None:
         self.linear = linear
@@ -43,7 +44,7 @@ class Products:
         ]
 
     def write(self, graph: Graph, features: str) -> str:
-        """The contributions [N, inputs]; those of an input that no term has are 0."""
+        """Writes the contributions [N, inputs]; an input without a term contributes 0."""
         chosen = self._write_choice(graph, features)
         factors = self._write_factors(graph, features)
         coefficients = graph.node(
@@ -63,7 +64,10 @@ class Products:
         return self.names.index(self.linear.aliases.get(name, name))
 
     def _write_choice(self, graph: Graph, features: str) -> str:
-        """Which set of coefficients a row has, as ones and zeros [N, sets]; a choice that is missing has none."""
+        """Writes which set of coefficients a row uses, as ones and zeros [N, sets].
+
+        A row with a missing choice uses none.
+        """
         columns = graph.constant("choice_columns", [self.names.index(name) for name in self.linear.by], np.int64)
         picked = graph.node("Gather", [features, columns], "picked", axis=1)
         strides = [int(np.prod(self.sizes[place + 1 :])) for place in range(len(self.sizes))]
@@ -73,7 +77,10 @@ class Products:
         return graph.node("Cast", [graph.node("Equal", [number, numbers], "is_set")], "chosen", to=DOUBLE)
 
     def _write_factors(self, graph: Graph, features: str) -> str:
-        """The functions of the inputs [N, factors]; what is not needed and not given counts as the reference."""
+        """Writes the functions of the inputs [N, factors].
+
+        A missing input that is not required has the reference's value.
+        """
         reference = graph.constant("reference_inputs", self._reference_inputs(), np.float64)
         given = graph.node("Where", [graph.node("IsNaN", [features], "absent"), reference, features], "filled")
         columns = [0 if factor is _ONE else self._column(factor.input) for factor in self.factors]
@@ -99,9 +106,10 @@ class Products:
         return graph.node("Div", [graph.node("Sub", [number, centre], "centred"), scale], "scaled")
 
     def _write_shares(self, graph: Graph, factors: str, coefficients: str) -> str:
-        """Shapley's share of a product of three against one reference: (A - a) (2BC + Bc + bC + 2bc) / 6.
+        """Writes the Shapley share of a product of three against one reference: (A - a) (2BC + Bc + bC + 2bc) / 6.
 
-        B and C are 1 where there are fewer factors. Capitals are this person's values, small letters the reference's.
+        B and C are 1 where there are fewer factors. Capital letters are this person's values, small letters the
+        reference's.
         """
         place = {factor: number for number, factor in enumerate(self.factors)}
         reference = np.array([1.0 if each is _ONE else each.of(self._of_reference(each)) for each in self.factors])
@@ -162,7 +170,11 @@ LEAST_ROWS = 1000
 
 
 def compile_equation(equation: Equation, output: str) -> bytes:
-    """The file of one output; CompileRefused where it is neither linear nor nothing but points."""
+    """The file of one output of the equation.
+
+    Raises:
+        CompileRefused: the output is neither a sum of products nor a sum of points.
+    """
     graph = Graph()
     count = len(equation.inputs)
     features = graph.input("features", DOUBLE, ["N", count])
@@ -183,9 +195,10 @@ def compile_equation(equation: Equation, output: str) -> bytes:
 
 
 def verify_equation(equation: Equation, output: str, content: bytes, seed: int = 20260101) -> float:
-    """The largest difference to the equation's own arithmetic, value and contributions, on 1,000 people in range.
+    """The largest difference to the equation's own arithmetic, in value and contributions, for 1,000 people in range.
 
-    CompileRefused above 1e-5, or where a refused person gets a value.
+    Raises:
+        CompileRefused: it is above 1e-5, or a person that the equation refuses gets a value.
     """
     model, rng = CompiledEquation(content), np.random.default_rng(seed)
     rows = _people(equation, rng)
@@ -239,7 +252,10 @@ def _edge(item: EquationInput, end: int) -> float:
 
 
 def _write_masks(graph: Graph, equation: Equation, output: str, features: str) -> tuple[str, str]:
-    """Which inputs are missing and which out of range; what this output does not need is not missing."""
+    """Writes which inputs are missing and which are out of range.
+
+    An input that this output does not use is never missing.
+    """
     nan = graph.node("IsNaN", [features], "not_given")
     needed = graph.constant("needed", [item.is_needed_for(output) for item in equation.inputs], np.bool_)
     missing = graph.node("And", [nan, needed], "missing")
@@ -293,7 +309,7 @@ def _write_link(graph: Graph, margin: str, link: Link) -> str:
 
 
 def _write_points(graph: Graph, equation: Equation, features: str) -> str:
-    """Each item's points: its start, and at each edge the change to the points beside it."""
+    """Writes each item's points: its first value, and at each edge the change to the next."""
     names = [item.name for item in equation.inputs]
     places = [(item, edge, gain) for item in equation.items for edge, gain in _gains(item)]
     owner = graph.constant("owner", [names.index(item.input) for item, _, _ in places], np.int64)

@@ -1,6 +1,7 @@
-"""Writes the explaining graph around a fitted model's terms, then proves it against the library that fitted it.
+"""Writes the explaining graph around a fitted model's terms, then verifies it.
 
-Inputs may be explained in groups: the columns of a one-hot code, a value and its square, a panel.
+It is verified against the library that fitted the model. Inputs may be explained in groups: the columns of a one-hot
+code, a value and its square, a panel.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,7 +29,7 @@ class Groups:
 
     @classmethod
     def alone(cls, features: Sequence[str]) -> Self:
-        """Every input on its own line."""
+        """Every input in a group of its own."""
         return cls(tuple(features), tuple((j,) for j in range(len(features))))
 
     @classmethod
@@ -84,7 +85,7 @@ class Groups:
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """The bytes of the file and how well it agreed with its oracle."""
+    """The bytes of the file, and how well it agrees with the oracle."""
 
     content: bytes
     agreement: Agreement
@@ -99,11 +100,14 @@ def compile_fitted(
     rows: NDArray[np.float32],
     groups: Groups | None = None,
 ) -> Compiled:
-    """One self-explaining ONNX file; ParityRefused or AdditivityRefused where it does not say what `oracle` says.
+    """One self-explaining ONNX file.
 
-    `oracle` gives probability and contributions of the fitted model for `rows`, which must hold missing and boundary
-    values; `metadata` goes into metadata_props as it is. With `groups` the file's contributions are theirs, one column
-    each; the oracle's stay those of the inputs.
+    `oracle` gives probability and contributions of the fitted model for `rows`, which must include missing and boundary
+    values; `metadata` goes into metadata_props unchanged. With `groups` the file's contributions are those of the
+    groups, one column each; the oracle's are always those of the inputs.
+
+    Raises:
+        ParityRefused, AdditivityRefused: the file does not agree with `oracle`.
     """
     groups = groups or Groups.alone(model.features)
     content = write_file(name, model, reference, metadata, groups)
@@ -118,7 +122,7 @@ def compile_fitted(
 def write_file(
     name: str, model: FittedModel, reference: Reference, metadata: dict[str, str], groups: Groups | None = None
 ) -> bytes:
-    """The file without the proof; the same arguments give the same bytes."""
+    """The file without the verification; the same arguments give the same bytes."""
     graph = Graph()
     count = len(model.features)
     groups = groups or Groups.alone(model.features)
@@ -141,20 +145,20 @@ def write_file(
 
 
 def own_metadata(model: FittedModel, groups: Groups) -> dict[str, str]:
-    """What the compiler itself knows: base, link, horizons, and groups where inputs are not explained one by one."""
+    """The compiler's own metadata: base, link, horizons, and groups where inputs are not explained one by one."""
     grouped = {} if groups.trivial else {"groups": groups.metadata(model.features)}
     return {"base": repr(model.base), "link": model.link.name, **model.link.metadata(), **grouped}
 
 
 def _write_range(graph: Graph, model: FittedModel, features: str) -> None:
-    # Compared in float32, both sides rounded alike: a value that is exactly the highest one trained on is inside.
+    # Compared in float32 with both sides rounded: a value that equals the highest training value is in range.
     below = graph.node("Less", [features, graph.constant("low", model.low, np.float32)], "below")
     above = graph.node("Greater", [features, graph.constant("high", model.high, np.float32)], "above")
     graph.node("Or", [below, above], "out_of_range")
 
 
 def _write_margin(graph: Graph, model: FittedModel, contributions: str, count: int) -> str:
-    # The margin stays a column for the comparison with the quantiles: onnxruntime is slow the other way round.
+    # The margin stays a column for the comparison with the quantiles: in onnxruntime the transposed form is slow.
     total = graph.row_sums(contributions, count, "total")
     column = graph.node("Add", [total, graph.constant("base", model.base, np.float64)], "margin_column")
     graph.node("Squeeze", [column, SECOND_AXIS], "margin")

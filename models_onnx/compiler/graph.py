@@ -1,4 +1,4 @@
-"""A small writer of ONNX graphs: names nodes and constants, knows the one opset we write."""
+"""A small writer of ONNX graphs: it names nodes and constants, and writes one fixed opset."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto,
 
 FLOAT, DOUBLE, BOOL, INT64 = TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.BOOL, TensorProto.INT64
 
-# Fixed, so that the same model gives the same bytes with a newer onnx package; readable since onnxruntime 1.14.
+# Fixed, so that the same model gives the same bytes with a newer onnx package; onnxruntime 1.14 and later read it.
 OPSET = 18
 IR_VERSION = 8
 # TreeEnsembleRegressor as onnxruntime has had it since 1.11.
@@ -32,7 +32,7 @@ class Graph:
 
     @contextmanager
     def under(self, prefix: str) -> Iterator[None]:
-        """What is written inside carries this prefix, so that the same part can be written twice."""
+        """Everything written inside the `with` block gets this prefix, so that one part can be written twice."""
         before, self._prefix = self._prefix, self._prefix + prefix
         yield
         self._prefix = before
@@ -43,11 +43,11 @@ class Graph:
         return name
 
     def output(self, name: str, kind: int, shape: list[str | int]) -> None:
-        """Declares a tensor that is already there as an output of the graph."""
+        """Declares an existing tensor as an output of the graph."""
         self._outputs.append(helper.make_tensor_value_info(name, kind, shape))
 
     def constant(self, name: str, value: Any, dtype: Any) -> str:
-        """A constant of that name and type; the same name again is the same constant."""
+        """A constant of that name and type; the same name gives the same constant again."""
         name = self._prefix + name
         tensor = numpy_helper.from_array(np.asarray(value, dtype=dtype), name)
         known = next((each for each in self._constants if each.name == name), None)
@@ -59,7 +59,7 @@ class Graph:
         return name
 
     def node(self, operator: str, inputs: list[str], name: str, **attributes: Any) -> str:
-        """One operator with one output, which carries the given name."""
+        """One operator with one output, which has the given name."""
         name = self._prefix + name
         self._nodes.append(helper.make_node(operator, inputs, [name], name=f"{operator}:{name}", **attributes))
         return name
@@ -67,13 +67,13 @@ class Graph:
     def row_sums(self, matrix: str, columns: int, name: str) -> str:
         """Sums [N, 1] of a float64 [N, columns] as a product with ones.
 
-        ReduceSum adds in another order where a row does not begin at an even place, so that a row would get other last
-        bits in another batch; a matrix product does not.
+        ReduceSum adds in a different order depending on where a row begins in memory, so the last bits of a row's sum
+        could depend on its position in the batch; those of a matrix product do not.
         """
         return self.node("MatMul", [matrix, self.constant(f"ones_{columns}", np.ones((columns, 1)), np.float64)], name)
 
     def model(self, name: str, metadata: dict[str, str]) -> ModelProto:
-        """The whole file; metadata in sorted order, no time stamp, no version of the writing software."""
+        """The whole file; its metadata are sorted, without time stamp or version of the writing software."""
         graph: GraphProto = helper.make_graph(self._nodes, name, self._inputs, self._outputs, self._constants)
         opsets = [helper.make_opsetid("", OPSET)]
         if any(node.domain == ML_DOMAIN for node in self._nodes):

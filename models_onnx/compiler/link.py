@@ -1,6 +1,6 @@
-"""What the compiler needs to know of a fitted model: its link from margin to probability, and its terms.
+"""The interface of a fitted model for the compiler: its link from margin to probability, and its terms.
 
-Contributions add up on the margin. The link is logistic, the identity, or a survival function (Cox).
+Contributions are additive on the margin. The link is logistic, the identity, or a survival function (Cox).
 """
 
 import math
@@ -17,8 +17,8 @@ from models_onnx.errors import CompileRefused
 
 Array = NDArray[np.float64]
 
-# The runtime works through exponentials eight at a time and through what is left over one by one, which differs in the
-# last bit: a row would get another probability alone than among others (gate G4). So a row brings whole eights of them.
+# The runtime computes exponentials eight at a time and the remaining ones singly, with a difference in the last bit: a
+# row alone would get another probability than in a batch (gate G4). So each row has a multiple of eight exponentials.
 _AT_ONCE = 8
 
 
@@ -39,7 +39,7 @@ class Link(Protocol):
         ...
 
     def metadata(self) -> dict[str, str]:
-        """What a reader of the file needs beside the name; empty where the name says all."""
+        """The metadata that a reader of the file needs besides the name; empty where the name is enough."""
         ...
 
 
@@ -50,18 +50,18 @@ class Logit:
     name: str = "logit"
 
     def probability(self, margin: Array) -> Array:
-        """The logistic, without overflow at either end."""
+        """The logistic function without overflow at either end."""
         return np.asarray(0.5 * (1.0 + np.tanh(0.5 * margin)))
 
     def write(self, graph: Graph, margin: str) -> None:
-        """The same for a row alone and among others: eight equal columns, of which one is taken."""
+        """Writes eight equal columns and takes one, so that a row's probability does not depend on the batch."""
         eight = graph.constant("eight_times", np.zeros(_AT_ONCE), np.float64)
         sigmoid = graph.node("Sigmoid", [graph.node("Add", [margin, eight], "margin_eight_times")], "probabilities")
         graph.node("Gather", [sigmoid, graph.constant("first", 0, np.int64)], "probability", axis=1)
         graph.output("probability", DOUBLE, ["N"])
 
     def metadata(self) -> dict[str, str]:
-        """Nothing more to say."""
+        """Empty."""
         return {}
 
 
@@ -72,7 +72,7 @@ class Identity:
     name: str = "identity"
 
     def probability(self, margin: Array) -> Array:
-        """Clipped to 0-1: a sum of contributions may miss an end by the last bit."""
+        """The margin clipped to 0-1: rounding can put a sum of contributions just outside."""
         return np.clip(margin, 0.0, 1.0)
 
     def write(self, graph: Graph, margin: str) -> None:
@@ -102,7 +102,10 @@ class Survival:
 
     @classmethod
     def at(cls, hazards: Mapping[float, float], main: float, unit: str = "years") -> Self:
-        """Of cumulative baseline hazards by horizon; refuses a `main` that is none of them, and hazards that fall."""
+        """The link for cumulative baseline hazards by horizon.
+
+        It refuses a `main` horizon that is not among them, and hazards that decrease.
+        """
         pairs = sorted((float(t), float(h)) for t, h in hazards.items())
         rising = all(h > 0.0 for _, h in pairs) and all(a[1] <= b[1] for a, b in pairwise(pairs))
         if not rising or not all(math.isfinite(number) and number > 0 for pair in pairs for number in pair):
@@ -113,7 +116,7 @@ class Survival:
 
     @property
     def log_hazard(self) -> float:
-        """log H0(main): what a base needs beside the mean linear predictor of the reference cohort."""
+        """log H0(main): the base of the model is this plus the mean linear predictor of the reference cohort."""
         return math.log(self.hazards[self.horizons.index(self.main)])
 
     @property
@@ -130,7 +133,7 @@ class Survival:
         return self.probability(np.asarray(margin)[:, None] + self.shifts)
 
     def write(self, graph: Graph, margin: str) -> None:
-        """Survival at every horizon from one exponential; the probability is one of its columns."""
+        """Writes survival at every horizon from one exponential; the probability is one of its columns."""
         count = len(self.horizons)
         shifts = np.pad(self.shifts, (0, -count % _AT_ONCE))
         shifted = graph.node("Add", [margin, graph.constant("horizon_shift", shifts, np.float64)], "log_hazards")
@@ -165,12 +168,12 @@ class FittedModel(Protocol):
 
     @property
     def base(self) -> float:
-        """Margin of the reference: what is predicted where every contribution is 0."""
+        """The margin of the reference: the prediction where every contribution is 0."""
         ...
 
     @property
     def link(self) -> Link:
-        """From margin to probability."""
+        """The link from margin to probability."""
         ...
 
     @property
@@ -185,15 +188,15 @@ class FittedModel(Protocol):
 
     @property
     def edges(self) -> tuple[tuple[float, ...], ...]:
-        """Values of each input at which the model bends or steps: where a proof must look."""
+        """The values of each input at which the model has a knot or a step: the verification tests them."""
         ...
 
     def contributions(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The contributions [N, F] in numpy, without the graph."""
+        """The contributions [N, F], computed in numpy without the graph."""
         ...
 
     def margin(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The margin [N] in numpy, without the graph."""
+        """The margin [N], computed in numpy without the graph."""
         ...
 
     def recalibrated(self, intercept: float, slope: float) -> Self:
@@ -201,5 +204,8 @@ class FittedModel(Protocol):
         ...
 
     def write_contributions(self, graph: Graph, features: str, missing: str) -> str:
-        """Writes the terms; `features` is float32 [N, F] with NaN, `missing` bool [N, F]; gives a float64 [N, F]."""
+        """Writes the terms and returns their contributions, a float64 [N, F].
+
+        `features` is float32 [N, F] with NaN where missing, `missing` bool [N, F].
+        """
         ...

@@ -1,6 +1,6 @@
-"""The proof: a compiled file against the library that fitted the model, on ordinary, missing and boundary values.
+"""Verifies a compiled file against the library that fitted the model, on ordinary, missing and boundary values.
 
-Every row that the library takes is given to the library; for the others the model is evaluated as it was read.
+The library predicts every row that it accepts; for the other rows the model as it was read is evaluated.
 """
 
 from collections.abc import Callable, Sequence
@@ -29,7 +29,7 @@ Oracle = Callable[[NDArray[np.float64]], tuple[NDArray[np.float64], NDArray[np.f
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """Largest differences seen, over so many rows."""
+    """The largest differences found, and the number of rows."""
 
     rows: int
     rows_with_missing: int
@@ -39,7 +39,10 @@ class Agreement:
 
 
 def verify(content: bytes, base: float, oracle: Oracle, rows: NDArray[np.float32], link: Link = LOGIT) -> Agreement:
-    """Largest differences; refuses above 1e-5, with fewer than 1,000 rows, or without a row that misses something."""
+    """The largest differences found.
+
+    Differences above 1e-5, fewer than 1,000 rows, and rows without a missing value are refused.
+    """
     with_missing = int(np.isnan(rows).any(axis=1).sum())
     if len(rows) < LEAST_ROWS or not with_missing:
         raise CompileRefused(f"parity needs {LEAST_ROWS} rows, some with missing values; {len(rows)} were given")
@@ -66,12 +69,12 @@ def verify(content: bytes, base: float, oracle: Oracle, rows: NDArray[np.float32
 
 
 def _largest(difference: NDArray[np.float64]) -> float:
-    # A NaN anywhere must refuse: NaN <= limit is false, and max() would hide it.
+    # A NaN anywhere must be refused: NaN <= limit is false, and max() would hide it.
     return float("nan") if np.isnan(difference).any() else float(np.abs(difference).max())
 
 
 def boundary_rows(typical: NDArray[np.float64], edges: Sequence[Sequence[float]]) -> NDArray[np.float32]:
-    """Rows at, one float32 below and one above each edge of each input, the others typical; and each input missing."""
+    """Rows at each edge of each input, one float32 below and one above it, and with each input missing."""
     rows = [np.full(len(typical), np.nan, dtype=np.float32)]
     for column, values in enumerate(edges):
         for value in values:
@@ -91,12 +94,12 @@ def _with(typical: NDArray[np.float64], column: int, value: np.float32) -> NDArr
 
 Array = NDArray[np.float64]
 PROOF_ROWS = 1200
-# scikit-learn refuses as infinite what has no float32; beyond this, sums of squares have none either
+# scikit-learn refuses values beyond float32 as infinite; beyond this limit sums of squares overflow too
 HUGE = 1e37
 
 
 def proof_rows(X: Array, model: FittedModel) -> NDArray[np.float32]:
-    """People of the cohort, the same with values taken away, and rows on and beside every edge of the model."""
+    """The rows of the verification: the cohort, the cohort with values removed, and rows at every edge of the model."""
     generator = np.random.default_rng(0)
     with np.errstate(over="ignore"):
         people = X[generator.integers(0, len(X), PROOF_ROWS // 2)].astype(np.float32)
@@ -106,10 +109,10 @@ def proof_rows(X: Array, model: FittedModel) -> NDArray[np.float32]:
 
 @dataclass(frozen=True, slots=True)
 class OracleAnswers:
-    """The probability of every row of the proof, and where it is from.
+    """The probability of every row of the verification, and where it comes from.
 
-    Beside it stand for how many rows the library itself gave it, and how many rows of the reference cohort it answers
-    otherwise when their values are rounded to float32.
+    Also how many rows the library itself predicted, and for how many rows of the reference cohort its prediction
+    changes when their values are rounded to float32.
     """
 
     probability: Array
@@ -120,16 +123,17 @@ class OracleAnswers:
 def ask_library(
     model: Any, fitted: FittedModel, rows: NDArray[np.float32], cohort: Array, inputs: Inputs
 ) -> OracleAnswers:
-    """The library's probabilities where it takes the row (missing, infinite), the margins walked in numpy elsewhere.
+    """The library's probabilities for the rows that it accepts; for the others the margins are computed in numpy.
 
-    ParityRefused where the two disagree: then the model was read wrongly.
+    Raises:
+        ParityRefused: the two disagree, which means that the model was read wrongly.
     """
     X = rows.astype(np.float64)
     told = fitted.link.probability(fitted.margin(X))
     if not hasattr(model, "predict_proba"):
         return OracleAnswers(told, 0, 0)
     probability = library(model, inputs)
-    # One thread: for a row at a time, threads that wait for each other cost more than they do.
+    # One thread: for single rows, synchronising threads costs more than the computation.
     with threadpool_limits(limits=1):
         fits = known_codes(X, inputs) & ~_not_taken(probability, X, inputs)
         there = probability(X[fits])
@@ -142,16 +146,16 @@ def ask_library(
 
 
 def _moved(probability: Callable[[Array], Array], cohort: Array) -> int:
-    """How many rows lie so near to a threshold that float32 puts them on its other side."""
+    """How many rows are so near to a threshold that rounding to float32 moves them across it."""
     try:
         return int((np.abs(probability(cohort) - probability(as_float32(cohort).astype(np.float64))) > TOLERANCE).sum())
-    except ValueError:  # gaps that the library does not take
+    except ValueError:  # missing values that the library does not accept
         whole = cohort[~np.isnan(cohort).any(axis=1)]
         return _moved(probability, whole) if 0 < len(whole) < len(cohort) else 0
 
 
 def _not_taken(probability: Callable[[Array], Array], X: Array, inputs: Inputs) -> NDArray[np.bool_]:
-    """Rows with a missing or an infinite value in a column where the library takes none, found by asking it."""
+    """Rows with a missing or infinite value in a column where the library accepts none, found by trying."""
     typical = np.array([0.0 if n in inputs.text else m for n, m in zip(inputs.names, medians(X), strict=True)])
     found = np.zeros(len(X), dtype=bool)
     for j in range(len(typical)):

@@ -1,13 +1,13 @@
-"""The reference cohort in the file: quantiles of its margins, observed rates by calibration bin, and what is familiar.
+"""The reference cohort in the file: quantiles of its margins, observed rates by calibration bin, and its spread.
 
-A combination of values is familiar where its distance from the cohort is within the cohort's own limit.
+A combination of values is familiar where its distance from the cohort is within a limit taken from the cohort itself.
 
-Each input is standardised on the cohort: median, and standard deviation of the values within five of them (an input
-with two values in steps of one). A missing input is put at the median, and one that is farther than six standard
-deviations at six. The distance is Mahalanobis', robust against wild values, in the metric of the cohort's correlations.
-These are shrunk by a tenth towards none, so that inputs that nearly repeat each other stay finite, with variances of at
-least a quarter, so that a rare yes is not strange by itself. The distance does not say why: the range check names
-single inputs, and this looks at how they go together.
+Each input is standardised on the cohort by the median and the standard deviation of the values within five standard
+deviations (for an input with two values: 1). A missing input is set to the median; values more than six
+standard deviations away are set to six. The distance is the Mahalanobis distance with the cohort's correlations, robust
+against extreme values. The correlations are shrunk by a tenth towards zero, so that inputs that nearly repeat each
+other stay finite, and variances are at least a quarter, so that a rare yes alone is not unfamiliar. The distance does
+not say why: the range check names single inputs, and the distance looks at their combination.
 """
 
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ from models_onnx.evaluation.metrics import jeffreys
 
 FAMILIARITY_LEVEL = 0.999
 SHRINK = 0.1
-# In standard deviations: beyond it a single value says no more than that it is wild; also keeps infinity out of sums.
+# In standard deviations: a more extreme value adds no information; the limit also keeps infinity out of sums.
 FARTHEST = 6.0
 _NEAR = 5.0
 _LEAST_VARIANCE = 0.25
@@ -31,7 +31,10 @@ _LEAST_VARIANCE = 0.25
 
 @dataclass(frozen=True, slots=True)
 class Familiarity:
-    """Centre and metric [F, F] of the standardised cohort; a squared distance above `limit` is unfamiliar."""
+    """Centre and metric [F, F] of the standardised cohort.
+
+    A row is unfamiliar if its squared distance is above `limit`.
+    """
 
     centre: tuple[float, ...]
     scale: tuple[float, ...]
@@ -40,7 +43,10 @@ class Familiarity:
 
     @classmethod
     def of(cls, cohort: NDArray[np.float64], level: float = FAMILIARITY_LEVEL) -> Self:
-        """From the cohort's inputs [n, F], NaN where missing; `level` of its people are familiar."""
+        """The familiarity of the cohort's inputs [n, F], NaN where missing.
+
+        The share `level` of the cohort's people is familiar.
+        """
         centre = np.array([np.nanmedian(x) if not np.isnan(x).all() else 0.0 for x in cohort.T])
         scale = np.array([_spread(x, middle) for x, middle in zip(cohort.T, centre, strict=True)])
         z = _standardised(cohort, centre, scale)
@@ -54,12 +60,12 @@ class Familiarity:
         return cls(tuple(centre.tolist()), tuple(scale.tolist()), rows, float(f"{limit:.6e}"))
 
     def distance(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Distance of each row as a multiple of the limit: above 1 is unfamiliar."""
+        """The distance of each row as a multiple of the limit; above 1 it is unfamiliar."""
         z = _standardised(X, np.array(self.centre), np.array(self.scale))
         return np.asarray(np.sqrt(((z @ np.array(self.metric)) ** 2).sum(axis=1) / self.limit))
 
     def write(self, graph: Graph, features: str, missing: str) -> None:
-        """Outputs `distance` [N], a multiple of the limit, and `out_of_distribution` [N]."""
+        """Writes the outputs `distance` [N], a multiple of the limit, and `out_of_distribution` [N]."""
         low = graph.constant("farthest_low", -FARTHEST, np.float64)
         high = graph.constant("farthest_high", FARTHEST, np.float64)
         centre = graph.constant("centre", self.centre, np.float32)
@@ -94,7 +100,7 @@ def _spread(x: NDArray[np.float64], middle: float) -> float:
 def _standardised(
     X: NDArray[np.float64], centre: NDArray[np.float64], scale: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    # float32 first, as the file is given it
+    # float32 first, as the file receives it
     values = np.asarray(X, dtype=np.float32).astype(np.float64)
     middle = centre.astype(np.float32).astype(np.float64)
     placed = np.where(np.isnan(values), middle, values)
@@ -103,9 +109,9 @@ def _standardised(
 
 @dataclass(frozen=True, slots=True)
 class CalibrationBin:
-    """People of the cohort, not trained on, from this quantile up to the next bin's: what happened to them.
+    """The outcomes of people of the cohort, not used for training, from this quantile up to the next bin's.
 
-    `quantile` is the number of quantiles that have been reached where the bin begins; the first bin has 0.
+    `quantile` is the number of quantiles that are reached where the bin begins; the first bin has 0.
     """
 
     quantile: int
@@ -119,9 +125,10 @@ class CalibrationBin:
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """`quantiles` of the cohort's margins, evenly spaced and rising; `bins` rising, the first from below them all.
+    """The reference cohort: evenly spaced, increasing `quantiles` of its margins, and increasing calibration `bins`.
 
-    `familiarity`: the cohort's own distances, for the out-of-distribution flag; without it the file has none.
+    `familiarity` describes the cohort's own distances, for the out-of-distribution flag; without it the file has none.
+    The first bin begins below all quantiles.
     """
 
     quantiles: tuple[float, ...]
@@ -138,7 +145,10 @@ class Reference:
         return self.quantiles[bin.quantile - 1] if bin.quantile else float("-inf")
 
     def write(self, graph: Graph, margin: str) -> None:
-        """Percentile and observed rates of margins [N, 1]: how many quantiles are reached, then one look per table."""
+        """Writes percentile and observed rates of margins [N, 1].
+
+        It counts the quantiles that a margin reaches, then looks up each table.
+        """
         limits = graph.constant("quantiles", self.quantiles, np.float64)
         reached = graph.node("GreaterOrEqual", [margin, limits], "reached")
         counted = graph.node("Cast", [reached], "counted", to=INT64)
@@ -167,9 +177,10 @@ BINS = 10
 
 
 def observed(model: FittedModel, X: Array, outcomes: NDArray[np.int64] | None) -> Reference:
-    """From the rows [n, F] and, where there are any, their outcomes (0 or 1): nobody of them may have been trained on.
+    """The reference of the rows [n, F] and, where known, their outcomes (0 or 1); none may have been used for training.
 
-    Without outcomes the observed rates are NaN, of 0 people. A bin where the rate would fall joins the one below.
+    Without outcomes the observed rates are NaN, of 0 people. Neighbouring bins are merged where the observed rate would
+    decrease.
     """
     margin = model.margin(X)
     levels = np.arange(1, QUANTILES + 1) / (QUANTILES + 1)

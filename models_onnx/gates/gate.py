@@ -1,9 +1,8 @@
-"""What one gate declares, what it answers, and the waiver that may excuse a fault.
+"""Declares a gate, its result, and the waiver that may excuse a fault; runs all gates on one candidate.
 
-A gate passed, failed, was not run, had too few data, or was waived; only passed and waived are green. A waiver says who
-accepts which fault of a gate, why and until when; it is part of the model card and signed with it.
-
-Runs all gates on one candidate and makes the report; a gate that breaks has not passed.
+The state of a gate is passed, failed, not run, insufficient data, or waived; only passed and waived are green. A waiver
+says who accepts which fault of a gate, why and until when; it is part of the model card and signed with it. A gate that
+raises an unexpected exception has failed.
 """
 
 import hashlib
@@ -28,15 +27,15 @@ Rows = list[dict[str, Any]]
 
 
 class NotRun(Exception):
-    """Raised by a gate that lacks what it needs; the sentence says what. It is red."""
+    """Raised by a gate that lacks something it needs; the sentence says what. The gate is red."""
 
 
 class Insufficient(Exception):
-    """Raised by a gate whose data are too few to say either way; the sentence says which. It is red."""
+    """Raised by a gate whose data are too few for a decision; the sentence says which. The gate is red."""
 
 
 class Verdict(Struct, frozen=True):
-    """What a gate found: `faults` are sentences, and none means passed; `said` is the sentence for that case."""
+    """The result of a gate's check: `faults` are sentences, none if it passed; `said` is the sentence for that case."""
 
     said: str
     faults: tuple[str, ...] = ()
@@ -58,12 +57,12 @@ class GateResult(Struct, frozen=True, kw_only=True):
 
     @property
     def green(self) -> bool:
-        """Whether it lets the model through."""
+        """Whether this gate lets the model pass."""
         return self.status in GREEN
 
 
 # responsible-ai.md 5.6 lets only the fairness gate be waived ("or a signed waiver with expiry"); a model that is
-# unsafe, wrong or a device is not made better by a signature.
+# unsafe, wrong or a device cannot be excused by a signature.
 WAIVABLE = frozenset({"G9"})
 LONGEST_DAYS = 366
 
@@ -122,7 +121,7 @@ FILE_GATE = "G1"
 
 
 class GateReport(Struct, frozen=True, kw_only=True):
-    """What all gates said about one file."""
+    """The results of all gates for one file."""
 
     format: str
     id: str
@@ -134,12 +133,12 @@ class GateReport(Struct, frozen=True, kw_only=True):
 
     @property
     def green(self) -> bool:
-        """Whether every gate lets the model through."""
+        """Whether every gate lets the model pass."""
         return all(result.green for result in self.results)
 
     @property
     def summary(self) -> GateSummary:
-        """Which gates are green, red and waived, as the signed release has it."""
+        """The green, red and waived gates, in the form of the signed release."""
         return GateSummary(
             green=tuple(result.gate for result in self.results if result.status == "passed"),
             red=tuple(result.gate for result in self.results if not result.green),
@@ -182,7 +181,7 @@ def run_gates(
 
 
 def encode(report: GateReport) -> bytes:
-    """The report as it is written: indented JSON with a final newline."""
+    """The report as the bytes of its file: indented JSON with a final newline."""
     return msgspec.json.format(msgspec.json.encode(report), indent=1) + b"\n"
 
 
@@ -194,7 +193,7 @@ def _run(gate: Gate, subject: Subject, evidence: Evidence) -> GateResult:
     except Insufficient as reason:
         return _result(gate, "insufficient", str(reason))
     except Exception as error:
-        # A report is whole or it is none: what one gate cannot cope with is that gate's finding.
+        # The report covers every gate: an unexpected exception in one gate is reported as the failure of that gate.
         return _result(gate, "failed", f"The check broke off: {type(error).__name__}: {str(error)[:300]}")
     status: Status = "failed" if verdict.faults else "passed"
     why = "; ".join(verdict.faults) if verdict.faults else verdict.said

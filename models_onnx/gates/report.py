@@ -19,9 +19,10 @@ _SIDE, _PAD = 320, 44
 
 
 def forest(title: str, rows: Sequence[dict[str, Any]], reference: float, low: float, high: float, unit: str) -> str:
-    """One line per row (`name`, `value`, `low`, `high`, `note`): a point with its interval, on a scale of ratios.
+    """A forest plot: for each row a point with its interval, on a scale of ratios.
 
-    `reference` is marked by a line and `low` to `high` by a band. A row without a value says why.
+    A row has `name`, `value`, `low`, `high` and `note`; one without a value shows the reason. `reference` is marked by
+    a line, and `low` to `high` by a band.
     """
     drawn = [row for row in rows if _has(row)]
     if not drawn:
@@ -49,7 +50,7 @@ def forest(title: str, rows: Sequence[dict[str, Any]], reference: float, low: fl
 
 
 def calibration(title: str, rows: Sequence[dict[str, Any]]) -> str:
-    """Expected against observed, one point with its interval per bin (`expected`, `observed`, `low`, `high`)."""
+    """A calibration plot: for each bin one point with its interval (`expected`, `observed`, `low`, `high`)."""
     if not rows:
         return ""
     most = max(max(row["high"], row["expected"]) for row in rows) * 1.05 or 1.0
@@ -112,7 +113,7 @@ def _svg(title: str, described: str, width: int, height: int, parts: Sequence[st
     )
 
 
-# A sign, a word and a colour: none of them alone says how a gate stands.
+# The state of a gate is shown by a sign, a word and a colour, never by a colour alone.
 _SIGNS = {"passed": "✓", "waived": "◐", "failed": "✗", "not run": "–", "insufficient": "?"}
 
 

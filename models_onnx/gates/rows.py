@@ -1,11 +1,11 @@
-"""Rows for the gates: invented ones for the file itself, and people of one's own from a CSV file.
+"""Rows for the gates: invented ones that test the file itself, and a site's own people from a CSV file.
 
-Invented are ordinary people, missing values, and every edge. A file of one's own has inputs, outcome, and what else is
-known of these people; it is for a model from elsewhere.
+The invented rows are ordinary people, people with missing values, and every edge of the inputs. A site's own file is
+for a model from elsewhere; it has inputs, outcome, and further facts about these people.
 
 Columns of such a file: every input by its name (empty is missing) and `outcome` (0 or 1); where they exist also one
-column for each axis of fairness on the card (its name), the column of need that the card's label audit names, and
-`library_probability`, which the library that trained the model gives for the row.
+column for each fairness axis of the card (by its name), the column of need that the card's label audit names, and
+`library_probability`, the probability that the library which trained the model gives for the row.
 """
 
 import csv
@@ -31,7 +31,7 @@ _SPREAD = 3.0
 
 
 def ordinary(features: tuple[ModelInput, ...], count: int, seed: int = SEED) -> Array:
-    """So many people within the trained ranges, most of them near the reference cohort's mean; nothing missing."""
+    """People within the training ranges, most of them near the reference cohort's mean; nothing is missing."""
     draw = np.random.default_rng(seed)
     return np.column_stack([_column(draw, item, count) for item in features])
 
@@ -39,7 +39,7 @@ def ordinary(features: tuple[ModelInput, ...], count: int, seed: int = SEED) -> 
 def with_missing_values(
     rows: Array, features: tuple[ModelInput, ...], always: frozenset[str], seed: int = SEED
 ) -> Array:
-    """The same people with values taken away at random, never one that must be there."""
+    """The same people with values removed at random, except values that are required."""
     draw = np.random.default_rng(seed + 1)
     holes = draw.random(rows.shape) < _HOLES
     holes[:, [item.name in always for item in features]] = False
@@ -59,7 +59,7 @@ def edges(features: tuple[ModelInput, ...]) -> NDArray[np.float32]:
 
 
 def all_kinds(features: tuple[ModelInput, ...], always: frozenset[str], count: int = 500) -> NDArray[np.float32]:
-    """At least 1,000 rows: ordinary people, the same with holes, and the edges."""
+    """At least 1,000 rows: ordinary people, the same with missing values, and the edges."""
     people = ordinary(features, count)
     holes = with_missing_values(people, features, always)
     return np.vstack([people.astype(np.float32), holes.astype(np.float32), edges(features)])
@@ -76,7 +76,7 @@ def _column(draw: np.random.Generator, item: ModelInput, count: int) -> Array:
         return (draw.random(count) < middle).astype(np.float64)
     if not low < high:
         return np.full(count, low)
-    # Trained ranges reach far out, mostly upwards: most people are near the middle, as far as the nearer end lets tell.
+    # Training ranges extend far, mostly upwards: most people lie around the mean, within the nearer end's distance.
     nearer = min(middle - low, high - middle) or high - low
     return np.clip(draw.normal(middle, nearer / _SPREAD, count), low, high)
 
@@ -90,7 +90,7 @@ def _edge_values(item: ModelInput) -> list[Any]:
 OUTCOME, LIBRARY = "outcome", "library_probability"
 _REPLICATES = 300
 _SEED = 20260101
-_TOP = 0.9  # the threshold of the error rates: the highest tenth of these people
+_TOP = 0.9  # the threshold of the error rates marks the highest tenth of these people
 _ENOUGH = 100
 
 _WHOLE: dict[str, Metric] = {
@@ -103,7 +103,7 @@ _WHOLE: dict[str, Metric] = {
 
 @dataclass(frozen=True, slots=True)
 class RowsFromFile:
-    """The subject with these people's figures as its evaluation, and what else they give."""
+    """The subject, evaluated on these people, and the further facts in their file."""
 
     subject: Subject
     people: Array
@@ -112,7 +112,11 @@ class RowsFromFile:
 
 
 def read_rows(subject: Subject, path: Path) -> RowsFromFile:
-    """What the rows give; ImportRefused where a column is missing or a number is none."""
+    """The content of the file.
+
+    Raises:
+        ImportRefused: a column is missing, or a cell is no number.
+    """
     with path.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     names = [item.name for item in subject.features]

@@ -1,4 +1,4 @@
-"""What the gates look at: the candidate in its folder, its file run as the server would, other evidence."""
+"""The objects that the gates examine: the candidate in its folder, its file run as on the server, further evidence."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -22,7 +22,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """Every output for N rows; None for what the file does not give."""
+    """Every output for N rows; None for outputs that the file does not have."""
 
     probability: Array
     margin: Array | None
@@ -33,7 +33,7 @@ class Answers:
     link: str
 
     def raw(self) -> dict[str, bytes]:
-        """The bytes of every output that there is, for comparisons bit by bit."""
+        """The bytes of every output, for exact comparisons."""
         parts = {
             name: getattr(self, name) for name in ("probability", "margin", "contributions", "missing", "out_of_range")
         }
@@ -41,7 +41,7 @@ class Answers:
 
     @property
     def explains(self) -> bool:
-        """Whether margin, base and contributions are all there."""
+        """Whether the file gives margin, base and contributions."""
         return self.margin is not None and self.contributions is not None and self.base is not None
 
 
@@ -61,7 +61,11 @@ class Runner:
         self._wanted = [name for name in self._names() if name in self.outputs]
 
     def answers(self, rows: NDArray[np.float32]) -> Answers:
-        """The answers for these rows; UnsafeModel where the file cannot be run on them."""
+        """The outputs for these rows.
+
+        Raises:
+            UnsafeModel: the file cannot be run on them.
+        """
         try:
             found = dict(zip(self._wanted, self._session.run(self._wanted, {self.wiring.input: rows}), strict=True))
         except Exception as problem:  # onnxruntime raises classes of its own, without a common one it documents
@@ -106,7 +110,7 @@ class Runner:
 
 @dataclass(slots=True, kw_only=True)
 class Subject:
-    """The candidate. Nothing is refused while it is read: to refuse is the gates' work."""
+    """The candidate. Reading it refuses nothing, because refusing is the task of the gates."""
 
     folder: Path
     keys: Keys
@@ -142,17 +146,17 @@ class Subject:
 
     @property
     def product(self) -> dict[str, Any]:
-        """What the card says beyond its attributes."""
+        """The card's content beyond its attributes."""
         found = self.card.get("product")
         return found if isinstance(found, dict) else {}
 
     @property
     def always(self) -> frozenset[str]:
-        """Inputs without which there is no score."""
+        """The inputs without which there is no score."""
         return frozenset(self.about.required.always) if self.about.required is not None else frozenset()
 
     def answers(self, rows: NDArray[Any]) -> Answers:
-        """What the file answers for these rows; the session is opened once."""
+        """The file's outputs for these rows; the session is opened once."""
         if self._runner is None:
             wiring = self.about.wiring if isinstance(self.about, ImportedManifest) else TensorNames()
             self._runner = Runner(self.content, wiring)
@@ -161,7 +165,7 @@ class Subject:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retrained:
-    """The same specification trained again from its pinned data and seed."""
+    """The result of training the same specification again from its pinned data and seed."""
 
     same_file: bool
     same_data: bool
@@ -185,7 +189,7 @@ class Audit:
 
 @dataclass(frozen=True, slots=True)
 class Library:
-    """What the library that trained the model says for these rows."""
+    """The probabilities of the library that trained the model, for these rows."""
 
     rows: Array
     probability: Array
@@ -193,7 +197,7 @@ class Library:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComposedCard:
-    """A card as a clinician would see it, and what went into it."""
+    """A card as a clinician would see it, and the inputs it was composed from."""
 
     summary: str
     detail: str
@@ -208,7 +212,7 @@ class ComposedCard:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Paired:
-    """Margins of candidate and active model for the same people, and what happened to them."""
+    """Margins of the candidate and of the active model for the same people, with their outcomes."""
 
     margin: Array
     active_margin: Array
@@ -218,7 +222,7 @@ class Paired:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """What is brought from elsewhere; None means that it is not at hand and the gate that needs it is not run."""
+    """Evidence from outside the folder; where it is None, the gate that needs it is not run."""
 
     as_of: date
     timer: Callable[[], float]
@@ -227,24 +231,28 @@ class Evidence:
     audit: Audit | None = None
     library: Library | None = None
     alone: dict[str, float] | None = None
-    """How well each input alone ranks the people of the table (AUROC, 0.5 to 1)."""
+    """How well each input alone separates the people of the table (AUROC, 0.5 to 1)."""
     cards: Callable[[Array], Sequence[ComposedCard]] | None = None
     active: "Subject | None" = None
     paired: Paired | None = None
     installed: Callable[[str], tuple[str, str] | None] | None = None
     """Version and licence of an installed library, for G17."""
     waiver_fault: Callable[[dict[str, Any]], str | None] = lambda _waiver: None
-    """Why a waiver of the card does not count here, in a sentence; None where it does."""
+    """Why a waiver of the card is not valid here, in a sentence; None where it is."""
     absent: dict[str, str] | None = None
-    """Why a piece of evidence is not at hand, by its name."""
+    """Why a piece of evidence is missing, by its name."""
 
     def why_absent(self, name: str, otherwise: str) -> str:
-        """The reason given for a missing piece, or this one."""
+        """The reason given for missing evidence, or the default reason."""
         return (self.absent or {}).get(name, otherwise)
 
 
 def read_subject(folder: Path, keys: Keys) -> Subject:
-    """The candidate in that folder; ManifestRefused where there is nothing that could be looked at."""
+    """The candidate in this folder.
+
+    Raises:
+        ManifestRefused: the folder has nothing that can be examined.
+    """
     try:
         described = (folder / MANIFEST).read_bytes()
         about: Manifest | ImportedManifest

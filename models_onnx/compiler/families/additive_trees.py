@@ -1,10 +1,10 @@
-"""Sums of step functions of one input, or two: EBM, and trees that each ask about one input only.
+"""Sums of step functions of one or two inputs: EBM, and tree ensembles in which each tree uses one input only.
 
 They are written as trees of one TreeEnsembleRegressor, with one target for each term.
 
-The value of a pair of inputs is split in halves between them. That is the Shapley value of a two-way term whose means
-over either input are zero, as purified terms have them under independence (responsible-ai 7.3 b1). The halves always
-add up.
+The value of a pair of inputs is divided equally between them. This is the Shapley value of a two-way term whose means
+over either input are zero, which purified terms have under independence (responsible-ai 7.3 b1). The two halves always
+add up to the value.
 """
 
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ _TARGET = ("treeids", "nodeids", "ids", "weights")
 
 
 class TreeWriter:
-    """Collects the nodes of the regressor's trees; a tree's leaves write to one target."""
+    """Collects the nodes of the regressor's trees; the leaves of a tree write to one target."""
 
     def __init__(self) -> None:
         self._nodes: dict[str, list[Any]] = {name: [] for name in _NODE}
@@ -104,7 +104,7 @@ class TreeWriter:
 class Term:
     """A step function of one or two inputs; `values` has one axis per input: x <= each edge in turn, above, missing.
 
-    Edges rise and are float32. `centre` is what the reference cohort has on average, already taken away from `values`.
+    Edges increase and are float32. `centre` is the reference cohort's mean, already subtracted from `values`.
     """
 
     inputs: tuple[int, ...]
@@ -150,7 +150,7 @@ class AdditiveTrees:
         high: Sequence[float] | None = None,
         missing_is_neutral: bool = False,
     ) -> Self:
-        """Terms as learned, centred on the cohort [n, F]; the trained range is the cohort's where it is not given.
+        """The terms as learned, centred on the cohort [n, F]; the training range is the cohort's where it is not given.
 
         `missing_is_neutral`: a missing input contributes 0, as in the additive models of this project, whatever was
         learned about it; a pair contributes 0 where either of its inputs is missing.
@@ -176,7 +176,7 @@ class AdditiveTrees:
         return np.column_stack([term.of(seen) for term in self.terms]) if self.terms else np.zeros((len(X), 0))
 
     def contributions(self, X: Array) -> Array:
-        """Terms of one input whole, pairs in halves."""
+        """Terms of one input count for that input, terms of a pair half for each."""
         return self.of_terms(X) @ self._shares()
 
     def margin(self, X: Array) -> Array:
@@ -189,7 +189,7 @@ class AdditiveTrees:
         return replace(self, terms=terms, base=intercept + slope * self.base)
 
     def write_contributions(self, graph: Graph, features: str, missing: str) -> str:  # noqa: ARG002  # a first node asks
-        """One tree per term; where each term is one input's own, its target is the input's column."""
+        """Writes one tree per term; if each input has one term of its own, the tree's target is the input's column."""
         alone = sorted(term.inputs for term in self.terms) == sorted({(term.inputs[0],) for term in self.terms})
         writer = TreeWriter()
         for number, term in enumerate(self.terms):
@@ -208,12 +208,16 @@ class AdditiveTrees:
 
 
 def additive(ensemble: Ensemble) -> bool:
-    """Whether every tree asks about one input only, so that the ensemble is a sum of step functions."""
+    """Whether every tree uses one input only, so that the ensemble is a sum of step functions."""
     return all(len(set(tree.feature[tree.inner])) <= 1 for tree in ensemble.trees)
 
 
 def steps_of(ensemble: Ensemble) -> tuple[tuple[Term, ...], float]:
-    """One term per input, and where they start; CompileRefused for trees that ask about several inputs."""
+    """One term per input, and the intercept.
+
+    Raises:
+        CompileRefused: a tree uses several inputs.
+    """
     if not additive(ensemble):
         raise CompileRefused("a tree asks about several inputs; such trees are not a sum of one function per input")
     start, terms = ensemble.start, []
@@ -260,7 +264,7 @@ def ebm_terms(model: Any, features: Sequence[str]) -> tuple[tuple[Term, ...], fl
 
 
 def _axis(model: Any, features: Sequence[str], j: int, dimensions: int) -> tuple[tuple[float, ...], list[int]]:
-    """Edges of our cells, and which of interpret's bins each is: 0 missing, 1.. rising, the last for the unknown."""
+    """The edges of our cells, and interpret's bin of each: 0 missing, 1.. increasing, the last for unknown values."""
     resolutions = model.bins_[j]
     bins = resolutions[min(dimensions, len(resolutions)) - 1]
     if isinstance(bins, dict):
@@ -273,7 +277,7 @@ def _axis(model: Any, features: Sequence[str], j: int, dimensions: int) -> tuple
 
 
 def _categories(feature: str, bins: dict[str, int]) -> tuple[tuple[float, ...], list[int]]:
-    """Numbers treated as categories: each its own cell, all between them the bin of unknown values."""
+    """Numbers treated as categories: each has its own cell, and all numbers between them the bin of unknown values."""
     try:
         numbers = sorted((np.float32(name), place) for name, place in bins.items())
     except ValueError:

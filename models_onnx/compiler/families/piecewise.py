@@ -1,7 +1,7 @@
-"""Additive models of one-input functions that are lines or polynomials between their bends.
+"""Additive models of one-input functions that are linear or polynomial between their knots.
 
-`Curve` is what scalers, splines, one-hot codes and weights come to together; `PiecewisePolynomial` writes a sum of
-curves; `PiecewiseLinear` writes broken lines as hinges max(x - knot, 0).
+`Curve` is the combined effect of scalers, splines, one-hot codes and weights on one input; `PiecewisePolynomial` writes
+a sum of curves; `PiecewiseLinear` writes piecewise linear functions as hinges max(x - knot, 0).
 """
 
 from collections.abc import Sequence
@@ -75,18 +75,18 @@ class Curve:
         return replace(self, coefficients=coefficients, missing=slope * self.missing + intercept)
 
     def at_missing(self, value: float) -> Self:
-        """The same with this value where the input is missing."""
+        """The same curve with this value where the input is missing."""
         return replace(self, missing=value)
 
     def of_steps(self, steps: "Curve") -> "Curve":
-        """This curve of the values of a step function: steps again."""
+        """This curve applied to the values of a step function, which gives steps again."""
         values = self.values(steps.coefficients[:, 0])[:, None]
         return Curve(steps.breaks, steps.origins, values, float(self.values(np.array([steps.missing]))[0]))
 
     def __add__(self, other: "Curve") -> "Curve":
         breaks = np.union1d(self.breaks, other.breaks)
         degree = max(self.coefficients.shape[1], other.coefficients.shape[1])
-        # The left end of each piece is its origin: near it the powers are small, and nothing cancels.
+        # The left end of each piece is its origin: near it the powers are small, so that no precision is lost.
         inside = [*(breaks[:1] if len(breaks) else [0.0]), *breaks]
         origins = np.array(inside if len(breaks) else [0.0])
         total = np.zeros((len(origins), degree))
@@ -133,9 +133,10 @@ class PiecewisePolynomial:
         low: Sequence[float] | None = None,
         high: Sequence[float] | None = None,
     ) -> Self:
-        """Curves as fitted, centred on the cohort [n, F] as the model sees it: missing values imputed where it does.
+        """The curves as fitted, centred on the cohort [n, F].
 
-        A model that has no answer for a missing input gives it the cohort's mean, so a contribution of 0.
+        The cohort is used as the model sees it, with missing values imputed where it does so. If the model gives no
+        value for a missing input, that input gets the cohort's mean, so a contribution of 0.
         """
         with np.errstate(over="ignore"):
             seen = np.asarray(cohort, dtype=np.float32).astype(np.float64)
@@ -152,11 +153,11 @@ class PiecewisePolynomial:
 
     @property
     def edges(self) -> tuple[tuple[float, ...], ...]:
-        """Where a curve has a new piece."""
+        """The values at which a new piece of a curve begins."""
         return tuple(tuple(curve.breaks.tolist()) for curve in self.curves)
 
     def contributions(self, X: Array) -> Array:
-        """Each curve at its input."""
+        """The value of each curve at its input."""
         return np.column_stack([curve.values(x) for curve, x in zip(self.curves, X.T, strict=True)])
 
     def margin(self, X: Array) -> Array:
@@ -169,7 +170,10 @@ class PiecewisePolynomial:
         return replace(self, curves=curves, base=intercept + slope * self.base)
 
     def write_contributions(self, graph: Graph, features: str, missing: str) -> str:
-        """Which piece each input is in, its coefficients in one look, Horner; without pieces, slopes and intercepts."""
+        """Writes the piece of each input, looks up its coefficients and applies Horner's rule.
+
+        Curves without pieces are written as slopes and intercepts.
+        """
         nothing = graph.constant("nothing", 0.0, np.float32)
         filled = graph.node("Where", [missing, nothing, features], "filled")
         wide = graph.node("Cast", [filled], "wide", to=DOUBLE)

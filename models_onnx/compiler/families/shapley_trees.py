@@ -1,13 +1,14 @@
 """Boosted trees and forests with exact contributions: interventional Shapley values against a whole cohort.
 
-The method is responsible-ai 7.3 (b3): questions, patterns of answers, one look into a table, sums.
+The method is that of responsible-ai 7.3 (b3): evaluate the questions (splits), form the pattern of answers, look up a
+table, sum.
 
-A leaf counts where all questions on its way are answered its way. For a person x and a cohort member r, let o_j(x) be
-"x satisfies every question about input j". With x's values for the inputs in S and r's for the others the leaf is
-reached or not, and the Shapley values of this game have a closed form (`weights`). Their mean over the cohort needs
-only how often each pattern of answers occurs in it, so the table of a block of leaves is made once and a person's
-values are looked up by that person's own pattern. The size of the cohort costs nothing afterwards, and no row of it is
-in the file.
+A leaf is reached where all questions on its path are answered accordingly. For a person x and a cohort member r, let
+o_j(x) be "x satisfies every question about input j". With x's values for the inputs in S and r's for the others the
+leaf is reached or not, and the Shapley values of this game have a closed form (`weights`). Their mean over the cohort
+depends only on how often each pattern of answers occurs in it. So the table of a block of leaves is computed once, and
+a person's values are looked up by the person's own pattern. The size of the cohort does not affect the file or its
+speed, and no row of the cohort is in the file.
 """
 
 from collections.abc import Iterator, Sequence
@@ -55,9 +56,9 @@ def weights(count: int) -> Array:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Some leaves of a tree: the questions they depend on, and the table [2^questions, inputs] of contributions.
+    """Some leaves of a tree: the questions on their paths, and the table [2^questions, inputs] of contributions.
 
-    A row of the table is the pattern of answers: bit k is set where question k is answered "left".
+    A row of the table is a pattern of answers: bit k is set where question k is answered "left".
     """
 
     tree: Tree
@@ -121,7 +122,7 @@ def _leaves(tree: Tree, node: int, way: Way) -> Iterator[tuple[int, Way]]:
 
 
 def contributions_by_leaf(tree: Tree, X: NDArray[np.float32], cohort: NDArray[np.float32], count: int) -> Array:
-    """The same contributions [N, count] leaf by leaf, without blocks or tables: for the proof."""
+    """The same contributions [N, count] leaf by leaf, without blocks or tables, for the verification."""
     found = np.zeros((len(X), count))
     of_rows, of_cohort = ({int(n): tree.answers(rows, int(n)) for n in tree.inner} for rows in (X, cohort))
     for leaf, way in tree.leaves():
@@ -145,10 +146,10 @@ def _satisfied(tree: Tree, way: Way, own: tuple[int, ...], answers: dict[int, ND
     return found
 
 
-# responsible-ai 7.4: a limit of governance, it keeps explanations short and tables small; 6 by waiver.
+# responsible-ai 7.4: this limit keeps explanations short and tables small; a waiver allows 6.
 DEEPEST = 4
 DEEPEST_BY_WAIVER = 6
-# responsible-ai 7.3: averages over fewer people could tell of one of them.
+# responsible-ai 7.3: averages over fewer people could reveal data of one person.
 LEAST_COHORT = 20
 # Looked-up numbers of one input are added sixteen at a time, then the sums: few zeros to pad with, a small matrix.
 _TOGETHER = 16
@@ -156,7 +157,10 @@ _TOGETHER = 16
 
 @dataclass(frozen=True, slots=True)
 class ShapleyTrees:
-    """An ensemble and the cohort it is explained against (float32, as the trees see it); not kept in the file."""
+    """An ensemble and the cohort against which it is explained (float32, as the trees see it).
+
+    The file does not contain the cohort.
+    """
 
     ensemble: Ensemble
     cohort: NDArray[np.float32]
@@ -173,9 +177,12 @@ class ShapleyTrees:
         high: Sequence[float] | None = None,
         deepest: int = DEEPEST,
     ) -> Self:
-        """Against the whole cohort [n, F]; the trained range is the cohort's where it is not given.
+        """The ensemble explained against the whole cohort [n, F].
 
-        CompileRefused for trees deeper than `deepest` (at most 6), and for a cohort of fewer than 20.
+        The training range is the cohort's where it is not given.
+
+        Raises:
+            CompileRefused: a tree is deeper than `deepest` (at most 6), or the cohort has fewer than 20 people.
         """
         most = min(deepest, DEEPEST_BY_WAIVER)
         if ensemble.depth > most:
@@ -196,7 +203,7 @@ class ShapleyTrees:
 
     @property
     def link(self) -> Link:
-        """The ensemble's."""
+        """The link of the ensemble."""
         return self.ensemble.link
 
     @property
@@ -210,11 +217,11 @@ class ShapleyTrees:
         return self.ensemble.thresholds()
 
     def margin(self, X: Array) -> Array:
-        """By walking the trees."""
+        """The margin, computed by following the trees."""
         return self.ensemble.margin(X)
 
     def contributions(self, X: Array) -> Array:
-        """Leaf by leaf, another way than the file's."""
+        """The contributions computed leaf by leaf, by another method than the file's."""
         seen, count = as_float32(X), len(self.features)
         parts = (contributions_by_leaf(tree, seen, self.cohort, count) for tree in self.ensemble.trees)
         return sum(parts, np.zeros((len(X), count)))
@@ -239,13 +246,13 @@ class ShapleyTrees:
         return self._write_sums(graph, graph.node("Reshape", [rows, flat], "of_entries"), width)
 
     def _write_sums(self, graph: Graph, entries: str, width: int) -> str:
-        """Entries of one input side by side, sixteen at a time, then the chunks of each input."""
+        """Adds the entries of each input in chunks of sixteen, then the chunks of each input."""
         chunks, owners = [], []
         for j in range(len(self.features)):
             own = [n * width + p.inputs.index(j) for n, p in enumerate(self.parts) if j in p.inputs]
             for first in range(0, len(own), _TOGETHER):
                 chunk = own[first : first + _TOGETHER]
-                # The last column of every table is empty: what pads a chunk is 0.
+                # The last column of every table is zero: it fills incomplete chunks.
                 chunks.append(chunk + [width - 1] * (_TOGETHER - len(chunk)))
                 owners.append(j)
         order = graph.constant("by_input", chunks, np.int32)
@@ -281,19 +288,22 @@ class ShapleyTrees:
 
 
 class _Versions:
-    """The vector as questions need it: NaN fails every comparison, so it goes right as it is, left as -infinity."""
+    """The inputs as the questions need them.
+
+    NaN fails every comparison, so it goes right as it is, and left as -infinity.
+    """
 
     def __init__(self, count: int) -> None:
         self._count = count
         self._used: dict[tuple[bool, bool], int] = {(False, False): 0}
 
     def column(self, feature: int, nan_left: bool, zero_missing: bool) -> int:
-        """Where this input stands in the widened vector."""
+        """The column of this input in the extended vector."""
         version = self._used.setdefault((nan_left, zero_missing), len(self._used))
         return version * self._count + feature
 
     def write(self, graph: Graph, features: str, missing: str) -> str:
-        """The versions that are used, side by side."""
+        """Writes the versions that are used, next to each other."""
         names = []
         for nan_left, zero_missing in self._used:
             gone, source = missing, features

@@ -1,4 +1,4 @@
-"""Decision trees as all our readers give them: a value goes left where it is at most a float32 threshold."""
+"""Decision trees as all readers give them: a value goes left if it is at most a float32 threshold."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,7 +11,7 @@ from models_onnx.compiler.link import Link
 
 Array = NDArray[np.float64]
 LEAF = -1
-# LightGBM's kZeroThreshold: with zero_as_missing, what is not farther from 0 is missing.
+# LightGBM's kZeroThreshold: with zero_as_missing, values within this distance of 0 are missing.
 ZERO = np.float32(1e-35)
 
 
@@ -34,9 +34,10 @@ def below(threshold: float) -> np.float32:
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """Nodes side by side, the root first; `feature` is LEAF where `value` counts. Missing goes left by `nan_left`.
+    """The nodes in one list, the root first; a node whose `feature` is LEAF has a `value`.
 
-    `zero_missing`: at this node zero is missing too. `left` and `right` are positions of nodes.
+    A missing value goes left where `nan_left` says so. `zero_missing`: at this node zero counts as missing too. `left`
+    and `right` are positions of nodes.
     """
 
     feature: NDArray[np.int64]
@@ -49,11 +50,11 @@ class Tree:
 
     @property
     def inner(self) -> NDArray[np.int64]:
-        """Positions of the nodes that ask something."""
+        """The positions of the nodes that are not leaves."""
         return np.flatnonzero(self.feature != LEAF)
 
     def height(self, node: int = 0) -> int:
-        """Questions on the longest way down from this node."""
+        """The number of questions on the longest path below this node."""
         if self.feature[node] == LEAF:
             return 0
         return 1 + max(self.height(int(self.left[node])), self.height(int(self.right[node])))
@@ -100,7 +101,7 @@ class Ensemble:
 
     @property
     def depth(self) -> int:
-        """Questions on the longest way of any tree."""
+        """The number of questions on the longest path of any tree."""
         return max((tree.height() for tree in self.trees), default=0)
 
     def margin(self, X: Array) -> Array:
@@ -114,7 +115,7 @@ class Ensemble:
         return replace(self, trees=trees, start=intercept + slope * self.start)
 
     def with_missing_replaced(self, missing: Sequence[float]) -> Self:
-        """Missing values go where these would, column by column; NaN leaves them where the trees learned."""
+        """Missing values go where the given values would go, column by column; NaN keeps what the trees learned."""
         row = np.array([missing], dtype=np.float32)
         trees = []
         for tree in self.trees:
@@ -126,7 +127,7 @@ class Ensemble:
         return replace(self, trees=tuple(trees))
 
     def thresholds(self) -> tuple[tuple[float, ...], ...]:
-        """The values of each input at which a tree asks, rising."""
+        """The thresholds of each input, increasing."""
         found: list[set[float]] = [set() for _ in self.features]
         for tree in self.trees:
             for node in tree.inner:
@@ -140,8 +141,8 @@ class Ensemble:
 class Cuts:
     """How a library's float64 questions are asked of the file's inputs.
 
-    `missing`: what stands for a missing value in each column before the trees see it, NaN where they see it missing.
-    `moved`: the threshold on the input itself, where the column is the input scaled.
+    `missing`: the value that replaces a missing one in each column before the trees see it, NaN where they see it as
+    missing. `moved`: the threshold on the input itself, where the column is the scaled input.
     """
 
     missing: tuple[float, ...]
@@ -149,7 +150,7 @@ class Cuts:
 
     @classmethod
     def as_they_are(cls, columns: int) -> Self:
-        """Columns are inputs, and a missing value goes where the trees learned."""
+        """Columns are inputs unchanged, and a missing value goes where the trees learned."""
         return cls((float("nan"),) * columns)
 
     def threshold(self, column: int, threshold: float) -> np.float32:
@@ -163,13 +164,13 @@ class Cuts:
 
 
 def as_float32(X: Array) -> NDArray[np.float32]:
-    """The rows as the file is given them; beyond float32 is infinity."""
+    """The rows as the file receives them; values beyond float32 are infinity."""
     with np.errstate(over="ignore"):
         return np.asarray(X, dtype=np.float32)
 
 
 def limits(X: Array) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Lowest and highest value of each input; without any value, nothing is inside."""
+    """Lowest and highest value of each input; an input without values has no value in range."""
     known = [x[np.isfinite(x)] for x in np.asarray(X, dtype=np.float64).T]
     low = tuple(float(x.min()) if len(x) else float("inf") for x in known)
     return low, tuple(float(x.max()) if len(x) else float("-inf") for x in known)

@@ -1,1 +1,1 @@
-"""One module per gate or small group of gates, found by itself: a module declares `GATES`."""
+"""One module for each gate or small group of gates; a module is found because it declares `GATES`."""

@@ -1,9 +1,9 @@
-"""G15: is the model decision support that needs no clearance, with the statement on discrimination.
+"""G15: is the model decision support that needs no clearance as a device, with the statement on discrimination?
 
 The reasons against it are those of responsible-ai.md 2.
 
 Sources: FD&C Act 520(o)(1)(E); FDA, Clinical Decision Support Software, final guidance of September 2022 as revised in
-January 2026; town hall of 11 March 2026. This is a working classification: a site's counsel has the last word.
+January 2026; town hall of 11 March 2026. This classification is provisional: a site's legal counsel decides.
 """
 
 import re
@@ -15,7 +15,7 @@ from models_onnx.gates.gate import Gate, Verdict
 from models_onnx.gates.subject import Evidence, Subject
 
 SHORTEST_HOURS = 24.0
-# Indications in which time is what counts.
+# Words of time-critical indications.
 TIME_CRITICAL = (
     "sepsis",
     "septic",
@@ -50,17 +50,20 @@ _SIGNALS = (
 
 
 def device_reasons(product: dict[str, Any], words: str, sources: list[str]) -> list[str]:
-    """Why this would be a device; `words` are title and outcome, `sources` where the inputs are read from."""
+    """The reasons why this would be a device; `words` are title and outcome, `sources` where the inputs are from."""
     return [*_time(product), *_spoken(product, words), *_signals(product, sources)]
 
 
 def is_cleared(product: dict[str, Any]) -> bool:
-    """Whether a clearance is on the card, by a number of the FDA's form."""
+    """Whether the card names a clearance by a number in the FDA's format."""
     return product.get("device_status") == "cleared" and bool(_CLEARANCE.fullmatch(str(product.get("clearance") or "")))
 
 
 def attribute_reasons(users: str, decision_role: str, statement_1557: str, unexplained: list[str]) -> Iterator[str]:
-    """What keeps it off cards although it is no device: users, role, inputs nobody can judge, missing statement."""
+    """Why it may not be shown on cards although it is no device.
+
+    The reasons concern users, role, inputs that nobody can review, and a missing statement.
+    """
     if _PATIENTS.search(users):
         yield "its users would be patients; decision support that needs no clearance is for health care professionals"
     if "replace" in decision_role.lower():
@@ -87,7 +90,7 @@ def _time(product: dict[str, Any]) -> Iterator[str]:
 
 
 def _spoken(product: dict[str, Any], words: str) -> Iterator[str]:
-    """What it is called and what it says count, whatever the fields of the card declare."""
+    """The title and the texts are judged, whatever the fields of the card declare."""
     said = " ".join([words, *map(str, product.get("indications", []))]).lower()
     if named := [term for term in TIME_CRITICAL if term in said]:
         yield f"it is about {', '.join(named)}"
@@ -107,7 +110,7 @@ def _signals(product: dict[str, Any], sources: list[str]) -> Iterator[str]:
 
 
 def check_device(subject: Subject, _evidence: Evidence) -> Verdict:
-    """No time-critical use, no signals, professionals who decide themselves; or a clearance by its number."""
+    """Not time-critical, no signals as inputs, and users who decide themselves; or a clearance by its number."""
     product, card = subject.product, subject.card
     if not product:
         return Verdict("", ("there is no card that says what it is for",))

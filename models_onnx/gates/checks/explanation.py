@@ -1,4 +1,4 @@
-"""G6: is the explanation exact, does it give nothing to inputs that do nothing, and does it hold under noise."""
+"""G6: is the explanation exact, do inputs without effect contribute nothing, and is it stable under noise?"""
 
 from collections.abc import Callable
 
@@ -18,7 +18,7 @@ NOT_EXPLAINED = (
     "it gives no exact explanation (margin, base and contributions in the file), so it is refused for cards; it may "
     "still serve lists and operations"
 )
-# From the margin to the probability, by the name of the link in the file.
+# The functions from margin to probability, by the name of the link in the file.
 _INVERSE: dict[str, Callable[[NDArray[np.float64]], NDArray[np.float64]]] = {
     "logit": lambda margin: 1.0 / (1.0 + np.exp(-margin)),
     "cloglog": lambda margin: -np.expm1(-np.exp(np.minimum(margin, 700.0))),
@@ -29,7 +29,10 @@ _OTHERS = 25
 
 
 def check_explanation(subject: Subject, _evidence: Evidence) -> Verdict:
-    """Additivity to 1e-5, margin = link(probability), dummy inputs get 0, the strongest three survive 1 % of noise."""
+    """Additivity to 1e-5, margin = link(probability), inputs without effect contribute 0, and stability.
+
+    The three strongest inputs stay the same when measured values change by 1 %.
+    """
     people = ordinary(subject.features, _PEOPLE)
     rows = with_missing_values(people, subject.features, subject.always)
     answers = subject.answers(rows)
@@ -67,12 +70,12 @@ def _link_gap(answers: Answers) -> float:
 
 
 def _dummy_faults(subject: Subject, people: NDArray[np.float64]) -> list[str]:
-    """An input that moves no one's estimate, whatever value it takes, must contribute the same to everybody."""
+    """An input that changes nobody's estimate, whatever its value, must have the same contribution for everybody."""
     faults = []
     draw = np.random.default_rng(SEED)
     before = subject.answers(people[:_OTHERS])
     if before.contributions is None or before.contributions.shape[1] != len(subject.features):
-        return []  # one contribution for a group of inputs: what belongs to one alone cannot be told
+        return []  # a group has one contribution: the share of a single input is not known
     for place, item in enumerate(subject.features):
         moved = np.repeat(people[:_OTHERS], 4, axis=0)
         moved[:, place] = draw.uniform(item.trained_low, item.trained_high, len(moved))
@@ -93,7 +96,7 @@ def _missing_faults(answers: Answers, rows: NDArray[np.float64]) -> list[str]:
 
 
 def _overlap(subject: Subject, people: NDArray[np.float64]) -> float:
-    """Mean share of the strongest three inputs that stay when every measured value moves by up to 1 %."""
+    """Mean share of the three strongest inputs that remain when every measured value changes by up to 1 %."""
     draw = np.random.default_rng(SEED)
     factor = 1.0 + draw.uniform(-NOISE, NOISE, people.shape)
     factor[:, [is_binary(item) for item in subject.features]] = 1.0

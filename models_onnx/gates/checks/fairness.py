@@ -1,4 +1,4 @@
-"""G9: the figures group by group, with intervals and a state for too few; gaps that ask for action fail."""
+"""G9: are the figures fair group by group, with intervals; differences that call for action fail the gate."""
 
 from collections.abc import Mapping
 from itertools import combinations
@@ -12,7 +12,7 @@ GAP = 0.10
 RATIO_ACT = (0.8, 1.25)
 ENOUGH_FOR_ERRORS = 100
 ENOUGH_FOR_RATIO = 50
-# People of whom it is not known are no group that could be treated unfairly as one; their row is shown all the same.
+# People whose group is not known do not form a group that can be treated unfairly; their row is shown all the same.
 NO_GROUP = frozenset({"not recorded", "unknown"})
 _ERRORS = {"sensitivity": "sensitivity", "false_positive_rate": "false positive rate"}
 
@@ -49,7 +49,10 @@ def check_fairness(subject: Subject, _evidence: Evidence) -> Verdict:
 
 
 def _ratio_faults(axis: str, groups: list[Group]) -> list[str]:
-    """O/E of a group whose interval lies wholly outside 0.8 to 1.25; the latest years' where they are there."""
+    """Groups whose interval of O/E lies wholly outside 0.8 to 1.25.
+
+    Where figures of the latest years exist, these are used.
+    """
     faults = []
     for group in groups:
         block = _latest(group)
@@ -65,13 +68,13 @@ def _ratio_faults(axis: str, groups: list[Group]) -> list[str]:
 
 
 def _gap_faults(axis: str, groups: list[Group]) -> list[str]:
-    """Error rates of two groups 0.10 or more apart, with an interval of the difference that leaves 0 out."""
+    """Pairs of groups whose error rates differ by 0.10 or more, with an interval of the difference without 0."""
     faults = []
     enough = [group for group in groups if group["events"] >= ENOUGH_FOR_ERRORS]
     for name, words in _ERRORS.items():
         for one, other in combinations((group for group in enough if name in group), 2):
             gap = abs(one[name]["value"] - other[name]["value"])
-            # Groups are different people: variances of the two intervals add.
+            # The groups consist of different people, so the variances of the two intervals add.
             wide = (_half(one[name]) ** 2 + _half(other[name]) ** 2) ** 0.5
             if gap >= GAP and gap - wide > 0:
                 faults.append(

@@ -1,4 +1,4 @@
-"""G7: does it tell people apart. G8: do the numbers come true. G18: is it no worse than the one in use."""
+"""G7: does the model discriminate? G8: is it calibrated? G18: is it no worse than the model in use?"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,7 +10,7 @@ from models_onnx.evaluation.metrics import gain
 from models_onnx.gates.gate import Gate, Insufficient, NotRun, Verdict
 from models_onnx.gates.subject import Evidence, Paired, Subject
 
-# responsible-ai.md 5.2: fewer events give no verdict on discrimination (100) or on O/E (50).
+# responsible-ai.md 5.2: fewer events allow no statement on discrimination (100) or on O/E (50).
 ENOUGH_EVENTS = 100
 ENOUGH_FOR_RATIO = 50
 CALIBRATION = (0.9, 1.1)
@@ -24,7 +24,7 @@ _SEED = 20260101
 
 
 def check_discrimination(subject: Subject, evidence: Evidence) -> Verdict:
-    """The lower end of the AUROC's interval reaches the declared floor, and the simple model is beaten."""
+    """The lower end of the AUROC's interval reaches the declared minimum, and the simple model is worse."""
     block, period = _judged(subject, "all")
     floor = subject.product.get("auroc_floor")
     if not isinstance(floor, float | int):
@@ -47,7 +47,7 @@ def check_discrimination(subject: Subject, evidence: Evidence) -> Verdict:
 
 
 def _leaks(alone: Mapping[str, float]) -> list[str]:
-    """Nothing that is known before an outcome tells it apart so well alone: such an input was written down after it."""
+    """An input that alone separates people this well was recorded after the outcome: data leakage."""
     return [
         f"{name} alone reaches an AUROC of {auroc:.2f}: it knows the outcome (a leak)"
         for name, auroc in alone.items()
@@ -56,7 +56,7 @@ def _leaks(alone: Mapping[str, float]) -> list[str]:
 
 
 def check_calibration(subject: Subject, _evidence: Evidence) -> Verdict:
-    """The whole interval of observed/expected within 0.9 to 1.1, and a slope that need not be corrected."""
+    """The whole interval of observed/expected is within 0.9 to 1.1, and the slope needs no correction."""
     block, period = _judged(subject, "latest")
     if block["events"] < ENOUGH_FOR_RATIO:
         raise Insufficient(f"{block['events']} events; {ENOUGH_FOR_RATIO} are needed for a verdict.")
@@ -113,7 +113,7 @@ def _paired(paired: Paired, active: Subject) -> Verdict:
 
 
 def _net_benefit(margin: Any, paired: Paired) -> float:
-    """True positives less false ones, weighed by the odds of the threshold (Vickers and Elkin 2006)."""
+    """Net benefit: true positives minus false ones weighted by the odds of the threshold (Vickers and Elkin 2006)."""
     alerted = margin >= paired.threshold
     odds = float(np.exp(paired.threshold))
     events = paired.y == 1

@@ -1,6 +1,6 @@
-"""G1: is the file safe and the one that was signed. G17: is there anything in the folder that should not be.
+"""G1: is the file safe and the one that was signed? G17: does the folder contain anything that it should not?
 
-G14: is the model card whole, is it the one in the file, and were the risks reviewed within a year.
+G14: is the model card complete, is it the one in the file, and were the risks reviewed within a year?
 """
 
 import re
@@ -23,7 +23,7 @@ from models_onnx.release.publishing import GATES as GATES_FILE
 EXPECTED = frozenset({MODEL, MANIFEST, CARD, RELEASE, GATES_FILE, COMPARISON})
 _SUFFIXES = frozenset({".onnx", ".json"})
 
-# Signs of what has no place in a published model: secrets, people's addresses and paths of somebody's machine.
+# Patterns of content that may not be published: secrets, addresses of people, paths of somebody's machine.
 _FORBIDDEN = (
     ("a private key", re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----")),
     ("an access token", re.compile(rb"\b(?:eyJ[\w-]{20,}\.[\w-]{20,}|gh[pousr]_\w{30,}|AKIA[0-9A-Z]{16})")),
@@ -60,7 +60,10 @@ def check_file(subject: Subject, _evidence: Evidence) -> Verdict:
 
 
 def check_contents(subject: Subject, evidence: Evidence) -> Verdict:
-    """Only the files a release has; no secret, person or code in them; the libraries it was made with, and licences."""
+    """Only the files of a release, without secrets, personal data or code.
+
+    The libraries that made it are listed, with licences that are allowed.
+    """
     if evidence.installed is None:
         raise NotRun(evidence.why_absent("installed", "Nobody looked up the libraries it was made with."))
     faults = [*_strange_files(subject.folder), *_found_inside(subject.folder)]
@@ -112,7 +115,10 @@ REVIEW_DAYS = 366
 
 
 def check_card(subject: Subject, evidence: Evidence) -> Verdict:
-    """31 (or 13) attributes, none blank that may not be; the same card beside and inside the file; a fresh review."""
+    """31 (or 13) attributes, of which the required ones are not blank.
+
+    The card beside the file is the one inside it, and its review is recent.
+    """
     if not subject.card:
         return Verdict("", ("there is no model card (card.json)",))
     faults = card_problems(subject.card)

@@ -1,6 +1,6 @@
-"""G2: do the file's inputs and the feature dictionary say the same: names, order, units, ranges.
+"""G2: do the file's inputs and the feature dictionary agree in names, order, units and ranges?
 
-G11: what happens when inputs are missing: the score moves within bounds, and it is said which are missing.
+G11: what happens when inputs are missing? The score changes within limits, and the missing inputs are named.
 """
 
 import json
@@ -16,7 +16,7 @@ from models_onnx.gates.subject import Evidence, Runner, Subject
 
 
 def check_dictionary(subject: Subject, _evidence: Evidence) -> Verdict:
-    """Every input is described, ranged and known to the record, and the file takes them in this order."""
+    """Every input has a description, a range and a known feature, and the file takes the inputs in this order."""
     faults = [
         fault for item in subject.features for fault in _faults_of(item, isinstance(subject.about, ImportedManifest))
     ]
@@ -72,7 +72,7 @@ def _tensor_faults(subject: Subject) -> list[str]:
 
 
 def _mask_faults(subject: Subject) -> list[str]:
-    """Below its range an input is marked as outside it, and a missing one as missing, in its own column."""
+    """An input below its range is marked as out of range, and a missing one as missing, each in its own column."""
     count = len(subject.features)
     person = ordinary(subject.features, 1)
     low = np.repeat(person, count, axis=0)
@@ -91,12 +91,15 @@ def _mask_faults(subject: Subject) -> list[str]:
 
 
 _PEOPLE = 400
-# With an input gone, what is left may be off by as much as a group may (responsible-ai.md 5.2, O/E, act).
+# Without an input, O/E may differ as much as a group's may (responsible-ai.md 5.2, O/E, act).
 RATIO_ACT = (0.8, 1.25)
 
 
 def check_missing(subject: Subject, evidence: Evidence) -> Verdict:
-    """Each input taken away in turn: finite answers, a bounded move, the mask set; panels hold their calibration."""
+    """Removes each input in turn: outputs stay finite, the change is limited, the mask is set.
+
+    Panels stay calibrated without it.
+    """
     bound = subject.product.get("stress_move_at_most")
     if not isinstance(bound, float | int):
         raise NotRun("No bound is declared (product.stress_move_at_most of the card).")
@@ -130,7 +133,7 @@ def check_missing(subject: Subject, evidence: Evidence) -> Verdict:
 
 
 def _panel_faults(subject: Subject) -> list[str]:
-    """Panels that are still scored although they are incomplete: they must come true within the act limits."""
+    """Panels that are scored although they are incomplete must stay calibrated within the limits for action."""
     faults = []
     for panel in subject.evaluation.get("panels", []):
         ratio = panel["observed_expected"]
@@ -145,7 +148,7 @@ def _panel_faults(subject: Subject) -> list[str]:
 
 
 def _unnamed(subject: Subject, evidence: Evidence, people: Any) -> list[str]:
-    """Every missing input of a composed card stands in its text."""
+    """The missing inputs of a composed card that its text does not name."""
     assert evidence.cards is not None  # noqa: S101 - told to mypy; the caller looked
     gone = people[: len(subject.features)].copy()
     for place, item in enumerate(subject.features[: len(gone)]):

@@ -48,12 +48,12 @@ class Panel:
 
 
 def simulate(people: int, seed: int = 2019) -> Panel:
-    """So many people. Inputs: conditions and log cost of the year before; group is not among them."""
+    """Invented people. Inputs: conditions and log cost of the year before; the group is not among them."""
     draw = np.random.default_rng(seed)
     group = np.where(draw.random(people) < SHARE_BLACK, "Black", "White")
     mean = np.where(group == "Black", CONDITIONS["Black"], CONDITIONS["White"])
     illness = mean * draw.gamma(_DISPERSION, 1.0 / _DISPERSION, people)
-    # Chronic conditions stay: most of the year after were there the year before.
+    # Chronic conditions persist: most conditions of a year existed in the year before.
     before = draw.poisson(illness * (1.0 - _NEW_PER_YEAR)).astype(float)
     after = before + draw.poisson(illness * _NEW_PER_YEAR)
     per_condition = np.where(group == "Black", _per_condition("Black"), _per_condition("White"))
@@ -65,7 +65,7 @@ def simulate(people: int, seed: int = 2019) -> Panel:
 
 
 def score_trained_on(panel: Panel, label: Array) -> Array:
-    """A plain model (least squares on inputs, their squares and product) fitted to that label, without the group."""
+    """A simple model (least squares on the inputs, their squares and product) of that label, without the group."""
     conditions, cost = panel.inputs.T
     design = np.column_stack([np.ones(len(label)), conditions, cost, conditions**2, cost**2, conditions * cost])
     weights, *_ = np.linalg.lstsq(design, label, rcond=None)
@@ -85,18 +85,18 @@ def _around_one(draw: np.random.Generator, scatter: float, people: int) -> Array
 ACT = (0.8, 1.25)
 WARN = (0.9, 1.1)
 BANDS = 20
-TOP_BANDS = 2  # the top tenth, where programmes enrol
+TOP_BANDS = 2  # the highest tenth of scores, from which programmes enrol people
 ENOUGH_PEOPLE = 200
-ENOUGH_NEED = 100.0  # responsible-ai.md 5.2: fewer positives in a group say nothing
+ENOUGH_NEED = 100.0  # responsible-ai.md 5.2: with fewer positives in a group nothing can be concluded
 REPLICATES = 200
 
 
 @dataclass(frozen=True, slots=True)
 class GroupNeed:
-    """One group against all others of the same score.
+    """One group compared with all others of the same score.
 
-    It holds the ratio of mean need with its 95 % interval, everywhere and at the top; `sufficient` says whether there
-    are enough people and need to judge.
+    It holds the ratio of mean need with its 95 % interval, for all scores and for the highest; `sufficient` says
+    whether there are enough people and need for a decision.
     """
 
     group: str
@@ -109,11 +109,11 @@ class GroupNeed:
     top_high: float
     sufficient: bool
     own_label: bool = False
-    """Whether need is the label itself: then the ratio is calibration by group, judged as G9 judges O/E."""
+    """Whether need is the label itself; the ratio is then the group's calibration, judged as G9 judges O/E."""
 
     @property
     def fault(self) -> str | None:
-        """What is wrong, in one sentence; None where nothing is, or where there are too few to say."""
+        """The fault in one sentence; None where there is none, or too few people for a decision."""
         if not self.sufficient:
             return None
         for where, ratio, low, high in (
@@ -135,7 +135,7 @@ def audit_label(
     seed: int = 20260101,
     own_label: bool = False,
 ) -> list[GroupNeed]:
-    """One row per group; the ratio is 1 where need depends on the score alone. `weight`: of whom each person counts."""
+    """One row per group; the ratio is 1 where need depends on the score alone. `weight`: how much a person counts."""
     weight = np.ones(len(score)) if weight is None else weight
     keep = ~(np.isnan(score) | np.isnan(need)) & (weight > 0)
     people = _People(_bands(score[keep]), need[keep], weight[keep])
@@ -176,7 +176,7 @@ def _group(
 
 
 def _ratios(own: NDArray[np.bool_], people: _People) -> tuple[float, float]:
-    """Need of the group over the need it would have if, at each score, it needed what the others do."""
+    """The group's need divided by the need it would have with the mean need of the others at each score."""
     needed = people.need * people.weight
     mine = np.bincount(people.band[own], weights=people.weight[own], minlength=BANDS)
     have = np.bincount(people.band[own], weights=needed[own], minlength=BANDS)
@@ -194,7 +194,7 @@ def _share(part: float, whole: float) -> float:
 
 
 def check_label(subject: Subject, evidence: Evidence) -> Verdict:
-    """The label is declared, is no cost, and at an equal score no group needs much more than another."""
+    """The label is declared and is not a cost, and at an equal score no group needs much more than another."""
     label = subject.product.get("label")
     if not isinstance(label, dict):
         return Verdict("", ("the card does not say what the label is and what it stands for (product.label)",))

@@ -1,4 +1,4 @@
-"""G12: people it is not for get no score, and the people it was built on are not a world that is gone."""
+"""G12: do people outside the intended population get no score, and is the training population still relevant?"""
 
 from typing import cast
 
@@ -11,19 +11,19 @@ from models_onnx.gates.subject import Evidence, Subject
 from models_onnx.serving.eligibility import may_be_scored, not_in_population, not_scored
 from models_onnx.serving.runtime import Prediction
 
-# Our own limits, for want of a published one; docs/models/gates.md says why.
+# Our own limits, because none is published; docs/models/gates.md gives the reasons.
 OLDEST_YEARS = 20
-# The hooks of this server are planned contacts; who lies acutely ill in a ward cannot be told from its records.
+# The hooks of this server are planned contacts; its records do not show who is acutely ill in hospital.
 SETTINGS = frozenset({"outpatient", "discharge", "population"})
 
 
 def check_population(subject: Subject, evidence: Evidence) -> Verdict:
-    """Age, required inputs and trained ranges keep people out; setting and age of the data fit the place of use."""
+    """Age, required inputs and training ranges exclude people; setting and age of the data fit the place of use."""
     faults = _data_faults(subject, evidence)
     if subject.about.required is None:
         faults.append("it does not say which inputs must be there (required), so nobody would be kept out")
         return Verdict("", tuple(faults))
-    # An import says population, inputs and what is required in the same words, and is asked in the same way.
+    # An imported model declares population, inputs and required inputs in the same form and is checked the same way.
     manifest = cast("Manifest", subject.about)
     faults += _age_faults(manifest)
     faults += _required_faults(subject, manifest)
@@ -83,7 +83,7 @@ def _required_faults(subject: Subject, manifest: Manifest) -> list[str]:
 
 
 def _range_faults(subject: Subject, manifest: Manifest) -> list[str]:
-    """Every input just outside its trained range: the file marks it, and the rule refuses it."""
+    """Inputs just outside their training range that the file does not mark or the rule does not refuse."""
     person = ordinary(subject.features, 1)[0]
     faults = []
     for place, item in enumerate(subject.features):
@@ -101,7 +101,7 @@ def _range_faults(subject: Subject, manifest: Manifest) -> list[str]:
 def _file_lets_through(subject: Subject, manifest: Manifest, row: np.ndarray) -> bool:
     answers = subject.answers(row.reshape(1, -1))
     if answers.missing is None or answers.out_of_range is None or answers.contributions is None:
-        return subject.manifest is not None  # a file from elsewhere marks nothing; the rule alone keeps people out
+        return subject.manifest is not None  # an imported file marks nothing; only the rule excludes people
     nothing = Prediction(
         float(answers.probability[0]), 0.0, 0.0, answers.contributions[0], answers.missing[0], answers.out_of_range[0],
         0.0, 0.0, 0.0, 0.0, 0,

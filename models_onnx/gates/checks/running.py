@@ -1,6 +1,6 @@
-"""G3: does the file say what the trained model says. G4: the same answer for the same row, always.
+"""G3: does the file agree with the trained model? G4: does the same row always give the same output?
 
-G5: fast enough to be asked in a visit. G16: does training again give the same model.
+G5: is it fast enough for a visit? G16: does training again give the same model?
 """
 
 import numpy as np
@@ -16,7 +16,7 @@ AUROC_AGREES = 0.002
 
 
 def check_parity(subject: Subject, evidence: Evidence) -> Verdict:
-    """Against the model trained again or the library's own numbers, else the stored comparison of the compiler."""
+    """Compared with the model trained again or the library's figures, else with the compiler's stored comparison."""
     if evidence.retrained is not None:
         return _against_retrained(subject, evidence)
     if evidence.library is not None:
@@ -94,13 +94,12 @@ LIMIT_SECONDS = 1e-3
 CALLS = 1000
 FEWEST = 50
 LONGEST_SECONDS = 0.1
-# A machine that is busy with something else is not the model's fault: the time is that of the processor, and the
-# quietest of a few measurements counts.
+# Other load on the machine must not count: processor time is measured, and the best of a few measurements is used.
 ATTEMPTS = 5
 
 
 def check_determinism(subject: Subject, _evidence: Evidence) -> Verdict:
-    """Bit-equal over three runs, and for a row whether it comes alone or with others."""
+    """Outputs are equal bit by bit over three runs, and for a row alone and in a batch."""
     rows = all_kinds(subject.features, subject.always)[:ROWS]
     first = subject.answers(rows).raw()
     faults = [

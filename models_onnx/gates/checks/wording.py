@@ -1,4 +1,4 @@
-"""G13: two hundred cards as a clinician would see them, held against the wording rules.
+"""G13: do two hundred cards, as a clinician would see them, follow the wording rules?
 
 The rules are those of responsible-ai.md 4.2 and 4.3; each broken rule gives one sentence.
 """
@@ -27,7 +27,7 @@ _HORIZON = re.compile(r"\bwithin (?:\d+|one|two|five|ten) (?:hours?|days?|weeks?
 _COMPARED = re.compile(r"\b(?:higher|lower|above|below) than\b|\bcompared with\b", re.IGNORECASE)
 _RANGE = re.compile(r"\b\d+ ?(?:to|–|-) ?\d+ in 100\b|\(range \d+ (?:to|–) ?\d+\)")
 _CONSIDER = re.compile(r"\bconsider\b|\bmay\b", re.IGNORECASE)
-# A directive takes the decision away: criterion 3 of the FDA's guidance, responsible-ai.md 2.
+# A directive takes the decision from the clinician: criterion 3 of the FDA's guidance, responsible-ai.md 2.
 _DIRECTIVE = re.compile(
     r"(?:^|[.!?:;)]\s+|\n\s*[-*]\s*)(?:please )?(?:give|start|stop|do(?! not)|administer|discontinue|prescribe|order|"
     r"admit|discharge|refer|increase|decrease|withhold|deny)\b"
@@ -48,7 +48,7 @@ _IDENTIFIER = re.compile(r"\b\d{3}-\d{2}-\d{4}\b|\bMRN\b|\b\d{7,}\b", re.IGNOREC
 
 
 def lint(card: ComposedCard, one_option_rationale: str = "") -> list[str]:
-    """Every rule that this card breaks; empty where it breaks none."""
+    """The wording rules that this card breaks; empty where it breaks none."""
     return [
         *_summary(card.summary),
         *_detail(card),
@@ -132,7 +132,7 @@ def reading_grade(text: str) -> float:
     """Flesch-Kincaid grade of the sentences of a detail, without its lists, links and values."""
     plain = _LINK.sub(r"\1", text)
     kept = [line for line in plain.splitlines() if line.strip() and not line.lstrip().startswith(("-", "*  "))]
-    # Names of inputs are clinical words that the reader has to know; the fixed text around them is judged.
+    # Names of inputs are clinical terms that the reader knows; only the fixed text around them is judged.
     prose = re.sub(r"\*\*Not known or old:\*\*[^;]*;", "Not known:", " ".join(kept))
     prose = re.sub(r"[*_#]|\d[\d,.]*\s*(?=in 100)", " ", prose)
     sentences = max(1, len(re.findall(r"[.!?:;](?:\s|$)", prose)))
