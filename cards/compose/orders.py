@@ -9,7 +9,7 @@ from cards.compose.high_alert import UncoveredDrug, high_alert_class, uncovered_
 from cards.extension import EXTENSION_KEY, CardExtension, Fact, FindingReference
 from cards.rules.engine.finding import Finding, Silence, merge_repeated_findings
 from cards.rules.engine.governance import SuppressionCheck, suppress_nothing
-from cards.rules.engine.rule_book import DraftEvaluation, RuleBook, rule_book, scope_of
+from cards.rules.engine.rule_book import DraftEvaluation, RuleBook, rule_book
 from cards.rules.patient.orders import DraftMedication, DraftOrder
 from cards.rules.patient.session import PatientSession
 from cards.suggest import (
@@ -208,12 +208,7 @@ class _Check:
             silences.append(
                 Silence(name, "identity-in-doubt", f"{plain(name)}: {plain(drafted.medication.doubt, 200)}")
             )
-        scope = scope_of(
-            drafted,
-            self.book.rules_for(drafted.medication),
-            self.session.record,
-            signing=self.session.signing,
-        )
+        scope = self.book.scope_of(drafted, self.session.record, signing=self.session.signing)
         if not found:
             if not silences and not self.evaluate(drafted).found:
                 silences.append(Silence(name, "no-rule", f"No rule here is about {plain(drafted.medication.name)}."))

@@ -9,12 +9,12 @@ import re
 from collections.abc import Iterator
 from functools import cache, cached_property
 from types import NoneType
-from typing import Any, Final, Literal, get_args, get_origin
+from typing import Any, Final, Literal, NamedTuple, get_args, get_origin
 
 import msgspec
 from msgspec import Raw, Struct, structs
 
-from cds_hooks.protocol.body import is_nested_deeper
+from cds_hooks.protocol.body import MOST_LEVELS, is_nested_deeper
 from fhir.record.chart_text import ChartText
 from fhir.record.datatypes import CodeableConcept, Dosage, decode_exactly
 from fhir.record.resources import AnyResource, Bundle
@@ -96,7 +96,9 @@ def _decoded(raw: bytes | Raw) -> Any:
         value = decode_exactly(raw)
     except (msgspec.DecodeError, RecursionError):
         return None
-    return None if is_nested_deeper(value) else value
+    content = bytes(raw)
+    may_be_deep = content.count(b"{") + content.count(b"[") > MOST_LEVELS  # few orders have so many objects at all
+    return None if may_be_deep and is_nested_deeper(value) else value
 
 
 def _resources(value: Any) -> Iterator[Json]:
@@ -189,20 +191,30 @@ def _with_dose_of_r4(dosage: dict[str, Any]) -> dict[str, Any]:
     return {**rest, "doseAndRate": [dose]} if dose else rest
 
 
-def _member(value: Any, wanted: Any) -> Any:
-    if get_origin(wanted) is tuple:
-        items = value if isinstance(value, list) else [value]
-        each = get_args(wanted)[0]
-        return [_code_of(item) if _is_text(each) else _member(item, each) for item in items if item is not None]
+class _Element(NamedTuple):
+    """What a member is wanted as: a list or one, a bare code, a concept, an object of this kind (None: a resource)."""
+
+    is_list: bool
+    is_code: bool
+    is_concept: bool
+    kind: type[Struct] | None
+
+
+def _member(value: Any, wanted: _Element) -> Any:
+    if not wanted.is_list:
+        return _one(value, wanted)
+    items = value if isinstance(value, list) else [value]
+    return [_code_of(item) if wanted.is_code else _one(item, wanted) for item in items if item is not None]
+
+
+def _one(value: Any, wanted: _Element) -> Any:
     if isinstance(value, list) and len(value) == 1:
         value = value[0]
-    if wanted is CodeableConcept and isinstance(value, str):
+    if wanted.is_concept and isinstance(value, str):
         return {"coding": [{"code": value}]}
     if not isinstance(value, dict):
         return value
-    if isinstance(wanted, type) and issubclass(wanted, Struct) and wanted is not Bundle:
-        return _object(value, wanted)
-    return repair_resource(value)
+    return repair_resource(value) if wanted.kind is None else _object(value, wanted.kind)
 
 
 def _is_text(wanted: Any) -> bool:
@@ -220,9 +232,16 @@ def _code_of(concept: Any) -> Any:
 
 
 @cache
-def _fields(kind: type[Struct]) -> dict[str, Any]:
+def _fields(kind: type[Struct]) -> dict[str, _Element]:
     """What each member is wanted as; a union of resources stays one, to be told apart by `resourceType`."""
-    return {each.encode_name: _wanted(each.type) for each in structs.fields(kind)}
+    return {each.encode_name: _element(_wanted(each.type)) for each in structs.fields(kind)}
+
+
+def _element(wanted: Any) -> _Element:
+    is_list = get_origin(wanted) is tuple
+    each = get_args(wanted)[0] if is_list else wanted
+    is_kind = isinstance(each, type) and issubclass(each, Struct) and each is not Bundle
+    return _Element(is_list, is_list and _is_text(each), each is CodeableConcept, each if is_kind else None)
 
 
 def _wanted(annotation: Any) -> Any:

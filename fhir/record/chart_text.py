@@ -35,8 +35,9 @@ def plain(text: str, limit: int = LIMIT) -> str:
     """
     if text.isascii() and text.isprintable() and len(text) <= limit and "<" not in text and ">" not in text:
         return " ".join(text.split())
-    seen = "".join(" " if sign.isspace() else sign for sign in text if sign.isspace() or not _is_unseen(sign))
-    line = " ".join(seen.split()).translate(_ANGLES)
+    if not text.isprintable():  # nothing that is printable is unseen, nor white space other than the blank
+        text = "".join(" " if sign.isspace() else sign for sign in text if sign.isspace() or not _is_unseen(sign))
+    line = " ".join(text.split()).translate(_ANGLES)
     return line if len(line) <= limit else f"{line[: limit - 1].rstrip()}…"
 
 

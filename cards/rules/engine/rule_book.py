@@ -91,19 +91,32 @@ class RuleBook:
         self.rules = tuple(rules)
         self.needs: DataNeeds = reduce(or_, (rule.needs for rule in self.rules), _ALWAYS)
         self._index = RuleIndex(self.rules)
-        self._activated: dict[tuple[object, ...], tuple[ActivatedRule, ...]] = {}
+        self._remembered: dict[tuple[object, ...], _RulesOfDrug] = {}
 
     def rules_for(self, medication: MedicationIdentity) -> tuple[ActivatedRule, ...]:
         """The rules that a medication activates."""
+        return self._of(medication).activated
+
+    def scope_of(self, drafted: DraftMedication, record: PatientRecord, *, signing: bool) -> Silence:
+        """What the rules of this drug looked for (partners, conditions, values, dose), and what of it is not known.
+
+        What did not come with the call is not said to have been looked for, nor are the values of a rule about a pair,
+        nor what is only checked at signing.
+        """
+        of_drug = self._of(drafted.medication)
+        return _scope(drafted, of_drug.at_signing if signing else of_drug.before_signing, record)
+
+    def _of(self, medication: MedicationIdentity) -> "_RulesOfDrug":
         key = (medication.rxcuis, medication.systemic, medication.dose_form, medication.route)
-        known = self._activated.get(key)
+        known = self._remembered.get(key)
         if known is None:
             of_drug = ((rule, rule.trigger.activation(medication)) for rule in self._index.of(medication))
-            known = tuple(ActivatedRule(rule, activation) for rule, activation in of_drug if activation is not None)
+            activated = tuple(ActivatedRule(rule, activation) for rule, activation in of_drug if activation is not None)
+            known = _RulesOfDrug(activated, _asks_of(activated, signing=True), _asks_of(activated, signing=False))
             if len(f"{medication.rxcuis}{medication.dose_form}{medication.route}") <= _LONGEST_REMEMBERED:
-                if len(self._activated) >= _MOST_REMEMBERED:
-                    self._activated.clear()
-                self._activated[key] = known
+                if len(self._remembered) >= _MOST_REMEMBERED:
+                    self._remembered.clear()
+                self._remembered[key] = known
         return known
 
     def reads_for(self, medication: MedicationIdentity) -> frozenset[str]:
@@ -168,34 +181,64 @@ _DOSE = frozenset({"dose", "each_dose", "frequency", "duration", "drug_dose", "p
 _MOST_VALUES = 6
 
 
-def scope_of(
-    drafted: DraftMedication, activated: Iterable[ActivatedRule], record: PatientRecord, *, signing: bool
-) -> Silence:
-    """What the rules of this drug looked for (partners, conditions, values, dose), and what of it is not known.
+class _Asks(NamedTuple):
+    """What the rules of a drug ask, whoever the patient is."""
 
-    What did not come with the call is not said to have been looked for, nor are the values of a rule about a pair, nor
-    what is only checked at signing.
-    """
+    own_rules: int
+    """Of the drug itself and not of any drug."""
+    interactions: int
+    conditions: int
+    kidneys: bool
+    values: tuple[tuple[str, str], ...]
+    """Analytes and their words, in the order of the words."""
+    dose: bool
+    more_at_signing: bool
+
+
+class _RulesOfDrug(NamedTuple):
+    """What is remembered of a medication, because trying its selectors and putting together what they ask is dear."""
+
+    activated: tuple[ActivatedRule, ...]
+    at_signing: _Asks
+    before_signing: _Asks
+
+
+def _asks_of(activated: Iterable[ActivatedRule], *, signing: bool) -> _Asks:
     asked = [one for one in activated if not one.activation.is_local]
     own = [one.rule for one in asked if not one.rule.trigger.is_for_any]
-    interactions = sum(bool(rule.trigger.sides) for rule in own)
-    uses = frozenset().union(*(_uses_now(one.rule, signing) for one in asked if one.activation.alone))
+    alone = [one.rule for one in asked if one.activation.alone]
+    uses: frozenset[str] = frozenset().union(*(_uses_now(rule, signing) for rule in alone))
+    keys = sorted((use[4:] for use in uses if use.startswith("lab:") and use[4:] in ANALYTES), key=_words)
+    return _Asks(
+        own_rules=len(own),
+        interactions=sum(bool(rule.trigger.sides) for rule in own),
+        conditions=_conditions(uses),
+        kidneys=not uses.isdisjoint(ESTIMATES),
+        values=tuple((key, _words(key)) for key in keys[:_MOST_VALUES]),
+        dose=not uses.isdisjoint(_DOSE),
+        more_at_signing=not signing and any(SIGNING in rule.band_uses for rule in alone),
+    )
+
+
+def _scope(drafted: DraftMedication, asks: _Asks, record: PatientRecord) -> Silence:
     parts = [
         (record.was_requested("AllergyIntolerance"), "allergy", "allergy list"),
         (knows_medications(record), "duplicates", "medication list"),
-        *_counted(interactions, "interaction", knows_medications(record), "medication list"),
-        *_counted(_conditions(uses), "condition", record.was_requested("Condition"), "problem list"),
-        *_values(uses, record),
+        *_counted(asks.interactions, "interaction", knows_medications(record), "medication list"),
+        *_counted(asks.conditions, "condition", record.was_requested("Condition"), "problem list"),
     ]
-    if uses & _DOSE:
+    if asks.kidneys:
+        known = record.was_requested("creatinine") or record.was_requested("egfr")
+        parts.append((known, "kidney function", "kidney function"))
+    parts += [(record.was_requested(key), words, words) for key, words in asks.values]
+    if asks.dose:
         parts.append((bool(drafted.dose.per_day or drafted.dose.per_dose), "dose", "dose"))
     name = plain(drafted.medication.name)
     looked = ", ".join(dict.fromkeys(said for known, said, _ in parts if known)) or "nothing"
     gaps = " and ".join(dict.fromkeys(gap for known, _, gap in parts if not known))
     missing = f" Not known: {gaps}." if gaps else ""
-    only = "" if own else " No rule is about this drug itself."
-    waiting = not signing and any(SIGNING in one.rule.band_uses for one in asked if one.activation.alone)
-    later = " The rest is checked when the order is signed." if waiting else ""
+    only = "" if asks.own_rules else " No rule is about this drug itself."
+    later = " The rest is checked when the order is signed." if asks.more_at_signing else ""
     return Silence(drafted.draft.name, "scope", f"{name}: looked for {looked}.{only}{missing}{later}")
 
 
@@ -222,15 +265,6 @@ def _counted(number: int, word: str, known: bool, gap: str) -> list[_Part]:
 def _conditions(uses: frozenset[str]) -> int:
     """The conditions by key, and one for the codes that a rule names itself."""
     return sum(use.startswith("condition:") for use in uses) + ("conditions" in uses and "problem" in uses)
-
-
-def _values(uses: frozenset[str], record: PatientRecord) -> list[_Part]:
-    found: list[_Part] = []
-    if uses.intersection(ESTIMATES):
-        known = record.was_requested("creatinine") or record.was_requested("egfr")
-        found.append((known, "kidney function", "kidney function"))
-    keys = sorted((use[4:] for use in uses if use.startswith("lab:") and use[4:] in ANALYTES), key=_words)
-    return found + [(record.was_requested(key), _words(key), _words(key)) for key in keys[:_MOST_VALUES]]
 
 
 def _words(analyte: str) -> str:
