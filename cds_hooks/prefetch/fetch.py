@@ -191,18 +191,15 @@ def _count(value: Any) -> int:
 class FilledPrefetch:
     """The prefetch with what was fetched, the state of every key, and what of it could not be read.
 
-    `bodies` are pages of the FHIR server as they came, of the types that were to be kept.
+    `bodies` are pages of the FHIR server as they came, of the types that were to be kept; `fetched_bytes` is the size
+    of everything that was read from it.
     """
 
     values: Mapping[str, Any]
     state: PrefetchState
     refusals: tuple[Refusal, ...] = ()
     bodies: tuple[bytes, ...] = ()
-
-    @property
-    def fetched_bytes(self) -> int:
-        """How much was read from the FHIR server."""
-        return sum(each.cost.bytes for each in self.state.states if each.cost is not None)
+    fetched_bytes: int = 0
 
 
 class PrefetchFetcher:
@@ -250,7 +247,8 @@ class PrefetchFetcher:
         milliseconds = round((perf_counter() - started) * 1000, 1)
         states = tuple(call.states.values())
         state = replace(state, states=states, milliseconds=milliseconds)
-        return FilledPrefetch(call.values, state, tuple(call.refusals), tuple(call.bodies))
+        fetched_bytes = sum(each.cost.bytes for each in states if each.cost is not None)
+        return FilledPrefetch(call.values, state, tuple(call.refusals), tuple(call.bodies), fetched_bytes)
 
     def _server(self, request: CDSRequest, client: TrustedClient) -> tuple[FhirBase, str | None]:
         authorization = request.fhir_authorization

@@ -59,11 +59,8 @@ class CompiledBand:
     unsure_summary: Template | None
     detail: Template
     suggestions: tuple[CompiledSuggestion, ...]
-
-    @property
-    def tells_a_dose(self) -> bool:
-        """Whether it asks for a dose that is derived from an estimate."""
-        return any(one.declared.from_estimate and one.declared.change is not None for one in self.suggestions)
+    tells_a_dose: bool
+    """Whether it asks for a dose that is derived from an estimate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +85,9 @@ class CompiledMissingData:
 
 @dataclass(frozen=True, slots=True)
 class CompiledRule:
-    """A rule ready to judge an order."""
+    """A rule ready to judge an order; `id` is that of the declared rule."""
 
+    id: str
     declared: Rule
     family: Family
     trigger: CompiledTrigger
@@ -103,11 +101,6 @@ class CompiledRule:
     band_uses: frozenset[str]
     needs: DataNeeds
     estimates: tuple[str, ...]
-
-    @property
-    def id(self) -> str:
-        """The rule's id."""
-        return self.declared.id
 
 
 def compile_family(family: Family) -> list[CompiledRule]:
@@ -152,6 +145,7 @@ def _compiled(family: Family, table: RuleTable, rule: Rule, when_unsure: Compile
     with within("trigger"):
         trigger = CompiledTrigger.read(rule.trigger)
     return CompiledRule(
+        id=rule.id,
         declared=rule,
         family=family,
         trigger=trigger,
@@ -174,13 +168,15 @@ def _band(band: Band, position: int, family: Family) -> CompiledBand:
     with within("bands", position):
         with within("when"):
             when = family.vocabulary.compile(band.when)
+        suggestions = _suggestions(band.suggestions, family)
         return CompiledBand(
             band,
             when,
             Template(band.summary),
             Template(band.unsure_summary) if band.unsure_summary is not None else None,
             Template(band.detail),
-            _suggestions(band.suggestions, family),
+            suggestions,
+            any(one.declared.from_estimate and one.declared.change is not None for one in suggestions),
         )
 
 
