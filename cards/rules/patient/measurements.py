@@ -20,6 +20,11 @@ _WORDS = {
     "alt": "ALT",
     "neutrophils_abs": "neutrophils",
     "lithium_level": "lithium",
+    "pco2_arterial": "pCO2",
+    "po2_arterial": "pO2",
+    "sbp": "systolic pressure",
+    "dbp": "diastolic pressure",
+    "bmi": "BMI",
 }
 
 

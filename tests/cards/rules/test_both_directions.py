@@ -25,6 +25,7 @@ NO_PAIR = {
     "ddi-warfarin-nsaid/risk_factor": "the corticosteroid is a risk factor of the pair",
     "ddi-warfarin-nsaid/gastroprotected": "the PPI protects",
     "disease-nsaid-heart/hf": "the loop diuretic says how severe the heart failure is",
+    "dz-opioid-laxative/no_laxative": "the laxative is what is asked for",
     "dup-same-ingredient/same": "one drug in two orders: which of them is the new one matters",
     "vaccine-live-immunodeficiency/steroid": "a vaccine is one dose: it has been given or not",
 }

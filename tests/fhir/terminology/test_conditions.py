@@ -68,11 +68,27 @@ def test_the_keys_that_speak_of_history_say_so() -> None:
     }
 
 
+# Groups that the given table lacks; their codes are named in shared/data/contraindications/README.md.
+ADDED = {
+    "narrow_angle_glaucoma",
+    "lewy_body_dementia",
+    "av_block",
+    "pacemaker",
+    "orthostatic_hypotension",
+    "syncope",
+    "dysphagia",
+    "esophageal_disease",
+    "chronic_constipation",
+    "hypercapnic_respiratory_failure",
+    "ventilator",
+}
+
+
 @pytest.mark.outside_data
 def test_no_code_of_the_given_table_was_lost(data_folder: Path) -> None:
     text = (data_folder / "medications" / "conditions.csv").read_text(encoding="utf-8")
     given = list(csv.DictReader(text.splitlines()))
-    assert [row["key"] for row in given] == list(condition_keys())
+    assert [row["key"] for row in given] == [key for key in condition_keys() if key not in ADDED]
     for row in given:
         for code in filter(None, row["snomed"].split(";")):
             assert row["key"] in condition_keys_of(SNOMED, code)
@@ -96,8 +112,9 @@ def test_every_code_of_the_sample_charts_means_what_the_given_prefixes_say(data_
             listed = [one.replace(".", "") for one in row[columns[system]].split(";") if one]
             if code in listed or (system != SNOMED and code.startswith(tuple(listed))):
                 expected.add(row["key"])
-        assert set(condition_keys_of(system, code)) - EXCEPTIONS == expected - EXCEPTIONS, code
-        assert set(condition_keys_of(system, code)) <= expected | {"dm1"}, code
+        found = set(condition_keys_of(system, code)) - ADDED
+        assert found - EXCEPTIONS == expected - EXCEPTIONS, code
+        assert found <= expected | {"dm1"}, code
         meant += bool(expected)
     assert meant > 300
 

@@ -1,13 +1,17 @@
-"""Diseases and values that forbid a drug: the placeholders that only these rules use."""
+"""Diseases and values that forbid a drug: the placeholders and conditions that only these rules use."""
 
 from collections.abc import Sequence
 
+from cards.rules.conditions.condition import Truth, flag, needs
 from cards.rules.engine.family import Family, Placeholder
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.measurements import dated
 
 _RECENT_DAYS = 30
 _GLUCOSE_DAYS = 7
+_GAS_DAYS = 30
+_CALCIUM_DAYS = 90
+_BMI_DAYS = 365
 
 
 def _lab(analyte: str, limits: Sequence[float], days: float = _RECENT_DAYS) -> Placeholder:
@@ -20,6 +24,37 @@ def _lab(analyte: str, limits: Sequence[float], days: float = _RECENT_DAYS) -> P
     return word
 
 
+def _gas(analyte: str, limits: Sequence[float]) -> Placeholder:
+    """" (pCO2 62 mmHg on 2026-11-20)", and nothing where no value is known."""
+    word = _lab(analyte, limits, _GAS_DAYS)
+
+    def said(context: RuleContext) -> str | None:
+        value = word(context)
+        return f" ({value})" if value is not None else ""
+
+    return said
+
+
+def _medications_known(context: RuleContext) -> Truth:
+    """True where a medication list came with the call, else unknown: a drug that is not on it may still be taken."""
+    record = context.session.record
+    return True if record.was_requested("MedicationRequest") or record.was_requested("MedicationStatement") else None
+
+
+def _medications_gap(context: RuleContext) -> tuple[str, str] | None:
+    return ("medications-missing", "the medication list is not known.") if _medications_known(context) is None else None
+
+
+_MEDICATIONS_KNOWN = flag(
+    "medications_known",
+    _medications_known,
+    "the medication list is known",
+    frozenset({"medications"}),
+    needs=needs("MedicationRequest", "MedicationStatement"),
+    meaning="a medication list came with the call: what is not on it is not taken",
+)
+
+
 FAMILY = Family(
     "disease",
     placeholders={
@@ -29,6 +64,13 @@ FAMILY = Family(
         "digoxin_level": _lab("digoxin_level", [2.0]),
         "qtc": _lab("qtc", [450, 500]),
         "glucose": _lab("glucose", [54, 70], _GLUCOSE_DAYS),
+        "heart_rate": _lab("heart_rate", [50, 60]),
+        "sbp": _lab("sbp", [90, 180]),
+        "dbp": _lab("dbp", [105]),
+        "calcium": _lab("calcium", [10.62], _CALCIUM_DAYS),
+        "bmi": _lab("bmi", [18], _BMI_DAYS),
+        "pco2": _gas("pco2_arterial", [48.75]),
+        "po2": _gas("po2_arterial", [60]),
     },
     longest={
         "potassium": "potassium 5.05 mmol/L on 2026-11-20",
@@ -37,5 +79,14 @@ FAMILY = Family(
         "digoxin_level": "Digoxin level 2.01 ng/mL on 2026-11-20",
         "qtc": "QTc 500.5 ms on 2026-11-20",
         "glucose": "glucose 69.95 mg/dL on 2026-11-20",
+        "heart_rate": "heart rate 49.5 /min on 2026-11-20",
+        "sbp": "systolic pressure 180.5 mm[Hg] on 2026-11-20",
+        "dbp": "diastolic pressure 105.5 mm[Hg] on 2026-11-20",
+        "calcium": "calcium 10.625 mg/dL on 2026-11-20",
+        "bmi": "BMI 17.95 kg/m2 on 2026-11-20",
+        "pco2": " (pCO2 48.755 mm[Hg] on 2026-11-20)",
+        "po2": " (pO2 59.95 mm[Hg] on 2026-11-20)",
     },
+    conditions=(_MEDICATIONS_KNOWN,),
+    gaps={"medications": _medications_gap},
 )
