@@ -25,7 +25,7 @@ def _lab(analyte: str, limits: Sequence[float], days: float = _RECENT_DAYS) -> P
 
 
 def _gas(analyte: str, limits: Sequence[float]) -> Placeholder:
-    """" (pCO2 62 mmHg on 2026-11-20)", and nothing where no value is known."""
+    """The value in parentheses after a space, and nothing where no value is known."""
     word = _lab(analyte, limits, _GAS_DAYS)
 
     def said(context: RuleContext) -> str | None:
