@@ -208,6 +208,7 @@ def measure(
                 (f"bodies of {len(largest) / 1e6:.1f} MB", largest),
                 (f"bodies of {len(medium) / 1e3:.0f} KB", medium),
                 ("calls whose FHIR server stalls", body_of(1, fhir_server=stalled)),
+                ("nothing, again", b""),  # what else the machine did meanwhile
             ):
                 yield name, *_beside(server.port, a, body, b, small, seconds)
 

@@ -2,8 +2,10 @@
 
 A short call is computed on the event loop. Where several clients have calls under way they take turns: one call each,
 however many each has sent. A large call would stop the loop for too long, so it is computed on a thread beside it, one
-call of each client at a time. Threads of Python share one interpreter, so this makes nothing faster: it lets the loop
-answer small calls in between. docs/decisions/0009-large-calls.md has the measurements.
+call of each client at a time. Where several clients call, middling ones are computed there as well: a call comes back
+to the loop four times (body, token, turn, record), and each time it would wait for one of the other client's. Threads
+of Python share one interpreter, so this makes nothing faster: it lets the loop answer small calls in between.
+docs/decisions/0009-large-calls.md has the measurements.
 """
 
 import asyncio
@@ -13,6 +15,7 @@ from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from time import monotonic
 from typing import Any, Final, TypeVar
 
 import numpy as np
@@ -27,6 +30,13 @@ LARGE_BYTES: Final = 512 * 1024
 LARGE_ORDER_BYTES: Final = 6 * 1024
 """The same of drafted orders, which are judged beside each other: some 6 to 15 of them."""
 
+MIDDLING_BYTES: Final = 128 * 1024
+MIDDLING_ORDER_BYTES: Final = 2 * 1024
+"""What is large where other clients call at the same time: 10 drafts beside 100 medications take 20 ms and more."""
+
+_NEIGHBOUR_SECONDS: Final = 1.0
+"""How long ago another client's call may have begun for it to be a neighbour."""
+
 _THREADS: Final = 4
 _SWITCH_SECONDS: Final = 0.0005
 """How long the loop waits for the interpreter while a thread computes; Python's default is 0.005."""
@@ -37,9 +47,12 @@ _Answer = TypeVar("_Answer")
 class Computing:
     """The turns and threads of one server process, used from its event loop."""
 
-    def __init__(self, predict: Predict, seconds: float) -> None:
+    def __init__(self, predict: Predict, seconds: float, clock: Callable[[], float] = monotonic) -> None:
         """`predict` runs a model for calls on the event loop; `seconds` is the time that each call may take."""
         self._predict = predict
+        self._clock = clock
+        self._newest = ""
+        self._neighbours_until = 0.0
         self._deadlines = Deadlines(seconds)
         self._under_way: Counter[str] = Counter()
         self._turns = _Turns()
@@ -50,6 +63,10 @@ class Computing:
     @contextmanager
     def call_of(self, client: str) -> Iterator[Deadline]:
         """Counts a call of this client as under way and gives it its time; TimeoutError when that is over."""
+        if client != self._newest:
+            if self._newest:
+                self._neighbours_until = self._clock() + _NEIGHBOUR_SECONDS
+            self._newest = client
         self._under_way[client] += 1
         try:
             with self._deadlines.start() as deadline:
@@ -58,6 +75,13 @@ class Computing:
             self._under_way[client] -= 1
             if not self._under_way[client]:
                 del self._under_way[client]
+
+    def is_large(self, size: int, order_size: int = 0) -> bool:
+        """Whether a call of so many bytes, of which `order_size` are drafted orders, is computed beside the loop."""
+        if size >= LARGE_BYTES or order_size >= LARGE_ORDER_BYTES:
+            return True
+        is_middling = size >= MIDDLING_BYTES or order_size >= MIDDLING_ORDER_BYTES
+        return is_middling and self._clock() < self._neighbours_until
 
     async def compute(
         self, client: str, work: Callable[[Predict], Awaitable[_Answer]], *, is_large: bool, goes_on: bool = False

@@ -10,7 +10,7 @@ HookError
 ├── MethodNotAllowed      405
 ├── RequestTimeout        408   the body came too slowly
 ├── PreconditionFailed    412   required data is neither in prefetch nor obtainable
-├── PayloadTooLarge       413
+├── PayloadTooLarge       413   (BodyTooLarge, where the body was not read to its end)
 ├── UnsupportedMediaType  415
 ├── MisdirectedRequest    421   the Host header is of another name (development profile)
 ├── TooManyCalls          429   the client has as many calls under way as it may have
@@ -92,11 +92,16 @@ class PreconditionFailed(HookError):
 
 
 class PayloadTooLarge(HookError):
-    """The body is larger than the limit."""
+    """The body holds more than is worked on: entries, drafts, keys."""
 
     status = 413
     code = "too-long"
-    headers = ((b"connection", b"close"),)  # what is still on its way is not waited for
+
+
+class BodyTooLarge(PayloadTooLarge):
+    """The body has more bytes than are read, so some of them are still on their way."""
+
+    headers = ((b"connection", b"close"),)
 
 
 class UnsupportedMediaType(HookError):

@@ -16,7 +16,7 @@ from msgspec import structs
 from cards.card import Card
 from cards.rules.engine.finding import Silence
 from cds_hooks.approvals import ModelApprovals
-from cds_hooks.computing import LARGE_BYTES, LARGE_ORDER_BYTES, Computing
+from cds_hooks.computing import Computing
 from cds_hooks.dialects import shape_cards
 from cds_hooks.errors import (
     BadRequest,
@@ -121,8 +121,9 @@ async def invoke(
 
 async def _answer(call: "_Call") -> "_Answer":
     """The steps of a call; what is large is computed beside the event loop (cds_hooks/computing.py)."""
-    compute, client = call.components.computing.compute, call.client
-    is_large = len(call.body) >= LARGE_BYTES
+    computing, client = call.components.computing, call.client
+    compute = computing.compute
+    is_large = computing.is_large(len(call.body))
     await compute(client.name, partial(_read, call), is_large=is_large)
 
     if not call.is_complete:
@@ -139,7 +140,7 @@ async def _answer(call: "_Call") -> "_Answer":
     call.prefetch = prefetch = call.filled.state
     call.components.metrics.prefetched(client.name, call.service.id, prefetch.summary, prefetch.milliseconds / 1000)
 
-    is_large = is_large or call.filled.fetched_bytes >= LARGE_BYTES or call.request.order_bytes >= LARGE_ORDER_BYTES
+    is_large = is_large or computing.is_large(call.filled.fetched_bytes, call.request.order_bytes)
     decided = await compute(client.name, partial(_decide, call), is_large=is_large, goes_on=call.is_complete)
 
     caller = Caller(client.name, decided.patient_id, call.service.id, call.request.hook)

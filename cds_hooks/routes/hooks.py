@@ -6,6 +6,7 @@ GET /cds-services and POST /cds-services/{id}/feedback.
 import asyncio
 from collections import Counter, defaultdict, deque
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from contextlib import suppress
 from time import monotonic, time_ns
 from typing import Any, Final
 
@@ -15,10 +16,10 @@ from cds_hooks.deadlines import Deadlines
 from cds_hooks.errors import (
     CALL_ID,
     BadRequest,
+    BodyTooLarge,
     HookError,
     MethodNotAllowed,
     NotFound,
-    PayloadTooLarge,
     RecordFailed,
     RequestTimeout,
     TooManyCalls,
@@ -79,7 +80,7 @@ class RequestLimits:
     async def body(self, headers: Iterable[tuple[bytes, bytes]], receive: Receive) -> bytes:
         """The request body.
 
-        UnsupportedMediaType where it is declared as no JSON or as compressed, PayloadTooLarge over the limit,
+        UnsupportedMediaType where it is declared as no JSON or as compressed, BodyTooLarge over the limit,
         RequestTimeout when it does not arrive in time, BadRequest when the connection ends before it.
         """
         self._check(headers)
@@ -116,8 +117,8 @@ class RequestLimits:
             chunks.append(chunk)
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
-    def _too_large(self) -> PayloadTooLarge:
-        return PayloadTooLarge(f"The body is larger than the {self._most_bytes} bytes that are read here.")
+    def _too_large(self) -> BodyTooLarge:
+        return BodyTooLarge(f"The body is larger than the {self._most_bytes} bytes that are read here.")
 
 
 def _is_json(content_type: bytes) -> bool:
@@ -174,7 +175,7 @@ class HookRoute:
         except HookError as error:
             reason = type(error).__name__
             self.components.metrics.refused(known, error.status)
-            await send_refusal(send, error, decision_id)
+            await send_refusal(send, error, decision_id, receive if isinstance(error, BodyTooLarge) else None)
             log_refusal(known, error.status, reason, decision_id, "", trace)
             _end(trace, known, error.status, reason)
         except Exception as error:
@@ -245,17 +246,41 @@ def _end(trace: CallTrace | None, service: str, status: int, reason: str = "") -
         log().debug("call answered", service=service, status=status, decision=trace.decision, trace=trace.trace_id)
 
 
-async def send_refusal(send: Send, error: HookError, call_id: str) -> None:
-    """The response to a call that is not answered, with the id under which the operator's log has it."""
+async def send_refusal(send: Send, error: HookError, call_id: str, unread: Receive | None = None) -> None:
+    """The response to a call that is not answered, with the id under which the operator's log has it.
+
+    What of the body is `unread` is read and thrown away before the connection closes, up to bounds of time and bytes:
+    who still sends into a closed connection, as a proxy does, sees that it was reset and not the answer.
+    """
     headers = [*error.headers, (CALL_ID, call_id.encode())]
-    await send_json(send, error.status, operation_outcome(error, call_id), headers)
+    await send_json(send, error.status, operation_outcome(error, call_id), headers, ends=unread is None)
+    if unread is not None:
+        await _read_on(unread)
+        await send({"type": "http.response.body", "body": b""})
 
 
-async def send_json(send: Send, status: int, body: bytes, more: Iterable[tuple[bytes, bytes]] = ()) -> None:
-    """One complete JSON response, with `more` headers."""
+_MOST_UNREAD: Final = 32 * 1024 * 1024
+_UNREAD_SECONDS: Final = 5.0
+
+
+async def _read_on(receive: Receive) -> None:
+    left = _MOST_UNREAD
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_UNREAD_SECONDS):
+            while left > 0:
+                message = await receive()
+                if not message.get("more_body", False):  # the end, also that of the connection
+                    return
+                left -= len(message["body"])
+
+
+async def send_json(
+    send: Send, status: int, body: bytes, more: Iterable[tuple[bytes, bytes]] = (), *, ends: bool = True
+) -> None:
+    """One JSON response with `more` headers; where it does not end with it, an empty part of the body has to follow."""
     headers = [(b"content-type", JSON), (b"content-length", b"%d" % len(body)), (b"cache-control", b"no-store"), *more]
     await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    await send({"type": "http.response.body", "body": body, "more_body": not ends})
 
 
 def protocol_routes(

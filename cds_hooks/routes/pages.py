@@ -12,12 +12,14 @@ from fastapi import APIRouter, Request, Response
 from cards.rules.engine.governance import all_rule_versions
 from cards.rules.engine.rule_book import rule_book
 from cards.rules.language.rule import Evidence
+from cds_hooks.errors import CALL_ID, NotFound
 from cds_hooks.governance import Governance
 from cds_hooks.logs import log
 from cds_hooks.routes.operations import OperatorAccess
 from cds_hooks.services import Service
 from cds_hooks.settings import Settings
 from cds_hooks.storage import RecordUnavailable, decision_of
+from cds_hooks.storage.decision import new_decision_id
 from cds_hooks.storage.queries import get_decision
 from cds_hooks.web.decision_page import explain
 from cds_hooks.web.numbers import format_time
@@ -131,6 +133,9 @@ _OTHER_FORM = Failure(
 )
 
 
+_NO_FILE = "There is no such file; the start page lists the models and equations, and each page has its files."
+
+
 def page_routes(
     configured: Settings, services: dict[str, Service], governance: Governance, visitors: OperatorAccess
 ) -> APIRouter:
@@ -147,37 +152,36 @@ def page_routes(
     @router.get("/explain/{decision_id}")
     def explanation(decision_id: str, request: Request) -> Response:
         if not visitors.may_see_decisions(request):
-            return _page(failure_page(site, _OPERATOR_ONLY), 403)
-        status, body = _explanation(decision_id, configured.database_url, services, site)
-        return _page(body, status)
+            return _failed(site, _OPERATOR_ONLY, 403)
+        return _explanation(decision_id, configured.database_url, services, site)
 
     absent = {model.name for service in services.values() for model in service.absent_models}
 
     @router.get("/models/{model_id}")
     def model(model_id: str) -> Response:
         if model_id in absent:
-            return _page(failure_page(site, _MODEL_OUT), 503)
+            return _failed(site, _MODEL_OUT, 503)
         manifest = manifest_of(model_id)
         if manifest is None:
-            return _page(failure_page(site, _NO_MODEL), 404)
+            return _failed(site, _NO_MODEL)
         return _page(model_page(site, manifest, card_of_model(model_id), release_of_model(model_id)))
 
     @router.get("/models/{model_id}/card.{form}")
     def model_card(model_id: str, form: str) -> Response:
         found = card_as(model_id, form, configured)
         if found is None:
-            return Response(status_code=404)
+            raise NotFound(_NO_FILE)
         return Response(found[0], media_type=found[1], headers=HEADERS)
 
     @router.get("/equations/{equation_id}")
     def equation(equation_id: str) -> Response:
         known = find_equations().get(equation_id)
-        return _page(equation_page(site, known)) if known is not None else _page(failure_page(site, _NO_EQUATION), 404)
+        return _page(equation_page(site, known)) if known is not None else _failed(site, _NO_EQUATION)
 
     @router.get("/equations/{equation_id}/card.json")
     def card_of_equation(equation_id: str) -> Response:
         if equation_id not in find_equations():
-            return Response(status_code=404)
+            raise NotFound(_NO_FILE)
         body = orjson.dumps(equation_card(equation_id), option=orjson.OPT_INDENT_2)
         return Response(body, media_type="application/json", headers=HEADERS)
 
@@ -185,14 +189,14 @@ def page_routes(
     def rule(rule_id: str) -> Response:
         version = all_rule_versions().get(rule_id)
         if version is None:
-            return _page(failure_page(site, _NO_RULE), 404)
+            return _failed(site, _NO_RULE)
         facts = describe_rule(version, governance.site, needs_approval=configured.trust_file is not None)
         return _page(rule_page(site, facts))
 
     @router.get("/static/{name}")
     def static(name: str) -> Response:
         if name not in STATIC_TYPES:
-            return Response(status_code=404)
+            raise NotFound(_NO_FILE)
         # pages ask for the style sheet with its hash, so a new one has a new address
         headers = {**HEADERS, "cache-control": "public, max-age=86400"}
         return Response(static_file(name), media_type=STATIC_TYPES[name], headers=headers)
@@ -200,21 +204,21 @@ def page_routes(
     return router
 
 
-def _explanation(decision_id: str, url: str, services: dict[str, Service], site: Site) -> tuple[int, str]:
+def _explanation(decision_id: str, url: str, services: dict[str, Service], site: Site) -> Response:
     known = decision_of(decision_id) if _UUID.fullmatch(decision_id) else None
     try:
         decision = get_decision(url, known) if known is not None else None
         if decision is None:
-            return 404, failure_page(site, _NO_DECISION)
+            return _failed(site, _NO_DECISION)
         service = services.get(decision.service)
         title = service.title if service is not None else decision.service
-        return 200, explanation_page(site, explain(decision, title, manifest_of, evidence_of))
+        return _page(explanation_page(site, explain(decision, title, manifest_of, evidence_of)))
     except RecordUnavailable:
         log().error("record away", status=503)
-        return 503, failure_page(site, _AWAY)
+        return _failed(site, _AWAY, 503)
     except msgspec.MsgspecError as error:
         log().error("record in another form", status=500, error_type=type(error).__name__)
-        return 500, failure_page(site, _OTHER_FORM)
+        return _failed(site, _OTHER_FORM, 500)
 
 
 def manifest_of(model_id: str) -> Manifest | None:
@@ -234,6 +238,15 @@ def _manifest(model_id: str) -> Manifest | None:
 def evidence_of(rule_id: str) -> tuple[Evidence, ...]:
     """The documents behind a rule, as its table names them now; none for a rule that is gone."""
     return next((tuple(rule.declared.evidence) for rule in rule_book().rules if rule.id == rule_id), ())
+
+
+def _failed(site: Site, failure: Failure, status: int = 404) -> Response:
+    """The page of a refusal, with the id under which the operator's log has it."""
+    call_id = new_decision_id()
+    log().info("call refused", status=status, reason=failure.title, decision=call_id)
+    page = _page(failure_page(site, failure, call_id), status)
+    page.headers[CALL_ID.decode()] = call_id
+    return page
 
 
 def _page(body: str, status: int = 200) -> Response:

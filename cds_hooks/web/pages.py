@@ -140,9 +140,9 @@ def equation_page(site: Site, equation: Equation) -> str:
     return _render("equation.html", site, root="../", it=equation, inputs=inputs, attributes=told)
 
 
-def failure_page(site: Site, failure: Failure) -> str:
-    """That there is no answer, and why; for addresses one folder deep."""
-    return _render("failure.html", site, root="../", failure=failure)
+def failure_page(site: Site, failure: Failure, call_id: str) -> str:
+    """That there is no answer, why, and the id under which the operator's log has it; for addresses one folder deep."""
+    return _render("failure.html", site, root="../", failure=failure, call_id=call_id)
 
 
 @cache

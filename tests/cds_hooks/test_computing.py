@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from cds_hooks.computing import Computing
+from cds_hooks.computing import LARGE_BYTES, MIDDLING_BYTES, MIDDLING_ORDER_BYTES, Computing
 from cds_hooks.services._model import Predict, Predictor
 
 Work = Callable[[Predict], Awaitable[str]]
@@ -104,3 +104,20 @@ def test_what_a_large_call_raises_reaches_its_caller() -> None:
 
     with pytest.raises(ValueError, match="as it is"):
         asyncio.run(_call(Computing(Predictor().predict, 60), "a", fail, is_large=True))
+
+
+def test_a_middling_call_is_large_while_another_client_calls_and_for_a_second_after() -> None:
+    async def run() -> list[list[bool]]:
+        now = 100.0
+        computing = Computing(Predictor().predict, 60, lambda: now)
+        seen = []
+        for client, seconds in (("a", 0.0), ("a", 0.1), ("b", 0.1), ("a", 0.9), ("a", 0.9), ("a", 0.2)):
+            now += seconds
+            with computing.call_of(client):
+                sizes = (MIDDLING_BYTES, 0), (1_000, MIDDLING_ORDER_BYTES), (1_000, 1_000)
+                seen.append([computing.is_large(*size) for size in sizes])
+        return seen
+
+    alone, beside = [False, False, False], [True, True, False]
+    assert asyncio.run(run()) == [alone, alone, beside, beside, beside, alone]
+    assert Computing(Predictor().predict, 60).is_large(LARGE_BYTES)

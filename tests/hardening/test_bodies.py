@@ -164,3 +164,25 @@ def test_what_is_not_there_is_said_to_be_not_there(server: str, method: str, pat
     _assert_refused(answer, status)
     if status == 405:
         assert answer.headers["allow"]
+
+
+def test_who_still_sends_a_body_over_the_limit_sees_the_answer_and_no_broken_connection(server: str) -> None:
+    """A proxy reads the answer after it has sent the body: a connection that was reset is a bad gateway to it."""
+    most = 16 * 1024 * 1024
+    with Connection(server) as connection:
+        connection.post(f"/cds-services/{PLANNING}", b"{", f"Content-Length: {most + 1}")
+        for _ in range(most // 65_536):
+            connection.send(b" " * 65_536)
+        assert connection.answer().status == 413
+        assert connection.is_closed()
+
+
+def test_a_body_without_an_end_is_read_for_no_longer_than_its_bound(server: str) -> None:
+    def send_on(connection: Connection) -> None:
+        for _ in range(2 * 1024):
+            connection.send(b" " * 65_536)
+
+    with Connection(server) as connection:
+        connection.post(f"/cds-services/{PLANNING}", b"{", f"Content-Length: {1 << 40}")
+        with pytest.raises(OSError, match=r"(?i)reset|pipe"):
+            send_on(connection)

@@ -121,6 +121,23 @@ def test_every_refusal_has_a_call_id_in_the_answer_and_in_the_log(
     assert _soon(lambda: f'"decision": "{call_id}"' in (edge[1] / "server.log").read_text())
 
 
+@pytest.mark.parametrize("path", ["/explain/nothing", "/models/nothing", "/equations/nothing", "/rules/nothing"])
+def test_the_page_of_a_refusal_has_its_call_id_too(edge: tuple[str, Path], path: str) -> None:
+    answer = httpx.get(edge[0] + path)
+    assert answer.status_code == 404
+    assert answer.headers["content-type"].startswith("text/html")
+    call_id = answer.headers["x-call-id"]
+    assert f"under the id {call_id}." in answer.text
+    assert _soon(lambda: f'"decision": "{call_id}"' in (edge[1] / "server.log").read_text())
+
+
+@pytest.mark.parametrize("path", ["/models/nothing/card.json", "/equations/nothing/card.json", "/static/nothing"])
+def test_a_file_that_is_not_there_is_refused_with_a_call_id(edge: tuple[str, Path], path: str) -> None:
+    answer = httpx.get(edge[0] + path)
+    assert answer.status_code == 404
+    assert answer.json()["id"] == answer.headers["x-call-id"]
+
+
 def test_connections_are_counted(edge: tuple[str, Path]) -> None:
     def accepted() -> float:
         page = httpx.get(f"{edge[0]}/metrics").text
