@@ -27,6 +27,7 @@ _INJECTED = re.compile(
 _NOT_ORAL = re.compile(r"transderm|patch|rectal|suppositor|vaginal|implant", re.IGNORECASE)
 
 _NUMBERS = count()
+_MORE_SELECTORS = 64
 
 
 @dataclass(frozen=True)
@@ -81,10 +82,12 @@ class Selector:
 
     def matches(self, identity: MedicationIdentity) -> bool:
         """Whether the medication is one that is meant; one that is not recognised never is."""
-        known = identity.selected.get(self.number)
-        if known is None:
-            known = identity.selected[self.number] = self._matches(identity)
-        return known
+        known, number = identity.selected, self.number
+        if number >= len(known):
+            known.extend(bytes(number + _MORE_SELECTORS - len(known)))
+        if not known[number]:
+            known[number] = 1 + self._matches(identity)
+        return known[number] > 1
 
     def _matches(self, identity: MedicationIdentity) -> bool:
         if not (self.classes & identity.classes or self.ingredients.intersection(identity.rxcuis) or self.any_drug):

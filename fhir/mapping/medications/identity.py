@@ -79,9 +79,12 @@ class MedicationIdentity(Struct, frozen=True, dict=True):
         return {}
 
     @cached_property
-    def selected(self) -> dict[int, bool]:
-        """Whether a drug selector of the rules matches it, by the selector's number; filled by the rules."""
-        return {}
+    def selected(self) -> bytearray:
+        """Whether a drug selector of the rules matches it, by the selector's number: 0 not asked yet, 1 no, 2 yes.
+
+        Filled by the rules. A dictionary took 9 kB for each of the medications that are remembered.
+        """
+        return bytearray()
 
     def has(self, rxcui: str) -> bool:
         """Whether this ingredient is in it."""
@@ -113,6 +116,7 @@ def identify_concept(concept: CodeableConcept, name: str = "") -> MedicationIden
 
 # So many routes are kept with each medication.
 _MOST_ROUTES = 8
+_LONGEST_ROUTE = 300  # characters of its texts and codes
 
 
 @remembered("medications", entries=2048, longest=400)
@@ -311,7 +315,7 @@ def _with_route(identity: MedicationIdentity, dosages: tuple[Dosage, ...]) -> Me
         # Several instructions: local only when every one of them is.
         local = len(routes) == len(dosages) and all(_is_local(route) for route in routes)
         known = replace(identity, route=routes[0].words, systemic=identity.systemic and not local)
-        if len(identity.by_route) < _MOST_ROUTES:
+        if len(identity.by_route) < _MOST_ROUTES and len(repr(key)) <= _LONGEST_ROUTE:
             identity.by_route[key] = known
     return known
 
