@@ -10,8 +10,9 @@ import orjson
 
 from cards.rules.patient.orders import DraftOrder, read_drafts
 from fhir.record.reading import read_record
-from fhir.record.record import FACT_TYPES, PatientRecord
+from fhir.record.record import PatientRecord
 from fhir.record.resources import decoder
+from fhir.record.results import FACT_TYPES
 from fhir.terminology.analytes import ANALYTES
 from fhir.terminology.medications import orderables
 

@@ -13,7 +13,7 @@ from msgspec import Raw, Struct
 from fhir.record.chart_text import LONGEST_TEXT
 from fhir.record.datatypes import Subject
 from fhir.record.measurement import Refusal, WrongPatient
-from fhir.record.record import PatientRecord, ReadResources, record_of_resources
+from fhir.record.record import PatientRecord, record_of_resources
 from fhir.record.resources import (
     Bundle,
     BundleEntry,
@@ -24,6 +24,7 @@ from fhir.record.resources import (
     Patient,
     decoder,
 )
+from fhir.record.results import ReadResources
 
 
 class BrokenResource(OtherResource, frozen=True, gc=False, tag="(broken)"):

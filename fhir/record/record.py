@@ -1,6 +1,6 @@
 """The patient record: the facts of one patient at one instant. It does not change after it was read."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal, TypeVar
@@ -12,12 +12,10 @@ from fhir.record.measurement import (
     GENOMICS,
     OTHER,
     SMOKING_STATUS,
-    CodedPart,
     Measurement,
     OneSidedResult,
     RecordReleased,
     Refusal,
-    parts_by_analyte,
 )
 from fhir.record.resources import (
     AllergyIntolerance,
@@ -33,72 +31,15 @@ from fhir.record.resources import (
     Procedure,
     ServiceRequest,
 )
-from fhir.record.results import NO_RESULTS, AnalyteResults, Found, Lookup
-from fhir.terminology.analytes import ANALYTES
+from fhir.record.results import AnalyteResults, Found, Lookup, ReadResources
 from fhir.terminology.condition_words import ICD10_CM, code_of_words
 from fhir.terminology.conditions import SYSTEMS
 
 _T = TypeVar("_T")
 
-FACT_TYPES = (
-    Observation,
-    Condition,
-    MedicationRequest,
-    MedicationStatement,
-    MedicationDispense,
-    AllergyIntolerance,
-    Encounter,
-    Procedure,
-    ServiceRequest,
-    Immunization,
-)
 _NEVER_STATUS = frozenset({"entered-in-error", "cancelled", "not-done"})
 _BIRTH_PLACE = "http://hl7.org/fhir/StructureDefinition/patient-birthPlace"
 _NEVER_VERIFICATION = frozenset({"entered-in-error", "refuted"})
-_POSITION = {key: position for position, key in enumerate(ANALYTES)}
-
-
-class ReadResources:
-    """The resources of one patient as they were read, and what has been computed from them; owned by one record.
-
-    The memory of what was computed lives here, so that it ends with the record. It holds one entry for each resource
-    type, analyte or function that was asked for, so the size of the prefetch bounds it.
-    """
-
-    __slots__ = ("by_analyte", "by_type", "derived", "facts", "medications", "patient", "refusals", "results")
-
-    def __init__(self) -> None:
-        self.patient: Patient | None = None
-        self.medications: dict[str, Medication] = {}
-        self.by_type: dict[type[Any], list[Any]] = {kind: [] for kind in FACT_TYPES}
-        self.refusals: list[Refusal] = []
-        self.facts: dict[type[Any], tuple[Any, ...]] = {}
-        self.by_analyte: dict[str, list[CodedPart]] | None = None
-        self.results: dict[str, AnalyteResults] = {}
-        self.derived: dict[Callable[..., Any], tuple[Any, tuple[Refusal, ...]]] = {}
-
-    def results_of(self, analyte: str, as_of_epoch: float) -> AnalyteResults:
-        """The results of an analyte, put together when they are first asked for."""
-        meaning, parts = ANALYTES[analyte], self.parts_of(analyte)
-        if not parts:
-            return NO_RESULTS  # most of what a model asks for: nothing to find, to refuse or to keep
-        found = self.results[analyte] = AnalyteResults(meaning, parts, as_of_epoch)
-        return found
-
-    def parts_of(self, key: str) -> Sequence[CodedPart]:
-        """The Observations with a code of an analyte or a question, and their parts, in the order they came."""
-        if self.by_analyte is None:
-            self.by_analyte = parts_by_analyte(self.by_type[Observation])
-        return self.by_analyte.get(key, ())
-
-    def all_refusals(self) -> Iterator[Refusal]:
-        """What was refused: while reading, then by analyte in the order of the table, then by what was derived."""
-        yield from self.refusals
-        for analyte in sorted(self.results, key=_POSITION.__getitem__):
-            yield from self.results[analyte].refusals()
-        refusing = [make for make, (_, refused) in self.derived.items() if refused]
-        for make in sorted(refusing, key=_name_of_function):
-            yield from self.derived[make][1]
 
 
 class _Released:
@@ -379,10 +320,6 @@ def record_of_resources(
     if as_of.tzinfo is None:
         raise ValueError("as_of needs a time zone")
     return PatientRecord(patient_id, as_of, as_of.timestamp(), requested, encounter_id, _Holder(resources))
-
-
-def _name_of_function(make: Callable[..., Any]) -> str:
-    return f"{make.__module__}.{make.__qualname__}"
 
 
 def _distinct_facts(resources: list[Any]) -> Iterable[Any]:

@@ -1,7 +1,7 @@
-"""The results of one analyte in a record, and what a look-up of the newest one finds: found, refused or absent."""
+"""The resources of a record and their results by analyte; a look-up of the newest one is found, refused or absent."""
 
-from collections.abc import Iterable, Sequence
-from typing import TypeAlias
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, TypeAlias
 
 from msgspec import Struct
 
@@ -17,8 +17,37 @@ from fhir.record.measurement import (
     newest_first,
     newest_part,
     one_sided_result,
+    parts_by_analyte,
+)
+from fhir.record.resources import (
+    AllergyIntolerance,
+    Condition,
+    Encounter,
+    Immunization,
+    Medication,
+    MedicationDispense,
+    MedicationRequest,
+    MedicationStatement,
+    Observation,
+    Patient,
+    Procedure,
+    ServiceRequest,
 )
 from fhir.terminology.analytes import ANALYTES, Analyte
+
+FACT_TYPES = (
+    Observation,
+    Condition,
+    MedicationRequest,
+    MedicationStatement,
+    MedicationDispense,
+    AllergyIntolerance,
+    Encounter,
+    Procedure,
+    ServiceRequest,
+    Immunization,
+)
+_POSITION = {key: position for position, key in enumerate(ANALYTES)}
 
 
 class Found(Struct, frozen=True, gc=False):
@@ -164,3 +193,50 @@ def _is_of(part: CodedPart, time: FhirTime) -> bool:
         return True
     own = effective_time(observation)
     return own is not None and own.instant == time.instant
+
+
+class ReadResources:
+    """The resources of one patient as they were read, and what has been computed from them; owned by one record.
+
+    The memory of what was computed lives here, so that it ends with the record. It holds one entry for each resource
+    type, analyte or function that was asked for, so the size of the prefetch bounds it.
+    """
+
+    __slots__ = ("by_analyte", "by_type", "derived", "facts", "medications", "patient", "refusals", "results")
+
+    def __init__(self) -> None:
+        self.patient: Patient | None = None
+        self.medications: dict[str, Medication] = {}
+        self.by_type: dict[type[Any], list[Any]] = {kind: [] for kind in FACT_TYPES}
+        self.refusals: list[Refusal] = []
+        self.facts: dict[type[Any], tuple[Any, ...]] = {}
+        self.by_analyte: dict[str, list[CodedPart]] | None = None
+        self.results: dict[str, AnalyteResults] = {}
+        self.derived: dict[Callable[..., Any], tuple[Any, tuple[Refusal, ...]]] = {}
+
+    def results_of(self, analyte: str, as_of_epoch: float) -> AnalyteResults:
+        """The results of an analyte, put together when they are first asked for."""
+        meaning, parts = ANALYTES[analyte], self.parts_of(analyte)
+        if not parts:
+            return NO_RESULTS  # most of what a model asks for: nothing to find, to refuse or to keep
+        found = self.results[analyte] = AnalyteResults(meaning, parts, as_of_epoch)
+        return found
+
+    def parts_of(self, key: str) -> Sequence[CodedPart]:
+        """The Observations with a code of an analyte or a question, and their parts, in the order they came."""
+        if self.by_analyte is None:
+            self.by_analyte = parts_by_analyte(self.by_type[Observation])
+        return self.by_analyte.get(key, ())
+
+    def all_refusals(self) -> Iterator[Refusal]:
+        """What was refused: while reading, then by analyte in the order of the table, then by what was derived."""
+        yield from self.refusals
+        for analyte in sorted(self.results, key=_POSITION.__getitem__):
+            yield from self.results[analyte].refusals()
+        refusing = [make for make, (_, refused) in self.derived.items() if refused]
+        for make in sorted(refusing, key=_name_of_function):
+            yield from self.derived[make][1]
+
+
+def _name_of_function(make: Callable[..., Any]) -> str:
+    return f"{make.__module__}.{make.__qualname__}"
