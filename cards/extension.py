@@ -124,6 +124,8 @@ class RestingFinding(Struct, frozen=True, gc=False):
 class WorklistEntry(Struct, frozen=True, gc=False):
     """A test that would be offered at another moment: its name and LOINC code, and what it is for.
 
+    Of vaccines that are due it names the vaccines, without a code.
+
     `because` is "no-visit" or, where the patient was offered a test in the last 90 days, "offered-before".
     """
 

@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from cards.card import OVERRIDE_REASONS, TOPICS, Card, Source
 from cards.extension import EXTENSION_KEY, CardExtension, Fact
+from cards.rules.engine.finding import Finding
 from cards.text import escape, plain
 from fhir.mapping.medications.identity import MedicationIdentity
 from fhir.terminology.medications import Ingredient, atc_codes, classes_of, table_rows
@@ -105,6 +106,26 @@ class UncoveredDrug(Struct, frozen=True):
     draft: str
     medication: MedicationIdentity
     high_alert: str
+
+
+def uncovered_finding(drugs: Sequence[UncoveredDrug]) -> Finding:
+    """The same as a finding of a rule called "not-covered": a site can switch it off as it does a rule."""
+    facts = tuple(Fact("draft", plain(one.medication.words), _key(one), source=one.draft) for one in drugs)
+    return Finding(
+        NOT_COVERED,
+        NOT_COVERED,
+        "info",
+        True,
+        "",
+        "",
+        0,
+        facts,
+        notes=(),
+        suggestions=(),
+        partners=(),
+        evidence=(),
+        override_reasons=(),
+    )
 
 
 def uncovered_card(drugs: Sequence[UncoveredDrug], uuid: str) -> Card:

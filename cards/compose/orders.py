@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from msgspec import Struct, structs
 
 from cards.card import SEVERITY, SUMMARY_LIMIT, TOPICS, Card, Source, Suggestion
-from cards.compose.high_alert import UncoveredDrug, high_alert_class, uncovered_card
+from cards.compose.high_alert import UncoveredDrug, high_alert_class, uncovered_card, uncovered_finding
 from cards.extension import EXTENSION_KEY, CardExtension, Fact, FindingReference
 from cards.rules.engine.finding import Finding, Silence, merge_repeated_findings
 from cards.rules.engine.governance import SuppressionCheck, suppress_nothing
@@ -109,7 +109,7 @@ def check_orders(
             medications.append(drafted.medication)
     if not active_orders:
         uncovered = [*check.without_rule(asked, names), *unnamed]
-        if uncovered:
+        if uncovered and _said([uncovered_finding(uncovered)], suppress, silences):
             cards.append(uncovered_card(uncovered, new_uuid()))
             names.append(uncovered[0].draft)
             medications.append(uncovered[0].medication)

@@ -12,6 +12,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cards.compose.high_alert import NOT_COVERED
 from cards.rules.engine.governance import NEEDS_NOTE, Approval, RuleVersion, SiteRules, Switch, all_rule_versions
 
 if TYPE_CHECKING:
@@ -153,8 +154,11 @@ def _said(error: Any) -> str:
 
 
 def _problems(document: Mapping[str, Any], known: Mapping[str, RuleVersion]) -> Iterator[str]:
-    for each in (*document.get("approval", ()), *document.get("switch", ())):
+    for each in document.get("approval", ()):
         if each["rule"] not in known:
+            yield _no_rule(each["rule"])
+    for each in document.get("switch", ()):
+        if each["rule"] not in known and each["rule"] != NOT_COVERED:
             yield _no_rule(each["rule"])
     for each in document.get("approval", ()):
         try:

@@ -126,8 +126,8 @@ class SaidOnce:
 
     def note_shown(self, caller: Caller, decision_id: str, cards: Sequence[Card], as_of: float) -> None:
         """Takes what was shown just now and is on record; `as_of` in epoch seconds."""
-        told = [card.own_extension for card in cards]
-        if self._take_shown(caller, told, as_of):
+        if cards:
+            self._take_shown(caller, [card.own_extension for card in cards], as_of)
             self._shown_rows.is_own(decision_id)
 
     def remember(self, client: str, patient: str, hook: str, response: bytes, card: str, how: str, at: float) -> None:
@@ -178,10 +178,9 @@ class SaidOnce:
             return float("-inf"), ONCE_DAYS
         return SHOWN_AGAIN_DAYS, self._rest_days
 
-    def _take_shown(self, caller: Caller, told: Sequence[CardExtension], at: float) -> bool:
-        """Whether there was a finding among them that is remembered."""
+    def _take_shown(self, caller: Caller, told: Sequence[CardExtension], at: float) -> None:
         if len(caller.patient) > _LONGEST_ID:
-            return False
+            return
         findings = [found for each in told if (found := patient_finding(each, caller.hook)) is not None]
         for finding in findings:
             if has_turns(finding):
@@ -195,7 +194,6 @@ class SaidOnce:
                     finding = msgspec.structs.replace(finding, parts=finding.parts | known.finding.parts)
                 if known is None or is_over or finding.is_worse_than(known.finding):
                     _keep(self._shown, key, _Said(at, "shown", finding))
-        return bool(findings)
 
     def _forget(self) -> None:
         """Leaves out what can no longer count."""

@@ -19,7 +19,6 @@ _ROWS_AT_ONCE: Final = 500
 _OVERLAP: Final = 64
 """PostgreSQL can commit a smaller sequence number after a larger one: so many are looked at again."""
 _OWN_DECISIONS: Final = 20_000
-_CARDS_OF_ORDERS: Final = ("order-select", "order-sign", "order-dispatch")
 
 
 class _Extension(Struct, rename={"ours": EXTENSION_KEY}):
@@ -104,14 +103,14 @@ class AnsweredRows:
         return (
             select(*answer, *sent)
             .join(decisions, decisions.c.id == feedback.c.decision)
-            .where(feedback.c.sequence > after, decisions.c.hook.not_in(_CARDS_OF_ORDERS))
+            .where(feedback.c.sequence > after)
             .order_by(feedback.c.sequence)
             .limit(_ROWS_AT_ONCE)
         )
 
 
 class ShownDecision(Struct, frozen=True):
-    """A decision with cards about the patient as a whole; `as_of` in epoch seconds, by the clock of its call."""
+    """A decision with cards; `as_of` in epoch seconds, by the clock of its call."""
 
     client: str
     patient: str
@@ -122,7 +121,10 @@ class ShownDecision(Struct, frozen=True):
 
 
 class ShownRows:
-    """The decisions that showed cards about the patient as a whole, oldest first, without this process's own."""
+    """The decisions that showed cards, oldest first, without this process's own.
+
+    Those of orders are among them: one of their cards is shown once for a patient, that a drug is not covered.
+    """
 
     def __init__(self, days: float) -> None:
         """`days`: how far back a card that was shown can count."""
@@ -155,7 +157,7 @@ class ShownRows:
         return (
             select(decisions.c.sequence, decisions.c.id)
             .where(decisions.c.sequence > after, decisions.c.sequence <= top)
-            .where(decisions.c.outcome == "cards", decisions.c.hook.not_in(_CARDS_OF_ORDERS))
+            .where(decisions.c.outcome == "cards")
             .order_by(decisions.c.sequence)
             .limit(_ROWS_AT_ONCE)
         )

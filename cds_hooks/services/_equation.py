@@ -43,6 +43,7 @@ _A_YEAR_DAYS = 365
 # HL7 v3 ActCode: ambulatory, virtual, at home; FHIR R4 encounter-status.
 _AMBULATORY = frozenset({"AMB", "VR", "HH"})
 _VISIT_GOES_ON = frozenset({"arrived", "triaged", "in-progress"})
+_WHO_ORDERS = ("Practitioner/", "PractitionerRole/")
 # FHIR R4 request-status and event-status: asked for, under way or done.
 _NOT_ASKED_FOR = frozenset({"revoked", "cancelled", "entered-in-error", "unknown", "not-done", "draft"})
 
@@ -143,10 +144,20 @@ def is_visit(call: ServiceInput) -> bool:
     The visit is the encounter of the call's context, else one that goes on now.
     """
     user, named = call.request.context.user_id or "", call.request.context.encounter_id
-    if not user.startswith(("Practitioner/", "PractitionerRole/")):
+    if not user.startswith(_WHO_ORDERS):
         return False
     visits = [each for each in call.record.encounters if each.class_ is not None and each.class_.code in _AMBULATORY]
     return any(each.id == named if named else each.status in _VISIT_GOES_ON for each in visits)
+
+
+def is_moment_for_reminder(call: ServiceInput) -> bool:
+    """Whether a reminder (vaccines that are due) has its place: a visit as above, or no visit at all on the chart.
+
+    A look into the chart of someone who was seen last week, or who is seen in an emergency department, is none.
+    """
+    if call.record.encounters:
+        return is_visit(call)
+    return (call.request.context.user_id or "").startswith(_WHO_ORDERS)
 
 
 def suggestion_of_test(test: OrderableTest, call: ServiceInput) -> OrderSuggestion:

@@ -8,18 +8,23 @@ from typing import Any
 from msgspec import to_builtins
 
 from cards.compose.vaccines import VaccineCardIdentity, forecast_entries, vaccines_card
+from cards.extension import WorklistEntry
+from cards.rules.engine.finding import Silence
 from cards.vaccines.due import VaccinesDue, ordered_groups, vaccines_due
 from cards.vaccines.knowledge import load_knowledge
 from cards.vaccines.patient import ChartedPerson, read_person
 from cds_hooks.prefetch.needs import Needs
 from cds_hooks.protocol.hooks import PATIENT_VIEW
-from cds_hooks.services._equation import reason_not_to_advise
+from cds_hooks.services._equation import is_moment_for_reminder, reason_not_to_advise
 from cds_hooks.services._service import Advice, Service, ServiceInput, no_card
 from cds_hooks.storage.decision import suggestion_uuid
 
 SUBJECT = "vaccines-due"
 KNOWLEDGE = load_knowledge()
 _UNREAD_SHOWN = 2
+_NO_VISIT = Silence(
+    SUBJECT, "worklist", "Kept for the worklist, because this call is not of an ambulatory visit that goes on."
+)
 
 
 async def decide(call: ServiceInput) -> Advice:
@@ -40,11 +45,20 @@ async def decide(call: ServiceInput) -> Advice:
     if not found.due and not found.catch_up:
         advice.silences = _reason_for_none(found).silences
         return advice
+    if not is_moment_for_reminder(call):
+        advice.worklist, advice.silences = [_entry(found)], [_NO_VISIT]
+        return advice
     uuid = call.card_uuid()
     identity = VaccineCardIdentity(uuid, lambda number: suggestion_uuid(uuid, number), call.explain_url)
     unread = _unread(charted)
     advice.cards.append(vaccines_card(found, charted, record.patient_id, identity, KNOWLEDGE, unread, forecasts))
     return advice
+
+
+def _entry(found: VaccinesDue) -> WorklistEntry:
+    """What is due, for a list of what to do at the next visit."""
+    names = dict.fromkeys(one.name for one in (*found.due, *found.catch_up))
+    return WorklistEntry(f"Vaccines: {', '.join(names)}", "", SUBJECT, "no-visit")
 
 
 def _reason_for_none(found: VaccinesDue) -> Advice:

@@ -180,8 +180,9 @@ class SuppressionPolicy:
     def _in_shadow(self, finding: Finding) -> Silence | None:
         if not self.needs_approval:
             return None
-        if self.site.is_approved(finding.rule, self.versions[finding.rule].digest):
-            return None
+        version = self.versions.get(finding.rule)
+        if version is None or self.site.is_approved(finding.rule, version.digest):
+            return None  # what is no rule needs no approval: that a drug is not covered
         was = self.site.approvals.get(finding.rule)
         why = "only another version of it is approved here" if was else "it is not approved here"
         return self._silence(finding, SHADOW, f"it would have spoken ({finding.band}, {finding.indicator}), but {why}.")
@@ -199,7 +200,9 @@ class SuppressionPolicy:
         return None
 
     def _silence(self, finding: Finding, reason: str, text: str) -> Silence:
-        return Silence(finding.rule, reason, f"{self.versions[finding.rule].rule.title}: {text}")
+        version = self.versions.get(finding.rule)
+        title = version.rule.title if version is not None else "A high-alert drug that no rule is about"
+        return Silence(finding.rule, reason, f"{title}: {text}")
 
 
 @dataclass(frozen=True, slots=True)

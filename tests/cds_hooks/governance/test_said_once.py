@@ -254,6 +254,34 @@ def test_that_a_high_alert_drug_is_not_covered_is_said_once_for_a_patient(tmp_pa
     asyncio.run(story())
 
 
+def test_that_a_drug_is_not_covered_is_still_known_after_a_restart(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with client(tmp_path, as_of=NOW) as calls:
+            assert len((await _sign(calls, "order-sign", "Pomalyst")).json()["cards"]) == 1
+        async with app_client(tmp_path, as_of=NOW + timedelta(days=89)) as calls:
+            assert (await _sign(calls, "order-sign", "Pomalyst")).json()["cards"] == []
+        async with app_client(tmp_path, as_of=NOW + timedelta(days=91)) as calls:
+            assert len((await _sign(calls, "order-sign", "Pomalyst")).json()["cards"]) == 1
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize(("clients", "is_shown"), [('["another"]', True), (None, False)])
+def test_a_site_can_switch_off_that_a_drug_is_not_covered(tmp_path: Path, clients: str | None, is_shown: bool) -> None:
+    rules = tmp_path / "rules.toml"
+    only = f"clients = {clients}\n" if clients else ""
+    rules.write_text(f'version = 1\n[[switch]]\nrule = "not-covered"\noff = true\nnote = "too many"\n{only}')
+
+    async def story() -> None:
+        async with client(tmp_path, as_of=NOW, rules_file=rules) as calls:
+            signed = await _sign(calls, "order-sign", "Pomalyst")
+            assert bool(signed.json()["cards"]) is is_shown
+            off = [one["subject"] for one in ours(signed)["silence"] if one["reason"] == "switched-off"]
+            assert off == ([] if is_shown else ["not-covered"])
+
+    asyncio.run(story())
+
+
 def test_a_site_where_nothing_rests_is_told_at_each_opening(tmp_path: Path) -> None:
     async def story() -> None:
         async with client(tmp_path, as_of=NOW, shown_rest_days=0) as calls:

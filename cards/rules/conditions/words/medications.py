@@ -28,6 +28,8 @@ from cards.rules.language.trigger import Selector
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.orders import CurrentMedication
 from cards.text import plain
+from fhir.mapping.stays import is_inpatient
+from fhir.record.reading import id_of_reference
 
 MEDICATIONS = needs("MedicationRequest", "MedicationStatement")
 """What a condition needs that looks at the patient's other medications."""
@@ -211,4 +213,31 @@ _AS_NEEDED = flag(
     said_not="scheduled",
 )
 
-WORDS = (*_MEDICATIONS, _SIGNING, _SINGLE_DOSE, _AS_NEEDED)
+# HL7 v3 ActCode: emergency, inpatient, observation, short stay.
+_EMERGENCY = "EMER"
+_HOSPITAL = frozenset({_EMERGENCY, "IMP", "ACUTE", "NONAC", "OBSENC", "SS"})
+
+
+def _in_hospital(context: RuleContext) -> Truth:
+    """Whether it is ordered in a hospital or an emergency department: by its visit, its category, or the stay now."""
+    record, order = context.session.record, context.drafted.order
+    visit = id_of_reference(order.encounter.reference or "") if order.encounter is not None else ""
+    of_visit = any(
+        one.class_ is not None
+        and one.class_.code in _HOSPITAL
+        and (one.id == visit or (one.class_.code == _EMERGENCY and one.status == "in-progress"))
+        for one in record.encounters
+    )
+    return of_visit or is_inpatient(record) or "inpatient" in _categories(context)
+
+
+def _categories(context: RuleContext) -> set[str]:
+    listed = context.drafted.draft.resource.get("category")
+    concepts = [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
+    codings = [each for one in concepts for each in one.get("coding") or () if isinstance(each, dict)]
+    return {str(each.get("code", "")).lower() for each in codings}
+
+
+_IN_HOSPITAL = flag("in_hospital", _in_hospital, "an inpatient or emergency order", needs=needs("Encounter"))
+
+WORDS = (*_MEDICATIONS, _SIGNING, _SINGLE_DOSE, _AS_NEEDED, _IN_HOSPITAL)

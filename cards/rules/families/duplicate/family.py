@@ -180,11 +180,16 @@ def _count(context: RuleContext) -> str:
 
 def _is_in_the_sum(context: RuleContext) -> bool:
     """Whether acetaminophen is all that they share, in different mixtures, and its known sum is within the limit."""
-    mine, theirs = set(context.medication.rxcuis), set(context.partners[0].medication.rxcuis)
-    if mine & theirs != {ACETAMINOPHEN} or mine == theirs:
+    if not _is_in_mixtures(context):
         return False
     total, is_whole = total_mg(context, ACETAMINOPHEN)
     return is_whole and total <= MOST_MG
+
+
+def _is_in_mixtures(context: RuleContext) -> bool:
+    """Whether acetaminophen is all that they share, in different mixtures."""
+    mine, theirs = set(context.medication.rxcuis), set(context.partners[0].medication.rxcuis)
+    return mine & theirs == {ACETAMINOPHEN} and mine != theirs
 
 
 def _shared(context: RuleContext) -> str | None:
@@ -279,6 +284,7 @@ FAMILY = Family(
             "only acetaminophen is shared, in different mixtures, and its sum is known and within the limit",
             _is_in_the_sum,
         ),
+        _of_partner("in_mixtures", "only acetaminophen is shared, in different mixtures", _is_in_mixtures),
         _of_partner("single_drug", "the partner holds one ingredient", _is_single_drug),
         _of_partner("switch_in_progress", "the other order has a known end in the next 14 days", _is_switch),
     ),

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 
-from cards.rules.conditions.condition import Condition, Predicate, Spec, Truth, flag, members, needs, no_facts, only
+from cards.rules.conditions.condition import Condition, Predicate, Spec, Truth, flag, members, no_facts, only
 from cards.rules.conditions.words.medications import MEDICATIONS
 from cards.rules.conditions.words.patient import CONDITIONS
 from cards.rules.families.opioid.view import is_long_acting, release_of
@@ -11,12 +11,6 @@ from cards.rules.patient.context import RuleContext
 from cards.rules.patient.orders import order_text
 from fhir.mapping.medications.identity import MedicationIdentity
 from fhir.mapping.medications.opioids import METHADONE, is_opioid, is_partial_agonist
-from fhir.mapping.stays import is_inpatient
-from fhir.record.reading import id_of_reference
-
-# HL7 v3 ActCode: emergency, inpatient, observation, short stay.
-_EMERGENCY = "EMER"
-_HOSPITAL = frozenset({_EMERGENCY, "IMP", "ACUTE", "NONAC", "OBSENC", "SS"})
 
 # How long it acts
 
@@ -56,26 +50,6 @@ def _long_acting_words(spec: Spec) -> str:
 
 
 _LOWER_START = re.compile(r"lower start|half (?:of )?the usual", re.IGNORECASE)
-
-
-def _in_hospital(context: RuleContext) -> Truth:
-    """Whether it is ordered in a hospital or an emergency department: by its visit, its category, or the stay now."""
-    record, order = context.session.record, context.drafted.order
-    visit = id_of_reference(order.encounter.reference or "") if order.encounter is not None else ""
-    of_visit = any(
-        one.class_ is not None
-        and one.class_.code in _HOSPITAL
-        and (one.id == visit or (one.class_.code == _EMERGENCY and one.status == "in-progress"))
-        for one in record.encounters
-    )
-    return of_visit or is_inpatient(record) or "inpatient" in _categories(context)
-
-
-def _categories(context: RuleContext) -> set[str]:
-    listed = context.drafted.draft.resource.get("category")
-    concepts = [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
-    codings = [each for one in concepts for each in one.get("coding") or () if isinstance(each, dict)]
-    return {str(each.get("code", "")).lower() for each in codings}
 
 
 _PERIOPERATIVE = re.compile(
@@ -140,7 +114,6 @@ SETTING_CONDITIONS = (
         _long_acting_words,
         MEDICATIONS,
     ),
-    flag("in_hospital", _in_hospital, "an inpatient or emergency order", needs=needs("Encounter")),
     flag("perioperative", _perioperative, "the order is for a procedure"),
     flag(
         "for_use_disorder",
