@@ -214,7 +214,7 @@ def _check_times(claims: Claims, client: TrustedClient, now: float) -> None:
         raise Untrusted("lifetime", client.name)
 
 
-@remembered("addresses that a token may name", entries=1024, longest=200)
+@remembered("addresses that a token may name", entries=128, longest=200)
 def endpoints_of(public_url: str, path: str) -> frozenset[str]:
     """The URLs that `aud` may name for a call of this path: its own and, for feedback, its service's.
 
