@@ -79,11 +79,11 @@ def parse_url(text: str) -> Url:
         raise BadUrl("it is not an absolute http or https address without fragment")
     authority = _AUTHORITY.fullmatch(match["authority"])
     if authority is None:
-        raise BadUrl("its host and port are not plain (no user, no escapes, no other characters than a name's)")
+        raise BadUrl("its host or port has characters that are not allowed (no user name, no escapes)")
     scheme = match["scheme"].lower()
     port = int(authority["port"] or _DEFAULT_PORTS[scheme])
     if port > 65535:
-        raise BadUrl("its port is not one")
+        raise BadUrl("its port is larger than 65535")
     if match["query"] is not None and not _QUERY.fullmatch(match["query"]):
         raise BadUrl("its query has characters that have to be escaped")
     return Url(scheme, _host(authority["host"]), port, _path(match["path"] or "/"), match["query"])

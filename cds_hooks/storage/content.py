@@ -184,7 +184,7 @@ def _decompress(stored: bytes) -> bytes:
     try:
         parameters = zstandard.get_frame_parameters(stored)
         if parameters.content_size > LARGEST_BYTES:
-            raise ContentUnreadable("content of the record says that it is larger than the server ever writes")
+            raise ContentUnreadable("a stored value states a size that the server never writes")
         value: bytes = _decompressor(parameters.dict_id).decompress(stored)
     except (zstandard.ZstdError, FileNotFoundError) as error:
         raise ContentUnreadable("content of the record cannot be decompressed") from error

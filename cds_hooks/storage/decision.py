@@ -118,7 +118,7 @@ def numbered_uuid(decision_id: str, number: int) -> str:
     """
     rounds, position = divmod(number - 1, _LARGEST)
     if not 0 <= rounds < _ROUNDS:
-        raise ValueError(f"a decision names up to {_LARGEST * _ROUNDS} things, not {number}")
+        raise ValueError(f"a decision has at most {_LARGEST * _ROUNDS} cards, suggestions and orders, not {number}")
     return decision_id[:-4] + _byte(position + 1) + f"{rounds:02x}"
 
 

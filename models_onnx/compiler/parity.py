@@ -140,7 +140,7 @@ def ask_library(
         moved = _moved(probability, cohort)
     difference = float(np.abs(there - told[fits]).max()) if fits.any() else 0.0
     if not difference <= TOLERANCE:
-        raise ParityRefused(f"read wrongly: the library's probability differs by up to {difference:.2e}")
+        raise ParityRefused(f"the model was read wrongly: the library's probability differs by up to {difference:.2e}")
     told[fits] = there
     return OracleAnswers(told, int(fits.sum()), moved)
 

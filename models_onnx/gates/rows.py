@@ -191,7 +191,7 @@ def _numbers(rows: list[dict[str, str]], name: str, path: Path) -> Array:
     try:
         return np.array([float(row[name]) if row[name].strip() else np.nan for row in rows])
     except ValueError as problem:
-        raise ImportRefused(f"{path.name}: column {name} holds what is no number ({problem})") from problem
+        raise ImportRefused(f"{path.name}: column {name} has a value that is not a number ({problem})") from problem
 
 
 def _texts(rows: list[dict[str, str]], name: str) -> NDArray[Any]:

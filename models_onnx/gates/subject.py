@@ -262,7 +262,7 @@ def read_subject(folder: Path, keys: Keys) -> Subject:
             about = msgspec.json.decode(described, type=Manifest)
         content = (folder / about.file.name).read_bytes()
     except (OSError, msgspec.DecodeError, UnicodeDecodeError) as problem:
-        raise ManifestRefused(f"{folder.name} holds no model that gates could look at: {problem}") from problem
+        raise ManifestRefused(f"{folder.name} contains no model that the gates can examine: {problem}") from problem
     return Subject(folder=folder, keys=keys, content=content, about=about, card=_card(folder))
 
 

@@ -219,7 +219,7 @@ def steps_of(ensemble: Ensemble) -> tuple[tuple[Term, ...], float]:
         CompileRefused: a tree uses several inputs.
     """
     if not additive(ensemble):
-        raise CompileRefused("a tree asks about several inputs; such trees are not a sum of one function per input")
+        raise CompileRefused("a tree uses several inputs, so the trees are not a sum of functions of one input each")
     start, terms = ensemble.start, []
     edges = ensemble.thresholds()
     for j, own in enumerate(edges):

@@ -72,7 +72,7 @@ def test_what_the_library_says_differently_and_what_a_group_needs_more_fail(impo
     [
         ("age_years,outcome\n50,1\n", "lacks the column creatinine_mg_dl"),
         ("", "lacks the columns"),
-        ("age_years,creatinine_mg_dl,outcome\nold,1,1\n", "holds what is no number"),
+        ("age_years,creatinine_mg_dl,outcome\nold,1,1\n", "has a value that is not a number"),
     ],
 )
 def test_rows_that_cannot_be_used_are_refused(imported: Subject, tmp_path: Path, text: str, said: str) -> None:
