@@ -17,11 +17,12 @@ from cards.card import Action, Suggestion
 from cards.new_orders import lab_order, medication_order
 from cards.rules.engine.finding import Finding, OfferedSuggestion, Silence
 from cards.rules.engine.rule_book import RuleBook
-from cards.rules.language.rule import NewOrder, OrderChange, SuggestionTemplate
+from cards.rules.language.rule import LabOrder, NewOrder, OrderChange, SuggestionTemplate
 from cards.rules.patient.orders import CurrentMedication, DraftMedication, read_draft
 from cards.rules.patient.session import PatientSession
 from cards.text import plain
 from cards.validation_cache import ValidationCache, ValidationFault, ValidShapes
+from fhir.terminology.analytes import LOINC
 
 Json: TypeAlias = dict[str, Any]
 NewUuid: TypeAlias = Callable[[], str]
@@ -121,7 +122,9 @@ def _actions(offer: OfferedSuggestion, finding: Finding, context: SuggestionCont
         yield from [_partner_action(partner, declared, plan) for partner in finding.partners]
         if not declared.takes_draft_away and offer.change is None:
             _check_draft_stays(plan)
-    if offer.change is not None:
+    if offer.change is not None and offer.change.test is not None:
+        yield _other_test(offer.change.test, declared.label, plan)
+    elif offer.change is not None:
         yield from _correction(offer.change, declared.label, plan)
     if declared.create:
         yield _new_order(declared.create, plan)
@@ -173,6 +176,25 @@ def _correction(change: OrderChange, label: str, plan: _Plan) -> Iterator[Action
     else:
         yield _removal(context)
         yield Action(type="create", description=description, resource={**corrected, "id": context.new_uuid()})
+
+
+def _other_test(test: LabOrder, label: str, plan: _Plan) -> Action:
+    """The draft with the code of another study or test; everything else in it stays."""
+    context = plan.context
+    draft = context.drafted.draft
+    original = draft.resource
+    if draft.reference != f"ServiceRequest/{original.get('id')}":
+        raise SuggestionWithheld("the draft has no id by which it could be changed")
+    code = {"coding": [{"system": LOINC, "code": test.loinc, "display": test.name}], "text": test.name}
+    changed = {**original, "code": code}
+    _check_valid(changed, original, context)
+    accepted = read_draft(changed, full_url=draft.full_url, position=draft.position)
+    after = context.session.with_drafts([accepted if one is draft else one for one in plan.drafts])
+    before = {one for one in context.found(context.drafted) if one[0] != plan.finding.rule}
+    for study in after.studies:
+        if study.draft is accepted:
+            _check_nothing_new(context.evaluate(after, study), before)
+    return Action(type="update", description=f"{label}: {plain(test.name)}", resource=changed)
 
 
 def _amended(drafted: DraftMedication, change: OrderChange, context: SuggestionContext) -> Json:

@@ -15,7 +15,7 @@ Case = dict[str, Any]
 AS_OF: Final = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
 """The instant of every short case: it says how many days ago things were."""
 
-_JUDGED: Final = ["MedicationRequest/draft-1"]
+_JUDGED: Final = ["MedicationRequest/draft-1", "ServiceRequest/draft-1"]
 _KINDS: Final = ("fires", "silent", "missing")
 
 

@@ -194,7 +194,12 @@ def concept_of(drug: str) -> Json:
 
 
 def draft_of(draft: Json, identity: str = "draft-1") -> Json:
-    """A drafted MedicationRequest: `drug`, `dose` ("1 tablet", "500 mg"), `times` a day, `days` and others."""
+    """A drafted MedicationRequest: `drug`, `dose` ("1 tablet", "500 mg"), `times` a day, `days` and others.
+
+    With `test` (a LOINC code) and `drug` as its words it is a ServiceRequest.
+    """
+    if "test" in draft:
+        return _test_of(draft, identity)
     order: Json = {
         "resourceType": "MedicationRequest",
         "id": identity,
@@ -213,6 +218,23 @@ def draft_of(draft: Json, identity: str = "draft-1") -> Json:
         if "refills" in draft:
             order["dispenseRequest"]["numberOfRepeatsAllowed"] = draft["refills"]
     return {**order, **draft.get("more", {})}
+
+
+def _test_of(draft: Json, identity: str) -> Json:
+    code: Json = {"text": draft["drug"]}
+    if draft["test"]:
+        code["coding"] = [{"system": "http://loinc.org", "code": draft["test"]}]
+    return {
+        "resourceType": "ServiceRequest",
+        "id": identity,
+        "status": "draft",
+        "intent": "order",
+        "code": code,
+        "subject": _subject(),
+        "authoredOn": "2026-11-20",
+        "requester": {"reference": "Practitioner/p"},
+        **draft.get("more", {}),
+    }
 
 
 def _dosage(draft: Json) -> Json:

@@ -10,6 +10,7 @@ from cards.extension import EXTENSION_KEY, CardExtension, Fact, FindingReference
 from cards.rules.engine.finding import Finding, Silence, merge_repeated_findings
 from cards.rules.engine.governance import SuppressionCheck, suppress_nothing
 from cards.rules.engine.rule_book import DraftEvaluation, RuleBook, rule_book
+from cards.rules.language.trigger import is_test
 from cards.rules.patient.orders import DraftMedication, DraftOrder
 from cards.rules.patient.session import PatientSession
 from cards.suggest import (
@@ -80,7 +81,7 @@ def check_orders(
         session, book if book is not None else rule_book(), new_uuid, original, validation_cache or ValidationCache()
     )
     silences: list[Silence] = []
-    by_draft = {id(one.draft): one for one in check.session.drafted}
+    by_draft = {id(one.draft): one for one in (*check.session.drafted, *check.session.studies)}
     asked = []
     unnamed: list[UncoveredDrug] = []
     for draft in check.session.drafts:
@@ -198,7 +199,8 @@ class _Check:
         """The high-alert drugs that no rule is about, but for those with a card (`told` are the names of drafts)."""
         for drafted in asked:
             own = (one for one in self.book.rules_for(drafted.medication) if not one.rule.trigger.is_for_any)
-            if drafted.draft.name not in told and next(own, None) is None:
+            is_drug = not is_test(drafted.medication)
+            if is_drug and drafted.draft.name not in told and next(own, None) is None:
                 yield from _uncovered(drafted)
 
     def card(self, drafted: DraftMedication, found: Sequence[Finding]) -> tuple[Card | None, list[Silence]]:

@@ -22,7 +22,7 @@ from cards.rules.language.rule import (
     within,
 )
 from cards.rules.language.table import read_family, table_of
-from cards.rules.language.trigger import CompiledTrigger, Template
+from cards.rules.language.trigger import CompiledTrigger, Template, is_test
 from cards.rules.patient.measurements import ESTIMATES
 from fhir.mapping.medications.identity import MedicationIdentity
 from fhir.terminology.analytes import ANALYTE_BY_LOINC, ANALYTES
@@ -265,4 +265,5 @@ class RuleIndex:
         """The rules that name an ingredient or a class of the medication, each once."""
         keys = (key for one in medication.ingredients for key in (one.rxcui, *sorted(classes_of((one,)))))
         named = (rule for key in keys for rule in self._by_key.get(key, ()))
-        yield from {rule.id: rule for rule in (*named, *self._for_any)}.values()
+        for_any = () if is_test(medication) else self._for_any
+        yield from {rule.id: rule for rule in (*named, *for_any)}.values()

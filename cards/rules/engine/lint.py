@@ -19,7 +19,7 @@ from cards.rules.engine.family import CONDITION, Family, schema_of_family
 from cards.rules.engine.render import COMMON_PLACEHOLDERS, LONGEST_COMMON_PLACEHOLDERS
 from cards.rules.language.rule import CANCEL_ORDER, Path, Product, RuleError, Sig, SuggestionTemplate
 from cards.rules.language.table import read_family, table_of
-from cards.rules.language.trigger import Selector, Template
+from cards.rules.language.trigger import TEST, Selector, Template
 from cards.rules.patient.measurements import ESTIMATES
 from fhir.terminology.analytes import ANALYTES
 from fhir.terminology.conditions import condition_keys
@@ -231,7 +231,8 @@ def _drug_names(rule: CompiledRule) -> list[str]:
 
 def _selected_names(selector: Selector) -> list[str]:
     of_classes = (code for name in selector.classes for code in class_members()[name])
-    return [ingredients()[code].name for code in (*selector.ingredients, *of_classes)]
+    codes = (code for code in (*selector.ingredients, *of_classes) if not code.startswith(TEST))
+    return [ingredients()[code].name for code in codes]
 
 
 def _longest_of_sides(rule: CompiledRule) -> dict[str, str]:

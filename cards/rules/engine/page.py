@@ -71,6 +71,8 @@ def _rule(rule: Rule, family: Family) -> Iterator[str]:
 
 def _trigger(trigger: Trigger) -> str:
     ways = [f"a draft of {_side(trigger.draft)}"] if trigger.draft else []
+    if trigger.tests:
+        return f"an order of a study or test of the groups {', '.join(trigger.tests)}"
     if trigger.pair:
         first, second = map(_side, trigger.pair)
         ways.append(f"a draft of {first} with {second} taken or drafted, or the other way round")

@@ -10,13 +10,13 @@ from functools import cache, cached_property, reduce
 from operator import or_
 from typing import NamedTuple
 
-from cards.rules.conditions.condition import DataNeeds, needs
+from cards.rules.conditions.condition import NO_NEEDS, DataNeeds, needs
 from cards.rules.conditions.words.medications import SIGNING
 from cards.rules.engine.compile import CompiledRule, RuleIndex, compile_family
 from cards.rules.engine.family import rule_families
 from cards.rules.engine.finding import Evaluation, Finding, Match, NoMatch, Silence, evaluate_partners, evaluate_rule
 from cards.rules.engine.render import MISSING, WITHIN_LIMITS, matched_band, render_finding, render_silence
-from cards.rules.language.trigger import Activation
+from cards.rules.language.trigger import Activation, is_test
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.measurements import ESTIMATES
 from cards.rules.patient.orders import CurrentMedication, DraftMedication
@@ -122,7 +122,7 @@ class RuleBook:
     def reads_for(self, medication: MedicationIdentity) -> frozenset[str]:
         """What the rules of this medication read: analytes and resource types. The rest cannot change its card."""
         rules = [activated.rule for activated in self.rules_for(medication)]
-        read = reduce(or_, (rule.needs for rule in rules), _ALWAYS)
+        read = reduce(or_, (rule.needs for rule in rules), NO_NEEDS if is_test(medication) else _ALWAYS)
         offers = [one for rule in rules for band in rule.bands for one in band.suggestions]
         offers += [one for rule in rules for missing in rule.missing for one in missing.suggestions]
         has_tests = any(one.orders for one in offers)
@@ -221,9 +221,12 @@ def _asks_of(activated: Iterable[ActivatedRule], *, signing: bool) -> _Asks:
 
 
 def _scope(drafted: DraftMedication, asks: _Asks, record: PatientRecord) -> Silence:
-    parts = [
+    of_every_drug = [
         (record.was_requested("AllergyIntolerance"), "allergy", "allergy list"),
         (knows_medications(record), "duplicates", "medication list"),
+    ]
+    parts = [
+        *([] if is_test(drafted.medication) else of_every_drug),
         *_counted(asks.interactions, "interaction", knows_medications(record), "medication list"),
         *_counted(asks.conditions, "condition", record.was_requested("Condition"), "problem list"),
     ]

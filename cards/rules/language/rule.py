@@ -93,6 +93,8 @@ class Trigger(Declared, frozen=True):
     One that any of `draft` selects; or a drug of one side of `pair` where a drug of the other side is taken or
     drafted, one finding for all partners of the worst band.
 
+    Or an ordered study or test of one of the groups `tests` (fhir/mapping/studies.py).
+
     Local forms never do unless the selector says `"systemic": false`, or the trigger `local_forms`. With
     `same_ingredient` the partners of a draft are what else holds an ingredient of it, with `same_class` what else is of
     a class that the selectors name; of the latter there is nothing to say without a partner.
@@ -100,6 +102,7 @@ class Trigger(Declared, frozen=True):
 
     draft: tuple[DeclaredSelector, ...] = ()
     pair: tuple[tuple[DeclaredSelector, ...], ...] = ()
+    tests: tuple[str, ...] = ()
     local_forms: bool = False
     same_ingredient: bool = False
     same_class: bool = False
@@ -159,6 +162,7 @@ class OrderChange(Declared, frozen=True):
     A `product` replaces the draft's unless that has the same strength; one of `products_if_split` only where the new
     dose would be a part of the draft's unit. `duration_days` is that of the whole course: there are no refills;
     `start_in_hours` counts from the instant of the call.
+    `test` is the code of the study or test that is ordered instead, in a draft that orders one.
     `computed` names the family's function that works the change out for this draft; the rest stays empty then. It may
     give a `second` instruction beside the first: 400 mg and 200 mg on alternate days.
     """
@@ -170,6 +174,7 @@ class OrderChange(Declared, frozen=True):
     products_if_split: tuple[Product, ...] = ()
     duration_days: int | None = None
     start_in_hours: int | None = None
+    test: "LabOrder | None" = None
     computed: str | None = None
 
 

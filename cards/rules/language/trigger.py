@@ -26,6 +26,8 @@ _INJECTED = re.compile(
 )
 _NOT_ORAL = re.compile(r"transderm|patch|rectal|suppositor|vaginal|implant", re.IGNORECASE)
 
+TEST = "test:"
+"""How the key of a group of studies and tests begins, beside the RxNorm codes of ingredients."""
 _NUMBERS = count()
 _MORE_SELECTORS = 64
 
@@ -114,6 +116,11 @@ class Selector:
         )
 
 
+def is_test(identity: MedicationIdentity) -> bool:
+    """Whether it stands for an ordered study or test and is no medication."""
+    return bool(identity.rxcuis) and identity.rxcuis[0].startswith(TEST)
+
+
 def _is_given(route: str, identity: MedicationIdentity) -> bool:
     if route == "injected":
         return is_injected(identity)
@@ -196,6 +203,8 @@ class CompiledTrigger:
         """Refuses a trigger that activates nothing, a pair of other than two sides, a washout outside a pair."""
         systemic = None if trigger.local_forms else True
         singles = _side(trigger.draft, systemic)
+        if trigger.tests:
+            singles = (*singles, Selector(frozenset(f"{TEST}{name}" for name in trigger.tests)))
         sides = tuple(_side(side, systemic) for side in trigger.pair)
         if not singles and not sides:
             raise RuleError("a trigger without draft and pair activates nothing")

@@ -9,14 +9,17 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from cards.rules.language.trigger import TEST
 from fhir.mapping.medications.active import ActiveMedication
 from fhir.mapping.medications.daily_dose import DailyDose, daily_dose
 from fhir.mapping.medications.identity import MedicationIdentity, Medications, Order, identify
 from fhir.mapping.medications.sig import NO_WEIGHT
-from fhir.record.datatypes import FhirTime, with_plain_numbers
+from fhir.mapping.studies import Study
+from fhir.record.datatypes import CodeableConcept, FhirTime, with_plain_numbers
 from fhir.record.measurement import Measurement
 from fhir.record.resources import Medication, MedicationRequest, ServiceRequest
 from fhir.terminology.analytes import LOINC
+from fhir.terminology.medications import Ingredient
 
 # FHIR's id, and what real servers send beyond it; a slash or a blank would make another reference of it.
 _ID = re.compile(r"[^\s/#?]+")
@@ -134,6 +137,45 @@ class DraftMedication:
         dose = daily_dose(self.order, self.medication)
         weight = self._weigh() if dose.problem == NO_WEIGHT else None
         return dose if weight is None else daily_dose(self.order, self.medication, weight.value)
+
+
+class _StudyIdentity(MedicationIdentity, frozen=True, dict=True):
+    """A study in place of a medication, so that it activates rules as a drug does: by the keys of its groups."""
+
+    @cached_property
+    def name(self) -> str:
+        """Its words."""
+        return self.words
+
+
+class DraftStudy(DraftMedication):
+    """A draft that orders a study or a test. Its `order` is empty but for the reasons: nothing is to be taken."""
+
+    def __init__(self, draft: DraftOrder, study: Study) -> None:
+        self.draft = draft
+        self.study = study
+        self.order = MedicationRequest(reasonCode=_reasons(draft.resource))
+        keys = tuple(Ingredient(f"{TEST}{group}", study.words) for group in sorted(study.groups))
+        self.medication = _StudyIdentity(words=study.words, ingredients=keys)
+        self.renews = None
+
+    @cached_property
+    def dose(self) -> DailyDose:
+        """None."""
+        return DailyDose()
+
+
+def is_wanted_study(draft: DraftOrder) -> bool:
+    """Whether a draft is an order for a test or a service that asks for it to be done."""
+    request = draft.read
+    return isinstance(request, ServiceRequest) and not (request.doNotPerform or request.status in _NEVER_GIVEN)
+
+
+def _reasons(resource: dict[str, Any]) -> tuple[CodeableConcept, ...]:
+    try:
+        return msgspec.convert(resource.get("reasonCode") or [], tuple[CodeableConcept, ...])
+    except msgspec.ValidationError:
+        return ()
 
 
 @dataclass(slots=True, eq=False)

@@ -10,8 +10,10 @@ from cards.rules.patient.orders import (
     CurrentMedication,
     DraftMedication,
     DraftOrder,
+    DraftStudy,
     is_beside,
     is_to_be_given,
+    is_wanted_study,
     open_tests,
 )
 from fhir.mapping.allergies import allergies, allergy_to_class, allergy_to_ingredient
@@ -28,6 +30,7 @@ from fhir.mapping.medications.identity import MedicationIdentity, identify
 from fhir.mapping.pregnancy import Gestation, gestation, negative_test_since
 from fhir.mapping.pregnancy_signs import PregnancySign
 from fhir.mapping.stays import is_inpatient
+from fhir.mapping.studies import read_study
 from fhir.record.datatypes import DAY_SECONDS, parse_time
 from fhir.record.measurement import Measurement
 from fhir.record.record import PatientRecord
@@ -110,6 +113,12 @@ class PatientSession:
             for draft in self.drafts
             if draft.order is not None and is_to_be_given(draft.order)
         )
+
+    @cached_property
+    def studies(self) -> tuple[DraftStudy, ...]:
+        """The drafts that order a study or test that rules can be about."""
+        read = ((draft, read_study(draft.resource)) for draft in self.drafts if is_wanted_study(draft))
+        return tuple(DraftStudy(draft, study) for draft, study in read if study.groups)
 
     @property
     def active(self) -> tuple[CurrentMedication, ...]:

@@ -20,7 +20,7 @@ from tests.conftest import ROOT
 
 FOLDER = ROOT / "tests" / "cases" / "rules"
 Case = dict[str, Any]
-JUDGED = ["MedicationRequest/draft-1"]
+JUDGED = ["MedicationRequest/draft-1", "ServiceRequest/draft-1"]
 """The draft of a case; those beside it count as partners only."""
 
 

@@ -1,0 +1,188 @@
+"""What an ordered study or test is: imaging by LOINC code or words, laboratory and screening tests by LOINC code.
+
+The columns of `studies.csv` (modality, region, contrast, whether the uterus is in the beam) were derived from the LOINC
+names of eCQM value sets (MIT, canvas-medical/canvas-plugins@344f0bcb924b). Half of the CT codes do not say whether
+contrast is given: then the order's words decide, and where they say nothing it is not known.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import Any
+
+from msgspec import Struct
+
+from fhir.terminology.analytes import LOINC
+from fhir.terminology.medications import table_rows
+
+_CT = re.compile(r"\bcta?\b|\bcat scan|computed tomog", re.IGNORECASE)
+_MR = re.compile(r"\bmr[ai]?\b|magnetic resonance", re.IGNORECASE)
+_WITHOUT = re.compile(r"\bw/?o\b|\bwithout\b|non-?contrast|\bno (?:iv )?contrast|unenhanced", re.IGNORECASE)
+_BOTH = re.compile(r"\b(?:wo|w/o|without) and (?:w|with)\b|\b(?:w|with) and (?:wo|w/o|without)\b", re.IGNORECASE)
+_WITH = re.compile(
+    r"\b(?:with|w|w/) ?(?:iv |intravenous |oral and iv )?(?:contrast|gadolinium|dye)|\bgado\w+", re.IGNORECASE
+)
+_LUMBAR = re.compile(r"\blumbar|lumbosacral|\bl-?spine", re.IGNORECASE)
+_PELVIS = re.compile(r"\babdom\w*|\bpelvi\w*|\babd\b", re.IGNORECASE)
+_URGENT = frozenset({"stat", "asap"})
+# USPSTF data of 2024-05-02 and eCQM value sets: the tests of each screening.
+_TESTS: Mapping[str, frozenset[str]] = {
+    "psa": frozenset({"2857-1", "35741-8", "19195-7", "83112-3"}),
+    "cervical": frozenset(
+        {
+            "10524-7", "18500-9", "19762-4", "19765-7", "19766-5", "33717-0", "47527-7", "47528-5", "21440-3",
+            "30167-1", "38372-9", "59420-0", "69002-4", "71431-1", "75694-0", "77379-6", "82354-2", "82675-0",
+        }
+    ),
+}  # fmt: skip
+
+
+class StudyCode(Struct, frozen=True):
+    """A row of studies.csv; the name is there only of a code that is offered in place of another."""
+
+    modality: str
+    region: str
+    contrast: str
+    uterus: bool
+    screening: bool
+    without_contrast: str
+    name: str
+
+
+class RetestInterval(Struct, frozen=True):
+    """A row of retest_intervals.csv: a test with its codes and those of its panels, and the least days between two.
+
+    The days are the shortest of the sources that were read. Outside `normal_low` to `normal_high`, where they are
+    given, a result is clearly abnormal (TSH: NHANES III; general knowledge that can only silence a card).
+    """
+
+    key: str
+    name: str
+    loincs: frozenset[str]
+    days: float
+    normal_low: float | None
+    normal_high: float | None
+    source: str
+
+
+class Study(Struct, frozen=True):
+    """What is ordered: words for a card, LOINC codes, and the groups by which rules know it.
+
+    `words` are those of the code, `detail` those of the whole order (reason and details too), `urgent` is the priority
+    stat or asap. `without_contrast` is the LOINC code of the same study without contrast, where there is one.
+    """
+
+    words: str
+    detail: str
+    loincs: tuple[str, ...]
+    groups: frozenset[str]
+    urgent: bool
+    without_contrast: str = ""
+
+
+@cache
+def study_codes() -> Mapping[str, StudyCode]:
+    """The imaging codes by LOINC."""
+    return {
+        row["loinc"]: StudyCode(
+            row["modality"],
+            row["region"],
+            row["contrast"],
+            row["uterus"] == "yes",
+            row["screening"] == "yes",
+            row["without_contrast"],
+            row["name"],
+        )
+        for row in table_rows("studies.csv")
+    }
+
+
+@cache
+def retest_intervals() -> Mapping[str, RetestInterval]:
+    """The rows by each LOINC code of the test."""
+    found: dict[str, RetestInterval] = {}
+    for row in table_rows("retest_intervals.csv"):
+        loincs = row["loinc"].split(";")
+        interval = RetestInterval(
+            row["key"],
+            row["name"],
+            frozenset(loincs),
+            float(row["days"]),
+            float(row["normal_low"]) if row["normal_low"] else None,
+            float(row["normal_high"]) if row["normal_high"] else None,
+            row["source"],
+        )
+        found |= dict.fromkeys(loincs, interval)
+    return found
+
+
+def read_study(resource: Mapping[str, Any]) -> Study:
+    """The study or test that a ServiceRequest orders; without groups where no rule can be about it."""
+    code = resource.get("code")
+    codings = [one for one in _list(code, "coding") if isinstance(one, Mapping)]
+    loincs = tuple(str(one["code"]) for one in codings if one.get("code") and one.get("system") in (LOINC, None))
+    words = _words_of_code(code, codings)
+    detail = " ".join(dict.fromkeys([words, *_texts(resource)]))
+    known = next((study_codes()[loinc] for loinc in loincs if loinc in study_codes()), None)
+    groups = frozenset(_imaging_groups(known, words, detail)) | {
+        name for name, codes in _TESTS.items() if codes.intersection(loincs)
+    }
+    if any(loinc in retest_intervals() for loinc in loincs):
+        groups |= {"lab"}
+    return Study(
+        words,
+        detail,
+        loincs,
+        groups,
+        str(resource.get("priority", "")) in _URGENT,
+        known.without_contrast if known is not None else "",
+    )
+
+
+def _imaging_groups(known: StudyCode | None, words: str, detail: str) -> Iterator[str]:
+    modality = known.modality if known is not None else "CT" if _CT.search(words) else "MR" if _MR.search(words) else ""
+    has_contrast = _has_contrast(known, words, detail)
+    if modality == "MR":
+        yield "mr"
+    if has_contrast and modality in ("CT", "MR"):
+        yield "iodine" if modality == "CT" else "gadolinium"
+    if (known is not None and known.uterus) or (known is None and modality == "CT" and _PELVIS.search(words)):
+        yield "uterus"
+    if (known is not None and known.region == "lumbar spine" and modality != "DXA") or (
+        known is None and modality and _LUMBAR.search(words)
+    ):
+        yield "lumbar_spine"
+    if modality == "DXA":
+        yield "dxa"
+    if known is not None and known.screening and modality == "CT" and known.region == "chest":
+        yield "lung_ct"
+
+
+def _has_contrast(known: StudyCode | None, words: str, detail: str) -> bool:
+    """Whether contrast goes into a vessel; no where neither code nor words say so."""
+    if known is not None and known.contrast:
+        return known.contrast in ("yes", "artery")
+    said = f"{words} {detail}"
+    return bool(_BOTH.search(said) or (_WITH.search(said) and not _WITHOUT.search(said)))
+
+
+def _words_of_code(code: Any, codings: list[Mapping[str, Any]]) -> str:
+    text = code.get("text") if isinstance(code, Mapping) else None
+    return str(text or next((one["display"] for one in codings if one.get("display")), "") or "the ordered test")
+
+
+def _texts(resource: Mapping[str, Any]) -> Iterator[str]:
+    """The words of reasons, details and notes."""
+    for name in ("orderDetail", "reasonCode", "note"):
+        for one in _list(resource, name):
+            if isinstance(one, Mapping):
+                yield str(one.get("text") or "")
+                yield from (
+                    str(each.get("display") or "") for each in _list(one, "coding") if isinstance(each, Mapping)
+                )
+    yield str(resource.get("patientInstruction") or "")
+
+
+def _list(value: Any, name: str) -> list[Any]:
+    found = value.get(name) if isinstance(value, Mapping) else None
+    return found if isinstance(found, list) else []
