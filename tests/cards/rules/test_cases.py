@@ -86,7 +86,7 @@ def test_a_card_names_the_drug_and_the_facts_with_their_sources(rule: str, case:
     (card,) = check_case(case, as_of).cards
     facts = card.own_extension.facts
     assert facts[0].name == "draft"
-    assert str(facts[0].value).split("/")[0] in f"{card.summary}{card.detail}".lower()
+    assert str(facts[0].value).split("/")[0].lower() in f"{card.summary}{card.detail}".lower()
     for fact in facts:
         assert "/" in (fact.source or "")
         if fact.name in ("egfr", "crcl", "creatinine", "body_weight"):

@@ -1,0 +1,62 @@
+"""What an ordered study is, by its code and by its words."""
+
+from typing import Any
+
+import pytest
+
+from fhir.mapping.studies import read_study, retest_intervals, study_codes
+
+
+def _order(text: str, loinc: str | None = None, **more: Any) -> dict[str, Any]:
+    coding = [{"system": "http://loinc.org", "code": loinc}] if loinc else []
+    return {"resourceType": "ServiceRequest", "code": {"text": text, "coding": coding}, **more}
+
+
+@pytest.mark.parametrize(
+    ("text", "loinc", "groups"),
+    [
+        ("CT chest with contrast", "24628-0", {"iodine"}),
+        ("CT abdomen and pelvis with contrast", "36813-4", {"iodine", "uterus"}),
+        ("CT abdomen and pelvis without contrast", "36952-0", {"uterus"}),
+        ("MR brain without and with contrast", "24587-8", {"mr", "gadolinium"}),
+        ("MR lumbar spine", "30679-5", {"mr", "lumbar_spine"}),
+        ("X-ray lumbar spine", "24970-6", {"uterus", "lumbar_spine"}),
+        ("DXA", "24966-4", {"dxa"}),
+        ("PSA", "2857-1", {"psa", "lab"}),
+        ("Pap test", "10524-7", {"cervical"}),
+        ("Ferritin", "2276-4", {"lab"}),
+        ("Chest X-ray", None, set()),
+        ("CT abdomen w contrast", None, {"iodine", "uterus"}),
+        ("CT head w/o contrast", None, set()),
+        ("MRI brain with and without contrast", None, {"mr", "gadolinium"}),
+        ("MRI lumbar spine", None, {"mr", "lumbar_spine"}),
+        ("Consult to cardiology", None, set()),
+    ],
+)
+def test_the_groups_of_an_order(text: str, loinc: str | None, groups: set[str]) -> None:
+    assert read_study(_order(text, loinc)).groups == groups
+
+
+def test_a_code_that_does_not_say_contrast_is_read_with_its_words() -> None:
+    silent = next(loinc for loinc, code in study_codes().items() if code.modality == "CT" and not code.contrast)
+    assert "iodine" not in read_study(_order("CT", silent)).groups
+    said = _order("CT", silent, orderDetail=[{"text": "with IV contrast"}])
+    assert "iodine" in read_study(said).groups
+
+
+def test_a_study_with_contrast_names_the_same_study_without_it() -> None:
+    assert read_study(_order("CT chest", "24628-0")).without_contrast in study_codes()
+    offered = [code.without_contrast for code in study_codes().values() if code.without_contrast]
+    assert len(offered) > 300
+    assert all(study_codes()[code].contrast == "no" and study_codes()[code].name for code in offered)
+
+
+def test_what_cannot_be_read_is_no_study() -> None:
+    for resource in ({}, {"code": None}, {"code": {"coding": [None, 3]}}, {"code": {"coding": "x"}, "note": 7}):
+        assert read_study(resource).groups == frozenset()
+
+
+def test_every_interval_has_days_and_a_source() -> None:
+    for interval in retest_intervals().values():
+        assert 0 < interval.days <= 90
+        assert interval.source
