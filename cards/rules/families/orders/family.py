@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from typing import Any
 
 from msgspec import Struct
 
@@ -23,6 +24,7 @@ from fhir.record.datatypes import DAY_SECONDS, FhirTime, parse_time
 from fhir.record.measurement import USABLE_STATUS, effective_time
 from fhir.record.resources import Condition as Problem
 from fhir.record.resources import Observation, ServiceRequest
+from fhir.terminology.analytes import ANALYTE_BY_LOINC
 
 _OBSERVATIONS = needs("Observation")
 
@@ -179,11 +181,13 @@ def _last(context: RuleContext) -> _Last | None:
     if interval is None:
         return None
     record = context.session.record
+    planned = parse_time(str(context.drafted.draft.resource.get("occurrenceDateTime") or ""))
+    when = max(record.as_of_epoch, planned.instant if planned is not None else 0.0)
     found: list[_Last] = []
     for observation in record.observations:
         time = effective_time(observation) if observation.status in USABLE_STATUS else None
         coded = any(coding.code in interval.loincs for coding in observation.code.coding)
-        if coded and time is not None and 0.0 <= (record.as_of_epoch - time.instant) / DAY_SECONDS < interval.days:
+        if coded and time is not None and 0.0 <= (when - time.instant) / DAY_SECONDS < interval.days:
             found.append(_Last(interval, observation, time))
     return max(found, key=lambda one: one.time.instant, default=None)
 
@@ -202,7 +206,15 @@ def _is_abnormal(last: _Last) -> bool:
 
 def _repeated(context: RuleContext) -> Truth:
     last = _last(context)
-    return last is not None and last.observation.status != "preliminary" and not _is_abnormal(last)
+    if last is None or last.observation.status == "preliminary" or _is_abnormal(last):
+        return False
+    # A value in an unknown unit is no result that a repeat could be spared for.
+    analytes = {ANALYTE_BY_LOINC[code].key for code in _codes(last.observation) if code in ANALYTE_BY_LOINC}
+    return not analytes or any(context.session.record.newest(key) is not None for key in analytes)
+
+
+def _codes(observation: Observation) -> set[str]:
+    return {coding.code for coding in observation.code.coding if coding.code}
 
 
 def _repeat_facts(context: RuleContext) -> list[Fact]:
@@ -219,12 +231,19 @@ def _ordered_twice(context: RuleContext) -> Truth:
     """Whether an earlier draft of the session, or an order of the same day, is of the same test."""
     interval, session = _interval(context), context.session
     codes = interval.loincs if interval is not None else frozenset(_study(context).loincs)
-    earlier = [one for one in session.studies if one.draft.position < context.drafted.draft.position]
-    if any(codes.intersection(one.study.loincs) for one in earlier):
+    own = context.drafted.draft
+    earlier = [one for one in session.studies if one.draft.position < own.position]
+    same_day = [one for one in earlier if _day(one.draft.resource, session) == _day(own.resource, session)]
+    if any(codes.intersection(one.study.loincs) for one in same_day):
         return True
     return any(
         _is_same_day(one, session) and codes.intersection(_codes_of(one)) for one in session.record.service_requests
     )
+
+
+def _day(resource: dict[str, Any], session: PatientSession) -> str:
+    """The day for which a draft is: that of its occurrence, else today."""
+    return str(resource.get("occurrenceDateTime") or session.record.as_of.date().isoformat())[:10]
 
 
 def _is_same_day(request: ServiceRequest, session: PatientSession) -> bool:
