@@ -415,6 +415,11 @@ _WORDS: tuple[Condition, ...] = (
         lambda spec: f"done in the last {spec['done_within_days']} days",
         _OBSERVATIONS,
     ),
+    flag(
+        "medication_drafted",
+        lambda context: bool(context.session.drafted),
+        "a medication is drafted in the same session: a changed treatment",
+    ),
     flag("says_symptom", _has_symptom, "the order says that it is no screening"),
 )
 
