@@ -19,6 +19,7 @@ from cards.rules.engine.page import rule_page
 from cds_hooks.approvals import PeopleFileError
 from cds_hooks.commands.record import record_url, site_rules
 from cds_hooks.commands.rules.check import check, lint, simulate_folder
+from cds_hooks.commands.rules.coverage import coverage
 from cds_hooks.governance import RulesFileError
 from cds_hooks.governance.rule_counts import RuleCounts, count_rules
 from cds_hooks.governance.rules_file import read_review, write_approvals
@@ -30,6 +31,7 @@ app = typer.Typer(no_args_is_help=True, help="Read, check, try out and approve t
 app.command("check")(check)
 app.command("lint")(lint)
 app.command("simulate")(simulate_folder)
+app.command("coverage")(coverage)
 
 RulesFile = Annotated[
     Path | None, typer.Option("--file", metavar="FILE", help="Rules file of the site; else CDS_RULES_FILE.")

@@ -174,3 +174,26 @@ def test_what_was_said_and_answered_is_counted_by_rule(tmp_path: Path, as_of: da
     assert sum(counted["reasons"].values()) == 1
     assert RULE[:8] in run("stats", "--database", database).stdout
     assert run("stats", "--database", f"sqlite:///{tmp_path}/none.sqlite3").exit_code == 1
+
+
+def test_the_coverage_of_a_drug_names_the_checks_that_exist_and_those_that_do_not() -> None:
+    (warfarin,) = json.loads(run("coverage", "warfarin", "--json").stdout)["drugs"]
+    assert "ddi-warfarin-nsaid" in warfarin["checks"]["interaction"]
+    assert "kidney" in warfarin["lacks"]
+    assert "warfarin" in run("coverage", "11289").stdout
+
+
+def test_the_coverage_of_all_drugs_counts_those_without_a_rule() -> None:
+    found = json.loads(run("coverage", "--json").stdout)
+    counts = found["counts"]
+    assert counts["drugs"] == len(found["drugs"]) > counts["drugs_with_a_rule"] > 0
+    assert counts["interaction"] == sum("interaction" in one["checks"] for one in found["drugs"])
+    assert {one["key"] for one in found["tests"]} >= {"potassium", "ferritin"}
+    said = " ".join(run("coverage").stdout.split())
+    assert f"a rule is about {counts['drugs_with_a_rule']:,} of them" in said
+
+
+def test_the_coverage_of_a_drug_that_nobody_knows_is_refused_in_a_sentence() -> None:
+    answer = run("coverage", "nothing-of-this-name")
+    assert answer.exit_code == 1
+    assert "No ingredient of the tables is called nothing-of-this-name" in answer.stderr

@@ -1,0 +1,89 @@
+"""`cds-hooks rules coverage`: which checks exist for each drug and test of the tables, and which do not."""
+
+from typing import Annotated, Any
+
+import orjson
+import typer
+from msgspec import to_builtins
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from cards.rules.engine.coverage import CHECKS, AnalyteCoverage, DrugCoverage, analyte_coverage, drug_coverage
+from cards.rules.engine.rule_book import rule_book
+
+
+def coverage(
+    drug: Annotated[
+        str | None, typer.Argument(metavar="DRUG", help="The beginning of an ingredient's name, or its RxNorm code.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Show for each drug and test of the tables which checks exist and which do not.
+
+    A check exists where a rule names the drug or its class; it says nothing of how much the rule covers, nor whether a
+    site has approved it. The list of allergies is compared with every drug. Without DRUG the drugs that a rule is about
+    are listed and the others counted; --json has them all.
+
+    Exit code 1 where no ingredient is called so.
+
+    Example: cds-hooks rules coverage warfarin
+    """
+    drugs = drug_coverage(rule_book().rules)
+    if drug is not None:
+        drugs = [one for one in drugs if one.rxcui == drug or one.name.startswith(drug.lower())]
+        if not drugs:
+            typer.echo(f"No ingredient of the tables is called {drug}, nor is that the code of one.", err=True)
+            raise typer.Exit(1)
+    tests = analyte_coverage(rule_book().rules) if drug is None else []
+    if as_json:
+        typer.echo(orjson.dumps(_as_json(drugs, tests), option=orjson.OPT_INDENT_2))
+        return
+    console = Console()
+    console.print(_drugs([one for one in drugs if one.is_named or drug is not None]))
+    if drug is None:
+        console.print(_tests(tests))
+        for line in _counted(drugs, tests):
+            console.print(line, highlight=False, soft_wrap=True)
+
+
+def _as_json(drugs: list[DrugCoverage], tests: list[AnalyteCoverage]) -> dict[str, Any]:
+    return {
+        "checks": list(CHECKS),
+        "drugs": [to_builtins(one) | {"lacks": list(one.lacks)} for one in drugs],
+        "tests": [to_builtins(one) for one in tests],
+        "counts": {check: sum(check in one.checks for one in drugs) for check in CHECKS}
+        | {"drugs": len(drugs), "drugs_with_a_rule": sum(one.is_named for one in drugs)},
+    }
+
+
+def _drugs(drugs: list[DrugCoverage]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for column in ("drug", "checks", "none for"):
+        table.add_column(column, overflow="fold")
+    for one in drugs:
+        checks = ", ".join(f"{check} {len(rules)}" for check, rules in one.checks.items())
+        table.add_row(one.name, checks or "none", ", ".join(one.lacks))
+    return table
+
+
+def _tests(tests: list[AnalyteCoverage]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("test", overflow="fold")
+    table.add_column("rules that read it", justify="right")
+    table.add_column("rules that can order it", justify="right")
+    for one in tests:
+        if one.read_by or one.ordered_by:
+            table.add_row(one.words, str(len(one.read_by)), str(len(one.ordered_by)))
+    return table
+
+
+def _counted(drugs: list[DrugCoverage], tests: list[AnalyteCoverage]) -> list[str]:
+    named = sum(one.is_named for one in drugs)
+    checks = ", ".join(f"{check} {sum(check in one.checks for one in drugs)}" for check in CHECKS)
+    unread = [one.words for one in tests if not one.read_by and not one.ordered_by]
+    return [
+        f"{len(drugs):,} ingredients: a rule is about {named:,} of them, none about {len(drugs) - named:,} (--json).",
+        f"Ingredients with each check: {checks}.",
+        f"No rule reads or orders: {', '.join(unread)}.",
+    ]

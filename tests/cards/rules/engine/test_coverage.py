@@ -1,0 +1,61 @@
+"""Which checks exist for each drug and test: counted from the rules, for every ingredient and analyte of the tables."""
+
+import pytest
+
+from cards.rules.engine.coverage import CHECKS, DrugCoverage, analyte_coverage, drug_coverage
+from cards.rules.engine.rule_book import rule_book
+from fhir.terminology.analytes import ANALYTES
+from fhir.terminology.medications import ingredients
+
+
+@pytest.fixture(scope="module")
+def by_name() -> dict[str, DrugCoverage]:
+    """Every ingredient by its name."""
+    return {one.name: one for one in drug_coverage(rule_book().rules)}
+
+
+def test_every_ingredient_of_the_tables_is_there_once(by_name: dict[str, DrugCoverage]) -> None:
+    assert {one.rxcui for one in by_name.values()} == set(ingredients())
+
+
+def test_a_drug_has_the_checks_of_the_rules_that_name_it(by_name: dict[str, DrugCoverage]) -> None:
+    metformin = by_name["metformin"]
+    assert "renal-metformin" in metformin.checks["kidney"]
+    assert "pregnancy" in metformin.lacks
+    assert "preg-warfarin" in by_name["warfarin"].checks["pregnancy"]
+    assert "ddi-warfarin-nsaid" in by_name["warfarin"].checks["interaction"]
+
+
+def test_a_drug_has_the_checks_of_its_class_unless_the_rule_leaves_it_out(by_name: dict[str, DrugCoverage]) -> None:
+    assert "dz-respiratory-benzo" in by_name["lorazepam"].checks["disease"]
+    assert "dz-respiratory-benzo" not in by_name["warfarin"].checks["disease"]
+
+
+def test_what_reads_the_liver_is_a_check_of_the_liver(by_name: dict[str, DrugCoverage]) -> None:
+    assert "dz-apap-liver" in by_name["acetaminophen"].checks["liver"]
+
+
+def test_the_allergy_list_is_compared_with_every_drug_and_is_no_rule_about_one(
+    by_name: dict[str, DrugCoverage],
+) -> None:
+    assert all("allergy-same-ingredient" in one.checks["allergy"] for one in by_name.values())
+    unnamed = [one for one in by_name.values() if not one.is_named]
+    assert unnamed
+    assert all(set(one.lacks) == set(CHECKS) - {"allergy"} for one in unnamed)
+
+
+def test_only_duplicates_and_vaccines_are_no_check_of_the_table(
+    by_name: dict[str, DrugCoverage],
+) -> None:
+    counted = {rule for one in by_name.values() for rules in one.checks.values() for rule in rules}
+    left_out = {one.id for one in rule_book().rules if one.id not in counted}
+    assert all(rule.startswith(("dup-", "vaccine-")) for rule in left_out)
+
+
+def test_every_test_says_which_rules_read_it_and_which_order_it() -> None:
+    tests = {one.key: one for one in analyte_coverage(rule_book().rules)}
+    assert set(tests) == set(ANALYTES)
+    assert "dz-respiratory-benzo" in tests["pco2_arterial"].read_by
+    assert "disease-hypoglycaemia" in tests["glucose"].read_by
+    assert "disease-hypoglycaemia" in tests["glucose"].ordered_by
+    assert tests["ferritin"].read_by == tests["ferritin"].ordered_by == ()
