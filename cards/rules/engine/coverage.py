@@ -104,7 +104,7 @@ def analyte_coverage(rules: Iterable[CompiledRule]) -> list[AnalyteCoverage]:
 
 
 def checks_of(rule: CompiledRule) -> frozenset[str]:
-    """The checks that a rule makes: that of its family, a pair of drugs, and the kidney and liver that its bands read."""
+    """The checks that a rule makes: its family's, a pair of drugs, and the kidney and liver that its bands read."""
     checks = {_OF_FAMILY[rule.family.name]} if rule.family.name in _OF_FAMILY else set()
     if rule.trigger.sides and rule.family.name in ("ddi", "opioid", "disease", "age"):
         checks.add("interaction")
