@@ -1,7 +1,7 @@
 """The time that something may take, watched by one timer for all that is under way.
 
-`asyncio.timeout` does the same with a timer for each: two of them took 110 of the 900 thousand instructions of a small
-call (docs/decisions/0006-hot-path.md).
+`asyncio.timeout` does the same with a timer for each, which takes 6.4 instead of 1.5 µs, twice a call
+(docs/decisions/0006-hot-path.md).
 """
 
 import asyncio
