@@ -2,7 +2,7 @@
 
 import pytest
 
-from cards.rules.engine.coverage import CHECKS, DrugCoverage, analyte_coverage, checks_of, drug_coverage
+from cards.rules.engine.coverage import CHECKS, DrugCoverage, analyte_coverage, drug_coverage
 from cards.rules.engine.rule_book import rule_book
 from fhir.terminology.analytes import ANALYTES
 from fhir.terminology.medications import ingredients
@@ -46,10 +46,10 @@ def test_the_allergy_list_is_compared_with_every_drug_and_is_no_rule_about_one(
 
 def test_every_rule_that_makes_a_check_is_counted_for_some_drug(by_name: dict[str, DrugCoverage]) -> None:
     counted = {rule for one in by_name.values() for rules in one.checks.values() for rule in rules}
-    of_drugs = [one for one in rule_book().rules if any(each.keyed for each in one.trigger.selectors())]
-    assert {one.id for one in of_drugs if checks_of(one)} <= counted
-    families = {one.family.name for one in rule_book().rules if checks_of(one)}
-    assert families >= {"age", "allergy", "ddi", "disease", "dose", "monitoring", "opioid", "pregnancy", "renal"}
+    families = {"age", "allergy", "ddi", "disease", "dose", "monitoring", "opioid", "pregnancy", "renal"}
+    of_drugs = {one.id for one in rule_book().rules if one.family.name in families}
+    assert len(of_drugs) > len(families)
+    assert of_drugs <= counted
 
 
 def test_every_test_says_which_rules_read_it_and_which_order_it() -> None:
