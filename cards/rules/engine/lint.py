@@ -161,15 +161,18 @@ def _drugs(value: Any, path: Path = ()) -> Iterator[tuple[Path, Mapping[str, str
 
 
 def _rule_faults(rule: CompiledRule) -> Iterator[Fault]:
-    bands = Counter(band.declared.id for band in rule.bands)
+    bands = {band.declared.id for band in rule.bands}
+    # A band may stand once for each indicator: what decides between them is in the condition.
+    times = Counter((band.declared.id, band.declared.indicator) for band in rule.bands)
     for position, quiet in enumerate(rule.declared.silent_when):
-        if not set(quiet.except_bands) <= set(bands):
+        if not set(quiet.except_bands) <= bands:
             text = f"silent_when {quiet.code}: except_bands names a band that does not exist"
             yield Fault(("silent_when", position), text)
     for position, band in enumerate(rule.bands):
         path = ("bands", position)
-        if bands[band.declared.id] > 1:
-            yield Fault(path, f"band {band.declared.id} stands {bands[band.declared.id]} times")
+        stands = times[band.declared.id, band.declared.indicator]
+        if stands > 1:
+            yield Fault(path, f"band {band.declared.id} stands {stands} times")
         if not set(band.declared.cites) <= set(range(len(rule.declared.evidence))):
             yield Fault(path, "cites a position that the evidence does not have")
         texts = (*_text_faults(rule, band), *_safety_faults(band), *_advice_faults(band, rule))

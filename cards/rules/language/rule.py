@@ -312,6 +312,7 @@ class Rule(Declared, frozen=True):
     `quiet_days`: for how long a clinician's answer to a finding counts, where that is shorter than usual. On a card
     with many findings those of one `merge_group` (none given: the family) share a line. A finding of the rule has no
     line of its own where one of `yields_to` (a rule, or "rule/band") is found about the same order and is no milder.
+    `template`: the name of the file, of a rule that stands for a row of a table (cards/rules/language/table.py).
     """
 
     id: str
@@ -327,6 +328,7 @@ class Rule(Declared, frozen=True):
     quiet_days: int | None = None
     merge_group: str | None = None
     yields_to: tuple[str, ...] = ()
+    template: str | None = None
 
 
 class DeclaredOverrideReason(Declared, frozen=True):

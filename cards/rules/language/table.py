@@ -1,15 +1,22 @@
 """Reads a family's files into its typed table: `family.json` with what its rules share, and one file for each rule.
 
+A file with `"for_each": "drugs.csv"` is a rule for each row of that table of the folder: `$column` in its texts becomes
+the row's value. A band with `"only_for": NAME` stands in the rule of a row only where the row's column `bands`, names
+with spaces between them, has it. So knowledge about a hundred drugs is a table and not a hundred files.
+
 Every fault is named by the file and the line that it stands in.
 """
 
+import csv
 import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from json.decoder import scanstring  # type: ignore[attr-defined]  # typeshed leaves it out
+from string import Template
 from typing import Any, TypeAlias, TypeVar
 
 import msgspec
@@ -27,14 +34,32 @@ _decoder = json.JSONDecoder()
 
 @dataclass(frozen=True)
 class RuleFile:
-    """One JSON file of a family; `name` is its path from the project's root."""
+    """One JSON file of a family, or one row's rule of it; `name` is its path from the project's root."""
 
     name: str
     text: str
+    row: Mapping[str, str] | None = None
 
     @cached_property
     def raw(self) -> dict[str, Any]:
-        """The object that it holds. RuleError with the line where it is no JSON object."""
+        """The object that it holds, filled from its row. RuleError with the line where it is no JSON object."""
+        found = self.written
+        if self.row is None:
+            return found
+        bands = self.row.get("bands", "").split()
+        found["bands"] = [one for one in found.get("bands", ()) if one.pop("only_for", None) in (None, *bands)]
+        filled: dict[str, Any] = _filled_from_row(found, self.row)
+        return filled | {"template": str(found.pop("id", ""))}
+
+    @property
+    def written(self) -> dict[str, Any]:
+        """The object as it is written, without `for_each`."""
+        found = self._decoded()
+        if self.row is not None:
+            found.pop("for_each", None)
+        return found
+
+    def _decoded(self) -> dict[str, Any]:
         try:
             found = json.loads(self.text)
         except json.JSONDecodeError as error:
@@ -77,7 +102,29 @@ def read_family(family: str) -> FamilyFiles:
     if "family.json" not in names:
         raise RuleError(f"{_FAMILIES}/{family}/family.json is missing")
     found = {name: RuleFile(f"{_FAMILIES}/{family}/{name}", folder.joinpath(name).read_text("utf-8")) for name in names}
-    return FamilyFiles(found.pop("family.json"), tuple(found.values()))
+    head = found.pop("family.json")
+    return FamilyFiles(head, tuple(one for file in found.values() for one in _for_each_row(file, folder)))
+
+
+def _for_each_row(file: RuleFile, folder: Traversable) -> Iterator[RuleFile]:
+    """The file itself, or it with each row of the table that it names."""
+    table = file.raw.get("for_each")
+    if table is None:
+        yield file
+        return
+    lines = folder.joinpath(table).read_text("utf-8").splitlines()
+    yield from (RuleFile(file.name, file.text, row) for row in csv.DictReader(lines))
+
+
+def _filled_from_row(value: Any, row: Mapping[str, str]) -> Any:
+    """The value with `$column` in every text replaced; a column that the row does not have is a fault of the file."""
+    if isinstance(value, str):
+        return Template(value).substitute(row) if "$" in value else value
+    if isinstance(value, list):
+        return [_filled_from_row(item, row) for item in value]
+    if isinstance(value, dict):
+        return {name: _filled_from_row(item, row) for name, item in value.items()}
+    return value
 
 
 def raw_table(family: str) -> dict[str, Any]:

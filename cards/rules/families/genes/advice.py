@@ -1,0 +1,193 @@
+"""What a patient's genetic results mean for one drafted drug: the recommendation for these keys and this population.
+
+The results of the drug's genes give one or several combinations of keys. Where they cannot be told apart the worse one
+counts, never as critical; a recommendation that depends on something unknown is said as information without a change.
+"""
+
+from collections.abc import Iterable, Sequence
+from itertools import product
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from cards.rules.families.genes.doses import judge_dose
+from cards.rules.families.genes.knowledge import (
+    SEVERITY,
+    AdviceIndicator,
+    GeneDrug,
+    Recommendation,
+    gene_drugs,
+    tests_before,
+)
+from cards.rules.families.genes.populations import ANY, populations_of
+from cards.rules.patient.context import RuleContext
+from fhir.mapping.genomics.reports import gene_readings
+from fhir.mapping.genomics.results import GeneResult, implied_readings, result_of
+from fhir.mapping.genomics.tables import NO_RESULT, genes
+from fhir.record.measurement import GENOMICS
+from fhir.record.record import PatientRecord
+
+# Germline results do not hold after these (README of shared/data/pgx): liver, bone marrow, stem cells (ICD-10-CM).
+_NEW_CELLS = ("Z944", "Z9481", "Z9484", "T864", "T860")
+_QUIET = frozenset({"standard", "standard_note", "none"})
+
+
+class Advice(Struct, frozen=True):
+    """What is said about a drug: the band, how loudly, the recommendation behind it, and the results it rests on.
+
+    `doubts` are sentences about what makes the results less certain.
+    """
+
+    band: str
+    indicator: AdviceIndicator
+    row: Recommendation | None
+    results: tuple[GeneResult, ...]
+    doubts: tuple[str, ...] = ()
+
+
+def results_for(record: PatientRecord, drug_genes: Sequence[str], rxcuis: Sequence[str]) -> dict[str, GeneResult]:
+    """The results of these genes, with the therapeutic implications about these drugs; a gene without one is not in."""
+    found = gene_readings(record)
+    if not found.by_gene and not found.implications:
+        return {}
+    implied = implied_readings(found, rxcuis, drug_genes)
+    results = {
+        gene: result_of(gene, (*found.by_gene.get(gene, ()), *(one for one in implied if one.gene == gene)))
+        for gene in drug_genes
+    }
+    return {gene: result for gene, result in results.items() if result is not None}
+
+
+def knows_results(record: PatientRecord) -> bool:
+    """Whether genetic results were asked for, so that their absence means something."""
+    return record.was_requested(GENOMICS)
+
+
+def advice_of(context: RuleContext) -> Advice | None:
+    """The advice about the draft's ingredient, worked out once; None without a result of one of its genes."""
+    known = context.session.derived
+    key = ("genes", context.drafted.draft.name, context.ingredient.rxcui)
+    if key not in known:
+        known[key] = _advise(context, gene_drugs()[context.ingredient.rxcui])
+    found = known[key]
+    assert found is None or isinstance(found, Advice)  # noqa: S101 - the line above made it
+    return found
+
+
+def is_untested(context: RuleContext) -> bool | None:
+    """Whether no result of a gene is there that is to be tested before this drug; None where results are not known."""
+    test = tests_before().get(context.ingredient.rxcui)
+    if test is None or results_for(context.session.record, test.genes, (context.ingredient.rxcui,)):
+        return False
+    return True if knows_results(context.session.record) else None
+
+
+def _advise(context: RuleContext, drug: GeneDrug) -> Advice | None:
+    results = results_for(context.session.record, drug.genes, (drug.rxcui,))
+    if not results:
+        return None
+    told = tuple(results[gene] for gene in drug.genes if gene in results)
+    unknown = [one for one in told if not one.keys]
+    choices = [_keys(results.get(gene), gene) for gene in drug.genes]
+    found = _of_populations(context, drug, choices)
+    if found is None or found[0] == "silent" or (unknown and found[1] is not None and found[1].action.name == "test"):
+        if unknown:
+            return Advice("unknown_allele", "info", None, told)
+        return Advice("standard", "silent", found[1] if found else None, told)
+    indicator, row, band = found
+    advice = Advice(band or (row.action.name if row is not None else ""), indicator, row, told)
+    return _with_doubts(advice, context, unknown)
+
+
+def _keys(result: GeneResult | None, gene: str) -> tuple[str, ...]:
+    if result is None:
+        return (NO_RESULT,)
+    if result.keys:
+        return result.keys
+    symbol = gene.partition("*")[0]
+    return ("n/a",) if "n/a" in genes()[symbol].keys else ("Indeterminate",)
+
+
+_Found = tuple[AdviceIndicator, Recommendation | None, str]
+
+
+def _of_populations(context: RuleContext, drug: GeneDrug, choices: Sequence[tuple[str, ...]]) -> _Found | None:
+    """What is said for the patient's population; where that is not known, only what all populations agree on."""
+    names, is_known = populations_of(context, drug.populations)
+    found = [one for name in names if (one := _of_keys(context, drug, name, choices)) is not None]
+    if not found:
+        return None
+    if is_known or len({(one[0], one[1].action if one[1] else None) for one in found}) == 1:
+        return found[0]
+    worst = max(found, key=lambda one: SEVERITY[one[0]])
+    return worst if worst[0] == "silent" else ("info", worst[1], "indication_unknown")
+
+
+def _of_keys(
+    context: RuleContext, drug: GeneDrug, population: str, choices: Sequence[tuple[str, ...]]
+) -> _Found | None:
+    """The worst of what the combinations of keys mean; only as information where one of them means nothing."""
+    rows = [row for keys in product(*choices) if (row := _row(drug, population, keys)) is not None]
+    if not rows:
+        return None
+    judged: list[_Found] = [(judge_dose(context, row), row, "") for row in rows]
+    worst = max(judged, key=lambda one: SEVERITY[one[0]])
+    levels = {one[0] for one in judged}
+    if len(levels) == 1 or worst[0] == "silent":
+        return worst
+    if "silent" in levels:
+        # Which of them it is decides whether there is anything to do at all.
+        return ("warning" if _contradict(context, drug) else "info", worst[1], "")
+    return worst
+
+
+def _contradict(context: RuleContext, drug: GeneDrug) -> bool:
+    results = results_for(context.session.record, drug.genes, (drug.rxcui,))
+    return any(one.conflicts for one in results.values())
+
+
+def _row(drug: GeneDrug, population: str, keys: tuple[str, ...]) -> Recommendation | None:
+    return drug.rows.get((population, keys)) or drug.rows.get((ANY, keys))
+
+
+def _with_doubts(advice: Advice, context: RuleContext, unknown: Iterable[GeneResult]) -> Advice:
+    """The same with what makes it uncertain: said, and never critical."""
+    if any(one.is_preliminary for one in advice.results):
+        return replace(advice, band="preliminary", indicator="info", doubts=("The result is preliminary.",))
+    if _has_new_cells(context.session.record):
+        doubt = (
+            "After a transplant of liver or stem cells a germline result does not hold; ask for a new interpretation."
+        )
+        return replace(advice, band="transplant", indicator="info", doubts=(doubt,))
+    doubts = [f"{one.gene} “{one.newest.said}” cannot be translated." for one in unknown]
+    for one in advice.results:
+        if one.conflicts:
+            said = ", ".join(dict.fromkeys(f"“{each.said}”" for each in one.readings))
+            doubts.append(f"Results for {one.gene} differ: {said}. Ask the laboratory.")
+        elif len(one.keys) > 1 and len(one.phenotypes) > 1:
+            doubts.append(f"{one.gene}: the report leaves open whether {' or '.join(one.phenotypes)}.")
+    indicator = advice.indicator
+    is_open = any(len(one.phenotypes) > 1 for one in advice.results)
+    if indicator == "critical" and (is_open or not _knows_history(advice, context)):
+        indicator = "warning"
+    return replace(advice, indicator=indicator, doubts=tuple(doubts))
+
+
+def _knows_history(advice: Advice, context: RuleContext) -> bool:
+    """Whether a first course is known to be one, where that is what makes the advice critical."""
+    is_first = advice.row is not None and advice.row.population.startswith("never had")
+    record = context.session.record
+    return not is_first or record.was_requested("MedicationRequest") or record.was_requested("MedicationStatement")
+
+
+def _has_new_cells(record: PatientRecord) -> bool:
+    return any(
+        (coding.code or "").replace(".", "").upper().startswith(_NEW_CELLS)
+        for condition in record.conditions
+        for coding in (condition.code.coding if condition.code is not None else ())
+    )
+
+
+def is_quiet(action: str) -> bool:
+    """Whether a class of actions changes nothing."""
+    return action in _QUIET

@@ -1,0 +1,123 @@
+"""Genes: the words of conditions, placeholders and corrections that only these rules use."""
+
+from cards.extension import Fact
+from cards.rules.conditions.condition import TEXT, Condition, Predicate, Spec, Truth, flag, members, needs, only
+from cards.rules.engine.family import Family
+from cards.rules.families.genes.advice import advice_of, is_untested, knows_results, results_for
+from cards.rules.families.genes.doses import lower_dose
+from cards.rules.families.genes.warfarin import WARFARIN_GENES, warfarin_says
+from cards.rules.families.genes.wording import detail, gene_facts, result_words, summary, test_genes, test_when
+from cards.rules.language.rule import OrderChange
+from cards.rules.patient.context import RuleContext
+from fhir.mapping.genomics.results import GeneResult
+from fhir.record.measurement import GENOMICS
+
+_GENES = needs("Observation", "Condition", "MedicationRequest", analytes=(GENOMICS, "body_weight"))
+_USES = frozenset({"genes"})
+_INDICATORS = {"enum": ["info", "warning", "critical"]}
+
+
+def _gene_advice(spec: Spec) -> Predicate:
+    inner = only(only(spec, "gene_advice")["gene_advice"], "says", "indicator")
+    says, indicator = str(inner["says"]), str(inner["indicator"])
+
+    def test(context: RuleContext) -> Truth:
+        advice = advice_of(context)
+        if advice is None:
+            return False if knows_results(context.session.record) else None
+        return advice.band == says and advice.indicator == indicator
+
+    return Predicate(test, gene_facts, _USES)
+
+
+def _untested(context: RuleContext) -> Truth:
+    return is_untested(context)
+
+
+def _warfarin(spec: Spec) -> Predicate:
+    wanted = str(only(spec, "warfarin_genes")["warfarin_genes"])
+
+    def test(context: RuleContext) -> Truth:
+        results = _warfarin_results(context)
+        if not results and not knows_results(context.session.record):
+            return None
+        return warfarin_says(results) == wanted
+
+    def facts(context: RuleContext) -> list[Fact]:
+        found = _warfarin_results(context).values()
+        return [
+            Fact("gene", result_words(one), effective=_date(one), source=one.newest.source) for one in found if one.keys
+        ]
+
+    return Predicate(test, facts, _USES)
+
+
+def _warfarin_results(context: RuleContext) -> dict[str, GeneResult]:
+    return results_for(context.session.record, WARFARIN_GENES, (context.ingredient.rxcui,))
+
+
+def _date(result: GeneResult) -> str | None:
+    return result.newest.time.text if result.newest.time is not None else None
+
+
+def _warfarin_words(context: RuleContext) -> str | None:
+    known = [one for one in _warfarin_results(context).values() if one.keys]
+    return " and ".join(result_words(one) for one in known) or None
+
+
+def _lower(context: RuleContext) -> OrderChange | None:
+    advice = advice_of(context)
+    return lower_dose(context, advice.row) if advice is not None and advice.row is not None else None
+
+
+def _not_known(context: RuleContext) -> tuple[str, str] | None:
+    if knows_results(context.session.record):
+        return None
+    return "genetic-results-missing", "the genetic results did not come with this call."
+
+
+FAMILY = Family(
+    "genes",
+    placeholders={
+        "gene_summary": summary,
+        "gene_detail": detail,
+        "test_genes": test_genes,
+        "test_when": test_when,
+        "warfarin_genes": _warfarin_words,
+    },
+    longest={
+        "gene_summary": "x" * 136,
+        "gene_detail": "x" * 600,
+        "test_genes": "TPMT or NUDT15",
+        "test_when": "every first systemic course, unless treatment cannot wait",
+        "warfarin_genes": "CYP2C9 intermediate metabolizer (activity score 1.5) and VKORC1 -1639 AG",
+    },
+    conditions=(
+        Condition(
+            "gene_advice",
+            "the patient's results for the drug's genes give this advice (a class of CPIC's or FDA's recommendations, "
+            "or `unknown_allele`, `preliminary`, `transplant`, `indication_unknown`), as loud as `indicator`",
+            _gene_advice,
+            members(("says", "indicator"), says=TEXT, indicator=_INDICATORS),
+            lambda spec: f"the genes say {spec['gene_advice']['says']} ({spec['gene_advice']['indicator']})",
+            _GENES,
+        ),
+        flag(
+            "gene_untested",
+            _untested,
+            "no result of a gene is on record that is to be tested before the drug",
+            uses=_USES,
+            needs=_GENES,
+        ),
+        Condition(
+            "warfarin_genes",
+            "CYP2C9 and VKORC1 by CPIC's flow chart for warfarin: `poor`, `sensitive`",
+            _warfarin,
+            {"enum": ["poor", "sensitive"]},
+            lambda spec: f"CYP2C9 and VKORC1 by CPIC's flow chart: {spec['warfarin_genes']}",
+            _GENES,
+        ),
+    ),
+    gaps={"genes": _not_known},
+    changes={"lower_dose": _lower},
+)

@@ -1,0 +1,156 @@
+"""The sentences of a finding about genes: the result with its date, what it means for the drug, what else to know."""
+
+from collections.abc import Iterator, Mapping
+
+from cards.extension import Fact
+from cards.rules.families.genes.advice import Advice, advice_of, is_quiet
+from cards.rules.families.genes.knowledge import CITATION, fda_lines, tests_before
+from cards.rules.language.trigger import Selector
+from cards.rules.patient.context import RuleContext
+from cards.text import plain
+from fhir.mapping.genomics.results import GeneResult
+from fhir.mapping.genomics.tables import phenotype_of
+
+_MOST_SUMMARY = 136
+_LONGEST_SAID = 60
+# FDA, table of CYP enzymes: strong inhibitors of CYP2D6. CPIC: they can turn a normal into a poor metabolizer.
+_CYP2D6_INHIBITORS = Selector(
+    ingredients=frozenset({"32937", "4493", "42347", "9068"})  # paroxetine, fluoxetine, bupropion, quinidine
+)
+_MEANS: Mapping[str, str] = {
+    "avoid": "avoid {drug}",
+    "avoid_unless": "avoid {drug} if possible",
+    "reduce": "lower dose of {drug}",
+    "reduce_strongly": "far lower dose of {drug}",
+    "limit": "limited dose of {drug}",
+    "alternative": "consider another drug than {drug}",
+    "alternative_or_reduce": "another drug or a lower dose of {drug}",
+    "increase": "{drug} may need a higher dose",
+    "caution": "{drug} with caution",
+    "test": "measure before {drug}",
+    "risk": "{drug}: higher risk",
+    "monitor": "{drug}: higher exposure, monitor",
+}
+
+
+def result_words(result: GeneResult) -> str:
+    """The gene with what its result means: "CYP2D6 poor metabolizer (activity score 0)", "HLA-B*57:01 positive"."""
+    if not result.keys:
+        return f"{result.gene} “{plain(result.newest.said, _LONGEST_SAID)}”"
+    called = " or ".join(_in_sentence(one) for one in result.phenotypes)
+    score = (
+        result.keys[0] if len(result.keys) == 1 and phenotype_of(result.gene, result.keys[0]) != result.keys[0] else ""
+    )
+    return f"{result.gene} {called}{f' (activity score {_number(score)})' if score else ''}"
+
+
+def _in_sentence(phenotype: str) -> str:
+    return phenotype if phenotype.startswith("-") else f"{phenotype[:1].lower()}{phenotype[1:]}"
+
+
+def _number(score: str) -> str:
+    return score.removesuffix(".0")
+
+
+def gene_facts(context: RuleContext) -> list[Fact]:
+    """Each result with its date and its resource."""
+    advice = advice_of(context)
+    return [_fact(result) for result in advice.results] if advice is not None else []
+
+
+def _fact(result: GeneResult) -> Fact:
+    newest = result.newest
+    said = plain(newest.said, _LONGEST_SAID)
+    words = result_words(result)
+    text = words if said.lower() in words.lower() else f"{words}, “{said}”"
+    value = " or ".join(result.keys) if len(result.keys) < 4 else " or ".join(result.phenotypes)
+    return Fact("gene", text, value or None, effective=newest.time.text if newest.time else None, source=newest.source)
+
+
+def summary(context: RuleContext) -> str | None:
+    """The headline: gene and result, what it means for the drug, and the instruction where there is room."""
+    advice = advice_of(context)
+    if advice is None:
+        return None
+    drug = context.ingredient.name
+    genes = " and ".join(result_words(one) for one in _telling(advice))
+    if advice.band == "unknown_allele":
+        unknown = next(one for one in advice.results if not one.keys)
+        return _cut(f"{result_words(unknown)} cannot be translated: no advice about {drug} from it.")
+    if advice.band == "preliminary":
+        return _cut(f"{genes}: the result is preliminary; it would matter to {drug}.")
+    if advice.band == "transplant":
+        return _cut(f"{genes} is from before a transplant and does not hold for {drug}: ask the laboratory.")
+    if advice.band == "indication_unknown":
+        return _cut(f"{genes}: advice about {drug} depends on the indication, which is not coded.")
+    means = _MEANS.get(advice.band, "{drug}").format(drug=drug)
+    head = f"{genes}: {means}"
+    instruction = advice.row.action.instruction if advice.row is not None else ""
+    whole = f"{head}; {instruction}."
+    return whole if len(whole) <= _MOST_SUMMARY and not instruction.startswith("FDA") else _cut(f"{head}.")
+
+
+def _telling(advice: Advice) -> tuple[GeneResult, ...]:
+    known = tuple(one for one in advice.results if one.keys)
+    return known or advice.results
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _MOST_SUMMARY else f"{text[: _MOST_SUMMARY - 1]}…"
+
+
+def detail(context: RuleContext) -> str | None:
+    """What to do, the doubts, FDA's line, and the drugs that change what the gene does; with the source."""
+    advice = advice_of(context)
+    return " ".join(_sentences(advice, context)) if advice is not None else None
+
+
+def _sentences(advice: Advice, context: RuleContext) -> Iterator[str]:
+    row = advice.row
+    if row is not None and not is_quiet(row.action.name):
+        for_whom = f" ({row.population})" if row.population != "any" else ""
+        yield f"{_capital(row.action.instruction)}{for_whom}. {row.source}."
+        if row.action.alternatives:
+            yield f"Instead: {row.action.alternatives}."
+        if row.action.levels:
+            yield "Drug levels guide the dose."
+        yield from _fda(advice, context)
+    yield from advice.doubts
+    yield from _phenoconversion(advice, context)
+    yield f"{CITATION}."
+
+
+def _capital(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}"
+
+
+def _fda(advice: Advice, context: RuleContext) -> Iterator[str]:
+    if advice.row is None or advice.row.source.startswith("FDA"):
+        return
+    keys = {result.gene: set(result.keys) for result in advice.results}
+    for line in fda_lines().get(context.ingredient.rxcui, ()):
+        if line.limit and keys.get(line.gene, set()) & line.keys:
+            yield f"FDA's table: {line.limit}."
+
+
+def _phenoconversion(advice: Advice, context: RuleContext) -> Iterator[str]:
+    if not any(result.gene == "CYP2D6" and result.keys != ("0.0",) for result in advice.results):
+        return
+    taken = [one.medication.name for one in context.taken(_CYP2D6_INHIBITORS)]
+    if taken:
+        yield f"{_capital(taken[0])} inhibits CYP2D6 and can make a poor metabolizer of any other; not in the tables."
+
+
+# A test before the first course
+
+
+def test_genes(context: RuleContext) -> str | None:
+    """The genes of which a result is asked for before this drug: "TPMT or NUDT15"."""
+    test = tests_before().get(context.ingredient.rxcui)
+    return " or ".join(test.genes) if test is not None else None
+
+
+def test_when(context: RuleContext) -> str | None:
+    """When the test is asked for."""
+    test = tests_before().get(context.ingredient.rxcui)
+    return test.when.partition(";")[0] if test is not None else None
