@@ -28,6 +28,7 @@ COMMANDS = {
     "equation": Lazy("equation.main", "app", "The published equations: list, work out, check."),
     "medications": Lazy("medications", "app", "What is known of medications."),
     "rules": Lazy("rules.main", "app", "Read, check, try out and approve the medication rules."),
+    "genes": Lazy("genes", "app", "Update what is known of genes and medications."),
     "vaccines": Lazy("vaccines", "app", "Check and update what is known of vaccination."),
     "check": Lazy(
         "check", "check", "Test a CDS Hooks server from outside: discovery, calls, mistakes, feedback, CORS, time."

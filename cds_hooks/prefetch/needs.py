@@ -14,6 +14,13 @@ _PATIENT = "patient={{context.patientId}}"
 _BODY = frozenset({"bmi", "body_weight", "body_height"})
 _TOBACCO = frozenset({"smoking_status"})
 _PREGNANCY = frozenset({"pregnancy_signs"})
+_GENOMICS = frozenset({"genomics"})
+# Genetic reports carry the category laboratory, or GE alone (HL7 table 0074), or both.
+_GENETIC_CATEGORIES = (
+    "http://terminology.hl7.org/CodeSystem/observation-category|laboratory,"
+    "http://terminology.hl7.org/CodeSystem/v2-0074|GE"
+)
+_IMPLICATION = "http://hl7.org/fhir/uv/genomics-reporting/CodeSystem/tbd-codes-cs|therapeutic-implication"
 _PROCEDURE_DAYS = max(ceil(LONGEST_DAYS), 3 * 366)
 
 _REQUIRED = KeyPolicy("fail")
@@ -111,7 +118,7 @@ def templates_for(needs: Needs, *, has_drafts: bool = False) -> Templates:
     `has_drafts`: whether the context of every hook of the service brings draft orders.
     """
     found = [Template("patient", "Patient/{{context.patientId}}", "Patient", "the patient", policy=_REQUIRED)]
-    labs = needs.analytes - _BODY - PRESSURE - _TOBACCO - _PREGNANCY
+    labs = needs.analytes - _BODY - PRESSURE - _TOBACCO - _PREGNANCY - _GENOMICS
     for key, words, analytes, count in (
         ("labs", "laboratory results", labs, 500),
         ("pressures", "blood pressures", needs.analytes & PRESSURE, 50),
@@ -124,6 +131,11 @@ def templates_for(needs: Needs, *, has_drafts: bool = False) -> Templates:
         # A pregnancy is on the problem list first; these tell of one that is not there yet, and its week.
         words = "pregnancy tests and dates"
         found.append(Template("pregnancy", _observations(signs, 30), "Observation", words, signs, policy=_UNSAID))
+    if genes := needs.analytes & _GENOMICS:
+        query = f"{_observations(genes, 100)}".replace(
+            "&_sort", f",{_IMPLICATION}&category={_GENETIC_CATEGORIES}&_sort"
+        )
+        found.append(Template("genomics", query, "Observation", "genetic results", genes))
     unknown = needs.resources - {"Patient", "Observation"} - {each.resource for each in _SEARCHES}
     if unknown:
         raise ValueError(f"no prefetch template brings {', '.join(sorted(unknown))}; add one to _SEARCHES")

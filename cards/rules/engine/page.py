@@ -37,9 +37,33 @@ def family_page(table: RuleTable, family: Family) -> str:
         f"Source: {table.source}.",
         "",
     ]
-    for rule in sorted(table.rules, key=lambda one: -one.priority):
+    for rule in sorted((one for one in table.rules if one.template is None), key=lambda one: -one.priority):
         lines += _rule(rule, family)
+    for template in dict.fromkeys(one.template for one in table.rules if one.template is not None):
+        lines += _of_table([one for one in table.rules if one.template == template], family)
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _of_table(rules: list[Rule], family: Family) -> Iterator[str]:
+    """The rules of one table: what each band says once, then a row for each rule with its bands."""
+    first = rules[0]
+    yield f"## Rules made from a table (`{first.template}`, priority {first.priority})"
+    yield ""
+    yield f"Checked: {first.audit.verified} ({first.audit.source}), {first.audit.date}."
+    yield ""
+    yield "| Band | Indicator | When | Says | Offers |"
+    yield "|---|---|---|---|---|"
+    yield from dict.fromkeys(_band(band, family) for rule in rules for band in rule.bands)
+    yield ""
+    yield from (f"- {_INSTEAD[one.instead]}: {one.text}" for one in first.silent_when)
+    yield ""
+    yield "| Rule | About | Activated by | Bands | Source |"
+    yield "|---|---|---|---|---|"
+    for rule in rules:
+        bands = " ".join(dict.fromkeys(f"`{band.id}`" for band in rule.bands))
+        sources = "; ".join(_evidence(one) for one in rule.evidence)
+        yield f"| `{rule.id}` | {rule.title} | {_trigger(rule.trigger)} | {bands} | {sources} |"
+    yield ""
 
 
 def rule_page(rule: Rule, table: RuleTable) -> str:

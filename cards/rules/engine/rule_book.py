@@ -23,6 +23,7 @@ from cards.rules.patient.orders import CurrentMedication, DraftMedication
 from cards.rules.patient.session import PatientSession
 from cards.text import plain
 from fhir.mapping.medications.identity import MedicationIdentity
+from fhir.record.measurement import GENOMICS
 from fhir.record.record import PatientRecord
 from fhir.terminology.analytes import ANALYTES
 from fhir.terminology.medications import Ingredient
@@ -192,6 +193,7 @@ class _Asks(NamedTuple):
     values: tuple[tuple[str, str], ...]
     """Analytes and their words, in the order of the words."""
     dose: bool
+    genes: bool
     more_at_signing: bool
 
 
@@ -214,6 +216,7 @@ def _asks_of(activated: Iterable[ActivatedRule], *, signing: bool) -> _Asks:
         interactions=sum(bool(rule.trigger.sides) for rule in own),
         conditions=_conditions(uses),
         kidneys=not uses.isdisjoint(ESTIMATES),
+        genes="genes" in uses,
         values=tuple((key, _words(key)) for key in keys[:_MOST_VALUES]),
         dose=not uses.isdisjoint(_DOSE),
         more_at_signing=not signing and any(SIGNING in rule.band_uses for rule in alone),
@@ -234,6 +237,8 @@ def _scope(drafted: DraftMedication, asks: _Asks, record: PatientRecord) -> Sile
         known = record.was_requested("creatinine") or record.was_requested("egfr")
         parts.append((known, "kidney function", "kidney function"))
     parts += [(record.was_requested(key), words, words) for key, words in asks.values]
+    if asks.genes:
+        parts.append((record.was_requested(GENOMICS), "genes", "genetic results"))
     if asks.dose:
         parts.append((bool(drafted.dose.per_day or drafted.dose.per_dose), "dose", "dose"))
     name = plain(drafted.medication.name)

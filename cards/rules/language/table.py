@@ -49,7 +49,7 @@ class RuleFile:
         bands = self.row.get("bands", "").split()
         found["bands"] = [one for one in found.get("bands", ()) if one.pop("only_for", None) in (None, *bands)]
         filled: dict[str, Any] = _filled_from_row(found, self.row)
-        return filled | {"template": str(found.pop("id", ""))}
+        return filled | {"template": self.name.rpartition("/")[2].removesuffix(".json")}
 
     @property
     def written(self) -> dict[str, Any]:

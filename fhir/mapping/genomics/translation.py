@@ -81,6 +81,8 @@ def translate(gene: str, text: str) -> tuple[Translation, ...]:
     genotype = _genotype(gene, plain)
     if genotype is not None:
         return (genotype,) if genotype.keys else ()
+    if whole := _phenotype(gene, without_labels(plain)):
+        return (Translation(gene, "phenotype", whole),)
     found: list[Translation] = []
     for segment in filter(None, map(str.strip, _SEGMENT.split(plain))):
         one = _segment(gene, segment)

@@ -17,7 +17,7 @@ from cards.rules.families.genes.knowledge import (
     GeneDrug,
     Recommendation,
     gene_drugs,
-    tests_before,
+    required_tests,
 )
 from cards.rules.families.genes.populations import ANY, populations_of
 from cards.rules.patient.context import RuleContext
@@ -76,7 +76,7 @@ def advice_of(context: RuleContext) -> Advice | None:
 
 def is_untested(context: RuleContext) -> bool | None:
     """Whether no result of a gene is there that is to be tested before this drug; None where results are not known."""
-    test = tests_before().get(context.ingredient.rxcui)
+    test = required_tests().get(context.ingredient.rxcui)
     if test is None or results_for(context.session.record, test.genes, (context.ingredient.rxcui,)):
         return False
     return True if knows_results(context.session.record) else None

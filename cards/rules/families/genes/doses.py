@@ -33,7 +33,7 @@ def judge_dose(context: RuleContext, row: Recommendation) -> AdviceIndicator:
         weight = context.weight_kg
         return "silent" if weight is not None and daily / weight < _FULL_AZATHIOPRINE_MG_KG else row.indicator
     if row.action.name == "alternative_or_reduce" and _keeps_fda_limit(context, row, daily):
-        return "info"
+        return "silent"
     return row.indicator
 
 

@@ -6,13 +6,13 @@ from cards.rules.engine.family import Family
 from cards.rules.families.genes.advice import advice_of, is_untested, knows_results, results_for
 from cards.rules.families.genes.doses import lower_dose
 from cards.rules.families.genes.warfarin import WARFARIN_GENES, warfarin_says
-from cards.rules.families.genes.wording import detail, gene_facts, result_words, summary, test_genes, test_when
+from cards.rules.families.genes.wording import detail, gene_facts, genes_to_test, result_words, summary, time_to_test
 from cards.rules.language.rule import OrderChange
 from cards.rules.patient.context import RuleContext
 from fhir.mapping.genomics.results import GeneResult
 from fhir.record.measurement import GENOMICS
 
-_GENES = needs("Observation", "Condition", "MedicationRequest", analytes=(GENOMICS, "body_weight"))
+_GENES = needs("Observation", "Condition", "MedicationRequest", analytes=(GENOMICS,))
 _USES = frozenset({"genes"})
 _INDICATORS = {"enum": ["info", "warning", "critical"]}
 
@@ -81,8 +81,8 @@ FAMILY = Family(
     placeholders={
         "gene_summary": summary,
         "gene_detail": detail,
-        "test_genes": test_genes,
-        "test_when": test_when,
+        "test_genes": genes_to_test,
+        "test_when": time_to_test,
         "warfarin_genes": _warfarin_words,
     },
     longest={

@@ -16,7 +16,6 @@ from msgspec import Struct
 AdviceIndicator: TypeAlias = Literal["silent", "info", "warning", "critical"]
 
 _A_DAY = re.compile(r"(\d+) mg/day")
-CITATION = "CPIC, data of 2026-08-13"
 SEVERITY: Mapping[str, int] = {"silent": 0, "info": 1, "warning": 2, "critical": 3}
 
 
@@ -167,7 +166,7 @@ def fda_lines() -> Mapping[str, tuple[FdaLine, ...]]:
 
 
 @cache
-def tests_before() -> Mapping[str, TestBefore]:
+def required_tests() -> Mapping[str, TestBefore]:
     """The tests that are required or recommended before a drug, by RxNorm code."""
     return {
         row["rxcui"]: TestBefore(

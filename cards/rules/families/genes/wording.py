@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from cards.extension import Fact
 from cards.rules.families.genes.advice import Advice, advice_of, is_quiet
-from cards.rules.families.genes.knowledge import CITATION, fda_lines, tests_before
+from cards.rules.families.genes.knowledge import fda_lines, required_tests
 from cards.rules.language.trigger import Selector
 from cards.rules.patient.context import RuleContext
 from cards.text import plain
@@ -37,15 +37,11 @@ def result_words(result: GeneResult) -> str:
     """The gene with what its result means: "CYP2D6 poor metabolizer (activity score 0)", "HLA-B*57:01 positive"."""
     if not result.keys:
         return f"{result.gene} “{plain(result.newest.said, _LONGEST_SAID)}”"
-    called = " or ".join(_in_sentence(one) for one in result.phenotypes)
+    called = " or ".join(one if one.startswith("-") else one.lower() for one in result.phenotypes)
     score = (
         result.keys[0] if len(result.keys) == 1 and phenotype_of(result.gene, result.keys[0]) != result.keys[0] else ""
     )
     return f"{result.gene} {called}{f' (activity score {_number(score)})' if score else ''}"
-
-
-def _in_sentence(phenotype: str) -> str:
-    return phenotype if phenotype.startswith("-") else f"{phenotype[:1].lower()}{phenotype[1:]}"
 
 
 def _number(score: str) -> str:
@@ -91,8 +87,14 @@ def summary(context: RuleContext) -> str | None:
 
 
 def _telling(advice: Advice) -> tuple[GeneResult, ...]:
+    """The results that the headline names: those that are not simply normal, else all that are known."""
     known = tuple(one for one in advice.results if one.keys)
-    return known or advice.results
+    unusual = tuple(one for one in known if not all(map(_is_usual, one.phenotypes)))
+    return unusual or known or advice.results
+
+
+def _is_usual(phenotype: str) -> bool:
+    return phenotype.lower().startswith(("normal", "negative"))
 
 
 def _cut(text: str) -> str:
@@ -111,13 +113,12 @@ def _sentences(advice: Advice, context: RuleContext) -> Iterator[str]:
         for_whom = f" ({row.population})" if row.population != "any" else ""
         yield f"{_capital(row.action.instruction)}{for_whom}. {row.source}."
         if row.action.alternatives:
-            yield f"Instead: {row.action.alternatives}."
+            yield f"Instead: {' or '.join(row.action.alternatives.split(';'))}."
         if row.action.levels:
             yield "Drug levels guide the dose."
         yield from _fda(advice, context)
     yield from advice.doubts
     yield from _phenoconversion(advice, context)
-    yield f"{CITATION}."
 
 
 def _capital(text: str) -> str:
@@ -144,13 +145,13 @@ def _phenoconversion(advice: Advice, context: RuleContext) -> Iterator[str]:
 # A test before the first course
 
 
-def test_genes(context: RuleContext) -> str | None:
+def genes_to_test(context: RuleContext) -> str | None:
     """The genes of which a result is asked for before this drug: "TPMT or NUDT15"."""
-    test = tests_before().get(context.ingredient.rxcui)
+    test = required_tests().get(context.ingredient.rxcui)
     return " or ".join(test.genes) if test is not None else None
 
 
-def test_when(context: RuleContext) -> str | None:
+def time_to_test(context: RuleContext) -> str | None:
     """When the test is asked for."""
-    test = tests_before().get(context.ingredient.rxcui)
+    test = required_tests().get(context.ingredient.rxcui)
     return test.when.partition(";")[0] if test is not None else None

@@ -42,6 +42,7 @@ from fhir.mapping.genomics.words import genes_named, hla_named
         ("VKORC1", "rs9923231 variant (T)/rs9923231 variant (T)", "-1639 AA"),
         ("MT-RNR1", "A1555G", "increased risk of aminoglycoside-induced hearing loss"),
         ("G6PD", "G6PD deficiency", "Deficient"),
+        ("G6PD", "Deficient with CNSHA", "Deficient with CNSHA"),
         ("RYR1", "Uncertain Susceptibility", "Uncertain Susceptibility"),
     ],
 )

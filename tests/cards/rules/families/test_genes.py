@@ -1,0 +1,177 @@
+"""Genes: every recommendation of the tables is what a patient with these results gets, and what is shown is bounded."""
+
+import csv
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cards.rules.engine.rule_book import rule_book
+from cards.rules.families.genes.advice import Advice, advice_of
+from cards.rules.families.genes.importing import import_release
+from cards.rules.families.genes.knowledge import GeneDrug, Recommendation, gene_drugs, required_tests
+from cards.rules.families.genes.populations import ANY
+from cards.rules.patient.context import RuleContext
+from cards.rules.patient.session import PatientSession
+from fhir.mapping.genomics.tables import NO_RESULT, genes, phenotype_of
+from fhir.terminology.medications import RXNORM, Ingredient, ingredients
+from tests.cards.rules.patients import draft_of, drafts_of, record_of
+from tests.conftest import ROOT
+
+AS_OF = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
+FOLDER = ROOT / "cards" / "rules" / "families" / "genes"
+Json = dict[str, Any]
+
+_ICD10 = "http://hl7.org/fhir/sid/icd-10-cm"
+_REASONS = {
+    "coronary: acute coronary syndrome or PCI": "I21.4",
+    "cardiovascular, neither ACS nor PCI": "I70.2",
+    "neurovascular (stroke, TIA)": "I63.9",
+}
+
+
+def _known_keys(gene: str) -> frozenset[str]:
+    return frozenset({"positive", "negative"}) if "*" in gene else genes()[gene].keys
+
+
+def _result(gene: str, key: str) -> Json:
+    """A result in words or as a score; an indeterminate one of an activity score gene as that word."""
+    text = f"activity score {key}" if phenotype_of(gene, key) != key and key != "n/a" else key
+    return {
+        "resourceType": "Observation",
+        "id": f"result-{gene.replace('*', '-').replace(':', '-')}",
+        "status": "final",
+        "subject": {"reference": "Patient/case"},
+        "code": {"text": f"{gene} result"},
+        "effectiveDateTime": "2025-05-06",
+        "valueString": "indeterminate" if key == "n/a" else text,
+    }
+
+
+def _context(drug: GeneDrug, row: Recommendation, *resources: Json) -> RuleContext:
+    concept = {"coding": [{"system": RXNORM, "code": drug.rxcui}], "text": ingredients()[drug.rxcui].name}
+    more: Json = {"medicationCodeableConcept": concept}
+    if row.population in _REASONS:
+        more["reasonCode"] = [{"coding": [{"system": _ICD10, "code": _REASONS[row.population]}]}]
+    found = [_result(gene, key) for gene, key in zip(drug.genes, row.keys, strict=True) if key != NO_RESULT]
+    patient: Json = {"age": 9 if row.population == "children" else 60, "more": [*found, *resources]}
+    if row.population.startswith("had it"):
+        patient["active"] = [{"drug": "x", "days_ago": 100, "more": {"medicationCodeableConcept": concept}}]
+        before = {"drug": "x", "days_ago": 240, "status": "completed", "more": {"medicationCodeableConcept": concept}}
+        patient["active"].append(before)
+    record = record_of(patient, AS_OF)
+    session = PatientSession(record, drafts_of(draft_of({"drug": "x", "more": more})), signing=True)
+    (drafted,) = session.drafted
+    return RuleContext(session, drafted, Ingredient(drug.rxcui, ingredients()[drug.rxcui].name))
+
+
+def _advice(drug: GeneDrug, row: Recommendation, *resources: Json) -> Advice | None:
+    return advice_of(_context(drug, row, *resources))
+
+
+@pytest.mark.parametrize("rxcui", sorted(gene_drugs(), key=lambda code: ingredients()[code].name))
+def test_a_patient_with_the_keys_of_a_row_gets_what_the_row_says(rxcui: str) -> None:
+    drug = gene_drugs()[rxcui]
+    for row in drug.rows.values():
+        is_open = any(key in ("n/a", "Indeterminate") for key in row.keys)
+        if row.population.endswith("no alternative available") or all(key == NO_RESULT for key in row.keys):
+            continue
+        pairs = zip(drug.genes, row.keys, strict=True)
+        if is_open and any(key not in _known_keys(gene) for gene, key in pairs):
+            continue
+        advice = _advice(drug, row)
+        assert advice is not None, row
+        if row.indicator == "silent":
+            assert advice.indicator == "silent", row
+        else:
+            assert (advice.band, advice.indicator) == (row.action.name, row.indicator), row
+
+
+def test_every_band_that_the_tables_can_give_stands_in_the_rule_of_its_drug() -> None:
+    rules = {one.id: one for one in rule_book().rules if one.family.name == "genes"}
+    tables = [one for one in rules.values() if one.declared.template is not None]
+    by_rxcui = {code: one for one in tables for side in one.trigger.singles for code in side.ingredients}
+    for drug in gene_drugs().values():
+        spoken = {(row.action.name, row.indicator) for row in drug.rows.values() if row.indicator != "silent"}
+        if spoken and drug.rxcui != "11289":
+            bands = {(band.declared.id, band.declared.indicator) for band in by_rxcui[drug.rxcui].bands}
+            assert spoken <= bands, drug.rxcui
+
+
+def test_only_the_drugs_of_the_proposal_can_be_critical() -> None:
+    loud = {drug.rxcui for drug in gene_drugs().values() for row in drug.rows.values() if row.indicator == "critical"}
+    bands = {
+        code
+        for rule in rule_book().rules
+        if rule.family.name == "genes" and any(band.declared.indicator == "critical" for band in rule.bands)
+        for side in rule.trigger.singles
+        for code in side.ingredients
+    }
+    assert bands == loud
+
+
+def _row(name: str, *keys: str, population: str = ANY) -> tuple[GeneDrug, Recommendation]:
+    rxcui = next(code for code in gene_drugs() if ingredients()[code].name == name)
+    drug = gene_drugs()[rxcui]
+    return drug, drug.rows[population, keys]
+
+
+def test_a_doubtful_result_is_never_critical() -> None:
+    drug, row = _row("codeine", "≥3.0")
+    beside = {**_result("CYP2D6", "1.0"), "id": "second"}
+    advice = _advice(drug, row, beside)
+    assert advice is not None
+    assert (advice.band, advice.indicator) == ("avoid", "warning")
+    assert "differ" in " ".join(advice.doubts)
+
+
+def test_a_test_is_asked_for_before_drugs_of_the_table_only() -> None:
+    (rule,) = [one for one in rule_book().rules if one.id == "pgx-test-before"]
+    drugs = {code for side in rule.trigger.singles for code in side.ingredients}
+    assert drugs == set(required_tests())
+
+
+def _release(folder: Path) -> Path:
+    """A release with one recommendation and one drug that no table has."""
+    (folder / "recommendations.csv").write_text(
+        "cpic_id,guideline_id,drug,rxcui,atc,population,gene_1,key_1,phenotype_1,gene_2,key_2,phenotype_2,strength,"
+        "action_id,indicator,source\n"
+        "1,g,abacavir,190521,,any,HLA-B,*57:01 positive,,,,,Strong,a,critical,s\n"
+        "2,g,a drug of nobody,0,,any,HLA-B,*57:01 positive,,,,,Strong,a,critical,s\n"
+    )
+    columns = "action_id,drug,class,instruction,start_pct_low,start_pct_high,maint_pct_low,maint_pct_high,start_mg_max"
+    (folder / "actions.csv").write_text(
+        f"{columns},day_mg_limit,levels,alternatives,source\na,abacavir,avoid,no,,,,,,,no,,s\n"
+    )
+    (folder / "guidelines.csv").write_text(
+        "guideline_id,name,genes,url,latest_pmid,latest_year\ng,G,HLA-B,https://x,1,2014\n"
+    )
+    (folder / "extra_recommendations.csv").write_text(
+        "drug,rxcui,gene,key,class,instruction,indicator,strength,source\n"
+    )
+    (folder / "fda_associations.csv").write_text(
+        "drug,rxcui,gene,subgroup,section,class,limit,source\n"
+        "siponimod,2121085,CYP2C9,poor metabolizers,1 management,avoid,,s\n"
+    )
+    (folder / "test_before.csv").write_text(
+        "drug,rxcui,genes,allele,level,when,indicator,source\nabacavir,190521,HLA-B,*57:01,required,first,warning,s\n"
+    )
+    return folder
+
+
+def test_a_release_becomes_the_familys_own_files_and_names_what_is_left_out(tmp_path: Path) -> None:
+    files, left_out = import_release(_release(tmp_path), "2027-01-01")
+    (row,) = csv.DictReader(files["data/recommendations.csv"].splitlines())
+    assert (row["gene_1"], row["key_1"], row["source"]) == ("HLA-B*57:01", "positive", "CPIC 2027-01-01")
+    assert "190521" in files["cpic_drugs.csv"]
+    assert "siponimod" in files["fda_drugs.csv"]
+    assert left_out == ["a drug of nobody: not in the medication tables"]
+
+
+def test_the_files_of_the_family_have_a_source_in_every_row() -> None:
+    for path in (FOLDER / "data").glob("*.csv"):
+        rows = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
+        assert rows
+        if path.name != "actions.csv":  # named by the recommendations that use them
+            assert all(row["source"] for row in rows), path.name
