@@ -49,7 +49,7 @@ def _read(record: PatientRecord) -> GeneReadings:
             else:
                 by_gene.setdefault(one.gene, []).append(one)
     for pair in haplotypes.values():
-        by_gene.setdefault(pair[0].gene, []).extend(_paired(pair))
+        by_gene.setdefault(pair[0].gene, []).extend(_paired(sorted(pair, key=lambda one: (one.said, one.source))))
     for diagnosis in _g6pd_deficiency(record):
         by_gene.setdefault("G6PD", []).append(diagnosis)
     return GeneReadings({gene: tuple(found) for gene, found in by_gene.items()}, tuple(implications))

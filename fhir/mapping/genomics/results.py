@@ -42,7 +42,8 @@ def result_of(gene: str, readings: Iterable[GeneReading]) -> GeneResult | None:
     What is final goes before what is preliminary. Statements that can mean the same are narrowed to it: a genotype
     with a score of 0.5 beside "intermediate metabolizer". Those that cannot contradict each other.
     """
-    ordered = sorted(readings, key=_instant, reverse=True)
+    # Of one instant by their resource: in which order a client sends them does not matter.
+    ordered = sorted(readings, key=lambda one: (-_instant(one), one.source, one.keys, one.said))
     if not ordered:
         return None
     told = [one for one in ordered if one.keys]
