@@ -72,8 +72,6 @@ def _problems(context: RuleContext) -> Iterator[tuple[str | None, str | None]]:
     for condition in record.conditions:
         if condition_status(condition, record.as_of_epoch) != "past":
             yield from _codes(condition)
-    for procedure in record.procedures:
-        yield from ((one.system, one.code) for one in (procedure.code.coding if procedure.code else ()))
 
 
 def _codes(condition: Condition) -> Iterator[tuple[str | None, str | None]]:
