@@ -234,6 +234,7 @@ TOPICS = {
     "liver": Coding(system=TOPIC_SYSTEM, code="liver-assessment", display="Liver assessment"),
     "follow-up": Coding(system=TOPIC_SYSTEM, code="discharge-follow-up", display="Follow-up after discharge"),
     "readmission": Coding(system=TOPIC_SYSTEM, code="readmission-follow-up", display="Follow-up after a stay"),
+    "genes": Coding(system=TOPIC_SYSTEM, code="genes-and-medications", display="Genes and medications"),
     "vaccines": Coding(system=TOPIC_SYSTEM, code="vaccines-due", display="Vaccines due"),
     "orders": Coding(system=TOPIC_SYSTEM, code="order-safety", display="Safety of a drafted order"),
 }

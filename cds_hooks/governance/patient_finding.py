@@ -6,6 +6,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from cards.compose.genes import GENES_AND_MEDICATIONS
 from cards.compose.high_alert import NOT_COVERED
 from cards.extension import CardExtension, VaccineForecasts
 from cds_hooks.protocol.hooks import ENCOUNTER_DISCHARGE
@@ -63,6 +64,9 @@ def patient_finding(said: CardExtension, hook: str) -> PatientFinding | None:
 
     The card of high-alert drugs that no rule is about is the one of orders that is remembered here: by its drugs.
     """
+    if said.output == GENES_AND_MEDICATIONS:
+        parts = frozenset(f"{one.rule} {one.band}" for one in said.findings)
+        return PatientFinding(GENES_AND_MEDICATIONS, GENES_AND_MEDICATIONS, parts=parts)
     if said.findings:
         return None
     if said.output == NOT_COVERED:

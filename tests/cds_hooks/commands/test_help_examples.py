@@ -33,6 +33,7 @@ NOT_RUN = {
     "medications doses": "reads every chart of the data folder: the slow tier of tests/test_docs.py runs it",
     "rules check": "runs all 2,000 cases: tests/cards/rules/test_cases.py does, and test_rules.py runs the command",
     "rules simulate": "needs charts with dated orders: tests/cds_hooks/governance/test_simulation.py writes them",
+    "genes import": "needs the tables of a release: tests/cards/rules/families/test_genes.py reads small ones",
     "vaccines import": "needs the XML files of CDC: tests/cards/vaccines reads small ones",
     "trust check": "asks the key set's address on the network: tests/cds_hooks/security serves one on this machine",
 }

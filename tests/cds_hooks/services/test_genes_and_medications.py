@@ -1,0 +1,153 @@
+"""The service `genes-and-medications`: a result entered now speaks about drugs that are taken already."""
+
+import asyncio
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from cards.card import Card, check_card
+from tests.cds_hooks.calls import client, ours
+
+SERVICE = "genes-and-medications"
+SUBJECT = {"reference": "Patient/p"}
+RXNORM = "http://www.nlm.nih.gov/research/umls/rxnorm"
+Json = dict[str, Any]
+CLOPIDOGREL, CODEINE, CITALOPRAM, OMEPRAZOLE = (
+    ("32968", "clopidogrel"),
+    ("2670", "codeine"),
+    ("2556", "citalopram"),
+    ("7646", "omeprazole"),
+)
+
+
+def result(gene: str, value: str, days_ago: int, as_of: datetime, **more: Any) -> Json:
+    return {
+        "resourceType": "Observation",
+        "id": f"result-{gene.lower()}",
+        "status": "final",
+        "subject": SUBJECT,
+        "code": {"text": f"{gene} phenotype"},
+        "effectiveDateTime": (as_of - timedelta(days=days_ago)).date().isoformat(),
+        "valueString": value,
+    } | more
+
+
+def order(drug: tuple[str, str], as_of: datetime) -> Json:
+    code, name = drug
+    return {
+        "resourceType": "MedicationRequest",
+        "id": f"order-{name}",
+        "status": "active",
+        "intent": "order",
+        "subject": SUBJECT,
+        "medicationCodeableConcept": {"coding": [{"system": RXNORM, "code": code}], "text": name},
+        "authoredOn": (as_of - timedelta(days=200)).date().isoformat(),
+    }
+
+
+def stated(drug: tuple[str, str]) -> Json:
+    code, name = drug
+    return {
+        "resourceType": "MedicationStatement",
+        "id": f"taken-{name}",
+        "status": "active",
+        "subject": SUBJECT,
+        "medicationCodeableConcept": {"coding": [{"system": RXNORM, "code": code}], "text": name},
+    }
+
+
+def infarction() -> Json:
+    return {
+        "resourceType": "Condition",
+        "id": "infarction",
+        "clinicalStatus": {"coding": [{"code": "active"}]},
+        "code": {"coding": [{"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": "I21.4"}]},
+        "subject": SUBJECT,
+    }
+
+
+def ask(folder: Path, as_of: datetime, *resources: Json, results_sent: bool = True) -> Any:
+    keys = {
+        "Observation": "genomics",
+        "MedicationRequest": "medications",
+        "MedicationStatement": "statements",
+        "Condition": "conditions",
+    }
+    prefetch: Json = {"patient": {"resourceType": "Patient", "id": "p", "birthDate": "1960-01-01", "gender": "male"}}
+    for kind, key in keys.items():
+        entries = [{"resource": each} for each in resources if each["resourceType"] == kind]
+        if key != "genomics" or results_sent:
+            prefetch[key] = {"resourceType": "Bundle", "type": "searchset", "entry": entries}
+    request = {
+        "hook": "patient-view",
+        "hookInstance": "b393339e-37ae-5172-891e-2c9f1de70035",
+        "context": {"userId": "Practitioner/1", "patientId": "p"},
+        "prefetch": prefetch,
+    }
+
+    async def call() -> Any:
+        async with client(folder, as_of=as_of) as calls:
+            return await calls.post(f"/cds-services/{SERVICE}", json=request)
+
+    answer = asyncio.run(call())
+    assert answer.status_code == 200, answer.text
+    return answer
+
+
+def test_a_result_of_today_speaks_about_a_drug_that_is_taken(tmp_path: Path, as_of: datetime) -> None:
+    answer = ask(
+        tmp_path, as_of, result("CYP2C19", "poor metaboliser", 0, as_of), order(CLOPIDOGREL, as_of), infarction()
+    )
+    (card,) = answer.json()["cards"]
+    check_card(msgspec.convert(card, Card))
+    assert card["indicator"] == "critical"
+    assert card["summary"].startswith("New genetic result: CYP2C19 poor metabolizer")
+    assert f"({as_of.date().isoformat()})" in card["detail"]
+    said = card["extension"]["org.cds-hooks-onnx"]
+    assert said["findings"] == [{"rule": "pgx-clopidogrel", "band": "avoid"}]
+    assert [fact["source"] for fact in said["facts"] if fact["name"] == "gene"] == ["Observation/result-cyp2c19"]
+
+
+def test_several_drugs_share_a_card_of_three_lines_the_worst_first(tmp_path: Path, as_of: datetime) -> None:
+    answer = ask(
+        tmp_path,
+        as_of,
+        result("CYP2C19", "PM", 1, as_of),
+        result("CYP2D6", "UM", 1, as_of),
+        order(CITALOPRAM, as_of),
+        order(CLOPIDOGREL, as_of),
+        stated(CODEINE),
+        order(OMEPRAZOLE, as_of),
+        order(("32937", "paroxetine"), as_of),
+    )
+    (card,) = answer.json()["cards"]
+    lines = [line for line in card["detail"].splitlines() if line.startswith("- ")]
+    assert 1 < len(lines) <= 3
+    assert lines[0].startswith("- **codeine**")
+    assert card["indicator"] == "critical"
+
+
+@pytest.mark.parametrize(
+    ("days_ago", "value", "reason"),
+    [(40, "PM", "below-threshold"), (0, "normal metabolizer", "below-threshold")],
+)
+def test_an_old_or_a_normal_result_says_nothing(
+    tmp_path: Path, as_of: datetime, days_ago: int, value: str, reason: str
+) -> None:
+    answer = ask(tmp_path, as_of, result("CYP2C19", value, days_ago, as_of), order(CLOPIDOGREL, as_of), infarction())
+    assert answer.json()["cards"] == []
+    assert {each["reason"] for each in ours(answer)["silence"] if each["subject"] == SERVICE} == {reason}
+
+
+def test_a_result_is_new_from_when_it_was_issued(tmp_path: Path, as_of: datetime) -> None:
+    found = result("CYP2C19", "PM", 400, as_of, issued=as_of.isoformat())
+    assert ask(tmp_path, as_of, found, order(CLOPIDOGREL, as_of), infarction()).json()["cards"]
+
+
+def test_without_the_results_it_says_that_they_are_not_known(tmp_path: Path, as_of: datetime) -> None:
+    answer = ask(tmp_path, as_of, order(CLOPIDOGREL, as_of), results_sent=False)
+    assert answer.json()["cards"] == []
+    assert "input-missing" in {each["reason"] for each in ours(answer)["silence"]}
