@@ -151,13 +151,19 @@ def is_visit(call: ServiceInput) -> bool:
 
 
 def is_moment_for_reminder(call: ServiceInput) -> bool:
-    """Whether a reminder (vaccines that are due) has its place: a visit as above, or no visit at all on the chart.
+    """Whether a reminder (vaccines that are due) has its place: a practitioner calls, and not during a stay.
 
-    A look into the chart of someone who was seen last week, or who is seen in an emergency department, is none.
+    The encounter of the call's context decides where the chart has it, else those that go on now: one that is not
+    ambulatory (a stay in hospital, an emergency) is no moment for it.
     """
-    if call.record.encounters:
-        return is_visit(call)
-    return (call.request.context.user_id or "").startswith(_WHO_ORDERS)
+    if not (call.request.context.user_id or "").startswith(_WHO_ORDERS):
+        return False
+    named = call.request.context.encounter_id
+    charted = [each for each in call.record.encounters if each.class_ is not None]
+    visits = [each for each in charted if each.id == named] or [
+        each for each in charted if each.status in _VISIT_GOES_ON
+    ]
+    return all(each.class_ is not None and each.class_.code in _AMBULATORY for each in visits)
 
 
 def suggestion_of_test(test: OrderableTest, call: ServiceInput) -> OrderSuggestion:

@@ -23,7 +23,9 @@ SUBJECT = "vaccines-due"
 KNOWLEDGE = load_knowledge()
 _UNREAD_SHOWN = 2
 _NO_VISIT = Silence(
-    SUBJECT, "worklist", "Kept for the worklist, because this call is not of an ambulatory visit that goes on."
+    SUBJECT,
+    "worklist",
+    "Kept for the worklist: it is no practitioner who calls, or the patient is in hospital or in an emergency visit.",
 )
 
 

@@ -18,6 +18,8 @@ from tests.live import record_in
 from tests.models_onnx.invented import invented_table
 from tests.program import run_program
 
+pytestmark = pytest.mark.slow
+
 NOT_RUN = {
     "run": "serves until it is interrupted: tests/test_make.py starts it",
     "serve": "serves until it is interrupted: tests/cds_hooks/commands/test_serve.py starts it",

@@ -136,6 +136,27 @@ def test_the_boosters_of_a_four_year_old_are_due_with_their_dates_and_doses(tmp_
     assert card["source"]["label"] == "CDC CDSi 4.64 after ACIP, 2025-11-10"
 
 
+def encounter(status: str, code: str) -> Json:
+    return {
+        "resourceType": "Encounter",
+        "id": f"{status}-{code}",
+        "status": status,
+        "class": {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": code},
+        "subject": SUBJECT,
+    }
+
+
+def test_what_is_due_is_shown_whenever_the_chart_is_opened_but_not_during_a_stay(
+    tmp_path: Path, as_of: datetime
+) -> None:
+    past = encounter("finished", "IMP")
+    for ongoing in ((), (encounter("in-progress", "AMB"),)):
+        assert only_card(tmp_path, as_of, CHILD, *CHILD_DOSES, past, *ongoing)["indicator"] == "info"
+    for code, because in (("IMP", "outside-population"), ("EMER", "worklist")):
+        reason, _ = silence(tmp_path, as_of, CHILD, *CHILD_DOSES, past, encounter("in-progress", code))
+        assert reason == because
+
+
 def test_the_card_keeps_to_the_wire_and_has_few_lines(tmp_path: Path, as_of: datetime) -> None:
     card = only_card(tmp_path, as_of, "1960-01-01")
     check_card(msgspec.json.decode(json.dumps(card), type=Card))
