@@ -121,16 +121,16 @@ class RestingFinding(Struct, frozen=True, gc=False):
     until: str
 
 
-class WorklistEntry(Struct, frozen=True, gc=False):
+class WorklistEntry(Struct, frozen=True, gc=False, omit_defaults=True, kw_only=True):
     """A test that would be offered at another moment: its name and LOINC code, and what it is for.
 
-    Of vaccines that are due it names the vaccines, without a code.
+    Of vaccines that are due it names the vaccines, and has no code.
 
     `because` is "no-visit" or, where the patient was offered a test in the last 90 days, "offered-before".
     """
 
     test: str
-    code: str
+    code: str = ""
     purpose: str
     because: str
 

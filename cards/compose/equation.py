@@ -89,7 +89,7 @@ def worklist_entry(card: Card, because: str) -> WorklistEntry:
     order = card.suggestions[0].actions[0].resource or {}
     (coding,) = order["code"]["coding"]
     model = card.own_extension.model or {}
-    return WorklistEntry(coding["display"], coding["code"], model.get("id", ""), because)
+    return WorklistEntry(test=coding["display"], code=coding["code"], purpose=model.get("id", ""), because=because)
 
 
 def extension_of(charted: RecordInputs, result: EquationResult) -> CardExtension:

@@ -60,7 +60,7 @@ async def decide(call: ServiceInput) -> Advice:
 def _entry(found: VaccinesDue) -> WorklistEntry:
     """What is due, for a list of what to do at the next visit."""
     names = dict.fromkeys(one.name for one in (*found.due, *found.catch_up))
-    return WorklistEntry(f"Vaccines: {', '.join(names)}", "", SUBJECT, "no-visit")
+    return WorklistEntry(test=f"Vaccines: {', '.join(names)}", purpose=SUBJECT, because="no-visit")
 
 
 def _reason_for_none(found: VaccinesDue) -> Advice:

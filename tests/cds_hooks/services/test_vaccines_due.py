@@ -155,6 +155,9 @@ def test_what_is_due_is_shown_whenever_the_chart_is_opened_but_not_during_a_stay
     for code, because in (("IMP", "outside-population"), ("EMER", "worklist")):
         reason, _ = silence(tmp_path, as_of, CHILD, *CHILD_DOSES, past, encounter("in-progress", code))
         assert reason == because
+    answered = answer(tmp_path, request(CHILD, *CHILD_DOSES, encounter("in-progress", "EMER")), as_of)
+    (entry,) = ours(answered)["worklist"]
+    assert set(entry) == {"test", "purpose", "because"}  # a list of vaccines has no code, and no empty one
 
 
 def test_the_card_keeps_to_the_wire_and_has_few_lines(tmp_path: Path, as_of: datetime) -> None:
