@@ -75,11 +75,15 @@ def advice_of(context: RuleContext) -> Advice | None:
 
 
 def is_untested(context: RuleContext) -> bool | None:
-    """Whether no result of a gene is there that is to be tested before this drug; None where results are not known."""
+    """Whether no result of a gene is there that is to be tested before this drug; None where no results were sent.
+
+    Genetic results are laboratory results: where those were sent and none is of the gene, the line says that none came.
+    """
     test = required_tests().get(context.ingredient.rxcui)
     if test is None or results_for(context.session.record, test.genes, (context.ingredient.rxcui,)):
         return False
-    return True if knows_results(context.session.record) else None
+    record = context.session.record
+    return True if knows_results(record) or record.was_requested("Observation") else None
 
 
 def _advise(context: RuleContext, drug: GeneDrug) -> Advice | None:
