@@ -137,9 +137,11 @@ def test_a_hook_that_was_replaced_names_its_successor(answers: dict[str, Answer]
         assert "order-select" in one.body["issue"][0]["diagnostics"]
 
 
-def test_an_order_that_is_no_medication_is_passed_over(answers: dict[str, Answer]) -> None:
+def test_an_order_of_imaging_for_low_back_pain_gets_a_line_of_information(answers: dict[str, Answer]) -> None:
     imaging = _of(answers, "pama-imaging")["pama-scenario-01"]
-    assert (imaging.status, imaging.body["cards"]) == (200, [])
+    assert imaging.status == 200
+    said = [(card["summary"], card["indicator"]) for card in imaging.body["cards"]]
+    assert said == [("Low back pain: imaging before six weeks only with red flags.", "info")]
     assert imaging.body["extension"]["org.cds-hooks-onnx"]["silence"]
 
 
