@@ -122,7 +122,7 @@ def _changed(data: st.DataObject, message: str, content: bytes) -> bytes:
     at = data.draw(st.integers(0, len(fields) - 1))
     number, wire, value = fields[at]
     child = _MESSAGES[message].get(number)
-    if child is not None and data.draw(st.booleans()):
+    if child is not None and wire == 2 and data.draw(st.booleans()):
         fields[at] = (number, wire, _changed(data, child, bytes(value)))
         return _written(fields)
     what = data.draw(st.sampled_from(("double", "drop", "move", "unknown", "wire", "number", "evil")))
