@@ -30,7 +30,10 @@ def _text() -> str:
 
 
 PROGRAM = ".venv/bin/cds-hooks"
-ELSEWHERE = {f"{PROGRAM} check": "the whole kit: tests/cds_hooks/contract/test_own_server.py"}
+ELSEWHERE = {
+    f"{PROGRAM} check": "the whole kit: tests/cds_hooks/contract/test_own_server.py",
+    f"{PROGRAM} medications coverage": "all charts: tests/cds_hooks/commands/test_medications.py",
+}
 
 
 # What reads all charts, or asks the kit for a long run, is in the slow tier.
