@@ -4,27 +4,33 @@ export PYTHON
 
 bin := .venv/bin
 
-.PHONY: run serve test test-slow test-all lint bench clean wheel sbom audit image-check runtime-environment dev-environment
+.PHONY: docs run serve test test-slow test-all lint bench clean wheel sbom audit image-check runtime-environment dev-environment
 
 # Server, a sample patient and a drafted order, their cards; serves until interrupted.
-run: runtime-environment
+run: docs
 	@exec $(bin)/cds-hooks run --port $(PORT)
 
 # Only the server.
-serve: runtime-environment
+serve: docs
 	@exec $(bin)/cds-hooks serve --port $(PORT)
+
+# The documentation site, which the server shows at /docs/; a broken link in docs/ ends it with a sentence.
+docs: runtime-environment
+	@$(bin)/python -m cds_hooks.web.documentation.site docs cds_hooks/web/docs
 
 # Python may keep what it compiled: pytest then reads the test modules in a third of the time the next time.
 test test-slow: export PYTHONDONTWRITEBYTECODE =
 
+# Three processes on two cores: tests wait for servers, databases and browsers for a fifth of their time.
 # The checks of every change, in the order in which mistakes are cheapest to find.
 test: lint
-	$(bin)/pytest --numprocesses 2 --dist loadfile -m "not slow"
+	$(bin)/pytest --numprocesses 3 --dist loadfile -m "not slow"
 	@echo "make test: everything passed (ruff, mypy, import contracts, tests)"
 
-# The tests that take a browser, several processes, the wheel or a training: .ci/run runs them after `make test`.
+# The tests that take a browser, several processes, the wheel or a training, and all examples of the properties of which
+# `make test` draws a fifth: .ci/run runs them after `make test`.
 test-slow: dev-environment
-	$(bin)/pytest --numprocesses 2 --dist loadfile -m slow
+	$(bin)/pytest --numprocesses 3 --dist loadfile -m "slow or hypothesis"
 
 test-all: test test-slow
 

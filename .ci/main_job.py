@@ -65,7 +65,7 @@ OWN_ORDERS = (
     ("diab_renal__Josue", "metformin"),
 )
 
-_KINDS = {"order": "findings", "model": "contributions", "vaccines": "vaccines"}
+_KINDS = {"order": "findings", "model": "contributions", "vaccines": "vaccines", "preventive": "preventive"}
 
 
 class Job:

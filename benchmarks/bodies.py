@@ -74,10 +74,14 @@ def _build_body(service: dict[str, Any], patient: Patient, filler: Sequence[Reso
     found: dict[str, Any] = request["prefetch"]
     searches = {key: bundle["entry"] for key, bundle in found.items() if bundle and bundle["resourceType"] == "Bundle"}
     own = {id(resource) for resource in patient.own}
-    kept = {key: [entry for entry in entries if id(entry["resource"]) in own] for key, entries in searches.items()}
-    others = {
-        key: [entry for entry in entries if id(entry["resource"]) not in own] for key, entries in searches.items()
-    }
+    dispatched = set(request["context"].get("dispatchedOrders", ()))
+
+    def is_own(entry: Entry) -> bool:
+        resource = entry["resource"]
+        return id(resource) in own or f"{resource['resourceType']}/{resource.get('id')}" in dispatched
+
+    kept = {key: [entry for entry in entries if is_own(entry)] for key, entries in searches.items()}
+    others = {key: [entry for entry in entries if not is_own(entry)] for key, entries in searches.items()}
     room = target_bytes - len(_encoded({**request, "prefetch": found | kept}))
     for key, entries in _cut(others, room).items():
         entries = kept[key] + entries
@@ -155,7 +159,7 @@ def _without(request: Request, key: str, number: int) -> Request:
 # Ids that can change from call to call
 
 _SUFFIX = f"--{NUMBER_MARK}"
-_WITH_ID = frozenset({"id", "reference", "fullUrl", "patientId", "encounterId", "selections"})
+_WITH_ID = frozenset({"id", "reference", "fullUrl", "patientId", "encounterId", "selections", "dispatchedOrders"})
 
 
 def with_marked_ids(request: Request) -> Request:

@@ -32,8 +32,8 @@ class InProcess:
         self._loop.close()
 
     def call_json(self, method: str, path: str, body: bytes | None = None) -> Any:
-        """The JSON of the answer."""
-        return json.loads(self.call(method, path, body))
+        """The JSON of the answer; each call is about another patient, of whom no other service has shown a card."""
+        return json.loads(self.call(method, path, body and ChangingRequest(body).next()))
 
     def many(self, path: str, requests: list[ChangingRequest]) -> None:
         """All requests at once, each at other times than before."""

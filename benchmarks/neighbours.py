@@ -9,6 +9,7 @@ from __future__ import annotations
 import http.client
 import json
 import multiprocessing
+import selectors
 import socket
 import threading
 from collections import Counter
@@ -120,23 +121,38 @@ def write_site(folder: Path, stalled: str) -> tuple[SigningKey, SigningKey, Path
 
 @contextmanager
 def stalled_fhir_server() -> Iterator[str]:
-    """The address of a server that sends headers and then nothing, to everyone."""
+    """The address of a server that sends headers and then nothing, to everyone; a process of its own, away from B."""
     listening = socket.create_server(("127.0.0.1", 0), backlog=512)
-    kept: list[socket.socket] = []
-
-    def accept() -> None:
-        with suppress(OSError):
-            while True:
-                connection, _ = listening.accept()
-                kept.append(connection)
-                connection.sendall(_STALLED_HEAD)
-
-    threading.Thread(target=accept, daemon=True).start()
+    process = multiprocessing.get_context("fork").Process(target=_stall, args=(listening,), daemon=True)
+    process.start()
     try:
         yield f"http://127.0.0.1:{listening.getsockname()[1]}/fhir"
     finally:
-        for each in (listening, *kept):
-            each.close()
+        process.terminate()
+        process.join()
+        listening.close()
+
+
+def _stall(listening: socket.socket) -> None:
+    """Sends headers to each connection, and closes it when the other side has."""
+    with selectors.DefaultSelector() as selector:
+        selector.register(listening, selectors.EVENT_READ)
+        while True:
+            for key, _ in selector.select():
+                connection = key.fileobj
+                if connection is listening:
+                    accepted, _ = listening.accept()
+                    selector.register(accepted, selectors.EVENT_READ)
+                    accepted.sendall(_STALLED_HEAD)
+                elif isinstance(connection, socket.socket) and not _received(connection):
+                    selector.unregister(connection)
+                    connection.close()
+
+
+def _received(connection: socket.socket) -> bytes:
+    with suppress(ConnectionError):
+        return connection.recv(65_536)
+    return b""
 
 
 # The calls
@@ -192,8 +208,8 @@ def _small_calls(port: int, key: SigningKey, body: bytes, seconds: float) -> tup
 
 def measure(
     seconds: float, server_program: str | None = None
-) -> Iterator[tuple[str, list[float], Counter[int], dict[int, int]]]:
-    """For each thing that A does: its name, B's times and statuses, and A's statuses."""
+) -> Iterator[tuple[str, list[float], Counter[int], dict[int, int], float]]:
+    """For each thing that A does: its name, B's times and statuses, A's statuses, and the server's processor time."""
     small = body_of(1, 10, 10, 30)
     with TemporaryDirectory(prefix="cds-neighbours-") as folder, stalled_fhir_server() as stalled:
         a, b, file = write_site(Path(folder), stalled)
@@ -210,7 +226,9 @@ def measure(
                 ("calls whose FHIR server stalls", body_of(1, fhir_server=stalled)),
                 ("nothing, again", b""),  # what else the machine did meanwhile
             ):
-                yield name, *_beside(server.port, a, body, b, small, seconds)
+                used = server.cpu_seconds()
+                beside = _beside(server.port, a, body, b, small, seconds)
+                yield name, *beside, server.cpu_seconds() - used
 
 
 def _beside(
@@ -238,12 +256,13 @@ def main(
 ) -> None:
     """Prints the times of B's calls."""
     shown = Table(
-        "A sends", "B: p50 ms", "p90", "p99", "worst", "B answered", "A answered", title="One client beside another"
-    )
-    for name, taken, statuses, counted in measure(seconds, program):
+        "A sends", "B: p50 ms", "p90", "p99", "worst", "B answered", "A answered", "server's CPU s",
+        title="One client beside another",
+    )  # fmt: skip
+    for name, taken, statuses, counted, used in measure(seconds, program):
         points = quantiles(taken, n=100)
         times = (f"{value:.1f}" for value in (points[49], points[89], points[98], max(taken)))
-        shown.add_row(name, *times, str(dict(statuses)), str(counted or ""))
+        shown.add_row(name, *times, str(dict(statuses)), str(counted or ""), f"{used:.1f}")
     Console(width=150).print(shown)
 
 

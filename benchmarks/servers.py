@@ -17,6 +17,7 @@ from time import perf_counter, sleep
 from typing import Any
 
 from benchmarks.charts import ROOT
+from benchmarks.connection import ChangingRequest
 from benchmarks.subject import WrongAnswer
 
 _START_SECONDS = 30.0
@@ -73,8 +74,8 @@ class Server:
             connection.close()
 
     def call_json(self, method: str, path: str, body: bytes | None = None) -> Any:
-        """The JSON of an answer; WrongAnswer when its status is not 200."""
-        status, answer = self.call(method, path, body)
+        """The JSON of an answer about another patient each time; WrongAnswer when its status is not 200."""
+        status, answer = self.call(method, path, body and ChangingRequest(body).next())
         if status != 200:
             raise WrongAnswer(f"{method} {path} was answered {status}: {answer[:500].decode(errors='replace')}")
         return json.loads(answer)

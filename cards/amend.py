@@ -173,7 +173,7 @@ def _drop_contained(order: Json, reference: str) -> None:
 
 
 def _says_how_much(words: Any) -> bool:
-    """Whether words for the patient speak of dose or frequency; "with food" and "do not crush" do not."""
+    """Whether instructions for the patient state a dose or frequency; "with food" and "do not crush" do not."""
     if not isinstance(words, str):
         return words is not None
     return read_sig(words) != _NOTHING_SAID or _NUMBER.search(words) is not None

@@ -235,7 +235,9 @@ TOPICS = {
     "follow-up": Coding(system=TOPIC_SYSTEM, code="discharge-follow-up", display="Follow-up after discharge"),
     "readmission": Coding(system=TOPIC_SYSTEM, code="readmission-follow-up", display="Follow-up after a stay"),
     "genes": Coding(system=TOPIC_SYSTEM, code="genes-and-medications", display="Genes and medications"),
+    "review": Coding(system=TOPIC_SYSTEM, code="medication-review", display="Medication review"),
     "vaccines": Coding(system=TOPIC_SYSTEM, code="vaccines-due", display="Vaccines due"),
+    "preventive": Coding(system=TOPIC_SYSTEM, code="preventive-services", display="Preventive services due"),
     "orders": Coding(system=TOPIC_SYSTEM, code="order-safety", display="Safety of a drafted order"),
 }
 
@@ -253,3 +255,6 @@ OVERRIDE_REASONS = tuple(
         ("recipient-does-not-trust", "I do not trust this estimate"),
     )
 )
+
+PATIENT_DECLINES = Coding(system=OVERRIDE_SYSTEM, code="patient-declines", display="The patient declines")
+"""A reason on cards about what is offered to a patient: preventive services."""

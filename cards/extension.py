@@ -77,13 +77,39 @@ class VaccineForecasts(Struct, frozen=True, omit_defaults=True, kw_only=True):
     forecasts: tuple[VaccineForecast, ...]
 
 
+class PreventiveState(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
+    """One recommendation: its grade and year, whether it is due, why, and the newest test that counts.
+
+    `state` is "due", "not due" or "not known", `because` the reason as a code, `text` the same in words; `last` and
+    `next_due` are ISO dates, `source` is where the test stands.
+    """
+
+    service: str
+    grade: str
+    year: int
+    state: str
+    because: str
+    text: str
+    last: str | None = None
+    source: str | None = None
+    next_due: str | None = None
+
+
+class PreventiveStates(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """Every recommendation for a person on a day (`as_of`), by the knowledge of a day (`knowledge`)."""
+
+    knowledge: str
+    as_of: str
+    services: tuple[PreventiveState, ...]
+
+
 class CardExtension(Struct, frozen=True, omit_defaults=True, kw_only=True):
     """The extension of one card.
 
     Of a card of the medication rules: `findings` and `facts`. Of a model or an equation: `model` (its id, version and
     digest), the estimate as `probability` (0 to 1) or `value`, and `contributions`; `base` and their sum are `link` of
     the estimate. `missing` names the inputs without a usable value, `not_found` those that count as no. Of the card of
-    vaccines due: `vaccines`.
+    vaccines due: `vaccines`; of that of preventive services: `preventive`.
     """
 
     findings: tuple[FindingReference, ...] = ()
@@ -104,13 +130,14 @@ class CardExtension(Struct, frozen=True, omit_defaults=True, kw_only=True):
     beside: tuple["CardExtension", ...] = ()
     """The results of other equations that the card names too."""
     vaccines: VaccineForecasts | None = None
+    preventive: PreventiveStates | None = None
 
 
 NOTHING_SAID: Final = CardExtension()
 
 
 class RestingFinding(Struct, frozen=True, gc=False):
-    """A finding that is still there and was said before: its summary, and between which instants (ISO) it rests.
+    """A finding that is suppressed because it was shown before: its summary, and from when until when (ISO).
 
     `because` is "shown" where nobody answered, else "accepted" or the code of the override.
     """
@@ -126,7 +153,8 @@ class WorklistEntry(Struct, frozen=True, gc=False, omit_defaults=True, kw_only=T
 
     Of vaccines that are due it names the vaccines, and has no code.
 
-    `because` is "no-visit" or, where the patient was offered a test in the last 90 days, "offered-before".
+    `because` is "no-visit" or "offered-before": the patient was offered a test in the last 90 days, or reminded of
+    something else on this day.
     """
 
     test: str

@@ -7,7 +7,6 @@ does.
 """
 
 from collections.abc import Callable, Iterator, Set
-from functools import cache
 from typing import Any, Final, TypeAlias
 
 from msgspec import Struct
@@ -17,7 +16,7 @@ from cards.card import Action, Suggestion
 from cards.new_orders import lab_order, medication_order
 from cards.rules.engine.finding import Finding, OfferedSuggestion, Silence
 from cards.rules.engine.rule_book import RuleBook
-from cards.rules.language.rule import LabOrder, NewOrder, OrderChange, SuggestionTemplate
+from cards.rules.language.rule import NewOrder, OrderChange, SuggestionTemplate
 from cards.rules.patient.orders import CurrentMedication, DraftMedication, read_draft
 from cards.rules.patient.session import PatientSession
 from cards.text import plain
@@ -93,7 +92,7 @@ def suggestions_for(finding: Finding, context: SuggestionContext) -> tuple[list[
     offered: list[Suggestion] = []
     withheld: list[Silence] = []
     for offer in finding.suggestions:
-        label = offer.suggestion.declared.label_of(is_active=context.session.active_orders)
+        label = _label(offer, context)
         try:
             actions = tuple(_actions(offer, finding, context))
             uuid = context.new_uuid()
@@ -103,6 +102,12 @@ def suggestions_for(finding: Finding, context: SuggestionContext) -> tuple[list[
             recommended = offer.is_recommended and not any(one.is_recommended for one in offered)
             offered.append(Suggestion(label=label, uuid=uuid, is_recommended=recommended, actions=actions))
     return offered, withheld
+
+
+def _label(offer: OfferedSuggestion, context: SuggestionContext) -> str:
+    if offer.change is not None and offer.change.label is not None:
+        return offer.change.label
+    return offer.suggestion.declared.label_of(is_active=context.session.active_orders)
 
 
 def _actions(offer: OfferedSuggestion, finding: Finding, context: SuggestionContext) -> Iterator[Action]:
@@ -122,8 +127,8 @@ def _actions(offer: OfferedSuggestion, finding: Finding, context: SuggestionCont
         yield from [_partner_action(partner, declared, plan) for partner in finding.partners]
         if not declared.takes_draft_away and offer.change is None:
             _check_draft_stays(plan)
-    if offer.change is not None and offer.change.test is not None:
-        yield _other_test(offer.change.test, declared.label, plan)
+    if offer.change is not None and offer.change.is_of_study:
+        yield from _other_study(offer.change, _label(offer, context), plan)
     elif offer.change is not None:
         yield from _correction(offer.change, declared.label, plan)
     if declared.create:
@@ -178,15 +183,20 @@ def _correction(change: OrderChange, label: str, plan: _Plan) -> Iterator[Action
         yield Action(type="create", description=description, resource={**corrected, "id": context.new_uuid()})
 
 
-def _other_test(test: LabOrder, label: str, plan: _Plan) -> Action:
-    """The draft with the code of another study or test; everything else in it stays."""
+_WHEN: Final = ("occurrenceDateTime", "occurrencePeriod", "occurrenceTiming")
+
+
+def _other_study(change: OrderChange, label: str, plan: _Plan) -> Iterator[Action]:
+    """The draft for another study or test or for another day; everything else in it stays."""
     context = plan.context
     draft = context.drafted.draft
     original = draft.resource
-    if draft.reference != f"ServiceRequest/{original.get('id')}":
-        raise SuggestionWithheld("the draft has no id by which it could be changed")
-    code = {"coding": [{"system": LOINC, "code": test.loinc, "display": test.name}], "text": test.name}
-    changed = {**original, "code": code}
+    changed = {name: value for name, value in original.items() if change.occurrence is None or name not in _WHEN}
+    if change.test is not None:
+        coding = {"system": LOINC, "code": change.test.loinc, "display": change.test.name}
+        changed["code"] = {"coding": [coding], "text": change.test.name}
+    if change.occurrence is not None:
+        changed["occurrenceDateTime"] = change.occurrence
     _check_valid(changed, original, context)
     accepted = read_draft(changed, full_url=draft.full_url, position=draft.position)
     after = context.session.with_drafts([accepted if one is draft else one for one in plan.drafts])
@@ -194,7 +204,13 @@ def _other_test(test: LabOrder, label: str, plan: _Plan) -> Action:
     for study in after.studies:
         if study.draft is accepted:
             _check_nothing_new(context.evaluate(after, study), before)
-    return Action(type="update", description=f"{label}: {plain(test.name)}", resource=changed)
+    named = change.test.name if change.test is not None else context.drafted.medication.words
+    description = f"{label}: {plain(named)}"
+    if draft.reference == f"ServiceRequest/{original.get('id')}":
+        yield Action(type="update", description=description, resource=changed)
+    else:
+        yield _removal(context)
+        yield Action(type="create", description=description, resource={**changed, "id": context.new_uuid()})
 
 
 def _amended(drafted: DraftMedication, change: OrderChange, context: SuggestionContext) -> Json:
@@ -364,7 +380,6 @@ def _faults(resource: Json) -> set[tuple[str, str]]:
     return set()
 
 
-@cache
 def _model(kind: str) -> Any:
     from fhir.resources.R4B.medicationrequest import MedicationRequest
     from fhir.resources.R4B.servicerequest import ServiceRequest

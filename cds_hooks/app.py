@@ -1,11 +1,5 @@
 """Builds the server from its settings: services, models, record, routes and middleware, each once.
 
-The development profile against pages of other sites: which Host headers are answered there.
-
-Without a trust file everyone on this machine may call, and so could a page in this machine's browser. A page cannot
-read answers of another origin, but a name of its own site that is changed to 127.0.0.1 while the page is open makes
-this server its own origin (DNS rebinding). Such a call carries that name in its Host header.
-
 Keeps the memory that calls need over and over, instead of asking the kernel for it again at each large call.
 """
 
@@ -16,41 +10,45 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
-from ipaddress import ip_address
 from time import time
 from typing import Final
-from urllib.parse import urlsplit
 
-from fastapi import FastAPI
+from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from cards.suggest import load_fhir_models as prepare_suggestions
+from cards.suggest import load_fhir_models
 from cds_hooks.approvals import ApprovalBook, ModelApprovals
 from cds_hooks.audit.seals import Sealing
 from cds_hooks.computing import Computing
 from cds_hooks.dialects import DEVELOPMENT, profile_for
 from cds_hooks.edge import EdgeLimits, connections_within
-from cds_hooks.errors import HookError, MisdirectedRequest
+from cds_hooks.errors import HookError
 from cds_hooks.governance import Governance
 from cds_hooks.governance.one_card import claims_between_workers
+from cds_hooks.governance.releases import Releases
+from cds_hooks.in_force import InForce, content_in_force, served_versions
 from cds_hooks.invoke import ServerComponents
 from cds_hooks.logs import configure_logs, log
 from cds_hooks.metrics import Metrics, MetricsFolder
 from cds_hooks.prefetch.fetch import PrefetchFetcher
+from cds_hooks.routes.browsers import HostCheck, refuse_host
+from cds_hooks.routes.documentation import documentation_routes, site_routes
 from cds_hooks.routes.failures import answer_hook_error, answer_http_error, contain_failures
-from cds_hooks.routes.hooks import HookRoute, RequestLimits, log_refusal, protocol_routes, send_refusal
-from cds_hooks.routes.openapi import TITLE, describe, documentation_routes
+from cds_hooks.routes.feedback import protocol_routes
+from cds_hooks.routes.hooks import HookRoute, RequestLimits
 from cds_hooks.routes.operations import OperatorAccess, health_routes
 from cds_hooks.routes.pages import page_routes
 from cds_hooks.security import ANONYMOUS, RegistrableNames, TrustedClient, open_trust
+from cds_hooks.security.connections import prepare_connections
 from cds_hooks.services import Service, ValidationSessions, services_for
 from cds_hooks.services._model import Predictor
 from cds_hooks.settings import Settings, settings
 from cds_hooks.storage.content import open_user_names, use_site_keys
 from cds_hooks.storage.decision import RecordUnavailable, new_decision_id
 from cds_hooks.storage.opening import open_decision_log
+from cds_hooks.tester.routes import tester_routes
 from cds_hooks.tracing import open_tracing
 
 # mallopt(3): free memory at the end of the heap above the first is given back to the kernel; blocks above the second
@@ -75,46 +73,8 @@ def settle_memory() -> None:
     gc.enable()
 
 
-class HostCheck:
-    """Answers to this machine's own names, to addresses, and to the host of `CDS_PUBLIC_URL`; no other name."""
-
-    def __init__(self, public_url: str) -> None:
-        self._names: Final = {"localhost", (urlsplit(public_url).hostname or "").lower()}
-        self._last = b"localhost"
-
-    def allows(self, host: bytes) -> bool:
-        """Whether a request with this Host header is answered; one without comes from no browser."""
-        if host == self._last:
-            return True
-        if not self._is_known(host):
-            return False
-        self._last = host
-        return True
-
-    def _is_known(self, host: bytes) -> bool:
-        if b"@" in host or b"/" in host:
-            return False
-        try:
-            name = urlsplit(f"//{host.decode('ascii')}").hostname or ""
-        except ValueError:
-            return False
-        if name in self._names or name.endswith(".localhost"):
-            return True
-        try:
-            ip_address(name)
-        except ValueError:
-            return False
-        return True  # an address cannot be rebound
-
-
-async def refuse_host(send: Send) -> None:
-    """421: this name is not answered to."""
-    text = "This server answers to this machine's names, to addresses and to the host of CDS_PUBLIC_URL only."
-    call_id = new_decision_id()
-    log_refusal("", MisdirectedRequest.status, MisdirectedRequest.__name__, call_id)
-    await send_refusal(send, MisdirectedRequest(text), call_id)
-
-
+_SECONDS_BEFORE_FHIR_MODELS = 1.0
+_RECORDING_SECONDS = 2.0
 _READING_SECONDS = 5.0
 """So long the first call waits for what was shown before; of a larger record the rest is read beside the calls."""
 
@@ -131,26 +91,29 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
         configured.public_url,
         configured.database_url,
         known=RegistrableNames(services, hook_names),
-        development=_development_client(configured),
+        development=development_client(configured),
     )
     approvals = None if trust.development else ApprovalBook(configured.database_url, configured.people_file)
     claims = claims_between_workers(configured)
+    governance = Governance(
+        configured.rules_file,
+        needs_approval=not trust.development,
+        approvals=approvals,
+        now=_clock_of(configured),
+        rest_days=configured.shown_rest_days,
+        claims=claims,
+    )
     components = ServerComponents(
         configured,
         open_decision_log(configured.database_url),
         Metrics(),
         Computing(Predictor().predict, configured.call_seconds),
         PrefetchFetcher(trust, configured.fetch_milliseconds),
-        Governance(
-            configured.rules_file,
-            needs_approval=not trust.development,
-            approvals=approvals,
-            now=_clock_of(configured),
-            rest_days=configured.shown_rest_days,
-            claims=claims,
-        ),
+        governance,
         ValidationSessions(),
         ModelApprovals(configured.model_state, approvals, lambda: (configured.as_of or datetime.now(UTC)).date()),
+        InForce(lambda: content_in_force(configured, services, governance.site), lambda: governance.site),
+        Releases((lambda: approvals.people) if approvals is not None else None, served_versions(services)),
         open_user_names(configured.record_user, configured.user_keys),
         open_tracing(configured),
     )
@@ -173,16 +136,22 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
     intake = RequestLimits(configured.max_body_bytes, configured.body_seconds)
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, object]]:
-        prepare_suggestions()  # fhir.resources loads now and not with the first corrected draft
+    async def lifespan(_: Starlette) -> AsyncIterator[dict[str, object]]:
         settle_memory()
         _say_models_out(services)
         with suppress(RecordUnavailable):  # the record says so itself, to every call
             await asyncio.to_thread(components.governance.read_answers, configured.database_url)
-        _say_not_approved(components.governance, approvals)
+            await asyncio.to_thread(components.releases.read, configured.database_url)
+        _say_not_approved(components.governance, approvals, components.releases)
         beside = [asyncio.create_task(counted.keep_writing()), asyncio.create_task(edge.keep_sweeping())]
         beside.append(asyncio.create_task(components.governance.keep_reading(configured.database_url)))
         beside.append(asyncio.create_task(sealing.keep_sealing()))
+        beside.append(asyncio.create_task(components.releases.keep_reading(configured.database_url)))
+        beside.append(asyncio.create_task(trust.keep_looking()))
+        await asyncio.to_thread(components.in_force.start)
+        beside.append(asyncio.create_task(_keep_recording(components.in_force, configured.database_url)))
+        beside.append(asyncio.create_task(_load_fhir_models()))
+        beside.append(asyncio.create_task(asyncio.to_thread(prepare_connections)))
         await components.governance.wait_until_read(_READING_SECONDS)
         yield {"services": len(services)}
         for task in beside:
@@ -195,14 +164,15 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
         await trust.aclose()
         await asyncio.to_thread(components.tracing.close)
 
-    document = "/openapi.json" if configured.shows_api_docs else None
-    rest = FastAPI(title=TITLE, lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=document)
-    rest.include_router(protocol_routes(services, components, intake, trust))
-    rest.include_router(health_routes(services, components, counted, visitors))
-    rest.include_router(page_routes(configured, services, components.governance, visitors))
-    if configured.shows_api_docs:
-        describe(rest, services)
-        rest.include_router(documentation_routes())
+    routes = [
+        *protocol_routes(services, components, intake, trust),
+        *health_routes(services, components, counted, visitors),
+        *page_routes(configured, services, components.governance, visitors),
+        *tester_routes(configured, services, visitors, lambda: whole),
+        *(documentation_routes(services) if configured.shows_api_docs else ()),
+        *site_routes(),
+    ]
+    rest = Starlette(routes=routes, lifespan=lifespan)
     rest.add_exception_handler(HookError, answer_hook_error(components.metrics))
     rest.add_exception_handler(HTTPException, answer_http_error)
 
@@ -219,7 +189,25 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
         allow_headers=("authorization", "content-type"),
         max_age=600,
     )
-    return _Split(hooks, protocol, others, edge, HostCheck(configured.public_url) if trust.development else None)
+    whole = _Split(hooks, protocol, others, edge, HostCheck(configured.public_url) if trust.development else None)
+    return whole
+
+
+async def _keep_recording(in_force: InForce, url: str) -> None:
+    """What is in force goes into the record when it changes, until cancelled."""
+    while True:
+        await asyncio.to_thread(in_force.record, url)
+        await asyncio.sleep(_RECORDING_SECONDS)
+
+
+async def _load_fhir_models() -> None:
+    """Loads the models that suggestions are checked with, soon after the start: no first answer waits for them.
+
+    They take 0.3 s. A suggestion that is made before loads them itself.
+    """
+    await asyncio.sleep(_SECONDS_BEFORE_FHIR_MODELS)
+    await asyncio.to_thread(load_fhir_models)
+    gc.freeze()  # as settle_memory: they live as long as the process
 
 
 def _say_models_out(services: dict[str, Service]) -> None:
@@ -228,12 +216,14 @@ def _say_models_out(services: dict[str, Service]) -> None:
             log().error("model cannot be served", service=service.id, reason=f"{model.name}: {model.kind}")
 
 
-def _say_not_approved(governance: Governance, approvals: ApprovalBook | None) -> None:
+def _say_not_approved(governance: Governance, approvals: ApprovalBook | None, releases: Releases) -> None:
     rules = governance.approval_counts()
     if rules is not None and rules["not_approved"]:
         log().warning("rules are not approved and run in shadow", count=rules["not_approved"], reason="not-approved")
     if approvals is None:
         return
+    if releases.refused:
+        log().error("acts in the record do not count", count=len(releases.refused))
     if not approvals.asks_people:
         log().warning("nobody can approve: CDS_PEOPLE_FILE is not set", reason="no-people")
     if approvals.refused:
@@ -246,7 +236,8 @@ def _clock_of(configured: Settings) -> Callable[[], float]:
     return time if as_of is None else as_of.timestamp
 
 
-def _development_client(configured: Settings) -> TrustedClient:
+def development_client(configured: Settings) -> TrustedClient:
+    """The one client of a server without a trust file."""
     profile = profile_for(
         DEVELOPMENT.name,
         configured.dialect,
@@ -282,4 +273,27 @@ class _Split:
                 return
             if scope["path"].startswith("/cds-services"):
                 app = self.browsers if b"origin" in headers else self.hooks
+            else:
+                send = _in_parts(send)
         await app(scope, receive, send)
+
+
+_PART_BYTES: Final = 64 * 1024
+
+
+def _in_parts(send: Send) -> Send:
+    """Sends a large page in parts, each when the one before was taken.
+
+    A hundred connections that asked for the largest file and did not read it kept 300 MB.
+    """
+
+    async def send_parts(message: Message) -> None:
+        body = message.get("body", b"")
+        for start in range(0, len(body) - _PART_BYTES, _PART_BYTES):
+            part = body[start : start + _PART_BYTES]
+            await send({"type": "http.response.body", "body": part, "more_body": True})
+        if len(body) > _PART_BYTES:
+            message = {**message, "body": body[(len(body) - 1) // _PART_BYTES * _PART_BYTES :]}
+        await send(message)
+
+    return send_parts

@@ -1,7 +1,8 @@
 """The HTTP protocol of the server with bounds on what no application sees: heads, connections, unread answers.
 
-uvicorn reads heads of any size, keeps connections that never send one, and lets trailers and answers that nobody reads
-grow. Each of these is bounded here, counted (`cds_edge_refused` in /metrics), and logged once a minute at most. What is
+uvicorn reads heads of any size, keeps connections that never send one, takes as many requests at once as fit into what
+arrives, copies a body anew with each part of it, and lets trailers and answers that nobody reads grow. Each of these is
+bounded here, counted (`cds_edge_refused` in /metrics), and logged once a minute at most. What is
 answered has a call id, which the log has for the first 20 of a minute:
 
 head          431   more than 64 KB or 100 fields before the body; trailers and chunk extensions count as well
@@ -9,6 +10,8 @@ request-line  414   an address of more than 8 KB
 malformed     400   no HTTP
 slow-head     408   no complete head within `CDS_HEAD_SECONDS`, from the first moment or from the last answer
 idle          -     no byte within that time
+pipelined     -     more than 32 requests on a connection that wait for the answers to earlier ones
+parts         -     more than 10,000 parts of a body of under 64 bytes each
 slow-reader   -     an answer not taken within `CDS_ANSWER_SECONDS`: the connection is cut
 connections   -     as many connections as `CDS_CONNECTIONS`, or as there are descriptors for: those that have waited
                     the longest without a request are closed; where all have one, the new connection is (503)
@@ -31,6 +34,9 @@ from cds_hooks.logs import log
 MOST_HEAD_BYTES: Final = 64 * 1024
 MOST_REQUEST_LINE_BYTES: Final = 8 * 1024
 MOST_FIELDS: Final = 100
+MOST_PIPELINED: Final = 32
+MOST_SMALL_PARTS: Final = 10_000
+_SMALL_BYTES: Final = 64
 _MOST_DESCRIPTORS: Final = 65_536
 _SWEEP_SECONDS: Final = 0.5
 _LOG_SECONDS: Final = 60.0
@@ -41,7 +47,7 @@ _CLOSED_AT_ONCE: Final = 16
 _REASONS: Final = {
     "head": (431, "Request Header Fields Too Large", "The head of the request is larger than what is read here."),
     "request-line": (414, "URI Too Long", "The address is longer than what is read here."),
-    "malformed": (400, "Bad Request", "This is no HTTP request."),
+    "malformed": (400, "Bad Request", "This is not an HTTP request."),
     "slow-head": (408, "Request Timeout", "The head of the request did not arrive in time."),
     "connections": (503, "Service Unavailable", "The server has as many connections as it can have. Try again."),
 }
@@ -137,12 +143,14 @@ class BoundedHttp(HttpToolsProtocol):
         self._unsent_since: float | None = None
         self._quiet_bytes = 0
         self._body_came = False
+        self._parts: list[bytes] = []
+        self._small_parts = 0
         self._reads_head = True
         self._refusal = "malformed"
 
     @property
     def is_waiting(self) -> bool:
-        """Whether no request is being answered: a head is waited for, or the rest of a body that nobody reads."""
+        """Whether no request is being answered: the head of one is awaited, or the rest of a body that is not read."""
         return (self.cycle is None or self.cycle.response_complete) and not self.pipeline
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as in uvicorn
@@ -167,6 +175,7 @@ class BoundedHttp(HttpToolsProtocol):
             return
         except httptools.HttpParserUpgrade:
             pass  # no other protocol is spoken here: the request is answered as HTTP
+        self._hand_over()
         self._quiet_bytes = 0 if self._body_came else self._quiet_bytes + len(data)
         if self._quiet_bytes > MOST_HEAD_BYTES and self.parser is not None and not self.transport.is_closing():
             self._refuse("head")
@@ -174,6 +183,7 @@ class BoundedHttp(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """A request begins."""
         self._reads_head = True
+        self._small_parts = 0
         super().on_message_begin()
 
     def on_url(self, url: bytes) -> None:
@@ -193,13 +203,29 @@ class BoundedHttp(HttpToolsProtocol):
         fields = self.headers
         if len(fields) > MOST_FIELDS or sum(len(name) + len(value) for name, value in fields) > MOST_HEAD_BYTES:
             self._stop("head")
+        if len(self.pipeline) >= MOST_PIPELINED:
+            self._stop("pipelined")
         self._quiet_bytes = 0
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
-        """A part of the body."""
+        """A part of the body, which is handed over with the others that arrived at the same time."""
         self._body_came = True
-        super().on_body(body)
+        self._parts.append(body)
+        if len(body) < _SMALL_BYTES:
+            self._small_parts += 1
+            if self._small_parts > MOST_SMALL_PARTS:
+                self._stop("parts")
+
+    def on_message_complete(self) -> None:
+        """A request is complete."""
+        self._hand_over()
+        super().on_message_complete()
+
+    def _hand_over(self) -> None:
+        if self._parts:
+            parts, self._parts = self._parts, []
+            super().on_body(b"".join(parts))
 
     def on_response_complete(self) -> None:
         """A request is answered; the next head is waited for."""

@@ -156,7 +156,8 @@ CALL_ID: Final = b"x-call-id"
 def operation_outcome(error: HookError, call_id: str | None = None) -> bytes:
     """The FHIR OperationOutcome a client reads, as JSON bytes; its `id` is that of the call, where one is given.
 
-    That of a 401 never has one, so that all have the same body: there the id is in the header `x-call-id` alone.
+    That of a 401 never has one, so that all have the same body (checklist row SEC-29): its sentence names the header
+    `x-call-id`, which every refusal has.
     """
     issue: dict[str, object] = {
         "severity": "error" if error.status < 500 else "fatal",
@@ -205,7 +206,10 @@ class Untrusted(HookError):
 
     def __init__(self, reason: UntrustedReason, client: str = "") -> None:
         """`client` is the name in the trust file that the token claims to be, where it got that far."""
-        super().__init__("This call does not come from a client that is trusted here.")
+        super().__init__(
+            "This call does not come from a client that is trusted here. "
+            f"The operator of this server finds the reason under the id in the header {CALL_ID.decode()}."
+        )
         self.reason: UntrustedReason = reason
         self.client = client
 

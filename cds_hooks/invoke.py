@@ -11,10 +11,11 @@ from itertools import count
 from time import perf_counter, time_ns
 from typing import NamedTuple
 
-from msgspec import structs
+from msgspec import Raw, structs
 
 from cards.card import Card
 from cards.rules.engine.finding import Silence
+from cards.rules.engine.governance import SWITCHED_OFF
 from cds_hooks.approvals import ModelApprovals
 from cds_hooks.computing import Computing
 from cds_hooks.dialects import shape_cards
@@ -27,15 +28,19 @@ from cds_hooks.errors import (
     operation_outcome,
 )
 from cds_hooks.governance import Caller, Chosen, Governance
+from cds_hooks.governance.releases import SILENT_MODE, Releases
+from cds_hooks.in_force import InForce
 from cds_hooks.metrics import Metrics
 from cds_hooks.prefetch.fetch import FilledPrefetch, PrefetchFetcher
 from cds_hooks.prefetch.inspect import has_missing_medications, inspect_prefetch
+from cds_hooks.prefetch.kept import KeptRequest, is_kept, keep_request
 from cds_hooks.prefetch.state import NO_PREFETCH, with_prefetch_note
 from cds_hooks.protocol.body import encode_response
 from cds_hooks.protocol.request import CDSRequest, EntryLimits, read_request
 from cds_hooks.security import TrustedClient
 from cds_hooks.services import Advice, Service, ServiceInput, ValidationSessions
 from cds_hooks.services._model import Predict
+from cds_hooks.services._service import no_card
 from cds_hooks.settings import Settings
 from cds_hooks.storage.content import UserNames
 from cds_hooks.storage.decision import (
@@ -69,6 +74,8 @@ class ServerComponents:
     governance: Governance
     sessions: ValidationSessions
     models: ModelApprovals
+    in_force: InForce
+    releases: Releases
     users: UserNames = field(default_factory=lambda: UserNames("none"))
     tracing: Tracing = field(default_factory=Tracing)
 
@@ -119,6 +126,33 @@ async def invoke(
     return answer.decision.response
 
 
+async def answer_again(
+    kept: KeptRequest,
+    service: Service,
+    client: TrustedClient,
+    components: ServerComponents,
+    decision_id: str,
+    as_of: datetime,
+    predict: Predict,
+) -> Decision:
+    """The decision of a call that was kept, computed again as of that instant; nothing is recorded or remembered.
+
+    Raises:
+        HookError: The call is not answered any more; its text says why.
+    """
+    call = _Call(bytes(kept.body), service, client, components, decision_id, None)
+    call.as_of = as_of
+    await _read(call, predict)
+    call.filled = (
+        kept.filled(call.request.prefetch, service.templates_for_version(client.profile.version)) or call.filled
+    )
+    call.prefetch = call.filled.state
+    decided = await _decide(call, predict)
+    caller = Caller(client.name, decided.patient_id, service.id, call.request.hook)
+    chosen = await components.governance.said_once.choose(caller, decided.advice.cards)
+    return (await _encode(call, decided, caller, chosen, predict)).decision
+
+
 async def _answer(call: "_Call") -> "_Answer":
     """The steps of a call; what is large is computed beside the event loop (cds_hooks/computing.py)."""
     computing, client = call.components.computing, call.client
@@ -144,7 +178,7 @@ async def _answer(call: "_Call") -> "_Answer":
     decided = await compute(client.name, partial(_decide, call), is_large=is_large, goes_on=call.is_complete)
 
     caller = Caller(client.name, decided.patient_id, call.service.id, call.request.hook)
-    chosen = await call.components.governance.said_once.choose(caller, decided.advice.cards)
+    chosen = await call.components.governance.said_once.choose(caller, decided.advice.cards, decided.advice.reminders)
     call.stages.end("decide")
     return await compute(client.name, partial(_encode, call, decided, caller, chosen), is_large=is_large, goes_on=True)
 
@@ -191,6 +225,11 @@ class _Call:
         self.decision_id = decision_id
         self.as_of = components.settings.as_of or datetime.now(UTC)
         self.prefetch = NO_PREFETCH
+        self.kept: Raw | None = None
+        self.released = components.releases.current
+        """What may speak, to the end of this call; the digest of what is in force with it is recorded."""
+        self.off = self.released.why_off(service.id, client.name)
+        self.config = ""
         self.trace = trace
         self.stages = _Stages(trace)
 
@@ -206,21 +245,28 @@ async def _read(call: _Call, _: Predict) -> None:
     )
     call.request = request
     client.require(service.id, request.hook)
-    service.require_model()
+    if call.off is None:
+        service.require_model()
     call.stages.end("decode")
-    templates = service.templates_for_version(client.profile.version)
+    templates = service.templates_read_for(client.profile.version)
     state = inspect_prefetch(request.prefetch, templates, call.as_of.timestamp())
     call.filled = FilledPrefetch(request.prefetch, state)
-    call.is_complete = not (state.gaps or has_missing_medications(request, templates))
+    call.is_complete = call.off is not None or not (state.gaps or has_missing_medications(request, templates))
 
 
 async def _decide(call: _Call, predict: Predict) -> _Decided:
     """The advice of the service."""
     service, request = call.service, call.request
+    call.config = call.components.in_force.digest_with(call.released)
+    if call.off is not None:
+        page = f"{call.components.settings.public_url}/explain/{call.decision_id}"
+        return _Decided(no_card(service.id, SWITCHED_OFF, call.off), request.context.patient_id, [], page)
     if service.needs_patient(request):
         call.prefetch.require("patient")
     record = _read_facts(request, call.filled, call.as_of)
     call.stages.end("facts")
+    if is_kept(call.decision_id, call.components.settings.keep_requests):
+        call.kept = keep_request(call.body, request.prefetch, call.filled, is_complete=call.is_complete)
 
     # Large objects are not kept while this call waits for the database or for a model: the record holds the
     # resources now, and a service that waits releases it.
@@ -229,7 +275,15 @@ async def _decide(call: _Call, predict: Predict) -> _Decided:
     call.body = b""
     del call.filled
     service_input = _service_input(call, record, predict, sent)
+    # Asked now, because a service may release the record.
+    silent = call.released.silent_mode(call.client.name, partial(care_units, record), request.context.user_id)
     advice = await service.decide(service_input)
+    if call.released.states:
+        advice.cards, withheld = call.released.without_withheld(advice.cards, call.client.name, record.patient_id)
+        advice.silences += withheld
+        if silent is not None and advice.cards:
+            advice.cards = []
+            advice.silences.append(Silence(service.id, SILENT_MODE, silent))
     return _Decided(advice, record.patient_id, _refusals_as_silences(record), service_input.explain_url)
 
 
@@ -263,7 +317,16 @@ async def _encode(call: _Call, decided: _Decided, caller: Caller, chosen: Chosen
         input_digest=input_digest_of(inputs),
         models=encode_models(advice.models),
         response=response,
-        basis=encode_basis(inputs, advice.scores, silences, stages.milliseconds, prefetch.basis, stages.trace_recorded),
+        basis=encode_basis(
+            inputs,
+            advice.scores,
+            silences,
+            stages.milliseconds,
+            prefetch.basis,
+            stages.trace_recorded,
+            call.config,
+            call.kept,
+        ),
         user_id=components.users.recorded(call.client.name, request.context.user_id),
     )
     return _Answer(decision, caller, chosen.cards, silences)
@@ -341,8 +404,12 @@ def _service_input(call: _Call, record: PatientRecord, predict: Predict, sent: t
         validation_cache=components.sessions.cache_of(
             client.name, record.patient_id, request.context.user_id or "", record.as_of_epoch
         ),
-        suppress=components.governance.suppression_policy(
-            client.name, record.patient_id, lambda: care_units(record), record.as_of_epoch
+        suppress=call.released.narrow(
+            components.governance.suppression_policy(
+                client.name, record.patient_id, lambda: care_units(record), record.as_of_epoch
+            ),
+            client.name,
+            record.patient_id,
         ),
         prefetch=call.prefetch,
         sent=sent,

@@ -1,7 +1,7 @@
 """The operational log: JSON lines of allow-listed fields, so that it cannot hold anything of a patient.
 
-A field that is not in `FIELDS` is dropped before the line is written, and so is a value that is no number, truth value
-or short plain word. Clinical content is in the decision record, which is another place with other doors.
+A field that is not in `FIELDS` is dropped before the line is written, and so is a value that is not a number, truth
+value or short plain word. Clinical content is in the decision record, which is another place with other doors.
 """
 
 import logging
@@ -70,7 +70,8 @@ def configure_logs(level: str, stream: TextIO | None = None) -> None:
             structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper(), logging.INFO)),
-        logger_factory=structlog.PrintLoggerFactory(cast(TextIO, _UnfailingStream(stream or sys.stderr))),
+        # Not PrintLogger: it writes the line and its end apart, and two workers' lines would mix.
+        logger_factory=structlog.WriteLoggerFactory(cast(TextIO, _UnfailingStream(stream or sys.stderr))),
         cache_logger_on_first_use=False,
     )
 

@@ -36,7 +36,7 @@ def address_fault(text: str, *, origin: bool = False) -> str | None:
         parts = urlsplit(text)
         port_fits = parts.port is None or parts.port > 0
     except ValueError:
-        return "this is no address"
+        return "this is not an address"
     if parts.scheme not in ("http", "https") or not parts.hostname:
         return "an address begins with http:// or https:// and a host"
     if not port_fits or not HOST.fullmatch(_host_of(parts)):

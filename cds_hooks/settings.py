@@ -1,12 +1,13 @@
 """Settings: the only reader of the environment. Every setting is `CDS_` + its name in capitals (docs/settings.md)."""
 
 import os
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from cds_hooks.setting_checks import HOST, address_fault, listen_address, plain_http_fault, refuse_unknown
@@ -66,6 +67,13 @@ class Settings(BaseSettings):
     seal_url: str | None = Field(
         default=None, description="Address to which each seal is sent by POST; https, or http on loopback."
     )
+    keep_requests: float = Field(
+        default=0,
+        ge=0,
+        le=1,
+        description="Share of the calls whose whole request is kept in the record, encrypted and without its token, so "
+        "that a replay gives the same card bit for bit (docs/operations/replay.md); needs CDS_CONTENT_KEYS.",
+    )
     data_dir: Path = Field(
         default=ROOT.parent / "shared" / "data",
         description="Folder of other people's data (patients, training tables, published cases): training and tests.",
@@ -98,7 +106,8 @@ class Settings(BaseSettings):
     operator_listen: str | None = Field(
         default=None,
         description="A second address to listen on, as 127.0.0.1:9085 or unix:/run/cds-hooks/operator.sock: whoever "
-        "reaches it reads /metrics and the pages of decisions without the token, where there is a trust file.",
+        "reaches it reads /metrics and the pages of decisions without the token, where there is a trust file; on "
+        "loopback under an address, localhost or the host of CDS_PUBLIC_URL, under no other name.",
     )
     explain_pages: Literal["operator", "everyone"] = Field(
         default="operator",
@@ -108,7 +117,7 @@ class Settings(BaseSettings):
     )
     api_docs: bool = Field(
         default=False,
-        description="Show the OpenAPI document (/openapi.json) and its page (/docs) where there is a trust file, too; "
+        description="Show the OpenAPI document (/openapi.json) and its page (/api) where there is a trust file, too; "
         "in the development profile they are always shown.",
     )
     metrics_dir: Path | None = Field(
@@ -213,11 +222,13 @@ class Settings(BaseSettings):
         description="Longest time in which one call reads from the client's FHIR server what its prefetch lacks, in "
         "milliseconds, where no trust file says how long.",
     )
-    alert_share: float = Field(
-        default=0.10,
+    alert_share: float | None = Field(
+        default=None,
         gt=0,
         le=0.5,
-        description="Share of the reference cohort whose estimates are high enough for a model card (0.10: top 10 %).",
+        description="Share of the reference cohort whose estimates are high enough for a card (0.10: top 10 %), the "
+        "same for every model. Not set: each model has its own, which is on its page. A service of the site's own may "
+        "name another in its file.",
     )
     shown_rest_days: float = Field(
         default=14,
@@ -225,6 +236,11 @@ class Settings(BaseSettings):
         le=90,
         description="How long a finding at patient-view that was shown and that nobody answered rests, in days from "
         "its first showing; on its first day it is shown at each opening. 0: always shown (docs/services.md).",
+    )
+    models_folder: Path | None = Field(
+        default=None,
+        description="A folder of the hospital's own: its models, and the services that show them or a published "
+        "equation as files NAME.service.toml (docs/adding/hospital-model.md).",
     )
     model_keys: Path | None = Field(
         default=None,
@@ -274,6 +290,11 @@ class Settings(BaseSettings):
         default=None,
         description="TOML or JSON file of hooks that the site defines itself (docs/hooks.md).",
     )
+    try_servers: str = Field(
+        default="",
+        description="Base addresses of other CDS Hooks servers that the tester's page /try may call, separated by "
+        "commas, such as http://127.0.0.1:8086; else it calls this server only.",
+    )
     allow_any_host: bool = Field(
         default=False,
         description="Listen on other than loopback addresses in the development profile: only in a container whose "
@@ -317,6 +338,14 @@ class Settings(BaseSettings):
                 raise ValueError(f"{fault}; write an origin as https://ehr.example.org, without a path")
         return value
 
+    @field_validator("try_servers")
+    @classmethod
+    def _are_servers(cls, value: str) -> str:
+        for server in filter(None, map(str.strip, value.split(","))):
+            if fault := address_fault(server):
+                raise ValueError(f"{fault}; write a server as https://cds.example.org")
+        return value
+
     @field_validator("link_hosts")
     @classmethod
     def _are_hosts(cls, value: str | None) -> str | None:
@@ -332,6 +361,12 @@ class Settings(BaseSettings):
             raise ValueError("write it as 127.0.0.1:9085, [::1]:9085 or unix:/run/cds-hooks/operator.sock")
         return value
 
+    @model_validator(mode="after")
+    def _keeps_requests_encrypted(self) -> "Settings":
+        if self.keep_requests and self.content_keys is None and self.content_key is None:
+            raise ValueError("CDS_KEEP_REQUESTS keeps whole requests, encrypted only: set CDS_CONTENT_KEYS as well")
+        return self
+
     @property
     def operator_address(self) -> tuple[str, int | None] | None:
         """Host and port of the operator's listener, or the path of its Unix socket and None."""
@@ -346,6 +381,11 @@ class Settings(BaseSettings):
     def shows_api_docs(self) -> bool:
         """Whether the OpenAPI document and its page are served."""
         return self.trust_file is None or self.api_docs
+
+    @property
+    def tester_servers(self) -> tuple[str, ...]:
+        """The other servers that the tester's page may call, one by one."""
+        return tuple(each.strip().rstrip("/") for each in self.try_servers.split(",") if each.strip())
 
     @property
     def hosts(self) -> tuple[str, ...]:
@@ -377,3 +417,12 @@ def settings() -> Settings:
     """
     refuse_unknown(os.environ, Settings.model_fields)
     return Settings()
+
+
+def with_settings(configured: Settings, changed: Mapping[str, Any]) -> Settings:
+    """The same settings with others in their place, checked.
+
+    Raises:
+        pydantic.ValidationError: A value makes no sense.
+    """
+    return Settings(**{**configured.model_dump(), **changed})

@@ -109,7 +109,7 @@ class CallTrace:
         return run
 
     def say(self, **attributes: Value) -> None:
-        """Adds attributes, with `_` for a dot and without `cds.`: of those that may be said, and plain ones only."""
+        """Adds attributes, named with `_` for a dot and without `cds.`; others than allowed, plain ones are dropped."""
         for name, value in attributes.items():
             full = f"cds.{name.replace('_', '.')}"
             if full in ATTRIBUTES and is_plain(value):

@@ -8,7 +8,7 @@ from cds_hooks.settings import ModelState, Settings
 from models_onnx.artifact.keys import Keys, add_trusted_keys, public_file, trusted_keys
 from models_onnx.artifact.release_file import reason_cards_withheld
 from models_onnx.errors import ArtifactRefused, UnknownModel
-from models_onnx.serving.registry import load_model
+from models_onnx.serving.registry import load_model, model_ids
 from models_onnx.serving.runtime import Model
 from models_onnx.spec import get_spec
 
@@ -43,11 +43,11 @@ class AbsentModel(Model):
     It has the features that the model declares. Everything else that is asked of it raises ModelNotServed.
     """
 
-    def __init__(self, name: str, fault: Exception) -> None:
+    def __init__(self, name: str, fault: Exception, features: tuple[str, ...]) -> None:
         self.name = name
         self.kind = type(fault).__name__
         self.reason = str(fault)
-        self.features = get_spec(name).feature_names
+        self.features = features
 
     def __getattr__(self, _name: str) -> NoReturn:
         self.refuse()
@@ -68,7 +68,28 @@ def served_model(name: str) -> Model:
     try:
         return load_model(name)
     except (ArtifactRefused, UnknownModel, OSError) as fault:
-        return AbsentModel(name, fault)
+        return AbsentModel(name, fault, get_spec(name).feature_names)
+
+
+def site_model(name: str, folder: Path) -> Model:
+    """The model with this id in a folder of the site's own, else that of the package.
+
+    An `AbsentModel` where its files must not be served.
+
+    Raises:
+        UnknownModel: Neither has a model of this id, or both have.
+    """
+    own, shipped = model_ids(folder), model_ids()
+    if name in own and name in shipped:
+        raise UnknownModel(f"{name} is also the name of a model of this package: give yours another id")
+    if name in shipped:
+        return served_model(name)
+    if name not in own:
+        raise UnknownModel(f"there is no model {name!r}; there are {', '.join(sorted({*own, *shipped}))}")
+    try:
+        return load_model(name, folder)
+    except (ArtifactRefused, OSError) as fault:
+        return AbsentModel(name, fault, ())
 
 
 def why_withheld(model: Model, lowest_state: ModelState) -> str | None:

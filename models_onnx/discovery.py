@@ -65,7 +65,9 @@ class DeclaringFile:
         except Exception as fault:
             # str() of a KeyError puts its message into quotation marks
             text = fault.args[0] if isinstance(fault, KeyError) and fault.args else fault
-            raise self.fault(f"{type(fault).__name__}: {text}", line=self._line_in(fault)) from fault
+            # the message of a ValueError is one of ours, a whole sentence; others need the name of their class
+            said = f"{text}" if type(fault) is ValueError else f"{type(fault).__name__}: {text}"
+            raise self.fault(said, line=self._line_in(fault)) from fault
 
     def _line_in(self, fault: BaseException) -> int:
         """The line of this file at which the error came up; 1 where it did elsewhere."""
@@ -144,7 +146,8 @@ def declaring_files(package: str, *, inner: str = "", folder: Path | None = None
     """The files of a package that declare something, in the order of their names, and those of a folder outside it.
 
     `inner`: the entries of the package are packages themselves, whose module of this name declares; one without it
-    declares nothing. `folder`: its files belong to whoever runs the command, and come after those of the package.
+    declares nothing. `folder`: its files belong to whoever runs the command, and come after those of the package. Files
+    whose names begin with _ declare nothing.
     """
     for entry in sorted(pkgutil.iter_modules(importlib.import_module(package).__path__), key=lambda each: each.name):
         if entry.name.startswith("_") or entry.ispkg != bool(inner):
@@ -154,6 +157,8 @@ def declaring_files(package: str, *, inner: str = "", folder: Path | None = None
         if spec is not None and spec.origin is not None:
             yield DeclaringFile(module, Path(spec.origin), f"{module.replace('.', '/')}.py", True)
     for path in sorted(folder.glob("*.py")) if folder is not None else ():
+        if path.name.startswith("_"):  # what declarations share, as in the package
+            continue
         yield DeclaringFile(path.stem, path, str(path), False)
 
 

@@ -10,14 +10,18 @@ AdditiveLogistic   broken lines, logistic                  logit      exact cont
 AdditiveCox        broken lines, proportional hazards      cloglog    exact contributions, several horizons
 AdditiveTrees      boosted step functions, one per input   logit      exact contributions
 ShallowTrees       boosted trees to depth 4                logit      exact Shapley values
+OwnEstimator       any estimator that the compiler takes   its own    as the compiler says (docs/models/compiler.md)
+Fitted             a model that was fitted elsewhere       its own    the same; nothing is fitted
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from fhir.mapping.features.catalog import FEATURES
+from fhir.mapping.features.declared import FeatureFault, add_declared_features
+from fhir.terminology.conditions import CONDITION_KEYS
 from models_onnx.discovery import declarations
 from models_onnx.errors import DeclarationError, UnknownModel
 
@@ -78,12 +82,63 @@ class ShallowTrees:
         return f"boosted trees of depth {self.depth}"
 
 
-Estimator: TypeAlias = AdditiveLogistic | AdditiveCox | AdditiveTrees | ShallowTrees
+@dataclass(frozen=True, slots=True)
+class OwnEstimator:
+    """An unfitted classifier with scikit-learn's interface, fitted anew on each fold: a Pipeline, LightGBM, an EBM.
+
+    A declaration writes `estimator=Pipeline(...)`; this is put around it.
+    """
+
+    estimator: Any
+
+    @property
+    def words(self) -> str:
+        """What it is, for a reader: the classes of its steps."""
+        return f"an estimator of its own ({_classes(self.estimator)})"
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """A model that was fitted elsewhere: nothing is fitted, and the table's rows are people it was not trained on.
+
+    `source`: a file beside the declaration (.skops; LightGBM text; XGBoost JSON or UBJ), or `module:function`, whose
+    function returns the fitted object. `trained_on` says for readers whom it was trained on. `trusted`: types of a
+    skops file that may be loaded besides those that skops trusts. `columns`: the model's own names of the inputs, in
+    their order, where they are others. `per_year`: for a Cox model, how many units of its time a year has.
+    """
+
+    source: str
+    trained_on: str
+    trusted: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+    per_year: float | None = None
+    inputs: tuple[str, ...] = ()
+    """The names of the inputs; the ModelSpec puts them in."""
+    folder: Path | None = None
+    """The folder of the declaration; whoever reads the declaration puts it in."""
+
+    @property
+    def words(self) -> str:
+        """What it is, for a reader."""
+        return f"a model that was fitted elsewhere (on {self.trained_on})"
+
+
+def _classes(estimator: Any) -> str:
+    steps = getattr(estimator, "steps", None)
+    own = type(estimator).__name__
+    return f"{own} of {', '.join(_classes(step) for _, step in steps)}" if steps else own
+
+
+Estimator: TypeAlias = AdditiveLogistic | AdditiveCox | AdditiveTrees | ShallowTrees | OwnEstimator | Fitted
 
 
 # Of every training that is not told otherwise: parity rows and bootstrap samples.
 SEED = 20260101
 REPLICATES = 1000
+# A card about more than half of the people says nothing about anyone; this limit is ours.
+MOST_ALERTED = 0.5
+# responsible-ai.md 1.3, attribute 8: a model may inform or augment a decision, never replace it.
+DECISION_ROLES = ("informs", "augments")
 DAYS_PER_YEAR = 365.25
 
 # A column of a training table; pandas is named only in models_onnx.training, so that serving never needs it.
@@ -95,12 +150,15 @@ ColumnOf = Callable[[Any], Column]
 class FollowUp:
     """How long each row was followed and whether the event ended it; in units of which a year has `per_year`.
 
-    With it, who was followed for less than the horizon counts through the time there was.
+    With it, who was followed for less than the horizon counts through the time there was. `strata` names the rows that
+    left the study alike, such as a survey cycle: each stratum is weighted by its own censoring. Without it the
+    strata are the latest period and the time before.
     """
 
     time: ColumnOf
     event: ColumnOf
     per_year: float
+    strata: ColumnOf | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,12 +249,21 @@ class PopulationSpec:
 
 
 @dataclass(frozen=True, slots=True)
-class Recalibration:
-    """Intercept and slope re-estimated, out of fold, on the rows of the latest period: the reference cohort."""
+class Period:
+    """The rows whose `column` lies between `since` and `until`, both included."""
 
     column: str
     since: float
+    until: float
     words: str
+
+    def rows(self, table: Any) -> Any:
+        """A mask of the rows of the table in this period."""
+        return (table[self.column] >= self.since) & (table[self.column] <= self.until)
+
+
+Recalibration: TypeAlias = Period
+"""Intercept and slope are re-estimated, out of fold, on the rows of this period: the reference cohort."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,14 +298,29 @@ class ModelSpec:
     derived: Mapping[str, ColumnOf]
     always_required: tuple[str, ...]
     required_groups: tuple[RequiredGroup, ...] = ()
-    estimator: Estimator
+    estimator: Any
+    """One of `Estimator`, or an unfitted classifier with scikit-learn's interface."""
     recalibration: Recalibration | None = None
+    newest: Period | None = None
+    """The latest rows that were followed to the horizon; their figures stand beside those of all rows."""
     reference_words: str
     capacity: float
     capacities: tuple[float, ...]
     simple_inputs: tuple[str, ...]
     floors: Floors
     subgroups: Mapping[str, ColumnOf]
+    alerts_per_event: float | None = None
+    """How many alerts one event found is worth: the exchange rate of the net benefit by which the threshold is chosen.
+
+    5 is the bar for a new clinical card of responsible-ai.md 4.2, a PPV of 0.2. None: the threshold is that of the
+    capacity declared.
+    """
+    age_bands: tuple[float, ...] = ()
+    """Lowest ages of bands within each of which the default capacity is also told as a threshold of its own."""
+    needs: Mapping[str, ColumnOf] = field(default_factory=dict)
+    """What people need, for the audit of the label, by the name that the card's `label.audit.need` uses."""
+    standardise_by: str | None = None
+    """The subgroup axis, such as the age band, to whose whole distribution error rates of other groups are adjusted."""
     panels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     row_words: str = "people"
     """What a row of the table is, in the plural: people, stays."""
@@ -257,6 +339,15 @@ class ModelSpec:
     twin_words: str = ""
 
     def __post_init__(self) -> None:
+        self._know_the_estimator()
+        if not 0 < self.outcome.horizon_days < float("inf"):
+            said = f"{self.id}: the horizon is {self.outcome.horizon_days} days; it must be more than 0"
+            raise DeclarationError(said, "horizon_days")
+        if strange_shares := [share for share in (self.capacity, *self.capacities) if not 0 < share < 1]:
+            said = f"{self.id}: a capacity of {strange_shares[0]} is no share of the people between 0 and 1"
+            raise DeclarationError(f"{said} (0.1 shows a card for a tenth)", "capacity")
+        if not self.inputs:
+            raise DeclarationError(f"{self.id}: it has no inputs", "inputs")
         known = set(self.feature_names)
         if strange := sorted(known - set(FEATURES)):
             text = f"{self.id}: {', '.join(strange)} is not declared in fhir/mapping/features"
@@ -273,12 +364,45 @@ class ModelSpec:
         }
         if unknown := sorted(named - known):
             raise DeclarationError(f"{self.id}: {', '.join(unknown)} is named but is not an input", unknown[0])
+        if strange := sorted({*self.population.exclude_conditions} - {*CONDITION_KEYS}):
+            keys = ", ".join(strange)
+            text = f"{self.id}: exclude_conditions {keys} is no key of fhir/terminology/tables/conditions.csv"
+            raise DeclarationError(text, strange[0])
+        if rises := [item.name for item in self.inputs if item.rises not in (-1, 0, 1)]:
+            raise DeclarationError(f"{self.id}: rises of {', '.join(rises)} is not -1, 0 or 1", rises[0])
+        if self.decision_role not in DECISION_ROLES:
+            roles = ", ".join(DECISION_ROLES)
+            raise DeclarationError(f"{self.id}: decision_role {self.decision_role!r} is not one of {roles}")
+        if wrong := [share for share in self.capacities if not 0 < share <= MOST_ALERTED]:
+            raise DeclarationError(f"{self.id}: capacities {wrong} are not above 0 and at most {MOST_ALERTED:g}")
         if leaked := sorted(known & set(self.never_inputs)):
             raise DeclarationError(f"{self.id}: {', '.join(leaked)} is an input and may never be one")
+        if self.standardise_by is not None and self.standardise_by not in self.subgroups:
+            raise DeclarationError(f"{self.id}: there is no subgroup axis {self.standardise_by!r}", self.standardise_by)
+        if self.alerts_per_event is not None and not self.alerts_per_event > 1:
+            raise DeclarationError(f"{self.id}: alerts_per_event {self.alerts_per_event} is not above 1")
         if self.capacity not in self.capacities:
             raise DeclarationError(
                 f"{self.id}: capacity {self.capacity} is not one of its capacities {self.capacities}"
             )
+
+    def _know_the_estimator(self) -> None:
+        own: Any = self.estimator
+        if isinstance(own, Fitted):
+            own = replace(own, inputs=self.feature_names)
+        elif not hasattr(own, "words"):
+            if not hasattr(own, "fit") or isinstance(own, type):
+                said = f"{self.id}: the estimator is {own!r}; it must be one of models_onnx.spec, or a classifier"
+                raise DeclarationError(f"{said} with fit and predict_proba, like make_pipeline(...)", "estimator")
+            own = OwnEstimator(own)
+        object.__setattr__(self, "estimator", own)
+        if isinstance(own, OwnEstimator | Fitted):
+            if clipped := [item.name for item in self.inputs if item.clip_high is not None]:
+                said = f"{self.id}: clip_high of {', '.join(clipped)} is for the declared families"
+                raise DeclarationError(f"{said}; leave such values out of range, or clip in the pipeline", "clip_high")
+            if rising := [item.name for item in self.inputs if item.rises or item.knots]:
+                said = f"{self.id}: rises and knots of {', '.join(rising)} are for the declared families"
+                raise DeclarationError(f"{said}; give the estimator its own constraints (monotonic_cst)", rising[0])
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -295,20 +419,39 @@ def find_specs(folder: Path | None = None) -> dict[str, ModelSpec]:
     """Every model declared in `models_onnx/models/` and in `folder`, by id.
 
     Raises:
-        DeclarationError: a file declares no SPEC, one of another name, or another TWIN than its SPEC names.
+        DeclarationError: a file declares no SPEC, one of another name, or another TWIN than its SPEC names; or the
+            folder's features.toml declares a feature wrongly.
     """
+    if folder is not None:
+        add_features(folder)
     found: dict[str, ModelSpec] = {}
     for each in declarations("models_onnx.models", "SPEC", ModelSpec, folder=folder):
         spec, twin = each.value, vars(each.module).get("TWIN")
         each.file.refuse_other_name("SPEC", spec.id)
         if (twin.id if isinstance(twin, ModelSpec) else None) != spec.twin:
             raise each.file.fault(f"the TWIN of this file is not the model {spec.twin!r} that its SPEC names", "TWIN")
-        for one in (spec, twin):
-            if isinstance(one, ModelSpec):
+        for declared in (spec, twin):
+            if isinstance(declared, ModelSpec):
+                one = _placed(declared, each.file.path.parent)
                 if one.id in found:
                     raise each.file.fault(f"two models are called {one.id}", one.id)
                 found[one.id] = one
     return found
+
+
+def _placed(spec: ModelSpec, folder: Path) -> ModelSpec:
+    """A fitted model's file is found beside its declaration."""
+    if not isinstance(spec.estimator, Fitted):
+        return spec
+    return replace(spec, estimator=replace(spec.estimator, folder=folder))
+
+
+def add_features(folder: Path) -> None:
+    """Makes the features known that `features.toml` in this folder declares; DeclarationError where it is wrong."""
+    try:
+        add_declared_features(folder)
+    except FeatureFault as fault:
+        raise DeclarationError(str(fault)) from fault
 
 
 def get_spec(name: str, folder: Path | None = None) -> ModelSpec:
@@ -330,15 +473,19 @@ __all__ = [
     "AdditiveLogistic",
     "CohortExclusion",
     "Estimator",
+    "Fitted",
     "Floors",
     "FollowUp",
     "FromCharts",
     "InputSpec",
     "ModelSpec",
     "OutcomeSpec",
+    "OwnEstimator",
+    "Period",
     "PopulationSpec",
     "Recalibration",
     "RequiredGroup",
+    "add_features",
     "find_specs",
     "get_spec",
 ]

@@ -1,8 +1,10 @@
 """Shared fixtures: where other people's data lies, and the instant at which the tests take place."""
 
+import gc
 import inspect
 import os
-from collections.abc import Iterator
+import sys
+from collections.abc import Generator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,16 +12,64 @@ import httpx
 import pytest
 from hypothesis import settings
 
-from tests.live import serving
+from tests.live import ONLY_IN_DEVELOPMENT, serving
+
+sys.modules[ONLY_IN_DEVELOPMENT] = None  # type: ignore[assignment] # it is then not imported, as where we are installed
 
 # How long an example takes depends on who else uses the machine; no test is about time.
-settings.register_profile("without deadlines", deadline=None)
-settings.load_profile("without deadlines")
+settings.register_profile("all examples", deadline=None, max_examples=100)
+settings.register_profile("few examples", deadline=None, max_examples=20)
+settings.load_profile("all examples")
 
-# httpx gives an answer five seconds; a machine that runs two tests and their servers may take longer.
+# httpx gives an answer five seconds; a machine that runs two tests and their servers may take longer. Each call without
+# a client would read the certificates of all authorities, which takes longer than most calls: they are read once.
 inspect.signature(httpx.get).parameters["timeout"].default.read = 60.0
+_AUTHORITIES = httpx.create_ssl_context()
+for _call in (httpx.request, httpx.get, httpx.options, httpx.head, httpx.post, httpx.put, httpx.patch, httpx.delete):
+    _call.__kwdefaults__ = {**(_call.__kwdefaults__ or {}), "verify": _AUTHORITIES}
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """`make test` draws a fifth of the examples of each property; `make test-slow` runs the same tests with all."""
+    if config.option.markexpr == "not slow":
+        settings.load_profile("few examples")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """The garbage collector rests while the tests are collected; they are kept until the end."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        _collect_garbage()
+        gc.set_threshold(100_000, 50, 50)
+        gc.enable()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None, object, object]:
+    """Garbage is collected after each file, and what then lives is not looked at again.
+
+    With Python's own thresholds two fifths of the processor time of the tests went into looking at tables and tests
+    that live until the end.
+    """
+    done = yield
+    if nextitem is None or nextitem.path != item.path:
+        _collect_garbage()
+    return done
+
+
+def _collect_garbage() -> None:
+    gc.collect()
+    gc.freeze()
+
+
+def examples(number: int) -> int:
+    """What a test whose examples are more or fewer than usual hands to `max_examples`: its number, or a fifth of it."""
+    return max(1, number * settings().max_examples // 100)
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

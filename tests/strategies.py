@@ -192,6 +192,17 @@ def procedures(patient_id: str = "p") -> SearchStrategy[Json]:
     )
 
 
+def diagnostic_reports(patient_id: str = "p") -> SearchStrategy[Json]:
+    return _resource(
+        "DiagnosticReport",
+        patient_id,
+        _status_or_absent("registered partial preliminary final amended corrected appended cancelled entered-in-error"),
+        one_of_elements(effectiveDateTime=date_times(), effectivePeriod=periods()),
+        st.builds(dict, code=concepts(LOINC, ("24606-6", "18746-8"))),
+        some(issued=instants()),
+    )
+
+
 def service_requests(patient_id: str = "p") -> SearchStrategy[Json]:
     return _resource(
         "ServiceRequest",
@@ -248,6 +259,22 @@ def immunizations(patient_id: str = "p") -> SearchStrategy[Json]:
             expirationDate=dates(),
             isSubpotent=st.booleans(),
             lotNumber=ids(),
+        ),
+        about="patient",
+    )
+
+
+def devices(patient_id: str = "p") -> SearchStrategy[Json]:
+    return _resource(
+        "Device",
+        patient_id,
+        _status_or_absent("active inactive entered-in-error unknown"),
+        st.builds(dict, type=concepts(SNOMED, ("14106009", "72506001"), ("Cardiac pacemaker", "Infusion pump"))),
+        some(
+            deviceName=st.lists(words().map(lambda text: {"name": text, "type": "other"}), min_size=1, max_size=2),
+            modelNumber=words(),
+            safety=st.lists(words().map(lambda text: {"text": text}), min_size=1, max_size=2),
+            note=st.lists(words().map(lambda text: {"text": text}), min_size=1, max_size=2),
         ),
         about="patient",
     )
@@ -345,7 +372,7 @@ def medication_dispenses(patient_id: str = "p") -> SearchStrategy[Json]:
 def resources(patient_id: str = "p") -> SearchStrategy[Json]:
     """Any resource about the patient that the record reads, and Medications, which are about nobody."""
     made = (observations, conditions, medication_requests, medication_statements, allergies, encounters, procedures)
-    orders = (service_requests, medication_dispenses, immunizations)
+    orders = (service_requests, medication_dispenses, immunizations, devices)
     return st.one_of(*(make(patient_id) for make in (*made, *orders)), medications())
 
 

@@ -54,7 +54,14 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_wheel_holds_every_file_of_the_floors_but_the_shim_and_nothing_else(wheel: Path) -> None:
     packed = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
+    packed = {name for name in packed if not name.startswith("cds_hooks/web/docs/")}  # the next test
     assert packed == {name for name in _ours() if name.split("/")[0] in FLOORS} - {"fhir/__init__.py"}
+
+
+def test_the_wheel_has_every_page_of_the_documentation(wheel: Path) -> None:
+    names = zipfile.ZipFile(wheel).namelist()
+    pages = {name for name in names if name.startswith("cds_hooks/web/docs/") and name.endswith(".html")}
+    assert len(pages) == len([name for name in _ours() if name.startswith("docs/") and name.endswith(".md")]) + 1
 
 
 @pytest.fixture(scope="module")
@@ -175,6 +182,11 @@ def test_the_page_behind_a_card_comes_from_the_wheel(served: Served) -> None:
     page = httpx.get(served.address + urlsplit(card["links"][0]["url"]).path)
     assert page.status_code == 200
     assert page.headers["content-type"].startswith("text/html")
+
+
+def test_the_documentation_comes_from_the_wheel(served: Served) -> None:
+    for path in ("/docs/", "/docs/settings.html", "/docs/search.json", "/api"):
+        assert httpx.get(f"{served.address}{path}").status_code == 200
 
 
 def test_serving_writes_to_its_own_folder_and_nowhere_else(served: Served) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from cards.casebook.patients import bundle_of, draft_of, drafts_of, record_of
 from cards.compose.orders import OrderOutcome, check_orders
-from cards.rules.engine.rule_book import RuleBook, rule_book
+from cards.rules.engine.rule_book import RuleBook, whole_book
 
 Case = dict[str, Any]
 
@@ -41,7 +41,7 @@ def faults_of_case(rule: str, case: Case) -> list[str]:
 
 def missing_cases(rule: str, cases: Sequence[Case]) -> list[str]:
     """The cases that this rule still needs: of each band one of each kind, of each reason for silence one."""
-    declared = next(one.declared for one in rule_book().rules if one.id == rule)
+    declared = next(one.declared for one in whole_book().rules if one.id == rule)
     if declared.template is not None:
         return []  # its bands are those of a table; what each row says is tested over the table
     kinds = {(case["about"], case["kind"]) for case in cases}
@@ -73,8 +73,8 @@ def _resources(bundle: dict[str, Any]) -> Iterable[dict[str, Any]]:
 @cache
 def _family_book(rule: str) -> RuleBook:
     """The rules of one rule's family: what a case says is not changed by a rule of another family."""
-    family = next(one.family.name for one in rule_book().rules if one.id == rule)
-    return RuleBook(one for one in rule_book().rules if one.family.name == family)
+    family = next(one.family.name for one in whole_book().rules if one.id == rule)
+    return RuleBook(one for one in whole_book().rules if one.family.name == family)
 
 
 def _names() -> Callable[[], str]:

@@ -1,10 +1,8 @@
 """Small patients and drafts from the compact form of tests/cases/rules, as the FHIR a client would send."""
 
-import csv
+from collections.abc import Mapping
 from datetime import datetime, timedelta
-from functools import cache
-from importlib.resources import files
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
@@ -14,7 +12,7 @@ from fhir.record.record import PatientRecord
 from fhir.record.resources import decoder
 from fhir.record.results import FACT_TYPES
 from fhir.terminology.analytes import ANALYTES
-from fhir.terminology.medications import orderables
+from fhir.terminology.medications import ORDERABLES, table_rows
 
 Json = dict[str, Any]
 
@@ -24,12 +22,12 @@ _UCUM = "http://unitsofmeasure.org"
 _SYSTEMS = {"snomed": "http://snomed.info/sct", "icd10": "http://hl7.org/fhir/sid/icd-10-cm"}
 
 
-@cache
-def _code_of(key: str) -> tuple[str, str]:
-    """One code of conditions.csv for the key."""
-    table = files("fhir.terminology") / "tables" / "conditions.csv"
-    row = next(one for one in csv.DictReader(table.read_text(encoding="utf-8").splitlines()) if one["key"] == key)
+def _code_of(row: Mapping[str, str]) -> tuple[str, str]:
     return next((_SYSTEMS[column], row[column].split(";")[0]) for column in ("snomed", "icd10") if row[column])
+
+
+_CODES: Final = {row["key"]: _code_of(row) for row in table_rows("conditions.csv")}
+"""One code for each condition key of the tables."""
 
 
 def record_of(patient: Json, as_of: datetime) -> PatientRecord:
@@ -115,7 +113,7 @@ def _observation(position: int, analyte: str, value: float, rest: list[Any], as_
 def _condition(key: str, days_ago: int | str, as_of: datetime) -> Json:
     """`days_ago` may be a FHIR date instead."""
     onset = days_ago if isinstance(days_ago, str) else (as_of - timedelta(days=days_ago)).date().isoformat()
-    system, code = _code_of(key)
+    system, code = _CODES[key]
     active = {"system": "http://terminology.hl7.org/CodeSystem/condition-clinical", "code": "active"}
     return {
         "resourceType": "Condition",
@@ -187,7 +185,7 @@ def _subject() -> Json:
 
 def concept_of(drug: str) -> Json:
     """An RxNorm code of our orderables as a coded concept, other text as text only."""
-    known = orderables().get(drug)
+    known = ORDERABLES.get(drug)
     if known is None:
         return {"text": drug}
     return {"coding": [{"system": _RXNORM, "code": drug, "display": known.name}], "text": known.name}

@@ -49,8 +49,7 @@ class _HighAlert(Struct, frozen=True):
     injected: bool
 
 
-@cache
-def _high_alerts() -> tuple[_HighAlert, ...]:
+def _read_high_alerts() -> tuple[_HighAlert, ...]:
     rows = []
     for row in table_rows("high_alert.csv"):
         values = row["values"].split(";")
@@ -58,6 +57,9 @@ def _high_alerts() -> tuple[_HighAlert, ...]:
         kept = tuple(value for value in values if not value.startswith("-"))
         rows.append(_HighAlert(row["name"], row["kind"], kept, left_out, row["injected"] == "yes"))
     return tuple(rows)
+
+
+_HIGH_ALERTS: Final[tuple[_HighAlert, ...]] = _read_high_alerts()
 
 
 def high_alert_class(medication: MedicationIdentity) -> str | None:
@@ -69,7 +71,7 @@ def high_alert_class(medication: MedicationIdentity) -> str | None:
         return None
     if not medication.recognised:
         words = medication.words.lower()
-        named = (one for one in _high_alerts() if one.kind == "words")
+        named = (one for one in _HIGH_ALERTS if one.kind == "words")
         return next((one.name for one in named if any(_is_word(each, words) for each in one.values)), None)
     is_injected = _INJECTED.search(f"{medication.route or ''} {medication.dose_form or ''} {medication.words}")
     for ingredient in medication.ingredients:
@@ -86,7 +88,7 @@ def _is_word(word: str, words: str) -> bool:
 @cache
 def _classes_of_ingredient(ingredient: Ingredient) -> tuple[tuple[str, bool], ...]:
     """The classes of ISMP's lists that an ingredient is in, each with whether that is only so when it is injected."""
-    return tuple((one.name, one.injected) for one in _high_alerts() if _is_in(ingredient, one))
+    return tuple((one.name, one.injected) for one in _HIGH_ALERTS if _is_in(ingredient, one))
 
 
 def _is_in(ingredient: Ingredient, one: _HighAlert) -> bool:

@@ -349,8 +349,7 @@ def _as_beside_headline(suggestion: Suggestion, finding: Finding, headline: Find
     That is certain only where the draft goes and nothing comes in its place: a change or a substitute was proven for
     its own finding. Nothing is advised from a finding that is milder than the headline.
     """
-    is_hazard = headline.indicator in ("warning", "critical")
-    fits = finding.indicator == headline.indicator and (not is_hazard or _takes_draft_away(suggestion))
+    fits = finding.indicator == headline.indicator and _takes_draft_away(suggestion)
     return suggestion if fits else structs.replace(suggestion, is_recommended=False)
 
 

@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
-from functools import cache
 from typing import Any
 
 import msgspec
@@ -134,7 +133,6 @@ def _title(result: CaseResult) -> str:
     return _group_name(result.case.vaccine_group, load_knowledge()) or result.case.vaccine_group
 
 
-@cache
 def _names(groups: tuple[str, ...]) -> dict[str, str]:
     return _OTHER_NAMES | {_letters(name): name for name in groups}
 

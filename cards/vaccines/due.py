@@ -7,8 +7,8 @@ import csv
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
-from functools import cache
 from importlib.resources import files
+from typing import Final
 
 from cards.vaccines.course import Evaluation
 from cards.vaccines.forecasting import SeriesStatus
@@ -169,12 +169,11 @@ def _is_shared_decision(forecast: GroupForecast, person: Person, as_of: date) ->
     started = any(candidate.course.valid_doses for candidate in forecast.best)
     return any(
         group == forecast.group and person.within_ages(as_of, begin, end) and (even_if_started or not started)
-        for group, begin, end, even_if_started in _shared_decisions()
+        for group, begin, end, even_if_started in _SHARED_DECISIONS
     )
 
 
-@cache
-def _shared_decisions() -> tuple[tuple[str, Period | None, Period | None, bool], ...]:
+def _read_shared_decisions() -> tuple[tuple[str, Period | None, Period | None, bool], ...]:
     table = files("cards.vaccines") / "data" / "shared_decisions.csv"
     rows = csv.DictReader(table.read_text(encoding="utf-8").splitlines())
     return tuple(
@@ -184,6 +183,9 @@ def _shared_decisions() -> tuple[tuple[str, Period | None, Period | None, bool],
 
 def _period(text: str) -> Period | None:
     return parse_period(text) if text else None
+
+
+_SHARED_DECISIONS: Final[tuple[tuple[str, Period | None, Period | None, bool], ...]] = _read_shared_decisions()
 
 
 def _next_doses(forecast: GroupForecast) -> list[SeriesDose]:

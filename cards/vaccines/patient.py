@@ -12,8 +12,8 @@ import csv
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from functools import cache
 from importlib.resources import files
+from typing import Final
 
 from cards.vaccines.knowledge import AntigenAtAge, Period, Schedule, load_knowledge
 from fhir.mapping.conditions import condition_status, condition_time, find_condition, find_condition_group
@@ -114,7 +114,7 @@ _TO_THE_DAY = frozenset({"day", "instant"})
 
 @dataclass(frozen=True, slots=True)
 class ChartedPerson:
-    """The person as the chart tells, and the vaccine entries behind it.
+    """The person as read from the chart, and the vaccine entries used.
 
     `to_check` are observations whose code does not settle whether they hold: they decide nothing and are said.
     """
@@ -163,7 +163,7 @@ def _conditions(record: PatientRecord) -> Iterator[PatientObservation]:
             continue
         is_over = condition_status(condition, record.as_of_epoch) == "past"
         for code in _meanings(condition.code):
-            if not is_over or code in _immune_codes():
+            if not is_over or code in _IMMUNE_CODES:
                 words = condition.code.words if condition.code is not None else ""
                 yield PatientObservation(code, _day(time), f"Condition/{condition.id}", words)
 
@@ -200,7 +200,7 @@ def _is_severe(allergy: AllergyIntolerance) -> bool:
 
 def _terms(record: PatientRecord) -> Iterator[PatientObservation]:
     """Conditions and medications by the project's own terms (`data/chart_terms.csv`)."""
-    for observation, kind, key in _chart_terms():
+    for observation, kind, key in _CHART_TERMS:
         if kind in ("class", "ingredient"):
             # An ointment with tacrolimus or a cream with fluorouracil suppresses nothing.
             systemic = (one for one in active_medications(record) if one.identity.systemic)
@@ -230,12 +230,11 @@ def _meanings(concept: CodeableConcept | None, *, with_vaccines: bool = False) -
     """The observations that CDC gives these codes for."""
     for coding in concept.coding if concept is not None else ():
         if SYSTEMS.get(coding.system or "") == "snomed":
-            yield from _coded("SNOMED").get(coding.code or "", ())
+            yield from _OF_SNOMED.get(coding.code or "", ())
         elif with_vaccines and coding.system in CVX_SYSTEMS:
-            yield from _coded("CVX").get((coding.code or "").zfill(2), ())
+            yield from _OF_CVX.get((coding.code or "").zfill(2), ())
 
 
-@cache
 def _coded(system: str) -> dict[str, tuple[str, ...]]:
     """The observations by their codes in one system of CDC's table."""
     found: dict[str, tuple[str, ...]] = {}
@@ -246,13 +245,17 @@ def _coded(system: str) -> dict[str, tuple[str, ...]]:
     return found
 
 
-@cache
-def _immune_codes() -> frozenset[str]:
-    return frozenset().union(*(antigen.immune_observations for antigen in load_knowledge().antigens.values()))
+_OF_SNOMED: Final = _coded("SNOMED")
+_OF_CVX: Final = _coded("CVX")
+_IMMUNE_CODES: Final[frozenset[str]] = frozenset().union(
+    *(antigen.immune_observations for antigen in load_knowledge().antigens.values())
+)
 
 
-@cache
-def _chart_terms() -> tuple[tuple[str, str, str], ...]:
+def _read_chart_terms() -> tuple[tuple[str, str, str], ...]:
     table = files("cards.vaccines") / "data" / "chart_terms.csv"
     rows = csv.DictReader(table.read_text(encoding="utf-8").splitlines())
     return tuple((row["observation"], row["kind"], row["key"]) for row in rows)
+
+
+_CHART_TERMS: Final[tuple[tuple[str, str, str], ...]] = _read_chart_terms()

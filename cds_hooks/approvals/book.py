@@ -68,7 +68,7 @@ class _Read:
     refused: list[str] = field(default_factory=list)
 
     def take(self, row: Mapping[Any, Any]) -> None:
-        """One event more; one that is no approval only moves the chain on."""
+        """One event more; one that is not an approval only moves the chain on."""
         position, previous, digest = self.position, self.hash, bytes(row["hash"])
         self.sequence, self.position, self.hash = row["sequence"], row["position"], digest
         if row["kind"] != EVENT:
@@ -88,7 +88,7 @@ class _Read:
         key, statement, signature = read_detail(detail)
         person = self.people.of_key(key)
         if person is None:
-            raise ApprovalRefused(f"its key {key} is of nobody in {self.people.file or 'a file of people'}")
+            raise ApprovalRefused(f"its key {key} belongs to nobody in {self.people.file or 'a file of people'}")
         return Signed(verified_statement(statement, signature, person.key), person, entry)
 
 
@@ -187,7 +187,7 @@ class ApprovalBook:
         person = self.people.of_key(signer.public.id)
         if person is None:
             file = self.people.file or "the file of people, which CDS_PEOPLE_FILE names"
-            raise ApprovalRefused(f"the key {signer.public.id} is of nobody in {file}")
+            raise ApprovalRefused(f"the key {signer.public.id} belongs to nobody in {file}")
         now = datetime.now(UTC)
         self._refuse_signature(kind, subject, person, now.date())
         statement = Statement(

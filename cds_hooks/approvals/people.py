@@ -56,7 +56,7 @@ class People:
     file: str = ""
 
     def of_key(self, key: str) -> Person | None:
-        """Whose key this is; None where it is nobody's."""
+        """The person to whom this key belongs; None for an unknown key."""
         return self.by_key.get(key)
 
 
@@ -71,7 +71,7 @@ def read_people(file: Path) -> People:
     except OSError as error:
         raise PeopleFileError(f"the file of people {file} cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise PeopleFileError(f"the file of people {file} is no TOML: {error}") from error
+        raise PeopleFileError(f"the file of people {file} is not valid TOML: {error}") from error
     rows = document.get("person", [])
     if document.get("version") != 1 or set(document) - {"version", "person"} or not isinstance(rows, list):
         raise PeopleFileError(f"{file}: it has version = 1 and [[person]] entries, and nothing else")

@@ -96,18 +96,18 @@ class _Detail(Struct, frozen=True):
 
 
 def read_detail(detail: str) -> tuple[str, dict[str, Any], bytes]:
-    """Key id, statement and signature of an event's detail; ApprovalRefused where it is no approval."""
+    """Key id, statement and signature of an event's detail; ApprovalRefused where it is not an approval."""
     try:
         read = msgspec.json.decode(detail, type=_Detail)
         return read.key, read.statement, base64.b64decode(read.signature, validate=True)
     except (msgspec.MsgspecError, binascii.Error, ValueError) as error:
-        raise ApprovalRefused("it is no approval") from error
+        raise ApprovalRefused("it is not an approval") from error
 
 
 def verified_statement(statement: dict[str, Any], signature: bytes, key: PublicKey) -> Statement:
     """The statement that this key signed; ApprovalRefused where it signed another."""
     if not key.verifies(signature, _signed(statement)):
-        raise ApprovalRefused("the signature is not of this statement")
+        raise ApprovalRefused("the signature does not belong to this statement")
     try:
         read = msgspec.convert(statement, Statement)
     except msgspec.ValidationError as error:

@@ -242,12 +242,12 @@ def read_archive(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """Table and row of each line, each row's hash recomputed.
 
     Raises:
-        RecordUnavailable: The file is no archive, was cut off, or a row is not as it was written.
+        RecordUnavailable: The file is not an archive, was cut off, or a row is not as it was written.
     """
     try:
         with lzma.open(file) as packed:
             if orjson.loads(packed.readline()).get("archive") != _FORMAT:
-                raise RecordUnavailable(f"{file} is no archive of this version")
+                raise RecordUnavailable(f"{file} is not an archive that this version can read")
             for line in packed:
                 name, row = orjson.loads(line)
                 row = row_from_json(row)
@@ -255,7 +255,7 @@ def read_archive(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
                     raise RecordUnavailable(f"a row of {name} in {file} is not as it was written")
                 yield name, row
     except (lzma.LZMAError, EOFError, ValueError, KeyError, AttributeError, TypeError) as error:
-        raise RecordUnavailable(f"{file} is no complete archive") from error
+        raise RecordUnavailable(f"{file} is not a complete archive") from error
     except OSError as error:
         raise RecordUnavailable(f"{file} cannot be read: {error.strerror}") from error
 
@@ -296,7 +296,7 @@ def _signed(made: Archive) -> bytes:
 
 
 def restore_archive(file: Path, url: str, actor: str) -> Archive:
-    """Brings the rows of an archive back to where they were; an event says so.
+    """Restores the rows of an archive to the record and records an event about it.
 
     Raises:
         RecordUnavailable: The file is not the one that an event of this record names, is there already in the tables,
@@ -315,7 +315,9 @@ def restore_archive(file: Path, url: str, actor: str) -> Archive:
             write_event(connection, "restore", actor, {"archive": made.name, "sha256": digest})
     except DBAPIError as error:
         reason = database_error_reason(error)
-        raise RecordUnavailable(f"nothing of {file} was restored; perhaps it is there already: {reason}") from error
+        raise RecordUnavailable(
+            f"nothing of {file} was restored; perhaps its rows are in the record already: {reason}"
+        ) from error
     return made
 
 

@@ -105,6 +105,8 @@ def next_seal(url: str, last: Seal | None, line: bytes | None) -> Seal | None:
 
 def _end(url: str, table: Any) -> End:
     rows = read_rows(url, select(table.c.position, table.c.hash).order_by(table.c.sequence.desc()).limit(1))
+    if rows and None in (rows[0].position, rows[0].hash):
+        raise SealsUnusable(f"the newest row of {table.name} is in no chain: no server wrote it")
     return (rows[0].position, bytes(rows[0].hash).hex()) if rows else (0, "")
 
 
@@ -144,7 +146,7 @@ def _read_line(line: bytes, number: int, keys: Keys) -> Seal:
         body = orjson.loads(line)["seal"]
         signature = base64.b64decode(read.signature, validate=True)
     except (msgspec.MsgspecError, ValueError, binascii.Error) as error:
-        raise SealsUnusable(f"line {number} of the seals is no seal") from error
+        raise SealsUnusable(f"line {number} of the seals is not a seal") from error
     key = keys.get(read.key)
     if key is None:
         raise SealsUnusable(f"seal {number} is signed by the key {read.key}, which is not trusted here")
@@ -171,7 +173,7 @@ def add_seal(url: str, file: Path, signer: Signer) -> bytes | None:
     Raises:
         RecordUnavailable: The record cannot be read.
         OSError: The file cannot be written.
-        SealsUnusable: The file's last line is no seal.
+        SealsUnusable: The file's last line is not a seal.
     """
     with locked(file) as descriptor:
         lines = file.read_bytes().splitlines()
@@ -189,7 +191,7 @@ def newest_seal(file: Path) -> Seal | None:
     """The last seal of the file, its signature not looked at; None without one.
 
     Raises:
-        SealsUnusable: The last line is no seal.
+        SealsUnusable: The last line is not a seal.
         OSError: The file is there and cannot be read.
     """
     return _last(file.read_bytes().splitlines()) if file.exists() else None
@@ -201,13 +203,13 @@ def _last(lines: Sequence[bytes]) -> Seal | None:
     try:
         return msgspec.json.decode(lines[-1], type=_Line).seal
     except msgspec.MsgspecError as error:
-        raise SealsUnusable("the last line of the file is no seal; keep the file and begin a new one") from error
+        raise SealsUnusable("the last line of the file is not a seal; keep the file and begin a new one") from error
 
 
 _SEND_SECONDS: Final = 10.0
 _FAILURES: Final = (
     RecordUnavailable, SealsUnusable, OSError, subprocess.SubprocessError, httpx.HTTPError,
-    ValueError,  # the number of the seals that were sent is no number
+    ValueError,  # the number of the seals that were sent is not a number
 )  # fmt: skip
 
 
@@ -249,14 +251,7 @@ class Sealing:
         try:
             add_seal(self._url, self._file, self._signer)
             self._send()
-        except (
-            RecordUnavailable,
-            SealsUnusable,
-            OSError,
-            subprocess.SubprocessError,
-            httpx.HTTPError,
-            ValueError,
-        ) as error:
+        except _FAILURES as error:
             self.failures += 1
             log().error("record not sealed or seal not sent", error_type=type(error).__name__)
             return False

@@ -65,7 +65,7 @@ def restore(file: Path, url: str) -> int:
     try:
         with lzma.open(file) as packed, engine_for(parsed).begin() as connection:
             if orjson.loads(packed.readline()) != {"record": SCHEMA_VERSION}:
-                raise RecordUnavailable(f"{file} is no backup of a record of version {SCHEMA_VERSION}")
+                raise RecordUnavailable(f"{file} is not a backup of a record of version {SCHEMA_VERSION}")
             tables = {table.name: plain_table(table) for table in _TABLES}
             for line in packed:
                 name, row = orjson.loads(line)

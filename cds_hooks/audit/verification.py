@@ -5,11 +5,13 @@ It only reads, so a role with nothing but SELECT, or an SQLite file that is writ
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 from sqlalchemy import Table, Text, select, type_coerce
 
 from cds_hooks.audit.archive import Archive, Span, digest_of_spans, read_archive, removed_spans, verified_archives
@@ -36,6 +38,8 @@ class Audit:
     events: int = 0
     unsealed: int = 0
     """Decisions that came after the newest seal."""
+    unsealed_feedback: int = 0
+    unsealed_events: int = 0
     archived: int = 0
     findings: list[str] = field(default_factory=list)
 
@@ -62,10 +66,28 @@ def audit(
     """
     found = Audit(len(seals))
     gaps = _Gaps(url, keys or {}, found, folder)
-    _Decisions(url, seals, found, gaps).walk(on_progress)
-    _entries(url, feedback, feedback_hash, [seal.feedback for seal in seals], found, gaps)
-    _entries(url, events, event_hash, [seal.events for seal in seals], found, gaps)
+    with _read_to_the_end("decisions", found):
+        _Decisions(url, seals, found, gaps).walk(on_progress)
+    with _read_to_the_end(feedback.name, found):
+        _Entries(url, feedback, feedback_hash, "received_at", seals, found, gaps).walk()
+    with _read_to_the_end(events.name, found):
+        _Entries(url, events, event_hash, "at", seals, found, gaps).walk()
     return found
+
+
+@contextmanager
+def _read_to_the_end(table: str, found: Audit) -> Iterator[None]:
+    """Whoever owns the database can put in anything, also what no reader expects: that is a finding, and no crash."""
+    try:
+        yield
+    except (TypeError, ValueError, AttributeError, msgspec.MsgspecError):
+        found.say(f"a row of {table} holds what no server writes there, and the rows after it were not compared")
+
+
+def _dated_back_before(seals: Sequence[Seal]) -> int:
+    """Epoch microseconds before which no row can be dated that is in no seal."""
+    latest = max((seal.time for seal in seals), default=None)
+    return int((latest - _LATE).timestamp() * 1e6) if latest else 0
 
 
 class _Gaps:
@@ -117,8 +139,7 @@ class _Decisions:
         self._expected = {
             (chain, end[0]): (end[1], seal) for seal in reversed(seals) for chain, end in seal.decisions.items()
         }
-        latest = max((seal.time for seal in seals), default=None)
-        self._unsealed_before = int((latest - _LATE).timestamp() * 1e6) if latest else 0
+        self._unsealed_before = _dated_back_before(seals)
 
     def walk(self, on_progress: Callable[[int], None] | None) -> None:
         for row in stored_rows(self._url):
@@ -172,30 +193,64 @@ class _Decisions:
         return end
 
 
-def _entries(url: str, table: Table, digest_of: Any, sealed: Sequence[End], found: Audit, gaps: _Gaps) -> None:
-    expected = {end[0]: end[1] for end in sealed if end[0]}
-    position, previous = 0, NO_ENTRY_BEFORE
-    for row in _all(url, table):
-        while row["position"] != position + 1 and (gap := gaps.pop(table.name, position + 1)) is not None:
+class _Entries:
+    """The walk over the one chain of feedback or of events."""
+
+    def __init__(
+        self, url: str, table: Table, digest_of: Any, dated: str, seals: Sequence[Seal], found: Audit, gaps: _Gaps
+    ) -> None:
+        """`dated`: the column with the time of a row, in epoch microseconds."""
+        self._url = url
+        self._table = table
+        self._digest_of = digest_of
+        self._dated = dated
+        self._found = found
+        self._gaps = gaps
+        ends: list[End] = [getattr(seal, table.name) for seal in seals]
+        self._expected = {end[0]: end[1] for end in ends if end[0]}
+        self._sealed_to = max(self._expected, default=0)
+        self._unsealed_before = _dated_back_before(seals)
+        self._position, self._previous, self._unsealed = 0, NO_ENTRY_BEFORE, 0
+
+    def walk(self) -> None:
+        name = self._table.name
+        for row in _all(self._url, self._table):
+            if None in (row["position"], row["previous"], row["hash"]):
+                self._found.say(f"a row of {name} (number {row['sequence']}) is in no chain: no server wrote it")
+            else:
+                self._look(row)
+        for missing in sorted(self._expected):
+            self._found.say(f"row {missing} of {name}, which was sealed, is missing")
+        setattr(self._found, name, self._position)
+        setattr(self._found, f"unsealed_{name}", self._unsealed)
+
+    def _look(self, row: Any) -> None:
+        self._skip_archived(row["position"])
+        self._position += 1
+        name, digest = self._table.name, bytes(row["hash"])
+        place = f"row {row['position']} of {name}"
+        if row["position"] != self._position:
+            self._found.say(f"row {self._position} of {name} is missing")
+            self._position = row["position"]
+        elif bytes(row["previous"]) != self._previous:
+            self._found.say(f"{place} does not follow the row before it")
+        if self._digest_of(bytes(row["previous"]), row["position"], row) != digest:
+            self._found.say(f"{place} was changed")
+        sealed_hash = self._expected.pop(row["position"], None)
+        if sealed_hash is not None and sealed_hash != digest.hex():
+            self._found.say(f"{place} or one before it was rewritten after it was sealed")
+        if row["position"] > self._sealed_to:
+            self._unsealed += 1
+            if row[self._dated] < self._unsealed_before:
+                self._found.say(f"{place} is dated before the newest seal and in none: it was put in afterwards")
+        self._previous = digest
+
+    def _skip_archived(self, upto: int) -> None:
+        name = self._table.name
+        while upto != self._position + 1 and (gap := self._gaps.pop(name, self._position + 1)) is not None:
             for archived in range(gap[0].first, gap[0].last + 1):
-                expected.pop(archived, None)
-            position, previous = gap[0].last, bytes.fromhex(gap[0].hash)
-        position += 1
-        place = f"row {row['position']} of {table.name}"
-        if row["position"] != position:
-            found.say(f"row {position} of {table.name} is missing")
-            position = row["position"]
-        elif bytes(row["previous"]) != previous:
-            found.say(f"{place} does not follow the row before it")
-        if digest_of(bytes(row["previous"]), row["position"], row) != bytes(row["hash"]):
-            found.say(f"{place} was changed")
-        sealed_hash = expected.pop(row["position"], None)
-        if sealed_hash is not None and sealed_hash != bytes(row["hash"]).hex():
-            found.say(f"{place} or one before it was rewritten after it was sealed")
-        previous = bytes(row["hash"])
-    for missing in sorted(expected):
-        found.say(f"row {missing} of {table.name}, which was sealed, is missing")
-    setattr(found, table.name, position)
+                self._expected.pop(archived, None)
+            self._position, self._previous = gap[0].last, bytes.fromhex(gap[0].hash)
 
 
 def _all(url: str, table: Table) -> Iterator[Any]:

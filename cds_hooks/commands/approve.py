@@ -187,7 +187,7 @@ def list_(
 ) -> None:
     """List what was signed by whom, and what is still missing; each signature is verified.
 
-    Exit code 1 where an entry does not count, because it was changed or its key is of nobody in the file.
+    Exit code 1 where an entry does not count, because it was changed or its key belongs to nobody in the file.
 
     Example: cds-hooks approve list --people people.toml
     """

@@ -93,8 +93,8 @@ def verify(
         state = "is not as it was sealed" if found.findings else "is as it was sealed"
         typer.echo(
             f"The record {state}: {found.decisions} decisions ({found.unsealed} after the newest of "
-            f"{found.seals} seals, {found.archived} archived), {found.feedback} rows of feedback, "
-            f"{found.events} events."
+            f"{found.seals} seals, {found.archived} archived), {found.feedback} rows of feedback "
+            f"({found.unsealed_feedback} after it), {found.events} events ({found.unsealed_events} after it)."
         )
     raise typer.Exit(1 if found.findings else 0)
 

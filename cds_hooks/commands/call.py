@@ -5,14 +5,17 @@ from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import httpx
 import orjson
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from cds_hooks.settings import settings
 from cds_hooks.simulator.chart import Chart, ChartError, days_until, last_event, move_dates, open_chart, open_drafts
+from cds_hooks.simulator.fixture import Fixture, open_fixture
 from cds_hooks.simulator.request import (
     CardOutcome,
     RequestSigning,
@@ -23,14 +26,15 @@ from cds_hooks.simulator.request import (
     with_fhir_server,
     without_keys,
 )
-from cds_hooks.simulator.terminal import print_answer, print_error
+from cds_hooks.simulator.terminal import print_answer, print_error, printable
 
 
 def call(
     chart_file: Annotated[
         Path,
         typer.Argument(
-            metavar="CHART", help="A patient's Bundle or a CDS Hooks request, JSON or JSON.gz; or sample:ID."
+            metavar="CHART",
+            help="A patient's Bundle or a CDS Hooks request, JSON or JSON.gz; or sample:ID; or a call saved at /try.",
         ),
     ],
     draft: Annotated[
@@ -69,6 +73,9 @@ def call(
 
     Without --hook: order-select where there are drafts, else patient-view.
 
+    A call that was saved by the tester's page (/try) is sent again as it was, its dates moved to today, and it fails
+    where other cards come back than were saved.
+
     Exit codes: 0 every call was answered, 1 a call failed, 2 the files or options cannot be used.
 
     Example: cds-hooks call sample:planning-talk --hook patient-view
@@ -81,7 +88,11 @@ def call(
     with ExitStack() as connections:
         try:
             signing = _signing(key) if key else None
-            caller = connections.enter_context(httpx.Client(base_url=url, timeout=60, auth=signing))
+            # Reading the certificates of all authorities takes longer than the call; http needs none of them.
+            verified = url.startswith("https://")
+            caller = connections.enter_context(httpx.Client(base_url=url, timeout=60, auth=signing, verify=verified))
+            if (saved := open_fixture(chart_file)) is not None:
+                raise typer.Exit(_replay(console, caller, saved.at(_now()), as_json, curl))
             chart = open_chart(chart_file, _now())
             drafts = chart.drafts + [each for path in draft or [] for each in open_drafts(path, _now())]
             drafts += [each for reference in draft_ref or [] for each in draft_from_chart(chart, reference)]
@@ -101,6 +112,24 @@ def call(
             raise typer.Exit(1) from error
         failed = [_send(console, caller, entry, request, as_json, curl, feedback) for entry, request in requests]
     raise typer.Exit(1 if any(failed) else 0)
+
+
+def _replay(console: Console, caller: httpx.Client, saved: Fixture, as_json: bool, curl: bool) -> int:
+    """Sends a saved call and says how its answer differs from the saved one; the exit code."""
+    entry = _entries(caller, saved.hook, saved.service)[0]
+    if curl:
+        _send(console, caller, entry, saved.request, as_json, curl, None)
+        return 0
+    answers: list[tuple[int, Any]] = []
+    _send(console, caller, entry, saved.request, as_json, curl, None, answers)
+    if not answers:
+        return 1
+    differences = saved.differences(*answers[0])
+    for difference in differences:
+        console.print(Text(f"  {difference}", style="red"))
+    if not differences:
+        console.print("  The answer has the cards that were saved.")
+    return 1 if differences else 0
 
 
 def _signing(key: Path) -> RequestSigning:
@@ -165,28 +194,31 @@ def _send(
     as_json: bool,
     curl: bool,
     feedback: CardOutcome | None,
+    answers: list[tuple[int, Any]] | None = None,
 ) -> bool:
-    """Sends one request and shows the answer; True when it failed."""
-    path = f"/cds-services/{entry['id']}"
+    """Sends one request and shows the answer, and adds it to `answers`; True when it failed."""
+    path = f"/cds-services/{quote(str(entry['id']), safe='')}"  # a server may name its services as it likes
     if curl:
         body = orjson.dumps(request).decode()
         address = shlex.quote(f"{str(caller.base_url).rstrip('/')}{path}")
         typer.echo(f"curl -sS -X POST -H 'Content-Type: application/json' {address} -d {shlex.quote(body)}")
         return False
-    title = f"{entry['hook']} → {entry['id']}"
+    title = printable(f"{entry['hook']} → {entry['id']}")
     try:
         answer = caller.post(path, content=orjson.dumps(request), headers={"content-type": "application/json"})
         document = answer.json()
     except (httpx.HTTPError, ValueError) as error:
         typer.echo(f"{title}: no usable answer ({type(error).__name__})", err=True)
         return True
+    if answers is not None:
+        answers.append((answer.status_code, document))
     if as_json:
         shown = {"service": entry["id"], "hook": entry["hook"], "status": answer.status_code, "answer": document}
         typer.echo(orjson.dumps(shown))
     elif answer.status_code == 200:
-        print_answer(console, title, document)
+        print_answer(console, title, printable(document))
     else:
-        print_error(console, title, answer.status_code, document)
+        print_error(console, title, answer.status_code, printable(document))
     if answer.status_code == 200 and feedback is not None:
         return _send_feedback(console, caller, path, document, feedback)
     return answer.status_code != 200

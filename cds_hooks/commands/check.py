@@ -120,9 +120,9 @@ def check(
     _check_writable(junit)
     as_of = settings().as_of or datetime.now(UTC)
     try:
-        charts = tuple(read_patient_chart(path) for path in patient) if patient else _samples(as_of, quick)
         signer = _signer(key, subject, tenant) if key else None
         connection = Connection(base, timeout, token, tuple(shlex.split(token_command)), ca, signer)
+        charts = tuple(read_patient_chart(path) for path in patient) if patient else _samples(as_of, quick)
     except (UnreadableChart, SigningKeyError, OSError) as error:
         _stop(str(error))
     target = Target(connection, charts, as_of, DIALECTS[dialect], origin, fhir_host, root)

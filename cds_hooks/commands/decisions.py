@@ -19,11 +19,13 @@ from rich.text import Text
 from cards.extension import EXTENSION_KEY
 from cds_hooks.audit.archive import archives, find_archived
 from cds_hooks.commands.record import microseconds, possible_users, record_url
+from cds_hooks.commands.replay import replay
+from cds_hooks.prefetch.kept import without_kept
 from cds_hooks.simulator.terminal import print_answer
 from cds_hooks.storage import Decision, FeedbackItem, RecordUnavailable, decision_of
 from cds_hooks.storage.chain import Verification, verify_chain
 from cds_hooks.storage.decision import Outcome
-from cds_hooks.storage.queries import DecisionFilter, feedback_on, find_decisions, get_decision
+from cds_hooks.storage.queries import WITHHELD, DecisionFilter, feedback_on, find_decisions, get_decision
 
 app = typer.Typer(no_args_is_help=True, help="Read the record of decisions, and check that nobody changed it.")
 
@@ -42,6 +44,9 @@ def list_(
     patient: Annotated[str | None, typer.Option(help="About this patient only.")] = None,
     user: Annotated[str | None, typer.Option(help="Shown to this user (as Practitioner/1) of --client.")] = None,
     rule: Annotated[str | None, typer.Option(help="In which this rule spoke or was silent.")] = None,
+    silent: Annotated[
+        bool, typer.Option("--silent", help="Only where something was found and not shown; each with its reason.")
+    ] = False,
     since: Annotated[datetime | None, typer.Option(help="Not before this time (UTC).")] = None,
     until: Annotated[datetime | None, typer.Option(help="Before this time (UTC).")] = None,
     database: Database = None,
@@ -55,7 +60,7 @@ def list_(
         url = record_url(database)
         users = None if user is None else possible_users(client or "anonymous", user)
         wanted = DecisionFilter(
-            service, outcome, client, patient, users, microseconds(since), microseconds(until), rule
+            service, outcome, client, patient, users, microseconds(since), microseconds(until), rule, silent
         )
         found = list(islice(find_decisions(url, wanted, limit), limit))
         old = [each for each in archives(url) if client in (None, each.client)]
@@ -65,7 +70,10 @@ def list_(
     table = _table("decision", "what was said")
     for decision in found:
         time = _time(decision).strftime("%Y-%m-%d %H:%M:%S")
-        table.add_row(Text(f"{decision.id}\n{time} {decision.service}"), Text(_said(_summary(decision))))
+        table.add_row(
+            Text(f"{decision.id}\n{time} {decision.service}"),
+            Text(_withheld(_summary(decision)) if silent else _said(_summary(decision))),
+        )
     Console().print(table if found else "No decision in the record is like that.")
     for each in old:
         typer.echo(f"Archived, and not listed here: {each.words}, in {each.path}.", err=True)
@@ -96,6 +104,9 @@ def show(
         _print_json(_everything(found, answers))
     else:
         _draw(Console(), _everything(found, answers))
+
+
+app.command()(replay)
 
 
 @app.command()
@@ -180,6 +191,12 @@ def _summary(decision: Decision) -> dict[str, Any]:
     }
 
 
+def _withheld(summary: dict[str, Any]) -> str:
+    """What was found and not shown, each with its reason."""
+    lines = [f"{each['reason']}: {each['text']}" for each in summary["silence"] if each["reason"] in WITHHELD]
+    return "\n".join(lines)
+
+
 def _said(summary: dict[str, Any]) -> str:
     """The cards' summaries, or the first reason for there being none."""
     if summary["cards"]:
@@ -193,7 +210,7 @@ def _everything(decision: Decision, answers: list[FeedbackItem]) -> dict[str, An
     return {
         **_summary(decision),
         "response": orjson.loads(decision.response),
-        "basis": orjson.loads(decision.basis),
+        "basis": without_kept(orjson.loads(decision.basis)),
         "feedback": [msgspec.structs.asdict(item) for item in answers],
     }
 

@@ -1,9 +1,11 @@
 """`cds-hooks reference`: the parts of the documentation that are made from declarations."""
 
 from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
+from cds_hooks.commands.reference_pages import cli_page, extension_page, hooks_page
 from cds_hooks.settings import Settings
 from fhir.mapping.features.catalog import FEATURES, data_dictionary
 
@@ -26,6 +28,51 @@ def settings_command() -> None:
     Example: cds-hooks reference settings
     """
     typer.echo(settings_page(), nl=False)
+
+
+@app.command()
+def cli(context: typer.Context) -> None:
+    """Print docs/reference/cli.md.
+
+    Example: cds-hooks reference cli
+    """
+    typer.echo(cli_page(context.find_root().command), nl=False)
+
+
+@app.command()
+def hooks() -> None:
+    """Print docs/reference/hooks.md.
+
+    Example: cds-hooks reference hooks
+    """
+    typer.echo(hooks_page(), nl=False)
+
+
+@app.command()
+def extension() -> None:
+    """Print docs/reference/extension.md.
+
+    Example: cds-hooks reference extension
+    """
+    typer.echo(extension_page(), nl=False)
+
+
+@app.command()
+def write(
+    context: typer.Context, docs: Annotated[Path, typer.Option(help="The folder of the documentation.")] = Path("docs")
+) -> None:
+    """Write every page that is made from the code into the folder of the documentation.
+
+    Exit code 2 where the folder is not that of the documentation.
+
+    Example: cds-hooks reference write
+    """
+    if not (docs / "contents.toml").is_file():
+        typer.echo(f"{docs} is not the folder of the documentation: it has no contents.toml.", err=True)
+        raise typer.Exit(2)
+    for name, page in made_pages(context.find_root().command).items():
+        (docs / name).parent.mkdir(parents=True, exist_ok=True)
+        (docs / name).write_text(page, encoding="utf-8")
 
 
 def features_page() -> str:
@@ -55,3 +102,14 @@ def _default(value: object) -> str:
     if isinstance(value, Path):
         return f"`../shared/{value.name}`" if value.is_absolute() else f"`{value}`"
     return "not set" if value is None else f"`{value}`"
+
+
+def made_pages(program: Any) -> dict[str, str]:
+    """Every page of docs/ that is made from the code, by its name; `program` is the whole command line."""
+    return {
+        "features.md": features_page(),
+        "settings.md": settings_page(),
+        "reference/cli.md": cli_page(program),
+        "reference/hooks.md": hooks_page(),
+        "reference/extension.md": extension_page(),
+    }

@@ -155,7 +155,7 @@ def _unix_socket(path: Path) -> socket.socket:
 
 
 def _check_start() -> None:
-    """Opens everything that the server needs once: what is wrong is said in a sentence before anything is served."""
+    """Opens everything that the server needs once, so that a fault is reported before anything is served."""
     if settings().trust_file is not None and settings().as_of is not None:
         typer.echo("CDS_AS_OF is for the development profile: with CDS_TRUST_FILE the real time counts.", err=True)
         raise typer.Exit(2)
@@ -210,6 +210,7 @@ def run(host: HostOption = "127.0.0.1", port: PortOption = 8085) -> None:
 
     Example: cds-hooks run
     """
+    os.umask(0o077)  # as in `serve`
     listening = _listen(host, port)
     _check_start()
     address = f"http://{host}:{listening.getsockname()[1]}"

@@ -40,7 +40,7 @@ def one_of(node: Node, name: str, allowed: Collection[str]) -> Faults:
 
 
 def array_of_objects(node: Node, name: str) -> Faults:
-    """A fault where the member is there and no array, or an item of it is no object."""
+    """A fault where the member is there and no array, or an item of it is not an object."""
     yield from optional(node, name, "array")
     for item in node.at(name).items():
         if not isinstance(item.value, dict):

@@ -110,7 +110,7 @@ def read_patient_chart(path: Path) -> PatientChart:
     except (OSError, EOFError) as error:
         raise UnreadableChart(f"{path} cannot be read: {error}") from error
     if not isinstance(document.value, dict):
-        raise UnreadableChart(f"{path.name} is no JSON object: {document.problem or 'give a Bundle or a request'}")
+        raise UnreadableChart(f"{path.name} is not a JSON object: {document.problem or 'give a Bundle or a request'}")
     value = document.value
     if isinstance(value.get("context"), dict) and "hook" in value:
         held = [each for each in (value.get("prefetch") or {}).values() if isinstance(each, dict)]
@@ -124,7 +124,10 @@ def _chart(name: str, resources: list[Resource], drafts: tuple[DraftOrder, ...] 
     if len(patients) != 1:
         raise UnreadableChart(f"{name} holds {len(patients)} patients; give the chart of exactly one")
     patient = next(iter(patients.values()))
-    return PatientChart(name, patient, tuple(resources), drafts or (_invented_draft(str(patient["id"])),))
+    identity = str(patient["id"])
+    if not any(each["resourceType"] == "ServiceRequest" and each.get("id") for each in resources):
+        resources = [*resources, _invented_order(identity)]
+    return PatientChart(name, patient, tuple(resources), drafts or (_invented_draft(identity),))
 
 
 def _resources(document: Resource) -> list[Resource]:
@@ -156,6 +159,18 @@ def _orders(resources: list[Resource]) -> tuple[DraftOrder, ...]:
     orders = [each for each in resources if each["resourceType"].endswith(("Request", "Order"))]
     beside = tuple(each for each in resources if each not in orders)
     return tuple(DraftOrder(str(each["id"]), each, beside) for each in orders)
+
+
+def _invented_order(patient_id: str) -> Resource:
+    """An order that is signed, for hooks about such orders: they name it by its reference only."""
+    return {
+        "resourceType": "ServiceRequest",
+        "id": "contract-kit-order",
+        "status": "active",
+        "intent": "order",
+        "code": {"text": "Physical therapy"},
+        "subject": {"reference": f"Patient/{patient_id}"},
+    }
 
 
 def _invented_draft(patient_id: str) -> DraftOrder:

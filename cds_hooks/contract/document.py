@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """What a body holds: its value, or in words why it is no JSON; `repeated` names members that stand twice."""
+    """What a body holds: its value, or in words why it is not valid JSON; `repeated` names members that stand twice."""
 
     value: Any = None
     problem: str = ""
@@ -35,7 +35,7 @@ def parse_json(body: bytes) -> Document:
 
 
 def _refused(constant: str) -> Any:
-    raise ValueError(f"{constant} is no JSON number")
+    raise ValueError(f"{constant} is not a JSON number")
 
 
 Level = Literal["must", "should"]

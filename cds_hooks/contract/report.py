@@ -39,7 +39,7 @@ class Finding:
 
     @property
     def level(self) -> Level:
-        """must or should."""
+        """The level of the check: `must` or `should`."""
         return self.check.level
 
 

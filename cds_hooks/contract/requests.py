@@ -22,7 +22,7 @@ def contexts_for(hook: str, chart: PatientChart) -> Contexts:
 
 
 def drafts_bundle(drafts: tuple[DraftOrder, ...]) -> Resource:
-    """draftOrders: the orders, and what they refer to beside them."""
+    """The Bundle for `draftOrders`: the orders and the resources that they refer to."""
     resources = [each for draft in drafts for each in (draft.order, *draft.beside)]
     return bundle_of(resources)
 
@@ -66,7 +66,7 @@ def _order_dispatch(chart: PatientChart) -> Contexts:
     context = _base(chart)
     del context["userId"]
     orders = [each for each in chart.of("ServiceRequest") if each.get("id")]
-    reference = f"ServiceRequest/{orders[0]['id'] if orders else 'contract-kit-order'}"
+    reference = f"ServiceRequest/{orders[0]['id']}"
     performer = {"dispatchedOrders": [reference], "performer": "Organization/contract-kit-performer"}
     yield chart.name, {"patientId": chart.patient_id} | performer
 

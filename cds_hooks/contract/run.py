@@ -48,7 +48,7 @@ def run_checks(
     progress: Progress = lambda *_: None,
     time_limit_seconds: float | None = None,
 ) -> Report:
-    """What these checks find on a server; `progress` hears the words, number and count of each step.
+    """The results of these checks on a server; `progress` is called with the words, number and count of each step.
 
     After the time limit, or a KeyboardInterrupt, no more requests are made and what is known by then is reported.
     """
@@ -138,6 +138,14 @@ def _weigh(exchanges: Sequence[Exchange], outcomes: Iterable[Outcome]) -> None:
             check_document(Subject.RESPONSE, Node(exchange.document.value), of_documents, exchange.name)
 
 
+def judge_exchange(exchange: Exchange, dialect: str = "standard") -> Report:
+    """What the checks of answers find in one exchange that was made already; nothing is sent."""
+    checks = select_checks((), dialect)
+    outcomes = [Outcome(check) for check in checks if isinstance(check.of, Subject) or check.of is Scope.EXCHANGE]
+    _weigh((exchange,), outcomes)
+    return Report(exchange.name, outcomes, 1, exchange.seconds, dialect=dialect)
+
+
 def check_document(subject: Subject, document: Node, outcomes: Iterable[Outcome], request: str = "") -> None:
     """Hands every part of a document to the checks that are about it."""
     by_subject: dict[Subject, list[Outcome]] = {}
@@ -165,7 +173,7 @@ def check_file(path: Path, checks: list[Check], kind: Subject | None = None) -> 
     except OSError as error:
         raise UnreadableDocument(f"{path} cannot be read: {error.strerror}") from error
     if document.problem:
-        raise UnreadableDocument(f"{path.name} is no JSON: {document.problem}")
+        raise UnreadableDocument(f"{path.name} is not valid JSON: {document.problem}")
     outcomes = [Outcome(check) for check in checks if isinstance(check.of, Subject)]
     for subject, node in _parts(kind or kind_of(document.value), document.value):
         check_document(subject, node, outcomes)
@@ -181,7 +189,7 @@ def kind_of(value: Any) -> Subject:
         return Subject.OVERRIDE_REASON
     members = set(value) if isinstance(value, dict) else None
     if members is None:
-        raise UnreadableDocument("the document is no JSON object")
+        raise UnreadableDocument("the document is not a JSON object")
     for subject, telling in _TELLING:
         if members & telling:
             return subject

@@ -179,7 +179,7 @@ class Target:
         )
 
     def observe_discovery(self) -> None:
-        """Raises NotTested where discovery was not answered: nothing can be said of it, or of what it leads to."""
+        """Raises NotTested where discovery was not answered, because nothing that depends on it can be tested."""
         observe(self.discovery.ok, f"discovery {self.discovery.answer}")
 
     @property

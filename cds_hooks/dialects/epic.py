@@ -53,7 +53,7 @@ def actual_hook(hook: str, extension: Raw) -> str:
 
 
 def shape(card: Card, markdown: Markdown) -> Card:
-    """The card with a topic that stays, suggestions of one action each, and what Epic cannot place said in words."""
+    """The card with a constant topic, suggestions of one action each, and in words what Epic cannot display."""
     suggestions, unplaced = _suggestions(card)
     detail = "\n".join([card.detail or "", *(_in_words(each, markdown) for each in unplaced)]).strip()
     source = card.source

@@ -17,16 +17,14 @@ from threading import Lock
 from time import monotonic, time
 from typing import Any, Final
 
-import msgspec
-from msgspec import Struct
 from sqlalchemy import Select, select
 
-from cards.card import SEVERITY, Indicator
-from cards.extension import EXTENSION_KEY, NOTHING_SAID, CardExtension
+from cards.card import SEVERITY
 from cards.rules.engine.governance import (
     Override,
     Overrides,
     SiteRules,
+    SuppressionCheck,
     SuppressionPolicy,
     all_rule_versions,
     ingredients_of,
@@ -36,6 +34,7 @@ from cds_hooks.approvals import ApprovalBook, PeopleFileError
 from cds_hooks.governance.one_card import Claims
 from cds_hooks.governance.rules_file import RulesFileError, read_rules_file
 from cds_hooks.governance.said_once import REST_DAYS, SaidOnce
+from cds_hooks.governance.said_rows import SentCard, sent_by, sent_cards
 from cds_hooks.logs import log
 from cds_hooks.storage.decision import Decision, FeedbackItem, RecordUnavailable
 from cds_hooks.storage.queries import read_rows
@@ -53,27 +52,13 @@ _OVERLAP: Final = 64
 _NO_OVERRIDES: Final[Overrides] = {}
 
 
-class _Extension(Struct, rename={"ours": EXTENSION_KEY}):
-    ours: CardExtension = NOTHING_SAID
-
-
-class _Card(Struct):
-    uuid: str = ""
-    indicator: Indicator = "info"
-    extension: _Extension = msgspec.field(default_factory=_Extension)
-
-
-class _Response(Struct):
-    cards: tuple[_Card, ...] = ()
-
-
-_decoder: Final = msgspec.json.Decoder(_Response)
-
-
 def findings_of(response: bytes) -> dict[str, list[tuple[str, str]]]:
     """Rule and band of each finding of each card, by the card's uuid."""
-    cards = _decoder.decode(response).cards
-    return {card.uuid: [(one.rule, one.band) for one in card.extension.ours.findings] for card in cards}
+    return {card.uuid: _findings(card) for card in sent_cards(response)}
+
+
+def _findings(card: SentCard) -> list[tuple[str, str]]:
+    return [(one.rule, one.band) for one in card.said.findings]
 
 
 class OverrideMemory:
@@ -92,17 +77,15 @@ class OverrideMemory:
         """The overrides of each finding of this client's patient, by rule and band; they never change afterwards."""
         return self._by_patient.get((client, patient), _NO_OVERRIDES)
 
-    def remember(self, client: str, patient: str, response: bytes, card: str, reason: str, at: float) -> None:
-        """Takes the reason (words) that was given at `at` (epoch seconds) against a card of this response."""
-        sent = next((one for one in _decoder.decode(response).cards if one.uuid == card), None)
-        if sent is None or self._now() - at > LONGEST_DAYS * _DAY_SECONDS:
+    def remember(self, client: str, patient: str, sent: SentCard, reason: str, at: float) -> None:
+        """Takes the reason (words) that was given at `at` (epoch seconds) against a card that was sent."""
+        if self._now() - at > LONGEST_DAYS * _DAY_SECONDS:
             return
-        facts = [(fact.name, fact.value) for fact in sent.extension.ours.facts]
+        facts = [(fact.name, fact.value) for fact in sent.said.facts]
         override = Override(at, sent.indicator, reason, ingredients_of(facts), numeric_values(facts))
-        findings = [(one.rule, one.band) for one in sent.extension.ours.findings]
         with self._writing:
             known = self._by_patient.get((client, patient), _NO_OVERRIDES)
-            self._by_patient[client, patient] = _with(known, findings, override)
+            self._by_patient[client, patient] = _with(known, _findings(sent), override)
 
     def read(self, url: str) -> None:
         """Takes what was stored since the last reading; RecordUnavailable where the record cannot be read."""
@@ -111,17 +94,18 @@ class OverrideMemory:
             first = read_rows(url, first_since(oldest))
             self._newest_sequence = first[0].sequence if first else 0
         while rows := read_rows(url, self._query(self._newest_sequence - _OVERLAP)):
-            for row in rows:
-                reason = row.override_reason_display or row.override_reason_code
-                if reason:
-                    self.remember(row.client, row.patient, row.response, row.card, reason, row.received_at / 1e6)
+            reasons = [(row, row.override_reason_display or row.override_reason_code) for row in rows]
+            cards = sent_by(url, (row.id for row, reason in reasons if reason))
+            for row, reason in reasons:
+                if reason and (sent := cards.get(row.id, {}).get(row.card)) is not None:
+                    self.remember(row.client, row.patient, sent, reason, row.received_at / 1e6)
             self._note_read([row.sequence for row in rows])
         if self._now() - self._forgot_at >= _FORGET_SECONDS:
             self._forget()
 
     def _query(self, after: int) -> Select[Any]:
         answer = [feedback.c[name] for name in ("sequence", "card", "override_reason_code", "override_reason_display")]
-        card = [decisions.c[name] for name in ("client", "patient", "response")]
+        card = [decisions.c[name] for name in ("id", "client", "patient")]
         return (
             select(*answer, feedback.c.received_at, *card)
             .join(decisions, decisions.c.id == feedback.c.decision)
@@ -210,7 +194,7 @@ class Governance:
 
     def suppression_policy(
         self, client: str, patient: str, units: Callable[[], Collection[str]], as_of: float
-    ) -> SuppressionPolicy:
+    ) -> SuppressionCheck:
         """Which findings are shown in a call of this client about this patient; `as_of` in epoch seconds.
 
         `units` gives the care units in which the patient is seen.
@@ -233,15 +217,17 @@ class Governance:
         waiting = len(self.site.not_approved(versions.values()))
         return {"approved": len(versions) - waiting, "not_approved": waiting}
 
-    def remember(self, decision: Decision, item: FeedbackItem) -> None:
-        """Takes a clinician's answer at once, so that the next call already knows it."""
-        reason = item.override_reason_display or item.override_reason_code
-        if item.outcome == "overridden" and reason:
-            at = item.received_at / 1e6
-            self._memory.remember(decision.client, decision.patient, decision.response, item.card, reason, at)
-        how = "accepted" if item.outcome == "accepted" else item.override_reason_code or "overridden"
-        one = decision
-        self.said_once.remember(one.client, one.patient, one.hook, one.response, item.card, how, item.received_at / 1e6)
+    def remember(self, decision: Decision, answers: Iterable[FeedbackItem]) -> None:
+        """Takes clinicians' answers to the cards of a decision at once, so that the next call already knows them."""
+        cards = {card.uuid: card for card in sent_cards(decision.response)}
+        for item in answers:
+            if (sent := cards.get(item.card)) is None:
+                continue
+            at, reason = item.received_at / 1e6, item.override_reason_display or item.override_reason_code
+            if item.outcome == "overridden" and reason:
+                self._memory.remember(decision.client, decision.patient, sent, reason, at)
+            how = "accepted" if item.outcome == "accepted" else item.override_reason_code or "overridden"
+            self.said_once.remember(decision.client, decision.patient, decision.hook, sent, how, at)
 
     async def keep_reading(self, url: str) -> None:
         """Takes what is on record, then what other workers store, every two seconds until cancelled."""

@@ -1,8 +1,11 @@
-"""Cards of which a patient gets one, although several services could each show one: a test to order, a follow-up.
+"""Cards of which a patient gets one, although several services could each show one: a reminder, a follow-up.
 
 An EHR calls the services of a hook at the same time, and none knows of the others. So the first that has such a card
 takes the turn, shows it for a day, and the others stay silent. Each worker knows two seconds later, from the record,
 what another one showed; for calls of the same moment the workers ask a store that they share (`WorkerClaims`).
+
+A reminder is a card of vaccines due, of preventive services due, or of a test to order: a patient gets one a day,
+whichever service shows it. Of tests a patient is offered one in 90 days besides. Advice on a danger has no turns.
 """
 
 from collections.abc import Callable
@@ -22,6 +25,8 @@ from cds_hooks.storage.decision import RecordUnavailable
 
 TEST_DAYS: Final = 90
 """In so many days a patient is offered one test at most; the project's own choice."""
+REMINDER_DAYS: Final = 1
+"""In so many days a patient gets one reminder: one a visit; the project's own choice."""
 SHOWN_AGAIN_DAYS: Final = 1
 """So long a card that nobody answered is shown at each opening; the project's own choice."""
 
@@ -47,9 +52,18 @@ class Turn(Struct, frozen=True, gc=False):
     at: float
 
 
-def has_turns(finding: PatientFinding) -> bool:
-    """Whether a patient gets one such card."""
-    return finding.asks or finding.about == FOLLOW_UP
+_TEST: Final = "a test"
+_REMINDER: Final = "a reminder"
+_DAYS: Final = {_TEST: TEST_DAYS, _REMINDER: REMINDER_DAYS, FOLLOW_UP: SHOWN_AGAIN_DAYS}
+
+
+def kinds_of(finding: PatientFinding) -> tuple[str, ...]:
+    """The kinds of cards of which a patient gets one that this card is of; none for most cards."""
+    if finding.asks:
+        return _TEST, _REMINDER
+    if finding.reminds:
+        return (_REMINDER,)
+    return (FOLLOW_UP,) if finding.about == FOLLOW_UP else ()
 
 
 class Turns:
@@ -68,9 +82,16 @@ class Turns:
 
         The turn is kept for this caller until its answer is on record (`take`), or for half a minute.
         """
-        key, owner, now = _key(caller, finding), caller.service, self._now()
+        for kind in kinds_of(finding):
+            turn = await self._of_kind(caller, kind)
+            if turn is not None:
+                return turn
+        return None
+
+    async def _of_kind(self, caller: Caller, kind: str) -> Turn | None:
+        key, owner, now = (caller.client, caller.patient, kind), caller.service, self._now()
         turn = self._turns.get(key)
-        if turn is not None and now - turn.at <= _days(finding) * _DAY_SECONDS:
+        if turn is not None and now - turn.at <= _DAYS[kind] * _DAY_SECONDS:
             is_again = turn.owner == owner and now - turn.at <= SHOWN_AGAIN_DAYS * _DAY_SECONDS
             return None if is_again else turn
         reserved = self._reserved.get(key)
@@ -84,15 +105,16 @@ class Turns:
 
     def take(self, caller: Caller, finding: PatientFinding, at: float) -> None:
         """Takes what was shown at `at` (epoch seconds) and is on record."""
-        key = _key(caller, finding)
         with self._writing:
-            known = self._turns.get(key)
-            if known is None or at - known.at > _days(finding) * _DAY_SECONDS:
-                self._turns.pop(key, None)  # so that it stands at the end
-                self._turns[key] = Turn(caller.service, at)
-            if len(self._turns) > _MOST:
-                self._turns.pop(next(iter(self._turns)))
-            self._reserved.pop(key, None)
+            for kind in kinds_of(finding):
+                key = (caller.client, caller.patient, kind)
+                known = self._turns.get(key)
+                if known is None or at - known.at > _DAYS[kind] * _DAY_SECONDS:
+                    self._turns.pop(key, None)  # so that it stands at the end
+                    self._turns[key] = Turn(caller.service, at)
+                if len(self._turns) > _MOST:
+                    self._turns.pop(next(iter(self._turns)))
+                self._reserved.pop(key, None)
 
     def forget(self) -> None:
         """Leaves out what can no longer count."""
@@ -101,14 +123,6 @@ class Turns:
             self._turns = {key: one for key, one in self._turns.items() if now - one.at <= TEST_DAYS * _DAY_SECONDS}
             for key in [key for key, one in self._reserved.items() if one.at < oldest]:
                 self._reserved.pop(key, None)
-
-
-def _key(caller: Caller, finding: PatientFinding) -> _Key:
-    return caller.client, caller.patient, "a test" if finding.asks else FOLLOW_UP
-
-
-def _days(finding: PatientFinding) -> float:
-    return TEST_DAYS if finding.asks else SHOWN_AGAIN_DAYS
 
 
 _PURPOSE: Final = "one card for a patient"

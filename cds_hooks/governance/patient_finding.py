@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from cards.compose.genes import GENES_AND_MEDICATIONS
 from cards.compose.high_alert import NOT_COVERED
+from cards.compose.review import MEDICATION_REVIEW
 from cards.extension import CardExtension, VaccineForecasts
 from cds_hooks.protocol.hooks import ENCOUNTER_DISCHARGE
 
@@ -34,8 +35,9 @@ class Caller:
 class PatientFinding(Struct, frozen=True, gc=False):
     """What a card is about and how bad it is: a band, a number, or the parts that it lists.
 
-    `subject` is the name that a reason for silence has. `asks` says that the card only asks for a test, `once` that it
-    is shown once and not at each opening of a day.
+    `subject` is the name that a reason for silence has. `asks` says that the card only asks for a test, `reminds` that
+    it only reminds of what is due (vaccines, preventive services), `once` that it is shown once and not at each opening
+    of a day.
     """
 
     about: str
@@ -45,6 +47,7 @@ class PatientFinding(Struct, frozen=True, gc=False):
     is_falling: bool = False
     parts: frozenset[str] = frozenset()
     asks: bool = False
+    reminds: bool = False
     once: bool = False
 
     def is_worse_than(self, before: "PatientFinding") -> bool:
@@ -67,13 +70,22 @@ def patient_finding(said: CardExtension, hook: str) -> PatientFinding | None:
     if said.output == GENES_AND_MEDICATIONS:
         parts = frozenset(f"{one.rule} {one.band}" for one in said.findings)
         return PatientFinding(GENES_AND_MEDICATIONS, GENES_AND_MEDICATIONS, parts=parts)
+    if said.output == MEDICATION_REVIEW:
+        # A drug more in a finding that was said is worth saying again; the same drugs, no worse, rest.
+        parts = frozenset(f"{one.rule} {one.band}" for one in said.findings)
+        drugs = frozenset(str(fact.value) for fact in said.facts if fact.name == "draft")
+        return PatientFinding(MEDICATION_REVIEW, MEDICATION_REVIEW, parts=parts | drugs)
     if said.findings:
         return None
     if said.output == NOT_COVERED:
         drugs = frozenset(str(fact.value) for fact in said.facts)
         return PatientFinding(NOT_COVERED, NOT_COVERED, parts=drugs, once=True)
     if said.vaccines is not None:
-        return PatientFinding("vaccines due", "vaccines-due", parts=frozenset(_open_doses(said.vaccines)))
+        doses = frozenset(_open_doses(said.vaccines))
+        return PatientFinding("vaccines due", "vaccines-due", parts=doses, reminds=True)
+    if said.preventive is not None:
+        due = frozenset(f"{each.service} {each.because}" for each in said.preventive.services if each.state == "due")
+        return PatientFinding("preventive services", "preventive-services", parts=due, reminds=True)
     model = said.model["id"] if said.model is not None else ""
     if hook == ENCOUNTER_DISCHARGE:
         return PatientFinding(FOLLOW_UP, model)

@@ -141,7 +141,7 @@ class SimulatedFinding:
 
 @dataclass(slots=True)
 class Simulation:
-    """What came of all orders; `spoken` by rule, `silent` by rule and reason."""
+    """The results for all orders: `spoken` counts findings by rule, `silent` counts reasons by rule."""
 
     orders: int = 0
     charts: int = 0

@@ -7,7 +7,6 @@ import tomllib
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
-from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -136,10 +135,9 @@ def _document(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise RulesFileError(path, f"cannot be read ({error.strerror})") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise RulesFileError(path, f"is no TOML ({error})") from error
+        raise RulesFileError(path, f"is not valid TOML ({error})") from error
 
 
-@cache
 def _validator() -> "Draft202012Validator":
     # imported here: a server without a rules file starts without it
     from jsonschema import Draft202012Validator
@@ -164,7 +162,7 @@ def _problems(document: Mapping[str, Any], known: Mapping[str, RuleVersion]) -> 
         try:
             date.fromisoformat(each["on"])
         except ValueError:
-            yield f"approval of {each['rule']}: {each['on']} is no date"
+            yield f"approval of {each['rule']}: {each['on']} is not a date"
     for each in document.get("switch", ()):
         if each["rule"] in known:
             yield from _band_problems(each, known[each["rule"]])

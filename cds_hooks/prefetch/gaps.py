@@ -77,7 +77,7 @@ def query_for_gap(gap: KeyState, values: TokenValues, protocol: str) -> Query | 
 
 
 def without_answered_gaps(request: CDSRequest, state: PrefetchState, today: date, protocol: str) -> PrefetchState:
-    """The same without the gaps for which nobody has to be asked."""
+    """The same without the gaps that need no query."""
     values = known_token_values(request, state.states, request.prefetch, today)
     states = tuple(_settled(each, values, protocol) for each in state.states)
     return state if states == state.states else replace(state, states=states)

@@ -119,7 +119,7 @@ _HOUR_SECONDS: Final = 3600.0
 _NOT_SENT: Final = "not sent by the EHR"
 _NOT_RECOGNISED: Final = "not found in what the EHR sent"
 _FAILED: Final = "the EHR reports that it could not get them"
-_NO_RESOURCE: Final = "the EHR sent something that is no FHIR resource"
+_NO_RESOURCE: Final = "the EHR sent something that is not a FHIR resource"
 _OTHER_KIND: Final = "the EHR sent something of another kind"
 _FIRST_PAGE: Final = "the EHR sent the first page only"
 

@@ -1,7 +1,8 @@
 """Derives the prefetch templates of a service from the data that it needs."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from math import ceil
 
 from cds_hooks.prefetch.state import Templates
@@ -15,6 +16,9 @@ _BODY = frozenset({"bmi", "body_weight", "body_height"})
 _TOBACCO = frozenset({"smoking_status"})
 _PREGNANCY = frozenset({"pregnancy_signs"})
 _GENOMICS = frozenset({"genomics"})
+_SCREENING = frozenset({"screening"})
+# SNOMED CT: cigarette pack-years, as US Core lets them be coded.
+_PACK_YEARS = "http://snomed.info/sct|401201003,http://snomed.info/sct|782516008"
 # Genetic reports carry the category laboratory, or GE alone (HL7 table 0074), or both.
 _GENETIC_CATEGORIES = (
     "http://terminology.hl7.org/CodeSystem/observation-category|laboratory,"
@@ -57,12 +61,20 @@ _SEARCHES = (
         since=("date", _PROCEDURE_DAYS),
     ),
     Template(
+        "reports",
+        f"DiagnosticReport?{_PATIENT}&_sort=-date&_count=100",
+        "DiagnosticReport",
+        "reports of studies",
+        policy=_UNSAID,
+    ),
+    Template(
         "tests",
         f"ServiceRequest?{_PATIENT}&_sort=-authored&_count=50",
         "ServiceRequest",
         "ordered tests",
         policy=_UNSAID,
     ),
+    Template("devices", f"Device?{_PATIENT}&_count=50", "Device", "implants and devices", policy=_UNSAID),
     # A whole life of vaccinations; a child has about 30 doses, of combined vaccines fewer entries.
     Template("immunizations", f"Immunization?{_PATIENT}&_sort=-date&_count=200", "Immunization", "vaccinations given"),
 )
@@ -84,6 +96,15 @@ _DRAFTED = Template(
     "products that drafts refer to",
     policy=_UNSAID,
 )
+# order-dispatch brings references only, and the orders themselves may be older than the newest fifty.
+_DISPATCHED = Template(
+    "dispatched",
+    "ServiceRequest?_id={{context.dispatchedOrders.resolve().ofType(ServiceRequest).id}}",
+    "ServiceRequest",
+    "orders that are dispatched",
+    policy=_REQUIRED,
+    is_always_read=True,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +118,10 @@ class Needs:
     analytes: frozenset[str]
     resources: frozenset[str]
     required: frozenset[str] = frozenset()
+    whole_history: frozenset[str] = frozenset()
+    """Resource types of which nothing is too old: clients of CDS Hooks 3.0 are asked for all of them."""
+    lab_codes: frozenset[str] = frozenset()
+    """LOINC codes of further laboratory results, of which only the day and the value as charted are read."""
 
     @staticmethod
     def of(
@@ -104,21 +129,30 @@ class Needs:
         analytes: Iterable[str] = (),
         resources: Iterable[str] = (),
         required: Iterable[str] = (),
+        whole_history: Iterable[str] = (),
+        lab_codes: Iterable[str] = (),
     ) -> "Needs":
         """The needs of these features together with these analytes and resource types."""
         asked = tuple(features)
         measured = {analyte for feature in asked for analyte in feature.analytes}
         read = {resource for feature in asked for resource in feature.resources}
-        return Needs(frozenset(measured | set(analytes)), frozenset(read | set(resources)), frozenset(required))
+        return Needs(
+            frozenset(measured | set(analytes)),
+            frozenset(read | set(resources)),
+            frozenset(required),
+            frozenset(whole_history),
+            frozenset(lab_codes),
+        )
 
 
-def templates_for(needs: Needs, *, has_drafts: bool = False) -> Templates:
+def templates_for(needs: Needs, *, has_drafts: bool = False, has_dispatched: bool = False) -> Templates:
     """The templates that bring what is needed, `patient` first; those that need others last.
 
-    `has_drafts`: whether the context of every hook of the service brings draft orders.
+    `has_drafts`: whether the context of every hook of the service brings draft orders; `has_dispatched`: whether it
+    names orders that are dispatched.
     """
     found = [Template("patient", "Patient/{{context.patientId}}", "Patient", "the patient", policy=_REQUIRED)]
-    labs = needs.analytes - _BODY - PRESSURE - _TOBACCO - _PREGNANCY - _GENOMICS
+    labs = needs.analytes - _BODY - PRESSURE - _TOBACCO - _PREGNANCY - _GENOMICS - _SCREENING
     for key, words, analytes, count in (
         ("labs", "laboratory results", labs, 500),
         ("pressures", "blood pressures", needs.analytes & PRESSURE, 50),
@@ -126,7 +160,8 @@ def templates_for(needs: Needs, *, has_drafts: bool = False) -> Templates:
         ("tobacco", "tobacco use", needs.analytes & _TOBACCO, 10),
     ):
         if analytes:
-            found.append(Template(key, _observations(analytes, count), "Observation", words, frozenset(analytes)))
+            query = _observations(analytes, count, needs.lab_codes if key == "labs" else ())
+            found.append(Template(key, query, "Observation", words, frozenset(analytes)))
     if signs := needs.analytes & _PREGNANCY:
         # A pregnancy is on the problem list first; these tell of one that is not there yet, and its week.
         words = "pregnancy tests and dates"
@@ -136,20 +171,41 @@ def templates_for(needs: Needs, *, has_drafts: bool = False) -> Templates:
             "&_sort", f",{_IMPLICATION}&category={_GENETIC_CATEGORIES}&_sort"
         )
         found.append(Template("genomics", query, "Observation", "genetic results", genes))
+    if tests := needs.analytes & _SCREENING:
+        query = f"{_observations(tests, 100)}".replace("&_sort", f",{_PACK_YEARS}&_sort")
+        found.append(Template("screening", query, "Observation", "screening tests", tests))
     unknown = needs.resources - {"Patient", "Observation"} - {each.resource for each in _SEARCHES}
     if unknown:
-        raise ValueError(f"no prefetch template brings {', '.join(sorted(unknown))}; add one to _SEARCHES")
-    found += [each for each in _SEARCHES if each.resource in needs.resources]
+        raise ValueError(_without_template(sorted(unknown)))
+    found += [_whole(each, needs) for each in _SEARCHES if each.resource in needs.resources]
     if "MedicationRequest" in needs.resources:
         found += [_ORDERED, _DRAFTED] if has_drafts else [_ORDERED]
+    if has_dispatched:
+        found.append(_DISPATCHED)
     not_there = needs.required - {each.key for each in found}
     if not_there:
-        raise ValueError(f"{', '.join(sorted(not_there))}: required, but no template of this service")
+        asked = ", ".join(each.key for each in found)
+        raise ValueError(f"required={sorted(not_there)}: the service has no such prefetch keys; it has {asked}")
     return Templates(replace(each, policy=_REQUIRED) if each.key in needs.required else each for each in found)
 
 
-def _observations(analytes: Iterable[str], count: int) -> str:
+def _without_template(unknown: list[str]) -> str:
+    known = ("Patient", "Observation", *(each.resource for each in _SEARCHES))
+    near = [match for name in unknown for match in get_close_matches(name, known, n=1)]
+    meant = f"did you mean {' and '.join(near)}? A" if near else "a"
+    table = f"{__name__}._SEARCHES"
+    return f"no prefetch template brings {', '.join(unknown)}; {meant} new resource type needs an entry in {table}"
+
+
+def _whole(template: Template, needs: Needs) -> Template:
+    """Without a date where a service reads all of them: a colonoscopy counts for ten years, an operation for good."""
+    is_whole = template.since is not None and template.resource in needs.whole_history
+    return replace(template, since=None, policy=KeyPolicy()) if is_whole else template
+
+
+def _observations(analytes: Iterable[str], count: int, more: Collection[str] = ()) -> str:
     codes = [code for key in sorted(analytes) for code in ANALYTES[key].loinc]
+    codes += sorted(set(more) - set(codes))
     if PRESSURE & set(analytes):
         codes = [*PRESSURE_PANELS, *codes]
     tokens = ",".join(f"{LOINC}|{code}" for code in codes)

@@ -136,7 +136,7 @@ def keys_in(query: str) -> tuple[str, ...]:
 def _path(text: str) -> Path:
     root = _ROOT.match(text)
     if root is None:
-        raise WrongToken(f"TOK-02, TOK-03: {text} is no path from context. or from a %key")
+        raise WrongToken(f"TOK-02, TOK-03: {text} is not a path from context. or from a %key")
     context, plain, quoted = root.groups()
     return Path(context or plain or quoted, context is None, tuple(_steps(text, root.end())))
 
@@ -240,7 +240,7 @@ def _member(node: Any, name: str) -> Any:
 
 
 def _decoded(raw: Raw) -> Any:
-    """JSON that was kept as it came; None where it is none, of which the service will speak."""
+    """The decoded JSON; None where it is not JSON, which the service reports."""
     try:
         return msgspec.json.decode(raw)
     except (msgspec.DecodeError, RecursionError):
@@ -258,7 +258,7 @@ def _type(node: Any) -> str | None:
 
 
 def _target(node: Any) -> Target | None:
-    """Of `Type/id`, relative or absolute, with or without a version; None for `#…` and `urn:…`, which are in hand."""
+    """Of `Type/id`, relative or absolute, with or without a version; None for `#…` and `urn:…`, which need no query."""
     text = node if isinstance(node, str) else _member(node, "reference")
     if not isinstance(text, str):
         return None

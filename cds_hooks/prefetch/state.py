@@ -130,7 +130,7 @@ class PrefetchState:
         for each in self.states:
             if each.template.key == key and not each.known and not _is_there(each):
                 raise PreconditionFailed(
-                    f"prefetch.{key} ({each.template.words}) is needed and not there: {each.text}. Send it under this "
+                    f"prefetch.{key} ({each.template.words}) is required and missing: {each.text}. Send it under this "
                     "key of GET /cds-services (null if there is none), or a fhirServer with a token that may read it.",
                     f"prefetch.{key}",
                 )
@@ -162,6 +162,12 @@ class Templates(tuple[Template, ...]):
         if version.startswith(TOKENS_OF_3):
             return self
         return Templates(each for each in self if not each.is_of_3)
+
+    def read_for_protocol(self, version: str) -> "Templates":
+        """Those that are answered in a call of such a client: what it cannot be asked for may be read all the same."""
+        if version.startswith(TOKENS_OF_3):
+            return self
+        return Templates(each for each in self if not each.is_of_3 or each.is_always_read)
 
 
 MOST_WHOLE: Final = 4096

@@ -66,6 +66,8 @@ class Template:
     policy: KeyPolicy = KeyPolicy()
     since: tuple[str, int] | None = None
     """Date parameter and days: what is older is never read. Clients of CDS Hooks 3.0 are asked for no more (TOK-09)."""
+    is_always_read: bool = False
+    """Where a client cannot be asked for it (its tokens are of CDS Hooks 3.0), it is read from its FHIR server."""
     type: type[object] = field(init=False, repr=False)
     needs: tuple[str, ...] = field(init=False, repr=False)
     """The keys that are to be answered before (TOK-14); WrongToken for a query whose tokens cannot be read."""

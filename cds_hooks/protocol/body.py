@@ -103,7 +103,7 @@ def split_off_prefetch(body: bytes) -> tuple[bytes, memoryview] | None:
 def check_head(head: bytes) -> None:
     """BadRequest where a member stands twice in the head or its context, an integer is beyond 64 bits, or U+0000.
 
-    Raises what msgspec raises where the head is no JSON object or its context none. An integer is looked for because
+    Raises what msgspec raises where the head is not a JSON object or its context none. An integer is looked for because
     readers give a draft back with a rounded one; a number beyond a double is refused by whoever reads it.
     """
     members = _MEMBERS.decode(head)

@@ -22,6 +22,9 @@ from cds_hooks.storage.decision import Decision, FeedbackItem, decision_of
 MOST_ITEMS: Final = 1000
 """The most that one report may hold; a batch of a day is sent in parts."""
 
+MOST_BYTES: Final = 2 * 1024 * 1024
+"""The longest report that is read: two kilobytes for each of its items."""
+
 _EPIC_REASON: Final = "com.epic.cdshooks.feedback.overrideReason"
 # RFC 3339 section 5.6; the zone may be left out in the ballot that became 2.0 ("ISO timestamp").
 _INSTANT: Final = re.compile(
@@ -45,7 +48,7 @@ class _Override(Struct, frozen=True):
 
     @property
     def coding(self) -> _Coding | None:
-        """The reason: as published, flat, or as Epic tells one of its own."""
+        """The override reason, in the published form, in a flat form, or in the form of Epic's own reasons."""
         if self.reason is not None:
             return self.reason
         if self.code is not None:
@@ -187,17 +190,14 @@ class MatchedFeedback:
     unmatched: list[str] = field(default_factory=list)
 
 
-def decision_ids_of(items: Iterable[FeedbackItem]) -> set[str]:
-    """The ids of the decisions that these reports can be about."""
-    return {found for item in items if (found := decision_of(item.card)) is not None}
-
-
 def match_feedback(items: Iterable[FeedbackItem], decisions: Mapping[str, Decision]) -> MatchedFeedback:
-    """The items apart: a card that nobody got, or another client got, must not fail the batch (FB-17, FB-18)."""
+    """Separates the items: one about a card that this client did not get must not fail the batch (FB-17, FB-18)."""
     matched = MatchedFeedback()
+    # a report may have a thousand items about one long answer, which is decoded once
+    sent = {key: {card.uuid: card for card in _response.decode(one.response).cards} for key, one in decisions.items()}
     for item in items:
-        decision = decisions.get(decision_of(item.card) or "")
-        card = _card(decision, item) if decision is not None else None
+        key = decision_of(item.card) or ""
+        decision, card = decisions.get(key), sent.get(key, {}).get(item.card)
         if decision is None or card is None:
             matched.unmatched.append(UNKNOWN_CARD)
         elif decision.client != item.client:
@@ -207,10 +207,6 @@ def match_feedback(items: Iterable[FeedbackItem], decisions: Mapping[str, Decisi
         else:
             _take(item, card, matched)
     return matched
-
-
-def _card(decision: Decision, item: FeedbackItem) -> _Card | None:
-    return next((card for card in _response.decode(decision.response).cards if card.uuid == item.card), None)
 
 
 def _take(item: FeedbackItem, card: _Card, matched: MatchedFeedback) -> None:

@@ -45,14 +45,15 @@ _head: Final = msgspec.json.Decoder(_Head)
 
 
 class OriginalOrders:
-    """The MedicationRequests of a call's body and of the pages of the client's FHIR server after it.
+    """The orders of one type of a call's body and of the pages of the client's FHIR server after it.
 
     They are found when the first one is asked for, and only what is asked for is decoded: most answers stop or change
     none.
     """
 
-    def __init__(self, sent: tuple[bytes, ...]) -> None:
+    def __init__(self, sent: tuple[bytes, ...], kind: str = "MedicationRequest") -> None:
         self._sent = sent
+        self._kind = kind
 
     @cached_property
     def _by_id(self) -> dict[str, Json | Raw]:
@@ -63,8 +64,8 @@ class OriginalOrders:
         values = [bytes(raw) for raw in (msgspec.json.decode(body, type=_Body).prefetch or {}).values()]
         found: dict[str, Json | Raw] = {}
         for raw in (*values, *pages):
-            if b'"MedicationRequest"' in raw:
-                found.update(_resources_by_id(raw))
+            if f'"{self._kind}"'.encode() in raw:
+                found.update(_resources_by_id(raw, self._kind))
         return found
 
     def by_id(self, identity: str) -> Json | None:
@@ -72,26 +73,28 @@ class OriginalOrders:
         found = self._by_id.get(identity)
         if isinstance(found, Raw):
             found = _decoded(found)
-        return found if isinstance(found, dict) and found.get("resourceType") == "MedicationRequest" else None
+        return found if isinstance(found, dict) and found.get("resourceType") == self._kind else None
 
     def original(self, reference: str) -> Json | None:
         """The order that a reference such as 'MedicationRequest/7' names, None when it did not come along."""
         kind, _, identity = reference.partition("/")
-        return self.by_id(identity) if kind == "MedicationRequest" else None
+        return self.by_id(identity) if kind == self._kind else None
 
 
-def _resources_by_id(raw: bytes) -> dict[str, Json | Raw]:
-    """Every resource of a Bundle by its id, not decoded; those of any other shape decoded."""
+def _resources_by_id(raw: bytes, wanted: str) -> dict[str, Json | Raw]:
+    """The resources of this type in a Bundle by their ids, not decoded; those of any other shape decoded."""
     try:
         resources = [entry.resource for entry in _bundle.decode(raw).entry]
         heads = [_head.decode(resource) for resource in resources]
     except msgspec.DecodeError:
-        return {each["id"]: each for each in _resources(_decoded(raw)) if isinstance(each.get("id"), str)}
-    return {head.id: resource for head, resource in zip(heads, resources, strict=True) if head.id is not None}
+        found = (each for each in _resources(_decoded(raw)) if each.get("resourceType") == wanted)
+        return {each["id"]: each for each in found if isinstance(each.get("id"), str)}
+    both = zip(heads, resources, strict=True)
+    return {head.id: resource for head, resource in both if head.id is not None and head.resourceType == wanted}
 
 
 def _decoded(raw: bytes | Raw) -> Any:
-    """The JSON; None where an element that nobody read so far is none, or is too deep."""
+    """The decoded JSON; None where an element that was not decoded before is invalid or nested too deeply."""
     try:
         value = decode_exactly(raw)
     except (msgspec.DecodeError, RecursionError):

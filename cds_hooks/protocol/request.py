@@ -60,7 +60,9 @@ def check_authorization(authorization: FhirAuthorization | None, fhir_server: st
     if authorization is None:
         return
     if not (fhir_server or "").strip():
-        raise BadRequest("fhirAuthorization came without fhirServer: a token is of use at one server only.", _PLACE)
+        raise BadRequest(
+            "fhirAuthorization came without fhirServer: send the address of the server that the token is for.", _PLACE
+        )
     if authorization.token_type != "Bearer":  # noqa: S105 - the one word that CDS Hooks allows here
         raise BadRequest("fhirAuthorization.token_type is not Bearer.", f"{_PLACE}.token_type")
     for name in ("access_token", "scope", "subject"):
@@ -179,7 +181,7 @@ def _read(body: bytes, hooks: Mapping[str, Hook], actual_hook: ActualHook | None
         raise BadRequest("hookInstance is blank; send a UUID that is unique to this call.", "hookInstance")
     extension = bytes(wire.extension)
     if extension != _NULL and not extension.startswith(b"{"):
-        raise BadRequest("extension is no JSON object.", "extension")
+        raise BadRequest("extension is not a JSON object.", "extension")
     hook = hooks.get(wire.hook)
     if hook is None and actual_hook is not None:
         hook = hooks.get(actual_hook(wire.hook, wire.extension))
@@ -203,7 +205,7 @@ def _read(body: bytes, hooks: Mapping[str, Hook], actual_hook: ActualHook | None
 
 def _check_entries(prefetch: dict[str, Any], limits: EntryLimits) -> None:
     if len(prefetch) > limits.of_all:
-        raise PayloadTooLarge(f"prefetch holds {len(prefetch)} keys, {limits.of_all} are read.", "prefetch")
+        raise PayloadTooLarge(f"prefetch holds {len(prefetch)} keys; at most {limits.of_all} are read.", "prefetch")
     entries = {key: len(value.entry) for key, value in prefetch.items() if isinstance(value, Bundle) and value.entry}
     what_to_do = "Send what GET /cds-services asks for."
     for key, count in entries.items():
@@ -290,7 +292,7 @@ def _decode_carefully(body: bytes) -> tuple[_WireUnread, dict[str, Any], list[Re
         check_whole(body)
         for key, raw in (wire.prefetch or {}).items():
             value, refused = _read_mended(key, raw)
-            # null says "asked, none found"; something that is no FHIR resource does not
+            # null says "asked, none found"; something that is not a FHIR resource does not
             prefetch[key] = BrokenResource() if value is None and refused else value
             refusals += refused
     except msgspec.ValidationError as error:

@@ -11,8 +11,10 @@ from traceback import walk_tb
 from types import CodeType
 from typing import Final
 
-from fastapi import FastAPI, Request, Response
+from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from cds_hooks.errors import CALL_ID, HookError, MethodNotAllowed, NotFound, Untrusted, operation_outcome
@@ -56,7 +58,7 @@ def failure_outcome(decision: str) -> bytes:
     )
 
 
-def contain_failures(app: FastAPI) -> ASGIApp:
+def contain_failures(app: Starlette) -> ASGIApp:
     """The app, never raising while it answers a request: every failure is answered and logged with its place."""
     app.add_exception_handler(Exception, _answer_failure)
 

@@ -1,16 +1,11 @@
-"""The route of a hook call: reads the body within limits, finds the service and answers.
-
-GET /cds-services and POST /cds-services/{id}/feedback.
-"""
+"""The route of a hook call: reads the body within limits, finds the service and answers."""
 
 import asyncio
 from collections import Counter, defaultdict, deque
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from contextlib import suppress
-from time import monotonic, time_ns
+from time import monotonic
 from typing import Any, Final
-
-from fastapi import APIRouter, Request, Response
 
 from cds_hooks.deadlines import Deadlines
 from cds_hooks.errors import (
@@ -20,7 +15,6 @@ from cds_hooks.errors import (
     HookError,
     MethodNotAllowed,
     NotFound,
-    RecordFailed,
     RequestTimeout,
     TooManyCalls,
     UnsupportedMediaType,
@@ -28,12 +22,10 @@ from cds_hooks.errors import (
 )
 from cds_hooks.invoke import ServerComponents, invoke
 from cds_hooks.logs import log
-from cds_hooks.protocol.feedback import decision_ids_of, match_feedback, read_feedback
 from cds_hooks.routes.failures import failure_outcome, log_failure
 from cds_hooks.security import Trust, TrustedClient, Untrusted
 from cds_hooks.services import Service, by_address
-from cds_hooks.storage.decision import RecordUnavailable, decision_of, new_decision_id
-from cds_hooks.storage.queries import get_decisions
+from cds_hooks.storage.decision import new_decision_id
 from cds_hooks.tracing import CallTrace
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -77,24 +69,27 @@ class RequestLimits:
         """Counts a call that has ended."""
         self._calls[client] -= 1
 
-    async def body(self, headers: Iterable[tuple[bytes, bytes]], receive: Receive) -> bytes:
-        """The request body.
+    async def body(
+        self, headers: Iterable[tuple[bytes, bytes]], receive: Receive, most_bytes: int | None = None
+    ) -> bytes:
+        """The request body, of at most `most_bytes` where that is less than what a call may have.
 
         UnsupportedMediaType where it is declared as no JSON or as compressed, BodyTooLarge over the limit,
         RequestTimeout when it does not arrive in time, BadRequest when the connection ends before it.
         """
-        self._check(headers)
+        most = self._most_bytes if most_bytes is None else min(most_bytes, self._most_bytes)
+        self._check(headers, most)
         try:
             with self._deadlines.start():
-                return await self._read(receive)
+                return await self._read(receive, most)
         except TimeoutError as error:
             raise RequestTimeout(f"The body did not arrive within {self._seconds:g} seconds.") from error
 
-    def _check(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
+    def _check(self, headers: Iterable[tuple[bytes, bytes]], most: int) -> None:
         given = dict(headers)
         length = given.get(b"content-length", b"")
-        if length.isdigit() and int(length) > self._most_bytes:
-            raise self._too_large()
+        if length.isdigit() and int(length) > most:
+            raise _too_large(most)
         kind = given.get(b"content-type", b"")
         if kind != JSON and not _is_json(kind):
             raise UnsupportedMediaType("Send the body as application/json.")
@@ -102,7 +97,7 @@ class RequestLimits:
             # A few kilobytes can be made to unpack to gigabytes, and no client of CDS Hooks needs to pack.
             raise UnsupportedMediaType("Send the body as it is: a Content-Encoding is not read here.")
 
-    async def _read(self, receive: Receive) -> bytes:
+    async def _read(self, receive: Receive, most: int) -> bytes:
         chunks: list[bytes] = []
         size, more = 0, True
         while more:
@@ -112,13 +107,14 @@ class RequestLimits:
             chunk: bytes = message.get("body", b"")
             more = message.get("more_body", False)
             size += len(chunk)
-            if size > self._most_bytes:
-                raise self._too_large()
+            if size > most:
+                raise _too_large(most)
             chunks.append(chunk)
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
-    def _too_large(self) -> BodyTooLarge:
-        return BodyTooLarge(f"The body is larger than the {self._most_bytes} bytes that are read here.")
+
+def _too_large(most: int) -> BodyTooLarge:
+    return BodyTooLarge(f"The body is larger than the {most} bytes that are read here.")
 
 
 def _is_json(content_type: bytes) -> bool:
@@ -281,58 +277,3 @@ async def send_json(
     headers = [(b"content-type", JSON), (b"content-length", b"%d" % len(body)), (b"cache-control", b"no-store"), *more]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body, "more_body": not ends})
-
-
-def protocol_routes(
-    services: dict[str, Service], components: ServerComponents, intake: RequestLimits, trust: Trust
-) -> APIRouter:
-    """Discovery of these services, and feedback on their cards."""
-    addresses = by_address(services)
-    router = APIRouter()  # routes/openapi.py describes these
-
-    @router.get("/cds-services", include_in_schema=False)
-    async def discovery(request: Request) -> dict[str, object]:
-        client = await trust.client_of(request.scope["headers"], request.scope["path"])
-        listed = [service for service in services.values() if client.may_call(service.id)]
-        return {"services": [entry for service in listed for entry in service.discovery(client.profile)]}
-
-    @router.post("/cds-services/{service_id}/feedback", include_in_schema=False)
-    async def feedback(service_id: str, request: Request) -> Response:
-        client = await trust.client_of(request.scope["headers"], request.scope["path"])
-        if service_id not in addresses:
-            raise NotFound("There is no service of this id; GET /cds-services lists those there are.")
-        service_id = addresses[service_id].id
-        client.require(service_id)
-        budgets, configured = client.budgets, components.settings
-        intake.enter(
-            client.name,
-            min(budgets.concurrency, configured.concurrent_calls),
-            min(budgets.calls_per_second, configured.calls_per_second),
-        )
-        try:
-            body = await intake.body(request.scope["headers"], request.receive)
-        finally:
-            intake.leave(client.name)
-        old_forms = client.profile.version in ("1.0", "1.1")
-        items = read_feedback(body, service_id, client.name, _now(components), old_forms=old_forms)
-        try:
-            url = components.settings.database_url
-            decisions = await asyncio.to_thread(get_decisions, url, decision_ids_of(items))
-            matched = match_feedback(items, decisions)
-            new = await components.decisions.append_feedback(matched.items)
-        except RecordUnavailable as error:
-            raise RecordFailed("The feedback could not be stored. Send it again later.") from error
-        for item in new:
-            components.metrics.feedback(service_id, item.outcome)
-            components.governance.remember(decisions[decision_of(item.card) or ""], item)
-        for reason in matched.unmatched:
-            components.metrics.unmatched_feedback(service_id, reason)
-        return Response(b"{}", media_type="application/json")
-
-    return router
-
-
-def _now(components: ServerComponents) -> int:
-    """Microseconds since 1970 by the clock that calls are answered by."""
-    as_of = components.settings.as_of
-    return time_ns() // 1000 if as_of is None else int(as_of.timestamp() * 1e6)

@@ -1,20 +1,22 @@
-"""The OpenAPI document of the protocol's addresses, and a page that shows it (Swagger UI, served from this package).
+"""The OpenAPI document of the server's addresses, made by FastAPI and added to.
 
-The hook route is a plain ASGI route for speed (docs/decisions/0008-openapi.md), and feedback is read by a reader of its
-own, so FastAPI cannot see their bodies. They are described here: requests by pydantic models, cards by the very structs
-that are sent. A test sends every example to the server and holds every answer against the document.
+The server answers with plain ASGI and Starlette routes (docs/decisions/0008-openapi.md), and hook calls and feedback
+are read by readers of their own, so FastAPI cannot see their bodies. They are described here: requests by pydantic
+models, cards by the very structs that are sent. A test sends every example to the server and holds every answer against
+the document.
 """
 
 from collections.abc import Iterable, Mapping
-from importlib.resources import files
+from importlib.metadata import version as installed_version
 from typing import Any, Final
 
 import msgspec
-from fastapi import APIRouter, FastAPI, Response
 from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
 from msgspec import Raw, structs
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import models_json_schema
+from starlette.responses import PlainTextResponse
 
 from cards.card import Card
 from cds_hooks.protocol.hooks import Context, Hook
@@ -22,20 +24,6 @@ from cds_hooks.services import Service
 
 TITLE: Final = "CDS Hooks server"
 _REFERENCE: Final = "#/components/schemas/{model}"
-_FILES: Final = {
-    "swagger-ui.css": "text/css; charset=utf-8",
-    "swagger-ui-bundle.js": "text/javascript; charset=utf-8",
-    "start.js": "text/javascript; charset=utf-8",
-}
-_HEADERS: Final = {
-    # Swagger UI sets styles in its markup and draws its icons from data: addresses; nothing comes from another host.
-    "content-security-policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
-        "connect-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'"
-    ),
-    "referrer-policy": "no-referrer",
-    "x-content-type-options": "nosniff",
-}
 
 
 class _Body(BaseModel):
@@ -103,6 +91,19 @@ class OperationOutcome(_Body):
     issue: list[Issue]
 
 
+class Liveness(_Body):
+    """The process lives."""
+
+    status: str = Field(description='"ok".')
+
+
+class Readiness(_Body):
+    """Whether this process can take calls."""
+
+    status: str = Field(description='"ok", or in a sentence why not.')
+    services: int = Field(description="How many services there are.")
+
+
 class AcceptedSuggestion(_Body):
     """A suggestion that the clinician accepted."""
 
@@ -158,42 +159,50 @@ _ERRORS: Final = {
 }
 
 
-def describe(app: FastAPI, services: Mapping[str, Service]) -> None:
-    """Gives the app its document: what FastAPI sees itself, and the hook route, feedback and discovery."""
-
-    def document() -> dict[str, Any]:
-        if app.openapi_schema is None:
-            found = get_openapi(
-                title=TITLE,
-                version=app.version,
-                description="Clinical decision support over CDS Hooks 2.0.1 and FHIR R4.",
-                routes=app.routes,
-            )
-            found["paths"] = {**_paths(services), **found["paths"]}
-            found.setdefault("components", {}).setdefault("schemas", {}).update(_schemas())
-            app.openapi_schema = found
-        return app.openapi_schema
-
-    app.openapi = document  # type: ignore[method-assign] # FastAPI's own way to extend the document
+def describe(services: Mapping[str, Service]) -> dict[str, Any]:
+    """The document: hook calls, feedback, discovery, and the addresses for the operator."""
+    found = get_openapi(
+        title=TITLE,
+        version=installed_version("cds-hooks-onnx"),
+        description="Clinical decision support over CDS Hooks 2.0.1 and FHIR R4.",
+        routes=_operator_routes(),
+    )
+    found["paths"] = {**_paths(services), **found["paths"]}
+    found["components"]["schemas"].update(_schemas())
+    return found
 
 
-def documentation_routes() -> APIRouter:
-    """GET /docs, and what the page loads."""
-    router = APIRouter(include_in_schema=False)
-    folder = files("cds_hooks.web") / "swagger_ui"
+def _operator_routes() -> list[APIRoute]:
+    """What routes/operations.py answers, for FastAPI to describe."""
+    unavailable: dict[int | str, dict[str, Any]] = {503: {"model": Readiness, "description": "It cannot answer calls."}}
+    return [
+        APIRoute("/livez", _live, summary="Whether the process lives", response_model=Liveness),
+        APIRoute(
+            "/readyz",
+            _ready,
+            summary="Whether calls can be answered and recorded",
+            response_model=Readiness,
+            responses=unavailable,
+        ),
+        APIRoute(
+            "/metrics",
+            _metrics,
+            summary="What the server counted, for Prometheus",
+            response_class=PlainTextResponse,
+        ),
+    ]
 
-    @router.get("/docs")
-    def page() -> Response:
-        return Response((folder / "page.html").read_bytes(), media_type="text/html; charset=utf-8", headers=_HEADERS)
 
-    @router.get("/docs/{name}")
-    def file(name: str) -> Response:
-        if name not in _FILES:
-            return Response(status_code=404)
-        headers = {**_HEADERS, "cache-control": "public, max-age=86400"}
-        return Response((folder / name).read_bytes(), media_type=_FILES[name], headers=headers)
+def _live() -> None:
+    """Answers as long as the process runs."""
 
-    return router
+
+def _ready() -> None:
+    """Answers 503 while the record cannot be written and while the server is about to end."""
+
+
+def _metrics() -> None:
+    """For the operator only: at the address of CDS_OPERATOR_LISTEN, or with CDS_OPERATOR_TOKEN."""
 
 
 def _paths(services: Mapping[str, Service]) -> dict[str, Any]:

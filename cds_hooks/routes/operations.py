@@ -1,16 +1,20 @@
 """Pages for the operator: /livez, /readyz and /metrics, and who may read them."""
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
 from hmac import compare_digest
+from ipaddress import ip_address
 from typing import Final
 
-from fastapi import APIRouter, Request, Response
-from starlette.requests import HTTPConnection
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 
 from cds_hooks.errors import Forbidden
 from cds_hooks.invoke import ServerComponents
 from cds_hooks.logs import log
 from cds_hooks.metrics import MetricsFolder
+from cds_hooks.routes.browsers import HostCheck
 from cds_hooks.services import Service
 from cds_hooks.settings import Settings
 from cds_hooks.storage.decision import RecordUnavailable, plain
@@ -35,6 +39,7 @@ class OperatorAccess:
         self._token = token.get_secret_value().encode() if token is not None else None
         self._development = configured.trust_file is None
         self._listen = configured.operator_address
+        self._hosts = HostCheck(configured.public_url)
         self._pages = configured.shows_pages
 
     def may_see_metrics(self, request: HTTPConnection) -> bool:
@@ -46,11 +51,21 @@ class OperatorAccess:
         return self._pages or self.may_see_metrics(request)
 
     def _came_to_operator(self, request: HTTPConnection) -> bool:
-        """Whether the connection is to CDS_OPERATOR_LISTEN; the server's own socket says so, no header can."""
-        if self._listen is None:
-            return False
+        """Whether the connection is to CDS_OPERATOR_LISTEN; the server's own socket says so, no header can.
+
+        On loopback a browser could have been brought there by the name of another site (routes/browsers.py).
+        """
         own = request.scope.get("server")
-        return own is not None and tuple(own) == self._listen
+        if self._listen is None or own is None:
+            return False
+        host, port = self._listen
+        if port is None:
+            return tuple(own) == self._listen
+        address = ip_address(host)
+        if own[1] != port or not (address.is_unspecified or own[0] == host):
+            return False
+        named = request.scope["headers"]
+        return not address.is_loopback or self._hosts.allows(dict(named).get(b"host", b"localhost"))
 
     def _has_token(self, headers: Mapping[str, str]) -> bool:
         given = headers.get("authorization", "")
@@ -73,38 +88,46 @@ def models_out(services: Mapping[str, Service]) -> list[dict[str, object]]:
     ]
 
 
+def _one_at_a_time(check: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
+    """Those who ask while it is being checked get what that check finds: many who ask cost what one does."""
+    running: asyncio.Future[None] | None = None
+
+    async def shared() -> None:
+        nonlocal running
+        if running is None or running.done():
+            running = asyncio.ensure_future(check())
+        await asyncio.shield(running)
+
+    return shared
+
+
 def health_routes(
     services: dict[str, Service], components: ServerComponents, counted: MetricsFolder, visitors: OperatorAccess
-) -> APIRouter:
+) -> list[Route]:
     """Whether the process lives, whether it can answer, and what it counted."""
-    router = APIRouter()
     absent = models_out(services)
+    check = _one_at_a_time(components.decisions.check)
 
-    @router.get("/livez")
-    async def live() -> dict[str, str]:
-        return {"status": "ok"}
+    async def live(_: Request) -> Response:
+        return JSONResponse({"status": "ok"})
 
-    @router.get("/readyz")
-    async def ready(request: Request, response: Response) -> dict[str, object]:
+    async def ready(request: Request) -> Response:
         # Models are loaded and the database is migrated before the first request is taken (app.py); without a record
         # every call is answered 503, and then others should take them.
         if request.scope.get("state", {}).get(DRAINING):
-            response.status_code = 503
-            return {"status": "this server is about to end", "services": len(services)}
+            return JSONResponse({"status": "this server is about to end", "services": len(services)}, 503)
         try:
-            await components.decisions.check()
+            await check()
         except RecordUnavailable as error:
             log().error("not ready", status=503, reason=plain(str(error)))
-            response.status_code = 503
-            response.headers["retry-after"] = "5"
-            return {"status": "the decisions cannot be recorded", "services": len(services)}
+            away = {"status": "the decisions cannot be recorded", "services": len(services)}
+            return JSONResponse(away, 503, {"retry-after": "5"})
         rules = components.governance.approval_counts()
         answer: dict[str, object] = {"status": "ok", "services": len(services)}
         if absent:
             answer |= {"status": "a model cannot be served", "models_out": absent}
-        return answer | ({} if rules is None else {"rules": rules})
+        return JSONResponse(answer | ({} if rules is None else {"rules": rules}))
 
-    @router.get("/metrics")
     async def metrics(request: Request) -> Response:
         if not visitors.may_see_metrics(request):
             raise Forbidden(
@@ -112,4 +135,4 @@ def health_routes(
             )
         return Response(counted.page(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
-    return router
+    return [Route("/livez", live), Route("/readyz", ready), Route("/metrics", metrics)]

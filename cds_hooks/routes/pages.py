@@ -3,14 +3,18 @@
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 import orjson
-from fastapi import APIRouter, Request, Response
+from anyio import CapacityLimiter, to_thread
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 from cards.rules.engine.governance import all_rule_versions
-from cards.rules.engine.rule_book import rule_book
+from cards.rules.engine.rule_book import whole_book
 from cards.rules.language.rule import Evidence
 from cds_hooks.errors import CALL_ID, NotFound
 from cds_hooks.governance import Governance
@@ -37,7 +41,6 @@ from cds_hooks.web.pages import (
     static_file,
 )
 from cds_hooks.web.rule_page import describe_rule, rule_entries
-from fhir.terminology.caching import remembered
 from models_onnx.artifact.folder import MODEL, read_manifest
 from models_onnx.artifact.manifest import Manifest
 from models_onnx.artifact.release_file import Release, parse_release
@@ -51,44 +54,65 @@ from models_onnx.serving.registry import ARTIFACTS, model_ids
 _T = TypeVar("_T")
 
 
-@remembered("model cards", entries=64, longest=64)
-def card_of_model(model_id: str) -> dict[str, Any] | None:
-    """The card inside the file of that model; None where there is none."""
-    return _read(model_id, lambda: read_card((ARTIFACTS / model_id / MODEL).read_bytes()))
+class ModelFiles:
+    """What the pages read of the models that are served here: those of the package, and of a folder of the site's own.
 
+    Each is read once; a model whose files are refused has neither manifest nor card, and the log says so.
+    """
 
-@remembered("model releases", entries=64, longest=64)
-def release_of_model(model_id: str) -> Release | None:
-    """The release of that model; None where it was never published."""
-    return _read(model_id, lambda: parse_release(ARTIFACTS / model_id))
+    def __init__(self, own: Path | None) -> None:
+        folders = [ARTIFACTS, *([own] if own is not None else [])]
+        self._folders = {name: folder / name for folder in reversed(folders) for name in model_ids(folder)}
+        self._read: dict[tuple[str, str], Any] = {}
 
+    def names(self) -> list[str]:
+        """The ids of the models."""
+        return sorted(self._folders)
 
-def card_as(model_id: str, form: str, configured: Settings) -> tuple[bytes, str] | None:
-    """The card as `json`, `fhir.json` or `chai.xml`, with its media type; None for another model or form."""
-    card, release = card_of_model(model_id), release_of_model(model_id)
-    if card is None or release is None:
+    def manifest(self, model_id: str) -> Manifest | None:
+        """The manifest of a model; None for any other name."""
+        return self._once("manifest", model_id, read_manifest)
+
+    def card(self, model_id: str) -> dict[str, Any] | None:
+        """The card inside the file of that model; None where there is none."""
+        return self._once("card", model_id, lambda folder: read_card((folder / MODEL).read_bytes()))
+
+    def release(self, model_id: str) -> Release | None:
+        """The release of that model; None where it was never published."""
+        return self._once("release", model_id, parse_release)
+
+    def card_as(self, model_id: str, form: str, configured: Settings) -> tuple[bytes, str] | None:
+        """The card as `json`, `fhir.json` or `chai.xml`, with its media type; None for another model or form."""
+        card, release = self.card(model_id), self.release(model_id)
+        if card is None or release is None:
+            return None
+        now = configured.as_of or datetime.now(UTC)
+        if form == "json":
+            return orjson.dumps(card, option=orjson.OPT_INDENT_2), "application/json"
+        if form == "fhir.json":
+            sha256 = release.files[MODEL].sha256
+            bundle = fhir_bundle(card, release.state, sha256, now.isoformat(timespec="seconds"), configured.public_url)
+            return orjson.dumps(bundle, option=orjson.OPT_INDENT_2), "application/fhir+json"
+        if form == "chai.xml":
+            return chai_xml(card, release.state, now.date().isoformat()), "application/xml"
         return None
-    now = configured.as_of or datetime.now(UTC)
-    if form == "json":
-        return orjson.dumps(card, option=orjson.OPT_INDENT_2), "application/json"
-    if form == "fhir.json":
-        sha256 = release.files[MODEL].sha256
-        bundle = fhir_bundle(card, release.state, sha256, now.isoformat(timespec="seconds"), configured.public_url)
-        return orjson.dumps(bundle, option=orjson.OPT_INDENT_2), "application/fhir+json"
-    if form == "chai.xml":
-        return chai_xml(card, release.state, now.date().isoformat()), "application/xml"
-    return None
+
+    def _once(self, what: str, model_id: str, how: Callable[[Path], _T]) -> _T | None:
+        folder = self._folders.get(model_id)
+        if folder is None:
+            return None
+        if (what, model_id) not in self._read:
+            try:
+                self._read[(what, model_id)] = how(folder)
+            except (ModelError, OSError) as error:
+                log().error(f"{what} refused", error_type=type(error).__name__)
+                self._read[(what, model_id)] = None
+        found: _T | None = self._read[(what, model_id)]
+        return found
 
 
-def _read(model_id: str, how: Callable[[], _T]) -> _T | None:
-    if model_id not in model_ids():
-        return None
-    try:
-        return how()
-    except (ModelError, OSError) as error:
-        log().error("card refused", error_type=type(error).__name__)
-        return None
-
+_PAGES_AT_ONCE = 2
+"""Forty threads that make pages, as many as there are otherwise, leave the event loop little of the interpreter."""
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
@@ -138,73 +162,86 @@ _NO_FILE = "There is no such file; the start page lists the models and equations
 
 def page_routes(
     configured: Settings, services: dict[str, Service], governance: Governance, visitors: OperatorAccess
-) -> APIRouter:
-    """The pages of this server. They run in worker threads, so that no hook call waits for one."""
-    router = APIRouter(include_in_schema=False)
+) -> list[Route]:
+    """The pages of this server. They run in worker threads, two at a time, so that no hook call waits for one."""
+    files = ModelFiles(configured.models_folder)
     clock = format_time(configured.as_of) if configured.as_of else ""
     site = Site(development=configured.trust_file is None, alert_share=configured.alert_share, clock=clock)
 
-    @router.get("/")
-    def start() -> Response:
-        models = [manifest for name in model_ids() if (manifest := manifest_of(name)) is not None]
+    def start(_: Request) -> Response:
+        models = [manifest for name in files.names() if (manifest := files.manifest(name)) is not None]
         return _page(start_page(site, services.values(), models, rule_entries(), find_equations().values()))
 
-    @router.get("/explain/{decision_id}")
-    def explanation(decision_id: str, request: Request) -> Response:
+    def explanation(request: Request) -> Response:
         if not visitors.may_see_decisions(request):
             return _failed(site, _OPERATOR_ONLY, 403)
-        return _explanation(decision_id, configured.database_url, services, site)
+        return _explanation(request.path_params["decision_id"], configured.database_url, services, site, files)
 
     absent = {model.name for service in services.values() for model in service.absent_models}
 
-    @router.get("/models/{model_id}")
-    def model(model_id: str) -> Response:
+    def model(request: Request) -> Response:
+        model_id = request.path_params["model_id"]
         if model_id in absent:
             return _failed(site, _MODEL_OUT, 503)
-        manifest = manifest_of(model_id)
+        manifest = files.manifest(model_id)
         if manifest is None:
             return _failed(site, _NO_MODEL)
-        return _page(model_page(site, manifest, card_of_model(model_id), release_of_model(model_id)))
+        return _page(model_page(site, manifest, files.card(model_id), files.release(model_id)))
 
-    @router.get("/models/{model_id}/card.{form}")
-    def model_card(model_id: str, form: str) -> Response:
-        found = card_as(model_id, form, configured)
+    def model_card(request: Request) -> Response:
+        found = files.card_as(request.path_params["model_id"], request.path_params["form"], configured)
         if found is None:
             raise NotFound(_NO_FILE)
         return Response(found[0], media_type=found[1], headers=HEADERS)
 
-    @router.get("/equations/{equation_id}")
-    def equation(equation_id: str) -> Response:
-        known = find_equations().get(equation_id)
+    def equation(request: Request) -> Response:
+        known = find_equations().get(request.path_params["equation_id"])
         return _page(equation_page(site, known)) if known is not None else _failed(site, _NO_EQUATION)
 
-    @router.get("/equations/{equation_id}/card.json")
-    def card_of_equation(equation_id: str) -> Response:
+    def card_of_equation(request: Request) -> Response:
+        equation_id = request.path_params["equation_id"]
         if equation_id not in find_equations():
             raise NotFound(_NO_FILE)
         body = orjson.dumps(equation_card(equation_id), option=orjson.OPT_INDENT_2)
         return Response(body, media_type="application/json", headers=HEADERS)
 
-    @router.get("/rules/{rule_id}")
-    def rule(rule_id: str) -> Response:
-        version = all_rule_versions().get(rule_id)
+    def rule(request: Request) -> Response:
+        version = all_rule_versions().get(request.path_params["rule_id"])
         if version is None:
             return _failed(site, _NO_RULE)
         facts = describe_rule(version, governance.site, needs_approval=configured.trust_file is not None)
         return _page(rule_page(site, facts))
 
-    @router.get("/static/{name}")
-    def static(name: str) -> Response:
+    def static(request: Request) -> Response:
+        name = request.path_params["name"]
         if name not in STATIC_TYPES:
             raise NotFound(_NO_FILE)
         # pages ask for the style sheet with its hash, so a new one has a new address
         headers = {**HEADERS, "cache-control": "public, max-age=86400"}
         return Response(static_file(name), media_type=STATIC_TYPES[name], headers=headers)
 
-    return router
+    pages = {
+        "/": start,
+        "/explain/{decision_id}": explanation,
+        "/models/{model_id}": model,
+        "/models/{model_id}/card.{form}": model_card,
+        "/equations/{equation_id}": equation,
+        "/equations/{equation_id}/card.json": card_of_equation,
+        "/rules/{rule_id}": rule,
+        "/static/{name}": static,
+    }
+    limiter = CapacityLimiter(_PAGES_AT_ONCE)
+    return [Route(path, _on_a_thread(page, limiter)) for path, page in pages.items()]
 
 
-def _explanation(decision_id: str, url: str, services: dict[str, Service], site: Site) -> Response:
+def _on_a_thread(page: Callable[[Request], Response], limiter: CapacityLimiter) -> Callable[[Request], Any]:
+    async def answer(request: Request) -> Response:
+        return await to_thread.run_sync(page, request, limiter=limiter)
+
+    return answer
+
+
+def _explanation(decision_id: str, url: str, services: dict[str, Service], site: Site, files: ModelFiles) -> Response:
     known = decision_of(decision_id) if _UUID.fullmatch(decision_id) else None
     try:
         decision = get_decision(url, known) if known is not None else None
@@ -212,7 +249,7 @@ def _explanation(decision_id: str, url: str, services: dict[str, Service], site:
             return _failed(site, _NO_DECISION)
         service = services.get(decision.service)
         title = service.title if service is not None else decision.service
-        return _page(explanation_page(site, explain(decision, title, manifest_of, evidence_of)))
+        return _page(explanation_page(site, explain(decision, title, files.manifest, evidence_of)))
     except RecordUnavailable:
         log().error("record away", status=503)
         return _failed(site, _AWAY, 503)
@@ -221,23 +258,9 @@ def _explanation(decision_id: str, url: str, services: dict[str, Service], site:
         return _failed(site, _OTHER_FORM, 500)
 
 
-def manifest_of(model_id: str) -> Manifest | None:
-    """The manifest of a model that is served here; None for any other name."""
-    return _manifest(model_id) if model_id in model_ids() else None
-
-
-@remembered("model manifests", entries=64, longest=64)
-def _manifest(model_id: str) -> Manifest | None:
-    try:
-        return read_manifest(ARTIFACTS / model_id)
-    except ModelError as error:
-        log().error("manifest refused", error_type=type(error).__name__)
-        return None
-
-
 def evidence_of(rule_id: str) -> tuple[Evidence, ...]:
     """The documents behind a rule, as its table names them now; none for a rule that is gone."""
-    return next((tuple(rule.declared.evidence) for rule in rule_book().rules if rule.id == rule_id), ())
+    return next((tuple(rule.declared.evidence) for rule in whole_book().rules if rule.id == rule_id), ())
 
 
 def _failed(site: Site, failure: Failure, status: int = 404) -> Response:

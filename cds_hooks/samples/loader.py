@@ -25,10 +25,10 @@ from __future__ import annotations
 import csv
 import re
 from calendar import monthrange
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import Any, Literal, NamedTuple
@@ -79,14 +79,18 @@ _PRESSURE_PANEL = _Course(
 
 def icu_observations() -> Iterator[Json]:
     """The 818 Observations with relative dates, in the order in which they were made on each day's rounds."""
-    yield from _laboratory()
-    yield from _bedside()
+    courses = _read_courses()
+    yield from _laboratory(courses)
+    yield from _bedside(courses)
 
 
-@cache
-def _courses(kind: str) -> tuple[_Course, ...]:
+def _read_courses() -> dict[str, list[_Course]]:
+    """The courses of the table by kind."""
     table = files("cds_hooks.samples").joinpath("icu_courses.csv").read_text(encoding="utf-8")
-    return tuple(_course(row) for row in csv.DictReader(table.splitlines()) if row["kind"] == kind)
+    found: dict[str, list[_Course]] = defaultdict(list)
+    for row in csv.DictReader(table.splitlines()):
+        found[row["kind"]].append(_course(row))
+    return found
 
 
 def _course(row: dict[str, str]) -> _Course:
@@ -101,25 +105,23 @@ def _course(row: dict[str, str]) -> _Course:
     )
 
 
-def _laboratory() -> Iterator[Json]:
+def _laboratory(courses: dict[str, list[_Course]]) -> Iterator[Json]:
     """Every twelve hours in intensive care, then every morning."""
     rounds = [*range(5, _HOURS_IN_ICU, 12), *range(_HOURS_IN_ICU + 5, _HOURS_IN_HOSPITAL, 24)]
     for turn, hours in enumerate(rounds):
-        for course in _courses("laboratory"):
+        for course in courses["laboratory"]:
             measured = {"issued": _at(hours + 1, 10), "valueQuantity": _quantity(course, hours, turn)}
             yield _observation(course, _LABORATORY, hours, 30) | measured
 
 
-def _bedside() -> Iterator[Json]:
+def _bedside(courses: dict[str, list[_Course]]) -> Iterator[Json]:
     """Every two hours in intensive care (temperature every four), then every eight."""
     rounds = [*range(2, _HOURS_IN_ICU, 2), *range(_HOURS_IN_ICU, _HOURS_IN_HOSPITAL - 8, 8)]
     for turn, hours in enumerate(rounds):
-        temperature = _courses("temperature") if hours % 4 == 0 else ()
-        for course in (*_courses("vital-signs"), *temperature):
+        temperature = courses["temperature"] if hours % 4 == 0 else []
+        for course in (*courses["vital-signs"], *temperature):
             yield _observation(course, _VITAL_SIGNS, hours) | {"valueQuantity": _quantity(course, hours, turn)}
-        pressures = [
-            {"code": part.code, "valueQuantity": _quantity(part, hours, turn)} for part in _courses("pressure")
-        ]
+        pressures = [{"code": part.code, "valueQuantity": _quantity(part, hours, turn)} for part in courses["pressure"]]
         yield _observation(_PRESSURE_PANEL, _VITAL_SIGNS, hours) | {"component": pressures}
 
 
@@ -254,7 +256,6 @@ class _Index:
     samples: tuple[Sample, ...]
 
 
-@cache
 def list_samples() -> tuple[Sample, ...]:
     """Every sample, in the order of the index."""
     return msgspec_json.decode(_FOLDER.joinpath("samples.json").read_bytes(), type=_Index).samples

@@ -10,7 +10,8 @@ Three rules keep a server that stalls from blocking requests to other servers:
 - Each request runs in its own task. A caller that stops waiting cancels this task once and leaves; a second
   cancellation does not interrupt the closing of the connection.
 - A pool in which several requests in a row time out is replaced by a new one; the old one is closed as soon as its
-  running requests have ended.
+  running requests have ended. Until a response has come in time, the new one opens few connections at the same time:
+  each that is opened and cut takes some milliseconds of the event loop, which other clients' calls wait for.
 """
 
 import asyncio
@@ -30,6 +31,8 @@ CountOutbound = Callable[[str, str, OutboundEvent], None]
 MOST_CONNECTIONS: Final = 100
 """Most connections for one client and base; further requests wait within their own deadline."""
 TIMEOUTS_TO_REPLACE: Final = 8
+MOST_WHILE_STALLED: Final = 4
+"""Most connections at the same time to a base that has answered nothing since its pool was replaced."""
 _MOST_POOLS: Final = 512
 _KEPT_SECONDS: Final = 30.0
 
@@ -90,16 +93,20 @@ class Pool:
 
     def __init__(self, key: PoolKey, resolver: Resolver, pools: ConnectionPools) -> None:
         self._key = key
+        # kept when the connections are replaced: to make one takes some 50 ms of the event loop
+        self._context = ssl_context_for(key.reach.authorities) if key.base.startswith("https:") else None
         self._backend = CheckedBackend(key.reach.rule, resolver)  # kept, because it shares the lookups of a name
         self._pools = pools
         self._slots = asyncio.Semaphore(MOST_CONNECTIONS)
+        self._few_slots = asyncio.Semaphore(MOST_WHILE_STALLED)
         self._timeouts = 0
+        self._is_stalled = False
         self._connections = self._fresh()
 
     def _fresh(self) -> "_Connections":
         return _Connections(
             httpcore.AsyncConnectionPool(
-                ssl_context=ssl_context_for(self._key.reach.authorities),
+                ssl_context=self._context,
                 max_connections=None,  # limited by the slots
                 max_keepalive_connections=MOST_CONNECTIONS,
                 keepalive_expiry=_KEPT_SECONDS,
@@ -109,23 +116,25 @@ class Pool:
 
     async def send(self, request: httpcore.Request) -> httpcore.Response:
         """The response with its body not yet read; it must be closed. Raises the exceptions of httpcore."""
-        await self._slots.acquire()
+        slots = self._few_slots if self._is_stalled else self._slots
+        await slots.acquire()
         connections = self._connections
         connections.under_way += 1
+        place = _Place(connections, slots)
         sending = asyncio.get_running_loop().create_task(connections.pool.handle_async_request(request))
         try:
             answer = await asyncio.shield(sending)
         except asyncio.CancelledError:
             self._timed_out()
             sending.cancel()
-            self._pools.run(self._abandon(sending, connections))
+            self._pools.run(self._abandon(sending, place))
             raise
         except BaseException as error:
             if isinstance(error, httpcore.TimeoutException):
                 self._timed_out()
-            self._release(connections)
+            self._release(place)
             raise
-        body = _Body(answer, self, connections)
+        body = _Body(answer, self, place)
         return httpcore.Response(answer.status, headers=answer.headers, content=body, extensions=answer.extensions)
 
     def retire(self) -> None:
@@ -134,32 +143,33 @@ class Pool:
         old.retired = True
         self._close_if_ended(old)
 
-    async def close(self, answer: httpcore.Response, connections: "_Connections", *, in_time: bool) -> None:
+    async def close(self, answer: httpcore.Response, place: "_Place", *, in_time: bool) -> None:
         """Closes a response; its connection is kept for reuse if the body was read to its end."""
         if in_time:
             self._timeouts = 0
+            self._is_stalled = False
         else:
             self._timed_out()
-        await asyncio.shield(self._pools.run(self._close(answer, connections)))
+        await asyncio.shield(self._pools.run(self._close(answer, place)))
 
-    async def _abandon(self, sending: "asyncio.Task[httpcore.Response]", connections: "_Connections") -> None:
+    async def _abandon(self, sending: "asyncio.Task[httpcore.Response]", place: "_Place") -> None:
         try:
             answer = await sending
         except (asyncio.CancelledError, Exception):  # no caller waits for the result any more
-            self._release(connections)
+            self._release(place)
         else:  # the response arrived while the request was being cancelled
-            await self._close(answer, connections)
+            await self._close(answer, place)
 
-    async def _close(self, answer: httpcore.Response, connections: "_Connections") -> None:
+    async def _close(self, answer: httpcore.Response, place: "_Place") -> None:
         try:
             await answer.aclose()
         finally:
-            self._release(connections)
+            self._release(place)
 
-    def _release(self, connections: "_Connections") -> None:
-        self._slots.release()
-        connections.under_way -= 1
-        self._close_if_ended(connections)
+    def _release(self, place: "_Place") -> None:
+        place.slots.release()
+        place.connections.under_way -= 1
+        self._close_if_ended(place.connections)
 
     def _close_if_ended(self, connections: "_Connections") -> None:
         if connections.retired and connections.under_way == 0:
@@ -170,6 +180,7 @@ class Pool:
         self._pools.count(self._key.client, self._key.purpose, "timeout")
         if self._timeouts >= TIMEOUTS_TO_REPLACE:
             self._timeouts = 0
+            self._is_stalled = True
             self._pools.count(self._key.client, self._key.purpose, "pool-replaced")
             self.retire()
 
@@ -183,13 +194,20 @@ class _Connections:
         self.retired = False
 
 
+class _Place(NamedTuple):
+    """What one request occupies until its response is closed."""
+
+    connections: _Connections
+    slots: asyncio.Semaphore
+
+
 class _Body:
     """The body of a response; closing it releases the pool's slot, once."""
 
-    def __init__(self, answer: httpcore.Response, pool: Pool, connections: _Connections) -> None:
+    def __init__(self, answer: httpcore.Response, pool: Pool, place: _Place) -> None:
         self._answer = answer
         self._pool = pool
-        self._connections = connections
+        self._place = place
         self._is_open = True
         self._in_time = True
 
@@ -205,4 +223,4 @@ class _Body:
         """Ends the response; its connection is closed even if nothing waits for it."""
         if self._is_open:
             self._is_open = False
-            await self._pool.close(self._answer, self._connections, in_time=self._in_time)
+            await self._pool.close(self._answer, self._place, in_time=self._in_time)

@@ -141,7 +141,7 @@ class RemoteKeys:
         log().warning("key set not fetched", error_type=kind)
 
 
-_LOOK_SECONDS: Final = 0.5
+LOOK_SECONDS: Final = 0.5
 _Stamp = tuple[int, int, int] | None
 
 
@@ -173,7 +173,7 @@ class WatchedTrustFile:
         A change is accepted once the file is half a second old or was read twice with the same content.
         """
         now = self._clock()
-        if now - self._looked_at >= _LOOK_SECONDS:
+        if now - self._looked_at >= LOOK_SECONDS:
             self._looked_at = now
             self._look()
         return self._register
@@ -235,7 +235,7 @@ class WatchedTrustFile:
 
 def _have_settled(stamps: Mapping[Path, _Stamp]) -> bool:
     """Whether these files were not written lately, so that reading them now gives their final content."""
-    latest = time_ns() - int(_LOOK_SECONDS * 1e9)
+    latest = time_ns() - int(LOOK_SECONDS * 1e9)
     return all(stamp is not None and stamp[0] <= latest for stamp in stamps.values())
 
 

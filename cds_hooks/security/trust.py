@@ -1,5 +1,6 @@
 """Decides who may call and which addresses this server may call: by a trust file, or in the development profile."""
 
+import asyncio
 from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 from time import time
@@ -11,7 +12,7 @@ from cds_hooks.security.addresses import BadUrl, Reach, Url, is_loopback, parse_
 from cds_hooks.security.client import ANONYMOUS, PinnedKeys, TrustedClient
 from cds_hooks.security.connections import OutboundRefused
 from cds_hooks.security.outbound import FhirBase, OutboundClient, is_below
-from cds_hooks.security.register import WatchedTrustFile
+from cds_hooks.security.register import LOOK_SECONDS, WatchedTrustFile
 from cds_hooks.security.replay import ReplayStore, open_replay_store
 from cds_hooks.security.token import Token, bearer, claimed_client, endpoints_of, read_token
 from cds_hooks.security.trust_file import ANY_NAME, RegistrableNames
@@ -44,6 +45,9 @@ class Trust(Protocol):
         Raises:
             OutboundRefused: it is not registered for this client.
         """
+
+    async def keep_looking(self) -> None:
+        """Follows the file also where nobody calls, so that the log says at once what became of it; until cancelled."""
 
     async def aclose(self) -> None:
         """Closes connections and files."""
@@ -102,6 +106,9 @@ class DevelopmentTrust:
             raise OutboundRefused("not-registered", "Without a trust file only FHIR servers on loopback are read.")
         return FhirBase(url, url, reach_of(url, Reach()), client.budgets, client.name, open=True)
 
+    async def keep_looking(self) -> None:
+        """There is no file to follow."""
+
     async def aclose(self) -> None:
         """Closes connections."""
         await self.outbound.aclose()
@@ -140,6 +147,12 @@ class FileTrust:
     def origins(self) -> Collection[str]:
         """The origins of all clients of the current file."""
         return self._origins
+
+    async def keep_looking(self) -> None:
+        """Looks at the file twice a second until cancelled."""
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            self._live.register()
 
     async def client_of(self, headers: Headers, path: str) -> TrustedClient:
         """The client whose key signed the call's token, which is for this path and was not used before.

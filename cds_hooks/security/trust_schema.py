@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
-from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,6 @@ if TYPE_CHECKING:
 _MOST_SHOWN = 60
 
 
-@cache
 def schema() -> dict[str, Any]:
     """The JSON Schema of the trust file."""
     document: dict[str, Any] = json.loads(files(__package__).joinpath("trust.schema.json").read_text())

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from cds_hooks.protocol.hooks import DeclaredHook, WrongDeclaration, read_declarations
+from cds_hooks.services._declared import declared_services
 from cds_hooks.services._service import Advice, Service, ServiceInput, ValidationSessions
 from cds_hooks.settings import Settings
 from cds_hooks.trusted_models import trust_site_keys
@@ -12,10 +13,13 @@ from models_onnx.discovery import discover
 __all__ = ["Advice", "Service", "ServiceInput", "ValidationSessions", "by_address", "find_services", "services_for"]
 
 
-def find_services(declared: Iterable[DeclaredHook] = (), model_keys: Path | None = None) -> dict[str, Service]:
-    """Every service of this package by id, with the hooks that a site declares.
+def find_services(
+    declared: Iterable[DeclaredHook] = (), model_keys: Path | None = None, own: Path | None = None
+) -> dict[str, Service]:
+    """Every service of this package, and of the site's own folder, by id, with the hooks that a site declares.
 
-    `model_keys` is the file of public keys whose models this site trusts beside the maintainers'.
+    `model_keys` is the file of public keys whose models this site trusts beside the maintainers'; `own` the folder of
+    its models and of the services that it declares as data.
 
     Raises:
         DeclarationError: A module declares no usable service.
@@ -23,6 +27,10 @@ def find_services(declared: Iterable[DeclaredHook] = (), model_keys: Path | None
     """
     trust_site_keys(model_keys)  # before a service loads its model
     found = discover(__name__, "SERVICE", Service)
+    for service, file in declared_services(own) if own is not None else ():
+        if service.id in found:
+            raise file.fault(f"the id {service.id!r} is already that of another service", service.id)
+        found[service.id] = service
     for hook in declared:
         for name in hook.services:
             if name not in found:
@@ -34,7 +42,8 @@ def find_services(declared: Iterable[DeclaredHook] = (), model_keys: Path | None
 def services_for(configured: Settings) -> dict[str, Service]:
     """The services of a server with these settings; raises what `find_services` raises."""
     file = configured.hooks_file
-    return find_services(read_declarations(file) if file is not None else (), configured.model_keys)
+    declared = read_declarations(file) if file is not None else ()
+    return find_services(declared, configured.model_keys, configured.models_folder)
 
 
 def by_address(services: Mapping[str, Service]) -> dict[str, Service]:

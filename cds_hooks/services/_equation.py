@@ -39,6 +39,9 @@ PALLIATIVE_WORDS = (
     "palliative",
     *(f"{_SNOMED}|{code} " for code in ("103735009", "385763009", "305336008")),
 )
+LIMITED_OUTLOOK = ("cancer_metastatic", "cancer_of_blood", "dementia_severe")
+"""Condition groups that decide the outlook more than any result: metastatic cancer, cancer of the blood, severe
+dementia."""
 _A_YEAR_DAYS = 365
 # HL7 v3 ActCode: ambulatory, virtual, at home; FHIR R4 encounter-status.
 _AMBULATORY = frozenset({"AMB", "VR", "HH"})
@@ -84,7 +87,7 @@ def advise_by_equation(call: ServiceInput, charted: RecordInputs, question: Equa
         else:
             advice.silences.append(Silence(equation.id, refused.reason, refused.text))
         return advice
-    advice.scores = _scores(result)
+    advice.scores = scores_of_equation(result)
     if question.reaches(result):
         advice.cards.append(equation_card(charted, result, question.content(charted, result), _naming(call, equation)))
     else:
@@ -150,20 +153,40 @@ def is_visit(call: ServiceInput) -> bool:
     return any(each.id == named if named else each.status in _VISIT_GOES_ON for each in visits)
 
 
-def is_moment_for_reminder(call: ServiceInput) -> bool:
-    """Whether a reminder (vaccines that are due) has its place: a practitioner calls, and not during a stay.
+def is_moment_for_review(call: ServiceInput) -> bool:
+    """Whether what a chart holds can be reviewed: a practitioner calls, and not during a stay or an emergency.
 
-    The encounter of the call's context decides where the chart has it, else those that go on now: one that is not
-    ambulatory (a stay in hospital, an emergency) is no moment for it.
+    The encounter of the call's context decides where the chart has it, else those that go on now.
     """
     if not (call.request.context.user_id or "").startswith(_WHO_ORDERS):
         return False
-    named = call.request.context.encounter_id
-    charted = [each for each in call.record.encounters if each.class_ is not None]
-    visits = [each for each in charted if each.id == named] or [
-        each for each in charted if each.status in _VISIT_GOES_ON
-    ]
-    return all(each.class_ is not None and each.class_.code in _AMBULATORY for each in visits)
+    return all(each.class_ is not None and each.class_.code in _AMBULATORY for each in _visits_now(call))
+
+
+def is_moment_for_reminder(call: ServiceInput) -> bool:
+    """Whether a reminder (vaccines, preventive services) has its place: a practitioner calls in an ambulatory visit.
+
+    A chart whose visits are all over is only looked into. Where the chart has no visit at all, nobody can know whether
+    one goes on: a reminder has its place then.
+    """
+    is_looked_into = not (_visits_now(call) or call.request.context.encounter_id) and bool(_charted_visits(call))
+    return not is_looked_into and is_moment_for_review(call)
+
+
+def _charted_visits(call: ServiceInput) -> list[Encounter]:
+    return [each for each in call.record.encounters if each.class_ is not None]
+
+
+def _visits_now(call: ServiceInput) -> list[Encounter]:
+    """The visit of the call's context where the chart has it, else those that go on now."""
+    charted, named = _charted_visits(call), call.request.context.encounter_id
+    return [each for each in charted if each.id == named] or [each for each in charted if each.status in _VISIT_GOES_ON]
+
+
+def kept_for_worklist(subject: str) -> Silence:
+    """Why a reminder is not shown where it has no place: what is due stands in the worklist."""
+    why = "this call is not of a practitioner within an ambulatory visit that goes on"
+    return Silence(subject, "worklist", f"Kept for the worklist, because {why}.")
 
 
 def suggestion_of_test(test: OrderableTest, call: ServiceInput) -> OrderSuggestion:
@@ -265,7 +288,8 @@ def _naming(call: ServiceInput, equation: Equation) -> CardIdentity:
     return CardIdentity(uuid, lambda number: suggestion_uuid(uuid, number), call.explain_url, page)
 
 
-def _scores(result: EquationResult) -> dict[str, Any]:
+def scores_of_equation(result: EquationResult) -> dict[str, Any]:
+    """What an equation computed, for the decision record."""
     working = result.working
     return {
         **result_reference(result),

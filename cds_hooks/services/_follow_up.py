@@ -64,9 +64,8 @@ def _lace_opening(result: EquationResult) -> str:
 ESTIMATES = (FollowUpScore(HOSPITAL, _hospital_opening), FollowUpScore(LACE, _lace_opening))
 
 
-def reason_for_no_follow_up(call: ServiceInput, subject: str) -> Advice | None:
-    """Why nobody is asked to follow up, whatever the risk; None where there is no such reason."""
-    record = call.record
+def reason_for_no_follow_up(record: PatientRecord, subject: str) -> Advice | None:
+    """Why no follow-up is proposed, whatever the risk; None where there is no such reason."""
     past = reason_not_to_advise(record, subject, at_home=False)
     if past is not None:
         return past

@@ -12,8 +12,10 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from cards.rules.engine.finding import Silence
 from cds_hooks.trusted_models import AbsentModel, is_in_shadow
 from fhir.mapping.features.feature import FeatureVector
+from fhir.record.record import PatientRecord
 from models_onnx.artifact.manifest import Manifest
 from models_onnx.serving.eligibility import (
     OUT_OF_RANGE,
@@ -26,6 +28,36 @@ from models_onnx.serving.eligibility import (
 from models_onnx.serving.runtime import Model, Prediction
 
 Predict: TypeAlias = Callable[[Model, NDArray[np.float64]], Awaitable[Prediction]]
+
+
+@dataclass(frozen=True, slots=True)
+class ChartModel:
+    """How a model is asked about a chart, apart from a call: whom it is not for, and its inputs.
+
+    `outside` gives the reason why this patient gets no estimate, None where there is none; `inputs` has the model's
+    features, those of its twin among them.
+    """
+
+    model: Model
+    twin: Model
+    outside: Callable[[PatientRecord], Silence | None]
+    inputs: Callable[[PatientRecord], FeatureVector]
+    share: float | None = None
+    """The share of the reference cohort for which its service shows a card; None where it is not the service's."""
+
+    def share_for(self, manifest: Manifest, of_site: float | None) -> float:
+        """The share (0 to 1) of the reference cohort of the model with this manifest for which a card is shown.
+
+        It is the service's own; else `of_site`, which a site may set for all models; else that for which the model was
+        made and tested (`thresholds.capacity`).
+        """
+        return self.share or of_site or manifest.thresholds.capacity
+
+    @property
+    def loaded(self) -> tuple[Model, ...]:
+        """The model and its twin, as far as their files can be served."""
+        return tuple(dict.fromkeys(each for each in (self.model, self.twin) if not isinstance(each, AbsentModel)))
+
 
 WhyWithheld: TypeAlias = Callable[[Model], str | None]
 """Says why a model shows no cards at a site; None where it does."""
@@ -104,8 +136,7 @@ class ModelEstimate:
     @property
     def reference(self) -> dict[str, str]:
         """Which file it was, for the record."""
-        manifest = self.manifest
-        return {"id": manifest.id, "version": manifest.version, "sha256": manifest.file.sha256}
+        return reference_of(self.model)
 
     @property
     def is_recorded(self) -> bool:
@@ -115,19 +146,29 @@ class ModelEstimate:
     @property
     def scores(self) -> dict[str, Any]:
         """What the model computed, for the decision record."""
-        computed = self.prediction
-        return {
-            **self.reference,
-            "probability": computed.probability,
-            "margin": computed.margin,
-            "base": computed.base,
-            "contributions": dict(zip(self.model.features, computed.contributions.tolist(), strict=True)),
-            "percentile": computed.percentile,
-            "observed_rate": computed.observed_rate,
-            "observed_low": computed.observed_low,
-            "observed_high": computed.observed_high,
-            "observed_count": computed.observed_count,
-        }
+        return scores_of(self.model, self.prediction)
+
+
+def reference_of(model: Model) -> dict[str, str]:
+    """Id, version and digest of a model's file, for the decision record."""
+    manifest = model.manifest
+    return {"id": manifest.id, "version": manifest.version, "sha256": manifest.file.sha256}
+
+
+def scores_of(model: Model, computed: Prediction) -> dict[str, Any]:
+    """What a model computed, for the decision record."""
+    return {
+        **reference_of(model),
+        "probability": computed.probability,
+        "margin": computed.margin,
+        "base": computed.base,
+        "contributions": dict(zip(model.features, computed.contributions.tolist(), strict=True)),
+        "percentile": computed.percentile,
+        "observed_rate": computed.observed_rate,
+        "observed_low": computed.observed_low,
+        "observed_high": computed.observed_high,
+        "observed_count": computed.observed_count,
+    }
 
 
 async def estimate(

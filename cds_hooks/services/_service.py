@@ -17,7 +17,7 @@ from cds_hooks.prefetch.state import NO_PREFETCH, PrefetchState, Templates
 from cds_hooks.prefetch.template import TOKENS_OF_3
 from cds_hooks.protocol.hooks import LIBRARY, DeclaredHook, Hook, WrongDeclaration
 from cds_hooks.protocol.request import CDSRequest
-from cds_hooks.services._model import Predict
+from cds_hooks.services._model import ChartModel, ModelEstimate, Predict, estimate
 from cds_hooks.trusted_models import AbsentModel
 from fhir.mapping.features.feature import FeatureVector
 from fhir.mapping.medications.identity import MedicationIdentity
@@ -54,14 +54,14 @@ class ValidationSessions:
 class ServiceInput:
     """Everything that a service is given for one call: the request, the patient's record, and the site's settings.
 
-    `card_uuid` makes the uuid of the next card. `alert_share` (0 to 1) is the share of the reference cohort for whom a
-    model may show a card. `predict` runs a model.
+    `card_uuid` makes the uuid of the next card. `alert_share` (0 to 1) is the share of the reference cohort for whom
+    every model of this site may show a card; None where each model has its own. `predict` runs a model.
     """
 
     request: CDSRequest
     record: PatientRecord
     card_uuid: Callable[[], str]
-    alert_share: float
+    alert_share: float | None
     public_url: str
     decision_id: str
     predict: Predict
@@ -118,7 +118,8 @@ class Advice:
 
     `features`, `orders`, `vaccinations`, `models` and `scores` go into the decision record: the mapped features, the
     drafted orders as JSON, the person and doses that a vaccine forecast rests on, the files that computed something,
-    and what they computed. `worklist` are tests that are not offered in this call.
+    and what they computed. `worklist` are tests that are not offered in this call, `reminders`, by the uuid of a card
+    that only reminds, what goes to the worklist where another service reminds this patient.
     `reads` has, by the uuid of a card, the analytes and resource types that can change it; of a card that is not in it
     everything that the service asks for can.
     """
@@ -126,6 +127,7 @@ class Advice:
     cards: list[Card] = field(default_factory=list)
     silences: list[Silence] = field(default_factory=list)
     worklist: list[WorklistEntry] = field(default_factory=list)
+    reminders: dict[str, WorklistEntry] = field(default_factory=dict)
     reads: dict[str, frozenset[str]] = field(default_factory=dict)
     features: FeatureVector | None = None
     orders: dict[str, Any] | None = None
@@ -137,6 +139,28 @@ class Advice:
 def no_card(subject: str, reason: str, text: str) -> Advice:
     """The advice of a service that shows no card: about what, the reason code, and the reason in a sentence."""
     return Advice(silences=[Silence(subject, reason, text)])
+
+
+async def advise_by_model(
+    call: ServiceInput, asked: ChartModel, vector: FeatureVector, card: Callable[[ModelEstimate], Card]
+) -> Advice:
+    """One card where the estimate is among the highest of the model's reference cohort, else the reason.
+
+    How many are the highest says `asked.share_for`. `vector` is what `asked.inputs` gave. Asked after `asked.outside`.
+    """
+    found = await estimate(call.predict, vector, asked.model, asked.twin, call.why_withheld)
+    advice = Advice(features=found.vector, models=(found.reference,))
+    subject, share = found.manifest.id, asked.share_for(found.manifest, call.alert_share)
+    if found.is_recorded:
+        advice.scores = found.scores
+    if found.refused is not None:
+        advice.silences.append(Silence(subject, found.refused.reason, found.refused.text))
+    elif found.prediction.percentile < 100 * (1 - share):
+        text = f"The estimate is not among the highest {100 * share:g} in 100 of {found.manifest.reference.words}."
+        advice.silences.append(Silence(subject, "below-threshold", text))
+    else:
+        advice.cards.append(card(found))
+    return advice
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +176,8 @@ class Service:
     decide: Callable[[ServiceInput], Awaitable[Advice]]
     models: tuple[Model, ...] = ()
     """The model that it asks, and the one that takes over where too much is missing."""
+    of_chart: ChartModel | None = None
+    """How its model is asked about a chart without a call (cds_hooks/panel)."""
     returns_resources: frozenset[str] = frozenset()
     """Resource types that it returns changed, so that it needs the client's own JSON of them."""
     needs_patient: Callable[[CDSRequest], bool] = lambda _request: True
@@ -159,6 +185,8 @@ class Service:
     templates: Templates = field(default_factory=Templates)
     """What a client up to CDS Hooks 2.0.1 is asked for; one of 3.0 for `templates_of_3`."""
     templates_of_3: Templates = field(default_factory=Templates)
+    read_templates: Templates = field(default_factory=Templates)
+    """`templates`, and what is read from the FHIR server although such a client cannot be asked for it."""
     answers: Mapping[str, Hook] = field(default_factory=dict)
     """How the context of each of its hooks is read."""
     listed_ids: Mapping[str, str] = field(default_factory=dict)
@@ -166,10 +194,15 @@ class Service:
 
     def __post_init__(self) -> None:
         answers = {name: self.answers.get(name) or LIBRARY[name] for name in self.hooks}
-        of_3 = templates_for(self.needs, has_drafts=all(_has_drafts(hook) for hook in answers.values()))
+        of_3 = templates_for(
+            self.needs,
+            has_drafts=all(_has(hook, "draft_orders") for hook in answers.values()),
+            has_dispatched=all(_has(hook, "dispatched_orders") for hook in answers.values()),
+        )
         object.__setattr__(self, "answers", answers)
         object.__setattr__(self, "templates_of_3", of_3)
         object.__setattr__(self, "templates", of_3.for_protocol("2.0"))
+        object.__setattr__(self, "read_templates", of_3.read_for_protocol("2.0"))
 
     @property
     def absent_models(self) -> tuple[AbsentModel, ...]:
@@ -184,6 +217,10 @@ class Service:
     def templates_for_version(self, version: str) -> Templates:
         """What a client of this version of CDS Hooks is asked for."""
         return self.templates_of_3 if version.startswith(TOKENS_OF_3) else self.templates
+
+    def templates_read_for(self, version: str) -> Templates:
+        """What a call of a client of this version is looked through for."""
+        return self.templates_of_3 if version.startswith(TOKENS_OF_3) else self.read_templates
 
     def discovery(self, client: ClientProfile = DEVELOPMENT) -> list[dict[str, Any]]:
         """Its entries in GET /cds-services as this client gets them, one for each hook."""
@@ -220,5 +257,5 @@ class Service:
         return replace(self, hooks=(*self.hooks, name), answers={**self.answers, name: declared.hook})
 
 
-def _has_drafts(hook: Hook) -> bool:
-    return "draft_orders" in hook.context.__struct_fields__
+def _has(hook: Hook, field_name: str) -> bool:
+    return field_name in hook.context.__struct_fields__

@@ -27,6 +27,7 @@ from fhir.record.resources import MedicationRequest
 Json = dict[str, Any]
 
 NEEDS = rule_book().needs
+_NOT_READ = frozenset({"Device"})  # only rules about imaging ask for implants
 # FHIR R4, value set medicationrequest-category: what is only `inpatient` ends with the stay.
 CATEGORIES: Final = "http://terminology.hl7.org/CodeSystem/medicationrequest-category"
 _AT_HOME: Final = frozenset({"discharge", "community", "outpatient"})
@@ -54,8 +55,8 @@ async def decide(call: ServiceInput) -> Advice:
     active = list(_active_orders(call))
     if len(active) > call.max_drafts:
         raise PayloadTooLarge(
-            f"There are {len(active)} active medication orders, {call.max_drafts} are judged in one call "
-            "(CDS_MAX_DRAFTS); nothing was judged.",
+            f"There are {len(active)} active medication orders, and at most {call.max_drafts} are checked in one call "
+            "(CDS_MAX_DRAFTS); nothing was checked.",
             "prefetch.medications",
         )
     judged = [each for each in active if _goes_home(each.draft.resource)]
@@ -107,7 +108,7 @@ def _not_judged(active: Iterable[_Active], judged: list[_Active], call: ServiceI
             text = f"{each.draft.name} is an order of the stay only: not judged at discharge."
             yield Silence(each.draft.name, "inpatient-order", text)
     if not judged:
-        yield Silence("medications", "nothing-to-judge", "No active medication order goes home: nothing was judged.")
+        yield Silence("medications", "nothing-to-judge", "No active medication order goes home: nothing was checked.")
     stated = len(call.record.medication_statements)
     if stated:
         yield Silence("statements", "stated-only", f"{stated} medications are stated, not ordered: not judged.")
@@ -177,7 +178,7 @@ SERVICE = Service(
         "allergies, opioid load and overdue tests, as the stay has left them, and offers the corrected order."
     ),
     usage_requirements="For prescribers and pharmacists at discharge; not signed off by a human pharmacist.",
-    needs=Needs.of(analytes=NEEDS.analytes, resources=NEEDS.resources, required=("medications",)),
+    needs=Needs.of(analytes=NEEDS.analytes, resources=NEEDS.resources - _NOT_READ, required=("medications",)),
     decide=decide,
     returns_resources=frozenset({"MedicationRequest"}),
 )

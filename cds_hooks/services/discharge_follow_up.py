@@ -8,7 +8,7 @@ from cds_hooks.services._service import Advice, Service, ServiceInput
 
 async def decide(call: ServiceInput) -> Advice:
     """One card where a score is high and no follow-up is arranged, else the reason for none."""
-    return reason_for_no_follow_up(call, HOSPITAL.id) or advise_by_scores(call)
+    return reason_for_no_follow_up(call.record, HOSPITAL.id) or advise_by_scores(call)
 
 
 SERVICE = Service(

@@ -19,12 +19,12 @@ from cards.text import plain
 from cds_hooks.prefetch.needs import Needs
 from cds_hooks.protocol.hooks import PATIENT_VIEW
 from cds_hooks.services._service import Advice, Service, ServiceInput, no_card
+from cds_hooks.services._taken import taken_medications
 from fhir.mapping.genomics.observation import GeneReading
 from fhir.mapping.genomics.reports import gene_readings
-from fhir.mapping.medications.active import ActiveMedication, active_medications
+from fhir.mapping.medications.active import ActiveMedication
 from fhir.record.measurement import GENOMICS
 from fhir.record.record import PatientRecord
-from fhir.record.resources import MedicationRequest, MedicationStatement
 
 SUBJECT: Final = GENES_AND_MEDICATIONS
 NEW_DAYS: Final = 30.0
@@ -47,7 +47,7 @@ async def decide(call: ServiceInput) -> Advice:
         if not record.was_requested(GENOMICS):
             return no_card(SUBJECT, "input-missing", "The genetic results are not known: nothing is said.")
         return no_card(SUBJECT, "below-threshold", f"No genetic result came in the last {NEW_DAYS:g} days.")
-    taken = list(_taken(record))
+    taken = list(taken_medications(record))
     advice = Advice()
     found = [one for one in _found(record, taken, advice, call) if _rests_on(one.finding, set(new))]
     advice.scores = {"genes": [to_builtins(reading) for reading in new.values()]}
@@ -66,22 +66,6 @@ def _new_readings(record: PatientRecord) -> Iterator[GeneReading]:
         entered = reading.entered or reading.time
         if entered is not None and entered.age_days(record.as_of_epoch) <= NEW_DAYS:
             yield reading
-
-
-def _taken(record: PatientRecord) -> Iterator[tuple[ActiveMedication, DraftOrder]]:
-    """What is taken, ordered or stated, each as the order that the rules read."""
-    for position, medication in enumerate(active_medications(record)):
-        order = medication.order
-        if not isinstance(order, MedicationRequest):
-            order = MedicationRequest(
-                id=order.id,
-                status="active",
-                medicationCodeableConcept=order.medicationCodeableConcept,
-                medicationReference=order.medicationReference,
-                dosageInstruction=order.dosage if isinstance(order, MedicationStatement) else order.dosageInstruction,
-                contained=order.contained,
-            )
-        yield medication, DraftOrder({}, "MedicationRequest", medication.source, position, read=order)
 
 
 def _found(

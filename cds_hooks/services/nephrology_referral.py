@@ -4,10 +4,12 @@ KDIGO 2024, practice point 2.2.1: a 5-year risk of 3 to 5 % as a threshold for r
 criteria; the site chooses the number (CDS_REFERRAL_RISK). Chronic means more than three months.
 """
 
+from msgspec.structs import replace
+
 from cards.card import TOPICS
 from cards.compose.equation import EquationCardContent, GuidelineCardContent, OrderSuggestion, people_in_100
 from cards.extension import Fact
-from cards.new_orders import OrderableTest, service_order
+from cards.new_orders import OrderableTest, is_ordered, orderable_test_for, service_order
 from cards.text import format_number
 from cds_hooks.prefetch.needs import Needs
 from cds_hooks.protocol.hooks import PATIENT_VIEW
@@ -21,7 +23,7 @@ from cds_hooks.services._equation import (
     today,
 )
 from cds_hooks.services._service import Advice, Service, ServiceInput, no_card
-from fhir.mapping.conditions import find_condition_group
+from fhir.mapping.conditions import find_condition, find_condition_group
 from fhir.mapping.equations import ckd_epi_2021
 from fhir.mapping.kidney import KidneyEstimate, egfr_best
 from fhir.record.record import PatientRecord
@@ -38,6 +40,7 @@ _CHRONIC_DAYS = 90.0  # KDIGO: chronic for more than three months
 _CHRONIC_EGFR = 60.0
 _REFER_EGFR = 30.0  # KDIGO 2024 (2012 too): refer under 30 mL/min/1.73 m2
 _ADULT_YEARS = 18
+_END_STAGE = frozenset({"N186", "5856", "46177005"})  # ICD-10-CM, ICD-9-CM, SNOMED CT: end-stage kidney disease
 
 
 async def decide(call: ServiceInput) -> Advice:
@@ -57,54 +60,91 @@ async def decide(call: ServiceInput) -> Advice:
         )
     charted = inputs_from_record(EQUATION, record, {"calibration": call.kfre_region})
     low = _low_kidney_function(record) if charted.excluded is None else None
+    if low is not None and low.is_diagnosis and _is_end_stage(record):
+        return no_card(
+            EQUATION.id, "excluded", "End-stage kidney disease is on the problem list: nephrology is at work."
+        )
     if low is not None:
         return advise_by_guideline(call, _low_content(call, low))
     return advise_by_equation(call, charted, _question(call))
 
 
 def _low_kidney_function(record: PatientRecord) -> KidneyEstimate | None:
-    """An eGFR of this year under 30 that is neither changing nor only a bound from above; None for any other."""
+    """An eGFR of this year under 30 that is not changing, or stage 4 or 5 on the list without one; else None."""
     found = egfr_best(record)
-    if not isinstance(found, KidneyEstimate) or found.stale or found.unstable or found.side is not None:
+    if not isinstance(found, KidneyEstimate) or found.stale or found.unstable:
         return None
+    if found.side is not None:
+        return found if found.side in ("<", "<=") and found.value <= _REFER_EGFR else None
     return found if 0 < found.value < _REFER_EGFR else None
 
 
+def _is_end_stage(record: PatientRecord) -> bool:
+    """Whether the stage on the list is end-stage kidney disease: chronic dialysis or a transplant belongs to it."""
+    hit = find_condition(record, "ckd5_or_dialysis")
+    return hit is not None and hit.code.replace(".", "") in _END_STAGE
+
+
 def _low_content(call: ServiceInput, kidney: KidneyEstimate) -> GuidelineCardContent:
-    value = format_number(kidney.value, [_REFER_EGFR], 0)
     day = kidney.time.date if kidney.time is not None else ""
     dated = f" ({day})" if day else ""
+    fact = Fact(
+        name="egfr",
+        value=kidney.value,
+        unit=kidney.unit,
+        effective=kidney.time.text if kidney.time is not None else None,
+        source=kidney.sources[0] if kidney.sources else None,
+    )
+    if kidney.is_diagnosis:
+        return _stage_content(call, kidney, dated, fact)
+    number = format_number(kidney.value, [_REFER_EGFR] if kidney.side is None else [], 0)
+    value = f"eGFR {number}" if kidney.side is None else f"eGFR under {number}"
+    return _referral_content(
+        call,
+        summary=f"Kidney disease with {value} mL/min/1.73 m²{dated}: consider a referral to nephrology.",
+        opening=(
+            f"**{value} mL/min/1.73 m²**{dated}: KDIGO 2024 refers to nephrology under 30, whatever the urine shows. "
+            "No referral was found in the last 12 months."
+        ),
+        reason=f"{value} mL/min/1.73 m2{dated}",
+        fact=fact,
+    )
+
+
+def _stage_content(call: ServiceInput, kidney: KidneyEstimate, dated: str, fact: Fact) -> GuidelineCardContent:
+    """Stages 4 and 5 are an eGFR under 30: KDIGO 2012, 5.1.1, refers "GFR categories G4-G5"."""
+    number = kidney.method[-1]
+    stage, listed = f"stage {number}", f"on the problem list{dated}"
+    test = orderable_test_for(("creatinine",))
+    offers = () if test is None or is_ordered(call.record, test) else (suggestion_of_test(test, call),)
+    return _referral_content(
+        call,
+        summary=f"Kidney disease {stage} {listed}, no recent eGFR: consider a referral to nephrology.",
+        opening=(
+            f"**Chronic kidney disease {stage}** is {listed}; no eGFR of the last 12 months is on the chart. "
+            "KDIGO 2024 refers to nephrology under an eGFR of 30 (stages 4 and 5), whatever the urine shows. No "
+            "referral was found in the last 12 months. Repeat creatinine where the stage may be out of date."
+        ),
+        reason=f"chronic kidney disease {stage}, {listed}",
+        fact=replace(fact, name="ckd_stage", value=float(number), unit=None),
+        also=offers,
+    )
+
+
+def _referral_content(
+    call: ServiceInput, *, summary: str, opening: str, reason: str, fact: Fact, also: tuple[OrderSuggestion, ...] = ()
+) -> GuidelineCardContent:
+    order = service_order("Referral to nephrology", call.record.patient_id, today(call), reasonCode=[{"text": reason}])
+    referral = OrderSuggestion("Refer to nephrology", "Draft referral to nephrology with the reason.", order)
     return GuidelineCardContent(
         id="egfr_under_30",
-        summary=f"Kidney disease with eGFR {value} mL/min/1.73 m²{dated}: consider a referral to nephrology.",
-        opening=(
-            f"**eGFR {value} mL/min/1.73 m²**{dated} is under 30: KDIGO 2024 refers to nephrology whatever the urine "
-            "shows. No referral was found in the last 12 months."
-        ),
+        summary=summary,
+        opening=opening,
         guideline="KDIGO 2024 guideline on chronic kidney disease",
         url="https://doi.org/10.1016/j.kint.2023.10.018",
         topic=TOPICS["nephrology"],
-        facts=(
-            Fact(
-                name="egfr",
-                value=kidney.value,
-                unit=kidney.unit,
-                effective=kidney.time.text if kidney.time is not None else None,
-                source=kidney.sources[0] if kidney.sources else None,
-            ),
-        ),
-        offers=(
-            OrderSuggestion(
-                "Refer to nephrology",
-                "Draft referral to nephrology with the reason.",
-                service_order(
-                    "Referral to nephrology",
-                    call.record.patient_id,
-                    today(call),
-                    reasonCode=[{"text": f"eGFR {value} mL/min/1.73 m2{dated}"}],
-                ),
-            ),
-        ),
+        facts=(fact,),
+        offers=(referral, *also),
     )
 
 

@@ -1,4 +1,4 @@
-"""Drafted medications against this patient, with a corrected draft, at order-select and order-sign."""
+"""Drafted medications, imaging and tests against this patient, at order-select and order-sign."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -17,6 +17,7 @@ from cds_hooks.protocol.hooks import ORDER_SELECT, ORDER_SIGN, OrderSelectContex
 from cds_hooks.protocol.repair import OriginalOrders, has_stu3_dose, repair_resource, with_numeric_doses
 from cds_hooks.protocol.request import CDSRequest
 from cds_hooks.services._service import Advice, Service, ServiceInput
+from fhir.mapping.studies import RESULT_CODES
 from fhir.record.datatypes import decode_exactly
 from fhir.record.reading import id_of_reference, may_be_patient
 
@@ -73,8 +74,8 @@ def _drafts(
         raise BadRequest("context.draftOrders is no FHIR Bundle with a list of entries.", "context.draftOrders")
     if len(entries) > most:
         raise PayloadTooLarge(
-            f"draftOrders holds {len(entries)} entries, {most} are judged in one call (CDS_MAX_DRAFTS); nothing was "
-            "checked. Send the orders in parts.",
+            f"draftOrders holds {len(entries)} entries, and at most {most} are checked in one call (CDS_MAX_DRAFTS); "
+            "nothing was checked. Send the orders in parts.",
             "context.draftOrders",
         )
     from_text: set[str] = set()
@@ -92,8 +93,8 @@ def _drafts(
 def _check_selections(context: OrderSelectContext | OrderSignContext, most: int) -> None:
     if isinstance(context, OrderSelectContext) and len(context.selections) > most:
         raise PayloadTooLarge(
-            f"selections names {len(context.selections)} drafts, {most} are judged in one call (CDS_MAX_DRAFTS); "
-            "nothing was checked.",
+            f"selections names {len(context.selections)} drafts, and at most {most} are checked in one call "
+            "(CDS_MAX_DRAFTS); nothing was checked.",
             "context.selections",
         )
 
@@ -162,15 +163,17 @@ SERVICE = Service(
     id="order-safety",
     hooks=(ORDER_SELECT, ORDER_SIGN),
     listed_ids={ORDER_SELECT: "order-safety-select", ORDER_SIGN: "order-safety-sign"},
-    title="Drafted medications checked against this patient",
+    title="Drafted medications, imaging and tests checked against this patient",
     description=(
-        "Checks drafted medications against kidney function, other medications, age, pregnancy, allergies, opioid load "
-        "and overdue tests, and offers the corrected draft. At order-select only what is selected is judged, at "
-        "order-sign every draft."
+        "Checks drafted medications against kidney function, other medications, doses, genetic results, diseases, age, "
+        "pregnancy, allergies, opioid load and overdue tests, and drafted imaging and laboratory orders against kidney "
+        "function, pregnancy and earlier results; offers the corrected draft. At order-select only what is selected is "
+        "judged, at order-sign every draft."
     ),
     usage_requirements="For prescribers and pharmacists; not signed off by a human pharmacist.",
-    needs=Needs.of(analytes=NEEDS.analytes, resources=NEEDS.resources),
+    needs=Needs.of(analytes=NEEDS.analytes, resources=NEEDS.resources, lab_codes=RESULT_CODES),
     decide=decide,
+    # Drafts of either kind come with the context; active medication orders are returned stopped or changed.
     returns_resources=frozenset({"MedicationRequest"}),
     needs_patient=_needs_patient,
 )

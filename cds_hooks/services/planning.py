@@ -9,9 +9,9 @@ from cards.rules.engine.finding import Silence
 from cards.text import escape, plain
 from cds_hooks.prefetch.needs import Needs
 from cds_hooks.protocol.hooks import PATIENT_VIEW
-from cds_hooks.services._equation import PALLIATIVE_WORDS, find_named_in_chart
-from cds_hooks.services._model import ModelEstimate, estimate
-from cds_hooks.services._service import Advice, Service, ServiceInput
+from cds_hooks.services._equation import LIMITED_OUTLOOK, PALLIATIVE_WORDS, find_named_in_chart
+from cds_hooks.services._model import ChartModel, ModelEstimate
+from cds_hooks.services._service import Advice, Service, ServiceInput, advise_by_model
 from cds_hooks.storage.decision import suggestion_uuid
 from cds_hooks.trusted_models import served_model
 from fhir.mapping.conditions import find_condition, find_condition_group
@@ -31,8 +31,6 @@ SUMMARY = (
 SMALL_PANEL = "**The small panel speaks**: too many of the 11 laboratory values are missing for the full one."
 _TALK = "Planning conversation"
 _A_YEAR_DAYS = 365.0
-# What decides the outlook more than any result: metastatic cancer, cancer of the blood, severe dementia.
-_DOMINATING = ("cancer_metastatic", "cancer_of_blood", "dementia_severe")
 # What a reader should know beside the number, which knows none of it.
 _BESIDE = ("cancer_any", "dementia", "heart_failure", "liver_severe", "cirrhosis", "dialysis", "copd")
 _CPT = "http://www.ama-assn.org/go/cpt"
@@ -72,20 +70,11 @@ async def decide(call: ServiceInput) -> Advice:
     if outside is not None:
         return Advice(silences=[outside])
     call.prefetch.require("labs")
-    vector = without_stays(record, map_features(record, FEATURES))
+    vector = _inputs(record)
     diagnoses = _diagnoses_beside(record)
     record.release()
-    found = await estimate(call.predict, vector, MODEL, TWIN, call.why_withheld)
-    advice = Advice(features=vector, models=(found.reference,))
-    if found.is_recorded:
-        advice.scores = found.scores
-    if found.refused is not None:
-        advice.silences.append(_silence(found.refused.reason, found.refused.text))
-        return advice
-    if found.prediction.percentile < 100 * (1 - call.alert_share):
-        advice.silences.append(_below_threshold(call, found))
-    else:
-        advice.cards.append(_card(call, found, diagnoses))
+    advice = await advise_by_model(call, OF_CHART, vector, lambda found: _card(call, found, diagnoses))
+    advice.features = vector  # what the full panel was asked of, where the small one speaks
     return advice
 
 
@@ -104,7 +93,7 @@ def _outside_population(record: PatientRecord) -> Silence | None:
     planned = find_named_in_chart(record, TALKED_ABOUT, _A_YEAR_DAYS)
     if planned is not None:
         return _silence("already-done", f"The conversation is planned or was held ({planned}).")
-    dominating = find_condition_group(record, *_DOMINATING)
+    dominating = find_condition_group(record, *LIMITED_OUTLOOK)
     if dominating is not None:
         words = f"{plain(dominating.words or dominating.code, 60)} is on record"
         text = f"{words}, and the model knows no diagnoses: its number would mislead, so none is given."
@@ -112,6 +101,10 @@ def _outside_population(record: PatientRecord) -> Silence | None:
     if any(stay.class_ is not None and stay.class_.code in _IN_HOSPITAL for stay in _open_encounters(record)):
         return _silence("outside-population", "The patient is in hospital now; the model is for people living at home.")
     return None
+
+
+def _inputs(record: PatientRecord) -> FeatureVector:
+    return without_stays(record, map_features(record, FEATURES))
 
 
 def _open_encounters(record: PatientRecord) -> list[Encounter]:
@@ -126,12 +119,6 @@ def _is_over(stay: Encounter, record: PatientRecord) -> bool:
 
 def _silence(reason: str, text: str) -> Silence:
     return Silence(MODEL.manifest.id, reason, text)
-
-
-def _below_threshold(call: ServiceInput, found: ModelEstimate) -> Silence:
-    share = round(call.alert_share * 100)
-    text = f"The estimate is not among the highest {share} in 100 of {found.manifest.reference.words}."
-    return Silence(found.manifest.id, "below-threshold", text)
 
 
 def without_stays(record: PatientRecord, vector: FeatureVector) -> FeatureVector:
@@ -202,6 +189,8 @@ def planning_order(patient_id: str, date: str) -> dict[str, Any]:
     }
 
 
+OF_CHART = ChartModel(MODEL, TWIN, _outside_population, _inputs)
+
 SERVICE = Service(
     id="planning-conversation",
     hooks=(PATIENT_VIEW,),
@@ -216,4 +205,5 @@ SERVICE = Service(
     ),
     decide=decide,
     models=(MODEL, TWIN),
+    of_chart=OF_CHART,
 )

@@ -19,13 +19,14 @@ from cds_hooks.protocol.hooks import ENCOUNTER_DISCHARGE, EncounterDischargeCont
 from cds_hooks.services._equation import today
 from cds_hooks.services._follow_up import FEATURES as SCORE_FEATURES
 from cds_hooks.services._follow_up import FOLLOW_UP_DAYS, advise_by_scores, facility_of, reason_for_no_follow_up
-from cds_hooks.services._model import ModelEstimate, estimate
-from cds_hooks.services._service import Advice, Service, ServiceInput, no_card
+from cds_hooks.services._model import ChartModel, ModelEstimate
+from cds_hooks.services._service import Advice, Service, ServiceInput, advise_by_model
 from cds_hooks.storage.decision import suggestion_uuid
 from cds_hooks.trusted_models import served_model
 from fhir.mapping.conditions import find_condition_group
 from fhir.mapping.features.catalog import features_named
 from fhir.mapping.features.feature import map_features
+from fhir.record.record import PatientRecord
 
 MODEL, TWIN = served_model("readmission_30d"), served_model("readmission_30d_early")
 FEATURES = features_named(MODEL.features)
@@ -39,7 +40,7 @@ DESTINATION_UNKNOWN = "**Where the stay ends is not charted yet**: the estimate 
 async def decide(call: ServiceInput) -> Advice:
     """One info card where a score or the estimate of the model is high, else the reason for none."""
     call.prefetch.require("encounters")
-    past = reason_for_no_follow_up(call, MODEL.manifest.id)
+    past = reason_for_no_follow_up(call.record, MODEL.manifest.id)
     if past is not None:
         return past
     by_scores = advise_by_scores(call)
@@ -49,23 +50,23 @@ async def decide(call: ServiceInput) -> Advice:
 async def _by_model(call: ServiceInput) -> Advice:
     """One info card where the estimate is among the highest of the study's stays, else the reason for none."""
     record = call.record
-    if find_condition_group(record, "diabetes") is None:
-        text = "The model is of stays with diabetes; none is on record."
-        return no_card(MODEL.manifest.id, "outside-population", text)
-    found = await estimate(call.predict, map_features(record, FEATURES), MODEL, TWIN, call.why_withheld)
-    advice = Advice(features=found.vector, models=(found.reference,))
-    if found.is_recorded:
-        advice.scores = found.scores
-    if found.refused is not None:
-        advice.silences.append(Silence(found.manifest.id, found.refused.reason, found.refused.text))
-        return advice
-    if found.prediction.percentile < 100 * (1 - call.alert_share):
-        share = round(call.alert_share * 100)
-        text = f"The estimate is not among the highest {share} in 100 of {found.manifest.reference.words}."
-        advice.silences.append(Silence(found.manifest.id, "below-threshold", text))
-    else:
-        advice.cards.append(_card(call, found))
-    return advice
+    without = _without_diabetes(record)
+    if without is not None:
+        return Advice(silences=[without])
+    vector = OF_CHART.inputs(record)
+    return await advise_by_model(call, OF_CHART, vector, lambda found: _card(call, found))
+
+
+def _without_diabetes(record: PatientRecord) -> Silence | None:
+    if find_condition_group(record, "diabetes") is not None:
+        return None
+    text = "The model is of stays with diabetes; none is on record."
+    return Silence(MODEL.manifest.id, "outside-population", text)
+
+
+def _outside_population(record: PatientRecord) -> Silence | None:
+    past = reason_for_no_follow_up(record, MODEL.manifest.id)
+    return past.silences[0] if past is not None else _without_diabetes(record)
 
 
 def _card(call: ServiceInput, found: ModelEstimate) -> Card:
@@ -104,6 +105,8 @@ def _card(call: ServiceInput, found: ModelEstimate) -> Card:
     )
 
 
+OF_CHART = ChartModel(MODEL, TWIN, _outside_population, lambda record: map_features(record, FEATURES))
+
 SERVICE = Service(
     id="readmission-follow-up",
     hooks=(ENCOUNTER_DISCHARGE,),
@@ -120,4 +123,5 @@ SERVICE = Service(
     ),
     decide=decide,
     models=(MODEL, TWIN),
+    of_chart=OF_CHART,
 )

@@ -3,30 +3,28 @@
 CDC, Logic Specification for ACIP Recommendations, with the supporting data in `cards/vaccines/data`.
 """
 
-from typing import Any
+from typing import Any, Final
 
 from msgspec import to_builtins
 
 from cards.compose.vaccines import VaccineCardIdentity, forecast_entries, vaccines_card
 from cards.extension import WorklistEntry
-from cards.rules.engine.finding import Silence
 from cards.vaccines.due import VaccinesDue, ordered_groups, vaccines_due
 from cards.vaccines.knowledge import load_knowledge
 from cards.vaccines.patient import ChartedPerson, read_person
 from cds_hooks.prefetch.needs import Needs
 from cds_hooks.protocol.hooks import PATIENT_VIEW
-from cds_hooks.services._equation import is_moment_for_reminder, reason_not_to_advise
+from cds_hooks.services._equation import is_moment_for_reminder, kept_for_worklist, reason_not_to_advise
 from cds_hooks.services._service import Advice, Service, ServiceInput, no_card
 from cds_hooks.storage.decision import suggestion_uuid
 
 SUBJECT = "vaccines-due"
 KNOWLEDGE = load_knowledge()
 _UNREAD_SHOWN = 2
-_NO_VISIT = Silence(
-    SUBJECT,
-    "worklist",
-    "Kept for the worklist: it is no practitioner who calls, or the patient is in hospital or in an emergency visit.",
-)
+
+MOST_DOSES: Final = 300
+"""A life has about 150, a dose of influenza vaccine each year counted. Intervals and conflicts compare doses with each
+other: 300 take some 60 ms, 5,000 took over 40 seconds. A chart with more holds something else than vaccinations."""
 
 
 async def decide(call: ServiceInput) -> Advice:
@@ -40,6 +38,9 @@ async def decide(call: ServiceInput) -> Advice:
     charted = read_person(record)
     if charted is None:
         return no_card(SUBJECT, "input-missing", "The birth date is not known to the day: nothing can be forecast.")
+    if len(charted.person.doses) > MOST_DOSES:
+        text = f"{len(charted.person.doses)} vaccine doses are on record, {MOST_DOSES} are judged: nothing is said."
+        return no_card(SUBJECT, "too-many-doses", text)
     ordered = ordered_groups(record, KNOWLEDGE)
     found = vaccines_due(charted, record.as_of.date(), KNOWLEDGE, ordered)
     forecasts = forecast_entries(found, KNOWLEDGE)
@@ -48,11 +49,12 @@ async def decide(call: ServiceInput) -> Advice:
         advice.silences = _reason_for_none(found).silences
         return advice
     if not is_moment_for_reminder(call):
-        advice.worklist, advice.silences = [_entry(found)], [_NO_VISIT]
+        advice.worklist, advice.silences = [_entry(found)], [kept_for_worklist(SUBJECT)]
         return advice
     uuid = call.card_uuid()
     identity = VaccineCardIdentity(uuid, lambda number: suggestion_uuid(uuid, number), call.explain_url)
     unread = _unread(charted)
+    advice.reminders[uuid] = _entry(found)
     advice.cards.append(vaccines_card(found, charted, record.patient_id, identity, KNOWLEDGE, unread, forecasts))
     return advice
 

@@ -132,7 +132,11 @@ class Chart:
 
 def read_chart(path: Path) -> Chart:
     """The chart in a file; ChartError where it is none or holds not exactly one Patient."""
-    document = read_json(path)
+    return chart_of(read_json(path), path.name)
+
+
+def chart_of(document: dict[str, Any], name: str) -> Chart:
+    """The chart in a Bundle, a Patient or a CDS Hooks request; ChartError names the document by `name`."""
     if "hook" in document and isinstance(document.get("context"), dict):
         prefetch = [value for value in (document.get("prefetch") or {}).values() if isinstance(value, dict)]
         drafts = resources_of(document["context"].get("draftOrders") or {})
@@ -141,7 +145,7 @@ def read_chart(path: Path) -> Chart:
         chart = Chart(resources_of(document))
     patients = {resource.get("id") for resource in chart.resources if resource.get("resourceType") == "Patient"}
     if len(patients) != 1:
-        raise ChartError(f"{path.name} holds {len(patients)} patients; give a Bundle with the chart of exactly one")
+        raise ChartError(f"{name} holds {len(patients)} patients; give a Bundle with the chart of exactly one")
     return chart
 
 

@@ -4,6 +4,7 @@ What a client does besides building a call: it signs its requests and sends feed
 """
 
 from collections.abc import Collection, Generator
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from cds_hooks.simulator.signing import SigningKey
 
 USER = "Practitioner/cds-hooks-call"
+_PERFORMER = "Organization/cds-hooks-call"
 
 
 def build_request(
@@ -32,6 +34,9 @@ def build_request(
     context: dict[str, Any] = {"userId": USER, "patientId": patient_id}
     if entry["hook"] in ("order-select", "order-sign"):
         context |= _order_context(entry["hook"], drafts)
+    if entry["hook"] == "order-dispatch":
+        chart = _with_orders(chart, drafts)
+        context = _dispatch_context(patient_id, drafts, chart)
     if entry["hook"] in ("encounter-start", "encounter-discharge"):
         context["encounterId"] = _newest_encounter(entry["hook"], chart)
     request = {
@@ -66,6 +71,26 @@ def _order_context(hook: str, drafts: list[Resource]) -> dict[str, Any]:
     if hook == "order-select":
         context["selections"] = [f"{order['resourceType']}/{order['id']}" for order in orders]
     return context
+
+
+def _with_orders(chart: Chart, drafts: list[Resource]) -> Chart:
+    """The chart with the drafted studies as orders that are signed: nothing else can be dispatched."""
+    signed = [{**each, "status": "active"} for each in drafts if each.get("resourceType") == "ServiceRequest"]
+    return replace(chart, resources=[*chart.resources, *signed])
+
+
+def _dispatch_context(patient_id: str, drafts: list[Resource], chart: Chart) -> dict[str, Any]:
+    """The drafted studies are dispatched; without any, what is ordered in the chart."""
+    orders = [each for each in drafts if each.get("resourceType") == "ServiceRequest"]
+    orders = orders or [
+        each
+        for each in chart.resources
+        if each.get("resourceType") == "ServiceRequest" and each.get("status") == "active" and each.get("id")
+    ]
+    if not orders:
+        raise ChartError("order-dispatch needs a ServiceRequest; give one with --draft FILE or in the chart")
+    references = [f"ServiceRequest/{each['id']}" for each in orders]
+    return {"patientId": patient_id, "dispatchedOrders": references, "performer": _PERFORMER}
 
 
 def as_draft(resource: Resource, patient_id: str, number: int = 1) -> Resource:

@@ -13,6 +13,15 @@ from cards.extension import EXTENSION_KEY
 _SIGNS = {"info": ("ⓘ info", "cyan"), "warning": ("△ warning", "yellow"), "critical": ("⬣ critical", "red")}
 
 
+def printable(value: Any) -> Any:
+    """A JSON value whose texts have no control characters but new lines: a strange server could steer the terminal."""
+    if isinstance(value, str):
+        return "".join(each if each.isprintable() or each == "\n" else "\N{REPLACEMENT CHARACTER}" for each in value)
+    if isinstance(value, list):
+        return [printable(each) for each in value]
+    return {key: printable(each) for key, each in value.items()} if isinstance(value, dict) else value
+
+
 def print_answer(console: Console, title: str, answer: dict[str, Any]) -> None:
     """All cards of a response, or the reasons for there being none."""
     cards = answer.get("cards") or []

@@ -282,7 +282,6 @@ def _hashed(key: bytes, client: str, user: str) -> str:
     return f"{_key_id(key)}:{digest.hex()}"
 
 
-@cache
 def _key_id(key: bytes) -> str:
     return hashlib.sha256(key).hexdigest()[:_ID_DIGITS]
 

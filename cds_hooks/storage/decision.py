@@ -245,12 +245,19 @@ def encode_basis(
     timings: dict[str, float],
     prefetch: msgspec.Raw | None = None,
     trace: dict[str, str] | None = None,
+    config: str = "",
+    request: msgspec.Raw | None = None,
 ) -> bytes:
     """JSON of everything that is needed to repeat the decision and to explain it.
 
-    `prefetch` is JSON already: the state of each prefetch key. `trace` is the call's position in a trace.
+    `prefetch` is JSON already: the state of each prefetch key. `trace` is the call's position in a trace, `config` the
+    digest of what was in force (cds_hooks/in_force.py), `request` the call itself where the site keeps it.
     """
     basis = {**inputs, "timings": timings}
+    if config:
+        basis["config"] = config
+    if request is not None:
+        basis["request"] = request
     if trace:
         basis["trace"] = trace
     if prefetch is not None:

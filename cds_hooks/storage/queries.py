@@ -7,8 +7,7 @@ from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import URL, Select, select
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import URL, Connection, Select, func, insert, select
 from sqlalchemy.exc import DBAPIError
 
 from cards.extension import EXTENSION_KEY, NOTHING_SAID, CardExtension
@@ -18,28 +17,56 @@ from cds_hooks.storage.decision import Decision, FeedbackItem, RecordUnavailable
 from cds_hooks.storage.entries import feedback_hash, newest_entry
 from cds_hooks.storage.tables import decisions, feedback
 
+WITHHELD: Final = frozenset(
+    {"said-once", "worklist", "acknowledged", "switched-off", "shadow", "silent-mode", "canary", "model-not-released"}
+)
+"""The reasons of what was found and not shown; all others say that there was nothing to show."""
+
 
 def store_feedback(url: URL, items: Sequence[FeedbackItem]) -> list[FeedbackItem]:
     """Stores all items or none and returns the new ones.
 
-    Repeated feedback (the same card, outcome and time) is not new.
+    Repeated feedback (the same card, outcome, time and suggestions) is not new. While this writes no decision can be
+    written, so what can be done before is, and all rows go in one statement.
     """
-    insert = postgresql.insert if url.get_backend_name() == "postgresql" else sqlite.insert
-    statement = insert(feedback).on_conflict_do_nothing().returning(feedback.c.sequence)
-    new = []
+    rows = [_row(item) for item in items]
+    new, linked = list[FeedbackItem](), list[dict[str, Any]]()
     try:
         with engine_for(url).begin() as connection:
-            position, previous = newest_entry(connection, feedback)
-            for item in items:
-                row = _row(item)
-                digest = feedback_hash(previous, position + 1, row)
-                link = {"position": position + 1, "previous": previous, "hash": digest}
-                if connection.execute(statement.values(row | link)).all():
-                    position, previous = position + 1, digest
-                    new.append(item)
+            position, previous = newest_entry(connection, feedback)  # from here on nobody else writes
+            known = _stored_answers(connection, rows)
+            for item, row in zip(items, rows, strict=True):
+                answer = _answer_of(row)
+                if answer in known:
+                    continue
+                known.add(answer)
+                position += 1
+                digest = feedback_hash(previous, position, row)
+                linked.append(row | {"position": position, "previous": previous, "hash": digest})
+                previous = digest
+                new.append(item)
+            if linked:
+                connection.execute(insert(feedback), linked)
             return new
     except DBAPIError as error:
         raise RecordUnavailable(f"feedback cannot be stored: {database_error_reason(error)}") from error
+
+
+_ONCE: Final = ("card", "outcome", "outcome_timestamp", "accepted_suggestions")
+
+
+def _answer_of(row: Any) -> tuple[str, ...]:
+    return tuple(row[name] for name in _ONCE)
+
+
+def _stored_answers(connection: Connection, rows: Sequence[dict[str, Any]]) -> set[tuple[str, ...]]:
+    """Of the answers that these rows hold those that are stored already."""
+    columns = [feedback.c[name] for name in _ONCE]
+    instants = {row["outcome_timestamp"] for row in rows}
+    query = select(*columns).where(
+        feedback.c.card.in_({row["card"] for row in rows}), feedback.c.outcome_timestamp.in_(instants)
+    )
+    return {tuple(row) for row in connection.execute(query)} if rows else set()
 
 
 def _row(item: FeedbackItem) -> dict[str, Any]:
@@ -89,6 +116,8 @@ class DecisionFilter:
     """Microseconds since 1970-01-01 UTC, not included."""
     rule: str | None = None
     """A rule with a finding on one of the cards, or named among the reasons for silence."""
+    withheld: bool = False
+    """Only decisions in which something that was found was not shown (`WITHHELD`)."""
 
     def narrow(self, query: Select[Any]) -> Select[Any]:
         """The query with all conditions that the database can evaluate: all but the rule."""
@@ -104,15 +133,23 @@ class DecisionFilter:
         return query
 
     def fits(self, decision: Decision) -> bool:
-        """Whether the rule has a finding or a silence in this decision."""
+        """Whether the rule has a finding or a silence in this decision, and something was withheld, where asked."""
+        if self.withheld and not any(reason in WITHHELD for _, reason, _ in _basis.decode(decision.basis).silence):
+            return False
         return self.rule is None or self.rule in rules_of(decision)
 
 
 def rules_of(decision: Decision) -> set[str]:
     """The rules whose findings are on the cards, and the subjects of the reasons for silence."""
-    response, basis = _response.decode(decision.response), _basis.decode(decision.basis)
-    spoke = {one.rule for card in response.cards for one in card.extension.ours.findings}
-    return spoke | {subject for subject, _, _ in basis.silence}
+    return rules_on_cards(decision) | {subject for subject, _, _ in _basis.decode(decision.basis).silence}
+
+
+def rules_on_cards(decision: Decision) -> set[str]:
+    """The rules whose findings are on the cards; none where no card was given."""
+    if decision.outcome != "cards":
+        return set()
+    response = _response.decode(decision.response)
+    return {one.rule for card in response.cards for one in card.extension.ours.findings}
 
 
 def list_decisions(url: str, limit: int = 20, service: str | None = None, outcome: str | None = None) -> list[Decision]:
@@ -140,6 +177,15 @@ def find_decisions(url: str, wanted: DecisionFilter, at_once: int = 500) -> Iter
             if wanted.fits(decision):
                 yield decision
         rows = read_rows(url, query.where(decisions.c.sequence < rows[-1].sequence).limit(500))
+
+
+def count_decisions(url: str, wanted: DecisionFilter) -> int:
+    """How many decisions the filter describes, but for its rule.
+
+    Raises:
+        RecordUnavailable: there is no record.
+    """
+    return int(read_rows(url, wanted.narrow(select(func.count()).select_from(decisions)))[0][0])
 
 
 def get_decision(url: str, decision_id: str) -> Decision | None:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from cards.compose.model import in_100
 from cds_hooks.web.charts import Waterfall, waterfall
+from cds_hooks.web.coverage import OrderCoverage, coverage_of_orders, read_orders
 from cds_hooks.web.model_inputs import AGE, SEX, Input, read_inputs
 from cds_hooks.web.model_page import Group, Performance, performance
 from cds_hooks.web.numbers import format_time, logit, people_range, wilson
@@ -52,7 +53,7 @@ class Band:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What a model said about this patient: in 100, compared, step by step, and its exact sum."""
+    """A model's estimate for this patient: the risk in 100, its percentile, its contributions, and their exact sum."""
 
     scores: Scores
     people: int
@@ -104,6 +105,8 @@ class Explanation:
     groups: list[Group]
     inputs: list[Input]
     estimate: Estimate | None
+    coverage: tuple[OrderCoverage, ...] = ()
+    """Which checks exist for each drafted drug or test of this decision."""
 
     @property
     def equation(self) -> Equation | None:
@@ -163,6 +166,7 @@ def explain(
         groups=tested.groups_of(age, figures.get(SEX, "")) if tested is not None else [],
         inputs=inputs,
         estimate=_estimate(scores, inputs, manifest) if scores is not None else None,
+        coverage=coverage_of_orders(read_orders(basis.orders)),
     )
 
 

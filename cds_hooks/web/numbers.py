@@ -76,7 +76,7 @@ def people_range(low: float, high: float) -> str:
 
 
 def wilson(events: int, count: int) -> tuple[float, float]:
-    """The 95 % interval of a proportion (Wilson 1927); 0 and 1 for nobody.
+    """The 95 % interval of a proportion (Wilson 1927); 0 and 1 where the number of people is 0.
 
     >>> low, high = wilson(23, 100)
     >>> round(low, 3), round(high, 3)
@@ -91,7 +91,7 @@ def wilson(events: int, count: int) -> tuple[float, float]:
 
 
 def logit(probability: float) -> float:
-    """log(p / (1 - p)); of what is 0 or 1 to the last digit, the largest that can be drawn."""
+    """log(p / (1 - p)); for 0 and 1 the largest value that can be drawn."""
     inside = min(max(probability, 1e-12), 1 - 1e-12)
     return math.log(inside / (1 - inside))
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from cards.compose.model import in_100
 from cds_hooks.web.charts import HAPPENED, PEOPLE
+from cds_hooks.web.coverage import coverage_tables
 from cds_hooks.web.decision_page import Explanation
 from cds_hooks.web.model_inputs import words_of
 from cds_hooks.web.model_page import (
@@ -71,7 +72,11 @@ HEADERS = {
 }
 """Nothing but our own style sheet and icon is loaded, no script runs, and a page about a person is never kept."""
 
-STATIC_TYPES = {"look.css": "text/css; charset=utf-8", "icon.svg": "image/svg+xml"}
+STATIC_TYPES = {
+    "look.css": "text/css; charset=utf-8",
+    "icon.svg": "image/svg+xml",
+    "try.js": "text/javascript; charset=utf-8",
+}
 """The files under /static/ and what they are."""
 
 
@@ -90,7 +95,7 @@ class Site:
     """What every page of this server knows."""
 
     development: bool
-    alert_share: float
+    alert_share: float | None
     clock: str = ""
     """The instant at which the clock was set to stand, in words; "" where it runs."""
 
@@ -104,7 +109,7 @@ def start_page(
 ) -> str:
     """What this server is and offers; `services` have id, hooks, title and description."""
     told = {"services": list(services), "models": models, "rules": rules, "equations": list(equations)}
-    return _render("start.html", site, root="", **told)
+    return _render("start.html", site, root="", coverage=coverage_tables(), **told)
 
 
 def rule_page(site: Site, rule: RulePage) -> str:
@@ -140,15 +145,19 @@ def equation_page(site: Site, equation: Equation) -> str:
     return _render("equation.html", site, root="../", it=equation, inputs=inputs, attributes=told)
 
 
-def failure_page(site: Site, failure: Failure, call_id: str) -> str:
-    """That there is no answer, why, and the id under which the operator's log has it; for addresses one folder deep."""
-    return _render("failure.html", site, root="../", failure=failure, call_id=call_id)
+def failure_page(site: Site, failure: Failure, call_id: str, root: str = "../") -> str:
+    """That there is no answer, why, and the id under which the operator's log has it; `root` as of the address."""
+    return _render("failure.html", site, root=root, failure=failure, call_id=call_id)
 
 
-@cache
 def static_file(name: str) -> bytes:
     """The bytes of a file of STATIC_TYPES."""
     return (_FOLDER / "static" / name).read_bytes()
+
+
+def static_version(name: str) -> str:
+    """What makes the address of a file a new one when the file changes."""
+    return hashlib.sha256(static_file(name)).hexdigest()[:12]
 
 
 def _render(template: str, site: Site, root: str, **values: Any) -> str:
@@ -162,7 +171,7 @@ def render(template: str, **values: Any) -> str:
 
 
 def _as_seen(value: Any) -> Any:
-    """What a template shows: a text of a chart without the signs that nobody sees; markup is ours already."""
+    """What a template shows: a text of a chart without invisible characters; our own markup is left as it is."""
     return without_hidden(value) if type(value) is str else value
 
 
@@ -180,7 +189,7 @@ def _environment() -> "Environment":
         lstrip_blocks=True,
     )
     environment.globals |= {
-        "look": hashlib.sha256(static_file("look.css")).hexdigest()[:12],
+        "look": static_version("look.css"),
         "people_scale": PEOPLE,
         "happened_scale": HAPPENED,
         "indicator_words": {"info": "Info", "warning": "Warning", "critical": "Critical"},

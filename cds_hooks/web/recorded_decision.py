@@ -8,7 +8,6 @@ Cards as they were sent, laid out for reading: what was said, which facts and do
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
@@ -82,6 +81,7 @@ class Basis(Struct, frozen=True):
     missing: dict[str, str] = {}
     scores: dict[str, Any] | None = None
     silence: list[tuple[str, str, str]] = []
+    orders: msgspec.Raw = msgspec.Raw(b"")
 
     @property
     def model_scores(self) -> Scores | None:
@@ -177,7 +177,6 @@ def render_markdown(text: str) -> Markup:
     return Markup(_renderer().render(text.replace("\x00", "")).strip())  # noqa: S704
 
 
-@cache
 def _renderer() -> "MarkdownIt":
     # Imported with the first page that shows a card: the hooks must answer sooner after a start than anyone opens one.
     from markdown_it import MarkdownIt

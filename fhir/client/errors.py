@@ -1,7 +1,7 @@
 """Why something could not be read from a FHIR server. No address, token or answer of the server is in any text.
 
 FetchError
-├── NotAQuery       not-a-query     what was asked for is no plain read or search; nothing was sent
+├── NotAQuery       not-a-query     what was asked for is not a plain read or search; nothing was sent
 ├── OutOfTime       timeout         the deadline came first
 ├── Unreachable     unreachable     no connection, or it broke off
 ├── Busy            busy            429 or 503, and no time left to wait as the server asks
@@ -31,7 +31,7 @@ class InvalidQuery(FetchError):
     """The query is not a plain read or a type-level search."""
 
     reason = "not-a-query"
-    words = "the query is no plain read or search"
+    words = "the query is not a plain read or search"
 
 
 class DeadlineExceeded(FetchError):

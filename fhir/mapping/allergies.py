@@ -5,8 +5,7 @@ What an allergy's code or words mean, ingredients or classes of drugs, is in tab
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from functools import cache
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from msgspec import Struct
 
@@ -14,8 +13,9 @@ from fhir.record.datatypes import CodeableConcept, FhirTime, parse_time
 from fhir.record.record import PatientRecord
 from fhir.record.resources import AllergyIntolerance
 from fhir.terminology.conditions import SNOMED
+from fhir.terminology.contrast_media import contrast_classes
 from fhir.terminology.medication_names import medication_of_code, read_name
-from fhir.terminology.medications import Ingredient, class_members, ingredients, table_rows
+from fhir.terminology.medications import CLASS_MEMBERS, INGREDIENTS, Ingredient, table_rows
 
 _NEGATED = re.compile(r"\b(?:no known|no history|not allergic|denies|tolerates|nkda|nka)\b", re.IGNORECASE)
 
@@ -34,7 +34,7 @@ class Allergen(Struct, frozen=True, gc=False):
 def allergen_of_code(system: str | None, code: str | None) -> Allergen:
     """The drugs a code stands for; an empty Allergen for food, pollen and what is not known."""
     if system == SNOMED:
-        return _by_snomed().get(code or "", Allergen())
+        return _BY_SNOMED.get(code or "", Allergen())
     product = medication_of_code(system, code)
     return Allergen(frozenset(product.ingredients)) if product is not None else Allergen()
 
@@ -48,38 +48,42 @@ def allergen_of_words(words: str) -> Allergen:
     if _NEGATED.search(words):
         return Allergen()
     found = frozenset(read_name(words).ingredients)
-    classes = frozenset(meaning for word, meaning in _class_words() if not found and word.search(words))
-    return Allergen(found, classes)
+    classes = frozenset(meaning for word, meaning in _CLASS_WORDS if not found and word.search(words))
+    return Allergen(found, classes if found else classes | contrast_classes(words))
 
 
 def reaction_words(code: str | None) -> str | None:
     """What a SNOMED CT code of a manifestation says, where the chart gives no words."""
-    return _reactions_by_code().get(code or "")
+    return _REACTIONS_BY_CODE.get(code or "")
 
 
-@cache
-def _reactions_by_code() -> Mapping[str, str]:
-    return {row["code"]: row["value"] for row in table_rows("allergens.csv") if row["kind"] == "reaction"}
-
-
-@cache
-def _by_snomed() -> Mapping[str, Allergen]:
-    return {row["code"]: _allergen_of_row(row) for row in table_rows("allergens.csv") if row["kind"] == "snomed"}
+_REACTIONS_BY_CODE: Final[Mapping[str, str]] = {
+    row["code"]: row["value"] for row in table_rows("allergens.csv") if row["kind"] == "reaction"
+}
 
 
 def _allergen_of_row(row: dict[str, str]) -> Allergen:
     if row["meaning"] == "class":
         return Allergen(classes=frozenset({row["value"]}))
-    return Allergen(frozenset({ingredients()[row["value"]]}))
+    return Allergen(frozenset({INGREDIENTS[row["value"]]}))
 
 
-@cache
-def _class_words() -> tuple[tuple[re.Pattern[str], str], ...]:
-    return tuple(
-        (re.compile(rf"\b{re.escape(row['code'])}\b", re.IGNORECASE), row["value"])
-        for row in table_rows("allergens.csv")
-        if row["kind"] == "word"
-    )
+def _read_snomed_codes() -> Mapping[str, Allergen]:
+    found: dict[str, Allergen] = {}
+    for row in table_rows("allergens.csv"):
+        if row["kind"] == "snomed":
+            found[row["code"]] = found.get(row["code"], Allergen()) | _allergen_of_row(row)
+    return found
+
+
+_BY_SNOMED: Final[Mapping[str, Allergen]] = _read_snomed_codes()
+
+
+_CLASS_WORDS: Final[tuple[tuple[re.Pattern[str], str], ...]] = tuple(
+    (re.compile(rf"\b{re.escape(row['code'])}\b", re.IGNORECASE), row["value"])
+    for row in table_rows("allergens.csv")
+    if row["kind"] == "word"
+)
 
 
 Severity: TypeAlias = Literal["critical", "warning", "info"]
@@ -177,7 +181,7 @@ def allergies_to_class(record: PatientRecord, name: str) -> tuple[Allergy, ...]:
     by_class = record.derive(_no_classes_yet)
     known = by_class.get(name)
     if known is None:
-        members = class_members()[name]
+        members = CLASS_MEMBERS[name]
         known = by_class[name] = tuple(
             one
             for one in allergies(record)

@@ -12,7 +12,7 @@ from fhir.mapping.medications.identity import MedicationIdentity
 from fhir.mapping.pregnancy import FIRST_FERTILE_YEAR, LAST_FERTILE_YEAR
 from fhir.record.datatypes import CodeableConcept, FhirTime, parse_time
 from fhir.record.record import PatientRecord
-from fhir.terminology.conditions import PregnancyMeaning, contraceptive_words, contraceptives, pregnancy_meaning
+from fhir.terminology.conditions import CONTRACEPTIVE_WORDS, CONTRACEPTIVES, PregnancyMeaning, pregnancy_meaning
 
 # By mouth it is given for other reasons; ATC G03AC06 is the injection.
 _ONLY_INJECTED = "6691"
@@ -21,7 +21,7 @@ _IN_WORDS = re.compile(
     "|".join(
         (
             r"contracepti|birth control|\biuds?\b|intrauterine (?:device|system)|\b(?:21|28|84|91) day pack\b",
-            *(rf"\b{re.escape(word)}\b" for word in contraceptive_words()),
+            *(rf"\b{re.escape(word)}\b" for word in CONTRACEPTIVE_WORDS),
         )
     ),
     re.IGNORECASE,
@@ -54,7 +54,7 @@ def childbearing_no_contraception(record: PatientRecord, taken: Iterable[Medicat
 
 def is_contraceptive(medication: MedicationIdentity) -> bool:
     """Whether a medication prevents a pregnancy: by its ingredients, or by its words where it is not recognised."""
-    found = contraceptives().intersection(medication.rxcuis)
+    found = CONTRACEPTIVES.intersection(medication.rxcuis)
     if found == {_ONLY_INJECTED}:
         return _SWALLOWED.search(f"{medication.words} {medication.dose_form or ''} {medication.route or ''}") is None
     return bool(found) or _IN_WORDS.search(medication.words) is not None

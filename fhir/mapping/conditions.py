@@ -1,5 +1,6 @@
 """Which conditions of the tables a patient has, each with its evidence: one pass over the record."""
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Literal, TypeAlias
 
@@ -10,7 +11,8 @@ from fhir.record.datatypes import FhirTime, parse_time
 from fhir.record.measurement import Refusal
 from fhir.record.record import PatientRecord
 from fhir.record.resources import Condition, Encounter
-from fhir.terminology.conditions import condition_groups, condition_keys, condition_meaning
+from fhir.terminology.condition_words import is_of_patient
+from fhir.terminology.conditions import CONDITION_GROUPS, CONDITION_KEYS, condition_meaning
 
 ConditionStatus: TypeAlias = Literal["active", "unstated", "past"]
 
@@ -43,10 +45,43 @@ def find_condition(record: PatientRecord, key: str) -> ConditionHit | None:
 
     Raises KeyError for a key that the table does not have: a misspelt rule must not be a silent one.
     """
-    condition_keys()[key]
+    CONDITION_KEYS[key]
     entries = record.derive(_entries_by_meaning).of_keys.get(key)
     hit = _key_hit(record, key, entries) if entries else None
-    return _observed_pregnancy(record) if hit is None and key == "pregnancy" else hit
+    return _beside_the_problem_list(record, key) if hit is None else hit
+
+
+def _beside_the_problem_list(record: PatientRecord, key: str) -> ConditionHit | None:
+    """What tells of a condition that no entry of the problem list names."""
+    if key == "pregnancy":
+        return _observed_pregnancy(record)
+    return record.derive(_implanted_valve) if key == _VALVE else None
+
+
+_VALVE = "mechanical_valve"
+# ICD-10-PCS 02R, replacement of a valve of the heart (F aortic, G mitral, H pulmonary, J tricuspid) with device J, a
+# synthetic substitute: a mechanical valve. Devices 7, 8 and K are tissue.
+_VALVE_CODE = re.compile(r"02R[FGHJ][0-4]JZ")
+_VALVE_WORDS = re.compile(r"\bmechanical\b.*\bvalve|\bvalve\b.*\bmechanical\b|\bmechanical [am]vr\b", re.IGNORECASE)
+
+
+def _implanted_valve(record: PatientRecord) -> ConditionHit | None:
+    """The operation by which the patient got a mechanical valve, where it is charted as a procedure."""
+    for procedure in record.procedures:
+        code = procedure.code
+        if procedure.status != "completed" or code is None:
+            continue
+        coded = next((one.code for one in code.coding if one.code and _VALVE_CODE.fullmatch(one.code)), None)
+        said = _VALVE_WORDS.search(code.words)
+        if coded is None and (said is None or not is_of_patient(code.words, said.start())):
+            continue
+        period = procedure.performedPeriod
+        text = procedure.performedDateTime or (period.start if period is not None else None)
+        time = parse_time(text) if text else None
+        if time is None or not time.is_after(record.as_of_epoch):
+            source = f"Procedure/{procedure.id}" if procedure.id else "Procedure without id"
+            return ConditionHit(_VALVE, code.words, coded or "", source, time, "active", is_onset=True)
+    return None
 
 
 class _EntriesByMeaning:
@@ -174,7 +209,7 @@ def _counts(hit: ConditionHit, record: PatientRecord) -> bool:
         return False
     if hit.key == "pregnancy":
         return hit.status != "past" and is_current_pregnancy(record, hit.time)
-    history = condition_keys()[hit.key].when_resolved
+    history = CONDITION_KEYS[hit.key].when_resolved
     if history == "5 years":
         return _is_recent(hit, record.as_of_epoch) if hit.time is not None else hit.status != "past"
     return hit.status != "past" or history == "any"
@@ -213,19 +248,21 @@ def _all_group_hits(record: PatientRecord) -> dict[str, ConditionHit]:
 
 def find_condition_group(record: PatientRecord, *groups: str) -> ConditionHit | None:
     """The condition of the first of these groups that the record has; KeyError for a group that the table lacks."""
-    known, entries = condition_groups(), record.derive(_entries_by_meaning)
+    known, entries = CONDITION_GROUPS, record.derive(_entries_by_meaning)
     for group in groups:
         key = known[group].key
         if key in entries.of_groups:
             hit = _group_hit(record, entries, key)
             if hit is not None:
                 return hit
+        if key == _VALVE and (implanted := record.derive(_implanted_valve)) is not None:
+            return implanted
     return None
 
 
 def _group_hit(record: PatientRecord, entries: _EntriesByMeaning, group: str) -> ConditionHit | None:
     if group not in entries.group_hits:
-        keeps, as_of_epoch = condition_groups()[group].keeps, record.as_of_epoch
+        keeps, as_of_epoch = CONDITION_GROUPS[group].keeps, record.as_of_epoch
         hits = (condition_hit(group, condition, code, record) for condition, code in entries.of_groups[group])
         begun = (hit for hit in hits if hit.time is None or not hit.time.is_after(as_of_epoch))
         entries.group_hits[group] = _best(hit for hit in begun if hit.status != "past" or keeps)

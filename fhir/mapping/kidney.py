@@ -11,7 +11,7 @@ from typing import Literal, TypeAlias
 from msgspec import Struct
 from msgspec.structs import replace
 
-from fhir.mapping.conditions import find_condition
+from fhir.mapping.conditions import find_condition, find_condition_group
 from fhir.mapping.equations import (
     AGE_YEARS,
     CKD_EPI_UNIT,
@@ -29,7 +29,9 @@ from fhir.record.datatypes import DAY_SECONDS, FhirTime
 from fhir.record.measurement import Measurement, OneSidedResult, Refusal, Side
 from fhir.record.record import PatientRecord
 
-Method: TypeAlias = Literal["reported", "reported, unit unclear", "CKD-EPI 2021", "Cockcroft-Gault", "dialysis"]
+Method: TypeAlias = Literal[
+    "reported", "reported, unit unclear", "CKD-EPI 2021", "Cockcroft-Gault", "dialysis", "CKD stage 5", "CKD stage 4"
+]
 Reason: TypeAlias = Literal["under-18", "no-age", "no-sex", "missing", "stale"]
 
 MAX_AGE_DAYS = 365
@@ -39,6 +41,11 @@ _UNIT_UNCLEAR = "The eGFR is reported in mL/min: it may not be per 1.73 m2, and 
 # A result of one side only is refused as a number for these reasons.
 _NO_NUMBER = frozenset({"not-exact", "no-quantity"})
 _ADULT_YEARS = 18
+# KDIGO 2024, table of GFR categories: G5 is an eGFR under 15, G4 one of 15 to 29.
+_STAGES: tuple[tuple[str, Method, float], ...] = (
+    ("ckd5_or_dialysis", "CKD stage 5", 15.0),
+    ("ckd4", "CKD stage 4", 30.0),
+)
 
 
 class KidneyValue(Struct, frozen=True, gc=False):
@@ -83,6 +90,11 @@ class KidneyEstimate(Struct, frozen=True, gc=False):
         """Whether the values of that day contradict each other."""
         return bool(self.conflicting_values)
 
+    @property
+    def is_diagnosis(self) -> bool:
+        """Whether nothing was measured: the stage of kidney disease on the problem list sets an upper limit."""
+        return self.method in ("CKD stage 5", "CKD stage 4")
+
 
 class KidneyAbsence(Struct, frozen=True, gc=False):
     """Why there is no kidney function: a reason code, a sentence, the value that is too old, what was refused."""
@@ -99,11 +111,28 @@ KidneyFunction: TypeAlias = KidneyEstimate | KidneyAbsence
 def egfr_best(record: PatientRecord) -> KidneyFunction:
     """The best eGFR in mL/min/1.73 m2: the newest of reported eGFR and CKD-EPI 2021, on one day the reported one.
 
-    Dialysis counts as 0. None under 18; none older than 365 days (30 in hospital).
+    Dialysis counts as 0. None under 18; none older than 365 days (30 in hospital). Where no such value is there, stage
+    4 or 5 of chronic kidney disease on the problem list gives the upper limit, unless a kidney was transplanted.
     """
     special = _dialysis(record, CKD_EPI_UNIT) or _child(record)
     if special is not None:
         return special
+    measured = _measured(record)
+    return measured if isinstance(measured, KidneyEstimate) else _of_stage(record) or measured
+
+
+def _of_stage(record: PatientRecord) -> KidneyEstimate | None:
+    if find_condition_group(record, "kidney_transplant") is not None:
+        return None
+    for key, method, limit in _STAGES:
+        hit = find_condition(record, key)
+        if hit is not None:
+            note = f"{method} is on the problem list without a recent value: repeat creatinine; no dose is derived."
+            return KidneyEstimate(limit, CKD_EPI_UNIT, method, hit.time, (hit.source,), side="<", notes=(note,))
+    return None
+
+
+def _measured(record: PatientRecord) -> KidneyFunction:
     values = _newest_values(record)
     fresh = [one for one in values if not _is_stale(record, one.measurement)]
     bound = _newer_bound(record, fresh or values, is_fresh=bool(fresh))

@@ -9,13 +9,13 @@ patient", are no destination.
 """
 
 import math
+import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
 from itertools import groupby
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from msgspec import Struct
 
@@ -33,10 +33,10 @@ class Destination(Struct, frozen=True, gc=False):
     words: str
 
 
-@cache
-def destinations() -> tuple[Destination, ...]:
-    """All of them in the order of the table, which is the order of the codes of the feature `discharge_destination`."""
-    return tuple(Destination(row["key"], row["words"]) for row in table_rows("discharge_destinations.csv"))
+DESTINATIONS: Final[tuple[Destination, ...]] = tuple(
+    Destination(row["key"], row["words"]) for row in table_rows("discharge_destinations.csv")
+)
+"""All of them in the order of the table, which is the order of the codes of the feature `discharge_destination`."""
 
 
 def destination_of(code: str | None) -> Destination | None:
@@ -45,7 +45,7 @@ def destination_of(code: str | None) -> Destination | None:
     >>> destination_of("03").key, destination_of("snf").key, destination_of("30")
     ('skilled_nursing', 'skilled_nursing', None)
     """
-    return _by_code().get(_normal(code or ""))
+    return _DESTINATION_BY_CODE.get(_normal(code or ""))
 
 
 # The first that is found says where: a "nursing home" is no home.
@@ -68,13 +68,12 @@ def destination_in_words(text: str) -> Destination | None:
     """
     lower = text.lower()
     key = next((key for key, words in _WORDS if any(word in lower for word in words)), None)
-    return next((each for each in destinations() if each.key == key), None)
+    return next((each for each in DESTINATIONS if each.key == key), None)
 
 
-@cache
-def _by_code() -> Mapping[str, Destination]:
+def _read_by_code() -> Mapping[str, Destination]:
     found: dict[str, Destination] = {}
-    for row, destination in zip(table_rows("discharge_destinations.csv"), destinations(), strict=True):
+    for row, destination in zip(table_rows("discharge_destinations.csv"), DESTINATIONS, strict=True):
         for column in ("nubc", "hl7", "mimic"):
             found |= {_normal(code): destination for code in row[column].split(";") if code}
     return found
@@ -83,6 +82,9 @@ def _by_code() -> Mapping[str, Destination]:
 def _normal(code: str) -> str:
     # 01 and 1 are the same status of a claim
     return code.strip().upper().lstrip("0")
+
+
+_DESTINATION_BY_CODE: Final[Mapping[str, Destination]] = _read_by_code()
 
 
 # HL7 v3 ActCode: inpatient encounter, inpatient acute, inpatient non-acute.
@@ -122,6 +124,17 @@ def care_units(record: PatientRecord) -> frozenset[str]:
         for name in (place.display, id_of_reference(place.reference or ""))
     }
     return frozenset(name for name in names if name)
+
+
+_INTENSIVE_CARE = re.compile(
+    r"intensive care|critical care|coronary care unit|\b(?:[a-z]{1,3}[- ]?)?icu\b|\bccu\b", re.IGNORECASE
+)
+
+
+def is_in_intensive_care(record: PatientRecord) -> bool:
+    """Whether a visit in progress is in an intensive care unit, by the words of its place, provider or type."""
+    words = [concept.words for visit in record.encounters if visit.status in _GOING_ON for concept in visit.type]
+    return any(_INTENSIVE_CARE.search(each) for each in (*care_units(record), *words))
 
 
 _EMERGENCY = frozenset({"EMER"})

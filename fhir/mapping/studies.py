@@ -7,8 +7,7 @@ contrast is given: then the order's words decide, and where they say nothing it 
 
 import re
 from collections.abc import Iterator, Mapping
-from functools import cache
-from typing import Any
+from typing import Any, Final
 
 from msgspec import Struct
 
@@ -34,7 +33,26 @@ _TESTS: Mapping[str, frozenset[str]] = {
             "30167-1", "38372-9", "59420-0", "69002-4", "71431-1", "75694-0", "77379-6", "82354-2", "82675-0",
         }
     ),
+    "hpv": frozenset(
+        {
+            "21440-3", "30167-1", "38372-9", "59420-0", "69002-4", "71431-1", "75694-0", "77379-6", "82354-2",
+            "82675-0",
+        }
+    ),
+    "ca125": frozenset({"10334-1"}),
 }  # fmt: skip
+# Studies without a code in the sets that were read, by their words; the rules about them want the word screening too.
+_NAMED: Mapping[str, re.Pattern[str]] = {
+    name: re.compile(words, re.IGNORECASE)
+    for name, words in {
+        "carotid": r"carotid.*(?:ultraso|duplex|doppler|\bus\b)|(?:ultraso|duplex|doppler|\bus\b).*carotid",
+        "aorta": r"\baort.*(?:ultraso|duplex|\bus\b)|(?:ultraso|duplex|\bus\b).*\baort|\baaa\b.*(?:screen|ultraso)",
+        "ovary": r"transvaginal|\bca[ -]?125\b",
+        "urine_culture": r"urine.*cultur|cultur.*urine",
+    }.items()
+}
+SCREENING: Final = frozenset({"psa", "cervical", "hpv", "dxa", "lung_ct", "mammography"})
+"""The groups of tests whose last result decides when the next screening is due."""
 
 
 class StudyCode(Struct, frozen=True):
@@ -80,26 +98,22 @@ class Study(Struct, frozen=True):
     without_contrast: str = ""
 
 
-@cache
-def study_codes() -> Mapping[str, StudyCode]:
-    """The imaging codes by LOINC."""
-    return {
-        row["loinc"]: StudyCode(
-            row["modality"],
-            row["region"],
-            row["contrast"],
-            row["uterus"] == "yes",
-            row["screening"] == "yes",
-            row["without_contrast"],
-            row["name"],
-        )
-        for row in table_rows("studies.csv")
-    }
+STUDY_CODES: Final[Mapping[str, StudyCode]] = {
+    row["loinc"]: StudyCode(
+        row["modality"],
+        row["region"],
+        row["contrast"],
+        row["uterus"] == "yes",
+        row["screening"] == "yes",
+        row["without_contrast"],
+        row["name"],
+    )
+    for row in table_rows("studies.csv")
+}
+"""The imaging codes by LOINC."""
 
 
-@cache
-def retest_intervals() -> Mapping[str, RetestInterval]:
-    """The rows by each LOINC code of the test."""
+def _read_retest_intervals() -> Mapping[str, RetestInterval]:
     found: dict[str, RetestInterval] = {}
     for row in table_rows("retest_intervals.csv"):
         loincs = row["loinc"].split(";")
@@ -116,6 +130,58 @@ def retest_intervals() -> Mapping[str, RetestInterval]:
     return found
 
 
+RETEST_INTERVALS: Final[Mapping[str, RetestInterval]] = _read_retest_intervals()
+"""The rows by each LOINC code of the test."""
+
+
+RESULT_CODES: Final = frozenset(RETEST_INTERVALS).union(*_TESTS.values())
+"""The LOINC codes of laboratory results by which it is known when a test was last done."""
+
+
+def _read_screening_groups() -> Mapping[str, frozenset[str]]:
+    found = {loinc: frozenset(_screening_imaging(code)) for loinc, code in STUDY_CODES.items()}
+    for name in SCREENING & _TESTS.keys():
+        for loinc in _TESTS[name]:
+            found[loinc] = found.get(loinc, frozenset()) | {name}
+    return {loinc: groups for loinc, groups in found.items() if groups}
+
+
+# What a modality and a contrast of studies.csv are called.
+_MODALITIES: Mapping[str, str] = {
+    "CT": "CT",
+    "MR": "MRI",
+    "XR": "X-ray",
+    "RF": "Fluoroscopy",
+    "MG": "Mammography",
+    "DXA": "Bone density (DXA)",
+}
+_CONTRASTS: Mapping[str, str] = {
+    "yes": ", with contrast",
+    "artery": ", with contrast into an artery",
+    "no": ", without contrast",
+    "": "",
+}
+_TEST_WORDS: Mapping[str, str] = {
+    "psa": "PSA",
+    "cervical": "Cervical cytology or HPV test",
+    "hpv": "HPV test",
+    "ca125": "CA-125",
+}
+
+
+def _kind(code: StudyCode) -> str:
+    screening = ", screening" if code.screening else ""
+    modality = _MODALITIES.get(code.modality, code.modality)
+    return f"{modality} of {code.region}{_CONTRASTS.get(code.contrast, '')}{screening}"
+
+
+def ordered_codes() -> dict[str, str]:
+    """Every LOINC code of the tables by which imaging or a test is ordered, with the words of its kind."""
+    found = {code: _kind(one) for code, one in STUDY_CODES.items()}
+    found |= {code: _TEST_WORDS[name] for name, codes in _TESTS.items() for code in sorted(codes)}
+    return found | {code: row.name for code, row in RETEST_INTERVALS.items()}
+
+
 def read_study(resource: Mapping[str, Any]) -> Study:
     """The study or test that a ServiceRequest orders; without groups where no rule can be about it."""
     code = resource.get("code")
@@ -123,11 +189,14 @@ def read_study(resource: Mapping[str, Any]) -> Study:
     loincs = tuple(str(one["code"]) for one in codings if one.get("code") and one.get("system") in (LOINC, None))
     words = _words_of_code(code, codings)
     detail = " ".join(dict.fromkeys([words, *_texts(resource)]))
-    known = next((study_codes()[loinc] for loinc in loincs if loinc in study_codes()), None)
+    known = next((STUDY_CODES[loinc] for loinc in loincs if loinc in STUDY_CODES), None)
     groups = frozenset(_imaging_groups(known, words, detail)) | {
-        name for name, codes in _TESTS.items() if codes.intersection(loincs)
+        *(name for name, codes in _TESTS.items() if codes.intersection(loincs)),
+        *(name for name, said in _NAMED.items() if said.search(words)),
     }
-    if any(loinc in retest_intervals() for loinc in loincs):
+    if "ca125" in groups:
+        groups |= {"ovary"}
+    if any(loinc in RETEST_INTERVALS for loinc in loincs):
         groups |= {"lab"}
     return Study(
         words,
@@ -152,10 +221,21 @@ def _imaging_groups(known: StudyCode | None, words: str, detail: str) -> Iterato
         known is None and modality and _LUMBAR.search(words)
     ):
         yield "lumbar_spine"
-    if modality == "DXA":
+    if known is not None:
+        yield from _screening_imaging(known)
+
+
+def _screening_imaging(code: StudyCode) -> Iterator[str]:
+    if code.modality == "DXA":
         yield "dxa"
-    if known is not None and known.screening and modality == "CT" and known.region == "chest":
+    if code.screening and code.modality == "CT" and code.region == "chest":
         yield "lung_ct"
+    if code.screening and code.modality == "MG":
+        yield "mammography"
+
+
+SCREENING_GROUPS: Final[Mapping[str, frozenset[str]]] = _read_screening_groups()
+"""The groups of SCREENING of each LOINC code that is in one."""
 
 
 def _has_contrast(known: StudyCode | None, words: str, detail: str) -> bool:

@@ -38,7 +38,7 @@ def plain(text: str, limit: int = LIMIT) -> str:
     if not text.isprintable():  # nothing that is printable is unseen, nor white space other than the blank
         text = "".join(" " if sign.isspace() else sign for sign in text if sign.isspace() or not _is_unseen(sign))
     line = " ".join(text.split()).translate(_ANGLES)
-    return line if len(line) <= limit else f"{line[: limit - 1].rstrip()}…"
+    return line if len(line) <= limit else f"{line[: limit - 1].rstrip(' ,;:')}…"
 
 
 def without_hidden(text: str) -> str:

@@ -9,9 +9,10 @@ decimal) asks for it: the precision of a decimal is part of its value, trailing 
 
 from __future__ import annotations
 
+from calendar import monthrange
 from datetime import UTC, date, datetime, timedelta
 from math import isinf
-from typing import Any, Final, Literal, Self
+from typing import Any, Final, Literal, Self, TypeAlias
 
 import msgspec
 from msgspec import Struct
@@ -20,6 +21,8 @@ from fhir.record.chart_text import ChartText
 from fhir.terminology.caching import remembered
 
 Precision = Literal["year", "month", "day", "instant"]
+
+_Day: TypeAlias = date  # FhirTime has a member of that name
 
 DAY_SECONDS = 86_400.0
 # A date without a time is true somewhere between UTC+14 and UTC-12.
@@ -39,6 +42,21 @@ class FhirTime(Struct, frozen=True, gc=False):
     def date(self) -> str:
         """The day as the chart writes it (YYYY-MM-DD), or the shorter YYYY-MM or YYYY when no day was given."""
         return self.text[:10]
+
+    @property
+    def first_day(self) -> _Day:
+        """The first day that it can mean: of a month or a year the first."""
+        return date.fromisoformat(f"{self.date}-01-01"[:10])
+
+    @property
+    def last_day(self) -> _Day:
+        """The last day that it can mean: of a month or a year the last."""
+        first = self.first_day
+        if self.precision == "year":
+            return date(first.year, 12, 31)
+        if self.precision == "month":
+            return date(first.year, first.month, monthrange(first.year, first.month)[1])
+        return first
 
     def age_days(self, as_of_epoch: float) -> float:
         """Days from its beginning to `as_of_epoch`, never negative: a year-only date counts from 1 January."""

@@ -152,10 +152,13 @@ SMOKING_STATUS = "smoking_status"
 GENOMICS = "genomics"
 """The key of genetic results with a LOINC code, which are no measurements."""
 
+SCREENING = "screening"
+"""The key of screening tests and of facts about smoking (tables/analytes.csv), which are no measurements."""
+
 OTHER = ""
 """The key of Observations whose own code is of no analyte and no question of the tables."""
 
-_KEY_BY_LOINC = {code: analyte.key for code, analyte in ANALYTE_BY_LOINC.items()} | {"72166-2": SMOKING_STATUS}
+KEY_BY_LOINC = {code: analyte.key for code, analyte in ANALYTE_BY_LOINC.items()} | {"72166-2": SMOKING_STATUS}
 
 
 def parts_by_analyte(observations: Iterable[Observation]) -> dict[str, list[CodedPart]]:
@@ -165,7 +168,7 @@ def parts_by_analyte(observations: Iterable[Observation]) -> dict[str, list[Code
     """
     others: list[CodedPart] = []
     parts: dict[str, list[CodedPart]] = {OTHER: others}
-    key_of, known = _KEY_BY_LOINC.get, parts.get
+    key_of, known = KEY_BY_LOINC.get, parts.get
     for observation in observations:
         for coding in observation.code.coding:
             code = coding.code

@@ -70,7 +70,7 @@ def read_value(name: str, raw: bytes | Raw) -> tuple[Any, list[Refusal]]:
     except msgspec.ValidationError as error:
         head = _head_of(raw)
         if head is None or head.resourceType is None:
-            text = f"prefetch.{name} is no FHIR resource (an object with resourceType): not used."
+            text = f"prefetch.{name} is not a FHIR resource (an object with resourceType): not used."
             return None, [Refusal(f"prefetch.{name}", "not-a-resource", text)]
         if head.resourceType == "Bundle":
             return _read_bundle(name, raw)

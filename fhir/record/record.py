@@ -11,7 +11,9 @@ from fhir.record.datatypes import Coding, FhirTime, parse_time
 from fhir.record.measurement import (
     GENOMICS,
     OTHER,
+    SCREENING,
     SMOKING_STATUS,
+    CodedPart,
     Measurement,
     OneSidedResult,
     RecordReleased,
@@ -20,6 +22,8 @@ from fhir.record.measurement import (
 from fhir.record.resources import (
     AllergyIntolerance,
     Condition,
+    Device,
+    DiagnosticReport,
     Encounter,
     Immunization,
     Medication,
@@ -186,6 +190,16 @@ class PatientRecord:
         return self._facts(Procedure)
 
     @property
+    def procedures_not_done(self) -> tuple[Procedure, ...]:
+        """What was to be done and was not, with the reason where one is given."""
+        return tuple(each for each in _distinct_facts(self._open.by_type[Procedure]) if each.status == "not-done")
+
+    @property
+    def diagnostic_reports(self) -> tuple[DiagnosticReport, ...]:
+        """Reports of studies and laboratory tests."""
+        return self._facts(DiagnosticReport)
+
+    @property
     def service_requests(self) -> tuple[ServiceRequest, ...]:
         """Orders for tests and services."""
         return self._facts(ServiceRequest)
@@ -194,6 +208,11 @@ class PatientRecord:
     def immunizations(self) -> tuple[Immunization, ...]:
         """Vaccine doses that were given."""
         return self._facts(Immunization)
+
+    @property
+    def devices(self) -> tuple[Device, ...]:
+        """Devices, implanted or only used."""
+        return self._facts(Device)
 
     def _facts(self, kind: type[_T]) -> tuple[_T, ...]:
         resources = self._open
@@ -303,6 +322,13 @@ class PatientRecord:
         parts = (*self._open.parts_of(GENOMICS), *self._open.parts_of(OTHER))
         found = {part[0].id or id(part[0]): part[0] for part in parts}
         return [each for each in found.values() if each.status not in _NEVER_STATUS]
+
+    def screening_parts(self) -> list[CodedPart]:
+        """Observations and components that may be a screening test or a fact about smoking.
+
+        Those with a code of the key `screening`, and those of no analyte: a code of SNOMED CT is of none.
+        """
+        return [*self._open.parts_of(SCREENING), *self._open.parts_of(OTHER)]
 
     def one_sided_results(self, analyte: str) -> list[OneSidedResult]:
         """Results that say only on which side of a number they lie, newest first."""

@@ -65,6 +65,7 @@ class ObservationComponent(Element, frozen=True, gc=False):
     valueCodeableConcept: CodeableConcept | None = None
     valueString: ChartText | None = None
     valueInteger: int | None = None
+    valueDateTime: ChartText | None = None
     dataAbsentReason: CodeableConcept | None = None
     interpretation: tuple[CodeableConcept, ...] = ()
 
@@ -248,14 +249,27 @@ class Encounter(LeanResource, frozen=True, gc=False, tag="Encounter"):
 
 
 class Procedure(LeanResource, frozen=True, gc=False, tag="Procedure"):
-    """A procedure that was performed."""
+    """A procedure that was performed, or was not (`status` not-done, with the reason)."""
 
     status: ChartText
     id: ChartText | None = None
+    statusReason: CodeableConcept | None = None
     code: CodeableConcept | None = None
     subject: Subject | None = None
     performedDateTime: ChartText | None = None
     performedPeriod: Period | None = None
+
+
+class DiagnosticReport(LeanResource, frozen=True, gc=False, tag="DiagnosticReport"):
+    """The report of a study or of a laboratory test."""
+
+    status: ChartText | None = None
+    id: ChartText | None = None
+    code: CodeableConcept | None = None
+    subject: Subject | None = None
+    effectiveDateTime: ChartText | None = None
+    effectivePeriod: Period | None = None
+    issued: ChartText | None = None
 
 
 class ServiceRequest(LeanResource, frozen=True, gc=False, tag="ServiceRequest"):
@@ -283,6 +297,25 @@ class Immunization(LeanResource, frozen=True, gc=False, tag="Immunization"):
     manufacturer: Reference | None = None
     expirationDate: ChartText | None = None
     isSubpotent: bool | None = None
+
+
+class DeviceName(Element, frozen=True, gc=False):
+    """A name of a device."""
+
+    name: ChartText | None = None
+
+
+class Device(LeanResource, frozen=True, gc=False, tag="Device"):
+    """A device of the patient: an implant, or one that is only used; `safety` may say whether it bears an MR scan."""
+
+    id: ChartText | None = None
+    status: ChartText | None = None
+    type: CodeableConcept | None = None
+    deviceName: tuple[DeviceName, ...] = ()
+    modelNumber: ChartText | None = None
+    patient: Subject | None = None
+    safety: tuple[CodeableConcept, ...] = ()
+    note: tuple[Annotation, ...] = ()
 
 
 class OperationOutcomeIssue(Element, frozen=True, gc=False):
@@ -365,8 +398,10 @@ READ_TYPES: tuple[type[LeanResource], ...] = (
     AllergyIntolerance,
     Encounter,
     Procedure,
+    DiagnosticReport,
     ServiceRequest,
     Immunization,
+    Device,
     OperationOutcome,
     Bundle,
 )

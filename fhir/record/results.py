@@ -22,6 +22,8 @@ from fhir.record.measurement import (
 from fhir.record.resources import (
     AllergyIntolerance,
     Condition,
+    Device,
+    DiagnosticReport,
     Encounter,
     Immunization,
     Medication,
@@ -44,10 +46,12 @@ FACT_TYPES = (
     AllergyIntolerance,
     Encounter,
     Procedure,
+    DiagnosticReport,
     ServiceRequest,
     Immunization,
+    Device,
 )
-_POSITION = {key: position for position, key in enumerate(ANALYTES)}
+ANALYTE_POSITION = {key: position for position, key in enumerate(ANALYTES)}
 
 
 class Found(Struct, frozen=True, gc=False):
@@ -231,7 +235,7 @@ class ReadResources:
     def all_refusals(self) -> Iterator[Refusal]:
         """What was refused: while reading, then by analyte in the order of the table, then by what was derived."""
         yield from self.refusals
-        for analyte in sorted(self.results, key=_POSITION.__getitem__):
+        for analyte in sorted(self.results, key=ANALYTE_POSITION.__getitem__):
             yield from self.results[analyte].refusals()
         refusing = [make for make, (_, refused) in self.derived.items() if refused]
         for make in sorted(refusing, key=_name_of_function):

@@ -59,12 +59,21 @@ def _conversion(text: str) -> Conversion:
     return Conversion(float(match["factor"]), float(match["offset"] or 0.0))
 
 
-def _units(column: str, spellings: dict[str, list[str]]) -> dict[str, Conversion]:
+def units_with_spellings(factors: dict[str, float]) -> dict[str, Conversion]:
+    """The conversions of a quantity into its unit, by UCUM unit and by every spelling of it in the tables."""
+    return _units({unit: _conversion(repr(factor)) for unit, factor in factors.items()}, _spellings())
+
+
+def _of_column(column: str) -> dict[str, Conversion]:
+    pairs = (item.rpartition("=") for item in column.split(";"))
+    return {ucum: _conversion(factor) for ucum, _, factor in pairs}
+
+
+def _units(conversions: dict[str, Conversion], spellings: dict[str, list[str]]) -> dict[str, Conversion]:
     known: dict[str, Conversion] = {}
-    for item in column.split(";"):
-        ucum, _, factor = item.rpartition("=")
+    for ucum, conversion in conversions.items():
         for text in (ucum, *spellings.get(ucum, ())):
-            known[text] = _conversion(factor)
+            known[text] = conversion
     # People write mmol/l and MEQ/L. Lower case is accepted where it cannot mean two things for this analyte.
     lower: dict[str, set[Conversion]] = {}
     for text, conversion in known.items():
@@ -75,10 +84,15 @@ def _units(column: str, spellings: dict[str, list[str]]) -> dict[str, Conversion
     return known
 
 
-def _load() -> dict[str, Analyte]:
-    spellings: dict[str, list[str]] = {}
+def _spellings() -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
     for row in _rows("unit_spellings.csv"):
-        spellings.setdefault(row["ucum"], []).append(row["text"])
+        found.setdefault(row["ucum"], []).append(row["text"])
+    return found
+
+
+def _load() -> dict[str, Analyte]:
+    spellings = _spellings()
     return {
         row["key"]: Analyte(
             key=row["key"],
@@ -88,7 +102,7 @@ def _load() -> dict[str, Analyte]:
             loinc=tuple(row["loinc"].split(";")),
             plausible_low=float(row["plausible_low"]),
             plausible_high=float(row["plausible_high"]),
-            units=_units(row["units"], spellings),
+            units=_units(_of_column(row["units"]), spellings),
             refused_when_haemolysed=row["haemolysis"] == "yes",
             source=row["source"],
         )

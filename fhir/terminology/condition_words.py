@@ -8,7 +8,7 @@ index and the usual abbreviations of problem lists; a name stands for the code t
 
 import re
 from collections.abc import Mapping
-from functools import cache
+from typing import Final
 
 from fhir.terminology.caching import remembered
 from fhir.terminology.medications import table_rows
@@ -25,6 +25,23 @@ _SAME_DISEASE = re.compile(
     r"uncontrolled|unspecified)\b"
 )
 
+# Before the name of a disease these say that the patient does not have it: "family history of breast cancer".
+_NOT_THIS_PATIENT = re.compile(
+    r"(?:\b(?:no|not|never|denie[sd]|without|negative|absence|ruled? ?-?out|r/o|family|fhx?|mother|father|brother"
+    r"|sister|son|daughter|screen\w*|risk|exposure|suspected|possible|concern)\b|\?)[^.;]*$",
+    re.IGNORECASE,
+)
+_BEFORE = 60
+
+
+def is_of_patient(words: str, start: int) -> bool:
+    """Whether what stands at `start` of a text is said of the patient, and not denied, suspected or of the family.
+
+    >>> is_of_patient("Family history of breast cancer", 18), is_of_patient("History of breast cancer", 11)
+    (False, True)
+    """
+    return _NOT_THIS_PATIENT.search(words[max(0, start - _BEFORE) : start]) is None
+
 
 @remembered("conditions in words", entries=2048, longest=_LONGEST)
 def code_of_words(words: str) -> str | None:
@@ -37,7 +54,7 @@ def code_of_words(words: str) -> str | None:
         return None
     text = _plain(words)
     for said in (text, _TAIL.sub("", text)):
-        code = _codes().get(said) or _codes().get(_without_qualifiers(said))
+        code = _CODES.get(said) or _CODES.get(_without_qualifiers(said))
         if code is not None:
             return code
     return None
@@ -55,6 +72,6 @@ def _plain(words: str) -> str:
     return _DIGRAPH.sub("e", _PUNCTUATION.sub(" ", untagged).strip())
 
 
-@cache
-def _codes() -> Mapping[str, str]:
-    return {_plain(name): row["icd10"] for row in table_rows("condition_words.csv") for name in row["words"].split(";")}
+_CODES: Final[Mapping[str, str]] = {
+    _plain(name): row["icd10"] for row in table_rows("condition_words.csv") for name in row["words"].split(";")
+}

@@ -15,8 +15,7 @@ sources). SNOMED CT, LOINC and RxNorm codes match exactly there, ICD codes as ab
 
 import re
 from collections.abc import Iterable, Mapping
-from functools import cache
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from msgspec import Struct
 
@@ -57,13 +56,11 @@ class _Codes(Struct, frozen=True):
     prefixes: Mapping[str, tuple[tuple[re.Pattern[str], re.Pattern[str] | None, str], ...]]
 
 
-@cache
-def condition_keys() -> Mapping[str, ConditionKey]:
-    """Every condition key with its meaning."""
-    return {
-        row["key"]: ConditionKey(row["key"], row["meaning"], row["when_resolved"])  # type: ignore[arg-type]  # table
-        for row in table_rows("conditions.csv")
-    }
+CONDITION_KEYS: Final[Mapping[str, ConditionKey]] = {
+    row["key"]: ConditionKey(row["key"], row["meaning"], row["when_resolved"])  # type: ignore[arg-type]  # table
+    for row in table_rows("conditions.csv")
+}
+"""Every condition key with its meaning."""
 
 
 @remembered("conditions of a code", entries=8192, longest=200)
@@ -83,17 +80,16 @@ def condition_keys_of(system: str | None, code: str | None) -> tuple[str, ...]:
     if short is None or not code:
         return ()
     if short == "snomed":
-        return _codes().snomed.get(code.strip(), ())
+        return _CODES.snomed.get(code.strip(), ())
     bare = code.strip().replace(".", "").upper()
     return tuple(
         key
-        for pattern, excepted, key in _codes().prefixes[short]
+        for pattern, excepted, key in _CODES.prefixes[short]
         if pattern.match(bare) and not (excepted and excepted.match(bare))
     )
 
 
-@cache
-def _codes() -> _Codes:
+def _read_codes() -> _Codes:
     snomed: dict[str, tuple[str, ...]] = {}
     prefixes: dict[str, list[tuple[re.Pattern[str], re.Pattern[str] | None, str]]] = {"icd10": [], "icd9": []}
     for row in table_rows("conditions.csv"):
@@ -112,6 +108,9 @@ def _items(column: str) -> list[str]:
 
 def _prefixes(items: Iterable[str]) -> re.Pattern[str]:
     return re.compile("|".join(re.escape(item.replace(".", "")).replace(r"\?", ".") for item in items))
+
+
+_CODES: Final[_Codes] = _read_codes()
 
 
 SmokingStatus = Literal["current", "former", "never", "missing"]
@@ -134,13 +133,11 @@ class CharlsonItem(Struct, frozen=True, gc=False):
     family: str
 
 
-@cache
-def condition_groups() -> Mapping[str, ConditionGroup]:
-    """Every group by its key."""
-    return {
-        row["key"]: ConditionGroup(row["key"], row["meaning"], row["when_resolved"] == "any")
-        for row in table_rows("condition_groups.csv")
-    }
+CONDITION_GROUPS: Final[Mapping[str, ConditionGroup]] = {
+    row["key"]: ConditionGroup(row["key"], row["meaning"], row["when_resolved"] == "any")
+    for row in table_rows("condition_groups.csv")
+}
+"""Every group by its key."""
 
 
 def condition_groups_of(system: str | None, code: str | None) -> tuple[str, ...]:
@@ -153,28 +150,26 @@ def condition_groups_of(system: str | None, code: str | None) -> tuple[str, ...]
     if short is None or not code:
         return ()
     if short == "snomed":
-        return _snomed_groups().get(code.strip(), ())
+        return _SNOMED_GROUPS.get(code.strip(), ())
     bare = code.strip().replace(".", "").upper()
-    return tuple(key for pattern, key in _group_prefixes()[short] if pattern.match(bare))
+    return tuple(key for pattern, key in _GROUP_PREFIXES[short] if pattern.match(bare))
 
 
-@cache
-def smoking_answers() -> Mapping[str, SmokingStatus]:
-    """What an answer to LOINC 72166-2 means, by its code (SNOMED CT or LOINC)."""
-    return {row["code"]: row["status"] for row in table_rows("smoking_status.csv")}  # type: ignore[misc]  # our own table
+SMOKING_ANSWERS: Final[Mapping[str, SmokingStatus]] = {
+    row["code"]: row["status"]  # type: ignore[misc]  # our own table
+    for row in table_rows("smoking_status.csv")
+}
+"""What an answer to LOINC 72166-2 means, by its code (SNOMED CT or LOINC)."""
 
 
-@cache
-def charlson_items() -> tuple[CharlsonItem, ...]:
-    """The items of the Charlson index with the points that LACE gives them."""
-    return tuple(
-        CharlsonItem(row["item"], tuple(row["groups"].split(";")), int(row["points"]), row["counts_once_with"])
-        for row in table_rows("charlson_lace.csv")
-    )
+CHARLSON_ITEMS: Final[tuple[CharlsonItem, ...]] = tuple(
+    CharlsonItem(row["item"], tuple(row["groups"].split(";")), int(row["points"]), row["counts_once_with"])
+    for row in table_rows("charlson_lace.csv")
+)
+"""The items of the Charlson index with the points that LACE gives them."""
 
 
-@cache
-def _snomed_groups() -> Mapping[str, tuple[str, ...]]:
+def _read_snomed_groups() -> Mapping[str, tuple[str, ...]]:
     found: dict[str, tuple[str, ...]] = {}
     for row in table_rows("condition_groups.csv"):
         for code in filter(None, row["snomed"].split(";")):
@@ -182,16 +177,17 @@ def _snomed_groups() -> Mapping[str, tuple[str, ...]]:
     return found
 
 
-@cache
-def _group_prefixes() -> Mapping[str, tuple[tuple[re.Pattern[str], str], ...]]:
-    return {
-        system: tuple(
-            (re.compile(row[system].replace(";", "|")), row["key"])
-            for row in table_rows("condition_groups.csv")
-            if row[system]
-        )
-        for system in ("icd10", "icd9")
-    }
+_SNOMED_GROUPS: Final[Mapping[str, tuple[str, ...]]] = _read_snomed_groups()
+
+
+_GROUP_PREFIXES: Final[Mapping[str, tuple[tuple[re.Pattern[str], str], ...]]] = {
+    system: tuple(
+        (re.compile(row[system].replace(";", "|")), row["key"])
+        for row in table_rows("condition_groups.csv")
+        if row[system]
+    )
+    for system in ("icd10", "icd9")
+}
 
 
 PregnancyMeaning: TypeAlias = Literal[
@@ -238,9 +234,9 @@ def pregnancy_meaning(system: str | None, code: str | None) -> PregnancyMeaning 
     if short is None or not code:
         return None
     if short not in _BY_PREFIX:
-        return _exact().get((short, code.strip()))
+        return _PREGNANCY_CODES.get((short, code.strip()))
     bare = code.strip().replace(".", "").upper()
-    return next((use for prefix, use in _pregnancy_prefixes().get(short, ()) if bare.startswith(prefix)), None)
+    return next((use for prefix, use in _PREGNANCY_PREFIXES.get(short, ()) if bare.startswith(prefix)), None)
 
 
 def ends_pregnancy(system: str | None, code: str | None, words: str = "") -> bool:
@@ -256,34 +252,34 @@ def weeks_of_code(system: str | None, code: str | None) -> int | None:
     return int(found[1]) if found is not None else None
 
 
-@cache
-def contraceptives() -> frozenset[str]:
-    """RxNorm codes of the ingredients that prevent a pregnancy."""
-    return frozenset(_contraceptives("rxnorm"))
-
-
-@cache
-def contraceptive_words() -> tuple[str, ...]:
-    """Brand names of what prevents a pregnancy and is in no other table."""
-    return tuple(_contraceptives("words"))
-
-
 def _contraceptives(system: str) -> list[str]:
     return [
         row["code"] for row in table_rows("pregnancy.csv") if (row["use"], row["system"]) == ("contraceptive", system)
     ]
 
 
-@cache
-def _exact() -> Mapping[tuple[str, str], PregnancyMeaning]:
+CONTRACEPTIVE_WORDS: Final[tuple[str, ...]] = tuple(_contraceptives("words"))
+"""Brand names of what prevents a pregnancy and is in no other table."""
+
+
+CONTRACEPTIVES: Final[frozenset[str]] = frozenset(_contraceptives("rxnorm"))
+"""RxNorm codes of the ingredients that prevent a pregnancy."""
+
+
+def _read_exact() -> Mapping[tuple[str, str], PregnancyMeaning]:
     chosen = (row for row in table_rows("pregnancy.csv") if row["system"] not in (*_BY_PREFIX, "rxnorm", "words"))
     return {(row["system"], row["code"]): row["use"] for row in chosen}  # type: ignore[misc]  # table
 
 
-@cache
-def _pregnancy_prefixes() -> Mapping[str, list[tuple[str, PregnancyMeaning]]]:
+_PREGNANCY_CODES: Final[Mapping[tuple[str, str], PregnancyMeaning]] = _read_exact()
+
+
+def _read_pregnancy_prefixes() -> Mapping[str, list[tuple[str, PregnancyMeaning]]]:
     found: dict[str, list[tuple[str, PregnancyMeaning]]] = {}
     for row in table_rows("pregnancy.csv"):
         if row["system"] in _BY_PREFIX:
             found.setdefault(row["system"], []).append((row["code"], row["use"]))  # type: ignore[arg-type]  # table
     return found
+
+
+_PREGNANCY_PREFIXES: Final[Mapping[str, list[tuple[str, PregnancyMeaning]]]] = _read_pregnancy_prefixes()

@@ -2,8 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from functools import cache
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from msgspec import Struct
 
@@ -28,12 +27,14 @@ class DoseUnit(Struct, frozen=True, gc=False):
     span_days: float | None = None
 
 
-@cache
-def _units() -> Mapping[str, DoseUnit]:
+def _read_units() -> Mapping[str, DoseUnit]:
     known = {name: DoseUnit("mg", factor) for name, factor in MILLIGRAMS.items()}
     for row in table_rows("dose_units.csv"):
         known[row["text"]] = DoseUnit(row["kind"], float(row["factor"]))  # type: ignore[arg-type]  # our own table
     return known
+
+
+_UNITS: Final[Mapping[str, DoseUnit]] = _read_units()
 
 
 # UCUM and the words people write; a month is UCUM's mean Julian month.
@@ -71,7 +72,7 @@ def dose_unit(text: str | None) -> DoseUnit | None:
     True
     """
     name = (text or "").strip().lower().replace("μ", "µ")
-    known = _units().get(name)
+    known = _UNITS.get(name)
     return known if known is not None or "/" not in name else _composed(name)
 
 
@@ -79,7 +80,7 @@ def dose_unit(text: str | None) -> DoseUnit | None:
 def _composed(name: str) -> DoseUnit | None:
     """ "mg/kg/day": a unit, by weight, in a time; each at most once, in any order."""
     first, *rest = (part.strip() for part in name.split("/"))
-    unit = _units().get(first)
+    unit = _UNITS.get(first)
     if unit is None or unit.kind not in ("mg", "mL", "activity"):
         return None
     by_weight, span = False, None
@@ -153,3 +154,41 @@ def is_local_route(system: str | None, code: str | None, words: str | None) -> b
     if not words and not code:
         return None
     return bool(_LOCAL_WORDS.search(words or "") or _LOCAL_WORDS.search(code or ""))
+
+
+# The words of a sig for the routes that rules ask for. "Stage IV" and "class IM" are no routes.
+_SAID_ROUTES = tuple(
+    (name, re.compile(pattern, re.IGNORECASE))
+    for name, pattern in (
+        (
+            "intravenous",
+            r"(?<!stage )(?<!class )(?<!grade )(?<!type )\b(?:iv|ivpb|ivp|i\.v\.|intraven\w*|infus\w+)(?!\w)",
+        ),
+        ("intramuscular", r"\b(?:im|i\.m\.|intramusc\w*)(?!\w)"),
+        ("subcutaneous", r"\b(?:sc|sq|subq|sub-q|s\.c\.|subcut\w*)(?!\w)"),
+        ("injection", r"\binject\w*"),
+        ("by mouth", r"\b(?:po|p\.o\.|by mouth|orally)(?!\w)"),
+        ("sublingual", r"\b(?:sl|sublingual\w*|under (?:the )?tongue)\b"),
+        ("rectal", r"\b(?:pr|rectal\w*|per rectum)\b"),
+        ("ophthalmic", r"\bdrops?\b.{0,20}\beyes?\b"),
+        ("otic", r"\bdrops?\b.{0,20}\bears?\b"),
+    )
+)
+LONGEST_ROUTE_WORDS = 1000
+"""The most characters of a sig in which a route is looked for."""
+
+
+@remembered("routes said in words", entries=2048, longest=200)
+def said_route(words: str) -> str | None:
+    """The route that the words of a sig name; None where they name none, or more than one.
+
+    >>> said_route("2 mg IV q3h prn"), said_route("1 drop in each eye"), said_route("change from IV to PO")
+    ('intravenous', 'ophthalmic', None)
+    """
+    if len(words) > LONGEST_ROUTE_WORDS:
+        return None
+    found = [name for name, pattern in _SAID_ROUTES if pattern.search(words)]
+    if len(found) == 2 and "injection" in found:
+        # "Inject 40 mg subcutaneously".
+        found.remove("injection")
+    return found[0] if len(found) == 1 else None

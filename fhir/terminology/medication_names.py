@@ -12,9 +12,8 @@ What fits no product, or fits in two ways, has no strength: it is never guessed.
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cache
 from itertools import permutations
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -22,11 +21,11 @@ from msgspec.structs import replace
 from fhir.terminology.caching import remembered
 from fhir.terminology.medication_strength import FoundStrength, Strength, find_strengths, number, read_strengths
 from fhir.terminology.medications import (
+    INGREDIENT_BY_NAME,
     RXNORM_SYSTEMS,
     Ingredient,
     Product,
     atc_codes,
-    ingredient_by_name,
     product_of,
     rxnorm_name,
     table_rows,
@@ -45,9 +44,7 @@ _LIST = re.compile(
 _EACH = re.compile(_NUMBER)
 
 
-@cache
-def combination_products() -> Mapping[tuple[str, ...], frozenset[_Assigned]]:
-    """The strengths of every combination that is sold, by the RxNorm codes of its ingredients in ascending order."""
+def _read_combination_products() -> Mapping[tuple[str, ...], frozenset[_Assigned]]:
     products: dict[tuple[str, ...], set[_Assigned]] = {}
     for row in table_rows("combination_strengths.csv"):
         codes = tuple(row["ingredients"].split(";"))
@@ -62,7 +59,7 @@ def assign_strengths(members: Sequence[Ingredient], strengths: Sequence[Strength
     A combination of which no product is known keeps the order in which the strengths are given.
     """
     order = sorted(range(len(members)), key=lambda index: members[index].rxcui)
-    products = combination_products().get(tuple(members[index].rxcui for index in order))
+    products = COMBINATION_PRODUCTS.get(tuple(members[index].rxcui for index in order))
     if products is None:
         return tuple(strengths)
     fitting = _fitting(products, strengths) if len(strengths) <= _MOST_INGREDIENTS else set()
@@ -93,7 +90,7 @@ def strengths_without_unit(members: Sequence[Ingredient], words: str) -> tuple[S
 
     None where none does: "1-2 tablets" and a date are no strengths.
     """
-    products = combination_products().get(tuple(sorted(member.rxcui for member in members)))
+    products = COMBINATION_PRODUCTS.get(tuple(sorted(member.rxcui for member in members)))
     if products is None or len(members) > _MOST_INGREDIENTS:
         return None
     return next((found for found in _lists(words, len(members)) if set(permutations(found)) & products), None)
@@ -111,9 +108,16 @@ def _rounded(strength: Strength) -> Strength:
     return Strength(round(strength.amount, 4), strength.unit, strength.per)
 
 
+COMBINATION_PRODUCTS: Final[Mapping[tuple[str, ...], frozenset[_Assigned]]] = _read_combination_products()
+"""The strengths of every combination that is sold, by the RxNorm codes of its ingredients in ascending order."""
+
+
 _WORD = re.compile(r"[a-z0-9]+")
 # The longest name of a product in the sample charts has 163 characters; a longer text is no name and is not read.
 LONGEST_NAME = 1000
+# "allopurinol300mg": the strength is stuck to the name.
+_GLUED = re.compile(r"([a-z]{5})(\d{1,5}(?:\.\d{1,3})?\s?(?:mg|mcg|g|ml|units?)\b)", re.IGNORECASE)
+_SHORTEST_IN_TWO = 8
 _VOLUME = re.compile(r"^\s*(?:nda\d+\s+)?(?P<volume>\d+(?:\.\d+)?|\.\d+)\s*ml\b", re.IGNORECASE)
 # Things that carry a drug's name without being the drug (README of the tables: the usual false matches).
 _SUPPLY = re.compile(
@@ -146,7 +150,7 @@ _FORM = re.compile(
     r"(?:tablets?|capsules?|tabs?|caps?|solution|suspension|elixir|syrup|suppository|granules|powder|film|lozenge"
     r"|cream|ointment|gel|lotion|foam|spray|patch|system|implant|ring|inhaler|injection|injector|syringe|strip|pack"
     r"|packet|enema|liquid|shampoo|paste|drops|vial|bag|neb))\b"
-    r"|\b(ophth|neb|nasal|odt|sl|xl|xr|sr|cr|er|ir|ec|dr|iv|inhaler|patch|mdi)\b",
+    r"|\b(ophth|neb|nasal|odt|sl|xl|xr|sr|cr|er|ir|ec|dr|iv|ivpb|inj|infusion|inhaler|patch|mdi)\b",
     re.IGNORECASE,
 )
 _LOCAL = re.compile(
@@ -215,6 +219,7 @@ def read_name(words: str) -> NameReading:
     """
     if len(words) > LONGEST_NAME or _SUPPLY.search(words):
         return NameReading()
+    words = _GLUED.sub(r"\1 \2", words)
     # "Tylenol #3" is the third of a series, not Tylenol.
     mentions = _mentions(words.lower().replace("#", " no "))
     members = _distinct(mentions)
@@ -289,20 +294,34 @@ def _distinct(mentions: list[_Mention]) -> Members:
 def _mentions(words: str) -> list[_Mention]:
     found = [(match.group(), match.start(), match.end()) for match in _WORD.finditer(words)]
     spelled = tuple(word for word, _, _ in found)
-    phrases, mentions, position = _phrases(), [], 0
+    phrases, mentions, position = _PHRASES, [], 0
     while position < len(found):
         for tail, meaning in phrases.get(spelled[position], ()):
             if spelled[position + 1 : position + 1 + len(tail)] == tail:
                 mentions.append(_Mention(found[position][1], found[position + len(tail)][2], meaning))
                 position += len(tail)
                 break
+        else:
+            in_two = _in_two_words(spelled[position : position + 2])
+            if in_two is not None:
+                position += 1
+                mentions.append(_Mention(found[position - 1][1], found[position][2], in_two))
         position += 1
     return [mention for mention in mentions if mention.members]
 
 
-@cache
-def _phrases() -> _Phrases:
-    known = ingredient_by_name()
+def _in_two_words(pair: tuple[str, ...]) -> _Meaning | None:
+    """What a name means that is written in two words: "atorva statin", "methyl prednisolone"; None for any other."""
+    if len(pair) < 2 or not all(map(str.isalpha, pair)):
+        return None
+    name = "".join(pair)
+    if len(name) < _SHORTEST_IN_TWO:
+        return None
+    return next((meaning for tail, meaning in _PHRASES.get(name, ()) if not tail), None)
+
+
+def _read_phrases() -> _Phrases:
+    known = INGREDIENT_BY_NAME
     meanings = {tuple(_WORD.findall(name)): _Meaning((ingredient,)) for name, ingredient in known.items()}
     # What aliases.csv says of a name goes before the brands of RxNorm.
     for row in (*table_rows("brand_names.csv"), *table_rows("aliases.csv")):
@@ -313,6 +332,9 @@ def _phrases() -> _Phrases:
     for phrase in sorted(meanings, key=len, reverse=True):
         phrases.setdefault(phrase[0], []).append((phrase[1:], meanings[phrase]))
     return phrases
+
+
+_PHRASES: Final[_Phrases] = _read_phrases()
 
 
 def _is_local_brand(mentions: list[_Mention], words: str) -> bool:
@@ -333,8 +355,24 @@ def _strengths(members: Members, mentions: list[_Mention], words: str) -> tuple[
         stated = list(dict.fromkeys(stated))
     if len(stated) == len(members):
         return assign_strengths(members, stated)
-    unitless = strengths_without_unit(members, words)
+    unitless = strengths_without_unit(members, words) or (None if stated else _named_strengths(members, words))
     return assign_strengths(members, unitless) if unitless is not None else (None,) * len(members)
+
+
+# The USP names of the tablets of sulfamethoxazole with trimethoprim (label of Bactrim: "Bactrim DS (double strength)").
+_NAMED = (
+    (("10180", "10829"), re.compile(r"\b(?:ds|double strength)\b", re.IGNORECASE), ("800 mg", "160 mg")),
+    (("10180", "10829"), re.compile(r"\b(?:ss|single strength)\b", re.IGNORECASE), ("400 mg", "80 mg")),
+)
+
+
+def _named_strengths(members: Members, words: str) -> tuple[Strength, ...] | None:
+    """The strengths of "Bactrim DS", which are said by a name."""
+    codes = tuple(sorted(member.rxcui for member in members))
+    for ingredients, pattern, strengths in _NAMED:
+        if codes == ingredients and pattern.search(words):
+            return tuple(read_strengths(one)[0] for one in strengths)
+    return None
 
 
 def _sum(parts: list[Strength | None]) -> Strength | None:

@@ -19,8 +19,8 @@ recommend this or any other product.
 
 import csv
 from collections.abc import Mapping
-from functools import cache
 from importlib.resources import files
+from typing import Final
 
 from msgspec import Struct
 
@@ -31,6 +31,9 @@ NDC = "http://hl7.org/fhir/sid/ndc"
 ATC = "http://www.whocc.no/atc"
 # CDC's codes of vaccines. A vaccine has no RxNorm ingredient in our tables: its key is "cvx-" and its code.
 CVX = "http://hl7.org/fhir/sid/cvx"
+CVX_SYSTEMS = frozenset({CVX, "urn:oid:2.16.840.1.113883.12.292"})
+VACCINE = "cvx-"
+"""How the key of a vaccine begins, where other ingredients have an RxNorm code."""
 _MIMIC = "http://mimic.mit.edu/fhir/mimic/CodeSystem/mimic-medication-"
 MIMIC_NAME = f"{_MIMIC}name"
 MIMIC_GROUP = f"{_MIMIC}etc"
@@ -89,12 +92,7 @@ def table_rows(name: str) -> list[dict[str, str]]:
     return list(csv.DictReader(text.splitlines()))
 
 
-@cache
-def ingredient_rows() -> Mapping[str, dict[str, str]]:
-    """The rows of both tables of ingredients by code: those that rules know first, then the others.
-
-    An ingredient that stands in both is what `ingredients.csv` says of it.
-    """
+def _read_ingredient_rows() -> Mapping[str, dict[str, str]]:
     rows = [*table_rows("ingredients.csv"), *table_rows("further_ingredients.csv")]
     known: dict[str, dict[str, str]] = {}
     names: set[str] = set()
@@ -105,50 +103,57 @@ def ingredient_rows() -> Mapping[str, dict[str, str]]:
     return known
 
 
-@cache
-def ingredients() -> Mapping[str, Ingredient]:
-    """Every known ingredient by its RxNorm code."""
-    return {rxcui: Ingredient(rxcui, row["name"]) for rxcui, row in ingredient_rows().items()}
+INGREDIENT_ROWS: Final[Mapping[str, dict[str, str]]] = _read_ingredient_rows()
+"""The rows of both tables of ingredients by code: those that rules know first, then the others.
+
+    An ingredient that stands in both is what `ingredients.csv` says of it.
+    """
 
 
-@cache
-def ingredient_by_name() -> Mapping[str, Ingredient]:
-    """Every known ingredient by its name in lower case."""
-    return {ingredient.name: ingredient for ingredient in ingredients().values()}
+INGREDIENTS: Final[Mapping[str, Ingredient]] = {
+    rxcui: Ingredient(rxcui, row["name"]) for rxcui, row in INGREDIENT_ROWS.items()
+}
+"""Every known ingredient by its RxNorm code."""
 
 
-@cache
-def _classes_by_ingredient() -> Mapping[str, frozenset[str]]:
-    return {rxcui: frozenset(filter(None, row["classes"].split(";"))) for rxcui, row in ingredient_rows().items()}
+INGREDIENT_BY_NAME: Final[Mapping[str, Ingredient]] = {
+    ingredient.name: ingredient for ingredient in INGREDIENTS.values()
+}
+"""Every known ingredient by its name in lower case."""
+
+
+_CLASSES_BY_INGREDIENT: Final[Mapping[str, frozenset[str]]] = {
+    rxcui: frozenset(filter(None, row["classes"].split(";"))) for rxcui, row in INGREDIENT_ROWS.items()
+}
 
 
 def atc_codes(ingredient: Ingredient) -> tuple[str, ...]:
     """The ATC codes of an ingredient, one for each use; empty where the tables have none."""
-    return tuple(filter(None, ingredient_rows()[ingredient.rxcui]["atc"].split(";")))
+    return tuple(filter(None, INGREDIENT_ROWS[ingredient.rxcui]["atc"].split(";")))
 
 
 def classes_of(members: tuple[Ingredient, ...]) -> frozenset[str]:
     """The classes of all these ingredients together; empty for ingredients that are in none."""
-    known = _classes_by_ingredient()
+    known = _CLASSES_BY_INGREDIENT
     if len(members) == 1:
         return known.get(members[0].rxcui, frozenset())
     return frozenset().union(*(known.get(member.rxcui, frozenset()) for member in members))
 
 
-@cache
-def class_members() -> Mapping[str, frozenset[str]]:
-    """RxNorm codes of the ingredients of each class; every class of the table is a key."""
+def _read_class_members() -> Mapping[str, frozenset[str]]:
     members: dict[str, set[str]] = {row["class"]: set() for row in table_rows("medication_classes.csv")}
-    for rxcui, names in _classes_by_ingredient().items():
+    for rxcui, names in _CLASSES_BY_INGREDIENT.items():
         for name in names:
             members[name].add(rxcui)
     return {name: frozenset(codes) for name, codes in members.items()}
 
 
-@cache
-def orderables() -> Mapping[str, Orderable]:
-    """Products that rules suggest, by RxNorm code."""
-    known = ingredients()
+CLASS_MEMBERS: Final[Mapping[str, frozenset[str]]] = _read_class_members()
+"""RxNorm codes of the ingredients of each class; every class of the table is a key."""
+
+
+def _read_orderables() -> Mapping[str, Orderable]:
+    known = INGREDIENTS
     return {
         row["rxcui"]: Orderable(
             row["rxcui"], row["name"], tuple(known[code] for code in row["ingredients"].split(";") if code in known)
@@ -157,19 +162,25 @@ def orderables() -> Mapping[str, Orderable]:
     }
 
 
-@cache
-def _product_rows() -> Mapping[tuple[str, str], dict[str, str]]:
-    return {(row["system"], row["code"]): row for row in table_rows("products.csv")}
+ORDERABLES: Final[Mapping[str, Orderable]] = _read_orderables()
+"""Products that rules suggest, by RxNorm code."""
 
 
-@cache
-def _ingredient_by_atc() -> Mapping[str, Ingredient]:
-    known = ingredients()
+_PRODUCT_ROWS: Final[Mapping[tuple[str, str], dict[str, str]]] = {
+    (row["system"], row["code"]): row for row in table_rows("products.csv")
+}
+
+
+def _read_ingredient_by_atc() -> Mapping[str, Ingredient]:
+    known = INGREDIENTS
     found: dict[str, Ingredient] = {}
-    for rxcui, row in ingredient_rows().items():
+    for rxcui, row in INGREDIENT_ROWS.items():
         for code in filter(None, row["atc"].split(";")):
             found.setdefault(code, known[rxcui])
     return found
+
+
+_INGREDIENT_BY_ATC: Final[Mapping[str, Ingredient]] = _read_ingredient_by_atc()
 
 
 def product_of(system: str | None, code: str | None) -> Product | None:
@@ -185,7 +196,7 @@ def product_of(system: str | None, code: str | None) -> Product | None:
         return None
     if short == "atc":
         return _product_of_atc(code.strip().upper())
-    row = _product_rows().get((short, _as_in_table(short, code.strip())))
+    row = _PRODUCT_ROWS.get((short, _as_in_table(short, code.strip())))
     if row is not None:
         return _product_of_row(row)
     return _product_of_rxnorm(code.strip()) if short == "rxnorm" else None
@@ -199,7 +210,7 @@ def _as_in_table(short: str, code: str) -> str:
 
 
 def _product_of_row(row: dict[str, str]) -> Product:
-    known = ingredients()
+    known = INGREDIENTS
     members = tuple(known[code] for code in row["ingredients"].split(";"))
     strengths = tuple(one for item in row["strengths"].split(";") for one in read_strengths(item))
     return Product(
@@ -212,10 +223,10 @@ def _product_of_row(row: dict[str, str]) -> Product:
 
 
 def _product_of_rxnorm(code: str) -> Product | None:
-    ingredient = ingredients().get(code)
+    ingredient = INGREDIENTS.get(code)
     if ingredient is not None:
         return Product((ingredient,), (None,))
-    orderable = orderables().get(code)
+    orderable = ORDERABLES.get(code)
     if orderable is None:
         return None
     return Product(orderable.ingredients, (None,) * len(orderable.ingredients), name=orderable.name)
@@ -223,18 +234,20 @@ def _product_of_rxnorm(code: str) -> Product | None:
 
 def rxnorm_name(code: str) -> str | None:
     """The RxNorm name of a product, a component, a salt or a brand (tables/rxnorm.csv); None for other codes."""
-    return rxnorm_names().get(code)
+    return RXNORM_NAMES.get(code)
 
 
-@cache
-def rxnorm_names() -> Mapping[str, str]:
-    """Every name of tables/rxnorm.csv by its RxNorm code."""
+def _read_rxnorm_names() -> Mapping[str, str]:
     text = (files("fhir.terminology") / "tables" / "rxnorm.csv").read_text(encoding="utf-8")
     return {row[0]: row[1] for row in csv.reader(text.splitlines())}
 
 
+RXNORM_NAMES: Final[Mapping[str, str]] = _read_rxnorm_names()
+"""Every name of tables/rxnorm.csv by its RxNorm code."""
+
+
 def _product_of_atc(code: str) -> Product | None:
-    known = _ingredient_by_atc()
+    known = _INGREDIENT_BY_ATC
     ingredient = known.get(code)
     if ingredient is None:
         return None

@@ -4,7 +4,6 @@ import hashlib
 import json
 import shutil
 from dataclasses import dataclass
-from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -157,7 +156,6 @@ def _keep_other_version(folder: Path, manifest: Manifest) -> None:
         shutil.copytree(folder, kept)
 
 
-@cache
 def _validator() -> Any:
     import jsonschema
 

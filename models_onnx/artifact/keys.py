@@ -12,7 +12,6 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -61,7 +60,6 @@ class Signer:
         return self._private.sign(message)
 
 
-@cache
 def maintainers() -> Keys:
     """The keys of this project, as committed."""
     return _read((files("models_onnx.artifact") / "maintainers.json").read_bytes(), "maintainers.json")

@@ -157,13 +157,34 @@ class Threshold(Struct, frozen=True):
     ppv: float
     sensitivity: float
     number_needed_to_alert: float
+    net_benefit: float | None = None
+    """True alerts less false ones at the exchange rate of `Thresholds.alerts_per_event`, per person."""
+
+
+class AgeBandThreshold(Struct, frozen=True):
+    """The threshold that the default capacity's share of one age band reaches, ages from `age_low` to `age_below`."""
+
+    age_low: float
+    age_below: float | None
+    margin: float
+    probability: float
+    alert_rate: float
+    ppv: float | None
+    sensitivity: float | None
 
 
 class Thresholds(Struct, frozen=True):
-    """The default capacity and the table of what a setting may choose."""
+    """The default capacity and the table of what a setting may choose.
+
+    The default is the row of the greatest net benefit among those of at most the capacity declared, where one event
+    found is worth `alerts_per_event` alerts. `net_benefit_all` is that of alerting about everybody.
+    """
 
     capacity: float
     table: tuple[Threshold, ...]
+    alerts_per_event: float | None = None
+    net_benefit_all: float | None = None
+    age_bands: tuple[AgeBandThreshold, ...] = ()
 
     @property
     def default(self) -> Threshold:

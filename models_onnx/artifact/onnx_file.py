@@ -108,7 +108,7 @@ def _visit(message: str, content: memoryview, facts: OnnxFileFacts, depth: int) 
         child = _MESSAGES[message].get(number)
         if child is not None:
             if not isinstance(value, memoryview):
-                raise ValueError(f"field {number} of {message} is no message")
+                raise ValueError(f"field {number} of {message} is not a message")
             _visit(child, value, facts, depth + 1)
 
 

@@ -17,15 +17,16 @@ from onnx import checker, helper, numpy_helper
 
 from models_onnx.compiler.explaining_graph import Groups, compile_fitted
 from models_onnx.compiler.families.additive_trees import AdditiveTrees
+from models_onnx.compiler.families.averaged import Averaged, Member
 from models_onnx.compiler.families.shapley_trees import DEEPEST, LEAST_COHORT
 from models_onnx.compiler.families.trees import limits
 from models_onnx.compiler.graph import BOOL, FLOAT, IR_VERSION, ML_OPSET, OPSET, PRODUCER
 from models_onnx.compiler.link import FittedModel
 from models_onnx.compiler.parity import TOLERANCE, Agreement, ask_library, proof_rows
+from models_onnx.compiler.readers.column import Inputs
 from models_onnx.compiler.readers.rows import as_numbers, inputs_of, library
-from models_onnx.compiler.readers.sklearn_columns import Inputs
 from models_onnx.compiler.readers.source import open_source
-from models_onnx.compiler.readers.wrapped import calibrated, unwrap
+from models_onnx.compiler.readers.wrapped import calibrated, calibrated_members, calibration_of, unwrap
 from models_onnx.compiler.reference import observed
 from models_onnx.errors import CompileRefused, ParityRefused
 
@@ -180,6 +181,12 @@ def form_of(form: str, model: FittedModel) -> str:
 
 def explanation(form: str, model: FittedModel, count: int) -> str:
     """A sentence that says what the contributions are, for the file and the report."""
+    if isinstance(model, Averaged):
+        return (
+            "Each input's share of the calibrated probability (Aumann-Shapley): its exact contribution on the model's "
+            f"own scale, against the {count} people of the reference cohort, times the mean slope of the calibration "
+            "between the reference and this person."
+        )
     if form in SHAPLEY:
         how = f"Exact interventional Shapley values against all {count} people of the reference cohort"
     else:
@@ -225,8 +232,9 @@ def compile_model(
 
     `model`: a fitted scikit-learn LogisticRegression (also behind imputers, scalers, splines, one-hot codes),
     HistGradientBoosting-, GradientBoosting-, RandomForest- or ExtraTreesClassifier, interpret's
-    ExplainableBoostingClassifier, a CoxModel, one of these in a CalibratedClassifierCV(method="sigmoid",
-    ensemble=False), a LightGBM or XGBoost object, or the path of a LightGBM text or XGBoost JSON file.
+    ExplainableBoostingClassifier, a CoxModel, one of these in a CalibratedClassifierCV (where its calibration is no
+    line on the margin, contributions are shares of the probability), a LightGBM or XGBoost object, or the path of a
+    LightGBM text or XGBoost JSON file.
 
     `reference`: rows [n, F] of the cohort with which people are compared (array or data frame, NaN where missing); with
     their `outcomes` (0 or 1) the file contains observed rates. None of these people should have been used for training.
@@ -242,7 +250,7 @@ def compile_model(
     """
     told = ModelDescription(name, version, card, dictionary)
     try:
-        read = _read(model, reference, features, deepest)
+        read = read_model(model, reference, features, deepest)
     except CompileRefused:
         if not unexplained or isinstance(model, str | Path):
             raise
@@ -251,7 +259,7 @@ def compile_model(
 
 
 @dataclass(frozen=True, slots=True)
-class _Read:
+class ReadModel:
     """The model in its family, and the reference cohort as numbers."""
 
     form: str
@@ -260,18 +268,31 @@ class _Read:
     X: Array
 
 
-def _read(model: Any, reference: Any, features: Sequence[str] | None, deepest: int) -> _Read:
+def read_model(model: Any, reference: Any, features: Sequence[str] | None, deepest: int) -> ReadModel:
+    """The model against a reference cohort [n, F]; raises as `compile_model` does."""
+    if members := calibrated_members(model):
+        return _averaged([(own, how, read_model(own, reference, features, deepest)) for own, how in members])
     inner, line = unwrap(model)
     source = open_source(inner, deepest)
     inputs = inputs_of(reference, source.features, features, source.preparation is not None)
+    taken = getattr(inner, "n_features_in_", None)
+    if taken is not None and taken != len(inputs.names):
+        raise CompileRefused(f"the model takes {taken} inputs, the reference rows have {len(inputs.names)} columns")
     source.columns(inputs)
     X = _checked(as_numbers(reference, inputs))
     fitted = calibrated(source.explained(X, inputs), line)
-    return _Read(form_of(source.form, fitted), fitted, inputs, X)
+    return ReadModel(form_of(source.form, fitted), fitted, inputs, X)
+
+
+def _averaged(members: Sequence[tuple[Any, Any, ReadModel]]) -> ReadModel:
+    own = tuple(Member(read.fitted, calibration_of(how, model, read.fitted)) for model, how, read in members)
+    first = members[0][2]
+    count = "" if len(own) == 1 else f", mean of {len(own)}"
+    return ReadModel(f"{first.form}, calibrated{count}", Averaged(own), first.inputs, first.X)
 
 
 def _explained(
-    read: _Read,
+    read: ReadModel,
     model: Any,
     outcomes: Any,
     calibration: tuple[float, float] | None,

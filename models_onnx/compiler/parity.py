@@ -14,8 +14,8 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # c
 
 from models_onnx.compiler.families.trees import as_float32
 from models_onnx.compiler.link import LOGIT, FittedModel, Link
+from models_onnx.compiler.readers.column import Inputs
 from models_onnx.compiler.readers.rows import known_codes, library, medians
-from models_onnx.compiler.readers.sklearn_columns import Inputs
 from models_onnx.errors import AdditivityRefused, CompileRefused, ParityRefused
 
 TOLERANCE = 1e-5
@@ -136,7 +136,8 @@ def ask_library(
     # One thread: for single rows, synchronising threads costs more than the computation.
     with threadpool_limits(limits=1):
         fits = known_codes(X, inputs) & ~_not_taken(probability, X, inputs)
-        there = probability(X[fits])
+        fits[fits] = _taken(probability, X[fits])
+        there = probability(X[fits]) if fits.any() else np.zeros(0)
         moved = _moved(probability, cohort)
     difference = float(np.abs(there - told[fits]).max()) if fits.any() else 0.0
     if not difference <= TOLERANCE:
@@ -152,6 +153,19 @@ def _moved(probability: Callable[[Array], Array], cohort: Array) -> int:
     except ValueError:  # missing values that the library does not accept
         whole = cohort[~np.isnan(cohort).any(axis=1)]
         return _moved(probability, whole) if 0 < len(whole) < len(cohort) else 0
+
+
+def _taken(probability: Callable[[Array], Array], X: Array) -> NDArray[np.bool_]:
+    """Rows that the library takes: where it refuses several at once, each half is asked (the logarithm of 0, say)."""
+    if not len(X):
+        return np.ones(0, dtype=bool)
+    try:
+        probability(X)
+    except (ValueError, TypeError, OverflowError):
+        half = len(X) // 2
+        parts = (X[:half], X[half:])
+        return np.concatenate([_taken(probability, part) for part in parts]) if half else np.zeros(1, dtype=bool)
+    return np.ones(len(X), dtype=bool)
 
 
 def _not_taken(probability: Callable[[Array], Array], X: Array, inputs: Inputs) -> NDArray[np.bool_]:

@@ -11,6 +11,7 @@ Figures with 95 % intervals, by resampling people with a fixed seed.
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -211,6 +212,34 @@ def false_positive_rate(ranked: Ranked, weights: Array, threshold: float) -> Arr
     """Share of those without the event who are alerted."""
     others = 1.0 - ranked.y
     return _share(weights @ ((ranked.margin >= threshold) * others), weights @ others)
+
+
+def standardised_alerts(threshold: float, kind: int, band: NDArray[np.int64], share: NDArray[Any]) -> "Metric":
+    """The alert rate among those with the event (`kind` 1, sensitivity) or without (0), as with other shares of bands.
+
+    The rate in each band, averaged with `share` (direct standardisation); `band` has one number per row, in the order
+    of the rows. Bands in which a sample has nobody of the kind are left out.
+    """
+
+    def figure(ranked: Ranked, weights: Array) -> Array:
+        own = (band[ranked.order][:, None] == np.arange(len(share))) & (ranked.y == kind)[:, None]
+        everybody = weights @ own.astype(np.float64)
+        alerted = weights @ (own & (ranked.margin >= threshold)[:, None]).astype(np.float64)
+        there = np.where(everybody > 0, share, 0.0)
+        rate = np.divide(alerted, everybody, out=np.zeros_like(alerted), where=everybody > 0)
+        return _share((rate * there).sum(axis=1), there.sum(axis=1))
+
+    return figure
+
+
+def net_benefit(margin: Array, y: NDArray[np.int64], weight: Array, threshold: float, odds: float) -> float:
+    """True alerts less false ones at `odds` each, per person (Vickers and Elkin, Med Decis Making 2006;26:565).
+
+    Alerts are margins from `threshold` on; `odds` is how much a false alert weighs against a true one.
+    """
+    alerted = margin >= threshold
+    true, false = weight[alerted & (y == 1)].sum(), weight[alerted & (y == 0)].sum()
+    return float((true - odds * false) / weight.sum())
 
 
 def _share(part: Array, whole: Array) -> Array:

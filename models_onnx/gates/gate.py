@@ -8,7 +8,6 @@ raises an unexpected exception has failed.
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date
 from typing import Any, Literal
 
 import msgspec
@@ -18,6 +17,7 @@ from models_onnx.artifact.release_file import GateSummary
 from models_onnx.discovery import discover
 from models_onnx.errors import DeclarationError
 from models_onnx.gates.subject import Evidence, Subject
+from models_onnx.gates.waivers import covering, waiver_problem
 
 Status = Literal["passed", "failed", "not run", "insufficient", "waived"]
 GREEN: frozenset[Status] = frozenset({"passed", "waived"})
@@ -61,33 +61,21 @@ class GateResult(Struct, frozen=True, kw_only=True):
         return self.status in GREEN
 
 
-# responsible-ai.md 5.6 lets only the fairness gate be waived ("or a signed waiver with expiry"); a model that is
-# unsafe, wrong or a device cannot be excused by a signature.
-WAIVABLE = frozenset({"G9"})
-LONGEST_DAYS = 366
+def figures_of(evidence: Evidence) -> Figures:
+    """The evaluation computed now from rows and file; what the manifest says of itself is never read for a verdict.
 
-
-def waived(result: GateResult, waivers: list[dict[str, Any]], as_of: date) -> dict[str, Any] | None:
-    """The waiver that covers every fault of this result and is in force; None where there is none."""
-    if result.gate not in WAIVABLE:
-        return None
-    for waiver in waivers:
-        if waiver.get("gate") == result.gate and _in_force(waiver, as_of) and _covers(waiver, result.faults):
-            return waiver
-    return None
-
-
-def _in_force(waiver: dict[str, Any], as_of: date) -> bool:
-    try:
-        granted, expires = date.fromisoformat(waiver["granted"]), date.fromisoformat(waiver["expires"])
-    except (KeyError, TypeError, ValueError):
-        return False
-    return granted <= as_of < expires and (expires - granted).days <= LONGEST_DAYS
-
-
-def _covers(waiver: dict[str, Any], faults: tuple[str, ...]) -> bool:
-    beginnings = tuple(waiver.get("covers", ()))
-    return bool(beginnings) and all(fault.startswith(beginnings) for fault in faults)
+    Raises:
+        NotRun: nothing was computed.
+    """
+    if evidence.figures is None:
+        raise NotRun(
+            evidence.why_absent(
+                "figures",
+                "There are no rows to compute the figures from: give the training table with --data, or people of "
+                "your own with --rows.",
+            )
+        )
+    return evidence.figures
 
 
 ALL = tuple(f"G{number}" for number in range(1, 19))
@@ -135,6 +123,15 @@ class GateReport(Struct, frozen=True, kw_only=True):
     def green(self) -> bool:
         """Whether every gate lets the model pass."""
         return all(result.green for result in self.results)
+
+    @property
+    def headline(self) -> str:
+        """The verdict in a sentence: how many gates are red, or green with how many waivers."""
+        red = sum(not result.green for result in self.results)
+        waived = sum(result.status == "waived" for result in self.results)
+        if red:
+            return f"{red} of {len(self.results)} gates are not green."
+        return f"Green with {waived} waiver{'s' if waived > 1 else ''}." if waived else "Every gate is green."
 
     @property
     def summary(self) -> GateSummary:
@@ -202,11 +199,13 @@ def _run(gate: Gate, subject: Subject, evidence: Evidence) -> GateResult:
 
 
 def _with_waiver(result: GateResult, subject: Subject, evidence: Evidence) -> GateResult:
-    waivers = subject.product.get("waivers", [])
-    waiver = waived(result, waivers, evidence.as_of) if result.status == "failed" else None
+    if result.status != "failed":
+        return result
+    waiver = covering(subject.product.get("waivers", []), result.gate, result.faults, evidence.as_of)
     if waiver is None:
         return result
-    if (fault := evidence.waiver_fault(waiver)) is not None:
+    problem = waiver_problem(waiver, subject.id, subject.about.version, subject.keys, subject.author)
+    if (fault := problem or evidence.waiver_fault(waiver)) is not None:
         return msgspec.structs.replace(result, why=f"{result.why}; its waiver does not count: {fault}")
     why = f"Waived until {waiver['expires']} by {waiver['by']}: {waiver['reason']} What it covers: {result.why}"
     return msgspec.structs.replace(result, status="waived", why=why, waiver=waiver)

@@ -119,10 +119,9 @@ _SIGNS = {"passed": "✓", "waived": "◐", "failed": "✗", "not run": "–", "
 
 def report_html(report: GateReport) -> str:
     """The whole page."""
-    red = [result for result in report.results if not result.green]
     return _TEMPLATE.render(
         report=report,
-        verdict=f"{len(red)} of {len(report.results)} gates are not green." if red else "Every gate is green.",
+        verdict=report.headline,
         signs=_SIGNS,
         drawing_of=_drawing,
         figures_of=_figures,

@@ -87,7 +87,7 @@ def _edge_values(item: ModelInput) -> list[Any]:
     return [*limits, *beside, np.float32(0), np.float32(np.inf), np.float32(-np.inf), np.float32(np.nan)]
 
 
-OUTCOME, LIBRARY = "outcome", "library_probability"
+OUTCOME, LIBRARY, AGE = "outcome", "library_probability", "age_years"
 _REPLICATES = 300
 _SEED = 20260101
 _TOP = 0.9  # the threshold of the error rates marks the highest tenth of these people
@@ -115,7 +115,7 @@ def read_rows(subject: Subject, path: Path) -> RowsFromFile:
     """The content of the file.
 
     Raises:
-        ImportRefused: a column is missing, or a cell is no number.
+        ImportRefused: a column is missing, or a cell is not a number.
     """
     with path.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
@@ -127,6 +127,8 @@ def read_rows(subject: Subject, path: Path) -> RowsFromFile:
     y = _numbers(rows, OUTCOME, path).astype(np.int64)
     probability = subject.answers(X).probability
     axes = {name: _texts(rows, name) for name in subject.product.get("fairness_axes", {}) if name in there}
+    if AGE in names and not any(name.startswith("age") for name in axes):
+        axes["age band"] = _age_bands(X[:, names.index(AGE)])
     evaluated = msgspec.structs.replace(subject.about, evaluation=_evaluate(probability, y, axes, path))
     subject.about = evaluated
     library = Library(X, _numbers(rows, LIBRARY, path)) if LIBRARY in there else None
@@ -192,6 +194,14 @@ def _numbers(rows: list[dict[str, str]], name: str, path: Path) -> Array:
         return np.array([float(row[name]) if row[name].strip() else np.nan for row in rows])
     except ValueError as problem:
         raise ImportRefused(f"{path.name}: column {name} has a value that is not a number ({problem})") from problem
+
+
+def _age_bands(age: Array) -> NDArray[Any]:
+    """Bands of ten years, which everybody has who has an age: nobody's file can leave them out."""
+    low = np.clip(np.nan_to_num(age, nan=-10.0) // 10 * 10, -10, 80).astype(int)
+    return np.array(
+        ["not recorded" if each < 0 else f"{each}-{each + 9}" if each < 80 else "80 and over" for each in low]
+    )
 
 
 def _texts(rows: list[dict[str, str]], name: str) -> NDArray[Any]:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from models_onnx.artifact.folder import CARD, MANIFEST
 from models_onnx.artifact.keys import Keys
 from models_onnx.artifact.manifest import ImportedManifest, Manifest, ModelInput, TensorNames, is_imported
-from models_onnx.errors import ManifestRefused, UnsafeModel
+from models_onnx.artifact.release_file import parse_release
+from models_onnx.errors import ArtifactRefused, ManifestRefused, UnsafeModel
 
 Array = NDArray[np.float64]
 
@@ -140,6 +141,14 @@ class Subject:
         return self.about.evaluation
 
     @property
+    def author(self) -> str:
+        """The id of the key that signed the release; empty where there is none."""
+        try:
+            return parse_release(self.folder).key
+        except ArtifactRefused:
+            return ""
+
+    @property
     def parity(self) -> dict[str, Any]:
         """The stored comparison with the library that trained it; empty where there is none."""
         return self.about.parity
@@ -172,6 +181,8 @@ class Retrained:
     auroc_difference: float
     answers: Callable[[NDArray[np.float32]], Answers]
     trained: str = ""
+    differences: tuple[str, ...] = ()
+    """Where the manifest says another thing than the one that training gives."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -221,6 +232,24 @@ class Paired:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class InputEvidence:
+    """What the inputs know, found on the rows of the training table.
+
+    `alone` is the AUROC (0.5 to 1) of each input by itself, `after` the same for events after the horizon, `losses`
+    what the model's AUROC loses when one input is shuffled. `leaks` and `smuggled` are sentences: inputs that are read
+    from columns behind the outcome, or from those that make a protected group. `unnamed` are columns of race or
+    ethnicity for which the specification names no axis.
+    """
+
+    alone: dict[str, float]
+    after: dict[str, float] = field(default_factory=dict)
+    losses: dict[str, float] = field(default_factory=dict)
+    leaks: tuple[str, ...] = ()
+    smuggled: tuple[str, ...] = ()
+    unnamed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
     """Evidence from outside the folder; where it is None, the gate that needs it is not run."""
 
@@ -230,8 +259,14 @@ class Evidence:
     retrained: Retrained | None = None
     audit: Audit | None = None
     library: Library | None = None
-    alone: dict[str, float] | None = None
-    """How well each input alone separates the people of the table (AUROC, 0.5 to 1)."""
+    figures: dict[str, Any] | None = None
+    """The evaluation, computed now from rows and file."""
+    inputs: "InputEvidence | None" = None
+    """What each input reads and how much it tells."""
+    sentences: Sequence[tuple[str, str]] | None = None
+    """Every sentence of the service that shows the model, each with the place where it stands."""
+    other_cards: dict[str, dict[str, Any]] | None = None
+    """The cards of other models, by id."""
     cards: Callable[[Array], Sequence[ComposedCard]] | None = None
     active: "Subject | None" = None
     paired: Paired | None = None

@@ -14,7 +14,7 @@ from models_onnx.artifact.manifest import Manifest
 from models_onnx.errors import CardIncomplete
 from models_onnx.model_card import figures
 from models_onnx.model_card.attributes import EVIDENCE, PREDICTIVE, variables_used, variables_used_in_words
-from models_onnx.model_card.schema import CARD_FORMAT, Card
+from models_onnx.model_card.schema import CARD_FORMAT, PRODUCT_NAMES, Card
 
 HOURS_PER_YEAR = 8766.0  # 365.25 days
 
@@ -36,11 +36,25 @@ def card_words(model_id: str, folder: Path | None = None) -> Words:
 
 
 def _declared(model_id: str, folder: Path | None) -> Words:
+    return declared_words(model_id, folder)[1]
+
+
+def write_words(place: Path, words: Words) -> None:
+    """Writes declared words: indented JSON with a final newline."""
+    place.write_text(json.dumps(words, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def declared_words(model_id: str, folder: Path | None = None) -> tuple[Path, Words]:
+    """The file in which the words of this model stand, and its content, without defaults.
+
+    Raises:
+        CardIncomplete: nothing is declared for this model, or it cannot be read.
+    """
     name = f"{model_id}.card.json"
     places = [*([folder / name] if folder is not None else []), Path(str(files("models_onnx") / "models" / name))]
     for place in places:
         if place.is_file():
-            return _read(place, name)
+            return place, _read(place, name)
     raise CardIncomplete(
         f"{places[0].parent.name}/{name} is not there; the words of the card stand in it, as docs/models/card.md says"
     )
@@ -53,7 +67,32 @@ def _read(place: Path, name: str) -> Words:
         raise CardIncomplete(f"{name} is not JSON: {problem}") from problem
     if not isinstance(found, dict):
         raise CardIncomplete(f"{name} holds no object")
+    if strange := _unknown_names(found):
+        raise CardIncomplete(f"{name} has {', '.join(strange)}, which no card has; docs/models/card.md lists the names")
     return found
+
+
+def _unknown_names(words: Words) -> list[str]:
+    known = {"attributes": {attribute.place for attribute in PREDICTIVE}, "product": PRODUCT_NAMES}
+    strange = sorted(set(words) - {"extends", *known})
+    return strange + [
+        f"{part}.{name}" for part, names in known.items() for name in words.get(part, {}) if name not in names
+    ]
+
+
+def unknown_axes(manifest: Manifest, card: Card) -> list[str]:
+    """The axes that the card names (`fairness_axes`, the label's audit, waivers) and by which there are no figures."""
+    product = card.get("product", {})
+    there = {str(group["axis"]) for group in manifest.evaluation.get("subgroups", ())}
+    audit = product.get("label", {}).get("audit")
+    named = {
+        *product.get("fairness_axes", {}),
+        *(axis for each in product.get("waivers", ()) for axis in each["covers"]),
+    }
+    strange = sorted(named - there)
+    if audit is not None and not any(axis.startswith(audit["axis"]) for axis in there):
+        strange.append(audit["axis"])
+    return strange
 
 
 def merge_words(defaults: Words, own: Words) -> Words:
@@ -63,7 +102,7 @@ def merge_words(defaults: Words, own: Words) -> Words:
 
 def build_card(manifest: Manifest, words: Words, core_sha256: str) -> Card:
     """The predictive card, whole or not; `card_problems` says what is missing."""
-    computed = _computed(manifest)
+    computed = computed_attributes(manifest)
     card: Card = {
         "format": CARD_FORMAT,
         "kind": "predictive",
@@ -79,6 +118,19 @@ def build_card(manifest: Manifest, words: Words, core_sha256: str) -> Card:
         _place(card, attribute.place, value)
     card["product"] = {**_product(manifest), **words["product"]}
     return card
+
+
+def card_text(card: Card, place: str) -> str:
+    """The words of an attribute of a card; empty where it has none."""
+    part: Any = card
+    for step in place.split("."):
+        part = part.get(step) if isinstance(part, dict) else None
+    return str(part.get("words", "")) if isinstance(part, dict) else ""
+
+
+def default_words() -> frozenset[str]:
+    """The words that all cards of the project share."""
+    return frozenset(str(words) for words in _defaults()["attributes"].values())
 
 
 def evidence_card(model: dict[str, str], words: dict[str, str], product: Words | None = None) -> Card:
@@ -118,7 +170,8 @@ def _joined(computed: dict[str, Any] | None, declared: Any) -> dict[str, Any]:
     return {**computed, "words": f"{computed['words']} {declared}", "from": "computed and declared"}
 
 
-def _computed(manifest: Manifest) -> dict[str, dict[str, Any]]:
+def computed_attributes(manifest: Manifest) -> dict[str, dict[str, Any]]:
+    """The attributes that follow from the manifest, by place, without what is declared beside them."""
     found = variables_used(manifest.features)
     return {
         "details.output_value": _said(

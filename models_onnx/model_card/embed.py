@@ -49,7 +49,7 @@ def read_card(content: bytes) -> dict[str, Any]:
     except ValueError as problem:
         raise CardIncomplete("the model card in the file is not JSON") from problem
     if not isinstance(card, dict):
-        raise CardIncomplete("the model card in the file is no object")
+        raise CardIncomplete("the model card in the file is not an object")
     return card
 
 

@@ -14,7 +14,7 @@ VALIDITY = {
     "sensitivity": "sensitivity at the default threshold",
 }
 _FAIRNESS = ("auroc", "observed_expected", "sensitivity", "false_positive_rate", "ppv", "alert_rate")
-_PERIODS = {"all": "all years", "latest": "latest years"}
+_PERIODS = {"all": "all years", "latest": "latest years", "newest": "newest years followed to the horizon"}
 
 Figures = dict[str, Any]
 

@@ -6,7 +6,6 @@
 import json
 import re
 from collections.abc import Iterator
-from functools import cache
 from importlib.resources import files
 from typing import Any
 
@@ -79,7 +78,6 @@ def _says(words: object) -> bool:
     return isinstance(words, str) and len(words.strip()) >= _SHORTEST and not _NOTHING.fullmatch(words.strip())
 
 
-@cache
 def _validator(kind: str) -> Any:
     schema = json.loads((files("models_onnx.model_card") / "card.schema.json").read_bytes())
     one = next(each for each in schema["oneOf"] if each["properties"]["kind"]["const"] == kind)
@@ -114,7 +112,10 @@ _WAIVER: Schema = {
     "type": "object",
     "properties": {
         "gate": {"type": "string", "pattern": "^G([1-9]|1[0-8])$"},
-        "covers": {"type": "array", "items": _TEXT, "description": "Beginnings of what it covers, e.g. an axis."},
+        "covers": {"type": "array", "items": _TEXT, "description": "The axes of fairness whose gaps it covers."},
+        "at_most": {"type": "number", "exclusiveMinimum": 0, "maximum": 1},
+        "key": {"type": "string", "pattern": "^[0-9a-f]{16}$"},
+        "signature": {"type": "string", "contentEncoding": "base64"},
         "reason": {"type": "string", "minLength": 20},
         "by": _TEXT,
         "granted": _DATE,
@@ -147,6 +148,15 @@ _IRM: Schema = {
     "required": ["reviewed", "by", *_RISKS],
     "additionalProperties": False,
 }
+_COMMON = (
+    "consent",
+    "discontinue_if",
+    "foundation_models",
+    "regulatory",
+    "reimbursement",
+    "stakeholders",
+    "third_party",
+)
 _PRODUCT: Schema = {
     "type": "object",
     "description": "What the rule does not ask for but the gates and the page need (responsible-ai.md 1.4).",
@@ -171,8 +181,15 @@ _PRODUCT: Schema = {
         "explanation": {"type": "object"},
         "irm": _IRM,
         **{key: {"type": "string", "minLength": 10} for key in ("section_1557", "statement", "security")},
+        # Written by the project for every model, or computed from the manifest (models_onnx/model_card/build.py).
+        **{key: {"type": "string"} for key in ("reference_cohort", "bibliography", *_COMMON)},
+        "keywords": {"type": "array", "items": _TEXT},
+        "training_data": {"type": "object"},
+        "thresholds": {"type": "array", "items": {"type": "object"}},
     },
 }
+PRODUCT_NAMES = frozenset(_PRODUCT["properties"])
+"""Every name that the product of a card may have."""
 _PREDICTIVE_PRODUCT = [
     "horizon_hours",
     "acting_window_hours",
@@ -208,7 +225,8 @@ def _kind(kind: Kind) -> Schema:
     for attribute in ATTRIBUTES[kind]:
         sections.setdefault(attribute.section, []).append(attribute)
     model = {"id": _TEXT, "version": _TEXT, "title": _TEXT, "core_sha256": _SHA256}
-    product = {**_PRODUCT, "required": _PREDICTIVE_PRODUCT if kind == "predictive" else []}
+    own = {"required": _PREDICTIVE_PRODUCT, "additionalProperties": False} if kind == "predictive" else {"required": []}
+    product = {**_PRODUCT, **own}
     return {
         "type": "object",
         "properties": {

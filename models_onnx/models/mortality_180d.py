@@ -64,7 +64,7 @@ def _age_band(table: Any) -> Any:
 
 SPEC = ModelSpec(
     id="mortality_180d",
-    version="1.0.0",
+    version="1.1.0",
     title="Death within 180 days, seriously ill inpatients (test-bed)",
     outcome=OutcomeSpec(column="death_180d", words="died within 180 days, of any cause", horizon_days=180),
     intended_use=(
@@ -84,7 +84,7 @@ SPEC = ModelSpec(
         "Albumin, bilirubin, urea nitrogen and glucose are missing in 29 to 49 % of the study, not at random; a "
         "missing input counts as the average of the study.",
         "Of the Glasgow coma scale only 15 and 3 are read: how the study's own coma score came from what lies between "
-        "is not published in what is at hand. Without it the model orders people much less well.",
+        "is not published in what is at hand. Without a coma score there is no estimate: it would move by a third.",
         "The study counted comorbidities its own way; at the bedside they are the items of the Charlson index.",
         "Which disease a stay is about is guessed from its diagnoses; the study's physicians decided it.",
         "Groups other than white and black people are too small to judge.",
@@ -128,10 +128,14 @@ SPEC = ModelSpec(
         "has_diabetes": lambda table: table["diabetes"],
         "has_dementia": lambda table: table["dementia"],
     },
-    always_required=("age_years", "sex_male", "admission_disease"),
+    # A missing coma score counted as average would move the estimate by up to 0.33.
+    always_required=("age_years", "sex_male", "admission_disease", "stay_coma"),
     required_groups=(RequiredGroup("vitals", "vital signs", _VITALS, 2),),
     estimator=AdditiveLogistic(knots=3, C=0.3),
     reference_words="seriously ill inpatients of five US hospitals, 1989-1994",
+    standardise_by="age band",
+    alerts_per_event=5.0,
+    age_bands=(18, 45, 55, 65, 75, 85),
     capacity=0.10,
     capacities=(0.05, 0.10, 0.20, 0.30),
     simple_inputs=("age_years", "sex_male"),
@@ -147,7 +151,7 @@ SPEC = ModelSpec(
         "without pH": ("stay_ph",),
         "without albumin and bilirubin": ("stay_albumin_g_dl", "stay_bilirubin_mg_dl"),
         "without urea nitrogen and glucose": ("stay_bun_mg_dl", "stay_glucose_mg_dl"),
-        "without consciousness": ("stay_coma",),
+        "without consciousness (not scored)": ("stay_coma",),
     },
     row_words="patients",
     patient_column="patient_id",

@@ -190,6 +190,9 @@ SPEC = ModelSpec(
     always_required=("age_years", "sex_male", "length_of_stay_days", "admissions_12m", "discharge_destination"),
     estimator=AdditiveLogistic(knots=3, C=0.1),
     reference_words="stays with diabetes in US hospitals of 1999-2008",
+    # Need after discharge beyond the label: any later stay the study saw, within 30 days or after (responsible-ai.md
+    # 5.2, "later admissions"). The number of diagnoses hardly rises with the score, so no audit with it could fail.
+    needs={"readmitted_at_all": lambda table: (table["readmitted"] != "NO").astype(float)},
     capacity=0.10,
     capacities=(0.01, 0.02, 0.05, 0.10, 0.15, 0.20, 0.30),
     simple_inputs=("admissions_12m",),

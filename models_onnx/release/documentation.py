@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from models_onnx.artifact.folder import CARD
 from models_onnx.artifact.manifest import Manifest, ModelInput, RequiredInputs
 from models_onnx.serving.registry import ARTIFACTS
 
@@ -24,8 +25,17 @@ _METRICS = {
 }
 
 
-def model_page(manifest: Manifest, comparison: dict[str, Any] | None = None) -> str:
-    """The page as Markdown, with a final newline; with the report of `cds-hooks model compare` where there is one."""
+# The axes whose error rates are told at equal ages; the others are no groups of people.
+_JUDGED_AXES = ("sex", "race", "ethnic")
+
+
+def model_page(
+    manifest: Manifest, comparison: dict[str, Any] | None = None, waivers: Sequence[dict[str, Any]] = ()
+) -> str:
+    """The page as Markdown, with a final newline; with the report of `cds-hooks model compare` where there is one.
+
+    `waivers` are those of the model's card.
+    """
     sections = (
         _head(manifest),
         _use(manifest),
@@ -34,6 +44,8 @@ def model_page(manifest: Manifest, comparison: dict[str, Any] | None = None) -> 
         _figures(manifest),
         *([_families(comparison)] if comparison is not None else []),
         _groups(manifest),
+        *([_adjusted(manifest)] if _has_adjusted(manifest) else []),
+        *([_waivers(waivers)] if waivers else []),
         _missing(manifest),
         _bins(manifest),
         _thresholds(manifest),
@@ -144,6 +156,8 @@ def _figures(manifest: Manifest) -> str:
     blocks = {f"all ({manifest.period.training})": evaluation["all"]}
     if _has_latest(manifest):
         blocks[f"latest ({manifest.period.recalibration})"] = evaluation["latest"]
+    if newest := evaluation.get("newest"):
+        blocks[f"newest followed ({newest['words']})"] = newest
     rows: list[tuple[str, ...]] = [
         (f"{_capital(manifest.row_words)} (events)", *(_people(block) for block in blocks.values()))
     ]
@@ -198,11 +212,11 @@ def _groups(manifest: Manifest) -> str:
             group["axis"] if first else "",
             group["group"],
             _people(group) + ("" if group["sufficient"] else ", insufficient"),
-            _figure(group["auroc"], 2),
-            _figure(group["observed_expected"], 2),
+            _figure(group["auroc"], 2) if "insufficient" not in group else "insufficient",
+            _figure(group["observed_expected"], 2) if "insufficient" not in group else "insufficient",
             _figure(group["latest"]["observed_expected"], 2) if "latest" in group else "",
-            _figure(group["ppv"], 2),
-            _figure(group["sensitivity"], 2),
+            _figure(group["ppv"], 2) if "insufficient" not in group else "",
+            _figure(group["sensitivity"], 2) if "insufficient" not in group else "",
         )
         for first, group in _first_of_axis(manifest.evaluation["subgroups"])
     ]
@@ -221,7 +235,62 @@ def _groups(manifest: Manifest) -> str:
         + _table(header, rows)
         + "\n\nRace, ethnicity and payer are not inputs. Fewer than 100 events are marked insufficient: such a row "
         "neither clears nor accuses the model. O/E below 1 means that it happened to fewer than predicted."
+        + _unfollowed(manifest)
     )
+
+
+def _unfollowed(manifest: Manifest) -> str:
+    named = [group["group"] for group in manifest.evaluation["subgroups"] if "insufficient" in group]
+    if not named:
+        return ""
+    return (
+        f" Of {' and '.join(named)} fewer than a tenth were followed for the whole horizon: the events seen are "
+        "counted above, and no figure can be given."
+    )
+
+
+def _has_adjusted(manifest: Manifest) -> bool:
+    return any("sensitivity_standardised" in group for group in manifest.evaluation["subgroups"])
+
+
+def _adjusted(manifest: Manifest) -> str:
+    told = [group for group in manifest.evaluation["subgroups"] if group["axis"].startswith(_JUDGED_AXES)]
+    rows = [
+        (
+            group["axis"] if first else "",
+            group["group"] + ("" if group["sufficient"] else " (insufficient)"),
+            *(
+                _figure(group[name], 2)
+                for rate in ("sensitivity", "false_positive_rate")
+                for name in (rate, f"{rate}_standardised")
+            ),
+        )
+        for first, group in _first_of_axis([group for group in told if "sensitivity_standardised" in group])
+    ]
+    header = ("", "group", "sensitivity", "at equal ages", "false positive rate", "at equal ages")
+    return (
+        "## Error rates of groups at equal ages\n\nAt the default threshold. At equal ages: the rates of a group's age "
+        "bands, averaged with the ages of everybody (direct standardisation). A difference that remains is not "
+        "explained by age.\n\n" + _table(header, rows)
+    )
+
+
+def _waivers(waivers: Sequence[dict[str, Any]]) -> str:
+    lines = [
+        f"- **{waiver['gate']}** until {waiver['expires']} (from {waiver['granted']}), by {waiver['by']}; for "
+        f"{' and '.join(waiver['covers'])}, gaps of at most {waiver['at_most']:g}. {waiver['reason']}"
+        for waiver in waivers
+    ]
+    return "## Waivers\n\nFaults of a gate that are accepted for a time ([gates](gates.md)).\n\n" + "\n".join(lines)
+
+
+def read_waivers(name: str, folder: Path = ARTIFACTS) -> list[dict[str, Any]]:
+    """The waivers on the card of the artifact; none where there is no card."""
+    path = folder / name / CARD
+    if not path.is_file():
+        return []
+    product = msgspec.json.decode(path.read_bytes()).get("product", {})
+    return [waiver for waiver in product.get("waivers", []) if isinstance(waiver, dict)]
 
 
 def _missing(manifest: Manifest) -> str:
@@ -266,12 +335,45 @@ def _thresholds(manifest: Manifest) -> str:
             f"{100 * item.ppv:.1f} %",
             f"{100 * item.sensitivity:.1f} %",
             f"{item.number_needed_to_alert:.1f}",
+            "" if item.net_benefit is None else f"{100 * item.net_benefit:.2f}",
         )
         for item in manifest.thresholds.table
     ]
-    return "## Thresholds by capacity\n\n" + _table(
-        ("top share of the reference cohort", "estimate from", "alert rate", "PPV", "sensitivity", "alerts per event"),
-        rows,
+    header = ("top share of the reference cohort", "estimate from", "alert rate", "PPV", "sensitivity",
+              "alerts per event", "net benefit in 100")  # fmt: skip
+    return "## Thresholds by capacity\n\n" + _table(header, rows) + _net_benefit(manifest) + _age_bands(manifest)
+
+
+def _net_benefit(manifest: Manifest) -> str:
+    thresholds = manifest.thresholds
+    if thresholds.alerts_per_event is None or thresholds.net_benefit_all is None:
+        return ""
+    bar = 1 / thresholds.alerts_per_event
+    return (
+        f"\n\nNet benefit: true alerts less false ones per 100 {manifest.row_words}, where one event found is "
+        f"worth {thresholds.alerts_per_event:g} alerts (PPV {bar:g}, the bar for a new card). Alerting about nobody "
+        f"gives 0, about everybody {100 * thresholds.net_benefit_all:.2f}. The default is the share of the greatest "
+        "net benefit up to the capacity declared."
+    )
+
+
+def _age_bands(manifest: Manifest) -> str:
+    if not manifest.thresholds.age_bands:
+        return ""
+    rows = [
+        (
+            f"{band.age_low:g} and over" if band.age_below is None else f"{band.age_low:g} to under {band.age_below:g}",
+            *(
+                "" if share is None else f"{100 * share:.1f} %"
+                for share in (band.probability, band.alert_rate, band.ppv, band.sensitivity)
+            ),
+        )
+        for band in manifest.thresholds.age_bands
+    ]
+    return (
+        "\n\nAs an option, the same share within each age band: alerts then say who is ill for their age, and find "
+        "more of the younger and fewer of the older.\n\n"
+        + _table(("age", "estimate from", "alert rate", "PPV", "sensitivity"), rows)
     )
 
 

@@ -30,7 +30,7 @@ from models_onnx.artifact.release_file import (
     state_after_gates,
 )
 from models_onnx.errors import ArtifactRefused, CardIncomplete, HashMismatch, ManifestRefused, NotReleased
-from models_onnx.model_card.build import build_card, card_words
+from models_onnx.model_card.build import build_card, card_words, unknown_axes
 from models_onnx.model_card.embed import core_digest, embed_card, read_card
 from models_onnx.model_card.schema import Card, refuse_incomplete_card
 from models_onnx.release.probing import probe
@@ -52,6 +52,11 @@ def publish(folder: Path, signer: Signer, words: dict[str, Any] | None = None) -
     content = (folder / MODEL).read_bytes()
     refuse_unsafe(content)
     card = build_card(manifest, words or card_words(manifest.id), core_digest(content))
+    if strange := unknown_axes(manifest, card):
+        named = ", ".join(strange)
+        raise CardIncomplete(
+            f"the model card of {manifest.id} names {named}, by which there are no figures (ModelSpec.subgroups)"
+        )
     return publish_with_card(folder, manifest, content, card, signer)
 
 

@@ -16,7 +16,7 @@ from models_onnx.errors import TrainingRefused
 from models_onnx.evaluation.metrics import cloglog_recalibration, jeffreys, logistic_recalibration, logit
 from models_onnx.spec import Estimator, ModelSpec
 from models_onnx.training.data.cohort import NO_FOLD, Cohort
-from models_onnx.training.data.follow_up import FittingRows, Observed
+from models_onnx.training.data.follow_up import FittingRows
 from models_onnx.training.fitting.additive import Array
 from models_onnx.training.fitting.families import Fitted, fit
 
@@ -124,9 +124,7 @@ class Folds:
 
     def _people(self, rows: NDArray[np.bool_]) -> FittingRows:
         inputs = tuple(item for name in self.features for item in self.spec.inputs if item.name == name)
-        observed = self.cohort.observed
-        part = Observed(observed.y[rows], observed.weight[rows], observed.years[rows], observed.event[rows])
-        return FittingRows(inputs, self.X[rows], part, self.cohort.recent[rows])
+        return FittingRows(inputs, self.X[rows], self.cohort.observed.part(rows), self.cohort.recent[rows])
 
 
 # Steps of half a percent: with 13,391 people 66 of them lie between two limits, so no limit is one person's value.

@@ -8,11 +8,13 @@ from typing import Any
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from fhir.mapping.features.catalog import FEATURES
 from models_onnx.artifact.folder import MODEL
 from models_onnx.artifact.manifest import Manifest
 from models_onnx.compiler import Agreement, FittedModel, Reference, Survival
+from models_onnx.evaluation.metrics import net_benefit
 from models_onnx.spec import ModelSpec
 from models_onnx.training.crossvalidate import OutOfFold
 from models_onnx.training.data.cohort import Cohort, Table
@@ -22,6 +24,7 @@ FORMAT = "cds-hooks-onnx/manifest/1"
 _SOFTWARE = ("scikit-learn", "numpy", "pandas", "onnx", "onnxruntime", "skl2onnx")
 
 Document = dict[str, Any]
+Mask = NDArray[np.bool_]
 
 
 def describe(
@@ -177,25 +180,71 @@ def _features(spec: ModelSpec, cohort: Cohort, model: FittedModel) -> list[Docum
 def _thresholds(
     spec: ModelSpec, cohort: Cohort, reference: Reference, predicted: OutOfFold, model: FittedModel
 ) -> Document:
+    table = [_threshold(spec, cohort, reference, predicted, model, capacity) for capacity in spec.capacities]
+    if spec.alerts_per_event is None:
+        return {"capacity": spec.capacity, "table": table}
+    return {
+        "capacity": default_capacity(spec, table),
+        "table": table,
+        "alerts_per_event": spec.alerts_per_event,
+        "net_benefit_all": _net_benefit(spec.alerts_per_event, cohort, predicted, -np.inf),
+        "age_bands": _age_bands(spec, cohort, predicted, model),
+    }
+
+
+def _threshold(
+    spec: ModelSpec, cohort: Cohort, reference: Reference, predicted: OutOfFold, model: FittedModel, capacity: float
+) -> Document:
+    limit = threshold_margin(reference, capacity)
+    alerted = _alerted(cohort.recent, cohort, predicted, model, limit)
+    row = {
+        "capacity": capacity,
+        "percentile": round(100.0 * (1.0 - capacity), 1),
+        **alerted,
+        "number_needed_to_alert": round(1.0 / alerted["ppv"], 2) if alerted["ppv"] else 1e9,
+    }
+    if spec.alerts_per_event is not None:
+        row["net_benefit"] = _net_benefit(spec.alerts_per_event, cohort, predicted, limit)
+    return row
+
+
+def _net_benefit(alerts_per_event: float, cohort: Cohort, predicted: OutOfFold, limit: float) -> float:
     known = cohort.recent & (cohort.weight > 0)
-    margin, y, weight = predicted.margin[known], cohort.y[known], cohort.weight[known]
-    table = []
-    for capacity in spec.capacities:
-        limit = threshold_margin(reference, capacity)
-        alerted = margin >= limit
-        found = float((weight * y)[alerted].sum())
-        ppv = found / max(float(weight[alerted].sum()), 1e-12)
-        table.append(
-            {
-                "capacity": capacity,
-                "percentile": round(100.0 * (1.0 - capacity), 1),
-                "margin": limit,
-                "probability": round(float(model.link.probability(np.array([limit]))[0]), 4),
-                # Of everybody in the reference cohort, also of those whose outcome is not known yet.
-                "alert_rate": round(float((predicted.margin[cohort.recent] >= limit).mean()), 4),
-                "ppv": round(ppv, 4),
-                "sensitivity": round(found / float((weight * y).sum()), 4),
-                "number_needed_to_alert": round(1.0 / ppv, 2) if ppv else 1e9,
-            }
-        )
-    return {"capacity": spec.capacity, "table": table}
+    odds = 1.0 / (alerts_per_event - 1.0)
+    return round(net_benefit(predicted.margin[known], cohort.y[known], cohort.weight[known], limit, odds), 4)
+
+
+def default_capacity(spec: ModelSpec, table: list[Document]) -> float:
+    """The capacity of the greatest net benefit, of those that are at most the one declared."""
+    within = [row for row in table if row["capacity"] <= spec.capacity]
+    return float(max(within, key=lambda row: float(row["net_benefit"]))["capacity"])
+
+
+def _alerted(rows: Mask, cohort: Cohort, predicted: OutOfFold, model: FittedModel, limit: float) -> Document:
+    """What alerting these rows from that margin on finds and costs."""
+    known = rows & (cohort.weight > 0)
+    y, weight, alerted = cohort.y[known], cohort.weight[known], predicted.margin[known] >= limit
+    found, events = float((weight * y)[alerted].sum()), float((weight * y).sum())
+    alerts = float(weight[alerted].sum())
+    return {
+        "margin": limit,
+        "probability": round(float(model.link.probability(np.array([limit]))[0]), 4),
+        # Of everybody in the reference cohort, also of those whose outcome is not known yet.
+        "alert_rate": round(float((predicted.margin[rows] >= limit).mean()), 4),
+        "ppv": round(found / alerts, 4) if alerts else 0.0,
+        "sensitivity": round(found / events, 4) if events else 0.0,
+    }
+
+
+def _age_bands(spec: ModelSpec, cohort: Cohort, predicted: OutOfFold, model: FittedModel) -> list[Document]:
+    """For each age band the margin that the default share of its own people reaches, and what it finds and costs."""
+    if not spec.age_bands:
+        return []
+    age = cohort.X[:, cohort.features.index("age_years")]
+    bands = []
+    for low, below in zip(spec.age_bands, (*spec.age_bands[1:], None), strict=True):
+        rows = cohort.recent & (age >= low) & (age < (np.inf if below is None else below))
+        if rows.any():
+            limit = significant(float(np.quantile(model.margin(cohort.X[rows]), 1.0 - spec.capacity)))
+            bands.append({"age_low": low, "age_below": below, **_alerted(rows, cohort, predicted, model, limit)})
+    return bands

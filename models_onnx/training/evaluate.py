@@ -4,7 +4,7 @@ Figures come with intervals and by subgroup. Each family is fitted and judged on
 0.01 AUROC of the best is chosen.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -30,7 +30,7 @@ from models_onnx.spec import (
 )
 from models_onnx.training.crossvalidate import Folds, OutOfFold, Progress
 from models_onnx.training.data.cohort import Cohort, Table, build_cohort, read_table
-from models_onnx.training.data.follow_up import Observed, c_index
+from models_onnx.training.data.follow_up import c_index
 from models_onnx.training.fitting.additive import Array
 
 # responsible-ai 5.2, fairness: fewer events than this in a group is "insufficient", never "passed".
@@ -49,6 +49,9 @@ WHOLE: Mapping[str, Metric] = {
 
 Figures = dict[str, Any]
 
+NOT_FOLLOWED = "insufficient: fewer than a tenth of them were followed for the whole horizon"
+UNKNOWN: Mapping[str, None] = {"value": None, "low": None, "high": None}
+
 
 class Evaluator:
     """One cohort, its out-of-fold predictions and the threshold (log odds); each method gives one block.
@@ -60,7 +63,7 @@ class Evaluator:
         self, spec: ModelSpec, cohort: Cohort, predicted: OutOfFold, threshold: float, replicates: int, seed: int
     ) -> None:
         self.spec, self.cohort, self.predicted = spec, cohort, predicted
-        self.replicates, self.seed = replicates, seed
+        self.replicates, self.seed, self.threshold = replicates, seed, threshold
         self.known = cohort.weight > 0
         self.rows = PatientRows(cohort.patient, cohort.weight)
         self.alerts: Mapping[str, Metric] = {
@@ -71,23 +74,29 @@ class Evaluator:
         }
 
     def block(self, rows: NDArray[np.bool_], wanted: Mapping[str, Metric]) -> Figures:
-        """n, events and the wanted figures with intervals, of these rows."""
+        """n, events and the wanted figures with intervals, of these rows as far as their outcome can be estimated."""
         known = rows & self.known
         y = self.cohort.y[known]
         estimates = estimate(wanted, self.predicted.logit[known], y, self.replicates, self.seed, self.rows.of(known))
-        return {"n": int(rows.sum()), "events": int(y.sum()), **{name: rounded(e) for name, e in estimates.items()}}
+        counted = rows & ~self.cohort.unfollowed
+        return {"n": int(counted.sum()), "events": int(y.sum()), **{name: rounded(e) for name, e in estimates.items()}}
+
+    def unfollowed(self, rows: NDArray[np.bool_], wanted: Iterable[str]) -> Figures:
+        """The block of rows of whom too few were followed to the horizon: people, events seen, no figures."""
+        seen = int(self.cohort.y[rows].sum())
+        return {"n": int(rows.sum()), "events": seen, "insufficient": NOT_FOLLOWED, **dict.fromkeys(wanted, UNKNOWN)}
 
     def c_index(self, rows: NDArray[np.bool_]) -> Figures:
         """Harrell's C over the follow-up to the horizon, with an interval over samples of patients."""
         observed, margin = self.cohort.observed, self.predicted.logit
         horizon = self.spec.outcome.horizon_years
-        point = c_index(margin[rows], _part(observed, rows), horizon)
+        point = c_index(margin[rows], observed.part(rows), horizon)
         drawn = []
         places = np.flatnonzero(rows)
         generator = np.random.default_rng(self.seed)
         for _ in range(min(C_REPLICATES, self.replicates)):
             sample = places[generator.integers(0, len(places), len(places))]
-            drawn.append(c_index(margin[sample], _part(observed, sample), horizon))
+            drawn.append(c_index(margin[sample], observed.part(sample), horizon))
         # Few samples give a spread, not percentiles.
         spread = 1.96 * float(np.std(drawn, ddof=1)) if len(drawn) > 1 else 0.0
         return rounded(Estimate(point, point - spread, point + spread))
@@ -112,17 +121,35 @@ class Evaluator:
             column = column_of(self.cohort.rows).to_numpy()
             for group in sorted({each for each in column if not pd.isna(each)}):
                 rows = column == group
+                named = {"axis": axis, "group": str(group)}
                 if not (rows & self.known).any():
+                    found.append({**named, "sufficient": False, **self.unfollowed(rows, wanted)})
                     continue
-                figures = self.block(rows, wanted)
-                found.append(
-                    {"axis": axis, "group": str(group), "sufficient": figures["events"] >= ENOUGH_EVENTS, **figures}
-                )
+                figures = self.block(rows, {**wanted, **self._standardised(axis, rows & self.known)})
+                found.append({**named, "sufficient": figures["events"] >= ENOUGH_EVENTS, **figures})
                 latest = rows & self.cohort.recent
                 if (latest & self.known).any() and not latest[rows].all():
                     found[-1]["latest"] = self.block(latest, {"observed_expected": metrics.observed_expected})
         progress("subgroups", len(axes), len(axes))
         return found
+
+    def _standardised(self, axis: str, known: NDArray[np.bool_]) -> Mapping[str, Metric]:
+        """Error rates of a group as they would be with the ages of everybody; none for the axis of age itself."""
+        by = self.spec.standardise_by
+        if by is None or axis == by:
+            return {}
+        band = pd.factorize(self.spec.subgroups[by](self.cohort.rows), sort=True)[0]
+        y, weight = self.cohort.y, self.cohort.weight
+        kinds = {"sensitivity_standardised": 1, "false_positive_rate_standardised": 0}
+        return {
+            name: metrics.standardised_alerts(
+                self.threshold,
+                kind,
+                band[known],
+                np.bincount(band[self.known], weights=((y == kind) * weight)[self.known]),
+            )
+            for name, kind in kinds.items()
+        }
 
     def panels(self) -> list[Figures]:
         """What happens to everyone's prediction when a panel of inputs is not there."""
@@ -166,10 +193,6 @@ def judge(floors: Floors, whole: Figures, latest: Figures) -> list[Figures]:
         found.append(_floor(f"calibration slope, {words}", slope, f"{low} to {high}", low <= slope <= high))
         found.append(_observed_expected(floors, words, oe))
     return found
-
-
-def _part(observed: Observed, rows: NDArray[Any]) -> Observed:
-    return Observed(observed.y[rows], observed.weight[rows], observed.years[rows], observed.event[rows])
 
 
 def _observed_expected(floors: Floors, words: str, figure: dict[str, float]) -> Figures:

@@ -1,15 +1,20 @@
 """From a training table to an artifact, in one readable function: cohort, folds, fit, compile, evaluate, manifest."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from models_onnx.artifact.manifest import Manifest
 from models_onnx.compiler import Familiarity, FittedModel, Reference, compile_fitted
 from models_onnx.compiler.parity import boundary_rows
-from models_onnx.spec import ModelSpec
+from models_onnx.errors import TrainingRefused
+from models_onnx.evaluation.metrics import Metric
+from models_onnx.spec import Fitted as FittedElsewhere
+from models_onnx.spec import ModelSpec, Period
 from models_onnx.training import documents
 from models_onnx.training.crossvalidate import Folds, OutOfFold, Progress, build_reference, log_odds
 from models_onnx.training.data.cohort import Cohort, Table, build_cohort
@@ -53,7 +58,7 @@ def train(spec: ModelSpec, table: Table, seed: int, replicates: int, progress: P
     second = _second_opinion(fitted, rows)
     progress("compile and prove", 1, 1)
 
-    limit = np.array([documents.threshold_margin(reference, spec.capacity)])
+    limit = np.array([documents.threshold_margin(reference, described["thresholds"]["capacity"])])
     threshold = float(log_odds(model.link, limit)[0])
     evaluation = evaluate(spec, cohort, predicted, threshold, seed, replicates, progress)
     parity = documents.parity(compiled.agreement, second)
@@ -79,6 +84,7 @@ def evaluate(
     if spec.outcome.follow_up is not None:
         whole["c_index"] = evaluator.c_index(everybody)
     latest = whole if spec.recalibration is None else evaluator.block(cohort.recent, wanted)
+    newest = {} if spec.newest is None else {"newest": _newest(spec.newest, cohort, evaluator, wanted)}
     simple = Folds(spec, cohort, spec.simple_inputs).out_of_fold(lambda *_: None, "")
     progress("intervals", 1, 1)
     return {
@@ -86,6 +92,7 @@ def evaluate(
         "replicates": replicates,
         "all": whole,
         "latest": latest,
+        **newest,
         "simple": evaluator.simple(simple),
         "subgroups": evaluator.subgroups(progress),
         "panels": evaluator.panels(),
@@ -93,9 +100,28 @@ def evaluate(
     }
 
 
+def _newest(period: Period, cohort: Cohort, evaluator: Evaluator, wanted: Mapping[str, Metric]) -> dict[str, Any]:
+    """The block of the latest rows that were followed to the horizon; later rows that were followed are refused."""
+    column = np.asarray(cohort.rows[period.column], dtype=np.float64)
+    rows = np.asarray(period.rows(cohort.rows), dtype=bool)
+    if cohort.unfollowed[rows].any() or not rows.any():
+        raise TrainingRefused(f"not all rows of {period.words} were followed to the horizon: name an earlier period")
+    if (~cohort.unfollowed & (column > period.until)).any():
+        raise TrainingRefused(f"rows after {period.words} were followed to the horizon, too: name a later period")
+    return {"words": period.words, **evaluator.block(rows, wanted)}
+
+
 def _how(spec: ModelSpec, folds: int, replicates: int) -> str:
     repeated = "fit" if spec.recalibration is None else "fit and recalibration"
-    short = " Who was followed for less than the horizon counts through those like them who were followed on (IPCW)."
+    short = (
+        " Who was followed for less than the horizon counts through those of the same period who were followed on "
+        "(IPCW); a period of whom fewer than a tenth were followed so long counts nowhere."
+    )
+    if isinstance(spec.estimator, FittedElsewhere):
+        return (
+            f"The model was fitted elsewhere, on {spec.estimator.trained_on}; the declaration says that nobody of the "
+            f"table was among them. 95 % intervals: {replicates} bootstrap samples of patients."
+        ) + (short if spec.outcome.follow_up is not None else "")
     return (
         f"Out of fold: knots, {repeated} repeated without the person's fold ({folds} folds by patient). "
         f"95 % intervals: {replicates} bootstrap samples of patients."
@@ -132,3 +158,31 @@ def parity_rows(cohort: Cohort, model: FittedModel, seed: int) -> NDArray[np.flo
     people = cohort.X[np.linspace(0, len(cohort) - 1, PARITY_ROWS // 2).astype(int)].astype(np.float32)
     holes = np.where(generator.random(people.shape) < 0.3, np.float32(np.nan), people)
     return np.vstack([people, holes, boundary_rows(np.nanmedian(cohort.X, axis=0), model.edges)])
+
+
+# What another processor or fewer samples may change, and what says only where and with what it was made.
+_MAY_DIFFER = frozenset({"file", "software", "parity", "replicates", "how", "low", "high", "limit", "passed", "sha256"})
+_AGREES = 0.002
+_MOST_SAID = 5
+
+
+def differences(stored: Manifest, trained: Manifest) -> list[str]:
+    """The first members in which two manifests differ by more than another processor may change; empty if none."""
+    found: list[str] = []
+    _compare("", msgspec.to_builtins(stored), msgspec.to_builtins(trained), found)
+    return found[:_MOST_SAID]
+
+
+def _compare(place: str, one: Any, other: Any, found: list[str]) -> None:
+    if isinstance(one, dict) and isinstance(other, dict):
+        for name in sorted({*one, *other} - _MAY_DIFFER):
+            _compare(f"{place}.{name}" if place else name, one.get(name), other.get(name), found)
+    elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+        for number, (mine, theirs) in enumerate(zip(one, other, strict=True)):
+            named = mine.get("group", mine.get("name", number)) if isinstance(mine, dict) else number
+            _compare(f"{place}[{named}]", mine, theirs, found)
+    elif isinstance(one, float | int) and isinstance(other, float | int):
+        if abs(one - other) > _AGREES * max(1.0, abs(other)):
+            found.append(f"{place} is {one:g} and should be {other:g}")
+    elif one != other:
+        found.append(f"{place} is {str(one)[:60]!r} and should be {str(other)[:60]!r}")

@@ -3,8 +3,8 @@
 What a guide consists of:
 
 - A fenced block with a path after its language (`python cds_hooks/services/x.py`): the file is written.
-- A `console` block: each line with `$ ` is run, and the lines after it are in its output, in this order. A line of a
-  console block that is `…` stands for anything. The exit code is 0 unless the last line says `(exit code N)`.
+- A `console` block: each line with `$ ` is run, and the lines after it are in its output, in this order. In these
+  lines `…` stands for anything. The exit code is 0 unless the last line says `(exit code N)`.
 - A `diff` block: in the file that was written last, the line with `-` becomes the line with `+`. The console block that
   follows shows what the mistake leads to; then the file is as before.
 """
@@ -105,10 +105,14 @@ def _run(body: str, copy: Path) -> list[str]:
 
 def _check(command: str, expected: list[str], copy: Path) -> None:
     words = command.replace(".venv/bin/python", sys.executable).split()
+    given = {}
+    while "=" in words[0]:  # a setting before the command
+        name, _, value = words.pop(0).partition("=")
+        given[name] = value
     if words[0] == ".venv/bin/cds-hooks":
         words = [sys.executable, "-m", "cds_hooks", *words[1:]]
     # 200 columns, so that no line of a table is broken
-    environment = os.environ | {"PYTHONPATH": str(copy), "COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb"}
+    environment = os.environ | {"PYTHONPATH": str(copy), "COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb"} | given
     done = subprocess.run(words, cwd=copy, env=environment, capture_output=True, text=True, timeout=300)
     printed = done.stdout + done.stderr
     status = _EXIT.search(expected[-1]) if expected else None
@@ -116,11 +120,10 @@ def _check(command: str, expected: list[str], copy: Path) -> None:
     lines = expected[:-1] if status else expected
     at = 0
     for line in lines:
-        if line.strip() == "…":
-            continue
-        found = _flat(printed).find(_flat(line), at)
-        assert found >= 0, f"$ {command}\nhas not printed {line!r}:\n{printed}"
-        at = found
+        for part in line.split("…"):
+            found = _flat(printed).find(_flat(part), at)
+            assert found >= 0, f"$ {command}\nhas not printed {part!r}:\n{printed}"
+            at = found
 
 
 def _flat(text: str) -> str:

@@ -21,7 +21,7 @@ from tests.cds_hooks.web.decisions import AS_OF
 from tests.live import serving
 
 PATIENTS = ("sample:planning-talk", "sample:nsaid-egfr-25", "sample:healthy-adult")
-NAPROXEN = "Naproxen 500 MG Oral Tablet"
+NAPROXEN, NAPROXEN_CODE = "Naproxen 500 MG Oral Tablet", "198014"
 _LOADS = 60_000  # milliseconds: five megabytes of script on a busy machine
 
 pytestmark = pytest.mark.slow
@@ -69,9 +69,11 @@ def fhir() -> Iterator[str]:
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
         assert process.stdout is not None
         first = process.stdout.readline()
+        rest = Thread(target=process.stdout.read, daemon=True)  # it says each request; a full pipe would stop it
+        rest.start()
         yield first.split(" on ")[1].split(": ")[0]
         process.terminate()
-        process.stdout.read()
+        rest.join(10)
 
 
 @pytest.fixture
@@ -149,3 +151,38 @@ def test_a_card_on_a_drafted_order_is_dismissed_with_a_reason(opened: Opened, re
     item = _recorded(record, page, page.get_by_role("menuitem").first)
     assert item.outcome == "overridden"
     assert item.override_reason_code
+
+
+@pytest.fixture
+def shaped(tmp_path: Path) -> Iterator[str]:
+    """A server as docs/testers.md starts it for the sandbox, and its record in the folder of the test."""
+    with serving(tmp_path, CDS_AS_OF=AS_OF.isoformat(), CDS_DIALECT="sandbox") as address:
+        yield address
+
+
+def test_an_accepted_replacement_is_in_the_order_and_judged_anew_at_signing(
+    opened: Opened, shaped: str, tmp_path: Path
+) -> None:
+    """Step 4 of docs/testers.md, as it is written there."""
+    discovery = f"{shaped}/cds-services"
+    page = opened("nsaid-egfr-25", hook="order-select", screen="rx-view", serviceDiscoveryURL=discovery)
+    _drafted(page, NAPROXEN)
+    dismiss = page.get_by_role("button", name="Dismiss", exact=True).first
+    dismiss.wait_for(timeout=_LOADS)
+    card = page.locator(".MuiCard-root", has=dismiss).first
+    accept = card.locator("button.MuiButton-contained").first
+    offered = accept.inner_text().lower().removeprefix("replace by ")
+    item = _recorded(tmp_path, page, accept)
+    assert item.outcome == "accepted"
+    page.get_by_role("button", name="Rx Sign").click()
+    with page.expect_response(lambda got: got.url.endswith("/order-safety-sign")) as got:
+        page.get_by_role("button", name="Sign Order").click()
+    assert got.value.status == 200
+    sent: Any = got.value.request.post_data_json
+    (entry,) = sent["context"]["draftOrders"]["entry"]
+    drafted = entry["resource"]["medicationCodeableConcept"]
+    assert drafted["text"].lower().startswith(offered)
+    assert drafted["coding"][0]["code"] != NAPROXEN_CODE
+    assert "naproxen" not in got.value.text().lower()
+    newest = list_decisions(f"sqlite:///{tmp_path}/decisions.sqlite3", limit=1)[0]
+    assert (newest.service, newest.hook, newest.outcome != "error") == ("order-safety", "order-sign", True)

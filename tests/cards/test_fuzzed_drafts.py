@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from cards.card import check_card
 from tests.cards.rules.cases import accepted, check
 from tests.cards.rules.patients import draft_of, drafts_of, record_of
+from tests.conftest import examples
 
 Json = dict[str, Any]
 
@@ -85,7 +86,7 @@ def spoilt(draw: st.DrawFn) -> Json:
     return draft
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(spoilt(), st.sampled_from(PATIENTS))
 def test_a_spoilt_draft_is_judged_or_passed_over_with_a_reason(draft: Json, patient: Json) -> None:
     before = copy.deepcopy(draft)

@@ -68,7 +68,10 @@ def test_everyone_else_hears_the_same(trusted: tuple[str, Path], headers: dict[s
     answer = _post(trusted[0], PLANNING, headers)
     assert answer.status_code == 401
     assert answer.headers["www-authenticate"] == "Bearer"
-    assert answer.json()["issue"][0]["details"]["text"] == "This call does not come from a client that is trusted here."
+    said = answer.json()["issue"][0]["details"]["text"]
+    assert said.startswith("This call does not come from a client that is trusted here.")
+    assert "x-call-id" in said
+    assert answer.headers["x-call-id"]
 
 
 def test_a_token_for_another_service_is_refused(trusted: tuple[str, Path]) -> None:

@@ -7,11 +7,19 @@ from datetime import UTC, datetime
 from functools import cache
 
 import httpx
+import pytest
 
 from cds_hooks.samples import list_samples, load_draft, load_patient
 from cds_hooks.simulator.chart import Chart, ChartError, resources_of
 from cds_hooks.simulator.request import build_request, drafts_for
 from tests.conformance.outside import Json, Outside, strict
+
+# For tests that open servers with settings of their own: the slow tier asks them about every sample at every hook.
+WITH_EVERY_HOOK = pytest.mark.parametrize(
+    "hooks",
+    [("order-sign", "encounter-discharge"), pytest.param((), marks=pytest.mark.slow)],
+    ids=["hooks with many suggestions", "every hook"],
+)
 
 AS_OF = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
 
@@ -93,10 +101,12 @@ def _built(entries: list[Json]) -> Iterator[tuple[str, Json, Json]]:
                 yield f"{entry['id']} {entry['hook']} {sample.id} {draft or ''}".strip(), entry, request
 
 
-def answers_of(server: Outside) -> Answers:
-    """What the server says to all of them."""
+def answers_of(server: Outside, *hooks: str) -> Answers:
+    """What the server says to all of them, or to those of these hooks."""
     found = []
     for about, entry, request in requests_of(server.discovery()):
+        if hooks and entry["hook"] not in hooks:
+            continue
         response = server.call(entry["id"], request)
         assert response.status_code == 200, f"{about}: {response.text}"
         found.append(Answered(about, entry, request, response))

@@ -6,7 +6,7 @@ import pytest
 
 from cards.card import Action, CardError, check_card
 from tests.cds_hooks.calls import ORDERS, request_for
-from tests.conformance.answers import AS_OF, Answers, answers_of, wrong
+from tests.conformance.answers import AS_OF, WITH_EVERY_HOOK, Answers, answers_of, wrong
 from tests.conformance.conftest import Opened
 from tests.conformance.outside import Json
 from tests.conformance.rows import row
@@ -19,6 +19,7 @@ CORRECTED = {
     "medicationCodeableConcept",
     "medicationReference",
     "contained",
+    "code",
 }
 RESOURCE = {"resourceType": "ServiceRequest", "id": "1"}
 
@@ -109,8 +110,12 @@ def test_what_is_deleted_is_a_draft_of_this_call(answers: Answers) -> None:
 @pytest.mark.parametrize(
     ("version", "member"), [("1.0", "resource"), ("1.1", "resource"), ("2.0", "resourceId"), ("3.0", "resourceId")]
 )
-def test_what_is_deleted_is_named_as_the_clients_version_has_it(opened: Opened, version: str, member: str) -> None:
-    deletes = [each for _, each in answers_of(opened(protocol_version=version)).actions if each["type"] == "delete"]
+@WITH_EVERY_HOOK
+def test_what_is_deleted_is_named_as_the_clients_version_has_it(
+    opened: Opened, version: str, member: str, hooks: tuple[str, ...]
+) -> None:
+    answers = answers_of(opened(protocol_version=version), *hooks)
+    deletes = [each for _, each in answers.actions if each["type"] == "delete"]
     assert deletes
     assert all(isinstance(each[member], str) and "/" in each[member] for each in deletes)
     assert not any({"resource", "resourceId"} <= set(each) for each in deletes)

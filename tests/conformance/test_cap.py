@@ -1,6 +1,6 @@
 """CAP: capability documentation (CDS Hooks 3.0)."""
 
-from tests.conformance.answers import answers_of
+from tests.conformance.answers import WITH_EVERY_HOOK, answers_of
 from tests.conformance.conftest import Opened
 from tests.conformance.outside import Json, walk
 from tests.conformance.rows import row
@@ -16,9 +16,12 @@ def test_the_documentation_names_every_service_and_hook_of_discovery(discovery: 
 
 
 @row("CAP-04", "SUG-08")
-def test_actions_are_to_be_chosen_one_by_one_only_where_the_client_said_it_can(opened: Opened) -> None:
+@WITH_EVERY_HOOK
+def test_actions_are_to_be_chosen_one_by_one_only_where_the_client_said_it_can(
+    opened: Opened, hooks: tuple[str, ...]
+) -> None:
     def choices(**settings: object) -> list[Json]:
-        cards = answers_of(opened(**settings)).cards
+        cards = answers_of(opened(**settings), *hooks).cards
         return [value for _, card in cards for path, value in walk(card) if path.endswith("actionSelectionBehavior")]
 
     assert choices() == []

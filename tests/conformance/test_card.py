@@ -8,7 +8,7 @@ import pytest
 from cards.card import Card, CardError, Coding, Link, Source, Suggestion, check_card
 from cds_hooks.contract.definitions import NON_ADHERENCE, NON_ADHERENCE_CODES
 from tests.cds_hooks.calls import ORDERS, request_for
-from tests.conformance.answers import AS_OF, Answers, answers_of, wrong
+from tests.conformance.answers import AS_OF, WITH_EVERY_HOOK, Answers, answers_of, wrong
 from tests.conformance.conftest import Opened
 from tests.conformance.outside import Outside, walk
 from tests.conformance.rows import row
@@ -114,8 +114,9 @@ def test_suggestions_say_how_many_can_be_taken(answers: Answers) -> None:
 
 
 @row("CARD-14")
-def test_a_client_of_1_0_never_gets_what_it_takes_for_an_error(opened: Opened) -> None:
-    cards = answers_of(opened(protocol_version="1.0")).cards
+@WITH_EVERY_HOOK
+def test_a_client_of_1_0_never_gets_what_it_takes_for_an_error(opened: Opened, hooks: tuple[str, ...]) -> None:
+    cards = answers_of(opened(protocol_version="1.0"), *hooks).cards
     assert wrong(cards, lambda each: each.get("selectionBehavior") in ("at-most-one", None)) == []
     assert wrong(cards, lambda each: not {"uuid", "overrideReasons"} & set(each)) == []
 

@@ -22,6 +22,7 @@ class Connection:
     def __init__(self, address: str, timeout: float = 20) -> None:
         parts = urlsplit(address)
         self._socket = socket.create_connection((parts.hostname, parts.port or 80), timeout)
+        self._ahead = b""
 
     def __enter__(self) -> Self:
         return self
@@ -40,9 +41,13 @@ class Connection:
             given.append(f"Content-Length: {len(body)}")
         self.send("\r\n".join([f"POST {path} HTTP/1.1", *given, "", ""]).encode() + body)
 
+    def answers(self, count: int) -> list[Answer]:
+        """So many answers, one after the other."""
+        return [self.answer() for _ in range(count)]
+
     def answer(self) -> Answer:
         """The next answer; waits for it."""
-        data = b""
+        data, self._ahead = self._ahead, b""
         while b"\r\n\r\n" not in data:
             data += (more := self._receive())
             if not more:
@@ -50,9 +55,11 @@ class Connection:
         head, _, body = data.partition(b"\r\n\r\n")
         first, *lines = head.decode().split("\r\n")
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-        while len(body) < int(headers.get("content-length", 0)) and (more := self._receive()):
+        length = int(headers.get("content-length", 0))
+        while len(body) < length and (more := self._receive()):
             body += more
-        return Answer(int(first.split(" ")[1]), headers, body)
+        self._ahead = body[length:]
+        return Answer(int(first.split(" ")[1]), headers, body[:length])
 
     def is_closed(self) -> bool:
         """Whether the server has closed the connection, or does so now."""

@@ -119,9 +119,10 @@ def test_more_entries_than_any_chart_has_are_refused(server: str, entries: bytes
     _assert_refused(_post(server, PLANNING, json.dumps(body).encode().replace(b'"LABS"', bundle)), 413)
 
 
-def test_a_body_over_the_limit_is_refused_before_it_is_sent(server: str) -> None:
+@pytest.mark.parametrize("path", [PLANNING, f"{PLANNING}/feedback"])
+def test_a_body_over_the_limit_is_refused_before_it_is_sent(server: str, path: str) -> None:
     with Connection(server) as connection:
-        connection.post(f"/cds-services/{PLANNING}", b"{", f"Content-Length: {1 << 40}")
+        connection.post(f"/cds-services/{path}", b"{", f"Content-Length: {1 << 40}")
         answer = connection.answer()
         assert answer.status == 413
         assert json.loads(answer.body)["resourceType"] == "OperationOutcome"
@@ -166,14 +167,17 @@ def test_what_is_not_there_is_said_to_be_not_there(server: str, method: str, pat
         assert answer.headers["allow"]
 
 
-def test_who_still_sends_a_body_over_the_limit_sees_the_answer_and_no_broken_connection(server: str) -> None:
+@pytest.mark.parametrize("path", [PLANNING, f"{PLANNING}/feedback"])
+def test_who_still_sends_a_body_over_the_limit_sees_the_answer_and_no_broken_connection(server: str, path: str) -> None:
     """A proxy reads the answer after it has sent the body: a connection that was reset is a bad gateway to it."""
     most = 16 * 1024 * 1024
     with Connection(server) as connection:
-        connection.post(f"/cds-services/{PLANNING}", b"{", f"Content-Length: {most + 1}")
+        connection.post(f"/cds-services/{path}", b"{", f"Content-Length: {most + 1}")
         for _ in range(most // 65_536):
             connection.send(b" " * 65_536)
-        assert connection.answer().status == 413
+        answer = connection.answer()
+        assert answer.status == 413
+        assert json.loads(answer.body)["id"] == answer.headers["x-call-id"]
         assert connection.is_closed()
 
 

@@ -11,12 +11,13 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from tests.cds_hooks.calls import ORDERS, PLANNING, request_for
+from tests.conftest import examples
 from tests.hardening.mutations import Json, mutated, spoiled
 from tests.strategies import bundles, medication_requests
 
 AS_OF = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
 FUZZ = settings(
-    max_examples=60,
+    max_examples=examples(60),
     phases=(Phase.explicit, Phase.reuse, Phase.generate),  # making a failure smaller takes minutes over HTTP
     deadline=None,  # a busy machine is no fault; the client's own time limit says what hangs
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
@@ -101,7 +102,7 @@ def test_bodies_with_bytes_gone_or_changed(calls: httpx.Client, path: str, body:
     _send(calls, path, body)
 
 
-@settings(FUZZ, max_examples=20)
+@settings(FUZZ, max_examples=examples(20))
 @given(chart=bundles("p", at_most=3), drafts=st.lists(medication_requests("p"), min_size=1, max_size=3))
 def test_ugly_charts_and_drafts_that_are_valid_fhir(calls: httpx.Client, chart: Json, drafts: list[Json]) -> None:
     patient = chart["entry"][0]["resource"]

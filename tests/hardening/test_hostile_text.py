@@ -10,8 +10,10 @@ from datetime import datetime
 from itertools import count, product
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
+import msgspec
 import orjson
 import pytest
 
@@ -20,13 +22,18 @@ from cards.compose.orders import check_orders
 from cards.rules.engine.rule_book import rule_book
 from cards.text import escape
 from cds_hooks.dialects import find_dialects
+from cds_hooks.routes.pages import ModelFiles
+from cds_hooks.web.pages import model_page, start_page
 from cds_hooks.web.recorded_decision import render_markdown
 from fhir.record.reading import read_record
 from fhir.record.resources import decoder
+from models_onnx.artifact.manifest import Manifest
+from models_onnx.serving.registry import model_ids
 from tests.cards.rules.cases import JUDGED, Case, every_case, originals, uuids
 from tests.cards.rules.patients import bundle_of, draft_of, drafts_of
 from tests.cds_hooks.calls import client, ours, request_for
 from tests.cds_hooks.services.test_every_service import CALLS, requests_of
+from tests.cds_hooks.web.decisions import SITE
 from tests.hardening.hostile import (
     HOSTILE_WORDS,
     WAYS,
@@ -40,12 +47,15 @@ from tests.hardening.hostile import (
 
 Json = dict[str, Any]
 
+FILES = ModelFiles(None)
 SILENT, SPEAKING = 1, 2
 """How many of a service's samples are asked again with each of the hostile words."""
 
 _TEXTS_ONLY = ("behind", "before")
 _EVERY_PLACE = ("script", "link", "backslashes", "hidden")
 PLANTINGS = [(name, way) for name, way in product(HOSTILE_WORDS, WAYS) if way in _TEXTS_ONLY or name in _EVERY_PLACE]
+OF_EACH_PLACE = [(name, "behind") for name in HOSTILE_WORDS] + [("script", way) for way in WAYS if way != "behind"]
+"""Every word at one place and every place with one word; the slow tier asks for all of `PLANTINGS`."""
 
 
 def _hostile(request: Json, words: str, way: str) -> Json:
@@ -96,15 +106,22 @@ class _Hunt:
         self.faults |= {f"{name} {way}: {fault}" for fault in faults}
 
 
+@pytest.mark.parametrize(
+    ("plantings", "most"),
+    [
+        pytest.param(OF_EACH_PLACE, 1, id="each word and each place"),
+        pytest.param(PLANTINGS, SPEAKING + SILENT, id="every word at every place", marks=pytest.mark.slow),
+    ],
+)
 @pytest.mark.parametrize(("service", "hook"), CALLS)
 def test_no_text_of_a_chart_is_live_on_a_card_or_a_page(
-    service: str, hook: str, tmp_path: Path, as_of: datetime
+    service: str, hook: str, plantings: list[tuple[str, str]], most: int, tmp_path: Path, as_of: datetime
 ) -> None:
     async def call() -> _Hunt:
         async with client(tmp_path, as_of=as_of) as calls:
             hunt = _Hunt(calls, service)
-            for request in await hunt.chosen(requests_of(service, hook, as_of)):
-                for name, way in PLANTINGS:
+            for request in (await hunt.chosen(requests_of(service, hook, as_of)))[:most]:
+                for name, way in plantings:
                     await hunt.ask(request, name, way)
             return hunt
 
@@ -165,3 +182,44 @@ def test_the_page_of_a_decision_makes_no_html_of_what_nobody_escaped(name: str) 
     """The second line of defence: were a card's detail live, its page would still have no HTML and run nothing."""
     found = faults_of_page(render_markdown(HOSTILE_WORDS[name]), HOSTILE_WORDS[name])
     assert not [fault for fault in found if fault.startswith("<") and not fault.startswith("<a ")]
+
+
+def _worded(value: Any, words: str) -> Any:
+    """The value with the words behind every text of several words; names and codes, by which things are found, stay."""
+    if isinstance(value, str):
+        return f"{value} {words}" if " " in value else value
+    if isinstance(value, list):
+        return [_worded(each, words) for each in value]
+    return {name: _worded(each, words) for name, each in value.items()} if isinstance(value, dict) else value
+
+
+@pytest.mark.parametrize("name", HOSTILE_WORDS)
+def test_no_text_of_a_models_files_is_live_on_its_page(name: str) -> None:
+    """A model may come from another site: its manifest and its card are texts from outside."""
+    words = HOSTILE_WORDS[name]
+    for model in model_ids():
+        manifest = FILES.manifest(model)
+        assert manifest is not None
+        hostile = msgspec.convert(_worded(msgspec.to_builtins(manifest), words), Manifest)
+        page = model_page(SITE, hostile, _worded(FILES.card(model), words), FILES.release(model))
+        assert "zqx" in page
+        assert faults_of_page(page, words) == []
+        assert faults_of_page(start_page(SITE, [], [hostile], []), words) == []
+
+
+@pytest.mark.parametrize("name", HOSTILE_WORDS)
+@pytest.mark.parametrize("page", ["models", "equations", "rules", "explain"])
+def test_no_text_of_an_address_is_live_on_the_page_that_says_it_is_not_there(
+    page: str, name: str, tmp_path: Path
+) -> None:
+    words = HOSTILE_WORDS[name][:1000]
+
+    async def answers() -> list[httpx.Response]:
+        async with client(tmp_path) as calls:
+            place = f"/{page}/{quote(words, safe='')}"
+            return [await calls.get(place), await calls.get(f"{place}/card.json"), await calls.get(f"{place}?{place}")]
+
+    for answer in asyncio.run(answers()):
+        assert answer.status_code == 404
+        assert "zqx" not in answer.text
+        assert "zqx" not in str(answer.headers)

@@ -75,17 +75,30 @@ async def _headers(calls: httpx.AsyncClient, number: int) -> httpx.Response:
 STRANGERS = (_unknown_path, _unknown_service, _token_on_a_long_path, _token_on_a_short_path, _headers)
 
 
-async def _kept(calls: httpx.AsyncClient, send: Send) -> tuple[int, set[int]]:
-    """The bytes that are still held after the flood, and the statuses of its answers."""
+async def _kept(calls: httpx.AsyncClient, send: Send, most: int) -> tuple[int, set[int]]:
+    """The bytes that are still held after the flood, and the statuses of its answers.
+
+    Servers of other tests may live in this process and allocate meanwhile: what is held is held after each of three
+    floods, what they need only after one.
+    """
     statuses = {(await send(calls, number)).status_code for number in range(WARM)}
+    kept = most
+    for first in range(WARM, WARM + 3 * FLOOD, FLOOD):
+        kept = await _kept_of_one_flood(calls, send, first, statuses)
+        if kept < most:
+            break
+    return kept, statuses
+
+
+async def _kept_of_one_flood(calls: httpx.AsyncClient, send: Send, first: int, statuses: set[int]) -> int:
     gc.collect()
     tracemalloc.start()
     try:
-        for number in range(WARM, WARM + FLOOD):
+        for number in range(first, first + FLOOD):
             statuses.add((await send(calls, number)).status_code)
         gc.collect()
         held = tracemalloc.take_snapshot().filter_traces(_CLIENT).statistics("filename")
-        return sum(each.size for each in held), statuses
+        return sum(each.size for each in held)
     finally:
         tracemalloc.stop()
 
@@ -96,14 +109,14 @@ def test_what_a_stranger_sends_is_not_kept(send: Send, tmp_path: Path) -> None:
 
     async def run() -> tuple[int, set[int]]:
         async with client(tmp_path, trust_file=trust_file) as calls:
-            return await _kept(calls, send)
+            return await _kept(calls, send, KEPT_BYTES)
 
     kept, statuses = asyncio.run(run())
     assert statuses <= {401, 404}
     assert kept < KEPT_BYTES
 
 
-@pytest.mark.parametrize("length", [LONGEST_KEY_TEXT + 1, 1_900])
+@pytest.mark.parametrize("length", [LONGEST_KEY_TEXT + 1, pytest.param(1_900, marks=pytest.mark.slow)])
 def test_long_texts_of_charts_are_not_kept(length: int, tmp_path: Path, as_of: datetime) -> None:
     request = request_for(PLANNING, "patient-view", "planning-talk", as_of)
 
@@ -114,11 +127,11 @@ def test_long_texts_of_charts_are_not_kept(length: int, tmp_path: Path, as_of: d
 
     async def run() -> tuple[int, set[int]]:
         async with client(tmp_path, as_of=as_of) as calls:
-            return await _kept(calls, send)
+            # What the server said about each patient is remembered for its rests; none of it is the text of the chart.
+            return await _kept(calls, send, 4 * KEPT_BYTES)
 
     kept, statuses = asyncio.run(run())
     assert statuses == {200}
-    # The server remembers of each call what it said about the patient, for its rests; none of it is the chart's text.
     assert kept < 4 * KEPT_BYTES
 
 

@@ -1,6 +1,7 @@
 """Models are found by themselves, and a specification that contradicts itself is refused."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -36,6 +37,24 @@ def test_a_required_input_that_is_not_an_input_is_refused() -> None:
 def test_the_default_capacity_must_be_one_of_the_capacities() -> None:
     with pytest.raises(DeclarationError, match=r"0\.5"):
         replace(SPEC, capacity=0.5)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"population": replace(SPEC.population, exclude_conditions=("banana",))}, "banana is no key of"),
+        ({"decision_role": "replaces"}, "'replaces' is not one of informs, augments"),
+        ({"inputs": (replace(SPEC.inputs[0], rises=2), *SPEC.inputs[1:])}, "rises of age_years"),
+        ({"capacities": (0.1, 0.9)}, r"capacities \[0.9\] are not above 0 and at most 0.5"),
+        ({"standardise_by": "ward"}, "no subgroup axis 'ward'"),
+        ({"alerts_per_event": 1.0}, "alerts_per_event"),
+    ],
+)
+def test_an_unknown_name_or_an_impossible_number_is_refused_where_it_is_declared(
+    changes: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(DeclarationError, match=said):
+        replace(SPEC, **changes)
 
 
 def test_no_input_tells_race_income_or_education() -> None:

@@ -7,23 +7,23 @@ from collections.abc import Callable
 from datetime import date
 from functools import cache
 from pathlib import Path
-from time import perf_counter
+from time import thread_time
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from onnx import ModelProto, load_from_string
 
-from models_onnx.artifact.keys import Signer
+from models_onnx.artifact.keys import Signer, maintainers
 from models_onnx.gates.subject import Evidence, Subject, read_subject
 from models_onnx.model_card.embed import core_digest, embed_card, read_card, without_card
 from models_onnx.release.publishing import encode_card, sign_folder
 from models_onnx.serving.registry import ARTIFACTS
 
 NAME = "mortality_5y"
-AS_OF = date(2026, 11, 20)
+AS_OF = date(2026, 11, 21)
 SIGNER = Signer(Ed25519PrivateKey.from_private_bytes(bytes(range(32))), "the tests")
 STRANGER = Signer(Ed25519PrivateKey.from_private_bytes(bytes(range(1, 33))), "a stranger")
-KEYS = {SIGNER.public.id: SIGNER.public}
+KEYS = {**maintainers(), SIGNER.public.id: SIGNER.public}
 
 Document = dict[str, Any]
 Edit = Callable[[Document], object]
@@ -97,6 +97,13 @@ def subject(folder: Path, **changes: Any) -> Subject:
     return read_subject(build(folder, **changes), KEYS)
 
 
+def figured(change: Edit = lambda _: None, **pieces: Any) -> Evidence:
+    """Evidence with the committed figures as if they had been computed now, changed as told."""
+    document = good_manifest()
+    change(document)
+    return evidence(figures=document["evaluation"], **pieces)
+
+
 def evidence(**pieces: Any) -> Evidence:
-    """Evidence with a clock and a day, and these pieces."""
-    return Evidence(**{"as_of": AS_OF, "timer": perf_counter, **pieces})
+    """Evidence with a clock of processor time and a day, and these pieces."""
+    return Evidence(**{"as_of": AS_OF, "timer": thread_time, **pieces})

@@ -7,11 +7,12 @@ import socket
 import ssl
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import httpx
@@ -165,15 +166,18 @@ def wait_for(port: int) -> None:
 
 
 @contextmanager
-def started_nginx(folder: Path, port: int, server: str) -> Iterator[None]:
-    """nginx with the files of docs/operations; ports, paths and the rate differ: no test shall hang on time."""
-    text = (FILES / "nginx.conf").read_text()
+def started_nginx(
+    folder: Path, port: int, server: str, file: str = "nginx.conf", more: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[None]:
+    """nginx with a file of docs/operations; ports, paths, the rate and what `more` says differ."""
+    text = (FILES / file).read_text()
     for old, new in (
         ("/etc/nginx/tls", str(folder)),
         ("/etc/nginx", str(folder)),
         ("listen 443", f"listen 127.0.0.1:{port}"),
         ("127.0.0.1:8085", server),
-        ("rate=100r/s", "rate=1r/s"),
+        ("rate=100r/s", "rate=1r/s"),  # no test shall hang on time
+        *more.items(),
     ):
         assert old in text
         text = text.replace(old, new)
@@ -239,7 +243,8 @@ def test_without_a_certificate_of_the_site_nothing_is_reached(proxy: Proxy, whos
 @pytest.mark.parametrize(
     "path",
     [
-        "/metrics", "/explain/x", "/", "/docs", "/openapi.json", "/services", "//metrics", "/cds-services/../metrics",
+        "/metrics", "/explain/x", "/", "/docs", "/api", "/openapi.json", "/services", "//metrics",
+        "/cds-services/../metrics",
         "/cds-services/..%2fmetrics", "/cds-services/%2e%2e/metrics", "/cds-services/./../metrics",
         "/readyz/../metrics", "/cds-services%2f..%2fmetrics", "/METRICS", "/readyz;/metrics",
     ],

@@ -1,7 +1,7 @@
 """Which checks exist for each drug and each test of the tables, and which do not: what silence about one of them means.
 
-A check is counted where a rule of the rule book names the drug or a class of it. That a rule exists says nothing of how
-much of the subject it covers.
+A check is counted where a rule of the rule book names the drug or a class of it, or the group that an order of imaging
+or of a test belongs to. That a rule exists says nothing of how much of the subject it covers.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -10,9 +10,11 @@ from typing import Final
 from msgspec import Struct
 
 from cards.rules.engine.compile import CompiledRule
+from cards.rules.language.trigger import TEST
 from cards.rules.patient.measurements import ESTIMATES
-from fhir.terminology.analytes import ANALYTES
-from fhir.terminology.medications import class_members, ingredients
+from fhir.mapping.studies import ordered_codes, read_study
+from fhir.terminology.analytes import ANALYTES, LOINC
+from fhir.terminology.medications import CLASS_MEMBERS, INGREDIENTS
 
 CHECKS: Final = (
     "interaction",
@@ -41,6 +43,15 @@ _OF_FAMILY: Final[Mapping[str, str]] = {
     "pregnancy": "pregnancy",
     "renal": "kidney",
 }
+# What a rule about orders of imaging and tests checks, by what its bands read; one that reads nothing of it is about a
+# disease or a sign (low back pain).
+_OF_ORDER: Final[Mapping[str, frozenset[str]]] = {
+    "allergy": frozenset({"allergies"}),
+    "pregnancy": frozenset({"condition:pregnancy", "childbearing"}),
+    "monitoring": frozenset({"last_result", "last_same"}),
+}
+_SCREENING: Final = "screen-"
+_WITH_DRUGS: Final = frozenset({"img-metformin-contrast"})
 _LIVER: Final = frozenset({"condition:cirrhosis", "lab:alt", "lab:ast", "lab:bilirubin_total"})
 
 
@@ -62,6 +73,19 @@ class DrugCoverage(Struct, frozen=True):
         return any(check != "allergy" for check in self.checks)
 
 
+class StudyCoverage(Struct, frozen=True):
+    """Orders of imaging or of one test that rules treat alike: words, LOINC codes, and for each check its rules."""
+
+    words: str
+    loincs: tuple[str, ...]
+    checks: Mapping[str, tuple[str, ...]]
+
+    @property
+    def lacks(self) -> tuple[str, ...]:
+        """The checks that do not exist."""
+        return tuple(check for check in CHECKS if check not in self.checks)
+
+
 class AnalyteCoverage(Struct, frozen=True):
     """A test or measurement: its key and words, the ids of the rules that read it and of those that can order it."""
 
@@ -73,7 +97,7 @@ class AnalyteCoverage(Struct, frozen=True):
 
 def drug_coverage(rules: Iterable[CompiledRule]) -> list[DrugCoverage]:
     """Every ingredient of the tables by name, with the checks that these rules make of it."""
-    found: dict[str, dict[str, list[str]]] = {rxcui: {} for rxcui in ingredients()}
+    found: dict[str, dict[str, list[str]]] = {rxcui: {} for rxcui in INGREDIENTS}
     for rule in rules:
         checks = checks_of(rule)
         for rxcui in _drugs_of(rule):
@@ -81,10 +105,40 @@ def drug_coverage(rules: Iterable[CompiledRule]) -> list[DrugCoverage]:
                 found.setdefault(rxcui, {}).setdefault(check, []).append(rule.id)
     covered = [
         DrugCoverage(rxcui, one.name, {check: tuple(of[check]) for check in CHECKS if check in of})
-        for rxcui, one in ingredients().items()
+        for rxcui, one in INGREDIENTS.items()
         for of in (found[rxcui],)
     ]
     return sorted(covered, key=lambda one: one.name)
+
+
+def study_coverage(rules: Iterable[CompiledRule]) -> list[StudyCoverage]:
+    """Every order of imaging and of a test of the tables, with the checks that these rules make of it.
+
+    Imaging stands by modality, region and contrast, a laboratory or screening test by its name.
+    """
+    by_group: dict[str, list[CompiledRule]] = {}
+    for rule in rules:
+        for key in {key for selector in rule.trigger.selectors() for key in selector.ingredients}:
+            if key.startswith(TEST):
+                by_group.setdefault(key.removeprefix(TEST), []).append(rule)
+    alike: dict[tuple[str, frozenset[str]], list[str]] = {}
+    for loinc, words in ordered_codes().items():
+        groups = read_study({"code": {"coding": [{"system": LOINC, "code": loinc}]}}).groups
+        alike.setdefault((words, groups), []).append(loinc)
+    covered = []
+    for (words, groups), loincs in alike.items():
+        checks = checks_by_name(rule for group in groups for rule in by_group.get(group, ()))
+        covered.append(StudyCoverage(words, tuple(loincs), checks))
+    return sorted(covered, key=lambda one: (one.words, one.loincs))
+
+
+def checks_by_name(rules: Iterable[CompiledRule]) -> dict[str, tuple[str, ...]]:
+    """The checks that these rules make, in the order of the table, each with the ids of its rules."""
+    found: dict[str, list[str]] = {}
+    for rule in {rule.id: rule for rule in rules}.values():
+        for check in checks_of(rule):
+            found.setdefault(check, []).append(rule.id)
+    return {check: tuple(sorted(found[check])) for check in CHECKS if check in found}
 
 
 def analyte_coverage(rules: Iterable[CompiledRule]) -> list[AnalyteCoverage]:
@@ -105,8 +159,12 @@ def analyte_coverage(rules: Iterable[CompiledRule]) -> list[AnalyteCoverage]:
 
 def checks_of(rule: CompiledRule) -> frozenset[str]:
     """The checks that a rule makes: its family's, a pair of drugs, and the kidney and liver that its bands read."""
+    if rule.family.name == "orders":
+        return _checks_of_order(rule)
     checks = {_OF_FAMILY[rule.family.name]} if rule.family.name in _OF_FAMILY else set()
-    if rule.trigger.sides and rule.family.name in ("ddi", "opioid", "disease", "age"):
+    if rule.family.name == "vaccines" and not rule.trigger.sides:
+        checks.add("pregnancy" if rule.band_uses & _OF_ORDER["pregnancy"] else "disease")
+    if rule.trigger.sides and rule.family.name in ("ddi", "opioid", "disease", "age", "vaccines"):
         checks.add("interaction")
     if rule.band_uses.intersection(ESTIMATES):
         checks.add("kidney")
@@ -115,12 +173,23 @@ def checks_of(rule: CompiledRule) -> frozenset[str]:
     return frozenset(checks)
 
 
+def _checks_of_order(rule: CompiledRule) -> frozenset[str]:
+    checks = {check for check, uses in _OF_ORDER.items() if uses & rule.band_uses}
+    if rule.band_uses.intersection(ESTIMATES):
+        checks.add("kidney")
+    if rule.id.startswith(_SCREENING):
+        checks.add("age")
+    if rule.id in _WITH_DRUGS:
+        checks.add("interaction")
+    return frozenset(checks or {"disease"})
+
+
 def _drugs_of(rule: CompiledRule) -> frozenset[str]:
     """The RxNorm codes of the ingredients that activate the rule."""
-    members = class_members()
+    members = CLASS_MEMBERS
     found: set[str] = set()
     for selector in rule.trigger.selectors():
-        named = set(ingredients()) if selector.any_drug else set(selector.ingredients)
+        named = set(INGREDIENTS) if selector.any_drug else set(selector.ingredients)
         named.update(*(members[name] for name in selector.classes))
         found |= named.difference(*(members[name] for name in selector.exclude_classes))
     return frozenset(found)

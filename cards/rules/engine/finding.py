@@ -265,7 +265,7 @@ def _undecided(rule: CompiledRule, undecided: list[CompiledBand], context: RuleC
 
 
 def _quiet(rule: CompiledRule, band: CompiledBand, context: RuleContext) -> Silence | None:
-    """The reason for which the rule stays silent about this band; None where there is none."""
+    """The reason why the rule shows nothing for this band; None where there is none."""
     for quiet in reasons(rule, band, context, "silence"):
         code = quiet.code.replace("_", "-")
         return Silence(rule.id, code, f"{rule.declared.title}: {quiet.text}")

@@ -22,9 +22,9 @@ from cards.rules.language.table import read_family, table_of
 from cards.rules.language.trigger import TEST, Selector, Template
 from cards.rules.patient.measurements import ESTIMATES
 from fhir.terminology.analytes import ANALYTES
-from fhir.terminology.conditions import condition_keys
+from fhir.terminology.conditions import CONDITION_KEYS
 from fhir.terminology.medication_strength import read_strengths
-from fhir.terminology.medications import class_members, ingredients, orderables
+from fhir.terminology.medications import CLASS_MEMBERS, INGREDIENTS, ORDERABLES
 
 # Words of a text that can be filled only where the condition rests on such a fact.
 _REST_ON: Mapping[str, frozenset[str]] = {
@@ -126,18 +126,18 @@ def _codes(raw: Mapping[str, Any]) -> Iterator[Fault]:
     """Names and codes that the project's tables do not know, or know otherwise."""
     for path, drug in _drugs(raw):
         # A product without a strength has the same two members as an ingredient.
-        known = ingredients().get(drug["rxcui"]) or orderables().get(drug["rxcui"])
+        known = INGREDIENTS.get(drug["rxcui"]) or ORDERABLES.get(drug["rxcui"])
         if known is None or known.name != drug["name"]:
             said = f"our table says {known.name if known else 'nothing'}"
             yield Fault(path, f"ingredient {drug['rxcui']} {drug['name']}: {said}")
     closed = {
-        "classes": class_members(),
-        "exclude_classes": class_members(),
-        "condition_any": condition_keys(),
+        "classes": CLASS_MEMBERS,
+        "exclude_classes": CLASS_MEMBERS,
+        "condition_any": CONDITION_KEYS,
         "lab": ANALYTES,
         "lab_missing": ANALYTES,
-        "class": class_members(),
-        "to_class": class_members(),
+        "class": CLASS_MEMBERS,
+        "to_class": CLASS_MEMBERS,
     }
     for path, member, value in _members(raw):
         if member in closed:
@@ -233,9 +233,9 @@ def _drug_names(rule: CompiledRule) -> list[str]:
 
 
 def _selected_names(selector: Selector) -> list[str]:
-    of_classes = (code for name in selector.classes for code in class_members()[name])
+    of_classes = (code for name in selector.classes for code in CLASS_MEMBERS[name])
     codes = (code for code in (*selector.ingredients, *of_classes) if not code.startswith(TEST))
-    return [ingredients()[code].name for code in codes]
+    return [INGREDIENTS[code].name for code in codes]
 
 
 def _longest_of_sides(rule: CompiledRule) -> dict[str, str]:
@@ -322,14 +322,14 @@ def _advice_faults(band: CompiledBand, rule: CompiledRule) -> Iterator[str]:
 
 
 def _product_faults(product: Product) -> Iterator[str]:
-    known = orderables().get(product.rxcui)
+    known = ORDERABLES.get(product.rxcui)
     if known is None and product.source is None and product.strength_mg is not None:
         yield f"product {product.rxcui} is not in orderables.csv and names no source"
     if known is not None and known.name != product.name:
         yield f"product {product.rxcui} is called {known.name}, not {product.name}"
     stated = [strength.milligrams for strength in read_strengths(product.name)]
     if product.strength_mg is None:
-        known_drug = ingredients().get(product.rxcui)
+        known_drug = INGREDIENTS.get(product.rxcui)
         if known is None and (known_drug is None or known_drug.name != product.name):
             yield f"product {product.rxcui} {product.name} is no ingredient of our table and says no strength"
     elif stated != [product.strength_mg]:

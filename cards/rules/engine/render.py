@@ -11,7 +11,7 @@ from cards.rules.conditions.words.medications import SIGNING
 from cards.rules.engine.compile import CompiledBand, CompiledMissingData, CompiledRule
 from cards.rules.engine.finding import Finding, Match, NoMatch, OfferedSuggestion, Silence, offered_suggestions, reasons
 from cards.rules.language.rule import Evidence
-from cards.rules.language.trigger import Template
+from cards.rules.language.trigger import NO_NUMBER, Template
 from cards.rules.patient import measurements
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.measurements import ESTIMATES
@@ -65,7 +65,14 @@ def _other(_when: Predicate, facts: tuple[Fact, ...], context: RuleContext) -> s
 def _problem(_when: Predicate, facts: tuple[Fact, ...], _context: RuleContext) -> str | None:
     """The newest problem that a `recent_problem` condition found, in the chart's words, with its date."""
     found = max((one for one in facts if one.name == "problem"), key=lambda one: one.effective or "", default=None)
-    return None if found is None else f"{plain(found.text, _LONGEST_OTHERS)} ({(found.effective or '')[:10]})"
+    return None if found is None else f"{_in_sentence(found.text)} ({(found.effective or '')[:10]})"
+
+
+def _in_sentence(words: str) -> str:
+    """ "Acute kidney failure, unspecified" within a sentence: what the code adds after a comma is left out."""
+    said = plain(words.partition(",")[0].strip(), _LONGEST_OTHERS)
+    is_word = said[1:2].islower() and "'" not in said and "-" not in said
+    return f"{said[:1].lower()}{said[1:]}" if is_word else said
 
 
 def _together(names: list[str]) -> str | None:
@@ -92,7 +99,10 @@ def _estimate(prefix: str) -> Callable[[Predicate, tuple[Fact, ...], RuleContext
         for name in ESTIMATES:
             if name.startswith(prefix) and name in when.uses:
                 estimate = context.estimate(name)
-                return measurements.phrase(estimate, when.limits) if estimate is not None else None
+                if estimate is None:
+                    return None
+                said = measurements.phrase(estimate, when.limits)
+                return f"{said}{NO_NUMBER}" if estimate.is_diagnosis or estimate.method == "dialysis" else said
         return None
 
     return word
@@ -234,7 +244,7 @@ def render_silence(no_match: NoMatch) -> Silence:
 
 
 def _before_signing(rule: CompiledRule, *, is_all: bool) -> Silence:
-    """What waits for the signature was not checked, and is not said to be."""
+    """The silence of a rule of which all or some bands are checked only when the order is signed."""
     rest = "checked when the order is signed" if is_all else "only in part checked, the rest when the order is signed"
     return Silence(rule.id, "at-selection", f"{rule.declared.title}: {rest}.")
 

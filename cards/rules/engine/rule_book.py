@@ -28,7 +28,7 @@ from fhir.record.record import PatientRecord
 from fhir.terminology.analytes import ANALYTES
 from fhir.terminology.medications import Ingredient
 
-__all__ = ["MISSING", "WITHIN_LIMITS", "ActivatedRule", "DraftEvaluation", "RuleBook", "rule_book"]
+__all__ = ["MISSING", "WITHIN_LIMITS", "ActivatedRule", "DraftEvaluation", "RuleBook", "rule_book", "whole_book"]
 
 # Every substitute is checked against allergies and the current medications, whatever its rule asks.
 _ALWAYS = needs("AllergyIntolerance", "MedicationRequest", "MedicationStatement")
@@ -94,6 +94,12 @@ class RuleBook:
         self._index = RuleIndex(self.rules)
         self._remembered: dict[tuple[object, ...], _RulesOfDrug] = {}
 
+    @property
+    def needs_of_tests(self) -> DataNeeds:
+        """What the rules about imaging and tests read, with the tests that are ordered already."""
+        about_tests = (rule for rule in self.rules if rule.trigger.is_for_tests)
+        return reduce(or_, (rule.needs for rule in about_tests), needs("ServiceRequest"))
+
     def rules_for(self, medication: MedicationIdentity) -> tuple[ActivatedRule, ...]:
         """The rules that a medication activates."""
         return self._of(medication).activated
@@ -152,9 +158,15 @@ def _capital(drafted: DraftMedication) -> str:
 
 
 @cache
-def rule_book() -> RuleBook:
+def whole_book() -> RuleBook:
     """The rules of every family, read and compiled once."""
     return RuleBook(rule for family in rule_families() for rule in compile_family(family))
+
+
+@cache
+def rule_book() -> RuleBook:
+    """The rules that are asked about an order: all but those for a review of what is taken."""
+    return RuleBook(rule for rule in whole_book().rules if not rule.family.for_review)
 
 
 def _evaluate(activated: ActivatedRule, alone: RuleContext) -> Evaluation | None:
@@ -194,6 +206,7 @@ class _Asks(NamedTuple):
     """Analytes and their words, in the order of the words."""
     dose: bool
     genes: bool
+    allergies: bool
     more_at_signing: bool
 
 
@@ -217,6 +230,7 @@ def _asks_of(activated: Iterable[ActivatedRule], *, signing: bool) -> _Asks:
         conditions=_conditions(uses),
         kidneys=not uses.isdisjoint(ESTIMATES),
         genes="genes" in uses,
+        allergies="allergies" in uses,
         values=tuple((key, _words(key)) for key in keys[:_MOST_VALUES]),
         dose=not uses.isdisjoint(_DOSE),
         more_at_signing=not signing and any(SIGNING in rule.band_uses for rule in alone),
@@ -229,7 +243,7 @@ def _scope(drafted: DraftMedication, asks: _Asks, record: PatientRecord) -> Sile
         (knows_medications(record), "duplicates", "medication list"),
     ]
     parts = [
-        *([] if is_test(drafted.medication) else of_every_drug),
+        *(of_every_drug[: int(asks.allergies)] if is_test(drafted.medication) else of_every_drug),
         *_counted(asks.interactions, "interaction", knows_medications(record), "medication list"),
         *_counted(asks.conditions, "condition", record.was_requested("Condition"), "problem list"),
     ]

@@ -164,7 +164,8 @@ class OrderChange(Declared, frozen=True):
     `start_in_hours` counts from the instant of the call.
     `test` is the code of the study or test that is ordered instead, in a draft that orders one.
     `computed` names the family's function that works the change out for this draft; the rest stays empty then. It may
-    give a `second` instruction beside the first: 400 mg and 200 mg on alternate days.
+    give a `second` instruction beside the first: 400 mg and 200 mg on alternate days; of a study or test the day
+    (`occurrence`, an ISO date); and a `label` that says what was worked out.
     """
 
     sig: Sig | None = None
@@ -175,7 +176,14 @@ class OrderChange(Declared, frozen=True):
     duration_days: int | None = None
     start_in_hours: int | None = None
     test: "LabOrder | None" = None
+    occurrence: str | None = None
+    label: str | None = None
     computed: str | None = None
+
+    @property
+    def is_of_study(self) -> bool:
+        """Whether it changes an order of a study or test, not of a medication."""
+        return self.test is not None or self.occurrence is not None
 
 
 class NewOrder(Declared, frozen=True):
@@ -276,7 +284,7 @@ class SilentWhen(Declared, frozen=True):
 
 
 class MissingData(Declared, frozen=True):
-    """What is said when one of the bands named in `bands` cannot be decided and `when` holds.
+    """The text that is shown when a band named in `bands` cannot be decided and `when` holds.
 
     `bands` ["critical"] means every critical band of the rule; info unless `indicator` says otherwise.
     """

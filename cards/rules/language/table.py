@@ -42,7 +42,7 @@ class RuleFile:
 
     @cached_property
     def raw(self) -> dict[str, Any]:
-        """The object that it holds, filled from its row. RuleError with the line where it is no JSON object."""
+        """The object that it holds, filled from its row. RuleError with the line where it is not a JSON object."""
         found = self.written
         if self.row is None:
             return found
@@ -63,9 +63,9 @@ class RuleFile:
         try:
             found = json.loads(self.text)
         except json.JSONDecodeError as error:
-            raise RuleError(f"{self.name}, line {error.lineno}: this is no JSON ({error.msg})") from error
+            raise RuleError(f"{self.name}, line {error.lineno}: this is not valid JSON ({error.msg})") from error
         if not isinstance(found, dict):
-            raise RuleError(f"{self.name}, line 1: this is no JSON object")
+            raise RuleError(f"{self.name}, line 1: this is not a JSON object")
         return found
 
     def line_of(self, path: Path) -> int:

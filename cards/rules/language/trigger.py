@@ -141,6 +141,9 @@ def _says_injected(words: str) -> bool:
 
 
 _NAME = re.compile(r"\{(\w+)\}")
+NO_NUMBER = "\u2060"
+"""Ends a word that is not a number ("dialysis on record"): a limit in brackets after it is left out."""
+_LIMIT = re.compile(rf"{NO_NUMBER}(?: \((?:under |over )?\d[^()]*\))?")
 
 
 class Template:
@@ -148,6 +151,8 @@ class Template:
 
     >>> Template("{Drug} at {egfr}.").fill({"Drug": "Metformin", "egfr": "eGFR 28"}.get)
     'Metformin at eGFR 28.'
+    >>> Template("{Drug}: {egfr} (under 30).").fill({"Drug": "Metformin", "egfr": f"dialysis on record{NO_NUMBER}"}.get)
+    'Metformin: dialysis on record.'
     """
 
     __slots__ = ("names", "text")
@@ -165,7 +170,9 @@ class Template:
                 return None
             words[name] = found
         filled = " ".join(_NAME.sub(lambda match: words[match[1]], self.text).split())
-        return f"{filled[:1].upper()}{filled[1:]}"
+        filled = _LIMIT.sub("", filled) if NO_NUMBER in filled else filled
+        # "eGFR" stays as it is written.
+        return filled if filled[1:2].isupper() else f"{filled[:1].upper()}{filled[1:]}"
 
 
 Side = tuple[Selector, ...]
@@ -222,6 +229,11 @@ class CompiledTrigger:
     def is_for_any(self) -> bool:
         """Whether every drug activates it."""
         return any(one.any_drug for one in self.singles)
+
+    @property
+    def is_for_tests(self) -> bool:
+        """Whether an ordered study or test activates it."""
+        return any(key.startswith(TEST) for one in self.singles for key in one.ingredients)
 
     def selectors(self) -> Iterator[Selector]:
         """Every selector that a draft may meet."""

@@ -305,19 +305,22 @@ class RuleContext(PairContext):
     def is_unsure(self, uses: Iterable[str], *, critical: bool) -> bool:
         """Whether a finding on these facts is shown one step lower: they are old, disputed or in doubt.
 
-        A critical finding is lowered also where an eGFR is used in place of a creatinine clearance.
+        A critical finding is lowered also where an eGFR is used in place of a creatinine clearance, and where a stage
+        of kidney disease on the problem list stands for a value.
         """
         used = frozenset(uses)
         if "condition:pregnancy" in used and self.session.pregnancy_doubt is not None:
             return True
-        return self.is_doubtful(used) or (critical and any(one.instead_of_clearance for one in self._estimates(used)))
+        return self.is_doubtful(used) or (
+            critical and any(one.instead_of_clearance or one.is_diagnosis for one in self._estimates(used))
+        )
 
     @property
     def gives_no_dose(self) -> bool:
-        """Whether no dose may be derived from an estimate: kidney function is unstable or replaced by dialysis."""
+        """Whether no dose may be derived: kidney function is unstable, replaced by dialysis or not measured."""
         egfr = self.session.kidney("egfr_best")
         known = egfr if isinstance(egfr, KidneyEstimate) else egfr.old
-        return known is not None and (known.unstable or known.method == "dialysis")
+        return known is not None and (known.unstable or known.method == "dialysis" or known.is_diagnosis)
 
     @property
     def is_unstable(self) -> bool:

@@ -76,6 +76,8 @@ def phrase(estimate: KidneyEstimate, limits: Iterable[float] = ()) -> str:
     name = _name(estimate)
     if estimate.method == "dialysis":
         return "dialysis on record"
+    if estimate.is_diagnosis:
+        return f"{estimate.method} on record, eGFR under {estimate.value:g}"
     number = _number(estimate, limits)
     said = f"{name} {number} {_CLEARANCE}"
     doubts = [
@@ -150,6 +152,10 @@ def _rival(value: KidneyValue) -> str:
 def _statement(estimate: KidneyEstimate, limits: Iterable[float]) -> str:
     if estimate.method == "dialysis":
         return f"dialysis on record{f' since {estimate.time.date}' if estimate.time else ''}"
+    if estimate.is_diagnosis:
+        since = f" since {estimate.time.date}" if estimate.time else ""
+        limit = f"{estimate.value:g} {unit(estimate.unit)}"
+        return f"{estimate.method} on record{since}: eGFR under {limit}, not measured lately"
     on_day = f" on {estimate.time.date}" if estimate.time else ""
     value = f"{_name(estimate)} {_number(estimate, limits)} {unit(estimate.unit)}{on_day}"
     if estimate.method == "Cockcroft-Gault":

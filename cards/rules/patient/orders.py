@@ -12,20 +12,26 @@ from msgspec import Struct
 from cards.rules.language.trigger import TEST
 from fhir.mapping.medications.active import ActiveMedication
 from fhir.mapping.medications.daily_dose import DailyDose, daily_dose
-from fhir.mapping.medications.identity import MedicationIdentity, Medications, Order, identify
+from fhir.mapping.medications.identity import (
+    MedicationIdentity,
+    Medications,
+    Order,
+    identify,
+    identify_concept,
+)
 from fhir.mapping.medications.sig import NO_WEIGHT
 from fhir.mapping.studies import Study
 from fhir.record.datatypes import CodeableConcept, FhirTime, with_plain_numbers
 from fhir.record.measurement import Measurement
 from fhir.record.resources import Medication, MedicationRequest, ServiceRequest
 from fhir.terminology.analytes import LOINC
-from fhir.terminology.medications import Ingredient
+from fhir.terminology.medications import CVX_SYSTEMS, VACCINE, Ingredient
 
 # FHIR's id, and what real servers send beyond it; a slash or a blank would make another reference of it.
 _ID = re.compile(r"[^\s/#?]+")
 
 # What stands among the drafts is to be ordered, whatever its status, unless that says it is not.
-_NEVER_GIVEN = frozenset({"cancelled", "entered-in-error", "stopped", "on-hold", "completed"})
+_NEVER_GIVEN = frozenset({"cancelled", "entered-in-error", "stopped", "revoked", "on-hold", "completed"})
 _OPEN_ORDER = frozenset({"active", "draft", "on-hold"})
 
 _READ = {"MedicationRequest": MedicationRequest, "ServiceRequest": ServiceRequest, "Medication": Medication}
@@ -169,6 +175,45 @@ def is_wanted_study(draft: DraftOrder) -> bool:
     """Whether a draft is an order for a test or a service that asks for it to be done."""
     request = draft.read
     return isinstance(request, ServiceRequest) and not (request.doNotPerform or request.status in _NEVER_GIVEN)
+
+
+# Words of orders that look for a disease or for immunity to it: "MMR titer" is no vaccine.
+_LOOKS_FOR = re.compile(
+    r"titer|titre|\big[gma]\b|antibod|serolog|immunity|\bab\b|\bpcr\b|\bnaat?\b|level|culture|screen|swab|antigen"
+    r"|status|history|record|counsel|education|declin|refus|consult",
+    re.IGNORECASE,
+)
+_GIVES = re.compile(r"\b(?:vaccinations?|immuni[sz]ations?|shots?|jabs?)\b", re.IGNORECASE)
+
+
+def ordered_medication(draft: DraftOrder) -> MedicationRequest | None:
+    """The medication that a draft asks to be given: an order of one, or a ServiceRequest for a vaccination."""
+    if draft.order is not None:
+        return draft.order if is_to_be_given(draft.order) else None
+    request = draft.read
+    if not isinstance(request, ServiceRequest) or request.code is None or not is_wanted_study(draft):
+        return None
+    vaccine = _vaccine_of(request.code)
+    if vaccine is None:
+        return None
+    return MedicationRequest(
+        id=request.id,
+        status=request.status,
+        medicationCodeableConcept=vaccine,
+        authoredOn=request.authoredOn,
+        reasonCode=_reasons(draft.resource),
+    )
+
+
+def _vaccine_of(code: CodeableConcept) -> CodeableConcept | None:
+    """The vaccine that the code of a ServiceRequest means, by CVX code or words; None for any other service."""
+    by_code = CodeableConcept(tuple(one for one in code.coding if one.system in CVX_SYSTEMS), code.words)
+    words = "" if _LOOKS_FOR.search(code.words) else _GIVES.sub("vaccine", code.words)
+    for concept in ([by_code] if by_code.coding else []) + ([CodeableConcept((), words)] if words else []):
+        identity = identify_concept(concept)
+        if identity.recognised and all(key.startswith(VACCINE) for key in identity.rxcuis):
+            return concept
+    return None
 
 
 def _reasons(resource: dict[str, Any]) -> tuple[CodeableConcept, ...]:

@@ -12,9 +12,9 @@ from cards.rules.patient.orders import (
     DraftOrder,
     DraftStudy,
     is_beside,
-    is_to_be_given,
     is_wanted_study,
     open_tests,
+    ordered_medication,
 )
 from fhir.mapping.allergies import allergies, allergy_to_class, allergy_to_ingredient
 from fhir.mapping.conditions import ConditionHit, find_condition
@@ -105,13 +105,13 @@ class PatientSession:
 
     @cached_property
     def drafted(self) -> tuple[DraftMedication, ...]:
-        """The drafts that are medication orders to be given."""
+        """The drafts that are medications to be given, as orders of them or as services (vaccinations)."""
         # Weighed by the record and not by this session, which holds them: the collector would have to take the circle.
         weigh = partial(_newest_weight, self.record)
         return tuple(
-            self._known.get(id(draft)) or DraftMedication(draft, draft.order, self.medications, weigh)
+            self._known.get(id(draft)) or DraftMedication(draft, order, self.medications, weigh)
             for draft in self.drafts
-            if draft.order is not None and is_to_be_given(draft.order)
+            if (order := ordered_medication(draft)) is not None
         )
 
     @cached_property

@@ -47,6 +47,9 @@ SAMPLE_CALLS: Final = (
         "order-safety", "order-sign", "ckd3b-metformin", "metformin-renewal-2000", "metformin 2,000 mg, eGFR 37"
     ),
     SampleCall("order-safety", "order-sign", "nsaid-egfr-25", "naproxen-egfr-25", "naproxen, eGFR 25"),
+    SampleCall(
+        "order-safety-dispatch", "order-dispatch", "nsaid-egfr-25", "ct-contrast-egfr-25", "CT with contrast, eGFR 25"
+    ),
     SampleCall("discharge-medications", "encounter-discharge", "ckd3b-metformin", None, "going home on metformin"),
     SampleCall("statin-discussion", "patient-view", "diabetes-no-statin", None, "high risk, no statin"),
     SampleCall("nephrology-referral", "patient-view", "ckd-uacr", None, "risk of kidney failure over the threshold"),
@@ -123,8 +126,8 @@ def sheet_blocks(
     dialect: Dialect, sheet: IntegrationSheet, services: Iterable[Service], public_url: str, as_of: datetime
 ) -> Iterator[Block]:
     """The whole sheet; its cards are those of sample patients at `as_of`."""
-    services = list(services)
     client = ClientProfile("sheet", dialect, dialect.version, dialect.markdown)
+    services = [each for each in services if each.discovery(client)]  # a hook may be newer than the client's version
     yield Heading(1, f"CDS Hooks build sheet: {dialect.title}")
     yield Paragraph(f"For the analyst who sets the services of {public_url} up. {sheet.reads_discovery}")
     yield from _endpoints(services, sheet, public_url, client)

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -33,6 +33,8 @@ def build_sheet(
         known = ", ".join(name for name, each in dialects.items() if each.sheet is not None)
         typer.echo(f"There is no build sheet for {vendor}; there are {known}.", err=True)
         raise typer.Exit(2)
+    if out is not None:
+        _make_folder(out)
     configured = settings()
     address = (url or configured.public_url).rstrip("/")
     try:
@@ -50,11 +52,22 @@ def build_sheet(
         _write(out / f"build-sheet-{vendor}.{suffix}", text)
 
 
+def _make_folder(folder: Path) -> None:
+    """Makes the folder before the work, so that an error about it is reported at once."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        _stop(folder, error)
+
+
 def _write(file: Path, text: str) -> None:
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text, encoding="utf-8")
     except OSError as error:
-        typer.echo(f"{file} cannot be written: {error.strerror}.", err=True)
-        raise typer.Exit(2) from error
+        _stop(file, error)
     typer.echo(f"{file}")
+
+
+def _stop(path: Path, error: OSError) -> NoReturn:
+    typer.echo(f"{path} cannot be written: {error.strerror}.", err=True)
+    raise typer.Exit(2) from error

@@ -240,7 +240,7 @@ def _json_inputs(text: str | None) -> dict[str, Any]:
     except orjson.JSONDecodeError as error:
         raise ValueError(f"--inputs is not JSON: {error}") from error
     if not isinstance(document, dict):
-        raise ValueError("--inputs is no JSON object of inputs by name")
+        raise ValueError("--inputs is not a JSON object of inputs by name")
     return {name: _quantity(value) for name, value in document.items()}
 
 

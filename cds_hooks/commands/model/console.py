@@ -24,7 +24,9 @@ Data = Annotated[Path | None, typer.Option(help="The data folder; default: the s
 Seed = Annotated[int, typer.Option(help="Seed of the parity rows and of the bootstrap samples.")]
 Replicates = Annotated[int, typer.Option(min=0, help="Bootstrap samples for the intervals; 0 for none.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
-Specs = Annotated[Path | None, typer.Option(help="Folder with declarations of models of your own.")]
+Specs = Annotated[
+    Path | None, typer.Option(exists=True, file_okay=False, help="Folder with declarations of models of your own.")
+]
 
 
 @contextmanager
@@ -35,7 +37,8 @@ def problems() -> Iterator[None]:
         add_trusted_keys(own_keys(settings()))
         yield
     except ModuleNotFoundError as error:
-        typer.echo(f"{error.name} is not installed; training needs the extra: cds-hooks-onnx[train]", err=True)
+        extra = "adopt" if error.name == "skops" else "train"
+        typer.echo(f"{error.name} is not installed; this needs the extra: cds-hooks-onnx[{extra}]", err=True)
         raise typer.Exit(2) from error
     except (ModelError, OSError) as error:
         typer.echo(str(error), err=True)
@@ -101,6 +104,8 @@ def show_evaluation(manifest: Manifest, as_json: bool) -> None:
     blocks = {f"all ({manifest.period.training})": evaluation["all"]}
     if manifest.period.recalibration != manifest.period.training:
         blocks[f"latest ({manifest.period.recalibration})"] = evaluation["latest"]
+    if newest := evaluation.get("newest"):
+        blocks[f"newest followed ({newest['words']})"] = newest
     _show_blocks(console, blocks)
     simple = evaluation["simple"]
     console.print(

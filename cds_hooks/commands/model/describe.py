@@ -14,6 +14,7 @@ from cds_hooks.commands.model.console import AsJson, Name, Specs, print_json, pr
 from cds_hooks.commands.model.release import Folder
 from cds_hooks.settings import settings
 from cds_hooks.trusted_models import own_keys
+from models_onnx.errors import TrainingRefused
 from models_onnx.serving.registry import ARTIFACTS, find_version
 
 Format = Literal["json", "html", "fhir", "chai"]
@@ -44,6 +45,7 @@ def list_(folder: Folder = ARTIFACTS, as_json: AsJson = False) -> None:
 def page(
     name: Name,
     out: Annotated[Path | None, typer.Option(help="Write it to this file instead of the terminal.")] = None,
+    folder: Folder = ARTIFACTS,
 ) -> None:
     """The model's page in Markdown, written from its manifest.
 
@@ -51,10 +53,10 @@ def page(
     """
     with problems():
         from models_onnx.release.documentation import model_page as page_of
-        from models_onnx.release.documentation import read_comparison
+        from models_onnx.release.documentation import read_comparison, read_waivers
         from models_onnx.serving.registry import load_model
 
-        text = page_of(load_model(name).manifest, read_comparison(name))
+        text = page_of(load_model(name, folder).manifest, read_comparison(name, folder), read_waivers(name, folder))
         if out is None:
             typer.echo(text, nl=False)
         else:
@@ -170,6 +172,8 @@ def score(
 ) -> None:
     """Score the rows of a table: `id,probability,reason,model`, in their order, as the server scores the same facts.
 
+    For the columns of the model's own study; `cds-hooks score` takes any table, on what serves alone.
+
     The id is the table's own key; without a score the probability is empty and the reason says why. Where too much is
     missing for the model its twin takes over, and `model` names it. Outcome columns are not needed and not read.
 
@@ -178,7 +182,14 @@ def score(
     Example: cds-hooks model score mortality_5y rows.csv.gz --out scores.csv --explain
     """
     with problems():
-        from models_onnx.training.score import Scorer, score_file
+        try:
+            from models_onnx.training.score import Scorer, score_file
+        except ModuleNotFoundError as error:
+            text = (
+                f"{error.name} is not installed; the columns of a model's own study are read with the extra "
+                "cds-hooks-onnx[train]. `cds-hooks score` scores any table without it."
+            )
+            raise TrainingRefused(text) from error
 
         scorer = Scorer.of(name, folder, specs, own_keys(settings()))
         with progress_bars(as_json) as progress:

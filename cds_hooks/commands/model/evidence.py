@@ -1,6 +1,9 @@
 """Gathers what the gates of a model are judged by: its rows, its answers, its cards, its packages."""
 
-from collections.abc import Callable, Sequence
+import ast
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import partial
@@ -20,18 +23,30 @@ from cds_hooks.trusted_models import AbsentModel
 from fhir.mapping.features.catalog import features_named
 from fhir.mapping.features.feature import Feature, FeatureValue, FeatureVector, Missing
 from fhir.mapping.features.patient import Sex
+from models_onnx.artifact.folder import CARD, MANIFEST
 from models_onnx.artifact.keys import Keys
-from models_onnx.discovery import declaring_files
+from models_onnx.discovery import DeclaringFile, declaring_files
 from models_onnx.errors import ModelError
 from models_onnx.gates.rows import read_rows
-from models_onnx.gates.subject import Audit, ComposedCard, Evidence, Paired, Retrained, Subject, read_subject
-from models_onnx.serving.registry import versions
+from models_onnx.gates.subject import (
+    Audit,
+    ComposedCard,
+    Evidence,
+    InputEvidence,
+    Paired,
+    Retrained,
+    Subject,
+    read_subject,
+)
+from models_onnx.serving.registry import ARTIFACTS, versions
 from models_onnx.serving.runtime import Model, Prediction
 
 Array = NDArray[np.float64]
 Progress = Callable[[str, int, int], None]
 
 _PEOPLE = 400
+# Samples for the intervals of figures that are computed for a verdict.
+_REPLICATES = 200
 _LICENCE_LENGTH = 60
 
 
@@ -43,7 +58,8 @@ class FromTable:
     retrained: Retrained | None
     audit: Audit | None
     paired: Paired | None
-    alone: dict[str, float]
+    figures: dict[str, Any] | None
+    inputs: InputEvidence
 
 
 def gather(
@@ -63,7 +79,10 @@ def gather(
         try:
             table = _from_table(subject, active, data, progress, specs)
         except (ModelError, ModuleNotFoundError) as problem:
-            absent = dict.fromkeys(("retrained", "audit", "people"), f"Not without the training table: {problem}.")
+            names = ("retrained", "audit", "people", "figures")
+            absent = dict.fromkeys(names, f"Not without the training table: {problem}.")
+    if table is not None and table.figures is None:
+        absent["figures"] = "The file is not the model that its specification and table give, so no figure is of it."
     cards = _composer(subject)
     if cards is None:
         absent["cards"] = f"No service of this server shows {subject.id} on a card, so there is no card to read."
@@ -74,8 +93,11 @@ def gather(
         retrained=table.retrained if table else None,
         audit=table.audit if table else given.audit if given else None,
         library=given.library if given else None,
-        alone=table.alone if table else None,
+        figures=table.figures if table else subject.evaluation if given else None,
+        inputs=table.inputs if table else None,
         cards=cards,
+        sentences=service_sentences(subject.id),
+        other_cards=_other_cards(subject),
         active=active,
         paired=table.paired if table else None,
         installed=_installed,
@@ -118,8 +140,9 @@ def _from_table(
     from models_onnx.gates.subject import Runner
     from models_onnx.model_card.embed import core_digest
     from models_onnx.spec import get_spec
+    from models_onnx.training.commands import PREDICTIONS_AGREE
     from models_onnx.training.data.cohort import build_cohort, read_table
-    from models_onnx.training.pipeline import train
+    from models_onnx.training.pipeline import differences, train
 
     manifest = subject.manifest
     if manifest is None:
@@ -127,14 +150,17 @@ def _from_table(
     spec = get_spec(subject.id, specs)
     table = read_table(spec, data or settings().data_dir)
     cohort = build_cohort(spec, table.rows)
-    trained = train(spec, table, manifest.seed, 0, progress)
+    trained = train(spec, table, manifest.seed, _REPLICATES, progress)
     again = trained.manifest.evaluation["all"]["auroc"]["value"]
+    runner = Runner(trained.content, TensorNames())
+    gap = np.abs(runner.answers(cohort.X.astype(np.float32)).probability - subject.answers(cohort.X).probability)
     retrained = Retrained(
         same_file=core_digest(trained.content) == core_digest(subject.content),
         same_data=trained.manifest.data.sha256 == manifest.data.sha256,
         auroc_difference=abs(float(again) - float(manifest.evaluation["all"]["auroc"]["value"])),
-        answers=Runner(trained.content, TensorNames()).answers,
+        answers=runner.answers,
         trained=core_digest(trained.content),
+        differences=tuple(differences(manifest, trained.manifest)),
     )
     some = np.linspace(0, len(cohort.X) - 1, min(_PEOPLE, len(cohort.X))).astype(int)
     return FromTable(
@@ -142,23 +168,43 @@ def _from_table(
         retrained=retrained,
         audit=_audit(subject, spec, cohort),
         paired=_paired(subject, active, cohort),
-        alone=_alone(cohort),
+        figures=trained.manifest.evaluation if float(np.nanmax(gap)) <= PREDICTIONS_AGREE else None,
+        inputs=_input_evidence(subject, spec, cohort),
     )
 
 
-def _alone(cohort: Any) -> dict[str, float]:
-    """The AUROC of each input by itself, whichever way round; a missing value counts as the middle one."""
-    from models_onnx.evaluation.metrics import Ranked, auroc
+def _input_evidence(subject: Subject, spec: Any, cohort: Any) -> InputEvidence:
+    from models_onnx.training.data.tracing import after_horizon, alone, shuffled_losses, trace
 
-    known = cohort.weight > 0
-    everybody, y = np.ones((1, int(known.sum()))), np.asarray(cohort.y[known], dtype=np.int64)
+    traced = trace(spec, cohort)
+    return InputEvidence(
+        alone=alone(cohort),
+        after=after_horizon(spec, cohort),
+        losses=shuffled_losses(lambda rows: subject.answers(rows).probability, cohort),
+        leaks=traced.leaks,
+        smuggled=traced.smuggled,
+        unnamed=traced.unnamed,
+    )
+
+
+def _other_cards(subject: Subject) -> dict[str, dict[str, Any]]:
+    """The cards of the models beside this one and of the package, without its own versions and its twin."""
+    twin = subject.manifest.twin if subject.manifest is not None else None
     found = {}
-    for place, name in enumerate(cohort.features):
-        column = cohort.X[known, place]
-        ranked = Ranked.of(np.where(np.isnan(column), np.nanmedian(column), column), y)
-        value = float(auroc(ranked, everybody)[0])
-        found[name] = max(value, 1.0 - value)
+    for folder in (ARTIFACTS, subject.folder.parent):
+        for path in sorted(folder.glob(f"*/{CARD}")):
+            name = path.parent.name.partition("@")[0]
+            if name not in (subject.id, twin.id if twin is not None else "") and not _is_twin_of(path, subject.id):
+                with suppress(OSError, ValueError):
+                    found[name] = json.loads(path.read_bytes())
     return found
+
+
+def _is_twin_of(card: Path, model: str) -> bool:
+    with suppress(OSError, ValueError):
+        twin = json.loads((card.parent / MANIFEST).read_bytes()).get("twin")
+        return isinstance(twin, dict) and twin.get("id") == model
+    return False
 
 
 def _audit(subject: Subject, spec: Any, cohort: Any) -> Audit | None:
@@ -169,7 +215,10 @@ def _audit(subject: Subject, spec: Any, cohort: Any) -> Audit | None:
     need = declared["need"]
     if axis is None:
         return None
-    column = cohort.y if need == spec.outcome.column else cohort.rows[need].to_numpy(dtype=np.float64)
+    if need == spec.outcome.column:
+        column = cohort.y
+    else:
+        column = (spec.needs[need](cohort.rows) if need in spec.needs else cohort.rows[need]).to_numpy(dtype=np.float64)
     return Audit(
         score=subject.answers(cohort.X).probability,
         group=spec.subgroups[axis](cohort.rows).to_numpy(dtype=str),
@@ -213,16 +262,70 @@ def _composer(subject: Subject) -> Callable[[Array], Sequence[ComposedCard]] | N
     return compose
 
 
-def _planned(model_id: str) -> ModelCardContent | None:
-    """The words of the service that holds this model in its module, as its own or as a twin; None where none does."""
+def _showing(model_id: str) -> DeclaringFile | None:
+    """The service that holds this model in its module, as its own or as a twin; None where none does."""
     for file in declaring_files("cds_hooks.services"):
         found = vars(file.load())
         models = [value for value in found.values() if isinstance(value, Model)]
         held = {model.manifest.id for model in models if not isinstance(model, AbsentModel)}
         if model_id in held and "SUMMARY" in found:
-            order = {"resourceType": "Task"}
-            return ModelCardContent(summary=found["SUMMARY"], label="Order", description="Draft order", order=order)
+            return file
     return None
+
+
+def _planned(model_id: str) -> ModelCardContent | None:
+    """The words of the card of that service, as far as they stand in its module as they are."""
+    file = _showing(model_id)
+    if file is None:
+        return None
+    found = vars(file.load())
+    words = {"label": "Order", "description": "Draft order"}
+    for name, text in _card_words(ast.parse(file.path.read_text(encoding="utf-8"))):
+        words.setdefault(name, text) if name not in ("label", "description") else words.update({name: text})
+    own = {name: words[name] for name in ("label", "description", "seen", "purpose", "alike") if name in words}
+    return ModelCardContent(summary=found["SUMMARY"], order={"resourceType": "Task"}, **own)  # type: ignore[arg-type]  # texts only
+
+
+def _card_words(tree: ast.AST) -> Iterator[tuple[str, str]]:
+    """The texts that the module gives to its card, by the name of the argument."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == ModelCardContent.__name__:
+            for argument in node.keywords:
+                for text in _texts(argument.value):
+                    if argument.arg is not None:
+                        yield argument.arg, text
+
+
+def service_sentences(model_id: str) -> list[tuple[str, str]] | None:
+    """Every text of the service that shows the model, with the line where it stands; None where no service shows it.
+
+    Read from the source of its module, so that no label, remark, silence or order is left out, whatever a call makes of
+    them. Documentation strings are no words for a clinician.
+    """
+    file = _showing(model_id)
+    if file is None:
+        return None
+    tree = ast.parse(file.path.read_text(encoding="utf-8"))
+    documented = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    return [
+        (f"{file.shown}, line {node.lineno}", text)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant | ast.JoinedStr) and id(node) not in documented
+        for text in _texts(node)
+        if " " in text.strip()
+    ]
+
+
+def _texts(node: ast.AST) -> Iterator[str]:
+    """The texts of an expression; what a formatted text fills in is left as an ellipsis."""
+    if isinstance(node, ast.JoinedStr):
+        parts = [str(each.value) if isinstance(each, ast.Constant) else "…" for each in node.values]
+        yield "".join(parts)
+    elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+        yield node.value
+    elif isinstance(node, ast.IfExp):
+        yield from _texts(node.body)
+        yield from _texts(node.orelse)
 
 
 def _compose(model: Model, features: tuple[Feature, ...], row: Array, planned: ModelCardContent) -> ComposedCard:

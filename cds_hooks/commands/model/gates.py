@@ -145,4 +145,4 @@ def _show(report: object) -> None:
         table.add_row(result.gate, result.title, f"[{colour}]{result.status}[/]", result.why.replace("[", r"\["))
     Console().print(table)
     red = [result.gate for result in report.results if not result.green]
-    typer.echo("Every gate is green." if not red else f"Not green: {', '.join(red)}.")
+    typer.echo(report.headline if not red else f"Not green: {', '.join(red)}.")

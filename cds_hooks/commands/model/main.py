@@ -48,6 +48,11 @@ COMMANDS = {
         "verify",
         "Check signature, hashes, operators and card of every version of a model; say which may show cards.",
     ),
+    "waive": Lazy(
+        "model.release",
+        "waive",
+        "Sign the waivers that NAME.card.json declares, for the declared version of the model, and write them there.",
+    ),
     "state": Lazy(
         "model.release",
         "state",
@@ -69,6 +74,12 @@ COMMANDS = {
         "model.adding",
         "compile_file",
         "Compile a model file of another library to ONNX with exact contributions, proven before it is written.",
+    ),
+    "adopt": Lazy(
+        "model.adopt",
+        "adopt",
+        "Adopt a model that was fitted elsewhere: compile it exactly, evaluate it on the table's rows, write the "
+        "artifact.",
     ),
     "dataset": Lazy(
         "model.describe",

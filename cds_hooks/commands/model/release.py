@@ -13,9 +13,9 @@ from cds_hooks.commands.model.console import Specs, print_json, problems
 from cds_hooks.commands.record import site_approvals
 from cds_hooks.settings import settings
 from cds_hooks.trusted_models import own_keys, signing_key
-from models_onnx.artifact.keys import Signer, local_signer, maintainers, public_file
+from models_onnx.artifact.keys import Signer, local_signer, maintainers, public_file, read_signer
 from models_onnx.artifact.release_file import Release, reason_cards_withheld
-from models_onnx.errors import NotReleased
+from models_onnx.errors import CardIncomplete, NotReleased
 from models_onnx.serving.registry import ARTIFACTS, find_version, versions
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The model's id, or id@version, or id@ and its digest.")]
@@ -50,6 +50,36 @@ def sign(name: Name, folder: Folder = ARTIFACTS, specs: Specs = None) -> None:
     """
     with problems():
         publish_trained(find_version(name, folder).folder, specs)
+
+
+def waive(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The model's id.")],
+    key: Annotated[Path, typer.Option(help="The private key of the person who accepts the fault.")],
+    specs: Specs = None,
+) -> None:
+    """Sign the waivers that NAME.card.json declares, for the declared version of the model, and write them there.
+
+    The key is another one than that which publishes the model (cds-hooks approve key makes one), and its public half
+    has to be trusted (CDS_MODEL_KEYS). Publish the model afterwards: cds-hooks model sign NAME.
+
+    Exit codes: 0 signed, 2 there is no such model or key, or the model declares no waiver.
+
+    Example: cds-hooks model waive mortality_5y --key my-waivers.pem
+    """
+    with problems():
+        from models_onnx.gates.waivers import sign_waiver
+        from models_onnx.model_card.build import declared_words, write_words
+        from models_onnx.spec import get_spec
+
+        version = get_spec(name, specs).version
+        person = read_signer(key, "waivers")
+        place, words = declared_words(name, specs)
+        product = words.get("product", {})
+        if not (waivers := product.get("waivers", [])):
+            raise CardIncomplete(f"{place.name} declares no waiver (product.waivers)")
+        product["waivers"] = [sign_waiver(waiver, name, version, person) for waiver in waivers]
+        write_words(place, words)
+    typer.echo(f"Signed {len(waivers)} waiver(s) of {name} {version} by {person.public.id}: {place}")
 
 
 def verify(name: Name, folder: Folder = ARTIFACTS, as_json: AsJson = False) -> None:
@@ -124,7 +154,7 @@ def _who_approves(release: Release, typed: list[tuple[str, str]]) -> list[tuple[
 
 
 def signer() -> Signer:
-    """The key that signs what is published here, made at the first use, which is said."""
+    """The key that signs releases made here. It is created at the first use, and a line says so."""
     path = signing_key(settings())
     own, made = local_signer(path, "trained here")
     if made:

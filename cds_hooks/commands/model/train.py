@@ -78,6 +78,7 @@ def evaluate(
     rows: Annotated[
         Path | None, typer.Option(help="Evaluate the artifact on this table instead (same columns, other people).")
     ] = None,
+    folder: Annotated[Path, typer.Option(help="With --rows: the folder of artifacts that it is in.")] = ARTIFACTS,
     seed: Seed = SEED,
     replicates: Replicates = REPLICATES,
     specs: Specs = None,
@@ -95,10 +96,10 @@ def evaluate(
 
         with progress_bars(as_json) as progress:
             if rows is None:
-                folder = data or settings().data_dir
-                trained = commands.evaluate_model(name, folder, seed, replicates, progress, specs)
+                tables = data or settings().data_dir
+                trained = commands.evaluate_model(name, tables, seed, replicates, progress, specs)
             else:
-                other = commands.evaluate_rows(name, rows, ARTIFACTS, seed, replicates, progress, specs)
+                other = commands.evaluate_rows(name, rows, folder, seed, replicates, progress, specs)
         if rows is not None:
             show_other_rows(other, as_json)
             return

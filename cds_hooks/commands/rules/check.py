@@ -53,7 +53,7 @@ def check_file(path: Path) -> list[Checked]:
     try:
         document = orjson.loads(path.read_bytes())
     except (OSError, orjson.JSONDecodeError) as error:
-        raise CaseFault("is no JSON file that can be read") from error
+        raise CaseFault("is not valid JSON, or cannot be read") from error
     if isinstance(document, list) and all(isinstance(case, dict) and "kind" in case for case in document):
         return _short_cases(path.stem, document)
     if isinstance(document, dict) and "expected" in document and "request" in document:

@@ -9,61 +9,78 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from cards.rules.engine.coverage import CHECKS, AnalyteCoverage, DrugCoverage, analyte_coverage, drug_coverage
+from cards.rules.engine.coverage import (
+    CHECKS,
+    AnalyteCoverage,
+    DrugCoverage,
+    StudyCoverage,
+    analyte_coverage,
+    drug_coverage,
+    study_coverage,
+)
 from cards.rules.engine.rule_book import rule_book
 
 
 def coverage(
     drug: Annotated[
-        str | None, typer.Argument(metavar="DRUG", help="The beginning of an ingredient's name, or its RxNorm code.")
+        str | None,
+        typer.Argument(
+            metavar="NAME", help="The beginning of the name of an ingredient or a test, or its RxNorm or LOINC code."
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show for each drug and test of the tables which checks exist and which do not.
 
-    A check exists where a rule names the drug or its class; it says nothing of how much the rule covers, nor whether a
-    site has approved it. The list of allergies is compared with every drug. Without DRUG the drugs that a rule is about
-    are listed and the others counted; --json has them all.
+    A check exists where a rule names the drug or its class, or the order of imaging or of a test; it says nothing of
+    how much the rule covers, nor whether a site has approved it. The list of allergies is compared with every drug.
+    Without NAME the drugs that a rule is about are listed and the others counted; --json has them all.
 
-    Exit code 1 where no ingredient is called so.
+    Exit code 1 where no ingredient and no test is called so.
 
     Example: cds-hooks rules coverage warfarin
     """
-    drugs = drug_coverage(rule_book().rules)
+    rules = rule_book().rules
+    drugs, orders = drug_coverage(rules), study_coverage(rules)
     if drug is not None:
         drugs = [one for one in drugs if one.rxcui == drug or one.name.startswith(drug.lower())]
-        if not drugs:
-            typer.echo(f"No ingredient of the tables is called {drug}, nor is that the code of one.", err=True)
+        orders = [one for one in orders if drug in one.loincs or one.words.lower().startswith(drug.lower())]
+        if not drugs and not orders:
+            typer.echo(f"No ingredient or test of the tables is called {drug}, nor is that the code of one.", err=True)
             raise typer.Exit(1)
-    tests = analyte_coverage(rule_book().rules) if drug is None else []
+    tests = analyte_coverage(rules) if drug is None else []
     if as_json:
-        typer.echo(orjson.dumps(_as_json(drugs, tests), option=orjson.OPT_INDENT_2))
+        typer.echo(orjson.dumps(_as_json(drugs, orders, tests), option=orjson.OPT_INDENT_2))
         return
     console = Console()
-    console.print(_drugs([one for one in drugs if one.is_named or drug is not None]))
+    if named := [one for one in drugs if one.is_named or drug is not None]:
+        console.print(_checks("drug", [(one.name, one) for one in named]))
+    if orders:
+        console.print(_checks("order of imaging or a test", [(one.words, one) for one in orders]))
     if drug is None:
         console.print(_tests(tests))
-        for line in _counted(drugs, tests):
+        for line in _counted(drugs, orders, tests):
             console.print(line, highlight=False, soft_wrap=True)
 
 
-def _as_json(drugs: list[DrugCoverage], tests: list[AnalyteCoverage]) -> dict[str, Any]:
+def _as_json(drugs: list[DrugCoverage], orders: list[StudyCoverage], tests: list[AnalyteCoverage]) -> dict[str, Any]:
     return {
         "checks": list(CHECKS),
         "drugs": [to_builtins(one) | {"lacks": list(one.lacks)} for one in drugs],
+        "orders": [to_builtins(one) | {"lacks": list(one.lacks)} for one in orders],
         "tests": [to_builtins(one) for one in tests],
         "counts": {check: sum(check in one.checks for one in drugs) for check in CHECKS}
         | {"drugs": len(drugs), "drugs_with_a_rule": sum(one.is_named for one in drugs)},
     }
 
 
-def _drugs(drugs: list[DrugCoverage]) -> Table:
+def _checks(what: str, rows: list[tuple[str, DrugCoverage]] | list[tuple[str, StudyCoverage]]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for column in ("drug", "checks", "none for"):
+    for column in (what, "checks", "none for"):
         table.add_column(column, overflow="fold")
-    for one in drugs:
+    for words, one in rows:
         checks = ", ".join(f"{check} {len(rules)}" for check, rules in one.checks.items())
-        table.add_row(one.name, checks or "none", ", ".join(one.lacks))
+        table.add_row(words, checks or "none", ", ".join(one.lacks))
     return table
 
 
@@ -78,11 +95,14 @@ def _tests(tests: list[AnalyteCoverage]) -> Table:
     return table
 
 
-def _counted(drugs: list[DrugCoverage], tests: list[AnalyteCoverage]) -> list[str]:
+def _counted(drugs: list[DrugCoverage], orders: list[StudyCoverage], tests: list[AnalyteCoverage]) -> list[str]:
     named = sum(one.is_named for one in drugs)
     checks = ", ".join(f"{check} {sum(check in one.checks for one in drugs)}" for check in CHECKS)
     unread = [one.words for one in tests if not one.read_by and not one.ordered_by]
+    codes = sum(len(one.loincs) for one in orders)
+    checked = sum(len(one.loincs) for one in orders if one.checks)
     return [
+        f"{codes:,} codes of imaging and tests that are ordered: a rule is about {checked:,} of them.",
         f"{len(drugs):,} ingredients: a rule is about {named:,} of them, none about {len(drugs) - named:,} (--json).",
         f"Ingredients with each check: {checks}.",
         f"No rule reads or orders: {', '.join(unread)}.",

@@ -242,7 +242,7 @@ def long_ids_of_drafts_are_taken(service: Service) -> Faults:
 
 @check_service("REQ-14", "HK-order-select-draftOrders", level=SHOULD)
 def drafts_of_the_public_sandbox_are_taken(service: Service) -> Faults:
-    """Take drafts as the public sandbox sends them: no intent, a dose as in STU3, a reason that is no array."""
+    """Take drafts as the public sandbox sends them: no intent, a dose as in STU3, a reason that is not an array."""
     _drafts(service)  # NotTested where the hook has none
     patient = service.base.sent["context"]["patientId"]
     name = "Acetaminophen 500 MG Oral Tablet"

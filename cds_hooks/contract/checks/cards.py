@@ -22,7 +22,7 @@ _NOT_HTML: Final = re.compile(r"```.*?```|`[^`\n]*`|\\<|<(?:https?://|mailto:)[^
 def a_response_holds_an_array_of_cards(response: Node) -> Faults:
     """Answer an object with an array named cards, also when there is nothing to say or only a system action."""
     if not isinstance(response.value, dict):
-        yield response.fault("the response is no object")
+        yield response.fault("the response is not an object")
     else:
         yield from required(response, "cards", "array")
         yield from array_of_objects(response, "cards")

@@ -62,7 +62,7 @@ def discovery_is_declared_as_json(target: Target) -> Faults:
 def discovery_holds_an_array_of_services(document: Node) -> Faults:
     """Answer an object with an array named services, never a bare array."""
     if not isinstance(document.value, dict):
-        yield document.fault("the document is no object")
+        yield document.fault("the document is not an object")
     else:
         yield from required(document, "services", "array")
         yield from array_of_objects(document, "services")

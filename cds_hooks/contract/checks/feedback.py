@@ -94,7 +94,7 @@ def unknown_members_of_feedback_are_tolerated(service: Service) -> Faults:
 
 @check_service("GEN-01")
 def feedback_that_is_not_json_is_refused(service: Service) -> Faults:
-    """Refuse feedback that is no JSON."""
+    """Refuse feedback that is not valid JSON."""
     yield from _refused(service, b'{"feedback": [', "half a document")
 
 
@@ -108,7 +108,7 @@ def feedback_is_an_array(service: Service) -> Faults:
 
 @check_service("FB-05")
 def an_item_names_its_card(service: Service) -> Faults:
-    """Refuse an item without card, or with one that is no string."""
+    """Refuse an item without card, or with one that is not a string."""
     yield from _refused(service, _lacking(service, "card"), "an item without card")
     yield from _refused(service, {"feedback": [_item(service, card=17)]}, "a number as card")
 

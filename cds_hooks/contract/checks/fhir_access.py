@@ -142,14 +142,14 @@ def a_stalled_fhir_server_does_not_stall_the_service(service: Service) -> Faults
 def a_patient_id_stays_one_value_of_a_query(service: Service) -> Faults:
     """Refuse or escape a patient id with characters of a query: else it asks the FHIR server for something else."""
     with _offered(service) as stub:
-        request = service.request() | stub.access()
-        request["context"]["patientId"] = f"{_INJECTED_ID}&_count=0"
-        request.pop("prefetch", None)
-        exchange = service.send_as_is(request, "a patient id with & in it, FHIR access offered", broken=True)
-        for path in stub.paths:
-            if f"{_INJECTED_ID}&_count=0" in path:
-                yield exchange.fault("the patient id became a parameter of its own")
-                return
+        for more, became in (("&_count=0", "a parameter"), ("/_history", "a step of the path")):
+            request = service.request() | stub.access()
+            request["context"]["patientId"] = _INJECTED_ID + more
+            request.pop("prefetch", None)
+            what = f"a patient id with {more[0]} in it, FHIR access offered"
+            exchange = service.send_as_is(request, what, broken=True)
+            if any(_INJECTED_ID + more in path for path in stub.paths):
+                yield exchange.fault(f"a part of the patient id became {became} of its own")
 
 
 @contextmanager

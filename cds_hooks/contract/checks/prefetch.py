@@ -103,7 +103,7 @@ def keys_that_were_not_asked_for_are_ignored(service: Service) -> Faults:
 
 @check_service("PRE-06", level=SHOULD)
 def prefetch_is_an_object_or_refused(service: Service) -> Faults:
-    """Refuse a prefetch that is no object."""
+    """Refuse a prefetch that is not an object."""
     yield from expect_refusal_with(service, "prefetch as an array", prefetch=[])
     yield from expect_refusal_with(service, "prefetch as a string", prefetch="Patient")
 
@@ -118,7 +118,7 @@ def a_wrapped_value_does_not_break_the_service(service: Service) -> Faults:
 
 @check_service("PRE-06", level=SHOULD)
 def a_value_that_is_no_resource_does_not_break_the_service(service: Service) -> Faults:
-    """Answer or refuse a value that is no FHIR resource, but do not fail on it."""
+    """Answer or refuse a value that is not a FHIR resource, but do not fail on it."""
     for key in _keys(service)[:1]:
         for value in _NO_RESOURCES:
             what = f"prefetch.{key} is {value!r:.40}"

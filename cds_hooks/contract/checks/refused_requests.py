@@ -24,21 +24,21 @@ _HUGE_MEGABYTES: Final = 50
 
 @check_service("REQ-02")
 def a_call_names_its_hook(service: Service) -> Faults:
-    """Refuse a call without hook, or with one that is no string."""
+    """Refuse a call without hook, or with one that is not a string."""
     yield from expect_refusal_without(service, "hook")
     yield from expect_refusal_with(service, "a number as hook", hook=17)
 
 
 @check_service("REQ-03")
 def a_call_has_a_hook_instance(service: Service) -> Faults:
-    """Refuse a call without hookInstance, or with one that is no string."""
+    """Refuse a call without hookInstance, or with one that is not a string."""
     yield from expect_refusal_without(service, "hookInstance")
     yield from expect_refusal_with(service, "an object as hookInstance", hookInstance={"id": 1})
 
 
 @check_service("REQ-08")
 def a_call_has_a_context(service: Service) -> Faults:
-    """Refuse a call without context, or with one that is no object."""
+    """Refuse a call without context, or with one that is not an object."""
     yield from expect_refusal_without(service, "context")
     yield from expect_refusal_with(service, "an array as context", context=[])
     yield from expect_refusal_with(service, "null as context", context=None)
@@ -135,7 +135,7 @@ def an_extension_that_is_no_object_is_refused(service: Service) -> Faults:
 
 @check_service("GEN-01")
 def what_is_not_json_is_refused(service: Service) -> Faults:
-    """Refuse a body that is no JSON: success would mean that an unreadable request was looked at."""
+    """Refuse a body that is not valid JSON: success would mean that an unreadable request was looked at."""
     whole = json.dumps(service.request())
     bodies = {
         "an empty body": b"",
@@ -220,7 +220,7 @@ def json_under_another_content_type_is_refused(service: Service) -> Faults:
 
 @check_service("REQ-05", "FHIR-21", level=SHOULD)
 def a_fhir_server_is_an_http_address(service: Service) -> Faults:
-    """Refuse a fhirServer that is no http or https address: a file of the server is none of the client's business."""
+    """Refuse a fhirServer that is not an http or https address: a client must not have the server read its files."""
     for address in ("file:///etc/passwd", "ftp://ehr.example/fhir", "//ehr.example/fhir"):
         request = service.request() | {"fhirServer": address, "fhirAuthorization": _ACCESS}
         yield from expect_refusal(service.send_as_is(request, f"fhirServer is {address}", broken=True))
@@ -273,7 +273,7 @@ def a_huge_body_is_refused(target: Target) -> Faults:
 
 @check_service("HK-order-select-draftOrders", "PRE-06", level=SHOULD)
 def a_bundle_is_a_bundle(service: Service) -> Faults:
-    """Refuse a Bundle whose entry is no array, or draftOrders that are no Bundle: nothing in them was looked at."""
+    """Refuse a Bundle whose entry is not an array, or draftOrders that are no Bundle: nothing in them was looked at."""
     request = service.request()
     prefetch = request.get("prefetch") or {}
     keys = [key for key, value in prefetch.items() if isinstance(value, dict) and value.get("resourceType") == "Bundle"]

@@ -10,7 +10,6 @@ import csv
 import re
 from collections import defaultdict
 from dataclasses import dataclass
-from functools import cache
 from importlib.resources import files
 from typing import Final
 
@@ -44,8 +43,7 @@ class Element:
     codes: tuple[str, ...]
 
 
-@cache
-def _elements() -> dict[str, dict[str, Element]]:
+def _read_elements() -> dict[str, dict[str, Element]]:
     text = files("cds_hooks.contract").joinpath("fhir_elements.csv").read_text(encoding="utf-8")
     found: dict[str, dict[str, Element]] = defaultdict(dict)
     for row in csv.DictReader(text.splitlines()):
@@ -61,9 +59,12 @@ def _elements() -> dict[str, dict[str, Element]]:
     return dict(found)
 
 
+_ELEMENTS: Final = _read_elements()
+
+
 def form_faults(node: Node, kind: str) -> Faults:
     """What of this object is not as FHIR R4 has it for its type: one fault for each element."""
-    known = _elements().get(kind)
+    known = _ELEMENTS.get(kind)
     if known is None or not isinstance(node.value, dict):
         return
     for member in node.members():

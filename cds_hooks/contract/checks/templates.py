@@ -227,7 +227,7 @@ def a_read_is_of_one_instance(template: Node) -> Faults:
     query = without_tokens(template.value)
     path = query.partition("?")[0].split("/")
     if len(path) > 1 and not _is_compartment(path) and (len(path) > 2 or "?" in query or not path[1]):
-        yield template.fault(f"{template.value} is no plain read")
+        yield template.fault(f"{template.value} is not a plain read")
 
 
 @check_part(Subject.TEMPLATE, "QRY-03", "QRY-01", level=SHOULD)

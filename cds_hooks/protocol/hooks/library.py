@@ -133,7 +133,7 @@ class Hook:
         for attribute, name, required in self._objects:
             value = memoryview(getattr(context, attribute))
             if value[0] != _BRACE and (required or bytes(value) != b"null"):
-                raise BadRequest(f"context.{name} is no JSON object, as {self.name} has it.", f"context.{name}")
+                raise BadRequest(f"context.{name} is not a JSON object, as {self.name} has it.", f"context.{name}")
         if "/" in context.patient_id or (context.encounter_id is not None and "/" in context.encounter_id):
             return _with_bare_ids(context)
         return context

@@ -11,7 +11,7 @@ from fhir.record.datatypes import FhirTime
 from fhir.record.measurement import USABLE_STATUS, effective_time
 from fhir.record.record import PatientRecord
 from fhir.record.resources import Observation
-from fhir.terminology.conditions import charlson_items, condition_groups, smoking_answers
+from fhir.terminology.conditions import CHARLSON_ITEMS, CONDITION_GROUPS, SMOKING_ANSWERS
 
 _YEAR, _TWO_YEARS, _QUARTER = 365, 730, 90
 _TABLE = "condition_groups.csv"
@@ -55,7 +55,7 @@ class HasCondition(YesNoFeature):
     def lint(self) -> list[str]:
         """Faults of the declaration; each condition group must be in the table."""
         faults = Feature.lint(self) if self.groups else [*Feature.lint(self), f"{self.name}: names no condition group"]
-        return faults + not_in_table(self.name, "condition group", self.groups, condition_groups(), _TABLE)
+        return faults + not_in_table(self.name, "condition group", self.groups, CONDITION_GROUPS, _TABLE)
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,7 +108,7 @@ class Smokes(HasCondition):
 def _answer(observation: Observation) -> tuple[str, str, str] | None:
     concept = observation.valueCodeableConcept
     for coding in concept.coding if concept is not None else ():
-        status = smoking_answers().get(coding.code or "")
+        status = SMOKING_ANSWERS.get(coding.code or "")
         if status is not None and status != "missing":
             return coding.code or "", concept.words if concept is not None else "", status
     return None
@@ -127,13 +127,13 @@ class CharlsonPoints(Feature):
         if not record.was_requested("Condition"):
             return Missing(self, "unknown", f"{self.words}: the part of the chart that says so is not at hand.")
         hits = condition_group_hits(record)
-        there = [item for item in charlson_items() if any(group in hits for group in item.groups)]
+        there = [item for item in CHARLSON_ITEMS if any(group in hits for group in item.groups)]
         families: dict[str, int] = {}
         for item in there:
             name = item.family or item.words
             families[name] = max(families.get(name, 0), item.points)
         groups = (next(group for group in item.groups if group in hits) for item in there)
-        words = ", ".join(condition_groups()[group].meaning.lower() for group in groups)
+        words = ", ".join(CONDITION_GROUPS[group].meaning.lower() for group in groups)
         return self.of_chart(record, float(sum(families.values())), words or "none on record")
 
 
@@ -149,7 +149,7 @@ class CharlsonCount(Feature):
         if not record.was_requested("Condition"):
             return Missing(self, "unknown", f"{self.words}: the diagnoses are not at hand.")
         hits = condition_group_hits(record)
-        count = sum(any(group in hits for group in item.groups) for item in charlson_items())
+        count = sum(any(group in hits for group in item.groups) for item in CHARLSON_ITEMS)
         return self.of_chart(record, float(count), "conditions")
 
 

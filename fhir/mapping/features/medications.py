@@ -6,7 +6,7 @@ from typing import ClassVar
 from fhir.mapping.features.feature import Feature, FeatureValue, Missing, YesNoFeature, not_in_table
 from fhir.mapping.medications.active import active_medications
 from fhir.record.record import PatientRecord
-from fhir.terminology.medications import class_members
+from fhir.terminology.medications import CLASS_MEMBERS
 
 _TABLE = "medication_classes.csv"
 
@@ -38,7 +38,7 @@ class TakesMedication(YesNoFeature):
     def lint(self) -> list[str]:
         """Faults of the declaration; each class of medicines must be in the table."""
         faults = Feature.lint(self) if self.classes else [*Feature.lint(self), f"{self.name}: names no class"]
-        return faults + not_in_table(self.name, "class", self.classes, class_members(), _TABLE)
+        return faults + not_in_table(self.name, "class", self.classes, CLASS_MEMBERS, _TABLE)
 
 
 _PREVENT = "an input of PREVENT (Khan 2024)"

@@ -12,13 +12,13 @@ from typing import ClassVar
 
 from fhir.mapping.features.feature import Feature, FeatureValue, Missing, YesNoFeature, not_in_table
 from fhir.mapping.stays import (
+    DESTINATIONS,
     YEAR_DAYS,
     Stay,
     StayFact,
     admitted_as_emergency,
     current_stay,
     current_stay_source,
-    destinations,
     discharge_destination,
     emergency_visits_before,
     length_of_stay,
@@ -29,7 +29,7 @@ from fhir.mapping.stays import (
 from fhir.record.datatypes import parse_time
 from fhir.record.record import PatientRecord
 from fhir.record.resources import Condition
-from fhir.terminology.conditions import SYSTEMS, condition_groups, condition_groups_of, condition_meaning
+from fhir.terminology.conditions import CONDITION_GROUPS, SYSTEMS, condition_groups_of, condition_meaning
 
 # What SUPPORT enrolled people for, read from the diagnoses of the stay: the first that fits. Condition groups, or the
 # beginning of ICD codes (ICD-10-CM and ICD-9-CM tabular lists) where no group is so narrow.
@@ -106,7 +106,7 @@ class StayDiagnosis(YesNoFeature):
         """Faults of the declaration; each condition group must be in the table."""
         faults = Feature.lint(self) if self.groups else [*Feature.lint(self), f"{self.name}: names no condition group"]
         return faults + not_in_table(
-            self.name, "condition group", self.groups, condition_groups(), "condition_groups.csv"
+            self.name, "condition group", self.groups, CONDITION_GROUPS, "condition_groups.csv"
         )
 
 
@@ -222,7 +222,7 @@ def _use(
     return HospitalUse(name, words, evidence, unit=unit, plausible_high=highest, count=count)
 
 
-_DESTINATIONS = tuple(each.words for each in destinations() if each.key not in _NOT_A_DESTINATION)
+_DESTINATIONS = tuple(each.words for each in DESTINATIONS if each.key not in _NOT_A_DESTINATION)
 _DISEASES = (
     "Respiratory or multi-organ failure with sepsis",
     "Heart failure",

@@ -6,12 +6,12 @@ from typing import Literal, TypeAlias
 from msgspec import Struct
 
 from fhir.mapping.genomics.tables import (
+    GENE_OF_HGNC,
+    GENES,
+    HLA_ALLELES,
     NEGATIVE,
     POSITIVE,
     codes,
-    gene_of_hgnc,
-    genes,
-    hla_alleles,
     keys_of_phenotype,
 )
 from fhir.mapping.genomics.translation import phenotype_named, translate
@@ -116,7 +116,7 @@ class _Maker:
 
     def _hla_target(self, gene: str, part: Observation | ObservationComponent) -> str | None:
         """The HLA allele that the code of the part asks about."""
-        if gene not in hla_alleles():
+        if gene not in HLA_ALLELES:
             return None
         row = _code_of(part.code, "allele presence") or _code_of(self.observation.code, "allele presence")
         named = (row["gene"],) if row else hla_named(" ".join([*_texts(part.code), *_texts(self.observation.code)]))
@@ -179,7 +179,7 @@ def _gene_studied(observation: Observation) -> str | None:
         named = genes_named([component.valueString])
         return named[0] if len(named) == 1 else None
     for coding in concept.coding if concept is not None else ():
-        known = gene_of_hgnc().get(coding.code or "") or (coding.code if coding.code in genes() else None)
+        known = GENE_OF_HGNC.get(coding.code or "") or (coding.code if coding.code in GENES else None)
         if known is not None:
             return known
     named = genes_named([concept.words]) if concept is not None else ()
@@ -253,5 +253,5 @@ def _score(part: Observation | ObservationComponent, gene: str) -> Translation |
     value = quantity.value if quantity is not None else part.valueInteger
     if value is None or not any("score" in text.lower() for text in _texts(part.code)):
         return None
-    least = "≥" if quantity is not None and quantity.comparator in (">", ">=") else ""
-    return next(iter(translate(gene, f"activity score {least}{value:g}")), None)
+    comparator = {">": ">", ">=": "≥"}.get((quantity.comparator if quantity is not None else None) or "", "")
+    return next(iter(translate(gene, f"activity score {comparator}{value:g}")), None)

@@ -8,8 +8,8 @@ HLA allele is there. Such an allele is a "gene" of its own here (`HLA-B*15:02`) 
 import csv
 import re
 from collections.abc import Mapping
-from functools import cache
 from importlib.resources import files
+from typing import Final
 
 from msgspec import Struct
 
@@ -42,35 +42,34 @@ def table_rows(name: str) -> list[dict[str, str]]:
     return list(csv.DictReader(text.splitlines()))
 
 
-@cache
-def genes() -> Mapping[str, Gene]:
-    """Every gene by its symbol, as HGNC writes it."""
-    return {
-        row["gene"]: Gene(
-            row["gene"], row["hgnc"], row["lookup"], frozenset(filter(None, row["keys"].split(";"))) - _NOT_A_RESULT
-        )
-        for row in table_rows("genes.csv")
-    }
+GENES: Final[Mapping[str, Gene]] = {
+    row["gene"]: Gene(
+        row["gene"], row["hgnc"], row["lookup"], frozenset(filter(None, row["keys"].split(";"))) - _NOT_A_RESULT
+    )
+    for row in table_rows("genes.csv")
+}
+"""Every gene by its symbol, as HGNC writes it."""
 
 
-@cache
-def gene_of_hgnc() -> Mapping[str, str]:
-    """The symbol by HGNC id, with and without the prefix "HGNC:"."""
-    return {name: gene.symbol for gene in genes().values() for name in (gene.hgnc, gene.hgnc.removeprefix("HGNC:"))}
+GENE_OF_HGNC: Final[Mapping[str, str]] = {
+    name: gene.symbol for gene in GENES.values() for name in (gene.hgnc, gene.hgnc.removeprefix("HGNC:"))
+}
+"""The symbol by HGNC id, with and without the prefix "HGNC:"."""
 
 
-@cache
-def hla_alleles() -> Mapping[str, tuple[str, ...]]:
-    """The alleles that CPIC's recommendations ask about, by gene: ("15:02", ...)."""
+def _read_hla_alleles() -> Mapping[str, tuple[str, ...]]:
     found = {
         gene.symbol: sorted({match[1] + ":" + match[2] for match in map(_HLA_KEY.fullmatch, gene.keys) if match})
-        for gene in genes().values()
+        for gene in GENES.values()
     }
     return {symbol: tuple(alleles) for symbol, alleles in found.items() if alleles}
 
 
-@cache
-def _alleles() -> Mapping[str, Mapping[str, Allele]]:
+HLA_ALLELES: Final[Mapping[str, tuple[str, ...]]] = _read_hla_alleles()
+"""The alleles that CPIC's recommendations ask about, by gene: ("15:02", ...)."""
+
+
+def _read_alleles() -> Mapping[str, Mapping[str, Allele]]:
     found: dict[str, dict[str, Allele]] = {}
     for row in table_rows("alleles.csv"):
         allele = Allele(row["allele"], row["function"], row["activity_value"])
@@ -95,26 +94,31 @@ def _plain(name: str) -> str:
     return "".join(name.split()).replace(">=", "≥").lower()
 
 
+_ALLELES: Final[Mapping[str, Mapping[str, Allele]]] = _read_alleles()
+
+
 def allele_of(gene: str, name: str) -> Allele | None:
     """The allele of that name, however it is spaced; None where the table does not have it.
 
     >>> allele_of("DPYD", "c.1905+1G>A").value, allele_of("CYP2C19", "*99")
     ('0.0', None)
     """
-    known, plain = _alleles().get(gene, {}), _plain(name)
+    known, plain = _ALLELES.get(gene, {}), _plain(name)
     found = known.get(plain)
     if found is None and "+" in plain:  # a tandem, written from either end
         found = known.get("+".join(reversed(plain.split("+"))))
     return found
 
 
-@cache
-def _pairs() -> Mapping[tuple[str, str, str], str]:
+def _read_pairs() -> Mapping[tuple[str, str, str], str]:
     found: dict[tuple[str, str, str], str] = {}
     for row in table_rows("allele_pairs.csv"):
         for pair in ((row["allele_1"], row["allele_2"]), (row["allele_2"], row["allele_1"])):
             found[(row["gene"], *pair)] = row["key"]
     return found
+
+
+_PAIRS: Final[Mapping[tuple[str, str, str], str]] = _read_pairs()
 
 
 def key_of_pair(gene: str, first: Allele, second: Allele | None) -> str | None:
@@ -125,7 +129,7 @@ def key_of_pair(gene: str, first: Allele, second: Allele | None) -> str | None:
         (first.function, second.function if second else ""),
         (first.value, second.value if second else ""),
     ):
-        found = _pairs().get((gene, one, other))
+        found = _PAIRS.get((gene, one, other))
         if found is not None:
             return found
     return None
@@ -142,11 +146,20 @@ def _summed(first: str, second: str) -> str | None:
 def score_key(gene: str, score: float, *, at_least: bool = False) -> str | None:
     """The key of an activity score, None where the gene has no such score."""
     key = f"{'≥' if at_least else ''}{score}"
-    return key if key in _phenotype_by_key().get(gene, {}) else None
+    return key if key in _PHENOTYPE_BY_KEY.get(gene, {}) else None
 
 
-@cache
-def _phenotype_by_key() -> Mapping[str, Mapping[str, str]]:
+def scores_above(gene: str, score: float) -> tuple[str, ...]:
+    """The keys of every activity score of the gene that is greater.
+
+    >>> scores_above("CYP2D6", 2.25)[:3]
+    ('2.5', '2.75', '3.0')
+    """
+    numbers = (key for key in _PHENOTYPE_BY_KEY.get(gene, {}) if key.lstrip("≥")[:1].isdigit())
+    return tuple(key for key in numbers if float(key.lstrip("≥")) > score)
+
+
+def _read_phenotype_by_key() -> Mapping[str, Mapping[str, str]]:
     found: dict[str, dict[str, str]] = {}
     for row in table_rows("activity_scores.csv"):
         if row["score"] not in _NOT_A_RESULT:
@@ -154,21 +167,26 @@ def _phenotype_by_key() -> Mapping[str, Mapping[str, str]]:
     return found
 
 
+_PHENOTYPE_BY_KEY: Final[Mapping[str, Mapping[str, str]]] = _read_phenotype_by_key()
+
+
 def phenotype_of(gene: str, key: str) -> str:
     """The phenotype that a key stands for: the key itself but for activity scores."""
-    return _phenotype_by_key().get(gene, {}).get(key, key)
+    return _PHENOTYPE_BY_KEY.get(gene, {}).get(key, key)
 
 
-@cache
-def _keys_by_phenotype() -> Mapping[tuple[str, str], tuple[str, ...]]:
+def _read_keys_by_phenotype() -> Mapping[tuple[str, str], tuple[str, ...]]:
     found: dict[tuple[str, str], tuple[str, ...]] = {}
-    for gene in genes().values():
-        scores = _phenotype_by_key().get(gene.symbol)
+    for gene in GENES.values():
+        scores = _PHENOTYPE_BY_KEY.get(gene.symbol)
         pairs = scores.items() if scores else ((key, key) for key in sorted(gene.keys))
         for key, phenotype in pairs:
             name = (gene.symbol, phenotype.lower())
             found[name] = (*found.get(name, ()), key)
     return found
+
+
+_KEYS_BY_PHENOTYPE: Final[Mapping[tuple[str, str], tuple[str, ...]]] = _read_keys_by_phenotype()
 
 
 def keys_of_phenotype(gene: str, phenotype: str) -> tuple[str, ...]:
@@ -177,17 +195,19 @@ def keys_of_phenotype(gene: str, phenotype: str) -> tuple[str, ...]:
     >>> keys_of_phenotype("DPYD", "Intermediate Metabolizer"), keys_of_phenotype("CYP2D6", "Rapid Metabolizer")
     (('1.0', '1.5'), ())
     """
-    return _keys_by_phenotype().get((gene, phenotype.lower()), ())
+    return _KEYS_BY_PHENOTYPE.get((gene, phenotype.lower()), ())
 
 
 def codes(use: str) -> Mapping[str, dict[str, str]]:
     """The rows of `codes.csv` of one use, by code; KeyError for a use that the table does not have."""
-    return _codes()[use]
+    return _CODES[use]
 
 
-@cache
-def _codes() -> Mapping[str, Mapping[str, dict[str, str]]]:
+def _read_codes() -> Mapping[str, Mapping[str, dict[str, str]]]:
     found: dict[str, dict[str, dict[str, str]]] = {}
     for row in table_rows("codes.csv"):
         found.setdefault(row["use"], {})[row["code"]] = row
     return found
+
+
+_CODES: Final[Mapping[str, Mapping[str, dict[str, str]]]] = _read_codes()

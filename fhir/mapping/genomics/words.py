@@ -2,12 +2,11 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from functools import cache
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from msgspec import Struct
 
-from fhir.mapping.genomics.tables import NEGATIVE, POSITIVE, genes, hla_alleles
+from fhir.mapping.genomics.tables import GENES, HLA_ALLELES, NEGATIVE, POSITIVE
 from fhir.terminology.caching import remembered
 
 Kind: TypeAlias = Literal["genotype", "phenotype", "score", "presence"]
@@ -24,7 +23,9 @@ class Translation(Struct, frozen=True, gc=False):
 # Words that name what follows and add nothing to it.
 _LEAD = re.compile(
     r"\b(?:phenotypes?|genotypes?|diplotypes?|metabolizer status|results?|interpretation|predicted|star alleles?|"
-    r"drug metabolism|enzyme activity|allele|homoplasmic|gene|is|the|a|an|for)\b:?"
+    r"drug metabolism|enzyme activity|allele|homoplasmic|gene|patient|drug|see (?:comment|note|report|below)|"
+    r"due to cytochrome p450 variant|"
+    r"is|the|this|a|an|for)\b:?"
 )
 _PAIR = re.compile(r"\s*[/|]\s*")
 _PRESENCE = {
@@ -39,12 +40,22 @@ _HLA = re.compile(
 _HLA_NAMED = re.compile(
     r"\b(?:hla-?)?(?P<gene>[ab])\s?\*\s?(?P<group>\d{2}):?(?P<protein>\d{2})(?!\d)(?::\d{2,3})*", re.IGNORECASE
 )
+# "*57:01 positive" where the gene is said elsewhere.
+_HLA_WITHOUT_GENE = re.compile(r"(?<![A-Za-z0-9])\*(?=\d\d:?\d\d(?!\d))")
+# One copy of the allele is enough for CPIC's recommendations.
+_HLA_SIGNS = {"+": POSITIVE, "+ve": POSITIVE, "heterozygous": POSITIVE, "homozygous": POSITIVE, "-ve": NEGATIVE}
+# SNOMED CT's kind of concept and the laboratory's flag, which come after the words.
+_TAG = re.compile(r"\s*\((?:qualifier value|finding|abnormal|a|normal)\)$", re.IGNORECASE)
+# LOINC writes this gene product out.
+_WRITTEN_OUT = {"G6PD": r"|\bglucose[- ]6[- ]phosphate dehydrogenase\b"}
 
 
 def spelled(text: str) -> str:
     """The text in lower case and in one spelling of its terms."""
     words = text.lower().replace("metaboliser", "metabolizer").replace("ultra-rapid", "ultrarapid")
-    return words.replace("ultra rapid", "ultrarapid").replace("≥ ", "≥").strip(" .")
+    words = _TAG.sub("", words)
+    words = words.replace("ultra rapid", "ultrarapid").replace("≥ ", "≥").replace("extensive/normal", "normal")
+    return words.replace("normal (extensive)", "normal").replace("extensive (normal)", "normal").strip(" .")
 
 
 def without_labels(text: str) -> str:
@@ -69,7 +80,7 @@ def hla_named(text: str) -> tuple[str, ...]:
 
 
 def _asked_alleles() -> frozenset[str]:
-    return frozenset(f"{gene}*{allele}" for gene, alleles in hla_alleles().items() for allele in alleles)
+    return frozenset(f"{gene}*{allele}" for gene, alleles in HLA_ALLELES.items() for allele in alleles)
 
 
 def translate_hla(gene: str, text: str) -> Iterator[Translation]:
@@ -79,14 +90,15 @@ def translate_hla(gene: str, text: str) -> Iterator[Translation]:
         typed = {f"{one['group']}:{one['protein']}" for one in pair if one is not None}
         if any(one["gene"] and not gene.endswith(one["gene"].upper()) for one in pair if one is not None):
             return
-        for allele in hla_alleles()[gene]:
+        for allele in HLA_ALLELES[gene]:
             if allele in typed or len(pair) == 2:
                 sign = POSITIVE if allele in typed else NEGATIVE
                 yield Translation(f"{gene}*{allele}", "genotype", (sign,))
         return
+    text = _HLA_WITHOUT_GENE.sub(f"{gene}*", _TAG.sub("", text))
     named = hla_named(text)
-    rest = " ".join(_HLA_NAMED.sub(" ", text).strip(" :,-()").split())
-    said = presence_of(rest) if rest else None
+    rest = " ".join(_HLA_NAMED.sub(" ", text).strip(" :,()").split()).removeprefix("- ")
+    said = _HLA_SIGNS.get(rest.lower()) or (presence_of(rest) if rest else None)
     if len(named) == 1 and said is not None and named[0].startswith(gene):
         yield Translation(named[0], "presence", (said,))
 
@@ -98,13 +110,15 @@ def genes_named(texts: Iterable[str]) -> tuple[str, ...]:
 
 @remembered("genes named in a text", entries=4096, longest=200)
 def _genes_in(text: str) -> tuple[str, ...]:
-    return tuple(gene for gene, pattern in _patterns().items() if pattern.search(text))
+    return tuple(gene for gene, pattern in _PATTERNS.items() if pattern.search(text))
 
 
-@cache
-def _patterns() -> Mapping[str, re.Pattern[str]]:
-    symbols = {gene: re.escape(gene).replace(r"HLA\-", "(?:HLA-?)") for gene in genes()}
+def _read_patterns() -> Mapping[str, re.Pattern[str]]:
+    symbols = {gene: re.escape(gene).replace(r"HLA\-", "(?:HLA-?)") for gene in GENES}
     return {
-        gene: re.compile(rf"(?<![A-Za-z0-9-]){symbol}(?![A-Za-z0-9])", re.IGNORECASE)
+        gene: re.compile(rf"(?<![A-Za-z0-9-]){symbol}(?![A-Za-z0-9]){_WRITTEN_OUT.get(gene, '')}", re.IGNORECASE)
         for gene, symbol in symbols.items()
     }
+
+
+_PATTERNS: Final[Mapping[str, re.Pattern[str]]] = _read_patterns()

@@ -18,7 +18,7 @@ from fhir.record.resources import (
     MedicationStatement,
 )
 from fhir.terminology.caching import remembered
-from fhir.terminology.dosing import is_local_route
+from fhir.terminology.dosing import is_local_route, said_route
 from fhir.terminology.medication_names import NameReading, is_local, medication_of_code, read_name, read_order_name
 from fhir.terminology.medication_strength import MILLIGRAMS, Strength
 from fhir.terminology.medications import MIMIC_GROUP, MIMIC_NAME, RXNORM, Ingredient, Product, classes_of
@@ -307,7 +307,7 @@ def _strength_of_ratio(ratio: Ratio) -> Strength | None:
 def _with_route(identity: MedicationIdentity, dosages: tuple[Dosage, ...]) -> MedicationIdentity:
     routes = [dosage.route for dosage in dosages if dosage.route is not None]
     if not routes:
-        return identity
+        return _with_said_route(identity, dosages)
     codes = (coding for route in routes for coding in route.coding)
     key = (len(dosages), *(route.text for route in routes), *((one.system, one.code, one.display) for one in codes))
     known = identity.by_route.get(key)
@@ -317,6 +317,20 @@ def _with_route(identity: MedicationIdentity, dosages: tuple[Dosage, ...]) -> Me
         known = replace(identity, route=routes[0].words, systemic=identity.systemic and not local)
         if len(identity.by_route) < _MOST_ROUTES and len(repr(key)) <= _LONGEST_ROUTE:
             identity.by_route[key] = known
+    return known
+
+
+def _with_said_route(identity: MedicationIdentity, dosages: tuple[Dosage, ...]) -> MedicationIdentity:
+    """The route from the words of the instructions, where all of them name the same: "2 mg IV q3h"."""
+    said = {said_route(dosage.text or "") for dosage in dosages}
+    route = said.pop() if len(said) == 1 else None
+    if route is None:
+        return identity
+    known = identity.by_route.get((route,))
+    if known is None:
+        known = replace(identity, route=route, systemic=identity.systemic and not is_local_route(None, None, route))
+        if len(identity.by_route) < _MOST_ROUTES:
+            identity.by_route[(route,)] = known
     return known
 
 

@@ -13,14 +13,13 @@ guessed.
 
 import re
 from collections.abc import Mapping
-from functools import cache
-from typing import Literal
+from typing import Final, Literal
 
 from msgspec import Struct
 
 from fhir.mapping.medications.daily_dose import DailyDose
 from fhir.mapping.medications.identity import MedicationIdentity
-from fhir.terminology.medications import Ingredient, class_members, table_rows
+from fhir.terminology.medications import CLASS_MEMBERS, Ingredient, table_rows
 
 FENTANYL = "4337"
 METHADONE = "6813"
@@ -36,27 +35,25 @@ class OpioidFactor(Struct, frozen=True, gc=False):
     tolerance: float
 
 
-@cache
-def opioid_factors() -> Mapping[str, OpioidFactor]:
-    """The factors by RxNorm ingredient code; of an opioid whose label names no tolerance, the equianalgesic dose."""
-    return {
-        row["rxcui"]: OpioidFactor(
-            float(row["factor"]),
-            row["per"],  # type: ignore[arg-type]  # our own table
-            float(row["tolerance_mg"] or TOLERANT_MME / float(row["factor"])),
-        )
-        for row in table_rows("opioids.csv")
-    }
+OPIOID_FACTORS: Final[Mapping[str, OpioidFactor]] = {
+    row["rxcui"]: OpioidFactor(
+        float(row["factor"]),
+        row["per"],  # type: ignore[arg-type]  # our own table
+        float(row["tolerance_mg"] or TOLERANT_MME / float(row["factor"])),
+    )
+    for row in table_rows("opioids.csv")
+}
+"""The factors by RxNorm ingredient code; of an opioid whose label names no tolerance, the equianalgesic dose."""
 
 
 def is_opioid(rxcui: str) -> bool:
     """Whether the ingredient is an opioid agonist, partial ones included."""
-    return rxcui in class_members()["opioid"]
+    return rxcui in CLASS_MEMBERS["opioid"]
 
 
 def is_partial_agonist(rxcui: str) -> bool:
     """Whether it is a partial agonist such as buprenorphine."""
-    return rxcui in class_members()["opioid_partial_agonist"]
+    return rxcui in CLASS_MEMBERS["opioid_partial_agonist"]
 
 
 # Never counted: a partial agonist without a factor, and one that is only injected.
@@ -100,7 +97,7 @@ def is_patch(identity: MedicationIdentity) -> bool:
 
 
 def _opioid_dose(ingredient: Ingredient, identity: MedicationIdentity, dose: DailyDose) -> OpioidDose:
-    factor = opioid_factors().get(ingredient.rxcui)
+    factor = OPIOID_FACTORS.get(ingredient.rxcui)
     problem = _no_factor(ingredient, factor, identity)
     if factor is None or problem is not None:
         return OpioidDose(ingredient, problem=problem)

@@ -176,7 +176,14 @@ class PiecewisePolynomial:
         """
         nothing = graph.constant("nothing", 0.0, np.float32)
         filled = graph.node("Where", [missing, nothing, features], "filled")
-        wide = graph.node("Cast", [filled], "wide", to=DOUBLE)
+        return self._write_curves(graph, graph.node("Cast", [filled], "wide", to=DOUBLE), missing)
+
+    def write_wide(self, graph: Graph, columns: str, missing: str) -> str:
+        """The same of float64 columns; NaN where a curve has no value for what is missing."""
+        filled = graph.node("Where", [missing, graph.constant("nothing", 0.0, np.float64), columns], "filled")
+        return self._write_curves(graph, filled, missing)
+
+    def _write_curves(self, graph: Graph, wide: str, missing: str) -> str:
         ends = [graph.constant(f"end_{side}", sign * LARGEST, np.float64) for side, sign in (("low", -1), ("high", 1))]
         inside = graph.node("Clip", [wide, *ends], "inside")
         if any(len(curve.breaks) for curve in self.curves):

@@ -15,7 +15,7 @@ from typing import Any, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
-from models_onnx.compiler.readers.sklearn_columns import Inputs
+from models_onnx.compiler.readers.column import Inputs
 from models_onnx.errors import CompileRefused
 
 Array = NDArray[np.float64]
@@ -89,6 +89,8 @@ def inputs_of(rows: Any, known: Sequence[str] | None, given: Sequence[str] | Non
     names = tuple(given or known or columns or [f"x{j}" for j in range(width)])
     if known is not None and len(names) != len(known):
         raise CompileRefused(f"the model has {len(known)} inputs, {len(names)} names were given")
+    if known is not None and set(names) == set(known) and names != tuple(known):
+        raise CompileRefused(f"the inputs are named in another order than the model's: {', '.join(known)}")
     if len(set(names)) != len(names):
         raise CompileRefused("two inputs have the same name")
     if columns is not None and (absent := [name for name in names if name not in columns]):
@@ -142,7 +144,9 @@ def framed(model: Any, X: Array, inputs: Inputs) -> Any:
     for name, x in zip(inputs.names, X.T, strict=True):
         texts = inputs.categories.get(name, ())
         columns[name] = [texts[int(c)] if not np.isnan(c) else inputs.gone for c in x] if name in inputs.text else x
-    return pd.DataFrame(columns)
+    table = pd.DataFrame(columns)
+    own = getattr(model, "feature_names_in_", ())
+    return table.set_axis(list(own), axis=1) if len(own) == table.shape[1] else table
 
 
 def known_codes(X: Array, inputs: Inputs) -> NDArray[np.bool_]:

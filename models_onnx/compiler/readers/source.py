@@ -16,25 +16,26 @@ from numpy.typing import NDArray
 from models_onnx.compiler.families.additive_trees import AdditiveTrees, additive, ebm_terms, steps_of
 from models_onnx.compiler.families.piecewise import Curve, PiecewisePolynomial
 from models_onnx.compiler.families.shapley_trees import DEEPEST, ShapleyTrees
+from models_onnx.compiler.families.transformed import Transformed, Way
 from models_onnx.compiler.families.trees import Cuts, Ensemble, limits
-from models_onnx.compiler.link import LOGIT, FittedModel, Survival
+from models_onnx.compiler.link import LOGIT, FittedModel, Link, Survival
+from models_onnx.compiler.readers.column import Column, Inputs
 from models_onnx.compiler.readers.lightgbm_file import parse_lightgbm
 from models_onnx.compiler.readers.rows import framed, medians
-from models_onnx.compiler.readers.sklearn_columns import Column, Inputs, columns_behind
+from models_onnx.compiler.readers.sklearn_columns import columns_behind
 from models_onnx.compiler.readers.sklearn_trees import (
     from_forest,
     from_gradient_boosting,
     from_hist_gradient_boosting,
     thresholds_of,
 )
-from models_onnx.compiler.readers.wrapped import Prepared, moved_cuts, plain, prepare, unscaled
+from models_onnx.compiler.readers.wrapped import FORESTS, Prepared, moved_cuts, plain, prepare, unscaled
 from models_onnx.compiler.readers.xgboost_file import parse_xgboost
 from models_onnx.errors import CompileRefused
 
 Array = NDArray[np.float64]
 TreeReader = Callable[[Sequence[str], Cuts], Ensemble]
-FORESTS = ("RandomForestClassifier", "ExtraTreesClassifier", "DecisionTreeClassifier")
-_PICKLES = (".pkl", ".pickle", ".joblib", ".sav", ".skops", ".dill")
+PICKLES = (".pkl", ".pickle", ".joblib", ".sav", ".skops", ".dill")
 
 
 def read_file(path: Path) -> Ensemble:
@@ -42,7 +43,7 @@ def read_file(path: Path) -> Ensemble:
     if not path.is_file():
         raise CompileRefused(f"{path} is not there")
     content = path.read_bytes()
-    if path.suffix.lower() in _PICKLES or content[:1] == b"\x80" or content[:2] == b"PK":
+    if path.suffix.lower() in PICKLES or content[:1] == b"\x80" or content[:2] == b"PK":
         raise CompileRefused(
             f"{path.name} is a pickle or an archive of one: it could run anything when read, so it never is. Write the "
             "model in its library's own format (LightGBM: text, XGBoost: JSON), or call compile_model in Python"
@@ -110,10 +111,11 @@ def trees_behind(
 
 def _cuts(columns: Sequence[Column], preparation: Any, last: Any, X: Array, inputs: Inputs) -> Cuts:
     for column in columns:
-        if not column.curve.rising and column.curve.coefficients.shape[1] > 1:
+        if column.through or (not column.curve.rising and column.curve.coefficients.shape[1] > 1):
             raise CompileRefused(
-                f"{inputs.names[column.input]} reaches the trees as a curve (a spline), which no threshold can follow "
-                "to the last bit: give trees the input itself"
+                f"{inputs.names[column.input]} reaches the trees as a curve (a spline or a function), which no "
+                "threshold can follow to the last bit: give trees the input itself, a rising function of it changes "
+                "none of their questions"
             )
     boosted_elsewhere = booster_of(last) is not None
     if boosted_elsewhere and any(column.curve.rising and column.curve.line != (1.0, 0.0) for column in columns):
@@ -146,7 +148,7 @@ class CoxModel:
     """Proportional hazards, fitted anywhere: coefficients behind `preparation`, cumulative baseline hazard by horizon.
 
     The baseline is that of a linear predictor of 0. `preparation` is a fitted scikit-learn transformer, or None where
-    the coefficients are of the inputs as they are.
+    the coefficients are of the inputs as they are; `names` are those of the inputs, where they are known.
     """
 
     coefficients: tuple[float, ...]
@@ -154,6 +156,7 @@ class CoxModel:
     horizon: float
     preparation: Any = None
     unit: str = "years"
+    names: tuple[str, ...] | None = None
     link: Survival = field(init=False)
 
     def __post_init__(self) -> None:
@@ -163,27 +166,63 @@ class CoxModel:
     def from_statsmodels(
         cls, results: Any, horizons: tuple[float, ...], horizon: float, preparation: Any = None, unit: str = "years"
     ) -> Self:
-        """Of statsmodels' PHReg results without strata, its baseline read at each horizon (a step function of time)."""
+        """Of statsmodels' PHReg results without strata, its baseline read at each horizon (a step function of time).
+
+        Events at the horizon itself count: the baseline is Breslow's, worked out from the risk sets of the results,
+        because `baseline_cumulative_hazard` of statsmodels gives at each time the hazard before that time.
+        """
         if results.model.surv.nstrat != 1:
             raise CompileRefused("a Cox model with strata has several baselines; compile one model for each")
-        times, hazards, _ = results.baseline_cumulative_hazard[0]
-        order = np.argsort(times, kind="stable")
-        reached = np.searchsorted(np.asarray(times)[order], np.array(horizons), side="right")
+        times, hazards = _breslow(results)
+        # Months as fractions of a year: a horizon may miss the time it means by the last bits of a float.
+        reached = np.searchsorted(times, np.array(horizons) * (1.0 + 1e-9), side="right")
         if (reached == 0).any():
-            raise CompileRefused(f"nobody in the study had an event before {min(horizons):g} {unit}")
-        found = np.asarray(hazards)[order][reached - 1]
+            raise CompileRefused(f"nobody in the study had an event up to {min(horizons):g} {unit}")
+        found = hazards[reached - 1]
         pairs = dict(zip(map(float, horizons), map(float, found), strict=True))
         return cls(tuple(map(float, results.params)), pairs, float(horizon), preparation, unit)
 
 
+def _breslow(results: Any) -> tuple[Array, Array]:
+    """Rising event times of PHReg results and the cumulative baseline hazard, each time's own events included."""
+    surv = results.model.surv
+    predictor = np.asarray(surv.exog_s[0] @ results.params, dtype=np.float64)
+    if surv.offset_s is not None:
+        predictor = predictor + surv.offset_s[0]
+    weight, at_risk = np.exp(predictor), 0.0
+    times = np.asarray(surv.ufailt[0], dtype=np.float64)
+    hazard = np.zeros(len(times))
+    for place in range(len(times))[::-1]:
+        at_risk += float(weight[surv.risk_enter[0][place]].sum())
+        hazard[place] = len(surv.ufailt_ix[0][place]) / at_risk
+        at_risk -= float(weight[surv.risk_exit[0][place]].sum())
+    return times, np.cumsum(hazard)
+
+
 def weighted(columns: list[Column], coefficients: Array, inputs: int) -> tuple[Curve, ...]:
     """One curve per input: the sum of its columns times their coefficients."""
-    if len(columns) != len(coefficients):
-        raise CompileRefused(f"{len(coefficients)} coefficients do not fit the {len(columns)} columns before them")
     found = [Curve.steps([], [0.0], 0.0)] * inputs
     for column, coefficient in zip(columns, coefficients.tolist(), strict=True):
         found[column.input] = found[column.input] + column.curve.scaled(coefficient, 0.0)
     return tuple(found)
+
+
+def linear_model(
+    columns: list[Column], coefficients: Array, start: float, X: Array, inputs: Inputs, link: Link = LOGIT
+) -> FittedModel:
+    """start + the columns times their coefficients, as terms of the inputs."""
+    if len(columns) != len(coefficients):
+        raise CompileRefused(f"{len(coefficients)} coefficients do not fit the {len(columns)} columns before them")
+    if not any(column.through for column in columns):
+        curves = weighted(columns, coefficients, len(inputs.names))
+        return PiecewisePolynomial.centred(inputs.names, curves, start, X, link)
+    ways: dict[tuple[int, tuple[int, ...]], Way] = {}
+    for column, coefficient in zip(columns, coefficients.tolist(), strict=True):
+        own = column.curve.scaled(coefficient, 0.0)
+        key = (column.input, tuple(map(id, column.through)))
+        before = ways.get(key)
+        ways[key] = Way(column.input, column.through, own if before is None else before.curve + own)
+    return Transformed.centred(inputs.names, tuple(ways.values()), start, X, link)
 
 
 def logistic(model: Any) -> tuple[Array, float]:
@@ -223,9 +262,12 @@ def open_source(model: Any, deepest: int = DEEPEST) -> Source:
     if isinstance(model, str | Path):
         return _of_ensemble(read_file(Path(model)), deepest)
     if isinstance(model, CoxModel):
-        return Source("Cox", _names(model.preparation), lambda X, i: _cox(model, X, i), model.preparation)
+        known = model.names or _names(model.preparation)
+        return Source("Cox", known, lambda X, i: _cox(model, X, i), model.preparation)
     if (ensemble := booster_of(model)) is not None:
         return _of_ensemble(ensemble, deepest)
+    if type(model).__name__ == "LogitModel":
+        return Source("logistic", _names(model), lambda X, i: _logit(model, X, i))
     if type(model).__name__ == "ExplainableBoostingClassifier":
         return Source("EBM", _names(model), lambda X, inputs: _ebm(model, X, inputs))
     preparation, last = _split(model)
@@ -266,14 +308,16 @@ def _columns(preparation: Any, inputs: Inputs) -> list[Column]:
 
 def _logistic(preparation: Any, last: Any, X: Array, inputs: Inputs) -> FittedModel:
     coefficients, start = logistic(last)
-    curves = weighted(_columns(preparation, inputs), coefficients, len(inputs.names))
-    return PiecewisePolynomial.centred(inputs.names, curves, start, X)
+    return linear_model(_columns(preparation, inputs), coefficients, start, X, inputs)
 
 
 def _cox(model: CoxModel, X: Array, inputs: Inputs) -> FittedModel:
     columns = _columns(model.preparation, inputs)
-    curves = weighted(columns, np.array(model.coefficients), len(inputs.names))
-    return PiecewisePolynomial.centred(inputs.names, curves, model.link.log_hazard, X, model.link)
+    return linear_model(columns, np.array(model.coefficients), model.link.log_hazard, X, inputs, model.link)
+
+
+def _logit(model: Any, X: Array, inputs: Inputs) -> FittedModel:
+    return linear_model(inputs.start(), np.array(model.coefficients), model.intercept, X, inputs)
 
 
 def _ebm(model: Any, X: Array, inputs: Inputs) -> FittedModel:

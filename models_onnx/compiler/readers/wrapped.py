@@ -1,7 +1,8 @@
 """Models inside other steps: preparing columns before the model, calibration after it.
 
 Imputed and one-hot columns are computed in the file, then the model's own terms. A calibration that is a straight line
-on the margin is folded into the contributions and keeps them exact; one with a bend is refused.
+on the margin is folded into the contributions and keeps them exact; with one that bends, or several, contributions are
+shares of the probability (`families/averaged.py`).
 """
 
 from collections.abc import Callable, Sequence
@@ -12,15 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models_onnx.compiler.families.additive_trees import AdditiveTrees
+from models_onnx.compiler.families.averaged import Calibration, isotonic
 from models_onnx.compiler.families.piecewise import LARGEST, Curve, PiecewisePolynomial
 from models_onnx.compiler.families.shapley_trees import ShapleyTrees
 from models_onnx.compiler.families.trees import Cuts
 from models_onnx.compiler.graph import FLOAT, Graph
 from models_onnx.compiler.link import IDENTITY, LOGIT, FittedModel, Link
-from models_onnx.compiler.readers.sklearn_columns import Column
+from models_onnx.compiler.readers.column import Column
 from models_onnx.errors import CompileRefused
 
 Array = NDArray[np.float64]
+FORESTS = ("RandomForestClassifier", "ExtraTreesClassifier", "DecisionTreeClassifier")
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,8 +168,7 @@ class CalibrationLine:
 def unwrap(model: Any) -> tuple[Any, CalibrationLine | None]:
     """The model inside a fitted CalibratedClassifierCV and its line, the best of a search; any other object as it is.
 
-    Refused: isotonic calibration (it bends the margin, so that no sum of contributions gives the probability), and an
-    average of several calibrated models (cv, ensemble=True), which is no sum on the margin either.
+    What is no line on the margin is read by `calibrated_members` instead.
     """
     if type(model).__name__ == "FrozenEstimator":
         return unwrap(model.estimator)
@@ -174,11 +176,6 @@ def unwrap(model: Any) -> tuple[Any, CalibrationLine | None]:
         return unwrap(model.best_estimator_)
     if type(model).__name__ != "CalibratedClassifierCV":
         return model, None
-    if len(model.calibrated_classifiers_) != 1:
-        raise CompileRefused(
-            f"the calibration averages {len(model.calibrated_classifiers_)} models, and contributions do not add up to "
-            "an average of probabilities: use CalibratedClassifierCV(..., ensemble=False), or a FrozenEstimator"
-        )
     own = model.calibrated_classifiers_[0]
     inner, before = unwrap(own.estimator)
     if before is not None:
@@ -195,12 +192,53 @@ def _line(calibrator: Any, inner: Any) -> CalibrationLine:
     if kind == "_TemperatureScaling" and not of_probability:
         # the softmax of (-margin, margin)
         return CalibrationLine(0.0, 2.0 * float(calibrator.beta_), of_probability)
-    if kind == "IsotonicRegression":
-        raise CompileRefused(
-            "isotonic calibration bends the margin: contributions would no longer add up to the probability. Use "
-            "method='sigmoid' (a straight line on the margin)"
-        )
     raise CompileRefused(f"the calibration {kind} is not compiled; use method='sigmoid'")
+
+
+def calibrated_members(model: Any) -> tuple[tuple[Any, Any], ...]:
+    """The estimators and calibrators of a CalibratedClassifierCV whose calibration is no line on the margin.
+
+    Those are isotonic ones, averages of several (ensemble=True), and sigmoids of the probability of a model that adds
+    up on log odds. Empty for any other object.
+    """
+    if type(model).__name__ == "FrozenEstimator":
+        return calibrated_members(model.estimator)
+    if hasattr(model, "best_estimator_"):
+        return calibrated_members(model.best_estimator_)
+    if type(model).__name__ != "CalibratedClassifierCV":
+        return ()
+    found = tuple((own.estimator, own.calibrators[0]) for own in model.calibrated_classifiers_)
+    inner, calibrator = found[0]
+    straight = type(calibrator).__name__ != "IsotonicRegression"
+    return () if len(found) == 1 and straight and _on_own_scale(inner) else found
+
+
+def _on_own_scale(inner: Any) -> bool:
+    """Whether the calibration is of the scale on which the model adds up."""
+    inner, line = unwrap(inner)
+    last = inner.steps[-1][1] if type(inner).__name__ == "Pipeline" else inner
+    return line is None and (hasattr(inner, "decision_function") or type(last).__name__ in FORESTS)
+
+
+def calibration_of(calibrator: Any, estimator: Any, model: FittedModel) -> Calibration:
+    """The way from the margin of the model as it was read to the calibrated probability.
+
+    Raises:
+        CompileRefused: the calibrator is of an unknown kind.
+    """
+    of_probability = not hasattr(estimator, "decision_function")
+    if of_probability and model.link not in (LOGIT, IDENTITY):
+        raise CompileRefused("a calibration is compiled of models on log odds and of averages of probabilities")
+    before: tuple[tuple[float, float] | Curve, ...] = ((0.0, 1.0),) if of_probability and model.link is LOGIT else ()
+    kind = type(calibrator).__name__
+    if kind == "_SigmoidCalibration":
+        return Calibration((*before, (-float(calibrator.b_), -float(calibrator.a_))))
+    if kind == "IsotonicRegression":
+        return Calibration((*before, isotonic(calibrator.X_thresholds_, calibrator.y_thresholds_)))
+    if kind == "_TemperatureScaling" and model.link is LOGIT:
+        # the softmax of (-margin, margin), or of the logarithms of both probabilities
+        return Calibration(((0.0, float(calibrator.beta_) * (1.0 if of_probability else 2.0)),))
+    raise CompileRefused(f"the calibration {kind} of {type(estimator).__name__} is not compiled; use method='sigmoid'")
 
 
 def calibrated(model: FittedModel, line: CalibrationLine | None) -> FittedModel:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from itertools import combinations
 from typing import Any
 
-from models_onnx.gates.gate import Gate, Insufficient, NotRun, Verdict
+from models_onnx.gates.gate import Gate, Insufficient, NotRun, Verdict, figures_of
 from models_onnx.gates.subject import Evidence, Subject
 
 # responsible-ai.md 5.2, family fairness, column "act".
@@ -14,24 +14,31 @@ ENOUGH_FOR_ERRORS = 100
 ENOUGH_FOR_RATIO = 50
 # People whose group is not known do not form a group that can be treated unfairly; their row is shown all the same.
 NO_GROUP = frozenset({"not recorded", "unknown"})
+# The card cannot ask less of these axes, by their beginning: error rates and O/E, or O/E alone, because risk rises with
+# age and one threshold must find more of the old.
+LEAST_ASKED = {"sex": "all", "race": "all", "ethnic": "all", "age": "calibration"}
+_ORDER = ("none", "calibration", "all")
 _ERRORS = {"sensitivity": "sensitivity", "false_positive_rate": "false positive rate"}
 
 Group = Mapping[str, Any]
 
 
-def check_fairness(subject: Subject, _evidence: Evidence) -> Verdict:
-    """Gaps of error rates between groups and observed/expected in each, on every axis the card names."""
-    groups = subject.evaluation.get("subgroups")
+def check_fairness(subject: Subject, evidence: Evidence) -> Verdict:
+    """Gaps of error rates between groups and observed/expected in each, on every axis the card names.
+
+    A card cannot leave out sex, race or age, nor ask less of them than `LEAST_ASKED`.
+    """
+    groups = figures_of(evidence).get("subgroups")
     if not groups:
-        raise NotRun("There are no figures by group, neither stored nor made now.")
+        raise NotRun("There are no figures by group.")
     declared: dict[str, str] = subject.product.get("fairness_axes") or {}
     if not declared:
         raise NotRun("The card names no axes to judge (product.fairness_axes).")
     if absent := sorted(set(declared) - {group["axis"] for group in groups}):
         raise NotRun(f"There are no figures by {', '.join(absent)}, which the card names.")
-    faults: list[str] = []
+    faults = _axis_faults(declared, {str(group["axis"]) for group in groups}, evidence)
     rows: list[dict[str, Any]] = []
-    for axis, what in declared.items():
+    for axis, what in {**declared, **_least_asked(declared)}.items():
         members = [group for group in groups if group["axis"] == axis]
         if what == "none":
             continue
@@ -48,6 +55,43 @@ def check_fairness(subject: Subject, _evidence: Evidence) -> Verdict:
     return Verdict(said, tuple(faults), {"axes": declared, "insufficient": len(few)}, rows)
 
 
+def _least_asked(axes: Mapping[str, str]) -> dict[str, str]:
+    """What is asked of the axes for which the card may not ask less."""
+    return {
+        axis: least
+        for axis, what in axes.items()
+        for beginning, least in LEAST_ASKED.items()
+        if axis.startswith(beginning) and _ORDER.index(what) < _ORDER.index(least)
+    }
+
+
+def _axis_faults(declared: Mapping[str, str], there: set[str], evidence: Evidence) -> list[str]:
+    """Axes that are missing or asked too little of, columns of race without an axis, and smuggled groups."""
+    if strange := sorted({what for what in declared.values() if what not in _ORDER}):
+        raise NotRun(f"The card asks {', '.join(strange)} of an axis; known are {', '.join(_ORDER)}.")
+    faults = [
+        f"{axis}: the card asks too little of it; at least {least!r}" for axis, least in _least_asked(declared).items()
+    ]
+    faults += [
+        f"{axis}: there are figures and the card does not name it (product.fairness_axes)"
+        for axis in sorted(there - set(declared))
+        if any(axis.startswith(beginning) for beginning in LEAST_ASKED)
+    ]
+    faults += [
+        f"{beginning}: there are no figures by {beginning}"
+        for beginning in ("sex", "age")
+        if not any(axis.startswith(beginning) for axis in there)
+    ]
+    if evidence.inputs is not None:
+        faults += [
+            f"{sentence}: a group is used as an input under another name" for sentence in evidence.inputs.smuggled
+        ]
+        faults += [
+            f"{column}: the table has this column and there are no figures by it" for column in evidence.inputs.unnamed
+        ]
+    return faults
+
+
 def _ratio_faults(axis: str, groups: list[Group]) -> list[str]:
     """Groups whose interval of O/E lies wholly outside 0.8 to 1.25.
 
@@ -56,9 +100,9 @@ def _ratio_faults(axis: str, groups: list[Group]) -> list[str]:
     faults = []
     for group in groups:
         block = _latest(group)
-        if block["events"] < ENOUGH_FOR_RATIO:
-            continue
         ratio = block["observed_expected"]
+        if block["events"] < ENOUGH_FOR_RATIO or ratio["value"] is None:
+            continue
         if ratio["high"] < RATIO_ACT[0] or ratio["low"] > RATIO_ACT[1]:
             faults.append(
                 f"{axis}: observed/expected of {group['group']} is {ratio['value']:.2f} ({ratio['low']:.2f} to "
@@ -72,7 +116,8 @@ def _gap_faults(axis: str, groups: list[Group]) -> list[str]:
     faults = []
     enough = [group for group in groups if group["events"] >= ENOUGH_FOR_ERRORS]
     for name, words in _ERRORS.items():
-        for one, other in combinations((group for group in enough if name in group), 2):
+        told = [group for group in enough if name in group and group[name]["value"] is not None]
+        for one, other in combinations(told, 2):
             gap = abs(one[name]["value"] - other[name]["value"])
             # The groups consist of different people, so the variances of the two intervals add.
             wide = (_half(one[name]) ** 2 + _half(other[name]) ** 2) ** 0.5
@@ -93,7 +138,7 @@ def _row(axis: str, group: Group) -> dict[str, Any]:
         "events": group["events"],
         "state": "sufficient" if group["events"] >= ENOUGH_FOR_ERRORS else "insufficient",
         "observed_expected": latest["observed_expected"],
-        **{name: group[name] for name in _ERRORS if name in group},
+        **{name: group[name] for name in (*_ERRORS, *(f"{each}_standardised" for each in _ERRORS)) if name in group},
     }
 
 

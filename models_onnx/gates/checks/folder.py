@@ -14,6 +14,8 @@ from models_onnx.artifact.release_file import RELEASE, read_release
 from models_onnx.errors import ArtifactRefused
 from models_onnx.gates.gate import Gate, NotRun, Verdict
 from models_onnx.gates.subject import Evidence, Subject
+from models_onnx.model_card.attributes import PREDICTIVE
+from models_onnx.model_card.build import card_text, computed_attributes, default_words
 from models_onnx.model_card.embed import core_digest, read_card
 from models_onnx.model_card.schema import card_problems
 from models_onnx.release.probing import probe
@@ -112,6 +114,9 @@ def _bill(subject: Subject, evidence: Evidence) -> tuple[list[dict[str, str]], l
 
 
 REVIEW_DAYS = 366
+# Two long texts alike are no accident; one may be (who the users are, say).
+LEAST_COPIED = 60
+MOST_ALIKE = 2
 
 
 def check_card(subject: Subject, evidence: Evidence) -> Verdict:
@@ -124,6 +129,7 @@ def check_card(subject: Subject, evidence: Evidence) -> Verdict:
     faults = card_problems(subject.card)
     if not faults:
         faults = [*_drift(subject), *_review(subject, evidence.as_of)]
+        faults += [*_other_figures(subject), *_copied(subject, evidence.other_cards or {})]
     count = {"predictive": "31", "evidence-based": "13"}.get(subject.card.get("kind", ""), "?")
     return Verdict(f"All {count} attributes; the same card is in the file; risks reviewed.", tuple(faults))
 
@@ -141,6 +147,36 @@ def _drift(subject: Subject) -> list[str]:
         faults.append(f"the card is of {model['id']} {model['version']}")
     if model.get("core_sha256") != core_digest(subject.content):
         faults.append("the card was written for another model file (core_sha256)")
+    return faults
+
+
+def _other_figures(subject: Subject) -> list[str]:
+    """Attributes that follow from the manifest and say something else: the card was written for another model."""
+    if subject.manifest is None or subject.card.get("kind") != "predictive":
+        return []
+    wrong = [
+        place
+        for place, computed in computed_attributes(subject.manifest).items()
+        if not card_text(subject.card, place).startswith(str(computed["words"]))
+    ]
+    return [f"the card does not say what the manifest gives: {', '.join(wrong)}"] if wrong else []
+
+
+def _copied(subject: Subject, others: dict[str, dict[str, object]]) -> list[str]:
+    """Other models whose own words this card repeats; what all cards of the project share is no copy."""
+    shared, computed = default_words(), computed_attributes(subject.manifest) if subject.manifest is not None else {}
+    faults = []
+    for name, card in others.items():
+        same = [
+            attribute.title
+            for attribute in PREDICTIVE
+            if attribute.place not in computed
+            and len(words := card_text(subject.card, attribute.place)) >= LEAST_COPIED
+            and words not in shared
+            and words == card_text(card, attribute.place)
+        ]
+        if len(same) >= MOST_ALIKE:
+            faults.append(f"the card repeats that of {name}, another model: {', '.join(same)}")
     return faults
 
 

@@ -91,6 +91,8 @@ def _mask_faults(subject: Subject) -> list[str]:
 
 
 _PEOPLE = 400
+# The largest bound that a card may declare: without one input an estimate moves by no more than a quarter.
+MOST = 0.25
 # Without an input, O/E may differ as much as a group's may (responsible-ai.md 5.2, O/E, act).
 RATIO_ACT = (0.8, 1.25)
 
@@ -103,10 +105,13 @@ def check_missing(subject: Subject, evidence: Evidence) -> Verdict:
     bound = subject.product.get("stress_move_at_most")
     if not isinstance(bound, float | int):
         raise NotRun("No bound is declared (product.stress_move_at_most of the card).")
+    declared, bound = bound, min(bound, MOST)
     people = evidence.people if evidence.people is not None else ordinary(subject.features, _PEOPLE)
     people = people[:_PEOPLE]
     before = subject.answers(people).probability
     faults: list[str] = []
+    if declared > MOST:
+        faults.append(f"its card declares a bound of {declared:g}; at most {MOST:g} is allowed")
     rows: list[dict[str, Any]] = []
     for place, item in enumerate(subject.features):
         if item.name in subject.always:
@@ -124,7 +129,7 @@ def check_missing(subject: Subject, evidence: Evidence) -> Verdict:
             )
         if answers.missing is not None and not answers.missing[:, place].all():
             faults.append(f"{item.name} is taken away and not marked as missing, so no card can name it")
-    faults += _panel_faults(subject)
+    faults += _panel_faults((evidence.figures or {}).get("panels", []))
     if evidence.cards is not None:
         faults += _unnamed(subject, evidence, people)
     largest = max((row["moves_95_in_100_by_at_most"] for row in rows), default=0.0)
@@ -132,10 +137,10 @@ def check_missing(subject: Subject, evidence: Evidence) -> Verdict:
     return Verdict(said, tuple(faults), {"bound": bound, "people": len(people)}, rows)
 
 
-def _panel_faults(subject: Subject) -> list[str]:
+def _panel_faults(panels: list[dict[str, Any]]) -> list[str]:
     """Panels that are scored although they are incomplete must stay calibrated within the limits for action."""
     faults = []
-    for panel in subject.evaluation.get("panels", []):
+    for panel in panels:
         ratio = panel["observed_expected"]
         if not panel.get("scored", True) or ratio["low"] is None:
             continue

@@ -15,16 +15,17 @@ that predicts cost 14.1 % are Black; the score in use enrolled 17.7 % Black pati
 (text). Nobody in the simulation is a person, and it holds no more than these averages.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models_onnx.gates.gate import Gate, Insufficient, NotRun, Verdict
-from models_onnx.gates.subject import Evidence, Subject
+from models_onnx.gates.subject import Audit, Evidence, Subject
 
 Array = NDArray[np.float64]
+SEED = 20260101
 
 SHARE_BLACK = 11_929 / (88_080 + 11_929)
 CONDITIONS = {"White": 1.20, "Black": 1.90}
@@ -80,10 +81,15 @@ def _around_one(draw: np.random.Generator, scatter: float, people: int) -> Array
     return np.asarray(draw.lognormal(-(scatter**2) / 2, scatter, people))
 
 
-# responsible-ai.md 5.2: ratio of mean need at an equal score; act where 0.8 to 1.25 is left. The interval must also lie
-# outside 0.9 to 1.1, so that a small group is not accused by chance; the published gap of 26 % is well beyond both.
+# responsible-ai.md 5.2: ratio of mean need at an equal score; act where 0.8 to 1.25 is left. The interval must also
+# exclude 1, so that a small group is not accused by chance; the published gap of 26 % is beyond both.
 ACT = (0.8, 1.25)
-WARN = (0.9, 1.1)
+# A group whose scores could be lowered by 40 % without being shown is not cleared; where more than a twentieth of the
+# people are in such groups, the need is too blunt to audit anything.
+LOWERED = 0.6
+BLIND = 0.05
+# People whose group is not known are compared with the others, and are no group that can be treated unfairly.
+NO_GROUP = frozenset({"not recorded", "unknown"})
 BANDS = 20
 TOP_BANDS = 2  # the highest tenth of scores, from which programmes enrol people
 ENOUGH_PEOPLE = 200
@@ -109,19 +115,29 @@ class GroupNeed:
     top_high: float
     sufficient: bool
     own_label: bool = False
-    """Whether need is the label itself; the ratio is then the group's calibration, judged as G9 judges O/E."""
+    """Whether need is the label itself; the ratio is then the group's calibration."""
+    top_sufficient: bool = True
+    could_fail: bool = True
+    """Whether the audit would have shown it, had the group's scores been lowered by 40 %."""
+
+    @property
+    def judged(self) -> bool:
+        """Whether anything can be concluded about this group."""
+        return self.sufficient and self.group not in NO_GROUP
+
+    @property
+    def cleared(self) -> bool:
+        """Whether the audit finds nothing and would have found it."""
+        return self.judged and self.could_fail and self.fault is None
 
     @property
     def fault(self) -> str | None:
         """The fault in one sentence; None where there is none, or too few people for a decision."""
-        if not self.sufficient:
+        if not self.judged:
             return None
-        for where, ratio, low, high in (
-            ("", self.ratio, self.low, self.high),
-            (" in the top tenth", self.top_ratio, self.top_low, self.top_high),
-        ):
-            inner = ACT if self.own_label else WARN
-            if (ratio > ACT[1] and low > inner[1]) or (ratio < ACT[0] and high < inner[0]):
+        top = ((" in the top tenth", self.top_ratio, self.top_low, self.top_high),) if self.top_sufficient else ()
+        for where, ratio, low, high in (("", self.ratio, self.low, self.high), *top):
+            if (ratio > ACT[1] and low > 1.0) or (ratio < ACT[0] and high < 1.0):
                 times = f"{ratio:.2f} ({low:.2f} to {high:.2f}) times"
                 return f"at an equal score{where}, {self.group} need {times} as much as others"
         return None
@@ -132,16 +148,39 @@ def audit_label(
     group: NDArray[Any],
     need: Array,
     weight: Array | None = None,
-    seed: int = 20260101,
+    seed: int = SEED,
     own_label: bool = False,
 ) -> list[GroupNeed]:
     """One row per group; the ratio is 1 where need depends on the score alone. `weight`: how much a person counts."""
     weight = np.ones(len(score)) if weight is None else weight
     keep = ~(np.isnan(score) | np.isnan(need)) & (weight > 0)
-    people = _People(_bands(score[keep]), need[keep], weight[keep])
-    groups = group[keep]
+    scores, groups = score[keep], group[keep]
+    people = _People(_bands(scores), need[keep], weight[keep])
     draws = _draws(len(groups), seed)
-    return [_group(name, groups == name, people, draws, own_label) for name in sorted(set(groups.tolist()), key=str)]
+    found = []
+    for name in sorted(set(groups.tolist()), key=str):
+        own = groups == name
+        lowered = _People(_bands(np.where(own, LOWERED * scores, scores)), people.need, people.weight)
+        could_fail = any(ratio > ACT[1] for ratio in _ratios(own, lowered))
+        found.append(replace(_group(name, own, people, draws, own_label), could_fail=could_fail))
+    return found
+
+
+def need_by_score(
+    score: Array, need: Array, weight: Array | None = None, seed: int = SEED
+) -> tuple[float, float, float]:
+    """Mean need in the top tenth of scores over the mean of everybody, with its interval; 1 for a random score."""
+    weight = np.ones(len(score)) if weight is None else weight
+    keep = ~(np.isnan(score) | np.isnan(need)) & (weight > 0)
+    people = _People(_bands(score[keep]), need[keep], weight[keep])
+
+    def ratio(rows: NDArray[np.int64]) -> float:
+        top = rows[people.band[rows] >= BANDS - TOP_BANDS]
+        mean = np.average(people.need[rows], weights=people.weight[rows])
+        return _share(float(np.average(people.need[top], weights=people.weight[top])), float(mean)) if len(top) else 1.0
+
+    low, high = np.nanpercentile([ratio(rows) for rows in _draws(int(keep.sum()), seed)], [2.5, 97.5])
+    return ratio(np.arange(int(keep.sum()))), float(low), float(high)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,9 +209,12 @@ def _group(
     )
     low, high = np.nanpercentile(samples, [2.5, 97.5], axis=0)
     at_top = own & (people.band >= BANDS - TOP_BANDS)
-    sufficient = own.sum() >= ENOUGH_PEOPLE and people.need[own].sum() >= ENOUGH_NEED and people.need[at_top].sum() > 0
+    sufficient = own.sum() >= ENOUGH_PEOPLE and people.need[own].sum() >= ENOUGH_NEED
     ends = (float(low[0]), float(high[0])), (float(low[1]), float(high[1]))
-    return GroupNeed(str(name), int(own.sum()), ratio, *ends[0], top, *ends[1], bool(sufficient), own_label)
+    enough_at_top = bool(people.need[at_top].sum() >= ENOUGH_NEED)
+    return GroupNeed(
+        str(name), int(own.sum()), ratio, *ends[0], top, *ends[1], bool(sufficient), own_label, enough_at_top
+    )
 
 
 def _ratios(own: NDArray[np.bool_], people: _People) -> tuple[float, float]:
@@ -205,17 +247,37 @@ def check_label(subject: Subject, evidence: Evidence) -> Verdict:
     asked = evidence.audit
     groups = audit_label(asked.score, asked.group, asked.need, asked.weight, asked.seed, asked.own_label)
     rows = [asdict(group) for group in groups]
-    if sum(group.sufficient for group in groups) < 2:
+    if sum(group.judged for group in groups) < 2:
         raise Insufficient(f"Fewer than two groups have enough people and {evidence.audit.words} to compare.")
     faults = [fault for group in groups if (fault := group.fault) is not None]
     if faults:
         faults = [f"{fault} ({evidence.audit.words}); the label is {label['words']}" for fault in faults]
-    few = [group.group for group in groups if not group.sufficient]
+    faults += _blind_faults(asked, groups)
+    few = [group.group for group in groups if not group.cleared and group.fault is None]
     said = (
         f"At an equal score no group has much more {evidence.audit.words} than the others"
         f"{'; insufficient: ' + ', '.join(few) if few else ''}."
     )
     return Verdict(said, tuple(faults), {"label": label, "need": evidence.audit.words}, rows)
+
+
+def _blind_faults(asked: Audit, groups: list[GroupNeed]) -> list[str]:
+    """Why this audit clears nobody: need does not rise with the score, or a group lowered by 40 % would not show."""
+    faults = []
+    ratio, low, high = need_by_score(asked.score, asked.need, asked.weight, asked.seed)
+    if not low > 1.0:
+        faults.append(
+            f"people of the highest tenth of scores have {ratio:.2f} ({low:.2f} to {high:.2f}) times the {asked.words} "
+            "of everybody: the score says nothing about need"
+        )
+    blind = [group for group in groups if group.judged and group.fault is None and not group.could_fail]
+    if sum(group.people for group in blind) > BLIND * sum(group.people for group in groups):
+        names = ", ".join(group.group for group in blind)
+        faults.append(
+            f"had the scores of {names} been lowered by 40 %, {asked.words} would not show it: "
+            "this need cannot audit the label"
+        )
+    return faults
 
 
 GATES = (Gate("G10", "Label-choice audit", "Does the label mean the same need in every group?", check_label, False),)

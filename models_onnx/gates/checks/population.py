@@ -55,7 +55,7 @@ def _data_faults(subject: Subject, evidence: Evidence) -> list[str]:
 
 def _age_faults(manifest: Manifest) -> list[str]:
     low = manifest.population.age_low
-    tried: list[tuple[float | None, str]] = [(None, "of unknown age"), (float("nan"), "whose age is no number")]
+    tried: list[tuple[float | None, str]] = [(None, "of unknown age"), (float("nan"), "whose age is not a number")]
     if low > 0:
         tried.append((low - 1.0, f"of {low - 1}"))
     return [

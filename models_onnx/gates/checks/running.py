@@ -77,6 +77,9 @@ def check_reproducible(_subject: Subject, evidence: Evidence) -> Verdict:
             evidence.why_absent("retrained", "It was not trained again: the table it was trained from is not here.")
         )
     figures = {"same_file": again.same_file, "auroc_difference": again.auroc_difference, "trained": again.trained}
+    if again.differences:
+        told = f"the manifest does not say what training gives: {'; '.join(again.differences)}"
+        return Verdict("", (told,), figures)
     if not again.same_data:
         return Verdict("", ("the table is not the one it was trained from (sha256)",), figures)
     if again.same_file:

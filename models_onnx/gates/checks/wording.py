@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from models_onnx.gates.gate import Gate, NotRun, Verdict
 from models_onnx.gates.rows import ordinary, with_missing_values
 from models_onnx.gates.subject import ComposedCard, Evidence, Subject
+from models_onnx.model_card.wording import NOT_FOR_EMERGENCIES, unsafe_words
 
 SUMMARY_LENGTH = 140
 DETAIL_LINES = 12
@@ -27,21 +28,6 @@ _HORIZON = re.compile(r"\bwithin (?:\d+|one|two|five|ten) (?:hours?|days?|weeks?
 _COMPARED = re.compile(r"\b(?:higher|lower|above|below) than\b|\bcompared with\b", re.IGNORECASE)
 _RANGE = re.compile(r"\b\d+ ?(?:to|–|-) ?\d+ in 100\b|\(range \d+ (?:to|–) ?\d+\)")
 _CONSIDER = re.compile(r"\bconsider\b|\bmay\b", re.IGNORECASE)
-# A directive takes the decision from the clinician: criterion 3 of the FDA's guidance, responsible-ai.md 2.
-_DIRECTIVE = re.compile(
-    r"(?:^|[.!?:;)]\s+|\n\s*[-*]\s*)(?:please )?(?:give|start|stop|do(?! not)|administer|discontinue|prescribe|order|"
-    r"admit|discharge|refer|increase|decrease|withhold|deny)\b"
-    r"|\b(?:you|patients?) (?:must|shall|have to|needs? to)\b"
-    r"|\bmust be (?:given|started|stopped|admitted|denied)\b",
-    re.IGNORECASE,
-)
-_CAUSAL = re.compile(
-    r"\b(?:will (?:reduce|prevent|lower|cut)|reduces the risk|lowers the risk by|prevents|because of (?:this|these) "
-    r"factors?|is caused by)\b",
-    re.IGNORECASE,
-)
-_ALARM = re.compile(r"\b(?:urgent(?:ly)?|immediately|at once|emergency(?! |\.)|alarm|critical(?:ly)?)\b", re.IGNORECASE)
-_NOT_EMERGENCY = re.compile(r"\bnot for emergenc", re.IGNORECASE)
 _MARKED = re.compile(r"[▲▼▵▿]")
 _MARK_WORDS = re.compile(r"[▲▼▵▿]+\s+(?:raises|lowers)\b", re.IGNORECASE)
 _IDENTIFIER = re.compile(r"\b\d{3}-\d{2}-\d{4}\b|\bMRN\b|\b\d{7,}\b", re.IGNORECASE)
@@ -99,13 +85,8 @@ def _detail(card: ComposedCard) -> Iterator[str]:
 
 
 def _safety(text: str) -> Iterator[str]:
-    if found := _DIRECTIVE.search(text):
-        yield f"it directs instead of offering: '{found.group().strip(' .:;)-*')}'"
-    if found := _CAUSAL.search(text):
-        yield f"it claims an effect: '{found.group()}'"
-    if found := _ALARM.search(_NOT_EMERGENCY.sub("", text)):
-        yield f"it sounds an alarm: '{found.group()}'"
-    if not _NOT_EMERGENCY.search(text):
+    yield from unsafe_words(text)
+    if not NOT_FOR_EMERGENCIES.search(text):
         yield "it does not say that it is not for emergencies"
 
 
@@ -149,11 +130,32 @@ def _syllables(word: str) -> int:
     return max(1, len(groups) - silent)
 
 
+# A suggestion's label is an offer in the imperative, the only place for it: "Order a visit".
+_OFFER = re.compile(r"Order (?:a|an|the) [^.!?;:]+$")
+# Whatever stands before it: an order to act on treatment at once or altogether.
+_COMMAND = re.compile(
+    r"\b(?:stop|discontinue|withhold|withdraw|cease|deny|give|administer|start|double|increase|decrease)\b"
+    r"[^.!?;:]*\b(?:now|immediately|at once|all|every|any)\b",
+    re.IGNORECASE,
+)
+
+
+def lint_sentence(text: str) -> Iterator[str]:
+    """What a single text of a service must not do, wherever it is shown: direct, claim an effect, alarm, hold HTML."""
+    if _OFFER.match(text):
+        text = text.removeprefix("Order ")
+    yield from unsafe_words(text)
+    if found := _COMMAND.search(text):
+        yield f"it directs instead of offering: '{found.group()[:60]}'"
+    if _HTML.search(text) or _IMAGE.search(text):
+        yield "it holds HTML or an image"
+
+
 PATIENTS = 200
 
 
 def check_wording(subject: Subject, evidence: Evidence) -> Verdict:
-    """No rule of responsible-ai.md 4.3 is broken on any of the cards."""
+    """No rule of responsible-ai.md 4.3 is broken on any of the cards, nor in any sentence of the service."""
     if evidence.cards is None:
         raise NotRun(evidence.why_absent("cards", "No cards were composed: no service of this server shows the model."))
     people = with_missing_values(ordinary(subject.features, PATIENTS), subject.features, subject.always)
@@ -163,11 +165,22 @@ def check_wording(subject: Subject, evidence: Evidence) -> Verdict:
     rationale = str(subject.product.get("one_option_rationale", ""))
     broken = Counter(fault for card in cards for fault in set(lint(card, rationale)))
     faults = [f"{fault} (on {count} of {len(cards)} cards)" for fault, count in broken.most_common()]
+    sentences = evidence.sentences or ()
+    faults += [f"{place}: {fault}" for place, text in sentences for fault in lint_sentence(text)]
     longest = max(len(card.summary) for card in cards)
     lines = max(sum(bool(line.strip()) for line in card.detail.splitlines()) for card in cards)
-    figures = {"cards": len(cards), "longest_summary": longest, "most_lines": lines, "example": cards[0].summary}
+    figures = {
+        "cards": len(cards),
+        "sentences": len(sentences),
+        "longest_summary": longest,
+        "most_lines": lines,
+        "example": cards[0].summary,
+    }
     return Verdict(
-        f"{len(cards)} cards; longest summary {longest} characters, at most {lines} lines.", tuple(faults), figures
+        f"{len(cards)} cards and {len(sentences)} sentences of the service; longest summary {longest} characters, at "
+        f"most {lines} lines.",
+        tuple(faults),
+        figures,
     )
 
 

@@ -44,7 +44,7 @@ class Chart:
 def files_of(folder: Path) -> list[Path]:
     """The files of a folder that may hold FHIR, subfolders too; TrainingRefused where there is none."""
     if not folder.is_dir():
-        raise TrainingRefused(f"{folder} is no folder")
+        raise TrainingRefused(f"{folder} is not a folder")
     found = sorted(path for path in folder.rglob("*") if path.is_file() and path.name.endswith(_SUFFIXES))
     if not found:
         raise TrainingRefused(f"{folder} holds no bundle (.json) and no NDJSON (.ndjson), packed with gzip or not")
@@ -146,7 +146,7 @@ def _decoded(path: Path, content: bytes) -> Json:
     try:
         found = msgspec.json.decode(content)
     except (msgspec.DecodeError, UnicodeDecodeError) as problem:
-        raise TrainingRefused(f"{path.name} is no JSON: {problem}") from problem
+        raise TrainingRefused(f"{path.name} is not valid JSON: {problem}") from problem
     if not isinstance(found, dict):
         raise TrainingRefused(f"{path.name} holds no FHIR resource")
     return found

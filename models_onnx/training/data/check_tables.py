@@ -31,6 +31,7 @@ from models_onnx.training.data.cohort import (
     texts_among_numbers,
     without_texts,
 )
+from models_onnx.training.data.units import column_in_another_unit
 
 Severity = Literal["error", "warning", "note"]
 SHOWN = 8
@@ -238,6 +239,9 @@ def _values(name: str, x: np.ndarray, trained: Manifest | None, report: DataRepo
     feature, known = FEATURES[name], x[~np.isnan(x)]
     low, high = feature.plausible_low, feature.plausible_high
     outside = known[(known < low) | (known > high)]
+    if (shifted := column_in_another_unit(name, x)) is not None:
+        report.add("unit-shift", "error", name, shifted, [f"median {float(np.median(known)):.4g}"])
+        return
     text = f"outside {low:g} to {high:g} {feature.unit}: at the bedside not believed"
     report.add("implausible-value", "warning", name, text, [f"{value:.5g}" for value in outside])
     if len(x) and not len(known):

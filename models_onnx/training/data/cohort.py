@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,8 +14,9 @@ from numpy.typing import NDArray
 
 from fhir.mapping.features.catalog import FEATURES
 from models_onnx.errors import TrainingRefused
-from models_onnx.spec import ModelSpec
+from models_onnx.spec import Fitted, ModelSpec
 from models_onnx.training.data.follow_up import Observed, observe
+from models_onnx.training.data.units import column_in_another_unit
 
 NO_FOLD = -1
 
@@ -66,6 +68,11 @@ class Cohort:
     def weight(self) -> NDArray[np.float64]:
         """How many people each row speaks for; 0 where its outcome is not known."""
         return self.observed.weight
+
+    @property
+    def unfollowed(self) -> NDArray[np.bool_]:
+        """The rows that no figure counts, because too few of those alike were followed to the horizon."""
+        return self.observed.unfollowed
 
 
 def read_table(spec: ModelSpec, data_folder: Path) -> Table:
@@ -155,21 +162,47 @@ def build_cohort(spec: ModelSpec, table: pd.DataFrame) -> Cohort:
         raise TrainingRefused(f"{spec.id}: {', '.join(leaks)} is read from a column that no input may be ({columns})")
     rows, left_out = table, []
     for exclusion in spec.exclusions:
-        out = np.asarray(exclusion.leaves_out(rows), dtype=bool)
+        with _reading(spec, f"the exclusion {exclusion.reason!r}"):
+            out = np.asarray(exclusion.leaves_out(rows), dtype=bool)
         left_out.append(ExclusionCount(exclusion.reason, exclusion.words, int(out.sum())))
         rows = rows[~out]
+    if rows.empty:
+        raise TrainingRefused(f"{spec.table} has no row that the exclusions leave; there were {len(table)}")
+    for axis, column_of in spec.subgroups.items():
+        with _reading(spec, f"the subgroup {axis!r}"):
+            column_of(rows)
+    inputs = inputs_of(spec, rows)
+    for name, x in zip(spec.feature_names, inputs.T, strict=True):
+        if (shifted := column_in_another_unit(name, x)) is not None:
+            raise TrainingRefused(f"{spec.table}: {shifted}")
+        if np.isnan(x).all() and spec.fold_column in rows.columns:
+            raise TrainingRefused(f"{spec.table}: no row has a number for {name}; leave it out of the inputs")
     recent = _recent(spec, rows)
+    patient = pd.factorize(rows[spec.patient_column])[0].astype(np.int64)
     return Cohort(
         features=spec.feature_names,
-        X=without_implausible(spec, inputs_of(spec, rows)),
+        X=without_implausible(spec, inputs),
         observed=observe(spec.outcome, rows, recent),
-        fold=_folds(spec, rows),
+        fold=_folds(spec, rows, patient),
         recent=recent,
-        patient=pd.factorize(rows[spec.patient_column])[0].astype(np.int64),
+        patient=patient,
         rows=rows,
         table_rows=len(table),
         left_out=tuple(left_out),
     )
+
+
+@contextmanager
+def _reading(spec: ModelSpec, what: str) -> Iterator[None]:
+    """Says which part of the declaration asks for a column that is not there, or cannot use it."""
+    try:
+        yield
+    except KeyError as absent:
+        raise TrainingRefused(
+            f"{spec.id}: {what} reads the column {absent}, which {spec.table} does not have"
+        ) from absent
+    except (TypeError, ValueError, AttributeError) as problem:
+        raise TrainingRefused(f"{spec.id}: {what} cannot be told from {spec.table}: {problem}") from problem
 
 
 def inputs_of(spec: ModelSpec, rows: pd.DataFrame) -> NDArray[np.float64]:
@@ -179,7 +212,7 @@ def inputs_of(spec: ModelSpec, rows: pd.DataFrame) -> NDArray[np.float64]:
     """
     columns = []
     for item in spec.inputs:
-        column = _column(spec, item.name, rows)
+        column = input_column(spec, item.name, rows)
         columns.append(column if item.clip_high is None else np.minimum(column, item.clip_high))
     return np.column_stack(columns)
 
@@ -202,13 +235,14 @@ def inputs_from_forbidden_columns(spec: ModelSpec, rows: pd.DataFrame) -> list[s
     return [name for name, a, b in pairs if not np.array_equal(a, b, equal_nan=True)]
 
 
-def _column(spec: ModelSpec, name: str, rows: pd.DataFrame) -> NDArray[np.float64]:
+def input_column(spec: ModelSpec, name: str, rows: pd.DataFrame) -> NDArray[np.float64]:
+    """One input [n], NaN where it is missing or no number; missing throughout where the table lacks its column."""
     try:
         found = spec.derived[name](rows) if name in spec.derived else rows[name]
     except KeyError:
         return np.full(len(rows), np.nan)
     if isinstance(found.dtype, pd.CategoricalDtype):
-        # One conversion per category: a text that is no number becomes missing.
+        # One conversion per category: a text that is not a number becomes missing.
         numbers = np.append(np.asarray(pd.to_numeric(found.cat.categories, errors="coerce"), dtype=np.float64), np.nan)
         return np.asarray(numbers[found.cat.codes])
     return np.asarray(pd.to_numeric(found, errors="coerce"), dtype=np.float64)
@@ -222,12 +256,18 @@ def _recent(spec: ModelSpec, rows: pd.DataFrame) -> NDArray[np.bool_]:
     """The latest period; everybody where there is none."""
     if spec.recalibration is None:
         return np.ones(len(rows), dtype=bool)
-    return np.asarray(rows[spec.recalibration.column] >= spec.recalibration.since, dtype=bool)
+    return np.asarray(spec.recalibration.rows(rows), dtype=bool)
 
 
-def _folds(spec: ModelSpec, rows: pd.DataFrame) -> NDArray[np.int64]:
+# Of a model that was fitted elsewhere; only the few inputs beside it are fitted.
+_FOLDS = 5
+
+
+def _folds(spec: ModelSpec, rows: pd.DataFrame, patient: NDArray[np.int64]) -> NDArray[np.int64]:
     """The fold of each row; NO_FOLD in a table that only serves to evaluate a finished model."""
     if spec.fold_column not in rows.columns:
+        if isinstance(spec.estimator, Fitted):
+            return patient % _FOLDS
         return np.full(len(rows), NO_FOLD, dtype=np.int64)
     return np.asarray(rows[spec.fold_column], dtype=np.int64)
 
@@ -236,7 +276,7 @@ def _refuse_unusable(spec: ModelSpec, table: pd.DataFrame) -> None:
     needed = {item.name for item in spec.inputs if item.name not in spec.derived}
     needed |= {spec.patient_column, spec.key}
     needed |= {spec.outcome.column} if spec.outcome.of is None and spec.outcome.follow_up is None else set()
-    needed |= {spec.recalibration.column} if spec.recalibration is not None else set()
+    needed |= {period.column for period in (spec.recalibration, spec.newest) if period is not None}
     if absent := sorted(needed - set(table.columns)):
         raise TrainingRefused(f"{spec.table} has no column {', '.join(absent)}")
     if table[spec.key].duplicated().any():

@@ -120,6 +120,8 @@ def spec_of_charts(spec: ModelSpec) -> ModelSpec:
         derived={},
         exclusions=tuple(_exclusions(spec)),
         recalibration=None,
+        newest=None,
+        needs={},
         reference_words="the charts it was trained on",
         cohort_words=f"charts, one row per {spec.charts.index if spec.charts else 'index'}",
         period="the years of the charts",

@@ -2,12 +2,16 @@
 
 Labels come with weights, by which those who were followed speak for those like them who were not (IPCW).
 
-The chance of still being followed, G(t), is the Kaplan-Meier curve of leaving the study, by period. A person who died
+The chance of still being followed, G(t), is the Kaplan-Meier curve of leaving the study, by stratum. A person who died
 at t counts 1/G(t-) times, one who was followed through the horizon 1/G(horizon-) times, and one who left before it not
 at all: those who stayed stand for them (Robins and Rotnitzky 1992; Graf 1999 for the scores).
+
+A stratum of whom fewer than a tenth were followed through the horizon counts nowhere: nobody in it could stand for
+those who left, and the censoring of other strata says nothing about it. It is reported as insufficient.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -23,35 +27,47 @@ Array = NDArray[np.float64]
 class Observed:
     """What happened to each row: the outcome within the horizon, its weight, time in years and whether it ended so.
 
-    Without follow-up every weight is 1 and every time the horizon.
+    Without follow-up every weight is 1 and every time the horizon. `unfollowed` marks the rows of strata that count
+    nowhere because too few of them were followed through the horizon.
     """
 
     y: NDArray[np.int64]
     weight: Array
     years: Array
     event: NDArray[np.bool_]
+    unfollowed: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=np.bool_))
+
+    def part(self, rows: NDArray[Any]) -> "Observed":
+        """The same of some of the rows: a mask, or places that may repeat."""
+        unfollowed = self.unfollowed[rows] if len(self.unfollowed) else self.unfollowed
+        return Observed(self.y[rows], self.weight[rows], self.years[rows], self.event[rows], unfollowed)
 
 
 def observe(outcome: OutcomeSpec, rows: pd.DataFrame, period: NDArray[np.bool_]) -> Observed:
-    """From the outcome's column or follow-up; censoring is estimated apart in each `period`.
+    """From the outcome's column or follow-up; censoring is estimated apart in each stratum, else in each `period`.
 
-    TrainingRefused where a value is neither 0 nor 1, or a time is missing or below zero.
+    TrainingRefused where a value is neither 0 nor 1, a time is missing or below zero, or no stratum was followed.
     """
     horizon = outcome.horizon_years
     if outcome.follow_up is None:
         y = _zero_one(outcome, rows)
-        return Observed(y, np.ones(len(y)), np.full(len(y), horizon), y == 1)
+        return Observed(y, np.ones(len(y)), np.full(len(y), horizon), y == 1, np.zeros(len(y), dtype=np.bool_))
     time = np.asarray(outcome.follow_up.time(rows), dtype=np.float64) / outcome.follow_up.per_year
     event = np.asarray(outcome.follow_up.event(rows), dtype=np.float64)
     if not (time >= 0).all() or not np.isin(event, (0.0, 1.0)).all():
         raise TrainingRefused(f"{outcome.column}: each row needs a follow-up time from 0 on and an event of 0 or 1")
     happened = event == 1.0
     y = (happened & (time <= horizon + 1e-9)).astype(np.int64)
-    weight = np.zeros(len(y))
-    for part in (period, ~period):
-        if part.any():
-            weight[part] = _weights(time[part], happened[part], horizon)
-    return Observed(y, weight, np.minimum(time, horizon), y == 1)
+    weight, unfollowed = np.zeros(len(y)), np.zeros(len(y), dtype=np.bool_)
+    strata = period if outcome.follow_up.strata is None else np.asarray(outcome.follow_up.strata(rows))
+    for stratum in np.unique(strata):
+        part = strata == stratum
+        found = _weights(time[part], happened[part], horizon)
+        unfollowed[part] = found is None
+        weight[part] = 0.0 if found is None else found
+    if unfollowed.all():
+        raise TrainingRefused("fewer than a tenth were followed through the horizon: its risk cannot be estimated")
+    return Observed(y, weight, np.minimum(time, horizon), y == 1, unfollowed)
 
 
 def _zero_one(outcome: OutcomeSpec, rows: pd.DataFrame) -> NDArray[np.int64]:
@@ -62,8 +78,12 @@ def _zero_one(outcome: OutcomeSpec, rows: pd.DataFrame) -> NDArray[np.int64]:
     return values.astype(np.int64)
 
 
-def _weights(time: Array, happened: NDArray[np.bool_], horizon: float) -> Array:
-    """1 / G just before the event or the horizon; 0 for who left before either."""
+# With a smaller chance of still being followed one survivor would stand for more than ten people.
+LEAST_FOLLOWED = 0.1
+
+
+def _weights(time: Array, happened: NDArray[np.bool_], horizon: float) -> Array | None:
+    """1 / G just before the event or the horizon; 0 for who left before either; None where G(horizon-) is below 0.1."""
     times, place = np.unique(time, return_inverse=True)
     at_risk = len(time) - np.concatenate([[0], np.cumsum(np.bincount(place))])[:-1]
     left = np.bincount(place, weights=~happened, minlength=len(times))
@@ -75,8 +95,8 @@ def _weights(time: Array, happened: NDArray[np.bool_], horizon: float) -> Array:
     at_event, at_horizon = before[place], before[end] if end < len(before) else before[-1]
     whole = time >= horizon - 1e-9
     died_within = happened & (time <= horizon + 1e-9)
-    if (died_within & (at_event <= 0)).any() or (whole.any() and at_horizon <= 0):
-        raise TrainingRefused("nobody was followed through the horizon: its risk cannot be estimated")
+    if at_horizon < LEAST_FOLLOWED:
+        return None
     return np.where(died_within, 1.0 / np.maximum(at_event, 1e-12), np.where(whole, 1.0 / at_horizon, 0.0))
 
 

@@ -23,9 +23,11 @@ from models_onnx.compiler import (
 )
 from models_onnx.compiler import AdditiveTrees as AdditiveForm
 from models_onnx.compiler.families.trees import Cuts
-from models_onnx.spec import AdditiveCox, AdditiveLogistic, AdditiveTrees, Estimator, ShallowTrees
+from models_onnx.spec import AdditiveCox, AdditiveLogistic, AdditiveTrees, Estimator, OwnEstimator, ShallowTrees
+from models_onnx.spec import Fitted as FittedElsewhere
 from models_onnx.training.data.follow_up import Array, FittingRows
 from models_onnx.training.fitting.additive import Linear, fit_cox_model, fit_logistic
+from models_onnx.training.fitting.own import Own, fit_own, load_own
 
 # Bins of an additive tree's steps; more questions than these about one input say nothing new.
 _ADDITIVE_DEPTH = 3
@@ -140,6 +142,10 @@ def fit(estimator: Estimator, people: FittingRows, horizon_years: float) -> Fitt
         return fit_logistic(estimator, people)
     if isinstance(estimator, AdditiveCox):
         return fit_cox_model(estimator, people, horizon_years)
+    if isinstance(estimator, OwnEstimator):
+        return fit_own(estimator, people)
+    if isinstance(estimator, FittedElsewhere):
+        return load_own(estimator, people, horizon_years)
     return fit_trees(estimator, people)
 
 
@@ -147,6 +153,8 @@ def oracle_of(fitted: Fitted, form: FittedModel) -> Oracle:
     """What the compiled file must agree with: the library's own probability and contributions."""
     if isinstance(fitted, Linear):
         return fitted.oracle
+    if isinstance(fitted, Own):
+        return fitted.oracle_of(form)
     if isinstance(fitted, Boosted):
         return _boosted_oracle(fitted, form)
     raise TypeError(f"no oracle for {type(fitted).__name__}")

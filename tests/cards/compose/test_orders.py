@@ -81,7 +81,7 @@ NAPROXEN = {"drug": "198014", "dose": "1 tablet", "times": 2, "days": 10}
 
 def test_dialysis_is_said_in_a_summary_that_reads_well(as_of: datetime) -> None:
     (card,) = check(record_of({"conditions": ["dialysis"]}, as_of), drafts_of(draft_of(NAPROXEN))).cards
-    assert card.summary == "Naproxen with dialysis on record (under 30): consider avoiding NSAIDs."
+    assert card.summary == "Naproxen with dialysis on record: consider avoiding NSAIDs."
 
 
 def test_values_that_contradict_each_other_are_named_once_each(as_of: datetime) -> None:
@@ -199,12 +199,15 @@ def test_findings_of_one_order_are_one_card_ranked_by_harm_then_certainty_then_p
 REPLAY = """
 import sys, msgspec
 from datetime import datetime
-from tests.cards.rules.cases import check
-from tests.cards.rules.patients import draft_of, drafts_of, record_of
+from itertools import count
+from cards.casebook.patients import draft_of, drafts_of, record_of
+from cards.compose.orders import check_orders
 patient = {"conditions": ["afib"], "crcl": 20, "active": [
     "verapamil hydrochloride 120 MG Oral Tablet", "ketoconazole 200 MG Oral Tablet", "833528"]}
 draft = draft_of({"drug": "1037179", "dose": "1 capsule", "times": 2})
-outcome = check(record_of(patient, datetime.fromisoformat("2026-11-20T09:00:00+00:00")), drafts_of(draft))
+record = record_of(patient, datetime.fromisoformat("2026-11-20T09:00:00+00:00"))
+numbers = count(1)
+outcome = check_orders(record, drafts_of(draft), None, lambda: f"uuid-{next(numbers)}", signing=True)
 assert outcome.cards
 sys.stdout.buffer.write(msgspec.json.encode(outcome))
 """
@@ -227,7 +230,7 @@ def test_the_same_call_gives_the_same_bytes_in_any_process() -> None:
             capture_output=True,
             check=True,
         ).stdout
-        for seed in ("1", "2", "3")
+        for seed in ("1", "2")
     }
     assert len(answers) == 1
 

@@ -17,6 +17,7 @@ from cards.rules.patient.orders import DraftOrder, read_drafts
 from fhir.record.record import PatientRecord
 from tests.cards.rules.patients import bundle_of, draft_of, drafts_of, record_of
 from tests.conftest import ROOT
+from tests.each import for_each
 
 FOLDER = ROOT / "tests" / "cases" / "rules"
 Case = dict[str, Any]
@@ -34,27 +35,24 @@ CaseTest = Callable[[str, Case, datetime], None]
 
 
 def every_case(*kinds: str) -> Callable[[CaseTest], Callable[[str, datetime], None]]:
-    """Runs a test over the cases of these kinds ("fires", "silent", "missing"; none: all), one test for each rule.
+    """Runs a test over the cases of these kinds ("fires", "silent", "missing"; none: all), one test for each family.
 
-    What fails names its case.
+    What fails names each case that failed.
     """
-    chosen: dict[str, list[Case]] = {}
+    families = {one.id: one.family.name for one in rule_book().rules}
+    chosen: dict[str, list[tuple[str, tuple[str, Case]]]] = {}
     for rule, case in all_cases():
         if not kinds or case["kind"] in kinds:
-            chosen.setdefault(rule, []).append(case)
+            name = f"{rule}/{case['about']}: {case['id']}"
+            chosen.setdefault(families.get(rule, rule), []).append((name, (rule, case)))
 
     def decorate(test: CaseTest) -> Callable[[str, datetime], None]:
-        @pytest.mark.parametrize("rule", sorted(chosen))
-        def of_rule(rule: str, as_of: datetime) -> None:
-            for case in chosen[rule]:
-                try:
-                    test(rule, case, as_of)
-                except Exception as error:
-                    error.add_note(f"{rule}/{case['about']}: {case['id']}")
-                    raise
+        @pytest.mark.parametrize("family", sorted(chosen))
+        def of_family(family: str, as_of: datetime) -> None:
+            for_each(chosen[family], lambda rule, case: test(rule, case, as_of))
 
-        of_rule.__doc__ = test.__doc__
-        return of_rule
+        of_family.__doc__ = test.__doc__
+        return of_family
 
     return decorate
 

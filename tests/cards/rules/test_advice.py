@@ -10,7 +10,7 @@ import pytest
 from cards.rules.engine.rule_book import rule_book
 from cards.rules.patient.orders import read_draft
 from cards.rules.patient.session import PatientSession
-from fhir.terminology.medications import class_members
+from fhir.terminology.medications import CLASS_MEMBERS
 from tests.cards.rules.cases import Case, all_cases, check, every_case
 from tests.cards.rules.patients import draft_of, drafts_of, record_of
 
@@ -82,7 +82,7 @@ def _codes(selectors: object) -> set[str]:
     for one in selectors:  # type: ignore[attr-defined]
         members |= set(one.ingredients)
         for name in one.classes:
-            members |= set(class_members()[name])
+            members |= set(CLASS_MEMBERS[name])
     return members
 
 

@@ -11,7 +11,7 @@ from cards.rules.engine.compile import CompiledRule
 from cards.rules.engine.rule_book import rule_book
 from cards.rules.language.trigger import Selector
 from cards.rules.patient.session import PatientSession
-from fhir.terminology.medications import class_members, ingredients
+from fhir.terminology.medications import CLASS_MEMBERS, INGREDIENTS
 from tests.cards.rules.cases import Case, all_cases, check, check_case, every_case, findings
 from tests.cards.rules.patients import draft_of, drafts_of, record_of
 
@@ -98,12 +98,12 @@ def _names(side: tuple[Selector, ...]) -> list[str]:
     codes = {code for one in side for code in one.ingredients}
     for one in side:
         for name in one.classes:
-            codes |= {code for code in class_members()[name] if not _is_left_out(code, one)}
-    return sorted(ingredients()[code].name for code in codes)
+            codes |= {code for code in CLASS_MEMBERS[name] if not _is_left_out(code, one)}
+    return sorted(INGREDIENTS[code].name for code in codes)
 
 
 def _is_left_out(code: str, selector: Selector) -> bool:
-    return any(code in class_members()[name] for name in selector.exclude_classes)
+    return any(code in CLASS_MEMBERS[name] for name in selector.exclude_classes)
 
 
 def _pairs() -> list[CompiledRule]:

@@ -28,9 +28,10 @@ from fhir.record.record import PatientRecord
 from fhir.record.resources import decoder
 from fhir.record.results import FACT_TYPES
 from fhir.terminology.analytes import ANALYTES
-from fhir.terminology.conditions import condition_keys
+from fhir.terminology.conditions import CONDITION_KEYS
 from tests.cards.rules.cases import Case, all_cases, check, drafts_of_case, every_case, uuids
 from tests.cards.rules.patients import draft_of, drafts_of, record_of
+from tests.conftest import examples
 
 Json = dict[str, Any]
 AS_OF = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
@@ -212,14 +213,14 @@ def _charts(draw: st.DrawFn) -> Json:
         "age": draw(st.one_of(st.none(), st.integers(0, 100))),
         "sex": draw(st.sampled_from(["male", "female", None])),
         "labs": draw(st.lists(_results(), max_size=6)),
-        "conditions": draw(st.lists(st.sampled_from(sorted(condition_keys())), max_size=3, unique=True)),
+        "conditions": draw(st.lists(st.sampled_from(sorted(CONDITION_KEYS)), max_size=3, unique=True)),
         "active": draw(st.lists(st.sampled_from(DRUGS), max_size=3, unique=True)),
         "inpatient": draw(st.booleans()),
         "not_sent": draw(st.lists(st.sampled_from([*LISTS, *ASKED]), max_size=4, unique=True)),
     }
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(_charts(), st.sampled_from(DRAFTS), st.booleans())
 def test_what_is_said_of_an_invented_chart_is_true(patient: Json, draft: Json, signing: bool) -> None:
     record, drafts = record_of(patient, AS_OF), drafts_of(draft)

@@ -8,6 +8,7 @@ import pytest
 
 from tests.cards.rules.cases import check, family_book, findings
 from tests.cards.rules.patients import draft_of, drafts_of, record_of
+from tests.each import for_each
 
 Json = dict[str, Any]
 Make = Callable[[float], Json]
@@ -204,10 +205,9 @@ MONITORING = [
 ]  # fmt: skip
 
 
-def _points() -> list[Any]:
+def _points(sweep: Sweep) -> list[tuple[str, tuple[float, str | None]]]:
     return [
-        pytest.param(sweep, value, bands[side], id=f"{sweep.rule}, {sweep.name} {value:g}")
-        for sweep in (*KIDNEY, *OPIOID, *MONITORING)
+        (f"{sweep.rule}, {sweep.name} {value:g}", (value, bands[side]))
         for limit, bands in sweep.limits.items()
         for side, value in _steps(limit, sweep)
     ]
@@ -218,12 +218,15 @@ def _steps(limit: float, sweep: Sweep) -> list[tuple[int, float]]:
     return steps if sweep.least is None else [*steps, (0, limit - sweep.least), (2, limit + sweep.least)]
 
 
-@pytest.mark.parametrize(("sweep", "value", "band"), _points())
-def test_a_limit_is_exact(sweep: Sweep, value: float, band: str | None, as_of: datetime) -> None:
-    value = round(value, 6)
-    record, drafts = record_of(sweep.patient(value), as_of), drafts_of(draft_of(sweep.draft(value)))
-    found = {rule: name for rule, name, _ in findings(check(record, drafts, book=family_book(sweep.rule)))}
-    assert found.get(sweep.rule) == band
+@pytest.mark.parametrize("sweep", [*KIDNEY, *OPIOID, *MONITORING], ids=lambda sweep: f"{sweep.rule}, {sweep.name}")
+def test_every_limit_is_exact(sweep: Sweep, as_of: datetime) -> None:
+    def is_exact(value: float, band: str | None) -> None:
+        value = round(value, 6)
+        record, drafts = record_of(sweep.patient(value), as_of), drafts_of(draft_of(sweep.draft(value)))
+        found = {rule: name for rule, name, _ in findings(check(record, drafts, book=family_book(sweep.rule)))}
+        assert found.get(sweep.rule) == band
+
+    for_each(_points(sweep), is_exact)
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from cds_hooks.storage.database import engine_for, parse_url
 from cds_hooks.storage.entries import EVENT_COLUMNS, event_hash
 from cds_hooks.storage.queries import read_rows
 from cds_hooks.storage.tables import events
-from models_onnx.artifact.keys import Signer, local_signer
+from models_onnx.artifact.keys import Signer, local_signer, maintainers
 from models_onnx.gates.gate import run_gates
 from models_onnx.gates.subject import Evidence, read_subject
 from models_onnx.serving.registry import ARTIFACTS, load_model
@@ -97,7 +97,7 @@ def test_the_same_person_a_stranger_the_author_and_an_ended_waiver_are_refused(h
     for kind, subject, signer, said in (
         ("rule", SUBJECT, here.ann, "Ann Lee has signed rule renal-metformin .* already"),
         ("rule", SUBJECT, new_key, "has signed rule renal-metformin .* already; the second key is another person's"),
-        ("rule", SUBJECT, here.stranger, "is of nobody in .*people.toml"),
+        ("rule", SUBJECT, here.stranger, "belongs to nobody in .*people.toml"),
         ("waiver", own, here.ann, "Ann Lee is the author of the waiver of G9"),
         ("waiver", _waiver(ends_in_days=0), here.ben, "is not in force on .*; write a new one"),
         ("waiver", _waiver(ends_in_days=90), here.ben, "is not in force on"),
@@ -166,7 +166,7 @@ def test_whoever_is_taken_out_of_the_file_no_longer_counts_and_a_broken_file_cha
     here.file.write_text(whole.split("\n[[person]]")[0] + "\n[[person]]" + whole.split("\n[[person]]")[2])
     here.book.read()
     assert "signed by Ben Ray alone" in str(here.book.why_not_approved("rule", SUBJECT, TODAY))
-    assert "is of nobody in" in here.book.refused[0]
+    assert "belongs to nobody in" in here.book.refused[0]
 
 
 @pytest.mark.parametrize(
@@ -174,7 +174,7 @@ def test_whoever_is_taken_out_of_the_file_no_longer_counts_and_a_broken_file_cha
     [
         ("version = 2", "it has version = 1"),
         ("person = 3\nversion = 1", "it has version = 1"),
-        ("version = ", "is no TOML"),
+        ("version = ", "is not valid TOML"),
         ('version = 1\n[[person]]\nname = "A"\nrole = "b"\npublic_key = "AAAA"', "is not base64 of the 32 bytes"),
         ('version = 1\n[[person]]\nname = " "\nrole = "b"\npublic_key = "AAAA"', "texts that are not empty"),
         ('version = 1\n[[person]]\nname = "A"\nrole = "b"\nkey = "AAAA"', "and no others"),
@@ -234,10 +234,10 @@ def _is_fault(_waiver: Mapping[str, Any]) -> str:
 
 
 def test_a_gate_is_waived_only_where_the_waiver_counts() -> None:
-    subject = read_subject(ARTIFACTS / "mortality_5y", {})
+    subject = read_subject(ARTIFACTS / "mortality_5y", maintainers())
     granted = date.fromisoformat(subject.product["waivers"][0]["granted"])
     for fault, status in ((_no_fault, "waived"), (_is_fault, "failed")):
-        evidence = Evidence(as_of=granted, timer=lambda: 0.0, waiver_fault=fault)
+        evidence = Evidence(as_of=granted, timer=lambda: 0.0, figures=subject.evaluation, waiver_fault=fault)
         report = run_gates(subject, evidence, only=frozenset({"G9"}))
         result = next(each for each in report.results if each.gate == "G9")
         assert result.status == status

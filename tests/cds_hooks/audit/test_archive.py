@@ -90,7 +90,7 @@ def test_old_decisions_of_a_client_are_archived_and_the_chain_holds_with_and_wit
     assert feedback_on(url, old[0].id) != []
     assert verify_chain(url).broken is None
     assert _audit(url, tmp_path, signer).findings == []
-    with pytest.raises(RecordUnavailable, match="was restored; perhaps it is there already"):
+    with pytest.raises(RecordUnavailable, match="was restored; perhaps its rows are in the record already"):
         restore_archive(tmp_path / "a.xz", url, "Ann")
     again = archive(url, "a", NEW, tmp_path / "again.xz", "Ann", signer)
     assert again is not None

@@ -124,6 +124,26 @@ def _put_in(url: str) -> None:
     _write(url, 1)
 
 
+_FORGED = (
+    "INSERT INTO feedback (card, decision, service, client, outcome, outcome_timestamp, accepted_suggestions, "
+    "received_at{more}) SELECT card, decision, service, client, 'accepted', '2026-11-20T00:00:00Z', '[]', "
+    "received_at{values} FROM feedback WHERE sequence = 3"
+)
+
+
+def _put_in_feedback(url: str) -> None:
+    """At the end of the chain with a right hash, and dated before the newest seal."""
+    with reading_engine(parse_url(url)).connect() as connection:
+        rows = connection.execute(select(feedback).order_by(feedback.c.sequence)).mappings().all()
+    forged = dict(rows[2]) | {"outcome": "accepted", "outcome_timestamp": "2026-11-20T00:00:00Z"}
+    forged |= {"accepted_suggestions": "[]", "user_comment": None, "received_at": 1}
+    forged |= {name: None for name in FEEDBACK_COLUMNS if name.startswith("override_")}
+    previous, position = rows[-1]["hash"], rows[-1]["position"] + 1
+    digest = feedback_hash(previous, position, forged)
+    statement = _FORGED.format(more=", position, previous, hash", values=", :position, :previous, :hash")
+    _tamper(url, statement.replace("'[]', received_at", "'[]', 1"), position=position, previous=previous, hash=digest)
+
+
 @pytest.mark.parametrize(
     ("manipulate", "finding"),
     [
@@ -136,6 +156,9 @@ def _put_in(url: str) -> None:
         (lambda url: _tamper(url, "DELETE FROM feedback WHERE sequence = 6"), "row 6 of feedback, which was sealed"),
         (lambda url: _tamper(url, "UPDATE feedback SET client = 'x' WHERE sequence = 1"), "row 1 of feedback was"),
         (_put_in, "it was put in afterwards"),
+        (_put_in_feedback, "row 7 of feedback is dated before the newest seal and in none"),
+        (lambda url: _tamper(url, _FORGED.format(more="", values="")), "feedback (number 7) is in no chain"),
+        (lambda url: _tamper(url, "UPDATE feedback SET outcome_timestamp = X'FF' WHERE sequence = 2"), "feedback"),
         (lambda url: _tamper(url, _PRETEND_ARCHIVE, "DELETE FROM decisions WHERE sequence = 5"), "were taken out as"),
     ],
 )
@@ -161,7 +184,7 @@ def test_seals_that_were_changed_left_out_or_made_with_another_key_are_refused(
         (lines[:1] + lines[2:], signer, "seal 2 is missing"),
         ([lines[0].replace(b'"number":1', b'"number":2'), *lines[1:]], signer, "the signature of seal 1"),
         (lines, other, "which is not trusted here"),
-        ([b"{}\n"], signer, "line 1 of the seals is no seal"),
+        ([b"{}\n"], signer, "line 1 of the seals is not a seal"),
     ):
         file.write_bytes(b"".join(changed))
         with pytest.raises(SealsUnusable, match=reason):

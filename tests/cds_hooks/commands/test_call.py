@@ -2,11 +2,18 @@
 
 import json
 import subprocess
+import threading
+from dataclasses import replace
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
+from cds_hooks.simulator.fixture import Fixture, cards_of, write_fixture
+from tests.cds_hooks.calls import PLANNING, request_for
 from tests.program import run_program
 
 
@@ -44,6 +51,26 @@ def test_curl_prints_commands_that_do_the_same(server: str) -> None:
     assert len(json.loads(done.stdout)["cards"]) == 1
 
 
+def test_a_saved_call_is_sent_again_and_fails_where_other_cards_come_back(server: str, tmp_path: Path) -> None:
+    then = datetime(2025, 3, 1, 9, tzinfo=UTC)
+    request = request_for(PLANNING, "patient-view", "planning-talk", then)
+    saved = Fixture(PLANNING, then, request, 200, [("info", "No card has this summary.")])
+    file = tmp_path / "call.json"
+    file.write_bytes(write_fixture(saved))
+    done = _call(server, str(file))
+    assert done.returncode == 1
+    assert "A card is gone: info, No card has this summary." in done.stdout
+    sent = httpx.post(f"{server}/cds-services/{PLANNING}", json=saved.at(datetime.now(UTC)).request).json()
+    file.write_bytes(write_fixture(replace(saved, cards=cards_of(sent))))
+    done = _call(server, str(file))
+    assert done.returncode == 0, done.stdout
+    assert "The answer has the cards that were saved." in done.stdout
+    file.write_text('{"cdsHooksFixture": 1}')
+    done = _call(server, str(file))
+    assert done.returncode == 2
+    assert "a part of it is missing" in done.stderr
+
+
 def test_an_old_chart_is_moved_to_today_and_it_is_said(server: str, data_folder: Path) -> None:
     chart = data_folder / "fhir/synthea/diab_renal__Josue_Sipes_7d27f180-98d6-456d-98c0-d91df32cd023.json.gz"
     done = _call(server, str(chart), "--shift-dates")
@@ -79,3 +106,34 @@ def test_a_setting_that_makes_no_sense_is_said(server: str) -> None:
     assert done.returncode == 2
     assert "CDS_ALERT_SHARE" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_strange_server_does_not_steer_the_terminal() -> None:
+    steering = "\x1b]0;title\x07\x1b[2J"
+    card = {"summary": steering, "detail": steering, "indicator": "info", "source": {"label": steering}}
+    service = {"hook": "patient-view", "id": f"a/b{steering}", "title": steering, "description": steering}
+
+    class Strange(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self._answer({"services": [service]})
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self._answer({"cards": [card]})
+
+        def _answer(self, document: Any) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(json.dumps(document).encode())
+
+        def log_message(self, *_: Any) -> None:
+            """Nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Strange) as strange:
+        threading.Thread(target=strange.serve_forever, daemon=True).start()
+        answer = run_program("call", "sample:planning-talk", "--url", f"http://127.0.0.1:{strange.server_port}")
+        strange.shutdown()
+    assert answer.returncode == 0, answer.stderr
+    assert "1 card" in answer.stdout
+    assert "\x1b]" not in answer.stdout + answer.stderr
+    assert "\x1b[2J" not in answer.stdout + answer.stderr

@@ -28,15 +28,19 @@ NOT_RUN = {
     "model evaluate": "trains each fold again for minutes: tests/models_onnx/training evaluates small tables",
     "model compare": "trains three families of models for minutes: tests/cds_hooks/commands/test_model.py",
     "model gates": "reads the whole training table for minutes: tests/cds_hooks/commands/test_model_release.py",
+    "model waive": "writes into the declaration of the model: tests/cds_hooks/commands/test_model.py signs a copy",
+    "model adopt": "needs a fitted model: tests/models_onnx/training/test_adopt.py fits some",
     "model import": "needs a model from elsewhere: tests/cds_hooks/commands/test_model_release.py brings one",
     "model compile": "needs a model from elsewhere: tests/cds_hooks/commands/test_model_compile.py brings one",
     "model dataset": "needs charts with stays in hospital: tests/cds_hooks/commands/test_data.py writes them",
     "medications coverage": "reads every chart of the data folder: the slow tier of tests/test_docs.py runs it",
     "medications doses": "reads every chart of the data folder: the slow tier of tests/test_docs.py runs it",
     "rules check": "runs all 2,000 cases: tests/cards/rules/test_cases.py does, and test_rules.py runs the command",
-    "rules simulate": "needs charts with dated orders: tests/cds_hooks/governance/test_simulation.py writes them",
+    "rules simulate": "needs charts with dated orders: tests/cds_hooks/governance/test_rule_counts.py writes them",
     "genes import": "needs the tables of a release: tests/cards/rules/families/test_genes.py reads small ones",
     "vaccines import": "needs the XML files of CDC: tests/cards/vaccines reads small ones",
+    "bulk-export": "asks a server with Bulk Data export: tests/cds_hooks/panel/test_bulk.py serves one on this machine",
+    "release activate": "comes after shadow and canary: tests/cds_hooks/governance/test_releases.py goes through them",
     "trust check": "asks the key set's address on the network: tests/cds_hooks/security serves one on this machine",
 }
 """Commands whose example is only parsed (test_misuse.py), and where the command is run instead."""
@@ -101,6 +105,8 @@ def site(server: str, server_folder: Path, tmp_path_factory: pytest.TempPathFact
         "approve key",
         "record backup",
         "record hold",
+        "release off",
+        "release shadow",
         "trust init",
         "trust dev-key",
     ):
@@ -110,6 +116,7 @@ def site(server: str, server_folder: Path, tmp_path_factory: pytest.TempPathFact
     (folder / "response.json").write_text('{"cards": []}')
     (folder / "var").mkdir(exist_ok=True)
     (folder / "docs" / "models").mkdir(parents=True)
+    (folder / "docs" / "contents.toml").touch()
     shutil.copytree(ARTIFACTS / "mortality_5y", folder / "models" / "mortality_5y")
     return folder
 

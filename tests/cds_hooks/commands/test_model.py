@@ -1,14 +1,17 @@
 """`cds-hooks model`: what it prints, and the exit codes a pipeline relies on."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from cds_hooks.commands.model.main import app
-from models_onnx.release.documentation import model_page, read_comparison
+from models_onnx.artifact.keys import local_signer
+from models_onnx.release.documentation import model_page, read_comparison, read_waivers
 from models_onnx.serving.registry import load_model
+from tests.conftest import ROOT
 from tests.models_onnx.invented import invented_table
 
 
@@ -87,8 +90,31 @@ def test_evaluate_scores_other_rows_with_the_committed_model(invented: Path) -> 
 
 
 def test_page_prints_the_page_or_writes_it(tmp_path: Path) -> None:
-    text = model_page(load_model("mortality_5y").manifest, read_comparison("mortality_5y"))
+    name = "mortality_5y"
+    text = model_page(load_model(name).manifest, read_comparison(name), read_waivers(name))
     assert run("page", "mortality_5y").stdout == text
     out = tmp_path / "page.md"
     assert run("page", "mortality_5y", "--out", str(out)).exit_code == 0
     assert out.read_text(encoding="utf-8") == text
+
+
+def test_waive_signs_the_declared_waivers_with_the_key_of_a_person(tmp_path: Path) -> None:
+    folder = tmp_path / "specs"
+    folder.mkdir()
+    ours = ROOT / "models_onnx" / "models"
+    shutil.copy(ours / "mortality_5y.card.json", folder / "own_5y.card.json")
+    (folder / "own_5y.py").write_text((ours / "mortality_5y.py").read_text().replace('"mortality_5y', '"own_5y'))
+    local_signer(tmp_path / "my-waivers.pem", "my-waivers")  # makes the key
+    done = run("waive", "own_5y", "--key", str(tmp_path / "my-waivers.pem"), "--specs", str(folder))
+    assert done.exit_code == 0, done.output
+    waivers = json.loads((folder / "own_5y.card.json").read_text())["product"]["waivers"]
+    assert waivers
+    assert f"Signed {len(waivers)} waiver(s) of own_5y" in done.stdout
+    committed = json.loads((ours / "mortality_5y.card.json").read_text())
+    assert waivers != committed["product"]["waivers"]
+
+
+def test_waive_refuses_a_key_that_is_none(tmp_path: Path) -> None:
+    done = run("waive", "mortality_5y", "--key", str(tmp_path / "none.pem"))
+    assert done.exit_code == 2
+    assert "cannot be read" in done.output

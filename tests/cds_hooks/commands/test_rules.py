@@ -92,7 +92,7 @@ def test_a_band_without_its_cases_fails_the_check(tmp_path: Path) -> None:
     ("name", "text", "said"),
     [
         ("x.json", "{}", "holds neither"),
-        ("x.json", "{", "is no JSON"),
+        ("x.json", "{", "is not valid JSON"),
         ("x.json", '[{"kind": "fires"}]', "there is none called x"),
         (f"{RULE}.json", '[{"kind": "fires", "about": "lt30"}]', "cannot be read"),
     ],
@@ -148,7 +148,7 @@ def test_an_export_with_a_file_for_each_type_is_one_set_of_charts(tmp_path: Path
     done = run("simulate", str(tmp_path))
     assert done.exit_code == 0
     assert "1 orders of 1 patients" in done.output
-    assert "Left out: broken.json is no JSON" in done.output
+    assert "Left out: broken.json is not valid JSON" in done.output
 
 
 def test_what_was_said_and_answered_is_counted_by_rule(tmp_path: Path, as_of: datetime) -> None:
@@ -183,6 +183,13 @@ def test_the_coverage_of_a_drug_names_the_checks_that_exist_and_those_that_do_no
     assert "warfarin" in run("coverage", "11289").stdout
 
 
+def test_the_coverage_of_a_test_is_found_by_its_code_and_by_its_words() -> None:
+    (psa,) = json.loads(run("coverage", "2857-1", "--json").stdout)["orders"]
+    assert "2857-1" in psa["loincs"]
+    assert "screen-low-value" in psa["checks"]["age"]
+    assert "Prostate specific" in run("coverage", "prostate").stdout
+
+
 def test_the_coverage_of_all_drugs_counts_those_without_a_rule() -> None:
     found = json.loads(run("coverage", "--json").stdout)
     counts = found["counts"]
@@ -196,4 +203,4 @@ def test_the_coverage_of_all_drugs_counts_those_without_a_rule() -> None:
 def test_the_coverage_of_a_drug_that_nobody_knows_is_refused_in_a_sentence() -> None:
     answer = run("coverage", "nothing-of-this-name")
     assert answer.exit_code == 1
-    assert "No ingredient of the tables is called nothing-of-this-name" in answer.stderr
+    assert "No ingredient or test of the tables is called nothing-of-this-name" in answer.stderr

@@ -37,7 +37,8 @@ MADE = {
     "model new --folder": {"missing", "folder"},
 }
 
-MORE = {"model gates": ["--only", "G14"]}  # all of them take half a minute
+# All gates take half a minute, all equations a second.
+MORE = {"model gates": ["--only", "G14"], "equation compile": ["lace"]}
 
 
 def _example(words: tuple[str, ...], command: Any) -> list[str]:

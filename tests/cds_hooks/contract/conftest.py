@@ -57,9 +57,10 @@ def run(good: GoodServer, few_charts: tuple[PatientChart, ...]) -> Run:
         dialect: str = "standard",
         charts: tuple[PatientChart, ...] = few_charts,
         time_limit_seconds: float | None = None,
+        timeout_seconds: float = 1.0,
     ) -> Report:
         keyed = signer() if good.signed else None
-        connection = Connection(good.base, timeout_seconds=1.0, token=good.token, signer=keyed)
+        connection = Connection(good.base, timeout_seconds=timeout_seconds, token=good.token, signer=keyed)
         try:
             target = Target(connection, charts, AS_OF, DIALECTS[dialect], fhir_host="127.0.0.1")
             return run_checks(target, select_checks(rows, dialect), time_limit_seconds=time_limit_seconds)

@@ -21,7 +21,7 @@ def read_call(habits: Habits, request: Request, body: bytes, hooks: list[str]) -
     _check_headers(habits, request)
     call = _parse(habits, body)
     if not isinstance(call, dict):
-        raise Refusal(400, "the body is no object")
+        raise Refusal(400, "the body is not an object")
     _required(habits, call, "hook", str)
     _required(habits, call, "hookInstance", str)
     if habits.has("hookInstance only once"):
@@ -35,7 +35,7 @@ def read_call(habits: Habits, request: Request, body: bytes, hooks: list[str]) -
         old = {"patientId": call.get("patient"), "userId": call.get("user")}
         call["context"] = {key: value for key, value in old.items() if value} | call["context"]
     _check_strange(habits, call)
-    if not habits.has("any patient id is taken") and not re.fullmatch(
+    if not habits.has("any patient id is taken", "an id is a path") and not re.fullmatch(
         r"[\w.-]+", str(call["context"].get("patientId", "x"))
     ):
         raise Refusal(400, "patientId is no id")
@@ -102,10 +102,10 @@ def _check_strange(habits: Habits, call: Json) -> None:
     if habits.has("triggers refused") and '"27"' in json.dumps(call.get("extension")):
         raise Refusal(400, "trigger")
     if not isinstance(call.get("extension", {}), dict) and not habits.has("any extension is taken"):
-        raise Refusal(400, "extension is no object")
+        raise Refusal(400, "extension is not an object")
     if not isinstance(call.get("prefetch", {}), dict):
         if not habits.has("any prefetch is taken"):
-            raise Refusal(400, "prefetch is no object")
+            raise Refusal(400, "prefetch is not an object")
         call["prefetch"] = {"patient": None}
 
 
@@ -159,7 +159,7 @@ def _check_access(habits: Habits, call: Json) -> None:
     access = call["fhirAuthorization"]
     scheme = urlsplit(str(call.get("fhirServer", "https://"))).scheme
     if scheme not in ("http", "https") and not habits.has("file addresses are taken"):
-        raise Refusal(400, "fhirServer is no http address")
+        raise Refusal(400, "fhirServer is not an http address")
     if not isinstance(access, dict) or not isinstance(access.get("access_token"), str):
         raise Refusal(400, "fhirAuthorization needs access_token")
     if access.get("token_type") != "Bearer" or "fhirServer" not in call:

@@ -20,7 +20,7 @@ def take_feedback(habits: Habits, body: bytes) -> None:
     if habits.has("feedback as bare item"):
         items = [document]
     if not isinstance(items, list):
-        raise Refusal(400, "feedback is no array")
+        raise Refusal(400, "feedback is not an array")
     if habits.has("one item a call") and len(items) > 1:
         raise Refusal(400, "one at a time")
     for item in items:
@@ -29,7 +29,7 @@ def take_feedback(habits: Habits, body: bytes) -> None:
 
 def _check_item(habits: Habits, item: Any) -> None:
     if not isinstance(item, dict):
-        raise Refusal(400, "item is no object")
+        raise Refusal(400, "item is not an object")
     given = {key: value for key, value in item.items() if key != "overrideReasons"}
     if habits.has("feedback without unknown members") and set(given) - {
         "card",

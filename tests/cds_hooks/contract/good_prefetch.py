@@ -2,7 +2,7 @@
 
 import json
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import httpx
 
@@ -79,7 +79,9 @@ def _fetched(habits: Habits, call: Json, template: str) -> tuple[bool, Any]:
     if not isinstance(access, dict) or not local or habits.has("nothing is fetched"):
         return False, None
     token = "" if habits.has("no token at FHIR") else f"Bearer {access['access_token']}"
-    url: str | None = f"{base}/{template.replace('{{context.patientId}}', call['context']['patientId'])}"
+    patient = str(call["context"]["patientId"])
+    patient = quote(patient) if habits.has("an id is a path") else patient  # which leaves / as it is
+    url: str | None = f"{base}/{template.replace('{{context.patientId}}', patient)}"
     pages: list[Json] = []
     while url:
         sent = "" if pages and habits.has("next page without token") else token

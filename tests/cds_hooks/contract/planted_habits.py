@@ -87,6 +87,7 @@ MISSED = tuple(
         ("FHIR-21", "redirects are followed", "redirects_are_not_followed_with_the_token"),
         ("HK-patient-view-patientId", "any patient id is taken", "a_patient_id_is_no_part_of_a_query"),
         ("HK-patient-view-patientId", "any patient id is taken", "a_patient_id_stays_one_value_of_a_query"),
+        ("HK-patient-view-patientId", "an id is a path", "a_patient_id_stays_one_value_of_a_query"),
         ("SEC-19", "a jwk in the token is believed", "a_key_inside_the_token_is_not_believed"),
         ("SEC-19", "jku is followed", "a_key_set_of_a_stranger_is_neither_read_nor_believed"),
         ("SEC-14", "aud may be the host", "the_audience_is_not_only_the_host"),

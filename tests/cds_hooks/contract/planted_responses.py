@@ -47,7 +47,7 @@ RESPONSES = (
     card("GEN-10", "a member of its own", "priority", 3),
     card("GEN-10", "a member of its own in an action", "suggestions.0.actions.0.priority", 3),
     card("GEN-08", "a quantity as a string", "suggestions.0.actions.0.resource.quantityQuantity.value", "1"),
-    card("GEN-08", "a coding that is no array", "suggestions.0.actions.0.resource.code", {"coding": {"code": "1"}}),
+    card("GEN-08", "a coding that is not an array", "suggestions.0.actions.0.resource.code", {"coding": {"code": "1"}}),
     card("CARD-01", "a number as uuid", "uuid", 5),
     card("CARD-01", "no uuid", "uuid", GONE),
     card("CARD-01", "words as uuid", "uuid", "card-1"),

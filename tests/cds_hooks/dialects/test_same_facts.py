@@ -107,6 +107,7 @@ def test_the_samples_hold_every_kind_of_action() -> None:
     assert {specimen.service for specimen in SAMPLE_CALLS} == {
         "planning-conversation",
         "order-safety",
+        "order-safety-dispatch",
         "discharge-medications",
         "statin-discussion",
         "nephrology-referral",

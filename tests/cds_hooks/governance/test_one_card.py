@@ -1,13 +1,15 @@
-"""A patient is offered one test in 90 days, whichever service asks; the others are kept for the worklist."""
+"""A patient gets one reminder a day and is offered one test in 90 days; the others are kept for the worklist."""
 
 import asyncio
 import copy
+import json
 from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from cds_hooks.governance import Caller
 from cds_hooks.governance.one_card import Turn, Turns, WorkerClaims
@@ -96,6 +98,77 @@ def test_two_workers_that_are_called_at_the_same_time_ask_once(tmp_path: Path) -
         async with app_client(tmp_path, **shared) as one, app_client(tmp_path, **shared) as other:
             calls = [_ask(worker, service) for worker, service in zip((one, other), SERVICES, strict=True)]
             assert sorted(_asked(await asyncio.gather(*calls))) == [0, 1]
+
+    asyncio.run(story())
+
+
+REMINDERS = ("vaccines-due", "preventive-services", "nephrology-referral")
+
+
+def _visit_with_everything_due(service: str) -> dict[str, Any]:
+    """A visit of somebody of 62 with kidney disease who has no vaccination, no screening and no urine albumin."""
+    request = copy.deepcopy(request_for(service, "patient-view", SAMPLE, NOW))
+    visit(SAMPLE)(request)
+    without("9318-7", "777-3")(request)
+    return request
+
+
+async def _remind(calls: httpx.AsyncClient, service: str) -> httpx.Response:
+    answered = await calls.post(f"/cds-services/{service}", json=_visit_with_everything_due(service))
+    assert answered.status_code == 200, answered.text
+    return answered
+
+
+@pytest.mark.parametrize("first", REMINDERS)
+def test_one_service_reminds_in_a_visit_and_nothing_of_the_others_is_lost(tmp_path: Path, first: str) -> None:
+    others = [each for each in REMINDERS if each != first]
+
+    async def story() -> None:
+        async with app_client(tmp_path, as_of=NOW) as calls:
+            assert _asked([await _remind(calls, first)]) == [1]
+            later = [await _remind(calls, each) for each in others]
+            assert _asked(later) == [0, 0]
+            for service, answered in zip(others, later, strict=True):
+                (entry,) = ours(answered)["worklist"]
+                assert entry["because"] == "offered-before"
+                (silence,) = (each for each in ours(answered)["silence"] if each["reason"] == "worklist")
+                assert f"had a reminder by {first} on {NOW.date()}" in silence["text"], service
+            assert _asked([await _remind(calls, first)]) == [1]  # somebody else opens the chart at this visit
+
+    asyncio.run(story())
+
+
+def test_at_the_next_visit_the_reminder_that_waited_is_shown(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with app_client(tmp_path, as_of=NOW) as calls:
+            assert _asked([await _remind(calls, each) for each in REMINDERS]) == [1, 0, 0]
+        async with app_client(tmp_path, as_of=NOW + timedelta(days=3)) as calls:
+            assert _asked([await _remind(calls, each) for each in REMINDERS]) == [0, 1, 0]
+        async with app_client(tmp_path, as_of=NOW + timedelta(days=6)) as calls:
+            assert _asked([await _remind(calls, each) for each in REMINDERS]) == [0, 0, 1]
+
+    asyncio.run(story())
+
+
+def test_workers_that_are_called_at_the_same_time_remind_once(tmp_path: Path) -> None:
+    async def story() -> None:
+        shared = {"as_of": NOW, "metrics_dir": tmp_path / "metrics"}
+        (tmp_path / "metrics").mkdir()
+        async with app_client(tmp_path, **shared) as one, app_client(tmp_path, **shared) as other:
+            calls = [_remind(worker, each) for worker, each in zip((one, other, one), REMINDERS, strict=True)]
+            assert sum(_asked(await asyncio.gather(*calls))) == 1
+
+    asyncio.run(story())
+
+
+def test_advice_on_a_danger_is_shown_beside_a_reminder(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with app_client(tmp_path, as_of=NOW) as calls:
+            assert _asked([await _remind(calls, "vaccines-due")]) == [1]
+            request = request_for("nephrology-referral", "patient-view", "ckd4-metformin", NOW)
+            request = json.loads(json.dumps(request).replace("ckd4-metformin", SAMPLE))
+            answered = await calls.post("/cds-services/nephrology-referral", json=request)
+            assert _asked([answered]) == [1]
 
     asyncio.run(story())
 

@@ -10,6 +10,7 @@ from sqlalchemy import text
 
 from cds_hooks.governance import governance
 from cds_hooks.governance.governance import LONGEST_DAYS, OverrideMemory, first_since
+from cds_hooks.governance.said_rows import sent_cards
 from cds_hooks.storage import FeedbackItem, card_uuid, new_decision_id, open_decision_log
 from cds_hooks.storage.database import parse_url, reading_engine
 from cds_hooks.storage.queries import read_rows
@@ -75,10 +76,10 @@ def test_what_can_no_longer_count_is_neither_read_nor_kept(url: str) -> None:
 
 def test_what_was_handed_out_is_not_changed_by_a_later_override() -> None:
     memory = OverrideMemory(lambda: NOW)
-    memory.remember("ehr", "p", response("a"), "a", "first", NOW - DAY)
+    memory.remember("ehr", "p", sent_cards(response("a"))[0], "first", NOW - DAY)
     handed_out = memory.of_patient("ehr", "p")
     before = {finding: tuple(each) for finding, each in handed_out.items()}
-    memory.remember("ehr", "p", response("b", ingredient="glipizide"), "b", "second", NOW)
+    memory.remember("ehr", "p", sent_cards(response("b", ingredient="glipizide"))[0], "second", NOW)
     assert {finding: tuple(each) for finding, each in handed_out.items()} == before
     assert len(memory.of_patient("ehr", "p")[RULE]) == 2
 

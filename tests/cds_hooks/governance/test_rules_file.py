@@ -63,7 +63,7 @@ def test_a_rule_that_needs_a_label_check_is_approved_only_with_a_note(
     ("text", "said"),
     [
         ("version = 2", "1 was expected"),
-        ("version = ", "is no TOML"),
+        ("version = ", "is not valid TOML"),
         ('version = 1\n[[switch]]\nrule = "renal-metformin"\noff = true', "'note' is a required property"),
         ('version = 1\n[[switch]]\nrule = "nothing"\noff = true\nnote = "x"', "there is no rule nothing"),
         (f'version = 1\n[[switch]]\nrule = "{RULE}"\nbands_off = ["x"]\nnote = "x"', "has no band x"),
@@ -72,7 +72,7 @@ def test_a_rule_that_needs_a_label_check_is_approved_only_with_a_note(
         ("version = 1\n[quiet_days]\ncritical = 400", "greater than the maximum"),
         (
             f'version = 1\n[[approval]]\nrule = "{RULE}"\ndigest = "{ZEROS}"\nby = "x"\nrole = "x"\non = "2026-13-40"',
-            "is no date",
+            "is not a date",
         ),
     ],
 )

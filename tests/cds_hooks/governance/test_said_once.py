@@ -11,11 +11,13 @@ import pytest
 
 from cards.card import Card, Indicator, Source
 from cards.extension import EXTENSION_KEY, CardExtension, VaccineForecast, VaccineForecasts
-from cds_hooks.governance import Caller, said_once
+from cds_hooks.governance import Caller, said_once, said_rows
 from cds_hooks.governance.said_once import SaidOnce
+from cds_hooks.governance.said_rows import ShownRows
 from tests.cds_hooks.calls import client, ours, request_for
 from tests.cds_hooks.prefetch.fetch_calls import app_client
 from tests.cds_hooks.services.equation_calls import NOW, valued
+from tests.live import record_in
 
 SERVICE = "nephrology-referral"
 DAY = 86_400.0
@@ -97,6 +99,22 @@ def test_a_rested_card_is_shown_again_after_its_time(tmp_path: Path) -> None:
                 assert len((await _call(calls)).json()["cards"]) == cards, days
 
     asyncio.run(story())
+
+
+def test_at_the_start_only_the_newest_decisions_with_cards_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(said_rows, "_OVERLAP", 0)
+
+    async def story() -> None:
+        async with app_client(tmp_path, as_of=NOW, shown_rest_days=0) as calls:
+            for user in range(3):
+                assert len((await _call(calls, user=f"Practitioner/{user}")).json()["cards"]) == 1
+
+    asyncio.run(story())
+    for most, expected in ((1, 1), (2, 2), (3, 3), (100, 3)):
+        rows = ShownRows(days=365.0 * 10, most_at_start=most)
+        assert len(list(rows.read(record_in(tmp_path)))) == expected
 
 
 def test_a_site_can_have_cards_shown_at_each_opening(tmp_path: Path) -> None:
@@ -247,9 +265,11 @@ def test_that_a_high_alert_drug_is_not_covered_is_said_once_for_a_patient(tmp_pa
             assert signed.json()["cards"] == []
             assert ("not-covered", "said-once") in {(one["subject"], one["reason"]) for one in ours(signed)["silence"]}
             # Another drug is another finding; the first of them is still known afterwards.
-            both = await _sign(calls, "order-sign", "argatroban")
-            assert [each["summary"] for each in both.json()["cards"]] == ["Argatroban is not covered by these checks."]
-            assert (await _sign(calls, "order-sign", "Pomalyst", "argatroban")).json()["cards"] == []
+            both = await _sign(calls, "order-sign", "eptifibatide")
+            assert [each["summary"] for each in both.json()["cards"]] == [
+                "Eptifibatide is not covered by these checks."
+            ]
+            assert (await _sign(calls, "order-sign", "Pomalyst", "eptifibatide")).json()["cards"] == []
 
     asyncio.run(story())
 

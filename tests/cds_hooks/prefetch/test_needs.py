@@ -41,8 +41,15 @@ def test_a_client_of_3_0_is_asked_for_no_older_procedures_than_are_read() -> Non
     assert procedures.query_for("3.0") == f"{procedures.query}&date=ge{{{{today() - 1098 days}}}}"
 
 
+def test_a_service_that_reads_the_whole_history_asks_for_all_procedures() -> None:
+    procedures = next(each for each in SERVICES["preventive-services"].templates if each.key == "procedures")
+    assert procedures.query_for("3.0") == procedures.query
+
+
 def test_procedures_are_read_for_a_pregnancy_a_stay_and_the_last_three_years_only() -> None:
     """Whoever reads older ones takes `since` out of the template.
+
+    `preventive-services` reads them all, and asks for them all (`whole_history`).
 
     A hysterectomy of longer ago is told by the problem list too (`childbearing`), and only keeps a card away.
     """
@@ -54,6 +61,8 @@ def test_procedures_are_read_for_a_pregnancy_a_stay_and_the_last_three_years_onl
         "fhir/mapping/stays.py",
         "cards/rules/families/opioid/family.py",
         "cds_hooks/services/_equation.py",
+        "fhir/mapping/conditions.py",  # a mechanical valve that only a procedure tells of: one of longer ago is missed
+        "cards/preventive/chart.py",
         "cards/vaccines/patient.py",  # a stem cell transplant: vaccines are given again in the two years after it
     }
 

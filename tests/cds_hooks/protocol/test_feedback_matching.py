@@ -2,7 +2,7 @@
 
 import json
 
-from cds_hooks.protocol.feedback import OTHER_CLIENT, OTHER_SERVICE, UNKNOWN_CARD, decision_ids_of, match_feedback
+from cds_hooks.protocol.feedback import OTHER_CLIENT, OTHER_SERVICE, UNKNOWN_CARD, match_feedback
 from cds_hooks.storage import Decision, FeedbackItem, card_uuid
 from tests.cds_hooks.storage.samples import a_decision, some_feedback
 
@@ -23,9 +23,3 @@ def test_the_client_that_got_the_card_may_report_on_it_and_no_other() -> None:
     assert _reasons(some_feedback(decision.id, client="another hospital"), decision) == [OTHER_CLIENT]
     assert _reasons(some_feedback(decision.id, service="orders"), decision) == [OTHER_SERVICE]
     assert _reasons(some_feedback(decision.id, card=card_uuid(decision.id, 9)), decision) == [UNKNOWN_CARD]
-
-
-def test_the_decisions_of_a_report_are_asked_for_once() -> None:
-    decision = _decision()
-    items = [some_feedback(decision.id), some_feedback(decision.id), some_feedback(decision.id, card="card-1")]
-    assert decision_ids_of(items) == {decision.id}

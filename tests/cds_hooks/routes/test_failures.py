@@ -8,7 +8,10 @@ from typing import Any
 
 import httpx
 import pytest
-from fastapi import FastAPI
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 from cards.card import Card, Source, check_card
 from cds_hooks.logs import configure_logs
@@ -21,11 +24,10 @@ def _lines(printed: str, event: str) -> list[dict[str, Any]]:
 
 
 def test_the_words_of_a_failure_go_nowhere(capfd: pytest.CaptureFixture[str]) -> None:
-    app = FastAPI()
-
-    @app.get("/")
-    async def fail() -> None:
+    async def fail(_: Request) -> Response:
         raise RuntimeError("secret-canary")
+
+    app = Starlette(routes=[Route("/", fail)])
 
     async def call() -> httpx.Response:
         transport = httpx.ASGITransport(contain_failures(app))
@@ -58,7 +60,7 @@ def test_the_log_names_module_function_and_line_of_our_innermost_frame(
 
     answer = asyncio.run(call())
     (line,) = _lines(capfd.readouterr().err, "call failed")
-    assert (line["module"], line["function"]) == ("cds_hooks.services.planning", "decide")
+    assert (line["module"], line["function"]) == ("cds_hooks.services.planning", "_inputs")
     assert line["line"] > 0
     assert line["service"] == PLANNING
     said = answer.json()["issue"][0]["diagnostics"]

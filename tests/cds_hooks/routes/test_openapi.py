@@ -98,13 +98,13 @@ def test_cards_errors_discovery_and_feedback_fit_the_schemas(tmp_path: Path, as_
 
 def test_the_page_loads_nothing_from_elsewhere(tmp_path: Path) -> None:
     async def load(calls: httpx.AsyncClient) -> None:
-        page = await calls.get("/docs")
+        page = await calls.get("/api")
         assert page.status_code == 200
         assert "http" not in page.text.replace("http-equiv", "")
         for name in ("swagger-ui.css", "swagger-ui-bundle.js", "start.js"):
-            assert f"/docs/{name}" in page.text
-            assert (await calls.get(f"/docs/{name}")).status_code == 200
-        assert (await calls.get("/docs/page.html")).status_code == 404
+            assert f"/api/{name}" in page.text
+            assert (await calls.get(f"/api/{name}")).status_code == 200
+        assert (await calls.get("/api/page.html")).status_code == 404
         assert "script-src 'self'" in page.headers["content-security-policy"]
 
     _call(tmp_path, load)
@@ -123,7 +123,7 @@ def test_with_a_trust_file_the_document_is_shown_only_where_a_setting_says_so(
     write_beginning(tmp_path / "trust.toml")
 
     async def load(calls: httpx.AsyncClient) -> list[int]:
-        return [(await calls.get(path)).status_code for path in ("/openapi.json", "/docs")]
+        return [(await calls.get(path)).status_code for path in ("/openapi.json", "/api")]
 
     found = _call(tmp_path, load, trust_file=tmp_path / "trust.toml", api_docs=shown)
     assert found == [status, status]

@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from cards.rules.engine.governance import all_rule_versions
+from cds_hooks.routes.documentation import SITE
 from cds_hooks.services import find_services
 from cds_hooks.simulator.chart import read_chart
 from cds_hooks.simulator.request import build_request
@@ -75,6 +76,8 @@ def test_every_link_of_our_own_leads_to_a_page(tmp_path: Path) -> None:
         for path, answer in zip(pages, _get(tmp_path, *pages), strict=True)
         for each in Page(answer.text).all("a", "link")
     }
+    if not SITE.is_dir():  # `make docs` writes it; tests/cds_hooks/web tests its links
+        targets.discard("http://localhost/docs/")
     for target in sorted(each for each in targets if each.startswith("http://localhost/")):
         (answer,) = _get(tmp_path, target)
         assert answer.status_code == 200, target

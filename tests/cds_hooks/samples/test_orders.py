@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from cards.rules.engine.rule_book import MISSING, rule_book
-from cards.rules.patient.orders import DraftMedication, read_drafts
+from cards.rules.patient.orders import read_drafts
 from cards.rules.patient.session import PatientSession
 from cds_hooks.samples import DraftedOrder, list_samples, load_draft, load_patient
 from fhir.record.reading import read_record, read_value
@@ -26,13 +26,12 @@ def expected(order: DraftedOrder) -> list[tuple[str | None, str | None]]:
 
 
 @pytest.mark.parametrize(("sample_id", "order"), ORDERS, ids=[order.draft for _, order in ORDERS])
-def test_the_kidney_rules_say_what_the_index_promises(sample_id: str, order: DraftedOrder) -> None:
+def test_the_rules_about_kidneys_say_what_the_index_promises(sample_id: str, order: DraftedOrder) -> None:
     bundle, _ = read_value("sample", json.dumps(load_patient(sample_id, AS_OF)).encode())
     chart = PatientSession(
         read_record({"sample": bundle}, sample_id, AS_OF), read_drafts(entries(load_draft(order.draft, AS_OF)))
     )
-    draft = next(draft for draft in chart.drafts if draft.order is not None)
-    assert draft.order is not None
-    findings = rule_book().evaluate(chart, DraftMedication(draft, draft.order, chart.medications)).findings
-    kidney = [(finding.rule, finding.band) for finding in findings if finding.rule.startswith("renal-")]
+    drafted = next(iter((*chart.drafted, *chart.studies)))
+    findings = rule_book().evaluate(chart, drafted).findings
+    kidney = [(one.rule, one.band) for one in findings if one.rule.startswith(("renal-", "img-"))]
     assert kidney == expected(order)

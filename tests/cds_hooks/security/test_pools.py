@@ -16,6 +16,7 @@ import pytest
 from cds_hooks.security.addresses import Reach, parse_url, reach_of
 from cds_hooks.security.client import Budgets
 from cds_hooks.security.outbound import FhirBase, OutboundClient
+from cds_hooks.security.pools import MOST_WHILE_STALLED
 from cds_hooks.simulator.signing import new_key, sign_token
 from fhir.client.client import FhirClient
 from fhir.client.errors import FetchError
@@ -30,6 +31,9 @@ from tests.live import serving
 MILLISECONDS = 150
 CALLS, READS = 12, 10
 """Together more than the 100 connections of a pool."""
+PATIENT_MILLISECONDS = 30_000
+"""Enough for a healthy server on the busiest machine: who waits for a connection that never comes, waits longer."""
+MOST_ATTEMPTS = 10
 
 
 def _base(address: str, client: str, milliseconds: int = MILLISECONDS) -> FhirBase:
@@ -55,6 +59,10 @@ def _connections_to(port: int) -> list[str]:
     return [line[3] for line in lines if line[2].endswith(f":{port:04X}") and line[3] in ("01", "02", "08")]
 
 
+def _was_given_up(counted: Counter[tuple[str, str, str]]) -> bool:
+    return counted["A", "fhir", "timeout"] >= 10 and counted["A", "fhir", "pool-replaced"] >= 2
+
+
 @pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="connections are read where Linux lists them")
 @pytest.mark.parametrize(
     "how",
@@ -65,15 +73,20 @@ def test_a_server_that_stalls_harms_no_other_and_leaves_no_connection(how: str) 
         outbound = OutboundClient()
         counted: Counter[tuple[str, str, str]] = Counter()
         outbound.count_with(lambda *event: counted.update([event]))
-        good = _base(f"{healthy.base}/r4", "B", 5000)
-        for _ in range(2):
+        good = _base(f"{healthy.base}/r4", "B", PATIENT_MILLISECONDS)
+        for attempt in range(MOST_ATTEMPTS):
             bad = asyncio.gather(*(_call(outbound, _base(stalled.base, "A"), READS) for _ in range(CALLS)))
             assert await _call(outbound, good, READS) == READS  # meanwhile
             assert sum(await bad) == 0
+            # on a busy machine many calls end before all of their reads have begun
+            if attempt and (how == "closes when asked" or _was_given_up(counted)):
+                break
         assert await _call(outbound, good, READS) == READS
-        again = _base(f"{healthy.base}/other", "A", 5000)
+        again = _base(f"{healthy.base}/other", "A", PATIENT_MILLISECONDS)
         assert await _call(outbound, again, READS) == READS  # the same client at another base
-        await asyncio.sleep(0.1)
+        end = perf_counter() + PATIENT_MILLISECONDS / 1000
+        while _connections_to(stalled.port) and perf_counter() < end:  # what was closed takes the kernel a moment
+            await asyncio.sleep(0.1)
         assert _connections_to(stalled.port) == []
         await outbound.aclose()
         return counted
@@ -81,10 +94,26 @@ def test_a_server_that_stalls_harms_no_other_and_leaves_no_connection(how: str) 
     with stalling(how) as stalled, answering(fhir) as healthy:
         counted = asyncio.run(check())
     if how != "closes when asked":
-        # of 240 reads; on a busy machine many calls end before all of their reads have begun
-        assert counted["A", "fhir", "timeout"] >= 40
-        assert counted["A", "fhir", "pool-replaced"] >= 2
+        assert _was_given_up(counted)
     assert not any(client == "B" for client, _, _ in counted)
+
+
+@pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="connections are read where Linux lists them")
+def test_a_server_that_has_stalled_is_asked_over_few_connections() -> None:
+    async def check() -> int:
+        outbound, most = OutboundClient(), 0
+        base = _base(stalled.base, "A", 1000)
+        await asyncio.gather(*(_call(outbound, base, READS) for _ in range(2)))
+        calls = asyncio.gather(*(_call(outbound, base, READS) for _ in range(2)))
+        while not calls.done():
+            most = max(most, len(_connections_to(stalled.port)))
+            await asyncio.sleep(0.01)
+        await outbound.aclose()
+        return most
+
+    with stalling("headers, then nothing") as stalled:
+        most = asyncio.run(check())
+    assert 1 <= most <= 2 * MOST_WHILE_STALLED  # those that close count for a moment beside those that take their place
 
 
 def test_a_server_that_recovers_is_read_again() -> None:

@@ -1,8 +1,10 @@
 """Who calls, whom it may call, whose browser may ask: the trust of a file, and the development profile."""
 
+import asyncio
 import json
 from collections.abc import Callable
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import httpx
@@ -320,3 +322,19 @@ def test_the_specifications_sample_token_verifies_with_its_sample_key(spec_folde
     assert left_out == []
     assert keys.by_kid[token.header.kid].verifies("ES384", token.signed, token.signature)
     assert token.claims.aud == ("https://cds.example.org/cds-services/some-service",)
+
+
+def test_a_file_that_is_taken_away_is_logged_though_nobody_calls(site: Site) -> None:
+    async def wait() -> list[Any]:
+        trust = site.open()
+        with capture_logs() as lines:
+            looking = asyncio.create_task(trust.keep_looking())
+            site.file.unlink()
+            end = monotonic() + 20
+            while not lines and monotonic() < end:
+                await asyncio.sleep(0.05)
+            looking.cancel()
+        await trust.aclose()
+        return lines
+
+    assert [line["event"] for line in run(wait())] == ["trust file refused, the last good one stays"]

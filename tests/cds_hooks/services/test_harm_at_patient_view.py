@@ -17,6 +17,7 @@ from tests.cds_hooks.services.equation_calls import (
     order,
     reasons,
     valued,
+    without,
 )
 
 AF, AF_SERVICE = "af-no-anticoagulant", "anticoagulation-discussion"
@@ -215,3 +216,26 @@ def test_an_egfr_under_30_is_referred_whatever_the_urine_says(server: str) -> No
     card = only_card(answer(server, "nephrology-referral", "ckd-uacr", low))
     assert "KDIGO 2024" in card["source"]["label"]
     assert "mL/min/1.73 m²" in card["summary"]
+
+
+@pytest.mark.parametrize(("code", "stage"), [("N18.4", "4"), ("N18.5", "5")])
+def test_stage_4_or_5_on_the_problem_list_without_a_value_is_referred(server: str, code: str, stage: str) -> None:
+    """KDIGO 2012, 5.1.1: referral in GFR categories G4 and G5."""
+    listed = (without("2160-0", "9318-7"), added("conditions", condition("ckd-uacr", code)))
+    card = only_card(answer(server, "nephrology-referral", "ckd-uacr", *listed))
+    assert card["summary"].startswith(f"Kidney disease stage {stage} on the problem list")
+    assert [each["label"] for each in card["suggestions"]] == ["Refer to nephrology", "Order basic metabolic panel"]
+    (fact,) = card["extension"]["org.cds-hooks-onnx"]["facts"]
+    assert (fact["name"], fact["value"]) == ("ckd_stage", float(stage))
+
+
+@pytest.mark.parametrize("code", ["N18.30", "N18.6"])
+def test_stage_3_and_dialysis_are_not_referred_by_the_stage(server: str, code: str) -> None:
+    listed = (without("2160-0", "9318-7"), added("conditions", condition("ckd-uacr", code)))
+    assert reasons(answer(server, "nephrology-referral", "ckd-uacr", *listed))
+
+
+def test_stage_4_with_a_good_value_of_this_year_is_judged_by_the_value(server: str) -> None:
+    listed = (valued("2160-0", 1.0), added("conditions", condition("ckd-uacr", "N18.4")))
+    answered = answer(server, "nephrology-referral", "ckd-uacr", *listed)
+    assert all("on the problem list" not in card["summary"] for card in answered.json()["cards"])

@@ -146,12 +146,17 @@ def encounter(status: str, code: str) -> Json:
     }
 
 
-def test_what_is_due_is_shown_whenever_the_chart_is_opened_but_not_during_a_stay(
+def test_what_is_due_is_shown_in_a_visit_and_not_at_a_look_into_the_chart_or_during_a_stay(
     tmp_path: Path, as_of: datetime
 ) -> None:
     past = encounter("finished", "IMP")
-    for ongoing in ((), (encounter("in-progress", "AMB"),)):
-        assert only_card(tmp_path, as_of, CHILD, *CHILD_DOSES, past, *ongoing)["indicator"] == "info"
+    assert only_card(tmp_path, as_of, CHILD, *CHILD_DOSES, past, encounter("in-progress", "AMB"))["indicator"] == "info"
+    of_the_call = request(CHILD, *CHILD_DOSES, past, encounter("finished", "AMB"))
+    of_the_call["context"]["encounterId"] = "finished-AMB"
+    assert len(answer(tmp_path, of_the_call, as_of).json()["cards"]) == 1
+    # Nobody can know whether a visit goes on where the chart has none.
+    assert only_card(tmp_path, as_of, CHILD, *CHILD_DOSES)["indicator"] == "info"
+    assert silence(tmp_path, as_of, CHILD, *CHILD_DOSES, past)[0] == "worklist"
     for code, because in (("IMP", "outside-population"), ("EMER", "worklist")):
         reason, _ = silence(tmp_path, as_of, CHILD, *CHILD_DOSES, past, encounter("in-progress", code))
         assert reason == because
@@ -345,3 +350,21 @@ def test_a_sample_chart_is_answered(tmp_path: Path, as_of: datetime) -> None:
     for sample in ("infant", "healthy-adult", "pregnant-39-weeks", "messy-record"):
         answered = answer(tmp_path, request_for(SERVICE, "patient-view", sample, as_of), as_of)
         assert len(answered.json()["cards"]) <= 1
+
+
+def test_a_chart_with_more_doses_than_a_life_has_is_not_judged(tmp_path: Path, as_of: datetime) -> None:
+    doses = [
+        dose(number, f"{number % 180 + 1:02}", f"2001-{number % 12 + 1:02}-{number % 28 + 1:02}")
+        for number in range(400)
+    ]
+    reason, text = silence(tmp_path, as_of, "1980-01-01", *doses)
+    assert reason == "too-many-doses"
+    assert text.endswith("300 are judged: nothing is said.")
+
+
+def test_the_release_is_named_on_the_card_and_in_the_answer(tmp_path: Path, as_of: datetime) -> None:
+    card = only_card(tmp_path, as_of, CHILD)
+    assert card["source"]["label"] == "CDC CDSi 4.64 after ACIP, 2025-11-10"
+    said = card["extension"]["org.cds-hooks-onnx"]["vaccines"]
+    assert (said["release"], said["released"]) == ("4.64", "2025-11-10")
+    assert {each["group"] for each in said["forecasts"]} >= {"COVID-19", "RSV"}

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from cds_hooks.routes.pages import evidence_of, manifest_of
+from cds_hooks.routes.pages import ModelFiles, evidence_of
 from cds_hooks.storage import Decision
 from cds_hooks.storage.queries import get_decision
 from cds_hooks.web.decision_page import Explanation, explain
@@ -18,7 +18,7 @@ from tests.cds_hooks.calls import ORDERS, PLANNING, client, ours, request_for
 from tests.cds_hooks.web.markup import Page
 
 AS_OF = datetime(2026, 11, 20, 9, 14, tzinfo=UTC)
-SITE = Site(development=True, alert_share=0.1)
+SITE = Site(development=True, alert_share=None)
 
 Change = Callable[[dict[str, Any]], None]
 
@@ -52,7 +52,7 @@ def rewritten(decision: Decision, **members: Callable[[Any], Any]) -> Decision:
 
 def explained(decision: Decision) -> Explanation:
     """What its page says, before it is laid out."""
-    return explain(decision, "A service", manifest_of, evidence_of)
+    return explain(decision, "A service", ModelFiles(None).manifest, evidence_of)
 
 
 def page_of(decision: Decision) -> Page:

@@ -1,10 +1,11 @@
 """The page of a model: everything of its manifest that a reader needs, and gaps said as gaps."""
 
+from dataclasses import replace
 from typing import Any
 
 import msgspec
 
-from cds_hooks.routes.pages import manifest_of
+from cds_hooks.routes.pages import ModelFiles
 from cds_hooks.web.model_page import Performance, performance
 from cds_hooks.web.pages import model_page
 from models_onnx.artifact.manifest import Manifest
@@ -15,7 +16,7 @@ NAME = "mortality_5y"
 
 
 def _manifest() -> Manifest:
-    manifest = manifest_of(NAME)
+    manifest = ModelFiles(None).manifest(NAME)
     assert manifest is not None
     return manifest
 
@@ -90,6 +91,7 @@ def test_a_persons_groups_are_those_of_sex_and_age_and_no_survey_cycle() -> None
     assert tested.groups_of(None, "") == []
 
 
-def test_the_setting_of_this_server_is_marked_in_the_table_of_capacities() -> None:
-    page = Page(model_page(SITE, _manifest()))
-    assert page.row("as set here").startswith("10 as set here | ")
+def test_the_threshold_of_this_server_is_marked_in_the_table_of_capacities() -> None:
+    assert Page(model_page(SITE, _manifest())).row("as it is here").startswith("10 as it is here | ")
+    stricter = Page(model_page(replace(SITE, alert_share=0.05), _manifest()))
+    assert stricter.row("as set here").startswith("5 as set here | ")

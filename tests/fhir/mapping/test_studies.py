@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from fhir.mapping.studies import read_study, retest_intervals, study_codes
+from fhir.mapping.studies import RETEST_INTERVALS, STUDY_CODES, read_study
 
 
 def _order(text: str, loinc: str | None = None, **more: Any) -> dict[str, Any]:
@@ -38,17 +38,17 @@ def test_the_groups_of_an_order(text: str, loinc: str | None, groups: set[str]) 
 
 
 def test_a_code_that_does_not_say_contrast_is_read_with_its_words() -> None:
-    silent = next(loinc for loinc, code in study_codes().items() if code.modality == "CT" and not code.contrast)
+    silent = next(loinc for loinc, code in STUDY_CODES.items() if code.modality == "CT" and not code.contrast)
     assert "iodine" not in read_study(_order("CT", silent)).groups
     said = _order("CT", silent, orderDetail=[{"text": "with IV contrast"}])
     assert "iodine" in read_study(said).groups
 
 
 def test_a_study_with_contrast_names_the_same_study_without_it() -> None:
-    assert read_study(_order("CT chest", "24628-0")).without_contrast in study_codes()
-    offered = [code.without_contrast for code in study_codes().values() if code.without_contrast]
+    assert read_study(_order("CT chest", "24628-0")).without_contrast in STUDY_CODES
+    offered = [code.without_contrast for code in STUDY_CODES.values() if code.without_contrast]
     assert len(offered) > 300
-    assert all(study_codes()[code].contrast == "no" and study_codes()[code].name for code in offered)
+    assert all(STUDY_CODES[code].contrast == "no" and STUDY_CODES[code].name for code in offered)
 
 
 def test_what_cannot_be_read_is_no_study() -> None:
@@ -57,6 +57,6 @@ def test_what_cannot_be_read_is_no_study() -> None:
 
 
 def test_every_interval_has_days_and_a_source() -> None:
-    for interval in retest_intervals().values():
+    for interval in RETEST_INTERVALS.values():
         assert 0 < interval.days <= 90
         assert interval.source

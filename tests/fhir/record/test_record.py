@@ -33,9 +33,9 @@ def test_a_resource_about_another_patient_stops_the_call(element: str) -> None:
 
 
 def test_an_unread_type_about_another_patient_stops_the_call_too() -> None:
-    report = {"resourceType": "DiagnosticReport", "id": "d", "subject": {"reference": "Patient/p2"}}
+    plan = {"resourceType": "CarePlan", "id": "d", "subject": {"reference": "Patient/p2"}}
     with pytest.raises(WrongPatient):
-        record_of(report)
+        record_of(plan)
 
 
 def test_another_patients_patient_resource_stops_the_call_without_naming_who() -> None:

@@ -26,12 +26,13 @@ from pydantic import ValidationError
 from cds_hooks.samples import Sample, list_samples, load_draft, load_patient
 from fhir.record.resources import READ_TYPES, decoder
 from tests import strategies
+from tests.conftest import examples
 
 AS_OF = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
 READ = {struct.__name__ for struct in READ_TYPES} - {"Bundle", "OperationOutcome"}
 THEIR_NAMES = {"class": "class_fhir"}  # `class` is a word of Python
 MOST_PER_FILE_AND_TYPE = 8
-FEW = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+FEW = settings(max_examples=examples(80), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 Json = dict[str, Any]
 
@@ -142,8 +143,10 @@ MADE: dict[str, SearchStrategy[Json]] = {
     "AllergyIntolerance": strategies.allergies(),
     "Encounter": strategies.encounters(),
     "Procedure": strategies.procedures(),
+    "DiagnosticReport": strategies.diagnostic_reports(),
     "ServiceRequest": strategies.service_requests(),
     "Immunization": strategies.immunizations(),
+    "Device": strategies.devices(),
 }
 
 
@@ -154,7 +157,7 @@ def test_both_readers_agree_on_ugly_resources(kind: str, data: st.DataObject) ->
     assert_readers_agree(data.draw(MADE[kind]))
 
 
-@settings(FEW, max_examples=25)
+@settings(FEW, max_examples=examples(25))
 @given(bundle=strategies.bundles(at_most=4))
 def test_both_readers_agree_on_ugly_bundles(bundle: Json) -> None:
     assert_readers_agree(bundle)

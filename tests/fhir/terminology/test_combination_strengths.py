@@ -5,8 +5,8 @@ from itertools import permutations
 
 import pytest
 
-from fhir.terminology.medication_names import combination_products, read_name
-from fhir.terminology.medications import ingredients, product_of, rxnorm_names, table_rows
+from fhir.terminology.medication_names import COMBINATION_PRODUCTS, read_name
+from fhir.terminology.medications import INGREDIENTS, RXNORM_NAMES, product_of, table_rows
 
 # Where the sum of two salts, or a part that is not a known ingredient, stands in the name, the way of writing is open.
 WAYS_WITH_UNIT = ("{name} {hyphen} mg", "{name} {slash} mg tablet", "{name} {each_hyphen}", "{name} {each_slash} Tab")
@@ -34,14 +34,14 @@ def _written(name: str, amounts: tuple[float, ...]) -> Iterator[str]:
 
 
 def _tablets() -> Iterator[tuple[tuple[str, ...], tuple[float, ...]]]:
-    for codes, products in sorted(combination_products().items()):
+    for codes, products in sorted(COMBINATION_PRODUCTS.items()):
         for product in sorted(products, key=repr):
             if all((one.unit, one.per) == ("mg", "unit") for one in product):
                 yield codes, tuple(one.amount for one in product)
 
 
 def test_every_combination_is_read_in_every_way_of_writing_it() -> None:
-    known = ingredients()
+    known = INGREDIENTS
     wrong = []
     for codes, amounts in _tablets():
         pairs = list(zip(codes, amounts, strict=True))
@@ -55,7 +55,7 @@ def test_every_combination_is_read_in_every_way_of_writing_it() -> None:
 
 
 def test_every_combination_brand_is_read_in_every_way_of_writing_it() -> None:
-    known = {ingredient.name: code for code, ingredient in ingredients().items()}
+    known = {ingredient.name: code for code, ingredient in INGREDIENTS.items()}
     tablets: dict[tuple[str, ...], list[tuple[float, ...]]] = {}
     for codes, amounts in _tablets():
         tablets.setdefault(codes, []).append(amounts)
@@ -74,7 +74,7 @@ def test_every_combination_brand_is_read_in_every_way_of_writing_it() -> None:
 
 def test_salts_in_the_name_change_nothing() -> None:
     """Every RxNorm name of a combination, which writes the salts, with its strengths in the order of the name."""
-    for name in rxnorm_names().values():
+    for name in RXNORM_NAMES.values():
         reading = read_name(name)
         if (
             len(reading.ingredients) < 2
@@ -89,14 +89,14 @@ def test_salts_in_the_name_change_nothing() -> None:
 
 
 def test_no_two_ways_of_reading_a_product_are_both_sold() -> None:
-    for products in combination_products().values():
+    for products in COMBINATION_PRODUCTS.values():
         for product in products:
             assert len(set(permutations(product)) & products) == 1
 
 
 def test_the_table_holds_just_the_combinations_of_the_rxnorm_names() -> None:
     derived = set()
-    for name in rxnorm_names().values():
+    for name in RXNORM_NAMES.values():
         reading = read_name(name)
         pairs = sorted(
             (each.rxcui, strength)
@@ -107,7 +107,7 @@ def test_the_table_holds_just_the_combinations_of_the_rxnorm_names() -> None:
             derived.add((tuple(code for code, _ in pairs), tuple(round(one.amount, 4) for _, one in pairs)))
     listed = {
         (codes, tuple(one.amount for one in product))
-        for codes, products in combination_products().items()
+        for codes, products in COMBINATION_PRODUCTS.items()
         for product in products
     }
     assert listed == derived
@@ -119,7 +119,7 @@ def test_the_products_of_the_sample_charts_have_strengths_that_are_sold() -> Non
         if product is None or not all(product.strengths):
             continue
         pairs = sorted(zip((one.rxcui for one in product.ingredients), product.strengths, strict=True))
-        sold = combination_products().get(tuple(code for code, _ in pairs))
+        sold = COMBINATION_PRODUCTS.get(tuple(code for code, _ in pairs))
         assert sold is None or tuple(one for _, one in pairs) in sold, row
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from fhir.record.resources import Condition, decoder
-from fhir.terminology.conditions import SNOMED, condition_keys, condition_keys_of
+from fhir.terminology.conditions import CONDITION_KEYS, SNOMED, condition_keys_of
 
 ICD10 = "http://hl7.org/fhir/sid/icd-10-cm"
 ICD9 = "http://hl7.org/fhir/sid/icd-9-cm"
@@ -61,7 +61,7 @@ def test_a_code_counts_only_within_its_own_system(system: str | None, code: str 
 
 
 def test_the_keys_that_speak_of_history_say_so() -> None:
-    assert {key for key, one in condition_keys().items() if one.when_resolved == "any"} == {
+    assert {key for key, one in CONDITION_KEYS.items() if one.when_resolved == "any"} == {
         "gi_bleed_or_ulcer",
         "overdose",
         "urticaria_angioedema",
@@ -88,7 +88,7 @@ ADDED = {
 def test_no_code_of_the_given_table_was_lost(data_folder: Path) -> None:
     text = (data_folder / "medications" / "conditions.csv").read_text(encoding="utf-8")
     given = list(csv.DictReader(text.splitlines()))
-    assert [row["key"] for row in given] == [key for key in condition_keys() if key not in ADDED]
+    assert [row["key"] for row in given] == [key for key in CONDITION_KEYS if key not in ADDED]
     for row in given:
         for code in filter(None, row["snomed"].split(";")):
             assert row["key"] in condition_keys_of(SNOMED, code)

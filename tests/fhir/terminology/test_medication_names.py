@@ -263,7 +263,7 @@ BETTER = {
     "ergocalciferol (vitamin D2)", "budesonide [Pulmicort Flexhaler]", "Pulmicort Flexhaler", "Niacin Flush Free",
     "moxifloxacin [Vigamox]", "D5 1/4NS", "Donnatal",
     "zoster vaccine live (PF) [Zostavax (PF)]", "Zostavax (PF)", "budesonide-formoterol [Symbicort]", "Rena-Vite",
-    "fluticasone [Flonase Allergy Relief]", "fluticasone [Flonase]",
+    "fluticasone [Flonase Allergy Relief]", "fluticasone [Flonase]", "calcium carbonate-vit D3-min",
 }  # fmt: skip
 
 
@@ -284,3 +284,33 @@ def test_every_name_of_the_sample_charts_is_read_as_in_the_given_table(data_fold
             assert reading.systemic is (row["systemic"] == "yes"), words
         checked += 1
     assert checked > 2_600
+
+
+@pytest.mark.parametrize(
+    ("written", "names"),
+    [
+        ("atorva statin 40 mg", ["atorvastatin"]),
+        ("methyl prednisolone 125 mg IV", ["methylprednisolone"]),
+        ("nor epinephrine gtt", ["norepinephrine"]),
+        ("allopurinol300mg", ["allopurinol"]),
+        ("amox/clav 875/125", ["amoxicillin", "clavulanate"]),
+        ("pip-tazo 4.5 g IV", ["piperacillin", "tazobactam"]),
+        ("vanc 1g IV q12", ["vancomycin"]),
+        ("MTX 2.5 mg weekly", ["methotrexate"]),
+        ("INH 300mg", ["isoniazid"]),
+        ("Proair HFA 90mcg/act inh", ["albuterol"]),
+        ("tPA 50mg", ["alteplase"]),
+        ("Omnipaque 350 100 mL IV", ["iohexol"]),
+        # A name in two words is joined only where the whole is a name.
+        ("metoprolol succinate", ["metoprolol"]),
+        ("fish oil", ["omega-3 fatty acids"]),
+    ],
+)
+def test_names_as_they_are_written_in_life(written: str, names: list[str]) -> None:
+    assert [one.name for one in read_name(written).ingredients] == names
+
+
+def test_a_strength_that_is_stuck_to_the_name_is_read() -> None:
+    (strength,) = read_name("colchicine0.6mg").strengths
+    assert strength is not None
+    assert (strength.amount, strength.unit) == (0.6, "mg")

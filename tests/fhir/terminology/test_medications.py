@@ -7,14 +7,14 @@ import pytest
 
 from fhir.terminology.medications import (
     ATC,
+    CLASS_MEMBERS,
+    INGREDIENT_BY_NAME,
+    INGREDIENTS,
     NDC,
+    ORDERABLES,
     RXNORM,
-    class_members,
     classes_of,
-    ingredient_by_name,
-    ingredients,
     ndc11,
-    orderables,
     product_of,
     table_rows,
 )
@@ -22,12 +22,12 @@ from fhir.terminology.medications import (
 
 def test_every_class_of_an_ingredient_is_in_the_table_of_classes() -> None:
     named = {name for row in table_rows("ingredients.csv") for name in row["classes"].split(";") if name}
-    assert named <= set(class_members())
-    assert all(class_members().values())
+    assert named <= set(CLASS_MEMBERS)
+    assert all(CLASS_MEMBERS.values())
 
 
 def test_every_alias_names_known_ingredients() -> None:
-    known = ingredient_by_name()
+    known = INGREDIENT_BY_NAME
     assert [
         row
         for table in ("aliases.csv", "brand_names.csv")
@@ -38,7 +38,7 @@ def test_every_alias_names_known_ingredients() -> None:
 
 
 def test_every_product_and_orderable_names_known_ingredients() -> None:
-    known = ingredients()
+    known = INGREDIENTS
     for table in ("products.csv", "orderables.csv"):
         for row in table_rows(table):
             assert all(code in known for code in row["ingredients"].split(";")), row
@@ -52,16 +52,16 @@ def test_every_row_says_where_it_is_from() -> None:
 
 def test_ingredients_have_one_code_each() -> None:
     rows = [*table_rows("ingredients.csv"), *table_rows("further_ingredients.csv")]
-    assert len(ingredients()) == len(ingredient_by_name())
+    assert len(INGREDIENTS) == len(INGREDIENT_BY_NAME)
     # One that a rule learns to know may stand in both for a while: the table of the rules counts.
-    assert {row["rxcui"] for row in table_rows("ingredients.csv")} <= set(ingredients())
-    assert {row["name"] for row in rows} == set(ingredient_by_name())
+    assert {row["rxcui"] for row in table_rows("ingredients.csv")} <= set(INGREDIENTS)
+    assert {row["name"] for row in rows} == set(INGREDIENT_BY_NAME)
 
 
 def test_a_code_that_stood_for_another_drug_is_corrected() -> None:
     # 1551467 is bupropion/naltrexone in RxNorm.
-    assert ingredient_by_name()["naloxegol"].rxcui == "1551777"
-    assert "1551467" not in ingredients()
+    assert INGREDIENT_BY_NAME["naloxegol"].rxcui == "1551777"
+    assert "1551467" not in INGREDIENTS
 
 
 @pytest.mark.parametrize(
@@ -114,13 +114,13 @@ def test_an_ndc_is_brought_to_eleven_digits(written: str, eleven: str) -> None:
 
 
 def test_a_class_holds_the_drugs_that_rules_name() -> None:
-    assert "7258" in class_members()["nsaid"]
-    assert "1364430" in class_members()["doac"]
+    assert "7258" in CLASS_MEMBERS["nsaid"]
+    assert "1364430" in CLASS_MEMBERS["doac"]
     assert classes_of(()) == frozenset()
 
 
 def test_what_rules_suggest_can_be_ordered() -> None:
-    assert orderables()["1100702"].name == "linagliptin 5 MG Oral Tablet"
+    assert ORDERABLES["1100702"].name == "linagliptin 5 MG Oral Tablet"
 
 
 @pytest.mark.outside_data
@@ -137,7 +137,7 @@ def test_nothing_of_the_given_tables_was_lost(data_folder: Path) -> None:
         given_ingredients = set(row["ingredients"].split(";")) if row["kind"] == "alias" else {""}
         # Apri and Genvoya hold an ingredient more than the given table knows.
         assert given_ingredients <= set(aliases[row["text_lower_case"]].split(";")), row
-    assert set(orderables()) == {row["rxcui"] for row in given("orderables.csv")}
+    assert set(ORDERABLES) == {row["rxcui"] for row in given("orderables.csv")}
 
 
 @pytest.mark.outside_data

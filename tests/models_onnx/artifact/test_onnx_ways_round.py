@@ -21,6 +21,7 @@ from models_onnx.artifact.onnx_file import (
     refuse_unsafe,
 )
 from models_onnx.errors import UnsafeModel
+from tests.conftest import examples
 from tests.models_onnx.artifact.test_onnx_file import model_of
 
 EVIL = helper.make_node("Gelu", ["x"], ["y"], domain="com.microsoft")
@@ -153,14 +154,14 @@ def _nodes(message: Any) -> Iterator[Any]:
                 yield from _nodes(each)
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(data=st.data())
 def test_whatever_is_accepted_is_what_the_onnx_package_reads(data: st.DataObject) -> None:
     content = BASE
     for _ in range(data.draw(st.integers(1, 4))):
         try:
             content = _changed(data, "Model", content)
-        except (IndexError, ValueError):  # what an earlier change made is no message any more
+        except (IndexError, ValueError):  # what an earlier change made is not a message any more
             break
     try:
         refuse_unsafe(content)

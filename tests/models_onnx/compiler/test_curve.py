@@ -12,6 +12,7 @@ from models_onnx.compiler.explaining_graph import write_file
 from models_onnx.compiler.families import piecewise as curve
 from models_onnx.compiler.families import trees
 from models_onnx.compiler.families.piecewise import Curve, PiecewisePolynomial
+from tests.conftest import examples
 from tests.models_onnx.compiler.people import says
 from tests.models_onnx.compiler.test_compile import REFERENCE
 
@@ -37,7 +38,7 @@ def test_a_sum_is_the_sum_of_its_values(first: Curve, second: Curve) -> None:
     assert np.allclose((first + second).values(X), first.values(X) + second.values(X), atol=1e-9)
 
 
-@settings(max_examples=20)
+@settings(max_examples=examples(20))
 @given(curves(), curves())
 def test_the_file_says_what_numpy_says(first: Curve, second: Curve) -> None:
     model = PiecewisePolynomial(("a", "b"), (first, second), 0.5, (-7.0, -7.0), (7.0, 7.0))

@@ -206,16 +206,6 @@ def test_a_recalibration_by_hand_moves_margin_and_contributions() -> None:
     assert np.abs(says(after.content, X)["margin"] - (-0.5 + 0.8 * says(before.content, X)["margin"])).max() < 1e-12
 
 
-def test_calibrations_that_bend_or_average_are_refused_with_the_way_out() -> None:
-    X, y = invented(gaps=0.0)
-    isotonic = CalibratedClassifierCV(FrozenEstimator(fitted()), method="isotonic", ensemble=False).fit(table(), y)
-    with pytest.raises(CompileRefused, match=r"isotonic.*sigmoid"):
-        compile_model(isotonic, table())
-    average = CalibratedClassifierCV(LogisticRegression(), ensemble=True, cv=2).fit(X, y)
-    with pytest.raises(CompileRefused, match="ensemble=False"):
-        compile_model(average, X)
-
-
 def test_what_has_no_exact_explanation_is_converted_only_when_asked_and_says_so() -> None:
     X, y = invented(gaps=0.0)
     with warnings.catch_warnings():

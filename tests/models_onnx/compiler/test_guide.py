@@ -5,7 +5,7 @@ import re
 import pytest
 
 from models_onnx.compiler.readers.sklearn_columns import steps_read
-from models_onnx.compiler.readers.source import FORESTS
+from models_onnx.compiler.readers.wrapped import FORESTS
 from tests.conftest import ROOT
 
 PAGE = (ROOT / "docs" / "models" / "compiler.md").read_text(encoding="utf-8")

@@ -25,7 +25,8 @@ from sklearn.preprocessing import (
 )
 
 from models_onnx.compiler import CoxModel, Survival, compile_model
-from models_onnx.compiler.readers.sklearn_columns import Inputs, columns_behind
+from models_onnx.compiler.readers.column import Inputs
+from models_onnx.compiler.readers.sklearn_columns import columns_behind
 from models_onnx.errors import CompileRefused
 from tests.models_onnx.compiler.oracles import linear_shap
 from tests.models_onnx.compiler.people import NAMES, Array, invented, says
@@ -141,10 +142,9 @@ def test_a_model_without_an_answer_for_a_missing_input_gives_it_the_cohorts_mean
         (PCA(2), "PCA"),
         (PolynomialFeatures(2), "PolynomialFeatures"),
         (KNNImputer(), "KNNImputer"),
-        (FunctionTransformer(np.tanh), "without a function"),
+        (FunctionTransformer(np.sin), "sin.* is not compiled"),
         (MinMaxScaler(clip=True), "clip"),
         (SplineTransformer(extrapolation="periodic"), "periodic"),
-        (make_pipeline(SplineTransformer(), SplineTransformer()), "behind imputers and scalers"),
         (make_pipeline(StandardScaler(), OneHotEncoder(handle_unknown="ignore")), "as they are"),
         (OneHotEncoder(max_categories=3, handle_unknown="infrequent_if_exist"), "infrequent"),
     ],
@@ -184,15 +184,33 @@ def test_a_cox_model_says_survival_at_every_horizon_and_adds_up_on_the_hazard() 
     told = says(compiled.content, X)
     predictor = prepare.transform(X) @ fitted.params
     for column, horizon in enumerate((1.0, 3.0, 5.0)):
-        # statsmodels' baseline is a step function of the follow-up times
-        times, hazards, _ = fitted.baseline_cumulative_hazard[0]
-        baseline = max(hazards[np.asarray(times) <= horizon])
+        baseline = breslow(time, died, predictor, horizon)
         assert np.abs(told["survival"][:, column] - np.exp(-baseline * np.exp(predictor))).max() < 1e-8
         assert np.abs(told["risk"][:, column] + told["survival"][:, column] - 1).max() < 1e-15
     assert (told["probability"] == told["risk"][:, 2]).all()
     assert compiled.report.link == "cloglog"
     assert np.abs(told["margin"] - np.log(-np.log1p(-told["probability"]))).max() < 1e-9
     assert np.abs(told["contributions"].sum(axis=1) - (predictor - predictor.mean())).max() < 1e-8
+
+
+def breslow(time: Array, died: Any, predictor: Array, until: float) -> float:
+    """The cumulative baseline hazard up to and including a time, by its definition."""
+    events = np.unique(time[(died == 1) & (time <= until)])
+    return float(sum(died[time == each].sum() / np.exp(predictor[time >= each]).sum() for each in events))
+
+
+def test_events_at_the_horizon_itself_count_where_times_are_months() -> None:
+    from statsmodels.duration.hazard_regression import PHReg
+
+    X, time, died = study()
+    Z = SimpleImputer().fit_transform(X)
+    months = np.ceil(time * 2.0)  # few distinct times, so that many die at the horizon itself
+    fitted = PHReg(months, Z, status=died).fit()
+    cox = CoxModel.from_statsmodels(fitted, (6.0,), 6.0, unit="months")
+    expected = breslow(months, died, Z @ fitted.params, 6.0)
+    assert cox.hazards[6.0] == pytest.approx(expected, rel=1e-12)
+    before = breslow(months, died, Z @ fitted.params, 5.0)
+    assert before < 0.9 * expected
 
 
 def test_a_recalibrated_cox_model_keeps_the_shape_of_its_baseline() -> None:

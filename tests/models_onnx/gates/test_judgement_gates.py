@@ -1,8 +1,7 @@
-"""G6 to G15 and G18: each passes for the committed model, and fails for one made bad on purpose, and says why."""
+"""G10 to G15: each passes for the committed model, and fails for one made bad on purpose, and says why."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +10,20 @@ import pytest
 from numpy.typing import NDArray
 from onnx import ModelProto, helper, numpy_helper
 
-from models_onnx.gates.checks.label import Panel, score_trained_on, simulate
-from models_onnx.gates.subject import Audit, ComposedCard, Evidence, Paired, Subject
+from models_onnx.gates.checks.label import GroupNeed, Panel, score_trained_on, simulate
+from models_onnx.gates.subject import (
+    Audit,
+    ComposedCard,
+    Evidence,
+    Subject,
+)
 from tests.models_onnx.gates.judging import judge
-from tests.models_onnx.gates.test_file_gates import add_to_probability, blind, rename_output
-from tests.models_onnx.workshop import evidence, good_manifest, subject
+from tests.models_onnx.gates.test_file_gates import add_to_probability, blind
+from tests.models_onnx.workshop import (
+    evidence,
+    figured,
+    subject,
+)
 
 Document = dict[str, Any]
 
@@ -24,246 +32,6 @@ Document = dict[str, Any]
 def panel() -> Panel:
     """The published structure, simulated once."""
     return simulate(20_000)
-
-
-def block(document: Document, name: str) -> Document:
-    """A block of the stored evaluation."""
-    found: Document = document["evaluation"][name]
-    return found
-
-
-def groups(document: Document, axis: str) -> list[Document]:
-    """The stored figures of one axis."""
-    return [group for group in document["evaluation"]["subgroups"] if group["axis"] == axis]
-
-
-# G6
-
-
-def test_g6_the_committed_model_explains_itself_exactly(good: Subject) -> None:
-    result = judge(good, "G6")
-    assert result.status == "passed", result.why
-    assert result.figures["additivity"] <= 1e-5
-
-
-def test_g6_contributions_that_do_not_add_up_fail(tmp_path: Path) -> None:
-    def inflated(proto: ModelProto) -> None:
-        rename_output(proto, "contributions", "true_contributions")
-        for node in proto.graph.node:
-            node.input[:] = ["true_contributions" if name == "contributions" else name for name in node.input]
-        proto.graph.initializer.append(numpy_helper.from_array(np.array(1.01), "inflation"))
-        proto.graph.node.append(helper.make_node("Mul", ["true_contributions", "inflation"], ["contributions"]))
-
-    result = judge(subject(tmp_path, model=inflated), "G6")
-    assert result.status == "failed"
-    assert "miss the margin" in result.why
-
-
-def test_g6_a_margin_that_is_not_that_of_the_probability_fails(tmp_path: Path) -> None:
-    def halved(proto: ModelProto) -> None:
-        half = numpy_helper.from_array(np.array(0.5), "half")
-        add_to_probability(proto, helper.make_node("Mul", ["plain", "half"], ["probability"]), half)
-
-    assert "of the probability" in judge(subject(tmp_path, model=halved), "G6").why
-
-
-def test_g6_an_input_that_does_nothing_and_yet_contributes_fails(tmp_path: Path) -> None:
-    """Two inputs whose contributions cancel: the sum is right, and the story is not."""
-
-    def invented(proto: ModelProto) -> None:
-        rename_output(proto, "contributions", "true_contributions")
-        for node in proto.graph.node:
-            node.input[:] = ["true_contributions" if name == "contributions" else name for name in node.input]
-        count = len(good_manifest()["features"])
-        shift = np.zeros((count, count))
-        # what the third input contributes is told as the fourth's, and the third is given the fourth's value
-        shift[2, 3] = shift[3, 2] = 1.0
-        for place in range(count):
-            if place not in (2, 3):
-                shift[place, place] = 1.0
-        proto.graph.initializer.append(numpy_helper.from_array(shift, "swap"))
-        proto.graph.node.append(helper.make_node("MatMul", ["true_contributions", "swap"], ["contributions"]))
-
-    result = judge(subject(tmp_path, model=invented), "G6")
-    assert result.status == "failed"
-    assert "a missing input contributes" in result.why
-
-
-def test_g6_a_file_without_contributions_is_refused_for_cards(tmp_path: Path) -> None:
-    def silent(proto: ModelProto) -> None:
-        kept = [output for output in proto.graph.output if output.name != "contributions"]
-        del proto.graph.output[:]
-        proto.graph.output.extend(kept)
-
-    result = judge(subject(tmp_path, model=silent), "G6")
-    assert result.status == "failed"
-    assert "no exact explanation" in result.why
-    assert "refused for cards" in result.why
-
-
-# G7, G8, G18
-
-
-def test_g7_g8_the_stored_evaluation_of_the_committed_model_passes(good: Subject) -> None:
-    assert judge(good, "G7").status == "passed"
-    assert judge(good, "G8").status == "passed"
-
-
-@pytest.mark.parametrize(
-    ("change", "status", "said"),
-    [
-        (
-            lambda d: block(d, "all").update(auroc={"value": 0.86, "low": 0.80, "high": 0.9}),
-            "failed",
-            "below the floor",
-        ),
-        (
-            lambda d: block(d, "simple").update(gain={"value": 0.0, "low": -0.01, "high": 0.01}),
-            "failed",
-            "not better than",
-        ),
-        (lambda d: block(d, "all").update(events=99), "insufficient", "99 events"),
-        (lambda d: d.update(evaluation={}), "not run", "no evaluation"),
-    ],
-)
-def test_g7_poor_unknown_or_unproven_discrimination_is_red(
-    tmp_path: Path, change: Callable[[Document], object], status: str, said: str
-) -> None:
-    result = judge(subject(tmp_path, manifest=change), "G7")
-    assert (result.status, result.green) == (status, False)
-    assert said in result.why
-
-
-def test_g7_an_input_that_knows_the_outcome_fails_by_its_name(good: Subject) -> None:
-    assert judge(good, "G7", evidence(alone={"age_years": 0.80})).status == "passed"
-    result = judge(good, "G7", evidence(alone={"age_years": 0.80, "days_to_death": 0.99}))
-    assert result.status == "failed"
-    assert "days_to_death alone reaches an AUROC of 0.99: it knows the outcome (a leak)" in result.why
-
-
-def test_g7_without_a_declared_floor_is_not_run(tmp_path: Path) -> None:
-    result = judge(subject(tmp_path, card=lambda d: d["product"].pop("auroc_floor")), "G7")
-    assert result.status == "not run"
-
-
-@pytest.mark.parametrize(
-    ("figures", "said"),
-    [
-        ({"observed_expected": {"value": 0.78, "low": 0.74, "high": 0.82}}, "not within 0.9 to 1.1"),
-        ({"observed_expected": {"value": 1.0, "low": 0.88, "high": 1.12}}, "not within 0.9 to 1.1"),
-        ({"calibration_slope": {"value": 0.6, "low": 0.5, "high": 0.7}}, "slope 0.600"),
-    ],
-)
-def test_g8_numbers_that_do_not_come_true_fail(tmp_path: Path, figures: Document, said: str) -> None:
-    result = judge(subject(tmp_path, manifest=lambda d: block(d, "latest").update(figures)), "G8")
-    assert result.status == "failed"
-    assert said in result.why
-
-
-def paired(noise: float) -> Paired:
-    """The same 3,000 people by the version in use and by one that sees them through so much noise."""
-    draw = np.random.default_rng(5)
-    truth = draw.normal(-2, 1.2, 3000)
-    y = (draw.random(3000) < 1 / (1 + np.exp(-truth))).astype(np.int64)
-    return Paired(margin=truth + draw.normal(0, noise, 3000), active_margin=truth, y=y, threshold=-1.0)
-
-
-def test_g18_without_a_version_in_use_there_is_nothing_to_be_worse_than(good: Subject) -> None:
-    assert judge(good, "G18").status == "passed"
-
-
-def test_g18_a_version_as_good_passes_and_a_worse_one_fails(good: Subject) -> None:
-    assert judge(good, "G18", evidence(active=good, paired=paired(0.0))).status == "passed"
-    worse = judge(good, "G18", evidence(active=good, paired=paired(2.0)))
-    assert worse.status == "failed"
-    assert "cannot be ruled out" in worse.why
-    assert "net benefit" in worse.why
-
-
-def test_g18_compares_stored_figures_of_the_same_table(good: Subject, tmp_path: Path) -> None:
-    bad = subject(tmp_path, manifest=lambda d: block(d, "all")["auroc"].update(value=0.80))
-    assert "lower than that of" in judge(bad, "G18", evidence(active=good)).why
-    other = subject(tmp_path / "other", manifest=lambda d: d["data"].update(sha256="0" * 64))
-    assert judge(other, "G18", evidence(active=good)).status == "not run"
-
-
-# G9
-
-
-def test_g9_the_committed_model_passes_by_a_waiver_that_ends(good: Subject) -> None:
-    result = judge(good, "G9")
-    assert result.status == "waived", result.why
-    assert result.waiver is not None
-    later = replace(evidence(), as_of=date.fromisoformat(result.waiver["expires"]))
-    assert judge(good, "G9", later).status == "failed"
-
-
-def no_waivers(card: Document) -> None:
-    """Takes the waivers away."""
-    card["product"]["waivers"] = []
-
-
-@pytest.mark.parametrize(
-    ("change", "said"),
-    [
-        (
-            lambda d: groups(d, "sex")[0].update(sensitivity={"value": 0.2, "low": 0.17, "high": 0.23}),
-            "sensitivity of female (0.20) and male",
-        ),
-        (
-            lambda d: groups(d, "sex")[0]["latest"].update(
-                observed_expected={"value": 0.6, "low": 0.5, "high": 0.7}, events=400
-            ),
-            "observed/expected of female is 0.60 (0.50 to 0.70), outside 0.8 to 1.25",
-        ),
-        (
-            lambda d: groups(d, "sex")[0].update(false_positive_rate={"value": 0.4, "low": 0.38, "high": 0.42}),
-            "false positive rate of female (0.40) and male",
-        ),
-    ],
-)
-def test_g9_a_gap_between_groups_fails_and_names_them(
-    tmp_path: Path, change: Callable[[Document], object], said: str
-) -> None:
-    result = judge(subject(tmp_path, manifest=change, card=no_waivers), "G9")
-    assert result.status == "failed"
-    assert said in result.why
-
-
-def test_g9_a_group_with_too_few_events_is_insufficient_and_neither_clears_nor_accuses(tmp_path: Path) -> None:
-    def few(document: Document) -> None:
-        for group in document["evaluation"]["subgroups"]:
-            group["events"] = 12
-            group.get("latest", group)["events"] = 12
-
-    result = judge(subject(tmp_path, manifest=few, card=no_waivers), "G9")
-    assert result.status == "insufficient"
-    assert not result.green
-
-
-def test_g9_without_figures_or_axes_is_not_run(tmp_path: Path) -> None:
-    nothing = subject(tmp_path / "a", manifest=lambda d: d["evaluation"].update(subgroups=[]))
-    assert judge(nothing, "G9").status == "not run"
-    unnamed = subject(tmp_path / "b", card=lambda d: d["product"].update(fairness_axes={"language": "all"}))
-    assert "no figures by language" in judge(unnamed, "G9").why
-
-
-def test_g9_a_waiver_for_another_fault_too_long_or_of_another_gate_does_not_help(tmp_path: Path) -> None:
-    def waiver(**changes: Any) -> Callable[[Document], object]:
-        return lambda card: card["product"]["waivers"][0].update(changes)
-
-    assert judge(subject(tmp_path / "a", card=waiver(covers=["language"])), "G9").status == "failed"
-    assert judge(subject(tmp_path / "b", card=waiver(expires="2036-01-01")), "G9").status == "failed"
-    assert judge(subject(tmp_path / "c", card=waiver(gate="G8")), "G9").status == "failed"
-
-
-def test_no_gate_but_fairness_can_be_waived(tmp_path: Path) -> None:
-    def waive_everything(card: Document) -> None:
-        waiver = card["product"]["waivers"][0]
-        card["product"]["waivers"] = [{**waiver, "gate": f"G{number}", "covers": [""]} for number in range(1, 19)]
-
-    bad = subject(tmp_path, manifest=lambda d: d["parity"].update(probability=1e-3), card=waive_everything)
-    assert judge(bad, "G3").status == "failed"
 
 
 # G10
@@ -282,6 +50,48 @@ def test_g10_the_cost_label_model_of_the_published_structure_fails_and_says_why(
     assert result.status == "failed"
     assert "at an equal score, Black need 1.3" in result.why
     assert "active chronic conditions" in result.why
+
+
+def told(panel: Panel, score: NDArray[np.float64], need: NDArray[np.float64]) -> Evidence:
+    """An audit of this score with this need."""
+    return evidence(audit=Audit(score=score, group=panel.group, need=need, words="conditions"))
+
+
+def test_g10_a_random_score_fails_because_need_does_not_rise_with_it(good: Subject, panel: Panel) -> None:
+    score = np.random.default_rng(3).random(len(panel.group))
+    result = judge(good, "G10", told(panel, score, np.ones(len(score)) + panel.conditions % 2))
+    assert result.status == "failed"
+    assert "the score says nothing about need" in result.why
+
+
+def test_g10_one_group_whose_scores_are_lowered_by_40_percent_fails(good: Subject, panel: Panel) -> None:
+    fair = np.exp(0.3 * panel.conditions + np.random.default_rng(4).normal(0, 0.2, len(panel.group)))
+    assert judge(good, "G10", told(panel, fair, panel.conditions)).status == "passed"
+    for group in ("Black", "White"):
+        lowered = np.where(panel.group == group, 0.6 * fair, fair)
+        result = judge(good, "G10", told(panel, lowered, panel.conditions))
+        assert result.status == "failed"
+        assert f"{group} need" in result.why
+
+
+def test_g10_a_need_that_could_not_show_a_lowered_group_audits_nothing(good: Subject, panel: Panel) -> None:
+    fair = np.exp(0.3 * panel.conditions)
+    blunt = 8.0 + 0.3 * panel.conditions  # such as the diagnoses on record, of which everybody has many
+    result = judge(good, "G10", told(panel, fair, blunt))
+    assert result.status == "failed"
+    assert "been lowered by 40 %, conditions would not show it: this need cannot audit the label" in result.why
+
+
+@pytest.mark.parametrize(
+    ("ratio", "low", "high", "fails"),
+    [(1.3, 1.02, 1.6, True), (1.3, 0.98, 1.6, False), (1.2, 1.1, 1.3, False), (0.7, 0.5, 0.97, True)],
+)
+def test_g10_fails_where_the_ratio_is_beyond_the_limits_and_its_interval_excludes_1(
+    ratio: float, low: float, high: float, fails: bool
+) -> None:
+    for own_label in (False, True):
+        group = GroupNeed("a", 500, ratio, low, high, 1.0, 0.9, 1.1, True, own_label)
+        assert (group.fault is not None) == fails
 
 
 def test_g10_the_condition_count_label_model_passes(good: Subject, panel: Panel) -> None:
@@ -318,20 +128,19 @@ def test_g11_the_committed_model_stays_within_its_bound(good: Subject) -> None:
     ("changes", "said"),
     [
         ({"card": lambda d: d["product"].update(stress_move_at_most=0.001)}, "the estimate moves by"),
-        (
-            {
-                "manifest": lambda d: d["evaluation"]["panels"][0].update(
-                    observed_expected={"value": 1.5, "low": 1.4, "high": 1.6}
-                )
-            },
-            "it is still scored, and observed/expected is 1.50",
-        ),
+        ({"card": lambda d: d["product"].update(stress_move_at_most=0.9)}, "at most 0.25 is allowed"),
     ],
 )
 def test_g11_a_model_that_missing_values_lead_astray_fails(tmp_path: Path, changes: Document, said: str) -> None:
     result = judge(subject(tmp_path, **changes), "G11")
     assert result.status == "failed"
     assert said in result.why
+
+
+def test_g11_a_panel_that_is_scored_although_it_leads_astray_fails(good: Subject) -> None:
+    astray = {"value": 1.5, "low": 1.4, "high": 1.6}
+    found = figured(lambda d: d["evaluation"]["panels"][0].update(observed_expected=astray))
+    assert "it is still scored, and observed/expected is 1.50" in judge(good, "G11", found).why
 
 
 def test_g11_a_model_that_breaks_without_an_input_fails(tmp_path: Path) -> None:
@@ -492,3 +301,30 @@ def test_g15_what_a_model_is_called_counts_whatever_its_card_declares(tmp_path: 
     result = judge(bad, "G15")
     assert "it is about sepsis, early warning" in result.why
     assert "its words speak of next 6 hours" in result.why
+
+
+def test_g13_reads_every_text_of_the_service(good: Subject) -> None:
+    def composed(rows: NDArray[np.float64]) -> Sequence[ComposedCard]:
+        return [card() for _ in rows]
+
+    fine = evidence(cards=composed, sentences=[("service.py, line 1", "Order a planning conversation")])
+    assert judge(good, "G13", fine).status == "passed"
+    bad = evidence(cards=composed, sentences=[("service.py, line 7", "STOP all medication now")])
+    result = judge(good, "G13", bad)
+    assert result.status == "failed"
+    assert "service.py, line 7: it directs instead of offering: 'STOP'" in result.why
+
+
+def test_g14_a_card_copied_from_another_model_is_recognised(good: Subject, tmp_path: Path) -> None:
+    assert judge(good, "G14", evidence(other_cards={})).status == "passed"
+    copied = evidence(other_cards={"their_model": good.card})
+    assert "the card repeats that of their_model, another model" in judge(good, "G14", copied).why
+
+
+def test_g14_a_card_that_says_other_figures_than_the_manifest_fails(tmp_path: Path) -> None:
+    def boast(document: Document) -> None:
+        document["performance"]["internal_validity"]["words"] = "AUROC 0.99 on everybody."
+
+    result = judge(subject(tmp_path, card=boast), "G14")
+    assert result.status == "failed"
+    assert "does not say what the manifest gives: performance.internal_validity" in result.why

@@ -5,12 +5,13 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from models_onnx.gates.gate import ALL, Gate, GateReport, Verdict, _run, encode, find_gates, run_gates
 from models_onnx.gates.report import calibration, forest, report_html
 from models_onnx.gates.subject import Evidence, Subject
 from tests.models_onnx.gates.test_judgement_gates import audit, panel
-from tests.models_onnx.workshop import evidence
+from tests.models_onnx.workshop import evidence, figured
 
 __all__ = ["panel"]
 
@@ -21,7 +22,21 @@ def report(good: Subject, panel: object) -> GateReport:
     from models_onnx.gates.checks.label import Panel
 
     assert isinstance(panel, Panel)
-    return run_gates(good, audit(panel, panel.cost))
+    return run_gates(good, figured(audit=audit(panel, panel.cost).audit))
+
+
+def test_the_headline_says_with_how_many_waivers_a_model_is_green(report: GateReport) -> None:
+    def all_green(waived: int) -> GateReport:
+        results = [
+            structs.replace(result, status="waived" if number < waived else "passed")
+            for number, result in enumerate(report.results)
+        ]
+        return structs.replace(report, results=tuple(results))
+
+    assert "<strong>Every gate is green.</strong>" in report_html(all_green(0))
+    assert "<strong>Green with 1 waiver.</strong>" in report_html(all_green(1))
+    assert "<strong>Green with 2 waivers.</strong>" in report_html(all_green(2))
+    assert "gates are not green.</strong>" in report_html(report)
 
 
 def test_there_are_eighteen_gates_each_with_a_question() -> None:

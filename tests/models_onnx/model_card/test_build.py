@@ -1,5 +1,6 @@
 """What can be computed is computed from the manifest; the rest stands in the words beside the model."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,20 @@ def test_words_beside_a_declaration_of_ones_own_come_first(tmp_path: Path) -> No
     assert card_words("mine", tmp_path)["attributes"]["details.funding"] == "A grant."
     (tmp_path / "mine.card.json").write_text("{")
     with pytest.raises(CardIncomplete, match="not JSON"):
+        card_words("mine", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        ({"attributes": {"details.fundng": "A grant."}}, r"attributes\.details\.fundng"),
+        ({"product": {"fairnes_axes": {"sex": "all"}}}, r"product\.fairnes_axes"),
+        ({"attribute": {"details.funding": "A grant."}}, "mine.card.json has attribute, which no card has"),
+    ],
+)
+def test_a_name_that_no_card_has_is_refused(tmp_path: Path, words: dict[str, Any], named: str) -> None:
+    (tmp_path / "mine.card.json").write_text(json.dumps(words))
+    with pytest.raises(CardIncomplete, match=named):
         card_words("mine", tmp_path)
 
 

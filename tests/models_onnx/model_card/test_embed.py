@@ -10,6 +10,7 @@ from onnx import checker, helper, load_from_string
 
 from models_onnx.errors import CardIncomplete, UnsafeModel
 from models_onnx.model_card.embed import KEY, core_digest, embed_card, read_card, without_card
+from tests.conftest import examples
 from tests.models_onnx.workshop import core
 
 
@@ -36,7 +37,7 @@ def test_another_card_takes_the_place_of_the_first(card: dict[str, Any]) -> None
     assert twice == embed_card(core(), card)
 
 
-@settings(max_examples=20)
+@settings(max_examples=examples(20))
 @given(st.dictionaries(st.text(max_size=10), st.text(max_size=300), max_size=4))
 def test_any_card_comes_back(said: dict[str, str]) -> None:
     assert read_card(embed_card(core(), said)) == said

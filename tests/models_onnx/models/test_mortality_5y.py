@@ -7,7 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from models_onnx.artifact.keys import maintainers
+from models_onnx.artifact.release_file import parse_release
+from models_onnx.gates.waivers import waiver_problem
+from models_onnx.model_card.build import declared_words
 from models_onnx.models.mortality_5y import LABS, SPEC, TWIN
+from models_onnx.release.documentation import read_waivers
 from models_onnx.serving.registry import ARTIFACTS, load_model
 from models_onnx.serving.runtime import Model
 from models_onnx.training.commands import RetrainedComparison, check_model
@@ -97,16 +102,60 @@ def test_the_caution_about_the_top_is_true(mortality: Model) -> None:
 
 
 @pytest.mark.outside_data
-def test_cycles_that_could_not_all_be_followed_count_through_their_time(people: Cohort, real: pd.DataFrame) -> None:
+def test_cycles_of_whom_nobody_was_followed_so_long_count_in_no_figure(people: Cohort, real: pd.DataFrame) -> None:
     late = (people.rows["cycle_start"] >= 2015).to_numpy()
     assert late.sum() > 5000
     assert people.y[late].sum() > 250
     # Naive labels make every labelled person of those cycles a death: prevalence 1.
     labelled = real[(real["cycle_start"] >= 2015) & ((real["death"] == 1) | (real["followup_months"] >= 120))]
     assert labelled["death"].mean() == 1.0
-    share = (people.weight * people.y)[late].sum() / people.weight.sum()
-    assert share < 0.05
-    assert people.weight.sum() == pytest.approx(len(people), rel=0.001)
+    assert (people.weight[late] == 0).all()
+    assert people.unfollowed.tolist() == late.tolist()
+    # Of the others nearly everybody was followed: each counts once.
+    assert np.abs(people.weight[~late] - 1)[people.weight[~late] > 0].max() < 0.001
+    assert (people.weight[~late] > 0).mean() > 0.999
+
+
+@pytest.mark.parametrize("name", ["mortality_5y", "mortality_5y_small"])
+def test_the_figures_of_a_cycle_are_those_of_its_own_follow_up(name: str) -> None:
+    manifest = load_model(name).manifest
+    cycles = {each["group"]: each for each in manifest.evaluation["subgroups"] if each["axis"] == "survey cycle"}
+    for cycle in ("2015-2016", "2017-2018"):
+        assert cycles[cycle]["insufficient"].startswith("insufficient")
+        assert cycles[cycle]["observed_expected"]["value"] is None
+    followed = [each["observed_expected"]["value"] for name, each in cycles.items() if "insufficient" not in each]
+    assert len(followed) == 9
+    assert all(0.8 < value < 1.3 for value in followed)
+
+
+@pytest.mark.parametrize("name", ["mortality_5y", "mortality_5y_small"])
+def test_the_cautions_say_the_figures_of_the_newest_years_and_of_hispanic_people(name: str) -> None:
+    manifest = load_model(name).manifest
+    told = " ".join(manifest.cautions)
+    newest = manifest.evaluation["newest"]
+    assert newest["words"] == "2011-2014"
+    assert f"observed/expected {newest['observed_expected']['value']:.2f}" in told
+    (hispanic,) = (each for each in manifest.evaluation["subgroups"] if each["group"] == "hispanic")
+    assert f"observed/expected {hispanic['latest']['observed_expected']['value']:.2f} in" in told
+
+
+@pytest.mark.parametrize("name", ["mortality_5y", "mortality_5y_small"])
+def test_the_waiver_gives_the_rates_that_were_measured_also_at_equal_ages(name: str) -> None:
+    groups = {each["group"]: each for each in load_model(name).manifest.evaluation["subgroups"]}
+    (waiver,) = read_waivers(name)
+    for group in ("female", "male", "non-hispanic white", "non-hispanic black", "hispanic"):
+        for rate in ("sensitivity", "sensitivity_standardised"):
+            assert f"{groups[group][rate]['value']:.2f}" in waiver["reason"], (group, rate)
+
+
+@pytest.mark.parametrize("name", ["mortality_5y", "mortality_5y_small"])
+def test_the_declared_waiver_is_that_of_the_card_signed_by_another_key_than_the_release(name: str) -> None:
+    (waiver,) = read_waivers(name)
+    assert declared_words(name)[1]["product"]["waivers"] == [waiver]
+    author = parse_release(ARTIFACTS / name).key
+    assert waiver_problem(waiver, name, SPEC.version, maintainers(), author) is None
+    assert {author, waiver["key"]} == set(maintainers())
+    assert "two keys and not two people" in waiver["by"]
 
 
 @pytest.mark.outside_data

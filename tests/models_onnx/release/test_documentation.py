@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from models_onnx.release.documentation import model_page, read_comparison
+from models_onnx.release.documentation import model_page, read_comparison, read_waivers
 from models_onnx.serving.registry import load_model, model_ids
 
 DOCS = Path(__file__).resolve().parents[3] / "docs" / "models"
@@ -13,7 +13,7 @@ DOCS = Path(__file__).resolve().parents[3] / "docs" / "models"
 @pytest.mark.parametrize("name", model_ids())
 def test_the_page_in_the_docs_is_written_from_the_manifest(name: str) -> None:
     written = (DOCS / f"{name}.md").read_text(encoding="utf-8")
-    told = model_page(load_model(name).manifest, read_comparison(name))
+    told = model_page(load_model(name).manifest, read_comparison(name), read_waivers(name))
     assert written == told, f"run: cds-hooks model page {name} --out docs/models/{name}.md"
 
 

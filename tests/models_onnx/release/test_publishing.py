@@ -1,7 +1,10 @@
 """From a trained draft to a signed release: card into the file, hashes, report, state."""
 
+import copy
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -47,6 +50,27 @@ def test_an_incomplete_card_stops_it_and_nothing_is_signed(draft: Path) -> None:
     words["attributes"]["details.funding"] = ""
     words["attributes"]["fairness.mitigation"] = "TBD"
     with pytest.raises(CardIncomplete, match=r"attribute 2 .*details\.funding.*attribute 16 "):
+        publish(draft, SIGNER, words)
+    assert not (draft / "release.json").exists()
+
+
+def _an_axis(words: dict[str, Any]) -> None:
+    words["product"]["fairness_axes"] = {"sex": "all", "banana": "all"}
+
+
+def _an_axis_of_the_audit(words: dict[str, Any]) -> None:
+    words["product"]["label"]["audit"]["axis"] = "banana"
+
+
+def _an_axis_of_a_waiver(words: dict[str, Any]) -> None:
+    words["product"]["waivers"][0]["covers"] = ["sex", "banana"]
+
+
+@pytest.mark.parametrize("change", [_an_axis, _an_axis_of_the_audit, _an_axis_of_a_waiver])
+def test_an_axis_by_which_there_are_no_figures_stops_it(draft: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    words = copy.deepcopy(card_words("mortality_5y"))
+    change(words)
+    with pytest.raises(CardIncomplete, match="names banana, by which there are no figures"):
         publish(draft, SIGNER, words)
     assert not (draft / "release.json").exists()
 

@@ -38,7 +38,7 @@ def test_other_rows_are_scored_by_the_committed_file_and_need_no_folds(rows: pd.
     path = tmp_path / "others.csv.gz"
     rows.drop(columns="fold").to_csv(path, index=False)
     other = evaluate_rows("mortality_5y", path, replicates=5)
-    assert other.whole["n"] == len(other.cohort)
+    assert other.whole["n"] == int((~other.cohort.unfollowed).sum())
     assert other.manifest == load_model("mortality_5y", ARTIFACTS).manifest
     assert {group["axis"] for group in other.subgroups} == set(SPEC.subgroups)
 

@@ -26,6 +26,8 @@ from cards.rules.patient.orders import order_text
 from cards.text import plain
 from fhir.mapping.conditions import ConditionHit, condition_hit, condition_status
 from fhir.record.datatypes import CodeableConcept
+from fhir.record.resources import Condition as Resource
+from fhir.terminology.condition_words import is_of_patient
 from fhir.terminology.conditions import SYSTEMS
 
 CONDITIONS = needs("Condition")
@@ -33,6 +35,7 @@ CONDITIONS = needs("Condition")
 # A delivery ends a pregnancy.
 PREGNANCY = needs("Condition", "Procedure", "Encounter", "Observation", analytes=("pregnancy_signs",))
 """What a condition needs that asks whether the patient is pregnant."""
+_VALVE = needs("Condition", "Procedure")
 ALLERGIES = needs("AllergyIntolerance")
 """What a condition needs that looks at the allergy list."""
 
@@ -65,7 +68,10 @@ def _condition_any(spec: Spec) -> Predicate:
 
 
 def _needs_of_conditions(spec: Spec) -> DataNeeds:
-    return PREGNANCY if "pregnancy" in spec["condition_any"] else CONDITIONS
+    if "pregnancy" in spec["condition_any"]:
+        return PREGNANCY
+    # A mechanical valve may be charted as the operation alone.
+    return _VALVE if "mechanical_valve" in spec["condition_any"] else CONDITIONS
 
 
 _CONDITION_ANY = Condition(
@@ -129,19 +135,26 @@ def _read(spec: Spec) -> Predicate:
         raise RuleError(f"{dict(spec)!r} names no indication")
     of_draft_only = inner.get("of_draft_only", False)
 
+    def is_said(text: str) -> bool:
+        return any(is_of_patient(text, match.start()) for match in words.finditer(text))
+
     def is_meant(concept: CodeableConcept) -> bool:
-        return _code_of(concept, prefixes, codes) is not None or words.search(concept.words) is not None
+        return _code_of(concept, prefixes, codes) is not None or is_said(concept.words)
 
     def test(context: RuleContext) -> Truth:
         order = context.drafted.order
-        if words.search(order_text(order)) is not None:
+        if is_said(order_text(order)):
             return True
         listed = () if of_draft_only else _problems(context)
         if any(is_meant(concept) for concept in (*order.reasonCode, *listed)):
             return True
         return None if not of_draft_only and not context.knows_conditions else False
 
-    return Predicate(test, no_facts, frozenset() if of_draft_only else frozenset({"conditions"}))
+    def facts(context: RuleContext) -> list[Fact]:
+        listed = () if of_draft_only else _listed(context)
+        return [_problem_fact(one, context) for one in listed if one.code is not None and is_meant(one.code)]
+
+    return Predicate(test, facts, frozenset() if of_draft_only else frozenset({"conditions"}))
 
 
 def _code_of(concept: CodeableConcept, prefixes: tuple[str, ...], codes: Collection[str]) -> str | None:
@@ -157,10 +170,18 @@ def _code_of(concept: CodeableConcept, prefixes: tuple[str, ...], codes: Collect
 
 def _problems(context: RuleContext) -> Iterator[CodeableConcept]:
     """What is on the problem list and not over."""
+    return (one.code for one in _listed(context) if one.code is not None)
+
+
+def _listed(context: RuleContext) -> Iterator[Resource]:
     record = context.session.record
-    for condition in record.conditions:
-        if condition.code is not None and condition_status(condition, record.as_of_epoch) != "past":
-            yield condition.code
+    return (one for one in record.conditions if condition_status(one, record.as_of_epoch) != "past")
+
+
+def _problem_fact(condition: Resource, context: RuleContext) -> Fact:
+    hit = condition_hit("condition", condition, "", context.session.record)
+    date = hit.time.text if hit.time is not None else None
+    return Fact("condition", plain(hit.words), effective=date, source=hit.source)
 
 
 def _wording(spec: Spec) -> str:

@@ -95,7 +95,7 @@ def _gastroprotection(context: RuleContext) -> str:
 
 
 def _lab(analyte: str, days: float, limits: Sequence[float], missing: str | None = None) -> Placeholder:
-    """A value with its date, never rounded across a limit; what is said where there is none."""
+    """A value with its date, never rounded across a limit; the words for a missing value where there is none."""
 
     def word(context: RuleContext) -> str | None:
         measurement = context.session.lab(analyte, days)

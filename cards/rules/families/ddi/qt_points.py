@@ -1,4 +1,4 @@
-"""Tisdale's points for QT prolongation (Circ Cardiovasc Qual Outcomes 2013;6:479), as far as a record tells them."""
+"""Tisdale's points for QT prolongation (Circ Cardiovasc Qual Outcomes 2013;6:479), from the data of the record."""
 
 from typing import NamedTuple
 

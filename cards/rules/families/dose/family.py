@@ -8,7 +8,7 @@ from cards.rules.conditions.words.medications import MEDICATIONS
 from cards.rules.conditions.words.numbers import WEIGHT
 from cards.rules.conditions.words.patient import CONDITIONS
 from cards.rules.engine.family import Correction, Family
-from cards.rules.families.dose.knowledge import Limit, evidence, limits
+from cards.rules.families.dose.knowledge import EVIDENCE, LIMITS, Limit
 from cards.rules.families.dose.sums import (
     TIMES_RECOMMENDED,
     Excess,
@@ -78,7 +78,7 @@ def _why_unknown(context: RuleContext) -> tuple[str, str] | None:
     age = context.age_years
     if age is None:
         return "age-missing", "no birth date on record."
-    rows = [row for rxcui in context.medication.rxcuis for row in limits().get(rxcui, ()) if row.is_for_age(age)]
+    rows = [row for rxcui in context.medication.rxcuis for row in LIMITS.get(rxcui, ()) if row.is_for_age(age)]
     if any(total_mg(context, row.rxcui)[0] is None for row in rows):
         return context.why_no_dose()
     if context.weight_kg is None and any(row.per_kg for row in rows):
@@ -175,7 +175,7 @@ def _how_often(context: RuleContext) -> str | None:
 def _row_evidence(context: RuleContext) -> tuple[Evidence, ...]:
     excess = _excess(context)
     row = excess.limit if excess is not None else labelled_from(context)
-    return (evidence()[row.source],) if row is not None else ()
+    return (EVIDENCE[row.source],) if row is not None else ()
 
 
 # Corrections

@@ -8,8 +8,8 @@ maximum in mg a day at 60 kg; `left_out` says why a row does not speak. `sources
 
 import csv
 from collections.abc import Iterable, Mapping
-from functools import cache
 from importlib.resources import files
+from typing import Final
 
 from msgspec import Struct
 
@@ -51,9 +51,7 @@ class PlausibleDose(Struct, frozen=True):
     recommended_mg_day: float
 
 
-@cache
-def limits() -> Mapping[str, tuple[Limit, ...]]:
-    """The maximum doses by RxNorm ingredient."""
+def _read_limits() -> Mapping[str, tuple[Limit, ...]]:
     found: dict[str, tuple[Limit, ...]] = {}
     for row in _rows("limits.csv"):
         found[row["rxcui"]] = (*found.get(row["rxcui"], ()), _limit(row))
@@ -91,31 +89,35 @@ def _limit(row: Mapping[str, str]) -> Limit:
     )
 
 
-@cache
-def plausible_doses() -> Mapping[str, PlausibleDose]:
-    """FDA's recommended maxima by RxNorm ingredient, without the rows that are left out."""
+def _read_plausible_doses() -> Mapping[str, PlausibleDose]:
     rows = (row for row in _rows("plausibility.csv") if not row["left_out"])
     return {row["rxcui"]: PlausibleDose(row["drug"], float(row["recommended_mg_day"])) for row in rows}
-
-
-@cache
-def evidence() -> Mapping[str, Evidence]:
-    """The documents by their key in limits.csv."""
-    return {
-        row["id"]: Evidence(
-            row["document"],
-            row["organisation"],
-            row["year"],
-            row["section"],
-            row["label"],
-            row["grade"],
-            row["grade"],
-            row["basis"],
-        )
-        for row in _rows("sources.csv")
-    }
 
 
 def _rows(name: str) -> Iterable[dict[str, str]]:
     text = (files(_PACKAGE) / name).read_text(encoding="utf-8")
     return csv.DictReader(text.splitlines())
+
+
+EVIDENCE: Final[Mapping[str, Evidence]] = {
+    row["id"]: Evidence(
+        row["document"],
+        row["organisation"],
+        row["year"],
+        row["section"],
+        row["label"],
+        row["grade"],
+        row["grade"],
+        row["basis"],
+    )
+    for row in _rows("sources.csv")
+}
+"""The documents by their key in limits.csv."""
+
+
+LIMITS: Final[Mapping[str, tuple[Limit, ...]]] = _read_limits()
+"""The maximum doses by RxNorm ingredient."""
+
+
+PLAUSIBLE_DOSES: Final[Mapping[str, PlausibleDose]] = _read_plausible_doses()
+"""FDA's recommended maxima by RxNorm ingredient, without the rows that are left out."""

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
-from cards.rules.families.dose.knowledge import Limit, PlausibleDose, limits, plausible_doses
+from cards.rules.families.dose.knowledge import LIMITS, PLAUSIBLE_DOSES, Limit, PlausibleDose
 from cards.rules.language.trigger import is_injected
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.orders import CurrentMedication
@@ -132,7 +132,7 @@ def _judge(context: RuleContext) -> Judged:
     found: list[Excess] = []
     is_unknown = False
     for rxcui in () if is_injected(medication) else medication.rxcuis:
-        rows = limits().get(rxcui, ())
+        rows = LIMITS.get(rxcui, ())
         if rows and age is None:
             is_unknown = True
             continue
@@ -190,7 +190,7 @@ _OUTPATIENT = frozenset({"outpatient", "community", "discharge"})
 
 
 def _is_outpatient(context: RuleContext) -> bool:
-    """Whether the order or a visit that is going on says so."""
+    """Whether the order or an open encounter is of an outpatient."""
     listed = context.drafted.draft.resource.get("category")
     concepts = [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
     codings = [each for one in concepts for each in one.get("coding") or () if isinstance(each, dict)]
@@ -203,7 +203,7 @@ def _is_outpatient(context: RuleContext) -> bool:
 def labelled_from(context: RuleContext) -> Limit | None:
     """The row that says from which age the drug is labelled, where the patient is younger."""
     age = context.age_years
-    rows = (row for rxcui in context.medication.rxcuis for row in limits().get(rxcui, ()))
+    rows = (row for rxcui in context.medication.rxcuis for row in LIMITS.get(rxcui, ()))
     return next(
         (row for row in rows if row.labelled_from is not None and age is not None and age < row.labelled_from), None
     )
@@ -220,7 +220,7 @@ def implausible(context: RuleContext) -> tuple[Implausible | None, bool]:
     found: list[Implausible] = []
     is_unknown = False
     for rxcui in () if is_injected(context.medication) else context.medication.rxcuis:
-        row = plausible_doses().get(rxcui)
+        row = PLAUSIBLE_DOSES.get(rxcui)
         if row is None:
             continue
         amount = _high(context.drafted.dose, rxcui)

@@ -175,7 +175,7 @@ def _total(context: RuleContext) -> str:
 
 def _count(context: RuleContext) -> str:
     number = 1 + len(counted(context, ACETAMINOPHEN))
-    return "1 order" if number == 1 else f"{number} orders"
+    return "in this order" if number == 1 else f"across {number} orders"
 
 
 def _is_in_the_sum(context: RuleContext) -> bool:
@@ -244,7 +244,7 @@ FAMILY = Family(
     },
     longest={
         "total": "12,000",
-        "orders": "10 orders",
+        "orders": "across 10 orders",
         "shared": "sulfamethoxazole",
         "order": f"{'o' * 50}, since 2026-11-20",
         "class": "systemic corticosteroids",

@@ -12,18 +12,18 @@ from msgspec.structs import replace
 
 from cards.rules.families.genes.doses import judge_dose
 from cards.rules.families.genes.knowledge import (
+    GENE_DRUGS,
+    REQUIRED_TESTS,
     SEVERITY,
     AdviceIndicator,
     GeneDrug,
     Recommendation,
-    gene_drugs,
-    required_tests,
 )
 from cards.rules.families.genes.populations import ANY, populations_of
 from cards.rules.patient.context import RuleContext
 from fhir.mapping.genomics.reports import gene_readings
 from fhir.mapping.genomics.results import GeneResult, implied_readings, result_of
-from fhir.mapping.genomics.tables import NO_RESULT, genes
+from fhir.mapping.genomics.tables import GENES, NO_RESULT
 from fhir.record.measurement import GENOMICS
 from fhir.record.record import PatientRecord
 
@@ -33,7 +33,7 @@ _QUIET = frozenset({"standard", "standard_note", "none"})
 
 
 class Advice(Struct, frozen=True):
-    """What is said about a drug: the band, how loudly, the recommendation behind it, and the results it rests on.
+    """The advice about a drug: its band and severity, the recommendation, and the results that it is based on.
 
     `doubts` are sentences about what makes the results less certain.
     """
@@ -68,7 +68,7 @@ def advice_of(context: RuleContext) -> Advice | None:
     known = context.session.derived
     key = ("genes", context.drafted.draft.name, context.ingredient.rxcui)
     if key not in known:
-        known[key] = _advise(context, gene_drugs()[context.ingredient.rxcui])
+        known[key] = _advise(context, GENE_DRUGS[context.ingredient.rxcui])
     found = known[key]
     assert found is None or isinstance(found, Advice)  # noqa: S101 - the line above made it
     return found
@@ -79,7 +79,7 @@ def is_untested(context: RuleContext) -> bool | None:
 
     Genetic results are laboratory results: where those were sent and none is of the gene, the line says that none came.
     """
-    test = required_tests().get(context.ingredient.rxcui)
+    test = REQUIRED_TESTS.get(context.ingredient.rxcui)
     if test is None or results_for(context.session.record, test.genes, (context.ingredient.rxcui,)):
         return False
     record = context.session.record
@@ -109,14 +109,14 @@ def _keys(result: GeneResult | None, gene: str) -> tuple[str, ...]:
     if result.keys:
         return result.keys
     symbol = gene.partition("*")[0]
-    return ("n/a",) if "n/a" in genes()[symbol].keys else ("Indeterminate",)
+    return ("n/a",) if "n/a" in GENES[symbol].keys else ("Indeterminate",)
 
 
 _Found = tuple[AdviceIndicator, Recommendation | None, str]
 
 
 def _of_populations(context: RuleContext, drug: GeneDrug, choices: Sequence[tuple[str, ...]]) -> _Found | None:
-    """What is said for the patient's population; where that is not known, only what all populations agree on."""
+    """The advice for the patient's population; where that is not known, only what all populations agree on."""
     names, is_known = populations_of(context, drug.populations)
     found = [one for name in names if (one := _of_keys(context, drug, name, choices)) is not None]
     if not found:
@@ -155,7 +155,7 @@ def _row(drug: GeneDrug, population: str, keys: tuple[str, ...]) -> Recommendati
 
 
 def _with_doubts(advice: Advice, context: RuleContext, unknown: Iterable[GeneResult]) -> Advice:
-    """The same with what makes it uncertain: said, and never critical."""
+    """The same with the reasons why it is uncertain; it is never critical then."""
     if any(one.is_preliminary for one in advice.results):
         return replace(advice, band="preliminary", indicator="info", doubts=("The result is preliminary.",))
     if _has_new_cells(context.session.record):

@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-from cards.rules.families.genes.knowledge import AdviceIndicator, Recommendation, fda_lines
+from cards.rules.families.genes.knowledge import FDA_LINES, AdviceIndicator, Recommendation
 from cards.rules.language.rule import DosePart, OrderChange
 from cards.rules.patient.context import RuleContext
 from fhir.mapping.conditions import find_condition_group
@@ -20,7 +20,7 @@ _LOWER: Final = ("reduce", "alternative_or_reduce", "avoid_unless", "limit")
 
 
 def judge_dose(context: RuleContext, row: Recommendation) -> AdviceIndicator:
-    """How loud it is at the drafted dose: silent where that keeps the limit; as proposed without one."""
+    """The severity at the drafted dose: none within the limit, the row's own where there is no limit."""
     daily = context.daily_dose_mg
     if row.indicator == "silent" or daily is None:
         return row.indicator
@@ -51,7 +51,7 @@ def _is_within(limit: str, daily: float) -> bool | None:
 def _keeps_fda_limit(context: RuleContext, row: Recommendation, daily: float) -> bool:
     return any(
         line.milligrams_a_day is not None and line.keys & set(row.keys) and daily <= line.milligrams_a_day
-        for line in fda_lines().get(context.ingredient.rxcui, ())
+        for line in FDA_LINES.get(context.ingredient.rxcui, ())
     )
 
 

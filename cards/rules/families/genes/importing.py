@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final, TypeAlias
 
 from fhir.mapping.genomics.tables import keys_of_phenotype
-from fhir.terminology.medications import ingredient_by_name, ingredients
+from fhir.terminology.medications import INGREDIENT_BY_NAME, INGREDIENTS
 
 Row: TypeAlias = Mapping[str, str]
 
@@ -110,9 +110,9 @@ _HLA_B_OF: Final = {"abacavir": "*57:01", "allopurinol": "*58:01"}
 def _rxcui(drug: str, rxcui: str) -> str:
     """The key of the ingredient in the project's tables; empty where they do not have it."""
     rxcui = _COMBINATIONS.get(rxcui, rxcui)
-    if rxcui in ingredients():
+    if rxcui in INGREDIENTS:
         return rxcui
-    known = ingredient_by_name().get(drug.lower())
+    known = INGREDIENT_BY_NAME.get(drug.lower())
     # An ingredient whose RxNorm code was not read has its ATC code as its key: no rule can name it.
     return known.rxcui if known is not None and known.rxcui.isdigit() else ""
 
@@ -190,7 +190,7 @@ def _cpic_drugs(rows: Sequence[Row], actions: Mapping[str, Row], guidelines: Ite
 
 
 def _name_of(rxcui: str) -> str:
-    return ingredients()[rxcui].name
+    return INGREDIENTS[rxcui].name
 
 
 # FDA

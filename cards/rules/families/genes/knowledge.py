@@ -7,9 +7,8 @@ drugs that CPIC has no recommendation for and as an addition to the detail.
 import csv
 import re
 from collections.abc import Mapping
-from functools import cache
 from importlib.resources import files
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from msgspec import Struct
 
@@ -80,11 +79,6 @@ def _rows(name: str) -> list[dict[str, str]]:
     return list(csv.DictReader(text.splitlines()))
 
 
-@cache
-def _actions() -> Mapping[str, Action]:
-    return {row["action"]: _action(row) for row in _rows("actions.csv")}
-
-
 def _action(row: Mapping[str, str]) -> Action:
     low = row["start_pct_low"] or row["maint_pct_low"]
     high = row["start_pct_high"] or row["maint_pct_high"]
@@ -98,9 +92,10 @@ def _action(row: Mapping[str, str]) -> Action:
     )
 
 
-@cache
-def gene_drugs() -> Mapping[str, GeneDrug]:
-    """Every drug of CPIC's recommendations, and those of FDA's table that CPIC has none for, by RxNorm code."""
+_ACTIONS: Final[Mapping[str, Action]] = {row["action"]: _action(row) for row in _rows("actions.csv")}
+
+
+def _read_gene_drugs() -> Mapping[str, GeneDrug]:
     found: dict[str, dict[tuple[str, tuple[str, ...]], Recommendation]] = {}
     genes: dict[str, tuple[str, ...]] = {}
     for row in _rows("recommendations.csv"):
@@ -109,11 +104,11 @@ def gene_drugs() -> Mapping[str, GeneDrug]:
         found.setdefault(row["rxcui"], {})[row["population"], keys] = Recommendation(
             row["population"],
             keys,
-            _actions()[row["action"]],
+            _ACTIONS[row["action"]],
             row["indicator"],  # type: ignore[arg-type]  # our own table
             f"CPIC: {row['strength']}" if row["cpic_id"] else "CPIC text of 2022, strength not read",
         )
-    for rxcui, lines in fda_lines().items():
+    for rxcui, lines in FDA_LINES.items():
         if rxcui not in found:
             genes[rxcui], found[rxcui] = _of_fda(lines)
     return {
@@ -148,9 +143,7 @@ _FDA_WORDS = {
 }
 
 
-@cache
-def fda_lines() -> Mapping[str, tuple[FdaLine, ...]]:
-    """The lines of FDA's table by RxNorm code."""
+def _read_fda_lines() -> Mapping[str, tuple[FdaLine, ...]]:
     found: dict[str, tuple[FdaLine, ...]] = {}
     for row in _rows("fda.csv"):
         line = FdaLine(
@@ -165,15 +158,21 @@ def fda_lines() -> Mapping[str, tuple[FdaLine, ...]]:
     return found
 
 
-@cache
-def required_tests() -> Mapping[str, TestBefore]:
-    """The tests that are required or recommended before a drug, by RxNorm code."""
-    return {
-        row["rxcui"]: TestBefore(
-            tuple(row["genes"].split(";")),
-            row["level"],
-            row["when"],
-            row["indicator"],  # type: ignore[arg-type]  # our own table
-        )
-        for row in _rows("test_before.csv")
-    }
+FDA_LINES: Final[Mapping[str, tuple[FdaLine, ...]]] = _read_fda_lines()
+"""The lines of FDA's table by RxNorm code."""
+
+
+REQUIRED_TESTS: Final[Mapping[str, TestBefore]] = {
+    row["rxcui"]: TestBefore(
+        tuple(row["genes"].split(";")),
+        row["level"],
+        row["when"],
+        row["indicator"],  # type: ignore[arg-type]  # our own table
+    )
+    for row in _rows("test_before.csv")
+}
+"""The tests that are required or recommended before a drug, by RxNorm code."""
+
+
+GENE_DRUGS: Final[Mapping[str, GeneDrug]] = _read_gene_drugs()
+"""Every drug of CPIC's recommendations, and those of FDA's table that CPIC has none for, by RxNorm code."""

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from cards.extension import Fact
 from cards.rules.families.genes.advice import Advice, advice_of, is_quiet
-from cards.rules.families.genes.knowledge import fda_lines, required_tests
+from cards.rules.families.genes.knowledge import FDA_LINES, REQUIRED_TESTS
 from cards.rules.language.trigger import Selector
 from cards.rules.patient.context import RuleContext
 from cards.text import plain
@@ -129,7 +129,7 @@ def _fda(advice: Advice, context: RuleContext) -> Iterator[str]:
     if advice.row is None or advice.row.source.startswith("FDA"):
         return
     keys = {result.gene: set(result.keys) for result in advice.results}
-    for line in fda_lines().get(context.ingredient.rxcui, ()):
+    for line in FDA_LINES.get(context.ingredient.rxcui, ()):
         if line.limit and keys.get(line.gene, set()) & line.keys:
             yield f"FDA's table: {line.limit}."
 
@@ -147,11 +147,11 @@ def _phenoconversion(advice: Advice, context: RuleContext) -> Iterator[str]:
 
 def genes_to_test(context: RuleContext) -> str | None:
     """The genes of which a result is asked for before this drug: "TPMT or NUDT15"."""
-    test = required_tests().get(context.ingredient.rxcui)
+    test = REQUIRED_TESTS.get(context.ingredient.rxcui)
     return " or ".join(test.genes) if test is not None else None
 
 
 def time_to_test(context: RuleContext) -> str | None:
     """When the test is asked for."""
-    test = required_tests().get(context.ingredient.rxcui)
+    test = REQUIRED_TESTS.get(context.ingredient.rxcui)
     return test.when.partition(";")[0] if test is not None else None

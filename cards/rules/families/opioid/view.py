@@ -24,7 +24,7 @@ from fhir.record.datatypes import FhirTime, parse_time
 from fhir.record.record import PatientRecord
 from fhir.record.resources import MedicationDispense, MedicationRequest, MedicationStatement
 from fhir.terminology.caching import remembered
-from fhir.terminology.medications import class_members
+from fhir.terminology.medications import CLASS_MEMBERS
 
 # shared/data/medications/rules/opioid.json: tolerance needs a week, within the last 14 days.
 TOLERANCE_DAYS = 7
@@ -251,9 +251,7 @@ def _lately(record: PatientRecord, days: float, active: Iterable[OpioidPart]) ->
 def _opioid_orders(record: PatientRecord) -> Iterator[tuple[str, Order]]:
     """Every order of an opioid that was ever taken, each once."""
     found = {
-        source: order
-        for rxcui in sorted(class_members()["opioid"])
-        for source, order in orders_ever_taken(record, rxcui)
+        source: order for rxcui in sorted(CLASS_MEMBERS["opioid"]) for source, order in orders_ever_taken(record, rxcui)
     }
     yield from found.items()
 

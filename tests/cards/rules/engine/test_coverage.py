@@ -2,10 +2,10 @@
 
 import pytest
 
-from cards.rules.engine.coverage import CHECKS, DrugCoverage, analyte_coverage, drug_coverage
+from cards.rules.engine.coverage import CHECKS, DrugCoverage, analyte_coverage, drug_coverage, study_coverage
 from cards.rules.engine.rule_book import rule_book
 from fhir.terminology.analytes import ANALYTES
-from fhir.terminology.medications import ingredients
+from fhir.terminology.medications import INGREDIENTS
 
 
 @pytest.fixture(scope="module")
@@ -15,7 +15,7 @@ def by_name() -> dict[str, DrugCoverage]:
 
 
 def test_every_ingredient_of_the_tables_is_there_once(by_name: dict[str, DrugCoverage]) -> None:
-    assert {one.rxcui for one in by_name.values()} == set(ingredients())
+    assert {one.rxcui for one in by_name.values()} == set(INGREDIENTS)
 
 
 def test_a_drug_has_the_checks_of_the_rules_that_name_it(by_name: dict[str, DrugCoverage]) -> None:
@@ -59,3 +59,20 @@ def test_every_test_says_which_rules_read_it_and_which_order_it() -> None:
     assert "disease-hypoglycaemia" in tests["glucose"].read_by
     assert "disease-hypoglycaemia" in tests["glucose"].ordered_by
     assert tests["ferritin"].read_by == tests["ferritin"].ordered_by == ()
+
+
+def test_every_rule_about_orders_of_tests_is_counted_for_some_code() -> None:
+    orders = study_coverage(rule_book().rules)
+    counted = {rule for one in orders for rules in one.checks.values() for rule in rules}
+    by_words = {"img-mri-implant"}  # every MR study, also one that is known by its words alone
+    of_tests = {one.id for one in rule_book().rules if one.family.name == "orders"}
+    only_words = of_tests - counted
+    assert by_words <= counted
+    # Studies without a code in the sets that were read: carotid and ovarian ultrasound, urine culture.
+    assert all(rule.startswith("screen-") for rule in only_words)
+
+
+def test_a_code_that_no_rule_is_about_lacks_every_check() -> None:
+    plain = next(one for one in study_coverage(rule_book().rules) if one.words == "CT of chest, without contrast")
+    assert plain.checks == {}
+    assert plain.lacks == CHECKS

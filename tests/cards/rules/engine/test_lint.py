@@ -169,5 +169,5 @@ def test_a_fault_is_named_by_file_line_rule_and_part(path: Path, said: str) -> N
 
 
 def test_a_file_that_is_no_json_is_named_with_its_line() -> None:
-    with pytest.raises(RuleError, match=r"^renal-metformin\.json, line 2: this is no JSON"):
+    with pytest.raises(RuleError, match=r"^renal-metformin\.json, line 2: this is not valid JSON"):
         _ = RuleFile("renal-metformin.json", '{"id": "renal-metformin",\n "title" "Metformin"}').raw

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from cards.rules.engine.rule_book import rule_book
-from cards.rules.families.dose.knowledge import evidence, limits, plausible_doses
+from cards.rules.families.dose.knowledge import EVIDENCE, LIMITS, PLAUSIBLE_DOSES
 from cards.rules.families.dose.sums import TIMES_RECOMMENDED
-from fhir.terminology.conditions import condition_keys
-from fhir.terminology.medications import ingredients
+from fhir.terminology.conditions import CONDITION_KEYS
+from fhir.terminology.medications import INGREDIENTS
 from tests.cards.rules.cases import check, findings, texts
 from tests.cards.rules.patients import draft_of, drafts_of, record_of
 
@@ -28,26 +28,26 @@ def _triggered(rule: str) -> dict[str, str]:
 
 
 def test_a_rule_is_activated_by_the_drugs_of_its_table() -> None:
-    assert _triggered("dose-max") == {rxcui: rows[0].drug for rxcui, rows in limits().items()}
-    assert _triggered("dose-plausible") == {rxcui: row.drug for rxcui, row in plausible_doses().items()}
+    assert _triggered("dose-max") == {rxcui: rows[0].drug for rxcui, rows in LIMITS.items()}
+    assert _triggered("dose-plausible") == {rxcui: row.drug for rxcui, row in PLAUSIBLE_DOSES.items()}
 
 
 def test_every_row_names_a_known_drug_a_known_condition_and_a_document() -> None:
-    for rxcui, rows in limits().items():
+    for rxcui, rows in LIMITS.items():
         for row in rows:
-            assert ingredients()[rxcui].name == row.drug
-            assert row.source in evidence()
-            assert {row.condition, row.without_condition} <= {"", *condition_keys()}
+            assert INGREDIENTS[rxcui].name == row.drug
+            assert row.source in EVIDENCE
+            assert {row.condition, row.without_condition} <= {"", *CONDITION_KEYS}
             assert row.most > 0
             assert row.age_from <= row.age_to
-    used = {row.source for rows in limits().values() for row in rows}
-    assert used == set(evidence()) - {"fda_mrdd"}
-    assert all(ingredients()[rxcui].name == row.drug for rxcui, row in plausible_doses().items())
+    used = {row.source for rows in LIMITS.values() for row in rows}
+    assert used == set(EVIDENCE) - {"fda_mrdd"}
+    assert all(INGREDIENTS[rxcui].name == row.drug for rxcui, row in PLAUSIBLE_DOSES.items())
 
 
 def test_no_maximum_dose_is_taken_for_an_error() -> None:
-    for rxcui, rows in limits().items():
-        row = plausible_doses().get(rxcui)
+    for rxcui, rows in LIMITS.items():
+        row = PLAUSIBLE_DOSES.get(rxcui)
         most = max((one.most for one in rows if not (one.per_kg or one.per_dose)), default=0.0)
         assert row is None or most <= TIMES_RECOMMENDED * row.recommended_mg_day, rows[0].drug
 
@@ -62,7 +62,7 @@ def test_a_rule_yields_to_rules_that_exist() -> None:
 
 FIRM = [
     (row.drug, row.most)
-    for rows in limits().values()
+    for rows in LIMITS.values()
     for row in rows
     if row.is_firm and not (row.per_kg or row.per_dose or row.form or row.condition or row.setting)
     # The lowest of several rows of one drug and age is the one that speaks.

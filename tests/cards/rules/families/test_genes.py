@@ -10,12 +10,12 @@ import pytest
 from cards.rules.engine.rule_book import rule_book
 from cards.rules.families.genes.advice import Advice, advice_of
 from cards.rules.families.genes.importing import import_release
-from cards.rules.families.genes.knowledge import GeneDrug, Recommendation, gene_drugs, required_tests
+from cards.rules.families.genes.knowledge import GENE_DRUGS, REQUIRED_TESTS, GeneDrug, Recommendation
 from cards.rules.families.genes.populations import ANY
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.session import PatientSession
-from fhir.mapping.genomics.tables import NO_RESULT, genes, phenotype_of
-from fhir.terminology.medications import RXNORM, Ingredient, ingredients
+from fhir.mapping.genomics.tables import GENES, NO_RESULT, phenotype_of
+from fhir.terminology.medications import INGREDIENTS, RXNORM, Ingredient
 from tests.cards.rules.patients import draft_of, drafts_of, record_of
 from tests.conftest import ROOT
 
@@ -32,7 +32,7 @@ _REASONS = {
 
 
 def _known_keys(gene: str) -> frozenset[str]:
-    return frozenset({"positive", "negative"}) if "*" in gene else genes()[gene].keys
+    return frozenset({"positive", "negative"}) if "*" in gene else GENES[gene].keys
 
 
 def _result(gene: str, key: str) -> Json:
@@ -50,7 +50,7 @@ def _result(gene: str, key: str) -> Json:
 
 
 def _context(drug: GeneDrug, row: Recommendation, *resources: Json) -> RuleContext:
-    concept = {"coding": [{"system": RXNORM, "code": drug.rxcui}], "text": ingredients()[drug.rxcui].name}
+    concept = {"coding": [{"system": RXNORM, "code": drug.rxcui}], "text": INGREDIENTS[drug.rxcui].name}
     more: Json = {"medicationCodeableConcept": concept}
     if row.population in _REASONS:
         more["reasonCode"] = [{"coding": [{"system": _ICD10, "code": _REASONS[row.population]}]}]
@@ -63,16 +63,16 @@ def _context(drug: GeneDrug, row: Recommendation, *resources: Json) -> RuleConte
     record = record_of(patient, AS_OF)
     session = PatientSession(record, drafts_of(draft_of({"drug": "x", "more": more})), signing=True)
     (drafted,) = session.drafted
-    return RuleContext(session, drafted, Ingredient(drug.rxcui, ingredients()[drug.rxcui].name))
+    return RuleContext(session, drafted, Ingredient(drug.rxcui, INGREDIENTS[drug.rxcui].name))
 
 
 def _advice(drug: GeneDrug, row: Recommendation, *resources: Json) -> Advice | None:
     return advice_of(_context(drug, row, *resources))
 
 
-@pytest.mark.parametrize("rxcui", sorted(gene_drugs()))
+@pytest.mark.parametrize("rxcui", sorted(GENE_DRUGS))
 def test_a_patient_with_the_keys_of_a_row_gets_what_the_row_says(rxcui: str) -> None:
-    drug = gene_drugs()[rxcui]
+    drug = GENE_DRUGS[rxcui]
     for row in drug.rows.values():
         is_open = any(key in ("n/a", "Indeterminate") for key in row.keys)
         if row.population.endswith("no alternative available") or all(key == NO_RESULT for key in row.keys):
@@ -92,7 +92,7 @@ def test_every_band_that_the_tables_can_give_stands_in_the_rule_of_its_drug() ->
     rules = {one.id: one for one in rule_book().rules if one.family.name == "genes"}
     tables = [one for one in rules.values() if one.declared.template is not None]
     by_rxcui = {code: one for one in tables for side in one.trigger.singles for code in side.ingredients}
-    for drug in gene_drugs().values():
+    for drug in GENE_DRUGS.values():
         spoken = {(row.action.name, row.indicator) for row in drug.rows.values() if row.indicator != "silent"}
         if spoken and drug.rxcui != "11289":
             bands = {(band.declared.id, band.declared.indicator) for band in by_rxcui[drug.rxcui].bands}
@@ -100,7 +100,7 @@ def test_every_band_that_the_tables_can_give_stands_in_the_rule_of_its_drug() ->
 
 
 def test_only_the_drugs_of_the_proposal_can_be_critical() -> None:
-    loud = {drug.rxcui for drug in gene_drugs().values() for row in drug.rows.values() if row.indicator == "critical"}
+    loud = {drug.rxcui for drug in GENE_DRUGS.values() for row in drug.rows.values() if row.indicator == "critical"}
     bands = {
         code
         for rule in rule_book().rules
@@ -112,8 +112,8 @@ def test_only_the_drugs_of_the_proposal_can_be_critical() -> None:
 
 
 def _row(name: str, *keys: str, population: str = ANY) -> tuple[GeneDrug, Recommendation]:
-    rxcui = next(code for code in gene_drugs() if ingredients()[code].name == name)
-    drug = gene_drugs()[rxcui]
+    rxcui = next(code for code in GENE_DRUGS if INGREDIENTS[code].name == name)
+    drug = GENE_DRUGS[rxcui]
     return drug, drug.rows[population, keys]
 
 
@@ -129,7 +129,7 @@ def test_a_doubtful_result_is_never_critical() -> None:
 def test_a_test_is_asked_for_before_drugs_of_the_table_only() -> None:
     (rule,) = [one for one in rule_book().rules if one.id == "pgx-test-before"]
     drugs = {code for side in rule.trigger.singles for code in side.ingredients}
-    assert drugs == set(required_tests())
+    assert drugs == set(REQUIRED_TESTS)
 
 
 def _release(folder: Path) -> Path:

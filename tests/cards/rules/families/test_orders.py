@@ -1,6 +1,6 @@
 """Orders of imaging and tests: accepted suggestions silence, urgency silences, drafts of drugs are not disturbed."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -72,3 +72,66 @@ def test_metformin_is_drafted_beside_a_scan(as_of: datetime) -> None:
     drug = draft_of({"drug": "metformin 500 MG Oral Tablet", "dose": "1 tablet", "times": 2}, "drug")
     outcome = check(record_of({"labs": [["egfr", 20]]}, as_of), drafts_of(draft_of(CT_CHEST, "ct"), drug))
     assert ("img-metformin-contrast", "lt30", "warning") in findings(outcome)
+
+
+def test_the_later_day_is_the_same_order_moved_behind_the_interval(as_of: datetime) -> None:
+    """An order with a period loses it: an order has one occurrence."""
+    hba1c = {
+        "resourceType": "Observation",
+        "id": "last",
+        "status": "final",
+        "code": {"coding": [{"system": "http://loinc.org", "code": "4548-4"}]},
+        "subject": {"reference": "Patient/case"},
+        "effectiveDateTime": "2026-11-02T08:30:00Z",
+        "valueQuantity": {"value": 6.8, "unit": "%", "system": "http://unitsofmeasure.org", "code": "%"},
+    }
+    period = {"occurrencePeriod": {"start": "2026-11-20"}, "note": [{"text": "fasting"}]}
+    draft = draft_of({"drug": "HbA1c", "test": "4548-4", "more": period})
+    outcome = check(record_of({"more": [hba1c]}, as_of), drafts_of(draft))
+    later = outcome.cards[0].suggestions[0]
+    assert later.label == "Do it on 2026-12-13 instead"
+    (action,) = later.actions
+    kept = {name: value for name, value in draft.items() if name != "occurrencePeriod"}
+    assert (action.type, action.resource) == ("update", {**kept, "occurrenceDateTime": "2026-12-13"})
+    for _label, after in accepted(outcome, [draft]):
+        assert findings(check(record_of({"more": [hba1c]}, as_of), after)) == []
+
+
+def test_without_the_problem_list_a_red_flag_is_not_ruled_out(as_of: datetime) -> None:
+    draft = draft_of(
+        {"drug": "MR lumbar spine", "test": "30679-5", "more": {"reasonCode": [{"text": "Low back pain"}]}}
+    )
+    told = check(record_of({}, as_of), drafts_of(draft))
+    assert findings(told) == [("img-lbp-early", "onset_unknown", "info")]
+    untold = check(record_of({"not_sent": ["Condition"]}, as_of), drafts_of(draft))
+    assert findings(untold) == []
+    assert ("img-lbp-early", "conditions-missing") in reasons(untold)
+
+
+@pytest.mark.parametrize("place", ["MICU", "Surgical Intensive Care Unit", "ICU 4"])
+def test_tests_are_serial_in_intensive_care(place: str, as_of: datetime) -> None:
+    ferritin = {"labs": [], "more": [_result("2276-4", as_of)]}
+    visit = {
+        "resourceType": "Encounter",
+        "id": "e",
+        "status": "in-progress",
+        "class": {"code": "IMP"},
+        "location": [{"location": {"display": place}}],
+        "subject": {"reference": "Patient/case"},
+    }
+    drafts = drafts_of(draft_of({"drug": "Ferritin", "test": "2276-4"}))
+    assert findings(check(record_of(ferritin, as_of), drafts)) == [("lab-repeat", "within_interval", "info")]
+    stay = {**ferritin, "more": [*ferritin["more"], visit]}
+    assert ("lab-repeat", "intensive-care") in reasons(check(record_of(stay, as_of), drafts))
+
+
+def _result(loinc: str, as_of: datetime) -> Json:
+    return {
+        "resourceType": "Observation",
+        "id": f"result-{loinc}",
+        "status": "final",
+        "code": {"coding": [{"system": "http://loinc.org", "code": loinc}]},
+        "subject": {"reference": "Patient/case"},
+        "effectiveDateTime": (as_of - timedelta(days=2)).isoformat(),
+        "valueQuantity": {"value": 80, "unit": "ng/mL", "system": "http://unitsofmeasure.org", "code": "ng/mL"},
+    }

@@ -96,7 +96,7 @@ def test_every_request_and_context_is_read_or_refused_as_the_index_says(spec_fol
         ("patient-view-request-extension.json", "patientId"),
         ("order-select-request-vtest-extension.json", "draftOrders"),
         ("order-sign-request-opioid.json", "draftOrders"),
-        ("appointment-book-context-library-1.0.1.json", "appointments is no JSON object"),
+        ("appointment-book-context-library-1.0.1.json", "appointments is not a JSON object"),
         ("medication-prescribe-context-stu3.json", "use order-select"),
         ("order-review-context-stu3.json", "use order-sign"),
     ],

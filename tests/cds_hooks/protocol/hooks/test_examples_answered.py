@@ -13,6 +13,7 @@ SERVICES = {
     "patient-view": PLANNING,
     "order-select": ORDERS,
     "order-sign": ORDERS,
+    "order-dispatch": "order-safety-dispatch",
     "encounter-discharge": "discharge-medications",
 }
 
@@ -32,4 +33,5 @@ def test_each_request_is_answered_as_the_index_lets_it_be(spec_folder: Path, tmp
         return found
 
     for file, (status, is_read) in asyncio.run(statuses()).items():
-        assert status in ((200, 412) if is_read and file not in DIFFERENT else (400,)), file
+        # Read although the index says no: the old names of order-dispatch, whose orders are nowhere to be had.
+        assert status in ((200, 412) if is_read is not (file in DIFFERENT) else (400,)), file

@@ -7,7 +7,7 @@ import pytest
 
 from fhir.mapping.features.catalog import FEATURES
 from fhir.mapping.features.feature import FeatureValue, Missing, map_features
-from fhir.mapping.stays import destination_of, destinations
+from fhir.mapping.stays import DESTINATIONS, destination_of
 from tests.fhir.record.charts import observation, record_of
 
 NOW = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
@@ -91,7 +91,7 @@ def test_what_is_no_destination_of_the_study_is_missing(code: str) -> None:
 def test_death_and_hospice_are_known_as_what_they_are() -> None:
     told = [destination_of(code) for code in ("exp", "20", "hosp", "50", None, "99")]
     assert [each.key if each else None for each in told] == ["died", "died", "hospice", "hospice", None, None]
-    assert len({each.key for each in destinations()}) == len(destinations()) == 13
+    assert len({each.key for each in DESTINATIONS}) == len(DESTINATIONS) == 13
 
 
 def test_visits_of_the_year_before_are_counted_by_kind() -> None:

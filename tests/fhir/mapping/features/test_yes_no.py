@@ -7,7 +7,7 @@ import pytest
 from fhir.mapping.features.catalog import FEATURES
 from fhir.mapping.features.feature import FeatureValue, Missing, map_features
 from fhir.record.record import PatientRecord
-from fhir.terminology.conditions import charlson_items, condition_groups, condition_groups_of
+from fhir.terminology.conditions import CHARLSON_ITEMS, CONDITION_GROUPS, condition_groups_of
 from tests.fhir.record.charts import observation, record_of
 
 ICD10 = "http://hl7.org/fhir/sid/icd-10-cm"
@@ -184,8 +184,8 @@ def test_egfr_is_computed_from_the_newest_creatinine_and_never_taken_from_mdrd()
 
 def test_every_group_that_a_feature_or_the_index_names_is_in_the_table() -> None:
     named = {group for feature in FEATURES.values() for group in getattr(feature, "groups", ())}
-    named |= {group for item in charlson_items() for group in item.groups}
-    assert named <= set(condition_groups())
+    named |= {group for item in CHARLSON_ITEMS for group in item.groups}
+    assert named <= set(CONDITION_GROUPS)
 
 
 def test_an_icd_prefix_matches_within_its_own_system() -> None:

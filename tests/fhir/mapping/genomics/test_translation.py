@@ -2,7 +2,7 @@
 
 import pytest
 
-from fhir.mapping.genomics.tables import allele_of, genes, key_of_pair, phenotype_of, table_rows
+from fhir.mapping.genomics.tables import GENES, allele_of, key_of_pair, phenotype_of, table_rows
 from fhir.mapping.genomics.translation import phenotype_named, translate
 from fhir.mapping.genomics.words import genes_named, hla_named
 
@@ -44,6 +44,24 @@ from fhir.mapping.genomics.words import genes_named, hla_named
         ("G6PD", "G6PD deficiency", "Deficient"),
         ("G6PD", "Deficient with CNSHA", "Deficient with CNSHA"),
         ("RYR1", "Uncertain Susceptibility", "Uncertain Susceptibility"),
+        ("RYR1", "MHS", "Malignant Hyperthermia Susceptibility"),
+        ("CYP2C19", "Patient is a poor metabolizer", "Poor Metabolizer"),
+        ("CYP2C19", "Normal (extensive) metabolizer", "Normal Metabolizer"),
+        ("CYP2C19", "CYP2C19 genotype *2/*2 predicts poor metabolizer phenotype", "Poor Metabolizer"),
+        ("CYP2C19", "*1/*2 heterozygous", "Intermediate Metabolizer"),
+        ("CYP2C19", "*1/*2 (see comment)", "Intermediate Metabolizer"),
+        ("CYP2C19", "[*2];[*2]", "Poor Metabolizer"),
+        ("CYP2C19", "*2/*2 Poor metabolizer", "Poor Metabolizer"),
+        ("CYP2C19", "Poor drug metabolizer due to cytochrome p450 CYP2C19 variant (finding)", "Poor Metabolizer"),
+        ("CYP2D6", "*1/*4xN", "1.0"),
+        ("CYP2D6", "(*4/*4)xN", "0.0"),
+        ("CYP2D6", "*2x3/*1", "≥4.0"),
+        ("DPYD", "c.[1905+1G>A];[=]", "1.0"),
+        ("DPYD", "c.[1905+1G>A];[1905+1G>A]", "0.0"),
+        ("SLCO1B1", "rs4149056 CC", "Poor Function"),
+        ("SLCO1B1", "c.521T>C homozygous", "Poor Function"),
+        ("VKORC1", "c.-1639G>A A/A", "-1639 AA"),
+        ("VKORC1", "-1639G>A heterozygous", "-1639 AG"),
     ],
 )
 def test_a_text_has_the_key_of_the_tables(gene: str, text: str, key: str) -> None:
@@ -56,10 +74,12 @@ def test_a_text_has_the_key_of_the_tables(gene: str, text: str, key: str) -> Non
         ("CYP2C19", "*2/*99"),
         ("CYP2C19", "heterozygous *2"),
         ("CYP2C19", "not a poor metabolizer"),
+        ("CYP2C19", "*2/*2 heterozygous"),
+        ("CYP2C19", "poor metabolizer phenotype excluded"),
+        ("CYP2D6", "activity score < 0.5"),
         ("CYP2C19", "father is a poor metabolizer"),
         ("CYP2C19", "*1/*2, second allele not confirmed"),
         ("CYP2D6", "rapid metabolizer"),
-        ("CYP2D6", "*1/*2xN"),
         ("CYP2D6", "likely poor metabolizer"),
         ("DPYD", "c.1905+1G>A"),
         ("DPYD", "activity score 1.3"),
@@ -71,6 +91,35 @@ def test_a_text_has_the_key_of_the_tables(gene: str, text: str, key: str) -> Non
 )
 def test_what_is_not_understood_in_every_part_is_not_translated(gene: str, text: str) -> None:
     assert translate(gene, text) == ()
+
+
+def test_copies_that_are_not_counted_keep_the_keys_of_two_and_of_more() -> None:
+    (one,) = translate("CYP2D6", "*1/*2xN")
+    assert one.keys == ("3.0", "≥4.0")
+
+
+def test_a_score_above_a_number_stands_for_every_greater_one() -> None:
+    keys = {key for one in translate("CYP2D6", "Ultrarapid Metabolizer (activity score >2.25)") for key in one.keys}
+    assert {phenotype_of("CYP2D6", key) for key in keys} == {"Ultrarapid Metabolizer"}
+
+
+@pytest.mark.parametrize(
+    ("text", "sign"),
+    [
+        ("*57:01 positive", "positive"),
+        ("HLA-B*57:01 heterozygous", "positive"),
+        ("B*57:01+", "positive"),
+        ("HLA-B*57:01 Positive (A)", "positive"),
+        ("HLA-B*57:01 - negative", "negative"),
+        ("*57:01 -ve", "negative"),
+    ],
+)
+def test_one_hla_allele_is_positive_or_negative_in_the_words_of_laboratories(text: str, sign: str) -> None:
+    assert [(one.gene, one.keys) for one in translate("HLA-B", text)] == [("HLA-B*57:01", (sign,))]
+
+
+def test_a_dash_after_an_hla_allele_is_no_result() -> None:
+    assert translate("HLA-B", "HLA-B*57:01 -") == ()
 
 
 def test_two_possible_genotypes_keep_both_keys() -> None:
@@ -105,7 +154,7 @@ def test_the_order_and_the_spaces_of_a_genotype_do_not_matter() -> None:
 
 def test_every_pair_of_the_tables_has_a_key_that_the_recommendations_use() -> None:
     for row in table_rows("allele_pairs.csv"):
-        known = genes()[row["gene"]]
+        known = GENES[row["gene"]]
         if known.keys and row["gene"] not in ("CFTR",):
             assert row["key"] in known.keys, row
 
@@ -116,6 +165,10 @@ def test_star_41_counts_a_quarter_as_since_november_2022() -> None:
     key = key_of_pair("CYP2D6", first, other)
     assert key is not None
     assert (key, phenotype_of("CYP2D6", key)) == ("1.25", "Normal Metabolizer")
+
+
+def test_a_gene_that_loinc_writes_out_is_found() -> None:
+    assert genes_named(["Glucose-6-Phosphate dehydrogenase [Presence] in Red Blood Cells"]) == ("G6PD",)
 
 
 def test_genes_and_hla_alleles_are_found_in_words() -> None:

@@ -8,12 +8,13 @@ from hypothesis import HealthCheck, given, settings
 
 from fhir.mapping.medications.identity import MedicationIdentity, identify, identify_medication
 from fhir.record.resources import Medication, MedicationRequest, MedicationStatement, decoder
+from tests.conftest import examples
 from tests.fhir.mapping.charts import RXNORM, coded, identity_of, order, record_of, request, statement
 from tests.fhir.record.charts import lean
 from tests.strategies import medication_requests, medications
 
 # No time limit: the first example loads the tables, and the machine may be busy.
-CALM = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+CALM = settings(deadline=None, max_examples=examples(60), suppress_health_check=[HealthCheck.too_slow])
 
 MIMIC = "http://mimic.mit.edu/fhir/mimic/CodeSystem/mimic-medication"
 

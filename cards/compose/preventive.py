@@ -1,0 +1,131 @@
+"""The one card of preventive services at a visit: what is due and from what, what is not known, what was not seen."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from cards.card import OVERRIDE_REASONS, PATIENT_DECLINES, TOPICS, Action, Card, Link, Source, Suggestion
+from cards.extension import EXTENSION_KEY, CardExtension, PreventiveState, PreventiveStates
+from cards.preventive.judgement import Judgement
+from cards.preventive.knowledge import PreventiveKnowledge, order_resource
+from cards.text import escape, plain
+
+USPSTF_URL: Final = (
+    "https://www.uspreventiveservicestaskforce.org/uspstf/recommendation-topics/uspstf-a-and-b-recommendations"
+)
+_LINES: Final = 6
+_SUMMARY_NAMES: Final = 4
+# What is due follows from dates and criteria: there is no estimate to distrust.
+_OVERRIDE_REASONS: Final = (
+    PATIENT_DECLINES,
+    *(reason for reason in OVERRIDE_REASONS if reason.code != "recipient-does-not-trust"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PreventiveCardIdentity:
+    """How the card, its suggestions and its page are called, whom it is about, and the day (ISO) of its orders."""
+
+    uuid: str
+    suggestion_uuid: Callable[[int], str]
+    explain_url: str
+    patient_id: str
+    day: str
+
+
+def preventive_card(
+    judged: Sequence[Judgement],
+    knowledge: PreventiveKnowledge,
+    identity: PreventiveCardIdentity,
+    not_sent: Iterable[str] = (),
+) -> Card:
+    """The card where something is due; `not_sent` names what could hold a test and was not sent."""
+    due = [one for one in judged if one.state == "due"]
+    return Card(
+        uuid=identity.uuid,
+        summary=_summary(due),
+        indicator="info",
+        detail="\n".join(_detail(due, judged, knowledge, not_sent)),
+        source=Source(
+            label=f"USPSTF recommendations, grades A and B, as of {knowledge.as_of}",
+            url=USPSTF_URL,
+            topic=TOPICS["preventive"],
+        ),
+        suggestions=tuple(_suggestions(due, identity)),
+        selection_behavior="any" if any(one.order is not None for one in due) else None,
+        override_reasons=_OVERRIDE_REASONS,
+        links=(Link(label="Why this card", url=identity.explain_url, type="absolute"),),
+        extension={
+            EXTENSION_KEY: CardExtension(
+                facts=tuple(dict.fromkeys(fact for one in due for fact in one.facts)),
+                preventive=preventive_states(judged, knowledge, identity.day),
+            )
+        },
+    )
+
+
+def preventive_states(judged: Iterable[Judgement], knowledge: PreventiveKnowledge, as_of: str) -> PreventiveStates:
+    """Every answer, for the extension and the decision record."""
+    return PreventiveStates(knowledge=knowledge.as_of, as_of=as_of, services=tuple(_state(one) for one in judged))
+
+
+def _state(one: Judgement) -> PreventiveState:
+    last = one.last
+    return PreventiveState(
+        service=one.service.id,
+        grade=one.service.grade,
+        year=one.service.year,
+        state=one.state,
+        because=one.because,
+        text=one.text,
+        last=last.day.isoformat() if last is not None and last.day is not None else None,
+        source=last.source if last is not None else None,
+        next_due=one.next_due.isoformat() if one.next_due is not None else None,
+    )
+
+
+def _summary(due: Sequence[Judgement]) -> str:
+    noun = "preventive service is" if len(due) == 1 else "preventive services are"
+    names = [one.service.short for one in due]
+    more = len(names) - _SUMMARY_NAMES
+    listed = ", ".join(names[:_SUMMARY_NAMES]) + (f" and {more} more" if more > 0 else "")
+    return plain(f"{len(due)} {noun} due: {listed}.", 139)
+
+
+def _detail(
+    due: Sequence[Judgement], judged: Sequence[Judgement], knowledge: PreventiveKnowledge, not_sent: Iterable[str]
+) -> Iterable[str]:
+    yield from (f"- **{one.service.name}** ({one.service.citation}): {_text(one)}." for one in due[:_LINES])
+    if rest := due[_LINES:]:
+        yield f"- Also due: {'; '.join(f'{one.service.short} ({one.service.citation}; {_text(one)})' for one in rest)}."
+    abnormal = [one for one in judged if one.because == "abnormal"]
+    yield from (f"- Follow up: {one.service.short}, {_text(one)}." for one in abnormal)
+    unknown = [one for one in judged if one.state == "not known"]
+    if unknown:
+        yield f"- Not known: {'; '.join(f'{one.service.short} ({_text(one)})' for one in unknown)}."
+    yield ""
+    lacking = list(not_sent)
+    also = f"; {', '.join(lacking)} (not sent)" if lacking else ""
+    yield f"Not seen: tests done elsewhere or before the entries that were sent{also}; family history, risk behaviour."
+    yield f"USPSTF statements as of {knowledge.as_of}; for people at average risk without symptoms."
+
+
+def _text(one: Judgement) -> str:
+    """The reason with the chart's words made harmless for Markdown."""
+    return escape(one.text, 400)
+
+
+def _suggestions(due: Sequence[Judgement], identity: PreventiveCardIdentity) -> Iterable[Suggestion]:
+    number = 0
+    for one in due:
+        if one.order is None:
+            continue
+        number += 1
+        uuid = identity.suggestion_uuid(number)
+        resource = order_resource(one.order, identity.patient_id, identity.day)
+        body = {"resourceType": resource["resourceType"], "id": uuid, **resource}
+        yield Suggestion(
+            label=plain(f"Order: {one.order.text}", 80),
+            uuid=uuid,
+            actions=(Action(type="create", description=f"Draft order for {one.service.short}.", resource=body),),
+        )

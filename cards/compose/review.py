@@ -1,0 +1,157 @@
+"""One card about what is taken already: each finding with what to do, and the orders that can be stopped."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Final
+
+from msgspec import Struct
+
+from cards.card import OVERRIDE_REASONS, SEVERITY, TOPICS, Action, Card, Link, Source, Suggestion
+from cards.extension import EXTENSION_KEY, CardExtension, Fact, FindingReference
+from cards.rules.engine.finding import Finding
+from cards.text import escape, plain
+from fhir.mapping.medications.identity import MedicationIdentity
+
+MEDICATION_REVIEW: Final = "medication-review"
+"""The output of such a card, by which it is remembered."""
+MOST_LINES: Final = 6
+MOST_STOPS: Final = 4
+_NAMED: Final = 3
+# Drugs whose course is not ended at once: general knowledge, which can only withhold a suggestion.
+TAPERED: Final = frozenset(
+    {
+        "anticonvulsant", "antidepressant_other", "antipsychotic", "barbiturate", "benzodiazepine", "beta_blocker",
+        "central_alpha2", "corticosteroid", "dementia", "gabapentinoid", "mood_stabilizer", "opioid", "snri", "ssri",
+        "tca", "z_drug",
+    }
+)  # fmt: skip
+
+Json = dict[str, Any]
+
+
+class ReviewedDrug(Struct, frozen=True):
+    """A finding about a drug that is taken: its name, the finding, and the order (the client's JSON) to be stopped.
+
+    The order is there only where it came with the call and stopping it is what the rule offers.
+    """
+
+    name: str
+    finding: Finding
+    order: Json | None = None
+
+
+class _Line(Struct, frozen=True):
+    """One finding of one rule, with all the drugs that it is about."""
+
+    drugs: tuple[ReviewedDrug, ...]
+
+    @property
+    def finding(self) -> Finding:
+        """Of a pair the one that names most of its drugs."""
+        return max(self.drugs, key=lambda one: len(one.finding.partners)).finding
+
+    @property
+    def rank(self) -> tuple[int, int, str]:
+        return -SEVERITY[self.finding.indicator], -self.finding.priority, self.finding.rule
+
+    @property
+    def names(self) -> str:
+        return ", ".join(dict.fromkeys(one.name for one in self.drugs))
+
+
+def may_be_stopped(medication: MedicationIdentity) -> bool:
+    """Whether an order of the drug can be stopped at once; others are tapered, and no order says how."""
+    return not medication.classes & TAPERED
+
+
+def review_card(
+    found: Iterable[ReviewedDrug],
+    uuid: str,
+    suggestion_uuid: Callable[[int], str],
+    explain_url: str,
+) -> Card:
+    """The card of the findings, the worst first; one rule about several drugs is one line.
+
+    It warns at most: what is taken was ordered before, and no order waits for the answer.
+    """
+    lines = sorted(_grouped(found), key=lambda line: line.rank)
+    worst = lines[0].finding
+    evidence = worst.evidence[0]
+    suggestions = tuple(_stops(lines, suggestion_uuid))
+    return Card(
+        uuid=uuid,
+        summary=_summary(lines),
+        detail="\n".join(_detail(lines)),
+        indicator="info" if worst.indicator == "info" else "warning",
+        source=Source(label=evidence.label, url=evidence.url, topic=TOPICS["review"]),
+        suggestions=suggestions,
+        selection_behavior="any" if suggestions else None,
+        override_reasons=OVERRIDE_REASONS,
+        links=(Link(label="Why this card", url=explain_url, type="absolute"),),
+        extension={EXTENSION_KEY: _extension(lines)},
+    )
+
+
+def _grouped(found: Iterable[ReviewedDrug]) -> Iterator[_Line]:
+    by_finding: dict[tuple[str, str], list[ReviewedDrug]] = {}
+    for one in found:
+        by_finding.setdefault((one.finding.rule, one.finding.band), []).append(one)
+    yield from (_Line(tuple(drugs)) for drugs in by_finding.values())
+
+
+def _summary(lines: Sequence[_Line]) -> str:
+    if len(lines) == 1 and (len(lines[0].drugs) == 1 or lines[0].finding.partners):
+        return plain(f"Medication review: {lines[0].finding.summary}", 139)
+    names = list(dict.fromkeys(drug.name for line in lines for drug in line.drugs))
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    count = f"{len(lines)} findings" if len(lines) > 1 else "one finding"
+    return plain(f"Medication review, {count}: {', '.join(names[:_NAMED])}{more}.", 139)
+
+
+def _detail(lines: Sequence[_Line]) -> Iterator[str]:
+    whole = lines if len(lines) <= MOST_LINES else lines[: MOST_LINES - 1]
+    yield from map(_line, whole)
+    rest = lines[len(whole) :]
+    if rest:
+        yield f"- Also: {'; '.join(f'{escape(one.names, 80)} ({_labels(one.finding)})' for one in rest)}."
+
+
+def _line(line: _Line) -> str:
+    said = escape(line.finding.summary, 160)
+    if len(line.drugs) > 1 and not line.finding.partners:
+        said = f"{escape(line.names, 160)}: {said}"
+    return f"- **{said}** {line.finding.detail}{_facts(line.finding)} ({_labels(line.finding)})"
+
+
+def _facts(finding: Finding) -> str:
+    """What of the chart it rests on and is not said yet, with its date."""
+    known = f"{finding.summary} {finding.detail}"
+    told = [one for one in finding.facts if one.text and one.name not in ("draft", "medication", "daily_dose")]
+    # "eGFR 25 mL/min/1.73 m² on …" has been said where the summary has "eGFR 25".
+    said = dict.fromkeys(_fact(one) for one in told if " ".join(one.text.split()[:2]) not in known)
+    return f" On record: {'; '.join(said)}." if said else ""
+
+
+def _fact(fact: Fact) -> str:
+    text = escape(fact.text, 120)
+    return f"{text} ({fact.effective[:10]})" if fact.effective and fact.effective[:10] not in fact.text else text
+
+
+def _labels(finding: Finding) -> str:
+    return finding.evidence[0].label
+
+
+def _stops(lines: Sequence[_Line], suggestion_uuid: Callable[[int], str]) -> Iterator[Suggestion]:
+    """One suggestion for each order that can be stopped, at most four of them."""
+    orders = {str(drug.order.get("id")): drug for line in lines for drug in line.drugs if drug.order is not None}
+    for number, drug in enumerate(list(orders.values())[:MOST_STOPS], start=1):
+        name = plain(drug.name, 60)
+        action = Action(type="update", description=f"Stop {name}", resource={**(drug.order or {}), "status": "stopped"})
+        yield Suggestion(label=f"Stop {name}", uuid=suggestion_uuid(number), actions=(action,))
+
+
+def _extension(lines: Sequence[_Line]) -> CardExtension:
+    facts: dict[Fact, None] = dict.fromkeys(
+        fact for line in lines for drug in line.drugs for fact in drug.finding.facts
+    )
+    references = tuple(FindingReference(line.finding.rule, line.finding.band) for line in lines)
+    return CardExtension(findings=references, facts=tuple(facts), output=MEDICATION_REVIEW)

@@ -1,0 +1,192 @@
+"""What a chart tells about a screening test: when it was done and with which result, whether ordered or declined.
+
+Done: a completed Procedure, a final DiagnosticReport or a final Observation that names the test. Ordered: an open
+ServiceRequest of the last 90 days. Declined within a year: a Procedure that was not done for the patient's refusal, an
+Observation whose value is absent because the patient declined, an order not to perform it, a problem that says so. A
+year is the period that the answer "Does not fit this patient" has, too (cds_hooks/governance/said_once.py).
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from datetime import date
+from typing import Final
+
+from msgspec import Struct
+
+from cards.preventive.knowledge import ScreeningTest
+from fhir.record.datatypes import CodeableConcept, FhirTime, parse_time
+from fhir.record.measurement import USABLE_STATUS, CodedPart, effective_time
+from fhir.record.record import PatientRecord
+from fhir.record.resources import DiagnosticReport, Procedure
+
+DECLINED_DAYS: Final = 365.0
+_OPEN: Final = frozenset({"draft", "active", "on-hold"})
+_OPEN_DAYS: Final = 90.0
+_FINAL_REPORT: Final = USABLE_STATUS | {"appended"}
+# SNOMED CT: refusal of treatment by patient, procedure refused, procedure not wanted.
+_REFUSALS: Final = frozenset({"105480006", "183944003", "416432009"})
+_REFUSED: Final = re.compile(r"declin|refus|not wanted|patient(?:'s)? (?:decision|choice)", re.IGNORECASE)
+_ASKED_DECLINED: Final = "asked-declined"  # FHIR R4, data-absent-reason
+# HL7 v3 ObservationInterpretation.
+_POSITIVE_CODES: Final = frozenset({"POS", "A", "AA", "DET", "RR", "WR"})
+_NEGATIVE_CODES: Final = frozenset({"NEG", "N", "ND", "NR"})
+_NEGATED: Final = re.compile(r"\bnegative for [^.;]*|\b(?:not?|non)\b[- ]?\w*|\bnonreactive\b|\bundetected\b")
+_NEGATIVE: Final = re.compile(r"\b(?:negative|neg|nilm|normal|absent)\b")
+_POSITIVE: Final = re.compile(
+    r"\b(?:positive|pos|detected|reactive|abnormal|present|asc|ascus|lsil|hsil|agc|cin|carcinoma|dysplasia)\b"
+)
+
+
+class Done(Struct, frozen=True, gc=False):
+    """A test that was done: its name, when, where that stands, and whether its result says positive (None: no word).
+
+    `time` is None where the entry has no date.
+    """
+
+    test: str
+    time: FhirTime | None
+    source: str
+    words: str
+    is_positive: bool | None = None
+
+    @property
+    def day(self) -> date | None:
+        """The last day that the date can mean: an entry of 2019 counts as done on its last day."""
+        return self.time.last_day if self.time is not None else None
+
+
+def years_after(day: date, years: int) -> date:
+    """The same day so many years later; 29 February becomes 1 March."""
+    try:
+        return day.replace(year=day.year + years)
+    except ValueError:
+        return date(day.year + years, 3, 1)
+
+
+def done(record: PatientRecord, name: str, test: ScreeningTest) -> list[Done]:
+    """Every time that the chart says it was done, newest first; what has no date stands last."""
+    found = [
+        *_procedures(record, name, test),
+        *_reports(record, name, test),
+        *_observations(record, name, test),
+    ]
+    past = [one for one in found if one.time is None or not one.time.is_after(record.as_of_epoch)]
+    return sorted(past, key=lambda one: one.day.toordinal() if one.day is not None else 0, reverse=True)
+
+
+def is_ordered(record: PatientRecord, test: ScreeningTest) -> str | None:
+    """The open order of the last 90 days that names the test, as Type/id; None where there is none."""
+    for request in record.service_requests:
+        written = parse_time(request.authoredOn or "")
+        is_recent = written is None or written.age_days(record.as_of_epoch) <= _OPEN_DAYS
+        if (
+            request.status in _OPEN
+            and request.doNotPerform is not True
+            and is_recent
+            and test.is_meant_by(request.code)
+        ):
+            return f"ServiceRequest/{request.id}"
+    return None
+
+
+def declined(record: PatientRecord, test: ScreeningTest) -> tuple[str, str] | None:
+    """Where it says that the patient declined the test within a year, with the day; None where nothing does."""
+    for source, concept, when in _refusals(record):
+        time = parse_time(when or "")
+        is_ahead = time is not None and time.is_after(record.as_of_epoch)
+        is_recent = time is None or time.age_days(record.as_of_epoch) <= DECLINED_DAYS
+        if is_recent and not is_ahead and test.is_meant_by(concept):
+            return source, time.date if time is not None else ""
+    return None
+
+
+def _procedures(record: PatientRecord, name: str, test: ScreeningTest) -> Iterator[Done]:
+    for procedure in record.procedures:
+        if procedure.status == "completed" and test.is_meant_by(procedure.code):
+            words = procedure.code.words if procedure.code is not None else ""
+            yield Done(name, _performed(procedure), f"Procedure/{procedure.id}", words)
+
+
+def _performed(procedure: Procedure) -> FhirTime | None:
+    period = procedure.performedPeriod
+    return parse_time(procedure.performedDateTime or (period.end or period.start if period is not None else None) or "")
+
+
+def _reports(record: PatientRecord, name: str, test: ScreeningTest) -> Iterator[Done]:
+    for report in record.diagnostic_reports:
+        if report.status in _FINAL_REPORT and test.is_meant_by(report.code):
+            words = report.code.words if report.code is not None else ""
+            yield Done(name, _reported(report), f"DiagnosticReport/{report.id}", words)
+
+
+def _reported(report: DiagnosticReport) -> FhirTime | None:
+    period = report.effectivePeriod
+    text = report.effectiveDateTime or (period.end or period.start if period is not None else None) or report.issued
+    return parse_time(text or "")
+
+
+def _observations(record: PatientRecord, name: str, test: ScreeningTest) -> Iterator[Done]:
+    for part in record.screening_parts():
+        observation, value, _ = part
+        if observation.status in USABLE_STATUS and _has_value(part) and test.is_meant_by(_concept(value)):
+            source = f"Observation/{observation.id}" if observation.id else "Observation without id"
+            yield Done(name, effective_time(observation), source, _concept(value).words, _is_positive(part))
+
+
+def _concept(value: object) -> CodeableConcept:
+    code = value.code  # type: ignore[attr-defined]  # Observation and its component both have one
+    return CodeableConcept(coding=code.coding, text=code.text)
+
+
+def _has_value(part: CodedPart) -> bool:
+    """Not where the value is said to be absent; a panel without a value of its own may stand for its parts."""
+    return part[1].dataAbsentReason is None
+
+
+def _is_positive(part: CodedPart) -> bool | None:
+    """What the codes and words of a result say; None where they say neither."""
+    value = part[1]
+    codes = {coding.code for each in value.interpretation for coding in each.coding}
+    if codes & _POSITIVE_CODES:
+        return True
+    if codes & _NEGATIVE_CODES:
+        return False
+    concepts = [each for each in (value.valueCodeableConcept,) if each is not None]
+    text = " ; ".join([value.valueString or "", *_all_words(concepts)]).lower()
+    affirmed = _NEGATED.sub(" ; ", text)
+    if _POSITIVE.search(affirmed):
+        return True
+    return False if affirmed != text or _NEGATIVE.search(affirmed) else None
+
+
+def _refusals(record: PatientRecord) -> Iterator[tuple[str, CodeableConcept | None, str | None]]:
+    """What was declined: where it says so, what, and when."""
+    for procedure in record.procedures_not_done:
+        if _is_refusal(procedure.statusReason):
+            period = procedure.performedPeriod
+            when = procedure.performedDateTime or (period.start if period is not None else None)
+            yield f"Procedure/{procedure.id}", procedure.code, when
+    for request in record.service_requests:
+        if request.doNotPerform is True and request.status not in ("revoked", "entered-in-error"):
+            yield f"ServiceRequest/{request.id}", request.code, request.authoredOn
+    for condition in record.conditions:
+        if condition.code is not None and _REFUSED.search(" ".join(_all_words([condition.code]))):
+            yield f"Condition/{condition.id}", condition.code, condition.onsetDateTime or condition.recordedDate
+    for part in record.screening_parts():
+        reason = part[1].dataAbsentReason
+        if reason is not None and reason.has(_ASKED_DECLINED):
+            yield f"Observation/{part[0].id}", _concept(part[1]), part[0].effectiveDateTime
+
+
+def _is_refusal(reason: CodeableConcept | None) -> bool:
+    if reason is None:
+        return False
+    if any(coding.code in _REFUSALS for coding in reason.coding):
+        return True
+    return any(_REFUSED.search(words) for words in _all_words([reason]))
+
+
+def _all_words(concepts: Iterable[CodeableConcept]) -> Iterator[str]:
+    for concept in concepts:
+        yield concept.text or ""
+        yield from (coding.display or "" for coding in concept.coding)

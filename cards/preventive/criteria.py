@@ -1,0 +1,326 @@
+"""The criteria of the recommendations that ask for more than age, sex, conditions and intervals.
+
+Source of the criteria: `services.json` (USPSTF, data of 2024-05-02). What the project chose itself is in
+docs/preventive.md.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import date
+from typing import Final
+
+from msgspec.structs import replace
+
+from cards.extension import Fact
+from cards.preventive.chart import Done, years_after
+from cards.preventive.judgement import (
+    Chart,
+    Judgement,
+    by_interval,
+    fact_of,
+    judged_due,
+    judged_not_due,
+    judged_unknown,
+    newest_that_counts,
+)
+from cards.preventive.knowledge import Order, PreventiveService
+from cards.text import format_number, plain
+from fhir.mapping.allergies import allergy_to_class
+from fhir.mapping.conditions import find_condition, find_condition_group
+from fhir.mapping.medications.active import active_medications
+from fhir.mapping.tobacco import SmokingHistory
+from fhir.record.measurement import Measurement
+from fhir.terminology.analytes import ANALYTES
+from models_onnx.equations.compiled import confirm_with_onnx
+from models_onnx.errors import EquationRefused
+
+_PACK_YEARS: Final = 20.0
+_QUIT_YEARS: Final = 15
+_OVERWEIGHT: Final = 25.0
+_HPV_FROM_AGE: Final = 30
+_A1C_NORMAL: Final = 5.7  # percent: from here prediabetes (USPSTF 2021)
+_GLUCOSE_NORMAL: Final = 100.0  # mg/dL, fasting: from here prediabetes (USPSTF 2021)
+_YEARLY_FROM_AGE: Final = 40
+_SBP_RAISED, _DBP_RAISED = 130.0, 80.0  # the lower of the thresholds that USPSTF 2021 names
+_LONG_INTERVAL_YEARS: Final = 5
+_RISK: Final = 0.10
+_LDL_OTHER_GUIDELINES: Final = 190.0
+_STATIN_OUTPUT: Final = "ascvd|10y"
+_NICOTINE, _VARENICLINE, _DENOSUMAB = "7407", "591622", "993449"
+_DIABETES_DRUGS: Final = ("insulin", "biguanide", "sulfonylurea", "dpp4")
+_COLONOSCOPY: Final = Order(
+    "Colonoscopy after a positive stool test",
+    ({"system": "http://snomed.info/sct", "code": "73761001", "display": "Colonoscopy"},),
+)
+_CYTOLOGY: Final = Order(
+    "Cervical cancer screening: cytology",
+    (
+        {
+            "system": "http://loinc.org",
+            "code": "10524-7",
+            "display": "Microscopic observation [Identifier] in Cervix by Cyto stain",
+        },
+    ),
+)
+
+
+def _colorectal(service: PreventiveService, chart: Chart) -> Judgement:
+    colectomy = chart.done("colectomy_total")
+    if colectomy:
+        return judged_not_due(service, "condition", f"the colon was removed{_when(colectomy[0])}")
+    stool = next((one for one in _stool_tests(chart) if one.is_positive and one.day is not None), None)
+    if stool is not None and stool.day is not None:
+        after = [one for one in chart.done("colonoscopy") if one.day is None or one.day >= stool.day]
+        if not after:
+            text = (
+                f"{chart.test(stool.test).words} of {stool.day} positive, no colonoscopy seen since: colonoscopy needed"
+            )
+            found = judged_due(service, "positive-test", text, last=stool, facts=(fact_of(stool),))
+            return replace(found, order=_COLONOSCOPY)
+    polyp = find_condition_group(chart.record, "colon_polyp")
+    if polyp is not None:
+        text = "a polyp is on record, and whether it was an adenoma is not said: then follow-up is another"
+        return judged_unknown(service, "not-charted", text)
+    return by_interval(service, chart)
+
+
+def _stool_tests(chart: Chart) -> list[Done]:
+    found = [*chart.done("stool_blood"), *chart.done("stool_dna")]
+    return sorted(found, key=lambda one: one.day or date.min, reverse=True)
+
+
+def _cervical(service: PreventiveService, chart: Chart) -> Judgement:
+    removed = chart.done("hysterectomy_total")
+    if removed:
+        return judged_not_due(service, "condition", f"hysterectomy with removal of the cervix{_when(removed[0])}")
+    newest = max(
+        (one for name in ("cytology", "hpv") for one in chart.done(name)[:1]),
+        key=lambda one: one.day or date.min,
+        default=None,
+    )
+    if newest is not None and newest.is_positive:
+        text = f"the last {chart.test(newest.test).words}{_when(newest)} was not normal: follow-up is by its result"
+        return judged_not_due(service, "abnormal", text, last=newest, facts=(fact_of(newest),))
+    unclear = chart.done("hysterectomy")
+    is_left = find_condition_group(chart.record, "cervix_left") is not None
+    if unclear and not is_left:
+        return judged_unknown(
+            service, "not-charted", f"hysterectomy{_when(unclear[0])}: whether the cervix was removed is not said"
+        )
+    found = newest_that_counts(service, chart, lambda one: one.test != "hpv" or _was_from_30(one, chart))
+    age = chart.record.age_years() or 0
+    if found.state != "due" or age >= _HPV_FROM_AGE:
+        return found
+    return replace(found, order=_CYTOLOGY)
+
+
+def _was_from_30(one: Done, chart: Chart) -> bool:
+    born = chart.record.birth_date
+    return one.day is None or born is None or one.day >= years_after(born.last_day, _HPV_FROM_AGE)
+
+
+def _breast(service: PreventiveService, chart: Chart) -> Judgement:
+    both = chart.done("mastectomy_bilateral")
+    sides = [_one_sided(side, chart) for side in ("left", "right")]
+    if both or all(sides):
+        return judged_not_due(service, "condition", f"both breasts were removed{_when(both[0]) if both else ''}")
+    return by_interval(service, chart)
+
+
+def _one_sided(side: str, chart: Chart) -> bool:
+    absent = find_condition_group(chart.record, f"breast_absent_{side}")
+    return absent is not None or bool(chart.done(f"mastectomy_{side}"))
+
+
+def _when(one: Done) -> str:
+    return f" ({one.day})" if one.day is not None else ""
+
+
+def _lung(service: PreventiveService, chart: Chart) -> Judgement:
+    smoking = chart.smoking
+    if smoking.answer is None:
+        return judged_unknown(service, "not-charted", "smoking status not on record")
+    if smoking.ever is None:
+        return judged_not_due(service, "risk", f"never smoked{_answered(smoking)}")
+    if smoking.pack_years is not None and smoking.pack_years.value < _PACK_YEARS:
+        text = f"{smoking.pack_years.value:g} pack-years on record, under {_PACK_YEARS:g}"
+        return judged_not_due(service, "risk", text)
+    if smoking.answer.status != "current":
+        if smoking.stopped_by is not None and chart.today >= years_after(smoking.stopped_by, _QUIT_YEARS):
+            return judged_not_due(service, "risk", f"stopped smoking 15 years ago or more (by {smoking.stopped_by})")
+        if smoking.stopped_from is None or chart.today >= years_after(smoking.stopped_from, _QUIT_YEARS):
+            return judged_unknown(service, "not-charted", "the day of stopping to smoke is not on record")
+    if smoking.pack_years is None:
+        return judged_unknown(service, "not-charted", "pack-years not on record")
+    found = by_interval(service, chart)
+    if found.state != "due":
+        return found
+    who = "smokes" if smoking.answer.status == "current" else "stopped smoking within 15 years"
+    text = f"{smoking.pack_years.value:g} pack-years, {who}; {found.text}"
+    return replace(found, text=text)
+
+
+def _answered(smoking: SmokingHistory) -> str:
+    time = smoking.answer.time if smoking.answer is not None else None
+    return f" ({time.date})" if time is not None else ""
+
+
+def _aneurysm(service: PreventiveService, chart: Chart) -> Judgement:
+    if repaired := chart.done("aneurysm_repair"):
+        return judged_not_due(service, "condition", f"an aneurysm was repaired{_when(repaired[0])}")
+    if chart.smoking.answer is None:
+        return judged_unknown(service, "not-charted", "smoking status not on record")
+    if chart.smoking.ever is None:
+        return judged_not_due(service, "risk", f"never smoked{_answered(chart.smoking)}: no A or B recommendation")
+    return by_interval(service, chart)
+
+
+def _osteoporosis(service: PreventiveService, chart: Chart) -> Judgement:
+    for medication in active_medications(chart.record):
+        keys = medication.identity.keys
+        if "bisphosphonate" in keys or _DENOSUMAB in keys:
+            return judged_not_due(service, "condition", f"treated with {plain(medication.name, 60)}")
+        if "corticosteroid" in keys and medication.identity.systemic:
+            text = f"takes {plain(medication.name, 60)}: bone loss by a drug is judged otherwise"
+            return judged_not_due(service, "condition", text)
+    return by_interval(service, chart)
+
+
+def _diabetes(service: PreventiveService, chart: Chart) -> Judgement:
+    record = chart.record
+    if find_condition(record, "pregnancy"):
+        return judged_not_due(service, "condition", "not meant in pregnancy")
+    for medication in active_medications(record):
+        if any(name in medication.identity.keys for name in _DIABETES_DRUGS):
+            return judged_not_due(service, "condition", f"takes {plain(medication.name, 60)}")
+    tested = _glucose(chart)
+    if tested is not None:
+        return _of_glucose(service, *tested)
+    bmi, obesity = chart.bmi(), find_condition_group(record, "obesity")
+    if bmi is None and obesity is None:
+        return judged_unknown(service, "not-charted", "body mass index not on record")
+    if bmi is not None and bmi < _OVERWEIGHT:
+        return judged_not_due(service, "risk", f"body mass index {format_number(bmi, [_OVERWEIGHT])} kg/m², under 25")
+    why = f"body mass index {format_number(bmi, [_OVERWEIGHT])} kg/m²" if bmi is not None else "obesity on record"
+    return judged_due(service, "never-seen", f"{why}; no HbA1c or fasting glucose of the last 3 years")
+
+
+def _glucose(chart: Chart) -> tuple[Measurement, bool] | None:
+    """The newest glucose result within the interval that says whether it is normal, and whether it is."""
+    found = []
+    for key, normal in (("hba1c", _A1C_NORMAL), ("glucose_fasting", _GLUCOSE_NORMAL), ("glucose", _GLUCOSE_NORMAL)):
+        newest = chart.record.newest(key)
+        is_normal = newest is not None and newest.value < normal
+        # A raised glucose that was not taken fasting says nothing here.
+        if newest is not None and (is_normal or key != "glucose"):
+            found.append((newest, is_normal))
+    found = [each for each in found if chart.today < years_after(each[0].time.last_day, 3)]
+    return max(found, key=lambda each: each[0].time.instant, default=None)
+
+
+def _of_glucose(service: PreventiveService, result: Measurement, is_normal: bool) -> Judgement:
+    limit = _A1C_NORMAL if result.analyte == "hba1c" else _GLUCOSE_NORMAL
+    value = f"{format_number(result.value, [limit])} {result.unit}"
+    words = f"{ANALYTES[result.analyte].words} {value} ({result.time.date})"
+    fact = Fact(
+        name=result.analyte, value=result.value, unit=result.unit, effective=result.time.text, source=result.source
+    )
+    if not is_normal:
+        text = f"{words} is not normal and no diabetes is on record: confirm and follow up"
+        return judged_not_due(service, "abnormal", text, facts=(fact,))
+    due = years_after(result.time.last_day, 3)
+    return judged_not_due(service, "done", f"{words}, due again {due}", next_due=due, facts=(fact,))
+
+
+def _statin(service: PreventiveService, chart: Chart) -> Judgement:
+    record, risk = chart.record, chart.risk
+    taken = risk.evidence.get("statin")
+    if taken is not None and taken.value:
+        return judged_not_due(service, "done", "a statin is taken")
+    if find_condition(record, "pregnancy"):
+        return judged_not_due(service, "condition", "not meant in pregnancy")
+    if allergy_to_class(record, "statin") is not None:
+        return judged_not_due(service, "condition", "a reaction to a statin is on record")
+    ldl = record.newest("ldl_cholesterol")
+    if ldl is not None and ldl.value > _LDL_OTHER_GUIDELINES:
+        return judged_not_due(service, "condition", "LDL cholesterol over 190 mg/dL: other guidelines hold")
+    if not all(record.was_requested(need) for need in service.needs):
+        return judged_unknown(service, "not-sent", "problems or medications not sent")
+    factors = _risk_factors(chart)
+    if not factors:
+        return judged_not_due(
+            service, "risk", "no risk factor (cholesterol, diabetes, hypertension, smoking) on record"
+        )
+    try:
+        result = confirm_with_onnx(risk.calculate(_STATIN_OUTPUT))
+    except EquationRefused as refused:
+        text = f"10-year risk not computed: {plain(refused.text, 100).removesuffix('.')}"
+        if refused.reason in ("input-missing", "out-of-range"):
+            return judged_unknown(service, "not-charted", text)
+        return judged_not_due(service, "condition", text)
+    share = result.number
+    words = f"10-year risk {format_number(100 * share, [100 * _RISK])} in 100 (PREVENT)"
+    if share < _RISK:
+        return judged_not_due(service, "risk", f"{words}, under 10")
+    return judged_due(service, "risk", f"{words}, {', '.join(factors)}, no statin found")
+
+
+def _risk_factors(chart: Chart) -> list[str]:
+    evidence = chart.risk.evidence
+    smokes, diabetes = evidence.get("current_smoker"), evidence.get("diabetes")
+    found = {
+        "high cholesterol": find_condition_group(chart.record, "hyperlipidemia") is not None,
+        "diabetes": diabetes is not None and bool(diabetes.value),
+        "hypertension": find_condition_group(chart.record, "hypertension") is not None,
+        "smoking": smokes is not None and bool(smokes.value),
+    }
+    return [name for name, is_there in found.items() if is_there]
+
+
+def _tobacco(service: PreventiveService, chart: Chart) -> Judgement:
+    answer = chart.smoking.answer
+    if answer is None:
+        return replace(judged_due(service, "not-asked", "no smoking status on record: ask"), order=None)
+    if answer.status != "current":
+        return judged_not_due(service, "done", f"asked: {plain(answer.words, 60)}{_answered(chart.smoking)}")
+    for medication in active_medications(chart.record):
+        if _NICOTINE in medication.identity.keys or _VARENICLINE in medication.identity.keys:
+            return judged_not_due(service, "done", f"treated with {plain(medication.name, 60)}")
+    found = by_interval(service, chart)
+    if found.state != "due":
+        return found
+    text = f"smokes{_answered(chart.smoking)}; no advice or treatment to stop in a year of the entries sent"
+    return replace(found, because="smokes", text=text)
+
+
+def _hypertension(service: PreventiveService, chart: Chart) -> Judgement:
+    record, age = chart.record, chart.record.age_years() or 0
+    systolic, diastolic = record.newest("sbp"), record.newest("dbp")
+    if systolic is None:
+        return judged_due(service, "never-seen", "no blood pressure in the entries that were sent")
+    bmi = chart.bmi()
+    is_raised = systolic.value >= _SBP_RAISED or (diastolic is not None and diastolic.value >= _DBP_RAISED)
+    is_yearly = age >= _YEARLY_FROM_AGE or is_raised or (bmi is not None and bmi >= _OVERWEIGHT)
+    due = years_after(systolic.time.last_day, 1 if is_yearly else _LONG_INTERVAL_YEARS)
+    value = f"{systolic.value:.0f}{f'/{diastolic.value:.0f}' if diastolic is not None else ''} mmHg"
+    fact = Fact(name="sbp", value=systolic.value, unit="mm[Hg]", effective=systolic.time.text, source=systolic.source)
+    if chart.today < due:
+        return judged_not_due(
+            service, "done", f"{value} ({systolic.time.date}), due again {due}", next_due=due, facts=(fact,)
+        )
+    text = f"last {value} ({systolic.time.date}), due since {due}"
+    return judged_due(service, "interval-over", text, next_due=due, facts=(fact,))
+
+
+DECIDERS: Mapping[str, Callable[[PreventiveService, Chart], Judgement]] = {
+    "colorectal-cancer": _colorectal,
+    "cervical-cancer": _cervical,
+    "breast-cancer": _breast,
+    "lung-cancer": _lung,
+    "abdominal-aortic-aneurysm": _aneurysm,
+    "osteoporosis": _osteoporosis,
+    "diabetes": _diabetes,
+    "statin": _statin,
+    "tobacco": _tobacco,
+    "hypertension": _hypertension,
+}
+"""How a recommendation with criteria beyond age, sex, conditions and intervals is judged."""

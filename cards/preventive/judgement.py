@@ -1,0 +1,150 @@
+"""The answer for one recommendation, what it is made from, and the rule of intervals that most of them follow."""
+
+from collections.abc import Callable
+from datetime import date
+from typing import Final, Literal, TypeAlias
+
+from msgspec import Struct
+
+from cards.extension import Fact
+from cards.preventive.chart import Done, done, years_after
+from cards.preventive.knowledge import Order, PreventiveKnowledge, PreventiveService, ScreeningTest
+from cards.text import plain
+from fhir.mapping.tobacco import SmokingHistory
+from fhir.record.record import PatientRecord
+from models_onnx.equations.record_inputs import RecordInputs
+
+State: TypeAlias = Literal["due", "not due", "not known"]
+
+_MANY: Final = 3
+
+
+class Judgement(Struct, frozen=True, kw_only=True):
+    """The answer for one recommendation.
+
+    `because` is its reason as a code, `text` the same as a phrase that follows the name; `last` is the newest test that
+    counts and `next_due` the day from which it is due again. `order` is what a suggestion drafts.
+    """
+
+    service: PreventiveService
+    state: State
+    because: str
+    text: str
+    last: Done | None = None
+    next_due: date | None = None
+    order: Order | None = None
+    facts: tuple[Fact, ...] = ()
+
+
+class Chart(Struct, frozen=True):
+    """What every recommendation is judged from: the record, its day, the smoking history, the inputs of PREVENT."""
+
+    record: PatientRecord
+    today: date
+    smoking: SmokingHistory
+    risk: RecordInputs
+    knowledge: PreventiveKnowledge
+
+    def test(self, name: str) -> ScreeningTest:
+        """The test of this name."""
+        return self.knowledge.tests[name]
+
+    def done(self, name: str) -> list[Done]:
+        """Every time that it was done, newest first."""
+        return done(self.record, name, self.test(name))
+
+    def bmi(self) -> float | None:
+        """The body mass index as PREVENT reads it, in kg/m2."""
+        found = self.risk.evidence.get("bmi")
+        return float(found.value) if found is not None else None
+
+
+def judged_due(
+    service: PreventiveService,
+    because: str,
+    text: str,
+    *,
+    last: Done | None = None,
+    next_due: date | None = None,
+    facts: tuple[Fact, ...] = (),
+) -> Judgement:
+    """Due, with the order of the recommendation as its suggestion."""
+    return Judgement(
+        service=service,
+        state="due",
+        because=because,
+        text=text,
+        last=last,
+        next_due=next_due,
+        order=service.order,
+        facts=facts,
+    )
+
+
+def judged_not_due(
+    service: PreventiveService,
+    because: str,
+    text: str,
+    *,
+    last: Done | None = None,
+    next_due: date | None = None,
+    facts: tuple[Fact, ...] = (),
+) -> Judgement:
+    """Not due: done, ordered, declined, or not meant for this person."""
+    return Judgement(
+        service=service, state="not due", because=because, text=text, last=last, next_due=next_due, facts=facts
+    )
+
+
+def judged_unknown(service: PreventiveService, because: str, text: str, *, last: Done | None = None) -> Judgement:
+    """Not known: what decides it was not sent or is not charted."""
+    return Judgement(service=service, state="not known", because=because, text=text, last=last)
+
+
+def by_interval(service: PreventiveService, chart: Chart) -> Judgement:
+    """Due where none of its tests was done within its interval."""
+    return newest_that_counts(service, chart, lambda _: True)
+
+
+def newest_that_counts(service: PreventiveService, chart: Chart, counts: Callable[[Done], bool]) -> Judgement:
+    """Due where no test that `counts` was done within its interval; a test without a date leaves it not known."""
+    over: list[tuple[date, Done]] = []
+    undated: Done | None = None
+    for interval in service.tests:
+        for one in filter(counts, chart.done(interval.test)):
+            if interval.years is None:
+                return _done(service, chart, one, None)
+            if one.day is None:
+                undated = one
+                continue
+            due = years_after(one.day, interval.years)
+            if chart.today < due:
+                return _done(service, chart, one, due)
+            over.append((due, one))
+    if undated is not None:
+        text = f"{chart.test(undated.test).words} on record without a date"
+        return judged_unknown(service, "not-charted", text, last=undated)
+    if not over:
+        return judged_due(service, "never-seen", _nothing_seen(service, chart))
+    due, last = max(over, key=lambda each: each[0])
+    text = f"last {chart.test(last.test).words} {last.day}, due since {due}"
+    return judged_due(service, "interval-over", text, last=last, next_due=due, facts=(fact_of(last),))
+
+
+def _nothing_seen(service: PreventiveService, chart: Chart) -> str:
+    tests = [chart.test(each.test).words for each in service.tests]
+    named = " or ".join(tests) if len(tests) < _MANY else f"{tests[0]}, {tests[-1]} or other test of it"
+    return f"no {named} in the entries that were sent"
+
+
+def _done(service: PreventiveService, chart: Chart, one: Done, due: date | None) -> Judgement:
+    words = chart.test(one.test).words
+    when = f" {one.day}" if one.day is not None else ", no date"
+    again = f", due again {due}" if due is not None else ""
+    return judged_not_due(service, "done", f"{words}{when}{again}", last=one, next_due=due, facts=(fact_of(one),))
+
+
+def fact_of(one: Done) -> Fact:
+    """A test that was done as a fact of the card."""
+    effective = one.time.text if one.time is not None else None
+    return Fact(name=one.test, text=plain(one.words, 80), effective=effective, source=one.source)

@@ -1,0 +1,160 @@
+"""The recommendations and the tests by which they are met, read once from `services.json`.
+
+Each recommendation carries its organisation, document, grade, year and the day on which it was read. The tests are
+known by codes and by words; what of it is the project's own choice stands in `note` and in docs/preventive.md.
+"""
+
+import re
+from collections.abc import Mapping
+from functools import cached_property
+from importlib.resources import files
+from typing import Any, Final, Literal
+
+import msgspec
+from msgspec import Struct
+
+from fhir.record.datatypes import CodeableConcept, Coding
+from fhir.terminology.analytes import LOINC
+from fhir.terminology.conditions import SYSTEMS
+
+_ICD9_PROCEDURES = frozenset(
+    {
+        "http://hl7.org/fhir/sid/icd-9-cm",
+        "urn:oid:2.16.840.1.113883.6.104",
+        "http://mimic.mit.edu/fhir/mimic/CodeSystem/mimic-procedure-icd9",
+    }
+)
+_ICD10_PROCEDURES = frozenset(
+    {
+        "http://www.cms.gov/Medicare/Coding/ICD10",
+        "http://hl7.org/fhir/sid/icd-10-pcs",
+        "urn:oid:2.16.840.1.113883.6.4",
+        "http://mimic.mit.edu/fhir/mimic/CodeSystem/mimic-procedure-icd10",
+    }
+)
+
+
+class ScreeningTest(Struct, frozen=True, dict=True, kw_only=True):
+    """A test, an operation or a talk: the codes and words by which a chart names it."""
+
+    words: str
+    loinc: frozenset[str] = frozenset()
+    snomed: frozenset[str] = frozenset()
+    icd9_procedure: tuple[str, ...] = ()
+    icd10_pcs: tuple[str, ...] = ()
+    pattern: str
+    unless: str = ""
+    source: str
+
+    @cached_property
+    def _named(self) -> re.Pattern[str]:
+        return re.compile(self.pattern, re.IGNORECASE)
+
+    @cached_property
+    def _named_otherwise(self) -> re.Pattern[str] | None:
+        return re.compile(self.unless, re.IGNORECASE) if self.unless else None
+
+    def is_meant_by(self, concept: CodeableConcept | None) -> bool:
+        """Whether a concept names this test, by one of its codes or by its words."""
+        if concept is None:
+            return False
+        if any(self._is_code(coding) for coding in concept.coding):
+            return True
+        words = " ".join(filter(None, (concept.text, *(coding.display for coding in concept.coding))))
+        if not words or self._named.search(words) is None:
+            return False
+        return self._named_otherwise is None or self._named_otherwise.search(words) is None
+
+    def _is_code(self, coding: Coding) -> bool:
+        code, system = coding.code or "", coding.system
+        if system == LOINC or (system is None and "-" in code):
+            return code in self.loinc
+        if SYSTEMS.get(system or "") == "snomed":
+            return code in self.snomed
+        bare = code.replace(".", "")
+        if system in _ICD9_PROCEDURES:
+            return bool(self.icd9_procedure) and bare.startswith(self.icd9_procedure)
+        return system in _ICD10_PROCEDURES and bool(self.icd10_pcs) and bare.startswith(self.icd10_pcs)
+
+
+class Interval(Struct, frozen=True):
+    """A test that meets a recommendation, and for how many years; None: once."""
+
+    test: str
+    years: int | None
+
+
+class Order(Struct, frozen=True):
+    """The order that a suggestion drafts: its words and its codes, none where no code with a source is at hand."""
+
+    text: str
+    coding: tuple[dict[str, str], ...] = ()
+
+
+class PreventiveService(Struct, frozen=True, kw_only=True):
+    """One recommendation: for whom, what meets it and for how long, who said so and when it was read.
+
+    `excluded` are condition groups (tables/condition_groups.csv) for which it is not meant. `needs` are resource types
+    and analytes without which it cannot be called due.
+    """
+
+    id: str
+    name: str
+    short: str
+    organisation: str
+    document: str
+    uspstf_ids: tuple[str, ...]
+    grade: Literal["A", "B"]
+    grade_words: str = ""
+    year: int
+    published: str
+    reviewed: str
+    url: str
+    source: str
+    sex: Literal["male", "female"] | None
+    from_age: int
+    to_age: int | None
+    interval: str
+    tests: tuple[Interval, ...]
+    excluded: tuple[str, ...]
+    needs: tuple[str, ...]
+    order: Order | None
+    note: str = ""
+
+    @property
+    def citation(self) -> str:
+        """The short form of a card: who, which grade, which year."""
+        return f"USPSTF {self.grade}, {self.year}"
+
+
+class PreventiveKnowledge(Struct, frozen=True, kw_only=True):
+    """All recommendations in the order of a card, and every test by its name."""
+
+    title: str
+    as_of: str
+    reviewed: str
+    status: str
+    source: str
+    services: tuple[PreventiveService, ...]
+    tests: Mapping[str, ScreeningTest]
+
+
+PREVENTIVE: Final[PreventiveKnowledge] = msgspec.json.decode(
+    (files("cards.preventive") / "services.json").read_bytes(), type=PreventiveKnowledge
+)
+"""The knowledge of `services.json`."""
+
+
+def order_resource(order: Order, patient_id: str, day: str) -> dict[str, Any]:
+    """A drafted ServiceRequest (FHIR R4) for the order."""
+    code: dict[str, Any] = {"text": order.text}
+    if order.coding:
+        code = {"coding": [dict(coding) for coding in order.coding], **code}
+    return {
+        "resourceType": "ServiceRequest",
+        "status": "draft",
+        "intent": "order",
+        "code": code,
+        "subject": {"reference": f"Patient/{patient_id}"},
+        "authoredOn": day,
+    }

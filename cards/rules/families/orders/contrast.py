@@ -1,0 +1,107 @@
+"""Reactions to contrast media on record: the condition and the texts of the rules about a study with contrast."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from cards.extension import Fact
+from cards.rules.conditions.condition import Condition, Predicate, Spec, Truth, members, needs, only
+from cards.rules.families.orders.study import worked_out_once
+from cards.rules.patient.context import RuleContext
+from cards.text import plain
+from fhir.mapping.contrast_media import ContrastReaction, contrast_reactions
+from fhir.terminology.contrast_media import GADOLINIUM, IODINATED
+
+_CLASSES: Final[Mapping[str, str]] = {"iodinated": IODINATED, "gadolinium": GADOLINIUM}
+_LONGEST_REACTION: Final = 30
+
+
+def _reactions(context: RuleContext, to: str) -> list[ContrastReaction]:
+    return worked_out_once(
+        context, f"contrast {to}", lambda one: list(contrast_reactions(one.session.record, _CLASSES[to]))
+    )
+
+
+def _contrast_reaction(spec: Spec) -> Predicate:
+    wanted = only(only(spec, "contrast_reaction")["contrast_reaction"], "to", "how", "class_stated")
+    to, how, stated = wanted["to"], frozenset(wanted.get("how", ())), wanted.get("class_stated")
+
+    def matching(context: RuleContext) -> list[ContrastReaction]:
+        return [
+            one
+            for one in _reactions(context, to)
+            if (not how or one.how in how) and (stated is None or one.is_class_stated is stated)
+        ]
+
+    def test(context: RuleContext) -> Truth:
+        if matching(context):
+            return True
+        return False if context.session.record.was_requested("AllergyIntolerance") else None
+
+    def facts(context: RuleContext) -> list[Fact]:
+        return [
+            Fact("allergy", plain(f"{one.words}: {_reaction_of(one)}", 80), to, effective=one.date, source=one.source)
+            for one in matching(context)
+        ]
+
+    return Predicate(test, facts, frozenset({"allergies"}))
+
+
+def _reaction_of(one: ContrastReaction) -> str:
+    said = plain(one.reaction, _LONGEST_REACTION)
+    return f"{said[:1].lower()}{said[1:]}" if said and not said[:2].isupper() else said or "reaction not recorded"
+
+
+def _words_of(to: str, context: RuleContext) -> str | None:
+    first = next(iter(_reactions(context, to)), None)
+    return _reaction_of(first) if first is not None else None
+
+
+def _entry_of(to: str, context: RuleContext) -> str | None:
+    first = next(iter(_reactions(context, to)), None)
+    if first is None:
+        return None
+    recorded = f", recorded {first.date}" if first.date else ""
+    return f"Entry: {plain(first.words, 60)}{recorded}."
+
+
+PLACEHOLDERS = {
+    "iodine_reaction": lambda context: _words_of("iodinated", context),
+    "iodine_entry": lambda context: _entry_of("iodinated", context),
+    "gadolinium_reaction": lambda context: _words_of("gadolinium", context),
+    "gadolinium_entry": lambda context: _entry_of("gadolinium", context),
+}
+LONGEST = dict.fromkeys(("iodine_reaction", "gadolinium_reaction"), "r" * _LONGEST_REACTION) | dict.fromkeys(
+    ("iodine_entry", "gadolinium_entry"), f"Entry: {'e' * 60}, recorded 2026-11-20."
+)
+
+
+def _allergies_gap(context: RuleContext) -> tuple[str, str] | None:
+    known = context.session.record.was_requested("AllergyIntolerance")
+    return None if known else ("allergies-missing", "the allergy list is not known.")
+
+
+GAPS = {"allergies": _allergies_gap}
+"""Why it is not known whether the patient had a reaction to contrast media."""
+
+WORDS: tuple[Condition, ...] = (
+    Condition(
+        "contrast_reaction",
+        "a reaction `to` contrast media (`iodinated`, `gadolinium`) is on record, narrowed by `how` bad it was and by "
+        "whether the entry states the class; physiologic reactions do not count",
+        _contrast_reaction,
+        members(
+            ("to",),
+            to={"enum": sorted(_CLASSES)},
+            how={"type": "array", "items": {"enum": ["severe", "not severe", "not recorded"]}, "minItems": 1},
+            class_stated={"type": "boolean"},
+        ),
+        lambda spec: _wording(spec["contrast_reaction"]),
+        needs("AllergyIntolerance", "Condition"),
+    ),
+)
+
+
+def _wording(wanted: Mapping[str, object]) -> str:
+    how = wanted.get("how")
+    said = f"a reaction to {wanted['to']} contrast" + (f" ({' or '.join(how)})" if isinstance(how, list) else "")
+    return said + (", the class not stated" if wanted.get("class_stated") is False else "")

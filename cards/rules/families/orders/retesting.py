@@ -1,0 +1,218 @@
+"""Tests that are repeated or ordered twice: the last result, the least interval, and the day from which it is due."""
+
+from datetime import UTC, datetime
+from math import ceil
+from typing import Any
+
+from msgspec import Struct
+
+from cards.extension import Fact
+from cards.rules.conditions.condition import Condition, Truth, flag, needs
+from cards.rules.conditions.words.medications import MEDICATIONS
+from cards.rules.families.orders.study import study_of, study_words, worked_out_once
+from cards.rules.language.rule import OrderChange
+from cards.rules.patient.context import RuleContext
+from cards.rules.patient.session import PatientSession
+from cards.text import format_number, unit
+from fhir.mapping.studies import RETEST_INTERVALS, RetestInterval
+from fhir.record.datatypes import DAY_SECONDS, FhirTime, parse_time
+from fhir.record.measurement import USABLE_STATUS, effective_time
+from fhir.record.resources import Observation, ServiceRequest
+from fhir.terminology.analytes import ANALYTE_BY_LOINC
+
+OBSERVATIONS = needs("Observation")
+"""What a condition needs that looks at results."""
+_ABNORMAL = frozenset({"H", "HH", "HU", "L", "LL", "LU", "A", "AA", "POS", "DET"})  # HL7 v3 ObservationInterpretation
+
+
+class _Last(Struct, frozen=True):
+    """The last result of a test, and the interval that holds for it."""
+
+    interval: RetestInterval
+    observation: Observation
+    time: FhirTime
+
+    @property
+    def words(self) -> str:
+        quantity = self.observation.valueQuantity
+        if quantity is None or quantity.value is None:
+            return "done"
+        return f"{format_number(quantity.value)} {unit(quantity.unit or quantity.code or '')}".strip()
+
+    @property
+    def due(self) -> str:
+        """The first day (ISO) that begins after the interval."""
+        days = ceil(self.time.instant / DAY_SECONDS + self.interval.days)
+        return datetime.fromtimestamp(days * DAY_SECONDS, UTC).date().isoformat()
+
+
+def _interval(context: RuleContext) -> RetestInterval | None:
+    return next((RETEST_INTERVALS[one] for one in study_of(context).loincs if one in RETEST_INTERVALS), None)
+
+
+def _last(context: RuleContext) -> _Last | None:
+    """The newest final result of the test or of a member of its panel, within its interval."""
+    return worked_out_once(context, "last result", _find_last)
+
+
+def _find_last(context: RuleContext) -> _Last | None:
+    interval = _interval(context)
+    if interval is None:
+        return None
+    record = context.session.record
+    planned = parse_time(str(context.drafted.draft.resource.get("occurrenceDateTime") or ""))
+    when = max(record.as_of_epoch, planned.instant if planned is not None else 0.0)
+    found: list[_Last] = []
+    for observation in record.observations:
+        coded = any(coding.code in interval.loincs for coding in observation.code.coding)
+        time = effective_time(observation) if coded and observation.status in USABLE_STATUS else None
+        if time is not None and 0.0 <= (when - time.instant) / DAY_SECONDS < interval.days:
+            found.append(_Last(interval, observation, time))
+    return max(found, key=lambda one: one.time.instant, default=None)
+
+
+def _is_abnormal(last: _Last) -> bool:
+    """Whether the laboratory marked it, or it is outside the limits of its row."""
+    codes = {coding.code for one in last.observation.interpretation for coding in one.coding}
+    if codes & _ABNORMAL:
+        return True
+    quantity, interval = last.observation.valueQuantity, last.interval
+    if quantity is None or quantity.value is None:
+        return False
+    low, high = interval.normal_low, interval.normal_high
+    return (low is not None and quantity.value < low) or (high is not None and quantity.value > high)
+
+
+def _repeated(context: RuleContext) -> Truth:
+    last = _last(context)
+    if last is None or last.observation.status == "preliminary" or _is_abnormal(last):
+        return False
+    # A value in an unknown unit is no result that a repeat could be spared for.
+    codes = {coding.code for coding in last.observation.code.coding if coding.code}
+    analytes = {ANALYTE_BY_LOINC[code].key for code in codes if code in ANALYTE_BY_LOINC}
+    return not analytes or any(context.session.record.newest(key) is not None for key in analytes)
+
+
+def _repeat_facts(context: RuleContext) -> list[Fact]:
+    last = _last(context)
+    if last is None:
+        return []
+    source = f"Observation/{last.observation.id}" if last.observation.id else None
+    return [
+        Fact("last_result", f"{last.interval.name} {last.words}", last.words, effective=last.time.text, source=source)
+    ]
+
+
+def _treatment_changed(context: RuleContext) -> Truth:
+    """Whether a medication is drafted in this session, or one was ordered since the last result."""
+    if context.session.drafted:
+        return True
+    last = _last(context)
+    if last is None:
+        return False
+    ordered = (parse_time(one.since) for one in context.session.active if one.since)
+    return any(time is not None and time.instant > last.time.instant for time in ordered)
+
+
+def _is_series(context: RuleContext) -> Truth:
+    """Whether the order itself says that the test is done several times."""
+    return isinstance(context.drafted.draft.resource.get("occurrenceTiming"), dict)
+
+
+def _ordered_twice(context: RuleContext) -> Truth:
+    """Whether an earlier draft of the session, or an order of the same day, is of the same test."""
+    interval, session = _interval(context), context.session
+    codes = interval.loincs if interval is not None else frozenset(study_of(context).loincs)
+    own = context.drafted.draft
+    earlier = [one for one in session.studies if one.draft.position < own.position]
+    same_day = [one for one in earlier if _day(one.draft.resource, session) == _day(own.resource, session)]
+    if any(codes.intersection(one.study.loincs) for one in same_day):
+        return True
+    return any(
+        _is_same_day(one, session) and codes.intersection(_codes_of(one)) for one in session.record.service_requests
+    )
+
+
+def _day(resource: dict[str, Any], session: PatientSession) -> str:
+    """The day for which a draft is: that of its occurrence, else today."""
+    return str(resource.get("occurrenceDateTime") or session.record.as_of.date().isoformat())[:10]
+
+
+def _is_same_day(request: ServiceRequest, session: PatientSession) -> bool:
+    day = (request.occurrenceDateTime or request.authoredOn or "")[:10]
+    drafted = any(one.reference == f"ServiceRequest/{request.id}" for one in session.drafts)
+    return request.status == "active" and not drafted and day == session.record.as_of.date().isoformat()
+
+
+def _codes_of(request: ServiceRequest) -> set[str]:
+    return {coding.code for coding in request.code.coding if coding.code} if request.code is not None else set()
+
+
+def later(context: RuleContext) -> OrderChange | None:
+    """The same order for the first day after the least interval."""
+    last = _last(context)
+    return OrderChange(occurrence=last.due, label=f"Do it on {last.due} instead") if last is not None else None
+
+
+# Texts
+
+
+def test_words(context: RuleContext) -> str:
+    """What the test is called."""
+    interval = _interval(context)
+    return interval.name if interval is not None else study_words(context)
+
+
+def last_words(context: RuleContext) -> str | None:
+    """The last value with its unit."""
+    last = _last(context)
+    return last.words if last is not None else None
+
+
+def last_date(context: RuleContext) -> str | None:
+    """The day of the last result."""
+    last = _last(context)
+    return last.time.text[:10] if last is not None else None
+
+
+def due_date(context: RuleContext) -> str | None:
+    """The first day after the least interval."""
+    last = _last(context)
+    return last.due if last is not None else None
+
+
+def interval_words(context: RuleContext) -> str | None:
+    """The least interval."""
+    interval = _interval(context)
+    return f"{interval.days:g} day{'' if interval.days == 1 else 's'}" if interval is not None else None
+
+
+def interval_source(context: RuleContext) -> str | None:
+    """Where the interval is from."""
+    interval = _interval(context)
+    return interval.source if interval is not None else None
+
+
+WORDS: tuple[Condition, ...] = (
+    flag(
+        "repeated_early",
+        _repeated,
+        "a normal final result of the test, or of a member of its panel, is younger than its least interval",
+        frozenset({"last_result"}),
+        _repeat_facts,
+        OBSERVATIONS,
+    ),
+    flag(
+        "ordered_twice",
+        _ordered_twice,
+        "an earlier draft, or an active order of the same day, is of the same test",
+        needs=needs("ServiceRequest"),
+    ),
+    flag(
+        "treatment_changed",
+        _treatment_changed,
+        "a medication is drafted in the same session or was ordered since the last result",
+        needs=MEDICATIONS | OBSERVATIONS,
+    ),
+    flag("ordered_as_series", _is_series, "the order says itself that the test is done several times"),
+)

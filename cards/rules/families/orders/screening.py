@@ -1,0 +1,103 @@
+"""Screening tests: when the same one was last done, and whether the order says what it is for."""
+
+import re
+from collections.abc import Mapping
+
+from cards.rules.conditions.condition import TEXT, Condition, Predicate, Spec, Truth, flag, no_facts, only
+from cards.rules.families.orders.retesting import OBSERVATIONS
+from cards.rules.families.orders.study import codes_of, study_of
+from cards.rules.language.rule import RuleError
+from cards.rules.patient.context import RuleContext
+from fhir.mapping.studies import SCREENING, SCREENING_GROUPS
+from fhir.record.datatypes import FhirTime
+from fhir.record.measurement import USABLE_STATUS, effective_time
+from fhir.record.record import PatientRecord
+
+_LONGEST_DAYS = 3650.0
+_SYMPTOMS = re.compile(
+    r"symptom|diagnos|follow|known|lump|mass|pain|bleed|abnormal|surveil|monitor|elevated|raised|luts|nodule|treat|biops"
+    r"|brca|lynch|hereditary|high[- ]risk",
+    re.IGNORECASE,
+)
+
+
+_SCREENING = re.compile(r"screen|asymptomatic|without symptoms|check-?up", re.IGNORECASE)
+# ICD-10-CM: encounters for screening for infections, cancer and other diseases.
+_SCREENING_ICD10 = ("Z11", "Z12", "Z13")
+_CERVICAL_FROM = 21
+
+
+def _newest_by_group(record: PatientRecord) -> Mapping[str, FhirTime]:
+    """When a result of each group of screening tests was last recorded."""
+    newest: dict[str, FhirTime] = {}
+    for observation in record.observations:
+        found = {name for coding in observation.code.coding for name in SCREENING_GROUPS.get(coding.code or "", ())}
+        time = effective_time(observation) if found and observation.status in USABLE_STATUS else None
+        if time is None or time.age_days(record.as_of_epoch) < 0.0:
+            continue
+        for name in found:
+            if name not in newest or time.instant > newest[name].instant:
+                newest[name] = time
+    return newest
+
+
+def _last_same(context: RuleContext, days: float, group: str | None = None) -> FhirTime | None:
+    """When a result of a test of the same screening groups, or of that group, was last recorded within so many days."""
+    record = context.session.record
+    newest = record.derive(_newest_by_group)
+    wanted = study_of(context).groups & SCREENING if group is None else {group}
+    found = [newest[name] for name in wanted if name in newest]
+    time = max(found, key=lambda one: one.instant, default=None)
+    return time if time is not None and time.age_days(record.as_of_epoch) <= days else None
+
+
+def _done_within(spec: Spec) -> Predicate:
+    days = float(only(spec, "done_within_days", "of_group")["done_within_days"])
+    group: str | None = spec.get("of_group")
+    if group is not None and group not in SCREENING:
+        raise RuleError(f"of_group is one of {', '.join(sorted(SCREENING))}")
+
+    def test(context: RuleContext) -> Truth:
+        return _last_same(context, days, group) is not None
+
+    return Predicate(test, no_facts, frozenset({"last_same"}))
+
+
+def _has_symptom(context: RuleContext) -> Truth:
+    """Whether the order says that it is no screening."""
+    return bool(_SYMPTOMS.search(study_of(context).detail))
+
+
+def _says_screening(context: RuleContext) -> Truth:
+    """Whether the order says that it is for screening, in words or by a code of its reason."""
+    codes = [code for reason in context.drafted.order.reasonCode for code in codes_of(reason)]
+    return bool(_SCREENING.search(study_of(context).detail)) or any(one.startswith(_SCREENING_ICD10) for one in codes)
+
+
+def cervical_reason(context: RuleContext) -> str | None:
+    """Why no cervical screening is advised at this age, for a sentence."""
+    age = context.age_years
+    if age is None:
+        return None
+    return f"under {_CERVICAL_FROM}" if age < _CERVICAL_FROM else "over 65 where earlier screening was adequate"
+
+
+def last_same_date(context: RuleContext) -> str | None:
+    """The day on which the same screening was last done."""
+    time = _last_same(context, _LONGEST_DAYS)
+    return time.text[:10] if time is not None else None
+
+
+WORDS: tuple[Condition, ...] = (
+    Condition(
+        "done_within_days",
+        "a result of the same screening test, or of the group `of_group`, was recorded in so many days",
+        _done_within,
+        {"type": "number", "exclusiveMinimum": 0},
+        lambda spec: f"{spec.get('of_group', 'the same')} done in the last {spec['done_within_days']} days",
+        OBSERVATIONS,
+        {"of_group": TEXT},
+    ),
+    flag("says_screening", _says_screening, "the order says that it is for screening"),
+    flag("says_symptom", _has_symptom, "the order says that it is no screening"),
+)

@@ -1,0 +1,101 @@
+"""What all rules about orders of imaging and tests ask: which study it is, its urgency, and what is worked out once.
+
+Several conditions and texts of one finding rest on the same search in the chart; it is made once for each draft.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from typing import TypeVar, cast
+
+from cards.rules.conditions.condition import Condition, Predicate, Spec, Truth, flag, needs, only
+from cards.rules.language.rule import LabOrder, OrderChange
+from cards.rules.patient.context import RuleContext
+from cards.rules.patient.orders import DraftStudy
+from cards.text import plain
+from fhir.mapping.conditions import condition_status
+from fhir.mapping.stays import is_in_intensive_care
+from fhir.mapping.studies import STUDY_CODES, Study, read_study
+from fhir.record.datatypes import CodeableConcept
+
+_T = TypeVar("_T")
+_EMERGENCIES = re.compile(r"\bstroke\b|dissect|embol|\bstat\b|\bemergen|\btrauma", re.IGNORECASE)
+
+
+def study_of(context: RuleContext) -> Study:
+    """The study or test that is ordered."""
+    drafted = context.drafted
+    return drafted.study if isinstance(drafted, DraftStudy) else read_study({})
+
+
+def worked_out_once(context: RuleContext, name: str, work: Callable[[RuleContext], _T]) -> _T:
+    """What `work` finds about this draft, the same for every condition and text of the session that asks for it."""
+    known = context.session.derived
+    key = ("orders", name, id(context.drafted))
+    if key not in known:
+        known[key] = work(context)
+    return cast(_T, known[key])
+
+
+def listed_problems(context: RuleContext) -> Iterator[tuple[CodeableConcept, str | None]]:
+    """Each problem of the list that is not over, with the time of its onset as it is charted."""
+    record = context.session.record
+    for problem in record.conditions:
+        if problem.code is not None and condition_status(problem, record.as_of_epoch) != "past":
+            yield problem.code, problem.onsetDateTime
+
+
+def codes_of(concept: CodeableConcept) -> list[str]:
+    """The codes of a concept, whatever their system."""
+    return [coding.code for coding in concept.coding if coding.code]
+
+
+def study_words(context: RuleContext) -> str:
+    """The words of the order's code, for a sentence."""
+    return plain(study_of(context).words, 50)
+
+
+def age_words(context: RuleContext) -> str | None:
+    """The age in completed years, for a sentence."""
+    return str(context.age_years) if context.age_years is not None else None
+
+
+def without_contrast(context: RuleContext) -> OrderChange | None:
+    """The same study without contrast, where the table has one."""
+    code = study_of(context).without_contrast
+    known = STUDY_CODES.get(code)
+    return OrderChange(test=LabOrder(code, known.name)) if known is not None else None
+
+
+def _is_urgent(context: RuleContext) -> Truth:
+    """Stat or asap, in an emergency department, or for what cannot wait."""
+    study = study_of(context)
+    visits = context.session.record.encounters
+    in_emergency = any(
+        one.class_ is not None and one.class_.code == "EMER" and one.status == "in-progress" for one in visits
+    )
+    return study.urgent or in_emergency or bool(_EMERGENCIES.search(study.detail))
+
+
+def _study_group(spec: Spec) -> Predicate:
+    wanted = str(only(spec, "study_group")["study_group"])
+    return Predicate(lambda context: wanted in study_of(context).groups)
+
+
+WORDS: tuple[Condition, ...] = (
+    Condition(
+        "study_group",
+        "what is ordered is of this group of studies and tests",
+        _study_group,
+        {"type": "string", "minLength": 1},
+        lambda spec: f"a study of the group {spec['study_group']}",
+    ),
+    flag(
+        "urgent", _is_urgent, "stat or asap, an emergency visit, or an emergency in its words", needs=needs("Encounter")
+    ),
+    flag(
+        "intensive_care",
+        lambda context: is_in_intensive_care(context.session.record),
+        "the patient is in intensive care now",
+        needs=needs("Encounter"),
+    ),
+)

@@ -1,0 +1,1 @@
+"""What is taken already, looked through at 65 and over."""

@@ -1,0 +1,46 @@
+"""`cds-hooks bulk-export`: downloads the charts of a FHIR server's Bulk Data export, to be scored."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cds_hooks.panel.bulk import BackendKey, BulkExport
+from models_onnx.errors import PanelRefused
+
+
+def bulk_export(
+    base: Annotated[str, typer.Argument(metavar="URL", help="The base address of the FHIR server.")],
+    out: Annotated[Path, typer.Option(help="The folder for the NDJSON files.")],
+    client_id: Annotated[str | None, typer.Option(help="The id under which this service is registered.")] = None,
+    key: Annotated[Path | None, typer.Option(help="The private key of that client, PEM.")] = None,
+    key_id: Annotated[str, typer.Option(help="The key's id (kid) in the registered key set.")] = "",
+    algorithm: Annotated[str, typer.Option(help="RS384 or ES384, as the key is.")] = "RS384",
+    scope: Annotated[str, typer.Option(help="What is asked of the token server.")] = "system/*.rs",
+    group: Annotated[str | None, typer.Option(help="Only the patients of this Group.")] = None,
+    type_: Annotated[
+        list[str] | None, typer.Option("--type", help="Only this resource type; again for each. Default: all.")
+    ] = None,
+    since: Annotated[str | None, typer.Option(help="Only what changed since this instant.")] = None,
+) -> None:
+    """Download the charts of a FHIR server that offers Bulk Data export, as NDJSON by type.
+
+    Tokens by SMART Backend Services where --client-id and --key are given. What the server says of its progress is
+    waited for, failures that pass are tried again, and an interrupted export goes on when the command is typed again.
+
+    Exit codes: 0 every file is here, 2 the server or its token server refuses, or fails for too long.
+
+    Example: cds-hooks bulk-export https://ehr.example/fhir --out export --client-id panel --key panel.pem --key-id k1
+    """
+    try:
+        if (client_id is None) != (key is None):
+            raise PanelRefused("--client-id and --key belong together: give both, or neither for an open server.")
+        registered = None
+        if client_id is not None and key is not None:
+            registered = BackendKey(client_id, key.read_text(), key_id, algorithm, scope)
+        export = BulkExport(base, out, registered, group, tuple(type_ or ()), since)
+        files = export.run(lambda said: typer.echo(said, err=True))
+    except (PanelRefused, OSError) as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from error
+    typer.echo(f"{len(files)} files: {out}")

@@ -1,0 +1,99 @@
+"""`cds-hooks model adopt`: a model that was fitted elsewhere gets file, manifest and card as if trained here."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cds_hooks.commands.model.console import (
+    AsJson,
+    Data,
+    Replicates,
+    Seed,
+    problems,
+    progress_bars,
+    show_evaluation,
+)
+from cds_hooks.commands.model.release import publish_trained
+from cds_hooks.settings import settings
+from models_onnx.errors import TrainingRefused
+from models_onnx.serving.registry import ARTIFACTS
+from models_onnx.spec import REPLICATES, SEED, Fitted, ModelSpec
+
+
+def adopt(
+    fitted: Annotated[
+        str,
+        typer.Argument(
+            metavar="FITTED",
+            help="A file beside the declaration (.skops, LightGBM text, XGBoost JSON or UBJ), or module:function.",
+        ),
+    ],
+    spec: Annotated[Path, typer.Option(help="The declaration NAME.py of the model; its estimator is Fitted(...).")],
+    data: Data = None,
+    out: Annotated[Path, typer.Option(help="Folder of artifacts; the model gets its own in it.")] = ARTIFACTS,
+    seed: Seed = SEED,
+    replicates: Replicates = REPLICATES,
+    as_json: AsJson = False,
+) -> None:
+    """Adopt a model that was fitted elsewhere: compile it exactly, evaluate it on the table's rows, write the artifact.
+
+    Nothing is fitted. The table's rows are people whom the model was not trained on; the declaration says whom it was
+    trained on. A pickle is never read. An ONNX file with a card and a map goes through `cds-hooks model import`.
+
+    Exit codes: 0 written, 1 a floor failed and nothing was written, 2 the file, the declaration or the table cannot be
+    used.
+
+    Example: cds-hooks model adopt falls.skops --spec mine/falls_1y.py --data tables --out trained
+    """
+    with problems():
+        from models_onnx.training import commands
+
+        declared = _declared(spec, fitted)
+        folder = data or settings().data_dir
+        with progress_bars(as_json) as progress:
+            trained = commands.train_model(declared.id, folder, out, seed, replicates, progress, spec.parent)
+        show_evaluation(trained.manifest, as_json)
+        if not trained.passed:
+            typer.echo("A floor does not hold: nothing was written.", err=True)
+            raise typer.Exit(1)
+        typer.echo(f"Written: {out / declared.id}", err=True)
+        publish_trained(out / declared.id, spec.parent)
+
+
+def _declared(path: Path, fitted: str) -> ModelSpec:
+    """The declaration, which must name this fitted model, so that the gates can compile it again."""
+    from models_onnx.spec import get_spec
+
+    if Path(fitted.partition(":")[0]).suffix.lower() == ".onnx":
+        raise TrainingRefused(
+            "an ONNX file brings no training to compile: cds-hooks model import FILE --card CARD --features MAP takes "
+            "it in, with the same gates"
+        )
+    if not path.is_file():
+        raise TrainingRefused(f"{path} is not there; cds-hooks model new NAME --folder FOLDER writes a declaration")
+    spec = get_spec(path.stem, path.parent)
+    own = spec.estimator
+    source = fitted if _is_code(fitted) else _beside(Path(fitted), path.parent)
+    if not isinstance(own, Fitted):
+        raise TrainingRefused(
+            f"{path.name} declares an estimator that is fitted here. To adopt, import Fitted from models_onnx.spec and "
+            f"write estimator=Fitted({source!r}, trained_on='WHOM IT WAS TRAINED ON')"
+        )
+    if own.source != source:
+        raise TrainingRefused(f"{path.name} declares Fitted({own.source!r}), and the command names {source!r}")
+    return spec
+
+
+def _is_code(fitted: str) -> bool:
+    return ":" in fitted and "/" not in fitted.partition(":")[0]
+
+
+def _beside(fitted: Path, folder: Path) -> str:
+    """The path as the declaration writes it: from its own folder."""
+    if fitted.is_file():
+        try:
+            return str(fitted.resolve().relative_to(folder.resolve()))
+        except ValueError:
+            raise TrainingRefused(f"{fitted} lies outside {folder}: put it beside the declaration") from None
+    return str(fitted)

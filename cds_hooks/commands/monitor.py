@@ -1,0 +1,131 @@
+"""`cds-hooks monitor`: whether a model, a rule or a feed went bad, from counts that are kept beside the record."""
+
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from cds_hooks.commands.record import record_url
+from cds_hooks.monitor.book import CountBook
+from cds_hooks.monitor.notices import NotTold, tell, write_textfile
+from cds_hooks.setting_checks import address_fault, plain_http_fault
+from cds_hooks.storage.decision import RecordUnavailable
+from models_onnx.monitoring.figure import Figure, Incident, incidents
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    help="Say whether a model, a rule or a feed went bad, from counts of the record.",
+)
+
+
+@app.callback()
+def _group() -> None:
+    pass
+
+
+_STYLES = {"act": "bold red", "watch": "yellow", "insufficient": "dim", "good": "green"}
+
+
+@app.command()
+def report(
+    until: Annotated[str | None, typer.Option(metavar="DATE", help="Last day of the window; default: today.")] = None,
+    days: Annotated[int, typer.Option(min=1, max=366, help="How many days the window has.")] = 7,
+    before: Annotated[int, typer.Option(min=1, max=3650, help="How many days before it are the reference.")] = 28,
+    client: Annotated[str | None, typer.Option(help="Of this client only.")] = None,
+    service: Annotated[str | None, typer.Option(help="Of this service only.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="List the figures that are good or insufficient, too.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    counts: Annotated[
+        Path, typer.Option(metavar="FILE", help="Where the counts are kept; made again where it is not there.")
+    ] = Path("var/monitor.sqlite3"),
+    notify: Annotated[
+        str | None, typer.Option(metavar="URL", help="Post each incident there once when it begins and when it ends.")
+    ] = None,
+    textfile: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the figures for Prometheus' textfile collector.")
+    ] = None,
+    database: Annotated[
+        str | None,
+        typer.Option("--database", metavar="URL", help="SQLAlchemy URL of the record; else CDS_DATABASE_URL."),
+    ] = None,
+) -> None:
+    """Compare the calls of the last days with those of the days before, and say what somebody has to look at.
+
+    What came to the record since the last report is counted first. Each figure is good, to be watched, to act on, or
+    insufficient, which is said where too few were counted to know. What has one cause is one incident.
+
+    Exit codes: 0 nothing to act on, 1 an incident, 2 the record, the counts or an option cannot be used.
+
+    Example: cds-hooks monitor report --days 7 --before 28
+    """
+    _check_options(notify, narrowed=client is not None or service is not None)
+    console = Console(stderr=True)
+    try:
+        last = date.fromisoformat(until) if until else datetime.now(UTC).date()
+        book = CountBook(counts)
+        with Progress(console=console, transient=True) as progress:
+            task = progress.add_task("Counting decisions", total=None)
+            book.read(record_url(database), lambda done: progress.update(task, completed=done))
+        compared = book.compared(last, days, before)
+    except (RecordUnavailable, ValueError) as error:
+        text = str(error) if isinstance(error, RecordUnavailable) else f"--until {until}: write a date as 2026-11-20."
+        typer.echo(text, err=True)
+        raise typer.Exit(2) from error
+    wanted = [one for one in compared if client in (None, one.client) and service in (None, one.service)]
+    figures = sorted((each for one in wanted for each in one.figures()), key=lambda each: each.order)
+    found = incidents(figures)
+    _tell_others(book, figures, found, notify, textfile)
+    if as_json:
+        typer.echo(msgspec.json.encode({"until": last, "incidents": found, "figures": figures}).decode())
+    else:
+        _print(figures, found, every)
+    raise typer.Exit(1 if found else 0)
+
+
+def _check_options(notify: str | None, *, narrowed: bool) -> None:
+    """Refuses an address that is not called, and telling of a part: the other incidents would seem to have ended."""
+    text = (address_fault(notify) or plain_http_fault(notify)) if notify is not None else None
+    if notify is not None and narrowed:
+        text = "leave out --client and --service: the incidents of the others would be told as ended"
+    if text is not None:
+        typer.echo(f"--notify: {text}.", err=True)
+        raise typer.Exit(2)
+
+
+def _tell_others(
+    book: CountBook, figures: list[Figure], found: list[Incident], notify: str | None, textfile: Path | None
+) -> None:
+    try:
+        if textfile is not None:
+            write_textfile(textfile, figures, found)
+        if notify is not None:
+            tell(book, found, notify)
+    except (NotTold, RecordUnavailable, OSError) as error:
+        text = str(error) if not isinstance(error, OSError) else f"{textfile} cannot be written: {error.strerror}."
+        typer.echo(f"Incidents: {len(found)}. {text}", err=True)
+        raise typer.Exit(2) from error
+
+
+def _print(figures: list[Figure], found: list[Incident], every: bool) -> None:
+    console = Console()
+    for incident in found:
+        console.print(f"[bold red]Incident[/], {incident.family}. {incident.text}", highlight=False)
+    table = Table("state", "client", "figure", "n", "what was found")
+    for each in figures:
+        if every or each.state in ("act", "watch"):
+            kind = f"{each.family}, {each.subject}"
+            table.add_row(f"[{_STYLES[each.state]}]{each.state}", each.client, kind, f"{each.n:,}", each.text)
+    if table.row_count:
+        console.print(table)
+    number = {state: sum(each.state == state for each in figures) for state in _STYLES}
+    console.print(
+        f"{len(figures):,} figures: {number['act']:,} to act on, {number['watch']:,} to watch, "
+        f"{number['good']:,} good, {number['insufficient']:,} insufficient (too few were counted to know).",
+        highlight=False,
+    )

@@ -1,0 +1,135 @@
+"""The reference pages of docs/ that are made from the code: commands, hooks and services, extension."""
+
+import inspect
+import re
+from collections.abc import Iterator
+from types import UnionType
+from typing import Any, Union, get_args, get_origin
+
+import msgspec
+
+import cards.extension as extension
+from cds_hooks.protocol.hooks import LIBRARY
+from cds_hooks.services import find_services
+
+_MADE = "Made by `cds-hooks reference {name}` from {source}; a test compares.\n"
+
+
+def cli_page(program: Any) -> str:
+    """Every command of the program with its arguments, options and example, as Markdown."""
+    parts = [
+        "# Commands\n",
+        _MADE.format(name="cli", source="the commands themselves"),
+        "In a checkout the program is `.venv/bin/cds-hooks`. An option whose last column says `repeat` may be given "
+        "more than once.\n",
+    ]
+    parts += [_command(words, command) for words, command in _leaves((), program)]
+    return "\n".join(parts)
+
+
+def _leaves(words: tuple[str, ...], command: Any) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """The commands that do something, with the words that are typed for them."""
+    if not hasattr(command, "list_commands"):
+        yield words, command
+        return
+    for name in command.list_commands(None):
+        yield from _leaves((*words, name), command.get_command(None, name))
+
+
+def _command(words: tuple[str, ...], command: Any) -> str:
+    told, _, example = inspect.cleandoc(command.help or "").partition("Example: ")
+    rows = [_parameter(each) for each in command.params if not each.hidden]
+    table = "| argument or option | what it is | unless given |\n|---|---|---|\n" + "\n".join(rows) + "\n"
+    shown = f"\n```text\n{inspect.cleandoc(example)}\n```\n" if example else ""
+    return f"## {' '.join(words)}\n\n{_escaped(told.strip())}\n{shown}\n{table if rows else ''}"
+
+
+def _parameter(each: Any) -> str:
+    name = each.metavar or each.name.upper() if each.param_type_name == "argument" else ", ".join(each.opts)
+    return f"| `{name}` | {_escaped(each.help or '')} | {_unless_given(each)} |"
+
+
+def _unless_given(each: Any) -> str:
+    default = getattr(each.default, "value", each.default)
+    if each.required:
+        return "must be given"
+    if each.multiple:
+        return "repeat"
+    if default in (None, "", False) or callable(default) or str(default).startswith("/"):
+        return ""
+    return f"`{default}`"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("|", "\\|").replace("<", "\\<").replace("*", "\\*")
+
+
+_CODES = re.compile(r"\bcode=[^&]+")
+"""The codes of a query: up to a hundred, and different after each new rule."""
+
+
+def hooks_page() -> str:
+    """The contexts of all hooks, and what each service asks for, as Markdown."""
+    contexts = [
+        f"| {hook.name} | {hook.version} | {_names(hook.fields, True)} | {_names(hook.fields, False)} |"
+        for hook in LIBRARY.values()
+    ]
+    parts = [
+        "# Hooks and services\n",
+        _MADE.format(name="hooks", source="`cds_hooks/protocol/hooks` and the services"),
+        "How calls are read, and what differs between versions of CDS Hooks, is in [hooks](../hooks.md); what the "
+        "prefetch keys mean is in [prefetch](../prefetch.md). Lists of codes are left out here: "
+        "`cds-hooks services --json` prints each query as discovery gives it.\n",
+        "## Contexts\n\n| hook | version | required | optional |\n|---|---|---|---|\n" + "\n".join(contexts) + "\n",
+    ]
+    parts += [_service(entry) for service in find_services().values() for entry in service.discovery()]
+    return "\n".join(parts)
+
+
+def _names(fields: Any, required: bool) -> str:
+    return ", ".join(f"`{name}`" for name, needed in fields.items() if needed is required)
+
+
+def _service(entry: dict[str, Any]) -> str:
+    head = f"## {entry['id']}\n\n{entry['title']}. Called at `{entry['hook']}`.\n\n{entry['description']}\n"
+    needs = f"\n{entry['usageRequirements']}\n" if entry.get("usageRequirements") else ""
+    queries = "\n".join(f"{key}: {_CODES.sub('code=…', query)}" for key, query in entry["prefetch"].items())
+    return f"{head}{needs}\n```text\n{queries}\n```\n"
+
+
+def extension_page() -> str:
+    """The members of our extension on cards and on responses, as Markdown."""
+    found = [each for each in vars(extension).values() if inspect.isclass(each)]
+    structs = [each for each in found if issubclass(each, msgspec.Struct) and each is not msgspec.Struct]
+    first: list[type[msgspec.Struct]] = [extension.ResponseExtension, extension.CardExtension]
+    rest = sorted((each for each in structs if each not in first), key=lambda each: each.__name__)
+    head = (
+        f"# The extension\n\n{_MADE.format(name='extension', source='`cards/extension.py`')}\n"
+        f'What this server says beyond CDS Hooks stands under `extension["{extension.EXTENSION_KEY}"]` of the response '
+        "(ResponseExtension) and of each card (CardExtension). A client that does not read it loses nothing.\n"
+    )
+    return "\n".join([head, *(_struct(each) for each in [*first, *rest])])
+
+
+def _struct(struct: type[msgspec.Struct]) -> str:
+    rows = [
+        f"| `{each.encode_name}` | {_type(each.type)} | {'yes' if each.required else 'no'} |"
+        for each in msgspec.structs.fields(struct)
+    ]
+    told = inspect.cleandoc(struct.__doc__ or "")
+    table = "| member | type | always there |\n|---|---|---|\n" + "\n".join(rows)
+    return f"## {struct.__name__}\n\n{told}\n\n{table}\n"
+
+
+def _type(declared: Any) -> str:
+    """A type in the words of JSON."""
+    origin, inside = get_origin(declared), get_args(declared)
+    if origin in (UnionType, Union):
+        return " or ".join(_type(each) for each in inside if each is not type(None))
+    if origin in (tuple, list):
+        return f"list of {_type(inside[0])}"
+    if origin is dict:
+        return f"object of {_type(inside[1])}"
+    if inspect.isclass(declared) and issubclass(declared, msgspec.Struct):
+        return f"[{declared.__name__}](#{re.sub(r'[^a-z]', '', declared.__name__.lower())})"
+    return {str: "string", float: "number", int: "integer", bool: "boolean"}.get(declared, "any")

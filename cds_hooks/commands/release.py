@@ -1,0 +1,248 @@
+"""`cds-hooks release`: switches what speaks off and on, and releases rules, models and equations step by step."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from getpass import getuser
+from pathlib import Path
+from typing import Annotated, Any, get_args
+
+import orjson
+import typer
+
+from cds_hooks.approvals import ApprovalRefused, People, PeopleFileError, read_people
+from cds_hooks.approvals.acts import Act, ActKind, ActState, act_detail
+from cds_hooks.commands.record import record_url
+from cds_hooks.governance.releases import EVENT, Key, Releases, why_not_allowed
+from cds_hooks.settings import settings
+from cds_hooks.storage.database import parse_url, reading_engine
+from cds_hooks.storage.decision import RecordUnavailable
+from cds_hooks.storage.entries import add_event
+from cds_hooks.storage.opening import upgrade_schema
+from cds_hooks.trusted_models import AbsentModel
+from models_onnx.artifact.keys import Signer, read_signer
+from models_onnx.errors import SignatureRefused
+
+app = typer.Typer(
+    no_args_is_help=True, help="Switch services, clients, rules and models off; release them step by step."
+)
+
+Kind = Annotated[str, typer.Argument(metavar="KIND", help="service, client, unit, user, rule, model or equation.")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="Its id; of a client the name in the trust file.")]
+Why = Annotated[str, typer.Option(help="Why, for the record.")]
+KeyFile = Annotated[
+    Path | None, typer.Option("--key", help="Private key of the person who decides (PEM); needed with a trust file.")
+]
+Database = Annotated[
+    str | None, typer.Option("--database", metavar="URL", help="SQLAlchemy URL of the record; else CDS_DATABASE_URL.")
+]
+
+
+@app.command()
+def off(kind: Kind, name: Name, why: Why, key: KeyFile = None, database: Database = None) -> None:
+    """Switch something off: calls are answered with no card and the reason. In effect everywhere within a second.
+
+    Example: cds-hooks release off service order-safety --why "wrong doses reported"
+    """
+    _act(kind, name, "off", why, key, database)
+
+
+@app.command()
+def on(kind: Kind, name: Name, why: Why, key: KeyFile = None, database: Database = None) -> None:
+    """Switch it on again, in the state that it had. Behind a trust file two people in two roles sign this.
+
+    Example: cds-hooks release on service order-safety --why "doses corrected"
+    """
+    _act(kind, name, "on", why, key, database)
+
+
+@app.command()
+def shadow(kind: Kind, name: Name, why: Why, key: KeyFile = None, database: Database = None) -> None:
+    """Compute and record it, and show nothing. Of a client, unit or user: silent mode, until it is switched on.
+
+    Example: cds-hooks release shadow model mortality_5y --why "first weeks at this site"
+    """
+    _act(kind, name, "shadow", why, key, database)
+
+
+@app.command()
+def canary(
+    kind: Kind,
+    name: Name,
+    why: Why,
+    share: Annotated[int, typer.Option(min=1, max=99, help="To so many in 100 patients, always the same ones.")] = 5,
+    key: KeyFile = None,
+    database: Database = None,
+) -> None:
+    """Show it to a share of the patients, after shadow. Behind a trust file two people in two roles sign this.
+
+    Example: cds-hooks release canary model mortality_5y --share 5 --why "scores as expected"
+    """
+    _act(kind, name, "canary", why, key, database, share)
+
+
+@app.command()
+def activate(kind: Kind, name: Name, why: Why, key: KeyFile = None, database: Database = None) -> None:
+    """Show it to everybody, after canary. Behind a trust file two people in two roles sign this.
+
+    Example: cds-hooks release activate model mortality_5y --why "accepted as before"
+    """
+    _act(kind, name, "active", why, key, database)
+
+
+@app.command()
+def rollback(kind: Kind, name: Name, why: Why, key: KeyFile = None, database: Database = None) -> None:
+    """Take a rule, model or equation back to shadow at once; one signature is enough.
+
+    Example: cds-hooks release rollback model mortality_5y --why "alert rate doubled"
+    """
+    _act(kind, name, "shadow", why, key, database)
+
+
+@app.command()
+def retire(kind: Kind, name: Name, why: Why, key: KeyFile = None, database: Database = None) -> None:
+    """Take it out of use; it can come back by way of shadow.
+
+    Example: cds-hooks release retire equation kfre_4 --why "replaced"
+    """
+    _act(kind, name, "retired", why, key, database)
+
+
+@app.command("list")
+def list_(
+    database: Database = None, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False
+) -> None:
+    """List what is not simply on, what waits for a second signature, and every act; exit code 1 where one is refused.
+
+    Example: cds-hooks release list --json
+    """
+    with _said_in_a_sentence():
+        found = _read(record_url(database), _people())
+    states = found.current.words
+    acts = [_row(act) for act in found.acts]
+    waiting = [_row(act) for act in found.waiting_for_second()]
+    if as_json:
+        document = {"states": states, "waiting": waiting, "acts": acts, "refused": found.refused}
+        typer.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2))
+    else:
+        for name, words in states.items():
+            typer.echo(f"{name}: {words}")
+        typer.echo("Everything else speaks by its approvals." if states else "Everything speaks by its approvals.")
+        for title, rows in (("Waits for a second signature", waiting), ("Act", acts)):
+            for row in rows:
+                typer.echo(f"{title}: {row['at']} {row['what']} by {row['by']}: {row['why']}")
+        for sentence in found.refused:
+            typer.echo(f"{sentence[0].upper()}{sentence[1:]}.", err=True)
+    raise typer.Exit(1 if found.refused else 0)
+
+
+def _row(act: Act) -> dict[str, Any]:
+    share = f" {act.share} %" if act.state == "canary" else ""
+    what = f"{act.kind} {act.name} {act.state}{share}"
+    by = f"{act.by} ({act.role})"
+    return {"at": act.at, "what": what, "by": by, "why": act.why, "version": act.version, "gates": act.gates}
+
+
+def _act(
+    kind: str, name: str, state: ActState, why: str, key: Path | None, database: str | None, share: int = 100
+) -> None:
+    with _said_in_a_sentence():
+        url, people = record_url(database), _people()
+        _check_record(url)
+        upgrade_schema(parse_url(url))
+        before = _read(url, people)
+        version, gates = _version(kind, name)
+        if (fault := why_not_allowed(before.current.states, kind, name, state)) is not None:
+            raise ApprovalRefused(fault)
+        signer, by, role = _who(key, people)
+        act = Act(
+            kind=kind,  # type: ignore[arg-type]
+            name=name,
+            state=state,
+            by=by,
+            role=role,
+            at=datetime.now(UTC).isoformat(timespec="seconds"),
+            why=why,
+            version=version,
+            gates=gates,
+            share=share,
+        )
+        add_event(url, EVENT, by, act_detail(act, signer))
+        after = _read(url, people)
+    if any((each.kind, each.name) == (kind, name) for each in after.waiting_for_second()):
+        typer.echo(f"Signed by {by} ({role}). It takes effect when another person in another role signs the same.")
+        return
+    words = after.current.words.get(f"{kind} {name}", "on")
+    typer.echo(f"The {kind} {name} is now {words}. Every server has it within a second.")
+
+
+def _check_record(url: str) -> None:
+    """Refuses to make a record: an act in a record that no server reads would be believed to be in effect."""
+    parsed = parse_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        reading_engine(parsed)
+
+
+def _read(url: str, people: Callable[[], People] | None) -> Releases:
+    found = Releases(people)
+    found.read(url)
+    return found
+
+
+def _people() -> Callable[[], People] | None:
+    """Whose signatures count; None in the development profile."""
+    configured = settings()
+    if configured.trust_file is None:
+        return None
+    people = read_people(configured.people_file) if configured.people_file is not None else People()
+    return lambda: people
+
+
+def _who(key: Path | None, people: Callable[[], People] | None) -> tuple[Signer | None, str, str]:
+    """The key, the person and the role that the act names."""
+    if people is None and key is not None:
+        raise ApprovalRefused("without a trust file (CDS_TRUST_FILE) no signature counts: leave out --key")
+    if people is None:
+        return None, getuser(), "operator"
+    if key is None:
+        raise ApprovalRefused("behind a trust file an act is signed: give the private key of the person with --key")
+    signer = read_signer(key, "release")
+    person = people().of_key(signer.public.id)
+    if person is None:
+        file = people().file or "the file of people, which CDS_PEOPLE_FILE names"
+        raise ApprovalRefused(f"the key {signer.public.id} is of nobody in {file}")
+    return signer, person.name, person.role
+
+
+def _version(kind: str, name: str) -> tuple[str, str]:
+    """The digest of the version that is served here, and that of its gate report; ApprovalRefused for no such thing."""
+    from cds_hooks.in_force import served_versions  # rules and models take a second to load
+    from cds_hooks.services import services_for
+
+    if kind not in get_args(ActKind):
+        raise ApprovalRefused(f"{kind} is no kind; there are {', '.join(get_args(ActKind))}")
+    if kind in ("client", "unit", "user"):
+        return "", ""
+    services = services_for(settings())
+    if kind == "service":
+        if name not in services:
+            raise ApprovalRefused(f"there is no service {name}; there are {', '.join(services)}")
+        return "", ""
+    served: dict[Key, str] = served_versions(services)
+    if (kind, name) not in served:
+        raise ApprovalRefused(f"there is no {kind} {name} here")
+    if kind != "model":
+        return served[kind, name], ""
+    loaded = (each for one in services.values() for each in one.models if not isinstance(each, AbsentModel))
+    model = next(each for each in loaded if each.manifest.id == name)
+    report = model.artifact.release.files.get("gates.json") if model.artifact.release is not None else None
+    return served[kind, name], report.sha256 if report is not None else ""
+
+
+@contextmanager
+def _said_in_a_sentence() -> Iterator[None]:
+    try:
+        yield
+    except (ApprovalRefused, PeopleFileError, RecordUnavailable, SignatureRefused, OSError) as error:
+        typer.echo(f"{str(error)[:1].upper()}{str(error)[1:]}.", err=True)
+        raise typer.Exit(1) from error

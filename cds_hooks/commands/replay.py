@@ -1,0 +1,206 @@
+"""`cds-hooks decisions replay`: computes decisions of the record again and says what differs and why."""
+
+from collections import Counter
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Annotated, Any
+from zlib import crc32
+
+import msgspec
+import orjson
+import typer
+from rich import box
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+from rich.text import Text
+
+from cds_hooks.commands.record import microseconds, record_url
+from cds_hooks.settings import settings
+from cds_hooks.storage import Decision, RecordUnavailable, decision_of
+from cds_hooks.storage.queries import DecisionFilter, count_decisions, find_decisions, get_decision
+
+_SAME, _DIFFERS, _UNUSABLE, _NOTHING = 0, 1, 2, 3
+_LISTED = 20
+
+Sample = Annotated[str | None, typer.Option(metavar="PERCENT", help="Of so many per cent of the decisions, as 1%.")]
+
+
+def replay(
+    decision: Annotated[
+        str | None, typer.Argument(metavar="[ID]", help="One decision, or the uuid of one of its cards.")
+    ] = None,
+    sample: Sample = None,
+    since: Annotated[datetime | None, typer.Option(help="Not before this time (UTC).")] = None,
+    until: Annotated[datetime | None, typer.Option(help="Before this time (UTC).")] = None,
+    service: Annotated[str | None, typer.Option(help="Of this service only.")] = None,
+    client: Annotated[str | None, typer.Option(help="Of this client only.")] = None,
+    as_of: Annotated[
+        datetime | None, typer.Option(help="Replay whole calls as of this time instead of their own.")
+    ] = None,
+    against: Annotated[
+        list[str] | None,
+        typer.Option(metavar="CANDIDATE", help="A model's folder, a rules file, or CDS_NAME=value: what it changes."),
+    ] = None,
+    database: Annotated[
+        str | None, typer.Option("--database", metavar="URL", help="The record; else CDS_DATABASE_URL.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Compute decisions again; say what differs and why. Exit code 1: something differs, 3: none could be replayed.
+
+    Example: cds-hooks decisions replay --sample 1% --since 2026-11-20
+    """
+    if decision is None and sample is None and since is None and until is None:
+        typer.echo("Name a decision, or say which ones: --sample 1%, --since 2026-11-20.", err=True)
+        raise typer.Exit(_UNUSABLE)
+    share = _share(sample)
+    wanted = DecisionFilter(service, None, client, None, None, microseconds(since), microseconds(until))
+    try:
+        url = record_url(database)
+        chosen = _one(url, decision) if decision is not None else _sampled(url, wanted, share)
+        if against:
+            raise typer.Exit(_try_candidate(url, chosen, against, as_json))
+        raise typer.Exit(_replay(url, chosen, wanted, share, as_of, as_json, one=decision is not None))
+    except RecordUnavailable as error:
+        typer.echo(f"{str(error)[0].upper()}{str(error)[1:]}.", err=True)
+        raise typer.Exit(_UNUSABLE) from error
+
+
+def _share(sample: str | None) -> float:
+    """The share, 0 to 1; typer.Exit with code 2 where it is none."""
+    try:
+        share = 1.0 if sample is None else float(sample.removesuffix("%")) / 100
+    except ValueError:
+        share = 0.0
+    if not 0 < share <= 1:
+        typer.echo(f"--sample is a percentage over 0 and up to 100, as 1%; {sample} is none.", err=True)
+        raise typer.Exit(_UNUSABLE)
+    return share
+
+
+def _one(url: str, named: str) -> Iterator[Decision]:
+    found = get_decision(url, decision_of(named) or named)
+    if found is None:
+        typer.echo(
+            f"There is no decision {named} in the record; cds-hooks decisions list shows those there are.", err=True
+        )
+        raise typer.Exit(_UNUSABLE)
+    yield found
+
+
+def _sampled(url: str, wanted: DecisionFilter, share: float) -> Iterator[Decision]:
+    """A share of the decisions, always the same ones: chosen by their ids."""
+    for each in find_decisions(url, wanted, 500):
+        if crc32(each.id.encode()) < share * (1 << 32):
+            yield each
+
+
+def _replay(
+    url: str,
+    chosen: Iterator[Decision],
+    wanted: DecisionFilter,
+    share: float,
+    as_of: datetime | None,
+    as_json: bool,
+    *,
+    one: bool,
+) -> int:
+    from cds_hooks.replay import Replayer, open_site  # models and rules take a second to load
+
+    counts: Counter[tuple[str, str, str]] = Counter()
+    listed: list[Any] = []
+    reasons: Counter[str] = Counter()
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=one or as_json) as progress:
+        total = None if one else round(count_decisions(url, wanted) * share)
+        task = progress.add_task("Decisions", total=total)
+        configured = settings().model_copy(update={"database_url": url})
+        for verdict in Replayer(open_site(configured), url, as_of).verdicts(chosen):
+            progress.advance(task)
+            counts[verdict.service, verdict.outcome, verdict.by] += 1
+            if verdict.because:
+                reasons[verdict.because] += 1
+            if verdict.outcome == "differs" and len(listed) < _LISTED:
+                listed.append(verdict)
+    if as_json:
+        _print_json(counts, listed, reasons)
+    else:
+        _draw(Console(), counts, listed, reasons)
+    return _exit_code(counts)
+
+
+def _try_candidate(url: str, chosen: Iterator[Decision], against: list[str], as_json: bool) -> int:
+    """Prints what the candidate changes; 1 where a card is more, fewer or another."""
+    from cds_hooks.replay import open_site
+    from cds_hooks.replay.candidates import NoCandidate, Report, candidate_site, changes
+
+    configured = settings().model_copy(update={"database_url": url})
+    try:
+        candidate = candidate_site(configured, against)
+    except NoCandidate as error:
+        typer.echo(f"{error}.", err=True)
+        return _UNUSABLE
+    report = Report()
+    with Progress(console=Console(stderr=True), transient=True, disable=as_json) as progress:
+        task = progress.add_task("Decisions", total=None)
+        for change in changes(open_site(configured), candidate, url, chosen):
+            report.take(change)
+            progress.advance(task)
+    if as_json:
+        typer.echo(orjson.dumps(msgspec.to_builtins(report), option=orjson.OPT_INDENT_2))
+    else:
+        _draw_report(Console(), report)
+    if not report.decisions:
+        return _NOTHING if report.not_replayed else _SAME
+    return _DIFFERS if report.examples else _SAME
+
+
+def _draw_report(console: Console, report: Any) -> None:
+    for title, counted in (
+        ("service", report.by_service),
+        ("rule or model", report.by_card),
+        ("group", report.by_group),
+    ):
+        table = Table(title, "decisions", "cards more", "cards fewer", "other words or scores", box=box.SIMPLE_HEAD)
+        for name, counts in sorted(counted.items()):
+            table.add_row(Text(name), *(str(counts[each] or "") for each in ("decisions", "more", "fewer", "other")))
+        if table.row_count:
+            console.print(table)
+    for what, ids in report.examples.items():
+        console.print(Text(f"{what}: {' '.join(ids)}"), soft_wrap=True)
+    last = f"{report.decisions} decisions computed twice, {report.not_replayed} not replayed."
+    console.print(f"{last} Open one with cds-hooks decisions show ID.", soft_wrap=True)
+
+
+def _exit_code(counts: Counter[tuple[str, str, str]]) -> int:
+    outcomes = {outcome for _, outcome, _ in counts}
+    if "differs" in outcomes:
+        return _DIFFERS
+    return _NOTHING if outcomes == {"not-replayed"} else _SAME
+
+
+def _print_json(counts: Counter[tuple[str, str, str]], listed: list[Any], reasons: Counter[str]) -> None:
+    rows = [
+        {"service": service, "outcome": outcome, "by": by, "count": count}
+        for (service, outcome, by), count in sorted(counts.items())
+    ]
+    differing = [msgspec.to_builtins(each) for each in listed]
+    document = {"decisions": rows, "not_replayed": dict(reasons), "differing": differing}
+    typer.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2))
+
+
+def _draw(console: Console, counts: Counter[tuple[str, str, str]], listed: list[Any], reasons: Counter[str]) -> None:
+    for verdict in listed:
+        console.print(Text(f"{verdict.decision} {verdict.service} differs"), soft_wrap=True)
+        for difference in verdict.differences:
+            console.print(Text(f"  {difference.words}"), soft_wrap=True)
+        for cause in verdict.causes:
+            console.print(Text(f"  cause: {cause}", style="bold"), soft_wrap=True)
+    for (service, outcome, by), count in sorted(counts.items()):
+        how = {"request": ", whole call", "values": ", scores from the recorded values", "": ""}[by]
+        console.print(Text(f"{count} {service}: {outcome.replace('-', ' ')}{how}"), soft_wrap=True)
+    for reason, count in reasons.most_common():
+        console.print(Text(f"{count} not replayed: {reason}.", style="dim"), soft_wrap=True)
+    if not counts:
+        console.print("No decision in the record is like that.")

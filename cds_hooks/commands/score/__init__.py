@@ -1,0 +1,1 @@
+"""`cds-hooks score`: tables and folders of FHIR."""

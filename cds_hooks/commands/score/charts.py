@@ -1,0 +1,64 @@
+"""`cds-hooks score --fhir`: scores the charts of a folder as they stood on a day."""
+
+from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
+
+import typer
+
+from cds_hooks.commands.model.console import print_json, progress_bars
+from cds_hooks.commands.score.history import as_it_stood
+from cds_hooks.panel.run import FhirJob, FhirResult, score_folder
+from cds_hooks.settings import settings
+from models_onnx.errors import PanelRefused
+
+
+def score_charts(
+    folder: Path,
+    as_of: str | None,
+    out: Path,
+    names: tuple[str, ...],
+    features: bool,
+    workers: int,
+    restart: bool,
+    as_json: bool,
+) -> None:
+    """Scores the folder and says how many lines there are of what."""
+    moment, is_past = moment_of(as_of)
+    job = FhirJob(
+        folder, moment, out, settings(), names, "features" if features else "scores", workers, restart,
+        as_it_stood if is_past else None,
+    )  # fmt: skip
+    with progress_bars(as_json) as step:
+        result = score_folder(job, lambda done: step("patients", done, done))
+    if as_json:
+        print_json(result)
+    else:
+        _show(result, out)
+
+
+def moment_of(day: str | None) -> tuple[datetime, bool]:
+    """The end of that day (UTC), or now, and whether it is over; PanelRefused for what is not a date or is to come."""
+    now = settings().as_of or datetime.now(UTC)
+    if day is None:
+        return now, False
+    try:
+        wanted = date.fromisoformat(day)
+    except ValueError as error:
+        raise PanelRefused(f"--as-of: {day!r} is not a date; write it as 2026-11-20.") from error
+    end = datetime.combine(wanted, time.max, UTC).replace(microsecond=0)
+    if wanted > now.date() + timedelta(days=1):
+        raise PanelRefused(f"--as-of: {day} is in the future; nobody's chart is known then.")
+    return end, end < now
+
+
+def _show(result: FhirResult, out: Path) -> None:
+    read = result.resources
+    if result.resumed_at:
+        typer.echo(f"Went on after patient {result.resumed_at:,}.", err=True)
+    if read.without_patient:
+        typer.echo(f"{read.without_patient:,} resources name no patient of the folder: not used.", err=True)
+    if read.unreadable:
+        typer.echo(f"{read.unreadable:,} lines or files are no FHIR: not used.", err=True)
+    typer.echo(f"{result.patients:,} patients, {read.used:,} of {read.resources:,} resources read: {out}")
+    for name, count in result.counted.items():
+        typer.echo(f"  {name}: {count:,}")

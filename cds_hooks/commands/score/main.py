@@ -1,0 +1,161 @@
+"""`cds-hooks score`: scores the people of a table as the bedside scores one person."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from cds_hooks.commands.model.console import AsJson, print_json, problems, progress_bars
+from cds_hooks.commands.model.release import Folder
+from cds_hooks.commands.score import charts
+from cds_hooks.settings import settings
+from cds_hooks.trusted_models import own_keys, why_withheld
+from models_onnx.errors import PanelRefused
+from models_onnx.panel import PanelModel, TableDeclaration, load
+from models_onnx.panel.run import ScoringJob, ScoringResult, score_table
+from models_onnx.serving.registry import ARTIFACTS
+
+Pairs = list[str] | None
+
+
+def score(
+    out: Annotated[Path, typer.Option(help="Where the scores go: .csv, .parquet, .ndjson (FHIR RiskAssessment).")],
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="The model's id, id@version, or id@ and its digest.")
+    ] = None,
+    rows: Annotated[
+        Path | None,
+        typer.Argument(metavar="[ROWS]", help="A table: .csv, .tsv, .ndjson (.gz too), .parquet, or - for stdin."),
+    ] = None,
+    fhir: Annotated[
+        Path | None, typer.Option(help="Score the charts of this folder instead: bundles, Bulk Data NDJSON by type.")
+    ] = None,
+    as_of: Annotated[str | None, typer.Option(help="With --fhir: the day, as 2026-11-20; default: now.")] = None,
+    only: Annotated[
+        Pairs, typer.Option(help="With --fhir: only this model or equation; again for each. Default: all in use.")
+    ] = None,
+    features: Annotated[
+        bool, typer.Option("--features", help="With --fhir: write all features as a table instead of scores.")
+    ] = False,
+    workers: Annotated[int, typer.Option(min=1, max=256, help="With --fhir: how many processes score.")] = 1,
+    identity: Annotated[str | None, typer.Option("--id", help="The column that names a row; default: id.")] = None,
+    column: Annotated[Pairs, typer.Option(help="Where an input stands, INPUT=COLUMN; again for each.")] = None,
+    unit: Annotated[Pairs, typer.Option(help="The unit of an input's column, as bun=mmol/L; again for each.")] = None,
+    values: Annotated[
+        Pairs, typer.Option(help="What the values of a column mean, as sex=M:male,F:female; again for each.")
+    ] = None,
+    without: Annotated[Pairs, typer.Option(help="An input that the table does not have; again for each.")] = None,
+    none_has: Annotated[
+        Pairs, typer.Option(help="A condition, as pregnancy, that nobody in the table has; again for each.")
+    ] = None,
+    exclude: Annotated[Pairs, typer.Option(help="A column whose yes leaves a person out; again for each.")] = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Add the base and the contribution of each input.")
+    ] = False,
+    form: Annotated[
+        Literal["csv", "tsv", "ndjson", "parquet"] | None,
+        typer.Option("--from", help="The form of the table, where its name does not say it."),
+    ] = None,
+    restart: Annotated[bool, typer.Option("--restart", help="Begin again instead of going on.")] = False,
+    folder: Folder = ARTIFACTS,
+    as_json: AsJson = False,
+) -> None:
+    """Score the rows of any table: probability, percentile, model and, where there is no score, the reason.
+
+    One line per row, in order. A column has the name of the input (docs/features.md); another name, unit or coding,
+    and a column that is not there, has to be declared, or nothing is scored. The rules are those of the bedside:
+    population, missing inputs (the twin takes over), trained range. A run that was interrupted goes on where it
+    stopped when it is typed again. Needs no extra; Parquet needs the extra cds-hooks-onnx[panel].
+
+    With --fhir every patient of a folder gets one line for each model in use and each output of each published
+    equation, by the services' own rules, as the chart stood at the end of --as-of.
+
+    Exit codes: 0 every row has its line, 2 the model, the table or the declaration cannot be used.
+
+    Example: cds-hooks score mortality_5y rows.csv.gz --out scores.csv --id participant_id
+
+    Example: cds-hooks score mortality_5y - --from csv --out risk.ndjson --id mrn --unit bun=mmol/L
+    --values sex=M:male,F:female --none-has pregnancy
+
+    Example: cds-hooks score --fhir export --as-of 2026-11-20 --out scores.parquet --workers 8
+    """
+    with problems():
+        if fhir is not None:
+            _only_for_tables(rows, identity, column, unit, values, without, none_has, exclude, form)
+            names = tuple(only or ()) + ((name,) if name is not None else ())
+            charts.score_charts(fhir, as_of, out, names, features, workers, restart, as_json)
+            return
+        if name is None or rows is None:
+            raise PanelRefused("Name a model and a table, or a folder of FHIR by --fhir.")
+        declared = _declared(column, unit, values, without, none_has, exclude)
+        model = load(name, folder, own_keys(settings()))
+        _say_withheld(model)
+        job = ScoringJob(model, rows, out, identity, declared, explain, form, restart, _moment())
+        with progress_bars(as_json) as step:
+            result = score_table(job, lambda done: step("rows", done, done))
+    if as_json:
+        print_json(result)
+    else:
+        _show(result, out)
+
+
+def _only_for_tables(*given: object) -> None:
+    if any(each is not None and each != [] for each in given):
+        raise PanelRefused("ROWS and what is said about its columns is of a table: leave it out with --fhir.")
+
+
+def _moment() -> str:
+    from cds_hooks.commands.model.evidence import moment
+
+    return moment()
+
+
+def _declared(
+    column: Pairs, unit: Pairs, values: Pairs, without: Pairs, none_has: Pairs, exclude: Pairs
+) -> TableDeclaration:
+    codings = {}
+    for name, text in _named("--values", values).items():
+        codings[name] = dict(_pair("--values", each, ":") for each in text.split(","))
+    return TableDeclaration(
+        columns=_named("--column", column),
+        units=_named("--unit", unit),
+        values=codings,
+        without=frozenset(without or ()),
+        none_has=frozenset(none_has or ()),
+        exclude=tuple(exclude or ()),
+    )
+
+
+def _named(option: str, given: Pairs) -> dict[str, str]:
+    pairs = [_pair(option, each, "=") for each in given or ()]
+    if twice := sorted({name for name, _ in pairs if [other for other, _ in pairs].count(name) > 1}):
+        raise PanelRefused(f"{option} is given twice for {twice[0]!r}.")
+    return dict(pairs)
+
+
+def _pair(option: str, text: str, sign: str) -> tuple[str, str]:
+    name, found, value = text.partition(sign)
+    if not (found and name.strip() and value.strip()):
+        raise PanelRefused(f"{option}: {text!r} has not the form NAME{sign}VALUE.")
+    return name.strip(), value.strip()
+
+
+def _say_withheld(model: PanelModel) -> None:
+    """A model that shows no cards here may be scored for a study; whoever does it is told."""
+    withheld = why_withheld(model.model, settings().model_state)
+    if withheld is not None:
+        typer.echo(f"This server would show no card of this model: {withheld}.", err=True)
+
+
+def _show(result: ScoringResult, out: Path) -> None:
+    if result.resumed_at:
+        typer.echo(f"Went on after row {result.resumed_at:,}.", err=True)
+    for name in result.unsaid:
+        typer.echo(f"No column {name!r} says who is: the services leave them out, here everybody is scored.", err=True)
+    if result.not_used:
+        typer.echo(f"In {result.not_used:,} rows a value is not an exact number; not_used names the input.", err=True)
+    typer.echo(f"{result.rows:,} rows: {out}")
+    for model, count in result.scored.items():
+        typer.echo(f"  scored by {model}: {count:,}")
+    for reason, count in result.not_scored.items():
+        typer.echo(f"  no score, {reason}: {count:,}")

@@ -1,0 +1,53 @@
+"""`cds-hooks worklist`: what patient-view found missing and did not interrupt for, as a list to work off."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cds_hooks.commands.record import record_url
+from cds_hooks.panel.worklist import answered_findings, make_worklist
+from cds_hooks.panel.worklist_output import worklist_bundle, worklist_csv
+from cds_hooks.settings import settings
+from cds_hooks.storage import RecordUnavailable
+from cds_hooks.storage.queries import DecisionFilter, find_decisions
+
+
+def worklist(
+    out: Annotated[Path, typer.Option(help="Where it goes: .csv, or .json for a FHIR List with its Tasks.")],
+    capacity: Annotated[int, typer.Option(min=1, help="How many patients the list has at most.")] = 50,
+    days: Annotated[int, typer.Option(min=1, max=3650, help="How far back decisions are read.")] = 90,
+    client: Annotated[str | None, typer.Option(help="Of this client only.")] = None,
+    database: Annotated[
+        str | None,
+        typer.Option("--database", metavar="URL", help="SQLAlchemy URL of the record; else CDS_DATABASE_URL."),
+    ] = None,
+) -> None:
+    """List the tests and vaccines that were found missing and for which no card interrupted, the most urgent first.
+
+    It is made from the record: of each patient the newest decision of each service counts. One row per patient, with
+    everything that can be ordered, the reasons, the risk by the newest estimate of a model, and the days since the
+    last call about the patient; ordered by risk times days. What was answered rests as its card does, and who has died
+    or is in palliative care is left out. The list has names of patients: keep it as you keep the record.
+
+    Exit codes: 0 written, 1 there is no record that can be read, 2 the output has no known form.
+
+    Example: cds-hooks worklist --out worklist.csv --capacity 20
+    """
+    if out.suffix not in (".csv", ".json"):
+        typer.echo(f"{out.name}: write to a name that ends in .csv or .json (FHIR List and Task).", err=True)
+        raise typer.Exit(2)
+    now = settings().as_of or datetime.now(UTC)
+    since = int((now - timedelta(days=days)).timestamp() * 1e6)
+    try:
+        url = record_url(database)
+        wanted = DecisionFilter(client=client, since=since)
+        found = make_worklist(find_decisions(url, wanted), answered_findings(url, now), now, capacity)
+    except RecordUnavailable as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from error
+    out.write_bytes(worklist_csv(found) if out.suffix == ".csv" else worklist_bundle(found, now))
+    typer.echo(f"{len(found.rows):,} patients, {found.others:,} more beyond the capacity: {out}")
+    if found.answered:
+        typer.echo(f"{found.answered:,} findings rest because their card was answered.")

@@ -1,0 +1,258 @@
+"""What may speak now: services and clients that are switched off, and the release state of rules, models and equations.
+
+Each change is an act: an event of the record, in its hash chain, read by every worker of every machine twice a second.
+Behind a trust file an act counts only with signatures of the site's people: one is enough to silence (off, shadow,
+retired), two people in two roles are needed to let something speak (on, canary, active).
+
+A call takes `current` once and uses it to its end, so that no answer mixes two states.
+"""
+
+import asyncio
+import hmac
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+from msgspec import Struct
+from sqlalchemy import select
+
+from cards.card import Card
+from cards.rules.engine.finding import Finding, Silence
+from cards.rules.engine.governance import SHADOW, SWITCHED_OFF, SuppressionCheck
+from cds_hooks.approvals import ApprovalRefused, People
+from cds_hooks.approvals.acts import Act, verified_act
+from cds_hooks.storage.decision import RecordUnavailable
+from cds_hooks.storage.entries import NO_ENTRY_BEFORE, event_hash
+from cds_hooks.storage.queries import read_rows
+from cds_hooks.storage.tables import events
+
+EVENT: Final = "release-act"
+CANARY: Final = "canary"
+SILENT_MODE: Final = "silent-mode"
+_WHO: Final = ("client", "unit", "user")
+"""Who can be in silent mode: for them everything is computed and recorded, and nothing is shown."""
+READ_SECONDS: Final = 0.4
+"""Time between two readings: an act is in effect within a second everywhere."""
+_PARTS: Final = 100
+_QUIET: Final = frozenset({"off", "shadow", "retired"})
+_SPEAKING: Final = frozenset({CANARY, "active"})
+_AFTER: Final = {CANARY: (SHADOW, CANARY), "active": (CANARY,), "on": ("off",)}
+"""From which state alone something comes to another one; the other states can follow any."""
+
+Key = tuple[str, str]
+"""Kind (service, client, unit, user, rule, model, equation) and name."""
+
+
+class State(Struct, frozen=True):
+    """The state of one thing since its last act; `share` is the per cent of the patients of a canary."""
+
+    state: Literal["off", "shadow", "canary", "active", "retired"]
+    why: str = ""
+    share: int = 100
+    salt: str = ""
+    version: str = ""
+    before: "State | None" = None
+    """The state to which something that is switched on again comes back."""
+
+    @property
+    def words(self) -> str:
+        """State, share and version, for what is in force."""
+        share = f" {self.share} %" if self.state == CANARY else ""
+        return f"{self.state}{share}{f' {self.version}' if self.version else ''}"
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """What may speak, at one moment; never changed afterwards."""
+
+    states: Mapping[Key, State] = field(default_factory=dict)
+    versions: Mapping[Key, str] = field(default_factory=dict)
+    """The versions that this server has: what was released in another version is computed and not shown."""
+
+    @property
+    def words(self) -> dict[str, str]:
+        """The state of each thing that has one."""
+        return {" ".join(key): state.words for key, state in self.states.items()}
+
+    def why_off(self, service: str, client: str) -> str | None:
+        """Why nothing is computed for this call; None where it is answered."""
+        if not self.states:
+            return None
+        for key in (("service", service), ("client", client)):
+            found = self.states.get(key)
+            if found is not None and found.state == "off":
+                return f"The {key[0]} {key[1]} is switched off: {found.why}."
+        return None
+
+    def silent_mode(self, client: str, units: Callable[[], Collection[str]], user: str | None) -> str | None:
+        """Why this caller is shown nothing; None where cards are shown. `units` gives the patient's care units."""
+        if not self.states:
+            return None
+        names = {"client": [client], "user": [user] if user else []}
+        if any(kind == "unit" for kind, _ in self.states):
+            names["unit"] = list(units())
+        for kind, each in names.items():
+            for name in each:
+                found = self.states.get((kind, name))
+                if found is not None and found.state == "shadow":
+                    return f"Silent mode for the {kind}: {found.why}."
+        return None
+
+    def why_withheld(self, kind: str, name: str, client: str, patient: str) -> Silence | None:
+        """Why this rule, model or equation shows nothing to this patient; None where it does."""
+        found = self.states.get((kind, name))
+        if found is None:
+            return None
+        served = self.versions.get((kind, name), found.version)
+        if found.state in _SPEAKING and found.version and found.version != served:
+            text = f"The {kind} {name} is computed and not shown: another version is served than was released."
+            return Silence(name, SHADOW, text)
+        if found.state == "active":
+            return None
+        if found.state == CANARY:
+            if in_canary(found, client, patient):
+                return None
+            text = f"The {kind} {name} is tried with {found.share} in 100 patients, and this one is not among them."
+            return Silence(name, CANARY, text)
+        reason = SHADOW if found.state == "shadow" else SWITCHED_OFF
+        words = {"off": "switched off", "shadow": "computed and not shown", "retired": "retired"}[found.state]
+        return Silence(name, reason, f"The {kind} {name} is {words} here: {found.why}.")
+
+    def narrow(self, policy: SuppressionCheck, client: str, patient: str) -> SuppressionCheck:
+        """The policy, which also withholds the rules that may not speak."""
+        if not any(kind == "rule" for kind, _ in self.states):
+            return policy
+
+        def check(finding: Finding) -> Silence | None:
+            return self.why_withheld("rule", finding.rule, client, patient) or policy(finding)
+
+        return check
+
+    def without_withheld(self, cards: Sequence[Card], client: str, patient: str) -> tuple[list[Card], list[Silence]]:
+        """The cards of models and equations that may speak, and the reason against each of the others."""
+        shown: list[Card] = []
+        silences: list[Silence] = []
+        for card in cards:
+            name = (card.own_extension.model or {}).get("id", "")
+            withheld = self.why_withheld("model", name, client, patient) or self.why_withheld(
+                "equation", name, client, patient
+            )
+            if withheld is None:
+                shown.append(card)
+            else:
+                silences.append(withheld)
+        return shown, silences
+
+
+def in_canary(state: State, client: str, patient: str) -> bool:
+    """Whether this patient is among those with whom a canary speaks: always the same ones, more with a larger share.
+
+    The key is the salt of the act, so that all workers and machines choose the same patients.
+    """
+    digest = hmac.digest(bytes.fromhex(state.salt), f"{client}\0{patient}".encode(errors="surrogatepass"), "sha256")
+    return int.from_bytes(digest[:8], "big") % _PARTS < state.share
+
+
+class Releases:
+    """The acts of one record, and what follows from them."""
+
+    def __init__(self, people: Callable[[], People] | None, versions: Mapping[Key, str] | None = None) -> None:
+        """`people` gives those whose signatures count; None in the development profile, where none are needed.
+
+        `versions` are those of the rules, models and equations that this server has.
+        """
+        self._people = people
+        self._versions = versions or {}
+        self.current = Released(versions=self._versions)
+        """What may speak now; replaced as a whole."""
+        self.refused: list[str] = []
+        self.acts: list[Act] = []
+        """The acts that count, in the order of the record."""
+        self._sequence, self._position, self._hash = 0, 0, NO_ENTRY_BEFORE
+        self._waiting: dict[tuple[Any, ...], Act] = {}
+
+    def read(self, url: str) -> None:
+        """Takes the acts that are new; RecordUnavailable where the record cannot be read."""
+        query = select(events).order_by(events.c.sequence).limit(500)
+        states = dict(self.current.states)
+        while rows := read_rows(url, query.where(events.c.sequence > self._sequence)):
+            for row in rows:
+                self._take(row._mapping, states)
+        if states != self.current.states:
+            self.current = Released(states, self._versions)
+
+    async def keep_reading(self, url: str) -> None:
+        """Takes what is new until cancelled."""
+        while True:
+            with suppress(RecordUnavailable):  # the record says so itself, to every call
+                await asyncio.to_thread(self.read, url)
+            await asyncio.sleep(READ_SECONDS)
+
+    def _take(self, row: Mapping[Any, Any], states: dict[Key, State]) -> None:
+        before, at = self._hash, self._position
+        self._sequence, self._position, self._hash = row["sequence"], row["position"], bytes(row["hash"])
+        if row["kind"] != EVENT:
+            return
+        try:
+            if row["position"] != at + 1 or bytes(row["previous"]) != before:
+                raise ApprovalRefused("it does not follow the entry before it")
+            if event_hash(before, row["position"], row) != self._hash:
+                raise ApprovalRefused("it was changed after it was written")
+            act = verified_act(row["detail"], self._people() if self._people is not None else None)
+            if (fault := why_not_allowed(states, act.kind, act.name, act.state)) is not None:
+                raise ApprovalRefused(fault)
+        except ApprovalRefused as fault:
+            self.refused.append(f"entry {row['position']} of the record does not count: {fault}")
+            return
+        if self._counts(act):
+            self.acts.append(act)
+            _apply(act, states)
+
+    def _counts(self, act: Act) -> bool:
+        """Whether the act takes effect: letting something speak waits for a second person in another role."""
+        if self._people is None or act.state in _QUIET:
+            self._waiting = {key: one for key, one in self._waiting.items() if key[:2] != (act.kind, act.name)}
+            return True
+        subject = (act.kind, act.name, act.version, act.state, act.share)
+        first = self._waiting.get(subject)
+        if first is None or first.by == act.by or first.role.casefold() == act.role.casefold():
+            self._waiting[subject] = first or act
+            return False
+        del self._waiting[subject]
+        return True
+
+    def waiting_for_second(self) -> list[Act]:
+        """The acts that one person has signed and that need another one."""
+        return list(self._waiting.values())
+
+
+def why_not_allowed(states: Mapping[Key, State], kind: str, name: str, to: str) -> str | None:
+    """Why something cannot come to this state now, in a sentence; None where it can."""
+    allowed = {"service": ("off", "on"), "client": ("off", "on", "shadow"), "unit": ("on", "shadow")}
+    allowed["user"] = allowed["unit"]
+    if kind in allowed and to not in allowed[kind]:
+        return f"a {kind} can be {' or '.join(allowed[kind])}; {to} is a state of rules, models and equations"
+    known = states.get((kind, name))
+    now = known.state if known is not None else "active"
+    if kind in _WHO and to == "on" and now == "shadow":
+        return None
+    if to in _AFTER and now not in _AFTER[to]:
+        return f"the {kind} {name} is {now} and cannot become {to}: {to} comes after {' or '.join(_AFTER[to])}"
+    return None
+
+
+def _apply(act: Act, states: dict[Key, State]) -> None:
+    key = (act.kind, act.name)
+    known = states.get(key)
+    if act.state == "on":
+        before = states.pop(key).before
+        if before is not None:
+            states[key] = before
+        return
+    if act.state == "off":
+        before = known.before if known is not None and known.state == "off" else known
+        states[key] = State("off", act.why, before=before)
+        return
+    salt = known.salt if known is not None and known.salt else act.salt
+    states[key] = State(act.state, act.why, act.share, salt, act.version)

@@ -1,0 +1,87 @@
+"""Counts a decision and a piece of feedback: what monitoring keeps of them."""
+
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+
+from cds_hooks.storage.decision import Decision
+from cds_hooks.storage.queries import rules_on_cards
+from models_onnx.monitoring.day import DayCounts, count, groups_of, sketch_value
+from models_onnx.monitoring.sketch import bucket_of
+
+_DAY_SECONDS: Final = 86_400.0
+Evidence = tuple[float, str | None, str | None]
+
+
+class _Basis(Struct):
+    as_of: str = ""
+    features: dict[str, Evidence] = {}
+    missing: dict[str, str] = {}
+    timings: dict[str, float] = {}
+    prefetch: dict[str, str] = {}
+    scores: dict[str, Any] = {}
+    silence: list[tuple[str, str, str]] = []
+
+
+_basis: Final = msgspec.json.Decoder(_Basis)
+
+
+def count_decision(day: DayCounts, decision: Decision) -> bool:
+    """Adds a decision to its day. False where its basis is not readable as one; then only the call is counted."""
+    day.calls += 1
+    day.with_cards += decision.outcome == "cards"
+    day.errors += decision.outcome == "error"
+    hour = decision.decided_at // 3_600_000_000 % 24
+    day.hours[hour] = day.hours.get(hour, 0) + 1
+    try:
+        basis = _basis.decode(decision.basis)
+    except msgspec.DecodeError:
+        return False
+    for subject, reason, _ in basis.silence:
+        count(day.silences, f"{subject} {reason}")
+    for key, state in basis.prefetch.items():
+        count(day.keys, f"{key} {state}")
+    if basis.timings:
+        bucket = bucket_of(sum(basis.timings.values()))
+        day.milliseconds[bucket] = day.milliseconds.get(bucket, 0) + 1
+    _count_inputs(day, basis)
+    for rule in rules_on_cards(decision):
+        count(day.rules, rule)
+    return True
+
+
+def _count_inputs(day: DayCounts, basis: _Basis) -> None:
+    as_of = _instant(basis.as_of)
+    values = {name: evidence[0] for name, evidence in basis.features.items()}
+    for name, (value, effective, _) in basis.features.items():
+        sketch_value(day.features, name, value)
+        at = _instant(effective)
+        if as_of is not None and at is not None:
+            sketch_value(day.ages, name, max(0.0, (as_of - at).total_seconds() / _DAY_SECONDS))
+    for name, reason in basis.missing.items():
+        count(day.missing, f"{name} {reason}")
+    score = basis.scores.get("probability", basis.scores.get("value"))
+    if isinstance(score, int | float):
+        model = f"{basis.scores.get('id', 'score')}@{basis.scores.get('version', '')}"
+        for group in groups_of(values):
+            sketch_value(day.scores, f"{model} {group}", float(score))
+
+
+def count_feedback(day: DayCounts, outcome: str, reason: str | None) -> None:
+    """Adds a clinician's answer, with the code of the reason where the card was overridden."""
+    if outcome == "accepted":
+        day.accepted += 1
+        return
+    day.overridden += 1
+    count(day.reasons, reason or "no reason")
+
+
+def _instant(text: str | None) -> datetime | None:
+    """The instant of an ISO 8601 text; of a day its beginning in UTC, None for a part of a date or no date."""
+    try:
+        found = datetime.fromisoformat(text) if text else None
+    except ValueError:
+        return None
+    return found.replace(tzinfo=UTC) if found is not None and found.tzinfo is None else found

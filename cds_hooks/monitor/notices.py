@@ -1,0 +1,90 @@
+"""Tells others of incidents: a webhook once when one begins and once when it ends, and figures for Prometheus."""
+
+import os
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final, Literal
+
+import httpx
+from msgspec import Struct
+
+from cds_hooks.monitor.book import CountBook
+from models_onnx.monitoring.figure import Figure, Incident
+
+_SECONDS: Final = 10.0
+_METRIC: Final = "cds_monitor_figures"
+
+
+class NotTold(Exception):
+    """The webhook did not take an event; the message is a sentence, and the next report tells it again."""
+
+
+class Event(Struct):
+    """What is sent: aggregates of a client, nothing of a patient."""
+
+    event: Literal["opened", "closed"]
+    at: str
+    client: str
+    family: str
+    text: str = ""
+
+
+def tell(book: CountBook, found: Sequence[Incident], url: str) -> list[Event]:
+    """Sends one event for each incident that began or ended since the last telling, and remembers those that arrived.
+
+    `url` is https, or http on this machine (`setting_checks`).
+
+    Raises:
+        NotTold: An event was not taken with 2xx.
+        RecordUnavailable: The book cannot be written.
+    """
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    known, current = book.open_incidents(), {(each.client, each.family): each for each in found}
+    begun = [Event("opened", now, *key, current[key].text) for key in sorted(set(current) - known)]
+    ended = [Event("closed", now, *key) for key in sorted(known - set(current))]
+    with httpx.Client(timeout=_SECONDS, follow_redirects=False) as client:
+        for event in [*begun, *ended]:
+            _send(client, url, event)
+            book.note_incident(event.client, event.family, is_open=event.event == "opened")
+    return [*begun, *ended]
+
+
+def _send(client: httpx.Client, url: str, event: Event) -> None:
+    body = {name: getattr(event, name) for name in event.__struct_fields__}
+    try:
+        answer = client.post(url, json=body)
+    except httpx.HTTPError as error:
+        text = f"the webhook cannot be reached ({type(error).__name__}); the next report tells the event again."
+        raise NotTold(text) from error
+    if not answer.is_success:
+        raise NotTold(f"the webhook answered {answer.status_code}; the next report tells the event again.")
+
+
+def write_textfile(file: Path, figures: Sequence[Figure], found: Sequence[Incident]) -> None:
+    """Writes figures by state and incidents in the text format of Prometheus, for node_exporter's textfile collector.
+
+    The file is replaced as a whole, so that a half-written one is never read.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    lines = [f"# HELP {_METRIC} Figures of the last monitor report by state.", f"# TYPE {_METRIC} gauge"]
+    for (client, family, state), number in sorted(Counter((e.client, e.family, e.state) for e in figures).items()):
+        lines.append(f'{_METRIC}{{client="{_label(client)}",family="{family}",state="{state}"}} {number}')
+    lines += [
+        "# HELP cds_monitor_incidents Incidents of the last monitor report.",
+        "# TYPE cds_monitor_incidents gauge",
+    ]
+    lines += [f'cds_monitor_incidents{{client="{_label(e.client)}",family="{e.family}"}} 1' for e in found]
+    lines += ["# HELP cds_monitor_reported_seconds When the last monitor report was made."]
+    lines += ["# TYPE cds_monitor_reported_seconds gauge"]
+    lines += [f"cds_monitor_reported_seconds {datetime.now(UTC).timestamp():.0f}"]
+    part = file.with_name(f".{file.name}.{os.getpid()}")
+    part.write_text("\n".join(lines) + "\n")
+    part.replace(file)
+
+
+def _label(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ")

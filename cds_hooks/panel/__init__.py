@@ -1,0 +1,1 @@
+"""The bedside's own code over many charts: scores, equations, features, worklists."""

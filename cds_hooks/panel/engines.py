@@ -1,0 +1,132 @@
+"""The same scoring as a step of Spark and Ray Data, for tables and for charts.
+
+    frame.mapInArrow(TableStep("mortality_5y", "id", declared), step.spark_schema())
+    dataset.map_batches(RayTableStep, fn_constructor_args=("mortality_5y", "id", declared), batch_format="pyarrow", ...)
+    resources.groupBy("patient_id").applyInArrow(ChartStep(as_of), ChartStep.spark_schema)
+
+A step is sent to the workers as names and declarations; each worker loads the model's files itself and checks them as
+a server does. Spark and Ray are not imported here. docs/scoring-clusters.md has how a site runs it and what it costs.
+"""
+
+from collections.abc import Iterator
+from dataclasses import fields
+from datetime import datetime
+from typing import Any, ClassVar
+
+from cds_hooks.panel.grouping import ChartLines
+from cds_hooks.panel.questions import questions_about
+from cds_hooks.panel.scoring import PanelQuestions, Score, read_chart, score_records
+from cds_hooks.settings import Settings
+from models_onnx.errors import PanelRefused
+from models_onnx.panel import PanelModel, TableDeclaration, load
+from models_onnx.panel.frames import NOTHING_DECLARED, PLAIN_COLUMNS
+
+_TEXTS = frozenset({"model", "reason", "reason_text", "not_used"})
+
+
+class TableStep:
+    """Scores Arrow batches of a table: for `mapInArrow` of Spark, one iterator of batches for each partition."""
+
+    def __init__(self, name: str, id_column: str, declared: TableDeclaration = NOTHING_DECLARED) -> None:
+        self.name, self.id_column, self.declared = name, id_column, declared
+        self._model: PanelModel | None = None
+
+    def __getstate__(self) -> tuple[str, str, TableDeclaration]:
+        """What is sent to a worker: never the loaded model."""
+        return self.name, self.id_column, self.declared
+
+    def __setstate__(self, state: tuple[str, str, TableDeclaration]) -> None:
+        self.name, self.id_column, self.declared = state
+        self._model = None
+
+    @property
+    def model(self) -> PanelModel:
+        """The model, loaded when this worker first needs it."""
+        if self._model is None:
+            self._model = load(self.name)
+        return self._model
+
+    def spark_schema(self) -> str:
+        """The columns of the answer with their types, as Spark takes them: the id as text, then those of `score`."""
+        parts = [f"contribution_{name}" for name in self.model.features]
+        typed = [f"{name} {'string' if name in _TEXTS else 'double'}" for name in (*PLAIN_COLUMNS, *parts)]
+        return ", ".join(["id string", *typed])
+
+    def __call__(self, batches: Iterator[Any]) -> Iterator[Any]:
+        """The scored batches, one for each that comes."""
+        for batch in batches:
+            yield self.scored(batch)
+
+    def scored(self, table: Any) -> Any:
+        """A Table or RecordBatch of Arrow as one with the id and the columns of `PanelModel.score`.
+
+        Raises:
+            PanelRefused: a column is missing or in a coding or unit that nobody declared.
+        """
+        import pyarrow
+
+        if self.id_column not in table.schema.names:
+            raise PanelRefused(f"The table has no column {self.id_column!r} to name its rows by.")
+        answers = self.model.score(table, self.declared)
+        ids = table.column(self.id_column).cast(pyarrow.string())
+        columns = {"id": ids, **{name: answers.column(name) for name in answers.schema.names}}
+        for name in _TEXTS:  # a column without a single text would have no type
+            columns[name] = columns[name].cast(pyarrow.string())
+        return type(table).from_pydict(columns)
+
+
+class RayTableStep(TableStep):
+    """The same for `map_batches` of Ray Data, which asks an object for each batch; with `batch_format="pyarrow"`."""
+
+    def __call__(self, batches: Any) -> Any:
+        """The scored batch."""
+        return self.scored(batches)
+
+
+class ChartStep:
+    """Scores the charts of groups of resources: for `applyInArrow` of Spark, grouped by the patient.
+
+    A group has the columns `patient_id` and `resource` (the JSON of one resource each); its answer has one row for each
+    model in use and each output of each equation, with the columns of `Score`. `as_of` is a time with its zone at or
+    after the last change of the charts: what was written after it is not taken out here.
+    """
+
+    spark_schema: ClassVar[str] = ", ".join(
+        f"{each.name} {'double' if each.name == 'percentile' else 'string'}" for each in fields(Score)
+    )
+
+    def __init__(self, as_of: datetime, names: tuple[str, ...] = ()) -> None:
+        if as_of.tzinfo is None:
+            raise PanelRefused("The time as of which charts are scored needs a time zone.")
+        self.as_of, self.names = as_of, names
+        self._asked: PanelQuestions | None = None
+
+    def __getstate__(self) -> tuple[datetime, tuple[str, ...]]:
+        """What is sent to a worker: never the loaded models."""
+        return self.as_of, self.names
+
+    def __setstate__(self, state: tuple[datetime, tuple[str, ...]]) -> None:
+        self.as_of, self.names = state
+        self._asked = None
+
+    def __call__(self, group: Any) -> Any:
+        """The scores of the patients of a group as an Arrow Table."""
+        import pyarrow
+
+        if self._asked is None:
+            self._asked = questions_about(self.names, Settings())
+        charts: dict[str, ChartLines] = {}
+        columns = zip(group.column("patient_id").to_pylist(), group.column("resource").to_pylist(), strict=True)
+        for patient, resource in columns:
+            charts.setdefault(patient, ChartLines(patient)).lines.append(resource.encode())
+        records = [read_chart(chart, self.as_of) for chart in charts.values()]
+        scores = score_records(self._asked, records)
+        names = [each.name for each in fields(Score)]
+        texts = {name: [_text(getattr(score, name)) for score in scores] for name in names if name != "percentile"}
+        arrays = {name: pyarrow.array(values, pyarrow.string()) for name, values in texts.items()}
+        arrays["percentile"] = pyarrow.array([score.percentile for score in scores], pyarrow.float64())
+        return pyarrow.Table.from_pydict({name: arrays[name] for name in names})
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)

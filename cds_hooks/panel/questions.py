@@ -1,0 +1,87 @@
+"""Which models and equations are asked of the charts of a panel: by name, or all that may be used at this site."""
+
+from cards.rules.engine.finding import Silence
+from cds_hooks.panel.scoring import PanelQuestions
+from cds_hooks.prefetch.needs import Needs
+from cds_hooks.services import find_services
+from cds_hooks.services._model import ChartModel
+from cds_hooks.settings import Settings
+from cds_hooks.trusted_models import AbsentModel, served_model, why_withheld
+from fhir.mapping.conditions import find_condition
+from fhir.mapping.features.catalog import features_named
+from fhir.mapping.features.feature import map_features
+from fhir.record.record import PatientRecord
+from models_onnx.equations.declaration import Equation, find_equations
+from models_onnx.equations.record_inputs import features_of
+from models_onnx.errors import PanelRefused
+from models_onnx.serving.eligibility import OUTSIDE_POPULATION, not_in_population
+from models_onnx.serving.registry import model_ids
+from models_onnx.serving.runtime import Model
+
+_READ_BY_POPULATIONS = ("Condition", "Encounter", "Procedure", "ServiceRequest")
+
+
+def questions_about(names: tuple[str, ...], configured: Settings) -> PanelQuestions:
+    """What is asked of every chart: these models and equations, or every one whose cards this site may show.
+
+    A model that is named is asked although it shows no cards here.
+
+    Raises:
+        PanelRefused: a name is neither a model nor an equation, or the model's files must not be used.
+    """
+    equations, of_services = find_equations(), _of_services(configured)
+    known = {*equations, *of_services, *model_ids()}
+    if strange := [name for name in names if name not in known]:
+        raise PanelRefused(f"{strange[0]!r} is neither a model nor an equation; there are: {', '.join(sorted(known))}.")
+    if names:
+        models = [of_services.get(name) or _alone(name) for name in names if name not in equations]
+        chosen = tuple(equations[name] for name in names if name in equations)
+    else:
+        models = [each for each in of_services.values() if why_withheld(each.model, configured.model_state) is None]
+        chosen = tuple(equations.values())
+    return PanelQuestions(tuple(models), chosen, _needs(models, chosen), configured.kfre_region)
+
+
+def _of_services(configured: Settings) -> dict[str, ChartModel]:
+    found = [
+        each.of_chart for each in find_services(model_keys=configured.model_keys, own=configured.models_folder).values()
+    ]
+    return {
+        each.model.manifest.id: each for each in found if each is not None and not isinstance(each.model, AbsentModel)
+    }
+
+
+def _needs(models: list[ChartModel], equations: tuple[Equation, ...]) -> Needs:
+    """What the models and equations read; what says that a patient is outside of a population is among it."""
+    features = [each for one in models for each in features_named(one.model.features)]
+    of_equations = features_of(*equations)
+    return Needs.of((*features, *of_equations), resources=_READ_BY_POPULATIONS if models else ())
+
+
+def _alone(name: str) -> ChartModel:
+    """A model that no service shows: for whom its manifest says, on the inputs as the chart has them."""
+    model = served_model(name)
+    if isinstance(model, AbsentModel):
+        raise PanelRefused(f"{name} cannot be used: {model.reason}")
+    twin = model.manifest.twin
+    features = features_named(model.features)
+    return ChartModel(
+        model,
+        served_model(twin.id) if twin is not None else model,
+        lambda record: _outside(model, record),
+        lambda record: map_features(record, features),
+    )
+
+
+def _outside(model: Model, record: PatientRecord) -> Silence | None:
+    manifest = model.manifest
+    if record.deceased:
+        return Silence(manifest.id, "deceased", "The patient has died.")
+    outside = not_in_population(manifest, record.age_years())
+    if outside is not None:
+        return Silence(manifest.id, outside.reason, outside.text)
+    for key in manifest.population.exclude_conditions:
+        if find_condition(record, key):
+            text = f"The model is for {manifest.population.words}; {key} is on record."
+            return Silence(manifest.id, OUTSIDE_POPULATION, text)
+    return None

@@ -1,0 +1,195 @@
+"""Scores charts as the services score them: every model that may speak here, every published equation, all features.
+
+A model is asked as its service asks it: the same reasons for no estimate, the same inputs, the same twin. The models
+run over many charts at once, which gives the same bits.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from cds_hooks.panel.grouping import ChartLines
+from cds_hooks.prefetch.needs import Needs
+from cds_hooks.services._model import ChartModel, estimate
+from fhir.mapping.features.catalog import features_named
+from fhir.mapping.features.feature import Feature, FeatureVector, map_features
+from fhir.record.measurement import Refusal
+from fhir.record.reading import read_record, read_value
+from fhir.record.record import PatientRecord
+from fhir.record.resources import Bundle, BundleEntry, decoder
+from models_onnx.equations.declaration import Equation
+from models_onnx.equations.record_inputs import features_of, inputs_from_record
+from models_onnx.errors import EquationRefused
+from models_onnx.panel.scoring import Rows, score_rows
+from models_onnx.serving.runtime import Model, Prediction
+
+AsItStood = Callable[[list[bytes], datetime], list[bytes]]
+"""The resources of a chart as they stood at an instant in the past."""
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """One number about one patient, or the reason for none: the estimate of a model, or an output of an equation.
+
+    `value` is a model's probability (0 to 1) or the equation's value in `unit`; `by` is the model that scored, which
+    may be the twin.
+    """
+
+    patient_id: str
+    name: str
+    output: str = ""
+    by: str = ""
+    value: float | str | None = None
+    unit: str = "1"
+    percentile: float | None = None
+    band: str = ""
+    reason: str = ""
+    reason_text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PanelQuestions:
+    """What is asked of each chart. `needs` says which resources can matter; `region` calibrates the KFRE."""
+
+    models: tuple[ChartModel, ...]
+    equations: tuple[Equation, ...]
+    needs: Needs
+    region: str = "north_america"
+
+    @property
+    def features(self) -> tuple[Feature, ...]:
+        """Every feature that is read, each once: of the models, then of the equations."""
+        named = [each for one in self.models for each in features_named(one.model.features)]
+        return tuple(dict.fromkeys([*named, *features_of(*self.equations)]))
+
+
+def read_chart(chart: ChartLines, as_of: datetime, as_it_stood: AsItStood | None = None) -> PatientRecord:
+    """The record of a chart, as the server reads what was prefetched; one unreadable resource spoils no other."""
+    lines = [*chart.lines, *chart.shared]
+    if as_it_stood is not None:
+        lines = as_it_stood(lines, as_of)
+    entries: list[BundleEntry] = []
+    refusals: list[Refusal] = []
+    for line in lines:
+        try:
+            entries.append(BundleEntry(resource=decoder.decode(line)))
+        except msgspec.DecodeError:
+            entries += _read_with_faults(line, refusals)
+    bundle = Bundle(entry=tuple(entries))
+    return read_record({"chart": bundle}, chart.patient_id, as_of, on_other_patient="refuse", refusals=refusals)
+
+
+def _read_with_faults(line: bytes, refusals: list[Refusal]) -> list[BundleEntry]:
+    try:
+        resource, refused = read_value("chart", line)
+    except msgspec.DecodeError:
+        refusals.append(Refusal("chart", "unreadable", "A line of the chart is not valid JSON: not used."))
+        return []
+    refusals += refused
+    return [] if resource is None else [BundleEntry(resource=resource)]
+
+
+def score_records(asked: PanelQuestions, records: Sequence[PatientRecord]) -> list[Score]:
+    """The scores of these patients, each patient's together: the models, then the equations."""
+    by_model = [_scores_of(each, records) for each in asked.models]
+    features = features_of(*asked.equations)
+    found: list[Score] = []
+    for place, record in enumerate(records):
+        found += [scores[place] for scores in by_model]
+        found += _equations(asked, record, features) if features else ()
+    return found
+
+
+def feature_rows(asked: PanelQuestions, records: Sequence[PatientRecord]) -> NDArray[np.float64]:
+    """All features of these patients [N, F], NaN where one is missing, in the order of `PanelQuestions.features`."""
+    features = asked.features
+    rows = [map_features(record, features).values for record in records]
+    return np.array(rows, dtype=np.float64).reshape(len(records), len(features))
+
+
+def _scores_of(asked: ChartModel, records: Sequence[PatientRecord]) -> list[Score]:
+    name = asked.model.manifest.id
+    found: list[Score | None] = [None] * len(records)
+    places, vectors = [], []
+    for place, record in enumerate(records):
+        outside = asked.outside(record)
+        if outside is not None:
+            text, reason = outside.text, outside.reason
+            found[place] = Score(record.patient_id, name, reason=reason, reason_text=text)
+            continue
+        vector = asked.inputs(record)
+        if any(gap.implausible for gap in vector.missing):
+            found[place] = _one_by_one(asked, record, vector)
+        else:
+            places.append(place)
+            vectors.append(vector.values)
+    if vectors:
+        for place, score in zip(places, _at_once(asked, vectors), strict=True):
+            found[place] = _named(score, records[place].patient_id)
+    return [score for score in found if score is not None]
+
+
+def _named(score: Score, patient_id: str) -> Score:
+    return Score(
+        patient_id,
+        score.name,
+        by=score.by,
+        value=score.value,
+        percentile=score.percentile,
+        reason=score.reason,
+        reason_text=score.reason_text,
+    )
+
+
+def _at_once(asked: ChartModel, vectors: list[NDArray[np.float64]]) -> Iterator[Score]:
+    inputs = np.array(vectors)
+    rows = Rows(inputs, np.zeros(inputs.shape, dtype=np.bool_), {})
+    twin = asked.loaded[1] if len(asked.loaded) > 1 else None
+    scored = score_rows(asked.model, twin, rows)
+    for place in range(len(inputs)):
+        is_scored = scored.reason[place] == ""
+        yield Score(
+            "",
+            asked.model.manifest.id,
+            by=scored.model[place],
+            value=float(scored.probability[place]) if is_scored else None,
+            percentile=float(scored.percentile[place]) if is_scored else None,
+            reason=scored.reason[place],
+            reason_text=scored.reason_text[place],
+        )
+
+
+def _one_by_one(asked: ChartModel, record: PatientRecord, vector: FeatureVector) -> Score:
+    """Scores a chart with an implausible value in the way of the service, which reports the value itself."""
+
+    async def predict(model: Model, values: NDArray[np.float64]) -> Prediction:
+        return model.predict(values)
+
+    found = asyncio.run(estimate(predict, vector, asked.model, asked.twin, lambda _model: None))
+    name = asked.model.manifest.id
+    if found.refused is not None:
+        return Score(record.patient_id, name, reason=found.refused.reason, reason_text=found.refused.text)
+    computed = found.prediction
+    return Score(
+        record.patient_id, name, by=found.manifest.id, value=computed.probability, percentile=computed.percentile
+    )
+
+
+def _equations(asked: PanelQuestions, record: PatientRecord, features: tuple[Feature, ...]) -> Iterator[Score]:
+    vector = map_features(record, features)
+    for equation in asked.equations:
+        is_regional = any(item.name == "calibration" for item in equation.inputs)
+        charted = inputs_from_record(equation, record, {"calibration": asked.region} if is_regional else {}, vector)
+        for output in equation.outputs:
+            try:
+                result = charted.calculate(output.id)
+            except EquationRefused as refused:
+                yield Score(record.patient_id, equation.id, output.id, reason=refused.reason, reason_text=refused.text)
+                continue
+            band = result.band.id if result.band is not None else ""
+            yield Score(record.patient_id, equation.id, output.id, equation.id, result.value, output.unit, band=band)

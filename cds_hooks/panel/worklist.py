@@ -1,0 +1,195 @@
+"""A worklist from the record: the tests and vaccines that patient-view found missing and did not interrupt for.
+
+Of each patient the newest decision of a service counts: what it no longer finds missing is done. One row per patient,
+in the order of risk times the time since the last contact; nothing else about a patient is read for the order, and
+equal rows stand in an order that depends on no attribute of theirs.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import msgspec
+from msgspec import Struct
+
+from cards.extension import EXTENSION_KEY, WorklistEntry
+from cds_hooks.governance.patient_finding import patient_finding
+from cds_hooks.governance.said_once import OTHER_DAYS, PERIOD_DAYS
+from cds_hooks.governance.said_rows import AnsweredRows
+from cds_hooks.services._model import NOT_RELEASED
+from cds_hooks.storage.decision import Decision
+
+_DAY_SECONDS = 86_400.0
+_LONGEST_ANSWER_DAYS = 365.0
+# Where the newest word on a patient is one of these, there is nothing to order any more (docs/services.md).
+_NOTHING_TO_DO = frozenset({"deceased", "palliative"})
+
+
+class _Said(Struct):
+    worklist: tuple[WorklistEntry, ...] = ()
+
+
+class _Response(Struct):
+    extension: dict[str, msgspec.Raw] = {}
+
+
+class _Scores(Struct):
+    id: str = ""
+    percentile: float | None = None
+
+
+class _Basis(Struct):
+    scores: _Scores | None = None
+    silence: tuple[tuple[str, str, str], ...] = ()
+
+
+_response = msgspec.json.Decoder(_Response)
+_said = msgspec.json.Decoder(_Said)
+_basis = msgspec.json.Decoder(_Basis)
+
+
+@dataclass(frozen=True, slots=True)
+class WorklistRow:
+    """One patient: what can be ordered, why it is asked, and what decides the place in the list.
+
+    `risk` is the share (0 to 1) of the reference cohort of `risk_of` with a lower estimate; None where no model has
+    scored the patient. `days` since the newest call about the patient; `decisions` are those that found it missing.
+    """
+
+    client: str
+    patient: str
+    entries: tuple[WorklistEntry, ...]
+    risk: float | None
+    risk_of: str
+    days: float
+    decisions: tuple[str, ...]
+
+    @property
+    def priority(self) -> float:
+        """Risk times the days since the last contact; 0 where no risk is known."""
+        return (self.risk or 0.0) * self.days
+
+    @property
+    def reason(self) -> str:
+        """Why this row stands where it stands, for whoever works the list off."""
+        asked = "; ".join(f"{each.test} (for {each.purpose})" for each in self.entries)
+        when = f"last call about this patient {self.days:.0f} days ago"
+        if self.risk is None:
+            return f"Not on record and not ordered: {asked}. No model has scored this patient; {when}."
+        return (
+            f"Not on record and not ordered: {asked}. The estimate of {self.risk_of} is higher than that of "
+            f"{100 * self.risk:g} in 100; {when}."
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Worklist:
+    """The rows that fit the capacity, in their order, and how many others there are."""
+
+    rows: tuple[WorklistRow, ...]
+    others: int
+    answered: int
+    """How many entries are left out because their card was answered and rests."""
+
+
+@dataclass(slots=True)
+class _Patient:
+    newest: float = 0.0
+    services: dict[str, Decision] = field(default_factory=dict)
+
+
+def make_worklist(
+    decisions: Iterable[Decision], answers: frozenset["Answered"], now: datetime, capacity: int
+) -> Worklist:
+    """The list at `now` from decisions, the newest first, and from what was answered (`answered_findings`)."""
+    rows, resting = [], 0
+    for (client, patient), known in _by_patient(decisions).items():
+        row, rests = _row(client, patient, known, answers, now)
+        resting += rests
+        if row is not None:
+            rows.append(row)
+    rows.sort(key=lambda row: _place(row, now))
+    return Worklist(tuple(rows[:capacity]), max(0, len(rows) - capacity), resting)
+
+
+def _place(row: WorklistRow, now: datetime) -> tuple[bool, float, float, str]:
+    """Known risks first, the greatest priority first, then who waits longest; equal ones by a digest.
+
+    The digest changes from day to day, so that nobody always stands behind the same other one.
+    """
+    tie = hashlib.sha256(f"{now.date()} {row.client} {row.patient}".encode()).hexdigest()
+    return row.risk is None, -row.priority, -row.days, tie
+
+
+def _by_patient(decisions: Iterable[Decision]) -> dict[tuple[str, str], _Patient]:
+    found: dict[tuple[str, str], _Patient] = {}
+    for decision in decisions:
+        if not decision.patient:
+            continue
+        known = found.setdefault((decision.client, decision.patient), _Patient())
+        known.newest = max(known.newest, decision.decided_at / 1e6)
+        known.services.setdefault(decision.service, decision)  # the newest comes first
+    return found
+
+
+def _row(
+    client: str, patient: str, known: _Patient, answers: frozenset["Answered"], now: datetime
+) -> tuple[WorklistRow | None, int]:
+    entries: dict[WorklistEntry, str] = {}
+    risk: tuple[float, str] | None = None
+    resting = 0
+    for decision in known.services.values():
+        basis = _basis.decode(decision.basis)
+        reasons = {reason for _, reason, _ in basis.silence}
+        if _NOTHING_TO_DO & reasons:
+            return None, 0
+        scores = basis.scores
+        # What a model in shadow computed is on record, and decides nothing.
+        if scores is not None and scores.percentile is not None and NOT_RELEASED not in reasons:
+            risk = max(risk or (0.0, ""), (scores.percentile / 100, scores.id))
+        for entry in _entries(decision.response):
+            if Answered(client, patient, entry.purpose) in answers:
+                resting += 1
+            elif all(entry.test != other.test for other in entries):
+                entries[entry] = decision.id
+    if not entries:
+        return None, resting
+    days = max(0.0, (now.timestamp() - known.newest) / _DAY_SECONDS)
+    share, of = risk if risk is not None else (None, "")
+    return WorklistRow(
+        client, patient, tuple(entries), share, of, days, tuple(dict.fromkeys(entries.values()))
+    ), resting
+
+
+def _entries(response: bytes) -> tuple[WorklistEntry, ...]:
+    ours = _response.decode(response).extension.get(EXTENSION_KEY)
+    return _said.decode(ours).worklist if ours is not None else ()
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A finding of a patient whose card was answered and rests; `subject` is the equation or service it is of."""
+
+    client: str
+    patient: str
+    subject: str
+
+
+def answered_findings(url: str, now: datetime) -> frozenset[Answered]:
+    """What was answered and still rests, for the same periods as cards rest.
+
+    Raises:
+        RecordUnavailable: the record cannot be read.
+    """
+    return frozenset(_resting(url, now))
+
+
+def _resting(url: str, now: datetime) -> Iterator[Answered]:
+    for row, sent in AnsweredRows(_LONGEST_ANSWER_DAYS).read(url, now.timestamp()):
+        finding = patient_finding(sent.said, row.hook)
+        if finding is None:
+            continue
+        how = "accepted" if row.outcome == "accepted" else row.override_reason_code or "overridden"
+        if now.timestamp() - row.received_at / 1e6 <= PERIOD_DAYS.get(how, OTHER_DAYS) * _DAY_SECONDS:
+            yield Answered(row.client, row.patient, finding.subject)

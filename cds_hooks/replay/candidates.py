@@ -1,0 +1,163 @@
+"""What a candidate would have changed: a model, a rules file or a setting, tried on decisions of the record.
+
+Each decision is computed twice, as the site is now and with the candidate, so that nothing else that changed since the
+decision is counted. What the record has only values of is compared by its threshold.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import date
+from itertools import tee
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+from msgspec import UNSET, Struct
+
+from cards.extension import EXTENSION_KEY
+from cds_hooks.replay.replaying import Replayed, Replayer
+from cds_hooks.replay.site import Site, open_site
+from cds_hooks.settings import Settings, with_settings
+from cds_hooks.storage.decision import Decision
+from models_onnx.artifact.folder import MANIFEST
+from models_onnx.serving.registry import load_model
+from models_onnx.serving.runtime import Model
+
+_AGES: Final = (18, 40, 65, 75)
+_EXAMPLES: Final = 5
+
+
+class NoCandidate(Exception):
+    """What was named is no candidate; one sentence."""
+
+
+def candidate_site(configured: Settings, named: Iterable[str]) -> Site:
+    """The site with each candidate in place: a model's folder, a rules file (TOML), or a setting as CDS_NAME=value.
+
+    Raises:
+        NoCandidate: It is none of these.
+        pydantic.ValidationError, RulesFileError, ArtifactRefused: It is one, and cannot be used.
+    """
+    changed: dict[str, Any] = {}
+    models: dict[str, Model] = {}
+    for each in named:
+        name, _, value = each.partition("=")
+        path = Path(each)
+        if name.startswith("CDS_") and name.removeprefix("CDS_").lower() in Settings.model_fields:
+            changed[name.removeprefix("CDS_").lower()] = value
+        elif (path / MANIFEST).is_file():
+            model = load_model(path.name, path.parent)
+            models[model.manifest.id] = model
+        elif path.suffix == ".toml" and path.is_file():
+            changed["rules_file"] = path
+        else:
+            raise NoCandidate(f"{each} is no folder of a model, no rules file (.toml) and no setting as CDS_NAME=value")
+    site = open_site(with_settings(configured, changed), models)
+    for model_id, model in models.items():
+        served = site.served_model(model_id)
+        if served is None:
+            raise NoCandidate(f"no service here asks a model {model_id}")
+        if served.features != model.features:
+            raise NoCandidate(f"the candidate {model_id} has other inputs than the model in its place")
+    return site
+
+
+class Change(Struct, frozen=True):
+    """What the candidate changes about one decision; `more` and `fewer` name rules, models or kinds of card."""
+
+    decision: str
+    service: str
+    group: str
+    more: tuple[str, ...] = ()
+    fewer: tuple[str, ...] = ()
+    is_other: bool = False
+    """Whether a score or the words of a card differ."""
+
+
+class Report(Struct):
+    """Counts of what the candidate changes, and examples to open."""
+
+    decisions: int = 0
+    not_replayed: int = 0
+    by_service: dict[str, Counter[str]] = {}
+    by_card: dict[str, Counter[str]] = {}
+    by_group: dict[str, Counter[str]] = {}
+    examples: dict[str, list[str]] = {}
+
+    def take(self, change: Change | None) -> None:
+        """Counts one decision; None where it could not be replayed."""
+        if change is None:
+            self.not_replayed += 1
+            return
+        self.decisions += 1
+        for counted, name in ((self.by_service, change.service), (self.by_group, change.group)):
+            counts = counted.setdefault(name, Counter())
+            counts["decisions"] += 1
+            counts["more"] += len(change.more)
+            counts["fewer"] += len(change.fewer)
+            counts["other"] += change.is_other
+        for kind, names in (("more", change.more), ("fewer", change.fewer)):
+            for name in names:
+                self.by_card.setdefault(name, Counter())[kind] += 1
+                self._keep(f"{kind} {name}", change.decision)
+        if change.is_other:
+            self._keep(f"other {change.service}", change.decision)
+
+    def _keep(self, name: str, decision: str) -> None:
+        kept = self.examples.setdefault(name, [])
+        if len(kept) < _EXAMPLES:
+            kept.append(decision)
+
+
+def changes(now: Site, candidate: Site, url: str, decisions: Iterable[Decision]) -> Iterator[Change | None]:
+    """What the candidate changes about each decision; None for one that cannot be replayed."""
+    first, second = tee(decisions)
+    for old, new in zip(Replayer(now, url).replayed(first), Replayer(candidate, url).replayed(second), strict=True):
+        if not old.by or not new.by or (old.response is None and old.speaks is None and old.scores is None):
+            yield None
+            continue
+        before, after = Counter(_said(old)), Counter(_said(new))
+        more, fewer = tuple((after - before).elements()), tuple((before - after).elements())
+        is_other = not (more or fewer) and (old.scores != new.scores or old.response != new.response)
+        yield Change(old.decision.id, old.decision.service, _group(old), more, fewer, is_other)
+
+
+def _said(row: Replayed) -> Iterator[str]:
+    """What each card is about: its rules, its model, or its kind."""
+    if row.response is None:
+        if row.speaks:
+            yield row.basis.score_id
+        return
+    for card in row.response.get("cards") or []:
+        said = card.get("extension", {}).get(EXTENSION_KEY, {})
+        rules = [f"{one['rule']}/{one['band']}" for one in said.get("findings", [])]
+        model = (said.get("model") or {}).get("id")
+        yield from rules or [model or said.get("output") or row.decision.service]
+
+
+def _group(row: Replayed) -> str:
+    """Sex and age of the patient, as far as the record has them."""
+    features = row.basis.features
+    if "age_years" in features and "sex_male" in features:
+        return _words("male" if features["sex_male"][0] else "female", features["age_years"][0])
+    if row.basis.request is UNSET:
+        return "not known"
+    patient = _patient(bytes(row.basis.request))
+    try:
+        born = date.fromisoformat(str(patient.get("birthDate", ""))[:10])
+    except ValueError:
+        return "not known"
+    return _words(str(patient.get("gender") or "sex not known"), (row.basis.as_of.date() - born).days / 365.25)
+
+
+def _patient(request: bytes) -> Mapping[str, Any]:
+    read = orjson.loads(request)
+    given = (read["body"].get("prefetch") or {}).get("patient")
+    fetched = ((read.get("fetched") or {}).get("values") or {}).get("patient")
+    found = given or fetched
+    return found if isinstance(found, dict) else {}
+
+
+def _words(sex: str, age_years: float) -> str:
+    under = next((limit for limit in _AGES if age_years < limit), None)
+    return f"{sex}, under {under}" if under is not None else f"{sex}, {_AGES[-1]} and over"

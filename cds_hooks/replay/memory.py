@@ -1,0 +1,131 @@
+"""What was remembered when a decision was made: answers of clinicians, and what was shown before, as it recorded them.
+
+A replay must not ask today's memory: what was answered or shown since then would silence cards. So what the decision
+recorded as silent for such a reason is silent again, and nothing else is.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import UTC, date, datetime
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+
+from cards.card import Card
+from cards.extension import EXTENSION_KEY, NOTHING_SAID, CardExtension, RestingFinding, WorklistEntry
+from cards.rules.engine.finding import Finding, Silence
+from cards.rules.engine.governance import ACKNOWLEDGED, SuppressionCheck, ingredients_of
+from cds_hooks.governance import Caller, Chosen, Governance
+from cds_hooks.governance.patient_finding import patient_finding
+from cds_hooks.governance.said_once import SaidOnce
+
+_REMEMBERED: Final = frozenset({"said-once", "worklist"})
+
+
+class _Ours(Struct):
+    resting: list[RestingFinding] = []
+    worklist: list[WorklistEntry] = []
+
+
+class _Extension(Struct, rename={"ours": EXTENSION_KEY}):
+    ours: _Ours = msgspec.field(default_factory=_Ours)
+
+
+class _CardExtension(Struct, rename={"ours": EXTENSION_KEY}):
+    ours: CardExtension = NOTHING_SAID
+
+
+class _Card(Struct):
+    extension: _CardExtension = msgspec.field(default_factory=_CardExtension)
+
+
+class _Response(Struct):
+    cards: list[_Card] = []
+    extension: _Extension = msgspec.field(default_factory=_Extension)
+
+
+_response: Final = msgspec.json.Decoder(_Response)
+
+
+class Remembered:
+    """What one decision recorded of its memory: which findings were answered or shown before."""
+
+    def __init__(self, response: bytes, silences: Sequence[tuple[str, str, str]]) -> None:
+        """`response` and `silences` as they were recorded."""
+        said = _response.decode(response)
+        self.resting = said.extension.ours.resting
+        self.worklist = said.extension.ours.worklist
+        self._silences = [Silence(*each) for each in silences]
+        self._answered = [each for each in self._silences if each.reason == ACKNOWLEDGED]
+        self._shown = [
+            (one.rule, one.band, ingredients_of((fact.name, fact.value) for fact in card.extension.ours.facts))
+            for card in said.cards
+            for one in card.extension.ours.findings
+        ]
+
+    def answered(self, finding: Finding) -> Silence | None:
+        """The recorded reason of a finding that was answered before; None where it was shown or is another one."""
+        about = ingredients_of((fact.name, fact.value) for fact in finding.facts)
+        if any((rule, band) == (finding.rule, finding.band) and about <= told for rule, band, told in self._shown):
+            return None
+        return next((each for each in self._answered if each.subject == finding.rule), None)
+
+    def choose(self, caller: Caller, cards: Sequence[Card]) -> Chosen:
+        """The cards without those that the decision recorded as shown before, or as kept for the worklist."""
+        left = Counter(each.subject for each in self._silences if each.reason in _REMEMBERED)
+        chosen = Chosen(resting=list(self.resting))
+        for card in cards:
+            finding = patient_finding(card.own_extension, caller.hook)
+            if finding is None or not left[finding.subject]:
+                chosen.cards.append(card)
+                continue
+            left[finding.subject] -= 1
+            of_subject = (each for each in self._silences if each.subject == finding.subject)
+            silence = next(each for each in of_subject if each.reason in _REMEMBERED)
+            chosen.silences.append(silence)
+            if silence.reason == "worklist":
+                chosen.worklist += [each for each in self.worklist if each.because == "offered-before"]
+        return chosen
+
+
+_NOTHING: Final = Remembered(b"{}", ())
+
+
+class _RecordedChoice(SaidOnce):
+    """Chooses as the decision recorded it."""
+
+    remembered = _NOTHING
+
+    async def choose(
+        self,
+        caller: Caller,
+        cards: Sequence[Card],
+        reminders: Mapping[str, WorklistEntry] | None = None,  # noqa: ARG002 - it overrides one that takes it
+    ) -> Chosen:
+        """See `Remembered.choose`; what stands in the worklist is taken from the record, not from `reminders`."""
+        return self.remembered.choose(caller, cards)
+
+
+class RecordedGovernance(Governance):
+    """The rules of a site as they are now, with the memory of the decision that is replayed."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        """As `Governance`; `recall` says whose memory it is."""
+        super().__init__(*arguments, **named)
+        self.said_once: _RecordedChoice = _RecordedChoice()
+
+        self.day = datetime.now(UTC).date()
+        """The day of the decision that is replayed, for approvals with an end."""
+
+    def recall(self, remembered: Remembered, day: date) -> None:
+        """From now on memory and day are those of another decision."""
+        self.said_once.remembered, self.day = remembered, day
+
+    def suppression_policy(
+        self, client: str, patient: str, units: Callable[[], Collection[str]], as_of: float
+    ) -> SuppressionCheck:
+        """Approvals and switches as they are now, answers as they were recorded."""
+        policy = super().suppression_policy(client, patient, units, as_of)
+        remembered = self.said_once.remembered
+        return lambda finding: policy(finding) or remembered.answered(finding)

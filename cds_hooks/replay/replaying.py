@@ -1,0 +1,201 @@
+"""Replays decisions: model scores in batches, whole calls one by one; one verdict for each."""
+
+import asyncio
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+from itertools import islice
+from typing import Any, Final, Literal
+
+import msgspec
+import orjson
+from msgspec import Struct
+
+from cds_hooks.errors import HookError
+from cds_hooks.in_force import Content, read_content
+from cds_hooks.invoke import answer_again
+from cds_hooks.prefetch.kept import read_kept
+from cds_hooks.replay.comparing import (
+    Difference,
+    causes,
+    differences_in,
+    first_of,
+    mentioned,
+    response_for_comparison,
+)
+from cds_hooks.replay.memory import Remembered
+from cds_hooks.replay.site import Site
+from cds_hooks.replay.values import Basis, equation_scores, model_scores, read_basis, vaccine_scores
+from cds_hooks.storage.decision import Decision
+from models_onnx.serving.runtime import Model
+
+AT_ONCE: Final = 256
+"""So many decisions are replayed together: those of one model are one run of it."""
+_BELOW: Final = "below-threshold"
+
+
+class Verdict(Struct, frozen=True, kw_only=True):
+    """What a replay of one decision came to.
+
+    `by` says what was computed again: the whole call ("request"), the scores from the recorded values ("values"), or
+    nothing, because the record does not hold what is needed; then `because` says why.
+    """
+
+    decision: str
+    service: str
+    outcome: Literal["same", "differs", "not-replayed"]
+    by: Literal["request", "values", ""] = ""
+    differences: tuple[Difference, ...] = ()
+    causes: tuple[str, ...] = ()
+    because: str = ""
+
+
+class Replayed(Struct, frozen=True):
+    """A decision, what it recorded, and what was computed again: the answer, or scores and whether a card is due."""
+
+    decision: Decision
+    basis: Basis
+    by: Literal["request", "values", ""] = ""
+    response: Mapping[str, Any] | None = None
+    scores: Mapping[str, Any] | None = None
+    speaks: bool | None = None
+    """Whether the card of a model is due by its threshold; None where the values do not tell."""
+    because: str = ""
+    as_of: datetime | None = None
+
+
+class Replayer:
+    """Replays decisions at a site; `as_of` replays whole calls as of another instant than their own."""
+
+    def __init__(self, site: Site, url: str, as_of: datetime | None = None) -> None:
+        """`url` is where the record is, for what was in force then."""
+        self._site = site
+        self._url = url
+        self._as_of = as_of
+        self._contents: dict[str, Content | None] = {}
+
+    def verdicts(self, decisions: Iterable[Decision]) -> Iterator[Verdict]:
+        """One verdict for each decision; what is computed in batches comes in another order."""
+        for each in self.replayed(decisions):
+            yield self._verdict(each)
+
+    def replayed(self, decisions: Iterable[Decision]) -> Iterator[Replayed]:
+        """Each decision computed again."""
+        with asyncio.Runner() as runner:
+            source = iter(decisions)
+            while batch := list(islice(source, AT_ONCE)):
+                of_model: dict[str, list[Replayed]] = {}
+                for decision in batch:
+                    row = Replayed(decision, read_basis(decision.basis))
+                    if row.basis.request is not msgspec.UNSET:
+                        yield runner.run(self._by_request(row))
+                    elif row.basis.is_of_model:
+                        of_model.setdefault(row.basis.score_id, []).append(row)
+                    else:
+                        yield self._by_values(row)
+                for model_id, rows in of_model.items():
+                    yield from self._by_model(model_id, rows)
+
+    async def _by_request(self, row: Replayed) -> Replayed:
+        decision, basis, site = row.decision, row.basis, self._site
+        service, client = site.services.get(decision.service), site.client_of(decision.client)
+        if service is None or client is None:
+            missing = f"service {decision.service}" if service is None else f"client {decision.client}"
+            return _not(row, f"there is no {missing} here any more")
+        assert isinstance(basis.request, msgspec.Raw)  # noqa: S101 - asked before
+        as_of = self._as_of or basis.as_of
+        site.governance.recall(Remembered(decision.response, basis.silence), as_of.date())
+        try:
+            kept = read_kept(bytes(basis.request))
+            again = await answer_again(kept, service, client, site.components, decision.id, as_of, site.predict)
+        except HookError as error:
+            return msgspec.structs.replace(row, by="request", response={"error": error.text}, as_of=as_of)
+        except msgspec.MsgspecError:
+            return _not(row, "the request that was kept cannot be read")
+        found = read_basis(again.basis)
+        response = response_for_comparison(again.response)
+        return msgspec.structs.replace(row, by="request", response=response, scores=found.scores, as_of=as_of)
+
+    def _by_model(self, model_id: str, rows: list[Replayed]) -> Iterator[Replayed]:
+        model = self._site.model_of(model_id)
+        if model is None:
+            yield from (_not(row, f"there is no model {model_id} here any more") for row in rows)
+            return
+        lacking = set(model.features).difference(*({*row.basis.features, *row.basis.missing} for row in rows))
+        if lacking:
+            text = f"the model {model_id} has inputs that were not recorded: {', '.join(sorted(lacking))}"
+            yield from (_not(row, text) for row in rows)
+            return
+        for row, scores in zip(rows, model_scores([row.basis for row in rows], model), strict=True):
+            speaks = self._speaks(row.decision.service, scores, model)
+            yield msgspec.structs.replace(row, by="values", scores=scores, speaks=speaks)
+
+    def _speaks(self, service: str, scores: Mapping[str, Any], model: Model) -> bool | None:
+        asked = self._site.services.get(service)
+        if asked is None or asked.of_chart is None:
+            return None
+        share = asked.of_chart.share_for(model.manifest, self._site.alert_share)
+        return bool(scores["percentile"] >= 100 * (1 - share))
+
+    def _by_values(self, row: Replayed) -> Replayed:
+        basis = row.basis
+        if row.decision.outcome == "error":
+            return _not(row, "the call was refused, so nothing was computed")
+        if basis.vaccinations is not None and "vaccines" in (basis.scores or {}):
+            return msgspec.structs.replace(row, by="values", scores=vaccine_scores(basis))
+        if basis.scores is not None and "parts" in basis.scores:
+            scores = equation_scores(basis, self._site.in_force["setting"])
+            return msgspec.structs.replace(row, by="values", scores=scores)
+        return _not(row, "only whole requests replay this service, and the request was not kept (CDS_KEEP_REQUESTS)")
+
+    def _verdict(self, row: Replayed) -> Verdict:
+        decision = row.decision
+        if not row.by:
+            return Verdict(decision=decision.id, service=decision.service, outcome="not-replayed", because=row.because)
+        found = first_of(self._differences(row))
+        if not found:
+            return Verdict(decision=decision.id, service=decision.service, outcome="same", by=row.by)
+        then, now = self._content(row.basis.config), self._site.in_force
+        about = {row.basis.score_id, *(each["id"] for each in orjson.loads(decision.models))}
+        about |= mentioned(orjson.loads(decision.response), row.response or {})
+        reasons = causes(then, now, about, row.basis.as_of, row.as_of or row.basis.as_of)
+        return Verdict(
+            decision=decision.id,
+            service=decision.service,
+            outcome="differs",
+            by=row.by,
+            differences=found,
+            causes=reasons,
+        )
+
+    def _differences(self, row: Replayed) -> Iterator[Difference]:
+        yield from differences_in("scores", row.basis.scores, _as_read(row.scores))
+        if row.response is not None:
+            yield from differences_in("", response_for_comparison(row.decision.response), row.response)
+        if row.speaks is not None and (spoke := _spoke(row)) is not None and spoke != row.speaks:
+            yield Difference("card", _shown(spoke), _shown(row.speaks))
+
+    def _content(self, digest: str) -> Content | None:
+        if digest not in self._contents:
+            self._contents[digest] = read_content(self._url, digest) if digest else None
+        return self._contents[digest]
+
+
+def _spoke(row: Replayed) -> bool | None:
+    """Whether the model's estimate reached the threshold then; None where another reason kept the card back."""
+    reasons = {reason for subject, reason, _ in row.basis.silence if subject == row.basis.score_id}
+    if _BELOW in reasons:
+        return False
+    return True if row.decision.outcome == "cards" or "said-once" in reasons else None
+
+
+def _shown(speaks: bool) -> str:
+    return "due by the threshold" if speaks else "below the threshold"
+
+
+def _as_read(scores: Mapping[str, Any] | None) -> Any:
+    """The scores as they would be read from the record again."""
+    return None if scores is None else orjson.loads(msgspec.json.encode(scores))
+
+
+def _not(row: Replayed, because: str) -> Replayed:
+    return msgspec.structs.replace(row, because=because)

@@ -1,0 +1,131 @@
+"""A site as a replay needs it: its services, rules, models and clients, without a server and without writing."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from numpy import float64
+from numpy.typing import NDArray
+
+from cds_hooks.app import development_client
+from cds_hooks.approvals import ApprovalBook, ModelApprovals
+from cds_hooks.computing import Computing
+from cds_hooks.governance.releases import Releases
+from cds_hooks.in_force import Content, InForce, content_in_force, served_versions
+from cds_hooks.invoke import ServerComponents
+from cds_hooks.metrics import Metrics
+from cds_hooks.prefetch.fetch import PrefetchFetcher
+from cds_hooks.replay.memory import RecordedGovernance
+from cds_hooks.security import TrustedClient
+from cds_hooks.security.trust import DevelopmentTrust
+from cds_hooks.security.trust_file import read_trust_file
+from cds_hooks.services import Service, ValidationSessions, services_for
+from cds_hooks.services._model import Predictor
+from cds_hooks.settings import Settings
+from cds_hooks.storage.content import UserNames
+from cds_hooks.storage.decision import Decision, FeedbackItem, RecordHealth, RecordUnavailable
+from cds_hooks.trusted_models import AbsentModel
+from models_onnx.serving.runtime import Model, Prediction
+
+
+class _NothingRecorded:
+    """A log that keeps nothing: a replay computes and does not answer."""
+
+    health = RecordHealth()
+
+    async def append(self, decision: Decision) -> None:
+        """Keeps nothing."""
+
+    async def append_feedback(self, items: Sequence[FeedbackItem]) -> list[FeedbackItem]:
+        """Keeps nothing."""
+        return list(items)
+
+    async def check(self) -> None:
+        """Nothing can fail."""
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+
+@dataclass(frozen=True)
+class Site:
+    """What answers calls here now. `candidates` are models that are tried in place of those with the same id."""
+
+    components: ServerComponents
+    services: Mapping[str, Service]
+    clients: Mapping[str, TrustedClient]
+    governance: RecordedGovernance
+    candidates: Mapping[str, Model]
+
+    @property
+    def in_force(self) -> Content:
+        """What is in force here now, by kind and name."""
+        return self.components.in_force.content
+
+    @property
+    def alert_share(self) -> float | None:
+        """The share of the reference cohort for which all models show a card; None where each has its own."""
+        return self.components.settings.alert_share
+
+    def client_of(self, name: str) -> TrustedClient | None:
+        """The client of this name; None where the site has none of it any more."""
+        return self.clients.get(name)
+
+    def model_of(self, model_id: str) -> Model | None:
+        """The model of this id as it is served here, or the candidate in its place."""
+        return self.candidates.get(model_id) or self.served_model(model_id)
+
+    def served_model(self, model_id: str) -> Model | None:
+        """The model of this id as it is served here; None where it is not."""
+        loaded = (model for service in self.services.values() for model in service.models)
+        return next((each for each in loaded if not isinstance(each, AbsentModel) and _id(each) == model_id), None)
+
+    async def predict(self, model: Model, values: NDArray[float64]) -> Prediction:
+        """The prediction by the model, or by the candidate that has its id and its inputs."""
+        return self.candidates.get(_id(model), model).predict(values)
+
+
+def _id(model: Model) -> str:
+    return model.manifest.id
+
+
+def open_site(configured: Settings, candidates: Mapping[str, Model] | None = None) -> Site:
+    """The site of these settings.
+
+    Raises:
+        TrustFileError, RulesFileError, PeopleFileError, DeclarationError: One of its files cannot be used.
+        RecordUnavailable: The approvals on record cannot be read.
+    """
+    services = services_for(configured)
+    has_trust_file = configured.trust_file is not None
+    approvals = ApprovalBook(configured.database_url, configured.people_file) if has_trust_file else None
+    if approvals is not None:
+        approvals.read()
+    governance = RecordedGovernance(configured.rules_file, needs_approval=has_trust_file, approvals=approvals)
+    in_force = InForce(lambda: content_in_force(configured, services, governance.site), lambda: governance.site)
+    in_force.start()
+    releases = Releases((lambda: approvals.people) if approvals is not None else None, served_versions(services))
+    with suppress(RecordUnavailable):
+        releases.read(configured.database_url)
+    in_force.digest_with(releases.current)
+    components = ServerComponents(
+        configured,
+        _NothingRecorded(),
+        Metrics(),
+        Computing(Predictor().predict, configured.call_seconds),
+        PrefetchFetcher(DevelopmentTrust(), configured.fetch_milliseconds),
+        governance,
+        ValidationSessions(),
+        ModelApprovals(configured.model_state, approvals, lambda: governance.day),
+        in_force,
+        releases,
+        UserNames("none"),
+    )
+    return Site(components, services, _clients(configured), governance, candidates or {})
+
+
+def _clients(configured: Settings) -> dict[str, TrustedClient]:
+    if configured.trust_file is None:
+        client = development_client(configured)
+        return {client.name: client}
+    return {client.name: client for client in read_trust_file(configured.trust_file).clients}

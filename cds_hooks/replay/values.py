@@ -1,0 +1,131 @@
+"""Scores computed again from the recorded values: models in batches, equations and vaccines one by one."""
+
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from math import nan
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+from msgspec import UNSET, Raw, Struct, UnsetType
+
+from cards.compose.vaccines import forecast_entries
+from cards.vaccines.due import vaccines_due
+from cards.vaccines.knowledge import load_knowledge
+from cards.vaccines.patient import ChartedPerson, GivenDose, PatientObservation, Person
+from cds_hooks.services._equation import scores_of_equation
+from cds_hooks.services._model import scores_of
+from fhir.mapping.features.catalog import FEATURES
+from fhir.mapping.features.feature import Feature, FeatureValue, FeatureVector, Missing
+from models_onnx.equations.compiled import confirm_with_onnx
+from models_onnx.equations.declaration import Equation, find_equations
+from models_onnx.equations.record_inputs import inputs_from_record
+from models_onnx.errors import EquationRefused
+from models_onnx.serving.runtime import Model
+
+
+class Basis(Struct, frozen=True):
+    """What a decision recorded of itself."""
+
+    as_of: datetime
+    features: dict[str, tuple[float, str, str]] = {}
+    missing: dict[str, str] = {}
+    vaccinations: dict[str, Any] | None = None
+    scores: dict[str, Any] | None = None
+    silence: list[tuple[str, str, str]] = []
+    config: str = ""
+    request: Raw | UnsetType = UNSET
+
+    @property
+    def score_id(self) -> str:
+        """The id of the model or equation whose scores these are; empty where there are none."""
+        return str((self.scores or {}).get("id", ""))
+
+    @property
+    def is_of_model(self) -> bool:
+        """Whether the scores are those of a model file."""
+        return self.scores is not None and "contributions" in self.scores
+
+
+read_basis: Final = msgspec.json.Decoder(Basis).decode
+
+
+def vectors_of(rows: Sequence[Basis], model: Model) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """The recorded values as this model takes them [N, F]; what a row does not have is NaN."""
+    nothing = (nan, "", "")
+    return np.array([[row.features.get(name, nothing)[0] for name in model.features] for row in rows], np.float64)
+
+
+def model_scores(rows: Sequence[Basis], model: Model) -> list[dict[str, Any]]:
+    """What the model computes from each row, in the form in which a decision records it."""
+    return [scores_of(model, prediction) for prediction in model.predict_each(list(vectors_of(rows, model)))]
+
+
+def equation_scores(row: Basis, in_force: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What the equation computes from the recorded values; None where it does not compute any more.
+
+    `in_force` are the settings by name: one of them is an input of the kidney failure risk equation.
+    """
+    equation = find_equations().get(row.score_id)
+    output = str((row.scores or {}).get("output", ""))
+    if equation is None or output not in {each.id for each in equation.outputs}:
+        return None
+    charted = inputs_from_record(equation, _NO_RECORD, _of_site(equation, in_force), _vector(row))
+    try:
+        return scores_of_equation(confirm_with_onnx(charted.calculate(output)))
+    except EquationRefused:
+        return None
+
+
+_NO_RECORD: Any = None
+"""The values are given, so that no record is asked."""
+
+
+def _of_site(equation: Equation, in_force: Mapping[str, Any]) -> dict[str, Any]:
+    named = {item.name for item in equation.inputs}
+    return {"calibration": in_force["CDS_KFRE_REGION"]} if "calibration" in named else {}
+
+
+def _vector(row: Basis) -> FeatureVector:
+    features: list[Feature] = []
+    evidence: list[FeatureValue | None] = []
+    missing: list[Missing] = []
+    for name, (value, effective, source) in row.features.items():
+        if (feature := FEATURES.get(name)) is not None:
+            features.append(feature)
+            evidence.append(FeatureValue(feature, value, effective, source, "", value, feature.unit))
+    for name, reason in row.missing.items():
+        if (feature := FEATURES.get(name)) is not None:
+            features.append(feature)
+            evidence.append(None)
+            missing.append(Missing(feature, reason, f"{feature.words}: {reason}."))  # type: ignore[arg-type]
+    values = np.array([each.value if each is not None else nan for each in evidence], dtype=np.float64)
+    return FeatureVector(tuple(features), values, evidence, missing)
+
+
+class _Vaccinations(Struct, frozen=True):
+    birth_date: date
+    gender: str
+    country: str
+    doses: tuple[tuple[date, str, str, bool, str], ...]
+    ordered: frozenset[str]
+    observations: tuple[tuple[str, date | None, str], ...]
+
+
+def vaccine_scores(row: Basis) -> dict[str, Any]:
+    """The forecast from the recorded doses, as a decision records it.
+
+    Raises:
+        msgspec.ValidationError: What was recorded has another form.
+    """
+    given = msgspec.convert(row.vaccinations, _Vaccinations)
+    person = Person(
+        given.birth_date,
+        given.gender,
+        tuple(GivenDose(*dose) for dose in given.doses),
+        tuple(PatientObservation(*each) for each in given.observations),
+        given.country,
+    )
+    knowledge = load_knowledge()
+    found = vaccines_due(ChartedPerson(person, _NO_RECORD), row.as_of.date(), knowledge, given.ordered)
+    return {"vaccines": msgspec.to_builtins(forecast_entries(found, knowledge))}

@@ -1,0 +1,142 @@
+"""The routes of the protocol beside the calls: GET /cds-services, and POST /cds-services/{id}/feedback.
+
+A report of answers is read, joined to its cards and stored beside the event loop, one report of each client at a time.
+On the loop a thousand answers to the cards of one long response took 6 seconds, in which nobody else was answered.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from time import time_ns
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from cds_hooks.errors import BodyTooLarge, NotFound, RecordFailed
+from cds_hooks.governance import Governance
+from cds_hooks.invoke import ServerComponents
+from cds_hooks.protocol.feedback import MOST_BYTES, MatchedFeedback, match_feedback, read_feedback
+from cds_hooks.routes.hooks import Receive, RequestLimits, Scope, Send, log_refusal, send_refusal
+from cds_hooks.security import Trust, TrustedClient
+from cds_hooks.services import Service, by_address
+from cds_hooks.storage.decision import Decision, FeedbackItem, RecordUnavailable, decision_of, new_decision_id
+from cds_hooks.storage.queries import get_decisions
+
+_DECISIONS_AT_ONCE = 20
+"""So many decisions of a report are in memory at the same time; a long one has several hundred kilobytes."""
+
+
+def protocol_routes(
+    services: dict[str, Service], components: ServerComponents, intake: RequestLimits, trust: Trust
+) -> list[Route]:
+    """Discovery of these services, and feedback on their cards."""
+    feedback = _Feedback(services, components, intake, trust)
+
+    async def discovery(request: Request) -> Response:
+        client = await trust.client_of(request.scope["headers"], request.scope["path"])
+        listed = [service for service in services.values() if client.may_call(service.id)]
+        entries = [entry for service in listed for entry in service.discovery(client.profile)]
+        return JSONResponse({"services": entries})
+
+    return [
+        Route("/cds-services", discovery),
+        Route("/cds-services/{service_id}/feedback", feedback.answer, methods=["POST"]),
+    ]
+
+
+class _Feedback:
+    def __init__(
+        self, services: dict[str, Service], components: ServerComponents, intake: RequestLimits, trust: Trust
+    ) -> None:
+        self._addresses = by_address(services)
+        self._components = components
+        self._intake = intake
+        self._trust = trust
+        self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        """One for each client of the trust file at most."""
+
+    async def answer(self, request: Request) -> Response:
+        service_id = request.path_params["service_id"]
+        client = await self._trust.client_of(request.scope["headers"], request.scope["path"])
+        if service_id not in self._addresses:
+            raise NotFound("There is no service of this id; GET /cds-services lists those there are.")
+        service_id = self._addresses[service_id].id
+        client.require(service_id)
+        budgets, configured = client.budgets, self._components.settings
+        self._intake.enter(
+            client.name,
+            min(budgets.concurrency, configured.concurrent_calls),
+            min(budgets.calls_per_second, configured.calls_per_second),
+        )
+        try:
+            body = await self._intake.body(request.scope["headers"], request.receive, MOST_BYTES)
+            async with self._turns[client.name]:
+                await self._take(body, service_id, client)
+        except BodyTooLarge as error:
+            return _UnreadRefusal(error, service_id)
+        finally:
+            self._intake.leave(client.name)
+        return Response(b"{}", media_type="application/json")
+
+    async def _take(self, body: bytes, service_id: str, client: TrustedClient) -> None:
+        """Stores what a report says of cards of this client, and remembers it for the next calls."""
+        components, url = self._components, self._components.settings.database_url
+        old_forms = client.profile.version in ("1.0", "1.1")
+        items = await asyncio.to_thread(read_feedback, body, service_id, client.name, self._now(), old_forms=old_forms)
+        try:
+            matched = await asyncio.to_thread(_match, url, items)
+            new = await components.decisions.append_feedback(matched.items)
+            await asyncio.to_thread(_remember, url, new, components.governance)
+        except RecordUnavailable as error:
+            raise RecordFailed("The feedback could not be stored. Send it again later.") from error
+        for item in new:
+            components.metrics.feedback(service_id, item.outcome)
+        for reason in matched.unmatched:
+            components.metrics.unmatched_feedback(service_id, reason)
+
+    def _now(self) -> int:
+        """Microseconds since 1970 by the clock that calls are answered by."""
+        as_of = self._components.settings.as_of
+        return time_ns() // 1000 if as_of is None else int(as_of.timestamp() * 1e6)
+
+
+def _match(url: str, items: Sequence[FeedbackItem]) -> MatchedFeedback:
+    found = MatchedFeedback()
+    for decisions, about in _by_decision(url, items):
+        part = match_feedback(about, decisions)
+        found.items += part.items
+        found.unmatched += part.unmatched
+    return found
+
+
+def _remember(url: str, items: Sequence[FeedbackItem], governance: Governance) -> None:
+    for decisions, about in _by_decision(url, items):
+        for key, decision in decisions.items():
+            governance.remember(decision, [item for item in about if decision_of(item.card) == key])
+
+
+def _by_decision(url: str, items: Sequence[FeedbackItem]) -> Iterator[tuple[dict[str, Decision], list[FeedbackItem]]]:
+    """Some of the decisions at a time, with all answers about these; answers about none come with none."""
+    about = defaultdict[str, list[FeedbackItem]](list)
+    for item in items:
+        about[decision_of(item.card) or ""].append(item)
+    keys = list(about)
+    for start in range(0, len(keys), _DECISIONS_AT_ONCE):
+        some = keys[start : start + _DECISIONS_AT_ONCE]
+        yield get_decisions(url, [key for key in some if key]), [item for key in some for item in about[key]]
+
+
+class _UnreadRefusal(Response):
+    """The refusal of a body that is still on its way, which is read on (`send_refusal`)."""
+
+    def __init__(self, error: BodyTooLarge, service: str) -> None:
+        super().__init__(status_code=error.status)
+        self._error = error
+        self._service = service
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        del scope
+        call_id = new_decision_id()
+        log_refusal(self._service, self._error.status, type(self._error).__name__, call_id)
+        await send_refusal(send, self._error, call_id, receive)

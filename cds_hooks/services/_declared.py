@@ -1,0 +1,277 @@
+"""The services of a hospital's own models, and of published equations, that a site declares as data.
+
+`declared_services` makes a `Service` of each file that `cds_hooks/services/_service_file.py` reads. The advice follows
+the services of this package: nothing for whom it is not meant, a reason for each card that is not shown, one order.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from cards.card import TOPIC_SYSTEM, Card, Coding
+from cards.compose.equation import EquationCardContent, OrderSuggestion
+from cards.compose.model import ModelCardContent, in_100, model_card
+from cards.new_orders import service_order
+from cards.rules.engine.finding import Silence
+from cards.text import plain
+from cds_hooks.prefetch.needs import Needs
+from cds_hooks.services._equation import (
+    EquationQuestion,
+    advise_by_equation,
+    find_named_in_chart,
+    reason_not_to_advise,
+    today,
+)
+from cds_hooks.services._model import ChartModel, ModelEstimate
+from cds_hooks.services._service import Advice, Service, ServiceInput, advise_by_model, no_card
+from cds_hooks.services._service_file import OfferedOrder, ServiceFile, service_files
+from cds_hooks.storage.decision import suggestion_uuid
+from cds_hooks.trusted_models import AbsentModel, site_model
+from fhir.mapping.conditions import ConditionHit, find_condition, find_condition_group
+from fhir.mapping.features.catalog import features_named
+from fhir.mapping.features.feature import Feature, map_features
+from fhir.mapping.stays import current_stay
+from fhir.record.record import PatientRecord
+from fhir.terminology.conditions import CONDITION_GROUPS
+from models_onnx.discovery import DeclaringFile
+from models_onnx.equations.calculate import EquationResult
+from models_onnx.equations.declaration import Equation, EquationOutput, find_equations
+from models_onnx.equations.record_inputs import features_of, inputs_from_record
+from models_onnx.errors import UnknownModel
+from models_onnx.serving.eligibility import not_in_population
+from models_onnx.serving.runtime import Model
+from models_onnx.spec import add_features
+
+_READ = ("Condition", "Encounter", "Procedure", "ServiceRequest")
+
+
+def declared_services(folder: Path) -> Iterator[tuple[Service, DeclaringFile]]:
+    """The services that the folder declares, each with its file.
+
+    Raises:
+        DeclarationError: A file or features.toml is wrong, or a file names a model, an input or an equation that is
+            not there.
+    """
+    add_features(folder)
+    for said, file in service_files(folder):
+        yield (_of_model(said, file, folder) if said.model is not None else _of_equation(said, file)), file
+
+
+def _service(said: ServiceFile, features: tuple[Feature, ...], **more: Any) -> Service:
+    required = ("encounters",) if said.is_at_discharge else ()
+    return Service(
+        id=said.id,
+        hooks=(said.hook,),
+        title=said.title,
+        description=said.description,
+        usage_requirements=said.usage_requirements,
+        needs=Needs.of(features=features, resources=_READ, required=required),
+        **more,
+    )
+
+
+# A model
+
+
+def _of_model(said: ServiceFile, file: DeclaringFile, folder: Path) -> Service:
+    assert said.model is not None  # noqa: S101 - checked where the file was read
+    try:
+        model = site_model(said.model, folder)
+        if isinstance(model, AbsentModel):
+            return _service(said, (), decide=_never, models=(model,))
+        twin = site_model(model.manifest.twin.id, folder) if model.manifest.twin is not None else model
+    except UnknownModel as error:
+        raise file.fault(str(error), "model") from error
+    features = _features_of(model, file)
+    advisor = _ModelAdvisor(said, model, twin, features)
+    models = (model, twin) if twin is not model else (model,)
+    return _service(said, features, decide=advisor.decide, models=models, of_chart=advisor.of_chart)
+
+
+def _features_of(model: Model, file: DeclaringFile) -> tuple[Feature, ...]:
+    try:
+        return features_named(model.features)
+    except KeyError as error:
+        text = f"the model {model.manifest.id} has inputs that nothing here reads: {error.args[0]}; see features.toml"
+        raise file.fault(text, "model") from error
+
+
+async def _never(call: ServiceInput) -> Advice:
+    """Not reached: `Service.require_model` has answered the call before."""
+    raise AssertionError(f"{call.request.hook} reached a service whose model cannot be served")
+
+
+@dataclass(frozen=True, slots=True)
+class _ModelAdvisor:
+    """Advises by a model; `twin` is the model itself where it has none."""
+
+    said: ServiceFile
+    model: Model
+    twin: Model
+    features: tuple[Feature, ...]
+
+    async def decide(self, call: ServiceInput) -> Advice:
+        """One info card where the estimate is among the highest of the reference cohort, else the reason for none."""
+        asked = self.of_chart
+        outside = asked.outside(call.record)
+        if outside is not None:
+            return Advice(silences=[outside])
+        vector = asked.inputs(call.record)
+        return await advise_by_model(call, asked, vector, lambda found: self._card(call, found))
+
+    @property
+    def of_chart(self) -> ChartModel:
+        """How the model is asked about a chart, for the scores of panels too."""
+        inputs = partial(map_features, features=self.features)
+        return ChartModel(self.model, self.twin, self._outside, inputs, self.said.share)
+
+    def _outside(self, record: PatientRecord) -> Silence | None:
+        manifest = self.model.manifest
+        nothing = _reason_for_nothing(self.said, manifest.id, record)
+        if nothing is not None:
+            return nothing.silences[0]
+        outside = not_in_population(manifest, record.age_years())
+        if outside is not None:
+            return Silence(manifest.id, outside.reason, outside.text)
+        for key in manifest.population.exclude_conditions:
+            if find_condition(record, key):
+                text = f"The model is for {manifest.population.words}; {key} is on record."
+                return Silence(manifest.id, "outside-population", text)
+        return None
+
+    def _card(self, call: ServiceInput, found: ModelEstimate) -> Card:
+        said, uuid, (offered,) = self.said, call.card_uuid(), self.said.orders
+        return model_card(
+            found.manifest,
+            found.prediction,
+            found.vector,
+            ModelCardContent(
+                summary=said.summary,
+                label=offered.label,
+                description=_description(offered),
+                order=_order(said, offered, call),
+                seen=said.seen,
+                remark="" if found.model is self.model else "**The model for fewer values speaks.**",
+                topic=_topic(said),
+                alike=said.alike,
+                purpose=said.closing,
+            ),
+            uuid,
+            lambda number: suggestion_uuid(uuid, number),
+            call.explain_url,
+            call.model_url(found.manifest.id),
+            [refusal for refusal in call.record.refusals if refusal.analyte],
+        )
+
+
+# An equation
+
+
+def _of_equation(said: ServiceFile, file: DeclaringFile) -> Service:
+    name, known = said.equation or "", find_equations()
+    if name not in known:
+        raise file.fault(f"there is no equation {name!r}; there are {', '.join(sorted(known))}", "equation")
+    equation = known[name]
+    if equation.not_on_cards is not None:
+        raise file.fault(f"{name} is never shown on a card: {equation.not_on_cards}", "equation")
+    outputs = [output.id for output in equation.outputs]
+    if said.output is not None and said.output not in outputs:
+        raise file.fault(f"{name} has no output {said.output!r}; it has {', '.join(outputs)}", "output")
+    return _service(said, features_of(equation), decide=_EquationAdvisor(said, equation).decide)
+
+
+@dataclass(frozen=True, slots=True)
+class _EquationAdvisor:
+    """Advises by a published equation."""
+
+    said: ServiceFile
+    equation: Equation
+
+    async def decide(self, call: ServiceInput) -> Advice:
+        """One info card where the result reaches the declared value, else the reason for none."""
+        nothing = _reason_for_nothing(self.said, self.equation.id, call.record)
+        if nothing is not None:
+            return nothing
+        output = self.equation.output(self.said.output)
+        below = f"{self.equation.title} is below {_in_words(output, self.said.least or 0.0)}."
+        question = EquationQuestion(output.id, self._reaches, below, lambda _, result: self._content(call, result))
+        return advise_by_equation(call, inputs_from_record(self.equation, call.record), question)
+
+    def _reaches(self, result: EquationResult) -> bool:
+        return self.said.least is not None and result.number >= self.said.least
+
+    def _content(self, call: ServiceInput, result: EquationResult) -> EquationCardContent:
+        said = self.said
+        value, least = _in_words(result.output, result.number), _in_words(result.output, said.least or 0.0)
+        band = result.band.words if result.band is not None else ""
+        return EquationCardContent(
+            summary=said.summary.format(value=value, band=band),
+            opening=f"**{self.equation.title} {value}**{f' ({band})' if band else ''}: shown here from {least} on.",
+            topic=_topic(said),
+            offers=tuple(
+                OrderSuggestion(each.label, _description(each), _order(said, each, call)) for each in said.orders
+            ),
+            closing=said.closing,
+        )
+
+
+def _in_words(output: EquationOutput, value: float) -> str:
+    """A probability as people in 100, anything else as a number with its unit."""
+    if output.kind == "probability":
+        return f"{in_100(value)} in 100"
+    return f"{value:.{output.decimals}f}{'' if output.unit == '1' else f' {output.unit}'}"
+
+
+# Both
+
+
+def _reason_for_nothing(said: ServiceFile, subject: str, record: PatientRecord) -> Advice | None:
+    """Why this patient gets nothing, whatever the result; None where there is no such reason."""
+    past = reason_not_to_advise(record, subject, at_home=not said.is_at_discharge)
+    if past is not None:
+        return past
+    if said.is_at_discharge and current_stay(record) is None:
+        return no_card(subject, "outside-population", "No stay in hospital is on the chart that could end.")
+    if (said.only_with or said.not_with) and not record.was_requested("Condition"):
+        text = "The problem list is not at hand: whether this is for the patient is not known."
+        return no_card(subject, "input-missing", text)
+    against = _first_of(record, said.not_with)
+    if against is not None:
+        text = f"Not for people with {plain(against.words or against.code, 60)}."
+        return no_card(subject, "outside-population", text)
+    if said.only_with and _first_of(record, said.only_with) is None:
+        return no_card(subject, "outside-population", f"None of these is on record: {', '.join(said.only_with)}.")
+    done = said.already_done
+    found = find_named_in_chart(record, tuple(word.lower() for word in done.words), done.days) if done else None
+    return no_card(subject, "already-done", f"It is planned or was done ({found}).") if found is not None else None
+
+
+def _first_of(record: PatientRecord, names: tuple[str, ...]) -> ConditionHit | None:
+    """The condition of the first of these groups, or keys of single conditions, that the record has."""
+    hits = (
+        find_condition_group(record, name) if name in CONDITION_GROUPS else find_condition(record, name)
+        for name in names
+    )
+    return next((hit for hit in hits if hit is not None), None)
+
+
+def _topic(said: ServiceFile) -> Coding:
+    return Coding(system=TOPIC_SYSTEM, code=said.id, display=said.title)
+
+
+def _description(offered: OfferedOrder) -> str:
+    return f"Draft order: {offered.text[0].lower()}{offered.text[1:]}."
+
+
+def _order(said: ServiceFile, offered: OfferedOrder, call: ServiceInput) -> dict[str, Any]:
+    """A drafted ServiceRequest in words, for the stay that ends where there is one."""
+    more: dict[str, Any] = {}
+    encounter = call.request.context.encounter_id
+    if said.is_at_discharge and encounter:
+        more["encounter"] = {"reference": f"Encounter/{encounter}"}
+    if offered.in_days is not None:
+        more["occurrenceDateTime"] = (call.record.as_of + timedelta(days=offered.in_days)).date().isoformat()
+    return service_order(offered.text, call.record.patient_id, today(call), **more)

@@ -1,0 +1,174 @@
+"""Reads the services that a site declares as data: the files `NAME.service.toml` of the folder `CDS_MODELS_FOLDER`.
+
+A file names a hook, a model of the folder or a published equation, for whom it is, its words and the order it offers
+(docs/adding/hospital-model.md). What is wrong with a file is one error that names the file, the line and the fault;
+its sentences are held to the wording rules of gate G13, because nobody else reads them before a clinician does.
+"""
+
+import re
+import string
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from cards.card import SUMMARY_LIMIT
+from fhir.terminology.conditions import CONDITION_GROUPS, CONDITION_KEYS
+from models_onnx.discovery import DeclaringFile
+from models_onnx.errors import DeclarationError
+from models_onnx.model_card.wording import unsafe_words
+
+SUFFIX = ".service.toml"
+MODEL_PLACES = {"estimate": "99 in 100 had it (range 99–99)", "higher": "99"}
+EQUATION_PLACES = {"value": "99.99 mL/min/1.73", "band": "x" * 20}
+
+_ORDERING = re.compile(r"^(?:order|plan|refer|schedule)\b", re.IGNORECASE)
+
+_Words = Annotated[str, Meta(min_length=1, max_length=400)]
+_Label = Annotated[str, Meta(min_length=1, max_length=80)]
+_Id = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9-]{2,63}$")]
+
+
+class OfferedOrder(Struct, frozen=True, forbid_unknown_fields=True):
+    """One order that a card offers as a draft: its label, what the draft says, and in how many days it is due."""
+
+    label: _Label
+    text: _Label
+    in_days: Annotated[int, Meta(ge=0, le=366)] | None = None
+
+
+class AlreadyDone(Struct, frozen=True, forbid_unknown_fields=True):
+    """Words of orders, procedures and visits of the last `days` after which the service is silent."""
+
+    words: Annotated[tuple[_Label, ...], Meta(min_length=1)]
+    days: Annotated[int, Meta(ge=1, le=3660)]
+
+
+class ServiceFile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What one file declares. Either `model` or `equation` is given; thresholds are of the one that is.
+
+    `share` is the share of the model's reference cohort that gets a card (the model's own capacity where it is not
+    given); `least` is the value of the equation's `output` from which a card is shown.
+    """
+
+    id: _Id
+    hook: Literal["patient-view", "encounter-discharge"]
+    title: _Label
+    description: _Words
+    usage_requirements: _Words
+    summary: Annotated[str, Meta(min_length=20, max_length=200)]
+    orders: Annotated[tuple[OfferedOrder, ...], Meta(min_length=1, max_length=3)]
+    model: str | None = None
+    equation: str | None = None
+    output: str | None = None
+    share: Annotated[float, Meta(gt=0, le=0.5)] | None = None
+    least: float | None = None
+    seen: _Label = "had it"
+    alike: _Label = "people with results like these"
+    closing: _Words = "For planning, not for emergencies."
+    only_with: tuple[str, ...] = ()
+    not_with: tuple[str, ...] = ()
+    already_done: AlreadyDone | None = None
+
+    @property
+    def is_at_discharge(self) -> bool:
+        """Whether it speaks when a stay ends; otherwise it is for people who are not in hospital."""
+        return self.hook == "encounter-discharge"
+
+    @property
+    def sentences(self) -> Iterator[tuple[str, str]]:
+        """Every text of its own that a clinician reads, with the member that it stands in."""
+        for name in ("title", "description", "summary", "closing"):
+            yield name, getattr(self, name)
+        for order in self.orders:
+            yield "text", order.text
+            # The words of a button begin with what pressing it does.
+            yield "label", _ORDERING.sub("", order.label)
+
+
+def service_files(folder: Path) -> Iterator[tuple[ServiceFile, DeclaringFile]]:
+    """Every service that the folder declares, in the order of the files, each with its file.
+
+    Raises:
+        DeclarationError: The folder is not there, or a file is wrong: which, where and what.
+    """
+    if not folder.is_dir():
+        raise DeclarationError(f"CDS_MODELS_FOLDER names {folder.name}, which is not a folder")
+    for path in sorted(folder.glob(f"*{SUFFIX}")):
+        file = DeclaringFile(path.name.removesuffix(SUFFIX), path, path.name, is_in_package=False)
+        yield _read(file), file
+
+
+def _read(file: DeclaringFile) -> ServiceFile:
+    try:
+        document = tomllib.loads(file.path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise file.fault(f"the file is not valid TOML: {error}") from error
+    except OSError as error:
+        raise file.fault(f"the file cannot be read ({type(error).__name__})") from error
+    try:
+        declared = msgspec.convert(document, ServiceFile)
+    except msgspec.ValidationError as error:
+        text = str(error).replace("Object contains unknown field", "there is no member").replace("`", "'")
+        raise file.fault(f"{text}; docs/adding/hospital-model.md lists the members", _member_of(text)) from error
+    for text, about in _faults(declared):
+        raise file.fault(text, about)
+    return declared
+
+
+def _member_of(text: str) -> str:
+    """The member that an error of msgspec names: "… 'sumary'" or "… - at '$.share'"."""
+    quoted = text.split("'")[1::2]
+    return quoted[-1].rpartition(".")[2] if quoted else ""
+
+
+def _faults(declared: ServiceFile) -> Iterator[tuple[str, str]]:
+    """What is wrong beyond the types, with the word of the file that it is about."""
+    if (declared.model is None) == (declared.equation is None):
+        yield "a service names either a model or an equation", "equation" if declared.equation else "id"
+    if declared.model is not None:
+        yield from ((f"{name} is for an equation", name) for name in ("output", "least") if getattr(declared, name))
+        if len(declared.orders) > 1:
+            yield "the card of a model offers one order", "orders"
+    elif declared.share is not None:
+        yield "share is for a model; an equation has least", "share"
+    elif declared.least is None:
+        yield "least is not given: the value of the equation from which a card is shown", "equation"
+    yield from _condition_faults(declared)
+    yield from _summary_faults(declared)
+    for name, text in declared.sentences:
+        for fault in unsafe_words(text):
+            yield f"{name}: {fault} (wording rules of gate G13)", name
+
+
+def _condition_faults(declared: ServiceFile) -> Iterator[tuple[str, str]]:
+    known = {*CONDITION_GROUPS, *CONDITION_KEYS}
+    for name in ("only_with", "not_with"):
+        for group in getattr(declared, name):
+            if group not in known:
+                yield f"{name}: there is no group of conditions {group!r}; there are {', '.join(sorted(known))}", group
+
+
+def _summary_faults(declared: ServiceFile) -> Iterator[tuple[str, str]]:
+    places = MODEL_PLACES if declared.model is not None else EQUATION_PLACES
+    try:
+        named = {name for _, name, _, _ in string.Formatter().parse(declared.summary) if name is not None}
+        strange = sorted(named - set(places))
+        longest = "" if strange else declared.summary.format(**places)
+    except (ValueError, IndexError, KeyError, AttributeError) as error:
+        yield f"summary: {error}", "summary"
+        return
+    if strange:
+        yield f"summary has no place for {{{strange[0]}}}; there are {', '.join(places)}", "summary"
+    elif not named:
+        yield (
+            f"summary does not say the result: it has none of {', '.join(f'{{{name}}}' for name in places)}",
+            "summary",
+        )
+    if len(longest) > SUMMARY_LIMIT:
+        yield f"summary can be {len(longest)} characters long; {SUMMARY_LIMIT} is the most", "summary"
+    if "consider" not in declared.summary.lower():
+        yield "summary does not say 'consider': a card offers, it does not direct", "summary"

@@ -1,0 +1,148 @@
+"""What is taken already and does not fit this patient: one card at patient-view, in place of one for each criterion.
+
+At 65 and over the criteria of STOPP version 3; at every age the contraindications by a disease or a value. What is
+ordered now is judged by `order-safety`, what goes home by `discharge-medications`.
+"""
+
+import csv
+from collections.abc import Iterator
+from functools import cache
+from importlib.resources import files
+from typing import Final
+
+from cards.card import SEVERITY
+from cards.compose.review import MEDICATION_REVIEW, ReviewedDrug, may_be_stopped, review_card
+from cards.extension import WorklistEntry
+from cards.rules.engine.finding import Finding, Silence, merge_repeated_findings
+from cards.rules.engine.rule_book import MISSING, RuleBook, whole_book
+from cards.rules.patient.orders import DraftMedication, DraftOrder
+from cards.rules.patient.session import PatientSession
+from cards.text import plain
+from cds_hooks.prefetch.needs import Needs
+from cds_hooks.protocol.hooks import PATIENT_VIEW
+from cds_hooks.protocol.repair import OriginalOrders
+from cds_hooks.services._equation import is_moment_for_review, kept_for_worklist, reason_not_to_advise
+from cds_hooks.services._service import Advice, Service, ServiceInput, no_card
+from cds_hooks.services._taken import taken_medications
+from cds_hooks.storage.decision import suggestion_uuid
+from fhir.record.record import PatientRecord
+
+SUBJECT: Final = MEDICATION_REVIEW
+FROM_YEARS: Final = 65
+"""STOPP is about people of this age and over."""
+_CONTRAINDICATIONS: Final = "disease"
+"""The family whose warnings hold at every age."""
+_OWN: Final = frozenset({"review", _CONTRAINDICATIONS})
+
+
+@cache
+def _criteria() -> frozenset[str]:
+    """What covers the criteria of STOPP: rules of the review and of contraindications, `rule/band` of others."""
+    text = files("cards.rules.families.review").joinpath("stopp.csv").read_text("utf-8")
+    return frozenset(one for row in csv.DictReader(text.splitlines()) for one in row["rules"].split(";") if one)
+
+
+@cache
+def review_book() -> RuleBook:
+    """The rules of the review: its own family, the contraindications, and what other families have of STOPP."""
+    named = {one.partition("/")[0] for one in _criteria()}
+    return RuleBook(one for one in whole_book().rules if one.family.name in _OWN or one.id in named)
+
+
+async def decide(call: ServiceInput) -> Advice:
+    """One card where something that is taken does not fit, else the reason for none."""
+    record = call.record
+    past = reason_not_to_advise(record, SUBJECT, at_home=False)
+    if past is not None:
+        return past
+    if not (record.was_requested("MedicationRequest") or record.was_requested("MedicationStatement")):
+        return no_card(SUBJECT, "input-missing", "The medication list is not known: nothing is reviewed.")
+    taken = [draft for _, draft in taken_medications(record, OriginalOrders(call.sent))][: call.max_drafts]
+    advice = Advice()
+    found = list(_found(record, taken, advice.silences, call))
+    advice.orders = {"drafts": [one.resource for one in taken], "judged": [one.name for one in taken]}
+    advice.scores = {"review": sorted({f"{one.finding.rule}/{one.finding.band} {one.name}" for one in found})}
+    if not found:
+        advice.silences.append(_nothing_found(record, len(taken)))
+    elif not is_moment_for_review(call):
+        names = ", ".join(dict.fromkeys(one.name for one in found))
+        advice.worklist.append(
+            WorklistEntry(test=plain(f"Medication review: {names}", 160), purpose=SUBJECT, because="no-visit")
+        )
+        advice.silences.append(kept_for_worklist(SUBJECT))
+    else:
+        uuid = call.card_uuid()
+        advice.cards.append(review_card(found, uuid, lambda number: suggestion_uuid(uuid, number), call.explain_url))
+    return advice
+
+
+def _found(
+    record: PatientRecord, taken: list[DraftOrder], silences: list[Silence], call: ServiceInput
+) -> Iterator[ReviewedDrug]:
+    """What is found about each drug; what two drugs do together is said once."""
+    session = PatientSession(record, taken, signing=True, active_orders=True)
+    age = record.age_years()
+    is_older = age is not None and age >= FROM_YEARS
+    drugs = list(session.drafted)
+    told = []
+    for drafted in drugs:
+        said = []
+        for finding in review_book().evaluate(session, drafted).findings:
+            if not _is_meant(finding, is_older=is_older):
+                continue
+            why_not = call.suppress(finding)
+            if why_not is None:
+                said.append(finding)
+            else:
+                silences.append(why_not)
+        told.append((drafted.draft.name, said))
+    kept, repeated = merge_repeated_findings(told)
+    silences.extend(repeated)
+    for drafted, findings in zip(drugs, kept, strict=True):
+        yield from (_reviewed(drafted, finding) for finding in findings)
+    session.release()
+
+
+def _nothing_found(record: PatientRecord, taken: int) -> Silence:
+    """Nothing found is said of what was looked at only: most criteria are about a problem."""
+    if not record.was_requested("Condition"):
+        text = "The problem list is not known: criteria about a disease were not checked, and no other one was met."
+        return Silence(SUBJECT, "input-missing", text)
+    if not taken:
+        return Silence(SUBJECT, "below-threshold", "No medication that is taken is on the chart.")
+    what = "The medication that is taken is" if taken == 1 else f"The {taken} medications that are taken are"
+    return Silence(SUBJECT, "below-threshold", f"{what} not named by the criteria.")
+
+
+def _is_meant(finding: Finding, *, is_older: bool) -> bool:
+    """Whether the review tells it: at 65 and over every criterion, before that the contraindications.
+
+    What is only asked for because it is missing is left to the order.
+    """
+    if finding.band == MISSING:
+        return False
+    if finding.group == _CONTRAINDICATIONS and SEVERITY[finding.indicator] > SEVERITY["info"]:
+        return True
+    return is_older and (finding.group in _OWN or f"{finding.rule}/{finding.band}" in _criteria())
+
+
+def _reviewed(drafted: DraftMedication, finding: Finding) -> ReviewedDrug:
+    resource = drafted.draft.resource
+    is_offered = any(offer.suggestion.declared.only_removes for offer in finding.suggestions)
+    can_stop = resource.get("id") and is_offered and may_be_stopped(drafted.medication)
+    return ReviewedDrug(plain(drafted.medication.name, 60), finding, resource if can_stop else None)
+
+
+SERVICE = Service(
+    id=SUBJECT,
+    hooks=(PATIENT_VIEW,),
+    title="A review of the medications that are taken",
+    description=(
+        "Compares what is taken with STOPP version 3 at 65 and over, and with contraindications by diseases and values "
+        "at every age; one card with what to do for each finding, silent where nothing is found and in palliative care."
+    ),
+    usage_requirements="For prescribers and pharmacists at an outpatient visit; not signed off by a human pharmacist.",
+    needs=Needs.of(analytes=review_book().needs.analytes, resources=review_book().needs.resources),
+    decide=decide,
+    returns_resources=frozenset({"MedicationRequest"}),
+)

@@ -1,0 +1,168 @@
+"""Orders of imaging and tests that are given to a performer: the rules for studies over what was signed.
+
+The context of order-dispatch holds references only. The orders are found in the prefetch, under whatever key, or read
+from the client's FHIR server. They are active by then: what is corrected is the client's own order with everything in
+it, and an order that is not to be done is revoked, never deleted.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
+
+import msgspec
+from msgspec import structs
+
+from cards.card import Action, Card, Suggestion
+from cards.compose.orders import check_orders
+from cards.rules.engine.finding import Silence
+from cards.rules.engine.rule_book import rule_book
+from cards.rules.patient.orders import DraftOrder, read_draft
+from cards.text import plain
+from cds_hooks.errors import PayloadTooLarge, PreconditionFailed
+from cds_hooks.prefetch.needs import Needs
+from cds_hooks.protocol.hooks import ORDER_DISPATCH, OrderDispatchContext
+from cds_hooks.protocol.repair import OriginalOrders, repair_resource
+from cds_hooks.protocol.request import CDSRequest
+from cds_hooks.services._service import Advice, Service, ServiceInput
+from fhir.mapping.studies import RESULT_CODES
+
+NEEDS = rule_book().needs_of_tests
+_JUDGED: Final = "ServiceRequest"
+_KEY: Final = "dispatched"
+_LONGEST_REFERENCE: Final = 80
+
+
+async def decide(call: ServiceInput) -> Advice:
+    """One card for each dispatched study or test with a finding, and a reason for everything that says nothing."""
+    context: Any = call.request.context
+    wanted = tuple(dict.fromkeys(_relative(each) for each in context.dispatched_orders))
+    if len(wanted) > call.max_drafts:
+        raise PayloadTooLarge(
+            f"dispatchedOrders names {len(wanted)} orders, {call.max_drafts} are judged in one call (CDS_MAX_DRAFTS); "
+            "nothing was judged.",
+            "context.dispatchedOrders",
+        )
+    studies = [each for each in wanted if each.startswith(f"{_JUDGED}/")]
+    drafts = list(_found(studies, call))
+    if studies and not drafts:
+        _require_orders(call)
+    outcome = check_orders(
+        call.record,
+        drafts,
+        None,
+        call.card_uuid,
+        original=OriginalOrders(call.sent).original,
+        suppress=call.suppress,
+        validation_cache=call.validation_cache,
+        signing=True,
+        active_orders=True,
+    )
+    by_name = {each.name: each for each in drafts}
+    cards = [_at_dispatch(card, by_name, call) for card in outcome.cards]
+    advice = Advice(cards=cards, silences=list(outcome.silences))
+    advice.reads = call.reads_of(cards, outcome.medications)
+    advice.silences += _not_judged(wanted, by_name)
+    advice.silences += _tasks_of_others(context, wanted)
+    advice.orders = {
+        "drafts": {"resourceType": "Bundle", "entry": [{"resource": each.resource} for each in drafts]},
+        "judged": list(by_name),
+    }
+    return advice
+
+
+def _relative(reference: str) -> str:
+    """`Type/id`, whether it came with a server and a version or without."""
+    return "/".join(reference.strip().split("/_history/", 1)[0].rsplit("/", 2)[-2:])
+
+
+def _found(references: Iterable[str], call: ServiceInput) -> Iterator[DraftOrder]:
+    """The client's own orders; of an order that did not come along there is nothing to judge."""
+    sent = OriginalOrders(call.sent, _JUDGED)
+    for position, reference in enumerate(references):
+        resource = sent.original(reference)
+        if resource is not None:
+            yield read_draft(repair_resource(resource), position=position)
+
+
+def _require_orders(call: ServiceInput) -> None:
+    """Refuses a call whose studies were not looked up; that a client looked and found none is an answer (TRAP-04)."""
+    states = [each for each in call.prefetch.states if each.template.resource == _JUDGED]
+    if any(each.known for each in states):
+        return
+    why = next((each.text for each in states if each.template.key == _KEY), "not sent")
+    raise PreconditionFailed(
+        f"None of the ServiceRequests of context.dispatchedOrders is at hand ({why}): nothing was judged. Send them in "
+        "the prefetch, under any key, or a fhirServer with a token that may read them.",
+        f"prefetch.{_KEY}",
+    )
+
+
+def _not_judged(wanted: Iterable[str], found: dict[str, DraftOrder]) -> Iterator[Silence]:
+    for reference in wanted:
+        name = plain(reference, _LONGEST_REFERENCE)
+        if not reference.startswith(f"{_JUDGED}/"):
+            yield Silence(name, "not-a-study", f"{name} is no ServiceRequest: it is judged when it is signed.")
+        elif reference not in found:
+            yield Silence(name, "order-not-found", f"{name} was not found: not judged.")
+
+
+def _tasks_of_others(context: OrderDispatchContext, wanted: Iterable[str]) -> Iterator[Silence]:
+    """Each Task is about one of the dispatched orders; another focus is a fault of the client."""
+    known = frozenset(wanted)
+    for position, task in enumerate(context.fulfillment_tasks):
+        focus = _decoded(task.get("focus"))
+        reference = focus.get("reference") if isinstance(focus, dict) else None
+        if isinstance(reference, str) and _relative(reference) not in known:
+            text = "A fulfilment Task is about an order that is not dispatched: it changes nothing here."
+            yield Silence(f"fulfillmentTasks[{position}]", "not-dispatched", text)
+
+
+def _decoded(raw: msgspec.Raw | None) -> Any:
+    return None if raw is None else msgspec.json.decode(raw)
+
+
+# The cards
+
+
+def _at_dispatch(card: Card, drafts: dict[str, DraftOrder], call: ServiceInput) -> Card:
+    """The card of a drafted order, said and offered about one that is active."""
+    return structs.replace(
+        card,
+        suggestions=tuple(_for_active(each, drafts) for each in card.suggestions),
+        links=call.links_of(card),
+    )
+
+
+def _for_active(suggestion: Suggestion, drafts: dict[str, DraftOrder]) -> Suggestion:
+    return structs.replace(suggestion, actions=tuple(_action(each, drafts) for each in suggestion.actions))
+
+
+def _action(action: Action, drafts: dict[str, DraftOrder]) -> Action:
+    """A draft is deleted, an active order is revoked (FHIR R4, request-status)."""
+    if action.type != "delete":
+        return action
+    order = drafts[action.resource_id or ""]
+    words = plain((action.description or "").removeprefix("Remove the drafted "))
+    return Action(type="update", description=f"Revoke {words}", resource={**order.resource, "status": "revoked"})
+
+
+def _names_studies(request: CDSRequest) -> bool:
+    """Whether a study is dispatched: of nothing else the Patient is needed."""
+    context: Any = request.context
+    return any(_relative(each).startswith(f"{_JUDGED}/") for each in context.dispatched_orders)
+
+
+SERVICE = Service(
+    id="order-safety-dispatch",
+    hooks=(ORDER_DISPATCH,),
+    title="Dispatched imaging and laboratory orders checked against this patient",
+    description=(
+        "Checks imaging and laboratory orders that are given to a performer against kidney function, metformin, "
+        "pregnancy, implants and earlier results, and offers the corrected order. Medication orders are judged when "
+        "they are signed."
+    ),
+    usage_requirements="For those who place and dispatch orders; not signed off by a human radiologist.",
+    needs=Needs.of(analytes=NEEDS.analytes, resources=NEEDS.resources, lab_codes=RESULT_CODES),
+    decide=decide,
+    returns_resources=frozenset({"ServiceRequest", "MedicationRequest"}),
+    needs_patient=_names_studies,
+)

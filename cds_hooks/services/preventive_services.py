@@ -1,0 +1,142 @@
+"""Which preventive services are due: USPSTF recommendations with grade A or B, at patient-view.
+
+The recommendations, with source, grade and year, are in `cards/preventive/services.json`.
+"""
+
+from typing import Any, Final
+
+from msgspec import to_builtins
+
+from cards.compose.preventive import PreventiveCardIdentity, preventive_card, preventive_states
+from cards.extension import WorklistEntry
+from cards.preventive.judgement import Judgement
+from cards.preventive.judging import judge_services
+from cards.preventive.knowledge import PREVENTIVE
+from cards.rules.engine.finding import Silence
+from cards.text import plain
+from cds_hooks.prefetch.needs import Needs
+from cds_hooks.protocol.hooks import PATIENT_VIEW
+from cds_hooks.services._equation import (
+    LIMITED_OUTLOOK,
+    is_moment_for_reminder,
+    kept_for_worklist,
+    reason_not_to_advise,
+    today,
+)
+from cds_hooks.services._service import Advice, Service, ServiceInput, no_card
+from cds_hooks.storage.decision import suggestion_uuid
+from fhir.mapping.conditions import find_condition_group
+from fhir.record.record import PatientRecord
+from models_onnx.equations.declaration import get_equation
+from models_onnx.equations.record_inputs import features_of, inputs_from_record
+
+SUBJECT: Final = "preventive-services"
+PREVENT = get_equation("prevent_base")
+# What can hold a test beyond what a recommendation needs.
+_MAY_HOLD_TESTS: Final = {"DiagnosticReport": "reports of studies", "Procedure": "procedures"}
+_REASONS: Final = {
+    "done": "already-done",
+    "ordered": "already-ordered",
+    "declined": "declined",
+    "condition": "outside-population",
+    "abnormal": "outside-population",
+    "risk": "below-threshold",
+    "not-charted": "input-missing",
+    "not-sent": "input-missing",
+}
+
+
+_NOT_FOR: Final = frozenset({"age", "sex"})
+
+
+async def decide(call: ServiceInput) -> Advice:
+    """One card where a service is due, and for each of the others the reason why it is not, or is not known."""
+    record = call.record
+    past = reason_not_to_advise(record, SUBJECT) or _limited_outlook(record)
+    if past is not None:
+        return past
+    risk = inputs_from_record(PREVENT, record)
+    judged = judge_services(record, PREVENTIVE, risk)
+    states = preventive_states(judged, PREVENTIVE, today(call))
+    advice = Advice(features=risk.vector, scores={"preventive": to_builtins(states)}, orders=_basis(judged))
+    advice.silences = _silences(judged)
+    due = [one for one in judged if one.state == "due"]
+    if not due:
+        return advice
+    if not is_moment_for_reminder(call):
+        advice.worklist = [_entry(due)]
+        advice.silences.insert(0, kept_for_worklist(SUBJECT))
+        return advice
+    uuid = call.card_uuid()
+    identity = PreventiveCardIdentity(
+        uuid, lambda number: suggestion_uuid(uuid, number), call.explain_url, record.patient_id, today(call)
+    )
+    advice.reminders[uuid] = _entry(due)
+    advice.cards.append(preventive_card(judged, PREVENTIVE, identity, _not_sent(record)))
+    return advice
+
+
+def _limited_outlook(record: PatientRecord) -> Advice | None:
+    hit = find_condition_group(record, *LIMITED_OUTLOOK)
+    if hit is None:
+        return None
+    words = plain(hit.words or hit.code, 60)
+    return no_card(SUBJECT, "outside-population", f"{words} is on record: prevention is not suggested.")
+
+
+def _silences(judged: tuple[Judgement, ...]) -> list[Silence]:
+    """The reason for each that is not due; those that are not for this age or sex are named in one."""
+    outside = [one.service.short for one in judged if one.because in _NOT_FOR]
+    others = [one for one in judged if one.state != "due" and one.because not in _NOT_FOR]
+    silences = [_silence(one) for one in others]
+    if outside:
+        text = f"Not for this age or sex: {', '.join(outside)}."
+        silences.append(Silence(SUBJECT, "outside-population", text))
+    return silences
+
+
+def _silence(one: Judgement) -> Silence:
+    return Silence(one.service.id, _REASONS[one.because], f"{one.service.name}: {one.state}, {one.text}.")
+
+
+def _entry(due: list[Judgement]) -> WorklistEntry:
+    names = ", ".join(one.service.short for one in due)
+    return WorklistEntry(test=f"Preventive services: {names}", purpose=SUBJECT, because="no-visit")
+
+
+def _not_sent(record: PatientRecord) -> list[str]:
+    return [words for kind, words in _MAY_HOLD_TESTS.items() if not record.was_requested(kind)]
+
+
+def _basis(judged: tuple[Judgement, ...]) -> dict[str, Any]:
+    """The tests that the answers rest on, for the decision record: equal inputs, equal decision."""
+    tests = {one.service.id: one.last.source for one in judged if one.last is not None}
+    return {"drafts": [], "judged": [], "tests": tests}
+
+
+SERVICE = Service(
+    id=SUBJECT,
+    hooks=(PATIENT_VIEW,),
+    title="Which preventive services are due",
+    description=(
+        "Compares dated tests, orders and conditions with twelve USPSTF recommendations of grade A or B; one card at a "
+        "visit with what is due, what is not known and what was not seen, silent where nothing is due."
+    ),
+    usage_requirements="For physicians, nurses and pharmacists at an outpatient visit; never shown to patients.",
+    needs=Needs.of(
+        features=features_of(PREVENT),
+        analytes=("screening", "smoking_status", "hba1c", "glucose_fasting", "glucose", "ldl_cholesterol", "dbp"),
+        resources=(
+            "Condition",
+            "Procedure",
+            "DiagnosticReport",
+            "ServiceRequest",
+            "MedicationRequest",
+            "MedicationStatement",
+            "AllergyIntolerance",
+            "Encounter",
+        ),
+        whole_history=("Procedure",),
+    ),
+    decide=decide,
+)

@@ -1,0 +1,279 @@
+"""Sends the calls of the tester's page; what is known of each exchange: stages, silences, the kit's findings."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any, Final
+
+import httpx
+import orjson
+from msgspec import Struct
+from starlette.types import ASGIApp
+
+from cards.extension import EXTENSION_KEY
+from cds_hooks.contract.connection import Exchange, Purpose
+from cds_hooks.contract.document import MUST
+from cds_hooks.contract.registry import Row
+from cds_hooks.contract.report import Report, Result
+from cds_hooks.contract.run import judge_exchange
+from cds_hooks.web.charts import Scale, Tick
+
+THIS_SERVER: Final = "this server"
+_SECONDS: Final = 60.0
+_MOST_ANSWER: Final = 16 * 1024 * 1024
+_HEADERS: Final = {"content-type": "application/json", "accept": "application/json"}
+_STAGES: Final = {
+    "decode": "Read and check the request",
+    "fetch": "Read what is missing from the FHIR server",
+    "facts": "Make facts of the chart",
+    "decide": "Decide: rules, models, cards",
+}
+
+
+class Outcome(Struct):
+    """What was done with a card: "accepted", "overridden" or "dismissed", and with what."""
+
+    did: str
+    what: str = ""
+
+
+class Exchanged(Struct):
+    """One call and its answer, as the page carries it from form to form.
+
+    `body` is the answer's text, `seconds` the time to its last byte; `status` is 0 and `failure` says why where no
+    answer came. `outcomes` are by the card's position.
+    """
+
+    service: str
+    hook: str
+    path: str
+    patient: str
+    status: int
+    headers: dict[str, str]
+    body: str
+    seconds: float
+    failure: str = ""
+    outcomes: dict[int, Outcome] = {}
+
+    @property
+    def exchange(self) -> Exchange:
+        """The same, as the contract kit judges it."""
+        what = f"{self.hook} from the tester's page"
+        body = self.body.encode()
+        answer = (self.status, self.headers, body, self.seconds, self.failure, self.patient)
+        return Exchange(what, Purpose.CALL, False, "POST", self.path, *answer)
+
+    @property
+    def document(self) -> Any:
+        """The answer as JSON; None where it is none, or holds what no page can show (half characters)."""
+        try:
+            return orjson.loads(self.body)
+        except orjson.JSONDecodeError:
+            return None
+
+    @property
+    def cards(self) -> list[Any]:
+        """The cards of the answer; none where it holds no list of cards."""
+        found = self.document.get("cards") if self.status == 200 and isinstance(self.document, dict) else None
+        return found if isinstance(found, list) else []
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether it is a 200 with a list of cards: only then is an empty list silence."""
+        document = self.document
+        return self.status == 200 and isinstance(document, dict) and isinstance(document.get("cards"), list)
+
+    @property
+    def ours(self) -> Mapping[str, Any]:
+        """What a server of this project says beyond the protocol; empty of any other."""
+        extension = self.document.get("extension") if isinstance(self.document, dict) else None
+        found = extension.get(EXTENSION_KEY) if isinstance(extension, dict) else None
+        return found if isinstance(found, dict) else {}
+
+    @property
+    def decision(self) -> str:
+        """The id of the decision record; "" where the server says none."""
+        found = self.ours.get("decision")
+        return found if isinstance(found, str) else ""
+
+    @property
+    def said(self) -> str:
+        """Why there are no cards, as the server words it; "" where it answered with cards."""
+        if self.failure:
+            return self.failure
+        issues = self.document.get("issue") if isinstance(self.document, dict) else None
+        issue = issues[0] if isinstance(issues, list) and issues and isinstance(issues[0], dict) else {}
+        details = issue.get("details")
+        text = details.get("text") if isinstance(details, dict) else None
+        return str(text or issue.get("diagnostics") or "")
+
+    @property
+    def silences(self) -> list[tuple[str, str, str]]:
+        """What was looked at and not shown: subject, reason code, sentence."""
+        found = self.ours.get("silence")
+        rows = [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
+        return [tuple(str(each.get(name, "")) for name in ("subject", "reason", "text")) for each in rows]  # type: ignore[misc]
+
+
+class Sent(Struct):
+    """Feedback that was sent, and its answer; `status` is 0 where none came."""
+
+    path: str
+    body: dict[str, Any]
+    status: int
+    failure: str = ""
+
+
+class Caller:
+    """Calls this server in its own process, or another one over HTTP."""
+
+    def __init__(self, app: ASGIApp, server: str) -> None:
+        """`server` is the base address of another server, "" for this one."""
+        self._app = app
+        self._server = server
+
+    async def post(self, path: str, body: bytes, token: str = "") -> tuple[int, dict[str, str], str, float, str]:
+        """Status, headers, text of the body, seconds, and why there is no answer where there is none."""
+        headers = _HEADERS | ({"authorization": f"Bearer {token}"} if token else {})
+        start = perf_counter()
+        try:
+            async with self._client() as client:
+                answer = await client.post(path, content=body, headers=headers)
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
+            return 0, {}, "", perf_counter() - start, f"No answer: {type(error).__name__}"
+        text = answer.content[:_MOST_ANSWER].decode("utf-8", "replace")
+        return answer.status_code, dict(answer.headers), text, perf_counter() - start, ""
+
+    async def discovery(self) -> list[dict[str, Any]]:
+        """The entries of the other server's discovery; none where it does not answer as it should."""
+        try:
+            async with self._client() as client:
+                answer = await client.get("/cds-services", headers={"accept": "application/json"})
+                listed = answer.json().get("services")
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError, AttributeError):
+            return []
+        entries = [each for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
+        return [each for each in entries if isinstance(each.get("id"), str) and isinstance(each.get("hook"), str)]
+
+    def _client(self) -> httpx.AsyncClient:
+        if not self._server:
+            transport = httpx.ASGITransport(app=self._app, raise_app_exceptions=False)
+            return httpx.AsyncClient(transport=transport, base_url="http://localhost", timeout=_SECONDS)
+        # no redirects: an address that the setting does not name is not called
+        return httpx.AsyncClient(base_url=self._server, timeout=_SECONDS, trust_env=False, follow_redirects=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One row of the checklist as it came out of an exchange."""
+
+    row: Row
+    sign: str
+    word: str
+    note: str
+
+
+_SIGNS: Final = {
+    Result.FAILED: ("critical", "broken"),
+    Result.ADVICE: ("warning", "look"),
+    Result.HELD: ("good", "holds"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What the contract kit says of one exchange: the rows that could be seen, the broken ones first."""
+
+    findings: tuple[Finding, ...]
+
+    @property
+    def to_look_at(self) -> tuple[Finding, ...]:
+        """Those that do not hold."""
+        return tuple(each for each in self.findings if each.sign != "good")
+
+    @property
+    def held(self) -> tuple[Finding, ...]:
+        """Those that hold."""
+        return tuple(each for each in self.findings if each.sign == "good")
+
+
+def judge(exchanged: Exchanged) -> Judgement:
+    """The findings of the kit on one exchange."""
+    report = judge_exchange(exchanged.exchange)
+    notes = _notes(report)
+    seen = [each for each in report.rows if each.result in _SIGNS]
+    order = list(_SIGNS)
+    seen.sort(key=lambda each: order.index(each.result))
+    return Judgement(tuple(Finding(each.row, *_SIGNS[each.result], notes.get(each.row.id, "")) for each in seen))
+
+
+def _notes(report: Report) -> dict[str, str]:
+    notes: dict[str, str] = {}
+    for finding in report.findings:
+        first = finding.faults[0]
+        words = " ".join(filter(None, (first.place, first.found)))
+        level = "" if finding.level == MUST else "Advice: "
+        times = f" ({finding.times} times)" if finding.times > 1 else ""
+        notes.setdefault(finding.row.id, f"{level}{words}{times}")
+    return notes
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One stage: when it began and ended, in percent of the scale, and how long it took, in words."""
+
+    words: str
+    left: float
+    width: float
+    took: str
+
+
+@dataclass(frozen=True, slots=True)
+class Waterfall:
+    """Where the time of one call went; the stages are those that the server itself measured."""
+
+    scale: Scale
+    bars: tuple[Bar, ...]
+    total: str
+
+
+def waterfall(exchanged: Exchanged) -> Waterfall:
+    """The stages in their order, then the rest: recording the decision and the way there and back."""
+    whole = exchanged.seconds * 1000
+    timings = exchanged.ours.get("timings")
+    measured = (
+        {name: float(each) for name, each in timings.items() if isinstance(each, int | float)}
+        if isinstance(timings, dict)
+        else {}
+    )
+    stages = [(_STAGES.get(name, name), milliseconds) for name, milliseconds in measured.items()]
+    rest = max(0.0, whole - sum(measured.values()))
+    words = "Write the answer, record the decision, and the way there and back" if measured else "The whole call"
+    scale = _scale(max(whole, sum(measured.values()), 0.1))
+    bars, begun = [], 0.0
+    for stage, milliseconds in [*stages, (words, rest)]:
+        left = scale.at(begun)
+        begun += milliseconds
+        bars.append(Bar(stage, left, max(0.3, scale.at(begun) - left), format_ms(milliseconds)))
+    return Waterfall(scale, tuple(bars), format_ms(whole))
+
+
+def _scale(most: float) -> Scale:
+    step = next(
+        each for power in range(-2, 6) for each in (10.0**power, 2 * 10.0**power, 5 * 10.0**power) if most <= 4 * each
+    )
+    high = step * -(-most // step)
+    bare = Scale(0, high)
+    count = round(high / step)
+    labels = [f"{number * step:g}" + (" ms" if number == count else "") for number in range(count + 1)]
+    return Scale(0, high, tuple(Tick(bare.at(number * step), label) for number, label in enumerate(labels)))
+
+
+def format_ms(milliseconds: float) -> str:
+    """Milliseconds as a person rounds them.
+
+    >>> format_ms(0.1234), format_ms(6.78), format_ms(47.3), format_ms(1234)
+    ('0.12', '6.8', '47', '1,234')
+    """
+    places = 2 if milliseconds < 1 else 1 if milliseconds < 10 else 0
+    return f"{milliseconds:,.{places}f}"

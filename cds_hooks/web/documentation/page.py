@@ -1,0 +1,144 @@
+"""Reads one page of docs/ (CommonMark with tables): its title, its sections, its links and its HTML.
+
+The parser is markdown-it-py. The HTML needs no more than `script-src 'self'; style-src 'self'`: raw HTML in a page is
+shown as text, and the alignment of a column is a class instead of a style.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from html import escape
+from pathlib import PurePosixPath
+from typing import Any
+
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+_ALIGNED = {"text-align:right": "num", "text-align:center": "mid"}
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A heading and the text below it, up to the next heading; `anchor` is "" for what stands before the first."""
+
+    level: int
+    anchor: str
+    title: str
+    text: str
+
+
+@dataclass(slots=True)
+class Page:
+    """One page: where it lies in docs/, its parsed tokens, and what was found in them."""
+
+    source: PurePosixPath
+    tokens: list[Token]
+    sections: list[Section] = field(default_factory=list)
+
+    @property
+    def title(self) -> str:
+        """The page's first heading; "" where it has none."""
+        return next((section.title for section in self.sections if section.level == 1), "")
+
+    @property
+    def address(self) -> PurePosixPath:
+        """Where the site has it: README.md is the index of its folder."""
+        name = "index" if self.source.stem == "README" else self.source.stem
+        return self.source.with_name(f"{name}.html")
+
+    @property
+    def root(self) -> str:
+        """The way from the page back to the site's first page: "" or "../" as often as there are folders."""
+        return "../" * (len(self.source.parts) - 1)
+
+    @property
+    def anchors(self) -> set[str]:
+        """The fragments by which a link can name a part of the page."""
+        return {section.anchor for section in self.sections}
+
+    def links(self) -> Iterator[tuple[Token, list[Token], int]]:
+        """Every link and image with the list of tokens that it stands in and its place there."""
+        for block in self.tokens:
+            inside = block.children or []
+            for place, token in enumerate(inside):
+                if token.type in ("link_open", "image"):
+                    yield token, inside, place
+
+    def html(self) -> str:
+        """The page's content."""
+        markup: str = _PARSER.renderer.render(self.tokens, _PARSER.options, {})
+        return markup
+
+
+def read_page(source: PurePosixPath, text: str) -> Page:
+    """Parses a page and gives each of its headings an anchor, made as GitHub makes them."""
+    page = Page(source, _PARSER.parse(text))
+    _number_headings(page.tokens)
+    page.sections = list(_sections(page.tokens))
+    return page
+
+
+def _number_headings(tokens: list[Token]) -> None:
+    taken: dict[str, int] = {}
+    for place, token in enumerate(tokens):
+        if token.type == "heading_open":
+            anchor = re.sub(r"[^\w\- ]", "", plain(tokens[place + 1]).lower()).replace(" ", "-")
+            count = taken[anchor] = taken.get(anchor, -1) + 1
+            token.attrSet("id", f"{anchor}-{count}" if count else anchor)
+        elif token.type in ("th_open", "td_open"):
+            align = _ALIGNED.get(str(token.attrs.pop("style", "")))
+            if align is not None:
+                token.attrSet("class", align)
+
+
+def _sections(tokens: list[Token]) -> Iterator[Section]:
+    level, anchor, title, said = 0, "", "", list[str]()
+    for place, token in enumerate(tokens):
+        if token.type == "heading_open":
+            if title or said:
+                yield Section(level, anchor, title, " ".join(said))
+            level, anchor, title = int(token.tag[1]), str(token.attrs["id"]), plain(tokens[place + 1])
+            said = []
+        elif token.type in ("fence", "code_block") or (token.type == "inline" and not _is_heading(tokens, place)):
+            said.append(" ".join(plain(token).split()))
+    yield Section(level, anchor, title, " ".join(said))
+
+
+def _is_heading(tokens: list[Token], place: int) -> bool:
+    return tokens[place - 1].type == "heading_open"
+
+
+def plain(token: Token) -> str:
+    """The words of a token without their markup; a picture's are its description."""
+    if not token.children:
+        return token.content
+    return "".join(" " if each.type in ("softbreak", "hardbreak") else each.content for each in token.children)
+
+
+def _parser() -> MarkdownIt:
+    parser = MarkdownIt("commonmark", {"html": False}).enable("table")
+    rules: dict[str, Callable[..., str]] = {
+        "table_open": _open_table,
+        "table_close": _close_table,
+        "fence": _show_code,
+        "code_block": _show_code,
+    }
+    for name, rule in rules.items():
+        parser.add_render_rule(name, rule)
+    return parser
+
+
+def _open_table(_self: Any, _tokens: list[Token], _place: int, *_: Any) -> str:
+    # a wide table scrolls by itself, and the keyboard reaches it
+    return '<div class="scroll" role="group" aria-label="Table" tabindex="0"><table>\n'
+
+
+def _close_table(_self: Any, _tokens: list[Token], _place: int, *_: Any) -> str:
+    return "</table></div>\n"
+
+
+def _show_code(_self: Any, tokens: list[Token], place: int, *_: Any) -> str:
+    return f'<pre tabindex="0"><code>{escape(tokens[place].content)}</code></pre>\n'
+
+
+_PARSER = _parser()

@@ -1,0 +1,92 @@
+"""Which contrast medium the words of an allergy mean: iodinated, gadolinium, or one that they do not say.
+
+There is no cross-reactivity between the two classes (ACR Manual on Contrast Media, as the radiology service of the
+University of Wisconsin and that of Yale write), so they are told apart. Shellfish, iodine and povidone-iodine are no
+contrast media: neither is a risk factor for a contrast reaction (the same pages).
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Final, Literal, TypeAlias
+
+from msgspec import Struct
+
+from fhir.mapping.allergies import Allergy, allergies_to_class
+from fhir.mapping.conditions import condition_status
+from fhir.record.record import PatientRecord
+from fhir.terminology.conditions import SYSTEMS
+from fhir.terminology.contrast_media import GADOLINIUM, IODINATED
+
+How: TypeAlias = Literal["severe", "not severe", "not recorded"]
+
+# ACR/AAAAI consensus 2025, as droracle.ai (697592) and the categories of the ACR manual (seekhealthz.com) give them:
+# bronchospasm, low blood pressure, cardiovascular signs and anaphylaxis are severe.
+_SEVERE: Final = re.compile(
+    r"hypotens|\bshock\b|cardiac arrest|respiratory|breath|dyspn|wheez|bronchosp|laryn|unrespons|unconscious"
+    r"|loss of consciousness|syncope|seizure|convuls|arrhythm|\bcode blue\b|intubat|life.?threat|collapse",
+    re.IGNORECASE,
+)
+# The physiologic column of the same table, and injury of the kidney: no sign of an allergy.
+_PHYSIOLOGIC: Final = re.compile(
+    r"nausea|vomit|emesis|warm|flush|chills|headache|dizz|anxi|taste|hypertens|vasovagal|extravas"
+    r"|kidney|renal|nephr|creatinine|\baki\b",
+    re.IGNORECASE,
+)
+# ICD-10-CM: radiographic dye allergy status, "allergy status to contrast media used for diagnostic X-ray procedure".
+_DYE_ALLERGY: Final = "Z91041"
+
+
+class ContrastReaction(Struct, frozen=True, gc=False):
+    """A reaction to contrast media on record: its words, how bad it was, and the resource.
+
+    `is_class_stated` is False where the entry says contrast and not which.
+    """
+
+    words: str
+    reaction: str
+    how: How
+    is_class_stated: bool
+    date: str | None
+    source: str
+
+
+def contrast_reactions(record: PatientRecord, class_name: str) -> Sequence[ContrastReaction]:
+    """The reactions to this class of contrast media (`iodinated_contrast`, `gadolinium_contrast`), the worst first.
+
+    Physiologic reactions (nausea, warmth, a vasovagal reaction) and injury of the kidney are left out.
+    """
+    found = [_read(one) for one in allergies_to_class(record, class_name) if not _is_physiologic(one)]
+    if class_name == IODINATED:
+        found += _dye_allergies(record)
+    return sorted(found, key=lambda one: (not one.is_class_stated, _ORDER.index(one.how), one.source))
+
+
+_ORDER: Final = ("severe", "not severe", "not recorded")
+
+
+def _is_physiologic(one: Allergy) -> bool:
+    return bool(one.reactions) and all(_PHYSIOLOGIC.search(text) and not _SEVERE.search(text) for text in one.reactions)
+
+
+def _read(one: Allergy) -> ContrastReaction:
+    is_severe = one.grade == "severe" or any(_SEVERE.search(text) for text in one.reactions)
+    how: How = "severe" if is_severe and not one.is_unsure else "not severe" if one.reactions else "not recorded"
+    is_stated = not {IODINATED, GADOLINIUM} <= one.allergen.classes
+    date = one.recorded.date if one.recorded is not None else None
+    return ContrastReaction(one.words, one.reactions[0] if one.reactions else "", how, is_stated, date, one.source)
+
+
+def _dye_allergies(record: PatientRecord) -> list[ContrastReaction]:
+    """A problem of the list that is the status code of a radiographic dye allergy."""
+    found = []
+    for problem in record.conditions:
+        codings = problem.code.coding if problem.code is not None else []
+        has_code = any(
+            SYSTEMS.get(one.system or "") == "icd10" and (one.code or "").replace(".", "") == _DYE_ALLERGY
+            for one in codings
+        )
+        if problem.code is not None and has_code and condition_status(problem, record.as_of_epoch) != "past":
+            date = problem.recordedDate[:10] if problem.recordedDate else None
+            source = f"Condition/{problem.id}" if problem.id else "Condition without id"
+            found.append(ContrastReaction(problem.code.words, "", "not recorded", True, date, source))
+    return found

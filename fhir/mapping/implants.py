@@ -1,0 +1,127 @@
+"""Implants that matter to an MR scan: from devices and the problem list, and what is written of their MR safety.
+
+SNOMED CT: DICOM context groups 3777 and 3779 (bvdh/dicom-terminology-in-fhir) and FHIR's device kinds. NCI Thesaurus:
+FHIR R4, value set device-safety. ICD-10-CM Z95.0 and Z95.810: tabular list. ASTM F2503 has the words MR safe, MR
+conditional, MR unsafe. Aneurysm clip and implanted pump had no code in what was read: they are known by words only.
+"""
+
+import re
+from collections.abc import Iterator
+from enum import Enum
+
+from msgspec import Struct
+
+from fhir.mapping.conditions import condition_status
+from fhir.record.datatypes import CodeableConcept
+from fhir.record.record import PatientRecord
+from fhir.record.resources import Device
+from fhir.terminology.conditions import SYSTEMS
+
+
+class MrSafety(Enum):
+    """What is written of an implant: scanned safely or under conditions, not to be scanned, or nothing."""
+
+    CONDITIONAL = "conditional"
+    UNSAFE = "unsafe"
+    UNDOCUMENTED = "undocumented"
+
+
+class Implant(Struct, frozen=True, gc=False):
+    """An implant of the patient: its kind, the words of the chart, the resource, and what is written of its safety."""
+
+    kind: str
+    words: str
+    source: str | None
+    safety: MrSafety
+
+
+class _Kind(Struct, frozen=True):
+    name: str
+    snomed: frozenset[str]
+    icd10: tuple[str, ...]
+    words: re.Pattern[str]
+
+
+def _kind(name: str, snomed: tuple[str, ...], icd10: tuple[str, ...], words: str) -> _Kind:
+    return _Kind(name, frozenset(snomed), icd10, re.compile(words, re.IGNORECASE))
+
+
+_KINDS = (
+    _kind("defibrillator", ("72506001",), ("Z95810",), r"defibrillator|\bcrt-?d\b|\baicd\b|\bicd\b"),
+    _kind("pacemaker", ("14106009",), ("Z950",), r"pacemaker|\bcrt-?p\b"),
+    _kind("cochlear implant", ("43252007",), (), r"cochlear implant"),
+    _kind(
+        "neurostimulator",
+        ("25937001", "36977008"),
+        (),
+        r"neuro-?stimulator|(?:brain|spinal cord|vag(?:us|al) nerve|sacral nerve)[ -]stimulat",
+    ),
+    _kind("aneurysm clip", (), (), r"aneurysm clip"),
+    _kind("implanted pump", (), (), r"(?:implant|intrathecal).*\bpump|\bpump.*(?:implant|intrathecal)"),
+)
+_NOT_IMPLANTED = re.compile(r"\bexternal|wearable|\btemporary|transcutaneous|explant|\baed\b", re.IGNORECASE)
+_UNSAFE = re.compile(
+    r"\b(?:mri?|magnetic resonance)[ -]?unsafe|\bnot (?:mri?|magnetic resonance)\b|\bC106047\b", re.IGNORECASE
+)
+_SAFE = re.compile(r"\b(?:mri?|magnetic resonance)[ -]?(?:conditional|safe|compatible)\b|\bC10604[56]\b", re.IGNORECASE)
+
+
+def implants(record: PatientRecord) -> tuple[Implant, ...]:
+    """The implants on the chart; one of the problem list only where no device of its kind came."""
+    return record.derive(_find)
+
+
+def _find(record: PatientRecord) -> tuple[Implant, ...]:
+    found = [implant for device in record.devices if (implant := _of_device(device)) is not None]
+    kinds = {one.kind for one in found}
+    return (*found, *(one for one in _of_problems(record) if one.kind not in kinds))
+
+
+def _of_device(device: Device) -> Implant | None:
+    """The implant that a device is; None where it is none, or no longer in the body."""
+    if device.status == "inactive":
+        return None
+    said = " ".join(_names(device))
+    if _NOT_IMPLANTED.search(said):
+        return None
+    codes = {coding.code for coding in device.type.coding} if device.type is not None else set()
+    kind = next((one for one in _KINDS if one.snomed & codes or one.words.search(said)), None)
+    if kind is None:
+        return None
+    source = f"Device/{device.id}" if device.id else None
+    return Implant(kind.name, next(_names(device), kind.name), source, _safety_of(device, said))
+
+
+def _names(device: Device) -> Iterator[str]:
+    """What the chart calls it: the words of its type, its names."""
+    concept = device.type
+    codings = concept.coding if concept is not None else ()
+    said = [concept.text if concept is not None else None, *(coding.display for coding in codings)]
+    yield from (name for name in (*said, *(one.name for one in device.deviceName)) if name)
+
+
+def _safety_of(device: Device, said: str) -> MrSafety:
+    codes = [coding.code or "" for concept in device.safety for coding in concept.coding]
+    words = [*(concept.words for concept in device.safety), *(note.text or "" for note in device.note)]
+    written = " ".join([said, device.modelNumber or "", *codes, *words])
+    if _UNSAFE.search(written):
+        return MrSafety.UNSAFE
+    return MrSafety.CONDITIONAL if _SAFE.search(written) else MrSafety.UNDOCUMENTED
+
+
+def _of_problems(record: PatientRecord) -> Iterator[Implant]:
+    for problem in record.conditions:
+        if problem.code is None or condition_status(problem, record.as_of_epoch) == "past":
+            continue
+        kind = next((one for one in _KINDS if one.icd10 and _has_icd10(problem.code, one.icd10)), None)
+        if kind is not None:
+            source = f"Condition/{problem.id}" if problem.id else None
+            yield Implant(kind.name, problem.code.words or kind.name, source, MrSafety.UNDOCUMENTED)
+
+
+def _has_icd10(concept: CodeableConcept, prefixes: tuple[str, ...]) -> bool:
+    return any(
+        SYSTEMS.get(coding.system or "") == "icd10"
+        and (coding.code or "").replace(".", "").upper().startswith(prefixes)
+        for coding in concept.coding
+    )

@@ -1,0 +1,142 @@
+"""What a record tells about smoking: status, pack-years, and when the patient stopped.
+
+The status is LOINC 72166-2 (US Core) or, without an answer, tobacco use on the problem list. Pack-years are LOINC
+8664-5 or SNOMED CT 401201003 and 782516008, the day of stopping is LOINC 74010-0; both may be components.
+"""
+
+from datetime import date
+from typing import Literal, TypeAlias
+
+from msgspec import Struct
+
+from fhir.mapping.conditions import find_condition_group
+from fhir.record.datatypes import FhirTime, parse_time
+from fhir.record.measurement import USABLE_STATUS, CodedPart, effective_time
+from fhir.record.record import PatientRecord
+from fhir.record.resources import Observation
+from fhir.terminology.conditions import SMOKING_ANSWERS
+
+Smoking: TypeAlias = Literal["current", "former", "never"]
+
+PACK_YEARS = frozenset({"8664-5", "401201003", "782516008"})
+QUIT_DATE = frozenset({"74010-0"})
+_MOST_PACK_YEARS = 300.0  # five packs a day for sixty years: more is an error of entry
+
+
+class Answer(Struct, frozen=True, gc=False):
+    """One answer to the smoking status, with its words, its day and where it stands; `time` None where undated."""
+
+    status: Smoking
+    words: str
+    time: FhirTime | None
+    source: str
+
+
+class PackYears(Struct, frozen=True, gc=False):
+    """The newest count of pack-years."""
+
+    value: float
+    time: FhirTime | None
+    source: str
+
+
+class SmokingHistory(Struct, frozen=True, gc=False):
+    """Everything about smoking: the answer that counts, one that is not "never", pack-years, when the patient stopped.
+
+    Who stopped did so not before `stopped_from` and by `stopped_by`: the bounds of a charted day or, without one, the
+    last answer that is a yes and the first one after it that is a former smoker; None where nothing says it.
+    """
+
+    answer: Answer | None
+    ever: Answer | None
+    pack_years: PackYears | None
+    stopped_from: date | None = None
+    stopped_by: date | None = None
+
+
+def smoking_history(record: PatientRecord) -> SmokingHistory:
+    """The history as of the record's day; entries without a date count as older than dated ones."""
+    answers = sorted(_answers(record), key=_instant, reverse=True)
+    newest = answers[0] if answers else _on_problem_list(record)
+    ever = next((one for one in answers if one.status != "never"), None) or _on_problem_list(record)
+    pack_years = _pack_years(record)
+    stopped = _quit_date(record)
+    if stopped is not None:
+        return SmokingHistory(newest, ever, pack_years, stopped.first_day, stopped.last_day)
+    smoked = [one.time.first_day for one in answers if one.status == "current" and one.time is not None]
+    not_smoked = [one.time.last_day for one in answers if one.status == "former" and one.time is not None]
+    last_yes = max(smoked, default=None)
+    since_then = [day for day in not_smoked if last_yes is None or day > last_yes]
+    return SmokingHistory(newest, ever, pack_years, last_yes, min(since_then, default=None))
+
+
+def _answers(record: PatientRecord) -> list[Answer]:
+    found = []
+    for observation in record.smoking_answers():
+        time = effective_time(observation)
+        if observation.status not in USABLE_STATUS or (time is not None and time.is_after(record.as_of_epoch)):
+            continue
+        answer = _answer(observation, time)
+        if answer is not None:
+            found.append(answer)
+    return found
+
+
+def _answer(observation: Observation, time: FhirTime | None) -> Answer | None:
+    concept = observation.valueCodeableConcept
+    for coding in concept.coding if concept is not None else ():
+        status = SMOKING_ANSWERS.get(coding.code or "")
+        if status is not None and status != "missing":
+            return Answer(status, concept.words if concept is not None else "", time, _source(observation))
+    return None
+
+
+def _on_problem_list(record: PatientRecord) -> Answer | None:
+    for group, status in (("tobacco_use", "current"), ("tobacco_history", "former")):
+        hit = find_condition_group(record, group)
+        if hit is not None:
+            return Answer(status, hit.words, hit.time, hit.source)  # type: ignore[arg-type]  # literals above
+    return None
+
+
+def _pack_years(record: PatientRecord) -> PackYears | None:
+    found = []
+    for part in _parts(record, PACK_YEARS):
+        quantity, time = part[1].valueQuantity, effective_time(part[0])
+        unit = (quantity.code or quantity.unit or "") if quantity is not None else ""
+        is_number = quantity is not None and quantity.value is not None and not quantity.comparator
+        if quantity is None or quantity.value is None or not is_number or "pack" not in f"{unit or 'pack'}".lower():
+            continue
+        if 0 <= quantity.value <= _MOST_PACK_YEARS:
+            found.append(PackYears(float(quantity.value), time, _source(part[0])))
+    return max(found, key=lambda one: one.time.instant if one.time is not None else 0.0, default=None)
+
+
+def _quit_date(record: PatientRecord) -> FhirTime | None:
+    """The newest charted day of stopping that is not in the future."""
+    days = [parse_time(part[1].valueDateTime or "") for part in _parts(record, QUIT_DATE)]
+    known = [day for day in days if day is not None and not day.is_after(record.as_of_epoch)]
+    return max(known, key=lambda day: day.instant, default=None)
+
+
+def _parts(record: PatientRecord, codes: frozenset[str]) -> list[CodedPart]:
+    return [
+        part
+        for part in record.screening_parts()
+        if part[0].status in USABLE_STATUS
+        and any(coding.code in codes for coding in part[1].code.coding)
+        and not _is_ahead(part[0], record)
+    ]
+
+
+def _is_ahead(observation: Observation, record: PatientRecord) -> bool:
+    time = effective_time(observation)
+    return time is not None and time.is_after(record.as_of_epoch)
+
+
+def _instant(answer: Answer) -> float:
+    return answer.time.instant if answer.time is not None else 0.0
+
+
+def _source(observation: Observation) -> str:
+    return f"Observation/{observation.id}" if observation.id else "Observation without id"

@@ -1,0 +1,41 @@
+"""The classes of contrast media that words name, for what the drug tables do not have: brands, "CT dye", "contrast"."""
+
+import re
+from typing import Final
+
+IODINATED: Final = "iodinated_contrast"
+"""The class of iodinated contrast media (tables/medication_classes.csv)."""
+GADOLINIUM: Final = "gadolinium_contrast"
+"""The class of gadolinium-based contrast media."""
+
+_GADOLINIUM: Final = re.compile(
+    r"\bgado\w+|\bgadavist|\bmagnevist|\bomniscan|\bdotarem|\bclariscan|\bprohance|\bmultihance|\beovist|\bprimovist"
+    r"|\boptimark|\belucirem|\bvueway|\bmri? (?:contrast|dye)",
+    re.IGNORECASE,
+)
+_IODINATED: Final = re.compile(
+    r"iodin\w*\b.{0,30}\b(?:contrast|dye)|\b(?:contrast|dye)\b.{0,30}\biodin"
+    r"|\b(?:x-?ray|ct|cat scan|ivp|cath|angio\w*|radiogra\w+)[ -](?:contrast|dye)"
+    r"|radio-?contrast|radiopaque|\bioxagl\w+|\bhexabrix|\bioxilan|\boxilan|\biothalam\w+|\bconray|\biomeprol|\biomeron"
+    r"|\blipiodol|\brenografin|\bhypaque",
+    re.IGNORECASE,
+)
+_EITHER: Final = re.compile(r"\bcontrast\b|\b(?:iv|i\.v\.|intravenous|radiology|imaging) dye", re.IGNORECASE)
+_NEITHER: Final = re.compile(
+    r"\bbarium|ultraso|microbubble|\becho(?:cardio\w*)? contrast|\bdefinity|\blumason|\boptison", re.IGNORECASE
+)
+
+
+def contrast_classes(words: str) -> frozenset[str]:
+    """The classes of contrast media that the words name; both where they say contrast and not which.
+
+    >>> sorted(contrast_classes("CT dye")), sorted(contrast_classes("IV contrast"))
+    (['iodinated_contrast'], ['gadolinium_contrast', 'iodinated_contrast'])
+    >>> contrast_classes("Shellfish"), contrast_classes("povidone-iodine")
+    (frozenset(), frozenset())
+    """
+    named = {GADOLINIUM: _GADOLINIUM, IODINATED: _IODINATED}
+    found = frozenset(name for name, pattern in named.items() if pattern.search(words))
+    if found or _NEITHER.search(words) or not _EITHER.search(words):
+        return found
+    return frozenset(named)

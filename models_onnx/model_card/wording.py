@@ -1,0 +1,33 @@
+"""What no text of a model may say: a directive, a claimed effect, an alarm (responsible-ai.md 2 and 4.3).
+
+Gate G13 asks it of every card, and a service that a site declares as data is asked when it is read.
+"""
+
+import re
+from collections.abc import Iterator
+
+# A directive takes the decision from the clinician: criterion 3 of the FDA's guidance, responsible-ai.md 2.
+_DIRECTIVE = re.compile(
+    r"(?:^|[.!?:;)]\s+|\n\s*[-*]\s*)(?:please )?(?:give|start|stop|do(?! not)|administer|discontinue|prescribe|order|"
+    r"admit|discharge|refer|increase|decrease|withhold|deny)\b"
+    r"|\b(?:you|patients?) (?:must|shall|have to|needs? to)\b"
+    r"|\bmust be (?:given|started|stopped|admitted|denied)\b",
+    re.IGNORECASE,
+)
+_CAUSAL = re.compile(
+    r"\b(?:will (?:reduce|prevent|lower|cut)|reduces the risk|lowers the risk by|prevents|because of (?:this|these) "
+    r"factors?|is caused by)\b",
+    re.IGNORECASE,
+)
+_ALARM = re.compile(r"\b(?:urgent(?:ly)?|immediately|at once|emergency(?! |\.)|alarm|critical(?:ly)?)\b", re.IGNORECASE)
+NOT_FOR_EMERGENCIES = re.compile(r"\bnot for emergenc", re.IGNORECASE)
+
+
+def unsafe_words(text: str) -> Iterator[str]:
+    """What one text says that no text of a model may say: a directive, a claimed effect, an alarm."""
+    if found := _DIRECTIVE.search(text):
+        yield f"it directs instead of offering: '{found.group().strip(' .:;)-*')}'"
+    if found := _CAUSAL.search(text):
+        yield f"it claims an effect: '{found.group()}'"
+    if found := _ALARM.search(NOT_FOR_EMERGENCIES.sub("", text)):
+        yield f"it sounds an alarm: '{found.group()}'"

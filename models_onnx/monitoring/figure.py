@@ -1,0 +1,78 @@
+"""A figure of monitoring, with the number it rests on and what it says."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+State = Literal["good", "watch", "act", "insufficient"]
+Family = Literal[
+    "feed", "errors", "latency", "prefetch", "units", "missing", "input drift", "score drift", "alert rate",
+    "age of values", "rules", "acceptance",
+]  # fmt: skip
+
+_RANK: dict[State, int] = {"act": 0, "watch": 1, "insufficient": 2, "good": 3}
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """`n` is what was counted in the window, `minimum` the fewest for which anything is said of it.
+
+    `value` and `before` are in the unit that `text` names; None where nothing could be computed.
+    """
+
+    client: str
+    service: str
+    family: Family
+    subject: str
+    state: State
+    n: int
+    minimum: int
+    value: float | None
+    before: float | None
+    text: str
+
+    @property
+    def order(self) -> tuple[int, str, str, str, str]:
+        """What has to be looked at comes first."""
+        return (_RANK[self.state], self.client, self.family, self.service, self.subject)
+
+
+_DATA: tuple[Family, ...] = ("prefetch", "units", "missing", "input drift", "score drift", "alert rate")
+_APART: tuple[Family, ...] = ("feed", "errors", "latency", "acceptance")
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """One cause: the figures that show it, and those that follow from it (another unit moves the scores)."""
+
+    client: str
+    family: Family
+    causes: tuple[Figure, ...]
+    follows: tuple[Figure, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """A sentence for the person on call."""
+        more = f" ({len(self.causes) - 1} more figures of the same kind)" if len(self.causes) > 1 else ""
+        also = f" It explains {len(self.follows)} further figures." if self.follows else ""
+        return f"{self.client}: {self.causes[0].text}{more}{also}"
+
+
+def incidents(figures: list[Figure]) -> list[Incident]:
+    """One incident per cause, from the figures on which somebody has to act.
+
+    What is nearer to the source explains what lies behind it: a key that is no longer sent leaves inputs missing, a
+    missing input moves scores, and scores move the rate of cards.
+    """
+    found = []
+    acting = sorted((each for each in figures if each.state == "act"), key=lambda each: each.order)
+    for client in sorted({each.client for each in acting}):
+        of_client = [each for each in acting if each.client == client]
+        for family in _APART:
+            causes = tuple(each for each in of_client if each.family == family)
+            found += [Incident(client, family, causes)] if causes else []
+        of_data = [each for each in of_client if each.family in _DATA]
+        if of_data:
+            first = min((each.family for each in of_data), key=_DATA.index)
+            causes = tuple(each for each in of_data if each.family == first)
+            found.append(Incident(client, first, causes, tuple(each for each in of_data if each.family != first)))
+    return found

@@ -1,0 +1,196 @@
+"""Compares the days of a window with the days before it: one figure for each thing that can go wrong.
+
+The limits are those of the table "Metrics and thresholds" of docs/operations/monitoring.md, with its sources. A figure
+says "act" only where the change is both large and certain, and certainty is asked for once for all figures of a kind
+together (Bonferroni), so that a month of days without a change raises no alarm.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+
+from models_onnx.monitoring import drift, rates
+from models_onnx.monitoring.day import DayCounts, total_of
+from models_onnx.monitoring.figure import Family, Figure, State
+from models_onnx.monitoring.sketch import Sketch, quantile
+
+_FEWEST_CALLS, _FEWEST_VALUES, _FEWEST_FOR_DRIFT, _FEWEST_EXPECTED = 200, 100, 500, 20
+_FEWEST_FEEDBACK, _FEWEST_FOR_PAUSE = 50, 200
+_CONTINUOUS = 10
+"""An input with fewer different values has no median whose ratio means anything: flags, counts of stays."""
+_UNLIKELY, _RARE = 1e-6, 1e-3
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """A window of days and the reference before it, of one client and service; each day under its date."""
+
+    client: str
+    service: str
+    window: dict[date, DayCounts]
+    reference: dict[date, DayCounts]
+
+    def figures(self) -> list[Figure]:
+        """All figures, those to look at first."""
+        now, before = total_of(list(self.window.values())), total_of(list(self.reference.values()))
+        found = [*self._feed(now), *self._shares(now, before), *self._latency(now, before), *self._inputs(now, before)]
+        found += [*self._scores(now, before), *self._alerts(now, before), *self._answers(now), *self._rules(now)]
+        return sorted(found, key=lambda each: each.order)
+
+    def _figure(
+        self, family: Family, subject: str, n: int, minimum: int, value: float | None, before: float | None,
+        state: State, text: str,
+    ) -> Figure:  # fmt: skip
+        return Figure(self.client, self.service, family, subject, state, n, minimum, value, before, text)
+
+    def _too_few(self, family: Family, subject: str, n: int, minimum: int) -> Figure:
+        text = f"{self.service}, {subject}: {n:,} counted, {minimum:,} are needed."
+        return self._figure(family, subject, n, minimum, None, None, "insufficient", text)
+
+    def _feed(self, now: DayCounts) -> Iterator[Figure]:
+        """Whether as many calls came as on the same days of the week before."""
+        expected = sum(self._expected(day) for day in self.window)
+        if expected < _FEWEST_EXPECTED:
+            yield self._too_few("feed", "calls", round(expected), _FEWEST_EXPECTED)
+            return
+        chance, share = rates.at_most(now.calls, expected), now.calls / expected
+        state: State = "good"
+        if chance < _UNLIKELY and share < 0.5:
+            state = "act"
+        elif chance < _RARE and share < 0.8:
+            state = "watch"
+        text = f"{self.service}: {now.calls:,} calls came where {expected:,.0f} were expected."
+        yield self._figure("feed", "calls", now.calls, _FEWEST_EXPECTED, now.calls, expected, state, text)
+
+    def _expected(self, day: date) -> float:
+        same = [counts.calls for each, counts in self.reference.items() if each.weekday() == day.weekday()]
+        alike = same if len(same) > 1 else [counts.calls for counts in self.reference.values()]
+        return sum(alike) / len(alike) if alike else 0.0
+
+    def _shares(self, now: DayCounts, before: DayCounts) -> Iterator[Figure]:
+        """Calls that failed, and prefetch keys that come less often than before."""
+        yield self._rise("errors", "calls", now.errors, now.calls, before.errors, before.calls, "failed", 1)
+        sent = {key.partition(" ")[0] for key in [*before.keys, *now.keys]}
+        for key in sorted(sent):
+            kept = [before.calls - before.keys.get(f"{key} given", 0), now.calls - now.keys.get(f"{key} given", 0)]
+            words = f"came without the prefetch key {key}"
+            yield self._rise("prefetch", key, kept[1], now.calls, kept[0], before.calls, words, len(sent))
+
+    def _rise(
+        self, family: Family, subject: str, count: int, total: int, count_before: int, total_before: int,
+        words: str, asked: int,
+    ) -> Figure:  # fmt: skip
+        """Whether a share rose: by 3 points and certainly, to be watched; by 10, to act."""
+        if min(total, total_before) < _FEWEST_CALLS:
+            return self._too_few(family, subject, min(total, total_before), _FEWEST_CALLS)
+        share, then = count / total, count_before / total_before
+        low, _ = rates.difference(count, total, count_before, total_before, 1 - 0.001 / asked)
+        state: State = "good"
+        if low > 0 and share - then >= 0.03:
+            state = "act" if share - then >= 0.10 else "watch"
+        text = f"{self.service}: {100 * share:.1f} in 100 calls {words}, {100 * then:.1f} before."
+        return self._figure(family, subject, total, _FEWEST_CALLS, share, then, state, text)
+
+    def _latency(self, now: DayCounts, before: DayCounts) -> Iterator[Figure]:
+        n, m = sum(now.milliseconds.values()), sum(before.milliseconds.values())
+        if min(n, m) < _FEWEST_CALLS:
+            yield self._too_few("latency", "90th percentile", min(n, m), _FEWEST_CALLS)
+            return
+        value, then = _quantile(now.milliseconds, 0.9), _quantile(before.milliseconds, 0.9)
+        ratio = value / then if then else 1.0
+        state: State = "act" if ratio >= 5 else "watch" if ratio >= 2 else "good"
+        text = f"{self.service}: nine of ten answers took up to {value:.1f} ms, {then:.1f} ms before."
+        yield self._figure("latency", "90th percentile", n, _FEWEST_CALLS, value, then, state, text)
+
+    def _inputs(self, now: DayCounts, before: DayCounts) -> Iterator[Figure]:
+        names = sorted({*now.names("features"), *before.names("features")})
+        for name in names:
+            values, then = now.sketch("features", name), before.sketch("features", name)
+            n, m = values.total(), then.total()
+            gone, gone_before = now.missing_of(name), before.missing_of(name)
+            words = f"had no usable {name}"
+            yield self._rise("missing", name, gone, n + gone, gone_before, m + gone_before, words, len(names))
+            if len(then) >= _CONTINUOUS:
+                yield self._scale(name, now, before)
+                yield self._older(name, now, before)
+            yield self._moved("input drift", name, values, then, len(names))
+
+    def _scale(self, name: str, now: DayCounts, before: DayCounts) -> Figure:
+        values, then = now.sketch("features", name), before.sketch("features", name)
+        if min(values.total(), then.total()) < _FEWEST_VALUES:
+            return self._too_few("units", name, min(values.total(), then.total()), _FEWEST_VALUES)
+        value, median = quantile(values, 0.5) or 0.0, quantile(then, 0.5) or 0.0
+        ratio = value / median if median else 1.0
+        state: State = "good" if 0.8 <= ratio <= 1.25 else "watch" if 0.5 <= ratio <= 2 else "act"
+        text = f"{self.service}: the median of {name} is {value:.4g}, {median:.4g} before; another unit may be sent."
+        return self._figure("units", name, values.total(), _FEWEST_VALUES, value, median, state, text)
+
+    def _older(self, name: str, now: DayCounts, before: DayCounts) -> Figure:
+        ages, then = now.sketch("ages", name), before.sketch("ages", name)
+        if min(ages.total(), then.total()) < _FEWEST_VALUES:
+            return self._too_few("age of values", name, min(ages.total(), then.total()), _FEWEST_VALUES)
+        value, median = quantile(ages, 0.5) or 0.0, quantile(then, 0.5) or 0.0
+        state: State = "watch" if value > 1.5 * median and value - median >= 1 else "good"
+        text = f"{self.service}: {name} is {value:.3g} days old in the median, {median:.3g} before."
+        return self._figure("age of values", name, ages.total(), _FEWEST_VALUES, value, median, state, text)
+
+    def _moved(self, family: Family, name: str, values: Sketch, then: Sketch, asked: int) -> Figure:
+        n, m = values.total(), then.total()
+        if min(n, m) < _FEWEST_FOR_DRIFT:
+            return self._too_few(family, name, min(n, m), _FEWEST_FOR_DRIFT)
+        reference, window = drift.binned(then, values)
+        index = drift.stability_index(reference, window)
+        state: State = "good"
+        if index > max(drift.WATCH, drift.limit_by_chance(len(reference), n, m, 1 - 0.01 / asked)):
+            state = "watch"
+        if index > max(drift.ACT, drift.limit_by_chance(len(reference), n, m, 1 - 0.001 / asked)):
+            state = "act"
+        text = f"{self.service}: {name} is distributed otherwise than before (stability index {index:.2f})."
+        return self._figure(family, name, n, _FEWEST_FOR_DRIFT, index, 0.0, state, text)
+
+    def _scores(self, now: DayCounts, before: DayCounts) -> Iterator[Figure]:
+        names = sorted({*now.scores, *before.scores})
+        for name in names:
+            yield self._moved(
+                "score drift", name, now.sketch("scores", name), before.sketch("scores", name), len(names)
+            )
+
+    def _alerts(self, now: DayCounts, before: DayCounts) -> Iterator[Figure]:
+        """The rate of cards: beyond three sigma on two days in a row, to act; on one, or by CUSUM, to be watched."""
+        days = [(one.with_cards, one.calls) for _, one in sorted(self.reference.items()) if one.calls]
+        latest = [(one.with_cards, one.calls) for _, one in sorted(self.window.items()) if one.calls]
+        if before.calls < _FEWEST_CALLS or now.calls < _FEWEST_VALUES or len(days) < 7:
+            yield self._too_few("alert rate", "cards", now.calls, _FEWEST_VALUES)
+            return
+        centre = before.with_cards / before.calls
+        spread = rates.day_spread(days, centre)
+        z = [rates.sigmas(cards, calls, centre, spread) for cards, calls in [*days, *latest]]
+        state: State = "good"
+        if abs(z[-1]) > 3 or rates.cusum(z) > rates.CUSUM_LIMIT:
+            state = "watch"
+        if abs(z[-1]) > 3 and abs(z[-2]) > 3 and z[-1] * z[-2] > 0:
+            state = "act"
+        rate = now.with_cards / now.calls
+        text = f"{self.service}: {100 * rate:.1f} in 100 calls had a card, {100 * centre:.1f} before."
+        yield self._figure("alert rate", "cards", now.calls, _FEWEST_VALUES, rate, centre, state, text)
+
+    def _answers(self, now: DayCounts) -> Iterator[Figure]:
+        """Acceptance: a service of whose cards fewer than 5 in 100 of at least 200 are accepted disturbs only."""
+        answered = now.accepted + now.overridden
+        if answered < _FEWEST_FEEDBACK:
+            yield self._too_few("acceptance", "cards", answered, _FEWEST_FEEDBACK)
+            return
+        share = now.accepted / answered
+        state: State = "act" if answered >= _FEWEST_FOR_PAUSE and share < 0.05 else "good"
+        text = f"{self.service}: {100 * share:.1f} in 100 of {answered:,} answered cards were accepted."
+        yield self._figure("acceptance", "cards", answered, _FEWEST_FEEDBACK, share, None, state, text)
+
+    def _rules(self, now: DayCounts) -> Iterator[Figure]:
+        for rule, times in sorted(now.rules.items()):
+            if now.calls >= _FEWEST_CALLS and times > now.calls / 2:
+                text = f"{self.service}: the rule {rule} speaks in {100 * times / now.calls:.0f} of 100 calls."
+                yield self._figure("rules", rule, now.calls, _FEWEST_CALLS, times / now.calls, None, "watch", text)
+
+
+def _quantile(buckets: dict[int, int], share: float) -> float:
+    return quantile(Sketch(buckets), share) or 0.0

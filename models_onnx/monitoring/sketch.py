@@ -1,0 +1,55 @@
+"""Counts of values in buckets of equal relative width, which can be added up over days, clients and processes.
+
+The buckets are those of DDSketch (Masson, Rim, Lee: DDSketch, a fast and fully-mergeable quantile sketch with
+relative-error guarantees, VLDB 2019): a quantile is off by at most 1 % of itself, whatever the distribution. A bucket
+says how many values fell into it, not whose they were.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from math import ceil, log
+
+RELATIVE_ERROR = 0.01
+"""By how much a value that is read from a sketch may differ from the value that was counted, as a share of it."""
+
+_GAMMA = (1 + RELATIVE_ERROR) / (1 - RELATIVE_ERROR)
+_LOG_GAMMA = log(_GAMMA)
+_SMALLEST = 1e-9
+_SPAN = 1 << 20
+
+Sketch = Counter[int]
+"""How many values each bucket has. The order of the buckets is that of their values; bucket 0 holds zero."""
+
+
+def bucket_of(value: float) -> int:
+    """The bucket of a finite value; values nearer to 0 than 1e-9 are counted as 0."""
+    if -_SMALLEST < value < _SMALLEST:
+        return 0
+    place = ceil(log(abs(value)) / _LOG_GAMMA) + _SPAN
+    return place if value > 0 else -place
+
+
+def value_of(bucket: int) -> float:
+    """The middle of a bucket."""
+    if bucket == 0:
+        return 0.0
+    middle: float = 2 * _GAMMA ** (abs(bucket) - _SPAN) / (_GAMMA + 1)
+    return middle if bucket > 0 else -middle
+
+
+def quantile(sketch: Sketch, share: float) -> float | None:
+    """The value below which this share (0 to 1) of what was counted lies; None where nothing was."""
+    total = sketch.total()
+    if not total:
+        return None
+    rank, below = share * (total - 1), 0
+    for bucket in sorted(sketch):
+        below += sketch[bucket]
+        if below > rank:
+            return value_of(bucket)
+    return value_of(max(sketch))
+
+
+def sketch_of(values: Iterable[float]) -> Sketch:
+    """The sketch of these values."""
+    return Counter(map(bucket_of, values))

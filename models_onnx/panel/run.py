@@ -1,0 +1,121 @@
+"""Scores a table from a file to a file, in parts: resumable, with memory that does not grow with the table."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from models_onnx.errors import PanelRefused
+from models_onnx.panel.declaration import TableDeclaration, TablePlan
+from models_onnx.panel.frames import NOTHING_DECLARED, PanelModel
+from models_onnx.panel.outputs import (
+    OutputForm,
+    ResumableOutput,
+    csv_header,
+    csv_lines,
+    output_form,
+    risk_assessments,
+    signature_of,
+    sql_types,
+)
+from models_onnx.panel.tables import Form, Part, TableReader, open_table
+
+
+@dataclass(frozen=True, slots=True)
+class ScoringJob:
+    """What is scored, how its table is read, and what is written where. `moment` is the time of a RiskAssessment."""
+
+    model: PanelModel
+    rows: Path
+    out: Path
+    id_column: str | None = None
+    declared: TableDeclaration = NOTHING_DECLARED
+    explain: bool = False
+    form: Form | None = None
+    restart: bool = False
+    moment: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ScoringResult:
+    """How many rows were read, before which of them this run began, how many each model scored, and why not."""
+
+    rows: int
+    resumed_at: int
+    scored: dict[str, int]
+    not_scored: dict[str, int]
+    not_used: int
+    unsaid: tuple[str, ...]
+
+
+def score_table(job: ScoringJob, progress: Callable[[int], None] = lambda _: None) -> ScoringResult:
+    """Writes one line per row, in order; PanelRefused where the table or its declaration cannot be used."""
+    form = output_form(job.out)
+    if job.out.exists() and str(job.rows) != "-" and job.out.samefile(job.rows):
+        raise PanelRefused(f"{job.out} is the table itself; write the scores to another file.")
+    with open_table(job.rows, job.form) as table:
+        return _score(job, form, table, progress)
+
+
+def _score(job: ScoringJob, form: OutputForm, table: TableReader, progress: Callable[[int], None]) -> ScoringResult:
+    identity = _id_column(job, table)
+    plan = job.model.plan(table.columns, job.declared)
+    out = ResumableOutput(job.out, _signature(job, identity), restart=job.restart or str(job.rows) == "-")
+    resumed_at = out.rows
+    if form != "fhir" and not out.rows:
+        out.begin(csv_header(job.model.features, job.explain))
+    for part in table.parts(tuple(dict.fromkeys((identity, *plan.columns))), skip=out.rows):
+        answers = _answers(job, plan, part)
+        _count(out.tally, answers)
+        out.add(_content(job, form, part[identity], answers), len(part[identity]))
+        progress(out.rows)
+    out.finish(sql_types(job.model.features, job.explain) if form == "parquet" else "")
+    return _result(out, resumed_at, plan)
+
+
+def _answers(job: ScoringJob, plan: TablePlan, part: Part) -> dict[str, Any]:
+    return job.model.answers(plan, {name: part[name] for name in plan.columns})
+
+
+def _content(job: ScoringJob, form: str, ids: list[Any], answers: dict[str, Any]) -> bytes:
+    if form != "fhir":
+        return csv_lines(ids, answers, job.model.features, job.explain)
+    return risk_assessments(ids, answers, job.model.manifests, job.moment)
+
+
+def _id_column(job: ScoringJob, table: TableReader) -> str:
+    wanted = job.id_column or "id"
+    if wanted in table.columns:
+        return wanted
+    said = f"has no column {wanted!r}" if job.id_column else "has no column 'id', and no other one is named"
+    raise PanelRefused(f"{job.rows} {said}: say by --id which column names a row. It has: {', '.join(table.columns)}.")
+
+
+def _signature(job: ScoringJob, identity: str) -> str:
+    where = job.rows.stat() if str(job.rows) != "-" else None
+    file = (where.st_size, where.st_mtime_ns) if where is not None else ()
+    files = [each.file.sha256 for each in job.model.manifests.values()]
+    return signature_of(files, str(job.rows), file, identity, asdict(job.declared), job.explain, job.out.suffix)
+
+
+def _count(tally: dict[str, int], answers: dict[str, Any]) -> None:
+    for kind in ("model", "reason"):
+        for name in answers[kind].tolist():
+            if name:
+                tally[f"{kind} {name}"] = tally.get(f"{kind} {name}", 0) + 1
+    tally["not used"] = tally.get("not used", 0) + int((answers["not_used"] != "").sum())
+
+
+def _result(out: ResumableOutput, resumed_at: int, plan: TablePlan) -> ScoringResult:
+    return ScoringResult(
+        rows=out.rows,
+        resumed_at=resumed_at,
+        scored=dict(_of(out.tally, "model ")),
+        not_scored=dict(_of(out.tally, "reason ")),
+        not_used=out.tally.get("not used", 0),
+        unsaid=plan.unsaid,
+    )
+
+
+def _of(tally: dict[str, int], kind: str) -> Iterator[tuple[str, int]]:
+    return ((name.removeprefix(kind), count) for name, count in sorted(tally.items()) if name.startswith(kind))

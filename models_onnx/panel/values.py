@@ -1,0 +1,158 @@
+"""Reads columns of a table as numbers: numbers with their unit, yes and no, the sexes, codes with a few values.
+
+What a chart's result would be refused for is refused here, too: "<5" is not an exact number and counts as missing, and
+a value that nobody can have says that something is wrong. A coding that nobody declared is no guess: PanelRefused.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fhir.mapping.features.feature import Feature
+from fhir.mapping.features.patient import Age, Sex
+from fhir.terminology.analytes import Analyte, Conversion
+from models_onnx.errors import PanelRefused
+from models_onnx.panel.declaration import InputColumn, YesColumn
+
+Values: TypeAlias = Sequence[Any] | NDArray[Any]
+Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+_ABSENT = frozenset({"", "na", "<na>", "n/a", "nan", "nat", "null", "none"})
+_YES_NO = {"1": 1.0, "0": 0.0, "1.0": 1.0, "0.0": 0.0, "true": 1.0, "false": 0.0, "yes": 1.0, "no": 0.0}
+# FHIR administrative-gender; whoever is neither has no value of this input, as in a chart.
+_SEXES = {"male": 1.0, "female": 0.0, "other": np.nan, "unknown": np.nan}
+_ENOUGH_TO_JUDGE = 20
+_SHOWN = 20
+
+
+def read_input(source: InputColumn, values: Values) -> tuple[Array, Mask, Mask]:
+    """The values of one input in its feature's unit (NaN missing), which were unreadable, and which implausible.
+
+    Raises:
+        PanelRefused: a value is in no declared coding, or the column as a whole is not what it is said to be.
+    """
+    feature, column = source.feature, source.column or ""
+    if coded := _codes_of(feature, column):
+        found = _coded(values, coded, source.coding, f"{column} ({feature.words.lower()})")
+        nothing: Mask = np.zeros(len(found), dtype=np.bool_)
+        return found, nothing, nothing
+    if source.coding is not None:
+        values = [source.coding.get(str(each).strip(), each) for each in values]
+    numbers, unreadable = _numbers(values)
+    if source.conversion is not None:
+        numbers = numbers * source.conversion.factor + source.conversion.offset
+    if isinstance(feature, Age):
+        numbers = np.floor(numbers)  # completed years, as a chart gives them
+    implausible = (numbers < feature.plausible_low) | (numbers > feature.plausible_high)
+    _refuse_column(feature, column, numbers, unreadable, implausible, source.conversion)
+    return numbers, unreadable, implausible
+
+
+def read_yes(source: YesColumn, values: Values) -> Mask:
+    """Whom a column leaves out; a blank says nothing and leaves nobody out, as a chart without the condition."""
+    said: Mask = _coded(values, _YES_NO, source.coding, source.column) == 1.0
+    return said
+
+
+def _codes_of(feature: Feature, column: str) -> dict[str, float]:
+    """What the values of a coded input mean, in lower case; empty for a number."""
+    if isinstance(feature, Sex):
+        # A column called sex may count the sexes in any way; only the name sex_male says what its 1 means.
+        return {**_SEXES, **(_YES_NO if column == feature.name else {})}
+    if feature.choices:
+        numbered = {str(place): float(place) for place in range(len(feature.choices))}
+        decimal = {f"{place}.0": value for place, value in numbered.items()}
+        return {**numbered, **decimal, **{words.lower(): float(n) for n, words in enumerate(feature.choices)}}
+    return _YES_NO if feature.is_yes_no else {}
+
+
+def _coded(values: Values, codes: Mapping[str, float], declared: Mapping[str, str] | None, column: str) -> Array:
+    meaning: dict[Any, float] = {}
+    found = np.full(len(values), np.nan)
+    for place, value in enumerate(values):
+        try:
+            known = meaning.get(value)
+        except TypeError as error:
+            raise PanelRefused(f"The column {column} holds lists or structures, not values.") from error
+        if known is None:
+            known = meaning[value] = _meaning(value, codes, declared, column)
+        found[place] = known
+    return found
+
+
+def _meaning(value: Any, codes: Mapping[str, float], declared: Mapping[str, str] | None, column: str) -> float:
+    text = _text(value)
+    if declared is not None and text in declared:
+        text = declared[text].strip()
+    elif text.lower() in _ABSENT:
+        return float("nan")
+    if text.lower() in codes:
+        return codes[text.lower()]
+    name = column.partition(" ")[0]
+    known = ", ".join(dict.fromkeys(codes))
+    raise PanelRefused(
+        f"The column {column} has the value {text[:_SHOWN]!r}, whose meaning nobody declared. Known are: {known}. "
+        f"Say what it means: --values {name}={text[:_SHOWN]}:MEANING, where the meaning is one of these."
+    )
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    return str(bool(value)) if isinstance(value, np.bool_) else str(value).strip()
+
+
+def _numbers(values: Values) -> tuple[Array, Mask]:
+    """The numbers, NaN where there is none, and which of those were something else than blank."""
+    if isinstance(values, np.ndarray) and values.dtype.kind in "fiu":
+        return values.astype(np.float64), np.zeros(len(values), dtype=np.bool_)
+    found, unreadable = np.full(len(values), np.nan), np.zeros(len(values), dtype=np.bool_)
+    for place, value in enumerate(values):
+        if value is None or value == "":
+            continue
+        try:
+            found[place] = float("x" if isinstance(value, str) and "_" in value else value)
+        except (TypeError, ValueError):
+            unreadable[place] = _text(value).lower() not in _ABSENT
+    return found, unreadable
+
+
+def _refuse_column(
+    feature: Feature,
+    column: str,
+    numbers: Array,
+    unreadable: Mask,
+    implausible: Mask,
+    conversion: Conversion | None,
+) -> None:
+    """PanelRefused where most of a column is unreadable or cannot be: then it is not what it is said to be."""
+    known = int((~np.isnan(numbers)).sum())
+    if int(unreadable.sum()) > known:
+        raise PanelRefused(
+            f"The column {column} ({feature.words.lower()}) has {int(unreadable.sum())} values that are no numbers and "
+            f"{known} that are: write numbers with a decimal point, or leave them blank."
+        )
+    if known < _ENOUGH_TO_JUDGE or 2 * int(implausible.sum()) <= known:
+        return
+    plain = numbers if conversion is None else (numbers - conversion.offset) / conversion.factor
+    fitting = _units_that_fit(feature.measured, plain) if feature.measured is not None else []
+    proposal = f" It would fit in: {', '.join(fitting)} (--unit {column}=…)." if fitting else ""
+    raise PanelRefused(
+        f"Most values of the column {column} are outside {feature.plausible_low:g} to {feature.plausible_high:g} "
+        f"{feature.unit}, which nobody's {feature.words.lower()} is: the column is in another unit or of something "
+        f"else.{proposal}"
+    )
+
+
+def _units_that_fit(analyte: Analyte, plain: Array) -> list[str]:
+    values = plain[~np.isnan(plain)]
+    fitting: dict[tuple[float, float], str] = {}
+    for unit, each in analyte.units.items():
+        canonical = values * each.factor + each.offset
+        inside = (canonical >= analyte.plausible_low) & (canonical <= analyte.plausible_high)
+        if 2 * int(inside.sum()) > len(values):
+            fitting.setdefault((each.factor, each.offset), unit)
+    return list(fitting.values())

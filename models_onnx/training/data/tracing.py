@@ -1,0 +1,216 @@
+"""From which columns of the table an input is read, found by shuffling each column in turn; and what knows the outcome.
+
+A declaration names its derived inputs as it likes; what it reads is seen only by changing the table. The columns behind
+the outcome and behind each axis of fairness are found in the same way, so a specification cannot leave them out.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from fhir.mapping.features.catalog import FEATURES
+from fhir.mapping.features.patient import Age, Sex
+from models_onnx.evaluation.metrics import Ranked, auroc
+from models_onnx.spec import ColumnOf, ModelSpec
+from models_onnx.training.data.cohort import Cohort, input_column
+from models_onnx.training.data.follow_up import observe
+
+Array = NDArray[np.float64]
+# Rows whose columns are shuffled: enough that every value of a small group is among them.
+_ROWS = 4000
+_SEED = 20260101
+# Columns that may be behind no input, whatever the specification calls them (45 CFR 92.210; README of the tables).
+PROTECTED = re.compile(r"race|ethnic|language|religio|payer|insur|income|poverty|education", re.IGNORECASE)
+# An input that tells a protected group from the others as well as this stands for it.
+PROXY = 0.9
+_LEAST_GROUP = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Traced:
+    """What the inputs read, as sentences: `leaks` of the outcome, `smuggled` protected groups, `unnamed` axes.
+
+    `unnamed` are protected columns of the table for which the specification has no axis of fairness.
+    """
+
+    leaks: tuple[str, ...]
+    smuggled: tuple[str, ...]
+    unnamed: tuple[str, ...]
+
+
+def trace(spec: ModelSpec, cohort: Cohort) -> Traced:
+    """Reads the inputs of some rows again and again, each time with one column of the table shuffled."""
+    rows = _some(cohort.rows)
+    columns = [str(name) for name in rows.columns if name != spec.fold_column]
+    inputs: dict[str, list[str]] = {}
+    for item in spec.inputs:
+        for column in _read_by(partial(input_column, spec, item.name), rows, columns):
+            inputs.setdefault(column, []).append(item.name)
+    outcome = _behind_outcome(spec, rows, columns)
+    leaks = [
+        f"{', '.join(read)} is read from {column}, from which the outcome is read"
+        for column, read in inputs.items()
+        if column in outcome
+    ]
+    axes = _behind_axes(spec.subgroups, rows, columns)
+    smuggled = list(_smuggled(inputs, axes)) + list(_proxies(spec, cohort))
+    covered = {column for axis in axes.values() for column in axis}
+    unnamed = [
+        str(name) for name in columns if re.search("race|ethnic", str(name), re.IGNORECASE) and name not in covered
+    ]
+    return Traced(tuple(leaks), tuple(smuggled), tuple(unnamed))
+
+
+def alone(cohort: Cohort) -> dict[str, float]:
+    """The AUROC of each input by itself, whichever way round; a missing value counts as the middle one."""
+    known = cohort.weight > 0
+    return {name: _separates(cohort.X[known, place], cohort.y[known]) for place, name in enumerate(cohort.features)}
+
+
+def after_horizon(spec: ModelSpec, cohort: Cohort) -> dict[str, float]:
+    """The same for events after the horizon, of those who had none within it; empty where none were followed on.
+
+    What makes ill goes on doing so after the horizon; an input made from the label within it separates nobody there.
+    """
+    follow_up = spec.outcome.follow_up
+    if follow_up is None:
+        return {}
+    years = np.asarray(follow_up.time(cohort.rows), dtype=np.float64) / follow_up.per_year
+    event = np.asarray(follow_up.event(cohort.rows), dtype=np.float64) == 1.0
+    horizon = spec.outcome.horizon_years
+    later = event & (years > horizon) & (years <= 2 * horizon)
+    longer = years > 2 * horizon
+    if min(later.sum(), longer.sum()) < 100:
+        return {}
+    rows = later | longer
+    y = later[rows].astype(np.int64)
+    return {name: _separates(cohort.X[rows, place], y) for place, name in enumerate(cohort.features)}
+
+
+def shuffled_losses(predict: Callable[[Array], Array], cohort: Cohort) -> dict[str, float]:
+    """How much AUROC the model loses when one input is shuffled among the people (permutation importance)."""
+    known = cohort.weight > 0
+    X, y = cohort.X[known], cohort.y[known]
+    draw = np.random.default_rng(_SEED)
+    whole = _auroc(predict(X), y)
+    losses = {}
+    for place, name in enumerate(cohort.features):
+        moved = X.copy()
+        moved[:, place] = X[draw.permutation(len(X)), place]
+        losses[name] = whole - _auroc(predict(moved), y)
+    return losses
+
+
+def _smuggled(inputs: Mapping[str, list[str]], axes: Mapping[str, set[str]]) -> Iterator[str]:
+    behind = {column: axis for axis, columns in axes.items() for column in columns}
+    for column, read in inputs.items():
+        axis = behind.get(column, "")
+        if not PROTECTED.search(column) and not PROTECTED.search(axis):
+            read = [name for name in read if _may_not_read(name, axis)]
+        if read:
+            yield f"{', '.join(read)} is read from {column}{f', which makes the axis {axis}' if axis else ''}"
+
+
+def _may_not_read(name: str, axis: str) -> bool:
+    """Whether an input of another kind reads the column of sex or age; other axes are no protected group."""
+    feature = FEATURES.get(name)
+    if axis.startswith("sex"):
+        return not isinstance(feature, Sex)
+    return axis.startswith("age") and not isinstance(feature, Age)
+
+
+def _proxies(spec: ModelSpec, cohort: Cohort) -> Iterator[str]:
+    for axis, column_of in spec.subgroups.items():
+        if not PROTECTED.search(axis):
+            continue
+        group = column_of(cohort.rows).to_numpy(dtype=object)
+        for value in sorted({str(each) for each in group if not pd.isna(each)}):
+            own = np.array([str(each) == value for each in group])
+            if own.sum() < _LEAST_GROUP or (~own).sum() < _LEAST_GROUP:
+                continue
+            for place, name in enumerate(cohort.features):
+                told = _separates(cohort.X[:, place], own.astype(np.int64))
+                if told >= PROXY:
+                    yield f"{name} tells {value} of the axis {axis} from the others (AUROC {told:.2f})"
+
+
+def _behind_outcome(spec: ModelSpec, rows: pd.DataFrame, columns: Iterable[str]) -> set[str]:
+    period = np.ones(len(rows), dtype=np.bool_)
+
+    def seen(table: pd.DataFrame) -> Array:
+        found = observe(spec.outcome, table, period)
+        return np.column_stack([found.y, found.years, found.event])
+
+    follow_up = spec.outcome.follow_up
+    strata = (
+        _read_by(follow_up.strata, rows, columns) if follow_up is not None and follow_up.strata is not None else set()
+    )
+    return _read_by(seen, rows, columns) - strata
+
+
+def _behind_axes(axes: Mapping[str, ColumnOf], rows: pd.DataFrame, columns: Iterable[str]) -> dict[str, set[str]]:
+    return {axis: _read_by(column_of, rows, columns) for axis, column_of in axes.items()}
+
+
+class _Watched:
+    """A table that remembers which of its columns were asked for, and whether anything but columns was."""
+
+    def __init__(self, rows: pd.DataFrame) -> None:
+        self._rows = rows
+        self.asked: set[str] = set()
+        self.is_opaque = False
+
+    def __getitem__(self, key: Any) -> Any:
+        if isinstance(key, str):
+            self.asked.add(key)
+        elif isinstance(key, list):
+            self.asked.update(map(str, key))
+        else:
+            self.is_opaque = True
+        return self._rows[key]
+
+    def __getattr__(self, name: str) -> Any:
+        self.is_opaque = True
+        return getattr(self._rows, name)
+
+
+def _read_by(function: Callable[[Any], Any], rows: pd.DataFrame, columns: Iterable[str]) -> set[str]:
+    """The columns that change what the function gives; only those it asks for are tried, where that can be seen."""
+    watched = _Watched(rows)
+    try:
+        before = _comparable(function(watched))
+        tried = set(columns) if watched.is_opaque else watched.asked & set(columns)
+    except (KeyError, TypeError, AttributeError, ValueError):
+        before, tried = _comparable(function(rows)), set(columns)
+    return {name for name in tried if _comparable(function(_shuffled(rows, name))) != before}
+
+
+def _comparable(found: Any) -> bytes:
+    values = np.asarray(found if not isinstance(found, pd.Series) else found.astype(object).fillna("").to_numpy())
+    return values.tobytes() if values.dtype != object else repr(values.tolist()).encode()
+
+
+def _some(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows.iloc[np.linspace(0, len(rows) - 1, min(_ROWS, len(rows))).astype(int)]
+
+
+def _shuffled(rows: pd.DataFrame, name: str) -> pd.DataFrame:
+    order = np.random.default_rng(_SEED).permutation(len(rows))
+    return rows.assign(**{name: rows[name].iloc[order].array})
+
+
+def _separates(column: Array, y: NDArray[np.int64]) -> float:
+    if np.isnan(column).all():
+        return 0.5
+    value = _auroc(np.where(np.isnan(column), np.nanmedian(column), column), y)
+    return max(value, 1.0 - value)
+
+
+def _auroc(score: Array, y: NDArray[np.int64]) -> float:
+    return float(auroc(Ranked.of(score, np.asarray(y, dtype=np.int64)), np.ones((1, len(y))))[0])

@@ -1,0 +1,45 @@
+"""A whole column in another unit than the feature's: found by what is plausible, with a unit that explains it."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fhir.mapping.features.catalog import FEATURES
+
+Array = NDArray[np.float64]
+# Of a column in its own unit hardly any value is implausible, of one in another unit most are.
+_MOST = 0.5
+_FITS = 0.9
+_LEAST = 20
+
+
+def column_in_another_unit(name: str, x: Array) -> str | None:
+    """A sentence where most values of a feature's column are implausible, with a proposal where one unit explains it.
+
+    None where the column is plausible, or has fewer than 20 values.
+    """
+    feature, known = FEATURES[name], x[~np.isnan(x)]
+    if len(known) < _LEAST or not _outside(name, known) > _MOST:
+        return None
+    low, high = feature.plausible_low, feature.plausible_high
+    said = (
+        f"{name}: {_outside(name, known):.0%} of its values are outside {low:g} to {high:g} {feature.unit}, their "
+        f"middle is {float(np.median(known)):.4g}"
+    )
+    units = feature.measured.units if feature.measured is not None else {}
+    ways = {(way.factor, way.offset): unit for unit, way in reversed(units.items()) if unit != feature.unit}
+    fitting = [
+        (unit, factor, offset)
+        for (factor, offset), unit in ways.items()
+        if _outside(name, known * factor + offset) <= 1.0 - _FITS
+    ]
+    if not fitting:
+        return f"{said}: is it another unit, or another column?"
+    unit, factor, offset = fitting[0]
+    plus = f" + {offset:g}" if offset else ""
+    read = f"derived={{{name!r}: lambda table: table['{name}'] * {factor:g}{plus}}}"
+    return f"{said}: it looks like {unit}. If it is, write {read} in the declaration, or convert the column"
+
+
+def _outside(name: str, known: Array) -> float:
+    low, high = FEATURES[name].plausible_low, FEATURES[name].plausible_high
+    return float(((known < low) | (known > high)).mean())

@@ -1,0 +1,77 @@
+"""The documentation site in Chromium: reading, searching, the keyboard, both themes, and a phone."""
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from cds_hooks.web.documentation.site import write_site
+from tests.conftest import ROOT
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module", autouse=True)
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The site of this checkout, where the server that these tests start finds it."""
+    folder = tmp_path_factory.mktemp("documentation") / "site"
+    write_site(ROOT / "docs", folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("cds_hooks.routes.documentation.SITE", folder)
+        yield folder
+
+
+def test_a_reader_finds_a_setting_by_searching_and_opens_its_place(opened: Callable[..., Page], base_url: str) -> None:
+    page = opened(f"{base_url}/docs/")
+    page.get_by_role("searchbox", name="Search").fill("CDS_ALERT_SHARE")
+    expect(page.get_by_role("status")).to_contain_text("found")
+    page.get_by_role("region", name="Search results").get_by_role("link", name="Settings").first.click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Settings")
+    assert page.url.startswith(f"{base_url}/docs/settings.html")
+
+
+def test_with_the_keyboard_alone_a_reader_searches_opens_and_comes_back(
+    opened: Callable[..., Page], base_url: str
+) -> None:
+    page = opened(f"{base_url}/docs/rules/renal.html")
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+    page.keyboard.press("/")
+    page.keyboard.type("trust file client")
+    expect(page.get_by_role("status")).to_contain_text("found")
+    page.keyboard.press("Enter")
+    page.keyboard.press("Enter")
+    page.wait_for_url(re.compile(r"/docs/(?!rules/renal)"))
+    page.keyboard.press("/")
+    page.keyboard.type("no such word anywhere")
+    expect(page.get_by_role("status")).to_contain_text("Nothing found")
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
+
+
+def test_what_is_searched_for_is_text_and_never_markup(opened: Callable[..., Page], base_url: str) -> None:
+    page = opened(f"{base_url}/docs/")
+    page.get_by_role("searchbox", name="Search").fill("<img src=x onerror=alert(1)>")
+    expect(page.get_by_role("status")).to_contain_text("Nothing found")
+    assert page.locator("#found img").count() == 0
+
+
+@pytest.mark.parametrize("path", ["", "testers.html", "rules/renal.html", "settings.html", "models/mortality_5y.html"])
+@pytest.mark.parametrize("width", [360, 1600])
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_no_page_is_wider_than_its_window(
+    opened: Callable[..., Page], base_url: str, path: str, width: int, theme: str
+) -> None:
+    page = opened(f"{base_url}/docs/{path}", width=width, color_scheme=theme)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    expect(page.get_by_role("navigation", name="Contents")).to_be_visible()
+
+
+def test_without_scripts_every_page_is_reached_by_its_link(opened: Callable[..., Page], base_url: str) -> None:
+    page = opened(f"{base_url}/docs/", java_script_enabled=False)
+    expect(page.get_by_role("search")).to_be_hidden()
+    page.get_by_role("navigation", name="Contents").get_by_text("Operations").click()
+    page.get_by_role("navigation", name="Contents").get_by_role("link", name="Trust").first.click()
+    assert "/docs/operations/trust.html" in page.url

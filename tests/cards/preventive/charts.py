@@ -1,0 +1,117 @@
+"""Small charts for the preventive services: one person, one entry more, and the answer for one service."""
+
+from typing import Any
+
+from cards.preventive.judgement import Judgement
+from cards.preventive.judging import judge_services
+from cards.preventive.knowledge import PREVENTIVE
+from fhir.record.reading import read_record
+from models_onnx.equations.declaration import get_equation
+from models_onnx.equations.record_inputs import inputs_from_record
+from tests.fhir.mapping.charts import AS_OF, SNOMED, SUBJECT, condition
+from tests.fhir.record.charts import bundle, lean, observation
+
+Json = dict[str, Any]
+LOINC = "http://loinc.org"
+ICD10 = "http://hl7.org/fhir/sid/icd-10-cm"
+ALL_TYPES = frozenset(
+    {
+        "Condition", "Procedure", "DiagnosticReport", "ServiceRequest", "MedicationRequest", "MedicationStatement",
+        "AllergyIntolerance", "Encounter", "Observation",
+    }
+)  # fmt: skip
+ANALYTES = frozenset(
+    {
+        "screening", "smoking_status", "hba1c", "glucose_fasting", "glucose", "ldl_cholesterol", "sbp", "dbp", "bmi",
+        "body_weight", "body_height", "cholesterol_total", "hdl_cholesterol", "creatinine",
+    }
+)  # fmt: skip
+EVERYTHING = ALL_TYPES | ANALYTES
+
+
+def person(born: str = "1970-11-20", sex: str | None = "female") -> Json:
+    """A woman of 56 on the day of the tests."""
+    return {"resourceType": "Patient", "id": "p1", "birthDate": born} | ({"gender": sex} if sex else {})
+
+
+def judged(
+    service: str, *resources: Json, patient: Json | None = None, requested: frozenset[str] = EVERYTHING
+) -> Judgement:
+    """The answer for one service about a person with these entries."""
+    values = {"patient": lean(patient or person()), "rest": lean(bundle(*resources))}
+    record = read_record(values, "p1", AS_OF, requested=requested)
+    answers = judge_services(record, PREVENTIVE, inputs_from_record(get_equation("prevent_base"), record))
+    return next(one for one in answers if one.service.id == service)
+
+
+def procedure(words: str, when: str | None = "2026-01-10", code: str | None = None, **more: Any) -> Json:
+    """A completed procedure by its words, or by a SNOMED CT code too."""
+    coding = {"coding": [{"system": SNOMED, "code": code}]} if code else {}
+    made: Json = {
+        "resourceType": "Procedure",
+        "id": f"done-{abs(hash((words, when))) % 10_000}",
+        "status": "completed",
+        "code": {**coding, "text": words},
+        "subject": SUBJECT,
+    }
+    return made | ({"performedDateTime": when} if when else {}) | more
+
+
+def report(words: str, when: str = "2026-01-10", code: str | None = None, **more: Any) -> Json:
+    """A final report of a study, by its words or a LOINC code."""
+    coding = {"coding": [{"system": LOINC, "code": code}]} if code else {}
+    return {
+        "resourceType": "DiagnosticReport",
+        "id": "report-1",
+        "status": "final",
+        "code": {**coding, "text": words},
+        "subject": SUBJECT,
+        "effectiveDateTime": when,
+    } | more
+
+
+def result(loinc: str, answer: str = "Negative", when: str = "2026-01-10", **more: Any) -> Json:
+    """A final result that is a word."""
+    return {
+        "resourceType": "Observation",
+        "id": f"result-{loinc}-{when}",
+        "status": "final",
+        "code": {"coding": [{"system": LOINC, "code": loinc}]},
+        "subject": SUBJECT,
+        "effectiveDateTime": when,
+        "valueCodeableConcept": {"text": answer},
+    } | more
+
+
+def smoking(code: str, when: str = "2026-01-10") -> Json:
+    """An answer to the smoking status: 449868002 daily, 8517006 former, 266919005 never."""
+    answer = {"coding": [{"system": SNOMED, "code": code}]}
+    return result("72166-2", "", when, valueCodeableConcept=answer)
+
+
+def pack_years(value: float, **more: Any) -> Json:
+    """Pack-years by LOINC."""
+    return observation("8664-5", value, "{PackYears}", "2026-01-10") | more
+
+
+def number(loinc: str, value: float, unit: str, when: str = "2026-01-10") -> Json:
+    """A measured number."""
+    return observation(loinc, value, unit, when)
+
+
+def problem(code: str, system: str = ICD10, **more: Any) -> Json:
+    """An active problem."""
+    return condition(code, system, **more)
+
+
+def taking(words: str) -> Json:
+    """An active order for a drug, by its words."""
+    return {
+        "resourceType": "MedicationRequest",
+        "id": "taken",
+        "status": "active",
+        "intent": "order",
+        "medicationCodeableConcept": {"text": words},
+        "subject": SUBJECT,
+        "authoredOn": "2026-10-01",
+    }

@@ -1,0 +1,550 @@
+"""Each of the twelve services: due, not due for each reason, not known; near each threshold; look-alikes."""
+
+from typing import Any
+
+import pytest
+
+from tests.cards.preventive.charts import (
+    EVERYTHING,
+    judged,
+    number,
+    pack_years,
+    person,
+    problem,
+    procedure,
+    report,
+    result,
+    smoking,
+    taking,
+)
+from tests.fhir.mapping.charts import SNOMED
+
+MAN = person(sex="male")
+DAILY, FORMER, NEVER = "449868002", "8517006", "266919005"
+Json = dict[str, Any]
+
+
+def state(service: str, *resources: Json, **more: Any) -> tuple[str, str]:
+    found = judged(service, *resources, **more)
+    return found.state, found.because
+
+
+SMOKER = (smoking(DAILY), pack_years(30))
+BLOOD_PRESSURE = (number("8480-6", 120, "mm[Hg]"), number("8462-4", 75, "mm[Hg]"))
+OVERWEIGHT = number("39156-5", 27, "kg/m2")
+RISK = (
+    number("2093-3", 240, "mg/dL"),
+    number("2085-9", 35, "mg/dL"),
+    number("8480-6", 165, "mm[Hg]"),
+    number("2160-0", 1.0, "mg/dL"),
+    smoking(DAILY),
+    problem("I10"),
+    problem("E11.9"),
+)
+
+FIRES: dict[str, tuple[tuple[Json, ...], dict[str, Any]]] = {
+    "colorectal-cancer": ((), {}),
+    "cervical-cancer": ((), {}),
+    "breast-cancer": ((), {}),
+    "lung-cancer": (SMOKER, {}),
+    "abdominal-aortic-aneurysm": ((smoking(FORMER),), {"patient": person("1958-11-20", "male")}),
+    "hepatitis-c": ((), {}),
+    "hiv": ((), {}),
+    "osteoporosis": ((), {"patient": person("1958-11-20")}),
+    "diabetes": ((OVERWEIGHT,), {}),
+    "statin": (RISK, {"patient": person("1962-11-20", "male")}),
+    "tobacco": ((smoking(DAILY),), {}),
+    "hypertension": ((), {}),
+}
+
+
+@pytest.mark.parametrize("service", FIRES)
+def test_it_is_due_where_everything_was_sent_and_no_test_is_in_it(service: str) -> None:
+    resources, more = FIRES[service]
+    found = judged(service, *resources, **more)
+    assert found.state == "due", found.text
+    assert (found.order is None) == (service == "hypertension")
+
+
+@pytest.mark.parametrize("service", FIRES)
+def test_it_is_not_known_where_what_decides_was_not_sent(service: str) -> None:
+    resources, more = FIRES[service]
+    found = judged(service, *resources, **more, requested=frozenset({"Encounter"}))
+    assert (found.state, found.because) in {("not known", "not-sent"), ("not known", "not-charted")}, found.text
+
+
+@pytest.mark.parametrize("service", FIRES)
+def test_without_an_age_nothing_is_known(service: str) -> None:
+    assert state(service, patient=person("1970")) == ("not known", "not-charted")
+
+
+# Done, ordered, declined
+
+DONE: dict[str, tuple[Json, ...]] = {
+    "colorectal-cancer": (
+        procedure("Colonoscopy", "2016-11-21", "73761001"),
+        procedure("Flexible sigmoidoscopy", "2021-11-21"),
+        report("CT colonography", "2021-11-21", "79069-1"),
+        result("77354-9", when="2023-11-21"),
+        result("57905-2", when="2025-11-21"),
+    ),
+    "cervical-cancer": (
+        result("10524-7", "NILM", "2023-11-21"),
+        result("82675-0", "Not detected", "2021-11-21"),
+        report("Pap smear", "2024-05-01"),
+    ),
+    "breast-cancer": (procedure("Mammography", "2024-11-21", "71651007"), report("MG Breast", "2025-01-01", "24606-6")),
+    "lung-cancer": (procedure("Low dose CT of chest", "2025-11-21"), report("", "2026-01-01", "79086-5")),
+    "abdominal-aortic-aneurysm": (procedure("Ultrasound of abdominal aorta", "2003"),),
+    "hepatitis-c": (result("13955-0"), procedure("Hepatitis C antibody test", "2001-01-01", "104375008")),
+    "hiv": (result("56888-1"), procedure("HIV antigen test", "2001-01-01", "31676001")),
+    "osteoporosis": (procedure("Bone density scan", "2010-01-01", "312681000"), report("DXA hip", "2010-01-01")),
+    "diabetes": (
+        number("4548-4", 5.4, "%", "2023-11-21"),
+        number("1558-6", 92, "mg/dL", "2024-01-01"),
+        number("2345-7", 99, "mg/dL", "2024-01-01"),
+    ),
+    "statin": (taking("atorvastatin 20 MG Oral Tablet"),),
+    "tobacco": (
+        procedure("Smoking cessation education", "2026-01-01", "225323000"),
+        taking("nicotine 21 MG/DAY Transdermal System"),
+    ),
+    "hypertension": (number("8480-6", 120, "mm[Hg]", "2025-11-21"),),
+}
+
+
+@pytest.mark.parametrize(
+    ("service", "entry"), [(service, entry) for service, entries in DONE.items() for entry in entries]
+)
+def test_a_test_within_its_interval_keeps_it_silent(service: str, entry: Json) -> None:
+    resources, more = FIRES[service]
+    assert state(service, *resources, entry, **more) == ("not due", "done")
+
+
+LAST_DAYS = {
+    "colorectal-cancer": procedure("Colonoscopy", "2016-11-20", "73761001"),
+    "cervical-cancer": result("10524-7", "NILM", "2023-11-20"),
+    "breast-cancer": procedure("Mammography", "2024-11-20", "71651007"),
+    "lung-cancer": procedure("Low dose CT of chest", "2025-11-20"),
+    "diabetes": number("4548-4", 5.4, "%", "2023-11-20"),
+    "tobacco": procedure("Smoking cessation education", "2025-11-20"),
+    "hypertension": number("8480-6", 120, "mm[Hg]", "2025-11-20"),
+}
+
+
+@pytest.mark.parametrize("service", LAST_DAYS)
+def test_on_the_day_on_which_the_interval_is_over_it_is_due_again(service: str) -> None:
+    resources, more = FIRES[service]
+    assert judged(service, *resources, LAST_DAYS[service], **more).state == "due"
+
+
+@pytest.mark.parametrize("service", [name for name in FIRES if name != "hypertension"])
+def test_the_order_that_it_suggests_keeps_it_silent(service: str) -> None:
+    resources, more = FIRES[service]
+    suggested = judged(service, *resources, **more).order
+    assert suggested is not None
+    coding = {"coding": list(suggested.coding)} if suggested.coding else {}
+    request = {
+        "resourceType": "ServiceRequest",
+        "id": "s",
+        "status": "draft",
+        "intent": "order",
+        "code": {**coding, "text": suggested.text},
+        "subject": {"reference": "Patient/p1"},
+        "authoredOn": "2026-11-20",
+    }
+    assert state(service, *resources, request, **more) == ("not due", "ordered")
+    for gone in ({"status": "revoked"}, {"authoredOn": "2026-08-01"}):
+        assert judged(service, *resources, request | gone, **more).state == "due"
+    assert state(service, *resources, request | {"doNotPerform": True}, **more) == ("not due", "declined")
+
+
+REFUSED = {"coding": [{"system": SNOMED, "code": "183944003", "display": "Procedure refused"}]}
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        ({"statusReason": REFUSED}, ("not due", "declined")),
+        ({"statusReason": {"text": "Patient declined"}}, ("not due", "declined")),
+        ({"statusReason": {"text": "Machine broken"}}, ("due", "never-seen")),
+        ({}, ("due", "never-seen")),
+        ({"statusReason": REFUSED, "performedDateTime": "2025-11-01"}, ("due", "never-seen")),
+    ],
+)
+def test_a_refusal_counts_for_a_year_and_only_where_it_is_the_patients(more: Json, expected: tuple[str, str]) -> None:
+    refused = procedure("Colonoscopy", "2026-03-01", "73761001", status="not-done")
+    assert state("colorectal-cancer", refused | more) == expected
+
+
+def test_a_problem_and_an_observation_can_say_that_the_patient_declined() -> None:
+    entry = problem("Z53.20", recordedDate="2026-05-01") | {"code": {"text": "Mammogram declined"}}
+    assert state("breast-cancer", entry) == ("not due", "declined")
+    asked = result("56888-1") | {"dataAbsentReason": {"coding": [{"code": "asked-declined"}]}}
+    del asked["valueCodeableConcept"]
+    assert state("hiv", asked) == ("not due", "declined")
+
+
+# Ages and sexes: the last year inside, and the first one outside
+
+AGES = {
+    "colorectal-cancer": (45, 75),
+    "cervical-cancer": (21, 65),
+    "breast-cancer": (40, 74),
+    "lung-cancer": (50, 80),
+    "abdominal-aortic-aneurysm": (65, 75),
+    "hepatitis-c": (18, 79),
+    "hiv": (15, 65),
+    "osteoporosis": (65, None),
+    "diabetes": (35, 70),
+    "statin": (40, 75),
+    "tobacco": (18, None),
+    "hypertension": (18, None),
+}
+
+
+@pytest.mark.parametrize("service", AGES)
+def test_the_ages_are_those_of_the_recommendation(service: str) -> None:
+    low, high = AGES[service]
+    sex = "male" if service == "abdominal-aortic-aneurysm" else "female"
+    resources, _ = FIRES[service]
+
+    def reason(born: str) -> str:
+        return judged(service, *resources, patient=person(born, sex)).because
+
+    assert reason(f"{2026 - low}-11-21") == "age"  # tomorrow
+    assert reason(f"{2026 - low}-11-20") != "age"  # today
+    if high is not None:
+        assert reason(f"{2026 - high - 1}-11-21") != "age"
+        assert reason(f"{2026 - high - 1}-11-20") == "age"
+
+
+@pytest.mark.parametrize("service", ["cervical-cancer", "breast-cancer", "osteoporosis", "abdominal-aortic-aneurysm"])
+def test_it_is_for_one_sex_and_not_known_where_the_sex_is_not(service: str) -> None:
+    born = "1966-11-20" if service in ("cervical-cancer", "breast-cancer") else "1958-11-20"
+    other = "female" if service == "abdominal-aortic-aneurysm" else "male"
+    assert state(service, smoking(FORMER), patient=person(born, other)) == ("not due", "sex")
+    assert state(service, smoking(FORMER), patient=person(born, None)) == ("not known", "not-charted")
+
+
+# Conditions, and what only looks like them
+
+EXCLUDED = [
+    ("colorectal-cancer", problem("C18.2")),
+    ("colorectal-cancer", problem("Z85.038", status="resolved")),
+    ("colorectal-cancer", problem("K51.90")),
+    ("colorectal-cancer", problem("D12.6")),
+    ("colorectal-cancer", problem("315058005", SNOMED)),
+    ("colorectal-cancer", procedure("Total abdominal colectomy", "2001-01-01")),
+    ("colorectal-cancer", procedure("x", "2001-01-01", "26390003")),
+    ("cervical-cancer", problem("Z90.710")),
+    ("cervical-cancer", problem("B20")),
+    ("cervical-cancer", problem("D06.9", status="resolved")),
+    ("cervical-cancer", problem("Z94.0")),
+    ("cervical-cancer", procedure("Total hysterectomy", "1999", "116140006")),
+    ("cervical-cancer", procedure("Laparoscopic radical hysterectomy", "1999")),
+    ("breast-cancer", problem("C50.911")),
+    ("breast-cancer", problem("Z85.3")),
+    ("breast-cancer", problem("Z15.01")),
+    ("breast-cancer", problem("Z90.13")),
+    ("breast-cancer", procedure("Bilateral mastectomy", "2015-01-01", "27865001")),
+    ("hepatitis-c", problem("B18.2")),
+    ("hepatitis-c", problem("K74.60")),
+    ("hiv", problem("B20")),
+    ("hiv", problem("Z21")),
+    ("diabetes", problem("E11.9")),
+    ("diabetes", problem("R73.03")),
+    ("diabetes", problem("77386006", SNOMED, onsetDateTime="2026-09-01")),
+    ("diabetes", taking("metformin 500 MG Oral Tablet")),
+    ("lung-cancer", problem("C34.90")),
+    ("tobacco", problem("F99", status="resolved")),
+    ("hypertension", problem("I10")),
+]
+
+
+@pytest.mark.parametrize(("service", "entry"), [each for each in EXCLUDED if each[0] != "tobacco"])
+def test_a_condition_for_which_it_is_not_meant_keeps_it_silent(service: str, entry: Json) -> None:
+    resources, more = FIRES[service]
+    assert state(service, *resources, entry, **more) == ("not due", "condition")
+
+
+@pytest.mark.parametrize(
+    "resources",
+    [
+        (problem("M81.0"),),
+        (problem("M80.08XA"),),
+        (problem("Z79.52"),),
+        (taking("alendronate 70 MG Oral Tablet"),),
+        (taking("prednisone 5 MG Oral Tablet"),),
+    ],
+)
+def test_known_or_treated_bone_loss_is_not_screened(resources: tuple[Json, ...]) -> None:
+    assert state("osteoporosis", *resources, patient=person("1958-11-20")) == ("not due", "condition")
+
+
+@pytest.mark.parametrize(
+    "entry", [problem("I71.4"), procedure("Endovascular repair of abdominal aortic aneurysm", "2020")]
+)
+def test_a_known_or_repaired_aneurysm_is_not_screened(entry: Json) -> None:
+    assert state("abdominal-aortic-aneurysm", smoking(FORMER), entry, patient=person("1958-11-20", "male")) == (
+        "not due",
+        "condition",
+    )
+
+
+@pytest.mark.parametrize(
+    ("service", "entry"),
+    [
+        ("colorectal-cancer", procedure("Right hemicolectomy", "2020-01-01")),
+        ("colorectal-cancer", procedure("Subtotal colectomy", "2020-01-01")),
+        ("colorectal-cancer", procedure("Colonoscopy", "2026-01-01", status="in-progress")),
+        ("colorectal-cancer", problem("Z80.0")),
+        ("colorectal-cancer", report("Colonoscopy", "2026-01-01", status="preliminary")),
+        ("colorectal-cancer", procedure("Bowel preparation for colonoscopy", "2016-01-01", status="not-done")),
+        ("cervical-cancer", procedure("Supracervical hysterectomy", "2020-01-01")),
+        ("cervical-cancer", problem("Z90.711")),
+        ("cervical-cancer", procedure("HPV vaccination", "2025-01-01")),
+        ("cervical-cancer", problem("77386006", SNOMED, onsetDateTime="2026-09-01")),
+        ("breast-cancer", procedure("Left mastectomy", "2015-01-01")),
+        ("breast-cancer", problem("Z90.11")),
+        ("breast-cancer", problem("Z80.3")),
+        ("breast-cancer", procedure("Bilateral partial mastectomy", "2015-01-01")),
+        ("breast-cancer", procedure("Ultrasound of breast", "2026-01-01")),
+        ("hepatitis-c", result("5196-1")),
+        ("hepatitis-c", problem("B18.1", status="resolved")),
+        ("hiv", result("56888-1", when="2027-01-01")),
+        ("hiv", problem("Z20.6")),
+        ("hypertension", problem("R03.0")),
+    ],
+)
+def test_what_only_looks_like_it_changes_nothing(service: str, entry: Json) -> None:
+    assert judged(service, entry).state == "due"
+
+
+def test_both_breasts_may_have_been_removed_one_after_the_other() -> None:
+    left, right = procedure("Left simple mastectomy", "2010-01-01"), problem("Z90.11")
+    assert state("breast-cancer", left, right) == ("not due", "condition")
+
+
+# What a chart leaves open
+
+
+def test_a_hysterectomy_that_does_not_say_whether_the_cervix_was_removed_leaves_it_open() -> None:
+    unclear = procedure("Hysterectomy", "2010-01-01", "236886002")
+    assert state("cervical-cancer", unclear) == ("not known", "not-charted")
+    assert judged("cervical-cancer", unclear, problem("Z90.711")).state == "due"
+
+
+def test_a_polyp_whose_kind_is_not_said_leaves_it_open() -> None:
+    assert state("colorectal-cancer", problem("K63.5")) == ("not known", "not-charted")
+
+
+def test_a_colonoscopy_without_a_date_leaves_it_open_and_one_of_a_year_counts_to_its_end() -> None:
+    assert state("colorectal-cancer", procedure("Colonoscopy", None)) == ("not known", "not-charted")
+    assert state("colorectal-cancer", procedure("Colonoscopy", "2016")) == ("not due", "done")
+    assert judged("colorectal-cancer", procedure("Colonoscopy", "2015")).state == "due"
+
+
+def test_a_positive_stool_test_needs_a_colonoscopy() -> None:
+    positive = result("57905-2", "Positive", "2026-01-10")
+    found = judged("colorectal-cancer", positive)
+    assert (found.state, found.because) == ("due", "positive-test")
+    assert found.order is not None
+    assert "Colonoscopy" in found.order.text
+    assert state("colorectal-cancer", positive, procedure("Colonoscopy", "2026-02-01")) == ("not due", "done")
+    assert judged("colorectal-cancer", positive, procedure("Colonoscopy", "2025-12-01")).because == "positive-test"
+    assert state("colorectal-cancer", result("57905-2", "Not detected")) == ("not due", "done")
+
+
+@pytest.mark.parametrize(
+    ("loinc", "answer"),
+    [("10524-7", "ASC-US"), ("10524-7", "HSIL; no invasion seen"), ("82675-0", "Positive"), ("82675-0", "Detected")],
+)
+def test_an_abnormal_smear_is_followed_up_and_not_screened(loinc: str, answer: str) -> None:
+    assert state("cervical-cancer", result(loinc, answer)) == ("not due", "abnormal")
+
+
+@pytest.mark.parametrize("answer", ["NILM", "Negative for intraepithelial lesion or malignancy", "Not detected"])
+def test_a_normal_smear_counts(answer: str) -> None:
+    assert state("cervical-cancer", result("10524-7", answer)) == ("not due", "done")
+
+
+def test_an_hpv_test_counts_from_thirty_on() -> None:
+    young = person("1995-06-01")
+    assert state("cervical-cancer", result("82675-0", when="2025-06-01"), patient=young) == ("not due", "done")
+    assert judged("cervical-cancer", result("82675-0", when="2025-05-31"), patient=young).state == "due"
+    suggested = judged("cervical-cancer", patient=person("2000-01-01")).order
+    assert suggested is not None
+    assert "cytology" in suggested.text
+
+
+# Smoking
+
+
+@pytest.mark.parametrize(
+    ("entries", "expected"),
+    [
+        ((), ("not known", "not-charted")),
+        ((smoking(DAILY),), ("not known", "not-charted")),
+        ((smoking(NEVER),), ("not due", "risk")),
+        ((smoking(NEVER), pack_years(40)), ("not due", "risk")),
+        ((smoking(DAILY), pack_years(19.9)), ("not due", "risk")),
+        ((smoking(DAILY), pack_years(20)), ("due", "never-seen")),
+        ((smoking(FORMER), pack_years(30)), ("not known", "not-charted")),
+        ((smoking(FORMER), smoking(DAILY, "2012-01-01"), pack_years(30)), ("due", "never-seen")),
+        ((smoking(FORMER, "2011-11-20"), pack_years(30)), ("not due", "risk")),
+        ((smoking("266927001"), pack_years(30)), ("not known", "not-charted")),
+        ((problem("F17.210"), pack_years(30)), ("due", "never-seen")),
+    ],
+)
+def test_lung_cancer_is_screened_by_pack_years_and_time(entries: tuple[Json, ...], expected: tuple[str, str]) -> None:
+    assert state("lung-cancer", *entries) == expected
+
+
+@pytest.mark.parametrize(
+    ("quit_on", "expected"),
+    [
+        ("2011-11-21", ("due", "never-seen")),
+        ("2011-11-20", ("not due", "risk")),
+        ("2011", ("not known", "not-charted")),
+        ("2012", ("due", "never-seen")),
+        ("2010", ("not due", "risk")),
+    ],
+)
+def test_fifteen_years_after_stopping_it_ends(quit_on: str, expected: tuple[str, str]) -> None:
+    stopped = result("74010-0", valueDateTime=quit_on)
+    del stopped["valueCodeableConcept"]
+    assert state("lung-cancer", smoking(FORMER), pack_years(30), stopped) == expected
+
+
+def test_pack_years_may_be_a_component_or_a_code_of_snomed() -> None:
+    status = smoking(DAILY)
+    part = {
+        "code": {"coding": [{"system": "http://loinc.org", "code": "8664-5"}]},
+        "valueQuantity": {"value": 30, "unit": "pack-years"},
+    }
+    assert state("lung-cancer", status | {"component": [part]}) == ("due", "never-seen")
+    coded = pack_years(30, code={"coding": [{"system": SNOMED, "code": "401201003"}]})
+    assert state("lung-cancer", status, coded) == ("due", "never-seen")
+
+
+@pytest.mark.parametrize(
+    ("entries", "expected"),
+    [
+        ((), ("due", "not-asked")),
+        ((smoking(NEVER),), ("not due", "done")),
+        ((smoking(FORMER), smoking(DAILY, "2020-01-01")), ("not due", "done")),
+        ((smoking(DAILY), smoking(NEVER, "2020-01-01")), ("due", "smokes")),
+    ],
+)
+def test_tobacco_is_asked_for_and_who_smokes_is_advised(entries: tuple[Json, ...], expected: tuple[str, str]) -> None:
+    assert state("tobacco", *entries) == expected
+
+
+def test_to_ask_is_no_order() -> None:
+    assert judged("tobacco").order is None
+
+
+def test_men_who_never_smoked_are_not_screened_for_an_aneurysm() -> None:
+    man = person("1958-11-20", "male")
+    assert state("abdominal-aortic-aneurysm", smoking(NEVER), patient=man) == ("not due", "risk")
+    assert state("abdominal-aortic-aneurysm", patient=man) == ("not known", "not-charted")
+
+
+# Numbers
+
+
+@pytest.mark.parametrize(
+    ("entries", "expected"),
+    [
+        ((number("39156-5", 25.0, "kg/m2"),), ("due", "never-seen")),
+        ((number("39156-5", 24.9, "kg/m2"),), ("not due", "risk")),
+        ((), ("not known", "not-charted")),
+        ((problem("E66.9"),), ("due", "never-seen")),
+        ((OVERWEIGHT, number("4548-4", 5.7, "%")), ("not due", "abnormal")),
+        ((OVERWEIGHT, number("4548-4", 5.6, "%")), ("not due", "done")),
+        ((OVERWEIGHT, number("1558-6", 100, "mg/dL")), ("not due", "abnormal")),
+        ((OVERWEIGHT, number("1558-6", 5.5, "mmol/L")), ("not due", "done")),
+        ((OVERWEIGHT, number("2345-7", 140, "mg/dL")), ("due", "never-seen")),
+    ],
+)
+def test_diabetes_is_screened_with_overweight_and_after_a_normal_result(
+    entries: tuple[Json, ...], expected: tuple[str, str]
+) -> None:
+    assert state("diabetes", *entries) == expected
+
+
+YOUNG = person("1990-01-01")
+
+
+@pytest.mark.parametrize(
+    ("entries", "patient", "expected"),
+    [
+        ((number("8480-6", 120, "mm[Hg]", "2024-01-01"),), YOUNG, "not due"),
+        ((number("8480-6", 130, "mm[Hg]", "2024-01-01"),), YOUNG, "due"),
+        ((number("8480-6", 129, "mm[Hg]", "2024-01-01"), number("8462-4", 80, "mm[Hg]", "2024-01-01")), YOUNG, "due"),
+        ((number("8480-6", 120, "mm[Hg]", "2024-01-01"), OVERWEIGHT), YOUNG, "due"),
+        ((number("8480-6", 120, "mm[Hg]", "2021-11-20"),), YOUNG, "due"),
+        ((number("8480-6", 120, "mm[Hg]", "2021-11-21"),), YOUNG, "not due"),
+        ((number("8480-6", 120, "mm[Hg]", "2024-01-01"),), person("1986-11-20"), "due"),
+        ((number("8480-6", 120, "mm[Hg]", "2024-01-01"),), person("1986-11-21"), "not due"),
+    ],
+)
+def test_the_pressure_is_measured_each_year_from_forty_or_with_a_raised_risk(
+    entries: tuple[Json, ...], patient: Json, expected: str
+) -> None:
+    assert judged("hypertension", *entries, patient=patient).state == expected
+
+
+def without(code: str) -> tuple[Json, ...]:
+    return tuple(one for one in RISK if one["code"]["coding"][0]["code"] != code)
+
+
+@pytest.mark.parametrize(
+    ("resources", "expected"),
+    [
+        ((*RISK, taking("rosuvastatin 10 MG Oral Tablet")), ("not due", "done")),
+        ((*RISK, problem("I25.10")), ("not due", "condition")),
+        ((*RISK, problem("E78.01")), ("not due", "condition")),
+        ((*RISK, problem("T46.6X5A")), ("not due", "condition")),
+        ((*RISK, number("13457-7", 191, "mg/dL")), ("not due", "condition")),
+        ((*RISK, number("13457-7", 190, "mg/dL")), ("due", "risk")),
+        (without("2093-3"), ("not known", "not-charted")),
+        ((*without("8480-6"), number("8480-6", 150, "mm[Hg]")), ("due", "risk")),
+    ],
+)
+def test_a_statin_is_suggested_by_risk_and_a_risk_factor(
+    resources: tuple[Json, ...], expected: tuple[str, str]
+) -> None:
+    assert state("statin", *resources, patient=person("1962-11-20", "male")) == expected
+
+
+def test_a_statin_is_not_suggested_without_a_risk_factor_or_under_ten_in_a_hundred() -> None:
+    numbers = tuple(one for one in RISK if one["resourceType"] == "Observation" and "valueQuantity" in one)
+    assert state("statin", *numbers, smoking(NEVER), patient=person("1951-11-20", "male")) == ("not due", "risk")
+    young = state("statin", *numbers, smoking(NEVER), problem("E78.5"), patient=person("1985-11-20"))
+    assert young == ("not due", "risk")
+
+
+def test_the_risk_says_by_which_equation() -> None:
+    assert "PREVENT" in judged("statin", *RISK, patient=person("1962-11-20", "male")).text
+
+
+# Order and duplicates
+
+
+def test_the_order_of_the_resources_and_the_same_entry_twice_change_nothing() -> None:
+    entries = (*SMOKER, procedure("Colonoscopy", "2010-01-01"), result("57905-2", when="2024-01-01"), problem("I10"))
+    forward = [judged(service, *entries).text for service in FIRES]
+    backward = [judged(service, *reversed((*entries, *entries))).text for service in FIRES]
+    assert forward == backward
+
+
+@pytest.mark.parametrize("lacking", ["Condition", "Procedure", "screening", "smoking_status", "hba1c", "sbp"])
+def test_what_was_not_sent_is_named(lacking: str) -> None:
+    answers = [
+        judged(service, *FIRES[service][0], **FIRES[service][1], requested=EVERYTHING - {lacking}) for service in FIRES
+    ]
+    unknown = [one for one in answers if one.because == "not-sent"]
+    assert unknown
+    assert all(one.state == "not known" and "not sent" in one.text for one in unknown)

@@ -1,0 +1,117 @@
+"""Drafts as clinicians write them, tests/cases/drafts: a chart in a few words, one draft, what is to be said of it.
+
+A file holds cases of one field. `chart` is that of tests/cases/rules with shorter entries: `problems` are
+[code or null, words, days ago], `takes` and `draft` are "product | sig", `procedures` are [words, code, days ago].
+`kind` is "fires" (one of `rules` speaks, at least as loudly as `at_least`), "silent" (none of them does, and no card is
+a warning) or "missing" (none of them speaks as if the facts were known).
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from functools import cache
+from typing import Any
+
+from cards.casebook.patients import bundle_of, draft_of, record_of
+from cards.compose.orders import OrderOutcome, check_orders
+from cards.rules.patient.orders import read_drafts
+from tests.cards.rules.cases import findings, originals, uuids
+from tests.conftest import ROOT
+
+Json = dict[str, Any]
+FOLDER = ROOT / "tests" / "cases" / "drafts"
+INDICATORS = ("info", "warning", "critical")
+_ICD10 = re.compile(r"[A-Z]\d\w(?:\.\w+)?")
+
+
+@cache
+def drafted_cases() -> tuple[tuple[str, Json], ...]:
+    """Every case with the name of its file."""
+    return tuple((path.stem, case) for path in sorted(FOLDER.glob("*.json")) for case in json.loads(path.read_text()))
+
+
+def outcome_of(case: Json, as_of: datetime) -> OrderOutcome:
+    """What all rules say of the case's draft when it is signed."""
+    patient = _patient(case["chart"], as_of)
+    drafts = read_drafts([{"resource": _order(case["draft"], "draft-1")}])
+    whole = originals(bundle_of(patient, as_of))
+    return check_orders(record_of(patient, as_of), drafts, None, uuids(), None, whole, signing=True)
+
+
+def fault_of(case: Json, as_of: datetime) -> str | None:
+    """What is not as the case says; None where everything is."""
+    outcome = outcome_of(case, as_of)
+    said = findings(outcome)
+    own = [one for one in said if one[0] in case["rules"]]
+    if case["kind"] == "fires":
+        loud = INDICATORS.index(case.get("at_least", "warning"))
+        heard = any(INDICATORS.index(indicator) >= loud for _, _, indicator in own) or _not_covered(case, outcome)
+        return None if heard else f"nothing of {case['rules']}; said {said}"
+    if own and not (case["kind"] == "missing" and all(one[2] == "info" for one in own)):
+        return f"{own} spoke"
+    warned = [one for one in said if one[2] != "info"]
+    if case["kind"] == "silent":
+        return f"{warned} spoke" if warned else None
+    known = {"missing", "unknown", "not-sent"}
+    open_ = [one for one in outcome.silences if known & set(one.reason.split("-"))]
+    return None if own or open_ or _scope_names_unknown(outcome) else "nothing says that a fact is missing"
+
+
+def _not_covered(case: Json, outcome: OrderOutcome) -> bool:
+    return "not-covered" in case["rules"] and any("not covered" in card.summary for card in outcome.cards)
+
+
+def _scope_names_unknown(outcome: OrderOutcome) -> bool:
+    return any(one.reason == "scope" and "Not known" in one.text for one in outcome.silences)
+
+
+def _patient(chart: Json, as_of: datetime) -> Json:
+    """The compact patient of the case's shorter chart."""
+    patient = {name: value for name, value in chart.items() if name not in ("problems", "takes", "procedures")}
+    patient["active"] = [_taken(one) for one in chart.get("takes", ())]
+    patient["more"] = [*chart.get("more", ()), *_resources(chart, as_of)]
+    return patient
+
+
+def _resources(chart: Json, as_of: datetime) -> Iterator[Json]:
+    for number, (code, words, *days) in enumerate(chart.get("problems", ())):
+        onset = as_of - timedelta(days=days[0] if days else 300)
+        yield {
+            "resourceType": "Condition",
+            "id": f"problem-{number}",
+            "clinicalStatus": {"coding": [{"code": "active"}]},
+            "code": _concept(code, words),
+            "subject": {"reference": "Patient/case"},
+            "onsetDateTime": onset.date().isoformat(),
+        }
+    for number, (words, code, days) in enumerate(chart.get("procedures", ())):
+        yield {
+            "resourceType": "Procedure",
+            "id": f"procedure-{number}",
+            "status": "completed",
+            "code": _concept(code, words),
+            "subject": {"reference": "Patient/case"},
+            "performedDateTime": (as_of - timedelta(days=days)).date().isoformat(),
+        }
+
+
+def _concept(code: str | None, words: str) -> Json:
+    if code is None:
+        return {"text": words}
+    system = "http://hl7.org/fhir/sid/icd-10-cm" if _ICD10.fullmatch(code) else "http://snomed.info/sct"
+    return {"coding": [{"system": system, "code": code}], "text": words}
+
+
+def _taken(entry: Any) -> Any:
+    """ "product | sig", that with the days since it was ordered, or the compact form."""
+    if isinstance(entry, dict):
+        return entry
+    words, days = (entry, 60) if isinstance(entry, str) else entry
+    product, _, sig = (part.strip() for part in words.partition("|"))
+    return {"drug": product, "days_ago": days, "more": {"dosageInstruction": [{"text": sig}]}}
+
+
+def _order(words: str, identity: str) -> Json:
+    product, _, sig = (part.strip() for part in words.partition("|"))
+    return draft_of({"drug": product, "more": {"dosageInstruction": [{"text": sig}]}}, identity)

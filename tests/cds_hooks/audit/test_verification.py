@@ -1,0 +1,89 @@
+"""Somebody who can write to the database changes the record: verification says where."""
+
+import asyncio
+
+import pytest
+from sqlalchemy import text
+
+from cds_hooks.storage import Decision, open_decision_log
+from cds_hooks.storage.chain import verify_chain
+from cds_hooks.storage.database import engine_for, parse_url
+from tests.cds_hooks.storage.conftest import postgres_server, postgres_url, sqlite_url, url
+from tests.cds_hooks.storage.samples import append_together
+
+__all__ = ["postgres_server", "postgres_url", "sqlite_url", "url"]  # fixtures of the record's tests
+
+
+@pytest.fixture
+def stored(url: str) -> list[Decision]:
+    """Two chains of three decisions, one after the other."""
+    return _write(url, 3) + _write(url, 3)
+
+
+def _write(url: str, many: int) -> list[Decision]:
+    async def scenario() -> list[Decision]:
+        log = open_decision_log(url)
+        decisions = await append_together(log, many)
+        await log.close()
+        return decisions
+
+    return asyncio.run(scenario())
+
+
+def _tamper(url: str, *statements: str) -> None:
+    """As somebody would who owns the database: the triggers go first."""
+    parsed = parse_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        off = [f"DROP TRIGGER decisions_refuse_{verb}" for verb in ("update", "delete")]
+    else:
+        off = [f"DROP TRIGGER decisions_{name} ON decisions" for name in ("refuse", "refuse_row")]
+    with engine_for(parsed).begin() as connection:
+        for statement in [*off, *statements]:
+            connection.execute(text(statement))
+
+
+def test_an_untouched_record_is_as_it_was_written(url: str, stored: list[Decision]) -> None:
+    calls: list[tuple[int, int]] = []
+    found = verify_chain(url, lambda done, total: calls.append((done, total)))
+    assert found.broken is None
+    assert found.decisions == len(stored)
+    assert [end.decisions for end in found.chains.values()] == [3, 3]
+    assert calls[-1] == (6, 6)
+
+
+def test_an_empty_record_is_as_it_was_written(url: str) -> None:
+    asyncio.run(open_decision_log(url).close())
+    assert verify_chain(url).decisions == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "position", "reason"),
+    [
+        ("UPDATE decisions SET service = 'other' WHERE sequence = 2", 2, "its content was changed"),
+        ("UPDATE decisions SET response = basis WHERE sequence = 6", 3, "its content was changed"),
+        ("UPDATE decisions SET decided_at = decided_at + 1 WHERE sequence = 1", 1, "its content was changed"),
+        ("UPDATE decisions SET hash = previous WHERE sequence = 2", 2, "its content was changed"),
+        ("DELETE FROM decisions WHERE sequence = 2", 3, "row 2 of its chain is missing"),
+        ("DELETE FROM decisions WHERE sequence = 1", 2, "the beginning of its chain is missing"),
+        ("DELETE FROM decisions WHERE sequence <= 3", 1, "its chain began after a row that is missing"),
+        ("DELETE FROM decisions WHERE sequence = 3", 1, "its chain began after a row that is missing"),
+        ("UPDATE decisions SET previous = hash WHERE sequence = 3", 3, "it does not follow the row before it"),
+    ],
+)
+def test_the_first_row_that_is_not_as_its_chain_says_is_named(
+    url: str, stored: list[Decision], change: str, position: int, reason: str
+) -> None:
+    _tamper(url, change)
+    broken = verify_chain(url).broken
+    assert broken is not None
+    assert (broken.position, broken.reason) == (position, reason)
+    assert broken.decision in {decision.id for decision in stored}
+
+
+def test_rows_cut_off_the_end_show_against_what_an_earlier_run_printed(url: str, stored: list[Decision]) -> None:
+    before = verify_chain(url)
+    _tamper(url, "DELETE FROM decisions WHERE sequence = 6")
+    after = verify_chain(url)
+    assert after.broken is None
+    assert [end.decisions for end in before.chains.values()] == [3, 3]
+    assert [end.decisions for end in after.chains.values()] == [3, 2]

@@ -1,0 +1,244 @@
+"""`cds-hooks monitor report` over a real record, in which a laboratory changes its unit and a client falls silent."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import numpy as np
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from typer.testing import CliRunner, Result
+
+from cds_hooks.cli import app
+from cds_hooks.monitor.book import CountBook
+from cds_hooks.storage import Decision, FeedbackItem, card_uuid, new_decision_id, open_decision_log
+
+FIRST = datetime(2026, 9, 1, 8, tzinfo=UTC)
+DAYS, CALLS, LAST = 30, 240, "2026-09-30"
+
+
+def decision(client: str, at: datetime, creatinine: float, age: float, *, is_spoken: bool) -> Decision:
+    """A call about a patient who is named in the record, and in no count of it."""
+    basis = {
+        "as_of": at.isoformat(),
+        "features": {
+            "age_years": [age, at.date().isoformat(), "Patient/peter-chalmers"],
+            "creatinine_mg_dl": [creatinine, (at - timedelta(days=20)).isoformat(), "Observation/creatinine-1"],
+        },
+        "missing": {"rdw_pct": "absent"},
+        "scores": {"id": "model", "version": "1", "probability": 1 / (1 + np.exp(4 - creatinine - age / 40))},
+        "timings": {"decode": 0.2, "facts": 0.1, "decide": 0.5},
+        "prefetch": {"patient": "given", "labs": "given"},
+        "silence": [["model", "below-threshold", "Not among the highest."]],
+    }
+    return Decision(
+        id=new_decision_id(), decided_at=int(at.timestamp() * 1e6), hook="patient-view",
+        service="planning-conversation",
+        hook_instance="d1577c69-dfbe-44ad-ba6d-3e05e953b2ea", client=client, patient="peter-chalmers",
+        outcome="cards" if is_spoken else "silent", input_digest="ab" * 32, models=b"[]", response=b'{"cards":[]}',
+        basis=json.dumps(basis).encode(),
+    )  # fmt: skip
+
+
+def month() -> list[Decision]:
+    """Thirty days: `north` sends creatinine in another unit on the last two; `south` calls no more on these."""
+    random = np.random.default_rng(4)
+    found = []
+    for day in range(DAYS):
+        for call in range(CALLS):
+            at = FIRST + timedelta(days=day, minutes=2 * call)
+            value, age = float(np.exp(random.normal(0, 0.3))), float(round(random.normal(66, 12)))
+            changed = value * 88.42 if day >= DAYS - 2 else value
+            found.append(decision("north", at, changed, age, is_spoken=value > 1.4))
+            if day < DAYS - 2:
+                found.append(decision("south", at, value, age, is_spoken=value > 1.4))
+    return found
+
+
+@pytest.fixture(scope="module")
+def record(tmp_path_factory: pytest.TempPathFactory) -> str:
+    url = f"sqlite:///{tmp_path_factory.mktemp('record')}/decisions.sqlite3"
+
+    async def write() -> None:
+        log = open_decision_log(url)
+        rows = month()
+        for start in range(0, len(rows), 1000):
+            await asyncio.gather(*(log.append(row) for row in rows[start : start + 1000]))
+        card, received = card_uuid(rows[0].id, 1), rows[0].decided_at
+        item = FeedbackItem(card, "planning-conversation", "north", "accepted", "2026-09-01T09:00:00Z", received)
+        await log.append_feedback([item])
+        await log.close()
+
+    asyncio.run(write())
+    return url
+
+
+def run(record: str, counts: Path, *more: str) -> Result:
+    arguments = ["monitor", "report", "--until", LAST, "--days", "2", "--database", record, "--counts", str(counts)]
+    return CliRunner().invoke(app, [*arguments, *more])
+
+
+def test_each_fault_is_one_incident_with_its_client(record: str, tmp_path: Path) -> None:
+    done = run(record, tmp_path / "m.sqlite3", "--json")
+    assert done.exit_code == 1, done.output
+    found = {(each["client"], each["family"]): each for each in json.loads(done.stdout)["incidents"]}
+    assert set(found) == {("north", "units"), ("south", "feed")}
+    (unit,) = found["north", "units"]["causes"]
+    assert unit["subject"] == "creatinine_mg_dl"
+    assert unit["value"] / unit["before"] == pytest.approx(88.42, rel=0.1)
+    assert {each["family"] for each in found["north", "units"]["follows"]} <= {"input drift", "score drift"}
+
+
+def test_the_terminal_says_it_in_sentences(record: str, tmp_path: Path) -> None:
+    done = run(record, tmp_path / "m.sqlite3")
+    words = " ".join(done.stdout.split())
+    assert "Incident, units. north: planning-conversation: the median of creatinine_mg_dl is" in words
+    assert "Incident, feed. south: planning-conversation: 0 calls came where 480 were expected." in words
+
+
+def test_days_without_a_fault_end_with_0(record: str, tmp_path: Path) -> None:
+    done = run(record, tmp_path / "m.sqlite3", "--until", "2026-09-28")
+    assert done.exit_code == 0, done.output
+    assert "Incident" not in done.stdout
+
+
+def test_each_decision_is_counted_once(record: str, tmp_path: Path) -> None:
+    book = CountBook(tmp_path / "m.sqlite3")
+    assert book.read(record) == DAYS * CALLS + (DAYS - 2) * CALLS
+    assert book.read(record) == 0
+    assert CountBook(tmp_path / "m.sqlite3").read(record) == 0
+    north = next(one for one in book.compared(FIRST.date(), 1, 1) if one.client == "north")
+    (day,) = north.window.values()
+    assert (day.calls, day.accepted, sum(day.hours.values())) == (CALLS, 1, CALLS)
+
+
+def test_nothing_of_a_patient_is_in_the_counts(record: str, tmp_path: Path) -> None:
+    file = tmp_path / "m.sqlite3"
+    CountBook(file).read(record)
+    content = file.read_bytes()
+    assert b"creatinine_mg_dl" in content
+    for secret in (b"peter-chalmers", b"Observation/creatinine-1", b"d1577c69"):
+        assert secret not in content
+    assert file.stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (["--until", "yesterday"], "--until yesterday: write a date as 2026-11-20."),
+        (["--database", "sqlite:///nowhere/d.sqlite3"], "there is no record at"),
+    ],
+)
+def test_what_cannot_be_used_is_said_in_a_sentence(record: str, tmp_path: Path, more: list[str], words: str) -> None:
+    done = run(record, tmp_path / "m.sqlite3", *more)
+    assert done.exit_code == 2
+    assert words in " ".join(done.output.split())
+
+
+def test_a_book_that_is_none_is_named(record: str, tmp_path: Path) -> None:
+    file = tmp_path / "m.sqlite3"
+    file.write_bytes(b"no database" * 100)
+    done = run(record, file)
+    assert done.exit_code == 2
+    assert "the book of counts" in " ".join(done.output.split())
+
+
+def test_two_that_count_at_once_count_nothing_twice(record: str, tmp_path: Path) -> None:
+    one, other = CountBook(tmp_path / "m.sqlite3"), CountBook(tmp_path / "m.sqlite3")
+    refused: list[Any] = []
+
+    def count_beside(done: int) -> None:
+        if done == 2000 and not refused:
+            refused.append(other.read(record))
+
+    with pytest.raises(Exception, match="another process is counting"):
+        one.read(record, count_beside)
+    north = next(each for each in other.compared(FIRST.date(), 1, 1) if each.client == "north")
+    assert [day.calls for day in north.window.values()] == [CALLS]
+
+
+class _Webhook(BaseHTTPRequestHandler):
+    """Keeps what is posted to it; answers as the server says."""
+
+    def do_POST(self) -> None:
+        server: Any = self.server
+        server.told.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+        self.send_response(server.status)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Says nothing."""
+
+
+@pytest.fixture
+def webhook() -> Iterator[Any]:
+    server: Any = ThreadingHTTPServer(("127.0.0.1", 0), _Webhook)
+    server.told, server.status = [], 204
+    server.url = f"http://127.0.0.1:{server.server_port}/alerts"
+    thread = Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_webhook_is_told_once_when_an_incident_begins_and_once_when_it_ends(
+    record: str, tmp_path: Path, webhook: Any
+) -> None:
+    file = tmp_path / "m.sqlite3"
+    for _ in range(2):
+        assert run(record, file, "--notify", webhook.url).exit_code == 1
+    assert [(each["event"], each["client"], each["family"]) for each in webhook.told] == [
+        ("opened", "north", "units"),
+        ("opened", "south", "feed"),
+    ]
+    assert "another unit may be sent" in webhook.told[0]["text"]
+    webhook.told.clear()
+    assert run(record, file, "--notify", webhook.url, "--until", "2026-09-28").exit_code == 0
+    assert {(each["event"], each["client"]) for each in webhook.told} == {("closed", "north"), ("closed", "south")}
+
+
+def test_what_the_webhook_did_not_take_is_told_again(record: str, tmp_path: Path, webhook: Any) -> None:
+    file = tmp_path / "m.sqlite3"
+    webhook.status = 500
+    done = run(record, file, "--notify", webhook.url)
+    assert done.exit_code == 2
+    assert "the webhook answered 500" in " ".join(done.output.split())
+    webhook.status, webhook.told[:] = 204, []
+    run(record, file, "--notify", webhook.url)
+    assert len(webhook.told) == 2
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (["--notify", "http://alerts.example/x"], "http is for this machine only"),
+        (["--notify", "https://alerts.example/x", "--client", "north"], "leave out --client"),
+        (["--textfile", "/proc/no/file.prom"], "cannot be written"),
+    ],
+)
+def test_an_option_for_others_that_cannot_be_used_is_named(
+    record: str, tmp_path: Path, more: list[str], words: str
+) -> None:
+    done = run(record, tmp_path / "m.sqlite3", *more)
+    assert done.exit_code == 2
+    assert words in " ".join(done.output.split())
+
+
+def test_prometheus_reads_the_textfile(record: str, tmp_path: Path) -> None:
+    file = tmp_path / "monitor.prom"
+    run(record, tmp_path / "m.sqlite3", "--textfile", str(file))
+    families = {each.name: each for each in text_string_to_metric_families(file.read_text())}
+    assert {tuple(each.labels.values()) for each in families["cds_monitor_incidents"].samples} == {
+        ("north", "units"),
+        ("south", "feed"),
+    }
+    acting = [each for each in families["cds_monitor_figures"].samples if each.labels["state"] == "act"]
+    assert sum(each.value for each in acting) >= 2
+    assert [each.name for each in tmp_path.iterdir() if each.name.startswith(".")] == []

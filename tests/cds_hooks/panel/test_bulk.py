@@ -1,0 +1,199 @@
+"""The Bulk Data client against a real HTTP server on this machine that checks tokens, makes it wait, and fails."""
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from cds_hooks.panel.bulk import STATE, BackendKey, BulkExport, BulkRefused
+from cds_hooks.panel.grouping import GroupingTally, Wanted, charts_of
+from cds_hooks.panel.questions import questions_about
+from cds_hooks.settings import Settings
+
+KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+PEM = KEY.private_bytes(
+    serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+).decode()
+BACKEND = BackendKey("panel-client", PEM, "key-1")
+FILES = {
+    "Patient": '{"resourceType":"Patient","id":"p1"}\n{"resourceType":"Patient","id":"p2"}\n',
+    "Condition": '{"resourceType":"Condition","id":"c1","subject":{"reference":"Patient/p1"}}\n',
+}
+
+
+class Story:
+    """What the server does and what it saw."""
+
+    def __init__(self) -> None:
+        self.polls_before_ready = 2
+        self.fail_first: dict[str, int] = {}
+        self.requests: list[tuple[str, str]] = []
+        self.tokens = 0
+        self.refuse_token = False
+        self.end_token_after: int | None = None
+        self.foreign_file = False
+        self.exports = 0
+        self.assertions: list[dict[str, Any]] = []
+
+
+@contextmanager
+def bulk_server(story: Story) -> Iterator[str]:
+    """The base address of a server that exports FILES."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+        def answer(self, status: int, body: bytes = b"", **headers: str) -> None:
+            self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name.replace("_", "-"), value)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def may(self) -> bool:
+            if self.headers.get("Authorization") == f"Bearer token-{story.tokens}" and story.tokens:
+                return True
+            self.answer(401)
+            return False
+
+        def do_POST(self) -> None:
+            form = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
+            claims = jwt.decode(
+                form["client_assertion"][0],
+                KEY.public_key(),
+                ["RS384"],
+                audience=f"{base}/token",
+                issuer="panel-client",
+            )
+            story.assertions.append(claims)
+            if story.refuse_token:
+                self.answer(400, b'{"error":"invalid_client"}')
+                return
+            story.tokens += 1
+            self.answer(200, json.dumps({"access_token": f"token-{story.tokens}", "expires_in": 300}).encode())
+
+        def do_DELETE(self) -> None:
+            story.requests.append(("DELETE", self.path))
+            self.answer(202)
+
+        def do_GET(self) -> None:
+            path = urlsplit(self.path).path
+            story.requests.append(("GET", self.path))
+            if path.endswith("/.well-known/smart-configuration"):
+                self.answer(200, json.dumps({"token_endpoint": f"{base}/token"}).encode())
+                return
+            if not self.may():
+                return
+            if story.fail_first.get(path, 0):
+                story.fail_first[path] -= 1
+                self.answer(503, Retry_After="0")
+            elif path.endswith("$export"):
+                story.exports += 1
+                self.answer(202, Content_Location=f"{base}/status/{story.exports}")
+            elif path.startswith("/fhir/status"):
+                self.status()
+            else:
+                self.answer(200, FILES[path.rpartition("/")[2]].encode())
+
+        def status(self) -> None:
+            if story.end_token_after is not None and story.tokens == story.end_token_after:
+                story.tokens += 100  # every token so far is worth nothing any more
+            if story.polls_before_ready:
+                story.polls_before_ready -= 1
+                self.answer(202, Retry_After="7", X_Progress="half")
+                return
+            host = "http://elsewhere.example" if story.foreign_file else base
+            output = [{"type": kind, "url": f"{host}/files/{kind}"} for kind in FILES]
+            self.answer(200, json.dumps({"requiresAccessToken": True, "output": output}).encode())
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    base = f"http://127.0.0.1:{server.server_port}/fhir"
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield base
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def test_an_export_is_prepared_waited_for_downloaded_and_removed(tmp_path: Path) -> None:
+    story, waited = Story(), list[float]()
+    with bulk_server(story) as base:
+        export = BulkExport(base, tmp_path, BACKEND, "g1", ("Patient", "Condition"), "2026-01-01", waited.append)
+        files = export.run()
+    assert [path.name for path in files] == ["Patient.1.ndjson", "Condition.1.ndjson"]
+    assert [path.read_text() for path in files] == list(FILES.values())
+    assert waited == [7.0, 7.0]
+    kick_off = next(path for _, path in story.requests if "$export" in path)
+    asked = parse_qs(urlsplit(kick_off).query)
+    assert urlsplit(kick_off).path == "/fhir/Group/g1/$export"
+    assert (asked["_type"], asked["_since"]) == (["Patient,Condition"], ["2026-01-01"])
+    assert ("DELETE", "/fhir/status/1") in story.requests
+    (claims,) = story.assertions
+    assert (claims["iss"], claims["sub"]) == ("panel-client", "panel-client")
+    assert not (tmp_path / STATE).exists()
+    charts = list(charts_of(tmp_path, Wanted.of(questions_about((), Settings()).needs), GroupingTally()))
+    assert [(chart.patient_id, len(chart.lines)) for chart in charts] == [("p1", 2), ("p2", 1)]
+
+
+def test_what_fails_for_a_while_is_asked_again(tmp_path: Path) -> None:
+    story = Story()
+    story.fail_first = {"/fhir/Patient/$export": 1, "/fhir/status/1": 2, "/fhir/files/Condition": 2}
+    with bulk_server(story) as base:
+        files = BulkExport(base, tmp_path, BACKEND, wait=lambda _: None).run()
+    assert [path.read_text() for path in files] == list(FILES.values())
+
+
+def test_what_fails_for_good_ends_and_goes_on_the_next_time(tmp_path: Path) -> None:
+    story = Story()
+    story.fail_first = {"/fhir/files/Condition": 6}
+    with bulk_server(story) as base:
+        with pytest.raises(BulkRefused, match="could not be downloaded"):
+            BulkExport(base, tmp_path, BACKEND, wait=lambda _: None).run()
+        assert (tmp_path / STATE).is_file()
+        assert not (tmp_path / "Condition.1.ndjson").exists()
+        with pytest.raises(BulkRefused, match="another export"):
+            BulkExport(base, tmp_path, BACKEND, group="other", wait=lambda _: None).run()
+        BulkExport(base, tmp_path, BACKEND, wait=lambda _: None).run()
+    assert story.exports == 1
+    assert sum("files/Patient" in path for _, path in story.requests) == 1
+
+
+def test_a_token_that_ends_early_is_renewed_once(tmp_path: Path) -> None:
+    story = Story()
+    story.end_token_after = 1
+    with bulk_server(story) as base:
+        files = BulkExport(base, tmp_path, BACKEND, wait=lambda _: None).run()
+    assert [path.read_text() for path in files] == list(FILES.values())
+    assert len(story.assertions) == 2
+
+
+def test_refusals_are_sentences_without_the_token(tmp_path: Path) -> None:
+    story = Story()
+    story.refuse_token = True
+    with bulk_server(story) as base:
+        with pytest.raises(BulkRefused, match=r"refuses this client \(400, invalid_client\)"):
+            BulkExport(base, tmp_path, BACKEND, wait=lambda _: None).run()
+        story.refuse_token, story.foreign_file = False, True
+        with pytest.raises(BulkRefused, match=r"http://elsewhere.example is not called") as refused:
+            BulkExport(base, tmp_path, BACKEND, wait=lambda _: None).run()
+        assert "token-" not in str(refused.value)
+        with pytest.raises(BulkRefused, match="401"):
+            BulkExport(base, tmp_path / "open", wait=lambda _: None).run()
+    with pytest.raises(BulkRefused, match="needs https"):
+        BulkExport("http://ehr.example/fhir", tmp_path).run()
+    with pytest.raises(BulkRefused, match="cannot be reached"):
+        BulkExport(base, tmp_path / "gone", BACKEND, wait=lambda _: None).run()

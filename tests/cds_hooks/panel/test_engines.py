@@ -1,0 +1,197 @@
+"""Steps of Spark and Ray give the bits of the command line; real local Spark and real Ray, where they are installed."""
+
+import csv
+import importlib.util
+import json
+import os
+import pickle
+import shutil
+import sys
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cds_hooks.panel.engines import ChartStep, RayTableStep, TableStep
+from cds_hooks.panel.run import FhirJob, score_folder
+from cds_hooks.samples import list_samples, load_patient
+from cds_hooks.settings import Settings
+from cds_hooks.simulator.chart import resources_of
+from models_onnx.errors import PanelRefused
+from models_onnx.panel import TableDeclaration, load
+from models_onnx.panel.run import ScoringJob, score_table
+from tests.cds_hooks.samples.reading import AS_OF
+from tests.models_onnx.invented import invented_table
+
+PEOPLE = 2000
+pyarrow = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The invented table as Arrow."""
+    return pyarrow.Table.from_pandas(invented_table(people=PEOPLE), preserve_index=False)
+
+
+@pytest.fixture(scope="module")
+def known(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, str]]:
+    """What the command line writes of the same people."""
+    folder = tmp_path_factory.mktemp("cli")
+    invented_table(people=PEOPLE).to_csv(folder / "rows.csv", index=False)
+    score_table(ScoringJob(load("mortality_5y"), folder / "rows.csv", folder / "s.csv", "participant_id", explain=True))
+    with (folder / "s.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def same(rows: list[dict[str, Any]], known: list[dict[str, str]]) -> None:
+    """Whether every number has the same bits, and every text the same words, in whichever order they came."""
+    by_id = {row["id"]: row for row in rows}
+    assert len(by_id) == len(known) == len(rows)
+    for line in known:
+        row = by_id[line["id"]]
+        for name, text in line.items():
+            value = row[name]
+            if isinstance(value, float):
+                assert value == float(text), (line["id"], name)
+            else:
+                assert (value or "") == text, (line["id"], name)
+
+
+def resources() -> Any:
+    """The samples' resources, one row each."""
+    rows = [
+        {"patient_id": sample.id, "resource": json.dumps(each)}
+        for sample in list_samples()
+        for each in resources_of(load_patient(sample.id, AS_OF))
+    ]
+    return pyarrow.Table.from_pylist(rows)
+
+
+def charts_known(folder: Path) -> list[tuple[str, ...]]:
+    """What the command line says of the samples."""
+    (folder / "export").mkdir()
+    for sample in list_samples():
+        (folder / "export" / f"{sample.id}.json").write_text(json.dumps(load_patient(sample.id, AS_OF)))
+    score_folder(FhirJob(folder / "export", AS_OF, folder / "s.csv", Settings()))
+    with (folder / "s.csv").open(encoding="utf-8", newline="") as file:
+        return sorted(tuple(row.values()) for row in csv.DictReader(file))
+
+
+def as_lines(rows: list[dict[str, Any]]) -> list[tuple[str, ...]]:
+    """The same of rows of a step."""
+    return sorted(tuple("" if value is None else str(value) for value in row.values()) for row in rows)
+
+
+def test_a_step_over_batches_gives_the_bits_of_the_command_line(table: Any, known: list[dict[str, str]]) -> None:
+    step = pickle.loads(pickle.dumps(TableStep("mortality_5y", "participant_id")))  # noqa: S301 - our own object
+    batches = list(step(iter(table.to_batches(max_chunksize=300))))
+    assert len(batches) == -(-PEOPLE // 300)
+    same([row for batch in batches for row in batch.to_pylist()], known)
+    same(RayTableStep("mortality_5y", "participant_id")(table).to_pylist(), known)
+
+
+def test_the_schema_names_the_columns_that_come(table: Any) -> None:
+    step = TableStep("mortality_5y", "participant_id")
+    schema = dict(part.split() for part in step.spark_schema().split(", "))
+    scored = step.scored(table.slice(0, 3))
+    assert list(schema) == scored.schema.names
+    assert [str(each.type) for each in scored.schema] == list(schema.values())
+
+
+def test_an_undeclared_coding_stops_a_step_too(table: Any) -> None:
+    coded = table.set_column(table.schema.names.index("sex"), "sex", pyarrow.array(["M"] * PEOPLE))
+    with pytest.raises(PanelRefused, match="--values sex="):
+        TableStep("mortality_5y", "participant_id").scored(coded)
+    declared = TableDeclaration(values={"sex": {"M": "male"}})
+    assert TableStep("mortality_5y", "participant_id", declared).scored(coded).num_rows == PEOPLE
+    with pytest.raises(PanelRefused, match="no column 'mrn'"):
+        TableStep("mortality_5y", "mrn").scored(table)
+
+
+def test_charts_in_groups_give_what_a_folder_gives(tmp_path: Path) -> None:
+    step = pickle.loads(pickle.dumps(ChartStep(AS_OF)))  # noqa: S301 - our own object
+    assert as_lines(step(resources()).to_pylist()) == charts_known(tmp_path)
+    with pytest.raises(PanelRefused, match="time zone"):
+        ChartStep(AS_OF.replace(tzinfo=None))
+
+
+def _needs(*modules: str) -> None:
+    absent = [name for name in modules if importlib.util.find_spec(name) is None]
+    if absent:
+        pytest.skip(f"{', '.join(absent)} is not installed (docs/scoring-clusters.md says how)")
+
+
+@pytest.fixture(scope="module")
+def spark() -> Iterator[Any]:
+    """A real local Spark with two executors' threads."""
+    _needs("pyspark")
+    if shutil.which("java") is None:
+        pytest.skip("there is no java (Debian: default-jre-headless)")
+    from pyspark.sql import SparkSession
+
+    before = dict(os.environ)
+    os.environ["PYSPARK_PYTHON"] = sys.executable
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        session = (
+            SparkSession.builder.master("local[2]")
+            .config("spark.ui.enabled", "false")
+            .config("spark.driver.host", "127.0.0.1")
+            .config("spark.driver.bindAddress", "127.0.0.1")
+            .config("spark.sql.shuffle.partitions", "2")
+            .getOrCreate()
+        )
+        session.sparkContext.setLogLevel("ERROR")
+        yield session
+        session.stop()
+    os.environ.clear()
+    os.environ.update(before)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_real_spark_gives_the_bits_of_the_command_line(spark: Any, known: list[dict[str, str]], tmp_path: Path) -> None:
+    invented_table(people=PEOPLE).to_csv(tmp_path / "rows.csv", index=False)
+    frame = spark.read.csv(str(tmp_path / "rows.csv"), header=True, inferSchema=True).repartition(3)
+    step = TableStep("mortality_5y", "participant_id")
+    same([row.asDict() for row in frame.mapInArrow(step, step.spark_schema()).collect()], known)
+    of_charts = spark.createDataFrame(resources().to_pylist(), "patient_id string, resource string")
+    scored = of_charts.groupBy("patient_id").applyInArrow(_apply(ChartStep(AS_OF)), ChartStep.spark_schema)
+    assert as_lines([row.asDict() for row in scored.collect()]) == charts_known(tmp_path)
+
+
+def _apply(step: ChartStep) -> Any:
+    """Spark tells by the signature whether a function wants the key of the group, and wants a plain function."""
+    return lambda group: step(group)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_real_ray_gives_the_bits_of_the_command_line(table: Any, known: list[dict[str, str]]) -> None:
+    _needs("ray")
+    import ray
+    import ray.data
+
+    try:
+        ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, object_store_memory=200_000_000)
+    except Exception as error:  # Ray gives itself 30 seconds to start, which a busy machine exceeds
+        ray.shutdown()
+        pytest.skip(f"Ray did not start on this machine ({type(error).__name__})")
+    try:
+        dataset = ray.data.from_arrow(table).map_batches(
+            RayTableStep,
+            fn_constructor_args=("mortality_5y", "participant_id"),
+            batch_format="pyarrow",
+            batch_size=700,
+            compute=ray.data.ActorPoolStrategy(size=1),
+        )
+        rows = [
+            {name: None if isinstance(value, float) and np.isnan(value) else value for name, value in row.items()}
+            for row in dataset.take_all()
+        ]
+        same(rows, known)
+    finally:
+        ray.shutdown()

@@ -1,0 +1,215 @@
+"""The worklist is made from real calls on record: who is on it, in which order, and what keeps somebody off."""
+
+import asyncio
+import csv
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fhir.resources.R4B.bundle import Bundle
+from typer.testing import CliRunner
+
+from cards.extension import EXTENSION_KEY, WorklistEntry
+from cds_hooks import cli
+from cds_hooks.panel.worklist import Answered, Worklist, answered_findings, make_worklist
+from cds_hooks.panel.worklist_output import worklist_bundle, worklist_csv
+from cds_hooks.storage.decision import Decision
+from cds_hooks.storage.queries import DecisionFilter, find_decisions
+from tests.cds_hooks.governance.test_one_card import SAMPLE, _request
+from tests.cds_hooks.prefetch.fetch_calls import app_client
+from tests.cds_hooks.services.equation_calls import NOW
+from tests.live import record_in
+
+DAY = 86_400.0
+NOBODY: frozenset[Answered] = frozenset()
+
+
+def decision(
+    patient: str,
+    tests: tuple[str, ...] = ("Lipid panel",),
+    days: float = 10,
+    service: str = "statin-discussion",
+    percentile: float | None = None,
+    reason: str = "worklist",
+) -> Decision:
+    """A decision as the record has it, so many days before NOW."""
+    entries = [{"test": test, "code": "57698-3", "purpose": "prevent_base", "because": "no-visit"} for test in tests]
+    scores = {"scores": {"id": "mortality_5y", "percentile": percentile}} if percentile is not None else {}
+    return Decision(
+        id=f"{service}-{patient}-{days}",
+        decided_at=int((NOW.timestamp() - days * DAY) * 1e6),
+        hook="patient-view",
+        service=service,
+        hook_instance="x",
+        client="ehr",
+        patient=patient,
+        outcome="silent",
+        input_digest="",
+        models=b"[]",
+        response=json.dumps(
+            {"cards": [], "extension": {EXTENSION_KEY: {"decision": "x", "worklist": entries}}}
+        ).encode(),
+        basis=json.dumps({**scores, "silence": [["x", reason, "text"]]}).encode(),
+    )
+
+
+def listed(*decisions: Decision, capacity: int = 50, answers: frozenset[Answered] = NOBODY) -> Worklist:
+    """The list at NOW; the newest decision first, as the record gives them."""
+    newest_first = sorted(decisions, key=lambda each: -each.decided_at)
+    return make_worklist(newest_first, answers, NOW, capacity)
+
+
+def names(found: Worklist) -> list[str]:
+    """The patients in the order of the list."""
+    return [row.patient for row in found.rows]
+
+
+def test_a_test_that_was_not_offered_outside_a_visit_is_on_the_list_of_the_record(tmp_path: Path) -> None:
+    request = _request("liver-assessment")
+    for key in ("encounters", "visits"):
+        request["prefetch"].pop(key, None)
+    request["context"].pop("encounterId", None)
+    request["prefetch"]["encounters"] = {"resourceType": "Bundle", "type": "searchset", "entry": []}
+
+    async def story() -> None:
+        async with app_client(tmp_path, as_of=NOW) as calls:
+            answered = await calls.post("/cds-services/liver-assessment", json=request)
+            assert answered.json()["cards"] == []
+
+    asyncio.run(story())
+    url, now = record_in(tmp_path), datetime.now(UTC) + timedelta(days=3)
+    found = make_worklist(find_decisions(url, DecisionFilter()), answered_findings(url, now), now, 10)
+    (row,) = found.rows
+    assert row.patient == SAMPLE
+    assert [(each.test, each.code, each.because) for each in row.entries] == [
+        ("Complete blood count", "58410-2", "no-visit")
+    ]
+    assert row.days == pytest.approx(3, abs=0.1)
+    for name, first in (("list.csv", b"place,"), ("list.json", b"{")):
+        answer = CliRunner().invoke(cli.app, ["worklist", "--out", str(tmp_path / name), "--database", url])
+        assert answer.exit_code == 0, answer.output
+        assert "1 patients, 0 more" in answer.output
+        assert (tmp_path / name).read_bytes().startswith(first)
+
+
+def test_risk_times_time_since_contact_orders_the_list() -> None:
+    found = listed(
+        decision("low", percentile=40, days=20),
+        decision("high", percentile=90, days=20),
+        decision("waiting", percentile=40, days=60),
+        decision("unknown", days=80),
+    )
+    assert names(found) == ["waiting", "high", "low", "unknown"]
+    assert [round(row.priority, 3) for row in found.rows] == [24.0, 18.0, 8.0, 0.0]
+    assert "higher than that of 40 in 100; last call about this patient 60 days ago" in found.rows[0].reason
+    assert "No model has scored this patient" in found.rows[-1].reason
+
+
+def test_the_capacity_cuts_the_list_and_says_how_many_are_left() -> None:
+    found = listed(*(decision(f"p{number}", percentile=number) for number in range(1, 10)), capacity=3)
+    assert (names(found), found.others) == (["p9", "p8", "p7"], 6)
+
+
+def test_equal_rows_stand_in_an_order_that_is_the_same_on_a_day_and_another_one_the_next() -> None:
+    decisions = [decision(f"p{number}", percentile=50) for number in range(12)]
+    first = names(listed(*decisions))
+    assert names(listed(*decisions[::-1])) == first
+    assert first != sorted(first)
+    tomorrow = [replace_time(each) for each in decisions]
+    assert names(make_worklist(tomorrow, NOBODY, NOW + timedelta(days=1), 50)) != first
+
+
+def replace_time(one: Decision) -> Decision:
+    """The same a day later."""
+    return Decision(
+        **{
+            **{name: getattr(one, name) for name in one.__struct_fields__},
+            "decided_at": one.decided_at + int(DAY * 1e6),
+        }
+    )
+
+
+def test_nothing_but_risk_and_time_is_read_for_the_order() -> None:
+    """Sex, age and race in the inputs of a decision change no place."""
+    plain = [decision("a", percentile=60, days=10), decision("b", percentile=60, days=10)]
+    before = names(listed(*plain))
+    told = json.loads(plain[1].basis) | {"features": {"sex_male": 1.0, "age_years": 91.0}, "race": "x"}
+    other = Decision(
+        **{**{n: getattr(plain[1], n) for n in plain[1].__struct_fields__}, "basis": json.dumps(told).encode()}
+    )
+    assert names(listed(plain[0], other)) == before
+
+
+def test_one_row_per_patient_with_all_tests_and_what_was_done_is_gone() -> None:
+    found = listed(
+        decision("a", ("Lipid panel",), days=5),
+        decision("a", ("Complete blood count", "Lipid panel"), days=6, service="liver-assessment"),
+        decision("b", ("Lipid panel",), days=30),
+        decision("b", (), days=3, reason="below-threshold"),  # the newest of the same service finds nothing missing
+    )
+    (row,) = found.rows
+    assert (row.patient, [each.test for each in row.entries]) == ("a", ["Lipid panel", "Complete blood count"])
+
+
+@pytest.mark.parametrize("reason", ["deceased", "palliative"])
+def test_who_has_died_or_is_in_palliative_care_is_left_out(reason: str) -> None:
+    found = listed(decision("a", days=30), decision("a", (), days=2, service="planning-conversation", reason=reason))
+    assert found.rows == ()
+
+
+def test_what_a_model_in_shadow_computed_decides_no_place() -> None:
+    shadow = decision("a", (), service="planning-conversation", percentile=99, reason="model-not-released")
+    (row,) = listed(shadow, decision("a")).rows
+    assert row.risk is None
+
+
+def test_an_answered_finding_rests() -> None:
+    found = listed(decision("a"), decision("b"), answers=frozenset({Answered("ehr", "a", "prevent_base")}))
+    assert (names(found), found.answered) == (["b"], 1)
+
+
+def test_the_answer_to_a_card_on_record_is_read_and_ends_with_its_period(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with app_client(tmp_path, as_of=NOW) as calls:
+            answered = await calls.post("/cds-services/nephrology-referral", json=_request("nephrology-referral"))
+            (card,) = answered.json()["cards"]
+            said: dict[str, Any] = {"card": card["uuid"], "outcome": "overridden", "outcomeTimestamp": NOW.isoformat()}
+            feedback = await calls.post("/cds-services/nephrology-referral/feedback", json={"feedback": [said]})
+            assert feedback.status_code == 200, feedback.text
+
+    asyncio.run(story())
+    url, now = record_in(tmp_path), datetime.now(UTC)
+    assert {(each.patient, each.subject) for each in answered_findings(url, now)} == {(SAMPLE, "kfre_4")}
+    assert answered_findings(url, now + timedelta(days=31)) == frozenset()
+
+
+def test_the_bundle_is_valid_fhir_in_the_order_of_the_list() -> None:
+    found = listed(decision("a", percentile=90), decision("b", ("Lipid panel", "Vaccines: influenza"), percentile=20))
+    bundle = json.loads(worklist_bundle(found, NOW))
+    Bundle.model_validate(bundle)
+    whole, *tasks = [entry["resource"] for entry in bundle["entry"]]
+    assert [each["item"]["reference"] for each in whole["entry"]] == [each["fullUrl"] for each in bundle["entry"][1:]]
+    assert [each["for"]["reference"] for each in tasks] == ["Patient/a", "Patient/b", "Patient/b"]
+    assert {each["intent"] for each in tasks} == {"proposal"}
+    Bundle.model_validate(json.loads(worklist_bundle(Worklist((), 0, 0), NOW)))
+
+
+def test_the_csv_has_the_reason_of_every_row() -> None:
+    found = listed(decision("a", percentile=90))
+    entry = WorklistEntry(test='A "quoted", test', purpose="x", because="no-visit")
+    odd = Worklist((replace(found.rows[0], entries=(entry,)),), 0, 0)
+    (row,) = csv.DictReader(worklist_csv(odd).decode().splitlines())
+    assert (row["tests"], row["risk"], row["risk_of"]) == ('A "quoted", test', "0.9", "mortality_5y")
+    assert row["reason"]
+
+
+def test_no_record_and_no_form_are_sentences(tmp_path: Path) -> None:
+    for words, code in (
+        (["--out", "x.txt"], 2),
+        (["--out", str(tmp_path / "x.csv"), "--database", "sqlite:////nowhere/x"], 1),
+    ):
+        answer = CliRunner().invoke(cli.app, ["worklist", *words])
+        assert (answer.exit_code, "Traceback" in answer.output) == (code, False), answer.output

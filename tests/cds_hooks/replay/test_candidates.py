@@ -1,0 +1,73 @@
+"""What a candidate would have changed, on decisions of a server in process."""
+
+import asyncio
+import json
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from cds_hooks.replay.candidates import NoCandidate, candidate_site
+from cds_hooks.settings import Settings
+from cds_hooks.storage.content import read_content_keys, use_content_keys
+from models_onnx.serving.registry import ARTIFACTS
+from tests.cds_hooks.calls import ORDERS, PLANNING, request_for
+from tests.cds_hooks.prefetch.fetch_calls import app_client
+from tests.live import record_in
+from tests.program import run_program
+
+_KEY = "6b" * 32
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> dict[str, str]:
+    """The environment of a site with three decisions whose requests were kept, and one by its values only."""
+    (tmp_path / "keys").write_text(_KEY)
+    now = datetime.now(UTC)
+    views = [request_for(PLANNING, "patient-view", each, now) for each in ("planning-talk", "healthy-adult")]
+    order = request_for(ORDERS, "order-sign", "ckd4-metformin", now, "metformin-ckd4-coded")
+
+    async def call(keep: float) -> None:
+        async with app_client(tmp_path, keep_requests=keep, content_keys=tmp_path / "keys") as calls:
+            for service, request in [(PLANNING, each) for each in views] + [(ORDERS, order)]:
+                assert (await calls.post(f"/cds-services/{service}", json=request)).is_success
+
+    asyncio.run(call(1))
+    asyncio.run(call(0))
+    use_content_keys(read_content_keys(""))
+    return {"CDS_DATABASE_URL": record_in(tmp_path), "CDS_CONTENT_KEYS": str(tmp_path / "keys")}
+
+
+def test_a_setting_a_rules_file_and_a_model_are_tried(site: dict[str, str], tmp_path: Path) -> None:
+    rules = tmp_path / "rules.toml"
+    rules.write_text('version = 1\n[[switch]]\nrule = "renal-metformin"\noff = true\nnote = "a trial"\n')
+    every = ("decisions", "replay", "--sample", "100%", "--json", "--against")
+    done = run_program(*every, "CDS_ALERT_SHARE=0.001", "--against", str(rules), environment=site)
+    assert done.returncode == 1, done.stderr
+    found = json.loads(done.stdout)
+    assert found["by_service"][PLANNING]["fewer"] == 2
+    assert found["by_card"]["mortality_5y"] == {"fewer": 2}
+    assert found["by_card"]["renal-metformin/lt30"] == {"fewer": 1}
+    assert found["not_replayed"] == 1
+    assert sum(group["fewer"] for group in found["by_group"].values()) == 3 + len(found["by_card"]) - 2
+    same = run_program(*every, str(ARTIFACTS / "mortality_5y"), environment=site)
+    assert same.returncode == 0, same.stdout
+    assert json.loads(same.stdout)["examples"] == {}
+
+
+def test_the_report_names_examples_to_open(site: dict[str, str]) -> None:
+    done = run_program(
+        "decisions", "replay", "--sample", "100%", "--against", "CDS_ALERT_SHARE=0.001", environment=site
+    )
+    assert "fewer mortality_5y: 0" in done.stdout
+    assert "decisions computed twice" in done.stdout
+
+
+def test_what_is_no_candidate_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    configured = Settings(database_url=record_in(tmp_path))
+    with pytest.raises(NoCandidate, match="no folder of a model"):
+        candidate_site(configured, ["nothing-like-it"])
+    shutil.copytree(ARTIFACTS / "mortality_180d", tmp_path / "mortality_180d")
+    with pytest.raises(NoCandidate, match="no service here asks a model mortality_180d"):
+        candidate_site(configured, [str(tmp_path / "mortality_180d")])

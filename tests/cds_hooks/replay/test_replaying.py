@@ -1,0 +1,207 @@
+"""Decisions of a real server computed again: the same bit for bit, and each cause of a difference by its name."""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import httpx
+import orjson
+import pytest
+from msgspec import structs
+from pydantic import ValidationError
+
+from cds_hooks.prefetch.kept import is_kept
+from cds_hooks.replay import Replayer, Verdict, open_site
+from cds_hooks.settings import Settings
+from cds_hooks.storage import Decision, new_decision_id
+from cds_hooks.storage.content import read_content_keys, use_content_keys
+from cds_hooks.storage.queries import list_decisions
+from tests.cds_hooks.calls import ORDERS, PLANNING, request_for
+from tests.cds_hooks.prefetch.fetch_calls import TOKEN, at_server, post, without
+from tests.fhir_charts import sample_chart, serving_fhir
+from tests.live import record_in, serving
+from tests.program import run_program
+
+_KEY = "5a" * 32
+_ADDRESS = "http://cds.example.org"
+_METFORMIN = ("order-sign", "ckd4-metformin", "metformin-ckd4-coded")
+
+
+class _Recorded(NamedTuple):
+    folder: Path
+    url: str
+    decisions: list[Decision]
+
+
+def _settings(recorded: _Recorded, **changed: Any) -> Settings:
+    keys = recorded.folder / "keys"
+    return Settings(database_url=recorded.url, public_url=_ADDRESS, content_keys=keys, **changed)
+
+
+def _verdicts(recorded: _Recorded, decisions: list[Decision] | None = None, **changed: Any) -> list[Verdict]:
+    site = open_site(_settings(recorded, **changed))
+    return list(Replayer(site, recorded.url).verdicts(recorded.decisions if decisions is None else decisions))
+
+
+def _override(calls: httpx.Client, service: str, card: dict[str, Any], now: datetime) -> None:
+    answer = {
+        "card": card["uuid"],
+        "outcome": "overridden",
+        "overrideReason": {"reason": card["overrideReasons"][0]},
+        "outcomeTimestamp": now.isoformat(),
+    }
+    assert calls.post(f"/cds-services/{service}/feedback", json={"feedback": [answer]}).is_success
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[_Recorded]:
+    """Decisions of a server that keeps requests: models, equations, vaccines, orders, and what rests by answers."""
+    folder = tmp_path_factory.mktemp("replayed")
+    (folder / "keys").write_text(_KEY)
+    now = datetime.now(UTC)
+    kept = {"CDS_KEEP_REQUESTS": "1", "CDS_CONTENT_KEYS": str(folder / "keys"), "CDS_PUBLIC_URL": _ADDRESS}
+    with serving(folder, before=None, **kept) as address, httpx.Client(base_url=address, timeout=60) as calls:
+        views = [
+            (PLANNING, "planning-talk"), ("nephrology-referral", "ckd-uacr"), ("vaccines-due", "healthy-adult"),
+            ("statin-discussion", "diabetes-no-statin"), ("medication-review", "planning-talk"),
+        ]  # fmt: skip
+        for service, sample in views:
+            calls.post(f"/cds-services/{service}", json=request_for(service, "patient-view", sample, now))
+        order = request_for(ORDERS, *_METFORMIN[:2], now, _METFORMIN[2])
+        card = calls.post(f"/cds-services/{ORDERS}", json=order).json()["cards"][0]
+        _override(calls, ORDERS, card, now)
+        calls.post(f"/cds-services/{ORDERS}", json=order)
+        planning = calls.post(
+            f"/cds-services/{PLANNING}", json=request_for(PLANNING, "patient-view", "planning-talk", now)
+        )
+        _override(calls, PLANNING, planning.json()["cards"][0], now)
+        calls.post(f"/cds-services/{PLANNING}", json=request_for(PLANNING, "patient-view", "planning-talk", now))
+    use_content_keys(read_content_keys(_KEY))
+    url = record_in(folder)
+    yield _Recorded(folder, url, list_decisions(url))
+    use_content_keys(read_content_keys(""))
+
+
+def test_every_whole_call_gives_the_same_card_bit_for_bit(recorded: _Recorded) -> None:
+    found = _verdicts(recorded)
+    assert len(found) == 9
+    assert [(each.outcome, each.by) for each in found] == [("same", "request")] * 9, found
+
+
+def test_an_answer_given_before_the_call_is_remembered_as_it_was(recorded: _Recorded) -> None:
+    reasons = [reason for each in recorded.decisions for _, reason, _ in orjson.loads(each.basis).get("silence", [])]
+    assert "acknowledged" in reasons, reasons
+    assert "said-once" in reasons
+
+
+def _without_request(recorded: _Recorded) -> list[Decision]:
+    """The same decisions as of a site that keeps no requests."""
+    return [structs.replace(each, basis=_changed(each.basis, request=None)) for each in recorded.decisions]
+
+
+def _changed(basis: bytes, **members: Any) -> bytes:
+    read = orjson.loads(basis)
+    for name, value in members.items():
+        if value is None:
+            read.pop(name, None)
+        else:
+            read[name] = value
+    return orjson.dumps(read)
+
+
+def test_without_requests_models_equations_and_vaccines_are_the_same_by_their_values(recorded: _Recorded) -> None:
+    found = {each.service: each for each in _verdicts(recorded, _without_request(recorded))}
+    for service in (PLANNING, "nephrology-referral", "vaccines-due"):
+        assert (found[service].outcome, found[service].by) == ("same", "values"), found[service]
+    assert found[ORDERS].outcome == "not-replayed"
+    assert "CDS_KEEP_REQUESTS" in found[ORDERS].because
+
+
+def _differing(verdicts: list[Verdict]) -> dict[str, Verdict]:
+    return {each.service: each for each in verdicts if each.outcome == "differs"}
+
+
+def test_a_changed_setting_is_named(recorded: _Recorded) -> None:
+    found = _differing(_verdicts(recorded, alert_share=0.001))
+    assert list(found) == [PLANNING]
+    assert found[PLANNING].causes == ("setting CDS_ALERT_SHARE: was not set, is 0.001",)
+    by_values = _differing(_verdicts(recorded, _without_request(recorded), alert_share=0.001))
+    assert by_values[PLANNING].differences[0].words == (
+        "card: recorded due by the threshold, replayed below the threshold"
+    )
+
+
+def test_a_changed_rules_file_is_named(recorded: _Recorded, tmp_path: Path) -> None:
+    rules = tmp_path / "rules.toml"
+    rules.write_text('version = 1\n[[switch]]\nrule = "renal-metformin"\noff = true\nnote = "a trial"\n')
+    (found,) = _differing(_verdicts(recorded, rules_file=rules)).values()
+    assert found.service == ORDERS
+    assert found.causes[0].startswith("rules file switch of renal-metformin: was not there, is ")
+
+
+def test_another_model_file_is_named_by_its_digest(recorded: _Recorded) -> None:
+    site = open_site(_settings(recorded))
+    site.components.in_force._content = {**site.in_force, "model": {"mortality_5y": "2.0.0 sha256 other"}}
+    decision = next(each for each in recorded.decisions if each.service == PLANNING)
+    scores = orjson.loads(decision.basis)["scores"] | {"probability": 0.5}
+    (found,) = Replayer(site, recorded.url).verdicts(
+        [structs.replace(decision, basis=_changed(decision.basis, scores=scores))]
+    )
+    assert found.differences[0].where == "scores.probability"
+    assert found.causes[0].startswith("model mortality_5y: was ")
+    assert "is 2.0.0 sha256 other" in found.causes[0]
+
+
+def test_another_day_is_named(recorded: _Recorded) -> None:
+    later = datetime.now(UTC) + timedelta(days=3 * 365)
+    found = _differing(list(Replayer(open_site(_settings(recorded)), recorded.url, later).verdicts(recorded.decisions)))
+    assert found[PLANNING].causes[0].startswith("day: recorded as of ")
+
+
+def test_a_score_that_nothing_explains_is_said_to_be_a_fault(recorded: _Recorded) -> None:
+    decision = next(each for each in _without_request(recorded) if each.service == PLANNING)
+    features = orjson.loads(decision.basis)["features"]
+    features["albumin_g_dl"][0] -= 0.5
+    (found,) = _verdicts(recorded, [structs.replace(decision, basis=_changed(decision.basis, features=features))])
+    assert found.outcome == "differs"
+    assert found.causes[0].startswith("nothing that is in force has changed")
+
+
+def test_what_was_fetched_is_kept_without_the_token(tmp_path: Path, as_of: datetime, recorded: _Recorded) -> None:
+    request = without(request_for(PLANNING, "patient-view", "planning-talk", as_of), "labs", "conditions")
+    settings = {"as_of": as_of, "keep_requests": 1, "content_keys": recorded.folder / "keys", "public_url": _ADDRESS}
+    with serving_fhir([sample_chart("planning-talk", as_of)]) as running:
+        answer = post(tmp_path, PLANNING, at_server(request, running.base), **settings)
+    assert len(answer.json()["cards"]) == 1
+    use_content_keys(read_content_keys(_KEY))
+    (decision,) = list_decisions(record_in(tmp_path))
+    assert TOKEN.encode() not in decision.basis
+    (found,) = _verdicts(_Recorded(recorded.folder, record_in(tmp_path), [decision]))
+    assert (found.outcome, found.by) == ("same", "request"), found
+
+
+def test_the_command_says_what_differs_and_ends_with_its_code(recorded: _Recorded) -> None:
+    env = {"CDS_DATABASE_URL": recorded.url, "CDS_CONTENT_KEYS": str(recorded.folder / "keys")}
+    env |= {"CDS_PUBLIC_URL": _ADDRESS}
+    same = run_program("decisions", "replay", "--sample", "100%", "--json", environment=env)
+    assert same.returncode == 0, same.stderr
+    assert {row["outcome"] for row in json.loads(same.stdout)["decisions"]} == {"same"}
+    card = next(each for each in recorded.decisions if each.outcome == "cards" and each.service == ORDERS)
+    differs = run_program(
+        "decisions", "replay", card.id, environment=env | {"CDS_PUBLIC_URL": "https://other.example.org"}
+    )
+    assert differs.returncode == 1
+    assert "cause: setting CDS_PUBLIC_URL: was http://cds.example.org, is https://other.example.org" in differs.stdout
+    assert run_program("decisions", "replay", environment=env).returncode == 2
+    assert run_program("decisions", "replay", "--sample", "0", environment=env).returncode == 2
+
+
+def test_requests_are_kept_encrypted_only_and_by_their_share() -> None:
+    with pytest.raises(ValidationError, match="set CDS_CONTENT_KEYS as well"):
+        Settings(keep_requests=0.5)
+    kept = sum(is_kept(new_decision_id(), 0.25) for _ in range(4000))
+    assert 800 < kept < 1200
+    assert not any(is_kept(new_decision_id(), 0) for _ in range(100))
+    assert all(is_kept(new_decision_id(), 1) for _ in range(100))

@@ -1,0 +1,228 @@
+"""The service `medication-review`: STOPP at 65 and over, contraindications at every age, one card, said once."""
+
+import asyncio
+import csv
+import json
+from datetime import datetime, timedelta
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from cards.card import Card, check_card
+from cards.casebook.cases import faults_of_case, missing_cases
+from cards.rules.engine.rule_book import rule_book, whole_book
+from cds_hooks.services.medication_review import review_book
+from tests.cds_hooks.calls import client, ours
+from tests.conftest import ROOT
+
+SERVICE = "medication-review"
+CASES = ROOT / "tests" / "cases" / "review"
+OF_THE_REVIEW = [rule.id for rule in whole_book().rules if rule.family.for_review]
+SUBJECT = {"reference": "Patient/p"}
+RXNORM = "http://www.nlm.nih.gov/research/umls/rxnorm"
+ICD10 = "http://hl7.org/fhir/sid/icd-10-cm"
+Json = dict[str, Any]
+DIAZEPAM, ZOLPIDEM, HALOPERIDOL, NAPROXEN, PREDNISONE, PIOGLITAZONE = (
+    ("3322", "diazepam"),
+    ("39993", "zolpidem"),
+    ("5093", "haloperidol"),
+    ("7258", "naproxen"),
+    ("8640", "prednisone"),
+    ("33738", "pioglitazone"),
+)
+PARKINSON, HEART_FAILURE, FALL, HOSPICE = "G20", "I50.9", "Z91.81", "Z51.5"
+
+
+def order(drug: tuple[str, str], as_of: datetime, **more: Any) -> Json:
+    code, name = drug
+    return {
+        "resourceType": "MedicationRequest",
+        "id": f"order-{name}",
+        "status": "active",
+        "intent": "order",
+        "subject": SUBJECT,
+        "medicationCodeableConcept": {"coding": [{"system": RXNORM, "code": code}], "text": name},
+        "authoredOn": (as_of - timedelta(days=60)).date().isoformat(),
+        "note": [{"text": "kept as it came"}],
+    } | more
+
+
+def stated(drug: tuple[str, str]) -> Json:
+    code, name = drug
+    return {
+        "resourceType": "MedicationStatement",
+        "id": f"taken-{name}",
+        "status": "active",
+        "subject": SUBJECT,
+        "medicationCodeableConcept": {"coding": [{"system": RXNORM, "code": code}], "text": name},
+    }
+
+
+def problem(code: str) -> Json:
+    return {
+        "resourceType": "Condition",
+        "id": f"problem-{code.lower().replace('.', '-')}",
+        "clinicalStatus": {"coding": [{"code": "active"}]},
+        "code": {"coding": [{"system": ICD10, "code": code}]},
+        "recordedDate": "2026-10-01",
+        "subject": SUBJECT,
+    }
+
+
+def ask(folder: Path, as_of: datetime, *resources: Json, born: str = "1945-01-01", times: int = 1, **more: Any) -> Any:
+    keys = {
+        "MedicationRequest": "medications",
+        "MedicationStatement": "statements",
+        "Condition": "conditions",
+        "Encounter": "encounters",
+    }
+    prefetch: Json = {"patient": {"resourceType": "Patient", "id": "p", "birthDate": born, "gender": "male"}}
+    for kind, key in keys.items():
+        entries = [{"resource": each} for each in resources if each["resourceType"] == kind]
+        prefetch[key] = {"resourceType": "Bundle", "type": "searchset", "entry": entries}
+    for key in more.get("without", ()):
+        del prefetch[key]
+    request = {
+        "hook": "patient-view",
+        "hookInstance": "b393339e-37ae-5172-891e-2c9f1de70035",
+        "context": {"userId": "Practitioner/1", "patientId": "p"},
+        "prefetch": prefetch,
+    }
+
+    folder.mkdir(exist_ok=True)
+
+    async def call() -> Any:
+        async with client(folder, as_of=as_of) as calls:
+            for _ in range(times):
+                answer = await calls.post(f"/cds-services/{SERVICE}", json=request)
+            return answer
+
+    answer = asyncio.run(call())
+    assert answer.status_code == 200, answer.text
+    return answer
+
+
+def reasons(answer: Any) -> set[str]:
+    return {each["reason"] for each in ours(answer)["silence"] if each["subject"] == SERVICE}
+
+
+def test_a_contraindication_holds_at_every_age_and_the_order_can_be_stopped(tmp_path: Path, as_of: datetime) -> None:
+    taken = order(PIOGLITAZONE, as_of)
+    answer = ask(tmp_path, as_of, taken, problem(HEART_FAILURE), born="1980-01-01")
+    (card,) = answer.json()["cards"]
+    check_card(msgspec.convert(card, Card))
+    assert card["indicator"] == "warning", "what is taken already stops nobody"
+    assert card["extension"]["org.cds-hooks-onnx"]["findings"] == [{"rule": "dz-hf-tzd", "band": "hf"}]
+    (stop,) = card["suggestions"]
+    assert stop["label"] == "Stop pioglitazone"
+    (action,) = stop["actions"]
+    assert (action["type"], action["resource"]) == ("update", {**taken, "status": "stopped"})
+    again = ask(tmp_path / "again", as_of, action["resource"], problem(HEART_FAILURE), born="1980-01-01")
+    assert again.json()["cards"] == []
+
+
+def test_the_criteria_of_stopp_begin_at_65(tmp_path: Path, as_of: datetime) -> None:
+    resources = (order(DIAZEPAM, as_of), problem(FALL))
+    assert ask(tmp_path / "young", as_of, *resources, born="1961-12-01").json()["cards"] == []
+    (card,) = ask(tmp_path / "old", as_of, *resources, born="1961-11-01").json()["cards"]
+    assert "review-falls" in {each["rule"] for each in card["extension"]["org.cds-hooks-onnx"]["findings"]}
+
+
+def test_several_drugs_of_one_finding_are_one_line_and_none_is_stopped_at_once(tmp_path: Path, as_of: datetime) -> None:
+    """Benzodiazepines and sleeping pills are tapered: no order says how."""
+    answer = ask(tmp_path, as_of, order(DIAZEPAM, as_of), stated(ZOLPIDEM), problem(FALL))
+    (card,) = answer.json()["cards"]
+    falls = [line for line in card["detail"].splitlines() if "fall" in line and "STOPP" in line]
+    assert len(falls) == 1
+    assert "diazepam" in falls[0].lower()
+    assert "zolpidem" in falls[0].lower()
+    assert "taper" in falls[0]
+    assert "suggestions" not in card
+
+
+def test_the_worst_finding_comes_first_and_each_line_has_its_source(tmp_path: Path, as_of: datetime) -> None:
+    drugs = [order(drug, as_of) for drug in (HALOPERIDOL, NAPROXEN, PREDNISONE, DIAZEPAM)]
+    (card,) = ask(tmp_path, as_of, *drugs, problem(PARKINSON), problem(FALL)).json()["cards"]
+    lines = card["detail"].splitlines()
+    assert lines[0].startswith("- **Haloperidol")
+    assert len(lines) <= 6
+    assert all(line.endswith((")", ").")) for line in lines)
+    assert card["summary"].startswith("Medication review, ")
+
+
+@pytest.mark.parametrize(
+    ("resources", "reason"),
+    [
+        ([problem(HOSPICE), problem(PARKINSON)], "palliative"),
+        ([], "below-threshold"),
+    ],
+)
+def test_silence_has_its_reason(tmp_path: Path, as_of: datetime, resources: list[Json], reason: str) -> None:
+    answer = ask(tmp_path, as_of, order(HALOPERIDOL, as_of) if resources else order(PIOGLITAZONE, as_of), *resources)
+    assert answer.json()["cards"] == []
+    assert reasons(answer) == {reason}
+
+
+def test_without_a_medication_list_nothing_is_reviewed(tmp_path: Path, as_of: datetime) -> None:
+    answer = ask(tmp_path, as_of, problem(PARKINSON), without=("medications", "statements"))
+    assert reasons(answer) == {"input-missing"}
+
+
+def test_silence_says_what_was_looked_at(tmp_path: Path, as_of: datetime) -> None:
+    def text(folder: str, *resources: Json, **more: Any) -> str:
+        silences = ours(ask(tmp_path / folder, as_of, *resources, **more))["silence"]
+        return str(next(each["text"] for each in silences if each["subject"] == SERVICE))
+
+    unknown = ask(tmp_path / "unknown", as_of, order(PIOGLITAZONE, as_of), without=("conditions",))
+    assert reasons(unknown) == {"input-missing"}
+    assert text("again", order(PIOGLITAZONE, as_of), without=("conditions",)).startswith(
+        "The problem list is not known"
+    )
+    assert text("none") == "No medication that is taken is on the chart."
+    assert text("one", order(PIOGLITAZONE, as_of)) == "The medication that is taken is not named by the criteria."
+    two = text("two", order(PIOGLITAZONE, as_of), order(PREDNISONE, as_of))
+    assert two == "The 2 medications that are taken are not named by the criteria."
+
+
+def test_in_hospital_it_waits_on_the_worklist(tmp_path: Path, as_of: datetime) -> None:
+    stay = {
+        "resourceType": "Encounter",
+        "id": "stay",
+        "status": "in-progress",
+        "class": {"code": "IMP"},
+        "subject": SUBJECT,
+        "period": {"start": (as_of - timedelta(days=1)).isoformat()},
+    }
+    answer = ask(tmp_path, as_of, order(HALOPERIDOL, as_of), problem(PARKINSON), stay)
+    assert answer.json()["cards"] == []
+    assert reasons(answer) == {"worklist"}
+    (entry,) = ours(answer)["worklist"]
+    assert "haloperidol" in entry["test"].lower()
+
+
+def test_every_criterion_is_covered_by_rules_that_exist_or_left_out_with_a_reason() -> None:
+    text = files("cards.rules.families.review").joinpath("stopp.csv").read_text("utf-8")
+    rows = list(csv.DictReader(text.splitlines()))
+    bands = {(rule.id, band.declared.id) for rule in whole_book().rules for band in rule.bands}
+    rules = {rule for rule, _ in bands}
+    assert len(rows) == 112
+    for row in rows:
+        assert bool(row["rules"]) != bool(row["left_out"]), row
+        for one in filter(None, row["rules"].split(";")):
+            rule, _, band = one.partition("/")
+            assert (rule, band) in bands if band else rule in rules, one
+
+
+@pytest.mark.parametrize("rule", OF_THE_REVIEW)
+def test_every_case_of_a_rule_of_the_review_is_as_it_says(rule: str) -> None:
+    cases = json.loads((CASES / f"{rule}.json").read_text(encoding="utf-8"))
+    assert missing_cases(rule, cases) == []
+    assert {case["id"]: faults_of_case(rule, case) for case in cases} == {case["id"]: [] for case in cases}
+
+
+def test_the_rules_of_the_review_are_never_asked_about_an_order() -> None:
+    assert {rule.family.name for rule in review_book().rules} >= {"review", "disease"}
+    assert "review" not in {rule.family.name for rule in rule_book().rules}

@@ -1,0 +1,258 @@
+"""The service `preventive-services`: one merged card, what was not seen, when it says nothing, what was answered."""
+
+import asyncio
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from fhir.resources.R4B.servicerequest import ServiceRequest
+
+from cards.card import Card, check_card
+from cards.preventive.knowledge import PREVENTIVE
+from cds_hooks.services import find_services
+from cds_hooks.services.statin_discussion import TALK
+from tests.cards.preventive.charts import pack_years, person, problem, procedure, result, smoking
+from tests.cds_hooks.calls import client, ours
+from tests.fhir.mapping.charts import condition
+
+SERVICE = "preventive-services"
+SNOMED = "http://snomed.info/sct"
+Json = dict[str, Any]
+_KEYS = {
+    "Condition": "conditions",
+    "Procedure": "procedures",
+    "DiagnosticReport": "reports",
+    "ServiceRequest": "tests",
+    "MedicationRequest": "medications",
+    "MedicationStatement": "statements",
+    "AllergyIntolerance": "allergies",
+    "Encounter": "encounters",
+}
+_OBSERVATIONS = ("labs", "pressures", "body", "tobacco", "screening")
+
+
+def bundle(resources: list[Json]) -> Json:
+    return {"resourceType": "Bundle", "type": "searchset", "entry": [{"resource": each} for each in resources]}
+
+
+def request(*resources: Json, without: tuple[str, ...] = (), **patient: Any) -> Json:
+    """A call with every key of the service; the Observations come under `screening`."""
+    prefetch = {key: bundle([one for one in resources if one["resourceType"] == kind]) for kind, key in _KEYS.items()}
+    observations = [one for one in resources if one["resourceType"] == "Observation"]
+    prefetch |= {key: bundle(observations if key == "screening" else []) for key in _OBSERVATIONS}
+    prefetch |= {"patient": person() | patient, "orderedProducts": bundle([])}
+    return {
+        "hook": "patient-view",
+        "hookInstance": "5d1f0b3a-0000-4000-8000-000000000002",
+        "context": {"userId": "Practitioner/1", "patientId": "p1"},
+        "prefetch": {key: value for key, value in prefetch.items() if key not in without},
+    }
+
+
+def answers(folder: Path, as_of: datetime, *bodies: Json) -> list[Any]:
+    async def call() -> list[Any]:
+        async with client(folder, as_of=as_of) as calls:
+            return [await calls.post(f"/cds-services/{SERVICE}", json=body) for body in bodies]
+
+    found = asyncio.run(call())
+    assert {each.status_code for each in found} == {200}, [each.text for each in found]
+    return found
+
+
+def card_of(folder: Path, as_of: datetime, *resources: Json, **patient: Any) -> Json:
+    (answered,) = answers(folder, as_of, request(*resources, **patient))
+    (card,) = answered.json()["cards"]
+    assert isinstance(card, dict)
+    return card
+
+
+def states(card: Json) -> dict[str, str]:
+    said = card["extension"]["org.cds-hooks-onnx"]["preventive"]
+    return {each["service"]: each["state"] for each in said["services"]}
+
+
+def test_everything_that_is_due_stands_on_one_info_card_with_grade_and_year(tmp_path: Path, as_of: datetime) -> None:
+    card = card_of(tmp_path, as_of, smoking("449868002"), pack_years(30))
+    check_card(msgspec.json.decode(json.dumps(card), type=Card))
+    assert card["indicator"] == "info"
+    assert card["summary"].startswith(
+        "8 preventive services are due: colorectal cancer, cervical cancer, breast cancer"
+    )
+    assert "**Colorectal cancer screening** (USPSTF A, 2021)" in card["detail"]
+    assert "Also due: tobacco use (USPSTF A, 2021; smokes" in card["detail"]
+    assert len(card["detail"].splitlines()) <= 12
+    assert set(states(card)) == {each.id for each in PREVENTIVE.services}
+
+
+def test_the_card_says_what_is_not_known_and_what_was_not_seen(tmp_path: Path, as_of: datetime) -> None:
+    card = card_of(tmp_path, as_of)
+    assert "- Not known: lung cancer (smoking status not on record); diabetes (body mass index" in card["detail"]
+    assert "Not seen: tests done elsewhere or before the entries that were sent; family history" in card["detail"]
+    assert states(card)["lung-cancer"] == "not known"
+    (answered,) = answers(tmp_path, as_of, request(without=("reports", "screening", "tobacco")))
+    (card,) = answered.json()["cards"]
+    assert "reports of studies (not sent)" in card["detail"]
+    assert "hepatitis C (screening results not sent)" in card["detail"]
+    assert "tobacco use (smoking status not sent)" in card["detail"]
+
+
+def test_what_was_done_is_named_with_its_day_and_where_it_stands(tmp_path: Path, as_of: datetime) -> None:
+    old = procedure("Colonoscopy", "2012-05-04", "73761001", id="scopy")
+    card = card_of(tmp_path, as_of, old)
+    assert "last colonoscopy 2012-05-04, due since 2022-05-04" in card["detail"]
+    facts = card["extension"]["org.cds-hooks-onnx"]["facts"]
+    assert {
+        "name": "colonoscopy",
+        "text": "Colonoscopy",
+        "effective": "2012-05-04",
+        "source": "Procedure/scopy",
+    } in facts
+
+
+def test_every_order_is_valid_fhir_and_keeps_its_service_silent(tmp_path: Path, as_of: datetime) -> None:
+    first = card_of(tmp_path, as_of, smoking("449868002"), pack_years(30))
+    orders = [each["actions"][0]["resource"] for each in first["suggestions"]]
+    assert len(orders) == 7  # every service that is due but the pressure, which is no order
+    for order in orders:
+        ServiceRequest.model_validate(order)
+        assert order["subject"] == {"reference": "Patient/p1"}
+    again = card_of(tmp_path, as_of, smoking("449868002"), pack_years(30), *orders)
+    assert [name for name, state in states(again).items() if state == "due"] == ["hypertension"]
+    assert "suggestions" not in again
+
+
+def test_an_order_that_was_accepted_does_not_make_another_service_speak(tmp_path: Path, as_of: datetime) -> None:
+    """The drafts of this card are judged by the rules about orders as any draft is."""
+    orders = [one["actions"][0]["resource"] for one in card_of(tmp_path, as_of)["suggestions"]]
+    prefetch = {key: bundle([]) for key in ("conditions", "medications", "labs", "procedures", "tests", "encounters")}
+    body = {
+        "hook": "order-sign",
+        "hookInstance": "5d1f0b3a-0000-4000-8000-000000000003",
+        "context": {"userId": "Practitioner/1", "patientId": "p1", "draftOrders": bundle(orders)},
+        "prefetch": {"patient": person(), **prefetch},
+    }
+
+    async def call() -> Any:
+        async with client(tmp_path, as_of=as_of) as calls:
+            return await calls.post("/cds-services/order-safety-sign", json=body)
+
+    answered = asyncio.run(call())
+    assert answered.status_code == 200
+    assert answered.json()["cards"] == []
+
+
+@pytest.mark.parametrize(
+    ("resources", "patient", "reason"),
+    [
+        ((condition("385763009", SNOMED),), {}, "palliative"),
+        ((problem("Z51.5"),), {}, "palliative"),
+        ((problem("Z66"),), {}, "palliative"),
+        ((problem("C79.51"),), {}, "outside-population"),
+        ((problem("C91.10"),), {}, "outside-population"),
+        ((problem("F03.C0"),), {}, "outside-population"),
+        ((), {"deceasedBoolean": True}, "deceased"),
+    ],
+)
+def test_it_says_nothing_in_hospice_with_a_limited_outlook_and_after_death(
+    tmp_path: Path, as_of: datetime, resources: tuple[Json, ...], patient: Json, reason: str
+) -> None:
+    (answered,) = answers(tmp_path, as_of, request(*resources, **patient))
+    assert answered.json()["cards"] == []
+    assert [each["reason"] for each in ours(answered)["silence"] if each["subject"] == SERVICE] == [reason]
+
+
+def encounter(code: str, status: str = "in-progress") -> Json:
+    return {
+        "resourceType": "Encounter",
+        "id": f"now-{code}",
+        "status": status,
+        "class": {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": code},
+        "subject": {"reference": "Patient/p1"},
+    }
+
+
+def test_in_an_emergency_for_a_patient_or_outside_a_visit_it_goes_to_the_worklist(
+    tmp_path: Path, as_of: datetime
+) -> None:
+    patient = request()
+    patient["context"]["userId"] = "Patient/p1"
+    for body in (request(encounter("EMER")), patient, request(encounter("AMB", "finished"))):
+        (answered,) = answers(tmp_path, as_of, body)
+        assert answered.json()["cards"] == []
+        (entry,) = ours(answered)["worklist"]
+        assert entry["test"].startswith("Preventive services: colorectal cancer")
+        assert entry["because"] == "no-visit"
+    (stay,) = answers(tmp_path, as_of, request(encounter("IMP")))
+    assert ours(stay)["silence"][0]["reason"] == "outside-population"
+
+
+def test_a_silent_answer_has_the_reason_of_each_service(tmp_path: Path, as_of: datetime) -> None:
+    young = person("2010-01-01", "male")
+    (answered,) = answers(tmp_path, as_of, request(birthDate=young["birthDate"], gender="male"))
+    told = {each["subject"]: each for each in ours(answered)["silence"]}
+    assert answered.json()["cards"] == [] or "HIV" in answered.json()["cards"][0]["summary"]
+    assert told[SERVICE]["text"].startswith("Not for this age or sex: colorectal cancer")
+
+
+def feedback(card: Json, code: str) -> Json:
+    return {
+        "feedback": [
+            {
+                "card": card["uuid"],
+                "outcome": "overridden",
+                "overrideReason": {"reason": {"code": code, "system": "https://cds-hooks-onnx.org/override-reasons"}},
+                "outcomeTimestamp": "2026-11-20T09:00:00Z",
+            }
+        ]
+    }
+
+
+def test_what_the_patient_declined_rests_until_another_service_is_due(tmp_path: Path, as_of: datetime) -> None:
+    tested = (result("13955-0"), result("56888-1"), smoking("266919005"))
+
+    async def call() -> list[Any]:
+        async with client(tmp_path, as_of=as_of) as calls:
+            shown = await calls.post(f"/cds-services/{SERVICE}", json=request(*tested))
+            (card,) = shown.json()["cards"]
+            assert "patient-declines" in [each["code"] for each in card["overrideReasons"]]
+            told = await calls.post(f"/cds-services/{SERVICE}/feedback", json=feedback(card, "patient-declines"))
+            assert told.status_code == 200
+            same = await calls.post(f"/cds-services/{SERVICE}", json=request(*tested))
+            more = await calls.post(f"/cds-services/{SERVICE}", json=request(*tested[1:]))
+            return [same, more]
+
+    same, more = asyncio.run(call())
+    assert same.json()["cards"] == []
+    assert "said-once" in [each["reason"] for each in ours(same)["silence"]]
+    (card,) = more.json()["cards"]
+    assert "hepatitis C" in card["summary"]
+
+
+def test_the_talk_about_a_statin_is_the_one_of_the_other_service() -> None:
+    (statin,) = (each for each in PREVENTIVE.services if each.id == "statin")
+    assert statin.order is not None
+    assert statin.order.text == TALK
+
+
+def test_every_recommendation_has_its_source_grade_and_dates() -> None:
+    services = PREVENTIVE.services
+    assert len(services) == 12
+    for one in services:
+        assert one.grade in ("A", "B")
+        assert 2018 <= one.year <= 2024
+        assert one.published.startswith(str(one.year))
+        assert one.reviewed >= "2026-11-21"
+        assert one.url.startswith("https://www.uspreventiveservicestaskforce.org/")
+        assert one.source
+        assert one.uspstf_ids
+        assert {each.test for each in one.tests} <= set(PREVENTIVE.tests)
+
+
+def test_its_templates_ask_for_what_the_tests_are_known_by() -> None:
+    """A code of LOINC by which an Observation is recognised is asked for; studies come as reports and procedures."""
+    asked = next(each for each in find_services()[SERVICE].templates if each.key == "screening").query
+    for name in ("cytology", "hpv", "stool_blood", "stool_dna", "hepatitis_c", "hiv"):
+        assert all(f"|{code}" in asked for code in PREVENTIVE.tests[name].loinc), name

@@ -1,0 +1,153 @@
+"""Milligrams of oral morphine a day: the factors of 2022, at their most, and never for what has no factor."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fhir.mapping.medications.daily_dose import daily_dose
+from fhir.mapping.medications.identity import identify
+from fhir.mapping.medications.opioids import OPIOID_FACTORS, OpioidDose, opioid_doses
+from fhir.terminology.medications import CLASS_MEMBERS
+from tests.conftest import examples
+from tests.fhir.mapping.charts import coded, order
+
+FOUR_TIMES = {"timing": {"repeat": {"frequency": 4, "period": 1, "periodUnit": "d"}}}
+PATCH = coded("245134", "72 HR fentanyl 0.025 MG/HR Transdermal System")
+
+
+def _doses(medication: dict[str, Any] | str, dosage: dict[str, Any], **how: bool) -> tuple[OpioidDose, ...]:
+    draft = order(medication, dosage)
+    identity = identify(draft)
+    return opioid_doses(identity, daily_dose(draft, identity), injected=how.get("injected", False))
+
+
+def _of(value: float, unit: str) -> dict[str, Any]:
+    return {"doseAndRate": [{"doseQuantity": {"value": value, "unit": unit}}]}
+
+
+@pytest.mark.parametrize(
+    ("drug", "mme"),
+    [
+        ("codeine sulfate 30 MG Oral Tablet", 18.0),
+        ("hydrocodone bitartrate 10 MG / acetaminophen 325 MG Oral Tablet", 40.0),
+        ("hydromorphone hydrochloride 2 MG Oral Tablet", 40.0),
+        ("methadone hydrochloride 5 MG Oral Tablet", 94.0),
+        ("morphine sulfate 15 MG Oral Tablet", 60.0),
+        ("oxycodone hydrochloride 5 MG Oral Tablet", 30.0),
+        ("oxymorphone hydrochloride 5 MG Oral Tablet", 60.0),
+        ("tapentadol 50 MG Oral Tablet", 80.0),
+        ("tramadol hydrochloride 50 MG Oral Tablet", 40.0),
+    ],
+)
+def test_one_tablet_four_times_a_day(drug: str, mme: float) -> None:
+    (dose,) = _doses(drug, _of(1, "tablet") | FOUR_TIMES)
+    assert dose.high == pytest.approx(mme)
+    assert dose.low == dose.high
+    assert dose.tolerance_high > 0
+
+
+def test_every_factor_belongs_to_an_opioid_and_is_that_of_2022() -> None:
+    factors = {code: factor.factor for code, factor in OPIOID_FACTORS.items()}
+    assert factors == {
+        "2670": 0.15, "4337": 2.4, "5489": 1.0, "3423": 5.0, "6813": 4.7, "7052": 1.0, "7804": 1.5, "7814": 3.0,
+        "787390": 0.4, "10689": 0.2,
+    }  # fmt: skip
+    assert set(factors) <= CLASS_MEMBERS["opioid"]
+
+
+@pytest.mark.parametrize(
+    "dosage",
+    [
+        _of(1, "patch") | {"timing": {"repeat": {"frequency": 1, "period": 72, "periodUnit": "h"}}},
+        _of(1, "patch") | {"timing": {"repeat": {"frequency": 1, "period": 2, "periodUnit": "d"}}},
+        _of(25, "mcg/h") | {"timing": {"repeat": {"frequency": 1, "period": 3, "periodUnit": "d"}}},
+        {"text": "apply 1 patch every 72 hours"},
+        {"text": "1 patch to skin q3days"},
+    ],
+)
+def test_a_patch_counts_what_it_gives_off_whatever_its_change(dosage: dict[str, Any]) -> None:
+    (dose,) = _doses(PATCH, dosage)
+    assert dose.high == pytest.approx(60.0)
+    assert dose.tolerance_high == pytest.approx(1.0)
+
+
+def test_two_patches_at_a_time_count_twice() -> None:
+    (dose,) = _doses(PATCH, {"text": "apply 2 patches every 72 hours"})
+    assert dose.high == pytest.approx(120.0)
+
+
+def test_a_range_counts_at_its_upper_end_and_as_needed_from_nothing() -> None:
+    (dose,) = _doses("oxycodone 5 MG Oral Tablet", {"text": "1-2 tabs q4-6h prn pain"})
+    assert dose.low == 0.0
+    assert dose.high == pytest.approx(90.0)
+
+
+def test_a_maximum_of_a_day_caps_it() -> None:
+    (dose,) = _doses("oxycodone 5 MG Oral Tablet", {"text": "1-2 tabs q4h prn, max 6 tablets per day"})
+    assert dose.high == pytest.approx(45.0)
+
+
+@pytest.mark.parametrize(
+    "written", [_of(5, "mL") | FOUR_TIMES, {"text": "1 tsp qid"}, {"text": "5 mL four times daily"}]
+)
+def test_a_liquid_is_multiplied(written: dict[str, Any]) -> None:
+    (dose,) = _doses("oxycodone hydrochloride 5 mg/5 mL oral solution", written)
+    assert dose.high == pytest.approx(30.0)
+
+
+@pytest.mark.parametrize(
+    ("drug", "words"),
+    [
+        ("meperidine 50 MG Oral Tablet", "meperidine has no factor"),
+        ("levorphanol 2 MG Oral Tablet", "levorphanol has no factor"),
+        ("butorphanol 10 MG/ML Nasal Spray", "butorphanol has no factor"),
+        ("pentazocine 50 MG / naloxone 0.5 MG Oral Tablet", "pentazocine has no factor"),
+        ("fentanyl 0.2 MG Oral Lozenge", "fentanyl that is no patch"),
+        ("morphine sulfate 10 MG Rectal Suppository", "by this route"),
+    ],
+)
+def test_what_has_no_factor_is_named(drug: str, words: str) -> None:
+    (dose,) = _doses(drug, _of(1, "tablet") | FOUR_TIMES)
+    assert dose.high is None
+    assert words in (dose.problem or "")
+
+
+@pytest.mark.parametrize(
+    "drug", ["buprenorphine 8 MG / naloxone 2 MG Sublingual Film", "buprenorphine 0.02 MG/HR patch"]
+)
+def test_buprenorphine_is_never_counted(drug: str) -> None:
+    assert _doses(drug, _of(1, "film") | FOUR_TIMES) == ()
+
+
+def test_what_is_injected_is_not_counted() -> None:
+    assert _doses("morphine", _of(4, "mg") | FOUR_TIMES, injected=True) == ()
+
+
+def test_an_unknown_dose_is_not_nothing() -> None:
+    (dose,) = _doses("oxycodone 5 MG Oral Tablet", _of(1, "tablet"))
+    assert (dose.high, dose.problem) == (None, "oxycodone: the frequency is not stated")
+
+
+# Equivalent ways to write so many 5 mg tablets of oxycodone, and how often as needed.
+_EACH = {
+    1: ["1 tablet", "one tab", "5 mg", "ONE (1) tablet", "5mg"],
+    2: ["2 tablets", "two tabs", "10 mg", "two 5 mg tablets", "2 tabs (10 mg total)"],
+}
+_OFTEN = {
+    2: ["bid", "twice daily", "every 12 hours", "q12h", "2x daily"],
+    4: ["qid", "four times a day", "every 6 hours", "q6h"],
+}
+_NEEDED = ["", " prn", " as needed for pain", " PRN severe pain"]
+
+
+@settings(deadline=None, max_examples=examples(120))
+@given(st.data(), st.sampled_from([1, 2]), st.sampled_from([2, 4]))
+def test_rewriting_a_sig_does_not_change_the_mme(data: st.DataObject, each: int, often: int) -> None:
+    words = f"take {data.draw(st.sampled_from(_EACH[each]))} by mouth {data.draw(st.sampled_from(_OFTEN[often]))}"
+    words += data.draw(st.sampled_from(_NEEDED))
+    structured = _of(each, "tablet") | {"timing": {"repeat": {"frequency": often, "period": 1, "periodUnit": "d"}}}
+    written = data.draw(st.sampled_from([{"text": words}, structured, structured | {"text": words}]))
+    (dose,) = _doses(coded("1049621", "oxycodone hydrochloride 5 MG Oral Tablet"), written)
+    assert dose.high == pytest.approx(5.0 * 1.5 * each * often)

@@ -1,0 +1,75 @@
+"""Which devices are implants that matter to an MR scan, and what is written of their safety."""
+
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from fhir.mapping.implants import MrSafety, implants
+from tests.cards.rules.patients import record_of
+
+Json = dict[str, Any]
+
+
+def _device(text: str, **more: Any) -> Json:
+    return {
+        "resourceType": "Device",
+        "id": "d",
+        "type": {"text": text},
+        "patient": {"reference": "Patient/case"},
+        **more,
+    }
+
+
+def _found(as_of: datetime, *devices: Json, **patient: Any) -> list[tuple[str, MrSafety]]:
+    return [(one.kind, one.safety) for one in implants(record_of({"more": list(devices), **patient}, as_of))]
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("Cardiac pacemaker, dual chamber", "pacemaker"),
+        ("Implantable cardioverter-defibrillator", "defibrillator"),
+        ("CRT-D", "defibrillator"),
+        ("Cochlear implant system", "cochlear implant"),
+        ("Spinal cord stimulator", "neurostimulator"),
+        ("Cerebral aneurysm clip", "aneurysm clip"),
+        ("Intrathecal baclofen pump", "implanted pump"),
+    ],
+)
+def test_an_implant_is_known_by_its_words(text: str, kind: str, as_of: datetime) -> None:
+    assert _found(as_of, _device(text)) == [(kind, MrSafety.UNDOCUMENTED)]
+
+
+@pytest.mark.parametrize(
+    "text", ["External pacemaker", "Wearable defibrillator", "Infusion pump", "Hip prosthesis", "Walker"]
+)
+def test_what_is_not_in_the_body_or_does_not_matter_is_none(text: str, as_of: datetime) -> None:
+    assert _found(as_of, _device(text)) == []
+
+
+@pytest.mark.parametrize("status", ["inactive", "entered-in-error"])
+def test_a_device_that_is_out_of_use_is_none(status: str, as_of: datetime) -> None:
+    assert _found(as_of, _device("Cardiac pacemaker", status=status)) == []
+
+
+@pytest.mark.parametrize(
+    ("written", "safety"),
+    [
+        ({"safety": [{"text": "MR Conditional 1.5 T"}]}, MrSafety.CONDITIONAL),
+        ({"note": [{"text": "MRI compatible system, both leads"}]}, MrSafety.CONDITIONAL),
+        ({"safety": [{"coding": [{"code": "C106046"}]}]}, MrSafety.CONDITIONAL),
+        ({"safety": [{"coding": [{"code": "C106047"}]}]}, MrSafety.UNSAFE),
+        ({"note": [{"text": "Not MR conditional"}]}, MrSafety.UNSAFE),
+        ({"note": [{"text": "MRI safety unknown"}]}, MrSafety.UNDOCUMENTED),
+        ({"safety": [{"coding": [{"code": "C113844"}]}]}, MrSafety.UNDOCUMENTED),
+    ],
+)
+def test_what_is_written_of_its_safety(written: Json, safety: MrSafety, as_of: datetime) -> None:
+    assert _found(as_of, _device("Cardiac pacemaker", **written)) == [("pacemaker", safety)]
+
+
+def test_the_problem_list_counts_where_no_device_of_the_kind_came(as_of: datetime) -> None:
+    assert _found(as_of, conditions=["pacemaker"]) == [("pacemaker", MrSafety.UNDOCUMENTED)]
+    conditional = _device("Cardiac pacemaker", safety=[{"text": "MR Conditional"}])
+    assert _found(as_of, conditional, conditions=["pacemaker"]) == [("pacemaker", MrSafety.CONDITIONAL)]

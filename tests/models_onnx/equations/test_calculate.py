@@ -1,0 +1,336 @@
+"""Every equation: reproduces its vectors, adds up, refuses by name, says what the source file says."""
+
+import json
+import re
+from dataclasses import replace
+from datetime import date
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from models_onnx.equations.arithmetic import apply_link
+from models_onnx.equations.calculate import Quantity, calculate, calculate_all
+from models_onnx.equations.card import inputs_of_kind, source_attributes
+from models_onnx.equations.compiled import equation_reference
+from models_onnx.equations.declaration import Equation, EquationInput, find_equations
+from models_onnx.equations.vectors import check_vectors, own_vectors
+from models_onnx.errors import EquationRefused
+from tests.conftest import examples
+from tests.each import for_each
+from tests.models_onnx.equations.vectors import all_vectors, vectors_of
+
+CALM = settings(deadline=None, max_examples=examples(40))
+EQUATIONS = find_equations()
+RANGED = [
+    (equation, item)
+    for equation in EQUATIONS.values()
+    for item in equation.inputs
+    if item.low is not None and item.kind in ("quantity", "whole")
+]
+NAMES = [f"{equation.id}-{item.name}" for equation, item in RANGED]
+
+
+VECTORS = {
+    each: [(f"{name} {vector['id']}", (name, vector)) for name, vector in all_vectors() if name == each]
+    for each in dict.fromkeys(name for name, _ in all_vectors())
+}
+
+
+def _sound(equation: Equation) -> tuple[dict[str, Any], str | None]:
+    """Inputs with a value, and the output."""
+    vector = vectors_of(equation.id)[0]
+    return dict(vector["inputs"]), vector.get("output")
+
+
+@pytest.mark.parametrize("name", VECTORS)
+def test_every_vector_is_reproduced(name: str) -> None:
+    for_each(VECTORS[name], _is_reproduced)
+
+
+def _is_reproduced(name: str, vector: dict[str, Any]) -> None:
+    value = calculate(EQUATIONS[name], vector["inputs"], vector.get("output")).value
+    if isinstance(vector["expected"], str):
+        assert value == vector["expected"]
+    else:
+        assert value == pytest.approx(vector["expected"], rel=1e-9)
+    if "published" in vector and "note" not in vector:
+        tolerance = vector.get("published_tolerance", 0.5 * 10 ** -vector["published_decimals"] * 1.000001)
+        assert abs(float(value) - vector["published"]) <= tolerance
+
+
+@pytest.mark.parametrize("name", VECTORS)
+def test_base_and_contributions_add_up_to_the_link_of_the_value(name: str) -> None:
+    for_each(VECTORS[name], _adds_up)
+
+
+def _adds_up(name: str, vector: dict[str, Any]) -> None:
+    working = calculate(EQUATIONS[name], vector["inputs"], vector.get("output")).working
+    if isinstance(working.value, str):
+        assert working.margin == vector["inputs"]["total"]
+    elif name == "meld3":
+        assert min(max(round(working.margin), 6), 40) == working.value
+    else:
+        assert working.margin == pytest.approx(apply_link(working.link, working.value), abs=1e-9)
+    assert {part.input for part in working.contributions} <= {item.name for item in EQUATIONS[name].inputs}
+
+
+@pytest.mark.parametrize(("equation", "item"), RANGED, ids=NAMES)
+def test_a_value_outside_its_range_is_refused_by_name(equation: Equation, item: EquationInput) -> None:
+    inputs, output = _sound(equation)
+    outside = [item.low - 1e-3] if item.low is not None else []
+    outside += [item.high + 1e-3] if item.high is not None else []
+    for value in outside:
+        whole = round(value) if item.kind != "whole" else int(value - 1 if value < 0 else value + 1)
+        with pytest.raises(EquationRefused) as refused:
+            calculate(equation, {**inputs, item.name: whole if item.kind == "whole" else value}, output)
+        assert refused.value.inputs == (item.name,)
+        assert refused.value.reason == "out-of-range"
+        assert item.words in refused.value.text
+
+
+@pytest.mark.parametrize(("equation", "item"), RANGED, ids=NAMES)
+def test_both_ends_of_a_range_are_inside(equation: Equation, item: EquationInput) -> None:
+    inputs, _ = _sound(equation)
+    for edge in (item.low, item.high):
+        if edge is None:
+            continue
+        (first, *_) = calculate_all(equation, {**inputs, item.name: edge})
+        assert not isinstance(first, EquationRefused) or first.reason == "outside-population", first
+
+
+@pytest.mark.parametrize("equation", EQUATIONS.values(), ids=EQUATIONS)
+def test_a_missing_input_is_refused_by_name(equation: Equation) -> None:
+    inputs, output = _sound(equation)
+    wanted = equation.output(output).id
+    for item in equation.inputs:
+        if item.is_needed_for(wanted):
+            with pytest.raises(EquationRefused) as refused:
+                calculate(equation, {name: value for name, value in inputs.items() if name != item.name}, output)
+            assert (refused.value.reason, refused.value.inputs) == ("input-missing", (item.name,))
+
+
+UNUSABLE = ("nonsense", float("nan"), float("inf"), [1], Quantity(1, "furlong"), None)
+
+
+@pytest.mark.parametrize("equation", EQUATIONS.values(), ids=EQUATIONS)
+def test_what_is_no_value_is_refused_and_never_guessed(equation: Equation) -> None:
+    inputs, output = _sound(equation)
+    needed = (each for each in equation.inputs if each.is_needed_for(equation.output(output).id))
+    for item, unusable in product(needed, UNUSABLE):
+        with pytest.raises(EquationRefused) as refused:
+            calculate(equation, {**inputs, item.name: unusable}, output)
+        assert refused.value.inputs == (item.name,)
+
+
+@pytest.mark.parametrize("equation", EQUATIONS.values(), ids=EQUATIONS)
+def test_all_thirteen_attributes_are_there_and_none_is_blank(equation: Equation) -> None:
+    told = source_attributes(equation)
+    assert len(told) == 13
+    assert all(value.strip() for value in told.values())
+    assert equation.cautions
+    assert equation.population
+
+
+def test_race_is_used_by_the_pooled_cohort_equations_alone_and_they_are_kept_off_cards() -> None:
+    assert [name for name, each in EQUATIONS.items() if inputs_of_kind(each, "race")] == ["pooled_cohort"]
+    assert [name for name, each in EQUATIONS.items() if each.not_on_cards] == ["news2", "pooled_cohort"]
+
+
+@pytest.mark.outside_data
+@pytest.mark.parametrize("name", EQUATIONS)
+def test_the_declaration_is_that_of_the_data_folder_where_it_has_the_equation(name: str, data_folder: Path) -> None:
+    file = data_folder / "equations" / f"{name}.json"
+    if not file.is_file():
+        assert vectors_of(name)
+        return
+    told = json.loads(file.read_text(encoding="utf-8"))
+    equation = EQUATIONS[name]
+    assert told["doi"] == equation.doi
+    assert [each["name"] for each in told["inputs"]] == [each.name for each in equation.inputs]
+    for item in told["inputs"]:
+        ours = equation.input(item["name"])
+        assert item.get("valid_range", [ours.low, ours.high]) == [ours.low, ours.high]
+        assert item.get("ucum", ours.unit) == ours.unit
+    assert {vector["id"]: vector["expected"] for vector in told["test_vectors"]} == {
+        vector["id"]: vector["expected"] for vector in vectors_of(name)
+    }
+
+
+@pytest.mark.outside_data
+def test_no_equation_of_the_data_folder_is_missing(data_folder: Path) -> None:
+    assert {path.stem for path in (data_folder / "equations").glob("*.json")} <= set(EQUATIONS)
+
+
+@pytest.mark.parametrize("equation", EQUATIONS.values(), ids=EQUATIONS)
+def test_every_equation_has_its_own_vectors_and_agrees_with_them(equation: Equation) -> None:
+    checked = list(check_vectors(equation, own_vectors(equation)))
+    assert checked
+    assert [each.text for each in checked if not each.agrees] == []
+
+
+@pytest.mark.parametrize("equation", EQUATIONS.values(), ids=EQUATIONS)
+def test_every_equation_was_reviewed_on_a_day_of_its_own_that_its_card_names(equation: Equation) -> None:
+    assert date.fromisoformat(equation.reviewed)
+    another = replace(equation, reviewed="2027-03-01")
+    assert "revised 2027-03-01" in source_attributes(another)["evidence.dates"]
+
+
+def test_the_coefficients_of_an_equation_that_a_feature_uses_stand_in_one_file_only() -> None:
+    root = Path(__file__).parents[3]
+    files = [path for floor in ("fhir", "models_onnx", "cards", "cds_hooks") for path in (root / floor).rglob("*.py")]
+    for figure in (
+        r"0\.9938",
+        r"-0\.241",
+        r"-0\.302",
+        r"1\.012\b",
+        r"\b140 -",
+        r"10\.1056/NEJMoa2102953\"",
+        r"0\.85 if",
+    ):
+        found = [str(path.relative_to(root)) for path in files if re.search(figure, path.read_text(encoding="utf-8"))]
+        assert found == ["fhir/mapping/equations.py"], figure
+
+
+def test_the_digest_of_an_equation_covers_the_file_that_has_its_arithmetic() -> None:
+    equation = EQUATIONS["ckd_epi_2021_creatinine"]
+    told = equation_reference(equation, "egfr")["sha256"]
+    assert told != equation_reference(replace(equation, formula=None), "egfr")["sha256"]
+
+
+def _prevent(**changes: Any) -> float:
+    sound: dict[str, Any] = {
+        "sex": "female",
+        "age": 60,
+        "total_cholesterol": 200,
+        "hdl_cholesterol": 50,
+        "sbp": 135,
+        "diabetes": False,
+        "current_smoker": False,
+        "bmi": 28,
+        "egfr": 80,
+        "bp_medication": False,
+        "statin": False,
+    }
+    return float(calculate(EQUATIONS["prevent_base"], {**sound, **changes}).value)
+
+
+PEOPLE = st.fixed_dictionaries(
+    {
+        "sex": st.sampled_from(["female", "male"]),
+        "age": st.integers(30, 79),
+        "sbp": st.integers(111, 199),
+        "egfr": st.integers(16, 59),
+        "bp_medication": st.booleans(),
+        "statin": st.booleans(),
+    }
+)
+
+
+@CALM
+@given(PEOPLE)
+def test_the_risk_of_cardiovascular_disease_rises_with_pressure_tobacco_diabetes_and_failing_kidneys(
+    person: dict[str, Any],
+) -> None:
+    risk = _prevent(**person)
+    assert _prevent(**{**person, "sbp": person["sbp"] + 1}) > risk
+    assert _prevent(**{**person, "egfr": person["egfr"] - 1}) > risk
+    assert _prevent(**{**person, "current_smoker": True}) > risk
+    assert _prevent(**{**person, "diabetes": True}) > risk
+    assert 0 < risk < 1
+
+
+@CALM
+@given(st.integers(18, 100), st.floats(10, 59.9), st.floats(0.1, 24000), st.sampled_from(["female", "male"]))
+def test_the_risk_of_kidney_failure_rises_with_albumin_and_falls_with_kidney_function(
+    age: int, egfr: float, uacr: float, sex: str
+) -> None:
+    def risk(**changes: Any) -> float:
+        inputs = {"age": age, "sex": sex, "egfr": egfr, "uacr": uacr, "calibration": "north_america", **changes}
+        return float(calculate(EQUATIONS["kfre_4"], inputs, "5y").value)
+
+    assert risk(uacr=uacr * 1.04) >= risk()
+    assert risk(egfr=max(10.0, egfr - 1)) >= risk()
+    assert risk() >= float(
+        calculate(
+            EQUATIONS["kfre_4"],
+            {"age": age, "sex": sex, "egfr": egfr, "uacr": uacr, "calibration": "north_america"},
+            "2y",
+        ).value
+    )
+
+
+@CALM
+@given(st.integers(35, 120), st.floats(1, 5000), st.floats(1, 5000), st.floats(5, 1499))
+def test_fib4_rises_with_ast_and_falls_with_platelets(age: int, ast: float, alt: float, platelets: float) -> None:
+    def index(**changes: float) -> float:
+        inputs = {"age": age, "ast": ast, "alt": alt, "platelets": platelets, **changes}
+        return float(calculate(EQUATIONS["fib4"], inputs).value)
+
+    assert index(ast=ast * 0.9 if ast * 0.9 >= 1 else ast) <= index()
+    assert index(platelets=platelets + 1) <= index()
+
+
+@pytest.mark.parametrize(
+    ("age", "platelets", "band"),
+    [(64, 100, "indeterminate"), (65, 100, "low"), (65, 70, "indeterminate"), (65, 40, "high")],
+)
+def test_the_lower_band_of_fib4_is_higher_from_65_on(age: int, platelets: int, band: str) -> None:
+    result = calculate(EQUATIONS["fib4"], {"age": age, "ast": 15, "alt": 40, "platelets": platelets})
+    assert result.band is not None
+    assert result.band.id == band, result.value
+
+
+def test_meld_limits_are_part_of_the_formula_and_dialysis_sets_the_creatinine() -> None:
+    sound = vectors_of("meld3")[0]["inputs"]
+    score = calculate(EQUATIONS["meld3"], sound).value
+    assert (
+        calculate(EQUATIONS["meld3"], {**sound, "sodium": 145}).value
+        == calculate(EQUATIONS["meld3"], {**sound, "sodium": 137}).value
+    )
+    dialysed = calculate(EQUATIONS["meld3"], {**sound, "dialysis_2x_week": True})
+    assert dialysed.value == calculate(EQUATIONS["meld3"], {**sound, "creatinine": 3.0}).value
+    assert float(dialysed.value) > float(score)
+    assert any(part.input == "dialysis_2x_week" for part in dialysed.working.contributions)
+
+
+def test_the_30_year_risk_is_refused_from_60_on() -> None:
+    sound = {**vectors_of("prevent_base")[0]["inputs"], "age": 60}
+    calculate(EQUATIONS["prevent_base"], sound, "ascvd|10y")
+    with pytest.raises(EquationRefused) as refused:
+        calculate(EQUATIONS["prevent_base"], sound, "ascvd|30y")
+    assert (refused.value.reason, refused.value.inputs) == ("outside-population", ("age",))
+
+
+def test_a_body_mass_index_out_of_range_refuses_every_outcome_and_a_missing_one_only_heart_failure() -> None:
+    sound = vectors_of("prevent_base")[0]["inputs"]
+    with pytest.raises(EquationRefused):
+        calculate(EQUATIONS["prevent_base"], {**sound, "bmi": 40}, "ascvd|10y")
+    without = {name: value for name, value in sound.items() if name != "bmi"}
+    calculate(EQUATIONS["prevent_base"], without, "ascvd|10y")
+    with pytest.raises(EquationRefused):
+        calculate(EQUATIONS["prevent_base"], without, "heart_failure|10y")
+
+
+def test_kidney_failure_is_refused_from_egfr_60_on() -> None:
+    sound = {**vectors_of("kfre_4")[0]["inputs"], "egfr": 60}
+    with pytest.raises(EquationRefused) as refused:
+        calculate(EQUATIONS["kfre_4"], sound, "5y")
+    assert refused.value.reason == "outside-population"
+
+
+def test_a_stay_of_a_day_and_a_half_counts_as_one_day() -> None:
+    def score(days: float) -> float | str:
+        inputs = {"length_of_stay_days": days, "acute_admission": 0, "charlson_lace": 0, "ed_visits_6m": 0}
+        return calculate(EQUATIONS["lace"], inputs).value
+
+    assert [score(days) for days in (0, 0.9, 1.5, 3, 6.9, 7, 13.9, 14)] == [0, 0, 1, 3, 4, 5, 5, 7]
+
+
+def test_rates_are_given_where_a_paper_has_them_and_nowhere_else() -> None:
+    result = calculate(EQUATIONS["has_bled"], vectors_of("has_bled")[3]["inputs"])
+    assert result.value == 9
+    assert result.rates() == []

@@ -1,0 +1,145 @@
+"""Planted faults are found within one window, and a month without one raises no alarm."""
+
+from collections.abc import Iterator
+from datetime import date, timedelta
+
+import numpy as np
+import pytest
+
+from models_onnx.monitoring.day import DayCounts
+from models_onnx.monitoring.figure import Family, Figure, incidents
+from models_onnx.monitoring.judging import Compared
+from tests.models_onnx.monitoring.traffic import FIRST, Fault, Patient, compared, days_of, one_day
+
+REFERENCE_DAYS = 28
+WINDOW = FIRST + timedelta(days=REFERENCE_DAYS)
+"""A Tuesday; the window of most tests is this day and the next."""
+
+
+@pytest.fixture(scope="module")
+def reference() -> dict[date, DayCounts]:
+    return days_of(np.random.default_rng(1), REFERENCE_DAYS)
+
+
+def two_days(fault: Fault, seed: int = 2, **more: object) -> dict[date, DayCounts]:
+    random = np.random.default_rng(seed)
+    return {WINDOW + timedelta(days=place): one_day(random, 700, fault, **more) for place in (0, 1)}  # type: ignore[arg-type]
+
+
+def acting(one: Compared) -> Iterator[Figure]:
+    return (each for each in one.figures() if each.state == "act")
+
+
+def other_unit(patient: Patient, _random: np.random.Generator) -> Patient:
+    """Creatinine in umol/L under the unit of mg/dL."""
+    return {**patient, "creatinine_mg_dl": patient["creatinine_mg_dl"] * 88.42}
+
+
+def lost_code(patient: Patient, _random: np.random.Generator) -> Patient:
+    """The laboratory's code is no longer known."""
+    return {name: value for name, value in patient.items() if name != "creatinine_mg_dl"}
+
+
+def older(patient: Patient, _random: np.random.Generator) -> Patient:
+    """A clinic for the old joined."""
+    return {**patient, "age_years": min(100.0, patient["age_years"] + 14)}
+
+
+def kidneys_of_women(patient: Patient, random: np.random.Generator) -> Patient:
+    """Another population of women only."""
+    return patient if patient["sex_male"] else {**patient, "creatinine_mg_dl": float(np.exp(random.normal(0.6, 0.4)))}
+
+
+@pytest.mark.parametrize(
+    ("fault", "family", "subject"),
+    [
+        (other_unit, "units", "creatinine_mg_dl"),
+        (lost_code, "missing", "creatinine_mg_dl"),
+        (older, "input drift", "age_years"),
+        (kidneys_of_women, "score drift", "model@1 women"),
+    ],
+)
+def test_a_planted_fault_is_found_in_its_window(
+    reference: dict[date, DayCounts], fault: Fault, family: Family, subject: str
+) -> None:
+    found = {(each.family, each.subject) for each in acting(compared(two_days(fault), reference))}
+    assert (family, subject) in found
+
+
+def test_a_shift_in_one_group_is_named_by_the_group(reference: dict[date, DayCounts]) -> None:
+    found = {each.subject for each in acting(compared(two_days(kidneys_of_women), reference))}
+    assert "model@1 women" in found
+    assert "model@1 men" not in found
+
+
+def test_one_cause_is_one_incident(reference: dict[date, DayCounts]) -> None:
+    (incident,) = incidents(list(acting(compared(two_days(other_unit), reference))))
+    assert incident.family == "units"
+    assert {each.subject for each in incident.causes} == {"creatinine_mg_dl"}
+    assert {each.family for each in incident.follows} >= {"input drift", "score drift"}
+    assert "another unit may be sent" in incident.text
+
+
+def test_a_key_that_is_no_longer_sent_is_named(reference: dict[date, DayCounts]) -> None:
+    window = two_days(lost_code, without_key="labs")
+    (incident,) = incidents(list(acting(compared(window, reference))))
+    assert (incident.family, incident.causes[0].subject) == ("prefetch", "labs")
+    assert "missing" in {each.family for each in incident.follows}
+
+
+def test_a_slow_feed_is_named(reference: dict[date, DayCounts]) -> None:
+    (incident,) = incidents(list(acting(compared(two_days(lambda patient, _: patient, slower=8.0), reference))))
+    assert incident.family == "latency"
+
+
+def test_a_client_that_stops_calling_is_named(reference: dict[date, DayCounts]) -> None:
+    window = {WINDOW: DayCounts(), WINDOW + timedelta(days=1): DayCounts()}
+    (incident,) = incidents(list(acting(compared(window, reference))))
+    assert (incident.family, incident.causes[0].value) == ("feed", 0)
+
+
+def test_fewer_calls_on_a_weekend_are_expected(reference: dict[date, DayCounts]) -> None:
+    saturday = FIRST + timedelta(days=32)
+    assert saturday.weekday() == 5
+    window = {saturday: one_day(np.random.default_rng(5), 250)}
+    (feed,) = (each for each in compared(window, reference).figures() if each.family == "feed")
+    assert feed.state == "good"
+
+
+def test_thirty_days_without_a_fault_raise_no_alarm() -> None:
+    random = np.random.default_rng(7)
+    days = days_of(random, REFERENCE_DAYS + 30)
+    alarms = []
+    for place in range(REFERENCE_DAYS, len(days)):
+        dates = sorted(days)
+        one = compared(
+            {day: days[day] for day in dates[place : place + 1]},
+            {day: days[day] for day in dates[place - REFERENCE_DAYS : place]},
+        )
+        alarms += list(acting(one))
+    assert alarms == []
+
+
+def test_too_few_calls_are_insufficient_and_never_good(reference: dict[date, DayCounts]) -> None:
+    window = {WINDOW: one_day(np.random.default_rng(9), 30)}
+    figures = compared(window, dict(list(reference.items())[:1])).figures()
+    assert {each.state for each in figures} <= {"insufficient"} | {
+        each.state for each in figures if each.family == "feed"
+    }
+    assert all(each.value is None for each in figures if each.state == "insufficient")
+
+
+def test_a_service_whose_cards_nobody_accepts_is_named(reference: dict[date, DayCounts]) -> None:
+    window = two_days(lambda patient, _: patient)
+    window[WINDOW].accepted, window[WINDOW].overridden = 3, 297
+    (incident,) = incidents(list(acting(compared(window, reference))))
+    assert incident.family == "acceptance"
+    window[WINDOW].accepted, window[WINDOW].overridden = 1, 120
+    assert not list(acting(compared(window, reference))), "121 answers are too few to pause a service"
+
+
+def test_a_rule_that_speaks_in_most_calls_is_to_be_watched(reference: dict[date, DayCounts]) -> None:
+    window = two_days(lambda patient, _: patient)
+    window[WINDOW].rules["ddi-statin"] = 900
+    (rule,) = (each for each in compared(window, reference).figures() if each.family == "rules")
+    assert (rule.subject, rule.state) == ("ddi-statin", "watch")

@@ -1,0 +1,85 @@
+"""The statistics of monitoring against scipy, numpy and simulation."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from models_onnx.monitoring import drift, rates
+from models_onnx.monitoring.day import DayCounts, sketch_value
+from models_onnx.monitoring.sketch import bucket_of, quantile, sketch_of, value_of
+
+VALUES = st.floats(min_value=-1e6, max_value=1e6, allow_nan=False)
+
+
+@given(VALUES)
+def test_a_value_is_read_back_within_one_percent(value: float) -> None:
+    assert value_of(bucket_of(value)) == pytest.approx(value, rel=0.0101, abs=1e-8)
+
+
+@given(st.lists(VALUES, min_size=1), st.lists(VALUES, min_size=1))
+def test_buckets_keep_the_order_of_values_and_sketches_add_up(one: list[float], other: list[float]) -> None:
+    buckets = [bucket_of(value) for value in sorted(one)]
+    assert buckets == sorted(buckets)
+    assert sketch_of(one) + sketch_of(other) == sketch_of([*one, *other])
+
+
+def test_quantiles_are_those_of_the_values_within_one_percent() -> None:
+    values = np.random.default_rng(3).lognormal(1, 0.8, 5000)
+    for share in (0.05, 0.5, 0.9, 0.99):
+        assert quantile(sketch_of(values), share) == pytest.approx(np.quantile(values, share), rel=0.015)
+    assert quantile(sketch_of([]), 0.5) is None
+
+
+@pytest.mark.parametrize(("count", "total"), [(0, 20), (3, 40), (150, 400), (40, 40)])
+def test_the_interval_of_a_share_is_wilsons(count: int, total: int) -> None:
+    expected = stats.binomtest(count, total).proportion_ci(0.95, method="wilson")
+    assert rates.wilson(count, total) == pytest.approx((expected.low, expected.high), abs=1e-9)
+
+
+def test_the_interval_of_a_difference_is_newcombes() -> None:
+    """The first example of Newcombe 1998, table II: 56/70 and 48/80, method 10: 0.0524 to 0.3339."""
+    assert rates.difference(56, 70, 48, 80, 0.95) == pytest.approx((0.0524, 0.3339), abs=1e-4)
+
+
+@pytest.mark.parametrize(("count", "expected"), [(0, 5.0), (12, 20.0), (300, 280.5), (900, 1000.0)])
+def test_the_probability_of_few_calls_is_poissons(count: int, expected: float) -> None:
+    assert rates.at_most(count, expected) == pytest.approx(stats.poisson.cdf(count, expected), rel=1e-6)
+
+
+def test_a_small_shift_is_summed_up() -> None:
+    assert rates.cusum([0.3, -0.4] * 20) < rates.CUSUM_LIMIT
+    assert rates.cusum([0.0] * 20 + [1.5] * 6) > rates.CUSUM_LIMIT
+    assert rates.cusum([0.0] * 20 + [-1.5] * 6) > rates.CUSUM_LIMIT
+
+
+@pytest.mark.parametrize("freedom", [1, 2, 5, 9])
+@pytest.mark.parametrize("share", [0.99, 0.999, 0.9999])
+def test_the_quantile_of_chi_square_is_never_too_low_by_more_than_a_hundredth(freedom: int, share: float) -> None:
+    ratio = drift.chi_square_quantile(freedom, share) / stats.chi2.ppf(share, freedom)
+    assert 0.99 < ratio < 1.11
+
+
+def test_chance_alone_passes_the_limit_as_rarely_as_it_says() -> None:
+    random = np.random.default_rng(11)
+    reference = sketch_of(random.normal(100, 15, 20_000).round())
+    over = 0
+    for _ in range(400):
+        then, now = drift.binned(reference, sketch_of(random.normal(100, 15, 500).round()))
+        over += drift.stability_index(then, now) > drift.limit_by_chance(len(then), 500, 20_000, 0.99)
+    assert over <= 12, "4 are expected of 400"
+
+
+def test_the_index_of_the_same_counts_is_zero_and_of_other_ones_large() -> None:
+    assert drift.stability_index([50, 30, 20], [50, 30, 20]) == 0
+    assert drift.stability_index([500, 300, 200], [200, 300, 500]) > drift.ACT
+
+
+def test_counts_of_days_add_up() -> None:
+    one, other = DayCounts(calls=2, accepted=1, hours={3: 2}), DayCounts(calls=3, overridden=2, hours={3: 1, 4: 2})
+    sketch_value(one.features, "age_years", 70)
+    sketch_value(other.features, "age_years", 70)
+    one.add(other)
+    assert (one.calls, one.accepted, one.overridden, one.hours) == (5, 1, 2, {3: 3, 4: 2})
+    assert one.sketch("features", "age_years").total() == 2

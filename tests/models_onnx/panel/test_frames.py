@@ -1,0 +1,169 @@
+"""Frames of three libraries are scored alike, as the bedside scores, and nothing is scored on a guess."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from models_onnx.errors import PanelRefused
+from models_onnx.panel import PanelModel, TableDeclaration, load
+from models_onnx.serving.runtime import Model
+from models_onnx.training.score import Scorer
+from tests.models_onnx.training.test_score import typical
+
+
+@pytest.fixture(scope="module")
+def panel() -> PanelModel:
+    """The committed model with its twin."""
+    return load("mortality_5y")
+
+
+def person(**other: Any) -> dict[str, list[Any]]:
+    """One typical person as columns, some of them changed; a column that is None is left out."""
+    return {name: [value] for name, value in (typical() | other).items() if value is not None}
+
+
+def test_a_frame_of_pandas_is_scored_as_the_training_table_was(panel: PanelModel, rows: pd.DataFrame) -> None:
+    told, known = panel.score(rows), Scorer.of("mortality_5y").score(rows)
+    assert told.index.equals(rows.index)
+    assert np.array_equal(told["probability"], known.probability, equal_nan=True)
+    assert told["model"].tolist() == known.model.tolist()
+    assert told["reason"].tolist() == [str(text).partition(":")[0] for text in known.reason]
+    parts = told[[f"contribution_{name}" for name in panel.features]].to_numpy()
+    assert np.array_equal(parts, known.contributions, equal_nan=True)
+
+
+def test_the_percentile_is_that_of_the_bedside(panel: PanelModel, mortality: Model) -> None:
+    told = panel.score(person())
+    values = [{"male": 1.0}.get(value, value) for value in (typical() | {"sex_male": 1.0}).values()]
+    vector = np.array([(typical() | {"sex_male": 1.0})[name] for name in mortality.features], dtype=np.float64)
+    known = mortality.predict(vector)
+    assert values
+    assert (told["probability"][0], told["percentile"][0]) == (known.probability, known.percentile)
+
+
+def test_polars_and_arrow_give_the_same_numbers_in_frames_of_their_own(panel: PanelModel, rows: pd.DataFrame) -> None:
+    polars = pytest.importorskip("polars", reason="polars is not installed")
+    arrow = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+    known = panel.score(rows)
+    table = arrow.Table.from_pandas(rows)
+    for told, kind in (
+        (panel.score(polars.DataFrame({name: rows[name].tolist() for name in rows})), polars.DataFrame),
+        (panel.score(table), arrow.Table),
+        (panel.score(table.to_batches()[0]), arrow.RecordBatch),
+    ):
+        assert isinstance(told, kind)
+        numbers = np.array([np.nan if each is None else each for each in _list(told["probability"])])
+        assert np.array_equal(numbers, known["probability"], equal_nan=True)
+        assert _list(told["reason"]) == known["reason"].tolist()
+    with pytest.raises(PanelRefused, match="LazyFrame"):
+        panel.score(polars.DataFrame(person()).lazy())
+
+
+def _list(column: Any) -> list[Any]:
+    found: list[Any] = column.to_list() if hasattr(column, "to_list") else column.to_pylist()
+    return found
+
+
+def test_a_pregnant_woman_is_left_out_and_a_table_without_the_column_is_refused(panel: PanelModel) -> None:
+    told = panel.score(person(sex="female", age_years=44, pregnant=1))
+    assert (told["reason"][0], np.isnan(told["probability"][0])) == ("outside-population", True)
+    with pytest.raises(PanelRefused, match=r"no column pregnancy or pregnant .*--none-has pregnancy"):
+        panel.score(person(pregnant=None))
+    declared = panel.score(person(pregnant=None), TableDeclaration(none_has=frozenset({"pregnant"})))
+    assert declared["probability"][0] == panel.score(person())["probability"][0]
+
+
+def test_another_coding_is_refused_until_it_is_declared(panel: PanelModel) -> None:
+    for coding in ("M", 1, "1"):
+        with pytest.raises(PanelRefused, match="--values sex="):
+            panel.score(person(sex=coding))
+    told = panel.score(person(sex="M"), TableDeclaration(values={"sex": {"M": "male", "F": "female"}}))
+    assert told["probability"][0] == panel.score(person())["probability"][0]
+    with pytest.raises(PanelRefused, match="'maybe'"):
+        panel.score(person(pregnant="maybe"))
+
+
+def test_a_sex_that_is_neither_is_no_score_as_at_the_bedside(panel: PanelModel) -> None:
+    assert panel.score(person(sex="other"))["reason"][0] == "input-missing"
+
+
+def test_another_unit_is_converted_as_a_chart_is(panel: PanelModel) -> None:
+    known = panel.score(person())["probability"][0]
+    told = panel.score(person(bun_mg_dl=None, bun=18.0 / 2.8), TableDeclaration(units={"bun": "mmol/L"}))
+    assert told["probability"][0] == pytest.approx(known, rel=1e-3)
+    with pytest.raises(PanelRefused, match=r"--unit bun=mg/dL"):
+        panel.score(person(bun_mg_dl=None, bun=18.0))
+    with pytest.raises(PanelRefused, match="unit 'stone' is not known"):
+        panel.score(person(), TableDeclaration(units={"bun": "stone"}))
+
+
+def test_a_whole_column_in_another_unit_is_refused_with_the_units_that_would_fit(panel: PanelModel) -> None:
+    many = {name: values * 30 for name, values in person(albumin_g_dl=41.0).items()}
+    with pytest.raises(PanelRefused, match=r"albumin_g_dl .* g/L"):
+        panel.score(many)
+
+
+def test_a_missing_column_of_an_input_is_declared_or_refused(panel: PanelModel) -> None:
+    with pytest.raises(PanelRefused, match=r"Red cell width .*--without rdw_pct"):
+        panel.score(person(rdw_pct=None))
+    told = panel.score(person(rdw_pct=None), TableDeclaration(without=frozenset({"rdw_pct"})))
+    assert told["probability"][0] == panel.score(person(rdw_pct=np.nan))["probability"][0]
+    with pytest.raises(PanelRefused, match="declared as not there"):
+        panel.score(person(), TableDeclaration(without=frozenset({"rdw_pct"})))
+
+
+def test_a_result_that_is_no_exact_number_is_missing_and_named(panel: PanelModel) -> None:
+    many = {name: values * 3 for name, values in person().items()}
+    many["rdw_pct"] = ["<12", 13.9, 14.0]
+    told = panel.score(many)
+    assert told["not_used"].tolist() == ["rdw_pct", "", ""]
+    assert told["probability"][0] == panel.score(person(rdw_pct=np.nan))["probability"][0]
+    with pytest.raises(PanelRefused, match="values that are no numbers"):
+        panel.score(person(rdw_pct="13,9"))
+
+
+def test_values_that_nobody_can_have_and_ages_that_nobody_has_give_no_score(panel: PanelModel) -> None:
+    assert panel.score(person(glucose_mg_dl=1e6))["reason"][0] == "out-of-range"
+    assert panel.score(person(glucose_mg_dl=float("inf")))["reason"][0] == "out-of-range"
+    assert panel.score(person(age_years=300))["reason"][0] == "age-unknown"
+    assert panel.score(person(age_years=39.9))["reason"][0] == "outside-population"
+
+
+def test_whom_a_column_of_ones_own_leaves_out_is_said(panel: PanelModel) -> None:
+    told = panel.score(person(hospice="yes"), TableDeclaration(exclude=("hospice",)))
+    assert told["reason"][0] == "outside-population"
+    assert "hospice is on record" in told["reason_text"][0]
+    assert panel.score(person(deceased=True))["reason"][0] == "deceased"
+
+
+@pytest.mark.parametrize(
+    "declared",
+    [
+        TableDeclaration(columns={"banana": "x"}),
+        TableDeclaration(units={"banana": "mg/dL"}),
+        TableDeclaration(values={"banana": {"1": "yes"}}),
+        TableDeclaration(without=frozenset({"banana"})),
+        TableDeclaration(none_has=frozenset({"banana"})),
+        TableDeclaration(exclude=("banana",)),
+    ],
+    ids=["columns", "units", "values", "without", "none_has", "exclude"],
+)
+def test_a_declaration_of_an_unknown_name_is_refused(panel: PanelModel, declared: TableDeclaration) -> None:
+    with pytest.raises(PanelRefused, match="banana"):
+        panel.score(person(), declared)
+
+
+def test_the_order_of_rows_and_parts_changes_nothing(
+    panel: PanelModel, rows: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = panel.score(rows)["probability"]
+    monkeypatch.setattr("models_onnx.panel.frames.AT_ONCE", 7)
+    again = panel.score(rows.iloc[::-1])["probability"]
+    assert np.array_equal(again.to_numpy()[::-1], known.to_numpy(), equal_nan=True)
+
+
+def test_an_empty_table_gives_an_empty_answer(panel: PanelModel) -> None:
+    told = panel.score({name: [] for name in person()})
+    assert len(told["probability"]) == 0

@@ -1,0 +1,80 @@
+"""What inputs read is found by shuffling columns: leaks and smuggled groups are named, whatever they are called."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from models_onnx.spec import ModelSpec
+from models_onnx.training.data.cohort import build_cohort
+from models_onnx.training.data.tracing import after_horizon, alone, shuffled_losses, trace
+from tests.models_onnx.invented import INVENTED
+
+
+def reading(**derived: Any) -> ModelSpec:
+    """The invented model with other derived inputs, and without columns that it names as forbidden."""
+    return replace(INVENTED, derived={**INVENTED.derived, **derived}, never_inputs=())
+
+
+def test_the_invented_model_reads_nothing_it_may_not(rows: pd.DataFrame) -> None:
+    found = trace(INVENTED, build_cohort(INVENTED, rows))
+    assert (found.leaks, found.smuggled, found.unnamed) == ((), (), ())
+
+
+@pytest.mark.parametrize(
+    "column_of",
+    [
+        lambda table: 85.0 + (table["race_ethnicity"] == "a").astype(float),
+        lambda table: table.apply(lambda row: 85.0 + (row["race_ethnicity"] == "a"), axis=1),
+        lambda table: table["mcv_fl"] + 0.001 * (table["race_ethnicity"] == "a"),
+    ],
+)
+def test_race_smuggled_in_under_another_name_is_found(rows: pd.DataFrame, column_of: Any) -> None:
+    bad = reading(mcv_fl=column_of)
+    found = trace(bad, build_cohort(bad, rows))
+    assert any(said.startswith("mcv_fl is read from race_ethnicity") for said in found.smuggled)
+
+
+def test_a_copy_of_race_in_another_column_is_found_by_what_it_tells(rows: pd.DataFrame) -> None:
+    table = rows.assign(takes_statin=np.where(rows["race_ethnicity"] == "a", 1.0, 0.0))
+    bad = reading(mcv_fl=lambda each: 85.0 + each["takes_statin"])
+    found = trace(bad, build_cohort(bad, table))
+    assert any("mcv_fl tells a of the axis race" in said for said in found.smuggled)
+
+
+@pytest.mark.parametrize("column", ["death", "followup_months"])
+def test_an_input_read_from_a_column_behind_the_outcome_is_a_leak(rows: pd.DataFrame, column: str) -> None:
+    bad = reading(mcv_fl=lambda each: 85.0 + each[column] / 10)
+    found = trace(bad, build_cohort(bad, rows))
+    assert found.leaks == (f"mcv_fl is read from {column}, from which the outcome is read",)
+
+
+def test_a_column_of_race_without_an_axis_is_named(rows: pd.DataFrame) -> None:
+    bare = replace(INVENTED, subgroups={name: of for name, of in INVENTED.subgroups.items() if "race" not in name})
+    assert trace(bare, build_cohort(bare, rows)).unnamed == ("race_ethnicity",)
+
+
+def test_an_input_made_from_the_label_separates_nobody_after_the_horizon(rows: pd.DataFrame) -> None:
+    draw = np.random.default_rng(5)
+    told = np.where(draw.random(len(rows)) < 0.25, 1 - rows["death"], rows["death"])
+    later = np.where((rows["death"] == 0) & (draw.random(len(rows)) < 0.4), 1.0, 0.0)
+    table = rows.assign(
+        note=told,
+        death=np.maximum(rows["death"], later),
+        followup_months=np.where(later == 1, 90, np.where(rows["death"] == 1, rows["followup_months"], 130)),
+        cycle_start=2009,
+    )
+    bad = reading(mcv_fl=lambda each: 85.0 + each["note"])
+    cohort = build_cohort(bad, table)
+    assert alone(cohort)["mcv_fl"] > 0.7
+    assert after_horizon(bad, cohort)["mcv_fl"] < 0.6
+
+
+def test_shuffling_an_input_costs_what_the_model_gains_by_it(rows: pd.DataFrame) -> None:
+    cohort = build_cohort(INVENTED, rows)
+    place = cohort.features.index("age_years")
+    losses = shuffled_losses(lambda X: X[:, place], cohort)
+    assert losses["age_years"] == max(losses.values()) > 0.1
+    assert losses["mcv_fl"] == 0.0

@@ -1,0 +1,146 @@
+"""Switches under load over real HTTP, two workers: no request is lost, and each answer is of one state."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from threading import Event, Thread
+from time import monotonic, sleep
+from typing import Any
+
+import httpx
+
+from cds_hooks.approvals.acts import Act, act_detail
+from cds_hooks.governance.releases import EVENT
+from cds_hooks.in_force import read_content
+from cds_hooks.storage.entries import add_event
+from cds_hooks.storage.queries import list_decisions
+from tests.cds_hooks.calls import ORDERS, PLANNING, request_for
+from tests.live import record_in, serving
+from tests.program import run_program
+
+_SWITCHES = 20
+_CALLERS = 4
+
+
+def _switch(url: str, state: Any, kind: Any = "service", name: str = ORDERS, **more: Any) -> None:
+    at = datetime.now(UTC).isoformat()
+    act = Act(kind=kind, name=name, state=state, by="a test", role="operator", at=at, why="a trial", **more)
+    add_event(url, EVENT, "a test", act_detail(act, None))
+
+
+def _is_off(answer: dict[str, Any]) -> bool:
+    ours = answer["extension"]["org.cds-hooks-onnx"]
+    return any(each["reason"] == "switched-off" for each in ours.get("silence", []))
+
+
+@contextmanager
+def _calling(address: str, body: bytes) -> Iterator[list[httpx.Response]]:
+    """Calls at a steady rate until the block ends; the answers in the order in which they came."""
+    answers: list[httpx.Response] = []
+    over = Event()
+
+    def call() -> None:
+        headers = {"content-type": "application/json"}
+        with httpx.Client(base_url=address, timeout=60, verify=False, headers=headers) as calls:  # noqa: S501 - http
+            while not over.is_set():
+                answers.append(calls.post(f"/cds-services/{ORDERS}", content=body))
+                sleep(0.02)
+
+    callers = [Thread(target=call) for _ in range(_CALLERS)]
+    for each in callers:
+        each.start()
+    try:
+        yield answers
+    finally:
+        over.set()
+        for each in callers:
+            each.join()
+
+
+def test_twenty_switches_under_load_lose_no_request_and_mix_no_answer(tmp_path: Path) -> None:
+    url, now = record_in(tmp_path), datetime.now(UTC)
+    body = json.dumps(request_for(ORDERS, "order-sign", "ckd4-metformin", now, "metformin-ckd4-coded")).encode()
+    with serving(tmp_path, "--workers", "2") as address, _calling(address, body) as answers:
+        for number in range(_SWITCHES):
+            off = number % 2 == 0
+            _switch(url, "off" if off else "on")
+            _wait_until_all_know(answers, is_off=off)
+    assert {each.status_code for each in answers} == {200}
+    said = {each.json()["extension"]["org.cds-hooks-onnx"]["decision"]: _is_off(each.json()) for each in answers}
+    assert len(said) == len(answers)
+    assert set(said.values()) == {True, False}
+    contents: dict[str, Any] = {}
+    for decision in list_decisions(url, limit=len(answers)):
+        digest = json.loads(decision.basis)["config"]
+        content = contents.get(digest) or contents.setdefault(digest, read_content(url, digest))
+        assert content is not None, digest
+        assert (content["release"].get(f"service {ORDERS}") == "off") == said.pop(decision.id), digest
+        assert bool(json.loads(decision.response)["cards"]) == (decision.outcome == "cards")
+    assert not said, "every answer is in the record"
+
+
+def _wait_until_all_know(answers: list[httpx.Response], *, is_off: bool) -> None:
+    """Returns when the last twenty answers, of both workers, are of the new state."""
+    start, end = len(answers), monotonic() + 60
+    while monotonic() < end:
+        new = answers[start:][-_CALLERS * 5 :]
+        if len(new) == _CALLERS * 5 and all(_is_off(each.json()) == is_off for each in new):
+            return
+        sleep(0.05)
+    raise AssertionError("the switch was not in effect within a minute")
+
+
+def test_a_rule_a_client_and_a_model_fall_silent_with_the_reason_on_record(tmp_path: Path) -> None:
+    url, now = record_in(tmp_path), datetime.now(UTC)
+    order = request_for(ORDERS, "order-sign", "ckd4-metformin", now, "metformin-ckd4-coded")
+    view = request_for(PLANNING, "patient-view", "planning-talk", now)
+    with serving(tmp_path) as address, httpx.Client(base_url=address, timeout=60) as calls:
+
+        def reasons(service: str, request: dict[str, Any]) -> dict[str, str]:
+            answer = calls.post(f"/cds-services/{service}", json=request).raise_for_status().json()
+            silence = answer["extension"]["org.cds-hooks-onnx"].get("silence", [])
+            return {each["subject"]: each["reason"] for each in silence}
+
+        def until(service: str, request: dict[str, Any], subject: str, reason: str | None) -> None:
+            end = monotonic() + 60
+            while reasons(service, request).get(subject) != reason:
+                assert monotonic() < end, (subject, reason)
+                sleep(0.05)
+
+        assert "renal-metformin" not in reasons(ORDERS, order)
+        _switch(url, "off", "rule", "renal-metformin")
+        until(ORDERS, order, "renal-metformin", "switched-off")
+        _switch(url, "shadow", "model", "mortality_5y")
+        until(PLANNING, view, "mortality_5y", "shadow")
+        _switch(url, "canary", "model", "mortality_5y", share=1, salt="00" * 16)
+        until(PLANNING, view, "mortality_5y", "canary")
+        _switch(url, "active", "model", "mortality_5y")
+        until(PLANNING, view, "mortality_5y", None)
+        _switch(url, "off", "client", list_decisions(url, limit=1)[0].client)
+        until(PLANNING, view, PLANNING, "switched-off")
+    shadow = next(each for each in list_decisions(url, limit=100) if b'"shadow"' in each.basis)
+    assert json.loads(shadow.basis)["scores"]["probability"] > 0, "a model in shadow is computed and recorded"
+
+
+def test_silent_mode_computes_and_shows_nothing_and_the_list_says_why(tmp_path: Path) -> None:
+    url, now = record_in(tmp_path), datetime.now(UTC)
+    view = request_for(PLANNING, "patient-view", "planning-talk", now)
+    other = view | {"context": view["context"] | {"userId": "Practitioner/another"}}
+    user = view["context"]["userId"]
+    _switch(url, "shadow", "user", user)
+    _switch(url, "shadow", "unit", "Nowhere")
+    with serving(tmp_path) as address, httpx.Client(base_url=address, timeout=60) as calls:
+        silent, shown = (calls.post(f"/cds-services/{PLANNING}", json=each).json() for each in (view, other))
+    assert silent["cards"] == []
+    reasons = [each["reason"] for each in silent["extension"]["org.cds-hooks-onnx"]["silence"]]
+    assert reasons == ["silent-mode"]
+    assert len(shown["cards"]) == 1
+    quiet, _ = sorted(list_decisions(url), key=lambda each: each.outcome, reverse=True)
+    assert json.loads(quiet.basis)["scores"]["probability"] > 0, "it is computed and recorded"
+    listed = run_program("decisions", "list", "--silent", "--json", environment={"CDS_DATABASE_URL": url})
+    assert [each["id"] for each in json.loads(listed.stdout)] == [quiet.id]
+    wide = {"CDS_DATABASE_URL": url, "COLUMNS": "200"}
+    printed = run_program("decisions", "list", "--silent", environment=wide).stdout
+    assert "silent-mode: Silent mode for the user: a trial." in printed
