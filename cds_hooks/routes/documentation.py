@@ -50,7 +50,7 @@ _NOT_WRITTEN: Final = """<!doctype html>
 <head><meta charset="utf-8"><title>The documentation has not been written</title></head>
 <body><h1>The documentation has not been written in this checkout</h1>
 <p>Run <code>make docs</code> in the folder of the sources, then load this page again.</p>
-<p><a href="/api">API reference</a>, <a href="/">this server</a></p></body>
+<p><a href="/">This server</a></p></body>
 </html>
 """
 

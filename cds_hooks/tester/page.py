@@ -7,6 +7,7 @@ from typing import Any, Final
 import msgspec
 import orjson
 
+from cards.rules.engine.finding import Silence
 from cds_hooks.samples import list_samples
 from cds_hooks.simulator.chart import ChartError
 from cds_hooks.tester.bench import FHIR, Bench, Carried, object_in
@@ -30,15 +31,6 @@ class ShownCard:
     service: str
     card: DrawnCard
     outcome: Outcome | None
-
-
-@dataclass(frozen=True, slots=True)
-class Silence:
-    """Why something was not shown."""
-
-    subject: str
-    reason: str
-    text: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from cards.compose.model import in_100
+from cards.rules.engine.finding import Silence
 from cds_hooks.web.charts import Waterfall, waterfall
 from cds_hooks.web.coverage import OrderCoverage, coverage_of_orders, read_orders
 from cds_hooks.web.model_inputs import AGE, SEX, Input, read_inputs
 from cds_hooks.web.model_page import Group, Performance, performance
-from cds_hooks.web.numbers import format_time, logit, people_range, wilson
+from cds_hooks.web.numbers import format_time, logit, people_range
 from cds_hooks.web.recorded_decision import (
     EvidenceOf,
     ModelFile,
@@ -25,6 +26,7 @@ from cds_hooks.web.recorded_decision import (
 from models_onnx.artifact.manifest import Manifest
 from models_onnx.equations.compiled import equation_digest
 from models_onnx.equations.declaration import Equation, find_equations
+from models_onnx.monitoring.rates import wilson
 
 ManifestOf = Callable[[str], Manifest | None]
 """The manifest of a model id; None where this server does not have it."""
@@ -70,15 +72,6 @@ class Estimate:
         if self.people > in_100(self.scores.observed_high):
             return "above"
         return "below" if self.people < in_100(self.scores.observed_low) else ""
-
-
-@dataclass(frozen=True, slots=True)
-class Silence:
-    """Why something was not said."""
-
-    subject: str
-    reason: str
-    text: str
 
 
 @dataclass(frozen=True, slots=True)

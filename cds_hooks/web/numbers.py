@@ -8,7 +8,6 @@ from cards.compose.model import in_100
 from fhir.record.datatypes import parse_time
 
 _MINUS = "−"
-_Z95 = 1.959964
 _UCUM_SIGNS = (
     ("mm[Hg]", "mmHg"),
     ("{1.73_m2}", "1.73 m²"),
@@ -73,21 +72,6 @@ def people_range(low: float, high: float) -> str:
     """
     first, last = in_100(low), in_100(high)
     return f"{first}" if first == last else f"{first} to {last}"
-
-
-def wilson(events: int, count: int) -> tuple[float, float]:
-    """The 95 % interval of a proportion (Wilson 1927); 0 and 1 where the number of people is 0.
-
-    >>> low, high = wilson(23, 100)
-    >>> round(low, 3), round(high, 3)
-    (0.158, 0.322)
-    """
-    if not count:
-        return 0.0, 1.0
-    rate, square = events / count, _Z95**2 / count
-    centre = (rate + square / 2) / (1 + square)
-    half = _Z95 * math.sqrt(rate * (1 - rate) / count + square / (4 * count)) / (1 + square)
-    return centre - half, centre + half
 
 
 def logit(probability: float) -> float:

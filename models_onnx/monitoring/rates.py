@@ -18,7 +18,8 @@ def wilson(count: int, total: int, confidence: float = 0.95) -> tuple[float, flo
     middle = share + z * z / (2 * total)
     half = z * sqrt(share * (1 - share) / total + z * z / (4 * total * total))
     scale = 1 + z * z / total
-    return max(0.0, (middle - half) / scale), min(1.0, (middle + half) / scale)
+    # rounding must not leave the share itself outside where it is 0 or 1
+    return max(0.0, min(share, (middle - half) / scale)), min(1.0, max(share, (middle + half) / scale))
 
 
 def difference(count: int, total: int, before: int, total_before: int, confidence: float) -> tuple[float, float]:

@@ -7,7 +7,7 @@ import pkgutil
 import pytest
 
 import cds_hooks.web as package
-from cds_hooks.web.numbers import format_quantity, logistic, logit, people_range, wilson
+from cds_hooks.web.numbers import format_quantity, logistic, logit, people_range
 
 
 @pytest.mark.parametrize("name", [module.name for module in pkgutil.iter_modules(package.__path__)])
@@ -23,13 +23,6 @@ def test_a_range_never_promises_nobody_or_everybody() -> None:
 def test_log_odds_and_probability_are_each_others_inverse() -> None:
     for probability in (1e-6, 0.0385, 0.5, 0.97):
         assert logistic(logit(probability)) == pytest.approx(probability, rel=1e-12)
-
-
-def test_an_interval_contains_its_proportion_and_stays_inside_0_and_1() -> None:
-    for events, count in ((0, 40), (1, 3), (955, 11185), (40, 40)):
-        low, high = wilson(events, count)
-        assert 0 <= low <= events / count <= high <= 1
-    assert wilson(0, 0) == (0.0, 1.0)
 
 
 def test_a_value_keeps_the_decimals_of_its_size_and_a_real_minus() -> None:

@@ -35,7 +35,9 @@ def test_quantiles_are_those_of_the_values_within_one_percent() -> None:
 @pytest.mark.parametrize(("count", "total"), [(0, 20), (3, 40), (150, 400), (40, 40)])
 def test_the_interval_of_a_share_is_wilsons(count: int, total: int) -> None:
     expected = stats.binomtest(count, total).proportion_ci(0.95, method="wilson")
-    assert rates.wilson(count, total) == pytest.approx((expected.low, expected.high), abs=1e-9)
+    low, high = rates.wilson(count, total)
+    assert (low, high) == pytest.approx((expected.low, expected.high), abs=1e-9)
+    assert 0 <= low <= count / total <= high <= 1
 
 
 def test_the_interval_of_a_difference_is_newcombes() -> None:
