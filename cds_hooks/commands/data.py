@@ -6,7 +6,8 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from cds_hooks.commands.model.console import print_json, problems, wide_console
+from cds_hooks.commands.model.console import own_specs, print_json, problems, wide_console
+from models_onnx.serving.registry import ARTIFACTS
 
 app = typer.Typer(no_args_is_help=True, help="Look at data before a model is trained on it.")
 
@@ -21,6 +22,9 @@ def check(
     where: Annotated[Path, typer.Argument(metavar="TABLE|FOLDER", help="A model's table, or a folder of FHIR.")],
     model: Annotated[str | None, typer.Option(help="Whose table it is, where its name does not say it.")] = None,
     specs: Annotated[Path | None, typer.Option(help="Folder with declarations of models of your own.")] = None,
+    folder: Annotated[
+        Path, typer.Option("--folder", help="Folder of artifacts: the trained model with whose range it is compared.")
+    ] = ARTIFACTS,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Check a table (columns, keys, folds, values, units, look-ahead) or a folder of FHIR (codes, units, times).
@@ -31,7 +35,7 @@ def check(
     Example: cds-hooks data check rows.csv.gz --model mortality_5y
     """
     with problems():
-        report = _report(where, model, specs)
+        report = _report(where, model, specs, folder)
     if as_json:
         told = {"name": report.name, "kind": report.kind, "counts": report.counts, "passed": report.passed}
         print_json({**told, "findings": report.findings})
@@ -40,15 +44,16 @@ def check(
     raise typer.Exit(0 if report.passed else 1)
 
 
-def _report(where: Path, model: str | None, specs: Path | None) -> Any:
+def _report(where: Path, model: str | None, specs: Path | None, folder: Path) -> Any:
     from models_onnx.training.data.check_charts import check_charts
     from models_onnx.training.data.check_tables import check_people, check_table, is_people_table, spec_of_table
 
     if where.is_dir():
         return check_charts(where)
+    specs = own_specs(specs, folder, model or where.name.partition(".")[0])
     if model is None and is_people_table(where):
         return check_people(where)
-    return check_table(spec_of_table(where, model, specs), where)
+    return check_table(spec_of_table(where, model, specs), where, folder)
 
 
 def _show(report: Any) -> None:

@@ -5,7 +5,7 @@ the services of this package: nothing for whom it is not meant, a reason for eac
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -148,16 +148,9 @@ class _ModelAdvisor:
             found.manifest,
             found.prediction,
             found.vector,
-            ModelCardContent(
-                summary=said.summary,
-                label=offered.label,
-                description=_description(offered),
-                order=_order(said, offered, call),
-                seen=said.seen,
+            replace(
+                card_words(said, _order(said, offered, call)),
                 remark="" if found.model is self.model else "**The model for fewer values speaks.**",
-                topic=_topic(said),
-                alike=said.alike,
-                purpose=said.closing,
             ),
             uuid,
             lambda number: suggestion_uuid(uuid, number),
@@ -165,6 +158,21 @@ class _ModelAdvisor:
             call.model_url(found.manifest.id),
             [refusal for refusal in call.record.refusals if refusal.analyte],
         )
+
+
+def card_words(said: ServiceFile, order: dict[str, Any]) -> ModelCardContent:
+    """What the card of a model says in the words of a file, around the order that it offers."""
+    (offered,) = said.orders
+    return ModelCardContent(
+        summary=said.summary,
+        label=offered.label,
+        description=_description(offered),
+        order=order,
+        seen=said.seen,
+        topic=_topic(said),
+        alike=said.alike,
+        purpose=said.closing,
+    )
 
 
 # An equation

@@ -78,6 +78,15 @@ class ServiceFile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         """Whether it speaks when a stay ends; otherwise it is for people who are not in hospital."""
         return self.hook == "encounter-discharge"
 
+    def lines(self, path: Path) -> list[tuple[str, str]]:
+        """Every text that a clinician reads, each with the file and the line where it stands, for gate G13."""
+        written = path.read_text(encoding="utf-8").splitlines()
+        # The verb of a button is left to `sentences`: pressing it is the clinician's act.
+        told = dict(self.sentences)
+        texts = [*told.values(), self.usage_requirements, self.seen, self.alike]
+        place = {text: next((n for n, line in enumerate(written, 1) if text in line), 1) for text in texts}
+        return [(f"{path.name}, line {place[text]}", text) for text in texts if " " in text.strip()]
+
     @property
     def sentences(self) -> Iterator[tuple[str, str]]:
         """Every text of its own that a clinician reads, with the member that it stands in."""

@@ -72,7 +72,8 @@ def read_manifest(folder: Path) -> Manifest:
 def write_artifact(folder: Path, manifest: Manifest, content: bytes) -> None:
     """Writes both files and reads them back; nothing invalid stays unnoticed. Publishing makes a release of them.
 
-    A published artifact of another version that lies there is kept beside it first, as <id>@<version>.
+    A published artifact that lies there is kept beside it first, as <id>@<version>; one of the same version with other
+    contents as <id>@<version>+<digest>.
     """
     _keep_other_version(folder, manifest)
     folder.mkdir(parents=True, exist_ok=True)
@@ -149,9 +150,11 @@ def _keep_other_version(folder: Path, manifest: Manifest) -> None:
         before = parse_release(folder)
     except SignatureRefused:
         return
-    if before.state == "draft" or before.version == manifest.version:
+    if before.state == "draft":
         return
     kept = folder.with_name(f"{before.id}{VERSION_SIGN}{before.version}")
+    if before.version == manifest.version:
+        kept = kept.with_name(f"{kept.name}+{before.digest[:8]}")
     if not kept.exists():
         shutil.copytree(folder, kept)
 

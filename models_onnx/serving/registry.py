@@ -1,7 +1,8 @@
 """Models and their versions, found by id, by version or by content address.
 
 One folder `<id>` under `models_onnx/artifacts`, or under a folder of one's own, is the model in use; other versions lie
-beside it as `<id>@<version>`. A reference is `id`, `id@version` or `id@` and the beginning of a release's digest.
+beside it as `<id>@<version>`. A reference is `id`, `id@version`, `id@` and the beginning of a release's digest, or
+`id@` and an alias (`models_onnx/release/in_use.py`).
 
 Which models are declared, and in which state their artifacts are.
 """
@@ -11,10 +12,11 @@ from importlib.resources import files
 from pathlib import Path
 
 import msgspec
+from msgspec import Struct
 
 from models_onnx.artifact.folder import MANIFEST, VERSION_SIGN, Artifact, load_artifact
 from models_onnx.artifact.keys import Keys
-from models_onnx.artifact.manifest import ImportedManifest
+from models_onnx.artifact.manifest import ImportedManifest, is_imported
 from models_onnx.artifact.release_file import RELEASE, parse_release, reason_cards_withheld
 from models_onnx.errors import ArtifactRefused, ManifestRefused, NotReleased, UnknownModel
 from models_onnx.serving.runtime import Model
@@ -35,6 +37,39 @@ class Version:
     folder: Path
     digest: str = ""
     state: str = "draft"
+
+
+VERSIONS_FILE = "{id}.versions.json"
+"""Beside the versions of a model: their aliases, and which came into use when."""
+
+
+class InUse(Struct, frozen=True, forbid_unknown_fields=True):
+    """One version that came into use: which, when, by whom and why."""
+
+    digest: str
+    version: str
+    at: str
+    by: str
+    why: str
+
+
+class VersionNames(Struct, frozen=True, forbid_unknown_fields=True):
+    """The content of `<id>.versions.json`: a digest for each alias, and the versions that came into use, in order."""
+
+    aliases: dict[str, str] = {}
+    in_use: tuple[InUse, ...] = ()
+
+
+def read_version_names(model_id: str, folder: Path = ARTIFACTS) -> VersionNames:
+    """Aliases and what came into use, empty where nothing was written down; ManifestRefused where it cannot be read."""
+    path = folder / VERSIONS_FILE.format(id=model_id)
+    if not path.is_file():
+        return VersionNames()
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=VersionNames)
+    except (msgspec.DecodeError, UnicodeDecodeError) as problem:
+        text = f"{path.name} cannot be read: {problem}. It has only names of versions: restore it, or take it away"
+        raise ManifestRefused(text) from problem
 
 
 def model_ids(folder: Path = ARTIFACTS) -> tuple[str, ...]:
@@ -65,11 +100,14 @@ def find_version(reference: str, folder: Path = ARTIFACTS) -> Version:
     if not wanted:
         return known[0]
     wanted = wanted.removeprefix("sha256:")
-    meant = [each for each in known if wanted == each.version or _is_digest(wanted, each)]
-    if len(meant) != 1:
-        there = ", ".join(f"{each.version} ({each.digest[:12] or 'draft'})" for each in known)
-        raise UnknownModel(f"{model_id} has no version {wanted!r}; there are: {there}")
-    return meant[0]
+    alias = read_version_names(model_id, folder).aliases.get(wanted)
+    meant = [each for each in known if each.digest == alias or wanted == each.version or _is_digest(wanted, each)]
+    if len({each.digest for each in meant}) == 1:
+        return meant[0]
+    there = ", ".join(f"{each.version} ({each.digest[:12] or 'draft'})" for each in known)
+    if meant:
+        raise UnknownModel(f"{model_id} has several versions {wanted!r}, name its digest; there are: {there}")
+    raise UnknownModel(f"{model_id} has no version {wanted!r}; there are: {there}")
 
 
 def load_model(name: str, folder: Path = ARTIFACTS, keys: Keys | None = None) -> Model:
@@ -136,13 +174,21 @@ class Listed:
     release: str = ""
 
 
-def list_models(folder: Path = ARTIFACTS) -> tuple[Listed, ...]:
-    """Every declared model and every imported one, with the state of its artifact; a broken one is said, not raised."""
-    specs = find_specs()
-    imported = [name for name in model_ids(folder) if name not in specs]
+def list_models(folder: Path = ARTIFACTS, specs: Path | None = None) -> tuple[Listed, ...]:
+    """Every model of a folder with the state of its artifact; a broken one is said, not raised.
+
+    Of the package's folder also the declared models that are not trained, and of `specs`, a folder of declarations of
+    one's own, all of it.
+    """
+    known = find_specs(specs)
+    there = model_ids(folder)
+    declared = known if folder == ARTIFACTS else {name: known[name] for name in known if name in there}
+    if specs is not None:
+        declared = {**declared, **{name: known[name] for name in known if name not in find_specs()}}
+    others = [name for name in there if name not in declared]
     return (
-        *(_listed(spec, folder / spec.id) for spec in specs.values()),
-        *(_imported(name, folder / name) for name in imported),
+        *(_listed(spec, folder / spec.id) for spec in declared.values()),
+        *(_undeclared(name, folder / name) for name in others),
     )
 
 
@@ -163,6 +209,19 @@ def _listed(spec: ModelSpec, folder: Path) -> Listed:
         float(manifest.evaluation["all"]["auroc"]["value"]),
         _release_state(folder),
     )
+
+
+def _undeclared(name: str, folder: Path) -> Listed:
+    """A model whose declaration is not at hand: an imported one, or one that was trained here elsewhere."""
+    if not is_imported((folder / MANIFEST).read_bytes()):
+        try:
+            manifest = load_artifact(folder).manifest
+        except ArtifactRefused as problem:
+            return Listed(name, "?", name, str(problem))
+        auroc = float(manifest.evaluation["all"]["auroc"]["value"])
+        release = _release_state(folder)
+        return Listed(name, manifest.version, manifest.title, READY, manifest.file.sha256, auroc, release)
+    return _imported(name, folder)
 
 
 def _imported(name: str, folder: Path) -> Listed:

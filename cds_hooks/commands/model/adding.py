@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cds_hooks.commands.model.console import AsJson, print_json, problems
-from cds_hooks.commands.model.release import signer
+from cds_hooks.commands.model.release import Out, signer
 from models_onnx.errors import CompileRefused
 from models_onnx.serving.registry import ARTIFACTS
 
@@ -41,7 +41,7 @@ def import_(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="An ONNX file, or the folder of an MLflow model.")],
     card: Annotated[Path, typer.Option(help="Its model card as JSON (models_onnx/model_card/card.schema.json).")],
     features: Annotated[Path, typer.Option(help="Its feature map as JSON (docs/models/registry.md).")],
-    out: Annotated[Path, typer.Option(help="Folder of artifacts; the model gets its own in it.")] = ARTIFACTS,
+    out: Out = ARTIFACTS,
 ) -> None:
     """Take in a model trained elsewhere: checked, loaded first in a process of its own, described, signed as a draft.
 

@@ -14,7 +14,7 @@ from cds_hooks.commands.model.console import (
     progress_bars,
     show_evaluation,
 )
-from cds_hooks.commands.model.release import publish_trained
+from cds_hooks.commands.model.release import Out, publish_trained
 from cds_hooks.settings import settings
 from models_onnx.errors import TrainingRefused
 from models_onnx.serving.registry import ARTIFACTS
@@ -31,7 +31,7 @@ def adopt(
     ],
     spec: Annotated[Path, typer.Option(help="The declaration NAME.py of the model; its estimator is Fitted(...).")],
     data: Data = None,
-    out: Annotated[Path, typer.Option(help="Folder of artifacts; the model gets its own in it.")] = ARTIFACTS,
+    out: Out = ARTIFACTS,
     seed: Seed = SEED,
     replicates: Replicates = REPLICATES,
     as_json: AsJson = False,

@@ -18,6 +18,7 @@ from cds_hooks.trusted_models import own_keys
 from models_onnx.artifact.keys import add_trusted_keys
 from models_onnx.artifact.manifest import Manifest
 from models_onnx.errors import ModelError
+from models_onnx.serving.registry import ARTIFACTS
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The model's id, for example mortality_5y.")]
 Data = Annotated[Path | None, typer.Option(help="The data folder; default: the setting CDS_DATA_DIR.")]
@@ -27,6 +28,20 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON."
 Specs = Annotated[
     Path | None, typer.Option(exists=True, file_okay=False, help="Folder with declarations of models of your own.")
 ]
+
+
+def own_specs(specs: Path | None, folder: Path, name: str) -> Path | None:
+    """The folder of declarations: the one that was named, else the folder of artifacts where it declares the model.
+
+    The features that the folder declares (features.toml) are known from then on.
+    """
+    from models_onnx.spec import add_features
+
+    if folder != ARTIFACTS and folder.is_dir():
+        add_features(folder)
+    if specs is None and folder != ARTIFACTS and (folder / f"{name.partition('@')[0]}.py").is_file():
+        return folder
+    return specs
 
 
 @contextmanager

@@ -10,7 +10,16 @@ import orjson
 import typer
 from rich.table import Table
 
-from cds_hooks.commands.model.console import AsJson, Name, Specs, print_json, problems, progress_bars, wide_console
+from cds_hooks.commands.model.console import (
+    AsJson,
+    Name,
+    Specs,
+    own_specs,
+    print_json,
+    problems,
+    progress_bars,
+    wide_console,
+)
 from cds_hooks.commands.model.release import Folder
 from cds_hooks.settings import settings
 from cds_hooks.trusted_models import own_keys
@@ -20,8 +29,10 @@ from models_onnx.serving.registry import ARTIFACTS, find_version
 Format = Literal["json", "html", "fhir", "chai"]
 
 
-def list_(folder: Folder = ARTIFACTS, as_json: AsJson = False) -> None:
-    """List the declared and the imported models, the state of their artifacts and where their releases stand.
+def list_(folder: Folder = ARTIFACTS, specs: Specs = None, as_json: AsJson = False) -> None:
+    """List the models of a folder, the state of their artifacts and where their releases stand.
+
+    Without --folder these are the models of the package, the declared ones that are not trained among them.
 
     Exit codes: 0 all are ready, 1 one is not.
 
@@ -30,7 +41,7 @@ def list_(folder: Folder = ARTIFACTS, as_json: AsJson = False) -> None:
     with problems():
         from models_onnx.serving.registry import IMPORTED, READY, list_models
 
-        listed = list_models(folder)
+        listed = list_models(folder, specs)
     if as_json:
         print_json(listed)
     else:
@@ -131,6 +142,7 @@ def dataset(
     name: Name,
     fhir: Annotated[Path, typer.Option(help="Folder of FHIR: bundles (.json, .json.gz) or NDJSON (.ndjson).")],
     out: Annotated[Path | None, typer.Option(help="Write the rows to this file, as CSV.")] = None,
+    folder: Annotated[Path, typer.Option("--folder", help="Folder with the model's declaration.")] = ARTIFACTS,
     specs: Specs = None,
     as_json: AsJson = False,
 ) -> None:
@@ -145,6 +157,7 @@ def dataset(
         from models_onnx.training.data.dataset import dataset as rows_of
         from models_onnx.training.data.dataset import describe
 
+        specs = own_specs(specs, folder, name)
         with progress_bars(as_json) as progress:
             rows = rows_of(get_spec(name, specs), fhir, lambda done: progress("charts", done, done))
         if out is not None:
@@ -191,6 +204,7 @@ def score(
             )
             raise TrainingRefused(text) from error
 
+        specs = own_specs(specs, folder, name)
         scorer = Scorer.of(name, folder, specs, own_keys(settings()))
         with progress_bars(as_json) as progress:
             tally = score_file(scorer, rows, out, explain, lambda done: progress("rows", done, done))

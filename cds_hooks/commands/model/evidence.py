@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 from cards.compose.model import ModelCardContent, model_card
 from cds_hooks.approvals.statements import waiver_subject
 from cds_hooks.commands.record import site_approvals
+from cds_hooks.services._declared import card_words
+from cds_hooks.services._service_file import ServiceFile, service_files
 from cds_hooks.settings import settings
 from cds_hooks.trusted_models import AbsentModel
 from fhir.mapping.features.catalog import features_named
@@ -83,7 +85,8 @@ def gather(
             absent = dict.fromkeys(names, f"Not without the training table: {problem}.")
     if table is not None and table.figures is None:
         absent["figures"] = "The file is not the model that its specification and table give, so no figure is of it."
-    cards = _composer(subject)
+    own = _own_service(subject)
+    cards = _composer(subject, own)
     if cards is None:
         absent["cards"] = f"No service of this server shows {subject.id} on a card, so there is no card to read."
     return Evidence(
@@ -96,7 +99,7 @@ def gather(
         figures=table.figures if table else subject.evaluation if given else None,
         inputs=table.inputs if table else None,
         cards=cards,
-        sentences=service_sentences(subject.id),
+        sentences=service_sentences(subject.id) if own is None else own[0].lines(own[1].path),
         other_cards=_other_cards(subject),
         active=active,
         paired=table.paired if table else None,
@@ -244,11 +247,23 @@ def _paired(subject: Subject, active: Subject | None, cohort: Any) -> Paired | N
     )
 
 
-def _composer(subject: Subject) -> Callable[[Array], Sequence[ComposedCard]] | None:
+def _own_service(subject: Subject) -> tuple[ServiceFile, DeclaringFile] | None:
+    """The service of the site's own that shows this model: beside the model, or in CDS_MODELS_FOLDER; None for none."""
+    beside = subject.folder.parent
+    folders = [beside] if beside != ARTIFACTS else []
+    if (own := settings().models_folder) is not None and own.resolve() != beside.resolve():
+        folders.append(own)
+    found = (each for folder in folders if folder.is_dir() for each in service_files(folder))
+    return next((each for each in found if each[0].model == subject.id), None)
+
+
+def _composer(
+    subject: Subject, own: tuple[ServiceFile, DeclaringFile] | None
+) -> Callable[[Array], Sequence[ComposedCard]] | None:
     """Cards in the words of the service that shows this model; None where no service does."""
     if subject.manifest is None:
         return None
-    planned = _planned(subject.id)
+    planned = card_words(own[0], {"resourceType": "ServiceRequest"}) if own is not None else _planned(subject.id)
     if planned is None:
         return None
     manifest, features = subject.manifest, features_named(tuple(item.name for item in subject.features))

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from cds_hooks.commands.model.console import Specs, print_json, problems, progress_bars
+from cds_hooks.commands.model.console import Specs, own_specs, print_json, problems, progress_bars
 from cds_hooks.commands.model.release import signer
 from cds_hooks.settings import settings
 from cds_hooks.trusted_models import own_keys
@@ -45,7 +45,7 @@ def gates(
         from models_onnx.gates.report import report_html as page
         from models_onnx.gates.subject import read_subject
 
-        keys = own_keys(settings())
+        keys, specs = own_keys(settings()), own_specs(specs, folder, name)
         subject = read_subject(find_version(name, folder).folder, keys)
         with progress_bars(as_json) as progress:
             evidence = gather(subject, keys, data, progress, specs, rows)

@@ -24,7 +24,7 @@ COMMANDS = {
     "list": Lazy(
         "model.describe",
         "list_",
-        "List the declared and the imported models, the state of their artifacts and where their releases stand.",
+        "List the models of a folder, the state of their artifacts and where their releases stand.",
     ),
     "page": Lazy("model.describe", "page", "The model's page in Markdown, written from its manifest."),
     "card": Lazy(
@@ -57,6 +57,21 @@ COMMANDS = {
         "model.release",
         "state",
         "Show the state and history of a release, or move it on: draft, validated, approved, shadow, active, retired.",
+    ),
+    "history": Lazy(
+        "model.versions",
+        "history",
+        "Show every version of a model: digest, dates, state, gates, who signed it, its aliases, and acts of release.",
+    ),
+    "alias": Lazy(
+        "model.versions",
+        "alias",
+        "Give a version a name, by which every command finds it: NAME@ALIAS. A name that is there already moves.",
+    ),
+    "rollback": Lazy(
+        "model.versions",
+        "rollback",
+        "Put the version before in use again, or the one that --to names. The other one stays beside it.",
     ),
     "new": Lazy(
         "model.adding",

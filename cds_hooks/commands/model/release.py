@@ -1,6 +1,7 @@
 """`cds-hooks model verify|activate|...`: signs a model and changes its release state."""
 
 from datetime import UTC, datetime
+from getpass import getuser
 from pathlib import Path
 from typing import Annotated
 
@@ -9,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cds_hooks.approvals.statements import model_subject
-from cds_hooks.commands.model.console import Specs, print_json, problems
+from cds_hooks.commands.model.console import Specs, own_specs, print_json, problems
 from cds_hooks.commands.record import site_approvals
 from cds_hooks.settings import settings
 from cds_hooks.trusted_models import own_keys, signing_key
@@ -20,6 +21,7 @@ from models_onnx.serving.registry import ARTIFACTS, find_version, versions
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The model's id, or id@version, or id@ and its digest.")]
 Folder = Annotated[Path, typer.Option("--folder", help="Folder of artifacts; each model has its own in it.")]
+Out = Annotated[Path, typer.Option("--out", "--folder", help="Folder of artifacts; the model gets its own in it.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
@@ -29,10 +31,13 @@ def publish_trained(folder: Path, specs: Path | None = None) -> None:
     `specs` is the folder of declarations outside the package, in which the words of its card stand.
     """
     from models_onnx.model_card.build import card_words
+    from models_onnx.release.in_use import record_in_use
     from models_onnx.release.publishing import publish
 
     own = signer()
     release = publish(folder, own, card_words(folder.name.partition("@")[0], specs))
+    if folder.name == release.id and folder.parent != ARTIFACTS:
+        record_in_use(folder.parent, release.id, getuser(), "published")
     typer.echo(f"Published: {release.id} {release.version}, digest {release.digest[:16]}, state draft.", err=True)
     if own.public.id not in maintainers():
         typer.echo(
@@ -40,7 +45,9 @@ def publish_trained(folder: Path, specs: Path | None = None) -> None:
             f"{public_file(signing_key(settings()))}.",
             err=True,
         )
-    typer.echo(f"Next: cds-hooks model gates {release.id} --record", err=True)
+    where = "" if folder.parent == ARTIFACTS else f" --folder {folder.parent}"
+    where += "" if specs is None else f" --specs {specs}"
+    typer.echo(f"Next: cds-hooks model gates {release.id}{where} --record", err=True)
 
 
 def sign(name: Name, folder: Folder = ARTIFACTS, specs: Specs = None) -> None:
@@ -49,12 +56,13 @@ def sign(name: Name, folder: Folder = ARTIFACTS, specs: Specs = None) -> None:
     Example: cds-hooks model sign mortality_5y --folder models
     """
     with problems():
-        publish_trained(find_version(name, folder).folder, specs)
+        publish_trained(find_version(name, folder).folder, own_specs(specs, folder, name))
 
 
 def waive(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The model's id.")],
     key: Annotated[Path, typer.Option(help="The private key of the person who accepts the fault.")],
+    folder: Annotated[Path, typer.Option("--folder", help="Folder with the model's declaration.")] = ARTIFACTS,
     specs: Specs = None,
 ) -> None:
     """Sign the waivers that NAME.card.json declares, for the declared version of the model, and write them there.
@@ -71,6 +79,7 @@ def waive(
         from models_onnx.model_card.build import declared_words, write_words
         from models_onnx.spec import get_spec
 
+        specs = own_specs(specs, folder, name)
         version = get_spec(name, specs).version
         person = read_signer(key, "waivers")
         place, words = declared_words(name, specs)

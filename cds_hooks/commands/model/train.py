@@ -14,6 +14,7 @@ from cds_hooks.commands.model.console import (
     Seed,
     Specs,
     figure,
+    own_specs,
     print_json,
     problems,
     progress_bars,
@@ -22,7 +23,7 @@ from cds_hooks.commands.model.console import (
     show_other_rows,
     wide_console,
 )
-from cds_hooks.commands.model.release import publish_trained
+from cds_hooks.commands.model.release import Out, publish_trained
 from cds_hooks.settings import settings
 from models_onnx.serving.registry import ARTIFACTS
 from models_onnx.spec import REPLICATES, SEED
@@ -31,7 +32,7 @@ from models_onnx.spec import REPLICATES, SEED
 def train(
     name: Name,
     data: Data = None,
-    out: Annotated[Path, typer.Option(help="Folder of artifacts; the model gets its own in it.")] = ARTIFACTS,
+    out: Out = ARTIFACTS,
     seed: Seed = SEED,
     replicates: Replicates = REPLICATES,
     check: Annotated[
@@ -53,6 +54,7 @@ def train(
     with problems():
         from models_onnx.training import commands
 
+        specs = own_specs(specs, out, name)
         folder = data or settings().data_dir
         with progress_bars(as_json) as progress:
             if check:
@@ -78,7 +80,7 @@ def evaluate(
     rows: Annotated[
         Path | None, typer.Option(help="Evaluate the artifact on this table instead (same columns, other people).")
     ] = None,
-    folder: Annotated[Path, typer.Option(help="With --rows: the folder of artifacts that it is in.")] = ARTIFACTS,
+    folder: Annotated[Path, typer.Option("--folder", help="Folder of artifacts; also of the declaration.")] = ARTIFACTS,
     seed: Seed = SEED,
     replicates: Replicates = REPLICATES,
     specs: Specs = None,
@@ -94,6 +96,7 @@ def evaluate(
     with problems():
         from models_onnx.training import commands
 
+        specs = own_specs(specs, folder, name)
         with progress_bars(as_json) as progress:
             if rows is None:
                 tables = data or settings().data_dir
@@ -113,6 +116,7 @@ def compare(
     out: Annotated[
         Path | None, typer.Option(help="Write the report as JSON; beside an artifact its page shows it.")
     ] = None,
+    folder: Annotated[Path, typer.Option("--folder", help="Folder with the model's declaration.")] = ARTIFACTS,
     seed: Seed = SEED,
     replicates: Replicates = 200,
     specs: Specs = None,
@@ -128,6 +132,7 @@ def compare(
     with problems():
         from models_onnx.training.evaluate import compare_model
 
+        specs = own_specs(specs, folder, name)
         with progress_bars(as_json) as progress:
             found = compare_model(name, data or settings().data_dir, seed, replicates, progress, specs)
         if out is not None:

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from cds_hooks.commands.model.console import AsJson, print_json, problems, progress_bars
+from cds_hooks.commands.model.console import AsJson, own_specs, print_json, problems, progress_bars
 from cds_hooks.commands.model.release import Folder
 from cds_hooks.commands.score import charts
 from cds_hooks.settings import settings
@@ -87,6 +87,7 @@ def score(
             return
         if name is None or rows is None:
             raise PanelRefused("Name a model and a table, or a folder of FHIR by --fhir.")
+        own_specs(None, folder, name)
         declared = _declared(column, unit, values, without, none_has, exclude)
         model = load(name, folder, own_keys(settings()))
         _say_withheld(model)

@@ -158,8 +158,8 @@ def spec_of_table(path: Path, name: str | None, specs: Path | None = None) -> Mo
     raise TrainingRefused(f"{path.name} is the table of no model ({tables}); say which with --model")
 
 
-def check_table(spec: ModelSpec, path: Path) -> DataReport:
-    """What is wrong with the rows as rows of that model's table."""
+def check_table(spec: ModelSpec, path: Path, folder: Path = ARTIFACTS) -> DataReport:
+    """What is wrong with the rows as rows of that model's table; compared with the model in `folder`, if one is."""
     rows = read_rows(spec, path, as_it_is=True)
     report = DataReport(path.name, f"table of {spec.id}", {"rows": len(rows), "columns": len(rows.columns)})
     texts = texts_among_numbers(spec, rows)
@@ -170,7 +170,7 @@ def check_table(spec: ModelSpec, path: Path) -> DataReport:
     _keys(spec, rows, report)
     _look_ahead(spec, rows, report)
     X = inputs_of(spec, _served(spec, rows))
-    trained = _trained(spec)
+    trained = _trained(spec, folder)
     for column, name in enumerate(spec.feature_names):
         _values(name, X[:, column], trained, report)
     _outcome(spec, rows, report)
@@ -228,9 +228,9 @@ def _look_ahead(spec: ModelSpec, rows: pd.DataFrame, report: DataReport) -> None
     report.add("look-ahead", "error", "inputs", "the input is read from such a column", changed)
 
 
-def _trained(spec: ModelSpec) -> Manifest | None:
+def _trained(spec: ModelSpec, folder: Path) -> Manifest | None:
     try:
-        return read_manifest(ARTIFACTS / spec.id)
+        return read_manifest(folder / spec.id)
     except ArtifactRefused:
         return None
 

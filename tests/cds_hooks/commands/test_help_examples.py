@@ -40,6 +40,7 @@ NOT_RUN = {
     "genes import": "needs the tables of a release: tests/cards/rules/families/test_genes.py reads small ones",
     "vaccines import": "needs the XML files of CDC: tests/cards/vaccines reads small ones",
     "bulk-export": "asks a server with Bulk Data export: tests/cds_hooks/panel/test_bulk.py serves one on this machine",
+    "model rollback": "needs a version before: tests/cds_hooks/commands/test_model_versions.py has one",
     "release activate": "comes after shadow and canary: tests/cds_hooks/governance/test_releases.py goes through them",
     "trust check": "asks the key set's address on the network: tests/cds_hooks/security serves one on this machine",
 }

@@ -196,6 +196,15 @@ def test_a_new_version_keeps_the_published_one_beside_it(artifact: Path) -> None
     assert not (artifact / "release.json").exists()
 
 
+def test_the_same_version_with_other_contents_keeps_the_published_one_by_its_digest(artifact: Path) -> None:
+    _state(artifact, "validated")
+    loaded = load_artifact(artifact, KEYS)
+    digest = parse_release(artifact).digest
+    write_artifact(artifact, loaded.manifest, loaded.content)
+    kept = artifact.with_name(f"mortality_5y@{loaded.manifest.version}+{digest[:8]}")
+    assert load_artifact(kept, KEYS, signed=True).release is not None
+
+
 def test_a_draft_is_written_over(artifact: Path) -> None:
     loaded = load_artifact(artifact, KEYS)
     write_artifact(artifact, _version(loaded.manifest, "99.0.0"), loaded.content)
