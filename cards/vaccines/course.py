@@ -10,6 +10,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from cards.vaccines.doses_by_day import DosesByDay, LatestDose
 from cards.vaccines.knowledge import Conflict, Interval, Period, Series, SeriesDose
 from cards.vaccines.patient import GivenDose, Person
 
@@ -55,7 +56,9 @@ class TargetDose(Struct):
 class Course(Struct):
     """How far a person is in one series: the target doses, the next one and every given dose with its status.
 
-    `conflicts` are those that a dose of this person can begin.
+    `conflicts` are those that a dose of this person can begin. `valid` and `not_valid` are the doses judged so far,
+    `inadvertent` the ids of those that should not have been given; `satisfied` is the day of each target dose by its
+    number, of a recurring one the first.
     """
 
     series: Series
@@ -67,6 +70,49 @@ class Course(Struct):
     targets: list[TargetDose] = []
     position: int = 0
     evaluations: list[Evaluation] = []
+    valid: list[GivenDose] = []
+    not_valid: list[GivenDose] = []
+    inadvertent: set[int] = set()
+    satisfied: dict[int, date] = {}
+    _latest: dict[frozenset[str], LatestDose] = {}
+    _given_by_day: DosesByDay | None = None
+    _valid_by_day: DosesByDay | None = None
+    _not_valid_by_day: DosesByDay | None = None
+
+    def add(self, evaluation: Evaluation) -> None:
+        """The next given dose with what became of it."""
+        self.evaluations.append(evaluation)
+        (self.valid if evaluation.status is DoseStatus.VALID else self.not_valid).append(evaluation.dose)
+        if evaluation.reason == INADVERTENT:
+            self.inadvertent.add(id(evaluation.dose))
+
+    @property
+    def given_by_day(self) -> DosesByDay:
+        """The given doses of the antigen."""
+        if self._given_by_day is None:
+            self._given_by_day = DosesByDay(self.given)
+        return self._given_by_day
+
+    @property
+    def valid_by_day(self) -> DosesByDay:
+        """Those that count."""
+        if self._valid_by_day is None:
+            self._valid_by_day = DosesByDay(self.valid)
+        return self._valid_by_day
+
+    @property
+    def not_valid_by_day(self) -> DosesByDay:
+        """Those that were judged and do not count."""
+        if self._not_valid_by_day is None:
+            self._not_valid_by_day = DosesByDay(self.not_valid)
+        return self._not_valid_by_day
+
+    def latest_of(self, cvx: frozenset[str]) -> LatestDose:
+        """Asks for the latest dose of these vaccines, of this antigen or not."""
+        found = self._latest.get(cvx)
+        if found is None:
+            found = self._latest[cvx] = LatestDose([dose for dose in self.person.doses if dose.cvx in cvx])
+        return found
 
     @property
     def current(self) -> TargetDose | None:
@@ -80,12 +126,7 @@ class Course(Struct):
     @property
     def valid_doses(self) -> int:
         """How many target doses are satisfied."""
-        return sum(target.satisfied_by is not None for target in self.targets)
-
-    @property
-    def valid(self) -> list[GivenDose]:
-        """The given doses that count, earliest first."""
-        return [item.dose for item in self.evaluations if item.status is DoseStatus.VALID]
+        return len(self.valid)
 
     def skip_current(self) -> None:
         """Go on to the next target dose without a given one."""
@@ -96,6 +137,7 @@ class Course(Struct):
         """Let a dose satisfy the current target dose; a recurring dose is put again behind itself."""
         target = self.targets[self.position]
         target.satisfied_by = dose
+        self.satisfied.setdefault(target.number, dose.given)
         self.position += 1
         if target.rule.recurring:
             self.targets.insert(self.position, TargetDose(target.rule, target.number))
@@ -122,16 +164,9 @@ def reference_date(course: Course, interval: Interval, dose: GivenDose | None) -
     if interval.from_previous:
         return _latest_counted(course.evaluations)
     if interval.from_target_dose is not None:
-        return next(
-            (
-                target.satisfied_by.given
-                for target in course.targets
-                if target.number == interval.from_target_dose and target.satisfied_by is not None
-            ),
-            None,
-        )
+        return course.satisfied.get(interval.from_target_dose)
     if interval.from_most_recent:
-        return _latest_of_type(course, interval.from_most_recent, dose)
+        return course.latest_of(interval.from_most_recent).up_to(dose, course.inadvertent)
     return course.person.observed(interval.from_observation)
 
 
@@ -140,15 +175,3 @@ def _latest_counted(evaluations: Sequence[Evaluation]) -> date | None:
         if item.status in (DoseStatus.VALID, DoseStatus.NOT_VALID) and item.reason != INADVERTENT:
             return item.dose.given
     return None
-
-
-def _latest_of_type(course: Course, cvx: frozenset[str], before: GivenDose | None) -> date | None:
-    inadvertent = {id(item.dose) for item in course.evaluations if item.reason == INADVERTENT}
-    days = [
-        dose.given
-        for dose in course.person.doses
-        if dose.cvx in cvx
-        and id(dose) not in inadvertent
-        and (before is None or (dose is not before and dose.given <= before.given))
-    ]
-    return max(days, default=None)

@@ -13,6 +13,7 @@ from itertools import count
 from cards.vaccines.course import (
     ALREADY_COMPLETE,
     CONFLICT,
+    DAY,
     INADVERTENT,
     TOO_OLD,
     TOO_SOON,
@@ -24,7 +25,18 @@ from cards.vaccines.course import (
     TargetDose,
     reference_date,
 )
-from cards.vaccines.knowledge import Ages, Conflict, Interval, SeriesDose, Skip, SkipCondition, SkipSet, Vaccines
+from cards.vaccines.doses_by_day import DosesByDay
+from cards.vaccines.knowledge import (
+    Ages,
+    Conflict,
+    Interval,
+    Period,
+    SeriesDose,
+    Skip,
+    SkipCondition,
+    SkipSet,
+    Vaccines,
+)
 from cards.vaccines.patient import GivenDose, Person
 
 
@@ -69,22 +81,25 @@ def _is_interval_over(course: Course, condition: SkipCondition, reference: date)
 
 def _conditional_doses(course: Course, condition: SkipCondition, dose: GivenDose | None) -> int:
     """How many given doses a count condition counts (CONDSKIP-1); the dose under evaluation is not one of them."""
-    pool = course.valid if condition.valid_only else _given_before(course, condition, dose)
-    if not pool:
-        return 0
-    start = course.in_season_of(condition.start) or date.min
-    end = course.in_season_of(condition.end) or date.max
-    return sum(
-        (not condition.cvx or item.cvx in condition.cvx)
-        and course.person.within_ages(item.given, condition.begin_age, condition.end_age)
-        and start <= item.given < end
-        for item in pool
-    )
+    person = course.person
+    begin = _last(course.in_season_of(condition.start), person.at_age(condition.begin_age))
+    end = _first(course.in_season_of(condition.end), person.at_age(condition.end_age))
+    if condition.valid_only:
+        return course.valid_by_day.count(condition.cvx, begin, end)
+    pool = person.by_day if condition.cvx else course.given_by_day
+    if dose is None:
+        return pool.count(condition.cvx, begin, end)
+    end = min(end, dose.given + DAY)
+    is_itself = begin <= dose.given < end and (not condition.cvx or dose.cvx in condition.cvx)
+    return pool.count(condition.cvx, begin, end) - is_itself
 
 
-def _given_before(course: Course, condition: SkipCondition, dose: GivenDose | None) -> list[GivenDose]:
-    doses = course.person.doses if condition.cvx else course.given
-    return [item for item in doses if dose is None or (item is not dose and item.given <= dose.given)]
+def _last(*days: date | None) -> date:
+    return max((day for day in days if day is not None), default=date.min)
+
+
+def _first(*days: date | None) -> date:
+    return min((day for day in days if day is not None), default=date.max)
 
 
 def _compare(count: int, condition: SkipCondition) -> bool:
@@ -97,7 +112,7 @@ def evaluate(course: Course) -> None:
     """Judge every given dose of the antigen, in order of date, and advance the course."""
     course.targets = list(map(TargetDose, course.series.doses, count(1)))
     for dose in course.given:
-        course.evaluations.append(_evaluate_dose(course, dose))
+        course.add(_evaluate_dose(course, dose))
 
 
 def _evaluate_dose(course: Course, dose: GivenDose) -> Evaluation:
@@ -168,19 +183,31 @@ def _is_too_soon(course: Course, interval: Interval, dose: GivenDose) -> bool:
 def _in_conflict(course: Course, dose: GivenDose) -> bool:
     """Whether an earlier vaccine forbids this one on its day (section 6.7)."""
     return any(
-        conflict.begin.after(earlier.given) <= dose.given < conflict_end(course, conflict, earlier)
-        for conflict in course.conflicts
-        if dose.cvx in conflict.current
-        for earlier in course.person.doses
-        if earlier is not dose and earlier.given <= dose.given and earlier.cvx in conflict.previous
+        _is_forbidden_on(course, conflict, dose.given) for conflict in course.conflicts if dose.cvx in conflict.current
     )
 
 
-def conflict_end(course: Course, conflict: Conflict, earlier: GivenDose) -> date:
-    """When the conflict with an earlier dose is over: sooner if that dose counts (CALCDTCONFLICT-2)."""
-    status = next((item.status for item in course.evaluations if item.dose is earlier), DoseStatus.VALID)
-    period = conflict.minimum_end if status is DoseStatus.VALID else conflict.end
-    return period.after(earlier.given)
+def _is_forbidden_on(course: Course, conflict: Conflict, day: date) -> bool:
+    """Whether a conflict has begun by that day and is not over: it is over sooner after a dose that counts."""
+    for doses, end in _ends(course, conflict):
+        earlier = doses.latest_before(conflict.previous, day, conflict.begin)
+        if earlier is not None and day < end.after(earlier):
+            return True
+    return False
+
+
+def conflict_end(course: Course, conflict: Conflict) -> date | None:
+    """When the last of the conflicts with the doses given is over (CALCDTCONFLICT-2)."""
+    found = ((doses.latest(conflict.previous), end) for doses, end in _ends(course, conflict))
+    return max((end.after(day) for day, end in found if day is not None), default=None)
+
+
+def _ends(course: Course, conflict: Conflict) -> tuple[tuple[DosesByDay, Period], tuple[DosesByDay, Period]]:
+    """The doses that begin the conflict with its end: all of them, and those that do not count, where it is later.
+
+    The shorter end holds for a dose that counts; for one that does not the longer one comes beside it.
+    """
+    return (course.person.by_day, conflict.minimum_end), (course.not_valid_by_day, conflict.end)
 
 
 def _is_among(vaccines: Iterable[Vaccines], dose: GivenDose, person: Person) -> bool:

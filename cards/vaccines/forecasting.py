@@ -183,14 +183,7 @@ def _latest_interval(course: Course, rule: SeriesDose, as_of: date, which: str) 
 def _end_of_conflicts(course: Course, rule: SeriesDose, forbidden: Iterable[str]) -> date | None:
     """When the last live-virus conflict with a vaccine of this dose is over."""
     wanted = rule.preferable_cvx - set(forbidden)
-    days = [
-        conflict_end(course, conflict, dose)
-        for conflict in course.conflicts
-        if wanted & conflict.current
-        for dose in course.person.doses
-        if dose.cvx in conflict.previous
-    ]
-    return max(days, default=None)
+    return _latest_of(*(conflict_end(course, one) for one in course.conflicts if wanted & one.current))
 
 
 def _dose_number(course: Course, start: date | None) -> int:

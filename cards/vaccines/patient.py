@@ -12,9 +12,11 @@ import csv
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from functools import cached_property
 from importlib.resources import files
 from typing import Final
 
+from cards.vaccines.doses_by_day import DosesByDay
 from cards.vaccines.knowledge import AntigenAtAge, Period, Schedule, load_knowledge
 from fhir.mapping.conditions import condition_status, condition_time, find_condition, find_condition_group
 from fhir.mapping.immunizations import CVX_SYSTEMS, VaccineHistory, vaccine_history
@@ -62,6 +64,11 @@ class Person:
     def __post_init__(self) -> None:
         object.__setattr__(self, "doses", tuple(sorted(self.doses, key=lambda dose: dose.given)))
         object.__setattr__(self, "codes", frozenset(observation.code for observation in self.observations))
+
+    @cached_property
+    def by_day(self) -> DosesByDay:
+        """The doses, to be asked by vaccine and period."""
+        return DosesByDay(self.doses)
 
     def at_age(self, age: Period | None) -> date | None:
         """The day on which the person reaches an age; the rules ask for the same ages over and over."""

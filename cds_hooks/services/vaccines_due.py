@@ -3,7 +3,7 @@
 CDC, Logic Specification for ACIP Recommendations, with the supporting data in `cards/vaccines/data`.
 """
 
-from typing import Any, Final
+from typing import Any
 
 from msgspec import to_builtins
 
@@ -22,10 +22,6 @@ SUBJECT = "vaccines-due"
 KNOWLEDGE = load_knowledge()
 _UNREAD_SHOWN = 2
 
-MOST_DOSES: Final = 300
-"""A life has about 150, a dose of influenza vaccine each year counted. Intervals and conflicts compare doses with each
-other: 300 take some 60 ms, 5,000 took over 40 seconds. A chart with more holds something else than vaccinations."""
-
 
 async def decide(call: ServiceInput) -> Advice:
     """One card where a vaccine is due today, else the reason for none."""
@@ -38,9 +34,6 @@ async def decide(call: ServiceInput) -> Advice:
     charted = read_person(record)
     if charted is None:
         return no_card(SUBJECT, "input-missing", "The birth date is not known to the day: nothing can be forecast.")
-    if len(charted.person.doses) > MOST_DOSES:
-        text = f"{len(charted.person.doses)} vaccine doses are on record, {MOST_DOSES} are judged: nothing is said."
-        return no_card(SUBJECT, "too-many-doses", text)
     ordered = ordered_groups(record, KNOWLEDGE)
     found = vaccines_due(charted, record.as_of.date(), KNOWLEDGE, ordered)
     forecasts = forecast_entries(found, KNOWLEDGE)
