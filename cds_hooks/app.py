@@ -39,6 +39,7 @@ from cds_hooks.routes.failures import answer_hook_error, answer_http_error, cont
 from cds_hooks.routes.feedback import protocol_routes
 from cds_hooks.routes.hooks import HookRoute, RequestLimits
 from cds_hooks.routes.operations import OperatorAccess, health_routes
+from cds_hooks.routes.outcomes import outcome_routes
 from cds_hooks.routes.pages import page_routes
 from cds_hooks.security import ANONYMOUS, RegistrableNames, TrustedClient, open_trust
 from cds_hooks.security.connections import prepare_connections
@@ -166,6 +167,7 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
 
     routes = [
         *protocol_routes(services, components, intake, trust),
+        *outcome_routes(services, components, intake, trust),
         *health_routes(services, components, counted, visitors),
         *page_routes(configured, services, components.governance, visitors),
         *tester_routes(configured, services, visitors, lambda: whole),

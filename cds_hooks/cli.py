@@ -35,6 +35,7 @@ COMMANDS = {
         "worklist",
         "List the tests and vaccines that were found missing and for which no card interrupted, the most urgent first.",
     ),
+    "outcomes": Lazy("outcomes", "app", "Take in what happened after the decisions, list it and count it."),
     "monitor": Lazy("monitor", "app", "Say whether a model, a rule or a feed went bad, from counts of the record."),
     "bulk-export": Lazy(
         "bulk_export",

@@ -88,6 +88,8 @@ _HELP = {
     ),
     "cds_feedback": ("Clinicians' answers to cards, by service and outcome.", ("service", "outcome")),
     "cds_feedback_unmatched": ("Answers to no card that this client got from this service.", ("service", "reason")),
+    "cds_outcomes": ("Outcomes that were reported and stored, by kind and value.", ("kind", "value")),
+    "cds_outcomes_refused": ("Reports of outcomes that belong to no decision of the client.", ("reason",)),
 }
 
 
@@ -163,6 +165,14 @@ class Metrics(Collector):
     def unmatched_feedback(self, service: str, reason: str) -> None:
         """Counts one answer, or one suggestion of it, that belongs to no card of ours."""
         self._counts["cds_feedback_unmatched", service, reason] += 1
+
+    def outcome(self, kind: str, value: str) -> None:
+        """Counts one outcome that was stored."""
+        self._counts["cds_outcomes", kind, value] += 1
+
+    def refused_outcome(self, reason: str) -> None:
+        """Counts one report of an outcome that was not stored."""
+        self._counts["cds_outcomes_refused", reason] += 1
 
     def page(self) -> bytes:
         """The text that Prometheus reads: what this process counted."""

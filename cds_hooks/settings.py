@@ -257,6 +257,14 @@ class Settings(BaseSettings):
         description="Lowest release state in which a model shows cards, with every gate green or waived: validated, "
         "approved (by two people) or active.",
     )
+    label_lag_days: float = Field(
+        default=3,
+        ge=0,
+        le=730,
+        description="How many days after a model's horizon every outcome is known here, where the model's manifest "
+        "says nothing: about 3 for an EHR, 60 to 90 for claims. Before that a prediction is in no figure of "
+        "calibration or discrimination (docs/operations/outcomes.md).",
+    )
     kfre_region: Literal["north_america", "non_north_america"] = Field(
         default="north_america",
         description="Calibration of the kidney failure risk equation at this site: north_america or non_north_america.",

@@ -163,13 +163,18 @@ class FollowUp:
 
 @dataclass(frozen=True, slots=True)
 class OutcomeSpec:
-    """What is predicted: the table's 0/1 column (or how it is told from the table), the horizon, a card's words."""
+    """What is predicted: the table's 0/1 column (or how it is told from the table), the horizon, a card's words.
+
+    `event` and `label_lag_days`: as in the manifest (docs/operations/outcomes.md).
+    """
 
     column: str
     words: str
     horizon_days: float
     of: ColumnOf | None = None
     follow_up: FollowUp | None = None
+    event: str | None = None
+    label_lag_days: float | None = None
 
     @property
     def horizon_years(self) -> float:

@@ -1,4 +1,4 @@
-"""Archives: old decisions of one client, with the answers to their cards, in a sealed file instead of in the tables.
+"""Archives: old decisions of one client, with feedback and outcomes, in a sealed file instead of in the tables.
 
 An archive is an xz file of JSON lines: `{"archive": 1, …}`, then rows as in a backup. What was taken out is said three
 times: in `removals` (which rows of which chain, and the hashes at both ends of each span, so that the chain is verified
@@ -9,7 +9,7 @@ that key nobody can take rows out and call them archived.
 import hashlib
 import lzma
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,20 +26,22 @@ from cds_hooks.audit.transfer import plain_table, row_as_json, row_from_json
 from cds_hooks.storage.chain import row_hash
 from cds_hooks.storage.database import database_error_reason, engine_for, parse_url
 from cds_hooks.storage.decision import Decision, RecordUnavailable
-from cds_hooks.storage.entries import feedback_hash, write_event
+from cds_hooks.storage.entries import feedback_hash, outcome_hash, write_event
 from cds_hooks.storage.opening import upgrade_schema
 from cds_hooks.storage.queries import read_rows
-from cds_hooks.storage.tables import decisions, events, feedback, removals
+from cds_hooks.storage.tables import decisions, events, feedback, outcomes, removals
 from models_onnx.artifact.keys import Keys, Signer
 
 EVENT: Final = "archive"
 _FORMAT: Final = 1
 _AT_ONCE: Final = 500
-_PLAIN: Final = {"decisions": plain_table(decisions), "feedback": plain_table(feedback)}
+_ENTRIES: Final = {"feedback": feedback, "outcomes": outcomes}
+"""The tables whose rows belong to a decision, each with one chain that is named as the table."""
+_PLAIN: Final = {"decisions": plain_table(decisions)} | {name: plain_table(each) for name, each in _ENTRIES.items()}
 
 
 class Span(Struct, frozen=True, order=True, array_like=True):
-    """Rows of one chain that follow each other; `chain` is `feedback` for the chain of feedback. Hashes hexadecimal."""
+    """Rows of one chain that follow each other, by the table for feedback and outcomes; hashes are hexadecimal."""
 
     chain: str
     first: int
@@ -48,7 +50,7 @@ class Span(Struct, frozen=True, order=True, array_like=True):
     hash: str
 
 
-class Archive(Struct, frozen=True, kw_only=True):
+class Archive(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What is signed of an archive and stands in its event."""
 
     name: str
@@ -63,6 +65,8 @@ class Archive(Struct, frozen=True, kw_only=True):
     last_at: int
     spans: str
     """SHA-256 of the spans (`digest_of_spans`)."""
+    outcomes: int = 0
+    """Left out where it is 0, so that the signatures of archives from before version 0005 of the schema hold."""
 
     @property
     def words(self) -> str:
@@ -80,7 +84,7 @@ class _Entry(Struct, frozen=True):
 def archive(url: str, client: str, before: int, file: Path, actor: str, signer: Signer) -> Archive | None:
     """Writes the client's decisions from before that time into `file`, then takes them out; None where there are none.
 
-    What a hold is about stays, and so do the newest row of decisions and that of feedback: the next are linked to them.
+    What a hold is about stays, and so does the newest row of each table: the next is linked to it.
 
     Raises:
         RecordUnavailable: The record cannot be read or written; then nothing, or a part, was taken out, and the file
@@ -98,7 +102,7 @@ def archive(url: str, client: str, before: int, file: Path, actor: str, signer: 
         digest = _write(url, wanted, file, client, before)
         made = wanted.describe(file, digest, client, before)
         found = list(read_archive(file))
-        if len(found) != made.decisions + made.feedback:
+        if len(found) != made.decisions + made.feedback + made.outcomes:
             raise RecordUnavailable(f"{file} could not be read again as it was written; nothing was taken out")
         entry = {"archive": made, "key": signer.public.id, "signature": _sign(made, signer)}
         with engine.begin() as connection:
@@ -106,7 +110,7 @@ def archive(url: str, client: str, before: int, file: Path, actor: str, signer: 
                 raise RecordUnavailable("a hold was set or released meanwhile, so nothing was taken out; try again")
             write_event(connection, EVENT, actor, msgspec.to_builtins(entry))
             connection.execute(insert(removals), [_removal(span, made.name) for span in wanted.spans])
-        for name in ("feedback", "decisions"):
+        for name in ("outcomes", "feedback", "decisions"):
             sequences = [row["sequence"] for table, row in found if table == name]
             for start in range(0, len(sequences), _AT_ONCE):
                 with engine.begin() as connection:
@@ -123,7 +127,8 @@ class _Wanted:
     """The rows to be archived: sequence numbers, and the spans that they form."""
 
     decisions: list[int]
-    feedback: list[int]
+    entries: dict[str, list[int]]
+    """By table: feedback and outcomes."""
     spans: list[Span]
     first_at: int
     last_at: int
@@ -136,7 +141,8 @@ class _Wanted:
             client=client,
             before=before,
             decisions=len(self.decisions),
-            feedback=len(self.feedback),
+            feedback=len(self.entries["feedback"]),
+            outcomes=len(self.entries["outcomes"]),
             first_at=self.first_at,
             last_at=self.last_at,
             spans=digest_of_spans(self.spans),
@@ -155,20 +161,26 @@ def _old(connection: Connection, client: str, before: int) -> tuple[Any, ...]:
 
 
 def _wanted(connection: Connection, client: str, before: int) -> _Wanted:
-    d, f = decisions.c, feedback.c
+    d = decisions.c
     old = _old(connection, client, before)
     links = (d.sequence, d.chain, d.position, d.previous, d.hash)
     rows = connection.execute(select(*links, d.decided_at).where(*old).order_by(d.chain, d.position)).all()
-    answers = select(f.sequence, f.position, f.previous, f.hash).order_by(f.position)
-    answers = answers.where(f.decision.in_(select(d.id).where(*old)))
-    answers = answers.where(f.sequence < select(func.max(f.sequence)).scalar_subquery())
-    said = connection.execute(answers).all()
+    said = {name: _entries_of(connection, table, select(d.id).where(*old)) for name, table in _ENTRIES.items()}
     # where another chain began after a row, its hash must stay known
     begun = {bytes(row.previous) for row in connection.execute(select(d.previous).where(d.position == 1))}
     spans = _spans([(r.chain, r.position, bytes(r.previous), bytes(r.hash)) for r in rows], begun)
-    spans += _spans([("feedback", r.position, bytes(r.previous), bytes(r.hash)) for r in said], set())
+    for name, entries in said.items():
+        spans += _spans([(name, r.position, bytes(r.previous), bytes(r.hash)) for r in entries], set())
     times = [row.decided_at for row in rows] or [0]
-    return _Wanted(sorted(r.sequence for r in rows), [r.sequence for r in said], spans, min(times), max(times))
+    sequences = {name: [r.sequence for r in entries] for name, entries in said.items()}
+    return _Wanted(sorted(r.sequence for r in rows), sequences, spans, min(times), max(times))
+
+
+def _entries_of(connection: Connection, table: Table, ids: Any) -> Sequence[Any]:
+    """The rows of feedback or outcomes about these decisions, but for the newest row of the table."""
+    e = table.c
+    query = select(e.sequence, e.position, e.previous, e.hash).where(e.decision.in_(ids)).order_by(e.position)
+    return connection.execute(query.where(e.sequence < select(func.max(e.sequence)).scalar_subquery())).all()
 
 
 def _spans(rows: list[tuple[str, int, bytes, bytes]], begun: set[bytes]) -> list[Span]:
@@ -212,7 +224,7 @@ def _write(url: str, wanted: _Wanted, file: Path, client: str, before: int) -> s
     with os.fdopen(os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600), "w+b") as raw:
         with lzma.open(raw, "wb", preset=1) as packed:
             packed.write(orjson.dumps({"archive": _FORMAT, "client": client, "before": before}) + b"\n")
-            for name, sequences in (("decisions", wanted.decisions), ("feedback", wanted.feedback)):
+            for name, sequences in (("decisions", wanted.decisions), *wanted.entries.items()):
                 for row in _rows(url, _PLAIN[name], sequences):
                     packed.write(orjson.dumps([name, row_as_json(row)]) + b"\n")
         raw.flush()
@@ -261,8 +273,9 @@ def read_archive(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _hash_of(name: str, row: dict[str, Any]) -> bytes:
-    if name == "feedback":
-        return feedback_hash(row["previous"], row["position"], row)
+    if name != "decisions":
+        digest = feedback_hash if name == "feedback" else outcome_hash
+        return digest(row["previous"], row["position"], row)
     decision = Decision(**{each: row[each] for each in Decision.__struct_fields__})
     return row_hash(row["previous"], row["chain"], row["position"], decision)
 

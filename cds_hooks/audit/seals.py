@@ -3,8 +3,8 @@
 A seal is one line of JSON: `{"seal": {…}, "key": id, "signature": base64}`. The Ed25519 signature is over the JSON of
 `seal` with sorted keys and without white space. `seal` holds its number (from 1), its time, the SHA-256 of the line
 before, the newest position and hash of each chain of decisions that moved since then, and the newest position and hash
-of the chains over feedback and over events. While the server runs, `Sealing` makes them off the request path and sends
-each of them off the machine.
+of the chains over feedback, outcomes and events. While the server runs, `Sealing` makes them off the request path and
+sends each of them off the machine.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ from cds_hooks.logs import log
 from cds_hooks.settings import Settings
 from cds_hooks.storage.decision import RecordUnavailable
 from cds_hooks.storage.queries import read_rows
-from cds_hooks.storage.tables import decisions, events, feedback
+from cds_hooks.storage.tables import decisions, events, feedback, outcomes
 from models_onnx.artifact.keys import Keys, Signer, read_signer
 
 _OVERLAP: Final = 512
@@ -58,6 +58,8 @@ class Seal(Struct, frozen=True):
     decisions: dict[str, End]
     feedback: End
     events: End
+    outcomes: End = (0, "")
+    """Seals from before version 0005 of the schema do not name it."""
 
     @property
     def time(self) -> datetime:
@@ -87,10 +89,19 @@ def next_seal(url: str, last: Seal | None, line: bytes | None) -> Seal | None:
             ends[row.chain] = (row.position, bytes(row.hash).hex())
         after = rows[-1].sequence
         sequence = max(sequence, after)
-    answers, acts = _end(url, feedback), _end(url, events)
+    answers, acts, later = _end(url, feedback), _end(url, events), _end(url, outcomes)
     known = last.decisions if last else {}
     moved = {chain: end for chain, end in ends.items() if known.get(chain) != end}
-    if last is not None and sequence == last.sequence and (answers, acts) == (last.feedback, last.events):
+    if (
+        last is not None
+        and sequence == last.sequence
+        and (answers, acts, later)
+        == (
+            last.feedback,
+            last.events,
+            last.outcomes,
+        )
+    ):
         return None
     return Seal(
         (last.number if last else 0) + 1,
@@ -100,6 +111,7 @@ def next_seal(url: str, last: Seal | None, line: bytes | None) -> Seal | None:
         moved,
         answers,
         acts,
+        later,
     )
 
 

@@ -23,11 +23,11 @@ from cds_hooks.storage.database import database_error_reason, engine_for, parse_
 from cds_hooks.storage.decision import Decision, RecordUnavailable
 from cds_hooks.storage.opening import refuse_newer, upgrade_schema
 from cds_hooks.storage.queries import DecisionFilter, find_decisions, read_rows
-from cds_hooks.storage.tables import SCHEMA_VERSION, decisions, events, feedback, removals
+from cds_hooks.storage.tables import SCHEMA_VERSION, decisions, events, feedback, outcomes, removals
 
 ExportForm = Literal["ndjson", "csv", "fhir"]
 
-_TABLES: Final = (events, removals, decisions, feedback)
+_TABLES: Final = (events, removals, decisions, feedback, outcomes)
 _AT_ONCE: Final = 500
 _CSV: Final = (
     "id", "decided_at", "hook", "service", "hook_instance", "client", "patient", "user_id", "outcome", "input_digest",

@@ -18,9 +18,9 @@ from cds_hooks.audit.archive import Archive, Span, digest_of_spans, read_archive
 from cds_hooks.audit.seals import End, Seal
 from cds_hooks.storage.chain import stored_rows, wrong_content
 from cds_hooks.storage.decision import RecordUnavailable
-from cds_hooks.storage.entries import NO_ENTRY_BEFORE, event_hash, feedback_hash
+from cds_hooks.storage.entries import NO_ENTRY_BEFORE, event_hash, feedback_hash, outcome_hash
 from cds_hooks.storage.queries import read_rows
-from cds_hooks.storage.tables import events, feedback
+from cds_hooks.storage.tables import events, feedback, outcomes
 from models_onnx.artifact.keys import Keys
 
 _MOST_FINDINGS: Final = 50
@@ -36,10 +36,12 @@ class Audit:
     decisions: int = 0
     feedback: int = 0
     events: int = 0
+    outcomes: int = 0
     unsealed: int = 0
     """Decisions that came after the newest seal."""
     unsealed_feedback: int = 0
     unsealed_events: int = 0
+    unsealed_outcomes: int = 0
     archived: int = 0
     findings: list[str] = field(default_factory=list)
 
@@ -70,6 +72,8 @@ def audit(
         _Decisions(url, seals, found, gaps).walk(on_progress)
     with _read_to_the_end(feedback.name, found):
         _Entries(url, feedback, feedback_hash, "received_at", seals, found, gaps).walk()
+    with _read_to_the_end(outcomes.name, found):
+        _Entries(url, outcomes, outcome_hash, "received_at", seals, found, gaps).walk()
     with _read_to_the_end(events.name, found):
         _Entries(url, events, event_hash, "at", seals, found, gaps).walk()
     return found
@@ -113,7 +117,7 @@ class _Gaps:
                     found.say(f"the archive {made.name} is not as it was written")
                     return
             for name, row in read_archive(file):
-                chain = row["chain"] if name == "decisions" else "feedback"
+                chain = row["chain"] if name == "decisions" else name
                 self.inside[chain, row["position"]] = row["hash"].hex()
         except (OSError, RecordUnavailable) as error:
             found.say(f"the archive {made.name} cannot be read: {error}")
@@ -124,7 +128,7 @@ class _Gaps:
 
     def chains(self) -> set[str]:
         """The chains of decisions in which there are spans yet."""
-        return {chain for chain, _ in self._spans} - {feedback.name}
+        return {chain for chain, _ in self._spans} - {feedback.name, outcomes.name}
 
 
 class _Decisions:
@@ -194,7 +198,7 @@ class _Decisions:
 
 
 class _Entries:
-    """The walk over the one chain of feedback or of events."""
+    """The walk over the one chain of feedback, of outcomes or of events."""
 
     def __init__(
         self, url: str, table: Table, digest_of: Any, dated: str, seals: Sequence[Seal], found: Audit, gaps: _Gaps

@@ -94,7 +94,8 @@ def verify(
         typer.echo(
             f"The record {state}: {found.decisions} decisions ({found.unsealed} after the newest of "
             f"{found.seals} seals, {found.archived} archived), {found.feedback} rows of feedback "
-            f"({found.unsealed_feedback} after it), {found.events} events ({found.unsealed_events} after it)."
+            f"({found.unsealed_feedback} after it), {found.outcomes} outcomes ({found.unsealed_outcomes} after it), "
+            f"{found.events} events ({found.unsealed_events} after it)."
         )
     raise typer.Exit(1 if found.findings else 0)
 

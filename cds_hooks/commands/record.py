@@ -140,7 +140,10 @@ def archive_(
     if made is None:
         typer.echo(f"Nothing of {client} is that old, or all of it is held; nothing was written.")
         return
-    typer.echo(f"{made.path}: {made.decisions} decisions and {made.feedback} rows of feedback, sha256 {made.sha256}.")
+    typer.echo(
+        f"{made.path}: {made.decisions} decisions, {made.feedback} rows of feedback "
+        f"and {made.outcomes} outcomes, sha256 {made.sha256}."
+    )
 
 
 @app.command("hold")

@@ -74,7 +74,7 @@ class _Feedback:
             async with self._turns[client.name]:
                 await self._take(body, service_id, client)
         except BodyTooLarge as error:
-            return _UnreadRefusal(error, service_id)
+            return UnreadRefusal(error, service_id)
         finally:
             self._intake.leave(client.name)
         return Response(b"{}", media_type="application/json")
@@ -127,7 +127,7 @@ def _by_decision(url: str, items: Sequence[FeedbackItem]) -> Iterator[tuple[dict
         yield get_decisions(url, [key for key in some if key]), [item for key in some for item in about[key]]
 
 
-class _UnreadRefusal(Response):
+class UnreadRefusal(Response):
     """The refusal of a body that is still on its way, which is read on (`send_refusal`)."""
 
     def __init__(self, error: BodyTooLarge, service: str) -> None:

@@ -133,7 +133,47 @@ class FeedbackReport(_Body):
     feedback: list[FeedbackEntry]
 
 
-_MODELS: Final[tuple[type[_Body], ...]] = (HookRequest, DiscoveryAnswer, OperationOutcome, FeedbackReport)
+class OutcomeEntry(_Body):
+    """One report: by prediction, by patient and time, about an order, or that everything was sent."""
+
+    prediction: str | None = Field(default=None, description="The decision's id, or the uuid of one of its cards.")
+    patient: str | None = None
+    card: str | None = None
+    model: str | None = Field(default=None, description="The model whose prediction it decides.")
+    event: str | None = Field(default=None, description="What happened: death, admission, or as a model names it.")
+    outcome: str | None = Field(default=None, description="yes, no, or unknown, which takes back what was said.")
+    at: str | None = Field(default=None, description="When it happened, or until when the patient was followed.")
+    suggestion: str | None = None
+    order: str | None = Field(default=None, description="accepted, changed, still-ordered or withdrawn")
+    completeThrough: str | None = Field(default=None, description="Up to this day every such event was sent.")
+
+
+class OutcomeReport(_Body):
+    """What happened after decisions of this client."""
+
+    outcomes: list[OutcomeEntry]
+
+
+class RefusedOutcome(_Body):
+    """A report that belongs to no decision of this client."""
+
+    index: int
+    reason: str
+    text: str
+
+
+class OutcomeAnswer(_Body):
+    """How many reports were new, how many known before, and which were not stored."""
+
+    stored: int
+    known: int
+    refused: list[RefusedOutcome]
+
+
+_MODELS: Final[tuple[type[_Body], ...]] = (
+    HookRequest, DiscoveryAnswer, OperationOutcome, FeedbackReport, OutcomeReport, OutcomeAnswer,
+)  # fmt: skip
+
 _EXAMPLE_PATIENT: Final = {
     "resourceType": "Patient",
     "id": "example",
@@ -238,6 +278,16 @@ def _paths(services: Mapping[str, Service]) -> dict[str, Any]:
                 "responses": {"200": {"description": "Stored."}, **_failures("400", "401", "403", "404", "413", "503")},
             },
         },
+        "/outcomes": {
+            "post": {
+                "summary": "Report what happened after decisions",
+                "requestBody": _body("OutcomeReport", outcome_examples()),
+                "responses": {
+                    "200": _json("What was stored.", "OutcomeAnswer"),
+                    **_failures("400", "401", "413", "429", "503"),
+                },
+            },
+        },
     }
 
 
@@ -260,6 +310,18 @@ def feedback_examples() -> dict[str, Any]:
         "accepted": {"value": {"feedback": [accepted]}},
         "overridden": {"value": {"feedback": [overridden]}},
     }
+
+
+def outcome_examples() -> dict[str, Any]:
+    """One body for each form of a report."""
+    card = "0190a1b2-c3d4-7e5f-8a6b-0123456701ff"
+    reports: dict[str, dict[str, str]] = {
+        "prediction": {"prediction": card, "outcome": "yes", "at": "2026-12-03"},
+        "patient": {"patient": "example", "event": "admission", "at": "2026-12-03T08:15:00Z"},
+        "order": {"card": card, "order": "changed"},
+        "complete": {"event": "admission", "completeThrough": "2026-12-31"},
+    }
+    return {name: {"value": {"outcomes": [report]}} for name, report in reports.items()}
 
 
 def _example_call(service: Service, hook: Hook) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from sqlalchemy import LargeBinary, Select, func, select, type_coerce
 from cds_hooks.storage.content import store_content
 from cds_hooks.storage.decision import Decision
 from cds_hooks.storage.queries import read_rows
-from cds_hooks.storage.tables import decisions, feedback, removals
+from cds_hooks.storage.tables import decisions, feedback, outcomes, removals
 
 NO_ROW_BEFORE = bytes(32)
 
@@ -238,7 +238,7 @@ class _Walk:
         """Counts the archived rows at the ends of chains, where no later row follows."""
         for (chain, first), gap in self._gaps.items():
             end = self.found.chains.get(chain)
-            if chain != feedback.name and (end is None or end.decisions < first):
+            if chain not in (feedback.name, outcomes.name) and (end is None or end.decisions < first):
                 self.found.archived += gap.last_position - first + 1
 
     def _wrong_place(self, row: Any) -> str | None:

@@ -1,8 +1,8 @@
-"""The hash chains over feedback and over events: one chain each for the whole record, for all processes that write.
+"""The hash chains over feedback, outcomes and events: one each for the whole record, for all processes that write.
 
 The hash of an entry is SHA-256 over the previous entry's hash (32 bytes, zero before the first) and a JSON array in
-UTF-8 without white space: the name of the table, the position, and the columns in the order of `FEEDBACK_COLUMNS` or
-`EVENT_COLUMNS` as they are stored.
+UTF-8 without white space: the name of the table, the position, and the columns in the order of `FEEDBACK_COLUMNS`,
+`OUTCOME_COLUMNS` or `EVENT_COLUMNS` as they are stored.
 """
 
 import hashlib
@@ -22,6 +22,9 @@ FEEDBACK_COLUMNS: Final = (
     "card", "decision", "service", "client", "outcome", "outcome_timestamp", "accepted_suggestions",
     "override_reason_code", "override_reason_system", "user_comment", "received_at", "override_reason_display",
 )  # fmt: skip
+OUTCOME_COLUMNS: Final = (
+    "decision", "service", "client", "kind", "subject", "value", "happened", "source", "version", "received_at",
+)  # fmt: skip
 EVENT_COLUMNS: Final = ("at", "kind", "actor", "detail")
 
 _ENTRY_LOCK: Final = 0x6364_735F_656E_7472  # "cds_entr": PostgreSQL's writers of entries one after the other
@@ -31,6 +34,11 @@ _encode = msgspec.json.Encoder().encode
 def feedback_hash(previous: bytes, position: int, row: Mapping[Any, Any]) -> bytes:
     """The hash of a row of feedback, whose columns are as they are stored."""
     return _entry_hash("feedback", previous, position, [row[name] for name in FEEDBACK_COLUMNS])
+
+
+def outcome_hash(previous: bytes, position: int, row: Mapping[Any, Any]) -> bytes:
+    """The hash of a row of outcomes."""
+    return _entry_hash("outcomes", previous, position, [row[name] for name in OUTCOME_COLUMNS])
 
 
 def event_hash(previous: bytes, position: int, row: Mapping[Any, Any]) -> bytes:

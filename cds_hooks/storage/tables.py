@@ -4,7 +4,7 @@ from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData
 
 from cds_hooks.storage.content import StoredContent, StoredText
 
-SCHEMA_VERSION = "0004"
+SCHEMA_VERSION = "0005"
 """The newest migration; a database that is at this version is not migrated at the start."""
 
 metadata = MetaData()
@@ -63,6 +63,27 @@ feedback = Table(
     Index("feedback_by_time", "received_at"),
 )
 
+outcomes = Table(
+    "outcomes",
+    metadata,
+    Column("sequence", _row_number, primary_key=True, autoincrement=True),
+    Column("decision", Text),
+    Column("service", Text, nullable=False),
+    Column("client", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("value", Text, nullable=False),
+    Column("happened", Text),
+    Column("source", Text, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("received_at", BigInteger, nullable=False),
+    Column("position", BigInteger, nullable=False),
+    Column("previous", LargeBinary, nullable=False),
+    Column("hash", LargeBinary, nullable=False),
+    UniqueConstraint("decision", "kind", "subject", "version", name="outcomes_once"),
+)
+"""What happened after a decision (`storage/outcomes.py`); a correction is a row of its own with the next version."""
+
 events = Table(
     "events",
     metadata,
@@ -89,7 +110,7 @@ removals = Table(
     Column("archive", Text, nullable=False),
     Index("removals_by_chain", "chain", "first_position"),
 )
-"""The rows that were moved into an archive: only these can be deleted. `feedback` is the chain of feedback."""
+"""The rows that were moved into an archive: only these can be deleted. `feedback` and `outcomes` are those chains."""
 
 COLUMNS = [column.name for column in decisions.columns if column.name != "sequence"]
 """The columns that a writer fills, in the order of `chain.Row`; the database assigns `sequence`."""

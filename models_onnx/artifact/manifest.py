@@ -42,13 +42,19 @@ class TrainingData(Struct, frozen=True):
     rows: int
 
 
-class ModelOutcome(Struct, frozen=True):
-    """What is predicted, over how many years, and over how many days where that is how one thinks of it."""
+class ModelOutcome(Struct, frozen=True, omit_defaults=True):
+    """What is predicted, over how many years, and over how many days where that is how one thinks of it.
+
+    `event` names what happens, as outcomes are reported (`death`, `admission`); `label_lag_days` says how many days
+    after the horizon all of it is known.
+    """
 
     column: str
     words: str
     horizon_years: float
     horizon_days: float | None = None
+    event: str | None = None
+    label_lag_days: float | None = None
 
 
 class ModelPopulation(Struct, frozen=True):

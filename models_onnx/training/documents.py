@@ -15,7 +15,7 @@ from models_onnx.artifact.folder import MODEL
 from models_onnx.artifact.manifest import Manifest
 from models_onnx.compiler import Agreement, FittedModel, Reference, Survival
 from models_onnx.evaluation.metrics import net_benefit
-from models_onnx.spec import ModelSpec
+from models_onnx.spec import ModelSpec, OutcomeSpec
 from models_onnx.training.crossvalidate import OutOfFold
 from models_onnx.training.data.cohort import Cohort, Table
 from models_onnx.training.fitting.additive import significant
@@ -41,6 +41,7 @@ def describe(
             "words": spec.outcome.words,
             "horizon_years": spec.outcome.horizon_years,
             "horizon_days": spec.outcome.horizon_days,
+            **_label(spec.outcome),
         },
         "intended_use": spec.intended_use,
         "users": spec.users,
@@ -123,6 +124,12 @@ def threshold_margin(reference: Reference, capacity: float) -> float:
 
 def _compact(document: Any) -> str:
     return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+
+
+def _label(outcome: OutcomeSpec) -> Document:
+    """What is declared of the labels; a model that declares nothing has the same files as before."""
+    declared = {"event": outcome.event, "label_lag_days": outcome.label_lag_days}
+    return {name: value for name, value in declared.items() if value is not None}
 
 
 def _cohort(spec: ModelSpec, cohort: Cohort) -> Document:

@@ -158,7 +158,7 @@ def test_the_commands_archive_hold_and_say_where_a_decision_is(sqlite_url: str, 
     assert f"decision {old[1].id}" in do("record", "holds")[1]
     assert do("record", "hold", "--why", "x") == (2, "Give one of --client, --patient and --decision.\n")
     to_file = ("record", "archive", "--client", "a", "--older-than", "365", "--to", "a.xz")
-    assert "1 decisions and 1 rows of feedback" in do(*to_file)[1]
+    assert "1 decisions, 1 rows of feedback and 0 outcomes" in do(*to_file)[1]
     assert "File exists" in do(*to_file)[1] or "Nothing of a is that old" in do(*to_file)[1]
     code, said = do("decisions", "show", old[0].id)
     assert code == 1

@@ -115,6 +115,7 @@ def site(server: str, server_folder: Path, tmp_path_factory: pytest.TempPathFact
     (folder / "reviewed.txt").write_text(f"renal-metformin {all_rule_versions()['renal-metformin'].digest}\n")
     (folder / "discovery.json").write_text(_run(folder, server, "cds-hooks services --json"))
     (folder / "response.json").write_text('{"cards": []}')
+    (folder / "outcomes.csv").write_text("event,completeThrough\ndeath,2026-10-31\n")
     (folder / "var").mkdir(exist_ok=True)
     (folder / "docs" / "models").mkdir(parents=True)
     (folder / "docs" / "contents.toml").touch()

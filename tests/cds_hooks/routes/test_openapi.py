@@ -74,7 +74,7 @@ def test_every_service_and_hook_has_an_example_that_is_answered_as_the_document_
     _call(tmp_path, send, as_of=as_of)
 
 
-def test_cards_errors_discovery_and_feedback_fit_the_schemas(tmp_path: Path, as_of: datetime) -> None:
+def test_cards_errors_discovery_feedback_and_outcomes_fit_the_schemas(tmp_path: Path, as_of: datetime) -> None:
     async def send(calls: httpx.AsyncClient) -> None:
         document = await _document(calls)
         paths = document["paths"]
@@ -92,6 +92,13 @@ def test_cards_errors_discovery_and_feedback_fit_the_schemas(tmp_path: Path, as_
             _check(document, body["schema"], example["value"])
             sent = await calls.post(f"/cds-services/{PLANNING}/feedback", json=example["value"])
             assert sent.status_code == 200, sent.text
+        operation = paths["/outcomes"]["post"]
+        body = operation["requestBody"]["content"]["application/json"]
+        for example in body["examples"].values():
+            _check(document, body["schema"], example["value"])
+            sent = await calls.post("/outcomes", json=example["value"])
+            assert sent.status_code == 200, sent.text
+            _check(document, _schema(operation), sent.json())
 
     _call(tmp_path, send, as_of=as_of)
 

@@ -102,6 +102,9 @@ def test_discovery_and_feedback_need_a_token_of_their_own(address: str, signing_
     assert _post(address, _token(key, address + "/cds-services/other"), feedback).status_code == 401
     assert _post(address, _token(key, address + feedback), feedback).status_code == 400
     assert _post(address, _token(key, address + SERVICE), feedback).status_code == 400
+    assert _post(address, [], "/outcomes").content == UNTRUSTED_BODY
+    assert _post(address, _token(key, address + SERVICE), "/outcomes").status_code == 401
+    assert _post(address, _token(key, address + "/outcomes"), "/outcomes").status_code == 400
 
 
 def test_the_log_names_the_reason_and_no_token(

@@ -1,0 +1,182 @@
+"""`cds-hooks outcomes`: takes in what happened after the decisions, lists and counts it."""
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from time import time_ns
+from typing import Annotated, Any
+
+import msgspec
+import orjson
+import typer
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from cds_hooks.commands.record import record_url
+from cds_hooks.outcomes.files import Form, Lines, WrongFile, read_file
+from cds_hooks.outcomes.joining import REFUSALS, Refusal, Sender, join_reports
+from cds_hooks.outcomes.labels import Labels, site_labels
+from cds_hooks.settings import settings
+from cds_hooks.storage.database import parse_url
+from cds_hooks.storage.decision import RecordUnavailable
+from cds_hooks.storage.opening import upgrade_schema
+from cds_hooks.storage.outcomes import completed, count_outcomes, list_outcomes, store_outcomes
+
+app = typer.Typer(no_args_is_help=True, help="Take in what happened after the decisions, list it and count it.")
+
+_AT_ONCE = 500
+
+Database = Annotated[
+    str | None, typer.Option("--database", metavar="URL", help="SQLAlchemy URL of the record; else CDS_DATABASE_URL.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.command("import")
+def import_(
+    file: Annotated[Path, typer.Argument(help="CSV, NDJSON, or FHIR R4 resources (NDJSON or a Bundle).")],
+    client: Annotated[str, typer.Option(help="Whose decisions it is about: the client's name in the trust file.")],
+    form: Annotated[Form | None, typer.Option("--format", help="Else told from the name and the content.")] = None,
+    observation: Annotated[
+        list[str] | None,
+        typer.Option(metavar="SYSTEM|CODE=EVENT", help="The event that an Observation with this code says."),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Join and count, store nothing.")] = False,
+    as_json: AsJson = False,
+    database: Database = None,
+) -> None:
+    """Take in a file of outcomes; one wrong line refuses the file. What was taken in before is not taken in again.
+
+    Exit codes: 0 taken in, 1 nothing of it belongs to a decision, or the file or the record cannot be used.
+
+    Example: cds-hooks outcomes import outcomes.csv --client "Example hospital"
+    """
+    with _said_in_a_sentence():
+        named = dict(_named(each) for each in observation or ())
+        url = record_url(database)
+        upgrade_schema(parse_url(url))
+        lines = read_file(file, form, named)
+        done = _take(url, lines, client, site_labels(settings()), dry_run)
+    if as_json:
+        typer.echo(orjson.dumps(msgspec.to_builtins(done)))
+    else:
+        _say(done, lines, dry_run)
+    if not done.joined:
+        raise typer.Exit(1)
+
+
+@dataclass
+class _Done:
+    """How many outcomes belong to decisions, how many of these are new, and which reports belong to none."""
+
+    joined: int
+    stored: int
+    refused: list[Refusal]
+
+
+def _take(url: str, lines: Lines, client: str, labels: Labels, dry_run: bool) -> _Done:
+    sender = Sender(client, lines.source, time_ns() // 1000)
+    done = _Done(0, 0, [])
+    for start in range(0, len(lines.reports), _AT_ONCE):
+        found = join_reports(url, lines.reports[start : start + _AT_ONCE], sender, labels)
+        done.joined += len(found.items)
+        done.stored += 0 if dry_run else len(store_outcomes(parse_url(url), found.items))
+        done.refused += [Refusal(each.index + start, each.reason) for each in found.refused]
+    return done
+
+
+def _say(done: _Done, lines: Lines, dry_run: bool) -> None:
+    would = "would be joined" if dry_run else "joined"
+    typer.echo(
+        f"{len(lines.reports)} reports: {done.joined} outcomes {would} to decisions, {done.stored} of them new, "
+        f"{len(done.refused)} reports not joined; {lines.skipped} other resources left out."
+    )
+    for reason, count in Counter(each.reason for each in done.refused).most_common():
+        typer.echo(f"{count} x {reason}: {REFUSALS[reason]}")
+
+
+def _named(text: str) -> tuple[str, str]:
+    code, _, event = text.rpartition("=")
+    if not event or "|" not in code:
+        raise WrongFile(f"--observation {text}: write system|code=event, such as http://loinc.org|12345-6=fall")
+    return code, event
+
+
+@app.command("list")
+def list_(
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many rows.")] = 20,
+    client: Annotated[str | None, typer.Option(help="Of this client only.")] = None,
+    subject: Annotated[str | None, typer.Option(help="Of this model, card or suggestion only.")] = None,
+    as_json: AsJson = False,
+    database: Database = None,
+) -> None:
+    """List outcomes with all their versions, the newest first.
+
+    Example: cds-hooks outcomes list --subject mortality_5y
+    """
+    with _said_in_a_sentence():
+        found = list_outcomes(record_url(database), limit, client, subject)
+    if as_json:
+        typer.echo(orjson.dumps([msgspec.to_builtins(each) for each in found], option=orjson.OPT_INDENT_2))
+        return
+    table = _table("received", "client", "kind", "outcome", "happened", "version", "decision")
+    for each in found:
+        received = datetime.fromtimestamp(each.received_at / 1e6, UTC).strftime("%Y-%m-%d %H:%M")
+        said = f"{each.subject}: {each.value}"
+        table.add_row(
+            received, each.client, each.kind, said, each.happened or "", str(each.version), each.decision or ""
+        )
+    Console().print(table) if found else typer.echo("No outcome is in the record.")
+
+
+@app.command()
+def summary(as_json: AsJson = False, database: Database = None) -> None:
+    """Count outcomes by client, model and value, and say when the predictions of each model are mature.
+
+    Example: cds-hooks outcomes summary
+    """
+    with _said_in_a_sentence():
+        url = record_url(database)
+        counts, days = count_outcomes(url), completed(url)
+    labels = site_labels(settings())
+    if as_json:
+        names = ("client", "kind", "subject", "value", "outcomes", "corrected")
+        said: dict[str, Any] = {
+            "outcomes": [dict(zip(names, each, strict=True)) for each in counts],
+            "complete": [{"client": c, "event": event, "through": day} for (c, event), day in sorted(days.items())],
+            "models": [msgspec.to_builtins(each) for each in labels.values()],
+        }
+        typer.echo(orjson.dumps(said, option=orjson.OPT_INDENT_2))
+        return
+    table = _table("client", "kind", "subject", "value", "outcomes", "corrected")
+    for client, kind, subject, value, count, corrected in counts:
+        table.add_row(client, kind, subject, value, f"{count:,}", f"{corrected:,}")
+    Console().print(table) if counts else typer.echo("No outcome is in the record.")
+    for (client, event), day in sorted(days.items()):
+        typer.echo(f"{client} has sent every {event} up to {day}.")
+    for label in labels.values():
+        event = label.event or "what it predicts (by prediction only)"
+        typer.echo(
+            f"{label.model}: {event} within {label.horizon_days:g} days; mature {label.lag_days:g} days after that."
+        )
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
+@contextmanager
+def _said_in_a_sentence() -> Iterator[None]:
+    try:
+        yield
+    except (RecordUnavailable, WrongFile, OSError) as error:
+        text = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else str(error)
+        typer.echo(f"{text[0].upper()}{text[1:]}.", err=True)
+        raise typer.Exit(1) from error

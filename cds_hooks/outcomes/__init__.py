@@ -1,0 +1,1 @@
+"""What happened after a decision: read from clients and files, joined to decisions, and matured."""

@@ -1,0 +1,73 @@
+"""What each model predicts, and from when on a prediction without an event counts as one without an event.
+
+A prediction is mature when its horizon and the label lag have passed: not earlier, because events of the last days are
+not yet reported. The horizon is in the model's manifest. So are the event and the lag, where it declares them.
+"""
+
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final
+
+from cds_hooks.settings import Settings
+from models_onnx.artifact.folder import read_manifest
+from models_onnx.artifact.manifest import Manifest
+from models_onnx.errors import ArtifactRefused
+from models_onnx.serving.registry import ARTIFACTS, model_ids
+from models_onnx.spec import DAYS_PER_YEAR
+
+DAY: Final = 86_400_000_000
+"""Microseconds of a day."""
+
+DEATH: Final = "death"
+ADMISSION: Final = "admission"
+_EVENT_OF_COLUMN: Final = {"death_5y": DEATH, "death_180d": DEATH, "readmitted": ADMISSION}
+"""The outcome columns of the models of this package, whose manifests were signed before they could name an event."""
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """What one model predicts. `event` is None where only reports by prediction id can say that it happened."""
+
+    model: str
+    event: str | None
+    horizon_days: float
+    lag_days: float
+
+    @property
+    def horizon(self) -> int:
+        """The horizon in microseconds."""
+        return round(self.horizon_days * DAY)
+
+    @property
+    def wait(self) -> int:
+        """How long after a prediction it is mature, in microseconds."""
+        return self.horizon + round(self.lag_days * DAY)
+
+
+Labels = Mapping[str, Label]
+"""By the id of the model."""
+
+
+def label_of(manifest: Manifest, lag_days: float) -> Label:
+    """The label of a model; `lag_days` where its manifest names no lag."""
+    outcome = manifest.outcome
+    days = outcome.horizon_days if outcome.horizon_days is not None else outcome.horizon_years * DAYS_PER_YEAR
+    lag = outcome.label_lag_days if outcome.label_lag_days is not None else lag_days
+    return Label(manifest.id, outcome.event or _EVENT_OF_COLUMN.get(outcome.column), days, lag)
+
+
+def labels_of(manifests: Iterable[Manifest], configured: Settings) -> dict[str, Label]:
+    """The labels of these models."""
+    return {each.id: label_of(each, configured.label_lag_days) for each in manifests}
+
+
+def site_labels(configured: Settings) -> dict[str, Label]:
+    """The labels of the models of the package and of the site's own folder; one that cannot be read is left out."""
+    found = []
+    own = configured.models_folder
+    for folder in (ARTIFACTS,) if own is None else (ARTIFACTS, own):
+        for name in model_ids(folder):
+            with suppress(ArtifactRefused, OSError):
+                found.append(read_manifest(folder / name))
+    return labels_of(found, configured)

@@ -1,0 +1,157 @@
+"""Reads what is reported to have happened: the members of one report, and the body of POST /outcomes.
+
+A report is one of four:
+
+- by prediction: `prediction` (the decision's id or a card's uuid), `outcome` yes, no or unknown, `at`, `model`;
+- by patient and time: `patient`, `event` or `model`, `at`, and `outcome` where it did not happen;
+- what was done with an order: `card`, `suggestion`, `order`, `at`;
+- that everything was sent: `event`, `completeThrough`.
+"""
+
+import re
+from datetime import UTC, date, datetime, timedelta
+from typing import Final, Literal
+
+import msgspec
+from msgspec import Raw, Struct
+
+from cds_hooks.errors import BadRequest, PayloadTooLarge, TooDeep
+from cds_hooks.outcomes.labels import DAY
+from cds_hooks.protocol.body import check_text, check_whole, describe_decoder_error
+
+MOST_REPORTS: Final = 1000
+"""The most that one body may hold; a longer list is sent in parts."""
+MOST_BYTES: Final = 1024 * 1024
+"""The longest body that is read: a kilobyte for each of its reports."""
+_LONGEST: Final = 256
+_INSTANT: Final = re.compile(
+    r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:\d\d)", re.IGNORECASE | re.ASCII
+)
+_DAY: Final = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Report(Struct, frozen=True, forbid_unknown_fields=True):
+    """One report as it was sent."""
+
+    prediction: str | None = None
+    patient: str | None = None
+    card: str | None = None
+    model: str | None = None
+    event: str | None = None
+    outcome: Literal["yes", "no", "unknown"] | None = None
+    at: str | None = None
+    suggestion: str | None = None
+    order: Literal["accepted", "changed", "still-ordered", "withdrawn"] | None = None
+    completeThrough: str | None = None
+
+
+class WrongReport(Exception):
+    """A report that cannot be read: which member, and what to do, in a sentence without its value."""
+
+    def __init__(self, member: str, text: str) -> None:
+        super().__init__(text)
+        self.member = member
+        self.text = text
+
+
+_members: Final = msgspec.json.Decoder(dict[str, Raw])
+_list: Final = msgspec.json.Decoder(tuple[Report, ...])
+
+
+def read_reports(body: bytes) -> list[Report]:
+    """The reports of a body `{"outcomes": [...]}`, all or none.
+
+    Raises:
+        BadRequest, TooDeep, PayloadTooLarge: One of them is not what is read here; the message says which.
+    """
+    check_text(body)
+    try:
+        members = _members.decode(body)
+        check_whole(body)
+        found = _list.decode(members.get("outcomes", b"null"))
+    except RecursionError as error:
+        raise TooDeep("The body is nested deeper than any report of outcomes; nothing was read.") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        text = describe_decoder_error(error)
+        raise BadRequest(f'The body is no list of outcomes, an object {{"outcomes": [...]}}: {text}.') from error
+    if not found:
+        raise BadRequest("outcomes is an empty list; send at least one report.", "outcomes")
+    if len(found) > MOST_REPORTS:
+        raise PayloadTooLarge(f"outcomes has more than {MOST_REPORTS} reports; send it in parts.", "outcomes")
+    checked = []
+    for number, report in enumerate(found):
+        try:
+            checked.append(checked_report(report))
+        except WrongReport as error:
+            raise BadRequest(error.text, f"outcomes[{number}].{error.member}") from error
+    return checked
+
+
+def checked_report(report: Report) -> Report:
+    """The report with its times in one form.
+
+    Raises:
+        WrongReport: Members are missing, contradict each other, or are no times.
+    """
+    for name in ("prediction", "patient", "card", "suggestion", "model", "event"):
+        value = getattr(report, name)
+        if value is not None and not (0 < len(value.strip()) <= _LONGEST and value.isprintable()):
+            raise WrongReport(name, f"{name} is blank, longer than {_LONGEST} characters, or not printable.")
+    subjects = [name for name in ("prediction", "patient", "card", "completeThrough") if getattr(report, name)]
+    if len(subjects) != 1:
+        text = "A report names one of prediction, patient, card and completeThrough, and only one."
+        raise WrongReport(subjects[1] if subjects else "prediction", text)
+    _check_members(report, subjects[0])
+    times = {name: _plain_time(getattr(report, name), name) for name in ("at", "completeThrough")}
+    if times["completeThrough"] is not None and "T" in times["completeThrough"]:
+        raise WrongReport("completeThrough", "completeThrough is a day such as 2026-10-31.")
+    return msgspec.structs.replace(report, **times)
+
+
+_MEMBERS: Final[dict[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
+    "prediction": (("outcome",), ("outcome", "at", "model")),
+    "patient": (("at",), ("event", "model", "outcome", "at")),
+    "card": (("order",), ("order", "suggestion", "at")),
+    "completeThrough": (("event",), ("event",)),
+}
+"""By what a report is about: the members that it must have, and those that it may have."""
+
+
+def _check_members(report: Report, subject: str) -> None:
+    needed, allowed = _MEMBERS[subject]
+    for name in needed:
+        if getattr(report, name) is None:
+            raise WrongReport(name, f"A report with {subject} needs {name}, too.")
+    for name in report.__struct_fields__:
+        if name != subject and name not in allowed and getattr(report, name) is not None:
+            raise WrongReport(name, f"A report with {subject} has no {name}.")
+    if subject == "patient" and (report.event is None) == (report.model is None):
+        raise WrongReport("event", "A report with patient names either the event or the model that predicts it.")
+    if subject == "patient" and report.outcome == "unknown":
+        raise WrongReport("outcome", "An outcome is taken back by prediction; a report with patient says yes or no.")
+
+
+def _plain_time(text: str | None, name: str) -> str | None:
+    """A day as it is, an instant in UTC."""
+    if text is None:
+        return None
+    try:
+        if _DAY.fullmatch(text):
+            return date.fromisoformat(text).isoformat()
+        if _INSTANT.fullmatch(text):
+            found = datetime.fromisoformat(text.upper()).astimezone(UTC)
+            return found.isoformat().replace("+00:00", "Z")
+    except (ValueError, OverflowError):
+        pass
+    raise WrongReport(
+        name, f"{name} is neither a day (2026-11-20) nor an instant with its zone (2026-11-20T09:05:31Z)."
+    )
+
+
+def span_of(text: str) -> tuple[int, int]:
+    """First and last microsecond since 1970-01-01 UTC that a checked time can mean: a day is 24 hours long."""
+    found = datetime.fromisoformat(text)
+    start = (found.replace(tzinfo=UTC) if found.tzinfo is None else found) - _EPOCH
+    begin = start // timedelta(microseconds=1)
+    return begin, begin + (DAY - 1 if len(text) == len("2026-11-20") else 0)

@@ -1,0 +1,90 @@
+"""POST /outcomes: clients report what happened after the decisions that they got.
+
+A body is read, joined to its decisions and stored beside the event loop, one of each client at a time, as feedback is.
+"""
+
+import asyncio
+from collections import defaultdict
+from time import time_ns
+
+from msgspec.json import encode
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from cds_hooks.errors import BodyTooLarge, RecordFailed
+from cds_hooks.invoke import ServerComponents
+from cds_hooks.outcomes.joining import REFUSALS, Joined, Sender, join_reports
+from cds_hooks.outcomes.labels import labels_of
+from cds_hooks.outcomes.report import MOST_BYTES, read_reports
+from cds_hooks.routes.feedback import UnreadRefusal
+from cds_hooks.routes.hooks import RequestLimits
+from cds_hooks.security import Trust, TrustedClient
+from cds_hooks.services import Service
+from cds_hooks.storage.database import parse_url
+from cds_hooks.storage.decision import RecordUnavailable
+from cds_hooks.storage.outcomes import Outcome, store_outcomes
+from cds_hooks.trusted_models import AbsentModel
+
+PATH = "/outcomes"
+
+
+def outcome_routes(
+    services: dict[str, Service], components: ServerComponents, intake: RequestLimits, trust: Trust
+) -> list[Route]:
+    """The route for reports about the decisions of these services."""
+    return [Route(PATH, _Outcomes(services, components, intake, trust).answer, methods=["POST"])]
+
+
+class _Outcomes:
+    def __init__(
+        self, services: dict[str, Service], components: ServerComponents, intake: RequestLimits, trust: Trust
+    ) -> None:
+        models = [model for service in services.values() for model in service.models]
+        served = [model.manifest for model in models if not isinstance(model, AbsentModel)]
+        self._labels = labels_of(served, components.settings)
+        self._components = components
+        self._intake = intake
+        self._trust = trust
+        self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        """One for each client of the trust file at most."""
+
+    async def answer(self, request: Request) -> Response:
+        client = await self._trust.client_of(request.scope["headers"], request.scope["path"])
+        budgets, configured = client.budgets, self._components.settings
+        self._intake.enter(
+            client.name,
+            min(budgets.concurrency, configured.concurrent_calls),
+            min(budgets.calls_per_second, configured.calls_per_second),
+        )
+        try:
+            body = await self._intake.body(request.scope["headers"], request.receive, MOST_BYTES)
+            async with self._turns[client.name]:
+                joined, new = await self._take(body, client)
+        except BodyTooLarge as error:
+            return UnreadRefusal(error, "outcomes")
+        finally:
+            self._intake.leave(client.name)
+        refused = [{"index": e.index, "reason": e.reason, "text": REFUSALS[e.reason]} for e in joined.refused]
+        said = {"stored": len(new), "known": len(joined.items) - len(new), "refused": refused}
+        return Response(encode(said), media_type="application/json")
+
+    async def _take(self, body: bytes, client: TrustedClient) -> tuple[Joined, list[Outcome]]:
+        components, url = self._components, self._components.settings.database_url
+        reports = await asyncio.to_thread(read_reports, body)
+        sender = Sender(client.name, "api", self._now())
+        try:
+            joined = await asyncio.to_thread(join_reports, url, reports, sender, self._labels)
+            new = await asyncio.to_thread(store_outcomes, parse_url(url), joined.items)
+        except RecordUnavailable as error:
+            raise RecordFailed("The outcomes could not be stored. Send them again later.") from error
+        for item in new:
+            components.metrics.outcome(item.kind, item.value if item.kind != "complete" else "")
+        for each in joined.refused:
+            components.metrics.refused_outcome(each.reason)
+        return joined, new
+
+    def _now(self) -> int:
+        """Microseconds since 1970 by the clock that calls are answered by."""
+        as_of = self._components.settings.as_of
+        return time_ns() // 1000 if as_of is None else int(as_of.timestamp() * 1e6)

@@ -1,0 +1,122 @@
+"""CSV, NDJSON and FHIR files of outcomes, and the sentence for what is none."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from cds_hooks.outcomes.files import WrongFile, read_file
+from cds_hooks.outcomes.report import Report
+
+ID = "0190a1b2-c3d4-7e5f-8a6b-012345670000"
+FALL = {"http://loinc.org|00000-0": "fall"}
+
+
+def file(folder: Path, content: Any, name: str = "o.ndjson") -> Path:
+    path = folder / name
+    lines = content if isinstance(content, list) else [content]
+    text = content if isinstance(content, str) else "\n".join(json.dumps(each) for each in lines)
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_a_csv_file_has_the_members_of_a_report_as_columns(tmp_path: Path) -> None:
+    text = f"\ufeffprediction,outcome,at\r\n{ID},yes,2026-11-20\r\n{ID},unknown,\r\n"
+    found = read_file(file(tmp_path, text, "o.csv"))
+    assert found.source == "csv"
+    assert found.reports == [
+        Report(prediction=ID, outcome="yes", at="2026-11-20"),
+        Report(prediction=ID, outcome="unknown"),
+    ]
+
+
+def test_an_ndjson_file_has_a_report_on_each_line(tmp_path: Path) -> None:
+    reports = [
+        {"prediction": ID, "outcome": "no", "at": "2026-11-20"},
+        {"event": "death", "completeThrough": "2026-10-31"},
+    ]
+    found = read_file(file(tmp_path, reports))
+    assert (found.source, [each.outcome for each in found.reports]) == ("ndjson", ["no", None])
+
+
+def encounter(**changes: Any) -> dict[str, Any]:
+    """An inpatient stay."""
+    return {
+        "resourceType": "Encounter",
+        "status": "finished",
+        "class": {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "IMP"},
+        "subject": {"reference": "Patient/p1"},
+        "period": {"start": "2026-03-10T08:00:00Z"},
+    } | changes
+
+
+DECEASED = {"resourceType": "Patient", "id": "p1", "deceasedDateTime": "2026-03-10"}
+OBSERVATION = {
+    "resourceType": "Observation", "status": "final", "subject": {"reference": "Patient/p1"},
+    "code": {"coding": [{"system": "http://loinc.org", "code": "00000-0"}]},
+    "effectiveDateTime": "2026-03-10", "valueBoolean": True,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("resource", "expected"),
+    [
+        (encounter(), Report(patient="p1", event="admission", at="2026-03-10T08:00:00Z")),
+        (encounter(**{"class": {"code": "AMB"}}), None),
+        (encounter(status="planned"), None),
+        (encounter(subject={"display": "somebody"}), None),
+        (DECEASED, Report(patient="p1", event="death", at="2026-03-10")),
+        ({"resourceType": "Patient", "id": "p1", "deceasedBoolean": True}, None),
+        ({"resourceType": "Patient", "id": "p1"}, None),
+        (OBSERVATION, Report(patient="p1", event="fall", at="2026-03-10")),
+        (OBSERVATION | {"valueBoolean": False}, Report(patient="p1", event="fall", outcome="no", at="2026-03-10")),
+        (OBSERVATION | {"valueBoolean": "yes"}, None),
+        (OBSERVATION | {"status": "entered-in-error"}, None),
+        (OBSERVATION | {"code": {"text": "fall"}}, None),
+        ({"resourceType": "Condition"}, None),
+    ],
+)  # fmt: skip
+def test_of_fhir_only_what_says_that_something_happened_is_a_report(
+    tmp_path: Path, resource: dict[str, Any], expected: Report | None
+) -> None:
+    death = {"resourceType": "Patient", "id": "p9", "deceasedDateTime": "2026-01-01"}
+    bundle = {"resourceType": "Bundle", "type": "collection", "entry": [{"resource": resource}, {"resource": death}]}
+    for content in ([resource, death], bundle):
+        found = read_file(file(tmp_path, content), observations=FALL)
+        assert found.source == "fhir"
+        assert found.reports[:-1] == ([expected] if expected else [])
+        assert found.skipped == (0 if expected else 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("o.csv", "prediction,result\nx,yes\n", "line 1: the columns of a CSV file of outcomes are prediction"),
+        ("o.csv", "prediction,outcome\nx\n", "line 2: it has not as many columns"),
+        ("o.csv", "prediction,outcome\nx,perhaps\n", "line 2: it is no report of an outcome"),
+        ("o.csv", "prediction,outcome,at\nx,yes,soon\n", "line 2: at is neither a day"),
+        ("o.csv", "", "line 1: the columns"),
+        ("o.csv", "prediction,outcome\n", "holds no outcome"),
+        ("o.ndjson", '{"prediction": \n', "line 1: it is not JSON"),
+        ("o.ndjson", "[" * 100_000, "line 1: it is not JSON"),
+        ("o.ndjson", '{"prediction": "x"}\n', "line 1: A report with prediction needs outcome"),
+        ("o.ndjson", '{"resourceType": "Patient"}\n7\n', "line 2: it is no FHIR resource"),
+        ("o.ndjson", '{"resourceType": "Patient"}\n', "holds no outcome"),
+        ("o.ndjson", json.dumps(DECEASED | {"id": "Peter", "deceasedDateTime": "2026-03"}), "line 1: at is neither"),
+    ],
+)  # fmt: skip
+def test_a_file_that_cannot_be_used_is_refused_with_its_line(tmp_path: Path, name: str, text: str, words: str) -> None:
+    with pytest.raises(WrongFile, match=words) as refused:
+        read_file(file(tmp_path, text, name))
+    assert "Peter" not in str(refused.value).removeprefix(str(tmp_path))
+
+
+@given(st.binary(max_size=200), st.sampled_from(["o.csv", "o.ndjson", "o.json"]))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=100)
+def test_whatever_bytes_come_the_answer_is_a_sentence(tmp_path: Path, content: bytes, name: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(WrongFile):
+        read_file(tmp_path / name)

@@ -1,0 +1,185 @@
+"""Reports are joined to the decisions of their client, by id or by patient and time."""
+
+import asyncio
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from cds_hooks.outcomes.joining import Joined, Sender, join_reports
+from cds_hooks.outcomes.labels import Label
+from cds_hooks.outcomes.report import Report, checked_report
+from cds_hooks.storage import Decision, card_uuid, open_decision_log, suggestion_uuid
+from cds_hooks.storage.database import parse_url
+from cds_hooks.storage.outcomes import store_outcomes
+from tests.cds_hooks.storage.conftest import sqlite_url
+from tests.cds_hooks.storage.samples import a_decision
+
+__all__ = ["sqlite_url"]
+
+AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
+LABELS = {
+    "mortality": Label("mortality", "death", 180, 3),
+    "readmission": Label("readmission", "admission", 30, 3),
+    "falls": Label("falls", None, 90, 3),
+}
+NOW = int(datetime(2026, 12, 1, tzinfo=UTC).timestamp() * 1e6)
+
+
+def decided(model: str | None = "mortality", client: str = "north", patient: str = "p1", days: float = 0) -> Decision:
+    """A decision with the estimate of a model, `days` after `AT`."""
+    scores = {"scores": {"id": model, "version": "1", "probability": 0.2}} if model else {"scores": {"points": 7}}
+    return a_decision(
+        client=client,
+        patient=patient,
+        decided_at=int((AT + timedelta(days=days)).timestamp() * 1e6),
+        basis=json.dumps({"as_of": AT.isoformat(), **scores}).encode(),
+    )
+
+
+def record(url: str, *decisions: Decision) -> str:
+    async def scenario() -> None:
+        log = open_decision_log(url)
+        for decision in decisions:
+            await log.append(decision)
+        await log.close()
+
+    asyncio.run(scenario())
+    return url
+
+
+def join(url: str, *reports: dict[str, Any], now: int = NOW) -> Joined:
+    checked = [checked_report(Report(**report)) for report in reports]
+    return join_reports(url, checked, Sender("north", "api", now), LABELS)
+
+
+def values(joined: Joined) -> list[tuple[str | None, str, str]]:
+    return [(each.decision, each.subject, each.value) for each in joined.items]
+
+
+def reasons(joined: Joined) -> list[tuple[int, str]]:
+    return [(each.index, each.reason) for each in joined.refused]
+
+
+def test_a_report_by_the_id_of_the_decision_or_of_its_card_is_joined(sqlite_url: str) -> None:
+    one = decided()
+    record(sqlite_url, one)
+    for name in (one.id, card_uuid(one.id, 1), f"urn:uuid:{one.id.upper()}"):
+        found = join(sqlite_url, {"prediction": name, "outcome": "yes", "at": "2026-04-01"})
+        assert values(found) == [(one.id, "mortality", "yes")]
+
+
+def test_of_another_clients_decision_nobody_learns_that_it_is_there(sqlite_url: str) -> None:
+    theirs = decided(client="south")
+    record(sqlite_url, theirs)
+    unknown = "0190a1b2-c3d4-7e5f-8a6b-012345670000"
+    found = join(
+        sqlite_url,
+        {"prediction": theirs.id, "outcome": "yes"},
+        {"prediction": unknown, "outcome": "yes"},
+        {"card": card_uuid(theirs.id, 1), "order": "changed"},
+        {"patient": "p1", "event": "death", "at": "2026-04-01"},
+    )
+    assert found.items == []
+    assert reasons(found) == [
+        (0, "unknown-prediction"), (1, "unknown-prediction"), (2, "unknown-card"), (3, "no-prediction"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("report", "reason"),
+    [
+        ({"outcome": "yes", "at": "2026-02-28"}, "outside-horizon"),
+        ({"outcome": "yes", "at": "2026-08-29"}, "outside-horizon"),
+        ({"outcome": "no", "at": "2026-08-27"}, "not-followed"),
+        ({"outcome": "yes", "model": "falls"}, "other-model"),
+    ],
+)
+def test_what_cannot_be_of_this_prediction_is_refused(sqlite_url: str, report: dict[str, Any], reason: str) -> None:
+    one = decided()
+    record(sqlite_url, one)
+    assert reasons(join(sqlite_url, {"prediction": one.id, **report})) == [(0, reason)]
+
+
+def test_no_without_a_day_is_believed_only_after_the_horizon(sqlite_url: str) -> None:
+    one = decided()
+    record(sqlite_url, one)
+    report = {"prediction": one.id, "outcome": "no"}
+    early = int((AT + timedelta(days=179)).timestamp() * 1e6)
+    assert reasons(join(sqlite_url, report, now=early)) == [(0, "not-followed")]
+    assert values(join(sqlite_url, report)) == [(one.id, "mortality", "no")]
+
+
+def test_a_decision_without_an_estimate_has_no_outcome_of_a_model(sqlite_url: str) -> None:
+    rules, stranger = decided(None), decided("unheard-of")
+    record(sqlite_url, rules, stranger)
+    reports = [{"prediction": each.id, "outcome": "yes"} for each in (rules, stranger)]
+    assert reasons(join(sqlite_url, *reports)) == [(0, "no-score"), (1, "no-score")]
+
+
+def test_a_death_is_joined_to_every_estimate_that_it_decides(sqlite_url: str) -> None:
+    """It happened within the horizon of one, after that of another, before a third; readmission is another event."""
+    early, in_time, after = decided(days=-200), decided(days=0), decided(days=60)
+    record(sqlite_url, early, in_time, after, decided("readmission"), decided(patient="p2"))
+    found = join(sqlite_url, {"patient": "Patient/p1", "event": "death", "at": "2026-04-01"})
+    assert values(found) == [(early.id, "mortality", "no"), (in_time.id, "mortality", "yes")]
+
+
+def test_an_admission_is_the_next_one_and_not_the_stay_itself(sqlite_url: str) -> None:
+    one, before = decided("readmission"), decided("readmission", days=-40)
+    record(sqlite_url, one, before)
+    cases = {"2026-03-01": [], "2026-03-01T18:00:00Z": [one.id], "2026-03-20": [one.id], "2026-04-15": []}
+    for at, expected in cases.items():
+        found = join(sqlite_url, {"patient": "p1", "event": "admission", "at": at})
+        assert [each.decision for each in found.items] == expected, at
+        assert reasons(found) == ([] if expected else [(0, "no-prediction")])
+
+
+def test_that_nothing_happened_up_to_a_day_is_said_of_the_horizons_that_have_ended(sqlite_url: str) -> None:
+    ended, running, happened = decided("readmission"), decided("readmission", days=25), decided("readmission", days=1)
+    record(sqlite_url, ended, running, happened)
+    yes = join(sqlite_url, {"prediction": happened.id, "outcome": "yes", "at": "2026-03-10"})
+    store_outcomes(parse_url(sqlite_url), yes.items)
+    found = join(sqlite_url, {"patient": "p1", "event": "admission", "outcome": "no", "at": "2026-04-05"})
+    assert values(found) == [(ended.id, "readmission", "no")]
+
+
+def test_a_model_without_an_event_is_named_itself(sqlite_url: str) -> None:
+    one = decided("falls")
+    record(sqlite_url, one)
+    found = join(
+        sqlite_url,
+        {"patient": "p1", "model": "falls", "at": "2026-04-01"},
+        {"patient": "p1", "event": "fall", "at": "2026-04-01"},
+    )
+    assert values(found) == [(one.id, "falls", "yes")]
+    assert reasons(found) == [(1, "unknown-event")]
+
+
+def test_that_all_was_sent_is_kept_for_an_event_that_a_model_predicts(sqlite_url: str) -> None:
+    record(sqlite_url, decided())
+    found = join(
+        sqlite_url,
+        {"event": "death", "completeThrough": "2026-10-31"},
+        {"event": "flood", "completeThrough": "2026-10-31"},
+    )
+    assert [(each.kind, each.subject, each.value) for each in found.items] == [("complete", "death", "2026-10-31")]
+    assert reasons(found) == [(1, "unknown-event")]
+
+
+def test_what_was_done_with_an_order_is_joined_to_its_card_and_suggestion(sqlite_url: str) -> None:
+    one = decided()
+    card = card_uuid(one.id, 1)
+    response = {"cards": [{"uuid": card, "suggestions": [{"uuid": suggestion_uuid(card, 1)}]}]}
+    one = a_decision(id=one.id, client="north", response=json.dumps(response).encode())
+    record(sqlite_url, one)
+    found = join(
+        sqlite_url,
+        {"card": card, "order": "still-ordered"},
+        {"card": card, "suggestion": suggestion_uuid(card, 1), "order": "accepted"},
+        {"card": card, "suggestion": suggestion_uuid(card, 2), "order": "accepted"},
+        {"card": card_uuid(one.id, 2), "order": "changed"},
+    )
+    assert values(found) == [(one.id, card, "still-ordered"), (one.id, suggestion_uuid(card, 1), "accepted")]
+    assert reasons(found) == [(2, "unknown-card"), (3, "unknown-card")]

@@ -1,0 +1,177 @@
+"""Outcomes are only ever added, versioned, chained, sealed, archived and carried over, in both databases."""
+
+import asyncio
+from pathlib import Path
+from typing import Any, cast
+
+import msgspec
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from cds_hooks.audit.archive import archive, restore_archive
+from cds_hooks.audit.holds import hold
+from cds_hooks.audit.seals import Seal, add_seal, next_seal, read_seals, sign_seal
+from cds_hooks.audit.transfer import back_up, restore
+from cds_hooks.audit.verification import Audit, audit
+from cds_hooks.storage import Decision, open_decision_log
+from cds_hooks.storage.database import engine_for, parse_url
+from cds_hooks.storage.outcomes import (
+    Outcome,
+    completed,
+    count_outcomes,
+    list_outcomes,
+    newest_outcomes,
+    outcomes_after,
+    outcomes_of,
+    store_outcomes,
+)
+from models_onnx.artifact.keys import Signer, local_signer
+from tests.cds_hooks.storage.samples import a_decision
+
+OLD, NEW = 1_000_000, 2_000_000_000_000_000
+
+
+@pytest.fixture
+def signer(tmp_path: Path) -> Signer:
+    return local_signer(tmp_path / "seal-key.pem", "record")[0]
+
+
+def write(url: str, *times: int, **changes: Any) -> list[Decision]:
+    """Decisions made at these times."""
+
+    async def scenario() -> list[Decision]:
+        log = open_decision_log(url)
+        made = [a_decision(decided_at=at, **changes) for at in times]
+        for decision in made:
+            await log.append(decision)
+        await log.close()
+        return made
+
+    return asyncio.run(scenario())
+
+
+def an_event(decision: str | None, value: str = "yes", **changes: Any) -> Outcome:
+    """What a model predicted happened."""
+    item = Outcome(decision, "planning", "a hospital", "event", "mortality_5y", value, "2026-11-20", "api", 5)
+    return msgspec.structs.replace(item, **changes)
+
+
+def audited(url: str, tmp_path: Path, signer: Signer) -> Audit:
+    keys = {signer.public.id: signer.public}
+    return audit(url, read_seals(tmp_path / "seals.ndjson", keys), keys=keys, folder=tmp_path)
+
+
+def tamper(url: str, *statements: str) -> None:
+    """What the owner of the database can do."""
+    engine = engine_for(parse_url(url))
+    with engine.begin() as connection:
+        if engine.dialect.name == "sqlite":
+            for verb in ("update", "delete"):
+                connection.execute(text(f"DROP TRIGGER outcomes_refuse_{verb}"))
+        else:
+            connection.execute(text("DROP TRIGGER outcomes_refuse ON outcomes"))
+            connection.execute(text("DROP TRIGGER outcomes_refuse_row ON outcomes"))
+        for statement in statements:
+            connection.execute(text(statement))
+
+
+def test_a_correction_is_a_version_and_the_first_one_stays(url: str) -> None:
+    (decision,) = write(url, OLD)
+    parsed = parse_url(url)
+    assert [each.version for each in store_outcomes(parsed, [an_event(decision.id)])] == [1]
+    assert store_outcomes(parsed, [an_event(decision.id, received_at=9)]) == [], "it says nothing new"
+    both = [an_event(decision.id, "no", happened="2031-11-21"), an_event(decision.id, "unknown", happened=None)]
+    assert [each.version for each in store_outcomes(parsed, both)] == [2, 3]
+    assert [each.value for each in outcomes_of(url, decision.id)] == ["yes", "no", "unknown"]
+    (newest,) = newest_outcomes(url, [decision.id]).values()
+    assert (newest.version, newest.value) == (3, "unknown")
+    (then,) = newest_outcomes(url, [decision.id], up_to=1).values()
+    assert then.value == "yes"
+    assert count_outcomes(url) == [("a hospital", "event", "mortality_5y", "unknown", 1, 1)]
+    assert [each.version for each in list_outcomes(url, 2)] == [3, 2]
+    assert list_outcomes(url, 2, client="other") == list_outcomes(url, 2, subject="other") == []
+    assert [number for number, _ in outcomes_after(url, 1, 10)] == [2, 3]
+
+
+def test_the_newest_statement_that_all_was_sent_counts(url: str) -> None:
+    write(url, OLD)
+    for day in ("2026-10-31", "2026-11-30", "2026-11-15"):
+        item = an_event(None, day, kind="complete", subject="death", happened=None, service="")
+        store_outcomes(parse_url(url), [item])
+    assert completed(url) == {("a hospital", "death"): "2026-11-15"}
+
+
+@pytest.mark.parametrize("statement", ["UPDATE outcomes SET value = 'no'", "DELETE FROM outcomes"])
+def test_no_row_can_be_changed_or_deleted(url: str, statement: str) -> None:
+    (decision,) = write(url, OLD)
+    store_outcomes(parse_url(url), [an_event(decision.id)])
+    with pytest.raises(DBAPIError, match="append-only"), engine_for(parse_url(url)).begin() as connection:
+        connection.execute(text(statement))
+
+
+@pytest.mark.parametrize(
+    ("statement", "finding"),
+    [
+        ("UPDATE outcomes SET value = 'no' WHERE position = 1", "row 1 of outcomes was changed"),
+        ("DELETE FROM outcomes WHERE position = 2", "row 2 of outcomes is missing"),
+        ("DELETE FROM outcomes WHERE position = 3", "row 3 of outcomes, which was sealed, is missing"),
+    ],
+)
+def test_the_seals_show_what_the_owner_of_the_database_did(
+    url: str, tmp_path: Path, signer: Signer, statement: str, finding: str
+) -> None:
+    made = write(url, OLD, OLD, OLD)
+    store_outcomes(parse_url(url), [an_event(each.id) for each in made])
+    add_seal(url, tmp_path / "seals.ndjson", signer)
+    store_outcomes(parse_url(url), [an_event(made[0].id, "no")])
+    found = audited(url, tmp_path, signer)
+    assert (found.findings, found.outcomes, found.unsealed_outcomes) == (
+        ["row 4 of outcomes is dated before the newest seal and in none: it was put in afterwards"], 4, 1,
+    )  # fmt: skip
+    tamper(url, statement)
+    assert finding in audited(url, tmp_path, signer).findings
+
+
+def test_seals_from_before_outcomes_still_verify(sqlite_url: str, tmp_path: Path, signer: Signer) -> None:
+    (decision,) = write(sqlite_url, OLD)
+    seal = next_seal(sqlite_url, None, None)
+    assert seal is not None
+    body = {name: value for name, value in msgspec.to_builtins(seal).items() if name != "outcomes"}
+    older = msgspec.defstruct("Older", [(name, Any) for name in body])(**body)
+    (tmp_path / "seals.ndjson").write_bytes(sign_seal(cast("Seal", older), signer) + b"\n")
+    assert audited(sqlite_url, tmp_path, signer).findings == []
+    store_outcomes(parse_url(sqlite_url), [an_event(decision.id, received_at=NEW * 2)])
+    assert add_seal(sqlite_url, tmp_path / "seals.ndjson", signer) is not None
+    found = audited(sqlite_url, tmp_path, signer)
+    assert (found.findings, found.outcomes, found.unsealed_outcomes) == ([], 1, 0)
+    assert Seal.__struct_fields__[-1] == "outcomes"
+
+
+def test_outcomes_are_archived_with_their_decision_and_come_back(url: str, tmp_path: Path, signer: Signer) -> None:
+    old, kept, _ = write(url, OLD, OLD + 1, NEW)
+    store_outcomes(parse_url(url), [an_event(each.id, version) for each in (old, kept) for version in ("yes", "no")])
+    hold(url, "decision", kept.id, "case 1", "Ann")
+    add_seal(url, tmp_path / "seals.ndjson", signer)
+    made = archive(url, "a hospital", NEW, tmp_path / "a.xz", "Ann", signer)
+    assert made is not None
+    assert (made.decisions, made.outcomes) == (1, 2)
+    assert outcomes_of(url, old.id) == []
+    assert len(outcomes_of(url, kept.id)) == 2
+    assert audited(url, tmp_path, signer).findings == []
+    restore_archive(tmp_path / "a.xz", url, "Ann")
+    assert [each.value for each in outcomes_of(url, old.id)] == ["yes", "no"]
+    assert audited(url, tmp_path, signer).findings == []
+
+
+def test_a_backup_carries_outcomes_from_one_database_to_the_other(
+    sqlite_url: str, postgres_url: str, tmp_path: Path, signer: Signer
+) -> None:
+    (decision,) = write(sqlite_url, OLD)
+    store_outcomes(parse_url(sqlite_url), [an_event(decision.id), an_event(decision.id, "no")])
+    add_seal(sqlite_url, tmp_path / "seals.ndjson", signer)
+    back_up(sqlite_url, tmp_path / "b.xz")
+    restore(tmp_path / "b.xz", postgres_url)
+    assert [each.value for each in outcomes_of(postgres_url, decision.id)] == ["yes", "no"]
+    assert audited(postgres_url, tmp_path, signer).findings == []
+    assert store_outcomes(parse_url(postgres_url), [an_event(decision.id)])[0].version == 3
