@@ -51,6 +51,7 @@ from cds_hooks.storage.decision import RecordUnavailable, new_decision_id
 from cds_hooks.storage.opening import open_decision_log
 from cds_hooks.tester.routes import tester_routes
 from cds_hooks.tracing import open_tracing
+from cds_hooks.trusted_models import AbsentModel
 
 # mallopt(3): free memory at the end of the heap above the first is given back to the kernel; blocks above the second
 # are mapped and unmapped each by itself (32 MiB is the most that glibc allows).
@@ -76,6 +77,7 @@ def settle_memory() -> None:
 
 _SECONDS_BEFORE_FHIR_MODELS = 1.0
 _RECORDING_SECONDS = 2.0
+_YEAR_DAYS = 365.25
 _READING_SECONDS = 5.0
 """So long the first call waits for what was shown before; of a larger record the rest is read beside the calls."""
 
@@ -103,6 +105,7 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
         now=_clock_of(configured),
         rest_days=configured.shown_rest_days,
         claims=claims,
+        horizons=_horizon_days(services),
     )
     components = ServerComponents(
         configured,
@@ -236,6 +239,13 @@ def _clock_of(configured: Settings) -> Callable[[], float]:
     """Epoch seconds by the clock that calls are answered by."""
     as_of = configured.as_of
     return time if as_of is None else as_of.timestamp
+
+
+def _horizon_days(services: dict[str, Service]) -> dict[str, float]:
+    """Over how many days each model looks ahead, by its id."""
+    loaded = (model for one in services.values() for model in one.models if not isinstance(model, AbsentModel))
+    outcomes = {model.manifest.id: model.manifest.outcome for model in loaded}
+    return {name: each.horizon_days or each.horizon_years * _YEAR_DAYS for name, each in outcomes.items()}
 
 
 def development_client(configured: Settings) -> TrustedClient:

@@ -9,7 +9,7 @@ Three bounds: nothing older than the longest time for which a site can let an ov
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -173,17 +173,18 @@ class Governance:
         now: Callable[[], float] = time,
         rest_days: float = REST_DAYS,
         claims: Claims | None = None,
+        horizons: Mapping[str, float] | None = None,
     ) -> None:
         """RulesFileError where there is a file and it cannot be used; later a bad one changes nothing.
 
-        Where approval is needed, only what two people have signed counts, which `approvals` knows. `rest_days` and
-        `claims`: see `SaidOnce`.
+        Where approval is needed, only what two people have signed counts, which `approvals` knows. `rest_days`,
+        `claims` and `horizons`: see `SaidOnce`.
         """
         self._file = file
         self._needs_approval = needs_approval
         self._clock = clock
         self._memory = OverrideMemory(now)
-        self.said_once = SaidOnce(now, rest_days, claims)
+        self.said_once = SaidOnce(now, rest_days, claims, horizons)
         """What was said and answered about patients as a whole."""
         self._was_read = asyncio.Event()
         self._approvals = approvals

@@ -1,6 +1,6 @@
 """What a card says about the patient as a whole: the finding that is compared with what was said before."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,6 +14,12 @@ from cds_hooks.protocol.hooks import ENCOUNTER_DISCHARGE
 
 WORSE_SHARE: Final = 0.20
 """A number that moved so much for the worse speaks again: KDIGO 2024 (2.1.3) says so of the eGFR."""
+WORSE_POINTS: Final = 0.05
+"""A model's risk that rose by so much speaks again: 5 points (responsible-ai.md 4.2)."""
+DRIVER_SHARE: Final = 0.15
+"""From this share of all contributions on an input that raises the estimate is a driver: two marks on the card."""
+KNOWN_SHARE: Final = 0.05
+"""With less than this share an input was no driver before: no mark on the card. The project's own choice."""
 
 FOLLOW_UP: Final = "follow-up after discharge"
 """The finding of every card that estimates who comes back after discharge, whichever score it names."""
@@ -37,7 +43,9 @@ class PatientFinding(Struct, frozen=True, gc=False):
 
     `subject` is the name that a reason for silence has. `asks` says that the card only asks for a test, `reminds` that
     it only reminds of what is due (vaccines, preventive services), `once` that it is shown once and not at each opening
-    of a day.
+    of a day. `is_risk` says that the number is a model's probability; then `band` is its bin of the reference cohort,
+    `drivers` are the inputs that raise it most, `raising` all that raise it visibly. `missing` are inputs without a
+    value.
     """
 
     about: str
@@ -49,17 +57,40 @@ class PatientFinding(Struct, frozen=True, gc=False):
     asks: bool = False
     reminds: bool = False
     once: bool = False
+    is_risk: bool = False
+    drivers: frozenset[str] = frozenset()
+    raising: frozenset[str] = frozenset()
+    missing: frozenset[str] = frozenset()
 
     def is_worse_than(self, before: "PatientFinding") -> bool:
-        """A higher band, a number that moved by more than a fifth for the worse, or a part that was not listed."""
+        """A higher band, a number that is clearly worse, a new driver, or a part that was not listed.
+
+        Clearly worse is a risk that rose by 5 points or more, and any other number that moved by more than a fifth.
+        """
         if not self.parts <= before.parts:
             return True
+        if self.is_risk and before.is_risk:
+            return self._is_higher_risk_than(before)
         if self.number is None or before.number is None:
             return False
         change = (before.number - self.number) if self.is_falling else (self.number - before.number)
         if change <= 0:
             return False
         return self.band != before.band or change > WORSE_SHARE * abs(before.number)
+
+    def has_arrived_since(self, before: "PatientFinding") -> bool:
+        """Whether an input that was missing before has a value now."""
+        return not before.missing <= self.missing
+
+    def _is_higher_risk_than(self, before: "PatientFinding") -> bool:
+        assert self.number is not None  # noqa: S101 - `_of_model` gives both
+        assert before.number is not None  # noqa: S101 - see above
+        change = self.number - before.number
+        same_model = self.subject == before.subject
+        if same_model and not self.drivers <= before.raising:
+            return True
+        # Both are floats of a model file: 0.25 against 0.30 counts as 5 points.
+        return change >= WORSE_POINTS - 1e-9 or (same_model and change > 0 and self.band != before.band)
 
 
 def patient_finding(said: CardExtension, hook: str) -> PatientFinding | None:
@@ -91,15 +122,30 @@ def patient_finding(said: CardExtension, hook: str) -> PatientFinding | None:
         return PatientFinding(FOLLOW_UP, model)
     if said.missing and said.probability is None and said.value is None:
         return PatientFinding(f"missing {','.join(said.missing)}", model, asks=True)
-    if model:
-        number = said.probability if said.probability is not None else said.value
-        return PatientFinding(
-            about=f"{model.removesuffix('_small').removesuffix('_early')} {said.output or ''}",
-            subject=model,
-            band=said.band["id"] if said.band else "",
-            number=float(number) if isinstance(number, float | int) else None,
-        )
-    return _of_guideline(said)
+    return _of_model(model, said) if model else _of_guideline(said)
+
+
+def _of_model(model: str, said: CardExtension) -> PatientFinding:
+    number = said.probability if said.probability is not None else said.value
+    contributions = {one.feature: one.contribution for one in said.contributions or ()}
+    # A model's card has no band of its own: the bin of the reference cohort is what its range is of.
+    is_risk = said.probability is not None and said.observed is not None
+    return PatientFinding(
+        about=f"{model.removesuffix('_small').removesuffix('_early')} {said.output or ''}",
+        subject=model,
+        band=said.band["id"] if said.band else repr(said.observed.rate) if said.observed else "",
+        number=float(number) if isinstance(number, float | int) else None,
+        is_risk=is_risk,
+        drivers=_raising(contributions, DRIVER_SHARE) if is_risk else frozenset(),
+        raising=_raising(contributions, KNOWN_SHARE) if is_risk else frozenset(),
+        missing=frozenset(said.missing),
+    )
+
+
+def _raising(contributions: Mapping[str, float], least: float) -> frozenset[str]:
+    """The inputs that raise the estimate and make up at least this share of the sizes of all contributions."""
+    total = sum(map(abs, contributions.values()))
+    return frozenset(name for name, each in contributions.items() if each > 0 and each >= least * total)
 
 
 def _of_guideline(said: CardExtension) -> PatientFinding | None:

@@ -37,13 +37,18 @@ from cds_hooks.governance.said_rows import AnsweredRows, SentCard, ShownRows
 PERIOD_DAYS: Final = {
     "accepted": 90,
     "action-completed": 365,
-    "patient-ineligible": 365,
+    "patient-ineligible": 180,
     "patient-declines": 365,
-    "wrong-time-workflow": 30,
+    "wrong-time-workflow": 1,
     "need-more-info": 30,
     "recipient-does-not-trust": 180,
 }
-"""How long a card that was answered so is not shown again; the project's own choice (docs/services.md)."""
+"""How long a card that was answered so is not shown again (docs/operations/restraint.md).
+
+`patient-ineligible` is of responsible-ai.md 4.2, the others are the project's own choice. "Already done" holds until the
+model's next horizon where that is shorter, "Not now" until the next day, "I need to know more first" no longer than
+until a value arrives that was missing.
+"""
 OTHER_DAYS: Final = 30
 """The period of an override without one of the project's reasons."""
 DISCHARGE_DAYS: Final = 2
@@ -53,6 +58,8 @@ ONCE_DAYS: Final = 90
 REST_DAYS: Final = 14
 """The default of CDS_SHOWN_REST_DAYS; the project's own choice."""
 
+_COMPLETED: Final = "action-completed"
+_NEEDS_MORE: Final = "need-more-info"
 _DAY_SECONDS: Final = 86_400.0
 _LONGEST_DAYS: Final = 365
 _FORGET_SECONDS: Final = 3_600.0
@@ -87,12 +94,18 @@ class SaidOnce:
     """The findings that were shown or answered and are still suppressed. Used from any thread."""
 
     def __init__(
-        self, now: Callable[[], float] = time, rest_days: float = REST_DAYS, claims: Claims | None = None
+        self,
+        now: Callable[[], float] = time,
+        rest_days: float = REST_DAYS,
+        claims: Claims | None = None,
+        horizons: Mapping[str, float] | None = None,
     ) -> None:
         """`now` gives epoch seconds: the clock by which calls are answered. `claims` where there are several workers.
 
-        With 0 `rest_days` a card that nobody answered is shown at each opening.
+        With 0 `rest_days` a card that nobody answered is shown at each opening. `horizons` has the days over which each
+        model looks ahead, by its id.
         """
+        self._horizons = horizons or {}
         self._now = now
         self._rest_days = rest_days
         self._turns = Turns(now, claims)
@@ -170,8 +183,8 @@ class SaidOnce:
         key, now = (caller.client, caller.patient, finding.about), self._now()
         answer = self._answers.get(key)
         if answer is not None:
-            days = DISCHARGE_DAYS if finding.about == FOLLOW_UP else PERIOD_DAYS.get(answer.how, OTHER_DAYS)
-            if now - answer.at <= days * _DAY_SECONDS and not finding.is_worse_than(answer.finding):
+            days = self._days_of(answer, finding)
+            if now - answer.at <= days * _DAY_SECONDS and not _speaks_again(finding, answer):
                 return _resting(card, answer, days)
         shown = self._shown.get(key)
         if shown is None or card.indicator == "critical" or finding.is_worse_than(shown.finding):
@@ -179,6 +192,13 @@ class SaidOnce:
         since, until = self._rest_period(finding)
         rests = since * _DAY_SECONDS < now - shown.at <= until * _DAY_SECONDS
         return _resting(card, shown, until) if rests else None
+
+    def _days_of(self, answer: _Said, finding: PatientFinding) -> float:
+        """For how many days this answer silences the finding."""
+        if finding.about == FOLLOW_UP:
+            return DISCHARGE_DAYS
+        days = float(PERIOD_DAYS.get(answer.how, OTHER_DAYS))
+        return min(days, self._horizons.get(finding.subject, days)) if answer.how == _COMPLETED else days
 
     def _rest_period(self, finding: PatientFinding) -> tuple[float, float]:
         """From how many days after it was shown to how many the finding rests; a site can forbid it with 0 days."""
@@ -215,6 +235,12 @@ class SaidOnce:
             self._shown = {key: one for key, one in self._shown.items() if now - one.at <= rest}
             self._forgot_at = now
         self._turns.forget()
+
+
+def _speaks_again(finding: PatientFinding, answer: _Said) -> bool:
+    """Whether the finding is worse than what was answered, or what the clinician waited for has arrived."""
+    arrived = answer.how == _NEEDS_MORE and finding.has_arrived_since(answer.finding)
+    return arrived or finding.is_worse_than(answer.finding)
 
 
 def _keep(kept: dict[_Key, _Said], key: _Key, value: _Said) -> None:

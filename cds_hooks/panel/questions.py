@@ -5,6 +5,7 @@ from cds_hooks.panel.scoring import PanelQuestions
 from cds_hooks.prefetch.needs import Needs
 from cds_hooks.services import find_services
 from cds_hooks.services._model import ChartModel
+from cds_hooks.services._service import OPTED_OUT, OPTED_OUT_WORDS
 from cds_hooks.settings import Settings
 from cds_hooks.trusted_models import AbsentModel, served_model, why_withheld
 from fhir.mapping.conditions import find_condition
@@ -77,6 +78,8 @@ def _outside(model: Model, record: PatientRecord) -> Silence | None:
     manifest = model.manifest
     if record.deceased:
         return Silence(manifest.id, "deceased", "The patient has died.")
+    if record.opted_out:
+        return Silence(manifest.id, OPTED_OUT, OPTED_OUT_WORDS)
     outside = not_in_population(manifest, record.age_years())
     if outside is not None:
         return Silence(manifest.id, outside.reason, outside.text)

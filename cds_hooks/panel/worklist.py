@@ -23,7 +23,7 @@ from cds_hooks.storage.decision import Decision
 _DAY_SECONDS = 86_400.0
 _LONGEST_ANSWER_DAYS = 365.0
 # Where the newest word on a patient is one of these, there is nothing to order any more (docs/services.md).
-_NOTHING_TO_DO = frozenset({"deceased", "palliative"})
+_NOTHING_TO_DO = frozenset({"deceased", "palliative", "opted-out"})
 
 
 class _Said(Struct):

@@ -24,6 +24,8 @@ from fhir.mapping.medications.identity import MedicationIdentity
 from fhir.record.record import PatientRecord
 from models_onnx.serving.runtime import Model
 
+OPTED_OUT: Final = "opted-out"
+OPTED_OUT_WORDS: Final = "The patient has opted out of estimates and reminders (security label OPTOUT of the Patient)."
 _SECONDS: Final = 600.0
 _MOST: Final = 1024
 

@@ -52,7 +52,7 @@ def review_book() -> RuleBook:
 async def decide(call: ServiceInput) -> Advice:
     """One card where something that is taken does not fit, else the reason for none."""
     record = call.record
-    past = reason_not_to_advise(record, SUBJECT, at_home=False)
+    past = reason_not_to_advise(record, SUBJECT, at_home=False, can_opt_out=False)
     if past is not None:
         return past
     if not (record.was_requested("MedicationRequest") or record.was_requested("MedicationStatement")):

@@ -11,7 +11,14 @@ from cds_hooks.prefetch.needs import Needs
 from cds_hooks.protocol.hooks import PATIENT_VIEW
 from cds_hooks.services._equation import LIMITED_OUTLOOK, PALLIATIVE_WORDS, find_named_in_chart
 from cds_hooks.services._model import ChartModel, ModelEstimate
-from cds_hooks.services._service import Advice, Service, ServiceInput, advise_by_model
+from cds_hooks.services._service import (
+    OPTED_OUT,
+    OPTED_OUT_WORDS,
+    Advice,
+    Service,
+    ServiceInput,
+    advise_by_model,
+)
 from cds_hooks.storage.decision import suggestion_uuid
 from cds_hooks.trusted_models import served_model
 from fhir.mapping.conditions import find_condition, find_condition_group
@@ -82,6 +89,8 @@ def _outside_population(record: PatientRecord) -> Silence | None:
     population = MODEL.manifest.population
     if record.deceased:
         return _silence("deceased", "The patient has died.")
+    if record.opted_out:
+        return _silence(OPTED_OUT, OPTED_OUT_WORDS)
     outside = not_in_population(MODEL.manifest, record.age_years())
     if outside is not None:
         return _silence(outside.reason, outside.text)

@@ -42,6 +42,7 @@ from fhir.terminology.conditions import SYSTEMS
 _T = TypeVar("_T")
 
 _NEVER_STATUS = frozenset({"entered-in-error", "cancelled", "not-done"})
+_OPTED_OUT = ("http://terminology.hl7.org/CodeSystem/v3-ActCode", "OPTOUT")
 _BIRTH_PLACE = "http://hl7.org/fhir/StructureDefinition/patient-birthPlace"
 _NEVER_VERIFICATION = frozenset({"entered-in-error", "refuted"})
 
@@ -273,6 +274,12 @@ class PatientRecord:
         """Whether the patient has died."""
         patient = self.patient
         return patient is not None and bool(patient.deceasedBoolean or patient.deceasedDateTime)
+
+    @property
+    def opted_out(self) -> bool:
+        """Whether the Patient has the security label OPTOUT of HL7's v3 ActCode (ActConsentDirective)."""
+        labels = self.patient.meta if self.patient else None
+        return labels is not None and any((each.system, each.code) == _OPTED_OUT for each in labels.security)
 
     # Measured values
 

@@ -46,8 +46,14 @@ class PatientExtension(Element, frozen=True, gc=False):
     valueAddress: Address | None = None
 
 
+class SecurityLabels(Element, frozen=True, gc=False):
+    """The `meta` of a Patient: its security labels."""
+
+    security: tuple[Coding, ...] = ()
+
+
 class Patient(LeanResource, frozen=True, gc=False, tag="Patient"):
-    """The patient: birth date, sex, death and place of birth."""
+    """The patient: birth date, sex, death, place of birth and security labels."""
 
     id: ChartText | None = None
     birthDate: ChartText | None = None
@@ -55,6 +61,7 @@ class Patient(LeanResource, frozen=True, gc=False, tag="Patient"):
     deceasedBoolean: bool | None = None
     deceasedDateTime: ChartText | None = None
     extension: tuple[PatientExtension, ...] = ()
+    meta: SecurityLabels | None = None
 
 
 class ObservationComponent(Element, frozen=True, gc=False):

@@ -48,12 +48,12 @@ def test_an_answered_card_waits_for_its_period_and_speaks_again_when_it_is_worse
         async with app_client(tmp_path, as_of=NOW) as calls:
             first = (await _call(calls)).json()["cards"]
             assert len(first) == 1
-            await _override(calls, first[0]["uuid"], "wrong-time-workflow")
+            await _override(calls, first[0]["uuid"], "a-reason-of-the-site")
             again = await _call(calls, user="Practitioner/somebody-else")
             assert again.json()["cards"] == []
             assert [each["reason"] for each in ours(again)["silence"]] == ["said-once"]
             (rest,) = ours(again)["resting"]
-            assert (rest["because"], rest["since"]) == ("wrong-time-workflow", NOW.isoformat())
+            assert (rest["because"], rest["since"]) == ("a-reason-of-the-site", NOW.isoformat())
             worse = await _call(calls, valued("2160-0", 5.0))
             assert len(worse.json()["cards"]) == 1
         async with app_client(tmp_path, as_of=NOW + timedelta(days=29)) as calls:
