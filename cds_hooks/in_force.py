@@ -93,7 +93,8 @@ def site_in_force(site: SiteRules) -> Mapping[str, Any]:
     said: dict[str, Any] = {f"approval of {rule}": each.digest for rule, each in site.approvals.items()}
     for rule, switches in site.switches.items():
         said[f"switch of {rule}"] = hashlib.sha256(_encode(switches)).hexdigest()[:_DIGITS]
-    return said | {f"days of an answer to {indicator}": days for indicator, days in site.quiet_days.items()}
+    said |= {f"days of an answer to {indicator}": days for indicator, days in site.quiet_days.items()}
+    return said | {f"budget {place}": each.words for place, each in enumerate(site.budgets, 1)}
 
 
 def differences(then: Content, now: Content) -> Iterator[tuple[str, str, str]]:

@@ -27,7 +27,7 @@ from cds_hooks.errors import (
     RecordFailed,
     operation_outcome,
 )
-from cds_hooks.governance import Caller, Chosen, Governance
+from cds_hooks.governance import NOBODY, Audience, Caller, Chosen, Governance
 from cds_hooks.governance.releases import SILENT_MODE, Releases
 from cds_hooks.in_force import InForce
 from cds_hooks.metrics import Metrics
@@ -150,6 +150,7 @@ async def answer_again(
     decided = await _decide(call, predict)
     caller = Caller(client.name, decided.patient_id, service.id, call.request.hook)
     chosen = await components.governance.said_once.choose(caller, decided.advice.cards)
+    await components.governance.restraint.withhold(caller, chosen, decided.audience)
     return (await _encode(call, decided, caller, chosen, predict)).decision
 
 
@@ -178,7 +179,9 @@ async def _answer(call: "_Call") -> "_Answer":
     decided = await compute(client.name, partial(_decide, call), is_large=is_large, goes_on=call.is_complete)
 
     caller = Caller(client.name, decided.patient_id, call.service.id, call.request.hook)
-    chosen = await call.components.governance.said_once.choose(caller, decided.advice.cards, decided.advice.reminders)
+    governance = call.components.governance
+    chosen = await governance.said_once.choose(caller, decided.advice.cards, decided.advice.reminders)
+    await governance.restraint.withhold(caller, chosen, decided.audience)
     call.stages.end("decide")
     return await compute(client.name, partial(_encode, call, decided, caller, chosen), is_large=is_large, goes_on=True)
 
@@ -190,6 +193,7 @@ class _Decided(NamedTuple):
     patient_id: str
     unread: list[Silence]
     explain_url: str
+    audience: Audience
 
 
 class _Answer(NamedTuple):
@@ -260,7 +264,7 @@ async def _decide(call: _Call, predict: Predict) -> _Decided:
     call.config = call.components.in_force.digest_with(call.released)
     if call.off is not None:
         page = f"{call.components.settings.public_url}/explain/{call.decision_id}"
-        return _Decided(no_card(service.id, SWITCHED_OFF, call.off), request.context.patient_id, [], page)
+        return _Decided(no_card(service.id, SWITCHED_OFF, call.off), request.context.patient_id, [], page, NOBODY)
     if service.needs_patient(request):
         call.prefetch.require("patient")
     record = _read_facts(request, call.filled, call.as_of)
@@ -277,6 +281,7 @@ async def _decide(call: _Call, predict: Predict) -> _Decided:
     service_input = _service_input(call, record, predict, sent)
     # Asked now, because a service may release the record.
     silent = call.released.silent_mode(call.client.name, partial(care_units, record), request.context.user_id)
+    audience = _audience(call, record)
     advice = await service.decide(service_input)
     if call.released.states:
         advice.cards, withheld = call.released.without_withheld(advice.cards, call.client.name, record.patient_id)
@@ -284,7 +289,15 @@ async def _decide(call: _Call, predict: Predict) -> _Decided:
         if silent is not None and advice.cards:
             advice.cards = []
             advice.silences.append(Silence(service.id, SILENT_MODE, silent))
-    return _Decided(advice, record.patient_id, _refusals_as_silences(record), service_input.explain_url)
+    return _Decided(advice, record.patient_id, _refusals_as_silences(record), service_input.explain_url, audience)
+
+
+def _audience(call: _Call, record: PatientRecord) -> Audience:
+    """The user and the care units, as far as a budget is for them."""
+    restraint, user = call.components.governance.restraint, call.request.context.user_id
+    recorded = call.components.users.recorded(call.client.name, user) or user if restraint.asks_for_user else ""
+    units = restraint.units_of(partial(care_units, record))
+    return Audience(recorded or "", units) if recorded or units else NOBODY
 
 
 async def _encode(call: _Call, decided: _Decided, caller: Caller, chosen: Chosen, _: Predict) -> _Answer:
@@ -326,6 +339,8 @@ async def _encode(call: _Call, decided: _Decided, caller: Caller, chosen: Chosen
             stages.trace_recorded,
             call.config,
             call.kept,
+            decided.audience.units,
+            {uuid: len(advice.silences) + place for uuid, place in chosen.withheld.items()},
         ),
         user_id=components.users.recorded(call.client.name, request.context.user_id),
     )

@@ -5,7 +5,7 @@ A model may show cards by its release and, behind a trust file, by the signature
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -219,7 +219,7 @@ class ApprovalBook:
             signed = self.signers("rule", rule_subject(rule, version.digest))
             if len(signed) >= NEEDED:
                 found[rule] = _approval(rule, version.digest, signed[:NEEDED])
-        return SiteRules(found, site.switches, site.quiet_days)
+        return replace(site, approvals=found)
 
     def everything(self) -> list[list[Signed]]:
         """All verified approvals, those of one subject together, the oldest subject first."""

@@ -2,7 +2,8 @@
 
 from cds_hooks.governance.governance import Governance
 from cds_hooks.governance.patient_finding import Caller
+from cds_hooks.governance.restraint import NOBODY, Audience
 from cds_hooks.governance.rules_file import RulesFileError, read_rules_file
 from cds_hooks.governance.said_once import Chosen
 
-__all__ = ["Caller", "Chosen", "Governance", "RulesFileError", "read_rules_file"]
+__all__ = ["NOBODY", "Audience", "Caller", "Chosen", "Governance", "RulesFileError", "read_rules_file"]

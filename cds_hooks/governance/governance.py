@@ -32,9 +32,10 @@ from cards.rules.engine.governance import (
 )
 from cds_hooks.approvals import ApprovalBook, PeopleFileError
 from cds_hooks.governance.one_card import Claims
+from cds_hooks.governance.restraint import Restraint
 from cds_hooks.governance.rules_file import RulesFileError, read_rules_file
 from cds_hooks.governance.said_once import REST_DAYS, SaidOnce
-from cds_hooks.governance.said_rows import SentCard, sent_by, sent_cards
+from cds_hooks.governance.said_rows import SentCard, ShownDecision, sent_by, sent_cards
 from cds_hooks.logs import log
 from cds_hooks.storage.decision import Decision, FeedbackItem, RecordUnavailable
 from cds_hooks.storage.queries import read_rows
@@ -186,6 +187,8 @@ class Governance:
         self._memory = OverrideMemory(now)
         self.said_once = SaidOnce(now, rest_days, claims, horizons)
         """What was said and answered about patients as a whole."""
+        self.restraint = Restraint(lambda: self.site.budgets, now, claims)
+        """The budgets of clients, care units and users."""
         self._was_read = asyncio.Event()
         self._approvals = approvals
         self._file_says = read_rules_file(file) if file is not None else SiteRules()
@@ -238,9 +241,12 @@ class Governance:
                     await asyncio.to_thread(self.read_answers, url)
                 except PeopleFileError:
                     log().error("file of people refused, what was approved stays")
-                await asyncio.to_thread(self.said_once.read_shown, url)
+                await asyncio.to_thread(self.said_once.read_shown, url, self._take_shown)
             self._was_read.set()
             await asyncio.sleep(_READ_SECONDS)
+
+    def _take_shown(self, each: ShownDecision) -> None:
+        self.restraint.take_shown(each)
 
     async def wait_until_read(self, seconds: float) -> None:
         """Returns when the record was read for the first time, at the latest after so many seconds."""

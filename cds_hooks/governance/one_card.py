@@ -44,6 +44,9 @@ class Claims(Protocol):
     async def is_first(self, name: str, now: float) -> bool:
         """Whether nobody else took this name a moment ago; `now` in epoch seconds."""
 
+    async def take(self, name: str, until: float, now: float) -> bool:
+        """Whether nobody else has this name, which is the caller's now, until that time (epoch seconds)."""
+
 
 class Turn(Struct, frozen=True, gc=False):
     """Who shows the card, and since when (epoch seconds); `owner` is empty where another worker has it."""
@@ -126,6 +129,7 @@ class Turns:
 
 
 _PURPOSE: Final = "one card for a patient"
+_PLACES: Final = "places of a budget"
 _SECONDS: Final = 60
 
 
@@ -148,6 +152,17 @@ class WorkerClaims:
             # The minute before as well, else two calls around the full minute would both be the first.
             before = await self._take(self._store, name, minute - 1, now)
             return await self._take(self._store, name, minute, now) and before
+        except (ReplayStoreFailed, RecordUnavailable):
+            return True
+
+    async def take(self, name: str, until: float, now: float) -> bool:
+        """Whether nobody has taken this name, which is taken now until that time (epoch seconds).
+
+        True too where that cannot be said: a card too many does less harm than one that is missing.
+        """
+        try:
+            self._store = self._store or open_replay_store(self._url)
+            return await self._store.first_use(_PLACES, name, until, now)
         except (ReplayStoreFailed, RecordUnavailable):
             return True
 

@@ -12,7 +12,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cards.compose.high_alert import NOT_COVERED
-from cards.rules.engine.governance import NEEDS_NOTE, Approval, RuleVersion, SiteRules, Switch, all_rule_versions
+from cards.rules.engine.governance import (
+    NEEDS_NOTE,
+    Approval,
+    Budget,
+    RuleVersion,
+    SiteRules,
+    Switch,
+    all_rule_versions,
+)
 
 if TYPE_CHECKING:
     from jsonschema import Draft202012Validator
@@ -45,6 +53,7 @@ def read_rules_file(path: Path, versions: Mapping[str, RuleVersion] | None = Non
         {each["rule"]: _approval(each) for each in document.get("approval", ())},
         {rule: tuple(found) for rule, found in switches.items()},
         document.get("quiet_days", {}),
+        tuple(_budget(each) for each in document.get("budget", ())),
     )
 
 
@@ -163,6 +172,11 @@ def _problems(document: Mapping[str, Any], known: Mapping[str, RuleVersion]) -> 
             date.fromisoformat(each["on"])
         except ValueError:
             yield f"approval of {each['rule']}: {each['on']} is not a date"
+    for each in document.get("budget", ()):
+        if each["of"] == "unit" and "names" not in each:
+            yield "a budget of a unit says in names which unit, by its ids and names in the chart"
+        if each["of"] == "user" and "names" in each:
+            yield "a budget of users is for each user: leave out names, which would put users into this file"
     for each in document.get("switch", ()):
         if each["rule"] in known:
             yield from _band_problems(each, known[each["rule"]])
@@ -192,6 +206,11 @@ def _unfit(approval: Approval, version: RuleVersion) -> str | None:
 def _approval(each: Mapping[str, Any]) -> Approval:
     on = date.fromisoformat(each["on"])
     return Approval(each["rule"], each["digest"], each["by"], each["role"], on, each.get("note", ""))
+
+
+def _budget(each: Mapping[str, Any]) -> Budget:
+    names = frozenset(each.get("names", ()))
+    return Budget(each["of"], each["note"], each.get("cards_per_day"), each.get("cards_per_call"), names)
 
 
 def _switch(each: Mapping[str, Any]) -> Switch:

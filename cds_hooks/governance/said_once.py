@@ -32,7 +32,7 @@ from cards.extension import CardExtension, RestingFinding, WorklistEntry
 from cards.rules.engine.finding import Silence
 from cds_hooks.governance.one_card import SHOWN_AGAIN_DAYS, TEST_DAYS, Claims, Turn, Turns, kinds_of
 from cds_hooks.governance.patient_finding import FOLLOW_UP, Caller, PatientFinding, patient_finding
-from cds_hooks.governance.said_rows import AnsweredRows, SentCard, ShownRows
+from cds_hooks.governance.said_rows import AnsweredRows, SentCard, ShownDecision, ShownRows
 
 PERIOD_DAYS: Final = {
     "accepted": 90,
@@ -45,8 +45,8 @@ PERIOD_DAYS: Final = {
 }
 """How long a card that was answered so is not shown again (docs/operations/restraint.md).
 
-`patient-ineligible` is of responsible-ai.md 4.2, the others are the project's own choice. "Already done" holds until the
-model's next horizon where that is shorter, "Not now" until the next day, "I need to know more first" no longer than
+`patient-ineligible` is of responsible-ai.md 4.2, the others are the project's own choice. "Already done" holds until
+the model's next horizon where that is shorter, "Not now" until the next day, "I need to know more first" no longer than
 until a value arrives that was missing.
 """
 OTHER_DAYS: Final = 30
@@ -74,12 +74,22 @@ _Key = tuple[str, str, str]
 
 @dataclass(slots=True)
 class Chosen:
-    """The cards to show, and what became of the others."""
+    """The cards to show, and what became of the others.
+
+    `withheld` has, by the uuid of a card or suggestion, the place in `silences` of the reason why it is not shown; of
+    what `Restraint` withholds, so that a replay withholds the same.
+    """
 
     cards: list[Card] = field(default_factory=list)
     silences: list[Silence] = field(default_factory=list)
     resting: list[RestingFinding] = field(default_factory=list)
     worklist: list[WorklistEntry] = field(default_factory=list)
+    withheld: dict[str, int] = field(default_factory=dict)
+
+    def withhold(self, uuid: str, silence: Silence) -> None:
+        """Notes why the card or suggestion of this uuid is not shown."""
+        self.withheld[uuid] = len(self.silences)
+        self.silences.append(silence)
 
 
 class _Said(Struct, frozen=True, gc=False):
@@ -171,9 +181,13 @@ class SaidOnce:
         if self._now() - self._forgot_at >= _FORGET_SECONDS:
             self._forget()
 
-    def read_shown(self, url: str) -> None:
-        """Takes what others showed since the last reading; RecordUnavailable where the record cannot be read."""
+    def read_shown(self, url: str, also: Callable[[ShownDecision], None] = lambda _: None) -> None:
+        """Takes what others showed since the last reading; RecordUnavailable where the record cannot be read.
+
+        `also` is given each decision that showed cards, too.
+        """
         for each in self._shown_rows.read(url):
+            also(each)
             caller = Caller(each.client, each.patient, each.service, each.hook)
             self._take_shown(caller, [card.said for card in each.cards], each.as_of)
 

@@ -48,6 +48,7 @@ class _Response(Struct):
 
 class _Basis(Struct):
     as_of: datetime | None = None
+    units: tuple[str, ...] = ()
 
 
 _response: Final = msgspec.json.Decoder(_Response)
@@ -132,7 +133,10 @@ class AnsweredRows:
 
 
 class ShownDecision(Struct, frozen=True):
-    """A decision with cards; `as_of` in epoch seconds, by the clock of its call."""
+    """A decision with cards; `as_of` in epoch seconds, by the clock of its call, `decided_at` by that of the machine.
+
+    `user` is as it is recorded; `units` are the patient's care units, where the site has budgets for units.
+    """
 
     client: str
     patient: str
@@ -140,6 +144,9 @@ class ShownDecision(Struct, frozen=True):
     hook: str
     as_of: float
     cards: tuple[SentCard, ...]
+    user: str = ""
+    units: tuple[str, ...] = ()
+    decided_at: float = 0.0
 
 
 class ShownRows:
@@ -190,13 +197,23 @@ class ShownRows:
 def _shown(url: str, ids: list[str]) -> Iterator[ShownDecision]:
     if not ids:
         return
-    columns = [decisions.c[name] for name in ("client", "patient", "service", "hook", "response", "basis")]
+    names = ("client", "patient", "service", "hook", "user_id", "decided_at", "response", "basis")
+    columns = [decisions.c[name] for name in names]
     rows = read_rows(url, select(*columns).where(decisions.c.id.in_(ids)).order_by(decisions.c.sequence))
     for row in rows:
-        as_of = _basis.decode(row.basis).as_of
-        if as_of is not None:
-            cards = sent_cards(row.response)
-            yield ShownDecision(row.client, row.patient, row.service, row.hook, as_of.timestamp(), cards)
+        basis = _basis.decode(row.basis)
+        if basis.as_of is not None:
+            yield ShownDecision(
+                row.client,
+                row.patient,
+                row.service,
+                row.hook,
+                basis.as_of.timestamp(),
+                sent_cards(row.response),
+                row.user_id or "",
+                basis.units,
+                row.decided_at / 1e6,
+            )
 
 
 def _newest_with_cards(url: str, after: int, most: int) -> int:

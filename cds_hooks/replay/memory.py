@@ -16,8 +16,9 @@ from cards.card import Card
 from cards.extension import EXTENSION_KEY, NOTHING_SAID, CardExtension, RestingFinding, WorklistEntry
 from cards.rules.engine.finding import Finding, Silence
 from cards.rules.engine.governance import ACKNOWLEDGED, SuppressionCheck, ingredients_of
-from cds_hooks.governance import Caller, Chosen, Governance
+from cds_hooks.governance import NOBODY, Audience, Caller, Chosen, Governance
 from cds_hooks.governance.patient_finding import patient_finding
+from cds_hooks.governance.restraint import Restraint
 from cds_hooks.governance.said_once import SaidOnce
 
 _REMEMBERED: Final = frozenset({"said-once", "worklist"})
@@ -51,12 +52,19 @@ _response: Final = msgspec.json.Decoder(_Response)
 class Remembered:
     """What one decision recorded of its memory: which findings were answered or shown before."""
 
-    def __init__(self, response: bytes, silences: Sequence[tuple[str, str, str]]) -> None:
-        """`response` and `silences` as they were recorded."""
+    def __init__(
+        self,
+        response: bytes,
+        silences: Sequence[tuple[str, str, str]],
+        withheld: Mapping[str, int] | None = None,
+    ) -> None:
+        """`response`, `silences` and `withheld` (the place of a reason by uuid) as they were recorded."""
         said = _response.decode(response)
         self.resting = said.extension.ours.resting
         self.worklist = said.extension.ours.worklist
         self._silences = [Silence(*each) for each in silences]
+        self.withheld = {uuid: self._silences[place] for uuid, place in (withheld or {}).items()}
+        """Why a card or suggestion was not shown because of a budget or the loop guard, by its uuid."""
         self._answered = [each for each in self._silences if each.reason == ACKNOWLEDGED]
         self._shown = [
             (one.rule, one.band, ingredients_of((fact.name, fact.value) for fact in card.extension.ours.facts))
@@ -107,6 +115,21 @@ class _RecordedChoice(SaidOnce):
         return self.remembered.choose(caller, cards)
 
 
+class _RecordedRestraint(Restraint):
+    """Withholds what the decision recorded as withheld, whatever was shown on that day."""
+
+    remembered = _NOTHING
+
+    async def withhold(self, caller: Caller, chosen: Chosen, audience: Audience = NOBODY) -> None:  # noqa: ARG002 - it overrides
+        """Takes out of `chosen` the cards that were withheld then, with the reasons of then."""
+        withheld = self.remembered.withheld
+        again = {card.uuid for card in chosen.cards}
+        for uuid, silence in withheld.items():  # in the order of the record
+            if uuid in again:
+                chosen.withhold(uuid, silence)
+        chosen.cards = [card for card in chosen.cards if card.uuid not in withheld]
+
+
 class RecordedGovernance(Governance):
     """The rules of a site as they are now, with the memory of the decision that is replayed."""
 
@@ -114,13 +137,14 @@ class RecordedGovernance(Governance):
         """As `Governance`; `recall` says whose memory it is."""
         super().__init__(*arguments, **named)
         self.said_once: _RecordedChoice = _RecordedChoice()
+        self.restraint: _RecordedRestraint = _RecordedRestraint(lambda: self.site.budgets)
 
         self.day = datetime.now(UTC).date()
         """The day of the decision that is replayed, for approvals with an end."""
 
     def recall(self, remembered: Remembered, day: date) -> None:
         """From now on memory and day are those of another decision."""
-        self.said_once.remembered, self.day = remembered, day
+        self.said_once.remembered, self.restraint.remembered, self.day = remembered, remembered, day
 
     def suppression_policy(
         self, client: str, patient: str, units: Callable[[], Collection[str]], as_of: float

@@ -103,7 +103,7 @@ class Replayer:
             return _not(row, f"there is no {missing} here any more")
         assert isinstance(basis.request, msgspec.Raw)  # noqa: S101 - asked before
         as_of = self._as_of or basis.as_of
-        site.governance.recall(Remembered(decision.response, basis.silence), as_of.date())
+        site.governance.recall(Remembered(decision.response, basis.silence, basis.withheld), as_of.date())
         try:
             kept = read_kept(bytes(basis.request))
             again = await answer_again(kept, service, client, site.components, decision.id, as_of, site.predict)

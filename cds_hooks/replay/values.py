@@ -35,6 +35,7 @@ class Basis(Struct, frozen=True):
     silence: list[tuple[str, str, str]] = []
     config: str = ""
     request: Raw | UnsetType = UNSET
+    withheld: dict[str, int] = {}
 
     @property
     def score_id(self) -> str:

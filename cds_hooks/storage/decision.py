@@ -13,7 +13,7 @@ import hashlib
 import os
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from time import monotonic
 from typing import Any, Final, Literal, Protocol, TypeVar
@@ -247,17 +247,24 @@ def encode_basis(
     trace: dict[str, str] | None = None,
     config: str = "",
     request: msgspec.Raw | None = None,
+    units: Sequence[str] = (),
+    withheld: Mapping[str, int] | None = None,
 ) -> bytes:
     """JSON of everything that is needed to repeat the decision and to explain it.
 
     `prefetch` is JSON already: the state of each prefetch key. `trace` is the call's position in a trace, `config` the
-    digest of what was in force (cds_hooks/in_force.py), `request` the call itself where the site keeps it.
+    digest of what was in force (cds_hooks/in_force.py), `request` the call itself where the site keeps it. `units` are
+    the care units with a budget, `withheld` the place of the reason in `silences` by the uuid of a card or suggestion.
     """
     basis = {**inputs, "timings": timings}
     if config:
         basis["config"] = config
     if request is not None:
         basis["request"] = request
+    if units:
+        basis["units"] = units
+    if withheld:
+        basis["withheld"] = withheld
     if trace:
         basis["trace"] = trace
     if prefetch is not None:

@@ -18,7 +18,17 @@ from cds_hooks.storage.entries import feedback_hash, newest_entry
 from cds_hooks.storage.tables import decisions, feedback
 
 WITHHELD: Final = frozenset(
-    {"said-once", "worklist", "acknowledged", "switched-off", "shadow", "silent-mode", "canary", "model-not-released"}
+    {
+        "said-once",
+        "worklist",
+        "acknowledged",
+        "switched-off",
+        "shadow",
+        "silent-mode",
+        "canary",
+        "model-not-released",
+        "budget",
+    }
 )
 """The reasons of what was found and not shown; all others say that there was nothing to show."""
 

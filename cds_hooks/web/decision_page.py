@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from cards.compose.model import in_100
 from cards.rules.engine.finding import Silence
+from cds_hooks.storage.queries import WITHHELD
 from cds_hooks.web.charts import Waterfall, waterfall
 from cds_hooks.web.coverage import OrderCoverage, coverage_of_orders, read_orders
 from cds_hooks.web.model_inputs import AGE, SEX, Input, read_inputs
@@ -116,9 +117,14 @@ class Explanation:
         return tuple(each for each in self.silences if each.reason in _SCOPE)
 
     @property
+    def withheld(self) -> tuple[Silence, ...]:
+        """What was found and not shown: by an answer, a budget, a pause, a release."""
+        return tuple(each for each in self.silences if each.reason in WITHHELD)
+
+    @property
     def unsaid(self) -> tuple[Silence, ...]:
         """The other reasons why something was not said."""
-        return tuple(each for each in self.silences if each.reason not in _SCOPE)
+        return tuple(each for each in self.silences if each.reason not in _SCOPE and each.reason not in WITHHELD)
 
     @property
     def gaps(self) -> list[Input]:

@@ -91,12 +91,38 @@ class Switch:
 
 
 @dataclass(frozen=True, slots=True)
+class Budget:
+    """The most cards that each client, a care unit or each user is shown in a day (UTC) or in one call.
+
+    Critical cards are neither counted nor withheld. `names` are the clients that it is for (empty: each one), or the
+    names and ids of one care unit. At least one of the two numbers is given.
+    """
+
+    of: Literal["client", "unit", "user"]
+    note: str
+    cards_per_day: int | None = None
+    cards_per_call: int | None = None
+    names: frozenset[str] = frozenset()
+
+    @property
+    def words(self) -> str:
+        """The numbers and for whom they are: "20 cards a day for each user"."""
+        limits = ((self.cards_per_day, "a day"), (self.cards_per_call, "a call"))
+        said = " and ".join(
+            f"{most} card{'' if most == 1 else 's'} {when}" for most, when in limits if most is not None
+        )
+        whom = f"the {self.of} {', '.join(sorted(self.names))}" if self.names else f"each {self.of}"
+        return f"{said} for {whom}"
+
+
+@dataclass(frozen=True, slots=True)
 class SiteRules:
-    """What a site says of the rules: approvals by rule, switches by rule, and for how many days an answer counts."""
+    """What a site says of the rules: approvals and switches by rule, for how many days an answer counts, budgets."""
 
     approvals: Mapping[str, Approval] = field(default_factory=dict)
     switches: Mapping[str, tuple[Switch, ...]] = field(default_factory=dict)
     quiet_days: Mapping[str, int] = field(default_factory=dict)
+    budgets: tuple[Budget, ...] = ()
 
     def is_approved(self, rule: str, digest: str) -> bool:
         """Whether this version of the rule is approved."""

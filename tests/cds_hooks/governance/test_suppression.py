@@ -1,4 +1,4 @@
-"""A card that was shown or answered is silent for the period of its answer, and speaks again when something is worse."""
+"""A card that was shown or answered rests for the period of its answer, and speaks again when something is worse."""
 
 import asyncio
 import copy

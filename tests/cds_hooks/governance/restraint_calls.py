@@ -1,0 +1,59 @@
+"""Calls for tests of restraint: drafts of several severities for one patient, answers, and reasons of an answer."""
+
+import copy
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from tests.cds_hooks.calls import ours, request_for
+from tests.cds_hooks.services.equation_calls import NOW
+
+PATIENT = "ckd4-metformin"
+WARNINGS = ("naproxen-egfr-25", "ct-contrast-egfr-25")
+CRITICAL = "metformin-ckd4-coded"
+SIGN = "order-safety-sign"
+
+
+def order_sign(*drafts: str, user: str = "Practitioner/1", as_of: datetime = NOW) -> dict[str, Any]:
+    """A call at order-sign with these drafts of the samples."""
+    first, *others = (request_for("order-safety", "order-sign", PATIENT, as_of, draft) for draft in drafts)
+    request = copy.deepcopy(first)
+    for other in others:
+        request["context"]["draftOrders"]["entry"] += other["context"]["draftOrders"]["entry"]
+    request["context"]["userId"] = user
+    return request
+
+
+async def sign(calls: httpx.AsyncClient, *drafts: str, user: str = "Practitioner/1") -> httpx.Response:
+    """The answer to such a call."""
+    answered = await calls.post(f"/cds-services/{SIGN}", json=order_sign(*drafts, user=user))
+    assert answered.status_code == 200, answered.text
+    return answered
+
+
+def indicators(answer: httpx.Response) -> list[str]:
+    """The indicators of the cards."""
+    return [card["indicator"] for card in answer.json()["cards"]]
+
+
+def reasons(answer: httpx.Response, code: str) -> list[tuple[str, str]]:
+    """Subject and text of each reason with this code."""
+    return [(each["subject"], each["text"]) for each in ours(answer).get("silence", []) if each["reason"] == code]
+
+
+def rules_file(folder: Path, text: str) -> Path:
+    """A rules file with this text."""
+    file = folder / "rules.toml"
+    file.write_text(f"version = 1\n{text}")
+    return file
+
+
+def feedback(card: dict[str, Any], suggestion: str | None = None, code: str = "a-reason") -> dict[str, Any]:
+    """Feedback that accepts this suggestion of the card, or overrides the card."""
+    item = {"card": card["uuid"], "outcomeTimestamp": NOW.isoformat()}
+    if suggestion is not None:
+        return {"feedback": [item | {"outcome": "accepted", "acceptedSuggestions": [{"id": suggestion}]}]}
+    reason = {"code": code, "system": "https://example.org/reasons", "display": "A reason"}
+    return {"feedback": [item | {"outcome": "overridden", "overrideReason": {"reason": reason}}]}
