@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cards.extension import EXTENSION_KEY
+from cards.rules.engine.governance import WITHHELD
 from cds_hooks.audit.archive import archives, find_archived
 from cds_hooks.commands.record import microseconds, possible_users, record_url
 from cds_hooks.commands.replay import replay
@@ -25,7 +26,7 @@ from cds_hooks.simulator.terminal import print_answer
 from cds_hooks.storage import Decision, FeedbackItem, RecordUnavailable, decision_of
 from cds_hooks.storage.chain import Verification, verify_chain
 from cds_hooks.storage.decision import Outcome
-from cds_hooks.storage.queries import WITHHELD, DecisionFilter, feedback_on, find_decisions, get_decision
+from cds_hooks.storage.queries import DecisionFilter, feedback_on, find_decisions, get_decision
 
 app = typer.Typer(no_args_is_help=True, help="Read the record of decisions, and check that nobody changed it.")
 

@@ -11,26 +11,12 @@ from sqlalchemy import URL, Connection, Select, func, insert, select
 from sqlalchemy.exc import DBAPIError
 
 from cards.extension import EXTENSION_KEY, NOTHING_SAID, CardExtension
+from cards.rules.engine.governance import WITHHELD
 from cds_hooks.storage.content import ContentUnreadable, store_text
 from cds_hooks.storage.database import database_error_reason, engine_for, parse_url, reading_engine
 from cds_hooks.storage.decision import Decision, FeedbackItem, RecordUnavailable, decision_of, without_nul
 from cds_hooks.storage.entries import feedback_hash, newest_entry
 from cds_hooks.storage.tables import decisions, feedback
-
-WITHHELD: Final = frozenset(
-    {
-        "said-once",
-        "worklist",
-        "acknowledged",
-        "switched-off",
-        "shadow",
-        "silent-mode",
-        "canary",
-        "model-not-released",
-        "budget",
-    }
-)
-"""The reasons of what was found and not shown; all others say that there was nothing to show."""
 
 
 def store_feedback(url: URL, items: Sequence[FeedbackItem]) -> list[FeedbackItem]:
