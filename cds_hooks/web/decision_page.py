@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 
 from cards.compose.model import in_100
 from cards.rules.engine.finding import Silence
-from cds_hooks.storage.queries import WITHHELD
 from cards.rules.engine.governance import WITHHELD
 from cds_hooks.web.charts import Waterfall, waterfall
 from cds_hooks.web.coverage import OrderCoverage, coverage_of_orders, read_orders
