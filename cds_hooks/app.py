@@ -19,6 +19,8 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cards.suggest import load_fhir_models
+from cds_hooks.access.sessions import Lifetimes, Sessions
+from cds_hooks.access.store import AccessStore
 from cds_hooks.approvals import ApprovalBook, ModelApprovals
 from cds_hooks.audit.seals import Sealing
 from cds_hooks.computing import Computing
@@ -37,7 +39,9 @@ from cds_hooks.routes.browsers import HostCheck, refuse_host
 from cds_hooks.routes.documentation import documentation_routes, site_routes
 from cds_hooks.routes.failures import answer_hook_error, answer_http_error, contain_failures
 from cds_hooks.routes.feedback import protocol_routes
+from cds_hooks.routes.gate import Gate
 from cds_hooks.routes.hooks import HookRoute, RequestLimits
+from cds_hooks.routes.login import login_routes
 from cds_hooks.routes.operations import OperatorAccess, health_routes
 from cds_hooks.routes.outcomes import outcome_routes
 from cds_hooks.routes.pages import page_routes
@@ -51,7 +55,12 @@ from cds_hooks.storage.decision import RecordUnavailable, new_decision_id
 from cds_hooks.storage.opening import open_decision_log
 from cds_hooks.tester.routes import tester_routes
 from cds_hooks.tracing import open_tracing
+<<<<<<< HEAD
 from cds_hooks.trusted_models import AbsentModel
+=======
+from cds_hooks.web.numbers import format_time
+from cds_hooks.web.pages import Site
+>>>>>>> dbe187c (Access: roles, accounts, login by OpenID, sessions, recorded views)
 
 # mallopt(3): free memory at the end of the heap above the first is given back to the kernel; blocks above the second
 # are mapped and unmapped each by itself (32 MiB is the most that glibc allows).
@@ -132,6 +141,11 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
     )
     sealing = Sealing(configured)
     visitors = OperatorAccess(configured)
+    store = AccessStore(configured.database_url)
+    lifetimes = Lifetimes(60 * configured.login_idle_minutes, 3600 * configured.login_hours)
+    sessions = Sessions(store, lifetimes, secure=configured.public_url.startswith("https:"))
+    clock = format_time(configured.as_of) if configured.as_of else ""
+    site = Site(development=configured.trust_file is None, alert_share=configured.alert_share, clock=clock)
     components.metrics.record_failures = lambda: components.decisions.health.failures
     components.metrics.models_out = [each.name for one in services.values() for each in one.absent_models]
     components.metrics.seal_failures = lambda: sealing.failures
@@ -173,6 +187,7 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
         *outcome_routes(services, components, intake, trust),
         *health_routes(services, components, counted, visitors),
         *page_routes(configured, services, components.governance, visitors),
+        *login_routes(configured, store, sessions, site),
         *tester_routes(configured, services, visitors, lambda: whole),
         *(documentation_routes(services) if configured.shows_api_docs else ()),
         *site_routes(),
@@ -194,7 +209,8 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
         allow_headers=("authorization", "content-type"),
         max_age=600,
     )
-    whole = _Split(hooks, protocol, others, edge, HostCheck(configured.public_url) if trust.development else None)
+    pages = Gate(others, configured, sessions, visitors, site)
+    whole = _Split(hooks, protocol, pages, edge, HostCheck(configured.public_url) if trust.development else None)
     return whole
 
 

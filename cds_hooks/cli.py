@@ -58,6 +58,7 @@ COMMANDS = {
         "fhir_server", "serve_fhir", "Serve patients' charts as a FHIR R4 server on this machine, until interrupted."
     ),
     "prefetch": Lazy("prefetch", "app", "See what clients send of what the services ask for."),
+    "accounts": Lazy("accounts", "app", "Make and change the accounts with which people log in to the pages."),
     "trust": Lazy("trust", "app", "Say who may call, and which FHIR servers are read for them."),
     "build-sheet": Lazy(
         "build_sheet.main",

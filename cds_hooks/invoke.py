@@ -312,7 +312,7 @@ async def _encode(call: _Call, decided: _Decided, caller: Caller, chosen: Chosen
     advice = decided.advice
     silences = advice.silences + chosen.silences + decided.unread
     timings = stages.milliseconds if request.wants_timings else None
-    allowed = components.settings.shows_pages
+    allowed = components.settings.links_to_pages
     cards = chosen.cards if allowed else _without_link(chosen.cards, decided.explain_url)
     shaped = shape_cards(with_prefetch_note(cards, prefetch, advice.reads), call.client.profile)
     worklist = advice.worklist + chosen.worklist

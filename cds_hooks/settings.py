@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, SecretStr, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
+from cds_hooks.login_settings import LoginSettings
 from cds_hooks.setting_checks import HOST, address_fault, listen_address, plain_http_fault, refuse_unknown
 
 ModelState = Literal["validated", "approved", "active"]
@@ -20,7 +21,7 @@ LOOPBACK_ORIGINS = "loopback"
 _LOOPBACK_PATTERN = r"https?://(localhost|127\.\d{1,3}\.\d{1,3}\.\d{1,3}|\[::1\])(:\d{1,5})?"
 
 
-class Settings(BaseSettings):
+class Settings(LoginSettings):
     """What a site can set; `Settings()` reads the environment and refuses what makes no sense."""
 
     model_config = SettingsConfigDict(env_prefix="CDS_", extra="ignore")
@@ -375,6 +376,12 @@ class Settings(BaseSettings):
             raise ValueError("CDS_KEEP_REQUESTS keeps whole requests, encrypted only: set CDS_CONTENT_KEYS as well")
         return self
 
+    @model_validator(mode="after")
+    def _asks_all_or_nobody(self) -> "Settings":
+        if self.login != "none" and self.explain_pages == "everyone":
+            raise ValueError("CDS_LOGIN asks everybody to log in, and CDS_EXPLAIN_PAGES=everyone nobody: choose one")
+        return self
+
     @property
     def operator_address(self) -> tuple[str, int | None] | None:
         """Host and port of the operator's listener, or the path of its Unix socket and None."""
@@ -384,6 +391,11 @@ class Settings(BaseSettings):
     def shows_pages(self) -> bool:
         """Whether whoever reaches this address may read the pages of decisions."""
         return self.trust_file is None or self.explain_pages == "everyone"
+
+    @property
+    def links_to_pages(self) -> bool:
+        """Whether cards link to the pages of decisions: whoever sees a card can open them, or can log in."""
+        return self.shows_pages or self.login != "none"
 
     @property
     def shows_api_docs(self) -> bool:

@@ -18,9 +18,13 @@ from cds_hooks.routes.browsers import HostCheck
 from cds_hooks.services import Service
 from cds_hooks.settings import Settings
 from cds_hooks.storage.decision import RecordUnavailable, plain
+from cds_hooks.web.visiting import visiting
 
 DRAINING: Final = "draining"
 """Member of the ASGI state: whether this process is about to end; `server.py` sets it."""
+
+ADMITTED: Final = "cds_hooks.admitted"
+"""Member of the ASGI scope: whether the gate (gate.py) has decided that this page is for who asks."""
 
 _BEARER: Final = "bearer "
 
@@ -40,15 +44,28 @@ class OperatorAccess:
         self._development = configured.trust_file is None
         self._listen = configured.operator_address
         self._hosts = HostCheck(configured.public_url)
-        self._pages = configured.shows_pages
+        self._needs_login = configured.login != "none"
+        self._pages = configured.shows_pages and not self._needs_login
 
     def may_see_metrics(self, request: HTTPConnection) -> bool:
-        """Whether this request may read what was counted."""
-        return self._development or self._came_to_operator(request) or self._has_token(request.headers)
+        """Whether this request may read what was counted, and open the other pages of the operator.
+
+        Where pages need a login the gate has decided that, by the roles of who has logged in.
+        """
+        if self._needs_login:
+            return bool(request.scope.get(ADMITTED))
+        return self._development or self.is_machine(request)
+
+    def is_machine(self, request: HTTPConnection) -> bool:
+        """Whether this request has the operator's token or came to the operator's own address."""
+        return self._came_to_operator(request) or self._has_token(request.headers)
 
     def may_see_decisions(self, request: HTTPConnection) -> bool:
-        """Whether this request may read why a decision was as it was, which holds values of a patient."""
-        return self._pages or self.may_see_metrics(request)
+        """Whether this request may read why a decision was as it was, which holds values of a patient.
+
+        Whoever has a session may ask; of a session for one patient the page looks whose decision it is.
+        """
+        return self._pages or visiting().visitor is not None or self.may_see_metrics(request)
 
     def _came_to_operator(self, request: HTTPConnection) -> bool:
         """Whether the connection is to CDS_OPERATOR_LISTEN; the server's own socket says so, no header can.

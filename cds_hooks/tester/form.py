@@ -10,7 +10,6 @@ from email.message import EmailMessage, MIMEPart
 from email.parser import BytesParser
 from email.policy import HTTP
 from typing import Final, cast
-from urllib.parse import urlsplit
 
 from starlette.requests import Request
 
@@ -25,19 +24,6 @@ _FORMS_OF_A_BODY: Final = 3
 
 class UnusableForm(ValueError):
     """The form, or a file in it, cannot be read; the message says what to do."""
-
-
-def came_from_this_site(headers: Mapping[str, str]) -> bool:
-    """Whether a form was sent by a page of this server, or by no browser at all.
-
-    Every browser says with a POST where it comes from: in Sec-Fetch-Site, or where that is not sent (plain http beyond
-    this machine) in Origin. Both are out of reach of the scripts of a page.
-    """
-    site = headers.get("sec-fetch-site")
-    if site is not None:
-        return site in ("same-origin", "none")
-    origin = headers.get("origin")
-    return origin is None or urlsplit(origin).netloc == headers.get("host")
 
 
 async def read_body(request: Request, most_bytes: int, seconds: float) -> bytes:

@@ -10,6 +10,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from cds_hooks.access.forms import came_from_this_site, require_token
 from cds_hooks.errors import CALL_ID, Forbidden, HookError
 from cds_hooks.logs import log
 from cds_hooks.routes.operations import OperatorAccess
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
 
 PAGE_HEADERS: Final = HEADERS | {
     "content-security-policy": HEADERS["content-security-policy"] + "; script-src 'self'; connect-src 'self'",
-    # with no-referrer a browser sends `Origin: null` with its own form, which cannot be told from another site's
-    "referrer-policy": "same-origin",
 }
 """As every page, with the one script of this page."""
 
@@ -88,7 +87,7 @@ class _Page:
 
     async def _pressed(self, tester: "Tester", request: Request) -> Response:
         from cds_hooks.tester.bench import bench_of
-        from cds_hooks.tester.form import UnusableForm, came_from_this_site, parse_form, read_body
+        from cds_hooks.tester.form import UnusableForm, parse_form, read_body
 
         if not came_from_this_site(request.headers):
             return self._failed(_OTHER_SITE, 403)
@@ -96,6 +95,7 @@ class _Page:
         try:
             body = await read_body(request, configured.max_body_bytes, configured.body_seconds)
             form: Form = await asyncio.to_thread(parse_form, request.headers.get("content-type", ""), body)
+            require_token(form)
             bench = await asyncio.to_thread(bench_of, form)
         except HookError as error:
             return self._failed(_unusable(error.text), error.status)

@@ -27,6 +27,7 @@ from cds_hooks.web.model_page import (
 from cds_hooks.web.numbers import signed
 from cds_hooks.web.recorded_decision import is_web_address
 from cds_hooks.web.rule_page import RuleEntry, RulePage
+from cds_hooks.web.visiting import visiting
 from fhir.record.chart_text import without_hidden
 from models_onnx.artifact.manifest import Manifest
 from models_onnx.artifact.release_file import Release
@@ -66,7 +67,8 @@ HEADERS = {
         "default-src 'none'; style-src 'self'; img-src 'self'; "
         "base-uri 'none'; frame-ancestors 'none'; form-action 'self'"
     ),
-    "referrer-policy": "no-referrer",
+    # with no-referrer a browser sends `Origin: null` with its own form, which cannot be told from another site's
+    "referrer-policy": "same-origin",
     "x-content-type-options": "nosniff",
     "cache-control": "no-store",
 }
@@ -88,6 +90,21 @@ class Failure:
     sign: str
     what: str
     next: str
+
+
+@dataclass(frozen=True, slots=True)
+class LoginForm:
+    """What the login page shows: its two ways in, where the person goes afterwards, and what was wrong before.
+
+    `token` is what the form carries against forms of other sites.
+    """
+
+    page: str
+    token: str
+    by_account: bool
+    by_provider: bool
+    name: str = ""
+    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +167,11 @@ def failure_page(site: Site, failure: Failure, call_id: str, root: str = "../") 
     return _render("failure.html", site, root=root, failure=failure, call_id=call_id)
 
 
+def login_page(site: Site, form: LoginForm) -> str:
+    """The page on which people log in."""
+    return _render("login.html", site, root="", form=form)
+
+
 def static_file(name: str) -> bytes:
     """The bytes of a file of STATIC_TYPES."""
     return (_FOLDER / "static" / name).read_bytes()
@@ -190,6 +212,7 @@ def _environment() -> "Environment":
     )
     environment.globals |= {
         "look": static_version("look.css"),
+        "visiting": visiting,
         "people_scale": PEOPLE,
         "happened_scale": HAPPENED,
         "indicator_words": {"info": "Info", "warning": "Warning", "critical": "Critical"},

@@ -42,6 +42,11 @@ NOT_RUN = {
     "bulk-export": "asks a server with Bulk Data export: tests/cds_hooks/panel/test_bulk.py serves one on this machine",
     "model rollback": "needs a version before: tests/cds_hooks/commands/test_model_versions.py has one",
     "release activate": "comes after shadow and canary: tests/cds_hooks/governance/test_releases.py goes through them",
+    "accounts add": "reads a password from a pipe: tests/cds_hooks/commands/test_accounts.py",
+    "accounts password": "reads a password from a pipe: tests/cds_hooks/commands/test_accounts.py",
+    "accounts roles": "needs an account: tests/cds_hooks/commands/test_accounts.py makes one",
+    "accounts disable": "needs an account: tests/cds_hooks/commands/test_accounts.py makes one",
+    "accounts enable": "needs an account: tests/cds_hooks/commands/test_accounts.py makes one",
     "trust check": "asks the key set's address on the network: tests/cds_hooks/security serves one on this machine",
 }
 """Commands whose example is only parsed (test_misuse.py), and where the command is run instead."""

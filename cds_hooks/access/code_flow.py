@@ -1,0 +1,152 @@
+"""The authorization code flow with PKCE (RFC 6749, 7636, 9207; OpenID Connect Core 1.0), for OpenID and for SMART.
+
+The parts that are easy to get wrong are Authlib's: the challenge, the requests and the claims of the ID token; its
+signature is checked by joserfc. What is fetched and how is the caller's business (`Fetch`).
+"""
+
+from base64 import b64encode
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import quote_plus
+
+from cds_hooks.setting_checks import address_fault, plain_http_fault
+
+ALGORITHMS: Final = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
+"""Signatures of ID tokens that are accepted: none with a shared secret, and never `none`."""
+
+_LEEWAY_SECONDS: Final = 60
+
+Fetch = Callable[[str, Mapping[str, str] | None, Mapping[str, str]], Awaitable[dict[str, Any]]]
+"""Address, form (None: GET) and headers; gives the JSON object of an answer 200 or raises FlowFailed."""
+
+
+class FlowFailed(Exception):
+    """The login cannot be completed; the message is a sentence without anything of a token."""
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """An authorization server as it describes itself, and what we are called there."""
+
+    issuer: str
+    authorize: str
+    token: str
+    keys: str
+    client_id: str
+    secret: str | None = None
+    names_itself: bool = False
+    """Whether it said that its answers name it (`iss`, RFC 9207)."""
+
+
+def provider_of(document: Mapping[str, Any], client_id: str, secret: str | None, *, issuer: str = "") -> Provider:
+    """The provider of a discovery document.
+
+    Raises:
+        FlowFailed: It lacks an address, has one that is not https, or offers no PKCE.
+    """
+    addresses = {}
+    for member in ("authorization_endpoint", "token_endpoint"):
+        addresses[member] = _address(document, member)
+    keys = _address(document, "jwks_uri") if "jwks_uri" in document else ""
+    methods = document.get("code_challenge_methods_supported")
+    if isinstance(methods, list) and "S256" not in methods:
+        raise FlowFailed("The authorization server says that it does not support PKCE with S256.")
+    return Provider(
+        issuer or str(document.get("issuer", "")),
+        addresses["authorization_endpoint"],
+        addresses["token_endpoint"],
+        keys,
+        client_id,
+        secret,
+        document.get("authorization_response_iss_parameter_supported") is True,
+    )
+
+
+def _address(document: Mapping[str, Any], member: str) -> str:
+    text = document.get(member)
+    # an endpoint may have a query (RFC 6749, section 3.1)
+    plain = text.partition("?")[0] if isinstance(text, str) else ""
+    if not isinstance(text, str) or address_fault(plain) or plain_http_fault(plain):
+        raise FlowFailed(f"The authorization server's {member} is missing or is no https address.")
+    return text
+
+
+def authorization_address(
+    provider: Provider, redirect: str, scope: str, state: str, verifier: str, nonce: str, **more: str
+) -> str:
+    """Where the browser is sent to."""
+    from authlib.oauth2.rfc6749.parameters import prepare_grant_uri
+    from authlib.oauth2.rfc7636 import create_s256_code_challenge
+
+    address: str = prepare_grant_uri(
+        provider.authorize,
+        provider.client_id,
+        "code",
+        redirect_uri=redirect,
+        scope=scope,
+        state=state,
+        nonce=nonce,
+        code_challenge=create_s256_code_challenge(verifier),
+        code_challenge_method="S256",
+        **more,
+    )
+    return address
+
+
+def code_of(query: Mapping[str, str], provider: Provider) -> str:
+    """The code of the answer that the browser brought back.
+
+    Raises:
+        FlowFailed: It is an error, or the answer of another server (RFC 9207, section 2.4).
+    """
+    named = query.get("iss")
+    if (named is not None and named != provider.issuer) or (named is None and provider.names_itself):
+        raise FlowFailed("The answer came from another authorization server than the one that was asked.")
+    if "error" in query:
+        raise FlowFailed("The authorization server did not let this person in.")
+    if not query.get("code"):
+        raise FlowFailed("The authorization server sent no code.")
+    return query["code"]
+
+
+async def redeem(fetch: Fetch, provider: Provider, code: str, redirect: str, verifier: str) -> dict[str, Any]:
+    """The token answer for a code."""
+    form = {"grant_type": "authorization_code", "code": code, "redirect_uri": redirect, "code_verifier": verifier}
+    headers = {"accept": "application/json"}
+    if provider.secret is None:
+        form["client_id"] = provider.client_id
+    else:
+        # RFC 6749, section 2.3.1: both are form-encoded first
+        pair = f"{quote_plus(provider.client_id)}:{quote_plus(provider.secret)}"
+        headers["authorization"] = f"Basic {b64encode(pair.encode()).decode()}"
+    return await fetch(provider.token, form, headers)
+
+
+def verified_claims(
+    token: Mapping[str, Any], keys: Mapping[str, Any], provider: Provider, nonce: str, now: float
+) -> dict[str, Any]:
+    """The claims of the ID token of a token answer, checked: signature, iss, aud, azp, exp, iat, nonce, at_hash.
+
+    Raises:
+        FlowFailed: It is missing, or one of these is wrong.
+    """
+    from authlib.oidc.core import CodeIDToken
+    from joserfc import jwt
+    from joserfc.errors import JoseError
+    from joserfc.jwk import KeySet
+
+    text = token.get("id_token")
+    if not isinstance(text, str):
+        raise FlowFailed("The authorization server sent no ID token; the scope openid may not be allowed.")
+    known = {"iss": provider.issuer, "aud": provider.client_id}
+    wanted = {claim: {"essential": True, "value": value} for claim, value in known.items()}
+    params = {"nonce": nonce, "client_id": provider.client_id, "access_token": token.get("access_token")}
+    try:
+        key_set = KeySet.import_key_set({"keys": [each for each in keys["keys"] if each.get("kty") != "oct"]})
+        read = jwt.decode(text, key_set, algorithms=list(ALGORITHMS))
+        claims = CodeIDToken(read.claims, read.header, wanted, params)
+        claims.validate(now=int(now), leeway=_LEEWAY_SECONDS)
+    except (JoseError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise FlowFailed(f"The ID token cannot be accepted ({type(error).__name__}).") from error
+    return dict(claims)

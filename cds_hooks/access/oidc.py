@@ -1,0 +1,124 @@
+"""Login by the site's OpenID provider: the provider is asked once and kept for ten minutes, its groups become roles."""
+
+from collections.abc import Mapping
+from time import time
+from typing import Any, Final
+
+import httpx
+
+from cds_hooks.access.code_flow import (
+    Fetch,
+    FlowFailed,
+    Provider,
+    authorization_address,
+    code_of,
+    provider_of,
+    redeem,
+    verified_claims,
+)
+from cds_hooks.access.pending import UnderWay
+from cds_hooks.access.roles import Role
+from cds_hooks.access.sessions import Person
+from cds_hooks.settings import Settings
+
+_KEPT_SECONDS: Final = 600.0
+_MOST_BYTES: Final = 256 * 1024
+_TIMEOUT: Final = httpx.Timeout(5.0)
+
+
+class OpenIdLogin:
+    """The site's provider, as CDS_OIDC_ISSUER names it."""
+
+    def __init__(self, configured: Settings, fetch: Fetch | None = None) -> None:
+        """Nothing is fetched before the first login."""
+        self._issuer = configured.oidc_issuer or ""
+        self._client_id = configured.oidc_client_id or ""
+        secret = configured.oidc_client_secret
+        self._secret = secret.get_secret_value() if secret is not None else None
+        self._claim = configured.oidc_roles_claim
+        self._roles = configured.oidc_role_map
+        self._fetch = fetch or fetch_json
+        self._kept: tuple[float, Provider, dict[str, Any]] | None = None
+        self.redirect = f"{configured.public_url}/login/back"
+
+    async def address(self, state: str, what: UnderWay) -> str:
+        """Where the browser is sent to."""
+        provider, _ = await self._provider()
+        return authorization_address(
+            provider, self.redirect, "openid profile", state, what.verifier, what.nonce, response_mode="query"
+        )
+
+    async def person(self, query: Mapping[str, str], what: UnderWay) -> Person:
+        """Who came back.
+
+        Raises:
+            FlowFailed: Nobody whom the provider vouches for, or nobody with a role here.
+        """
+        provider, keys = await self._provider()
+        code = code_of(query, provider)
+        token = await redeem(self._fetch, provider, code, self.redirect, what.verifier)
+        try:
+            claims = verified_claims(token, keys, provider, what.nonce, time())
+        except FlowFailed:
+            _, keys = await self._provider(anew=True)  # the provider may sign with a new key
+            claims = verified_claims(token, keys, provider, what.nonce, time())
+        roles = self._roles_of(claims)
+        if not roles:
+            raise FlowFailed("The site's provider knows this person, but none of their groups has a role here.")
+        name = claims.get("name") or claims.get("preferred_username") or claims["sub"]
+        return Person(f"oidc {claims['sub']}", str(name), roles)
+
+    def _roles_of(self, claims: Mapping[str, Any]) -> frozenset[Role]:
+        said = claims.get(self._claim, ())
+        groups = [said] if isinstance(said, str) else said if isinstance(said, list) else []
+        known = (group for group in groups if isinstance(group, str) and group in self._roles)
+        return frozenset(Role(self._roles[group]) for group in known)
+
+    async def _provider(self, *, anew: bool = False) -> tuple[Provider, dict[str, Any]]:
+        moment = time()
+        if self._kept is not None and not anew and moment - self._kept[0] < _KEPT_SECONDS:
+            return self._kept[1], self._kept[2]
+        document = await self._fetch(f"{self._issuer.rstrip('/')}/.well-known/openid-configuration", None, {})
+        if document.get("issuer") != self._issuer:  # OpenID Connect Discovery 1.0, section 4.3
+            raise FlowFailed("The provider calls itself by another name than CDS_OIDC_ISSUER.")
+        provider = provider_of(document, self._client_id, self._secret)
+        keys = await self._fetch(provider.keys, None, {})
+        self._kept = (moment, provider, keys)
+        return provider, keys
+
+
+async def fetch_json(address: str, form: Mapping[str, str] | None, headers: Mapping[str, str]) -> dict[str, Any]:
+    """The JSON object at an address of the site's own provider; no redirects, no proxies of the environment.
+
+    Raises:
+        FlowFailed: It does not answer 200 with a JSON object of at most 256 KB within five seconds.
+    """
+    method = "GET" if form is None else "POST"
+    try:
+        async with (
+            httpx.AsyncClient(timeout=_TIMEOUT, trust_env=False) as client,
+            client.stream(method, address, data=dict(form) if form is not None else None, headers=headers) as answer,
+        ):
+            body = b""
+            async for chunk in answer.aiter_bytes():
+                body += chunk
+                if len(body) > _MOST_BYTES:
+                    raise FlowFailed("The authorization server's answer is too large.")
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise FlowFailed(f"The authorization server cannot be reached ({type(error).__name__}).") from error
+    return json_object(answer.status_code, body)
+
+
+def json_object(status: int, body: bytes) -> dict[str, Any]:
+    """The JSON object of an answer; FlowFailed for any other answer."""
+    import orjson
+
+    if status != httpx.codes.OK:
+        raise FlowFailed(f"The authorization server refused: it answered {status}.")
+    try:
+        found = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise FlowFailed("The authorization server's answer is no JSON.") from error
+    if not isinstance(found, dict):
+        raise FlowFailed("The authorization server's answer is no JSON object.")
+    return found

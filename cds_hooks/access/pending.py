@@ -1,0 +1,61 @@
+"""Logins that went to another server: what was sent along, until the browser comes back with the same state, once."""
+
+import hashlib
+import secrets
+from collections.abc import Callable
+from time import time
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+from sqlalchemy import delete, insert, select
+
+from cds_hooks.access.store import AccessStore, pending
+
+LIFETIME_SECONDS: Final = 600.0
+
+
+class UnderWay(Struct, frozen=True):
+    """One login under way. `kind` is "oidc" or "smart"; `where` is what it came from: the issuer or the FHIR base.
+
+    `client` is the name of the client of the trust file (SMART), `page` where the person goes afterwards.
+    """
+
+    kind: str
+    where: str
+    verifier: str
+    nonce: str
+    page: str = ""
+    client: str = ""
+
+
+def new_secret() -> str:
+    """A value that nobody can guess, for a state, a nonce, a verifier (RFC 7636: 43 characters) or a cookie."""
+    return secrets.token_urlsafe(32)
+
+
+def send_away(store: AccessStore, what: UnderWay, browser: str, now: Callable[[], float] = time) -> str:
+    """Remembers a login for the browser with this cookie; returns its state."""
+    state, moment = new_secret(), now()
+    row = {"state": _digest(state), "browser": _digest(browser), "ends_at": moment + LIFETIME_SECONDS}
+    with store.transaction() as connection:
+        connection.execute(delete(pending).where(pending.c.ends_at <= moment))
+        connection.execute(insert(pending).values(**row, detail=msgspec.json.encode(what).decode()))
+    return state
+
+
+def come_back(
+    store: AccessStore, kind: str, state: str, browser: str, now: Callable[[], float] = time
+) -> UnderWay | None:
+    """What was sent away under this state by this browser; None for another browser, an old state or a used one."""
+    with store.transaction() as connection:
+        found = connection.execute(select(pending).where(pending.c.state == _digest(state))).first()
+        connection.execute(delete(pending).where(pending.c.state == _digest(state)))
+    if found is None or found.ends_at <= now() or bytes(found.browser) != _digest(browser):
+        return None
+    what = msgspec.json.decode(found.detail, type=UnderWay)
+    return what if what.kind == kind else None
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()

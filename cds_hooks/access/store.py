@@ -1,0 +1,117 @@
+"""The database of accounts, sessions, failed logins and logins that are under way.
+
+It is no part of the record of decisions, because its rows change and are deleted: an SQLite file beside the record, or
+tables in the same PostgreSQL database, so that all workers and machines of one record share it. It holds nothing of a
+patient but, in a session that an EHR opened, the id of the patient whose chart is open.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from sqlalchemy import URL, Column, Connection, Float, Index, LargeBinary, MetaData, Table, Text, inspect, text
+from sqlalchemy.exc import DBAPIError
+
+from cds_hooks.storage.database import database_error_reason, engine_for, make_file, parse_url, sqlite_file
+from cds_hooks.storage.decision import RecordUnavailable
+
+FILE: Final = "access.sqlite3"
+
+metadata = MetaData()
+
+accounts = Table(
+    "access_accounts",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("full_name", Text, nullable=False),
+    Column("roles", Text, nullable=False),
+    Column("password_hash", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("changed_at", Float, nullable=False),
+)
+"""`roles` are names with commas between; `state` is "active" or "disabled"."""
+
+sessions = Table(
+    "access_sessions",
+    metadata,
+    Column("id", LargeBinary, primary_key=True),
+    Column("account", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("full_name", Text, nullable=False),
+    Column("roles", Text, nullable=False),
+    Column("form_token", Text, nullable=False),
+    Column("bound_client", Text),
+    Column("bound_patient", Text),
+    Column("seen_at", Float, nullable=False),
+    Column("ends_at", Float, nullable=False),
+    Index("access_sessions_by_account", "account"),
+)
+"""`id` is the SHA-256 of the cookie; `account` is "" where the session is not of a local account.
+
+`actor` is what the record names for what the session does.
+"""
+
+tries = Table(
+    "access_tries",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("subject", LargeBinary, nullable=False),
+    Column("at", Float, nullable=False),
+    Index("access_tries_by_subject", "subject", "at"),
+)
+"""Logins that failed or are being checked; `subject` is the SHA-256 of a name or of an address."""
+
+pending = Table(
+    "access_pending",
+    metadata,
+    Column("state", LargeBinary, primary_key=True),
+    Column("browser", LargeBinary, nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("ends_at", Float, nullable=False),
+)
+"""Logins that went to another server and have not come back; `state` and `browser` are SHA-256 values."""
+
+_LOCK: Final = 0x6364_735F_6163_6365  # "cds_acce": one name for all that make the same tables
+
+
+class AccessStore:
+    """Opens transactions on the database of one record's accounts."""
+
+    def __init__(self, record_url: str) -> None:
+        """Nothing is opened or made before the first transaction."""
+        record = parse_url(record_url)
+        self._url: URL = record
+        if record.get_backend_name() == "sqlite":
+            self._url = record.set(database=str(sqlite_file(record).with_name(FILE)))
+        self._is_made = False
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """A transaction that may write.
+
+        Raises:
+            RecordUnavailable: The database cannot be opened, read or written.
+        """
+        try:
+            if not self._is_made:
+                self._make()
+            with engine_for(self._url).begin() as connection:
+                yield connection
+        except (DBAPIError, ImportError, OSError) as error:
+            reason = database_error_reason(error)
+            raise RecordUnavailable(
+                f"accounts and sessions at {self._url.render_as_string()} cannot be used: {reason}"
+            ) from error
+
+    def _make(self) -> None:
+        is_sqlite = self._url.get_backend_name() == "sqlite"
+        if is_sqlite:
+            make_file(sqlite_file(self._url))
+        with engine_for(self._url).begin() as connection:
+            if not is_sqlite:
+                connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+            # a role that may not make tables finds them made (docs/operations/insert-only-role.sql)
+            there = set(inspect(connection).get_table_names())
+            missing = [table for table in metadata.sorted_tables if table.name not in there]
+            metadata.create_all(connection, tables=missing, checkfirst=False)
+        self._is_made = True

@@ -1,0 +1,172 @@
+"""`cds-hooks accounts`: makes, lists, disables and changes the accounts with which people log in to the pages."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from getpass import getuser
+from typing import Annotated, Any
+
+import orjson
+import typer
+
+from cds_hooks.access.accounts import (
+    EVENT,
+    AccountRefused,
+    add_account,
+    change_password,
+    change_roles,
+    disable_account,
+    enable_account,
+    list_accounts,
+    parse_roles,
+)
+from cds_hooks.access.roles import ASSIGNABLE, ROLE_WORDS
+from cds_hooks.access.store import AccessStore
+from cds_hooks.commands.record import record_url
+from cds_hooks.settings import settings
+from cds_hooks.storage.database import parse_url
+from cds_hooks.storage.decision import RecordUnavailable
+from cds_hooks.storage.entries import add_event
+from cds_hooks.storage.opening import upgrade_schema
+
+app = typer.Typer(no_args_is_help=True, help="Make and change the accounts with which people log in to the pages.")
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the account; capitals make no difference.")]
+RoleOption = Annotated[
+    list[str], typer.Option("--role", metavar="ROLE", help=f"One of {', '.join(ASSIGNABLE)}; can be given again.")
+]
+FromStdin = Annotated[
+    bool, typer.Option("--password-stdin", help="Read the password from the first line of standard input.")
+]
+Database = Annotated[
+    str | None, typer.Option("--database", metavar="URL", help="SQLAlchemy URL of the record; else CDS_DATABASE_URL.")
+]
+
+
+@app.command()
+def add(
+    name: Name,
+    role: RoleOption,
+    full_name: Annotated[str, typer.Option(help="The person's name as the pages show it.")] = "",
+    password_stdin: FromStdin = False,
+    database: Database = None,
+) -> None:
+    """Make an account; its password is asked for twice, and has at least 15 characters.
+
+    Example: printf 'four words of my own' | cds-hooks accounts add ann --role operator --password-stdin
+    """
+    with _said_in_a_sentence():
+        store, url = _open(database)
+        roles = parse_roles(role)
+        add_account(store, name, full_name, roles, _password(password_stdin))
+        _record(url, name, "add", roles=sorted(roles))
+    typer.echo(f"The account {name} can log in as {', '.join(sorted(roles))}.")
+    if settings().login not in ("accounts", "both"):
+        typer.echo("Pages do not ask for a login yet: set CDS_LOGIN=accounts (docs/operations/access.md).")
+
+
+@app.command("list")
+def list_(
+    database: Database = None, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False
+) -> None:
+    """List the accounts with their roles, and what each role opens.
+
+    Example: cds-hooks accounts list --json
+    """
+    with _said_in_a_sentence():
+        store, _ = _open(database)
+        known = list_accounts(store)
+    if as_json:
+        rows = [
+            {"name": one.name, "full_name": one.full_name, "roles": sorted(one.roles), "state": one.state}
+            for one in known
+        ]
+        typer.echo(orjson.dumps(rows, option=orjson.OPT_INDENT_2))
+        return
+    for one in known:
+        typer.echo(f"{one.name} ({one.full_name}): {', '.join(sorted(one.roles))}; {one.state}")
+    if not known:
+        typer.echo("There is no account yet; `cds-hooks accounts add NAME --role ROLE` makes one.")
+    typer.echo("The roles:")
+    for role in ASSIGNABLE:
+        typer.echo(f"  {role}: {ROLE_WORDS[role]}")
+
+
+@app.command()
+def password(name: Name, password_stdin: FromStdin = False, database: Database = None) -> None:
+    """Set a new password; it ends the sessions of the account and forgets its failed logins.
+
+    Example: printf 'five other words of mine' | cds-hooks accounts password ann --password-stdin
+    """
+    with _said_in_a_sentence():
+        store, url = _open(database)
+        change_password(store, name, _password(password_stdin))
+        _record(url, name, "password")
+    typer.echo(f"The account {name} has a new password. Its sessions have ended.")
+
+
+@app.command()
+def roles(name: Name, role: RoleOption, database: Database = None) -> None:
+    """Set the roles of an account; they count from the next page that the person opens.
+
+    Example: cds-hooks accounts roles ann --role operator --role auditor
+    """
+    with _said_in_a_sentence():
+        store, url = _open(database)
+        wanted = parse_roles(role)
+        change_roles(store, name, wanted)
+        _record(url, name, "roles", roles=sorted(wanted))
+    typer.echo(f"The account {name} can now log in as {', '.join(sorted(wanted))}.")
+
+
+@app.command()
+def disable(name: Name, database: Database = None) -> None:
+    """Let an account in no longer, and end its sessions at once.
+
+    Example: cds-hooks accounts disable ann
+    """
+    with _said_in_a_sentence():
+        store, url = _open(database)
+        disable_account(store, name)
+        _record(url, name, "disable")
+    typer.echo(f"The account {name} is disabled. Its sessions have ended.")
+
+
+@app.command()
+def enable(name: Name, database: Database = None) -> None:
+    """Let a disabled account in again; also forgets the failed logins of its name.
+
+    Example: cds-hooks accounts enable ann
+    """
+    with _said_in_a_sentence():
+        store, url = _open(database)
+        enable_account(store, name)
+        _record(url, name, "enable")
+    typer.echo(f"The account {name} can log in again.")
+
+
+def _open(database: str | None) -> tuple[AccessStore, str]:
+    url = record_url(database)
+    upgrade_schema(parse_url(url))
+    return AccessStore(url), url
+
+
+def _record(url: str, name: str, act: str, **more: Any) -> None:
+    add_event(url, EVENT, getuser(), {"account": name.casefold(), "act": act, **more})
+
+
+def _password(from_stdin: bool) -> str:
+    if from_stdin:
+        return sys.stdin.readline().rstrip("\r\n")
+    text: str = typer.prompt("Password", hide_input=True, confirmation_prompt=True)
+    return text
+
+
+@contextmanager
+def _said_in_a_sentence() -> Iterator[None]:
+    try:
+        yield
+    except (AccountRefused, RecordUnavailable, UnicodeError) as error:
+        text = str(error) if not isinstance(error, UnicodeError) else "The password is not UTF-8 text."
+        typer.echo(f"{text[:1].upper()}{text[1:].rstrip('.')}.", err=True)
+        raise typer.Exit(1) from error

@@ -1,0 +1,72 @@
+"""The settings of the login to the pages; a part of `Settings` (settings.py), which alone reads the environment."""
+
+from typing import Literal
+
+from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic_settings import BaseSettings
+
+from cds_hooks.setting_checks import address_fault, plain_http_fault
+
+LOGIN_ROLES = ("viewer", "clinician", "model-owner", "approver", "pharmacist", "operator", "auditor")
+"""The roles that people who log in can have; cds_hooks/access/roles.py says what each opens."""
+
+
+class LoginSettings(BaseSettings):
+    """Who may open pages, and the site's OpenID provider."""
+
+    login: Literal["none", "accounts", "oidc", "both"] = Field(
+        default="none",
+        description="Who may open pages: none (no login; what is open stays so, docs/operations/trust.md), people with "
+        "accounts made by `cds-hooks accounts`, people whom the site's OpenID provider vouches for (oidc), or both "
+        "(docs/operations/access.md).",
+    )
+    login_idle_minutes: float = Field(
+        default=15, gt=0, le=1440, description="A login ends after so many minutes without a page."
+    )
+    login_hours: float = Field(default=12, gt=0, le=24, description="A login ends after so many hours in any case.")
+    oidc_issuer: str | None = Field(
+        default=None,
+        description="The site's OpenID provider by its issuer, such as https://login.example.org/realms/site; https, "
+        "or http on loopback.",
+    )
+    oidc_client_id: str | None = Field(default=None, description="The id under which this server is registered there.")
+    oidc_client_secret: SecretStr | None = Field(
+        default=None, description="Its secret there; without one it is a public client, which PKCE protects."
+    )
+    oidc_roles_claim: str = Field(
+        default="groups", description="The claim of the provider's ID token that lists the groups of a person."
+    )
+    oidc_roles: str = Field(
+        default="",
+        description="Which groups have which role, as `cds-operators=operator, pharmacy=pharmacist`.",
+    )
+
+    @field_validator("oidc_issuer")
+    @classmethod
+    def _is_provider(cls, value: str | None) -> str | None:
+        if value is not None and (fault := address_fault(value) or plain_http_fault(value)):
+            raise ValueError(f"{fault}; write it as https://login.example.org/realms/site")
+        return value
+
+    @field_validator("oidc_roles")
+    @classmethod
+    def _are_roles(cls, value: str) -> str:
+        for part in filter(None, map(str.strip, value.split(","))):
+            group, equals, role = map(str.strip, part.rpartition("="))
+            if not (group and equals and role in LOGIN_ROLES):
+                raise ValueError(f"write GROUP=ROLE with one of the roles {', '.join(LOGIN_ROLES)}")
+        return value
+
+    @model_validator(mode="after")
+    def _knows_its_provider(self) -> "LoginSettings":
+        if self.login in ("oidc", "both"):
+            needed = ("oidc_issuer", "oidc_client_id", "oidc_roles")
+            if missing := [f"CDS_{name.upper()}" for name in needed if not getattr(self, name)]:
+                raise ValueError(f"CDS_LOGIN={self.login} needs {' and '.join(missing)} (docs/operations/access.md)")
+        return self
+
+    @property
+    def oidc_role_map(self) -> dict[str, str]:
+        """The role of each group of the site's provider."""
+        parts = (part.rpartition("=") for part in self.oidc_roles.split(",") if part.strip())
+        return {group.strip(): role.strip() for group, _, role in parts}

@@ -1,0 +1,63 @@
+"""Who looks at a page: set for each request by the gate (cds_hooks/access), read by the frame of every page."""
+
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class PatientBound:
+    """The one patient, of one client, whose pages a session may open."""
+
+    client: str
+    patient: str
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """A person who has logged in, or whom an EHR or a link has sent.
+
+    `actor` is what the record names for what they see and do. `roles` are names of `cds_hooks.access.roles.Role`;
+    `form_token` is what each form of this session carries against forms of other sites; `bound` is None where the
+    session is not of one patient.
+    """
+
+    name: str
+    actor: str
+    roles: frozenset[str]
+    form_token: str
+    bound: PatientBound | None = None
+
+    def may_see(self, client: str, patient: str) -> bool:
+        """Whether pages about this patient of this client are open to the session."""
+        return self.bound is None or self.bound == PatientBound(client, patient)
+
+
+@dataclass(frozen=True, slots=True)
+class PageLink:
+    """One entry of the navigation; `path` without its first slash."""
+
+    path: str
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class Visiting:
+    """One request for a page: its path, who asks, whether pages need a login here, and where the navigation leads."""
+
+    path: str = ""
+    visitor: Visitor | None = None
+    needs_login: bool = False
+    links: tuple[PageLink, ...] = (PageLink("", "Start"), PageLink("docs/", "Documentation"))
+
+
+_visiting: ContextVar[Visiting | None] = ContextVar("visiting", default=None)
+
+
+def set_visiting(now: Visiting) -> None:
+    """Sets who is looking, for the rest of this request."""
+    _visiting.set(now)
+
+
+def visiting() -> Visiting:
+    """Who is looking at the page that is being made."""
+    return _visiting.get() or Visiting()

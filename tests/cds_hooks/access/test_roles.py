@@ -1,0 +1,102 @@
+"""Each page is for the roles that the table says, and there is no page that the table does not know."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.routing import Mount, Route
+
+from cds_hooks.access.roles import ASSIGNABLE, DOORS, ROLE_WORDS, Role, door_of
+from cds_hooks.app import create_app
+from cds_hooks.login_settings import LOGIN_ROLES
+from cds_hooks.settings import Settings
+from tests.cds_hooks.access.browsing import BROWSER, visit, with_account
+from tests.live import record_in
+
+
+def _routes(app: Any) -> list[str]:
+    """The paths of all pages of a server."""
+    inner = app.rest._app
+    while not hasattr(inner, "routes"):
+        inner = next(each.cell_contents for each in inner.__closure__ if hasattr(each.cell_contents, "routes"))
+    return [route.path for route in inner.routes if isinstance(route, Route | Mount)]
+
+
+def test_every_page_of_the_server_is_in_the_table(tmp_path: Path) -> None:
+    paths = _routes(create_app(Settings(database_url=record_in(tmp_path), login="accounts")))
+    assert len(paths) > 15
+    pages = [path for path in paths if not path.startswith("/cds-services")]
+    assert [path for path in pages if door_of(path) is None] == []
+
+
+def test_a_door_leads_to_its_path_and_below_and_nowhere_else() -> None:
+    assert door_of("/ops") is not None
+    assert door_of("/ops/latency.csv") is not None
+    for path in ("/opsx", "/nothing", "", "//", "/explainx/1", "/..", "/OPS"):
+        assert door_of(path) is None, path
+
+
+def test_every_role_has_words_and_the_settings_know_those_that_can_be_given() -> None:
+    assert set(ROLE_WORDS) == set(Role)
+    assert tuple(ASSIGNABLE) == LOGIN_ROLES
+
+
+async def _status(folder: Path, role: str, path: str) -> int:
+    with_account(folder, "ann", role)
+    async with visit(folder) as person:
+        assert (await person.log_in("ann")).status_code == 303
+        return (await person.open(path)).status_code
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("role", ASSIGNABLE)
+async def test_a_role_opens_its_pages_and_no_others(tmp_path: Path, role: Role) -> None:
+    with_account(tmp_path, "ann", role)
+    async with visit(tmp_path) as person:
+        assert (await person.log_in("ann")).status_code == 303
+        for door in DOORS:
+            if door.roles is None or door.path == "/logout":
+                continue
+            status = (await person.open(door.path)).status_code
+            assert (status != 403) is (role in door.roles), (door.path, status)
+
+
+@pytest.mark.anyio
+async def test_a_page_that_is_in_no_table_is_closed_also_to_an_operator(tmp_path: Path) -> None:
+    assert await _status(tmp_path, "operator", "/unknown") == 403
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("path", ["/", "/explain/x", "/try", "/metrics", "/models/mortality_5y", "/docs/", "/unknown"])
+async def test_without_a_login_every_page_leads_to_it_and_programs_are_told(tmp_path: Path, path: str) -> None:
+    async with visit(tmp_path) as person:
+        answer = await person.open(path)
+        assert answer.status_code == 303
+        assert "login?page=" in answer.headers["location"]
+        told = await person.calls.get(path, headers={"accept": "application/json"})
+        assert told.status_code == 401
+        assert told.json()["resourceType"] == "OperationOutcome"
+        assert (await person.calls.post(path, headers=BROWSER)).status_code in (401, 403)
+
+
+@pytest.mark.anyio
+async def test_health_static_files_and_the_login_itself_need_no_login(tmp_path: Path) -> None:
+    async with visit(tmp_path) as person:
+        for path in ("/livez", "/readyz", "/static/look.css", "/login"):
+            assert (await person.open(path)).status_code == 200
+
+
+@pytest.mark.anyio
+async def test_hook_calls_are_not_asked_for_a_login(tmp_path: Path) -> None:
+    async with visit(tmp_path) as person:
+        assert (await person.calls.get("/cds-services")).status_code == 200
+
+
+@pytest.mark.anyio
+async def test_a_program_with_the_operators_token_reads_the_pages_for_programs_and_no_others(tmp_path: Path) -> None:
+    token = "operator-token-of-the-tests"  # noqa: S105
+    async with visit(tmp_path, operator_token=token) as person:
+        bearer = {"authorization": f"Bearer {token}", "accept": "application/json"}
+        assert (await person.calls.get("/metrics", headers=bearer)).status_code == 200
+        assert (await person.calls.get("/try", headers=bearer)).status_code == 401
+        assert (await person.calls.get("/worklist", headers=bearer)).status_code == 401

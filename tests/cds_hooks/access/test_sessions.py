@@ -1,0 +1,125 @@
+"""Sessions end: after a while without a page, in any case after some hours, and with their account."""
+
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from cds_hooks.access.accounts import change_roles
+from cds_hooks.access.pending import LIFETIME_SECONDS, UnderWay, come_back, send_away
+from cds_hooks.access.roles import Role
+from cds_hooks.access.sessions import Lifetimes, Person, Sessions, cookies_of
+from cds_hooks.access.store import sessions
+from cds_hooks.access.throttle import TRIES_FOR_A_NAME, WINDOW_SECONDS, TooManyTries, count_try
+from cds_hooks.storage.decision import RecordUnavailable
+from tests.cds_hooks.access.browsing import store_of, with_account
+
+ANN = Person("account ann", "Ann", frozenset({"viewer"}), "ann")
+
+
+class _Clock:
+    def __init__(self) -> None:
+        self.now = 1_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> _Clock:
+    return _Clock()
+
+
+@pytest.fixture
+def opened(tmp_path: Path, clock: _Clock) -> Sessions:
+    with_account(tmp_path, "ann", "viewer")
+    return Sessions(store_of(tmp_path), Lifetimes(idle=900, longest=3600), secure=True, now=clock)
+
+
+def test_a_session_that_is_used_goes_on_until_its_longest_time(opened: Sessions, clock: _Clock) -> None:
+    token = opened.begin(ANN)
+    for _ in range(5):
+        clock.now += 700
+        assert opened.visitor(token) is not None
+    clock.now += 700
+    assert opened.visitor(token) is None
+
+
+def test_a_session_without_a_page_ends_and_its_row_is_gone(opened: Sessions, clock: _Clock, tmp_path: Path) -> None:
+    token = opened.begin(ANN)
+    clock.now += 900
+    assert opened.visitor(token) is None
+    with store_of(tmp_path).transaction() as connection:
+        assert connection.execute(select(sessions)).first() is None
+
+
+def test_the_rows_of_sessions_that_nobody_ended_are_swept_at_the_next_login(
+    opened: Sessions, clock: _Clock, tmp_path: Path
+) -> None:
+    for _ in range(3):
+        opened.begin(ANN)
+    clock.now += 1000
+    opened.begin(ANN)
+    with store_of(tmp_path).transaction() as connection:
+        assert len(connection.execute(select(sessions)).all()) == 1
+
+
+def test_the_roles_are_those_that_the_account_has_now(opened: Sessions, tmp_path: Path) -> None:
+    token = opened.begin(ANN)
+    change_roles(store_of(tmp_path), "ann", frozenset({Role.AUDITOR}))
+    visitor = opened.visitor(token)
+    assert visitor is not None
+    assert visitor.roles == {"auditor"}
+
+
+def test_a_session_of_an_account_that_is_gone_is_nobodys(opened: Sessions) -> None:
+    token = opened.begin(Person("account bob", "Bob", frozenset({"operator"}), "bob"))
+    assert opened.visitor(token) is None
+
+
+def test_the_window_of_failed_logins_moves_on(opened: Sessions, clock: _Clock, tmp_path: Path) -> None:
+    store = store_of(tmp_path)
+    for _ in range(TRIES_FOR_A_NAME):
+        count_try(store, "ann", "a", clock)
+    with pytest.raises(TooManyTries):
+        count_try(store, "ann", "b", clock)
+    clock.now += WINDOW_SECONDS
+    count_try(store, "ann", "a", clock)
+
+
+def test_one_address_cannot_try_many_names(clock: _Clock, tmp_path: Path) -> None:
+    store = store_of(tmp_path)
+    for number in range(100):
+        count_try(store, f"name {number}", "a", clock)
+    with pytest.raises(TooManyTries):
+        count_try(store, "another", "a", clock)
+    count_try(store, "another", "b", clock)
+
+
+def test_a_login_under_way_comes_back_once_in_time_and_in_the_same_browser(clock: _Clock, tmp_path: Path) -> None:
+    store = store_of(tmp_path)
+    what = UnderWay("oidc", "", "verifier", "nonce", "/x")
+
+    def sent() -> str:
+        return send_away(store, what, "this browser", clock)
+
+    state = sent()
+    assert come_back(store, "oidc", state, "this browser", clock) == what
+    assert come_back(store, "oidc", state, "this browser", clock) is None
+    assert come_back(store, "oidc", sent(), "another browser", clock) is None
+    assert come_back(store, "smart", sent(), "this browser", clock) is None
+    assert come_back(store, "oidc", "guessed", "this browser", clock) is None
+    state = sent()
+    clock.now += LIFETIME_SECONDS
+    assert come_back(store, "oidc", state, "this browser", clock) is None
+
+
+@pytest.mark.parametrize("field", ["", ";", "a", "\x01=\x02", "a=b; cds-session", "=" * 5000, '"'])
+def test_a_cookie_field_that_makes_no_sense_is_no_cookie(field: str) -> None:
+    assert "cds-session" not in cookies_of({"cookie": field})
+
+
+def test_a_store_that_cannot_be_opened_says_so_in_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "access.sqlite3").write_bytes(b"no database" * 1000)
+    with pytest.raises(RecordUnavailable, match="accounts and sessions"), store_of(tmp_path).transaction():
+        pass
