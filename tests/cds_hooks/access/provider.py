@@ -243,14 +243,19 @@ class _Handler(BaseHTTPRequestHandler):
         fields = dict(parse_qsl(body))
         self.provider.asked.append((self.path, fields))
         launch = getattr(self.provider.codes.get(fields.get("code", "")), "launch", "")
-        request = ("POST", f"{self.provider.address}/token", fields, dict(self.headers))
+        request = (
+            "POST",
+            f"{self.provider.address}/token",
+            fields,
+            {name.title(): value for name, value in self.headers.items()},
+        )
         status, text, headers = self.server_side.create_token_response(request)
         if status == 200 and launch in self.provider.launches:
             text = json.dumps(json.loads(text) | self.provider.launches[launch])
         self._say(status, text, headers)
 
     def _authorize(self, fields: dict[str, str]) -> Answer:
-        request = ("GET", f"{self.provider.address}/authorize?{urlencode(fields)}", fields, {})
+        request: Any = ("GET", f"{self.provider.address}/authorize?{urlencode(fields)}", fields, {})
         try:
             grant = self.server_side.get_consent_grant(request, end_user=self.provider.person)
         except OAuth2Error as error:

@@ -14,6 +14,7 @@ from tests.cds_hooks.access.browsing import PASSWORD, entries, store_of
 from tests.live import record_in
 from tests.program import run_program
 
+OTHER = "another few words of mine"
 Run = Callable[..., "CompletedProcess[str]"]
 
 
@@ -39,13 +40,13 @@ def test_an_account_goes_through_its_life(run: Run, tmp_path: Path) -> None:
     assert known.roles == {"operator", "auditor"}
     (listed,) = json.loads(run("list", "--json").stdout)
     assert listed == {"name": "ann", "full_name": "Ann Lee", "roles": ["auditor", "operator"], "state": "active"}
-    assert run("password", "ann", password="another few words of mine").returncode == 0
+    assert run("password", "ann", password=OTHER).returncode == 0
     assert check_login(store, "ann", PASSWORD) is None
     assert run("disable", "ann").returncode == 0
-    assert check_login(store, "ann", "another few words of mine") is None
+    assert check_login(store, "ann", OTHER) is None
     assert run("enable", "ann").returncode == 0
     assert run("roles", "ann", "--role", "viewer").returncode == 0
-    known = check_login(store, "ann", "another few words of mine")
+    known = check_login(store, "ann", OTHER)
     assert known is not None
     assert known.roles == {"viewer"}
     acts = [detail["act"] for _, detail in entries(tmp_path, "account-act")]
