@@ -55,12 +55,9 @@ from cds_hooks.storage.decision import RecordUnavailable, new_decision_id
 from cds_hooks.storage.opening import open_decision_log
 from cds_hooks.tester.routes import tester_routes
 from cds_hooks.tracing import open_tracing
-<<<<<<< HEAD
 from cds_hooks.trusted_models import AbsentModel
-=======
 from cds_hooks.web.numbers import format_time
 from cds_hooks.web.pages import Site
->>>>>>> dbe187c (Access: roles, accounts, login by OpenID, sessions, recorded views)
 
 # mallopt(3): free memory at the end of the heap above the first is given back to the kernel; blocks above the second
 # are mapped and unmapped each by itself (32 MiB is the most that glibc allows).

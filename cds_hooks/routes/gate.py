@@ -107,10 +107,12 @@ class Gate:
 
     def _refusal(self, request: Request, door: Door | None, visitor: Visitor | None) -> Response | None:
         """The answer to a request that may not go on; None for one that may."""
+        if door is not None and door.roles is None:  # its forms, if any, are checked by the page
+            return None
         is_reading = request.method in _READING
         if not is_reading and (self._needs_login or visitor is not None) and not came_from_this_site(request.headers):
             return self._refused(request, _OTHER_SITE, 403)
-        if not self._needs_login or (door is not None and door.roles is None):
+        if not self._needs_login:
             return None
         if visitor is None:
             return self._to_login(request) if is_reading and wants_page(request) else self._unknown(request)
