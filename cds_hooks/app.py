@@ -3,6 +3,8 @@
 Keeps the memory that calls need over and over, instead of asking the kernel for it again at each large call.
 """
 
+import cds_hooks.without_rich  # noqa: F401  # isort: skip  # before anything that loads httpx or structlog
+
 import asyncio
 import ctypes
 import gc

@@ -11,7 +11,7 @@ from typing import Any
 from markupsafe import Markup
 
 from models_onnx.gates.gate import GateReport, GateResult
-from models_onnx.model_card.formats import PAGES
+from models_onnx.model_card.formats import templates
 
 _WIDTH, _LEFT, _RIGHT = 640, 210, 20
 _ROW, _TOP = 22, 26
@@ -175,5 +175,5 @@ def _label(name: str) -> str:
     return name.replace("_", " ")
 
 
-PAGES.filters |= {"cell": _cell, "label": _label}
-_TEMPLATE = PAGES.get_template("gates.html")
+templates().filters |= {"cell": _cell, "label": _label}
+_TEMPLATE = templates().get_template("gates.html")

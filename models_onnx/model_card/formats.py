@@ -14,10 +14,9 @@ import base64
 import hashlib
 import json
 from collections.abc import Iterator
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING, Any
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
-
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from models_onnx.errors import CardIncomplete
 from models_onnx.model_card.attributes import ATTRIBUTES, PREDICTIVE, Attribute
@@ -50,25 +49,38 @@ _FACTS = {
 }
 
 
-PAGES = Environment(
-    loader=PackageLoader("models_onnx", "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-)
-"""The templates of the pages that are made of a model's files; everything that is put into them is escaped."""
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+
+@cache
+def templates() -> "Environment":
+    """The templates of the pages that are made of a model's files; everything that is put into them is escaped."""
+    # imported with the first page: a server that starts needs none
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    return Environment(
+        loader=PackageLoader("models_onnx", "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
 
 
 def card_html(card: Card) -> str:
     """The whole page; a card that is not whole is shown with its gaps."""
     attributes = ATTRIBUTES[card["kind"]]
     product = card.get("product", {})
-    return PAGES.get_template("card.html").render(
-        model=card["model"],
-        count=len(attributes),
-        sections=[
-            {"title": SECTIONS[name], "rows": [_row(card, each) for each in attributes if each.section == name]}
-            for name in dict.fromkeys(each.section for each in attributes)
-        ],
-        facts=[(label, str(product[name])) for name, label in _FACTS.items() if product.get(name)],
-        waivers=product.get("waivers", []),
+    return (
+        templates()
+        .get_template("card.html")
+        .render(
+            model=card["model"],
+            count=len(attributes),
+            sections=[
+                {"title": SECTIONS[name], "rows": [_row(card, each) for each in attributes if each.section == name]}
+                for name in dict.fromkeys(each.section for each in attributes)
+            ],
+            facts=[(label, str(product[name])) for name, label in _FACTS.items() if product.get(name)],
+            waivers=product.get("waivers", []),
+        )
     )
 
 

@@ -35,7 +35,9 @@ class DataNeeds:
     resources: frozenset[str] = frozenset()
 
     def __or__(self, other: "DataNeeds") -> "DataNeeds":
-        """What both need."""
+        """What both need; one that adds nothing makes no new sets."""
+        if self.analytes >= other.analytes and self.resources >= other.resources:
+            return self
         return DataNeeds(self.analytes | other.analytes, self.resources | other.resources)
 
 
@@ -222,7 +224,8 @@ class Condition(Word):
         """The predicate of the condition, with the data that it reads."""
         predicate = self.read(spec)
         needed = self.needs(spec) if callable(self.needs) else self.needs
-        return replace(predicate, needs=predicate.needs | needed)
+        together = predicate.needs | needed
+        return predicate if together is predicate.needs else replace(predicate, needs=together)
 
     def say(self, spec: Spec, _say_one: Callable[[Any], str]) -> str:
         """The condition in words."""

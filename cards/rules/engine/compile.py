@@ -21,7 +21,7 @@ from cards.rules.language.rule import (
     SuggestionTemplate,
     within,
 )
-from cards.rules.language.table import read_family, table_of
+from cards.rules.language.table import read_family, read_table
 from cards.rules.language.trigger import CompiledTrigger, Template, is_test
 from cards.rules.patient.measurements import ESTIMATES
 from fhir.mapping.medications.identity import MedicationIdentity
@@ -109,12 +109,11 @@ def compile_family(family: Family) -> list[CompiledRule]:
     Raises:
         RuleError: a rule cannot be used; the message names file, line, rule and what is wrong.
     """
-    written = read_family(family.name)
-    raw = written.raw
+    table = read_table(family.name)
     try:
-        return compile_table(family, table_of(raw))
+        return compile_table(family, table)
     except RuleError as error:
-        raise RuleError(written.describe(error.path, error.text)) from error
+        raise RuleError(read_family(family.name).describe(error.path, error.text)) from error
 
 
 def compile_table(family: Family, table: RuleTable) -> list[CompiledRule]:

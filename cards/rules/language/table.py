@@ -12,7 +12,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from json.decoder import scanstring  # type: ignore[attr-defined]  # typeshed leaves it out
@@ -132,8 +132,9 @@ def raw_table(family: str) -> dict[str, Any]:
     return read_family(family).raw
 
 
+@cache
 def read_table(family: str) -> RuleTable:
-    """The family's table with every shared entry put in.
+    """The family's table with every shared entry put in, read once.
 
     Raises:
         RuleError: a member or a name is not known; the message names file, line and rule.
