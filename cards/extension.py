@@ -124,6 +124,8 @@ class CardExtension(Struct, frozen=True, omit_defaults=True, kw_only=True):
     percentile: float | None = None
     observed: ObservedRate | None = None
     missing: tuple[str, ...] = ()
+    missing_contribution: float | None = None
+    """What the inputs in `missing` contribute together, where absence does not count as the average."""
     reference: str | None = None
     band: dict[str, str] | None = None
     not_found: tuple[str, ...] = ()

@@ -17,11 +17,12 @@ Fitted             a model that was fitted elsewhere       its own    the same; 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 from fhir.mapping.features.catalog import FEATURES
 from fhir.mapping.features.declared import FeatureFault, add_declared_features
 from fhir.terminology.conditions import CONDITION_KEYS
+from models_onnx.artifact.manifest import MissingKind
 from models_onnx.discovery import declarations
 from models_onnx.errors import DeclarationError, UnknownModel
 
@@ -305,6 +306,10 @@ class ModelSpec:
     required_groups: tuple[RequiredGroup, ...] = ()
     estimator: Any
     """One of `Estimator`, or an unfitted classifier with scikit-learn's interface."""
+    missing_inputs: MissingKind | None = None
+    """What a missing input counts as, which gate G6 holds the file to: "average" (it contributes 0), "imputed" (a value
+    that is put in its place) or "learned" (its absence raises or lowers the estimate). None: the average, or what the
+    trees of this project put in its place."""
     recalibration: Recalibration | None = None
     newest: Period | None = None
     """The latest rows that were followed to the horizon; their figures stand beside those of all rows."""
@@ -345,6 +350,7 @@ class ModelSpec:
 
     def __post_init__(self) -> None:
         self._know_the_estimator()
+        self._know_what_is_missing()
         if not 0 < self.outcome.horizon_days < float("inf"):
             said = f"{self.id}: the horizon is {self.outcome.horizon_days} days; it must be more than 0"
             raise DeclarationError(said, "horizon_days")
@@ -408,6 +414,16 @@ class ModelSpec:
             if rising := [item.name for item in self.inputs if item.rises or item.knots]:
                 said = f"{self.id}: rises and knots of {', '.join(rising)} are for the declared families"
                 raise DeclarationError(f"{said}; give the estimator its own constraints (monotonic_cst)", rising[0])
+
+    def _know_what_is_missing(self) -> None:
+        kinds = get_args(MissingKind)
+        own = isinstance(self.estimator, OwnEstimator | Fitted)
+        if self.missing_inputs is not None and self.missing_inputs not in kinds:
+            said = f"{self.id}: missing_inputs {self.missing_inputs!r} is not one of {', '.join(kinds)}"
+            raise DeclarationError(said, "missing_inputs")
+        if self.missing_inputs is not None and not own:
+            said = f"{self.id}: what a missing input counts as is settled for {self.estimator.words}"
+            raise DeclarationError(f"{said}; leave out missing_inputs", "missing_inputs")
 
     @property
     def feature_names(self) -> tuple[str, ...]:

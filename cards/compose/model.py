@@ -65,11 +65,30 @@ def in_100(probability: float) -> int:
     return min(99, max(1, round(probability * 100)))
 
 
-def not_known(missing: Sequence[Missing]) -> str:
-    """One sentence that names every input without a usable value, or '' when all are there."""
+def not_known(missing: Sequence[Missing], counts: str = "each counts as the group's average") -> str:
+    """One sentence that names every input without a usable value and what that means; '' when all are there."""
     words = {"absent": "not recorded", "stale": "too old", "refused": "not usable", "unknown": "not known"}
     named = [f"{gap.feature.words} ({words[gap.reason]})" for gap in missing]
-    return f"**Not known or old:** {', '.join(named)}; each counts as the group's average." if named else ""
+    return f"**Not known or old:** {', '.join(named)}; {counts}." if named else ""
+
+
+def _absence(manifest: Manifest, prediction: Prediction, vector: FeatureVector) -> str:
+    """What a missing input counts as, in the words of the card."""
+    if manifest.missing_kind == "average":
+        return "each counts as the group's average"
+    if manifest.missing_kind == "imputed":
+        return "each counts as the usual value that the model puts in its place"
+    effect = _contribution_of_missing(prediction, vector)
+    if not effect:
+        return "not knowing this moves the estimate neither way"
+    _, words = strength(effect, float(sum(map(abs, prediction.contributions.tolist()))))
+    verb, _, how = words.partition(" ")
+    return f"not knowing this {verb} the estimate {how}, as learned from people in whom it was not known either"
+
+
+def _contribution_of_missing(prediction: Prediction, vector: FeatureVector) -> float:
+    pairs = zip(vector.evidence, prediction.contributions.tolist(), strict=True)
+    return float(sum(contribution for found, contribution in pairs if found is None))
 
 
 Known: TypeAlias = tuple[FeatureValue, float]
@@ -118,7 +137,7 @@ def model_card(
             estimate=estimate_words(prediction, planned.seen), higher=_higher_than(prediction)
         ),
         indicator="info",  # responsible-ai.md 4.2: `critical` is not for models
-        detail=_detail(manifest, prediction, known, vector.missing, planned, how_url, refusals),
+        detail=_detail(manifest, prediction, known, vector, planned, how_url, refusals),
         source=Source(label=f"{manifest.title}, version {manifest.version}", topic=planned.topic),
         suggestions=(
             Suggestion(
@@ -131,7 +150,7 @@ def model_card(
         selection_behavior="at-most-one",
         override_reasons=OVERRIDE_REASONS,
         links=(Link(label="Why this card", url=explain_url, type="absolute"),),
-        extension={EXTENSION_KEY: _extension(manifest, prediction, known, vector.missing)},
+        extension={EXTENSION_KEY: _extension(manifest, prediction, known, vector)},
     )
 
 
@@ -152,7 +171,7 @@ def _detail(
     manifest: Manifest,
     prediction: Prediction,
     known: Sequence[Known],
-    missing: Sequence[Missing],
+    vector: FeatureVector,
     planned: ModelCardContent,
     how_url: str,
     refusals: Sequence[Refusal],
@@ -170,7 +189,8 @@ def _detail(
         *factor_lines([contribution for _, contribution in known], describe),
         "",
     ]
-    gaps = f"{planned.remark} {not_known(missing)}".strip()
+    absent = not_known(vector.missing, _absence(manifest, prediction, vector))
+    gaps = f"{planned.remark} {absent}".strip()
     if refusals:
         newer = f"**Newer but not used:** {escape(refusals[0].text, 160)}{_and_more(len(refusals) - 1)}"
         gaps = f"{gaps} {newer}".lstrip()
@@ -238,13 +258,13 @@ def _and_more(count: int) -> str:
 
 
 def _known(prediction: Prediction, vector: FeatureVector) -> list[Known]:
-    """Every input that has a value, with its contribution; a missing one contributes nothing."""
+    """Every input that has a value, with its contribution; what a missing one contributes, `_absence` says."""
     pairs = zip(vector.evidence, prediction.contributions.tolist(), strict=True)
     return [(found, contribution) for found, contribution in pairs if found is not None]
 
 
 def _extension(
-    manifest: Manifest, prediction: Prediction, known: Sequence[Known], missing: Sequence[Missing]
+    manifest: Manifest, prediction: Prediction, known: Sequence[Known], vector: FeatureVector
 ) -> CardExtension:
     return CardExtension(
         model={"id": manifest.id, "version": manifest.version, "sha256": manifest.file.sha256},
@@ -262,5 +282,8 @@ def _extension(
             high=prediction.observed_high,
             count=prediction.observed_count,
         ),
-        missing=tuple(gap.feature.name for gap in missing),
+        missing=tuple(gap.feature.name for gap in vector.missing),
+        missing_contribution=None
+        if manifest.missing_kind == "average"
+        else _contribution_of_missing(prediction, vector),
     )

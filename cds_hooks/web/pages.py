@@ -34,6 +34,7 @@ from models_onnx.artifact.release_file import Release
 from models_onnx.equations.calculate import limits
 from models_onnx.equations.card import source_attributes
 from models_onnx.equations.declaration import Equation, EquationInput
+from models_onnx.release.origin import absence_words, lineage_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +154,8 @@ def model_page(
         features=input_rows(manifest),
         attributes=attribute_sections(card) if card else [],
         standing=release_status(release) if release else None,
+        lineage=lineage_rows(manifest),
+        absence=absence_words(manifest),
     )
 
 

@@ -3,10 +3,10 @@
 Every member is described in manifest.schema.json beside this module; the schema goes before this module.
 """
 
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 
 class TensorNames(Struct, frozen=True):
@@ -198,6 +198,37 @@ class Thresholds(Struct, frozen=True):
         return next(row for row in self.table if row.capacity == self.capacity)
 
 
+class Lineage(Struct, frozen=True, kw_only=True):
+    """What a model was made with, beyond its data (`data.sha256`), its seed and the versions in `software`.
+
+    `code` is the commit of this package (and whether files differ from it) or the version that is installed;
+    `declaration_sha256` is of the file that declares the model, `fitted_sha256` of the file of a model that was fitted
+    elsewhere; `lock_sha256` is of the development lock in a checkout, `packages_sha256` of all installed packages as
+    sorted lines `name==version`, of which there are `packages`. Empty: not known.
+    """
+
+    code: str
+    declaration_sha256: str = ""
+    fitted_sha256: str = ""
+    lock_sha256: str = ""
+    packages_sha256: str = ""
+    packages: int = 0
+
+
+MissingKind: TypeAlias = Literal["average", "imputed", "learned"]
+
+
+class MissingInputs(Struct, frozen=True, kw_only=True):
+    """What a missing input counts as; gate G6 holds the file to it.
+
+    average: the mean of the reference cohort, so that it contributes 0. imputed: the value in `values`. learned: what
+    was learned from people without it, so that its absence raises or lowers the estimate by itself.
+    """
+
+    kind: MissingKind
+    values: dict[str, float] = {}
+
+
 class Manifest(Struct, frozen=True, kw_only=True):
     """Everything a server, a card and a reader need to know about one model file."""
 
@@ -231,6 +262,15 @@ class Manifest(Struct, frozen=True, kw_only=True):
     twin: Twin | None = None
     horizons_years: tuple[float, ...] = ()
     """The columns of the outputs `risk` and `survival`, where the file has them."""
+    lineage: Lineage | UnsetType = UNSET
+    """Not there: not recorded, as of every model that was made before 22 November 2026."""
+    missing_inputs: MissingInputs | UnsetType = UNSET
+    """Not there: a missing input counts as the average."""
+
+    @property
+    def missing_kind(self) -> MissingKind:
+        """What a missing input counts as."""
+        return "average" if isinstance(self.missing_inputs, UnsetType) else self.missing_inputs.kind
 
     def feature(self, name: str) -> ModelInput:
         """The input of that name; KeyError where there is none."""

@@ -8,6 +8,7 @@ import msgspec
 
 from models_onnx.artifact.folder import CARD
 from models_onnx.artifact.manifest import Manifest, ModelInput, RequiredInputs
+from models_onnx.release.origin import absence_words, lineage_rows
 from models_onnx.serving.registry import ARTIFACTS
 
 _METRICS = {
@@ -124,8 +125,8 @@ def _inputs(manifest: Manifest) -> str:
     return (
         "## Inputs\n\n"
         + _table(("Input", "unit (UCUM)", "trained range", "reference mean", "read from"), rows)
-        + f"\n\n{_required(manifest.required)} A missing input is named and contributes 0: it counts as the average of "
-        "the reference cohort. Outside the trained range there is no score, and the reason is said."
+        + f"\n\n{_required(manifest.required)} {absence_words(manifest)} Outside the trained range "
+        "there is no score, and the reason is said."
     )
 
 
@@ -383,7 +384,9 @@ def _file(manifest: Manifest) -> str:
     return (
         "## The file\n\n"
         f"`model.onnx`, {manifest.file.bytes:,} bytes, sha256 `{manifest.file.sha256}`; trained from data with sha256 "
-        f"`{manifest.data.sha256}`, seed {manifest.seed}, with {software}.\n\n"
+        f"`{manifest.data.sha256}`, seed {manifest.seed}, with {software}.\n\n**Lineage**: "
+        + "; ".join(f"{what} {value}" for what, value in lineage_rows(manifest))
+        + ".\n\n"
         f"Largest difference from what fitted it over {parity['rows']:,} rows ({parity['rows_with_missing']:,} with "
         "missing values, and every knot and range edge with its float32 neighbours): "
         f"probability {parity['probability']:.1e}, contributions {parity['contribution']:.1e}; "

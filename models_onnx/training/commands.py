@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from models_onnx.artifact.folder import Artifact, load_artifact, write_artifact
@@ -18,6 +19,7 @@ from models_onnx.training.crossvalidate import OutOfFold, Progress
 from models_onnx.training.data.cohort import Cohort, build_cohort, read_rows, read_table
 from models_onnx.training.data.dataset import spec_of_charts, table_of_charts
 from models_onnx.training.evaluate import WHOLE, Evaluator
+from models_onnx.training.lineage import fitted_with, lineage_of
 from models_onnx.training.pipeline import Trained, train
 
 # Issue 2 point 5: what another processor may change.
@@ -67,10 +69,17 @@ def train_model(
     specs: Path | None = None,
 ) -> Trained:
     """Trains, proves, evaluates and, if its floors hold, writes `<out>/<name>`; returns what was trained."""
-    trained = evaluate_model(name, data_folder, seed, replicates, progress, specs)
+    trained = _with_lineage(evaluate_model(name, data_folder, seed, replicates, progress, specs), name, specs)
     if trained.passed:
         write_artifact(out / name, trained.manifest, trained.content)
     return trained
+
+
+def _with_lineage(trained: Trained, name: str, specs: Path | None) -> Trained:
+    spec = get_spec(name, specs)
+    software = {**trained.manifest.software, **fitted_with(spec)}
+    made = msgspec.structs.replace(trained.manifest, lineage=lineage_of(spec, specs), software=software)
+    return Trained(made, trained.content)
 
 
 def evaluate_model(
@@ -100,7 +109,7 @@ def train_from_charts(
         raise TrainingRefused("a model of your own charts goes into a folder of your own: give --out")
     spec = get_spec(name, specs)
     table = table_of_charts(spec, charts, lambda done: progress("charts", done, done))
-    trained = train(spec_of_charts(spec), table, seed, replicates, progress)
+    trained = _with_lineage(train(spec_of_charts(spec), table, seed, replicates, progress), name, specs)
     if trained.passed:
         write_artifact(out / name, trained.manifest, trained.content)
     return trained

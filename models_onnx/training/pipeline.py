@@ -21,6 +21,7 @@ from models_onnx.training.data.cohort import Cohort, Table, build_cohort
 from models_onnx.training.evaluate import WHOLE, Evaluator, judge
 from models_onnx.training.fitting.additive import Linear, largest_difference
 from models_onnx.training.fitting.families import Fitted, oracle_of
+from models_onnx.training.missing import missing_inputs_of
 
 PARITY_ROWS = 2000
 
@@ -50,6 +51,8 @@ def train(spec: ModelSpec, table: Table, seed: int, replicates: int, progress: P
     model = fitted.form(cohort.features, _highs(spec), cohort.X[cohort.recent])
     reference = _reference(cohort, model, predicted)
     described = documents.describe(spec, cohort, table, model, reference, predicted)
+    if (missing := missing_inputs_of(spec, fitted)) is not None:
+        described["missing_inputs"] = msgspec.to_builtins(missing)
 
     progress("compile and prove", 0, 1)
     rows = parity_rows(cohort, model, seed)
@@ -161,7 +164,9 @@ def parity_rows(cohort: Cohort, model: FittedModel, seed: int) -> NDArray[np.flo
 
 
 # What another processor or fewer samples may change, and what says only where and with what it was made.
-_MAY_DIFFER = frozenset({"file", "software", "parity", "replicates", "how", "low", "high", "limit", "passed", "sha256"})
+_MAY_DIFFER = frozenset(
+    {"file", "software", "lineage", "parity", "replicates", "how", "low", "high", "limit", "passed", "sha256"}
+)
 _AGREES = 0.002
 _MOST_SAID = 5
 

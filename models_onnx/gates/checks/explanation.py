@@ -1,11 +1,16 @@
-"""G6: is the explanation exact, do inputs without effect contribute nothing, and is it stable under noise?"""
+"""G6: is the explanation exact, do inputs without effect contribute nothing, and is it stable under noise?
+
+A missing input is judged by what the model declares (`missing_inputs` of its manifest): as the average it contributes
+0; as an imputed value the file must answer as with that value; where its absence was learned, people without it must
+have been there to learn from, and its contribution is told.
+"""
 
 from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models_onnx.gates.gate import Gate, Verdict
+from models_onnx.gates.gate import Gate, NotRun, Verdict
 from models_onnx.gates.rows import SEED, is_binary, ordinary, with_missing_values
 from models_onnx.gates.subject import Answers, Evidence, Subject
 
@@ -24,11 +29,18 @@ _INVERSE: dict[str, Callable[[NDArray[np.float64]], NDArray[np.float64]]] = {
     "cloglog": lambda margin: -np.expm1(-np.exp(np.minimum(margin, 700.0))),
     "identity": lambda margin: np.clip(margin, 0.0, 1.0),
 }
+LEAST_LACKING = 0.01
+"""Share of the people who must lack an input, so that its absence was learned from somebody (docs/models/gates.md)."""
+_KINDS = {
+    "average": "contributes 0",
+    "imputed": "counts as the value that is declared for it",
+    "learned": "counts by what was learned from people without it",
+}
 _PEOPLE = 300
 _OTHERS = 25
 
 
-def check_explanation(subject: Subject, _evidence: Evidence) -> Verdict:
+def check_explanation(subject: Subject, evidence: Evidence) -> Verdict:
     """Additivity to 1e-5, margin = link(probability), inputs without effect contribute 0, and stability.
 
     The three strongest inputs stay the same when measured values change by 1 %.
@@ -46,13 +58,26 @@ def check_explanation(subject: Subject, _evidence: Evidence) -> Verdict:
     if not linked <= ADDITIVITY:
         faults.append(f"the margin is not {answers.link} of the probability: {linked:.1e} apart (limit {ADDITIVITY:g})")
     faults += _dummy_faults(subject, people)
-    faults += _missing_faults(answers, rows)
+    kind = subject.manifest.missing_kind if subject.manifest is not None else "average"
+    if kind == "learned":
+        found, absent = _learned_faults(subject, evidence, people)
+        faults += found
+    else:
+        absent = 0.0
+        faults += _imputed_faults(subject, rows, answers) if kind == "imputed" else _missing_faults(answers, rows)
     overlap = _overlap(subject, people)
     if not overlap >= OVERLAP:
         faults.append(f"under ±1 % noise only {overlap:.2f} of the strongest three stay (limit {OVERLAP})")
-    figures = {"additivity": residual, "link": linked, "overlap": round(overlap, 3), "rows": len(rows)}
+    figures: dict[str, float | str] = {
+        "additivity": residual,
+        "link": linked,
+        "overlap": round(overlap, 3),
+        "rows": len(rows),
+    }
+    figures |= {"missing": kind, **({"largest_of_absence": round(absent, 4)} if kind == "learned" else {})}
     said = (
-        f"Adds up to {residual:.0e} over {len(rows)} rows; of the strongest three {overlap:.2f} stay under ±1 % noise."
+        f"Adds up to {residual:.0e} over {len(rows)} rows; of the strongest three {overlap:.2f} stay under ±1 % noise. "
+        f"A missing input {_KINDS[kind]}{f', up to {absent:.2f} in the margin' if kind == 'learned' else ''}."
     )
     return Verdict(said, tuple(faults), figures)
 
@@ -92,7 +117,68 @@ def _missing_faults(answers: Answers, rows: NDArray[np.float64]) -> list[str]:
     if answers.contributions is None or answers.contributions.shape != rows.shape:
         return []
     given = np.abs(answers.contributions[np.isnan(rows)])
-    return [f"a missing input contributes up to {given.max():.1e}"] if given.size and given.max() > DUMMY else []
+    if not given.size or given.max() <= DUMMY:
+        return []
+    return [
+        f"a missing input contributes up to {given.max():.1e}, and the model declares that it counts as the average: "
+        "declare missing_inputs='imputed' or 'learned', whichever it is, and train again"
+    ]
+
+
+def _imputed_faults(subject: Subject, rows: NDArray[np.float64], answers: Answers) -> list[str]:
+    """The file must answer for a person without an input as for the same person with the declared value."""
+    assert subject.manifest is not None and answers.contributions is not None  # noqa: S101, PT018 - the caller looked
+    declared = getattr(subject.manifest.missing_inputs, "values", {})
+    faults = []
+    for place, item in enumerate(subject.features):
+        gone = np.isnan(rows[:, place])
+        if not gone.any():
+            continue
+        if item.name not in declared:
+            faults.append(f"no value is declared that stands in for a missing {item.name}")
+            continue
+        put_in = rows[gone].copy()
+        put_in[:, place] = declared[item.name]
+        told = subject.answers(put_in)
+        apart = np.abs(told.probability - answers.probability[gone]).max()
+        if told.contributions is not None:
+            apart = max(apart, np.abs(told.contributions - answers.contributions[gone]).max())
+        if not apart <= ADDITIVITY:
+            faults.append(f"a missing {item.name} counts otherwise than as {declared[item.name]:g}: {apart:.1e} apart")
+    return faults
+
+
+def _learned_faults(subject: Subject, evidence: Evidence, people: NDArray[np.float64]) -> tuple[list[str], float]:
+    """Inputs whose absence moves the estimate although (nearly) nobody lacked them; and the largest such contribution.
+
+    Raises:
+        NotRun: there are no rows to see who lacked what.
+    """
+    if evidence.people is None:
+        raise NotRun(
+            "It declares that absence was learned; without the rows it cannot be seen from whom: "
+            + evidence.why_absent("people", "no rows were given.")
+        )
+    faults, largest = [], 0.0
+    for place, item in enumerate(subject.features):
+        if item.name in subject.always:
+            continue
+        gone = people.copy()
+        gone[:, place] = np.nan
+        answers = subject.answers(gone)
+        if answers.contributions is None or answers.contributions.shape != gone.shape:
+            return ["contributions are of groups, so what an absence contributes is not known"], largest
+        own = float(np.abs(answers.contributions[:, place]).max())
+        lacking = int(np.isnan(evidence.people[:, place]).sum())
+        if own > DUMMY and lacking < LEAST_LACKING * len(evidence.people):
+            faults.append(
+                f"{lacking} of {len(evidence.people)} people lacked {item.name}, so what its absence contributes (up "
+                f"to {own:.2f}) was learned from nobody: declare it always required, or impute it"
+            )
+        largest = max(largest, own)
+    if largest <= DUMMY:
+        faults.append("it declares that absence was learned, and no absence contributes: leave the declaration out")
+    return faults, largest
 
 
 def _overlap(subject: Subject, people: NDArray[np.float64]) -> float:

@@ -1,0 +1,39 @@
+"""Where a model comes from, and what a missing input counts as, in words for its pages."""
+
+from msgspec import UnsetType
+
+from models_onnx.artifact.manifest import Manifest, MissingInputs
+
+NOT_RECORDED = "not recorded"
+
+
+def lineage_rows(manifest: Manifest) -> list[tuple[str, str]]:
+    """What the model was made with: each thing and its value; what was not written down is "not recorded"."""
+    lineage = manifest.lineage
+    if isinstance(lineage, UnsetType):
+        return [("code, lock and packages", NOT_RECORDED)]
+    rows = [
+        ("code", lineage.code),
+        ("declaration, SHA-256", lineage.declaration_sha256 or NOT_RECORDED),
+        ("development lock, SHA-256", lineage.lock_sha256 or "no lock: not a checkout"),
+        (f"the {lineage.packages} installed packages, SHA-256", lineage.packages_sha256 or NOT_RECORDED),
+    ]
+    if lineage.fitted_sha256:
+        rows.insert(2, ("fitted model, SHA-256", lineage.fitted_sha256))
+    return rows
+
+
+def absence_words(manifest: Manifest) -> str:
+    """What a missing input counts as, in one sentence or two."""
+    missing = manifest.missing_inputs
+    if isinstance(missing, MissingInputs) and missing.kind == "imputed":
+        listed = ", ".join(
+            f"`{name}` {value:.4g}" for name, value in missing.values.items() if name not in manifest.required.always
+        )
+        return f"A missing input is named and counts as a value that is put in its place: {listed}."
+    if isinstance(missing, MissingInputs) and missing.kind == "learned":
+        return (
+            "A missing input is named, and its absence raises or lowers the estimate by itself, as was learned from "
+            "people in whom it was missing: where such values are asked for from other people, this may not hold."
+        )
+    return "A missing input is named and contributes 0: it counts as the average of the reference cohort."

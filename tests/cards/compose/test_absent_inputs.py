@@ -1,0 +1,72 @@
+"""What the card of a model says of inputs that are not known, by what the model declares of them."""
+
+from functools import cache
+
+import msgspec
+import numpy as np
+import pytest
+
+from cards.card import Card, check_card
+from cards.compose.model import ModelCardContent, model_card
+from fhir.mapping.features.catalog import features_named
+from fhir.mapping.features.feature import FeatureValue, FeatureVector, Missing
+from models_onnx.artifact.manifest import MissingInputs
+from models_onnx.serving.registry import load_model
+
+GONE = 5
+
+
+@cache
+def card(kind: str, absence: float = 0.0) -> Card:
+    """The card of somebody average who lacks one input, of a model that declares this of missing inputs."""
+    model = load_model("mortality_5y")
+    features = features_named(model.features)
+    row = np.array([item.reference_value for item in model.manifest.features])
+    row[1], row[GONE] = 1.0, np.nan
+    found = model.predict(row)
+    contributions = found.contributions.copy()
+    contributions[GONE] = absence
+    evidence = [
+        FeatureValue(feature, float(value), "2026-11-01", "Observation/1", "", float(value), feature.unit)
+        if not np.isnan(value)
+        else None
+        for feature, value in zip(features, row, strict=True)
+    ]
+    vector = FeatureVector(features, row, evidence, [Missing(features[GONE], "absent", "not recorded")])
+    return model_card(
+        msgspec.structs.replace(model.manifest, missing_inputs=MissingInputs(kind=kind)),  # type: ignore[arg-type]
+        found._replace(contributions=contributions),
+        vector,
+        ModelCardContent(
+            "Death within 5 years: {estimate}. Consider.", "Order a visit", "Draft", {"resourceType": "Task"}
+        ),
+        "7f2c7d9e-0000-4000-8000-000000000000",
+        lambda number: f"7f2c7d9e-0000-4000-8000-00000000000{number}",
+        "https://cds.example/explain/1",
+        "https://cds.example/m",
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "absence", "said"),
+    [
+        ("average", 0.0, "each counts as the group's average"),
+        ("imputed", 0.2, "each counts as the usual value that the model puts in its place"),
+        ("learned", 0.9, "not knowing this raises the estimate"),
+        ("learned", -0.9, "not knowing this lowers the estimate"),
+        ("learned", 0.0, "not knowing this moves the estimate neither way"),
+    ],
+)
+def test_the_card_says_what_not_knowing_an_input_means(kind: str, absence: float, said: str) -> None:
+    shown = card(kind, absence)
+    check_card(shown)
+    assert shown.detail is not None
+    assert said in shown.detail
+
+
+def test_contributions_and_that_of_what_is_missing_add_up_to_the_estimate() -> None:
+    own = card("learned", 0.9).own_extension
+    assert own.missing_contribution == 0.9
+    assert card("average").own_extension.missing_contribution is None
+    assert own.contributions is not None
+    assert "missing_contribution" not in msgspec.json.encode(card("average").own_extension).decode()
