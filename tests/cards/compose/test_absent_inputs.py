@@ -35,7 +35,7 @@ def card(kind: str, absence: float = 0.0) -> Card:
     vector = FeatureVector(features, row, evidence, [Missing(features[GONE], "absent", "not recorded")])
     return model_card(
         msgspec.structs.replace(model.manifest, missing_inputs=MissingInputs(kind=kind)),  # type: ignore[arg-type]
-        found._replace(contributions=contributions),
+        msgspec.structs.replace(found, contributions=contributions),
         vector,
         ModelCardContent(
             "Death within 5 years: {estimate}. Consider.", "Order a visit", "Draft", {"resourceType": "Task"}
