@@ -31,6 +31,7 @@ from cds_hooks.edge import EdgeLimits, connections_within
 from cds_hooks.errors import HookError
 from cds_hooks.governance import Governance
 from cds_hooks.governance.one_card import claims_between_workers
+from cds_hooks.governance.pausing import Pausing
 from cds_hooks.governance.releases import Releases
 from cds_hooks.in_force import InForce, content_in_force, served_versions
 from cds_hooks.invoke import ServerComponents
@@ -106,6 +107,7 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
     )
     approvals = None if trust.development else ApprovalBook(configured.database_url, configured.people_file)
     claims = claims_between_workers(configured)
+    releases = Releases((lambda: approvals.people) if approvals is not None else None, served_versions(services))
     governance = Governance(
         configured.rules_file,
         needs_approval=not trust.development,
@@ -114,6 +116,7 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
         rest_days=configured.shown_rest_days,
         claims=claims,
         horizons=_horizon_days(services),
+        resumed=lambda: releases.resumed,
     )
     components = ServerComponents(
         configured,
@@ -125,7 +128,7 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
         ValidationSessions(),
         ModelApprovals(configured.model_state, approvals, lambda: (configured.as_of or datetime.now(UTC)).date()),
         InForce(lambda: content_in_force(configured, services, governance.site), lambda: governance.site),
-        Releases((lambda: approvals.people) if approvals is not None else None, served_versions(services)),
+        releases,
         open_user_names(configured.record_user, configured.user_keys),
         open_tracing(configured),
     )
@@ -139,6 +142,7 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
         new_id=new_decision_id,
     )
     sealing = Sealing(configured)
+    pausing = Pausing(configured, governance.acceptance, releases)
     visitors = OperatorAccess(configured)
     store = AccessStore(configured.database_url)
     lifetimes = Lifetimes(60 * configured.login_idle_minutes, 3600 * configured.login_hours)
@@ -147,6 +151,7 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
     site = Site(development=configured.trust_file is None, alert_share=configured.alert_share, clock=clock)
     components.metrics.record_failures = lambda: components.decisions.health.failures
     components.metrics.models_out = [each.name for one in services.values() for each in one.absent_models]
+    components.metrics.paused = lambda: list(releases.current.paused)
     components.metrics.seal_failures = lambda: sealing.failures
     components.metrics.sealed_at = lambda: sealing.sealed_at
     counted = MetricsFolder(components.metrics, configured.metrics_dir)
@@ -165,6 +170,7 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
         beside.append(asyncio.create_task(sealing.keep_sealing()))
         beside.append(asyncio.create_task(components.releases.keep_reading(configured.database_url)))
         beside.append(asyncio.create_task(trust.keep_looking()))
+        beside.append(asyncio.create_task(pausing.keep_looking()))
         await asyncio.to_thread(components.in_force.start)
         beside.append(asyncio.create_task(_keep_recording(components.in_force, configured.database_url)))
         beside.append(asyncio.create_task(_load_fhir_models()))

@@ -115,7 +115,7 @@ async def invoke(
     call.stages.end("encode")
 
     await _commit(answer.decision, components)
-    components.governance.said_once.note_shown(answer.caller, call.decision_id, answer.cards, call.as_of.timestamp())
+    components.governance.note_shown(answer.caller, call.decision_id, answer.cards, call.as_of.timestamp())
     call.stages.end("record")
 
     hook, cards, silences = answer.decision.hook, answer.cards, answer.silences
@@ -289,6 +289,9 @@ async def _decide(call: _Call, predict: Predict) -> _Decided:
         if silent is not None and advice.cards:
             advice.cards = []
             advice.silences.append(Silence(service.id, SILENT_MODE, silent))
+    if call.released.paused:
+        advice.cards, withheld = call.released.without_paused(advice.cards, service.id)
+        advice.silences += withheld
     return _Decided(advice, record.patient_id, _refusals_as_silences(record), service_input.explain_url, audience)
 
 

@@ -113,6 +113,8 @@ class Metrics(Collector):
         self.sealed_at: Callable[[], float | None] = lambda: None
         """Epoch seconds until which the record is sealed; None where the site seals nothing."""
 
+        self.paused: Callable[[], Sequence[tuple[str, str]]] = list
+        """Kind and name of each rule and service that is paused."""
         self.models_out: Sequence[str] = ()
         """The ids of the models whose files cannot be served."""
 
@@ -194,6 +196,7 @@ class Metrics(Collector):
         )
         yield self._sealed()
         yield self._models_out()
+        yield self._paused()
         yield self._prefetch()
         yield _histogram("cds_stage_seconds", "Time of one stage of a call.", ("service", "stage"), self._stages)
         text = "Time of reading from the client's FHIR server in one call, of calls that did."
@@ -204,6 +207,13 @@ class Metrics(Collector):
         family = GaugeMetricFamily("cds_model_out", text, labels=("model",))
         for name in self.models_out:
             family.add_metric((name,), 1)
+        return family
+
+    def _paused(self) -> GaugeMetricFamily:
+        text = "1 for each rule or service that is paused because hardly any of its cards is accepted."
+        family = GaugeMetricFamily("cds_paused", text, labels=("kind", "name"))
+        for key in self.paused():
+            family.add_metric(key, 1)
         return family
 
     def _sealed(self) -> GaugeMetricFamily:

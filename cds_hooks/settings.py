@@ -238,6 +238,24 @@ class Settings(LoginSettings):
         description="How long a finding at patient-view that was shown and that nobody answered rests, in days from "
         "its first showing; on its first day it is shown at each opening. 0: always shown (docs/services.md).",
     )
+    pause_share: float = Field(
+        default=0.05,
+        ge=0,
+        le=0.5,
+        description="A rule or service of whose cards a smaller share is accepted is paused until a person ends it; "
+        "critical cards are shown all the same (docs/operations/restraint.md). 0: nothing is paused.",
+    )
+    pause_cards: int = Field(
+        default=200,
+        ge=20,
+        description="So many cards of a rule or service, of different patients or days, must have been shown in the "
+        "last 90 days before it can be paused.",
+    )
+    notice_url: str | None = Field(
+        default=None,
+        description="Address to which a notice is posted, once, when a rule or service is paused; https, or http on "
+        "loopback. It has counts of cards and nothing of a patient.",
+    )
     models_folder: Path | None = Field(
         default=None,
         description="A folder of the hospital's own: its models, and the services that show them or a published "
@@ -332,7 +350,7 @@ class Settings(LoginSettings):
             raise ValueError(f"{fault}; write it as https://cds.example.org")
         return value.rstrip("/")
 
-    @field_validator("seal_url", "otlp_endpoint")
+    @field_validator("seal_url", "otlp_endpoint", "notice_url")
     @classmethod
     def _is_safe_address(cls, value: str | None) -> str | None:
         if value is not None and (fault := address_fault(value) or plain_http_fault(value)):

@@ -10,7 +10,9 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from cds_hooks.approvals import PeopleFileError
 from cds_hooks.commands.record import record_url
+from cds_hooks.commands.release import paused_now
 from cds_hooks.monitor.book import CountBook
 from cds_hooks.monitor.notices import NotTold, tell, write_textfile
 from cds_hooks.setting_checks import address_fault, plain_http_fault
@@ -58,7 +60,8 @@ def report(
     """Compare the calls of the last days with those of the days before, and say what somebody has to look at.
 
     What came to the record since the last report is counted first. Each figure is good, to be watched, to act on, or
-    insufficient, which is said where too few were counted to know. What has one cause is one incident.
+    insufficient, which is said where too few were counted to know. What has one cause is one incident. Rules and
+    services that a server has paused are named first.
 
     Exit codes: 0 nothing to act on, 1 an incident, 2 the record, the counts or an option cannot be used.
 
@@ -73,8 +76,9 @@ def report(
             task = progress.add_task("Counting decisions", total=None)
             book.read(record_url(database), lambda done: progress.update(task, completed=done))
         compared = book.compared(last, days, before)
-    except (RecordUnavailable, ValueError) as error:
-        text = str(error) if isinstance(error, RecordUnavailable) else f"--until {until}: write a date as 2026-11-20."
+        paused = paused_now(record_url(database))
+    except (PeopleFileError, RecordUnavailable, ValueError) as error:
+        text = str(error) if not isinstance(error, ValueError) else f"--until {until}: write a date as 2026-11-20."
         typer.echo(text, err=True)
         raise typer.Exit(2) from error
     wanted = [one for one in compared if client in (None, one.client) and service in (None, one.service)]
@@ -82,8 +86,12 @@ def report(
     found = incidents(figures)
     _tell_others(book, figures, found, notify, textfile)
     if as_json:
-        typer.echo(msgspec.json.encode({"until": last, "incidents": found, "figures": figures}).decode())
+        typer.echo(
+            msgspec.json.encode({"until": last, "incidents": found, "paused": paused, "figures": figures}).decode()
+        )
     else:
+        for sentence in paused:
+            typer.echo(f"Paused, {sentence}. cds-hooks release on ends it.")
         _print(figures, found, every)
     raise typer.Exit(1 if found else 0)
 

@@ -49,7 +49,7 @@ def off(kind: Kind, name: Name, why: Why, key: KeyFile = None, database: Databas
 
 @app.command()
 def on(kind: Kind, name: Name, why: Why, key: KeyFile = None, database: Database = None) -> None:
-    """Switch it on again, in the state that it had. Behind a trust file two people in two roles sign this.
+    """Switch it on again, in the state that it had, or end a pause. Behind a trust file two people in two roles sign.
 
     Example: cds-hooks release on service order-safety --why "doses corrected"
     """
@@ -112,7 +112,9 @@ def retire(kind: Kind, name: Name, why: Why, key: KeyFile = None, database: Data
 def list_(
     database: Database = None, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False
 ) -> None:
-    """List what is not simply on, what waits for a second signature, and every act; exit code 1 where one is refused.
+    """List what is not simply on or paused, what waits for a second signature, and every act.
+
+    Exit codes: 0 all acts count, 1 one is refused.
 
     Example: cds-hooks release list --json
     """
@@ -152,7 +154,7 @@ def _act(
         upgrade_schema(parse_url(url))
         before = _read(url, people)
         version, gates = _version(kind, name)
-        if (fault := why_not_allowed(before.current.states, kind, name, state)) is not None:
+        if (fault := why_not_allowed(before.current.states, kind, name, state, before.current.paused)) is not None:
             raise ApprovalRefused(fault)
         signer, by, role = _who(key, people)
         act = Act(
@@ -181,6 +183,16 @@ def _check_record(url: str) -> None:
     parsed = parse_url(url)
     if parsed.get_backend_name() == "sqlite":
         reading_engine(parsed)
+
+
+def paused_now(url: str) -> list[str]:
+    """What is paused, each in a sentence without its point.
+
+    Raises:
+        RecordUnavailable: The record cannot be read.
+        PeopleFileError: The file of people cannot be used.
+    """
+    return [f"{each.kind} {each.name}: {each.words}" for each in _read(url, _people()).current.paused.values()]
 
 
 def _read(url: str, people: Callable[[], People] | None) -> Releases:

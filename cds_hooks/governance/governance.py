@@ -9,7 +9,7 @@ Three bounds: nothing older than the longest time for which a site can let an ov
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from sqlalchemy import Select, select
 
-from cards.card import SEVERITY
+from cards.card import SEVERITY, Card
 from cards.rules.engine.governance import (
     Override,
     Overrides,
@@ -31,7 +31,10 @@ from cards.rules.engine.governance import (
     numeric_values,
 )
 from cds_hooks.approvals import ApprovalBook, PeopleFileError
+from cds_hooks.governance.acceptance import AcceptanceCounts
 from cds_hooks.governance.one_card import Claims
+from cds_hooks.governance.patient_finding import Caller
+from cds_hooks.governance.releases import Key
 from cds_hooks.governance.restraint import Restraint
 from cds_hooks.governance.rules_file import RulesFileError, read_rules_file
 from cds_hooks.governance.said_once import REST_DAYS, SaidOnce
@@ -175,11 +178,12 @@ class Governance:
         rest_days: float = REST_DAYS,
         claims: Claims | None = None,
         horizons: Mapping[str, float] | None = None,
+        resumed: Callable[[], Mapping[Key, float]] = dict,
     ) -> None:
         """RulesFileError where there is a file and it cannot be used; later a bad one changes nothing.
 
         Where approval is needed, only what two people have signed counts, which `approvals` knows. `rest_days`,
-        `claims` and `horizons`: see `SaidOnce`.
+        `claims` and `horizons`: see `SaidOnce`; `resumed`: see `AcceptanceCounts`.
         """
         self._file = file
         self._needs_approval = needs_approval
@@ -189,6 +193,8 @@ class Governance:
         """What was said and answered about patients as a whole."""
         self.restraint = Restraint(lambda: self.site.budgets, now, claims)
         """The budgets of clients, care units and users."""
+        self.acceptance = AcceptanceCounts(now, resumed)
+        """How often the cards of each rule and service are accepted."""
         self._was_read = asyncio.Event()
         self._approvals = approvals
         self._file_says = read_rules_file(file) if file is not None else SiteRules()
@@ -245,8 +251,23 @@ class Governance:
             self._was_read.set()
             await asyncio.sleep(_READ_SECONDS)
 
+    def note_shown(self, caller: Caller, decision_id: str, cards: Sequence[Card], as_of: float) -> None:
+        """Takes what was shown just now and is on record; `as_of` in epoch seconds."""
+        if cards:
+            self.said_once.note_shown(caller, decision_id, cards, as_of)
+            told = [(card.indicator, card.own_extension) for card in cards]
+            self.acceptance.note_shown(caller.client, caller.patient, caller.service, told, as_of)
+
     def _take_shown(self, each: ShownDecision) -> None:
         self.restraint.take_shown(each)
+        self.acceptance.take_shown(each)
+
+    def _take_answer(self, row: Any, sent: SentCard) -> None:
+        is_accepted = row.outcome == "accepted"
+        at, decided_at = row.received_at / 1e6, row.decided_at / 1e6
+        self.acceptance.take_answer(
+            row.client, row.patient, row.service, sent, is_accepted=is_accepted, at=at, decided_at=decided_at
+        )
 
     async def wait_until_read(self, seconds: float) -> None:
         """Returns when the record was read for the first time, at the latest after so many seconds."""
@@ -257,7 +278,7 @@ class Governance:
     def read_answers(self, url: str) -> None:
         """Takes the answers that are on record; RecordUnavailable where they cannot be read."""
         self._memory.read(url)
-        self.said_once.read(url)
+        self.said_once.read(url, self._take_answer)
         if self._approvals is not None:
             self._approvals.read()
 

@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
+import msgspec
 from msgspec import Struct
 from sqlalchemy import select
 
@@ -28,6 +29,8 @@ from cds_hooks.storage.queries import read_rows
 from cds_hooks.storage.tables import events
 
 EVENT: Final = "release-act"
+PAUSE_EVENT: Final = "auto-pause"
+PAUSED: Final = "paused"
 CANARY: Final = "canary"
 SILENT_MODE: Final = "silent-mode"
 _WHO: Final = ("client", "unit", "user")
@@ -62,6 +65,33 @@ class State(Struct, frozen=True):
         return f"{self.state}{share}{f' {self.version}' if self.version else ''}"
 
 
+class Pause(Struct, frozen=True):
+    """A server paused a rule or service, because hardly any of its cards was accepted.
+
+    `at` is an ISO time; `least_share` is the share (0 to 1) that would have been enough.
+    """
+
+    kind: Literal["rule", "service"]
+    name: str
+    at: str
+    cards: int
+    accepted: int
+    least_share: float
+
+    @property
+    def words(self) -> str:
+        """Since when and why, for a list and for what is in force."""
+        return (
+            f"paused since {self.at[:10]}: {self.accepted} of {self.cards} cards were accepted, "
+            f"under {100 * self.least_share:g} in 100"
+        )
+
+    @property
+    def silence(self) -> Silence:
+        """The reason against a card."""
+        return Silence(self.name, PAUSED, f"The {self.kind} {self.name} is {self.words}.")
+
+
 @dataclass(frozen=True, slots=True)
 class Released:
     """What may speak, at one moment; never changed afterwards."""
@@ -69,11 +99,14 @@ class Released:
     states: Mapping[Key, State] = field(default_factory=dict)
     versions: Mapping[Key, str] = field(default_factory=dict)
     """The versions that this server has: what was released in another version is computed and not shown."""
+    paused: Mapping[Key, Pause] = field(default_factory=dict)
+    """What hardly anybody accepted: only its critical cards are shown, until a person ends it."""
 
     @property
     def words(self) -> dict[str, str]:
-        """The state of each thing that has one."""
-        return {" ".join(key): state.words for key, state in self.states.items()}
+        """The state of each thing that has one, and each pause."""
+        paused = {f"pause of {each.kind} {each.name}": each.words for each in self.paused.values()}
+        return {" ".join(key): state.words for key, state in self.states.items()} | paused
 
     def why_off(self, service: str, client: str) -> str | None:
         """Why nothing is computed for this call; None where it is answered."""
@@ -120,14 +153,27 @@ class Released:
         return Silence(name, reason, f"The {kind} {name} is {words} here: {found.why}.")
 
     def narrow(self, policy: SuppressionCheck, client: str, patient: str) -> SuppressionCheck:
-        """The policy, which also withholds the rules that may not speak."""
-        if not any(kind == "rule" for kind, _ in self.states):
+        """The policy, which also withholds the rules that may not speak or are paused."""
+        if not any(kind == "rule" for kind, _ in (*self.states, *self.paused)):
             return policy
 
         def check(finding: Finding) -> Silence | None:
-            return self.why_withheld("rule", finding.rule, client, patient) or policy(finding)
+            withheld = self.why_withheld("rule", finding.rule, client, patient)
+            return withheld or self._paused(finding.rule, finding.indicator) or policy(finding)
 
         return check
+
+    def _paused(self, rule: str, indicator: str) -> Silence | None:
+        pause = self.paused.get(("rule", rule))
+        return pause.silence if pause is not None and indicator != "critical" else None
+
+    def without_paused(self, cards: Sequence[Card], service: str) -> tuple[list[Card], list[Silence]]:
+        """The cards that a pause of the service does not hold back: critical ones, and those of rules."""
+        pause = self.paused.get(("service", service))
+        if pause is None:
+            return list(cards), []
+        shown = [card for card in cards if card.indicator == "critical" or card.own_extension.findings]
+        return shown, [pause.silence] * (len(cards) - len(shown))
 
     def without_withheld(self, cards: Sequence[Card], client: str, patient: str) -> tuple[list[Card], list[Silence]]:
         """The cards of models and equations that may speak, and the reason against each of the others."""
@@ -169,18 +215,25 @@ class Releases:
         self.refused: list[str] = []
         self.acts: list[Act] = []
         """The acts that count, in the order of the record."""
+        self.resumed: Mapping[Key, float] = {}
+        """When a person ended a pause (epoch seconds): what was counted before counts no more."""
         self._sequence, self._position, self._hash = 0, 0, NO_ENTRY_BEFORE
         self._waiting: dict[tuple[Any, ...], Act] = {}
 
     def read(self, url: str) -> None:
         """Takes the acts that are new; RecordUnavailable where the record cannot be read."""
         query = select(events).order_by(events.c.sequence).limit(500)
-        states = dict(self.current.states)
+        states, paused = dict(self.current.states), dict(self.current.paused)
         while rows := read_rows(url, query.where(events.c.sequence > self._sequence)):
             for row in rows:
-                self._take(row._mapping, states)
-        if states != self.current.states:
-            self.current = Released(states, self._versions)
+                self._take(row._mapping, states, paused)
+        if states != self.current.states or paused != self.current.paused:
+            self.current = Released(states, self._versions, paused)
+
+    @property
+    def read_to(self) -> int:
+        """The number of the last event that was read."""
+        return self._sequence
 
     async def keep_reading(self, url: str) -> None:
         """Takes what is new until cancelled."""
@@ -189,24 +242,34 @@ class Releases:
                 await asyncio.to_thread(self.read, url)
             await asyncio.sleep(READ_SECONDS)
 
-    def _take(self, row: Mapping[Any, Any], states: dict[Key, State]) -> None:
+    def _take(self, row: Mapping[Any, Any], states: dict[Key, State], paused: dict[Key, Pause]) -> None:
         before, at = self._hash, self._position
         self._sequence, self._position, self._hash = row["sequence"], row["position"], bytes(row["hash"])
-        if row["kind"] != EVENT:
+        if row["kind"] not in (EVENT, PAUSE_EVENT):
             return
         try:
             if row["position"] != at + 1 or bytes(row["previous"]) != before:
                 raise ApprovalRefused("it does not follow the entry before it")
             if event_hash(before, row["position"], row) != self._hash:
                 raise ApprovalRefused("it was changed after it was written")
+            if row["kind"] == PAUSE_EVENT:
+                pause = _pause_of(row["detail"])
+                paused[pause.kind, pause.name] = pause
+                return
             act = verified_act(row["detail"], self._people() if self._people is not None else None)
-            if (fault := why_not_allowed(states, act.kind, act.name, act.state)) is not None:
+            if (fault := why_not_allowed(states, act.kind, act.name, act.state, paused)) is not None:
                 raise ApprovalRefused(fault)
         except ApprovalRefused as fault:
             self.refused.append(f"entry {row['position']} of the record does not count: {fault}")
             return
-        if self._counts(act):
-            self.acts.append(act)
+        if not self._counts(act):
+            return
+        self.acts.append(act)
+        key = (act.kind, act.name)
+        if act.state == "on" and key in paused:
+            del paused[key]
+            self.resumed = {**self.resumed, key: row["at"] / 1e6}
+        else:
             _apply(act, states)
 
     def _counts(self, act: Act) -> bool:
@@ -227,8 +290,22 @@ class Releases:
         return list(self._waiting.values())
 
 
-def why_not_allowed(states: Mapping[Key, State], kind: str, name: str, to: str) -> str | None:
-    """Why something cannot come to this state now, in a sentence; None where it can."""
+def _pause_of(detail: str) -> Pause:
+    try:
+        return msgspec.json.decode(detail, type=Pause)
+    except msgspec.MsgspecError as error:
+        raise ApprovalRefused("it is no pause") from error
+
+
+def why_not_allowed(
+    states: Mapping[Key, State], kind: str, name: str, to: str, paused: Collection[Key] = ()
+) -> str | None:
+    """Why something cannot come to this state now, in a sentence; None where it can.
+
+    To switch on what a server has paused (`paused`) ends the pause.
+    """
+    if to == "on" and (kind, name) in paused:
+        return None
     allowed = {"service": ("off", "on"), "client": ("off", "on", "shadow"), "unit": ("on", "shadow")}
     allowed["user"] = allowed["unit"]
     if kind in allowed and to not in allowed[kind]:

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from threading import Lock
 from time import time
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
@@ -173,9 +173,13 @@ class SaidOnce:
             if known is None or known.at <= at:
                 _keep(self._answers, key, _Said(at, how, finding))
 
-    def read(self, url: str) -> None:
-        """Takes what was answered since the last reading; RecordUnavailable where the record cannot be read."""
+    def read(self, url: str, also: Callable[[Any, SentCard], None] = lambda _row, _sent: None) -> None:
+        """Takes what was answered since the last reading; RecordUnavailable where the record cannot be read.
+
+        `also` is given each row of feedback with its card, too.
+        """
         for row, sent in self._answered_rows.read(url, self._now()):
+            also(row, sent)
             how = "accepted" if row.outcome == "accepted" else row.override_reason_code or "overridden"
             self.remember(row.client, row.patient, row.hook, sent, how, row.received_at / 1e6)
         if self._now() - self._forgot_at >= _FORGET_SECONDS:

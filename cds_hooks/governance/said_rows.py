@@ -122,7 +122,7 @@ class AnsweredRows:
 
     def _query(self, after: int) -> Select[Any]:
         answer = [feedback.c[name] for name in ("sequence", "card", "outcome", "override_reason_code", "received_at")]
-        sent = [decisions.c[name] for name in ("id", "client", "patient", "hook")]
+        sent = [decisions.c[name] for name in ("id", "client", "patient", "hook", "service", "decided_at")]
         return (
             select(*answer, *sent)
             .join(decisions, decisions.c.id == feedback.c.decision)

@@ -37,6 +37,7 @@ WITHHELD: Final = frozenset(
         "canary",
         "model-not-released",
         "budget",
+        "paused",
     }
 )
 """The reasons of what was found and not shown; all others say that there was nothing to show."""
