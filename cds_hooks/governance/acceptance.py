@@ -137,8 +137,8 @@ class AcceptanceCounts:
         seen = self._seen.get(about.day)
         if seen is None:
             seen = self._seen[about.day] = set()
-            for day in sorted(self._seen)[:-_DAYS_APART]:
-                del self._seen[day]
+            for old in sorted(self._seen)[:-_DAYS_APART]:
+                del self._seen[old]
         patient = (key, about.client, about.patient, is_accepted)
         if patient in seen:
             return
