@@ -2,6 +2,7 @@
 
 from datetime import UTC, date, datetime
 from pathlib import Path
+from time import time_ns
 from typing import Annotated
 
 import msgspec
@@ -14,10 +15,15 @@ from cds_hooks.approvals import PeopleFileError
 from cds_hooks.commands.record import record_url
 from cds_hooks.commands.release import paused_now
 from cds_hooks.monitor.book import CountBook
+from cds_hooks.monitor.label_reading import LabelReader, label_windows
 from cds_hooks.monitor.notices import NotTold, tell, write_textfile
+from cds_hooks.outcomes.labels import site_labels
 from cds_hooks.setting_checks import address_fault, plain_http_fault
+from cds_hooks.settings import settings
 from cds_hooks.storage.decision import RecordUnavailable
 from models_onnx.monitoring.figure import Figure, Incident, incidents
+from models_onnx.monitoring.judging import Compared
+from models_onnx.monitoring.label_judging import LabelWindow
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -39,6 +45,9 @@ def report(
     until: Annotated[str | None, typer.Option(metavar="DATE", help="Last day of the window; default: today.")] = None,
     days: Annotated[int, typer.Option(min=1, max=366, help="How many days the window has.")] = 7,
     before: Annotated[int, typer.Option(min=1, max=3650, help="How many days before it are the reference.")] = 28,
+    label_days: Annotated[
+        int, typer.Option(min=1, max=3650, help="How many days of mature predictions are held against what happened.")
+    ] = 90,
     client: Annotated[str | None, typer.Option(help="Of this client only.")] = None,
     service: Annotated[str | None, typer.Option(help="Of this service only.")] = None,
     every: Annotated[bool, typer.Option("--all", help="List the figures that are good or insufficient, too.")] = False,
@@ -74,14 +83,17 @@ def report(
         book = CountBook(counts)
         with Progress(console=console, transient=True) as progress:
             task = progress.add_task("Counting decisions", total=None)
-            book.read(record_url(database), lambda done: progress.update(task, completed=done))
-        compared = book.compared(last, days, before)
-        paused = paused_now(record_url(database))
+            url, labels = record_url(database), site_labels(settings())
+            book.read(url, lambda done: progress.update(task, completed=done))
+            LabelReader(book, url, labels, time_ns() // 1000).read()
+        mature = label_windows(book, labels, last, label_days)
+        judged: list[Compared | LabelWindow] = [*book.compared(last, days, before), *mature]
+        paused = paused_now(url)
     except (PeopleFileError, RecordUnavailable, ValueError) as error:
         text = str(error) if not isinstance(error, ValueError) else f"--until {until}: write a date as 2026-11-20."
         typer.echo(text, err=True)
         raise typer.Exit(2) from error
-    wanted = [one for one in compared if client in (None, one.client) and service in (None, one.service)]
+    wanted = [one for one in judged if client in (None, one.client) and service in (None, one.service)]
     figures = sorted((each for one in wanted for each in one.figures()), key=lambda each: each.order)
     found = incidents(figures)
     _tell_others(book, figures, found, notify, textfile)

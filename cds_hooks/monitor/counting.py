@@ -1,5 +1,6 @@
 """Counts a decision and a piece of feedback: what monitoring keeps of them."""
 
+from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -8,10 +9,20 @@ from msgspec import Struct
 
 from cds_hooks.storage.decision import Decision
 from cds_hooks.storage.queries import rules_on_cards
-from models_onnx.monitoring.day import DayCounts, count, groups_of, sketch_value
+from fhir.mapping.features.catalog import FEATURES
+from fhir.mapping.features.conditions import HasCondition
+from fhir.mapping.features.stays import StayDiagnosis
+from models_onnx.monitoring.day import DayCounts, count, count_need, groups_of, sketch_value
+from models_onnx.monitoring.labelled import log_odds_bucket
 from models_onnx.monitoring.sketch import bucket_of
 
 _DAY_SECONDS: Final = 86_400.0
+_STRATUM: Final = 25
+"""Buckets of log-odds in a stratum of the label-choice audit: half a unit of log-odds."""
+_CONDITIONS: Final = frozenset(
+    feature.name for feature in FEATURES.values() if isinstance(feature, HasCondition | StayDiagnosis)
+)
+"""The inputs that say that a patient has an illness: what the label-choice audit counts as need."""
 Evidence = tuple[float, str | None, str | None]
 
 
@@ -35,6 +46,8 @@ def count_decision(day: DayCounts, decision: Decision) -> bool:
     day.errors += decision.outcome == "error"
     hour = decision.decided_at // 3_600_000_000 % 24
     day.hours[hour] = day.hours.get(hour, 0) + 1
+    if decision.outcome == "error":
+        day.hour_errors[hour] = day.hour_errors.get(hour, 0) + 1
     try:
         basis = _basis.decode(decision.basis)
     except msgspec.DecodeError:
@@ -46,6 +59,8 @@ def count_decision(day: DayCounts, decision: Decision) -> bool:
     if basis.timings:
         bucket = bucket_of(sum(basis.timings.values()))
         day.milliseconds[bucket] = day.milliseconds.get(bucket, 0) + 1
+        in_hour = day.hour_milliseconds.setdefault(hour, {})
+        in_hour[bucket] = in_hour.get(bucket, 0) + 1
     _count_inputs(day, basis)
     for rule in rules_on_cards(decision):
         count(day.rules, rule)
@@ -65,12 +80,22 @@ def _count_inputs(day: DayCounts, basis: _Basis) -> None:
     score = basis.scores.get("probability", basis.scores.get("value"))
     if isinstance(score, int | float):
         model = f"{basis.scores.get('id', 'score')}@{basis.scores.get('version', '')}"
+        named = [value for name, value in values.items() if name in _CONDITIONS]
         for group in groups_of(values):
             sketch_value(day.scores, f"{model} {group}", float(score))
+            if named and "probability" in basis.scores:
+                count_need(day.needs, f"{model} {group}", log_odds_bucket(float(score)) // _STRATUM, sum(named))
 
 
-def count_feedback(day: DayCounts, outcome: str, reason: str | None) -> None:
-    """Adds a clinician's answer, with the code of the reason where the card was overridden."""
+def count_feedback(day: DayCounts, outcome: str, reason: str | None, rules: Collection[str] = ()) -> None:
+    """Adds a clinician's answer, with the code of the reason where the card was overridden.
+
+    `rules`: those whose findings the card shows, for which the answer is counted too.
+    """
+    for rule in rules:
+        count(day.answers, f"{rule} {outcome}")
+        if outcome != "accepted":
+            count(day.answer_reasons, f"{rule} {reason or 'no reason'}")
     if outcome == "accepted":
         day.accepted += 1
         return

@@ -33,6 +33,8 @@ class Label:
     event: str | None
     horizon_days: float
     lag_days: float
+    area: float | None = None
+    """Area under the ROC curve in the evaluation of the manifest; None where it has none."""
 
     @property
     def horizon(self) -> int:
@@ -54,7 +56,9 @@ def label_of(manifest: Manifest, lag_days: float) -> Label:
     outcome = manifest.outcome
     days = outcome.horizon_days if outcome.horizon_days is not None else outcome.horizon_years * DAYS_PER_YEAR
     lag = outcome.label_lag_days if outcome.label_lag_days is not None else lag_days
-    return Label(manifest.id, outcome.event or _EVENT_OF_COLUMN.get(outcome.column), days, lag)
+    event = outcome.event or _EVENT_OF_COLUMN.get(outcome.column)
+    area = manifest.evaluation.get("all", {}).get("auroc", {}).get("value")
+    return Label(manifest.id, event, days, lag, area)
 
 
 def labels_of(manifests: Iterable[Manifest], configured: Settings) -> dict[str, Label]:

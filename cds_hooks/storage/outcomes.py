@@ -122,6 +122,20 @@ def newest_outcomes(url: str, ids: Collection[str], up_to: int | None = None) ->
     return found
 
 
+def versions_of(url: str, ids: Collection[str]) -> dict[Key, dict[int, str]]:
+    """The values of all versions of the outcomes of these decisions, by version.
+
+    Raises:
+        RecordUnavailable: The record cannot be read.
+    """
+    found: dict[Key, dict[int, str]] = {}
+    for some in _parts(sorted(ids)):
+        for row in read_rows(url, select(*_COLUMNS).where(outcomes.c.decision.in_(some))):
+            item = Outcome(*row)
+            found.setdefault(item.key, {})[item.version] = item.value
+    return found
+
+
 def outcomes_of(url: str, decision: str) -> list[Outcome]:
     """Every version of every outcome of a decision, in the order in which they arrived."""
     query = select(*_COLUMNS).where(outcomes.c.decision == decision).order_by(outcomes.c.sequence)

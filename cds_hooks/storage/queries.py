@@ -78,7 +78,13 @@ class _Extension(Struct, rename={"ours": EXTENSION_KEY}):
     ours: CardExtension = NOTHING_SAID
 
 
+class _Suggestion(Struct):
+    uuid: str = ""
+
+
 class _Card(Struct):
+    uuid: str = ""
+    suggestions: tuple[_Suggestion, ...] = ()
     extension: _Extension = msgspec.field(default_factory=_Extension)
 
 
@@ -144,8 +150,16 @@ def rules_on_cards(decision: Decision) -> set[str]:
     """The rules whose findings are on the cards; none where no card was given."""
     if decision.outcome != "cards":
         return set()
-    response = _response.decode(decision.response)
-    return {one.rule for card in response.cards for one in card.extension.ours.findings}
+    return set().union(*rules_by_card(decision.response).values())
+
+
+def rules_by_card(response: bytes) -> dict[str, set[str]]:
+    """The rules whose findings are on each card, by the uuids of the card and of its suggestions."""
+    found: dict[str, set[str]] = {}
+    for card in _response.decode(response).cards:
+        rules = {one.rule for one in card.extension.ours.findings}
+        found |= dict.fromkeys((card.uuid, *(each.uuid for each in card.suggestions)), rules)
+    return found
 
 
 def list_decisions(url: str, limit: int = 20, service: str | None = None, outcome: str | None = None) -> list[Decision]:

@@ -1,7 +1,7 @@
 """What is counted of the calls of one day, of one client to one service."""
 
 from collections import Counter
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -10,13 +10,18 @@ from models_onnx.monitoring.sketch import Sketch, bucket_of
 Counts = dict[str, int]
 Sketches = dict[str, dict[int, int]]
 _EVERYBODY: Final = "all"
+_RACE: Final = "race_"
 
 
 class DayCounts(msgspec.Struct, kw_only=True):
     """Counts and sketches only: no row of a patient, no reference, no identifier.
 
     `features` and `ages` hold values and their ages in days by input; `missing` counts "input reason"; `scores` holds
-    probabilities by "model group", where the group is `all`, a sex or an age band.
+    probabilities by "model group", where the group is `all`, a sex, an age band or a race where one is an input.
+    `hour_errors` and `hour_milliseconds` are by the hour of the day in UTC. `answers` and `orders` count
+    "rule accepted", "rule overridden", "rule changed" and the like, `answer_reasons` "rule reason". `needs` has by
+    "model group" and stratum of the estimate how many there were, the sum of their recorded conditions, and the sum of
+    the squares.
     """
 
     calls: int = 0
@@ -34,6 +39,12 @@ class DayCounts(msgspec.Struct, kw_only=True):
     accepted: int = 0
     overridden: int = 0
     reasons: Counts = {}
+    hour_errors: dict[int, int] = {}
+    hour_milliseconds: dict[int, dict[int, int]] = {}
+    answers: Counts = {}
+    answer_reasons: Counts = {}
+    orders: Counts = {}
+    needs: dict[str, dict[int, list[float]]] = {}
 
     def add(self, other: "DayCounts") -> None:
         """Adds what another counted."""
@@ -43,12 +54,7 @@ class DayCounts(msgspec.Struct, kw_only=True):
                 setattr(self, name, mine + more)
                 continue
             for key, count in more.items():
-                if isinstance(count, dict):
-                    buckets = mine.setdefault(key, {})
-                    for bucket, times in count.items():
-                        buckets[bucket] = buckets.get(bucket, 0) + times
-                else:
-                    mine[key] = mine.get(key, 0) + count
+                mine[key] = _sum(mine.get(key), count)
 
     def sketch(self, family: str, name: str) -> Sketch:
         """One of the sketches of `features`, `ages` or `scores`; empty where nothing was counted."""
@@ -66,6 +72,25 @@ class DayCounts(msgspec.Struct, kw_only=True):
         return sorted(found)
 
 
+def _sum(one: Any, other: Any) -> Any:
+    """Two counts, or two tables of counts, added up; the second one is not changed and not kept."""
+    if isinstance(other, dict):
+        total = dict(one or {})
+        for key, count in other.items():
+            total[key] = _sum(total.get(key), count)
+        return total
+    if isinstance(other, list):
+        return [a + b for a, b in zip(one, other, strict=True)] if one else list(other)
+    return other + (one or 0)
+
+
+def count_need(needs: dict[str, dict[int, list[float]]], key: str, stratum: int, need: float) -> None:
+    """Counts the need of one person in a stratum of the estimate."""
+    sums = needs.setdefault(key, {}).setdefault(stratum, [0.0, 0.0, 0.0])
+    for place, more in enumerate((1.0, need, need * need)):
+        sums[place] += more
+
+
 def count(counts: Counts, key: str, times: int = 1) -> None:
     """Counts a key."""
     counts[key] = counts.get(key, 0) + times
@@ -78,13 +103,17 @@ def sketch_value(sketches: Sketches, name: str, value: float) -> None:
 
 
 def groups_of(values: dict[str, float]) -> tuple[str, ...]:
-    """The groups whose scores are watched apart, by the inputs `sex_male` and `age_years` where they are known."""
+    """The groups whose scores are watched apart, by the inputs `sex_male` and `age_years` where they are known.
+
+    A race is a group only where a model of the site has it as an input (`race_…` with the value 1).
+    """
     groups = [_EVERYBODY]
     sex, age = values.get("sex_male"), values.get("age_years")
     if sex is not None:
         groups.append("men" if sex else "women")
     if age is not None:
         groups.append("65 and over" if age >= 65 else "under 65")
+    groups += [f"race {name.removeprefix(_RACE)}" for name, value in values.items() if name.startswith(_RACE) and value]
     return tuple(groups)
 
 

@@ -6,7 +6,7 @@ from typing import Literal
 State = Literal["good", "watch", "act", "insufficient"]
 Family = Literal[
     "feed", "errors", "latency", "prefetch", "units", "missing", "input drift", "score drift", "alert rate",
-    "age of values", "rules", "acceptance",
+    "age of values", "rules", "acceptance", "calibration", "discrimination", "fairness", "label choice",
 ]  # fmt: skip
 
 _RANK: dict[State, int] = {"act": 0, "watch": 1, "insufficient": 2, "good": 3}
@@ -36,7 +36,8 @@ class Figure:
         return (_RANK[self.state], self.client, self.family, self.service, self.subject)
 
 
-_DATA: tuple[Family, ...] = ("prefetch", "units", "missing", "input drift", "score drift", "alert rate")
+_DATA: tuple[Family, ...] = ("prefetch", "units", "missing", "input drift", "score drift", "alert rate", "rules")
+_MODEL: tuple[Family, ...] = ("calibration", "discrimination", "fairness")
 _APART: tuple[Family, ...] = ("feed", "errors", "latency", "acceptance")
 
 
@@ -61,7 +62,8 @@ def incidents(figures: list[Figure]) -> list[Incident]:
     """One incident per cause, from the figures on which somebody has to act.
 
     What is nearer to the source explains what lies behind it: a key that is no longer sent leaves inputs missing, a
-    missing input moves scores, and scores move the rate of cards.
+    missing input moves scores, and scores move the rate of cards and what rules say. Estimates that are wrong explain
+    wrong shares of cards; labels are of other days, so what is found on them is an incident of its own.
     """
     found = []
     acting = sorted((each for each in figures if each.state == "act"), key=lambda each: each.order)
@@ -70,9 +72,10 @@ def incidents(figures: list[Figure]) -> list[Incident]:
         for family in _APART:
             causes = tuple(each for each in of_client if each.family == family)
             found += [Incident(client, family, causes)] if causes else []
-        of_data = [each for each in of_client if each.family in _DATA]
-        if of_data:
-            first = min((each.family for each in of_data), key=_DATA.index)
-            causes = tuple(each for each in of_data if each.family == first)
-            found.append(Incident(client, first, causes, tuple(each for each in of_data if each.family != first)))
+        for order in (_DATA, _MODEL):
+            of_kind = [each for each in of_client if each.family in order]
+            if of_kind:
+                first = min((each.family for each in of_kind), key=order.index)
+                causes = tuple(each for each in of_kind if each.family == first)
+                found.append(Incident(client, first, causes, tuple(each for each in of_kind if each.family != first)))
     return found

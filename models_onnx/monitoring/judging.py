@@ -12,10 +12,12 @@ from datetime import date
 from models_onnx.monitoring import drift, rates
 from models_onnx.monitoring.day import DayCounts, total_of
 from models_onnx.monitoring.figure import Family, Figure, State
+from models_onnx.monitoring.label_judging import label_choice
 from models_onnx.monitoring.sketch import Sketch, quantile
 
 _FEWEST_CALLS, _FEWEST_VALUES, _FEWEST_FOR_DRIFT, _FEWEST_EXPECTED = 200, 100, 500, 20
-_FEWEST_FEEDBACK, _FEWEST_FOR_PAUSE = 50, 200
+_FEWEST_FEEDBACK, _FEWEST_FOR_PAUSE, _FEWEST_FOR_REASONS = 50, 200, 100
+_NOT_FOR_THIS_PATIENT, _NOT_APPLICABLE = "patient-ineligible", 0.3
 _CONTINUOUS = 10
 """An input with fewer different values has no median whose ratio means anything: flags, counts of stays."""
 _UNLIKELY, _RARE = 1e-6, 1e-3
@@ -34,7 +36,13 @@ class Compared:
         """All figures, those to look at first."""
         now, before = total_of(list(self.window.values())), total_of(list(self.reference.values()))
         found = [*self._feed(now), *self._shares(now, before), *self._latency(now, before), *self._inputs(now, before)]
-        found += [*self._scores(now, before), *self._alerts(now, before), *self._answers(now), *self._rules(now)]
+        found += [
+            *self._scores(now, before),
+            *self._alerts(now, before),
+            *self._answers(now),
+            *self._rules(now, before),
+        ]
+        found += [*self._answers_by_rule(now), *label_choice(self.client, self.service, total_of([now, before]))]
         return sorted(found, key=lambda each: each.order)
 
     def _figure(
@@ -185,7 +193,49 @@ class Compared:
         text = f"{self.service}: {100 * share:.1f} in 100 of {answered:,} answered cards were accepted."
         yield self._figure("acceptance", "cards", answered, _FEWEST_FEEDBACK, share, None, state, text)
 
-    def _rules(self, now: DayCounts) -> Iterator[Figure]:
+    def _answers_by_rule(self, now: DayCounts) -> Iterator[Figure]:
+        """Acceptance of each rule's cards, and of the overrides the share that says: not for this patient."""
+        for rule in sorted({key.rpartition(" ")[0] for key in now.answers}):
+            accepted, overridden = (now.answers.get(f"{rule} {each}", 0) for each in ("accepted", "overridden"))
+            answered = accepted + overridden
+            if answered < _FEWEST_FEEDBACK:
+                yield self._too_few("acceptance", rule, answered, _FEWEST_FEEDBACK)
+                continue
+            share, ineligible = accepted / answered, now.answer_reasons.get(f"{rule} {_NOT_FOR_THIS_PATIENT}", 0)
+            state: State = "act" if answered >= _FEWEST_FOR_PAUSE and share < 0.05 else "good"
+            if answered >= _FEWEST_FOR_REASONS and ineligible > _NOT_APPLICABLE * answered:
+                state = "act"
+            text = f"{self.service}: {100 * share:.1f} in 100 of {answered:,} answered cards of {rule} were accepted"
+            text += self._reasons_for(rule, now)
+            yield self._figure("acceptance", rule, answered, _FEWEST_FEEDBACK, share, None, state, f"{text}.")
+
+    @staticmethod
+    def _reasons_for(rule: str, now: DayCounts) -> str:
+        """The three most frequent reasons for overriding, and what was done with the orders, in words."""
+        found = [
+            (times, key.removeprefix(f"{rule} "))
+            for key, times in now.answer_reasons.items()
+            if key.startswith(f"{rule} ")
+        ]
+        reasons = ", ".join(f"{reason} ({times:,})" for times, reason in sorted(found, reverse=True)[:3])
+        done = [
+            (key.removeprefix(f"{rule} "), times) for key, times in now.orders.items() if key.startswith(f"{rule} ")
+        ]
+        orders = ", ".join(f"{what} ({times:,})" for what, times in sorted(done) if times)
+        return (f"; overridden because: {reasons}" if reasons else "") + (
+            f"; orders afterwards: {orders}" if orders else ""
+        )
+
+    def _rules(self, now: DayCounts, before: DayCounts) -> Iterator[Figure]:
+        """Rules that speak in most calls, and rules that spoke before and do not any more."""
+        spoke = [rule for rule, times in before.rules.items() if rule not in now.rules and before.calls]
+        for rule in sorted(spoke):
+            expected = before.rules[rule] / before.calls * now.calls
+            if expected < _FEWEST_EXPECTED:
+                continue
+            state: State = "act" if rates.at_most(0, expected) * len(before.rules) < _UNLIKELY else "watch"
+            text = f"{self.service}: the rule {rule} did not speak where {expected:,.0f} times were expected."
+            yield self._figure("rules", rule, now.calls, _FEWEST_CALLS, 0.0, expected, state, text)
         for rule, times in sorted(now.rules.items()):
             if now.calls >= _FEWEST_CALLS and times > now.calls / 2:
                 text = f"{self.service}: the rule {rule} speaks in {100 * times / now.calls:.0f} of 100 calls."

@@ -1,0 +1,233 @@
+"""Counts mature predictions with their outcomes in the book, each once, and takes corrections over.
+
+Two things are read: outcomes in the order in which they arrived, and decisions that have become mature since. An
+outcome of a decision that was counted already moves it from one count to another; one of a decision that is not mature
+yet waits until the decision is. No report looks at a prediction again.
+"""
+
+import sqlite3
+from collections.abc import Collection, Iterable, Sequence
+from datetime import date, timedelta
+from math import ceil
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+from sqlalchemy import select
+
+from cds_hooks.monitor.book import CountBook, Place, add_to_day, day_of, read_to
+from cds_hooks.outcomes.labels import DAY, Label, Labels
+from cds_hooks.storage.outcomes import Outcome, newest_outcomes, outcomes_after, versions_of
+from cds_hooks.storage.queries import read_rows, rules_by_card
+from cds_hooks.storage.tables import decisions
+from models_onnx.monitoring.day import DayCounts, count, groups_of
+from models_onnx.monitoring.label_judging import LabelWindow
+from models_onnx.monitoring.labelled import Happened, LabelCounts
+
+_OUTCOMES: Final = "outcomes"
+_AT_ONCE: Final = 500
+_encode: Final = msgspec.json.Encoder().encode
+_decode: Final = msgspec.json.Decoder(LabelCounts).decode
+
+
+class _Scores(Struct):
+    id: str = ""
+    version: str = ""
+    probability: float | None = None
+
+
+class _Basis(Struct):
+    features: dict[str, tuple[float, str | None, str | None]] = {}
+    scores: dict[str, Any] | None = None
+
+
+_basis: Final = msgspec.json.Decoder(_Basis)
+
+
+class _Predicted(Struct, frozen=True):
+    """What is counted of one prediction."""
+
+    place: Place
+    model: str
+    keys: tuple[str, ...]
+    estimate: float
+    with_card: bool
+
+
+class LabelReader:
+    """Reads labels of a record into a book; `now` is in microseconds since 1970-01-01 UTC."""
+
+    def __init__(self, book: CountBook, url: str, labels: Labels, now: int) -> None:
+        self._book = book
+        self._url = url
+        self._labels = labels
+        self._now = now
+
+    def read(self) -> None:
+        """Counts what came since the last reading.
+
+        Raises:
+            RecordUnavailable: The record or the book cannot be used, or another process is counting.
+        """
+        with self._book.open() as connection:
+            matured = {model: read_to(connection, _matured(model)) for model in self._labels}
+            after = read_to(connection, _OUTCOMES)
+        while rows := outcomes_after(self._url, after, _AT_ONCE):
+            self._take_outcomes(rows, after, matured)
+            after = rows[-1][0]
+        together: dict[tuple[int, int], list[str]] = {}
+        for model, label in self._labels.items():
+            together.setdefault((matured[model], label.wait), []).append(model)
+        for (begin, wait), models in together.items():
+            self._mature(models, begin, wait, after)
+
+    # Outcomes
+
+    def _take_outcomes(self, rows: Sequence[tuple[int, Outcome]], after: int, matured: dict[str, int]) -> None:
+        ids = {item.decision for _, item in rows if item.decision is not None}
+        found = {row.id: row for row in self._decisions(ids)}
+        versions = versions_of(self._url, ids)
+        with self._book.advance({_OUTCOMES: after}, rows[-1][0]) as connection:
+            for _, item in rows:
+                before = versions.get(item.key, {}).get(item.version - 1)
+                row = found.get(item.decision or "")
+                if item.kind == "complete":
+                    values = (item.client, item.subject, item.value)
+                    connection.execute("REPLACE INTO complete VALUES (?, ?, ?)", values)
+                elif row is None:
+                    continue  # archived
+                elif item.kind == "order":
+                    _count_order(connection, row, item, before)
+                elif row.sequence <= matured.get(item.subject, 0) and (made := _prediction_of(row)) is not None:
+                    change = LabelCounts()
+                    _count(change, made, _happened(before), -1)
+                    _count(change, made, _happened(item.value))
+                    _add(connection, made.place, change)
+
+    def _decisions(self, ids: Collection[str]) -> Iterable[Any]:
+        columns = [decisions.c[name] for name in (*_COLUMNS, "response")]
+        several = sorted(ids)
+        for start in range(0, len(several), _AT_ONCE):
+            some = several[start : start + _AT_ONCE]
+            yield from read_rows(self._url, select(*columns).where(decisions.c.id.in_(some)))
+
+    # Decisions that have become mature
+
+    def _mature(self, models: list[str], after: int, wait: int, outcomes_to: int) -> None:
+        d = decisions.c
+        latest = self._now - wait
+        while rows := read_rows(
+            self._url, select(d.sequence, d.decided_at).where(d.sequence > after).order_by(d.sequence).limit(_AT_ONCE)
+        ):
+            due = next((place for place, row in enumerate(rows) if row.decided_at > latest), len(rows))
+            if not due:
+                return
+            self._count_matured(models, after, rows[due - 1].sequence, outcomes_to)
+            after = rows[due - 1].sequence
+            if due < len(rows):
+                return
+
+    def _count_matured(self, models: list[str], after: int, last: int, outcomes_to: int) -> None:
+        columns = [decisions.c[name] for name in _COLUMNS]
+        between = (decisions.c.sequence > after, decisions.c.sequence <= last)
+        read = {row.id: _prediction_of(row) for row in read_rows(self._url, select(*columns).where(*between))}
+        made = {key: each for key, each in read.items() if each is not None and each.model in models}
+        known = newest_outcomes(self._url, made, outcomes_to)
+        places: dict[Place, LabelCounts] = {}
+        for key, each in made.items():
+            outcome = known.get((key, "event", each.model))
+            _count(places.setdefault(each.place, LabelCounts()), each, _happened(outcome.value if outcome else None))
+        with self._book.advance({_matured(model): after for model in models}, last) as connection:
+            for place, counts in places.items():
+                _add(connection, place, counts)
+
+
+_COLUMNS: Final = ("sequence", "id", "decided_at", "client", "service", "outcome", "basis")
+
+
+def _matured(model: str) -> str:
+    return f"matured {model}"
+
+
+def _prediction_of(row: Any) -> _Predicted | None:
+    """What is counted of a decision; None where no model estimated a risk in it."""
+    try:
+        basis = _basis.decode(row.basis)
+        scores = msgspec.convert(basis.scores or {}, _Scores)
+    except (msgspec.DecodeError, msgspec.ValidationError):
+        return None
+    if not scores.id or scores.probability is None:
+        return None
+    groups = groups_of({name: evidence[0] for name, evidence in basis.features.items()})
+    keys = tuple(f"{scores.id}@{scores.version} {group}" for group in groups)
+    place = (day_of(row.decided_at), row.client, row.service)
+    return _Predicted(place, scores.id, keys, scores.probability, row.outcome == "cards")
+
+
+def _happened(value: str | None) -> Happened:
+    return "yes" if value == "yes" else "no" if value == "no" else "unlabelled"
+
+
+def _count(counts: LabelCounts, made: _Predicted, happened: Happened, times: int = 1) -> None:
+    for key in made.keys:
+        counts.count(key, made.estimate, happened, with_card=made.with_card, times=times)
+
+
+def _count_order(connection: sqlite3.Connection, row: Any, item: Outcome, before: str | None) -> None:
+    """Counts what was done with an order, for each rule on its card; a correction takes the version before out."""
+    day = DayCounts()
+    for rule in rules_by_card(row.response).get(item.subject, ()):
+        count(day.orders, f"{rule} {item.value}")
+        if before is not None:
+            count(day.orders, f"{rule} {before}", -1)
+    add_to_day(connection, (day_of(row.decided_at), row.client, row.service), day)
+
+
+def _add(connection: sqlite3.Connection, place: Place, counts: LabelCounts) -> None:
+    query = "SELECT counts FROM labels WHERE day = ? AND client = ? AND service = ?"
+    row = connection.execute(query, place).fetchone()
+    if row is not None:
+        kept = _decode(row[0])
+        kept.add(counts)
+        counts = kept
+    connection.execute("REPLACE INTO labels VALUES (?, ?, ?, ?)", (*place, _encode(counts)))
+
+
+def label_windows(book: CountBook, labels: Labels, until: date, days: int) -> list[LabelWindow]:
+    """The mature predictions of the last `days` days that were mature on `until`, and those of as many days before.
+
+    Each model has its own days, because each has its own horizon.
+
+    Raises:
+        RecordUnavailable: The book cannot be read.
+    """
+    found: list[LabelWindow] = []
+    with book.open() as connection:
+        complete = {(client, event): day for client, event, day in connection.execute("SELECT * FROM complete")}
+        for label in labels.values():
+            last = until - timedelta(days=ceil(label.wait / DAY))
+            first, begin = last - timedelta(days=days - 1), last - timedelta(days=2 * days - 1)
+            windows: dict[tuple[str, str], LabelWindow] = {}
+            query = "SELECT day, client, service, counts FROM labels WHERE day BETWEEN ? AND ? ORDER BY 2, 3, 1"
+            for day, client, service, content in connection.execute(query, (begin.isoformat(), last.isoformat())):
+                counts = _of_model(_decode(content), label.model)
+                if not counts.cells:
+                    continue
+                if _is_complete(complete.get((client, label.event or ""), ""), date.fromisoformat(day), label):
+                    counts = counts.labels_assumed()
+                words = f"predictions of {first} to {last}"
+                areas = {label.model: label.area} if label.area is not None else {}
+                empty = LabelWindow(client, service, words, LabelCounts(), LabelCounts(), areas)
+                window = windows.setdefault((client, service), empty)
+                (window.now if date.fromisoformat(day) >= first else window.before).add(counts)
+            found += windows.values()
+    return found
+
+
+def _of_model(counts: LabelCounts, model: str) -> LabelCounts:
+    return LabelCounts(cells={key: each for key, each in counts.cells.items() if key.partition("@")[0] == model})
+
+
+def _is_complete(through: str, day: date, label: Label) -> bool:
+    """Whether the client has sent every event up to the end of the horizon of the day's last prediction."""
+    return bool(through) and date.fromisoformat(through) >= day + timedelta(days=ceil(label.horizon_days) + 1)

@@ -1,0 +1,104 @@
+"""Counts of mature predictions by their estimate, their group, whether a card was shown, and what happened.
+
+Estimates are counted in buckets of log-odds that are 0.02 wide, so an estimate is off by at most 1 % of its odds, and
+calibration and discrimination can be computed from the counts alone.
+"""
+
+from dataclasses import dataclass
+from math import exp, log
+from typing import Final, Literal
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+WIDTH: Final = 0.02
+"""Width of a bucket in log-odds."""
+_NEAREST: Final = 1e-9
+Happened = Literal["yes", "no", "unlabelled"]
+_PLACE: Final[dict[Happened, int]] = {"yes": 0, "no": 1, "unlabelled": 2}
+_SILENT: Final = 3
+
+
+class LabelCounts(msgspec.Struct, kw_only=True):
+    """By "model group" and bucket six counts: yes, no and unlabelled with a card, and the same three without one."""
+
+    cells: dict[str, dict[int, list[int]]] = {}
+
+    def count(self, key: str, estimate: float, happened: Happened, *, with_card: bool, times: int = 1) -> None:
+        """Counts a prediction; -1 times takes it out again."""
+        buckets = self.cells.setdefault(key, {})
+        counts = buckets.setdefault(log_odds_bucket(estimate), [0] * 6)
+        counts[_PLACE[happened] + (0 if with_card else _SILENT)] += times
+
+    def add(self, other: "LabelCounts") -> None:
+        """Adds what another counted."""
+        for key, buckets in other.cells.items():
+            mine = self.cells.setdefault(key, {})
+            for bucket, counts in buckets.items():
+                kept = mine.setdefault(bucket, [0] * 6)
+                for place, count in enumerate(counts):
+                    kept[place] += count
+
+    def labels_assumed(self) -> "LabelCounts":
+        """The same with `no` for everything unlabelled: the client has sent every event up to the horizon's end."""
+        return LabelCounts(
+            cells={
+                key: {bucket: [y, n + u, 0, ys, ns + us, 0] for bucket, (y, n, u, ys, ns, us) in buckets.items()}
+                for key, buckets in self.cells.items()
+            }
+        )
+
+
+def log_odds_bucket(estimate: float) -> int:
+    """The bucket of a probability; 0 and 1 are counted as one in a thousand million and its opposite."""
+    inside = min(max(estimate, _NEAREST), 1 - _NEAREST)
+    return round(log(inside / (1 - inside)) / WIDTH)
+
+
+def probability_of(bucket: int) -> float:
+    """The probability in the middle of a bucket."""
+    return 1 / (1 + exp(-bucket * WIDTH))
+
+
+Numbers = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """The counts of one model and group as arrays over its buckets, in the order of their log-odds."""
+
+    log_odds: Numbers
+    counts: Numbers
+    """Shape (buckets, 6), in the order of `LabelCounts`."""
+
+    @property
+    def estimates(self) -> Numbers:
+        """The probability of each bucket."""
+        found: Numbers = 1 / (1 + np.exp(-self.log_odds))
+        return found
+
+    @property
+    def yes(self) -> Numbers:
+        """How many of each bucket had the event."""
+        found: Numbers = self.counts[:, 0] + self.counts[:, _SILENT]
+        return found
+
+    @property
+    def no(self) -> Numbers:
+        """How many of each bucket did not have it."""
+        found: Numbers = self.counts[:, 1] + self.counts[:, _SILENT + 1]
+        return found
+
+    def total(self, happened: Happened, *, with_card: bool | None = None) -> int:
+        """How many there are in all; with and without a card together where `with_card` is None."""
+        places = {True: [0], False: [_SILENT], None: [0, _SILENT]}[with_card]
+        return int(sum(self.counts[:, _PLACE[happened] + place].sum() for place in places))
+
+
+def labelled(counts: LabelCounts, key: str) -> Labelled:
+    """The arrays of one "model group"; empty where nothing was counted."""
+    buckets = sorted(counts.cells.get(key, {}).items())
+    odds = np.array([bucket * WIDTH for bucket, _ in buckets], dtype=np.float64)
+    table = np.array([row for _, row in buckets], dtype=np.float64).reshape(len(buckets), 6)
+    return Labelled(odds, table)

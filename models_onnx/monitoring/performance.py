@@ -1,0 +1,141 @@
+"""Calibration and discrimination with intervals, from counts of estimates with and without the event.
+
+Sources: Debray et al. 2017 (BMJ 356:i6460) for the interval of observed to expected; Cox 1958 for the calibration
+slope, fitted by maximum likelihood; DeLong, DeLong and Clarke-Pearson 1988 for the variance of the area under the ROC
+curve. The tests compare each with scikit-learn or statsmodels.
+"""
+
+from dataclasses import dataclass
+from math import exp, inf, isfinite, log, sqrt
+from statistics import NormalDist
+
+import numpy as np
+
+from models_onnx.monitoring.labelled import Labelled, Numbers
+
+_STEPS = 50
+_CLOSE = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A value with both ends of its interval."""
+
+    value: float
+    low: float
+    high: float
+
+    def lies_outside(self, low: float, high: float) -> bool:
+        """Whether the whole interval is below `low` or above `high`."""
+        return self.high < low or self.low > high
+
+    @property
+    def words(self) -> str:
+        """The value and both ends, for a sentence."""
+        return f"{self.value:.2f} ({self.low:.2f} to {self.high:.2f})"
+
+
+def observed_to_expected(found: Labelled, confidence: float = 0.95) -> Interval | None:
+    """How many events there were for each that was expected; None without an event or a prediction."""
+    events, n = float(found.yes.sum()), float((found.yes + found.no).sum())
+    expected = float((found.estimates * (found.yes + found.no)).sum())
+    if not events or not expected:
+        return None
+    ratio = events / expected
+    half = NormalDist().inv_cdf((1 + confidence) / 2) * sqrt(max(1 - events / n, 0.0) / events)
+    return Interval(ratio, ratio * exp(-half), ratio * exp(half))
+
+
+def calibration_slope(found: Labelled, confidence: float = 0.95) -> Interval | None:
+    """The slope of a logistic regression of the event on the log-odds; None where it has no maximum.
+
+    1 is right; below 1 the estimates are too extreme, above 1 not extreme enough.
+    """
+    x, yes, n = found.log_odds, found.yes, found.yes + found.no
+    if len(x) < 2 or not yes.sum() or not found.no.sum():
+        return None
+    beta = np.zeros(2)
+    design = np.column_stack([np.ones_like(x), x])
+    for _ in range(_STEPS):
+        p = 1 / (1 + np.exp(-np.clip(design @ beta, -500, 500)))
+        information = design.T @ (design * (n * p * (1 - p))[:, None])
+        try:
+            step = np.linalg.solve(information, design.T @ (yes - n * p))
+            variance = float(np.linalg.inv(information)[1, 1])
+        except np.linalg.LinAlgError:
+            return None
+        beta = beta + step
+        if not np.isfinite(beta).all() or abs(beta[1]) > 100:
+            return None
+        if np.abs(step).max() < _CLOSE:
+            half = NormalDist().inv_cdf((1 + confidence) / 2) * sqrt(variance)
+            return Interval(float(beta[1]), float(beta[1]) - half, float(beta[1]) + half)
+    return None
+
+
+def area_under_curve(found: Labelled, confidence: float = 0.95) -> Interval | None:
+    """The probability that who has the event got the higher estimate, ties counted half; None without two of each."""
+    yes, no = found.yes, found.no
+    events, others = float(yes.sum()), float(no.sum())
+    if min(events, others) < 2:
+        return None
+    above = (_below(no) + no / 2) / others  # for each who has the event: the share of the others below
+    below = (_above(yes) + yes / 2) / events
+    area = float((yes * above).sum() / events)
+    spread = (yes * (above - area) ** 2).sum() / (events - 1) / events
+    spread += (no * (below - area) ** 2).sum() / (others - 1) / others
+    half = NormalDist().inv_cdf((1 + confidence) / 2) * sqrt(float(spread))
+    return Interval(area, max(0.0, area - half), min(1.0, area + half))
+
+
+def _below(counts: Numbers) -> Numbers:
+    found: Numbers = np.cumsum(counts) - counts
+    return found
+
+
+def _above(counts: Numbers) -> Numbers:
+    found: Numbers = counts.sum() - np.cumsum(counts)
+    return found
+
+
+def reliability(found: Labelled, bins: int = 10) -> list[tuple[float, int, int]]:
+    """Mean estimate, predictions and events in up to ten bins of about as many predictions each."""
+    n, rows, start = found.yes + found.no, list[tuple[float, int, int]](), 0
+    reached = np.cumsum(n)
+    for number in range(1, bins + 1):
+        end = int(np.searchsorted(reached, number * n.sum() / bins - _CLOSE)) + 1 if len(n) else 0
+        part = slice(start, end)
+        if end > start and n[part].sum():
+            mean = float((found.estimates[part] * n[part]).sum() / n[part].sum())
+            rows.append((mean, int(n[part].sum()), int(found.yes[part].sum())))
+            start = end
+    return rows
+
+
+NeedSums = dict[int, list[float]]
+"""By stratum of the estimate: how many, the sum of their needs, and the sum of the squares."""
+
+
+def ratio_at_equal_estimate(group: NeedSums, others: NeedSums, confidence: float = 0.95) -> Interval | None:
+    """Mean need of a group for each of the others with the same estimate; None where no stratum has both.
+
+    Strata are weighted by n1 n2 / (n1 + n2), as Mantel and Haenszel do; the interval is by the delta method.
+    """
+    mine = theirs = variance_mine = variance_theirs = 0.0
+    for stratum in set(group) & set(others):
+        (n, total, squares), (m, total_others, squares_others) = group[stratum], others[stratum]
+        if n < 2 or m < 2:
+            continue
+        weight = n * m / (n + m)
+        mine, theirs = mine + weight * total / n, theirs + weight * total_others / m
+        variance_mine += weight**2 * _variance(n, total, squares) / n
+        variance_theirs += weight**2 * _variance(m, total_others, squares_others) / m
+    if mine <= 0 or theirs <= 0:
+        return None
+    half = NormalDist().inv_cdf((1 + confidence) / 2) * sqrt(variance_mine / mine**2 + variance_theirs / theirs**2)
+    ratio = mine / theirs
+    return Interval(ratio, ratio * exp(-half), ratio * exp(half) if isfinite(half) and half < log(1e12) else inf)
+
+
+def _variance(n: float, total: float, squares: float) -> float:
+    return max(0.0, (squares - total**2 / n) / (n - 1))

@@ -1,0 +1,121 @@
+"""Calibration and discrimination from counts, against scikit-learn, statsmodels and the rows themselves."""
+
+import numpy as np
+import pytest
+import statsmodels.api as sm
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.calibration import calibration_curve
+from sklearn.metrics import roc_auc_score
+
+from models_onnx.monitoring.labelled import LabelCounts, Labelled, labelled, log_odds_bucket, probability_of
+from models_onnx.monitoring.performance import (
+    area_under_curve,
+    calibration_slope,
+    observed_to_expected,
+    ratio_at_equal_estimate,
+    reliability,
+)
+
+Rows = tuple[np.ndarray, np.ndarray]
+
+
+def rows(seed: int, people: int = 4000, slope: float = 1.0, shift: float = 0.0) -> Rows:
+    """Estimates and what happened, where the log-odds of the truth are `shift` + `slope` times the estimate's."""
+    random = np.random.default_rng(seed)
+    odds = random.normal(-1.8, 1.0, people)
+    happened = random.random(people) < 1 / (1 + np.exp(-(shift + slope * odds)))
+    return 1 / (1 + np.exp(-odds)), happened.astype(int)
+
+
+def counted(estimates: np.ndarray, happened: np.ndarray) -> Labelled:
+    counts = LabelCounts()
+    for place, (estimate, event) in enumerate(zip(estimates, happened, strict=True)):
+        counts.count("m all", float(estimate), "yes" if event else "no", with_card=place % 3 == 0)
+    return labelled(counts, "m all")
+
+
+@given(st.floats(min_value=0, max_value=1))
+def test_an_estimate_is_read_back_within_one_percent_of_its_odds(estimate: float) -> None:
+    back = probability_of(log_odds_bucket(estimate))
+    inside = min(max(estimate, 1e-9), 1 - 1e-9)
+    assert back / (1 - back) == pytest.approx(inside / (1 - inside), rel=0.0101)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_the_area_under_the_curve_is_that_of_scikit_learn(seed: int) -> None:
+    estimates, happened = rows(seed)
+    found = area_under_curve(counted(estimates, happened))
+    assert found is not None
+    assert found.value == pytest.approx(roc_auc_score(happened, estimates), abs=2e-3)
+    coarse = np.round(np.log(estimates / (1 - estimates)) / 0.02)
+    assert found.value == pytest.approx(roc_auc_score(happened, coarse), abs=1e-12)
+
+
+def test_the_variance_of_the_area_is_delongs_computed_from_all_pairs() -> None:
+    estimates, happened = rows(4, 600)
+    coarse = np.round(np.log(estimates / (1 - estimates)) / 0.02)
+    one, other = coarse[happened == 1][:, None], coarse[happened == 0][None, :]
+    kernel = (one > other) + 0.5 * (one == other)
+    variance = kernel.mean(1).var(ddof=1) / len(one) + kernel.mean(0).var(ddof=1) / other.shape[1]
+    found = area_under_curve(counted(estimates, happened))
+    assert found is not None
+    assert (found.high - found.low) / 2 == pytest.approx(1.959964 * np.sqrt(variance), rel=1e-6)
+
+
+@pytest.mark.parametrize(("slope", "shift"), [(1.0, 0.0), (0.6, -0.3), (1.4, 0.5)])
+def test_the_calibration_slope_and_its_interval_are_those_of_statsmodels(slope: float, shift: float) -> None:
+    estimates, happened = rows(5, slope=slope, shift=shift)
+    fit = sm.Logit(happened, sm.add_constant(np.log(estimates / (1 - estimates)))).fit(disp=False)
+    low, high = fit.conf_int()[1]
+    found = calibration_slope(counted(estimates, happened))
+    assert found is not None
+    assert (found.value, found.low, found.high) == pytest.approx((fit.params[1], low, high), abs=2e-3)
+
+
+def test_observed_to_expected_is_that_of_the_rows_and_its_interval_covers_the_truth() -> None:
+    estimates, happened = rows(6)
+    found = observed_to_expected(counted(estimates, happened))
+    assert found is not None
+    assert found.value == pytest.approx(happened.sum() / estimates.sum(), rel=2e-3)
+    covered = 0
+    for seed in range(200):
+        one = observed_to_expected(counted(*rows(seed, 400)))
+        covered += one is not None and one.low <= 1 <= one.high
+    assert covered >= 180, "190 are expected of 200"
+
+
+def test_the_reliability_curve_is_that_of_scikit_learn() -> None:
+    estimates, happened = rows(7)
+    found = reliability(counted(estimates, happened))
+    share, mean = calibration_curve(happened, estimates, n_bins=10, strategy="quantile")
+    assert [row[0] for row in found] == pytest.approx(list(mean), abs=0.01)
+    assert [row[2] / row[1] for row in found] == pytest.approx(list(share), abs=0.03)
+    assert sum(row[1] for row in found) == len(estimates)
+
+
+def test_where_nothing_can_be_computed_there_is_no_value() -> None:
+    empty = labelled(LabelCounts(), "m all")
+    only_yes = counted(np.array([0.2, 0.3]), np.array([1, 1]))
+    apart = counted(np.array([0.2, 0.2, 0.3, 0.3]), np.array([0, 0, 1, 1]))
+    assert observed_to_expected(empty) is calibration_slope(empty) is area_under_curve(empty) is None
+    assert calibration_slope(only_yes) is area_under_curve(only_yes) is None
+    assert calibration_slope(apart) is None, "estimates that separate perfectly have no slope of finite size"
+    assert reliability(empty) == []
+
+
+def test_need_at_equal_estimate_is_the_ratio_of_the_strata() -> None:
+    random = np.random.default_rng(8)
+    group = {stratum: random.poisson(1.5 * (stratum + 1), 300) for stratum in range(4)}
+    others = {stratum: random.poisson(stratum + 1, 500) for stratum in range(4)}
+
+    def sums(of: dict[int, np.ndarray]) -> dict[int, list[float]]:
+        return {key: [len(each), float(each.sum()), float((each**2).sum())] for key, each in of.items()}
+
+    found = ratio_at_equal_estimate(sums(group), sums(others))
+    assert found is not None
+    assert found.low < 1.5 < found.high
+    assert found.value == pytest.approx(
+        sum(each.mean() for each in group.values()) / sum(each.mean() for each in others.values()), rel=1e-9
+    )
+    assert ratio_at_equal_estimate(sums(group), {}) is None
