@@ -1,4 +1,4 @@
-"""One card about drugs that a patient takes already and a genetic result that is new: at most three lines."""
+"""One card about drugs that a patient takes already and genetic results: at most three lines."""
 
 from collections.abc import Iterable, Sequence
 from typing import Final
@@ -23,14 +23,17 @@ class TakenDrug(Struct, frozen=True):
     finding: Finding
 
 
-def genes_card(found: Sequence[TakenDrug], uuid: str, explain_url: str) -> Card:
-    """The card of the findings, the worst first; of more than three drugs the others are named in the last line."""
+def genes_card(found: Sequence[TakenDrug], uuid: str, explain_url: str, *, is_new: bool = True) -> Card:
+    """The card of the findings, the worst first; of more than three drugs the others are named in the last line.
+
+    `is_new`: a result of the last weeks is among them.
+    """
     ordered = sorted(found, key=_rank)
     worst = ordered[0].finding
     evidence = worst.evidence[0]
     return Card(
         uuid=uuid,
-        summary=_summary(ordered),
+        summary=_summary(ordered, is_new=is_new),
         detail="\n".join(_lines(ordered)),
         indicator=worst.indicator,
         source=Source(label=evidence.label, url=evidence.url, topic=TOPICS["genes"]),
@@ -44,12 +47,13 @@ def _rank(one: TakenDrug) -> tuple[int, int, str]:
     return -SEVERITY[one.finding.indicator], -one.finding.priority, one.name
 
 
-def _summary(ordered: Sequence[TakenDrug]) -> str:
+def _summary(ordered: Sequence[TakenDrug], *, is_new: bool) -> str:
     if len(ordered) == 1:
-        return plain(f"New genetic result: {ordered[0].finding.summary}", 139)
+        return plain(f"{'New genetic' if is_new else 'Genetic'} result: {ordered[0].finding.summary}", 139)
     names = ", ".join(one.name for one in ordered[:_NAMED])
     more = f" and {len(ordered) - _NAMED} more" if len(ordered) > _NAMED else ""
-    return plain(f"A new genetic result matters to {len(ordered)} drugs that are taken: {names}{more}.", 139)
+    subject = "A new genetic result matters" if is_new else "Genetic results matter"
+    return plain(f"{subject} to {len(ordered)} drugs that are taken: {names}{more}.", 139)
 
 
 def _lines(ordered: Sequence[TakenDrug]) -> Iterable[str]:

@@ -31,6 +31,7 @@ from cards.rules.engine.governance import (
 )
 from cards.rules.patient.orders import DraftOrder, read_draft
 from cds_hooks.governance.governance import findings_of
+from cds_hooks.governance.simulated_studies import study_orders
 from cds_hooks.storage.queries import read_rows
 from cds_hooks.storage.tables import decisions, feedback
 from fhir.record.datatypes import parse_time
@@ -163,10 +164,15 @@ def simulate(
     resources: Sequence[Resource],
     most_orders: int,
     suppress: SuppressionCheck = suppress_nothing,
+    *,
+    studies: bool = False,
 ) -> None:
-    """Adds the orders of one patient's chart, evenly chosen over its time where there are more than `most_orders`."""
+    """Adds the orders of one patient's chart, evenly chosen over its time where there are more than `most_orders`.
+
+    Medication orders, or with `studies` those of tests and imaging (simulated_studies.py).
+    """
     resources = _each_once(resources)
-    orders = sorted(_orders(resources), key=lambda one: one[0])
+    orders = sorted(study_orders(resources) if studies else _orders(resources), key=lambda one: one[0])
     if not orders:
         return
     simulation.charts += 1

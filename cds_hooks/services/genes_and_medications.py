@@ -1,15 +1,17 @@
-"""A genetic result that is new, and the drugs that the patient takes already: one card at patient-view.
+"""Genetic results and the drugs that the patient takes already: one card at patient-view.
 
-The rules of the family `genes` are evaluated over what is taken. A result that was there when the drug was ordered was
-judged then; this service speaks where the result came later, for thirty days.
+The rules of the family `genes` are evaluated over what is taken. A result of the last thirty days speaks about
+everything that it means for a drug. An older one was there when the drug was ordered, and may have been judged then,
+elsewhere or not at all: it speaks where it warns, until somebody answers.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from functools import cache
 from typing import Final
 
 from msgspec import to_builtins
 
+from cards.card import SEVERITY
 from cards.compose.genes import GENES_AND_MEDICATIONS, TakenDrug, genes_card
 from cards.rules.engine.finding import Finding, Silence
 from cards.rules.engine.rule_book import RuleBook, rule_book
@@ -28,7 +30,7 @@ from fhir.record.record import PatientRecord
 
 SUBJECT: Final = GENES_AND_MEDICATIONS
 NEW_DAYS: Final = 30.0
-"""So long a result counts as new, from when it was issued or, where that is not said, from its own date; the project's
+"""So long a result is new, from when it was issued or, where that is not said, from its own date; the project's
 own choice."""
 
 
@@ -42,30 +44,40 @@ async def decide(call: ServiceInput) -> Advice:
     record = call.record
     if record.deceased:
         return no_card(SUBJECT, "deceased", "The patient has died.")
-    new = {reading.source: reading for reading in _new_readings(record)}
-    if not new:
+    known = {reading.source: reading for reading in _readings(record)}
+    if not known:
         if not record.was_requested(GENOMICS):
             return no_card(SUBJECT, "input-missing", "The genetic results are not known: nothing is said.")
-        return no_card(SUBJECT, "below-threshold", f"No genetic result came in the last {NEW_DAYS:g} days.")
+        return no_card(SUBJECT, "below-threshold", "No genetic result is on record.")
+    new = {source for source, reading in known.items() if _is_new(reading, record)}
     taken = list(taken_medications(record))
     advice = Advice()
-    found = [one for one in _found(record, taken, advice, call) if _rests_on(one.finding, set(new))]
-    advice.scores = {"genes": [to_builtins(reading) for reading in new.values()]}
+    found = [one for one in _found(record, taken, advice, call) if _is_meant(one.finding, new)]
+    advice.scores = {"genes": [to_builtins(reading) for reading in known.values()]}
     advice.orders = {"drafts": [], "judged": [draft.name for _, draft in taken]}
     if not found:
-        text = f"No drug of the {len(taken)} that are taken needs a change for a result of the last {NEW_DAYS:g} days."
+        text = f"No drug of the {len(taken)} that are taken needs a change for the genetic results on record."
         advice.silences.append(Silence(SUBJECT, "below-threshold", text))
         return advice
-    advice.cards.append(genes_card(found, call.card_uuid(), call.explain_url))
+    is_new = any(_rests_on(one.finding, new) for one in found)
+    advice.cards.append(genes_card(found, call.card_uuid(), call.explain_url, is_new=is_new))
     return advice
 
 
-def _new_readings(record: PatientRecord) -> Iterator[GeneReading]:
+def _readings(record: PatientRecord) -> Iterator[GeneReading]:
     found = gene_readings(record)
-    for reading in (*(one for readings in found.by_gene.values() for one in readings), *found.implications):
-        entered = reading.entered or reading.time
-        if entered is not None and entered.age_days(record.as_of_epoch) <= NEW_DAYS:
-            yield reading
+    yield from (one for readings in found.by_gene.values() for one in readings)
+    yield from found.implications
+
+
+def _is_new(reading: GeneReading, record: PatientRecord) -> bool:
+    entered = reading.entered or reading.time
+    return entered is not None and entered.age_days(record.as_of_epoch) <= NEW_DAYS
+
+
+def _is_meant(finding: Finding, new: Set[str]) -> bool:
+    """Whether it rests on a new result, or warns."""
+    return _rests_on(finding, new) or SEVERITY[finding.indicator] >= SEVERITY["warning"]
 
 
 def _found(
@@ -84,17 +96,17 @@ def _found(
     session.release()
 
 
-def _rests_on(finding: Finding, sources: set[str]) -> bool:
+def _rests_on(finding: Finding, sources: Set[str]) -> bool:
     return any(fact.name == "gene" and fact.source in sources for fact in finding.facts)
 
 
 SERVICE = Service(
     id=SUBJECT,
     hooks=(PATIENT_VIEW,),
-    title="A new genetic result and the drugs taken already",
+    title="Genetic results and the drugs taken already",
     description=(
-        "Compares genetic results of the last 30 days with the medications on the list by CPIC's recommendations and "
-        "FDA's table; one card of at most three lines, silent where no drug needs a change."
+        "Compares genetic results with the medications on the list by CPIC's recommendations and FDA's table; one card "
+        "of at most three lines, silent where no drug needs a change. Results over 30 days old speak only as a warning."
     ),
     usage_requirements="For prescribers and pharmacists; not signed off by a human pharmacist.",
     needs=Needs.of(

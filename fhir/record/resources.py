@@ -92,6 +92,7 @@ class Observation(LeanResource, frozen=True, gc=False, tag="Observation"):
     valueCodeableConcept: CodeableConcept | None = None
     valueString: ChartText | None = None
     valueInteger: int | None = None
+    valueBoolean: bool | None = None
     valueDateTime: ChartText | None = None
     dataAbsentReason: CodeableConcept | None = None
     interpretation: tuple[CodeableConcept, ...] = ()

@@ -211,6 +211,9 @@ def simulate_folder(
     folder: Annotated[Path, typer.Argument(exists=True, metavar="FOLDER", help="Charts: Bundles or NDJSON, .gz too.")],
     orders: Annotated[int, typer.Option(min=1, help="Orders of each patient, at most, evenly over time.")] = 10,
     examples: Annotated[int, typer.Option(min=0, help="Examples of each rule, at most.")] = 2,
+    studies: Annotated[
+        bool, typer.Option("--studies", help="Orders of tests (each result) and of invented imaging, not of drugs.")
+    ] = False,
     file: Annotated[
         Path | None, typer.Option("--file", metavar="FILE", help="With the switches of this rules file.")
     ] = None,
@@ -236,7 +239,7 @@ def simulate_folder(
     try:
         charts = read_charts(folder, unreadable=lambda problem: typer.echo(f"Left out: {problem}.", err=True))
         for chart in track(charts, "charts", console=console, disable=as_json or not console.is_terminal):
-            simulate(simulation, [chart.patient, *chart.resources], orders, hearing)
+            simulate(simulation, [chart.patient, *chart.resources], orders, hearing, studies=studies)
     except TrainingRefused as problem:
         typer.echo(f"{str(problem)[0].upper()}{str(problem)[1:]}.", err=True)
         raise typer.Exit(2) from problem

@@ -1,5 +1,6 @@
 """What one Observation says about genes: which gene is meant, and what its value means."""
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import Literal, TypeAlias
 
@@ -15,16 +16,38 @@ from fhir.mapping.genomics.tables import (
     keys_of_phenotype,
 )
 from fhir.mapping.genomics.translation import phenotype_named, translate
-from fhir.mapping.genomics.words import Translation, genes_named, hla_named, presence_of
+from fhir.mapping.genomics.words import (
+    Translation,
+    genes_named,
+    hla_named,
+    is_of_another,
+    parts_by_gene,
+    presence_of,
+    without_gene,
+)
 from fhir.record.datatypes import FhirTime, ObservationCode, Quantity, parse_time
 from fhir.record.resources import Observation, ObservationComponent
-from fhir.terminology.medication_names import medication_of_code
+from fhir.terminology.medication_names import medication_of_code, read_name
 
 ReadingKind: TypeAlias = Literal["genotype", "phenotype", "score", "presence", "implication", "diagnosis"]
 
 _FINAL = frozenset({"final", "amended", "corrected"})
 # Genomics Reporting and LOINC answer lists LL1971-2 (present, absent) and LL360-9 (positive, negative).
-_PRESENCE_ANSWERS = {"LA9633-4": "positive", "LA9634-2": "negative", "LA6576-8": "positive", "LA6577-6": "negative"}
+_PRESENCE_ANSWERS = {
+    "LA9633-4": "positive", "LA9634-2": "negative", "LA6576-8": "positive", "LA6577-6": "negative",
+    # SNOMED CT: positive, detected, present; negative, not detected, absent.
+    "10828004": "positive", "260373001": "positive", "52101004": "positive",
+    "260385009": "negative", "260415000": "negative", "2667000": "negative",
+}  # fmt: skip
+_RESULTS = ("phenotype of one gene", "genotype", "haplotype", "allele presence", "implication", "legacy component")
+_GENE = re.compile(r"gene(?: studied| symbol| name)?(?: \[id\])?", re.IGNORECASE)
+_RESULT = re.compile(
+    r"(?:genotype|diplotype|star alleles?|phenotype|metaboli[sz]er (?:status|phenotype)|(?:total )?activity score|"
+    r"interpretation|predicted phenotype|result|(?:predicted )?function)",
+    re.IGNORECASE,
+)
+_POSITION = re.compile(r"\brs\d+\b|(?:\bc\.)?-?\b\d{3,4}\s?[ACGT]>[ACGT]", re.IGNORECASE)
+_LETTERS = re.compile(r"[ACGT]\s*[/|]?\s*[ACGT]|(?:hetero|homo)zygous", re.IGNORECASE)
 
 
 class GeneReading(Struct, frozen=True, gc=False):
@@ -51,21 +74,25 @@ def readings_of(observation: Observation, time: FhirTime | None) -> Iterator[Gen
     """Every statement of an observation of this time about genes; none for most observations."""
     if not observation.component and not _may_tell(observation):
         return
+    if is_of_another(_texts(observation.code)):
+        return
     maker = _Maker(observation, time)
-    drug = _component(observation, "implication drug")
-    if drug is not None:
-        yield from maker.implications(drug)
+    drugs = [one for one in observation.component if _code_of(one.code, "implication drug")]
+    if drugs:
+        yield from maker.implications(drugs)
         return
     gene = _gene_of(observation)
     if gene is not None:
         texts = [_value_text(observation), *(concept.words for concept in observation.interpretation)]
         yield from maker.value(gene, observation, texts)
+    elif not _code_of(observation.code, "phenotype of one gene", "allele presence"):
+        yield from maker.several()
     yield from maker.components(gene)
 
 
 def _may_tell(observation: Observation) -> bool:
     return (
-        bool(_code_of(observation.code, "genotype", "haplotype", "phenotype of one gene", "allele presence"))
+        bool(_code_of(observation.code, "genotype", "haplotype", "phenotype of one gene", "allele presence", "enzyme"))
         or bool(genes_named(_texts(observation.code)))
         or bool((text := _value_text(observation)) and genes_named([text]))
     )
@@ -106,13 +133,23 @@ class _Maker:
             yield self.reading(gene, "phenotype", coded, _value_text(part))
             return
         said = [text for text in texts if text]
-        found = [(text, one) for text in said for one in translate(gene, text)]
+        found = [(text, one) for text in said for one in translate(gene, text) or _with_code(gene, part.code, text)]
         yield from (self.reading(one.gene, one.kind, one.keys, text) for text, one in found)
         number = _score(part, gene)
         if number is not None:
             yield self.reading(gene, "score", number.keys, f"activity score {number.keys[0]}")
         elif said and not found:
             yield self.reading(target or gene, "genotype", (), said[0])
+
+    def several(self) -> Iterator[GeneReading]:
+        """What a text about several genes says of each: "CYP2C19 *2/*2; CYP2D6 poor metabolizer"."""
+        for gene, said in parts_by_gene(_value_text(self.observation)):
+            if gene in HLA_ALLELES:
+                said = f"{gene}{said}" if said.startswith("*") else said
+            found = translate(gene, said)
+            yield from (self.reading(one.gene, one.kind, one.keys, f"{gene} {said}") for one in found)
+            if not found:
+                yield self.reading(gene, "genotype", (), f"{gene} {said}")
 
     def _hla_target(self, gene: str, part: Observation | ObservationComponent) -> str | None:
         """The HLA allele that the code of the part asks about."""
@@ -125,35 +162,59 @@ class _Maker:
     def components(self, gene: str | None) -> Iterator[GeneReading]:
         """Components that each tell of a gene: a panel of several genes in one observation."""
         for component in self.observation.component:
-            known = _code_of(component.code, "phenotype of one gene", "genotype", "haplotype", "allele presence")
+            known = _code_of(component.code, *_RESULTS)
             named = genes_named(_texts(component.code))
             own = named[0] if len(named) == 1 else (known["gene"].partition("*")[0] or gene) if known else None
+            if own is None and not named and _is_result(component.code):
+                own = gene
             if own:
                 yield from self.value(own, component, [_value_text(component)])
 
-    def implications(self, drug: ObservationComponent) -> Iterator[GeneReading]:
-        """What a therapeutic implication says of the gene, as it concerns one drug."""
-        rxcuis = tuple(_drug(drug))
-        gene = _gene_studied(self.observation) or ""
-        for component in self.observation.component:
-            if not rxcuis or not _code_of(component.code, "implication", "legacy component"):
+    def implications(self, drugs: Iterable[ObservationComponent]) -> Iterator[GeneReading]:
+        """What a therapeutic implication says of the gene, as it concerns these drugs."""
+        rxcuis = tuple(dict.fromkeys(one for drug in drugs for one in _drug(drug)))
+        studied = _gene_studied(self.observation) or ""
+        whole = _code_of(self.observation.code, "legacy component") is not None
+        parts: list[Observation | ObservationComponent] = [*([self.observation] if whole else [])]
+        for part in [*parts, *self.observation.component]:
+            if not rxcuis or not _code_of(part.code, "implication", "legacy component"):
                 continue
-            answer = _answer_words(component) or phenotype_named(_value_text(component))
+            words = _value_text(part)
+            named = genes_named([words])
+            gene = studied or (named[0] if len(named) == 1 else "")
+            answer = _answer_words(part) or phenotype_named(without_gene(gene, words) if gene else words)
             if answer:
                 keys = keys_of_phenotype(gene, answer) if gene else ()
-                words = _value_text(component) or answer
-                yield self.reading(gene, "implication", keys, words, rxcuis, answer)
+                yield self.reading(gene, "implication", keys, words or answer, rxcuis, answer)
 
 
 def _drug(component: ObservationComponent) -> Iterator[str]:
-    """The RxNorm ingredients of the medication that was assessed."""
+    """The RxNorm ingredients of the medication that was assessed: by its code, else by its words."""
     concept = component.valueCodeableConcept
-    for coding in concept.coding if concept is not None else ():
-        product = medication_of_code(coding.system, coding.code)
-        if product is not None:
-            yield from (one.rxcui for one in product.ingredients)
-        elif coding.code:
-            yield coding.code
+    coded = [product for one in (concept.coding if concept is not None else ())
+             if (product := medication_of_code(one.system, one.code)) is not None]  # fmt: skip
+    words = concept.words if concept is not None else component.valueString or ""
+    named = [one for product in coded for one in product.ingredients] or read_name(words).ingredients
+    if named:
+        yield from (one.rxcui for one in named)
+    else:
+        yield from (one.code for one in (concept.coding if concept is not None else ()) if one.code)
+
+
+def _is_result(code: ObservationCode) -> bool:
+    """Whether a component is called what a result of one gene is called, without its name."""
+    return any(_RESULT.fullmatch(text.strip()) for text in _texts(code))
+
+
+def _with_code(gene: str, code: ObservationCode, text: str) -> tuple[Translation, ...]:
+    """A value that its code completes: "C/C" of "SLCO1B1 c.521T>C", "low" of "TPMT enzyme activity"."""
+    for said in _texts(code):
+        at = _POSITION.search(said)
+        if at is not None and _LETTERS.fullmatch(text.strip()):
+            return translate(gene, f"{at[0]} {text.strip()}")
+        if "activity" in said.lower() and "score" not in said.lower():
+            return translate(gene, f"{text} activity")
+    return ()
 
 
 # Which gene
@@ -168,12 +229,14 @@ def _gene_of(observation: Observation) -> str | None:
         named = genes_named(texts)
         if len(named) == 1:
             return named[0]
-    row = _code_of(observation.code, "phenotype of one gene", "allele presence")
+    row = _code_of(observation.code, "phenotype of one gene", "allele presence", "enzyme")
     return row["gene"].partition("*")[0] if row else None
 
 
 def _gene_studied(observation: Observation) -> str | None:
-    component = _component(observation, "gene")
+    component = _component(observation, "gene") or next(
+        (one for one in observation.component if any(_GENE.fullmatch(text.strip()) for text in _texts(one.code))), None
+    )
     concept = component.valueCodeableConcept if component is not None else None
     if component is not None and component.valueString:
         named = genes_named([component.valueString])
@@ -238,6 +301,8 @@ def _presence(part: Observation | ObservationComponent) -> str | None:
             return known
     if _answer_words(part) in (POSITIVE, NEGATIVE):
         return _answer_words(part)
+    if isinstance(part, Observation) and part.valueBoolean is not None:
+        return "positive" if part.valueBoolean else "negative"
     text = _value_text(part)
     if text:
         return presence_of(text)

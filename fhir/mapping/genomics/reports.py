@@ -5,6 +5,7 @@ one observation for each gene with an answer code, the presence of an HLA allele
 said by the component "gene studied" first: LOINC codes for single genes are wrong in many systems.
 """
 
+import re
 from collections.abc import Iterator
 
 from msgspec import Struct
@@ -14,10 +15,14 @@ from fhir.mapping.genomics.translation import translate
 from fhir.record.datatypes import CodeableConcept, parse_time
 from fhir.record.measurement import effective_time
 from fhir.record.record import PatientRecord
+from fhir.terminology.condition_words import is_of_patient
 from fhir.terminology.conditions import SYSTEMS
 
 # G6PD deficiency: ICD-10-CM D55.0 and D75.A (README of shared/data/pgx).
 _G6PD_ICD10 = ("D550", "D75A")
+_G6PD_WORDS = re.compile(
+    r"\b(?:g-?6-?pd|glucose[- ]6[- ]phosphate dehydrogenase)[- ](?:deficiency|deficient)\b(?! carrier)", re.IGNORECASE
+)
 _UNSURE = ("provisional", "differential", "unconfirmed")
 
 
@@ -78,14 +83,22 @@ def _g6pd_deficiency(record: PatientRecord) -> Iterator[GeneReading]:
     """The diagnosis of G6PD deficiency as a statement about the gene; it does not end."""
     for condition in record.conditions:
         concept: CodeableConcept | None = condition.code
-        for coding in concept.coding if concept is not None else ():
-            code = (coding.code or "").replace(".", "").upper()
-            if SYSTEMS.get(coding.system or "") == "icd10" and code.startswith(_G6PD_ICD10):
-                text = condition.onsetDateTime or condition.recordedDate
-                time = parse_time(text) if text else None
-                said = f"{concept.words if concept is not None else ''} (diagnosis)"
-                source = f"Condition/{condition.id}" if condition.id else "Condition without id"
-                verified = condition.verificationStatus
-                sure = verified is None or not any(map(verified.has, _UNSURE))
-                yield GeneReading("G6PD", "diagnosis", ("Deficient",), said, source, time, time, sure)
-                return
+        if concept is not None and _is_g6pd_deficiency(concept):
+            text = condition.onsetDateTime or condition.recordedDate
+            time = parse_time(text) if text else None
+            source = f"Condition/{condition.id}" if condition.id else "Condition without id"
+            verified = condition.verificationStatus
+            sure = verified is None or not any(map(verified.has, _UNSURE))
+            said = f"{concept.words} (diagnosis)"
+            yield GeneReading("G6PD", "diagnosis", ("Deficient",), said, source, time, time, sure)
+            return
+
+
+def _is_g6pd_deficiency(concept: CodeableConcept) -> bool:
+    """Whether a problem is this diagnosis: by ICD-10-CM, or in words that say it of the patient."""
+    codes = ((coding.code or "").replace(".", "").upper() for coding in concept.coding
+             if SYSTEMS.get(coding.system or "") == "icd10")  # fmt: skip
+    if any(code.startswith(_G6PD_ICD10) for code in codes):
+        return True
+    said = _G6PD_WORDS.search(concept.words)
+    return said is not None and is_of_patient(concept.words, said.start())

@@ -82,6 +82,20 @@ def _read_alleles() -> Mapping[str, Mapping[str, Allele]]:
     return found
 
 
+def bases_of(gene: str, name: str) -> tuple[str, str] | None:
+    """The reference and the variant base at a variant of that name; None where the table does not say them.
+
+    >>> bases_of("CYP2C19", "rs4244285"), bases_of("CYP2C19", "*2")
+    (('G', 'A'), None)
+    """
+    return _BASES.get((gene, _plain(name)))
+
+
+def _read_bases() -> Mapping[tuple[str, str], tuple[str, str]]:
+    rows = ((row["gene"], row["name"], row["bases"].partition(">")) for row in table_rows("allele_names.csv"))
+    return {(gene, _plain(name)): (one, other) for gene, name, (one, _, other) in rows if one}
+
+
 def _names(name: str) -> list[str]:
     """The names under which an allele is found: "c.1905+1G>A (*2A)" also as each of its two parts."""
     whole = _plain(name)
@@ -95,6 +109,7 @@ def _plain(name: str) -> str:
 
 
 _ALLELES: Final[Mapping[str, Mapping[str, Allele]]] = _read_alleles()
+_BASES: Final[Mapping[tuple[str, str], tuple[str, str]]] = _read_bases()
 
 
 def allele_of(gene: str, name: str) -> Allele | None:

@@ -24,10 +24,12 @@ class Translation(Struct, frozen=True, gc=False):
 _LEAD = re.compile(
     r"\b(?:phenotypes?|genotypes?|diplotypes?|metabolizer status|results?|interpretation|predicted|star alleles?|"
     r"drug metabolism|enzyme activity|allele|homoplasmic|gene|patient|drug|see (?:comment|note|report|below)|"
-    r"due to cytochrome p450 variant|"
+    r"due to (?:cytochrome p450 )?variant|"
     r"is|the|this|a|an|for)\b:?"
 )
 _PAIR = re.compile(r"\s*[/|]\s*")
+# "poor-metabolizer", "poor metabolism", "poor metabolizer of CYP2C19" with the gene taken out
+_RATE = re.compile(r"(?:\s+|(?<=[a-z])-)metaboli(?:zer(?:s|\s+(?:of|by|via|for)$)?|sm|sation|zation)\b(?! status)")
 _PRESENCE = {
     POSITIVE: re.compile(r"pos(?:itive)?|detected|present|carrier|high risk|allele present|allele detected"),
     NEGATIVE: re.compile(
@@ -37,23 +39,49 @@ _PRESENCE = {
 _HLA = re.compile(
     r"(?:hla-?)?(?P<gene>[ab])?\*?(?P<group>\d{2}):?(?P<protein>\d{2,3})(?::\d{2,3}){0,2}[nlscaq]?", re.IGNORECASE
 )
+# The star may be left out where "HLA" or the colon makes clear what the digits are.
 _HLA_NAMED = re.compile(
-    r"\b(?:hla-?)?(?P<gene>[ab])\s?\*\s?(?P<group>\d{2}):?(?P<protein>\d{2})(?!\d)(?::\d{2,3})*", re.IGNORECASE
+    r"\b(?:hla-?(?P<named>[ab])\s?\*?|(?P<bare>[ab])\s?(?:\*|(?=\d\d:)))\s?(?P<group>\d{2}):?(?P<protein>\d{2})(?!\d)"
+    r"(?::\d{2,3})*p?(?![a-z])",
+    re.IGNORECASE,
 )
+_HLA_TWO = re.compile(r"\s*(?:,|;|&|\band\b)\s*", re.IGNORECASE)
+_HLA_LABELS = re.compile(r"\b(?:presence|status|typing|of|for|test(?:ing)?)\b")
 # "*57:01 positive" where the gene is said elsewhere.
 _HLA_WITHOUT_GENE = re.compile(r"(?<![A-Za-z0-9])\*(?=\d\d:?\d\d(?!\d))")
 # One copy of the allele is enough for CPIC's recommendations.
-_HLA_SIGNS = {"+": POSITIVE, "+ve": POSITIVE, "heterozygous": POSITIVE, "homozygous": POSITIVE, "-ve": NEGATIVE}
+_HLA_SIGNS = {
+    "heterozygous carrier": POSITIVE,
+    "homozygous carrier": POSITIVE,
+    "+": POSITIVE,
+    "+ve": POSITIVE,
+    "heterozygous": POSITIVE,
+    "homozygous": POSITIVE,
+    "-ve": NEGATIVE,
+}
 # SNOMED CT's kind of concept and the laboratory's flag, which come after the words.
 _TAG = re.compile(r"\s*\((?:qualifier value|finding|abnormal|a|normal)\)$", re.IGNORECASE)
-# LOINC writes this gene product out.
-_WRITTEN_OUT = {"G6PD": r"|\bglucose[- ]6[- ]phosphate dehydrogenase\b"}
+# LOINC and laboratories write these gene products out.
+_WRITTEN_OUT = {
+    "G6PD": r"|\bglucose[- ]6[- ]phosphate dehydrogenase\b",
+    "TPMT": r"|\bthiopurine (?:s-)?methyltransferase\b",
+    "DPYD": r"|\bdihydropyrimidine dehydrogenase\b",
+    **{
+        f"CYP{name}": rf"|\b(?:cytochrome )?p[- ]?450 (?:cyp ?)?{name}\b|\bcyp[ -]{name}\b"
+        for name in ("2B6", "2C9", "2C19", "2D6", "3A5")
+    },
+}
+# Whose result it is: of a relative or a donor it says nothing about this patient.
+_OF_ANOTHER = re.compile(
+    r"\b(?:mother|father|parent|sibling|brother|sister|son|daughter|child|family|relative|donor|fetal|fetus)(?:'?s)?\b",
+    re.IGNORECASE,
+)
 
 
 def spelled(text: str) -> str:
     """The text in lower case and in one spelling of its terms."""
     words = text.lower().replace("metaboliser", "metabolizer").replace("ultra-rapid", "ultrarapid")
-    words = _TAG.sub("", words)
+    words = _TAG.sub("", _RATE.sub(" metabolizer", words))
     words = words.replace("ultra rapid", "ultrarapid").replace("≥ ", "≥").replace("extensive/normal", "normal")
     return words.replace("normal (extensive)", "normal").replace("extensive (normal)", "normal").strip(" .")
 
@@ -75,7 +103,10 @@ def hla_named(text: str) -> tuple[str, ...]:
     >>> hla_named("HLA-B*1502 [Presence]"), hla_named("HLA-B*15:01")
     (('HLA-B*15:02',), ())
     """
-    named = (f"HLA-{one['gene'].upper()}*{one['group']}:{one['protein']}" for one in _HLA_NAMED.finditer(text))
+    named = (
+        f"HLA-{(one['named'] or one['bare']).upper()}*{one['group']}:{one['protein']}"
+        for one in _HLA_NAMED.finditer(text)
+    )
     return tuple(dict.fromkeys(one for one in named if one in _asked_alleles()))
 
 
@@ -85,7 +116,7 @@ def _asked_alleles() -> frozenset[str]:
 
 def translate_hla(gene: str, text: str) -> Iterator[Translation]:
     """A pair of alleles tells of every allele; one allele, or one with "positive" or "negative", tells of itself."""
-    pair = [_HLA.fullmatch(one.strip()) for one in _PAIR.split(text)]
+    pair = [_HLA.fullmatch(one.strip()) for one in (_HLA_TWO if "/" not in text else _PAIR).split(text)]
     if all(pair) and len(pair) <= 2:
         typed = {f"{one['group']}:{one['protein']}" for one in pair if one is not None}
         if any(one["gene"] and not gene.endswith(one["gene"].upper()) for one in pair if one is not None):
@@ -97,10 +128,20 @@ def translate_hla(gene: str, text: str) -> Iterator[Translation]:
         return
     text = _HLA_WITHOUT_GENE.sub(f"{gene}*", _TAG.sub("", text))
     named = hla_named(text)
-    rest = " ".join(_HLA_NAMED.sub(" ", text).strip(" :,()").split()).removeprefix("- ")
-    said = _HLA_SIGNS.get(rest.lower()) or (presence_of(rest) if rest else None)
+    said = _hla_sign(_HLA_NAMED.sub(" ", text))
     if len(named) == 1 and said is not None and named[0].startswith(gene):
         yield Translation(named[0], "presence", (said,))
+
+
+def _hla_sign(rest: str) -> str | None:
+    """What stands beside the name of an allele, where every part of it says the same."""
+    words = " ".join(rest.strip(" :,()").split()).lower().removeprefix("- ")
+    known = _HLA_SIGNS.get(words) or (presence_of(words) if words else None)
+    if known is not None:
+        return known
+    parts = [_HLA_LABELS.sub(" ", one).strip(" .") for one in re.split(r"[:,;()]|\s-\s", words)]
+    signs = {_HLA_SIGNS.get(one) or presence_of(one) for one in parts if one}
+    return signs.pop() if len(signs) == 1 else None
 
 
 def genes_named(texts: Iterable[str]) -> tuple[str, ...]:
@@ -113,10 +154,35 @@ def _genes_in(text: str) -> tuple[str, ...]:
     return tuple(gene for gene, pattern in _PATTERNS.items() if pattern.search(text))
 
 
+def is_of_another(texts: Iterable[str]) -> bool:
+    """Whether one of the texts says that the result is of a relative or a donor."""
+    return any(_OF_ANOTHER.search(text) for text in texts)
+
+
+def without_gene(gene: str, text: str) -> str:
+    """The text without the gene's name."""
+    said = re.sub(r" {2,}", " ", _PATTERNS[gene].sub(" ", text))
+    return re.sub(r"^\s*gene\b", "", said, flags=re.IGNORECASE).strip(" :")
+
+
+def parts_by_gene(text: str) -> Iterator[tuple[str, str]]:
+    """A text about several genes in parts, each from the name of its gene to the next: [("CYP2C19", "*2/*2")]."""
+    starts = sorted((one.start(), one.end(), gene) for gene, known in _PATTERNS.items() for one in known.finditer(text))
+    ends = [*(start for start, _, _ in starts[1:]), len(text)]
+    for (_, end, gene), until in zip(starts, ends[: len(starts)], strict=True):
+        said = text[end:until].strip(" :;,.|-–\r\n\t")
+        if said:
+            yield gene, said
+
+
+# "HLA-B5701": the digits after an HLA gene are an allele.
+_END = r"(?:(?![A-Za-z0-9])|(?<=HLA-[AB])(?=\d\d:?\d\d))"
+
+
 def _read_patterns() -> Mapping[str, re.Pattern[str]]:
     symbols = {gene: re.escape(gene).replace(r"HLA\-", "(?:HLA-?)") for gene in GENES}
     return {
-        gene: re.compile(rf"(?<![A-Za-z0-9-]){symbol}(?![A-Za-z0-9]){_WRITTEN_OUT.get(gene, '')}", re.IGNORECASE)
+        gene: re.compile(rf"(?<![A-Za-z0-9-]){symbol}{_END}{_WRITTEN_OUT.get(gene, '')}", re.IGNORECASE)
         for gene, symbol in symbols.items()
     }
 

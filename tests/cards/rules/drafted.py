@@ -1,7 +1,8 @@
 """Drafts as clinicians write them, tests/cases/drafts: a chart in a few words, one draft, what is to be said of it.
 
 A file holds cases of one field. `chart` is that of tests/cases/rules with shorter entries: `problems` are
-[code or null, words, days ago], `takes` and `draft` are "product | sig", `procedures` are [words, code, days ago].
+[code or null, words, days ago], `takes` and `draft` are "product | sig", `procedures` are [words, code, days ago],
+`genes` are [form, gene, words, more] (genetic.py). A draft that is an object has the form of tests/cases/rules.
 `kind` is "fires" (one of `rules` speaks, at least as loudly as `at_least`), "silent" (none of them does, and no card is
 a warning) or "missing" (none of them speaks as if the facts were known).
 """
@@ -17,10 +18,12 @@ from cards.casebook.patients import bundle_of, draft_of, record_of
 from cards.compose.orders import OrderOutcome, check_orders
 from cards.rules.patient.orders import read_drafts
 from tests.cards.rules.cases import findings, originals, uuids
+from tests.cards.rules.genetic import genetic_results
 from tests.conftest import ROOT
 
 Json = dict[str, Any]
 FOLDER = ROOT / "tests" / "cases" / "drafts"
+_SHORT = ("problems", "takes", "procedures", "genes")
 INDICATORS = ("info", "warning", "critical")
 _ICD10 = re.compile(r"[A-Z]\d\w(?:\.\w+)?")
 
@@ -68,9 +71,10 @@ def _scope_names_unknown(outcome: OrderOutcome) -> bool:
 
 def _patient(chart: Json, as_of: datetime) -> Json:
     """The compact patient of the case's shorter chart."""
-    patient = {name: value for name, value in chart.items() if name not in ("problems", "takes", "procedures")}
+    patient = {name: value for name, value in chart.items() if name not in _SHORT}
     patient["active"] = [_taken(one) for one in chart.get("takes", ())]
-    patient["more"] = [*chart.get("more", ()), *_resources(chart, as_of)]
+    genes = genetic_results(chart.get("genes", []), as_of)
+    patient["more"] = [*chart.get("more", ()), *genes, *_resources(chart, as_of)]
     return patient
 
 
@@ -112,6 +116,8 @@ def _taken(entry: Any) -> Any:
     return {"drug": product, "days_ago": days, "more": {"dosageInstruction": [{"text": sig}]}}
 
 
-def _order(words: str, identity: str) -> Json:
+def _order(words: Any, identity: str) -> Json:
+    if isinstance(words, dict):
+        return draft_of(words, identity)
     product, _, sig = (part.strip() for part in words.partition("|"))
     return draft_of({"drug": product, "more": {"dosageInstruction": [{"text": sig}]}}, identity)

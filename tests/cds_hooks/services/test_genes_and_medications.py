@@ -132,14 +132,24 @@ def test_several_drugs_share_a_card_of_three_lines_the_worst_first(tmp_path: Pat
 
 @pytest.mark.parametrize(
     ("days_ago", "value", "reason"),
-    [(40, "PM", "below-threshold"), (0, "normal metabolizer", "below-threshold")],
+    [(40, "IM", "below-threshold"), (0, "normal metabolizer", "below-threshold")],
 )
-def test_an_old_or_a_normal_result_says_nothing(
+def test_an_old_result_that_only_informs_and_a_normal_one_say_nothing(
     tmp_path: Path, as_of: datetime, days_ago: int, value: str, reason: str
 ) -> None:
-    answer = ask(tmp_path, as_of, result("CYP2C19", value, days_ago, as_of), order(CLOPIDOGREL, as_of), infarction())
+    answer = ask(tmp_path, as_of, result("CYP2C19", value, days_ago, as_of), order(CITALOPRAM, as_of))
     assert answer.json()["cards"] == []
     assert {each["reason"] for each in ours(answer)["silence"] if each["subject"] == SERVICE} == {reason}
+
+
+def test_an_old_result_that_warns_speaks_about_a_drug_that_is_taken_nevertheless(
+    tmp_path: Path, as_of: datetime
+) -> None:
+    """Nobody may have judged it: the drug was ordered elsewhere, or before this server was there."""
+    answer = ask(tmp_path, as_of, result("CYP2C19", "*2/*2", 900, as_of), order(CLOPIDOGREL, as_of), infarction())
+    (card,) = answer.json()["cards"]
+    assert card["indicator"] == "critical"
+    assert card["summary"].startswith("Genetic result: CYP2C19 poor metabolizer")
 
 
 def test_a_result_is_new_from_when_it_was_issued(tmp_path: Path, as_of: datetime) -> None:

@@ -1,7 +1,7 @@
 """Orders of imaging and tests: what only these rules use, by subject in the modules beside this one."""
 
 from cards.rules.engine.family import Family
-from cards.rules.families.orders import back_pain, contrast, imaging, retesting, screening, study
+from cards.rules.families.orders import back_pain, contrast, imaging, kidney_injury, retesting, screening, study
 
 FAMILY = Family(
     "orders",
@@ -19,6 +19,7 @@ FAMILY = Family(
         "interval_source": retesting.interval_source,
         "last_same": screening.last_same_date,
         "cervical_reason": screening.cervical_reason,
+        "kidney_injury": kidney_injury.injury_words,
     }
     | contrast.PLACEHOLDERS,
     longest={
@@ -36,8 +37,17 @@ FAMILY = Family(
         "last_same": "2026-11-20",
         "cervical_reason": "over 65 where earlier screening was adequate",
     }
-    | contrast.LONGEST,
-    conditions=(*study.WORDS, *imaging.WORDS, *contrast.WORDS, *back_pain.WORDS, *retesting.WORDS, *screening.WORDS),
+    | contrast.LONGEST
+    | kidney_injury.LONGEST,
+    conditions=(
+        *study.WORDS,
+        *imaging.WORDS,
+        *contrast.WORDS,
+        *kidney_injury.WORDS,
+        *back_pain.WORDS,
+        *retesting.WORDS,
+        *screening.WORDS,
+    ),
     gaps=imaging.GAPS | contrast.GAPS,
     changes={"without_contrast": study.without_contrast, "later": retesting.later},
 )

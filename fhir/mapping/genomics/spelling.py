@@ -1,0 +1,109 @@
+"""Brings the text of a report into the one spelling that is translated; nothing is added to what it says.
+
+What is rewritten is how laboratories write the same thing: arrows and equals signs, "het" and "hom", two stars beside
+each other, sub-alleles, the terms that older CPIC guidelines used.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+_SIGNS: Final = (
+    (re.compile("＊"), "*"),
+    (re.compile(r"\bstar[- ]?(?=\d)", re.IGNORECASE), "*"),
+    (re.compile(r"\s*(?:[-=]>|→|⇒)\s*"), "; "),
+    (re.compile(r"\s*[\r\n]+\s*"), "; "),
+    # "AS=0" keeps its sign, and so do ">=" and the "[=]" of HGVS.
+    (re.compile(r"(?<=[a-z])\s*=\s*(?=[a-z*])", re.IGNORECASE), ": "),
+    (re.compile(r"\bhet(?:ero)?\b\.?", re.IGNORECASE), "heterozygous"),
+    (re.compile(r"\bhom(?:o)?\b\.?", re.IGNORECASE), "homozygous"),
+)
+_ALLELE: Final = r"\*\d+(?:[A-Z]|\.\d{3})?(?:x(?:n|\d))?"
+_PAIR: Final = rf"{_ALLELE}\s*[/|]\s*{_ALLELE}"
+_ORDERS: Final = (
+    # "homozygous *2/*2", "heterozygous for *1/*2"
+    (re.compile(rf"^(?P<zygosity>(?:hetero|homo)zygous)(?: for)?[: ]+(?P<pair>{_PAIR})", re.IGNORECASE),
+     r"\g<pair> \g<zygosity>"),
+    (re.compile(rf"(?P<pair>{_PAIR})(?: genotype| diplotype)?(?: was| is)? (?:detected|identified|found|present)\b",
+                re.IGNORECASE), r"\g<pair>"),
+    # "poor metabolizer *2/*2"; not "*1/*4 or *4/*9"
+    (re.compile(rf"(?<=[a-z)])(?<! or)(?<!genotype)(?<!diplotype)(?<!alleles)(?<!result)\s+(?={_PAIR})", re.IGNORECASE),
+     "; "),
+)  # fmt: skip
+_TWO_STARS: Final = re.compile(rf"(?P<one>{_ALLELE})\s*(?:,|;|&|\band\b|\s)\s*(?P<other>{_ALLELE})", re.IGNORECASE)
+_WILD: Final = r"(?:wild[- ]?type|wt)"
+_WILD_ALLELE: Final = re.compile(rf"(?<=[/|])\s*{_WILD}\b|\b{_WILD}(?=\s*[/|])", re.IGNORECASE)
+_WILD_WHOLE: Final = re.compile(rf"(?:homozygous )?{_WILD}(?: homozygous)?", re.IGNORECASE)
+_WILD_LABEL: Final = re.compile(rf"(?P<pair>{_PAIR})[\s(]+{_WILD}\)?", re.IGNORECASE)
+
+# PharmVar: a star number is defined by its core variants, a letter or ".001" only names a sub-allele of it. Not for
+# TPMT (*3A, *3B and *3C are alleles of their own), DPYD (*2A, *9A) and SLCO1B1 (*1b is *37 today).
+_WITH_SUB_ALLELES: Final = frozenset({"CYP2B6", "CYP2C9", "CYP2C19", "CYP2D6", "CYP3A5", "NAT2"})
+_SUB_ALLELE: Final = re.compile(r"(?P<core>\*\d+)(?:[A-Z](?![a-z])|\.\d{3})")
+
+# Terms of older guidelines. SLCO1B1: CPIC 2012 and 2014 (simvastatin); TPMT and NUDT15: CPIC 2011 and 2018
+# (thiopurines); DPYD: CPIC 2013 (fluoropyrimidines). Rates of metabolism are named in words of every kind.
+_SLOW: Final = (re.compile(r"\bslow(?= metaboli)"), "poor")
+_TERMS: Final[Mapping[str, tuple[tuple[re.Pattern[str], str], ...]]] = {
+    "SLCO1B1": (
+        (re.compile(r"\btransporter function\b|\bfunction transporter\b"), "function"),
+        (re.compile(r"\blow(?= function)"), "poor"),
+        (re.compile(r"\b(?:intermediate|reduced)(?= function)"), "decreased"),
+    ),
+    **dict.fromkeys(
+        ("TPMT", "NUDT15"),
+        (
+            (re.compile(r"\b(?:low|deficient|absent)(?: or deficient)? (?:enzyme )?activity\b"), "poor metabolizer"),
+            (re.compile(r"\bintermediate (?:enzyme )?activity\b"), "intermediate metabolizer"),
+            (re.compile(r"\bnormal (?:enzyme )?activity\b"), "normal metabolizer"),
+            _SLOW,
+        ),
+    ),
+    "DPYD": (
+        (re.compile(r"\bpartial (?:dpd|dihydropyrimidine dehydrogenase) deficiency\b"), "intermediate metabolizer"),
+        (re.compile(r"\bcomplete (?:dpd|dihydropyrimidine dehydrogenase) deficiency\b"), "poor metabolizer"),
+    ),
+    "G6PD": (
+        (re.compile(r"\b(?:hemizygous|homozygous|mediterranean|severe|moderate|mild|class (?:ii|iii|b))\b"), " "),
+        (re.compile(r"\bdeficiency\b"), "deficient"),
+    ),
+    "NAT2": ((re.compile(r"^slow$"), "slow acetylator"), _SLOW),
+    **dict.fromkeys(("CYP2B6", "CYP2C19", "CYP2C9", "CYP2D6", "UGT1A1"), (_SLOW,)),
+    "RYR1": ((re.compile(r"\bsusceptible to malignant hyperthermia\b"), "mh susceptible"),),
+    "CACNA1S": ((re.compile(r"\bsusceptible to malignant hyperthermia\b"), "mh susceptible"),),
+}  # fmt: skip
+
+
+def unified(gene: str, text: str) -> str:
+    """The text about this gene in the spelling that is translated.
+
+    >>> unified("CYP2C19", "Poor Metaboliser → *2A, *3"), unified("CYP2C19", "heterozygous *1/*2")
+    ('Poor Metaboliser; *2/*3', '*1/*2 heterozygous')
+    """
+    for sign, known in _SIGNS:
+        text = sign.sub(known, text)
+    if gene in _WITH_SUB_ALLELES:
+        text = _SUB_ALLELE.sub(r"\g<core>", text)
+    text = "; ".join(_as_pair(one) for one in text.split("; "))
+    for order, known in _ORDERS:
+        text = order.sub(known, text)
+    return _with_reference(text.strip())
+
+
+def _as_pair(text: str) -> str:
+    found = _TWO_STARS.fullmatch(text.strip(" .()"))
+    return f"{found['one']}/{found['other']}" if found is not None else text
+
+
+def _with_reference(text: str) -> str:
+    """The reference allele is *1, whatever else a laboratory calls it."""
+    if _WILD_WHOLE.fullmatch(text.strip(" .")):
+        return "*1/*1"
+    return _WILD_ALLELE.sub("*1", _WILD_LABEL.sub(r"\g<pair>", text))
+
+
+def unified_terms(gene: str, words: str) -> str:
+    """Lower-case words about this gene in the terms that CPIC uses today."""
+    for term, known in _TERMS.get(gene, ()):
+        words = term.sub(known, words)
+    return " ".join(words.split()).strip(" ,-")
