@@ -15,6 +15,7 @@ from fhir.mapping.conditions import condition_status
 from fhir.record.datatypes import CodeableConcept
 from fhir.record.record import PatientRecord
 from fhir.record.resources import Device
+from fhir.terminology.condition_words import is_of_patient
 from fhir.terminology.conditions import SYSTEMS
 
 
@@ -47,7 +48,9 @@ def _kind(name: str, snomed: tuple[str, ...], icd10: tuple[str, ...], words: str
 
 
 _KINDS = (
-    _kind("defibrillator", ("72506001",), ("Z95810",), r"defibrillator|\bcrt-?d\b|\baicd\b|\bicd\b"),
+    _kind(
+        "defibrillator", ("72506001",), ("Z95810",), r"defibrillator|\bcrt-?d\b|\baicd\b|\bicd\b(?!-?\s?(?:9|10|11))"
+    ),
     _kind("pacemaker", ("14106009",), ("Z950",), r"pacemaker|\bcrt-?p\b"),
     _kind("cochlear implant", ("43252007",), (), r"cochlear implant"),
     _kind(
@@ -59,7 +62,9 @@ _KINDS = (
     _kind("aneurysm clip", (), (), r"aneurysm clip"),
     _kind("implanted pump", (), (), r"(?:implant|intrathecal).*\bpump|\bpump.*(?:implant|intrathecal)"),
 )
-_NOT_IMPLANTED = re.compile(r"\bexternal|wearable|\btemporary|transcutaneous|explant|\baed\b", re.IGNORECASE)
+_NOT_IMPLANTED = re.compile(
+    r"\bexternal|wearable|\btemporary|transcutaneous|explant|\bremov(?:ed|al)|\bfailed\b|\baed\b", re.IGNORECASE
+)
 _UNSAFE = re.compile(
     r"\b(?:mri?|magnetic resonance)[ -]?unsafe|\bnot (?:mri?|magnetic resonance)\b|\bC106047\b", re.IGNORECASE
 )
@@ -113,10 +118,19 @@ def _of_problems(record: PatientRecord) -> Iterator[Implant]:
     for problem in record.conditions:
         if problem.code is None or condition_status(problem, record.as_of_epoch) == "past":
             continue
-        kind = next((one for one in _KINDS if one.icd10 and _has_icd10(problem.code, one.icd10)), None)
+        kind = next((one for one in _KINDS if _is_problem(problem.code, one)), None)
         if kind is not None:
             source = f"Condition/{problem.id}" if problem.id else None
             yield Implant(kind.name, problem.code.words or kind.name, source, MrSafety.UNDOCUMENTED)
+
+
+def _is_problem(concept: CodeableConcept, kind: _Kind) -> bool:
+    """Whether an entry of the problem list says that the patient has such an implant: by its code or in words."""
+    if kind.icd10 and _has_icd10(concept, kind.icd10):
+        return True
+    said = kind.words.search(concept.words)
+    is_there = said is not None and is_of_patient(concept.words, said.start())
+    return is_there and not _NOT_IMPLANTED.search(concept.words)
 
 
 def _has_icd10(concept: CodeableConcept, prefixes: tuple[str, ...]) -> bool:

@@ -18,9 +18,15 @@ _CT = re.compile(r"\bcta?\b|\bcat scan|computed tomog", re.IGNORECASE)
 _MR = re.compile(r"\bmr[ai]?\b|magnetic resonance", re.IGNORECASE)
 _WITHOUT = re.compile(r"\bw/?o\b|\bwithout\b|non-?contrast|\bno (?:iv )?contrast|unenhanced", re.IGNORECASE)
 _BOTH = re.compile(r"\b(?:wo|w/o|without) and (?:w|with)\b|\b(?:w|with) and (?:wo|w/o|without)\b", re.IGNORECASE)
+# Agents by their names, and the study of vessels by CT, which is one with contrast.
 _WITH = re.compile(
-    r"\b(?:with|w|w/) ?(?:iv |intravenous |oral and iv )?(?:contrast|gadolinium|dye)|\bgado\w+", re.IGNORECASE
+    r"\b(?:with|w|w/) ?(?:iv |intravenous |oral and iv )?(?:contrast|gadolinium|dye)|\bgado\w+"
+    r"|\b(?:omniscan|magnevist|optimark|multihance|gad[ao]vist|dotarem|clariscan|prohance|eovist|omnipaque|iohexol"
+    r"|visipaque|iodixanol|isovue|iopamidol|ultravist|iopromide|optiray|ioversol)\b",
+    re.IGNORECASE,
 )
+_CT_ANGIOGRAPHY = re.compile(r"\bcta\b|\bct[ -]?angio|computed tomographic angio", re.IGNORECASE)
+_XR = re.compile(r"\bx-?rays?\b|\bxr\b|radiograph|fluoroscop|\bkub\b|\bbarium enema\b", re.IGNORECASE)
 _LUMBAR = re.compile(r"\blumbar|lumbosacral|\bl-?spine", re.IGNORECASE)
 _PELVIS = re.compile(r"\babdom\w*|\bpelvi\w*|\babd\b", re.IGNORECASE)
 _URGENT = frozenset({"stat", "asap"})
@@ -209,13 +215,13 @@ def read_study(resource: Mapping[str, Any]) -> Study:
 
 
 def _imaging_groups(known: StudyCode | None, words: str, detail: str) -> Iterator[str]:
-    modality = known.modality if known is not None else "CT" if _CT.search(words) else "MR" if _MR.search(words) else ""
+    modality = known.modality if known is not None else _modality_named(words)
     has_contrast = _has_contrast(known, words, detail)
     if modality == "MR":
         yield "mr"
     if has_contrast and modality in ("CT", "MR"):
         yield "iodine" if modality == "CT" else "gadolinium"
-    if (known is not None and known.uterus) or (known is None and modality == "CT" and _PELVIS.search(words)):
+    if known.uterus if known is not None else modality in ("CT", "XR") and _exposes_uterus(words):
         yield "uterus"
     if (known is not None and known.region == "lumbar spine" and modality != "DXA") or (
         known is None and modality and _LUMBAR.search(words)
@@ -223,6 +229,16 @@ def _imaging_groups(known: StudyCode | None, words: str, detail: str) -> Iterato
         yield "lumbar_spine"
     if known is not None:
         yield from _screening_imaging(known)
+
+
+def _modality_named(words: str) -> str:
+    """The modality that the words of an order name, '' where they name none."""
+    return next((name for name, said in (("CT", _CT), ("MR", _MR), ("XR", _XR)) if said.search(words)), "")
+
+
+def _exposes_uterus(words: str) -> bool:
+    """As in studies.csv: the abdomen, the pelvis and the lumbar spine are."""
+    return bool(_PELVIS.search(words) or _LUMBAR.search(words) or re.search(r"\bkub\b", words, re.IGNORECASE))
 
 
 def _screening_imaging(code: StudyCode) -> Iterator[str]:
@@ -243,6 +259,8 @@ def _has_contrast(known: StudyCode | None, words: str, detail: str) -> bool:
     if known is not None and known.contrast:
         return known.contrast in ("yes", "artery")
     said = f"{words} {detail}"
+    if known is None and _CT_ANGIOGRAPHY.search(words) and not _WITHOUT.search(said):
+        return True
     return bool(_BOTH.search(said) or (_WITH.search(said) and not _WITHOUT.search(said)))
 
 

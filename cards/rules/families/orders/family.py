@@ -35,7 +35,7 @@ FAMILY = Family(
         "interval": "1.5 days",
         "interval_source": "Leeds Teaching Hospitals NHS Trust, retesting guidance",
         "last_same": "2026-11-20",
-        "cervical_reason": "over 65 where earlier screening was adequate",
+        "cervical_reason": "after removal of the cervix without cervical disease",
     }
     | contrast.LONGEST
     | kidney_injury.LONGEST,

@@ -3,19 +3,21 @@
 import re
 from collections.abc import Mapping
 
-from cards.rules.conditions.condition import TEXT, Condition, Predicate, Spec, Truth, flag, no_facts, only
+from cards.rules.conditions.condition import TEXT, Condition, Predicate, Spec, Truth, flag, needs, no_facts, only
 from cards.rules.families.orders.retesting import OBSERVATIONS
-from cards.rules.families.orders.study import codes_of, study_of
+from cards.rules.families.orders.study import codes_of, listed_problems, study_of
 from cards.rules.language.rule import RuleError
 from cards.rules.patient.context import RuleContext
 from fhir.mapping.studies import SCREENING, SCREENING_GROUPS
 from fhir.record.datatypes import FhirTime
 from fhir.record.measurement import USABLE_STATUS, effective_time
 from fhir.record.record import PatientRecord
+from fhir.terminology.condition_words import is_of_patient
 
 _LONGEST_DAYS = 3650.0
 _SYMPTOMS = re.compile(
-    r"symptom|diagnos|follow|known|lump|mass|pain|bleed|abnormal|surveil|monitor|elevated|raised|luts|nodule|treat|biops"
+    r"(?<!a)(?<!without )(?<!no )symptom"
+    r"|diagnos|follow|known|lump|mass|pain|bleed|abnormal|surveil|monitor|elevated|raised|luts|nodule|treat|biops"
     r"|brca|lynch|hereditary|high[- ]risk",
     re.IGNORECASE,
 )
@@ -24,7 +26,11 @@ _SYMPTOMS = re.compile(
 _SCREENING = re.compile(r"screen|asymptomatic|without symptoms|check-?up", re.IGNORECASE)
 # ICD-10-CM: encounters for screening for infections, cancer and other diseases.
 _SCREENING_ICD10 = ("Z11", "Z12", "Z13")
-_CERVICAL_FROM = 21
+_CERVICAL_FROM, _CERVICAL_TO = 21, 65
+# ICD-10-CM Z90.710 and Z90.712: no cervix any more. After a supracervical hysterectomy it is there.
+_NO_CERVIX_ICD10 = ("Z90710", "Z90712")
+_HYSTERECTOMY = re.compile(r"hysterectomy", re.IGNORECASE)
+_CERVIX_STAYS = re.compile(r"supracervical|subtotal|partial|cervix (?:preserv|spar|retain)", re.IGNORECASE)
 
 
 def _newest_by_group(record: PatientRecord) -> Mapping[str, FhirTime]:
@@ -74,10 +80,26 @@ def _says_screening(context: RuleContext) -> Truth:
     return bool(_SCREENING.search(study_of(context).detail)) or any(one.startswith(_SCREENING_ICD10) for one in codes)
 
 
+def _has_no_cervix(context: RuleContext) -> Truth:
+    """Whether the cervix was removed, by the problem list or a procedure; in words a hysterectomy removes it."""
+    record = context.session.record
+    done = (one.code for one in record.procedures if one.status == "completed" and one.code is not None)
+    concepts = [*(concept for concept, _ in listed_problems(context)), *done]
+    for concept in concepts:
+        if any(code.replace(".", "").startswith(_NO_CERVIX_ICD10) for code in codes_of(concept)):
+            return True
+        said = _HYSTERECTOMY.search(concept.words)
+        if said and is_of_patient(concept.words, said.start()) and not _CERVIX_STAYS.search(concept.words):
+            return True
+    return False
+
+
 def cervical_reason(context: RuleContext) -> str | None:
-    """Why no cervical screening is advised at this age, for a sentence."""
+    """Why no cervical screening is advised, for a sentence."""
     age = context.age_years
-    if age is None:
+    if _has_no_cervix(context):
+        return "after removal of the cervix without cervical disease"
+    if age is None or _CERVICAL_FROM <= age <= _CERVICAL_TO:
         return None
     return f"under {_CERVICAL_FROM}" if age < _CERVICAL_FROM else "over 65 where earlier screening was adequate"
 
@@ -97,6 +119,12 @@ WORDS: tuple[Condition, ...] = (
         lambda spec: f"{spec.get('of_group', 'the same')} done in the last {spec['done_within_days']} days",
         OBSERVATIONS,
         {"of_group": TEXT},
+    ),
+    flag(
+        "cervix_removed",
+        _has_no_cervix,
+        "a hysterectomy with the cervix is on record",
+        needs=needs("Condition", "Procedure"),
     ),
     flag("says_screening", _says_screening, "the order says that it is for screening"),
     flag("says_symptom", _has_symptom, "the order says that it is no screening"),
