@@ -50,7 +50,7 @@ from cds_hooks.routes.outcomes import outcome_routes
 from cds_hooks.routes.pages import page_routes
 from cds_hooks.security import ANONYMOUS, RegistrableNames, TrustedClient, open_trust
 from cds_hooks.security.connections import prepare_connections
-from cds_hooks.services import Service, ValidationSessions, services_for
+from cds_hooks.services import Service, ValidationSessions, services_for, versions_for
 from cds_hooks.services._model import Predictor
 from cds_hooks.settings import Settings, settings
 from cds_hooks.storage.content import open_user_names, use_site_keys
@@ -97,6 +97,7 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
     configure_logs(configured.log_level)
     use_site_keys(configured)
     services = services_for(configured)
+    versions = versions_for(configured, services)
     hook_names = {hook for service in services.values() for hook in service.answers}
     trust = open_trust(
         configured.trust_file,
@@ -107,7 +108,7 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
     )
     approvals = None if trust.development else ApprovalBook(configured.database_url, configured.people_file)
     claims = claims_between_workers(configured)
-    releases = Releases((lambda: approvals.people) if approvals is not None else None, served_versions(services))
+    releases = Releases((lambda: approvals.people) if approvals is not None else None, served_versions(services, versions))
     governance = Governance(
         configured.rules_file,
         needs_approval=not trust.development,
@@ -127,8 +128,9 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
         governance,
         ValidationSessions(),
         ModelApprovals(configured.model_state, approvals, lambda: (configured.as_of or datetime.now(UTC)).date()),
-        InForce(lambda: content_in_force(configured, services, governance.site), lambda: governance.site),
+        InForce(lambda: content_in_force(configured, services, versions, governance.site), lambda: governance.site),
         releases,
+        versions,
         open_user_names(configured.record_user, configured.user_keys),
         open_tracing(configured),
     )

@@ -16,6 +16,7 @@ from sqlalchemy import select
 
 from cards.rules.engine.governance import SiteRules, all_rule_versions
 from cds_hooks.governance.releases import Key, Released
+from cds_hooks.model_versions import ModelVersions
 from cds_hooks.services import Service
 from cds_hooks.settings import Settings
 from cds_hooks.storage.decision import RecordUnavailable
@@ -60,21 +61,24 @@ def digest_of(content: Content) -> str:
     return hashlib.sha256(_encode(content)).hexdigest()[:_DIGITS]
 
 
-def content_in_force(configured: Settings, services: Mapping[str, Service], site: SiteRules) -> Content:
+def content_in_force(
+    configured: Settings, services: Mapping[str, Service], beside: ModelVersions, site: SiteRules
+) -> Content:
     """Everything that can change an answer of this server; reads the files of the package once (0.1 s)."""
     return {
         "setting": settings_in_force(configured),
         "model": {model.name if isinstance(model, AbsentModel) else model.manifest.id: _model(model)
-                  for one in services.values() for model in one.models},
+                  for one in services.values() for model in one.models}
+                 | {each.name: _model(each.model) for each in beside.all},
         "rule": {rule: each.digest for rule, each in all_rule_versions().items()},
         "site": site_in_force(site),
         **_of_package(),
     }  # fmt: skip
 
 
-def served_versions(services: Mapping[str, Service]) -> dict[Key, str]:
+def served_versions(services: Mapping[str, Service], beside: ModelVersions) -> dict[Key, str]:
     """The version of every rule, model and equation that this server has, as an act of release names it."""
-    found: dict[Key, str] = {("rule", rule): each.digest for rule, each in all_rule_versions().items()}
+    found: dict[Key, str] = beside.served | {("rule", rule): each.digest for rule, each in all_rule_versions().items()}
     found |= {("equation", name): equation.version for name, equation in find_equations().items()}
     for service in services.values():
         for model in service.models:

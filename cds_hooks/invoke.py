@@ -31,6 +31,7 @@ from cds_hooks.governance import NOBODY, Audience, Caller, Chosen, Governance
 from cds_hooks.governance.releases import SILENT_MODE, Releases
 from cds_hooks.in_force import InForce
 from cds_hooks.metrics import Metrics
+from cds_hooks.model_versions import ModelVersions
 from cds_hooks.prefetch.fetch import FilledPrefetch, PrefetchFetcher
 from cds_hooks.prefetch.inspect import has_missing_medications, inspect_prefetch
 from cds_hooks.prefetch.kept import KeptRequest, is_kept, keep_request
@@ -76,6 +77,7 @@ class ServerComponents:
     models: ModelApprovals
     in_force: InForce
     releases: Releases
+    versions: ModelVersions
     users: UserNames = field(default_factory=lambda: UserNames("none"))
     tracing: Tracing = field(default_factory=Tracing)
 
@@ -419,6 +421,9 @@ def _service_input(call: _Call, record: PatientRecord, predict: Predict, sent: t
         decision_id=decision_id,
         predict=predict if call.trace is None else call.trace.timed("model", predict),
         why_withheld=components.models.why_withheld,
+        choose=components.versions.chooser(
+            call.released, client.name, record.patient_id, components.models.why_withheld
+        ),
         validation_cache=components.sessions.cache_of(
             client.name, record.patient_id, request.context.user_id or "", record.as_of_epoch
         ),

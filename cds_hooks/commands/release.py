@@ -22,6 +22,7 @@ from cds_hooks.storage.opening import upgrade_schema
 from cds_hooks.trusted_models import AbsentModel
 from models_onnx.artifact.keys import Signer, read_signer
 from models_onnx.errors import SignatureRefused
+from models_onnx.serving.runtime import Model
 
 app = typer.Typer(
     no_args_is_help=True, help="Switch services, clients, rules and models off; release them step by step."
@@ -229,7 +230,7 @@ def _who(key: Path | None, people: Callable[[], People] | None) -> tuple[Signer 
 def _version(kind: str, name: str) -> tuple[str, str]:
     """The digest of the version that is served here, and that of its gate report; ApprovalRefused for no such thing."""
     from cds_hooks.in_force import served_versions  # rules and models take a second to load
-    from cds_hooks.services import services_for
+    from cds_hooks.services import services_for, versions_for
 
     if kind not in get_args(ActKind):
         raise ApprovalRefused(f"{kind} is no kind; there are {', '.join(get_args(ActKind))}")
@@ -240,15 +241,21 @@ def _version(kind: str, name: str) -> tuple[str, str]:
         if name not in services:
             raise ApprovalRefused(f"there is no service {name}; there are {', '.join(services)}")
         return "", ""
-    served: dict[Key, str] = served_versions(services)
+    beside = versions_for(settings(), services)
+    served: dict[Key, str] = served_versions(services, beside)
     if (kind, name) not in served:
-        raise ApprovalRefused(f"there is no {kind} {name} here")
+        there = ", ".join(sorted(each for of, each in served if of == kind)) if kind == "model" else ""
+        raise ApprovalRefused(f"there is no {kind} {name} here{f'; there are {there}' if there else ''}")
     if kind != "model":
         return served[kind, name], ""
-    loaded = (each for one in services.values() for each in one.models if not isinstance(each, AbsentModel))
-    model = next(each for each in loaded if each.manifest.id == name)
+    loaded = {each.manifest.id: each for one in services.values() for each in one.models if _is_there(each)}
+    model = {**loaded, **{each.name: each.model for each in beside.all}}[name]
     report = model.artifact.release.files.get("gates.json") if model.artifact.release is not None else None
     return served[kind, name], report.sha256 if report is not None else ""
+
+
+def _is_there(model: Model) -> bool:
+    return not isinstance(model, AbsentModel)
 
 
 @contextmanager

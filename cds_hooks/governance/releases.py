@@ -27,6 +27,7 @@ from cds_hooks.storage.decision import RecordUnavailable
 from cds_hooks.storage.entries import NO_ENTRY_BEFORE, event_hash
 from cds_hooks.storage.queries import read_rows
 from cds_hooks.storage.tables import events
+from models_onnx.artifact.folder import VERSION_SIGN
 
 EVENT: Final = "release-act"
 PAUSE_EVENT: Final = "auto-pause"
@@ -42,6 +43,8 @@ _QUIET: Final = frozenset({"off", "shadow", "retired"})
 _SPEAKING: Final = frozenset({CANARY, "active"})
 _AFTER: Final = {CANARY: (SHADOW, CANARY), "active": (CANARY,), "on": ("off",)}
 """From which state alone something comes to another one; the other states can follow any."""
+
+_NOT_TRIED: Final = "not tried yet"
 
 Key = tuple[str, str]
 """Kind (service, client, unit, user, rule, model, equation) and name."""
@@ -311,12 +314,17 @@ def why_not_allowed(
     if kind in allowed and to not in allowed[kind]:
         return f"a {kind} can be {' or '.join(allowed[kind])}; {to} is a state of rules, models and equations"
     known = states.get((kind, name))
-    now = known.state if known is not None else "active"
+    now = known.state if known is not None else _NOT_TRIED if _is_beside(kind, name) else "active"
     if kind in _WHO and to == "on" and now == "shadow":
         return None
     if to in _AFTER and now not in _AFTER[to]:
         return f"the {kind} {name} is {now} and cannot become {to}: {to} comes after {' or '.join(_AFTER[to])}"
     return None
+
+
+def _is_beside(kind: str, name: str) -> bool:
+    """Whether this is a version of a model that is not the one in use: without an act it does nothing."""
+    return kind == "model" and VERSION_SIGN in name
 
 
 def _apply(act: Act, states: dict[Key, State]) -> None:

@@ -24,7 +24,8 @@ from cds_hooks.replay.comparing import (
 )
 from cds_hooks.replay.memory import Remembered
 from cds_hooks.replay.site import Site
-from cds_hooks.replay.values import Basis, equation_scores, model_scores, read_basis, vaccine_scores
+from cds_hooks.replay.values import Basis, equation_scores, model_scores, read_basis, vaccine_scores, vectors_of
+from cds_hooks.services._model import version_scores
 from cds_hooks.storage.decision import Decision
 from models_onnx.serving.runtime import Model
 
@@ -83,17 +84,17 @@ class Replayer:
         with asyncio.Runner() as runner:
             source = iter(decisions)
             while batch := list(islice(source, AT_ONCE)):
-                of_model: dict[str, list[Replayed]] = {}
+                of_model: dict[tuple[str, str], list[Replayed]] = {}
                 for decision in batch:
                     row = Replayed(decision, read_basis(decision.basis))
                     if row.basis.request is not msgspec.UNSET:
                         yield runner.run(self._by_request(row))
                     elif row.basis.is_of_model:
-                        of_model.setdefault(row.basis.score_id, []).append(row)
+                        of_model.setdefault(row.basis.score_of, []).append(row)
                     else:
                         yield self._by_values(row)
-                for model_id, rows in of_model.items():
-                    yield from self._by_model(model_id, rows)
+                for (model_id, sha256), rows in of_model.items():
+                    yield from self._by_model(model_id, sha256, rows)
 
     async def _by_request(self, row: Replayed) -> Replayed:
         decision, basis, site = row.decision, row.basis, self._site
@@ -115,8 +116,8 @@ class Replayer:
         response = response_for_comparison(again.response)
         return msgspec.structs.replace(row, by="request", response=response, scores=found.scores, as_of=as_of)
 
-    def _by_model(self, model_id: str, rows: list[Replayed]) -> Iterator[Replayed]:
-        model = self._site.model_of(model_id)
+    def _by_model(self, model_id: str, sha256: str, rows: list[Replayed]) -> Iterator[Replayed]:
+        model = self._site.model_of(model_id, sha256)
         if model is None:
             yield from (_not(row, f"there is no model {model_id} here any more") for row in rows)
             return
@@ -127,7 +128,23 @@ class Replayer:
             return
         for row, scores in zip(rows, model_scores([row.basis for row in rows], model), strict=True):
             speaks = self._speaks(row.decision.service, scores, model)
-            yield msgspec.structs.replace(row, by="values", scores=scores, speaks=speaks)
+            yield msgspec.structs.replace(row, by="values", scores=self._with_versions(row, scores), speaks=speaks)
+
+    def _with_versions(self, row: Replayed, scores: dict[str, Any]) -> dict[str, Any]:
+        """The scores with those of the versions that were computed beside it, as far as they are here still."""
+        compared = (row.basis.scores or {}).get("beside")
+        asked = self._site.services.get(row.decision.service)
+        if not compared or asked is None or asked.of_chart is None:
+            return scores
+        again = []
+        for each in compared:
+            model = self._site.version_of(each["id"], each["sha256"])
+            if model is None or "error" in each:
+                again.append(each)
+                continue
+            share = asked.of_chart.share_for(model.manifest, self._site.alert_share)
+            again.append(version_scores(model, model.predict(vectors_of([row.basis], model)[0]), share))
+        return {**scores, "beside": again}
 
     def _speaks(self, service: str, scores: Mapping[str, Any], model: Model) -> bool | None:
         asked = self._site.services.get(service)

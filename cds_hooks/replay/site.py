@@ -19,7 +19,7 @@ from cds_hooks.replay.memory import RecordedGovernance
 from cds_hooks.security import TrustedClient
 from cds_hooks.security.trust import DevelopmentTrust
 from cds_hooks.security.trust_file import read_trust_file
-from cds_hooks.services import Service, ValidationSessions, services_for
+from cds_hooks.services import Service, ValidationSessions, services_for, versions_for
 from cds_hooks.services._model import Predictor
 from cds_hooks.settings import Settings
 from cds_hooks.storage.content import UserNames
@@ -71,9 +71,17 @@ class Site:
         """The client of this name; None where the site has none of it any more."""
         return self.clients.get(name)
 
-    def model_of(self, model_id: str) -> Model | None:
-        """The model of this id as it is served here, or the candidate in its place."""
-        return self.candidates.get(model_id) or self.served_model(model_id)
+    def model_of(self, model_id: str, sha256: str = "") -> Model | None:
+        """The candidate in place of this model, the version with this file, or the model as it is in use here."""
+        beside = self.components.versions.of_digest(sha256)
+        return self.candidates.get(model_id) or beside or self.served_model(model_id)
+
+    def version_of(self, model_id: str, sha256: str) -> Model | None:
+        """The model with this file, in use or beside it; None where it is not here any more."""
+        in_use = self.served_model(model_id)
+        if in_use is not None and in_use.manifest.file.sha256 == sha256:
+            return in_use
+        return self.components.versions.of_digest(sha256)
 
     def served_model(self, model_id: str) -> Model | None:
         """The model of this id as it is served here; None where it is not."""
@@ -97,14 +105,19 @@ def open_site(configured: Settings, candidates: Mapping[str, Model] | None = Non
         RecordUnavailable: The approvals on record cannot be read.
     """
     services = services_for(configured)
+    versions = versions_for(configured, services)
     has_trust_file = configured.trust_file is not None
     approvals = ApprovalBook(configured.database_url, configured.people_file) if has_trust_file else None
     if approvals is not None:
         approvals.read()
     governance = RecordedGovernance(configured.rules_file, needs_approval=has_trust_file, approvals=approvals)
-    in_force = InForce(lambda: content_in_force(configured, services, governance.site), lambda: governance.site)
+    in_force = InForce(
+        lambda: content_in_force(configured, services, versions, governance.site), lambda: governance.site
+    )
     in_force.start()
-    releases = Releases((lambda: approvals.people) if approvals is not None else None, served_versions(services))
+    releases = Releases(
+        (lambda: approvals.people) if approvals is not None else None, served_versions(services, versions)
+    )
     with suppress(RecordUnavailable):
         releases.read(configured.database_url)
     in_force.digest_with(releases.current)
@@ -119,6 +132,7 @@ def open_site(configured: Settings, candidates: Mapping[str, Model] | None = Non
         ModelApprovals(configured.model_state, approvals, lambda: governance.day),
         in_force,
         releases,
+        versions,
         UserNames("none"),
     )
     return Site(components, services, _clients(configured), governance, candidates or {})

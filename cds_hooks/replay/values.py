@@ -43,6 +43,11 @@ class Basis(Struct, frozen=True):
         return str((self.scores or {}).get("id", ""))
 
     @property
+    def score_of(self) -> tuple[str, str]:
+        """The same with the digest of the model's file."""
+        return self.score_id, str((self.scores or {}).get("sha256", ""))
+
+    @property
     def is_of_model(self) -> bool:
         """Whether the scores are those of a model file."""
         return self.scores is not None and "contributions" in self.scores

@@ -41,7 +41,7 @@ from cds_hooks.web.pages import (
     static_file,
 )
 from cds_hooks.web.rule_page import describe_rule, rule_entries
-from models_onnx.artifact.folder import MODEL, read_manifest
+from models_onnx.artifact.folder import MODEL, VERSION_SIGN, read_manifest
 from models_onnx.artifact.manifest import Manifest
 from models_onnx.artifact.release_file import Release, parse_release
 from models_onnx.equations.card import equation_card
@@ -49,7 +49,7 @@ from models_onnx.equations.declaration import find_equations
 from models_onnx.errors import ModelError
 from models_onnx.model_card.embed import read_card
 from models_onnx.model_card.formats import chai_xml, fhir_bundle
-from models_onnx.serving.registry import ARTIFACTS, model_ids
+from models_onnx.serving.registry import ARTIFACTS, model_ids, version_ids
 
 _T = TypeVar("_T")
 
@@ -62,15 +62,16 @@ class ModelFiles:
 
     def __init__(self, own: Path | None) -> None:
         folders = [ARTIFACTS, *([own] if own is not None else [])]
-        self._folders = {name: folder / name for folder in reversed(folders) for name in model_ids(folder)}
+        names = ((each, name) for each in reversed(folders) for name in (*model_ids(each), *version_ids(each)))
+        self._folders = {name: folder / name for folder, name in names}
         self._read: dict[tuple[str, str], Any] = {}
 
     def names(self) -> list[str]:
-        """The ids of the models."""
-        return sorted(self._folders)
+        """The ids of the models in use."""
+        return sorted(name for name in self._folders if VERSION_SIGN not in name)
 
     def manifest(self, model_id: str) -> Manifest | None:
-        """The manifest of a model; None for any other name."""
+        """The manifest of a model, or of a version beside it (`id@version`); None for any other name."""
         return self._once("manifest", model_id, read_manifest)
 
     def card(self, model_id: str) -> dict[str, Any] | None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from cds_hooks.model_versions import ModelVersions, find_model_versions
 from cds_hooks.protocol.hooks import DeclaredHook, WrongDeclaration, read_declarations
 from cds_hooks.services._declared import declared_services
 from cds_hooks.services._service import Advice, Service, ServiceInput, ValidationSessions
@@ -10,7 +11,16 @@ from cds_hooks.settings import Settings
 from cds_hooks.trusted_models import trust_site_keys
 from models_onnx.discovery import discover
 
-__all__ = ["Advice", "Service", "ServiceInput", "ValidationSessions", "by_address", "find_services", "services_for"]
+__all__ = [
+    "Advice",
+    "Service",
+    "ServiceInput",
+    "ValidationSessions",
+    "by_address",
+    "find_services",
+    "services_for",
+    "versions_for",
+]
 
 
 def find_services(
@@ -44,6 +54,11 @@ def services_for(configured: Settings) -> dict[str, Service]:
     file = configured.hooks_file
     declared = read_declarations(file) if file is not None else ()
     return find_services(declared, configured.model_keys, configured.models_folder)
+
+
+def versions_for(configured: Settings, services: Mapping[str, Service]) -> ModelVersions:
+    """The versions of models that lie beside those in use of these services."""
+    return find_model_versions((each for one in services.values() for each in one.models), configured.models_folder)
 
 
 def by_address(services: Mapping[str, Service]) -> dict[str, Service]:

@@ -171,6 +171,16 @@ def scores_of(model: Model, computed: Prediction) -> dict[str, Any]:
     }
 
 
+def version_scores(model: Model, computed: Prediction, share: float) -> dict[str, Any]:
+    """What a version computed beside the one that answered, and whether its card would have been due."""
+    return {
+        **reference_of(model),
+        "probability": computed.probability,
+        "percentile": computed.percentile,
+        "is_due": bool(computed.percentile >= 100 * (1 - share)),
+    }
+
+
 async def estimate(
     predict: Predict, vector: FeatureVector, model: Model, twin: Model, why_withheld: WhyWithheld
 ) -> ModelEstimate:

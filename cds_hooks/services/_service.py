@@ -12,12 +12,13 @@ from cards.rules.engine.governance import SuppressionCheck, suppress_nothing
 from cards.rules.engine.rule_book import rule_book
 from cards.validation_cache import ValidationCache
 from cds_hooks.dialects import DEVELOPMENT, ClientProfile, is_offered, published_entry
+from cds_hooks.model_versions import Choose, in_use
 from cds_hooks.prefetch.needs import Needs, templates_for
 from cds_hooks.prefetch.state import NO_PREFETCH, PrefetchState, Templates
 from cds_hooks.prefetch.template import TOKENS_OF_3
 from cds_hooks.protocol.hooks import LIBRARY, DeclaredHook, Hook, WrongDeclaration
 from cds_hooks.protocol.request import CDSRequest
-from cds_hooks.services._model import ChartModel, ModelEstimate, Predict, estimate
+from cds_hooks.services._model import ChartModel, ModelEstimate, Predict, estimate, reference_of, version_scores
 from cds_hooks.trusted_models import AbsentModel
 from fhir.mapping.features.feature import FeatureVector
 from fhir.mapping.medications.identity import MedicationIdentity
@@ -69,6 +70,8 @@ class ServiceInput:
     predict: Predict
     why_withheld: Callable[[Model], str | None]
     """Says why a model shows no cards at this site; None where it does."""
+    choose: Choose = in_use
+    """Which version of a model answers this call, and which are computed beside it."""
     kfre_region: str = "north_america"
     """The calibration of the kidney failure risk equation that this site uses."""
     referral_risk: float = 0.03
@@ -150,11 +153,14 @@ async def advise_by_model(
 
     How many are the highest says `asked.share_for`. `vector` is what `asked.inputs` gave. Asked after `asked.outside`.
     """
-    found = await estimate(call.predict, vector, asked.model, asked.twin, call.why_withheld)
+    chosen = call.choose(asked.model)
+    found = await estimate(call.predict, vector, chosen.model, asked.twin, call.why_withheld)
     advice = Advice(features=found.vector, models=(found.reference,))
     subject, share = found.manifest.id, asked.share_for(found.manifest, call.alert_share)
     if found.is_recorded:
         advice.scores = found.scores
+        if chosen.beside and found.model is chosen.model:
+            await _add_versions(advice, call, asked, found, chosen.beside)
     if found.refused is not None:
         advice.silences.append(Silence(subject, found.refused.reason, found.refused.text))
     elif found.prediction.percentile < 100 * (1 - share):
@@ -163,6 +169,23 @@ async def advise_by_model(
     else:
         advice.cards.append(card(found))
     return advice
+
+
+async def _add_versions(
+    advice: Advice, call: ServiceInput, asked: ChartModel, found: ModelEstimate, beside: Sequence[Model]
+) -> None:
+    """Adds what other versions of the model compute from the same inputs; their faults cost the answer nothing."""
+    assert advice.scores is not None  # noqa: S101 - asked only then
+    compared: list[dict[str, Any]] = []
+    for model in beside:
+        try:
+            prediction = await call.predict(model, found.vector.values)
+        except Exception as error:
+            compared.append({**reference_of(model), "error": type(error).__name__})
+        else:
+            compared.append(version_scores(model, prediction, asked.share_for(model.manifest, call.alert_share)))
+    advice.scores = {**advice.scores, "beside": compared}
+    advice.models += tuple(reference_of(model) for model in beside)
 
 
 @dataclass(frozen=True, slots=True)

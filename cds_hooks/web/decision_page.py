@@ -24,6 +24,7 @@ from cds_hooks.web.recorded_decision import (
     read_models,
     sent_card,
 )
+from models_onnx.artifact.folder import VERSION_SIGN
 from models_onnx.artifact.manifest import Manifest
 from models_onnx.equations.compiled import equation_digest
 from models_onnx.equations.declaration import Equation, find_equations
@@ -170,8 +171,10 @@ def explain(
 
 
 def _same_file(model: ModelFile | None, manifest_of: ManifestOf) -> Manifest | None:
-    manifest = manifest_of(model.id) if model is not None else None
-    return manifest if manifest is not None and model is not None and manifest.file.sha256 == model.sha256 else None
+    if model is None:
+        return None
+    found = (manifest_of(model.id), manifest_of(f"{model.id}{VERSION_SIGN}{model.version}"))
+    return next((each for each in found if each is not None and each.file.sha256 == model.sha256), None)
 
 
 def _estimate(scores: Scores, inputs: list[Input], manifest: Manifest | None) -> Estimate:

@@ -80,6 +80,11 @@ def model_ids(folder: Path = ARTIFACTS) -> tuple[str, ...]:
     return tuple(sorted(name for name in names if VERSION_SIGN not in name))
 
 
+def version_ids(folder: Path = ARTIFACTS) -> tuple[str, ...]:
+    """The folders of versions that are not in use, as `<id>@<version>`, sorted."""
+    return tuple(sorted(path.parent.name for path in folder.glob(f"*{VERSION_SIGN}*/{MANIFEST}")))
+
+
 def versions(model_id: str, folder: Path = ARTIFACTS) -> tuple[Version, ...]:
     """Every version of that id, the one in use first; empty where there is none."""
     own = folder / model_id

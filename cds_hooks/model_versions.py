@@ -1,0 +1,146 @@
+"""Versions of a model beside the one in use: tried in shadow, then with some of the patients, then with all of them.
+
+A folder of models has the version in use as `<id>` and others as `<id>@<version>` (docs/models/registry.md). Each that
+is signed, and takes the inputs of the one in use for the same people, is loaded at the start. It does nothing until an
+act of release names it (docs/operations/release.md). Which one answers is chosen anew for each call, from the acts that
+count at its beginning.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple, TypeAlias
+
+from cds_hooks.governance.releases import CANARY, Key, Released, State, in_canary
+from cds_hooks.logs import log
+from cds_hooks.trusted_models import AbsentModel
+from models_onnx.artifact.folder import VERSION_SIGN
+from models_onnx.errors import ArtifactRefused, UnknownModel
+from models_onnx.serving.registry import ARTIFACTS, Version, load_model, model_ids, versions
+from models_onnx.serving.runtime import Model
+
+
+@dataclass(frozen=True, slots=True)
+class ModelVersion:
+    """A version that is not in use; `name` is that of its folder, by which acts of release name it."""
+
+    name: str
+    model: Model
+
+    @property
+    def sha256(self) -> str:
+        """The digest of the model's file, which an act of release has as the version."""
+        return self.model.manifest.file.sha256
+
+
+class Chosen(NamedTuple):
+    """Which version answers a call, and which are computed beside it, recorded and not shown."""
+
+    model: Model
+    beside: tuple[Model, ...] = ()
+
+
+Choose: TypeAlias = Callable[[Model], Chosen]
+
+
+def in_use(model: Model) -> Chosen:
+    """The model in use alone, where no other version is tried."""
+    return Chosen(model)
+
+
+class ModelVersions:
+    """The versions beside the models in use of one server."""
+
+    def __init__(self, beside: Mapping[Model, tuple[ModelVersion, ...]]) -> None:
+        self._beside = beside
+
+    @property
+    def served(self) -> dict[Key, str]:
+        """The digest of each version, as an act of release names it."""
+        return {("model", each.name): each.sha256 for each in self.all}
+
+    @property
+    def all(self) -> tuple[ModelVersion, ...]:
+        """Every version that is not in use."""
+        return tuple(each for found in self._beside.values() for each in found)
+
+    def of_digest(self, sha256: str) -> Model | None:
+        """The version with this file; None where it is not beside one in use."""
+        return next((each.model for each in self.all if each.sha256 == sha256), None)
+
+    def chooser(
+        self, released: Released, client: str, patient: str, why_withheld: Callable[[Model], str | None]
+    ) -> Choose:
+        """What chooses among the versions of a model for a call of this client about this patient."""
+        if not self._beside or not released.states:
+            return in_use
+        return lambda model: self._choose(model, released, client, patient, why_withheld)
+
+    def _choose(
+        self, model: Model, released: Released, client: str, patient: str, why_withheld: Callable[[Model], str | None]
+    ) -> Chosen:
+        answers, compared, beside = model, True, []
+        for each in self._beside.get(model, ()):
+            state = released.states.get(("model", each.name))
+            if state is None or state.state in ("off", "retired"):
+                continue
+            if answers is model and _answers(each, state, client, patient) and why_withheld(each.model) is None:
+                answers, compared = each.model, state.state == CANARY
+            else:
+                beside.append(each.model)
+        if answers is not model and compared:
+            beside.append(model)
+        return Chosen(answers, tuple(beside))
+
+
+def _answers(version: ModelVersion, state: State, client: str, patient: str) -> bool:
+    """Whether the acts let this version answer this patient; another file of the same name does not count."""
+    if state.version != version.sha256:
+        return False
+    return state.state == "active" or (state.state == CANARY and in_canary(state, client, patient))
+
+
+def find_model_versions(models: Iterable[Model], own: Path | None) -> ModelVersions:
+    """The versions beside these models, in `own` (the site's folder) or in the package; the newest first.
+
+    One that cannot be served, or that is another model, is left out, and the log says so.
+    """
+    found: dict[Model, tuple[ModelVersion, ...]] = {}
+    for model in dict.fromkeys(models):
+        if isinstance(model, AbsentModel):
+            continue
+        folder = own if own is not None and model.manifest.id in model_ids(own) else ARTIFACTS
+        if others := tuple(_beside(model, folder)):
+            found[model] = others
+    return ModelVersions(found)
+
+
+def _beside(model: Model, folder: Path) -> Iterable[ModelVersion]:
+    for version in versions(model.manifest.id, folder)[1:]:
+        if not version.digest:
+            continue  # a draft that nobody signed
+        try:
+            loaded = load_model(f"{version.id}{VERSION_SIGN}{version.digest}", folder)
+        except (ArtifactRefused, UnknownModel, OSError) as fault:
+            _say_left_out(version, type(fault).__name__)
+            continue
+        if (other := why_not_comparable(model, loaded)) is not None:
+            _say_left_out(version, other)
+            continue
+        yield ModelVersion(version.folder.name, loaded)
+
+
+def _say_left_out(version: Version, reason: str) -> None:
+    log().warning("version of a model left out", models=version.id, version=version.version, reason=reason)
+
+
+def why_not_comparable(model: Model, other: Model) -> str | None:
+    """Why a service that asks the one cannot ask the other in its place; None where it can."""
+    ours, theirs = model.manifest, other.manifest
+    if model.features != other.features:
+        return "other inputs"
+    if ours.population != theirs.population:
+        return "other population"
+    if ours.outcome != theirs.outcome:
+        return "other outcome"
+    return None if ours.twin == theirs.twin else "another model for fewer values"
