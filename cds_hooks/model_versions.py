@@ -6,17 +6,18 @@ act of release names it (docs/operations/release.md). Which one answers is chose
 count at its beginning.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
 from cds_hooks.governance.releases import CANARY, Key, Released, State, in_canary
 from cds_hooks.logs import log
 from cds_hooks.trusted_models import AbsentModel
-from models_onnx.artifact.folder import VERSION_SIGN
-from models_onnx.errors import ArtifactRefused, UnknownModel
-from models_onnx.serving.registry import ARTIFACTS, Version, load_model, model_ids, versions
+from models_onnx.artifact.folder import VERSION_SIGN, load_artifact
+from models_onnx.errors import ArtifactRefused
+from models_onnx.serving.registry import ARTIFACTS, Version, versions
 from models_onnx.serving.runtime import Model
 
 
@@ -105,29 +106,25 @@ def find_model_versions(models: Iterable[Model], own: Path | None) -> ModelVersi
 
     One that cannot be served, or that is another model, is left out, and the log says so.
     """
-    found: dict[Model, tuple[ModelVersion, ...]] = {}
-    for model in dict.fromkeys(models):
-        if isinstance(model, AbsentModel):
+    folders = (ARTIFACTS, *([own] if own is not None else []))
+    loaded = dict.fromkeys(model for model in models if not isinstance(model, AbsentModel))
+    beside = {model: tuple(_beside(model, folders)) for model in loaded}
+    return ModelVersions({model: found for model, found in beside.items() if found})
+
+
+def _beside(model: Model, folders: Iterable[Path]) -> Iterator[ModelVersion]:
+    for version in chain.from_iterable(versions(model.manifest.id, folder) for folder in folders):
+        if VERSION_SIGN not in version.folder.name:
             continue
-        folder = own if own is not None and model.manifest.id in model_ids(own) else ARTIFACTS
-        if others := tuple(_beside(model, folder)):
-            found[model] = others
-    return ModelVersions(found)
-
-
-def _beside(model: Model, folder: Path) -> Iterable[ModelVersion]:
-    for version in versions(model.manifest.id, folder)[1:]:
-        if not version.digest:
-            continue  # a draft that nobody signed
         try:
-            loaded = load_model(f"{version.id}{VERSION_SIGN}{version.digest}", folder)
-        except (ArtifactRefused, UnknownModel, OSError) as fault:
+            other = Model(load_artifact(version.folder, signed=True))
+        except (ArtifactRefused, OSError) as fault:
             _say_left_out(version, type(fault).__name__)
             continue
-        if (other := why_not_comparable(model, loaded)) is not None:
-            _say_left_out(version, other)
-            continue
-        yield ModelVersion(version.folder.name, loaded)
+        if (why := why_not_comparable(model, other)) is None:
+            yield ModelVersion(version.folder.name, other)
+        else:
+            _say_left_out(version, why)
 
 
 def _say_left_out(version: Version, reason: str) -> None:
@@ -137,6 +134,8 @@ def _say_left_out(version: Version, reason: str) -> None:
 def why_not_comparable(model: Model, other: Model) -> str | None:
     """Why a service that asks the one cannot ask the other in its place; None where it can."""
     ours, theirs = model.manifest, other.manifest
+    if ours.id != theirs.id:
+        return "another model"
     if model.features != other.features:
         return "other inputs"
     if ours.population != theirs.population:

@@ -1,7 +1,7 @@
 """Switches under load over real HTTP, two workers: no request is lost, and each answer is of one state."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,7 +24,16 @@ _SWITCHES = 20
 _CALLERS = 4
 
 
-def _switch(url: str, state: Any, kind: Any = "service", name: str = ORDERS, **more: Any) -> None:
+def until(is_so: Callable[[], bool]) -> None:
+    """Returns when it is so; AssertionError after a minute."""
+    end = monotonic() + 60
+    while not is_so():
+        assert monotonic() < end, "it was not so within a minute"
+        sleep(0.05)
+
+
+def switch(url: str, state: Any, kind: Any = "service", name: str = ORDERS, **more: Any) -> None:
+    """Puts an act into the record, as `cds-hooks release` does."""
     at = datetime.now(UTC).isoformat()
     act = Act(kind=kind, name=name, state=state, by="a test", role="operator", at=at, why="a trial", **more)
     add_event(url, EVENT, "a test", act_detail(act, None))
@@ -36,7 +45,7 @@ def _is_off(answer: dict[str, Any]) -> bool:
 
 
 @contextmanager
-def _calling(address: str, body: bytes) -> Iterator[list[httpx.Response]]:
+def calling(address: str, body: bytes, service: str = ORDERS) -> Iterator[list[httpx.Response]]:
     """Calls at a steady rate until the block ends; the answers in the order in which they came."""
     answers: list[httpx.Response] = []
     over = Event()
@@ -45,7 +54,7 @@ def _calling(address: str, body: bytes) -> Iterator[list[httpx.Response]]:
         headers = {"content-type": "application/json"}
         with httpx.Client(base_url=address, timeout=60, verify=False, headers=headers) as calls:  # noqa: S501 - http
             while not over.is_set():
-                answers.append(calls.post(f"/cds-services/{ORDERS}", content=body))
+                answers.append(calls.post(f"/cds-services/{service}", content=body))
                 sleep(0.02)
 
     callers = [Thread(target=call) for _ in range(_CALLERS)]
@@ -62,10 +71,10 @@ def _calling(address: str, body: bytes) -> Iterator[list[httpx.Response]]:
 def test_twenty_switches_under_load_lose_no_request_and_mix_no_answer(tmp_path: Path) -> None:
     url, now = record_in(tmp_path), datetime.now(UTC)
     body = json.dumps(request_for(ORDERS, "order-sign", "ckd4-metformin", now, "metformin-ckd4-coded")).encode()
-    with serving(tmp_path, "--workers", "2") as address, _calling(address, body) as answers:
+    with serving(tmp_path, "--workers", "2") as address, calling(address, body) as answers:
         for number in range(_SWITCHES):
             off = number % 2 == 0
-            _switch(url, "off" if off else "on")
+            switch(url, "off" if off else "on")
             _wait_until_all_know(answers, is_off=off)
     assert {each.status_code for each in answers} == {200}
     said = {each.json()["extension"]["org.cds-hooks-onnx"]["decision"]: _is_off(each.json()) for each in answers}
@@ -103,23 +112,23 @@ def test_a_rule_a_client_and_a_model_fall_silent_with_the_reason_on_record(tmp_p
             silence = answer["extension"]["org.cds-hooks-onnx"].get("silence", [])
             return {each["subject"]: each["reason"] for each in silence}
 
-        def until(service: str, request: dict[str, Any], subject: str, reason: str | None) -> None:
+        def until_said(service: str, request: dict[str, Any], subject: str, reason: str | None) -> None:
             end = monotonic() + 60
             while reasons(service, request).get(subject) != reason:
                 assert monotonic() < end, (subject, reason)
                 sleep(0.05)
 
         assert "renal-metformin" not in reasons(ORDERS, order)
-        _switch(url, "off", "rule", "renal-metformin")
-        until(ORDERS, order, "renal-metformin", "switched-off")
-        _switch(url, "shadow", "model", "mortality_5y")
-        until(PLANNING, view, "mortality_5y", "shadow")
-        _switch(url, "canary", "model", "mortality_5y", share=1, salt="00" * 16)
-        until(PLANNING, view, "mortality_5y", "canary")
-        _switch(url, "active", "model", "mortality_5y")
-        until(PLANNING, view, "mortality_5y", None)
-        _switch(url, "off", "client", list_decisions(url, limit=1)[0].client)
-        until(PLANNING, view, PLANNING, "switched-off")
+        switch(url, "off", "rule", "renal-metformin")
+        until_said(ORDERS, order, "renal-metformin", "switched-off")
+        switch(url, "shadow", "model", "mortality_5y")
+        until_said(PLANNING, view, "mortality_5y", "shadow")
+        switch(url, "canary", "model", "mortality_5y", share=1, salt="00" * 16)
+        until_said(PLANNING, view, "mortality_5y", "canary")
+        switch(url, "active", "model", "mortality_5y")
+        until_said(PLANNING, view, "mortality_5y", None)
+        switch(url, "off", "client", list_decisions(url, limit=1)[0].client)
+        until_said(PLANNING, view, PLANNING, "switched-off")
     shadow = next(each for each in list_decisions(url, limit=100) if b'"shadow"' in each.basis)
     assert json.loads(shadow.basis)["scores"]["probability"] > 0, "a model in shadow is computed and recorded"
 
@@ -129,8 +138,8 @@ def test_silent_mode_computes_and_shows_nothing_and_the_list_says_why(tmp_path: 
     view = request_for(PLANNING, "patient-view", "planning-talk", now)
     other = view | {"context": view["context"] | {"userId": "Practitioner/another"}}
     user = view["context"]["userId"]
-    _switch(url, "shadow", "user", user)
-    _switch(url, "shadow", "unit", "Nowhere")
+    switch(url, "shadow", "user", user)
+    switch(url, "shadow", "unit", "Nowhere")
     with serving(tmp_path) as address, httpx.Client(base_url=address, timeout=60) as calls:
         silent, shown = (calls.post(f"/cds-services/{PLANNING}", json=each).json() for each in (view, other))
     assert silent["cards"] == []

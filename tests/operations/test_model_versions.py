@@ -1,0 +1,180 @@
+"""A version of a model beside the one in use, over real HTTP: shadow, canary, active, and back."""
+
+import json
+from base64 import b64encode
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from onnx import ModelProto
+
+from cds_hooks.governance.releases import State, in_canary
+from cds_hooks.model_versions import find_model_versions, why_not_comparable
+from cds_hooks.storage.queries import list_decisions
+from models_onnx.artifact.folder import load_artifact
+from models_onnx.artifact.keys import add_trusted_keys
+from models_onnx.artifact.release_file import GateSummary
+from models_onnx.release.publishing import record_gates
+from models_onnx.serving.registry import load_model
+from models_onnx.serving.runtime import Model
+from tests.cds_hooks.calls import PLANNING, request_for
+from tests.live import record_in, serving
+from tests.models_onnx.workshop import AS_OF, NAME, SIGNER, STRANGER, build
+from tests.operations.test_switches import calling, switch, until
+from tests.program import run_program
+
+_NEW = f"{NAME}@3.0.0"
+_SALT = "00" * 16
+
+
+def _say_version(document: dict[str, Any]) -> None:
+    document["version"] = "3.0.0"
+
+
+def _say_card_version(document: dict[str, Any]) -> None:
+    document["model"]["version"] = "3.0.0"
+
+
+def _say_model_version(model: ModelProto) -> None:
+    (said,) = (each for each in model.metadata_props if each.key == "model_version")
+    said.value = "3.0.0"
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> Path:
+    """A site's folder with version 3.0.0 of the model of the package, validated and signed by the site."""
+    folder = tmp_path / "models"
+    home = build(folder, manifest=_say_version, card=_say_card_version, model=_say_model_version)
+    record_gates(home, b"{}", GateSummary(("G1",), ()), AS_OF.isoformat(), SIGNER)
+    home.rename(folder / _NEW)
+    key = {"name": SIGNER.public.name, "public_key": b64encode(SIGNER.public.raw).decode()}
+    (tmp_path / "keys.json").write_text(json.dumps({"keys": [key]}))
+    return folder
+
+
+@pytest.fixture
+def site(models: Path, tmp_path: Path) -> dict[str, Any]:
+    """The settings of a server that serves these models."""
+    return {"CDS_MODELS_FOLDER": str(models), "CDS_MODEL_KEYS": str(tmp_path / "keys.json")}
+
+
+@pytest.fixture
+def server(tmp_path: Path, site: dict[str, Any]) -> Iterator[httpx.Client]:
+    with serving(tmp_path, **site) as address, httpx.Client(base_url=address, timeout=60) as calls:
+        yield calls
+
+
+def _version(answer: dict[str, Any]) -> str:
+    (card,) = answer["cards"]
+    version: str = card["extension"]["org.cds-hooks-onnx"]["model"]["version"]
+    return version
+
+
+def _scores(url: str) -> dict[str, Any]:
+    scores: dict[str, Any] = json.loads(list_decisions(url, limit=1)[0].basis)["scores"]
+    return scores
+
+
+def test_a_version_is_computed_in_shadow_then_answers_some_then_all_and_is_taken_back(
+    server: httpx.Client, site: dict[str, Any], tmp_path: Path
+) -> None:
+    url = record_in(tmp_path)
+    view = request_for(PLANNING, "patient-view", "planning-talk", datetime.now(UTC))
+    sha256 = json.loads((tmp_path / "models" / _NEW / "manifest.json").read_text())["file"]["sha256"]
+
+    def answer() -> dict[str, Any]:
+        found: dict[str, Any] = server.post(f"/cds-services/{PLANNING}", json=view).raise_for_status().json()
+        return found
+
+    in_use = _version(answer())
+    assert "beside" not in _scores(url), "a version that no act names does nothing"
+
+    switch(url, "shadow", "model", _NEW, version=sha256)
+    until(lambda: bool(answer()) and "beside" in _scores(url))
+    scores = _scores(url)
+    assert scores["version"] == in_use, "the version in use answers"
+    (beside,) = scores["beside"]
+    assert (beside["version"], beside["sha256"], beside["is_due"]) == ("3.0.0", sha256, True)
+    assert beside["probability"] == scores["probability"], "the same trees under another number"
+
+    switch(url, "canary", "model", _NEW, version=sha256, share=99, salt=_salt_with(view))
+    until(lambda: _version(answer()) == "3.0.0")
+    assert [each["version"] for each in _scores(url)["beside"]] == [in_use], "the other one is compared"
+
+    switch(url, "active", "model", _NEW, version=sha256)
+    until(lambda: bool(answer()) and "beside" not in _scores(url))
+    assert _scores(url)["version"] == "3.0.0"
+    page = server.get(f"/explain/{list_decisions(url, limit=1)[0].id}")
+    assert page.is_success
+    assert "no longer" not in page.text, "the page knows the version that answered"
+
+    switch(url, "shadow", "model", _NEW, version=sha256)
+    until(lambda: _version(answer()) == in_use)
+
+    told = run_program(
+        "decisions", "replay", "--sample", "100%", "--json", environment=site | {"CDS_DATABASE_URL": url}
+    )
+    assert told.returncode == 0, told.stdout
+    assert [each["outcome"] for each in json.loads(told.stdout)["decisions"]] == ["same"]
+
+
+def _salt_with(view: dict[str, Any]) -> str:
+    """A salt with which this patient is among the 99 in 100."""
+    client, patient = "development", view["context"]["patientId"]
+    salts = (f"{number:032x}" for number in range(100))
+    return next(salt for salt in salts if in_canary(State("canary", share=99, salt=salt), client, patient))
+
+
+def test_twenty_switches_of_versions_under_load_lose_no_request_and_each_answer_names_one(
+    site: dict[str, Any], tmp_path: Path
+) -> None:
+    url = record_in(tmp_path)
+    body = json.dumps(request_for(PLANNING, "patient-view", "planning-talk", datetime.now(UTC))).encode()
+    sha256 = json.loads((tmp_path / "models" / _NEW / "manifest.json").read_text())["file"]["sha256"]
+    with serving(tmp_path, "--workers", "2", **site) as address, calling(address, body, PLANNING) as answers:
+        switch(url, "shadow", "model", _NEW, version=sha256)
+        switch(url, "canary", "model", _NEW, version=sha256, share=50, salt=_SALT)
+        for number in range(20):
+            to = "active" if number % 2 == 0 else "shadow"
+            if number and to == "active":
+                switch(url, "canary", "model", _NEW, version=sha256, share=50, salt=_SALT)
+            switch(url, to, "model", _NEW, version=sha256)
+            wanted = "3.0.0" if to == "active" else None
+            until(lambda wanted=wanted: _all_last(answers, wanted))  # type: ignore[misc]
+    assert {each.status_code for each in answers} == {200}
+    said = {each.json()["extension"]["org.cds-hooks-onnx"]["decision"]: _version(each.json()) for each in answers}
+    assert len(said) == len(answers)
+    for decision in list_decisions(url, limit=len(answers)):
+        assert json.loads(decision.basis)["scores"]["version"] == said.pop(decision.id)
+    assert not said, "every answer is in the record"
+
+
+def _all_last(answers: list[httpx.Response], wanted: str | None) -> bool:
+    last = [_version(each.json()) for each in answers[-20:]]
+    return len(last) == 20 and all((version == "3.0.0") == (wanted == "3.0.0") for version in last)
+
+
+def test_a_version_of_a_stranger_or_for_other_people_is_left_out(tmp_path: Path) -> None:
+    def other_people(document: dict[str, Any]) -> None:
+        document["population"]["age_low"] = 50
+        _say_version(document)
+
+    served, strange, other = load_model(NAME), tmp_path / "strange", tmp_path / "other"
+    changes: dict[str, Any] = {"card": _say_card_version, "model": _say_model_version}
+    build(strange, manifest=_say_version, signer=STRANGER, **changes).rename(strange / _NEW)
+    home = build(other, manifest=other_people, **changes)
+    assert find_model_versions([served], strange).all == ()
+    home.rename(other / _NEW)
+    add_trusted_keys({SIGNER.public.id: SIGNER.public})
+    assert find_model_versions([served], other).all == ()
+    assert why_not_comparable(served, Model(load_artifact(other / _NEW, signed=True))) == "other population"
+
+
+def test_a_version_that_no_act_tried_cannot_answer_at_once(site: dict[str, Any], tmp_path: Path) -> None:
+    record = {"CDS_DATABASE_URL": record_in(tmp_path)}
+    told = run_program("release", "activate", "model", _NEW, "--why", "at once", environment=site | record)
+    assert told.returncode == 1
+    assert "not tried yet and cannot become active: active comes after canary" in told.stderr
