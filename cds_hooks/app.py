@@ -108,7 +108,9 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
     )
     approvals = None if trust.development else ApprovalBook(configured.database_url, configured.people_file)
     claims = claims_between_workers(configured)
-    releases = Releases((lambda: approvals.people) if approvals is not None else None, served_versions(services, versions))
+    releases = Releases(
+        (lambda: approvals.people) if approvals is not None else None, served_versions(services, versions)
+    )
     governance = Governance(
         configured.rules_file,
         needs_approval=not trust.development,
