@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-LOCKS = ("runtime", "postgres", "otlp", "dev")
+LOCKS = ("runtime", "postgres", "otlp", "dev", "engines")
 
 
 def main() -> None:

@@ -56,7 +56,7 @@ def _project() -> dict[str, list[str]]:
     return {"runtime": project["dependencies"], **project["optional-dependencies"]}
 
 
-@pytest.mark.parametrize("lock", ["runtime.txt", "dev.txt", "otlp.txt"])
+@pytest.mark.parametrize("lock", ["runtime.txt", "dev.txt", "otlp.txt", "engines.txt"])
 def test_every_package_in_a_lock_is_pinned_with_its_hashes_and_without_an_address(lock: str) -> None:
     text = (ROOT / "requirements" / lock).read_text()
     assert "://" not in text, "a lock records no address"
@@ -81,6 +81,15 @@ def test_the_development_lock_holds_the_runtime_lock_at_the_same_versions() -> N
 def test_the_development_lock_holds_the_locks_of_the_extras_at_the_same_versions(lock: str) -> None:
     development = _locked("dev.txt")
     assert {name: development.get(name) for name in _locked(lock)} == _locked(lock)
+
+
+def test_spark_and_ray_are_in_a_lock_of_their_own_at_the_versions_of_the_development_lock() -> None:
+    engines, development = _locked("engines.txt"), _locked("dev.txt")
+    assert {canonicalize_name(item.name) for item in _wanted("engines.in")} == {"pyspark", "ray"}
+    assert {"pyspark", "ray"} <= engines.keys() - development.keys()
+    both = engines.keys() & development.keys()
+    assert "pyarrow" in both
+    assert {name: engines[name] for name in both} == {name: development[name] for name in both}
 
 
 def test_every_lock_that_the_image_installs_goes_into_its_build() -> None:

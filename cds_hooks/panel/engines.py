@@ -2,7 +2,10 @@
 
     frame.mapInArrow(TableStep("mortality_5y", "id", declared), step.spark_schema())
     dataset.map_batches(RayTableStep, fn_constructor_args=("mortality_5y", "id", declared), batch_format="pyarrow", ...)
-    resources.groupBy("patient_id").applyInArrow(ChartStep(as_of), ChartStep.spark_schema)
+    resources.repartition(32, "patient_id").sortWithinPartitions("patient_id").mapInArrow(
+        ChartStep(as_of).sorted_batches, ChartStep.spark_schema)
+    resources.repartition(32, keys=["patient_id"]).map_batches(
+        ChartStep, fn_constructor_args=(as_of,), batch_size=None, batch_format="pyarrow", ...)
 
 A step is sent to the workers as names and declarations; each worker loads the model's files itself and checks them as
 a server does. Spark and Ray are not imported here. docs/scoring-clusters.md has how a site runs it and what it costs.
@@ -15,6 +18,7 @@ from typing import Any, ClassVar
 
 from cds_hooks.panel.grouping import ChartLines
 from cds_hooks.panel.questions import questions_about
+from cds_hooks.panel.run import PATIENTS_AT_ONCE
 from cds_hooks.panel.scoring import PanelQuestions, Score, read_chart, score_records
 from cds_hooks.settings import Settings
 from models_onnx.errors import PanelRefused
@@ -84,11 +88,11 @@ class RayTableStep(TableStep):
 
 
 class ChartStep:
-    """Scores the charts of groups of resources: for `applyInArrow` of Spark, grouped by the patient.
+    """Scores charts in rows of resources: an Arrow table of whole patients, or batches in which patients lie together.
 
-    A group has the columns `patient_id` and `resource` (the JSON of one resource each); its answer has one row for each
-    model in use and each output of each equation, with the columns of `Score`. `as_of` is a time with its zone at or
-    after the last change of the charts: what was written after it is not taken out here.
+    A row has the columns `patient_id` and `resource` (the JSON of one resource); the answer has one row for each model
+    in use and each output of each equation, with the columns of `Score`. `as_of` is a time with its zone at or after
+    the last change of the charts: what was written after it is not taken out here.
     """
 
     spark_schema: ClassVar[str] = ", ".join(
@@ -109,23 +113,60 @@ class ChartStep:
         self.as_of, self.names = state
         self._asked = None
 
-    def __call__(self, group: Any) -> Any:
-        """The scores of the patients of a group as an Arrow Table."""
-        import pyarrow
+    def __call__(self, table: Any) -> Any:
+        """The scores of the patients of a Table or RecordBatch that holds each of its patients whole, in any order."""
+        charts: dict[str, ChartLines] = {}
+        for patient, resource in _rows(table):
+            charts.setdefault(patient, ChartLines(patient)).lines.append(resource)
+        return self._scored(list(charts.values()))
 
+    def sorted_batches(self, batches: Iterator[Any]) -> Iterator[Any]:
+        """The scores of batches whose rows are sorted by the patient, for `mapInArrow` of Spark; 200 charts at a time.
+
+        Raises:
+            PanelRefused: the rows are not sorted, so that a patient could be scored on half a chart.
+        """
+        charts: list[ChartLines] = []
+        last = ""
+        for batch in batches:
+            for patient, resource in _rows(batch):
+                if patient < last:
+                    raise PanelRefused("The rows are not sorted by patient_id: sortWithinPartitions('patient_id').")
+                if patient != last:
+                    if len(charts) >= PATIENTS_AT_ONCE:
+                        yield from self._scored(charts).to_batches()
+                        charts = []
+                    charts.append(ChartLines(patient))
+                    last = patient
+                charts[-1].lines.append(resource)
+        yield from self._scored(charts).to_batches()
+
+    def _scored(self, charts: list[ChartLines]) -> Any:
         if self._asked is None:
             self._asked = questions_about(self.names, Settings())
-        charts: dict[str, ChartLines] = {}
-        columns = zip(group.column("patient_id").to_pylist(), group.column("resource").to_pylist(), strict=True)
-        for patient, resource in columns:
-            charts.setdefault(patient, ChartLines(patient)).lines.append(resource.encode())
-        records = [read_chart(chart, self.as_of) for chart in charts.values()]
-        scores = score_records(self._asked, records)
-        names = [each.name for each in fields(Score)]
-        texts = {name: [_text(getattr(score, name)) for score in scores] for name in names if name != "percentile"}
-        arrays = {name: pyarrow.array(values, pyarrow.string()) for name, values in texts.items()}
-        arrays["percentile"] = pyarrow.array([score.percentile for score in scores], pyarrow.float64())
-        return pyarrow.Table.from_pydict({name: arrays[name] for name in names})
+        scores: list[Score] = []
+        for start in range(0, len(charts), PATIENTS_AT_ONCE):
+            records = [read_chart(chart, self.as_of) for chart in charts[start : start + PATIENTS_AT_ONCE]]
+            scores += score_records(self._asked, records)
+        return _as_arrow(scores)
+
+
+def _rows(table: Any) -> Iterator[tuple[str, bytes]]:
+    columns = (table.column(name).to_pylist() for name in ("patient_id", "resource"))
+    for patient, resource in zip(*columns, strict=True):
+        if not patient or resource is None:
+            raise PanelRefused("A row of resources names no patient or has no resource: leave such rows out first.")
+        yield patient, resource.encode()
+
+
+def _as_arrow(scores: list[Score]) -> Any:
+    import pyarrow
+
+    names = [each.name for each in fields(Score)]
+    texts = {name: [_text(getattr(score, name)) for score in scores] for name in names if name != "percentile"}
+    arrays = {name: pyarrow.array(values, pyarrow.string()) for name, values in texts.items()}
+    arrays["percentile"] = pyarrow.array([score.percentile for score in scores], pyarrow.float64())
+    return pyarrow.Table.from_pydict({name: arrays[name] for name in names})
 
 
 def _text(value: object) -> str | None:

@@ -118,6 +118,26 @@ def test_charts_in_groups_give_what_a_folder_gives(tmp_path: Path) -> None:
         ChartStep(AS_OF.replace(tzinfo=None))
 
 
+def test_batches_in_which_patients_lie_together_give_the_same_wherever_they_are_cut(tmp_path: Path) -> None:
+    step = ChartStep(AS_OF)
+    rows = resources().sort_by("patient_id")
+    for size in (1, 7, 1000):
+        found = [row for batch in step.sorted_batches(iter(rows.to_batches(size))) for row in batch.to_pylist()]
+        assert as_lines(found) == as_lines(step(rows).to_pylist())
+    assert list(step.sorted_batches(iter([]))) == []
+
+
+def test_half_a_chart_is_never_scored_in_silence() -> None:
+    step = ChartStep(AS_OF)
+    rows = resources().sort_by("patient_id")
+    apart = pyarrow.concat_tables([rows, rows.slice(0, 1)])
+    with pytest.raises(PanelRefused, match="not sorted by patient_id"):
+        list(step.sorted_batches(iter(apart.to_batches())))
+    for row in ({"patient_id": None, "resource": "{}"}, {"patient_id": "a", "resource": None}):
+        with pytest.raises(PanelRefused, match="names no patient or has no resource"):
+            step(pyarrow.Table.from_pylist([{"patient_id": "a", "resource": "{}"}, row]))
+
+
 def _needs(*modules: str) -> None:
     absent = [name for name in modules if importlib.util.find_spec(name) is None]
     if absent:
@@ -160,7 +180,11 @@ def test_real_spark_gives_the_bits_of_the_command_line(spark: Any, known: list[d
     same([row.asDict() for row in frame.mapInArrow(step, step.spark_schema()).collect()], known)
     of_charts = spark.createDataFrame(resources().to_pylist(), "patient_id string, resource string")
     scored = of_charts.groupBy("patient_id").applyInArrow(_apply(ChartStep(AS_OF)), ChartStep.spark_schema)
-    assert as_lines([row.asDict() for row in scored.collect()]) == charts_known(tmp_path)
+    known_of_charts = charts_known(tmp_path)
+    assert as_lines([row.asDict() for row in scored.collect()]) == known_of_charts
+    together = of_charts.repartition(3, "patient_id").sortWithinPartitions("patient_id")
+    scored = together.mapInArrow(ChartStep(AS_OF).sorted_batches, ChartStep.spark_schema)
+    assert as_lines([row.asDict() for row in scored.collect()]) == known_of_charts
 
 
 def _apply(step: ChartStep) -> Any:
@@ -170,7 +194,7 @@ def _apply(step: ChartStep) -> Any:
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
-def test_real_ray_gives_the_bits_of_the_command_line(table: Any, known: list[dict[str, str]]) -> None:
+def test_real_ray_gives_the_bits_of_the_command_line(table: Any, known: list[dict[str, str]], tmp_path: Path) -> None:
     _needs("ray")
     import ray
     import ray.data
@@ -193,5 +217,14 @@ def test_real_ray_gives_the_bits_of_the_command_line(table: Any, known: list[dic
             for row in dataset.take_all()
         ]
         same(rows, known)
+        charts = ray.data.from_arrow(resources()).repartition(3, keys=["patient_id"])
+        scored = charts.map_batches(
+            ChartStep,
+            fn_constructor_args=(AS_OF,),
+            batch_format="pyarrow",
+            batch_size=None,
+            compute=ray.data.ActorPoolStrategy(size=1),
+        )
+        assert as_lines(scored.take_all()) == charts_known(tmp_path)
     finally:
         ray.shutdown()
