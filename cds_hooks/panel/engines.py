@@ -16,7 +16,7 @@ from dataclasses import fields
 from datetime import datetime
 from typing import Any, ClassVar
 
-from cds_hooks.panel.grouping import ChartLines
+from cds_hooks.panel.chart_lines import ChartLines
 from cds_hooks.panel.questions import questions_about
 from cds_hooks.panel.run import PATIENTS_AT_ONCE
 from cds_hooks.panel.scoring import PanelQuestions, Score, read_chart, score_records

@@ -13,7 +13,8 @@ from typing import Literal, TypeAlias
 
 import orjson
 
-from cds_hooks.panel.grouping import ChartLines, GroupingTally, Wanted, charts_of
+from cds_hooks.panel.chart_lines import ChartLines, GroupingTally, Wanted
+from cds_hooks.panel.grouping import charts_of
 from cds_hooks.panel.questions import questions_about
 from cds_hooks.panel.scoring import AsItStood, PanelQuestions, Score, feature_rows, read_chart, score_records
 from cds_hooks.settings import Settings

@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from cds_hooks.panel.grouping import ChartLines
+from cds_hooks.panel.chart_lines import ChartLines
 from cds_hooks.prefetch.needs import Needs
 from cds_hooks.services._model import ChartModel, estimate
 from fhir.mapping.features.catalog import features_named
@@ -23,7 +23,7 @@ from fhir.record.reading import read_record, read_value
 from fhir.record.record import PatientRecord
 from fhir.record.resources import Bundle, BundleEntry, decoder
 from models_onnx.equations.declaration import Equation
-from models_onnx.equations.record_inputs import features_of, inputs_from_record
+from models_onnx.equations.record_inputs import FeaturesByName, features_of, inputs_from_features
 from models_onnx.errors import EquationRefused
 from models_onnx.panel.scoring import Rows, score_rows
 from models_onnx.serving.runtime import Model, Prediction
@@ -73,13 +73,12 @@ def read_chart(chart: ChartLines, as_of: datetime, as_it_stood: AsItStood | None
     lines = [*chart.lines, *chart.shared]
     if as_it_stood is not None:
         lines = as_it_stood(lines, as_of)
-    entries: list[BundleEntry] = []
     refusals: list[Refusal] = []
-    for line in lines:
-        try:
-            entries.append(BundleEntry(resource=decoder.decode(line)))
-        except msgspec.DecodeError:
-            entries += _read_with_faults(line, refusals)
+    try:
+        resources = decoder.decode_lines(b"\n".join(lines))
+        entries = [BundleEntry(resource=resource) for resource in resources]
+    except msgspec.DecodeError:
+        entries = [entry for line in lines for entry in _read_with_faults(line, refusals)]
     bundle = Bundle(entry=tuple(entries))
     return read_record({"chart": bundle}, chart.patient_id, as_of, on_other_patient="refuse", refusals=refusals)
 
@@ -181,10 +180,10 @@ def _one_by_one(asked: ChartModel, record: PatientRecord, vector: FeatureVector)
 
 
 def _equations(asked: PanelQuestions, record: PatientRecord, features: tuple[Feature, ...]) -> Iterator[Score]:
-    vector = map_features(record, features)
+    found = FeaturesByName.of(map_features(record, features))
     for equation in asked.equations:
         is_regional = any(item.name == "calibration" for item in equation.inputs)
-        charted = inputs_from_record(equation, record, {"calibration": asked.region} if is_regional else {}, vector)
+        charted = inputs_from_features(equation, found, {"calibration": asked.region} if is_regional else None)
         for output in equation.outputs:
             try:
                 result = charted.calculate(output.id)

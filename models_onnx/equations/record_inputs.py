@@ -95,8 +95,29 @@ def inputs_from_record(
     `vector` holds at least the features of this equation, where they were read already.
     """
     vector = vector if vector is not None else map_features(record, features_of(equation))
-    found = {feature.name: each for feature, each in zip(vector.features, vector.evidence, strict=True)}
-    gaps = {each.feature.name: each for each in vector.missing}
+    return inputs_from_features(equation, FeaturesByName.of(vector), site)
+
+
+@dataclass(frozen=True, slots=True)
+class FeaturesByName:
+    """What was found of each feature of a vector, and why others are missing, by name; many equations share it."""
+
+    found: Mapping[str, FeatureValue | None]
+    gaps: Mapping[str, Missing]
+    vector: FeatureVector
+
+    @staticmethod
+    def of(vector: FeatureVector) -> "FeaturesByName":
+        """The features of this vector."""
+        found = {feature.name: each for feature, each in zip(vector.features, vector.evidence, strict=True)}
+        return FeaturesByName(found, {each.feature.name: each for each in vector.missing}, vector)
+
+
+def inputs_from_features(
+    equation: Equation, features: FeaturesByName, site: Mapping[str, Value] | None = None
+) -> RecordInputs:
+    """The same from features that were read already, among them at least those of this equation."""
+    found, gaps = features.found, features.gaps
     given: dict[str, Value] = dict(site or {})
     evidence: dict[str, FeatureValue] = {}
     missing: dict[str, Missing] = {}
@@ -108,12 +129,14 @@ def inputs_from_record(
         if known is not None:
             given[item.name], evidence[item.name] = _value(item, known), known
             not_found += [item] if not known.found else []
-        elif item.feature in gaps:
+        elif item.feature is not None and item.feature in gaps:
             missing[item.name] = gaps[item.feature]
         elif item.kind == "yes-no":  # nothing in a record says it
             given[item.name] = False
             not_found.append(item)
-    return RecordInputs(equation, given, evidence, missing, tuple(not_found), _excluded(equation, found, gaps), vector)
+    return RecordInputs(
+        equation, given, evidence, missing, tuple(not_found), _excluded(equation, found, gaps), features.vector
+    )
 
 
 def _value(item: EquationInput, known: FeatureValue) -> Value:

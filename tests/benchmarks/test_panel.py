@@ -10,7 +10,8 @@ from typer.testing import CliRunner
 import benchmarks.panel.__main__ as program
 from benchmarks.panel import comparison
 from benchmarks.panel.people import chart_of, identity_of, write_people
-from cds_hooks.panel.grouping import GroupingTally, Wanted, charts_of
+from cds_hooks.panel.chart_lines import GroupingTally, Wanted
+from cds_hooks.panel.grouping import charts_of
 from cds_hooks.panel.questions import questions_about
 from cds_hooks.settings import Settings
 from fhir.record.reading import read_value

@@ -15,7 +15,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from cds_hooks.panel.bulk import STATE, BackendKey, BulkExport, BulkRefused
-from cds_hooks.panel.grouping import GroupingTally, Wanted, charts_of
+from cds_hooks.panel.chart_lines import GroupingTally, Wanted
+from cds_hooks.panel.grouping import charts_of
 from cds_hooks.panel.questions import questions_about
 from cds_hooks.settings import Settings
 

@@ -13,8 +13,9 @@ from fhir.resources.R4B.riskassessment import RiskAssessment
 from typer.testing import CliRunner
 
 from cds_hooks import cli
-from cds_hooks.panel import grouping, run
-from cds_hooks.panel.grouping import GroupingTally, Wanted, charts_of
+from cds_hooks.panel import dealing, run
+from cds_hooks.panel.chart_lines import GroupingTally, Wanted
+from cds_hooks.panel.grouping import charts_of
 from cds_hooks.panel.questions import questions_about
 from cds_hooks.panel.run import FhirJob, score_folder
 from cds_hooks.panel.scoring import read_chart
@@ -127,8 +128,8 @@ def test_several_processes_give_the_same_file(by_type: Path, tmp_path: Path, mon
 
 def test_dealing_into_many_parts_loses_nobody(by_type: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = scored(by_type, tmp_path / "a.csv")
-    monkeypatch.setattr(grouping, "_PART_BYTES", 20_000)
-    monkeypatch.setattr(grouping, "_AT_ONCE_BYTES", 1_000)
+    monkeypatch.setattr(dealing, "_PART_BYTES", 20_000)
+    monkeypatch.setattr(dealing, "_AT_ONCE_BYTES", 1_000)
     assert scored(by_type, tmp_path / "b.csv") == whole
 
 
@@ -208,6 +209,33 @@ def test_references_are_read_however_they_are_written(tmp_path: Path) -> None:
     tally = GroupingTally()
     (chart,) = charts_of(tmp_path, Wanted.of(questions_about(("ckd_epi_2021_creatinine",), Settings()).needs), tally)
     assert (chart.patient_id, len(chart.lines)) == ("p1", 5)
+
+
+def test_a_file_that_ends_without_a_line_break_takes_no_line_from_the_next_one(tmp_path: Path) -> None:
+    """Mixed types, blank lines, Windows line ends, a reference to a version: every line goes to its patient."""
+    about = '"subject":{"reference":"Patient/p1"}'
+    condition = f'{{"resourceType":"Condition","id":"c1","code":{{"text":"x"}},{about}}}'
+    visit = f'{{"resourceType":"Encounter","id":"e1","status":"finished",{about}}}'
+    of_version = condition.replace("Patient/p1", "Patient/p1/_history/2").replace("c1", "c2")
+    care_plan = f'{{"resourceType":"CarePlan","id":"x",{about}}}'
+    (tmp_path / "a.ndjson").write_text(condition)
+    (tmp_path / "b.ndjson").write_text(f"{of_version}\n\n{visit}\n{care_plan}")
+    (tmp_path / "c.ndjson").write_bytes(b'{"resourceType":"Patient","id":"p1"}\r\n' + visit.encode() + b"\r\n")
+    (tmp_path / "d.ndjson").write_text(f"{care_plan}\n{care_plan}\n")
+    tally = GroupingTally()
+    (chart,) = charts_of(tmp_path, Wanted.of(questions_about((), Settings()).needs), tally)
+    assert (len(chart.lines), tally) == (5, GroupingTally(resources=8, used=5))
+    record = read_chart(chart, AS_OF)
+    assert (len(record.conditions), len(record.encounters), record.refusals) == (2, 1, ())
+
+
+@pytest.mark.parametrize("block", [1, 100, 10_000])
+def test_where_a_file_is_cut_into_blocks_changes_nothing(
+    by_type: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int
+) -> None:
+    whole = scored(by_type, tmp_path / "a.csv", names=("mortality_5y", "fib4"))
+    monkeypatch.setattr(dealing, "_BLOCK_BYTES", block)
+    assert scored(by_type, tmp_path / "b.csv", names=("mortality_5y", "fib4")) == whole
 
 
 @pytest.fixture
