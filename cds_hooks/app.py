@@ -61,6 +61,7 @@ from cds_hooks.tracing import open_tracing
 from cds_hooks.trusted_models import AbsentModel
 from cds_hooks.web.numbers import format_time
 from cds_hooks.web.pages import Site
+from cds_hooks.worklist.routes import worklist_routes
 
 # mallopt(3): free memory at the end of the heap above the first is given back to the kernel; blocks above the second
 # are mapped and unmapped each by itself (32 MiB is the most that glibc allows).
@@ -196,6 +197,7 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
         *outcome_routes(services, components, intake, trust),
         *health_routes(services, components, counted, visitors),
         *page_routes(configured, services, components.governance, visitors),
+        *worklist_routes(configured, visitors, site),
         *login_routes(configured, store, sessions, site),
         *tester_routes(configured, services, visitors, lambda: whole),
         *(documentation_routes(services) if configured.shows_api_docs else ()),

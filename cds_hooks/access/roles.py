@@ -74,7 +74,7 @@ DOORS: Final = (
     Door("/login", None),
     Door("/logout", None),
     Door("/try", frozenset({Role.OPERATOR}), "Try a service"),
-    Door("/worklist", frozenset({Role.CLINICIAN, Role.PHARMACIST}), of_patients=True),
+    Door("/worklist", frozenset({Role.CLINICIAN, Role.PHARMACIST}), "Worklist", of_patients=True),
     Door("/models", STAFF),
     Door("/equations", STAFF),
     Door("/rules", STAFF),

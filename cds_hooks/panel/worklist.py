@@ -6,14 +6,14 @@ equal rows stand in an order that depends on no attribute of theirs.
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
 import msgspec
 from msgspec import Struct
 
-from cards.extension import EXTENSION_KEY, WorklistEntry
+from cards.extension import EXTENSION_KEY, RestingFinding, WorklistEntry
 from cds_hooks.governance.patient_finding import patient_finding
 from cds_hooks.governance.said_once import OTHER_DAYS, PERIOD_DAYS
 from cds_hooks.governance.said_rows import AnsweredRows
@@ -21,6 +21,7 @@ from cds_hooks.services._model import NOT_RELEASED
 from cds_hooks.storage.decision import Decision
 
 _DAY_SECONDS = 86_400.0
+_SHOWN = "shown"
 _LONGEST_ANSWER_DAYS = 365.0
 # Where the newest word on a patient is one of these, there is nothing to order any more (docs/services.md).
 _NOTHING_TO_DO = frozenset({"deceased", "palliative", "opted-out"})
@@ -28,6 +29,7 @@ _NOTHING_TO_DO = frozenset({"deceased", "palliative", "opted-out"})
 
 class _Said(Struct):
     worklist: tuple[WorklistEntry, ...] = ()
+    resting: tuple[RestingFinding, ...] = ()
 
 
 class _Response(Struct):
@@ -64,6 +66,8 @@ class WorklistRow:
     risk_of: str
     days: float
     decisions: tuple[str, ...]
+    said: tuple[RestingFinding, ...] = ()
+    """Findings that were shown, that nobody answered, and that are not shown again for now."""
 
     @property
     def priority(self) -> float:
@@ -93,21 +97,76 @@ class Worklist:
     """How many entries are left out because their card was answered and rests."""
 
 
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """What the list needs to know of a decision: small, so that those of many patients can be kept.
+
+    `ends` says that there is nothing to order any more; `risk` is the share below the estimate and the model's name.
+    """
+
+    decision: str
+    at: float
+    entries: tuple[WorklistEntry, ...] = ()
+    ends: bool = False
+    risk: tuple[float, str] | None = None
+    said: tuple[RestingFinding, ...] = ()
+
+
+def note(decision: Decision) -> Noted:
+    """What the list needs to know of this decision; msgspec.MsgspecError for a record of another form."""
+    basis = _basis.decode(decision.basis)
+    reasons = {reason for _, reason, _ in basis.silence}
+    scores = basis.scores
+    # What a model in shadow computed is on record, and decides nothing.
+    counts = scores is not None and scores.percentile is not None and NOT_RELEASED not in reasons
+    said = _said_in(decision.response)
+    return Noted(
+        decision.id,
+        decision.decided_at / 1e6,
+        said.worklist,
+        bool(_NOTHING_TO_DO & reasons),
+        (scores.percentile / 100, scores.id)
+        if counts and scores is not None and scores.percentile is not None
+        else None,
+    )
+
+
 @dataclass(slots=True)
-class _Patient:
-    newest: float = 0.0
-    services: dict[str, Decision] = field(default_factory=dict)
+class PatientNotes:
+    """The newest decision of each service about a patient."""
+
+    services: dict[str, Noted] = field(default_factory=dict)
+
+    @property
+    def newest(self) -> float:
+        """Epoch seconds of the newest of them."""
+        return max((noted.at for noted in self.services.values()), default=0.0)
 
 
 def make_worklist(
     decisions: Iterable[Decision], answers: frozenset["Answered"], now: datetime, capacity: int
 ) -> Worklist:
     """The list at `now` from decisions, the newest first, and from what was answered (`answered_findings`)."""
+    return list_patients(_by_patient(decisions), answers, now, capacity)
+
+
+def list_patients(
+    patients: Mapping[tuple[str, str], PatientNotes],
+    answers: Collection["Answered"],
+    now: datetime,
+    capacity: int,
+    *,
+    with_said: bool = False,
+) -> Worklist:
+    """The list at `now` of patients by client and id.
+
+    `with_said`: also patients about whom something was said before and nothing is to order.
+    """
     rows, resting = [], 0
-    for (client, patient), known in _by_patient(decisions).items():
+    for (client, patient), known in patients.items():
         row, rests = _row(client, patient, known, answers, now)
         resting += rests
-        if row is not None:
+        if row is not None and (row.entries or with_said):
             rows.append(row)
     rows.sort(key=lambda row: _place(row, now))
     return Worklist(tuple(rows[:capacity]), max(0, len(rows) - capacity), resting)
@@ -122,49 +181,48 @@ def _place(row: WorklistRow, now: datetime) -> tuple[bool, float, float, str]:
     return row.risk is None, -row.priority, -row.days, tie
 
 
-def _by_patient(decisions: Iterable[Decision]) -> dict[tuple[str, str], _Patient]:
-    found: dict[tuple[str, str], _Patient] = {}
+def _by_patient(decisions: Iterable[Decision]) -> dict[tuple[str, str], PatientNotes]:
+    found: dict[tuple[str, str], PatientNotes] = {}
     for decision in decisions:
         if not decision.patient:
             continue
-        known = found.setdefault((decision.client, decision.patient), _Patient())
-        known.newest = max(known.newest, decision.decided_at / 1e6)
-        known.services.setdefault(decision.service, decision)  # the newest comes first
+        known = found.setdefault((decision.client, decision.patient), PatientNotes())
+        if decision.service not in known.services:  # the newest comes first
+            known.services[decision.service] = note(decision)
     return found
 
 
 def _row(
-    client: str, patient: str, known: _Patient, answers: frozenset["Answered"], now: datetime
+    client: str, patient: str, known: PatientNotes, answers: Collection["Answered"], now: datetime
 ) -> tuple[WorklistRow | None, int]:
     entries: dict[WorklistEntry, str] = {}
     risk: tuple[float, str] | None = None
     resting = 0
-    for decision in known.services.values():
-        basis = _basis.decode(decision.basis)
-        reasons = {reason for _, reason, _ in basis.silence}
-        if _NOTHING_TO_DO & reasons:
-            return None, 0
-        scores = basis.scores
-        # What a model in shadow computed is on record, and decides nothing.
-        if scores is not None and scores.percentile is not None and NOT_RELEASED not in reasons:
-            risk = max(risk or (0.0, ""), (scores.percentile / 100, scores.id))
-        for entry in _entries(decision.response):
+    if any(noted.ends for noted in known.services.values()):
+        return None, 0
+    for noted in known.services.values():
+        if noted.risk is not None:
+            risk = max(risk or (0.0, ""), noted.risk)
+        for entry in noted.entries:
             if Answered(client, patient, entry.purpose) in answers:
                 resting += 1
             elif all(entry.test != other.test for other in entries):
-                entries[entry] = decision.id
-    if not entries:
+                entries[entry] = noted.decision
+    said = {
+        one.summary: (one, noted) for noted in known.services.values() for one in noted.said if one.because == _SHOWN
+    }
+    if not entries and not said:
         return None, resting
     days = max(0.0, (now.timestamp() - known.newest) / _DAY_SECONDS)
     share, of = risk if risk is not None else (None, "")
-    return WorklistRow(
-        client, patient, tuple(entries), share, of, days, tuple(dict.fromkeys(entries.values()))
-    ), resting
+    decisions = dict.fromkeys([*entries.values(), *(noted.decision for _, noted in said.values())])
+    told = tuple(one for one, _ in said.values())
+    return WorklistRow(client, patient, tuple(entries), share, of, days, tuple(decisions), told), resting
 
 
-def _entries(response: bytes) -> tuple[WorklistEntry, ...]:
+def _said_in(response: bytes) -> _Said:
     ours = _response.decode(response).extension.get(EXTENSION_KEY)
-    return _said.decode(ours).worklist if ours is not None else ()
+    return _said.decode(ours) if ours is not None else _Said()
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,14 +240,21 @@ def answered_findings(url: str, now: datetime) -> frozenset[Answered]:
     Raises:
         RecordUnavailable: the record cannot be read.
     """
-    return frozenset(_resting(url, now))
+    answers = resting_answers(AnsweredRows(_LONGEST_ANSWER_DAYS), url, now.timestamp())
+    return frozenset(answered for answered, until in answers if now.timestamp() <= until)
 
 
-def _resting(url: str, now: datetime) -> Iterator[Answered]:
-    for row, sent in AnsweredRows(_LONGEST_ANSWER_DAYS).read(url, now.timestamp()):
+def answers_of_a_year() -> AnsweredRows:
+    """A reader of the answers that can still rest."""
+    return AnsweredRows(_LONGEST_ANSWER_DAYS)
+
+
+def resting_answers(rows: AnsweredRows, url: str, now: float) -> Iterator[tuple[Answered, float]]:
+    """The answers that these rows have not handed out yet, each with the epoch second until which it rests."""
+    for row, sent in rows.read(url, now):
         finding = patient_finding(sent.said, row.hook)
         if finding is None:
             continue
         how = "accepted" if row.outcome == "accepted" else row.override_reason_code or "overridden"
-        if now.timestamp() - row.received_at / 1e6 <= PERIOD_DAYS.get(how, OTHER_DAYS) * _DAY_SECONDS:
-            yield Answered(row.client, row.patient, finding.subject)
+        until = row.received_at / 1e6 + PERIOD_DAYS.get(how, OTHER_DAYS) * _DAY_SECONDS
+        yield Answered(row.client, row.patient, finding.subject), until

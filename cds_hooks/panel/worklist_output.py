@@ -19,10 +19,16 @@ _HEADER = (
 
 def worklist_csv(found: Worklist) -> bytes:
     """One line per patient, in the order of the list."""
-    return write_fields([_HEADER, *(_line(place, row) for place, row in enumerate(found.rows, 1))])
+    return write_fields([_HEADER, *(worklist_line(place, row) for place, row in enumerate(found.rows, 1))])
 
 
-def _line(place: int, row: WorklistRow) -> list[Any]:
+def worklist_header() -> tuple[str, ...]:
+    """The names of the columns."""
+    return _HEADER
+
+
+def worklist_line(place: int, row: WorklistRow) -> list[Any]:
+    """The columns of one patient."""
     return [
         place,
         row.client,

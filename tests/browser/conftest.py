@@ -4,6 +4,8 @@ import shutil
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -33,21 +35,30 @@ def browser() -> Iterator[Browser]:
         launched.close()
 
 
-@pytest.fixture(scope="module")
-def base_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The real server on a free port of loopback, its record in a folder of its own."""
-    record = tmp_path_factory.mktemp("record") / "decisions.sqlite3"
-    app = create_app(Settings(database_url=f"sqlite:///{record}", as_of=AS_OF))
+@contextmanager
+def running(folder: Path, **settings: Any) -> Iterator[str]:
+    """The address of the real server on a free port of loopback, its record in a folder, until the block ends."""
     listening = socket.create_server(("127.0.0.1", 0))
+    url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+    given = {"database_url": f"sqlite:///{folder}/decisions.sqlite3", "as_of": AS_OF, **settings}
+    if given.get("login", "none") != "none":
+        given = {"public_url": url, **given}
+    app = create_app(Settings(**given))
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", ws="none"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
     thread.start()
-    url = f"http://127.0.0.1:{listening.getsockname()[1]}"
     httpx.get(f"{url}/livez", timeout=60)
     yield url
     server.should_exit = True
     thread.join(20)
     listening.close()
+
+
+@pytest.fixture(scope="module")
+def base_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The real server in the development profile."""
+    with running(tmp_path_factory.mktemp("record")) as url:
+        yield url
 
 
 @pytest.fixture(scope="module")

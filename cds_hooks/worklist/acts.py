@@ -1,0 +1,96 @@
+"""What people did about the entries of the worklist: done, snoozed, put back. Each act is an entry of the record.
+
+The entry names the decision that found it and a digest of the finding, not the patient and not the words of the
+finding, because entries of the record are not encrypted. Acts on decisions that were archived are not found any more.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+import msgspec
+from msgspec import Struct
+from sqlalchemy import select
+
+from cds_hooks.governance.said_once import PERIOD_DAYS
+from cds_hooks.storage.entries import add_event
+from cds_hooks.storage.queries import get_decisions, read_rows
+from cds_hooks.storage.tables import events
+
+EVENT: Final = "worklist-act"
+SNOOZE_DAYS: Final = (1, 7, 30)
+DONE_DAYS: Final = PERIOD_DAYS["accepted"]
+"""What was done rests as a card that was accepted."""
+
+_DAY_SECONDS: Final = 86_400.0
+_AT_ONCE: Final = 500
+
+Item = tuple[str, str, str]
+"""Client, patient and digest of a finding."""
+
+
+class _Detail(Struct):
+    decision: str
+    finding: str
+    act: Literal["done", "snooze", "back"]
+    until: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """The newest act on a finding of a patient; `until` in epoch seconds."""
+
+    act: str
+    by: str
+    at: float
+    until: float
+
+
+def finding_digest(text: str) -> str:
+    """16 hexadecimal digits that stand for the name of a test or the summary of a finding."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def record_act(url: str, actor: str, decision: str, finding: str, act: str, now: float, days: int = 0) -> None:
+    """Records an act.
+
+    Raises:
+        ValueError: There is no such act.
+        RecordUnavailable: It cannot be recorded.
+    """
+    if act not in ("done", "snooze", "back") or (act == "snooze" and days not in SNOOZE_DAYS):
+        raise ValueError("An entry can be done, put back, or snoozed for 1, 7 or 30 days.")
+    rests = {"done": DONE_DAYS, "snooze": days, "back": 0}[act]
+    detail = {"decision": decision, "finding": finding, "act": act, "until": now + rests * _DAY_SECONDS}
+    add_event(url, EVENT, actor, detail)
+
+
+class Acts:
+    """The newest act on each finding, read from the record and kept."""
+
+    def __init__(self) -> None:
+        self.newest: dict[Item, Act] = {}
+        self._sequence = 0
+
+    def read(self, url: str) -> None:
+        """Takes the acts that are new; RecordUnavailable where the record cannot be read."""
+        columns = [events.c[name] for name in ("sequence", "kind", "actor", "detail", "at")]
+        query = select(*columns).order_by(events.c.sequence).limit(_AT_ONCE)
+        while rows := read_rows(url, query.where(events.c.sequence > self._sequence)):
+            self._take(url, [row._mapping for row in rows if row.kind == EVENT])
+            self._sequence = rows[-1].sequence
+
+    def _take(self, url: str, rows: list[Mapping[Any, Any]]) -> None:
+        read = [(row, msgspec.json.decode(row["detail"], type=_Detail)) for row in rows]
+        known = get_decisions(url, {detail.decision for _, detail in read})
+        for row, detail in read:
+            decision = known.get(detail.decision)
+            if decision is not None:
+                item = (decision.client, decision.patient, detail.finding)
+                self.newest[item] = Act(detail.act, row["actor"], row["at"] / 1e6, detail.until)
+
+    def resting(self, client: str, patient: str, text: str, now: float) -> Act | None:
+        """Why a finding is not on the list now; None where it is."""
+        act = self.newest.get((client, patient, finding_digest(text)))
+        return act if act is not None and act.act != "back" and now < act.until else None
