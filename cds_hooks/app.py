@@ -153,7 +153,7 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
     lifetimes = Lifetimes(60 * configured.login_idle_minutes, 3600 * configured.login_hours)
     sessions = Sessions(store, lifetimes, secure=configured.public_url.startswith("https:"))
     clock = format_time(configured.as_of) if configured.as_of else ""
-    site = Site(development=configured.trust_file is None, alert_share=configured.alert_share, clock=clock)
+    site = Site(configured.trust_file is None, configured.alert_share, clock=clock)
     components.metrics.record_failures = lambda: components.decisions.health.failures
     components.metrics.models_out = [each.name for one in services.values() for each in one.absent_models]
     components.metrics.paused = lambda: list(releases.current.paused)

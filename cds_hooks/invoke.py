@@ -414,6 +414,7 @@ def _service_input(call: _Call, record: PatientRecord, predict: Predict, sent: t
         record=record,
         card_uuid=lambda: numbered_uuid(decision_id, next(numbers)),
         alert_share=components.settings.alert_share,
+        alert_shares=components.settings.shares_by_model,
         kfre_region=components.settings.kfre_region,
         referral_risk=components.settings.referral_risk,
         max_drafts=components.settings.max_drafts,

@@ -88,3 +88,25 @@ def _sentence(name: str, known: Collection[str]) -> str:
     near = get_close_matches(name.upper(), known, n=1, cutoff=0.6)
     meant = f"; did you mean {near[0]}?" if near else "; cds-hooks settings lists those there are."
     return f"{name} is no setting{meant}"
+
+
+_SHARE = re.compile(r"(?P<model>[a-z][a-z0-9_-]{1,63})=(?P<share>0?\.[0-9]{1,4})")
+_LARGEST_SHARE = 0.5
+
+
+def read_shares(text: str) -> dict[str, float]:
+    """The share of each model in a text such as "mortality_5y=0.05,readmission_30d=0.1".
+
+    Raises:
+        ValueError: A part is no model and share, a share is not over 0 and at most 0.5, or a model comes twice.
+    """
+    shares: dict[str, float] = {}
+    for part in filter(None, map(str.strip, text.split(","))):
+        found = _SHARE.fullmatch(part)
+        share = float(found["share"]) if found is not None else 0.0
+        if found is None or not 0 < share <= _LARGEST_SHARE:
+            raise ValueError(f"{part[:80]} is no model with a share up to 0.5; write it as mortality_5y=0.05")
+        if found["model"] in shares:
+            raise ValueError(f"{found['model']} is named twice")
+        shares[found["model"]] = share
+    return shares

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,7 +11,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from cds_hooks.login_settings import LoginSettings
-from cds_hooks.setting_checks import HOST, address_fault, listen_address, plain_http_fault, refuse_unknown
+from cds_hooks.setting_checks import HOST, address_fault, listen_address, plain_http_fault, read_shares, refuse_unknown
 
 ModelState = Literal["validated", "approved", "active"]
 """The release states from which a model may show cards, from the lowest to the highest."""
@@ -231,6 +231,11 @@ class Settings(LoginSettings):
         "same for every model. Not set: each model has its own, which is on its page. A service of the site's own may "
         "name another in its file.",
     )
+    alert_shares: str = Field(
+        default="",
+        description="The same for single models, separated by commas, such as mortality_5y=0.05,readmission_30d=0.1; a "
+        "model that takes over for it follows. `cds-hooks model capacity` finds the share for so many cards a day.",
+    )
     shown_rest_days: float = Field(
         default=14,
         ge=0,
@@ -373,6 +378,12 @@ class Settings(LoginSettings):
                 raise ValueError(f"{fault}; write a server as https://cds.example.org")
         return value
 
+    @field_validator("alert_shares")
+    @classmethod
+    def _are_shares(cls, value: str) -> str:
+        read_shares(value)
+        return value
+
     @field_validator("link_hosts")
     @classmethod
     def _are_hosts(cls, value: str | None) -> str | None:
@@ -424,6 +435,11 @@ class Settings(LoginSettings):
     def tester_servers(self) -> tuple[str, ...]:
         """The other servers that the tester's page may call, one by one."""
         return tuple(each.strip().rstrip("/") for each in self.try_servers.split(",") if each.strip())
+
+    @cached_property
+    def shares_by_model(self) -> Mapping[str, float]:
+        """The shares of single models, by id."""
+        return read_shares(self.alert_shares)
 
     @property
     def hosts(self) -> tuple[str, ...]:

@@ -150,7 +150,7 @@ class Replayer:
         asked = self._site.services.get(service)
         if asked is None or asked.of_chart is None:
             return None
-        share = asked.of_chart.share_for(model.manifest, self._site.alert_share)
+        share = asked.of_chart.share_for(model.manifest, self._site.alert_share, self._site.alert_shares)
         return bool(scores["percentile"] >= 100 * (1 - share))
 
     def _by_values(self, row: Replayed) -> Replayed:

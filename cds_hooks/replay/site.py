@@ -67,6 +67,11 @@ class Site:
         """The share of the reference cohort for which all models show a card; None where each has its own."""
         return self.components.settings.alert_share
 
+    @property
+    def alert_shares(self) -> Mapping[str, float]:
+        """The shares of single models, by id."""
+        return self.components.settings.shares_by_model
+
     def client_of(self, name: str) -> TrustedClient | None:
         """The client of this name; None where the site has none of it any more."""
         return self.clients.get(name)

@@ -161,13 +161,24 @@ _OTHER_FORM = Failure(
 _NO_FILE = "There is no such file; the start page lists the models and equations, and each page has its files."
 
 
+def _shares_in_force(configured: Settings, services: dict[str, Service]) -> dict[str, float]:
+    """The share for which the cards of each model are shown, by its id; of several services the largest."""
+    found: dict[str, float] = {}
+    for asked in (each.of_chart for each in services.values() if each.of_chart is not None):
+        for model in asked.loaded:
+            share = asked.share_for(model.manifest, configured.alert_share, configured.shares_by_model)
+            found[model.manifest.id] = max(share, found.get(model.manifest.id, 0.0))
+    return found
+
+
 def page_routes(
     configured: Settings, services: dict[str, Service], governance: Governance, visitors: OperatorAccess
 ) -> list[Route]:
     """The pages of this server. They run in worker threads, two at a time, so that no hook call waits for one."""
     files = ModelFiles(configured.models_folder)
     clock = format_time(configured.as_of) if configured.as_of else ""
-    site = Site(development=configured.trust_file is None, alert_share=configured.alert_share, clock=clock)
+    shares = _shares_in_force(configured, services)
+    site = Site(configured.trust_file is None, configured.alert_share, shares, clock)
 
     def start(_: Request) -> Response:
         models = [manifest for name in files.names() if (manifest := files.manifest(name)) is not None]

@@ -10,6 +10,7 @@ from cds_hooks.services._service import Advice, Service, ServiceInput, Validatio
 from cds_hooks.settings import Settings
 from cds_hooks.trusted_models import trust_site_keys
 from models_onnx.discovery import discover
+from models_onnx.errors import DeclarationError
 
 __all__ = [
     "Advice",
@@ -53,7 +54,16 @@ def services_for(configured: Settings) -> dict[str, Service]:
     """The services of a server with these settings; raises what `find_services` raises."""
     file = configured.hooks_file
     declared = read_declarations(file) if file is not None else ()
-    return find_services(declared, configured.model_keys, configured.models_folder)
+    services = find_services(declared, configured.model_keys, configured.models_folder)
+    known = {
+        model.manifest.id for one in services.values() if one.of_chart is not None for model in one.of_chart.loaded
+    }
+    absent = {model.name for one in services.values() for model in one.absent_models}
+    for name in configured.shares_by_model:
+        if name not in known | absent:
+            text = f"CDS_ALERT_SHARES: no service shows a model {name}; there are {', '.join(sorted(known))}"
+            raise DeclarationError(text)
+    return services
 
 
 def versions_for(configured: Settings, services: Mapping[str, Service]) -> ModelVersions:

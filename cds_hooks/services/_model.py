@@ -5,8 +5,9 @@ than a run of one. A single call does not wait.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -45,13 +46,19 @@ class ChartModel:
     share: float | None = None
     """The share of the reference cohort for which its service shows a card; None where it is not the service's."""
 
-    def share_for(self, manifest: Manifest, of_site: float | None) -> float:
+    def share_for(
+        self, manifest: Manifest, of_site: float | None, by_model: Mapping[str, float] = MappingProxyType({})
+    ) -> float:
         """The share (0 to 1) of the reference cohort of the model with this manifest for which a card is shown.
 
-        It is the service's own; else `of_site`, which a site may set for all models; else that for which the model was
-        made and tested (`thresholds.capacity`).
+        It is the service's own; else the one in `by_model`, which a site may set for the model, and with it for its
+        twin; else `of_site`, which a site may set for all models; else that for which the model was made and tested
+        (`thresholds.capacity`).
         """
-        return self.share or of_site or manifest.thresholds.capacity
+        if self.share:
+            return self.share
+        named = by_model.get(manifest.id) or (by_model.get(self.model.manifest.id) if by_model else None)
+        return named or of_site or manifest.thresholds.capacity
 
     @property
     def loaded(self) -> tuple[Model, ...]:

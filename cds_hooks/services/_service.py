@@ -58,7 +58,8 @@ class ServiceInput:
     """Everything that a service is given for one call: the request, the patient's record, and the site's settings.
 
     `card_uuid` makes the uuid of the next card. `alert_share` (0 to 1) is the share of the reference cohort for whom
-    every model of this site may show a card; None where each model has its own. `predict` runs a model.
+    every model of this site may show a card; None where each model has its own. `alert_shares` has the shares that the
+    site gives single models, by id. `predict` runs a model.
     """
 
     request: CDSRequest
@@ -72,6 +73,7 @@ class ServiceInput:
     """Says why a model shows no cards at this site; None where it does."""
     choose: Choose = in_use
     """Which version of a model answers this call, and which are computed beside it."""
+    alert_shares: Mapping[str, float] = field(default_factory=dict)
     kfre_region: str = "north_america"
     """The calibration of the kidney failure risk equation that this site uses."""
     referral_risk: float = 0.03
@@ -156,7 +158,7 @@ async def advise_by_model(
     chosen = call.choose(asked.model)
     found = await estimate(call.predict, vector, chosen.model, asked.twin, call.why_withheld)
     advice = Advice(features=found.vector, models=(found.reference,))
-    subject, share = found.manifest.id, asked.share_for(found.manifest, call.alert_share)
+    subject, share = found.manifest.id, asked.share_for(found.manifest, call.alert_share, call.alert_shares)
     if found.is_recorded:
         advice.scores = found.scores
         if chosen.beside and found.model is chosen.model:
@@ -183,7 +185,7 @@ async def _add_versions(
         except Exception as error:
             compared.append({**reference_of(model), "error": type(error).__name__})
         else:
-            compared.append(version_scores(model, prediction, asked.share_for(model.manifest, call.alert_share)))
+            compared.append(version_scores(model, prediction, asked.share_for(model.manifest, call.alert_share, call.alert_shares)))
     advice.scores = {**advice.scores, "beside": compared}
     advice.models += tuple(reference_of(model) for model in beside)
 

@@ -1,8 +1,8 @@
 """Renders the pages: the templates, the headers they are sent with, and what each template is given."""
 
 import hashlib
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
@@ -24,7 +24,7 @@ from cds_hooks.web.model_page import (
     release_status,
     simple_inputs,
 )
-from cds_hooks.web.numbers import signed
+from cds_hooks.web.numbers import people_range, signed
 from cds_hooks.web.recorded_decision import is_web_address
 from cds_hooks.web.rule_page import RuleEntry, RulePage
 from cds_hooks.web.visiting import visiting
@@ -34,6 +34,7 @@ from models_onnx.artifact.release_file import Release
 from models_onnx.equations.calculate import limits
 from models_onnx.equations.card import source_attributes
 from models_onnx.equations.declaration import Equation, EquationInput
+from models_onnx.monitoring.alerting import InForce, alerting_at, alerting_of
 from models_onnx.release.origin import absence_words, lineage_rows
 
 
@@ -114,8 +115,15 @@ class Site:
 
     development: bool
     alert_share: float | None
+    shares: Mapping[str, float] = field(default_factory=dict)
+    """The share (0 to 1) for which a model's cards are shown here, by the model's id; of others it is not known."""
     clock: str = ""
     """The instant at which the clock was set to stand, in words; "" where it runs."""
+
+    def alerting(self, manifest: Manifest) -> InForce:
+        """What the threshold costs and finds that is in force here for the model."""
+        share = self.shares.get(manifest.id) or self.alert_share or manifest.thresholds.capacity
+        return alerting_at(manifest, share)
 
 
 def start_page(
@@ -149,6 +157,7 @@ def model_page(
         site,
         root="../",
         manifest=manifest,
+        alerting=[alerting_of(manifest, row) for row in manifest.thresholds.table],
         tested=performance(manifest),
         bins=calibration_rows(manifest),
         features=input_rows(manifest),
@@ -220,6 +229,7 @@ def _environment() -> "Environment":
         "happened_scale": HAPPENED,
         "indicator_words": {"info": "Info", "warning": "Warning", "critical": "Critical"},
         "in_100": in_100,
+        "people_range": people_range,
         "signed": signed,
         "is_web_address": is_web_address,
         "words_of": words_of,

@@ -11,7 +11,7 @@ from statistics import NormalDist
 CUSUM_SLACK, CUSUM_LIMIT = 0.5, 5.0
 
 
-def wilson(count: int, total: int, confidence: float = 0.95) -> tuple[float, float]:
+def wilson(count: float, total: int, confidence: float = 0.95) -> tuple[float, float]:
     """The interval of a share. `count` of `total`, which is over 0."""
     z = NormalDist().inv_cdf((1 + confidence) / 2)
     share = count / total

@@ -35,6 +35,11 @@ COMMANDS = {
     "gates": Lazy(
         "model.gates", "gates", "Run the gates G1 to G18 on a model and say of each whether it is green, and why."
     ),
+    "capacity": Lazy(
+        "model.capacity",
+        "capacity",
+        "Show the tested thresholds of a model with their PPV, and the widest whose cards a team can work off.",
+    ),
     "label-audit": Lazy(
         "model.gates", "label_audit", "Compare what groups need at an equal score: is the label what it stands for?"
     ),
