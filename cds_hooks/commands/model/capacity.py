@@ -69,6 +69,8 @@ def capacity(
 
     Example: cds-hooks model capacity mortality_5y --capacity 40 --per-day 600
     """
+    if per_day is not None and database is not None:
+        raise _unusable("--per-day gives the number of patients, so no record is read: leave out --database.")
     with problems():
         manifest = _manifest(name, folder)
     tested = sorted((alerting_of(manifest, row) for row in manifest.thresholds.table), key=lambda each: each.share)
