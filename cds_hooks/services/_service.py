@@ -185,7 +185,9 @@ async def _add_versions(
         except Exception as error:
             compared.append({**reference_of(model), "error": type(error).__name__})
         else:
-            compared.append(version_scores(model, prediction, asked.share_for(model.manifest, call.alert_share, call.alert_shares)))
+            compared.append(
+                version_scores(model, prediction, asked.share_for(model.manifest, call.alert_share, call.alert_shares))
+            )
     advice.scores = {**advice.scores, "beside": compared}
     advice.models += tuple(reference_of(model) for model in beside)
 
