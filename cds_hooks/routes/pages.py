@@ -49,7 +49,9 @@ from models_onnx.equations.declaration import find_equations
 from models_onnx.errors import ModelError
 from models_onnx.model_card.embed import read_card
 from models_onnx.model_card.formats import chai_xml, fhir_bundle
-from models_onnx.serving.registry import ARTIFACTS, model_ids, version_ids
+from models_onnx.release.evaluation_file import LaterEvaluation, read_evaluation
+from models_onnx.serving.effects import Effect, effects
+from models_onnx.serving.registry import ARTIFACTS, load_model, model_ids, version_ids
 
 _T = TypeVar("_T")
 
@@ -81,6 +83,17 @@ class ModelFiles:
     def release(self, model_id: str) -> Release | None:
         """The release of that model; None where it was never published."""
         return self._once("release", model_id, parse_release)
+
+    def effects(self, model_id: str) -> list[Effect]:
+        """What each input of that model does; none where its file must not be loaded."""
+        return self._once("effects", model_id, lambda folder: effects(load_model(folder.name, folder.parent))) or []
+
+    def evaluation(self, model_id: str) -> LaterEvaluation | None:
+        """What was evaluated after that model was signed; None where nothing was."""
+        manifest = self.manifest(model_id)
+        if manifest is None:
+            return None
+        return self._once("evaluation", model_id, lambda folder: read_evaluation(manifest, folder.parent))
 
     def card_as(self, model_id: str, form: str, configured: Settings) -> tuple[bytes, str] | None:
         """The card as `json`, `fhir.json` or `chai.xml`, with its media type; None for another model or form."""
@@ -198,7 +211,8 @@ def page_routes(
         manifest = files.manifest(model_id)
         if manifest is None:
             return _failed(site, _NO_MODEL)
-        return _page(model_page(site, manifest, files.card(model_id), files.release(model_id)))
+        shapes, later = files.effects(model_id), files.evaluation(model_id)
+        return _page(model_page(site, manifest, files.card(model_id), files.release(model_id), shapes, later))
 
     def model_card(request: Request) -> Response:
         found = files.card_as(request.path_params["model_id"], request.path_params["form"], configured)

@@ -111,13 +111,13 @@ def performance(manifest: Manifest) -> Performance:
         how=evaluation["how"],
         every=_tested(evaluation["all"]),
         latest=_tested(evaluation["latest"]),
-        simple=_estimate(evaluation["simple"].get("auroc")),
+        simple=estimate_of(evaluation["simple"].get("auroc")),
         groups=tuple(
             Group(block["axis"], block["group"], _tested(block), _tested(block.get("latest", {})))
             for block in evaluation["subgroups"]
         ),
         panels=tuple(
-            Panel(block["words"], _estimate(block["auroc"]), _estimate(block["observed_expected"]))
+            Panel(block["words"], estimate_of(block["auroc"]), estimate_of(block["observed_expected"]))
             for block in evaluation["panels"]
         ),
     )
@@ -129,11 +129,12 @@ _FIGURES = ("auroc", "observed_expected", "calibration_slope")
 def _tested(block: Mapping[str, Any]) -> Tested:
     events = block.get("events", 0)
     enough = block.get("sufficient", events >= LEAST_EVENTS)
-    figures = {name: _estimate(block.get(name)) if enough else None for name in _FIGURES}
+    figures = {name: estimate_of(block.get(name)) if enough else None for name in _FIGURES}
     return Tested(block.get("n", 0), events, *figures.values())
 
 
-def _estimate(figure: Mapping[str, float | None] | None) -> Estimate | None:
+def estimate_of(figure: Mapping[str, float | None] | None) -> Estimate | None:
+    """A figure as a page shows it; None where it cannot be computed."""
     value, low, high = (figure.get(name) for name in ("value", "low", "high")) if figure else (None, None, None)
     return None if value is None or low is None or high is None else Estimate(value, low, high)
 

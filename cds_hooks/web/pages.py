@@ -1,7 +1,7 @@
 """Renders the pages: the templates, the headers they are sent with, and what each template is given."""
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
@@ -16,6 +16,7 @@ from cds_hooks.web.model_page import (
     LEAST_EVENTS,
     attribute_sections,
     calibration_rows,
+    estimate_of,
     happened,
     input_rows,
     otherwise,
@@ -35,7 +36,11 @@ from models_onnx.equations.calculate import limits
 from models_onnx.equations.card import source_attributes
 from models_onnx.equations.declaration import Equation, EquationInput
 from models_onnx.monitoring.alerting import InForce, alerting_at, alerting_of
+from models_onnx.release.effect_plots import effect_plots
+from models_onnx.release.evaluation_file import GroupRates, LaterEvaluation, rates_at_equal_ages
 from models_onnx.release.origin import absence_words, lineage_rows
+from models_onnx.release.plots import BAR, bins_of, curves, net_benefit_of_everybody, net_benefits
+from models_onnx.serving.effects import Effect
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,9 +154,17 @@ def explanation_page(site: Site, explanation: Explanation) -> str:
 
 
 def model_page(
-    site: Site, manifest: Manifest, card: dict[str, Any] | None = None, release: Release | None = None
+    site: Site,
+    manifest: Manifest,
+    card: dict[str, Any] | None = None,
+    release: Release | None = None,
+    shapes: Sequence[Effect] = (),
+    later: LaterEvaluation | None = None,
 ) -> str:
-    """What a model is for, for whom it was tested, and how well it does; with its card, where there is one."""
+    """What a model is for, for whom it was tested, and how well it does; with its card, where there is one.
+
+    `shapes` are the effects of its inputs, `later` is what was evaluated after it was signed.
+    """
     return _render(
         "model.html",
         site,
@@ -163,9 +176,31 @@ def model_page(
         features=input_rows(manifest),
         attributes=attribute_sections(card) if card else [],
         standing=release_status(release) if release else None,
+        **_curves(manifest, shapes, later),
         lineage=lineage_rows(manifest),
         absence=absence_words(manifest),
     )
+
+
+def _curves(manifest: Manifest, shapes: Sequence[Effect], later: LaterEvaluation | None) -> dict[str, Any]:
+    """What the template of a model is given for its drawings and for the value of its thresholds."""
+    bins = bins_of(manifest)
+    own = rates_at_equal_ages(manifest, None)
+    return {
+        "curves": curves(bins, bins, manifest, manifest.evaluation["latest"]["auroc"]),
+        "shapes": effect_plots(shapes, manifest.link),
+        "benefits": {
+            row.capacity: told for row, told in zip(manifest.thresholds.table, net_benefits(manifest), strict=True)
+        },
+        "benefit_all": net_benefit_of_everybody(manifest),
+        "alerts": manifest.thresholds.alerts_per_event or BAR,
+        "equal_ages": [_rates(each) for each in own or rates_at_equal_ages(manifest, later)],
+        "equal_ages_source": "" if own or later is None else f"Computed after the model was signed: {later.how}",
+    }
+
+
+def _rates(each: GroupRates) -> dict[str, Any]:
+    return {"name": each.name, "sufficient": each.sufficient, "rates": [estimate_of(rate) for rate in each.rates]}
 
 
 def equation_page(site: Site, equation: Equation) -> str:

@@ -8,7 +8,9 @@ import msgspec
 
 from models_onnx.artifact.folder import CARD
 from models_onnx.artifact.manifest import Manifest, ModelInput, RequiredInputs
+from models_onnx.release.evaluation_file import GroupRates, LaterEvaluation, rates_at_equal_ages
 from models_onnx.release.origin import absence_words, lineage_rows
+from models_onnx.release.plots import BAR, net_benefit_of_everybody, net_benefits
 from models_onnx.serving.registry import ARTIFACTS
 
 _METRICS = {
@@ -26,17 +28,19 @@ _METRICS = {
 }
 
 
-# The axes whose error rates are told at equal ages; the others are no groups of people.
-_JUDGED_AXES = ("sex", "race", "ethnic")
-
-
 def model_page(
-    manifest: Manifest, comparison: dict[str, Any] | None = None, waivers: Sequence[dict[str, Any]] = ()
+    manifest: Manifest,
+    comparison: dict[str, Any] | None = None,
+    waivers: Sequence[dict[str, Any]] = (),
+    later: LaterEvaluation | None = None,
 ) -> str:
     """The page as Markdown, with a final newline; with the report of `cds-hooks model compare` where there is one.
 
-    `waivers` are those of the model's card.
+    `waivers` are those of the model's card, `later` is what was evaluated after it was signed.
     """
+    rates = rates_at_equal_ages(manifest, None)
+    used = later if not rates else None
+    rates = rates or rates_at_equal_ages(manifest, later)
     sections = (
         _head(manifest),
         _use(manifest),
@@ -45,7 +49,7 @@ def model_page(
         _figures(manifest),
         *([_families(comparison)] if comparison is not None else []),
         _groups(manifest),
-        *([_adjusted(manifest)] if _has_adjusted(manifest) else []),
+        *([_adjusted(rates, used)] if rates else []),
         *([_waivers(waivers)] if waivers else []),
         _missing(manifest),
         _bins(manifest),
@@ -250,29 +254,21 @@ def _unfollowed(manifest: Manifest) -> str:
     )
 
 
-def _has_adjusted(manifest: Manifest) -> bool:
-    return any("sensitivity_standardised" in group for group in manifest.evaluation["subgroups"])
-
-
-def _adjusted(manifest: Manifest) -> str:
-    told = [group for group in manifest.evaluation["subgroups"] if group["axis"].startswith(_JUDGED_AXES)]
+def _adjusted(rates: Sequence[GroupRates], later: LaterEvaluation | None) -> str:
     rows = [
         (
-            group["axis"] if first else "",
-            group["group"] + ("" if group["sufficient"] else " (insufficient)"),
-            *(
-                _figure(group[name], 2)
-                for rate in ("sensitivity", "false_positive_rate")
-                for name in (rate, f"{rate}_standardised")
-            ),
+            each.axis if number == 0 or rates[number - 1].axis != each.axis else "",
+            each.name + ("" if each.sufficient else " (insufficient)"),
+            *(_figure(rate, 2) for rate in each.rates),
         )
-        for first, group in _first_of_axis([group for group in told if "sensitivity_standardised" in group])
+        for number, each in enumerate(rates)
     ]
     header = ("", "group", "sensitivity", "at equal ages", "false positive rate", "at equal ages")
+    source = "" if later is None else f"\n\nComputed after the model was signed, of the same file: {later.how}"
     return (
         "## Error rates of groups at equal ages\n\nAt the default threshold. At equal ages: the rates of a group's age "
         "bands, averaged with the ages of everybody (direct standardisation). A difference that remains is not "
-        "explained by age.\n\n" + _table(header, rows)
+        "explained by age.\n\n" + _table(header, rows) + source
     )
 
 
@@ -336,9 +332,9 @@ def _thresholds(manifest: Manifest) -> str:
             f"{100 * item.ppv:.1f} %",
             f"{100 * item.sensitivity:.1f} %",
             f"{item.number_needed_to_alert:.1f}",
-            "" if item.net_benefit is None else f"{100 * item.net_benefit:.2f}",
+            f"{100 * benefit:.2f}",
         )
-        for item in manifest.thresholds.table
+        for item, benefit in zip(manifest.thresholds.table, net_benefits(manifest), strict=True)
     ]
     header = ("top share of the reference cohort", "estimate from", "alert rate", "PPV", "sensitivity",
               "alerts per event", "net benefit in 100")  # fmt: skip
@@ -346,15 +342,17 @@ def _thresholds(manifest: Manifest) -> str:
 
 
 def _net_benefit(manifest: Manifest) -> str:
-    thresholds = manifest.thresholds
-    if thresholds.alerts_per_event is None or thresholds.net_benefit_all is None:
-        return ""
-    bar = 1 / thresholds.alerts_per_event
+    declared = manifest.thresholds.alerts_per_event
+    alerts = declared or BAR
+    chosen = (
+        "The default is the share of the greatest net benefit up to the capacity declared."
+        if declared is not None
+        else "The default is the capacity declared; the net benefit follows from the figures of the row."
+    )
     return (
         f"\n\nNet benefit: true alerts less false ones per 100 {manifest.row_words}, where one event found is "
-        f"worth {thresholds.alerts_per_event:g} alerts (PPV {bar:g}, the bar for a new card). Alerting about nobody "
-        f"gives 0, about everybody {100 * thresholds.net_benefit_all:.2f}. The default is the share of the greatest "
-        "net benefit up to the capacity declared."
+        f"worth {alerts:g} alerts (PPV {1 / alerts:g}, the bar for a new card). Alerting about nobody gives 0, about "
+        f"everybody {100 * net_benefit_of_everybody(manifest):.2f}. {chosen}"
     )
 
 

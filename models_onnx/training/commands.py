@@ -1,26 +1,30 @@
 """What `cds-hooks model train|evaluate` do, without any drawing: plain functions with typed results."""
 
-from dataclasses import dataclass
+import hashlib
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from models_onnx.artifact.folder import Artifact, load_artifact, write_artifact
 from models_onnx.artifact.manifest import Manifest
 from models_onnx.errors import TrainingRefused
 from models_onnx.evaluation.metrics import logit
 from models_onnx.model_card.embed import core_digest
+from models_onnx.release.evaluation_file import LaterEvaluation
 from models_onnx.serving.registry import ARTIFACTS, load_model
 from models_onnx.serving.runtime import Model
-from models_onnx.spec import REPLICATES, SEED, get_spec
+from models_onnx.spec import REPLICATES, SEED, ModelSpec, get_spec
 from models_onnx.training.crossvalidate import OutOfFold, Progress
 from models_onnx.training.data.cohort import Cohort, build_cohort, read_rows, read_table
 from models_onnx.training.data.dataset import spec_of_charts, table_of_charts
 from models_onnx.training.evaluate import WHOLE, Evaluator
 from models_onnx.training.lineage import fitted_with, lineage_of
 from models_onnx.training.pipeline import Trained, train
+from models_onnx.training.report import later_evaluation
 
 # Issue 2 point 5: what another processor may change.
 PREDICTIONS_AGREE = 1e-4
@@ -47,12 +51,14 @@ class RetrainedComparison:
 
 @dataclass(frozen=True, slots=True)
 class ExternalEvaluation:
-    """The committed artifact on a table it has not seen: who was left out, figures, subgroups."""
+    """The committed artifact on a table it has not seen: who was left out, figures, subgroups, and its estimates."""
 
     manifest: Manifest
     cohort: Cohort
     whole: dict[str, Any]
     subgroups: list[dict[str, Any]]
+    probability: NDArray[np.float64]
+    rows_sha256: str
 
 
 def no_progress(_what: str, _done: int, _of: int) -> None:
@@ -89,10 +95,23 @@ def evaluate_model(
     replicates: int = REPLICATES,
     progress: Progress = no_progress,
     specs: Path | None = None,
+    at_equal_ages: bool = False,
 ) -> Trained:
-    """The same without writing: figures on people not trained on, as `train_model` would put them into the manifest."""
+    """The same without writing: figures on people not trained on, as `train_model` would put them into the manifest.
+
+    `at_equal_ages`: error rates of groups also with the ages of everybody, where the declaration has an axis of age,
+    whether it asks for them or not.
+    """
     spec = get_spec(name, specs)
+    if at_equal_ages:
+        spec = with_equal_ages(spec)
     return train(spec, read_table(spec, data_folder), seed, replicates, progress)
+
+
+def with_equal_ages(spec: ModelSpec) -> ModelSpec:
+    """The declaration with rates at equal ages, by its axis of age; as it is where it has none or asks for them."""
+    axis = next((name for name in spec.subgroups if name.startswith("age")), None)
+    return spec if axis is None or spec.standardise_by is not None else replace(spec, standardise_by=axis)
 
 
 def train_from_charts(
@@ -152,7 +171,7 @@ def evaluate_rows(
     specs: Path | None = None,
 ) -> ExternalEvaluation:
     """The committed artifact on other rows of the same form (no fold needed); every eligible person is predicted."""
-    spec, model = get_spec(name, specs), load_model(name, folder)
+    spec, model = with_equal_ages(get_spec(name, specs)), load_model(name, folder)
     cohort = build_cohort(spec, read_rows(spec, rows))
     told = model.predict_rows(cohort.X)
     odds = logit(told.probability)
@@ -160,7 +179,23 @@ def evaluate_rows(
     predicted = OutOfFold(told.margin, odds, {})
     evaluator = Evaluator(spec, cohort, predicted, limit, replicates, seed)
     whole = evaluator.block(np.ones(len(cohort), dtype=bool), {**WHOLE, **evaluator.alerts})
-    return ExternalEvaluation(model.manifest, cohort, whole, evaluator.subgroups(progress))
+    digest = hashlib.sha256(rows.read_bytes()).hexdigest()
+    groups = evaluator.subgroups(progress)
+    return ExternalEvaluation(model.manifest, cohort, whole, groups, told.probability, digest)
+
+
+def later_figures(trained: Trained, folder: Path) -> LaterEvaluation:
+    """What the pages show of an evaluation out of fold, of the artifact in `folder`.
+
+    Raises:
+        TrainingRefused: the declaration and the table give another model than the one in the folder.
+    """
+    name = trained.manifest.id
+    artifact = load_artifact(folder / name)
+    if core_digest(artifact.content) != core_digest(trained.content):
+        raise TrainingRefused(f"the declaration and the table give another file than {folder / name}: train it first")
+    data, evaluation = trained.manifest.data, trained.manifest.evaluation
+    return later_evaluation(artifact.manifest, data.name, data.sha256, evaluation["how"], evaluation["subgroups"])
 
 
 def _auroc(manifest: Manifest) -> float:

@@ -18,6 +18,8 @@ from cds_hooks.trusted_models import own_keys
 from models_onnx.artifact.keys import add_trusted_keys
 from models_onnx.artifact.manifest import Manifest
 from models_onnx.errors import ModelError
+from models_onnx.release.evaluation_file import group_rates
+from models_onnx.release.plots import net_benefits
 from models_onnx.serving.registry import ARTIFACTS
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The model's id, for example mortality_5y.")]
@@ -177,6 +179,19 @@ def _show_groups(console: Console, groups: list[dict[str, Any]]) -> None:
                 figure(group["ppv"], 2),
             )
         console.print(table)
+    _show_equal_ages(console, groups)
+
+
+def _show_equal_ages(console: Console, groups: list[dict[str, Any]]) -> None:
+    rates = group_rates(groups)
+    if not rates:
+        return
+    header = ("sensitivity", "at equal ages", "false positive rate", "at equal ages")
+    table = Table("", "group", *header, title="Error rates at the default threshold")
+    for each in rates:
+        few = "" if each.sufficient else " insufficient"
+        table.add_row(each.axis, each.name + few, *(figure(rate, 2) for rate in each.rates))
+    console.print(table)
 
 
 def _show_panels(console: Console, panels: list[dict[str, Any]]) -> None:
@@ -195,13 +210,15 @@ def _show_floors(console: Console, floors: list[dict[str, Any]]) -> None:
 
 def _show_thresholds(console: Console, manifest: Manifest) -> None:
     table = Table(
-        "top share", "estimate from", "alert rate", "PPV", "sensitivity", "alerts per event", title="Thresholds"
-    )
-    for row in manifest.thresholds.table:
+        "top share", "estimate from", "alert rate", "PPV", "sensitivity", "alerts per event", "net benefit in 100",
+        title="Thresholds",
+    )  # fmt: skip
+    for row, benefit in zip(manifest.thresholds.table, net_benefits(manifest), strict=True):
         table.add_row(
             f"{row.capacity:.0%}" + (" (default)" if row.capacity == manifest.thresholds.capacity else ""),
             *(f"{share:.1%}" for share in (row.probability, row.alert_rate, row.ppv, row.sensitivity)),
             f"{row.number_needed_to_alert:.1f}",
+            f"{100 * benefit:.2f}",
         )
     console.print(table)
 

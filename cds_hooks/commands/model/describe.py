@@ -65,9 +65,12 @@ def page(
     with problems():
         from models_onnx.release.documentation import model_page as page_of
         from models_onnx.release.documentation import read_comparison, read_waivers
+        from models_onnx.release.evaluation_file import read_evaluation
         from models_onnx.serving.registry import load_model
 
-        text = page_of(load_model(name, folder).manifest, read_comparison(name, folder), read_waivers(name, folder))
+        manifest = load_model(name, folder).manifest
+        later = read_evaluation(manifest, folder)
+        text = page_of(manifest, read_comparison(name, folder), read_waivers(name, folder), later)
         if out is None:
             typer.echo(text, nl=False)
         else:

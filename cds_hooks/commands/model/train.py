@@ -24,6 +24,7 @@ from cds_hooks.commands.model.console import (
     wide_console,
 )
 from cds_hooks.commands.model.release import Out, publish_trained
+from cds_hooks.commands.model.report import write_later, write_own_report, write_reports_of_rows
 from cds_hooks.settings import settings
 from models_onnx.serving.registry import ARTIFACTS
 from models_onnx.spec import REPLICATES, SEED
@@ -81,6 +82,11 @@ def evaluate(
         Path | None, typer.Option(help="Evaluate the artifact on this table instead (same columns, other people).")
     ] = None,
     folder: Annotated[Path, typer.Option("--folder", help="Folder of artifacts; also of the declaration.")] = ARTIFACTS,
+    html: Annotated[Path | None, typer.Option(help="Write the report with its curves as an HTML page.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Write the figures by group as JSON; as FOLDER/NAME.evaluation.json the pages show them."),
+    ] = None,
     seed: Seed = SEED,
     replicates: Replicates = REPLICATES,
     specs: Specs = None,
@@ -100,12 +106,17 @@ def evaluate(
         with progress_bars(as_json) as progress:
             if rows is None:
                 tables = data or settings().data_dir
-                trained = commands.evaluate_model(name, tables, seed, replicates, progress, specs)
+                trained = commands.evaluate_model(name, tables, seed, replicates, progress, specs, at_equal_ages=True)
             else:
                 other = commands.evaluate_rows(name, rows, folder, seed, replicates, progress, specs)
         if rows is not None:
+            write_reports_of_rows(other, rows, folder, html, out)
             show_other_rows(other, as_json)
             return
+        if html is not None:
+            write_own_report(html, trained)
+        if out is not None:
+            write_later(out, commands.later_figures(trained, folder))
         show_evaluation(trained.manifest, as_json)
         raise typer.Exit(0 if trained.passed else 1)
 

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from models_onnx.release.documentation import model_page, read_comparison, read_waivers
-from models_onnx.serving.registry import load_model, model_ids
+from models_onnx.release.evaluation_file import read_evaluation
+from models_onnx.serving.registry import ARTIFACTS, load_model, model_ids
 
 DOCS = Path(__file__).resolve().parents[3] / "docs" / "models"
 
@@ -13,7 +14,8 @@ DOCS = Path(__file__).resolve().parents[3] / "docs" / "models"
 @pytest.mark.parametrize("name", model_ids())
 def test_the_page_in_the_docs_is_written_from_the_manifest(name: str) -> None:
     written = (DOCS / f"{name}.md").read_text(encoding="utf-8")
-    told = model_page(load_model(name).manifest, read_comparison(name), read_waivers(name))
+    manifest = load_model(name).manifest
+    told = model_page(manifest, read_comparison(name), read_waivers(name), read_evaluation(manifest, ARTIFACTS))
     assert written == told, f"run: cds-hooks model page {name} --out docs/models/{name}.md"
 
 
