@@ -106,7 +106,12 @@ def find_version(reference: str, folder: Path = ARTIFACTS) -> Version:
         return known[0]
     wanted = wanted.removeprefix("sha256:")
     alias = read_version_names(model_id, folder).aliases.get(wanted)
-    meant = [each for each in known if each.digest == alias or wanted == each.version or _is_digest(wanted, each)]
+    by_folder = f"{model_id}{VERSION_SIGN}{wanted}" if "+" in wanted else None
+    meant = [
+        each
+        for each in known
+        if each.digest == alias or wanted == each.version or each.folder.name == by_folder or _is_digest(wanted, each)
+    ]
     if len({each.digest for each in meant}) == 1:
         return meant[0]
     there = ", ".join(f"{each.version} ({each.digest[:12] or 'draft'})" for each in known)
