@@ -13,10 +13,12 @@ from rich.table import Table
 
 from cds_hooks.approvals import PeopleFileError
 from cds_hooks.commands.record import record_url
-from cds_hooks.commands.release import paused_now
+from cds_hooks.commands.release import paused_now, released_now
+from cds_hooks.governance.releases import Rollback
 from cds_hooks.monitor.book import CountBook
 from cds_hooks.monitor.label_reading import LabelReader, label_windows
 from cds_hooks.monitor.notices import NotTold, tell, write_textfile
+from cds_hooks.monitor.rollback import take_back, to_take_back
 from cds_hooks.outcomes.labels import site_labels
 from cds_hooks.setting_checks import address_fault, plain_http_fault
 from cds_hooks.settings import settings
@@ -61,6 +63,9 @@ def report(
     textfile: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the figures for Prometheus' textfile collector.")
     ] = None,
+    rollback: Annotated[
+        bool, typer.Option("--rollback", help="Take back to shadow what is in canary and has a figure to act on.")
+    ] = False,
     database: Annotated[
         str | None,
         typer.Option("--database", metavar="URL", help="SQLAlchemy URL of the record; else CDS_DATABASE_URL."),
@@ -96,16 +101,29 @@ def report(
     wanted = [one for one in judged if client in (None, one.client) and service in (None, one.service)]
     figures = sorted((each for one in wanted for each in one.figures()), key=lambda each: each.order)
     found = incidents(figures)
+    taken_back = _take_back(url, figures) if rollback else []
     _tell_others(book, figures, found, notify, textfile)
     if as_json:
-        typer.echo(
-            msgspec.json.encode({"until": last, "incidents": found, "paused": paused, "figures": figures}).decode()
-        )
+        document = {"until": last, "incidents": found, "paused": paused, "rolled_back": taken_back, "figures": figures}
+        typer.echo(msgspec.json.encode(document).decode())
     else:
         for sentence in paused:
             typer.echo(f"Paused, {sentence}. cds-hooks release on ends it.")
+        for each in taken_back:
+            typer.echo(f"Rolled back, {each.kind} {each.name}: {each.why}")
         _print(figures, found, every)
     raise typer.Exit(1 if found else 0)
+
+
+def _take_back(url: str, figures: list[Figure]) -> list[Rollback]:
+    """Takes back what is tried and has a figure to act on, and says what that was."""
+    try:
+        found = to_take_back(released_now(url), figures)
+        take_back(url, found)
+    except (PeopleFileError, RecordUnavailable) as error:
+        typer.echo(f"Nothing was rolled back: {error}", err=True)
+        raise typer.Exit(2) from error
+    return found
 
 
 def _check_options(notify: str | None, *, narrowed: bool) -> None:

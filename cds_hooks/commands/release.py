@@ -4,22 +4,27 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from getpass import getuser
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, get_args
 
 import orjson
 import typer
+from msgspec import to_builtins
 
 from cds_hooks.approvals import ApprovalRefused, People, PeopleFileError, read_people
 from cds_hooks.approvals.acts import Act, ActKind, ActState, act_detail
 from cds_hooks.commands.record import record_url
-from cds_hooks.governance.releases import EVENT, Key, Releases, why_not_allowed
+from cds_hooks.governance.releases import CANARY, EVENT, Key, Released, Releases, why_not_allowed
+from cds_hooks.monitor.versions import compare as compare_versions
+from cds_hooks.monitor.versions import why_too_early
 from cds_hooks.settings import settings
 from cds_hooks.storage.database import parse_url, reading_engine
 from cds_hooks.storage.decision import RecordUnavailable
 from cds_hooks.storage.entries import add_event
 from cds_hooks.storage.opening import upgrade_schema
-from cds_hooks.trusted_models import AbsentModel
+from cds_hooks.storage.queries import DecisionFilter, find_decisions
+from cds_hooks.trusted_models import SHADOW, AbsentModel
 from models_onnx.artifact.keys import Signer, read_signer
 from models_onnx.errors import SignatureRefused
 from models_onnx.serving.runtime import Model
@@ -72,14 +77,19 @@ def canary(
     name: Name,
     why: Why,
     share: Annotated[int, typer.Option(min=1, max=99, help="To so many in 100 patients, always the same ones.")] = 5,
+    early: Annotated[
+        bool, typer.Option("--early", help="A model before its least time in shadow; give the reason with --why.")
+    ] = False,
     key: KeyFile = None,
     database: Database = None,
 ) -> None:
     """Show it to a share of the patients, after shadow. Behind a trust file two people in two roles sign this.
 
+    There a model was in shadow for at least 7 days and 500 estimates (--early says that this one was not).
+
     Example: cds-hooks release canary model mortality_5y --share 5 --why "scores as expected"
     """
-    _act(kind, name, "canary", why, key, database, share)
+    _act(kind, name, "canary", why, key, database, share, early=early)
 
 
 @app.command()
@@ -107,6 +117,42 @@ def retire(kind: Kind, name: Name, why: Why, key: KeyFile = None, database: Data
     Example: cds-hooks release retire equation kfre_4 --why "replaced"
     """
     _act(kind, name, "retired", why, key, database)
+
+
+@app.command()
+def compare(
+    name: Annotated[str, typer.Argument(metavar="VERSION", help="A version beside the one in use, as NAME@VERSION.")],
+    since: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"], help="Not before this time (UTC).")
+    ] = None,
+    most: Annotated[int, typer.Option(min=1, help="So many decisions at most are read, the newest first.")] = 20_000,
+    database: Database = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Compare a version of a model with the one in use, over the decisions in which both computed.
+
+    Example: cds-hooks release compare mortality_5y@3.0.0 --since 2026-11-01
+    """
+    with _said_in_a_sentence():
+        version, _ = _version("model", name)
+        start = int(since.replace(tzinfo=UTC).timestamp() * 1e6) if since is not None else None
+        read = islice(find_decisions(record_url(database), DecisionFilter(since=start)), most)
+        found = compare_versions(read, version)
+    if as_json:
+        typer.echo(orjson.dumps(to_builtins(found), option=orjson.OPT_INDENT_2))
+        return
+    if not found.groups:
+        typer.echo(f"No decision was computed by {name} and another version.")
+    for group, counted in found.groups.items():
+        typer.echo(
+            f"{group}: {counted.predictions} estimates, cards due {counted.due_version} by {name} and "
+            f"{counted.due_other} by the other ({counted.only_version} more, {counted.only_other} fewer), mean "
+            f"difference {100 * counted.mean_difference:+.2f} in 100"
+        )
+    for error, times in found.errors.items():
+        typer.echo(f"Not computed, {error}: {times}")
+    for decision in found.examples:
+        typer.echo(f"Only one of both had a card due: {decision}")
 
 
 @app.command("list")
@@ -147,7 +193,15 @@ def _row(act: Act) -> dict[str, Any]:
 
 
 def _act(
-    kind: str, name: str, state: ActState, why: str, key: Path | None, database: str | None, share: int = 100
+    kind: str,
+    name: str,
+    state: ActState,
+    why: str,
+    key: Path | None,
+    database: str | None,
+    share: int = 100,
+    *,
+    early: bool = False,
 ) -> None:
     with _said_in_a_sentence():
         url, people = record_url(database), _people()
@@ -157,6 +211,8 @@ def _act(
         version, gates = _version(kind, name)
         if (fault := why_not_allowed(before.current.states, kind, name, state, before.current.paused)) is not None:
             raise ApprovalRefused(fault)
+        if kind == "model" and state == CANARY and people is not None and not early:
+            _refuse_early(before, name, version, url)
         signer, by, role = _who(key, people)
         act = Act(
             kind=kind,  # type: ignore[arg-type]
@@ -179,6 +235,15 @@ def _act(
     typer.echo(f"The {kind} {name} is now {words}. Every server has it within a second.")
 
 
+def _refuse_early(before: Releases, name: str, version: str, url: str) -> None:
+    """Refuses a model that was not long enough in shadow; one that is in canary already was."""
+    if before.current.states["model", name].state != SHADOW:
+        return
+    since = next(act.at for act in reversed(before.acts) if (act.kind, act.name, act.state) == ("model", name, SHADOW))
+    if (why := why_too_early(url, version, since, datetime.now(UTC))) is not None:
+        raise ApprovalRefused(f"the model {name} cannot become canary yet: {why}; --early tries it nevertheless")
+
+
 def _check_record(url: str) -> None:
     """Refuses to make a record: an act in a record that no server reads would be believed to be in effect."""
     parsed = parse_url(url)
@@ -193,7 +258,12 @@ def paused_now(url: str) -> list[str]:
         RecordUnavailable: The record cannot be read.
         PeopleFileError: The file of people cannot be used.
     """
-    return [f"{each.kind} {each.name}: {each.words}" for each in _read(url, _people()).current.paused.values()]
+    return [f"{each.kind} {each.name}: {each.words}" for each in released_now(url).paused.values()]
+
+
+def released_now(url: str) -> Released:
+    """What may speak now, by the acts of the record; raises what `paused_now` raises."""
+    return _read(url, _people()).current
 
 
 def _read(url: str, people: Callable[[], People] | None) -> Releases:

@@ -12,7 +12,7 @@ import hmac
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -32,6 +32,7 @@ from models_onnx.artifact.folder import VERSION_SIGN
 EVENT: Final = "release-act"
 PAUSE_EVENT: Final = "auto-pause"
 PAUSED: Final = "paused"
+ROLLBACK_EVENT: Final = "automatic-rollback"
 CANARY: Final = "canary"
 SILENT_MODE: Final = "silent-mode"
 _WHO: Final = ("client", "unit", "user")
@@ -45,6 +46,8 @@ _AFTER: Final = {CANARY: (SHADOW, CANARY), "active": (CANARY,), "on": ("off",)}
 """From which state alone something comes to another one; the other states can follow any."""
 
 _NOT_TRIED: Final = "not tried yet"
+
+_Event = TypeVar("_Event", "Pause", "Rollback")
 
 Key = tuple[str, str]
 """Kind (service, client, unit, user, rule, model, equation) and name."""
@@ -93,6 +96,15 @@ class Pause(Struct, frozen=True):
     def silence(self) -> Silence:
         """The reason against a card."""
         return Silence(self.name, PAUSED, f"The {self.kind} {self.name} is {self.words}.")
+
+
+class Rollback(Struct, frozen=True):
+    """A monitor took something that was tried back to shadow. It can only silence, so no person signs it."""
+
+    kind: Literal["rule", "model", "equation"]
+    name: str
+    at: str
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,7 +260,7 @@ class Releases:
     def _take(self, row: Mapping[Any, Any], states: dict[Key, State], paused: dict[Key, Pause]) -> None:
         before, at = self._hash, self._position
         self._sequence, self._position, self._hash = row["sequence"], row["position"], bytes(row["hash"])
-        if row["kind"] not in (EVENT, PAUSE_EVENT):
+        if row["kind"] not in (EVENT, PAUSE_EVENT, ROLLBACK_EVENT):
             return
         try:
             if row["position"] != at + 1 or bytes(row["previous"]) != before:
@@ -256,8 +268,11 @@ class Releases:
             if event_hash(before, row["position"], row) != self._hash:
                 raise ApprovalRefused("it was changed after it was written")
             if row["kind"] == PAUSE_EVENT:
-                pause = _pause_of(row["detail"])
+                pause = _said(row["detail"], Pause)
                 paused[pause.kind, pause.name] = pause
+                return
+            if row["kind"] == ROLLBACK_EVENT:
+                _take_back(_said(row["detail"], Rollback), states)
                 return
             act = verified_act(row["detail"], self._people() if self._people is not None else None)
             if (fault := why_not_allowed(states, act.kind, act.name, act.state, paused)) is not None:
@@ -293,11 +308,19 @@ class Releases:
         return list(self._waiting.values())
 
 
-def _pause_of(detail: str) -> Pause:
+def _said(detail: str, kind: type[_Event]) -> _Event:
     try:
-        return msgspec.json.decode(detail, type=Pause)
+        return msgspec.json.decode(detail, type=kind)
     except msgspec.MsgspecError as error:
-        raise ApprovalRefused("it is no pause") from error
+        raise ApprovalRefused(f"it is no {kind.__name__.lower()}") from error
+
+
+def _take_back(rollback: Rollback, states: dict[Key, State]) -> None:
+    """To shadow, where it speaks by an act; what a person silenced meanwhile stays as it is."""
+    key = (rollback.kind, rollback.name)
+    known = states.get(key)
+    if known is not None and known.state in _SPEAKING:
+        states[key] = msgspec.structs.replace(known, state=SHADOW, why=rollback.why)
 
 
 def why_not_allowed(
