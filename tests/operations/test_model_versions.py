@@ -114,6 +114,10 @@ def test_a_version_is_computed_in_shadow_then_answers_some_then_all_and_is_taken
     switch(url, "shadow", "model", _NEW, version=sha256)
     until(lambda: _version(answer()) == in_use)
 
+    compared = run_program("release", "compare", _NEW, environment=site | {"CDS_DATABASE_URL": url})
+    assert compared.returncode == 0, compared.stderr
+    assert "(0 more, 0 fewer), mean difference +0.00 in 100" in compared.stdout
+
     told = run_program(
         "decisions", "replay", "--sample", "100%", "--json", environment=site | {"CDS_DATABASE_URL": url}
     )

@@ -41,6 +41,7 @@ NOT_RUN = {
     "vaccines import": "needs the XML files of CDC: tests/cards/vaccines reads small ones",
     "bulk-export": "asks a server with Bulk Data export: tests/cds_hooks/panel/test_bulk.py serves one on this machine",
     "model rollback": "needs a version before: tests/cds_hooks/commands/test_model_versions.py has one",
+    "release compare": "needs a second version of a model: tests/operations/test_model_versions.py has one",
     "release activate": "comes after shadow and canary: tests/cds_hooks/governance/test_releases.py goes through them",
     "accounts add": "reads a password from a pipe: tests/cds_hooks/commands/test_accounts.py",
     "accounts password": "reads a password from a pipe: tests/cds_hooks/commands/test_accounts.py",

@@ -10,6 +10,7 @@ import pytest
 
 from cds_hooks.approvals import People, Person
 from cds_hooks.approvals.acts import Act, ActState, act_detail
+from cds_hooks.approvals.people import add_person
 from cds_hooks.governance.releases import EVENT, Releases, State, in_canary
 from cds_hooks.storage.entries import add_event
 from models_onnx.artifact.keys import Signer, local_signer
@@ -171,3 +172,23 @@ def test_the_commands_refuse_in_sentences_and_list_every_act(tmp_path: Path) -> 
     assert found["states"]["client A hospital"] == "off"
     model = next(each for each in found["acts"] if each["what"] == "model mortality_5y shadow")
     assert len(model["gates"]) == 64, "the act names the gate report by its digest"
+
+
+def test_behind_a_trust_file_a_model_becomes_canary_only_after_its_time_in_shadow(tmp_path: Path) -> None:
+    signer, _ = local_signer(tmp_path / "ann.pem", "Ann Lee")
+    add_person(tmp_path / "people.toml", Person("Ann Lee", "pharmacist", signer.public))
+    (tmp_path / "trust.toml").write_text("version = 1\n")
+    env = {
+        "CDS_DATABASE_URL": record_in(tmp_path),
+        "CDS_TRUST_FILE": str(tmp_path / "trust.toml"),
+        "CDS_PEOPLE_FILE": str(tmp_path / "people.toml"),
+    }
+
+    def run(*words: str) -> str:
+        signed = ("model", "mortality_5y", "--why", "a trial", "--key", str(tmp_path / "ann.pem"))
+        done = run_program("release", *words, *signed, environment=env)
+        return " ".join((done.stdout + done.stderr).split())
+
+    assert "is now shadow" in run("shadow")
+    assert "cannot become canary yet: it is in shadow for 0.0 of at least 7 days" in run("canary")
+    assert "takes effect when another person in another role signs the same" in run("canary", "--early")
