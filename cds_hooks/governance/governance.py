@@ -17,6 +17,7 @@ from threading import Lock
 from time import monotonic, time
 from typing import Any, Final
 
+import msgspec
 from sqlalchemy import Select, select
 
 from cards.card import SEVERITY, Card
@@ -237,6 +238,7 @@ class Governance:
             if item.outcome == "overridden" and reason:
                 self._memory.remember(decision.client, decision.patient, sent, reason, at)
             how = "accepted" if item.outcome == "accepted" else item.override_reason_code or "overridden"
+            self.restraint.loops.remember(decision.client, decision.patient, sent, item.accepted_suggestions, at)
             self.said_once.remember(decision.client, decision.patient, decision.hook, sent, how, at)
 
     async def keep_reading(self, url: str) -> None:
@@ -264,6 +266,9 @@ class Governance:
 
     def _take_answer(self, row: Any, sent: SentCard) -> None:
         is_accepted = row.outcome == "accepted"
+        if is_accepted:
+            accepted = msgspec.json.decode(row.accepted_suggestions)
+            self.restraint.loops.remember(row.client, row.patient, sent, accepted, row.received_at / 1e6)
         at, decided_at = row.received_at / 1e6, row.decided_at / 1e6
         self.acceptance.take_answer(
             row.client, row.patient, row.service, sent, is_accepted=is_accepted, at=at, decided_at=decided_at

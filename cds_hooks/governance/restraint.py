@@ -1,5 +1,7 @@
 """Withholds cards beyond a budget: of each client, of a care unit, of each user, in a day or in one call.
 
+Before that the loop guard withholds what was accepted a moment ago (`loop_guard.py`).
+
 Critical cards are shown and not counted. Of the others the most severe come first, in the order of the service. A day
 is that of UTC, by the clock of the calls. One process counts by itself and finds its counts in the record after a
 restart; several workers or machines take places of the budget from the store that they share (`Claims`), so that
@@ -16,6 +18,7 @@ from msgspec import Struct
 from cards.card import SEVERITY, Card
 from cards.rules.engine.finding import Silence
 from cards.rules.engine.governance import Budget
+from cds_hooks.governance.loop_guard import LoopGuard
 from cds_hooks.governance.one_card import Claims
 from cds_hooks.governance.patient_finding import Caller, patient_finding
 from cds_hooks.governance.said_once import Chosen
@@ -55,6 +58,8 @@ class Restraint:
         self._now = now
         self._claims = claims
         self._shown: Counter[_Key] = Counter()
+        self.loops = LoopGuard(now)
+        """The suggestions that were accepted lately."""
 
     def units_of(self, units: Callable[[], Collection[str]]) -> tuple[str, ...]:
         """Those of the patient's care units that have a budget; `units` is asked only where one has."""
@@ -67,7 +72,8 @@ class Restraint:
         return any(each.of == "user" for each in self._budgets())
 
     async def withhold(self, caller: Caller, chosen: Chosen, audience: Audience = NOBODY) -> None:
-        """Takes the cards beyond a budget out of `chosen`, each with its reason."""
+        """Takes what the loop guard holds back, and cards beyond a budget, out of `chosen`, each with its reason."""
+        self.loops.withhold(caller, chosen)
         budgets = self._budgets()
         if not budgets or not chosen.cards:
             return

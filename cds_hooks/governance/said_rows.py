@@ -29,11 +29,26 @@ class _Extension(Struct, rename={"ours": EXTENSION_KEY}):
     ours: CardExtension = NOTHING_SAID
 
 
+class SentAction(Struct):
+    """An action of a suggestion; its resource as it was sent."""
+
+    resource: msgspec.Raw = msgspec.field(default_factory=msgspec.Raw)
+
+
+class SentSuggestion(Struct):
+    """What is needed of a suggestion that was sent."""
+
+    label: str = ""
+    uuid: str = ""
+    actions: tuple[SentAction, ...] = ()
+
+
 class SentCard(Struct):
     """What is needed of a card that was sent."""
 
     uuid: str = ""
     indicator: Indicator = "info"
+    suggestions: tuple[SentSuggestion, ...] = ()
     extension: _Extension = msgspec.field(default_factory=_Extension)
 
     @property
@@ -121,7 +136,8 @@ class AnsweredRows:
             self._cursor.move_to(after)
 
     def _query(self, after: int) -> Select[Any]:
-        answer = [feedback.c[name] for name in ("sequence", "card", "outcome", "override_reason_code", "received_at")]
+        names = ("sequence", "card", "outcome", "override_reason_code", "received_at", "accepted_suggestions")
+        answer = [feedback.c[name] for name in names]
         sent = [decisions.c[name] for name in ("id", "client", "patient", "hook", "service", "decided_at")]
         return (
             select(*answer, *sent)

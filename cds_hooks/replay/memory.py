@@ -17,6 +17,7 @@ from cards.extension import EXTENSION_KEY, NOTHING_SAID, CardExtension, RestingF
 from cards.rules.engine.finding import Finding, Silence
 from cards.rules.engine.governance import ACKNOWLEDGED, SuppressionCheck, ingredients_of
 from cds_hooks.governance import NOBODY, Audience, Caller, Chosen, Governance
+from cds_hooks.governance.loop_guard import with_suggestions
 from cds_hooks.governance.patient_finding import patient_finding
 from cds_hooks.governance.restraint import Restraint
 from cds_hooks.governance.said_once import SaidOnce
@@ -123,11 +124,17 @@ class _RecordedRestraint(Restraint):
     async def withhold(self, caller: Caller, chosen: Chosen, audience: Audience = NOBODY) -> None:  # noqa: ARG002 - it overrides
         """Takes out of `chosen` the cards that were withheld then, with the reasons of then."""
         withheld = self.remembered.withheld
-        again = {card.uuid for card in chosen.cards}
+        again = {uuid for card in chosen.cards for uuid in (card.uuid, *(each.uuid for each in card.suggestions))}
         for uuid, silence in withheld.items():  # in the order of the record
             if uuid in again:
                 chosen.withhold(uuid, silence)
-        chosen.cards = [card for card in chosen.cards if card.uuid not in withheld]
+        kept = [card for card in chosen.cards if card.uuid not in withheld]
+        chosen.cards = [_without(card, withheld) for card in kept]
+
+
+def _without(card: Card, withheld: Mapping[str, Silence]) -> Card:
+    suggestions = [each for each in card.suggestions if each.uuid not in withheld]
+    return card if len(suggestions) == len(card.suggestions) else with_suggestions(card, suggestions)
 
 
 class RecordedGovernance(Governance):

@@ -142,7 +142,7 @@ class Replayer:
             if model is None or "error" in each:
                 again.append(each)
                 continue
-            share = asked.of_chart.share_for(model.manifest, self._site.alert_share)
+            share = asked.of_chart.share_for(model.manifest, self._site.alert_share, self._site.alert_shares)
             again.append(version_scores(model, model.predict(vectors_of([row.basis], model)[0]), share))
         return {**scores, "beside": again}
 

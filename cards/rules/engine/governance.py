@@ -38,6 +38,7 @@ WITHHELD: Final = frozenset(
         "model-not-released",
         "budget",
         "paused",
+        "loop-guard",
     }
 )
 """The reasons of what was found and not shown; all others say that there was nothing to show."""
