@@ -10,7 +10,6 @@ import ctypes
 import gc
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import replace
 from datetime import UTC, datetime
 from time import time
 from typing import Final
@@ -26,7 +25,6 @@ from cds_hooks.access.store import AccessStore
 from cds_hooks.approvals import ApprovalBook, ModelApprovals
 from cds_hooks.audit.seals import Sealing
 from cds_hooks.computing import Computing
-from cds_hooks.dialects import DEVELOPMENT, profile_for
 from cds_hooks.edge import EdgeLimits, connections_within
 from cds_hooks.errors import HookError
 from cds_hooks.governance import Governance
@@ -37,6 +35,7 @@ from cds_hooks.in_force import InForce, content_in_force, served_versions
 from cds_hooks.invoke import ServerComponents
 from cds_hooks.logs import configure_logs, log
 from cds_hooks.metrics import Metrics, MetricsFolder
+from cds_hooks.oversight.routes import Oversight
 from cds_hooks.prefetch.fetch import PrefetchFetcher
 from cds_hooks.routes.browsers import HostCheck, refuse_host
 from cds_hooks.routes.documentation import documentation_routes, site_routes
@@ -48,8 +47,9 @@ from cds_hooks.routes.login import login_routes
 from cds_hooks.routes.operations import OperatorAccess, health_routes
 from cds_hooks.routes.outcomes import outcome_routes
 from cds_hooks.routes.pages import page_routes
-from cds_hooks.security import ANONYMOUS, RegistrableNames, TrustedClient, open_trust
+from cds_hooks.security import RegistrableNames, open_trust
 from cds_hooks.security.connections import prepare_connections
+from cds_hooks.security.development import development_client
 from cds_hooks.services import Service, ValidationSessions, services_for, versions_for
 from cds_hooks.services._model import Predictor
 from cds_hooks.settings import Settings, settings
@@ -199,6 +199,7 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
         *page_routes(configured, services, components.governance, visitors),
         *worklist_routes(configured, visitors, site),
         *login_routes(configured, store, sessions, site),
+        *Oversight(configured, services, visitors).routes(),
         *tester_routes(configured, services, visitors, lambda: whole),
         *(documentation_routes(services) if configured.shows_api_docs else ()),
         *site_routes(),
@@ -273,18 +274,6 @@ def _horizon_days(services: dict[str, Service]) -> dict[str, float]:
     loaded = (model for one in services.values() for model in one.models if not isinstance(model, AbsentModel))
     outcomes = {model.manifest.id: model.manifest.outcome for model in loaded}
     return {name: each.horizon_days or each.horizon_years * _YEAR_DAYS for name, each in outcomes.items()}
-
-
-def development_client(configured: Settings) -> TrustedClient:
-    """The one client of a server without a trust file."""
-    profile = profile_for(
-        DEVELOPMENT.name,
-        configured.dialect,
-        version=configured.protocol_version,
-        link_hosts=configured.hosts,
-        action_selection_behavior=configured.action_selection_behavior,
-    )
-    return replace(ANONYMOUS, profile=profile)
 
 
 class _Split:

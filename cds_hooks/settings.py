@@ -68,6 +68,11 @@ class Settings(LoginSettings):
     seal_url: str | None = Field(
         default=None, description="Address to which each seal is sent by POST; https, or http on loopback."
     )
+    counts_file: Path = Field(
+        default=Path("var/monitor.sqlite3"),
+        description="Where counts of the record are kept, for `cds-hooks monitor` and finding decisions by rule; "
+        "made again where it is not there (docs/operations/monitoring.md).",
+    )
     keep_requests: float = Field(
         default=0,
         ge=0,

@@ -79,7 +79,7 @@ DOORS: Final = (
     Door("/equations", STAFF),
     Door("/rules", STAFF),
     Door("/explain", _DECISIONS | {Role.CLINICIAN, Role.CLINICIAN_LINK}, of_patients=True, token=True),
-    Door("/decisions", _DECISIONS, of_patients=True, token=True),
+    Door("/decisions", _DECISIONS, "Decisions", of_patients=True, token=True),
     Door("/ops", frozenset({Role.OPERATOR, Role.AUDITOR, Role.MODEL_OWNER}), token=True),
     Door("/metrics", frozenset({Role.OPERATOR}), token=True),
     Door("/docs", STAFF, "Documentation"),

@@ -22,7 +22,7 @@ from cds_hooks.access.accounts import (
 )
 from cds_hooks.access.roles import ASSIGNABLE, ROLE_WORDS
 from cds_hooks.access.store import AccessStore
-from cds_hooks.commands.record import record_url
+from cds_hooks.commands.record_options import record_url
 from cds_hooks.settings import settings
 from cds_hooks.storage.database import parse_url
 from cds_hooks.storage.decision import RecordUnavailable

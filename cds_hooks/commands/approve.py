@@ -14,7 +14,8 @@ from cds_hooks.approvals import ApprovalBook, ApprovalRefused, PeopleFileError, 
 from cds_hooks.approvals.book import NEEDED
 from cds_hooks.approvals.people import add_person, entry_of
 from cds_hooks.approvals.statements import Kind, Subject, model_subject, rule_subject, waiver_subject, words_of
-from cds_hooks.commands.record import record_url, site_approvals
+from cds_hooks.commands.record import site_approvals
+from cds_hooks.commands.record_options import record_url
 from cds_hooks.governance.rules_file import RulesFileError, read_review, refuse_unfit
 from cds_hooks.settings import settings
 from cds_hooks.storage.decision import RecordUnavailable

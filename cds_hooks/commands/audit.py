@@ -11,7 +11,7 @@ import typer
 
 from cds_hooks.audit.seals import Sealing, SealsUnusable, add_seal, read_seals
 from cds_hooks.audit.verification import audit as compare
-from cds_hooks.commands.record import record_url
+from cds_hooks.commands.record_options import record_url
 from cds_hooks.settings import settings
 from cds_hooks.storage.decision import RecordUnavailable
 from models_onnx.artifact.keys import local_signer, public_file, read_keys, read_signer

@@ -1,6 +1,6 @@
 """`cds-hooks decisions`: what was answered, on what basis, and whether the record is as it was written."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -19,14 +19,15 @@ from rich.text import Text
 from cards.extension import EXTENSION_KEY
 from cards.rules.engine.governance import WITHHELD
 from cds_hooks.audit.archive import archives, find_archived
-from cds_hooks.commands.record import microseconds, possible_users, record_url
+from cds_hooks.commands.record_options import microseconds, possible_users, record_url
 from cds_hooks.commands.replay import replay
-from cds_hooks.prefetch.kept import without_kept
-from cds_hooks.simulator.terminal import print_answer
+from cds_hooks.monitor.finder import book_for
+from cds_hooks.monitor.finder import find as find_places
+from cds_hooks.settings import settings
 from cds_hooks.storage import Decision, FeedbackItem, RecordUnavailable, decision_of
 from cds_hooks.storage.chain import Verification, verify_chain
 from cds_hooks.storage.decision import Outcome
-from cds_hooks.storage.queries import DecisionFilter, feedback_on, find_decisions, get_decision
+from cds_hooks.storage.queries import DecisionFilter, feedback_on, get_decision
 
 app = typer.Typer(no_args_is_help=True, help="Read the record of decisions, and check that nobody changed it.")
 
@@ -60,24 +61,67 @@ def list_(
     with _said_in_a_sentence():
         url = record_url(database)
         users = None if user is None else possible_users(client or "anonymous", user)
+        about = None if patient is None else patient.removeprefix("Patient/")
         wanted = DecisionFilter(
-            service, outcome, client, patient, users, microseconds(since), microseconds(until), rule, silent
+            service, outcome, client, about, users, microseconds(since), microseconds(until), rule, silent
         )
-        found = list(islice(find_decisions(url, wanted, limit), limit))
+        found = _find(url, wanted, limit)
         old = [each for each in archives(url) if client in (None, each.client)]
     if as_json:
         _print_json([_summary(decision) for decision in found])
         return
+    _draw_list(found, _withheld if silent else _said)
+    for each in old:
+        typer.echo(f"Archived, and not listed here: {each.words}, in {each.path}.", err=True)
+
+
+@app.command()
+def find(
+    identifier: Annotated[
+        str, typer.Argument(metavar="ID", help="The hookInstance of a call, the uuid of a card, or a decision's id.")
+    ],
+    database: Database = None,
+    as_json: AsJson = False,
+) -> None:
+    """Find the decisions of a hook call, of a card or of a suggestion; exit code 1 where there are none.
+
+    Example: cds-hooks decisions find 01a1f851-2afd-7ec4-9e85-272e25f40100
+    """
+    with _said_in_a_sentence():
+        url = record_url(database)
+        one = get_decision(url, decision_of(identifier) or identifier)
+        found = [one] if one else _find(url, DecisionFilter(hook_instance=identifier.strip()), _MOST_OF_A_CALL)
+    if not found and _say_archived(url, decision_of(identifier) or identifier, as_json):
+        raise typer.Exit(1)
+    if as_json:
+        _print_json([_summary(decision) for decision in found])
+    else:
+        _draw_list(found, _said)
+    raise typer.Exit(0 if found else 1)
+
+
+_MOST_OF_A_CALL = 100
+
+
+def _find(url: str, wanted: DecisionFilter, limit: int) -> list[Decision]:
+    """The newest decisions that the filter describes; in a large record by the book of counts, brought up to date."""
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("Counting decisions", total=None, visible=False)
+        book = book_for(
+            url,
+            settings().counts_file,
+            wanted,
+            lambda done: progress.update(task, completed=done, visible=True),
+        )
+    return [each.decision for each in islice(find_places(url, book, wanted), limit)]
+
+
+def _draw_list(found: list[Decision], said: Callable[[dict[str, Any]], str]) -> None:
     table = _table("decision", "what was said")
     for decision in found:
         time = _time(decision).strftime("%Y-%m-%d %H:%M:%S")
-        table.add_row(
-            Text(f"{decision.id}\n{time} {decision.service}"),
-            Text(_withheld(_summary(decision)) if silent else _said(_summary(decision))),
-        )
+        table.add_row(Text(f"{decision.id}\n{time} {decision.service}"), Text(said(_summary(decision))))
     Console().print(table if found else "No decision in the record is like that.")
-    for each in old:
-        typer.echo(f"Archived, and not listed here: {each.words}, in {each.path}.", err=True)
 
 
 @app.command()
@@ -208,6 +252,8 @@ def _said(summary: dict[str, Any]) -> str:
 
 
 def _everything(decision: Decision, answers: list[FeedbackItem]) -> dict[str, Any]:
+    from cds_hooks.prefetch.kept import without_kept  # of a call: a list starts without it
+
     return {
         **_summary(decision),
         "response": orjson.loads(decision.response),
@@ -217,6 +263,8 @@ def _everything(decision: Decision, answers: list[FeedbackItem]) -> dict[str, An
 
 
 def _draw(console: Console, decision: dict[str, Any]) -> None:
+    from cds_hooks.simulator.terminal import print_answer  # of a card: a list starts without it
+
     basis = decision["basis"]
     facts = Table.grid(padding=(0, 2))
     for name in ("id", "decided_at", "hook", "service", "hook_instance", "client", "patient", "user", "input_digest"):

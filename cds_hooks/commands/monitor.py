@@ -12,7 +12,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from cds_hooks.approvals import PeopleFileError
-from cds_hooks.commands.record import record_url
+from cds_hooks.commands.record_options import record_url
 from cds_hooks.commands.release import paused_now, released_now
 from cds_hooks.governance.releases import Rollback
 from cds_hooks.monitor.book import CountBook
@@ -55,8 +55,8 @@ def report(
     every: Annotated[bool, typer.Option("--all", help="List the figures that are good or insufficient, too.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     counts: Annotated[
-        Path, typer.Option(metavar="FILE", help="Where the counts are kept; made again where it is not there.")
-    ] = Path("var/monitor.sqlite3"),
+        Path | None, typer.Option(metavar="FILE", help="Where the counts are kept; else CDS_COUNTS_FILE.")
+    ] = None,
     notify: Annotated[
         str | None, typer.Option(metavar="URL", help="Post each incident there once when it begins and when it ends.")
     ] = None,
@@ -85,7 +85,7 @@ def report(
     console = Console(stderr=True)
     try:
         last = date.fromisoformat(until) if until else datetime.now(UTC).date()
-        book = CountBook(counts)
+        book = CountBook(counts or settings().counts_file)
         with Progress(console=console, transient=True) as progress:
             task = progress.add_task("Counting decisions", total=None)
             url, labels = record_url(database), site_labels(settings())

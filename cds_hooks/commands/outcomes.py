@@ -16,7 +16,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from cds_hooks.commands.record import record_url
+from cds_hooks.commands.record_options import record_url
 from cds_hooks.outcomes.files import Form, Lines, WrongFile, read_file
 from cds_hooks.outcomes.joining import REFUSALS, Refusal, Sender, join_reports
 from cds_hooks.outcomes.labels import Labels, site_labels

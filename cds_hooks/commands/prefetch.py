@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy import select
 
-from cds_hooks.commands.record import record_url
+from cds_hooks.commands.record_options import record_url
 from cds_hooks.storage.decision import RecordUnavailable
 from cds_hooks.storage.queries import read_rows
 from cds_hooks.storage.tables import decisions

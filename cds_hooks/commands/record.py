@@ -19,19 +19,13 @@ from cds_hooks.audit.archive import archive, archives, is_archive, restore_archi
 from cds_hooks.audit.holds import HeldBy, hold, holds, release
 from cds_hooks.audit.transfer import ExportForm, back_up, restore
 from cds_hooks.audit.transfer import export as export_decisions
+from cds_hooks.commands.record_options import microseconds, record_url
 from cds_hooks.governance import read_rules_file
 from cds_hooks.settings import settings
-from cds_hooks.storage.content import UserNames, read_user_keys, use_site_keys
 from cds_hooks.storage.decision import RecordUnavailable
 from cds_hooks.storage.queries import DecisionFilter
 from models_onnx.artifact.keys import read_signer
 from models_onnx.errors import SignatureRefused
-
-
-def record_url(database: str | None) -> str:
-    """The address of the record; from now on its content is read with the site's keys."""
-    use_site_keys(settings())
-    return database or settings().database_url
 
 
 def site_approvals(database: str | None = None, people: Path | None = None) -> ApprovalBook:
@@ -56,21 +50,6 @@ def site_rules(file: Path | None) -> SiteRules:
     said = read_rules_file(path) if path is not None else SiteRules()
     signed = settings().trust_file is not None or settings().people_file is not None
     return site_approvals().in_force(said) if signed else said
-
-
-def possible_users(client: str, user: str) -> list[str]:
-    """Under what a decision shown to this user can be recorded."""
-    keys: tuple[bytes, ...] = ()
-    with suppress(RecordUnavailable):  # without keys the record can still name the user in the clear
-        keys = read_user_keys(settings().user_keys)
-    return UserNames("hashed", keys).possible(client, user)
-
-
-def microseconds(time: datetime | None) -> int | None:
-    """Microseconds since 1970 of a time that is UTC where it names no zone."""
-    if time is None:
-        return None
-    return int((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp() * 1_000_000)
 
 
 app = typer.Typer(no_args_is_help=True, help="Back up, restore, export and archive the record; legal holds.")

@@ -14,7 +14,7 @@ from msgspec import to_builtins
 
 from cds_hooks.approvals import ApprovalRefused, People, PeopleFileError, read_people
 from cds_hooks.approvals.acts import Act, ActKind, ActState, act_detail
-from cds_hooks.commands.record import record_url
+from cds_hooks.commands.record_options import record_url
 from cds_hooks.governance.releases import CANARY, EVENT, Key, Released, Releases, why_not_allowed
 from cds_hooks.monitor.versions import compare as compare_versions
 from cds_hooks.monitor.versions import why_too_early

@@ -15,7 +15,7 @@ from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
-from cds_hooks.commands.record import microseconds, record_url
+from cds_hooks.commands.record_options import microseconds, record_url
 from cds_hooks.settings import settings
 from cds_hooks.storage import Decision, RecordUnavailable, decision_of
 from cds_hooks.storage.queries import DecisionFilter, count_decisions, find_decisions, get_decision

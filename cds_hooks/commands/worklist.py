@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from cds_hooks.commands.record import record_url
+from cds_hooks.commands.record_options import record_url
 from cds_hooks.panel.worklist import answered_findings, make_worklist
 from cds_hooks.panel.worklist_output import worklist_bundle, worklist_csv
 from cds_hooks.settings import settings

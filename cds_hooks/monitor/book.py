@@ -1,7 +1,8 @@
 """The book of counts: an SQLite file beside the record that goes on where it stopped reading.
 
-It is derived from the record and holds counts only; deleted, it is made again. Each decision and each piece of feedback
-is read once: a report over a month of a million decisions reads some hundred rows of counts.
+It is derived from the record and holds counts, and places in the record (postings.py); deleted, it is made again. Each
+decision and each piece of feedback is read once: a report over a month of a million decisions reads some hundred rows
+of counts.
 """
 
 import sqlite3
@@ -16,15 +17,16 @@ import msgspec
 from sqlalchemy import Select, select
 
 from cds_hooks.monitor.counting import count_decision, count_feedback
+from cds_hooks.monitor.postings import TABLES, Postings
 from cds_hooks.storage.database import database_error_reason, parse_url
 from cds_hooks.storage.decision import Decision, RecordUnavailable
 from cds_hooks.storage.queries import read_rows, rules_by_card
-from cds_hooks.storage.tables import decisions, feedback
+from cds_hooks.storage.tables import decisions, events, feedback
 from models_onnx.monitoring.day import DayCounts
 from models_onnx.monitoring.judging import Compared
 
 AT_ONCE: Final = 2000
-_VERSION: Final = 2
+_VERSION: Final = 3
 _ANSWERED_AT_ONCE: Final = 100
 _SETTLED_SECONDS: Final = 10.0
 _TABLES: Final = """
@@ -37,8 +39,11 @@ CREATE TABLE IF NOT EXISTS labels (
 CREATE TABLE IF NOT EXISTS complete (client TEXT, event TEXT, day TEXT, PRIMARY KEY (client, event)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS incidents (client TEXT, family TEXT, PRIMARY KEY (client, family)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS read_to (kind TEXT PRIMARY KEY, sequence INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS record (first_event TEXT NOT NULL);
 """
-Place = tuple[str, str, str]
+_MADE_AGAIN: Final = ("days", "labels", "complete", "read_to", "record", "names", "places")
+Key = tuple[str, str, str]
+"""Day, client and service."""
 _encode: Final = msgspec.json.Encoder().encode
 _decode: Final = msgspec.json.Decoder(DayCounts).decode
 
@@ -54,62 +59,83 @@ class CountBook:
         self.file = file
         with self.open() as connection:
             version = connection.execute("PRAGMA user_version").fetchone()[0]
-            if version in range(1, _VERSION):  # counted again, because more is counted now
-                connection.executescript("DROP TABLE days; DROP TABLE read_to;")
-            elif version not in (0, _VERSION):
-                raise RecordUnavailable(f"{file.name} was written by another version; delete it, and it is made again.")
-            connection.executescript(_TABLES)
-            connection.execute(f"PRAGMA user_version = {_VERSION}")
+            if version > _VERSION:
+                raise RecordUnavailable(f"{file.name} was written by a newer version; delete it, and it is made again.")
+            if version != _VERSION:  # counted again, because more is counted now
+                _make_tables(connection)
 
-    def read(self, url: str, progress: Callable[[int], None] = lambda _: None) -> int:
+    def read(
+        self,
+        url: str,
+        progress: Callable[[int], None] = lambda _: None,
+        at_once: int = AT_ONCE,
+        most: int | None = None,
+    ) -> int:
         """Counts what came to the record since the last reading, and returns how many decisions these were.
+
+        Of another record than the book was made of, everything is counted anew. `most` ends the reading after so many.
 
         Raises:
             RecordUnavailable: the record or the book cannot be read.
         """
+        self._check_record(url)
         found = 0
-        for after, batch in self._batches(url, "decisions", _settled(url), decisions.c.sequence):
-            days: dict[Place, DayCounts] = {}
+        for after, batch in self._batches(url, "decisions", _settled(url), decisions.c.sequence, at_once):
+            days: dict[Key, DayCounts] = {}
+            postings = Postings()
             for row in batch:
                 decision = Decision(*row[1:])
-                place = (day_of(decision.decided_at), decision.client, decision.service)
-                count_decision(days.setdefault(place, DayCounts()), decision)
-            self._add("decisions", days, after, batch[-1].sequence)
+                key = (day_of(decision.decided_at), decision.client, decision.service)
+                names = count_decision(days.setdefault(key, DayCounts()), decision)
+                postings.note(names, (decision.decided_at, row[0]))
+            self._add("decisions", days, after, batch[-1].sequence, postings)
             found += len(batch)
             progress(found)
+            if most is not None and found >= most:
+                break
         answers = feedback.c
         query = select(
             answers.sequence, answers.received_at, answers.client, answers.service, answers.outcome,
             answers.override_reason_code, answers.decision, answers.card,
         )  # fmt: skip
-        for after, batch in self._batches(url, "feedback", query, answers.sequence):
+        for after, batch in self._batches(url, "feedback", query, answers.sequence, AT_ONCE):
             days, on_cards = {}, _rules_on(url, {row.decision for row in batch if row.decision})
             for row in batch:
-                place = (day_of(row.received_at), row.client, row.service)
+                key = (day_of(row.received_at), row.client, row.service)
                 rules = on_cards.get(row.card, set())
-                count_feedback(days.setdefault(place, DayCounts()), row.outcome, row.override_reason_code, rules)
-            self._add("feedback", days, after, batch[-1].sequence)
+                count_feedback(days.setdefault(key, DayCounts()), row.outcome, row.override_reason_code, rules)
+            self._add("feedback", days, after, batch[-1].sequence, Postings())
         return found
+
+    def counted_to(self) -> int:
+        """The number of the newest decision that was counted; 0 where none was."""
+        with self.open(is_writing=False) as connection:
+            return read_to(connection, "decisions")
+
+    def days(self, first: date, last: date) -> Iterator[tuple[date, str, str, DayCounts]]:
+        """The counts of these days, both included, by day, client and service."""
+        query = "SELECT day, client, service, counts FROM days WHERE day BETWEEN ? AND ? ORDER BY 1, 2, 3"
+        with self.open(is_writing=False) as connection:
+            rows = connection.execute(query, (first.isoformat(), last.isoformat())).fetchall()
+        for day, client, service, counts in rows:
+            yield date.fromisoformat(day), client, service, _decode(counts)
 
     def compared(self, until: date, days: int, before: int) -> list[Compared]:
         """Each client's calls to each service: `days` up to and with `until`, and the `before` days before."""
         begin, end = until - timedelta(days=days + before - 1), until
         window_from = until - timedelta(days=days - 1)
         found: dict[tuple[str, str], Compared] = {}
-        with self.open() as connection:
-            query = "SELECT day, client, service, counts FROM days WHERE day BETWEEN ? AND ? ORDER BY 2, 3, 1"
-            for day, client, service, counts in connection.execute(query, (begin.isoformat(), end.isoformat())):
-                at = date.fromisoformat(day)
-                one = found.setdefault((client, service), Compared(client, service, {}, {}))
-                (one.window if at >= window_from else one.reference)[at] = _decode(counts)
+        for at, client, service, counts in self.days(begin, end):
+            one = found.setdefault((client, service), Compared(client, service, {}, {}))
+            (one.window if at >= window_from else one.reference)[at] = counts
         for one in found.values():  # a day on which nobody called is a day of the window, too
             for place in range(days):
                 one.window.setdefault(window_from + timedelta(days=place), DayCounts())
-        return list(found.values())
+        return [found[key] for key in sorted(found)]
 
     def open_incidents(self) -> set[tuple[str, str]]:
         """Client and family of the incidents that others were told of, and not yet that they ended."""
-        with self.open() as connection:
+        with self.open(is_writing=False) as connection:
             return set(connection.execute("SELECT client, family FROM incidents").fetchall())
 
     def note_incident(self, client: str, family: str, *, is_open: bool) -> None:
@@ -122,19 +148,45 @@ class CountBook:
         with self.open() as connection:
             connection.execute(statement, (client, family))
 
-    def _batches(self, url: str, kind: str, query: Select[Any], sequence: Any) -> Iterator[tuple[int, Sequence[Any]]]:
-        """The rows that were not read yet, in parts, each behind the number of the last row before it."""
+    def is_of(self, url: str) -> bool:
+        """Whether the book was made of this record, or of none yet.
+
+        Raises:
+            RecordUnavailable: the record or the book cannot be read.
+        """
+        with self.open(is_writing=False) as connection:
+            known = connection.execute("SELECT first_event FROM record").fetchone()
+        return known is None or known[0] == _first_event(url)
+
+    def _check_record(self, url: str) -> None:
+        """Empties the book where it was made of another record, which its first event tells."""
+        first = _first_event(url)
+        if self.is_of(url) and not first:
+            return
         with self.open() as connection:
+            known = connection.execute("SELECT first_event FROM record").fetchone()
+            if known is not None and known[0] != first:
+                _make_tables(connection)
+                known = None
+            if known is None:
+                connection.execute("INSERT INTO record VALUES (?)", (first,))
+
+    def _batches(
+        self, url: str, kind: str, query: Select[Any], sequence: Any, at_once: int
+    ) -> Iterator[tuple[int, Sequence[Any]]]:
+        """The rows that were not read yet, in parts, each behind the number of the last row before it."""
+        with self.open(is_writing=False) as connection:
             after = read_to(connection, kind)
-        while batch := read_rows(url, query.where(sequence > after).order_by(sequence).limit(AT_ONCE)):
+        while batch := read_rows(url, query.where(sequence > after).order_by(sequence).limit(at_once)):
             yield after, batch
             after = batch[-1].sequence
 
-    def _add(self, kind: str, days: dict[Place, DayCounts], after: int, last: int) -> None:
+    def _add(self, kind: str, days: dict[Key, DayCounts], after: int, last: int, postings: Postings) -> None:
         """Adds the counts and says how far was read in one transaction, so that nothing is counted twice."""
         with self.advance({kind: after}, last) as connection:
-            for place, counts in days.items():
-                add_to_day(connection, place, counts)
+            postings.write(connection)
+            for key, counts in days.items():
+                add_to_day(connection, key, counts)
 
     @contextmanager
     def advance(self, kinds: Mapping[str, int], last: int) -> Iterator[sqlite3.Connection]:
@@ -151,28 +203,43 @@ class CountBook:
             yield connection
 
     @contextmanager
-    def open(self) -> Iterator[sqlite3.Connection]:
+    def open(self, *, is_writing: bool = True) -> Iterator[sqlite3.Connection]:
         """One transaction on the file; RecordUnavailable where it cannot be used."""
         try:
             self.file.parent.mkdir(parents=True, exist_ok=True)
             self.file.touch(mode=0o600)
             with closing(sqlite3.connect(self.file, timeout=30)) as connection, connection:
-                connection.execute("BEGIN IMMEDIATE")
+                connection.execute("BEGIN IMMEDIATE" if is_writing else "BEGIN")
                 yield connection
         except (OSError, sqlite3.Error) as error:
             reason = database_error_reason(error)
             raise RecordUnavailable(f"the book of counts {self.file} cannot be used: {reason}") from error
 
 
-def add_to_day(connection: sqlite3.Connection, place: Place, counts: DayCounts) -> None:
+def _make_tables(connection: sqlite3.Connection) -> None:
+    """Makes the tables anew, in the transaction of this connection; what others were told of incidents stays."""
+    for name in _MADE_AGAIN:
+        connection.execute(f"DROP TABLE IF EXISTS {name}")
+    for statement in filter(str.strip, (_TABLES + TABLES).split(";")):
+        connection.execute(statement)
+    connection.execute(f"PRAGMA user_version = {_VERSION}")
+
+
+def _first_event(url: str) -> str:
+    """The hash of the first event of the record, which is never archived; empty where there is none yet."""
+    rows = read_rows(url, select(events.c.hash).order_by(events.c.sequence).limit(1))
+    return bytes(rows[0][0]).hex() if rows else ""
+
+
+def add_to_day(connection: sqlite3.Connection, key: Key, counts: DayCounts) -> None:
     """Adds counts to those of a day, a client and a service."""
     query = "SELECT counts FROM days WHERE day = ? AND client = ? AND service = ?"
-    row = connection.execute(query, place).fetchone()
+    row = connection.execute(query, key).fetchone()
     if row is not None:
         kept = _decode(row[0])
         kept.add(counts)
         counts = kept
-    connection.execute("REPLACE INTO days VALUES (?, ?, ?, ?)", (*place, _encode(counts)))
+    connection.execute("REPLACE INTO days VALUES (?, ?, ?, ?)", (*key, _encode(counts)))
 
 
 def read_to(connection: sqlite3.Connection, kind: str) -> int:

@@ -7,8 +7,9 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
+from cds_hooks.monitor.postings import names_of, plain_subject
 from cds_hooks.storage.decision import Decision
-from cds_hooks.storage.queries import rules_on_cards
+from cds_hooks.storage.queries import cards_of
 from fhir.mapping.features.catalog import FEATURES
 from fhir.mapping.features.conditions import HasCondition
 from fhir.mapping.features.stays import StayDiagnosis
@@ -39,8 +40,11 @@ class _Basis(Struct):
 _basis: Final = msgspec.json.Decoder(_Basis)
 
 
-def count_decision(day: DayCounts, decision: Decision) -> bool:
-    """Adds a decision to its day. False where its basis is not readable as one; then only the call is counted."""
+def count_decision(day: DayCounts, decision: Decision) -> set[str]:
+    """Adds a decision to its day, and returns the names under which it is found (postings.py).
+
+    Where its basis is not readable as one, only the call is counted.
+    """
     day.calls += 1
     day.with_cards += decision.outcome == "cards"
     day.errors += decision.outcome == "error"
@@ -48,23 +52,37 @@ def count_decision(day: DayCounts, decision: Decision) -> bool:
     day.hours[hour] = day.hours.get(hour, 0) + 1
     if decision.outcome == "error":
         day.hour_errors[hour] = day.hour_errors.get(hour, 0) + 1
+    plain = (decision.service, decision.client, decision.outcome)
     try:
         basis = _basis.decode(decision.basis)
+        cards = cards_of(decision)
     except msgspec.DecodeError:
-        return False
-    for subject, reason, _ in basis.silence:
+        return names_of(*plain, (), ())
+    silences = {(plain_subject(subject), reason) for subject, reason, _ in basis.silence}
+    for subject, reason in silences:
         count(day.silences, f"{subject} {reason}")
+        if decision.outcome == "error":
+            count(day.classes, reason)
     for key, state in basis.prefetch.items():
         count(day.keys, f"{key} {state}")
-    if basis.timings:
-        bucket = bucket_of(sum(basis.timings.values()))
-        day.milliseconds[bucket] = day.milliseconds.get(bucket, 0) + 1
-        in_hour = day.hour_milliseconds.setdefault(hour, {})
-        in_hour[bucket] = in_hour.get(bucket, 0) + 1
+    _count_times(day, hour, basis.timings)
     _count_inputs(day, basis)
-    for rule in rules_on_cards(decision):
+    rules = {rule for card in cards for rule in card}
+    day.cards += len(cards)
+    for rule in rules:
         count(day.rules, rule)
-    return True
+    return names_of(*plain, rules, silences)
+
+
+def _count_times(day: DayCounts, hour: int, timings: dict[str, float]) -> None:
+    if not timings:
+        return
+    bucket = bucket_of(sum(timings.values()))
+    day.milliseconds[bucket] = day.milliseconds.get(bucket, 0) + 1
+    in_hour = day.hour_milliseconds.setdefault(hour, {})
+    in_hour[bucket] = in_hour.get(bucket, 0) + 1
+    for stage, milliseconds in timings.items():
+        sketch_value(day.stages, stage, milliseconds)
 
 
 def _count_inputs(day: DayCounts, basis: _Basis) -> None:

@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Struct
 from sqlalchemy import select
 
-from cds_hooks.monitor.book import CountBook, Place, add_to_day, day_of, read_to
+from cds_hooks.monitor.book import CountBook, Key, add_to_day, day_of, read_to
 from cds_hooks.outcomes.labels import DAY, Label, Labels
 from cds_hooks.storage.outcomes import Outcome, newest_outcomes, outcomes_after, versions_of
 from cds_hooks.storage.queries import read_rows, rules_by_card
@@ -47,7 +47,7 @@ _basis: Final = msgspec.json.Decoder(_Basis)
 class _Predicted(Struct, frozen=True):
     """What is counted of one prediction."""
 
-    place: Place
+    place: Key
     model: str
     keys: tuple[str, ...]
     estimate: float
@@ -133,7 +133,7 @@ class LabelReader:
         read = {row.id: _prediction_of(row) for row in read_rows(self._url, select(*columns).where(*between))}
         made = {key: each for key, each in read.items() if each is not None and each.model in models}
         known = newest_outcomes(self._url, made, outcomes_to)
-        places: dict[Place, LabelCounts] = {}
+        places: dict[Key, LabelCounts] = {}
         for key, each in made.items():
             outcome = known.get((key, "event", each.model))
             _count(places.setdefault(each.place, LabelCounts()), each, _happened(outcome.value if outcome else None))
@@ -183,7 +183,7 @@ def _count_order(connection: sqlite3.Connection, row: Any, item: Outcome, before
     add_to_day(connection, (day_of(row.decided_at), row.client, row.service), day)
 
 
-def _add(connection: sqlite3.Connection, place: Place, counts: LabelCounts) -> None:
+def _add(connection: sqlite3.Connection, place: Key, counts: LabelCounts) -> None:
     query = "SELECT counts FROM labels WHERE day = ? AND client = ? AND service = ?"
     row = connection.execute(query, place).fetchone()
     if row is not None:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from numpy import float64
 from numpy.typing import NDArray
 
-from cds_hooks.app import development_client
 from cds_hooks.approvals import ApprovalBook, ModelApprovals
 from cds_hooks.computing import Computing
 from cds_hooks.governance.releases import Releases
@@ -17,6 +16,7 @@ from cds_hooks.metrics import Metrics
 from cds_hooks.prefetch.fetch import PrefetchFetcher
 from cds_hooks.replay.memory import RecordedGovernance
 from cds_hooks.security import TrustedClient
+from cds_hooks.security.development import development_client
 from cds_hooks.security.trust import DevelopmentTrust
 from cds_hooks.security.trust_file import read_trust_file
 from cds_hooks.services import Service, ValidationSessions, services_for, versions_for

@@ -2,9 +2,7 @@
 
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 import orjson
@@ -14,8 +12,6 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from cards.rules.engine.governance import all_rule_versions
-from cards.rules.engine.rule_book import whole_book
-from cards.rules.language.rule import Evidence
 from cds_hooks.errors import CALL_ID, NotFound
 from cds_hooks.governance import Governance
 from cds_hooks.logs import log
@@ -26,6 +22,7 @@ from cds_hooks.storage import RecordUnavailable, decision_of
 from cds_hooks.storage.decision import new_decision_id
 from cds_hooks.storage.queries import get_decision
 from cds_hooks.web.decision_page import explain
+from cds_hooks.web.model_files import ModelFiles, evidence_of
 from cds_hooks.web.numbers import format_time
 from cds_hooks.web.pages import (
     HEADERS,
@@ -41,89 +38,8 @@ from cds_hooks.web.pages import (
     static_file,
 )
 from cds_hooks.web.rule_page import describe_rule, rule_entries
-from models_onnx.artifact.folder import MODEL, VERSION_SIGN, read_manifest
-from models_onnx.artifact.manifest import Manifest
-from models_onnx.artifact.release_file import Release, parse_release
 from models_onnx.equations.card import equation_card
 from models_onnx.equations.declaration import find_equations
-from models_onnx.errors import ModelError
-from models_onnx.model_card.embed import read_card
-from models_onnx.model_card.formats import chai_xml, fhir_bundle
-from models_onnx.release.evaluation_file import LaterEvaluation, read_evaluation
-from models_onnx.serving.effects import Effect, effects
-from models_onnx.serving.registry import ARTIFACTS, load_model, model_ids, version_ids
-
-_T = TypeVar("_T")
-
-
-class ModelFiles:
-    """What the pages read of the models that are served here: those of the package, and of a folder of the site's own.
-
-    Each is read once; a model whose files are refused has neither manifest nor card, and the log says so.
-    """
-
-    def __init__(self, own: Path | None) -> None:
-        folders = [ARTIFACTS, *([own] if own is not None else [])]
-        names = ((each, name) for each in reversed(folders) for name in (*model_ids(each), *version_ids(each)))
-        self._folders = {name: folder / name for folder, name in names}
-        self._read: dict[tuple[str, str], Any] = {}
-
-    def names(self) -> list[str]:
-        """The ids of the models in use."""
-        return sorted(name for name in self._folders if VERSION_SIGN not in name)
-
-    def manifest(self, model_id: str) -> Manifest | None:
-        """The manifest of a model, or of a version beside it (`id@version`); None for any other name."""
-        return self._once("manifest", model_id, read_manifest)
-
-    def card(self, model_id: str) -> dict[str, Any] | None:
-        """The card inside the file of that model; None where there is none."""
-        return self._once("card", model_id, lambda folder: read_card((folder / MODEL).read_bytes()))
-
-    def release(self, model_id: str) -> Release | None:
-        """The release of that model; None where it was never published."""
-        return self._once("release", model_id, parse_release)
-
-    def effects(self, model_id: str) -> list[Effect]:
-        """What each input of that model does; none where its file must not be loaded."""
-        return self._once("effects", model_id, lambda folder: effects(load_model(folder.name, folder.parent))) or []
-
-    def evaluation(self, model_id: str) -> LaterEvaluation | None:
-        """What was evaluated after that model was signed; None where nothing was."""
-        manifest = self.manifest(model_id)
-        if manifest is None:
-            return None
-        return self._once("evaluation", model_id, lambda folder: read_evaluation(manifest, folder.parent))
-
-    def card_as(self, model_id: str, form: str, configured: Settings) -> tuple[bytes, str] | None:
-        """The card as `json`, `fhir.json` or `chai.xml`, with its media type; None for another model or form."""
-        card, release = self.card(model_id), self.release(model_id)
-        if card is None or release is None:
-            return None
-        now = configured.as_of or datetime.now(UTC)
-        if form == "json":
-            return orjson.dumps(card, option=orjson.OPT_INDENT_2), "application/json"
-        if form == "fhir.json":
-            sha256 = release.files[MODEL].sha256
-            bundle = fhir_bundle(card, release.state, sha256, now.isoformat(timespec="seconds"), configured.public_url)
-            return orjson.dumps(bundle, option=orjson.OPT_INDENT_2), "application/fhir+json"
-        if form == "chai.xml":
-            return chai_xml(card, release.state, now.date().isoformat()), "application/xml"
-        return None
-
-    def _once(self, what: str, model_id: str, how: Callable[[Path], _T]) -> _T | None:
-        folder = self._folders.get(model_id)
-        if folder is None:
-            return None
-        if (what, model_id) not in self._read:
-            try:
-                self._read[(what, model_id)] = how(folder)
-            except (ModelError, OSError) as error:
-                log().error(f"{what} refused", error_type=type(error).__name__)
-                self._read[(what, model_id)] = None
-        found: _T | None = self._read[(what, model_id)]
-        return found
-
 
 _PAGES_AT_ONCE = 2
 """Forty threads that make pages, as many as there are otherwise, leave the event loop little of the interpreter."""
@@ -282,11 +198,6 @@ def _explanation(decision_id: str, url: str, services: dict[str, Service], site:
     except msgspec.MsgspecError as error:
         log().error("record in another form", status=500, error_type=type(error).__name__)
         return _failed(site, _OTHER_FORM, 500)
-
-
-def evidence_of(rule_id: str) -> tuple[Evidence, ...]:
-    """The documents behind a rule, as its table names them now; none for a rule that is gone."""
-    return next((tuple(rule.declared.evidence) for rule in whole_book().rules if rule.id == rule_id), ())
 
 
 def _failed(site: Site, failure: Failure, status: int = 404) -> Response:

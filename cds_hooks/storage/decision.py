@@ -16,13 +16,15 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from time import monotonic
-from typing import Any, Final, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeVar
 
 import msgspec
 
-from cards.rules.engine.finding import Silence
 from cds_hooks.logs import log
-from fhir.mapping.features.feature import FeatureVector
+
+if TYPE_CHECKING:  # the commands that read the record must start quickly, and rules take a third of a second to load
+    from cards.rules.engine.finding import Silence
+    from fhir.mapping.features.feature import FeatureVector
 
 _LOG_EVERY_SECONDS: Final = 10.0
 _REMEMBERED_SECONDS: Final = 5.0
@@ -202,7 +204,7 @@ _encoder = msgspec.json.Encoder()
 
 def inputs_of(
     as_of: datetime,
-    vector: FeatureVector | None,
+    vector: "FeatureVector | None",
     orders: dict[str, Any] | None,
     vaccinations: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
@@ -241,7 +243,7 @@ def encode_models(models: Sequence[dict[str, str]]) -> bytes:
 def encode_basis(
     inputs: dict[str, Any],
     scores: dict[str, Any] | None,
-    silences: Sequence[Silence],
+    silences: "Sequence[Silence]",
     timings: dict[str, float],
     prefetch: msgspec.Raw | None = None,
     trace: dict[str, str] | None = None,

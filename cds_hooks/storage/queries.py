@@ -3,11 +3,11 @@
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import URL, Connection, Select, func, insert, select
+from sqlalchemy import URL, Connection, Select, func, insert, or_, select
 from sqlalchemy.exc import DBAPIError
 
 from cards.extension import EXTENSION_KEY, NOTHING_SAID, CardExtension
@@ -120,10 +120,14 @@ class DecisionFilter:
     """A rule with a finding on one of the cards, or named among the reasons for silence."""
     withheld: bool = False
     """Only decisions in which something that was found was not shown (`WITHHELD`)."""
+    hook_instance: str | None = None
+    """Only decisions of this call of a hook; the services of one hook share it."""
+    reason: str | None = None
+    """Only decisions with this reason for silence; with `rule`, that of this rule."""
 
     def narrow(self, query: Select[Any]) -> Select[Any]:
         """The query with all conditions that the database can evaluate: all but the rule."""
-        for name in ("service", "outcome", "client", "patient"):
+        for name in ("service", "outcome", "client", "patient", "hook_instance"):
             if (value := getattr(self, name)) is not None:
                 query = query.where(decisions.c[name] == value)
         if self.users is not None:
@@ -135,9 +139,14 @@ class DecisionFilter:
         return query
 
     def fits(self, decision: Decision) -> bool:
-        """Whether the rule has a finding or a silence in this decision, and something was withheld, where asked."""
-        if self.withheld and not any(reason in WITHHELD for _, reason, _ in _basis.decode(decision.basis).silence):
+        """Whether the rule, the reason for silence, or something withheld, is in this decision, where asked."""
+        if not (self.withheld or self.reason or self.rule):
+            return True
+        silences = _basis.decode(decision.basis).silence
+        if self.withheld and not any(reason in WITHHELD for _, reason, _ in silences):
             return False
+        if self.reason is not None:
+            return any(reason == self.reason and self.rule in (None, subject) for subject, reason, _ in silences)
         return self.rule is None or self.rule in rules_of(decision)
 
 
@@ -148,9 +157,15 @@ def rules_of(decision: Decision) -> set[str]:
 
 def rules_on_cards(decision: Decision) -> set[str]:
     """The rules whose findings are on the cards; none where no card was given."""
+    return {rule for card in cards_of(decision) for rule in card}
+
+
+def cards_of(decision: Decision) -> list[set[str]]:
+    """For each card that was given, the rules whose findings are on it."""
     if decision.outcome != "cards":
-        return set()
-    return set().union(*rules_by_card(decision.response).values())
+        return []
+    response = _response.decode(decision.response)
+    return [{one.rule for one in card.extension.ours.findings} for card in response.cards]
 
 
 def rules_by_card(response: bytes) -> dict[str, set[str]]:
@@ -171,6 +186,22 @@ def list_decisions(url: str, limit: int = 20, service: str | None = None, outcom
     return list(islice(find_decisions(url, DecisionFilter(service=service, outcome=outcome), limit), limit))
 
 
+class FoundDecision(NamedTuple):
+    """A decision, and its number in the record."""
+
+    sequence: int
+    decision: Decision
+
+    @property
+    def place(self) -> "Place":
+        """Where it stands in the order of time."""
+        return self.decision.decided_at, self.sequence
+
+
+Place = tuple[int, int]
+"""The time of a decision (microseconds since 1970-01-01 UTC) and its number: decisions are listed in this order."""
+
+
 def find_decisions(url: str, wanted: DecisionFilter, at_once: int = 500) -> Iterator[Decision]:
     """The decisions that the filter describes, the newest first.
 
@@ -179,14 +210,66 @@ def find_decisions(url: str, wanted: DecisionFilter, at_once: int = 500) -> Iter
     Raises:
         RecordUnavailable: there is no record.
     """
-    query = wanted.narrow(select(decisions.c.sequence, *_DECISION)).order_by(decisions.c.sequence.desc())
-    rows = read_rows(url, query.limit(min(at_once, 500)))
+    return (found.decision for found in find_places(url, wanted, None, at_once))
+
+
+def find_places(
+    url: str, wanted: DecisionFilter, before: Place | None = None, at_once: int = 500
+) -> Iterator[FoundDecision]:
+    """As `find_decisions`, from the place `before` on."""
+    query = wanted.narrow(select(decisions.c.sequence, *_DECISION))
+    query = query.order_by(decisions.c.decided_at.desc(), decisions.c.sequence.desc())
+    rows = read_rows(url, _from_place(query, before).limit(min(at_once, 500)))
     while rows:
         for row in rows:
-            decision = Decision(*row[1:])
-            if wanted.fits(decision):
-                yield decision
-        rows = read_rows(url, query.where(decisions.c.sequence < rows[-1].sequence).limit(500))
+            found = FoundDecision(row[0], Decision(*row[1:]))
+            if wanted.fits(found.decision):
+                yield found
+        rows = read_rows(url, _from_place(query, found.place).limit(500))
+
+
+def _from_place(query: Select[Any], before: Place | None) -> Select[Any]:
+    if before is None:
+        return query
+    at, sequence = decisions.c.decided_at, decisions.c.sequence
+    # the first condition alone finds the place in the index; databases do not derive it from the second
+    return query.where(at <= before[0]).where(or_(at < before[0], sequence < before[1]))
+
+
+def decisions_at(url: str, wanted: DecisionFilter, numbers: Collection[int]) -> dict[int, FoundDecision]:
+    """Those of the decisions with these numbers that the filter describes, by number.
+
+    Raises:
+        RecordUnavailable: there is no record.
+    """
+    query = wanted.narrow(select(decisions.c.sequence, *_DECISION)).where(decisions.c.sequence.in_(numbers))
+    read = (FoundDecision(row[0], Decision(*row[1:])) for row in read_rows(url, query))
+    return {found.sequence: found for found in read if wanted.fits(found.decision)}
+
+
+def newer_than(url: str, wanted: DecisionFilter, number: int, most: int) -> list[FoundDecision]:
+    """Of the first `most` decisions after this number those that the filter describes, the newest first.
+
+    Raises:
+        RecordUnavailable: there is no record.
+    """
+    at = decisions.c.sequence
+    query = wanted.narrow(select(at, *_DECISION)).where(at > number, at <= number + most).order_by(at)
+    read = (FoundDecision(row[0], Decision(*row[1:])) for row in read_rows(url, query))
+    return sorted((found for found in read if wanted.fits(found.decision)), key=_place, reverse=True)
+
+
+def _place(found: FoundDecision) -> Place:
+    return found.place
+
+
+def newest_number(url: str) -> int:
+    """The number of the newest decision; 0 for an empty record.
+
+    Raises:
+        RecordUnavailable: there is no record.
+    """
+    return int(read_rows(url, select(func.max(decisions.c.sequence)))[0][0] or 0)
 
 
 def count_decisions(url: str, wanted: DecisionFilter) -> int:

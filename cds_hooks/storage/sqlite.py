@@ -25,12 +25,12 @@ from cds_hooks.storage.decision import (
 from cds_hooks.storage.queries import store_feedback
 from cds_hooks.storage.tables import COLUMNS, NEWEST_HASH, decisions
 
-_EVERY_ROWS = 4000
+_EVERY_ROWS = 2000
 _RESTART_WAIT_MS = 50
 
 
 class Checkpointer:
-    """Counts the rows that are written and starts a checkpoint after every 4,000 of them."""
+    """Counts the rows that are written and starts a checkpoint after every 2,000 of them."""
 
     def __init__(self, file: Path) -> None:
         """The file is opened and the thread started when the first checkpoint is due."""

@@ -16,18 +16,13 @@ from cds_hooks.contract.document import MUST
 from cds_hooks.contract.registry import Row
 from cds_hooks.contract.report import Report, Result
 from cds_hooks.contract.run import judge_exchange
-from cds_hooks.web.charts import Scale, Tick
+from cds_hooks.web.charts import Scale
+from cds_hooks.web.latency import Bar, format_ms, stage_bars, stage_words
 
 THIS_SERVER: Final = "this server"
 _SECONDS: Final = 60.0
 _MOST_ANSWER: Final = 16 * 1024 * 1024
 _HEADERS: Final = {"content-type": "application/json", "accept": "application/json"}
-_STAGES: Final = {
-    "decode": "Read and check the request",
-    "fetch": "Read what is missing from the FHIR server",
-    "facts": "Make facts of the chart",
-    "decide": "Decide: rules, models, cards",
-}
 
 
 class Outcome(Struct):
@@ -219,16 +214,6 @@ def _notes(report: Report) -> dict[str, str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Bar:
-    """One stage: when it began and ended, in percent of the scale, and how long it took, in words."""
-
-    words: str
-    left: float
-    width: float
-    took: str
-
-
-@dataclass(frozen=True, slots=True)
 class Waterfall:
     """Where the time of one call went; the stages are those that the server itself measured."""
 
@@ -246,34 +231,7 @@ def waterfall(exchanged: Exchanged) -> Waterfall:
         if isinstance(timings, dict)
         else {}
     )
-    stages = [(_STAGES.get(name, name), milliseconds) for name, milliseconds in measured.items()]
     rest = max(0.0, whole - sum(measured.values()))
     words = "Write the answer, record the decision, and the way there and back" if measured else "The whole call"
-    scale = _scale(max(whole, sum(measured.values()), 0.1))
-    bars, begun = [], 0.0
-    for stage, milliseconds in [*stages, (words, rest)]:
-        left = scale.at(begun)
-        begun += milliseconds
-        bars.append(Bar(stage, left, max(0.3, scale.at(begun) - left), format_ms(milliseconds)))
-    return Waterfall(scale, tuple(bars), format_ms(whole))
-
-
-def _scale(most: float) -> Scale:
-    step = next(
-        each for power in range(-2, 6) for each in (10.0**power, 2 * 10.0**power, 5 * 10.0**power) if most <= 4 * each
-    )
-    high = step * -(-most // step)
-    bare = Scale(0, high)
-    count = round(high / step)
-    labels = [f"{number * step:g}" + (" ms" if number == count else "") for number in range(count + 1)]
-    return Scale(0, high, tuple(Tick(bare.at(number * step), label) for number, label in enumerate(labels)))
-
-
-def format_ms(milliseconds: float) -> str:
-    """Milliseconds as a person rounds them.
-
-    >>> format_ms(0.1234), format_ms(6.78), format_ms(47.3), format_ms(1234)
-    ('0.12', '6.8', '47', '1,234')
-    """
-    places = 2 if milliseconds < 1 else 1 if milliseconds < 10 else 0
-    return f"{milliseconds:,.{places}f}"
+    scale, bars = stage_bars([*((stage_words(name), each) for name, each in measured.items()), (words, rest)])
+    return Waterfall(scale, bars, format_ms(whole))

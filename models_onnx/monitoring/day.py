@@ -16,6 +16,7 @@ _RACE: Final = "race_"
 class DayCounts(msgspec.Struct, kw_only=True):
     """Counts and sketches only: no row of a patient, no reference, no identifier.
 
+    `cards` are the cards that were shown, `classes` the reasons of calls that failed, `stages` milliseconds by stage.
     `features` and `ages` hold values and their ages in days by input; `missing` counts "input reason"; `scores` holds
     probabilities by "model group", where the group is `all`, a sex, an age band or a race where one is an input.
     `hour_errors` and `hour_milliseconds` are by the hour of the day in UTC. `answers` and `orders` count
@@ -26,7 +27,9 @@ class DayCounts(msgspec.Struct, kw_only=True):
 
     calls: int = 0
     with_cards: int = 0
+    cards: int = 0
     errors: int = 0
+    classes: Counts = {}
     hours: dict[int, int] = {}
     keys: Counts = {}
     silences: Counts = {}
@@ -36,6 +39,7 @@ class DayCounts(msgspec.Struct, kw_only=True):
     ages: Sketches = {}
     scores: Sketches = {}
     milliseconds: dict[int, int] = {}
+    stages: Sketches = {}
     accepted: int = 0
     overridden: int = 0
     reasons: Counts = {}

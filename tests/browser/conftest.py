@@ -40,7 +40,12 @@ def running(folder: Path, **settings: Any) -> Iterator[str]:
     """The address of the real server on a free port of loopback, its record in a folder, until the block ends."""
     listening = socket.create_server(("127.0.0.1", 0))
     url = f"http://127.0.0.1:{listening.getsockname()[1]}"
-    given = {"database_url": f"sqlite:///{folder}/decisions.sqlite3", "as_of": AS_OF, **settings}
+    given = {
+        "database_url": f"sqlite:///{folder}/decisions.sqlite3",
+        "counts_file": folder / "counts.sqlite3",
+        "as_of": AS_OF,
+        **settings,
+    }
     if given.get("login", "none") != "none":
         given = {"public_url": url, **given}
     app = create_app(Settings(**given))

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from cds_hooks.commands.model.console import AsJson, Name, print_json, problems, wide_console
 from cds_hooks.commands.model.release import Folder
-from cds_hooks.commands.record import record_url
+from cds_hooks.commands.record_options import record_url
 from cds_hooks.storage.decision import Decision, RecordUnavailable
 from cds_hooks.storage.queries import DecisionFilter, find_decisions
 from models_onnx.artifact.manifest import Manifest

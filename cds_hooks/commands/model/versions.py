@@ -9,7 +9,7 @@ from rich.table import Table
 
 from cds_hooks.commands.model.console import AsJson, print_json, problems, wide_console
 from cds_hooks.commands.model.release import Folder
-from cds_hooks.commands.record import record_url
+from cds_hooks.commands.record_options import record_url
 from cds_hooks.settings import settings
 from cds_hooks.storage.decision import RecordUnavailable
 from cds_hooks.trusted_models import own_keys

@@ -17,7 +17,8 @@ from rich.table import Table
 from cards.rules.engine.governance import NEEDS_NOTE, Approval, RuleVersion, SiteRules, all_rule_versions
 from cards.rules.engine.page import rule_page
 from cds_hooks.approvals import PeopleFileError
-from cds_hooks.commands.record import record_url, site_rules
+from cds_hooks.commands.record import site_rules
+from cds_hooks.commands.record_options import record_url
 from cds_hooks.commands.rules.check import check, lint, simulate_folder
 from cds_hooks.commands.rules.coverage import coverage
 from cds_hooks.governance import RulesFileError

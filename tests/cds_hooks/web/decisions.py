@@ -9,10 +9,10 @@ from typing import Any
 
 import msgspec
 
-from cds_hooks.routes.pages import ModelFiles, evidence_of
 from cds_hooks.storage import Decision
 from cds_hooks.storage.queries import get_decision
 from cds_hooks.web.decision_page import Explanation, explain
+from cds_hooks.web.model_files import ModelFiles, evidence_of
 from cds_hooks.web.pages import Site, explanation_page
 from tests.cds_hooks.calls import ORDERS, PLANNING, client, ours, request_for
 from tests.cds_hooks.web.markup import Page

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from cds_hooks.routes.pages import ModelFiles
+from cds_hooks.web.model_files import ModelFiles
 from cds_hooks.web.model_page import Performance, performance
 from cds_hooks.web.pages import model_page
 from models_onnx.artifact.manifest import Manifest

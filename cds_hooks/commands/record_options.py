@@ -1,0 +1,29 @@
+"""What every command about the record reads of its options; it imports little, so that these commands start quickly."""
+
+from contextlib import suppress
+from datetime import UTC, datetime
+
+from cds_hooks.settings import settings
+from cds_hooks.storage.content import UserNames, read_user_keys, use_site_keys
+from cds_hooks.storage.decision import RecordUnavailable
+
+
+def record_url(database: str | None) -> str:
+    """The address of the record; from now on its content is read with the site's keys."""
+    use_site_keys(settings())
+    return database or settings().database_url
+
+
+def possible_users(client: str, user: str) -> list[str]:
+    """Under what a decision shown to this user can be recorded."""
+    keys: tuple[bytes, ...] = ()
+    with suppress(RecordUnavailable):  # without keys the record can still name the user in the clear
+        keys = read_user_keys(settings().user_keys)
+    return UserNames("hashed", keys).possible(client, user)
+
+
+def microseconds(time: datetime | None) -> int | None:
+    """Microseconds since 1970 of a time that is UTC where it names no zone."""
+    if time is None:
+        return None
+    return int((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp() * 1_000_000)

@@ -1,0 +1,102 @@
+"""Finds decisions in a record of any size: by the database's own indexes, or by the places in the book of counts.
+
+What the book names is read from the record and judged again, and what it has not counted yet is looked through, so that
+a book that lags behind never hides a decision.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from heapq import merge
+from itertools import islice
+from pathlib import Path
+from typing import Final
+
+from cds_hooks.monitor.book import CountBook
+from cds_hooks.monitor.postings import Budget, groups_of, places
+from cds_hooks.storage.decision import RecordUnavailable
+from cds_hooks.storage.queries import (
+    DecisionFilter,
+    FoundDecision,
+    Place,
+    decisions_at,
+    find_places,
+    newer_than,
+    newest_number,
+)
+
+SMALL: Final = 5_000
+"""A record with fewer decisions is looked through as it is."""
+_AT_ONCE: Final = 50
+_NOT_COUNTED: Final = 100_000
+
+
+def needs_book(wanted: DecisionFilter) -> bool:
+    """Whether no index of the database leads to these decisions: the filter names neither patient nor hook call."""
+    if wanted.patient is not None or wanted.hook_instance is not None:
+        return False
+    return wanted.withheld or any((wanted.service, wanted.client, wanted.outcome, wanted.rule, wanted.reason))
+
+
+def book_for(
+    url: str, file: Path, wanted: DecisionFilter, progress: Callable[[int], None] = lambda _: None
+) -> CountBook | None:
+    """The book, brought up to date, where these decisions are found by it; else None.
+
+    That is so where the record is small, and where the book is of another record or cannot be written.
+
+    Raises:
+        RecordUnavailable: the record cannot be read.
+    """
+    if not needs_book(wanted) or newest_number(url) < SMALL:
+        return None
+    try:
+        book = CountBook(file)
+        if not book.is_of(url):
+            return None
+        book.read(url, progress)
+    except RecordUnavailable:
+        return None
+    return book
+
+
+def find(
+    url: str,
+    book: CountBook | None,
+    wanted: DecisionFilter,
+    before: Place | None = None,
+    budget: Budget | None = None,
+    most_not_counted: int = _NOT_COUNTED,
+) -> Iterator[FoundDecision]:
+    """The decisions that the filter describes, the newest first, from the place `before` on.
+
+    Without a book, or where it is not needed, the database finds them. `budget` bounds how many places of the book are
+    looked at, and `most_not_counted` how many decisions that the book does not have yet.
+
+    Raises:
+        RecordUnavailable: there is no record.
+    """
+    if book is None or not needs_book(wanted):
+        yield from find_places(url, wanted, before, _AT_ONCE)
+        return
+    newest = newer_than(url, wanted, book.counted_to(), most_not_counted)
+    tail = (each for each in newest if before is None or each.place < before)
+    yield from merge(
+        tail,
+        _counted(url, book, wanted, before, budget or Budget()),
+        key=lambda each: each.place,
+        reverse=True,
+    )
+
+
+def _counted(
+    url: str, book: CountBook, wanted: DecisionFilter, before: Place | None, budget: Budget
+) -> Iterator[FoundDecision]:
+    if wanted.until is not None:
+        before = min(before or (wanted.until, 0), (wanted.until, 0))
+    # the places say all that the database would be asked for, and its planner is not led away from their numbers
+    read = replace(wanted, service=None, client=None, outcome=None, since=None, until=None)
+    with book.open(is_writing=False) as connection:
+        leading = places(connection, groups_of(connection, wanted), before, wanted.since, budget)
+        while batch := list(islice(leading, _AT_ONCE)):
+            found = decisions_at(url, read, [sequence for _, sequence in batch])
+            yield from (found[sequence] for _, sequence in batch if sequence in found)

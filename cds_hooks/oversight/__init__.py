@@ -1,0 +1,1 @@
+"""Pages for the operator: decisions to find and to read (/decisions), and what goes on (/ops)."""

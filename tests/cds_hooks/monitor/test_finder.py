@@ -1,0 +1,169 @@
+"""Finding decisions by the book of counts gives what looking through the whole record gives."""
+
+import asyncio
+import json
+from itertools import islice
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from cards.extension import EXTENSION_KEY
+from cds_hooks.monitor import finder
+from cds_hooks.monitor.book import CountBook
+from cds_hooks.monitor.finder import book_for, find, needs_book
+from cds_hooks.monitor.postings import Budget, plain_subject
+from cds_hooks.storage import Decision, open_decision_log
+from cds_hooks.storage.entries import add_event
+from cds_hooks.storage.queries import DecisionFilter, find_decisions
+from tests.cds_hooks.storage.samples import a_decision
+
+REASONS = ("below-threshold", "said-once", "shadow")
+RULES = ("renal-one", "renal-two", "Observation/secret-1")
+FILTERS = (
+    DecisionFilter(service="order-safety"),
+    DecisionFilter(client="a hospital", outcome="error"),
+    DecisionFilter(rule="renal-one"),
+    DecisionFilter(rule="Observation/secret-1"),
+    DecisionFilter(rule="renal-two", reason="shadow"),
+    DecisionFilter(reason="said-once", service="planning"),
+    DecisionFilter(withheld=True),
+    DecisionFilter(rule="never-heard-of"),
+    DecisionFilter(service="planning", since=1_100, until=1_200),
+    DecisionFilter(outcome="cards", until=1_000),
+    DecisionFilter(outcome="cards", patient="patient-1", rule="renal-one"),
+)
+
+
+def invented(count: int, seed: int) -> list[Decision]:
+    random = Random(seed)
+    found = []
+    for number in range(count):
+        rule, silent = random.choice(RULES), random.choice(RULES)
+        finding = {"rule": rule, "band": "b", "indicator": "info"}
+        card = {"summary": "s", "extension": {EXTENSION_KEY: {"findings": [finding]}}}
+        found.append(
+            a_decision(
+                # some have the same time, and some come later than those with a higher number
+                decided_at=1_000 + number - random.randrange(3),
+                service=random.choice(("planning", "order-safety")),
+                client=random.choice(("a hospital", "b hospital")),
+                outcome=random.choice(("cards", "silent", "error")),
+                response=json.dumps({"cards": [card]}).encode(),
+                basis=json.dumps({"silence": [[silent, random.choice(REASONS), "A text."]]}).encode(),
+            )
+        )
+    return found
+
+
+def write(url: str, decisions: list[Decision]) -> None:
+    async def run() -> None:
+        log = open_decision_log(url)
+        for each in decisions:
+            await log.append(each)
+        await log.close()
+
+    asyncio.run(run())
+
+
+@pytest.fixture(scope="module")
+def record(tmp_path_factory: pytest.TempPathFactory) -> str:
+    url = f"sqlite:///{tmp_path_factory.mktemp('record')}/d.sqlite3"
+    write(url, invented(300, 7))
+    return url
+
+
+@pytest.fixture(autouse=True)
+def _records_are_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(finder, "SMALL", 0)
+
+
+def expected(url: str, wanted: DecisionFilter) -> list[str]:
+    return [each.id for each in find_decisions(url, wanted)]
+
+
+@pytest.mark.parametrize("wanted", FILTERS, ids=str)
+@pytest.mark.parametrize("counted", [300, 260, 0])
+def test_the_book_finds_what_the_record_has_in_the_same_order(
+    record: str, tmp_path: Path, wanted: DecisionFilter, counted: int
+) -> None:
+    book = CountBook(tmp_path / "m.sqlite3")
+    if counted:
+        book.read(record, at_once=20, most=counted)
+    assert [each.decision.id for each in find(record, book, wanted)] == expected(record, wanted)
+
+
+def test_a_list_goes_on_where_the_page_before_ended(record: str, tmp_path: Path) -> None:
+    wanted = DecisionFilter(service="planning")
+    book = book_for(record, tmp_path / "m.sqlite3", wanted)
+    assert book is not None
+    ids, before = [], None
+    while page := list(islice(find(record, book, wanted, before), 7)):
+        ids += [each.decision.id for each in page]
+        before = page[-1].place
+    assert ids == expected(record, wanted)
+
+
+def test_a_budget_ends_a_search_with_the_place_from_which_it_goes_on(record: str, tmp_path: Path) -> None:
+    wanted, ids = DecisionFilter(service="planning", outcome="error", reason="shadow"), list[str]()
+    book = book_for(record, tmp_path / "m.sqlite3", wanted)
+    before, rounds = None, 0
+    while True:
+        budget = Budget(10)
+        ids += [each.decision.id for each in find(record, book, wanted, before, budget)]
+        rounds += 1
+        if not budget.is_spent:
+            break
+        before = budget.reached
+    assert rounds > 3
+    assert ids == expected(record, wanted)
+
+
+def test_what_an_index_of_the_database_finds_needs_no_book(record: str, tmp_path: Path) -> None:
+    assert not needs_book(DecisionFilter(patient="patient-1", rule="renal-one"))
+    assert not needs_book(DecisionFilter(hook_instance="x", service="planning"))
+    assert not needs_book(DecisionFilter(since=3))
+    assert book_for(record, tmp_path / "m.sqlite3", DecisionFilter(patient="patient-1")) is None
+    assert not (tmp_path / "m.sqlite3").exists()
+
+
+def test_nothing_that_a_call_named_is_kept_in_the_book(record: str, tmp_path: Path) -> None:
+    file = tmp_path / "m.sqlite3"
+    CountBook(file).read(record)
+    content = file.read_bytes()
+    assert b"renal-one" in content
+    for secret in (b"silent Observation", b"patient-1", b"d1577c69"):
+        assert secret not in content
+    assert plain_subject("Observation/secret-1") == "other"
+    assert plain_subject("mortality_5y") == "mortality_5y"
+
+
+def test_a_book_of_another_record_is_not_used_for_a_search_and_is_made_again_by_a_count(tmp_path: Path) -> None:
+    one, other = (f"sqlite:///{tmp_path}/{name}.sqlite3" for name in ("one", "other"))
+    for url, seed in ((one, 1), (other, 2)):
+        write(url, invented(20, seed))
+        add_event(url, "hold", "somebody", {"of": url[-20:]})
+    book, wanted = CountBook(tmp_path / "m.sqlite3"), DecisionFilter(rule="renal-one")
+    book.read(one)
+    assert book_for(other, tmp_path / "m.sqlite3", wanted) is None
+    assert book_for(one, tmp_path / "m.sqlite3", wanted) is not None
+    assert book.read(other) == 20
+    assert [each.decision.id for each in find(other, book, wanted)] == expected(other, wanted)
+
+
+def test_a_book_that_cannot_be_written_is_done_without(record: str, tmp_path: Path) -> None:
+    file = tmp_path / "m.sqlite3"
+    file.write_bytes(b"no database" * 100)
+    assert book_for(record, file, DecisionFilter(rule="renal-one")) is None
+
+
+def test_the_book_of_an_older_version_is_made_again(record: str, tmp_path: Path) -> None:
+    book = CountBook(tmp_path / "m.sqlite3")
+    book.read(record)
+    book.note_incident("north", "units", is_open=True)
+    with book.open() as connection:
+        connection.execute("PRAGMA user_version = 1")
+    again = CountBook(tmp_path / "m.sqlite3")
+    assert again.counted_to() == 0
+    assert again.read(record) == 300
+    assert again.open_incidents() == {("north", "units")}

@@ -1,0 +1,215 @@
+"""The list of decisions and the page of one, over the real app."""
+
+import asyncio
+import json
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from cds_hooks.simulator.signing import new_key
+from cds_hooks.storage.queries import DecisionFilter, find_decisions
+from tests.cds_hooks.calls import ORDERS, PLANNING, client, ours, request_for
+from tests.cds_hooks.web.decisions import AS_OF
+
+FORM = {"sec-fetch-site": "same-origin", "content-type": "application/x-www-form-urlencoded"}
+Task = Callable[[httpx.AsyncClient], Coroutine[Any, Any, None]]
+
+
+def trust_file_in(folder: Path) -> Path:
+    """A trust file with one client."""
+    (folder / "keys.json").write_text(json.dumps(new_key("https://ehr.example").key_set()), encoding="utf-8")
+    lines = ("version = 1", "[[client]]", 'name = "ehr"', 'issuers = ["https://ehr.example"]', 'algorithms = ["ES384"]')
+    text = "\n".join([*lines, 'jwks_file = "keys.json"', f'services = ["{PLANNING}"]'])
+    (folder / "trust.toml").write_text(text, encoding="utf-8")
+    return folder / "trust.toml"
+
+
+def run(folder: Path, task: Task, **settings: Any) -> None:
+    """Runs a task with a client of an app whose record and counts are in the folder."""
+
+    async def do() -> None:
+        async with client(folder, as_of=AS_OF, counts_file=folder / "counts.sqlite3", **settings) as calls:
+            await task(calls)
+
+    asyncio.run(do())
+
+
+async def decided(calls: httpx.AsyncClient, sample: str, draft: str | None = None) -> dict[str, Any]:
+    """Decision, hook instance and card uuid of a call."""
+    service, hook = (ORDERS, "order-select") if draft else (PLANNING, "patient-view")
+    request = request_for(service, hook, sample, AS_OF, draft)
+    answer = await calls.post(f"/cds-services/{service}", json=request)
+    cards = answer.json()["cards"]
+    return {
+        "id": ours(answer)["decision"],
+        "hook_instance": request["hookInstance"],
+        "card": cards[0]["uuid"] if cards else "",
+        "suggestion": cards[0]["suggestions"][0]["uuid"] if cards and cards[0].get("suggestions") else "",
+    }
+
+
+async def find(calls: httpx.AsyncClient, **fields: str) -> httpx.Response:
+    """What the form answers."""
+    return await calls.post("/decisions", data=fields, headers=FORM)
+
+
+def test_a_decision_is_found_by_hook_instance_patient_rule_service_and_time(tmp_path: Path) -> None:
+    async def task(calls: httpx.AsyncClient) -> None:
+        order = await decided(calls, "ckd4-metformin", "metformin-ckd4-coded")
+        chart = await decided(calls, "planning-talk")
+        for fields in (
+            {"hook_instance": order["hook_instance"]},
+            {"patient": "Patient/ckd4-metformin"},
+            {"patient": "ckd4-metformin", "outcome": "cards"},
+            {"rule": "renal-metformin"},
+            {"service": ORDERS},
+        ):
+            page = (await find(calls, **fields)).text
+            assert f"decisions/{order['id']}" in page, fields
+            assert f"decisions/{chart['id']}" not in page, fields
+        page = (await calls.get("/decisions", params={"since": "2020-01-01", "until": "2020-01-02"})).text
+        assert "No decision is like that" in page
+
+    run(tmp_path, task)
+
+
+@pytest.mark.parametrize("named", ["id", "card", "suggestion"])
+def test_the_uuid_of_a_card_or_suggestion_leads_to_its_decision(tmp_path: Path, named: str) -> None:
+    async def task(calls: httpx.AsyncClient) -> None:
+        made = await decided(calls, "ckd4-metformin", "metformin-ckd4-coded")
+        answer = await find(calls, card=made[named])
+        assert (answer.status_code, answer.headers["location"]) == (303, f"decisions/{made['id']}")
+        answer = await find(calls, card="01a1f851-2afd-7ec4-9e85-272e25f40000")
+        assert answer.status_code == 404
+        assert "No decision, card or suggestion of this id" in answer.text
+
+    run(tmp_path, task)
+
+
+def test_a_page_has_twenty_and_leads_to_the_older_ones(tmp_path: Path) -> None:
+    async def task(calls: httpx.AsyncClient) -> None:
+        ids = [(await decided(calls, "infant"))["id"] for _ in range(25)][::-1]
+        page = (await find(calls, patient="infant")).text
+        assert [each in page for each in ids] == [True] * 20 + [False] * 5
+        before = page.partition('name="before" value="')[2].partition('"')[0]
+        page = (await find(calls, patient="infant", before=before)).text
+        assert [each in page for each in ids] == [False] * 20 + [True] * 5
+        assert "These are all." in page
+
+    run(tmp_path, task)
+
+
+@pytest.mark.parametrize("field", ["patient", "hook_instance", "card"])
+def test_a_patient_or_a_call_is_never_asked_for_in_an_address(
+    tmp_path: Path, field: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def task(calls: httpx.AsyncClient) -> None:
+        made = await decided(calls, "infant")
+        answer = await calls.get("/decisions", params={field: "infant"})
+        assert answer.status_code == 400
+        assert "never asked for in an address" in answer.text
+        page = (await find(calls, patient="infant", hook_instance=made["hook_instance"])).text
+        assert f"decisions/{made['id']}" in page
+        assert "Address of this search" not in page
+
+    run(tmp_path, task)
+    told = capsys.readouterr()
+    assert '"infant"' not in told.out + told.err
+
+
+def test_a_time_that_cannot_be_read_is_said_at_its_field(tmp_path: Path) -> None:
+    async def task(calls: httpx.AsyncClient) -> None:
+        answer = await find(calls, since="yesterday", outcome="maybe")
+        assert answer.status_code == 400
+        assert "Write a day as 2026-11-20" in answer.text
+        assert answer.text.count('aria-invalid="true"') == 2
+        assert 'value="yesterday"' in answer.text
+
+    run(tmp_path, task)
+
+
+def test_the_page_of_a_decision_has_its_timeline_with_the_answer_to_its_card(tmp_path: Path) -> None:
+    async def task(calls: httpx.AsyncClient) -> None:
+        made = await decided(calls, "ckd4-metformin", "metformin-ckd4-coded")
+        item = {"card": made["card"], "outcome": "overridden", "outcomeTimestamp": "2026-11-20T09:20:00Z"}
+        item["overrideReason"] = {"userComment": "<b>She asked</b> for it"}
+        answer = await calls.post(f"/cds-services/{ORDERS}/feedback", json={"feedback": [item]})
+        assert answer.status_code == 200
+        page = (await calls.get(f"/decisions/{made['id']}")).text
+        for words in (
+            "called order-select",
+            "Answered with 1 card",
+            "A card was overridden",
+            "Make facts of the chart",
+        ):
+            assert words in page, words
+        assert "&lt;b&gt;She asked&lt;/b&gt; for it" in page
+        assert made["hook_instance"] in page
+
+    run(tmp_path, task)
+
+
+def test_a_replay_of_what_nothing_has_changed_is_the_same_and_says_where_it_cannot_be_made(tmp_path: Path) -> None:
+    async def task(calls: httpx.AsyncClient) -> None:
+        chart = await decided(calls, "planning-talk")
+        page = (await calls.post(f"/decisions/{chart['id']}", headers=FORM, content=b"")).text
+        assert "The same, bit for bit" in page
+        order = await decided(calls, "ckd4-metformin", "metformin-ckd4-coded")
+        page = (await calls.post(f"/decisions/{order['id']}", headers=FORM, content=b"")).text
+        assert "Not replayed" in page
+        assert "CDS_KEEP_REQUESTS" in page
+
+    run(tmp_path, task)
+    url = f"sqlite:///{tmp_path}/decisions.sqlite3"
+    assert len(list(find_decisions(url, DecisionFilter()))) == 2, "a replay records nothing"
+
+
+def test_a_replay_with_another_setting_shows_the_difference_and_its_cause(tmp_path: Path) -> None:
+    made: list[str] = []
+
+    async def decide(calls: httpx.AsyncClient) -> None:
+        made.append((await decided(calls, "planning-talk"))["id"])
+        await asyncio.sleep(2.5)  # until what is in force is on record
+
+    async def task(calls: httpx.AsyncClient) -> None:
+        page = (await calls.post(f"/decisions/{made[0]}", headers=FORM, content=b"")).text
+        assert "It differs" in page
+        assert "below the threshold" in page
+
+    run(tmp_path, decide)
+    run(tmp_path, task, alert_share=0.0001)
+
+
+def test_forms_of_other_sites_and_ids_that_are_none_are_refused(tmp_path: Path) -> None:
+    async def task(calls: httpx.AsyncClient) -> None:
+        answer = await calls.post("/decisions", data={"rule": "x"}, headers={"sec-fetch-site": "cross-site"})
+        assert answer.status_code == 403
+        for path in ("nobody", "01a1f851-2afd-7ec4-9e85-272e25f40000", "%3Cscript%3E"):
+            answer = await calls.get(f"/decisions/{path}")
+            assert answer.status_code == 404, path
+            assert "script>" not in answer.text
+        answer = await calls.post("/decisions", content=b"rule=%ff", headers=FORM)
+        assert answer.status_code == 400
+        answer = await calls.post("/decisions", content=b"x" * 100_000, headers=FORM)
+        assert answer.status_code == 413
+
+    run(tmp_path, task)
+
+
+def test_with_a_trust_file_only_the_operator_sees_decisions(tmp_path: Path) -> None:
+    token = "operator-token-of-the-tests"  # noqa: S105 - of this test only
+
+    async def task(calls: httpx.AsyncClient) -> None:
+        for path in ("/decisions", "/decisions/01a1f851-2afd-7ec4-9e85-272e25f40000"):
+            assert (await calls.get(path)).status_code == 403, path
+            assert (await calls.post(path, headers=FORM, content=b"")).status_code == 403, path
+            shown = await calls.get(path, headers={"authorization": f"Bearer {token}"})
+            assert shown.status_code in (200, 404), path
+            assert "Open development profile" not in shown.text
+
+    # the pages of single decisions may be open to everyone there; a search through all of them is not
+    opened = {"operator_token": token, "explain_pages": "everyone", "public_url": "http://127.0.0.1:8085"}
+    run(tmp_path, task, trust_file=trust_file_in(tmp_path), **opened)
