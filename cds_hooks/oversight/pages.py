@@ -10,6 +10,7 @@ from cds_hooks.oversight.search import OUTCOMES, Asked, Listing, Row, rows_of
 from cds_hooks.oversight.timeline import timeline
 from cds_hooks.services import Service
 from cds_hooks.storage.decision import Decision
+from cds_hooks.storage.outcomes import outcomes_of
 from cds_hooks.storage.queries import DecisionFilter, feedback_on, find_places
 from cds_hooks.web.decision_page import explain
 from cds_hooks.web.model_files import evidence_of
@@ -52,7 +53,7 @@ def decision_page(of: "Oversight", decision: Decision, replay: Replay | None) ->
         site=of.site,
         root="../",
         it=explain(decision, title, of.files.manifest, evidence_of),
-        time=timeline(url, decision, feedback_on(url, decision.id)),
+        time=timeline(url, decision, feedback_on(url, decision.id), outcomes_of(url, decision.id)),
         beside=_beside(url, decision),
         replay=replay,
     )

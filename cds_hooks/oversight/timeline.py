@@ -12,6 +12,7 @@ from sqlalchemy import select
 from cds_hooks.governance.releases import EVENT as RELEASE
 from cds_hooks.in_force import EVENT as CONFIGURATION
 from cds_hooks.storage.decision import Decision, FeedbackItem
+from cds_hooks.storage.outcomes import Outcome
 from cds_hooks.storage.queries import read_rows, rules_of
 from cds_hooks.storage.tables import events
 from cds_hooks.web.charts import Scale
@@ -73,7 +74,7 @@ class Timeline:
     trace: str
 
 
-def timeline(url: str, decision: Decision, answers: Sequence[FeedbackItem]) -> Timeline:
+def timeline(url: str, decision: Decision, answers: Sequence[FeedbackItem], outcomes: Sequence[Outcome]) -> Timeline:
     """The timeline of a decision.
 
     Raises:
@@ -85,6 +86,7 @@ def timeline(url: str, decision: Decision, answers: Sequence[FeedbackItem]) -> T
     cards = read_cards(decision)
     moments = [_called(decision, took), _answered(decision, basis, cards)]
     moments += (_feedback(item, cards) for item in answers)
+    moments += (_outcome(item) for item in outcomes)
     moments += _releases(url, decision)
     moments += _configured(url, basis.config)
     scale, bars = stage_bars([(stage_words(name), milliseconds) for name, milliseconds in basis.timings.items()])
@@ -151,6 +153,14 @@ def _label(suggestion: str, card: int, cards: Sequence[Card]) -> str:
     except (IndexError, ValueError):
         return ""
     return f"Chosen: {offered.label}"
+
+
+def _outcome(item: Outcome) -> Moment:
+    """What happened to the patient or the order, as the client reported it; each correction is a version of its own."""
+    what = f"Outcome reported: {item.kind} {item.subject}".rstrip()
+    happened = (f"It happened {item.happened}",) if item.happened else ()
+    version = (f"Version {item.version}: a correction",) if item.version > 1 else ()
+    return Moment(item.received_at, what, (f"{item.value}", *happened, f"Source: {item.source}", *version))
 
 
 def _releases(url: str, decision: Decision) -> Iterator[Moment]:
