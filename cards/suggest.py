@@ -151,7 +151,7 @@ def _removal(context: SuggestionContext) -> Action:
     draft = context.drafted.draft
     if draft.reference is None:
         raise SuggestionWithheld("the draft has no id by which it could be removed")
-    words = plain(context.drafted.medication.words)
+    words = context.drafted.medication.said
     return Action(type="delete", description=f"Remove the drafted {words}", resource_id=draft.reference)
 
 
@@ -160,7 +160,7 @@ def _held(context: SuggestionContext) -> Iterator[Action]:
     original = context.drafted.draft.resource
     held = {**original, "status": "on-hold"}
     _check_valid(held, original, context)
-    description = f"Hold {plain(context.drafted.medication.words)}"
+    description = f"Hold {context.drafted.medication.said}"
     if context.drafted.draft.reference == f"MedicationRequest/{original.get('id')}":
         yield Action(type="update", description=description, resource=held)
     else:
@@ -175,7 +175,7 @@ def _correction(change: OrderChange, label: str, plan: _Plan) -> Iterator[Action
     corrected = _amended(context.drafted, change, context)
     _check_valid(corrected, original, context)
     product = _check_accepted(corrected, plan, in_place=True)
-    description = f"{label}: {plain(product.medication.words)}"
+    description = f"{label}: {product.medication.said}"
     if context.drafted.draft.reference == f"MedicationRequest/{original.get('id')}":
         yield Action(type="update", description=description, resource=corrected)
     else:
@@ -234,7 +234,7 @@ def _with_status(original: Json, status: str, taken: CurrentMedication, plan: _P
     _check_valid(after, original, plan.context)
     plan.drafts.append(read_draft(after))
     verb = "Stop" if status == "stopped" else "Hold"
-    return Action(type="update", description=f"{verb} the active {plain(taken.medication.words)}", resource=after)
+    return Action(type="update", description=f"{verb} the active {taken.medication.said}", resource=after)
 
 
 def _partner_action(partner: CurrentMedication, declared: SuggestionTemplate, plan: _Plan) -> Action:
@@ -244,7 +244,7 @@ def _partner_action(partner: CurrentMedication, declared: SuggestionTemplate, pl
         if partner.draft.reference is None:
             raise SuggestionWithheld("the other draft has no id by which it could be removed")
         plan.drafts.remove(partner.draft)
-        words = plain(partner.medication.words)
+        words = partner.medication.said
         return Action(type="delete", description=f"Remove the drafted {words}", resource_id=partner.draft.reference)
     original = partner.draft.resource if partner.draft is not None else plan.context.original(partner.source)
     if original is None or original.get("resourceType") != "MedicationRequest":
@@ -258,7 +258,7 @@ def _partner_action(partner: CurrentMedication, declared: SuggestionTemplate, pl
     after = _amended(DraftMedication(before, before.order, plan.context.session.medications), change, plan.context)
     _check_valid(after, original, plan.context)
     plan.drafts.append(read_draft(after))
-    return Action(type="update", description=f"{declared.label}: {plain(partner.medication.words)}", resource=after)
+    return Action(type="update", description=f"{declared.label}: {partner.medication.said}", resource=after)
 
 
 def _new_order(alternatives: tuple[NewOrder, ...], plan: _Plan) -> Action:

@@ -133,7 +133,7 @@ def _said(findings: Iterable[Finding], suppress: SuppressionCheck, silences: lis
 def _passed_over(draft: DraftOrder, drafted: DraftMedication | None) -> Iterator[Silence]:
     name = plain(draft.name)
     if drafted is not None:
-        words = plain(drafted.medication.words) or "the drafted medication"
+        words = drafted.medication.said or "the drafted medication"
         yield Silence(draft.name, "not-recognised", f"Not recognised, so not checked: {words}.")
     elif draft.fault is not None:
         fault = plain(draft.fault.replace("`", "").replace("$.", ""), 120)
@@ -156,7 +156,7 @@ def _uncovered(drafted: DraftMedication) -> Iterator[UncoveredDrug]:
 
 def _unknown_on_list(session: PatientSession) -> Iterator[Silence]:
     """What the patient takes and no table knows: no draft was checked against it."""
-    words = {plain(one.medication.words) for one in session.active if not one.medication.recognised}
+    words = {one.medication.said for one in session.active if not one.medication.recognised}
     named = sorted(words - {""})
     if words:
         more = len(words) - len(named[:_MOST_NAMED])

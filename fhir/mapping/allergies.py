@@ -4,7 +4,7 @@ What an allergy's code or words mean, ingredients or classes of drugs, is in tab
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, Literal, TypeAlias
 
 from msgspec import Struct
@@ -160,9 +160,18 @@ def allergy_to_ingredient(record: PatientRecord, rxcui: str) -> Allergy | None:
     return worst_allergy(allergies_to_ingredient(record, rxcui))
 
 
-def allergies_to_ingredient(record: PatientRecord, rxcui: str) -> list[Allergy]:
+def allergies_to_ingredient(record: PatientRecord, rxcui: str) -> Sequence[Allergy]:
     """Every allergy or intolerance to this very ingredient."""
-    return [one for one in allergies(record) if any(each.rxcui == rxcui for each in one.allergen.ingredients)]
+    return record.derive(_by_ingredient).get(rxcui, ())
+
+
+def _by_ingredient(record: PatientRecord) -> dict[str, list[Allergy]]:
+    """The allergies by the RxNorm codes of their ingredients."""
+    found: dict[str, list[Allergy]] = {}
+    for one in allergies(record):
+        for rxcui in {each.rxcui for each in one.allergen.ingredients}:
+            found.setdefault(rxcui, []).append(one)
+    return found
 
 
 def allergy_to_class(record: PatientRecord, name: str) -> Allergy | None:

@@ -122,7 +122,10 @@ class PatientRecord:
 
     def derive(self, make: Callable[["PatientRecord"], _T]) -> _T:
         """What `make`, a function of a module, computes from this record; computed once and kept with the record."""
-        derived = self._open.derived
+        content = self._holder.content
+        if type(content) is not ReadResources:
+            raise RecordReleased
+        derived = content.derived
         known = derived.get(make)
         if known is None:
             known = derived[make] = (make(self), ())

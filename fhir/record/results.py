@@ -193,10 +193,23 @@ NO_RESULTS = AnalyteResults(next(iter(ANALYTES.values())), (), 0.0)
 
 def _is_of(part: CodedPart, time: FhirTime) -> bool:
     observation = part[0]
-    if observation.effectiveDateTime == time.text:
+    text = observation.effectiveDateTime
+    if text == time.text:
         return True
+    if text is not None and _are_two_instants(text, time.text):
+        return False
     own = effective_time(observation)
     return own is not None and own.instant == time.instant
+
+
+_SECONDS, _AFTER_SECONDS = 16, 19
+
+
+def _are_two_instants(text: str, other: str) -> bool:
+    """Whether two different texts are times with seconds and the same fraction and offset, so that none is parsed."""
+    end = text[_AFTER_SECONDS:]
+    is_alike = end != "" and len(text) == len(other) and end == other[_AFTER_SECONDS:]
+    return is_alike and text[_SECONDS] == ":" and other[_SECONDS] == ":"
 
 
 class ReadResources:

@@ -50,6 +50,14 @@ class CompiledSuggestion:
 
 
 @dataclass(frozen=True, slots=True)
+class CompiledSilentWhen:
+    """A reason to stay silent that has a condition."""
+
+    declared: SilentWhen
+    when: Predicate
+
+
+@dataclass(frozen=True, slots=True)
 class CompiledBand:
     """One band with its texts."""
 
@@ -61,14 +69,8 @@ class CompiledBand:
     suggestions: tuple[CompiledSuggestion, ...]
     tells_a_dose: bool
     """Whether it asks for a dose that is derived from an estimate."""
-
-
-@dataclass(frozen=True, slots=True)
-class CompiledSilentWhen:
-    """A reason to stay silent that has a condition."""
-
-    declared: SilentWhen
-    when: Predicate
+    quiet: tuple[CompiledSilentWhen, ...]
+    """The reasons of its rule to stay silent, or to say less, that are meant for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,10 +133,10 @@ def _rule(family: Family, table: RuleTable, rule: Rule, position: int) -> Compil
 
 
 def _compiled(family: Family, table: RuleTable, rule: Rule, when_unsure: CompiledSuggestion | None) -> CompiledRule:
-    bands = tuple(_band(band, position, family) for position, band in enumerate(rule.bands))
-    missing = tuple(_missing(entry, position, rule, family) for position, entry in enumerate(rule.missing_data))
     silent = tuple(_silent(entry, position, family) for position, entry in enumerate(rule.silent_when))
     quiet = tuple(one for one in silent if one is not None)
+    bands = tuple(_band(band, position, family, quiet) for position, band in enumerate(rule.bands))
+    missing = tuple(_missing(entry, position, rule, family) for position, entry in enumerate(rule.missing_data))
     questions = tuple(_question(one, position, family) for position, one in enumerate(rule.questions))
     suggestions = [one for band in bands for one in band.suggestions]
     suggestions += [one for entry in missing for one in entry.suggestions]
@@ -163,7 +165,7 @@ def _compiled(family: Family, table: RuleTable, rule: Rule, when_unsure: Compile
     )
 
 
-def _band(band: Band, position: int, family: Family) -> CompiledBand:
+def _band(band: Band, position: int, family: Family, quiet: tuple[CompiledSilentWhen, ...]) -> CompiledBand:
     with within("bands", position):
         with within("when"):
             when = family.vocabulary.compile(band.when)
@@ -176,6 +178,7 @@ def _band(band: Band, position: int, family: Family) -> CompiledBand:
             Template(band.detail),
             suggestions,
             any(one.declared.from_estimate and one.declared.change is not None for one in suggestions),
+            tuple(one for one in quiet if band.id not in one.declared.except_bands),
         )
 
 

@@ -8,7 +8,7 @@ or drafted. Such a rule is judged with each partner, and the most severe finding
 offered for a finding go with it.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TypeAlias
 
 from msgspec import Struct
@@ -266,19 +266,18 @@ def _undecided(rule: CompiledRule, undecided: list[CompiledBand], context: RuleC
 
 def _quiet(rule: CompiledRule, band: CompiledBand, context: RuleContext) -> Silence | None:
     """The reason why the rule shows nothing for this band; None where there is none."""
-    for quiet in reasons(rule, band, context, "silence"):
-        code = quiet.code.replace("_", "-")
-        return Silence(rule.id, code, f"{rule.declared.title}: {quiet.text}")
+    for quiet in band.quiet:
+        declared = quiet.declared
+        if declared.instead == "silence" and quiet.when.test(context) is True:
+            return Silence(rule.id, declared.code.replace("_", "-"), f"{rule.declared.title}: {declared.text}")
     return None
 
 
-def reasons(rule: CompiledRule, band: CompiledBand, context: RuleContext, instead: str) -> Iterator[SilentWhen]:
+def reasons(band: CompiledBand, context: RuleContext, instead: str) -> list[SilentWhen]:
     """The entries of the rule's `silent_when` that hold for this band; `instead` is what they show instead."""
-    for quiet in rule.quiet:
-        declared = quiet.declared
-        is_meant = declared.instead == instead and band.declared.id not in declared.except_bands
-        if is_meant and quiet.when.test(context) is True:
-            yield declared
+    if not band.quiet:
+        return []
+    return [one.declared for one in band.quiet if one.declared.instead == instead and one.when.test(context) is True]
 
 
 def _unless_answered(evaluation: Evaluation) -> Evaluation:

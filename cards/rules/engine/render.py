@@ -27,12 +27,16 @@ def placeholder_lookup(
 ) -> Callable[[str], str | None]:
     """The text for each {name} of a template about the condition `when` with its facts; None where it is not known."""
 
+    said: dict[str, str | None] = {}
+
     def word(name: str) -> str | None:
-        own = rule.family.placeholders.get(name)
-        if own is not None:
-            return own(context)
-        common = COMMON_PLACEHOLDERS.get(name)
-        return common(when, facts, context) if common is not None else None
+        if name not in said:
+            own, common = rule.family.placeholders.get(name), COMMON_PLACEHOLDERS.get(name)
+            if own is not None:
+                said[name] = own(context)
+            else:
+                said[name] = common(when, facts, context) if common is not None else None
+        return said[name]
 
     return word
 
@@ -200,10 +204,10 @@ def _speak(match: Match, band: CompiledBand) -> Finding:
     assert declared.indicator != "silent"  # noqa: S101 - deciding.py makes a silence of it
     unsure = context.is_unsure(band.when.uses, critical=declared.indicator == "critical")
     indicator: Indicator = _ONE_STEP_LOWER[declared.indicator] if unsure else declared.indicator
-    milder = tuple(reason.text for reason in reasons(rule, band, context, "info"))
+    milder = tuple(reason.text for reason in reasons(band, context, "info"))
     lower: tuple[str, ...] = ()
     if indicator == "critical" and not milder:
-        lower = tuple(reason.text for reason in reasons(rule, band, context, "warning"))
+        lower = tuple(reason.text for reason in reasons(band, context, "warning"))
     summary = _summary(rule, band, context, unsure)
     indicator = "info" if milder else "warning" if lower else indicator
     text = _Text(declared.id, indicator, band.when, summary, band.detail, not unsure, declared.cites)

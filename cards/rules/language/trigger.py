@@ -109,6 +109,9 @@ class Selector:
         """The ingredients of the medication that are meant, whatever the rest of it is."""
         if self.any_drug:
             return identity.ingredients
+        if len(identity.ingredients) == 1:
+            is_meant = identity.rxcuis[0] in self.ingredients or not self.classes.isdisjoint(identity.classes)
+            return identity.ingredients if is_meant else ()
         return tuple(
             one
             for one in identity.ingredients
@@ -155,11 +158,12 @@ class Template:
     'Metformin: dialysis on record.'
     """
 
-    __slots__ = ("names", "text")
+    __slots__ = ("_parts", "names", "text")
 
     def __init__(self, text: str) -> None:
         self.text = text
         self.names = tuple(dict.fromkeys(_NAME.findall(text)))
+        self._parts = _NAME.split(text)  # what stands between the names, and each second one is a name
 
     def fill(self, word: Callable[[str], str | None]) -> str | None:
         """The text with every name filled, its first letter a capital; None when a name has no word."""
@@ -169,7 +173,9 @@ class Template:
             if found is None:
                 return None
             words[name] = found
-        filled = " ".join(_NAME.sub(lambda match: words[match[1]], self.text).split())
+        parts = self._parts.copy()
+        parts[1::2] = [words[name] for name in parts[1::2]]
+        filled = " ".join("".join(parts).split())
         filled = _LIMIT.sub("", filled) if NO_NUMBER in filled else filled
         # "eGFR" stays as it is written.
         return filled if filled[1:2].isupper() else f"{filled[:1].upper()}{filled[1:]}"
@@ -204,6 +210,8 @@ class CompiledTrigger:
     sides: tuple[Side, ...]
     same_ingredient: bool = False
     same_class: bool = False
+    is_for_any: bool = False
+    """Whether every drug activates it."""
 
     @classmethod
     def read(cls, trigger: Trigger) -> "CompiledTrigger":
@@ -219,16 +227,12 @@ class CompiledTrigger:
             raise RuleError("a pair has two sides, each with a selector")
         if any(one.washout_days for one in singles):
             raise RuleError("washout_days is for the sides of a pair")
-        return cls(singles, sides, trigger.same_ingredient, trigger.same_class)
+        is_for_any = any(one.any_drug for one in singles)
+        return cls(singles, sides, trigger.same_ingredient, trigger.same_class, is_for_any)
 
     @property
     def _named_classes(self) -> frozenset[str]:
         return frozenset().union(*(one.classes for one in self.singles))
-
-    @property
-    def is_for_any(self) -> bool:
-        """Whether every drug activates it."""
-        return any(one.any_drug for one in self.singles)
 
     @property
     def is_for_tests(self) -> bool:

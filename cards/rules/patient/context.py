@@ -129,7 +129,7 @@ class RuleContext(PairContext):
 
     def drafted_fact(self) -> Fact:
         """The draft itself."""
-        return Fact("draft", plain(self.medication.words), self.medication.name, source=self.drafted.draft.name)
+        return Fact("draft", self.medication.said, self.medication.name, source=self.drafted.draft.name)
 
     # The patient
 

@@ -4,7 +4,7 @@ from cards.extension import Fact
 from cards.rules.language.trigger import CompiledTrigger, Selector
 from cards.rules.patient.orders import CurrentMedication, DraftMedication
 from cards.rules.patient.session import PatientSession
-from cards.text import format_number, plain
+from cards.text import format_number
 from fhir.mapping.medications.identity import MedicationIdentity
 from fhir.record.resources import MedicationStatement
 
@@ -122,9 +122,7 @@ class PairContext:
 def medication_fact(one: CurrentMedication, name: str, more: str = "") -> Fact:
     """`name` is what stands in a sentence; the text has the chart's words."""
     ended = f" (ended {one.ended.date})" if one.ended is not None else ""
-    return Fact(
-        "medication", f"{plain(one.medication.words)}{more}{ended}", name, effective=one.since, source=one.source
-    )
+    return Fact("medication", f"{one.medication.said}{more}{ended}", name, effective=one.since, source=one.source)
 
 
 def _has_dosage(taken: CurrentMedication) -> bool:

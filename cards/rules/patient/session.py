@@ -58,6 +58,7 @@ class PatientSession:
         # What families derive once of this patient with these drafts.
         self.derived: dict[object, object] = {}
         self._all_derived = [self.derived]
+        self._on_record: tuple[CurrentMedication, ...] | None = None
         self._found_active: tuple[CurrentMedication, ...] | None = None
         self._found_ended: tuple[CurrentMedication, ...] | None = None
         self._kidney: dict[str, KidneyFunction] = {}
@@ -74,10 +75,11 @@ class PatientSession:
         other._all_derived = self._all_derived
         other._all_derived.append(other.derived)
         other._kidney = self._kidney
+        other._conditions, other._labs, other._recent = self._conditions, self._labs, self._recent
         # What is drafted still is what it was; a Medication among the drafts may be another one.
         if self.medications.keys() == other.medications.keys():
             other._known = {id(one.draft): one for one in self.drafted}
-        other._found_ended = self._found_ended
+        other._found_ended, other._on_record = self._found_ended, self._on_record
         if {one.reference for one in self.drafts} == {one.reference for one in other.drafts}:
             other._found_active = self._found_active
         return other
@@ -130,8 +132,11 @@ class PatientSession:
     def _find_active(self) -> tuple[CurrentMedication, ...]:
         # A draft with the id of an active order is that order as it shall be: changed, or stopped.
         again = {draft.reference for draft in self.drafts if draft.order is not None}
-        known = (CurrentMedication.of_record(one) for one in active_medications(self.record))
-        return tuple(one for one in known if one.source not in again or not self._is_drafted_again(one))
+        if self._on_record is None:
+            self._on_record = tuple(CurrentMedication.of_record(one) for one in active_medications(self.record))
+        if not again:
+            return self._on_record
+        return tuple(one for one in self._on_record if one.source not in again or not self._is_drafted_again(one))
 
     def _is_drafted_again(self, taken: CurrentMedication) -> bool:
         """Whether a draft carries its id and its drug: an id alone is used twice by some clients."""
@@ -164,7 +169,7 @@ class PatientSession:
         )
         found: dict[str, list[CurrentMedication]] = {}
         for one in (*self.active, *drafted):
-            for key in dict.fromkeys(one.medication.keys):
+            for key in one.medication.keys:
                 found.setdefault(key, []).append(one)
         return found
 

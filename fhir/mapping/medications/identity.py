@@ -9,6 +9,7 @@ from typing import TypeAlias
 from msgspec import Struct
 from msgspec.structs import replace
 
+from fhir.record.chart_text import plain
 from fhir.record.datatypes import CodeableConcept, Coding, Dosage, Ratio, Reference
 from fhir.record.resources import (
     Medication,
@@ -69,9 +70,14 @@ class MedicationIdentity(Struct, frozen=True, dict=True):
         return "/".join(ingredient.name for ingredient in self.ingredients) or self.words
 
     @cached_property
+    def said(self) -> str:
+        """Its words on one line, for a text."""
+        return plain(self.words)
+
+    @cached_property
     def keys(self) -> tuple[str, ...]:
-        """The RxNorm codes of its ingredients and the names of its classes."""
-        return (*self.rxcuis, *sorted(self.classes))
+        """The RxNorm codes of its ingredients and the names of its classes, each once."""
+        return tuple(dict.fromkeys((*self.rxcuis, *sorted(self.classes))))
 
     @cached_property
     def by_route(self) -> "dict[tuple[object, ...], MedicationIdentity]":

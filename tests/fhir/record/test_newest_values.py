@@ -6,6 +6,8 @@ import pytest
 
 from cards.casebook.patients import record_of
 from fhir.record.record import PatientRecord
+from tests.fhir.record.charts import observation
+from tests.fhir.record.charts import record_of as charted
 
 LABS = [["potassium", 4.0, 1], ["potassium", 5.2, 1], ["potassium", 3.9, 3], ["potassium", 3.1, 40]]
 
@@ -19,6 +21,22 @@ def record(as_of: datetime) -> PatientRecord:
 def test_values_of_one_instant_come_together(record: PatientRecord) -> None:
     assert sorted(one.value for one in record.newest_together("potassium")) == [4.0, 5.2]
     assert record.newest_together("sodium") == []
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "are_one_instant"),
+    [
+        ("2026-11-19T10:00:00Z", "2026-11-19T10:00:00.000Z", True),
+        ("2026-11-19T10:00:00+01:00", "2026-11-19T11:00:00+02:00", True),
+        ("2026-11-19T10:00:00+01:00", "2026-11-19T11:00:00+01:00", False),
+        ("2026-11-19T10:00:00", "2026-11-19T11:00:00", True),  # without an offset both are the day
+        ("2026-11-19T10:00+01:00", "2026-11-19T11:00+02:00", True),  # without seconds, which FHIR forbids
+        ("2026-11-19", "2026-11-18", False),
+    ],
+)
+def test_instants_are_one_however_they_are_written(one: str, other: str, are_one_instant: bool) -> None:
+    record = charted(observation("2823-3", 4.1, "mmol/L", one), observation("2823-3", 5.2, "mmol/L", other))
+    assert len(record.newest_together("potassium")) == (2 if are_one_instant else 1)
 
 
 def test_too_old_is_none(as_of: datetime) -> None:

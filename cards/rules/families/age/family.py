@@ -56,7 +56,7 @@ def _cns_active_count(spec: Spec) -> Predicate:
 
     def facts(context: RuleContext) -> list[Fact]:
         return [
-            Fact("medication", plain(one.medication.words), name, effective=one.since, source=one.source)
+            Fact("medication", one.medication.said, name, effective=one.since, source=one.source)
             for name, one in _brain_active(context).items()
             if one is not None
         ]

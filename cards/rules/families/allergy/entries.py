@@ -36,9 +36,11 @@ _NOT_RECORDED = "reaction not recorded"
 # Which entries are meant
 
 
-def to_draft(context: RuleContext) -> list[Allergy]:
+def to_draft(context: RuleContext) -> Sequence[Allergy]:
     """The entries about an ingredient of the draft."""
     record = context.session.record
+    if len(context.medication.rxcuis) == 1:
+        return allergies_to_ingredient(record, context.medication.rxcuis[0])
     found = (one for rxcui in context.medication.rxcuis for one in allergies_to_ingredient(record, rxcui))
     return list({one.source: one for one in found}.values())
 
@@ -73,8 +75,8 @@ def _reacts(spec: Spec) -> Predicate:
     grades = frozenset(wanted.get("grade", ()))
     pattern = reaction_pattern(wanted["reaction_any"]) if "reaction_any" in wanted else None
 
-    def meant(context: RuleContext) -> list[Allergy]:
-        return [
+    def meant(context: RuleContext) -> Sequence[Allergy]:
+        return entries(context) and [
             one
             for one in entries(context)
             if not (grades and one.grade not in grades)
@@ -82,9 +84,9 @@ def _reacts(spec: Spec) -> Predicate:
             and not (wanted.get("other_ingredient") and not _is_of_another(one, context))
         ]
 
-    def matching(context: RuleContext) -> list[Allergy]:
+    def matching(context: RuleContext) -> Sequence[Allergy]:
         found = meant(context)
-        if pattern is not None:
+        if found and pattern is not None:
             found = [one for one in found if any(pattern.search(text) for text in one.reactions)]
         if "worst" in wanted:
             first = worst_allergy(found)

@@ -20,7 +20,7 @@ from cards.rules.families.dose.sums import (
 from cards.rules.language.rule import Evidence, OrderChange, Sig
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.orders import CurrentMedication
-from cards.text import format_dose, format_number, plain
+from cards.text import format_dose, format_number
 
 _METHOTREXATE = "6851"
 _FORMS = {"immediate": "immediate release", "slow": "extended release", "12 h": "SR", "24 h": "XL"}
@@ -55,7 +55,7 @@ def _dose_facts(context: RuleContext) -> list[Fact]:
 
 def _with_dose(one: CurrentMedication, limit: Limit) -> str:
     daily = one.dose.daily(limit.rxcui)
-    return f"{plain(one.medication.words)}{f', {format_dose(daily.high)} mg/day' if daily is not None else ''}"
+    return f"{one.medication.said}{f', {format_dose(daily.high)} mg/day' if daily is not None else ''}"
 
 
 def _far_over(context: RuleContext) -> Truth:

@@ -13,7 +13,7 @@ from cards.rules.language.rule import OrderChange, Sig
 from cards.rules.language.trigger import is_injected
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.orders import CurrentMedication
-from cards.text import format_dose, format_number, plain
+from cards.text import format_dose, format_number
 from fhir.mapping.medications.daily_dose import DailyDose
 from fhir.mapping.medications.dosage import CARRIERS
 from fhir.mapping.medications.identity import MedicationIdentity
@@ -113,7 +113,7 @@ def _daily_total_mg(spec: Spec) -> Predicate:
 def _dose_fact(one: CurrentMedication, rxcui: str) -> Fact:
     high = _high(one.dose, rxcui)
     said = f", {format_number(high)} mg/day" if high is not None else ""
-    return Fact("medication", f"{plain(one.medication.words)}{said}", one.medication.name, None, one.since, one.source)
+    return Fact("medication", f"{one.medication.said}{said}", one.medication.name, None, one.since, one.source)
 
 
 def to_three_grams(context: RuleContext) -> OrderChange | None:
