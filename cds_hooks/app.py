@@ -38,6 +38,7 @@ from cds_hooks.metrics import Metrics, MetricsFolder
 from cds_hooks.oversight.routes import Oversight
 from cds_hooks.prefetch.fetch import PrefetchFetcher
 from cds_hooks.routes.browsers import HostCheck, refuse_host
+from cds_hooks.routes.committee import Committee
 from cds_hooks.routes.documentation import documentation_routes, site_routes
 from cds_hooks.routes.failures import answer_hook_error, answer_http_error, contain_failures
 from cds_hooks.routes.feedback import protocol_routes
@@ -192,11 +193,12 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
         await trust.aclose()
         await asyncio.to_thread(components.tracing.close)
 
+    committee = Committee(site, configured.database_url, governance, approvals, components.releases)
     routes = [
         *protocol_routes(services, components, intake, trust),
         *outcome_routes(services, components, intake, trust),
         *health_routes(services, components, counted, visitors),
-        *page_routes(configured, services, components.governance, visitors),
+        *page_routes(configured, services, components.governance, visitors, committee),
         *worklist_routes(configured, visitors, site),
         *login_routes(configured, store, sessions, site),
         *Oversight(configured, services, visitors).routes(),

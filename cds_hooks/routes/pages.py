@@ -15,12 +15,14 @@ from cards.rules.engine.governance import all_rule_versions
 from cds_hooks.errors import CALL_ID, NotFound
 from cds_hooks.governance import Governance
 from cds_hooks.logs import log
+from cds_hooks.routes.committee import Committee
 from cds_hooks.routes.operations import OperatorAccess
 from cds_hooks.services import Service
 from cds_hooks.settings import Settings
 from cds_hooks.storage import RecordUnavailable, decision_of
 from cds_hooks.storage.decision import new_decision_id
 from cds_hooks.storage.queries import get_decision
+from cds_hooks.web.committee import ModelStanding
 from cds_hooks.web.decision_page import explain
 from cds_hooks.web.model_files import ModelFiles, evidence_of
 from cds_hooks.web.numbers import format_time
@@ -38,6 +40,7 @@ from cds_hooks.web.pages import (
     static_file,
 )
 from cds_hooks.web.rule_page import describe_rule, rule_entries
+from models_onnx.artifact.manifest import Manifest
 from models_onnx.equations.card import equation_card
 from models_onnx.equations.declaration import find_equations
 
@@ -101,7 +104,11 @@ def _shares_in_force(configured: Settings, services: dict[str, Service]) -> dict
 
 
 def page_routes(
-    configured: Settings, services: dict[str, Service], governance: Governance, visitors: OperatorAccess
+    configured: Settings,
+    services: dict[str, Service],
+    governance: Governance,
+    visitors: OperatorAccess,
+    committee: Committee | None = None,
 ) -> list[Route]:
     """The pages of this server. They run in worker threads, two at a time, so that no hook call waits for one."""
     files = ModelFiles(configured.models_folder)
@@ -128,7 +135,23 @@ def page_routes(
         if manifest is None:
             return _failed(site, _NO_MODEL)
         shapes, later = files.effects(model_id), files.evaluation(model_id)
-        return _page(model_page(site, manifest, files.card(model_id), files.release(model_id), shapes, later))
+        card, release, standing = files.card(model_id), files.release(model_id), standing_of(model_id, manifest)
+        return _page(model_page(site, manifest, card, release, shapes, later, standing))
+
+    def standing_of(model_id: str, manifest: Manifest) -> ModelStanding | None:
+        release = files.release(model_id)
+        if committee is None or release is None:
+            return None
+        waivers = (files.card(model_id) or {}).get("product", {}).get("waivers", [])
+        return committee.model(release, manifest.title, files.gates(model_id), waivers)
+
+    def models(_: Request) -> Response:
+        found = [(name, manifest) for name in files.names() if (manifest := files.manifest(name)) is not None]
+        standings = [standing for each in found if (standing := standing_of(*each)) is not None]
+        return _page(committee.models(standings)) if committee is not None else _failed(site, _NO_MODEL)
+
+    def rules(request: Request) -> Response:
+        return _page(committee.rules(request)) if committee is not None else _failed(site, _NO_RULE)
 
     def model_card(request: Request) -> Response:
         found = files.card_as(request.path_params["model_id"], request.path_params["form"], configured)
@@ -152,7 +175,7 @@ def page_routes(
         if version is None:
             return _failed(site, _NO_RULE)
         facts = describe_rule(version, governance.site, needs_approval=configured.trust_file is not None)
-        return _page(rule_page(site, facts))
+        return _page(rule_page(site, facts, committee.rule(version) if committee is not None else None))
 
     def static(request: Request) -> Response:
         name = request.path_params["name"]
@@ -165,10 +188,12 @@ def page_routes(
     pages = {
         "/": start,
         "/explain/{decision_id}": explanation,
+        "/models": models,
         "/models/{model_id}": model,
         "/models/{model_id}/card.{form}": model_card,
         "/equations/{equation_id}": equation,
         "/equations/{equation_id}/card.json": card_of_equation,
+        "/rules": rules,
         "/rules/{rule_id}": rule,
         "/static/{name}": static,
     }

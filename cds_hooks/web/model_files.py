@@ -5,12 +5,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
+import msgspec
 import orjson
 
 from cards.rules.engine.rule_book import whole_book
 from cards.rules.language.rule import Evidence
 from cds_hooks.logs import log
 from cds_hooks.settings import Settings
+from cds_hooks.web.committee import GateRow
 from models_onnx.artifact.folder import MODEL, VERSION_SIGN, read_manifest
 from models_onnx.artifact.manifest import Manifest
 from models_onnx.artifact.release_file import Release, parse_release
@@ -22,6 +24,14 @@ from models_onnx.serving.effects import Effect, effects
 from models_onnx.serving.registry import ARTIFACTS, load_model, model_ids, version_ids
 
 _T = TypeVar("_T")
+
+
+class _GateReport(msgspec.Struct):
+    results: list[GateRow] = []
+
+
+def _read_gates(folder: Path) -> list[GateRow]:
+    return msgspec.json.decode((folder / "gates.json").read_bytes(), type=_GateReport).results
 
 
 class ModelFiles:
@@ -63,6 +73,10 @@ class ModelFiles:
             return None
         return self._once("evaluation", model_id, lambda folder: read_evaluation(manifest, folder.parent))
 
+    def gates(self, model_id: str) -> list[GateRow]:
+        """The gate report of that model; empty where there is none."""
+        return self._once("gates", model_id, _read_gates) or []
+
     def card_as(self, model_id: str, form: str, configured: Settings) -> tuple[bytes, str] | None:
         """The card as `json`, `fhir.json` or `chai.xml`, with its media type; None for another model or form."""
         card, release = self.card(model_id), self.release(model_id)
@@ -86,7 +100,7 @@ class ModelFiles:
         if (what, model_id) not in self._read:
             try:
                 self._read[(what, model_id)] = how(folder)
-            except (ModelError, OSError) as error:
+            except (ModelError, OSError, msgspec.MsgspecError) as error:
                 log().error(f"{what} refused", error_type=type(error).__name__)
                 self._read[(what, model_id)] = None
         found: _T | None = self._read[(what, model_id)]

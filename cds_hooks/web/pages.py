@@ -143,9 +143,9 @@ def start_page(
     return _render("start.html", site, root="", coverage=coverage_tables(), **told)
 
 
-def rule_page(site: Site, rule: RulePage) -> str:
-    """What a medication rule says, on what it rests, and whether it speaks here."""
-    return _render("rule.html", site, root="../", it=rule)
+def rule_page(site: Site, rule: RulePage, standing: Any = None) -> str:
+    """What a medication rule says, on what it rests, and how it stands here (`committee.RuleStanding`)."""
+    return _render("rule.html", site, root="../", it=rule, standing=standing)
 
 
 def explanation_page(site: Site, explanation: Explanation) -> str:
@@ -160,10 +160,12 @@ def model_page(
     release: Release | None = None,
     shapes: Sequence[Effect] = (),
     later: LaterEvaluation | None = None,
+    standing_here: Any = None,
 ) -> str:
     """What a model is for, for whom it was tested, and how well it does; with its card, where there is one.
 
-    `shapes` are the effects of its inputs, `later` is what was evaluated after it was signed.
+    `shapes` are the effects of its inputs, `later` is what was evaluated after it was signed; `standing_here` is how it
+    stands at this site (`committee.ModelStanding`).
     """
     return _render(
         "model.html",
@@ -177,6 +179,7 @@ def model_page(
         attributes=attribute_sections(card) if card else [],
         standing=release_status(release) if release else None,
         **_curves(manifest, shapes, later),
+        standing_here=standing_here,
         lineage=lineage_rows(manifest),
         absence=absence_words(manifest),
     )

@@ -83,6 +83,8 @@ def pages(base_url: str) -> dict[str, str]:
         "order": decided("ckd4-metformin", "metformin-ckd4-coded"),
         "messy": decided("messy-record", "naproxen-messy"),
         "model": f"{base_url}/models/mortality_5y",
+        "models": f"{base_url}/models",
+        "rule": f"{base_url}/rules/renal-metformin",
         "missing": f"{base_url}/explain/nobody",
     }
 

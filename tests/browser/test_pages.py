@@ -10,7 +10,7 @@ pytestmark = pytest.mark.slow
 
 Open = Callable[..., Page]
 
-KINDS = ("start", "estimate", "gaps", "silent", "order", "messy", "model", "missing")
+KINDS = ("start", "estimate", "gaps", "silent", "order", "messy", "model", "models", "rule", "missing")
 WIDTHS = (360, 700, 701, 1100, 1480, 1600)
 _CUT_OFF = """() => [...document.querySelectorAll('main *')].filter(e => !e.closest('.vh, svg')
     && e.getBoundingClientRect().right > document.documentElement.clientWidth + 1).map(e => e.outerHTML.slice(0, 80))"""
