@@ -17,7 +17,7 @@ from cards.new_orders import lab_order, medication_order
 from cards.rules.engine.finding import Finding, OfferedSuggestion, Silence
 from cards.rules.engine.rule_book import RuleBook
 from cards.rules.language.rule import NewOrder, OrderChange, SuggestionTemplate
-from cards.rules.patient.orders import CurrentMedication, DraftMedication, read_draft
+from cards.rules.patient.orders import CurrentMedication, DraftMedication, DraftOrder, read_draft
 from cards.rules.patient.session import PatientSession
 from cards.text import plain
 from cards.validation_cache import ValidationCache, ValidationFault, ValidShapes
@@ -147,17 +147,36 @@ class _Plan:
         self.drafts = [one for one in context.session.drafts if not (is_removed and one is draft)]
 
 
+# FHIR R4, request-status: an active order is ended and stays on record, only a draft is deleted.
+_ENDED: Final = {"MedicationRequest": ("stopped", "Stop"), "ServiceRequest": ("revoked", "Revoke")}
+_NO_JSON: Final = "the order has no id by which its own JSON is found, so it cannot be given back corrected"
+
+
 def _removal(context: SuggestionContext) -> Action:
-    draft = context.drafted.draft
+    return _ended(context.drafted.draft, context.drafted.medication.said, context)
+
+
+def _ended(draft: DraftOrder, words: str, context: SuggestionContext) -> Action:
+    """A draft is deleted; where the session judges active orders, the order is given back stopped or revoked."""
+    if context.session.active_orders:
+        status, verb = _ENDED[draft.kind]
+        ended = {**_own_json(draft, context), "status": status}
+        return Action(type="update", description=f"{verb} {words}", resource=ended)
     if draft.reference is None:
         raise SuggestionWithheld("the draft has no id by which it could be removed")
-    words = context.drafted.medication.said
     return Action(type="delete", description=f"Remove the drafted {words}", resource_id=draft.reference)
+
+
+def _own_json(draft: DraftOrder, context: SuggestionContext) -> Json:
+    """The client's JSON of the order; withheld where an active order came without it."""
+    if context.session.active_orders and not draft.resource:
+        raise SuggestionWithheld(_NO_JSON)
+    return draft.resource
 
 
 def _held(context: SuggestionContext) -> Iterator[Action]:
     """The draft with the status on-hold: nothing is given until somebody releases it, and nothing is lost."""
-    original = context.drafted.draft.resource
+    original = _own_json(context.drafted.draft, context)
     held = {**original, "status": "on-hold"}
     _check_valid(held, original, context)
     description = f"Hold {context.drafted.medication.said}"
@@ -171,7 +190,7 @@ def _held(context: SuggestionContext) -> Iterator[Action]:
 def _correction(change: OrderChange, label: str, plan: _Plan) -> Iterator[Action]:
     """An update of a draft that has its own id, else its removal and the corrected order in its place."""
     context = plan.context
-    original = context.drafted.draft.resource
+    original = _own_json(context.drafted.draft, context)
     corrected = _amended(context.drafted, change, context)
     _check_valid(corrected, original, context)
     product = _check_accepted(corrected, plan, in_place=True)
@@ -190,7 +209,7 @@ def _other_study(change: OrderChange, label: str, plan: _Plan) -> Iterator[Actio
     """The draft for another study or test or for another day; everything else in it stays."""
     context = plan.context
     draft = context.drafted.draft
-    original = draft.resource
+    original = _own_json(draft, context)
     changed = {name: value for name, value in original.items() if change.occurrence is None or name not in _WHEN}
     if change.test is not None:
         coding = {"system": LOINC, "code": change.test.loinc, "display": change.test.name}
@@ -241,12 +260,11 @@ def _partner_action(partner: CurrentMedication, declared: SuggestionTemplate, pl
     """The order on the other side of the pair stopped or changed: the whole resource as its owner wrote it."""
     change = declared.change_partner
     if partner.draft is not None and change is None:
-        if partner.draft.reference is None:
-            raise SuggestionWithheld("the other draft has no id by which it could be removed")
+        action = _ended(partner.draft, partner.medication.said, plan.context)
         plan.drafts.remove(partner.draft)
-        words = partner.medication.said
-        return Action(type="delete", description=f"Remove the drafted {words}", resource_id=partner.draft.reference)
-    original = partner.draft.resource if partner.draft is not None else plan.context.original(partner.source)
+        return action
+    own = _own_json(partner.draft, plan.context) if partner.draft is not None else None
+    original = own if own is not None else plan.context.original(partner.source)
     if original is None or original.get("resourceType") != "MedicationRequest":
         raise SuggestionWithheld("the other order did not come whole with this call")
     plan.drafts = [one for one in plan.drafts if one is not partner.draft]

@@ -357,9 +357,9 @@ def _takes_draft_away(suggestion: Suggestion) -> bool:
     if not suggestion.actions:
         return False
     first, *others = suggestion.actions
-    held = (first.resource or {}).get("status") == "on-hold"
+    ended = (first.resource or {}).get("status") in ("on-hold", "stopped", "revoked")
     kinds = {(one.resource or {}).get("resourceType") for one in others}
-    return (first.type == "delete" or held) and "MedicationRequest" not in kinds
+    return (first.type == "delete" or ended) and "MedicationRequest" not in kinds
 
 
 def _distinct(suggestions: Iterable[Suggestion]) -> list[Suggestion]:

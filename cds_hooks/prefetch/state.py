@@ -126,14 +126,21 @@ class PrefetchState:
 
         Raises:
             PreconditionFailed: It is not known; answered 412 with what is missing, why, and what to send.
+            LookupError: The service does not declare it as required (`Needs.of(required=…)`), where its name is checked
+                against the service's prefetch keys.
         """
-        for each in self.states:
-            if each.template.key == key and not each.known and not _is_there(each):
-                raise PreconditionFailed(
-                    f"prefetch.{key} ({each.template.words}) is required and missing: {each.text}. Send it under this "
-                    "key of GET /cds-services (null if there is none), or a fhirServer with a token that may read it.",
-                    f"prefetch.{key}",
-                )
+        if not self.states:
+            return  # called without prefetch
+        each = next((one for one in self.states if one.template.key == key and one.template.policy.required), None)
+        if each is None:
+            declared = ", ".join(one.template.key for one in self.states if one.template.policy.required)
+            raise LookupError(f"prefetch key {key!r} is not declared as required by the service; declared: {declared}")
+        if not each.known and not _is_there(each):
+            raise PreconditionFailed(
+                f"prefetch.{key} ({each.template.words}) is required and missing: {each.text}. Send it under this "
+                "key of GET /cds-services (null if there is none), or a fhirServer with a token that may read it.",
+                f"prefetch.{key}",
+            )
 
 
 class Templates(tuple[Template, ...]):

@@ -1,15 +1,17 @@
 """What a CDS service declares, what it is given for one call, and what it returns."""
 
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from cards.card import Card, Link
+from cards.compose.orders import OrderOutcome, check_orders
 from cards.extension import WorklistEntry
 from cards.rules.engine.finding import Silence
 from cards.rules.engine.governance import SuppressionCheck, suppress_nothing
 from cards.rules.engine.rule_book import rule_book
+from cards.rules.patient.orders import DraftOrder
 from cards.validation_cache import ValidationCache
 from cds_hooks.dialects import DEVELOPMENT, ClientProfile, is_offered, published_entry
 from cds_hooks.model_versions import Choose, in_use
@@ -17,6 +19,7 @@ from cds_hooks.prefetch.needs import Needs, templates_for
 from cds_hooks.prefetch.state import NO_PREFETCH, PrefetchState, Templates
 from cds_hooks.prefetch.template import TOKENS_OF_3
 from cds_hooks.protocol.hooks import LIBRARY, DeclaredHook, Hook, WrongDeclaration
+from cds_hooks.protocol.repair import OriginalOrders
 from cds_hooks.protocol.request import CDSRequest
 from cds_hooks.services._model import ChartModel, ModelEstimate, Predict, estimate, reference_of, version_scores
 from cds_hooks.trusted_models import AbsentModel
@@ -88,6 +91,30 @@ class ServiceInput:
     """Which prefetch keys are known. `require(key)` answers the call with 412 where a needed key is not known."""
     sent: tuple[bytes, ...] = ()
     """The body of the call, then the pages that the FHIR server sent, for services that return changed resources."""
+
+    def check_orders(
+        self,
+        drafts: Iterable[DraftOrder],
+        judged: Collection[str] | None,
+        *,
+        signing: bool,
+        active_orders: bool = False,
+    ) -> OrderOutcome:
+        """The cards for the drafts named in `judged` (None: for all) with everything of this call.
+
+        `signing` and `active_orders` as in cards/compose/orders.py.
+        """
+        return check_orders(
+            self.record,
+            drafts,
+            judged,
+            self.card_uuid,
+            original=OriginalOrders(self.sent).original,
+            suppress=self.suppress,
+            validation_cache=self.validation_cache,
+            signing=signing,
+            active_orders=active_orders,
+        )
 
     def reads_of(self, cards: Sequence[Card], medications: Sequence[MedicationIdentity]) -> dict[str, frozenset[str]]:
         """What can change the card of each of these medications, by uuid; nothing where nothing is missing."""

@@ -10,12 +10,10 @@ from typing import Any, Final
 
 from msgspec import structs
 
-from cards.card import TOPICS, Action, Card, Suggestion
-from cards.compose.orders import check_orders
+from cards.card import TOPICS, Action, Card
 from cards.rules.engine.finding import Silence
 from cards.rules.engine.rule_book import rule_book
 from cards.rules.patient.orders import DraftOrder, read_draft
-from cards.text import plain
 from cds_hooks.errors import PayloadTooLarge
 from cds_hooks.prefetch.needs import Needs
 from cds_hooks.protocol.hooks import ENCOUNTER_DISCHARGE, EncounterDischargeContext
@@ -31,7 +29,6 @@ _NOT_READ = frozenset({"Device"})  # only rules about imaging ask for implants
 # FHIR R4, value set medicationrequest-category: what is only `inpatient` ends with the stay.
 CATEGORIES: Final = "http://terminology.hl7.org/CodeSystem/medicationrequest-category"
 _AT_HOME: Final = frozenset({"discharge", "community", "outpatient"})
-_NO_JSON = "the order has no id by which its own JSON is found, so it cannot be given back corrected"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +37,6 @@ class _Active:
 
     medication: ActiveMedication
     draft: DraftOrder
-
-    @property
-    def words(self) -> str:
-        return plain(self.medication.identity.words)
 
 
 async def decide(call: ServiceInput) -> Advice:
@@ -62,14 +55,10 @@ async def decide(call: ServiceInput) -> Advice:
     judged = [each for each in active if _goes_home(each.draft.resource)]
     drafts = [each.draft for each in active]
     names = [each.draft.name for each in judged]
-    outcome = check_orders(
-        record, drafts, names, call.card_uuid, suppress=call.suppress, signing=True, active_orders=True
-    )
+    outcome = call.check_orders(drafts, names, signing=True, active_orders=True)
     advice = Advice(silences=list(outcome.silences))
     advice.reads = call.reads_of(outcome.cards, outcome.medications)
-    by_name = {each.draft.name: each for each in active}
-    for card, name in zip(outcome.cards, outcome.drafts, strict=True):
-        advice.cards.append(_at_discharge(card, by_name[name], by_name, call, advice.silences))
+    advice.cards = [_at_discharge(card, call) for card in outcome.cards]
     advice.silences += _not_judged(active, judged, call)
     advice.orders = {
         "drafts": {"resourceType": "Bundle", "entry": [{"resource": each.resource} for each in drafts]},
@@ -117,44 +106,23 @@ def _not_judged(active: Iterable[_Active], judged: list[_Active], call: ServiceI
 # The cards
 
 
-def _at_discharge(
-    card: Card, order: _Active, active: dict[str, _Active], call: ServiceInput, silences: list[Silence]
-) -> Card:
-    """The card of a drafted order, said and offered about an order that is active already."""
-    suggestions = []
-    for suggestion in card.suggestions:
-        meant = [active.get(each.resource_id or "", order) for each in suggestion.actions if _needs_json(each)]
-        if all(each.draft.resource for each in meant):
-            suggestions.append(_for_active(suggestion, active, call))
-        else:
-            silences.append(
-                Silence(order.draft.name, "suggestion-withheld", f"{suggestion.label}: not offered, {_NO_JSON}.")
-            )
+def _at_discharge(card: Card, call: ServiceInput) -> Card:
+    """The card of an order that goes home; what it offers anew is ordered here and now."""
+    suggestions = (
+        structs.replace(each, actions=tuple(_ordered_now(action, call) for action in each.actions))
+        for each in card.suggestions
+    )
     return structs.replace(
         card,
         source=structs.replace(card.source, topic=TOPICS["discharge"]),
         suggestions=tuple(suggestions),
-        selection_behavior=card.selection_behavior if suggestions else None,
         links=call.links_of(card),
     )
 
 
-def _needs_json(action: Action) -> bool:
-    return action.type in ("update", "delete")
-
-
-def _for_active(suggestion: Suggestion, active: dict[str, _Active], call: ServiceInput) -> Suggestion:
-    actions = tuple(_action(each, active, call) for each in suggestion.actions)
-    return structs.replace(suggestion, actions=actions)
-
-
-def _action(action: Action, active: dict[str, _Active], call: ServiceInput) -> Action:
-    """A draft is deleted, an active order is stopped; what is new is ordered here and now."""
-    if action.type == "delete":
-        order = active[action.resource_id or ""]
-        stopped = {**order.draft.resource, "status": "stopped"}
-        return Action(type="update", description=f"Stop {order.words}", resource=stopped)
-    if action.type == "update":
+def _ordered_now(action: Action, call: ServiceInput) -> Action:
+    """A new order of this encounter, for the time after it; every other action as it is."""
+    if action.type != "create":
         return action
     context = call.request.context
     assert isinstance(context, EncounterDischargeContext)  # noqa: S101 - the only hook of this service

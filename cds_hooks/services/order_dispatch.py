@@ -11,8 +11,6 @@ from typing import Any, Final
 import msgspec
 from msgspec import structs
 
-from cards.card import Action, Card, Suggestion
-from cards.compose.orders import check_orders
 from cards.rules.engine.finding import Silence
 from cards.rules.engine.rule_book import rule_book
 from cards.rules.patient.orders import DraftOrder, read_draft
@@ -45,19 +43,9 @@ async def decide(call: ServiceInput) -> Advice:
     drafts = list(_found(studies, call))
     if studies and not drafts:
         _require_orders(call)
-    outcome = check_orders(
-        call.record,
-        drafts,
-        None,
-        call.card_uuid,
-        original=OriginalOrders(call.sent).original,
-        suppress=call.suppress,
-        validation_cache=call.validation_cache,
-        signing=True,
-        active_orders=True,
-    )
+    outcome = call.check_orders(drafts, None, signing=True, active_orders=True)
     by_name = {each.name: each for each in drafts}
-    cards = [_at_dispatch(card, by_name, call) for card in outcome.cards]
+    cards = [structs.replace(card, links=call.links_of(card)) for card in outcome.cards]
     advice = Advice(cards=cards, silences=list(outcome.silences))
     advice.reads = call.reads_of(cards, outcome.medications)
     advice.silences += _not_judged(wanted, by_name)
@@ -118,31 +106,6 @@ def _tasks_of_others(context: OrderDispatchContext, wanted: Iterable[str]) -> It
 
 def _decoded(raw: msgspec.Raw | None) -> Any:
     return None if raw is None else msgspec.json.decode(raw)
-
-
-# The cards
-
-
-def _at_dispatch(card: Card, drafts: dict[str, DraftOrder], call: ServiceInput) -> Card:
-    """The card of a drafted order, said and offered about one that is active."""
-    return structs.replace(
-        card,
-        suggestions=tuple(_for_active(each, drafts) for each in card.suggestions),
-        links=call.links_of(card),
-    )
-
-
-def _for_active(suggestion: Suggestion, drafts: dict[str, DraftOrder]) -> Suggestion:
-    return structs.replace(suggestion, actions=tuple(_action(each, drafts) for each in suggestion.actions))
-
-
-def _action(action: Action, drafts: dict[str, DraftOrder]) -> Action:
-    """A draft is deleted, an active order is revoked (FHIR R4, request-status)."""
-    if action.type != "delete":
-        return action
-    order = drafts[action.resource_id or ""]
-    words = plain((action.description or "").removeprefix("Remove the drafted "))
-    return Action(type="update", description=f"Revoke {words}", resource={**order.resource, "status": "revoked"})
 
 
 def _names_studies(request: CDSRequest) -> bool:

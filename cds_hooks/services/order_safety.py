@@ -6,7 +6,6 @@ from typing import Any
 import msgspec
 from msgspec import structs
 
-from cards.compose.orders import check_orders
 from cards.rules.engine.finding import Silence
 from cards.rules.engine.rule_book import rule_book
 from cards.rules.patient.orders import DraftOrder, read_draft, read_drafts
@@ -14,7 +13,7 @@ from cds_hooks.errors import BadRequest, PayloadTooLarge, TooDeep
 from cds_hooks.prefetch.needs import Needs
 from cds_hooks.protocol.body import is_nested_deeper
 from cds_hooks.protocol.hooks import ORDER_SELECT, ORDER_SIGN, OrderSelectContext, OrderSignContext
-from cds_hooks.protocol.repair import OriginalOrders, has_stu3_dose, repair_resource, with_numeric_doses
+from cds_hooks.protocol.repair import has_stu3_dose, repair_resource, with_numeric_doses
 from cds_hooks.protocol.request import CDSRequest
 from cds_hooks.services._service import Advice, Service, ServiceInput
 from fhir.mapping.studies import RESULT_CODES
@@ -34,17 +33,8 @@ async def decide(call: ServiceInput) -> Advice:
     _check_selections(context, call.max_drafts)
     drafts, from_text = _drafts(context, call.record.patient_id, call.max_drafts)
     judged = _selected(context, drafts)
-    outcome = check_orders(
-        call.record,
-        drafts,
-        judged,
-        call.card_uuid,
-        original=OriginalOrders(call.sent).original,
-        suppress=call.suppress,
-        validation_cache=call.validation_cache,
-        # At order-select a dose may still come; at signing what is not there was left out.
-        signing=isinstance(context, OrderSignContext),
-    )
+    # At order-select a dose may still come; at signing what is not there was left out.
+    outcome = call.check_orders(drafts, judged, signing=isinstance(context, OrderSignContext))
     cards = [structs.replace(card, links=call.links_of(card)) for card in outcome.cards]
     advice = Advice(cards=cards, silences=list(outcome.silences))
     advice.reads = call.reads_of(cards, outcome.medications)

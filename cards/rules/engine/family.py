@@ -36,8 +36,7 @@ class Family:
     `placeholders` fill its texts; `longest` holds for each of them the longest text that it becomes, with which the
     lint fills summaries. `conditions` are its own words of conditions; `gaps` says for a kind of fact (a name in
     `uses`) of its own why it is not known; `changes` are the functions that a change may name as `computed`. Where the
-    knowledge of a rule is a table, `evidence` gives by the rule's id what the row rests on that decided. The rules of a
-    family `for_review` are about what is taken already: only a medication review asks them, never an order.
+    knowledge of a rule is a table, `evidence` gives by the rule's id what the row rests on that decided.
     """
 
     name: str
@@ -47,7 +46,6 @@ class Family:
     gaps: Mapping[str, Gap] = field(default_factory=dict)
     changes: Mapping[str, Correction] = field(default_factory=dict)
     evidence: Mapping[str, RowEvidence] = field(default_factory=dict)
-    for_review: bool = False
 
     @cached_property
     def vocabulary(self) -> Vocabulary:

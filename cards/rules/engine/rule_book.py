@@ -16,6 +16,7 @@ from cards.rules.engine.compile import CompiledRule, RuleIndex, compile_family
 from cards.rules.engine.family import rule_families
 from cards.rules.engine.finding import Evaluation, Finding, Match, NoMatch, Silence, evaluate_partners, evaluate_rule
 from cards.rules.engine.render import MISSING, WITHIN_LIMITS, matched_band, render_finding, render_silence
+from cards.rules.language.table import read_table
 from cards.rules.language.trigger import Activation, is_test
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.measurements import ESTIMATES
@@ -166,7 +167,8 @@ def whole_book() -> RuleBook:
 @cache
 def rule_book() -> RuleBook:
     """The rules that are asked about an order: all but those for a review of what is taken."""
-    return RuleBook(rule for rule in whole_book().rules if not rule.family.for_review)
+    reviews = {one.name for one in rule_families() if read_table(one.name).for_review}
+    return RuleBook(rule for rule in whole_book().rules if rule.family.name not in reviews)
 
 
 def _evaluate(activated: ActivatedRule, alone: RuleContext) -> Evaluation | None:

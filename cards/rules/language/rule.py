@@ -361,7 +361,8 @@ class RuleTable(Declared, frozen=True):
     """A family of rules.
 
     `when_unsure` is offered first where a finding rests on old or contradicting values; `unstable_summary` is said
-    instead of the summary of a band that changes a dose while kidney function is unstable.
+    instead of the summary of a band that changes a dose while kidney function is unstable. Rules `for_review` are about
+    what is taken already: only a medication review asks them, never an order.
     """
 
     family: str
@@ -373,3 +374,4 @@ class RuleTable(Declared, frozen=True):
     rules: tuple[Rule, ...]
     when_unsure: SuggestionTemplate | None = None
     unstable_summary: str | None = None
+    for_review: bool = False
