@@ -32,3 +32,10 @@ def test_a_card_says_only_what_could_have_changed_it() -> None:
     assert of_everything == state.note
     assert of_problems == "**Checked without** problems (not sent by the EHR)."
     assert of_allergies is None
+
+
+@pytest.mark.parametrize("key", ["medication", "conditions", "unknown key"])
+def test_a_key_that_the_service_does_not_declare_as_required_cannot_be_required(key: str) -> None:
+    """A misspelt key would never be asked for."""
+    with pytest.raises(LookupError, match="is not declared as required by the service; declared: patient, labs"):
+        _brought(patient=PATIENT).require(key)

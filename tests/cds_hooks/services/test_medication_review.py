@@ -20,7 +20,7 @@ from tests.conftest import ROOT
 
 SERVICE = "medication-review"
 CASES = ROOT / "tests" / "cases" / "review"
-OF_THE_REVIEW = [rule.id for rule in whole_book().rules if rule.family.for_review]
+OF_THE_REVIEW = [rule.id for rule in whole_book().rules if rule.family.name == "review"]
 SUBJECT = {"reference": "Patient/p"}
 RXNORM = "http://www.nlm.nih.gov/research/umls/rxnorm"
 ICD10 = "http://hl7.org/fhir/sid/icd-10-cm"
@@ -33,7 +33,8 @@ DIAZEPAM, ZOLPIDEM, HALOPERIDOL, NAPROXEN, PREDNISONE, PIOGLITAZONE = (
     ("8640", "prednisone"),
     ("33738", "pioglitazone"),
 )
-PARKINSON, HEART_FAILURE, FALL, HOSPICE = "G20", "I50.9", "Z91.81", "Z51.5"
+THIAZIDE = ("5487", "hydrochlorothiazide")
+PARKINSON, HEART_FAILURE, FALL, HOSPICE, GOUT = "G20", "I50.9", "Z91.81", "Z51.5", "M10.9"
 
 
 def order(drug: tuple[str, str], as_of: datetime, **more: Any) -> Json:
@@ -226,3 +227,99 @@ def test_every_case_of_a_rule_of_the_review_is_as_it_says(rule: str) -> None:
 def test_the_rules_of_the_review_are_never_asked_about_an_order() -> None:
     assert {rule.family.name for rule in review_book().rules} >= {"review", "disease"}
     assert "review" not in {rule.family.name for rule in rule_book().rules}
+
+
+# One visit: the review and the check of orders
+
+
+def _in_one_visit(
+    folder: Path, as_of: datetime, taken: Json, code: str, drafted: Json, *, answered: str | None
+) -> tuple[Any, Any]:
+    """The chart of a patient with this problem is opened and an order signed; one card is answered in between.
+
+    `answered` is the service whose card is overridden with a reason: that one is called first.
+    """
+    found: dict[str, list[Json]] = {"conditions": [problem(code)], "statements": [], "encounters": []}
+    found["medications"] = [] if answered == "order-safety" else [taken]
+    person = {"resourceType": "Patient", "id": "p", "birthDate": "1945-01-01", "gender": "male"}
+    prefetch = {"patient": person, **{key: _bundle(*resources) for key, resources in found.items()}}
+    opened = _request("patient-view", prefetch)
+    signed = _request("order-sign", prefetch, draftOrders=_bundle({**drafted, "status": "draft"}))
+
+    async def visit() -> tuple[Any, Any]:
+        async with client(folder, as_of=as_of) as calls:
+            if answered == "order-safety":
+                first = await calls.post("/cds-services/order-safety", json=signed)
+                await _override(calls, "order-safety", first)
+                # What was signed in spite of the card is taken now.
+                opened["prefetch"]["medications"] = _bundle(taken)
+                return await calls.post(f"/cds-services/{SERVICE}", json=opened), first
+            first = await calls.post(f"/cds-services/{SERVICE}", json=opened)
+            if answered is not None:
+                await _override(calls, SERVICE, first)
+            return first, await calls.post("/cds-services/order-safety", json=signed)
+
+    return asyncio.run(visit())
+
+
+def _bundle(*resources: Json) -> Json:
+    return {"resourceType": "Bundle", "type": "searchset", "entry": [{"resource": one} for one in resources]}
+
+
+def _request(hook: str, prefetch: Json, **context: Any) -> Json:
+    return {
+        "hook": hook,
+        "hookInstance": "b393339e-37ae-5172-891e-2c9f1de70035",
+        "context": {"userId": "Practitioner/1", "patientId": "p", **context},
+        "prefetch": dict(prefetch),
+    }
+
+
+async def _override(calls: Any, service: str, answer: Any) -> None:
+    (card,) = answer.json()["cards"]
+    item = {"card": card["uuid"], "outcome": "overridden", "outcomeTimestamp": "2026-11-20T09:05:00Z"}
+    item["overrideReason"] = {"reason": card["overrideReasons"][0]}
+    sent = await calls.post(f"/cds-services/{service}/feedback", json={"feedback": [item]})
+    assert sent.status_code == 200, sent.text
+
+
+def _found(answer: Any) -> set[tuple[str, str]]:
+    extensions = [card["extension"]["org.cds-hooks-onnx"] for card in answer.json()["cards"]]
+    return {(one["rule"], one["band"]) for each in extensions for one in each.get("findings", ())}
+
+
+def test_what_the_review_said_of_a_drug_is_not_repeated_at_the_order_of_another(
+    tmp_path: Path, as_of: datetime
+) -> None:
+    """The check of orders judges drafts, the review what is taken: no drug is judged by both."""
+    taken = order(PIOGLITAZONE, as_of)
+    review, signed = _in_one_visit(tmp_path, as_of, taken, HEART_FAILURE, order(PREDNISONE, as_of), answered=None)
+    assert _found(review) == {("dz-hf-tzd", "hf")}
+    assert "dz-hf-tzd" not in {rule for rule, _ in _found(signed)}
+
+
+@pytest.mark.parametrize(("drug", "code", "said"), [(PIOGLITAZONE, HEART_FAILURE, "hf"), (THIAZIDE, GOUT, "gout")])
+def test_an_answer_to_the_check_of_an_order_keeps_the_review_quiet(
+    tmp_path: Path, as_of: datetime, drug: tuple[str, str], code: str, said: str
+) -> None:
+    taken = order(drug, as_of)
+    review, signed = _in_one_visit(tmp_path, as_of, taken, code, taken, answered="order-safety")
+    assert said in {band for _, band in _found(signed)}
+    assert review.json()["cards"] == []
+    assert "acknowledged" in {each["reason"] for each in ours(review)["silence"]}
+
+
+def test_an_answer_to_the_review_keeps_the_check_of_the_renewal_quiet(tmp_path: Path, as_of: datetime) -> None:
+    taken = order(THIAZIDE, as_of)
+    review, signed = _in_one_visit(tmp_path, as_of, taken, GOUT, taken, answered=SERVICE)
+    assert _found(review) == {("dz-thiazide", "gout")}
+    assert ("dz-thiazide", "gout") not in _found(signed)
+
+
+def test_an_answer_to_the_reviews_warning_does_not_silence_what_is_critical_at_the_order(
+    tmp_path: Path, as_of: datetime
+) -> None:
+    taken = order(PIOGLITAZONE, as_of)
+    review, signed = _in_one_visit(tmp_path, as_of, taken, HEART_FAILURE, taken, answered=SERVICE)
+    assert _found(review) == _found(signed) == {("dz-hf-tzd", "hf")}
+    assert [card["indicator"] for card in signed.json()["cards"]] == ["critical"]
