@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from cards.extension import Fact
 from cards.rules.families.genes.advice import Advice, advice_of, is_quiet
-from cards.rules.families.genes.knowledge import FDA_LINES, REQUIRED_TESTS
+from cards.rules.families.genes.knowledge import FDA_LINES, REQUIRED_TESTS, Action
 from cards.rules.language.trigger import Selector
 from cards.rules.patient.context import RuleContext
 from cards.text import plain
@@ -38,6 +38,8 @@ def result_words(result: GeneResult) -> str:
     if not result.keys:
         return f"{result.gene} “{plain(result.newest.said, _LONGEST_SAID)}”"
     called = " or ".join(one if one.startswith("-") else one.lower() for one in result.phenotypes)
+    if result.conflicts:
+        return f"{result.gene} results differ ({called})"
     score = (
         result.keys[0] if len(result.keys) == 1 and phenotype_of(result.gene, result.keys[0]) != result.keys[0] else ""
     )
@@ -112,13 +114,19 @@ def _sentences(advice: Advice, context: RuleContext) -> Iterator[str]:
     if row is not None and not is_quiet(row.action.name):
         for_whom = f" ({row.population})" if row.population != "any" else ""
         yield f"{_capital(row.action.instruction)}{for_whom}. {row.source}."
-        if row.action.alternatives:
+        if row.action.alternatives and not _names_alternatives(row.action):
             yield f"Instead: {' or '.join(row.action.alternatives.split(';'))}."
         if row.action.levels:
             yield "Drug levels guide the dose."
         yield from _fda(advice, context)
     yield from advice.doubts
     yield from _phenoconversion(advice, context)
+
+
+def _names_alternatives(action: Action) -> bool:
+    """Whether the instruction names each of them already."""
+    said = action.instruction.lower()
+    return all(one.strip().lower() in said for one in action.alternatives.split(";"))
 
 
 def _capital(text: str) -> str:
