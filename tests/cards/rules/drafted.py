@@ -14,9 +14,13 @@ from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
 
-from cards.casebook.patients import bundle_of, draft_of, record_of
+import orjson
+
+from cards.casebook.patients import PATIENT_ID, bundle_of, draft_of, record_of, without
 from cards.compose.orders import OrderOutcome, check_orders
-from cards.rules.patient.orders import read_drafts
+from cards.rules.patient.orders import DraftOrder, read_drafts
+from fhir.record.reading import read_record
+from fhir.record.resources import decoder
 from tests.cards.rules.cases import findings, originals, uuids
 from tests.cards.rules.genetic import genetic_results
 from tests.conftest import ROOT
@@ -40,6 +44,24 @@ def outcome_of(case: Json, as_of: datetime) -> OrderOutcome:
     drafts = read_drafts([{"resource": _order(case["draft"], "draft-1")}])
     whole = originals(bundle_of(patient, as_of))
     return check_orders(record_of(patient, as_of), drafts, None, uuids(), None, whole, signing=True)
+
+
+def bundle_of_case(case: Json, as_of: datetime) -> Json:
+    """The chart of the case as a searchset Bundle."""
+    return bundle_of(_patient(case["chart"], as_of), as_of)
+
+
+def outcome_after(case: Json, as_of: datetime, drafts: list[DraftOrder], bundle: Json) -> OrderOutcome:
+    """What all rules say of these drafts before the chart of this Bundle."""
+    patient = _patient(case["chart"], as_of)
+    value = decoder.decode(orjson.dumps(bundle))
+    record = without(read_record({"all": value}, PATIENT_ID, as_of), patient)
+    return check_orders(record, drafts, None, uuids(), None, originals(bundle), signing=True)
+
+
+def draft_resource(case: Json) -> Json:
+    """The draft of the case as it is sent."""
+    return _order(case["draft"], "draft-1")
 
 
 def fault_of(case: Json, as_of: datetime) -> str | None:

@@ -1,13 +1,28 @@
 """Dangerous drafts as clinicians write them, look-alikes, and the same with a fact missing (tests/cases/drafts)."""
 
+import copy
+import random
 from collections import Counter
 from datetime import datetime
+from typing import Any
 
 import pytest
 
-from tests.cards.rules.drafted import drafted_cases, fault_of
+from cards.rules.patient.orders import read_drafts
+from tests.cards.rules.cases import accepted, findings
+from tests.cards.rules.drafted import (
+    bundle_of_case,
+    draft_resource,
+    drafted_cases,
+    fault_of,
+    outcome_after,
+    outcome_of,
+)
+from tests.each import for_each
 
 FILES = sorted({name for name, _ in drafted_cases()})
+# Doses, diseases, genes and studies in forms that no table of ours has: whole charts, whatever their order.
+UNSEEN = ("diseases", "dose-forms", "genes", "studies")
 # The points of the list whose every item has all three kinds; the others are about names and doses.
 _ABOUT_READING = {"B1", "B2", "B3"}
 
@@ -30,3 +45,32 @@ def test_every_point_has_a_draft_that_fires_a_look_alike_and_a_missing_fact() ->
     for _, case in drafted_cases():
         kinds.setdefault(case["point"], set()).add(case["kind"])
     assert {point: found for point, found in kinds.items() if len(found) < 3 and point not in _ABOUT_READING} == {}
+
+
+def _cases(name: str) -> list[tuple[str, tuple[dict[str, Any]]]]:
+    return [(case["id"], (case,)) for file, case in drafted_cases() if file == name]
+
+
+@pytest.mark.parametrize("name", UNSEEN)
+def test_the_order_and_the_repetition_of_the_resources_do_not_matter(name: str, as_of: datetime) -> None:
+    def check(case: dict[str, Any]) -> None:
+        bundle = bundle_of_case(case, as_of)
+        bundle["entry"] += copy.deepcopy(bundle["entry"])
+        random.Random(case["id"]).shuffle(bundle["entry"])
+        drafts = read_drafts([{"resource": draft_resource(case)}])
+        assert findings(outcome_after(case, as_of, drafts, bundle)) == findings(outcome_of(case, as_of))
+
+    for_each(_cases(name), check)
+
+
+@pytest.mark.parametrize("name", UNSEEN)
+def test_an_accepted_suggestion_leaves_less_to_say_and_nothing_new(name: str, as_of: datetime) -> None:
+    def check(case: dict[str, Any]) -> None:
+        outcome, resource = outcome_of(case, as_of), draft_resource(case)
+        before = {one[:2] for one in findings(outcome)}
+        bundle = bundle_of_case(case, as_of)
+        for label, after in accepted(outcome, [resource]):
+            again = {one[:2] for one in findings(outcome_after(case, as_of, after, bundle))}
+            assert again < before, label
+
+    for_each(_cases(name), check)

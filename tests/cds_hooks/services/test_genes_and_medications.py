@@ -70,6 +70,7 @@ def infarction() -> Json:
 
 
 def ask(folder: Path, as_of: datetime, *resources: Json, results_sent: bool = True) -> Any:
+    folder.mkdir(exist_ok=True)
     keys = {
         "Observation": "genomics",
         "MedicationRequest": "medications",
@@ -161,3 +162,22 @@ def test_without_the_results_it_says_that_they_are_not_known(tmp_path: Path, as_
     answer = ask(tmp_path, as_of, order(CLOPIDOGREL, as_of), results_sent=False)
     assert answer.json()["cards"] == []
     assert "input-missing" in {each["reason"] for each in ours(answer)["silence"]}
+
+
+def test_the_order_of_the_resources_does_not_matter(tmp_path: Path, as_of: datetime) -> None:
+    resources = [
+        result("CYP2C19", "PM", 1, as_of),
+        result("CYP2D6", "UM", 1, as_of),
+        order(CITALOPRAM, as_of),
+        order(CLOPIDOGREL, as_of),
+        stated(CODEINE),
+        infarction(),
+    ]
+    answers = [ask(tmp_path / name, as_of, *found) for name, found in (("a", resources), ("b", resources[::-1]))]
+    (one,), (other,) = (answer.json()["cards"] for answer in answers)
+    assert (one["summary"], one["detail"], one["indicator"]) == (other["summary"], other["detail"], other["indicator"])
+
+
+def test_a_drug_that_was_stopped_is_not_spoken_about(tmp_path: Path, as_of: datetime) -> None:
+    stopped = order(CLOPIDOGREL, as_of) | {"status": "stopped"}
+    assert ask(tmp_path, as_of, result("CYP2C19", "PM", 1, as_of), stopped, infarction()).json()["cards"] == []

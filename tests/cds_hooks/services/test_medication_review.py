@@ -224,6 +224,17 @@ def test_every_case_of_a_rule_of_the_review_is_as_it_says(rule: str) -> None:
     assert {case["id"]: faults_of_case(rule, case) for case in cases} == {case["id"]: [] for case in cases}
 
 
+@pytest.mark.parametrize("rule", OF_THE_REVIEW)
+def test_the_order_and_the_repetition_of_the_entries_do_not_matter_to_the_review(rule: str) -> None:
+    cases = json.loads((CASES / f"{rule}.json").read_text(encoding="utf-8"))
+    for case in cases:
+        patient = case["patient"]
+        turned = {name: value[::-1] if isinstance(value, list) else value for name, value in patient.items()}
+        if "conditions" in turned:
+            turned["conditions"] = [*turned["conditions"], *turned["conditions"]]
+        assert faults_of_case(rule, {**case, "patient": turned}) == [], case["id"]
+
+
 def test_the_rules_of_the_review_are_never_asked_about_an_order() -> None:
     assert {rule.family.name for rule in review_book().rules} >= {"review", "disease"}
     assert "review" not in {rule.family.name for rule in rule_book().rules}

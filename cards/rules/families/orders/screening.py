@@ -27,10 +27,12 @@ _SCREENING = re.compile(r"screen|asymptomatic|without symptoms|check-?up", re.IG
 # ICD-10-CM: encounters for screening for infections, cancer and other diseases.
 _SCREENING_ICD10 = ("Z11", "Z12", "Z13")
 _CERVICAL_FROM, _CERVICAL_TO = 21, 65
-# ICD-10-CM Z90.710 and Z90.712: no cervix any more. After a supracervical hysterectomy it is there.
+# ICD-10-CM Z90.710 and Z90.712: no cervix any more. A hysterectomy of which no more is said may have left it.
 _NO_CERVIX_ICD10 = ("Z90710", "Z90712")
-_HYSTERECTOMY = re.compile(r"hysterectomy", re.IGNORECASE)
-_CERVIX_STAYS = re.compile(r"supracervical|subtotal|partial|cervix (?:preserv|spar|retain)", re.IGNORECASE)
+_WITHOUT_CERVIX = re.compile(
+    r"\b(?:total|radical)\b[^.;]*hysterectomy|hysterectomy (?:with|including) (?:the )?cervix|absence of cervix",
+    re.IGNORECASE,
+)
 
 
 def _newest_by_group(record: PatientRecord) -> Mapping[str, FhirTime]:
@@ -81,15 +83,15 @@ def _says_screening(context: RuleContext) -> Truth:
 
 
 def _has_no_cervix(context: RuleContext) -> Truth:
-    """Whether the cervix was removed, by the problem list or a procedure; in words a hysterectomy removes it."""
+    """Whether the cervix was removed, by a code or the words of the problem list or a procedure."""
     record = context.session.record
     done = (one.code for one in record.procedures if one.status == "completed" and one.code is not None)
     concepts = [*(concept for concept, _ in listed_problems(context)), *done]
     for concept in concepts:
         if any(code.replace(".", "").startswith(_NO_CERVIX_ICD10) for code in codes_of(concept)):
             return True
-        said = _HYSTERECTOMY.search(concept.words)
-        if said and is_of_patient(concept.words, said.start()) and not _CERVIX_STAYS.search(concept.words):
+        said = _WITHOUT_CERVIX.search(concept.words)
+        if said and is_of_patient(concept.words, said.start()):
             return True
     return False
 
@@ -123,7 +125,7 @@ WORDS: tuple[Condition, ...] = (
     flag(
         "cervix_removed",
         _has_no_cervix,
-        "a hysterectomy with the cervix is on record",
+        "the cervix was removed, as a code or the words of the record say",
         needs=needs("Condition", "Procedure"),
     ),
     flag("says_screening", _says_screening, "the order says that it is for screening"),
