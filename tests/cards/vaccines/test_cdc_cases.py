@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from cards.vaccines.cases import read_cases, run_case, summary
+from tests.conftest import ROOT
 
 # Cases that CDC expects differently from its own release 4.64, each explained in docs/vaccines.md.
 KNOWN_DIFFERENCES = {
@@ -18,6 +19,14 @@ KNOWN_DIFFERENCES = {
     "2022-UC-0017",
     "2022-UC-0031",
 }
+
+
+def test_odd_schedules_of_our_own_are_answered_exactly() -> None:
+    """Doses days too early, vaccines of old, series begun late: in the form of CDC's cases."""
+    lines = (ROOT / "tests" / "cases" / "vaccines" / "odd-schedules.jsonl").read_bytes().splitlines()
+    found = summary(run_case(case) for case in read_cases(lines))
+    assert (found["right"], found["differences"]) == (found["total"], [])
+    assert found["total"] >= 15
 
 
 @pytest.mark.outside_data
