@@ -3,29 +3,32 @@
 from datetime import UTC, date, datetime
 from pathlib import Path
 from time import time_ns
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import typer
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
+from sqlalchemy import select
 
-from cds_hooks.approvals import PeopleFileError
 from cds_hooks.commands.record_options import record_url
-from cds_hooks.commands.release import paused_now, released_now
-from cds_hooks.governance.releases import Rollback
 from cds_hooks.monitor.book import CountBook
 from cds_hooks.monitor.label_reading import LabelReader, label_windows
 from cds_hooks.monitor.notices import NotTold, tell, write_textfile
-from cds_hooks.monitor.rollback import take_back, to_take_back
+from cds_hooks.monitor.page import report_page, write_page
 from cds_hooks.outcomes.labels import site_labels
 from cds_hooks.setting_checks import address_fault, plain_http_fault
 from cds_hooks.settings import settings
 from cds_hooks.storage.decision import RecordUnavailable
+from cds_hooks.storage.queries import read_rows
+from cds_hooks.storage.tables import events
 from models_onnx.monitoring.figure import Figure, Incident, incidents
 from models_onnx.monitoring.judging import Compared
 from models_onnx.monitoring.label_judging import LabelWindow
+
+if TYPE_CHECKING:
+    from cds_hooks.governance.releases import Rollback
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -66,6 +69,9 @@ def report(
     rollback: Annotated[
         bool, typer.Option("--rollback", help="Take back to shadow what is in canary and has a figure to act on.")
     ] = False,
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the report as an HTML page with charts, too.")
+    ] = None,
     database: Annotated[
         str | None,
         typer.Option("--database", metavar="URL", help="SQLAlchemy URL of the record; else CDS_DATABASE_URL."),
@@ -93,8 +99,8 @@ def report(
             LabelReader(book, url, labels, time_ns() // 1000).read()
         mature = label_windows(book, labels, last, label_days)
         judged: list[Compared | LabelWindow] = [*book.compared(last, days, before), *mature]
-        paused = paused_now(url)
-    except (PeopleFileError, RecordUnavailable, ValueError) as error:
+        paused = _paused(url)
+    except (RecordUnavailable, ValueError) as error:
         text = str(error) if not isinstance(error, ValueError) else f"--until {until}: write a date as 2026-11-20."
         typer.echo(text, err=True)
         raise typer.Exit(2) from error
@@ -103,6 +109,8 @@ def report(
     found = incidents(figures)
     taken_back = _take_back(url, figures) if rollback else []
     _tell_others(book, figures, found, notify, textfile)
+    if html is not None:
+        _write_html(html, report_page(last, wanted, figures, found, paused, _summary(figures)))
     if as_json:
         document = {"until": last, "incidents": found, "paused": paused, "rolled_back": taken_back, "figures": figures}
         typer.echo(msgspec.json.encode(document).decode())
@@ -115,8 +123,12 @@ def report(
     raise typer.Exit(1 if found else 0)
 
 
-def _take_back(url: str, figures: list[Figure]) -> list[Rollback]:
+def _take_back(url: str, figures: list[Figure]) -> "list[Rollback]":
     """Takes back what is tried and has a figure to act on, and says what that was."""
+    from cds_hooks.approvals import PeopleFileError
+    from cds_hooks.commands.release import released_now
+    from cds_hooks.monitor.rollback import take_back, to_take_back
+
     try:
         found = to_take_back(released_now(url), figures)
         take_back(url, found)
@@ -124,6 +136,23 @@ def _take_back(url: str, figures: list[Figure]) -> list[Rollback]:
         typer.echo(f"Nothing was rolled back: {error}", err=True)
         raise typer.Exit(2) from error
     return found
+
+
+PAUSED = "auto-pause"
+"""The kind of the events by which a server pauses; `governance.releases.PAUSE_EVENT`, which is slow to load."""
+
+
+def _paused(url: str) -> list[str]:
+    """What is paused, each in a sentence without its point; RecordUnavailable where that cannot be read."""
+    if not read_rows(url, select(events.c.sequence).where(events.c.kind == PAUSED).limit(1)):
+        return []
+    from cds_hooks.approvals import PeopleFileError
+    from cds_hooks.commands.release import paused_now
+
+    try:
+        return paused_now(url)
+    except PeopleFileError as error:
+        raise RecordUnavailable(str(error)) from error
 
 
 def _check_options(notify: str | None, *, narrowed: bool) -> None:
@@ -161,9 +190,21 @@ def _print(figures: list[Figure], found: list[Incident], every: bool) -> None:
             table.add_row(f"[{_STYLES[each.state]}]{each.state}", each.client, kind, f"{each.n:,}", each.text)
     if table.row_count:
         console.print(table)
+    console.print(_summary(figures), highlight=False)
+
+
+def _summary(figures: list[Figure]) -> str:
+    """How many figures have which state, in a sentence."""
     number = {state: sum(each.state == state for each in figures) for state in _STYLES}
-    console.print(
+    return (
         f"{len(figures):,} figures: {number['act']:,} to act on, {number['watch']:,} to watch, "
-        f"{number['good']:,} good, {number['insufficient']:,} insufficient (too few were counted to know).",
-        highlight=False,
+        f"{number['good']:,} good, {number['insufficient']:,} insufficient (too few were counted to know)."
     )
+
+
+def _write_html(file: Path, page: str) -> None:
+    try:
+        write_page(file, page)
+    except OSError as error:
+        typer.echo(f"--html: {file} cannot be written: {error.strerror}.", err=True)
+        raise typer.Exit(2) from error

@@ -5,13 +5,15 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
-import httpx
 from msgspec import Struct
 
 from cds_hooks.monitor.book import CountBook
 from models_onnx.monitoring.figure import Figure, Incident
+
+if TYPE_CHECKING:
+    import httpx
 
 _SECONDS: Final = 10.0
 _METRIC: Final = "cds_monitor_figures"
@@ -40,6 +42,8 @@ def tell(book: CountBook, found: Sequence[Incident], url: str) -> list[Event]:
         NotTold: An event was not taken with 2xx.
         RecordUnavailable: The book cannot be written.
     """
+    import httpx  # only where somebody is told: it takes a seventh of a second
+
     now = datetime.now(UTC).isoformat(timespec="seconds")
     known, current = book.open_incidents(), {(each.client, each.family): each for each in found}
     begun = [Event("opened", now, *key, current[key].text) for key in sorted(set(current) - known)]
@@ -51,7 +55,9 @@ def tell(book: CountBook, found: Sequence[Incident], url: str) -> list[Event]:
     return [*begun, *ended]
 
 
-def _send(client: httpx.Client, url: str, event: Event) -> None:
+def _send(client: "httpx.Client", url: str, event: Event) -> None:
+    import httpx
+
     body = {name: getattr(event, name) for name in event.__struct_fields__}
     try:
         answer = client.post(url, json=body)

@@ -7,15 +7,16 @@ not yet reported. The horizon is in the model's manifest. So are the event and t
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 from msgspec import MsgspecError, Struct
 
 from cds_hooks.settings import Settings
-from models_onnx.artifact.folder import MANIFEST
+from models_onnx.artifact.folder import MANIFEST, VERSION_SIGN
 from models_onnx.artifact.manifest import Manifest, ModelOutcome
-from models_onnx.serving.registry import ARTIFACTS, model_ids
 from models_onnx.spec import DAYS_PER_YEAR
 
 DAY: Final = 86_400_000_000
@@ -79,9 +80,10 @@ def labels_of(manifests: Iterable[Manifest | _Manifest], configured: Settings) -
 def site_labels(configured: Settings) -> dict[str, Label]:
     """The labels of the models of the package and of the site's own folder; one that cannot be read is left out."""
     found = []
-    own = configured.models_folder
-    for folder in (ARTIFACTS,) if own is None else (ARTIFACTS, own):
-        for name in model_ids(folder):
+    own, shipped = configured.models_folder, Path(str(files("models_onnx") / "artifacts"))
+    for folder in (shipped,) if own is None else (shipped, own):
+        for file in sorted(folder.glob(f"*/{MANIFEST}")):  # as the registry, which loads the runtime of the models
             with suppress(MsgspecError, OSError):
-                found.append(msgspec.json.decode((folder / name / MANIFEST).read_bytes(), type=_Manifest))
+                if VERSION_SIGN not in file.parent.name:
+                    found.append(msgspec.json.decode(file.read_bytes(), type=_Manifest))
     return labels_of(found, configured)

@@ -57,7 +57,7 @@ class Compared:
 
     def _feed(self, now: DayCounts) -> Iterator[Figure]:
         """Whether as many calls came as on the same days of the week before."""
-        expected = sum(self._expected(day) for day in self.window)
+        expected = sum(self.expected(day) for day in self.window)
         if expected < _FEWEST_EXPECTED:
             yield self._too_few("feed", "calls", round(expected), _FEWEST_EXPECTED)
             return
@@ -70,7 +70,8 @@ class Compared:
         text = f"{self.service}: {now.calls:,} calls came where {expected:,.0f} were expected."
         yield self._figure("feed", "calls", now.calls, _FEWEST_EXPECTED, now.calls, expected, state, text)
 
-    def _expected(self, day: date) -> float:
+    def expected(self, day: date) -> float:
+        """How many calls came on average on the same weekday of the reference."""
         same = [counts.calls for each, counts in self.reference.items() if each.weekday() == day.weekday()]
         alike = same if len(same) > 1 else [counts.calls for counts in self.reference.values()]
         return sum(alike) / len(alike) if alike else 0.0

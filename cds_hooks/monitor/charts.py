@@ -1,0 +1,214 @@
+"""The charts of a monitor report as numbers: what the template draws as SVG, and the table and sentence beside it.
+
+A chart is 340 by 170 units, so that on a phone its letters are as large as the page's.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from math import isfinite, sqrt
+from typing import Final
+
+from models_onnx.monitoring import rates
+from models_onnx.monitoring.day import DayCounts
+from models_onnx.monitoring.judging import Compared
+from models_onnx.monitoring.label_judging import LabelWindow
+from models_onnx.monitoring.performance import observed_to_expected, reliability
+from models_onnx.monitoring.sketch import Sketch, quantile
+
+WIDTH: Final = 340.0
+HEIGHT: Final = 170.0
+_LEFT, _RIGHT, _TOP, _BOTTOM = 46.0, 332.0, 12.0, 146.0
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A point; `low` and `high` are the ends of its interval on the page, where it has one."""
+
+    x: float
+    y: float
+    kind: str
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """Words on a chart; `anchor` as in SVG."""
+
+    x: float
+    y: float
+    text: str
+    anchor: str = "end"
+
+
+@dataclass(slots=True)
+class Chart:
+    """One chart. `lines` are the points of polylines with their class; `rows` is the same as a table."""
+
+    title: str
+    sentence: str
+    head: tuple[str, ...]
+    rows: list[tuple[str, ...]] = field(default_factory=list)
+    lines: list[tuple[str, str]] = field(default_factory=list)
+    marks: list[Mark] = field(default_factory=list)
+    labels: list[Label] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _Scale:
+    low: float
+    high: float
+
+    def y(self, value: float) -> float:
+        """The height of a value on the page."""
+        inside = min(max(value, self.low), self.high)
+        return round(_BOTTOM - (inside - self.low) / ((self.high - self.low) or 1) * (_BOTTOM - _TOP), 1)
+
+
+def _places(many: int) -> list[float]:
+    step = (_RIGHT - _LEFT) / max(many - 1, 1)
+    return [round(_LEFT + place * step, 1) for place in range(many)]
+
+
+def _polyline(places: Sequence[float], heights: Sequence[float]) -> str:
+    return " ".join(f"{x},{y}" for x, y in zip(places, heights, strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class _Series:
+    """One value for each day, None where nothing was counted, and the limits on both sides of some."""
+
+    values: list[float | None]
+    low: list[float] = field(default_factory=list)
+    high: list[float] = field(default_factory=list)
+    expected: list[float] = field(default_factory=list)
+
+
+def _by_day(title: str, sentence: str, unit: str, days: list[date], first: date, series: _Series) -> Chart:
+    """A chart over days; those from `first` are the window."""
+    numbers = [each for each in (*series.values, *series.high, *series.expected) if each is not None and isfinite(each)]
+    scale, places = _Scale(0.0, max(numbers, default=1.0) * 1.05 or 1.0), _places(len(days))
+    chart = Chart(title, sentence, ("day", unit))
+    for name in ("low", "high", "expected"):
+        line = getattr(series, name)
+        if line:
+            chart.lines.append((name, _polyline(places, [scale.y(each) for each in line])))
+    known = [(x, scale.y(each)) for x, each in zip(places, series.values, strict=True) if each is not None]
+    chart.lines.append(("value", " ".join(f"{x},{y}" for x, y in known)))
+    for place, (day, each) in enumerate(zip(days, series.values, strict=True)):
+        outside = each is not None and bool(series.low) and not series.low[place] <= each <= series.high[place]
+        if each is not None:
+            kind = "outside" if outside else "window" if day >= first else "reference"
+            chart.marks.append(Mark(places[place], scale.y(each), kind))
+        said = "nothing counted" if each is None else f"{each:,.4g}{' (outside the limits)' if outside else ''}"
+        chart.rows.append((day.isoformat(), said))
+    top, low = scale.high / 1.05, _BOTTOM + 16
+    chart.labels += [Label(_LEFT - 4, scale.y(top) + 4, f"{top:,.3g}"), Label(_LEFT - 4, _BOTTOM + 4, "0")]
+    chart.labels += [Label(_LEFT, low, f"{days[0]:%d %b}", "start"), Label(_RIGHT, low, f"{days[-1]:%d %b}")]
+    return chart
+
+
+def charts_of(one: Compared) -> list[Chart]:
+    """Calls, rate of cards, time of answers, and each input whose figures are not good, day by day."""
+    days = dict(sorted({**one.reference, **one.window}.items()))
+    if not days:
+        return []
+    dates, counts, first = list(days), list(days.values()), min(one.window)
+    found = [_calls(one, dates, counts, first), _cards(one, dates, counts, first), _times(dates, counts, first)]
+    moved = {each.subject for each in one.figures() if each.family in ("units", "input drift") and each.state == "act"}
+    return found + [_input(name, dates, counts, first) for name in sorted(moved)[:6]]
+
+
+def _calls(one: Compared, dates: list[date], counts: list[DayCounts], first: date) -> Chart:
+    calls, expected = sum(each.calls for each in one.window.values()), [one.expected(day) for day in dates]
+    sentence = f"{calls:,} calls in the window, {sum(map(one.expected, one.window)):,.0f} expected by weekday."
+    series = _Series([float(each.calls) for each in counts], expected=expected)
+    return _by_day("Calls a day", sentence, "calls", dates, first, series)
+
+
+def _cards(one: Compared, dates: list[date], counts: list[DayCounts], first: date) -> Chart:
+    """The p' chart: each day's limits are three standard deviations around the reference's rate."""
+    before = [(each.with_cards, each.calls) for each in one.reference.values() if each.calls]
+    shown, calls = sum(cards for cards, _ in before), sum(n for _, n in before)
+    values = [100 * each.with_cards / each.calls if each.calls else None for each in counts]
+    if not calls:
+        return _by_day(
+            "Calls with a card",
+            "There are no days before to compare with.",
+            "of 100 calls",
+            dates,
+            first,
+            _Series(values),
+        )
+    centre = shown / calls
+    spread = rates.day_spread(before, centre)
+    half = [3 * spread * sqrt(centre * (1 - centre) / each.calls) if each.calls else 1.0 for each in counts]
+    low, high = ([100 * min(1.0, max(0.0, centre + sign * each)) for each in half] for sign in (-1, 1))
+    sentence = f"{100 * centre:.1f} in 100 calls had a card before; the dashed lines are three standard deviations."
+    return _by_day("Calls with a card", sentence, "of 100 calls", dates, first, _Series(values, low, high))
+
+
+def _times(dates: list[date], counts: list[DayCounts], first: date) -> Chart:
+    values = [quantile(Sketch(each.milliseconds), 0.9) for each in counts]
+    sentence = "Nine of ten answers took up to so long."
+    return _by_day("Time of answers", sentence, "ms", dates, first, _Series(values))
+
+
+def _input(name: str, dates: list[date], counts: list[DayCounts], first: date) -> Chart:
+    values = [quantile(each.sketch("features", name), 0.5) for each in counts]
+    return _by_day(
+        f"Median of {name}", "An input whose values are not what they were.", name, dates, first, _Series(values)
+    )
+
+
+def label_charts_of(window: LabelWindow) -> list[Chart]:
+    """For each model how often what it estimated happened, and events observed to expected in each group."""
+    found = []
+    for model in window.models():
+        if window.of(model).total("yes"):
+            found += [_reliability(window, model), _groups(window, model)]
+    return found
+
+
+def _reliability(window: LabelWindow, model: str) -> Chart:
+    bins = reliability(window.of(model))
+    shares = [(estimate, events / n, rates.wilson(events, n), n) for estimate, n, events in bins]
+    most = max((max(estimate, high) for estimate, _, (_, high), _ in shares), default=1.0)
+    scale = _Scale(0.0, most)
+    sentence = "On the line as many had the event as were estimated; the bars are 95 % intervals."
+    chart = Chart(f"Estimated and observed, {model}", sentence, ("estimated", "observed", "interval", "predictions"))
+    chart.lines.append(("expected", f"{_LEFT},{_BOTTOM} {_RIGHT},{_TOP}"))
+    for estimate, share, (low, high), n in shares:
+        x = round(_LEFT + estimate / (most or 1.0) * (_RIGHT - _LEFT), 1)
+        kind = "window" if low <= estimate <= high else "outside"
+        chart.marks.append(Mark(x, scale.y(share), kind, scale.y(low), scale.y(high)))
+        row = (
+            f"{100 * estimate:.1f} in 100",
+            f"{100 * share:.1f} in 100",
+            f"{100 * low:.1f} to {100 * high:.1f}",
+            f"{n:,}",
+        )
+        chart.rows.append(row)
+    chart.labels += [Label(_LEFT - 4, _TOP + 4, f"{100 * most:.0f} %"), Label(_LEFT - 4, _BOTTOM + 4, "0")]
+    chart.labels += [Label(_RIGHT, _BOTTOM + 16, f"estimated {100 * most:.0f} %")]
+    return chart
+
+
+def _groups(window: LabelWindow, model: str) -> Chart:
+    sentence = "1 is right: as many events as were expected. The bars are 95 % intervals."
+    chart = Chart(f"Observed to expected by group, {model}", sentence, ("group", "observed to expected", "interval"))
+    scale, groups = _Scale(0.0, 2.0), ["all", *window.groups(model)]
+    chart.lines.append(("expected", f"{_LEFT},{scale.y(1)} {_RIGHT},{scale.y(1)}"))
+    for place, group in enumerate(groups):
+        ratio = observed_to_expected(window.of(model, group))
+        if ratio is None:
+            chart.rows.append((group, "no event", ""))
+            continue
+        x = round(_LEFT + (place + 0.5) / len(groups) * (_RIGHT - _LEFT), 1)
+        kind = "outside" if ratio.lies_outside(0.9, 1.1) else "window"
+        chart.marks.append(Mark(x, scale.y(ratio.value), kind, scale.y(ratio.low), scale.y(ratio.high)))
+        chart.labels.append(Label(x, _BOTTOM + 16, group, "middle"))
+        chart.rows.append((group, f"{ratio.value:.2f}", f"{ratio.low:.2f} to {ratio.high:.2f}"))
+    chart.labels += [Label(_LEFT - 4, scale.y(2) + 4, "2"), Label(_LEFT - 4, scale.y(1) + 4, "1")]
+    return chart

@@ -1,0 +1,61 @@
+"""The monitor report as one HTML file: sentences, a table, and charts with their values as text. No scripts.
+
+The file loads nothing from elsewhere, and its Content-Security-Policy allows its own style only.
+"""
+
+import hashlib
+import os
+from base64 import b64encode
+from collections.abc import Sequence
+from datetime import date
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from cds_hooks.monitor.charts import HEIGHT, WIDTH, charts_of, label_charts_of
+from models_onnx.monitoring.figure import Figure, Incident
+from models_onnx.monitoring.judging import Compared
+from models_onnx.monitoring.label_judging import LabelWindow
+
+
+def report_page(
+    until: date, judged: Sequence[Compared | LabelWindow], figures: Sequence[Figure], found: Sequence[Incident],
+    paused: Sequence[str], summary: str,
+) -> str:  # fmt: skip
+    """The whole page; texts of clients and rules stand in it as texts."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
+
+    environment = Environment(
+        loader=PackageLoader("cds_hooks.web"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    style = (files("cds_hooks.web") / "static" / "monitor_report.css").read_text(encoding="utf-8")
+    digest = b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    shown = [each for each in figures if each.state in ("act", "watch")]
+    values: dict[str, Any] = {
+        "until": until.isoformat(), "summary": summary, "incidents": found, "paused": paused, "figures": shown,
+        "sections": list(_sections(judged)), "width": f"{WIDTH:g}", "height": f"{HEIGHT:g}",
+        "style": Markup(style), "style_digest": digest,  # noqa: S704 - a file of this package
+    }  # fmt: skip
+    return environment.get_template("monitor_report.html").render(**values)
+
+
+def _sections(judged: Sequence[Compared | LabelWindow]) -> Any:
+    for one in judged:
+        if isinstance(one, Compared):
+            heading, charts = f"{one.client}, {one.service}", charts_of(one)
+        else:
+            heading, charts = f"{one.client}, {one.service}: {one.words}", label_charts_of(one)
+        if charts:
+            yield heading, charts
+
+
+def write_page(file: Path, page: str) -> None:
+    """Replaces the file as a whole, so that nobody reads half of it; OSError where it cannot be written."""
+    part = file.with_name(f".{file.name}.{os.getpid()}")
+    part.write_text(page, encoding="utf-8")
+    part.replace(file)
