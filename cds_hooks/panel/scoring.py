@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from cds_hooks.panel.chart_lines import ChartLines
 from cds_hooks.prefetch.needs import Needs
 from cds_hooks.services._model import ChartModel, estimate
+from cds_hooks.services._service import OPTED_OUT, OPTED_OUT_WORDS
 from fhir.mapping.features.catalog import features_named
 from fhir.mapping.features.feature import Feature, FeatureVector, map_features
 from fhir.record.measurement import Refusal
@@ -117,9 +118,11 @@ def _scores_of(asked: ChartModel, records: Sequence[PatientRecord]) -> list[Scor
     places, vectors = [], []
     for place, record in enumerate(records):
         outside = asked.outside(record)
+        if record.opted_out and (outside is None or outside.reason != "deceased"):
+            found[place] = Score(record.patient_id, name, reason=OPTED_OUT, reason_text=OPTED_OUT_WORDS)
+            continue
         if outside is not None:
-            text, reason = outside.text, outside.reason
-            found[place] = Score(record.patient_id, name, reason=reason, reason_text=text)
+            found[place] = Score(record.patient_id, name, reason=outside.reason, reason_text=outside.text)
             continue
         vector = asked.inputs(record)
         if any(gap.implausible for gap in vector.missing):
@@ -180,6 +183,11 @@ def _one_by_one(asked: ChartModel, record: PatientRecord, vector: FeatureVector)
 
 
 def _equations(asked: PanelQuestions, record: PatientRecord, features: tuple[Feature, ...]) -> Iterator[Score]:
+    if record.opted_out:
+        for equation in asked.equations:
+            for output in equation.outputs:
+                yield Score(record.patient_id, equation.id, output.id, reason=OPTED_OUT, reason_text=OPTED_OUT_WORDS)
+        return
     found = FeaturesByName.of(map_features(record, features))
     for equation in asked.equations:
         is_regional = any(item.name == "calibration" for item in equation.inputs)

@@ -118,6 +118,22 @@ def _said(charted: RecordInputs, output: str) -> tuple[str, str, str]:
         return "", refused.reason, refused.text
 
 
+def test_who_has_opted_out_gets_no_number_at_all(tmp_path: Path) -> None:
+    """The bedside still computes what warns of harm; a list of many people warns of none."""
+    label = {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "OPTOUT"}
+    folder = tmp_path / "bundles"
+    folder.mkdir()
+    for sample in SAMPLES[:12]:
+        bundle = load_patient(sample.id, AS_OF)
+        for entry in bundle["entry"]:
+            if entry["resource"]["resourceType"] == "Patient":
+                entry["resource"]["meta"] = {"security": [label]}
+        (folder / f"{sample.id}.json").write_text(json.dumps(bundle))
+    found = scored(folder, tmp_path / "a.csv")
+    assert {row["value"] for row in found} == {""}
+    assert {row["reason"] for row in found} <= {"opted-out", "deceased"}
+
+
 def test_several_processes_give_the_same_file(by_type: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run, "PATIENTS_AT_ONCE", 4)
     alone, together = tmp_path / "a.csv", tmp_path / "b.csv"
