@@ -28,7 +28,8 @@ def bulk_export(
     Tokens by SMART Backend Services where --client-id and --key are given. What the server says of its progress is
     waited for, failures that pass are tried again, and an interrupted export goes on when the command is typed again.
 
-    Exit codes: 0 every file is here, 2 the server or its token server refuses, or fails for too long.
+    Exit codes: 0 every file is here, 1 every file is here and the server says that it could not export everything
+    (errors.*.ndjson.txt has its OperationOutcomes), 2 the server or its token server refuses, or fails for too long.
 
     Example: cds-hooks bulk-export https://ehr.example/fhir --out export --client-id panel --key panel.pem --key-id k1
     """
@@ -39,8 +40,13 @@ def bulk_export(
         if client_id is not None and key is not None:
             registered = BackendKey(client_id, key.read_text(), key_id, algorithm, scope)
         export = BulkExport(base, out, registered, group, tuple(type_ or ()), since)
-        files = export.run(lambda said: typer.echo(said, err=True))
+        found = export.run(lambda said: typer.echo(said, err=True))
     except (PanelRefused, OSError) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from error
-    typer.echo(f"{len(files)} files: {out}")
+    typer.echo(f"{len(found.files)} files: {out}")
+    if found.errors:
+        names = ", ".join(path.name for path in found.error_files)
+        said = "resources or more could not be exported by the server: the charts are not complete. It says why in"
+        typer.echo(f"{found.errors} {said} {names}.", err=True)
+        raise typer.Exit(1)

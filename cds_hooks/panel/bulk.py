@@ -27,6 +27,8 @@ _RENEW_BEFORE_SECONDS = 30.0
 _ATTEMPTS = 6
 _LONGEST_WAIT_SECONDS = 300.0
 _RETRIED = frozenset({429, 500, 502, 503, 504})
+# What is no part of a chart has a name that `score --fhir` does not read.
+_END = {"output": "ndjson", "error": "ndjson.txt"}
 _KIND_OF_FILE = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
 
 
@@ -45,6 +47,20 @@ class BackendKey:
     scope: str = "system/*.rs"
 
 
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """The files of an export, all complete, and what the server says it could not export.
+
+    `errors` is the number of its OperationOutcomes of severity error or fatal, which are in `error_files`: the export
+    then lacks something. `taken_at` is the server's transactionTime: nothing later is in the files.
+    """
+
+    files: tuple[Path, ...]
+    error_files: tuple[Path, ...] = ()
+    errors: int = 0
+    taken_at: str = ""
+
+
 @dataclass(slots=True)
 class BulkExport:
     """One export of one server into one folder. `wait` sleeps; tests give another one."""
@@ -60,8 +76,8 @@ class BulkExport:
     _token_ends: float = 0.0
     _http: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=60.0, follow_redirects=False))
 
-    def run(self, progress: Callable[[str], None] = lambda _: None) -> list[Path]:
-        """Starts the export, or goes on with the one begun in this folder; gives the files, all complete.
+    def run(self, progress: Callable[[str], None] = lambda _: None) -> Exported:
+        """Starts the export, or goes on with the one begun in this folder.
 
         Raises:
             BulkRefused: the server or its token server refuses, fails, or offers an address that is not called.
@@ -73,12 +89,14 @@ class BulkExport:
                 status = self._begun() or self._kick_off()
                 progress("The server prepares the export.")
                 manifest = self._manifest(status, progress)
-                files = self._download(manifest, progress)
+                files = self._download(manifest, "output", "", progress)
+                error_files = self._download(manifest, "error", "errors.", progress)
                 self._send("DELETE", status, allowed=(200, 202, 204, 404, 405))
         except httpx.HTTPError as error:
             raise BulkRefused(f"{self.base} cannot be reached ({type(error).__name__}); try again.") from error
         (self.folder / STATE).unlink(missing_ok=True)
-        return files
+        taken_at = str(manifest.get("transactionTime") or "")
+        return Exported(tuple(files), tuple(error_files), sum(map(_errors_in, error_files)), taken_at)
 
     # The three steps
 
@@ -120,15 +138,17 @@ class BulkExport:
             self.wait(min(seconds_to_wait(answer.headers, min(attempt, 10)), _LONGEST_WAIT_SECONDS))
             attempt += 1
 
-    def _download(self, manifest: dict[str, Any], progress: Callable[[str], None]) -> list[Path]:
+    def _download(
+        self, manifest: dict[str, Any], member: str, prefix: str, progress: Callable[[str], None]
+    ) -> list[Path]:
         needs_token = bool(manifest.get("requiresAccessToken"))
         files, counts = [], dict[str, int]()
-        for entry in manifest["output"]:
+        for entry in manifest.get(member) or ():
             kind, url = str(entry["type"]), str(entry["url"])
             if not kind or not _KIND_OF_FILE.issuperset(kind):
                 raise BulkRefused("The server names a file of a type that is no FHIR type.")
             counts[kind] = counts.get(kind, 0) + 1
-            path = self.folder / f"{kind}.{counts[kind]}.ndjson"
+            path = self.folder / f"{prefix}{kind}.{counts[kind]}.{_END[member]}"
             if not path.is_file():
                 _refuse_address(url, self.base)
                 self._fetch(url, path, needs_token)
@@ -252,11 +272,29 @@ def _member(answer: httpx.Response, name: str) -> Any:
 def _read_manifest(answer: httpx.Response) -> dict[str, Any]:
     try:
         manifest = orjson.loads(answer.content)
-        if all(entry["type"] and entry["url"] for entry in manifest["output"]):
+        if all(entry["type"] and entry["url"] for entry in (*manifest["output"], *(manifest.get("error") or ()))):
             return dict(manifest)
     except (orjson.JSONDecodeError, KeyError, TypeError):
         pass
     raise BulkRefused("The server's list of files cannot be read: each of its output needs type and url.")
+
+
+def _errors_in(path: Path) -> int:
+    """How many OperationOutcomes of this file say that something was not exported; what is no JSON says so, too."""
+    found = 0
+    with path.open("rb") as file:
+        for line in file:
+            if line.strip():
+                found += _is_error(line)
+    return found
+
+
+def _is_error(line: bytes) -> bool:
+    try:
+        issues = orjson.loads(line)["issue"]
+        return any(issue["severity"] in ("error", "fatal") for issue in issues)
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        return True
 
 
 def _refuse_status(answer: httpx.Response, allowed: tuple[int, ...]) -> None:

@@ -1,8 +1,8 @@
 """A worklist from the record: the tests and vaccines that patient-view found missing and did not interrupt for.
 
 Of each patient the newest decision of a service counts: what it no longer finds missing is done. One row per patient,
-in the order of risk times the time since the last contact; nothing else about a patient is read for the order, and
-equal rows stand in an order that depends on no attribute of theirs.
+in the order of risk times what can be done times the time since the last contact; nothing else about a patient is read
+for the order, and equal rows stand in an order that depends on no attribute of theirs.
 """
 
 import hashlib
@@ -71,8 +71,8 @@ class WorklistRow:
 
     @property
     def priority(self) -> float:
-        """Risk times the days since the last contact; 0 where no risk is known."""
-        return (self.risk or 0.0) * self.days
+        """Risk times the number of things to order times the days since the last contact; 0 where no risk is known."""
+        return (self.risk or 0.0) * len(self.entries) * self.days
 
     @property
     def reason(self) -> str:
@@ -173,12 +173,12 @@ def list_patients(
 
 
 def _place(row: WorklistRow, now: datetime) -> tuple[bool, float, float, str]:
-    """Known risks first, the greatest priority first, then who waits longest; equal ones by a digest.
+    """Known risks first, the greatest priority first; without a risk by what can be done times the days; then a digest.
 
     The digest changes from day to day, so that nobody always stands behind the same other one.
     """
     tie = hashlib.sha256(f"{now.date()} {row.client} {row.patient}".encode()).hexdigest()
-    return row.risk is None, -row.priority, -row.days, tie
+    return row.risk is None, -row.priority, -row.days * len(row.entries), tie
 
 
 def _by_patient(decisions: Iterable[Decision]) -> dict[tuple[str, str], PatientNotes]:

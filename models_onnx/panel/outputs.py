@@ -52,6 +52,8 @@ class ResumableOutput:
     _size: int = 0
 
     def __post_init__(self) -> None:
+        if not self.path.parent.is_dir():
+            raise PanelRefused(f"The folder {self.path.parent} for the output is not there: make it first.")
         if self.restart or not (self._part.is_file() and self._state.is_file()):
             self._part.write_bytes(b"")
             self._state.unlink(missing_ok=True)

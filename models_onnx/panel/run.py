@@ -8,6 +8,7 @@ from typing import Any
 from models_onnx.errors import PanelRefused
 from models_onnx.panel.declaration import TableDeclaration, TablePlan
 from models_onnx.panel.frames import NOTHING_DECLARED, PanelModel
+from models_onnx.panel.ids import RowNames, refuse_unnamed
 from models_onnx.panel.outputs import (
     OutputForm,
     ResumableOutput,
@@ -46,6 +47,10 @@ class ScoringResult:
     not_scored: dict[str, int]
     not_used: int
     unsaid: tuple[str, ...]
+    repeated: int = 0
+    """How many rows have an id that a row before has too; each row is scored by itself."""
+    unnamed: int = 0
+    """How many rows have no id."""
 
 
 def score_table(job: ScoringJob, progress: Callable[[int], None] = lambda _: None) -> ScoringResult:
@@ -64,13 +69,21 @@ def _score(job: ScoringJob, form: OutputForm, table: TableReader, progress: Call
     resumed_at = out.rows
     if form != "fhir" and not out.rows:
         out.begin(csv_header(job.model.features, job.explain))
-    for part in table.parts(tuple(dict.fromkeys((identity, *plan.columns))), skip=out.rows):
+    names = RowNames()
+    for whole in table.parts(tuple(dict.fromkeys((identity, *plan.columns)))):
+        names.take(whole[identity])  # those of the rows that were written before the interruption, too
+        fresh = names.rows - out.rows
+        if fresh <= 0:
+            continue
+        part = {name: values[-fresh:] for name, values in whole.items()}
+        if form == "fhir":
+            refuse_unnamed(part[identity], out.rows + 1)
         answers = _answers(job, plan, part)
         _count(out.tally, answers)
         out.add(_content(job, form, part[identity], answers), len(part[identity]))
         progress(out.rows)
     out.finish(sql_types(job.model.features, job.explain) if form == "parquet" else "")
-    return _result(out, resumed_at, plan)
+    return _result(out, resumed_at, plan, names)
 
 
 def _answers(job: ScoringJob, plan: TablePlan, part: Part) -> dict[str, Any]:
@@ -106,7 +119,7 @@ def _count(tally: dict[str, int], answers: dict[str, Any]) -> None:
     tally["not used"] = tally.get("not used", 0) + int((answers["not_used"] != "").sum())
 
 
-def _result(out: ResumableOutput, resumed_at: int, plan: TablePlan) -> ScoringResult:
+def _result(out: ResumableOutput, resumed_at: int, plan: TablePlan, names: RowNames) -> ScoringResult:
     return ScoringResult(
         rows=out.rows,
         resumed_at=resumed_at,
@@ -114,6 +127,8 @@ def _result(out: ResumableOutput, resumed_at: int, plan: TablePlan) -> ScoringRe
         not_scored=dict(_of(out.tally, "reason ")),
         not_used=out.tally.get("not used", 0),
         unsaid=plan.unsaid,
+        repeated=names.repeated,
+        unnamed=names.unnamed,
     )
 
 

@@ -51,10 +51,9 @@ class TableReader:
     _rows: Iterator[Any]
     _form: Form
 
-    def parts(self, wanted: Sequence[str], skip: int = 0) -> Iterator[Part]:
-        """The wanted columns of the rows after the first `skip`, at most 20,000 rows at a time; read once."""
-        rows = islice(self._rows, skip, None)
-        while taken := list(islice(rows, AT_ONCE)):
+    def parts(self, wanted: Sequence[str]) -> Iterator[Part]:
+        """The wanted columns of the rows, at most 20,000 rows at a time; read once."""
+        while taken := list(islice(self._rows, AT_ONCE)):
             if self._form == "ndjson":
                 yield {name: [row.get(name) for row in taken] for name in wanted}
             else:

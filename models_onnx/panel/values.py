@@ -25,6 +25,8 @@ _YES_NO = {"1": 1.0, "0": 0.0, "1.0": 1.0, "0.0": 0.0, "true": 1.0, "false": 0.0
 # FHIR administrative-gender; whoever is neither has no value of this input, as in a chart.
 _SEXES = {"male": 1.0, "female": 0.0, "other": np.nan, "unknown": np.nan}
 _ENOUGH_TO_JUDGE = 20
+_SHARE_OF_A_SECOND_UNIT = 0.05
+_FEWEST_OF_A_SECOND_UNIT = 5
 _SHOWN = 20
 
 
@@ -135,7 +137,10 @@ def _refuse_column(
             f"The column {column} ({feature.words.lower()}) has {int(unreadable.sum())} values that are no numbers and "
             f"{known} that are: write numbers with a decimal point, or leave them blank."
         )
-    if known < _ENOUGH_TO_JUDGE or 2 * int(implausible.sum()) <= known:
+    if known < _ENOUGH_TO_JUDGE:
+        return
+    if 2 * int(implausible.sum()) <= known:
+        _refuse_two_units(feature, column, numbers, implausible, conversion)
         return
     plain = numbers if conversion is None else (numbers - conversion.offset) / conversion.factor
     fitting = _units_that_fit(feature.measured, plain) if feature.measured is not None else []
@@ -145,6 +150,28 @@ def _refuse_column(
         f"{feature.unit}, which nobody's {feature.words.lower()} is: the column is in another unit or of something "
         f"else.{proposal}"
     )
+
+
+def _refuse_two_units(
+    feature: Feature, column: str, numbers: Array, implausible: Mask, conversion: Conversion | None
+) -> None:
+    """PanelRefused where what cannot be in the declared unit is enough to be a second one, and fits in it."""
+    strange = numbers[implausible]
+    known = int((~np.isnan(numbers)).sum())
+    if (
+        feature.measured is None
+        or len(strange) < _FEWEST_OF_A_SECOND_UNIT
+        or len(strange) < _SHARE_OF_A_SECOND_UNIT * known
+    ):
+        return
+    plain = strange if conversion is None else (strange - conversion.offset) / conversion.factor
+    if fitting := _units_that_fit(feature.measured, plain):
+        raise PanelRefused(
+            f"The column {column} ({feature.words.lower()}) seems to be in two units: {len(strange)} of {known} values "
+            f"are outside {feature.plausible_low:g} to {feature.plausible_high:g} {feature.unit} and would fit in "
+            f"{', '.join(fitting)}. Others of them may fit in both and would be scored wrong: bring the column to one "
+            "unit first."
+        )
 
 
 def _units_that_fit(analyte: Analyte, plain: Array) -> list[str]:

@@ -155,6 +155,11 @@ def _show(result: ScoringResult, out: Path) -> None:
         typer.echo(f"No column {name!r} says who is: the services leave them out, here everybody is scored.", err=True)
     if result.not_used:
         typer.echo(f"In {result.not_used:,} rows a value is not an exact number; not_used names the input.", err=True)
+    if result.repeated:
+        said = "rows have an id that a row before has too: each row is scored by itself."
+        typer.echo(f"{result.repeated:,} {said}", err=True)
+    if result.unnamed:
+        typer.echo(f"{result.unnamed:,} rows have no id.", err=True)
     typer.echo(f"{result.rows:,} rows: {out}")
     for model, count in result.scored.items():
         typer.echo(f"  scored by {model}: {count:,}")

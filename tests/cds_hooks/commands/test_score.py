@@ -189,6 +189,60 @@ def test_what_cannot_be_used_is_said_in_a_sentence(table: Path, people: pd.DataF
     assert "breaks off" in refused(table, "--id", "participant_id")
 
 
+def test_ids_that_stand_twice_or_not_at_all_are_said(people: pd.DataFrame, tmp_path: Path) -> None:
+    """A table may have two rows of one patient, and each is scored; a RiskAssessment needs to say whom it is about."""
+    rows = tmp_path / "rows.csv"
+    named = people.assign(participant_id=["same", "same", "same", "", " ", *people["participant_id"][5:]])
+    named.to_csv(rows, index=False)
+    said = scored(rows, tmp_path / "s.csv")
+    assert "2 rows have an id that a row before has too" in said
+    assert "2 rows have no id." in said
+    assert len(lines(tmp_path / "s.csv")) == PEOPLE
+    words = ["score", "mortality_5y", str(rows), "--out", str(tmp_path / "s.ndjson"), "--id", "participant_id"]
+    answer = CliRunner().invoke(cli.app, words)
+    assert (answer.exit_code, "Row 4 has no id" in answer.output) == (2, True)
+
+
+def test_the_count_of_ids_knows_the_rows_before_an_interruption(
+    people: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = tmp_path / "rows.csv"
+    people.assign(participant_id=["same", *people["participant_id"][1:-1], "same"]).to_csv(rows, index=False)
+    monkeypatch.setattr("models_onnx.panel.tables.AT_ONCE", 100)
+    job = ScoringJob(load("mortality_5y"), rows, tmp_path / "s.csv", "participant_id")
+
+    def stops(done: int) -> None:
+        if done >= 200:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        score_table(job, stops)
+    result = score_table(job)
+    assert (result.resumed_at, result.rows, result.repeated) == (200, PEOPLE, 1)
+
+
+def test_a_column_in_two_units_is_refused(people: pd.DataFrame, tmp_path: Path) -> None:
+    """Every tenth creatinine in umol/L: none of them can be in mg/dL, and a few would not give it away."""
+    rows = tmp_path / "rows.csv"
+    mixed = people.copy()
+    mixed.loc[::10, "creatinine_mg_dl"] *= 88.4
+    mixed.to_csv(rows, index=False)
+    said = refused(rows, "--id", "participant_id")
+    assert "creatinine_mg_dl (creatinine) seems to be in two units" in said
+    assert "umol/L" in said
+    few = people.copy()
+    few.loc[:2, "creatinine_mg_dl"] = 88.4
+    few.to_csv(rows, index=False)
+    scored(rows, tmp_path / "few.csv")
+    assert all(line["reason"] for line in lines(tmp_path / "few.csv")[:3])
+
+
+def test_the_folder_of_the_output_has_to_be_there(table: Path, tmp_path: Path) -> None:
+    words = ["score", "mortality_5y", str(table), "--out", str(tmp_path / "no" / "s.csv"), "--id", "participant_id"]
+    answer = CliRunner().invoke(cli.app, words)
+    assert (answer.exit_code, "is not there: make it first" in " ".join(answer.output.split())) == (2, True)
+
+
 def test_the_table_itself_is_never_written_over(table: Path, tmp_path: Path) -> None:
     plain = tmp_path / "rows.csv"
     plain.write_bytes(gzip.decompress(table.read_bytes()))

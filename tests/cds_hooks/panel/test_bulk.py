@@ -13,7 +13,9 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
+from typer.testing import CliRunner
 
+from cds_hooks import cli
 from cds_hooks.panel.bulk import STATE, BackendKey, BulkExport, BulkRefused
 from cds_hooks.panel.chart_lines import GroupingTally, Wanted
 from cds_hooks.panel.grouping import charts_of
@@ -42,6 +44,8 @@ class Story:
         self.refuse_token = False
         self.end_token_after: int | None = None
         self.foreign_file = False
+        self.errors: list[str] = []
+        self.busy: list[str] = []
         self.exports = 0
         self.assertions: list[dict[str, Any]] = []
 
@@ -96,7 +100,11 @@ def bulk_server(story: Story) -> Iterator[str]:
                 return
             if not self.may():
                 return
-            if story.fail_first.get(path, 0):
+            if path.endswith("$export") and story.busy:
+                self.answer(429, Retry_After=story.busy.pop(0))
+            elif path.endswith("/files/OperationOutcome"):
+                self.answer(200, "\n".join(story.errors).encode())
+            elif story.fail_first.get(path, 0):
                 story.fail_first[path] -= 1
                 self.answer(503, Retry_After="0")
             elif path.endswith("$export"):
@@ -116,7 +124,9 @@ def bulk_server(story: Story) -> Iterator[str]:
                 return
             host = "http://elsewhere.example" if story.foreign_file else base
             output = [{"type": kind, "url": f"{host}/files/{kind}"} for kind in FILES]
-            self.answer(200, json.dumps({"requiresAccessToken": True, "output": output}).encode())
+            failed = [{"type": "OperationOutcome", "url": f"{base}/files/OperationOutcome"}] if story.errors else []
+            manifest = {"transactionTime": "2026-11-20T00:00:00Z", "requiresAccessToken": True, "output": output}
+            self.answer(200, json.dumps(manifest | {"error": failed}).encode())
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     base = f"http://127.0.0.1:{server.server_port}/fhir"
@@ -134,7 +144,7 @@ def test_an_export_is_prepared_waited_for_downloaded_and_removed(tmp_path: Path)
     story, waited = Story(), list[float]()
     with bulk_server(story) as base:
         export = BulkExport(base, tmp_path, BACKEND, "g1", ("Patient", "Condition"), "2026-01-01", waited.append)
-        files = export.run()
+        files = export.run().files
     assert [path.name for path in files] == ["Patient.1.ndjson", "Condition.1.ndjson"]
     assert [path.read_text() for path in files] == list(FILES.values())
     assert waited == [7.0, 7.0]
@@ -154,7 +164,7 @@ def test_what_fails_for_a_while_is_asked_again(tmp_path: Path) -> None:
     story = Story()
     story.fail_first = {"/fhir/Patient/$export": 1, "/fhir/status/1": 2, "/fhir/files/Condition": 2}
     with bulk_server(story) as base:
-        files = BulkExport(base, tmp_path, BACKEND, wait=lambda _: None).run()
+        files = BulkExport(base, tmp_path, BACKEND, wait=lambda _: None).run().files
     assert [path.read_text() for path in files] == list(FILES.values())
 
 
@@ -173,11 +183,47 @@ def test_what_fails_for_good_ends_and_goes_on_the_next_time(tmp_path: Path) -> N
     assert sum("files/Patient" in path for _, path in story.requests) == 1
 
 
+def test_a_busy_server_is_waited_for_as_long_as_it_says(tmp_path: Path) -> None:
+    story, waited = Story(), list[float]()
+    story.polls_before_ready, story.busy = 0, ["11", "3"]
+    with bulk_server(story) as base:
+        BulkExport(base, tmp_path, BACKEND, wait=waited.append).run()
+        assert waited == [11.0, 3.0]
+        story.busy = ["1"] * 6
+        with pytest.raises(BulkRefused, match="answered with 429"):
+            BulkExport(base, tmp_path / "other", BACKEND, wait=waited.append).run()
+
+
+def test_what_the_server_could_not_export_is_counted_kept_and_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    story = Story()
+    story.polls_before_ready = 0
+    story.errors = [
+        json.dumps({"resourceType": "OperationOutcome", "issue": [{"severity": severity, "code": "exception"}]})
+        for severity in ("error", "information", "fatal")
+    ]
+    monkeypatch.setattr("cds_hooks.panel.bulk.sleep", lambda _: None)
+    with bulk_server(story) as base:
+        found = BulkExport(base, tmp_path / "a", BACKEND).run()
+        assert (found.errors, found.taken_at) == (2, "2026-11-20T00:00:00Z")
+        assert [path.name for path in found.error_files] == ["errors.OperationOutcome.1.ndjson.txt"]
+        key = tmp_path / "key.pem"
+        key.write_text(PEM)
+        words = ["bulk-export", base, "--out", str(tmp_path / "b"), "--client-id", "panel-client", "--key", str(key)]
+        answer = CliRunner().invoke(cli.app, [*words, "--key-id", "key-1"])
+    assert answer.exit_code == 1, answer.output
+    assert "the charts are not complete" in " ".join(answer.output.split())
+    tally = GroupingTally()
+    charts = list(charts_of(tmp_path / "b", Wanted.of(questions_about((), Settings()).needs), tally))
+    assert (len(charts), tally.unreadable) == (2, 0)
+
+
 def test_a_token_that_ends_early_is_renewed_once(tmp_path: Path) -> None:
     story = Story()
     story.end_token_after = 1
     with bulk_server(story) as base:
-        files = BulkExport(base, tmp_path, BACKEND, wait=lambda _: None).run()
+        files = BulkExport(base, tmp_path, BACKEND, wait=lambda _: None).run().files
     assert [path.read_text() for path in files] == list(FILES.values())
     assert len(story.assertions) == 2
 

@@ -192,6 +192,17 @@ def _apply(step: ChartStep) -> Any:
     return lambda group: step(group)
 
 
+def _start(ray: Any) -> None:
+    for _ in range(3):
+        try:
+            ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, object_store_memory=200_000_000)
+            return
+        except Exception as error:  # Ray gives itself 30 seconds to start, which a busy machine exceeds
+            ray.shutdown()
+            said = type(error).__name__
+    pytest.skip(f"Ray did not start on this machine in three attempts ({said})")
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_real_ray_gives_the_bits_of_the_command_line(table: Any, known: list[dict[str, str]], tmp_path: Path) -> None:
@@ -199,11 +210,7 @@ def test_real_ray_gives_the_bits_of_the_command_line(table: Any, known: list[dic
     import ray
     import ray.data
 
-    try:
-        ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, object_store_memory=200_000_000)
-    except Exception as error:  # Ray gives itself 30 seconds to start, which a busy machine exceeds
-        ray.shutdown()
-        pytest.skip(f"Ray did not start on this machine ({type(error).__name__})")
+    _start(ray)
     try:
         dataset = ray.data.from_arrow(table).map_batches(
             RayTableStep,

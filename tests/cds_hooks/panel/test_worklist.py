@@ -108,6 +108,18 @@ def test_risk_times_time_since_contact_orders_the_list() -> None:
     assert "No model has scored this patient" in found.rows[-1].reason
 
 
+def test_who_lacks_two_things_stands_where_one_stands_who_waits_twice_as_long() -> None:
+    two = ("Lipid panel", "Complete blood count")
+    found = listed(
+        decision("one", percentile=50, days=19),
+        decision("two", two, percentile=50, days=10),
+        decision("waits", percentile=50, days=21),
+        decision("unscored-one", days=30),
+        decision("unscored-two", two, days=20),
+    )
+    assert names(found) == ["waits", "two", "one", "unscored-two", "unscored-one"]
+
+
 def test_the_capacity_cuts_the_list_and_says_how_many_are_left() -> None:
     found = listed(*(decision(f"p{number}", percentile=number) for number in range(1, 10)), capacity=3)
     assert (names(found), found.others) == (["p9", "p8", "p7"], 6)
