@@ -28,8 +28,9 @@ def worklist(
 
     It is made from the record: of each patient the newest decision of each service counts. One row per patient, with
     everything that can be ordered, the reasons, the risk by the newest estimate of a model, and the days since the
-    last call about the patient; ordered by risk times things to order times days. What was answered rests as its card does, and who has died
-    or is in palliative care is left out. The list has names of patients: keep it as you keep the record.
+    last call about the patient; ordered by risk times things to order times days. What was answered rests as its card
+    does, and who has died or is in palliative care is left out. The list has names of patients: keep it as you keep
+    the record.
 
     Exit codes: 0 written, 1 there is no record that can be read, 2 the output has no known form.
 
