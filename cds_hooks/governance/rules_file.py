@@ -48,7 +48,8 @@ def read_rules_file(path: Path, versions: Mapping[str, RuleVersion] | None = Non
         raise RulesFileError(path, *problems)
     switches: defaultdict[str, list[Switch]] = defaultdict(list)
     for each in document.get("switch", ()):
-        switches[each["rule"]].append(_switch(each))
+        for rule in _switched(each, known):
+            switches[rule].append(_switch(rule, each))
     return SiteRules(
         {each["rule"]: _approval(each) for each in document.get("approval", ())},
         {rule: tuple(found) for rule, found in switches.items()},
@@ -165,8 +166,8 @@ def _problems(document: Mapping[str, Any], known: Mapping[str, RuleVersion]) -> 
         if each["rule"] not in known:
             yield _no_rule(each["rule"])
     for each in document.get("switch", ()):
-        if each["rule"] not in known and each["rule"] != NOT_COVERED:
-            yield _no_rule(each["rule"])
+        if not _switched(each, known):
+            yield _no_rule(each["rule"]) if "rule" in each else _no_family(each["family"], known)
     for each in document.get("approval", ()):
         try:
             date.fromisoformat(each["on"])
@@ -178,7 +179,7 @@ def _problems(document: Mapping[str, Any], known: Mapping[str, RuleVersion]) -> 
         if each["of"] == "user" and "names" in each:
             yield "a budget of users is for each user: leave out names, which would put users into this file"
     for each in document.get("switch", ()):
-        if each["rule"] in known:
+        if each.get("rule") in known:
             yield from _band_problems(each, known[each["rule"]])
 
 
@@ -189,6 +190,18 @@ def _band_problems(switch: Mapping[str, Any], version: RuleVersion) -> Iterator[
             yield f"{switch['rule']} has no band {band}; it has {', '.join(bands)}"
         elif bands.get(band) == "critical":
             yield f"{switch['rule']}: the band {band} is critical and cannot be switched off alone, only the whole rule"
+
+
+def _switched(switch: Mapping[str, Any], known: Mapping[str, RuleVersion]) -> list[str]:
+    """The rules that a switch is about: one, or every rule of a family; none where there is no such rule or family."""
+    if "family" in switch:
+        return [rule for rule, version in known.items() if version.table.family == switch["family"]]
+    return [switch["rule"]] if switch["rule"] in known or switch["rule"] == NOT_COVERED else []
+
+
+def _no_family(name: str, known: Mapping[str, RuleVersion]) -> str:
+    families = sorted({version.table.family for version in known.values()})
+    return f"there is no family of rules {name}; there are {', '.join(families)}"
 
 
 def _no_rule(name: str) -> str:
@@ -213,9 +226,9 @@ def _budget(each: Mapping[str, Any]) -> Budget:
     return Budget(each["of"], each["note"], each.get("cards_per_day"), each.get("cards_per_call"), names)
 
 
-def _switch(each: Mapping[str, Any]) -> Switch:
+def _switch(rule: str, each: Mapping[str, Any]) -> Switch:
     return Switch(
-        each["rule"],
+        rule,
         each["note"],
         each.get("off", False),
         each.get("speak_from"),

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
+from cards.rules.engine.family import rule_families
 from cards.rules.engine.governance import Approval, RuleVersion, all_rule_versions
 from cds_hooks.governance.rules_file import RulesFileError, read_rules_file, write_approval
 
@@ -66,6 +67,9 @@ def test_a_rule_that_needs_a_label_check_is_approved_only_with_a_note(
         ("version = ", "is not valid TOML"),
         ('version = 1\n[[switch]]\nrule = "renal-metformin"\noff = true', "'note' is a required property"),
         ('version = 1\n[[switch]]\nrule = "nothing"\noff = true\nnote = "x"', "there is no rule nothing"),
+        ('version = 1\n[[switch]]\nfamily = "nothing"\noff = true\nnote = "x"', "there is no family of rules nothing"),
+        ('version = 1\n[[switch]]\nfamily = "genes"\nbands_off = ["x"]\nnote = "x"', "is not valid under any"),
+        ('version = 1\n[[switch]]\noff = true\nnote = "x"', "is not valid under any"),
         (f'version = 1\n[[switch]]\nrule = "{RULE}"\nbands_off = ["x"]\nnote = "x"', "has no band x"),
         (f'version = 1\n[[switch]]\nrule = "{RULE}"\nbands_off = ["{CRITICAL}"]\nnote = "x"', "is critical"),
         (f'version = 1\n[[switch]]\nrule = "{RULE}"\nnote = "x"', "is not valid under any"),
@@ -80,6 +84,29 @@ def test_what_makes_no_sense_is_refused_in_a_sentence(tmp_path: Path, text: str,
     (tmp_path / "rules.toml").write_text(text)
     with pytest.raises(RulesFileError, match=said):
         read_rules_file(tmp_path / "rules.toml")
+
+
+@pytest.mark.parametrize("family", [one.name for one in rule_families()])
+def test_every_family_can_be_switched_for_a_client_and_a_unit(tmp_path: Path, family: str) -> None:
+    file = tmp_path / "rules.toml"
+    whom = 'clients = ["ehr"]\nunits = ["dialysis"]'
+    file.write_text(f'version = 1\n[[switch]]\nfamily = "{family}"\noff = true\nnote = "not here"\n{whom}\n')
+    switches = read_rules_file(file).switches
+    of_family = {rule for rule, version in all_rule_versions().items() if version.table.family == family}
+    assert set(switches) == of_family != set()
+    for (switch,) in switches.values():
+        assert switch.off
+        assert switch.holds_for("ehr", {"dialysis", "ward"})
+        assert not switch.holds_for("ehr", {"ward"})
+        assert not switch.holds_for("other", {"dialysis"})
+
+
+def test_of_a_family_only_what_is_loud_can_be_shown(tmp_path: Path) -> None:
+    file = tmp_path / "rules.toml"
+    file.write_text('version = 1\n[[switch]]\nfamily = "orders"\nspeak_from = "warning"\nnote = "tests are ours"\n')
+    switches = read_rules_file(file).switches
+    assert {switch.speak_from for found in switches.values() for switch in found} == {"warning"}
+    assert "lab-repeat" in switches
 
 
 def test_a_file_that_is_not_there_is_refused_in_a_sentence(tmp_path: Path) -> None:
