@@ -21,6 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cards.suggest import load_fhir_models
 from cds_hooks.access.sessions import Lifetimes, Sessions
+from cds_hooks.access.smart import SmartLaunch
 from cds_hooks.access.store import AccessStore
 from cds_hooks.approvals import ApprovalBook, ModelApprovals
 from cds_hooks.audit.seals import Sealing
@@ -44,6 +45,7 @@ from cds_hooks.routes.failures import answer_hook_error, answer_http_error, cont
 from cds_hooks.routes.feedback import protocol_routes
 from cds_hooks.routes.gate import Gate
 from cds_hooks.routes.hooks import HookRoute, RequestLimits
+from cds_hooks.routes.launch import launch_routes
 from cds_hooks.routes.login import login_routes
 from cds_hooks.routes.operations import OperatorAccess, health_routes
 from cds_hooks.routes.outcomes import outcome_routes
@@ -200,6 +202,7 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
         *health_routes(services, components, counted, visitors),
         *page_routes(configured, services, components.governance, visitors, committee),
         *worklist_routes(configured, visitors, site),
+        *launch_routes(configured.database_url, SmartLaunch(trust, configured.public_url), store, sessions, site),
         *login_routes(configured, store, sessions, site),
         *Oversight(configured, services, visitors).routes(),
         *tester_routes(configured, services, visitors, lambda: whole),

@@ -73,6 +73,7 @@ DOORS: Final = (
     Door("/static", None),
     Door("/login", None),
     Door("/logout", None),
+    Door("/launch", None),  # an EHR opens it; who may see what is decided on the way back
     Door("/try", frozenset({Role.OPERATOR}), "Try a service"),
     Door("/worklist", frozenset({Role.CLINICIAN, Role.PHARMACIST}), "Worklist", of_patients=True),
     Door("/models", STAFF, "Models"),

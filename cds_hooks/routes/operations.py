@@ -61,11 +61,12 @@ class OperatorAccess:
         return self._came_to_operator(request) or self._has_token(request.headers)
 
     def may_see_decisions(self, request: HTTPConnection) -> bool:
-        """Whether this request may read why a decision was as it was, which holds values of a patient.
+        """Whether this request may read why decisions were as they were, which holds values of patients."""
+        return self._pages or self.may_see_metrics(request)
 
-        Whoever has a session may ask; of a session for one patient the page looks whose decision it is.
-        """
-        return self._pages or visiting().visitor is not None or self.may_see_metrics(request)
+    def may_ask_why(self, request: HTTPConnection) -> bool:
+        """Whether this request may ask for one decision: of a session for one patient the page looks whose it is."""
+        return visiting().visitor is not None or self.may_see_decisions(request)
 
     def _came_to_operator(self, request: HTTPConnection) -> bool:
         """Whether the connection is to CDS_OPERATOR_LISTEN; the server's own socket says so, no header can.

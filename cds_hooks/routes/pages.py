@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -21,7 +22,7 @@ from cds_hooks.services import Service
 from cds_hooks.settings import Settings
 from cds_hooks.storage import RecordUnavailable, decision_of
 from cds_hooks.storage.decision import new_decision_id
-from cds_hooks.storage.queries import get_decision
+from cds_hooks.storage.queries import DecisionFilter, find_decisions, get_decision
 from cds_hooks.web.committee import ModelStanding
 from cds_hooks.web.decision_page import explain
 from cds_hooks.web.model_files import ModelFiles, evidence_of
@@ -35,15 +36,18 @@ from cds_hooks.web.pages import (
     explanation_page,
     failure_page,
     model_page,
+    patient_page,
     rule_page,
     start_page,
     static_file,
 )
 from cds_hooks.web.rule_page import describe_rule, rule_entries
+from cds_hooks.web.visiting import PatientBound, visiting
 from models_onnx.artifact.manifest import Manifest
 from models_onnx.equations.card import equation_card
 from models_onnx.equations.declaration import find_equations
 
+_ANSWERS = 50
 _PAGES_AT_ONCE = 2
 """Forty threads that make pages, as many as there are otherwise, leave the event loop little of the interpreter."""
 
@@ -60,6 +64,12 @@ _OPERATOR_ONLY = Failure(
     "Refused",
     "Why a decision was as it was is shown to the operator of this server only.",
     "Ask the operator. The card in the chart says what it rests on.",
+)
+_OTHER_PATIENT = Failure(
+    "Of another patient",
+    "Refused",
+    "This page is about another patient than the one whose chart is open, so nothing of it is shown.",
+    "Open the app from the chart of that patient.",
 )
 _NO_MODEL = Failure(
     "No such model", "Not found", "No model of this name is served here.", "The start page lists those there are."
@@ -121,9 +131,15 @@ def page_routes(
         return _page(start_page(site, services.values(), models, rule_entries(), find_equations().values()))
 
     def explanation(request: Request) -> Response:
-        if not visitors.may_see_decisions(request):
+        if not visitors.may_ask_why(request):
             return _failed(site, _OPERATOR_ONLY, 403)
         return _explanation(request.path_params["decision_id"], configured.database_url, services, site, files)
+
+    def of_patient(_: Request) -> Response:
+        visitor = visiting().visitor
+        if visitor is None or visitor.bound is None:
+            return _failed(site, _NO_DECISION)
+        return _of_patient(visitor.bound, configured.database_url, services, site)
 
     absent = {model.name for service in services.values() for model in service.absent_models}
 
@@ -187,6 +203,7 @@ def page_routes(
 
     pages = {
         "/": start,
+        "/explain": of_patient,
         "/explain/{decision_id}": explanation,
         "/models": models,
         "/models/{model_id}": model,
@@ -214,6 +231,9 @@ def _explanation(decision_id: str, url: str, services: dict[str, Service], site:
         decision = get_decision(url, known) if known is not None else None
         if decision is None:
             return _failed(site, _NO_DECISION)
+        visitor = visiting().visitor
+        if visitor is not None and not visitor.may_see(decision.client, decision.patient):
+            return _failed(site, _OTHER_PATIENT, 403)
         service = services.get(decision.service)
         title = service.title if service is not None else decision.service
         return _page(explanation_page(site, explain(decision, title, files.manifest, evidence_of)))
@@ -223,6 +243,17 @@ def _explanation(decision_id: str, url: str, services: dict[str, Service], site:
     except msgspec.MsgspecError as error:
         log().error("record in another form", status=500, error_type=type(error).__name__)
         return _failed(site, _OTHER_FORM, 500)
+
+
+def _of_patient(bound: PatientBound, url: str, services: dict[str, Service], site: Site) -> Response:
+    wanted = DecisionFilter(client=bound.client, patient=bound.patient)
+    try:
+        found = list(islice(find_decisions(url, wanted, _ANSWERS), _ANSWERS))
+    except RecordUnavailable:
+        log().error("record away", status=503)
+        return _failed(site, _AWAY, 503)
+    titles = {name: service.title for name, service in services.items()}
+    return _page(patient_page(site, bound.patient, found, titles))
 
 
 def _failed(site: Site, failure: Failure, status: int = 404) -> Response:

@@ -79,6 +79,10 @@ class TrustedClient:
     fhir: tuple[RegisteredBase, ...] = ()
     fhir_client_id: str | None = None
     """Our id at the client's authorization server: `fhirAuthorization.subject` must be it, where it is set."""
+    smart_client_id: str | None = None
+    """Our id there as a SMART app: an EHR launch from this client's FHIR servers is taken where it is set."""
+    smart_origins: frozenset[str] = ANY
+    """Origins beside those of `fhir` at which its authorization server may be."""
     hooks: frozenset[str] = ANY
     services: frozenset[str] = ANY
     cors_origins: frozenset[str] = ANY

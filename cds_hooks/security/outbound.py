@@ -38,7 +38,7 @@ class FhirBase:
     budgets: Budgets = field(default_factory=Budgets)
     client: str = ""
     """The client for which it is read: connections are not shared with other clients."""
-    purpose: Literal["fhir", "keys"] = "fhir"
+    purpose: Literal["fhir", "keys", "login"] = "fhir"
     open: bool = False
     """Whether it is read without an access token."""
 
@@ -135,7 +135,8 @@ class _Bound(httpx.AsyncBaseTransport):
             OutboundRefused: the request may not be made.
         """
         url = self._base.check(str(request.url))
-        _require_reading(request.method, url)
+        if self._base.purpose != "login":  # a token is asked for by POST, at that address alone
+            _require_reading(request.method, url)
         self._requests += 1
         if self._requests > self._base.budgets.max_requests:
             raise OutboundRefused("too-many", "This call has made as many requests to the FHIR server as it may.")

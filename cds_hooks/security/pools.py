@@ -41,7 +41,7 @@ class PoolKey(NamedTuple):
     """Identifies a pool: client, base and rules of the connection; a pool is used for no other."""
 
     client: str
-    purpose: Literal["fhir", "keys"]
+    purpose: Literal["fhir", "keys", "login"]
     base: str
     reach: Reach
 

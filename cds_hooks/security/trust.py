@@ -32,6 +32,10 @@ class Trust(Protocol):
     def origins(self) -> Collection[str]:
         """The origins whose browsers may call; `*` among them means any. The same object follows the file."""
 
+    @property
+    def clients(self) -> tuple[TrustedClient, ...]:
+        """The clients that are registered now."""
+
     async def client_of(self, headers: Headers, path: str) -> TrustedClient:
         """The client that calls this path, from the headers of the ASGI scope.
 
@@ -95,6 +99,11 @@ class DevelopmentTrust:
         del headers, path
         return self._client
 
+    @property
+    def clients(self) -> tuple[TrustedClient, ...]:
+        """The one client of the development profile."""
+        return (self._client,)
+
     def may_fetch(self, client: TrustedClient, fhir_server: str) -> FhirBase:
         """The FHIR server at a loopback address.
 
@@ -147,6 +156,11 @@ class FileTrust:
     def origins(self) -> Collection[str]:
         """The origins of all clients of the current file."""
         return self._origins
+
+    @property
+    def clients(self) -> tuple[TrustedClient, ...]:
+        """The clients of the current file."""
+        return self._live.register().clients
 
     async def keep_looking(self) -> None:
         """Looks at the file twice a second until cancelled."""

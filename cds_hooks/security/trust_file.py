@@ -57,6 +57,14 @@ class ClientEntry:
             if url is not None
         )
 
+    def origins(self, key: str) -> frozenset[str]:
+        """A list of origins; one with a path or that is no address is a mistake."""
+        found = [self._url([key, at], text) for at, text in enumerate(self.document.get(key, ()))]
+        for at, url in enumerate(found):
+            if url is not None and (url.path not in ("", "/") or url.query is not None):
+                self._wrong([key, at], "an origin has no path and no query, as https://login.example.org")
+        return frozenset(f"{url.scheme}://{url.authority}" for url in found if url is not None)
+
     def profile(self) -> ClientProfile:
         """What the client supports: dialect, version, hosts of links, override reasons."""
         said = self.document
@@ -260,6 +268,8 @@ def _client(entry: ClientEntry) -> TrustedClient:
         audiences=entry.names("audiences"),
         fhir=entry.fhir(),
         fhir_client_id=said.get("fhir_client_id"),
+        smart_client_id=said.get("smart_client_id"),
+        smart_origins=entry.origins("smart_origins"),
         hooks=entry.names("hooks"),
         services=entry.names("services"),
         cors_origins=entry.names("cors_origins"),

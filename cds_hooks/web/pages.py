@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
@@ -25,7 +26,7 @@ from cds_hooks.web.model_page import (
     release_status,
     simple_inputs,
 )
-from cds_hooks.web.numbers import people_range, signed
+from cds_hooks.web.numbers import format_time, people_range, signed
 from cds_hooks.web.recorded_decision import is_web_address
 from cds_hooks.web.rule_page import RuleEntry, RulePage
 from cds_hooks.web.visiting import visiting
@@ -216,6 +217,23 @@ def equation_page(site: Site, equation: Equation) -> str:
 def failure_page(site: Site, failure: Failure, call_id: str, root: str = "../") -> str:
     """That there is no answer, why, and the id under which the operator's log has it; `root` as of the address."""
     return _render("failure.html", site, root=root, failure=failure, call_id=call_id)
+
+
+_ANSWERS = {"cards": "cards", "silent": "looked, and had nothing to say", "refused": "no answer"}
+
+
+def patient_page(site: Site, patient: str, found: Iterable[Any], titles: Mapping[str, str]) -> str:
+    """The answers about one patient, from decisions; `titles` are those of the services."""
+    rows = [
+        {
+            "id": one.id,
+            "when": format_time(datetime.fromtimestamp(one.decided_at / 1e6, UTC)),
+            "title": titles.get(one.service, one.service),
+            "outcome": _ANSWERS.get(one.outcome, one.outcome),
+        }
+        for one in found
+    ]
+    return _render("patient.html", site, root="", patient=patient, rows=rows)
 
 
 def login_page(site: Site, form: LoginForm) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
@@ -39,7 +40,8 @@ def keep(folder: Path, *decisions: Decision) -> None:
             await log.append(one)
         await log.close()
 
-    asyncio.run(append())
+    with ThreadPoolExecutor(1) as thread:  # the test may have an event loop of its own
+        thread.submit(lambda: asyncio.run(append())).result()
 
 
 def keeper_of(folder: Path, most: int = 1000) -> WorklistKeeper:
