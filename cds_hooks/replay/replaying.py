@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
+from functools import partial
 from itertools import islice
 from typing import Any, Final, Literal
 
@@ -25,7 +26,7 @@ from cds_hooks.replay.comparing import (
 from cds_hooks.replay.memory import Remembered
 from cds_hooks.replay.site import Site
 from cds_hooks.replay.values import Basis, equation_scores, model_scores, read_basis, vaccine_scores, vectors_of
-from cds_hooks.services._model import version_scores
+from cds_hooks.services._model import ChartModel, version_scores
 from cds_hooks.storage.decision import Decision
 from models_onnx.serving.runtime import Model
 
@@ -127,7 +128,7 @@ class Replayer:
             yield from (_not(row, text) for row in rows)
             return
         for row, scores in zip(rows, model_scores([row.basis for row in rows], model), strict=True):
-            speaks = self._speaks(row.decision.service, scores, model)
+            speaks = self._speaks(row, scores, model)
             yield msgspec.structs.replace(row, by="values", scores=self._with_versions(row, scores), speaks=speaks)
 
     def _with_versions(self, row: Replayed, scores: dict[str, Any]) -> dict[str, Any]:
@@ -142,16 +143,19 @@ class Replayer:
             if model is None or "error" in each:
                 again.append(each)
                 continue
-            share = asked.of_chart.share_for(model.manifest, self._site.alert_share, self._site.alert_shares)
-            again.append(version_scores(model, model.predict(vectors_of([row.basis], model)[0]), share))
+            computed = model.predict(vectors_of([row.basis], model)[0])
+            again.append(version_scores(model, computed, partial(self._is_due, asked.of_chart, row, model)))
         return {**scores, "beside": again}
 
-    def _speaks(self, service: str, scores: Mapping[str, Any], model: Model) -> bool | None:
-        asked = self._site.services.get(service)
+    def _speaks(self, row: Replayed, scores: Mapping[str, Any], model: Model) -> bool | None:
+        asked = self._site.services.get(row.decision.service)
         if asked is None or asked.of_chart is None:
             return None
-        share = asked.of_chart.share_for(model.manifest, self._site.alert_share, self._site.alert_shares)
-        return bool(scores["percentile"] >= 100 * (1 - share))
+        return self._is_due(asked.of_chart, row, model, scores)
+
+    def _is_due(self, asked: ChartModel, row: Replayed, model: Model, scores: Mapping[str, Any]) -> bool:
+        age = row.basis.features.get("age_years", (None,))[0]
+        return asked.is_due(model, scores, age, self._site.alert_share, self._site.alert_shares)
 
     def _by_values(self, row: Replayed) -> Replayed:
         basis = row.basis

@@ -85,6 +85,11 @@ def _of_model(said: ServiceFile, file: DeclaringFile, folder: Path) -> Service:
         twin = site_model(model.manifest.twin.id, folder) if model.manifest.twin is not None else model
     except UnknownModel as error:
         raise file.fault(str(error), "model") from error
+    if said.within_age_band and not all(
+        each.manifest.thresholds.age_bands for each in (model, twin) if not isinstance(each, AbsentModel)
+    ):
+        text = f"within_age_band: the model {said.model} has no thresholds by age (age_bands of its declaration)"
+        raise file.fault(text, "within_age_band")
     features = _features_of(model, file)
     advisor = _ModelAdvisor(said, model, twin, features)
     models = (model, twin) if twin is not model else (model,)
@@ -126,7 +131,8 @@ class _ModelAdvisor:
     def of_chart(self) -> ChartModel:
         """How the model is asked about a chart, for the scores of panels too."""
         inputs = partial(map_features, features=self.features)
-        return ChartModel(self.model, self.twin, self._outside, inputs, self.said.share)
+        own = self.said
+        return ChartModel(self.model, self.twin, self._outside, inputs, own.share, own.within_age_band)
 
     def _outside(self, record: PatientRecord) -> Silence | None:
         manifest = self.model.manifest

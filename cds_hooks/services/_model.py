@@ -17,7 +17,7 @@ from cards.rules.engine.finding import Silence
 from cds_hooks.trusted_models import AbsentModel, is_in_shadow
 from fhir.mapping.features.feature import FeatureVector
 from fhir.record.record import PatientRecord
-from models_onnx.artifact.manifest import Manifest
+from models_onnx.artifact.manifest import AgeBandThreshold, Manifest
 from models_onnx.serving.eligibility import (
     OUT_OF_RANGE,
     NotScored,
@@ -45,6 +45,29 @@ class ChartModel:
     inputs: Callable[[PatientRecord], FeatureVector]
     share: float | None = None
     """The share of the reference cohort for which its service shows a card; None where it is not the service's."""
+    within_age_band: bool = False
+    """Whether a card is shown for the highest of the people of the same age instead: by the model's own thresholds."""
+
+    def is_due(
+        self,
+        model: Model,
+        scores: Mapping[str, Any],
+        age: float | None,
+        of_site: float | None,
+        by_model: Mapping[str, float] = MappingProxyType({}),
+    ) -> bool:
+        """Whether the estimate (`margin` and `percentile` of the scores) is high enough for a card at this age."""
+        band = self.band_of(model.manifest, age)
+        if band is not None:
+            return bool(scores["margin"] >= band.margin)
+        return bool(scores["percentile"] >= 100 * (1 - self.share_for(model.manifest, of_site, by_model)))
+
+    def band_of(self, manifest: Manifest, age: float | None) -> AgeBandThreshold | None:
+        """The threshold of the people of this age; None where the service does not compare within ages."""
+        if not self.within_age_band or age is None:
+            return None
+        bands = manifest.thresholds.age_bands
+        return next((b for b in bands if b.age_low <= age and (b.age_below is None or age < b.age_below)), None)
 
     def share_for(
         self, manifest: Manifest, of_site: float | None, by_model: Mapping[str, float] = MappingProxyType({})
@@ -178,13 +201,19 @@ def scores_of(model: Model, computed: Prediction) -> dict[str, Any]:
     }
 
 
-def version_scores(model: Model, computed: Prediction, share: float) -> dict[str, Any]:
+def age_in(vector: FeatureVector) -> float | None:
+    """The age among the inputs of a model, as the decision record has it too; None where it is not among them."""
+    found = (each for each in vector.evidence if each is not None and each.feature.name == "age_years")
+    return next((each.value for each in found), None)
+
+
+def version_scores(model: Model, computed: Prediction, is_due: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
     """What a version computed beside the one that answered, and whether its card would have been due."""
     return {
         **reference_of(model),
         "probability": computed.probability,
         "percentile": computed.percentile,
-        "is_due": bool(computed.percentile >= 100 * (1 - share)),
+        "is_due": is_due({"margin": computed.margin, "percentile": computed.percentile}),
     }
 
 

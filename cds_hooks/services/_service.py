@@ -3,6 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Final
 
 from cards.card import Card, Link
@@ -21,11 +22,20 @@ from cds_hooks.prefetch.template import TOKENS_OF_3
 from cds_hooks.protocol.hooks import LIBRARY, DeclaredHook, Hook, WrongDeclaration
 from cds_hooks.protocol.repair import OriginalOrders
 from cds_hooks.protocol.request import CDSRequest
-from cds_hooks.services._model import ChartModel, ModelEstimate, Predict, estimate, reference_of, version_scores
+from cds_hooks.services._model import (
+    ChartModel,
+    ModelEstimate,
+    Predict,
+    age_in,
+    estimate,
+    reference_of,
+    version_scores,
+)
 from cds_hooks.trusted_models import AbsentModel
 from fhir.mapping.features.feature import FeatureVector
 from fhir.mapping.medications.identity import MedicationIdentity
 from fhir.record.record import PatientRecord
+from models_onnx.artifact.manifest import Manifest
 from models_onnx.serving.runtime import Model
 
 OPTED_OUT: Final = "opted-out"
@@ -185,19 +195,29 @@ async def advise_by_model(
     chosen = call.choose(asked.model)
     found = await estimate(call.predict, vector, chosen.model, asked.twin, call.why_withheld)
     advice = Advice(features=found.vector, models=(found.reference,))
-    subject, share = found.manifest.id, asked.share_for(found.manifest, call.alert_share, call.alert_shares)
+    subject, age = found.manifest.id, age_in(found.vector)
     if found.is_recorded:
         advice.scores = found.scores
         if chosen.beside and found.model is chosen.model:
             await _add_versions(advice, call, asked, found, chosen.beside)
     if found.refused is not None:
         advice.silences.append(Silence(subject, found.refused.reason, found.refused.text))
-    elif found.prediction.percentile < 100 * (1 - share):
-        text = f"The estimate is not among the highest {100 * share:g} in 100 of {found.manifest.reference.words}."
-        advice.silences.append(Silence(subject, "below-threshold", text))
+    elif not asked.is_due(found.model, found.scores, age, call.alert_share, call.alert_shares):
+        advice.silences.append(Silence(subject, "below-threshold", _below(call, asked, found.manifest, age)))
     else:
         advice.cards.append(card(found))
     return advice
+
+
+def _below(call: ServiceInput, asked: ChartModel, manifest: Manifest, age: float | None) -> str:
+    """That the estimate is not high enough for a card, and among whom."""
+    band = asked.band_of(manifest, age)
+    if band is None:
+        share = asked.share_for(manifest, call.alert_share, call.alert_shares)
+        return f"The estimate is not among the highest {100 * share:g} in 100 of {manifest.reference.words}."
+    ages = f"{band.age_low:g} and over" if band.age_below is None else f"{band.age_low:g} to under {band.age_below:g}"
+    share = manifest.thresholds.capacity
+    return f"The estimate is not among the highest {100 * share:g} in 100 of {manifest.row_words} aged {ages}."
 
 
 async def _add_versions(
@@ -213,10 +233,14 @@ async def _add_versions(
             compared.append({**reference_of(model), "error": type(error).__name__})
         else:
             compared.append(
-                version_scores(model, prediction, asked.share_for(model.manifest, call.alert_share, call.alert_shares))
+                version_scores(model, prediction, partial(_is_due, call, asked, model, age_in(found.vector)))
             )
     advice.scores = {**advice.scores, "beside": compared}
     advice.models += tuple(reference_of(model) for model in beside)
+
+
+def _is_due(call: ServiceInput, asked: ChartModel, model: Model, age: float | None, scores: Mapping[str, Any]) -> bool:
+    return asked.is_due(model, scores, age, call.alert_share, call.alert_shares)
 
 
 @dataclass(frozen=True, slots=True)

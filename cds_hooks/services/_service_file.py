@@ -51,7 +51,8 @@ class ServiceFile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """What one file declares. Either `model` or `equation` is given; thresholds are of the one that is.
 
     `share` is the share of the model's reference cohort that gets a card (the model's own capacity where it is not
-    given); `least` is the value of the equation's `output` from which a card is shown.
+    given); `within_age_band` compares with people of the same age instead. `least` is the value of the equation's
+    `output` from which a card is shown.
     """
 
     id: _Id
@@ -65,6 +66,7 @@ class ServiceFile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     equation: str | None = None
     output: str | None = None
     share: Annotated[float, Meta(gt=0, le=0.5)] | None = None
+    within_age_band: bool = False
     least: float | None = None
     seen: _Label = "had it"
     alike: _Label = "people with results like these"
@@ -142,6 +144,10 @@ def _faults(declared: ServiceFile) -> Iterator[tuple[str, str]]:
         yield from ((f"{name} is for an equation", name) for name in ("output", "least") if getattr(declared, name))
         if len(declared.orders) > 1:
             yield "the card of a model offers one order", "orders"
+        if declared.share is not None and declared.within_age_band:
+            yield "share and within_age_band exclude each other: thresholds by age are those of the model", "share"
+    elif declared.within_age_band:
+        yield "within_age_band is for a model; an equation has least", "within_age_band"
     elif declared.share is not None:
         yield "share is for a model; an equation has least", "share"
     elif declared.least is None:

@@ -190,7 +190,6 @@ def _curves(manifest: Manifest, shapes: Sequence[Effect], later: LaterEvaluation
     """What the template of a model is given for its drawings and for the value of its thresholds."""
     bins = bins_of(manifest)
     own = rates_at_equal_ages(manifest, None)
-    zip(manifest.thresholds.table, net_benefits(manifest), strict=True)
     return {
         "curves": curves(bins, bins, manifest, manifest.evaluation["latest"]["auroc"]),
         "shapes": effect_plots(shapes, manifest.link),

@@ -18,6 +18,7 @@ from onnx import checker, helper, numpy_helper
 from models_onnx.compiler.explaining_graph import Groups, compile_fitted
 from models_onnx.compiler.families.additive_trees import AdditiveTrees
 from models_onnx.compiler.families.averaged import Averaged, Member
+from models_onnx.compiler.families.path_trees import APPROXIMATE, Apart, apart_from_shapley, is_approximate
 from models_onnx.compiler.families.shapley_trees import DEEPEST, LEAST_COHORT
 from models_onnx.compiler.families.trees import limits
 from models_onnx.compiler.graph import BOOL, FLOAT, IR_VERSION, ML_OPSET, OPSET, PRODUCER
@@ -132,6 +133,8 @@ class CompilationReport:
     rows_asked_of_library: int
     rows_moved_by_float32: int
     agreement: Agreement | None
+    approximation: Apart | None
+    """How far the contributions are from Shapley values, where they are no exact ones; None where they are."""
     bytes: int
     sha256: str
 
@@ -187,7 +190,12 @@ def explanation(form: str, model: FittedModel, count: int) -> str:
             f"own scale, against the {count} people of the reference cohort, times the mean slope of the calibration "
             "between the reference and this person."
         )
-    if form in SHAPLEY:
+    if is_approximate(model):
+        how = (
+            "APPROXIMATION: each question's share along the path through the trees (Saabas), no Shapley value; "
+            f"against the mean of {count} people of the reference cohort"
+        )
+    elif form in SHAPLEY:
         how = f"Exact interventional Shapley values against all {count} people of the reference cohort"
     else:
         how = f"Each input's own term, less its mean over the {count} people of the reference cohort"
@@ -226,6 +234,7 @@ def compile_model(
     card: Mapping[str, Any] | None = None,
     dictionary: Sequence[Mapping[str, Any]] | None = None,
     deepest: int = DEEPEST,
+    approximate: bool = False,
     unexplained: bool = False,
 ) -> CompiledModel:
     """One ONNX file of standard operators with probability, exact contributions, and a reference cohort.
@@ -240,8 +249,9 @@ def compile_model(
     their `outcomes` (0 or 1) the file contains observed rates. None of these people should have been used for training.
     `groups`: inputs that are explained together. `calibration`: intercept and slope of a recalibration of the margin.
     `card` and `dictionary` go into metadata_props as JSON (`model_card`, `feature_dictionary`). `deepest`: trees deeper
-    than 4 are refused; this waiver allows up to 6. `unexplained`: a model without an exact explanation is converted by
-    skl2onnx to a file that is marked so, and that no card shows.
+    than 4 are refused; this waiver allows up to 6. `approximate`: deeper ones get the share of each question along the
+    path, which the file and the report mark as an approximation, and no card shows. `unexplained`: a model without an
+    exact explanation is converted by skl2onnx to a file that is marked so, and that no card shows.
 
     Raises:
         CompileRefused: the model cannot be compiled; the message says why and what to do.
@@ -250,7 +260,7 @@ def compile_model(
     """
     told = ModelDescription(name, version, card, dictionary)
     try:
-        read = read_model(model, reference, features, deepest)
+        read = read_model(model, reference, features, APPROXIMATE if approximate else deepest)
     except CompileRefused:
         if not unexplained or isinstance(model, str | Path):
             raise
@@ -314,6 +324,7 @@ def _explained(
         **told.metadata(inputs, fitted.low, fitted.high, len(X)),
         "explained": "true",
         "explanation": said,
+        **({"approximate": "true"} if is_approximate(fitted) else {}),
     }
     cohort = observed(fitted, X, None if outcomes is None else np.asarray(outcomes))
     done = compile_fitted(told.name, fitted, cohort, metadata, oracle, rows, own)
@@ -331,6 +342,7 @@ def _explained(
         rows_asked_of_library=asked.count,
         rows_moved_by_float32=asked.moved,
         agreement=done.agreement,
+        approximation=apart_from_shapley(fitted, X) if is_approximate(fitted) else None,
         bytes=len(done.content),
         sha256=digest(done.content),
     )
@@ -356,6 +368,7 @@ def _unexplained(model: Any, reference: Any, features: Sequence[str] | None, tol
         rows_asked_of_library=len(X),
         rows_moved_by_float32=0,
         agreement=None,
+        approximation=None,
         bytes=len(content),
         sha256=digest(content),
     )

@@ -160,6 +160,12 @@ class Subject:
         return found if isinstance(found, dict) else {}
 
     @property
+    def is_approximate(self) -> bool:
+        """Whether the file itself says that its contributions are an approximation."""
+        self.answers(np.zeros((1, len(self.features))))  # opens the session
+        return self._runner is not None and self._runner.metadata.get("approximate") == "true"
+
+    @property
     def always(self) -> frozenset[str]:
         """The inputs without which there is no score."""
         return frozenset(self.about.required.always) if self.about.required is not None else frozenset()

@@ -81,6 +81,9 @@ def compile_file(
     name: Annotated[str | None, typer.Option(help="The model's id; default: the name of --out.")] = None,
     version: Annotated[str, typer.Option(help="The model's version.")] = "0.0.0",
     deepest: Annotated[int, typer.Option(min=1, max=6, help="Deepest trees; more than 4 is a waiver.")] = 4,
+    approximate: Annotated[
+        bool, typer.Option("--approximate", help="Explain deeper trees by shares along their paths; not for cards.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Compile a model file of another library to ONNX with exact contributions, proven before it is written.
@@ -109,6 +112,7 @@ def compile_file(
             groups=_groups(group or []),
             card=written,
             deepest=deepest,
+            approximate=approximate,
         )
         compiled.save(out)
         missing = problems_of(written)
@@ -142,6 +146,13 @@ def _card(path: Path) -> dict[str, Any]:
     return document
 
 
+def _apart(found: dict[str, Any]) -> str:
+    return (
+        f"the strongest input is that of Shapley values for {100 * found['strongest']:.0f} in 100 people; "
+        f"contributions are {found['difference']:.2f} apart on average. Not for cards (gate G6)"
+    )
+
+
 def _show(report: dict[str, Any], out: Path) -> None:
     agreement = report["agreement"]
     table = Table(title=str(out), show_header=False)
@@ -158,6 +169,7 @@ def _show(report: dict[str, Any], out: Path) -> None:
             f"probability {agreement['probability']:.1e}, contribution "
             f"{agreement['contribution']:.1e}, sum {agreement['additivity']:.1e}",
         ),
+        *([("approximation", _apart(report["approximation"]))] if report["approximation"] else []),
         ("bytes", f"{report['bytes']:,}"),
         ("sha256", report["sha256"]),
     ):

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from cds_hooks.commands.model.adding import import_
 from cds_hooks.commands.model.console import (
     AsJson,
     Data,
@@ -16,7 +17,7 @@ from cds_hooks.commands.model.console import (
 )
 from cds_hooks.commands.model.release import Out, publish_trained
 from cds_hooks.settings import settings
-from models_onnx.errors import TrainingRefused
+from models_onnx.errors import ImportRefused, TrainingRefused
 from models_onnx.serving.registry import ARTIFACTS
 from models_onnx.spec import REPLICATES, SEED, Fitted, ModelSpec
 
@@ -29,7 +30,11 @@ def adopt(
             help="A file beside the declaration (.skops, LightGBM text, XGBoost JSON or UBJ), or module:function.",
         ),
     ],
-    spec: Annotated[Path, typer.Option(help="The declaration NAME.py of the model; its estimator is Fitted(...).")],
+    spec: Annotated[
+        Path | None, typer.Option(help="The declaration NAME.py of the model; its estimator is Fitted(...).")
+    ] = None,
+    card: Annotated[Path | None, typer.Option(help="Of an ONNX file: its model card as JSON.")] = None,
+    features: Annotated[Path | None, typer.Option(help="Of an ONNX file: its feature map as JSON.")] = None,
     data: Data = None,
     out: Out = ARTIFACTS,
     seed: Seed = SEED,
@@ -39,16 +44,30 @@ def adopt(
     """Adopt a model that was fitted elsewhere: compile it exactly, evaluate it on the table's rows, write the artifact.
 
     Nothing is fitted. The table's rows are people whom the model was not trained on; the declaration says whom it was
-    trained on. A pickle is never read. An ONNX file with a card and a map goes through `cds-hooks model import`.
+    trained on. A pickle is never read. An ONNX file is taken in with --card and --features in place of a declaration,
+    as by `cds-hooks model import`: nothing is compiled, and gate G6 refuses it for cards unless it explains itself.
 
     Exit codes: 0 written, 1 a floor failed and nothing was written, 2 the file, the declaration or the table cannot be
     used.
 
     Example: cds-hooks model adopt falls.skops --spec mine/falls_1y.py --data tables --out trained
     """
+    if _is_onnx(fitted):
+        with problems():
+            missing = [name for name, path in (("--card", card), ("--features", features)) if path is None]
+            if missing or card is None or features is None:
+                raise ImportRefused(
+                    f"an ONNX file brings no training to compile; it is taken in with its card and its map: add "
+                    f"{' and '.join(missing)} (docs/models/registry.md has both). The fitted model itself, as .skops, "
+                    "LightGBM text or XGBoost JSON, would get exact contributions"
+                )
+        import_(Path(fitted), card, features, out)
+        return
     with problems():
         from models_onnx.training import commands
 
+        if spec is None:
+            raise TrainingRefused("--spec names the declaration; cds-hooks model new NAME --folder FOLDER writes one")
         declared = _declared(spec, fitted)
         folder = data or settings().data_dir
         with progress_bars(as_json) as progress:
@@ -65,11 +84,6 @@ def _declared(path: Path, fitted: str) -> ModelSpec:
     """The declaration, which must name this fitted model, so that the gates can compile it again."""
     from models_onnx.spec import get_spec
 
-    if Path(fitted.partition(":")[0]).suffix.lower() == ".onnx":
-        raise TrainingRefused(
-            "an ONNX file brings no training to compile: cds-hooks model import FILE --card CARD --features MAP takes "
-            "it in, with the same gates"
-        )
     if not path.is_file():
         raise TrainingRefused(f"{path} is not there; cds-hooks model new NAME --folder FOLDER writes a declaration")
     spec = get_spec(path.stem, path.parent)
@@ -83,6 +97,10 @@ def _declared(path: Path, fitted: str) -> ModelSpec:
     if own.source != source:
         raise TrainingRefused(f"{path.name} declares Fitted({own.source!r}), and the command names {source!r}")
     return spec
+
+
+def _is_onnx(fitted: str) -> bool:
+    return Path(fitted.partition(":")[0]).suffix.lower() == ".onnx"
 
 
 def _is_code(fitted: str) -> bool:

@@ -20,6 +20,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from models_onnx.compiler.families.path_trees import exact_megabytes
 from models_onnx.compiler.families.trees import LEAF, ZERO, Ensemble, Tree, as_float32, limits
 from models_onnx.compiler.graph import DOUBLE, Graph
 from models_onnx.compiler.link import Link
@@ -186,9 +187,7 @@ class ShapleyTrees:
         """
         most = min(deepest, DEEPEST_BY_WAIVER)
         if ensemble.depth > most:
-            raise CompileRefused(
-                f"the trees are {ensemble.depth} deep, up to {most} are explained exactly: train with max_depth={most}"
-            )
+            raise CompileRefused(_too_deep(ensemble, most))
         if len(cohort) < LEAST_COHORT:
             raise CompileRefused(f"a reference cohort has {LEAST_COHORT} rows or more, {len(cohort)} were given")
         seen = as_float32(cohort)
@@ -285,6 +284,19 @@ class ShapleyTrees:
             "Where", [left, graph.constant("bits", power, np.int32), graph.constant("no_bit", 0, np.int32)], "bits_set"
         )
         return graph.node("ReduceSum", [bits, graph.constant("last_axis", [2], np.int64)], "codes", keepdims=0)
+
+
+def _too_deep(ensemble: Ensemble, most: int) -> str:
+    """That the trees are too deep, what they would cost, and each thing that works instead, the nearest first."""
+    size, depth = exact_megabytes(ensemble), ensemble.depth
+    cost = f"their tables would take about {size:,.0f} MB" if size >= 1 else "their tables would be small"
+    exact = f"deepest={depth} explains these exactly; " if most < depth <= DEEPEST_BY_WAIVER else ""
+    return (
+        f"the trees are {depth} deep, up to {most} are explained exactly: {cost}, twice as much with each more "
+        f"(a file has at most 64 MB). Train with max_depth={most}, often as good (cds-hooks model compare); {exact}"
+        "approximate=True of compile_model, or cds-hooks model compile --approximate, gives each input its share along "
+        "the path, which is marked as an approximation and refused for cards by gate G6"
+    )
 
 
 class _Versions:

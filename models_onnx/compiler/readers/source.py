@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models_onnx.compiler.families.additive_trees import AdditiveTrees, additive, ebm_terms, steps_of
+from models_onnx.compiler.families.path_trees import APPROXIMATE, PathTrees
 from models_onnx.compiler.families.piecewise import Curve, PiecewisePolynomial
 from models_onnx.compiler.families.shapley_trees import DEEPEST, ShapleyTrees
 from models_onnx.compiler.families.transformed import Transformed, Way
@@ -69,6 +70,8 @@ def booster_of(model: Any) -> Ensemble | None:
 
 def from_ensemble(ensemble: Ensemble, cohort: Array, deepest: int = DEEPEST) -> FittedModel:
     """Step functions where every tree asks about one input only, Shapley values otherwise."""
+    if not additive(ensemble) and deepest == APPROXIMATE and ensemble.depth > DEEPEST:
+        return PathTrees.of(ensemble, cohort)
     if not additive(ensemble):
         return ShapleyTrees.of(ensemble, cohort, deepest=deepest)
     terms, start = steps_of(ensemble)

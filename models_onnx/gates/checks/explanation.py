@@ -23,6 +23,10 @@ NOT_EXPLAINED = (
     "it gives no exact explanation (margin, base and contributions in the file), so it is refused for cards; it may "
     "still serve lists and operations"
 )
+APPROXIMATE = (
+    "its contributions are marked as an approximation (shares along the paths of deep trees), so it is refused for "
+    "cards; it may still serve lists and operations. Train with trees of at most four questions for exact contributions"
+)
 # The functions from margin to probability, by the name of the link in the file.
 _INVERSE: dict[str, Callable[[NDArray[np.float64]], NDArray[np.float64]]] = {
     "logit": lambda margin: 1.0 / (1.0 + np.exp(-margin)),
@@ -50,6 +54,8 @@ def check_explanation(subject: Subject, evidence: Evidence) -> Verdict:
     answers = subject.answers(rows)
     if not answers.explains:
         return Verdict("", (NOT_EXPLAINED,))
+    if subject.is_approximate:
+        return Verdict("", (APPROXIMATE,))
     residual = _residual(answers)
     linked = _link_gap(answers)
     faults = []

@@ -149,7 +149,8 @@ def test_state_shows_where_a_model_is_and_refuses_a_jump(shelf: Path) -> None:
     assert "is draft; from there it goes to validated, retired" in jump.stderr
 
 
-def test_import_takes_in_a_file_and_its_gates_refuse_it_for_cards(shelf: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("command", ["import", "adopt"])
+def test_import_takes_in_a_file_and_its_gates_refuse_it_for_cards(command: str, shelf: Path, tmp_path: Path) -> None:
     x = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 1])
     y = helper.make_tensor_value_info("p", TensorProto.FLOAT, ["N", 1])
     tenth = numpy_helper.from_array(np.array([[0.1]], np.float32), "tenth")
@@ -171,7 +172,7 @@ def test_import_takes_in_a_file_and_its_gates_refuse_it_for_cards(shelf: Path, t
     (tmp_path / "map.json").write_text(json.dumps(features))
     out = str(tmp_path / "imported")
     told = run(
-        "import", str(tmp_path / "theirs.onnx"), "--card", str(tmp_path / "card.json"), "--features",
+        command, str(tmp_path / "theirs.onnx"), "--card", str(tmp_path / "card.json"), "--features",
         str(tmp_path / "map.json"), "--out", out,
     )  # fmt: skip
     assert told.exit_code == 0, told.stderr

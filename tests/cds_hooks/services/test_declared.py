@@ -232,3 +232,56 @@ def test_a_panel_is_scored_as_the_declared_service_scores(tmp_path: Path) -> Non
     found = find_services(own=folder_with(tmp_path, OF_MODEL))["home-visit"].of_chart
     assert found is not None
     assert found.model.manifest.id == "readmission_30d"
+
+
+WITHIN_AGES = """
+id = "time-ahead"
+hook = "patient-view"
+model = "mortality_5y"
+within_age_band = true
+title = "Who may want to talk about the time ahead"
+description = "Estimates the chance of death within 5 years and suggests a talk."
+usage_requirements = "For clinicians at an outpatient visit; never shown to patients."
+summary = "Death within 5 years: {estimate} (higher than {higher} in 100 of adults). Consider a talk."
+
+[[orders]]
+label = "Plan a talk"
+text = "Talk about the time ahead"
+"""
+
+
+def test_thresholds_within_ages_are_those_of_the_model_at_that_age(tmp_path: Path) -> None:
+    asked = find_services(own=folder_with(tmp_path, WITHIN_AGES))["time-ahead"].of_chart
+    assert asked is not None
+    bands = asked.model.manifest.thresholds.age_bands
+    for band in bands:
+        at = {"margin": band.margin, "percentile": 0.0}
+        below = {"margin": band.margin - 1e-6, "percentile": 100.0}
+        assert asked.is_due(asked.model, at, band.age_low, 0.01)
+        assert not asked.is_due(asked.model, below, band.age_low, 0.5)
+    plain = find_services()["planning-conversation"].of_chart
+    assert plain is not None
+    assert plain.is_due(plain.model, {"margin": -9.0, "percentile": 95.0}, 45, None)
+    assert asked.is_due(asked.model, {"margin": -9.0, "percentile": 95.0}, None, None)
+
+
+def test_a_call_below_the_threshold_of_its_age_says_among_whom(tmp_path: Path, as_of: datetime) -> None:
+    told = answer(tmp_path, WITHIN_AGES, "planning-talk", as_of).json()
+    said = [each["text"] for each in told["extension"]["org.cds-hooks-onnx"].get("silence", [])]
+    assert told["cards"] or any(" aged " in text for text in said), told
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (
+            "within_age_band = true",
+            "within_age_band = true\nshare = 0.1",
+            "share and within_age_band exclude each other",
+        ),
+        ('"mortality_5y"', '"readmission_30d"', "the model readmission_30d has no thresholds by age"),
+        ('model = "mortality_5y"', 'equation = "prevent_base"\nleast = 0.1', "within_age_band is for a model"),
+    ],
+)
+def test_a_mistake_about_thresholds_within_ages_is_named(old: str, new: str, said: str, tmp_path: Path) -> None:
+    assert said in fault(tmp_path, WITHIN_AGES.replace(old, new, 1))

@@ -220,7 +220,7 @@ class Bomb:
         ("Fitted('other.txt', trained_on='others')", "toy.txt", "declares Fitted('other.txt')"),
         ("Fitted('toy.txt', trained_on='others')", "toy.txt", "is not there"),
         ("Fitted('nowhere:model', trained_on='others')", "nowhere:model", "nowhere:model cannot be called"),
-        ("Fitted('toy.txt', trained_on='others')", "toy.onnx", "cds-hooks model import"),
+        ("Fitted('toy.txt', trained_on='others')", "toy.onnx", "add --card and --features"),
         ("LogisticRegression", "toy.txt", "a classifier with fit and predict_proba"),
     ],
 )
