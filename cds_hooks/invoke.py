@@ -283,7 +283,7 @@ async def _decide(call: _Call, predict: Predict) -> _Decided:
     service_input = _service_input(call, record, predict, sent)
     # Asked now, because a service may release the record.
     silent = call.released.silent_mode(call.client.name, partial(care_units, record), request.context.user_id)
-    audience = _audience(call, record)
+    units = call.components.governance.restraint.units_of(partial(care_units, record))
     advice = await service.decide(service_input)
     if call.released.states:
         advice.cards, withheld = call.released.without_withheld(advice.cards, call.client.name, record.patient_id)
@@ -294,15 +294,16 @@ async def _decide(call: _Call, predict: Predict) -> _Decided:
     if call.released.paused:
         advice.cards, withheld = call.released.without_paused(advice.cards, service.id)
         advice.silences += withheld
+    audience = _audience(call, units) if advice.cards else NOBODY
     return _Decided(advice, record.patient_id, _refusals_as_silences(record), service_input.explain_url, audience)
 
 
-def _audience(call: _Call, record: PatientRecord) -> Audience:
-    """The user and the care units, as far as a budget is for them."""
-    restraint, user = call.components.governance.restraint, call.request.context.user_id
-    recorded = call.components.users.recorded(call.client.name, user) or user if restraint.asks_for_user else ""
-    units = restraint.units_of(partial(care_units, record))
-    return Audience(recorded or "", units) if recorded or units else NOBODY
+def _audience(call: _Call, units: tuple[str, ...]) -> Audience:
+    """The user, where users have a budget, and the care units that have one."""
+    user = call.request.context.user_id
+    if not user or not call.components.governance.restraint.asks_for_user:
+        return Audience(units=units) if units else NOBODY
+    return Audience(call.components.users.recorded(call.client.name, user) or user, units)
 
 
 async def _encode(call: _Call, decided: _Decided, caller: Caller, chosen: Chosen, _: Predict) -> _Answer:

@@ -77,90 +77,81 @@ class Restraint:
         budgets = self._budgets()
         if not budgets or not chosen.cards:
             return
-        of_caller = [each for each in budgets if _names_of(each, caller.client, audience)]
+        limits = self._limits(budgets, caller.client, audience)
         shown: set[str] = set()
-        for card in sorted(chosen.cards, key=lambda each: -SEVERITY[each.indicator]):
-            beyond = await self._exhausted(of_caller, caller.client, audience, card, len(shown))
+        for card in sorted(chosen.cards, key=_severest_first) if len(chosen.cards) > 1 else tuple(chosen.cards):
+            beyond = await self._exhausted(limits, len(shown)) if card.indicator != "critical" else None
             if beyond is None:
                 shown.add(card.uuid)
             else:
                 chosen.withhold(card.uuid, Silence(subject_of(card, caller), BUDGET, _words(beyond, card)))
-        chosen.cards = [card for card in chosen.cards if card.uuid in shown]
+        if len(shown) < len(chosen.cards):
+            chosen.cards = [card for card in chosen.cards if card.uuid in shown]
 
     def take_shown(self, each: ShownDecision) -> None:
         """Counts what was shown on this day before this process began, or by another one without a shared store."""
         day = int(each.as_of // _DAY_SECONDS)
-        if self._claims is not None or day != self._today:
+        if self._claims is not None or day != int(self._now() // _DAY_SECONDS):
             return
         number = sum(card.indicator != "critical" for card in each.cards)
-        names = [("client", each.client, each.client), ("user", each.client, each.user)]
-        names += [("unit", "", name) for name in each.units]
-        for of, client, name in names:
-            if name:
-                self._shown[day, of, client, name] += number
+        audience = Audience(each.user, each.units)
+        for key in {key for _, key in self._limits(self._budgets(), each.client, audience)}:
+            self._shown[key] += number
 
-    @property
-    def _today(self) -> int:
-        return int(self._now() // _DAY_SECONDS)
+    def _limits(self, budgets: Sequence[Budget], client: str, audience: Audience) -> list[tuple[Budget, _Key]]:
+        """The budgets that hold for this caller, each with the key under which it is counted today."""
+        day = int(self._now() // _DAY_SECONDS)
+        found: list[tuple[Budget, _Key]] = []
+        for each in budgets:
+            if each.of == "client":
+                if not each.names or client in each.names:
+                    found.append((each, (day, "client", client, client)))
+            elif each.of == "user":
+                if audience.user:
+                    found.append((each, (day, "user", client, audience.user)))
+            elif not each.names.isdisjoint(audience.units):
+                found.append((each, (day, "unit", "", min(each.names))))  # the names of a unit are counted as one
+        return found
 
-    async def _exhausted(
-        self, budgets: Sequence[Budget], client: str, audience: Audience, card: Card, in_call: int
-    ) -> Budget | None:
-        """The budget that this card goes beyond; None where it is shown, which is counted."""
-        if card.indicator == "critical":
-            return None
-        for budget in budgets:
+    async def _exhausted(self, limits: Sequence[tuple[Budget, _Key]], in_call: int) -> Budget | None:
+        """The budget that one card more goes beyond; None where it is shown, which is counted."""
+        for budget, key in limits:
             if budget.cards_per_call is not None and in_call >= budget.cards_per_call:
                 return budget
-        of_day = [each for each in budgets if each.cards_per_day is not None]
-        for budget in of_day:
-            if self._count(budget, client, audience) >= (budget.cards_per_day or 0):
+            if budget.cards_per_day is not None and self._shown[key] >= budget.cards_per_day:
                 return budget
-        taken: set[tuple[_Key, ...]] = set()
-        for budget in of_day:
-            keys = self._keys(budget, client, audience)
-            if keys not in taken and not await self._take_place(budget, keys):
-                return budget
-            taken.add(keys)
+        taken: set[_Key] = set()
+        for budget, key in limits:
+            if budget.cards_per_day is not None and key not in taken:
+                if not await self._take_place(key, budget.cards_per_day):
+                    return budget
+                taken.add(key)
         return None
 
-    def _count(self, budget: Budget, client: str, audience: Audience) -> int:
-        return max(self._shown[key] for key in self._keys(budget, client, audience))
-
-    def _keys(self, budget: Budget, client: str, audience: Audience) -> tuple[_Key, ...]:
-        owner = "" if budget.of == "unit" else client
-        return tuple((self._today, budget.of, owner, name) for name in _names_of(budget, client, audience))
-
-    async def _take_place(self, budget: Budget, keys: tuple[_Key, ...]) -> bool:
+    async def _take_place(self, key: _Key, most: int) -> bool:
         """Takes the next place of this day; False where none is left."""
-        place = max(self._shown[key] for key in keys)
-        while place < (budget.cards_per_day or 0):
-            place += 1
-            for key in keys:
-                self._shown[key] = max(self._shown[key], place)
-            if self._claims is None:
-                self._forget()
-                return True
-            day, *named = keys[0]
-            until = (day + _DAYS_KEPT) * _DAY_SECONDS
-            if await self._claims.take("\n".join((str(day), *named, str(place))), until, self._now()):
-                self._forget()
+        shown = self._shown
+        if self._claims is None:
+            shown[key] += 1
+            self._forget(key[0])
+            return True
+        day, *named = key
+        while shown[key] < most:
+            shown[key] += 1
+            place = "\n".join((str(day), *named, str(shown[key])))
+            if await self._claims.take(place, (day + _DAYS_KEPT) * _DAY_SECONDS, self._now()):
+                self._forget(day)
                 return True
         return False
 
-    def _forget(self) -> None:
+    def _forget(self, today: int) -> None:
         """Leaves out the days before."""
-        if len(self._shown) and next(iter(self._shown))[0] != self._today:
-            self._shown = Counter({key: count for key, count in self._shown.items() if key[0] == self._today})
+        if next(iter(self._shown))[0] != today:
+            self._shown = Counter({key: count for key, count in self._shown.items() if key[0] == today})
 
 
-def _names_of(budget: Budget, client: str, audience: Audience) -> tuple[str, ...]:
-    """The names under which this caller is counted for the budget; none where it is for somebody else."""
-    if budget.of == "client":
-        return (client,) if not budget.names or client in budget.names else ()
-    if budget.of == "user":
-        return (audience.user,) if audience.user else ()
-    return tuple(sorted(budget.names)) if budget.names.intersection(audience.units) else ()
+def _severest_first(card: Card) -> int:
+    return -SEVERITY[card.indicator]
 
 
 def subject_of(card: Card, caller: Caller) -> str:
