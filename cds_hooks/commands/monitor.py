@@ -1,5 +1,6 @@
 """`cds-hooks monitor`: whether a model, a rule or a feed went bad, from counts that are kept beside the record."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from time import time_ns
@@ -47,7 +48,10 @@ _STYLES = {"act": "bold red", "watch": "yellow", "insufficient": "dim", "good": 
 
 @app.command()
 def report(
-    until: Annotated[str | None, typer.Option(metavar="DATE", help="Last day of the window; default: today.")] = None,
+    until: Annotated[
+        str | None,
+        typer.Option(metavar="DATE[THH:MM]", help="Last day of the window; default: today, up to now (UTC)."),
+    ] = None,
     days: Annotated[int, typer.Option(min=1, max=366, help="How many days the window has.")] = 7,
     before: Annotated[int, typer.Option(min=1, max=3650, help="How many days before it are the reference.")] = 28,
     label_days: Annotated[
@@ -90,7 +94,7 @@ def report(
     _check_options(notify, narrowed=client is not None or service is not None)
     console = Console(stderr=True)
     try:
-        last = date.fromisoformat(until) if until else datetime.now(UTC).date()
+        last, at = _window_end(until)
         book = CountBook(counts or settings().counts_file)
         with Progress(console=console, transient=True) as progress:
             task = progress.add_task("Counting decisions", total=None)
@@ -98,11 +102,12 @@ def report(
             book.read(url, lambda done: progress.update(task, completed=done))
             LabelReader(book, url, labels, time_ns() // 1000).read()
         mature = label_windows(book, labels, last, label_days)
-        judged: list[Compared | LabelWindow] = [*book.compared(last, days, before), *mature]
+        compared = [replace(one, at=at) for one in book.compared(last, days, before)]
+        judged: list[Compared | LabelWindow] = [*compared, *mature]
         paused = _paused(url)
     except (RecordUnavailable, ValueError) as error:
-        text = str(error) if not isinstance(error, ValueError) else f"--until {until}: write a date as 2026-11-20."
-        typer.echo(text, err=True)
+        wrong = f"--until {until}: write a date as 2026-11-20, or 2026-11-20T14:00."
+        typer.echo(wrong if isinstance(error, ValueError) else str(error), err=True)
         raise typer.Exit(2) from error
     wanted = [one for one in judged if client in (None, one.client) and service in (None, one.service)]
     figures = sorted((each for one in wanted for each in one.figures()), key=lambda each: each.order)
@@ -191,6 +196,22 @@ def _print(figures: list[Figure], found: list[Incident], every: bool) -> None:
     if table.row_count:
         console.print(table)
     console.print(_summary(figures), highlight=False)
+
+
+def _window_end(until: str | None) -> tuple[date, datetime | None]:
+    """The last day of the window, and the instant (UTC) up to which it has been counted where it is not over.
+
+    Raises:
+        ValueError: `until` is neither a day nor an instant.
+    """
+    now = datetime.now(UTC)
+    if until is None or until == now.date().isoformat():
+        return now.date(), now
+    if len(until) == len("2026-11-20"):
+        return date.fromisoformat(until), None
+    at = datetime.fromisoformat(until)
+    at = at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+    return at.date(), at
 
 
 def _summary(figures: list[Figure]) -> str:

@@ -7,13 +7,14 @@ together (Bonferroni), so that a month of days without a change raises no alarm.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 
 from models_onnx.monitoring import drift, rates
 from models_onnx.monitoring.day import DayCounts, total_of
 from models_onnx.monitoring.figure import Family, Figure, State
 from models_onnx.monitoring.label_judging import label_choice
 from models_onnx.monitoring.sketch import Sketch, quantile
+from models_onnx.monitoring.today import Today
 
 _FEWEST_CALLS, _FEWEST_VALUES, _FEWEST_FOR_DRIFT, _FEWEST_EXPECTED = 200, 100, 500, 20
 _FEWEST_FEEDBACK, _FEWEST_FOR_PAUSE, _FEWEST_FOR_REASONS = 50, 200, 100
@@ -31,6 +32,8 @@ class Compared:
     service: str
     window: dict[date, DayCounts]
     reference: dict[date, DayCounts]
+    at: datetime | None = None
+    """The instant (UTC) up to which the last day of the window has been counted; None where all of it has been."""
 
     def figures(self) -> list[Figure]:
         """All figures, those to look at first."""
@@ -43,6 +46,8 @@ class Compared:
             *self._rules(now, before),
         ]
         found += [*self._answers_by_rule(now), *label_choice(self.client, self.service, total_of([now, before]))]
+        if self.at is not None and (today := self.window.get(self.at.date())) is not None:
+            found += Today(self.client, self.service, self.at, today, self._alike(self.at.date())).figures()
         return sorted(found, key=lambda each: each.order)
 
     def _figure(
@@ -61,20 +66,36 @@ class Compared:
         if expected < _FEWEST_EXPECTED:
             yield self._too_few("feed", "calls", round(expected), _FEWEST_EXPECTED)
             return
-        chance, share = rates.at_most(now.calls, expected), now.calls / expected
+        calls = now.calls - self._in_the_hour_that_runs()
+        chance, share = rates.at_most(calls, expected), calls / expected
         state: State = "good"
         if chance < _UNLIKELY and share < 0.5:
             state = "act"
         elif chance < _RARE and share < 0.8:
             state = "watch"
-        text = f"{self.service}: {now.calls:,} calls came where {expected:,.0f} were expected."
-        yield self._figure("feed", "calls", now.calls, _FEWEST_EXPECTED, now.calls, expected, state, text)
+        text = f"{self.service}: {calls:,} calls came where {expected:,.0f} were expected."
+        yield self._figure("feed", "calls", calls, _FEWEST_EXPECTED, calls, expected, state, text)
 
     def expected(self, day: date) -> float:
-        """How many calls came on average on the same weekday of the reference."""
-        same = [counts.calls for each, counts in self.reference.items() if each.weekday() == day.weekday()]
-        alike = same if len(same) > 1 else [counts.calls for counts in self.reference.values()]
-        return sum(alike) / len(alike) if alike else 0.0
+        """How many calls came on average on the same weekday of the reference; of today in its full hours so far."""
+        alike = self._alike(day)
+        if self.at is not None and day == self.at.date():
+            calls = [sum(each.hours.get(hour, 0) for hour in range(self.at.hour)) for each in alike]
+        else:
+            calls = [each.calls for each in alike]
+        return sum(calls) / len(calls) if calls else 0.0
+
+    def _alike(self, day: date) -> list[DayCounts]:
+        """The days of the reference on the same weekday; all of them where there is only one of these."""
+        same = [counts for each, counts in self.reference.items() if each.weekday() == day.weekday()]
+        return same if len(same) > 1 else list(self.reference.values())
+
+    def _in_the_hour_that_runs(self) -> int:
+        """The calls of today since the last full hour, for which nothing is expected yet."""
+        today = self.window.get(self.at.date()) if self.at is not None else None
+        if today is None or self.at is None:
+            return 0
+        return sum(calls for hour, calls in today.hours.items() if hour >= self.at.hour)
 
     def _shares(self, now: DayCounts, before: DayCounts) -> Iterator[Figure]:
         """Calls that failed, and prefetch keys that come less often than before."""

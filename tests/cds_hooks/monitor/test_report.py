@@ -107,6 +107,17 @@ def test_days_without_a_fault_end_with_0(record: str, tmp_path: Path) -> None:
     assert "Incident" not in done.stdout
 
 
+def test_a_morning_is_held_against_the_hours_that_are_over(record: str, tmp_path: Path) -> None:
+    """Calls come from 8 to 16; at 11 `north` has sent as many as on other days up to then, `south` none."""
+    done = run(record, tmp_path / "m.sqlite3", "--days", "1", "--until", f"{LAST}T11:00", "--json")
+    feeds = [each for each in json.loads(done.stdout)["figures"] if each["family"] == "feed"]
+    found = {(each["client"], each["subject"]): each for each in feeds}
+    assert {found["north", name]["state"] for name in ("calls", "today")} == {"good"}
+    assert {found["south", name]["state"] for name in ("calls", "today")} == {"act"}
+    assert "0 calls came since 00:00" in found["south", "today"]["text"]
+    assert sum(each["client"] == "south" for each in json.loads(done.stdout)["incidents"]) == 1
+
+
 def test_each_decision_is_counted_once(record: str, tmp_path: Path) -> None:
     book = CountBook(tmp_path / "m.sqlite3")
     assert book.read(record) == DAYS * CALLS + (DAYS - 2) * CALLS
@@ -130,7 +141,7 @@ def test_nothing_of_a_patient_is_in_the_counts(record: str, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("more", "words"),
     [
-        (["--until", "yesterday"], "--until yesterday: write a date as 2026-11-20."),
+        (["--until", "yesterday"], "--until yesterday: write a date as 2026-11-20, or 2026-11-20T14:00."),
         (["--database", "sqlite:///nowhere/d.sqlite3"], "there is no record at"),
     ],
 )
