@@ -95,6 +95,7 @@ def _pages(url: str, counts: Path) -> bool:
             "/decisions", service="order-safety", outcome="error", reason="said-once"
         ),
         "/decisions/ID": page(f"/decisions/{old.id}"),
+        "/ops, a week": page("/ops"),
     }
     kept = [measured(what, how, _PAGE_MS) for what, how in pages.items()]
     loop.run_until_complete(calls.aclose())

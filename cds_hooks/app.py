@@ -204,7 +204,9 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
         *worklist_routes(configured, visitors, site),
         *launch_routes(configured.database_url, SmartLaunch(trust, configured.public_url), store, sessions, site),
         *login_routes(configured, store, sessions, site),
-        *Oversight(configured, services, visitors).routes(),
+        *Oversight(
+            configured, services, visitors, components.governance, counted, lambda: components.metrics.sealed_at()
+        ).routes(),
         *tester_routes(configured, services, visitors, lambda: whole),
         *(documentation_routes(services) if configured.shows_api_docs else ()),
         *site_routes(),

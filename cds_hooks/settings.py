@@ -70,7 +70,7 @@ class Settings(LoginSettings):
     )
     counts_file: Path = Field(
         default=Path("var/monitor.sqlite3"),
-        description="Where counts of the record are kept, for `cds-hooks monitor` and finding decisions by rule; "
+        description="Where counts of the record are kept, for `cds-hooks monitor`, /ops and finding decisions by rule; "
         "made again where it is not there (docs/operations/monitoring.md).",
     )
     keep_requests: float = Field(

@@ -81,7 +81,7 @@ DOORS: Final = (
     Door("/rules", STAFF, "Rules"),
     Door("/explain", _DECISIONS | {Role.CLINICIAN, Role.CLINICIAN_LINK}, of_patients=True, token=True),
     Door("/decisions", _DECISIONS, "Decisions", of_patients=True, token=True),
-    Door("/ops", frozenset({Role.OPERATOR, Role.AUDITOR, Role.MODEL_OWNER}), token=True),
+    Door("/ops", frozenset({Role.OPERATOR, Role.AUDITOR, Role.MODEL_OWNER}), "Operations", token=True),
     Door("/metrics", frozenset({Role.OPERATOR}), token=True),
     Door("/docs", STAFF, "Documentation"),
     Door("/api", STAFF),

@@ -12,6 +12,7 @@ import typer
 from cds_hooks.audit.seals import Sealing, SealsUnusable, add_seal, read_seals
 from cds_hooks.audit.verification import audit as compare
 from cds_hooks.commands.record_options import record_url
+from cds_hooks.monitor.finder import note_verification
 from cds_hooks.settings import settings
 from cds_hooks.storage.decision import RecordUnavailable
 from models_onnx.artifact.keys import local_signer, public_file, read_keys, read_signer
@@ -84,7 +85,9 @@ def verify(
         if path is None:
             raise SealsUnusable("give the public key with --key; a key from beside the database proves nothing")
         keys = read_keys(path)
-        found = compare(record_url(database), read_seals(against, keys), keys=keys, folder=archives)
+        url = record_url(database)
+        found = compare(url, read_seals(against, keys), keys=keys, folder=archives)
+    note_verification(url, configured.counts_file, found.decisions, f"{found.findings[0]}" if found.findings else "")
     if as_json:
         typer.echo(orjson.dumps(asdict(found), option=orjson.OPT_INDENT_2))
     else:

@@ -21,7 +21,7 @@ from cards.rules.engine.governance import WITHHELD
 from cds_hooks.audit.archive import archives, find_archived
 from cds_hooks.commands.record_options import microseconds, possible_users, record_url
 from cds_hooks.commands.replay import replay
-from cds_hooks.monitor.finder import book_for
+from cds_hooks.monitor.finder import book_for, note_verification
 from cds_hooks.monitor.finder import find as find_places
 from cds_hooks.settings import settings
 from cds_hooks.storage import Decision, FeedbackItem, RecordUnavailable, decision_of
@@ -167,6 +167,7 @@ def verify(database: Database = None, as_json: AsJson = False) -> None:
     with _said_in_a_sentence(), Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("Decisions")
         found = verify_chain(url, lambda done, total: progress.update(task, completed=done, total=total))
+    note_verification(url, settings().counts_file, found.decisions, found.broken.reason if found.broken else "")
     if as_json:
         _print_json({**asdict(found), "chains": [asdict(end) for end in found.chains.values()]})
     else:

@@ -11,13 +11,13 @@ from contextlib import closing, contextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from time import time
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 from sqlalchemy import Select, select
 
 from cds_hooks.monitor.counting import count_decision, count_feedback
-from cds_hooks.monitor.postings import TABLES, Postings
+from cds_hooks.monitor.postings import TABLES, Postings, known_names
 from cds_hooks.storage.database import database_error_reason, parse_url
 from cds_hooks.storage.decision import Decision, RecordUnavailable
 from cds_hooks.storage.queries import read_rows, rules_by_card
@@ -26,7 +26,7 @@ from models_onnx.monitoring.day import DayCounts
 from models_onnx.monitoring.judging import Compared
 
 AT_ONCE: Final = 2000
-_VERSION: Final = 3
+_VERSION: Final = 4
 _ANSWERED_AT_ONCE: Final = 100
 _SETTLED_SECONDS: Final = 10.0
 _TABLES: Final = """
@@ -40,12 +40,22 @@ CREATE TABLE IF NOT EXISTS complete (client TEXT, event TEXT, day TEXT, PRIMARY 
 CREATE TABLE IF NOT EXISTS incidents (client TEXT, family TEXT, PRIMARY KEY (client, family)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS read_to (kind TEXT PRIMARY KEY, sequence INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS record (first_event TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS verifications (at INTEGER NOT NULL, decisions INTEGER NOT NULL, fault TEXT NOT NULL);
 """
 _MADE_AGAIN: Final = ("days", "labels", "complete", "read_to", "record", "names", "places")
+_Counts = TypeVar("_Counts")
 Key = tuple[str, str, str]
 """Day, client and service."""
 _encode: Final = msgspec.json.Encoder().encode
 _decode: Final = msgspec.json.Decoder(DayCounts).decode
+
+
+class Verified(msgspec.Struct, frozen=True):
+    """A verification of the record: when (epoch seconds), how many decisions were read, and the first fault, if any."""
+
+    at: int
+    decisions: int
+    fault: str
 
 
 class CountBook:
@@ -112,20 +122,22 @@ class CountBook:
         with self.open(is_writing=False) as connection:
             return read_to(connection, "decisions")
 
-    def days(self, first: date, last: date) -> Iterator[tuple[date, str, str, DayCounts]]:
-        """The counts of these days, both included, by day, client and service."""
+    def days(
+        self, first: date, last: date, decode: Callable[[bytes], _Counts]
+    ) -> Iterator[tuple[date, str, str, _Counts]]:
+        """The counts of these days, both included, by day, client and service; `decode` reads them from JSON."""
         query = "SELECT day, client, service, counts FROM days WHERE day BETWEEN ? AND ? ORDER BY 1, 2, 3"
         with self.open(is_writing=False) as connection:
             rows = connection.execute(query, (first.isoformat(), last.isoformat())).fetchall()
         for day, client, service, counts in rows:
-            yield date.fromisoformat(day), client, service, _decode(counts)
+            yield date.fromisoformat(day), client, service, decode(counts)
 
     def compared(self, until: date, days: int, before: int) -> list[Compared]:
         """Each client's calls to each service: `days` up to and with `until`, and the `before` days before."""
         begin, end = until - timedelta(days=days + before - 1), until
         window_from = until - timedelta(days=days - 1)
         found: dict[tuple[str, str], Compared] = {}
-        for at, client, service, counts in self.days(begin, end):
+        for at, client, service, counts in self.days(begin, end, _decode):
             one = found.setdefault((client, service), Compared(client, service, {}, {}))
             (one.window if at >= window_from else one.reference)[at] = counts
         for one in found.values():  # a day on which nobody called is a day of the window, too
@@ -147,6 +159,22 @@ class CountBook:
         )
         with self.open() as connection:
             connection.execute(statement, (client, family))
+
+    def note_verification(self, decisions_read: int, fault: str) -> None:
+        """Remembers that the chain of the record was verified on this machine, and its first fault; "" for none."""
+        with self.open() as connection:
+            connection.execute("INSERT INTO verifications VALUES (?, ?, ?)", (int(time()), decisions_read, fault))
+
+    def last_verification(self) -> Verified | None:
+        """The last one that was noted; None where none was."""
+        with self.open(is_writing=False) as connection:
+            row = connection.execute("SELECT * FROM verifications ORDER BY at DESC, rowid DESC LIMIT 1").fetchone()
+        return Verified(*row) if row is not None else None
+
+    def names(self) -> dict[str, list[str]]:
+        """The clients and services that were ever counted."""
+        with self.open(is_writing=False) as connection:
+            return {kind: known_names(connection, kind) for kind in ("client", "service")}
 
     def is_of(self, url: str) -> bool:
         """Whether the book was made of this record, or of none yet.

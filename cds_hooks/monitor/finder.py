@@ -5,6 +5,7 @@ a book that lags behind never hides a decision.
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from heapq import merge
 from itertools import islice
@@ -100,3 +101,10 @@ def _counted(
         while batch := list(islice(leading, _AT_ONCE)):
             found = decisions_at(url, read, [sequence for _, sequence in batch])
             yield from (found[sequence] for _, sequence in batch if sequence in found)
+
+
+def note_verification(url: str, file: Path, decisions_read: int, fault: str) -> None:
+    """Notes in the book, where there is one of this record, that its chain was verified; /ops shows the last time."""
+    with suppress(RecordUnavailable):
+        if file.is_file() and (book := CountBook(file)).is_of(url):
+            book.note_verification(decisions_read, fault)

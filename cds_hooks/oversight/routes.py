@@ -1,7 +1,8 @@
 """The addresses of the operator's pages, and who may open them."""
 
 from collections.abc import Callable, Mapping
-from typing import Final
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -12,7 +13,9 @@ from starlette.routing import Route
 
 from cds_hooks.access.forms import came_from_this_site
 from cds_hooks.errors import CALL_ID, HookError
+from cds_hooks.governance import Governance
 from cds_hooks.logs import log
+from cds_hooks.metrics import MetricsFolder
 from cds_hooks.oversight.keeping import CountKeeper
 from cds_hooks.routes.operations import OperatorAccess
 from cds_hooks.services import Service
@@ -24,12 +27,17 @@ from cds_hooks.web.model_files import ModelFiles
 from cds_hooks.web.numbers import format_time
 from cds_hooks.web.pages import HEADERS, Failure, Site, failure_page
 
+if TYPE_CHECKING:
+    from cds_hooks.oversight.judged import Judged
+
 PAGE_HEADERS: Final = HEADERS | {
     # with no-referrer a browser sends `Origin: null` with its own form, which cannot be told from another site's
     "referrer-policy": "same-origin"
 }
 _FORM_BYTES: Final = 8192
 _PAGES_AT_ONCE: Final = 2
+_JUDGING_SECONDS: Final = 0.02
+"""So long a page waits for what is worked out beside it; a CSV waits until it is there."""
 _Fields = Mapping[str, str]
 
 _OPERATOR_ONLY: Final = Failure(
@@ -49,6 +57,12 @@ _IN_ADDRESS: Final = Failure(
     "Refused",
     "A patient, a hook call or a card is never asked for in an address, because logs and histories keep addresses.",
     "Open /decisions and type it into the form.",
+)
+_NO_COUNTS: Final = Failure(
+    "The counts cannot be read", "Failed", "", "CDS_COUNTS_FILE names the file; delete it where it is broken."
+)
+_NO_PART: Final = Failure(
+    "No such table", "Not found", "/ops has no table of this name.", "Each table of /ops has its own link to a CSV."
 )
 _NO_DECISION: Final = Failure(
     "No such decision",
@@ -73,8 +87,20 @@ _OTHER_FORM: Final = Failure(
 class Oversight:
     """The pages of one server; what only they need is imported when the first is opened."""
 
-    def __init__(self, configured: Settings, services: Mapping[str, Service], visitors: OperatorAccess) -> None:
+    def __init__(
+        self,
+        configured: Settings,
+        services: Mapping[str, Service],
+        visitors: OperatorAccess,
+        governance: Governance,
+        counted: MetricsFolder,
+        sealed_at: Callable[[], float | None],
+    ) -> None:
         self.configured = configured
+        self._governance = governance
+        self._metrics = counted
+        self._sealed_at = sealed_at
+        self._judged: Judged | None = None
         self.services = services
         self.visitors = visitors
         self.keeper = CountKeeper(configured.database_url, configured.counts_file)
@@ -89,9 +115,38 @@ class Oversight:
     def routes(self) -> list[Route]:
         """The addresses."""
         return [
+            Route("/ops", self.operations),
+            Route("/ops/{part}.csv", self.operations_csv),
             Route("/decisions", self.decisions, methods=["GET", "POST"]),
             Route("/decisions/{decision_id}", self.decision, methods=["GET", "POST"]),
         ]
+
+    async def operations(self, request: Request) -> Response:
+        """What goes on, for a span of days, a client or a service that the address names."""
+        return self._refusal(request) or await self._in_thread(self._ops, request)
+
+    async def operations_csv(self, request: Request) -> Response:
+        """The rows of one part of that page."""
+        return self._refusal(request) or await self._in_thread(self._ops, request, part=request.path_params["part"])
+
+    def _ops(self, request: Request, *, part: str = "") -> Response:
+        from cds_hooks.oversight.judged import Judged
+        from cds_hooks.oversight.ops_page import Around, all_parts, as_csv, ops_page, span_of
+
+        self._judged = self._judged or Judged()
+        counted, span = self.keeper.counted(), span_of(request.query_params)
+        if counted.book is None:
+            return self.failed(replace(_NO_COUNTS, what=counted.note), 503, "../" if part else "")
+        budgets = self._governance.site.budgets
+        around = Around(self.configured.database_url, self._metrics.page, budgets, self._sealed_at())
+        parts = all_parts(counted.book, span, around, self._judged, None if part else _JUDGING_SECONDS)
+        if not part:
+            return page(ops_page(self.site, span, counted, parts, counted.book.names()))
+        named = next((each for each in parts if each.id == part), None)
+        if named is None:
+            return self.failed(_NO_PART, 404, "../")
+        headers = PAGE_HEADERS | {"content-disposition": f'attachment; filename="{named.id}.csv"'}
+        return Response(as_csv(named), headers=headers, media_type="text/csv; charset=utf-8")
 
     async def decisions(self, request: Request) -> Response:
         """The list, as an address or the form asks for it."""
@@ -145,7 +200,7 @@ class Oversight:
 
     def _refusal(self, request: Request) -> Response | None:
         """The answer to who may not open the page, and to a form of another site."""
-        root = "../" if "decision_id" in request.path_params else ""
+        root = "../" if request.path_params else ""
         if not self.visitors.may_see_metrics(request):
             return self.failed(_OPERATOR_ONLY, 403, root)
         if request.method == "POST" and not came_from_this_site(request.headers):
@@ -170,7 +225,7 @@ class Oversight:
     ) -> Response:
         request = given[0]
         assert isinstance(request, Request)  # noqa: S101 - each page is made of its request
-        root = "../" if "decision_id" in request.path_params else ""
+        root = "../" if request.path_params else ""
         try:
             return await to_thread.run_sync(lambda: how(*given, **named), limiter=limiter or self._limiter)
         except RecordUnavailable:
