@@ -20,12 +20,13 @@ from cds_hooks.routes.committee import Committee
 from cds_hooks.routes.operations import OperatorAccess
 from cds_hooks.services import Service
 from cds_hooks.settings import Settings
-from cds_hooks.storage import RecordUnavailable, decision_of
+from cds_hooks.storage import Decision, RecordUnavailable, decision_of
 from cds_hooks.storage.decision import new_decision_id
 from cds_hooks.storage.queries import DecisionFilter, find_decisions, get_decision
 from cds_hooks.web.committee import ModelStanding
-from cds_hooks.web.decision_page import explain
+from cds_hooks.web.decision_page import Explanation, explain
 from cds_hooks.web.model_files import ModelFiles, evidence_of
+from cds_hooks.web.moves import EarlierEstimate, Move, earlier_estimates, missing_moves
 from cds_hooks.web.numbers import format_time
 from cds_hooks.web.pages import (
     HEADERS,
@@ -41,6 +42,7 @@ from cds_hooks.web.pages import (
     start_page,
     static_file,
 )
+from cds_hooks.web.recorded_decision import read_basis
 from cds_hooks.web.rule_page import describe_rule, rule_entries
 from cds_hooks.web.visiting import PatientBound, visiting
 from models_onnx.artifact.manifest import Manifest
@@ -48,6 +50,7 @@ from models_onnx.equations.card import equation_card
 from models_onnx.equations.declaration import find_equations
 
 _ANSWERS = 50
+_EARLIER = 12
 _PAGES_AT_ONCE = 2
 """Forty threads that make pages, as many as there are otherwise, leave the event loop little of the interpreter."""
 
@@ -236,13 +239,30 @@ def _explanation(decision_id: str, url: str, services: dict[str, Service], site:
             return _failed(site, _OTHER_PATIENT, 403)
         service = services.get(decision.service)
         title = service.title if service is not None else decision.service
-        return _page(explanation_page(site, explain(decision, title, files.manifest, evidence_of)))
+        explained = explain(decision, title, files.manifest, evidence_of)
+        return _page(explanation_page(site, explained, *_around(decision, explained, url, files)))
     except RecordUnavailable:
         log().error("record away", status=503)
         return _failed(site, _AWAY, 503)
     except msgspec.MsgspecError as error:
         log().error("record in another form", status=500, error_type=type(error).__name__)
         return _failed(site, _OTHER_FORM, 500)
+
+
+def _around(
+    decision: Decision, explained: Explanation, url: str, files: ModelFiles
+) -> tuple[list[Move], list[EarlierEstimate]]:
+    """How far missing inputs could move the estimate of a decision, and the estimates before it; empty without one."""
+    estimate, model = explained.estimate, explained.model
+    if estimate is None or model is None:
+        return [], []
+    loaded = files.model(model.id) if explained.manifest is not None and explained.gaps else None
+    moves = missing_moves(loaded, read_basis(decision), estimate.scores) if loaded is not None else []
+    wanted = DecisionFilter(
+        service=decision.service, client=decision.client, patient=decision.patient, until=decision.decided_at
+    )
+    before = list(islice(find_decisions(url, wanted, _EARLIER), _EARLIER)) if decision.patient else []
+    return moves, earlier_estimates(before, model.id)
 
 
 def _of_patient(bound: PatientBound, url: str, services: dict[str, Service], site: Site) -> Response:

@@ -22,6 +22,7 @@ from models_onnx.model_card.formats import chai_xml, fhir_bundle
 from models_onnx.release.evaluation_file import LaterEvaluation, read_evaluation
 from models_onnx.serving.effects import Effect, effects
 from models_onnx.serving.registry import ARTIFACTS, load_model, model_ids, version_ids
+from models_onnx.serving.runtime import Model
 
 _T = TypeVar("_T")
 
@@ -61,6 +62,10 @@ class ModelFiles:
     def release(self, model_id: str) -> Release | None:
         """The release of that model; None where it was never published."""
         return self._once("release", model_id, parse_release)
+
+    def model(self, model_id: str) -> Model | None:
+        """That model, loaded; None where its file must not be."""
+        return self._once("model", model_id, lambda folder: load_model(folder.name, folder.parent))
 
     def effects(self, model_id: str) -> list[Effect]:
         """What each input of that model does; none where its file must not be loaded."""

@@ -26,6 +26,7 @@ from cds_hooks.web.model_page import (
     release_status,
     simple_inputs,
 )
+from cds_hooks.web.moves import EarlierEstimate, Move
 from cds_hooks.web.numbers import format_time, people_range, signed
 from cds_hooks.web.recorded_decision import is_web_address
 from cds_hooks.web.rule_page import RuleEntry, RulePage
@@ -149,9 +150,11 @@ def rule_page(site: Site, rule: RulePage, standing: Any = None) -> str:
     return _render("rule.html", site, root="../", it=rule, standing=standing)
 
 
-def explanation_page(site: Site, explanation: Explanation) -> str:
-    """Why one decision was as it was."""
-    return _render("explanation.html", site, root="../", it=explanation)
+def explanation_page(
+    site: Site, explanation: Explanation, moves: Sequence[Move] = (), history: Sequence[EarlierEstimate] = ()
+) -> str:
+    """Why one decision was as it was; how far missing inputs could move it, and the estimates before it."""
+    return _render("explanation.html", site, root="../", it=explanation, moves=moves, history=history)
 
 
 def model_page(

@@ -51,7 +51,7 @@ def effects(model: Model) -> list[Effect]:
 
 def _effect(model: Model, place: int, people: NDArray[np.float64]) -> Effect:
     item = model.manifest.features[place]
-    values = _values(item)
+    values = values_over_range(item)
     rows = np.repeat(people, len(values), axis=0)
     rows[:, place] = np.tile(values, len(people))
     told = model.predict_rows(rows).contributions[:, place].reshape(len(people), len(values))
@@ -64,7 +64,7 @@ def _effect(model: Model, place: int, people: NDArray[np.float64]) -> Effect:
     )
 
 
-def _values(item: ModelInput) -> NDArray[np.float64]:
+def values_over_range(item: ModelInput) -> NDArray[np.float64]:
     """The places of a code, 0 and 1 of a yes or no, else even steps over the range that the model knows."""
     if item.choices:
         return np.arange(len(item.choices), dtype=np.float64)
