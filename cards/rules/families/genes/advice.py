@@ -4,6 +4,7 @@ The results of the drug's genes give one or several combinations of keys. Where 
 counts, never as critical; a recommendation that depends on something unknown is said as information without a change.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from itertools import product
 
@@ -24,11 +25,20 @@ from cards.rules.patient.context import RuleContext
 from fhir.mapping.genomics.reports import gene_readings
 from fhir.mapping.genomics.results import GeneResult, implied_readings, result_of
 from fhir.mapping.genomics.tables import GENES, NO_RESULT
+from fhir.record.datatypes import CodeableConcept
 from fhir.record.measurement import GENOMICS
 from fhir.record.record import PatientRecord
+from fhir.terminology.condition_words import is_of_patient
 
-# Germline results do not hold after these (README of shared/data/pgx): liver, bone marrow, stem cells (ICD-10-CM).
-_NEW_CELLS = ("Z944", "Z9481", "Z9484", "T864", "T860")
+# Germline results do not hold after these (README of shared/data/pgx): liver, bone marrow, stem cells (ICD-10-CM,
+# ICD-9-CM), or said in words of a problem or a procedure.
+_NEW_CELLS = ("Z944", "Z9481", "Z9484", "T864", "T860", "V427", "V4281", "V4282")
+_NEW_CELLS_IN_WORDS = re.compile(
+    r"\b(?:liver|hepatic|bone marrow|stem cells?|bmt|hsct)\b[^.;]{0,20}\btransplant|"
+    r"\btransplant\w*\b[^.;]{0,15}\b(?:liver|bone marrow|stem cells?)\b|\b(?:hsct|olt)\b",
+    re.IGNORECASE,
+)
+_NOT_YET = re.compile(r"candidate|evaluat|await|waiting|list(?:ed|ing)|before|donor|declined|autologous", re.IGNORECASE)
 _QUIET = frozenset({"standard", "standard_note", "none"})
 
 
@@ -185,11 +195,19 @@ def _knows_history(advice: Advice, context: RuleContext) -> bool:
 
 
 def _has_new_cells(record: PatientRecord) -> bool:
-    return any(
-        (coding.code or "").replace(".", "").upper().startswith(_NEW_CELLS)
-        for condition in record.conditions
-        for coding in (condition.code.coding if condition.code is not None else ())
-    )
+    """Whether the patient has another person's liver or blood cells; an autologous transplant keeps the germline."""
+    done = (one.code for one in record.procedures if one.status == "completed")
+    concepts = [one for one in (*(condition.code for condition in record.conditions), *done) if one is not None]
+    return any(_is_of_new_cells(one) for one in concepts)
+
+
+def _is_of_new_cells(concept: CodeableConcept) -> bool:
+    if _NOT_YET.search(concept.words):
+        return False
+    if any((coding.code or "").replace(".", "").upper().startswith(_NEW_CELLS) for coding in concept.coding):
+        return True
+    said = _NEW_CELLS_IN_WORDS.search(concept.words)
+    return said is not None and is_of_patient(concept.words, said.start())
 
 
 def is_quiet(action: str) -> bool:

@@ -12,7 +12,7 @@ from cards.rules.patient.context import RuleContext
 from fhir.mapping.genomics.results import GeneResult
 from fhir.record.measurement import GENOMICS
 
-_GENES = needs("Observation", "Condition", "MedicationRequest", analytes=(GENOMICS,))
+_GENES = needs("Observation", "Condition", "MedicationRequest", "Procedure", analytes=(GENOMICS,))
 _USES = frozenset({"genes"})
 _INDICATORS = {"enum": ["info", "warning", "critical"]}
 
