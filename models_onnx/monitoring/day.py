@@ -1,6 +1,7 @@
 """What is counted of the calls of one day, of one client to one service."""
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
@@ -57,8 +58,7 @@ class DayCounts(msgspec.Struct, kw_only=True):
             if isinstance(mine, int):
                 setattr(self, name, mine + more)
                 continue
-            for key, count in more.items():
-                mine[key] = _sum(mine.get(key), count)
+            _add_into(mine, more)
 
     def sketch(self, family: str, name: str) -> Sketch:
         """One of the sketches of `features`, `ages` or `scores`; empty where nothing was counted."""
@@ -76,16 +76,16 @@ class DayCounts(msgspec.Struct, kw_only=True):
         return sorted(found)
 
 
-def _sum(one: Any, other: Any) -> Any:
-    """Two counts, or two tables of counts, added up; the second one is not changed and not kept."""
-    if isinstance(other, dict):
-        total = dict(one or {})
-        for key, count in other.items():
-            total[key] = _sum(total.get(key), count)
-        return total
-    if isinstance(other, list):
-        return [a + b for a, b in zip(one, other, strict=True)] if one else list(other)
-    return other + (one or 0)
+def _add_into(mine: dict[Any, Any], more: Mapping[Any, Any]) -> None:
+    """Adds counts, or tables of counts, to those that are there; nothing of `more` is kept or changed."""
+    for key, count in more.items():
+        if isinstance(count, dict):
+            _add_into(mine.setdefault(key, {}), count)
+        elif isinstance(count, list):
+            kept = mine.get(key)
+            mine[key] = list(count) if kept is None else [a + b for a, b in zip(kept, count, strict=True)]
+        else:
+            mine[key] = mine.get(key, 0) + count
 
 
 def count_need(needs: dict[str, dict[int, list[float]]], key: str, stratum: int, need: float) -> None:

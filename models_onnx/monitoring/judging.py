@@ -45,7 +45,8 @@ class Compared:
             *self._answers(now),
             *self._rules(now, before),
         ]
-        found += [*self._answers_by_rule(now), *label_choice(self.client, self.service, total_of([now, before]))]
+        needs = total_of([DayCounts(needs=now.needs), DayCounts(needs=before.needs)])
+        found += [*self._answers_by_rule(now), *label_choice(self.client, self.service, needs)]
         if self.at is not None and (today := self.window.get(self.at.date())) is not None:
             found += Today(self.client, self.service, self.at, today, self._alike(self.at.date())).figures()
         return sorted(found, key=lambda each: each.order)

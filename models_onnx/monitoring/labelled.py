@@ -36,9 +36,8 @@ class LabelCounts(msgspec.Struct, kw_only=True):
         for key, buckets in other.cells.items():
             mine = self.cells.setdefault(key, {})
             for bucket, counts in buckets.items():
-                kept = mine.setdefault(bucket, [0] * 6)
-                for place, count in enumerate(counts):
-                    kept[place] += count
+                kept = mine.get(bucket)
+                mine[bucket] = list(counts) if kept is None else [a + b for a, b in zip(kept, counts, strict=True)]
 
     def labels_assumed(self) -> "LabelCounts":
         """The same with `no` for everything unlabelled: the client has sent every event up to the horizon's end."""
