@@ -10,7 +10,7 @@ import numpy as np
 
 from cards.compose.model import in_100
 from cds_hooks.web.model_inputs import words_of
-from cds_hooks.web.numbers import format_time, format_unit, format_value
+from cds_hooks.web.numbers import format_quantity, format_time, format_value
 from cds_hooks.web.recorded_decision import Basis, RecordedDecision, Scores, read_basis
 from models_onnx.artifact.manifest import ModelInput
 from models_onnx.serving.effects import values_over_range
@@ -78,4 +78,4 @@ def _move(model: Model, row: "np.ndarray[tuple[int], np.dtype[np.float64]]", pla
 def _over(item: ModelInput) -> str:
     if item.choices or (item.trained_low, item.trained_high) == (0.0, 1.0):
         return "any answer"
-    return f"{format_value(item.trained_low)} to {format_value(item.trained_high)} {format_unit(item.unit)}".strip()
+    return f"{format_value(item.trained_low)} to {format_quantity(item.trained_high, item.unit)}"

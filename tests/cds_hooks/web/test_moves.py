@@ -11,10 +11,11 @@ from cards.compose.model import in_100
 from cds_hooks.storage.decision import Decision, new_decision_id
 from cds_hooks.web.model_files import ModelFiles
 from cds_hooks.web.moves import earlier_estimates, missing_moves
+from cds_hooks.web.pages import explanation_page
 from cds_hooks.web.recorded_decision import Basis, Scores, read_basis
 from models_onnx.serving.runtime import Model
 from tests.cds_hooks.calls import client
-from tests.cds_hooks.web.decisions import AS_OF, decided
+from tests.cds_hooks.web.decisions import AS_OF, SITE, decided, explained
 from tests.cds_hooks.web.markup import faults
 from tests.cds_hooks.worklist.test_worklist_page import keep
 
@@ -47,6 +48,16 @@ def _words(model: Model, name: str) -> str:
     from cds_hooks.web.model_inputs import words_of
 
     return words_of(model.manifest.feature(name))
+
+
+def test_the_page_shows_how_far_each_missing_input_could_move_the_estimate(tmp_path: Path) -> None:
+    decision = decided(tmp_path, "messy-record")
+    moves = missing_moves(*_read(decision))
+    page = explanation_page(SITE, explained(decision), moves, ())
+    assert "How far each could move the estimate" in page
+    assert all(f"{move.low} to {move.high}" in page and move.over in page for move in moves)
+    assert any("× 10⁶/µL" in move.over for move in moves)
+    assert faults(page) == []
 
 
 def test_nothing_is_said_where_the_model_does_not_give_the_recorded_estimate(tmp_path: Path) -> None:
