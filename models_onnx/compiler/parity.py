@@ -52,7 +52,8 @@ def verify(content: bytes, base: float, oracle: Oracle, rows: NDArray[np.float32
     expected, expected_contributions = oracle(rows.astype(np.float64))
 
     parity = _largest(probability - expected)
-    explained = _largest(contributions - expected_contributions)
+    # relative beyond 1: a power of an absurd value is 1e18, of which no float64 knows the fifth decimal
+    explained = _largest((contributions - expected_contributions) / np.maximum(1.0, np.abs(expected_contributions)))
     additive = _largest((margin - base - contributions.sum(axis=1)) / np.maximum(1.0, np.abs(margin)))
     linked = _largest(probability - link.probability(margin))
     if not parity <= TOLERANCE:
