@@ -100,7 +100,7 @@ def _count_inputs(day: DayCounts, basis: _Basis) -> None:
 
 def _conditions_of(values: dict[str, float]) -> list[float]:
     """The inputs that say whether the patient has an illness: what the label-choice audit counts as need."""
-    # imported with the first estimate that is counted: a report that counts nothing new starts in half the time
+    # imported with the first estimate that is counted: a report that counts nothing new need not load it
     from fhir.mapping.features.catalog import FEATURES
     from fhir.mapping.features.conditions import HasCondition
     from fhir.mapping.features.stays import StayDiagnosis
