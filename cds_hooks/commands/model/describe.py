@@ -23,7 +23,7 @@ from cds_hooks.commands.model.console import (
 from cds_hooks.commands.model.release import Folder
 from cds_hooks.settings import settings
 from cds_hooks.trusted_models import own_keys
-from models_onnx.errors import TrainingRefused
+from models_onnx.errors import TrainingRefused, UnknownModel
 from models_onnx.serving.registry import ARTIFACTS, find_version
 
 Format = Literal["json", "html", "fhir", "chai"]
@@ -41,6 +41,9 @@ def list_(folder: Folder = ARTIFACTS, specs: Specs = None, as_json: AsJson = Fal
     with problems():
         from models_onnx.serving.registry import IMPORTED, READY, list_models
 
+        for option, named in (("--folder", folder), ("--specs", specs)):
+            if named is not None and not named.is_dir():
+                raise UnknownModel(f"{option} {named}: there is no such folder")
         listed = list_models(folder, specs)
     if as_json:
         print_json(listed)

@@ -25,7 +25,7 @@ WRONG = {
     "unreadable": "/proc/self/mem",  # an input/output error, for root too
 }
 ADDRESSES = {"missing": "sqlite:///nowhere/x.sqlite3", "junk": "sqlite:///junk.json", "none": "nonsense"}
-# They make or replace what is named, so that what lies there is no mistake; a new folder or record is made.
+# They make or replace what is named, or list what is in it, so that what lies there is no mistake.
 MADE = {
     "audit key --out": {"missing"},
     "approve key --out": {"missing"},
@@ -35,6 +35,9 @@ MADE = {
     "model card --out": {"empty", "junk", "other JSON"},
     "build-sheet --out": {"missing", "folder"},
     "model new --folder": {"missing", "folder"},
+    # a folder without a model has none to list
+    "model list --folder": {"folder"},
+    "model list --specs": {"folder"},
 }
 
 # All gates take half a minute, all equations a second.
