@@ -44,7 +44,8 @@ _Patient = tuple[str, str]
 class Accepted(Struct, frozen=True):
     """A suggestion that was accepted: what it said, on which findings and draft, and which orders came of it.
 
-    `draft` and `orders` have the words and the references of orders.
+    `draft` has the references of the draft, not its words: the same drug drafted anew is judged anew. `orders` has the
+    words and the references of the orders.
     """
 
     at: float
@@ -131,7 +132,8 @@ def _accepted(sent: SentCard, suggestion: SentSuggestion, at: float) -> Accepted
     orders = frozenset(
         word for each in resources for word in (*_words(each), f"{each.get('resourceType')}/{each.get('id')}")
     )
-    return Accepted(at, plain(suggestion.label, 80), _findings(sent.said), _draft(sent.said), orders)
+    references = frozenset(fact.source for fact in sent.said.facts if fact.name == "draft" and fact.source)
+    return Accepted(at, plain(suggestion.label, 80), _findings(sent.said), references, orders)
 
 
 def _findings(said: CardExtension) -> frozenset[tuple[str, str]]:

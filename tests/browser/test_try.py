@@ -1,4 +1,4 @@
-"""The tester's page in a browser: its main tasks as a person does them, one with the keyboard alone."""
+"""The tester's page in a browser: its main tasks as a person does them."""
 
 import json
 import os
@@ -117,36 +117,6 @@ def test_a_mistake_in_the_edited_request_shows_while_it_is_made_and_the_call_is_
     assert page.locator("#request").get_attribute("aria-invalid") == "true"
     page.get_by_role("button", name="Send as it stands").click()
     expect(page.get_by_text("Answered with HTTP 400")).to_be_visible()
-
-
-def test_the_whole_task_is_done_with_the_keyboard_alone(tried: Open) -> None:
-    page = tried()
-
-    def tab_to(name: str, most: int = 60) -> None:
-        for _ in range(most):
-            page.keyboard.press("Tab")
-            if page.evaluate("document.activeElement === document.body"):
-                continue
-            focused = page.evaluate(
-                "document.activeElement.labels?.[0]?.textContent || document.activeElement.textContent"
-            )
-            if name in focused:
-                return
-        raise AssertionError(f"{name} was not reached")
-
-    tab_to("Patient")
-    page.keyboard.type("Elderly woman, eGFR 25")
-    tab_to("Add a drug or a test")
-    page.keyboard.type("Naproxen 500 MG Oral Tablet")
-    page.keyboard.press("Enter")
-    expect(page.get_by_role("rowheader", name="naproxen 500 MG Oral Tablet")).to_be_visible()
-    tab_to("Send with these drafts")
-    page.keyboard.press("Enter")
-    expect(page.get_by_role("article").first).to_contain_text("eGFR 25")
-    assert page.evaluate("document.activeElement.id") == "answer"
-    tab_to("(advised)")
-    page.keyboard.press("Enter")
-    expect(page.get_by_role("article").first).to_contain_text("Accepted")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from cards.rules.engine.governance import all_rule_versions
+from cds_hooks.storage import card_uuid
 from models_onnx.serving.registry import ARTIFACTS
 from tests.cds_hooks.commands.test_misuse import COMMANDS, example_of
 from tests.cds_hooks.commands.test_vaccines import CASE
@@ -132,8 +133,9 @@ def site(server: str, server_folder: Path, tmp_path_factory: pytest.TempPathFact
 def _with_what_is_here(line: str, folder: Path, server: str) -> str:
     """The example with the ids that this site has in place of the invented ones."""
     with closing(sqlite3.connect(folder / "decisions.sqlite3")) as record:
-        (decision,) = record.execute("SELECT id FROM decisions LIMIT 1").fetchone()
+        (decision,) = record.execute("SELECT id FROM decisions WHERE outcome = 'cards' LIMIT 1").fetchone()
     known = {
+        "01a1f851-2afd-7ec4-9e85-272e25f40100": card_uuid(decision, 1),
         "01a1f851-2afd-7ec4-9e85-272e25f40000": decision,
         "0123456789abcdef": all_rule_versions()["renal-metformin"].digest,
         "http://127.0.0.1:8085": server,
