@@ -137,13 +137,13 @@ def test_a_unit_column_that_cannot_be_is_refused(panel: PanelModel, said: TableD
 
 
 def test_a_column_that_could_be_in_another_unit_by_its_values_is_named(panel: PanelModel, tmp_path: Path) -> None:
-    """Urea is plausible in both units; creatinine of 1 mg/dL would be nobody's in umol/L."""
+    """Urea is plausible in both units; albumin of 4 g/dL would be nobody's in g/L."""
     table = tmp_path / "rows.csv"
     columns = {"id": ["a"], **person()}
     table.write_text(f"{','.join(columns)}\n{','.join(str(values[0]) for values in columns.values())}\n")
     found = score_table(ScoringJob(panel, table, tmp_path / "a.csv")).untold_units
     assert "mmol/L" in found["bun_mg_dl"]
-    assert "creatinine_mg_dl" not in found
+    assert "albumin_g_dl" not in found
     declared = TableDeclaration(units={"bun": "mg/dL"})
     assert "bun_mg_dl" not in score_table(ScoringJob(panel, table, tmp_path / "b.csv", None, declared)).untold_units
 
