@@ -25,7 +25,8 @@ _ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 _ASSERTION_SECONDS = 240  # SMART Backend Services: no more than five minutes in the future
 _RENEW_BEFORE_SECONDS = 30.0
 _ATTEMPTS = 6
-_LONGEST_WAIT_SECONDS = 300.0
+_LONGEST_WAIT_SECONDS = 3600.0
+_TOKEN_SECONDS = 300.0  # where the token server does not say how long a token lasts
 _RETRIED = frozenset({429, 500, 502, 503, 504})
 # What is no part of a chart has a name that `score --fhir` does not read.
 _END = {"output": "ndjson", "error": "ndjson.txt"}
@@ -104,15 +105,30 @@ class BulkExport:
         state = self.folder / STATE
         if not state.is_file():
             return None
-        known = orjson.loads(state.read_bytes())
-        if known["asked"] != self._asked():
+        try:
+            known = orjson.loads(state.read_bytes())
+            asked, status = known["asked"], str(known["status"])
+        except (orjson.JSONDecodeError, KeyError, TypeError) as error:
+            raise BulkRefused(f"{state} cannot be read: take another folder, or remove that file.") from error
+        if asked != self._asked():
             raise BulkRefused(f"{state} is of another export: take another folder, or remove that file.")
-        return str(known["status"])
+        _refuse_address(status, self.base)
+        return status
+
+    def _refuse_files_of_another_export(self) -> None:
+        """Files that are here count as downloaded, which those of an export before this one are not."""
+        there = sorted(path.name for end in set(_END.values()) for path in self.folder.glob(f"*.{end}"))
+        if there:
+            raise BulkRefused(
+                f"{self.folder} has files of an earlier export ({there[0]}), which would be mixed with those of a new "
+                "one: take another folder, or remove them."
+            )
 
     def _asked(self) -> dict[str, Any]:
         return {"base": self.base, "group": self.group, "types": list(self.types), "since": self.since}
 
     def _kick_off(self) -> str:
+        self._refuse_files_of_another_export()
         where = f"Group/{self.group}/$export" if self.group else "Patient/$export"
         parameters = {"_outputFormat": "application/fhir+ndjson"}
         parameters |= {"_type": ",".join(self.types)} if self.types else {}
@@ -121,7 +137,9 @@ class BulkExport:
         answer = self._send("GET", f"{self.base.rstrip('/')}/{where}", headers, parameters, allowed=(202,))
         status = str(answer.headers.get("content-location", ""))
         _refuse_address(status, self.base)
-        (self.folder / STATE).write_bytes(orjson.dumps({"asked": self._asked(), "status": status}))
+        written = self.folder / f"{STATE}.part"  # under its name only when it is complete
+        written.write_bytes(orjson.dumps({"asked": self._asked(), "status": status}))
+        written.replace(self.folder / STATE)
         return status
 
     def _manifest(self, status: str, progress: Callable[[str], None]) -> dict[str, Any]:
@@ -159,14 +177,15 @@ class BulkExport:
     def _fetch(self, url: str, path: Path, needs_token: bool) -> None:
         """One file, under its name only when it is complete; a broken transfer begins again."""
         part = path.with_name(f"{path.name}.part")
+        is_renewed = False
         for attempt in range(_ATTEMPTS):
             try:
                 with self._answer("GET", url, {"accept": "application/fhir+ndjson"}, with_token=needs_token) as answer:
                     if answer.status_code in _RETRIED:
                         self._pause(answer, attempt)
                         continue
-                    if answer.status_code == 401 and self.key is not None and attempt == 0:
-                        self._token_ends = 0.0
+                    if answer.status_code == 401 and needs_token and self.key is not None and not is_renewed:
+                        self._token_ends, is_renewed = 0.0, True
                         continue
                     _refuse_status(answer, (200,))
                     with part.open("wb") as file:
@@ -190,11 +209,12 @@ class BulkExport:
         parameters: dict[str, str] | None = None,
         allowed: tuple[int, ...] = (200,),
     ) -> httpx.Response:
+        is_renewed = False
         for attempt in range(_ATTEMPTS):
             with self._answer(method, url, headers or {}, parameters) as answer:
                 answer.read()
-            if answer.status_code == 401 and self.key is not None and attempt == 0:
-                self._token_ends = 0.0  # the server ended it early: once with a new one
+            if answer.status_code == 401 and self.key is not None and not is_renewed:
+                self._token_ends, is_renewed = 0.0, True  # the server ended it early: once with a new one
                 continue
             if answer.status_code not in _RETRIED:
                 break
@@ -239,7 +259,9 @@ class BulkExport:
             ) from error
         form = {"grant_type": "client_credentials", "scope": key.scope}
         form |= {"client_assertion_type": _ASSERTION, "client_assertion": signed}
-        answer = self._http.post(address, data=form, headers={"accept": "application/json"})
+        answer = self._without_token(
+            lambda: self._http.post(address, data=form, headers={"accept": "application/json"}), "The token server"
+        )
         if answer.status_code != 200:
             code = _member(answer, "error")
             raise BulkRefused(
@@ -248,17 +270,33 @@ class BulkExport:
         self._token = str(_member(answer, "access_token") or "")
         if not self._token:
             raise BulkRefused("The token server's answer has no access_token.")
-        lasts = _member(answer, "expires_in")
-        self._token_ends = time() + max(0.0, (float(lasts) if lasts else 300.0) - _RENEW_BEFORE_SECONDS)
+        self._token_ends = time() + max(0.0, _seconds(_member(answer, "expires_in")) - _RENEW_BEFORE_SECONDS)
         return self._token
 
+    def _without_token(self, ask: Callable[[], httpx.Response], who: str) -> httpx.Response:
+        """The answer of a server that needs no token, asked again while it is busy or fails."""
+        for attempt in range(_ATTEMPTS):
+            answer = ask()
+            if answer.status_code not in _RETRIED:
+                return answer
+            self._pause(answer, attempt)
+        raise BulkRefused(f"{who} answered with {answer.status_code} in {_ATTEMPTS} attempts: try again later.")
+
     def _token_address(self) -> str:
-        answer = self._http.get(f"{self.base.rstrip('/')}/.well-known/smart-configuration")
+        where = f"{self.base.rstrip('/')}/.well-known/smart-configuration"
+        answer = self._without_token(lambda: self._http.get(where), where)
         address = str(_member(answer, "token_endpoint") or "") if answer.status_code == 200 else ""
         if not address:
             raise BulkRefused(f"{self.base}/.well-known/smart-configuration names no token_endpoint.")
         _refuse_address(address, self.base)
         return address
+
+
+def _seconds(lasts: Any) -> float:
+    try:
+        return float(lasts) if lasts else _TOKEN_SECONDS
+    except (TypeError, ValueError):
+        return _TOKEN_SECONDS
 
 
 def _member(answer: httpx.Response, name: str) -> Any:

@@ -77,10 +77,9 @@ def _of_bundle(path: Path, wanted: Wanted, tally: GroupingTally) -> Iterator[Cha
             charts[head.id] = ChartLines(head.id)
     for head, line in heads:
         tally.resources += 1
-        kind = head.resourceType or ""
-        if not wanted.takes(kind, line):
+        if not wanted.takes_head(head):
             continue
-        if kind == "Medication":
+        if head.resourceType == "Medication":
             shared.append(line)
             continue
         chart = charts.get(patient_of(head, names) or "")

@@ -23,6 +23,8 @@ from models_onnx.panel.outputs import ResumableOutput, risk_assessment, signatur
 
 PATIENTS_AT_ONCE = 200
 Content: TypeAlias = Literal["scores", "features"]
+# The order of the patients in the output: a run that was begun in another order cannot go on in this one.
+_ORDER = "by hash, 256 files at most"
 _COLUMNS = tuple(each.name for each in fields(Score))
 
 
@@ -192,6 +194,7 @@ def _signature(job: FhirJob, asked: PanelQuestions) -> str:
     models = [m.manifest.file.sha256 for each in asked.models for m in each.loaded]
     equations = [f"{each.id} {each.version}" for each in asked.equations]
     return signature_of(
+        _ORDER,
         files,
         models,
         equations,

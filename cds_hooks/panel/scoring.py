@@ -71,15 +71,14 @@ class PanelQuestions:
 
 def read_chart(chart: ChartLines, as_of: datetime, as_it_stood: AsItStood | None = None) -> PatientRecord:
     """The record of a chart, as the server reads what was prefetched; one unreadable resource spoils no other."""
-    lines = [*chart.lines, *chart.shared]
     if as_it_stood is not None:
-        lines = as_it_stood(lines, as_of)
+        chart = ChartLines(chart.patient_id, as_it_stood(chart.each(), as_of))
     refusals: list[Refusal] = []
     try:
-        resources = decoder.decode_lines(b"\n".join(lines))
+        resources = decoder.decode_lines(chart.together())
         entries = [BundleEntry(resource=resource) for resource in resources]
     except msgspec.DecodeError:
-        entries = [entry for line in lines for entry in _read_with_faults(line, refusals)]
+        entries = [entry for line in chart.each() for entry in _read_with_faults(line, refusals)]
     bundle = Bundle(entry=tuple(entries))
     return read_record({"chart": bundle}, chart.patient_id, as_of, on_other_patient="refuse", refusals=refusals)
 

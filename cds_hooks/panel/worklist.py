@@ -117,18 +117,13 @@ def note(decision: Decision) -> Noted:
     basis = _basis.decode(decision.basis)
     reasons = {reason for _, reason, _ in basis.silence}
     scores = basis.scores
-    # What a model in shadow computed is on record, and decides nothing.
-    counts = scores is not None and scores.percentile is not None and NOT_RELEASED not in reasons
     said = _said_in(decision.response)
-    return Noted(
-        decision.id,
-        decision.decided_at / 1e6,
-        said.worklist,
-        bool(_NOTHING_TO_DO & reasons),
-        (scores.percentile / 100, scores.id)
-        if counts and scores is not None and scores.percentile is not None
-        else None,
-    )
+    # What a model in shadow computed is on record, and decides nothing.
+    risk = None
+    if scores is not None and scores.percentile is not None and NOT_RELEASED not in reasons:
+        risk = scores.percentile / 100, scores.id
+    ends = bool(_NOTHING_TO_DO & reasons)
+    return Noted(decision.id, decision.decided_at / 1e6, said.worklist, ends, risk, said.resting)
 
 
 @dataclass(slots=True)

@@ -27,6 +27,7 @@ class TableDeclaration:
     """What is said about a table.
 
     `columns`: the table's column by feature or condition. `units`: the unit (UCUM) of a feature's column.
+    `unit_columns`: the column that names, row by row, the unit of a feature's value, for a table in several units.
     `values`: for a column in another coding, what each of its values means, as in `{"sex": {"M": "male"}}`.
     `without`: inputs that the table does not have, which are then missing for everybody. `none_has`: conditions that
     nobody in the table has, where no column says it. `exclude`: columns whose yes leaves a person out.
@@ -38,6 +39,7 @@ class TableDeclaration:
     without: frozenset[str] = frozenset()
     none_has: frozenset[str] = frozenset()
     exclude: tuple[str, ...] = ()
+    unit_columns: Mapping[str, str] = field(default_factory=dict)
 
     def refuse_unknown(self, manifests: Sequence[Manifest], columns: Iterable[str]) -> None:
         """Raises PanelRefused for a name that is neither an input, a condition nor a column: it would do nothing."""
@@ -49,6 +51,7 @@ class TableDeclaration:
         for what, names, known in (
             ("columns", self.columns, named),
             ("units", self.units, inputs | short | there),
+            ("unit_columns", self.unit_columns, inputs | short | there),
             ("values", self.values, named | there),
             ("without", self.without, inputs | short),
             ("none_has", self.none_has, conditions | {alias for key in conditions for alias in _aliases(key)}),
@@ -63,12 +66,18 @@ class TableDeclaration:
 
 @dataclass(frozen=True, slots=True)
 class InputColumn:
-    """Where one input stands in a table: its column (None: declared as not there), its unit, its coding."""
+    """Where one input stands in a table: its column (None: declared as not there), its unit, its coding.
+
+    `unit_column` names the unit of each row's value, with `unit_coding` for what its texts mean; else `conversion` is
+    that of the whole column, None where it is in the feature's own unit.
+    """
 
     feature: Feature
     column: str | None
     conversion: Conversion | None = None
     coding: Mapping[str, str] | None = None
+    unit_column: str | None = None
+    unit_coding: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +102,7 @@ class TablePlan:
     @property
     def columns(self) -> tuple[str, ...]:
         """The columns that are read, each once."""
-        named = [each.column for each in self.inputs if each.column is not None]
+        named = [name for each in self.inputs for name in (each.column, each.unit_column) if name is not None]
         return tuple(dict.fromkeys([*named, *(each.column for each in self.leave_out)]))
 
 
@@ -126,13 +135,34 @@ def _input(manifest: Manifest, feature: Feature, columns: Sequence[str], declare
             raise PanelRefused(f"{feature.name} is declared as not there, and the table has the column {column}.")
         return InputColumn(feature, None)
     unit = _of(declared.units, feature.name, feature.analyte, column)
-    if column is None and unit is not None and feature.analyte in columns:
+    unit_column = _of(declared.unit_columns, feature.name, feature.analyte, column)
+    if column is None and (unit or unit_column) is not None and feature.analyte in columns:
         column = feature.analyte
     if column is None:
         raise PanelRefused(_not_there(manifest, feature, columns))
-    return InputColumn(
-        feature, column, _conversion(feature, column, unit), _of(declared.values, column, feature.name, feature.analyte)
-    )
+    coding = _of(declared.values, column, feature.name, feature.analyte)
+    if unit_column is None:
+        return InputColumn(feature, column, _conversion(feature, column, unit), coding)
+    _refuse_unit_column(feature, column, unit_column, unit, columns)
+    return InputColumn(feature, column, None, coding, unit_column, declared.values.get(unit_column))
+
+
+def _refuse_unit_column(
+    feature: Feature, column: str, unit_column: str, unit: str | None, columns: Sequence[str]
+) -> None:
+    if feature.measured is None:
+        raise PanelRefused(
+            f"{feature.name} (column {column}) has no unit that could be another one than {feature.unit}."
+        )
+    if unit_column not in columns:
+        raise PanelRefused(
+            f"The unit of {feature.name} is declared to be in the column {unit_column!r}, which the table does not "
+            "have."
+        )
+    if unit is not None:
+        raise PanelRefused(
+            f"The unit of {feature.name} is declared twice: as {unit!r} for all rows, and row by row in {unit_column}."
+        )
 
 
 def _of(said: Mapping[str, _T], *names: str | None) -> _T | None:
@@ -191,7 +221,8 @@ def _not_there(manifest: Manifest, feature: Feature, columns: Sequence[str]) -> 
     if feature.analyte and feature.analyte in columns:
         return (
             f"The table has a column {feature.analyte} and none called {feature.name}: declare its unit, as in "
-            f"--unit {feature.analyte}={feature.unit}."
+            f"--unit {feature.analyte}={feature.unit}, or the column that names the unit of each row, as in "
+            f"--unit-column {feature.analyte}=NAME."
         )
     name = _or(feature.name, *_aliases(feature.name))
     return (

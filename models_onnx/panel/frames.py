@@ -104,7 +104,8 @@ def read_rows(plan: TablePlan, columns: Mapping[str, Values]) -> tuple[Rows, Any
     for place, source in enumerate(plan.inputs):
         if source.column is None:
             continue
-        inputs[:, place], unreadable, implausible[:, place] = read_input(source, columns[source.column])
+        units = columns[source.unit_column] if source.unit_column is not None else None
+        inputs[:, place], unreadable, implausible[:, place] = read_input(source, columns[source.column], units)
         _name_unreadable(not_used, unreadable, source)
     left_out = {each.words: read_yes(each, columns[each.column]) for each in plan.leave_out}
     return Rows(inputs, implausible, left_out), not_used

@@ -1,7 +1,7 @@
 """Scores a table from a file to a file, in parts: resumable, with memory that does not grow with the table."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from models_onnx.panel.outputs import (
     sql_types,
 )
 from models_onnx.panel.tables import Form, Part, TableReader, open_table
+from models_onnx.panel.values import other_units
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,8 @@ class ScoringResult:
     """How many rows have an id that a row before has too; each row is scored by itself."""
     unnamed: int = 0
     """How many rows have no id."""
+    untold_units: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Columns without a declared unit, most of whose first values could be in these other units too, by their size."""
 
 
 def score_table(job: ScoringJob, progress: Callable[[int], None] = lambda _: None) -> ScoringResult:
@@ -69,8 +72,10 @@ def _score(job: ScoringJob, form: OutputForm, table: TableReader, progress: Call
     resumed_at = out.rows
     if form != "fhir" and not out.rows:
         out.begin(csv_header(job.model.features, job.explain))
-    names = RowNames()
+    names, untold = RowNames(), dict[str, tuple[str, ...]]()
     for whole in table.parts(tuple(dict.fromkeys((identity, *plan.columns)))):
+        if names.rows == 0:
+            untold = _untold_units(plan, whole)
         names.take(whole[identity])  # those of the rows that were written before the interruption, too
         fresh = names.rows - out.rows
         if fresh <= 0:
@@ -83,7 +88,15 @@ def _score(job: ScoringJob, form: OutputForm, table: TableReader, progress: Call
         out.add(_content(job, form, part[identity], answers), len(part[identity]))
         progress(out.rows)
     out.finish(sql_types(job.model.features, job.explain) if form == "parquet" else "")
-    return _result(out, resumed_at, plan, names)
+    return _result(out, resumed_at, plan, names, untold)
+
+
+def _untold_units(plan: TablePlan, part: Part) -> dict[str, tuple[str, ...]]:
+    """Of the columns without a declared unit, those that could be in another one by most of these values."""
+    found = {
+        each.column: tuple(other_units(each, part[each.column])) for each in plan.inputs if each.column is not None
+    }
+    return {column: units for column, units in found.items() if units}
 
 
 def _answers(job: ScoringJob, plan: TablePlan, part: Part) -> dict[str, Any]:
@@ -119,7 +132,9 @@ def _count(tally: dict[str, int], answers: dict[str, Any]) -> None:
     tally["not used"] = tally.get("not used", 0) + int((answers["not_used"] != "").sum())
 
 
-def _result(out: ResumableOutput, resumed_at: int, plan: TablePlan, names: RowNames) -> ScoringResult:
+def _result(
+    out: ResumableOutput, resumed_at: int, plan: TablePlan, names: RowNames, untold: dict[str, tuple[str, ...]]
+) -> ScoringResult:
     return ScoringResult(
         rows=out.rows,
         resumed_at=resumed_at,
@@ -129,6 +144,7 @@ def _result(out: ResumableOutput, resumed_at: int, plan: TablePlan, names: RowNa
         unsaid=plan.unsaid,
         repeated=names.repeated,
         unnamed=names.unnamed,
+        untold_units=untold,
     )
 
 

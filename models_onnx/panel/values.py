@@ -30,8 +30,11 @@ _FEWEST_OF_A_SECOND_UNIT = 5
 _SHOWN = 20
 
 
-def read_input(source: InputColumn, values: Values) -> tuple[Array, Mask, Mask]:
+def read_input(source: InputColumn, values: Values, units: Values | None = None) -> tuple[Array, Mask, Mask]:
     """The values of one input in its feature's unit (NaN missing), which were unreadable, and which implausible.
+
+    `units` names the unit of each value, where the table has a column that does. As in a chart, a value without a unit,
+    or in one that is not known for it, is not used and counts with the unreadable ones.
 
     Raises:
         PanelRefused: a value is in no declared coding, or the column as a whole is not what it is said to be.
@@ -46,11 +49,60 @@ def read_input(source: InputColumn, values: Values) -> tuple[Array, Mask, Mask]:
     numbers, unreadable = _numbers(values)
     if source.conversion is not None:
         numbers = numbers * source.conversion.factor + source.conversion.offset
+    if units is not None:
+        numbers, strange = _in_units_of_rows(source, numbers, units)
+        unreadable = unreadable | strange
     if isinstance(feature, Age):
         numbers = np.floor(numbers)  # completed years, as a chart gives them
     implausible = (numbers < feature.plausible_low) | (numbers > feature.plausible_high)
-    _refuse_column(feature, column, numbers, unreadable, implausible, source.conversion)
+    if units is None:
+        _refuse_column(feature, column, numbers, unreadable, implausible, source.conversion)
     return numbers, unreadable, implausible
+
+
+def _in_units_of_rows(source: InputColumn, numbers: Array, units: Values) -> tuple[Array, Mask]:
+    """The numbers in the feature's unit by the unit that each row names, and those whose unit is not known.
+
+    Raises:
+        PanelRefused: most of the values have no known unit, so the column does not name units as it is said to.
+    """
+    analyte = source.feature.measured
+    assert analyte is not None  # noqa: S101 - plan_of refuses a unit column for anything else
+    coding = source.unit_coding or {}
+    known: dict[str, Conversion | None] = {}
+    factors, offsets = np.full(len(numbers), np.nan), np.zeros(len(numbers))
+    for row in np.flatnonzero(~np.isnan(numbers)).tolist():
+        text = _text(units[row])
+        if text not in known:
+            known[text] = analyte.conversion(coding.get(text, text)) if text.lower() not in _ABSENT else None
+        conversion = known[text]
+        if conversion is not None:
+            factors[row], offsets[row] = conversion.factor, conversion.offset
+    strange: Mask = ~np.isnan(numbers) & np.isnan(factors)
+    if 2 * int(strange.sum()) > int((~np.isnan(numbers)).sum()):
+        first = _text(units[int(np.flatnonzero(strange)[0])])
+        raise PanelRefused(
+            f"The column {source.unit_column} names no unit that is known for {source.feature.name} for most of its "
+            f"values, as {first[:_SHOWN]!r}; known are: {', '.join(sorted(analyte.units))}. Say what it means by "
+            f"--values {source.unit_column}=TEXT:UNIT."
+        )
+    return numbers * factors + offsets, strange
+
+
+def other_units(source: InputColumn, values: Values) -> list[str]:
+    """Units in which most values of a column could be as well, by their size alone; empty where its unit was declared.
+
+    Nothing in the table can tell one of these from the unit that the column's name says.
+    """
+    measured = source.feature.measured
+    if measured is None or source.conversion is not None or source.unit_column is not None:
+        return []
+    return [unit for unit in _units_that_fit(measured, _numbers(values)[0]) if not _is_own(measured, unit)]
+
+
+def _is_own(analyte: Analyte, unit: str) -> bool:
+    conversion = analyte.units[unit]
+    return conversion.factor == 1.0 and conversion.offset == 0.0
 
 
 def read_yes(source: YesColumn, values: Values) -> Mask:

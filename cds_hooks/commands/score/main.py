@@ -41,6 +41,9 @@ def score(
     identity: Annotated[str | None, typer.Option("--id", help="The column that names a row; default: id.")] = None,
     column: Annotated[Pairs, typer.Option(help="Where an input stands, INPUT=COLUMN; again for each.")] = None,
     unit: Annotated[Pairs, typer.Option(help="The unit of an input's column, as bun=mmol/L; again for each.")] = None,
+    unit_column: Annotated[
+        Pairs, typer.Option(help="The column that names each row's unit, as bun=bun_unit; again for each.")
+    ] = None,
     values: Annotated[
         Pairs, typer.Option(help="What the values of a column mean, as sex=M:male,F:female; again for each.")
     ] = None,
@@ -81,14 +84,14 @@ def score(
     """
     with problems():
         if fhir is not None:
-            _only_for_tables(rows, identity, column, unit, values, without, none_has, exclude, form)
+            _only_for_tables(rows, identity, column, unit, unit_column, values, without, none_has, exclude, form)
             names = tuple(only or ()) + ((name,) if name is not None else ())
             charts.score_charts(fhir, as_of, out, names, features, workers, restart, as_json)
             return
         if name is None or rows is None:
             raise PanelRefused("Name a model and a table, or a folder of FHIR by --fhir.")
         own_specs(None, folder, name)
-        declared = _declared(column, unit, values, without, none_has, exclude)
+        declared = _declared(column, unit, unit_column, values, without, none_has, exclude)
         model = load(name, folder, own_keys(settings()))
         _say_withheld(model)
         job = ScoringJob(model, rows, out, identity, declared, explain, form, restart, _moment())
@@ -112,7 +115,7 @@ def _moment() -> str:
 
 
 def _declared(
-    column: Pairs, unit: Pairs, values: Pairs, without: Pairs, none_has: Pairs, exclude: Pairs
+    column: Pairs, unit: Pairs, unit_column: Pairs, values: Pairs, without: Pairs, none_has: Pairs, exclude: Pairs
 ) -> TableDeclaration:
     codings = {}
     for name, text in _named("--values", values).items():
@@ -124,6 +127,7 @@ def _declared(
         without=frozenset(without or ()),
         none_has=frozenset(none_has or ()),
         exclude=tuple(exclude or ()),
+        unit_columns=_named("--unit-column", unit_column),
     )
 
 
@@ -158,6 +162,9 @@ def _show(result: ScoringResult, out: Path) -> None:
     if result.repeated:
         said = "rows have an id that a row before has too: each row is scored by itself."
         typer.echo(f"{result.repeated:,} {said}", err=True)
+    for name, units in result.untold_units.items():
+        said = f"{name} is read in the unit of its name. By their size most values could be in {' or '.join(units)} too"
+        typer.echo(f"{said}, which the table cannot tell: declare --unit or --unit-column.", err=True)
     if result.unnamed:
         typer.echo(f"{result.unnamed:,} rows have no id.", err=True)
     typer.echo(f"{result.rows:,} rows: {out}")

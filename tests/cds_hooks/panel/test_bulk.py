@@ -43,6 +43,8 @@ class Story:
         self.tokens = 0
         self.refuse_token = False
         self.end_token_after: int | None = None
+        self.end_token_after_failure = False
+        self.lasts: object = 300
         self.foreign_file = False
         self.errors: list[str] = []
         self.busy: list[str] = []
@@ -72,8 +74,20 @@ def bulk_server(story: Story) -> Iterator[str]:
             self.answer(401)
             return False
 
+        def fails(self, path: str) -> bool:
+            if not story.fail_first.get(path, 0):
+                return False
+            story.fail_first[path] -= 1
+            if story.end_token_after_failure:
+                story.tokens += 100
+            self.answer(503, Retry_After="0")
+            return True
+
         def do_POST(self) -> None:
-            form = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
+            content = self.rfile.read(int(self.headers["Content-Length"]))
+            if self.fails("/fhir/token"):
+                return
+            form = parse_qs(content.decode())
             claims = jwt.decode(
                 form["client_assertion"][0],
                 KEY.public_key(),
@@ -86,7 +100,7 @@ def bulk_server(story: Story) -> Iterator[str]:
                 self.answer(400, b'{"error":"invalid_client"}')
                 return
             story.tokens += 1
-            self.answer(200, json.dumps({"access_token": f"token-{story.tokens}", "expires_in": 300}).encode())
+            self.answer(200, json.dumps({"access_token": f"token-{story.tokens}", "expires_in": story.lasts}).encode())
 
         def do_DELETE(self) -> None:
             story.requests.append(("DELETE", self.path))
@@ -96,6 +110,8 @@ def bulk_server(story: Story) -> Iterator[str]:
             path = urlsplit(self.path).path
             story.requests.append(("GET", self.path))
             if path.endswith("/.well-known/smart-configuration"):
+                if self.fails(path):
+                    return
                 self.answer(200, json.dumps({"token_endpoint": f"{base}/token"}).encode())
                 return
             if not self.may():
@@ -104,9 +120,8 @@ def bulk_server(story: Story) -> Iterator[str]:
                 self.answer(429, Retry_After=story.busy.pop(0))
             elif path.endswith("/files/OperationOutcome"):
                 self.answer(200, "\n".join(story.errors).encode())
-            elif story.fail_first.get(path, 0):
-                story.fail_first[path] -= 1
-                self.answer(503, Retry_After="0")
+            elif self.fails(path):
+                return
             elif path.endswith("$export"):
                 story.exports += 1
                 self.answer(202, Content_Location=f"{base}/status/{story.exports}")
@@ -157,7 +172,7 @@ def test_an_export_is_prepared_waited_for_downloaded_and_removed(tmp_path: Path)
     assert (claims["iss"], claims["sub"]) == ("panel-client", "panel-client")
     assert not (tmp_path / STATE).exists()
     charts = list(charts_of(tmp_path, Wanted.of(questions_about((), Settings()).needs), GroupingTally()))
-    assert [(chart.patient_id, len(chart.lines)) for chart in charts] == [("p1", 2), ("p2", 1)]
+    assert [(chart.patient_id, len(chart.each())) for chart in charts] == [("p1", 2), ("p2", 1)]
 
 
 def test_what_fails_for_a_while_is_asked_again(tmp_path: Path) -> None:
@@ -226,6 +241,47 @@ def test_a_token_that_ends_early_is_renewed_once(tmp_path: Path) -> None:
         files = BulkExport(base, tmp_path, BACKEND, wait=lambda _: None).run().files
     assert [path.read_text() for path in files] == list(FILES.values())
     assert len(story.assertions) == 2
+
+
+def test_a_token_that_ends_while_the_server_is_busy_is_renewed(tmp_path: Path) -> None:
+    """The token ends with a failure: it is renewed at the second attempt as at the first."""
+    story = Story()
+    story.polls_before_ready, story.end_token_after_failure = 0, True
+    story.fail_first = {"/fhir/files/Condition": 1}
+    with bulk_server(story) as base:
+        files = BulkExport(base, tmp_path, BACKEND, wait=lambda _: None).run().files
+    assert [path.read_text() for path in files] == list(FILES.values())
+    assert len(story.assertions) == 2
+
+
+def test_a_token_server_that_fails_for_a_while_is_asked_again(tmp_path: Path) -> None:
+    story, waited = Story(), list[float]()
+    story.polls_before_ready = 0
+    story.fail_first = {"/fhir/token": 2, "/fhir/.well-known/smart-configuration": 1}
+    story.lasts = "soon"
+    with bulk_server(story) as base:
+        files = BulkExport(base, tmp_path / "a", BACKEND, wait=waited.append).run().files
+        assert [path.read_text() for path in files] == list(FILES.values())
+        story.fail_first = {"/fhir/token": 6}
+        with pytest.raises(BulkRefused, match=r"The token server answered with 503 in 6 attempts"):
+            BulkExport(base, tmp_path / "b", BACKEND, wait=waited.append).run()
+    assert len(waited) == 9
+
+
+def test_files_of_an_earlier_export_are_never_taken_for_those_of_a_new_one(tmp_path: Path) -> None:
+    story = Story()
+    with bulk_server(story) as base:
+        BulkExport(base, tmp_path, BACKEND, wait=lambda _: None).run()
+        with pytest.raises(BulkRefused, match=r"has files of an earlier export \(Condition.1.ndjson\)"):
+            BulkExport(base, tmp_path, BACKEND, wait=lambda _: None).run()
+    assert story.exports == 1
+
+
+@pytest.mark.parametrize("content", ['{"asked":{"ba', "[]", '{"status":"x"}'])
+def test_a_state_that_cannot_be_read_is_a_sentence(tmp_path: Path, content: str) -> None:
+    (tmp_path / STATE).write_text(content)
+    with pytest.raises(BulkRefused, match=r"export.json cannot be read: take another folder, or remove that file"):
+        BulkExport("https://ehr.example/fhir", tmp_path).run()
 
 
 def test_refusals_are_sentences_without_the_token(tmp_path: Path) -> None:

@@ -224,7 +224,7 @@ def test_references_are_read_however_they_are_written(tmp_path: Path) -> None:
     (tmp_path / "all.ndjson").write_text("\n".join(lines))
     tally = GroupingTally()
     (chart,) = charts_of(tmp_path, Wanted.of(questions_about(("ckd_epi_2021_creatinine",), Settings()).needs), tally)
-    assert (chart.patient_id, len(chart.lines)) == ("p1", 5)
+    assert (chart.patient_id, len(chart.each())) == ("p1", 5)
 
 
 def test_a_file_that_ends_without_a_line_break_takes_no_line_from_the_next_one(tmp_path: Path) -> None:
@@ -240,7 +240,7 @@ def test_a_file_that_ends_without_a_line_break_takes_no_line_from_the_next_one(t
     (tmp_path / "d.ndjson").write_text(f"{care_plan}\n{care_plan}\n")
     tally = GroupingTally()
     (chart,) = charts_of(tmp_path, Wanted.of(questions_about((), Settings()).needs), tally)
-    assert (len(chart.lines), tally) == (5, GroupingTally(resources=8, used=5))
+    assert (len(chart.each()), tally) == (5, GroupingTally(resources=8, used=5))
     record = read_chart(chart, AS_OF)
     assert (len(record.conditions), len(record.encounters), record.refusals) == (2, 1, ())
 
@@ -250,7 +250,7 @@ def test_where_a_file_is_cut_into_blocks_changes_nothing(
     by_type: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int
 ) -> None:
     whole = scored(by_type, tmp_path / "a.csv", names=("mortality_5y", "fib4"))
-    monkeypatch.setattr(dealing, "_BLOCK_BYTES", block)
+    monkeypatch.setattr(dealing, "_AT_ONCE_BYTES", block)
     assert scored(by_type, tmp_path / "b.csv", names=("mortality_5y", "fib4")) == whole
 
 

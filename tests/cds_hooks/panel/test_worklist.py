@@ -14,7 +14,15 @@ from typer.testing import CliRunner
 
 from cards.extension import EXTENSION_KEY, WorklistEntry
 from cds_hooks import cli
-from cds_hooks.panel.worklist import Answered, Worklist, answered_findings, make_worklist
+from cds_hooks.panel.worklist import (
+    Answered,
+    PatientNotes,
+    Worklist,
+    answered_findings,
+    list_patients,
+    make_worklist,
+    note,
+)
 from cds_hooks.panel.worklist_output import worklist_bundle, worklist_csv
 from cds_hooks.storage.decision import Decision
 from cds_hooks.storage.queries import DecisionFilter, find_decisions
@@ -118,6 +126,20 @@ def test_who_lacks_two_things_stands_where_one_stands_who_waits_twice_as_long() 
         decision("unscored-two", two, days=20),
     )
     assert names(found) == ["waits", "two", "one", "unscored-two", "unscored-one"]
+
+
+def test_a_finding_that_was_shown_and_never_answered_is_kept_for_the_page() -> None:
+    """The page lists it beside what can be ordered; the command, whose list is of things to order, does not."""
+    told = decision("told", tests=())
+    response = json.loads(told.response)
+    for because in ("shown", "accepted"):
+        resting = {"summary": f"was {because}", "because": because, "since": "2026-11-01", "until": "2027-01-01"}
+        response["extension"][EXTENSION_KEY].setdefault("resting", []).append(resting)
+    told = replace(told, response=json.dumps(response).encode())
+    assert listed(told).rows == ()
+    known = PatientNotes({"statin-discussion": note(told)})
+    (row,) = list_patients({("ehr", "told"): known}, NOBODY, NOW, 10, with_said=True).rows
+    assert ([one.summary for one in row.said], row.entries, row.decisions) == (["was shown"], (), (told.id,))
 
 
 def test_the_capacity_cuts_the_list_and_says_how_many_are_left() -> None:

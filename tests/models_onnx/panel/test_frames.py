@@ -1,5 +1,6 @@
 """Frames of three libraries are scored alike, as the bedside scores, and nothing is scored on a guess."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 
 from models_onnx.errors import PanelRefused
 from models_onnx.panel import PanelModel, TableDeclaration, load
+from models_onnx.panel.run import ScoringJob, score_table
 from models_onnx.serving.runtime import Model
 from models_onnx.training.score import Scorer
 from tests.models_onnx.training.test_score import typical
@@ -97,6 +99,53 @@ def test_another_unit_is_converted_as_a_chart_is(panel: PanelModel) -> None:
         panel.score(person(bun_mg_dl=None, bun=18.0))
     with pytest.raises(PanelRefused, match="unit 'stone' is not known"):
         panel.score(person(), TableDeclaration(units={"bun": "stone"}))
+
+
+def test_a_column_in_two_units_is_scored_by_the_unit_that_each_row_names(panel: PanelModel) -> None:
+    known = panel.score(person())["probability"][0]
+    charted = float(person()["bun_mg_dl"][0])
+    many = {name: values * 5 for name, values in person().items()}
+    many["bun_mg_dl"] = [charted, charted / 2.8, charted / 2.8, charted, charted]
+    many["bun_unit"] = ["mg/dL", "mmol/L", " mmol/L ", None, "stone"]
+    for name in ("bun_mg_dl", "bun"):
+        told = panel.score(many, TableDeclaration(unit_columns={name: "bun_unit"}))
+        assert told["probability"][:3] == pytest.approx(known, rel=1e-3)
+        without = panel.score(person(bun_mg_dl=np.nan))
+        assert told["probability"][3:].tolist() == without["probability"].tolist() * 2, "as a chart's without a unit"
+        assert told["not_used"].tolist() == ["", "", "", "bun_mg_dl", "bun_mg_dl"]
+    many["bun"] = many.pop("bun_mg_dl")
+    meant = {"bun_unit": {"stone": "mg/dL"}}
+    told = panel.score(many, TableDeclaration(unit_columns={"bun": "bun_unit"}, values=meant))
+    assert told["probability"][4] == known
+    many["bun_unit"] = ["?"] * 5
+    with pytest.raises(PanelRefused, match=r"bun_unit names no unit that is known .*--values bun_unit=TEXT:UNIT"):
+        panel.score(many, TableDeclaration(unit_columns={"bun": "bun_unit"}))
+
+
+@pytest.mark.parametrize(
+    ("said", "match"),
+    [
+        (TableDeclaration(unit_columns={"bun": "nowhere"}), "column 'nowhere', which the table does not have"),
+        (TableDeclaration(unit_columns={"bun": "bun_unit"}, units={"bun": "mg/dL"}), "declared twice"),
+        (TableDeclaration(unit_columns={"age_years": "bun_unit"}), "has no unit that could be another one"),
+        (TableDeclaration(unit_columns={"banana": "bun_unit"}), "unit_columns names 'banana'"),
+    ],
+)
+def test_a_unit_column_that_cannot_be_is_refused(panel: PanelModel, said: TableDeclaration, match: str) -> None:
+    with pytest.raises(PanelRefused, match=match):
+        panel.score(person(bun_unit="mg/dL"), said)
+
+
+def test_a_column_that_could_be_in_another_unit_by_its_values_is_named(panel: PanelModel, tmp_path: Path) -> None:
+    """Urea is plausible in both units; albumin of 4 g/dL would be nobody's in g/L."""
+    table = tmp_path / "rows.csv"
+    columns = {"id": ["a"], **person()}
+    table.write_text(f"{','.join(columns)}\n{','.join(str(values[0]) for values in columns.values())}\n")
+    found = score_table(ScoringJob(panel, table, tmp_path / "a.csv")).untold_units
+    assert "mmol/L" in found["bun_mg_dl"]
+    assert "albumin_g_dl" not in found
+    declared = TableDeclaration(units={"bun": "mg/dL"})
+    assert "bun_mg_dl" not in score_table(ScoringJob(panel, table, tmp_path / "b.csv", None, declared)).untold_units
 
 
 def test_a_whole_column_in_another_unit_is_refused_with_the_units_that_would_fit(panel: PanelModel) -> None:
