@@ -1,4 +1,4 @@
-"""What an ordered study or test is: imaging by LOINC code or words, laboratory and screening tests by LOINC code.
+"""What an ordered study or test is: imaging, laboratory and screening tests, by LOINC code or by words.
 
 The columns of `studies.csv` (modality, region, contrast, whether the uterus is in the beam) were derived from the LOINC
 names of eCQM value sets (MIT, canvas-medical/canvas-plugins@344f0bcb924b). Half of the CT codes do not say whether
@@ -6,29 +6,23 @@ contrast is given: then the order's words decide, and where they say nothing it 
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from msgspec import Struct
 
+from fhir.mapping.study_words import (
+    exposes_uterus,
+    goes_into_an_artery,
+    is_of_lumbar_spine,
+    loinc_of_words,
+    modality_named,
+    says_contrast,
+    screening_imaging_named,
+)
 from fhir.terminology.analytes import LOINC
 from fhir.terminology.medications import table_rows
 
-_CT = re.compile(r"\bcta?\b|\bcat scan|computed tomog", re.IGNORECASE)
-_MR = re.compile(r"\bmr[ai]?\b|magnetic resonance", re.IGNORECASE)
-_WITHOUT = re.compile(r"\bw/?o\b|\bwithout\b|non-?contrast|\bno (?:iv )?contrast|unenhanced", re.IGNORECASE)
-_BOTH = re.compile(r"\b(?:wo|w/o|without) and (?:w|with)\b|\b(?:w|with) and (?:wo|w/o|without)\b", re.IGNORECASE)
-# Agents by their names, and the study of vessels by CT, which is one with contrast.
-_WITH = re.compile(
-    r"\b(?:with|w|w/) ?(?:iv |intravenous |oral and iv )?(?:contrast|gadolinium|dye)|\bgado\w+"
-    r"|\b(?:omniscan|magnevist|optimark|multihance|gad[ao]vist|dotarem|clariscan|prohance|eovist|omnipaque|iohexol"
-    r"|visipaque|iodixanol|isovue|iopamidol|ultravist|iopromide|optiray|ioversol)\b",
-    re.IGNORECASE,
-)
-_CT_ANGIOGRAPHY = re.compile(r"\bcta\b|\bct[ -]?angio|computed tomographic angio", re.IGNORECASE)
-_XR = re.compile(r"\bx-?rays?\b|\bxr\b|radiograph|fluoroscop|\bkub\b|\bbarium enema\b", re.IGNORECASE)
-_LUMBAR = re.compile(r"\blumbar|lumbosacral|\bl-?spine", re.IGNORECASE)
-_PELVIS = re.compile(r"\babdom\w*|\bpelvi\w*|\babd\b", re.IGNORECASE)
 _URGENT = frozenset({"stat", "asap"})
 # USPSTF data of 2024-05-02 and eCQM value sets: the tests of each screening.
 _TESTS: Mapping[str, frozenset[str]] = {
@@ -57,6 +51,8 @@ _NAMED: Mapping[str, re.Pattern[str]] = {
         "urine_culture": r"urine.*cultur|cultur.*urine",
     }.items()
 }
+# Tests that are done more often in some states (notes of lab_intervals.csv): groups of their own.
+_TESTED_SOONER: Final = frozenset({"hba1c", "tsh"})
 SCREENING: Final = frozenset({"psa", "cervical", "hpv", "dxa", "lung_ct", "mammography"})
 """The groups of tests whose last result decides when the next screening is due."""
 
@@ -77,7 +73,9 @@ class RetestInterval(Struct, frozen=True):
     """A row of retest_intervals.csv: a test with its codes and those of its panels, and the least days between two.
 
     The days are the shortest of the sources that were read. Outside `normal_low` to `normal_high`, where they are
-    given, a result is clearly abnormal (TSH: NHANES III; general knowledge that can only silence a card).
+    given and the result has one of the `units`, a result is clearly abnormal (TSH: NHANES III; general knowledge that
+    can only silence a card). `apart` says where the codes are different tests: "always" (calcium, phosphate), or only
+    "twice" where they are ordered on one day (TSH, free T4); `panels` hold all of them, `methods` are of one test.
     """
 
     key: str
@@ -86,7 +84,23 @@ class RetestInterval(Struct, frozen=True):
     days: float
     normal_low: float | None
     normal_high: float | None
+    units: frozenset[str]
+    panels: frozenset[str]
+    methods: frozenset[str]
+    apart: str
     source: str
+
+    def is_same(self, ordered: str, other: str) -> bool:
+        """Whether two codes of the row are of one test: the same, two methods of it, or a panel with its member."""
+        return ordered == other or {ordered, other} <= self.methods or bool({ordered, other} & self.panels)
+
+    def spares(self, ordered: str, result: str) -> bool:
+        """Whether a result under the one code can spare a test under the other."""
+        return result in self.loincs and (self.apart != "always" or self.is_same(ordered, result))
+
+    def repeats(self, ordered: str, other: str) -> bool:
+        """Whether an order under the one code is the same as an order under the other."""
+        return other in self.loincs and (not self.apart or self.is_same(ordered, other))
 
 
 class Study(Struct, frozen=True):
@@ -119,6 +133,10 @@ STUDY_CODES: Final[Mapping[str, StudyCode]] = {
 """The imaging codes by LOINC."""
 
 
+def _several(text: str) -> frozenset[str]:
+    return frozenset(filter(None, text.split(";")))
+
+
 def _read_retest_intervals() -> Mapping[str, RetestInterval]:
     found: dict[str, RetestInterval] = {}
     for row in table_rows("retest_intervals.csv"):
@@ -130,6 +148,10 @@ def _read_retest_intervals() -> Mapping[str, RetestInterval]:
             float(row["days"]),
             float(row["normal_low"]) if row["normal_low"] else None,
             float(row["normal_high"]) if row["normal_high"] else None,
+            _several(row["units"]),
+            _several(row["panels"]),
+            _several(row["methods"]),
+            row["apart"],
             row["source"],
         )
         found |= dict.fromkeys(loincs, interval)
@@ -192,18 +214,20 @@ def read_study(resource: Mapping[str, Any]) -> Study:
     """The study or test that a ServiceRequest orders; without groups where no rule can be about it."""
     code = resource.get("code")
     codings = [one for one in _list(code, "coding") if isinstance(one, Mapping)]
-    loincs = tuple(str(one["code"]) for one in codings if one.get("code") and one.get("system") in (LOINC, None))
+    coded = tuple(str(one["code"]) for one in codings if one.get("code") and one.get("system") in (LOINC, None))
     words = _words_of_code(code, codings)
     detail = " ".join(dict.fromkeys([words, *_texts(resource)]))
-    known = next((STUDY_CODES[loinc] for loinc in loincs if loinc in STUDY_CODES), None)
+    known = next((STUDY_CODES[loinc] for loinc in coded if loinc in STUDY_CODES), None)
+    loincs = coded if known is not None else _with_named(coded, words)
     groups = frozenset(_imaging_groups(known, words, detail)) | {
         *(name for name, codes in _TESTS.items() if codes.intersection(loincs)),
         *(name for name, said in _NAMED.items() if said.search(words)),
     }
     if "ca125" in groups:
         groups |= {"ovary"}
-    if any(loinc in RETEST_INTERVALS for loinc in loincs):
-        groups |= {"lab"}
+    rows = {RETEST_INTERVALS[loinc].key for loinc in loincs if loinc in RETEST_INTERVALS}
+    if rows:
+        groups |= {"lab", *(rows & _TESTED_SOONER)}
     return Study(
         words,
         detail,
@@ -214,31 +238,30 @@ def read_study(resource: Mapping[str, Any]) -> Study:
     )
 
 
+def _with_named(coded: tuple[str, ...], words: str) -> tuple[str, ...]:
+    """The codes, and where none of them is of a test that is known, that of the test which the words name."""
+    if any(loinc in RESULT_CODES for loinc in coded):
+        return coded
+    named = loinc_of_words(words)
+    return coded if named is None else (*coded, named)
+
+
 def _imaging_groups(known: StudyCode | None, words: str, detail: str) -> Iterator[str]:
-    modality = known.modality if known is not None else _modality_named(words)
+    modality = known.modality if known is not None else modality_named(words)
     has_contrast = _has_contrast(known, words, detail)
     if modality == "MR":
         yield "mr"
-    if has_contrast and modality in ("CT", "MR"):
-        yield "iodine" if modality == "CT" else "gadolinium"
-    if known.uterus if known is not None else modality in ("CT", "XR") and _exposes_uterus(words):
+    if has_contrast and modality in ("CT", "MR", "XA"):
+        yield "gadolinium" if modality == "MR" else "iodine"
+    if known is None and goes_into_an_artery(words):
+        yield "iodine_artery"
+    if known.uterus if known is not None else modality in ("CT", "XR", "XA") and exposes_uterus(words):
         yield "uterus"
     if (known is not None and known.region == "lumbar spine" and modality != "DXA") or (
-        known is None and modality and _LUMBAR.search(words)
+        known is None and modality and is_of_lumbar_spine(words)
     ):
         yield "lumbar_spine"
-    if known is not None:
-        yield from _screening_imaging(known)
-
-
-def _modality_named(words: str) -> str:
-    """The modality that the words of an order name, '' where they name none."""
-    return next((name for name, said in (("CT", _CT), ("MR", _MR), ("XR", _XR)) if said.search(words)), "")
-
-
-def _exposes_uterus(words: str) -> bool:
-    """As in studies.csv: the abdomen, the pelvis and the lumbar spine are."""
-    return bool(_PELVIS.search(words) or _LUMBAR.search(words) or re.search(r"\bkub\b", words, re.IGNORECASE))
+    yield from _screening_imaging(known) if known is not None else screening_imaging_named(words)
 
 
 def _screening_imaging(code: StudyCode) -> Iterator[str]:
@@ -254,14 +277,20 @@ SCREENING_GROUPS: Final[Mapping[str, frozenset[str]]] = _read_screening_groups()
 """The groups of SCREENING of each LOINC code that is in one."""
 
 
+def screening_groups_of(codes: Iterable[str | None], words: str) -> frozenset[str]:
+    """The groups of SCREENING that something done belongs to: by its codes, else by its words."""
+    coded = frozenset(name for code in codes for name in SCREENING_GROUPS.get(code or "", ()))
+    if coded or not words:
+        return coded
+    named = SCREENING_GROUPS.get(loinc_of_words(words) or "", frozenset())
+    return named | frozenset(screening_imaging_named(words))
+
+
 def _has_contrast(known: StudyCode | None, words: str, detail: str) -> bool:
     """Whether contrast goes into a vessel; no where neither code nor words say so."""
     if known is not None and known.contrast:
         return known.contrast in ("yes", "artery")
-    said = f"{words} {detail}"
-    if known is None and _CT_ANGIOGRAPHY.search(words) and not _WITHOUT.search(said):
-        return True
-    return bool(_BOTH.search(said) or (_WITH.search(said) and not _WITHOUT.search(said)))
+    return says_contrast(words, detail, is_coded=known is not None)
 
 
 def _words_of_code(code: Any, codings: list[Mapping[str, Any]]) -> str:

@@ -42,8 +42,10 @@ _VKORC1_ZYGOSITY = re.compile(r"^(?:c\.)?-?1639\s*g>a\s+\(?(?P<zygosity>hetero|h
 # FDA's table (read 2026-08-13): "521 TC or 521 CC (intermediate or poor function transporters)".
 # rs4149056 is that position (CPIC 2022, statins).
 _SLCO1B1 = re.compile(
-    r"^(?:(?:c\.)?521\s*(?:t>c)?|rs4149056(?:\s+t>c)?)[\s:(]*(?P<pair>t/?c|c/?t|c/?c)\)?$", re.IGNORECASE
+    r"^(?:(?:c\.)?521\s*(?:t>c)?|rs4149056(?:\s+t>c)?)[\s:(]*(?P<pair>t/?c|c/?t|c/?c|t/?t)\)?$", re.IGNORECASE
 )
+# CPIC 2014 (simvastatin): TT of rs4149056 is normal function.
+_AT_521 = {"cc": "Poor Function", "tt": "Normal Function"}
 _SLCO1B1_ZYGOSITY = re.compile(r"^(?:c\.)?521\s*t>c\s+\(?(?P<zygosity>hetero|homo)zygous\)?$", re.IGNORECASE)
 _SLCO1B1_CHANGE = re.compile(r"\b(?:p\.)?(?:Val174Ala|V174A)\b", re.IGNORECASE)
 _LETTERS = re.compile(
@@ -100,11 +102,13 @@ def _known_pair(gene: str, text: str) -> tuple[str, ...] | None:
 def _of_one_position(gene: str, text: str) -> tuple[str, ...] | None:
     """The keys of a genotype at the one position that decides for SLCO1B1 (521T>C) or VKORC1 (-1639G>A)."""
     if (found := _LETTERS.fullmatch(text)) and bases_of(gene, found["name"]) is not None:
-        return _by_letters(gene, found["name"], {found["one"].upper(), found["other"].upper()})
+        keys = _by_letters(gene, found["name"], {found["one"].upper(), found["other"].upper()})
+        if keys is not None or gene != "SLCO1B1":
+            return keys
     if gene == "SLCO1B1":
         text = _SLCO1B1_CHANGE.sub("521T>C", text)
     if gene == "SLCO1B1" and (at_521 := _SLCO1B1.match(text)):
-        return ("Poor Function",) if at_521["pair"].lower().replace("/", "") == "cc" else ("Decreased Function",)
+        return (_AT_521.get(at_521["pair"].lower().replace("/", ""), "Decreased Function"),)
     if gene == "SLCO1B1" and (found := _SLCO1B1_ZYGOSITY.match(text)):
         return ("Poor Function",) if found["zygosity"].lower() == "homo" else ("Decreased Function",)
     if gene == "VKORC1" and (at_1639 := _VKORC1.match(text)):

@@ -35,6 +35,8 @@ _FINAL = frozenset({"final", "amended", "corrected"})
 # Genomics Reporting and LOINC answer lists LL1971-2 (present, absent) and LL360-9 (positive, negative).
 _PRESENCE_ANSWERS = {
     "LA9633-4": "positive", "LA9634-2": "negative", "LA6576-8": "positive", "LA6577-6": "negative",
+    # LL744-4: detected, not detected.
+    "LA11882-0": "positive", "LA11883-8": "negative",
     # SNOMED CT: positive, detected, present; negative, not detected, absent.
     "10828004": "positive", "260373001": "positive", "52101004": "positive",
     "260385009": "negative", "260415000": "negative", "2667000": "negative",

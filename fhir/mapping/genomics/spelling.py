@@ -74,6 +74,16 @@ _TERMS: Final[Mapping[str, tuple[tuple[re.Pattern[str], str], ...]]] = {
 }  # fmt: skip
 
 
+# PharmVar: HapB3 is named by its two variants, the allele of the tables by the one that decides (c.1129-5923C>G); and
+# two variants of DPYD by the change of the protein.
+_DPYD: Final = (
+    (re.compile(r"c\.1129[-–]5923C>G\s*(?:/|,|;|&|\+|and)?\s*(?:c\.)?1236G>A(?:\s*\(?hap ?b3\)?)?", re.IGNORECASE),
+     "c.1129-5923C>G"),
+    (re.compile(r"\b(?:p\.)?(?:D949V|Asp949Val)\b", re.IGNORECASE), "c.2846A>T"),
+    (re.compile(r"\b(?:p\.)?(?:I560S|Ile560Ser)\b", re.IGNORECASE), "c.1679T>G"),
+)  # fmt: skip
+
+
 def unified(gene: str, text: str) -> str:
     """The text about this gene in the spelling that is translated.
 
@@ -82,6 +92,8 @@ def unified(gene: str, text: str) -> str:
     """
     for sign, known in _SIGNS:
         text = sign.sub(known, text)
+    for name, known in _DPYD if gene == "DPYD" else ():
+        text = name.sub(known, text)
     if gene in _WITH_SUB_ALLELES:
         text = _SUB_ALLELE.sub(r"\g<core>", text)
     text = "; ".join(_as_pair(one) for one in text.split("; "))

@@ -21,12 +21,13 @@ from fhir.mapping.genomics.words import (
 from fhir.terminology.caching import remembered
 
 _ABBREVIATIONS = {
-    "um": "ultrarapid", "rm": "rapid", "nm": "normal", "em": "normal", "im": "intermediate", "pm": "poor",
-    "extensive": "normal",
+    "um": "ultrarapid", "urm": "ultrarapid", "rm": "rapid", "nm": "normal", "em": "normal", "im": "intermediate",
+    "pm": "poor", "extensive": "normal",
 }  # fmt: skip
 _METABOLIZER = re.compile(
     r"(?:(?P<likely>likely|possible|probable) )?"
-    r"(?P<speed>ultrarapid|rapid|normal|extensive|intermediate|poor|um|rm|nm|em|im|pm)(?: metabolizers?)?(?: status)?"
+    r"(?P<speed>ultrarapid|rapid|normal|extensive|intermediate|poor|urm|um|rm|nm|em|im|pm)"
+    r"(?: metabolizers?)?(?: status)?"
 )
 _FUNCTION = re.compile(r"(?:(?P<likely>possible) )?(?P<much>increased|normal|decreased|poor)(?: function)?")
 _ACETYLATOR = re.compile(r"(?P<speed>slow|poor|intermediate|rapid|fast) acetylators?")
@@ -39,6 +40,8 @@ _SCORE = re.compile(
 _OWN_WORDS = {
     "deficiency": "deficient",
     "g6pd deficiency": "deficient",
+    "deficient detected": "deficient",
+    "deficient present": "deficient",
     "mhs": "malignant hyperthermia susceptibility",
     "mh susceptible": "malignant hyperthermia susceptibility",
     "malignant hyperthermia susceptible": "malignant hyperthermia susceptibility",
@@ -126,6 +129,8 @@ def _segment(gene: str, segment: str) -> Translation | None:
 def _phenotype(gene: str, words: str) -> tuple[str, ...]:
     if gene == "CYP3A5" and (match := _EXPRESSER.fullmatch(words)):
         return ("Poor Metabolizer",) if match["none"] else ("Intermediate Metabolizer", "Normal Metabolizer")
+    if gene == "DPYD" and words in ("deficiency", "deficient"):  # partial or complete is not said
+        return keys_of_phenotype(gene, "poor metabolizer") + keys_of_phenotype(gene, "intermediate metabolizer")
     return next((keys for name in _phenotype_names(gene, words) if (keys := keys_of_phenotype(gene, name))), ())
 
 

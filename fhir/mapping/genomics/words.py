@@ -23,7 +23,8 @@ class Translation(Struct, frozen=True, gc=False):
 # Words that name what follows and add nothing to it.
 _LEAD = re.compile(
     r"\b(?:phenotypes?|genotypes?|diplotypes?|metabolizer status|results?|interpretation|predicted|star alleles?|"
-    r"drug metabolism|enzyme activity|allele|homoplasmic|gene|patient|drug|see (?:comment|note|report|below)|"
+    r"drug metabolism|enzyme activity|allele|homoplasmic|gene|patient|drug|"
+    r"inferred|imputed|derived|see (?:comment|note|report|below)|"
     r"due to (?:cytochrome p450 )?variant|"
     r"is|the|this|a|an|for)\b:?"
 )
@@ -31,7 +32,10 @@ _PAIR = re.compile(r"\s*[/|]\s*")
 # "poor-metabolizer", "poor metabolism", "poor metabolizer of CYP2C19" with the gene taken out
 _RATE = re.compile(r"(?:\s+|(?<=[a-z])-)metaboli(?:zer(?:s|\s+(?:of|by|via|for)$)?|sm|sation|zation)\b(?! status)")
 _PRESENCE = {
-    POSITIVE: re.compile(r"pos(?:itive)?|detected|present|carrier|high risk|allele present|allele detected"),
+    POSITIVE: re.compile(
+        r"pos(?:itive)?|detected|present|carrier|high risk|allele present|allele detected"
+        r"|(?:hetero|homo)zygous"
+    ),
     NEGATIVE: re.compile(
         r"neg(?:ative)?|not detected|none detected|not present|absent|non-?carrier|low risk|not a carrier"
     ),
@@ -41,8 +45,8 @@ _HLA = re.compile(
 )
 # The star may be left out where "HLA" or the colon makes clear what the digits are.
 _HLA_NAMED = re.compile(
-    r"\b(?:hla-?(?P<named>[ab])\s?\*?|(?P<bare>[ab])\s?(?:\*|(?=\d\d:)))\s?(?P<group>\d{2}):?(?P<protein>\d{2})(?!\d)"
-    r"(?::\d{2,3})*p?(?![a-z])",
+    r"\b(?:hla[- ]?(?P<named>[ab])[\s-]?\*?|(?P<bare>[ab])\s?(?:\*|(?=\d\d:)))\s?"
+    r"(?P<group>\d{2}):?(?P<protein>\d{2})(?!\d)(?::\d{2,3})*p?(?![a-z])",
     re.IGNORECASE,
 )
 _HLA_TWO = re.compile(r"\s*(?:,|;|&|\band\b)\s*", re.IGNORECASE)
@@ -176,11 +180,11 @@ def parts_by_gene(text: str) -> Iterator[tuple[str, str]]:
 
 
 # "HLA-B5701": the digits after an HLA gene are an allele.
-_END = r"(?:(?![A-Za-z0-9])|(?<=HLA-[AB])(?=\d\d:?\d\d))"
+_END = r"(?:(?![A-Za-z0-9])|(?<=HLA[- ][AB])(?=\d\d:?\d\d)|(?<=HLA[AB])(?=\d\d:?\d\d))"
 
 
 def _read_patterns() -> Mapping[str, re.Pattern[str]]:
-    symbols = {gene: re.escape(gene).replace(r"HLA\-", "(?:HLA-?)") for gene in GENES}
+    symbols = {gene: re.escape(gene).replace(r"HLA\-", "(?:HLA[- ]?)") for gene in GENES}
     return {
         gene: re.compile(rf"(?<![A-Za-z0-9-]){symbol}{_END}{_WRITTEN_OUT.get(gene, '')}", re.IGNORECASE)
         for gene, symbol in symbols.items()

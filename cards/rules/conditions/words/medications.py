@@ -240,4 +240,27 @@ def _categories(context: RuleContext) -> set[str]:
 
 _IN_HOSPITAL = flag("in_hospital", _in_hospital, "an inpatient or emergency order", needs=needs("Encounter"))
 
-WORDS = (*_MEDICATIONS, _SIGNING, _SINGLE_DOSE, _AS_NEEDED, _IN_HOSPITAL)
+
+def _medications_known(context: RuleContext) -> Truth:
+    """True where a medication list came with the call, else unknown: a drug that is not on it may still be taken."""
+    record = context.session.record
+    return True if record.was_requested("MedicationRequest") or record.was_requested("MedicationStatement") else None
+
+
+def _medications_gap(context: RuleContext) -> tuple[str, str] | None:
+    return ("medications-missing", "the medication list is not known.") if _medications_known(context) is None else None
+
+
+MEDICATIONS_GAP = {"medications": _medications_gap}
+"""Why it is not known whether a drug is taken, for the families whose rules ask `medications_known`."""
+
+_MEDICATIONS_KNOWN = flag(
+    "medications_known",
+    _medications_known,
+    "the medication list is known",
+    frozenset({"medications"}),
+    needs=MEDICATIONS,
+    meaning="a medication list came with the call: what is not on it is not taken",
+)
+
+WORDS = (*_MEDICATIONS, _SIGNING, _SINGLE_DOSE, _AS_NEEDED, _IN_HOSPITAL, _MEDICATIONS_KNOWN)

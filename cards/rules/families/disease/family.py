@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from cards.rules.conditions.condition import Truth, flag, needs
+from cards.rules.conditions.words.medications import MEDICATIONS_GAP
 from cards.rules.engine.family import Family, Placeholder
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.measurements import dated
@@ -33,26 +33,6 @@ def _gas(analyte: str, limits: Sequence[float]) -> Placeholder:
         return f" ({value})" if value is not None else ""
 
     return said
-
-
-def _medications_known(context: RuleContext) -> Truth:
-    """True where a medication list came with the call, else unknown: a drug that is not on it may still be taken."""
-    record = context.session.record
-    return True if record.was_requested("MedicationRequest") or record.was_requested("MedicationStatement") else None
-
-
-def _medications_gap(context: RuleContext) -> tuple[str, str] | None:
-    return ("medications-missing", "the medication list is not known.") if _medications_known(context) is None else None
-
-
-_MEDICATIONS_KNOWN = flag(
-    "medications_known",
-    _medications_known,
-    "the medication list is known",
-    frozenset({"medications"}),
-    needs=needs("MedicationRequest", "MedicationStatement"),
-    meaning="a medication list came with the call: what is not on it is not taken",
-)
 
 
 FAMILY = Family(
@@ -89,6 +69,5 @@ FAMILY = Family(
         "pco2": " (pCO2 48.755 mm[Hg] on 2026-11-20)",
         "po2": " (pO2 59.95 mm[Hg] on 2026-11-20)",
     },
-    conditions=(_MEDICATIONS_KNOWN,),
-    gaps={"medications": _medications_gap},
+    gaps=MEDICATIONS_GAP,
 )

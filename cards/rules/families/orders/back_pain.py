@@ -8,7 +8,7 @@ import re
 
 from cards.rules.conditions.condition import Condition, Truth, flag
 from cards.rules.conditions.words.patient import CONDITIONS
-from cards.rules.families.orders.study import codes_of, listed_problems, study_of, worked_out_once
+from cards.rules.families.orders.study import codes_of, listed_problems, says, study_of, worked_out_once
 from cards.rules.patient.context import RuleContext
 from fhir.record.datatypes import CodeableConcept, parse_time
 
@@ -27,6 +27,7 @@ _RED_FLAG_WORDS = re.compile(
 )
 _RED_FLAG_CONDITIONS = ("cancer_pain_or_active_cancer", "substance_use_disorder", "transplant", "falls_or_fracture")
 _SIX_WEEKS_DAYS = 42
+_LONG_TERM_DAYS = 90.0
 _FACTS = frozenset({"conditions"})
 
 
@@ -73,15 +74,29 @@ def _has_red_flag(context: RuleContext) -> Truth:
 
 
 def _find_red_flag(context: RuleContext) -> Truth:
-    if _RED_FLAG_WORDS.search(study_of(context).detail):
+    if says(_RED_FLAG_WORDS, study_of(context).detail):
         return True
     for concept, _ in listed_problems(context):
         coded = any(code.startswith(_RED_FLAG_ICD10) for code in codes_of(concept))
-        if coded or _RED_FLAG_WORDS.search(concept.words):
+        if coded or says(_RED_FLAG_WORDS, concept.words):
             return True
+    if _takes_steroid_for_long(context):
+        return True
     if any(context.session.condition(key) is not None for key in _RED_FLAG_CONDITIONS):
         return True
     return False if context.knows_conditions else None
+
+
+def _takes_steroid_for_long(context: RuleContext) -> bool:
+    """Whether a systemic corticosteroid was ordered more than 90 days ago and is taken still."""
+    now = context.session.record.as_of_epoch
+    return any(
+        "corticosteroid" in one.medication.keys
+        and one.medication.systemic
+        and (since := parse_time(one.since or "")) is not None
+        and since.age_days(now) > _LONG_TERM_DAYS
+        for one in context.session.active
+    )
 
 
 def days_words(context: RuleContext) -> str | None:

@@ -1,5 +1,6 @@
 """Tests that are repeated or ordered twice: the last result, the least interval, and the day from which it is due."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from math import ceil
 from typing import Any
@@ -15,10 +16,11 @@ from cards.rules.patient.context import RuleContext
 from cards.rules.patient.session import PatientSession
 from cards.text import format_number, unit
 from fhir.mapping.studies import RETEST_INTERVALS, RetestInterval
+from fhir.mapping.study_words import loinc_of_words
 from fhir.record.datatypes import DAY_SECONDS, FhirTime, parse_time
 from fhir.record.measurement import USABLE_STATUS, effective_time
 from fhir.record.resources import Observation, ServiceRequest
-from fhir.terminology.analytes import ANALYTE_BY_LOINC
+from fhir.terminology.analytes import ANALYTE_BY_LOINC, LOINC
 
 OBSERVATIONS = needs("Observation")
 """What a condition needs that looks at results."""
@@ -50,6 +52,21 @@ def _interval(context: RuleContext) -> RetestInterval | None:
     return next((RETEST_INTERVALS[one] for one in study_of(context).loincs if one in RETEST_INTERVALS), None)
 
 
+def _ordered(context: RuleContext) -> str:
+    """The code of the order that has an interval."""
+    return next((one for one in study_of(context).loincs if one in RETEST_INTERVALS), "")
+
+
+def _result_codes(observation: Observation) -> Iterable[str]:
+    """The LOINC codes of a result; where it has none, that of the test which its words name."""
+    coding = observation.code.coding
+    codes = [one.code for one in coding if one.code and one.system in (LOINC, None)]
+    if codes:
+        return codes
+    words = (observation.code.text, *(one.display for one in coding))
+    return [named for text in words if text and (named := loinc_of_words(text)) is not None]
+
+
 def _last(context: RuleContext) -> _Last | None:
     """The newest final result of the test or of a member of its panel, within its interval."""
     return worked_out_once(context, "last result", _find_last)
@@ -62,10 +79,11 @@ def _find_last(context: RuleContext) -> _Last | None:
     record = context.session.record
     planned = parse_time(str(context.drafted.draft.resource.get("occurrenceDateTime") or ""))
     when = max(record.as_of_epoch, planned.instant if planned is not None else 0.0)
+    ordered = _ordered(context)
     found: list[_Last] = []
     for observation in record.observations:
-        coded = any(coding.code in interval.loincs for coding in observation.code.coding)
-        time = effective_time(observation) if coded and observation.status in USABLE_STATUS else None
+        spares = any(interval.spares(ordered, code) for code in _result_codes(observation))
+        time = effective_time(observation) if spares and observation.status in USABLE_STATUS else None
         if time is not None and 0.0 <= (when - time.instant) / DAY_SECONDS < interval.days:
             found.append(_Last(interval, observation, time))
     return max(found, key=lambda one: one.time.instant, default=None)
@@ -78,6 +96,8 @@ def _is_abnormal(last: _Last) -> bool:
         return True
     quantity, interval = last.observation.valueQuantity, last.interval
     if quantity is None or quantity.value is None:
+        return False
+    if interval.units and not {quantity.unit, quantity.code} & interval.units:
         return False
     low, high = interval.normal_low, interval.normal_high
     return (low is not None and quantity.value < low) or (high is not None and quantity.value > high)
@@ -122,15 +142,18 @@ def _is_series(context: RuleContext) -> Truth:
 def _ordered_twice(context: RuleContext) -> Truth:
     """Whether an earlier draft of the session, or an order of the same day, is of the same test."""
     interval, session = _interval(context), context.session
-    codes = interval.loincs if interval is not None else frozenset(study_of(context).loincs)
-    own = context.drafted.draft
+    own, ordered = context.drafted.draft, _ordered(context)
+
+    def repeats(codes: Iterable[str]) -> bool:
+        if interval is None:
+            return not frozenset(study_of(context).loincs).isdisjoint(codes)
+        return any(interval.repeats(ordered, code) for code in codes)
+
     earlier = [one for one in session.studies if one.draft.position < own.position]
     same_day = [one for one in earlier if _day(one.draft.resource, session) == _day(own.resource, session)]
-    if any(codes.intersection(one.study.loincs) for one in same_day):
+    if any(repeats(one.study.loincs) for one in same_day):
         return True
-    return any(
-        _is_same_day(one, session) and codes.intersection(_codes_of(one)) for one in session.record.service_requests
-    )
+    return any(_is_same_day(one, session) and repeats(_codes_of(one)) for one in session.record.service_requests)
 
 
 def _day(resource: dict[str, Any], session: PatientSession) -> str:
@@ -145,7 +168,11 @@ def _is_same_day(request: ServiceRequest, session: PatientSession) -> bool:
 
 
 def _codes_of(request: ServiceRequest) -> set[str]:
-    return {coding.code for coding in request.code.coding if coding.code} if request.code is not None else set()
+    if request.code is None:
+        return set()
+    codes = {coding.code for coding in request.code.coding if coding.code}
+    named = loinc_of_words(request.code.words) if codes.isdisjoint(RETEST_INTERVALS) else None
+    return codes if named is None else {*codes, named}
 
 
 def later(context: RuleContext) -> OrderChange | None:
@@ -158,9 +185,10 @@ def later(context: RuleContext) -> OrderChange | None:
 
 
 def test_words(context: RuleContext) -> str:
-    """What the test is called."""
+    """What the test is called; a member of a row of different tests by its own words."""
     interval = _interval(context)
-    return interval.name if interval is not None else study_words(context)
+    is_one_of_several = interval is not None and interval.apart == "always" and _ordered(context) not in interval.panels
+    return interval.name if interval is not None and not is_one_of_several else study_words(context)
 
 
 def last_words(context: RuleContext) -> str | None:

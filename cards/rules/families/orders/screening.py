@@ -1,20 +1,22 @@
 """Screening tests: when the same one was last done, and whether the order says what it is for."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from cards.rules.conditions.condition import TEXT, Condition, Predicate, Spec, Truth, flag, needs, no_facts, only
 from cards.rules.families.orders.retesting import OBSERVATIONS
 from cards.rules.families.orders.study import codes_of, listed_problems, study_of
 from cards.rules.language.rule import RuleError
 from cards.rules.patient.context import RuleContext
-from fhir.mapping.studies import SCREENING, SCREENING_GROUPS
-from fhir.record.datatypes import FhirTime
+from fhir.mapping.studies import SCREENING, screening_groups_of
+from fhir.record.datatypes import CodeableConcept, FhirTime, parse_time
 from fhir.record.measurement import USABLE_STATUS, effective_time
 from fhir.record.record import PatientRecord
+from fhir.terminology.analytes import LOINC
 from fhir.terminology.condition_words import is_of_patient
 
 _LONGEST_DAYS = 3650.0
+_FINAL_REPORT = USABLE_STATUS | {"appended"}
 _SYMPTOMS = re.compile(
     r"(?<!a)(?<!without )(?<!no )symptom"
     r"|diagnos|follow|known|lump|mass|pain|bleed|abnormal|surveil|monitor|elevated|raised|luts|nodule|treat|biops"
@@ -36,17 +38,38 @@ _WITHOUT_CERVIX = re.compile(
 
 
 def _newest_by_group(record: PatientRecord) -> Mapping[str, FhirTime]:
-    """When a result of each group of screening tests was last recorded."""
+    """When a result or procedure of each group of screening tests was last recorded."""
     newest: dict[str, FhirTime] = {}
-    for observation in record.observations:
-        found = {name for coding in observation.code.coding for name in SCREENING_GROUPS.get(coding.code or "", ())}
-        time = effective_time(observation) if found and observation.status in USABLE_STATUS else None
+    for groups, time in _screenings(record):
         if time is None or time.age_days(record.as_of_epoch) < 0.0:
             continue
-        for name in found:
+        for name in groups:
             if name not in newest or time.instant > newest[name].instant:
                 newest[name] = time
     return newest
+
+
+def _screenings(record: PatientRecord) -> Iterator[tuple[frozenset[str], FhirTime | None]]:
+    for observation in record.observations:
+        coding = observation.code.coding
+        words = "" if any(one.system in (LOINC, None) for one in coding) else observation.code.text or ""
+        found = screening_groups_of((one.code for one in coding), words)
+        if found and observation.status in USABLE_STATUS:
+            yield found, effective_time(observation)
+    for procedure in record.procedures:
+        if procedure.status == "completed" and (found := _groups_of(procedure.code)):
+            period = procedure.performedPeriod
+            yield found, parse_time(procedure.performedDateTime or (period.start if period is not None else "") or "")
+    for report in record.diagnostic_reports:
+        if report.status in _FINAL_REPORT and (found := _groups_of(report.code)):
+            yield found, parse_time(report.effectiveDateTime or report.issued or "")
+
+
+def _groups_of(concept: CodeableConcept | None) -> frozenset[str]:
+    """The groups of screening that the concept of a procedure or report names."""
+    if concept is None:
+        return frozenset()
+    return screening_groups_of(codes_of(concept), concept.words)
 
 
 def _last_same(context: RuleContext, days: float, group: str | None = None) -> FhirTime | None:
@@ -119,7 +142,7 @@ WORDS: tuple[Condition, ...] = (
         _done_within,
         {"type": "number", "exclusiveMinimum": 0},
         lambda spec: f"{spec.get('of_group', 'the same')} done in the last {spec['done_within_days']} days",
-        OBSERVATIONS,
+        OBSERVATIONS | needs("Procedure"),
         {"of_group": TEXT},
     ),
     flag(

@@ -18,7 +18,24 @@ from fhir.mapping.studies import STUDY_CODES, Study, read_study
 from fhir.record.datatypes import CodeableConcept
 
 _T = TypeVar("_T")
-_EMERGENCIES = re.compile(r"\bstroke\b|dissect|embol|\bstat\b|\bemergen|\btrauma", re.IGNORECASE)
+_EMERGENCIES = re.compile(
+    r"\bstroke\b|dissect|embol|\bstat\b|\bemergen|\btrauma|\bpe\b|\bctpa\b|pulmonary (?:angio|art)|ruptur"
+    r"|\bshock\b",
+    re.IGNORECASE,
+)
+
+
+# "no fever", "denies trauma", "family history of cancer". A comma ends what a denial reaches: the next may be so.
+_DENIED = re.compile(
+    r"\b(?:no|not|never|denie[sd]|denying|without|negative|absence|family|fhx?|mother|father|brother|sister)\b[^.;,]*$",
+    re.IGNORECASE,
+)
+
+
+def says(pattern: re.Pattern[str], words: str) -> bool:
+    """Whether words say something of the patient that `pattern` finds: not where they deny it, nor of the family."""
+    return any(_DENIED.search(words[max(0, found.start() - 60) : found.start()]) is None
+               for found in pattern.finditer(words))  # fmt: skip
 
 
 def study_of(context: RuleContext) -> Study:
@@ -73,7 +90,7 @@ def _is_urgent(context: RuleContext) -> Truth:
     in_emergency = any(
         one.class_ is not None and one.class_.code == "EMER" and one.status == "in-progress" for one in visits
     )
-    return study.urgent or in_emergency or bool(_EMERGENCIES.search(study.detail))
+    return study.urgent or in_emergency or says(_EMERGENCIES, study.detail)
 
 
 def _study_group(spec: Spec) -> Predicate:

@@ -1,0 +1,175 @@
+"""What the words of an order say of a study: the modality, whether contrast is given, what is in the beam, which test.
+
+Most orders carry a local code and the words of a hospital's catalogue ("CT ABD/PELV W CON", "Hemoglobin A1c"). A
+laboratory or screening test is known by a name of `test_names.csv` and nothing beside it but words that add nothing;
+imaging by the words for its modality. Words that are not understood make no study.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from fhir.terminology.caching import remembered
+from fhir.terminology.medications import table_rows
+
+_CT: Final = re.compile(r"\b(?:ce|nc|c|ld)?ct(?:a|v|pa|ap)?\b|\bcat scan|computed tomog", re.IGNORECASE)
+_MR: Final = re.compile(r"\bmr[aiv]?\b|\bmrcp\b|magnetic resonance", re.IGNORECASE)
+_XR: Final = re.compile(
+    r"\bx-?rays?\b|\bxr\b|radiograph|fluoroscop|\bkub\b|\bbarium (?:enema|swallow|meal)\b|hysterosalping|\bhsg\b"
+    r"|small bowel (?:series|follow)|\bupper gi series",
+    re.IGNORECASE,
+)
+# Contrast into a vessel without CT or MR. Carbon dioxide, fluorescein and a tracer are no iodine.
+_VESSELS: Final = re.compile(
+    r"\b(?:arterio|aorto|veno|angio)gra(?:m|phy)|\b(?:coronary|cardiac|left heart) cath|intravenous (?:pyelo|uro)gra"
+    r"|\bivp\b|excretory urogra",
+    re.IGNORECASE,
+)
+_INTO_ARTERY: Final = re.compile(
+    r"\b(?:arterio|aorto)gra(?:m|phy)|\b(?:coronary|cardiac|left heart) cath|\bcoronary angio", re.IGNORECASE
+)
+_NO_IODINE: Final = re.compile(
+    r"carbon dioxide|\bco2\b|fluorescein|indocyanine|\bicg\b|retina|radionuclide|\bmuga\b|nuclear|ultraso|\bus\b"
+    r"|optical coherence|\boct\b",
+    re.IGNORECASE,
+)
+_CT_OF_VESSELS: Final = re.compile(
+    r"\bc?cta\b|\bctpa\b|\bctv\b|\b(?:ct|computed tomogra\w+)[ -](?:[\w-]+ ){0,2}?(?:angio|veno|uro)gra|\bct[ -]?angio"
+    r"|\bct ivp\b",
+    re.IGNORECASE,
+)
+
+# Contrast that is swallowed reaches no vessel: it is taken out before the words are read.
+_SWALLOWED: Final = re.compile(
+    r"(?:\b(?:with|without|w/?o?|no|and|only)\b[ ,]*)?\b(?:oral|po|rectal|enteric|enteral)\b"
+    r"(?!\s*(?:and|&|/|\+)\s*(?:iv\b|intra))(?: (?:and|&) (?:rectal|oral))? contrast(?: only)?",
+    re.IGNORECASE,
+)
+# A reaction of the past is no contrast of today.
+_ALLERGY: Final = re.compile(
+    r"\ballerg\w*(?: reaction)?(?: to)?(?: iv| intravenous)? (?:contrast|gado\w+|dye)|(?:iv )?contrast allerg\w*",
+    re.IGNORECASE,
+)
+_ORAL_AND: Final = re.compile(
+    r"\b(?:oral|po|rectal)\s*(?:and|&|/|\+)\s*(?=iv\b|intra)|(?<=\biv)\s*(?:and|&|/|\+)\s*(?:oral|po|rectal)\b",
+    re.IGNORECASE,
+)
+_WITHOUT: Final = re.compile(
+    r"\bw/?o\b|\bwithout\b|\bnon-? ?contrast|\bno (?:iv |intravenous )?contrast|\bunenhanced|\bnon-?enhanced|\bncct\b",
+    re.IGNORECASE,
+)
+_APART: Final = r"\s*(?:and|&|\+|/|,)?\s*"
+_BOTH: Final = re.compile(
+    rf"(?:\bw/?o|\bwithout){_APART}(?:with\b|w/(?!o)|w\b(?!/?o))|(?:\bwith\b|\bw/|\bw\b){_APART}(?:w/?o\b|without\b)"
+    r"|\bpre[- ]?(?:and|&|/)[- ]?post[- ]contrast",
+    re.IGNORECASE,
+)
+_WITH: Final = re.compile(
+    r"\b(?:with|w)\b/?\s*(?:the )?(?:iv |intravenous )?(?:contrast|con\b|cont\b|gad\w*|dye)|\biv contrast"
+    r"|intravenous contrast|contrast[- ]enhanced|\benhanced ct|\bcect\b|\+ ?c(?:ontrast)?\b|\bc\+|\bpost[- ]contrast"
+    r"|\bgado\w+|\b(?:omniscan|magnevist|optimark|multihance|gad[ao]vist|dotarem|clariscan|prohance|eovist|omnipaque"
+    r"|iohexol|visipaque|iodixanol|isovue|iopamidol|ultravist|iopromide|optiray|ioversol)\b",
+    re.IGNORECASE,
+)
+_ENDS_WITH: Final = re.compile(r"(?:\bwith|\bw/?)\s*$", re.IGNORECASE)
+
+_LUMBAR: Final = re.compile(r"\blumbar|lumbosacral|\bl-?spine", re.IGNORECASE)
+# As in studies.csv: abdomen, pelvis, hip, sacrum, lumbar spine, bowel, kidneys and bladder.
+_TRUNK: Final = re.compile(
+    r"\babdom\w*|\bpelvi\w*|\babd\b|\bpel\b|\bkub\b|\b(?:c/)?a/p\b|\bctap\b|\bhips?\b|\bsacr\w+|\bcoccyx|\bsi joints?\b"
+    r"|barium enema|small bowel|upper gi|hysterosalping|\bhsg\b|pyelogra|urogra|\bivp\b|cystogra|renal|kidney"
+    r"|whole body|skull(?: base)? to (?:mid-?)?thigh",
+    re.IGNORECASE,
+)
+_SCREENING_WORDS: Final = re.compile(r"screen", re.IGNORECASE)
+_BREAST: Final = re.compile(r"mammogra|\bbreast tomosynthesis|\btomo\w* breast", re.IGNORECASE)
+_BONE: Final = re.compile(r"\bde?xa\b|bone (?:mineral )?densi", re.IGNORECASE)
+_LOW_DOSE: Final = re.compile(r"\bldct\b|low[- ]dose|lung (?:cancer )?screen", re.IGNORECASE)
+
+# What stands beside the name of a test and adds nothing to it.
+_ADDS_NOTHING: Final = re.compile(
+    r"\b(?:level|levels|test|tests|testing|lab|serum|plasma|blood|whole blood|venous|routine|screen|screening|fasting"
+    r"|annual|repeat|measurement|procedure|assay|quantitative|quant|point of care|poc|in|of|with reflex"
+    r"|reflex|diagnostic)\b|[\d.]+ ?(?:x|times)\b|[()\[\],;:]",
+    re.IGNORECASE,
+)
+_BETWEEN: Final = re.compile(r"\s*[()\[\],;:]\s*|\s[-–—]\s")
+
+
+def _plain(words: str) -> str:
+    return " ".join(_ADDS_NOTHING.sub(" ", words.lower().replace("haem", "hem").replace("-", " ")).split())
+
+
+def _read_names() -> Mapping[str, str]:
+    return {_plain(name): row["loinc"] for row in table_rows("test_names.csv") for name in row["names"].split(";")}
+
+
+_NAMES: Final = _read_names()
+LONGEST: Final = 400
+"""Longer words are read no further."""
+
+
+@remembered("tests named in words", entries=2048, longest=LONGEST)
+def loinc_of_words(words: str) -> str | None:
+    """The LOINC code of the laboratory or screening test that the words name, and nothing else beside it.
+
+    >>> loinc_of_words("Haemoglobin A1c (HbA1c), blood"), loinc_of_words("TSH receptor antibody")
+    ('4548-4', None)
+    """
+    whole = _NAMES.get(_plain(words[:LONGEST]))
+    if whole is not None:
+        return whole
+    parts = [part for one in _BETWEEN.split(words[:LONGEST]) if (part := _plain(one))]
+    found = {_NAMES.get(part) for part in parts}
+    return found.pop() if len(found) == 1 else None
+
+
+def modality_named(words: str) -> str:
+    """The modality that the words of an order name (CT, MR, XR, or XA for contrast into a vessel), '' for none."""
+    found = next((name for name, said in (("CT", _CT), ("MR", _MR)) if said.search(words)), "")
+    if not found and _VESSELS.search(words) and not _NO_IODINE.search(words):
+        return "XA"
+    return found or ("XR" if _XR.search(words) else "")
+
+
+def goes_into_an_artery(words: str) -> bool:
+    """Whether the words name a study by a catheter in an artery."""
+    return modality_named(words) == "XA" and _INTO_ARTERY.search(words) is not None
+
+
+def says_contrast(words: str, detail: str, *, is_coded: bool) -> bool:
+    """Whether the words say that contrast goes into a vessel; no where they say nothing of it.
+
+    `is_coded`: a code says which study it is; else one that is always done with contrast is known by its name.
+    """
+    said = f"{words[:LONGEST]} . {detail[: 4 * LONGEST]}"
+    for beside in (_ALLERGY, _ORAL_AND, _SWALLOWED):
+        said = beside.sub(" ", said)
+    if _BOTH.search(said):
+        return True
+    if _WITHOUT.search(said):
+        return False
+    if not is_coded and (_CT_OF_VESSELS.search(words) or modality_named(words) == "XA"):
+        return True
+    return bool(_WITH.search(said) or _ENDS_WITH.search(words))
+
+
+def exposes_uterus(words: str) -> bool:
+    """Whether the beam of this X-ray or CT goes through the uterus."""
+    return bool(_TRUNK.search(words) or _LUMBAR.search(words))
+
+
+def is_of_lumbar_spine(words: str) -> bool:
+    """Whether the words name the lumbar spine."""
+    return _LUMBAR.search(words) is not None
+
+
+def screening_imaging_named(words: str) -> Iterator[str]:
+    """The groups of screening by imaging that the words name."""
+    if _BONE.search(words) and "ultraso" not in words.lower():
+        yield "dxa"
+    if _SCREENING_WORDS.search(words):
+        if _BREAST.search(words):
+            yield "mammography"
+        if _LOW_DOSE.search(words):
+            yield "lung_ct"
