@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date, timedelta
+from random import Random
 
 import numpy as np
 import pytest
@@ -16,7 +17,6 @@ from tests.cds_hooks.monitor.feeds import (
     FIRST,
     Call,
     Fault,
-    Random,
     changed,
     compared,
     days_of_calls,
@@ -164,7 +164,7 @@ def _labels(times: float, seed: int = 5) -> LabelWindow:
                 counts.count(
                     f"model@1 {group}", estimate, "yes" if random.random() < chance else "no", with_card=odds > -1
                 )
-    return LabelWindow("north", "follow-up", "predictions of May", *found)
+    return LabelWindow("north", "follow-up", "predictions of May", found[0], found[1])
 
 
 def test_thirty_clean_weeks_raise_no_alarm() -> None:
