@@ -250,7 +250,9 @@ OVERRIDE_REASONS = tuple(
     for code, display in (
         ("patient-ineligible", "Does not fit this patient"),
         ("action-completed", "Already done"),
+        ("action-not-priority", "Something else is more urgent"),
         ("wrong-time-workflow", "Not now"),
+        ("inappropriate-recipient", "I am not the person for this"),
         ("need-more-info", "I need to know more first"),
         ("recipient-does-not-trust", "I do not trust this estimate"),
     )

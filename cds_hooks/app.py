@@ -9,7 +9,7 @@ import asyncio
 import ctypes
 import gc
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime
 from time import time
 from typing import Final
@@ -57,6 +57,7 @@ from cds_hooks.services import Service, ValidationSessions, services_for, versio
 from cds_hooks.services._model import Predictor
 from cds_hooks.settings import Settings, settings
 from cds_hooks.storage.content import open_user_names, use_site_keys
+from cds_hooks.storage.database import kept_connections
 from cds_hooks.storage.decision import RecordUnavailable, new_decision_id
 from cds_hooks.storage.opening import open_decision_log
 from cds_hooks.tester.routes import tester_routes
@@ -168,6 +169,8 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[dict[str, object]]:
         settle_memory()
+        kept = ExitStack()
+        kept.enter_context(kept_connections(configured.database_url))
         _say_models_out(services)
         with suppress(RecordUnavailable):  # the record says so itself, to every call
             await asyncio.to_thread(components.governance.read_answers, configured.database_url)
@@ -188,6 +191,7 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
         for task in beside:
             task.cancel()
         await asyncio.gather(*beside, return_exceptions=True)
+        kept.close()
         if claims is not None:
             await claims.aclose()
         components.computing.close()

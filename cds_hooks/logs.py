@@ -8,10 +8,10 @@ import logging
 import re
 import sys
 from contextlib import suppress
-from typing import Any, TextIO, cast
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
-import structlog
-from structlog.typing import EventDict, FilteringBoundLogger
+if TYPE_CHECKING:  # loaded with the first line that is logged: commands that read the record log nothing
+    from structlog.typing import EventDict, FilteringBoundLogger
 
 FIELDS = frozenset(
     {
@@ -24,7 +24,7 @@ _SILENT = logging.CRITICAL + 1
 _PLAIN = re.compile(r"^[A-Za-z0-9 _.,:;/()*+-]{0,120}$")
 
 
-def allow_listed(_logger: Any, _method: str, event: EventDict) -> EventDict:
+def allow_listed(_logger: Any, _method: str, event: "EventDict") -> "EventDict":
     """Only the fields of `FIELDS`, and only plain values in them."""
     return {name: value for name, value in event.items() if name in FIELDS and is_plain(value)}
 
@@ -58,6 +58,8 @@ def configure_logs(level: str, stream: TextIO | None = None) -> None:
 
     A line that cannot be written is lost; logging never raises on account of its stream.
     """
+    import structlog
+
     for library in ("httpx", "httpcore", "opentelemetry", "urllib3"):
         # They write addresses with their queries, and headers: patients' ids and more. That traces cannot be sent is
         # said by otlp.py.
@@ -76,7 +78,9 @@ def configure_logs(level: str, stream: TextIO | None = None) -> None:
     )
 
 
-def log() -> FilteringBoundLogger:
+def log() -> "FilteringBoundLogger":
     """The operational log."""
+    import structlog
+
     logger: FilteringBoundLogger = structlog.get_logger()
     return logger

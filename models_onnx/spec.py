@@ -22,6 +22,7 @@ from typing import Any, Literal, TypeAlias, get_args
 from fhir.mapping.features.catalog import FEATURES
 from fhir.mapping.features.declared import FeatureFault, add_declared_features
 from fhir.terminology.conditions import CONDITION_KEYS
+from models_onnx.artifact.manifest import DAYS_PER_YEAR as DAYS_PER_YEAR
 from models_onnx.artifact.manifest import MissingKind
 from models_onnx.discovery import declarations
 from models_onnx.errors import DeclarationError, UnknownModel
@@ -140,7 +141,6 @@ REPLICATES = 1000
 MOST_ALERTED = 0.5
 # responsible-ai.md 1.3, attribute 8: a model may inform or augment a decision, never replace it.
 DECISION_ROLES = ("informs", "augments")
-DAYS_PER_YEAR = 365.25
 
 # A column of a training table; pandas is named only in models_onnx.training, so that serving never needs it.
 Column = Any

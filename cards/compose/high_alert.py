@@ -25,6 +25,7 @@ _INJECTED = re.compile(
     r"|mini ?bag)\b",
     re.IGNORECASE,
 )
+_OVERRIDE_REASONS: Final = tuple(reason for reason in OVERRIDE_REASONS if reason.code != "recipient-does-not-trust")
 _ISMP: Final = Source(
     label="ISMP List of High-Alert Medications (acute care 2018, community 2021)",
     url="https://www.ismp.org/recommendations/high-alert-medications-acute-list",
@@ -142,7 +143,7 @@ def uncovered_card(drugs: Sequence[UncoveredDrug], uuid: str) -> Card:
         indicator="info",
         detail=" ".join(dict.fromkeys(_uncovered_words(one) for one in drugs[:_MOST_NAMED])),
         source=_ISMP,
-        override_reasons=OVERRIDE_REASONS[:4],
+        override_reasons=_OVERRIDE_REASONS,
         extension={
             EXTENSION_KEY: CardExtension(
                 output=NOT_COVERED,

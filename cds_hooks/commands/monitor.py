@@ -1,7 +1,7 @@
 """`cds-hooks monitor`: whether a model, a rule or a feed went bad, from counts that are kept beside the record."""
 
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from time import time_ns
 from typing import TYPE_CHECKING, Annotated
@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
 from sqlalchemy import select
 
+from cds_hooks.commands.lazy import no_collection
 from cds_hooks.commands.record_options import record_url
 from cds_hooks.monitor.book import CountBook
 from cds_hooks.monitor.label_reading import LabelReader, label_windows
@@ -101,16 +103,19 @@ def report(
             url, labels = record_url(database), site_labels(settings())
             book.read(url, lambda done: progress.update(task, completed=done))
             LabelReader(book, url, labels, time_ns() // 1000).read()
-        mature = label_windows(book, labels, last, label_days)
-        compared = [replace(one, at=at) for one in book.compared(last, days, before)]
-        judged: list[Compared | LabelWindow] = [*compared, *mature]
+        with no_collection():
+            mature = label_windows(book, labels, last, label_days)
+            compared = [replace(one, at=at) for one in book.compared(last, days, before)]
+            judged: list[Compared | LabelWindow] = [*compared, *mature]
+            figures_of = [(one, list(one.figures())) for one in judged]
         paused = _paused(url)
     except (RecordUnavailable, ValueError) as error:
         wrong = f"--until {until}: write a date as 2026-11-20, or 2026-11-20T14:00."
         typer.echo(wrong if isinstance(error, ValueError) else str(error), err=True)
         raise typer.Exit(2) from error
-    wanted = [one for one in judged if client in (None, one.client) and service in (None, one.service)]
-    figures = sorted((each for one in wanted for each in one.figures()), key=lambda each: each.order)
+    shown = [(one, of) for one, of in figures_of if client in (None, one.client) and service in (None, one.service)]
+    wanted = [one for one, _ in shown]
+    figures = sorted((each for _, of in shown for each in of), key=lambda each: each.order)
     found = incidents(figures)
     taken_back = _take_back(url, figures) if rollback else []
     _tell_others(book, figures, found, notify, textfile)
@@ -126,6 +131,48 @@ def report(
             typer.echo(f"Rolled back, {each.kind} {each.name}: {each.why}")
         _print(figures, found, every)
     raise typer.Exit(1 if found else 0)
+
+
+@app.command()
+def reviews(
+    days: Annotated[int, typer.Option(min=1, max=3650, help="Answers of so many days.")] = 30,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    database: Annotated[
+        str | None,
+        typer.Option("--database", metavar="URL", help="SQLAlchemy URL of the record; else CDS_DATABASE_URL."),
+    ] = None,
+) -> None:
+    """List what the reasons of clinicians ask of people, with decisions to open.
+
+    Three lists: cards that did not fit the patient, for a review of the positive predictive value; estimates that were
+    not trusted, for the owner of the model; cards that went to somebody who cannot act on them, as proposals for a
+    filter by role. Each line is a rule, model or service of one client.
+
+    Exit codes: 0 listed, 2 the record cannot be used.
+
+    Example: cds-hooks monitor reviews --days 30
+    """
+    from cds_hooks.monitor.reviews import LISTS, reviewed
+
+    since = int((datetime.now(UTC) - timedelta(days=days)).timestamp() * 1e6)
+    try:
+        found = reviewed(record_url(database), since)
+    except RecordUnavailable as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from error
+    if as_json:
+        typer.echo(msgspec.json.encode(found).decode())
+        return
+    console = Console()
+    for reason, heading in LISTS.items():
+        lines = [each for each in found if each.reason == reason]
+        console.print(f"[bold]{heading}[/] ({reason})", highlight=False)
+        table = Table("client", "service", "what", "answers", "last", "decisions")
+        for each in lines:
+            last = datetime.fromtimestamp(each.last / 1e6, UTC).date().isoformat()
+            words = [escape(each.client), escape(each.service), escape(f"{each.kind} {each.name}")]
+            table.add_row(*words, f"{each.answers:,}", last, "\n".join(each.decisions))
+        console.print(table if lines else f"Nothing in the last {days} days.", highlight=False)
 
 
 def _take_back(url: str, figures: list[Figure]) -> "list[Rollback]":

@@ -1,4 +1,4 @@
-"""Counts how often the cards of each rule and service are accepted, and says which are hardly ever.
+"""Counts how the cards of each rule and service are answered, and says which are hardly ever accepted or do not fit.
 
 A card of the medication rules counts for each of its rules, any other for its service; critical cards do not count. A
 patient counts once a day for each of them, however often the card is shown. Only clients that report answers at all
@@ -9,13 +9,13 @@ at the start.
 from collections.abc import Callable, Iterable, Mapping
 from threading import Lock
 from time import time
-from typing import Final
+from typing import Final, Literal
 
 from msgspec import Struct
 
 from cards.card import Indicator
 from cards.extension import CardExtension
-from cds_hooks.governance.releases import Key
+from cds_hooks.governance.releases import MOST_NOT_APPLICABLE, Key
 from cds_hooks.governance.said_rows import SentCard, ShownDecision
 
 WINDOW_DAYS: Final = 90
@@ -27,17 +27,38 @@ _MOST_SEEN: Final = 200_000
 """So many patients of a day are told apart; beyond it they may count twice."""
 
 
+LEAST_ANSWERS: Final = 100
+"""So many answers are needed before those that say "not applicable" pause anything (responsible-ai.md 4.2, point 5)."""
+NOT_APPLICABLE: Final = frozenset({"patient-ineligible", "cds-not-applicable"})
+"""The override reasons that say that the advice does not fit the patient (CDS Hooks 3.0, `non-adherence-reason-codes`).
+
+Other codes below `cds-not-applicable` there, such as that the action is done, say that it did fit.
+"""
+
+
 class LowAcceptance(Struct, frozen=True):
-    """A rule or service with its cards and how many of them were accepted."""
+    """A rule or service with its cards and how they were answered."""
 
     key: Key
     cards: int
     accepted: int
+    answered: int = 0
+    not_applicable: int = 0
+
+    @property
+    def does_not_fit(self) -> bool:
+        """Whether so many answers say "not applicable" that this alone is a reason for a pause."""
+        return self.answered >= LEAST_ANSWERS and self.not_applicable > MOST_NOT_APPLICABLE * self.answered
+
+
+_Counted = Literal["cards", "accepted", "answered", "not_applicable"]
 
 
 class _Day(Struct):
     cards: int = 0
     accepted: int = 0
+    answered: int = 0
+    not_applicable: int = 0
 
 
 class _Card(Struct, frozen=True):
@@ -65,7 +86,7 @@ class AcceptanceCounts:
         self._resumed: dict[Key, float] = {}
         self._most = most
         self._days: dict[tuple[Key, str], dict[int, _Day]] = {}
-        self._seen: dict[int, set[tuple[Key, str, str, bool]]] = {}
+        self._seen: dict[int, set[tuple[Key, str, str, _Counted]]] = {}
         self._reporting: set[str] = set()
         self._has_changed = True
         self._found: dict[Key, _Day] = {}
@@ -76,12 +97,12 @@ class AcceptanceCounts:
     ) -> None:
         """Counts cards that are shown now; `as_of` in epoch seconds by the clock of the call."""
         about = _Card(client, patient, service, time(), int(as_of // _DAY_SECONDS))
-        self._count(about, cards, is_accepted=False)
+        self._count(about, cards, "cards")
 
     def take_shown(self, each: ShownDecision) -> None:
         """Counts cards that the record has."""
         about = _Card(each.client, each.patient, each.service, each.decided_at, int(each.as_of // _DAY_SECONDS))
-        self._count(about, ((card.indicator, card.said) for card in each.cards), is_accepted=False)
+        self._count(about, ((card.indicator, card.said) for card in each.cards), "cards")
 
     def take_answer(
         self,
@@ -93,24 +114,36 @@ class AcceptanceCounts:
         is_accepted: bool,
         at: float,
         decided_at: float,
+        reason: str | None = None,
     ) -> None:
-        """Counts an answer at `at` to a card that was decided at `decided_at` (epoch seconds)."""
+        """Counts an answer at `at` to a card that was decided at `decided_at` (epoch seconds).
+
+        `reason` is the code with which the card was overridden.
+        """
+        about = _Card(client, patient, service, decided_at, int(at // _DAY_SECONDS))
+        said = [(sent.indicator, sent.said)]
+        self._count(about, said, "answered")
         if is_accepted:
-            about = _Card(client, patient, service, decided_at, int(at // _DAY_SECONDS))
-            self._count(about, [(sent.indicator, sent.said)], is_accepted=True)
+            self._count(about, said, "accepted")
+        elif reason in NOT_APPLICABLE:
+            self._count(about, said, "not_applicable")
         self._reporting.add(client)  # afterwards: before it the cards of this client count as if nobody had answered
         self._has_changed = True
 
     def low(self, least_cards: int, least_share: float) -> list[LowAcceptance]:
-        """The rules and services with at least so many cards of which a smaller share was accepted."""
+        """Rules and services with so many cards of which a smaller share was accepted, and those that do not fit."""
         if self._has_changed or dict(self._resumed_now()) != self._resumed:
             self._has_changed = False
             self._forget()
             self._found = self._sums()
-        return [
-            LowAcceptance(key, each.cards, each.accepted)
+        counted = (
+            LowAcceptance(key, each.cards, each.accepted, each.answered, each.not_applicable)
             for key, each in sorted(self._found.items())
-            if each.cards >= least_cards and each.accepted < least_share * each.cards
+        )
+        return [
+            one
+            for one in counted
+            if one.does_not_fit or (one.cards >= least_cards and one.accepted < least_share * one.cards)
         ]
 
     def _sums(self) -> dict[Key, _Day]:
@@ -122,33 +155,32 @@ class AcceptanceCounts:
                     for day in days.values():
                         sums.cards += day.cards
                         sums.accepted += day.accepted
+                        sums.answered += day.answered
+                        sums.not_applicable += day.not_applicable
         return found
 
-    def _count(self, about: _Card, cards: Iterable[tuple[Indicator, CardExtension]], *, is_accepted: bool) -> None:
+    def _count(self, about: _Card, cards: Iterable[tuple[Indicator, CardExtension]], what: _Counted) -> None:
         if about.day <= self._today - WINDOW_DAYS:
             return
         with self._writing:
             for indicator, said in cards:
                 for key in keys_of(said, about.service) if indicator != "critical" else ():
                     if about.decided_at > self._resumed.get(key, 0.0):
-                        self._count_once(key, about, is_accepted=is_accepted)
+                        self._count_once(key, about, what)
 
-    def _count_once(self, key: Key, about: _Card, *, is_accepted: bool) -> None:
+    def _count_once(self, key: Key, about: _Card, what: _Counted) -> None:
         seen = self._seen.get(about.day)
         if seen is None:
             seen = self._seen[about.day] = set()
             for old in sorted(self._seen)[:-_DAYS_APART]:
                 del self._seen[old]
-        patient = (key, about.client, about.patient, is_accepted)
+        patient = (key, about.client, about.patient, what)
         if patient in seen:
             return
         if len(seen) < self._most:
             seen.add(patient)
         day = self._days.setdefault((key, about.client), {}).setdefault(about.day, _Day())
-        if is_accepted:
-            day.accepted += 1
-        else:
-            day.cards += 1
+        setattr(day, what, getattr(day, what) + 1)
         self._has_changed = True
 
     @property

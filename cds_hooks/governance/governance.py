@@ -271,7 +271,14 @@ class Governance:
             self.restraint.loops.remember(row.client, row.patient, sent, accepted, row.received_at / 1e6)
         at, decided_at = row.received_at / 1e6, row.decided_at / 1e6
         self.acceptance.take_answer(
-            row.client, row.patient, row.service, sent, is_accepted=is_accepted, at=at, decided_at=decided_at
+            row.client,
+            row.patient,
+            row.service,
+            sent,
+            is_accepted=is_accepted,
+            at=at,
+            decided_at=decided_at,
+            reason=row.override_reason_code,
         )
 
     async def wait_until_read(self, seconds: float) -> None:

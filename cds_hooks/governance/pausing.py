@@ -1,4 +1,4 @@
-"""Pauses a rule or service of whose cards hardly any is accepted, and tells of it once.
+"""Pauses a rule or service of whose cards hardly any is accepted or many do not fit, and tells of it once.
 
 Every server process counts the same from the record and comes to the same end; in the transaction that writes the pause
 it looks whether another one was first. The process that wrote it posts the notice, and tries again until it is taken.
@@ -68,7 +68,8 @@ class Pausing:
     def _pause(self, low: LowAcceptance) -> Pause | None:
         kind, name = low.key
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        pause = Pause(kind, name, now, low.cards, low.accepted, self._least_share)  # type: ignore[arg-type] # of keys_of
+        not_fitting = (low.answered, low.not_applicable) if low.does_not_fit else (0, 0)
+        pause = Pause(kind, name, now, low.cards, low.accepted, self._least_share, *not_fitting)  # type: ignore[arg-type] # of keys_of
         return pause if record_pause(self._url, pause, self._releases.read_to) else None
 
     def _tell(self) -> None:

@@ -32,6 +32,8 @@ from models_onnx.artifact.folder import VERSION_SIGN
 EVENT: Final = "release-act"
 PAUSE_EVENT: Final = "auto-pause"
 PAUSED: Final = "paused"
+MOST_NOT_APPLICABLE: Final = 0.3
+"""Over this share (0 to 1) of answers that say "not applicable" a rule or service is paused (responsible-ai.md 4.2)."""
 ROLLBACK_EVENT: Final = "automatic-rollback"
 CANARY: Final = "canary"
 SILENT_MODE: Final = "silent-mode"
@@ -72,9 +74,10 @@ class State(Struct, frozen=True):
 
 
 class Pause(Struct, frozen=True):
-    """A server paused a rule or service, because hardly any of its cards was accepted.
+    """A server paused a rule or service, because hardly any of its cards was accepted, or because it does not fit.
 
-    `at` is an ISO time; `least_share` is the share (0 to 1) that would have been enough.
+    `at` is an ISO time; `least_share` is the share (0 to 1) of accepted cards that would have been enough. Where
+    `not_applicable` is not 0, so many of `answered` answers said "not applicable", and that is the reason.
     """
 
     kind: Literal["rule", "service"]
@@ -83,10 +86,15 @@ class Pause(Struct, frozen=True):
     cards: int
     accepted: int
     least_share: float
+    answered: int = 0
+    not_applicable: int = 0
 
     @property
     def words(self) -> str:
         """Since when and why, for a list and for what is in force."""
+        if self.not_applicable:
+            said = f"{self.not_applicable} of {self.answered} answers said that it does not fit the patient"
+            return f"paused since {self.at[:10]}: {said}, over {100 * MOST_NOT_APPLICABLE:g} in 100"
         return (
             f"paused since {self.at[:10]}: {self.accepted} of {self.cards} cards were accepted, "
             f"under {100 * self.least_share:g} in 100"

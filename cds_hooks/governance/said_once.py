@@ -39,7 +39,9 @@ PERIOD_DAYS: Final = {
     "action-completed": 365,
     "patient-ineligible": 180,
     "patient-declines": 365,
+    "action-not-priority": 30,
     "wrong-time-workflow": 1,
+    "inappropriate-recipient": 1,
     "need-more-info": 30,
     "recipient-does-not-trust": 180,
 }
@@ -47,7 +49,8 @@ PERIOD_DAYS: Final = {
 
 `patient-ineligible` is of responsible-ai.md 4.2, the others are the project's own choice. "Already done" holds until
 the model's next horizon where that is shorter, "Not now" until the next day, "I need to know more first" no longer than
-until a value arrives that was missing.
+until a value arrives that was missing. "I am not the person for this" is said of the reader and not of the patient, so
+the card rests for this visit only.
 """
 OTHER_DAYS: Final = 30
 """The period of an override without one of the project's reasons."""

@@ -16,7 +16,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 from sqlalchemy import Select, select
 
-from cds_hooks.monitor.counting import count_decision, count_feedback
+from cds_hooks.monitor.counting import CallOrder, count_decision, count_feedback, seconds_under_way
 from cds_hooks.monitor.postings import TABLES, Postings, known_names
 from cds_hooks.storage.database import database_error_reason, parse_url
 from cds_hooks.storage.decision import Decision, RecordUnavailable
@@ -26,7 +26,7 @@ from models_onnx.monitoring.day import DayCounts
 from models_onnx.monitoring.judging import Compared
 
 AT_ONCE: Final = 2000
-_VERSION: Final = 4
+_VERSION: Final = 5
 _ANSWERED_AT_ONCE: Final = 100
 _SETTLED_SECONDS: Final = 10.0
 _TABLES: Final = """
@@ -89,14 +89,16 @@ class CountBook:
             RecordUnavailable: the record or the book cannot be read.
         """
         self._check_record(url)
-        found = 0
+        found, order = 0, CallOrder()
         for after, batch in self._batches(url, "decisions", _settled(url), decisions.c.sequence, at_once):
             days: dict[Key, DayCounts] = {}
             postings = Postings()
             for row in batch:
                 decision = Decision(*row[1:])
                 key = (day_of(decision.decided_at), decision.client, decision.service)
-                names = count_decision(days.setdefault(key, DayCounts()), decision)
+                day = days.setdefault(key, DayCounts())
+                names = count_decision(day, decision)
+                order.note(day, decision)
                 postings.note(names, (decision.decided_at, row[0]))
             self._add("decisions", days, after, batch[-1].sequence, postings)
             found += len(batch)
@@ -106,14 +108,16 @@ class CountBook:
         answers = feedback.c
         query = select(
             answers.sequence, answers.received_at, answers.client, answers.service, answers.outcome,
-            answers.override_reason_code, answers.decision, answers.card,
+            answers.override_reason_code, answers.decision, answers.card, answers.outcome_timestamp,
         )  # fmt: skip
         for after, batch in self._batches(url, "feedback", query, answers.sequence, AT_ONCE):
             days, on_cards = {}, _rules_on(url, {row.decision for row in batch if row.decision})
             for row in batch:
                 key = (day_of(row.received_at), row.client, row.service)
                 rules = on_cards.get(row.card, set())
-                count_feedback(days.setdefault(key, DayCounts()), row.outcome, row.override_reason_code, rules)
+                seconds = seconds_under_way(row.outcome_timestamp, row.received_at)
+                day = days.setdefault(key, DayCounts())
+                count_feedback(day, row.outcome, row.override_reason_code, rules, seconds)
             self._add("feedback", days, after, batch[-1].sequence, Postings())
         return found
 

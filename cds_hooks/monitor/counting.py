@@ -1,5 +1,6 @@
 """Counts a decision and a piece of feedback: what monitoring keeps of them."""
 
+from collections import OrderedDict
 from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -15,6 +16,12 @@ from models_onnx.monitoring.labelled import log_odds_bucket
 from models_onnx.monitoring.sketch import bucket_of
 
 _DAY_SECONDS: Final = 86_400.0
+_SECOND: Final = 1_000_000
+_REPEATED_SECONDS: Final = 5
+"""Two calls about one patient within so many seconds are one that came twice, whatever their hook instance."""
+_APART_SECONDS: Final = 300
+"""So far the clocks of machines may differ; as for values that are dated in the future."""
+_MOST_CALLS: Final = 20_000
 _STRATUM: Final = 25
 """Buckets of log-odds in a stratum of the label-choice audit: half a unit of log-odds."""
 Evidence = tuple[float, str | None, str | None]
@@ -67,6 +74,32 @@ def count_decision(day: DayCounts, decision: Decision) -> set[str]:
     return names_of(*plain, rules, silences)
 
 
+class CallOrder:
+    """Counts what shows only beside the decisions before: calls that came twice, and clocks that disagree.
+
+    It keeps who called about whom for one reading of the record, in memory, and nothing of it is written.
+    """
+
+    def __init__(self) -> None:
+        self._latest = 0
+        self._calls: OrderedDict[tuple[str, ...], int] = OrderedDict()
+
+    def note(self, day: DayCounts, decision: Decision) -> None:
+        """Takes the next decision in the order of the record."""
+        at, place = decision.decided_at, (decision.client, decision.service)
+        day.behind += at < self._latest - _APART_SECONDS * _SECOND
+        self._latest = max(self._latest, at)
+        same_call, about = (*place, decision.hook_instance), (*place, "", decision.patient)
+        before = self._calls.get(about)
+        is_soon = before is not None and abs(at - before) <= _REPEATED_SECONDS * _SECOND
+        day.repeated += is_soon or (bool(decision.hook_instance) and same_call in self._calls)
+        for key in (same_call, about):
+            self._calls.pop(key, None)
+            self._calls[key] = at
+        while len(self._calls) > _MOST_CALLS:
+            self._calls.popitem(last=False)
+
+
 def _count_times(day: DayCounts, hour: int, timings: dict[str, float]) -> None:
     if not timings:
         return
@@ -108,11 +141,17 @@ def _conditions_of(values: dict[str, float]) -> list[float]:
     return [value for name, value in values.items() if isinstance(FEATURES.get(name), HasCondition | StayDiagnosis)]
 
 
-def count_feedback(day: DayCounts, outcome: str, reason: str | None, rules: Collection[str] = ()) -> None:
+def count_feedback(
+    day: DayCounts, outcome: str, reason: str | None, rules: Collection[str] = (), seconds: float | None = None
+) -> None:
     """Adds a clinician's answer, with the code of the reason where the card was overridden.
 
-    `rules`: those whose findings the card shows, for which the answer is counted too.
+    `rules`: those whose findings the card shows, for which the answer is counted too. `seconds`: how long after it was
+    given, by the client's clock, the answer arrived; None where the client named no instant.
     """
+    if seconds is not None:
+        bucket = bucket_of(seconds)
+        day.answer_seconds[bucket] = day.answer_seconds.get(bucket, 0) + 1
     for rule in rules:
         count(day.answers, f"{rule} {outcome}")
         if outcome != "accepted":
@@ -122,6 +161,20 @@ def count_feedback(day: DayCounts, outcome: str, reason: str | None, rules: Coll
         return
     day.overridden += 1
     count(day.reasons, reason or "no reason")
+
+
+def seconds_under_way(given: str, received: int) -> float | None:
+    """Seconds from the instant that a client names to `received` (microseconds since 1970); None where it names none.
+
+    A text without a time and its zone names no instant.
+    """
+    if "T" not in given:
+        return None
+    try:
+        at = datetime.fromisoformat(given)
+    except ValueError:
+        return None
+    return received / _SECOND - at.timestamp() if at.tzinfo is not None else None
 
 
 def _instant(text: str | None) -> datetime | None:

@@ -22,12 +22,19 @@ from cds_hooks.storage.queries import read_rows, rules_by_card
 from cds_hooks.storage.tables import decisions
 from models_onnx.monitoring.day import DayCounts, count, groups_of
 from models_onnx.monitoring.label_judging import LabelWindow
-from models_onnx.monitoring.labelled import Happened, LabelCounts
+from models_onnx.monitoring.labelled import (
+    Happened,
+    LabelCounts,
+    PackedCells,
+    pack,
+    summed,
+    unpack,
+    unpack_cells,
+    with_labels_assumed,
+)
 
 _OUTCOMES: Final = "outcomes"
 _AT_ONCE: Final = 500
-_encode: Final = msgspec.json.Encoder().encode
-_decode: Final = msgspec.json.Decoder(LabelCounts).decode
 
 
 class _Scores(Struct):
@@ -187,10 +194,10 @@ def _add(connection: sqlite3.Connection, place: Key, counts: LabelCounts) -> Non
     query = "SELECT counts FROM labels WHERE day = ? AND client = ? AND service = ?"
     row = connection.execute(query, place).fetchone()
     if row is not None:
-        kept = _decode(row[0])
+        kept = unpack(row[0])
         kept.add(counts)
         counts = kept
-    connection.execute("REPLACE INTO labels VALUES (?, ?, ?, ?)", (*place, _encode(counts)))
+    connection.execute("REPLACE INTO labels VALUES (?, ?, ?, ?)", (*place, pack(counts)))
 
 
 def label_windows(book: CountBook, labels: Labels, until: date, days: int) -> list[LabelWindow]:
@@ -201,31 +208,47 @@ def label_windows(book: CountBook, labels: Labels, until: date, days: int) -> li
     Raises:
         RecordUnavailable: The book cannot be read.
     """
-    found: list[LabelWindow] = []
-    with book.open() as connection:
+    with book.open(is_writing=False) as connection:
         complete = {(client, event): day for client, event, day in connection.execute("SELECT * FROM complete")}
-        for label in labels.values():
-            last = until - timedelta(days=ceil(label.wait / DAY))
-            first, begin = last - timedelta(days=days - 1), last - timedelta(days=2 * days - 1)
-            windows: dict[tuple[str, str], LabelWindow] = {}
-            query = "SELECT day, client, service, counts FROM labels WHERE day BETWEEN ? AND ? ORDER BY 2, 3, 1"
-            for day, client, service, content in connection.execute(query, (begin.isoformat(), last.isoformat())):
-                counts = _of_model(_decode(content), label.model)
-                if not counts.cells:
-                    continue
-                if _is_complete(complete.get((client, label.event or ""), ""), date.fromisoformat(day), label):
-                    counts = counts.labels_assumed()
-                words = f"predictions of {first} to {last}"
-                areas = {label.model: label.area} if label.area is not None else {}
-                empty = LabelWindow(client, service, words, LabelCounts(), LabelCounts(), areas)
-                window = windows.setdefault((client, service), empty)
-                (window.now if date.fromisoformat(day) >= first else window.before).add(counts)
-            found += windows.values()
-    return found
+        reader = _CellReader(connection, complete)
+        return [window for label in labels.values() for window in reader.windows(label, until, days)]
 
 
-def _of_model(counts: LabelCounts, model: str) -> LabelCounts:
-    return LabelCounts(cells={key: each for key, each in counts.cells.items() if key.partition("@")[0] == model})
+class _CellReader:
+    """Reads the cells of a book for one report: those of a day once, whatever many models need them."""
+
+    def __init__(self, connection: sqlite3.Connection, complete: dict[tuple[str, str], str]) -> None:
+        self._connection = connection
+        self._complete = complete
+        self._by_model: dict[Key, dict[str, PackedCells]] = {}
+
+    def windows(self, label: Label, until: date, days: int) -> list[LabelWindow]:
+        last = until - timedelta(days=ceil(label.wait / DAY))
+        first, begin = last - timedelta(days=days - 1), last - timedelta(days=2 * days - 1)
+        parts: dict[tuple[str, str], tuple[list[PackedCells], list[PackedCells]]] = {}
+        query = "SELECT day, client, service, counts FROM labels WHERE day BETWEEN ? AND ? ORDER BY 2, 3, 1"
+        for day, client, service, content in self._connection.execute(query, (begin.isoformat(), last.isoformat())):
+            cells = self._of_models((day, client, service), content).get(label.model)
+            if cells is None:
+                continue
+            if _is_complete(self._complete.get((client, label.event or ""), ""), date.fromisoformat(day), label):
+                cells = with_labels_assumed(cells)
+            now, before = parts.setdefault((client, service), ([], []))
+            (now if day >= first.isoformat() else before).append(cells)
+        words = f"predictions of {first} to {last}"
+        areas = {label.model: label.area} if label.area is not None else {}
+        return [
+            LabelWindow(client, service, words, summed(now), summed(before), areas)
+            for (client, service), (now, before) in parts.items()
+        ]
+
+    def _of_models(self, place: Key, content: bytes) -> dict[str, PackedCells]:
+        known = self._by_model.get(place)
+        if known is None:
+            known = self._by_model[place] = {}
+            for key, rows in unpack_cells(content).items():
+                known.setdefault(key.partition("@")[0], {})[key] = rows
+        return known
 
 
 def _is_complete(through: str, day: date, label: Label) -> bool:

@@ -16,8 +16,7 @@ from msgspec import MsgspecError, Struct
 
 from cds_hooks.settings import Settings
 from models_onnx.artifact.folder import MANIFEST, VERSION_SIGN
-from models_onnx.artifact.manifest import Manifest, ModelOutcome
-from models_onnx.spec import DAYS_PER_YEAR
+from models_onnx.artifact.manifest import DAYS_PER_YEAR, Manifest, ModelOutcome
 
 DAY: Final = 86_400_000_000
 """Microseconds of a day."""

@@ -2,14 +2,17 @@
 
 import os
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from threading import Lock
+from typing import Any, Final
 from urllib.parse import quote
 
 from sqlalchemy import URL, Engine, create_engine, event, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, DBAPIError
-from sqlalchemy.pool import NullPool
+from sqlalchemy.pool import NullPool, QueuePool
 
 from cds_hooks.storage.decision import RecordUnavailable
 from fhir.terminology.caching import remembered
@@ -80,7 +83,65 @@ def reading_engine(url: URL) -> Engine:
     """
     if url.get_backend_name() == "sqlite" and not sqlite_file(url).is_file():
         raise RecordUnavailable(f"there is no record at {sqlite_file(url)} yet; a server makes it when it starts")
-    return _engine(_readable(url), False).execution_options(isolation_level="AUTOCOMMIT")
+    engine = _KEPT.engine_for(url) or _engine(_readable(url), False)
+    return engine.execution_options(isolation_level="AUTOCOMMIT")
+
+
+class _KeptConnections:
+    """The pools of a server that is running: it reads the record several times a second, each from any thread."""
+
+    def __init__(self) -> None:
+        self._pools: dict[str, tuple[Engine, int]] = {}
+        self._changing = Lock()
+
+    def engine_for(self, url: URL) -> Engine | None:
+        """The engine with kept connections; None where nobody keeps any for this database."""
+        pool = self._pools.get(_name_of(url)) if self._pools else None
+        return pool[0] if pool is not None else None
+
+    def take(self, url: URL) -> None:
+        with self._changing:
+            engine, users = self._pools.get(_name_of(url)) or (_pooled(url), 0)
+            self._pools[_name_of(url)] = (engine, users + 1)
+
+    def give_back(self, url: URL) -> None:
+        with self._changing:
+            engine, users = self._pools.pop(_name_of(url))
+            if users > 1:
+                self._pools[_name_of(url)] = (engine, users - 1)
+                return
+        engine.dispose()
+
+
+_KEPT: Final = _KeptConnections()
+
+
+def _name_of(url: URL) -> str:
+    return url.render_as_string(hide_password=False)
+
+
+def _pooled(url: URL) -> Engine:
+    """Two connections are kept; one that was lost, as after a restart of the database, is noticed and opened again."""
+    return create_engine(
+        url, poolclass=QueuePool, pool_size=2, max_overflow=8, pool_timeout=LOCK_WAIT_SECONDS, pool_pre_ping=True
+    )
+
+
+@contextmanager
+def kept_connections(text: str) -> Iterator[None]:
+    """Meanwhile a PostgreSQL is read over kept connections, which are closed at the end; of SQLite none are kept.
+
+    Opening one takes PostgreSQL a new process and some 5 ms.
+    """
+    url = parse_url(text)
+    if url.get_backend_name() != "postgresql":
+        yield
+        return
+    _KEPT.take(url)
+    try:
+        yield
+    finally:
+        _KEPT.give_back(url)
 
 
 def _readable(url: URL) -> URL:

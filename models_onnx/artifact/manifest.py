@@ -3,10 +3,13 @@
 Every member is described in manifest.schema.json beside this module; the schema goes before this module.
 """
 
-from typing import Any, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
+
+DAYS_PER_YEAR: Final = 365.25
+"""Days of a year in which a horizon is given."""
 
 
 class TensorNames(Struct, frozen=True):

@@ -1,10 +1,12 @@
 """What is counted of the calls of one day, of one client to one service."""
 
 from collections import Counter
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Mapping, Sequence
+from itertools import chain
+from typing import Any, Final, TypeVar
 
 import msgspec
+import numpy as np
 
 from models_onnx.monitoring.sketch import Sketch, bucket_of
 
@@ -23,7 +25,8 @@ class DayCounts(msgspec.Struct, kw_only=True):
     `hour_errors` and `hour_milliseconds` are by the hour of the day in UTC. `answers` and `orders` count
     "rule accepted", "rule overridden", "rule changed" and the like, `answer_reasons` "rule reason". `needs` has by
     "model group" and stratum of the estimate how many there were, the sum of their recorded conditions, and the sum of
-    the squares.
+    the squares. `repeated` are calls that came twice, `behind` those that are dated before an earlier one (feed.py);
+    `answer_seconds` has how long after an answer was given it arrived, negative where a clock is ahead.
     """
 
     calls: int = 0
@@ -50,6 +53,9 @@ class DayCounts(msgspec.Struct, kw_only=True):
     answer_reasons: Counts = {}
     orders: Counts = {}
     needs: dict[str, dict[int, list[float]]] = {}
+    repeated: int = 0
+    behind: int = 0
+    answer_seconds: dict[int, int] = {}
 
     def add(self, other: "DayCounts") -> None:
         """Adds what another counted."""
@@ -124,6 +130,44 @@ def groups_of(values: dict[str, float]) -> tuple[str, ...]:
 def total_of(days: list[DayCounts]) -> DayCounts:
     """All days together."""
     total = DayCounts()
-    for each in days:
-        total.add(each)
+    for name in DayCounts.__struct_fields__:
+        values = [getattr(each, name) for each in days]
+        if name in _SKETCHES:
+            setattr(total, name, _total_of_sketches(values))
+            continue
+        if isinstance(getattr(total, name), int):
+            setattr(total, name, sum(values))
+            continue
+        for each in values:
+            _add_into(getattr(total, name), each)
     return total
+
+
+_SKETCHES: Final = frozenset({"features", "ages", "scores", "stages", "hour_milliseconds"})
+_WIDEST: Final = 1 << 16
+_Name = TypeVar("_Name", str, int)
+
+
+def _total_of_sketches(days: Sequence[dict[_Name, dict[int, int]]]) -> dict[_Name, dict[int, int]]:
+    """By name the buckets of all days; a month of a large site has a million of them, which numpy adds up."""
+    parts: dict[_Name, list[dict[int, int]]] = {}
+    for day in days:
+        for name, buckets in day.items():
+            parts.setdefault(name, []).append(buckets)
+    return {name: _sum_of_buckets(tables) for name, tables in parts.items()}
+
+
+def _sum_of_buckets(tables: Sequence[dict[int, int]]) -> dict[int, int]:
+    many = sum(map(len, tables))
+    buckets = np.fromiter(chain.from_iterable(tables), np.int64, many)
+    counts = np.fromiter(chain.from_iterable(each.values() for each in tables), np.int64, many)
+    if not many:
+        return {}
+    first = int(buckets.min())
+    if int(buckets.max()) - first > _WIDEST:  # values on both sides of zero
+        known, places = np.unique(buckets, return_inverse=True)
+    else:
+        known, places = np.arange(first, int(buckets.max()) + 1), buckets - first
+    sums = np.rint(np.bincount(places, weights=counts, minlength=len(known))).astype(np.int64)
+    there = sums.nonzero()[0]
+    return dict(zip(known[there].tolist(), sums[there].tolist(), strict=True))

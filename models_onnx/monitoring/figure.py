@@ -6,7 +6,7 @@ from typing import Literal
 State = Literal["good", "watch", "act", "insufficient"]
 Family = Literal[
     "feed", "errors", "latency", "prefetch", "units", "missing", "input drift", "score drift", "alert rate",
-    "age of values", "rules", "acceptance", "calibration", "discrimination", "fairness", "label choice",
+    "age of values", "clock", "rules", "acceptance", "calibration", "discrimination", "fairness", "label choice",
 ]  # fmt: skip
 
 _RANK: dict[State, int] = {"act": 0, "watch": 1, "insufficient": 2, "good": 3}
@@ -36,9 +36,11 @@ class Figure:
         return (_RANK[self.state], self.client, self.family, self.service, self.subject)
 
 
-_DATA: tuple[Family, ...] = ("prefetch", "units", "missing", "input drift", "score drift", "alert rate", "rules")
+_DATA: tuple[Family, ...] = (
+    "prefetch", "units", "missing", "age of values", "input drift", "score drift", "alert rate", "rules",
+)  # fmt: skip
 _MODEL: tuple[Family, ...] = ("calibration", "discrimination", "fairness")
-_APART: tuple[Family, ...] = ("feed", "errors", "latency", "acceptance")
+_APART: tuple[Family, ...] = ("feed", "clock", "errors", "latency", "acceptance")
 
 
 @dataclass(frozen=True, slots=True)

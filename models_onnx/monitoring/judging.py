@@ -9,19 +9,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from models_onnx.monitoring import drift, rates
+from models_onnx.monitoring import arrival, drift, rates, shares
 from models_onnx.monitoring.day import DayCounts, total_of
 from models_onnx.monitoring.figure import Family, Figure, State
 from models_onnx.monitoring.label_judging import label_choice
 from models_onnx.monitoring.sketch import Sketch, quantile
 from models_onnx.monitoring.today import Today
 
-_FEWEST_CALLS, _FEWEST_VALUES, _FEWEST_FOR_DRIFT, _FEWEST_EXPECTED = 200, 100, 500, 20
+_FEWEST_CALLS, _FEWEST_VALUES, _FEWEST_FOR_DRIFT, _FEWEST_EXPECTED = shares.FEWEST_CALLS, 100, 500, 20
 _FEWEST_FEEDBACK, _FEWEST_FOR_PAUSE, _FEWEST_FOR_REASONS = 50, 200, 100
 _NOT_FOR_THIS_PATIENT, _NOT_APPLICABLE = "patient-ineligible", 0.3
 _CONTINUOUS = 10
 """An input with fewer different values has no median whose ratio means anything: flags, counts of stays."""
 _UNLIKELY, _RARE = 1e-6, 1e-3
+_MANY_MORE = 1.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,8 @@ class Compared:
     def figures(self) -> list[Figure]:
         """All figures, those to look at first."""
         now, before = total_of(list(self.window.values())), total_of(list(self.reference.values()))
-        found = [*self._feed(now), *self._shares(now, before), *self._latency(now, before), *self._inputs(now, before)]
+        found = [*self._feed(now), *self._shares(), *self._latency(now, before), *self._inputs(now, before)]
+        found += [self._arrival("clock", each) for each in arrival.clocks(now, before)]
         found += [
             *self._scores(now, before),
             *self._alerts(now, before),
@@ -61,6 +63,10 @@ class Compared:
         text = f"{self.service}, {subject}: {n:,} counted, {minimum:,} are needed."
         return self._figure(family, subject, n, minimum, None, None, "insufficient", text)
 
+    def _arrival(self, family: Family, found: arrival.Found) -> Figure:
+        subject, state, n, minimum, value, before, text = found
+        return self._figure(family, subject, n, minimum, value, before, state, f"{self.service}: {text}.")
+
     def _feed(self, now: DayCounts) -> Iterator[Figure]:
         """Whether as many calls came as on the same days of the week before."""
         expected = sum(self.expected(day) for day in self.window)
@@ -73,6 +79,8 @@ class Compared:
         if chance < _UNLIKELY and share < 0.5:
             state = "act"
         elif chance < _RARE and share < 0.8:
+            state = "watch"
+        if share > _MANY_MORE and rates.at_least(calls, expected) < _UNLIKELY:
             state = "watch"
         text = f"{self.service}: {calls:,} calls came where {expected:,.0f} were expected."
         yield self._figure("feed", "calls", calls, _FEWEST_EXPECTED, calls, expected, state, text)
@@ -98,29 +106,24 @@ class Compared:
             return 0
         return sum(calls for hour, calls in today.hours.items() if hour >= self.at.hour)
 
-    def _shares(self, now: DayCounts, before: DayCounts) -> Iterator[Figure]:
-        """Calls that failed, and prefetch keys that come less often than before."""
-        yield self._rise("errors", "calls", now.errors, now.calls, before.errors, before.calls, "failed", 1)
-        sent = {key.partition(" ")[0] for key in [*before.keys, *now.keys]}
+    def _shares(self) -> Iterator[Figure]:
+        """Calls that failed or came twice, and prefetch keys that come less often than before."""
+        yield self._rise("errors", "calls", lambda day: (day.errors, day.calls), "failed", 1)
+        yield self._rise("feed", "repeated calls", lambda day: (day.repeated, day.calls), "came twice", 1)
+        days = [*self.reference.values(), *self.window.values()]
+        sent = {key.partition(" ")[0] for day in days for key in day.keys}
         for key in sorted(sent):
-            kept = [before.calls - before.keys.get(f"{key} given", 0), now.calls - now.keys.get(f"{key} given", 0)]
             words = f"came without the prefetch key {key}"
-            yield self._rise("prefetch", key, kept[1], now.calls, kept[0], before.calls, words, len(sent))
+            yield self._rise("prefetch", key, _without(key), words, len(sent))
 
-    def _rise(
-        self, family: Family, subject: str, count: int, total: int, count_before: int, total_before: int,
-        words: str, asked: int,
-    ) -> Figure:  # fmt: skip
-        """Whether a share rose: by 3 points and certainly, to be watched; by 10, to act."""
-        if min(total, total_before) < _FEWEST_CALLS:
-            return self._too_few(family, subject, min(total, total_before), _FEWEST_CALLS)
-        share, then = count / total, count_before / total_before
-        low, _ = rates.difference(count, total, count_before, total_before, 1 - 0.001 / asked)
-        state: State = "good"
-        if low > 0 and share - then >= 0.03:
-            state = "act" if share - then >= 0.10 else "watch"
-        text = f"{self.service}: {100 * share:.1f} in 100 calls {words}, {100 * then:.1f} before."
-        return self._figure(family, subject, total, _FEWEST_CALLS, share, then, state, text)
+    def _rise(self, family: Family, subject: str, counted: shares.Counted, words: str, asked: int) -> Figure:
+        """Whether a share rose, in all or on a day."""
+        found = shares.rise(self.window, list(self.reference.values()), self._alike, counted, asked)
+        if found.state == "insufficient":
+            return self._too_few(family, subject, found.n, _FEWEST_CALLS)
+        on = f" on {found.day:%A}, {found.day}," if found.day is not None else ""
+        text = f"{self.service}: {100 * found.share:.1f} in 100 calls{on} {words}, {100 * found.before:.1f} before."
+        return self._figure(family, subject, found.n, _FEWEST_CALLS, found.share, found.before, found.state, text)
 
     def _latency(self, now: DayCounts, before: DayCounts) -> Iterator[Figure]:
         n, m = sum(now.milliseconds.values()), sum(before.milliseconds.values())
@@ -137,13 +140,13 @@ class Compared:
         names = sorted({*now.names("features"), *before.names("features")})
         for name in names:
             values, then = now.sketch("features", name), before.sketch("features", name)
-            n, m = values.total(), then.total()
-            gone, gone_before = now.missing_of(name), before.missing_of(name)
-            words = f"had no usable {name}"
-            yield self._rise("missing", name, gone, n + gone, gone_before, m + gone_before, words, len(names))
+            yield self._rise("missing", name, _missing(name), f"had no usable {name}", len(names))
             if len(then) >= _CONTINUOUS:
                 yield self._scale(name, now, before)
                 yield self._older(name, now, before)
+                late = arrival.delay(name, now.sketch("ages", name), before.sketch("ages", name), len(names))
+                if late is not None:
+                    yield self._arrival("age of values", late)
             yield self._moved("input drift", name, values, then, len(names))
 
     def _scale(self, name: str, now: DayCounts, before: DayCounts) -> Figure:
@@ -263,6 +266,20 @@ class Compared:
             if now.calls >= _FEWEST_CALLS and times > now.calls / 2:
                 text = f"{self.service}: the rule {rule} speaks in {100 * times / now.calls:.0f} of 100 calls."
                 yield self._figure("rules", rule, now.calls, _FEWEST_CALLS, times / now.calls, None, "watch", text)
+
+
+def _without(key: str) -> shares.Counted:
+    return lambda day: (day.calls - day.keys.get(f"{key} given", 0), day.calls)
+
+
+def _missing(feature: str) -> shares.Counted:
+    """In how many calls an input was missing, of those in which it was asked for."""
+
+    def counted(day: DayCounts) -> tuple[int, int]:
+        gone = day.missing_of(feature)
+        return gone, gone + sum(day.features.get(feature, {}).values())
+
+    return counted
 
 
 def _quantile(buckets: dict[int, int], share: float) -> float:

@@ -61,6 +61,11 @@ def cusum(z: Sequence[float]) -> float:
     return max(up, down)
 
 
+def at_least(count: int, expected: float) -> float:
+    """The probability of `count` or more where `expected` come on average (Poisson); 0 beyond what a float can tell."""
+    return max(0.0, 1.0 - at_most(count - 1, expected)) if count > 0 else 1.0
+
+
 def at_most(count: int, expected: float) -> float:
     """The probability of `count` or fewer where `expected` come on average (Poisson)."""
     if expected <= 0:

@@ -194,9 +194,18 @@ class _Counts:
         for number in range(patients):
             self.counts.note_shown(client, f"p{number}", "order-safety", [(indicator, _sent().said)], self.now)
 
-    def answer(self, patient: str = "p0", *, is_accepted: bool = False, client: str = "ehr") -> None:
+    def answer(
+        self, patient: str = "p0", *, is_accepted: bool = False, client: str = "ehr", reason: str | None = None
+    ) -> None:
         self.counts.take_answer(
-            client, patient, "order-safety", _sent(), is_accepted=is_accepted, at=self.now, decided_at=4e9
+            client,
+            patient,
+            "order-safety",
+            _sent(),
+            is_accepted=is_accepted,
+            at=self.now,
+            decided_at=4e9,
+            reason=reason,
         )
 
     @property
@@ -211,7 +220,39 @@ def test_two_hundred_cards_and_five_in_a_hundred_are_the_limits(cards: int, acce
     site.answer("nobody-accepted")
     for number in range(accepted):
         site.answer(f"p{number}", is_accepted=True)
-    assert site.low == ([LowAcceptance(("rule", RULE), cards, accepted)] if is_low else [])
+    answered = 1 + accepted
+    assert site.low == ([LowAcceptance(("rule", RULE), cards, accepted, answered)] if is_low else [])
+
+
+@pytest.mark.parametrize(
+    ("answers", "not_fitting", "reason", "is_low"),
+    [
+        (100, 31, "patient-ineligible", True),
+        (100, 31, "cds-not-applicable", True),
+        (100, 30, "patient-ineligible", False),
+        (99, 99, "patient-ineligible", False),
+        (100, 100, "action-completed", False),
+    ],
+)
+def test_over_thirty_in_a_hundred_answers_that_it_does_not_fit_are_the_second_ground(
+    answers: int, not_fitting: int, reason: str, *, is_low: bool
+) -> None:
+    site = _Counts()
+    site.show(answers)
+    for number in range(answers):
+        is_fitting = number >= not_fitting
+        site.answer(f"p{number}", is_accepted=is_fitting, reason=None if is_fitting else reason)
+    found = site.counts.low(10_000, 0.05)
+    accepted = answers - not_fitting
+    assert found == ([LowAcceptance(("rule", RULE), answers, accepted, answers, not_fitting)] if is_low else [])
+
+
+def test_a_pause_says_which_ground_it_has() -> None:
+    pause = Pause("rule", RULE, "2026-11-21T10:00:00+00:00", 120, 70, 0.05, 110, 40)
+    assert pause.words == (
+        "paused since 2026-11-21: 40 of 110 answers said that it does not fit the patient, over 30 in 100"
+    )
+    assert "3 of 210 cards were accepted, under 5 in 100" in PAUSE.words
 
 
 def test_the_same_patient_counts_once_a_day() -> None:
@@ -222,7 +263,7 @@ def test_the_same_patient_counts_once_a_day() -> None:
     assert site.low == []
     site.now += DAY
     site.show(50)
-    assert site.low == [LowAcceptance(("rule", RULE), 200, 0)]
+    assert site.low == [LowAcceptance(("rule", RULE), 200, 0, 1)]
     site.now += 90 * DAY
     site.show(1)
     assert site.low == []
@@ -235,7 +276,7 @@ def test_critical_cards_and_clients_that_report_nothing_do_not_count() -> None:
     site.answer()
     assert site.low == []
     site.answer(client="silent")
-    assert site.low == [LowAcceptance(("rule", RULE), 300, 0)]
+    assert site.low == [LowAcceptance(("rule", RULE), 300, 0, 1)]
 
 
 def test_what_was_counted_before_a_person_ended_the_pause_counts_no_more() -> None:

@@ -102,7 +102,9 @@ def test_fewer_calls_on_a_weekend_are_expected(reference: dict[date, DayCounts])
     saturday = FIRST + timedelta(days=32)
     assert saturday.weekday() == 5
     window = {saturday: one_day(np.random.default_rng(5), 250)}
-    (feed,) = (each for each in compared(window, reference).figures() if each.family == "feed")
+    (feed,) = (
+        each for each in compared(window, reference).figures() if (each.family, each.subject) == ("feed", "calls")
+    )
     assert feed.state == "good"
 
 

@@ -8,7 +8,7 @@ import pytest
 from models_onnx.monitoring.day import DayCounts, count_need
 from models_onnx.monitoring.figure import Figure, incidents
 from models_onnx.monitoring.label_judging import LabelWindow, label_choice
-from models_onnx.monitoring.labelled import LabelCounts
+from models_onnx.monitoring.labelled import LabelCounts, pack, summed, unpack, unpack_cells, with_labels_assumed
 
 MODEL = "readmission@1"
 Truth = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -65,6 +65,15 @@ def test_a_model_that_went_wrong_is_found_in_its_window(truth: Truth, family: st
     assert (family, subject) in acting(figures(labels(1, truth=truth)))
 
 
+def test_packed_counts_are_read_back_and_added_up_as_they_were() -> None:
+    one, other = labels(1, people=300, unlabelled=0.2), labels(2, people=300)
+    assert unpack(pack(one)) == one
+    together = summed([unpack_cells(pack(each)) for each in (one, other)])
+    one.add(other)
+    assert together == one
+    assert unpack(pack(LabelCounts())) == LabelCounts() == summed([])
+
+
 def test_a_model_that_is_wrong_in_every_way_is_one_incident() -> None:
     (incident,) = incidents(figures(labels(2, truth=lambda odds, _: 0.3 * odds - 2.0)))
     assert incident.family == "calibration"
@@ -100,7 +109,7 @@ def test_predictions_without_an_outcome_are_not_taken_for_right_ones() -> None:
     (figure,) = figures(labels(8, unlabelled=0.3))
     assert (figure.state, figure.family) == ("insufficient", "calibration")
     assert "have no outcome" in figure.text
-    complete = labels(8, unlabelled=0.3).labels_assumed()
+    complete = summed([with_labels_assumed(unpack_cells(pack(labels(8, unlabelled=0.3))))])
     assert len(figures(complete)) > 1, "the client says that it has sent all"
 
 

@@ -1,0 +1,69 @@
+"""Shares of calls, in all and day by day: what failed, what came without a key, which inputs had no value.
+
+A client that stops sending something on weekends alone hardly moves the share of a week. So each day of the window is
+held against the same weekdays before, too.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import date
+from typing import Final, NamedTuple
+
+from models_onnx.monitoring import rates
+from models_onnx.monitoring.day import DayCounts
+from models_onnx.monitoring.figure import State
+
+FEWEST_CALLS: Final = 200
+_OF_A_DAY: Final = 50
+_WATCH, _ACT, _CERTAIN = 0.03, 0.10, 0.001
+
+Counted = Callable[[DayCounts], tuple[int, int]]
+"""How many of the calls of a day have what is looked for, and how many there are in all."""
+
+
+class Rise(NamedTuple):
+    """A share with that of before, of how many calls, and on which day where it rose on some days only."""
+
+    state: State
+    n: int
+    share: float
+    before: float
+    day: date | None = None
+
+
+def rise(
+    window: Mapping[date, DayCounts],
+    reference: Sequence[DayCounts],
+    alike: Callable[[date], Sequence[DayCounts]],
+    counted: Counted,
+    asked: int,
+) -> Rise:
+    """Whether a share rose: by 3 points and certainly, to be watched; by 10, to act.
+
+    `alike` gives the days of the reference on the same weekday. Certainty is shared among `asked` figures of a kind,
+    and of one figure among its days.
+    """
+    whole = _rise(_sum(window.values(), counted), _sum(reference, counted), FEWEST_CALLS, asked)
+    if whole.state == "act":
+        return whole
+    for day, counts in window.items():
+        found = _rise(counted(counts), _sum(alike(day), counted), _OF_A_DAY, asked * len(window))
+        if found.state == "act":
+            return found._replace(day=day)
+    return whole
+
+
+def _sum(days: Iterable[DayCounts], counted: Counted) -> tuple[int, int]:
+    found = [counted(each) for each in days]
+    return sum(count for count, _ in found), sum(total for _, total in found)
+
+
+def _rise(now: tuple[int, int], before: tuple[int, int], fewest: int, asked: int) -> Rise:
+    (count, total), (count_before, total_before) = now, before
+    if min(total, total_before) < fewest:
+        return Rise("insufficient", min(total, total_before), 0.0, 0.0)
+    share, then = count / total, count_before / total_before
+    low, _ = rates.difference(count, total, count_before, total_before, 1 - _CERTAIN / asked)
+    state: State = "good"
+    if low > 0 and share - then >= _WATCH:
+        state = "act" if share - then >= _ACT else "watch"
+    return Rise(state, total, share, then)

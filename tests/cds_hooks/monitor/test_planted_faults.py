@@ -1,0 +1,181 @@
+"""Faults in a feed are found within a week, from decisions as they are recorded, and clean weeks raise no alarm."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import date, timedelta
+from random import Random
+
+import numpy as np
+import pytest
+
+from models_onnx.monitoring.day import DayCounts
+from models_onnx.monitoring.figure import Family, incidents
+from models_onnx.monitoring.label_judging import LabelWindow
+from models_onnx.monitoring.labelled import LabelCounts
+from tests.cds_hooks.monitor.feeds import (
+    DAYS,
+    FIRST,
+    Call,
+    Fault,
+    changed,
+    compared,
+    days_of_calls,
+    healthy,
+)
+
+WINDOW = FIRST + timedelta(days=DAYS)
+
+pytestmark = pytest.mark.slow  # some ten thousand decisions are encoded and counted
+
+
+@pytest.fixture(scope="module")
+def reference() -> dict[date, DayCounts]:
+    return days_of_calls(FIRST, DAYS, 1)
+
+
+def week(fault: Fault, seed: int = 2) -> dict[date, DayCounts]:
+    return days_of_calls(WINDOW, 7, seed, fault=fault)
+
+
+def micromoles(call: Call, _random: Random) -> Sequence[Call]:
+    """Creatinine in umol/L under the unit of mg/dL."""
+    return [changed(call, creatinine_mg_dl=call.inputs.get("creatinine_mg_dl", 0) * 88.42)]
+
+
+def half_unknown(call: Call, random: Random) -> Sequence[Call]:
+    """A code map was lost on one of two machines of the client."""
+    if random.random() < 0.5:
+        return [call]
+    kept = {name: value for name, value in call.inputs.items() if name != "albumin_g_dl"}
+    return [replace(call, inputs=kept, missing={**call.missing, "albumin_g_dl": "absent"})]
+
+
+def older(call: Call, _random: Random) -> Sequence[Call]:
+    """A clinic for the old joined."""
+    return [changed(call, age_years=min(100.0, call.inputs["age_years"] + 12))]
+
+
+def no_conditions_on_weekends(call: Call, _random: Random) -> Sequence[Call]:
+    """The interface of the problem list does not run on Saturdays and Sundays."""
+    return [replace(call, keys={**call.keys, "conditions": "null"})] if call.at.weekday() > 4 else [call]
+
+
+def three_days_late(call: Call, _random: Random) -> Sequence[Call]:
+    """The laboratory's results arrive three days late."""
+    return [replace(call, ages={name: age + 3 for name, age in call.ages.items()})]
+
+
+def constant_scores(call: Call, _random: Random) -> Sequence[Call]:
+    """Everybody gets one estimate."""
+    return [replace(call, score=0.21)]
+
+
+def twice(call: Call, _random: Random) -> Sequence[Call]:
+    """Every call is sent again with another id, a second later."""
+    again = replace(call, number=call.number + 997_000, at=call.at + timedelta(seconds=1))
+    return [call, again]
+
+
+def client_ahead(call: Call, _random: Random) -> Sequence[Call]:
+    """The client's clock is an hour ahead: so are the times of its answers."""
+    return [replace(call, given=call.given - 3600)]
+
+
+def machine_ahead(call: Call, _random: Random) -> Sequence[Call]:
+    """The clock of one of two servers is an hour ahead."""
+    return [replace(call, at=call.at + timedelta(hours=1)) if call.number % 2 else call]
+
+
+def server_ahead(call: Call, _random: Random) -> Sequence[Call]:
+    """The clock of the only server is an hour ahead: answers seem to arrive an hour after they were given."""
+    return [replace(call, given=call.given + 3600)]
+
+
+def values_ahead(call: Call, random: Random) -> Sequence[Call]:
+    """Results are dated an hour ahead, so those of the last hour are refused."""
+    if random.random() > 0.03:
+        return [call]
+    kept = {name: value for name, value in call.inputs.items() if name != "creatinine_mg_dl"}
+    return [replace(call, inputs=kept, missing={**call.missing, "creatinine_mg_dl": "future"})]
+
+
+def sex_unknown(call: Call, _random: Random) -> Sequence[Call]:
+    """The administrative sex is "unknown" of everybody."""
+    kept = {name: value for name, value in call.inputs.items() if name != "sex_male"}
+    return [replace(call, inputs=kept, missing={**call.missing, "sex_male": "absent"})]
+
+
+@pytest.mark.parametrize(
+    ("fault", "family", "subject"),
+    [
+        (micromoles, "units", "creatinine_mg_dl"),
+        (half_unknown, "missing", "albumin_g_dl"),
+        (older, "input drift", "age_years"),
+        (no_conditions_on_weekends, "prefetch", "conditions"),
+        (three_days_late, "age of values", "newest creatinine_mg_dl"),
+        (constant_scores, "score drift", "model@1 all"),
+        (twice, "feed", "repeated calls"),
+        (client_ahead, "clock", "answers"),
+        (machine_ahead, "clock", "machines"),
+        (server_ahead, "clock", "answers"),
+        (values_ahead, "clock", "values"),
+        (sex_unknown, "missing", "sex_male"),
+    ],
+)
+def test_a_fault_is_found_in_its_week_and_is_one_incident(
+    reference: dict[date, DayCounts], fault: Fault, family: Family, subject: str
+) -> None:
+    found = incidents(compared(week(fault), reference).figures())
+    assert (family, subject) in {(each.family, cause.subject) for each in found for cause in each.causes}
+    assert len(found) == 1, [each.text for each in found]
+
+
+def test_a_day_is_named_where_only_some_days_have_the_fault(reference: dict[date, DayCounts]) -> None:
+    (incident,) = incidents(compared(week(no_conditions_on_weekends), reference).figures())
+    assert "100.0 in 100 calls on Saturday, 2026-09-05, came without the prefetch key conditions, 0.0 before" in (
+        incident.text
+    )
+
+
+def test_the_fault_of_one_client_is_named_with_that_client_only(reference: dict[date, DayCounts]) -> None:
+    figures = [
+        *compared(week(micromoles), reference).figures(),
+        *compared(week(healthy, 3), reference, "south").figures(),
+    ]
+    assert {each.client for each in incidents(figures)} == {"north"}
+
+
+def test_a_subgroup_with_twice_the_prevalence_is_named() -> None:
+    (incident,) = incidents(list(_labels(2.0).figures()))
+    assert incident.family == "fairness"
+    assert {each.subject for each in incident.causes} == {"model@1, 65 and over"}
+
+
+def _labels(times: float, seed: int = 5) -> LabelWindow:
+    """Mature predictions that are right, but for the old, a fifth of all, who have the event `times` as often."""
+    found = [LabelCounts(), LabelCounts()]
+    for place, counts in enumerate(found):
+        random = np.random.default_rng(seed + place)
+        for _ in range(6000):
+            odds, is_old = random.normal(-2.2, 0.9), random.random() < 0.2
+            estimate = float(1 / (1 + np.exp(-odds)))
+            chance = min(1.0, estimate * (times if is_old and not place else 1.0))
+            for group in ("all", "65 and over" if is_old else "under 65"):
+                counts.count(
+                    f"model@1 {group}", estimate, "yes" if random.random() < chance else "no", with_card=odds > -1
+                )
+    return LabelWindow("north", "follow-up", "predictions of May", found[0], found[1])
+
+
+def test_thirty_clean_weeks_raise_no_alarm() -> None:
+    days = days_of_calls(FIRST, DAYS + 36, 11)
+    dates = sorted(days)
+    for place in range(DAYS, DAYS + 30):
+        window = {day: days[day] for day in dates[place : place + 7]}
+        before = {day: days[day] for day in dates[place - DAYS : place]}
+        assert incidents(compared(window, before).figures()) == [], dates[place]
+
+
+def test_clean_labels_raise_no_alarm() -> None:
+    for seed in range(30, 40):
+        assert incidents(list(_labels(1.0, seed * 7).figures())) == []
