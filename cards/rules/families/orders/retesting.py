@@ -63,8 +63,10 @@ def _find_last(context: RuleContext) -> _Last | None:
     planned = parse_time(str(context.drafted.draft.resource.get("occurrenceDateTime") or ""))
     when = max(record.as_of_epoch, planned.instant if planned is not None else 0.0)
     found: list[_Last] = []
-    for observation in record.observations:
+    for observation in record.observations_for("retesting"):
         coded = any(coding.code in interval.loincs for coding in observation.code.coding)
+        if coded:
+            record.note_use(observation)
         time = effective_time(observation) if coded and observation.status in USABLE_STATUS else None
         if time is not None and 0.0 <= (when - time.instant) / DAY_SECONDS < interval.days:
             found.append(_Last(interval, observation, time))

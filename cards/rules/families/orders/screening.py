@@ -38,11 +38,12 @@ _WITHOUT_CERVIX = re.compile(
 def _newest_by_group(record: PatientRecord) -> Mapping[str, FhirTime]:
     """When a result of each group of screening tests was last recorded."""
     newest: dict[str, FhirTime] = {}
-    for observation in record.observations:
+    for observation in record.observations_for("screening by test"):
         found = {name for coding in observation.code.coding for name in SCREENING_GROUPS.get(coding.code or "", ())}
         time = effective_time(observation) if found and observation.status in USABLE_STATUS else None
         if time is None or time.age_days(record.as_of_epoch) < 0.0:
             continue
+        record.note_use(observation)
         for name in found:
             if name not in newest or time.instant > newest[name].instant:
                 newest[name] = time
