@@ -16,10 +16,10 @@ from cds_hooks.invoke import invoke
 from cds_hooks.replay import Replayer, Site, Verdict, open_site
 from cds_hooks.samples import list_samples, load_draft, load_patient
 from cds_hooks.settings import Settings
-from cds_hooks.simulator.chart import Chart, resources_of
-from cds_hooks.simulator.request import ChartError, build_request, drafts_for
-from cds_hooks.storage import Decision, open_decision_log
-from cds_hooks.storage.queries import DecisionFilter, find_decisions
+from cds_hooks.simulator.chart import Chart, ChartError, resources_of
+from cds_hooks.simulator.request import build_request, drafts_for
+from cds_hooks.storage import Decision, new_decision_id, open_decision_log
+from cds_hooks.storage.queries import get_decisions
 
 Json = dict[str, Any]
 DRAFT: Final = "naproxen-after-icu"
@@ -42,9 +42,9 @@ def calls_about(chart: Chart, drafts: Iterable[Json], service: str | None = None
                 continue
 
 
-def sample_calls(service: str, now: datetime) -> Iterator[tuple[str, Json]]:
-    """The calls of one service about every sample patient, with the orders of their stories."""
-    for sample in list_samples():
+def sample_calls(service: str, now: datetime, every: int = 1) -> Iterator[tuple[str, Json]]:
+    """The calls of one service about every sample patient, or every n-th, with the orders of their stories."""
+    for sample in list_samples()[::every]:
         names = [order.draft for order in sample.orders[:2]] or [DRAFT]
         drafts = [each for name in names for each in resources_of(load_draft(name, now))]
         yield from calls_about(Chart(resources_of(load_patient(sample.id, now))), drafts, service)
@@ -61,14 +61,16 @@ async def _answered(url: str, calls: list[tuple[str, Json | bytes]], as_of: date
     configured = Settings(as_of=as_of, **settings)
     parts = replace(site().components, settings=configured, decisions=log, governance=governance)
     (client,) = site().clients.values()
+    answers: list[str] = []
     for service, request in calls:
         try:
+            answers.append(new_decision_id())
             body = request if isinstance(request, bytes) else orjson.dumps(request)
-            await invoke(body, site().services[service], client, parts)
+            await invoke(body, site().services[service], client, parts, answers[-1])
         except HookError:
-            continue
+            answers.pop()
     await log.close()
-    return [each for each in find_decisions(url, DecisionFilter()) if each.outcome != "error"]
+    return list(get_decisions(url, answers).values())
 
 
 def record_at(folder: Path) -> str:
