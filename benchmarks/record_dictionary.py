@@ -1,4 +1,4 @@
-"""`python -m benchmarks.record_dictionary RECORD`: trains the dictionary with which the record is compressed.
+"""`python -m benchmarks.record_dictionary RECORD`: trains the dictionaries with which the record is compressed.
 
 RECORD is an SQLite record of calls with the invented sample patients only (`cds-hooks samples`), never with other
 people's data, because the dictionary is committed and holds pieces of what it was trained with.
@@ -17,16 +17,27 @@ from cds_hooks.storage.queries import read_rows
 from cds_hooks.storage.tables import decisions
 
 _BYTES = 110 * 1024
+_FACTS_BYTES = 60 * 1024
+_SEGMENT, _DMER = 1000, 8
+"""For facts, which are long runs of codes: half the size of what the trainer chooses by itself."""
 
 
 def main(record: str) -> None:
-    """Writes the dictionary beside the module that uses it."""
-    rows = read_rows(f"sqlite:///{record}", select(decisions.c.response, decisions.c.basis))
-    samples: list[bytes | bytearray | memoryview[int]] = [bytes(value) for row in rows for value in row]
-    trained = zstandard.train_dictionary(_BYTES, samples, dict_id=content.DICTIONARY_ID)
-    file = Path(content.__file__).with_name(f"content-{content.DICTIONARY_ID}.zdict")
-    file.write_bytes(trained.as_bytes())
-    print(f"{file}: {len(trained.as_bytes())} bytes from {len(samples)} values")
+    """Writes the dictionaries, that of answers and that of facts, beside the module that uses them."""
+    url, columns = f"sqlite:///{record}", decisions.c
+    for number, wanted in (
+        (content.DICTIONARY_ID, (columns.response, columns.basis)),
+        (content.FACTS_DICTIONARY, (columns.facts,)),
+    ):
+        rows = read_rows(url, select(*wanted).where(columns.facts.is_not(None)))
+        samples: list[bytes | bytearray | memoryview[int]] = [bytes(value) for row in rows for value in row]
+        if number == content.FACTS_DICTIONARY:
+            trained = zstandard.train_dictionary(_FACTS_BYTES, samples, dict_id=number, k=_SEGMENT, d=_DMER)
+        else:
+            trained = zstandard.train_dictionary(_BYTES, samples, dict_id=number)
+        file = Path(content.__file__).with_name(f"content-{number}.zdict")
+        file.write_bytes(trained.as_bytes())
+        print(f"{file}: {len(trained.as_bytes())} bytes from {len(samples)} values")
 
 
 if __name__ == "__main__":

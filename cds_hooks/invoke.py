@@ -3,13 +3,13 @@
 docs/architecture.md draws the same steps with the files behind them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from itertools import count
 from time import perf_counter, time_ns
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from msgspec import Raw, structs
 
@@ -32,11 +32,13 @@ from cds_hooks.governance.releases import SILENT_MODE, Releases
 from cds_hooks.in_force import InForce
 from cds_hooks.metrics import Metrics
 from cds_hooks.model_versions import ModelVersions
+from cds_hooks.prefetch.facts import FactsOfCall, write_facts
 from cds_hooks.prefetch.fetch import FilledPrefetch, PrefetchFetcher
 from cds_hooks.prefetch.inspect import has_missing_medications, inspect_prefetch
 from cds_hooks.prefetch.kept import KeptRequest, is_kept, keep_request
 from cds_hooks.prefetch.state import NO_PREFETCH, with_prefetch_note
 from cds_hooks.protocol.body import encode_response
+from cds_hooks.protocol.repair import Sent
 from cds_hooks.protocol.request import CDSRequest, EntryLimits, read_request
 from cds_hooks.security import TrustedClient
 from cds_hooks.services import Advice, Service, ServiceInput, ValidationSessions
@@ -58,6 +60,8 @@ from cds_hooks.storage.decision import (
 from cds_hooks.tracing import CallTrace, Tracing
 from fhir.mapping.stays import care_units
 from fhir.record.chart_text import plain
+from fhir.record.kept_facts import keep_facts, record_of_facts
+from fhir.record.limits import NotKept
 from fhir.record.measurement import WrongPatient, shorten_refusals
 from fhir.record.reading import read_record
 from fhir.record.record import PatientRecord
@@ -128,26 +132,37 @@ async def invoke(
     return answer.decision.response
 
 
+class Again(NamedTuple):
+    """A call that is answered again: its request where that was kept, else the facts that its answer read.
+
+    `silent` is why its user was shown nothing then; who it was is not among the facts.
+    """
+
+    decision: Decision
+    kept: KeptRequest | FactsOfCall
+    as_of: datetime
+    silent: str | None = None
+
+
 async def answer_again(
-    kept: KeptRequest,
-    service: Service,
-    client: TrustedClient,
-    components: ServerComponents,
-    decision_id: str,
-    as_of: datetime,
-    predict: Predict,
+    again: Again, service: Service, client: TrustedClient, components: ServerComponents, predict: Predict
 ) -> Decision:
-    """The decision of a call that was kept, computed again as of that instant; nothing is recorded or remembered.
+    """The decision of a call, computed again as of that instant; nothing is recorded or remembered.
 
     Raises:
         HookError: The call is not answered any more; its text says why.
+        NotKept: Something is read now that was in the chart and is not among the facts.
     """
-    call = _Call(bytes(kept.body), service, client, components, decision_id, None)
-    call.as_of = as_of
+    kept, then = again.kept, again.decision
+    body = bytes(kept.body) if isinstance(kept, KeptRequest) else kept.body(then.hook, then.hook_instance)
+    call = _Call(body, service, client, components, then.id, None)
+    call.as_of, call.again = again.as_of, again
     await _read(call, predict)
-    call.filled = (
-        kept.filled(call.request.prefetch, service.templates_for_version(client.profile.version)) or call.filled
-    )
+    if isinstance(kept, KeptRequest):
+        templates = service.templates_for_version(client.profile.version)
+        call.filled = kept.filled(call.request.prefetch, templates) or call.filled
+    else:
+        call.filled = kept.filled(service.templates_read_for(client.profile.version))
     call.prefetch = call.filled.state
     decided = await _decide(call, predict)
     caller = Caller(client.name, decided.patient_id, service.id, call.request.hook)
@@ -232,6 +247,12 @@ class _Call:
         self.as_of = components.settings.as_of or datetime.now(UTC)
         self.prefetch = NO_PREFETCH
         self.kept: Raw | None = None
+        self.facts: bytes | None = None
+        """What of the chart was read, where facts are kept."""
+        self.given: Mapping[str, Any] = {}
+        """The client's own JSON of the orders that were asked for, by Type/id."""
+        self.again: Again | None = None
+        """What is answered again; None for a call that came in."""
         self.released = components.releases.current
         """What may speak, to the end of this call; the digest of what is in force with it is recorded."""
         self.off = self.released.why_off(service.id, client.name)
@@ -269,7 +290,7 @@ async def _decide(call: _Call, predict: Predict) -> _Decided:
         return _Decided(no_card(service.id, SWITCHED_OFF, call.off), request.context.patient_id, [], page, NOBODY)
     if service.needs_patient(request):
         call.prefetch.require("patient")
-    record = _read_facts(request, call.filled, call.as_of)
+    record = _record_of(call)
     call.stages.end("facts")
     if is_kept(call.decision_id, call.components.settings.keep_requests):
         call.kept = keep_request(call.body, request.prefetch, call.filled, is_complete=call.is_complete)
@@ -277,12 +298,13 @@ async def _decide(call: _Call, predict: Predict) -> _Decided:
     # Large objects are not kept while this call waits for the database or for a model: the record holds the
     # resources now, and a service that waits releases it.
     request.prefetch.clear()
-    sent = (call.body, *call.filled.bodies) if service.returns_resources else ()
+    sent = _sent(call)
     call.body = b""
     del call.filled
     service_input = _service_input(call, record, predict, sent)
     # Asked now, because a service may release the record.
     silent = call.released.silent_mode(call.client.name, partial(care_units, record), request.context.user_id)
+    silent = silent or (call.again.silent if call.again is not None else None)
     units = call.components.governance.restraint.units_of(partial(care_units, record))
     advice = await service.decide(service_input)
     if call.released.states:
@@ -295,6 +317,7 @@ async def _decide(call: _Call, predict: Predict) -> _Decided:
         advice.cards, withheld = call.released.without_paused(advice.cards, service.id)
         advice.silences += withheld
     audience = _audience(call, units) if advice.cards else NOBODY
+    call.facts, call.given = record.kept_facts() or None, sent.given
     return _Decided(advice, record.patient_id, _refusals_as_silences(record), service_input.explain_url, audience)
 
 
@@ -349,8 +372,13 @@ async def _encode(call: _Call, decided: _Decided, caller: Caller, chosen: Chosen
             {uuid: len(advice.silences) + place for uuid, place in chosen.withheld.items()},
         ),
         user_id=components.users.recorded(call.client.name, request.context.user_id),
+        facts=_facts(call, advice, response) if components.settings.keep_facts and call.again is None else None,
     )
     return _Answer(decision, caller, chosen.cards, silences)
+
+
+def _facts(call: _Call, advice: Advice, response: bytes) -> bytes:
+    return write_facts(call.request, call.facts, call.prefetch, call.given, advice.orders, response)
 
 
 async def _commit(decision: Decision, components: ServerComponents) -> None:
@@ -386,6 +414,31 @@ def _refusal(call: _Call, error: HookError, reason: Silence) -> Decision:
             call.client.name, request.context.user_id if request is not None else None
         ),
     )
+
+
+def _record_of(call: _Call) -> PatientRecord:
+    """The record of the patient: what came with the call, or the facts that are kept of it."""
+    request, filled, again = call.request, call.filled, call.again
+    if again is not None and isinstance(again.kept, FactsOfCall):
+        patient_id, encounter_id = request.context.patient_id, request.context.encounter_id
+        if again.kept.record is None:
+            raise NotKept("the chart")
+        return record_of_facts(again.kept.record, patient_id, call.as_of, filled.state.known, encounter_id)
+    record = _read_facts(request, filled, call.as_of)
+    if call.components.settings.keep_facts and again is None:
+        patient_id, drafts = record.patient_id, getattr(request.context, "draft_orders", b"")
+        record.keep_facts(lambda resources: keep_facts(resources, patient_id, bytes(drafts)))
+    return record
+
+
+def _sent(call: _Call) -> Sent:
+    """The body and the pages, for services that return changed resources."""
+    if not call.service.returns_resources:
+        return Sent(())
+    again = call.again
+    if again is not None and isinstance(again.kept, FactsOfCall):
+        return Sent(again.kept.sent)
+    return Sent((call.body, *call.filled.bodies))
 
 
 def _read_facts(request: CDSRequest, filled: FilledPrefetch, as_of: datetime) -> PatientRecord:

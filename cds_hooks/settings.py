@@ -80,6 +80,11 @@ class Settings(LoginSettings):
         description="Share of the calls whose whole request is kept in the record, encrypted and without its token, so "
         "that a replay gives the same card bit for bit (docs/operations/replay.md); needs CDS_CONTENT_KEYS.",
     )
+    keep_facts: bool = Field(
+        default=True,
+        description="Whether each decision keeps the facts that its answer read, so that a replay gives the same card "
+        "bit for bit without the request (docs/operations/replay.md, and sizing.md for the room that it takes).",
+    )
     data_dir: Path = Field(
         default=ROOT.parent / "shared" / "data",
         description="Folder of other people's data (patients, training tables, published cases): training and tests.",

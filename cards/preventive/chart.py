@@ -129,6 +129,7 @@ def _observations(record: PatientRecord, name: str, test: ScreeningTest) -> Iter
     for part in record.screening_parts():
         observation, value, _ = part
         if observation.status in USABLE_STATUS and _has_value(part) and test.is_meant_by(_concept(value)):
+            record.note_use(observation)
             source = f"Observation/{observation.id}" if observation.id else "Observation without id"
             yield Done(name, effective_time(observation), source, _concept(value).words, _is_positive(part))
 
@@ -175,6 +176,7 @@ def _refusals(record: PatientRecord) -> Iterator[tuple[str, CodeableConcept | No
     for part in record.screening_parts():
         reason = part[1].dataAbsentReason
         if reason is not None and reason.has(_ASKED_DECLINED):
+            record.note_use(part[0])
             yield f"Observation/{part[0].id}", _concept(part[1]), part[0].effectiveDateTime
 
 

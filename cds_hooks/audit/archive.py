@@ -276,6 +276,7 @@ def _hash_of(name: str, row: dict[str, Any]) -> bytes:
     if name != "decisions":
         digest = feedback_hash if name == "feedback" else outcome_hash
         return digest(row["previous"], row["position"], row)
+    row = {"facts": None, **row}  # one of before version 0007 has none
     decision = Decision(**{each: row[each] for each in Decision.__struct_fields__})
     return row_hash(row["previous"], row["chain"], row["position"], decision)
 

@@ -140,7 +140,7 @@ def _csv_line(values: Any) -> bytes:
 
 
 def _everything(decision: Decision) -> dict[str, Any]:
-    read = {name: getattr(decision, name) for name in decision.__struct_fields__}
+    read = {name: getattr(decision, name) for name in decision.__struct_fields__ if name != "facts"}
     return read | {name: orjson.loads(read[name]) for name in ("models", "response", "basis")}
 
 

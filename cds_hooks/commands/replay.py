@@ -22,6 +22,12 @@ from cds_hooks.storage.queries import DecisionFilter, count_decisions, find_deci
 
 _SAME, _DIFFERS, _UNUSABLE, _NOTHING = 0, 1, 2, 3
 _LISTED = 20
+_HOW = {
+    "request": ", whole call",
+    "facts": ", whole call from the facts kept",
+    "values": ", scores from the recorded values",
+    "": "",
+}
 
 Sample = Annotated[str | None, typer.Option(metavar="PERCENT", help="Of so many per cent of the decisions, as 1%.")]
 
@@ -45,6 +51,10 @@ def replay(
     database: Annotated[
         str | None, typer.Option("--database", metavar="URL", help="The record; else CDS_DATABASE_URL.")
     ] = None,
+    scores: Annotated[
+        bool,
+        typer.Option("--scores", help="Of models, equations and vaccines the scores only, from the recorded values."),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Compute decisions again; say what differs and why. Exit code 1: something differs, 3: none could be replayed.
@@ -61,7 +71,8 @@ def replay(
         chosen = _one(url, decision) if decision is not None else _sampled(url, wanted, share)
         if against:
             raise typer.Exit(_try_candidate(url, chosen, against, as_json))
-        raise typer.Exit(_replay(url, chosen, wanted, share, as_of, as_json, one=decision is not None))
+        one = decision is not None
+        raise typer.Exit(_replay(url, chosen, wanted, share, as_of, as_json, one=one, whole=not scores))
     except RecordUnavailable as error:
         typer.echo(f"{str(error)[0].upper()}{str(error)[1:]}.", err=True)
         raise typer.Exit(_UNUSABLE) from error
@@ -105,6 +116,7 @@ def _replay(
     as_json: bool,
     *,
     one: bool,
+    whole: bool,
 ) -> int:
     from cds_hooks.replay import Replayer, open_site  # models and rules take a second to load
 
@@ -116,7 +128,7 @@ def _replay(
         total = None if one else round(count_decisions(url, wanted) * share)
         task = progress.add_task("Decisions", total=total)
         configured = settings().model_copy(update={"database_url": url})
-        for verdict in Replayer(open_site(configured), url, as_of).verdicts(chosen):
+        for verdict in Replayer(open_site(configured), url, as_of, whole=whole).verdicts(chosen):
             progress.advance(task)
             counts[verdict.service, verdict.outcome, verdict.by] += 1
             if verdict.because:
@@ -198,7 +210,12 @@ def _draw(console: Console, counts: Counter[tuple[str, str, str]], listed: list[
         for cause in verdict.causes:
             console.print(Text(f"  cause: {cause}", style="bold"), soft_wrap=True)
     for (service, outcome, by), count in sorted(counts.items()):
-        how = {"request": ", whole call", "values": ", scores from the recorded values", "": ""}[by]
+        how = {
+            "request": ", whole call",
+            "facts": ", whole call from the facts kept",
+            "values": ", scores from the recorded values",
+            "": "",
+        }[by]
         console.print(Text(f"{count} {service}: {outcome.replace('-', ' ')}{how}"), soft_wrap=True)
     for reason, count in reasons.most_common():
         console.print(Text(f"{count} not replayed: {reason}.", style="dim"), soft_wrap=True)

@@ -20,7 +20,7 @@ from cds_hooks.monitor.counting import CallOrder, count_decision, count_feedback
 from cds_hooks.monitor.postings import TABLES, Postings, known_names
 from cds_hooks.storage.database import database_error_reason, parse_url
 from cds_hooks.storage.decision import Decision, RecordUnavailable
-from cds_hooks.storage.queries import read_rows, rules_by_card
+from cds_hooks.storage.queries import LISTED, read_rows, rules_by_card
 from cds_hooks.storage.tables import decisions, events, feedback
 from models_onnx.monitoring.day import DayCounts
 from models_onnx.monitoring.judging import Compared
@@ -282,7 +282,7 @@ def read_to(connection: sqlite3.Connection, kind: str) -> int:
 
 def _settled(url: str) -> Select[Any]:
     """The decisions; in PostgreSQL without those of the last ten seconds, as one with a lower number may still come."""
-    query = select(decisions.c.sequence, *(decisions.c[each.name] for each in msgspec.structs.fields(Decision)))
+    query = select(decisions.c.sequence, *LISTED)
     if parse_url(url).get_backend_name() != "postgresql":
         return query
     return query.where(decisions.c.decided_at < (time() - _SETTLED_SECONDS) * 1e6)

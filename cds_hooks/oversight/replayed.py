@@ -11,7 +11,11 @@ from cds_hooks.settings import Settings
 from cds_hooks.storage.decision import Decision
 
 _LONGEST: Final = 600
-_BY: Final = {"request": "the whole call", "values": "the scores, from the recorded values"}
+_BY: Final = {
+    "request": "the whole call",
+    "facts": "the whole call, from the facts that were kept of it",
+    "values": "the scores, from the recorded values",
+}
 
 
 @dataclass(frozen=True, slots=True)

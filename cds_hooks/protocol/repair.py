@@ -6,7 +6,7 @@ TRAP-37, TRAP-40). No value is changed or invented.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache, cached_property
 from types import NoneType
 from typing import Any, Final, Literal, NamedTuple, get_args, get_origin
@@ -44,6 +44,19 @@ _bundle: Final = msgspec.json.Decoder(_Bundle)
 _head: Final = msgspec.json.Decoder(_Head)
 
 
+class Sent(tuple[bytes, ...]):
+    """The body of a call and the pages of the client's FHIR server, and which orders were asked for in them."""
+
+    given: dict[str, Json]
+    """What was given, by Type/id."""
+
+    def __new__(cls, bodies: Iterable[bytes]) -> "Sent":
+        """Of these bodies; nothing was asked for yet."""
+        made = super().__new__(cls, bodies)
+        made.given = {}
+        return made
+
+
 class OriginalOrders:
     """The orders of one type of a call's body and of the pages of the client's FHIR server after it.
 
@@ -73,7 +86,11 @@ class OriginalOrders:
         found = self._by_id.get(identity)
         if isinstance(found, Raw):
             found = _decoded(found)
-        return found if isinstance(found, dict) and found.get("resourceType") == self._kind else None
+        if not isinstance(found, dict) or found.get("resourceType") != self._kind:
+            return None
+        if isinstance(self._sent, Sent):
+            self._sent.given[f"{self._kind}/{identity}"] = found
+        return found
 
     def original(self, reference: str) -> Json | None:
         """The order that a reference such as 'MedicationRequest/7' names, None when it did not come along."""

@@ -140,14 +140,18 @@ def _group(row: Replayed) -> str:
     features = row.basis.features
     if "age_years" in features and "sex_male" in features:
         return _words("male" if features["sex_male"][0] else "female", features["age_years"][0])
-    if row.basis.request is UNSET:
+    if row.patient is not None:
+        birth_date, sex = row.patient.birthDate, row.patient.gender
+    elif row.basis.request is not UNSET:
+        patient = _patient(bytes(row.basis.request))
+        birth_date, sex = patient.get("birthDate"), patient.get("gender")
+    else:
         return "not known"
-    patient = _patient(bytes(row.basis.request))
     try:
-        born = date.fromisoformat(str(patient.get("birthDate", ""))[:10])
+        born = date.fromisoformat(str(birth_date or "")[:10])
     except ValueError:
         return "not known"
-    return _words(str(patient.get("gender") or "sex not known"), (row.basis.as_of.date() - born).days / 365.25)
+    return _words(str(sex or "sex not known"), (row.basis.as_of.date() - born).days / 365.25)
 
 
 def _patient(request: bytes) -> Mapping[str, Any]:

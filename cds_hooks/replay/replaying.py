@@ -12,9 +12,11 @@ import orjson
 from msgspec import Struct
 
 from cds_hooks.errors import HookError
+from cds_hooks.governance.releases import SILENT_MODE
 from cds_hooks.in_force import Content, read_content
-from cds_hooks.invoke import answer_again
-from cds_hooks.prefetch.kept import read_kept
+from cds_hooks.invoke import Again, answer_again
+from cds_hooks.prefetch.facts import FactsOfCall
+from cds_hooks.prefetch.kept import KeptRequest, read_kept
 from cds_hooks.replay.comparing import (
     Difference,
     causes,
@@ -28,24 +30,36 @@ from cds_hooks.replay.site import Site
 from cds_hooks.replay.values import Basis, equation_scores, model_scores, read_basis, vaccine_scores, vectors_of
 from cds_hooks.services._model import ChartModel, version_scores
 from cds_hooks.storage.decision import Decision
+from cds_hooks.storage.queries import facts_of
+from fhir.record.limits import NotKept
+from fhir.record.resources import Patient
 from models_onnx.serving.runtime import Model
 
 AT_ONCE: Final = 256
 """So many decisions are replayed together: those of one model are one run of it."""
 _BELOW: Final = "below-threshold"
+_NOTHING_KEPT: Final = (
+    "neither facts nor the request were kept: the decision is older than version 0007 of the record, or was made with "
+    "CDS_KEEP_FACTS=false"
+)
+
+
+By = Literal["request", "facts", "values", ""]
+_SILENT_USER: Final = "Silent mode for the user:"
 
 
 class Verdict(Struct, frozen=True, kw_only=True):
     """What a replay of one decision came to.
 
-    `by` says what was computed again: the whole call ("request"), the scores from the recorded values ("values"), or
-    nothing, because the record does not hold what is needed; then `because` says why.
+    `by` says what was computed again: the whole call from the request that was kept ("request") or from the facts that
+    the answer read ("facts"), the scores from the recorded values ("values"), or nothing, because the record does not
+    hold what is needed; then `because` says why.
     """
 
     decision: str
     service: str
     outcome: Literal["same", "differs", "not-replayed"]
-    by: Literal["request", "values", ""] = ""
+    by: By = ""
     differences: tuple[Difference, ...] = ()
     causes: tuple[str, ...] = ()
     because: str = ""
@@ -56,20 +70,27 @@ class Replayed(Struct, frozen=True):
 
     decision: Decision
     basis: Basis
-    by: Literal["request", "values", ""] = ""
+    by: By = ""
     response: Mapping[str, Any] | None = None
     scores: Mapping[str, Any] | None = None
     speaks: bool | None = None
     """Whether the card of a model is due by its threshold; None where the values do not tell."""
     because: str = ""
     as_of: datetime | None = None
+    patient: Patient | None = None
+    """The patient of a call that was replayed from its facts: birth date and sex."""
 
 
 class Replayer:
-    """Replays decisions at a site; `as_of` replays whole calls as of another instant than their own."""
+    """Replays decisions at a site; `as_of` replays whole calls as of another instant than their own.
 
-    def __init__(self, site: Site, url: str, as_of: datetime | None = None) -> None:
-        """`url` is where the record is, for what was in force then."""
+    With `whole` False, scores of models and equations and forecasts of vaccines are computed from the recorded values
+    alone, many times as fast; their cards are then not compared.
+    """
+
+    def __init__(self, site: Site, url: str, as_of: datetime | None = None, *, whole: bool = True) -> None:
+        """`url` is where the record is, for what was in force then and for the facts that were kept."""
+        self._whole = whole
         self._site = site
         self._url = url
         self._as_of = as_of
@@ -85,37 +106,51 @@ class Replayer:
         with asyncio.Runner() as runner:
             source = iter(decisions)
             while batch := list(islice(source, AT_ONCE)):
+                rows = [Replayed(each, read_basis(each.basis)) for each in batch]
+                by_call = [each for each in rows if self._whole or not each.basis.has_values]
+                facts = facts_of(self._url, [each.decision.id for each in by_call])
                 of_model: dict[tuple[str, str], list[Replayed]] = {}
-                for decision in batch:
-                    row = Replayed(decision, read_basis(decision.basis))
-                    if row.basis.request is not msgspec.UNSET:
-                        yield runner.run(self._by_request(row))
+                for row in rows:
+                    is_kept = row.decision.id in facts or row.basis.request is not msgspec.UNSET
+                    if is_kept and (self._whole or not row.basis.has_values):
+                        yield runner.run(self._by_call(row, facts.get(row.decision.id)))
                     elif row.basis.is_of_model:
                         of_model.setdefault(row.basis.score_of, []).append(row)
                     else:
                         yield self._by_values(row)
-                for (model_id, sha256), rows in of_model.items():
-                    yield from self._by_model(model_id, sha256, rows)
+                for (model_id, sha256), alike in of_model.items():
+                    yield from self._by_model(model_id, sha256, alike)
 
-    async def _by_request(self, row: Replayed) -> Replayed:
+    async def _by_call(self, row: Replayed, facts: bytes | None) -> Replayed:
+        """The whole call, from its request or else from the facts that are kept of it."""
         decision, basis, site = row.decision, row.basis, self._site
         service, client = site.services.get(decision.service), site.client_of(decision.client)
         if service is None or client is None:
             missing = f"service {decision.service}" if service is None else f"client {decision.client}"
             return _not(row, f"there is no {missing} here any more")
-        assert isinstance(basis.request, msgspec.Raw)  # noqa: S101 - asked before
         as_of = self._as_of or basis.as_of
+        by: By = "request" if isinstance(basis.request, msgspec.Raw) else "facts"
         site.governance.recall(Remembered(decision.response, basis.silence, basis.withheld), as_of.date())
         try:
-            kept = read_kept(bytes(basis.request))
-            again = await answer_again(kept, service, client, site.components, decision.id, as_of, site.predict)
+            kept = _kept(row, facts)
+            again = await answer_again(
+                Again(decision, kept, as_of, _why_silent(basis)),
+                service,
+                client,
+                site.components,
+                site.predict,
+            )
         except HookError as error:
-            return msgspec.structs.replace(row, by="request", response={"error": error.text}, as_of=as_of)
+            return msgspec.structs.replace(row, by=by, response={"error": error.text}, as_of=as_of)
+        except NotKept as error:
+            return _not(row, f"what is in force now reads more than was kept: {error}")
         except msgspec.MsgspecError:
-            return _not(row, "the request that was kept cannot be read")
+            return _not(row, f"the {by} that {'was' if by == 'request' else 'were'} kept cannot be read")
         found = read_basis(again.basis)
         response = response_for_comparison(again.response)
-        return msgspec.structs.replace(row, by="request", response=response, scores=found.scores, as_of=as_of)
+        record = kept.record if isinstance(kept, FactsOfCall) else None
+        patient = record.patient if record is not None else None
+        return msgspec.structs.replace(row, by=by, response=response, scores=found.scores, as_of=as_of, patient=patient)
 
     def _by_model(self, model_id: str, sha256: str, rows: list[Replayed]) -> Iterator[Replayed]:
         model = self._site.model_of(model_id, sha256)
@@ -166,7 +201,7 @@ class Replayer:
         if basis.scores is not None and "parts" in basis.scores:
             scores = equation_scores(basis, self._site.in_force["setting"])
             return msgspec.structs.replace(row, by="values", scores=scores)
-        return _not(row, "only whole requests replay this service, and the request was not kept (CDS_KEEP_REQUESTS)")
+        return _not(row, _NOTHING_KEPT)
 
     def _verdict(self, row: Replayed) -> Verdict:
         decision = row.decision
@@ -199,6 +234,20 @@ class Replayer:
         if digest not in self._contents:
             self._contents[digest] = read_content(self._url, digest) if digest else None
         return self._contents[digest]
+
+
+def _kept(row: Replayed, facts: bytes | None) -> KeptRequest | FactsOfCall:
+    """What is kept of the call: its request, else its facts. Raises msgspec.MsgspecError where it cannot be read."""
+    if isinstance(row.basis.request, msgspec.Raw):
+        return read_kept(bytes(row.basis.request))
+    assert facts is not None  # noqa: S101 - asked before
+    return FactsOfCall(facts, row.decision.basis, row.decision.patient)
+
+
+def _why_silent(basis: Basis) -> str | None:
+    """Why this user was shown nothing: who it was is not on record as a release names people."""
+    reasons = (text for _, reason, text in basis.silence if reason == SILENT_MODE)
+    return next((text for text in reasons if text.startswith(_SILENT_USER)), None)
 
 
 def _spoke(row: Replayed) -> bool | None:

@@ -52,6 +52,12 @@ class Basis(Struct, frozen=True):
         """Whether the scores are those of a model file."""
         return self.scores is not None and "contributions" in self.scores
 
+    @property
+    def has_values(self) -> bool:
+        """Whether the recorded values alone give the scores again: of models, equations and forecasts of vaccines."""
+        scores = self.scores or {}
+        return self.is_of_model or "parts" in scores or (self.vaccinations is not None and "vaccines" in scores)
+
 
 read_basis: Final = msgspec.json.Decoder(Basis).decode
 

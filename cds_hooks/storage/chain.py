@@ -3,8 +3,9 @@
 Each row carries the hash of the row that its writer wrote before it. The hash of a row is SHA-256 over, one after the
 other: the previous row's hash (32 bytes); a JSON array in UTF-8 without white space, [chain, position, id, decided_at,
 hook, service, hook_instance, client, patient, outcome, input_digest, length of models, length of response, length of
-basis], with user_id at its end where that is not NULL; and the bytes of models, response and basis as they are stored
-(`content.py`). The lengths say where one of the three ends and the next begins.
+basis], with user_id at its end where that is not NULL, and where facts is not NULL with user_id (or null) and the
+length of facts; and the bytes of models, response, basis and facts as they are stored (`content.py`). The lengths say
+where one of them ends and the next begins.
 
 The first row of a chain has position 1. Its previous hash is that of the newest row of any chain in the record at that
 time, or 32 zero bytes where there was none. So removing a whole chain can be detected once another chain has begun
@@ -20,7 +21,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import LargeBinary, Select, func, select, type_coerce
 
-from cds_hooks.storage.content import store_content
+from cds_hooks.storage.content import FACTS_DICTIONARY, store_content
 from cds_hooks.storage.decision import Decision
 from cds_hooks.storage.queries import read_rows
 from cds_hooks.storage.tables import decisions, feedback, outcomes, removals
@@ -52,6 +53,9 @@ def row_hash(previous: bytes, chain: str, position: int, decision: Decision) -> 
         len(d.response),
         len(d.basis),
     )
+    if d.facts is not None:
+        head = _encode((*said, d.user_id, len(d.facts)))
+        return hashlib.sha256(b"".join((previous, head, d.models, d.response, d.basis, d.facts))).digest()
     head = _encode(said if d.user_id is None else (*said, d.user_id))
     return hashlib.sha256(b"".join((previous, head, d.models, d.response, d.basis))).digest()
 
@@ -72,6 +76,7 @@ def as_stored(decision: Decision) -> Decision:
         store_content(decision.response),
         store_content(decision.basis),
         decision.user_id,
+        store_content(decision.facts, FACTS_DICTIONARY) if decision.facts is not None else None,
     )
 
 
@@ -111,6 +116,7 @@ class Chain:
                     d.response,
                     d.basis,
                     d.user_id,
+                    d.facts,
                 )
             )
             previous = digest
@@ -121,7 +127,7 @@ class Chain:
         self._position, self._hash = rows[-1][2], rows[-1][12]
 
 
-_CONTENT = ("models", "response", "basis")
+_CONTENT = ("models", "response", "basis", "facts")
 # the stored bytes, not the decoded value
 _DECISION = [
     type_coerce(decisions.c[name], LargeBinary).label(name) if name in _CONTENT else decisions.c[name]

@@ -35,6 +35,8 @@ from cds_hooks.storage.decision import RecordUnavailable
 
 DICTIONARY_ID: Final = 2
 """The dictionary for new rows. Older dictionaries stay in this folder for the rows that need them."""
+FACTS_DICTIONARY: Final = 3
+"""The dictionary for the facts of new rows."""
 
 _LEVEL: Final = 3
 _ZSTD: Final = b"\x28\xb5\x2f\xfd"
@@ -111,9 +113,9 @@ def use_content_keys(keys: ContentKeys) -> None:
     _in_use = keys
 
 
-def store_content(value: bytes) -> bytes:
+def store_content(value: bytes, dictionary: int = DICTIONARY_ID) -> bytes:
     """The stored form of the value."""
-    stored = _compress(value)
+    stored = _compress(value, dictionary)
     if _in_use.newest is None or value in _EMPTY:
         return stored
     nonce = os.urandom(_NONCE_BYTES)
@@ -157,20 +159,20 @@ def _cipher(key: bytes) -> Any:
 
 
 @cache
-def _compressor() -> Callable[[bytes], bytes] | None:
+def _compressor(number: int) -> Callable[[bytes], bytes] | None:
     try:
         import zstandard
     except ImportError:  # the library may be missing in an older environment; the stored form says how it is read
         return None
-    dictionary = zstandard.ZstdCompressionDict(_dictionary(DICTIONARY_ID))
+    dictionary = zstandard.ZstdCompressionDict(_dictionary(number))
     dictionary.precompute_compress(level=_LEVEL)
     compressor = zstandard.ZstdCompressor(level=_LEVEL, dict_data=dictionary)
     compress: Callable[[bytes], bytes] = compressor.compress
     return compress
 
 
-def _compress(value: bytes) -> bytes:
-    compress = _compressor()
+def _compress(value: bytes, dictionary: int) -> bytes:
+    compress = _compressor(dictionary)
     if compress is None:
         return value
     compressed = compress(value)

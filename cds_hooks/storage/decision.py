@@ -179,6 +179,8 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
 
     None in rows from before version 0004 of the schema.
     """
+    facts: bytes | None = None
+    """The facts that the answer read (`prefetch/facts.py`); None where none are kept. Lists are read without them."""
 
 
 class FeedbackItem(msgspec.Struct, frozen=True, gc=False):
@@ -199,7 +201,13 @@ class FeedbackItem(msgspec.Struct, frozen=True, gc=False):
     override_reason_display: str | None = None
 
 
-_encoder = msgspec.json.Encoder()
+def _write_decimal(value: object) -> msgspec.Raw:
+    from fhir.record.datatypes import write_decimal  # an order with a number such as 2.50 has been read, and so has it
+
+    return write_decimal(value)
+
+
+_encoder = msgspec.json.Encoder(enc_hook=_write_decimal)
 
 
 def inputs_of(

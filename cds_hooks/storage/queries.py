@@ -97,7 +97,8 @@ class _Basis(Struct):
 
 _response: Final = msgspec.json.Decoder(_Response)
 _basis: Final = msgspec.json.Decoder(_Basis)
-_DECISION = [decisions.c[field.name] for field in msgspec.structs.fields(Decision)]
+LISTED: Final = [decisions.c[each.name] for each in msgspec.structs.fields(Decision) if each.name != "facts"]
+"""The columns of a Decision as it is read for everything but a replay."""
 _FEEDBACK = [feedback.c[field.name] for field in msgspec.structs.fields(FeedbackItem)]
 
 
@@ -219,7 +220,7 @@ def find_places(
     url: str, wanted: DecisionFilter, before: Place | None = None, at_once: int = 500
 ) -> Iterator[FoundDecision]:
     """As `find_decisions`, from the place `before` on."""
-    query = wanted.narrow(select(decisions.c.sequence, *_DECISION))
+    query = wanted.narrow(select(decisions.c.sequence, *LISTED))
     query = query.order_by(decisions.c.decided_at.desc(), decisions.c.sequence.desc())
     rows = read_rows(url, _from_place(query, before).limit(min(at_once, 500)))
     while rows:
@@ -244,7 +245,7 @@ def decisions_at(url: str, wanted: DecisionFilter, numbers: Collection[int]) -> 
     Raises:
         RecordUnavailable: there is no record.
     """
-    query = wanted.narrow(select(decisions.c.sequence, *_DECISION)).where(decisions.c.sequence.in_(numbers))
+    query = wanted.narrow(select(decisions.c.sequence, *LISTED)).where(decisions.c.sequence.in_(numbers))
     read = (FoundDecision(row[0], Decision(*row[1:])) for row in read_rows(url, query))
     return {found.sequence: found for found in read if wanted.fits(found.decision)}
 
@@ -256,7 +257,7 @@ def newer_than(url: str, wanted: DecisionFilter, number: int, most: int) -> list
         RecordUnavailable: there is no record.
     """
     at = decisions.c.sequence
-    query = wanted.narrow(select(at, *_DECISION)).where(at > number, at <= number + most).order_by(at)
+    query = wanted.narrow(select(at, *LISTED)).where(at > number, at <= number + most).order_by(at)
     read = (FoundDecision(row[0], Decision(*row[1:])) for row in read_rows(url, query))
     return sorted((found for found in read if wanted.fits(found.decision)), key=_place, reverse=True)
 
@@ -289,7 +290,7 @@ def get_decision(url: str, decision_id: str) -> Decision | None:
     Raises:
         RecordUnavailable: there is no record.
     """
-    rows = read_rows(url, select(*_DECISION).where(decisions.c.id == decision_id))
+    rows = read_rows(url, select(*LISTED).where(decisions.c.id == decision_id))
     return Decision(*rows[0]) if rows else None
 
 
@@ -301,8 +302,18 @@ def get_decisions(url: str, ids: Collection[str]) -> dict[str, Decision]:
     """
     if not ids:
         return {}
-    rows = read_rows(url, select(*_DECISION).where(decisions.c.id.in_(ids)))
+    rows = read_rows(url, select(*LISTED).where(decisions.c.id.in_(ids)))
     return {row.id: Decision(*row) for row in rows}
+
+
+def facts_of(url: str, ids: Collection[str]) -> dict[str, bytes]:
+    """The facts that are kept of these decisions, by id; those without any are not in it.
+
+    Raises:
+        RecordUnavailable: there is no record, or they cannot be read.
+    """
+    query = select(decisions.c.id, decisions.c.facts).where(decisions.c.id.in_(ids), decisions.c.facts.is_not(None))
+    return {row.id: row.facts for row in read_rows(url, query)} if ids else {}
 
 
 def feedback_on(url: str, decision_id: str) -> list[FeedbackItem]:

@@ -4,7 +4,7 @@ from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData
 
 from cds_hooks.storage.content import StoredContent, StoredText
 
-SCHEMA_VERSION = "0006"
+SCHEMA_VERSION = "0007"
 """The newest migration; a database that is at this version is not migrated at the start."""
 
 metadata = MetaData()
@@ -35,6 +35,8 @@ decisions = Table(
     Column("basis", StoredContent, nullable=False),
     # added by version 0004; NULL in the rows from before it
     Column("user_id", Text),
+    # added by version 0007; NULL where no facts are kept
+    Column("facts", StoredContent),
     # by which decisions are found (version 0006)
     Index("decisions_by_time", "decided_at"),
     Index("decisions_by_patient", "patient", "decided_at"),

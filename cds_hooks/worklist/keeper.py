@@ -25,7 +25,7 @@ from cds_hooks.panel.worklist import (
     resting_answers,
 )
 from cds_hooks.storage.decision import Decision, RecordUnavailable
-from cds_hooks.storage.queries import read_rows
+from cds_hooks.storage.queries import LISTED, read_rows
 from cds_hooks.storage.tables import decisions
 from cds_hooks.worklist.acts import Acts
 
@@ -39,7 +39,6 @@ _WAIT_SECONDS: Final = 1.5
 _MADE_SECONDS: Final = 60.0
 """The list is put in order again when something is new, and for the days that go by once a minute."""
 _CAPACITY: Final = 100_000
-_DECISION = [decisions.c[each.name] for each in msgspec.structs.fields(Decision)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +127,7 @@ class WorklistKeeper:
             self._is_cut = self._first > 0
             self._sequence = self._first
         after = max(self._first, self._sequence - _OVERLAP)
-        query = select(decisions.c.sequence, *_DECISION).order_by(decisions.c.sequence).limit(_AT_ONCE)
+        query = select(decisions.c.sequence, *LISTED).order_by(decisions.c.sequence).limit(_AT_ONCE)
         while after < self._top:
             rows = read_rows(self._url, query.where(decisions.c.sequence > after))
             if not rows:

@@ -120,13 +120,16 @@ def _quit_date(record: PatientRecord) -> FhirTime | None:
 
 
 def _parts(record: PatientRecord, codes: frozenset[str]) -> list[CodedPart]:
-    return [
+    found = [
         part
         for part in record.screening_parts()
         if part[0].status in USABLE_STATUS
         and any(coding.code in codes for coding in part[1].code.coding)
         and not _is_ahead(part[0], record)
     ]
+    for part in found:
+        record.note_use(part[0])
+    return found
 
 
 def _is_ahead(observation: Observation, record: PatientRecord) -> bool:

@@ -180,8 +180,8 @@ def with_plain_numbers(value: Any) -> Any:
     return msgspec.json.decode(_exact_encoder.encode(value))
 
 
-class Element(Struct, frozen=True, gc=False):
-    """Base class of the lean types."""
+class Element(Struct, frozen=True, gc=False, omit_defaults=True):
+    """Base class of the lean types; written as JSON they leave out what is not there."""
 
 
 class Coding(Element, frozen=True, gc=False):

@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeVar
 from msgspec.structs import replace as replace_fields
 
 from fhir.record.datatypes import Coding, FhirTime, parse_time
+from fhir.record.holding import Holder, KeepFacts, Released
 from fhir.record.measurement import (
     GENOMICS,
     OTHER,
@@ -35,7 +36,7 @@ from fhir.record.resources import (
     Procedure,
     ServiceRequest,
 )
-from fhir.record.results import AnalyteResults, Found, Lookup, ReadResources
+from fhir.record.results import ALL, AnalyteResults, Found, Lookup, ReadResources
 from fhir.terminology.condition_words import ICD10_CM, code_of_words
 from fhir.terminology.conditions import SYSTEMS
 
@@ -43,26 +44,8 @@ _T = TypeVar("_T")
 
 _NEVER_STATUS = frozenset({"entered-in-error", "cancelled", "not-done"})
 _OPTED_OUT = ("http://terminology.hl7.org/CodeSystem/v3-ActCode", "OPTOUT")
-_BIRTH_PLACE = "http://hl7.org/fhir/StructureDefinition/patient-birthPlace"
+BIRTH_PLACE = "http://hl7.org/fhir/StructureDefinition/patient-birthPlace"
 _NEVER_VERIFICATION = frozenset({"entered-in-error", "refuted"})
-
-
-class _Released:
-    """What remains when the resources are gone: the refusals that had been met."""
-
-    __slots__ = ("refusals",)
-
-    def __init__(self, refusals: tuple[Refusal, ...]) -> None:
-        self.refusals = refusals
-
-
-class _Holder:
-    """Holds the resources until they are released."""
-
-    __slots__ = ("content",)
-
-    def __init__(self, content: ReadResources) -> None:
-        self.content: ReadResources | _Released = content
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -82,7 +65,7 @@ class PatientRecord:
     as_of_epoch: float
     requested: frozenset[str] | None
     encounter_id: str | None
-    _holder: _Holder
+    _holder: Holder
 
     @property
     def _open(self) -> ReadResources:
@@ -98,7 +81,18 @@ class PatientRecord:
         more, in memory gone cold, than everything that is computed from them. Reading afterwards raises
         RecordReleased, because an empty chart would look like a patient without findings.
         """
-        self._holder.content = _Released(self.refusals)
+        self._holder.content = Released(self.refusals, self.kept_facts())
+
+    def keep_facts(self, keep: KeepFacts) -> None:
+        """From now on `kept_facts` is what `keep` makes of the resources (`kept_facts.py`), after `release`, too."""
+        self._holder.keep = keep
+
+    def kept_facts(self) -> bytes:
+        """What of the chart has been read so far; empty where nobody asked to keep it."""
+        content, keep = self._holder.content, self._holder.keep
+        if isinstance(content, Released):
+            return content.kept
+        return keep(content) if keep is not None else b""
 
     def with_requested(self, requested: frozenset[str] | None) -> "PatientRecord":
         """The same facts, as if only these resource types and analytes had been asked for."""
@@ -155,8 +149,17 @@ class PatientRecord:
 
     @property
     def observations(self) -> tuple[Observation, ...]:
-        """Observations that are facts."""
+        """Observations that are facts; all of them count as read."""
+        return self.observations_for(ALL)
+
+    def observations_for(self, purpose: str) -> tuple[Observation, ...]:
+        """The same to be looked through: of those that say something about `purpose`, `note_use` is told."""
+        self._open.scan(purpose)
         return self._facts(Observation)
+
+    def note_use(self, observation: Observation) -> None:
+        """Notes that an answer can rest on this Observation, one of those that were looked through."""
+        self._open.used[id(observation)] = observation
 
     @property
     def conditions(self) -> tuple[Condition, ...]:
@@ -196,6 +199,7 @@ class PatientRecord:
     @property
     def procedures_not_done(self) -> tuple[Procedure, ...]:
         """What was to be done and was not, with the reason where one is given."""
+        self._facts(Procedure)  # which notes that procedures were read
         return tuple(each for each in _distinct_facts(self._open.by_type[Procedure]) if each.status == "not-done")
 
     @property
@@ -268,7 +272,7 @@ class PatientRecord:
         """The country of birth as charted, by FHIR's extension patient-birthPlace."""
         patient = self.patient
         for extension in patient.extension if patient else ():
-            if extension.url == _BIRTH_PLACE and extension.valueAddress is not None:
+            if extension.url == BIRTH_PLACE and extension.valueAddress is not None:
                 return extension.valueAddress.country
         return None
 
@@ -322,13 +326,16 @@ class PatientRecord:
 
     def smoking_answers(self) -> list[Observation]:
         """Observations of the smoking status (LOINC 72166-2), whatever their status, in the order they came."""
+        self._open.scan(SMOKING_STATUS)
         return [part[0] for part in self._open.parts_of(SMOKING_STATUS)]
 
     def genetic_observations(self) -> list[Observation]:
         """What may be a genetic result: Observations with a code of the key `genomics`, and those of no analyte.
 
-        Each once, in the order they came; what was entered in error or cancelled is left out.
+        Each once, in the order they came; what was entered in error or cancelled is left out. `note_use` as for
+        `observations_for`.
         """
+        self._open.scan(GENOMICS)
         parts = (*self._open.parts_of(GENOMICS), *self._open.parts_of(OTHER))
         found = {part[0].id or id(part[0]): part[0] for part in parts}
         return [each for each in found.values() if each.status not in _NEVER_STATUS]
@@ -336,8 +343,10 @@ class PatientRecord:
     def screening_parts(self) -> list[CodedPart]:
         """Observations and components that may be a screening test or a fact about smoking.
 
-        Those with a code of the key `screening`, and those of no analyte: a code of SNOMED CT is of none.
+        Those with a code of the key `screening`, and those of no analyte: a code of SNOMED CT is of none. `note_use` as
+        for `observations_for`.
         """
+        self._open.scan(SCREENING)
         return [*self._open.parts_of(SCREENING), *self._open.parts_of(OTHER)]
 
     def one_sided_results(self, analyte: str) -> list[OneSidedResult]:
@@ -355,7 +364,7 @@ def record_of_resources(
     """The record over resources that were read and are not changed any more; ValueError for `as_of` without a zone."""
     if as_of.tzinfo is None:
         raise ValueError("as_of needs a time zone")
-    return PatientRecord(patient_id, as_of, as_of.timestamp(), requested, encounter_id, _Holder(resources))
+    return PatientRecord(patient_id, as_of, as_of.timestamp(), requested, encounter_id, Holder(resources))
 
 
 def _distinct_facts(resources: list[Any]) -> Iterable[Any]:

@@ -6,6 +6,7 @@ from typing import Any, TypeAlias
 from msgspec import Struct
 
 from fhir.record.datatypes import FhirTime
+from fhir.record.limits import NO_LIMITS, FactLimits, NotKept
 from fhir.record.measurement import (
     UNDATED,
     CodedPart,
@@ -51,6 +52,8 @@ FACT_TYPES = (
     Immunization,
     Device,
 )
+ALL = "everything"
+"""The purpose of looking at all Observations as they are."""
 ANALYTE_POSITION = {key: position for position, key in enumerate(ANALYTES)}
 
 
@@ -89,6 +92,7 @@ class AnalyteResults:
     __slots__ = (
         "_analyte",
         "_as_of_epoch",
+        "_is_partial",
         "_newest",
         "_ordered",
         "_outcomes",
@@ -96,11 +100,17 @@ class AnalyteResults:
         "_recencies",
         "_refuses",
         "_usable",
+        "_was_read_through",
     )
 
-    def __init__(self, analyte: Analyte, parts: Sequence[CodedPart], as_of_epoch: float) -> None:
+    def __init__(
+        self, analyte: Analyte, parts: Sequence[CodedPart], as_of_epoch: float, *, is_partial: bool = False
+    ) -> None:
+        """`is_partial`: older values were there and were not kept, because nobody had looked so far back."""
         self._analyte = analyte
         self._parts = parts
+        self._is_partial = is_partial
+        self._was_read_through = False
         self._as_of_epoch = as_of_epoch
         self._outcomes: dict[int, Measurement | Refusal | None] = {}
         self._ordered: list[CodedPart] | None = None
@@ -126,11 +136,13 @@ class AnalyteResults:
     def usable(self) -> tuple[Measurement, ...]:
         """Every usable value, newest first."""
         if self._usable is None:
+            self._read_through()
             self._usable = tuple(self._measured(self._newest_first()))
         return self._usable
 
     def usable_since(self, instant: float) -> list[Measurement]:
         """Those of them that were measured at that epoch second or later."""
+        self._read_through()
         found: list[CodedPart] = []
         for part, recency in zip(self._newest_first(), self._recencies, strict=True):
             if recency < instant:
@@ -146,6 +158,7 @@ class AnalyteResults:
 
     def one_sided(self) -> list[OneSidedResult]:
         """Results that say only on which side of a number they lie, newest first."""
+        self._read_through()
         found = (one_sided_result(self._analyte, part, self._as_of_epoch) for part in self._newest_first())
         return list(dict.fromkeys(one for one in found if one is not None))
 
@@ -155,6 +168,17 @@ class AnalyteResults:
             return []
         outcomes = (self._outcomes.get(id(part)) for part in self._newest_first())
         return [outcome for outcome in outcomes if isinstance(outcome, Refusal)]
+
+    def parts_read(self) -> tuple[Iterable[CodedPart], bool]:
+        """The parts that the questions so far have looked at, and whether these are all that there are."""
+        if self._was_read_through or len(self._outcomes) == len(self._parts):
+            return self._parts, True
+        return [part for part in self._parts if id(part) in self._outcomes], False
+
+    def _read_through(self) -> None:
+        if self._is_partial:
+            raise NotKept(self._analyte.key)
+        self._was_read_through = True
 
     def _find_newest(self) -> Lookup:
         outcome = self._outcome(newest_part(self._parts))
@@ -167,6 +191,8 @@ class AnalyteResults:
                 return Found(outcome, tuple(dict.fromkeys(refused)))
             if outcome is not None:
                 refused.append(outcome)
+        if self._is_partial:
+            raise NotKept(self._analyte.key)
         return Refused(tuple(dict.fromkeys(refused))) if refused else _NOTHING
 
     def _newest_first(self) -> list[CodedPart]:
@@ -219,7 +245,19 @@ class ReadResources:
     type, analyte or function that was asked for, so the size of the prefetch bounds it.
     """
 
-    __slots__ = ("by_analyte", "by_type", "derived", "facts", "medications", "patient", "refusals", "results")
+    __slots__ = (
+        "by_analyte",
+        "by_type",
+        "derived",
+        "facts",
+        "limits",
+        "medications",
+        "patient",
+        "refusals",
+        "results",
+        "scans",
+        "used",
+    )
 
     def __init__(self) -> None:
         self.patient: Patient | None = None
@@ -230,17 +268,35 @@ class ReadResources:
         self.by_analyte: dict[str, list[CodedPart]] | None = None
         self.results: dict[str, AnalyteResults] = {}
         self.derived: dict[Callable[..., Any], tuple[Any, tuple[Refusal, ...]]] = {}
+        self.scans: set[str] = set()
+        """What the Observations were looked through for."""
+        self.used: dict[int, Observation] = {}
+        """Those of them that were taken, by their `id`."""
+        self.limits: FactLimits = NO_LIMITS
+
+    def scan(self, purpose: str) -> None:
+        """Notes that all Observations are looked through; `note_use` then says which were taken.
+
+        Raises:
+            NotKept: Of this chart only some facts were kept, and they were not looked through for this.
+        """
+        if self.limits.scans is not None and purpose not in self.limits.scans:
+            raise NotKept(purpose)
+        self.scans.add(purpose)
 
     def results_of(self, analyte: str, as_of_epoch: float) -> AnalyteResults:
         """The results of an analyte, put together when they are first asked for."""
         meaning, parts = ANALYTES[analyte], self.parts_of(analyte)
         if not parts:
             return NO_RESULTS  # most of what a model asks for: nothing to find, to refuse or to keep
-        found = self.results[analyte] = AnalyteResults(meaning, parts, as_of_epoch)
+        is_partial = analyte in self.limits.partial
+        found = self.results[analyte] = AnalyteResults(meaning, parts, as_of_epoch, is_partial=is_partial)
         return found
 
     def parts_of(self, key: str) -> Sequence[CodedPart]:
         """The Observations with a code of an analyte or a question, and their parts, in the order they came."""
+        if key in self.limits.left_out:
+            raise NotKept(key)
         if self.by_analyte is None:
             self.by_analyte = parts_by_analyte(self.by_type[Observation])
         return self.by_analyte.get(key, ())

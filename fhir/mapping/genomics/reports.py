@@ -52,6 +52,7 @@ def _read(record: PatientRecord) -> GeneReadings:
         if time is not None and time.is_after(record.as_of_epoch):
             continue
         for one in readings_of(observation, time):
+            record.note_use(observation)
             if one.drug:
                 implications.append(one)
             elif one.kind == "genotype" and not one.keys and is_haplotype(observation):

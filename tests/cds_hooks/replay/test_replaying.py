@@ -40,9 +40,11 @@ def _settings(recorded: _Recorded, **changed: Any) -> Settings:
     return Settings(database_url=recorded.url, public_url=_ADDRESS, content_keys=keys, **changed)
 
 
-def _verdicts(recorded: _Recorded, decisions: list[Decision] | None = None, **changed: Any) -> list[Verdict]:
-    site = open_site(_settings(recorded, **changed))
-    return list(Replayer(site, recorded.url).verdicts(recorded.decisions if decisions is None else decisions))
+def _verdicts(
+    recorded: _Recorded, decisions: list[Decision] | None = None, *, whole: bool = True, **changed: Any
+) -> list[Verdict]:
+    replayer = Replayer(open_site(_settings(recorded, **changed)), recorded.url, whole=whole)
+    return list(replayer.verdicts(recorded.decisions if decisions is None else decisions))
 
 
 def _override(calls: httpx.Client, service: str, card: dict[str, Any], now: datetime) -> None:
@@ -111,12 +113,16 @@ def _changed(basis: bytes, **members: Any) -> bytes:
     return orjson.dumps(read)
 
 
-def test_without_requests_models_equations_and_vaccines_are_the_same_by_their_values(recorded: _Recorded) -> None:
-    found = {each.service: each for each in _verdicts(recorded, _without_request(recorded))}
+def test_without_requests_every_whole_call_is_the_same_from_its_facts(recorded: _Recorded) -> None:
+    found = _verdicts(recorded, _without_request(recorded))
+    assert [(each.outcome, each.by) for each in found] == [("same", "facts")] * 9, found
+
+
+def test_models_equations_and_vaccines_are_the_same_by_their_values_alone(recorded: _Recorded) -> None:
+    found = {each.service: each for each in _verdicts(recorded, _without_request(recorded), whole=False)}
     for service in (PLANNING, "nephrology-referral", "vaccines-due"):
         assert (found[service].outcome, found[service].by) == ("same", "values"), found[service]
-    assert found[ORDERS].outcome == "not-replayed"
-    assert "CDS_KEEP_REQUESTS" in found[ORDERS].because
+    assert (found[ORDERS].outcome, found[ORDERS].by) == ("same", "facts")
 
 
 def _differing(verdicts: list[Verdict]) -> dict[str, Verdict]:
@@ -127,7 +133,7 @@ def test_a_changed_setting_is_named(recorded: _Recorded) -> None:
     found = _differing(_verdicts(recorded, alert_share=0.001))
     assert list(found) == [PLANNING]
     assert found[PLANNING].causes == ("setting CDS_ALERT_SHARE: was not set, is 0.001",)
-    by_values = _differing(_verdicts(recorded, _without_request(recorded), alert_share=0.001))
+    by_values = _differing(_verdicts(recorded, _without_request(recorded), whole=False, alert_share=0.001))
     assert by_values[PLANNING].differences[0].words == (
         "card: recorded due by the threshold, replayed below the threshold"
     )
@@ -164,7 +170,8 @@ def test_a_score_that_nothing_explains_is_said_to_be_a_fault(recorded: _Recorded
     decision = next(each for each in _without_request(recorded) if each.service == PLANNING)
     features = orjson.loads(decision.basis)["features"]
     features["albumin_g_dl"][0] -= 0.5
-    (found,) = _verdicts(recorded, [structs.replace(decision, basis=_changed(decision.basis, features=features))])
+    changed = structs.replace(decision, basis=_changed(decision.basis, features=features))
+    (found,) = _verdicts(recorded, [changed], whole=False)
     assert found.outcome == "differs"
     assert found.causes[0].startswith("nothing that is in force has changed")
 

@@ -50,11 +50,12 @@ def _newest_by_group(record: PatientRecord) -> Mapping[str, FhirTime]:
 
 
 def _screenings(record: PatientRecord) -> Iterator[tuple[frozenset[str], FhirTime | None]]:
-    for observation in record.observations:
+    for observation in record.observations_for("screening by test"):
         coding = observation.code.coding
         words = "" if any(one.system in (LOINC, None) for one in coding) else observation.code.text or ""
         found = screening_groups_of((one.code for one in coding), words)
         if found and observation.status in USABLE_STATUS:
+            record.note_use(observation)
             yield found, effective_time(observation)
     for procedure in record.procedures:
         if procedure.status == "completed" and (found := _groups_of(procedure.code)):

@@ -1,0 +1,194 @@
+"""What is kept of every call so that it can be answered again without its body: the facts that the answer read.
+
+Beside the decision stand the members of the context that are read, the facts of the chart (fhir/record/kept_facts.py),
+why prefetch keys are not known, and the client's own JSON of those orders that were asked for. What the decision
+records anyway is not repeated: the patient, the drafts (`orders` in its basis), the state of each key. The user is left
+out but for its type, unless the answer names it. `CDS_KEEP_FACTS` switches it off.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+import msgspec
+from msgspec import UNSET, Raw, Struct, UnsetType, structs
+
+from cds_hooks.prefetch.fetch import FilledPrefetch
+from cds_hooks.prefetch.state import KeyState, PrefetchState, Templates
+from cds_hooks.protocol.request import CDSRequest
+from fhir.record.datatypes import write_decimal
+from fhir.record.kept_facts import KeptFacts, read_facts
+from fhir.record.measurement import Refusal
+
+_DRAFTS: Final = "draftOrders"
+_EMPTY: Final = Raw(b"{}")
+_NOBODY: Final = "-"
+
+
+class CallFacts(Struct, frozen=True, omit_defaults=True):
+    """The facts of one call."""
+
+    context: dict[str, Raw]
+    record: Raw | UnsetType = UNSET
+    """The facts of the chart; unset where the service was switched off and nothing was read."""
+    texts: dict[str, str] = {}
+    """Why a prefetch key is not known, or not wholly, in words."""
+    other: tuple[Refusal, ...] = ()
+    """Failures that came under keys of the client's own."""
+    sent: tuple[Raw, ...] = ()
+    """The client's own JSON of orders that the answer stops or changes, or could."""
+    sent_as_drafts: tuple[str, ...] = ()
+    """Those of them that stand in the basis, as Type/id."""
+    has_timings: bool = False
+
+
+class _Basis(Struct, frozen=True):
+    """What of a decision's basis the facts leave to it."""
+
+    prefetch: dict[str, Any] = {}
+    orders: dict[str, Raw] | None = None
+
+
+class _Head(Struct, frozen=True):
+    resourceType: str = ""
+    id: str = ""
+
+
+class _Entry(Struct, frozen=True):
+    resource: Raw = _EMPTY
+
+
+class _Bundle(Struct, frozen=True):
+    entry: tuple[_Entry, ...] = ()
+
+
+_decoder: Final = msgspec.json.Decoder(CallFacts)
+_basis: Final = msgspec.json.Decoder(_Basis)
+_head: Final = msgspec.json.Decoder(_Head)
+_encode: Final = msgspec.json.Encoder(enc_hook=write_decimal).encode
+
+
+def write_facts(
+    request: CDSRequest,
+    record: bytes | None,
+    prefetch: PrefetchState,
+    given: Mapping[str, Any],
+    orders: Mapping[str, Any] | None,
+    response: bytes,
+) -> bytes:
+    """JSON of the facts of one call.
+
+    `record` are the facts of its chart, `given` the client's own orders that were asked for, by Type/id, and `orders`
+    what the decision records as judged.
+    """
+    in_orders, others = _split(given, orders)
+    return _encode(
+        CallFacts(
+            _context(request, orders, response),
+            Raw(record) if record is not None else UNSET,
+            {each.template.key: each.text for each in prefetch.states if each.text},
+            prefetch.other,
+            others,
+            in_orders,
+            request.wants_timings,
+        )
+    )
+
+
+def _context(request: CDSRequest, orders: Mapping[str, Any] | None, response: bytes) -> dict[str, Raw]:
+    context: Any = request.context
+    members = {
+        each.encode_name: value if isinstance(value, Raw) else Raw(_encode(value))
+        for each in structs.fields(context)
+        if (value := getattr(context, each.name)) != each.default and each.name != "patient_id"
+    }
+    user = context.user_id
+    if user and user.encode() not in response:
+        kind, slash, _ = user.partition("/")
+        members["userId"] = Raw(_encode(f"{kind}/{_NOBODY}" if slash else _NOBODY))
+    drafts = getattr(context, "draft_orders", None)
+    if orders is not None and drafts is not None and orders.get("drafts") == drafts:
+        members[_DRAFTS] = _EMPTY
+    return members
+
+
+def _split(given: Mapping[str, Any], orders: Mapping[str, Any] | None) -> tuple[tuple[str, ...], tuple[Raw, ...]]:
+    """The names of those that stand in `orders` as they came, and the JSON of the others."""
+    if not given:
+        return (), ()
+    drafts = (orders or {}).get("drafts")
+    listed = [each["resource"] for each in drafts["entry"]] if isinstance(drafts, dict) else drafts
+    known = {id_of(each): each for each in listed} if isinstance(listed, list) else {}
+    in_orders, others = [], []
+    for name, resource in given.items():
+        if known.get(name) == resource:
+            in_orders.append(name)
+        else:
+            others.append(Raw(_encode(resource)))
+    return tuple(in_orders), tuple(others)
+
+
+def id_of(resource: Mapping[str, Any]) -> str:
+    """The resource as Type/id."""
+    return f"{resource.get('resourceType', '')}/{resource.get('id', '')}"
+
+
+class FactsOfCall:
+    """The facts of a decision, read again, with what its basis has of them."""
+
+    def __init__(self, facts: bytes, basis: bytes, patient_id: str) -> None:
+        """Raises msgspec.MsgspecError where one of them cannot be read."""
+        self._facts = _decoder.decode(facts)
+        self._basis = _basis.decode(basis)
+        self._patient_id = patient_id
+        record = self._facts.record
+        self.record: KeptFacts | None = read_facts(bytes(record)) if isinstance(record, Raw) else None
+
+    def body(self, hook: str, hook_instance: str) -> bytes:
+        """A request with this context and no prefetch."""
+        members = {**self._facts.context, "patientId": Raw(_encode(self._patient_id))}
+        orders = self._basis.orders
+        if orders is not None and members.get(_DRAFTS) == _EMPTY:
+            members[_DRAFTS] = orders.get("drafts", _EMPTY)
+        request: dict[str, Any] = {"hook": hook, "hookInstance": hook_instance, "context": members}
+        if self._facts.has_timings:
+            request["extension"] = {"timings": True}
+        return _encode(request)
+
+    def filled(self, templates: Templates) -> FilledPrefetch:
+        """The prefetch as it was known then, without its resources: those are in `record`."""
+        states = tuple(
+            self._state(KeyState(each, "given"), self._basis.prefetch[each.key])
+            for each in templates
+            if each.key in self._basis.prefetch
+        )
+        return FilledPrefetch({}, PrefetchState(states, self._facts.other))
+
+    def _state(self, known: KeyState, recorded: Any) -> KeyState:
+        said = recorded if isinstance(recorded, dict) else {"state": recorded}
+        text = self._facts.texts.get(known.template.key, "")
+        return KeyState(known.template, said["state"], said.get("reason", ""), said.get("cause", ""), text)
+
+    @property
+    def sent(self) -> tuple[bytes, ...]:
+        """A body without prefetch, and the client's own orders as a page of its FHIR server."""
+        wanted = frozenset(self._facts.sent_as_drafts)
+        orders = [*self._facts.sent]
+        if wanted:
+            orders += [each for each in self._drafts() if id_of_raw(each) in wanted]
+        page = {"resourceType": "Bundle", "entry": [{"resource": each} for each in orders]}
+        return b"{}", _encode(page)
+
+    def _drafts(self) -> Iterator[Raw]:
+        drafts = (self._basis.orders or {}).get("drafts")
+        if drafts is None:
+            return
+        if bytes(drafts)[:1] == b"[":
+            yield from msgspec.json.decode(drafts, type=tuple[Raw, ...])
+        else:
+            yield from (each.resource for each in msgspec.json.decode(drafts, type=_Bundle).entry)
+
+
+def id_of_raw(resource: Raw) -> str:
+    """The resource, which was not decoded, as Type/id."""
+    head = _head.decode(resource)
+    return f"{head.resourceType}/{head.id}"

@@ -1,0 +1,173 @@
+"""What of a chart an answer read, kept so that it can be answered again: lean resources with the members that are read.
+
+Left out are resource types and analytes that nobody asked about, values that are older than any that was looked at,
+Observations that say nothing about what they were looked through for, and the references to the patient. What was there
+and is left out is named, so that a question about it is refused (`NotKept`) and not answered with "none".
+"""
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct, structs
+
+from fhir.record.limits import FactLimits, NotKept
+from fhir.record.measurement import GENOMICS, OTHER, SCREENING, SMOKING_STATUS, Refusal
+from fhir.record.record import BIRTH_PLACE, PatientRecord, record_of_resources
+from fhir.record.resources import (
+    AnyResource,
+    Medication,
+    MedicationDispense,
+    MedicationRequest,
+    MedicationStatement,
+    Observation,
+    Patient,
+    Procedure,
+)
+from fhir.record.results import ALL, ReadResources
+
+_ORDERS: Final = (MedicationRequest, MedicationStatement, MedicationDispense)
+_LOOKED_THROUGH: Final = frozenset({GENOMICS, OTHER, SCREENING})
+"""Keys of Observations of which only those are kept that were taken."""
+
+
+class KeptFacts(Struct, frozen=True, omit_defaults=True):
+    """The facts of one call. `left_out` names resource types and analytes that were there and were not read."""
+
+    patient: Patient | None = None
+    chart: tuple[AnyResource, ...] = ()
+    medications: dict[str, Medication] = {}
+    """Medication resources by every name that a reference can use."""
+    refusals: tuple[Refusal, ...] = ()
+    left_out: tuple[str, ...] = ()
+    partial: tuple[str, ...] = ()
+    """Analytes of which only the newest values were looked at."""
+    scans: tuple[str, ...] = ()
+    """What the Observations were looked through for."""
+
+
+_encode: Final = msgspec.json.Encoder().encode
+_decoder: Final = msgspec.json.Decoder(KeptFacts)
+
+
+def keep_facts(resources: ReadResources, patient_id: str, named: bytes = b"") -> bytes:
+    """JSON of the facts that were read so far; `named` is other JSON whose Medication references are kept, too."""
+    kept = facts_read(resources, named)
+    written = _encode(kept)
+    whose = _encode({"reference": f"Patient/{patient_id}"})
+    for name in (b'"subject"', b'"patient"'):
+        written = written.replace(b"," + name + b":" + whose, b"")
+    return written
+
+
+def read_facts(written: bytes) -> KeptFacts:
+    """The facts that `keep_facts` wrote; msgspec.MsgspecError where they are none."""
+    return _decoder.decode(written)
+
+
+def facts_read(resources: ReadResources, named: bytes = b"") -> KeptFacts:
+    """The facts that the questions so far have read."""
+    chart = [each for kind, facts in resources.facts.items() if kind is not Observation for each in facts]
+    if Procedure in resources.facts:
+        chart += [each for each in resources.by_type[Procedure] if each.status == "not-done"]
+    observations, partial = _observations(resources)
+    return KeptFacts(
+        patient=_without_names(resources.patient),
+        chart=(*chart, *observations),
+        medications=_medications(resources, chart, named),
+        refusals=tuple(dict.fromkeys(resources.refusals)),
+        left_out=tuple(_left_out(resources)),
+        partial=tuple(partial),
+        scans=tuple(sorted(resources.scans)) if resources.by_type[Observation] else (ALL,),
+    )
+
+
+def _observations(resources: ReadResources) -> tuple[list[Observation], list[str]]:
+    """Those that were read, in the order they came, and the analytes of which older values were not looked at."""
+    every = resources.by_type[Observation]
+    if ALL in resources.scans:
+        return every, []
+    read = dict(resources.used)
+    partial: list[str] = []
+    for key, results in resources.results.items():
+        parts, is_whole = results.parts_read()
+        read.update((id(part[0]), part[0]) for part in parts)
+        if not is_whole:
+            partial.append(key)
+    if SMOKING_STATUS in resources.scans:
+        read.update((id(part[0]), part[0]) for part in resources.parts_of(SMOKING_STATUS))
+    return [each for each in every if id(each) in read] if read else [], partial
+
+
+def _left_out(resources: ReadResources) -> Iterator[str]:
+    for kind, found in resources.by_type.items():
+        if found and kind is not Observation and kind not in resources.facts:
+            yield str(kind.__struct_config__.tag)
+    if ALL in resources.scans or not resources.by_type[Observation]:
+        return
+    if resources.by_analyte is None and not resources.scans:
+        yield "Observation"
+        return
+    resources.parts_of(OTHER)  # sorts them by analyte where they were only looked through
+    for key in resources.by_analyte or ():
+        is_read = key in resources.results or (key == SMOKING_STATUS and SMOKING_STATUS in resources.scans)
+        if not is_read and key not in _LOOKED_THROUGH:
+            yield key
+
+
+def _without_names(patient: Patient | None) -> Patient | None:
+    if patient is None:
+        return None
+    return structs.replace(
+        patient, id=None, extension=tuple(each for each in patient.extension if each.url == BIRTH_PLACE)
+    )
+
+
+def _medications(resources: ReadResources, chart: Iterable[Any], named: bytes) -> dict[str, Medication]:
+    """Those that an order of the facts, another of them, or `named` refers to."""
+    every = resources.medications
+    if not every:
+        return {}
+    wanted = [each.medicationReference for each in chart if isinstance(each, _ORDERS)]
+    names = {each.reference for each in wanted if each is not None and each.reference}
+    names |= {key for key in every if key.encode() in named} if named else set()
+    found: dict[str, Medication] = {}
+    while names:
+        keys = {key for name in names for key in (name, "/".join(name.split("/_history/", 1)[0].rsplit("/", 2)[-2:]))}
+        new = {key: every[key] for key in keys if key in every and key not in found}
+        found |= new
+        parts = (part.itemReference for each in new.values() for part in each.ingredient)
+        names = {part.reference for part in parts if part is not None and part.reference}
+    return found
+
+
+class _Kinds(dict[type[Any], list[Any]]):
+    """The resources by type; asking for one that was left out is refused."""
+
+    def __missing__(self, kind: type[Any]) -> list[Any]:
+        raise NotKept(str(kind.__struct_config__.tag))
+
+
+def record_of_facts(
+    facts: KeptFacts,
+    patient_id: str,
+    as_of: datetime,
+    requested: frozenset[str] | None,
+    encounter_id: str | None,
+) -> PatientRecord:
+    """The record in which every question that was asked then has the same answer; any other one raises NotKept."""
+    resources = ReadResources()
+    resources.patient = facts.patient
+    resources.medications = facts.medications
+    for each in facts.chart:
+        resources.by_type[type(each)].append(each)
+    resources.refusals = list(facts.refusals)
+    resources.limits = FactLimits(frozenset(facts.left_out), frozenset(facts.partial), frozenset(facts.scans))
+    if ALL in facts.scans:
+        resources.limits = structs.replace(resources.limits, scans=None)
+    left_out = resources.limits.left_out
+    resources.by_type = _Kinds(
+        {kind: found for kind, found in resources.by_type.items() if kind.__struct_config__.tag not in left_out}
+    )
+    return record_of_resources(resources, patient_id, as_of, requested, encounter_id)

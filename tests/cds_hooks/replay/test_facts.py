@@ -1,0 +1,195 @@
+"""Every decision is computed again from the facts that its answer read: the same scores, cards and silences."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import HealthCheck, given, settings
+from msgspec import structs
+
+from cds_hooks.prefetch.facts import FactsOfCall
+from cds_hooks.samples import load_draft
+from cds_hooks.services import find_services
+from cds_hooks.simulator.chart import Chart, last_event, move_dates, read_chart, resources_of
+from cds_hooks.storage.chain import row_hash
+from cds_hooks.storage.queries import facts_of
+from fhir.record.kept_facts import record_of_facts
+from fhir.record.limits import NotKept
+from tests.cds_hooks.replay.answered import (
+    DRAFT,
+    answered,
+    calls_about,
+    not_the_same,
+    record_at,
+    sample_calls,
+    site,
+    verdicts,
+)
+from tests.strategies import bundles
+
+Json = dict[str, Any]
+ORDERS = "order-safety"
+NOW = datetime(2026, 11, 20, 9, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("every", [6, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("service", find_services())
+def test_every_call_about_the_samples_is_the_same_from_its_facts(service: str, every: int, tmp_path: Path) -> None:
+    url = record_at(tmp_path)
+    decisions = answered(url, sample_calls(service, NOW, every), NOW)
+    assert decisions or (service == "order-safety-dispatch" and every > 1)
+    assert not_the_same(verdicts(url, decisions)) == []
+
+
+def _strange_calls(bundle: Json) -> list[tuple[str, Json]]:
+    chart = Chart([entry["resource"] for entry in bundle["entry"]])
+    drafts = resources_of(load_draft(DRAFT, NOW))
+    return list(calls_about(chart, drafts))
+
+
+@pytest.fixture(scope="module")
+def record(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The address of one record for many calls."""
+    return record_at(tmp_path_factory.mktemp("strange"))
+
+
+@settings(max_examples=3, suppress_health_check=[HealthCheck.too_slow])
+@given(bundle=bundles())
+def test_calls_about_strange_patients_are_the_same_from_their_facts(bundle: Json, record: str) -> None:
+    assert not_the_same(verdicts(record, answered(record, _strange_calls(bundle), NOW))) == []
+
+
+@pytest.mark.slow
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+@given(bundle=bundles(at_most=25))
+def test_calls_about_many_strange_patients_are_the_same_from_their_facts(bundle: Json, record: str) -> None:
+    assert not_the_same(verdicts(record, answered(record, _strange_calls(bundle), NOW))) == []
+
+
+def _case_calls(folder: Path, every: int) -> list[tuple[datetime, str, Json]]:
+    found = []
+    for path in sorted(folder.glob("oc-*.json"))[::every]:
+        case = orjson.loads(path.read_bytes())
+        found.append((datetime.fromisoformat(case["as_of"]), ORDERS, case["request"]))
+    return found
+
+
+@pytest.mark.outside_data
+@pytest.mark.parametrize("every", [12, pytest.param(1, marks=pytest.mark.slow)])
+def test_the_cases_of_others_are_the_same_from_their_facts(every: int, data_folder: Path, tmp_path: Path) -> None:
+    url = record_at(tmp_path)
+    decisions = [
+        decision
+        for as_of, service, request in _case_calls(data_folder / "cases" / "order-select", every)
+        for decision in answered(url, [(service, request)], as_of)
+    ]
+    assert len(decisions) > 2
+    assert not_the_same(verdicts(url, decisions)) == []
+
+
+def _review_calls(folder: Path) -> list[tuple[str, Json]]:
+    found: list[tuple[str, Json]] = []
+    for path in sorted(folder.glob("*.chart.json")):
+        drafted = path.with_name(path.name.replace(".chart.", ".draft."))
+        drafts = (
+            resources_of(json.loads(drafted.read_text())) if drafted.exists() else resources_of(load_draft(DRAFT, NOW))
+        )
+        found += calls_about(read_chart(path), drafts)
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.outside_data
+def test_charts_that_pharmacists_reviewed_are_the_same_from_their_facts(data_folder: Path, tmp_path: Path) -> None:
+    url = record_at(tmp_path)
+    decisions = answered(url, _review_calls(data_folder / "cases" / "review-1"), NOW)
+    assert len(decisions) > 50
+    assert not_the_same(verdicts(url, decisions)) == []
+
+
+@pytest.mark.slow
+@pytest.mark.outside_data
+@pytest.mark.parametrize("source", ["mimic-iv-demo", "synthea"])
+def test_whole_charts_are_the_same_from_their_facts(source: str, data_folder: Path, tmp_path: Path) -> None:
+    url = record_at(tmp_path)
+    calls: list[tuple[str, Json]] = []
+    for path in sorted((data_folder / "fhir" / source).glob("*.json.gz"))[::9]:
+        resources = read_chart(path).resources
+        last = last_event(resources)
+        days = (NOW - timedelta(minutes=10) - last) // timedelta(days=1) if last else 0
+        calls += calls_about(Chart(move_dates(resources, days)), resources_of(load_draft(DRAFT, NOW)))
+    decisions = answered(url, calls, NOW)
+    assert len(decisions) > 100
+    assert not_the_same(verdicts(url, decisions)) == []
+
+
+def _one(tmp_path: Path, sample: str = "ckd4-metformin", **changed: Any) -> tuple[str, Any]:
+    """The record with one call of order-sign about a sample, and its decision."""
+    url = record_at(tmp_path)
+    calls = [
+        (service, request)
+        for service, request in sample_calls(ORDERS, NOW)
+        if request["hook"] == "order-sign" and request["context"]["patientId"].startswith(sample)
+    ]
+    (decision,) = answered(url, calls[:1], NOW, **changed)
+    return url, decision
+
+
+def test_the_facts_name_neither_patient_nor_user(tmp_path: Path) -> None:
+    url, decision = _one(tmp_path)
+    (facts,) = facts_of(url, [decision.id]).values()
+    assert decision.patient
+    assert f"Patient/{decision.patient}".encode() not in facts
+    assert b"cds-hooks-call" not in facts
+    assert b'"userId":"Practitioner/-"' in facts
+    for member in (b'"name"', b'"address"', b'"telecom"', b'"identifier"'):
+        assert member not in facts
+
+
+def test_a_site_that_keeps_no_facts_is_told_why_nothing_is_replayed(tmp_path: Path) -> None:
+    url, decision = _one(tmp_path, keep_facts=False)
+    assert facts_of(url, [decision.id]) == {}
+    (found,) = verdicts(url, [decision])
+    assert found.outcome == "not-replayed"
+    assert "CDS_KEEP_FACTS" in found.because
+
+
+@pytest.mark.parametrize("service", ["discharge-medications", "medication-review"])
+def test_a_decimal_with_a_final_zero_in_an_active_order_is_kept_as_it_came(service: str, tmp_path: Path) -> None:
+    body = next(
+        orjson.dumps(each) for _, each in sample_calls(service, NOW) if '"value":5,' in orjson.dumps(each).decode()
+    )
+    url = record_at(tmp_path)
+    decisions = answered(url, [(service, body.replace(b'"value":5,', b'"value":5.50,'))], NOW)
+    assert len(decisions) == 1
+    assert b"5.50" in decisions[0].basis
+    assert not_the_same(verdicts(url, decisions)) == []
+
+
+def test_what_was_in_the_chart_and_was_not_read_is_no_absence(tmp_path: Path) -> None:
+    url, decision = _one(tmp_path)
+    (facts,) = facts_of(url, [decision.id]).values()
+    kept = FactsOfCall(facts, decision.basis, decision.patient)
+    assert kept.record is not None
+    assert kept.record.left_out
+    changed = structs.replace(kept.record, left_out=(*kept.record.left_out, "Condition"))
+    record = record_of_facts(changed, decision.patient, NOW, None, None)
+    with pytest.raises(NotKept, match="Condition was in the chart and was not kept"):
+        _ = record.conditions
+
+
+def test_the_hash_of_a_row_covers_its_facts(tmp_path: Path) -> None:
+    _, decision = _one(tmp_path)
+    with_facts = structs.replace(decision, facts=b"{}")
+    hashes = {
+        row_hash(bytes(32), "c", 1, each)
+        for each in (decision, with_facts, structs.replace(decision, facts=b"[]"), structs.replace(decision, facts=b""))
+    }
+    assert len(hashes) == 4
+
+
+def test_site_has_every_service_that_discovery_lists() -> None:
+    assert set(site().services) == set(find_services())
