@@ -9,8 +9,11 @@ from collections.abc import Iterator
 # A directive takes the decision from the clinician: criterion 3 of the FDA's guidance, responsible-ai.md 2.
 _DIRECTIVE = re.compile(
     r"(?:^|[.!?:;)]\s+|\n\s*[-*]\s*)(?:please )?(?:give|start|stop|do(?! not)|administer|discontinue|prescribe|order|"
-    r"admit|discharge|refer|increase|decrease|withhold|deny|hold|switch|taper|begin|initiate|call|page|send|transfer|"
-    r"avoid|continue|double|halve|reduce|restart|resume|titrate|cancel|replace|make sure|ensure)\b"
+    r"admit|discharge|refer|increase|decrease|withhold|deny|taper|begin|initiate|avoid|continue|reduce|restart|resume|"
+    r"titrate|cancel|replace|make sure|ensure)\b"
+    # words that name a thing, too: a call by the nurse, a transfer of care
+    r"|(?:^|[.!?:;)]\s+|\n\s*[-*]\s*)(?:please )?(?:hold|switch|call|page|send|transfer|double|halve)\b"
+    r"(?= \w)(?! (?:by|of|for|from|with|in|on|at)\b)"
     r"|\b(?:you|patients?) (?:must|shall|have to|needs? to)\b"
     r"|\b(?:must|should|ought to|has to|have to|needs? to|is to|are to) (?:\w+ly )?be (?:given|started|stopped|held|"
     r"withheld|withdrawn|admitted|denied|discharged|referred|switched|increased|reduced|discontinued|prescribed|ordered|"

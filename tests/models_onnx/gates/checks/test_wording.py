@@ -90,7 +90,14 @@ def test_a_text_of_a_service_that_directs_claims_or_alarms_is_named(text: str, s
 
 
 @pytest.mark.parametrize(
-    "text", ["Order a visit within 7 days", "Draft order: follow-up visit", "For planning, not for emergencies."]
+    "text",
+    [
+        "Order a visit within 7 days",
+        "Draft order: follow-up visit",
+        "For planning, not for emergencies.",
+        "Call by the nurse",
+        "Transfer of care",
+    ],
 )
 def test_an_offer_is_clean(text: str) -> None:
     assert list(lint_sentence(text)) == []
