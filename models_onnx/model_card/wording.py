@@ -19,7 +19,7 @@ _DIRECTIVE = re.compile(
     r"withheld|withdrawn|admitted|denied|discharged|referred|switched|increased|reduced|discontinued|prescribed|ordered|"
     r"transferred|treated|initiated|called|seen|avoided)\b"
     r"|\b(?:we|i|the model|the score|the system) (?:strongly )?(?:advises?|recommends?|urges?|requires?|wants?)\b"
-    r"|\b(?:is|are) (?:strongly )?(?:recommended|advised|required|mandatory|obligatory)\b"
+    r"|\b(?:is|are) (?:strongly (?:recommended|advised)|mandatory|obligatory)\b"
     r"|\bit is (?:time|necessary|advisable|best) to\b",
     re.IGNORECASE,
 )
