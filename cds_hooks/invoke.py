@@ -42,7 +42,7 @@ from cds_hooks.protocol.repair import Sent
 from cds_hooks.protocol.request import CDSRequest, EntryLimits, read_request
 from cds_hooks.security import TrustedClient
 from cds_hooks.services import Advice, Service, ServiceInput, ValidationSessions
-from cds_hooks.services._model import Predict
+from cds_hooks.services._model import Predict, site_thresholds
 from cds_hooks.services._service import no_card
 from cds_hooks.settings import Settings
 from cds_hooks.storage.content import UserNames
@@ -467,8 +467,7 @@ def _service_input(call: _Call, record: PatientRecord, predict: Predict, sent: t
         request=request,
         record=record,
         card_uuid=lambda: numbered_uuid(decision_id, next(numbers)),
-        alert_share=components.settings.alert_share,
-        alert_shares=components.settings.shares_by_model,
+        thresholds=site_thresholds(components.settings),
         kfre_region=components.settings.kfre_region,
         referral_risk=components.settings.referral_risk,
         max_drafts=components.settings.max_drafts,

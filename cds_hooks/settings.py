@@ -246,6 +246,12 @@ class Settings(LoginSettings):
         description="The same for single models, separated by commas, such as mortality_5y=0.05,readmission_30d=0.1; a "
         "model that takes over for it follows. `cds-hooks model capacity` finds the share for so many cards a day.",
     )
+    within_age_band: bool = Field(
+        default=False,
+        description="Models that have thresholds by age show cards for the highest of the people of the same age "
+        "(their page has them), in place of one threshold for all ages; a model that CDS_ALERT_SHARES names, or a "
+        "service whose file says share or within_age_band, keeps what is said there (docs/operations/restraint.md).",
+    )
     shown_rest_days: float = Field(
         default=14,
         ge=0,

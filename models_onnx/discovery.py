@@ -5,6 +5,7 @@ about it. Modules whose names begin with an underscore declare nothing. Whatever
 error, DeclarationError, whose message names the file, the line and what is wrong.
 """
 
+import ast
 import importlib
 import pkgutil
 import traceback
@@ -132,6 +133,8 @@ def declarations(
         DeclarationError: a module cannot be imported, or declares nothing of this kind under this name.
     """
     for file in declaring_files(package, inner=inner, folder=folder):
+        if not file.is_in_package:
+            _refuse_to_run(file, name, kind)
         module = file.load()
         if name not in vars(module):
             raise file.fault(f"the file declares no {name}; it must assign {_article(kind)} to this name")
@@ -160,6 +163,25 @@ def declaring_files(package: str, *, inner: str = "", folder: Path | None = None
         if path.name.startswith("_"):  # what declarations share, as in the package
             continue
         yield DeclaringFile(path.stem, path, str(path), False)
+
+
+def _refuse_to_run(file: DeclaringFile, name: str, kind: type) -> None:
+    """DeclarationError for a file that assigns nothing to the name: a notebook beside the declarations is never run."""
+    try:
+        body = ast.parse(file.path.read_bytes()).body
+    except (SyntaxError, ValueError, OSError):
+        return  # loading it says what is wrong with it
+    bound = {alias.asname or alias.name for each in body if isinstance(each, ast.ImportFrom) for alias in each.names}
+    for each in body:
+        targets = (
+            each.targets if isinstance(each, ast.Assign) else [each.target] if isinstance(each, ast.AnnAssign) else []
+        )
+        bound |= {target.id for target in targets if isinstance(target, ast.Name)}
+    if name not in bound:
+        raise file.fault(
+            f"the file declares no {name}; it must assign {_article(kind)} to this name. A program that declares "
+            f"nothing belongs elsewhere, or is called _{file.path.name}; it was not run"
+        )
 
 
 def _load_outside(name: str, path: Path) -> ModuleType:

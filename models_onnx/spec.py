@@ -107,6 +107,8 @@ class Fitted:
     function returns the fitted object. `trained_on` says for readers whom it was trained on. `trusted`: types of a
     skops file that may be loaded besides those that skops trusts. `columns`: the model's own names of the inputs, in
     their order, where they are others. `per_year`: for a Cox model, how many units of its time a year has.
+    `approximate`: trees too deep for exact contributions get shares along their paths, which the file, the card and the
+    page mark as an approximation; gate G6 refuses such a model for cards, and lists may use it.
     """
 
     source: str
@@ -114,6 +116,7 @@ class Fitted:
     trusted: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
     per_year: float | None = None
+    approximate: bool = False
     inputs: tuple[str, ...] = ()
     """The names of the inputs; the ModelSpec puts them in."""
     folder: Path | None = None
@@ -327,6 +330,8 @@ class ModelSpec:
     """
     age_bands: tuple[float, ...] = ()
     """Lowest ages of bands within each of which the default capacity is also told as a threshold of its own."""
+    age_percentiles: bool = False
+    """Whether the card also says how high the estimate is among the people of the same age band."""
     needs: Mapping[str, ColumnOf] = field(default_factory=dict)
     """What people need, for the audit of the label, by the name that the card's `label.audit.need` uses."""
     standardise_by: str | None = None
@@ -388,6 +393,12 @@ class ModelSpec:
             raise DeclarationError(f"{self.id}: capacities {wrong} are not above 0 and at most {MOST_ALERTED:g}")
         if leaked := sorted(known & set(self.never_inputs)):
             raise DeclarationError(f"{self.id}: {', '.join(leaked)} is an input and may never be one")
+        if self.age_percentiles and not self.age_bands:
+            said = f"{self.id}: age_percentiles needs age_bands, the lowest age of each band, such as (18, 45, 65, 80)"
+            raise DeclarationError(said, "age_percentiles")
+        if self.age_bands and ("age_years" not in known or list(self.age_bands) != sorted(set(self.age_bands))):
+            said = f"{self.id}: age_bands are rising ages, of a model that has the input age_years"
+            raise DeclarationError(said, "age_bands")
         if self.standardise_by is not None and self.standardise_by not in self.subgroups:
             raise DeclarationError(f"{self.id}: there is no subgroup axis {self.standardise_by!r}", self.standardise_by)
         if self.alerts_per_event is not None and not self.alerts_per_event > 1:

@@ -185,7 +185,7 @@ def _detail(
     lines = [
         *([planned.first_line] if planned.first_line else []),
         f"{_opening(prediction, manifest, planned)}Higher than {_higher_than(prediction)} in 100 of "
-        f"{manifest.reference.words}.",
+        f"{manifest.reference.words}{_among_ages(prediction, manifest, vector)}.",
         *factor_lines([contribution for _, contribution in known], describe),
         "",
     ]
@@ -251,6 +251,17 @@ def _opening(prediction: Prediction, manifest: Manifest, planned: ModelCardConte
 
 def _higher_than(prediction: Prediction) -> int:
     return min(99, int(prediction.percentile))
+
+
+def _among_ages(prediction: Prediction, manifest: Manifest, vector: FeatureVector) -> str:
+    """How high the estimate is among the people of the same age, where the model knows it."""
+    found = (each for each in vector.evidence if each is not None and isinstance(each.feature, Age))
+    age = next((each.value for each in found), None)
+    band = None if age is None else manifest.thresholds.band_at(age)
+    percentile = None if band is None else band.percentile(prediction.margin)
+    if band is None or percentile is None:
+        return ""
+    return f", and than {percentile} in 100 of those aged {band.words}"
 
 
 def _and_more(count: int) -> str:

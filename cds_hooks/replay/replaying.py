@@ -190,7 +190,7 @@ class Replayer:
 
     def _is_due(self, asked: ChartModel, row: Replayed, model: Model, scores: Mapping[str, Any]) -> bool:
         age = row.basis.features.get("age_years", (None,))[0]
-        return asked.is_due(model, scores, age, self._site.alert_share, self._site.alert_shares)
+        return asked.is_due(model, scores, age, self._site.thresholds)
 
     def _by_values(self, row: Replayed) -> Replayed:
         basis = row.basis

@@ -20,7 +20,7 @@ from cds_hooks.security.development import development_client
 from cds_hooks.security.trust import DevelopmentTrust
 from cds_hooks.security.trust_file import read_trust_file
 from cds_hooks.services import Service, ValidationSessions, services_for, versions_for
-from cds_hooks.services._model import Predictor
+from cds_hooks.services._model import Predictor, SiteThresholds, site_thresholds
 from cds_hooks.settings import Settings
 from cds_hooks.storage.content import UserNames
 from cds_hooks.storage.decision import Decision, FeedbackItem, RecordHealth, RecordUnavailable
@@ -63,14 +63,9 @@ class Site:
         return self.components.in_force.content
 
     @property
-    def alert_share(self) -> float | None:
-        """The share of the reference cohort for which all models show a card; None where each has its own."""
-        return self.components.settings.alert_share
-
-    @property
-    def alert_shares(self) -> Mapping[str, float]:
-        """The shares of single models, by id."""
-        return self.components.settings.shares_by_model
+    def thresholds(self) -> SiteThresholds:
+        """How high an estimate has to be for a card here."""
+        return site_thresholds(self.components.settings)
 
     def client_of(self, name: str) -> TrustedClient | None:
         """The client of this name; None where the site has none of it any more."""

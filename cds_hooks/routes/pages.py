@@ -19,6 +19,7 @@ from cds_hooks.logs import log
 from cds_hooks.routes.committee import Committee
 from cds_hooks.routes.operations import OperatorAccess
 from cds_hooks.services import Service
+from cds_hooks.services._model import site_thresholds
 from cds_hooks.settings import Settings
 from cds_hooks.storage import Decision, RecordUnavailable, decision_of
 from cds_hooks.storage.decision import new_decision_id
@@ -111,9 +112,20 @@ def _shares_in_force(configured: Settings, services: dict[str, Service]) -> dict
     found: dict[str, float] = {}
     for asked in (each.of_chart for each in services.values() if each.of_chart is not None):
         for model in asked.loaded:
-            share = asked.share_for(model.manifest, configured.alert_share, configured.shares_by_model)
+            share = asked.share_for(model.manifest, site_thresholds(configured))
             found[model.manifest.id] = max(share, found.get(model.manifest.id, 0.0))
     return found
+
+
+def _by_age(configured: Settings, services: dict[str, Service]) -> frozenset[str]:
+    """The models of whose services one at least compares within ages here."""
+    site = site_thresholds(configured)
+    return frozenset(
+        model.manifest.id
+        for asked in (each.of_chart for each in services.values() if each.of_chart is not None)
+        for model in asked.loaded
+        if asked.compares_within_ages(model.manifest, site)
+    )
 
 
 def page_routes(
@@ -127,7 +139,8 @@ def page_routes(
     files = ModelFiles(configured.models_folder)
     clock = format_time(configured.as_of) if configured.as_of else ""
     shares = _shares_in_force(configured, services)
-    site = Site(configured.trust_file is None, configured.alert_share, shares, clock)
+    by_age = _by_age(configured, services)
+    site = Site(configured.trust_file is None, configured.alert_share, shares, clock, by_age)
 
     def start(_: Request) -> Response:
         models = [manifest for name in files.names() if (manifest := files.manifest(name)) is not None]

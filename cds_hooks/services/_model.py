@@ -6,14 +6,14 @@ than a run of one. A single call does not wait.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
-from types import MappingProxyType
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cards.rules.engine.finding import Silence
+from cds_hooks.settings import Settings
 from cds_hooks.trusted_models import AbsentModel, is_in_shadow
 from fhir.mapping.features.feature import FeatureVector
 from fhir.record.record import PatientRecord
@@ -32,6 +32,29 @@ Predict: TypeAlias = Callable[[Model, NDArray[np.float64]], Awaitable[Prediction
 
 
 @dataclass(frozen=True, slots=True)
+class SiteThresholds:
+    """What a site sets of how high an estimate has to be for a card.
+
+    `share` (0 to 1) is the share of the reference cohort with a card, of all models, `shares` that of single models by
+    id. `within_age_band`: models that have thresholds by age are held to those of the patient's age, except where a
+    service, or `shares` for the model, says another share.
+    """
+
+    share: float | None = None
+    shares: Mapping[str, float] = field(default_factory=dict)
+    within_age_band: bool = False
+
+
+OF_MODEL = SiteThresholds()
+"""Nothing is set: each model has the threshold for which it was made and tested."""
+
+
+def site_thresholds(configured: Settings) -> SiteThresholds:
+    """What these settings say of thresholds."""
+    return SiteThresholds(configured.alert_share, configured.shares_by_model, configured.within_age_band)
+
+
+@dataclass(frozen=True, slots=True)
 class ChartModel:
     """How a model is asked about a chart, apart from a call: whom it is not for, and its inputs.
 
@@ -45,43 +68,49 @@ class ChartModel:
     inputs: Callable[[PatientRecord], FeatureVector]
     share: float | None = None
     """The share of the reference cohort for which its service shows a card; None where it is not the service's."""
-    within_age_band: bool = False
-    """Whether a card is shown for the highest of the people of the same age instead: by the model's own thresholds."""
+    within_age_band: bool | None = None
+    """Whether a card is shown for the highest of the people of the same age instead: by the model's own thresholds.
+
+    None where the service does not say it, and the site decides.
+    """
 
     def is_due(
-        self,
-        model: Model,
-        scores: Mapping[str, Any],
-        age: float | None,
-        of_site: float | None,
-        by_model: Mapping[str, float] = MappingProxyType({}),
+        self, model: Model, scores: Mapping[str, Any], age: float | None, site: SiteThresholds = OF_MODEL
     ) -> bool:
         """Whether the estimate (`margin` and `percentile` of the scores) is high enough for a card at this age."""
-        band = self.band_of(model.manifest, age)
+        band = self.band_of(model.manifest, age, site)
         if band is not None:
             return bool(scores["margin"] >= band.margin)
-        return bool(scores["percentile"] >= 100 * (1 - self.share_for(model.manifest, of_site, by_model)))
+        return bool(scores["percentile"] >= 100 * (1 - self.share_for(model.manifest, site)))
 
-    def band_of(self, manifest: Manifest, age: float | None) -> AgeBandThreshold | None:
-        """The threshold of the people of this age; None where the service does not compare within ages."""
-        if not self.within_age_band or age is None:
+    def band_of(
+        self, manifest: Manifest, age: float | None, site: SiteThresholds = OF_MODEL
+    ) -> AgeBandThreshold | None:
+        """The threshold of the people of this age; None where estimates are not compared within ages here."""
+        if age is None or not self.compares_within_ages(manifest, site):
             return None
-        bands = manifest.thresholds.age_bands
-        return next((b for b in bands if b.age_low <= age and (b.age_below is None or age < b.age_below)), None)
+        return manifest.thresholds.band_at(age)
 
-    def share_for(
-        self, manifest: Manifest, of_site: float | None, by_model: Mapping[str, float] = MappingProxyType({})
-    ) -> float:
+    def compares_within_ages(self, manifest: Manifest, site: SiteThresholds = OF_MODEL) -> bool:
+        """Whether the thresholds by age of the model with this manifest are in force; False where it has none."""
+        if not manifest.thresholds.age_bands:
+            return False
+        if self.within_age_band is not None:
+            return self.within_age_band
+        return site.within_age_band and not self.share and self._named_in(manifest, site) is None
+
+    def share_for(self, manifest: Manifest, site: SiteThresholds = OF_MODEL) -> float:
         """The share (0 to 1) of the reference cohort of the model with this manifest for which a card is shown.
 
-        It is the service's own; else the one in `by_model`, which a site may set for the model, and with it for its
-        twin; else `of_site`, which a site may set for all models; else that for which the model was made and tested
-        (`thresholds.capacity`).
+        It is the service's own; else the one that the site sets for the model, and with it for its twin; else that
+        which the site sets for all models; else that for which the model was made and tested (`thresholds.capacity`).
         """
-        if self.share:
-            return self.share
-        named = by_model.get(manifest.id) or (by_model.get(self.model.manifest.id) if by_model else None)
-        return named or of_site or manifest.thresholds.capacity
+        return self.share or self._named_in(manifest, site) or site.share or manifest.thresholds.capacity
+
+    def _named_in(self, manifest: Manifest, site: SiteThresholds) -> float | None:
+        if not site.shares:
+            return None
+        return site.shares.get(manifest.id) or site.shares.get(self.model.manifest.id)
 
     @property
     def loaded(self) -> tuple[Model, ...]:

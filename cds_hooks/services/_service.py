@@ -23,9 +23,11 @@ from cds_hooks.protocol.hooks import LIBRARY, DeclaredHook, Hook, WrongDeclarati
 from cds_hooks.protocol.repair import OriginalOrders
 from cds_hooks.protocol.request import CDSRequest
 from cds_hooks.services._model import (
+    OF_MODEL,
     ChartModel,
     ModelEstimate,
     Predict,
+    SiteThresholds,
     age_in,
     estimate,
     reference_of,
@@ -70,15 +72,12 @@ class ValidationSessions:
 class ServiceInput:
     """Everything that a service is given for one call: the request, the patient's record, and the site's settings.
 
-    `card_uuid` makes the uuid of the next card. `alert_share` (0 to 1) is the share of the reference cohort for whom
-    every model of this site may show a card; None where each model has its own. `alert_shares` has the shares that the
-    site gives single models, by id. `predict` runs a model.
+    `card_uuid` makes the uuid of the next card. `predict` runs a model.
     """
 
     request: CDSRequest
     record: PatientRecord
     card_uuid: Callable[[], str]
-    alert_share: float | None
     public_url: str
     decision_id: str
     predict: Predict
@@ -86,7 +85,8 @@ class ServiceInput:
     """Says why a model shows no cards at this site; None where it does."""
     choose: Choose = in_use
     """Which version of a model answers this call, and which are computed beside it."""
-    alert_shares: Mapping[str, float] = field(default_factory=dict)
+    thresholds: SiteThresholds = OF_MODEL
+    """How high an estimate has to be for a card at this site."""
     kfre_region: str = "north_america"
     """The calibration of the kidney failure risk equation that this site uses."""
     referral_risk: float = 0.03
@@ -202,7 +202,7 @@ async def advise_by_model(
             await _add_versions(advice, call, asked, found, chosen.beside)
     if found.refused is not None:
         advice.silences.append(Silence(subject, found.refused.reason, found.refused.text))
-    elif not asked.is_due(found.model, found.scores, age, call.alert_share, call.alert_shares):
+    elif not asked.is_due(found.model, found.scores, age, call.thresholds):
         advice.silences.append(Silence(subject, "below-threshold", _below(call, asked, found.manifest, age)))
     else:
         advice.cards.append(card(found))
@@ -211,13 +211,12 @@ async def advise_by_model(
 
 def _below(call: ServiceInput, asked: ChartModel, manifest: Manifest, age: float | None) -> str:
     """That the estimate is not high enough for a card, and among whom."""
-    band = asked.band_of(manifest, age)
+    band = asked.band_of(manifest, age, call.thresholds)
     if band is None:
-        share = asked.share_for(manifest, call.alert_share, call.alert_shares)
+        share = asked.share_for(manifest, call.thresholds)
         return f"The estimate is not among the highest {100 * share:g} in 100 of {manifest.reference.words}."
-    ages = f"{band.age_low:g} and over" if band.age_below is None else f"{band.age_low:g} to under {band.age_below:g}"
     share = manifest.thresholds.capacity
-    return f"The estimate is not among the highest {100 * share:g} in 100 of {manifest.row_words} aged {ages}."
+    return f"The estimate is not among the highest {100 * share:g} in 100 of {manifest.row_words} aged {band.words}."
 
 
 async def _add_versions(
@@ -240,7 +239,7 @@ async def _add_versions(
 
 
 def _is_due(call: ServiceInput, asked: ChartModel, model: Model, age: float | None, scores: Mapping[str, Any]) -> bool:
-    return asked.is_due(model, scores, age, call.alert_share, call.alert_shares)
+    return asked.is_due(model, scores, age, call.thresholds)
 
 
 @dataclass(frozen=True, slots=True)

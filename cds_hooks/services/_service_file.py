@@ -51,8 +51,8 @@ class ServiceFile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """What one file declares. Either `model` or `equation` is given; thresholds are of the one that is.
 
     `share` is the share of the model's reference cohort that gets a card (the model's own capacity where it is not
-    given); `within_age_band` compares with people of the same age instead. `least` is the value of the equation's
-    `output` from which a card is shown.
+    given); `within_age_band` compares with people of the same age instead, or never (false). `least` is the value of
+    the equation's `output` from which a card is shown.
     """
 
     id: _Id
@@ -66,7 +66,7 @@ class ServiceFile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     equation: str | None = None
     output: str | None = None
     share: Annotated[float, Meta(gt=0, le=0.5)] | None = None
-    within_age_band: bool = False
+    within_age_band: bool | None = None
     least: float | None = None
     seen: _Label = "had it"
     alike: _Label = "people with results like these"

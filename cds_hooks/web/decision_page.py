@@ -25,7 +25,7 @@ from cds_hooks.web.recorded_decision import (
     sent_card,
 )
 from models_onnx.artifact.folder import VERSION_SIGN
-from models_onnx.artifact.manifest import Manifest
+from models_onnx.artifact.manifest import AgeBandThreshold, Manifest
 from models_onnx.equations.compiled import equation_digest
 from models_onnx.equations.declaration import Equation, find_equations
 from models_onnx.monitoring.rates import wilson
@@ -67,6 +67,13 @@ class Estimate:
     steps: Waterfall
     total: float
     logit: float
+    band: AgeBandThreshold | None
+    """The people of the same age, where the model has thresholds by age."""
+
+    @property
+    def among_ages(self) -> int | None:
+        """How many in 100 of the people of the same age have a lower estimate; None where it is not known."""
+        return None if self.band is None else self.band.percentile(self.scores.margin)
 
     @property
     def beyond(self) -> str:
@@ -165,7 +172,7 @@ def explain(
         tested=tested,
         groups=tested.groups_of(age, figures.get(SEX, "")) if tested is not None else [],
         inputs=inputs,
-        estimate=_estimate(scores, inputs, manifest) if scores is not None else None,
+        estimate=_estimate(scores, inputs, manifest, age) if scores is not None else None,
         coverage=coverage_of_orders(read_orders(basis.orders)),
     )
 
@@ -177,7 +184,7 @@ def _same_file(model: ModelFile | None, manifest_of: ManifestOf) -> Manifest | N
     return next((each for each in found if each is not None and each.file.sha256 == model.sha256), None)
 
 
-def _estimate(scores: Scores, inputs: list[Input], manifest: Manifest | None) -> Estimate:
+def _estimate(scores: Scores, inputs: list[Input], manifest: Manifest | None, age: float | None) -> Estimate:
     return Estimate(
         scores=scores,
         people=in_100(scores.probability),
@@ -187,6 +194,7 @@ def _estimate(scores: Scores, inputs: list[Input], manifest: Manifest | None) ->
         steps=waterfall(scores, inputs),
         total=sum(scores.contributions.values()),
         logit=logit(scores.probability),
+        band=None if manifest is None or age is None else manifest.thresholds.band_at(age),
     )
 
 

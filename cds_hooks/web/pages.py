@@ -126,6 +126,8 @@ class Site:
     """The share (0 to 1) for which a model's cards are shown here, by the model's id; of others it is not known."""
     clock: str = ""
     """The instant at which the clock was set to stand, in words; "" where it runs."""
+    by_age: frozenset[str] = frozenset()
+    """The models whose cards are shown for the highest of the people of the same age here."""
 
     def alerting(self, manifest: Manifest) -> InForce:
         """What the threshold costs and finds that is in force here for the model."""

@@ -3,6 +3,7 @@
 Every member is described in manifest.schema.json beside this module; the schema goes before this module.
 """
 
+from bisect import bisect_left
 from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
@@ -180,6 +181,19 @@ class AgeBandThreshold(Struct, frozen=True):
     alert_rate: float
     ppv: float | None
     sensitivity: float | None
+    percentiles: tuple[float, ...] = ()
+    """The margins below which 1 to 99 in 100 of the people of this age are; empty where they were not asked for."""
+
+    @property
+    def words(self) -> str:
+        """The ages, as "70 to under 80" or "80 and over"."""
+        if self.age_below is None:
+            return f"{self.age_low:g} and over"
+        return f"{self.age_low:g} to under {self.age_below:g}"
+
+    def percentile(self, margin: float) -> int | None:
+        """How many in 100 of the people of this age have a lower margin, 0 to 99; None where it is not known."""
+        return bisect_left(self.percentiles, margin) if self.percentiles else None
 
 
 class Thresholds(Struct, frozen=True):
@@ -199,6 +213,11 @@ class Thresholds(Struct, frozen=True):
     def default(self) -> Threshold:
         """The row of the default capacity."""
         return next(row for row in self.table if row.capacity == self.capacity)
+
+    def band_at(self, age: float) -> AgeBandThreshold | None:
+        """The band of this age; None where there is none."""
+        bands = self.age_bands
+        return next((b for b in bands if b.age_low <= age and (b.age_below is None or age < b.age_below)), None)
 
 
 class Lineage(Struct, frozen=True, kw_only=True):

@@ -25,9 +25,11 @@ from models_onnx.compiler.graph import BOOL, FLOAT, IR_VERSION, ML_OPSET, OPSET,
 from models_onnx.compiler.link import FittedModel
 from models_onnx.compiler.parity import TOLERANCE, Agreement, ask_library, proof_rows
 from models_onnx.compiler.readers.column import Inputs
+from models_onnx.compiler.readers.layers import Part
+from models_onnx.compiler.readers.nearest import refuse_unfitted
 from models_onnx.compiler.readers.rows import as_numbers, inputs_of, library
 from models_onnx.compiler.readers.source import open_source
-from models_onnx.compiler.readers.wrapped import calibrated, calibrated_members, calibration_of, unwrap
+from models_onnx.compiler.readers.wrapped import averaged_parts, calibrated, calibration_of, unwrap
 from models_onnx.compiler.reference import observed
 from models_onnx.errors import CompileRefused, ParityRefused
 
@@ -186,9 +188,10 @@ def explanation(form: str, model: FittedModel, count: int) -> str:
     """A sentence that says what the contributions are, for the file and the report."""
     if isinstance(model, Averaged):
         return (
-            "Each input's share of the calibrated probability (Aumann-Shapley): its exact contribution on the model's "
-            f"own scale, against the {count} people of the reference cohort, times the mean slope of the calibration "
-            "between the reference and this person."
+            f"Each input's share of the {'calibrated' if 'calibrated' in form else 'averaged'} probability "
+            "(Aumann-Shapley): its exact contribution on the model's own scale, against the "
+            f"{count} people of the reference cohort, times the mean slope of the probability between the reference "
+            "and this person."
         )
     if is_approximate(model):
         how = (
@@ -199,7 +202,7 @@ def explanation(form: str, model: FittedModel, count: int) -> str:
         how = f"Exact interventional Shapley values against all {count} people of the reference cohort"
     else:
         how = f"Each input's own term, less its mean over the {count} people of the reference cohort"
-    pairs = " A pair of inputs is split in halves between them." if form == "EBM" else ""
+    pairs = " Of a pair of inputs each has its Shapley value against the same people." if form == "EBM" else ""
     return f"{how}, on the scale of the {_SCALES[model.link.name]}.{pairs}"
 
 
@@ -280,8 +283,9 @@ class ReadModel:
 
 def read_model(model: Any, reference: Any, features: Sequence[str] | None, deepest: int) -> ReadModel:
     """The model against a reference cohort [n, F]; raises as `compile_model` does."""
-    if members := calibrated_members(model):
-        return _averaged([(own, how, read_model(own, reference, features, deepest)) for own, how in members])
+    refuse_unfitted(model)
+    if parts := averaged_parts(model):
+        return _averaged([(part, read_model(part.estimator, reference, features, deepest)) for part in parts])
     inner, line = unwrap(model)
     source = open_source(inner, deepest)
     inputs = inputs_of(reference, source.features, features, source.preparation is not None)
@@ -294,11 +298,17 @@ def read_model(model: Any, reference: Any, features: Sequence[str] | None, deepe
     return ReadModel(form_of(source.form, fitted), fitted, inputs, X)
 
 
-def _averaged(members: Sequence[tuple[Any, Any, ReadModel]]) -> ReadModel:
-    own = tuple(Member(read.fitted, calibration_of(how, model, read.fitted)) for model, how, read in members)
-    first = members[0][2]
-    count = "" if len(own) == 1 else f", mean of {len(own)}"
-    return ReadModel(f"{first.form}, calibrated{count}", Averaged(own), first.inputs, first.X)
+def _averaged(members: Sequence[tuple[Part, ReadModel]]) -> ReadModel:
+    own = tuple(
+        Member(read.fitted, calibration_of(part.calibrator, part.estimator, read.fitted)) for part, read in members
+    )
+    weights = tuple(part.weight for part, _ in members)
+    first = members[0][1]
+    if members[0][0].calibrator is None:
+        form = f"mean of {len(own)}: {', '.join(read.form for _, read in members)}"
+    else:
+        form = f"{first.form}, calibrated{'' if len(own) == 1 else f', mean of {len(own)}'}"
+    return ReadModel(form, Averaged(own, weights=weights if len(set(weights)) > 1 else ()), first.inputs, first.X)
 
 
 def _explained(

@@ -9,9 +9,18 @@ from collections.abc import Iterator
 # A directive takes the decision from the clinician: criterion 3 of the FDA's guidance, responsible-ai.md 2.
 _DIRECTIVE = re.compile(
     r"(?:^|[.!?:;)]\s+|\n\s*[-*]\s*)(?:please )?(?:give|start|stop|do(?! not)|administer|discontinue|prescribe|order|"
-    r"admit|discharge|refer|increase|decrease|withhold|deny)\b"
+    r"admit|discharge|refer|increase|decrease|withhold|deny|taper|begin|initiate|avoid|continue|reduce|restart|resume|"
+    r"titrate|cancel|replace|make sure|ensure)\b"
+    # words that name a thing, too: a call by the nurse, a transfer of care
+    r"|(?:^|[.!?:;)]\s+|\n\s*[-*]\s*)(?:please )?(?:hold|switch|call|page|send|transfer|double|halve)\b"
+    r"(?= \w)(?! (?:by|of|for|from|with|in|on|at)\b)"
     r"|\b(?:you|patients?) (?:must|shall|have to|needs? to)\b"
-    r"|\bmust be (?:given|started|stopped|admitted|denied)\b",
+    r"|\b(?:must|should|ought to|has to|have to|needs? to|is to|are to) (?:\w+ly )?be (?:given|started|stopped|held|"
+    r"withheld|withdrawn|admitted|denied|discharged|referred|switched|increased|reduced|discontinued|prescribed|ordered|"
+    r"transferred|treated|initiated|called|seen|avoided)\b"
+    r"|\b(?:we|i|the model|the score|the system) (?:strongly )?(?:advises?|recommends?|urges?|requires?|wants?)\b"
+    r"|\b(?:is|are) (?:strongly (?:recommended|advised)|mandatory|obligatory)\b"
+    r"|\bit is (?:time|necessary|advisable|best) to\b",
     re.IGNORECASE,
 )
 _CAUSAL = re.compile(

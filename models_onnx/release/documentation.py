@@ -361,7 +361,7 @@ def _age_bands(manifest: Manifest) -> str:
         return ""
     rows = [
         (
-            f"{band.age_low:g} and over" if band.age_below is None else f"{band.age_low:g} to under {band.age_below:g}",
+            band.words,
             *(
                 "" if share is None else f"{100 * share:.1f} %"
                 for share in (band.probability, band.alert_rate, band.ppv, band.sensitivity)

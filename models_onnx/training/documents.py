@@ -189,7 +189,8 @@ def _thresholds(
 ) -> Document:
     table = [_threshold(spec, cohort, reference, predicted, model, capacity) for capacity in spec.capacities]
     if spec.alerts_per_event is None:
-        return {"capacity": spec.capacity, "table": table}
+        bands = {"age_bands": _age_bands(spec, cohort, predicted, model)} if spec.age_bands else {}
+        return {"capacity": spec.capacity, "table": table, **bands}
     return {
         "capacity": default_capacity(spec, table),
         "table": table,
@@ -252,6 +253,10 @@ def _age_bands(spec: ModelSpec, cohort: Cohort, predicted: OutOfFold, model: Fit
     for low, below in zip(spec.age_bands, (*spec.age_bands[1:], None), strict=True):
         rows = cohort.recent & (age >= low) & (age < (np.inf if below is None else below))
         if rows.any():
-            limit = significant(float(np.quantile(model.margin(cohort.X[rows]), 1.0 - spec.capacity)))
-            bands.append({"age_low": low, "age_below": below, **_alerted(rows, cohort, predicted, model, limit)})
+            margins = model.margin(cohort.X[rows])
+            limit = significant(float(np.quantile(margins, 1.0 - spec.capacity)))
+            told = {"age_low": low, "age_below": below, **_alerted(rows, cohort, predicted, model, limit)}
+            if spec.age_percentiles:
+                told["percentiles"] = [significant(float(q)) for q in np.quantile(margins, np.arange(1, 100) / 100)]
+            bands.append(told)
     return bands

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from models_onnx.artifact.manifest import Manifest
 from models_onnx.compiler import Familiarity, FittedModel, Reference, compile_fitted
+from models_onnx.compiler.families.path_trees import is_approximate, words_of_approximation
 from models_onnx.compiler.parity import boundary_rows
 from models_onnx.errors import TrainingRefused
 from models_onnx.evaluation.metrics import Metric
@@ -54,9 +55,14 @@ def train(spec: ModelSpec, table: Table, seed: int, replicates: int, progress: P
     if (missing := missing_inputs_of(spec, fitted)) is not None:
         described["missing_inputs"] = msgspec.to_builtins(missing)
 
+    marked = {}
+    if is_approximate(model):
+        marked = {"approximate": "true", "explanation": words_of_approximation(model, cohort.X[cohort.recent])}
+        described["cautions"] = [*described["cautions"], marked["explanation"]]
+
     progress("compile and prove", 0, 1)
     rows = parity_rows(cohort, model, seed)
-    metadata = documents.metadata(spec, described)
+    metadata = {**documents.metadata(spec, described), **marked}
     compiled = compile_fitted(spec.id, model, reference, metadata, oracle_of(fitted, model), rows)
     second = _second_opinion(fitted, rows)
     progress("compile and prove", 1, 1)

@@ -59,6 +59,14 @@ def test_a_folder_outside_the_package_is_read_after_it(package: Path, tmp_path: 
     assert list(discover("plans", "PLAN", Plan, folder=tmp_path)) == ["inside", "outside"]
 
 
+def test_a_program_beside_the_declarations_is_refused_and_never_run(package: Path, tmp_path: Path) -> None:
+    (package / "inside.py").write_text(f"{IMPORTS}PLAN = Plan('inside')\n")
+    (tmp_path / "notebook.py").write_text("from pathlib import Path\nPath(__file__).with_suffix('.ran').touch()\n")
+    with pytest.raises(DeclarationError, match=r"declares no PLAN.* is called _notebook\.py; it was not run$"):
+        discover("plans", "PLAN", Plan, folder=tmp_path)
+    assert not (tmp_path / "notebook.ran").exists()
+
+
 def test_a_package_without_the_inner_module_declares_nothing(package: Path) -> None:
     (package / "walk").mkdir()
     (package / "walk" / "__init__.py").write_text("")

@@ -2,9 +2,9 @@
 
 They are written as trees of one TreeEnsembleRegressor, with one target for each term.
 
-The value of a pair of inputs is divided equally between them. This is the Shapley value of a two-way term whose means
-over either input are zero, which purified terms have under independence (responsible-ai 7.3 b1). The two halves always
-add up to the value.
+A pair of inputs is parted into what either input does on the average of the reference cohort and the rest, which is
+divided equally between them. These are the interventional Shapley values of a two-way term against that cohort,
+whatever its inputs have to do with each other (responsible-ai 7.3 b1), and they add up to its value.
 """
 
 from collections.abc import Sequence
@@ -114,13 +114,14 @@ class Term:
 
     def of(self, X: NDArray[np.float32]) -> Array:
         """The term's value for each row."""
-        return np.asarray(self.values[tuple(self._places(X))])
+        return np.asarray(self.values[tuple(self.places(X))])
 
     def missing(self, X: NDArray[np.float32]) -> NDArray[np.bool_]:
         """Where one of its inputs is missing."""
         return np.asarray(np.isnan(X[:, self.inputs]).any(axis=1))
 
-    def _places(self, X: NDArray[np.float32]) -> list[NDArray[np.int64]]:
+    def places(self, X: NDArray[np.float32]) -> list[NDArray[np.int64]]:
+        """The cell of each row, one array for each axis."""
         return [
             np.where(np.isnan(X[:, j]), len(edges) + 1, np.searchsorted(np.array(edges, np.float32), X[:, j], "left"))
             for j, edges in zip(self.inputs, self.edges, strict=True)
@@ -156,7 +157,8 @@ class AdditiveTrees:
         learned about it; a pair contributes 0 where either of its inputs is missing.
         """
         seen = as_float32(cohort)
-        found = tuple(_centred(term, seen, missing_is_neutral) for term in terms)
+        parts = terms if missing_is_neutral else [part for term in terms for part in _parted(term, seen)]
+        found = tuple(_centred(term, seen, missing_is_neutral) for term in parts)
         lowest, highest = limits(cohort)
         base = start + sum(term.centre for term in found)
         return cls(tuple(features), found, base, tuple(low or lowest), tuple(high or highest), link)
@@ -176,7 +178,7 @@ class AdditiveTrees:
         return np.column_stack([term.of(seen) for term in self.terms]) if self.terms else np.zeros((len(X), 0))
 
     def contributions(self, X: Array) -> Array:
-        """Terms of one input count for that input, terms of a pair half for each."""
+        """Terms of one input count for that input; what is left of a pair counts half for each."""
         return self.of_terms(X) @ self._shares()
 
     def margin(self, X: Array) -> Array:
@@ -233,6 +235,19 @@ def steps_of(ensemble: Ensemble) -> tuple[tuple[Term, ...], float]:
     return tuple(terms), start
 
 
+def _parted(term: Term, cohort: NDArray[np.float32]) -> tuple[Term, ...]:
+    """A pair as the mean effect of each of its inputs over the other one's values in the cohort, and the rest."""
+    if len(term.inputs) == 1:
+        return (term,)
+    places = term.places(cohort)
+    sizes = term.values.shape
+    shares = [np.bincount(own, minlength=size) / len(cohort) for own, size in zip(places, sizes, strict=True)]
+    first, second = term.values @ shares[1], shares[0] @ term.values
+    rest = replace(term, values=term.values - first[:, None] - second[None, :])
+    alone = zip(term.inputs, term.edges, (first, second), strict=True)
+    return (rest, *(Term((j,), (edges,), values) for j, edges, values in alone))
+
+
 def _centred(term: Term, cohort: NDArray[np.float32], missing_is_neutral: bool) -> Term:
     learned = term.of(cohort)
     there = ~term.missing(cohort) if missing_is_neutral else np.ones(len(cohort), dtype=bool)
@@ -254,7 +269,10 @@ def ebm_terms(model: Any, features: Sequence[str]) -> tuple[tuple[Term, ...], fl
     terms = []
     for inputs, scores in zip(model.term_features_, model.term_scores_, strict=True):
         if len(inputs) > 2:
-            raise CompileRefused(f"the term {' & '.join(features[j] for j in inputs)} has more than two inputs")
+            raise CompileRefused(
+                f"the term {' & '.join(features[j] for j in inputs)} has more than two inputs, which is not explained "
+                "exactly: train with interactions=5, say, which makes pairs only"
+            )
         axes = [_axis(model, features, j, len(inputs)) for j in inputs]
         values = np.asarray(scores, dtype=np.float64)
         for axis, (_, cells) in enumerate(axes):

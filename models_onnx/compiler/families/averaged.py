@@ -1,8 +1,9 @@
-"""Calibrations that are no line on the margin: isotonic ones, and averages of several calibrated models.
+"""Calibrations that are no line on the margin: isotonic ones, and averages of several models, calibrated or not.
 
-The probability is the mean of g_k(m_k) over members: g_k is the calibration, m_k = b_k + the sum of contributions of a
-model that is exact on its own margin. An input's contribution to the probability is its Aumann-Shapley share along the
-straight way from the reference to the person, which has a closed form, because the margin is a sum:
+The probability is the weighted mean of g_k(m_k) over members: g_k is the calibration, m_k = b_k + the sum of
+contributions of a model that is exact on its own margin. An input's contribution to the probability is its
+Aumann-Shapley share along the straight way from the reference to the person, which has a closed form, because the
+margin is a sum:
 
     mean over k of  contribution_kj * (g_k(m_k) - g_k(b_k)) / (m_k - b_k)
 
@@ -11,7 +12,7 @@ The shares add up to the probability less that of the reference, mean of g_k(b_k
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -106,6 +107,8 @@ class Averaged:
     members: tuple[Member, ...]
     scale: float = 1.0
     shift: float = 0.0
+    weights: tuple[float, ...] = ()
+    """How much each member counts; empty where all count the same."""
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -121,7 +124,7 @@ class Averaged:
     def base(self) -> float:
         """The mean of the members' probabilities at their references."""
         before = [float(each.calibration.of(np.array([each.model.base]))[0]) for each in self.members]
-        return self.shift + self.scale * float(np.mean(before))
+        return self.shift + self.scale * float(self._mean(before))
 
     @property
     def low(self) -> tuple[float, ...]:
@@ -141,12 +144,20 @@ class Averaged:
 
     def contributions(self, X: Array) -> Array:
         """The mean of the members' shares."""
-        return np.asarray(self.scale * np.mean([member.share(X) for member in self.members], axis=0))
+        return np.asarray(self.scale * self._mean([member.share(X) for member in self.members]))
 
     def margin(self, X: Array) -> Array:
         """The mean of the members' probabilities."""
         told = [member.calibration.of(member.model.margin(X)) for member in self.members]
-        return np.asarray(self.shift + self.scale * np.mean(told, axis=0))
+        return np.asarray(self.shift + self.scale * self._mean(told))
+
+    def _mean(self, each: Sequence[Any]) -> Any:
+        return np.average(each, axis=0, weights=self.weights or None)
+
+    @property
+    def _relative(self) -> tuple[float, ...]:
+        """The weights, 1 on average."""
+        return tuple(weight / float(np.mean(self.weights)) for weight in self.weights)
 
     def recalibrated(self, intercept: float, slope: float) -> Self:
         """intercept + slope * probability."""
@@ -158,6 +169,11 @@ class Averaged:
         for number, member in enumerate(self.members):
             with graph.under(f"member{number}/"):
                 parts.append(member.write(graph, features, missing))
+        if self.weights:
+            parts = [
+                graph.node("Mul", [part, graph.constant(f"weight{number}", weight, np.float64)], f"weighted{number}")
+                for number, (part, weight) in enumerate(zip(parts, self._relative, strict=True))
+            ]
         total = parts[0]
         for number, part in enumerate(parts[1:]):
             total = graph.node("Add", [total, part], f"sum{number}")

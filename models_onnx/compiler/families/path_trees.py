@@ -199,6 +199,17 @@ def apart_from_shapley(model: FittedModel, cohort: Array, seed: int = 0) -> Apar
     return Apart(len(some), float(same.mean()), float(np.abs(told - sampled).mean()))
 
 
+def words_of_approximation(model: FittedModel, cohort: Array) -> str:
+    """What a reader of a model with such shares has to know, with how far they are from Shapley values here."""
+    apart = apart_from_shapley(model, cohort)
+    return (
+        "APPROXIMATION: its contributions are shares along the paths of deep trees, no Shapley values. Of "
+        f"{apart.people} people of the reference cohort the strongest input is the same for "
+        f"{round(apart.strongest * apart.people)}; a contribution is {apart.difference:.2g} off on average, on the "
+        "scale of the margin. It shows no cards (gate G6)."
+    )
+
+
 def _sampled(model: FittedModel, person: Array, cohort: Array, draw: np.random.Generator) -> Array:
     count = len(person)
     others = cohort[draw.integers(0, len(cohort), _ORDERS)]

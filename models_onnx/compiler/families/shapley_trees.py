@@ -294,8 +294,9 @@ def _too_deep(ensemble: Ensemble, most: int) -> str:
     return (
         f"the trees are {depth} deep, up to {most} are explained exactly: {cost}, twice as much with each more "
         f"(a file has at most 64 MB). Train with max_depth={most}, often as good (cds-hooks model compare); {exact}"
-        "approximate=True of compile_model, or cds-hooks model compile --approximate, gives each input its share along "
-        "the path, which is marked as an approximation and refused for cards by gate G6"
+        "approximate=True (of compile_model, of Fitted(...) in the declaration of a model that is adopted; cds-hooks "
+        "model compile --approximate) gives each input its share along the path, which is marked as an approximation "
+        "and refused for cards by gate G6"
     )
 
 

@@ -22,6 +22,7 @@ from models_onnx.compiler.families.trees import Cuts, Ensemble, limits
 from models_onnx.compiler.link import LOGIT, FittedModel, Link, Survival
 from models_onnx.compiler.readers.column import Column, Inputs
 from models_onnx.compiler.readers.lightgbm_file import parse_lightgbm
+from models_onnx.compiler.readers.nearest import why_not_compiled
 from models_onnx.compiler.readers.rows import framed, medians
 from models_onnx.compiler.readers.sklearn_columns import columns_behind
 from models_onnx.compiler.readers.sklearn_trees import (
@@ -122,7 +123,10 @@ def _cuts(columns: Sequence[Column], preparation: Any, last: Any, X: Array, inpu
             )
     boosted_elsewhere = booster_of(last) is not None
     if boosted_elsewhere and any(column.curve.rising and column.curve.line != (1.0, 0.0) for column in columns):
-        raise CompileRefused(f"{type(last).__name__} behind a scaler is not compiled; its trees need no scaler")
+        raise CompileRefused(
+            f"{type(last).__name__} behind a scaler is not compiled: leave the scaler out and fit it again; its trees "
+            "ask the same questions without"
+        )
 
     def transform(rows: Array) -> Array:
         return np.asarray(preparation.transform(framed(preparation, rows, inputs)), dtype=np.float64)
@@ -143,7 +147,7 @@ def _takes_nan(model: Any, count: int) -> bool:
     return True
 
 
-LOGISTIC = ("LogisticRegression", "LogisticRegressionCV", "SGDClassifier")
+LOGISTIC = ("LogisticRegression", "LogisticRegressionCV", "SGDClassifier", "LinearDiscriminantAnalysis")
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +239,10 @@ def logistic(model: Any) -> tuple[Array, float]:
     if not hasattr(model, "coef_"):
         raise CompileRefused(f"{type(model).__name__} is not fitted")
     if len(model.classes_) != 2:
-        raise CompileRefused(f"{type(model).__name__} has {len(model.classes_)} classes; models of two are compiled")
+        raise CompileRefused(
+            f"{type(model).__name__} has {len(model.classes_)} classes, and models of two are compiled: say which "
+            "classes are the event, or fit one model for each"
+        )
     return np.asarray(model.coef_, dtype=np.float64)[0], float(np.asarray(model.intercept_).ravel()[0])
 
 
@@ -280,9 +287,7 @@ def open_source(model: Any, deepest: int = DEEPEST) -> Source:
     if reader_of(last):
         form = "forest" if name in FORESTS else "boosted trees"
         return Source(form, _names(model), lambda X, i: _trees(preparation, last, X, i, deepest), preparation)
-    raise NoExactExplanation(
-        f"{name} has no exact explanation here; unexplained=True converts it, and no card shows such a model"
-    )
+    raise NoExactExplanation(why_not_compiled(last))
 
 
 def _of_ensemble(ensemble: Ensemble, deepest: int) -> Source:

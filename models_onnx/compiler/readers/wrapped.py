@@ -20,6 +20,7 @@ from models_onnx.compiler.families.trees import Cuts
 from models_onnx.compiler.graph import FLOAT, Graph
 from models_onnx.compiler.link import IDENTITY, LOGIT, FittedModel, Link
 from models_onnx.compiler.readers.column import Column
+from models_onnx.compiler.readers.layers import Part, behind, last_of, votes_of, without_wrapping
 from models_onnx.errors import CompileRefused
 
 Array = NDArray[np.float64]
@@ -166,21 +167,21 @@ class CalibrationLine:
 
 
 def unwrap(model: Any) -> tuple[Any, CalibrationLine | None]:
-    """The model inside a fitted CalibratedClassifierCV and its line, the best of a search; any other object as it is.
+    """The model inside a fitted CalibratedClassifierCV and its line; any other object as it is, without its wrapping.
 
-    What is no line on the margin is read by `calibrated_members` instead.
+    What is no line on the margin is read by `averaged_parts` instead.
     """
-    if type(model).__name__ == "FrozenEstimator":
-        return unwrap(model.estimator)
-    if hasattr(model, "best_estimator_"):  # of a search over settings
-        return unwrap(model.best_estimator_)
-    if type(model).__name__ != "CalibratedClassifierCV":
+    model = without_wrapping(model)
+    last = last_of(model)
+    if type(last).__name__ != "CalibratedClassifierCV":
         return model, None
-    own = model.calibrated_classifiers_[0]
+    own = last.calibrated_classifiers_[0]
     inner, before = unwrap(own.estimator)
     if before is not None:
-        raise CompileRefused("a calibration of a calibrated model is not compiled")
-    return inner, _line(own.calibrators[0], inner)
+        raise CompileRefused(
+            "a calibration of a calibrated model is not compiled: calibrate the model itself, once, on rows of its own"
+        )
+    return inner if last is model else behind(model, inner), _line(own.calibrators[0], inner)
 
 
 def _line(calibrator: Any, inner: Any) -> CalibrationLine:
@@ -195,37 +196,42 @@ def _line(calibrator: Any, inner: Any) -> CalibrationLine:
     raise CompileRefused(f"the calibration {kind} is not compiled; use method='sigmoid'")
 
 
-def calibrated_members(model: Any) -> tuple[tuple[Any, Any], ...]:
-    """The estimators and calibrators of a CalibratedClassifierCV whose calibration is no line on the margin.
+def averaged_parts(model: Any) -> tuple[Part, ...]:
+    """The models whose probabilities are averaged, or calibrated by what is no line on the margin; else empty.
 
-    Those are isotonic ones, averages of several (ensemble=True), and sigmoids of the probability of a model that adds
-    up on log odds. Empty for any other object.
+    They are those of a soft vote, and of a CalibratedClassifierCV that is isotonic, an average of several
+    (ensemble=True), or a sigmoid of the probability of a model that adds up on log odds.
     """
-    if type(model).__name__ == "FrozenEstimator":
-        return calibrated_members(model.estimator)
-    if hasattr(model, "best_estimator_"):
-        return calibrated_members(model.best_estimator_)
-    if type(model).__name__ != "CalibratedClassifierCV":
+    model = without_wrapping(model)
+    if votes := votes_of(model):
+        return votes
+    last = last_of(model)
+    if type(last).__name__ != "CalibratedClassifierCV":
         return ()
-    found = tuple((own.estimator, own.calibrators[0]) for own in model.calibrated_classifiers_)
+    found = tuple((own.estimator, own.calibrators[0]) for own in last.calibrated_classifiers_)
     inner, calibrator = found[0]
     straight = type(calibrator).__name__ != "IsotonicRegression"
-    return () if len(found) == 1 and straight and _on_own_scale(inner) else found
+    if len(found) == 1 and straight and _on_own_scale(inner):
+        return ()
+    return tuple(Part(own if last is model else behind(model, own), how) for own, how in found)
 
 
 def _on_own_scale(inner: Any) -> bool:
     """Whether the calibration is of the scale on which the model adds up."""
     inner, line = unwrap(inner)
-    last = inner.steps[-1][1] if type(inner).__name__ == "Pipeline" else inner
-    return line is None and (hasattr(inner, "decision_function") or type(last).__name__ in FORESTS)
+    return line is None and (hasattr(inner, "decision_function") or type(last_of(inner)).__name__ in FORESTS)
 
 
 def calibration_of(calibrator: Any, estimator: Any, model: FittedModel) -> Calibration:
     """The way from the margin of the model as it was read to the calibrated probability.
 
+    Without a calibrator it is the way to the model's own probability.
+
     Raises:
         CompileRefused: the calibrator is of an unknown kind.
     """
+    if calibrator is None:
+        return Calibration(() if model.link is IDENTITY else ((0.0, 1.0),))
     of_probability = not hasattr(estimator, "decision_function")
     if of_probability and model.link not in (LOGIT, IDENTITY):
         raise CompileRefused("a calibration is compiled of models on log odds and of averages of probabilities")

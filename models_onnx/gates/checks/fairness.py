@@ -87,7 +87,9 @@ def _axis_faults(declared: Mapping[str, str], there: set[str], evidence: Evidenc
             f"{sentence}: a group is used as an input under another name" for sentence in evidence.inputs.smuggled
         ]
         faults += [
-            f"{column}: the table has this column and there are no figures by it" for column in evidence.inputs.unnamed
+            f"{column}: the table has this column and there are no figures by it, on an axis that begins with race, "
+            "sex or age, whichever it is"
+            for column in evidence.inputs.unnamed
         ]
     return faults
 

@@ -20,6 +20,7 @@ from models_onnx.evaluation.metrics import Ranked, auroc
 from models_onnx.spec import ColumnOf, ModelSpec
 from models_onnx.training.data.cohort import Cohort, input_column
 from models_onnx.training.data.follow_up import observe
+from models_onnx.training.seen_before import seen_before
 
 Array = NDArray[np.float64]
 # Rows whose columns are shuffled: enough that every value of a small group is among them.
@@ -36,7 +37,7 @@ _LEAST_GROUP = 50
 class Traced:
     """What the inputs read, as sentences: `leaks` of the outcome, `smuggled` protected groups, `unnamed` axes.
 
-    `unnamed` are protected columns of the table for which the specification has no axis of fairness.
+    `unnamed` are columns of race, sex or age for which the specification has no axis of fairness of that name.
     """
 
     leaks: tuple[str, ...]
@@ -58,13 +59,48 @@ def trace(spec: ModelSpec, cohort: Cohort) -> Traced:
         for column, read in inputs.items()
         if column in outcome
     ]
+    leaks += _by_name_or_order(spec, inputs, rows)
+    leaks += [seen] if (seen := seen_before(spec, cohort)) is not None else []
     axes = _behind_axes(spec.subgroups, rows, columns)
     smuggled = list(_smuggled(inputs, axes)) + list(_proxies(spec, cohort))
-    covered = {column for axis in axes.values() for column in axis}
-    unnamed = [
-        str(name) for name in columns if re.search("race|ethnic", str(name), re.IGNORECASE) and name not in covered
+    return Traced(tuple(leaks), tuple(smuggled), tuple(_unnamed(axes, columns)))
+
+
+def _by_name_or_order(spec: ModelSpec, inputs: Mapping[str, list[str]], rows: pd.DataFrame) -> list[str]:
+    """Inputs that are read from what only names a row, or from its place in the table: rows may lie by outcome."""
+    names = {spec.patient_column, spec.key}
+    found = [
+        f"{', '.join(read)} is read from {column}, which only names a row: its order may know the outcome"
+        for column, read in inputs.items()
+        if column in names
     ]
-    return Traced(tuple(leaks), tuple(smuggled), tuple(unnamed))
+    order = np.random.default_rng(_SEED).permutation(len(rows))
+    straight, moved = rows.reset_index(drop=True), rows.iloc[order].reset_index(drop=True)
+    for item in spec.inputs:
+        before, after = input_column(spec, item.name, straight), input_column(spec, item.name, moved)
+        if not np.array_equal(before[order], after, equal_nan=True):
+            found.append(f"{item.name} is told from the place of a row in the table, which may know the outcome")
+    return found
+
+
+# Columns whose groups are judged under these names of axes: an axis of another name would be judged by less.
+_AXES = {
+    "race": re.compile("race|ethnic", re.IGNORECASE),
+    "sex": re.compile(r"(?:^|_)(?:sex|gender)(?:_|$)", re.IGNORECASE),
+    "age": re.compile(r"(?:^|_)age(?:_|$)", re.IGNORECASE),
+}
+
+
+def _unnamed(axes: Mapping[str, set[str]], columns: Iterable[str]) -> Iterator[str]:
+    """Columns of race, sex or age that no axis of that name is read from, whatever other axes are called."""
+    for kind, pattern in _AXES.items():
+        named = ("race", "ethnic") if kind == "race" else (kind,)
+        covered = {column for axis, own in axes.items() if axis.lower().startswith(named) for column in own}
+        there = [name for name in columns if pattern.search(name)]
+        if kind == "race":
+            yield from (name for name in there if name not in covered)
+        elif there and not covered & set(there):
+            yield there[0]
 
 
 def alone(cohort: Cohort) -> dict[str, float]:

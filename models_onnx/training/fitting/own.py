@@ -19,6 +19,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # c
 
 from models_onnx.compiler import FittedModel, Link, Oracle
 from models_onnx.compiler.entry import ReadModel, read_model
+from models_onnx.compiler.families.path_trees import APPROXIMATE
 from models_onnx.compiler.families.shapley_trees import DEEPEST
 from models_onnx.compiler.parity import ask_library
 from models_onnx.compiler.readers.regressions import regression_of
@@ -44,6 +45,7 @@ class Own:
     read: ReadModel
     intercept: float = 0.0
     slope: float = 1.0
+    deepest: int = DEEPEST
     link: Link = field(init=False)
 
     def __post_init__(self) -> None:
@@ -71,7 +73,7 @@ class Own:
     def form(self, features: tuple[str, ...], highs: Sequence[float | None], reference: Array) -> FittedModel:
         """What the compiler writes, against these reference rows."""
         del highs  # no input of such a model is clipped: the declaration refuses it
-        return _read(self.model, features, reference).fitted.recalibrated(self.intercept, self.slope)
+        return _read(self.model, features, reference, self.deepest).fitted.recalibrated(self.intercept, self.slope)
 
     def oracle_of(self, form: FittedModel) -> Oracle:
         """The library's probability wherever it takes the row and nothing is recalibrated, else the form's."""
@@ -129,10 +131,10 @@ def _frame(X: Array, names: Sequence[str]) -> pd.DataFrame:
         return pd.DataFrame(X.astype(np.float32).astype(np.float64), columns=list(names))
 
 
-def _read(model: Any, features: tuple[str, ...], reference: Array) -> ReadModel:
+def _read(model: Any, features: tuple[str, ...], reference: Array, deepest: int = DEEPEST) -> ReadModel:
     with np.errstate(over="ignore"):
         rows = reference.astype(np.float32).astype(np.float64)
-    return read_model(model, rows, features, DEEPEST)
+    return read_model(model, rows, features, deepest)
 
 
 def load_own(declared: FittedElsewhere, people: FittingRows, horizon_years: float) -> Own | Linear:
@@ -146,7 +148,8 @@ def load_own(declared: FittedElsewhere, people: FittingRows, horizon_years: floa
         return fit_logistic(_SIMPLE, people)  # the few inputs beside the model
     model = regression_of(load(declared), (horizon_years,), declared.per_year)
     _refuse_other_inputs(model, declared)
-    return Own(model, names, _read(model, names, people.X[people.reference]))
+    deepest = APPROXIMATE if declared.approximate else DEEPEST
+    return Own(model, names, _read(model, names, people.X[people.reference], deepest), deepest=deepest)
 
 
 def load(declared: FittedElsewhere) -> Any:

@@ -10,7 +10,7 @@ import pytest
 from cds_hooks.protocol.request import read_request
 from cds_hooks.samples import Sample, list_samples, load_patient
 from cds_hooks.services import Advice, ServiceInput
-from cds_hooks.services._model import Predictor
+from cds_hooks.services._model import Predictor, SiteThresholds
 from cds_hooks.services.planning import MODEL, OF_CHART, SERVICE
 from fhir.record.reading import read_record
 from models_onnx.artifact.folder import Artifact
@@ -38,7 +38,7 @@ async def _decided(sample: Sample, alert_share: float | None = None) -> Advice:
             request=request,
             record=read_record(request.prefetch, sample.id, AS_OF),
             card_uuid=lambda: "00000000-0000-4000-8000-000000000001",
-            alert_share=alert_share,
+            thresholds=SiteThresholds(alert_share),
             public_url="https://cds.example",
             decision_id="decision",
             predict=Predictor().predict,

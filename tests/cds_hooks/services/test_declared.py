@@ -11,10 +11,11 @@ import pytest
 from cards.card import Card, check_card
 from cds_hooks.samples import load_patient
 from cds_hooks.services import find_services
+from cds_hooks.services._model import SiteThresholds
 from cds_hooks.simulator.chart import Chart, resources_of
 from cds_hooks.simulator.request import build_request
 from models_onnx.errors import DeclarationError
-from tests.cds_hooks.calls import client, ours
+from tests.cds_hooks.calls import PLANNING, client, ours, request_for
 
 OF_MODEL = """
 id = "home-visit"
@@ -257,12 +258,60 @@ def test_thresholds_within_ages_are_those_of_the_model_at_that_age(tmp_path: Pat
     for band in bands:
         at = {"margin": band.margin, "percentile": 0.0}
         below = {"margin": band.margin - 1e-6, "percentile": 100.0}
-        assert asked.is_due(asked.model, at, band.age_low, 0.01)
-        assert not asked.is_due(asked.model, below, band.age_low, 0.5)
+        assert asked.is_due(asked.model, at, band.age_low, SiteThresholds(0.01))
+        assert not asked.is_due(asked.model, below, band.age_low, SiteThresholds(0.5))
     plain = find_services()["planning-conversation"].of_chart
     assert plain is not None
-    assert plain.is_due(plain.model, {"margin": -9.0, "percentile": 95.0}, 45, None)
-    assert asked.is_due(asked.model, {"margin": -9.0, "percentile": 95.0}, None, None)
+    assert plain.is_due(plain.model, {"margin": -9.0, "percentile": 95.0}, 45)
+    assert asked.is_due(asked.model, {"margin": -9.0, "percentile": 95.0}, None)
+
+
+def test_a_site_puts_thresholds_within_ages_in_force_for_every_model_that_has_them(tmp_path: Path) -> None:
+    within = SiteThresholds(share=0.01, within_age_band=True)
+    services = find_services()
+    planning, readmission = services["planning-conversation"].of_chart, services["readmission-follow-up"].of_chart
+    assert planning is not None
+    assert readmission is not None
+    band = planning.model.manifest.thresholds.age_bands[0]
+    at = {"margin": band.margin, "percentile": 0.0}
+    assert planning.is_due(planning.model, at, band.age_low, within)
+    assert not planning.is_due(planning.model, at, band.age_low), "without the setting one threshold serves all ages"
+    assert not readmission.compares_within_ages(readmission.model.manifest, within), "this model has no bands"
+    assert readmission.is_due(readmission.model, {"margin": 9.0, "percentile": 99.0}, 50, within)
+    assert not readmission.is_due(readmission.model, {"margin": 9.0, "percentile": 98.0}, 50, within)
+
+
+def test_what_is_said_of_a_model_or_in_a_service_comes_before_the_setting_of_the_site(tmp_path: Path) -> None:
+    own = "planning-conversation"
+    asked = find_services()[own].of_chart
+    assert asked is not None
+    named = SiteThresholds(shares={asked.model.manifest.id: 0.05}, within_age_band=True)
+    assert not asked.compares_within_ages(asked.model.manifest, named)
+    assert asked.share_for(asked.model.manifest, named) == 0.05
+    site = SiteThresholds(within_age_band=True)
+    for text, within in (
+        (WITHIN_AGES.replace("within_age_band = true", ""), True),
+        (WITHIN_AGES.replace("within_age_band = true", "within_age_band = false"), False),
+        (WITHIN_AGES.replace("within_age_band = true", "share = 0.2"), False),
+    ):
+        declared = find_services(own=folder_with(tmp_path, text))["time-ahead"].of_chart
+        assert declared is not None
+        assert declared.compares_within_ages(declared.model.manifest, site) is within
+
+
+def test_the_pages_say_which_thresholds_within_ages_are_in_force(tmp_path: Path, as_of: datetime) -> None:
+    async def pages(**settings: Any) -> list[str]:
+        async with client(tmp_path, as_of=as_of, **settings) as calls:
+            body = request_for(PLANNING, "patient-view", "planning-talk", as_of)
+            answered = await calls.post(f"/cds-services/{PLANNING}", json=body)
+            decision = ours(answered)["decision"]
+            return [(await calls.get(path)).text for path in ("/models/mortality_5y", f"/explain/{decision}")]
+
+    words = "in 100 of the people of the same age"
+    for text in asyncio.run(pages(within_age_band=True)):
+        assert words in text
+    for text in asyncio.run(pages()):
+        assert words not in text
 
 
 def test_a_call_below_the_threshold_of_its_age_says_among_whom(tmp_path: Path, as_of: datetime) -> None:

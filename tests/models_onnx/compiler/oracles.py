@@ -1,6 +1,9 @@
 """The explainers of others, as oracles; what shap warns of at import is not ours to answer for."""
 
+import itertools
+import math
 import warnings
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -37,3 +40,22 @@ def linear_shap(coefficients: Array, intercept: float, background: Array, Z: Arr
     """shap's values [n, columns] of a linear margin on prepared columns."""
     masker = _shap().maskers.Independent(background, max_samples=len(background))
     return np.asarray(_shap().LinearExplainer((coefficients, intercept), masker).shap_values(Z))
+
+
+def shapley(margin: Callable[[Array], Array], person: Array, cohort: Array) -> Array:
+    """Interventional Shapley values [F] by their definition: every coalition takes the values of the person."""
+    count = len(person)
+    value = {}
+    for size in range(count + 1):
+        for own in itertools.combinations(range(count), size):
+            rows = cohort.copy()
+            rows[:, list(own)] = person[list(own)]
+            value[own] = float(margin(rows).mean())
+    found = np.zeros(count)
+    for j in range(count):
+        others = [each for each in range(count) if each != j]
+        for size in range(count):
+            weight = math.factorial(size) * math.factorial(count - size - 1) / math.factorial(count)
+            for own in itertools.combinations(others, size):
+                found[j] += weight * (value[tuple(sorted((*own, j)))] - value[own])
+    return found

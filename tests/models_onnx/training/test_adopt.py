@@ -194,6 +194,33 @@ def test_an_estimator_of_ones_own_is_fitted_on_each_fold(tmp_path: Path, run: Ca
     assert "LogisticRegression" in model.manifest.estimator
 
 
+def test_deep_trees_are_adopted_with_shares_that_card_page_and_gate_call_an_approximation(
+    tmp_path: Path, run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fitted = HistGradientBoostingClassifier(max_depth=7, max_iter=4, random_state=0).fit(*elsewhere())
+    module = types.ModuleType("of_deep")
+    module.model = lambda: fitted  # type: ignore[attr-defined]  # a module of the test
+    monkeypatch.setitem(sys.modules, "of_deep", module)
+    path = declare(tmp_path, "Fitted('of_deep:model', trained_on='others')")
+    out = tmp_path / "trained"
+    told = run("adopt", "of_deep:model", "--spec", path, "--data", tmp_path, "--out", out, "--replicates", 0)
+    assert told.exit_code == 2
+    assert "7 deep, up to 4 are explained exactly: their tables would" in told.output
+    assert "approximate=True (of compile_model, of Fitted(...)" in told.output
+
+    path.write_text(path.read_text().replace("trained_on='others'", "trained_on='others', approximate=True"))
+    model = adopted(run, tmp_path, "of_deep:model")
+    same(model, lambda X: fitted.predict_proba(X)[:, 1])
+    label = "APPROXIMATION: its contributions are shares along the paths of deep trees"
+    assert label in model.manifest.cautions[-1]
+    assert label in run("page", "toy_30d", "--folder", out).output
+    assert label in (out / "toy_30d" / "card.json").read_text()
+    judged = json.loads(run("gates", "toy_30d", "--folder", out, "--only", "G6", "--json").stdout)
+    (verdict,) = [each for each in judged["results"] if each["gate"] == "G6"]
+    assert verdict["status"] == "failed"
+    assert "marked as an approximation" in json.dumps(verdict)
+
+
 def test_a_pickle_is_never_read_and_the_sentence_says_what_to_do(tmp_path: Path, run: Callable[..., Any]) -> None:
     path = declare(tmp_path, "Fitted('toy.pkl', trained_on='people of another year')")
     (tmp_path / "toy.pkl").write_bytes(pickle.dumps(Bomb(str(tmp_path / "went-off"))))

@@ -56,6 +56,41 @@ def test_a_column_of_race_without_an_axis_is_named(rows: pd.DataFrame) -> None:
     assert trace(bare, build_cohort(bare, rows)).unnamed == ("race_ethnicity",)
 
 
+@pytest.mark.parametrize(
+    ("column_of", "said"),
+    [
+        (lambda table: table["participant_id"].str.extract(r"(\d+)")[0].astype(float), "which only names a row"),
+        (lambda table: pd.Series(np.arange(len(table), dtype=float)), "the place of a row in the table"),
+        (lambda table: pd.Series(table.index.to_numpy(dtype=float)), "the place of a row in the table"),
+        (lambda table: table["mcv_fl"].diff(), "the place of a row in the table"),
+    ],
+    ids=["id", "count", "index", "row before"],
+)
+def test_an_input_from_an_id_or_from_the_order_of_the_rows_is_a_leak(
+    rows: pd.DataFrame, column_of: Any, said: str
+) -> None:
+    bad = reading(mcv_fl=column_of)
+    leaks = trace(bad, build_cohort(bad, rows)).leaks
+    assert any(each.startswith("mcv_fl is ") and said in each for each in leaks), leaks
+
+
+@pytest.mark.parametrize(
+    ("name", "other", "column"),
+    [("race", "origin", "race_ethnicity"), ("sex", "kind", "sex"), ("age", "years", "age_years")],
+)
+def test_an_axis_under_another_name_does_not_count(rows: pd.DataFrame, name: str, other: str, column: str) -> None:
+    axes = {other if axis.startswith(name) else axis: of for axis, of in INVENTED.subgroups.items()}
+    assert other in axes
+    bad = replace(INVENTED, subgroups=axes, standardise_by=None)
+    assert trace(bad, build_cohort(bad, rows)).unnamed == (column,)
+
+
+def test_an_axis_called_sex_that_reads_something_else_does_not_count(rows: pd.DataFrame) -> None:
+    axes = {**INVENTED.subgroups, "sex": lambda table: (table["bmi_kg_m2"] > 30).astype(str)}
+    bad = replace(INVENTED, subgroups=axes)
+    assert trace(bad, build_cohort(bad, rows)).unnamed == ("sex",)
+
+
 def test_an_input_made_from_the_label_separates_nobody_after_the_horizon(rows: pd.DataFrame) -> None:
     draw = np.random.default_rng(5)
     told = np.where(draw.random(len(rows)) < 0.25, 1 - rows["death"], rows["death"])

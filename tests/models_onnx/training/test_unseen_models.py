@@ -1,11 +1,9 @@
-"""Ten fitted models through `model adopt`: the file answers as the library, contributions are those of brute force.
+"""Fitted models through `model adopt`: the file answers as the library, contributions are those of brute force.
 
 Brute force is the definition: over all coalitions of the inputs, the mean margin of the library over the reference
 cohort with the person's values put in.
 """
 
-import itertools
-import math
 import sys
 import types
 import warnings
@@ -36,6 +34,7 @@ from sklearn.preprocessing import (
 
 from models_onnx.compiler import CoxModel
 from models_onnx.serving.runtime import Model
+from tests.models_onnx.compiler.oracles import shapley
 from tests.models_onnx.training.test_adopt import NAMES, adopted, adults, declare, elsewhere, inputs, run
 from tests.models_onnx.training.test_template import toy_table
 
@@ -80,25 +79,6 @@ def models() -> dict[str, tuple[Any, str]]:
     }
 
 
-def brute_force(margin: Callable[[np.ndarray], np.ndarray], person: np.ndarray, cohort: np.ndarray) -> np.ndarray:
-    """The Shapley values by their definition, and nothing else."""
-    count = len(person)
-    value = {}
-    for size in range(count + 1):
-        for own in itertools.combinations(range(count), size):
-            rows = cohort.copy()
-            rows[:, list(own)] = person[list(own)]
-            value[own] = float(margin(rows).mean())
-    found = np.zeros(count)
-    for j in range(count):
-        others = [each for each in range(count) if each != j]
-        for size in range(count):
-            weight = math.factorial(size) * math.factorial(count - size - 1) / math.factorial(count)
-            for own in itertools.combinations(others, size):
-                found[j] += weight * (value[tuple(sorted((*own, j)))] - value[own])
-    return found
-
-
 def logit(probability: np.ndarray) -> np.ndarray:
     """Log odds."""
     return np.asarray(np.log(probability / (1 - probability)))
@@ -124,7 +104,7 @@ def agrees(model: Model, told: Callable[[pd.DataFrame], np.ndarray], scale: str)
         return probability if scale == "identity" else logit(probability)
 
     for place in (0, 7, 40):
-        own = brute_force(margin, X.to_numpy()[place], X.to_numpy())
+        own = shapley(margin, X.to_numpy()[place], X.to_numpy())
         assert np.abs(answers.contributions[place] - own).max() < 2e-4, place
 
 

@@ -22,6 +22,7 @@ from models_onnx.compiler import (
 )
 from models_onnx.compiler.explaining_graph import write_file
 from models_onnx.errors import CompileRefused
+from tests.models_onnx.compiler.oracles import shapley
 from tests.models_onnx.compiler.people import NAMES, Array, beside, invented, says
 from tests.models_onnx.compiler.test_compile import REFERENCE
 
@@ -60,20 +61,32 @@ def test_an_ebm_says_what_interpret_says_also_on_every_cut(nominal: bool) -> Non
     assert np.abs(told["contributions"] - model.contributions(rows)).max() < 1e-6
 
 
-def test_terms_are_those_of_interprets_local_explanation_and_pairs_are_halved() -> None:
+def test_terms_are_those_of_interprets_local_explanation() -> None:
     X, _ = invented()
     fitted = machine()
-    model, content = compiled(fitted, X)
+    _, content = compiled(fitted, X)
+    told = says(content, X[:40])
     explained = fitted.explain_local(X[:40])
-    centres = np.array([term.centre for term in model.terms])
-    told = says(content, X[:40])["contributions"]
+    assert any(len(inputs) == 2 for inputs in fitted.term_features_)
     for number in range(40):
-        scores = np.array(explained.data(number)["scores"]) - centres
-        expected = np.zeros(5)
-        for inputs, score in zip(fitted.term_features_, scores, strict=True):
-            expected[list(inputs)] += score / len(inputs)
-        assert np.abs(told[number] - expected).max() < 1e-6
-    assert any(len(term.inputs) == 2 for term in model.terms)
+        margin = float(np.sum(explained.data(number)["scores"])) + float(np.ravel(fitted.intercept_)[0])
+        assert abs(told["margin"][number] - margin) < 1e-6
+
+
+def test_contributions_of_pairs_are_shapley_values_over_all_coalitions_of_inputs_that_go_together() -> None:
+    X, _ = invented()
+    X = X[:120].copy()
+    X[:, 1] = 0.7 * X[:, 0] + 0.3 * X[:, 1]  # halves of a pair are exact for independent inputs only
+    fitted = machine()
+    _, content = compiled(fitted, X)
+    told = says(content, X[:6])["contributions"]
+
+    def margin(rows: Array) -> Array:
+        p = fitted.predict_proba(rows)[:, 1]
+        return np.asarray(np.log(p / (1 - p)), dtype=np.float64)
+
+    for number in range(6):
+        assert np.abs(told[number] - shapley(margin, X[number], X)).max() < 1e-5
 
 
 def test_a_missing_input_says_what_was_learned_or_nothing() -> None:

@@ -68,6 +68,16 @@ def test_plain_sentences_read_easier_than_long_words() -> None:
         ("We advise to stop all medication now.", "stop all medication now"),
         ("Draft order: discontinue every drug", "discontinue"),
         ("Order a visit. Stop metformin.", None),
+        ("Hold metformin until the kidney recovers.", "directs instead of offering: 'Hold'"),
+        ("Consider a talk. Switch to insulin.", "Switch"),
+        ("Metformin should be stopped in these people.", "should be stopped"),
+        ("The dose is to be reduced by half.", "is to be reduced"),
+        ("Warfarin ought to promptly be withheld.", "withheld"),
+        ("Admission is strongly recommended.", "is strongly recommended"),
+        ("It is time to begin dialysis.", "It is time to"),
+        ("The model recommends hospice.", "The model recommends"),
+        ("Make sure a bed is free.", "Make sure"),
+        ("Transfer to intensive care; call the family.", "Transfer"),
         ("This prevents readmission.", "it claims an effect"),
         ("Urgent: read this at once", "it sounds an alarm"),
         ("See <b>this</b> note", "it holds HTML"),
@@ -80,7 +90,14 @@ def test_a_text_of_a_service_that_directs_claims_or_alarms_is_named(text: str, s
 
 
 @pytest.mark.parametrize(
-    "text", ["Order a visit within 7 days", "Draft order: follow-up visit", "For planning, not for emergencies."]
+    "text",
+    [
+        "Order a visit within 7 days",
+        "Draft order: follow-up visit",
+        "For planning, not for emergencies.",
+        "Call by the nurse",
+        "Transfer of care",
+    ],
 )
 def test_an_offer_is_clean(text: str) -> None:
     assert list(lint_sentence(text)) == []
