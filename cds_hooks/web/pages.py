@@ -31,6 +31,7 @@ from cds_hooks.web.numbers import format_time, people_range, signed
 from cds_hooks.web.recorded_decision import is_web_address
 from cds_hooks.web.rule_page import RuleEntry, RulePage
 from cds_hooks.web.visiting import visiting
+from cds_hooks.web.what_if import WhatIf
 from fhir.record.chart_text import without_hidden
 from models_onnx.artifact.manifest import Manifest
 from models_onnx.artifact.release_file import Release
@@ -83,10 +84,16 @@ HEADERS = {
 }
 """Nothing but our own style sheet and icon is loaded, no script runs, and a page about a person is never kept."""
 
+SCRIPT_HEADERS = HEADERS | {
+    "content-security-policy": HEADERS["content-security-policy"] + "; script-src 'self'; connect-src 'self'",
+}
+"""The same for a page that has a script of ours, which asks this server only."""
+
 STATIC_TYPES = {
     "look.css": "text/css; charset=utf-8",
     "icon.svg": "image/svg+xml",
     "try.js": "text/javascript; charset=utf-8",
+    "explain.js": "text/javascript; charset=utf-8",
 }
 """The files under /static/ and what they are."""
 
@@ -151,10 +158,19 @@ def rule_page(site: Site, rule: RulePage, standing: Any = None) -> str:
 
 
 def explanation_page(
-    site: Site, explanation: Explanation, moves: Sequence[Move] = (), history: Sequence[EarlierEstimate] = ()
+    site: Site,
+    explanation: Explanation,
+    moves: Sequence[Move] = (),
+    history: Sequence[EarlierEstimate] = (),
+    question: WhatIf | None = None,
 ) -> str:
-    """Why one decision was as it was; how far missing inputs could move it, and the estimates before it."""
-    return _render("explanation.html", site, root="../", it=explanation, moves=moves, history=history)
+    """Why one decision was as it was.
+
+    `moves` say how far missing inputs could move the estimate, `history` are the estimates before it, and `question` is
+    what can be asked about other values.
+    """
+    around = {"moves": moves, "history": history, "question": question, "script": static_version("explain.js")}
+    return _render("explanation.html", site, root="../", it=explanation, **around)
 
 
 def model_page(
