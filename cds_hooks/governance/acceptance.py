@@ -93,12 +93,20 @@ class AcceptanceCounts:
         is_accepted: bool,
         at: float,
         decided_at: float,
+        is_reported: bool = True,
     ) -> None:
-        """Counts an answer at `at` to a card that was decided at `decided_at` (epoch seconds)."""
+        """Counts an answer at `at` to a card that was decided at `decided_at` (epoch seconds).
+
+        One that the client did not report, but a person gave on the page of the decision, does not make the client one
+        that reports answers.
+        """
         if is_accepted:
             about = _Card(client, patient, service, decided_at, int(at // _DAY_SECONDS))
             self._count(about, [(sent.indicator, sent.said)], is_accepted=True)
-        self._reporting.add(client)  # afterwards: before it the cards of this client count as if nobody had answered
+        if is_reported:
+            self._reporting.add(
+                client
+            )  # afterwards: before it the cards of this client count as if nobody had answered
         self._has_changed = True
 
     def low(self, least_cards: int, least_share: float) -> list[LowAcceptance]:

@@ -49,7 +49,9 @@ _OTHER_SITE: Final = Failure(
     "The form did not come from a page of this server, so nothing was done.",
     "Open the page at this server and send the form from there.",
 )
-_SAME_FOR_ALL: Final = tuple(door for door in DOORS if door.roles is None and not door.path.startswith("/log"))
+_SAME_FOR_ALL: Final = tuple(
+    door for door in DOORS if door.roles is None and not door.path.startswith(("/log", "/open"))
+)
 """Whoever asks there is not looked up: a health check must not depend on the sessions."""
 _AWAY: Final = Failure(
     "Your login cannot be read",

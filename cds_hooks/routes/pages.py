@@ -8,7 +8,7 @@ from starlette.routing import Route
 
 from cards.rules.engine.governance import all_rule_versions
 from cds_hooks.errors import NotFound
-from cds_hooks.governance import Governance
+from cds_hooks.invoke import ServerComponents
 from cds_hooks.routes.committee import Committee
 from cds_hooks.routes.explaining import Explaining
 from cds_hooks.routes.operations import OperatorAccess
@@ -70,7 +70,7 @@ def _shares_in_force(configured: Settings, services: dict[str, Service]) -> dict
 def page_routes(
     configured: Settings,
     services: dict[str, Service],
-    governance: Governance,
+    components: ServerComponents,
     visitors: OperatorAccess,
     committee: Committee | None = None,
 ) -> list[Route]:
@@ -133,7 +133,7 @@ def page_routes(
         version = all_rule_versions().get(request.path_params["rule_id"])
         if version is None:
             return failed(site, _NO_RULE)
-        facts = describe_rule(version, governance.site, needs_approval=configured.trust_file is not None)
+        facts = describe_rule(version, components.governance.site, needs_approval=configured.trust_file is not None)
         return page_answer(rule_page(site, facts, committee.rule(version) if committee is not None else None))
 
     def static(request: Request) -> Response:
@@ -156,5 +156,5 @@ def page_routes(
         "/static/{name}": static,
     }
     limiter = CapacityLimiter(_PAGES_AT_ONCE)
-    explaining = Explaining(configured, services, visitors, site, files, limiter)
+    explaining = Explaining(configured, services, components, visitors, site, files, limiter)
     return [*(Route(path, on_a_thread(page, limiter)) for path, page in pages.items()), *explaining.routes()]

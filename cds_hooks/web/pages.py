@@ -9,6 +9,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from cards.compose.model import in_100
+from cds_hooks.web.answering import NO_ANSWERS, Answering
 from cds_hooks.web.charts import HAPPENED, PEOPLE
 from cds_hooks.web.coverage import coverage_tables
 from cds_hooks.web.decision_page import Explanation
@@ -161,16 +162,19 @@ def explanation_page(
     site: Site,
     explanation: Explanation,
     moves: Sequence[Move] = (),
-    history: Sequence[EarlierEstimate] = (),
+    history: Sequence[EarlierEstimate] | None = (),
     question: WhatIf | None = None,
+    answering: Answering = NO_ANSWERS,
 ) -> str:
     """Why one decision was as it was.
 
-    `moves` say how far missing inputs could move the estimate, `history` are the estimates before it, and `question` is
-    what can be asked about other values.
+    `moves` say how far missing inputs could move the estimate, `history` are the estimates before it (None: not for who
+    asks), `question` is what can be asked about other values, and `answering` has the answers to its cards.
     """
     around = {"moves": moves, "history": history, "question": question, "script": static_version("explain.js")}
-    return _render("explanation.html", site, root="../", it=explanation, **around)
+    told = {"answers": answering.forms, "may_answer": answering.may_answer}
+    told |= {"problem": answering.problem, "problem_of": answering.problem_of}
+    return _render("explanation.html", site, root="../", it=explanation, **around, **told)
 
 
 def model_page(
