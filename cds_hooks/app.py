@@ -47,6 +47,7 @@ from cds_hooks.routes.gate import Gate
 from cds_hooks.routes.hooks import HookRoute, RequestLimits
 from cds_hooks.routes.launch import launch_routes
 from cds_hooks.routes.login import login_routes
+from cds_hooks.routes.opening import opening_routes
 from cds_hooks.routes.operations import OperatorAccess, health_routes
 from cds_hooks.routes.outcomes import outcome_routes
 from cds_hooks.routes.pages import page_routes
@@ -204,9 +205,10 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
         *protocol_routes(services, components, intake, trust),
         *outcome_routes(services, components, intake, trust),
         *health_routes(services, components, counted, visitors),
-        *page_routes(configured, services, components.governance, visitors, committee),
+        *page_routes(configured, services, components, visitors, committee),
         *worklist_routes(configured, visitors, site),
         *launch_routes(configured.database_url, SmartLaunch(trust, configured.public_url), store, sessions, site),
+        *opening_routes(configured, sessions, site),
         *login_routes(configured, store, sessions, site),
         *Oversight(
             configured, services, visitors, components.governance, counted, lambda: components.metrics.sealed_at()

@@ -11,11 +11,12 @@ from itertools import count
 from time import perf_counter, time_ns
 from typing import Any, NamedTuple
 
-from msgspec import Raw, structs
+from msgspec import Raw
 
 from cards.card import Card
 from cards.rules.engine.finding import Silence
 from cards.rules.engine.governance import SWITCHED_OFF
+from cds_hooks.access.links import link_cards
 from cds_hooks.approvals import ModelApprovals
 from cds_hooks.computing import Computing
 from cds_hooks.dialects import shape_cards
@@ -341,8 +342,7 @@ async def _encode(call: _Call, decided: _Decided, caller: Caller, chosen: Chosen
     advice = decided.advice
     silences = advice.silences + chosen.silences + decided.unread
     timings = stages.milliseconds if request.wants_timings else None
-    allowed = components.settings.links_to_pages
-    cards = chosen.cards if allowed else _without_link(chosen.cards, decided.explain_url)
+    cards = link_cards(chosen.cards, decided.explain_url, call.client, call.decision_id, components.settings)
     shaped = shape_cards(with_prefetch_note(cards, prefetch, advice.reads), call.client.profile)
     worklist = advice.worklist + chosen.worklist
     response = encode_response(shaped, call.decision_id, silences, timings, chosen.resting, worklist)
@@ -453,11 +453,6 @@ def _read_facts(request: CDSRequest, filled: FilledPrefetch, as_of: datetime) ->
         )
     except WrongPatient as error:
         raise BadRequest(str(error), "prefetch") from error
-
-
-def _without_link(cards: Sequence[Card], url: str) -> list[Card]:
-    """The cards without links to this page, which the reader may not open."""
-    return [structs.replace(card, links=tuple(link for link in card.links if link.url != url)) for card in cards]
 
 
 def _service_input(call: _Call, record: PatientRecord, predict: Predict, sent: tuple[bytes, ...]) -> ServiceInput:

@@ -24,6 +24,19 @@ class LoginSettings(BaseSettings):
         default=15, gt=0, le=1440, description="A login ends after so many minutes without a page."
     )
     login_hours: float = Field(default=12, gt=0, le=24, description="A login ends after so many hours in any case.")
+    explain_link_minutes: float = Field(
+        default=0,
+        ge=0,
+        le=1440,
+        description="For so many minutes after a card was made its link opens the page of its decision without a "
+        "login; 0: a link alone opens nothing. Needs CDS_EXPLAIN_LINK_KEY (docs/operations/access.md).",
+    )
+    explain_link_key: SecretStr | None = Field(
+        default=None,
+        min_length=32,
+        description="The secret by which those links are signed: 32 or more random characters, the same for all "
+        "workers and machines of a record. A new one ends all links.",
+    )
     oidc_issuer: str | None = Field(
         default=None,
         description="The site's OpenID provider by its issuer, such as https://login.example.org/realms/site; https, "
@@ -63,6 +76,12 @@ class LoginSettings(BaseSettings):
             needed = ("oidc_issuer", "oidc_client_id", "oidc_roles")
             if missing := [f"CDS_{name.upper()}" for name in needed if not getattr(self, name)]:
                 raise ValueError(f"CDS_LOGIN={self.login} needs {' and '.join(missing)} (docs/operations/access.md)")
+        return self
+
+    @model_validator(mode="after")
+    def _signs_links(self) -> "LoginSettings":
+        if self.explain_link_minutes and self.explain_link_key is None:
+            raise ValueError("CDS_EXPLAIN_LINK_MINUTES needs CDS_EXPLAIN_LINK_KEY, 32 or more random characters")
         return self
 
     @property

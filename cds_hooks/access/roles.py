@@ -41,6 +41,9 @@ ASSIGNABLE: Final = tuple(role for role in Role if role is not Role.CLINICIAN_LI
 STAFF: Final = frozenset(ASSIGNABLE)
 """Everybody who can log in."""
 
+ANSWERERS: Final = frozenset({Role.CLINICIAN, Role.CLINICIAN_LINK, Role.PHARMACIST})
+"""Who may answer a card on the page of its decision: those who treat or check, not those who operate or audit."""
+
 _DECISIONS: Final = frozenset({Role.PHARMACIST, Role.OPERATOR, Role.AUDITOR})
 
 
@@ -74,6 +77,7 @@ DOORS: Final = (
     Door("/login", None),
     Door("/logout", None),
     Door("/launch", None),  # an EHR opens it; who may see what is decided on the way back
+    Door("/open", None),  # links on cards; the link says what it opens
     Door("/try", frozenset({Role.OPERATOR}), "Try a service"),
     Door("/worklist", frozenset({Role.CLINICIAN, Role.PHARMACIST}), "Worklist", of_patients=True),
     Door("/models", STAFF, "Models"),

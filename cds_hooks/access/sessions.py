@@ -34,6 +34,8 @@ class Person:
     roles: frozenset[str]
     account: str = ""
     bound: PatientBound | None = None
+    longest: float | None = None
+    """After how many seconds the session ends, where that is sooner than for others."""
 
 
 class Sessions:
@@ -65,8 +67,9 @@ class Sessions:
             "form_token": secrets.token_urlsafe(24),
             "bound_client": person.bound.client if person.bound is not None else None,
             "bound_patient": person.bound.patient if person.bound is not None else None,
+            "bound_decision": person.bound.decision if person.bound is not None else None,
             "seen_at": moment,
-            "ends_at": moment + self._lifetimes.longest,
+            "ends_at": moment + min(self._lifetimes.longest, person.longest or self._lifetimes.longest),
         }
         with self._store.transaction() as connection:
             self._sweep(connection, moment)
@@ -94,7 +97,8 @@ class Sessions:
             if moment - row.seen_at >= _TOUCH_SECONDS:
                 connection.execute(update(sessions).where(sessions.c.id == row.id).values(seen_at=moment))
         roles = row.account_roles if row.account else row.roles
-        bound = PatientBound(row.bound_client, row.bound_patient or "") if row.bound_client is not None else None
+        names = (row.bound_patient or "", row.bound_decision or "")
+        bound = PatientBound(row.bound_client, *names) if row.bound_client is not None else None
         return Visitor(row.full_name, row.actor, frozenset(roles.split(",")), row.form_token, bound)
 
     def end(self, token: str) -> None:

@@ -42,6 +42,7 @@ sessions = Table(
     Column("form_token", Text, nullable=False),
     Column("bound_client", Text),
     Column("bound_patient", Text),
+    Column("bound_decision", Text),
     Column("seen_at", Float, nullable=False),
     Column("ends_at", Float, nullable=False),
     Index("access_sessions_by_account", "account"),
@@ -114,4 +115,14 @@ class AccessStore:
             there = set(inspect(connection).get_table_names())
             missing = [table for table in metadata.sorted_tables if table.name not in there]
             metadata.create_all(connection, tables=missing, checkfirst=False)
+            _add_columns(connection, there)
         self._is_made = True
+
+
+def _add_columns(connection: Connection, there: set[str]) -> None:
+    """Adds the columns that tables of an earlier version lack; sessions are short, so their rows need no values."""
+    for table in (each for each in metadata.sorted_tables if each.name in there):
+        known = {column["name"] for column in inspect(connection).get_columns(table.name)}
+        for column in (each for each in table.columns if each.name not in known):
+            kind = column.type.compile(connection.dialect)
+            connection.execute(text(f"ALTER TABLE {table.name} ADD COLUMN {column.name} {kind}"))

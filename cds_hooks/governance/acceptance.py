@@ -115,10 +115,12 @@ class AcceptanceCounts:
         at: float,
         decided_at: float,
         reason: str | None = None,
+        is_reported: bool = True,
     ) -> None:
         """Counts an answer at `at` to a card that was decided at `decided_at` (epoch seconds).
 
-        `reason` is the code with which the card was overridden.
+        `reason` is the code with which the card was overridden. An answer that the client did not report, but a person
+        gave on the page of the decision, does not make the client one that reports answers.
         """
         about = _Card(client, patient, service, decided_at, int(at // _DAY_SECONDS))
         said = [(sent.indicator, sent.said)]
@@ -127,7 +129,8 @@ class AcceptanceCounts:
             self._count(about, said, "accepted")
         elif reason in NOT_APPLICABLE:
             self._count(about, said, "not_applicable")
-        self._reporting.add(client)  # afterwards: before it the cards of this client count as if nobody had answered
+        if is_reported:  # afterwards: before it the cards of this client count as if nobody had answered
+            self._reporting.add(client)
         self._has_changed = True
 
     def low(self, least_cards: int, least_share: float) -> list[LowAcceptance]:

@@ -41,7 +41,7 @@ from cds_hooks.governance.rules_file import RulesFileError, read_rules_file
 from cds_hooks.governance.said_once import REST_DAYS, SaidOnce
 from cds_hooks.governance.said_rows import SentCard, ShownDecision, sent_by, sent_cards
 from cds_hooks.logs import log
-from cds_hooks.storage.decision import Decision, FeedbackItem, RecordUnavailable
+from cds_hooks.storage.decision import ANSWERED_ON_PAGE, Decision, FeedbackItem, RecordUnavailable
 from cds_hooks.storage.queries import read_rows
 from cds_hooks.storage.tables import decisions, feedback
 
@@ -270,6 +270,7 @@ class Governance:
             accepted = msgspec.json.decode(row.accepted_suggestions)
             self.restraint.loops.remember(row.client, row.patient, sent, accepted, row.received_at / 1e6)
         at, decided_at = row.received_at / 1e6, row.decided_at / 1e6
+        is_reported = not (row.override_reason_system or "").endswith(ANSWERED_ON_PAGE)
         self.acceptance.take_answer(
             row.client,
             row.patient,
@@ -279,6 +280,7 @@ class Governance:
             at=at,
             decided_at=decided_at,
             reason=row.override_reason_code,
+            is_reported=is_reported,
         )
 
     async def wait_until_read(self, seconds: float) -> None:

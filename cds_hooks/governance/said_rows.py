@@ -136,7 +136,8 @@ class AnsweredRows:
             self._cursor.move_to(after)
 
     def _query(self, after: int) -> Select[Any]:
-        names = ("sequence", "card", "outcome", "override_reason_code", "received_at", "accepted_suggestions")
+        names = ("sequence", "card", "outcome", "override_reason_code", "override_reason_system", "received_at",
+                 "accepted_suggestions")  # fmt: skip
         answer = [feedback.c[name] for name in names]
         sent = [decisions.c[name] for name in ("id", "client", "patient", "hook", "service", "decided_at")]
         return (

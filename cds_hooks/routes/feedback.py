@@ -87,7 +87,7 @@ class _Feedback:
         try:
             matched = await asyncio.to_thread(_match, url, items)
             new = await components.decisions.append_feedback(matched.items)
-            await asyncio.to_thread(_remember, url, new, components.governance)
+            await asyncio.to_thread(remember_answers, url, new, components.governance)
         except RecordUnavailable as error:
             raise RecordFailed("The feedback could not be stored. Send it again later.") from error
         for item in new:
@@ -110,7 +110,8 @@ def _match(url: str, items: Sequence[FeedbackItem]) -> MatchedFeedback:
     return found
 
 
-def _remember(url: str, items: Sequence[FeedbackItem], governance: Governance) -> None:
+def remember_answers(url: str, items: Sequence[FeedbackItem], governance: Governance) -> None:
+    """Lets the next calls of this process know answers that were stored; the other workers read them."""
     for decisions, about in _by_decision(url, items):
         for key, decision in decisions.items():
             governance.remember(decision, [item for item in about if decision_of(item.card) == key])

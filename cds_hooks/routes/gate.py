@@ -27,6 +27,9 @@ from cds_hooks.web.visiting import PageLink, Visiting, Visitor, set_visiting
 EVENT: Final = "page-view"
 """The kind of the entries of the record that say who saw which page of a patient."""
 
+SEEN: Final = "cds_hooks.seen"
+"""Member of the ASGI scope: what else the page showed, as a word for the record ("what-if")."""
+
 _READING: Final = ("GET", "HEAD")
 _NOT_YOURS: Final = Failure(
     "Not for your role",
@@ -46,7 +49,9 @@ _OTHER_SITE: Final = Failure(
     "The form did not come from a page of this server, so nothing was done.",
     "Open the page at this server and send the form from there.",
 )
-_SAME_FOR_ALL: Final = tuple(door for door in DOORS if door.roles is None and not door.path.startswith("/log"))
+_SAME_FOR_ALL: Final = tuple(
+    door for door in DOORS if door.roles is None and not door.path.startswith(("/log", "/open"))
+)
 """Whoever asks there is not looked up: a health check must not depend on the sessions."""
 _AWAY: Final = Failure(
     "Your login cannot be read",
@@ -151,6 +156,8 @@ class Gate:
     async def record(self, request: Request, actor: str) -> bool:
         """Whether the record has taken that this person saw this page; the path names the decision, if any."""
         detail = {"page": request.scope["path"][:300]}
+        if (seen := request.scope.get(SEEN)) is not None:
+            detail["with"] = seen
         try:
             await to_thread.run_sync(add_event, self._url, EVENT, actor, detail)
         except RecordUnavailable:

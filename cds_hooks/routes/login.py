@@ -179,7 +179,7 @@ def let_in(sessions: Sessions, url: str, request: Request, person: Person, page:
 def local_page(text: str) -> str:
     """The page of this server that a text names; "/" for everything else."""
     is_page = _LOCAL.fullmatch(text) is not None and "//" not in text and ".." not in text
-    return text if is_page and not text.startswith(("/log", "/launch")) else "/"
+    return text if is_page and not text.startswith(("/log", "/launch", "/open")) else "/"
 
 
 def _token_for(browser: str) -> str:

@@ -201,6 +201,14 @@ class FeedbackItem(msgspec.Struct, frozen=True, gc=False):
     override_reason_display: str | None = None
 
 
+ANSWERED_ON_PAGE: Final = "#explanation-page"
+"""The end of `override_reason_system` where an answer was given on the page of the decision, not by the client.
+
+What a client reports says that it reports answers at all, so that its other cards count as not accepted
+(governance/acceptance.py); what one person types on a page does not.
+"""
+
+
 def _write_decimal(value: object) -> msgspec.Raw:
     from fhir.record.datatypes import write_decimal  # an order with a number such as 2.50 has been read, and so has it
 

@@ -18,11 +18,12 @@ from cds_hooks.storage.entries import feedback_hash, newest_entry
 from cds_hooks.storage.tables import decisions, feedback
 
 
-def store_feedback(url: URL, items: Sequence[FeedbackItem]) -> list[FeedbackItem]:
+def store_feedback(url: URL, items: Sequence[FeedbackItem], *, only_first: bool = False) -> list[FeedbackItem]:
     """Stores all items or none and returns the new ones.
 
-    Repeated feedback (the same card, outcome, time and suggestions) is not new. While this writes no decision can be
-    written, so what can be done before is, and all rows go in one statement.
+    Repeated feedback (the same card, outcome, time and suggestions) is not new; with `only_first` none is whose card
+    has an answer already, whoever gave it. While this writes no decision can be written, so what can be done before is,
+    and all rows go in one statement.
     """
     rows = [_row(item) for item in items]
     new, linked = list[FeedbackItem](), list[dict[str, Any]]()
@@ -30,9 +31,10 @@ def store_feedback(url: URL, items: Sequence[FeedbackItem]) -> list[FeedbackItem
         with engine_for(url).begin() as connection:
             position, previous = newest_entry(connection, feedback)  # from here on nobody else writes
             known = _stored_answers(connection, rows)
+            answered = _answered_cards(connection, rows) if only_first else set()
             for item, row in zip(items, rows, strict=True):
                 answer = _answer_of(row)
-                if answer in known:
+                if answer in known or row["card"] in answered:
                     continue
                 known.add(answer)
                 position += 1
@@ -62,6 +64,11 @@ def _stored_answers(connection: Connection, rows: Sequence[dict[str, Any]]) -> s
         feedback.c.card.in_({row["card"] for row in rows}), feedback.c.outcome_timestamp.in_(instants)
     )
     return {tuple(row) for row in connection.execute(query)} if rows else set()
+
+
+def _answered_cards(connection: Connection, rows: Sequence[dict[str, Any]]) -> set[str]:
+    query = select(feedback.c.card).where(feedback.c.decision.in_({row["decision"] for row in rows}))
+    return {row.card for row in connection.execute(query)}
 
 
 def _row(item: FeedbackItem) -> dict[str, Any]:

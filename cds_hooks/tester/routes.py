@@ -18,17 +18,12 @@ from cds_hooks.services import Service
 from cds_hooks.settings import Settings
 from cds_hooks.storage.decision import new_decision_id
 from cds_hooks.web.numbers import format_time
-from cds_hooks.web.pages import HEADERS, Failure, Site, failure_page
+from cds_hooks.web.pages import HEADERS, SCRIPT_HEADERS, Failure, Site, failure_page
 
 if TYPE_CHECKING:
     from cds_hooks.tester.bench import Bench
     from cds_hooks.tester.form import Form
     from cds_hooks.tester.press import Tester
-
-PAGE_HEADERS: Final = HEADERS | {
-    "content-security-policy": HEADERS["content-security-policy"] + "; script-src 'self'; connect-src 'self'",
-}
-"""As every page, with the one script of this page."""
 
 _PAGES_AT_ONCE: Final = 2
 
@@ -104,7 +99,9 @@ class _Page:
         saved = await tester.press(bench, form.get("do", ""), form)
         if saved is not None:
             name = 'attachment; filename="cds-hooks-call.json"'
-            return Response(saved, headers=PAGE_HEADERS | {"content-disposition": name}, media_type="application/json")
+            return Response(
+                saved, headers=SCRIPT_HEADERS | {"content-disposition": name}, media_type="application/json"
+            )
         return await self._shown(tester, bench)
 
     async def _shown(self, tester: "Tester", bench: "Bench") -> Response:
@@ -113,7 +110,7 @@ class _Page:
         entries = await tester.entries(bench.server)
         page = await to_thread.run_sync(render_page, tester, self._site, bench, entries, limiter=self._limiter)
         # a text of an answer may hold half a character, which no page can
-        return Response(page.encode("utf-8", "replace"), media_type="text/html", headers=PAGE_HEADERS)
+        return Response(page.encode("utf-8", "replace"), media_type="text/html", headers=SCRIPT_HEADERS)
 
     async def names(self, request: Request) -> Response:
         """Names of drugs and tests that fit what was typed."""

@@ -9,6 +9,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from cards.compose.model import in_100
+from cds_hooks.web.answering import NO_ANSWERS, Answering
 from cds_hooks.web.charts import HAPPENED, PEOPLE
 from cds_hooks.web.coverage import coverage_tables
 from cds_hooks.web.decision_page import Explanation
@@ -31,6 +32,7 @@ from cds_hooks.web.numbers import format_time, people_range, signed
 from cds_hooks.web.recorded_decision import is_web_address
 from cds_hooks.web.rule_page import RuleEntry, RulePage
 from cds_hooks.web.visiting import visiting
+from cds_hooks.web.what_if import WhatIf
 from fhir.record.chart_text import without_hidden
 from models_onnx.artifact.manifest import Manifest
 from models_onnx.artifact.release_file import Release
@@ -83,10 +85,16 @@ HEADERS = {
 }
 """Nothing but our own style sheet and icon is loaded, no script runs, and a page about a person is never kept."""
 
+SCRIPT_HEADERS = HEADERS | {
+    "content-security-policy": HEADERS["content-security-policy"] + "; script-src 'self'; connect-src 'self'",
+}
+"""The same for a page that has a script of ours, which asks this server only."""
+
 STATIC_TYPES = {
     "look.css": "text/css; charset=utf-8",
     "icon.svg": "image/svg+xml",
     "try.js": "text/javascript; charset=utf-8",
+    "explain.js": "text/javascript; charset=utf-8",
 }
 """The files under /static/ and what they are."""
 
@@ -153,10 +161,22 @@ def rule_page(site: Site, rule: RulePage, standing: Any = None) -> str:
 
 
 def explanation_page(
-    site: Site, explanation: Explanation, moves: Sequence[Move] = (), history: Sequence[EarlierEstimate] = ()
+    site: Site,
+    explanation: Explanation,
+    moves: Sequence[Move] = (),
+    history: Sequence[EarlierEstimate] | None = (),
+    question: WhatIf | None = None,
+    answering: Answering = NO_ANSWERS,
 ) -> str:
-    """Why one decision was as it was; how far missing inputs could move it, and the estimates before it."""
-    return _render("explanation.html", site, root="../", it=explanation, moves=moves, history=history)
+    """Why one decision was as it was.
+
+    `moves` say how far missing inputs could move the estimate, `history` are the estimates before it (None: not for who
+    asks), `question` is what can be asked about other values, and `answering` has the answers to its cards.
+    """
+    around = {"moves": moves, "history": history, "question": question, "script": static_version("explain.js")}
+    told = {"answers": answering.forms, "may_answer": answering.may_answer}
+    told |= {"problem": answering.problem, "problem_of": answering.problem_of}
+    return _render("explanation.html", site, root="../", it=explanation, **around, **told)
 
 
 def model_page(

@@ -96,6 +96,7 @@ class Suggestion(Struct, frozen=True, rename="camel"):
 
     label: str
     is_recommended: bool = False
+    uuid: str = ""
 
 
 class Source(Struct, frozen=True):
@@ -117,6 +118,8 @@ class Reason(Struct, frozen=True):
     """A reason to override that the card offered."""
 
     display: str = ""
+    code: str = ""
+    system: str | None = None
 
 
 class Card(Struct, frozen=True, rename="camel"):
@@ -125,6 +128,7 @@ class Card(Struct, frozen=True, rename="camel"):
     summary: str
     indicator: str
     source: Source
+    uuid: str = ""
     detail: str = ""
     suggestions: list[Suggestion] = []
     links: list[Link] = []
@@ -213,17 +217,23 @@ class FactRow:
 class SentCard:
     """One card; `by_model` where it is a model's and the rest of the page explains the estimate behind it."""
 
+    uuid: str
     indicator: str
     summary: str
     detail: Markup
     source: Source
     suggestions: tuple[Suggestion, ...]
-    reasons: tuple[str, ...]
+    override_reasons: tuple[Reason, ...]
     links: tuple[Link, ...]
     findings: tuple[FindingReference, ...]
     facts: tuple[FactRow, ...]
     evidence: tuple[Evidence, ...]
     by_model: bool
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """The reasons to override in words."""
+        return tuple(reason.display for reason in self.override_reasons)
 
 
 def sent_card(card: Card, evidence_of: EvidenceOf) -> SentCard:
@@ -231,12 +241,13 @@ def sent_card(card: Card, evidence_of: EvidenceOf) -> SentCard:
     ours = msgspec.convert(card.extension.get(EXTENSION_KEY, {}), CardExtension)
     documents = (document for finding in ours.findings for document in evidence_of(finding.rule))
     return SentCard(
+        uuid=card.uuid,
         indicator=card.indicator if card.indicator in ("info", "warning", "critical") else "info",
         summary=card.summary,
         detail=render_markdown(card.detail),
         source=card.source if is_web_address(card.source.url) else Source(card.source.label),
         suggestions=tuple(card.suggestions),
-        reasons=tuple(reason.display for reason in card.override_reasons if reason.display),
+        override_reasons=tuple(reason for reason in card.override_reasons if reason.display),
         links=tuple(link for link in card.links if is_web_address(link.url) and link.type == "absolute"),
         findings=ours.findings,
         facts=tuple(_fact_row(fact) for fact in ours.facts),

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class PatientBound:
-    """The one patient, of one client, whose pages a session may open."""
+    """The one patient, of one client, whose pages a session may open; with a decision, the page of that one alone."""
 
     client: str
     patient: str
+    decision: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +28,10 @@ class Visitor:
     form_token: str
     bound: PatientBound | None = None
 
-    def may_see(self, client: str, patient: str) -> bool:
-        """Whether pages about this patient of this client are open to the session."""
-        return self.bound is None or self.bound == PatientBound(client, patient)
+    def may_see(self, client: str, patient: str, decision: str) -> bool:
+        """Whether the page of this decision about this patient of this client is open to the session."""
+        known = self.bound
+        return known is None or known == PatientBound(client, patient, decision if known.decision else "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import pytest
 
 from cds_hooks.samples import load_patient
 from cds_hooks.storage.queries import feedback_on, list_decisions
-from cds_hooks.tester.routes import PAGE_HEADERS
+from cds_hooks.web.pages import SCRIPT_HEADERS
 from tests.cds_hooks.calls import client
 from tests.cds_hooks.tester.pressing import Bench, opened
 from tests.cds_hooks.web.decisions import AS_OF
@@ -31,7 +31,7 @@ def _tried(folder: Path, pressing: Callable[[Bench], Awaitable[Bench]], **settin
 
 def _is_sound(bench: Bench) -> None:
     assert bench.answer.status_code == 200
-    assert {name: bench.answer.headers.get(name) for name in PAGE_HEADERS} == PAGE_HEADERS
+    assert {name: bench.answer.headers.get(name) for name in SCRIPT_HEADERS} == SCRIPT_HEADERS
     assert [each for each in faults(bench.html) if "script" not in each and "try" not in each] == []
 
 

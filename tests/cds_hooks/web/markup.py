@@ -1,5 +1,6 @@
 """A page read as a browser reads it, and what is wrong with it: structure, labels, anything that could run."""
 
+import re
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from itertools import pairwise
@@ -135,7 +136,8 @@ def _references(page: Page) -> list[str]:
             found.append(f"a link to {target}, which is not there")
     found += ["an empty link" for each in page.all("a") if not each.text.strip()]
     found += ["a details without summary" for _ in range(len(page.all("details")) - len(page.all("summary")))]
-    controls = {each.attributes.get("id", "") for each in page.all("input", "select", "textarea")}
+    shown = (each for each in page.all("input", "select", "textarea") if each.attributes.get("type") != "hidden")
+    controls = {each.attributes.get("id", "") for each in shown}
     labelled = {each.attributes.get("for", "") for each in page.all("label")}
     return found + [f"control {name} has no label" for name in controls - labelled]
 
@@ -149,10 +151,16 @@ def _drawings(page: Page) -> list[str]:
     ]
 
 
+def _is_own(script: Element) -> bool:
+    return (
+        not script.text
+        and re.fullmatch(r"(\.\./)*static/[a-z]+\.js\?v=[0-9a-f]+", script.attributes.get("src", "")) is not None
+    )
+
+
 def _what_could_run(page: Page) -> list[str]:
-    found = [
-        f"<{each.tag}>" for each in page.all("script", "style", "iframe", "object", "embed", "base", "foreignobject")
-    ]
+    found = [f"<{each.tag}>" for each in page.all("style", "iframe", "object", "embed", "base", "foreignobject")]
+    found += ["<script> that is no file of ours" for each in page.all("script") if not _is_own(each)]
     for each in page.elements:
         for name, value in each.attributes.items():
             if name == "style" or name.startswith("on"):

@@ -1,0 +1,121 @@
+"""The page of a decision over HTTP: what-if by a form, only for who may see the decision, and on record."""
+
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.cds_hooks.access.browsing import BROWSER, entries, form_token, visit, with_account
+from tests.cds_hooks.calls import client, ours
+from tests.cds_hooks.services.equation_calls import NOW, _request
+
+pytestmark = pytest.mark.anyio
+STATIN = "statin-discussion"
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+async def _called(calls: httpx.AsyncClient) -> str:
+    """The address of the page of a PREVENT decision."""
+    answer = await calls.post(f"/cds-services/{STATIN}", json=_request(STATIN, "diabetes-no-statin", ()))
+    assert answer.status_code == 200, answer.text
+    return f"/explain/{ours(answer)['decision']}"
+
+
+async def _asked(calls: httpx.AsyncClient, page: str, **fields: str) -> httpx.Response:
+    return await calls.post(page, data={"act": "what-if", **fields}, headers=BROWSER)
+
+
+async def test_other_values_are_asked_for_in_the_body_and_shown_beside_the_recorded_estimate(tmp_path: Path) -> None:
+    async with client(tmp_path, as_of=NOW) as calls:
+        page = await _called(calls)
+        shown = await calls.get(page, headers=BROWSER)
+        assert "What if" in shown.text
+        assert "With the changed values" not in shown.text
+        asked = await _asked(calls, page, **{"to-sbp": "125"})
+        assert asked.status_code == 200
+        assert "Systolic pressure from 148 mmHg to 125 mmHg" in asked.text
+        assert asked.headers["cache-control"] == "no-store"
+        assert "script-src 'self'" in asked.headers["content-security-policy"]
+        by_address = await calls.get(page, params={"to-sbp": "125", "act": "what-if"}, headers=BROWSER)
+        assert by_address.text == shown.text
+
+
+async def test_a_what_if_is_recorded_as_a_view_that_says_so_and_holds_no_value(tmp_path: Path) -> None:
+    with_account(tmp_path, "cleo", "clinician")
+    async with visit(tmp_path, as_of=NOW) as person:
+        page = await _called(person.calls)
+        await person.log_in("cleo")
+        shown = await person.open(page)
+        token = form_token(shown)
+        asked = await person.send(page, act="what-if", form_token=token, **{"to-sbp": "125"})
+        assert "With the changed values" in asked.text
+        refused = await person.send(page, act="what-if", form_token=token, **{"to-sbp": "9"})
+        assert refused.status_code == 200
+        assert "Type a number from 110 to less than 148 mmHg" in refused.text
+    assert entries(tmp_path, "page-view") == [
+        ("account cleo", {"page": page}),
+        ("account cleo", {"page": page, "with": "what-if"}),
+        ("account cleo", {"page": page, "with": "what-if"}),
+    ]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"accept": "text/html", "sec-fetch-site": "cross-site"},
+        {"accept": "text/html", "sec-fetch-site": "same-site"},
+        {"accept": "text/html", "origin": "https://evil.example"},
+        {"accept": "text/html", "origin": "null"},
+    ],
+    ids=lambda headers: str(headers),
+)
+async def test_a_form_of_another_site_is_refused_with_and_without_a_session(
+    tmp_path: Path, headers: dict[str, str]
+) -> None:
+    with_account(tmp_path, "cleo", "clinician")
+    async with client(tmp_path, as_of=NOW) as calls:
+        page = await _called(calls)
+        refused = await calls.post(page, data={"to-sbp": "125"}, headers=headers)
+        assert refused.status_code == 403
+        assert "148" not in refused.text
+    async with visit(tmp_path, as_of=NOW) as person:
+        await person.log_in("cleo")
+        token = form_token(await person.open(page))
+        fields = {"to-sbp": "125", "form_token": token}
+        assert (await person.calls.post(page, data=fields, headers=headers)).status_code == 403
+        assert (await person.send(page, **{"to-sbp": "125"})).status_code == 403
+        assert (await person.send(page, **{"to-sbp": "125", "form_token": "another"})).status_code == 403
+    assert entries(tmp_path, "page-view") == [("account cleo", {"page": page})]
+
+
+@pytest.mark.parametrize("role", ["viewer", "model-owner", "approver"])
+async def test_who_may_not_see_the_page_gets_no_answer_to_its_form(tmp_path: Path, role: str) -> None:
+    with_account(tmp_path, "vera", role)
+    async with visit(tmp_path, as_of=NOW) as person:
+        page = await _called(person.calls)
+        assert (await _asked(person.calls, page, **{"to-sbp": "125"})).status_code == 401
+        await person.log_in("vera")
+        refused = await person.send(page, **{"to-sbp": "125"})
+        assert refused.status_code == 403
+        assert "mmHg" not in refused.text
+
+
+async def test_a_decision_without_an_equation_or_of_nobody_has_no_what_if(tmp_path: Path) -> None:
+    from tests.cds_hooks.calls import PLANNING, request_for
+
+    async with client(tmp_path, as_of=NOW) as calls:
+        sent: dict[str, Any] = request_for(PLANNING, "patient-view", "planning-talk", NOW)
+        decision = ours(await calls.post(f"/cds-services/{PLANNING}", json=sent))["decision"]
+        refused = await _asked(calls, f"/explain/{decision}", **{"to-sbp": "125"})
+        assert refused.status_code == 400
+        assert "Nothing can be changed here" in refused.text
+        for nobody in ("/explain/nobody", "/explain/00000000-0000-7000-8000-000000000000"):
+            assert (await _asked(calls, nobody, **{"to-sbp": "125"})).status_code == 404
+        other = await calls.post(f"/explain/{decision}", json={"to-sbp": 1}, headers=BROWSER)
+        assert other.status_code == 400
+        assert (await calls.put(f"/explain/{decision}", headers=BROWSER)).status_code == 405
