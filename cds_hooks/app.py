@@ -38,6 +38,7 @@ from cds_hooks.logs import configure_logs, log
 from cds_hooks.metrics import Metrics, MetricsFolder
 from cds_hooks.oversight.routes import Oversight
 from cds_hooks.prefetch.fetch import PrefetchFetcher
+from cds_hooks.routes.approvals import approval_routes
 from cds_hooks.routes.browsers import HostCheck, refuse_host
 from cds_hooks.routes.committee import Committee
 from cds_hooks.routes.documentation import documentation_routes, site_routes
@@ -114,9 +115,8 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
     )
     approvals = None if trust.development else ApprovalBook(configured.database_url, configured.people_file)
     claims = claims_between_workers(configured)
-    releases = Releases(
-        (lambda: approvals.people) if approvals is not None else None, served_versions(services, versions)
-    )
+    served = served_versions(services, versions)
+    releases = Releases((lambda: approvals.people) if approvals is not None else None, served)
     governance = Governance(
         configured.rules_file,
         needs_approval=not trust.development,
@@ -206,6 +206,7 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
         *outcome_routes(services, components, intake, trust),
         *health_routes(services, components, counted, visitors),
         *page_routes(configured, services, components, visitors, committee),
+        *approval_routes(configured, visitors, site, approvals, releases, services, served),
         *worklist_routes(configured, visitors, site),
         *launch_routes(configured.database_url, SmartLaunch(trust, configured.public_url), store, sessions, site),
         *opening_routes(configured, sessions, site),

@@ -46,6 +46,8 @@ ANSWERERS: Final = frozenset({Role.CLINICIAN, Role.CLINICIAN_LINK, Role.PHARMACI
 
 _DECISIONS: Final = frozenset({Role.PHARMACIST, Role.OPERATOR, Role.AUDITOR})
 
+_COMMITTEE: Final = frozenset({Role.APPROVER, Role.PHARMACIST, Role.MODEL_OWNER, Role.OPERATOR})
+
 
 @dataclass(frozen=True, slots=True)
 class Door:
@@ -83,6 +85,7 @@ DOORS: Final = (
     Door("/models", STAFF, "Models"),
     Door("/equations", STAFF),
     Door("/rules", STAFF, "Rules"),
+    Door("/approvals", STAFF, "Approvals", changes=_COMMITTEE),
     Door("/explain", _DECISIONS | {Role.CLINICIAN, Role.CLINICIAN_LINK}, of_patients=True, token=True),
     Door("/decisions", _DECISIONS, "Decisions", of_patients=True, token=True),
     Door("/ops", frozenset({Role.OPERATOR, Role.AUDITOR, Role.MODEL_OWNER}), "Operations", token=True),

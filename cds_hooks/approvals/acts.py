@@ -6,6 +6,7 @@ signature are empty.
 
 import base64
 import binascii
+import re
 import secrets
 from typing import Any, Final, Literal
 
@@ -18,6 +19,7 @@ from cds_hooks.approvals.statements import ApprovalRefused
 from models_onnx.artifact.keys import Signer
 
 FORMAT: Final = "cds-hooks-onnx/act/1"
+_SALT: Final = re.compile("[0-9a-f]{32}")
 ActKind = Literal["service", "client", "unit", "user", "rule", "model", "equation"]
 ActState = Literal["off", "on", "shadow", "canary", "active", "retired"]
 
@@ -71,6 +73,8 @@ def verified_act(detail: str, people: People | None) -> Act:
         raise ApprovalRefused("it is no act that this version knows") from error
     if act.format != FORMAT:
         raise ApprovalRefused(f"it has the format {act.format!r}; this version reads {FORMAT}")
+    if not _SALT.fullmatch(act.salt) or not 1 <= act.share <= 100:
+        raise ApprovalRefused("its share is not 1 to 100, or its salt is not 32 hexadecimal digits")
     if people is None:
         return act
     person = people.of_key(read.key)

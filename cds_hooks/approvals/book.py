@@ -189,7 +189,7 @@ class ApprovalBook:
             file = self.people.file or "the file of people, which CDS_PEOPLE_FILE names"
             raise ApprovalRefused(f"the key {signer.public.id} belongs to nobody in {file}")
         now = datetime.now(UTC)
-        self._refuse_signature(kind, subject, person, now.date())
+        self.refuse_signature(kind, subject, person, now.date())
         statement = Statement(
             kind=kind,
             subject=dict(subject),
@@ -202,7 +202,8 @@ class ApprovalBook:
         self.read()
         return self.signers(kind, subject)
 
-    def _refuse_signature(self, kind: Kind, subject: Subject, person: Person, today: date) -> None:
+    def refuse_signature(self, kind: Kind, subject: Subject, person: Person, today: date) -> None:
+        """Raises ApprovalRefused where this person's signature would not count for the subject."""
         words = words_of(kind, subject)
         if kind == "waiver" and ended(subject, today):
             raise ApprovalRefused(f"the {words} is not in force on {today}; write a new one")

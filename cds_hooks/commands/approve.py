@@ -10,10 +10,28 @@ import orjson
 import typer
 
 from cards.rules.engine.governance import Approval
-from cds_hooks.approvals import ApprovalBook, ApprovalRefused, PeopleFileError, Person, Signed
+from cds_hooks.approvals import (
+    ApprovalBook,
+    ApprovalRefused,
+    People,
+    PeopleFileError,
+    Person,
+    Signed,
+    Statement,
+    read_people,
+)
 from cds_hooks.approvals.book import NEEDED
 from cds_hooks.approvals.people import add_person, entry_of
-from cds_hooks.approvals.statements import Kind, Subject, model_subject, rule_subject, waiver_subject, words_of
+from cds_hooks.approvals.signed_file import write_signed
+from cds_hooks.approvals.statements import (
+    Kind,
+    Subject,
+    model_subject,
+    rule_subject,
+    sign_statement,
+    waiver_subject,
+    words_of,
+)
 from cds_hooks.commands.record import site_approvals
 from cds_hooks.commands.record_options import record_url
 from cds_hooks.governance.rules_file import RulesFileError, read_review, refuse_unfit
@@ -36,6 +54,14 @@ Database = Annotated[
     str | None, typer.Option("--database", metavar="URL", help="SQLAlchemy URL of the record; else CDS_DATABASE_URL.")
 ]
 Folder = Annotated[Path, typer.Option("--folder", help="Folder of artifacts; each model has its own in it.")]
+Out = Annotated[
+    Path | None,
+    typer.Option(
+        "--out",
+        metavar="FILE",
+        help="Write the signed act to this new file, for the page /approvals, and record nothing here.",
+    ),
+]
 ModelName = Annotated[str, typer.Argument(metavar="NAME", help="The model's id, or id@version.")]
 
 
@@ -69,12 +95,13 @@ def rule(
     note: Note = "",
     people: PeopleOption = None,
     database: Database = None,
+    out: Out = None,
 ) -> None:
     """Sign a version of a medication rule. With the second person's signature it speaks behind a trust file.
 
     Example: cds-hooks approve rule renal-metformin --version 0123456789abcdef --key ann.pem
     """
-    _sign_rules([(rule, version, note)], key, people, database)
+    _sign_rules([(rule, version, note)], key, people, database, out)
 
 
 @app.command()
@@ -83,6 +110,7 @@ def rules(
     key: Key,
     people: PeopleOption = None,
     database: Database = None,
+    out: Out = None,
 ) -> None:
     """Sign every version of a reviewed list; a list that is wrong in one line signs nothing.
 
@@ -90,17 +118,19 @@ def rules(
     """
     with _said_in_a_sentence():
         listed = read_review(file, "-", "-", datetime.now(UTC).date())
-    _sign_rules([(each.rule, each.digest, each.note) for each in listed], key, people, database)
+    _sign_rules([(each.rule, each.digest, each.note) for each in listed], key, people, database, out)
 
 
-def _sign_rules(found: Sequence[tuple[str, str, str]], key: Path, people: Path | None, database: str | None) -> None:
+def _sign_rules(
+    found: Sequence[tuple[str, str, str]], key: Path, people: Path | None, database: str | None, out: Path | None
+) -> None:
     today = datetime.now(UTC).date()
     with _said_in_a_sentence():
         refuse_unfit([Approval(name, digest, "-", "-", today, note) for name, digest, note in found])
     wanted: list[tuple[Kind, Subject, str]] = [
         ("rule", rule_subject(name, digest), note) for name, digest, note in found
     ]
-    _sign(wanted, key, people, database)
+    _sign(wanted, key, people, database, out)
 
 
 @app.command()
@@ -111,6 +141,7 @@ def model(
     folder: Folder = ARTIFACTS,
     people: PeopleOption = None,
     database: Database = None,
+    out: Out = None,
 ) -> None:
     """Sign a model as it was released, with its gate report. It takes two people in two roles.
 
@@ -122,7 +153,7 @@ def model(
         if release.gates is None or release.gates.red:
             red = ", ".join(release.gates.red) if release.gates is not None else "no gate report"
             raise NotReleased(f"{release.id} {release.version} cannot be approved: {red} not green")
-    _sign([("model", model_subject(release), note)], key, people, database)
+    _sign([("model", model_subject(release), note)], key, people, database, out)
 
 
 @app.command()
@@ -134,6 +165,7 @@ def waiver(
     folder: Folder = ARTIFACTS,
     people: PeopleOption = None,
     database: Database = None,
+    out: Out = None,
 ) -> None:
     """Sign the waivers of a gate on a model's card, text and end. The second key is not the author's.
 
@@ -144,7 +176,7 @@ def waiver(
         subjects = [each for each in _waivers(found) if each["gate"] == gate]
         if not subjects:
             raise ApprovalRefused(f"the card of {found.id} {found.version} has no waiver of {gate}")
-    _sign([("waiver", each, note) for each in subjects], key, people, database)
+    _sign([("waiver", each, note) for each in subjects], key, people, database, out)
 
 
 def _waivers(found: Version) -> list[Subject]:
@@ -154,7 +186,13 @@ def _waivers(found: Version) -> list[Subject]:
     return [waiver_subject(subject.id, subject.about.version, each) for each in subject.product.get("waivers", [])]
 
 
-def _sign(wanted: Sequence[tuple[Kind, Subject, str]], key: Path, people: Path | None, database: str | None) -> None:
+def _sign(
+    wanted: Sequence[tuple[Kind, Subject, str]], key: Path, people: Path | None, database: str | None, out: Path | None
+) -> None:
+    if out is not None:
+        with _said_in_a_sentence():
+            _write(wanted, key, people or settings().people_file, out)
+        return
     with _said_in_a_sentence():
         url = record_url(database)
         book = ApprovalBook(url, people or settings().people_file)
@@ -170,6 +208,25 @@ def _sign(wanted: Sequence[tuple[Kind, Subject, str]], key: Path, people: Path |
         if len(wanted) > 1:
             more = f"{NEEDED} people" if still is None else f"{signed[0].person.name} alone"
             typer.echo(f"Signed: {len(wanted)} {wanted[0][0]}s, now signed by {more}.")
+
+
+def _write(wanted: Sequence[tuple[Kind, Subject, str]], key: Path, people: Path | None, out: Path) -> None:
+    """Signs into a file; whether it counts is decided where it is handed in."""
+    signer = read_signer(key, "approval")
+    person = (read_people(people) if people is not None else People()).of_key(signer.public.id)
+    if person is None:
+        file = people or "the file of people, which --people or CDS_PEOPLE_FILE names"
+        raise ApprovalRefused(f"the key {signer.public.id} belongs to nobody in {file}")
+    at = datetime.now(UTC).isoformat(timespec="seconds")
+    signed = [
+        sign_statement(
+            Statement(kind=kind, subject=dict(subject), by=person.name, role=person.role, at=at, note=note), signer
+        )
+        for kind, subject, note in wanted
+    ]
+    write_signed(out, signed)
+    what = words_of(*wanted[0][:2]) if len(wanted) == 1 else f"{len(wanted)} {wanted[0][0]}s"
+    typer.echo(f"{out}: {what}, signed by {person.name} ({person.role}). Hand it in at the page /approvals.")
 
 
 def _next(kind: Kind, subject: Subject) -> str:

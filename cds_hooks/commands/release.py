@@ -14,6 +14,7 @@ from msgspec import to_builtins
 
 from cds_hooks.approvals import ApprovalRefused, People, PeopleFileError, read_people
 from cds_hooks.approvals.acts import Act, ActKind, ActState, act_detail
+from cds_hooks.approvals.signed_file import write_signed
 from cds_hooks.commands.record_options import record_url
 from cds_hooks.governance.releases import CANARY, EVENT, Key, Released, Releases, why_not_allowed
 from cds_hooks.monitor.versions import compare as compare_versions
@@ -39,36 +40,44 @@ Why = Annotated[str, typer.Option(help="Why, for the record.")]
 KeyFile = Annotated[
     Path | None, typer.Option("--key", help="Private key of the person who decides (PEM); needed with a trust file.")
 ]
+Out = Annotated[
+    Path | None,
+    typer.Option(
+        "--out",
+        metavar="FILE",
+        help="Write the signed act to this new file, for the page /approvals, and record nothing here.",
+    ),
+]
 Database = Annotated[
     str | None, typer.Option("--database", metavar="URL", help="SQLAlchemy URL of the record; else CDS_DATABASE_URL.")
 ]
 
 
 @app.command()
-def off(kind: Kind, name: Name, why: Why, key: KeyFile = None, database: Database = None) -> None:
+def off(kind: Kind, name: Name, why: Why, key: KeyFile = None, database: Database = None, out: Out = None) -> None:
     """Switch something off: calls are answered with no card and the reason. In effect everywhere within a second.
 
     Example: cds-hooks release off service order-safety --why "wrong doses reported"
     """
-    _act(kind, name, "off", why, key, database)
+    _act(kind, name, "off", why, key, database, out=out)
 
 
 @app.command()
-def on(kind: Kind, name: Name, why: Why, key: KeyFile = None, database: Database = None) -> None:
+def on(kind: Kind, name: Name, why: Why, key: KeyFile = None, database: Database = None, out: Out = None) -> None:
     """Switch it on again, in the state that it had, or end a pause. Behind a trust file two people in two roles sign.
 
     Example: cds-hooks release on service order-safety --why "doses corrected"
     """
-    _act(kind, name, "on", why, key, database)
+    _act(kind, name, "on", why, key, database, out=out)
 
 
 @app.command()
-def shadow(kind: Kind, name: Name, why: Why, key: KeyFile = None, database: Database = None) -> None:
+def shadow(kind: Kind, name: Name, why: Why, key: KeyFile = None, database: Database = None, out: Out = None) -> None:
     """Compute and record it, and show nothing. Of a client, unit or user: silent mode, until it is switched on.
 
     Example: cds-hooks release shadow model mortality_5y --why "first weeks at this site"
     """
-    _act(kind, name, "shadow", why, key, database)
+    _act(kind, name, "shadow", why, key, database, out=out)
 
 
 @app.command()
@@ -82,6 +91,7 @@ def canary(
     ] = False,
     key: KeyFile = None,
     database: Database = None,
+    out: Out = None,
 ) -> None:
     """Show it to a share of the patients, after shadow. Behind a trust file two people in two roles sign this.
 
@@ -89,34 +99,34 @@ def canary(
 
     Example: cds-hooks release canary model mortality_5y --share 5 --why "scores as expected"
     """
-    _act(kind, name, "canary", why, key, database, share, early=early)
+    _act(kind, name, "canary", why, key, database, share, early=early, out=out)
 
 
 @app.command()
-def activate(kind: Kind, name: Name, why: Why, key: KeyFile = None, database: Database = None) -> None:
+def activate(kind: Kind, name: Name, why: Why, key: KeyFile = None, database: Database = None, out: Out = None) -> None:
     """Show it to everybody, after canary. Behind a trust file two people in two roles sign this.
 
     Example: cds-hooks release activate model mortality_5y --why "accepted as before"
     """
-    _act(kind, name, "active", why, key, database)
+    _act(kind, name, "active", why, key, database, out=out)
 
 
 @app.command()
-def rollback(kind: Kind, name: Name, why: Why, key: KeyFile = None, database: Database = None) -> None:
+def rollback(kind: Kind, name: Name, why: Why, key: KeyFile = None, database: Database = None, out: Out = None) -> None:
     """Take a rule, model or equation back to shadow at once; one signature is enough.
 
     Example: cds-hooks release rollback model mortality_5y --why "alert rate doubled"
     """
-    _act(kind, name, "shadow", why, key, database)
+    _act(kind, name, "shadow", why, key, database, out=out)
 
 
 @app.command()
-def retire(kind: Kind, name: Name, why: Why, key: KeyFile = None, database: Database = None) -> None:
+def retire(kind: Kind, name: Name, why: Why, key: KeyFile = None, database: Database = None, out: Out = None) -> None:
     """Take it out of use; it can come back by way of shadow.
 
     Example: cds-hooks release retire equation kfre_4 --why "replaced"
     """
-    _act(kind, name, "retired", why, key, database)
+    _act(kind, name, "retired", why, key, database, out=out)
 
 
 @app.command()
@@ -202,7 +212,12 @@ def _act(
     share: int = 100,
     *,
     early: bool = False,
+    out: Path | None = None,
 ) -> None:
+    if out is not None:
+        with _said_in_a_sentence():
+            _write(_signed_act(kind, name, state, why, key, share), out)
+        return
     with _said_in_a_sentence():
         url, people = record_url(database), _people()
         _check_record(url)
@@ -214,18 +229,7 @@ def _act(
         if kind == "model" and state == CANARY and people is not None and not early:
             _refuse_early(before, name, version, url)
         signer, by, role = _who(key, people)
-        act = Act(
-            kind=kind,  # type: ignore[arg-type]
-            name=name,
-            state=state,
-            by=by,
-            role=role,
-            at=datetime.now(UTC).isoformat(timespec="seconds"),
-            why=why,
-            version=version,
-            gates=gates,
-            share=share,
-        )
+        act = _make(kind, name, state, why, (by, role), (version, gates), share)
         add_event(url, EVENT, by, act_detail(act, signer))
         after = _read(url, people)
     if any((each.kind, each.name) == (kind, name) for each in after.waiting_for_second()):
@@ -233,6 +237,43 @@ def _act(
         return
     words = after.current.words.get(f"{kind} {name}", "on")
     typer.echo(f"The {kind} {name} is now {words}. Every server has it within a second.")
+
+
+def _make(
+    kind: str, name: str, state: ActState, why: str, who: tuple[str, str], served: tuple[str, str], share: int
+) -> Act:
+    """The act, now; `who` is the person and the role, `served` the version and its gate report."""
+    return Act(
+        kind=kind,  # type: ignore[arg-type] # _version has refused every other kind
+        name=name,
+        state=state,
+        by=who[0],
+        role=who[1],
+        at=datetime.now(UTC).isoformat(timespec="seconds"),
+        why=why,
+        version=served[0],
+        gates=served[1],
+        share=share,
+    )
+
+
+def _signed_act(kind: str, name: str, state: ActState, why: str, key: Path | None, share: int) -> tuple[Act, Signer]:
+    """The act and the key of a person of the site; whether it may take effect is decided where it is handed in."""
+    if settings().people_file is None or key is None:
+        raise ApprovalRefused("a file for /approvals is signed: name the people in CDS_PEOPLE_FILE and give --key")
+    known = read_people(settings().people_file)  # type: ignore[arg-type]
+    signer, by, role = _who(key, lambda: known)
+    assert signer is not None  # noqa: S101 - there is a key
+    return _make(kind, name, state, why, (by, role), _version(kind, name), share), signer
+
+
+def _write(signed: tuple[Act, Signer], out: Path) -> None:
+    act, signer = signed
+    write_signed(out, [act_detail(act, signer)])
+    typer.echo(
+        f"{out}: {act.kind} {act.name} to {act.state}, signed by {act.by} ({act.role}). "
+        "Hand it in at the page /approvals."
+    )
 
 
 def _refuse_early(before: Releases, name: str, version: str, url: str) -> None:

@@ -240,6 +240,8 @@ class Releases:
         """The acts that count, in the order of the record."""
         self.resumed: Mapping[Key, float] = {}
         """When a person ended a pause (epoch seconds): what was counted before counts no more."""
+        self.changed_at: dict[Key, float] = {}
+        """When something changed the last time (epoch seconds), by an act, a pause or a rollback that took effect."""
         self._sequence, self._position, self._hash = 0, 0, NO_ENTRY_BEFORE
         self._waiting: dict[tuple[Any, ...], Act] = {}
 
@@ -278,9 +280,12 @@ class Releases:
             if row["kind"] == PAUSE_EVENT:
                 pause = _said(row["detail"], Pause)
                 paused[pause.kind, pause.name] = pause
+                self.changed_at[pause.kind, pause.name] = row["at"] / 1e6
                 return
             if row["kind"] == ROLLBACK_EVENT:
-                _take_back(_said(row["detail"], Rollback), states)
+                rollback = _said(row["detail"], Rollback)
+                _take_back(rollback, states)
+                self.changed_at[rollback.kind, rollback.name] = row["at"] / 1e6
                 return
             act = verified_act(row["detail"], self._people() if self._people is not None else None)
             if (fault := why_not_allowed(states, act.kind, act.name, act.state, paused)) is not None:
@@ -292,6 +297,7 @@ class Releases:
             return
         self.acts.append(act)
         key = (act.kind, act.name)
+        self.changed_at[key] = row["at"] / 1e6
         if act.state == "on" and key in paused:
             del paused[key]
             self.resumed = {**self.resumed, key: row["at"] / 1e6}

@@ -6,7 +6,7 @@ of counts.
 """
 
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -40,9 +40,11 @@ CREATE TABLE IF NOT EXISTS complete (client TEXT, event TEXT, day TEXT, PRIMARY 
 CREATE TABLE IF NOT EXISTS incidents (client TEXT, family TEXT, PRIMARY KEY (client, family)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS read_to (kind TEXT PRIMARY KEY, sequence INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS record (first_event TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS stamps (day TEXT PRIMARY KEY, stamp INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS verifications (at INTEGER NOT NULL, decisions INTEGER NOT NULL, fault TEXT NOT NULL);
 """
-_MADE_AGAIN: Final = ("days", "labels", "complete", "read_to", "record", "names", "places")
+_STAMPS: Final = next(each for each in _TABLES.split(";") if " stamps " in each)
+_MADE_AGAIN: Final = ("days", "stamps", "labels", "complete", "read_to", "record", "names", "places")
 _Counts = TypeVar("_Counts")
 Key = tuple[str, str, str]
 """Day, client and service."""
@@ -73,6 +75,9 @@ class CountBook:
                 raise RecordUnavailable(f"{file.name} was written by a newer version; delete it, and it is made again.")
             if version != _VERSION:  # counted again, because more is counted now
                 _make_tables(connection)
+            elif not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'stamps'").fetchone():
+                connection.execute(_STAMPS)  # a book of before has none; its counts stay as they are
+                connection.execute("INSERT INTO stamps SELECT day, random() FROM (SELECT DISTINCT day FROM days)")
 
     def read(
         self,
@@ -135,6 +140,27 @@ class CountBook:
             rows = connection.execute(query, (first.isoformat(), last.isoformat())).fetchall()
         for day, client, service, counts in rows:
             yield date.fromisoformat(day), client, service, decode(counts)
+
+    def days_of(
+        self, wanted: Collection[date], decode: Callable[[bytes], _Counts]
+    ) -> Iterator[tuple[date, str, str, _Counts]]:
+        """The counts of these days alone, as `days` gives them."""
+        marks = ", ".join("?" * len(wanted))
+        query = f"SELECT day, client, service, counts FROM days WHERE day IN ({marks}) ORDER BY 1, 2, 3"  # noqa: S608
+        with self.open(is_writing=False) as connection:
+            rows = connection.execute(query, [day.isoformat() for day in wanted]).fetchall()
+        for day, client, service, counts in rows:
+            yield date.fromisoformat(day), client, service, decode(counts)
+
+    def stamps(self, first: date, last: date) -> dict[date, int]:
+        """A number for each of these days that is another one whenever something was counted into the day.
+
+        Days into which nothing was counted are not there.
+        """
+        query = "SELECT day, stamp FROM stamps WHERE day BETWEEN ? AND ?"
+        with self.open(is_writing=False) as connection:
+            rows = connection.execute(query, (first.isoformat(), last.isoformat())).fetchall()
+        return {date.fromisoformat(day): stamp for day, stamp in rows}
 
     def compared(self, until: date, days: int, before: int) -> list[Compared]:
         """Each client's calls to each service: `days` up to and with `until`, and the `before` days before."""
@@ -272,6 +298,7 @@ def add_to_day(connection: sqlite3.Connection, key: Key, counts: DayCounts) -> N
         kept.add(counts)
         counts = kept
     connection.execute("REPLACE INTO days VALUES (?, ?, ?, ?)", (*key, _encode(counts)))
+    connection.execute("REPLACE INTO stamps VALUES (?, random())", key[:1])
 
 
 def read_to(connection: sqlite3.Connection, kind: str) -> int:

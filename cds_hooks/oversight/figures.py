@@ -7,18 +7,12 @@ same rows.
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date, timedelta
-from typing import Final, TypeVar
-from urllib.parse import urlencode
+from typing import Final
 
-import msgspec
-
-from cds_hooks.monitor.book import CountBook
+from cds_hooks.oversight.counts import Counts
 from cds_hooks.web.charts import Scale, Tick
 from cds_hooks.web.latency import format_ms, stage_words
 from models_onnx.monitoring.sketch import Sketch, quantile
-
-_Key = TypeVar("_Key")
 
 PERIODS: Final = (1, 7, 28)
 _FEWEST: Final = 20
@@ -73,95 +67,6 @@ class Part:
     key: tuple[tuple[str, str], ...] = ()
     unfolded: int = 100
     """So many rows are seen at once; the others unfold."""
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """The days, the client and the service that are looked at; empty: all of them."""
-
-    last: date
-    days: int
-    client: str = ""
-    service: str = ""
-
-    @property
-    def first(self) -> date:
-        """The first day."""
-        return self.last - timedelta(days=self.days - 1)
-
-    def behind(self, **more: str) -> str:
-        """The address of the decisions that a row counts."""
-        asked = {"client": self.client, "service": self.service, "since": f"{self.first}", "until": f"{self.last}"}
-        return f"decisions?{urlencode({name: value for name, value in (asked | more).items() if value})}"
-
-
-class Total(msgspec.Struct):
-    """Of what is counted of a day (`models_onnx.monitoring.day`) that which this page shows, added up."""
-
-    calls: int = 0
-    with_cards: int = 0
-    cards: int = 0
-    errors: int = 0
-    accepted: int = 0
-    overridden: int = 0
-    classes: dict[str, int] = {}
-    keys: dict[str, int] = {}
-    silences: dict[str, int] = {}
-    reasons: dict[str, int] = {}
-    milliseconds: dict[int, int] = {}
-    stages: dict[str, dict[int, int]] = {}
-
-    def add(self, other: "Total") -> None:
-        """Adds what another counted."""
-        self.add_numbers(other)
-        for name in ("classes", "keys", "silences", "reasons", "milliseconds"):
-            _add(getattr(self, name), getattr(other, name))
-        for stage, buckets in other.stages.items():
-            _add(self.stages.setdefault(stage, {}), buckets)
-
-    def add_numbers(self, other: "Total") -> None:
-        """Adds the plain numbers alone, which is all that is shown of a day or a service."""
-        self.calls += other.calls
-        self.with_cards += other.with_cards
-        self.cards += other.cards
-        self.errors += other.errors
-        self.accepted += other.accepted
-        self.overridden += other.overridden
-
-
-def _add(counts: dict[_Key, int], more: Mapping[_Key, int]) -> None:
-    for key, n in more.items():
-        counts[key] = counts.get(key, 0) + n
-
-
-_decode: Final = msgspec.json.Decoder(Total).decode
-
-
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """What was counted in a span, by day, client and service; all of them in `total`."""
-
-    span: Span
-    by_day: dict[date, Total]
-    by_client: dict[str, Total]
-    by_service: dict[str, Total]
-    total: Total
-
-
-def read_counts(book: CountBook, span: Span) -> Counts:
-    """The counts of a span.
-
-    Raises:
-        RecordUnavailable: the book cannot be read.
-    """
-    counts = Counts(span, {span.first + timedelta(days=each): Total() for each in range(span.days)}, {}, {}, Total())
-    for day, client, service, one in book.days(span.first, span.last, _decode):
-        if span.client in ("", client) and span.service in ("", service):
-            counts.by_day[day].add_numbers(one)
-            counts.by_service.setdefault(service, Total()).add_numbers(one)
-            _add(counts.by_client.setdefault(client, Total()).keys, one.keys)
-            counts.total.add(one)
-    return counts
 
 
 def calls_part(counts: Counts) -> Part:

@@ -10,7 +10,8 @@ from time import monotonic
 from typing import Final
 
 from cds_hooks.monitor.book import CountBook
-from cds_hooks.oversight.figures import MOST_ROWS, Cell, Part, Row, Span, number
+from cds_hooks.oversight.counts import Span
+from cds_hooks.oversight.figures import MOST_ROWS, Cell, Part, Row, number
 from cds_hooks.storage.decision import RecordUnavailable
 from models_onnx.monitoring.figure import Figure, Incident
 

@@ -9,15 +9,14 @@ from urllib.parse import urlencode
 
 from cards.rules.engine.governance import Budget
 from cds_hooks.monitor.book import CountBook
+from cds_hooks.oversight.counts import Span, read_counts
 from cds_hooks.oversight.figures import (
     PERIODS,
     Part,
-    Span,
     calls_part,
     cards_part,
     errors_part,
     prefetch_part,
-    read_counts,
     reasons_part,
     silence_part,
     stages_part,

@@ -9,7 +9,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from cards.rules.engine.governance import Budget
 from cds_hooks.monitor.book import Verified
-from cds_hooks.oversight.figures import Cell, Counts, Drawing, Part, Row, number, number_scale
+from cds_hooks.oversight.counts import Counts
+from cds_hooks.oversight.figures import Cell, Drawing, Part, Row, number, number_scale
 from cds_hooks.web.numbers import format_time
 
 _ANSWERED: Final = "200"

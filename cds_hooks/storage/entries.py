@@ -6,7 +6,7 @@ UTF-8 without white space: the name of the table, the position, and the columns 
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from time import time_ns
 from typing import Any, Final
 
@@ -75,9 +75,19 @@ def add_event(url: str, kind: str, actor: str, detail: Mapping[str, Any]) -> Non
     Raises:
         RecordUnavailable: it cannot be committed.
     """
+    add_events(url, [(kind, actor, detail)])
+
+
+def add_events(url: str, found: Iterable[tuple[str, str, Mapping[str, Any]]]) -> None:
+    """Commits events (kind, actor, detail) in one transaction: all of them or none.
+
+    Raises:
+        RecordUnavailable: they cannot be committed.
+    """
     try:
         with engine_for(parse_url(url)).begin() as connection:
-            write_event(connection, kind, actor, detail)
+            for kind, actor, detail in found:
+                write_event(connection, kind, actor, detail)
     except (DBAPIError, ImportError, OSError) as error:
         raise RecordUnavailable(f"the event cannot be recorded: {database_error_reason(error)}") from error
 

@@ -1,8 +1,9 @@
 """The lists of models and rules for a committee, and what the page of one adds: state, gates, signatures, counts."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlencode
 
 from cards.compose.model import in_100
@@ -17,6 +18,15 @@ class SignatureRow:
     role: str
     at: str
     note: str
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingRow:
+    """Something that was signed and does not count yet: by whom, and what is missing."""
+
+    what: str
+    by: tuple[SignatureRow, ...]
+    missing: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +147,22 @@ class RuleStanding:
 def models_page(site: Site, models: Iterable[ModelStanding], needs_approval: bool) -> str:
     """All models with their state, gates and signatures."""
     return render("models.html", site=site, root="", models=list(models), needs_approval=needs_approval)
+
+
+def approvals_page(
+    site: Site,
+    waiting: list[WaitingRow],
+    refused: list[str],
+    taken: Sequence[Any],
+    problem: str,
+    needs_approval: bool,
+) -> str:
+    """What waits for a second signature, and the form for signed acts.
+
+    `taken` are those that were just recorded (`governance.handing_in.Taken`), `problem` says why a file was refused.
+    """
+    told = {"waiting": waiting, "refused": refused, "taken": list(taken), "problem": problem}
+    return render("approvals.html", site=site, root="", needs_approval=needs_approval, **told)
 
 
 def rules_page(

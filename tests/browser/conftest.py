@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -89,6 +90,11 @@ def pages(base_url: str) -> dict[str, str]:
     }
 
 
+def _is_here(asked: str, *servers: str) -> bool:
+    """Whether an address is of one of these servers."""
+    return urlsplit(asked).netloc in {urlsplit(each).netloc for each in servers}
+
+
 @pytest.fixture
 def opened(browser: Browser, base_url: str) -> Iterator[Callable[..., Page]]:
     """Opens an address in a browser of its own; a word on its console or a request to another host fails the test."""
@@ -101,7 +107,9 @@ def opened(browser: Browser, base_url: str) -> Iterator[Callable[..., Page]]:
         page = context.new_page()
         page.on("pageerror", lambda error: heard.append(f"error: {error}"))
         page.on("console", lambda message: heard.append(f"console: {message.text}"))
-        page.on("request", lambda request: heard.append(request.url) if not request.url.startswith(base_url) else None)
+        page.on(
+            "request", lambda request: heard.append(request.url) if not _is_here(request.url, base_url, url) else None
+        )
         answer = page.goto(url)
         assert answer is not None
         # Chromium itself notes an answer of 404 on the console

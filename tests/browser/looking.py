@@ -2,10 +2,12 @@
 
 import os
 from pathlib import Path
-from typing import Any
 
-import pytest
 from playwright.sync_api import Page
+
+from tests.browser.accessible import serious_faults
+
+__all__ = ["WIDTHS", "assert_nothing_is_cut_off", "cut_off", "serious_faults", "tab_to"]
 
 WIDTHS = (360, 700, 701, 1100, 1480, 1600)
 _CUT_OFF = """() => [...document.querySelectorAll('main *')].filter(e => !e.closest('.vh, svg, pre, textarea, select')
@@ -20,17 +22,13 @@ def assert_nothing_is_cut_off(page: Page, picture: str) -> None:
         if folder:
             page.screenshot(path=Path(folder) / f"{picture}-{width}.png", full_page=True)
         assert page.evaluate("document.documentElement.scrollWidth") == width
-        assert page.evaluate(_CUT_OFF) == []
+        assert cut_off(page) == []
 
 
-def serious_faults(page: Page) -> list[Any]:
-    """What axe-core finds of serious or critical impact; it is no part of this project: CDS_AXE_FILE names it."""
-    script = Path(os.environ.get("CDS_AXE_FILE") or "nowhere")
-    if not script.is_file():
-        pytest.skip("axe-core is not here; set CDS_AXE_FILE to its axe.min.js")
-    page.evaluate(script.read_text(encoding="utf-8"))
-    found = page.evaluate("axe.run().then(found => found.violations.map(v => [v.impact, v.id, v.nodes[0].html]))")
-    return [each for each in found if each[0] in ("serious", "critical")]
+def cut_off(page: Page) -> list[str]:
+    """The elements of the page that reach beyond the right edge of its window."""
+    found: list[str] = page.evaluate(_CUT_OFF)
+    return found
 
 
 def tab_to(page: Page, name: str, most: int = 80) -> None:

@@ -1,7 +1,6 @@
 """The tester's page in a browser: its main tasks as a person does them."""
 
 import json
-import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -9,12 +8,11 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.browser.looking import assert_nothing_is_cut_off, serious_faults
+
 pytestmark = pytest.mark.slow
 
 Open = Callable[..., Page]
-WIDTHS = (360, 700, 701, 1100, 1480, 1600)
-_CUT_OFF = """() => [...document.querySelectorAll('main *')].filter(e => !e.closest('.vh, svg, pre, textarea, select')
-    && e.getBoundingClientRect().right > document.documentElement.clientWidth + 1).map(e => e.outerHTML.slice(0, 80))"""
 
 
 @pytest.fixture
@@ -124,23 +122,14 @@ def test_nothing_is_cut_off_at_any_width_in_either_theme(tried: Open, scheme: st
     page = tried(color_scheme=scheme)
     _order_naproxen(page)
     _send(page)
-    folder = os.environ.get("CDS_SCREENSHOTS_DIR")
-    for width in WIDTHS:
-        page.set_viewport_size({"width": width, "height": 900})
-        assert page.evaluate("document.documentElement.scrollWidth") == width
-        assert page.evaluate(_CUT_OFF) == []
-        if folder:
-            page.screenshot(path=Path(folder) / f"try-{scheme}-{width}.png", full_page=True)
+    assert_nothing_is_cut_off(page, f"try-{scheme}")
 
 
-def test_axe_finds_nothing_serious(tried: Open) -> None:
-    """axe-core is not of this project; CDS_AXE_FILE names its axe.min.js where it is at hand."""
-    script = Path(os.environ.get("CDS_AXE_FILE") or "nowhere")
-    if not script.is_file():
-        pytest.skip("axe-core is not here; set CDS_AXE_FILE to its axe.min.js")
+def test_axe_finds_nothing_serious_after_a_draft_was_sent_accepted_and_told(tried: Open) -> None:
     page = tried()
     _order_naproxen(page)
     _send(page)
-    page.evaluate(script.read_text(encoding="utf-8"))
-    found = page.evaluate("axe.run().then(found => found.violations.map(v => [v.impact, v.id, v.nodes[0].html]))")
-    assert [each for each in found if each[0] in ("serious", "critical")] == []
+    assert serious_faults(page) == []
+    page.get_by_role("article").locator(".acts button").first.click()
+    expect(page.get_by_role("heading", name="What did my choice change?")).to_be_visible()
+    assert serious_faults(page) == []

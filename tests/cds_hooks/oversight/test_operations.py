@@ -14,7 +14,8 @@ from typer.testing import CliRunner
 from cds_hooks.cli import app
 from cds_hooks.monitor.book import CountBook
 from cds_hooks.oversight import keeping
-from cds_hooks.oversight.figures import Span, cards_part, number_scale, percent, prefetch_part, read_counts, stages_part
+from cds_hooks.oversight.counts import DaySumsCache, Span, read_counts
+from cds_hooks.oversight.figures import cards_part, number_scale, percent, prefetch_part, stages_part
 from cds_hooks.oversight.ops_page import as_csv, span_of
 from cds_hooks.oversight.standing import refused_part
 from cds_hooks.settings import settings
@@ -86,6 +87,46 @@ def test_the_figures_are_those_of_the_record(counted: CountBook) -> None:
     assert (total.accepted, total.overridden, total.classes) == (10, 20, {"required-data-missing": 20})
     assert [each.calls for each in counts.by_day.values()] == [0, 0, 0, 0, 0, 100, 0]
     assert read_counts(counted, Span(date(2026, 11, 20), 7, client="nobody")).total.calls == 0
+
+
+def test_the_sums_of_a_day_are_kept_until_something_is_counted_into_it(tmp_path: Path) -> None:
+    url, book, sums = f"sqlite:///{tmp_path}/d.sqlite3", CountBook(tmp_path / "m.sqlite3"), DaySumsCache()
+    first, second = datetime(2026, 11, 18, 8, tzinfo=UTC), datetime(2026, 11, 19, 8, tzinfo=UTC)
+    write(url, week(first))
+    book.read(url)
+    assert read_counts(book, SPAN, sums).total.calls == 100
+    stamps = book.stamps(SPAN.first, SPAN.last)
+    assert list(stamps) == [first.date()]
+    write(url, week(second))
+    book.read(url)
+    assert book.stamps(SPAN.first, SPAN.last)[first.date()] == stamps[first.date()]
+    for _ in range(2):
+        by_day = read_counts(book, SPAN, sums).by_day
+        assert [by_day[each.date()].calls for each in (first, second)] == [100, 100]
+    write(url, week(first))
+    book.read(url)
+    assert read_counts(book, SPAN, sums).by_day[first.date()].calls == 200
+    assert read_counts(book, SPAN, sums).total.calls == 300
+    narrowed = Span(SPAN.last, SPAN.days, service="nobody")
+    assert read_counts(book, narrowed, sums).total.calls == 0
+
+
+def test_a_book_of_before_gets_stamps_and_keeps_its_counts(tmp_path: Path) -> None:
+    url, book = f"sqlite:///{tmp_path}/d.sqlite3", CountBook(tmp_path / "m.sqlite3")
+    write(url, week(datetime(2026, 11, 19, 8, tzinfo=UTC)))
+    book.read(url)
+    with book.open() as connection:
+        connection.execute("DROP TABLE stamps")
+    again = CountBook(book.file)
+    assert list(again.stamps(SPAN.first, SPAN.last)) == [date(2026, 11, 19)]
+    assert read_counts(again, SPAN, DaySumsCache()).total.calls == 100
+
+
+def test_only_so_many_days_are_kept(counted: CountBook) -> None:
+    sums = DaySumsCache()
+    for number in range(DaySumsCache.MOST_DAYS // 28 + 3):
+        read_counts(counted, Span(date(2026, 11, 20), 28, client=f"client-{number}"), sums)
+    assert len(sums._kept) == DaySumsCache.MOST_DAYS
 
 
 def test_stages_cards_and_keys_are_said_with_their_numbers(counted: CountBook) -> None:

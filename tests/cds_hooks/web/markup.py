@@ -136,7 +136,7 @@ def _references(page: Page) -> list[str]:
             found.append(f"a link to {target}, which is not there")
     found += ["an empty link" for each in page.all("a") if not each.text.strip()]
     found += ["a details without summary" for _ in range(len(page.all("details")) - len(page.all("summary")))]
-    shown = (each for each in page.all("input", "select", "textarea") if each.attributes.get("type") != "hidden")
+    shown = [each for each in page.all("input", "select", "textarea") if each.attributes.get("type") != "hidden"]
     controls = {each.attributes.get("id", "") for each in shown}
     labelled = {each.attributes.get("for", "") for each in page.all("label")}
     return found + [f"control {name} has no label" for name in controls - labelled]

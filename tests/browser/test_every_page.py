@@ -1,0 +1,83 @@
+"""Every page in both themes, on a phone and on a desk: nothing serious for axe-core, nothing cut off, nothing foreign.
+
+A word on the console and a request to another host fail these tests too (`opened` in conftest.py).
+"""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page
+
+from cds_hooks.web.documentation.site import write_site
+from tests.browser.conftest import running
+from tests.browser.looking import cut_off, serious_faults
+from tests.conftest import ROOT
+
+pytestmark = pytest.mark.slow
+
+Open = Callable[..., Page]
+
+PATHS = {
+    "start": "/",
+    "try": "/try",
+    "worklist": "/worklist",
+    "decisions": "/decisions",
+    "operations": "/ops",
+    "models": "/models",
+    "rules": "/rules",
+    "equation": "/equations/kfre_4",
+    "documentation": "/docs/",
+    "reader": "/docs/readers/tester.html",
+    "long table": "/docs/settings.html",
+    "code": "/docs/adding/rule.html",
+}
+"""The pages by a word for each; those of a decision, a model and a rule are among `pages` of conftest.py."""
+
+KINDS = (*PATHS, "estimate", "gaps", "silent", "order", "messy", "model", "rule", "missing", "decision", "login")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The documentation of this checkout, where the server that these tests start finds it."""
+    folder = tmp_path_factory.mktemp("documentation") / "site"
+    write_site(ROOT / "docs", folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("cds_hooks.routes.documentation.SITE", folder)
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def addresses(
+    base_url: str, pages: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, str]]:
+    """The address of every kind of page; the login is that of a server of its own."""
+    found = {kind: f"{base_url}{path}" for kind, path in PATHS.items()}
+    found |= {kind: pages[kind] for kind in KINDS if kind in pages}
+    found["decision"] = pages["order"].replace("/explain/", "/decisions/")
+    with running(tmp_path_factory.mktemp("login"), login="accounts") as url:
+        yield found | {"login": f"{url}/login"}
+
+
+@pytest.mark.parametrize("width", [360, 1200])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_page_has_nothing_serious_and_fits(
+    opened: Open, addresses: dict[str, str], kind: str, scheme: str, width: int
+) -> None:
+    page = opened(addresses[kind], width, color_scheme=scheme)
+    assert serious_faults(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    assert cut_off(page) == []
+
+
+def test_every_page_of_the_documentation_has_nothing_serious(opened: Open, base_url: str, site: Path) -> None:
+    paths = sorted(path.relative_to(site).as_posix() for path in site.rglob("*.html"))
+    assert len(paths) > 60
+    page = opened(f"{base_url}/docs/", 1200)
+    faults = {}
+    for path in paths:
+        page.goto(f"{base_url}/docs/{path}")
+        if found := serious_faults(page):
+            faults[path] = found
+    assert faults == {}
