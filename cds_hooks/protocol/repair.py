@@ -69,23 +69,20 @@ class OriginalOrders:
         self._kind = kind
 
     @cached_property
-    def _by_id(self) -> dict[str, Json | Raw]:
-        """What came under each id, decoded or not; of two the later."""
+    def _values(self) -> list["_SentValue"]:
+        """The values of prefetch and the pages in which the type is named, the later first."""
         if not self._sent:
-            return {}
+            return []
         body, *pages = self._sent
-        values = [bytes(raw) for raw in (msgspec.json.decode(body, type=_Body).prefetch or {}).values()]
-        found: dict[str, Json | Raw] = {}
-        for raw in (*values, *pages):
-            if f'"{self._kind}"'.encode() in raw:
-                found.update(_resources_by_id(raw, self._kind))
-        return found
+        values = (msgspec.json.decode(body, type=_Body).prefetch or {}).values()
+        kind = f'"{self._kind}"'.encode()
+        return [_SentValue(raw, self._kind) for raw in (*reversed(pages), *map(bytes, reversed(values))) if kind in raw]
 
     def by_id(self, identity: str) -> Json | None:
-        """The order of this id, None when it did not come along."""
-        found = self._by_id.get(identity)
-        if isinstance(found, Raw):
-            found = _decoded(found)
+        """The order of this id, None when it did not come along; of two the later."""
+        each = (one.find(identity) for one in self._values)
+        sent = next((one for one in each if one is not None), None)
+        found = _decoded(sent) if isinstance(sent, Raw) else sent
         if not isinstance(found, dict) or found.get("resourceType") != self._kind:
             return None
         if isinstance(self._sent, Sent):
@@ -98,16 +95,36 @@ class OriginalOrders:
         return self.by_id(identity) if kind == self._kind else None
 
 
-def _resources_by_id(raw: bytes, wanted: str) -> dict[str, Json | Raw]:
-    """The resources of this type in a Bundle by their ids, not decoded; those of any other shape decoded."""
-    try:
-        resources = [entry.resource for entry in _bundle.decode(raw).entry]
-        heads = [_head.decode(resource) for resource in resources]
-    except msgspec.DecodeError:
-        found = (each for each in _resources(_decoded(raw)) if each.get("resourceType") == wanted)
+class _SentValue:
+    """A value of prefetch or a page: mostly a Bundle, of which only the resources that may have an id are read."""
+
+    def __init__(self, raw: bytes, kind: str) -> None:
+        self._raw = raw
+        self._kind = kind
+
+    def find(self, identity: str) -> Json | Raw | None:
+        """The resource of this id, decoded or not; of two the later."""
+        written = identity.encode()
+        try:
+            for resource in reversed(self._resources):
+                if written in resource or b"\\" in resource:  # an id can be written with escapes
+                    head = _head.decode(resource)
+                    if head.id == identity and head.resourceType == self._kind:
+                        return Raw(resource)
+        except msgspec.DecodeError:
+            return self._decoded.get(identity)
+        return None
+
+    @cached_property
+    def _resources(self) -> list[bytes]:
+        """The JSON of each resource of a Bundle; DecodeError where it is none."""
+        return [bytes(entry.resource) for entry in _bundle.decode(self._raw).entry]
+
+    @cached_property
+    def _decoded(self) -> dict[str, Json]:
+        """The resources by their ids, whatever is around them."""
+        found = (each for each in _resources(_decoded(self._raw)) if each.get("resourceType") == self._kind)
         return {each["id"]: each for each in found if isinstance(each.get("id"), str)}
-    both = zip(heads, resources, strict=True)
-    return {head.id: resource for head, resource in both if head.id is not None and head.resourceType == wanted}
 
 
 def _decoded(raw: bytes | Raw) -> Any:

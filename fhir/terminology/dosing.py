@@ -71,6 +71,8 @@ def dose_unit(text: str | None) -> DoseUnit | None:
     >>> dose_unit("mg/m2") is None
     True
     """
+    if text in _UNITS:  # as it is mostly written
+        return _UNITS[text]
     name = (text or "").strip().lower().replace("μ", "µ")
     known = _UNITS.get(name)
     return known if known is not None or "/" not in name else _composed(name)

@@ -1,7 +1,7 @@
 """Drafted orders as the client sent them, the medications in them, and the patient's current medications."""
 
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from functools import cached_property
 from typing import Any
@@ -254,6 +254,32 @@ class CurrentMedication:
             drafted = self.drafted
             self._dose = drafted.dose if drafted is not None else daily_dose(self.order, self.medication)
         return self._dose
+
+
+def medications_by_key(medications: Iterable[CurrentMedication]) -> dict[str, list[CurrentMedication]]:
+    """The medications by each of their ingredients (RxNorm codes) and classes (names)."""
+    found: dict[str, list[CurrentMedication]] = {}
+    for one in medications:
+        for key in one.medication.keys:
+            found.setdefault(key, []).append(one)
+    return found
+
+
+def with_other_drafts(
+    by_key: Mapping[str, list[CurrentMedication]],
+    ended: Iterable[CurrentMedication],
+    drafted: Iterable[DraftMedication],
+) -> dict[str, list[CurrentMedication]]:
+    """The same medications by their keys without those that `ended`, and behind them the drafted ones."""
+    found = dict(by_key)
+    for one in ended:
+        for key in one.medication.keys:
+            found[key] = [each for each in found[key] if each is not one]
+    for each in drafted:
+        one = CurrentMedication(each.medication, each.draft.name, each.order.authoredOn, each.order, drafted=each)
+        for key in one.medication.keys:
+            found[key] = [*found.get(key, ()), one]
+    return found
 
 
 def is_beside(one: CurrentMedication, drafted: DraftMedication) -> bool:

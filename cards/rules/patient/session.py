@@ -13,8 +13,10 @@ from cards.rules.patient.orders import (
     DraftStudy,
     is_beside,
     is_wanted_study,
+    medications_by_key,
     open_tests,
     ordered_medication,
+    with_other_drafts,
 )
 from fhir.mapping.allergies import allergies, allergy_to_class, allergy_to_ingredient
 from fhir.mapping.conditions import ConditionHit, find_condition
@@ -61,6 +63,7 @@ class PatientSession:
         self._on_record: tuple[CurrentMedication, ...] | None = None
         self._found_active: tuple[CurrentMedication, ...] | None = None
         self._found_ended: tuple[CurrentMedication, ...] | None = None
+        self._record_by_key: dict[str, list[CurrentMedication]] | None = None
         self._kidney: dict[str, KidneyFunction] = {}
         self._new_start: dict[tuple[str, str], bool] = {}
         self._known: dict[int, DraftMedication] = {}
@@ -79,7 +82,8 @@ class PatientSession:
         # What is drafted still is what it was; a Medication among the drafts may be another one.
         if self.medications.keys() == other.medications.keys():
             other._known = {id(one.draft): one for one in self.drafted}
-        other._found_ended, other._on_record = self._found_ended, self._on_record
+        other._found_ended = self._found_ended
+        other._on_record, other._record_by_key = self._on_record, self._record_by_key
         if {one.reference for one in self.drafts} == {one.reference for one in other.drafts}:
             other._found_active = self._found_active
         return other
@@ -132,11 +136,14 @@ class PatientSession:
     def _find_active(self) -> tuple[CurrentMedication, ...]:
         # A draft with the id of an active order is that order as it shall be: changed, or stopped.
         again = {draft.reference for draft in self.drafts if draft.order is not None}
+        return tuple(one for one in self._active_on_record if not (one.source in again and self._is_drafted_again(one)))
+
+    @property
+    def _active_on_record(self) -> tuple[CurrentMedication, ...]:
+        """What the patient is on by the record, whatever is drafted."""
         if self._on_record is None:
             self._on_record = tuple(CurrentMedication.of_record(one) for one in active_medications(self.record))
-        if not again:
-            return self._on_record
-        return tuple(one for one in self._on_record if one.source not in again or not self._is_drafted_again(one))
+        return self._on_record
 
     def _is_drafted_again(self, taken: CurrentMedication) -> bool:
         """Whether a draft carries its id and its drug: an id alone is used twice by some clients."""
@@ -163,15 +170,12 @@ class PatientSession:
     @cached_property
     def _taken(self) -> Mapping[str, list[CurrentMedication]]:
         """What is active and what is drafted, by each of its ingredients (RxNorm codes) and classes (names)."""
-        drafted = (
-            CurrentMedication(one.medication, one.draft.name, one.order.authoredOn, one.order, drafted=one)
-            for one in self.drafted
-        )
-        found: dict[str, list[CurrentMedication]] = {}
-        for one in (*self.active, *drafted):
-            for key in one.medication.keys:
-                found.setdefault(key, []).append(one)
-        return found
+        # What the record says is the same whatever is drafted; it is put together once for all sessions of a call.
+        if self._record_by_key is None:
+            self._record_by_key = medications_by_key(self._active_on_record)
+        active = {id(one) for one in self.active}
+        ended = [one for one in self._active_on_record if id(one) not in active]
+        return with_other_drafts(self._record_by_key, ended, self.drafted)
 
     def medications_beside(
         self, drafted: DraftMedication, keys: Iterable[str], most: int | None = None

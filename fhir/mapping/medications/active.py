@@ -1,6 +1,6 @@
 """What the patient is taking at the instant of the record, and whether a drug is new to them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import msgspec
 from msgspec import Struct
@@ -8,7 +8,7 @@ from msgspec import Struct
 from fhir.mapping.medications.daily_dose import DailyDose, daily_dose
 from fhir.mapping.medications.identity import MedicationIdentity, Order, identify
 from fhir.mapping.medications.timing import quantity_days
-from fhir.record.datatypes import DAY_SECONDS, Dosage, FhirTime, Period, parse_time
+from fhir.record.datatypes import DAY_SECONDS, FhirTime, Period, parse_time
 from fhir.record.record import PatientRecord
 from fhir.record.resources import MedicationDispense, MedicationRequest, MedicationStatement
 
@@ -156,6 +156,8 @@ def orders_not_active(record: PatientRecord) -> tuple[ActiveMedication, ...]:
 def _ended(record: PatientRecord, earliest: float) -> Iterator[ActiveMedication]:
     for source, order in _ever_taken(record):
         ends = [period.end for period in _periods(order) if period.end]
+        if not ends:
+            continue
         last = max((time for end in ends if (time := parse_time(end)) is not None), key=_instant, default=None)
         if last is not None and earliest <= last.instant <= record.as_of_epoch and not _is_on(order, record):
             when = _since(order)
@@ -225,7 +227,10 @@ def order_end(order: Order) -> float | None:
     """The epoch second at which an order ends by its own bounds, its validity or its supply; None when it goes on."""
     if isinstance(order, MedicationDispense):
         return _supply_end(order)
-    ends = [_end(period) for period in _periods(order)]
+    periods = _periods(order)
+    if not periods:
+        return None
+    ends = [_end(period) for period in periods]
     known = [end for end in ends if end is not None]
     return max(known) if known and len(known) == len(ends) else None
 
@@ -238,23 +243,21 @@ def _supply_end(dispense: MedicationDispense) -> float:
     return given.instant + lasts * DAY_SECONDS if given is not None else 0.0
 
 
-def _periods(order: Order) -> Iterator[Period]:
-    if isinstance(order, MedicationDispense):
-        return
-    if isinstance(order, MedicationStatement):
-        if order.effectivePeriod is not None:
-            yield order.effectivePeriod
-        return
-    bounds = [period for dosage in order.dosageInstruction if (period := _bounds(dosage)) is not None]
-    if bounds and len(bounds) == len(order.dosageInstruction):
-        yield from bounds
-    elif order.dispenseRequest is not None and order.dispenseRequest.validityPeriod is not None:
-        yield order.dispenseRequest.validityPeriod
-
-
-def _bounds(dosage: Dosage) -> Period | None:
-    repeat = dosage.timing.repeat if dosage.timing is not None else None
-    return repeat.boundsPeriod if repeat is not None else None
+def _periods(order: Order) -> Sequence[Period]:
+    """When it is to be taken, by each instruction, else by the dispense; asked of every order of a chart."""
+    if isinstance(order, MedicationRequest):
+        instructions, dispense = order.dosageInstruction, order.dispenseRequest
+        bounds = [
+            one.timing.repeat.boundsPeriod
+            for one in instructions
+            if one.timing is not None and one.timing.repeat is not None and one.timing.repeat.boundsPeriod is not None
+        ]
+        if bounds and len(bounds) == len(instructions):
+            return bounds
+        return (dispense.validityPeriod,) if dispense is not None and dispense.validityPeriod is not None else ()
+    if isinstance(order, MedicationStatement) and order.effectivePeriod is not None:
+        return (order.effectivePeriod,)
+    return ()
 
 
 def _end(period: Period) -> float | None:
@@ -279,11 +282,25 @@ def is_recent_start(record: PatientRecord, rxcui: str, days: float) -> bool | No
 
     None where an order has no date and none is known to be older. Orders that ended over 180 days ago do not count.
     """
-    taken = [order for _, order in _history(record, rxcui) if _was_taken(order, record)]
-    starts = [_started(order) for order in taken]
+    starts = _starts(record, rxcui)
     if any(start is not None and start.age_days(record.as_of_epoch) > days for start in starts):
         return False
     return None if None in starts else True
+
+
+def _starts(record: PatientRecord, rxcui: str) -> tuple[FhirTime | None, ...]:
+    """When each order of the ingredient that was taken began, found once: several rules ask, of several periods."""
+    known = record.derive(_no_starts_yet)
+    found = known.get(rxcui)
+    if found is None:
+        taken = (order for _, order in _history(record, rxcui) if _was_taken(order, record))
+        found = known[rxcui] = tuple(_started(order) for order in taken)
+    return found
+
+
+def _no_starts_yet(_record: PatientRecord) -> dict[str, tuple[FhirTime | None, ...]]:
+    """The starts by ingredient, filled as ingredients are asked for."""
+    return {}
 
 
 def _started(order: Order) -> FhirTime | None:

@@ -71,7 +71,7 @@ def _of_quantities(low: Quantity, high: Quantity, identity: MedicationIdentity) 
     unit, problem = _unit(high, identity)
     if unit is None:
         return None, problem
-    if _unit(low, identity)[0] != unit:
+    if low is not high and _unit(low, identity)[0] != unit:
         return None, DoseProblem("the dose range has two units")
     return DoseAmount(min(low.value, high.value), max(low.value, high.value), unit), None
 
@@ -232,6 +232,8 @@ def read_dosage(dosage: Dosage, identity: MedicationIdentity, weight_kg: float |
 def _weighed(instruction: Instruction, weight_kg: float | None) -> Instruction:
     """With every amount for each kilogram as one for this patient."""
     if instruction.amount is not None:
+        if not instruction.amount.unit.by_weight:
+            return instruction
         amount, problem = amount_for_weight(instruction.amount, weight_kg)
         return replace(instruction, amount=amount, problem=instruction.problem or problem)
     if any(amount.unit.by_weight for amount, _, _ in instruction.parts):

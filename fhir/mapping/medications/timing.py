@@ -60,6 +60,8 @@ def read_timing(timing: Timing) -> Schedule:
     if not by_repeat.is_known and not by_code.is_known and len(timing.event) == 1:
         return Schedule(1.0, 1.0, single=True, days=1.0)
     if not by_code.is_known:
+        if timing.code is None:
+            return by_repeat
         return replace(by_repeat, as_needed=by_code.as_needed, problem=by_code.problem or by_repeat.problem)
     if not by_repeat.is_known:
         # FHIR Timing.code: the code says it all, but for the bounds.

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from cds_hooks.protocol.hooks import LIBRARY
-from cds_hooks.protocol.repair import has_stu3_dose, repair_bytes, repair_resource
+from cds_hooks.protocol.repair import OriginalOrders, has_stu3_dose, repair_bytes, repair_resource
 from cds_hooks.protocol.request import CDSRequest, read_request
 from fhir.record.resources import AllergyIntolerance, Bundle, MedicationRequest, decoder
 
@@ -98,3 +98,53 @@ def test_a_dose_where_stu3_had_it_is_moved_to_where_r4_has_it() -> None:
     assert has_stu3_dose(old)
     for order in (new, {}, {"dosageInstruction": None}, {"dosageInstruction": [None, {"text": "x"}]}):
         assert not has_stu3_dose(order)
+
+
+def _order(identity: Any, **more: Any) -> dict[str, Any]:
+    return {"resourceType": "MedicationRequest", "id": identity, "status": "active"} | more
+
+
+def _sent(*resources: Any, written: str = "") -> OriginalOrders:
+    """A call with these resources in one Bundle of its prefetch, and `written` as the text of one more."""
+    entries = [json.dumps({"resource": one}) for one in resources] + ([f'{{"resource": {written}}}'] if written else [])
+    bundle = f'{{"resourceType": "Bundle", "entry": [{", ".join(entries)}]}}'
+    return OriginalOrders((f'{{"hook": "order-sign", "prefetch": {{"orders": {bundle}, "none": null}}}}'.encode(),))
+
+
+def test_an_original_order_comes_back_as_it_was_sent() -> None:
+    sent = _sent(_order("6"), _order("7", note=[{"text": "as the client wrote it: 7"}], unknown={"x": 1}), _order("77"))
+    assert sent.original("MedicationRequest/7") == _order(
+        "7", note=[{"text": "as the client wrote it: 7"}], unknown={"x": 1}
+    )
+    assert sent.original("MedicationRequest/8") is None
+    assert sent.original("ServiceRequest/7") is None
+
+
+def test_of_two_orders_of_one_id_the_later_one_counts() -> None:
+    assert _sent(_order("7", status="active"), _order("7", status="stopped")).by_id("7") == _order(
+        "7", status="stopped"
+    )
+    page = json.dumps({"resourceType": "Bundle", "entry": [{"resource": _order("7", status="on-hold")}]}).encode()
+    body = json.dumps({"prefetch": {"orders": _order("7")}}).encode()
+    assert OriginalOrders((body, page)).by_id("7") == _order("7", status="on-hold")
+
+
+def test_an_id_that_is_written_with_escapes_is_found() -> None:
+    sent = _sent(_order("6"), written='{"resourceType": "MedicationRequest", "id": "order\\u002d7"}')
+    assert sent.by_id("order-7") == {"resourceType": "MedicationRequest", "id": "order-7"}
+
+
+@pytest.mark.parametrize(
+    "beside", [None, {}, {"id": "7"}, {"resourceType": "MedicationRequest", "id": 7}, {"resource": _order("9")}]
+)
+def test_an_original_order_is_found_beside_what_is_no_resource(beside: Any) -> None:
+    assert _sent(_order("7"), beside).by_id("7") == _order("7")
+    assert _sent(beside, _order("7")).by_id("7") == _order("7")
+
+
+def test_an_original_order_is_found_in_the_wrapper_of_the_time_before_1_0() -> None:
+    assert _sent({"resource": _order("9")}).by_id("9") == _order("9")
+
+
+def test_a_resource_of_another_type_with_the_same_id_is_not_the_order() -> None:
+    assert _sent({"resourceType": "Medication", "id": "7"}, _order("8")).by_id("7") is None
