@@ -65,7 +65,7 @@ def refuse_unfitted(model: Any) -> None:
             raise CompileRefused(
                 f"{type(step).__name__} is not fitted: call fit(X, y) first, and give the object that was fitted"
             ) from None
-        except TypeError:  # an estimator that scikit-learn does not know: whoever reads it says what is wrong
+        except (TypeError, AttributeError):  # none that scikit-learn knows: whoever reads it says what is wrong
             continue
     _refuse_other_missing(steps[-1])
 

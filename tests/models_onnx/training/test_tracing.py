@@ -59,10 +59,10 @@ def test_a_column_of_race_without_an_axis_is_named(rows: pd.DataFrame) -> None:
 @pytest.mark.parametrize(
     ("column_of", "said"),
     [
-        (lambda table: table["participant_id"].str.extract(r"(\d+)")[0].astype(float), "which only names a row"),
-        (lambda table: pd.Series(np.arange(len(table), dtype=float)), "the place of a row in the table"),
-        (lambda table: pd.Series(table.index.to_numpy(dtype=float)), "the place of a row in the table"),
-        (lambda table: table["mcv_fl"].diff(), "the place of a row in the table"),
+        (lambda table: 85 + table["participant_id"].str[9:].astype(float) / 100, "which only names a row"),
+        (lambda table: pd.Series(85 + np.arange(len(table)) / 100), "the place of a row in the table"),
+        (lambda table: pd.Series(85 + table.index.to_numpy() / 100), "the place of a row in the table"),
+        (lambda table: 90 + table["mcv_fl"].diff() / 10, "the place of a row in the table"),
     ],
     ids=["id", "count", "index", "row before"],
 )

@@ -77,6 +77,7 @@ def test_contributions_of_pairs_are_shapley_values_over_all_coalitions_of_inputs
     X, _ = invented()
     X = X[:120].copy()
     X[:, 1] = 0.7 * X[:, 0] + 0.3 * X[:, 1]  # halves of a pair are exact for independent inputs only
+    X = X.astype(np.float32).astype(np.float64)
     fitted = machine()
     _, content = compiled(fitted, X)
     told = says(content, X[:6])["contributions"]
