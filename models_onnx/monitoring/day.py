@@ -164,6 +164,8 @@ def _sum_of_buckets(tables: Sequence[dict[int, int]]) -> dict[int, int]:
     if not many:
         return {}
     first = int(buckets.min())
+    known: Any
+    places: Any
     if int(buckets.max()) - first > _WIDEST:  # values on both sides of zero
         known, places = np.unique(buckets, return_inverse=True)
     else:
