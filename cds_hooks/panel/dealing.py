@@ -6,12 +6,14 @@ is judged by a few searches in its bytes; any other one is decoded as far as its
 
 import re
 import tempfile
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import IO
 
 from cds_hooks.panel.chart_lines import ChartLines, GroupingTally, Wanted, head_of, opened, patient_of
 from cds_hooks.panel.spill import Block, Spill
+from models_onnx.errors import PanelRefused
 
 # So many bytes of lines stay in the cache of a core until they are dealt out.
 _AT_ONCE_BYTES = 128_000
@@ -28,13 +30,23 @@ _NO_ID = re.compile(rb"[\x00-\x1f]")
 def charts_of_ndjson(
     files: list[Path], wanted: Wanted, tally: GroupingTally, progress: Callable[[int], None]
 ) -> Iterator[ChartLines]:
-    """Every patient of whom there is a Patient among these files, each with all lines that can matter."""
+    """Every patient of whom there is a Patient among these files, each with all lines that can matter.
+
+    Raises:
+        PanelRefused: a file breaks off, or cannot be unpacked.
+    """
     size = sum(path.stat().st_size * (_PACKED if path.name.endswith(".gz") else 1) for path in files)
     with tempfile.TemporaryDirectory(prefix="cds-hooks-panel-") as work, Spill(Path(work), size) as spill:
         dealer = _Dealer(spill, wanted, tally)
         for path in files:
-            with opened(path) as file:
-                dealer.deal(file)
+            try:
+                with opened(path) as file:
+                    dealer.deal(file)
+            except (OSError, EOFError, zlib.error) as error:
+                raise PanelRefused(
+                    f"{path.name} cannot be read to its end ({type(error).__name__}): with a part of it charts would be "
+                    "scored without some of their resources. Export or copy it again."
+                ) from error
             progress(tally.resources)
         for part in spill.parts():
             yield from _grouped(part, dealer.shared, tally)
