@@ -4,6 +4,7 @@ Most of the time of a whole run went into these lines. A line as servers usually
 is judged by a few searches in its bytes; any other one is decoded as far as its type, patient and codes.
 """
 
+import gzip
 import re
 import tempfile
 import zlib
@@ -42,10 +43,10 @@ def charts_of_ndjson(
             try:
                 with opened(path) as file:
                     dealer.deal(file)
-            except (OSError, EOFError, zlib.error) as error:
+            except (gzip.BadGzipFile, EOFError, zlib.error) as error:
                 raise PanelRefused(
-                    f"{path.name} cannot be read to its end ({type(error).__name__}): with a part of it charts would be "
-                    "scored without some of their resources. Export or copy it again."
+                    f"{path.name} cannot be unpacked to its end: with a part of it charts would be scored without "
+                    "some of their resources. Export or copy it again."
                 ) from error
             progress(tally.resources)
         for part in spill.parts():

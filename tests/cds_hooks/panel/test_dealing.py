@@ -117,7 +117,7 @@ def test_an_id_that_is_none_is_of_no_patient(tmp_path: Path) -> None:
     assert (chart.patient_id, len(chart.each()), tally.without_patient) == ("p", 1, 1)
 
 
-@pytest.mark.parametrize("damage", [lambda packed: packed[:-20], lambda packed: b"no gzip at all"])
+@pytest.mark.parametrize("damage", [lambda packed: packed[:-20], lambda packed: packed[4:]])
 def test_a_packed_file_that_breaks_off_scores_nobody(tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
     """Half of the results would give another number, and nobody would see it."""
     lines = "\n".join([PATIENT, *(f'{{"resourceType":"Goal","id":"{number}"}}' for number in range(2000))])
@@ -125,7 +125,7 @@ def test_a_packed_file_that_breaks_off_scores_nobody(tmp_path: Path, damage: Cal
     (tmp_path / "all.ndjson.gz").write_bytes(packed)
     assert len(list(charts_of(tmp_path, Wanted.of(ASKED.needs), GroupingTally()))) == 1
     (tmp_path / "all.ndjson.gz").write_bytes(damage(packed))
-    with pytest.raises(PanelRefused, match="all.ndjson.gz cannot be read to its end"):
+    with pytest.raises(PanelRefused, match=r"all\.ndjson\.gz cannot be unpacked to its end"):
         list(charts_of(tmp_path, Wanted.of(ASKED.needs), GroupingTally()))
 
 
