@@ -86,7 +86,7 @@ def observations(draw: st.DrawFn) -> str:
 PATIENT = '{"resourceType":"Patient","id":"p","birthDate":"1960-02-03","gender":"female"}'
 
 
-@hypothesis_settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(observations(), min_size=1, max_size=6))
 def test_what_is_left_out_changes_no_value_and_no_reason(tmp_path: Path, lines: list[str]) -> None:
     (tmp_path / "all.ndjson").write_text("\n".join([PATIENT, *lines]))
