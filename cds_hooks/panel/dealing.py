@@ -9,6 +9,7 @@ import re
 import tempfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
+from itertools import groupby
 from pathlib import Path
 from typing import IO
 
@@ -69,23 +70,21 @@ class _Dealer:
             self._deal_lines(lines)
 
     def _deal_lines(self, lines: list[bytes]) -> None:
+        """Lines in their order: of equal results of one instant the first one counts."""
         kind = _kind_of(lines[0])
-        if kind in _DECODED:
-            self._deal_each(lines)
-            return
         begins = b'{"resourceType":"' + kind.encode() + b'"'
-        of_kind = [line for line in lines if line.startswith(begins)]
-        if len(of_kind) < len(lines):
-            self._deal_each(line for line in lines if not line.startswith(begins))
-        if kind in self._wanted.types:
-            self._deal_all(self._wanted.observations(of_kind) if kind == "Observation" else of_kind)
+        if kind and len([line for line in lines if line.startswith(begins)]) == len(lines):
+            self._deal_kind(kind, lines)
+            return
+        for kind, run in groupby(lines, _kind_of):
+            self._deal_kind(kind, list(run))
 
-    def _deal_each(self, lines: Iterable[bytes]) -> None:
-        types = self._wanted.types
-        for line in lines:
-            kind = _kind_of(line)
-            if not kind or kind in types:
+    def _deal_kind(self, kind: str, lines: list[bytes]) -> None:
+        if kind in _DECODED:
+            for line in lines:
                 self._deal_one(line)
+        elif kind in self._wanted.types:
+            self._deal_all(self._wanted.observations(lines) if kind == "Observation" else lines)
 
     def _deal_all(self, lines: list[bytes]) -> None:
         """Lines that are wanted, those of a patient that follow each other together. This loop is the hot one."""
