@@ -4,14 +4,18 @@ Most of the time of a whole run went into these lines. A line as servers usually
 is judged by a few searches in its bytes; any other one is decoded as far as its type, patient and codes.
 """
 
+import gzip
 import re
 import tempfile
+import zlib
 from collections.abc import Callable, Iterable, Iterator
+from itertools import groupby
 from pathlib import Path
 from typing import IO
 
 from cds_hooks.panel.chart_lines import ChartLines, GroupingTally, Wanted, head_of, opened, patient_of
 from cds_hooks.panel.spill import Block, Spill
+from models_onnx.errors import PanelRefused
 
 # So many bytes of lines stay in the cache of a core until they are dealt out.
 _AT_ONCE_BYTES = 128_000
@@ -28,13 +32,23 @@ _NO_ID = re.compile(rb"[\x00-\x1f]")
 def charts_of_ndjson(
     files: list[Path], wanted: Wanted, tally: GroupingTally, progress: Callable[[int], None]
 ) -> Iterator[ChartLines]:
-    """Every patient of whom there is a Patient among these files, each with all lines that can matter."""
+    """Every patient of whom there is a Patient among these files, each with all lines that can matter.
+
+    Raises:
+        PanelRefused: a file breaks off, or cannot be unpacked.
+    """
     size = sum(path.stat().st_size * (_PACKED if path.name.endswith(".gz") else 1) for path in files)
     with tempfile.TemporaryDirectory(prefix="cds-hooks-panel-") as work, Spill(Path(work), size) as spill:
         dealer = _Dealer(spill, wanted, tally)
         for path in files:
-            with opened(path) as file:
-                dealer.deal(file)
+            try:
+                with opened(path) as file:
+                    dealer.deal(file)
+            except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+                raise PanelRefused(
+                    f"{path.name} cannot be unpacked to its end: with a part of it charts would be scored without "
+                    "some of their resources. Export or copy it again."
+                ) from error
             progress(tally.resources)
         for part in spill.parts():
             yield from _grouped(part, dealer.shared, tally)
@@ -56,23 +70,21 @@ class _Dealer:
             self._deal_lines(lines)
 
     def _deal_lines(self, lines: list[bytes]) -> None:
+        """Lines in their order: of equal results of one instant the first one counts."""
         kind = _kind_of(lines[0])
-        if kind in _DECODED:
-            self._deal_each(lines)
-            return
         begins = b'{"resourceType":"' + kind.encode() + b'"'
-        of_kind = [line for line in lines if line.startswith(begins)]
-        if len(of_kind) < len(lines):
-            self._deal_each(line for line in lines if not line.startswith(begins))
-        if kind in self._wanted.types:
-            self._deal_all(self._wanted.observations(of_kind) if kind == "Observation" else of_kind)
+        if kind and len([line for line in lines if line.startswith(begins)]) == len(lines):
+            self._deal_kind(kind, lines)
+            return
+        for kind, run in groupby(lines, _kind_of):
+            self._deal_kind(kind, list(run))
 
-    def _deal_each(self, lines: Iterable[bytes]) -> None:
-        types = self._wanted.types
-        for line in lines:
-            kind = _kind_of(line)
-            if not kind or kind in types:
+    def _deal_kind(self, kind: str, lines: list[bytes]) -> None:
+        if kind in _DECODED:
+            for line in lines:
                 self._deal_one(line)
+        elif kind in self._wanted.types:
+            self._deal_all(self._wanted.observations(lines) if kind == "Observation" else lines)
 
     def _deal_all(self, lines: list[bytes]) -> None:
         """Lines that are wanted, those of a patient that follow each other together. This loop is the hot one."""

@@ -1,5 +1,6 @@
 """Lines are left out before they are decoded only where the record of the chart would not use them."""
 
+import gzip
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,7 @@ from cds_hooks.panel.scoring import read_chart, score_records
 from cds_hooks.panel.spill import Block, Spill
 from cds_hooks.prefetch.needs import Needs
 from cds_hooks.settings import Settings
+from models_onnx.errors import PanelRefused
 from tests.cds_hooks.samples.reading import AS_OF
 
 ASKED = questions_about((), Settings())
@@ -84,7 +86,7 @@ def observations(draw: st.DrawFn) -> str:
 PATIENT = '{"resourceType":"Patient","id":"p","birthDate":"1960-02-03","gender":"female"}'
 
 
-@hypothesis_settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(observations(), min_size=1, max_size=6))
 def test_what_is_left_out_changes_no_value_and_no_reason(tmp_path: Path, lines: list[str]) -> None:
     (tmp_path / "all.ndjson").write_text("\n".join([PATIENT, *lines]))
@@ -113,6 +115,18 @@ def test_an_id_that_is_none_is_of_no_patient(tmp_path: Path) -> None:
     (tmp_path / "all.ndjson").write_text(f"{PATIENT}\n{condition}\n")
     (chart,) = charts_of(tmp_path, Wanted.of(ASKED.needs), tally := GroupingTally())
     assert (chart.patient_id, len(chart.each()), tally.without_patient) == ("p", 1, 1)
+
+
+@pytest.mark.parametrize("damage", [lambda packed: packed[:-20], lambda packed: packed[4:]])
+def test_a_packed_file_that_breaks_off_scores_nobody(tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
+    """Half of the results would give another number, and nobody would see it."""
+    lines = "\n".join([PATIENT, *(f'{{"resourceType":"Goal","id":"{number}"}}' for number in range(2000))])
+    packed = gzip.compress(lines.encode())
+    (tmp_path / "all.ndjson.gz").write_bytes(packed)
+    assert len(list(charts_of(tmp_path, Wanted.of(ASKED.needs), GroupingTally()))) == 1
+    (tmp_path / "all.ndjson.gz").write_bytes(damage(packed))
+    with pytest.raises(PanelRefused, match=r"all\.ndjson\.gz cannot be unpacked to its end"):
+        list(charts_of(tmp_path, Wanted.of(ASKED.needs), GroupingTally()))
 
 
 @pytest.mark.parametrize("most", [2, 7])
