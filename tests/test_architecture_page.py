@@ -37,7 +37,7 @@ STEPS = {
     "invoke": ("await _answer(", "_commit(answer"),
     "_answer": ("_read,", ".fill(", "_decide,", ".choose(", "_encode,"),
     "_read": ("read_request(", "inspect_prefetch("),
-    "_decide": ("_read_facts(", ".decide("),
+    "_decide": ("_record_of(", ".decide("),
     "_encode": ("shape_cards(", "encode_response(", "Decision("),
 }
 

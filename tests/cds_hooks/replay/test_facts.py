@@ -10,11 +10,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from msgspec import structs
 
+from cds_hooks.audit.transfer import back_up, restore
 from cds_hooks.prefetch.facts import FactsOfCall
 from cds_hooks.samples import load_draft
 from cds_hooks.services import find_services
 from cds_hooks.simulator.chart import Chart, last_event, move_dates, read_chart, resources_of
-from cds_hooks.storage.chain import row_hash
+from cds_hooks.storage.chain import row_hash, verify_chain
 from cds_hooks.storage.queries import facts_of
 from fhir.record.kept_facts import record_of_facts
 from fhir.record.limits import NotKept
@@ -179,6 +180,17 @@ def test_what_was_in_the_chart_and_was_not_read_is_no_absence(tmp_path: Path) ->
     record = record_of_facts(changed, decision.patient, NOW, None, None)
     with pytest.raises(NotKept, match="Condition was in the chart and was not kept"):
         _ = record.conditions
+
+
+def test_the_facts_are_under_the_chain_and_move_with_the_record(tmp_path: Path) -> None:
+    url, decision = _one(tmp_path)
+    elsewhere = f"sqlite:///{tmp_path / 'elsewhere.sqlite3'}"
+    back_up(url, tmp_path / "record.xz")
+    restore(tmp_path / "record.xz", elsewhere)
+    assert verify_chain(url).broken is None
+    assert verify_chain(elsewhere).broken is None
+    assert facts_of(elsewhere, [decision.id]) == facts_of(url, [decision.id]) != {}
+    assert not_the_same(verdicts(elsewhere, [decision])) == []
 
 
 def test_the_hash_of_a_row_covers_its_facts(tmp_path: Path) -> None:
