@@ -36,6 +36,7 @@ from cds_hooks.in_force import InForce, content_in_force, served_versions
 from cds_hooks.invoke import ServerComponents
 from cds_hooks.logs import configure_logs, log
 from cds_hooks.metrics import Metrics, MetricsFolder
+from cds_hooks.monitor.versions import why_too_early
 from cds_hooks.oversight.routes import Oversight
 from cds_hooks.prefetch.fetch import PrefetchFetcher
 from cds_hooks.routes.approvals import approval_routes
@@ -206,7 +207,7 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
         *outcome_routes(services, components, intake, trust),
         *health_routes(services, components, counted, visitors),
         *page_routes(configured, services, components, visitors, committee),
-        *approval_routes(configured, visitors, site, approvals, releases, services, served),
+        *approval_routes(configured, visitors, site, approvals, releases, services, served, why_too_early),
         *worklist_routes(configured, visitors, site),
         *launch_routes(configured.database_url, SmartLaunch(trust, configured.public_url), store, sessions, site),
         *opening_routes(configured, sessions, site),

@@ -31,7 +31,6 @@ from cds_hooks.approvals.statements import (
 )
 from cds_hooks.governance.releases import CANARY, EVENT, Key, Releases, why_not_allowed
 from cds_hooks.governance.rules_file import RulesFileError, refuse_unfit
-from cds_hooks.monitor.versions import why_too_early
 from cds_hooks.storage.entries import add_events
 from models_onnx.artifact.release_file import Release
 
@@ -59,6 +58,8 @@ class ServedHere:
     services: Collection[str]
     release: Callable[[str], Release | None]
     waivers: Callable[[str], Sequence[Subject]]
+    why_too_early: Callable[[str, str, str, datetime], str | None]
+    """Why a model in shadow should not speak yet: `monitor.versions.why_too_early`."""
 
 
 class ActDesk:
@@ -223,7 +224,7 @@ class _Site:
             return
         shadow = (act.kind, act.name, "shadow")
         since = next(one.at for one in reversed(self.releases.acts) if (one.kind, one.name, one.state) == shadow)
-        if (why := why_too_early(self.url, act.version, since, self.now)) is not None:
+        if (why := self.served.why_too_early(self.url, act.version, since, self.now)) is not None:
             raise ApprovalRefused(
                 f"the model {act.name} cannot become canary yet: {why}; whoever tries it nevertheless types "
                 "cds-hooks release canary with --early at the server"

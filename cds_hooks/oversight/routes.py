@@ -22,7 +22,7 @@ from cds_hooks.services import Service
 from cds_hooks.settings import Settings
 from cds_hooks.storage.decision import RecordUnavailable, decision_of, new_decision_id
 from cds_hooks.storage.queries import get_decision
-from cds_hooks.tester.form import read_body
+from cds_hooks.web.form import read_body
 from cds_hooks.web.model_files import ModelFiles
 from cds_hooks.web.numbers import format_time
 from cds_hooks.web.pages import HEADERS, Failure, Site, failure_page

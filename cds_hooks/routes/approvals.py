@@ -90,7 +90,7 @@ class _Approvals:
             return refused(self._site, request, _NO_PEOPLE, 503)
 
     async def _file(self, request: Request) -> str:
-        from cds_hooks.tester.form import parse_form, read_body
+        from cds_hooks.web.form import parse_form, read_body
 
         if not came_from_this_site(request.headers):
             raise ApprovalRefused("the form did not come from a page of this server, so nothing was done")
@@ -139,9 +139,10 @@ def approval_routes(
     releases: Releases,
     services: Mapping[str, Service],
     versions: Mapping[Key, str],
+    why_too_early: Callable[[str, str, str, datetime], str | None],
 ) -> list[Route]:
     """The page; `book` is None in the development profile, where no signature counts."""
-    served = ServedHere(versions, services, *_models(ModelFiles(configured.models_folder)))
+    served = ServedHere(versions, services, *_models(ModelFiles(configured.models_folder)), why_too_early)
     desk = ActDesk(configured.database_url, configured.people_file, served)
     page = _Approvals(configured, visitors, site, book, releases, desk)
     return [Route("/approvals", page.page, methods=["GET", "POST"])]

@@ -22,6 +22,7 @@ from cds_hooks.access.roles import ANSWERERS
 from cds_hooks.errors import HookError
 from cds_hooks.invoke import ServerComponents
 from cds_hooks.logs import log
+from cds_hooks.routes.answering import AnswerRefused, answer_forms, read_answer
 from cds_hooks.routes.feedback import remember_answers
 from cds_hooks.routes.gate import SEEN, refused
 from cds_hooks.routes.operations import OperatorAccess
@@ -32,7 +33,7 @@ from cds_hooks.storage import Decision, FeedbackItem, RecordUnavailable, decisio
 from cds_hooks.storage.database import parse_url
 from cds_hooks.storage.entries import add_event
 from cds_hooks.storage.queries import DecisionFilter, feedback_on, find_decisions, get_decision, store_feedback
-from cds_hooks.web.answering import Answering, AnswerRefused, answer_forms, read_answer
+from cds_hooks.web.answering import Answering
 from cds_hooks.web.decision_page import Explanation, explain
 from cds_hooks.web.model_files import ModelFiles, evidence_of
 from cds_hooks.web.moves import EarlierEstimate, Move, earlier_estimates, missing_moves

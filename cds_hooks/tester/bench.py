@@ -10,8 +10,8 @@ from cds_hooks.simulator.chart import Resource
 from cds_hooks.tester.cards import AS_SENT
 from cds_hooks.tester.choices import Change
 from cds_hooks.tester.exchange import Exchanged, Sent
-from cds_hooks.tester.form import Form, UnusableForm
 from cds_hooks.tester.orders import Dosing, Orderable
+from cds_hooks.web.form import Form, UnusableForm
 
 SAMPLE, FILE, FHIR = "sample:", "file", "fhir"
 ALL: Final = "*"

@@ -13,9 +13,9 @@ from cds_hooks.simulator.chart import ChartError
 from cds_hooks.tester.bench import FHIR, Bench, Carried, object_in
 from cds_hooks.tester.cards import DrawnCard, draw, drawings
 from cds_hooks.tester.exchange import Exchanged, Judgement, Outcome, Waterfall, judge, waterfall
-from cds_hooks.tester.form import UnusableForm
 from cds_hooks.tester.orders import FREQUENCIES, UNITS, dose_of, name_of
 from cds_hooks.tester.press import Entry, Tester
+from cds_hooks.web.form import UnusableForm
 from cds_hooks.web.latency import format_ms
 from cds_hooks.web.pages import Site, static_version
 from cds_hooks.web.pages import render as render_template

@@ -20,8 +20,8 @@ from cds_hooks.tester.bench import ALL, FHIR, FILE, SAMPLE, Bench, Problem, obje
 from cds_hooks.tester.cards import CannotBeDrawn, Choice, DrawnCard, draw
 from cds_hooks.tester.choices import accepted_feedback, apply_actions, next_request, override_feedback
 from cds_hooks.tester.exchange import Caller, Exchanged, Outcome, Sent
-from cds_hooks.tester.form import Form, UnusableForm
 from cds_hooks.tester.orders import Catalogue, Orderable, UnusableOrder, compose
+from cds_hooks.web.form import Form, UnusableForm
 
 Entry = dict[str, Any]
 _WITH_DRAFTS: Final = ("order-select", "order-sign")

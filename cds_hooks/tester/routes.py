@@ -22,8 +22,8 @@ from cds_hooks.web.pages import HEADERS, SCRIPT_HEADERS, Failure, Site, failure_
 
 if TYPE_CHECKING:
     from cds_hooks.tester.bench import Bench
-    from cds_hooks.tester.form import Form
     from cds_hooks.tester.press import Tester
+    from cds_hooks.web.form import Form
 
 _PAGES_AT_ONCE: Final = 2
 
@@ -82,7 +82,7 @@ class _Page:
 
     async def _pressed(self, tester: "Tester", request: Request) -> Response:
         from cds_hooks.tester.bench import bench_of
-        from cds_hooks.tester.form import UnusableForm, parse_form, read_body
+        from cds_hooks.web.form import UnusableForm, parse_form, read_body
 
         if not came_from_this_site(request.headers):
             return self._failed(_OTHER_SITE, 403)

@@ -71,7 +71,7 @@ def dose_unit(text: str | None) -> DoseUnit | None:
     >>> dose_unit("mg/m2") is None
     True
     """
-    if text in _UNITS:  # as it is mostly written
+    if text is not None and text in _UNITS:  # as it is mostly written
         return _UNITS[text]
     name = (text or "").strip().lower().replace("μ", "µ")
     known = _UNITS.get(name)

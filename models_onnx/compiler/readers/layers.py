@@ -56,5 +56,5 @@ def votes_of(model: Any) -> tuple[Part, ...]:
     if type(last).__name__ != "VotingClassifier" or last.voting != "soft":
         return ()
     weights = last._weights_not_none or [1.0] * len(last.estimators_)
-    before = (lambda own: behind(model, own)) if last is not model else (lambda own: own)
-    return tuple(Part(before(own), None, float(weight)) for own, weight in zip(last.estimators_, weights, strict=True))
+    parts = [own if last is model else behind(model, own) for own in last.estimators_]
+    return tuple(Part(part, None, float(weight)) for part, weight in zip(parts, weights, strict=True))

@@ -16,6 +16,7 @@ from cds_hooks.approvals.signed_file import FORMAT, MOST_ACTS, MOST_BYTES, read_
 from cds_hooks.approvals.statements import Subject, model_subject, rule_subject, sign_statement
 from cds_hooks.governance.handing_in import HANDED_IN, ActDesk, ServedHere
 from cds_hooks.governance.releases import Key, Releases
+from cds_hooks.monitor.versions import why_too_early
 from cds_hooks.routes.approvals import _models
 from cds_hooks.web.model_files import ModelFiles
 from models_onnx.artifact.keys import Signer
@@ -37,7 +38,7 @@ class Desk:
         self.folder = folder
         self.site = Site(record_in(folder), folder)
         self.versions: dict[Key, str] = {("rule", RULE): DIGEST}
-        served = ServedHere(self.versions, ("order-safety",), *_models(FILES))
+        served = ServedHere(self.versions, ("order-safety",), *_models(FILES), why_too_early)
         self.desk = ActDesk(self.site.url, self.site.file, served)
 
     def approval(self, by: str = "Ann Lee", signer: Signer | None = None, **changes: Any) -> dict[str, Any]:
