@@ -12,22 +12,17 @@ from msgspec import Struct
 
 from fhir.mapping.genomics.observation import GeneReading, is_haplotype, readings_of
 from fhir.mapping.genomics.translation import translate
-from fhir.mapping.genomics.words import genes_named, is_of_another
 from fhir.record.datatypes import CodeableConcept, parse_time
 from fhir.record.measurement import effective_time
 from fhir.record.record import PatientRecord
 from fhir.terminology.condition_words import is_of_patient
 from fhir.terminology.conditions import SYSTEMS
 
-# G6PD deficiency: ICD-10-CM D55.0 and D75.A (README of shared/data/pgx). Malignant hyperthermia: ICD-10-CM T88.3,
-# SNOMED CT 405501007; who had it is susceptible (label of succinylcholine: contraindicated).
-_DIAGNOSES = (
-    ("G6PD", ("D550", "D75A"), (), "Deficient", re.compile(
-        r"\b(?:g-?6-?pd|glucose[- ]6[- ]phosphate dehydrogenase)[- ](?:deficiency|deficient)\b(?! carrier)",
-        re.IGNORECASE)),
-    ("RYR1", ("T883",), ("405501007",), "Malignant Hyperthermia Susceptibility", re.compile(
-        r"\bmalignant hyper(?:thermia|pyrexia)\b(?! screen)", re.IGNORECASE)),
-)  # fmt: skip
+# G6PD deficiency: ICD-10-CM D55.0 and D75.A (README of shared/data/pgx).
+_G6PD_ICD10 = ("D550", "D75A")
+_G6PD_WORDS = re.compile(
+    r"\b(?:g-?6-?pd|glucose[- ]6[- ]phosphate dehydrogenase)[- ](?:deficiency|deficient)\b(?! carrier)", re.IGNORECASE
+)
 _UNSURE = ("provisional", "differential", "unconfirmed")
 
 
@@ -61,8 +56,8 @@ def _read(record: PatientRecord) -> GeneReadings:
                 by_gene.setdefault(one.gene, []).append(one)
     for pair in haplotypes.values():
         by_gene.setdefault(pair[0].gene, []).extend(_paired(sorted(pair, key=lambda one: (one.said, one.source))))
-    for diagnosis in _diagnoses(record):
-        by_gene.setdefault(diagnosis.gene, []).append(diagnosis)
+    for diagnosis in _g6pd_deficiency(record):
+        by_gene.setdefault("G6PD", []).append(diagnosis)
     return GeneReadings({gene: tuple(found) for gene, found in by_gene.items()}, tuple(implications))
 
 
@@ -85,43 +80,26 @@ def _bare(reading: GeneReading) -> str:
     return said[len(reading.gene) :].strip() if said.lower().startswith(reading.gene.lower()) else said
 
 
-def _diagnoses(record: PatientRecord) -> Iterator[GeneReading]:
-    """Problems that are statements about a gene, each gene's first; such a diagnosis does not end."""
-    found: set[str] = set()
+def _g6pd_deficiency(record: PatientRecord) -> Iterator[GeneReading]:
+    """The diagnosis of G6PD deficiency as a statement about the gene; it does not end."""
     for condition in record.conditions:
-        concept = condition.code
-        if concept is None:
-            continue
-        for gene, keys in _statements(concept):
-            if gene in found:
-                continue
-            found.add(gene)
+        concept: CodeableConcept | None = condition.code
+        if concept is not None and _is_g6pd_deficiency(concept):
             text = condition.onsetDateTime or condition.recordedDate
             time = parse_time(text) if text else None
             source = f"Condition/{condition.id}" if condition.id else "Condition without id"
             verified = condition.verificationStatus
             sure = verified is None or not any(map(verified.has, _UNSURE))
-            yield GeneReading(gene, "diagnosis", keys, f"{concept.words} (diagnosis)", source, time, time, sure)
+            said = f"{concept.words} (diagnosis)"
+            yield GeneReading("G6PD", "diagnosis", ("Deficient",), said, source, time, time, sure)
+            return
 
 
-def _statements(concept: CodeableConcept) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """What a problem says of genes: by a code, by the name of a disease, or as "CYP2C19 poor metabolizer"."""
-    codes = [((coding.code or "").replace(".", "").upper(), SYSTEMS.get(coding.system or ""))
-             for coding in concept.coding]  # fmt: skip
-    for gene, icd10, snomed, key, words in _DIAGNOSES:
-        said = words.search(concept.words)
-        if (
-            any(code.startswith(icd10) for code, system in codes if system == "icd10")
-            or any(code in snomed for code, system in codes if system == "snomed")
-            or (said is not None and is_of_patient(concept.words, said.start()))
-        ):
-            yield gene, (key,)
-    named = genes_named([concept.words])
-    if (
-        len(named) == 1
-        and not is_of_another([concept.words])
-        and is_of_patient(f"{concept.words} ", len(concept.words))
-    ):
-        said_of = [one for one in translate(named[0], concept.words) if one.kind != "presence" and one.gene == named[0]]
-        if said_of and named[0] != "G6PD":
-            yield named[0], said_of[0].keys
+def _is_g6pd_deficiency(concept: CodeableConcept) -> bool:
+    """Whether a problem is this diagnosis: by ICD-10-CM, or in words that say it of the patient."""
+    codes = ((coding.code or "").replace(".", "").upper() for coding in concept.coding
+             if SYSTEMS.get(coding.system or "") == "icd10")  # fmt: skip
+    if any(code.startswith(_G6PD_ICD10) for code in codes):
+        return True
+    said = _G6PD_WORDS.search(concept.words)
+    return said is not None and is_of_patient(concept.words, said.start())
