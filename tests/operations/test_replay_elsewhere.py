@@ -89,9 +89,9 @@ def afternoon(tmp_path_factory: pytest.TempPathFactory, data_folder: Path) -> _A
     """The record of an installation after mixed traffic, as a backup."""
     folder, now = tmp_path_factory.mktemp("here"), datetime.now(UTC)
     (folder / "keys").write_text(KEY)
-    settings = {"CDS_PUBLIC_URL": ADDRESS, "CDS_CONTENT_KEYS": str(folder / "keys")}
+    keys = str(folder / "keys")
     decisions = 0
-    with serving(folder, **settings) as address, httpx.Client(base_url=address, timeout=120) as calls:
+    with serving(folder, CDS_PUBLIC_URL=ADDRESS, CDS_CONTENT_KEYS=keys) as address, httpx.Client(base_url=address, timeout=120) as calls:
         for _ in range(2):  # the second time around the answers to the first are remembered
             for chart in _charts(data_folder, now):
                 for service, request in _requests(chart, now):
