@@ -51,8 +51,7 @@ def write_signed(file: Path, details: Sequence[dict[str, Any]]) -> None:
     """Writes the file of these details of events.
 
     Raises:
-        ApprovalRefused: The file is there already.
-        OSError: It cannot be written.
+        ApprovalRefused: The file is there already, or cannot be written.
     """
     content = orjson.dumps({"format": FORMAT, "acts": list(details)}, option=orjson.OPT_INDENT_2)
     try:
@@ -60,6 +59,8 @@ def write_signed(file: Path, details: Sequence[dict[str, Any]]) -> None:
             opened.write(content + b"\n")
     except FileExistsError as error:
         raise ApprovalRefused(f"{file} is there already; nothing was changed") from error
+    except OSError as error:
+        raise ApprovalRefused(f"{file} cannot be written: {error.strerror}") from error
 
 
 def read_signed(text: str) -> list[SignedAct]:
