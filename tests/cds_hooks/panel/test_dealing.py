@@ -61,7 +61,7 @@ codings = st.lists(
 )
 quantities = st.builds(
     lambda value, unit: {"value": value, "unit": unit, "code": unit},
-    st.floats(0.1, 200, width=32),
+    st.floats(0.1, 200),
     st.sampled_from(("mg/dL", "umol/L", "mm[Hg]", "x")),
 )
 
