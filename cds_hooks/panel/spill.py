@@ -36,8 +36,10 @@ class Spill:
         self._stack = ExitStack()
         self._folder = folder
         # Without names: those of one Spill never stand in the way of those of another one in the same folder.
-        opened = (TemporaryFile("w+b", _BUFFER_BYTES, dir=folder) for _ in range(self._parts))
-        self._files: list[IO[bytes]] = [self._stack.enter_context(file) for file in opened]
+        self._files: list[IO[bytes]] = []
+        for _ in range(self._parts):
+            file = TemporaryFile("w+b", _BUFFER_BYTES, dir=folder)  # noqa: SIM115 - the stack closes it
+            self._files.append(self._stack.enter_context(file))
         self._waiting: list[list[bytes]] = [[] for _ in self._files]
         self._held = 0
 
