@@ -7,6 +7,7 @@ the block is; so what is read back is neither searched nor copied line by line.
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import IO, NamedTuple
 from zlib import crc32
 
@@ -34,8 +35,11 @@ class Spill:
         self._level = level
         self._stack = ExitStack()
         self._folder = folder
-        names = (folder / f"{level}-{number}.blocks" for number in range(self._parts))
-        self._files: list[IO[bytes]] = [self._stack.enter_context(name.open("wb+", _BUFFER_BYTES)) for name in names]
+        # Without names: those of one Spill never stand in the way of those of another one in the same folder.
+        self._files: list[IO[bytes]] = []
+        for _ in range(self._parts):
+            file = TemporaryFile("w+b", _BUFFER_BYTES, dir=folder)  # noqa: SIM115 - the stack closes it
+            self._files.append(self._stack.enter_context(file))
         self._waiting: list[list[bytes]] = [[] for _ in self._files]
         self._held = 0
 

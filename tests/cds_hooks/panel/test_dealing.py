@@ -61,7 +61,7 @@ codings = st.lists(
 )
 quantities = st.builds(
     lambda value, unit: {"value": value, "unit": unit, "code": unit},
-    st.floats(0.1, 200, width=32),
+    st.floats(0.1, 200),
     st.sampled_from(("mg/dL", "umol/L", "mm[Hg]", "x")),
 )
 
@@ -152,7 +152,6 @@ def test_files_that_grow_too_long_are_dealt_out_again(
         patient: [block for block in given if block.patient == patient] for patient in {b.patient for b in given}
     }, "every line, in the order in which it came"
     assert longest < 400
-    assert len(list(tmp_path.iterdir())) > most
 
 
 def test_one_patient_who_is_longer_than_a_file_ends_the_dealing(

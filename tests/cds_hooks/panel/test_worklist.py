@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from fhir.resources.R4B.bundle import Bundle
+from msgspec.structs import replace as replace_fields
 from typer.testing import CliRunner
 
 from cards.extension import EXTENSION_KEY, WorklistEntry
@@ -135,7 +136,7 @@ def test_a_finding_that_was_shown_and_never_answered_is_kept_for_the_page() -> N
     for because in ("shown", "accepted"):
         resting = {"summary": f"was {because}", "because": because, "since": "2026-11-01", "until": "2027-01-01"}
         response["extension"][EXTENSION_KEY].setdefault("resting", []).append(resting)
-    told = replace(told, response=json.dumps(response).encode())
+    told = replace_fields(told, response=json.dumps(response).encode())
     assert listed(told).rows == ()
     known = PatientNotes({"statin-discussion": note(told)})
     (row,) = list_patients({("ehr", "told"): known}, NOBODY, NOW, 10, with_said=True).rows
