@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
 from cards.card import Card, Link, Source
 from cds_hooks.access.links import ExplanationLinks, link_cards, without_token
@@ -207,7 +207,7 @@ async def test_the_settings_of_links_must_fit_together() -> None:
     with pytest.raises(ValidationError, match="needs CDS_EXPLAIN_LINK_KEY"):
         Settings(explain_link_minutes=30)
     with pytest.raises(ValidationError, match="at least 32"):
-        Settings(explain_link_minutes=30, explain_link_key="short")
+        Settings(explain_link_minutes=30, explain_link_key=SecretStr("short"))
     with pytest.raises(ValidationError, match="no link ends"):
         Settings(explain_pages="everyone", **LINKED)
 

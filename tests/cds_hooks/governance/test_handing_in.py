@@ -109,7 +109,7 @@ def test_an_act_that_cannot_count_is_refused_in_a_sentence_and_nothing_is_record
         (desk.approval(at=_iso(NOW + timedelta(hours=1))), "not before now"),
         (desk.approval(at="2026-11-21T10:00:00"), "not before now in UTC"),
         (desk.approval(at="yesterday"), "does not say when it was signed"),
-        (desk.approval(**of_old), f"{RULE} is in version {DIGEST}, not 0000000000000000"),
+        (desk.approval(subject=of_old["subject"]), f"{RULE} is in version {DIGEST}, not 0000000000000000"),
         (desk.approval(subject={"rule": "<b>none</b>", "digest": DIGEST}), "there is no rule <b>none</b>"),
         (desk.approval(kind="model", subject={"model": "nobody"}), "there is no model nobody"),
         (desk.approval(kind="waiver", subject={"model": "mortality_5y", "gate": "G1"}), "not on the model's card"),
@@ -185,10 +185,10 @@ def test_a_model_and_its_waiver_are_approved_by_files(desk: Desk) -> None:
     assert release is not None
     subject: Subject = model_subject(release)
     (waiver, *_) = _models(FILES)[1]("mortality_5y")
-    model = {"kind": "model", "subject": dict(subject)}
+    model: dict[str, Any] = {"kind": "model", "subject": dict(subject)}
     taken = desk.hand_in(desk.approval(**model), desk.approval(kind="waiver", subject=dict(waiver)))
     assert [each.missing.partition(" is signed by ")[2][:13] for each in taken] == ["Ann Lee alone"] * 2
-    other = {"kind": "model", "subject": dict(subject) | {"gates": "0" * 64}}
+    other: dict[str, Any] = {"kind": "model", "subject": dict(subject) | {"gates": "0" * 64}}
     assert "with other files than were signed" in desk.refused(desk.approval("Ben Ray", **other))
     assert [each.missing for each in desk.hand_in(desk.approval("Ben Ray", **model))] == [""]
 
