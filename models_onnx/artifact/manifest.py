@@ -171,7 +171,7 @@ class Threshold(Struct, frozen=True):
     """True alerts less false ones at the exchange rate of `Thresholds.alerts_per_event`, per person."""
 
 
-class AgeBandThreshold(Struct, frozen=True):
+class AgeBandThreshold(Struct, frozen=True, omit_defaults=True):
     """The threshold that the default capacity's share of one age band reaches, ages from `age_low` to `age_below`."""
 
     age_low: float

@@ -9,7 +9,8 @@ _HOW_MUCH_AND_HOW_LONG = {
     "seal_seconds",
 }  # fmt: skip
 _WHERE_THINGS_ARE = {
-    "content_key", "content_keys", "counts_file", "data_dir", "database_url", "metrics_dir", "model_signing_key",
+    "content_key", "content_keys", "counts_file", "data_dir", "database_url", "explain_link_key", "metrics_dir",
+    "model_signing_key",
     "notice_url", "otlp_endpoint", "seal_command", "seal_file", "seal_key", "seal_url", "spec_dir", "user_keys",
 }  # fmt: skip
 _WHO_MAY_SEE_AND_CALL = {

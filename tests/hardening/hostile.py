@@ -8,7 +8,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
-from typing import Any
+from typing import Any, Final
 
 from markdown_it import MarkdownIt
 
@@ -201,16 +201,33 @@ def _hidden(text: str) -> Iterator[str]:
             yield f"the hidden character {sign!r} in {text[:300]!r}"
 
 
+_OWN_ACTION: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}#(?:answer-\d+|asked|replay)")
+_OWN_INPUT: Final = frozenset({
+    "aria-describedby", "aria-invalid", "autocomplete", "id", "inputmode", "maxlength", "name", "required", "type",
+    "value",
+})  # fmt: skip
+
+
 class _Page(HTMLParser):
-    """Collects what a page loads, links to or runs, and its visible text."""
+    """Collects what a page loads, links to or runs, and its visible text.
+
+    The page of a decision has forms of its own: they post to the decision itself, and only in them are inputs.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.faults: list[str] = []
         self.text: list[str] = []
+        self._is_in_form = False
+
+    def handle_endtag(self, tag: str) -> None:
+        self._is_in_form = self._is_in_form and tag != "form"
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag in ("script", "img", "iframe", "object", "embed", "form", "input", "i"):
+        own = tag == "form" and _OWN_ACTION.fullmatch(dict(attrs).get("action") or "") is not None
+        self._is_in_form = own or (self._is_in_form and tag != "form")
+        own = own or (tag == "input" and self._is_in_form and {name for name, _ in attrs} <= _OWN_INPUT)
+        if tag in ("script", "img", "iframe", "object", "embed", "form", "input", "i") and not own:
             self.faults.append(f"<{tag}> {attrs}")
         for name, value in attrs:
             if name.startswith("on") or WORD in name:

@@ -276,7 +276,7 @@ def test_critical_cards_and_clients_that_report_nothing_do_not_count() -> None:
     site.answer()
     assert site.low == []
     site.answer(client="silent")
-    assert site.low == [LowAcceptance(("rule", RULE), 300, 0, 1)]
+    assert site.low == [LowAcceptance(("rule", RULE), 300, 0, 2)]
 
 
 def test_what_was_counted_before_a_person_ended_the_pause_counts_no_more() -> None:

@@ -23,9 +23,10 @@ async def _card(calls: httpx.AsyncClient, service: str, request: dict[str, Any])
     return card
 
 
-async def _override(calls: httpx.AsyncClient, service: str, card: dict[str, Any], code: str) -> None:
+async def _override(calls: httpx.AsyncClient, service: str, card: dict[str, Any], code: str, second: int) -> None:
     body = feedback(card)
     (item,) = body["feedback"]
+    item["outcomeTimestamp"] = f"{item['outcomeTimestamp'][:17]}{second:02}Z"
     (reason,) = (each for each in card["overrideReasons"] if each["code"] == code)
     item["outcome"], item["overrideReason"] = "overridden", {"reason": reason}
     sent = await calls.post(f"/cds-services/{service}/feedback", json=body)
@@ -37,8 +38,10 @@ def _answered(folder: Path) -> str:
         async with app_client(folder, as_of=NOW) as calls:
             view = request_for(PLANNING, "patient-view", "planning-talk", NOW)
             card = await _card(calls, PLANNING, view)
-            for code in ("patient-ineligible", "recipient-does-not-trust", "inappropriate-recipient"):
-                await _override(calls, PLANNING, card, code)
+            for second, code in enumerate(
+                ("patient-ineligible", "recipient-does-not-trust", "inappropriate-recipient")
+            ):
+                await _override(calls, PLANNING, card, code, second)
             warning = await _card(calls, SIGN, order_sign(WARNINGS[0]))
             assert "recipient-does-not-trust" not in {each["code"] for each in warning["overrideReasons"]}
 

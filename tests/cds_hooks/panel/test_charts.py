@@ -144,7 +144,6 @@ def test_several_processes_give_the_same_file(by_type: Path, tmp_path: Path, mon
 
 def test_dealing_into_many_parts_loses_nobody(by_type: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = scored(by_type, tmp_path / "a.csv")
-    monkeypatch.setattr(dealing, "_PART_BYTES", 20_000)
     monkeypatch.setattr(dealing, "_AT_ONCE_BYTES", 1_000)
     assert scored(by_type, tmp_path / "b.csv") == whole
 

@@ -216,7 +216,7 @@ def test_deep_trees_are_adopted_with_shares_that_card_page_and_gate_call_an_appr
     assert label in run("page", "toy_30d", "--folder", out).output
     assert label in (out / "toy_30d" / "card.json").read_text()
     judged = json.loads(run("gates", "toy_30d", "--folder", out, "--only", "G6", "--json").stdout)
-    (verdict,) = [each for each in judged["results"] if each["gate"] == "G6"]
+    (verdict,) = [each for each in judged["report"]["results"] if each["gate"] == "G6"]
     assert verdict["status"] == "failed"
     assert "marked as an approximation" in json.dumps(verdict)
 

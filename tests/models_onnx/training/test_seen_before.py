@@ -10,6 +10,7 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from models_onnx.spec import Fitted, ModelSpec
 from models_onnx.training import seen_before as module
@@ -25,7 +26,7 @@ def forest() -> Any:
 
 def line() -> Any:
     """A regression, which learns next to nothing of a single person."""
-    return make_pipeline(SimpleImputer(), LogisticRegression(max_iter=300))
+    return make_pipeline(SimpleImputer(), StandardScaler(), LogisticRegression())
 
 
 def fitted(unfitted: Any, cohort: Cohort, rows: Any) -> Any:
