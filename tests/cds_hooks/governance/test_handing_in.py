@@ -55,8 +55,8 @@ class Desk:
         said = {"kind": "rule", "name": RULE, "version": DIGEST, "at": _iso(NOW), "why": "a reason", "role": role}
         return act_detail(Act(state=state, by=by, **(said | changes)), own)  # type: ignore[arg-type] # words of the test
 
-    def hand_in(self, *details: dict[str, Any], now: datetime = NOW) -> list[Any]:
-        return self.desk.take(_file(details), "account vera", now)
+    def hand_in(self, *details: dict[str, Any], now: datetime | None = None) -> list[Any]:
+        return self.desk.take(_file(details), "account vera", now or datetime.now(UTC))
 
     def refused(self, *details: dict[str, Any]) -> str:
         before = len(entries(self.folder, "approval")) + len(entries(self.folder, "release-act"))

@@ -21,6 +21,7 @@ _MEMBERS: dict[str, st.SearchStrategy[Any]] = {
     "user_id": st.none() | _TEXT,
     "decided_at": st.integers(0, 2**62),
     **dict.fromkeys(("models", "response", "basis"), st.binary()),
+    "facts": st.none() | st.binary(),
 }
 
 
@@ -29,9 +30,11 @@ def _as_documented(previous: bytes, chain: str, position: int, decision: Decisio
     d = decision
     lengths = [len(d.models), len(d.response), len(d.basis)]
     head = [chain, position, d.id, d.decided_at, d.hook, d.service, d.hook_instance, d.client, d.patient, d.outcome]
-    user = [] if d.user_id is None else [d.user_id]
+    user: list[str | int | None] = [] if d.user_id is None else [d.user_id]
+    if d.facts is not None:
+        user = [d.user_id, len(d.facts)]
     array = json.dumps([*head, d.input_digest, *lengths, *user], ensure_ascii=False, separators=(",", ":"))
-    return hashlib.sha256(previous + array.encode() + d.models + d.response + d.basis).digest()
+    return hashlib.sha256(previous + array.encode() + d.models + d.response + d.basis + (d.facts or b"")).digest()
 
 
 @given(st.builds(Decision, **_MEMBERS))
@@ -42,7 +45,7 @@ def test_the_hash_can_be_computed_with_the_standard_library_alone(decision: Deci
 
 @pytest.mark.parametrize("member", Decision.__struct_fields__)
 def test_every_member_counts(member: str) -> None:
-    decision = a_decision(user_id="k:u")
+    decision = msgspec.structs.replace(a_decision(user_id="k:u"), facts=b"facts")
     value: Any = getattr(decision, member)
     other = value + (1 if isinstance(value, int) else b"." if isinstance(value, bytes) else ".")
     changed = msgspec.structs.replace(decision, **{member: other})

@@ -49,7 +49,7 @@ def test_content_is_compressed_and_comes_back_as_it_was(url: str) -> None:
 
 
 def test_rows_from_before_compression_are_read_and_verified(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(content, "_compress", lambda value: value)
+    monkeypatch.setattr(content, "_compress", lambda value, _: value)
     decision = a_decision()
     _append(url, decision)
     assert _stored(url) == [decision.basis]
