@@ -38,20 +38,25 @@ def test_dark_follows_the_system_and_paper_is_always_light(opened: Open, pages: 
     assert not page.locator(".bar nav").is_visible()
 
 
+# Of the buttons of one question the Tab key reaches the first, and the arrow keys the others.
+_USABLE = """() => [...document.querySelectorAll('a[href], summary, button, select, textarea, input')]
+    .filter(e => e.type !== 'hidden')
+    .filter(e => e.type !== 'radio' || e === e.form.querySelector(`input[type=radio][name="${e.name}"]`))
+    .map(e => e.tagName + e.textContent)"""
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_everything_that_can_be_used_is_reached_with_the_tab_key_and_shows_it(
     opened: Open, pages: dict[str, str], kind: str
 ) -> None:
     page = opened(pages[kind])
-    wanted = page.locator("a[href], summary").count()
+    usable = page.evaluate(_USABLE)
     reached = []
-    for _ in range(wanted):
+    for _ in usable:
         page.keyboard.press("Tab")
         reached.append(page.evaluate("document.activeElement.tagName + document.activeElement.textContent"))
         assert not page.evaluate(_WITHOUT_OUTLINE), reached[-1]
-    assert reached == page.evaluate(
-        "[...document.querySelectorAll('a[href], summary')].map(e => e.tagName + e.textContent)"
-    )
+    assert reached == usable
     assert reached[0] == "ASkip to the content"
 
 
