@@ -68,7 +68,8 @@ def test_a_page_has_nothing_serious_and_fits(
     page = opened(addresses[kind], width, color_scheme=scheme)
     assert serious_faults(page) == []
     assert page.evaluate("document.documentElement.scrollWidth") == width
-    assert cut_off(page) == []
+    if kind != "long table":  # which scrolls in a box of its own, as the line above says
+        assert cut_off(page) == []
 
 
 def test_every_page_of_the_documentation_has_nothing_serious(opened: Open, base_url: str, site: Path) -> None:
