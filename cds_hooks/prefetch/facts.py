@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
-from msgspec import UNSET, Raw, Struct, UnsetType, structs
+from msgspec import NODEFAULT, UNSET, Raw, Struct, UnsetType
 
 from cds_hooks.prefetch.fetch import FilledPrefetch
 from cds_hooks.prefetch.state import KeyState, PrefetchState, Templates
@@ -96,10 +96,14 @@ def write_facts(
 
 def _context(request: CDSRequest, orders: Mapping[str, Any] | None, response: bytes) -> dict[str, Raw]:
     context: Any = request.context
+    names, defaults = context.__struct_fields__, context.__struct_defaults__
+    told = zip(
+        names, context.__struct_encode_fields__, (NODEFAULT,) * (len(names) - len(defaults)) + defaults, strict=True
+    )
     members = {
-        each.encode_name: value if isinstance(value, Raw) else Raw(_encode(value))
-        for each in structs.fields(context)
-        if (value := getattr(context, each.name)) != each.default and each.name != "patient_id"
+        written: value if isinstance(value, Raw) else Raw(_encode(value))
+        for name, written, default in told
+        if (value := getattr(context, name)) != default and name != "patient_id"
     }
     user = context.user_id
     if user and user.encode() not in response:

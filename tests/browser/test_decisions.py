@@ -49,7 +49,7 @@ def test_an_operator_finds_a_call_by_its_patient_reads_it_and_replays_it(
     expect(page.get_by_text(HOSTILE)).to_be_visible()
     page.get_by_role("button", name="Replay it now").click()
     expect(page.get_by_role("heading", name="Replay")).to_be_visible(timeout=60_000)
-    expect(page.get_by_text("Not replayed")).to_be_visible()
+    expect(page.get_by_text("The same, bit for bit")).to_be_visible()
 
 
 def test_the_estimate_of_a_model_is_replayed_bit_for_bit(opened: Open, pages: dict[str, str]) -> None:

@@ -48,7 +48,7 @@ def test_no_call_of_any_service_about_any_sample_leaves_garbage(samples: list[Pa
 
 
 def _left_by(service: InProcess, path: str, request: ChangingRequest) -> Counter[str]:
-    """The types of what a second call leaves in circles."""
+    """The names of what a second call leaves in circles."""
     service.call("POST", path, request.next())
     gc.collect()
     gc.freeze()  # what is there already is not walked again
@@ -57,7 +57,7 @@ def _left_by(service: InProcess, path: str, request: ChangingRequest) -> Counter
     try:
         service.call("POST", path, request.next())
         gc.collect()
-        return Counter(type(one).__name__ for one in gc.garbage)
+        return Counter(getattr(one, "__qualname__", type(one).__name__) for one in gc.garbage)
     finally:
         gc.garbage.clear()
         gc.set_debug(0)
