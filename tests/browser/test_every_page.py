@@ -70,3 +70,15 @@ def test_a_page_has_nothing_serious_and_fits(
     assert page.evaluate("document.documentElement.scrollWidth") == width
     if kind != "long table":  # which scrolls in a box of its own, as the line above says
         assert cut_off(page) == []
+
+
+def test_every_page_of_the_documentation_has_nothing_serious(opened: Open, base_url: str, site: Path) -> None:
+    paths = sorted(path.relative_to(site).as_posix() for path in site.rglob("*.html"))
+    assert len(paths) > 60
+    page = opened(f"{base_url}/docs/", 1200)
+    faults = {}
+    for path in paths:
+        page.goto(f"{base_url}/docs/{path}")
+        if found := serious_faults(page):
+            faults[path] = found
+    assert faults == {}
