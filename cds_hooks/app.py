@@ -59,6 +59,7 @@ from cds_hooks.security.development import development_client
 from cds_hooks.services import Service, ValidationSessions, services_for, versions_for
 from cds_hooks.services._model import Predictor
 from cds_hooks.settings import Settings, settings
+from cds_hooks.simulations.routes import Simulations
 from cds_hooks.storage.content import open_user_names, use_site_keys
 from cds_hooks.storage.database import kept_connections
 from cds_hooks.storage.decision import RecordUnavailable, new_decision_id
@@ -208,6 +209,7 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
         *health_routes(services, components, counted, visitors),
         *page_routes(configured, services, components, visitors, committee),
         *approval_routes(configured, visitors, site, approvals, releases, services, served, why_too_early),
+        *Simulations(configured, visitors, site).routes(),
         *worklist_routes(configured, visitors, site),
         *launch_routes(configured.database_url, SmartLaunch(trust, configured.public_url), store, sessions, site),
         *opening_routes(configured, sessions, site),

@@ -343,6 +343,16 @@ class Settings(LoginSettings):
         description="Base addresses of other CDS Hooks servers that the tester's page /try may call, separated by "
         "commas, such as http://127.0.0.1:8086; else it calls this server only.",
     )
+    simulation_charts: Path | None = Field(
+        default=None,
+        description="Folder whose subfolders hold charts (FHIR Bundles or NDJSON) on which a committee may try rules "
+        "at /simulations (docs/rules/governance.md).",
+    )
+    simulations_folder: Path = Field(
+        default=Path("var/simulations"),
+        description="Where the results of the trials at /simulations are kept for four weeks, encrypted where the "
+        "record is.",
+    )
     allow_any_host: bool = Field(
         default=False,
         description="Listen on other than loopback addresses in the development profile: only in a container whose "

@@ -44,7 +44,8 @@ STAFF: Final = frozenset(ASSIGNABLE)
 ANSWERERS: Final = frozenset({Role.CLINICIAN, Role.CLINICIAN_LINK, Role.PHARMACIST})
 """Who may answer a card on the page of its decision: those who treat or check, not those who operate or audit."""
 
-_DECISIONS: Final = frozenset({Role.PHARMACIST, Role.OPERATOR, Role.AUDITOR})
+DECISION_READERS: Final = frozenset({Role.PHARMACIST, Role.OPERATOR, Role.AUDITOR})
+"""Who may read single decisions, and the examples of a trial."""
 
 _COMMITTEE: Final = frozenset({Role.APPROVER, Role.PHARMACIST, Role.MODEL_OWNER, Role.OPERATOR})
 
@@ -85,9 +86,10 @@ DOORS: Final = (
     Door("/models", STAFF, "Models"),
     Door("/equations", STAFF),
     Door("/rules", STAFF, "Rules"),
+    Door("/simulations", _COMMITTEE, of_patients=True),
     Door("/approvals", STAFF, "Approvals", changes=_COMMITTEE),
-    Door("/explain", _DECISIONS | {Role.CLINICIAN, Role.CLINICIAN_LINK}, of_patients=True, token=True),
-    Door("/decisions", _DECISIONS, "Decisions", of_patients=True, token=True),
+    Door("/explain", DECISION_READERS | {Role.CLINICIAN, Role.CLINICIAN_LINK}, of_patients=True, token=True),
+    Door("/decisions", DECISION_READERS, "Decisions", of_patients=True, token=True),
     Door("/ops", frozenset({Role.OPERATOR, Role.AUDITOR, Role.MODEL_OWNER}), "Operations", token=True),
     Door("/metrics", frozenset({Role.OPERATOR}), token=True),
     Door("/docs", STAFF, "Documentation"),

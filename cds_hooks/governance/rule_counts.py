@@ -9,7 +9,7 @@ counts as active where it had not ended by then. The order itself becomes the dr
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from itertools import count
 from typing import Any, Final
 
@@ -140,6 +140,37 @@ class SimulatedFinding:
     summary: str
 
 
+@dataclass(frozen=True, slots=True)
+class SimulatedOrder:
+    """One order: when it was written (epoch seconds), the patient's group by sex and age then, and the findings."""
+
+    instant: float
+    group: str
+    findings: tuple[SimulatedFinding, ...]
+
+
+_AGES: Final = (18, 40, 65, 75)
+NOT_KNOWN: Final = "not known"
+
+
+def group_of(sex: object, birth_date: object, on: date) -> str:
+    """The group of a patient by sex and age on a day; NOT_KNOWN without a whole date of birth."""
+    try:
+        born = date.fromisoformat(str(birth_date or "")[:10])
+    except ValueError:
+        return NOT_KNOWN
+    return group_words(str(sex or "sex not known"), (on - born).days / 365.25)
+
+
+def group_words(sex: str, age_years: float) -> str:
+    """A group in words: "female, 40 to 64"."""
+    under = next((limit for limit in _AGES if age_years < limit), None)
+    if under is None:
+        return f"{sex}, {_AGES[-1]} and over"
+    least = max((limit for limit in _AGES if limit < under), default=0)
+    return f"{sex}, {least} to {under - 1}"
+
+
 @dataclass(slots=True)
 class Simulation:
     """The results for all orders: `spoken` counts findings by rule, `silent` counts reasons by rule."""
@@ -153,6 +184,8 @@ class Simulation:
     silent: Counter[tuple[str, str]] = field(default_factory=Counter)
     not_covered: int = 0
     """Of the cards, those that name a high-alert drug that no rule is about: once for each drug of a patient."""
+    each: list[SimulatedOrder] | None = None
+    """Every order with its findings, where they are asked for with an empty list: they take room."""
 
     def per_100(self, number: int) -> float:
         """So many per 100 orders."""
@@ -225,6 +258,7 @@ def _add(
     simulation.silent.update(
         (one.subject, one.reason) for one in outcome.silences if one.subject in all_rule_versions()
     )
+    findings: list[SimulatedFinding] = []
     for card in outcome.cards:
         if card.own_extension.output == NOT_COVERED:
             drugs = {str(fact.value) for fact in card.own_extension.facts}
@@ -236,6 +270,12 @@ def _add(
         simulation.indicators[card.indicator] += 1
         for spoken in _spoken(card, draft):
             simulation.spoken.setdefault(spoken.rule, []).append(spoken)
+            findings.append(spoken)
+    if simulation.each is not None:
+        person = record.patient
+        on = _moment(instant).date()
+        group = group_of(person.gender, person.birthDate, on) if person is not None else NOT_KNOWN
+        simulation.each.append(SimulatedOrder(instant, group, tuple(findings)))
 
 
 def _spoken(card: Card, draft: DraftOrder) -> Iterator[SimulatedFinding]:

@@ -6,7 +6,6 @@ decision is counted. What the record has only values of is compared by its thres
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import date
 from itertools import tee
 from pathlib import Path
 from typing import Any, Final
@@ -15,6 +14,7 @@ import orjson
 from msgspec import UNSET, Struct
 
 from cards.extension import EXTENSION_KEY
+from cds_hooks.governance.rule_counts import NOT_KNOWN, group_of, group_words
 from cds_hooks.replay.replaying import Replayed, Replayer
 from cds_hooks.replay.site import Site, open_site
 from cds_hooks.settings import Settings, with_settings
@@ -23,7 +23,6 @@ from models_onnx.artifact.folder import MANIFEST
 from models_onnx.serving.registry import load_model
 from models_onnx.serving.runtime import Model
 
-_AGES: Final = (18, 40, 65, 75)
 _EXAMPLES: Final = 5
 
 
@@ -72,6 +71,15 @@ class Change(Struct, frozen=True):
     fewer: tuple[str, ...] = ()
     is_other: bool = False
     """Whether a score or the words of a card differ."""
+    before: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+    """What each card was about, as the site is now and with the candidate."""
+
+
+class NotReplayed(Struct, frozen=True):
+    """A decision of which nothing can be said, and why."""
+
+    because: str
 
 
 class Report(Struct):
@@ -84,9 +92,9 @@ class Report(Struct):
     by_group: dict[str, Counter[str]] = {}
     examples: dict[str, list[str]] = {}
 
-    def take(self, change: Change | None) -> None:
-        """Counts one decision; None where it could not be replayed."""
-        if change is None:
+    def take(self, change: Change | NotReplayed) -> None:
+        """Counts one decision."""
+        if isinstance(change, NotReplayed):
             self.not_replayed += 1
             return
         self.decisions += 1
@@ -109,17 +117,18 @@ class Report(Struct):
             kept.append(decision)
 
 
-def changes(now: Site, candidate: Site, url: str, decisions: Iterable[Decision]) -> Iterator[Change | None]:
-    """What the candidate changes about each decision; None for one that cannot be replayed."""
+def changes(now: Site, candidate: Site, url: str, decisions: Iterable[Decision]) -> Iterator[Change | NotReplayed]:
+    """What the candidate changes about each decision, or why it cannot be replayed."""
     first, second = tee(decisions)
     for old, new in zip(Replayer(now, url).replayed(first), Replayer(candidate, url).replayed(second), strict=True):
         if not old.by or not new.by or (old.response is None and old.speaks is None and old.scores is None):
-            yield None
+            yield NotReplayed(old.because or new.because or "neither its cards nor its scores can be computed again")
             continue
         before, after = Counter(_said(old)), Counter(_said(new))
         more, fewer = tuple((after - before).elements()), tuple((before - after).elements())
         is_other = not (more or fewer) and (old.scores != new.scores or old.response != new.response)
-        yield Change(old.decision.id, old.decision.service, _group(old), more, fewer, is_other)
+        cards = tuple(before.elements()), tuple(after.elements())
+        yield Change(old.decision.id, old.decision.service, _group(old), more, fewer, is_other, *cards)
 
 
 def _said(row: Replayed) -> Iterator[str]:
@@ -139,19 +148,13 @@ def _group(row: Replayed) -> str:
     """Sex and age of the patient, as far as the record has them."""
     features = row.basis.features
     if "age_years" in features and "sex_male" in features:
-        return _words("male" if features["sex_male"][0] else "female", features["age_years"][0])
+        return group_words("male" if features["sex_male"][0] else "female", features["age_years"][0])
     if row.patient is not None:
-        birth_date, sex = row.patient.birthDate, row.patient.gender
-    elif row.basis.request is not UNSET:
+        return group_of(row.patient.gender, row.patient.birthDate, row.basis.as_of.date())
+    if row.basis.request is not UNSET:
         patient = _patient(bytes(row.basis.request))
-        birth_date, sex = patient.get("birthDate"), patient.get("gender")
-    else:
-        return "not known"
-    try:
-        born = date.fromisoformat(str(birth_date or "")[:10])
-    except ValueError:
-        return "not known"
-    return _words(str(sex or "sex not known"), (row.basis.as_of.date() - born).days / 365.25)
+        return group_of(patient.get("gender"), patient.get("birthDate"), row.basis.as_of.date())
+    return NOT_KNOWN
 
 
 def _patient(request: bytes) -> Mapping[str, Any]:
@@ -160,8 +163,3 @@ def _patient(request: bytes) -> Mapping[str, Any]:
     fetched = ((read.get("fetched") or {}).get("values") or {}).get("patient")
     found = given or fetched
     return found if isinstance(found, dict) else {}
-
-
-def _words(sex: str, age_years: float) -> str:
-    under = next((limit for limit in _AGES if age_years < limit), None)
-    return f"{sex}, under {under}" if under is not None else f"{sex}, {_AGES[-1]} and over"

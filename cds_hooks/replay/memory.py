@@ -15,7 +15,7 @@ from msgspec import Struct
 from cards.card import Card
 from cards.extension import EXTENSION_KEY, NOTHING_SAID, CardExtension, RestingFinding, WorklistEntry
 from cards.rules.engine.finding import Finding, Silence
-from cards.rules.engine.governance import ACKNOWLEDGED, SuppressionCheck, ingredients_of
+from cards.rules.engine.governance import ACKNOWLEDGED, SWITCHED_OFF, SuppressionCheck, ingredients_of
 from cds_hooks.governance import NOBODY, Audience, Caller, Chosen, Governance
 from cds_hooks.governance.loop_guard import with_suggestions
 from cds_hooks.governance.patient_finding import patient_finding
@@ -148,6 +148,8 @@ class RecordedGovernance(Governance):
 
         self.day = datetime.now(UTC).date()
         """The day of the decision that is replayed, for approvals with an end."""
+        self.tried: Mapping[str, bool] = {}
+        """Rules that are tried here: True speaks whatever the site says of it, False is switched off."""
 
     def recall(self, remembered: Remembered, day: date) -> None:
         """From now on memory and day are those of another decision."""
@@ -156,7 +158,14 @@ class RecordedGovernance(Governance):
     def suppression_policy(
         self, client: str, patient: str, units: Callable[[], Collection[str]], as_of: float
     ) -> SuppressionCheck:
-        """Approvals and switches as they are now, answers as they were recorded."""
+        """Approvals and switches as they are now, but for the rules that are tried; answers as they were recorded."""
         policy = super().suppression_policy(client, patient, units, as_of)
-        remembered = self.said_once.remembered
-        return lambda finding: policy(finding) or remembered.answered(finding)
+        remembered, tried = self.said_once.remembered, self.tried
+
+        def check(finding: Finding) -> Silence | None:
+            if finding.rule not in tried:
+                return policy(finding) or remembered.answered(finding)
+            off = Silence(finding.rule, SWITCHED_OFF, f"The rule {finding.rule} is switched off in this trial.")
+            return remembered.answered(finding) if tried[finding.rule] else off
+
+        return check

@@ -1,15 +1,15 @@
 """A site as a replay needs it: its services, rules, models and clients, without a server and without writing."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from numpy import float64
 from numpy.typing import NDArray
 
 from cds_hooks.approvals import ApprovalBook, ModelApprovals
 from cds_hooks.computing import Computing
-from cds_hooks.governance.releases import Releases
+from cds_hooks.governance.releases import Released, Releases
 from cds_hooks.in_force import Content, InForce, content_in_force, served_versions
 from cds_hooks.invoke import ServerComponents
 from cds_hooks.metrics import Metrics
@@ -97,8 +97,12 @@ def _id(model: Model) -> str:
     return model.manifest.id
 
 
-def open_site(configured: Settings, candidates: Mapping[str, Model] | None = None) -> Site:
+def open_site(
+    configured: Settings, candidates: Mapping[str, Model] | None = None, tried: Mapping[str, bool] | None = None
+) -> Site:
     """The site of these settings.
+
+    `tried` are rules that speak here whatever was approved, switched or released (True), or that are off (False).
 
     Raises:
         TrustFileError, RulesFileError, PeopleFileError, DeclarationError: One of its files cannot be used.
@@ -121,6 +125,9 @@ def open_site(configured: Settings, candidates: Mapping[str, Model] | None = Non
     with suppress(RecordUnavailable):
         releases.read(configured.database_url)
     in_force.digest_with(releases.current)
+    if tried:
+        governance.tried = tried
+        releases.current = _without_rules(releases.current, tried)
     components = ServerComponents(
         configured,
         _NothingRecorded(),
@@ -136,6 +143,13 @@ def open_site(configured: Settings, candidates: Mapping[str, Model] | None = Non
         UserNames("none"),
     )
     return Site(components, services, _clients(configured), governance, candidates or {})
+
+
+def _without_rules(released: Released, rules: Collection[str]) -> Released:
+    """What may speak, as if nobody had ever released, stopped or paused these rules."""
+    others = {key: each for key, each in released.states.items() if key[0] != "rule" or key[1] not in rules}
+    paused = {key: each for key, each in released.paused.items() if key[0] != "rule" or key[1] not in rules}
+    return replace(released, states=others, paused=paused)
 
 
 def _clients(configured: Settings) -> dict[str, TrustedClient]:

@@ -51,6 +51,14 @@ class ModelFiles:
         """The ids of the models in use."""
         return sorted(name for name in self._folders if VERSION_SIGN not in name)
 
+    def versions(self, model_id: str) -> list[str]:
+        """The versions beside a model, by the names of their folders (`id@version`)."""
+        return sorted(name for name in self._folders if name.startswith(f"{model_id}{VERSION_SIGN}"))
+
+    def folder(self, name: str) -> Path | None:
+        """The folder of a model or of a version beside it; None for any other name."""
+        return self._folders.get(name)
+
     def manifest(self, model_id: str) -> Manifest | None:
         """The manifest of a model, or of a version beside it (`id@version`); None for any other name."""
         return self._once("manifest", model_id, read_manifest)

@@ -95,6 +95,7 @@ STATIC_TYPES = {
     "icon.svg": "image/svg+xml",
     "try.js": "text/javascript; charset=utf-8",
     "explain.js": "text/javascript; charset=utf-8",
+    "simulation.js": "text/javascript; charset=utf-8",
 }
 """The files under /static/ and what they are."""
 

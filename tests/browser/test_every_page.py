@@ -26,6 +26,8 @@ PATHS = {
     "operations": "/ops",
     "models": "/models",
     "rules": "/rules",
+    "approvals": "/approvals",
+    "simulations": "/simulations?kind=model&name=mortality_5y",
     "equation": "/equations/kfre_4",
     "documentation": "/docs/",
     "reader": "/docs/readers/tester.html",

@@ -1,0 +1,85 @@
+"""`python -m cds_hooks.simulations.process`: the process of one trial, started by a server that tells it what to do.
+
+On its standard input comes one line of JSON; when the input is closed, the server has ended and so does this process.
+"""
+
+import os
+import sys
+from pathlib import Path
+from threading import Thread
+from time import monotonic
+from typing import Any, Final
+
+import orjson
+
+from cds_hooks.settings import Settings
+from cds_hooks.simulations.judging import run_trial
+from cds_hooks.simulations.runs import Busy, Run, Runs
+from cds_hooks.storage.content import use_site_keys
+
+_LOWEST_PRIORITY: Final = 19
+_WRITE_SECONDS: Final = 1.0
+_LONGEST_SECONDS: Final = 7_200.0
+
+
+class _Stopped(Exception):
+    """Somebody pressed the button."""
+
+
+class _TooLong(Exception):
+    """It took more than two hours."""
+
+
+def main() -> None:
+    """Runs the trial that the server tells."""
+    told = orjson.loads(sys.stdin.buffer.readline())
+    Thread(target=_end_with_the_server, daemon=True).start()
+    os.nice(_LOWEST_PRIORITY)
+    configured = Settings(**told["settings"])
+    use_site_keys(configured)
+    runs = Runs(configured.simulations_folder)
+    run = runs.get(told["run"])
+    if run is None:
+        return
+    run.state = "running"
+    try:
+        with runs.alone():
+            _run(runs, run, configured, told["charts"])
+    except Busy:
+        run.state, run.problem = "failed", "another trial was started at the same moment"
+        runs.write(run)
+
+
+def _run(runs: Runs, run: Run, configured: Settings, charts: Any) -> None:
+    started = written = monotonic()
+
+    def progress(judged: int, most: int) -> None:
+        nonlocal written
+        now = monotonic()
+        if runs.is_asked_to_stop(run.id):
+            raise _Stopped
+        if now - started > _LONGEST_SECONDS:
+            raise _TooLong
+        if now - written >= _WRITE_SECONDS or judged == 0:
+            run.judged, run.most, written = judged, most, now
+            runs.write(run)
+
+    try:
+        run.result = run_trial(configured, run.trial, Path(charts) if charts else None, progress)
+        run.state = "done"
+    except _Stopped:
+        run.state = "stopped"
+    except _TooLong:
+        run.state, run.problem = "failed", "it took more than two hours; choose fewer charts or decisions"
+    except Exception as error:
+        run.state, run.problem = "failed", f"it ended with {type(error).__name__}"
+    runs.write(run)
+
+
+def _end_with_the_server() -> None:
+    sys.stdin.buffer.read()
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,212 @@
+"""A committee tries a change: on charts and on recorded decisions, in a process of its own, for who may see it."""
+
+import asyncio
+import html
+import json
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+import pytest
+
+from cds_hooks.settings import Settings
+from cds_hooks.simulations.judging import run_trial
+from cds_hooks.simulations.routes import as_csv
+from cds_hooks.simulations.runs import Busy, Run, Runs
+from cds_hooks.simulations.trial import Counts, Result, Trial
+from tests.cds_hooks.access.browsing import BROWSER, Person, entries, form_token, visit, with_account
+from tests.cds_hooks.calls import ORDERS, PLANNING, client, request_for
+from tests.cds_hooks.governance.test_rule_counts import creatinine, metformin, resources_of
+from tests.cds_hooks.web.markup import faults
+from tests.live import record_in
+
+RULE = "renal-metformin"
+HOSTILE = "<script>alert(1)</script>"
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+def charts_in(folder: Path, name: str = "ward") -> Path:
+    """A folder of two charts: one with kidney failure before an order of metformin, one with healthy kidneys."""
+    below = folder / "charts" / name
+    below.mkdir(parents=True)
+    for number, value in enumerate((6.0, 0.9)):
+        entry = [{"resource": one} for one in resources_of(creatinine("2020-01-20", value), metformin("2020-02-01"))]
+        bundle = {"resourceType": "Bundle", "type": "collection", "entry": entry}
+        (below / f"{number}.json").write_text(json.dumps(bundle))
+    return folder / "charts"
+
+
+def _trial(change: str = "off", **named: object) -> Trial:
+    given = {"folder": "ward", **named}
+    return Trial("rule", RULE, "Metformin", change, 100, **given)  # type: ignore[arg-type]
+
+
+def _nobody(_judged: int, _most: int) -> None:
+    """Nobody looks at the progress."""
+
+
+def test_on_charts_the_rule_speaks_now_and_not_when_it_is_switched_off(tmp_path: Path) -> None:
+    charts = charts_in(tmp_path)
+    configured = Settings(database_url=record_in(tmp_path), simulation_charts=charts)
+    result = run_trial(configured, _trial(), charts / "ward", _nobody)
+    assert result.total == Counts(judged=2, before=1, after=0)
+    assert result.by_band == {f"{RULE}/lt30": Counts(1, 1, 0)}
+    assert result.by_group == {"male, 65 to 74": Counts(2, 1, 0)}
+    (example,) = result.examples
+    assert (example.how, example.on) == ("fewer", "2020-02-01")
+    assert "metformin" in example.text
+
+
+def test_a_rule_that_the_site_has_switched_off_is_tried_speaking(tmp_path: Path) -> None:
+    rules = tmp_path / "rules.toml"
+    rules.write_text(f'version = 1\n[[switch]]\nrule = "{RULE}"\noff = true\nnote = "a trial"\n')
+    configured = Settings(database_url=record_in(tmp_path), rules_file=rules)
+    result = run_trial(configured, _trial("speaks"), charts_in(tmp_path) / "ward", _nobody)
+    assert result.total == Counts(judged=2, before=0, after=1)
+    assert result.examples[0].how == "more"
+
+
+@pytest.mark.anyio
+async def test_on_recorded_decisions_a_rule_and_a_share_are_tried(
+    tmp_path: Path,
+) -> None:
+    now = datetime.now(UTC)
+    async with client(tmp_path) as calls:
+        order = request_for(ORDERS, "order-sign", "ckd4-metformin", now, "metformin-ckd4-coded")
+        view = request_for(PLANNING, "patient-view", "planning-talk", now)
+        answers = [(await calls.post(f"/cds-services/{ORDERS}", json=order)).json()]
+        answers.append((await calls.post(f"/cds-services/{PLANNING}", json=view)).json())
+    configured = Settings(database_url=record_in(tmp_path))
+
+    def tried() -> tuple[Result, Result]:
+        rule = run_trial(configured, _trial(folder="", days=1), None, _nobody)
+        share = Trial("model", "mortality_5y", "Five years", "share", 100, "1", days=1)
+        return rule, run_trial(configured, share, None, _nobody)
+
+    rule, model = await asyncio.to_thread(tried)
+    assert rule.total == Counts(judged=1, before=1, after=0)
+    assert rule.by_service == {ORDERS: Counts(1, 1, 0)}
+    assert rule.examples[0].decision == answers[0]["extension"]["org.cds-hooks-onnx"]["decision"]
+    assert rule.left_out == {}
+    assert model.total.judged == 1
+    assert model.by_service.keys() == {PLANNING}
+
+
+def _settings(folder: Path) -> dict[str, object]:
+    return {"simulation_charts": charts_in(folder, HOSTILE.replace("/", "")), "simulations_folder": folder / "kept"}
+
+
+def _form(page: httpx.Response, **named: str) -> dict[str, str]:
+    wanted = {"kind": "rule", "name": RULE, "change": "off", "most": "100", "on": "record:1"}
+    return wanted | {"form_token": form_token(page)} | named
+
+
+async def _ended(person: Person, address: str) -> str:
+    """The page of a trial when it has ended; the process of the trial has all the time that it needs."""
+    for _ in range(1200):
+        page = (await person.open(address)).text
+        if 'data-state="waiting"' not in page and 'data-state="running"' not in page:
+            return page
+        await _wait()
+    raise AssertionError(page)
+
+
+async def _wait() -> None:
+    await asyncio.sleep(0.1)
+
+
+@pytest.mark.anyio
+@pytest.mark.slow
+async def test_a_pharmacist_starts_a_trial_on_the_page_of_a_rule_and_reads_its_result(tmp_path: Path) -> None:
+    with_account(tmp_path, "pia", "pharmacist")
+    with_account(tmp_path, "moe", "model-owner")
+    with_account(tmp_path, "vic", "viewer")
+    async with visit(tmp_path, **_settings(tmp_path)) as person:
+        await person.log_in("pia")
+        rule = (await person.open(f"/rules/{RULE}")).text
+        assert f'href="../simulations?kind=rule&amp;name={RULE}"' in rule
+        page = await person.open(f"/simulations?kind=rule&name={RULE}")
+        assert faults(page.text) == []
+        assert HOSTILE.replace("/", "") not in page.text
+        (folder,) = re.findall(r'<option value="(charts:[^"]+)"', page.text)
+        sent = await person.send("/simulations", **_form(page, on=html.unescape(folder)))
+        assert sent.status_code == 303, sent.text
+        address = f"/{sent.headers['location']}"
+        done = await _ended(person, address)
+        assert faults(done) == []
+        assert "Now: a card in 1 of 2 orders of 2 patients. After the change: in 0." in done
+        assert "2020-02-01" in done
+        listed = (await person.open("/simulations")).text
+        assert (faults(listed), "done: a card in 1 now, in 0 after the change" in listed) == ([], True)
+        rows = (await person.open(f"{address}.csv")).text.splitlines()
+        assert rows[:2] == ["by,name,judged,with a card now,with a card after the change", "all,,2,1,0"]
+        await person.log_in("moe")
+        owner = (await person.open(address)).text
+        assert ("2020-02-01" in owner, "Not for your role" in owner) == (False, True)
+        await person.log_in("vic")
+        for path in (address, "/simulations", f"{address}.csv"):
+            assert (await person.open(path)).status_code == 403
+    started = entries(tmp_path, "trial-started")
+    assert [(actor, detail["what"]) for actor, detail in started] == [("account pia", f"rule {RULE}")]
+    assert "account pia" in {actor for actor, _ in entries(tmp_path, "page-view")}
+
+
+@pytest.mark.anyio
+async def test_what_is_not_offered_is_refused_in_a_sentence_and_nothing_starts(tmp_path: Path) -> None:
+    with_account(tmp_path, "pia", "pharmacist")
+    configured = _settings(tmp_path)
+    (tmp_path / "charts" / "empty").mkdir()
+    async with visit(tmp_path, **configured) as person:
+        await person.log_in("pia")
+        page = await person.open(f"/simulations?kind=rule&name={RULE}")
+        for wrong, said in (
+            ({"name": HOSTILE}, "no rule and no model of this name"),
+            ({"kind": "model", "name": "mortality_5y@../x"}, "no rule and no model of this name"),
+            ({"change": "share:5"}, "This change is not offered"),
+            ({"change": "off:1"}, "This change is not offered"),
+            ({"most": "1000000"}, "This number is not offered"),
+            ({"on": "charts:../.."}, "These decisions or charts are not offered"),
+            ({"on": "record:3650"}, "These decisions or charts are not offered"),
+            ({"on": "charts:empty"}, "The folder empty holds no charts"),
+        ):
+            answer = await person.send("/simulations", **_form(page, **wrong))
+            assert answer.status_code == 400, wrong
+            assert said in answer.text, wrong
+            assert HOSTILE not in answer.text
+        assert (await person.send("/simulations", **_form(page, form_token="x"))).status_code == 403  # noqa: S106
+        other = await person.calls.post(
+            "/simulations", data=_form(page), headers=BROWSER | {"sec-fetch-site": "cross-site"}
+        )
+        assert other.status_code == 403
+        assert (await person.open("/simulations/00000000-0000-4000-8000-000000000000")).status_code == 404
+        assert (await person.open("/simulations/..%2f..%2fetc")).status_code == 404
+    assert entries(tmp_path, "trial-started") == []
+    assert not (tmp_path / "kept").exists()
+
+
+def test_a_trial_whose_process_is_gone_is_shown_as_stopped_and_an_old_one_is_deleted(tmp_path: Path) -> None:
+    runs = Runs(tmp_path)
+    before = Run("0b8f7a4e-0000-4000-8000-000000000001", "2026-01-01T00:00:00+00:00", "x", _trial(), "running")
+    runs.write(before)
+    found = runs.get(before.id)
+    assert found is not None
+    assert found.state == "stopped"
+    with runs.alone():
+        still = Runs(tmp_path).get(before.id)
+        assert still is not None
+        assert still.state == "running"
+        with pytest.raises(Busy):
+            Runs(tmp_path).start(Settings(), _trial(), "x", None)
+    assert (tmp_path / f"{before.id}.trial").stat().st_mode & 0o077 == 0
+    assert runs.get("../../etc/passwd") is None
+
+
+def test_a_name_in_the_csv_is_no_formula() -> None:
+    result = Result(by_service={"=1+1": Counts(1, 1, 1)})
+    run = Run("x", "2026-01-01T00:00:00+00:00", "x", _trial(), "done", result=result)
+    assert b"service,'=1+1,1,1,1" in as_csv(run)
