@@ -27,7 +27,6 @@ from cds_hooks.web.model_files import ModelFiles
 from cds_hooks.web.pages import HEADERS, SCRIPT_HEADERS, Failure, Site, render, static_version
 from cds_hooks.web.visiting import visiting
 from models_onnx.artifact.folder import VERSION_SIGN
-from models_onnx.errors import TrainingRefused
 
 EVENT: Final = "trial-started"
 """The kind of the entries of the record that say who tried which change."""
@@ -35,6 +34,7 @@ EVENT: Final = "trial-started"
 DAYS: Final = (1, 7, 28, 90)
 MOST: Final = (100, 500, 2_000)
 SHARES: Final = (1, 2, 5, 10, 15, 20, 30)
+_CHARTS: Final = (".json", ".json.gz", ".ndjson", ".ndjson.gz")
 
 _OPERATOR_ONLY: Final = Failure(
     "Not for this address",
@@ -211,12 +211,8 @@ class Simulations:
         folder = self._folders().get(what) if source == "charts" and trial.kind == "rule" else None
         if folder is None:
             raise BadRequest("these decisions or charts are not offered; choose some of the list")
-        from models_onnx.training.data.charts import files_of  # serving does not need it
-
-        try:
-            files_of(folder)
-        except TrainingRefused:
-            raise BadRequest(f"the folder {what[:100]} holds no charts (FHIR Bundles .json or .ndjson)") from None
+        if not any(path.name.endswith(_CHARTS) for path in folder.rglob("*")):
+            raise BadRequest(f"the folder {what[:100]} holds no charts (FHIR Bundles .json or .ndjson)")
         return Trial(*chosen, change, int(most), value, folder=what)  # type: ignore[arg-type]
 
     def _one(self, request: Request) -> Response:
