@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cards.extension import EXTENSION_KEY
+from cards.withheld import WITHHELD
 from cds_hooks.audit.archive import archives, find_archived
 from cds_hooks.commands.record_options import microseconds, possible_users, record_url
 from cds_hooks.commands.replay import replay
@@ -238,8 +239,6 @@ def _summary(decision: Decision) -> dict[str, Any]:
 
 def _withheld(summary: dict[str, Any]) -> str:
     """What was found and not shown, each with its reason."""
-    from cards.rules.engine.governance import WITHHELD  # with the rules, which take half a second to load
-
     lines = [f"{each['reason']}: {each['text']}" for each in summary["silence"] if each["reason"] in WITHHELD]
     return "\n".join(lines)
 

@@ -17,6 +17,7 @@ from sqlalchemy import select
 from cds_hooks.commands.lazy import no_collection
 from cds_hooks.commands.record_options import record_url
 from cds_hooks.monitor.book import CountBook
+from cds_hooks.monitor.catalogue import never_spoke, rule_ids
 from cds_hooks.monitor.label_reading import LabelReader, label_windows
 from cds_hooks.monitor.notices import NotTold, tell, write_textfile
 from cds_hooks.monitor.page import report_page, write_page
@@ -108,6 +109,7 @@ def report(
             compared = [replace(one, at=at) for one in book.compared(last, days, before)]
             judged: list[Compared | LabelWindow] = [*compared, *mature]
             figures_of = [(one, list(one.figures())) for one in judged]
+            silent = never_spoke(compared, rule_ids(book))
         paused = _paused(url)
     except (RecordUnavailable, ValueError) as error:
         wrong = f"--until {until}: write a date as 2026-11-20, or 2026-11-20T14:00."
@@ -115,7 +117,8 @@ def report(
         raise typer.Exit(2) from error
     shown = [(one, of) for one, of in figures_of if client in (None, one.client) and service in (None, one.service)]
     wanted = [one for one, _ in shown]
-    figures = sorted((each for _, of in shown for each in of), key=lambda each: each.order)
+    of_rules = [each for each in silent if client in (None, each.client) and service is None]
+    figures = sorted((*(each for _, of in shown for each in of), *of_rules), key=lambda each: each.order)
     found = incidents(figures)
     taken_back = _take_back(url, figures) if rollback else []
     _tell_others(book, figures, found, notify, textfile)

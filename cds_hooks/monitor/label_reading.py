@@ -237,8 +237,9 @@ class _CellReader:
             (now if day >= first.isoformat() else before).append(cells)
         words = f"predictions of {first} to {last}"
         areas = {label.model: label.area} if label.area is not None else {}
+        deployed = {label.model: label.deployed} if label.deployed is not None else {}
         return [
-            LabelWindow(client, service, words, summed(now), summed(before), areas)
+            LabelWindow(client, service, words, summed(now), summed(before), areas, deployed)
             for (client, service), (now, before) in parts.items()
         ]
 

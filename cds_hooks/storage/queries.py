@@ -11,6 +11,7 @@ from sqlalchemy import URL, Connection, Select, func, insert, or_, select
 from sqlalchemy.exc import DBAPIError
 
 from cards.extension import EXTENSION_KEY, NOTHING_SAID, CardExtension
+from cards.withheld import WITHHELD
 from cds_hooks.storage.content import ContentUnreadable, store_text
 from cds_hooks.storage.database import database_error_reason, engine_for, parse_url, reading_engine
 from cds_hooks.storage.decision import Decision, FeedbackItem, RecordUnavailable, decision_of, without_nul
@@ -149,9 +150,6 @@ class DecisionFilter:
         """Whether the rule, the reason for silence, or something withheld, is in this decision, where asked."""
         if not (self.withheld or self.reason or self.rule):
             return True
-        # imported here: commands that list decisions must start quickly, and the rules take half a second
-        from cards.rules.engine.governance import WITHHELD
-
         silences = _basis.decode(decision.basis).silence
         if self.withheld and not any(reason in WITHHELD for _, reason, _ in silences):
             return False

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from cards.compose.model import in_100
 from cards.rules.engine.finding import Silence
-from cards.rules.engine.governance import WITHHELD
+from cards.withheld import WITHHELD
 from cds_hooks.web.charts import Waterfall, waterfall
 from cds_hooks.web.coverage import OrderCoverage, coverage_of_orders, read_orders
 from cds_hooks.web.model_inputs import AGE, SEX, Input, read_inputs

@@ -14,9 +14,11 @@ from models_onnx.monitoring.day import DayCounts
 from models_onnx.monitoring.figure import Family, Figure, State
 from models_onnx.monitoring.labelled import LabelCounts, Labelled, labelled
 from models_onnx.monitoring.performance import (
+    Deployed,
     Interval,
     area_under_curve,
     calibration_slope,
+    net_benefit,
     observed_to_expected,
     ratio_at_equal_estimate,
 )
@@ -46,6 +48,8 @@ class LabelWindow:
     now: LabelCounts
     before: LabelCounts
     areas: Mapping[str, float] = field(default_factory=dict)
+    deployed: Mapping[str, Deployed] = field(default_factory=dict)
+    """By model the threshold in force; without one its net benefit is not told."""
 
     def models(self) -> list[str]:
         """The models, each "id@version", that were counted."""
@@ -71,6 +75,7 @@ class LabelWindow:
             yield self._slope(model)
             yield self._area(model)
             yield from self._at_the_threshold(model)
+            yield from self._net_benefit(model)
             yield from self._fairness(model)
 
     def _figure(
@@ -150,6 +155,27 @@ class LabelWindow:
                 state = "act" if share < 0.65 * before else "watch"
             text = f"{subject}: {100 * share:.0f} in 100, {100 * before:.0f} before"
             yield self._figure("discrimination", subject, total, minimum, share, before, state, text)
+
+    def _net_benefit(self, model: str) -> Iterator[Figure]:
+        """Whether the cards are worth more than none, at the weight of a false card that the model declares."""
+        deployed = self.deployed.get(model.partition("@")[0])
+        if deployed is None:
+            return
+        subject, found = f"{model}, net benefit", self.of(model)
+        above = found.estimates >= deployed.estimate
+        alerted = int((found.yes + found.no)[above].sum())
+        benefit = net_benefit(found, deployed)
+        if alerted < _CARDS or benefit is None:
+            yield self._too_few("discrimination", subject, alerted, _CARDS, "estimates above the threshold")
+            return
+        state: State = "act" if benefit.high < 0 else "watch" if benefit.value <= 0 else "good"
+        low, value, high = (1000 * each for each in (benefit.low, benefit.value, benefit.high))
+        then = f", {1000 * deployed.released:.1f} at its release" if deployed.released is not None else ""
+        text = (
+            f"{subject}: {value:.1f} true cards in 1,000 predictions after false ones are taken off at their weight of "
+            f"{deployed.odds:.2f} ({low:.1f} to {high:.1f}){then}; no card at all is worth 0"
+        )
+        yield self._figure("discrimination", subject, alerted, _CARDS, benefit.value, deployed.released, state, text)
 
     # Fairness
 

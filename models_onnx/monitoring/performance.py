@@ -18,6 +18,19 @@ _CLOSE = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
+class Deployed:
+    """The threshold in force: from which estimate (0 to 1) on there is a card, and what a false card weighs.
+
+    `odds` is the weight of a false card against a true one; `released` the net benefit of this threshold in the report
+    of the release, None where it has none.
+    """
+
+    estimate: float
+    odds: float
+    released: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Interval:
     """A value with both ends of its interval."""
 
@@ -44,6 +57,23 @@ def observed_to_expected(found: Labelled, confidence: float = 0.95) -> Interval 
     ratio = events / expected
     half = NormalDist().inv_cdf((1 + confidence) / 2) * sqrt(max(1 - events / n, 0.0) / events)
     return Interval(ratio, ratio * exp(-half), ratio * exp(half))
+
+
+def net_benefit(found: Labelled, deployed: Deployed, confidence: float = 0.95) -> Interval | None:
+    """True cards less false ones at their weight, per prediction (Vickers and Elkin 2006); None without a prediction.
+
+    It is judged by the estimates, not by the cards: what was held back for another reason says nothing of the model.
+    The interval is that of a mean of values which are 1, -odds or 0.
+    """
+    n = float((found.yes + found.no).sum())
+    if not n:
+        return None
+    above = found.estimates >= deployed.estimate
+    true, false = float(found.yes[above].sum()) / n, float(found.no[above].sum()) / n
+    value = true - deployed.odds * false
+    spread = max(true + deployed.odds**2 * false - value**2, 0.0) / n
+    half = NormalDist().inv_cdf((1 + confidence) / 2) * sqrt(spread)
+    return Interval(value, value - half, value + half)
 
 
 def calibration_slope(found: Labelled, confidence: float = 0.95) -> Interval | None:

@@ -26,23 +26,6 @@ SHADOW: Final = "shadow"
 SWITCHED_OFF: Final = "switched-off"
 ACKNOWLEDGED: Final = "acknowledged"
 
-WITHHELD: Final = frozenset(
-    {
-        "said-once",
-        "worklist",
-        "acknowledged",
-        "switched-off",
-        "shadow",
-        "silent-mode",
-        "canary",
-        "model-not-released",
-        "budget",
-        "paused",
-        "loop-guard",
-    }
-)
-"""The reasons of what was found and not shown; all others say that there was nothing to show."""
-
 SUPPRESSION_DAYS: Final[Mapping[str, int]] = {"info": 90, "warning": 30, "critical": 1}
 """How long a clinician's answer to a finding counts, where neither the rule nor the site says otherwise.
 

@@ -9,6 +9,7 @@ from models_onnx.monitoring.day import DayCounts, count_need
 from models_onnx.monitoring.figure import Figure, incidents
 from models_onnx.monitoring.label_judging import LabelWindow, label_choice
 from models_onnx.monitoring.labelled import LabelCounts, pack, summed, unpack, unpack_cells, with_labels_assumed
+from models_onnx.monitoring.performance import Deployed
 
 MODEL = "readmission@1"
 Truth = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -63,6 +64,28 @@ def test_thirty_clean_windows_raise_no_alarm() -> None:
 )
 def test_a_model_that_went_wrong_is_found_in_its_window(truth: Truth, family: str, subject: str) -> None:
     assert (family, subject) in acting(figures(labels(1, truth=truth)))
+
+
+def _benefit(now: LabelCounts, deployed: Deployed) -> Figure:
+    window = LabelWindow("ehr", "follow-up", "predictions of May", now, labels(99), {}, {"readmission": deployed})
+    (found,) = (each for each in window.figures() if each.subject == f"{MODEL}, net benefit")
+    return found
+
+
+def test_the_net_benefit_is_that_of_the_rows_themselves() -> None:
+    counts = LabelCounts()
+    for estimate, events, others in ((0.1, 1, 99), (0.3, 30, 70), (0.6, 60, 40)):
+        counts.count(f"{MODEL} all", estimate, "yes", with_card=False, times=events)
+        counts.count(f"{MODEL} all", estimate, "no", with_card=True, times=others)
+    found = _benefit(counts, Deployed(0.25, 0.25, 0.2))
+    assert found.value == pytest.approx((90 - 0.25 * 110) / 300)
+    assert (found.n, found.before, found.state) == (200, 0.2, "good")
+
+
+def test_cards_that_cost_more_than_they_find_are_to_act_on() -> None:
+    useless = labels(4, truth=lambda odds, _: odds * 0 - 4.0)
+    assert _benefit(useless, Deployed(0.25, 0.25)).state == "act"
+    assert _benefit(labels(4, people=100), Deployed(0.9, 0.25)).state == "insufficient"
 
 
 def test_packed_counts_are_read_back_and_added_up_as_they_were() -> None:
