@@ -1,5 +1,7 @@
 """The command line: `cds-hooks`. Only the module of the command that was typed is imported."""
 
+import atexit
+import gc
 import sys
 from typing import Annotated
 
@@ -106,6 +108,8 @@ def main() -> None:
     A setting that makes no sense is reported in a sentence and ends with exit code 2; a model that was changed or is
     not trusted, and a file that is not there or has another form, with exit code 1.
     """
+    # The collections of garbage at the end of a process find nothing that matters: 0.15 s after a large report.
+    atexit.register(gc.freeze)
     try:
         app()
     except Exception as error:

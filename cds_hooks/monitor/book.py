@@ -11,7 +11,7 @@ from contextlib import closing, contextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from time import time
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 from sqlalchemy import Select, select
@@ -23,7 +23,9 @@ from cds_hooks.storage.decision import Decision, RecordUnavailable
 from cds_hooks.storage.queries import LISTED, read_rows, rules_by_card
 from cds_hooks.storage.tables import decisions, events, feedback
 from models_onnx.monitoring.day import DayCounts
-from models_onnx.monitoring.judging import Compared
+
+if TYPE_CHECKING:  # who counts or finds decisions judges nothing, and the judging takes 100 ms to load
+    from models_onnx.monitoring.judging import Compared
 
 AT_ONCE: Final = 2000
 _VERSION: Final = 5
@@ -162,8 +164,10 @@ class CountBook:
             rows = connection.execute(query, (first.isoformat(), last.isoformat())).fetchall()
         return {date.fromisoformat(day): stamp for day, stamp in rows}
 
-    def compared(self, until: date, days: int, before: int) -> list[Compared]:
+    def compared(self, until: date, days: int, before: int) -> "list[Compared]":
         """Each client's calls to each service: `days` up to and with `until`, and the `before` days before."""
+        from models_onnx.monitoring.judging import Compared
+
         begin, end = until - timedelta(days=days + before - 1), until
         window_from = until - timedelta(days=days - 1)
         found: dict[tuple[str, str], Compared] = {}

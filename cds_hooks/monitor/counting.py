@@ -12,8 +12,7 @@ from cds_hooks.monitor.postings import names_of, plain_subject
 from cds_hooks.storage.decision import Decision
 from cds_hooks.storage.queries import cards_of
 from models_onnx.monitoring.day import DayCounts, count, count_need, groups_of, sketch_value
-from models_onnx.monitoring.labelled import log_odds_bucket
-from models_onnx.monitoring.sketch import bucket_of
+from models_onnx.monitoring.sketch import bucket_of, log_odds_bucket
 
 _DAY_SECONDS: Final = 86_400.0
 _SECOND: Final = 1_000_000

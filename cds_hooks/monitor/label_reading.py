@@ -6,7 +6,8 @@ yet waits until the decision is. No report looks at a prediction again.
 """
 
 import sqlite3
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, timedelta
 from math import ceil
 from typing import Any, Final
@@ -203,53 +204,69 @@ def _add(connection: sqlite3.Connection, place: Key, counts: LabelCounts) -> Non
 def label_windows(book: CountBook, labels: Labels, until: date, days: int) -> list[LabelWindow]:
     """The mature predictions of the last `days` days that were mature on `until`, and those of as many days before.
 
-    Each model has its own days, because each has its own horizon.
+    Each model has its own days, because each has its own horizon. The counts of a day are read once for all models.
 
     Raises:
         RecordUnavailable: The book cannot be read.
     """
+    gathering = [_Gathering.of(label, until, days) for label in labels.values()]
+    by_day: dict[date, list[_Gathering]] = {}
+    for each in gathering:
+        for place in range(2 * days):
+            by_day.setdefault(each.last - timedelta(days=place), []).append(each)
     with book.open(is_writing=False) as connection:
         complete = {(client, event): day for client, event, day in connection.execute("SELECT * FROM complete")}
-        reader = _CellReader(connection, complete)
-        return [window for label in labels.values() for window in reader.windows(label, until, days)]
+        for day in sorted(by_day):
+            wanted = {each.label.model: each for each in by_day[day]}
+            query = "SELECT client, service, counts FROM labels WHERE day = ?"
+            for client, service, content in connection.execute(query, (day.isoformat(),)):
+                for model, cells in _by_model(content).items():
+                    if model in wanted:
+                        wanted[model].take(day, client, service, cells, complete)
+    return [window for each in gathering for window in each.windows()]
 
 
-class _CellReader:
-    """Reads the cells of a book for one report: those of a day once, whatever many models need them."""
+def _by_model(content: bytes) -> dict[str, PackedCells]:
+    found: dict[str, PackedCells] = {}
+    for key, rows in unpack_cells(content).items():
+        found.setdefault(key.partition("@")[0], {})[key] = rows
+    return found
 
-    def __init__(self, connection: sqlite3.Connection, complete: dict[tuple[str, str], str]) -> None:
-        self._connection = connection
-        self._complete = complete
-        self._by_model: dict[Key, dict[str, PackedCells]] = {}
 
-    def windows(self, label: Label, until: date, days: int) -> list[LabelWindow]:
+@dataclass(frozen=True, slots=True)
+class _Gathering:
+    """The cells of one model, day by day, by client and service: those of the window and those before it."""
+
+    label: Label
+    first: date
+    """The first day of the window."""
+    last: date
+    parts: dict[tuple[str, str], tuple[list[PackedCells], list[PackedCells]]]
+
+    @classmethod
+    def of(cls, label: Label, until: date, days: int) -> "_Gathering":
         last = until - timedelta(days=ceil(label.wait / DAY))
-        first, begin = last - timedelta(days=days - 1), last - timedelta(days=2 * days - 1)
-        parts: dict[tuple[str, str], tuple[list[PackedCells], list[PackedCells]]] = {}
-        query = "SELECT day, client, service, counts FROM labels WHERE day BETWEEN ? AND ? ORDER BY 2, 3, 1"
-        for day, client, service, content in self._connection.execute(query, (begin.isoformat(), last.isoformat())):
-            cells = self._of_models((day, client, service), content).get(label.model)
-            if cells is None:
-                continue
-            if _is_complete(self._complete.get((client, label.event or ""), ""), date.fromisoformat(day), label):
-                cells = with_labels_assumed(cells)
-            now, before = parts.setdefault((client, service), ([], []))
-            (now if day >= first.isoformat() else before).append(cells)
-        words = f"predictions of {first} to {last}"
-        areas = {label.model: label.area} if label.area is not None else {}
-        deployed = {label.model: label.deployed} if label.deployed is not None else {}
-        return [
-            LabelWindow(client, service, words, summed(now), summed(before), areas, deployed)
-            for (client, service), (now, before) in parts.items()
-        ]
+        return cls(label, last - timedelta(days=days - 1), last, {})
 
-    def _of_models(self, place: Key, content: bytes) -> dict[str, PackedCells]:
-        known = self._by_model.get(place)
-        if known is None:
-            known = self._by_model[place] = {}
-            for key, rows in unpack_cells(content).items():
-                known.setdefault(key.partition("@")[0], {})[key] = rows
-        return known
+    def take(
+        self, day: date, client: str, service: str, cells: PackedCells, complete: Mapping[tuple[str, str], str]
+    ) -> None:
+        """Adds the cells of a day. `complete` has by client and event the day up to which all events were sent."""
+        if _is_complete(complete.get((client, self.label.event or ""), ""), day, self.label):
+            cells = with_labels_assumed(cells)
+        now, before = self.parts.setdefault((client, service), ([], []))
+        (now if day >= self.first else before).append(cells)
+
+    def windows(self) -> list[LabelWindow]:
+        """One for each client and service."""
+        model, words = self.label.model, f"predictions of {self.first} to {self.last}"
+        areas = {model: self.label.area} if self.label.area is not None else {}
+        found = []
+        for (client, service), (now, before) in sorted(self.parts.items()):
+            threshold = self.label.thresholds.at(service)
+            deployed = {model: threshold} if threshold is not None else {}
+            found.append(LabelWindow(client, service, words, summed(now), summed(before), areas, deployed))
+        return found
 
 
 def _is_complete(through: str, day: date, label: Label) -> bool:

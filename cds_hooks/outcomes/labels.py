@@ -6,7 +6,7 @@ not yet reported. The horizon is in the model's manifest. So are the event and t
 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
@@ -14,10 +14,10 @@ from typing import Any, Final
 import msgspec
 from msgspec import MsgspecError, Struct
 
+from cds_hooks.outcomes.thresholds import InForce, thresholds_in_force
 from cds_hooks.settings import Settings
 from models_onnx.artifact.folder import MANIFEST, VERSION_SIGN
-from models_onnx.artifact.manifest import DAYS_PER_YEAR, Manifest, ModelOutcome, Thresholds
-from models_onnx.monitoring.performance import Deployed
+from models_onnx.artifact.manifest import DAYS_PER_YEAR, Manifest, ModelOutcome, Thresholds, Twin
 
 DAY: Final = 86_400_000_000
 """Microseconds of a day."""
@@ -38,8 +38,7 @@ class Label:
     lag_days: float
     area: float | None = None
     """Area under the ROC curve in the evaluation of the manifest; None where it has none."""
-    deployed: Deployed | None = None
-    """The threshold in force; None where its share was not tested."""
+    thresholds: InForce = field(default_factory=InForce)
 
     @property
     def horizon(self) -> int:
@@ -62,38 +61,25 @@ class _Manifest(Struct):
     id: str
     outcome: ModelOutcome
     thresholds: Thresholds | None = None
+    twin: Twin | None = None
     evaluation: dict[str, Any] = {}
 
 
-_BAR: Final = 5.0
-"""Cards that may be spent on one event where a model declares no number: a card's PPV is 0.2 or more (4.2)."""
-_CLOSE: Final = 1e-6
-
-
-def label_of(manifest: Manifest | _Manifest, lag_days: float, share: float | None = None) -> Label:
-    """The label of a model. `lag_days` is for a manifest without a lag, `share` (0 to 1) is set in place of its own."""
+def label_of(manifest: Manifest | _Manifest, lag_days: float, thresholds: InForce) -> Label:
+    """The label of a model; `lag_days` where its manifest names no lag."""
     outcome = manifest.outcome
     days = outcome.horizon_days if outcome.horizon_days is not None else outcome.horizon_years * DAYS_PER_YEAR
     lag = outcome.label_lag_days if outcome.label_lag_days is not None else lag_days
     event = outcome.event or _EVENT_OF_COLUMN.get(outcome.column)
     area = manifest.evaluation.get("all", {}).get("auroc", {}).get("value")
-    return Label(manifest.id, event, days, lag, area, _deployed(manifest.thresholds, share))
-
-
-def _deployed(thresholds: Thresholds | None, share: float | None) -> Deployed | None:
-    if thresholds is None:
-        return None
-    wanted = thresholds.capacity if share is None else share
-    row = next((each for each in thresholds.table if abs(each.capacity - wanted) < _CLOSE), None)
-    if row is None:
-        return None
-    return Deployed(row.probability, 1 / ((thresholds.alerts_per_event or _BAR) - 1), row.net_benefit)
+    return Label(manifest.id, event, days, lag, area, thresholds)
 
 
 def labels_of(manifests: Iterable[Manifest | _Manifest], configured: Settings) -> dict[str, Label]:
     """The labels of these models."""
-    shares, share = configured.shares_by_model, configured.alert_share
-    return {each.id: label_of(each, configured.label_lag_days, shares.get(each.id, share)) for each in manifests}
+    several = list(manifests)
+    thresholds = thresholds_in_force(several, configured)
+    return {each.id: label_of(each, configured.label_lag_days, thresholds[each.id]) for each in several}
 
 
 def site_labels(configured: Settings) -> dict[str, Label]:

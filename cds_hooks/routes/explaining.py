@@ -31,7 +31,6 @@ from cds_hooks.services import Service
 from cds_hooks.settings import Settings
 from cds_hooks.storage import Decision, FeedbackItem, RecordUnavailable, decision_of
 from cds_hooks.storage.database import parse_url
-from cds_hooks.storage.entries import add_event
 from cds_hooks.storage.queries import DecisionFilter, feedback_on, find_decisions, get_decision, store_feedback
 from cds_hooks.web.answering import Answering
 from cds_hooks.web.decision_page import Explanation, explain
@@ -197,11 +196,11 @@ class Explaining:
         return Response(status_code=303, headers=HEADERS | {"location": f"{decision.id}#answer-{place}"})
 
     def _keep(self, decision: Decision, item: FeedbackItem) -> None:
-        """Stores an answer unless the card has one, with who gave it, and lets the next calls know."""
+        """Stores an answer and who gave it, unless the card has one, and lets the next calls know."""
         visitor = visiting().visitor
         detail = {"decision": decision.id, "card": item.card, "answer": item.override_reason_code or item.outcome}
-        add_event(self._url, ANSWER_EVENT, visitor.actor if visitor is not None else "anyone", detail)
-        new = store_feedback(parse_url(self._url), [item], only_first=True)
+        event = (ANSWER_EVENT, visitor.actor if visitor is not None else "anyone", detail)
+        new = store_feedback(parse_url(self._url), [item], only_first=True, event=event)
         remember_answers(self._url, new, self._components.governance)
         for one in new:
             self._components.metrics.feedback(decision.service, one.outcome)

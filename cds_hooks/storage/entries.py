@@ -27,6 +27,9 @@ OUTCOME_COLUMNS: Final = (
 )  # fmt: skip
 EVENT_COLUMNS: Final = ("at", "kind", "actor", "detail")
 
+Event = tuple[str, str, Mapping[str, Any]]
+"""The kind of an event, who did it, and its detail."""
+
 _ENTRY_LOCK: Final = 0x6364_735F_656E_7472  # "cds_entr": PostgreSQL's writers of entries one after the other
 _encode = msgspec.json.Encoder().encode
 
@@ -78,8 +81,8 @@ def add_event(url: str, kind: str, actor: str, detail: Mapping[str, Any]) -> Non
     add_events(url, [(kind, actor, detail)])
 
 
-def add_events(url: str, found: Iterable[tuple[str, str, Mapping[str, Any]]]) -> None:
-    """Commits events (kind, actor, detail) in one transaction: all of them or none.
+def add_events(url: str, found: Iterable[Event]) -> None:
+    """Commits events in one transaction: all of them or none.
 
     Raises:
         RecordUnavailable: they cannot be committed.

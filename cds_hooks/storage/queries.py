@@ -15,16 +15,22 @@ from cards.withheld import WITHHELD
 from cds_hooks.storage.content import ContentUnreadable, store_text
 from cds_hooks.storage.database import database_error_reason, engine_for, parse_url, reading_engine
 from cds_hooks.storage.decision import Decision, FeedbackItem, RecordUnavailable, decision_of, without_nul
-from cds_hooks.storage.entries import feedback_hash, newest_entry
+from cds_hooks.storage.entries import Event, feedback_hash, newest_entry, write_event
 from cds_hooks.storage.tables import decisions, feedback
 
 
-def store_feedback(url: URL, items: Sequence[FeedbackItem], *, only_first: bool = False) -> list[FeedbackItem]:
+def store_feedback(
+    url: URL, items: Sequence[FeedbackItem], *, only_first: bool = False, event: Event | None = None
+) -> list[FeedbackItem]:
     """Stores all items or none and returns the new ones.
 
     Repeated feedback (the same card, outcome, time and suggestions) is not new; with `only_first` none is whose card
-    has an answer already, whoever gave it. While this writes no decision can be written, so what can be done before is,
-    and all rows go in one statement.
+    has an answer already, whoever gave it. The event, which says who answered, is written in the same transaction, and
+    only if an item is new. While this writes no decision can be written, so what can be done before is, and all rows go
+    in one statement.
+
+    Raises:
+        RecordUnavailable: Nothing was stored.
     """
     rows = [_row(item) for item in items]
     new, linked = list[FeedbackItem](), list[dict[str, Any]]()
@@ -45,6 +51,8 @@ def store_feedback(url: URL, items: Sequence[FeedbackItem], *, only_first: bool 
                 new.append(item)
             if linked:
                 connection.execute(insert(feedback), linked)
+            if linked and event is not None:
+                write_event(connection, *event)
             return new
     except DBAPIError as error:
         raise RecordUnavailable(f"feedback cannot be stored: {database_error_reason(error)}") from error

@@ -3,10 +3,9 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import chain
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import msgspec
-import numpy as np
 
 from models_onnx.monitoring.sketch import Sketch, bucket_of
 
@@ -128,9 +127,11 @@ def groups_of(values: dict[str, float]) -> tuple[str, ...]:
 
 
 def total_of(days: list[DayCounts]) -> DayCounts:
-    """All days together."""
+    """All days together, but for `hour_milliseconds`: those are compared hour by hour (today.py)."""
     total = DayCounts()
     for name in DayCounts.__struct_fields__:
+        if name == "hour_milliseconds":
+            continue
         values = [getattr(each, name) for each in days]
         if name in _SKETCHES:
             setattr(total, name, _total_of_sketches(values))
@@ -143,14 +144,13 @@ def total_of(days: list[DayCounts]) -> DayCounts:
     return total
 
 
-_SKETCHES: Final = frozenset({"features", "ages", "scores", "stages", "hour_milliseconds"})
+_SKETCHES: Final = frozenset({"features", "ages", "scores", "stages"})
 _WIDEST: Final = 1 << 16
-_Name = TypeVar("_Name", str, int)
 
 
-def _total_of_sketches(days: Sequence[dict[_Name, dict[int, int]]]) -> dict[_Name, dict[int, int]]:
+def _total_of_sketches(days: Sequence[Sketches]) -> Sketches:
     """By name the buckets of all days; a month of a large site has a million of them, which numpy adds up."""
-    parts: dict[_Name, list[dict[int, int]]] = {}
+    parts: dict[str, list[dict[int, int]]] = {}
     for day in days:
         for name, buckets in day.items():
             parts.setdefault(name, []).append(buckets)
@@ -158,6 +158,8 @@ def _total_of_sketches(days: Sequence[dict[_Name, dict[int, int]]]) -> dict[_Nam
 
 
 def _sum_of_buckets(tables: Sequence[dict[int, int]]) -> dict[int, int]:
+    import numpy as np  # which takes 80 ms to load: who counts calls or finds decisions adds no days up
+
     many = sum(map(len, tables))
     buckets = np.fromiter(chain.from_iterable(tables), np.int64, many)
     counts = np.fromiter(chain.from_iterable(each.values() for each in tables), np.int64, many)

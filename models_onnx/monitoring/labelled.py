@@ -6,16 +6,14 @@ calibration and discrimination can be computed from the counts alone.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from math import exp, log
 from typing import Final, Literal
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-WIDTH: Final = 0.02
-"""Width of a bucket in log-odds."""
-_NEAREST: Final = 1e-9
+from models_onnx.monitoring.sketch import WIDTH, log_odds_bucket
+
 Happened = Literal["yes", "no", "unlabelled"]
 _PLACE: Final[dict[Happened, int]] = {"yes": 0, "no": 1, "unlabelled": 2}
 _SILENT: Final = 3
@@ -94,17 +92,6 @@ def with_labels_assumed(cells: PackedCells) -> PackedCells:
 _UNLABELLED_ARE_NO: Final = np.eye(7, dtype=np.int32)
 _UNLABELLED_ARE_NO[3] = [0, 0, 1, 0, 0, 0, 0]
 _UNLABELLED_ARE_NO[6] = [0, 0, 0, 0, 0, 1, 0]
-
-
-def log_odds_bucket(estimate: float) -> int:
-    """The bucket of a probability; 0 and 1 are counted as one in a thousand million and its opposite."""
-    inside = min(max(estimate, _NEAREST), 1 - _NEAREST)
-    return round(log(inside / (1 - inside)) / WIDTH)
-
-
-def probability_of(bucket: int) -> float:
-    """The probability in the middle of a bucket."""
-    return 1 / (1 + exp(-bucket * WIDTH))
 
 
 Numbers = NDArray[np.float64]

@@ -2,12 +2,12 @@
 
 The buckets are those of DDSketch (Masson, Rim, Lee: DDSketch, a fast and fully-mergeable quantile sketch with
 relative-error guarantees, VLDB 2019): a quantile is off by at most 1 % of itself, whatever the distribution. A bucket
-says how many values fell into it, not whose they were.
+says how many values fell into it, not whose they were. Probabilities have buckets of equal width in log-odds.
 """
 
 from collections import Counter
 from collections.abc import Iterable
-from math import ceil, log
+from math import ceil, exp, log
 
 RELATIVE_ERROR = 0.01
 """By how much a value that is read from a sketch may differ from the value that was counted, as a share of it."""
@@ -15,6 +15,9 @@ RELATIVE_ERROR = 0.01
 _GAMMA = (1 + RELATIVE_ERROR) / (1 - RELATIVE_ERROR)
 _LOG_GAMMA = log(_GAMMA)
 _SMALLEST = 1e-9
+_NEAREST = 1e-9
+WIDTH = 0.02
+"""Width of a bucket of probabilities, in log-odds."""
 _SPAN = 1 << 20
 
 Sketch = Counter[int]
@@ -53,3 +56,14 @@ def quantile(sketch: Sketch, share: float) -> float | None:
 def sketch_of(values: Iterable[float]) -> Sketch:
     """The sketch of these values."""
     return Counter(map(bucket_of, values))
+
+
+def log_odds_bucket(estimate: float) -> int:
+    """The bucket of a probability; 0 and 1 are counted as one in a thousand million and its opposite."""
+    inside = min(max(estimate, _NEAREST), 1 - _NEAREST)
+    return round(log(inside / (1 - inside)) / WIDTH)
+
+
+def probability_of(bucket: int) -> float:
+    """The probability in the middle of a bucket."""
+    return 1 / (1 + exp(-bucket * WIDTH))

@@ -1,11 +1,17 @@
 """A card is answered on the page of its decision: once, by who may, and the finding rests as after any answer."""
 
+import asyncio
+from collections.abc import Iterator
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import httpx
 import pytest
 
+from cds_hooks.routes import explaining
+from cds_hooks.storage import FeedbackItem
+from cds_hooks.storage.content import ContentKeys, use_content_keys
 from cds_hooks.storage.queries import feedback_on
 from tests.cds_hooks.access.browsing import BROWSER, entries, form_token, visit, with_account
 from tests.cds_hooks.calls import client, ours
@@ -52,6 +58,28 @@ async def test_an_answer_is_kept_once_as_feedback_and_the_card_rests(tmp_path: P
     assert (kept.outcome, kept.override_reason_code) == ("overridden", reason["code"])
     assert kept.override_reason_system == f"{reason['system']}#explanation-page"
     assert [detail["answer"] for _, detail in entries(tmp_path, "card-answer")] == ["patient-ineligible"]
+
+
+async def test_of_two_answers_at_the_same_time_one_is_kept_and_one_person_is_said_to_have_answered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both_have_looked = Barrier(2, timeout=60)
+
+    def looked(url: str, decision: str) -> list[FeedbackItem]:
+        found = feedback_on(url, decision)
+        both_have_looked.wait()
+        return found
+
+    async with client(tmp_path, as_of=NOW) as calls:
+        decision, (card,) = await _called(calls)
+        monkeypatch.setattr(explaining, "feedback_on", looked)
+        sent = await asyncio.gather(
+            *(_answer(calls, decision, card=card["uuid"], answer=answer) for answer in ("r0", "r1"))
+        )
+        assert [each.status_code for each in sent] == [303, 303]
+    (kept,) = feedback_on(record_in(tmp_path), decision)
+    said = [detail["answer"] for _, detail in entries(tmp_path, "card-answer")]
+    assert said == [kept.override_reason_code]
 
 
 async def test_a_suggestion_that_was_followed_is_an_acceptance_of_it(tmp_path: Path) -> None:
@@ -108,6 +136,13 @@ async def test_clinicians_and_pharmacists_answer_and_who_operates_or_audits_does
     assert [who for who, _ in entries(tmp_path, "card-answer")] == ["account ann"] * len(kept)
 
 
+@pytest.fixture
+def _without_keys_afterwards() -> Iterator[None]:
+    yield
+    use_content_keys(ContentKeys())
+
+
+@pytest.mark.usefixtures("_without_keys_afterwards")
 async def test_words_about_what_is_wrong_are_kept_encrypted_or_not_asked_for(tmp_path: Path) -> None:
     keys = tmp_path / "keys.txt"
     keys.write_text("ab" * 32)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import roc_auc_score
 
-from models_onnx.monitoring.labelled import LabelCounts, Labelled, labelled, log_odds_bucket, probability_of
+from models_onnx.monitoring.labelled import LabelCounts, Labelled, labelled
 from models_onnx.monitoring.performance import (
     area_under_curve,
     calibration_slope,
@@ -16,6 +16,7 @@ from models_onnx.monitoring.performance import (
     ratio_at_equal_estimate,
     reliability,
 )
+from models_onnx.monitoring.sketch import log_odds_bucket, probability_of
 
 Rows = tuple[np.ndarray, np.ndarray]
 
