@@ -16,6 +16,7 @@ from sqlalchemy import select
 
 from cards.rules.engine.governance import SiteRules, all_rule_versions
 from cds_hooks.governance.releases import Key, Released
+from cds_hooks.governance.rule_texts import record_rule_texts
 from cds_hooks.model_versions import ModelVersions
 from cds_hooks.services import Service
 from cds_hooks.settings import Settings
@@ -197,6 +198,7 @@ class InForce:
             with suppress(RecordUnavailable):
                 if read_content(url, digest) is None:
                     add_event(url, EVENT, "cds-hooks", {"digest": digest, "content": msgspec.Raw(_encode(content))})
+                    record_rule_texts(url)
                 self._unrecorded.pop(digest, None)
 
 

@@ -9,6 +9,7 @@ from starlette.routing import Route
 from cards.rules.engine.governance import all_rule_versions
 from cds_hooks.errors import NotFound
 from cds_hooks.invoke import ServerComponents
+from cds_hooks.routes.changes import Changes
 from cds_hooks.routes.committee import Committee
 from cds_hooks.routes.explaining import Explaining
 from cds_hooks.routes.operations import OperatorAccess
@@ -157,15 +158,18 @@ def page_routes(
         headers = {**HEADERS, "cache-control": "public, max-age=86400"}
         return Response(static_file(name), media_type=STATIC_TYPES[name], headers=headers)
 
+    changes = Changes(site, configured.database_url, files)
     pages = {
         "/": start,
         "/models": models,
         "/models/{model_id}": model,
+        "/models/{model_id}/changes": changes.model,
         "/models/{model_id}/card.{form}": model_card,
         "/equations/{equation_id}": equation,
         "/equations/{equation_id}/card.json": card_of_equation,
         "/rules": rules,
         "/rules/{rule_id}": rule,
+        "/rules/{rule_id}/changes": changes.rule,
         "/static/{name}": static,
     }
     limiter = CapacityLimiter(_PAGES_AT_ONCE)

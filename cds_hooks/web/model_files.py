@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,7 +16,7 @@ from cds_hooks.settings import Settings
 from cds_hooks.web.committee import GateRow
 from models_onnx.artifact.folder import MODEL, VERSION_SIGN, read_manifest
 from models_onnx.artifact.manifest import Manifest
-from models_onnx.artifact.release_file import Release, parse_release
+from models_onnx.artifact.release_file import ADDRESSED, Release, parse_release
 from models_onnx.errors import ModelError
 from models_onnx.model_card.embed import read_card
 from models_onnx.model_card.formats import chai_xml, fhir_bundle
@@ -79,6 +80,17 @@ class ModelFiles:
         """What each input of that model does; none where its file must not be loaded."""
         return self._once("effects", model_id, lambda folder: effects(load_model(folder.name, folder.parent))) or []
 
+    def is_as_released(self, model_id: str) -> bool:
+        """Whether manifest, card and model file of a version are those of its release."""
+        folder, release = self._folders.get(model_id), self.release(model_id)
+        if folder is None or release is None:
+            return False
+        try:
+            found = {name: sha256((folder / name).read_bytes()).hexdigest() for name in ADDRESSED}
+        except OSError:
+            return False
+        return all(name in release.files and release.files[name].sha256 == found[name] for name in ADDRESSED)
+
     def evaluation(self, model_id: str) -> LaterEvaluation | None:
         """What was evaluated after that model was signed; None where nothing was."""
         manifest = self.manifest(model_id)
@@ -99,8 +111,8 @@ class ModelFiles:
         if form == "json":
             return orjson.dumps(card, option=orjson.OPT_INDENT_2), "application/json"
         if form == "fhir.json":
-            sha256 = release.files[MODEL].sha256
-            bundle = fhir_bundle(card, release.state, sha256, now.isoformat(timespec="seconds"), configured.public_url)
+            digest = release.files[MODEL].sha256
+            bundle = fhir_bundle(card, release.state, digest, now.isoformat(timespec="seconds"), configured.public_url)
             return orjson.dumps(bundle, option=orjson.OPT_INDENT_2), "application/fhir+json"
         if form == "chai.xml":
             return chai_xml(card, release.state, now.date().isoformat()), "application/xml"

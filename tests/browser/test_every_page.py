@@ -27,6 +27,7 @@ PATHS = {
     "models": "/models",
     "rules": "/rules",
     "approvals": "/approvals",
+    "changes": "/rules/renal-metformin/changes",
     "simulations": "/simulations?kind=model&name=mortality_5y",
     "equation": "/equations/kfre_4",
     "documentation": "/docs/",

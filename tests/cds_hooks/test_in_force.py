@@ -11,7 +11,8 @@ _HOW_MUCH_AND_HOW_LONG = {
 _WHERE_THINGS_ARE = {
     "content_key", "content_keys", "counts_file", "data_dir", "database_url", "explain_link_key", "metrics_dir",
     "model_signing_key",
-    "notice_url", "otlp_endpoint", "seal_command", "seal_file", "seal_key", "seal_url", "spec_dir", "user_keys",
+    "notice_url", "otlp_endpoint", "seal_command", "seal_file", "seal_key", "seal_url", "simulation_charts",
+    "simulations_folder", "spec_dir", "user_keys",
 }  # fmt: skip
 _WHO_MAY_SEE_AND_CALL = {
     "allow_any_host", "api_docs", "cors_origins", "oidc_client_id", "oidc_client_secret", "oidc_issuer", "oidc_roles",
