@@ -263,6 +263,8 @@ def _partner_action(partner: CurrentMedication, declared: SuggestionTemplate, pl
         action = _ended(partner.draft, partner.medication.said, plan.context)
         plan.drafts.remove(partner.draft)
         return action
+    if partner.ended is not None:  # it may still act, but there is nothing left to stop or to change
+        raise SuggestionWithheld(f"the other drug ended on {partner.ended.date}")
     own = _own_json(partner.draft, plan.context) if partner.draft is not None else None
     original = own if own is not None else plan.context.original(partner.source)
     if original is None or original.get("resourceType") != "MedicationRequest":

@@ -17,7 +17,9 @@ from fhir.terminology.contrast_media import contrast_classes
 from fhir.terminology.medication_names import medication_of_code, read_name
 from fhir.terminology.medications import CLASS_MEMBERS, INGREDIENTS, Ingredient, table_rows
 
-_NEGATED = re.compile(r"\b(?:no known|no history|not allergic|denies|tolerates|nkda|nka)\b", re.IGNORECASE)
+_NEGATED = re.compile(
+    r"\b(?:no known|no history|not allergic|denies|tolerates|nkda|nka|family h(?:istory|x)|fhx?)\b", re.IGNORECASE
+)
 
 
 class Allergen(Struct, frozen=True, gc=False):

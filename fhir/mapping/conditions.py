@@ -19,6 +19,8 @@ ConditionStatus: TypeAlias = Literal["active", "unstated", "past"]
 # FHIR R4 condition-clinical: active, recurrence and relapse are states of being ill; inactive, remission and resolved
 # are not. con-4: what has an abatement in the past is not active, whatever the status says.
 _ILL = ("active", "recurrence", "relapse")
+# FHIR R4 condition-ver-status. Refuted and entered-in-error ones are no facts of a record at all.
+_DOUBTS = ("provisional", "differential", "unconfirmed")
 _FIVE_YEARS_DAYS = 5 * 365.25
 
 
@@ -26,7 +28,8 @@ class ConditionHit(Struct, frozen=True, gc=False):
     """A condition that counts: its key, the words and code of the chart, the resource and the date.
 
     `status` is "unstated" for encounter diagnoses without a clinical status; `time` is onset, else the recorded
-    date, else the start of the encounter it was made in; `is_onset` says that it is the onset.
+    date, else the start of the encounter it was made in; `is_onset` says that it is the onset. `doubt` is the
+    verification status of a diagnosis that is not confirmed ("provisional"), else empty.
     """
 
     key: str
@@ -36,6 +39,7 @@ class ConditionHit(Struct, frozen=True, gc=False):
     time: FhirTime | None
     status: ConditionStatus
     is_onset: bool = False
+    doubt: str = ""
 
 
 def find_condition(record: PatientRecord, key: str) -> ConditionHit | None:
@@ -49,6 +53,13 @@ def find_condition(record: PatientRecord, key: str) -> ConditionHit | None:
     entries = record.derive(_entries_by_meaning).of_keys.get(key)
     hit = _key_hit(record, key, entries) if entries else None
     return _beside_the_problem_list(record, key) if hit is None else hit
+
+
+def doubted_conditions(record: PatientRecord, uses: Iterable[str]) -> list[ConditionHit]:
+    """The conditions among these facts of a rule ("condition:" and a key), where none of them is confirmed."""
+    keys = (use.removeprefix("condition:") for use in uses if use.startswith("condition:"))
+    found = [hit for key in sorted(keys) if (hit := find_condition(record, key)) is not None]
+    return found if all(hit.doubt for hit in found) else []
 
 
 def _beside_the_problem_list(record: PatientRecord, key: str) -> ConditionHit | None:
@@ -168,7 +179,14 @@ def condition_hit(key: str, condition: Condition, code: str, record: PatientReco
     source = f"Condition/{condition.id}" if condition.id else "Condition without id"
     is_onset = bool(condition.onsetDateTime or condition.onsetPeriod)
     status = condition_status(condition, record.as_of_epoch)
-    return ConditionHit(key, words, code, source, condition_time(condition, record), status, is_onset)
+    time, doubt = condition_time(condition, record), doubt_of(condition)
+    return ConditionHit(key, words, code, source, time, status, is_onset, doubt)
+
+
+def doubt_of(condition: Condition) -> str:
+    """The verification status of a diagnosis that is tentative or one of several possible ones, else empty."""
+    stated = condition.verificationStatus
+    return next((one for one in _DOUBTS if stated is not None and stated.has(one)), "")
 
 
 def condition_time(condition: Condition, record: PatientRecord) -> FhirTime | None:
@@ -226,11 +244,12 @@ def is_better_hit(hit: ConditionHit, known: ConditionHit | None) -> bool:
     if hit.key == "pregnancy" and hit.time is not None and known.time is not None:
         # A complication is charted weeks after the pregnancy began: the earliest entry of this pregnancy dates it.
         return hit.time.instant < known.time.instant
-    # A stated status says more than an unstated one; then the later date.
-    return (hit.status == "active", hit.time.instant if hit.time else 0.0) > (
-        known.status == "active",
-        known.time.instant if known.time else 0.0,
-    )
+    return _weight(hit) > _weight(known)
+
+
+def _weight(hit: ConditionHit) -> tuple[bool, bool, float]:
+    """What is confirmed goes before what is not, a stated status before an unstated one, then the later date."""
+    return not hit.doubt, hit.status == "active", hit.time.instant if hit.time else 0.0
 
 
 def condition_group_hits(record: PatientRecord) -> Mapping[str, ConditionHit]:

@@ -25,6 +25,8 @@ Gap = Callable[[RuleContext], tuple[str, str] | None]
 """Why a fact is not known: reason code and sentence, None when it is known."""
 Correction = Callable[[RuleContext], OrderChange | None]
 """Works out a change for this draft; None where none can be offered."""
+NothingFound = Callable[[str, RuleContext], tuple[str, str] | None]
+"""What is said where no band of a rule (its id) matches: reason and sentence; None where the usual one is right."""
 RowEvidence = Callable[[RuleContext], tuple[Evidence, ...]]
 """What the row of a knowledge table rests on that decided this draft; empty where the rule's own evidence is meant."""
 
@@ -37,6 +39,7 @@ class Family:
     lint fills summaries. `conditions` are its own words of conditions; `gaps` says for a kind of fact (a name in
     `uses`) of its own why it is not known; `changes` are the functions that a change may name as `computed`. Where the
     knowledge of a rule is a table, `evidence` gives by the rule's id what the row rests on that decided.
+    `nothing_found` is for rules that compare no limit: what they say where they have nothing to report.
     """
 
     name: str
@@ -46,6 +49,7 @@ class Family:
     gaps: Mapping[str, Gap] = field(default_factory=dict)
     changes: Mapping[str, Correction] = field(default_factory=dict)
     evidence: Mapping[str, RowEvidence] = field(default_factory=dict)
+    nothing_found: NothingFound = lambda _rule, _context: None
 
     @cached_property
     def vocabulary(self) -> Vocabulary:

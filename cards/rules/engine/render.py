@@ -236,6 +236,9 @@ def render_silence(no_match: NoMatch) -> Silence:
     if waits and not no_match.unknown and not context.is_signing:
         return _before_signing(rule, is_all=len(waits) == len(rule.bands))
     if not no_match.unknown:
+        own = rule.family.nothing_found(rule.id, context)
+        if own is not None:
+            return Silence(rule.id, own[0], f"{rule.declared.title}: {own[1]}")
         seen = ", ".join(context.estimate_phrases(rule.band_uses))
         return Silence(
             rule.id,

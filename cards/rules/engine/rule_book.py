@@ -20,7 +20,7 @@ from cards.rules.language.table import read_table
 from cards.rules.language.trigger import Activation, is_test
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.measurements import ESTIMATES
-from cards.rules.patient.orders import CurrentMedication, DraftMedication
+from cards.rules.patient.orders import CurrentMedication, DraftMedication, knows_medications
 from cards.rules.patient.session import PatientSession
 from cards.text import plain
 from fhir.mapping.medications.identity import MedicationIdentity
@@ -209,6 +209,7 @@ class _Asks(NamedTuple):
     dose: bool
     genes: bool
     allergies: bool
+    medications: bool
     more_at_signing: bool
 
 
@@ -233,6 +234,7 @@ def _asks_of(activated: Iterable[ActivatedRule], *, signing: bool) -> _Asks:
         kidneys=not uses.isdisjoint(ESTIMATES),
         genes="genes" in uses,
         allergies="allergies" in uses,
+        medications="active" in uses,
         values=tuple((key, _words(key)) for key in keys[:_MOST_VALUES]),
         dose=not uses.isdisjoint(_DOSE),
         more_at_signing=not signing and any(SIGNING in rule.band_uses for rule in alone),
@@ -244,8 +246,12 @@ def _scope(drafted: DraftMedication, asks: _Asks, record: PatientRecord) -> Sile
         (record.was_requested("AllergyIntolerance"), "allergy", "allergy list"),
         (knows_medications(record), "duplicates", "medication list"),
     ]
+    of_test = [
+        *(of_every_drug[:1] if asks.allergies else ()),
+        *([(knows_medications(record), "medications", "medication list")] if asks.medications else ()),
+    ]
     parts = [
-        *(of_every_drug[: int(asks.allergies)] if is_test(drafted.medication) else of_every_drug),
+        *(of_test if is_test(drafted.medication) else of_every_drug),
         *_counted(asks.interactions, "interaction", knows_medications(record), "medication list"),
         *_counted(asks.conditions, "condition", record.was_requested("Condition"), "problem list"),
     ]
@@ -275,11 +281,6 @@ def _uses_now(rule: CompiledRule, signing: bool) -> frozenset[str]:
 
 _Part = tuple[bool, str, str]
 """Whether it is known, what was looked for, and what it is called where it is not known."""
-
-
-def knows_medications(record: PatientRecord) -> bool:
-    """Whether one of the lists of medications came with the call."""
-    return record.was_requested("MedicationRequest") or record.was_requested("MedicationStatement")
 
 
 def _counted(number: int, word: str, known: bool, gap: str) -> list[_Part]:

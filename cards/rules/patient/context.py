@@ -7,10 +7,11 @@ from cards.extension import Fact
 from cards.rules.language.trigger import CompiledTrigger, Selector
 from cards.rules.patient import measurements
 from cards.rules.patient.measurements import ESTIMATES
-from cards.rules.patient.orders import CurrentMedication, DraftMedication, is_beside
+from cards.rules.patient.orders import CurrentMedication, DraftMedication, is_beside, knows_medications
 from cards.rules.patient.pair_context import PairContext, medication_fact
 from cards.rules.patient.session import PatientSession
 from cards.text import format_dose, format_number, plain
+from fhir.mapping.conditions import doubted_conditions
 from fhir.mapping.kidney import KidneyEstimate
 from fhir.terminology.medication_names import medication_of_code
 from fhir.terminology.medications import RXNORM, Ingredient
@@ -176,9 +177,14 @@ class RuleContext(PairContext):
         words = f"{plain(hit.words)} on record" if key == "pregnancy" else plain(hit.words)
         return [Fact(key, words, hit.code, effective=date, source=hit.source)]
 
-    def takes(self, selector: Selector) -> bool:
-        """Whether such a drug is active or in another draft."""
-        return bool(self.taken(selector))
+    def takes(self, selector: Selector) -> bool | None:
+        """Whether such a drug is active or in another draft; None where no list came, so that it may be taken."""
+        return True if self.taken(selector) else False if self.knows_medications else None
+
+    @property
+    def knows_medications(self) -> bool:
+        """Whether a list of medications came with the call."""
+        return knows_medications(self.session.record)
 
     def medication_facts(self, selector: Selector) -> list[Fact]:
         """Such drugs with their dates and sources."""
@@ -309,7 +315,8 @@ class RuleContext(PairContext):
         of kidney disease on the problem list stands for a value.
         """
         used = frozenset(uses)
-        if "condition:pregnancy" in used and self.session.pregnancy_doubt is not None:
+        has_doubt = "condition:pregnancy" in used and self.session.pregnancy_doubt is not None
+        if has_doubt or doubted_conditions(self.session.record, used):
             return True
         return self.is_doubtful(used) or (
             critical and any(one.instead_of_clearance or one.is_diagnosis for one in self._estimates(used))
@@ -337,6 +344,9 @@ class RuleContext(PairContext):
             said += self.session.unstable_notes
         if "condition:pregnancy" in used and self.session.pregnancy_doubt is not None:
             said.append(f"A pregnancy test on {self.session.pregnancy_doubt.time.date} was negative.")
+        said += [
+            f"{plain(one.words)}: charted as {one.doubt}." for one in doubted_conditions(self.session.record, used)
+        ]
         return list(dict.fromkeys(said))
 
     def running_note(self) -> str | None:
@@ -370,6 +380,8 @@ class RuleContext(PairContext):
                 return "kidney-function-not-exact", f"{measurements.phrase(estimate)} does not settle it."
         if "dose" in used and self.daily_dose_mg is None:
             return self.why_no_dose()
+        if "active" in used and not self.knows_medications:
+            return "medications-missing", "the medication list is not known."
         for use, (attribute, code, text) in _UNKNOWN.items():
             if use in used and getattr(self, attribute) is None:
                 if use == "weight" and self.session.record.newest("body_weight") is not None:

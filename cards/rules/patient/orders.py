@@ -23,6 +23,7 @@ from fhir.mapping.medications.sig import NO_WEIGHT
 from fhir.mapping.studies import Study
 from fhir.record.datatypes import CodeableConcept, FhirTime, with_plain_numbers
 from fhir.record.measurement import Measurement
+from fhir.record.record import PatientRecord
 from fhir.record.resources import Medication, MedicationRequest, ServiceRequest
 from fhir.terminology.analytes import LOINC
 from fhir.terminology.medications import CVX_SYSTEMS, VACCINE, Ingredient
@@ -285,6 +286,11 @@ def with_other_drafts(
 def is_beside(one: CurrentMedication, drafted: DraftMedication) -> bool:
     """Whether it is neither the draft itself nor the order that it renews."""
     return one.source != drafted.renews if one.drafted is None else one.drafted is not drafted
+
+
+def knows_medications(record: PatientRecord) -> bool:
+    """Whether one of the lists of medications came with the call."""
+    return record.was_requested("MedicationRequest") or record.was_requested("MedicationStatement")
 
 
 def is_to_be_given(order: MedicationRequest) -> bool:

@@ -55,6 +55,7 @@ _COUNT_BEFORE_OFTEN = re.compile(
 _AMOUNT = re.compile(rf"(?<!\d){NUMBER} ?(?:{UNIT})\b")
 _DISPENSED = re.compile(r"(?:#|\b(?:disp(?:ense)?|qty|quantity)[:.]?) ?\d+(?: (?:tab|cap)\w*)?")
 _BLANKS = re.compile(r"\s+")
+_EACH_HOUR = re.compile(r"\b(?:every|each) (?:hour|hr)\b")
 
 
 def parse_number(text: str) -> float:
@@ -77,6 +78,7 @@ def normalise_sig(words: str) -> str:
     text = _AND_A_HALF.sub(lambda match: f"{match[1]}.5", text).replace("½", "0.5").replace("¼", "0.25")
     text = _FRACTION.sub(_decimal, text)
     text = _BLANKS.sub(" ", _DISPENSED.sub(" ", text)).strip()
+    text = _EACH_HOUR.sub("every 1 hour", text)
     text = _A_TABLET.sub("1 ", _REPEATED.sub(r"\1", text))
     text = _ROMAN.sub(lambda match: str(len(match[1])), text)
     text = _UNITLESS.sub(r"\1 each", _NOT_DAILY.sub(" ", text))

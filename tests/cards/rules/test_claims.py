@@ -17,10 +17,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cards.compose.orders import OrderOutcome, check_orders
-from cards.rules.engine.rule_book import RuleBook, knows_medications, rule_book
+from cards.rules.engine.rule_book import RuleBook, rule_book
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.measurements import name_of
-from cards.rules.patient.orders import DraftMedication, DraftOrder
+from cards.rules.patient.orders import DraftMedication, DraftOrder, knows_medications
 from cards.rules.patient.session import PatientSession
 from fhir.mapping.kidney import KidneyEstimate
 from fhir.record.reading import read_record

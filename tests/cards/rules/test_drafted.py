@@ -22,7 +22,16 @@ from tests.each import for_each
 
 FILES = sorted({name for name, _ in drafted_cases()})
 # Doses, diseases, genes and studies in forms that no table of ours has: whole charts, whatever their order.
-UNSEEN = ("diseases", "dose-forms", "genes", "studies", "study-words")
+UNSEEN = (
+    "brands-and-statuses",
+    "diseases",
+    "dose-forms",
+    "families",
+    "genes",
+    "lists-not-sent",
+    "studies",
+    "study-words",
+)
 # The points of the list whose every item has all three kinds; the others are about names and doses.
 _ABOUT_READING = {"B1", "B2", "B3"}
 

@@ -97,7 +97,7 @@ def _facts_of_others(context: RuleContext, selector: Selector) -> list[Fact]:
 
 _ANOTHER = _of_drugs(
     "another",
-    lambda context, selector: bool(_others(context, selector)),
+    lambda context, selector: True if _others(context, selector) else False if context.knows_medications else None,
     "another drug is taken: {}",
     "such a drug, other than the drafted one, is taken or drafted",
     facts=_facts_of_others,
@@ -241,26 +241,13 @@ def _categories(context: RuleContext) -> set[str]:
 _IN_HOSPITAL = flag("in_hospital", _in_hospital, "an inpatient or emergency order", needs=needs("Encounter"))
 
 
-def _medications_known(context: RuleContext) -> Truth:
-    """True where a medication list came with the call, else unknown: a drug that is not on it may still be taken."""
-    record = context.session.record
-    return True if record.was_requested("MedicationRequest") or record.was_requested("MedicationStatement") else None
-
-
-def _medications_gap(context: RuleContext) -> tuple[str, str] | None:
-    return ("medications-missing", "the medication list is not known.") if _medications_known(context) is None else None
-
-
-MEDICATIONS_GAP = {"medications": _medications_gap}
-"""Why it is not known whether a drug is taken, for the families whose rules ask `medications_known`."""
-
 _MEDICATIONS_KNOWN = flag(
     "medications_known",
-    _medications_known,
+    lambda context: context.knows_medications,
     "the medication list is known",
-    frozenset({"medications"}),
     needs=MEDICATIONS,
     meaning="a medication list came with the call: what is not on it is not taken",
+    said_not="no medication list came",
 )
 
 WORDS = (*_MEDICATIONS, _SIGNING, _SINGLE_DOSE, _AS_NEEDED, _IN_HOSPITAL, _MEDICATIONS_KNOWN)

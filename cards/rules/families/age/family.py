@@ -1,7 +1,7 @@
 """Older adults: the placeholders and conditions that only these rules use."""
 
 from cards.extension import Fact
-from cards.rules.conditions.condition import COMPARED, Condition, Predicate, Spec, Truth, comparison, only
+from cards.rules.conditions.condition import COMPARED, Condition, Predicate, Spec, Truth, floor_comparison, only
 from cards.rules.conditions.vocabulary import compared
 from cards.rules.conditions.words.medications import MEDICATIONS
 from cards.rules.engine.family import Family
@@ -49,10 +49,10 @@ def _brain_active(context: RuleContext) -> dict[str, CurrentMedication | None]:
 
 
 def _cns_active_count(spec: Spec) -> Predicate:
-    compare, limits = comparison(only(spec, "cns_active_count")["cns_active_count"])
+    compare, limits = floor_comparison(only(spec, "cns_active_count")["cns_active_count"])
 
     def test(context: RuleContext) -> Truth:
-        return compare(len(_brain_active(context)))
+        return compare(len(_brain_active(context)), context.knows_medications)
 
     def facts(context: RuleContext) -> list[Fact]:
         return [

@@ -37,7 +37,7 @@ def points(context: RuleContext) -> Points:
         _drug_points(context)
         + (age is not None and age >= _AGE_YEARS)
         + (context.sex == "female")
-        + context.takes(_LOOP)
+        + (context.takes(_LOOP) is True)
         + 3 * (context.has_condition("hf") is True)
         + 2 * (_low_potassium(context) is not None)
         + 2 * (_long_qtc(context) is not None)
@@ -91,6 +91,7 @@ def _is_whole(context: RuleContext) -> bool:
         context.age_years is not None
         and context.sex is not None
         and context.knows_conditions
+        and context.knows_medications
         and context.session.lab("potassium", _POTASSIUM_DAYS) is not None
         and context.session.lab("qtc", _QTC_DAYS) is not None
     )

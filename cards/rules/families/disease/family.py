@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from cards.rules.conditions.words.medications import MEDICATIONS_GAP
 from cards.rules.engine.family import Family, Placeholder
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.measurements import dated
@@ -69,5 +68,4 @@ FAMILY = Family(
         "pco2": " (pCO2 48.755 mm[Hg] on 2026-11-20)",
         "po2": " (pO2 59.95 mm[Hg] on 2026-11-20)",
     },
-    gaps=MEDICATIONS_GAP,
 )

@@ -5,6 +5,7 @@ from cards.rules.conditions.condition import TEXT, Condition, Predicate, Spec, T
 from cards.rules.engine.family import Family
 from cards.rules.families.genes.advice import advice_of, is_untested, knows_results, results_for
 from cards.rules.families.genes.doses import lower_dose
+from cards.rules.families.genes.knowledge import GENE_DRUGS, REQUIRED_TESTS
 from cards.rules.families.genes.warfarin import WARFARIN_GENES, warfarin_says
 from cards.rules.families.genes.wording import detail, gene_facts, genes_to_test, result_words, summary, time_to_test
 from cards.rules.language.rule import OrderChange
@@ -76,6 +77,37 @@ def _not_known(context: RuleContext) -> tuple[str, str] | None:
     return "genetic-results-missing", "the genetic results did not come with this call."
 
 
+def _nothing_found(rule: str, context: RuleContext) -> tuple[str, str]:
+    """No result of the genes that the rule asks about came, or what came changes nothing of this order."""
+    rxcui = context.ingredient.rxcui
+    genes = _genes_of(rule, rxcui)
+    results = results_for(context.session.record, genes, (rxcui,))
+    if not results:
+        none = f"no result of {' or '.join(genes)} is among those that came"
+        if rule == _TEST_BEFORE:
+            return "within-limits", f"{none}; the test is asked for only before a first course or above a dose."
+        return "gene-result-missing", f"{none}: nothing was judged."
+    lacking = [gene for gene in genes if gene not in results]
+    without = f"; no result of {' or '.join(lacking)} came" if lacking else ""
+    known = "; ".join(f"{result_words(one)}{_dated(one)}" for one in results.values())
+    return "within-limits", f"looked: {known}{without}. No recommendation here changes this order."
+
+
+_TEST_BEFORE = "pgx-test-before"
+
+
+def _genes_of(rule: str, rxcui: str) -> tuple[str, ...]:
+    """The genes that a rule asks about: of the required test, of warfarin's chart, or of the recommendations."""
+    if rule == _TEST_BEFORE:
+        return REQUIRED_TESTS[rxcui].genes
+    return WARFARIN_GENES if rule == "pgx-warfarin" else GENE_DRUGS[rxcui].genes
+
+
+def _dated(result: GeneResult) -> str:
+    date = _date(result)
+    return f" ({date[:10]})" if date else " (without a date)"
+
+
 FAMILY = Family(
     "genes",
     placeholders={
@@ -119,5 +151,6 @@ FAMILY = Family(
         ),
     ),
     gaps={"genes": _not_known},
+    nothing_found=_nothing_found,
     changes={"lower_dose": _lower},
 )

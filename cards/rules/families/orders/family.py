@@ -1,6 +1,5 @@
 """Orders of imaging and tests: what only these rules use, by subject in the modules beside this one."""
 
-from cards.rules.conditions.words.medications import MEDICATIONS_GAP
 from cards.rules.engine.family import Family
 from cards.rules.families.orders import back_pain, contrast, imaging, kidney_injury, retesting, screening, study
 
@@ -49,6 +48,6 @@ FAMILY = Family(
         *retesting.WORDS,
         *screening.WORDS,
     ),
-    gaps=imaging.GAPS | contrast.GAPS | MEDICATIONS_GAP,
+    gaps=imaging.GAPS | contrast.GAPS,
     changes={"without_contrast": study.without_contrast, "later": retesting.later},
 )

@@ -1,0 +1,80 @@
+"""What did not come with a call, and what is charted as uncertain, is neither true nor false."""
+
+from datetime import datetime
+from typing import Any
+
+from tests.cards.rules.drafted import outcome_of
+
+_LISTS = ["MedicationRequest", "MedicationStatement"]
+
+
+def _silences(chart: dict[str, Any], draft: Any, as_of: datetime) -> dict[str, tuple[str, str]]:
+    found = outcome_of({"chart": chart, "draft": draft}, as_of).silences
+    return {one.subject if one.reason != "scope" else "scope": (one.reason, one.text) for one in found}
+
+
+def _problem(verification: str) -> dict[str, Any]:
+    return {
+        "resourceType": "Condition",
+        "id": "hf",
+        "clinicalStatus": {"coding": [{"code": "active"}]},
+        "verificationStatus": {"coding": [{"code": verification}]},
+        "code": {"coding": [{"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": "I50.9"}], "text": "Heart failure"},
+        "subject": {"reference": "Patient/case"},
+        "onsetDateTime": "2026-05-01",
+    }
+
+
+def test_a_gene_rule_without_a_result_says_that_none_came_and_not_that_it_looked(as_of: datetime) -> None:
+    reason, text = _silences({}, "clopidogrel 75 mg tablet | 1 tablet daily", as_of)["pgx-clopidogrel"]
+    assert reason == "gene-result-missing"
+    assert "no result of CYP2C19 is among those that came" in text
+
+
+def test_a_gene_rule_with_a_usual_result_names_it_with_its_date(as_of: datetime) -> None:
+    chart = {"genes": [["genotype", "CYP2C19", "*1/*1"]]}
+    reason, text = _silences(chart, "clopidogrel 75 mg tablet | 1 tablet daily", as_of)["pgx-clopidogrel"]
+    assert reason == "within-limits"
+    assert "looked: CYP2C19 normal metabolizer (20" in text
+
+
+def test_the_scope_of_a_study_names_a_medication_list_that_did_not_come(as_of: datetime) -> None:
+    draft = {"drug": "CT abdomen with IV contrast", "test": ""}
+    silences = _silences({"not_sent": _LISTS, "labs": [["egfr", 45, 3]]}, draft, as_of)
+    assert "Not known: medication list" in silences["scope"][1]
+    assert silences["img-metformin-contrast"][0] == "medications-missing"
+    with_list = _silences({"labs": [["egfr", 45, 3]]}, draft, as_of)
+    assert "medications" in with_list["scope"][1]
+    assert with_list["img-metformin-contrast"][0] == "within-limits"
+
+
+def test_three_brain_active_drugs_are_not_ruled_out_without_a_medication_list(as_of: datetime) -> None:
+    chart = {"age": 70, "not_sent": _LISTS}
+    assert _silences(chart, "zolpidem 5 mg tablet | 1 tablet nightly", as_of)["age-cns-three"][0] == (
+        "medications-missing"
+    )
+
+
+def test_a_provisional_diagnosis_warns_one_step_lower_and_says_so(as_of: datetime) -> None:
+    draft = "pioglitazone 30 mg tablet | 1 tablet daily"
+    (sure,) = outcome_of({"chart": {"more": [_problem("confirmed")]}, "draft": draft}, as_of).cards
+    (unsure,) = outcome_of({"chart": {"more": [_problem("provisional")]}, "draft": draft}, as_of).cards
+    assert (sure.indicator, unsure.indicator) == ("critical", "warning")
+    assert "Heart failure: charted as provisional." in (unsure.detail or "")
+    assert "provisional" not in (sure.detail or "")
+
+
+def test_a_confirmed_diagnosis_goes_before_a_newer_provisional_one(as_of: datetime) -> None:
+    newer = _problem("differential") | {"id": "newer", "onsetDateTime": "2026-10-01"}
+    chart = {"more": [newer, _problem("confirmed")]}
+    (card,) = outcome_of({"chart": chart, "draft": "pioglitazone 30 mg tablet | 1 tablet daily"}, as_of).cards
+    assert card.indicator == "critical"
+
+
+def test_an_order_that_has_ended_is_not_offered_to_be_held(as_of: datetime) -> None:
+    taken = {"drug": "sertraline 50 MG Oral Tablet", "days_ago": 40, "ended": 10}
+    outcome = outcome_of(
+        {"chart": {"takes": [taken]}, "draft": "linezolid 600 mg tablet | 1 tablet twice daily"}, as_of
+    )
+    assert [one.label for one in outcome.cards[0].suggestions] == ["Cancel linezolid and choose another agent"]
+    assert any("the other drug ended on" in one.text for one in outcome.silences)
