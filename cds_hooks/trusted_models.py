@@ -8,7 +8,7 @@ from cds_hooks.settings import ModelState, Settings
 from models_onnx.artifact.keys import Keys, add_trusted_keys, public_file, trusted_keys
 from models_onnx.artifact.release_file import reason_cards_withheld
 from models_onnx.errors import ArtifactRefused, UnknownModel
-from models_onnx.serving.registry import load_model, model_ids
+from models_onnx.serving.registry import ARTIFACTS, load_model, model_ids
 from models_onnx.serving.runtime import Model
 from models_onnx.spec import get_spec
 
@@ -79,7 +79,7 @@ def site_model(name: str, folder: Path) -> Model:
     Raises:
         UnknownModel: Neither has a model of this id, or both have.
     """
-    own, shipped = model_ids(folder), model_ids()
+    own, shipped = model_ids(folder) if folder != ARTIFACTS else (), model_ids()
     if name in own and name in shipped:
         raise UnknownModel(f"{name} is also the name of a model of this package: give yours another id")
     if name in shipped:
@@ -90,6 +90,12 @@ def site_model(name: str, folder: Path) -> Model:
         return load_model(name, folder)
     except (ArtifactRefused, OSError) as fault:
         return AbsentModel(name, fault, ())
+
+
+def folder_of(name: str, configured: Settings) -> Path:
+    """Where the model of this id or `id@version` lies: in the folder of the site's own, or in the package."""
+    own, model_id = configured.models_folder, name.partition("@")[0]
+    return own if own is not None and model_id in model_ids(own) and model_id not in model_ids() else ARTIFACTS
 
 
 def why_withheld(model: Model, lowest_state: ModelState) -> str | None:

@@ -21,6 +21,7 @@ from cds_hooks.panel.questions import questions_about
 from cds_hooks.panel.run import PATIENTS_AT_ONCE
 from cds_hooks.panel.scoring import PanelQuestions, Score, read_chart, score_records
 from cds_hooks.settings import Settings
+from cds_hooks.trusted_models import folder_of, trust_site_keys
 from models_onnx.errors import PanelRefused
 from models_onnx.panel import PanelModel, TableDeclaration, load
 from models_onnx.panel.frames import NOTHING_DECLARED, PLAIN_COLUMNS
@@ -47,7 +48,9 @@ class TableStep:
     def model(self) -> PanelModel:
         """The model, loaded when this worker first needs it."""
         if self._model is None:
-            self._model = load(self.name)
+            configured = Settings()
+            trust_site_keys(configured.model_keys)
+            self._model = load(self.name, folder_of(self.name, configured))
         return self._model
 
     def spark_schema(self) -> str:

@@ -7,7 +7,7 @@ from cds_hooks.services import find_services
 from cds_hooks.services._model import ChartModel
 from cds_hooks.services._service import OPTED_OUT, OPTED_OUT_WORDS
 from cds_hooks.settings import Settings
-from cds_hooks.trusted_models import AbsentModel, served_model, why_withheld
+from cds_hooks.trusted_models import AbsentModel, folder_of, site_model, why_withheld
 from fhir.mapping.conditions import find_condition
 from fhir.mapping.features.catalog import features_named
 from fhir.mapping.features.feature import map_features
@@ -31,11 +31,12 @@ def questions_about(names: tuple[str, ...], configured: Settings) -> PanelQuesti
         PanelRefused: a name is neither a model nor an equation, or the model's files must not be used.
     """
     equations, of_services = find_equations(), _of_services(configured)
-    known = {*equations, *of_services, *model_ids()}
+    own = configured.models_folder
+    known = {*equations, *of_services, *model_ids(), *(model_ids(own) if own is not None else ())}
     if strange := [name for name in names if name not in known]:
         raise PanelRefused(f"{strange[0]!r} is neither a model nor an equation; there are: {', '.join(sorted(known))}.")
     if names:
-        models = [of_services.get(name) or _alone(name) for name in names if name not in equations]
+        models = [of_services.get(name) or _alone(name, configured) for name in names if name not in equations]
         chosen = tuple(equations[name] for name in names if name in equations)
     else:
         models = [each for each in of_services.values() if why_withheld(each.model, configured.model_state) is None]
@@ -59,16 +60,17 @@ def _needs(models: list[ChartModel], equations: tuple[Equation, ...]) -> Needs:
     return Needs.of((*features, *of_equations), resources=_READ_BY_POPULATIONS if models else ())
 
 
-def _alone(name: str) -> ChartModel:
+def _alone(name: str, configured: Settings) -> ChartModel:
     """A model that no service shows: for whom its manifest says, on the inputs as the chart has them."""
-    model = served_model(name)
+    folder = folder_of(name, configured)
+    model = site_model(name, folder)
     if isinstance(model, AbsentModel):
         raise PanelRefused(f"{name} cannot be used: {model.reason}")
     twin = model.manifest.twin
     features = features_named(model.features)
     return ChartModel(
         model,
-        served_model(twin.id) if twin is not None else model,
+        site_model(twin.id, folder) if twin is not None else model,
         lambda record: _outside(model, record),
         lambda record: map_features(record, features),
     )

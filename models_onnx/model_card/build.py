@@ -1,8 +1,9 @@
 """The card of a model: what can be computed from its manifest, and for the rest the words declared beside it.
 
 Declared words lie in `models_onnx/models/<id>.card.json` (a twin `extends` those of the model it is a twin of). What is
-the same for all models of this project is in `defaults.card.json` beside this module. A declared attribute that is also
-computed comes after the computed one, never in its place: a figure is not overwritten by a sentence.
+the same for all models of this project is in `defaults.card.json` beside this module; who made, paid for and reviewed a
+model is not taken from there for a model whose words lie elsewhere. A declared attribute that is also computed comes
+after the computed one, never in its place: a figure is not overwritten by a sentence.
 """
 
 import json
@@ -19,24 +20,27 @@ from models_onnx.model_card.schema import CARD_FORMAT, PRODUCT_NAMES, Card
 HOURS_PER_YEAR = 8766.0  # 365.25 days
 
 Words = dict[str, Any]
+# The wheel is installed unpacked, so the package's own files have a path.
+_OF_THE_PROJECT = Path(str(files("models_onnx") / "models"))
+
+
+OF_THE_MAKER = ("details.developer", "details.funding")
+"""Who made a model and who paid for it: the same on every card of one maker, and never the same for two makers."""
 
 
 def card_words(model_id: str, folder: Path | None = None) -> Words:
     """The words that are declared beside the model, over the defaults of the project.
 
-    `folder` is that of declarations outside the package, which is looked into first.
+    `folder` is that of declarations outside the package, which is looked into first. Of the defaults those words do not
+    get what only the maintainers of this project can say of themselves.
 
     Raises:
         CardIncomplete: nothing is declared for this model, or it cannot be read.
     """
-    own = _declared(model_id, folder)
+    place, own = declared_words(model_id, folder)
     if other := own.get("extends"):
-        own = merge_words(_declared(other, folder), own)
-    return merge_words(_defaults(), own)
-
-
-def _declared(model_id: str, folder: Path | None) -> Words:
-    return declared_words(model_id, folder)[1]
+        own = merge_words(declared_words(other, folder)[1], own)
+    return merge_words(_defaults() if place.parent == _OF_THE_PROJECT else _defaults_of_others(), own)
 
 
 def write_words(place: Path, words: Words) -> None:
@@ -51,7 +55,7 @@ def declared_words(model_id: str, folder: Path | None = None) -> tuple[Path, Wor
         CardIncomplete: nothing is declared for this model, or it cannot be read.
     """
     name = f"{model_id}.card.json"
-    places = [*([folder / name] if folder is not None else []), Path(str(files("models_onnx") / "models" / name))]
+    places = [*([folder / name] if folder is not None else []), _OF_THE_PROJECT / name]
     for place in places:
         if place.is_file():
             return place, _read(place, name)
@@ -96,8 +100,12 @@ def unknown_axes(manifest: Manifest, card: Card) -> list[str]:
 
 
 def merge_words(defaults: Words, own: Words) -> Words:
-    """The defaults, and over them the model's own words."""
-    return {part: {**defaults.get(part, {}), **own.get(part, {})} for part in ("attributes", "product")}
+    """The defaults, and over them the model's own words; of the review of its risks each word by itself."""
+    merged = {part: {**defaults.get(part, {}), **own.get(part, {})} for part in ("attributes", "product")}
+    review = [part.get("product", {}).get("irm") for part in (defaults, own)]
+    if all(isinstance(each, dict) for each in review):
+        merged["product"]["irm"] = {**review[0], **review[1]}
+    return merged
 
 
 def build_card(manifest: Manifest, words: Words, core_sha256: str) -> Card:
@@ -157,6 +165,17 @@ def _place(card: Card, place: str, value: dict[str, Any]) -> None:
 def _defaults() -> Words:
     text = (files("models_onnx.model_card") / "defaults.card.json").read_text(encoding="utf-8")
     found: Words = json.loads(text)
+    return found
+
+
+def _defaults_of_others() -> Words:
+    """The defaults without who made, paid for and reviewed the model: somebody else did."""
+    found = _defaults()
+    for place in OF_THE_MAKER:
+        del found["attributes"][place]
+    del found["product"]["stakeholders"]
+    for name in ("reviewed", "by"):
+        del found["product"]["irm"][name]
     return found
 
 

@@ -17,6 +17,7 @@ from models_onnx.panel.scoring import Rows, ScoredRows, score_rows
 from models_onnx.panel.values import Values, read_input, read_yes
 from models_onnx.serving.registry import ARTIFACTS, load_model
 from models_onnx.serving.runtime import Model
+from models_onnx.spec import add_features
 
 AT_ONCE = 20_000
 NOTHING_DECLARED = TableDeclaration()
@@ -81,10 +82,15 @@ class PanelModel:
 def load(name: str, folder: Path = ARTIFACTS, keys: Keys | None = None) -> PanelModel:
     """The model of this id, `id@version` or `id@digest`, with its twin, checked as the server checks it.
 
+    The features that a folder of one's own declares (features.toml) are known from then on.
+
     Raises:
         UnknownModel: there is none.
         ArtifactRefused: its files must not be served, or those of a third party have no ranges to be held to.
+        DeclarationError: features.toml of the folder is wrong.
     """
+    if folder != ARTIFACTS:
+        add_features(folder)
     model = load_model(name, folder, keys)
     twin = model.manifest.twin
     if twin is None:

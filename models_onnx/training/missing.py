@@ -42,12 +42,20 @@ def imputed_values(model: Any, features: tuple[str, ...]) -> dict[str, float]:
     An imputer that also makes indicator columns tells the model of the absence: what it means was learned.
     """
     found: dict[str, float] = {}
-    for imputer, columns in _imputers(model, features):
+    called = _as_the_model_calls_them(model, features)
+    for imputer, columns in _imputers(model, tuple(called)):
         if imputer.indicator_ is not None:
             return {}
         values = np.asarray(imputer.statistics_, dtype=np.float64).tolist()
-        found.update(zip(columns, values, strict=True))
+        found.update(zip((called[name] for name in columns), values, strict=True))
     return {name: value for name, value in found.items() if not np.isnan(value)}
+
+
+def _as_the_model_calls_them(model: Any, features: tuple[str, ...]) -> dict[str, str]:
+    """The inputs by the names that the model was fitted with, in their order, where it was fitted with other ones."""
+    fitted_with = getattr(model, "feature_names_in_", None)
+    own = features if fitted_with is None or len(fitted_with) != len(features) else tuple(map(str, fitted_with))
+    return dict(zip(own, features, strict=True))
 
 
 def _imputers(model: Any, features: tuple[str, ...]) -> Iterator[tuple[Any, tuple[str, ...]]]:

@@ -95,6 +95,8 @@ SPEC = ModelSpec(
 
 _CARD = """{
  "attributes": {
+  "details.developer": "",
+  "details.funding": "",
   "development.relevance": "",
   "fairness.approach": "",
   "fairness.mitigation": ""
@@ -113,6 +115,8 @@ _CARD = """{
   "fairness_axes": {"sex": "all"},
   "auroc_floor": 0.6,
   "stress_move_at_most": 0.2,
+  "one_option_rationale": "",
+  "irm": {"reviewed": "TODO", "by": "TODO"},
   "waivers": [],
   "keywords": [],
   "bibliography": ""

@@ -1,55 +1,178 @@
-"""The notebook of the guide for a hospital's own model runs as it stands, and its scores are those of the pipeline."""
+"""The notebook of the guide for a hospital's own model runs as it stands: from a table to a card over HTTP.
 
+Its cells are put into one program, in which a line for the shell is a command in a process of its own and the server is
+a real one. What the last cells were answered is looked at here.
+"""
+
+import csv
 import json
+import os
 import re
-import shlex
+import subprocess
 import sys
+from math import log
 from pathlib import Path
+from typing import Any
 
+import lightgbm
+import msgspec
 import numpy as np
 import pytest
 
+from cards.card import Card, check_card
 from models_onnx.artifact.folder import read_manifest
 from tests.conftest import ROOT
-from tests.program import run_program
+from tests.live import free_port, record_in
 
 pytestmark = pytest.mark.slow
 PAGE = ROOT / "docs" / "adding" / "hospital-model.md"
 _CELL = re.compile(r"^```(python|sh)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_RUNNING = """
+import atexit, os, shlex, subprocess, sys, time, urllib.request
+
+def shell(line, address):
+    words = shlex.split(line)
+    if words[0] == "export":
+        os.environ.update(word.split("=", 1) for word in words[1:])
+        return
+    command = [sys.executable, "-m", "cds_hooks", *words[1:]]
+    if words[-1] != "&":
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == 0, f"{line}: {done.returncode}: {done.stdout}{done.stderr}"
+        return
+    server = subprocess.Popen(command[:-1], stdout=open("server.log", "w"), stderr=subprocess.STDOUT)
+    atexit.register(server.wait)
+    atexit.register(server.terminate)
+    for _ in range(1200):
+        assert server.poll() is None, open("server.log").read()
+        try:
+            return urllib.request.urlopen(address + "/readyz").close()
+        except OSError:
+            time.sleep(0.1)
+    raise AssertionError("the server does not answer")
+"""
+_LOOKING = """
+import re
+anna = pd.DataFrame({"age": [84.0], "male": [0.0], "crea": [168 / 88.4], "pct": [2.6]})
+linked = [link["url"] for link in card["links"]]
+from urllib.parse import urljoin
+of_page = {urljoin(ADDRESS + "/models/stay_1y", each) for each in re.findall(r'href="([^"#?]+)', page)}
+of_explanation = {urljoin(linked[0], each) for each in re.findall(r'href="([^"#?]+)', explanation)}
+inside = sorted(each for each in of_page | of_explanation if each.startswith(ADDRESS + "/models"))
+facts = {
+    "probability": scored["probability"].tolist(),
+    "expected": model.predict_proba(inputs[8000:8010])[:, 1].tolist(),
+    "reason": scored["reason"].tolist(),
+    "age": people["AgeAtVisit"][8000:8010].tolist(),
+    "card": card,
+    "anna": float(model.predict_proba(anna)[0, 1]),
+    "links": [httpx.get(one).status_code for one in [*linked, *inside]],
+    "inside": inside,
+    "listed": pd.read_csv("scores.csv")["probability"].tolist(),
+    "prefetch": prefetch,
+    "explanation": explanation,
+    "page": page,
+}
+Path("facts.json").write_text(json.dumps(facts))
+"""
 
 
-def test_the_cells_run_in_their_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the notebook after its last cell."""
+    place = tmp_path_factory.mktemp("hospital")
     text = PAGE.read_text(encoding="utf-8").partition("## 1. The service")[0]
-    cells = _CELL.findall(text)
-    assert [kind for kind, _ in cells] == ["python", "sh", "python", "sh", "python"]
-    environment = {"CDS_MODEL_SIGNING_KEY": str(tmp_path / "key.pem")}
-    monkeypatch.setenv("CDS_MODEL_SIGNING_KEY", str(tmp_path / "key.pem"))
-    names: dict[str, object] = {}
-    for kind, body in cells:
+    port = free_port()
+    address = f"http://127.0.0.1:{port}"
+    program = [_RUNNING, f"ADDRESS = {address!r}"]
+    for kind, body in _CELL.findall(text.replace("8085", str(port))):
         if kind == "python":
-            exec(compile(body, "notebook", "exec"), names)  # noqa: S102  # the page under test
-            continue
-        for line in body.strip().splitlines():
-            done = run_program(*shlex.split(line)[1:], folder=tmp_path, environment=environment)
-            assert done.returncode == 0, f"{line}: {done.stdout}{done.stderr}"
-            if " model new " in line:
-                _complete(tmp_path / "stay_30d.card.json")
-    scored, model, people = names["scored"], names["model"], names["people"]
-    expected = model.predict_proba(people[["age_years", "creatinine_mg_dl"]][2000:2010])[:, 1]  # type: ignore[attr-defined, index]
-    assert np.abs(scored["probability"].to_numpy() - expected).max() < 1e-5  # type: ignore[index]
-    manifest = read_manifest(tmp_path / "own" / "stay_30d")
-    assert manifest.missing_kind == "imputed"
-    assert (tmp_path / "report.html").read_text().count("<svg") == 5 + 2
-    assert sys.version.split()[0] == manifest.software["python"]
+            program.append(body)
+        else:
+            program += [f"shell({line!r}, ADDRESS)" for line in body.strip().splitlines()]
+        if "explanation = " in body:
+            program.append(_LOOKING)
+    (place / "notebook.py").write_text("\n".join(program))
+    environment = _environment(place) | {"CDS_PUBLIC_URL": address}
+    done = subprocess.run(
+        [sys.executable, "notebook.py"], cwd=place, env=environment, capture_output=True, text=True, timeout=900
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-6000:]
+    return place
 
 
-def _complete(card: Path) -> None:
-    """The words of the card, as the reader writes them."""
-    words = json.loads(card.read_text())
-    words["attributes"] = dict.fromkeys(words["attributes"], "An invented cohort for a guide.")
-    words["product"] |= {"indications": ["an invented event"], "keywords": ["guide"], "bibliography": "None."}
-    words["product"]["label"] |= {"words": "the event", "stands_for": "need"}
-    words["product"]["label"]["audit"] |= {"words": "events", "axis": "age band"}
-    words["product"]["fairness_axes"] = {"age band": "calibration"}
-    card.write_text(json.dumps(words))
+def _environment(place: Path) -> dict[str, str]:
+    # Without the package that only comes with the tools of development (tests/live.py).
+    search = os.pathsep.join([str(ROOT / "tests" / "as_installed"), str(ROOT)])
+    more = {"PYTHONPATH": search, "CDS_DATABASE_URL": record_in(place), "CDS_DATA_DIR": str(place / "nowhere")}
+    return os.environ | more | {"COLUMNS": "200", "CDS_AS_OF": "2026-11-20T09:00:00Z"}
+
+
+@pytest.fixture(scope="module")
+def facts(folder: Path) -> dict[str, Any]:
+    """What the cells of the notebook were answered."""
+    found: dict[str, Any] = json.loads((folder / "facts.json").read_text())
+    return found
+
+
+def test_the_scores_of_a_list_are_those_of_the_pipeline(facts: dict[str, Any]) -> None:
+    for told, expected, reason, age in zip(
+        *(facts[name] for name in ("probability", "expected", "reason", "age")), strict=True
+    ):
+        if age < 18:
+            assert reason == "outside-population"
+        else:
+            assert told == pytest.approx(expected, abs=1e-6)
+    assert facts["listed"] == pytest.approx(facts["probability"], abs=1e-9, nan_ok=True)
+
+
+def test_the_card_over_http_has_the_estimate_of_the_pipeline_and_the_words_of_the_service(
+    facts: dict[str, Any],
+) -> None:
+    card = facts["card"]
+    check_card(msgspec.convert(card, Card))
+    own = card["extension"]["org.cds-hooks-onnx"]
+    assert own["probability"] == pytest.approx(facts["anna"], abs=1e-6)
+    assert f"about {round(100 * facts['anna'])} in 100" in card["summary"]
+    assert card["source"]["topic"]["code"] == "nurse-visit"
+    assert card["suggestions"][0]["actions"][0]["resource"]["code"]["text"] == "Visit by the nurse within 14 days"
+    assert "Procalcitonin **2.6 ug/L**" in card["detail"]
+    assert sum(each["contribution"] for each in own["contributions"]) + own["base"] == pytest.approx(
+        log(facts["anna"] / (1 - facts["anna"])), abs=1e-4
+    )
+
+
+def test_a_folder_of_charts_is_scored_by_the_model_in_use(folder: Path, facts: dict[str, Any]) -> None:
+    charts = folder / "charts"
+    charts.mkdir()
+    resources = [facts["prefetch"]["patient"], *(each["resource"] for each in facts["prefetch"]["labs"]["entry"])]
+    entries = [{"resource": each} for each in resources]
+    (charts / "anna.json").write_text(json.dumps({"resourceType": "Bundle", "type": "collection", "entry": entries}))
+    command = [sys.executable, "-m", "cds_hooks", "score", "--fhir", "charts", "--only", "stay_1y", "--out", "anna.csv"]
+    own = {"CDS_MODELS_FOLDER": "own", "CDS_MODEL_KEYS": "publisher.pub.json"}
+    command += ["--as-of", "2026-11-20"]
+    done = subprocess.run(command, cwd=folder, env=_environment(folder) | own, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (row,) = csv.DictReader((folder / "anna.csv").read_text().splitlines())
+    assert (row["name"], row["by"], row["reason"]) == ("stay_1y", "stay_1y", "")
+    # Of the second version, which the notebook has put in the place of the first.
+    trees = lightgbm.Booster(model_file=folder / "mine" / "stay_1y.txt")
+    (expected,) = trees.predict(np.array([[84.0, 0.0, 168 / 88.4, 2.6]]))
+    assert float(row["value"]) == pytest.approx(expected, abs=1e-6)
+
+
+def test_explanation_and_page_of_the_model_and_their_links_are_there(facts: dict[str, Any]) -> None:
+    assert set(facts["links"]) == {200}
+    inside = {each.partition("/models/")[2] for each in facts["inside"]}
+    assert {"stay_1y", "stay_1y/card.json", "stay_1y/card.fhir.json", "stay_1y/card.chai.xml"} <= inside
+    assert "Procalcitonin" in facts["explanation"]
+    assert "The analytics group of the invented hospital" in facts["page"]
+    assert "maintainers of cds-hooks-onnx" not in facts["page"]
+
+
+def test_the_second_version_stands_in_the_place_of_the_first_which_stays_beside_it(folder: Path) -> None:
+    first, second = read_manifest(folder / "own" / "stay_1y@1.0.0"), read_manifest(folder / "own" / "stay_1y")
+    assert (first.version, first.missing_kind) == ("1.0.0", "imputed")
+    assert (second.version, second.missing_kind) == ("2.0.0", "learned")
+    assert (folder / "report.html").read_text().count("<svg") == 5 + 4
+    assert sys.version.split()[0] == second.software["python"]

@@ -77,7 +77,7 @@ def adopt(
             typer.echo("A floor does not hold: nothing was written.", err=True)
             raise typer.Exit(1)
         typer.echo(f"Written: {out / declared.id}", err=True)
-        publish_trained(out / declared.id, spec.parent)
+        publish_trained(out / declared.id, spec.parent, data)
 
 
 def _declared(path: Path, fitted: str) -> ModelSpec:

@@ -195,6 +195,8 @@ def _show_equal_ages(console: Console, groups: list[dict[str, Any]]) -> None:
 
 
 def _show_panels(console: Console, panels: list[dict[str, Any]]) -> None:
+    if not panels:
+        return
     table = Table("missing", "scored", "AUROC", "O/E", title="Panels taken away")
     for panel in panels:
         table.add_row(panel["words"], _yes(panel["scored"]), figure(panel["auroc"]), figure(panel["observed_expected"]))

@@ -25,10 +25,11 @@ Out = Annotated[Path, typer.Option("--out", "--folder", help="Folder of artifact
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
-def publish_trained(folder: Path, specs: Path | None = None) -> None:
+def publish_trained(folder: Path, specs: Path | None = None, data: Path | None = None) -> None:
     """Puts the card into a model trained here and signs it; says by which key and what follows from it.
 
-    `specs` is the folder of declarations outside the package, in which the words of its card stand.
+    `specs` is the folder of declarations outside the package, in which the words of its card stand; `data` the folder
+    of the table where the command named one.
     """
     from models_onnx.model_card.build import card_words
     from models_onnx.release.in_use import record_in_use
@@ -47,6 +48,7 @@ def publish_trained(folder: Path, specs: Path | None = None) -> None:
         )
     where = "" if folder.parent == ARTIFACTS else f" --folder {folder.parent}"
     where += "" if specs is None else f" --specs {specs}"
+    where += "" if data is None else f" --data {data}"
     typer.echo(f"Next: cds-hooks model gates {release.id}{where} --record", err=True)
 
 

@@ -72,7 +72,7 @@ def train(
             typer.echo("A floor does not hold: nothing was written.", err=True)
             raise typer.Exit(1)
         typer.echo(f"Written: {out / name}", err=True)
-        publish_trained(out / name, specs)
+        publish_trained(out / name, specs, data)
 
 
 def evaluate(

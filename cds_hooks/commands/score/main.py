@@ -5,11 +5,11 @@ from typing import Annotated, Literal
 
 import typer
 
-from cds_hooks.commands.model.console import AsJson, own_specs, print_json, problems, progress_bars
+from cds_hooks.commands.model.console import AsJson, print_json, problems, progress_bars
 from cds_hooks.commands.model.release import Folder
 from cds_hooks.commands.score import charts
 from cds_hooks.settings import settings
-from cds_hooks.trusted_models import own_keys, why_withheld
+from cds_hooks.trusted_models import folder_of, own_keys, why_withheld
 from models_onnx.errors import PanelRefused
 from models_onnx.panel import PanelModel, TableDeclaration, load
 from models_onnx.panel.run import ScoringJob, ScoringResult, score_table
@@ -90,9 +90,9 @@ def score(
             return
         if name is None or rows is None:
             raise PanelRefused("Name a model and a table, or a folder of FHIR by --fhir.")
-        own_specs(None, folder, name)
         declared = _declared(column, unit, unit_column, values, without, none_has, exclude)
-        model = load(name, folder, own_keys(settings()))
+        place = folder if folder != ARTIFACTS else folder_of(name, settings())
+        model = load(name, place, own_keys(settings()))
         _say_withheld(model)
         job = ScoringJob(model, rows, out, identity, declared, explain, form, restart, _moment())
         with progress_bars(as_json) as step:

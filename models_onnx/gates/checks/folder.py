@@ -15,7 +15,7 @@ from models_onnx.errors import ArtifactRefused
 from models_onnx.gates.gate import Gate, NotRun, Verdict
 from models_onnx.gates.subject import Evidence, Subject
 from models_onnx.model_card.attributes import PREDICTIVE
-from models_onnx.model_card.build import card_text, computed_attributes, default_words
+from models_onnx.model_card.build import OF_THE_MAKER, card_text, computed_attributes, default_words
 from models_onnx.model_card.embed import core_digest, read_card
 from models_onnx.model_card.schema import card_problems
 from models_onnx.release.probing import probe
@@ -171,6 +171,7 @@ def _copied(subject: Subject, others: dict[str, dict[str, object]]) -> list[str]
             attribute.title
             for attribute in PREDICTIVE
             if attribute.place not in computed
+            and attribute.place not in OF_THE_MAKER
             and len(words := card_text(subject.card, attribute.place)) >= LEAST_COPIED
             and words not in shared
             and words == card_text(card, attribute.place)

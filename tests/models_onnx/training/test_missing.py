@@ -15,6 +15,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.tree import DecisionTreeClassifier
 
 from models_onnx.artifact.folder import read_manifest
 from models_onnx.artifact.manifest import Manifest, encode_manifest
@@ -122,6 +123,16 @@ def test_learned_absence_that_is_not_there_fails_and_without_rows_nothing_is_jud
         check_explanation(subject, evidence())
 
 
+def test_an_input_that_counts_for_few_people_contributes_rightly(tmp_path: Path) -> None:
+    rows = toy_table()
+    rows["event"] = ((rows["creatinine_mg_dl"] > 2.85) & (rows["sex"] == "male")).astype(int)
+    spec = declared(tmp_path, DecisionTreeClassifier(max_depth=2, random_state=0), missing_inputs="learned")
+    told = train(spec, Table("toy_30d.csv", "0" * 64, rows), 1, 0, no_progress)
+    subject = Subject(folder=Path(), keys=KEYS, content=told.content, about=told.manifest, card={})
+    verdict = check_explanation(subject, evidence(people=build_cohort(spec, rows).X[:400]))
+    assert not [fault for fault in verdict.faults if "sex_male" in fault]
+
+
 @pytest.mark.parametrize(
     ("estimator", "value", "said"),
     [
@@ -148,6 +159,17 @@ def test_values_are_found_behind_columns_and_calibration_and_not_beside_an_indic
     assert imputed_values(inside, NAMES) == {"creatinine_mg_dl": pytest.approx(X["creatinine_mg_dl"].mean())}
     told = make_pipeline(SimpleImputer(add_indicator=True), LogisticRegression(max_iter=1000)).fit(X, y)
     assert imputed_values(told, NAMES) == {}
+
+
+def test_values_are_found_where_the_model_was_fitted_with_other_names(tmp_path: Path) -> None:
+    rows = toy_table().assign(sex_male=1.0)
+    own = rows[list(NAMES)].set_axis(["age", "male", "crea", "alb"], axis=1)
+    labs = ColumnTransformer([("labs", make_pipeline(SimpleImputer(strategy="median")), ["crea", "alb"])])
+    fitted = make_pipeline(labs, LogisticRegression(max_iter=1000)).fit(own, rows["event"])
+    assert imputed_values(fitted, NAMES) == {
+        "creatinine_mg_dl": pytest.approx(own["crea"].median()),
+        "albumin_g_dl": pytest.approx(own["alb"].median()),
+    }
 
 
 def test_the_lineage_of_a_training_names_commit_declaration_lock_and_packages(tmp_path: Path) -> None:

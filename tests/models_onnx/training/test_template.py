@@ -38,6 +38,7 @@ def complete(card: Path) -> None:
     words["product"] |= {"indications": ["an invented event"], "keywords": ["test"], "bibliography": "None."}
     words["product"]["label"] |= {"words": "the event", "stands_for": "need"}
     words["product"]["label"]["audit"]["words"] = "events"
+    words["product"]["irm"] = {"reviewed": "2026-11-20", "by": "whoever wrote the test"}
     card.write_text(json.dumps(words))
 
 
