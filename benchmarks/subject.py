@@ -121,8 +121,10 @@ def _probe(service: dict[str, Any], patient: Patient, call: CallJson) -> tuple[O
 
 
 def asking_for_timings(body: bytes) -> bytes:
-    """The same request, asking for what each stage took."""
-    return orjson.dumps({**orjson.loads(body), "extension": {EXTENSION: {"timings": True}}})
+    """The same request, asking for what each stage took; `prefetch` stays last, as it came, for that is decoded quicker."""
+    members = orjson.loads(body)
+    last = {"prefetch": members.pop("prefetch")} if "prefetch" in members else {}
+    return orjson.dumps({**members, "extension": {EXTENSION: {"timings": True}}, **last})
 
 
 def _outcome(answer: dict[str, Any]) -> Outcome:

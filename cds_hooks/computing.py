@@ -25,10 +25,10 @@ from cds_hooks.deadlines import Deadline, Deadlines
 from cds_hooks.services._model import Predict
 from models_onnx.serving.runtime import Model, Prediction
 
-LARGE_BYTES: Final = 512 * 1024
+LARGE_BYTES: Final = 1024 * 1024
 """From here on a body, or what was fetched for it, is large: a call of this size takes some 10 ms."""
-LARGE_ORDER_BYTES: Final = 6 * 1024
-"""The same of drafted orders, which are judged beside each other: some 6 to 15 of them."""
+LARGE_ORDER_BYTES: Final = 12 * 1024
+"""The same of drafted orders, which are judged beside each other: some 12 to 30 of them."""
 
 MIDDLING_BYTES: Final = 128 * 1024
 MIDDLING_ORDER_BYTES: Final = 2 * 1024

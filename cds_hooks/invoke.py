@@ -426,8 +426,8 @@ def _record_of(call: _Call) -> PatientRecord:
         return record_of_facts(again.kept.record, patient_id, call.as_of, filled.state.known, encounter_id)
     record = _read_facts(request, filled, call.as_of)
     if call.components.settings.keep_facts and again is None:
-        patient_id, drafts = record.patient_id, getattr(request.context, "draft_orders", b"")
-        record.keep_facts(lambda resources: keep_facts(resources, patient_id, bytes(drafts)))
+        drafts = getattr(request.context, "draft_orders", b"")
+        record.keep_facts(lambda resources: keep_facts(resources, bytes(drafts)))
     return record
 
 

@@ -9,15 +9,15 @@ year is the period that the answer "Does not fit this patient" has, too (cds_hoo
 import re
 from collections.abc import Iterable, Iterator
 from datetime import date
-from typing import Final
+from typing import Final, TypeVar
 
 from msgspec import Struct
 
-from cards.preventive.knowledge import ScreeningTest
+from cards.preventive.knowledge import tests_named
 from fhir.record.datatypes import CodeableConcept, FhirTime, parse_time
 from fhir.record.measurement import USABLE_STATUS, CodedPart, effective_time
 from fhir.record.record import PatientRecord
-from fhir.record.resources import DiagnosticReport, Procedure
+from fhir.record.resources import DiagnosticReport, Procedure, ServiceRequest
 
 DECLINED_DAYS: Final = 365.0
 _OPEN: Final = frozenset({"draft", "active", "on-hold"})
@@ -63,46 +63,96 @@ def years_after(day: date, years: int) -> date:
         return date(day.year + years, 3, 1)
 
 
-def done(record: PatientRecord, name: str, test: ScreeningTest) -> list[Done]:
-    """Every time that the chart says it was done, newest first; what has no date stands last."""
-    found = [
-        *_procedures(record, name, test),
-        *_reports(record, name, test),
-        *_observations(record, name, test),
-    ]
+def done(record: PatientRecord, name: str) -> list[Done]:
+    """Every time that the chart says the test was done, newest first; what has no date stands last."""
+    found = [*_procedures(record, name), *_reports(record, name), *_observations(record, name)]
     past = [one for one in found if one.time is None or not one.time.is_after(record.as_of_epoch)]
     return sorted(past, key=lambda one: one.day.toordinal() if one.day is not None else 0, reverse=True)
 
 
-def is_ordered(record: PatientRecord, test: ScreeningTest) -> str | None:
+def is_ordered(record: PatientRecord, name: str) -> str | None:
     """The open order of the last 90 days that names the test, as Type/id; None where there is none."""
-    for request in record.service_requests:
-        written = parse_time(request.authoredOn or "")
-        is_recent = written is None or written.age_days(record.as_of_epoch) <= _OPEN_DAYS
-        if (
-            request.status in _OPEN
-            and request.doNotPerform is not True
-            and is_recent
-            and test.is_meant_by(request.code)
-        ):
+    for request, names in record.derive(_open_requests):
+        if name in names:
             return f"ServiceRequest/{request.id}"
     return None
 
 
-def declined(record: PatientRecord, test: ScreeningTest) -> tuple[str, str] | None:
+def declined(record: PatientRecord, name: str) -> tuple[str, str] | None:
     """Where it says that the patient declined the test within a year, with the day; None where nothing does."""
-    for source, concept, when in _refusals(record):
+    for source, names, when in record.derive(_refused):
         time = parse_time(when or "")
         is_ahead = time is not None and time.is_after(record.as_of_epoch)
         is_recent = time is None or time.age_days(record.as_of_epoch) <= DECLINED_DAYS
-        if is_recent and not is_ahead and test.is_meant_by(concept):
+        if is_recent and not is_ahead and name in names:
             return source, time.date if time is not None else ""
     return None
 
 
-def _procedures(record: PatientRecord, name: str, test: ScreeningTest) -> Iterator[Done]:
-    for procedure in record.procedures:
-        if procedure.status == "completed" and test.is_meant_by(procedure.code):
+class _Naming:
+    """Which tests the concepts of one chart mean; a chart repeats few of them, and each is judged once."""
+
+    def __init__(self) -> None:
+        self._known: dict[CodeableConcept, frozenset[str]] = {}
+
+    def tests(self, concept: CodeableConcept | None) -> frozenset[str]:
+        """Their names; none for an absent concept."""
+        if concept is None:
+            return frozenset()
+        known = self._known.get(concept)
+        if known is None:
+            known = self._known[concept] = tests_named(concept)
+        return known
+
+
+def _naming(_: PatientRecord) -> _Naming:
+    return _Naming()
+
+
+_Thing = TypeVar("_Thing")
+
+
+def _that_name_one(
+    record: PatientRecord, things: Iterable[tuple[_Thing, CodeableConcept | None]]
+) -> list[tuple[_Thing, frozenset[str]]]:
+    """Those whose concept means tests, with the names of these."""
+    naming = record.derive(_naming)
+    return [(thing, names) for thing, concept in things if (names := naming.tests(concept))]
+
+
+def _completed(record: PatientRecord) -> list[tuple[Procedure, frozenset[str]]]:
+    return _that_name_one(record, ((each, each.code) for each in record.procedures if each.status == "completed"))
+
+
+def _final_reports(record: PatientRecord) -> list[tuple[DiagnosticReport, frozenset[str]]]:
+    reports = record.diagnostic_reports
+    return _that_name_one(record, ((each, each.code) for each in reports if each.status in _FINAL_REPORT))
+
+
+def _final_parts(record: PatientRecord) -> list[tuple[CodedPart, frozenset[str]]]:
+    parts = (part for part in record.screening_parts() if part[0].status in USABLE_STATUS and _has_value(part))
+    return _that_name_one(record, ((part, _concept(part[1])) for part in parts))
+
+
+def _open_requests(record: PatientRecord) -> list[tuple[ServiceRequest, frozenset[str]]]:
+    return _that_name_one(record, ((each, each.code) for each in record.service_requests if _is_open(each, record)))
+
+
+def _is_open(request: ServiceRequest, record: PatientRecord) -> bool:
+    if request.status not in _OPEN or request.doNotPerform is True:
+        return False
+    written = parse_time(request.authoredOn or "")
+    return written is None or written.age_days(record.as_of_epoch) <= _OPEN_DAYS
+
+
+def _refused(record: PatientRecord) -> list[tuple[str, frozenset[str], str | None]]:
+    found = _that_name_one(record, (((source, when), concept) for source, concept, when in _refusals(record)))
+    return [(source, names, when) for (source, when), names in found]
+
+
+def _procedures(record: PatientRecord, name: str) -> Iterator[Done]:
+    for procedure, names in record.derive(_completed):
+        if name in names:
             words = procedure.code.words if procedure.code is not None else ""
             yield Done(name, _performed(procedure), f"Procedure/{procedure.id}", words)
 
@@ -112,9 +162,9 @@ def _performed(procedure: Procedure) -> FhirTime | None:
     return parse_time(procedure.performedDateTime or (period.end or period.start if period is not None else None) or "")
 
 
-def _reports(record: PatientRecord, name: str, test: ScreeningTest) -> Iterator[Done]:
-    for report in record.diagnostic_reports:
-        if report.status in _FINAL_REPORT and test.is_meant_by(report.code):
+def _reports(record: PatientRecord, name: str) -> Iterator[Done]:
+    for report, names in record.derive(_final_reports):
+        if name in names:
             words = report.code.words if report.code is not None else ""
             yield Done(name, _reported(report), f"DiagnosticReport/{report.id}", words)
 
@@ -125,10 +175,10 @@ def _reported(report: DiagnosticReport) -> FhirTime | None:
     return parse_time(text or "")
 
 
-def _observations(record: PatientRecord, name: str, test: ScreeningTest) -> Iterator[Done]:
-    for part in record.screening_parts():
-        observation, value, _ = part
-        if observation.status in USABLE_STATUS and _has_value(part) and test.is_meant_by(_concept(value)):
+def _observations(record: PatientRecord, name: str) -> Iterator[Done]:
+    for part, names in record.derive(_final_parts):
+        if name in names:
+            observation, value, _ = part
             record.note_use(observation)
             source = f"Observation/{observation.id}" if observation.id else "Observation without id"
             yield Done(name, effective_time(observation), source, _concept(value).words, _is_positive(part))

@@ -51,7 +51,7 @@ class Chart(Struct, frozen=True):
 
     def done(self, name: str) -> list[Done]:
         """Every time that it was done, newest first."""
-        return done(self.record, name, self.test(name))
+        return done(self.record, name)
 
     def bmi(self) -> float | None:
         """The body mass index as PREVENT reads it, in kg/m2."""

@@ -80,14 +80,13 @@ def _not_sent(service: PreventiveService, chart: Chart) -> Judgement | None:
 def _settled(service: PreventiveService, chart: Chart, found: Judgement) -> Judgement | None:
     """Not due after all: ordered, or declined by the patient."""
     for interval in service.tests:
-        test = chart.test(interval.test)
-        refused = declined(chart.record, test)
+        refused = declined(chart.record, interval.test)
         if refused is not None:
             when = f" ({refused[1]})" if refused[1] else ""
-            return judged_not_due(service, "declined", f"{test.words} declined{when}")
+            return judged_not_due(service, "declined", f"{chart.test(interval.test).words} declined{when}")
     names = ("colonoscopy",) if found.because == "positive-test" else tuple(each.test for each in service.tests)
     for name in names:
-        source = is_ordered(chart.record, chart.test(name))
+        source = is_ordered(chart.record, name)
         if source is not None:
             return judged_not_due(service, "ordered", f"ordered ({plain(source, 60)})")
     return None

@@ -32,6 +32,8 @@ _ICD10_PROCEDURES = frozenset(
         "http://mimic.mit.edu/fhir/mimic/CodeSystem/mimic-procedure-icd10",
     }
 )
+_PROCEDURE_SYSTEMS = _ICD9_PROCEDURES | _ICD10_PROCEDURES
+_NONE: Final[frozenset[str]] = frozenset()
 
 
 class ScreeningTest(Struct, frozen=True, dict=True, kw_only=True):
@@ -54,13 +56,11 @@ class ScreeningTest(Struct, frozen=True, dict=True, kw_only=True):
     def _named_otherwise(self) -> re.Pattern[str] | None:
         return re.compile(self.unless, re.IGNORECASE) if self.unless else None
 
-    def is_meant_by(self, concept: CodeableConcept | None) -> bool:
+    def is_meant_by(self, concept: CodeableConcept) -> bool:
         """Whether a concept names this test, by one of its codes or by its words."""
-        if concept is None:
-            return False
         if any(self._is_code(coding) for coding in concept.coding):
             return True
-        words = " ".join(filter(None, (concept.text, *(coding.display for coding in concept.coding))))
+        words = _all_words(concept)
         if not words or self._named.search(words) is None:
             return False
         return self._named_otherwise is None or self._named_otherwise.search(words) is None
@@ -143,6 +143,21 @@ PREVENTIVE: Final[PreventiveKnowledge] = msgspec.json.decode(
     (files("cards.preventive") / "services.json").read_bytes(), type=PreventiveKnowledge
 )
 """The knowledge of `services.json`."""
+
+_ANY_NAMED: Final = re.compile("|".join(f"(?:{test.pattern})" for test in PREVENTIVE.tests.values()), re.IGNORECASE)
+_CODES: Final = frozenset().union(*(test.loinc | test.snomed for test in PREVENTIVE.tests.values()))
+
+
+def tests_named(concept: CodeableConcept) -> frozenset[str]:
+    """The names of the tests that a concept means, by its codes or by its words; most concepts mean none."""
+    is_coded = any(coding.code in _CODES or coding.system in _PROCEDURE_SYSTEMS for coding in concept.coding)
+    if not is_coded and _ANY_NAMED.search(_all_words(concept)) is None:
+        return _NONE
+    return frozenset(name for name, test in PREVENTIVE.tests.items() if test.is_meant_by(concept))
+
+
+def _all_words(concept: CodeableConcept) -> str:
+    return " ".join(filter(None, (concept.text, *(coding.display for coding in concept.coding))))
 
 
 def order_resource(order: Order, patient_id: str, day: str) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """What of a chart an answer read, kept so that it can be answered again: lean resources with the members that are read.
 
 Left out are resource types and analytes that nobody asked about, values that are older than any that was looked at,
-Observations that say nothing about what they were looked through for, and the references to the patient. What was there
-and is left out is named, so that a question about it is refused (`NotKept`) and not answered with "none".
+and Observations that say nothing about what they were looked through for. What was there and is left out is named, so
+that a question about it is refused (`NotKept`) and not answered with "none".
 """
 
 from collections.abc import Iterable, Iterator
@@ -51,14 +51,9 @@ _encode: Final = msgspec.json.Encoder().encode
 _decoder: Final = msgspec.json.Decoder(KeptFacts)
 
 
-def keep_facts(resources: ReadResources, patient_id: str, named: bytes = b"") -> bytes:
+def keep_facts(resources: ReadResources, named: bytes = b"") -> bytes:
     """JSON of the facts that were read so far; `named` is other JSON whose Medication references are kept, too."""
-    kept = facts_read(resources, named)
-    written = _encode(kept)
-    whose = _encode({"reference": f"Patient/{patient_id}"})
-    for name in (b'"subject"', b'"patient"'):
-        written = written.replace(b"," + name + b":" + whose, b"")
-    return written
+    return _encode(facts_read(resources, named))
 
 
 def read_facts(written: bytes) -> KeptFacts:
