@@ -121,7 +121,7 @@ def _probe(service: dict[str, Any], patient: Patient, call: CallJson) -> tuple[O
 
 
 def asking_for_timings(body: bytes) -> bytes:
-    """The same request, asking for what each stage took; `prefetch` stays last, as it came, for that is decoded quicker."""
+    """The same request, asking for what each stage took; `prefetch` stays last, since that is decoded quicker."""
     members = orjson.loads(body)
     last = {"prefetch": members.pop("prefetch")} if "prefetch" in members else {}
     return orjson.dumps({**members, "extension": {EXTENSION: {"timings": True}}, **last})

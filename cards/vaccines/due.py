@@ -50,9 +50,10 @@ def _open_orders(record: PatientRecord) -> Iterator[CodeableConcept]:
         ),
     )
     for status, authored, concept, do_not_perform in requests:
+        if status not in _OPEN or concept is None or do_not_perform is True:
+            continue
         written = parse_time(authored) if authored else None
-        is_recent = written is None or written.age_days(record.as_of_epoch) <= _OPEN_DAYS
-        if status in _OPEN and is_recent and concept is not None and do_not_perform is not True:
+        if written is None or written.age_days(record.as_of_epoch) <= _OPEN_DAYS:
             yield concept
 
 

@@ -165,11 +165,14 @@ def _observations(record: PatientRecord) -> Iterator[PatientObservation]:
 def _conditions(record: PatientRecord) -> Iterator[PatientObservation]:
     """Problems by CDC's codes; one that is over counts only as evidence of immunity."""
     for condition in record.conditions:
+        meanings = tuple(_meanings(condition.code))
+        if not meanings:
+            continue
         time = condition_time(condition, record)
         if time is not None and time.is_after(record.as_of_epoch):
             continue
         is_over = condition_status(condition, record.as_of_epoch) == "past"
-        for code in _meanings(condition.code):
+        for code in meanings:
             if not is_over or code in _IMMUNE_CODES:
                 words = condition.code.words if condition.code is not None else ""
                 yield PatientObservation(code, _day(time), f"Condition/{condition.id}", words)
@@ -177,9 +180,12 @@ def _conditions(record: PatientRecord) -> Iterator[PatientObservation]:
 
 def _procedures(record: PatientRecord) -> Iterator[PatientObservation]:
     for procedure in record.procedures:
+        meanings = tuple(_meanings(procedure.code)) if procedure.status == "completed" else ()
+        if not meanings:
+            continue
         time = _performed(procedure)
-        if procedure.status == "completed" and not (time is not None and time.is_after(record.as_of_epoch)):
-            for code in _meanings(procedure.code):
+        if not (time is not None and time.is_after(record.as_of_epoch)):
+            for code in meanings:
                 words = procedure.code.words if procedure.code is not None else ""
                 yield PatientObservation(code, _day(time), f"Procedure/{procedure.id}", words)
 

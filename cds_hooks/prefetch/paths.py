@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Raw, Struct, structs
 
-from fhir.record.resources import TYPES
+from fhir.record.resources import TYPES, Bundle
 from fhir.terminology.caching import remembered
 
 CONTEXT: Final = "context"
@@ -215,9 +215,14 @@ class PathEvaluator:
 
     @cached_property
     def _index(self) -> dict[tuple[str | None, Any], Any]:
-        roots = [*self._answers.values(), *_fields(self._context)]
-        resources = (each for root in roots for each in _resources(root))
-        return {(_type(each), next(_members(each, "id"), None)): each for each in resources}
+        found: dict[tuple[str | None, Any], Any] = {}
+        for root in (*self._answers.values(), *_fields(self._context)):
+            if type(root) is Bundle:  # read by our readers: hundreds of resources whose attributes are known
+                resources = (entry.resource for entry in root.entry if entry.resource is not None)
+                found |= {(each.__struct_config__.tag, getattr(each, "id", None)): each for each in resources}
+            else:
+                found |= {(_type(each), next(_members(each, "id"), None)): each for each in _resources(root)}
+        return found
 
 
 def _members(node: Any, name: str) -> Iterator[Any]:
