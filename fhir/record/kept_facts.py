@@ -1,8 +1,8 @@
 """What of a chart an answer read, kept so that it can be answered again: lean resources with the members that are read.
 
 Left out are resource types and analytes that nobody asked about, values that are older than any that was looked at,
-and Observations that say nothing about what they were looked through for. What was there and is left out is named, so
-that a question about it is refused (`NotKept`) and not answered with "none".
+Observations that say nothing about what they were looked through for, and the references to the patient. What was there
+and is left out is named, so that a question about it is refused (`NotKept`) and not answered with "none".
 """
 
 from collections.abc import Iterable, Iterator
@@ -25,11 +25,13 @@ from fhir.record.resources import (
     Patient,
     Procedure,
 )
-from fhir.record.results import ALL, ReadResources
+from fhir.record.results import ALL, FACT_TYPES, ReadResources
 
 _ORDERS: Final = (MedicationRequest, MedicationStatement, MedicationDispense)
 _LOOKED_THROUGH: Final = frozenset({GENOMICS, OTHER, SCREENING})
 """Keys of Observations of which only those are kept that were taken."""
+_WHOSE: Final = {kind: "patient" if "patient" in kind.__struct_fields__ else "subject" for kind in FACT_TYPES}
+"""The member of each kind of resource that refers to the patient."""
 
 
 class KeptFacts(Struct, frozen=True, omit_defaults=True):
@@ -53,7 +55,11 @@ _decoder: Final = msgspec.json.Decoder(KeptFacts)
 
 def keep_facts(resources: ReadResources, named: bytes = b"") -> bytes:
     """JSON of the facts that were read so far; `named` is other JSON whose Medication references are kept, too."""
-    return _encode(facts_read(resources, named))
+    kept = facts_read(resources, named)
+    for each in kept.chart:
+        # It was read to find out whose the resource is, and the call has ended: a copy of each would take 0.1 ms.
+        structs.force_setattr(each, _WHOSE[type(each)], None)
+    return _encode(kept)
 
 
 def read_facts(written: bytes) -> KeptFacts:

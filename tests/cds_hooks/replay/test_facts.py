@@ -150,6 +150,19 @@ def test_the_facts_name_neither_patient_nor_user(tmp_path: Path) -> None:
         assert member not in facts
 
 
+def test_the_facts_do_not_name_the_patient_where_the_references_are_written_in_full(tmp_path: Path) -> None:
+    url = record_at(tmp_path)
+    (service, request) = next(
+        (service, request) for service, request in sample_calls(ORDERS, NOW) if request["hook"] == "order-sign"
+    )
+    patient = request["context"]["patientId"]
+    full = orjson.dumps(request["prefetch"]).replace(b'"Patient/', b'"https://fhir.example.org/r4/Patient/')
+    (decision,) = answered(url, [(service, request | {"prefetch": orjson.loads(full)})], NOW)
+    (facts,) = facts_of(url, [decision.id]).values()
+    assert b'"resourceType":"MedicationRequest"' in facts
+    assert f"Patient/{patient}".encode() not in facts
+
+
 def test_a_site_that_keeps_no_facts_is_told_why_nothing_is_replayed(tmp_path: Path) -> None:
     url, decision = _one(tmp_path, keep_facts=False)
     assert facts_of(url, [decision.id]) == {}
