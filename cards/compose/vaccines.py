@@ -41,7 +41,8 @@ _STATUSES = {
 
 def vaccine_order(item: DueVaccine, patient_id: str, as_of: date) -> Json:
     """A draft ServiceRequest (FHIR R4) for the next dose, with the CVX code where CDC recommends one vaccine."""
-    order = service_order(f"{item.name} vaccine, dose {item.forecast.dose_number}", patient_id, as_of.isoformat())
+    words = "Tdap vaccine" if item.for_pregnancy else f"{item.name} vaccine, dose {item.forecast.dose_number}"
+    order = service_order(words, patient_id, as_of.isoformat())
     if len(item.forecast.vaccines) == 1:
         order["code"]["coding"] = [{"system": CVX, "code": item.forecast.vaccines[0], "display": item.name}]
     return order
@@ -168,13 +169,16 @@ def _summary(found: VaccinesDue) -> str:
     parts = []
     if found.due:
         noun = "vaccine is" if len(found.due) == 1 else "vaccines are"
-        named = [f"{item.forecast.group} (dose {item.forecast.dose_number})" for item in found.due]
-        parts.append(f"{len(found.due)} {noun} due: {_listed(named)}.")
+        parts.append(f"{len(found.due)} {noun} due: {_listed([_dose_named(item) for item in found.due])}.")
     if found.catch_up:
-        names = [item.forecast.group for item in found.catch_up]
+        names = [item.label for item in found.catch_up]
         listed = f": {_listed(names)}" if not found.due else ""
         parts.append(f"{len(names)} to catch up{listed}.")
     return plain(" ".join(parts), 139)
+
+
+def _dose_named(item: DueVaccine) -> str:
+    return f"{item.label} (dose {item.forecast.dose_number})" if not item.for_pregnancy else "Tdap (in pregnancy)"
 
 
 def _listed(names: list[str]) -> str:
@@ -185,51 +189,100 @@ def _listed(names: list[str]) -> str:
 def _detail(found: VaccinesDue, charted: ChartedPerson, not_judged: list[str]) -> list[str]:
     lines = [_due_line(item, found.as_of) for item in found.due[:_LINES]]
     if more := found.due[_LINES:]:
-        lines.append(
-            f"- Also due: {', '.join(f'{item.forecast.group} dose {item.forecast.dose_number}' for item in more)}."
-        )
-    if found.catch_up:
-        names = ", ".join(item.forecast.group for item in found.catch_up)
-        lines.append(f"- To catch up, no dose that counts on record: {names}. Ask the immunization registry first.")
+        lines.append(f"- Also due: {'; '.join(_short(item) for item in more)}.")
+    lines += _catch_up_lines(found.catch_up)
     if found.ordered:
         lines.append(f"- Ordered already: {', '.join(found.ordered)}.")
     if found.to_discuss:
-        names = ", ".join(item.forecast.group for item in found.to_discuss)
+        names = ", ".join(item.label for item in found.to_discuss)
         lines.append(f"- To decide together with the patient (shared decision): {names}.")
     lines += [_forbidden_line(item) for item in found.forbidden]
     lines += [f"- Check first: {_observed([item])}. {escape(text, 160)}" for item, text in found.to_check]
     lines += ["", _basis(charted)]
+    if found.seasons_over:
+        seasons = ", ".join(f"{group} (to {end})" for group, end in found.seasons_over)
+        lines.append(f"Check the doses of this season: CDC's release here is older. It covers {seasons}.")
     if not_judged:
         lines.append(f"Not judged: {'; '.join(not_judged)}.")
     return lines
 
 
+def _catch_up_lines(items: tuple[DueVaccine, ...]) -> Iterable[str]:
+    """What an adult should have had as a child: groups without any dose, and tetanus with adult doses only."""
+    without = [item.label for item in items if not item.counted_days]
+    if without:
+        names = ", ".join(without)
+        yield f"- To catch up, no dose that counts on record: {names}. Ask the immunization registry first."
+    for item in items:
+        if item.counted_days:
+            days = _days(item.evaluations)
+            yield (
+                f"- To catch up, {item.label}: only doses of an adult are on record ({days}). Ask the registry for the "
+                f"childhood series; without one, dose {item.forecast.dose_number} is due."
+            )
+
+
 def _due_line(item: DueVaccine, as_of: date) -> str:
     forecast = item.forecast
-    name = forecast.group if item.name == forecast.group else f"{forecast.group} ({escape(item.name, 40)})"
+    why = f" Because of {_observed(item.reasons)}." if item.reasons else ""
+    if item.for_pregnancy:
+        return f"- **Tdap in this pregnancy**: {_dated(item, as_of)}. {_whatever_before(item)}{why}"
+    several = [escape(_short_name(name), 40) for name in item.vaccines]
+    preferred = f" ({' or '.join(several)})" if several and several != [item.label] else ""
+    return f"- **{item.label}{preferred}, dose {forecast.dose_number}**: {_dated(item, as_of)}. {_doses(item)}{why}"
+
+
+def _short_name(vaccine: str) -> str:
+    """The name of a vaccine without what the name of its group says: "PCV 20"."""
+    return vaccine.removeprefix("Pneumococcal conjugate ")
+
+
+def _short(item: DueVaccine) -> str:
+    """A vaccine in a list of several: with the dose that does not count, which is why it is due again."""
+    others = _others(item.evaluations)
+    return f"{item.label} dose {item.forecast.dose_number}{f' ({others})' if others else ''}"
+
+
+def _dated(item: DueVaccine, as_of: date) -> str:
+    """Since when it is due; a risk dose not before the reason for it, whatever date the age alone would give."""
+    forecast, since = item.forecast, item.reason_since
+    if forecast.recommended is not None and item.reasons and (since is None or forecast.recommended < since):
+        return f"due since {since}" if since is not None else "due"
     state = f"overdue since {forecast.past_due}" if item.is_overdue(as_of) else "due"
     same = forecast.earliest == forecast.recommended
     dates = f"recommended{' and earliest' if same else ''} {forecast.recommended}"
-    earliest = "" if same or forecast.earliest is None else f", earliest {forecast.earliest}"
-    why = f" Because of {_observed(item.reasons)}." if item.reasons else ""
-    return f"- **{name}, dose {forecast.dose_number}**: {state} ({dates}{earliest}). {_doses(item.evaluations)}{why}"
+    return f"{state} ({dates}{'' if same or forecast.earliest is None else f', earliest {forecast.earliest}'})"
 
 
-def _doses(evaluations: tuple[Evaluation, ...]) -> str:
-    if not evaluations:
+def _whatever_before(item: DueVaccine) -> str:
+    days = sorted({each.dose.given.isoformat() for each in item.evaluations})
+    before = f" (last {days[-1]})" if days else ""
+    return f"One dose in each pregnancy, whatever was given before it{before}."
+
+
+def _doses(item: DueVaccine) -> str:
+    if not item.evaluations:
         return "No dose on record."
-    counted = [item for item in evaluations if item.status is DoseStatus.VALID]
-    others = [item for item in evaluations if item.status is not DoseStatus.VALID]
-    said = [f"Doses that count: {_days(counted)}." if counted else "No dose on record counts."]
-    if others:
-        item = others[-1]
-        reason = item.reason.partition(": ")[2] or item.reason or item.status.value
-        said.append(f"The dose of {item.dose.given} does not count ({reason.lower()}).")
+    counts = bool(item.counted_days)
+    said = [f"Doses that count: {_days(item.evaluations)}." if counts else "No dose on record counts."]
+    if others := _others(item.evaluations):
+        said.append(f"{others[:1].upper()}{others[1:]}.")
     return " ".join(said)
 
 
-def _days(items: list[Evaluation]) -> str:
-    days = list(dict.fromkeys(item.dose.given.isoformat() for item in items))
+def _others(evaluations: tuple[Evaluation, ...]) -> str:
+    """The last dose that does not count and why, '' where all count."""
+    others = [item for item in evaluations if item.status is not DoseStatus.VALID]
+    if not others:
+        return ""
+    reason = others[-1].reason.partition(": ")[2] or others[-1].reason or others[-1].status.value
+    return f"the dose of {others[-1].dose.given} does not count ({reason.lower()})"
+
+
+def _days(evaluations: tuple[Evaluation, ...]) -> str:
+    """The days of the doses that count, the last ones written out."""
+    counted = [item for item in evaluations if item.status is DoseStatus.VALID]
+    days = list(dict.fromkeys(item.dose.given.isoformat() for item in counted))
     left_out = len(days) - _SHOWN_DOSES
     return ", ".join([*([f"{left_out} earlier"] if left_out > 0 else []), *days[-_SHOWN_DOSES:]])
 
@@ -250,7 +303,8 @@ def _forbidden_line(item: ForbiddenVaccine) -> str:
 def _basis(charted: ChartedPerson) -> str:
     """What the forecast rests on, and what a chart does not show."""
     days = charted.history.days
-    seen = f"Vaccinations of {len(days)} days are on record here" if days else "No vaccination is on record here"
+    number = f"{len(days)} day{'s' if len(days) > 1 else ''}"
+    seen = f"Vaccinations of {number} are on record here" if days else "No vaccination is on record here"
     return f"{seen}. Not seen: doses given elsewhere; travel, occupation and household."
 
 
@@ -259,7 +313,7 @@ def _suggestions(
 ) -> Iterable[Suggestion]:
     resources = [
         (
-            f"Order {item.forecast.group} dose {item.forecast.dose_number}",
+            f"Order {item.label} dose {item.forecast.dose_number}" if not item.for_pregnancy else "Order Tdap",
             "Draft order for the vaccine dose.",
             vaccine_order(item, patient_id, found.as_of),
         )
@@ -273,6 +327,7 @@ def _suggestions(
         yield Suggestion(
             label=plain(label, 80),
             uuid=uuid,
-            is_recommended=number == 1,
+            # What may be on record elsewhere is not preselected.
+            is_recommended=number == 1 and bool(found.due),
             actions=(Action(type="create", description=description, resource=body),),
         )

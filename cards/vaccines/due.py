@@ -8,13 +8,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from importlib.resources import files
-from typing import Final
+from typing import Final, NamedTuple
 
-from cards.vaccines.course import Evaluation
+from cards.vaccines.course import DoseStatus, Evaluation
 from cards.vaccines.forecasting import SeriesStatus
 from cards.vaccines.groups import GroupForecast, assess
 from cards.vaccines.knowledge import Contraindication, Period, SeriesDose, VaccineKnowledge, parse_period
-from cards.vaccines.patient import ChartedPerson, PatientObservation, Person
+from cards.vaccines.patient import PREGNANT, ChartedPerson, PatientObservation, Person
 from fhir.record.datatypes import CodeableConcept, parse_time
 from fhir.record.record import PatientRecord
 from fhir.terminology.medications import CVX
@@ -37,7 +37,7 @@ def ordered_groups(record: PatientRecord, knowledge: VaccineKnowledge) -> frozen
         }
         found |= {name for name, group in groups.items() if antigens & set(group.antigens)}
         words = concept.words.casefold()
-        found |= {name for name in groups if words.startswith(f"{name.casefold()} vaccine")}
+        found |= {name for name in groups for label in _labels(name) if words.startswith(f"{label.casefold()} vaccine")}
     return frozenset(found)
 
 
@@ -63,15 +63,42 @@ _SHARED_DECISION = "shared clinical decision"
 # A release that begins a season without an end (COVID-19) is of that year.
 _SEASON = Period(years=1)
 ADULT = Period(years=19)
+TETANUS_GROUP: Final = "DTaP/Tdap/Td"
+# CDC, supporting data, tetanus and diphtheria: the booster is ten years after the last dose; Tdap or Td from 7 years.
+_TETANUS_BOOSTER = Period(years=10)
+_SEVEN = Period(years=7)
+_HIV, _HIV_SEVERE, _HIV_NOT_SEVERE = "186", "154", "155"
+# What clinicians call a group where CDC's name is longer or means two vaccines.
+_LABELS: Final = {"Meningococcal": "Meningococcal ACWY"}
 
 
 @dataclass(frozen=True, slots=True)
 class DueVaccine:
-    """One vaccine group whose next dose is recommended today or was before."""
+    """One vaccine group whose next dose is recommended today or was before.
+
+    `label` is what clinicians call the group at this age; `vaccines` are those that CDC prefers, if it names any.
+    """
 
     forecast: GroupForecast
-    name: str
+    label: str
+    vaccines: tuple[str, ...]
     reasons: tuple[PatientObservation, ...]
+
+    @property
+    def name(self) -> str:
+        """The one vaccine that CDC recommends for the next dose, else what the group is called for this person."""
+        return self.vaccines[0] if len(self.vaccines) == 1 else self.label
+
+    @property
+    def reason_since(self) -> date | None:
+        """The first day of what makes a risk dose necessary, where all of it is dated."""
+        days = [item.since for item in self.reasons if item.since is not None]
+        return min(days) if days and len(days) == len(self.reasons) else None
+
+    @property
+    def for_pregnancy(self) -> bool:
+        """Whether the dose is for a pregnancy, whatever was given before it."""
+        return any(item.code == PREGNANT for item in self.reasons)
 
     @property
     def evaluations(self) -> tuple[Evaluation, ...]:
@@ -82,16 +109,32 @@ class DueVaccine:
                 found.setdefault((item.dose.given, item.dose.cvx), item)
         return tuple(sorted(found.values(), key=lambda item: item.dose.given))
 
-    def is_catch_up(self, person: Person) -> bool:
-        """Whether an adult without a dose that counts should have had it as a child, before the chart began perhaps."""
+    @property
+    def counted_days(self) -> tuple[date, ...]:
+        """The days of the doses that count, earliest first."""
+        days = {item.dose.given for item in self.evaluations if item.status is DoseStatus.VALID}
+        return tuple(sorted(days))
+
+    def is_catch_up(self, person: Person, as_of: date) -> bool:
+        """Whether an adult should have had it as a child, before the chart began perhaps.
+
+        No dose counts; or, of tetanus, only doses of an adult are on record, the last of them less than ten years ago.
+        """
         grown_up = ADULT.after(person.birth_date)
-        started = any(candidate.course.valid_doses for candidate in self.forecast.best)
-        recommended = self.forecast.recommended
-        return not started and not self.reasons and recommended is not None and recommended < grown_up
+        recommended, days = self.forecast.recommended, self.counted_days
+        if self.reasons or recommended is None:
+            return False
+        if days:
+            is_recent = _TETANUS_BOOSTER.after(days[-1]) > as_of
+            return self.forecast.group == TETANUS_GROUP and days[0] >= grown_up and is_recent
+        return recommended < grown_up
 
     def is_overdue(self, as_of: date) -> bool:
-        """Whether the day by which it should have been given is over."""
-        return self.forecast.past_due is not None and self.forecast.past_due < as_of
+        """Whether the day by which it should have been given is over, counted from when there was a reason."""
+        past_due, since = self.forecast.past_due, self.reason_since
+        if past_due is None or (self.reasons and (since is None or past_due < since)):
+            return False
+        return past_due < as_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +147,10 @@ class ForbiddenVaccine:
 
 @dataclass(frozen=True, slots=True)
 class VaccinesDue:
-    """The answer for one person on one day; `to_check` holds what may forbid a vaccine that is due, and CDC's words."""
+    """The answer for one person on one day; `to_check` holds what may forbid a vaccine that is due, and CDC's words.
+
+    `seasons_over` are the groups of which the release knows no dose of this season, and the last day that it covers.
+    """
 
     as_of: date
     due: tuple[DueVaccine, ...]
@@ -113,6 +159,7 @@ class VaccinesDue:
     to_discuss: tuple[DueVaccine, ...]
     forbidden: tuple[ForbiddenVaccine, ...]
     to_check: tuple[tuple[PatientObservation, str], ...]
+    seasons_over: tuple[tuple[str, date], ...]
     not_judged: tuple[str, ...]
     forecasts: tuple[GroupForecast, ...]
 
@@ -129,17 +176,20 @@ def vaccines_due(
     found: dict[str, DueVaccine] = {}
     discuss: dict[str, DueVaccine] = {}
     not_judged: list[str] = []
+    seasons: dict[str, date] = {}
     for forecast in sorted(forecasts, key=lambda item: item.series_type != "Risk"):
-        reason = _why_not_judged(forecast, charted.person, as_of, knowledge)
-        if reason is not None:
+        reason = _why_not_judged(forecast, charted.person, knowledge)
+        if (season := _season_before(forecast, as_of)) is not None:
+            seasons.setdefault(forecast.group, season)
+        elif reason is not None:
             not_judged.append(reason)
         elif _is_due(forecast, as_of):
             into = discuss if _is_shared_decision(forecast, charted.person, as_of) else found
-            into.setdefault(forecast.group, _due(forecast, charted, knowledge))
+            into.setdefault(forecast.group, _due(forecast, charted, as_of, knowledge))
     is_adult = not charted.person.within_ages(as_of, None, ADULT)
     needed = sorted(found.values(), key=_recommended, reverse=is_adult)
     open_ones = [item for item in needed if item.forecast.group not in ordered]
-    catch_up = [item for item in open_ones if is_adult and item.is_catch_up(charted.person)]
+    catch_up = [item for item in open_ones if is_adult and item.is_catch_up(charted.person, as_of)]
     return VaccinesDue(
         as_of,
         tuple(item for item in open_ones if item not in catch_up),
@@ -148,6 +198,7 @@ def vaccines_due(
         tuple(item for name, item in discuss.items() if name not in found),
         _forbidden(forecasts, charted),
         _to_check(found, charted, knowledge),
+        tuple(seasons.items()),
         tuple(dict.fromkeys(not_judged)),
         tuple(forecasts),
     )
@@ -165,20 +216,36 @@ def _is_due(forecast: GroupForecast, as_of: date) -> bool:
 def _is_shared_decision(forecast: GroupForecast, person: Person, as_of: date) -> bool:
     if all(_SHARED_DECISION in candidate.series.name.lower() for candidate in forecast.best):
         return True
-    if forecast.series_type == "Risk":
-        return False
     started = any(candidate.course.valid_doses for candidate in forecast.best)
     return any(
-        group == forecast.group and person.within_ages(as_of, begin, end) and (even_if_started or not started)
-        for group, begin, end, even_if_started in _SHARED_DECISIONS
+        each.group == forecast.group
+        and person.within_ages(as_of, each.begin, each.end)
+        and (each.even_if_started or not started)
+        and (each.even_at_risk or forecast.series_type != "Risk")
+        for each in _SHARED_DECISIONS
     )
 
 
-def _read_shared_decisions() -> tuple[tuple[str, Period | None, Period | None, bool], ...]:
+class _SharedDecision(NamedTuple):
+    group: str
+    begin: Period | None
+    end: Period | None
+    even_if_started: bool
+    even_at_risk: bool
+
+
+def _read_shared_decisions() -> tuple[_SharedDecision, ...]:
     table = files("cards.vaccines") / "data" / "shared_decisions.csv"
     rows = csv.DictReader(table.read_text(encoding="utf-8").splitlines())
     return tuple(
-        (row["group"], _period(row["from_age"]), _period(row["until_age"]), row["started"] == "any") for row in rows
+        _SharedDecision(
+            row["group"],
+            _period(row["from_age"]),
+            _period(row["until_age"]),
+            row["started"] == "any",
+            row["risk"] == "any",
+        )
+        for row in rows
     )
 
 
@@ -186,15 +253,15 @@ def _period(text: str) -> Period | None:
     return parse_period(text) if text else None
 
 
-_SHARED_DECISIONS: Final[tuple[tuple[str, Period | None, Period | None, bool], ...]] = _read_shared_decisions()
+_SHARED_DECISIONS: Final[tuple[_SharedDecision, ...]] = _read_shared_decisions()
 
 
 def _next_doses(forecast: GroupForecast) -> list[SeriesDose]:
     return [item.course.current.rule for item in forecast.best if item.course.current is not None]
 
 
-def _why_not_judged(forecast: GroupForecast, person: Person, as_of: date, knowledge: VaccineKnowledge) -> str | None:
-    """A season that the release does not cover, an immunity or a date that the chart does not tell."""
+def _why_not_judged(forecast: GroupForecast, person: Person, knowledge: VaccineKnowledge) -> str | None:
+    """An immunity or a date that the chart does not tell."""
     if forecast.status not in (SeriesStatus.NOT_COMPLETE, SeriesStatus.NOT_RECOMMENDED):
         return None
     for antigen in knowledge.schedule.groups[forecast.group].antigens:
@@ -205,8 +272,6 @@ def _why_not_judged(forecast: GroupForecast, person: Person, as_of: date, knowle
                     f"{cohort.born_before.year} counts as immune)"
                 )
     for rule in _next_doses(forecast):
-        if (end := _season_end(rule)) is not None and as_of > end:
-            return f"{forecast.group}: the release covers the season to {end.isoformat()}"
         for interval in rule.intervals:
             code = interval.from_observation
             if code and person.observed(code) is None:
@@ -215,11 +280,26 @@ def _why_not_judged(forecast: GroupForecast, person: Person, as_of: date, knowle
     return None
 
 
+def _season_before(forecast: GroupForecast, as_of: date) -> date | None:
+    """The end of the last season that the release covers, where it is over: of a complete series too.
+
+    The dose of one season says nothing about the next one.
+    """
+    if forecast.status is SeriesStatus.COMPLETE:
+        rules = [rule for candidate in forecast.best for rule in candidate.series.doses]
+    elif forecast.status in (SeriesStatus.NOT_COMPLETE, SeriesStatus.NOT_RECOMMENDED):
+        rules = _next_doses(forecast)
+    else:
+        return None
+    ends = [end for rule in rules if (end := _season_end(rule)) is not None]
+    return max(ends) if ends and max(ends) < as_of else None
+
+
 def _season_end(rule: SeriesDose) -> date | None:
     return rule.season_end or (_SEASON.after(rule.season_start) if rule.season_start is not None else None)
 
 
-def _due(forecast: GroupForecast, charted: ChartedPerson, knowledge: VaccineKnowledge) -> DueVaccine:
+def _due(forecast: GroupForecast, charted: ChartedPerson, as_of: date, knowledge: VaccineKnowledge) -> DueVaccine:
     reasons = {
         item.code: item
         for candidate in forecast.best
@@ -227,16 +307,28 @@ def _due(forecast: GroupForecast, charted: ChartedPerson, knowledge: VaccineKnow
         for item in charted.person.observations
         if item.code == indication.observation
     }
-    return DueVaccine(forecast, _name(forecast, knowledge), tuple(reasons.values()))
+    label = group_label(forecast.group, charted.person, as_of)
+    return DueVaccine(forecast, label, _preferred(forecast, knowledge), tuple(reasons.values()))
 
 
-def _name(forecast: GroupForecast, knowledge: VaccineKnowledge) -> str:
-    """The one vaccine that CDC recommends for the next dose, else the name of the group."""
-    if len(forecast.vaccines) == 1:
-        vaccine = knowledge.schedule.vaccines.get(forecast.vaccines[0])
-        if vaccine is not None:
-            return vaccine.name
-    return forecast.group
+def group_label(group: str, person: Person, as_of: date) -> str:
+    """What clinicians call a vaccine group for a person of this age."""
+    if group == TETANUS_GROUP:
+        return "DTaP" if person.within_ages(as_of, None, _SEVEN) else "Tdap/Td"
+    return _LABELS.get(group, group)
+
+
+def _labels(group: str) -> tuple[str, ...]:
+    """Every name that our own drafts give a group."""
+    if group == TETANUS_GROUP:
+        return (group, "DTaP", "Tdap/Td", "Tdap")
+    return (group, _LABELS[group]) if group in _LABELS else (group,)
+
+
+def _preferred(forecast: GroupForecast, knowledge: VaccineKnowledge) -> tuple[str, ...]:
+    """The vaccines that CDC prefers for the next dose, by their names."""
+    known = knowledge.schedule.vaccines
+    return tuple(known[code].name for code in forecast.vaccines if code in known)
 
 
 def _forbidden(forecasts: list[GroupForecast], charted: ChartedPerson) -> tuple[ForbiddenVaccine, ...]:
@@ -262,7 +354,12 @@ def _to_check(
         for known in [knowledge.antigens[antigen]]
         for item in (*known.contraindications, *known.vaccine_contraindications)
     }
-    return tuple((item, texts[item.code]) for item in charted.to_check if item.code in texts)
+    unsure = [(item, item.code) for item in charted.to_check]
+    codes = charted.person.codes
+    if not codes & {_HIV_SEVERE, _HIV_NOT_SEVERE}:
+        # How far the immune system is suppressed, a code of HIV infection does not say.
+        unsure += [(item, _HIV_SEVERE) for item in charted.person.observations if item.code == _HIV]
+    return tuple((item, texts[code]) for item, code in unsure if code in texts)
 
 
 def _is_covered(forecast: GroupForecast, forecasts: list[GroupForecast]) -> bool:

@@ -111,6 +111,8 @@ PREGNANT, ONSET_OF_PREGNANCY = "007", "170"
 _TRANSPLANT, _DATE_OF_TRANSPLANT = "004", "171"
 # A pregnancy is taken from the chart's own signs, which also say when it is over.
 _NOT_BY_CODE = frozenset({PREGNANT, ONSET_OF_PREGNANCY})
+# CDC, contraindications: a history of intussusception (rotavirus), encephalopathy after a dose (pertussis).
+_HISTORY = frozenset({"028", "079"})
 # CDC's code for a progressive neurologic disorder is that of epilepsy: whether it is progressive, a code does not say.
 _UNCERTAIN = frozenset({"076"})
 # As CDC writes it in its rules; ISO 3166 and the usual spellings in charts.
@@ -163,7 +165,7 @@ def _observations(record: PatientRecord) -> Iterator[PatientObservation]:
 
 
 def _conditions(record: PatientRecord) -> Iterator[PatientObservation]:
-    """Problems by CDC's codes; one that is over counts only as evidence of immunity."""
+    """Problems by CDC's codes; one that is over counts as evidence of immunity, or where CDC asks for a history."""
     for condition in record.conditions:
         meanings = tuple(_meanings(condition.code))
         if not meanings:
@@ -173,7 +175,7 @@ def _conditions(record: PatientRecord) -> Iterator[PatientObservation]:
             continue
         is_over = condition_status(condition, record.as_of_epoch) == "past"
         for code in meanings:
-            if not is_over or code in _IMMUNE_CODES:
+            if not is_over or code in _IMMUNE_CODES or code in _HISTORY:
                 words = condition.code.words if condition.code is not None else ""
                 yield PatientObservation(code, _day(time), f"Condition/{condition.id}", words)
 

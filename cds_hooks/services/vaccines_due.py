@@ -54,7 +54,7 @@ async def decide(call: ServiceInput) -> Advice:
 
 def _entry(found: VaccinesDue) -> WorklistEntry:
     """What is due, for a list of what to do at the next visit."""
-    names = dict.fromkeys(one.name for one in (*found.due, *found.catch_up))
+    names = dict.fromkeys(one.label for one in (*found.due, *found.catch_up))
     return WorklistEntry(test=f"Vaccines: {', '.join(names)}", purpose=SUBJECT, because="no-visit")
 
 

@@ -1,0 +1,132 @@
+"""The card of the vaccines due as a clinician reads it: names by age, dates of a risk, what was not looked at."""
+
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from cards.card import Card
+from cards.compose.vaccines import VaccineCardIdentity, vaccines_card
+from cards.vaccines.due import VaccinesDue, vaccines_due
+from cards.vaccines.knowledge import load_knowledge
+from cards.vaccines.patient import ChartedPerson, read_person
+from fhir.record.reading import read_record
+from fhir.record.resources import decoder
+
+CVX, SNOMED, ICD10 = "http://hl7.org/fhir/sid/cvx", "http://snomed.info/sct", "http://hl7.org/fhir/sid/icd-10-cm"
+Json = dict[str, Any]
+KNOWLEDGE = load_knowledge()
+
+
+def doses(cvx: str, *days: str) -> list[Json]:
+    code = {"coding": [{"system": CVX, "code": cvx}]}
+    return [
+        {
+            "resourceType": "Immunization",
+            "id": f"dose-{cvx}-{day}",
+            "status": "completed",
+            "vaccineCode": code,
+            "patient": {"reference": "Patient/p"},
+            "occurrenceDateTime": day,
+        }
+        for day in days
+    ]
+
+
+def problem(system: str, code: str, since: str, words: str, **more: Any) -> Json:
+    return {
+        "resourceType": "Condition",
+        "id": f"problem-{code}",
+        "clinicalStatus": {"coding": [{"code": "active"}]},
+        "code": {"coding": [{"system": system, "code": code}], "text": words},
+        "subject": {"reference": "Patient/p"},
+        "onsetDateTime": since,
+    } | more
+
+
+def _found(as_of: datetime, born: str, resources: list[Json]) -> tuple[VaccinesDue, ChartedPerson]:
+    person: Json = {"resourceType": "Patient", "id": "p", "gender": "female", "birthDate": born}
+    entries = [{"resource": one} for one in (person, *resources)]
+    whole = orjson.dumps({"resourceType": "Bundle", "type": "searchset", "entry": entries})
+    charted = read_person(read_record({"all": decoder.decode(whole)}, "p", as_of))
+    assert charted is not None
+    return vaccines_due(charted, as_of.date(), KNOWLEDGE), charted
+
+
+def card_of(as_of: datetime, born: str, *resources: Json) -> Card:
+    found, charted = _found(as_of, born, list(resources))
+    identity = VaccineCardIdentity("uuid", lambda number: f"suggestion-{number}", "https://cds.example/explain")
+    return vaccines_card(found, charted, "p", identity, KNOWLEDGE)
+
+
+def test_tetanus_is_called_dtap_under_seven_and_tdap_from_then_on(as_of: datetime) -> None:
+    assert "DTaP (dose 1)" in card_of(as_of, "2026-09-15").summary
+    older = card_of(as_of, "2015-05-01")
+    assert "DTaP" not in older.summary + (older.detail or "")
+    assert "**Tdap/Td, dose 1**" in (older.detail or "")
+
+
+def test_an_adult_with_one_recent_tdap_is_asked_for_the_childhood_series_first(as_of: datetime) -> None:
+    card = card_of(as_of, "1976-01-10", *doses("115", "2020-02-01"))
+    assert "Tdap" not in card.summary
+    assert "To catch up, Tdap/Td: only doses of an adult are on record (2020-02-01)" in (card.detail or "")
+
+
+def test_an_adult_whose_last_tetanus_dose_is_ten_years_old_is_due(as_of: datetime) -> None:
+    assert "Tdap/Td (dose 2)" in card_of(as_of, "1976-01-10", *doses("115", "2016-11-19")).summary
+    assert "Tdap/Td (dose 2)" not in card_of(as_of, "1976-01-10", *doses("115", "2016-11-21")).summary
+
+
+def test_what_may_be_on_record_elsewhere_is_not_preselected(as_of: datetime) -> None:
+    card = card_of(as_of, "1996-03-01")
+    assert card.summary.startswith("4 to catch up")
+    assert not any(one.is_recommended for one in card.suggestions)
+
+
+def test_a_removed_spleen_is_read_by_its_icd_code_and_dates_what_it_makes_due(as_of: datetime) -> None:
+    card = card_of(as_of, "1981-02-01", problem(ICD10, "Z90.81", "2023-03-04", "Acquired absence of spleen"))
+    line = next(one for one in (card.detail or "").splitlines() if "Meningococcal ACWY" in one)
+    assert "due since 2023-03-04" in line
+    assert "Because of Acquired absence of spleen (2023-03-04)" in line
+    assert "Meningococcal B (dose 1)" in card.summary
+
+
+def test_a_history_of_intussusception_forbids_rotavirus_though_it_is_over(as_of: datetime) -> None:
+    over = problem(SNOMED, "49723003", "2026-09-30", "Intussusception", abatementDateTime="2026-10-02")
+    card = card_of(as_of, "2026-08-10", over)
+    assert "Contraindicated: Rotavirus (Intussusception (2026-09-30))" in (card.detail or "")
+    assert "Order Rotavirus dose 1" not in [one.label for one in card.suggestions]
+
+
+def test_tdap_in_pregnancy_is_one_dose_whatever_was_given_before(as_of: datetime) -> None:
+    weeks = problem(ICD10, "Z3A.30", "2026-11-19", "30 weeks gestation")
+    pregnant = problem(SNOMED, "77386006", "2026-04-24", "Pregnancy")
+    card = card_of(as_of, "1998-02-01", weeks, pregnant, *doses("115", "2019-04-01"))
+    assert "Tdap (in pregnancy)" in card.summary
+    assert "One dose in each pregnancy, whatever was given before it (last 2019-04-01)" in (card.detail or "")
+    assert card.suggestions[0].label == "Order Tdap"
+
+
+def test_hpv_after_26_years_is_a_shared_decision_with_hiv_too(as_of: datetime) -> None:
+    hiv = problem(SNOMED, "86406008", "2024-01-01", "HIV infection")
+    card = card_of(as_of, "1986-02-01", hiv)
+    assert "shared decision): HPV" in (card.detail or "")
+    assert "HPV" not in card.summary
+    # The code does not say how far the immune system is suppressed: live vaccines are to be checked.
+    assert "Check first: HIV infection (2024-01-01). Do not vaccinate if" in (card.detail or "")
+
+
+def test_a_dose_of_last_season_does_not_hide_that_this_season_is_not_known(as_of: datetime) -> None:
+    for given in ([], doses("150", "2025-10-02")):
+        detail = card_of(as_of, "1976-01-10", *given).detail or ""
+        assert "Check the doses of this season" in detail
+        assert "Influenza (to 2026-06-30)" in detail
+
+
+def test_preferred_vaccines_and_a_dose_that_does_not_count_are_named(as_of: datetime) -> None:
+    card = card_of(as_of, "2025-09-15", *doses("03", "2026-10-01"), *doses("21", "2026-10-11"))
+    detail = card.detail or ""
+    assert "**Pneumococcal (PCV 15 or PCV 20), dose 1**" in detail
+    assert "Also due: Varicella dose 1 (the dose of 2026-10-11 does not count (live virus conflict))" in detail
+    assert "Vaccinations of 2 days are on record" in detail
+    assert "Vaccinations of 1 day are" in (card_of(as_of, "2026-09-15", *doses("08", "2026-09-15")).detail or "")
