@@ -1,6 +1,6 @@
-"""The reasons of what was found and not shown; all other reasons say that there was nothing to show.
+"""The reasons for which a card is held back, apart from the rules, which take half a second to load.
 
-They stand apart from the rules, which take half a second to load, because commands about the record need them.
+The commands that list decisions need them, and start quickly.
 """
 
 from typing import Final
@@ -20,4 +20,10 @@ WITHHELD: Final = frozenset(
         "loop-guard",
     }
 )
-"""Codes of `Silence.reason`."""
+"""The reasons of what was found and not shown (codes of `Silence.reason`)."""
+
+SUPPRESSED: Final = WITHHELD | {"already-done", "already-ordered", "deceased", "palliative", "opted-out"}
+"""These, and the reasons for which nothing is suggested about a patient whatever would be found.
+
+All other reasons say that there was nothing to show.
+"""

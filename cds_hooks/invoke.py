@@ -64,6 +64,7 @@ from fhir.record.chart_text import plain
 from fhir.record.kept_facts import keep_facts, record_of_facts
 from fhir.record.limits import NotKept
 from fhir.record.measurement import WrongPatient, shorten_refusals
+from fhir.record.opting_out import SystemAndCode
 from fhir.record.reading import read_record
 from fhir.record.record import PatientRecord
 
@@ -419,12 +420,14 @@ def _refusal(call: _Call, error: HookError, reason: Silence) -> Decision:
 def _record_of(call: _Call) -> PatientRecord:
     """The record of the patient: what came with the call, or the facts that are kept of it."""
     request, filled, again = call.request, call.filled, call.again
+    flags = call.components.settings.opt_out_codes
     if again is not None and isinstance(again.kept, FactsOfCall):
         patient_id, encounter_id = request.context.patient_id, request.context.encounter_id
         if again.kept.record is None:
             raise NotKept("the chart")
-        return record_of_facts(again.kept.record, patient_id, call.as_of, filled.state.known, encounter_id)
-    record = _read_facts(request, filled, call.as_of)
+        known = filled.state.known
+        return record_of_facts(again.kept.record, patient_id, call.as_of, known, encounter_id, flags)
+    record = _read_facts(request, filled, call.as_of, flags)
     if call.components.settings.keep_facts and again is None:
         drafts = getattr(request.context, "draft_orders", b"")
         record.keep_facts(lambda resources: keep_facts(resources, bytes(drafts)))
@@ -441,7 +444,9 @@ def _sent(call: _Call) -> Sent:
     return Sent((call.body, *call.filled.bodies))
 
 
-def _read_facts(request: CDSRequest, filled: FilledPrefetch, as_of: datetime) -> PatientRecord:
+def _read_facts(
+    request: CDSRequest, filled: FilledPrefetch, as_of: datetime, flags: frozenset[SystemAndCode]
+) -> PatientRecord:
     try:
         return read_record(
             filled.values,
@@ -450,6 +455,7 @@ def _read_facts(request: CDSRequest, filled: FilledPrefetch, as_of: datetime) ->
             requested=filled.state.known,
             encounter_id=request.context.encounter_id,
             refusals=(*request.refusals, *filled.refusals, *filled.state.refusals),
+            opt_out_flags=flags,
         )
     except WrongPatient as error:
         raise BadRequest(str(error), "prefetch") from error

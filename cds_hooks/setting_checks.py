@@ -110,3 +110,19 @@ def read_shares(text: str) -> dict[str, float]:
             raise ValueError(f"{found['model']} is named twice")
         shares[found["model"]] = share
     return shares
+
+
+_CODE = re.compile(r"(?P<system>[^\s|,]{1,200})\|(?P<code>[^\s|,]{1,80})")
+
+
+def read_codes(text: str) -> frozenset[tuple[str, str]]:
+    """The codes in a text such as "https://example.org/flags|no-cds", separated by commas, each with its system.
+
+    Raises:
+        ValueError: A part is no system and code.
+    """
+    found = [(part, _CODE.fullmatch(part)) for part in map(str.strip, text.split(",")) if part]
+    for part, match in found:
+        if match is None:
+            raise ValueError(f"{part[:80]} is no system with a code; write it as https://example.org/flags|no-cds")
+    return frozenset((match["system"], match["code"]) for _, match in found if match is not None)

@@ -11,7 +11,15 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from cds_hooks.login_settings import LoginSettings
-from cds_hooks.setting_checks import HOST, address_fault, listen_address, plain_http_fault, read_shares, refuse_unknown
+from cds_hooks.setting_checks import (
+    HOST,
+    address_fault,
+    listen_address,
+    plain_http_fault,
+    read_codes,
+    read_shares,
+    refuse_unknown,
+)
 
 ModelState = Literal["validated", "approved", "active"]
 """The release states from which a model may show cards, from the lowest to the highest."""
@@ -252,6 +260,12 @@ class Settings(LoginSettings):
         "(their page has them), in place of one threshold for all ages; a model that CDS_ALERT_SHARES names, or a "
         "service whose file says share or within_age_band, keeps what is said there (docs/operations/restraint.md).",
     )
+    opt_out_flags: str = Field(
+        default="",
+        description="Codes of a FHIR Flag by which a patient has opted out of estimates and reminders at this site, "
+        "each as system|code, separated by commas: HL7 has no such code. A Consent that denies decision support "
+        "(TREATDS) and the security label OPTOUT are read without a setting (docs/operations/restraint.md).",
+    )
     shown_rest_days: float = Field(
         default=14,
         ge=0,
@@ -410,6 +424,12 @@ class Settings(LoginSettings):
         read_shares(value)
         return value
 
+    @field_validator("opt_out_flags")
+    @classmethod
+    def _are_codes(cls, value: str) -> str:
+        read_codes(value)
+        return value
+
     @field_validator("link_hosts")
     @classmethod
     def _are_hosts(cls, value: str | None) -> str | None:
@@ -463,6 +483,11 @@ class Settings(LoginSettings):
     def tester_servers(self) -> tuple[str, ...]:
         """The other servers that the tester's page may call, one by one."""
         return tuple(each.strip().rstrip("/") for each in self.try_servers.split(",") if each.strip())
+
+    @cached_property
+    def opt_out_codes(self) -> frozenset[tuple[str, str]]:
+        """The codes of a Flag by which a patient has opted out, each with its system."""
+        return read_codes(self.opt_out_flags)
 
     @cached_property
     def shares_by_model(self) -> Mapping[str, float]:

@@ -280,6 +280,43 @@ def devices(patient_id: str = "p") -> SearchStrategy[Json]:
     )
 
 
+def consents(patient_id: str = "p") -> SearchStrategy[Json]:
+    """Rules within rules, as R4 has them, for purposes that are read and others."""
+    purposes = st.sampled_from(("TREATDS", "TREAT", "HMARKT")).map(
+        lambda code: {"system": "http://terminology.hl7.org/CodeSystem/v3-ActReason", "code": code}
+    )
+    rule = some(
+        type=st.sampled_from(("deny", "permit")),
+        period=periods(),
+        purpose=st.lists(purposes, min_size=1, max_size=3),
+    ).map(lambda made: made or {"type": "permit"})
+    rules = st.builds(lambda outer, inner: outer | ({"provision": inner} if inner else {}), rule, st.lists(rule))
+    about = {
+        "scope": {"coding": [{"code": "patient-privacy"}]},
+        "category": [{"text": "opting out"}],
+        "policyRule": {"text": "the policy"},
+    }
+    return _resource(
+        "Consent",
+        patient_id,
+        _status_or_absent("draft proposed active active rejected inactive entered-in-error"),
+        st.just(about),
+        some(provision=rules, dateTime=date_times()),
+        about="patient",
+    )
+
+
+def flags(patient_id: str = "p") -> SearchStrategy[Json]:
+    codes = concepts("http://example.org/flags", ("no-cds", "fall-risk"), ("Wants no estimates", "Falls"))
+    return _resource(
+        "Flag",
+        patient_id,
+        _status_or_absent("active active inactive entered-in-error"),
+        st.builds(dict, code=codes),
+        some(period=periods()),
+    )
+
+
 def _drugs() -> SearchStrategy[Json]:
     return concepts(RXNORM, _DRUG_CODES, _DRUG_WORDS)
 

@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cards.extension import EXTENSION_KEY
-from cards.withheld import WITHHELD
+from cards.withheld import SUPPRESSED
 from cds_hooks.audit.archive import archives, find_archived
 from cds_hooks.commands.record_options import microseconds, possible_users, record_url
 from cds_hooks.commands.replay import replay
@@ -47,7 +47,7 @@ def list_(
     user: Annotated[str | None, typer.Option(help="Shown to this user (as Practitioner/1) of --client.")] = None,
     rule: Annotated[str | None, typer.Option(help="In which this rule spoke or was silent.")] = None,
     silent: Annotated[
-        bool, typer.Option("--silent", help="Only where something was found and not shown; each with its reason.")
+        bool, typer.Option("--silent", help="Only where a card was held back; each with its reason.")
     ] = False,
     since: Annotated[datetime | None, typer.Option(help="Not before this time (UTC).")] = None,
     until: Annotated[datetime | None, typer.Option(help="Before this time (UTC).")] = None,
@@ -238,8 +238,8 @@ def _summary(decision: Decision) -> dict[str, Any]:
 
 
 def _withheld(summary: dict[str, Any]) -> str:
-    """What was found and not shown, each with its reason."""
-    lines = [f"{each['reason']}: {each['text']}" for each in summary["silence"] if each["reason"] in WITHHELD]
+    """What was held back, each with its reason."""
+    lines = [f"{each['reason']}: {each['text']}" for each in summary["silence"] if each["reason"] in SUPPRESSED]
     return "\n".join(lines)
 
 

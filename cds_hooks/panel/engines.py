@@ -149,7 +149,9 @@ class ChartStep:
             self._asked = questions_about(self.names, Settings())
         scores: list[Score] = []
         for start in range(0, len(charts), PATIENTS_AT_ONCE):
-            records = [read_chart(chart, self.as_of) for chart in charts[start : start + PATIENTS_AT_ONCE]]
+            some = charts[start : start + PATIENTS_AT_ONCE]
+            flags = self._asked.opt_out_flags
+            records = [read_chart(chart, self.as_of, opt_out_flags=flags) for chart in some]
             scores += score_records(self._asked, records)
         return _as_arrow(scores)
 

@@ -5,12 +5,13 @@ from cds_hooks.panel.scoring import PanelQuestions
 from cds_hooks.prefetch.needs import Needs
 from cds_hooks.services import find_services
 from cds_hooks.services._model import ChartModel
-from cds_hooks.services._service import OPTED_OUT, OPTED_OUT_WORDS
+from cds_hooks.services._service import OPTED_OUT, opted_out_words
 from cds_hooks.settings import Settings
 from cds_hooks.trusted_models import AbsentModel, folder_of, site_model, why_withheld
 from fhir.mapping.conditions import find_condition
 from fhir.mapping.features.catalog import features_named
 from fhir.mapping.features.feature import map_features
+from fhir.record.opting_out import SystemAndCode
 from fhir.record.record import PatientRecord
 from models_onnx.equations.declaration import Equation, find_equations
 from models_onnx.equations.record_inputs import features_of
@@ -41,7 +42,8 @@ def questions_about(names: tuple[str, ...], configured: Settings) -> PanelQuesti
     else:
         models = [each for each in of_services.values() if why_withheld(each.model, configured.model_state) is None]
         chosen = tuple(equations.values())
-    return PanelQuestions(tuple(models), chosen, _needs(models, chosen), configured.kfre_region)
+    flags = configured.opt_out_codes
+    return PanelQuestions(tuple(models), chosen, _needs(models, chosen, flags), configured.kfre_region, flags)
 
 
 def _of_services(configured: Settings) -> dict[str, ChartModel]:
@@ -53,11 +55,12 @@ def _of_services(configured: Settings) -> dict[str, ChartModel]:
     }
 
 
-def _needs(models: list[ChartModel], equations: tuple[Equation, ...]) -> Needs:
+def _needs(models: list[ChartModel], equations: tuple[Equation, ...], opt_out_flags: frozenset[SystemAndCode]) -> Needs:
     """What the models and equations read; what says that a patient is outside of a population is among it."""
     features = [each for one in models for each in features_named(one.model.features)]
     of_equations = features_of(*equations)
-    return Needs.of((*features, *of_equations), resources=_READ_BY_POPULATIONS if models else ())
+    opting_out = {"Consent", "Flag"} if opt_out_flags else {"Consent"}
+    return Needs.of((*features, *of_equations), resources={*opting_out, *(_READ_BY_POPULATIONS if models else ())})
 
 
 def _alone(name: str, configured: Settings) -> ChartModel:
@@ -81,7 +84,7 @@ def _outside(model: Model, record: PatientRecord) -> Silence | None:
     if record.deceased:
         return Silence(manifest.id, "deceased", "The patient has died.")
     if record.opted_out:
-        return Silence(manifest.id, OPTED_OUT, OPTED_OUT_WORDS)
+        return Silence(manifest.id, OPTED_OUT, opted_out_words(record))
     outside = not_in_population(manifest, record.age_years())
     if outside is not None:
         return Silence(manifest.id, outside.reason, outside.text)

@@ -129,7 +129,8 @@ class _Worker:
             gc.enable()
 
     def _score(self, charts: Batch) -> Done:
-        records = [read_chart(each, self.job.as_of, self.job.as_it_stood) for each in charts]
+        job, flags = self.job, self.asked.opt_out_flags
+        records = [read_chart(each, job.as_of, job.as_it_stood, flags) for each in charts]
         if self.job.content == "features":
             rows = feature_rows(self.asked, records).tolist()
             identified = zip(records, rows, strict=True)
@@ -199,6 +200,7 @@ def _signature(job: FhirJob, asked: PanelQuestions) -> str:
         models,
         equations,
         asked.region,
+        sorted(asked.opt_out_flags),
         job.as_of.isoformat(),
         job.content,
         job.out.suffix,

@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from cds_hooks.panel.chart_lines import ChartLines
 from cds_hooks.prefetch.needs import Needs
 from cds_hooks.services._model import ChartModel, estimate
-from cds_hooks.services._service import OPTED_OUT, OPTED_OUT_WORDS
+from cds_hooks.services._service import OPTED_OUT, opted_out_words
 from fhir.mapping.features.catalog import features_named
 from fhir.mapping.features.feature import Feature, FeatureVector, map_features
 from fhir.record.measurement import Refusal
+from fhir.record.opting_out import SystemAndCode
 from fhir.record.reading import read_record, read_value
 from fhir.record.record import PatientRecord
 from fhir.record.resources import Bundle, BundleEntry, decoder
@@ -55,12 +56,16 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class PanelQuestions:
-    """What is asked of each chart. `needs` says which resources can matter; `region` calibrates the KFRE."""
+    """What is asked of each chart. `needs` says which resources can matter; `region` calibrates the KFRE.
+
+    `opt_out_flags` are the codes by which a Flag says at this site that a patient has opted out.
+    """
 
     models: tuple[ChartModel, ...]
     equations: tuple[Equation, ...]
     needs: Needs
     region: str = "north_america"
+    opt_out_flags: frozenset[SystemAndCode] = frozenset()
 
     @property
     def features(self) -> tuple[Feature, ...]:
@@ -69,7 +74,12 @@ class PanelQuestions:
         return tuple(dict.fromkeys([*named, *features_of(*self.equations)]))
 
 
-def read_chart(chart: ChartLines, as_of: datetime, as_it_stood: AsItStood | None = None) -> PatientRecord:
+def read_chart(
+    chart: ChartLines,
+    as_of: datetime,
+    as_it_stood: AsItStood | None = None,
+    opt_out_flags: frozenset[SystemAndCode] = frozenset(),
+) -> PatientRecord:
     """The record of a chart, as the server reads what was prefetched; one unreadable resource spoils no other."""
     if as_it_stood is not None:
         chart = ChartLines(chart.patient_id, as_it_stood(chart.each(), as_of))
@@ -80,7 +90,14 @@ def read_chart(chart: ChartLines, as_of: datetime, as_it_stood: AsItStood | None
     except msgspec.DecodeError:
         entries = [entry for line in chart.each() for entry in _read_with_faults(line, refusals)]
     bundle = Bundle(entry=tuple(entries))
-    return read_record({"chart": bundle}, chart.patient_id, as_of, on_other_patient="refuse", refusals=refusals)
+    return read_record(
+        {"chart": bundle},
+        chart.patient_id,
+        as_of,
+        on_other_patient="refuse",
+        refusals=refusals,
+        opt_out_flags=opt_out_flags,
+    )
 
 
 def _read_with_faults(line: bytes, refusals: list[Refusal]) -> list[BundleEntry]:
@@ -118,7 +135,7 @@ def _scores_of(asked: ChartModel, records: Sequence[PatientRecord]) -> list[Scor
     for place, record in enumerate(records):
         outside = asked.outside(record)
         if record.opted_out and (outside is None or outside.reason != "deceased"):
-            found[place] = Score(record.patient_id, name, reason=OPTED_OUT, reason_text=OPTED_OUT_WORDS)
+            found[place] = Score(record.patient_id, name, reason=OPTED_OUT, reason_text=opted_out_words(record))
             continue
         if outside is not None:
             found[place] = Score(record.patient_id, name, reason=outside.reason, reason_text=outside.text)
@@ -185,7 +202,9 @@ def _equations(asked: PanelQuestions, record: PatientRecord, features: tuple[Fea
     if record.opted_out:
         for equation in asked.equations:
             for output in equation.outputs:
-                yield Score(record.patient_id, equation.id, output.id, reason=OPTED_OUT, reason_text=OPTED_OUT_WORDS)
+                yield Score(
+                    record.patient_id, equation.id, output.id, reason=OPTED_OUT, reason_text=opted_out_words(record)
+                )
         return
     found = FeaturesByName.of(map_features(record, features))
     for equation in asked.equations:

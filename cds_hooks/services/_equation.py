@@ -19,7 +19,7 @@ from cards.extension import Fact
 from cards.new_orders import OrderableTest, is_ordered, order_of_test, orderable_test_for
 from cards.rules.engine.finding import Silence
 from cards.text import plain
-from cds_hooks.services._service import OPTED_OUT, OPTED_OUT_WORDS, Advice, ServiceInput, no_card
+from cds_hooks.services._service import OPTED_OUT, Advice, ServiceInput, no_card, opted_out_words
 from cds_hooks.storage.decision import suggestion_uuid
 from fhir.mapping.conditions import ConditionHit, find_condition, find_condition_group
 from fhir.mapping.stays import is_inpatient
@@ -100,12 +100,13 @@ def reason_not_to_advise(
 ) -> Advice | None:
     """Why this patient gets no such advice: died, opted out, in palliative care, or (`at_home`) in hospital.
 
-    None where there is no such reason. Nobody opts out of advice on a danger: there `can_opt_out` is False.
+    None where there is no such reason. Nobody opts out of advice on a danger: there `can_opt_out` is False. What a
+    patient denies is the purpose TREATDS; what keeps care safe is another one, PATSFTY (fhir/record/opting_out.py).
     """
     if record.deceased:
         return no_card(subject, "deceased", "The patient has died.")
     if can_opt_out and record.opted_out:
-        return no_card(subject, OPTED_OUT, OPTED_OUT_WORDS)
+        return no_card(subject, OPTED_OUT, opted_out_words(record))
     if find_condition(record, "palliative_or_hospice") or find_condition_group(record, "palliative_or_dnr"):
         return no_card(subject, "palliative", "Palliative care is on record: nothing is said.")
     if (cared := find_named_in_chart(record, PALLIATIVE_WORDS, _A_YEAR_DAYS)) is not None:

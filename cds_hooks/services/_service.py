@@ -41,7 +41,6 @@ from models_onnx.artifact.manifest import Manifest
 from models_onnx.serving.runtime import Model
 
 OPTED_OUT: Final = "opted-out"
-OPTED_OUT_WORDS: Final = "The patient has opted out of estimates and reminders (security label OPTOUT of the Patient)."
 _SECONDS: Final = 600.0
 _MOST: Final = 1024
 
@@ -178,6 +177,11 @@ class Advice:
     vaccinations: dict[str, Any] | None = None
     models: tuple[dict[str, str], ...] = ()
     scores: dict[str, Any] | None = None
+
+
+def opted_out_words(record: PatientRecord) -> str:
+    """Why nothing is suggested about a patient who has opted out, in a sentence that names what says so."""
+    return f"The patient has opted out of estimates and reminders ({record.opted_out})."
 
 
 def no_card(subject: str, reason: str, text: str) -> Advice:

@@ -13,11 +13,11 @@ from cds_hooks.services._equation import LIMITED_OUTLOOK, PALLIATIVE_WORDS, find
 from cds_hooks.services._model import ChartModel, ModelEstimate
 from cds_hooks.services._service import (
     OPTED_OUT,
-    OPTED_OUT_WORDS,
     Advice,
     Service,
     ServiceInput,
     advise_by_model,
+    opted_out_words,
 )
 from cds_hooks.storage.decision import suggestion_uuid
 from cds_hooks.trusted_models import served_model
@@ -90,7 +90,7 @@ def _outside_population(record: PatientRecord) -> Silence | None:
     if record.deceased:
         return _silence("deceased", "The patient has died.")
     if record.opted_out:
-        return _silence(OPTED_OUT, OPTED_OUT_WORDS)
+        return _silence(OPTED_OUT, opted_out_words(record))
     outside = not_in_population(MODEL.manifest, record.age_years())
     if outside is not None:
         return _silence(outside.reason, outside.text)

@@ -11,7 +11,7 @@ from sqlalchemy import URL, Connection, Select, func, insert, or_, select
 from sqlalchemy.exc import DBAPIError
 
 from cards.extension import EXTENSION_KEY, NOTHING_SAID, CardExtension
-from cards.withheld import WITHHELD
+from cards.withheld import SUPPRESSED
 from cds_hooks.storage.content import ContentUnreadable, store_text
 from cds_hooks.storage.database import database_error_reason, engine_for, parse_url, reading_engine
 from cds_hooks.storage.decision import Decision, FeedbackItem, RecordUnavailable, decision_of, without_nul
@@ -135,7 +135,7 @@ class DecisionFilter:
     rule: str | None = None
     """A rule with a finding on one of the cards, or named among the reasons for silence."""
     withheld: bool = False
-    """Only decisions in which something that was found was not shown (`WITHHELD`)."""
+    """Only decisions in which a card was held back, for whatever reason (`SUPPRESSED`)."""
     hook_instance: str | None = None
     """Only decisions of this call of a hook; the services of one hook share it."""
     reason: str | None = None
@@ -159,7 +159,7 @@ class DecisionFilter:
         if not (self.withheld or self.reason or self.rule):
             return True
         silences = _basis.decode(decision.basis).silence
-        if self.withheld and not any(reason in WITHHELD for _, reason, _ in silences):
+        if self.withheld and not any(reason in SUPPRESSED for _, reason, _ in silences):
             return False
         if self.reason is not None:
             return any(reason == self.reason and self.rule in (None, subject) for subject, reason, _ in silences)

@@ -184,6 +184,10 @@ class Element(Struct, frozen=True, gc=False, omit_defaults=True):
     """Base class of the lean types; written as JSON they leave out what is not there."""
 
 
+class LeanResource(Element, frozen=True, gc=False, tag_field="resourceType"):
+    """Base class of the resources, which `resourceType` tells apart."""
+
+
 class Coding(Element, frozen=True, gc=False):
     """A code of a code system; `system` None means that the sender did not name one."""
 

@@ -14,6 +14,7 @@ from msgspec import Struct, structs
 
 from fhir.record.limits import FactLimits, NotKept
 from fhir.record.measurement import GENOMICS, OTHER, SCREENING, SMOKING_STATUS, Refusal
+from fhir.record.opting_out import SystemAndCode
 from fhir.record.record import BIRTH_PLACE, PatientRecord, record_of_resources
 from fhir.record.resources import (
     AnyResource,
@@ -156,6 +157,7 @@ def record_of_facts(
     as_of: datetime,
     requested: frozenset[str] | None,
     encounter_id: str | None,
+    opt_out_flags: frozenset[SystemAndCode] = frozenset(),
 ) -> PatientRecord:
     """The record in which every question that was asked then has the same answer; any other one raises NotKept."""
     resources = ReadResources()
@@ -171,4 +173,4 @@ def record_of_facts(
     resources.by_type = _Kinds(
         {kind: found for kind, found in resources.by_type.items() if kind.__struct_config__.tag not in left_out}
     )
-    return record_of_resources(resources, patient_id, as_of, requested, encounter_id)
+    return record_of_resources(resources, patient_id, as_of, requested, encounter_id, opt_out_flags)

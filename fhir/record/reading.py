@@ -13,6 +13,7 @@ from msgspec import Raw, Struct
 from fhir.record.chart_text import LONGEST_TEXT
 from fhir.record.datatypes import Subject
 from fhir.record.measurement import Refusal, WrongPatient
+from fhir.record.opting_out import SystemAndCode
 from fhir.record.record import PatientRecord, record_of_resources
 from fhir.record.resources import (
     Bundle,
@@ -197,11 +198,13 @@ def read_record(
     requested: frozenset[str] | None = None,
     encounter_id: str | None = None,
     refusals: Iterable[Refusal] = (),
+    opt_out_flags: frozenset[SystemAndCode] = frozenset(),
 ) -> PatientRecord:
     """The record of `patient_id` from lean resources and Bundles by key; None values mean "asked, none found".
 
     `requested` are the resource types and analytes that were asked for (None: everything was), `encounter_id` the stay
-    that the call is about, `refusals` what could not be read before.
+    that the call is about, `refusals` what could not be read before, `opt_out_flags` the codes of a Flag by which a
+    patient has opted out at this site.
 
     Raises:
         WrongPatient: a resource is about another patient; with `on_other_patient="refuse"` it is refused and named.
@@ -215,7 +218,7 @@ def read_record(
             reading.take(value, None)
     resources = reading.finish()
     resources.refusals.extend(refusals)
-    return record_of_resources(resources, patient_id, as_of, requested, encounter_id)
+    return record_of_resources(resources, patient_id, as_of, requested, encounter_id, opt_out_flags)
 
 
 class _Reading:

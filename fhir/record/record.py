@@ -20,6 +20,7 @@ from fhir.record.measurement import (
     RecordReleased,
     Refusal,
 )
+from fhir.record.opting_out import Consent, Flag, SystemAndCode, opted_out_by
 from fhir.record.resources import (
     AllergyIntolerance,
     Condition,
@@ -43,7 +44,6 @@ from fhir.terminology.conditions import SYSTEMS
 _T = TypeVar("_T")
 
 _NEVER_STATUS = frozenset({"entered-in-error", "cancelled", "not-done"})
-_OPTED_OUT = ("http://terminology.hl7.org/CodeSystem/v3-ActCode", "OPTOUT")
 BIRTH_PLACE = "http://hl7.org/fhir/StructureDefinition/patient-birthPlace"
 _NEVER_VERIFICATION = frozenset({"entered-in-error", "refuted"})
 
@@ -283,10 +283,12 @@ class PatientRecord:
         return patient is not None and bool(patient.deceasedBoolean or patient.deceasedDateTime)
 
     @property
-    def opted_out(self) -> bool:
-        """Whether the Patient has the security label OPTOUT of HL7's v3 ActCode (ActConsentDirective)."""
-        labels = self.patient.meta if self.patient else None
-        return labels is not None and any((each.system, each.code) == _OPTED_OUT for each in labels.security)
+    def opted_out(self) -> str:
+        """What says that the patient has opted out of decision support, in words; empty where nothing does."""
+        codes = self._open.opt_out_flags
+        flags = self._facts(Flag) if codes else ()
+        labels = self.patient.meta.security if self.patient and self.patient.meta else ()
+        return opted_out_by(labels, self._facts(Consent), flags, codes, self.as_of_epoch)
 
     # Measured values
 
@@ -360,10 +362,12 @@ def record_of_resources(
     as_of: datetime,
     requested: frozenset[str] | None,
     encounter_id: str | None,
+    opt_out_flags: frozenset[SystemAndCode] = frozenset(),
 ) -> PatientRecord:
     """The record over resources that were read and are not changed any more; ValueError for `as_of` without a zone."""
     if as_of.tzinfo is None:
         raise ValueError("as_of needs a time zone")
+    resources.opt_out_flags = opt_out_flags
     return PatientRecord(patient_id, as_of, as_of.timestamp(), requested, encounter_id, Holder(resources))
 
 

@@ -20,6 +20,7 @@ from fhir.record.datatypes import (
     Dosage,
     Element,
     Identifier,
+    LeanResource,
     ObservationCode,
     Period,
     Quantity,
@@ -27,10 +28,7 @@ from fhir.record.datatypes import (
     Reference,
     Subject,
 )
-
-
-class LeanResource(Element, frozen=True, gc=False, tag_field="resourceType"):
-    """Base class of the resources, which `resourceType` tells apart."""
+from fhir.record.opting_out import Consent, Flag
 
 
 class Address(Element, frozen=True, gc=False):
@@ -410,6 +408,8 @@ READ_TYPES: tuple[type[LeanResource], ...] = (
     ServiceRequest,
     Immunization,
     Device,
+    Consent,
+    Flag,
     OperationOutcome,
     Bundle,
 )

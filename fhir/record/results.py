@@ -20,6 +20,7 @@ from fhir.record.measurement import (
     one_sided_result,
     parts_by_analyte,
 )
+from fhir.record.opting_out import Consent, Flag, SystemAndCode
 from fhir.record.resources import (
     AllergyIntolerance,
     Condition,
@@ -51,6 +52,8 @@ FACT_TYPES = (
     ServiceRequest,
     Immunization,
     Device,
+    Consent,
+    Flag,
 )
 ALL = "everything"
 """The purpose of looking at all Observations as they are."""
@@ -252,6 +255,7 @@ class ReadResources:
         "facts",
         "limits",
         "medications",
+        "opt_out_flags",
         "patient",
         "refusals",
         "results",
@@ -273,6 +277,8 @@ class ReadResources:
         self.used: dict[int, Observation] = {}
         """Those of them that were taken, by their `id`."""
         self.limits: FactLimits = NO_LIMITS
+        self.opt_out_flags: frozenset[SystemAndCode] = frozenset()
+        """The codes that say on a Flag at this site that the patient has opted out."""
 
     def scan(self, purpose: str) -> None:
         """Notes that all Observations are looked through; `note_use` then says which were taken.

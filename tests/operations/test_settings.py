@@ -49,6 +49,13 @@ def test_an_address_that_is_none_is_refused(name: str, value: str) -> None:
         Settings.model_validate({name: value})
 
 
+@pytest.mark.parametrize("codes", ["no-cds", "|no-cds", "https://example.org/flags|", "a|b|c", "a|b,c d|e"])
+def test_a_flag_by_which_patients_opt_out_is_named_with_its_system(codes: str) -> None:
+    with pytest.raises(ValidationError, match=r"write it as https://example.org/flags\|no-cds"):
+        Settings(opt_out_flags=codes)
+    assert Settings(opt_out_flags=" a|b, urn:oid:1.2|3,").opt_out_codes == {("a", "b"), ("urn:oid:1.2", "3")}
+
+
 def test_good_addresses_are_taken() -> None:
     configured = Settings(public_url="https://[2001:db8::1]:8443/cds/", cors_origins="*, http://localhost:3000")
     assert configured.public_url == "https://[2001:db8::1]:8443/cds"

@@ -2,18 +2,22 @@
 
 import asyncio
 import copy
+import json
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from typer.testing import CliRunner
 
 from cards.extension import CardExtension, Factor, ObservedRate
+from cds_hooks.cli import app
 from cds_hooks.governance.patient_finding import PatientFinding, patient_finding
 from tests.cds_hooks.calls import client, ours, request_for
 from tests.cds_hooks.prefetch.fetch_calls import app_client, silences
 from tests.cds_hooks.services.equation_calls import NOW, valued
+from tests.live import record_in
 
 SERVICE, SAMPLE = "planning-conversation", "planning-talk"
 ALBUMIN = "1751-7"
@@ -177,6 +181,80 @@ def test_who_opted_out_is_warned_of_dangerous_orders_all_the_same(tmp_path: Path
     request = request_for("order-safety", "order-sign", "ckd4-metformin", NOW, "metformin-ckd4-coded")
     optout = {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "OPTOUT"}
     request["prefetch"]["patient"]["meta"] = {"security": [optout]}
+
+    async def story() -> None:
+        async with client(tmp_path, as_of=NOW) as calls:
+            answered = await calls.post("/cds-services/order-safety-sign", json=request)
+            assert answered.json()["cards"] != []
+
+    asyncio.run(story())
+
+
+DENIED = {
+    "resourceType": "Consent",
+    "id": "no-cds",
+    "status": "active",
+    "scope": {"coding": [{"code": "patient-privacy"}]},
+    "category": [{"text": "Use of the record"}],
+    "patient": {"reference": f"Patient/{SAMPLE}"},
+    "provision": {
+        "type": "deny",
+        "purpose": [{"system": "http://terminology.hl7.org/CodeSystem/v3-ActReason", "code": "TREATDS"}],
+    },
+}
+
+
+def test_a_consent_under_a_key_of_the_client_silences_the_estimate_and_is_named_in_the_record(tmp_path: Path) -> None:
+    def denied(request: dict[str, Any]) -> None:
+        request["prefetch"]["consents"] = {
+            "resourceType": "Bundle",
+            "type": "searchset",
+            "entry": [{"resource": DENIED}],
+        }
+
+    async def story() -> None:
+        async with client(tmp_path, as_of=NOW) as calls:
+            assert len((await _call(calls)).json()["cards"]) == 1
+            answered = await _call(calls, denied)
+            assert answered.json()["cards"] == []
+            assert silences(answered)["mortality_5y"] == "opted-out"
+
+    asyncio.run(story())
+    command = ["decisions", "list", "--silent", "--json", "--database", record_in(tmp_path)]
+    listed = CliRunner().invoke(app, command)
+    assert listed.exit_code == 0, listed.output
+    (decision,) = json.loads(listed.stdout)
+    assert decision["silence"][0] == {
+        "subject": "mortality_5y",
+        "reason": "opted-out",
+        "text": "The patient has opted out of estimates and reminders (Consent/no-cds denies decision support).",
+    }
+
+
+def test_a_flag_that_the_site_names_silences_and_the_same_flag_elsewhere_does_not(tmp_path: Path) -> None:
+    flag = {
+        "resourceType": "Flag",
+        "id": "f",
+        "status": "active",
+        "code": {"coding": [{"system": "https://example.org/flags", "code": "no-cds"}]},
+        "subject": {"reference": f"Patient/{SAMPLE}"},
+    }
+
+    def flagged(request: dict[str, Any]) -> None:
+        request["prefetch"]["flags"] = flag
+
+    async def story() -> None:
+        async with client(tmp_path, as_of=NOW, opt_out_flags="https://example.org/flags|no-cds") as calls:
+            assert silences(await _call(calls, flagged))["mortality_5y"] == "opted-out"
+        async with client(tmp_path, as_of=NOW) as calls:
+            assert len((await _call(calls, flagged)).json()["cards"]) == 1
+
+    asyncio.run(story())
+
+
+def test_a_dangerous_order_is_warned_of_in_spite_of_the_consent(tmp_path: Path) -> None:
+    request = request_for("order-safety", "order-sign", "ckd4-metformin", NOW, "metformin-ckd4-coded")
+    request["prefetch"]["consents"] = DENIED | {"patient": {"reference": f"Patient/{request['context']['patientId']}"}}
 
     async def story() -> None:
         async with client(tmp_path, as_of=NOW) as calls:

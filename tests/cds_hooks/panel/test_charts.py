@@ -118,16 +118,21 @@ def _said(charted: RecordInputs, output: str) -> tuple[str, str, str]:
         return "", refused.reason, refused.text
 
 
-def test_who_has_opted_out_gets_no_number_at_all(tmp_path: Path) -> None:
+@pytest.mark.parametrize("by", ["label", "Consent"])
+def test_who_has_opted_out_gets_no_number_at_all(tmp_path: Path, by: str) -> None:
     """The bedside still computes what warns of harm; a list of many people warns of none."""
     label = {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "OPTOUT"}
+    purpose = {"system": "http://terminology.hl7.org/CodeSystem/v3-ActReason", "code": "TREATDS"}
+    consent = {"resourceType": "Consent", "status": "active", "provision": {"type": "deny", "purpose": [purpose]}}
     folder = tmp_path / "bundles"
     folder.mkdir()
     for sample in SAMPLES[:12]:
         bundle = load_patient(sample.id, AS_OF)
         for entry in bundle["entry"]:
-            if entry["resource"]["resourceType"] == "Patient":
+            if by == "label" and entry["resource"]["resourceType"] == "Patient":
                 entry["resource"]["meta"] = {"security": [label]}
+        if by == "Consent":
+            bundle["entry"].append({"resource": consent | {"patient": {"reference": f"Patient/{sample.id}"}}})
         (folder / f"{sample.id}.json").write_text(json.dumps(bundle))
     found = scored(folder, tmp_path / "a.csv")
     assert {row["value"] for row in found} == {""}
