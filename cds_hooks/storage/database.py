@@ -161,7 +161,10 @@ def _engine(url: URL, is_writing: bool) -> Engine:
         return create_engine(url, poolclass=NullPool)
     engine = create_engine(url, poolclass=NullPool, connect_args={"timeout": LOCK_WAIT_SECONDS})
     settings = (
-        [f"page_size={PAGE_BYTES}", "journal_mode=WAL", "synchronous=NORMAL"] if is_writing else ["query_only=ON"]
+        # what is taken out of the tables must not stay in the file: not every SQLite is built to overwrite it
+        [f"page_size={PAGE_BYTES}", "journal_mode=WAL", "synchronous=NORMAL", "secure_delete=ON"]
+        if is_writing
+        else ["query_only=ON"]
     )
 
     @event.listens_for(engine, "connect")

@@ -1,0 +1,169 @@
+"""The facts of a decision are at rest as its answer is: encrypted, sealed, archived, moved and gone with it."""
+
+import asyncio
+import lzma
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from sqlalchemy import LargeBinary, select, text, type_coerce
+
+from cds_hooks.audit.archive import archive, restore_archive
+from cds_hooks.audit.seals import add_seal, read_seals
+from cds_hooks.audit.transfer import back_up, export, restore
+from cds_hooks.audit.verification import audit
+from cds_hooks.storage import Decision, RecordUnavailable, open_decision_log
+from cds_hooks.storage.chain import verify_chain
+from cds_hooks.storage.content import ContentKeys, load_content, read_content_keys, use_content_keys
+from cds_hooks.storage.database import engine_for, parse_url
+from cds_hooks.storage.queries import DecisionFilter, facts_of, get_decision, read_rows
+from cds_hooks.storage.tables import decisions
+from models_onnx.artifact.keys import local_signer
+from tests.cds_hooks.storage.conftest import postgres_server, postgres_url, sqlite_url, url
+from tests.cds_hooks.storage.samples import a_decision
+
+__all__ = ["postgres_server", "postgres_url", "sqlite_url", "url"]
+
+OLD_KEY, NEW_KEY = "11" * 32, "22" * 32
+FACTS = b'{"context":{"encounterId":"4711"},"record":{"chart":[{"resourceType":"Condition","id":"zwiebelfisch"}]}}'
+WORD = b"zwiebelfisch"
+LONG_AGO, LATER = 1_000_000, 2_000_000_000_000_000
+
+
+@pytest.fixture(autouse=True)
+def _no_keys_afterwards() -> Iterator[None]:
+    yield
+    use_content_keys(ContentKeys())
+
+
+def append(url: str, *given: Decision) -> None:
+    async def scenario() -> None:
+        log = open_decision_log(url)
+        for decision in given:
+            await log.append(decision)
+        await log.close()
+
+    asyncio.run(scenario())
+
+
+def at_rest(url: str) -> list[bytes | None]:
+    """The column as it is stored, by row."""
+    stored = read_rows(url, select(type_coerce(decisions.c.facts, LargeBinary)).order_by(decisions.c.sequence))
+    return [bytes(row[0]) if row[0] is not None else None for row in stored]
+
+
+def put_facts(url: str, decision: Decision, stored: bytes | None) -> None:
+    """What an insider does who owns the database, and first drops the triggers that refuse changes."""
+    off = ["DROP TRIGGER IF EXISTS decisions_refuse_update"]
+    if not url.startswith("sqlite"):
+        off = [f"DROP TRIGGER IF EXISTS decisions_{name} ON decisions" for name in ("refuse", "refuse_row")]
+    with engine_for(parse_url(url)).begin() as connection:
+        for statement in off:
+            connection.execute(text(statement))
+        change = text("UPDATE decisions SET facts = :stored WHERE id = :id")
+        connection.execute(change, {"stored": stored, "id": decision.id})
+
+
+def test_without_keys_anybody_can_read_them_and_with_keys_nobody_without_a_key(url: str) -> None:
+    plain, none = a_decision(facts=FACTS), a_decision()
+    append(url, plain, none)
+    stored = at_rest(url)
+    assert stored[1] is None
+    assert load_content(stored[0] or b"") == FACTS
+
+    use_content_keys(read_content_keys(OLD_KEY))
+    secret = a_decision(facts=FACTS)
+    append(url, secret)
+    sealed = at_rest(url)[2] or b""
+    assert WORD not in sealed
+    assert facts_of(url, [plain.id, none.id, secret.id]) == {plain.id: FACTS, secret.id: FACTS}
+
+    use_content_keys(read_content_keys(f"{NEW_KEY}\n{OLD_KEY}\n"))
+    newer = a_decision(facts=FACTS)
+    append(url, newer)
+    assert facts_of(url, [secret.id, newer.id]) == {secret.id: FACTS, newer.id: FACTS}
+    use_content_keys(read_content_keys(NEW_KEY))  # the older key is destroyed, and what it encrypted with it
+    assert facts_of(url, [newer.id]) == {newer.id: FACTS}
+    with pytest.raises(RecordUnavailable, match="a key that is not among CDS_CONTENT_KEYS"):
+        facts_of(url, [secret.id])
+    use_content_keys(ContentKeys())
+    assert verify_chain(url).broken is None, "an auditor verifies without any key"
+
+
+def test_facts_that_were_changed_taken_out_or_put_in_break_the_chain_and_the_seal(url: str, tmp_path: Path) -> None:
+    signer, seals = local_signer(tmp_path / "key.pem", "record")[0], tmp_path / "seals.ndjson"
+    with_facts, without = a_decision(facts=FACTS), a_decision()
+    append(url, with_facts, without, a_decision())
+    add_seal(url, seals, signer)
+    known = {signer.public.id: signer.public}
+    assert audit(url, read_seals(seals, known)).findings == []
+    (before, *_) = at_rest(url)
+    for decision, put in ((with_facts, b"{}"), (with_facts, None), (without, FACTS)):
+        put_facts(url, decision, put)
+        broken = verify_chain(url).broken
+        assert broken is not None
+        assert broken.decision == decision.id
+        assert audit(url, read_seals(seals, known)).findings != []
+        put_facts(url, decision, before if decision is with_facts else None)
+        assert verify_chain(url).broken is None
+
+
+@pytest.mark.parametrize("way", ["to postgres", "to sqlite"])
+def test_they_move_encrypted_to_the_other_database(
+    sqlite_url: str, postgres_url: str, tmp_path: Path, way: str
+) -> None:
+    source, target = (sqlite_url, postgres_url) if way == "to postgres" else (postgres_url, sqlite_url)
+    use_content_keys(read_content_keys(OLD_KEY))
+    kept, none = a_decision(facts=FACTS), a_decision()
+    append(source, kept, none)
+    use_content_keys(ContentKeys())  # who moves a record needs no key
+    back_up(source, tmp_path / "backup.xz")
+    assert WORD not in lzma.decompress((tmp_path / "backup.xz").read_bytes())
+    restore(tmp_path / "backup.xz", target)
+    assert at_rest(target) == at_rest(source)
+    assert verify_chain(target).broken is None
+    use_content_keys(read_content_keys(OLD_KEY))
+    assert facts_of(target, [kept.id, none.id]) == {kept.id: FACTS}
+
+
+def test_an_archive_takes_them_out_of_the_record_encrypted_and_brings_them_back(url: str, tmp_path: Path) -> None:
+    signer, file = local_signer(tmp_path / "key.pem", "record")[0], tmp_path / "a.xz"
+    use_content_keys(read_content_keys(OLD_KEY))
+    old = a_decision(facts=FACTS, client="a", decided_at=LONG_AGO)
+    append(url, old, a_decision(client="a", decided_at=LATER))
+    (stored, _) = at_rest(url)
+    assert archive(url, "a", LATER, file, "Ann", signer) is not None
+    assert get_decision(url, old.id) is None
+    assert facts_of(url, [old.id]) == {}
+    assert at_rest(url) == [None]
+    assert WORD not in lzma.decompress(file.read_bytes())
+    assert verify_chain(url).broken is None
+    restore_archive(file, url, "Ann")
+    assert at_rest(url) == [stored, None]
+    assert facts_of(url, [old.id]) == {old.id: FACTS}
+
+
+def test_nothing_of_archived_facts_is_left_in_the_file_of_the_database(sqlite_url: str, tmp_path: Path) -> None:
+    """Not encrypted, so that it can be looked for; no dictionary has anything like the marker."""
+    marker = bytes(range(33, 91)) + b"unmistakable" + bytes(range(97, 123))
+    signer, file = local_signer(tmp_path / "key.pem", "record")[0], Path(parse_url(sqlite_url).database or "")
+    old = a_decision(facts=marker, client="a", decided_at=LONG_AGO)
+    append(sqlite_url, old, a_decision(client="a", decided_at=LATER))
+
+    def is_in_the_files() -> bool:
+        return any(b"unmistakable" in each.read_bytes() for each in file.parent.glob(f"{file.name}*"))
+
+    assert is_in_the_files()
+    archive(sqlite_url, "a", LATER, tmp_path / "a.xz", "Ann", signer)
+    assert not is_in_the_files()
+
+
+def test_an_export_for_others_has_no_facts(url: str) -> None:
+    append(url, a_decision(facts=FACTS))
+    for form in ("ndjson", "csv", "fhir"):
+        out = BytesIO()
+        assert export(url, DecisionFilter(), form, out) == 1
+        assert out.getvalue() != b""
+        assert WORD not in out.getvalue()
+        assert b"facts" not in out.getvalue()
