@@ -143,7 +143,7 @@ def test_a_consent_that_cannot_be_read_is_named_and_not_taken_for_anything() -> 
 
 def test_what_said_so_is_kept_with_the_facts_of_the_decision_and_says_it_again() -> None:
     found = record_with(consent(denied()), flag())
-    found.keep_facts(lambda resources: keep_facts(resources, "p"))
+    found.keep_facts(keep_facts)
     assert found.opted_out
     facts = read_facts(found.kept_facts())
     assert [type(each).__name__ for each in facts.chart] == ["Consent"]
