@@ -71,6 +71,8 @@ class Acts:
 
     def __init__(self) -> None:
         self.newest: dict[Item, Act] = {}
+        self.patients: set[tuple[str, str]] = set()
+        """Client and patient of every act."""
         self._sequence = 0
 
     def read(self, url: str) -> None:
@@ -87,6 +89,7 @@ class Acts:
         for row, detail in read:
             decision = known.get(detail.decision)
             if decision is not None:
+                self.patients.add((decision.client, decision.patient))
                 item = (decision.client, decision.patient, detail.finding)
                 self.newest[item] = Act(detail.act, row["actor"], row["at"] / 1e6, detail.until)
 

@@ -17,6 +17,7 @@ from sqlalchemy import func, select
 from cds_hooks.logs import log
 from cds_hooks.panel.worklist import (
     Answered,
+    Noted,
     PatientNotes,
     Worklist,
     answers_of_a_year,
@@ -38,6 +39,7 @@ _DAY_SECONDS: Final = 86_400.0
 _WAIT_SECONDS: Final = 1.5
 _MADE_SECONDS: Final = 60.0
 """The list is put in order again when something is new, and for the days that go by once a minute."""
+_FORGET_SECONDS: Final = 3_600.0
 _CAPACITY: Final = 100_000
 
 
@@ -65,6 +67,9 @@ class WorklistKeeper:
         self._most = most
         self._lock = threading.Lock()
         self._patients: dict[tuple[str, str], PatientNotes] = {}
+        self._listed: dict[tuple[str, str], PatientNotes] = {}
+        """Those of the patients about whom there is anything to show; most have nothing."""
+        self._forgot = monotonic()
         self._answers: dict[Answered, float] = {}
         self._answered = answers_of_a_year()
         self._first: int | None = None
@@ -102,7 +107,7 @@ class WorklistKeeper:
             if self._made is not None and self._made[0] == self._version and moment - self._made[1] < _MADE_SECONDS:
                 return self._made[2]
             answers = {answered for answered, until in self._answers.items() if now.timestamp() <= until}
-            made = list_patients(self._patients, answers, now, _CAPACITY, with_said=True)
+            made = list_patients(self._listed, answers, now, _CAPACITY, with_said=True)
             self._made = (self._version, moment, made)
             return made
 
@@ -147,13 +152,28 @@ class WorklistKeeper:
                 log().error("record in another form", decision=decision.id, error_type=type(error).__name__)
                 continue
             with self._lock:
-                services = self._patients.setdefault((decision.client, decision.patient), PatientNotes()).services
-                known = services.get(decision.service)
-                if known is None or noted.at > known.at:
-                    self._version += 1
-                    services[decision.service] = noted
+                self._note((decision.client, decision.patient), decision.service, noted)
+
+    def _note(self, patient: tuple[str, str], service: str, noted: Noted) -> None:
+        """Takes the newest decision of a service; the list is made anew only where it can be another one."""
+        notes = self._patients.setdefault(patient, PatientNotes())
+        known = notes.services.get(service)
+        if known is not None and noted.at <= known.at:
+            return
+        notes.services[service] = noted
+        was_listed = patient in self._listed
+        if any(each.entries or each.said for each in notes.services.values()):
+            self._listed[patient] = notes
+        elif was_listed:
+            del self._listed[patient]
+        self._version += was_listed or patient in self._listed
 
     def _forget(self, oldest: float) -> None:
+        """Leaves out who was not called about for 90 days, once an hour: it looks at every patient."""
+        if monotonic() - self._forgot < _FORGET_SECONDS:
+            return
         with self._lock:
+            self._forgot = monotonic()
             for key in [key for key, notes in self._patients.items() if notes.newest < oldest]:
                 del self._patients[key]
+                self._version += self._listed.pop(key, None) is not None

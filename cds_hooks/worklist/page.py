@@ -1,7 +1,7 @@
 """Lays the worklist out: the rows that a filter leaves, what may be done about each finding, what was done."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -55,9 +55,13 @@ class FindingLine:
 
     text: str
     why: str
-    finding: str
     kind: str
     act: Act | None = None
+
+    @property
+    def finding(self) -> str:
+        """The digest by which the forms of the page name it."""
+        return finding_digest(self.text)
 
     @property
     def until(self) -> str:
@@ -72,11 +76,16 @@ class FindingLine:
 
 @dataclass(frozen=True, slots=True)
 class PatientLine:
-    """One patient with the findings that the filter leaves."""
+    """One patient; `chosen` are the findings that filter and acts leave, None where they leave all of them."""
 
     place: int
     row: WorklistRow
-    findings: tuple[FindingLine, ...]
+    chosen: tuple[FindingLine, ...] | None = None
+
+    @property
+    def findings(self) -> tuple[FindingLine, ...]:
+        """The findings. Of the thousands of a long list they are laid out only where they are shown."""
+        return self.chosen if self.chosen is not None else tuple(_findings(self.row))
 
     @property
     def days(self) -> str:
@@ -102,10 +111,19 @@ def make_lists(keeper: WorklistKeeper, wanted: Filter, now: float) -> Lists:
     """Everybody on the list, in its order, and whose findings rest because of an act."""
     waiting, off = list[PatientLine](), list[PatientLine]()
     rows = keeper.worklist().rows
+    takes_all = wanted.kind == "all" and not wanted.what
     for row in rows:
         if wanted.client and row.client != wanted.client:
             continue
-        findings = [one for one in _findings(row, keeper, now) if _fits(one, wanted)]
+        has_acts = (row.client, row.patient) in keeper.acts.patients
+        if takes_all and not has_acts:
+            waiting.append(PatientLine(len(waiting) + 1, row))
+            continue
+        findings = [one for one in _findings(row) if _fits(one, wanted)]
+        if has_acts:
+            findings = [
+                replace(one, act=keeper.acts.resting(row.client, row.patient, one.text, now)) for one in findings
+            ]
         left = tuple(one for one in findings if one.act is None)
         gone = tuple(one for one in findings if one.act is not None)
         if left:
@@ -115,19 +133,13 @@ def make_lists(keeper: WorklistKeeper, wanted: Filter, now: float) -> Lists:
     return Lists(tuple(waiting), tuple(off), tuple(sorted({row.client for row in rows})))
 
 
-def _findings(row: WorklistRow, keeper: WorklistKeeper, now: float) -> list[FindingLine]:
-    found = [
-        (entry.test, f"Missing for {_purpose(entry.purpose)}; {_BECAUSE.get(entry.because, entry.because)}", "missing")
-        for entry in row.entries
-    ]
-    found += [
-        (said.summary, f"Shown on {said.since[:10]} and not answered; not shown again before {said.until[:10]}", "said")
-        for said in row.said
-    ]
-    return [
-        FindingLine(text, why, finding_digest(text), kind, keeper.acts.resting(row.client, row.patient, text, now))
-        for text, why, kind in found
-    ]
+def _findings(row: WorklistRow) -> Iterator[FindingLine]:
+    for entry in row.entries:
+        why = f"Missing for {_purpose(entry.purpose)}; {_BECAUSE.get(entry.because, entry.because)}"
+        yield FindingLine(entry.test, why, "missing")
+    for said in row.said:
+        why = f"Shown on {said.since[:10]} and not answered; not shown again before {said.until[:10]}"
+        yield FindingLine(said.summary, why, "said")
 
 
 def _purpose(name: str) -> str:
