@@ -40,7 +40,7 @@ from cds_hooks.monitor.versions import why_too_early
 from cds_hooks.oversight.routes import Oversight
 from cds_hooks.prefetch.fetch import PrefetchFetcher
 from cds_hooks.routes.approvals import approval_routes
-from cds_hooks.routes.browsers import HostCheck, refuse_host
+from cds_hooks.routes.browsers import HostCheck, RelativeRedirects, refuse_host
 from cds_hooks.routes.committee import Committee
 from cds_hooks.routes.documentation import documentation_routes, site_routes
 from cds_hooks.routes.failures import answer_hook_error, answer_http_error, contain_failures
@@ -222,6 +222,7 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
         *site_routes(),
     ]
     rest = Starlette(routes=routes, lifespan=lifespan)
+    rest.add_middleware(RelativeRedirects)
     rest.add_exception_handler(HookError, answer_hook_error(components.metrics))
     rest.add_exception_handler(HTTPException, answer_http_error)
 

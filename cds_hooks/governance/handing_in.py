@@ -7,7 +7,7 @@ or not at all. The private keys stay where they are.
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from threading import Lock
 from typing import Any, Final
@@ -88,6 +88,16 @@ class ActDesk:
             add_events(self._url, [*entries, (HANDED_IN, actor, told)])
             after = _Site(self._url, self._people_file, self._served, now)
             return [after.taken(one) for one in given]
+
+    def on_record(self) -> tuple[ApprovalBook, Releases]:
+        """The approvals and acts of release as the record has them at this moment.
+
+        Raises:
+            PeopleFileError: The file of people cannot be used.
+            RecordUnavailable: The record cannot be read.
+        """
+        site = _Site(self._url, self._people_file, self._served, datetime.now(UTC))
+        return site.book, site.releases
 
 
 class _Site:

@@ -108,27 +108,38 @@ class _Approvals:
         actor = visitor.actor if visitor is not None else "operator"
         taken = self._desk.take(text, actor, self._as_of or datetime.now(UTC))
         log().info("signed acts taken", count=len(taken))
-        return self._shown(taken=taken)
+        # those of this process have what was recorded just now a moment later
+        return self._shown(*self._desk.on_record(), taken=taken)
 
-    def _shown(self, taken: list[Taken] | None = None, problem: str = "", status: int = 200) -> Response:
-        waiting, refusals = self._waiting(), [*(self._book.refused if self._book else ()), *self._releases.refused]
-        page = approvals_page(self._site, waiting, refusals, taken or [], problem, self._book is not None)
+    def _shown(
+        self,
+        book: ApprovalBook | None = None,
+        releases: Releases | None = None,
+        taken: list[Taken] | None = None,
+        problem: str = "",
+        status: int = 200,
+    ) -> Response:
+        book, releases = book or self._book, releases or self._releases
+        refusals = [*(book.refused if book is not None else ()), *releases.refused]
+        waiting = _waiting(book, releases)
+        page = approvals_page(self._site, waiting, refusals, taken or [], problem, book is not None)
         return Response(page.encode("utf-8", "replace"), status, HEADERS, media_type="text/html")
 
-    def _waiting(self) -> list[WaitingRow]:
-        """What one person has signed and another one has to sign; the approvals first."""
-        rows = []
-        today = datetime.now(UTC).date()
-        for signed in self._book.everything() if self._book is not None else ():
-            said = signed[0].statement
-            missing = self._book.why_not_approved(said.kind, said.subject, today) if self._book is not None else None
-            if missing is not None:
-                by = [SignatureRow(each.person.name, each.person.role, each.statement.at[:10], "") for each in signed]
-                rows.append(WaitingRow(words_of(said.kind, said.subject), tuple(by), missing))
-        for act in self._releases.waiting_for_second():
-            by = [SignatureRow(act.by, act.role, act.at[:10], act.why)]
-            rows.append(WaitingRow(act_words(act), tuple(by), "another person in another role signs the same"))
-        return rows
+
+def _waiting(book: ApprovalBook | None, releases: Releases) -> list[WaitingRow]:
+    """What one person has signed and another one has to sign; the approvals first."""
+    rows = []
+    today = datetime.now(UTC).date()
+    for signed in book.everything() if book is not None else ():
+        said = signed[0].statement
+        missing = book.why_not_approved(said.kind, said.subject, today) if book is not None else None
+        if missing is not None:
+            by = [SignatureRow(each.person.name, each.person.role, each.statement.at[:10], "") for each in signed]
+            rows.append(WaitingRow(words_of(said.kind, said.subject), tuple(by), missing))
+    for act in releases.waiting_for_second():
+        by = [SignatureRow(act.by, act.role, act.at[:10], act.why)]
+        rows.append(WaitingRow(act_words(act), tuple(by), "another person in another role signs the same"))
+    return rows
 
 
 def approval_routes(

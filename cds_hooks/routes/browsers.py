@@ -1,4 +1,4 @@
-"""Against pages of other sites in a browser of this machine: which Host headers are answered.
+"""What a server must not take from a request: its Host header as its own name, neither to answer to nor to send on.
 
 Without a trust file everyone on this machine may call, and the operator's listener on loopback asks for no token; so
 could a page in this machine's browser. A page cannot read answers of another origin, but a name of its own site that is
@@ -8,7 +8,11 @@ name in its Host header.
 
 from ipaddress import ip_address
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
+
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope
+from starlette.types import Send as StarletteSend
 
 from cds_hooks.errors import MisdirectedRequest
 from cds_hooks.routes.hooks import Send, log_refusal, send_refusal
@@ -53,3 +57,36 @@ async def refuse_host(send: Send) -> None:
     call_id = new_decision_id()
     log_refusal("", MisdirectedRequest.status, MisdirectedRequest.__name__, call_id)
     await send_refusal(send, MisdirectedRequest(text), call_id)
+
+
+class RelativeRedirects:
+    """Sends a browser from an address with a slash too many or too few to the right one, in relative steps.
+
+    Starlette names the Host header and the scheme that this process sees: behind a proxy that ends TLS the browser
+    would ask again in the clear, with the whole address, and with a forged Host header it would go to another server.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        """`app` answers."""
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: StarletteSend) -> None:
+        async def send_relative(message: Message) -> None:
+            if message["type"] == "http.response.start" and message["status"] == _TO_THE_SLASH:
+                headers = MutableHeaders(raw=message["headers"])
+                headers["location"] = _relative(scope)
+                headers["cache-control"] = "no-store"
+            await send(message)
+
+        await self._app(scope, receive, send_relative if scope["type"] == "http" else send)
+
+
+_TO_THE_SLASH: Final = 307
+"""The status of Starlette's redirects for slashes; ours have 303 or 308."""
+
+
+def _relative(scope: Scope) -> str:
+    path, query = scope["path"], scope["query_string"].decode("latin-1")
+    last = quote(path.rstrip("/").rpartition("/")[2])
+    target = f"../{last}" if path.endswith("/") else f"./{last}/"
+    return f"{target}?{query}" if query else target

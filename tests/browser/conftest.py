@@ -5,6 +5,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -49,8 +50,9 @@ def running(folder: Path, **settings: Any) -> Iterator[str]:
     }
     if given.get("login", "none") != "none":
         given = {"public_url": url, **given}
-    app = create_app(Settings(**given))
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", ws="none"))
+    # made in the thread in which it runs, as in a process of its own: SQLite asks for it
+    make = partial(create_app, Settings(**given))
+    server = uvicorn.Server(uvicorn.Config(make, factory=True, log_level="warning", ws="none"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
     thread.start()
     httpx.get(f"{url}/livez", timeout=60)

@@ -1,7 +1,10 @@
-// The page works without this script: a link shows how far the trial is. With it, the page looks every two seconds.
+// The page works without this script: a link shows how far the trial is. With it, the page looks every two seconds, for
+// ten minutes: a page that asks for ever would keep a login alive at which nobody is sitting.
 "use strict";
 (() => {
+  const until = Date.now() + 600_000;
   const look = async () => {
+    if (Date.now() > until) return;
     const shown = document.getElementById("trial");
     if (!["waiting", "running"].includes(shown.dataset.state)) return;
     try {

@@ -37,6 +37,7 @@ async def test_an_approver_hands_in_two_files_and_the_page_of_the_rule_has_the_s
         assert (first.status_code, faults(first.text)) == (200, [])
         assert "signed by Ann Lee (pharmacist). Not in effect yet" in first.text
         assert "Recorded" in first.text
+        assert "1 to be signed by another person" in first.text
         assert HOSTILE not in first.text
         second = await _hand_in(person, _file([desk.approval("Ben Ray")]))
         assert "It counts now" in second.text
