@@ -25,6 +25,7 @@ from cds_hooks.access.smart import SmartLaunch
 from cds_hooks.access.store import AccessStore
 from cds_hooks.approvals import ApprovalBook, ModelApprovals
 from cds_hooks.audit.seals import Sealing
+from cds_hooks.call import ServerComponents
 from cds_hooks.computing import Computing
 from cds_hooks.edge import EdgeLimits, connections_within
 from cds_hooks.errors import HookError
@@ -33,7 +34,6 @@ from cds_hooks.governance.one_card import claims_between_workers
 from cds_hooks.governance.pausing import Pausing
 from cds_hooks.governance.releases import Releases
 from cds_hooks.in_force import InForce, content_in_force, served_versions
-from cds_hooks.invoke import ServerComponents
 from cds_hooks.logs import configure_logs, log
 from cds_hooks.metrics import Metrics, MetricsFolder
 from cds_hooks.monitor.versions import why_too_early

@@ -3,22 +3,15 @@
 docs/architecture.md draws the same steps with the files behind them.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 from itertools import count
-from time import perf_counter, time_ns
-from typing import Any, NamedTuple
+from time import time_ns
 
-from msgspec import Raw
-
-from cards.card import Card
 from cards.rules.engine.finding import Silence
 from cards.rules.engine.governance import SWITCHED_OFF
 from cds_hooks.access.links import link_cards
-from cds_hooks.approvals import ModelApprovals
-from cds_hooks.computing import Computing
+from cds_hooks.call import Again, Answer, Call, Decided, ServerComponents
 from cds_hooks.dialects import shape_cards
 from cds_hooks.errors import (
     BadRequest,
@@ -28,28 +21,22 @@ from cds_hooks.errors import (
     RecordFailed,
     operation_outcome,
 )
-from cds_hooks.governance import NOBODY, Audience, Caller, Chosen, Governance
-from cds_hooks.governance.releases import SILENT_MODE, Releases
-from cds_hooks.in_force import InForce
-from cds_hooks.metrics import Metrics
-from cds_hooks.model_versions import ModelVersions
+from cds_hooks.governance import NOBODY, Audience, Caller, Chosen
+from cds_hooks.governance.releases import SILENT_MODE
 from cds_hooks.prefetch.facts import FactsOfCall, write_facts
-from cds_hooks.prefetch.fetch import FilledPrefetch, PrefetchFetcher
+from cds_hooks.prefetch.fetch import FilledPrefetch
 from cds_hooks.prefetch.inspect import has_missing_medications, inspect_prefetch
 from cds_hooks.prefetch.kept import KeptRequest, is_kept, keep_request
-from cds_hooks.prefetch.state import NO_PREFETCH, with_prefetch_note
+from cds_hooks.prefetch.state import with_prefetch_note
 from cds_hooks.protocol.body import encode_response
 from cds_hooks.protocol.repair import Sent
 from cds_hooks.protocol.request import CDSRequest, EntryLimits, read_request
 from cds_hooks.security import TrustedClient
-from cds_hooks.services import Advice, Service, ServiceInput, ValidationSessions
+from cds_hooks.services import Advice, Service, ServiceInput
 from cds_hooks.services._model import Predict, site_thresholds
 from cds_hooks.services._service import no_card
-from cds_hooks.settings import Settings
-from cds_hooks.storage.content import UserNames
 from cds_hooks.storage.decision import (
     Decision,
-    DecisionLog,
     RecordUnavailable,
     encode_basis,
     encode_models,
@@ -58,34 +45,15 @@ from cds_hooks.storage.decision import (
     new_decision_id,
     numbered_uuid,
 )
-from cds_hooks.tracing import CallTrace, Tracing
+from cds_hooks.tracing import CallTrace
 from fhir.mapping.stays import care_units
 from fhir.record.chart_text import plain
 from fhir.record.kept_facts import keep_facts, record_of_facts
-from fhir.record.limits import NotKept
 from fhir.record.measurement import WrongPatient, shorten_refusals
 from fhir.record.opting_out import SystemAndCode
 from fhir.record.reading import read_record
 from fhir.record.record import PatientRecord
-
-
-@dataclass(frozen=True, slots=True)
-class ServerComponents:
-    """The parts of the server that every call uses; `app.py` puts them together once."""
-
-    settings: Settings
-    decisions: DecisionLog
-    metrics: Metrics
-    computing: Computing
-    fetching: PrefetchFetcher
-    governance: Governance
-    sessions: ValidationSessions
-    models: ModelApprovals
-    in_force: InForce
-    releases: Releases
-    versions: ModelVersions
-    users: UserNames = field(default_factory=lambda: UserNames("none"))
-    tracing: Tracing = field(default_factory=Tracing)
+from fhir.record.results import NotKept
 
 
 async def invoke(
@@ -105,7 +73,7 @@ async def invoke(
         HookError: The call cannot be answered; `errors.py` maps each subclass to an HTTP status. A call that cannot be
             answered is never an empty list of cards.
     """
-    call = _Call(body, service, client, components, decision_id or new_decision_id(), trace)
+    call = Call(body, service, client, components, decision_id or new_decision_id(), trace)
     del body
     try:
         with components.computing.call_of(client.name) as deadline:
@@ -134,18 +102,6 @@ async def invoke(
     return answer.decision.response
 
 
-class Again(NamedTuple):
-    """A call that is answered again: its request where that was kept, else the facts that its answer read.
-
-    `silent` is why its user was shown nothing then; who it was is not among the facts.
-    """
-
-    decision: Decision
-    kept: KeptRequest | FactsOfCall
-    as_of: datetime
-    silent: str | None = None
-
-
 async def answer_again(
     again: Again, service: Service, client: TrustedClient, components: ServerComponents, predict: Predict
 ) -> Decision:
@@ -157,7 +113,7 @@ async def answer_again(
     """
     kept, then = again.kept, again.decision
     body = bytes(kept.body) if isinstance(kept, KeptRequest) else kept.body(then.hook, then.hook_instance)
-    call = _Call(body, service, client, components, then.id, None)
+    call = Call(body, service, client, components, then.id, None)
     call.as_of, call.again = again.as_of, again
     await _read(call, predict)
     if isinstance(kept, KeptRequest):
@@ -173,7 +129,7 @@ async def answer_again(
     return (await _encode(call, decided, caller, chosen, predict)).decision
 
 
-async def _answer(call: "_Call") -> "_Answer":
+async def _answer(call: Call) -> Answer:
     """The steps of a call; what is large is computed beside the event loop (cds_hooks/computing.py)."""
     computing, client = call.components.computing, call.client
     compute = computing.compute
@@ -205,65 +161,7 @@ async def _answer(call: "_Call") -> "_Answer":
     return await compute(client.name, partial(_encode, call, decided, caller, chosen), is_large=is_large, goes_on=True)
 
 
-class _Decided(NamedTuple):
-    """What a service advises about a patient, and what of the chart could not be read."""
-
-    advice: Advice
-    patient_id: str
-    unread: list[Silence]
-    explain_url: str
-    audience: Audience
-
-
-class _Answer(NamedTuple):
-    """What is recorded of an answered call, and what is counted and remembered."""
-
-    decision: Decision
-    caller: Caller
-    cards: Sequence[Card]
-    silences: Sequence[Silence]
-
-
-class _Call:
-    """One call: what came, and what is known of it so far."""
-
-    request: CDSRequest
-    filled: FilledPrefetch
-    is_complete: bool
-    """Whether nothing has to be fetched."""
-
-    def __init__(
-        self,
-        body: bytes,
-        service: Service,
-        client: TrustedClient,
-        components: ServerComponents,
-        decision_id: str,
-        trace: CallTrace | None,
-    ) -> None:
-        self.body = body
-        self.service = service
-        self.client = client
-        self.components = components
-        self.decision_id = decision_id
-        self.as_of = components.settings.as_of or datetime.now(UTC)
-        self.prefetch = NO_PREFETCH
-        self.kept: Raw | None = None
-        self.facts: bytes | None = None
-        """What of the chart was read, where facts are kept."""
-        self.given: Mapping[str, Any] = {}
-        """The client's own JSON of the orders that were asked for, by Type/id."""
-        self.again: Again | None = None
-        """What is answered again; None for a call that came in."""
-        self.released = components.releases.current
-        """What may speak, to the end of this call; the digest of what is in force with it is recorded."""
-        self.off = self.released.why_off(service.id, client.name)
-        self.config = ""
-        self.trace = trace
-        self.stages = _Stages(trace)
-
-
-async def _read(call: _Call, _: Predict) -> None:
+async def _read(call: Call, _: Predict) -> None:
     """The typed request, and the state of every prefetch key."""
     service, client, limits = call.service, call.client, call.components.settings
     request = read_request(
@@ -283,13 +181,13 @@ async def _read(call: _Call, _: Predict) -> None:
     call.is_complete = call.off is not None or not (state.gaps or has_missing_medications(request, templates))
 
 
-async def _decide(call: _Call, predict: Predict) -> _Decided:
+async def _decide(call: Call, predict: Predict) -> Decided:
     """The advice of the service."""
     service, request = call.service, call.request
     call.config = call.components.in_force.digest_with(call.released)
     if call.off is not None:
         page = f"{call.components.settings.public_url}/explain/{call.decision_id}"
-        return _Decided(no_card(service.id, SWITCHED_OFF, call.off), request.context.patient_id, [], page, NOBODY)
+        return Decided(no_card(service.id, SWITCHED_OFF, call.off), request.context.patient_id, [], page, NOBODY)
     if service.needs_patient(request):
         call.prefetch.require("patient")
     record = _record_of(call)
@@ -320,10 +218,10 @@ async def _decide(call: _Call, predict: Predict) -> _Decided:
         advice.silences += withheld
     audience = _audience(call, units) if advice.cards else NOBODY
     call.facts, call.given = record.kept_facts() or None, sent.given
-    return _Decided(advice, record.patient_id, _refusals_as_silences(record), service_input.explain_url, audience)
+    return Decided(advice, record.patient_id, _refusals_as_silences(record), service_input.explain_url, audience)
 
 
-def _audience(call: _Call, units: tuple[str, ...]) -> Audience:
+def _audience(call: Call, units: tuple[str, ...]) -> Audience:
     """The user, where users have a budget, and the care units that have one."""
     user = call.request.context.user_id
     if not user or not call.components.governance.restraint.asks_for_user:
@@ -331,7 +229,7 @@ def _audience(call: _Call, units: tuple[str, ...]) -> Audience:
     return Audience(call.components.users.recorded(call.client.name, user) or user, units)
 
 
-async def _encode(call: _Call, decided: _Decided, caller: Caller, chosen: Chosen, _: Predict) -> _Answer:
+async def _encode(call: Call, decided: Decided, caller: Caller, chosen: Chosen, _: Predict) -> Answer:
     """The response with the cards that are shown now, and the decision to be recorded."""
     service, components, request, prefetch, stages = (
         call.service,
@@ -375,10 +273,10 @@ async def _encode(call: _Call, decided: _Decided, caller: Caller, chosen: Chosen
         user_id=components.users.recorded(call.client.name, request.context.user_id),
         facts=_facts(call, advice, response) if components.settings.keep_facts and call.again is None else None,
     )
-    return _Answer(decision, caller, chosen.cards, silences)
+    return Answer(decision, caller, chosen.cards, silences)
 
 
-def _facts(call: _Call, advice: Advice, response: bytes) -> bytes:
+def _facts(call: Call, advice: Advice, response: bytes) -> bytes:
     return write_facts(call.request, call.facts, call.prefetch, call.given, advice.orders, response)
 
 
@@ -389,7 +287,7 @@ async def _commit(decision: Decision, components: ServerComponents) -> None:
         raise RecordFailed("The decision could not be recorded, so no advice is given. Try again later.") from error
 
 
-def _refusal(call: _Call, error: HookError, reason: Silence) -> Decision:
+def _refusal(call: Call, error: HookError, reason: Silence) -> Decision:
     """The decision record of a call that is answered with an error, with what is known of it.
 
     `cds-hooks prefetch stats` shows from it what a client never sends.
@@ -417,7 +315,7 @@ def _refusal(call: _Call, error: HookError, reason: Silence) -> Decision:
     )
 
 
-def _record_of(call: _Call) -> PatientRecord:
+def _record_of(call: Call) -> PatientRecord:
     """The record of the patient: what came with the call, or the facts that are kept of it."""
     request, filled, again = call.request, call.filled, call.again
     flags = call.components.settings.opt_out_codes
@@ -434,7 +332,7 @@ def _record_of(call: _Call) -> PatientRecord:
     return record
 
 
-def _sent(call: _Call) -> Sent:
+def _sent(call: Call) -> Sent:
     """The body and the pages, for services that return changed resources."""
     if not call.service.returns_resources:
         return Sent(())
@@ -461,7 +359,7 @@ def _read_facts(
         raise BadRequest(str(error), "prefetch") from error
 
 
-def _service_input(call: _Call, record: PatientRecord, predict: Predict, sent: tuple[bytes, ...]) -> ServiceInput:
+def _service_input(call: Call, record: PatientRecord, predict: Predict, sent: tuple[bytes, ...]) -> ServiceInput:
     numbers = count(1)
     request, client, components, decision_id = call.request, call.client, call.components, call.decision_id
     return ServiceInput(
@@ -501,31 +399,3 @@ _LONGEST_REFUSAL = 400
 def _refusals_as_silences(record: PatientRecord) -> list[Silence]:
     refusals = shorten_refusals(record.refusals)
     return [Silence(refusal.subject, refusal.reason, plain(refusal.text, _LONGEST_REFUSAL)) for refusal in refusals]
-
-
-class _Stages:
-    """How long each stage of one call took."""
-
-    __slots__ = ("_last", "_trace", "seconds")
-
-    def __init__(self, trace: CallTrace | None) -> None:
-        self.seconds: dict[str, float] = {}
-        self._trace = trace
-        self._last = perf_counter()
-
-    def end(self, name: str) -> None:
-        now = perf_counter()
-        self.seconds[name] = now - self._last
-        if self._trace is not None:
-            self._trace.stage(name, self._last, now)
-        self._last = now
-
-    @property
-    def trace_recorded(self) -> dict[str, str] | None:
-        """What of the trace goes into the record."""
-        return self._trace.recorded if self._trace is not None else None
-
-    @property
-    def milliseconds(self) -> dict[str, float]:
-        """Rounded to microseconds."""
-        return {name: round(seconds * 1000, 3) for name, seconds in self.seconds.items()}

@@ -11,10 +11,11 @@ import msgspec
 import orjson
 from msgspec import Struct
 
+from cds_hooks.call import Again
 from cds_hooks.errors import HookError
 from cds_hooks.governance.releases import SILENT_MODE
 from cds_hooks.in_force import Content, read_content
-from cds_hooks.invoke import Again, answer_again
+from cds_hooks.invoke import answer_again
 from cds_hooks.prefetch.facts import FactsOfCall
 from cds_hooks.prefetch.kept import KeptRequest, read_kept
 from cds_hooks.replay.comparing import (
@@ -31,8 +32,8 @@ from cds_hooks.replay.values import Basis, equation_scores, model_scores, read_b
 from cds_hooks.services._model import ChartModel, version_scores
 from cds_hooks.storage.decision import Decision
 from cds_hooks.storage.queries import facts_of
-from fhir.record.limits import NotKept
 from fhir.record.resources import Patient
+from fhir.record.results import NotKept
 from models_onnx.serving.runtime import Model
 
 AT_ONCE: Final = 256

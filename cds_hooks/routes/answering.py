@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from cards.card import OVERRIDE_SYSTEM
 from cds_hooks.storage.decision import ANSWERED_ON_PAGE, FeedbackItem
-from cds_hooks.web.answering import AnswerForm, Choice
+from cds_hooks.web.decision_page import AnswerForm, Choice
 from cds_hooks.web.recorded_decision import SentCard
 
 MOST_WORDS: Final = 500

@@ -17,8 +17,8 @@ from cds_hooks.errors import HookError
 from cds_hooks.governance.handing_in import ActDesk, ServedHere, Taken, act_words
 from cds_hooks.governance.releases import Key, Releases
 from cds_hooks.logs import log
-from cds_hooks.routes.gate import refused
 from cds_hooks.routes.operations import OperatorAccess
+from cds_hooks.routes.page_answers import refused
 from cds_hooks.services import Service
 from cds_hooks.settings import Settings
 from cds_hooks.storage.decision import RecordUnavailable

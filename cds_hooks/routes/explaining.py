@@ -19,21 +19,20 @@ from starlette.routing import Route
 
 from cds_hooks.access.forms import read_form
 from cds_hooks.access.roles import ANSWERERS
+from cds_hooks.call import ServerComponents
 from cds_hooks.errors import HookError
-from cds_hooks.invoke import ServerComponents
 from cds_hooks.logs import log
 from cds_hooks.routes.answering import AnswerRefused, answer_forms, read_answer
 from cds_hooks.routes.feedback import remember_answers
-from cds_hooks.routes.gate import SEEN, refused
+from cds_hooks.routes.gate import SEEN
 from cds_hooks.routes.operations import OperatorAccess
-from cds_hooks.routes.page_answers import failed, on_a_thread, page_answer
+from cds_hooks.routes.page_answers import failed, on_a_thread, page_answer, refused
 from cds_hooks.services import Service
 from cds_hooks.settings import Settings
 from cds_hooks.storage import Decision, FeedbackItem, RecordUnavailable, decision_of
 from cds_hooks.storage.database import parse_url
 from cds_hooks.storage.queries import DecisionFilter, feedback_on, find_decisions, get_decision, store_feedback
-from cds_hooks.web.answering import Answering
-from cds_hooks.web.decision_page import Explanation, explain
+from cds_hooks.web.decision_page import Answering, Explanation, explain
 from cds_hooks.web.model_files import ModelFiles, evidence_of
 from cds_hooks.web.moves import EarlierEstimate, Move, earlier_estimates, missing_moves
 from cds_hooks.web.pages import HEADERS, SCRIPT_HEADERS, Failure, Site, explanation_page, patient_page

@@ -9,19 +9,19 @@ from urllib.parse import quote
 
 from anyio import to_thread
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cds_hooks.access.forms import came_from_this_site
 from cds_hooks.access.roles import DOORS, Door, Role, door_of
 from cds_hooks.access.sessions import Sessions, cookies_of
-from cds_hooks.errors import CALL_ID
 from cds_hooks.logs import log
 from cds_hooks.routes.operations import ADMITTED, OperatorAccess
+from cds_hooks.routes.page_answers import refused, root_of, wants_page
 from cds_hooks.settings import Settings
-from cds_hooks.storage.decision import RecordUnavailable, new_decision_id
+from cds_hooks.storage.decision import RecordUnavailable
 from cds_hooks.storage.entries import add_event
-from cds_hooks.web.pages import HEADERS, Failure, Site, failure_page
+from cds_hooks.web.pages import Failure, Site
 from cds_hooks.web.visiting import PageLink, Visiting, Visitor, set_visiting
 
 EVENT: Final = "page-view"
@@ -189,25 +189,3 @@ class _Recorded:
                 await answer(self._request.scope, self._request.receive, self._send)
         if not self._is_refused:
             await self._send(message)
-
-
-def root_of(path: str) -> str:
-    """The way from a page back to the start page, in relative steps: the server may be below a path of a proxy."""
-    return "../" * (path.count("/") - 1)
-
-
-def wants_page(request: Request) -> bool:
-    """Whether a browser asks for a page; programs get JSON."""
-    return "text/html" in request.headers.get("accept", "")
-
-
-def refused(site: Site, request: Request, failure: Failure, status: int) -> Response:
-    """The answer to a request that may not go on: a page for a browser, an OperationOutcome for a program."""
-    call_id = new_decision_id()
-    log().info("call refused", status=status, reason=failure.title, decision=call_id)
-    headers = HEADERS | {CALL_ID.decode(): call_id}
-    if wants_page(request):
-        page = failure_page(site, failure, call_id, root=root_of(request.scope["path"]) or "./")
-        return Response(page, status, headers, media_type="text/html")
-    issue = {"severity": "error", "code": "forbidden", "diagnostics": f"{failure.what} {failure.next}"}
-    return JSONResponse({"resourceType": "OperationOutcome", "issue": [issue]}, status, headers)

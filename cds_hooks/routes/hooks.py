@@ -7,6 +7,7 @@ from contextlib import suppress
 from time import monotonic
 from typing import Any, Final
 
+from cds_hooks.call import ServerComponents
 from cds_hooks.deadlines import Deadlines
 from cds_hooks.errors import (
     CALL_ID,
@@ -20,7 +21,7 @@ from cds_hooks.errors import (
     UnsupportedMediaType,
     operation_outcome,
 )
-from cds_hooks.invoke import ServerComponents, invoke
+from cds_hooks.invoke import invoke
 from cds_hooks.logs import log
 from cds_hooks.routes.failures import failure_outcome, log_failure
 from cds_hooks.security import Trust, TrustedClient, Untrusted

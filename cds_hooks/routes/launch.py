@@ -13,8 +13,8 @@ from cds_hooks.access.sessions import Sessions, cookies_of
 from cds_hooks.access.smart import SmartLaunch
 from cds_hooks.access.store import AccessStore
 from cds_hooks.logs import log
-from cds_hooks.routes.gate import refused
 from cds_hooks.routes.login import let_in
+from cds_hooks.routes.page_answers import refused
 from cds_hooks.storage import RecordUnavailable, decision_of
 from cds_hooks.web.pages import HEADERS, Failure, Site
 

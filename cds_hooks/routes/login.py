@@ -21,7 +21,7 @@ from cds_hooks.access.store import AccessStore
 from cds_hooks.access.throttle import TooManyTries, count_try, forgive
 from cds_hooks.errors import HookError
 from cds_hooks.logs import log
-from cds_hooks.routes.gate import refused, root_of
+from cds_hooks.routes.page_answers import refused, root_of
 from cds_hooks.settings import Settings
 from cds_hooks.storage.decision import RecordUnavailable
 from cds_hooks.storage.entries import add_event

@@ -16,8 +16,8 @@ from cds_hooks.access.links import PATH, ExplanationLinks
 from cds_hooks.access.roles import Role, door_of
 from cds_hooks.access.sessions import Person, Sessions
 from cds_hooks.logs import log
-from cds_hooks.routes.gate import refused, root_of
 from cds_hooks.routes.login import let_in
+from cds_hooks.routes.page_answers import refused, root_of
 from cds_hooks.settings import Settings
 from cds_hooks.storage import Decision, RecordUnavailable, decision_of
 from cds_hooks.storage.queries import get_decision

@@ -7,8 +7,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from cards.rules.engine.governance import all_rule_versions
+from cds_hooks.call import ServerComponents
 from cds_hooks.errors import NotFound
-from cds_hooks.invoke import ServerComponents
 from cds_hooks.routes.changes import Changes
 from cds_hooks.routes.committee import Committee
 from cds_hooks.routes.explaining import Explaining

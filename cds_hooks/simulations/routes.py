@@ -16,8 +16,8 @@ from cds_hooks.access.forms import read_form
 from cds_hooks.access.roles import DECISION_READERS
 from cds_hooks.errors import BadRequest, HookError
 from cds_hooks.logs import log
-from cds_hooks.routes.gate import refused
 from cds_hooks.routes.operations import OperatorAccess
+from cds_hooks.routes.page_answers import refused
 from cds_hooks.settings import Settings
 from cds_hooks.simulations.runs import Busy, Run, Runs
 from cds_hooks.simulations.trial import Trial

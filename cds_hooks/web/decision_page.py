@@ -1,7 +1,7 @@
 """From a recorded decision to everything its page says; the template only lays it out."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from cards.compose.model import in_100
@@ -41,6 +41,38 @@ _WHEN = {
     "order-select": "when an order was selected",
     "order-sign": "when orders were signed",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One answer that a card offers."""
+
+    value: str
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerForm:
+    """What is offered for one card, or, in `given`, the answer that it has."""
+
+    card: str
+    number: int
+    choices: tuple[Choice, ...]
+    may_write: bool
+    given: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Answering:
+    """The forms of a page by the uuid of the card, whether who asks may send them, and what was wrong with one."""
+
+    forms: Mapping[str, AnswerForm] = field(default_factory=dict)
+    may_answer: bool = False
+    problem: str = ""
+    problem_of: str = ""
+
+
+NO_ANSWERS = Answering()
 
 
 @dataclass(frozen=True, slots=True)

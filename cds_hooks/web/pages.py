@@ -9,10 +9,9 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from cards.compose.model import in_100
-from cds_hooks.web.answering import NO_ANSWERS, Answering
 from cds_hooks.web.charts import HAPPENED, PEOPLE
 from cds_hooks.web.coverage import coverage_tables
-from cds_hooks.web.decision_page import Explanation
+from cds_hooks.web.decision_page import NO_ANSWERS, Answering, Explanation
 from cds_hooks.web.model_inputs import words_of
 from cds_hooks.web.model_page import (
     LEAST_EVENTS,

@@ -13,8 +13,8 @@ from starlette.routing import Route
 from cds_hooks.access.forms import read_form
 from cds_hooks.errors import HookError
 from cds_hooks.logs import log
-from cds_hooks.routes.gate import refused
 from cds_hooks.routes.operations import OperatorAccess
+from cds_hooks.routes.page_answers import refused
 from cds_hooks.settings import Settings
 from cds_hooks.storage import RecordUnavailable, decision_of
 from cds_hooks.web.pages import HEADERS, Failure, Site

@@ -12,7 +12,6 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct, structs
 
-from fhir.record.limits import FactLimits, NotKept
 from fhir.record.measurement import GENOMICS, OTHER, SCREENING, SMOKING_STATUS, Refusal
 from fhir.record.opting_out import SystemAndCode
 from fhir.record.record import BIRTH_PLACE, PatientRecord, record_of_resources
@@ -26,7 +25,7 @@ from fhir.record.resources import (
     Patient,
     Procedure,
 )
-from fhir.record.results import ALL, FACT_TYPES, ReadResources
+from fhir.record.results import ALL, FACT_TYPES, FactLimits, NotKept, ReadResources
 
 _ORDERS: Final = (MedicationRequest, MedicationStatement, MedicationDispense)
 _LOOKED_THROUGH: Final = frozenset({GENOMICS, OTHER, SCREENING})

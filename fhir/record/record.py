@@ -8,7 +8,6 @@ from typing import Any, Literal, TypeVar
 from msgspec.structs import replace as replace_fields
 
 from fhir.record.datatypes import Coding, FhirTime, parse_time
-from fhir.record.holding import Holder, KeepFacts, Released
 from fhir.record.measurement import (
     GENOMICS,
     OTHER,
@@ -37,7 +36,7 @@ from fhir.record.resources import (
     Procedure,
     ServiceRequest,
 )
-from fhir.record.results import ALL, AnalyteResults, Found, Lookup, ReadResources
+from fhir.record.results import ALL, AnalyteResults, Found, Holder, KeepFacts, Lookup, ReadResources, Released
 from fhir.terminology.condition_words import ICD10_CM, code_of_words
 from fhir.terminology.conditions import SYSTEMS
 

@@ -1,4 +1,7 @@
-"""The resources of a record and their results by analyte; a look-up of the newest one is found, refused or absent."""
+"""The resources of a record and their results by analyte; a look-up of the newest one is found, refused or absent.
+
+The resources are held until they are released; of a chart of which only facts were kept, what is missing is refused.
+"""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeAlias
@@ -6,12 +9,12 @@ from typing import Any, TypeAlias
 from msgspec import Struct
 
 from fhir.record.datatypes import FhirTime
-from fhir.record.limits import NO_LIMITS, FactLimits, NotKept
 from fhir.record.measurement import (
     UNDATED,
     CodedPart,
     Measurement,
     OneSidedResult,
+    RecordError,
     Refusal,
     effective_time,
     measure,
@@ -58,6 +61,31 @@ FACT_TYPES = (
 ALL = "everything"
 """The purpose of looking at all Observations as they are."""
 ANALYTE_POSITION = {key: position for position, key in enumerate(ANALYTES)}
+
+
+class NotKept(RecordError):
+    """Something is asked that was in the chart and was not kept, because the answer did not read it; `what` names it.
+
+    An empty list in its place would look like a patient without findings.
+    """
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what} was in the chart and was not kept, because the answer had not read it")
+        self.what = what
+
+
+class FactLimits(Struct, frozen=True):
+    """What is missing of a chart of which only the facts that an answer read were kept; of a whole chart nothing."""
+
+    left_out: frozenset[str] = frozenset()
+    """Analytes that were there and are not here."""
+    partial: frozenset[str] = frozenset()
+    """Analytes of which only the newest values are here."""
+    scans: frozenset[str] | None = None
+    """What the Observations were looked through for; None where all are here."""
+
+
+NO_LIMITS = FactLimits()
 
 
 class Found(Struct, frozen=True, gc=False):
@@ -319,3 +347,26 @@ class ReadResources:
 
 def _name_of_function(make: Callable[..., Any]) -> str:
     return f"{make.__module__}.{make.__qualname__}"
+
+
+KeepFacts: TypeAlias = Callable[[ReadResources], bytes]
+"""Writes what of the resources has been read so far (`kept_facts.py`)."""
+
+
+class Released:
+    """What remains when the resources are gone: the refusals that had been met, and the facts where they are kept."""
+
+    __slots__ = ("kept", "refusals")
+
+    def __init__(self, refusals: tuple[Refusal, ...], kept: bytes) -> None:
+        self.refusals, self.kept = refusals, kept
+
+
+class Holder:
+    """Holds the resources until they are released."""
+
+    __slots__ = ("content", "keep")
+
+    def __init__(self, content: ReadResources) -> None:
+        self.content: ReadResources | Released = content
+        self.keep: KeepFacts | None = None

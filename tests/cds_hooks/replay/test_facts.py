@@ -18,7 +18,7 @@ from cds_hooks.simulator.chart import Chart, last_event, move_dates, read_chart,
 from cds_hooks.storage.chain import row_hash, verify_chain
 from cds_hooks.storage.queries import facts_of
 from fhir.record.kept_facts import record_of_facts
-from fhir.record.limits import NotKept
+from fhir.record.results import NotKept
 from tests.cds_hooks.replay.answered import (
     DRAFT,
     answered,

@@ -1,0 +1,147 @@
+"""One hook call and what is known of it so far; `invoke.py` has the steps that find it out."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from time import perf_counter
+from typing import Any, NamedTuple
+
+from msgspec import Raw
+
+from cards.card import Card
+from cards.rules.engine.finding import Silence
+from cds_hooks.approvals import ModelApprovals
+from cds_hooks.computing import Computing
+from cds_hooks.governance import Audience, Caller, Governance
+from cds_hooks.governance.releases import Releases
+from cds_hooks.in_force import InForce
+from cds_hooks.metrics import Metrics
+from cds_hooks.model_versions import ModelVersions
+from cds_hooks.prefetch.facts import FactsOfCall
+from cds_hooks.prefetch.fetch import FilledPrefetch, PrefetchFetcher
+from cds_hooks.prefetch.kept import KeptRequest
+from cds_hooks.prefetch.state import NO_PREFETCH
+from cds_hooks.protocol.request import CDSRequest
+from cds_hooks.security import TrustedClient
+from cds_hooks.services import Advice, Service, ValidationSessions
+from cds_hooks.settings import Settings
+from cds_hooks.storage.content import UserNames
+from cds_hooks.storage.decision import Decision, DecisionLog
+from cds_hooks.tracing import CallTrace, Tracing
+
+
+@dataclass(frozen=True, slots=True)
+class ServerComponents:
+    """The parts of the server that every call uses; `app.py` puts them together once."""
+
+    settings: Settings
+    decisions: DecisionLog
+    metrics: Metrics
+    computing: Computing
+    fetching: PrefetchFetcher
+    governance: Governance
+    sessions: ValidationSessions
+    models: ModelApprovals
+    in_force: InForce
+    releases: Releases
+    versions: ModelVersions
+    users: UserNames = field(default_factory=lambda: UserNames("none"))
+    tracing: Tracing = field(default_factory=Tracing)
+
+
+class Again(NamedTuple):
+    """A call that is answered again: its request where that was kept, else the facts that its answer read.
+
+    `silent` is why its user was shown nothing then; who it was is not among the facts.
+    """
+
+    decision: Decision
+    kept: KeptRequest | FactsOfCall
+    as_of: datetime
+    silent: str | None = None
+
+
+class Stages:
+    """How long each stage of one call took."""
+
+    __slots__ = ("_last", "_trace", "seconds")
+
+    def __init__(self, trace: CallTrace | None) -> None:
+        self.seconds: dict[str, float] = {}
+        self._trace = trace
+        self._last = perf_counter()
+
+    def end(self, name: str) -> None:
+        now = perf_counter()
+        self.seconds[name] = now - self._last
+        if self._trace is not None:
+            self._trace.stage(name, self._last, now)
+        self._last = now
+
+    @property
+    def trace_recorded(self) -> dict[str, str] | None:
+        """What of the trace goes into the record."""
+        return self._trace.recorded if self._trace is not None else None
+
+    @property
+    def milliseconds(self) -> dict[str, float]:
+        """Rounded to microseconds."""
+        return {name: round(seconds * 1000, 3) for name, seconds in self.seconds.items()}
+
+
+class Decided(NamedTuple):
+    """What a service advises about a patient, and what of the chart could not be read."""
+
+    advice: Advice
+    patient_id: str
+    unread: list[Silence]
+    explain_url: str
+    audience: Audience
+
+
+class Answer(NamedTuple):
+    """What is recorded of an answered call, and what is counted and remembered."""
+
+    decision: Decision
+    caller: Caller
+    cards: Sequence[Card]
+    silences: Sequence[Silence]
+
+
+class Call:
+    """One call: what came, and what is known of it so far."""
+
+    request: CDSRequest
+    filled: FilledPrefetch
+    is_complete: bool
+    """Whether nothing has to be fetched."""
+
+    def __init__(
+        self,
+        body: bytes,
+        service: Service,
+        client: TrustedClient,
+        components: ServerComponents,
+        decision_id: str,
+        trace: CallTrace | None,
+    ) -> None:
+        self.body = body
+        self.service = service
+        self.client = client
+        self.components = components
+        self.decision_id = decision_id
+        self.as_of = components.settings.as_of or datetime.now(UTC)
+        self.prefetch = NO_PREFETCH
+        self.kept: Raw | None = None
+        self.facts: bytes | None = None
+        """What of the chart was read, where facts are kept."""
+        self.given: Mapping[str, Any] = {}
+        """The client's own JSON of the orders that were asked for, by Type/id."""
+        self.again: Again | None = None
+        """What is answered again; None for a call that came in."""
+        self.released = components.releases.current
+        """What may speak, to the end of this call; the digest of what is in force with it is recorded."""
+        self.off = self.released.why_off(service.id, client.name)
+        self.config = ""
+        self.trace = trace
+        self.stages = Stages(trace)
