@@ -40,7 +40,7 @@ def preventive_card(
     not_sent: Iterable[str] = (),
 ) -> Card:
     """The card where something is due; `not_sent` names what could hold a test and was not sent."""
-    due = [one for one in judged if one.state == "due"]
+    due = sorted((one for one in judged if one.state == "due"), key=lambda one: not _is_urgent(one))
     return Card(
         uuid=identity.uuid,
         summary=_summary(due),
@@ -84,12 +84,24 @@ def _state(one: Judgement) -> PreventiveState:
     )
 
 
+def _is_urgent(one: Judgement) -> bool:
+    """Whether it follows up a result and is more than a screening that is due."""
+    return one.because == "positive-test"
+
+
 def _summary(due: Sequence[Judgement]) -> str:
-    noun = "preventive service is" if len(due) == 1 else "preventive services are"
-    names = [one.service.short for one in due]
-    more = len(names) - _SUMMARY_NAMES
-    listed = ", ".join(names[:_SUMMARY_NAMES]) + (f" and {more} more" if more > 0 else "")
-    return plain(f"{len(due)} {noun} due: {listed}.", 139)
+    urgent = next((one for one in due if _is_urgent(one)), None)
+    rest = [one for one in due if one is not urgent]
+    noun = "preventive service is" if len(rest) == 1 else "preventive services are"
+    names = [one.service.short for one in rest]
+    shown = _SUMMARY_NAMES if urgent is None else 2
+    more = len(names) - shown
+    listed = ", ".join(names[:shown]) + (f" and {more} more" if more > 0 else "")
+    said = f"{len(rest)} {noun} due: {listed}." if rest else ""
+    if urgent is not None and urgent.order is not None:
+        day = f" ({urgent.last.day})" if urgent.last is not None else ""
+        said = f"{urgent.order.text}{day}. {said}".strip()
+    return plain(said, 139)
 
 
 def _detail(

@@ -71,9 +71,7 @@ def _colorectal(service: PreventiveService, chart: Chart) -> Judgement:
     if stool is not None and stool.day is not None:
         after = [one for one in chart.done("colonoscopy") if one.day is None or one.day >= stool.day]
         if not after:
-            text = (
-                f"{chart.test(stool.test).words} of {stool.day} positive, no colonoscopy seen since: colonoscopy needed"
-            )
+            text = f"{chart.test(stool.test).words} of {stool.day} positive, no colonoscopy on record since: it is needed now"
             found = judged_due(service, "positive-test", text, last=stool, facts=(fact_of(stool),))
             return replace(found, order=_COLONOSCOPY)
     polyp = find_condition_group(chart.record, "colon_polyp")
@@ -148,7 +146,7 @@ def _lung(service: PreventiveService, chart: Chart) -> Judgement:
         if smoking.stopped_by is not None and chart.today >= years_after(smoking.stopped_by, _QUIT_YEARS):
             return judged_not_due(service, "risk", f"stopped smoking 15 years ago or more (by {smoking.stopped_by})")
         if smoking.stopped_from is None or chart.today >= years_after(smoking.stopped_from, _QUIT_YEARS):
-            return judged_unknown(service, "not-charted", "the day of stopping to smoke is not on record")
+            return judged_unknown(service, "not-charted", "when the patient stopped smoking is not on record")
     if smoking.pack_years is None:
         return judged_unknown(service, "not-charted", "pack-years not on record")
     found = by_interval(service, chart)
@@ -253,7 +251,9 @@ def _statin(service: PreventiveService, chart: Chart) -> Judgement:
     try:
         result = confirm_with_onnx(risk.calculate(_STATIN_OUTPUT))
     except EquationRefused as refused:
-        text = f"10-year risk not computed: {plain(refused.text, 100).removesuffix('.')}"
+        # Without the equation's name, which every refusal begins with.
+        why = refused.text.partition(": ")[2] or refused.text
+        text = f"10-year risk not computed: {plain(why, 100).removesuffix('.')}"
         if refused.reason in ("input-missing", "out-of-range"):
             return judged_unknown(service, "not-charted", text)
         return judged_not_due(service, "condition", text)
@@ -288,7 +288,7 @@ def _tobacco(service: PreventiveService, chart: Chart) -> Judgement:
     found = by_interval(service, chart)
     if found.state != "due":
         return found
-    text = f"smokes{_answered(chart.smoking)}; no advice or treatment to stop in a year of the entries sent"
+    text = f"smokes{_answered(chart.smoking)}; no advice or treatment to stop on record in the last year"
     return replace(found, because="smokes", text=text)
 
 
@@ -296,7 +296,7 @@ def _hypertension(service: PreventiveService, chart: Chart) -> Judgement:
     record, age = chart.record, chart.record.age_years() or 0
     systolic, diastolic = record.newest("sbp"), record.newest("dbp")
     if systolic is None:
-        return judged_due(service, "never-seen", "no blood pressure in the entries that were sent")
+        return judged_due(service, "never-seen", "no blood pressure on record here")
     bmi = chart.bmi()
     is_raised = systolic.value >= _SBP_RAISED or (diastolic is not None and diastolic.value >= _DBP_RAISED)
     is_yearly = age >= _YEARLY_FROM_AGE or is_raised or (bmi is not None and bmi >= _OVERWEIGHT)

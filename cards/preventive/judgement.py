@@ -133,8 +133,8 @@ def newest_that_counts(service: PreventiveService, chart: Chart, counts: Callabl
 
 def _nothing_seen(service: PreventiveService, chart: Chart) -> str:
     tests = [chart.test(each.test).words for each in service.tests]
-    named = " or ".join(tests) if len(tests) < _MANY else f"{tests[0]}, {tests[-1]} or other test of it"
-    return f"no {named} in the entries that were sent"
+    named = " or ".join(tests) if len(tests) < _MANY else f"{tests[0]}, {tests[-1]} or other test for it"
+    return f"no {named} on record here"
 
 
 def _done(service: PreventiveService, chart: Chart, one: Done, due: date | None) -> Judgement:
