@@ -71,7 +71,8 @@ def _colorectal(service: PreventiveService, chart: Chart) -> Judgement:
     if stool is not None and stool.day is not None:
         after = [one for one in chart.done("colonoscopy") if one.day is None or one.day >= stool.day]
         if not after:
-            text = f"{chart.test(stool.test).words} of {stool.day} positive, no colonoscopy on record since: it is needed now"
+            words = chart.test(stool.test).words
+            text = f"{words} of {stool.day} positive, no colonoscopy on record since: it is needed now"
             found = judged_due(service, "positive-test", text, last=stool, facts=(fact_of(stool),))
             return replace(found, order=_COLONOSCOPY)
     polyp = find_condition_group(chart.record, "colon_polyp")

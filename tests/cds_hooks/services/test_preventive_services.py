@@ -112,6 +112,13 @@ def test_what_was_done_is_named_with_its_day_and_where_it_stands(tmp_path: Path,
     } in facts
 
 
+def test_a_positive_stool_test_leads_the_card(tmp_path: Path, as_of: datetime) -> None:
+    card = card_of(tmp_path, as_of, smoking("266919005"), result("29771-3", "Positive", "2026-10-01"))
+    assert card["summary"].startswith("Colonoscopy after a positive stool test (2026-10-01) is needed. ")
+    assert card["detail"].startswith("- **Colorectal cancer screening**")
+    assert card["suggestions"][0]["label"] == "Order: Colonoscopy after a positive stool test"
+
+
 def test_every_order_is_valid_fhir_and_keeps_its_service_silent(tmp_path: Path, as_of: datetime) -> None:
     first = card_of(tmp_path, as_of, smoking("449868002"), pack_years(30))
     orders = [each["actions"][0]["resource"] for each in first["suggestions"]]
