@@ -16,12 +16,13 @@ MEDICATION_REVIEW: Final = "medication-review"
 MOST_LINES: Final = 6
 MOST_STOPS: Final = 4
 _NAMED: Final = 3
-# Drugs whose course is not ended at once: general knowledge, which can only withhold a suggestion.
+# Drugs whose course is not ended at once: general knowledge, which can only withhold a suggestion. Labels of the direct
+# oral anticoagulants: premature discontinuation raises the risk of thrombosis (boxed warning).
 TAPERED: Final = frozenset(
     {
-        "anticonvulsant", "antidepressant_other", "antipsychotic", "barbiturate", "benzodiazepine", "beta_blocker",
-        "central_alpha2", "corticosteroid", "dementia", "gabapentinoid", "mood_stabilizer", "opioid", "snri", "ssri",
-        "tca", "z_drug",
+        "anticoagulant", "anticonvulsant", "antidepressant_other", "antipsychotic", "barbiturate", "benzodiazepine",
+        "beta_blocker", "central_alpha2", "corticosteroid", "dementia", "gabapentinoid", "mood_stabilizer", "opioid",
+        "snri", "ssri", "tca", "z_drug",
     }
 )  # fmt: skip
 

@@ -52,16 +52,25 @@ async def decide(call: ServiceInput) -> Advice:
     new = {source for source, reading in known.items() if _is_new(reading, record)}
     taken = list(taken_medications(record))
     advice = Advice()
-    found = [one for one in _found(record, taken, advice, call) if _is_meant(one.finding, new)]
+    every = list(_found(record, taken, advice, call))
+    found = [one for one in every if _is_meant(one.finding, new)]
     advice.scores = {"genes": [to_builtins(reading) for reading in known.values()]}
     advice.orders = {"drafts": [], "judged": [draft.name for _, draft in taken]}
     if not found:
-        text = f"No drug of the {len(taken)} that are taken needs a change for the genetic results on record."
-        advice.silences.append(Silence(SUBJECT, "below-threshold", text))
+        advice.silences.append(Silence(SUBJECT, "below-threshold", _nothing_new(every, len(taken))))
         return advice
     is_new = any(_rests_on(one.finding, new) for one in found)
     advice.cards.append(genes_card(found, call.card_uuid(), call.explain_url, is_new=is_new))
     return advice
+
+
+def _nothing_new(left: list[TakenDrug], taken: int) -> str:
+    """Why there is no card: nothing was found, or only information from results that are not new."""
+    if left:
+        names = ", ".join(dict.fromkeys(one.name for one in left))
+        return f"Older genetic results are information only about {names}: said when it is ordered."
+    drugs = "The drug that is taken needs" if taken == 1 else f"The {taken} drugs that are taken need"
+    return f"{drugs} no change for the genetic results on record."
 
 
 def _readings(record: PatientRecord) -> Iterator[GeneReading]:

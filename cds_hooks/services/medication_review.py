@@ -83,7 +83,8 @@ def _found(
     session = PatientSession(record, taken, signing=True, active_orders=True)
     age = record.age_years()
     is_older = age is not None and age >= FROM_YEARS
-    drugs = list(session.drafted)
+    # What two drugs do together is told of the one that can be stopped: of aspirin, not of the anticoagulant beside it.
+    drugs = sorted(session.drafted, key=lambda one: not may_be_stopped(one.medication))
     told = []
     for drafted in drugs:
         said = []

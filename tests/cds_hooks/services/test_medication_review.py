@@ -144,6 +144,14 @@ def test_several_drugs_of_one_finding_are_one_line_and_none_is_stopped_at_once(t
     assert "suggestions" not in card
 
 
+def test_beside_an_anticoagulant_the_other_drug_is_offered_to_be_stopped(tmp_path: Path, as_of: datetime) -> None:
+    apixaban, aspirin = ("1364430", "apixaban"), ("1191", "aspirin")
+    for name, drugs in (("one", (apixaban, aspirin)), ("two", (aspirin, apixaban))):
+        answer = ask(tmp_path / name, as_of, *(order(drug, as_of) for drug in drugs), problem("I48.91"))
+        (card,) = answer.json()["cards"]
+        assert [one["label"] for one in card["suggestions"]] == ["Stop aspirin"]
+
+
 def test_the_worst_finding_comes_first_and_each_line_has_its_source(tmp_path: Path, as_of: datetime) -> None:
     drugs = [order(drug, as_of) for drug in (HALOPERIDOL, NAPROXEN, PREDNISONE, DIAZEPAM)]
     (card,) = ask(tmp_path, as_of, *drugs, problem(PARKINSON), problem(FALL)).json()["cards"]
