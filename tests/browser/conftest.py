@@ -14,6 +14,7 @@ import httpx
 import pytest
 import uvicorn
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Response as PageResponse
 
 from cds_hooks.app import create_app
 from cds_hooks.settings import Settings
@@ -102,23 +103,34 @@ def opened(browser: Browser, base_url: str) -> Iterator[Callable[..., Page]]:
     """Opens an address in a browser of its own; a word on its console or a request to another host fails the test."""
     contexts: list[BrowserContext] = []
     heard: list[str] = []
+    refused: set[tuple[int, str]] = set()
 
     def open_(url: str, width: int = 1280, **options: Any) -> Page:
         context = browser.new_context(viewport={"width": width, "height": 900}, **options)
         contexts.append(context)
         page = context.new_page()
         page.on("pageerror", lambda error: heard.append(f"error: {error}"))
-        page.on("console", lambda message: heard.append(f"console: {message.text}"))
+        page.on("console", lambda message: heard.append(f"console: {message.text} {message.location['url']}"))
+        page.on("response", lambda answer: _note_refusal(refused, answer))
         page.on(
             "request", lambda request: heard.append(request.url) if not _is_here(request.url, base_url, url) else None
         )
         answer = page.goto(url)
         assert answer is not None
-        # Chromium itself notes an answer of 404 on the console
-        heard[:] = [each for each in heard if not (answer.status == 404 and "status of 404" in each)]
         return page
 
     yield open_
     for context in contexts:
         context.close()
-    assert heard == []
+    # Chromium itself notes on the console that a page was answered with 404, or a form with 400
+    assert [each for each in heard if not any(_is_note_of(each, one) for one in refused)] == []
+
+
+def _note_refusal(refused: set[tuple[int, str]], answer: PageResponse) -> None:
+    if answer.request.is_navigation_request() and answer.status >= 400:
+        refused.add((answer.status, answer.url))
+
+
+def _is_note_of(heard: str, refused: tuple[int, str]) -> bool:
+    status, url = refused
+    return f"status of {status}" in heard and heard.endswith(f" {url}")
