@@ -4,7 +4,7 @@ export PYTHON
 
 bin := .venv/bin
 
-.PHONY: docs run serve test test-slow test-all lint bench clean wheel sbom audit image-check runtime-environment dev-environment
+.PHONY: docs pictures run serve test test-slow test-all lint bench clean wheel sbom audit image-check runtime-environment dev-environment
 
 # Server, a sample patient and a drafted order, their cards; serves until interrupted.
 run: docs
@@ -17,6 +17,10 @@ serve: docs
 # The documentation site, which the server shows at /docs/; a broken link in docs/ ends it with a sentence.
 docs: runtime-environment
 	@$(bin)/python -m cds_hooks.web.documentation.site docs cds_hooks/web/docs
+
+# The pictures of the documentation, light and dark, taken anew in a real browser (tests/browser/test_pictures.py).
+pictures: dev-environment
+	CDS_WRITE_PICTURES=1 $(bin)/pytest -q -m slow tests/browser/test_pictures.py
 
 # Python may keep what it compiled: pytest then reads the test modules in a third of the time the next time.
 test test-slow: export PYTHONDONTWRITEBYTECODE =

@@ -4,6 +4,7 @@ The site is written by cds_hooks/web/documentation when the wheel is built, and 
 OpenAPI document is made at the first request for it, because loading FastAPI would take a fifth of the server's start.
 """
 
+import mimetypes
 from collections.abc import Mapping, MutableMapping
 from importlib.resources import files
 from pathlib import Path
@@ -32,6 +33,8 @@ _HEADERS: Final = {
     "x-content-type-options": "nosniff",
 }
 
+
+mimetypes.add_type("image/webp", ".webp")  # Python 3.11 does not know it, and the type must be right with nosniff
 
 SITE: Final = Path(str(files("cds_hooks.web") / "docs"))
 """Where the pages of the documentation are, once they were written."""

@@ -122,6 +122,7 @@ def _parser() -> MarkdownIt:
         "table_close": _close_table,
         "fence": _show_code,
         "code_block": _show_code,
+        "image": _show_picture,
     }
     for name, rule in rules.items():
         parser.add_render_rule(name, rule)
@@ -139,6 +140,23 @@ def _close_table(_self: Any, _tokens: list[Token], _place: int, *_: Any) -> str:
 
 def _show_code(_self: Any, tokens: list[Token], place: int, *_: Any) -> str:
     return f'<pre tabindex="0"><code>{escape(tokens[place].content)}</code></pre>\n'
+
+
+def _show_picture(_self: Any, tokens: list[Token], place: int, *_: Any) -> str:
+    """A picture; where its name ends in "-light", the "-dark" beside it is shown to whom the dark theme is."""
+    token = tokens[place]
+    source = escape(str(token.attrs["src"]))
+    picture = f'<img src="{source}" alt="{escape(plain(token))}">'
+    dark = dark_of(source)
+    if dark is None:
+        return picture
+    return f'<picture><source media="(prefers-color-scheme: dark)" srcset="{dark}">{picture}</picture>'
+
+
+def dark_of(source: str) -> str | None:
+    """The picture of the dark theme beside one of the light theme; None for any other."""
+    stem, dot, suffix = source.rpartition(".")
+    return f"{stem.removesuffix('-light')}-dark{dot}{suffix}" if stem.endswith("-light") else None
 
 
 _PARSER = _parser()

@@ -21,7 +21,7 @@ from urllib.parse import unquote, urlsplit
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markdown_it.token import Token
 
-from cds_hooks.web.documentation.page import Page, read_page
+from cds_hooks.web.documentation.page import Page, dark_of, read_page
 
 _ASSETS = ("look.css", "icon.svg", "documentation.css", "documentation.js")
 _CONTENTS = "contents.toml"
@@ -130,6 +130,10 @@ def _resolve_links(site: Site, page: Page) -> None:
             site.faults.append(f"docs/{page.source}: {parts.geturl()} leads nowhere")
         elif path not in site.pages:
             site.files.add(path)
+            if token.type == "image" and (dark := dark_of(str(path))) is not None:
+                if not (site.folder / dark).is_file():
+                    site.faults.append(f"docs/{page.source}: {dark} is not beside the picture of the light theme")
+                site.files.add(PurePosixPath(dark))
         else:
             target = site.pages[path]
             if parts.fragment and parts.fragment not in target.anchors:

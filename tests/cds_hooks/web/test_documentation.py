@@ -1,6 +1,7 @@
 """The documentation site: every page, no other host, links that lead somewhere, and what the server sends."""
 
 import asyncio
+import hashlib
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -42,6 +43,8 @@ class _Read(HTMLParser):
         self.inline += [f"{tag} {name}" for name in found if name == "style" or name.startswith("on")]
         if tag == "style" or (tag == "script" and "src" not in found):
             self.inline.append(tag)
+        if tag == "source":
+            self.loaded.append(found["srcset"])
         if tag in ("script", "img"):
             self.loaded.append(found.get("src", ""))
         elif tag == "link":
@@ -185,3 +188,32 @@ def test_where_the_site_was_not_written_a_page_says_how_to_write_it(tmp_path: Pa
         answer = _get(tmp_path / "nothing", path)
         assert answer.status_code == 404
         assert "make docs" in answer.text
+
+
+def test_every_picture_is_on_a_page_in_both_themes_with_words_for_who_does_not_see_it(site: Path) -> None:
+    sheet = orjson.loads((DOCS / "pictures" / "pictures.json").read_bytes())
+    taken = {path.stem: path for path in (DOCS / "pictures").glob("*.webp")}
+    assert sheet.keys() == taken.keys()
+    assert {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in taken.items()} == {
+        name: each["sha256"] for name, each in sheet.items()
+    }, "a picture was changed by hand; run make pictures"
+    assert sum(path.stat().st_size for path in taken.values()) < 500_000
+    shown = re.findall(
+        r'srcset="[./]*pictures/([\w-]+)\.webp"><img src="[./]*pictures/([\w-]+)\.webp" alt="([^"]+)"',
+        "".join(path.read_text() for path in site.rglob("*.html")),
+    )
+    assert {name for dark, light, _ in shown for name in (dark, light)} == taken.keys()
+    assert all(len(words) > 60 for _, _, words in shown)
+    for name in taken:
+        answer = _get(site, f"/docs/pictures/{name}.webp")
+        assert (answer.status_code, answer.headers["content-type"]) == (200, "image/webp")
+
+
+def test_a_picture_of_the_light_theme_without_the_dark_one_ends_the_build(tmp_path: Path) -> None:
+    docs = tmp_path / "docs"
+    docs.mkdir()
+    (docs / "README.md").write_text("# Start\n\n![Words](a-light.webp)\n")
+    (docs / "a-light.webp").write_bytes(b"x")
+    (docs / "contents.toml").write_text('[[chapter]]\ntitle = "Start"\npages = ["README.md"]\n')
+    with pytest.raises(DocumentationWrong, match=r"a-dark\.webp is not beside the picture of the light theme"):
+        write_site(docs, tmp_path / "site")
