@@ -120,7 +120,7 @@ SERVICE = Service(
     usage_requirements="For prescribers and pharmacists; not signed off by a human pharmacist.",
     needs=Needs.of(
         analytes=(GENOMICS, "body_weight"),
-        resources=("MedicationRequest", "MedicationStatement", "Condition", "Procedure"),
+        resources=("MedicationRequest", "MedicationStatement", "Condition", "Procedure", "DiagnosticReport"),
     ),
     decide=decide,
 )

@@ -276,6 +276,8 @@ class DiagnosticReport(LeanResource, frozen=True, gc=False, tag="DiagnosticRepor
     effectiveDateTime: ChartText | None = None
     effectivePeriod: Period | None = None
     issued: ChartText | None = None
+    conclusion: ChartText | None = None
+    conclusionCode: tuple[CodeableConcept, ...] = ()
 
 
 class ServiceRequest(LeanResource, frozen=True, gc=False, tag="ServiceRequest"):

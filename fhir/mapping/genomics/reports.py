@@ -1,8 +1,10 @@
-"""Reads what the Observations (and one diagnosis) of a record say about genes: each statement with date and source.
+"""Reads what a record says about genes: its Observations, diagnoses, and conclusions of reports, with date and source.
 
 The forms are those of the HL7 Genomics Reporting guide, old and new (genotype, haplotypes, therapeutic implication),
 one observation for each gene with an answer code, the presence of an HLA allele, and plain text. Which gene is meant is
 said by the component "gene studied" first: LOINC codes for single genes are wrong in many systems.
+
+The conclusion of a DiagnosticReport is prose: only a statement that is understood whole counts, the rest means nothing.
 """
 
 import re
@@ -10,20 +12,26 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
-from fhir.mapping.genomics.observation import GeneReading, is_haplotype, readings_of
+from fhir.mapping.conditions import doubt_of
+from fhir.mapping.genomics.observation import GeneReading, ReadingKind, is_haplotype, readings_of
+from fhir.mapping.genomics.tables import HLA_ALLELES
 from fhir.mapping.genomics.translation import translate
+from fhir.mapping.genomics.words import genes_named, is_of_another, parts_by_gene
 from fhir.record.datatypes import CodeableConcept, parse_time
 from fhir.record.measurement import effective_time
 from fhir.record.record import PatientRecord
 from fhir.terminology.condition_words import is_of_patient
 from fhir.terminology.conditions import SYSTEMS
 
-# G6PD deficiency: ICD-10-CM D55.0 and D75.A (README of shared/data/pgx).
-_G6PD_ICD10 = ("D550", "D75A")
-_G6PD_WORDS = re.compile(
-    r"\b(?:g-?6-?pd|glucose[- ]6[- ]phosphate dehydrogenase)[- ](?:deficiency|deficient)\b(?! carrier)", re.IGNORECASE
-)
-_UNSURE = ("provisional", "differential", "unconfirmed")
+# G6PD deficiency: ICD-10-CM D55.0 and D75.A (README of shared/data/pgx). Malignant hyperthermia: ICD-10-CM T88.3,
+# SNOMED CT 405501007; who had it is susceptible (label of succinylcholine, contraindications).
+_DIAGNOSES = (
+    ("G6PD", ("D550", "D75A"), (), "Deficient", re.compile(
+        r"\b(?:g-?6-?pd|glucose[- ]6[- ]phosphate dehydrogenase)[- ](?:deficiency|deficient)\b(?! carrier)",
+        re.IGNORECASE)),
+    ("RYR1", ("T883",), ("405501007",), "Malignant Hyperthermia Susceptibility", re.compile(
+        r"\bmalignant hyper(?:thermia|pyrexia)\b(?! screen)", re.IGNORECASE)),
+)  # fmt: skip
 
 
 class GeneReadings(Struct, frozen=True):
@@ -56,8 +64,8 @@ def _read(record: PatientRecord) -> GeneReadings:
                 by_gene.setdefault(one.gene, []).append(one)
     for pair in haplotypes.values():
         by_gene.setdefault(pair[0].gene, []).extend(_paired(sorted(pair, key=lambda one: (one.said, one.source))))
-    for diagnosis in _g6pd_deficiency(record):
-        by_gene.setdefault("G6PD", []).append(diagnosis)
+    for one in (*_diagnoses(record), *_conclusions(record)):
+        by_gene.setdefault(one.gene, []).append(one)
     return GeneReadings({gene: tuple(found) for gene, found in by_gene.items()}, tuple(implications))
 
 
@@ -80,26 +88,93 @@ def _bare(reading: GeneReading) -> str:
     return said[len(reading.gene) :].strip() if said.lower().startswith(reading.gene.lower()) else said
 
 
-def _g6pd_deficiency(record: PatientRecord) -> Iterator[GeneReading]:
-    """The diagnosis of G6PD deficiency as a statement about the gene; it does not end."""
+def _diagnoses(record: PatientRecord) -> Iterator[GeneReading]:
+    """Problems that are statements about a gene, each gene's first; such a diagnosis does not end."""
+    found: set[str] = set()
     for condition in record.conditions:
-        concept: CodeableConcept | None = condition.code
-        if concept is not None and _is_g6pd_deficiency(concept):
+        concept = condition.code
+        if concept is None:
+            continue
+        for gene, keys in _statements(concept):
+            if gene in found:
+                continue
+            found.add(gene)
             text = condition.onsetDateTime or condition.recordedDate
             time = parse_time(text) if text else None
             source = f"Condition/{condition.id}" if condition.id else "Condition without id"
-            verified = condition.verificationStatus
-            sure = verified is None or not any(map(verified.has, _UNSURE))
             said = f"{concept.words} (diagnosis)"
-            yield GeneReading("G6PD", "diagnosis", ("Deficient",), said, source, time, time, sure)
-            return
+            yield GeneReading(gene, "diagnosis", keys, said, source, time, time, not doubt_of(condition))
 
 
-def _is_g6pd_deficiency(concept: CodeableConcept) -> bool:
-    """Whether a problem is this diagnosis: by ICD-10-CM, or in words that say it of the patient."""
-    codes = ((coding.code or "").replace(".", "").upper() for coding in concept.coding
-             if SYSTEMS.get(coding.system or "") == "icd10")  # fmt: skip
-    if any(code.startswith(_G6PD_ICD10) for code in codes):
-        return True
-    said = _G6PD_WORDS.search(concept.words)
-    return said is not None and is_of_patient(concept.words, said.start())
+def _statements(concept: CodeableConcept) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """What a problem says of genes: by a code, by the name of a disease, or as "CYP2C19 poor metabolizer"."""
+    codes = [((coding.code or "").replace(".", "").upper(), SYSTEMS.get(coding.system or ""))
+             for coding in concept.coding]  # fmt: skip
+    for gene, icd10, snomed, key, words in _DIAGNOSES:
+        said = words.search(concept.words)
+        if (
+            any(code.startswith(icd10) for code, system in codes if system == "icd10")
+            or any(code in snomed for code, system in codes if system == "snomed")
+            or (said is not None and is_of_patient(concept.words, said.start()))
+        ):
+            yield gene, (key,)
+    named = genes_named([concept.words])
+    if len(named) != 1 or named[0] == "G6PD" or _is_not_said_of_patient(concept.words):
+        return
+    said_of = translate(named[0], concept.words)
+    if said_of:
+        yield said_of[0].gene, said_of[0].keys
+
+
+def _is_not_said_of_patient(words: str) -> bool:
+    return is_of_another([words]) or not is_of_patient(f"{words} ", len(words))
+
+
+# FHIR R4 diagnostic-report-status: what is whole, and what is not yet.
+_WHOLE = frozenset({"final", "amended", "corrected", "appended"})
+_NOT_YET = frozenset({"partial", "preliminary"})
+# Beside a statement these leave open whether it is one about this patient.
+_DOUBTFUL = re.compile(
+    r"\b(?:not|no|never|cannot|unable|pending|unconfirmed|repeat\w*|if|could|may|might|possible|suspected|rule[sd]? out"
+    r"|history of|reference|example|normally|typically)\b",
+    re.IGNORECASE,
+)
+
+
+def _conclusions(record: PatientRecord) -> Iterator[GeneReading]:
+    """What the conclusions of reports say of genes, where all of it is understood; prose that is not says nothing."""
+    for report in record.diagnostic_reports:
+        if report.status not in _WHOLE | _NOT_YET:
+            continue
+        code = report.code.words if report.code is not None else ""
+        period = report.effectivePeriod
+        text = report.effectiveDateTime or (period.start if period is not None else None) or report.issued
+        time = parse_time(text) if text else None
+        if is_of_another([code]) or (time is not None and time.is_after(record.as_of_epoch)):
+            continue
+        source = f"DiagnosticReport/{report.id}" if report.id else "DiagnosticReport without id"
+        entered = parse_time(report.issued) if report.issued else time
+        for words in (*(concept.words for concept in report.conclusionCode), report.conclusion or ""):
+            for gene, kind, keys, said in _concluded(words):
+                yield GeneReading(gene, kind, keys, said, source, time, entered, report.status in _WHOLE)
+
+
+def _concluded(words: str) -> list[tuple[str, ReadingKind, tuple[str, ...], str]]:
+    """The statements of a conclusion about each gene that it names: all that follows the name, or its first sentence.
+
+    None where what stands beside them could deny one of them, or be about somebody else.
+    """
+    if not words or is_of_another([words]):
+        return []
+    found: list[tuple[str, ReadingKind, tuple[str, ...], str]] = []
+    beside = words
+    for gene, rest in parts_by_gene(words):
+        for said in dict.fromkeys((rest, re.split(r"[.;\n]\s", rest, maxsplit=1)[0])):
+            text = f"{gene}{said}" if gene in HLA_ALLELES and said.startswith("*") else said
+            meanings = translate(gene, text)
+            if meanings:
+                words_of = text if text != said else f"{gene} {said}"
+                found += [(one.gene, one.kind, one.keys, words_of) for one in meanings]
+                beside = beside.replace(said, " ", 1)
+                break
+    return [] if _DOUBTFUL.search(beside) else found

@@ -1,0 +1,127 @@
+"""Conclusions of reports and problems that are statements about a gene: only what is certain of this patient counts."""
+
+from typing import Any
+
+import orjson
+import pytest
+
+from fhir.mapping.genomics.reports import gene_readings
+from fhir.record.reading import read_record
+from fhir.record.resources import decoder
+from tests.fhir.mapping.charts import AS_OF, SUBJECT
+
+Json = dict[str, Any]
+ICD10, SNOMED = "http://hl7.org/fhir/sid/icd-10-cm", "http://snomed.info/sct"
+
+
+def _read(resource: Json) -> dict[str, set[tuple[tuple[str, ...], bool]]]:
+    """The keys of each gene that the resource tells of, each with whether it is final."""
+    entries = [{"resource": {"resourceType": "Patient", "id": "p1"}}, {"resource": resource}]
+    whole = orjson.dumps({"resourceType": "Bundle", "type": "searchset", "entry": entries})
+    found = gene_readings(read_record({"all": decoder.decode(whole)}, "p1", AS_OF)).by_gene
+    assert all(one.source.endswith("/one") and one.time is not None for readings in found.values() for one in readings)
+    return {gene: {(one.keys, one.is_final) for one in readings} for gene, readings in found.items()}
+
+
+def _report(conclusion: str = "", *codes: str, status: str = "final", code: str = "Genetic analysis report") -> Json:
+    return {
+        "resourceType": "DiagnosticReport",
+        "id": "one",
+        "status": status,
+        "code": {"text": code},
+        "subject": SUBJECT,
+        "effectiveDateTime": "2026-05-01",
+        "conclusionCode": [{"text": each} for each in codes],
+    } | ({"conclusion": conclusion} if conclusion else {})
+
+
+def _problem(words: str, system: str = "", code: str = "", **more: Any) -> Json:
+    coding = {"coding": [{"system": system, "code": code}]} if code else {}
+    return {
+        "resourceType": "Condition",
+        "id": "one",
+        "clinicalStatus": {"coding": [{"code": "active"}]},
+        "code": {"text": words} | coding,
+        "subject": SUBJECT,
+        "onsetDateTime": "2024-01-01",
+    } | more
+
+
+@pytest.mark.parametrize(
+    ("conclusion", "expected"),
+    [
+        ("CYP2C19 *2/*2, poor metabolizer. Consider an alternative to clopidogrel.", {"CYP2C19": "Poor Metabolizer"}),
+        (
+            "TPMT *1/*1 normal metabolizer\nNUDT15 *1/*3 intermediate metabolizer\n",
+            {"TPMT": "Normal Metabolizer", "NUDT15": "Intermediate Metabolizer"},
+        ),
+        ("HLA-B*57:01 positive. Abacavir is contraindicated.", {"HLA-B*57:01": "positive"}),
+        ("HLA-B*57:01 not detected.", {"HLA-B*57:01": "negative"}),
+        ("Result: CYP2D6: Poor Metabolizer", {"CYP2D6": "0.0"}),
+    ],
+)
+def test_a_conclusion_that_is_understood_tells_of_its_genes(conclusion: str, expected: dict[str, str]) -> None:
+    assert _read(_report(conclusion)) == {gene: {((key,), True)} for gene, key in expected.items()}
+
+
+@pytest.mark.parametrize(
+    "conclusion",
+    [
+        "The patient is not a CYP2D6 poor metabolizer.",
+        "CYP2C19 *2/*2 was not confirmed on repeat testing.",
+        "CYP2C19 *2/*2. This could not be confirmed.",
+        "Mother is a CYP2C19 poor metabolizer.",
+        "If the patient is a CYP2D6 poor metabolizer, avoid codeine.",
+        "Reference: CYP2C19 *1/*1 normal metabolizer. Patient: see the table.",
+        "No pharmacogenetic variants detected in CYP2C19.",
+        "CYP2C19 result to follow.",
+        "HLA-B*15:02 was not tested. CYP2C9 *1/*1 normal metabolizer",
+    ],
+)
+def test_a_conclusion_that_leaves_something_open_tells_nothing(conclusion: str) -> None:
+    assert _read(_report(conclusion)) == {}
+
+
+def test_coded_conclusions_are_read_by_their_words_and_the_status_says_how_final_they_are() -> None:
+    coded = _report("", "CYP2D6 poor metabolizer", "HLA-B*15:02 positive", status="preliminary")
+    assert _read(coded) == {"CYP2D6": {(("0.0",), False)}, "HLA-B*15:02": {(("positive",), False)}}
+    assert _read(coded | {"status": "entered-in-error"}) == {}
+    assert _read(coded | {"code": {"text": "Genetic analysis report of the donor"}}) == {}
+    assert _read(coded | {"effectiveDateTime": "2027-01-01"}) == {}
+
+
+@pytest.mark.parametrize(
+    ("problem", "gene", "key"),
+    [
+        (_problem("Malignant hyperthermia due to anesthesia", ICD10, "T88.3XXS"), "RYR1", None),
+        (_problem("MH", SNOMED, "405501007"), "RYR1", None),
+        (_problem("CYP2C19 poor metabolizer"), "CYP2C19", "Poor Metabolizer"),
+        (_problem("HLA-B*57:01 positive"), "HLA-B*57:01", "positive"),
+        (_problem("G6PD deficiency", ICD10, "D75.A"), "G6PD", "Deficient"),
+    ],
+)
+def test_a_problem_can_be_a_statement_about_a_gene(problem: Json, gene: str, key: str | None) -> None:
+    expected = key or "Malignant Hyperthermia Susceptibility"
+    assert _read(problem) == {gene: {((expected,), True)}}
+
+
+def test_a_provisional_diagnosis_is_not_final() -> None:
+    provisional = {"verificationStatus": {"coding": [{"code": "provisional"}]}}
+    assert _read(_problem("CYP2C19 poor metabolizer", **provisional)) == {"CYP2C19": {(("Poor Metabolizer",), False)}}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Family history of malignant hyperthermia",
+        "CYP2C19 poor metabolizer in mother",
+        "Not a CYP2D6 poor metabolizer",
+        "Possible CYP2D6 poor metabolizer",
+        "G6PD deficiency carrier",
+        "Screening for malignant hyperthermia",
+        "CYP2D6 testing ordered",
+        "HLA-B27 positive",
+    ],
+)
+def test_a_problem_that_is_denied_suspected_or_of_the_family_tells_nothing(words: str) -> None:
+    assert _read(_problem(words)) == {}
