@@ -106,8 +106,9 @@ def test_a_problem_can_be_a_statement_about_a_gene(problem: Json, gene: str, key
 
 
 def test_a_provisional_diagnosis_is_not_final() -> None:
-    provisional = {"verificationStatus": {"coding": [{"code": "provisional"}]}}
-    assert _read(_problem("CYP2C19 poor metabolizer", **provisional)) == {"CYP2C19": {(("Poor Metabolizer",), False)}}
+    provisional = {"coding": [{"code": "provisional"}]}
+    said = _problem("CYP2C19 poor metabolizer", verificationStatus=provisional)
+    assert _read(said) == {"CYP2C19": {(("Poor Metabolizer",), False)}}
 
 
 @pytest.mark.parametrize(
