@@ -89,21 +89,22 @@ class _Dealer:
     def _deal_all(self, lines: list[bytes]) -> None:
         """Lines that are wanted, those of a patient that follow each other together. This loop is the hot one."""
         last, run, length = b"", list[bytes](), len(_SUBJECT)
+        usual = b"\x00"  # the subject of the line before as it was written
         for line in lines:
             start = line.find(_SUBJECT)
-            patient = line[start + length : line.find(b'"', start + length)]
-            if start >= 0 and patient == last and line.find(_CONTAINED, 0, start) < 0:
+            if line.startswith(usual, start) and line.find(_CONTAINED, 0, start) < 0:
                 run.append(line)
                 continue
+            patient = line[start + length : line.find(b'"', start + length)]
             if run:
                 self._spill.put(last, run)
                 self._tally.used += len(run)
             # No id has a sign that is written in another way in JSON; Patient/1/_history/2 is of a version.
             if start < 0 or line.find(_CONTAINED, 0, start) >= 0 or b"/" in patient or b"\\" in patient:
-                last, run = b"", []
+                last, run, usual = b"", [], b"\x00"
                 self._deal_one(line)
             else:
-                last, run = patient, [line]
+                last, run, usual = patient, [line], _SUBJECT + patient + b'"'
         if run:
             self._spill.put(last, run)
             self._tally.used += len(run)

@@ -13,6 +13,7 @@ from zlib import crc32
 
 PART_BYTES = 64_000_000
 _MOST_PARTS = 256  # open files, of which many systems allow 1,024
+# What waits to be written, of all files together and of one of them.
 _HELD_BYTES = 64_000_000
 _BUFFER_BYTES = 1_000_000
 _HASHES = 2**32
@@ -37,11 +38,10 @@ class Spill:
         self._folder = folder
         # Without names: those of one Spill never stand in the way of those of another one in the same folder.
         self._files: list[IO[bytes]] = []
+        buffer = min(_BUFFER_BYTES, _HELD_BYTES // self._parts)
         for _ in range(self._parts):
-            file = TemporaryFile("w+b", _BUFFER_BYTES, dir=folder)  # noqa: SIM115 - the stack closes it
+            file = TemporaryFile("w+b", buffer, dir=folder)  # noqa: SIM115 - the stack closes it
             self._files.append(self._stack.enter_context(file))
-        self._waiting: list[list[bytes]] = [[] for _ in self._files]
-        self._held = 0
 
     def __enter__(self) -> "Spill":
         return self
@@ -51,22 +51,18 @@ class Spill:
 
     def put(self, patient: bytes, lines: list[bytes], *, has_patient: bool = False) -> None:
         """Takes in lines, each with its line break, of a patient whose id has no tab and no line break."""
-        length = sum(map(len, lines))
-        head = b"%b\t%b\t%d\n" % (patient, _OF_PATIENT if has_patient else _OF_OTHER, length)
         # Another digit of the hash at each level: those of one file would else lie in one file again.
-        waiting = self._waiting[crc32(patient) // self._level % self._parts]
-        waiting.append(head)
-        waiting += lines
-        self._held += length + len(head)
-        if self._held > _HELD_BYTES:
-            self._flush()
+        file = self._files[crc32(patient) // self._level % self._parts]
+        # Joined and written at once, while the lines are in the cache: to keep them for later cost twice as much.
+        block = b"".join(lines)
+        file.write(b"%b\t%b\t%d\n" % (patient, _OF_PATIENT if has_patient else _OF_OTHER, len(block)))
+        file.write(block)
 
     def parts(self) -> Iterator[Iterator[Block]]:
         """The blocks of one file after the other, every patient's in one of them, in the order they came.
 
         A file that grew too long, because far more came than was said, is dealt out once more.
         """
-        self._flush()
         for file in self._files:
             size = file.seek(0, 2)
             file.seek(0)
@@ -81,12 +77,6 @@ class Spill:
             for block in _blocks_in(file):
                 finer.put(block.patient, [block.lines], has_patient=block.has_patient)
             yield from finer.parts()
-
-    def _flush(self) -> None:
-        for file, waiting in zip(self._files, self._waiting, strict=True):
-            file.write(b"".join(waiting))
-            waiting.clear()
-        self._held = 0
 
 
 def _blocks_in(file: IO[bytes]) -> Iterator[Block]:
