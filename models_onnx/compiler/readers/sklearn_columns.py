@@ -44,13 +44,13 @@ def _pipeline(step: Any, columns: list[Column], inputs: Inputs) -> list[Column]:
 
 def _union(step: Any, columns: list[Column], inputs: Inputs) -> list[Column]:
     if step.transformer_weights:
-        raise CompileRefused("a FeatureUnion with transformer_weights is not compiled")
+        raise CompileRefused(_WEIGHTED.format("FeatureUnion"))
     return [column for _, own in step.transformer_list for column in columns_behind(own, columns, inputs)]
 
 
 def _column_transformer(step: Any, columns: list[Column], inputs: Inputs) -> list[Column]:
     if step.transformer_weights:
-        raise CompileRefused("a ColumnTransformer with transformer_weights is not compiled")
+        raise CompileRefused(_WEIGHTED.format("ColumnTransformer"))
     names = [str(name) for name in getattr(step, "feature_names_in_", [])]
     found = []
     for _, own, chosen in step.transformers_:
@@ -70,7 +70,11 @@ def _places(chosen: Any, names: list[str], count: int) -> list[int]:
 
 def _imputer(step: Any, columns: list[Column], inputs: Inputs) -> list[Column]:
     if not (isinstance(step.missing_values, float) and np.isnan(step.missing_values)):
-        raise CompileRefused("SimpleImputer is compiled for missing_values=nan")
+        gone = step.missing_values
+        raise CompileRefused(
+            f"SimpleImputer(missing_values={gone!r}) is not compiled, because at the bedside a missing value is NaN: "
+            f"write NaN for {gone!r} in the rows and fit it again with missing_values=nan"
+        )
     found = []
     for column, value in zip(columns, step.statistics_, strict=True):
         if isinstance(value, str):
@@ -110,7 +114,9 @@ _STEPS: dict[str, Callable[..., list[Column]]] = {
 
 # what works in the place of a step that does not
 _INSTEAD = {
-    "PolynomialFeatures": "Give trees of depth 2 the inputs (they find products), or SplineTransformer for curves",
+    "PolynomialFeatures": "Products of inputs: give trees of depth 2 the inputs themselves. Powers of one column: "
+    "SplineTransformer(n_knots=2, degree=3, extrapolation='continue') gives the regression the same curves",
+    "Binarizer": "Use KBinsDiscretizer(n_bins=2, encode='ordinal'), or a tree, which asks the same question",
     "PCA": "Give the regression the inputs themselves with a penalty (LogisticRegression(C=0.1))",
     "TruncatedSVD": "Give the regression the inputs themselves with a penalty (LogisticRegression(C=0.1))",
     "KNNImputer": "Use SimpleImputer(add_indicator=True), which looks at one input",
@@ -118,6 +124,11 @@ _INSTEAD = {
     "Normalizer": "Use StandardScaler, which looks at one input",
     "TargetEncoder": "Use OneHotEncoder or OrdinalEncoder",
 }
+
+_WEIGHTED = (
+    "a {} with transformer_weights is not compiled: leave the weights out and fit it again; a regression with a "
+    "penalty sees the same columns after a scaler behind it"
+)
 
 
 def steps_read() -> tuple[str, ...]:

@@ -21,7 +21,10 @@ def function(step: Any, columns: list[Column], inputs: Inputs) -> list[Column]:
     if step.func is None:
         return columns
     if step.kw_args:
-        raise CompileRefused("FunctionTransformer with kw_args is not compiled: use a function that needs none")
+        raise CompileRefused(
+            "FunctionTransformer with kw_args is not compiled: use a function that needs none, such as np.log1p, or "
+            "make the result a feature of its own"
+        )
     refuse_text(step, columns, inputs)
     own = numpy_function(step.func)
     return [column.of_function(own) for column in columns]
@@ -103,7 +106,10 @@ def _robust(step: Any, count: int) -> tuple[Array, Array]:
 
 def _min_max(step: Any, _count: int) -> tuple[Array, Array]:
     if step.clip:
-        raise CompileRefused("MinMaxScaler with clip=True is not compiled")
+        raise CompileRefused(
+            "MinMaxScaler with clip=True is not compiled: SplineTransformer(n_knots=2, degree=1, knots='uniform', "
+            "extrapolation='constant') is the same line with the same ends, or fit it with clip=False"
+        )
     return step.scale_, step.min_
 
 
@@ -115,7 +121,10 @@ def splines(step: Any, columns: list[Column], inputs: Inputs) -> list[Column]:
     """The columns of a SplineTransformer."""
     refuse_text(step, columns, inputs)
     if step.extrapolation == "periodic" or step.degree < 1:
-        raise CompileRefused("SplineTransformer is compiled from degree 1 on and without periodic extrapolation")
+        raise CompileRefused(
+            "SplineTransformer is compiled from degree 1 on and without periodic extrapolation: fit it with "
+            "extrapolation='constant', 'linear' or 'continue'"
+        )
     found = []
     for column, spline in zip(columns, step.bsplines_, strict=True):
         if column.curve.coefficients.shape[1] == 1:
