@@ -114,6 +114,13 @@ def as_numbers(rows: Any, inputs: Inputs) -> Array:
         return np.array(rows, dtype=np.float64)
     columns = []
     for name in inputs.names:
+        if name in inputs.text and name not in inputs.categories:
+            raise CompileRefused(
+                f"{name} is text in the reference rows, and nothing in the model makes it a number: give the rows as "
+                "the model was trained on"
+            )
+        if rows[name].dtype.kind in "mM":
+            raise CompileRefused(f"{name} holds dates or times: give numbers, as the model was trained on")
         if name in inputs.text:
             codes = {text: float(code) for code, text in enumerate(inputs.categories.get(name, ()))}
             columns.append(np.array([codes.get(value, np.nan) for value in rows[name]], dtype=np.float64))

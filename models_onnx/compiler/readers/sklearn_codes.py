@@ -9,6 +9,9 @@ from models_onnx.compiler.families.piecewise import Curve
 from models_onnx.compiler.readers.column import NAN, Column, Inputs, refuse_text
 from models_onnx.errors import CompileRefused
 
+MOST_CATEGORIES = 2000
+"""Of one input: a file with a column for each of 2,000 takes twenty seconds to make, and twice as many four times."""
+
 
 def ordinal(step: Any, columns: list[Column], inputs: Inputs) -> list[Column]:
     """The position of each category."""
@@ -17,6 +20,7 @@ def ordinal(step: Any, columns: list[Column], inputs: Inputs) -> list[Column]:
         name = inputs.names[column.input]
         if getattr(step, "infrequent_categories_", None) and any(x is not None for x in step.infrequent_categories_):
             raise CompileRefused("OrdinalEncoder with infrequent categories is not compiled: join them before training")
+        _refuse_too_many(categories, name)
         known = [each for each in categories if not _gone(each)]
         # A missing value that was not there in training is an unknown one.
         unseen = float(step.unknown_value) if step.handle_unknown == "use_encoded_value" else NAN
@@ -31,6 +35,14 @@ def ordinal(step: Any, columns: list[Column], inputs: Inputs) -> list[Column]:
             continue
         found.append(replace(column, curve=_number_order(column, known, gone, name, step)))
     return found
+
+
+def _refuse_too_many(categories: Any, name: str) -> None:
+    if len(categories) > MOST_CATEGORIES:
+        raise CompileRefused(
+            f"{name} has {len(categories):,} categories, and of one input at most {MOST_CATEGORIES:,} are compiled: "
+            "join those that few people have into one before training, or leave out what names a person"
+        )
 
 
 def _number_order(column: Column, known: list[Any], gone: float, name: str, step: Any) -> Curve:
@@ -67,6 +79,7 @@ def one_hot(step: Any, columns: list[Column], inputs: Inputs) -> list[Column]:
     found = []
     for column, categories, drop in zip(columns, step.categories_, dropped, strict=True):
         name = inputs.names[column.input]
+        _refuse_too_many(categories, name)
         if name in inputs.text:
             found += _text_codes(column, list(categories), drop, step, inputs)
             continue

@@ -1,11 +1,18 @@
-"""Reference rows from CSV: by name, gaps as gaps, and never a patient's value in a message."""
+"""Reference rows from CSV: by name, gaps as gaps, and never a patient's value in a message; rows that do not fit."""
 
 import gzip
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
 
+from models_onnx.compiler import compile_model
 from models_onnx.compiler.readers.rows import read_rows
 from models_onnx.errors import CompileRefused
 
@@ -49,3 +56,25 @@ def test_what_does_not_fit_is_refused_without_saying_a_value(
 def test_a_file_that_is_not_there_is_said(tmp_path: Path) -> None:
     with pytest.raises(CompileRefused, match="not there"):
         read_rows(tmp_path / "none.csv", ("a",))
+
+
+def _regression(table: pd.DataFrame, *steps: Any) -> Any:
+    y = (np.arange(len(table)) % 3 == 0).astype(int)
+    return make_pipeline(*steps, LogisticRegression(max_iter=200)).fit(table, y)
+
+
+def test_text_and_dates_among_numbers_are_named() -> None:
+    table = pd.DataFrame({"age": np.linspace(20.0, 90.0, 60), "crp": np.linspace(1.0, 9.0, 60)})
+    fitted = _regression(table, SimpleImputer())
+    with pytest.raises(CompileRefused, match="age is text in the reference rows, and nothing in the model makes it a"):
+        compile_model(fitted, table.assign(age="old"))
+    with pytest.raises(CompileRefused, match="crp holds dates or times: give numbers"):
+        compile_model(fitted, table.assign(crp=pd.Timestamp("2020-01-01")))
+
+
+@pytest.mark.parametrize("kind", [OneHotEncoder(handle_unknown="ignore"), OrdinalEncoder()])
+def test_an_input_that_names_nearly_everybody_is_refused_before_it_is_compiled(kind: Any) -> None:
+    table = pd.DataFrame({"ward": [f"w{number}" for number in range(2001)]})
+    fitted = _regression(table, kind)
+    with pytest.raises(CompileRefused, match="ward has 2,001 categories, and of one input at most 2,000"):
+        compile_model(fitted, table)
