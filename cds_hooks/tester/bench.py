@@ -30,10 +30,14 @@ class Carried(Struct):
 
 
 class Problem(NamedTuple):
-    """Why the last press did nothing: the field that it is about, and a sentence."""
+    """Why the last press did nothing: the field that it is about, a sentence, and the part of the page to which it led.
+
+    `at` is "answer", "drafts", "request" or "top": there the sentence stands, because the browser goes there.
+    """
 
     field: str
     text: str
+    at: str = "answer"
 
 
 @dataclass(slots=True)

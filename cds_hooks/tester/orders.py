@@ -52,7 +52,11 @@ _IN_UCUM: Final = {"mg": "mg", "mcg": "ug", "g": "g", "mL": "mL"}
 
 
 class UnusableOrder(ValueError):
-    """The order cannot be composed; the message says which field and what to write."""
+    """The order cannot be composed; the message says what to write, `field` into which field of the page."""
+
+    def __init__(self, message: str, field: str = "order") -> None:
+        super().__init__(message)
+        self.field = field
 
 
 class Catalogue:
@@ -164,7 +168,7 @@ def _number(text: str, field: str) -> float | int:
     except ValueError:
         value = 0.0
     if not 0 < value < 1_000_000:
-        raise UnusableOrder(f"{field}: write a number above 0, such as 1 or 2.5.")
+        raise UnusableOrder(f"{field}: write a number above 0, such as 1 or 2.5.", field.lower())
     return int(value) if value.is_integer() else value
 
 

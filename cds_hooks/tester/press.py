@@ -25,6 +25,12 @@ from cds_hooks.web.form import Form, UnusableForm
 
 Entry = dict[str, Any]
 _WITH_DRAFTS: Final = ("order-select", "order-sign")
+_LEADS_TO: Final = {
+    **dict.fromkeys(("add", "words", "ready", "remove"), "drafts"),
+    **dict.fromkeys(("build", "curl", "save"), "request"),
+    "open": "top",
+}
+"""The part of the page to which a button leads, where that is not the answer (`formaction` in the template)."""
 _BAD: Final = (TypeError, AttributeError, LookupError)
 
 
@@ -82,7 +88,9 @@ class Tester:
         except (ChartError, UnusableForm, CannotBeDrawn) as error:
             bench.problem = Problem("request" if name == "resend" else "patient", f"{_sentence(str(error))}")
         except UnusableOrder as error:
-            bench.problem = Problem("order", str(error))
+            bench.problem = Problem(error.field, str(error))
+        if bench.problem is not None:
+            bench.problem = bench.problem._replace(at=_LEADS_TO.get(name, "answer"))
         return None
 
     # Asking
@@ -116,7 +124,10 @@ class Tester:
         chart = self.chart(bench)
         drafts = drafts_for(chart, bench.carried.drafts)
         if bench.hook in _WITH_DRAFTS and not drafts:
-            raise ChartError(f"{bench.hook} needs a draft order; add one under Draft orders")
+            raise UnusableOrder(
+                f"{bench.hook} is about orders, and there is none yet. Add one under Draft orders, such as naproxen "
+                "500, or a ready-made draft."
+            )
         today, asks_timings = self.now().date(), not bench.server
         built = []
         for entry in entries:
@@ -251,7 +262,7 @@ class Tester:
 
     async def _add_ready(self, bench: Bench, draft: str) -> None:
         if draft not in {order.draft for each in list_samples() for order in each.orders}:
-            raise UnusableOrder("Choose one of the ready-made drafts.")
+            raise UnusableOrder("Choose one of the ready-made drafts.", "ready")
         bench.carried.drafts += resources_of(load_draft(draft, self.now()))
         await self._take_drafts(bench)
 

@@ -1,11 +1,12 @@
 """Lays the worklist out: the rows that a filter leaves, what may be done about each finding, what was done."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import urlencode
 
+from cards.compose.model import in_100
 from cds_hooks.panel.worklist import WorklistRow
 from cds_hooks.panel.worklist_output import worklist_header, worklist_line
 from cds_hooks.web.numbers import format_time
@@ -17,7 +18,7 @@ from models_onnx.panel.outputs import write_fields
 
 ROWS_ON_A_PAGE: Final = 50
 _BECAUSE: Final = {
-    "no-visit": "found when nobody was seeing the patient",
+    "no-visit": "found outside a visit",
     "offered-before": "another reminder was shown first",
 }
 
@@ -88,6 +89,11 @@ class PatientLine:
         return self.chosen if self.chosen is not None else tuple(_findings(self.row))
 
     @property
+    def higher_than(self) -> int | None:
+        """How many in 100 people of the model's reference group have a lower estimate, 1 to 99; None without one."""
+        return in_100(self.row.risk) if self.row.risk is not None else None
+
+    @property
     def days(self) -> str:
         """How long ago the newest call about the patient was, in words."""
         days = int(self.row.days)
@@ -135,7 +141,7 @@ def make_lists(keeper: WorklistKeeper, wanted: Filter, now: float) -> Lists:
 
 def _findings(row: WorklistRow) -> Iterator[FindingLine]:
     for entry in row.entries:
-        why = f"Missing for {_purpose(entry.purpose)}; {_BECAUSE.get(entry.because, entry.because)}"
+        why = f"{_purpose(entry.purpose)}; {_BECAUSE.get(entry.because, entry.because)}"
         yield FindingLine(entry.test, why, "missing")
     for said in row.said:
         why = f"Shown on {said.since[:10]} and not answered; not shown again before {said.until[:10]}"
@@ -143,8 +149,9 @@ def _findings(row: WorklistRow) -> Iterator[FindingLine]:
 
 
 def _purpose(name: str) -> str:
+    """Why it is to be done: an input of an equation, or what a service found due."""
     equation = find_equations().get(name)
-    return equation.title if equation is not None else name
+    return f"Missing for {equation.title}" if equation is not None else "Due"
 
 
 def _fits(finding: FindingLine, wanted: Filter) -> bool:
@@ -152,8 +159,19 @@ def _fits(finding: FindingLine, wanted: Filter) -> bool:
     return is_kind and wanted.what.casefold() in f"{finding.text} {finding.why}".casefold()
 
 
-def render_worklist(site: Site, lists: Lists, wanted: Filter, progress: Progress, now: datetime, did: str) -> str:
-    """The page; `did` is the digest of the finding about which something was just done."""
+def render_worklist(
+    site: Site,
+    lists: Lists,
+    wanted: Filter,
+    progress: Progress,
+    now: datetime,
+    did: str,
+    title_of: Callable[[str], str] = str,
+) -> str:
+    """The page; `did` is the digest of the finding about which something was just done.
+
+    `title_of` gives the title of a model by its id.
+    """
     start = min(wanted.start, max(0, len(lists.waiting) - 1) // ROWS_ON_A_PAGE * ROWS_ON_A_PAGE)
     return render(
         "worklist.html",
@@ -168,6 +186,7 @@ def render_worklist(site: Site, lists: Lists, wanted: Filter, progress: Progress
         now=format_time(now),
         snoozes=SNOOZE_DAYS,
         did=lists.finding(did) if did else None,
+        title_of=title_of,
     )
 
 

@@ -17,6 +17,7 @@ from cds_hooks.routes.operations import OperatorAccess
 from cds_hooks.routes.page_answers import refused
 from cds_hooks.settings import Settings
 from cds_hooks.storage import RecordUnavailable, decision_of
+from cds_hooks.web.model_files import ModelFiles
 from cds_hooks.web.pages import HEADERS, Failure, Site
 from cds_hooks.web.visiting import visiting
 from cds_hooks.worklist.acts import record_act
@@ -46,6 +47,7 @@ class _Worklist:
         self._visitors = visitors
         self._site = site
         self._keeper = WorklistKeeper(configured.database_url, self._now)
+        self._files = ModelFiles(configured.models_folder)
         self._limiter = CapacityLimiter(_PAGES_AT_ONCE)
 
     def _now(self) -> datetime:
@@ -69,8 +71,12 @@ class _Worklist:
         progress, now = self._keeper.follow(), self._now()
         lists = make_lists(self._keeper, wanted, now.timestamp())
         did = request.query_params.get("did", "")
-        body = render_worklist(self._site, lists, wanted, progress, now, did)
+        body = render_worklist(self._site, lists, wanted, progress, now, did, self._title_of)
         return Response(body.encode("utf-8", "replace"), media_type="text/html", headers=HEADERS)
+
+    def _title_of(self, model_id: str) -> str:
+        manifest = self._files.manifest(model_id)
+        return manifest.title if manifest is not None else model_id
 
     async def csv(self, request: Request) -> Response:
         """The whole list as a file."""

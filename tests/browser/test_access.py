@@ -151,7 +151,7 @@ def test_a_clinician_finds_who_is_first_opens_why_and_takes_findings_off_and_put
     table = page.get_by_role("table", name="patients")
     expect(table.get_by_role("row")).to_have_count(4)
     expect(page.get_by_text("Complete blood count").first).to_be_visible()
-    page.get_by_role("link", name="why this was found, patient other-patient").click()
+    page.get_by_role("link", name="Why this was found about patient other-patient").click()
     expect(page.get_by_text("other-patient").first).to_be_visible()
     assert "/explain/" in page.url
     page.go_back()

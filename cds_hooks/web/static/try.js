@@ -51,6 +51,15 @@
     });
   }
 
+  // The patient at the top is that of the last call until the next one is built.
+  const patient = byId("patient");
+  const named = document.querySelector(".who dd");
+  const shown = patient.value;
+  patient.addEventListener("change", () => {
+    const isOther = named && patient.value !== shown;
+    byId("patient-said").textContent = isOther ? `Build or send to change to this patient. The page still shows ${named.textContent}.` : "";
+  });
+
   // One press is one call.
   form.addEventListener("submit", (event) => {
     const pressed = event.submitter;

@@ -169,6 +169,24 @@ def test_a_dose_that_is_no_number_is_refused_beside_its_field(tmp_path: Path, do
     bench = _tried(tmp_path, lambda page: page.press("add", order="naproxen 500 mg oral tablet", dose=dose))
     assert "Dose: write a number above 0" in bench.text
     assert json.loads(bench.fields["carried"])["drafts"] == []
+    (wrong,) = [each for each in Page(bench.html).elements if each.attributes.get("aria-invalid")]
+    assert wrong.attributes["id"] == "dose"
+    assert bench.html.index('id="drafts"') < bench.html.index('id="problem"') < bench.html.index('id="ready"')
+
+
+def test_an_order_hook_without_a_draft_says_where_the_answer_would_be_what_to_add(tmp_path: Path) -> None:
+    bench = _tried(tmp_path, lambda page: page.press("send", call="order-sign/order-safety-sign"))
+    assert "order-sign is about orders, and there is none yet." in bench.text
+    assert bench.html.index('id="answer"') < bench.html.index('id="problem"') < bench.html.index("Nothing sent yet")
+    (wrong,) = [each for each in Page(bench.html).elements if each.attributes.get("aria-invalid")]
+    assert wrong.attributes["id"] == "order"
+
+
+def test_the_ready_made_drafts_of_the_chosen_patient_come_first(tmp_path: Path) -> None:
+    bench = _tried(tmp_path, lambda page: page.press("build", patient="sample:nsaid-egfr-25"))
+    listed = bench.html.partition('id="ready"')[2].partition("</select>")[0]
+    assert listed.index("naproxen-egfr-25") < listed.index("metformin-ckd4-coded")
+    assert listed.count("naproxen-egfr-25") == 1
 
 
 def test_a_draft_is_removed(tmp_path: Path) -> None:

@@ -154,3 +154,14 @@ async def test_behind_a_trust_file_without_a_login_only_the_operator_sees_the_li
         calls.headers["authorization"] = f"Bearer {settings['operator_token']}"
         assert (await calls.get("/worklist", headers=BROWSER)).status_code == 200
     assert entries(tmp_path, "page-view") == [("operator", {"page": "/worklist"})]
+
+
+@pytest.mark.anyio
+async def test_the_page_says_what_an_estimate_is_of_and_never_that_it_is_higher_than_everybodys(tmp_path: Path) -> None:
+    keep(tmp_path, a_row("ann", percentile=99.8))
+    async with client(tmp_path, as_of=NOW) as calls:
+        page = (await calls.get("/worklist", headers=BROWSER)).text
+    assert "higher than for 99 in 100 people" in page
+    assert "100 in 100" not in page
+    assert ">Death within 5 years, adults of 40 and over</a>" in page
+    assert "Why this was found" in page
