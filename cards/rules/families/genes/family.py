@@ -121,7 +121,7 @@ FAMILY = Family(
         "gene_summary": "x" * 136,
         "gene_detail": "x" * 600,
         "test_genes": "TPMT or NUDT15",
-        "test_when": "every first systemic course, unless treatment cannot wait",
+        "test_when": "the first course; the label asks for it by ancestry, which is not looked at here",
         "warfarin_genes": "CYP2C9 intermediate metabolizer (activity score 1.5) and VKORC1 -1639 AG",
     },
     conditions=(

@@ -152,6 +152,15 @@ def _phenoconversion(advice: Advice, context: RuleContext) -> Iterator[str]:
 
 # A test before the first course
 
+# The table's notes on its rows in the words of a card.
+_TIMES: Mapping[str, str] = {
+    "label names ancestry, which this project does not use: first course only": (
+        "the first course; the label asks for it by ancestry, which is not looked at here"
+    ),
+    "patients at higher risk (label)": "patients at higher risk by the label; who that is was not looked at",
+    "indication test": "every patient, because the drug is for certain variants only",
+}
+
 
 def genes_to_test(context: RuleContext) -> str | None:
     """The genes of which a result is asked for before this drug: "TPMT or NUDT15"."""
@@ -162,4 +171,7 @@ def genes_to_test(context: RuleContext) -> str | None:
 def time_to_test(context: RuleContext) -> str | None:
     """When the test is asked for."""
     test = REQUIRED_TESTS.get(context.ingredient.rxcui)
-    return test.when.partition(";")[0] if test is not None else None
+    if test is None:
+        return None
+    when = test.when.partition(";")[0]
+    return _TIMES.get(when, when)
