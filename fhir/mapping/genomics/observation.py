@@ -20,6 +20,7 @@ from fhir.mapping.genomics.words import (
     Translation,
     genes_named,
     hla_named,
+    is_no_result,
     is_of_another,
     parts_by_gene,
     presence_of,
@@ -140,7 +141,7 @@ class _Maker:
         number = _score(part, gene)
         if number is not None:
             yield self.reading(gene, "score", number.keys, f"activity score {number.keys[0]}")
-        elif said and not found:
+        elif said and not found and not is_no_result(said[0]):
             yield self.reading(target or gene, "genotype", (), said[0])
 
     def several(self) -> Iterator[GeneReading]:
@@ -150,7 +151,7 @@ class _Maker:
                 said = f"{gene}{said}" if said.startswith("*") else said
             found = translate(gene, said)
             yield from (self.reading(one.gene, one.kind, one.keys, f"{gene} {said}") for one in found)
-            if not found:
+            if not found and not is_no_result(said):
                 yield self.reading(gene, "genotype", (), f"{gene} {said}")
 
     def _hla_target(self, gene: str, part: Observation | ObservationComponent) -> str | None:

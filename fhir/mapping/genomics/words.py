@@ -82,6 +82,26 @@ _OF_ANOTHER = re.compile(
 )
 
 
+# What stands in place of a result: the test is not over, failed, or the result is somewhere else.
+_NO_RESULT = re.compile(
+    r"\b(?:pending|to follow|in process|in progress|awaiting|not (?:yet )?(?:performed|done|tested|reported|run)"
+    r"|testing (?:ordered|failed)|cancell?ed|no call|failed|quantity not sufficient|insufficient|qns"
+    r"|see (?:scanned|attached|separate|pdf|media))\b",
+    re.IGNORECASE,
+)
+# An allele beside it is a result, even where it is not understood.
+_ALLELE_SAID = re.compile(r"\*\d|\brs\d|\bc\.-?\d", re.IGNORECASE)
+
+
+def is_no_result(text: str) -> bool:
+    """Whether the words say that there is no result: pending, failed, not done, or only in a document.
+
+    >>> is_no_result("Results pending"), is_no_result("*2/*99")
+    (True, False)
+    """
+    return _NO_RESULT.search(text) is not None and _ALLELE_SAID.search(text) is None
+
+
 def spelled(text: str) -> str:
     """The text in lower case and in one spelling of its terms."""
     words = text.lower().replace("metaboliser", "metabolizer").replace("ultra-rapid", "ultrarapid")
