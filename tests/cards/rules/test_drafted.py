@@ -24,6 +24,7 @@ FILES = sorted({name for name, _ in drafted_cases()})
 # Doses, diseases, genes and studies in forms that no table of ours has: whole charts, whatever their order.
 UNSEEN = (
     "brands-and-statuses",
+    "dialects",
     "diseases",
     "dose-forms",
     "families",
