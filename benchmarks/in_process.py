@@ -62,11 +62,11 @@ class InProcess:
 
 
 @contextmanager
-def service_in_process() -> Iterator[InProcess]:
-    """The service with its decisions committed into a new SQLite file."""
+def service_in_process(**more: Any) -> Iterator[InProcess]:
+    """The service with its decisions committed into a new SQLite file; `more` are other settings."""
     with TemporaryDirectory(prefix="cds-in-process-") as folder:
         database = f"sqlite:///{Path(folder) / 'decisions.sqlite3'}"
-        service = InProcess(create_app(Settings(database_url=database, log_level="error")))
+        service = InProcess(create_app(Settings(database_url=database, log_level="error", **more)))
         try:
             yield service
         finally:

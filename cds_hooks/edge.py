@@ -19,6 +19,7 @@ connections   -     as many connections as `CDS_CONNECTIONS`, or as there are de
 
 import asyncio
 import resource
+import select
 from collections import Counter
 from collections.abc import Callable
 from time import monotonic
@@ -51,6 +52,13 @@ _REASONS: Final = {
     "slow-head": (408, "Request Timeout", "The head of the request did not arrive in time."),
     "connections": (503, "Service Unavailable", "The server has as many connections as it can have. Try again."),
 }
+
+
+def _has_unread(transport: asyncio.Transport) -> bool:
+    """Whether bytes, or the end of the connection, have arrived that the loop has not read yet."""
+    waiting = select.poll()
+    waiting.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
+    return bool(waiting.poll(0))
 
 
 def raise_descriptor_limit() -> None:
@@ -243,9 +251,22 @@ class BoundedHttp(HttpToolsProtocol):
             self.edge.refuse("slow-reader")
             self.cut()
             return
-        if self.is_waiting and now - self.since > self.edge.head_seconds and not self.transport.is_closing():
+        is_over = self.is_waiting and now - self.since > self.edge.head_seconds and not self.transport.is_closing()
+        if is_over and (self._quiet_bytes or not _has_unread(self.transport)):
             # to a connection that never said anything an answer would be one to a later question
             self._refuse("slow-head" if self._quiet_bytes else "idle")
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Closes a connection that was idle, unless a request has come that was not read yet.
+
+        The loop looks at its timers before it reads. After a time in which it read nothing, because a long answer was
+        made or the machine was busy, it would close a connection on which a request waits, and that would be lost.
+        """
+        if not self.transport.is_closing() and _has_unread(self.transport):
+            again = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
+            self.timeout_keep_alive_task = again  # until the request is read, which happens next
+            return
+        super().timeout_keep_alive_handler()
 
     def cut(self) -> None:
         """Ends the connection at once, whatever is still to be sent."""

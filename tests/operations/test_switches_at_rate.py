@@ -1,0 +1,191 @@
+"""Switches while 200 calls a second come in: none is lost, none is mixed, and each answer is of one state.
+
+The calls are sent at their times whether or not earlier ones were answered (an open loop), so a server that stops
+answering is not spared any. Nothing here is asserted about time: the rate that was reached, the latencies, and how long
+the older state was still answered are printed (`pytest -s`).
+"""
+
+import asyncio
+import json
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from statistics import quantiles
+from time import perf_counter
+from typing import Any
+
+import pytest
+
+from cds_hooks.storage.chain import verify_chain
+from cds_hooks.storage.queries import DecisionFilter, find_decisions
+from tests.cds_hooks.calls import ORDERS, PLANNING, request_for
+from tests.cds_hooks.storage.conftest import postgres_server, postgres_url, sqlite_url, url
+from tests.live import serving
+from tests.operations.test_model_versions import _NEW, _SALT, _version, models, site
+from tests.operations.test_switches import _is_off, switch
+
+__all__ = ["models", "postgres_server", "postgres_url", "site", "sqlite_url", "url"]
+
+_RATE, _CALLS_BETWEEN, _SWITCHES = 200, 200, 20
+_OURS = "org.cds-hooks-onnx"
+_AS_MANY_AS_COME: Any = {"CDS_CONCURRENT_CALLS": "20000", "CDS_CALLS_PER_SECOND": "20000"}
+
+
+@dataclass(frozen=True)
+class Answered:
+    """A call: when it was sent and answered (seconds), and the answer."""
+
+    sent: float
+    answered: float
+    status: int
+    body: dict[str, Any]
+
+
+class _Connections:
+    """Kept connections to a server; a call opens another one where all are in use. httpx would take most of a core."""
+
+    def __init__(self, address: str) -> None:
+        self._host, _, port = address.removeprefix("http://").partition(":")
+        self._port = int(port)
+        self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+
+    async def post(self, path: str, body: bytes) -> tuple[int, bytes]:
+        """Status and body of the answer; OSError or EOFError where the connection ends before it."""
+        reader, writer = self._taken() or await asyncio.open_connection(self._host, self._port)
+        head = f"POST {path} HTTP/1.1\r\nHost: {self._host}:{self._port}\r\nContent-Type: application/json\r\n"
+        writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+        answer = await reader.readuntil(b"\r\n\r\n")
+        (length,) = re.findall(rb"(?i)\r\ncontent-length: (\d+)", answer)
+        content = await reader.readexactly(int(length))
+        self._idle.append((reader, writer))
+        return int(answer.split()[1]), content
+
+    def _taken(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
+        """An idle connection that the server has not closed."""
+        while self._idle:
+            reader, writer = self._idle.pop()
+            if not reader.at_eof():
+                return reader, writer
+            writer.close()
+        return None
+
+    def close(self) -> None:
+        for _, writer in self._idle:
+            writer.close()
+
+
+async def _at_rate(
+    address: str, service: str, body: bytes, switching: Iterator[Callable[[], None]]
+) -> tuple[list[Answered], list[tuple[float, float]]]:
+    """Sends `_RATE` calls a second and makes a switch each second; the answers, and begin and end of each switch."""
+    switched: list[tuple[float, float]] = []
+    calls = _Connections(address)
+
+    async def call() -> tuple[float, float, int, bytes]:
+        sent = perf_counter()
+        status, content = await calls.post(f"/cds-services/{service}", body)
+        return sent, perf_counter(), status, content
+
+    def act(make: Callable[[], None]) -> None:
+        begun = perf_counter()
+        make()
+        switched.append((begun, perf_counter()))
+
+    begun, sent = perf_counter(), list[asyncio.Task[tuple[float, float, int, bytes]]]()
+    under_way: asyncio.Task[None] | None = None
+    for make in (*switching, None):
+        for _ in range(_CALLS_BETWEEN):
+            await asyncio.sleep(max(0.0, begun + len(sent) / _RATE - perf_counter()))
+            sent.append(asyncio.create_task(call()))
+        if under_way is not None:
+            await under_way
+        under_way = asyncio.create_task(asyncio.to_thread(act, make)) if make is not None else None
+    answered = await asyncio.gather(*sent)
+    calls.close()
+    return [Answered(at, then, status, json.loads(content)) for at, then, status, content in answered], switched
+
+
+def _off_and_on(url: str) -> Iterator[Callable[[], None]]:
+    for number in range(_SWITCHES):
+        yield partial(switch, url, "on" if number % 2 else "off")
+
+
+def _other_version(url: str, sha256: str) -> Iterator[Callable[[], None]]:
+    """Active and back to shadow; a version comes through canary before it answers everybody."""
+
+    def make(number: int) -> None:
+        if number % 2:
+            switch(url, "shadow", "model", _NEW, version=sha256)
+            return
+        if number:
+            switch(url, "canary", "model", _NEW, version=sha256, share=50, salt=_SALT)
+        switch(url, "active", "model", _NEW, version=sha256)
+
+    switch(url, "shadow", "model", _NEW, version=sha256)
+    switch(url, "canary", "model", _NEW, version=sha256, share=50, salt=_SALT)
+    yield from (partial(make, number) for number in range(_SWITCHES))
+
+
+def _is_whole(answers: list[Answered], url: str, state_of: Callable[[dict[str, Any]], str]) -> None:
+    """Every call was answered once, is on record as it was answered, and what was in force decided its state alone."""
+    assert {each.status for each in answers} == {200}
+    said = {each.body["extension"][_OURS]["decision"]: state_of(each.body) for each in answers}
+    assert len(said) == len(answers)
+    assert len(set(said.values())) == 2, "both states were answered"
+    by_digest: dict[str, set[str]] = {}
+    for decision in find_decisions(url, DecisionFilter()):
+        state = said.pop(decision.id)
+        assert state_of(json.loads(decision.response)) == state
+        by_digest.setdefault(json.loads(decision.basis)["config"], set()).add(state)
+    assert not said, "every answer is in the record"
+    assert {len(states) for states in by_digest.values()} == {1}, "no answer was mixed of two states"
+    assert verify_chain(url).broken is None
+
+
+def _tell(
+    what: str, answers: list[Answered], switched: list[tuple[float, float]], state_of: Callable[[dict[str, Any]], str]
+) -> None:
+    """Prints the rate, the latencies, and how long after each switch a call was sent that got the state before it."""
+    seconds = max(each.sent for each in answers) - min(each.sent for each in answers)
+    cuts = quantiles([1000 * (each.answered - each.sent) for each in answers], n=100)
+    first, late = state_of(answers[0].body), [0.0]
+    ends = [*(begun for begun, _ in switched[1:]), float("inf")]
+    for number, ((_, made), end) in enumerate(zip(switched, ends, strict=True)):
+        older = [each for each in answers if (state_of(each.body) == first) is (number % 2 == 0)]
+        late += [each.sent - made for each in older if made < each.sent and each.answered < end]
+    print(
+        f"\n{what}: {len(answers)} calls at {len(answers) / seconds:.0f} a second, p50 {cuts[49]:.1f} ms, "
+        f"p99 {cuts[98]:.1f} ms; the last call with the older state was sent {1000 * max(late):.0f} ms after a switch"
+    )
+
+
+@pytest.mark.slow
+def test_a_service_is_switched_off_and_on(url: str, tmp_path: Path) -> None:
+    body = json.dumps(request_for(ORDERS, "order-sign", "ckd4-metformin", datetime.now(UTC), "metformin-ckd4-coded"))
+    folder = tmp_path / "server"
+    folder.mkdir()
+    with serving(folder, "--workers", "2", CDS_DATABASE_URL=url, **_AS_MANY_AS_COME) as address:
+        answers, switched = asyncio.run(_at_rate(address, ORDERS, body.encode(), _off_and_on(url)))
+
+    def state_of(answer: dict[str, Any]) -> str:
+        return "off" if _is_off(answer) else "on"
+
+    assert len(answers) == (_SWITCHES + 1) * _CALLS_BETWEEN
+    _tell(f"kill switch, {url.partition(':')[0]}", answers, switched, state_of)
+    _is_whole(answers, url, state_of)
+
+
+@pytest.mark.slow
+def test_two_versions_of_a_model_take_turns(url: str, site: dict[str, Any], tmp_path: Path) -> None:
+    body = json.dumps(request_for(PLANNING, "patient-view", "planning-talk", datetime.now(UTC)))
+    sha256 = json.loads((tmp_path / "models" / _NEW / "manifest.json").read_text())["file"]["sha256"]
+    folder = tmp_path / "server"
+    folder.mkdir()
+    with serving(folder, "--workers", "2", CDS_DATABASE_URL=url, **_AS_MANY_AS_COME, **site) as address:
+        answers, switched = asyncio.run(_at_rate(address, PLANNING, body.encode(), _other_version(url, sha256)))
+    assert len(answers) == (_SWITCHES + 1) * _CALLS_BETWEEN
+    _tell(f"versions, {url.partition(':')[0]}", answers, switched, _version)
+    _is_whole(answers, url, _version)
