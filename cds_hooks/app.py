@@ -209,7 +209,7 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
         *health_routes(services, components, counted, visitors),
         *page_routes(configured, services, components, visitors, committee),
         *approval_routes(configured, visitors, site, approvals, releases, services, served, why_too_early),
-        *Simulations(configured, visitors, site).routes(),
+        *Simulations(configured, visitors, site, committee.speaks).routes(),
         *worklist_routes(configured, visitors, site),
         *launch_routes(configured.database_url, SmartLaunch(trust, configured.public_url), store, sessions, site),
         *opening_routes(configured, sessions, site),

@@ -19,7 +19,7 @@ from cds_hooks.replay.replaying import Replayed, Replayer
 from cds_hooks.replay.site import Site, open_site
 from cds_hooks.settings import Settings, with_settings
 from cds_hooks.storage.decision import Decision
-from models_onnx.artifact.folder import MANIFEST
+from models_onnx.artifact.folder import MANIFEST, VERSION_SIGN, load_artifact
 from models_onnx.serving.registry import load_model
 from models_onnx.serving.runtime import Model
 
@@ -45,7 +45,9 @@ def candidate_site(configured: Settings, named: Iterable[str]) -> Site:
         if name.startswith("CDS_") and name.removeprefix("CDS_").lower() in Settings.model_fields:
             changed[name.removeprefix("CDS_").lower()] = value
         elif (path / MANIFEST).is_file():
-            model = load_model(path.name, path.parent)
+            # a version beside a model is there also where the one in use is that of the package
+            is_version = VERSION_SIGN in path.name
+            model = Model(load_artifact(path, signed=True)) if is_version else load_model(path.name, path.parent)
             models[model.manifest.id] = model
         elif path.suffix == ".toml" and path.is_file():
             changed["rules_file"] = path

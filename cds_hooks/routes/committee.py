@@ -179,6 +179,10 @@ class Committee:
         shown.sort(key=lambda row: (-row.counted.spoke, row.family, row.title))
         return rules_page(self._site, shown, families, wanted, self._use.calls, self._use.is_counting)
 
+    def speaks(self, rule: str) -> bool:
+        """Whether a rule shows its cards here now."""
+        return self._row(all_rule_versions()[rule]).kind == "speaks"
+
     def _row(self, version: RuleVersion) -> RuleRow:
         rule = version.rule
         state = self._releases.current.states.get(("rule", rule.id))

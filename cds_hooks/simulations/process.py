@@ -12,14 +12,23 @@ from typing import Any, Final
 
 import orjson
 
+from cds_hooks.approvals import PeopleFileError
+from cds_hooks.governance import RulesFileError
+from cds_hooks.replay.candidates import NoCandidate
 from cds_hooks.settings import Settings
 from cds_hooks.simulations.judging import run_trial
 from cds_hooks.simulations.runs import Busy, Run, Runs
 from cds_hooks.storage.content import use_site_keys
+from cds_hooks.storage.decision import RecordUnavailable
+from models_onnx.errors import ArtifactRefused, UnknownModel
 
 _LOWEST_PRIORITY: Final = 19
 _WRITE_SECONDS: Final = 1.0
 _LONGEST_SECONDS: Final = 7_200.0
+
+
+_SAID: Final = (NoCandidate, UnknownModel, ArtifactRefused, RulesFileError, PeopleFileError, RecordUnavailable)
+"""What says in a sentence what cannot be used, with nothing of a patient in it."""
 
 
 class _Stopped(Exception):
@@ -71,6 +80,8 @@ def _run(runs: Runs, run: Run, configured: Settings, charts: Any) -> None:
         run.state = "stopped"
     except _TooLong:
         run.state, run.problem = "failed", "it took more than two hours; choose fewer charts or decisions"
+    except _SAID as error:
+        run.state, run.problem = "failed", str(error).removesuffix(".")
     except Exception as error:
         run.state, run.problem = "failed", f"it ended with {type(error).__name__}"
     runs.write(run)

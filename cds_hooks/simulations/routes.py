@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -65,7 +65,11 @@ _AWAY: Final = Failure(
 class Simulations:
     """The pages of one server."""
 
-    def __init__(self, configured: Settings, visitors: OperatorAccess, site: Site) -> None:
+    def __init__(
+        self, configured: Settings, visitors: OperatorAccess, site: Site, speaks: Callable[[str], bool]
+    ) -> None:
+        """`speaks` says of a rule whether it shows its cards here now, at least to some."""
+        self._speaks = speaks
         self._configured = configured
         self._visitors = visitors
         self._site = site
@@ -131,13 +135,19 @@ class Simulations:
             folders=sorted(self._folders()) if kind == "rule" else [],
             has_charts=self._configured.simulation_charts is not None,
             versions=self._versions(name) if kind == "model" else [],
-            fields=fields,
+            fields=self._with_default(chosen, fields),
             problem=problem,
             days=DAYS,
             most=MOST,
             shares=SHARES,
         )
         return _page(body, status)
+
+    def _with_default(self, chosen: tuple[str, str, str] | None, fields: Mapping[str, str]) -> Mapping[str, str]:
+        """The fields of the form; a rule that does not speak here is tried speaking, where nothing else was asked."""
+        if chosen is None or chosen[0] != "rule" or "change" in fields:
+            return fields
+        return {**fields, "change": "off" if self._speaks(chosen[1]) else "speaks"}
 
     def _chosen(self, kind: str, name: str) -> tuple[str, str, str] | None:
         """Kind, id and title of what is to be tried; None where there is nothing of that name."""

@@ -6,6 +6,7 @@ import json
 import re
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -15,11 +16,14 @@ from cds_hooks.simulations.judging import run_trial
 from cds_hooks.simulations.routes import as_csv
 from cds_hooks.simulations.runs import Busy, Run, Runs
 from cds_hooks.simulations.trial import Counts, Result, Trial
+from models_onnx.errors import HashMismatch
 from tests.cds_hooks.access.browsing import BROWSER, Person, entries, form_token, visit, with_account
 from tests.cds_hooks.calls import ORDERS, PLANNING, client, request_for
 from tests.cds_hooks.governance.test_rule_counts import creatinine, metformin, resources_of
 from tests.cds_hooks.web.markup import faults
 from tests.live import record_in
+from tests.models_onnx.workshop import NAME
+from tests.operations.test_model_versions import models  # noqa: F401 - a fixture
 
 RULE = "renal-metformin"
 HOSTILE = "<script>alert(1)</script>"
@@ -95,6 +99,40 @@ async def test_on_recorded_decisions_a_rule_and_a_share_are_tried(
     assert rule.left_out == {}
     assert model.total.judged == 1
     assert model.by_service.keys() == {PLANNING}
+
+
+@pytest.mark.anyio
+async def test_a_version_beside_a_model_is_tried_and_one_that_was_changed_says_why_it_cannot_be(
+    tmp_path: Path,
+    models: Path,  # noqa: F811 - the fixture
+) -> None:
+    given: dict[str, Any] = {"models_folder": models, "model_keys": tmp_path / "keys.json"}
+    async with client(tmp_path, **given) as calls:
+        view = request_for(PLANNING, "patient-view", "planning-talk", datetime.now(UTC))
+        assert (await calls.post(f"/cds-services/{PLANNING}", json=view)).json()["cards"]
+        page = (await calls.get(f"/simulations?kind=model&name={NAME}")).text
+        assert f'<option value="version:{NAME}@3.0.0">version 3.0.0</option>' in page
+    trial = Trial("model", NAME, "Five years", "version", 100, f"{NAME}@3.0.0", days=1)
+
+    def tried() -> Result:
+        return run_trial(Settings(database_url=record_in(tmp_path), **given), trial, None, _nobody)
+
+    result = await asyncio.to_thread(tried)
+    assert (result.total, result.by_band) == (Counts(1, 1, 1), {NAME: Counts(1, 1, 1)})
+    (models / f"{NAME}@3.0.0" / "model.onnx").write_bytes(b"another")
+    with pytest.raises(HashMismatch):
+        await asyncio.to_thread(tried)
+
+
+@pytest.mark.anyio
+async def test_the_form_offers_first_what_is_not_the_case_now(tmp_path: Path) -> None:
+    rules = tmp_path / "rules.toml"
+    rules.write_text(f'version = 1\n[[switch]]\nrule = "{RULE}"\noff = true\nnote = "a trial"\n')
+    async with client(tmp_path, rules_file=rules) as calls:
+        page = (await calls.get(f"/simulations?kind=rule&name={RULE}")).text
+        assert '<option value="speaks" selected>' in page
+        other = (await calls.get("/simulations?kind=rule&name=renal-nsaid")).text
+        assert '<option value="off" selected>' in other
 
 
 def _settings(folder: Path) -> dict[str, object]:
