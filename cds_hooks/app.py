@@ -43,7 +43,7 @@ from cds_hooks.routes.approvals import approval_routes
 from cds_hooks.routes.browsers import HostCheck, RelativeRedirects, refuse_host
 from cds_hooks.routes.committee import Committee
 from cds_hooks.routes.documentation import documentation_routes, site_routes
-from cds_hooks.routes.failures import answer_hook_error, answer_http_error, contain_failures
+from cds_hooks.routes.failures import answer_hook_error, contain_failures
 from cds_hooks.routes.feedback import protocol_routes
 from cds_hooks.routes.gate import Gate
 from cds_hooks.routes.hooks import HookRoute, RequestLimits
@@ -52,6 +52,7 @@ from cds_hooks.routes.login import login_routes
 from cds_hooks.routes.opening import opening_routes
 from cds_hooks.routes.operations import OperatorAccess, health_routes
 from cds_hooks.routes.outcomes import outcome_routes
+from cds_hooks.routes.page_answers import answer_http_error
 from cds_hooks.routes.pages import page_routes
 from cds_hooks.security import RegistrableNames, open_trust
 from cds_hooks.security.connections import prepare_connections
@@ -224,7 +225,7 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
     rest = Starlette(routes=routes, lifespan=lifespan)
     rest.add_middleware(RelativeRedirects)
     rest.add_exception_handler(HookError, answer_hook_error(components.metrics))
-    rest.add_exception_handler(HTTPException, answer_http_error)
+    rest.add_exception_handler(HTTPException, answer_http_error(site))
 
     # Nothing that fails in there comes out in words.
     others = contain_failures(rest)

@@ -49,12 +49,12 @@ class Changes:
         """A rule's versions, as the record has them."""
         version = all_rule_versions().get(request.path_params["rule_id"])
         if version is None:
-            return failed(self._site, _NO_SUCH)
+            return failed(self._site, _NO_SUCH, root="../../")
         try:
             return self._rule(request, version)
         except RecordUnavailable:
             log().error("record away", status=503)
-            return failed(self._site, _AWAY, 503)
+            return failed(self._site, _AWAY, 503, "../../")
 
     def _rule(self, request: Request, version: RuleVersion) -> Response:
         texts = rule_texts(self._url, version)
@@ -68,7 +68,7 @@ class Changes:
         model_id = request.path_params["model_id"]
         manifest = self._files.manifest(model_id) if VERSION_SIGN not in model_id else None
         if manifest is None:
-            return failed(self._site, _NO_SUCH)
+            return failed(self._site, _NO_SUCH, root="../../")
         parts: dict[str, Any] = {}
         choices = []
         for name in (*self._files.versions(model_id), model_id):

@@ -1,13 +1,14 @@
-"""How a page is answered: with its headers, on a thread, and a refusal with the id under which the log has it."""
+"""How a page is answered: with its headers, on a thread, a refusal with its id, and what is at no address."""
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
 
 from anyio import CapacityLimiter, to_thread
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from cds_hooks.errors import CALL_ID
+from cds_hooks.errors import CALL_ID, HookError, MethodNotAllowed, NotFound, operation_outcome
 from cds_hooks.logs import log
 from cds_hooks.storage.decision import new_decision_id
 from cds_hooks.web.pages import HEADERS, Failure, Site, failure_page
@@ -55,5 +56,40 @@ def on_a_thread(page: Callable[[Request], Response], limiter: CapacityLimiter) -
 
     async def answer(request: Request) -> Response:
         return await to_thread.run_sync(page, request, limiter=limiter)
+
+    return answer
+
+
+_NOT_THERE: Final = Failure(
+    "There is no such page",
+    "Not found",
+    "There is nothing at this address. It may be mistyped, or of another version of this server.",
+    "The navigation above has the pages that you may open.",
+)
+_OTHER_METHOD: Final = Failure(
+    "This page does not take that form",
+    "Refused",
+    "The address does not answer this kind of request, so nothing was done.",
+    "Open the page again and send its form from there.",
+)
+
+
+def answer_http_error(site: Site) -> Callable[[Request, Exception], Awaitable[Response]]:
+    """The handler for addresses and methods that do not exist: a page for a browser, JSON for a program."""
+
+    async def answer(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)  # noqa: S101 - registered for this class
+        is_method = error.status_code == MethodNotAllowed.status
+        if wants_page(request):
+            page = refused(site, request, _OTHER_METHOD if is_method else _NOT_THERE, error.status_code)
+            page.headers.update(error.headers or {})
+            return page
+        known: HookError = NotFound("There is nothing at this address; GET /cds-services lists the services.")
+        if is_method:
+            known = MethodNotAllowed("This address does not answer that method.")
+        call_id = new_decision_id()
+        log().info("call refused", status=known.status, reason=type(known).__name__, decision=call_id)
+        headers = {**(error.headers or {}), CALL_ID.decode(): call_id}
+        return Response(operation_outcome(known, call_id), known.status, headers, media_type="application/json")
 
     return answer

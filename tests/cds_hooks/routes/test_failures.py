@@ -16,7 +16,9 @@ from starlette.routing import Route
 from cards.card import Card, Source, check_card
 from cds_hooks.logs import configure_logs
 from cds_hooks.routes.failures import contain_failures, failure_place
+from tests.cds_hooks.access.browsing import BROWSER
 from tests.cds_hooks.calls import PLANNING, client, request_for
+from tests.cds_hooks.web.markup import faults
 
 
 def _lines(printed: str, event: str) -> list[dict[str, Any]]:
@@ -77,3 +79,20 @@ def test_the_place_of_an_error_from_a_library_is_the_line_of_ours_that_called_it
 
 def test_an_error_without_a_frame_of_ours_has_no_place() -> None:
     assert failure_place(RuntimeError("never raised")) == {}
+
+
+@pytest.mark.parametrize("path", ["/nothing", "/rule/renal-metformin", "/models/a/b/c", "/<script>alert(1)</script>"])
+def test_a_browser_gets_a_page_where_nothing_is_and_a_program_gets_json(tmp_path: Path, path: str) -> None:
+    async def call() -> tuple[httpx.Response, httpx.Response, httpx.Response]:
+        async with client(tmp_path) as calls:
+            page = await calls.get(path, headers=BROWSER)
+            form = await calls.post("/ops", headers=BROWSER, data={"a": "b"})
+            return page, form, await calls.get(path)
+
+    page, form, program = asyncio.run(call())
+    assert (page.status_code, form.status_code, program.status_code) == (404, 405, 404)
+    assert faults(page.text) == faults(form.text) == []
+    assert "There is no such page" in page.text
+    assert "alert(1)" not in page.text
+    assert set(form.headers["allow"].split(", ")) == {"GET", "HEAD"}
+    assert program.json()["resourceType"] == "OperationOutcome"
