@@ -249,7 +249,7 @@ def _allergy(resource: AllergyIntolerance, allergen: Allergen) -> Allergy:
     reactions = _reactions(resource)
     kind = _kind(resource.type)
     grade = _grade(resource, reactions)
-    words = resource.code.words if resource.code is not None else ""
+    words = _words_of(resource.code, allergen)
     unsure = _UNSURE.search(words) is not None
     recorded = resource.recordedDate or resource.onsetDateTime
     return Allergy(
@@ -265,6 +265,14 @@ def _allergy(resource: AllergyIntolerance, allergen: Allergen) -> Allergy:
         unsure,
         parse_time(recorded) if recorded else None,
     )
+
+
+def _words_of(concept: CodeableConcept | None, allergen: Allergen) -> str:
+    """What a person reads: the chart's words, or the name of the drug where it has only a code."""
+    if concept is not None and (concept.text or any(coding.display for coding in concept.coding)):
+        return concept.words
+    names = sorted(one.name for one in allergen.ingredients)
+    return ", ".join(names) or (concept.words if concept is not None else "")
 
 
 def _reactions(resource: AllergyIntolerance) -> tuple[str, ...]:

@@ -122,7 +122,8 @@ class PairContext:
 def medication_fact(one: CurrentMedication, name: str, more: str = "") -> Fact:
     """`name` is what stands in a sentence; the text has the chart's words."""
     ended = f" (ended {one.ended.date})" if one.ended is not None else ""
-    return Fact("medication", f"{one.medication.said}{more}{ended}", name, effective=one.since, source=one.source)
+    words = one.medication.said or one.medication.name
+    return Fact("medication", f"{words}{more}{ended}", name, effective=one.since, source=one.source)
 
 
 def _has_dosage(taken: CurrentMedication) -> bool:

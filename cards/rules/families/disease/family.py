@@ -24,12 +24,12 @@ def _lab(analyte: str, limits: Sequence[float], days: float = _RECENT_DAYS) -> P
 
 
 def _gas(analyte: str, limits: Sequence[float]) -> Placeholder:
-    """The value in parentheses after a space, and nothing where no value is known."""
+    """The value after " with ", and nothing where no value is known."""
     word = _lab(analyte, limits, _GAS_DAYS)
 
     def said(context: RuleContext) -> str | None:
         value = word(context)
-        return f" ({value})" if value is not None else ""
+        return f" with {value}" if value is not None else ""
 
     return said
 
@@ -65,7 +65,7 @@ FAMILY = Family(
         "dbp": "diastolic pressure 105.5 mm[Hg] on 2026-11-20",
         "calcium": "calcium 10.625 mg/dL on 2026-11-20",
         "bmi": "BMI 17.95 kg/m2 on 2026-11-20",
-        "pco2": " (pCO2 48.755 mm[Hg] on 2026-11-20)",
-        "po2": " (pO2 59.95 mm[Hg] on 2026-11-20)",
+        "pco2": " with pCO2 48.755 mm[Hg] on 2026-11-20",
+        "po2": " with pO2 59.95 mm[Hg] on 2026-11-20",
     },
 )
