@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from threading import Thread
 from time import monotonic
-from typing import Any, Final
+from typing import Final
 
 import orjson
 
@@ -20,14 +20,22 @@ from cds_hooks.simulations.judging import run_trial
 from cds_hooks.simulations.runs import Busy, Run, Runs
 from cds_hooks.storage.content import use_site_keys
 from cds_hooks.storage.decision import RecordUnavailable
-from models_onnx.errors import ArtifactRefused, UnknownModel
+from models_onnx.errors import ArtifactRefused, TrainingRefused, UnknownModel
 
 _LOWEST_PRIORITY: Final = 19
 _WRITE_SECONDS: Final = 1.0
 _LONGEST_SECONDS: Final = 7_200.0
 
 
-_SAID: Final = (NoCandidate, UnknownModel, ArtifactRefused, RulesFileError, PeopleFileError, RecordUnavailable)
+_SAID: Final = (
+    NoCandidate,
+    TrainingRefused,
+    UnknownModel,
+    ArtifactRefused,
+    RulesFileError,
+    PeopleFileError,
+    RecordUnavailable,
+)
 """What says in a sentence what cannot be used, with nothing of a patient in it."""
 
 
@@ -46,20 +54,25 @@ def main() -> None:
     os.nice(_LOWEST_PRIORITY)
     configured = Settings(**told["settings"])
     use_site_keys(configured)
+    carry_out(configured, told["run"], Path(told["charts"]) if told["charts"] else None)
+
+
+def carry_out(configured: Settings, run_id: str, charts: Path | None) -> None:
+    """Computes a trial, and keeps how far it is and what came of it in its file."""
     runs = Runs(configured.simulations_folder)
-    run = runs.get(told["run"])
+    run = runs.get(run_id)
     if run is None:
         return
     run.state = "running"
     try:
         with runs.alone():
-            _run(runs, run, configured, told["charts"])
+            _run(runs, run, configured, charts)
     except Busy:
         run.state, run.problem = "failed", "another trial was started at the same moment"
         runs.write(run)
 
 
-def _run(runs: Runs, run: Run, configured: Settings, charts: Any) -> None:
+def _run(runs: Runs, run: Run, configured: Settings, charts: Path | None) -> None:
     started = written = monotonic()
 
     def progress(judged: int, most: int) -> None:
@@ -74,7 +87,7 @@ def _run(runs: Runs, run: Run, configured: Settings, charts: Any) -> None:
             runs.write(run)
 
     try:
-        run.result = run_trial(configured, run.trial, Path(charts) if charts else None, progress)
+        run.result = run_trial(configured, run.trial, charts, progress)
         run.state = "done"
     except _Stopped:
         run.state = "stopped"

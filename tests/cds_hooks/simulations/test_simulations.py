@@ -12,10 +12,12 @@ import httpx
 import pytest
 
 from cds_hooks.settings import Settings
+from cds_hooks.simulations import process
 from cds_hooks.simulations.judging import run_trial
 from cds_hooks.simulations.routes import as_csv
 from cds_hooks.simulations.runs import Busy, Run, Runs
-from cds_hooks.simulations.trial import Counts, Result, Trial
+from cds_hooks.simulations.trial import Counts, Example, Result, Trial
+from cds_hooks.storage.content import read_content_keys, use_content_keys
 from models_onnx.errors import HashMismatch
 from tests.cds_hooks.access.browsing import BROWSER, Person, entries, form_token, visit, with_account
 from tests.cds_hooks.calls import ORDERS, PLANNING, client, request_for
@@ -248,3 +250,68 @@ def test_a_name_in_the_csv_is_no_formula() -> None:
     result = Result(by_service={"=1+1": Counts(1, 1, 1)})
     run = Run("x", "2026-01-01T00:00:00+00:00", "x", _trial(), "done", result=result)
     assert b"service,'=1+1,1,1,1" in as_csv(run)
+
+
+@pytest.mark.anyio
+@pytest.mark.slow
+async def test_a_trial_is_stopped_at_the_press_of_a_button_and_another_can_be_started_then(tmp_path: Path) -> None:
+    with_account(tmp_path, "pia", "pharmacist")
+    async with visit(tmp_path, **_settings(tmp_path)) as person:
+        await person.log_in("pia")
+        page = await person.open(f"/simulations?kind=rule&name={RULE}")
+        address = f"/{(await person.send('/simulations', **_form(page))).headers['location']}"
+        assert (await person.send(address, form_token="another")).status_code == 403  # noqa: S106
+        stopped = await person.send(address, form_token=form_token(await person.open(address)))
+        assert (stopped.status_code, f"/simulations/{stopped.headers['location']}") == (303, address)
+        ended = await _ended(person, address)
+        # there is no decision to judge here, so that it may have ended before it was asked to stop
+        assert "It was stopped" in ended or "Nothing to judge" in ended
+        again = await person.send("/simulations", **_form(page))
+        assert again.status_code == 303
+        await _ended(person, f"/{again.headers['location']}")
+
+
+@pytest.mark.anyio
+async def test_while_a_trial_runs_another_one_is_not_started(tmp_path: Path) -> None:
+    with_account(tmp_path, "pia", "pharmacist")
+    (tmp_path / "kept").mkdir()
+    async with visit(tmp_path, **_settings(tmp_path)) as person:
+        await person.log_in("pia")
+        page = await person.open(f"/simulations?kind=rule&name={RULE}")
+        with Runs(tmp_path / "kept").alone():
+            answer = await person.send("/simulations", **_form(page))
+        assert (answer.status_code, faults(answer.text)) == (409, [])
+        assert "Another trial is running" in answer.text
+    assert entries(tmp_path, "trial-started") == []
+
+
+def test_a_process_that_is_asked_to_stop_ends_without_a_result(tmp_path: Path) -> None:
+    runs = Runs(tmp_path / "kept")
+    (tmp_path / "kept").mkdir()
+    run = Run("0b8f7a4e-0000-4000-8000-000000000002", "2026-01-01T00:00:00+00:00", "x", _trial(), "waiting", most=2)
+    runs.write(run)
+    runs.ask_to_stop(run.id)
+    configured = Settings(database_url=record_in(tmp_path), simulations_folder=tmp_path / "kept")
+    process.carry_out(configured, run.id, charts_in(tmp_path) / "ward")
+    found = runs.get(run.id)
+    assert found is not None
+    assert (found.state, found.result) == ("stopped", None)
+    runs.write(Run(run.id, run.at, "x", _trial()))
+    (tmp_path / "kept" / f"{run.id}.stop").unlink()
+    process.carry_out(configured, run.id, tmp_path / "nothing")
+    failed = runs.get(run.id)
+    assert failed is not None
+    assert (failed.state, "is not a folder" in failed.problem) == ("failed", True)
+
+
+def test_where_the_record_is_encrypted_the_result_is_too(tmp_path: Path) -> None:
+    result = Result(examples=[Example("fewer", RULE, "male, 65 to 74", text="eGFR 9.4")])
+    run = Run("0b8f7a4e-0000-4000-8000-000000000003", "2026-01-01T00:00:00+00:00", "x", _trial(), "done", result=result)
+    use_content_keys(read_content_keys("6b" * 32))
+    try:
+        Runs(tmp_path).write(run)
+        assert Runs(tmp_path).get(run.id) == run
+    finally:
+        use_content_keys(read_content_keys(""))
+    assert b"eGFR" not in (tmp_path / f"{run.id}.trial").read_bytes()
+    assert Runs(tmp_path).get(run.id) is None
