@@ -46,7 +46,9 @@ def say(measurement: Measurement, limits: Iterable[float] = ()) -> str:
     canonical = f"{format_number(measurement.value, limits, 2)} {unit(measurement.unit)}".rstrip()
     if unit(measurement.charted_unit) == unit(measurement.unit) or measurement.charted_value == measurement.value:
         return f"{name} {canonical}"
-    return f"{name} {format_number(measurement.charted_value, decimals=2)} {unit(measurement.charted_unit)} ({canonical})"
+    return (
+        f"{name} {format_number(measurement.charted_value, decimals=2)} {unit(measurement.charted_unit)} ({canonical})"
+    )
 
 
 def dated(measurement: Measurement, limits: Iterable[float] = ()) -> str:

@@ -87,9 +87,11 @@ def _nothing_found(rule: str, context: RuleContext) -> tuple[str, str]:
         if rule == _TEST_BEFORE:
             return "within-limits", f"{none}; the test is asked for only before a first course or above a dose."
         return "gene-result-missing", f"{none}: nothing was judged."
+    known = "; ".join(f"{result_words(one)}{_dated(one)}" for one in results.values())
+    if rule == _TEST_BEFORE:
+        return "within-limits", f"a result is on record: {known}."
     lacking = [gene for gene in genes if gene not in results]
     without = f"; no result of {' or '.join(lacking)} came" if lacking else ""
-    known = "; ".join(f"{result_words(one)}{_dated(one)}" for one in results.values())
     return "within-limits", f"looked: {known}{without}. No recommendation here changes this order."
 
 
