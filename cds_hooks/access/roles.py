@@ -27,8 +27,10 @@ ROLE_WORDS: Final = {
     Role.CLINICIAN: "the worklist, and why a decision was as it was",
     Role.CLINICIAN_LINK: "why a decision was as it was, for the one patient whose chart is open; only an EHR launch "
     "gives it",
-    Role.MODEL_OWNER: "the pages without patients, operations, and what releases and approvals of models need",
-    Role.APPROVER: "the pages without patients, and handing in signed approvals",
+    Role.MODEL_OWNER: "the pages without patients, operations, trials of changes without their "
+    "examples, and what releases and approvals of models need",
+    Role.APPROVER: "the pages without patients, trials of changes without their examples, and handing in signed "
+    "approvals",
     Role.PHARMACIST: "the worklist, single decisions, and what a committee needs to judge rules",
     Role.OPERATOR: "everything but the worklist",
     Role.AUDITOR: "single decisions and operations; changes nothing",
@@ -47,7 +49,8 @@ ANSWERERS: Final = frozenset({Role.CLINICIAN, Role.CLINICIAN_LINK, Role.PHARMACI
 DECISION_READERS: Final = frozenset({Role.PHARMACIST, Role.OPERATOR, Role.AUDITOR})
 """Who may read single decisions, and the examples of a trial."""
 
-_COMMITTEE: Final = frozenset({Role.APPROVER, Role.PHARMACIST, Role.MODEL_OWNER, Role.OPERATOR})
+COMMITTEE: Final = frozenset({Role.APPROVER, Role.PHARMACIST, Role.MODEL_OWNER, Role.OPERATOR})
+"""Who works on rules and models: tries changes, hands in signed acts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +89,8 @@ DOORS: Final = (
     Door("/models", STAFF, "Models"),
     Door("/equations", STAFF),
     Door("/rules", STAFF, "Rules"),
-    Door("/simulations", _COMMITTEE, of_patients=True),
-    Door("/approvals", STAFF, "Approvals", changes=_COMMITTEE),
+    Door("/simulations", COMMITTEE, of_patients=True),
+    Door("/approvals", STAFF, "Approvals", changes=COMMITTEE),
     Door("/explain", DECISION_READERS | {Role.CLINICIAN, Role.CLINICIAN_LINK}, of_patients=True, token=True),
     Door("/decisions", DECISION_READERS, "Decisions", of_patients=True, token=True),
     Door("/ops", frozenset({Role.OPERATOR, Role.AUDITOR, Role.MODEL_OWNER}), "Operations", token=True),

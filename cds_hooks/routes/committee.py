@@ -10,6 +10,7 @@ from sqlalchemy import select
 from starlette.requests import Request
 
 from cards.rules.engine.governance import RuleVersion, all_rule_versions
+from cds_hooks.access.roles import COMMITTEE
 from cds_hooks.approvals import ApprovalBook, Signed
 from cds_hooks.approvals.book import why_waiver_is_none
 from cds_hooks.approvals.statements import model_subject, rule_subject, waiver_subject
@@ -35,6 +36,7 @@ from cds_hooks.web.committee import (
 )
 from cds_hooks.web.pages import Site
 from cds_hooks.web.rule_page import approval_status
+from cds_hooks.web.visiting import visiting
 from models_onnx.artifact.release_file import Release
 
 MOST_CALLS: Final = 5_000
@@ -136,6 +138,7 @@ class Committee:
                 ("Show nothing of it, at once", f'cds-hooks release shadow model {release.id} --why "REASON"'),
                 ("Show it to some patients", f'cds-hooks release canary model {release.id} --share 5 --why "REASON"'),
             ),
+            _may_try(),
         )
 
     def _waiver(self, release: Release, waiver: dict[str, str], today: date) -> WaiverRow:
@@ -163,6 +166,7 @@ class Committee:
                 ("Judge and count it, show nothing", f'cds-hooks release shadow rule {rule} --why "REASON"'),
                 ("Try all rules on the charts of a folder", "cds-hooks rules simulate CHARTS/ --orders 20"),
             ),
+            _may_try(),
         )
 
     def models(self, standings: Iterable[ModelStanding]) -> str:
@@ -197,6 +201,11 @@ class Committee:
     def _acts(self, kind: str, name: str) -> tuple[StepRow, ...]:
         acts = [act for act in self._releases.acts if (act.kind, act.name) == (kind, name)]
         return tuple(StepRow(act.at[:10], act.state, f"{act.by} ({act.role})", act.why) for act in acts)
+
+
+def _may_try() -> bool:
+    here = visiting()
+    return not here.needs_login or (here.visitor is not None and not COMMITTEE.isdisjoint(here.visitor.roles))
 
 
 def _fits(row: RuleRow, wanted: dict[str, str]) -> bool:

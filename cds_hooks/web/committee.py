@@ -77,6 +77,8 @@ class ModelStanding:
     missing: str | None
     steps: tuple[StepRow, ...]
     commands: tuple[tuple[str, str], ...]
+    may_try: bool = True
+    """Whether who looks at the page may try a change to it."""
 
     @property
     def gate_words(self) -> str:
@@ -142,6 +144,8 @@ class RuleStanding:
     missing: str | None
     steps: tuple[StepRow, ...]
     commands: tuple[tuple[str, str], ...]
+    may_try: bool = True
+    """Whether who looks at the page may try a change to it."""
 
 
 def models_page(site: Site, models: Iterable[ModelStanding], needs_approval: bool) -> str:

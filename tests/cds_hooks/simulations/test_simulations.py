@@ -21,7 +21,9 @@ from cds_hooks.storage.content import read_content_keys, use_content_keys
 from models_onnx.errors import HashMismatch
 from tests.cds_hooks.access.browsing import BROWSER, Person, entries, form_token, visit, with_account
 from tests.cds_hooks.calls import ORDERS, PLANNING, client, request_for
+from tests.cds_hooks.governance.test_handing_in import Desk
 from tests.cds_hooks.governance.test_rule_counts import creatinine, metformin, resources_of
+from tests.cds_hooks.oversight.test_decisions import trust_file_in
 from tests.cds_hooks.web.markup import faults
 from tests.live import record_in
 from tests.models_onnx.workshop import NAME
@@ -75,6 +77,19 @@ def test_a_rule_that_the_site_has_switched_off_is_tried_speaking(tmp_path: Path)
     result = run_trial(configured, _trial("speaks"), charts_in(tmp_path) / "ward", _nobody)
     assert result.total == Counts(judged=2, before=0, after=1)
     assert result.examples[0].how == "more"
+
+
+def test_behind_a_trust_file_a_rule_that_nobody_has_approved_is_tried_speaking(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    behind: dict[str, Any] = {"trust_file": trust_file_in(tmp_path), "people_file": desk.site.file}
+    configured = Settings(database_url=record_in(tmp_path), **behind)
+    charts = charts_in(tmp_path) / "ward"
+    shadow = run_trial(configured, _trial("speaks"), charts, _nobody)
+    assert shadow.total == Counts(judged=2, before=0, after=1)
+    desk.hand_in(desk.approval(), desk.approval("Ben Ray"))
+    assert run_trial(configured, _trial("speaks"), charts, _nobody).total == Counts(judged=2, before=1, after=1)
+    desk.hand_in(desk.act("off"))
+    assert run_trial(configured, _trial("speaks"), charts, _nobody).total == Counts(judged=2, before=0, after=1)
 
 
 @pytest.mark.anyio
@@ -189,6 +204,8 @@ async def test_a_pharmacist_starts_a_trial_on_the_page_of_a_rule_and_reads_its_r
         owner = (await person.open(address)).text
         assert ("2020-02-01" in owner, "Not for your role" in owner) == (False, True)
         await person.log_in("vic")
+        assert "simulations" not in (await person.open(f"/rules/{RULE}")).text
+        assert "simulations" not in (await person.open("/models/mortality_5y")).text
         for path in (address, "/simulations", f"{address}.csv"):
             assert (await person.open(path)).status_code == 403
     started = entries(tmp_path, "trial-started")
