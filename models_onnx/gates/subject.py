@@ -253,6 +253,10 @@ class InputEvidence:
     leaks: tuple[str, ...] = ()
     smuggled: tuple[str, ...] = ()
     unnamed: tuple[str, ...] = ()
+    merged: tuple[dict[str, Any], ...] = ()
+    """Figures of values of a column that an axis calls by one name, as those of groups."""
+    hidden: tuple[str, ...] = ()
+    """Sentences: recorded values of such a column that an axis counts as not recorded."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -178,8 +178,11 @@ def _from_table(
 
 def _input_evidence(subject: Subject, spec: Any, cohort: Any) -> InputEvidence:
     from models_onnx.training.data.tracing import after_horizon, alone, shuffled_losses, trace
+    from models_onnx.training.merged import figures_within_groups, hidden_groups
 
     traced = trace(spec, cohort)
+    told = subject.answers(cohort.X).probability
+    threshold = subject.manifest.thresholds.default.probability if subject.manifest is not None else 0.5
     return InputEvidence(
         alone=alone(cohort),
         after=after_horizon(spec, cohort),
@@ -187,6 +190,8 @@ def _input_evidence(subject: Subject, spec: Any, cohort: Any) -> InputEvidence:
         leaks=traced.leaks,
         smuggled=traced.smuggled,
         unnamed=traced.unnamed,
+        merged=figures_within_groups(spec, cohort, told, threshold),
+        hidden=hidden_groups(spec, cohort),
     )
 
 

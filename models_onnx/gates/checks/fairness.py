@@ -47,6 +47,7 @@ def check_fairness(subject: Subject, evidence: Evidence) -> Verdict:
         if what == "all":
             faults += _gap_faults(axis, known)
         rows += [_row(axis, group) for group in members]
+    faults += _merged_faults(evidence)
     judged = {axis for axis in declared for group in groups if group["axis"] == axis and _enough(group)}
     if not judged:
         raise Insufficient(f"No group has {ENOUGH_FOR_RATIO} events; nothing can be said about {', '.join(declared)}.")
@@ -91,6 +92,19 @@ def _axis_faults(declared: Mapping[str, str], there: set[str], evidence: Evidenc
             "sex or age, whichever it is"
             for column in evidence.inputs.unnamed
         ]
+    return faults
+
+
+def _merged_faults(evidence: Evidence) -> list[str]:
+    """What differs within a group that the declaration has put together of several values of a column."""
+    merged = evidence.inputs.merged if evidence.inputs is not None else ()
+    faults = [
+        f"{said}, so no figure is of these people" for said in (evidence.inputs.hidden if evidence.inputs else ())
+    ]
+    for axis in dict.fromkeys(str(each["axis"]) for each in merged):
+        parts = [each for each in merged if each["axis"] == axis]
+        found = _gap_faults(axis, parts) + _ratio_faults(axis, parts)
+        faults += [f"{fault}; the axis calls them by one name: name them apart" for fault in found]
     return faults
 
 

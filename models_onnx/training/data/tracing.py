@@ -190,6 +190,11 @@ def _behind_outcome(spec: ModelSpec, rows: pd.DataFrame, columns: Iterable[str])
     return _read_by(seen, rows, columns) - strata
 
 
+def columns_behind_axes(axes: Mapping[str, ColumnOf], rows: pd.DataFrame) -> dict[str, set[str]]:
+    """The columns from which each axis is read, whatever the declaration calls it."""
+    return _behind_axes(axes, _some(rows), [str(name) for name in rows.columns])
+
+
 def _behind_axes(axes: Mapping[str, ColumnOf], rows: pd.DataFrame, columns: Iterable[str]) -> dict[str, set[str]]:
     return {axis: _read_by(column_of, rows, columns) for axis, column_of in axes.items()}
 
