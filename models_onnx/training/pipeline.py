@@ -18,7 +18,7 @@ from models_onnx.spec import Fitted as FittedElsewhere
 from models_onnx.spec import ModelSpec, Period
 from models_onnx.training import documents
 from models_onnx.training.crossvalidate import Folds, OutOfFold, Progress, build_reference, log_odds
-from models_onnx.training.data.cohort import Cohort, Table, build_cohort
+from models_onnx.training.data.cohort import Cohort, Table, build_cohort, why_empty
 from models_onnx.training.evaluate import WHOLE, Evaluator, judge
 from models_onnx.training.fitting.additive import Linear, largest_difference
 from models_onnx.training.fitting.families import Fitted, oracle_of
@@ -46,6 +46,9 @@ def train(spec: ModelSpec, table: Table, seed: int, replicates: int, progress: P
     CompileRefused where the file does not agree with the fitting library, TrainingRefused where the table does not fit.
     """
     cohort = build_cohort(spec, table.rows)
+    for name, x in zip(cohort.features, cohort.X.T, strict=True):
+        if np.isnan(x).all():
+            raise TrainingRefused(why_empty(spec, name, cohort.rows))
     folds = Folds(spec, cohort, spec.feature_names)
     predicted = folds.out_of_fold(progress, "cross-validation")
     fitted = folds.recalibrated_without()

@@ -172,7 +172,7 @@ def check_table(spec: ModelSpec, path: Path, folder: Path = ARTIFACTS) -> DataRe
     X = inputs_of(spec, _served(spec, rows))
     trained = _trained(spec, folder)
     for column, name in enumerate(spec.feature_names):
-        _values(name, X[:, column], trained, report)
+        _values(name, X[:, column], trained, report, is_derived=name in spec.derived)
     _outcome(spec, rows, report)
     return report
 
@@ -235,11 +235,11 @@ def _trained(spec: ModelSpec, folder: Path) -> Manifest | None:
         return None
 
 
-def _values(name: str, x: np.ndarray, trained: Manifest | None, report: DataReport) -> None:
+def _values(name: str, x: np.ndarray, trained: Manifest | None, report: DataReport, *, is_derived: bool) -> None:
     feature, known = FEATURES[name], x[~np.isnan(x)]
     low, high = feature.plausible_low, feature.plausible_high
     outside = known[(known < low) | (known > high)]
-    if (shifted := column_in_another_unit(name, x)) is not None:
+    if (shifted := column_in_another_unit(name, x, is_derived=is_derived)) is not None:
         report.add("unit-shift", "error", name, shifted, [f"median {float(np.median(known)):.4g}"])
         return
     text = f"outside {low:g} to {high:g} {feature.unit}: at the bedside not believed"

@@ -173,10 +173,10 @@ def build_cohort(spec: ModelSpec, table: pd.DataFrame) -> Cohort:
             column_of(rows)
     inputs = inputs_of(spec, rows)
     for name, x in zip(spec.feature_names, inputs.T, strict=True):
-        if (shifted := column_in_another_unit(name, x)) is not None:
+        if (shifted := column_in_another_unit(name, x, is_derived=name in spec.derived)) is not None:
             raise TrainingRefused(f"{spec.table}: {shifted}")
         if np.isnan(x).all() and spec.fold_column in rows.columns:
-            raise TrainingRefused(f"{spec.table}: no row has a number for {name}; leave it out of the inputs")
+            raise TrainingRefused(why_empty(spec, name, rows))
     recent = _recent(spec, rows)
     patient = pd.factorize(rows[spec.patient_column])[0].astype(np.int64)
     return Cohort(
@@ -190,6 +190,16 @@ def build_cohort(spec: ModelSpec, table: pd.DataFrame) -> Cohort:
         table_rows=len(table),
         left_out=tuple(left_out),
     )
+
+
+def why_empty(spec: ModelSpec, name: str, rows: pd.DataFrame) -> str:
+    """The sentence about an input for which no row has a number: the column that is not there, where that is why."""
+    try:
+        spec.derived[name](rows) if name in spec.derived else rows[name]
+    except KeyError as absent:
+        where = f"{name} is read from the column {absent}, which {spec.table} does not have"
+        return f"{spec.id}: {where}; it has {', '.join(map(str, rows.columns))}"
+    return f"{spec.table}: no row has a number for {name}; leave it out of the inputs"
 
 
 @contextmanager

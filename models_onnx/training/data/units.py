@@ -12,10 +12,11 @@ _FITS = 0.9
 _LEAST = 20
 
 
-def column_in_another_unit(name: str, x: Array) -> str | None:
+def column_in_another_unit(name: str, x: Array, *, is_derived: bool = False) -> str | None:
     """A sentence where most values of a feature's column are implausible, with a proposal where one unit explains it.
 
-    None where the column is plausible, or has fewer than 20 values.
+    None where the column is plausible, or has fewer than 20 values. `is_derived`: the declaration says already how the
+    values are read.
     """
     feature, known = FEATURES[name], x[~np.isnan(x)]
     if len(known) < _LEAST or not _outside(name, known) > _MOST:
@@ -36,6 +37,8 @@ def column_in_another_unit(name: str, x: Array) -> str | None:
         return f"{said}: is it another unit, or another column?"
     unit, factor, offset = fitting[0]
     plus = f" + {offset:g}" if offset else ""
+    if is_derived:
+        return f"{said}: it looks like {unit}. If it is, have derived[{name!r}] give its values * {factor:g}{plus}"
     read = f"derived={{{name!r}: lambda table: table['{name}'] * {factor:g}{plus}}}"
     return f"{said}: it looks like {unit}. If it is, write {read} in the declaration, or convert the column"
 

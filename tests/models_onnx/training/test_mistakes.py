@@ -69,6 +69,21 @@ def test_a_column_in_another_unit_is_refused_with_the_unit_and_the_line_that_rea
     assert "it looks like umol/L" in checked.output
 
 
+def test_a_derived_input_in_another_unit_or_of_no_column_is_told_in_the_words_of_the_declaration(
+    tmp_path: Path,
+) -> None:
+    table = toy_table().rename(columns={"creatinine_mg_dl": "Crea"})
+    table["Crea"] *= 88.4
+    derived = '"creatinine_mg_dl": lambda table: table["Crea"], "sex_male":'
+    told = train(tmp_path, table, {'"sex_male":': derived})
+    assert told.exit_code == 2
+    assert "have derived['creatinine_mg_dl'] give its values * 0.0113" in told.output
+    (tmp_path / "other").mkdir()
+    told = train(tmp_path / "other", table, {'"sex_male":': derived.replace("Crea", "Creatinine")})
+    assert told.exit_code == 2
+    assert "creatinine_mg_dl is read from the column 'Creatinine', which toy_30d.csv does not have" in told.output
+
+
 def test_a_model_of_ones_own_has_its_page_and_its_figures_on_other_rows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
