@@ -41,6 +41,11 @@ class TableDeclaration:
     exclude: tuple[str, ...] = ()
     unit_columns: Mapping[str, str] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        for name in ("without", "none_has"):
+            given = getattr(self, name)
+            object.__setattr__(self, name, frozenset((given,) if isinstance(given, str) else given))
+
     def refuse_unknown(self, manifests: Sequence[Manifest], columns: Iterable[str]) -> None:
         """Raises PanelRefused for a name that is neither an input, a condition nor a column: it would do nothing."""
         inputs = {item.name for each in manifests for item in each.features}

@@ -1,6 +1,6 @@
 """G9: are the figures fair group by group, with intervals; differences that call for action fail the gate."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
@@ -108,7 +108,7 @@ def _merged_faults(evidence: Evidence) -> list[str]:
     return faults
 
 
-def _ratio_faults(axis: str, groups: list[Group]) -> list[str]:
+def _ratio_faults(axis: str, groups: Sequence[Group]) -> list[str]:
     """Groups whose interval of O/E lies wholly outside 0.8 to 1.25.
 
     Where figures of the latest years exist, these are used.
@@ -127,7 +127,7 @@ def _ratio_faults(axis: str, groups: list[Group]) -> list[str]:
     return faults
 
 
-def _gap_faults(axis: str, groups: list[Group]) -> list[str]:
+def _gap_faults(axis: str, groups: Sequence[Group]) -> list[str]:
     """Pairs of groups whose error rates differ by 0.10 or more, with an interval of the difference without 0."""
     faults = []
     enough = [group for group in groups if group["events"] >= ENOUGH_FOR_ERRORS]

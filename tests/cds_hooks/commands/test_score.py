@@ -98,6 +98,19 @@ def test_parquet_comes_in_and_goes_out(table: Path, people: pd.DataFrame, tmp_pa
     ]
 
 
+@pytest.mark.slow
+def test_a_table_in_parquet_ends_with_the_sentences_of_the_command_and_nothing_else(
+    table: Path, tmp_path: Path
+) -> None:
+    duckdb = pytest.importorskip("duckdb", reason="the extra panel (DuckDB) is not installed")
+    rows = tmp_path / "rows.parquet"
+    duckdb.read_csv(str(table)).write_parquet(str(rows))
+    words = ["score", "mortality_5y", str(rows), "--out", str(tmp_path / "s.csv"), "--id", "participant_id"]
+    done = subprocess.run([sys.executable, "-m", "cds_hooks", *words], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "leaked" not in done.stdout + done.stderr
+
+
 def test_risk_assessments_are_valid_fhir_and_say_why_there_is_no_score(table: Path, tmp_path: Path) -> None:
     scored(table, tmp_path / "risk.ndjson")
     found = [json.loads(line) for line in (tmp_path / "risk.ndjson").read_text().splitlines()]

@@ -122,6 +122,31 @@ def test_a_column_in_two_units_is_scored_by_the_unit_that_each_row_names(panel: 
         panel.score(many, TableDeclaration(unit_columns={"bun": "bun_unit"}))
 
 
+def test_units_by_row_are_read_from_polars_arrow_and_columns_of_categories(
+    panel: PanelModel, rows: pd.DataFrame
+) -> None:
+    polars = pytest.importorskip("polars", reason="polars is not installed")
+    arrow = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+    table = rows.assign(unit=np.where(np.arange(len(rows)) % 2, "mg/dL", "mmol/L"))
+    table["bun_mg_dl"] = table["bun_mg_dl"].where(table["unit"] == "mg/dL", table["bun_mg_dl"] / 2.8)
+    said = TableDeclaration(unit_columns={"bun": "unit"})
+    known = panel.score(table, said)["probability"].to_numpy()
+    coded = table.assign(unit=table["unit"].astype("category"))
+    assert np.array_equal(known, panel.score(coded, said)["probability"].to_numpy(), equal_nan=True)
+    for frame in (table, coded):
+        of_polars = panel.score(polars.from_pandas(frame), said)["probability"].to_numpy()
+        of_arrow = panel.score(arrow.Table.from_pandas(frame), said).column("probability").to_numpy()
+        assert np.array_equal(known, of_polars, equal_nan=True)
+        assert np.array_equal(known, of_arrow, equal_nan=True)
+
+
+@pytest.mark.parametrize("named", [("pregnancy",), ["pregnancy"], {"pregnancy"}, "pregnancy"])
+def test_what_nobody_has_is_named_in_any_collection(panel: PanelModel, named: Any) -> None:
+    without = {name: value for name, value in person().items() if name != "pregnant"}
+    told = panel.score(without, TableDeclaration(none_has=named))
+    assert told["probability"][0] == panel.score(person())["probability"][0]
+
+
 @pytest.mark.parametrize(
     ("said", "match"),
     [

@@ -13,9 +13,8 @@ from models_onnx.spec import ModelSpec
 from models_onnx.training.data.cohort import Cohort, build_cohort
 from models_onnx.training.merged import figures_within_groups, hidden_groups
 from tests.models_onnx.gates.judging import judge
-from tests.models_onnx.gates.test_evaluation_gates import figured
 from tests.models_onnx.invented import INVENTED, invented_table
-from tests.models_onnx.workshop import subject
+from tests.models_onnx.workshop import figured, subject
 
 RACE = "race and ethnicity (fairness only)"
 
