@@ -33,7 +33,9 @@ _AWAY = Failure(
     "The texts of earlier versions are in the record of decisions, which does not answer at the moment.",
     "Try again in a minute. If it stays so, tell the operator of this server.",
 )
-_RULE_NOTE = "The record has the text of every version that a server of this site has had since it keeps them."
+_RULE_NOTE = (
+    "With each version stands the day since which the record has its text: servers keep every text that they use."
+)
 _MODEL_NOTE = "Compared are the manifests, gate reports and releases of the versions in the folders of models."
 
 
@@ -61,7 +63,7 @@ class Changes:
         choices = [VersionChoice(each.version, _words(each.version, each.since, version.digest)) for each in texts]
         parts = {each.version: rule_parts(each.declared) for each in texts}
         what = "rule", version.rule.id, version.rule.title
-        return self._compared(request, what, choices, parts, RULE_PARTS, _RULE_NOTE)
+        return self._compared(request, what, choices, parts, RULE_PARTS, _RULE_NOTE, version.digest)
 
     def model(self, request: Request) -> Response:
         """A model's versions, as the folders of models have them."""
@@ -77,7 +79,9 @@ class Changes:
                 place = "in use" if name == model_id else "beside it"
                 signed = "" if self._files.is_as_released(name) else ", its files are not those that were released"
                 choices.append(VersionChoice(name, f"{each.version}, {place}{signed}"))
-        return self._compared(request, ("model", model_id, manifest.title), choices, parts, MODEL_PARTS, _MODEL_NOTE)
+        return self._compared(
+            request, ("model", model_id, manifest.title), choices, parts, MODEL_PARTS, _MODEL_NOTE, model_id
+        )
 
     def _facts(self, name: str, manifest: dict[str, Any]) -> dict[str, Any]:
         """The manifest with the gate report and the state of the release."""
@@ -94,15 +98,16 @@ class Changes:
         parts: Mapping[str, Any],
         titles: Mapping[str, str],
         note: str,
+        in_use: str,
     ) -> Response:
-        """The page for the two versions that the address names, else for the last two."""
+        """The page for the two versions that the address names, else for the newest other one and the one in use."""
         asked = request.query_params.get("before", ""), request.query_params.get("after", "")
-        before = asked[0] if asked[0] in parts else choices[-2 if len(choices) > 1 else -1].key
-        after = asked[1] if asked[1] in parts else choices[-1].key
+        after = asked[1] if asked[1] in parts else in_use
+        others = [each.key for each in choices if each.key != after]
+        before = asked[0] if asked[0] in parts else others[-1] if others else after
         changed = changed_parts(parts[before], parts[after], titles)
         return page_answer(changes_page(self._site, what, choices, (before, after), changed, note))
 
 
 def _words(version: str, since: str, in_use: str) -> str:
-    known = f"here since {since}" if since else "not in the record yet"
-    return f"{version}, {known}{', in use' if version == in_use else ''}"
+    return f"{since or 'not recorded yet'}: {version}{' (in use)' if version == in_use else ''}"

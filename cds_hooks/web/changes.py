@@ -107,8 +107,11 @@ def _parts(value: Any) -> dict[str, Any] | None:
     return None
 
 
+_OPERATORS: Final = {"lt": "under", "le": "at most", "gt": "over", "ge": "at least"}
+
+
 def _words(name: str) -> str:
-    return str(name).replace("_", " ")
+    return _OPERATORS.get(name) or str(name).replace("_", " ")
 
 
 def _text(value: Any) -> str:

@@ -55,10 +55,11 @@ async def test_an_earlier_version_of_a_rule_is_compared_with_the_one_in_use(tmp_
         assert HOSTILE not in page
         in_use = all_rule_versions()[RULE].digest
         assert re.findall(r'<option value="(\w+)" selected', page) == [earlier, in_use]
-        row = Page(page).row("lt30, when, lt")
-        assert row == "lt30, when, lt | 25 | 30"
+        row = Page(page).row("lt30, when, under")
+        assert row == "lt30, when, under | 25 | 30"
+        assert f"{in_use} (in use)" in page
         back = (await calls.get(f"/rules/{RULE}/changes", params={"before": in_use, "after": earlier})).text
-        assert Page(back).row("lt30, when, lt") == "lt30, when, lt | 30 | 25"
+        assert Page(back).row("lt30, when, under") == "lt30, when, under | 30 | 25"
         assert "No difference" not in page
         assert f'href="{RULE}/changes"' in (await calls.get(f"/rules/{RULE}")).text
         assert (await calls.get("/rules/none/changes")).status_code == 404
