@@ -21,7 +21,7 @@ from models_onnx.equations.compiled import equation_reference, result_reference
 from models_onnx.equations.declaration import Equation
 from models_onnx.equations.record_inputs import RecordInputs
 
-_NOT_CAUSES = "What goes together is not what causes."
+_NOT_CAUSES = "These are associations, not causes."
 
 
 @dataclass(frozen=True, slots=True)

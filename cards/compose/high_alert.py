@@ -159,6 +159,6 @@ def _key(one: UncoveredDrug) -> str:
 
 def _uncovered_words(one: UncoveredDrug) -> str:
     name = escape(one.medication.words or one.medication.name, 60)
-    looked = "only allergy and duplicates were looked for" if one.medication.recognised else "nothing was looked for"
+    looked = "only allergies and duplicates were checked" if one.medication.recognised else "nothing was checked"
     why = "no rule here is about it" if one.medication.recognised else "its name is not recognised"
     return f"{name}: a high-alert medication (ISMP: {one.high_alert}); {why}, so {looked}."

@@ -197,7 +197,7 @@ def _detail(
     if gaps:
         lines.append(gaps)
     lines.append(
-        f"{planned.purpose} What goes together is not what causes. "
+        f"{planned.purpose} These are associations, not causes. "
         f"[How this works and for whom it was tested]({how_url})"
     )
     return "\n".join(lines)
@@ -214,7 +214,7 @@ def _why_low_raises(found: FeatureValue, contribution: float, manifest: Manifest
     average = manifest.feature(found.feature.name).reference_value
     if found.value >= average:
         return ""
-    return f", lower than the average of {charted_number(average)}: in the study low values went with it too"
+    return f", lower than the average of {charted_number(average)}: in the study low values were associated with it, too"
 
 
 def is_calibrated(prediction: Prediction) -> bool:
@@ -245,7 +245,7 @@ def _opening(prediction: Prediction, manifest: Manifest, planned: ModelCardConte
     people = in_100(prediction.observed_rate)
     return (
         f"**{people} in 100** of {alike} {manifest.outcome.words} (range {low} to {high}); {100 - people} did not. "
-        "The model's own figure is not given here: so high up it overstates. "
+        "The model's own figure is not given here: it is too high in this range. "
     )
 
 

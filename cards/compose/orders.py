@@ -144,7 +144,7 @@ def _passed_over(draft: DraftOrder, drafted: DraftMedication | None) -> Iterator
         )
     elif draft.kind not in _PARTS:
         kind = f"a {plain(draft.kind)}" if draft.kind else "a resource without a type"
-        yield Silence(draft.name, "not-a-medication", f"{name} is {kind}, no medication order: not checked.")
+        yield Silence(draft.name, "not-a-medication", f"{name} is {kind} and not a medication order: not checked.")
 
 
 def _uncovered(drafted: DraftMedication) -> Iterator[UncoveredDrug]:

@@ -105,7 +105,7 @@ def _outside_population(record: PatientRecord) -> Silence | None:
     dominating = find_condition_group(record, *LIMITED_OUTLOOK)
     if dominating is not None:
         words = f"{plain(dominating.words or dominating.code, 60)} is on record"
-        text = f"{words}, and the model knows no diagnoses: its number would mislead, so none is given."
+        text = f"{words}, and the model uses no diagnoses: its estimate would mislead, so none is given."
         return _silence("outside-population", text)
     if any(stay.class_ is not None and stay.class_.code in _IN_HOSPITAL for stay in _open_encounters(record)):
         return _silence("outside-population", "The patient is in hospital now; the model is for people living at home.")
@@ -159,7 +159,7 @@ def _diagnoses_beside(record: PatientRecord) -> str:
     words = list(dict.fromkeys(plain(hit.words or hit.code, 40) for hit in hits))
     if not words:
         return ""
-    return f"**This number knows no diagnoses.** On record: {escape('; '.join(words), 120)}.\n"
+    return f"**This estimate uses no diagnoses.** On record: {escape('; '.join(words), 120)}.\n"
 
 
 def _card(call: ServiceInput, found: ModelEstimate, diagnoses: str) -> Card:

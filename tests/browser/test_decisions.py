@@ -89,7 +89,7 @@ def test_what_cannot_be_used_is_said_at_its_field_and_stays_as_text(opened: Open
     assert HOSTILE not in answer.text()
     page.get_by_label("From", exact=True).fill("")
     page.get_by_role("button", name="Find").click()
-    expect(page.get_by_text("No decision is like that")).to_be_visible()
+    expect(page.get_by_text("No decision fits")).to_be_visible()
     expect(page.get_by_label("Rule or model")).to_have_value(HOSTILE)
 
 

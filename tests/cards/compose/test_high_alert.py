@@ -73,7 +73,7 @@ def test_a_high_alert_drug_without_a_rule_gives_one_line(as_of: datetime) -> Non
     (card,) = _uncovered(as_of, "Pomalyst")
     assert (card.summary, card.indicator) == ("Pomalyst is not covered by these checks.", "info")
     assert card.detail is not None
-    assert "only allergy and duplicates were looked for" in card.detail
+    assert "only allergies and duplicates were checked" in card.detail
     assert card.suggestions == ()
     assert card.override_reasons
     assert "ISMP" in card.source.label
@@ -83,7 +83,7 @@ def test_what_is_not_recognised_says_that_nothing_was_looked_for(as_of: datetime
     (card,) = _uncovered(as_of, "Brand-new-one (Chemo)")
     assert card.summary == "Brand-new-one (Chemo) is not covered by these checks."
     assert card.detail is not None
-    assert "nothing was looked for" in card.detail
+    assert "nothing was checked" in card.detail
 
 
 def test_several_share_one_card_within_its_length(as_of: datetime) -> None:

@@ -71,7 +71,7 @@ def test_a_decision_is_found_by_hook_instance_patient_rule_service_and_time(tmp_
             assert f"decisions/{order['id']}" in page, fields
             assert f"decisions/{chart['id']}" not in page, fields
         page = (await calls.get("/decisions", params={"since": "2020-01-01", "until": "2020-01-02"})).text
-        assert "No decision is like that" in page
+        assert "No decision fits" in page
 
     run(tmp_path, task)
 

@@ -204,7 +204,7 @@ def card(**changes: Any) -> ComposedCard:
         detail=(
             "**About 61 in 100** people like this died; 39 did not. Of 134 people, 56 to 72 in 100 did.\n"
             "- **Raises the estimate**\n  - ▲▲▲ raises a lot: Age **78**\n"
-            "For planning, not for emergencies. What goes together is not what causes. [How this works](https://a.example/m)"
+            "For planning, not for emergencies. These are associations, not causes. [How this works](https://a.example/m)"
         ),
         indicator="info",
         options=("Order a planning conversation", "Not now"),
