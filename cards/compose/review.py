@@ -21,8 +21,8 @@ _NAMED: Final = 3
 TAPERED: Final = frozenset(
     {
         "anticoagulant", "anticonvulsant", "antidepressant_other", "antipsychotic", "barbiturate", "benzodiazepine",
-        "beta_blocker", "central_alpha2", "corticosteroid", "dementia", "gabapentinoid", "mood_stabilizer", "opioid",
-        "snri", "ssri", "tca", "z_drug",
+        "beta_blocker", "central_alpha2", "corticosteroid", "dementia", "gabapentinoid", "insulin", "mood_stabilizer",
+        "opioid", "snri", "ssri", "tca", "z_drug",
     }
 )  # fmt: skip
 

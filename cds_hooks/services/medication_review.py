@@ -33,6 +33,8 @@ FROM_YEARS: Final = 65
 _CONTRAINDICATIONS: Final = "disease"
 """The family whose warnings hold at every age."""
 _OWN: Final = frozenset({"review", _CONTRAINDICATIONS})
+_ELSEWHERE: Final = frozenset({"renal-dabigatran/mechanical_valve"})
+"""Contraindications by a disease that stand in a rule of another family, as `rule/band`."""
 
 
 @cache
@@ -45,7 +47,7 @@ def _criteria() -> frozenset[str]:
 @cache
 def review_book() -> RuleBook:
     """The rules of the review: its own family, the contraindications, and what other families have of STOPP."""
-    named = {one.partition("/")[0] for one in _criteria()}
+    named = {one.partition("/")[0] for one in _criteria() | _ELSEWHERE}
     return RuleBook(one for one in whole_book().rules if one.family.name in _OWN or one.id in named)
 
 
@@ -122,9 +124,10 @@ def _is_meant(finding: Finding, *, is_older: bool) -> bool:
     """
     if finding.band == MISSING:
         return False
-    if finding.group == _CONTRAINDICATIONS and SEVERITY[finding.indicator] > SEVERITY["info"]:
+    name = f"{finding.rule}/{finding.band}"
+    if name in _ELSEWHERE or (finding.group == _CONTRAINDICATIONS and SEVERITY[finding.indicator] > SEVERITY["info"]):
         return True
-    return is_older and (finding.group in _OWN or f"{finding.rule}/{finding.band}" in _criteria())
+    return is_older and (finding.group in _OWN or name in _criteria())
 
 
 def _reviewed(drafted: DraftMedication, finding: Finding) -> ReviewedDrug:

@@ -79,6 +79,7 @@ def ask(folder: Path, as_of: datetime, *resources: Json, born: str = "1945-01-01
         "MedicationStatement": "statements",
         "Condition": "conditions",
         "Encounter": "encounters",
+        "Observation": "labs",
     }
     prefetch: Json = {"patient": {"resourceType": "Patient", "id": "p", "birthDate": born, "gender": "male"}}
     for kind, key in keys.items():
@@ -150,6 +151,31 @@ def test_beside_an_anticoagulant_the_other_drug_is_offered_to_be_stopped(tmp_pat
         answer = ask(tmp_path / name, as_of, *(order(drug, as_of) for drug in drugs), problem("I48.91"))
         (card,) = answer.json()["cards"]
         assert [one["label"] for one in card["suggestions"]] == ["Stop aspirin"]
+
+
+def test_insulin_is_never_offered_to_be_stopped(tmp_path: Path, as_of: datetime) -> None:
+    glucose = {
+        "resourceType": "Observation",
+        "id": "glucose",
+        "status": "final",
+        "subject": SUBJECT,
+        "code": {"coding": [{"system": "http://loinc.org", "code": "2345-7"}]},
+        "effectiveDateTime": (as_of - timedelta(days=1)).isoformat(),
+        "valueQuantity": {"value": 45, "unit": "mg/dL", "system": "http://unitsofmeasure.org", "code": "mg/dL"},
+    }
+    taken = (order(("274783", "insulin glargine"), as_of), glucose)
+    (card,) = ask(tmp_path, as_of, *taken, born="1986-01-01").json()["cards"]
+    assert "glucose 45 mg/dL" in card["summary"]
+    assert "suggestions" not in card
+
+
+def test_dabigatran_with_a_mechanical_valve_is_told_at_every_age_and_not_stopped(
+    tmp_path: Path, as_of: datetime
+) -> None:
+    taken = (order(("1546356", "dabigatran"), as_of), problem("Z95.2"))
+    (card,) = ask(tmp_path, as_of, *taken, born="1980-01-01").json()["cards"]
+    assert card["summary"].startswith("Medication review: Dabigatran is contraindicated with a mechanical heart valve")
+    assert "suggestions" not in card
 
 
 def test_the_worst_finding_comes_first_and_each_line_has_its_source(tmp_path: Path, as_of: datetime) -> None:
