@@ -266,6 +266,12 @@ class Settings(LoginSettings):
         "each as system|code, separated by commas: HL7 has no such code. A Consent that denies decision support "
         "(TREATDS) and the security label OPTOUT are read without a setting (docs/operations/restraint.md).",
     )
+    ask_opt_outs: bool = Field(
+        default=False,
+        description="Whether the services that an opt-out silences ask for the patient's active Consents, and for "
+        "Flags where CDS_OPT_OUT_FLAGS names codes, in their prefetch templates. Where they cannot be had, the cards "
+        "say so.",
+    )
     shown_rest_days: float = Field(
         default=14,
         ge=0,

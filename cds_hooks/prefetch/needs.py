@@ -77,6 +77,9 @@ _SEARCHES = (
     Template("devices", f"Device?{_PATIENT}&_count=50", "Device", "implants and devices", policy=_UNSAID),
     # A whole life of vaccinations; a child has about 30 doses, of combined vaccines fewer entries.
     Template("immunizations", f"Immunization?{_PATIENT}&_sort=-date&_count=200", "Immunization", "vaccinations given"),
+    # Only where the site asks for them (CDS_ASK_OPT_OUTS). R4 has no search of flags by their status.
+    Template("consents", f"Consent?{_PATIENT}&status=active&_count=50", "Consent", "what the patient denies"),
+    Template("flags", f"Flag?{_PATIENT}&_count=50", "Flag", "flags of the chart"),
 )
 
 # The products behind orders that name them by reference, as Epic's do (TOK-08 to 14). Up to 2.0.1 no template can ask

@@ -55,6 +55,9 @@ def services_for(configured: Settings) -> dict[str, Service]:
     file = configured.hooks_file
     declared = read_declarations(file) if file is not None else ()
     services = find_services(declared, configured.model_keys, configured.models_folder)
+    if configured.ask_opt_outs:
+        asked = {"Consent", "Flag"} if configured.opt_out_codes else {"Consent"}
+        services = {name: one if one.warns_of_harm else one.asking_for(asked) for name, one in services.items()}
     known = {
         model.manifest.id for one in services.values() if one.of_chart is not None for model in one.of_chart.loaded
     }

@@ -270,6 +270,8 @@ class Service:
     templates_of_3: Templates = field(default_factory=Templates)
     read_templates: Templates = field(default_factory=Templates)
     """`templates`, and what is read from the FHIR server although such a client cannot be asked for it."""
+    warns_of_harm: bool = False
+    """Whether it goes on where a patient has opted out of decision support."""
     answers: Mapping[str, Hook] = field(default_factory=dict)
     """How the context of each of its hooks is read."""
     listed_ids: Mapping[str, str] = field(default_factory=dict)
@@ -286,6 +288,11 @@ class Service:
         object.__setattr__(self, "templates_of_3", of_3)
         object.__setattr__(self, "templates", of_3.for_protocol("2.0"))
         object.__setattr__(self, "read_templates", of_3.read_for_protocol("2.0"))
+
+    def asking_for(self, resources: Collection[str]) -> "Service":
+        """The same service, whose clients are asked for these resource types too."""
+        needs = replace(self.needs, resources=self.needs.resources | frozenset(resources))
+        return replace(self, needs=needs)
 
     @property
     def absent_models(self) -> tuple[AbsentModel, ...]:

@@ -146,6 +146,7 @@ SERVICE = Service(
         "allergies, opioid load and overdue tests, as the stay has left them, and offers the corrected order."
     ),
     usage_requirements="For prescribers and pharmacists at discharge; not signed off by a human pharmacist.",
+    warns_of_harm=True,
     needs=Needs.of(analytes=NEEDS.analytes, resources=NEEDS.resources - _NOT_READ, required=("medications",)),
     decide=decide,
     returns_resources=frozenset({"MedicationRequest"}),

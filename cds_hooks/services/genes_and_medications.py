@@ -118,6 +118,7 @@ SERVICE = Service(
         "of at most three lines, silent where no drug needs a change. Results over 30 days old speak only as a warning."
     ),
     usage_requirements="For prescribers and pharmacists; not signed off by a human pharmacist.",
+    warns_of_harm=True,
     needs=Needs.of(
         analytes=(GENOMICS, "body_weight"),
         resources=("MedicationRequest", "MedicationStatement", "Condition", "Procedure", "DiagnosticReport"),

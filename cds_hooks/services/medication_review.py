@@ -146,6 +146,7 @@ SERVICE = Service(
         "at every age; one card with what to do for each finding, silent where nothing is found and in palliative care."
     ),
     usage_requirements="For prescribers and pharmacists at an outpatient visit; not signed off by a human pharmacist.",
+    warns_of_harm=True,
     needs=Needs.of(analytes=review_book().needs.analytes, resources=review_book().needs.resources),
     decide=decide,
     returns_resources=frozenset({"MedicationRequest"}),

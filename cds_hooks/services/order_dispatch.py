@@ -124,6 +124,7 @@ SERVICE = Service(
         "they are signed."
     ),
     usage_requirements="For those who place and dispatch orders; not signed off by a human radiologist.",
+    warns_of_harm=True,
     needs=Needs.of(analytes=NEEDS.analytes, resources=NEEDS.resources, lab_codes=RESULT_CODES),
     decide=decide,
     returns_resources=frozenset({"ServiceRequest", "MedicationRequest"}),

@@ -161,6 +161,7 @@ SERVICE = Service(
         "judged, at order-sign every draft."
     ),
     usage_requirements="For prescribers and pharmacists; not signed off by a human pharmacist.",
+    warns_of_harm=True,
     needs=Needs.of(analytes=NEEDS.analytes, resources=NEEDS.resources, lab_codes=RESULT_CODES),
     decide=decide,
     # Drafts of either kind come with the context; active medication orders are returned stopped or changed.
