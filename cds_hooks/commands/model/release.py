@@ -77,7 +77,7 @@ def waive(
     Example: cds-hooks model waive mortality_5y --key my-waivers.pem
     """
     with problems():
-        from models_onnx.gates.waivers import sign_waiver
+        from models_onnx.gates.waivers import sign_waiver, waiver_problem
         from models_onnx.model_card.build import declared_words, write_words
         from models_onnx.spec import get_spec
 
@@ -88,7 +88,15 @@ def waive(
         product = words.get("product", {})
         if not (waivers := product.get("waivers", [])):
             raise CardIncomplete(f"{place.name} declares no waiver (product.waivers)")
+        own = signing_key(settings())
+        author = read_signer(own, "trained here").public.id if own.is_file() else ""
+        keys = {person.public.id: person.public}
         product["waivers"] = [sign_waiver(waiver, name, version, person) for waiver in waivers]
+        for waiver in product["waivers"]:
+            if (problem := waiver_problem(waiver, name, version, keys, author)) is not None:
+                raise CardIncomplete(
+                    f"{place.name}: a waiver of {waiver.get('gate', 'no gate')} would not count: {problem}"
+                )
         write_words(place, words)
     typer.echo(f"Signed {len(waivers)} waiver(s) of {name} {version} by {person.public.id}: {place}")
 

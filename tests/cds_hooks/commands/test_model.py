@@ -13,6 +13,7 @@ from models_onnx.release.documentation import model_page, read_comparison, read_
 from models_onnx.serving.registry import load_model
 from tests.conftest import ROOT
 from tests.models_onnx.invented import invented_table
+from tests.program import run_program
 
 
 @pytest.fixture(scope="module")
@@ -112,6 +113,27 @@ def test_waive_signs_the_declared_waivers_with_the_key_of_a_person(tmp_path: Pat
     assert f"Signed {len(waivers)} waiver(s) of own_5y" in done.stdout
     committed = json.loads((ours / "mortality_5y.card.json").read_text())
     assert waivers != committed["product"]["waivers"]
+
+
+def test_waive_refuses_the_key_of_the_release_and_a_reason_without_substance(tmp_path: Path) -> None:
+    ours = ROOT / "models_onnx" / "models"
+    card = tmp_path / "own_5y.card.json"
+    shutil.copy(ours / "mortality_5y.card.json", card)
+    (tmp_path / "own_5y.py").write_text((ours / "mortality_5y.py").read_text().replace('"mortality_5y', '"own_5y'))
+    key = tmp_path / "publisher.pem"
+    local_signer(key, "trained here")
+    words = ("waive", "own_5y", "--specs", str(tmp_path), "--key")
+    done = run_program("model", *words, str(key), environment={"CDS_MODEL_SIGNING_KEY": str(key)})
+    assert done.returncode == 2
+    assert "would not count: it is signed with the key of the release" in done.stderr
+    written = json.loads(card.read_text())
+    written["product"]["waivers"][0]["reason"] = "It is fine."
+    card.write_text(json.dumps(written))
+    local_signer(tmp_path / "other.pem", "waivers")
+    done = run_program("model", *words, str(tmp_path / "other.pem"))
+    assert done.returncode == 2
+    assert "its reason has to say why" in done.stderr
+    assert json.loads(card.read_text()) == written, "nothing is written"
 
 
 def test_waive_refuses_a_key_that_is_none(tmp_path: Path) -> None:
