@@ -17,7 +17,7 @@ from cards.new_orders import lab_order, medication_order
 from cards.rules.engine.finding import Finding, OfferedSuggestion, Silence
 from cards.rules.engine.rule_book import RuleBook
 from cards.rules.language.rule import NewOrder, OrderChange, SuggestionTemplate
-from cards.rules.patient.orders import CurrentMedication, DraftMedication, DraftOrder, read_draft
+from cards.rules.patient.orders import CurrentMedication, DraftMedication, DraftOrder, needs_cover, read_draft
 from cards.rules.patient.session import PatientSession
 from cards.text import plain
 from cards.validation_cache import ValidationCache, ValidationFault, ValidShapes
@@ -118,6 +118,9 @@ def _actions(offer: OfferedSuggestion, finding: Finding, context: SuggestionCont
     tests = [_test(offer, position, context) for position in offer.orders]
     plan.drafts += [read_draft(test.resource) for test in tests if test.resource is not None]
     if declared.cancel:
+        is_milder = declared.only_removes and finding.indicator != "critical"
+        if is_milder and context.session.active_orders and needs_cover(context.drafted.medication):
+            raise SuggestionWithheld("nothing would stand in its place")
         yield _removal(context)
     if declared.hold:
         yield from _held(context)

@@ -197,8 +197,7 @@ def _detail(
     if gaps:
         lines.append(gaps)
     lines.append(
-        f"{planned.purpose} These are associations, not causes. "
-        f"[How this works and for whom it was tested]({how_url})"
+        f"{planned.purpose} These are associations, not causes. [How this works and for whom it was tested]({how_url})"
     )
     return "\n".join(lines)
 
@@ -214,7 +213,9 @@ def _why_low_raises(found: FeatureValue, contribution: float, manifest: Manifest
     average = manifest.feature(found.feature.name).reference_value
     if found.value >= average:
         return ""
-    return f", lower than the average of {charted_number(average)}: in the study low values were associated with it, too"
+    return (
+        f", lower than the average of {charted_number(average)}: in the study low values were associated with it, too"
+    )
 
 
 def is_calibrated(prediction: Prediction) -> bool:
