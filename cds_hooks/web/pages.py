@@ -243,7 +243,7 @@ def failure_page(site: Site, failure: Failure, call_id: str, root: str = "../") 
     return _render("failure.html", site, root=root, failure=failure, call_id=call_id)
 
 
-_ANSWERS = {"cards": "cards", "silent": "looked, and had nothing to say", "refused": "no answer"}
+_ANSWERS = {"cards": "cards", "silent": "evaluated, nothing to recommend", "refused": "no answer"}
 
 
 def patient_page(site: Site, patient: str, found: Iterable[Any], titles: Mapping[str, str]) -> str:

@@ -129,7 +129,7 @@ def test_the_page_of_a_refused_call_does_not_look_like_nothing_found(tmp_path: P
     assert answer.status_code == 200
     assert "prefetch.labs" in answer.text
     assert "nothing was looked at" in answer.text
-    assert "had nothing to say" not in answer.text
+    assert "nothing to recommend" not in answer.text
 
 
 def test_labs_of_which_there_are_none_are_an_answer(tmp_path: Path, as_of: datetime) -> None:

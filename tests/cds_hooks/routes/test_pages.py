@@ -64,7 +64,7 @@ def test_the_start_page_lists_the_services_the_models_and_the_addresses_for_prog
 
 def test_a_clock_that_was_set_is_said_on_every_page(tmp_path: Path) -> None:
     for answer in _get(tmp_path, "/", "/models/mortality_5y", as_of=AS_OF):
-        assert "The clock stands at 2026-11-20 09:14 UTC." in Page(answer.text).text
+        assert "The clock is set to 2026-11-20 09:14 UTC." in Page(answer.text).text
 
 
 @pytest.mark.slow
