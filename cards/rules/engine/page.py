@@ -36,8 +36,8 @@ def family_page(table: RuleTable, family: Family) -> str:
         f"Reviewed {table.reviewed}. Status: {table.status}.",
         f"Source: {table.source}.",
         "",
-        "Bands are evaluated from top to bottom, and the first one that is true counts. Words in braces are filled from the "
-        "patient's data ([how a draft is evaluated](README.md#how-a-draft-is-evaluated)).",
+        "Bands are evaluated from top to bottom, and the first one that is true counts. Words in braces are filled "
+        "from the patient's data ([how a draft is evaluated](README.md#how-a-draft-is-evaluated)).",
         "",
     ]
     for rule in sorted((one for one in table.rules if one.template is None), key=lambda one: -one.priority):
