@@ -45,7 +45,7 @@ def test_an_operator_finds_a_call_by_its_patient_reads_it_and_replays_it(
     expect(rows.get_by_role("row").nth(1)).to_contain_text("Metformin is contraindicated")
     rows.get_by_role("link").first.click()
     expect(page.get_by_role("region", name="Patient")).to_contain_text("ckd4-metformin")
-    expect(page.get_by_role("table", name="From the call to the last thing")).to_contain_text("A card was overridden")
+    expect(page.get_by_role("table", name="From the call to the last entry")).to_contain_text("A card was overridden")
     expect(page.get_by_text(HOSTILE)).to_be_visible()
     page.get_by_role("button", name="Replay it now").click()
     expect(page.get_by_role("heading", name="Replay")).to_be_visible(timeout=60_000)
