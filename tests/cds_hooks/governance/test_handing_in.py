@@ -205,7 +205,7 @@ def test_the_commands_write_the_files_without_a_record(desk: Desk) -> None:
     off = ("release", "off", "rule", RULE, "--why", "wrong", "--key", key, "--out", "off.json")
     assert run_program(*off, folder=desk.folder, environment=away).returncode == 0
     assert not (desk.folder / "nowhere.sqlite3").exists()
-    soon = NOW + timedelta(minutes=5)
+    soon = datetime.now(UTC) + timedelta(minutes=5)  # the commands signed by the clock, later than NOW
     for name in ("approval.json", "off.json"):
         text = (desk.folder / name).read_text()
         assert "PRIVATE" not in text
