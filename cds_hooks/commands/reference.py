@@ -79,7 +79,7 @@ def features_page() -> str:
     """The data dictionary of all features, as Markdown."""
     return (
         "# Features\n\nMade by `cds-hooks reference features` from `fhir/mapping/features/catalog.py`; a test compares."
-        " A declaration gives the training column, the value at the bedside, and the prefetch template. The "
+        " A declaration gives the training column, the value in a hook call, and the prefetch template. The "
         "newest usable value within the window counts.\n\n" + data_dictionary(FEATURES.values())
     )
 
