@@ -92,7 +92,8 @@ def settings_page() -> str:
     ]
     return (
         "# Settings\n\nMade by `cds-hooks reference settings` from `cds_hooks/settings.py`; a test compares. Every "
-        "setting is an environment variable.\n\n| variable | default | what it does |\n|---|---|---|\n"
+        "setting is an environment variable, read when a server or command starts. Where a description names a page of "
+        "docs/, that page explains the setting.\n\n| variable | default | what it does |\n|---|---|---|\n"
         + "\n".join(rows)
         + "\n"
     )

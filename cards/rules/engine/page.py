@@ -38,7 +38,7 @@ def family_page(table: RuleTable, family: Family) -> str:
         "",
         "Bands are evaluated from top to bottom, and the first one that is true counts. Words in braces are filled "
         "from the patient's data ([how a draft is evaluated](README.md#how-a-draft-is-evaluated)). A local form is a "
-        "cream, eye drops or another product that acts only where it is applied.",
+        "cream, eye drops, an inhaler or another product that acts where it is applied.",
         "",
     ]
     for rule in sorted((one for one in table.rules if one.template is None), key=lambda one: -one.priority):
