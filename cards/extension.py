@@ -1,4 +1,4 @@
-"""What this project says beyond CDS Hooks, on a card and on a response: one typed struct for each, under one key.
+"""What this project adds to CDS Hooks, on a card and on a response: one typed struct for each, under one key.
 
 A client that knows nothing of the extension loses nothing. Whatever a later step of the server needs of a card is read
 from the struct, never from its JSON.
@@ -168,7 +168,7 @@ class WorklistEntry(Struct, frozen=True, gc=False, omit_defaults=True, kw_only=T
 class ResponseExtension(Struct, frozen=True, omit_defaults=True, kw_only=True):
     """The extension of a response: the id of the decision on record, and the reason for every card that is not there.
 
-    `resting` are findings that were said before, `worklist` tests for another moment. `timings` are milliseconds by
+    `resting` are findings that were shown before, `worklist` tests for another moment. `timings` are milliseconds by
     stage, where the request asked for them.
     """
 

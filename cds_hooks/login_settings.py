@@ -17,7 +17,7 @@ class LoginSettings(BaseSettings):
     login: Literal["none", "accounts", "oidc", "both"] = Field(
         default="none",
         description="Who may open pages: none (no login; what is open stays so, docs/operations/trust.md), people with "
-        "accounts made by `cds-hooks accounts`, people whom the site's OpenID provider vouches for (oidc), or both "
+        "accounts made by `cds-hooks accounts`, people who log in at the site's OpenID provider (oidc), or both "
         "(docs/operations/access.md).",
     )
     login_idle_minutes: float = Field(

@@ -79,7 +79,7 @@ def features_page() -> str:
     """The data dictionary of all features, as Markdown."""
     return (
         "# Features\n\nMade by `cds-hooks reference features` from `fhir/mapping/features/catalog.py`; a test compares."
-        " A declaration gives the training column, the value at the bedside, and the prefetch template. The "
+        " A declaration gives the training column, the value in a hook call, and the prefetch template. The "
         "newest usable value within the window counts.\n\n" + data_dictionary(FEATURES.values())
     )
 
@@ -92,7 +92,8 @@ def settings_page() -> str:
     ]
     return (
         "# Settings\n\nMade by `cds-hooks reference settings` from `cds_hooks/settings.py`; a test compares. Every "
-        "setting is an environment variable.\n\n| variable | default | what it does |\n|---|---|---|\n"
+        "setting is an environment variable, read when a server or command starts. Where a description names a page of "
+        "docs/, that page explains the setting.\n\n| variable | default | what it does |\n|---|---|---|\n"
         + "\n".join(rows)
         + "\n"
     )

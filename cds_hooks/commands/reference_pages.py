@@ -105,7 +105,7 @@ def extension_page() -> str:
     rest = sorted((each for each in structs if each not in first), key=lambda each: each.__name__)
     head = (
         f"# The extension\n\n{_MADE.format(name='extension', source='`cards/extension.py`')}\n"
-        f'What this server says beyond CDS Hooks stands under `extension["{extension.EXTENSION_KEY}"]` of the response '
+        f'What this server adds to CDS Hooks is under `extension["{extension.EXTENSION_KEY}"]` of the response '
         "(ResponseExtension) and of each card (CardExtension). A client that does not read it loses nothing.\n"
     )
     return "\n".join([head, *(_struct(each) for each in [*first, *rest])])

@@ -40,7 +40,7 @@ def page(outcomes: Mapping[str, str]) -> str:
         "# Conformance",
         "",
         "Made by `python -m tests.conformance.report`; a test compares. The rows are those of the CDS Hooks checklist "
-        "(2.0.1, with 1.0, 1.1 and 3.0 where a client speaks them); the words are our own. Each row that binds a "
+        "(2.0.1, with 1.0, 1.1 and 3.0 where a client uses them); the words are our own. Each row that binds a "
         "service is tested from outside in `tests/conformance`, or there is a reason why not.",
         "",
         f"{len(rows)} rows bind a service: {len(tested)} are tested, {len(rows) - len(tested)} are stated. "

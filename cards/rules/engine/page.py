@@ -24,7 +24,7 @@ from cards.rules.language.rule import (
 from cards.rules.language.table import read_table
 
 _WORDS_BEGIN, _WORDS_END = "<!-- words: made by cards/rules/engine/page.py -->", "<!-- /words -->"
-_INSTEAD = {"silence": "Silent", "info": "Only info", "warning": "Only a warning"}
+_INSTEAD = {"silence": "No card", "info": "Only info", "warning": "Only a warning"}
 
 
 def family_page(table: RuleTable, family: Family) -> str:
@@ -37,7 +37,8 @@ def family_page(table: RuleTable, family: Family) -> str:
         f"Source: {table.source}.",
         "",
         "Bands are evaluated from top to bottom, and the first one that is true counts. Words in braces are filled "
-        "from the patient's data ([how a draft is evaluated](README.md#how-a-draft-is-evaluated)).",
+        "from the patient's data ([how a draft is evaluated](README.md#how-a-draft-is-evaluated)). A local form is a "
+        "cream, eye drops, an inhaler or another product that acts where it is applied.",
         "",
     ]
     for rule in sorted((one for one in table.rules if one.template is None), key=lambda one: -one.priority):
@@ -104,7 +105,7 @@ def _trigger(trigger: Trigger) -> str:
         first, second = map(_side, trigger.pair)
         ways.append(f"a draft of {first} with {second} taken or drafted, or the other way round")
     if trigger.same_ingredient:
-        ways.append("beside each other order that holds the same ingredient")
+        ways = [f"{way}, beside each other order that holds the same ingredient" for way in ways]
     if trigger.same_class:
         ways = [f"{way}, beside another order of the same class" for way in ways]
     local = "a local form too" if trigger.local_forms else "never a local form"

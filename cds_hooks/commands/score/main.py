@@ -1,4 +1,4 @@
-"""`cds-hooks score`: scores the people of a table as the bedside scores one person."""
+"""`cds-hooks score`: scores the people of a table as a hook call scores one person."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -66,7 +66,7 @@ def score(
     """Score the rows of any table: probability, percentile, model and, where there is no score, the reason.
 
     One line per row, in order. A column has the name of the input (docs/features.md); another name, unit or coding,
-    and a column that is not there, has to be declared, or nothing is scored. The rules are those of the bedside:
+    and a column that is not there, has to be declared, or nothing is scored. The rules are those of a hook call:
     population, missing inputs (the twin takes over), trained range. A run that was interrupted goes on where it
     stopped when it is typed again. Needs no extra; Parquet needs the extra cds-hooks-onnx[panel].
 
