@@ -1,14 +1,13 @@
 """Calls that are answered in process and recorded, and then answered again from what the record has of them."""
 
 import asyncio
+import json
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
-
-import orjson
 
 from cds_hooks.errors import HookError
 from cds_hooks.governance import Governance
@@ -65,7 +64,7 @@ async def _answered(url: str, calls: list[tuple[str, Json | bytes]], as_of: date
     for service, request in calls:
         try:
             answers.append(new_decision_id())
-            body = request if isinstance(request, bytes) else orjson.dumps(request)
+            body = request if isinstance(request, bytes) else json.dumps(request).encode()  # orjson: 64 bits
             await invoke(body, site().services[service], client, parts, answers[-1])
         except HookError:
             answers.pop()
