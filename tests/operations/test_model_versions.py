@@ -132,6 +132,7 @@ def _salt_with(view: dict[str, Any]) -> str:
     return next(salt for salt in salts if in_canary(State("canary", share=99, salt=salt), client, patient))
 
 
+@pytest.mark.slow
 def test_twenty_switches_of_versions_under_load_lose_no_request_and_each_answer_names_one(
     site: dict[str, Any], tmp_path: Path
 ) -> None:

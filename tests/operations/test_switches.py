@@ -10,6 +10,7 @@ from time import monotonic, sleep
 from typing import Any
 
 import httpx
+import pytest
 
 from cds_hooks.approvals.acts import Act, act_detail
 from cds_hooks.governance.releases import EVENT
@@ -68,6 +69,7 @@ def calling(address: str, body: bytes, service: str = ORDERS) -> Iterator[list[h
             each.join()
 
 
+@pytest.mark.slow
 def test_twenty_switches_under_load_lose_no_request_and_mix_no_answer(tmp_path: Path) -> None:
     url, now = record_in(tmp_path), datetime.now(UTC)
     body = json.dumps(request_for(ORDERS, "order-sign", "ckd4-metformin", now, "metformin-ckd4-coded")).encode()

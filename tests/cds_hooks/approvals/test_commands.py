@@ -43,6 +43,7 @@ def shell(tmp_path: Path) -> Shell:
     return Shell(tmp_path)
 
 
+@pytest.mark.slow
 def test_the_commands_of_the_page_do_what_it_says(shell: Shell) -> None:
     lines = re.findall(r"^ {4}((?:cds-hooks|export) .*)", PAGE, re.MULTILINE)
     assert len(lines) >= 14

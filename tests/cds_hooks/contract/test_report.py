@@ -3,6 +3,8 @@
 import json
 from xml.etree import ElementTree
 
+import pytest
+
 from cds_hooks.contract.report import as_json, as_junit
 from tests.cds_hooks.contract.conftest import Run
 from tests.cds_hooks.contract.good_server import GoodServer
@@ -35,6 +37,7 @@ def test_json_says_how_much_of_the_checklist_was_seen(run: Run) -> None:
     assert all(row["reason"] for row in unseen)
 
 
+@pytest.mark.slow
 def test_junit_has_a_case_for_each_check_a_failure_for_a_must_and_says_why_one_was_skipped(
     good: GoodServer, run: Run
 ) -> None:

@@ -138,7 +138,10 @@ def test_types_of_a_skops_file_that_nobody_trusts_are_refused_by_name(tmp_path: 
     assert "not trusted: pathlib.Path. Look at each; then declare trusted=('pathlib.Path',)" in told.output
 
 
-@pytest.mark.parametrize("family", ["lightgbm", "xgboost", "ebm", "hist", "logit"])
+@pytest.mark.parametrize(
+    "family",
+    ["logit", *(pytest.param(each, marks=pytest.mark.slow) for each in ("lightgbm", "xgboost", "ebm", "hist"))],
+)
 def test_other_families_are_adopted_by_code_or_by_their_own_file(
     family: str, tmp_path: Path, run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -97,6 +97,7 @@ def test_an_imputing_pipeline_fails_undeclared_and_passes_declared(tmp_path: Pat
     assert values["creatinine_mg_dl"] == pytest.approx(median)
 
 
+@pytest.mark.slow
 def test_learned_absence_is_judged_by_who_lacked_the_input(tmp_path: Path) -> None:
     trees = HistGradientBoostingClassifier(max_depth=3, max_iter=60, random_state=0)
     _, verdict = trained_and_judged(declared(tmp_path, trees, missing_inputs="learned"))
