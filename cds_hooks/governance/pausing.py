@@ -56,21 +56,23 @@ class Pausing:
         Raises:
             RecordUnavailable: The record cannot be written.
         """
+        # In this order: what is read meanwhile, on another thread, is in `known` or is looked for in the record.
+        read_to = self._releases.read_to
         known = self._releases.current.paused
         low = [each for each in self._counts.low(self._least_cards, self._least_share) if each.key not in known]
-        written = [pause for each in low if (pause := self._pause(each)) is not None]
+        written = [pause for each in low if (pause := self._pause(each, read_to)) is not None]
         for pause in written:
             log().warning("cards paused", reason=f"{pause.kind} {pause.name}", count=pause.cards)
         self._untold += written if self._notice_url else []
         self._tell()
         return written
 
-    def _pause(self, low: LowAcceptance) -> Pause | None:
+    def _pause(self, low: LowAcceptance, read_to: int) -> Pause | None:
         kind, name = low.key
         now = datetime.now(UTC).isoformat(timespec="seconds")
         not_fitting = (low.answered, low.not_applicable) if low.does_not_fit else (0, 0)
         pause = Pause(kind, name, now, low.cards, low.accepted, self._least_share, *not_fitting)  # type: ignore[arg-type] # of keys_of
-        return pause if record_pause(self._url, pause, self._releases.read_to) else None
+        return pause if record_pause(self._url, pause, read_to) else None
 
     def _tell(self) -> None:
         while self._untold and self._notice_url is not None:

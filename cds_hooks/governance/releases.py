@@ -243,6 +243,7 @@ class Releases:
         self.changed_at: dict[Key, float] = {}
         """When something changed the last time (epoch seconds), by an act, a pause or a rollback that took effect."""
         self._sequence, self._position, self._hash = 0, 0, NO_ENTRY_BEFORE
+        self._read_to = 0
         self._waiting: dict[tuple[Any, ...], Act] = {}
 
     def read(self, url: str) -> None:
@@ -254,11 +255,12 @@ class Releases:
                 self._take(row._mapping, states, paused)
         if states != self.current.states or paused != self.current.paused:
             self.current = Released(states, self._versions, paused)
+        self._read_to = self._sequence
 
     @property
     def read_to(self) -> int:
-        """The number of the last event that was read."""
-        return self._sequence
+        """The number of the last event that `current`, where it is looked at afterwards, takes into account."""
+        return self._read_to
 
     async def keep_reading(self, url: str) -> None:
         """Takes what is new until cancelled."""

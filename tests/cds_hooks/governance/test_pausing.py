@@ -20,6 +20,7 @@ from cds_hooks.governance.acceptance import AcceptanceCounts, LowAcceptance
 from cds_hooks.governance.pausing import record_pause
 from cds_hooks.governance.releases import EVENT, Pause, Releases
 from cds_hooks.governance.said_rows import SentCard
+from cds_hooks.settings import Settings
 from cds_hooks.storage.entries import add_event
 from tests.cds_hooks.governance.restraint_calls import (
     CRITICAL,
@@ -317,3 +318,22 @@ def test_a_pause_is_reported_and_only_what_is_paused_can_be_switched_on(tmp_path
     assert as_json["paused"][0].startswith(f"rule {RULE}: paused since")
     ended = _program(tmp_path, "release", "on", "rule", RULE, "--why", "x")
     assert ended.returncode == 0, ended.stderr
+
+
+def test_a_pause_that_another_process_writes_and_this_one_reads_while_it_looks_is_not_written_twice(
+    tmp_path: Path,
+) -> None:
+    url = record_in(tmp_path)
+    found = Releases(None)
+    found.read(url)
+
+    class Counts(AcceptanceCounts):
+        def low(self, _least_cards: int, _least_share: float) -> list[LowAcceptance]:
+            record_pause(url, PAUSE, found.read_to)
+            found.read(url)
+            return [LowAcceptance(("rule", RULE), 210, 3)]
+
+    looking = pausing.Pausing(Settings(database_url=url), Counts(), found)
+    assert looking.look() == []
+    assert ("rule", RULE) in found.current.paused
+    assert looking.look() == []
