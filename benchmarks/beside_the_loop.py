@@ -2,7 +2,7 @@
 
     python -m benchmarks.beside_the_loop [SERVICE…]
 
-For each service, with a card and without, a body of 683 KB, eight calls in flight, in one process. Of each way the least
+For each service, with a card and without: a body of 683 KB, eight calls in flight, one process. Of each way the least
 processor time of all rounds is printed. docs/decisions/0009-large-calls.md says what was made of it.
 """
 
